@@ -1,0 +1,53 @@
+# Every target finds (or makes, on first use) the environment it needs in a cache outside the checkout.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+export PYTHONDONTWRITEBYTECODE := 1
+
+PYTHON ?= python3
+ENVIRONMENTS := $(PYTHON) deploy/local/environments.py
+GATEWAY_PYTHON = $$($(ENVIRONMENTS) gateway)
+ENGINE_PYTHON = $$($(ENVIRONMENTS) engine)
+
+PRESET ?= small
+QUICK ?= 0
+ARGS ?=
+
+.PHONY: help up down test lint bench load family clean
+
+help: ## list the targets and the variables they take
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+	@$(ENVIRONMENTS) variables
+
+up: ## set everything up and serve: edge pool, cloud pool, gateway
+	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
+	  TIERFLOW_ENGINE_PYTHON="$$engine" exec "$$gateway" -m deploy.local up
+
+down: ## stop what `make up` started
+	@gateway=$(GATEWAY_PYTHON); exec "$$gateway" -m deploy.local down
+
+test: ## run the tests; ARGS="-k words" hands arguments to pytest
+	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
+	  TIERFLOW_ENGINE_PYTHON="$$engine" "$$gateway" -m pytest $(ARGS)
+
+lint: ## ruff, mypy strict, import contracts
+	@gateway=$(GATEWAY_PYTHON); bin=$$(dirname "$$gateway"); \
+	  "$$bin/ruff" check . && "$$bin/ruff" format --check . && \
+	  "$$bin/mypy" && "$$bin/lint-imports"
+
+bench: ## measure the gateway's overhead and the family's quality; QUICK=1 takes 5 minutes at most
+	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
+	  TIERFLOW_ENGINE_PYTHON="$$engine" QUICK=$(QUICK) "$$gateway" -m loadtest.bench
+
+load: ## run locust headless for a minute against `make up`
+	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m loadtest.load
+
+family: ## train, export and evaluate the model family; PRESET=small (two cores) or base (one GPU)
+	@engine=$(ENGINE_PYTHON); for step in train export evaluate; do \
+	  "$$engine" -m services.model_family $$step --preset $(PRESET); done
+
+clean: ## remove caches and benchmark results of this checkout
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	  .import_linter_cache bench-results
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
