@@ -1,0 +1,28 @@
+"""Who gets in: a bounded number of requests at once, a bounded queue, then a clear refusal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Verdict(Enum):
+    ENTER = "enter"
+    WAIT = "wait"
+    SHED = "shed"
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionLimits:
+    """`max_wait_s`: how long a request may stand in the gateway's own queue, in seconds."""
+
+    max_in_flight: int = 4096
+    max_queue: int = 1024
+    max_wait_s: float = 10.0
+
+
+def admit(in_flight: int, queued: int, limits: AdmissionLimits) -> Verdict:
+    """Decide for a new request, given those inside and those that wait already."""
+    if in_flight < limits.max_in_flight and queued == 0:
+        return Verdict.ENTER
+    return Verdict.WAIT if queued < limits.max_queue else Verdict.SHED

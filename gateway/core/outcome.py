@@ -1,0 +1,47 @@
+"""What one request came to: filled in while it runs, handed to telemetry when it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.core.types import InferenceRequest
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Times are in seconds on the gateway's clock, None where the request didn't get that far.
+
+    `kind` is one of: ok, client_error (4xx), cancelled (the caller left), and the codes of our
+    own errors. `opened` is when the last attempt was sent, `queue_s` the wait for admission.
+    """
+
+    request: InferenceRequest
+    kind: str = "ok"
+    status: int = 0
+    model: str = ""
+    tier: str = "none"
+    endpoint: str = ""
+    reason: str = "none"
+    attempts: int = 0
+    queue_s: float = 0.0
+    opened: float | None = None
+    first_byte: float | None = None
+    last_byte: float | None = None
+    finished: float = 0.0
+    prompt_tokens: int | None = None
+    completion_tokens: int = 0
+
+    @property
+    def ttft_s(self) -> float | None:
+        """Time to first token, from the request's arrival; None for answers in one piece."""
+        if self.first_byte is None or not self.request.stream:
+            return None
+        return self.first_byte - self.request.received
+
+    @property
+    def tpot_s(self) -> float | None:
+        """Mean time per output token after the first; None below two tokens."""
+        first, last = self.first_byte, self.last_byte
+        if first is None or last is None or not self.request.stream or self.completion_tokens < 2:
+            return None
+        return (last - first) / (self.completion_tokens - 1)

@@ -1,0 +1,175 @@
+"""From a request and what is known of the endpoints to one endpoint, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from gateway.core.routing.policies import VIRTUAL_MODELS, PoolView, Preference, by_model
+from gateway.core.routing.profile import Profile
+from gateway.core.types import EndpointState, InferenceRequest
+from gateway.errors import InvalidRequest, NoEndpoint, Overloaded, UnknownModel
+
+RETRY_AFTER_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """`model` is the name that the endpoint serves; `reason` is one of a fixed, small set."""
+
+    state: EndpointState
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """`profiles` maps a pool's name to its profile; `family` lists models, smallest first."""
+
+    profiles: Mapping[str, Profile]
+    family: Sequence[str]
+
+    def choose(
+        self,
+        request: InferenceRequest,
+        states: Sequence[EndpointState],
+        now: float,
+        uniform: Callable[[], float],
+        tried: Set[str] = frozenset(),
+    ) -> Choice:
+        """Pick an endpoint that is not in `tried` (ids that already failed this request).
+
+        Raises UnknownModel, InvalidRequest (demands that no pool can meet), NoEndpoint,
+        Overloaded.
+        """
+        policy = VIRTUAL_MODELS.get(request.model)
+        views = self._views(request, states, now, tried, virtual=policy is not None)
+        if not views:
+            raise _nothing_serves(request.model, states)
+        allowed = self._within_demands(request, views)
+        preferences = (policy or by_model)(request, allowed, now)
+        chosen = _first_usable(preferences)
+        view = chosen.view
+        reason = _reason(preferences, chosen, bool(tried))
+        free = [state for state in view.eligible if not state.full]
+        state = self.profiles[view.name].pick(request, free, now, uniform)
+        return Choice(state, view.model, reason)
+
+    def _views(
+        self,
+        request: InferenceRequest,
+        states: Sequence[EndpointState],
+        now: float,
+        tried: Set[str],
+        *,
+        virtual: bool,
+    ) -> list[PoolView]:
+        """The pools that have the model; for a virtual one all pools, with their first model.
+
+        An engine lists its base model first, then the adapters on top of it.
+        """
+        members: dict[tuple[str, str], list[EndpointState]] = {}
+        for state in states:
+            model = next(iter(state.models), None) if virtual else request.model
+            if model is not None and model in state.models:
+                members.setdefault((state.endpoint.pool, model), []).append(state)
+        return [
+            PoolView(
+                name=pool,
+                tier=group[0].endpoint.tier,
+                model=model,
+                quality=self.quality(model),
+                eligible=self.profiles[pool].eligible(
+                    request, model, [s for s in group if s.endpoint.id not in tried], now
+                ),
+            )
+            for (pool, model), group in members.items()
+        ]
+
+    def quality(self, model: str) -> int | None:
+        return self.family.index(model) if model in self.family else None
+
+    def _within_demands(
+        self, request: InferenceRequest, views: Sequence[PoolView]
+    ) -> list[PoolView]:
+        demands = request.demands
+        max_tier = demands.max_tier
+        if max_tier is not None:
+            views = [view for view in views if view.tier.rank <= max_tier.rank]
+            if not views:
+                raise InvalidRequest(
+                    f"{request.model} is not served at tier {max_tier} or closer; "
+                    "allow a higher tier in x-tierflow-max-tier or name another model",
+                    param="x-tierflow-max-tier",
+                    code="demand_not_met",
+                )
+        if demands.min_quality is not None:
+            wanted = self._demanded_quality(demands.min_quality)
+            views = [v for v in views if v.quality is not None and v.quality >= wanted]
+            if not views:
+                raise InvalidRequest(
+                    f"no pool that {request.model} may use has quality {demands.min_quality} or "
+                    "better; lower x-tierflow-min-quality or allow a higher tier",
+                    param="x-tierflow-min-quality",
+                    code="demand_not_met",
+                )
+        return list(views)
+
+    def _demanded_quality(self, name: str) -> int:
+        quality = self.quality(name)
+        if quality is None:
+            raise InvalidRequest(
+                f"x-tierflow-min-quality: unknown family member {name!r}; "
+                f"members, smallest first: {', '.join(self.family) or 'none configured'}",
+                param="x-tierflow-min-quality",
+                code="unknown_family_member",
+            )
+        return quality
+
+
+def _first_usable(preferences: Sequence[Preference]) -> Preference:
+    """The first that is not saturated; if all are, the first that still takes a request."""
+    usable = [p for p in preferences if p.view.eligible]
+    for preference in usable:
+        if not preference.view.saturated:
+            return preference
+    for preference in usable:
+        if not preference.view.full:
+            return preference
+    if usable:
+        raise Overloaded(
+            "every endpoint that may take this request is full; try again soon",
+            retry_after=RETRY_AFTER_S,
+            code="overloaded",
+        )
+    pools = ", ".join(sorted({p.view.name for p in preferences}))
+    raise NoEndpoint(
+        f"no endpoint can take this request now (pools: {pools}); see /ready for the cause",
+        retry_after=RETRY_AFTER_S,
+        code="no_endpoint",
+    )
+
+
+def _reason(preferences: Sequence[Preference], chosen: Preference, retried: bool) -> str:
+    if retried:
+        return "retry"
+    first = preferences[0]
+    if chosen is first:
+        return chosen.reason
+    return "overflow" if first.view.eligible else "failover"
+
+
+def _nothing_serves(model: str, states: Sequence[EndpointState]) -> UnknownModel | NoEndpoint:
+    known = sorted({name for state in states for name in state.models})
+    if unseen := sorted({state.endpoint.pool for state in states if not state.models}):
+        return NoEndpoint(
+            f"the model {model!r} is not available yet: no answer so far from pools "
+            f"{', '.join(unseen)}; available: {', '.join(known) or 'none'}",
+            retry_after=RETRY_AFTER_S,
+            code="no_endpoint",
+        )
+    return UnknownModel(
+        f"the model {model!r} does not exist; available: {', '.join([*known, *VIRTUAL_MODELS])}",
+        param="model",
+        code="model_not_found",
+    )

@@ -1,0 +1,80 @@
+"""Server-sent events as bytes: where events end, and how many tokens went by.
+
+The gateway relays an engine's stream as it is. It only holds back the tail of an event that is
+still incomplete, so that a broken stream can be ended with one clean error event.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MAX_EVENT_BYTES = 8 * 1024 * 1024
+_DATA = re.compile(rb"(?:^|\n)data: ?(?!\[DONE\])")
+_USAGE = re.compile(rb'"usage": ?\{')
+_PROMPT = re.compile(rb'"(?:prompt|input)_tokens": ?(\d+)')
+_COMPLETION = re.compile(rb'"(?:completion|output)_tokens": ?(\d+)')
+_CONTENT_FREE = re.compile(rb'"role": ?"assistant", ?"content": ?""')
+
+
+@dataclass(slots=True)
+class EventBuffer:
+    """Cuts a byte stream at event ends. What comes out, in order, is exactly what went in."""
+
+    _tail: bytes = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Give the whole events that are complete now, b"" if there are none."""
+        if not self._tail and (chunk.endswith(b"\n\n") or chunk.endswith(b"\r\n\r\n")):
+            return chunk
+        data = self._tail + chunk
+        end = _last_event_end(data)
+        if end == 0 and len(data) > MAX_EVENT_BYTES:
+            end = len(data)
+        self._tail = data[end:]
+        return data[:end]
+
+    def rest(self) -> bytes:
+        """What a stream that ended properly left without a final blank line."""
+        tail, self._tail = self._tail, b""
+        return tail
+
+
+def _last_event_end(data: bytes) -> int:
+    unix = data.rfind(b"\n\n")
+    windows = data.rfind(b"\r\n\r\n")
+    return max(unix + 2 if unix >= 0 else 0, windows + 4 if windows >= 0 else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts that the engine reported itself."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def count_tokens(events: bytes) -> int:
+    """About how many tokens these events carry: one per data event, the opening one aside.
+
+    Exact for an engine that sends an event per token; speculation puts several in one, and then
+    the engine's own usage figures, where the client asked for them, replace the count.
+    """
+    found = len(_DATA.findall(events))
+    if found and _CONTENT_FREE.search(events):
+        found -= 1
+    return found
+
+
+def find_usage(data: bytes) -> Usage | None:
+    """The last usage object in an answer or a stream's tail, None when there is none."""
+    start = -1
+    for match in _USAGE.finditer(data):
+        start = match.end()
+    if start < 0:
+        return None
+    part = data[start : start + 2048]
+    prompt, completion = _PROMPT.search(part), _COMPLETION.search(part)
+    if prompt is None:
+        return None
+    return Usage(int(prompt[1]), int(completion[1]) if completion else 0)

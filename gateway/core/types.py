@@ -1,0 +1,131 @@
+"""What the whole gateway talks about: tiers, endpoints, requests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gateway.core.estimate import Estimate
+
+
+class Tier(StrEnum):
+    DEVICE = "device"
+    EDGE = "edge"
+    CLOUD = "cloud"
+
+    @property
+    def rank(self) -> int:
+        """0 is closest to the user."""
+        return _RANKS[self]
+
+
+_RANKS = {tier: rank for rank, tier in enumerate(Tier)}
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What the caller asks of the routing, from the `x-tierflow-*` headers."""
+
+    max_tier: Tier | None = None
+    min_quality: str | None = None
+    deadline_s: float | None = None
+    session: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceRequest:
+    """One call of an inference route. The body stays opaque bytes; the rest is for routing.
+
+    `prompt_chars` counts the text of the prompt (images and tool schemas aside), `prefix_key`
+    identifies the prompt's head, `max_tokens` is what the caller allows (None: the engine's
+    default), `received` is in seconds on the gateway's clock. `model_in_body` is False where the
+    caller left the model open and the route allows it.
+    """
+
+    id: str
+    path: str
+    model: str
+    body: bytes
+    received: float
+    stream: bool = False
+    prompt_chars: int = 0
+    prefix_key: bytes = b""
+    max_tokens: int | None = None
+    model_in_body: bool = True
+    demands: Demands = Demands()
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One replica: `id` is unique over all pools, `url` has no trailing slash."""
+
+    id: str
+    url: str
+    pool: str
+    tier: Tier
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """`max_model_len` in tokens; None when the engine doesn't say."""
+
+    name: str
+    max_model_len: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When an endpoint counts as busy.
+
+    From `saturation_queue` waiting requests on, other tiers are preferred; at `max_in_flight`
+    requests of this gateway's it takes no more.
+    """
+
+    saturation_queue: int = 8
+    max_in_flight: int = 512
+
+
+@dataclass(slots=True)
+class EndpointState:
+    """What is known of a replica now, kept in memory and read by everyone.
+
+    Its `EndpointSource` writes what the engine says; `serving.dispatch` counts `in_flight`, and
+    `core.learning` the estimates. `seen`: whether it has been looked at, with whatever result.
+    `waiting`, `running` and `kv_use` (0 to 1) are the engine's own, as of the last scrape;
+    `in_flight` counts what this gateway has open there, `in_flight_at_scrape` the same then.
+    """
+
+    endpoint: Endpoint
+    limits: Limits = Limits()
+    healthy: bool = False
+    seen: bool = False
+    problem: str = "not seen yet"
+    models: Mapping[str, ServedModel] = field(default_factory=dict)
+    waiting: int = 0
+    running: int = 0
+    kv_use: float = 0.0
+    in_flight: int = 0
+    in_flight_at_scrape: int = 0
+    prefill_s_per_token: Estimate = field(default_factory=lambda: Estimate(prior=2e-4))
+    decode_s_per_token: Estimate = field(default_factory=lambda: Estimate(prior=0.01))
+    service_s: Estimate = field(default_factory=lambda: Estimate(prior=1.0))
+    answer_tokens: Estimate = field(default_factory=lambda: Estimate(prior=128.0))
+    chars_per_token: Estimate = field(default_factory=lambda: Estimate(prior=4.0))
+
+    @property
+    def queue(self) -> int:
+        """Requests that wait there now: the engine's count, and those we sent since on top.
+
+        What was sent since the scrape waits only if the engine was full then.
+        """
+        since = max(0, self.in_flight - self.in_flight_at_scrape)
+        return self.waiting + since if self.waiting else 0
+
+    @property
+    def saturated(self) -> bool:
+        return self.queue >= self.limits.saturation_queue or self.full
+
+    @property
+    def full(self) -> bool:
+        return self.in_flight >= self.limits.max_in_flight

@@ -1,0 +1,91 @@
+"""The errors that the gateway raises on purpose; `api.error_handlers` gives them HTTP statuses.
+
+GatewayError
+├── ConfigError            settings that can't work; the command line exits with 2
+├── InvalidRequest         the caller's body or header is wrong
+│   ├── UnknownModel
+│   └── BodyTooLarge
+├── NoEndpoint             nothing healthy can take the request now
+├── Overloaded             something healthy could, but every place is taken
+├── DeadlineExceeded       the caller's own deadline passed before the first byte
+├── ClientStalled          the caller stopped reading its answer
+└── UpstreamError          an engine failed while it held the request
+    ├── ConnectFailed
+    ├── FirstTokenTimeout
+    ├── IdleTimeout
+    └── EngineFailed       it answered with a server error
+"""
+
+
+class GatewayError(Exception):
+    """Carries a message that is safe to show to the caller: it never quotes a prompt."""
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code
+
+
+class ConfigError(GatewayError):
+    """Names the setting, what is wrong with it and what would be right."""
+
+
+class InvalidRequest(GatewayError):
+    pass
+
+
+class UnknownModel(InvalidRequest):
+    pass
+
+
+class BodyTooLarge(InvalidRequest):
+    pass
+
+
+class RetryLater(GatewayError):
+    """`retry_after` is in seconds, a hint for the caller."""
+
+    def __init__(self, message: str, *, retry_after: float, code: str) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+
+
+class NoEndpoint(RetryLater):
+    pass
+
+
+class Overloaded(RetryLater):
+    pass
+
+
+class DeadlineExceeded(GatewayError):
+    pass
+
+
+class ClientStalled(GatewayError):
+    pass
+
+
+class UpstreamError(GatewayError):
+    """`endpoint` is the id of the replica that failed."""
+
+    def __init__(self, message: str, *, endpoint: str, code: str) -> None:
+        super().__init__(message, code=code)
+        self.endpoint = endpoint
+
+
+class ConnectFailed(UpstreamError):
+    pass
+
+
+class FirstTokenTimeout(UpstreamError):
+    pass
+
+
+class IdleTimeout(UpstreamError):
+    pass
+
+
+class EngineFailed(UpstreamError):
+    pass
