@@ -1,0 +1,1 @@
+"""Wire formats: what clients, devices and engines see. Imports nothing of ours."""

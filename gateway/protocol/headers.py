@@ -1,0 +1,11 @@
+"""The HTTP headers that are Tierflow's own."""
+
+MAX_TIER = "x-tierflow-max-tier"
+MIN_QUALITY = "x-tierflow-min-quality"
+DEADLINE_MS = "x-tierflow-deadline-ms"
+SESSION = "x-tierflow-session"
+
+TIER = "x-tierflow-tier"
+ENDPOINT = "x-tierflow-endpoint"
+REASON = "x-tierflow-reason"
+REQUEST_ID = "x-request-id"

@@ -1,0 +1,61 @@
+"""The few OpenAI shapes that the gateway itself writes. Inference bodies pass through unparsed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ErrorDetail(BaseModel):
+    message: str = Field(description="what is wrong, and what would be right")
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class ErrorBody(BaseModel):
+    error: ErrorDetail
+
+
+class ModelCard(BaseModel):
+    """An entry of /v1/models; the fields after `owned_by` are Tierflow's own."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = Field(default=0, description="Unix time, seconds")
+    owned_by: str = "tierflow"
+    tier: str | None = Field(default=None, description="device, edge or cloud; null for virtual")
+    pools: list[str] = []
+    max_model_len: int | None = Field(default=None, description="tokens, prompt and answer")
+    max_request_bytes: int
+    ready: bool
+    virtual: bool = False
+
+
+class ModelList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class InferenceBody(BaseModel):
+    """Everything else in the body passes through to the engine untouched."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str = Field(
+        description="a served model, or tierflow-edge, tierflow-cloud, tierflow-auto"
+    )
+    stream: bool = False
+
+
+class PoolCondition(BaseModel):
+    ready: bool
+    tier: str
+    endpoints: dict[str, str] = Field(description="endpoint id -> ok, or why not")
+
+
+class Readiness(BaseModel):
+    ready: bool
+    conditions: dict[str, str] = Field(default={}, description="degraded modes, by name")
+    pools: dict[str, PoolCondition]

@@ -1,0 +1,150 @@
+"""Settings: the only reader of the environment and of the config file.
+
+A YAML file (`--config`) gives the values, and `TIERFLOW_GATEWAY_*` variables go over it, with `__`
+between levels: TIERFLOW_GATEWAY_TIMEOUTS__IDLE_S=30.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from gateway.core.types import Tier
+from gateway.errors import ConfigError
+
+ENV_PREFIX = "TIERFLOW_GATEWAY_"
+
+
+class Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Listen(Group):
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+
+
+class Pool(Group):
+    """Replicas of one model at one tier."""
+
+    tier: Tier
+    endpoints: tuple[str, ...] = Field(min_length=1, description="base URLs, without /v1")
+    profile: str = "default"
+    saturation_queue: int = Field(
+        default=8, ge=1, description="waiting requests from which on other tiers are preferred"
+    )
+    max_in_flight: int = Field(default=512, ge=1, description="per endpoint")
+    api_key: SecretStr | None = Field(default=None, description="what the engines ask for")
+
+    @field_validator("endpoints")
+    @classmethod
+    def _urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"{url!r} is not an http:// or https:// URL")
+        return tuple(url.rstrip("/") for url in urls)
+
+
+class Timeouts(Group):
+    """Seconds. Every wait has one."""
+
+    connect_s: float = Field(default=2.0, gt=0)
+    first_token_s: float = Field(default=60.0, gt=0, description="streams: until the first bytes")
+    idle_s: float = Field(default=30.0, gt=0, description="streams: between two pieces")
+    answer_s: float = Field(default=600.0, gt=0, description="answers in one piece")
+    body_s: float = Field(default=30.0, gt=0, description="for the caller's whole body")
+
+
+class Scrape(Group):
+    interval_s: float = Field(default=1.0, gt=0)
+    timeout_s: float = Field(default=2.0, gt=0)
+    failures: int = Field(default=2, ge=1, description="failed scrapes until out of rotation")
+
+
+class RequestLimits(Group):
+    max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
+    max_in_flight: int = Field(default=4096, ge=1)
+    max_queue: int = Field(default=1024, ge=0)
+    max_wait_s: float = Field(default=10.0, gt=0, description="in the gateway's own queue")
+
+
+class Retries(Group):
+    max_attempts: int = Field(default=3, ge=1)
+    ratio: float = Field(default=0.2, ge=0, le=1, description="retries per request, long run")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Raises ConfigError from `load` when a value can't work."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__"
+    )
+
+    listen: Listen = Listen()
+    pools: dict[str, Pool] = Field(min_length=1)
+    family: tuple[str, ...] = Field(default=(), description="model names, smallest first")
+    profiles: dict[str, dict[str, Any]] = {}
+    timeouts: Timeouts = Timeouts()
+    scrape: Scrape = Scrape()
+    limits: RequestLimits = RequestLimits()
+    retries: Retries = Retries()
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return EnvSettingsSource(settings_cls), init_settings
+
+    @classmethod
+    def load(cls, config: Path | None) -> Settings:
+        """Read the file (if any) and the environment."""
+        values = _read_yaml(config) if config else {}
+        try:
+            settings = cls(**values)
+        except ValidationError as error:
+            raise ConfigError(_explain(error)) from error
+        return settings.model_copy(update={"profiles": shipped_profiles() | settings.profiles})
+
+
+def shipped_profiles() -> dict[str, dict[str, Any]]:
+    text = resources.files("gateway.core.routing").joinpath("profiles.yaml").read_text()
+    loaded: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    return loaded
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"config file {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = " ".join(str(error).split())
+        raise ConfigError(f"config file {path} is not valid YAML: {problem}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"config file {path}: expected settings by name at the top level")
+    return values
+
+
+def _explain(error: ValidationError) -> str:
+    """One line that names each setting that is wrong. Values stay out: one might be a secret."""
+    parts = []
+    for item in error.errors(include_input=False, include_url=False):
+        name = ".".join(str(part) for part in item["loc"]) or "settings"
+        parts.append(f"{name}: {item['msg'].removeprefix('Value error, ')}")
+    return "; ".join(parts)
