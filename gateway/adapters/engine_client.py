@@ -1,0 +1,129 @@
+"""The `ModelServer` port on aiohttp: one keep-alive pool for all engines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import aiohttp
+from yarl import URL
+
+from gateway.core.types import Endpoint
+from gateway.errors import ConnectFailed, EngineFailed
+
+KEEP_ALIVE_S = 4.0
+"""Below the 5 s after which vLLM's server closes an idle connection."""
+
+_SKIPPED = ("Accept-Encoding", "User-Agent", "Accept")
+
+
+class EngineAnswer:
+    """An answer on its way. Closing it before its end closes the connection: the engine then
+    sees the caller as gone and gives the work up."""
+
+    __slots__ = ("_endpoint", "_response", "headers", "status")
+
+    def __init__(self, response: aiohttp.ClientResponse, endpoint: Endpoint) -> None:
+        self._response = response
+        self._endpoint = endpoint
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+
+    async def read(self) -> bytes:
+        try:
+            return await self._response.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineFailed(
+                f"the connection to {self._endpoint.id} broke while it answered",
+                endpoint=self._endpoint.id,
+                code="engine_disconnected",
+            ) from error
+
+    def close(self) -> None:
+        self._response.close()
+
+
+class AiohttpModelServer:
+    """Opens answers. `connect_timeout_s` bounds a new connection; later waits are the caller's."""
+
+    def __init__(self, connect_timeout_s: float, api_keys: Mapping[str, str]) -> None:
+        """`api_keys` maps a pool's name to the bearer token that its engines ask for."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=_SKIPPED,
+            auto_decompress=False,
+            read_bufsize=2**18,
+            trust_env=False,
+        )
+        self._urls: dict[tuple[str, str], URL] = {}
+        self._authorization = {pool: f"Bearer {key}" for pool, key in api_keys.items()}
+
+    async def open(
+        self, endpoint: Endpoint, path: str, headers: Mapping[str, str], body: bytes
+    ) -> EngineAnswer:
+        url = self._urls.get((endpoint.url, path))
+        if url is None:
+            url = self._urls[endpoint.url, path] = URL(endpoint.url + path)
+        if key := self._authorization.get(endpoint.pool):
+            headers = {**headers, "Authorization": key}
+        try:
+            response = await self._post(url, headers, body)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise ConnectFailed(
+                f"could not connect to {endpoint.id}", endpoint=endpoint.id, code="connect_failed"
+            ) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineFailed(
+                f"the connection to {endpoint.id} broke before it answered",
+                endpoint=endpoint.id,
+                code="engine_disconnected",
+            ) from error
+        return EngineAnswer(response, endpoint)
+
+    async def _post(
+        self, url: URL, headers: Mapping[str, str], body: bytes
+    ) -> aiohttp.ClientResponse:
+        try:
+            return await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            # Most often a kept-alive connection that the engine closed at this very moment.
+            return await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+
+    async def get(self, endpoint: Endpoint, path: str, timeout_s: float) -> tuple[int, bytes]:
+        """A small answer in one piece, for the scraper. Raises EngineFailed."""
+        return await self._small("GET", endpoint, path, timeout_s, None)
+
+    async def post(
+        self, endpoint: Endpoint, path: str, timeout_s: float, body: object
+    ) -> tuple[int, bytes]:
+        """The same with a JSON body."""
+        return await self._small("POST", endpoint, path, timeout_s, body)
+
+    async def _small(
+        self, method: str, endpoint: Endpoint, path: str, timeout_s: float, body: object
+    ) -> tuple[int, bytes]:
+        key = self._authorization.get(endpoint.pool)
+        try:
+            async with self._session.request(
+                method,
+                URL(endpoint.url + path),
+                json=body,
+                headers={"Authorization": key} if key else None,
+                timeout=aiohttp.ClientTimeout(total=timeout_s),
+                allow_redirects=False,
+            ) as response:
+                return response.status, await response.read()
+        except TimeoutError as error:
+            raise EngineFailed(
+                f"{path} gave no answer in {timeout_s:g} s", endpoint=endpoint.id, code="timeout"
+            ) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineFailed(
+                f"{path}: {type(error).__name__}", endpoint=endpoint.id, code="connect_failed"
+            ) from error
+
+    async def close(self) -> None:
+        await self._session.close()
