@@ -1,0 +1,1 @@
+"""The web edge: parse, call serving, render. Sees serving, core and protocol, never adapters."""

@@ -1,0 +1,93 @@
+"""The one place where our errors get an HTTP status and become OpenAI error bodies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from gateway import errors
+from gateway.protocol.openai import ErrorBody, ErrorDetail
+
+log = structlog.get_logger("tierflow.api")
+
+# Most specific first: the first class that fits decides.
+_STATUS: Mapping[type[errors.GatewayError], tuple[int, str]] = {
+    errors.BodyTooLarge: (413, "invalid_request_error"),
+    errors.UnknownModel: (404, "invalid_request_error"),
+    errors.InvalidRequest: (400, "invalid_request_error"),
+    errors.NoEndpoint: (503, "service_unavailable_error"),
+    errors.Overloaded: (503, "service_unavailable_error"),
+    errors.DeadlineExceeded: (504, "timeout_error"),
+    errors.FirstTokenTimeout: (504, "timeout_error"),
+    errors.IdleTimeout: (504, "timeout_error"),
+    errors.ConnectFailed: (503, "service_unavailable_error"),
+    errors.UpstreamError: (502, "upstream_error"),
+    errors.GatewayError: (500, "server_error"),
+}
+
+
+def render(error: errors.GatewayError) -> tuple[int, dict[str, str], bytes]:
+    """The status, extra headers and JSON body for an error."""
+    status, kind = next(value for cls, value in _STATUS.items() if isinstance(error, cls))
+    headers = {}
+    if isinstance(error, errors.RetryLater):
+        headers["retry-after"] = str(math.ceil(error.retry_after))
+    elif status == 503:
+        headers["retry-after"] = "1"
+    return status, headers, error_body(error.message, kind, error.param, error.code)
+
+
+def error_body(message: str, kind: str, param: str | None = None, code: str | None = None) -> bytes:
+    detail = ErrorDetail(message=message, type=kind, param=param, code=code)
+    return ErrorBody(error=detail).model_dump_json().encode()
+
+
+def internal_error(error: Exception, request_id: str | None = None) -> bytes:
+    """Log an error of ours that nobody foresaw, without its message: that could quote a prompt."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "unknown"
+    log.error("internal_error", error=type(error).__name__, place=place, request_id=request_id)
+    return error_body(
+        "the gateway failed on this request; its log names the place",
+        "server_error",
+        code="internal_error",
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Make FastAPI's own errors look like OpenAI's."""
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        message = f"{request.method} {request.url.path}: {error.detail}"
+        kind = "invalid_request_error" if error.status_code < 500 else "server_error"
+        return Response(
+            error_body(message, kind, code="not_found" if error.status_code == 404 else None),
+            error.status_code,
+            dict(error.headers or {}),
+            "application/json",
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def validation(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        param = ".".join(str(part) for part in first["loc"][1:])
+        body = error_body(f"{param}: {first['msg']}", "invalid_request_error", param)
+        return Response(body, 400, media_type="application/json")
+
+    @app.exception_handler(errors.GatewayError)
+    async def ours(request: Request, error: errors.GatewayError) -> Response:
+        status, headers, body = render(error)
+        return Response(body, status, headers, "application/json")
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        return Response(internal_error(error), 500, media_type="application/json")

@@ -1,0 +1,185 @@
+"""The inference routes as plain ASGI: they run once per token batch, so nothing stands between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.api.error_handlers import internal_error, render
+from gateway.api.parsing import parse, read_headers, request_id
+from gateway.core.outcome import Outcome
+from gateway.core.ports import Clock
+from gateway.errors import BodyTooLarge, ClientStalled, GatewayError, InvalidRequest
+from gateway.protocol import headers as names
+from gateway.serving.inference import Inference
+
+PATHS = frozenset(
+    {
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/responses",
+        "/v1/embeddings",
+        "/tokenize",
+        "/detokenize",
+    }
+)
+_NOT_RELAYED = frozenset(
+    {
+        "connection",
+        "content-length",
+        "date",
+        "keep-alive",
+        "server",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        names.REQUEST_ID,
+    }
+)
+_FORWARDED = ("content-type", "traceparent", "tracestate")
+
+
+class ClientGone(Exception):
+    """The caller left before its request was complete."""
+
+
+class InferenceRoutes:
+    """`max_body_bytes` and `body_s` (seconds) bound what a caller may send, and how slowly."""
+
+    def __init__(
+        self, inference: Inference, clock: Clock, *, max_body_bytes: int, body_s: float
+    ) -> None:
+        self._inference = inference
+        self._clock = clock
+        self._max_body_bytes = max_body_bytes
+        self._body_s = body_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        received = self._clock.now()
+        headers = read_headers(scope["headers"])
+        sink = AsgiSink(send, request_id(headers))
+        try:
+            body = await self._body(headers, receive)
+            request = parse(scope["path"], headers, body, sink.request_id, received)
+            upstream = {name: headers[name] for name in _FORWARDED if name in headers}
+            upstream[names.REQUEST_ID] = sink.request_id
+            async with _Listening(receive):
+                await self._inference.answer(request, upstream, sink)
+        except ClientGone:
+            pass
+        except GatewayError as error:
+            if not isinstance(error, ClientStalled):
+                await sink.refuse(*render(error))
+        except Exception as error:
+            await sink.refuse(500, {}, internal_error(error, sink.request_id))
+
+    async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
+        try:
+            async with asyncio.timeout(self._body_s):
+                return await self._read(headers, receive)
+        except TimeoutError:
+            raise InvalidRequest(
+                f"the body did not arrive in {self._body_s:g} s", code="body_timeout"
+            ) from None
+
+    async def _read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
+        """Raises BodyTooLarge, but only once the caller has sent it all (or far too much): one
+        that is cut off in the middle of sending would not see the answer."""
+        limit, pieces, size = self._max_body_bytes, list[bytes](), 0
+        declared = int(headers.get("content-length") or 0)
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            piece = message.get("body", b"")
+            size += len(piece)
+            if max(size, declared) <= limit:
+                pieces.append(piece)
+            if not message.get("more_body") or size > 2 * limit:
+                break
+        if max(size, declared) > limit:
+            raise BodyTooLarge(
+                f"the body has {max(size, declared)} bytes; the limit is {limit} "
+                "(limits.max_body_bytes)",
+                code="body_too_large",
+            )
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+class _Listening:
+    """Cancels the block as soon as the caller leaves, and raises ClientGone instead."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._left = False
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._listener = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        message: Message = {"type": "http.request"}
+        while message["type"] != "http.disconnect":
+            message = await self._receive()
+        self._left = True
+        if self._task is not None:
+            self._task.cancel()
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._listener.cancel()
+        if self._left and self._task is not None:
+            self._task.uncancel()
+            if kind is asyncio.CancelledError:
+                raise ClientGone
+
+
+class AsgiSink:
+    """Writes an answer to the caller."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self.request_id = request_id
+        self._started = False
+
+    async def start(
+        self, status: int, headers: Mapping[str, str], outcome: Outcome, length: int | None
+    ) -> None:
+        raw = [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in headers.items()
+            if name.lower() not in _NOT_RELAYED
+        ]
+        raw += [
+            (b"x-request-id", self.request_id.encode()),
+            (b"x-tierflow-tier", outcome.tier.encode()),
+            (b"x-tierflow-endpoint", outcome.endpoint.encode()),
+            (b"x-tierflow-reason", outcome.reason.encode()),
+        ]
+        if length is not None:
+            raw.append((b"content-length", str(length).encode()))
+        self._started = True
+        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+
+    async def send(self, data: bytes, more: bool) -> None:
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def fail(self, error: GatewayError) -> None:
+        """End a stream that has begun. No [DONE] follows: the answer is not complete."""
+        _, _, body = render(error)
+        await self.send(b"data: " + body + b"\n\n", more=False)
+
+    async def refuse(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Answer with an error, unless an answer has begun: then there is nothing more to say."""
+        if self._started:
+            return
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        raw += [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"x-request-id", self.request_id.encode()),
+        ]
+        self._started = True
+        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+        await self.send(body, more=False)

@@ -1,0 +1,139 @@
+"""From an ASGI scope and a body to an `InferenceRequest`; every complaint names its field."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from gateway.core.body import prompt_chars_and_key
+from gateway.core.types import Demands, InferenceRequest, Tier
+from gateway.errors import InvalidRequest
+from gateway.protocol import headers as names
+
+_READ = frozenset(
+    name.encode()
+    for name in (
+        names.MAX_TIER,
+        names.MIN_QUALITY,
+        names.DEADLINE_MS,
+        names.SESSION,
+        names.REQUEST_ID,
+        "content-type",
+        "content-length",
+        "traceparent",
+        "tracestate",
+    )
+)
+_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
+_MODEL_OPTIONAL = frozenset({"/tokenize", "/detokenize"})
+MAX_DEADLINE_MS = 24 * 3600 * 1000.0
+MAX_NAME_CHARS = 256
+
+
+def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The headers that matter here, by lower-case name."""
+    return {name.decode(): value.decode("latin-1") for name, value in raw if name in _READ}
+
+
+def request_id(headers: Mapping[str, str]) -> str:
+    """The caller's own id when it is a harmless one, else a new one."""
+    given = headers.get(names.REQUEST_ID, "")
+    return given if _ID.fullmatch(given) else uuid4().hex
+
+
+def parse(
+    path: str, headers: Mapping[str, str], body: bytes, id: str, received: float
+) -> InferenceRequest:
+    """Raises InvalidRequest."""
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(
+            f"the body is not valid JSON: {error.msg} at line {error.lineno} column {error.colno}",
+            code="invalid_json",
+        ) from None
+    if not isinstance(fields, dict):
+        raise InvalidRequest("the body must be a JSON object", code="invalid_json")
+    model, in_body = _model(path, fields)
+    chars, key = prompt_chars_and_key(fields)
+    return InferenceRequest(
+        id=id,
+        path=path,
+        model=model,
+        body=body,
+        received=received,
+        stream=fields.get("stream") is True,
+        prompt_chars=chars,
+        prefix_key=key,
+        max_tokens=_max_tokens(fields),
+        model_in_body=in_body,
+        demands=demands(headers),
+    )
+
+
+def _model(path: str, fields: Mapping[str, Any]) -> tuple[str, bool]:
+    model = fields.get("model")
+    if model is None and path in _MODEL_OPTIONAL:
+        return "tierflow-auto", False
+    if not isinstance(model, str) or not model or len(model) > MAX_NAME_CHARS:
+        raise InvalidRequest(
+            "model: give the name of a served model as a string; GET /v1/models lists them",
+            param="model",
+            code="missing_model" if model is None else "invalid_model",
+        )
+    return model, True
+
+
+def _max_tokens(fields: Mapping[str, Any]) -> int | None:
+    for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"):
+        value = fields.get(name)
+        if isinstance(value, int) and value > 0:
+            return value
+    return None
+
+
+def demands(headers: Mapping[str, str]) -> Demands:
+    """Read the `x-tierflow-*` headers. Raises InvalidRequest that names the header."""
+    return Demands(
+        max_tier=_tier(headers.get(names.MAX_TIER)),
+        min_quality=_name(names.MIN_QUALITY, headers.get(names.MIN_QUALITY)),
+        deadline_s=_deadline(headers.get(names.DEADLINE_MS)),
+        session=_name(names.SESSION, headers.get(names.SESSION)),
+    )
+
+
+def _tier(value: str | None) -> Tier | None:
+    if value is None:
+        return None
+    try:
+        return Tier(value.strip().lower())
+    except ValueError:
+        raise _bad(names.MAX_TIER, f"one of {', '.join(Tier)}") from None
+
+
+def _deadline(value: str | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        milliseconds = float(value)
+    except ValueError:
+        milliseconds = 0.0
+    if not 0.0 < milliseconds <= MAX_DEADLINE_MS:
+        raise _bad(names.DEADLINE_MS, f"milliseconds above 0, at most {MAX_DEADLINE_MS:.0f}")
+    return milliseconds / 1000.0
+
+
+def _name(header: str, value: str | None) -> str | None:
+    if value is None:
+        return None
+    if not value.strip() or len(value) > MAX_NAME_CHARS:
+        raise _bad(header, f"1 to {MAX_NAME_CHARS} characters")
+    return value.strip()
+
+
+def _bad(header: str, expected: str) -> InvalidRequest:
+    return InvalidRequest(f"{header}: expected {expected}", param=header, code="invalid_header")

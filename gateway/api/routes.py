@@ -1,0 +1,148 @@
+"""The FastAPI side: models, health, readiness, metrics, and the OpenAPI description of it all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from gateway.api.inference import PATHS
+from gateway.core.routing.policies import VIRTUAL_MODELS
+from gateway.core.types import EndpointState
+from gateway.errors import UnknownModel
+from gateway.protocol.openai import (
+    ErrorBody,
+    InferenceBody,
+    ModelCard,
+    ModelList,
+    PoolCondition,
+    Readiness,
+)
+
+States = Callable[[], Sequence[EndpointState]]
+
+
+def models_router(states: States, max_request_bytes: int) -> APIRouter:
+    router = APIRouter(tags=["models"])
+
+    @router.get("/v1/models", summary="All models, over all pools, and the virtual ones")
+    async def models() -> ModelList:
+        return ModelList(data=model_cards(states(), max_request_bytes))
+
+    @router.get("/v1/models/{name:path}", responses={404: {"model": ErrorBody}})
+    async def model(name: str) -> ModelCard:
+        cards = model_cards(states(), max_request_bytes)
+        for card in cards:
+            if card.id == name:
+                return card
+        raise UnknownModel(
+            f"the model {name!r} does not exist; available: {', '.join(c.id for c in cards)}",
+            param="model",
+            code="model_not_found",
+        )
+
+    return router
+
+
+def model_cards(states: Sequence[EndpointState], max_request_bytes: int) -> list[ModelCard]:
+    cards: dict[str, ModelCard] = {}
+    for state in states:
+        for served in state.models.values():
+            card = cards.get(served.name)
+            if card is None:
+                card = cards[served.name] = ModelCard(
+                    id=served.name,
+                    tier=state.endpoint.tier.value,
+                    max_model_len=served.max_model_len,
+                    max_request_bytes=max_request_bytes,
+                    ready=False,
+                )
+            if state.endpoint.pool not in card.pools:
+                card.pools.append(state.endpoint.pool)
+            if served.max_model_len is not None and card.max_model_len is not None:
+                card.max_model_len = min(card.max_model_len, served.max_model_len)
+            card.ready = card.ready or state.healthy
+    ready = any(card.ready for card in cards.values())
+    pools = sorted({state.endpoint.pool for state in states})
+    virtual = [
+        ModelCard(
+            id=name, pools=pools, max_request_bytes=max_request_bytes, ready=ready, virtual=True
+        )
+        for name in VIRTUAL_MODELS
+    ]
+    return [*cards.values(), *virtual]
+
+
+def operations_router(
+    states: States,
+    conditions: Callable[[], Mapping[str, str]],
+    metrics: Callable[[], tuple[bytes, str]],
+) -> APIRouter:
+    """`conditions` gives the degraded modes by name, `metrics` a page and its content type."""
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/health", summary="Alive")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get(
+        "/ready",
+        summary="Can anything be answered? Per pool, and why not",
+        responses={503: {"model": Readiness}},
+    )
+    async def ready(response: Response) -> Readiness:
+        answer = readiness(states(), conditions())
+        response.status_code = 200 if answer.ready else 503
+        return answer
+
+    @router.get("/metrics", response_class=Response, summary="Prometheus metrics")
+    async def metrics_page() -> Response:
+        page, content_type = metrics()
+        return Response(page, media_type=content_type)
+
+    return router
+
+
+def readiness(states: Sequence[EndpointState], conditions: Mapping[str, str]) -> Readiness:
+    """Ready when every endpoint has been looked at and one pool at least can answer: the other
+    pools' requests for a virtual model overflow to it, so it must stay in service."""
+    pools: dict[str, PoolCondition] = {}
+    for state in states:
+        pool = pools.setdefault(
+            state.endpoint.pool,
+            PoolCondition(ready=False, tier=state.endpoint.tier.value, endpoints={}),
+        )
+        pool.endpoints[state.endpoint.id] = "ok" if state.healthy else state.problem
+        pool.ready = pool.ready or state.healthy
+    return Readiness(
+        ready=any(pool.ready for pool in pools.values()) and all(s.seen for s in states),
+        conditions=dict(conditions),
+        pools=pools,
+    )
+
+
+def documented_inference(handler: Callable[..., Any]) -> APIRouter:
+    """The inference routes for the OpenAPI description. The dispatcher takes the calls before
+    they come here."""
+    router = APIRouter(tags=["inference"])
+    errors: dict[int | str, dict[str, type[BaseModel]]] = {
+        status: {"model": ErrorBody} for status in (400, 404, 413, 502, 503, 504)
+    }
+    for path in sorted(PATHS):
+        router.add_api_route(
+            path,
+            handler,
+            methods=["POST"],
+            operation_id=path.strip("/").replace("/", "_"),
+            summary="Passed through to an engine of the pool that routing picks",
+            responses={200: {"description": "the engine's own answer"}, **errors},
+            openapi_extra={
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": InferenceBody.model_json_schema()}},
+                }
+            },
+        )
+    return router

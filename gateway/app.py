@@ -1,0 +1,170 @@
+"""The composition root: the only place that knows which adapter stands behind which port."""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.adapters.clock import MonotonicClock
+from gateway.adapters.endpoints import StaticEndpoints
+from gateway.adapters.engine_client import AiohttpModelServer
+from gateway.adapters.fingerprint import TokenizerCheck
+from gateway.adapters.metrics import Metrics
+from gateway.adapters.scraper import Scraper
+from gateway.adapters.telemetry import RequestTelemetry
+from gateway.api import error_handlers
+from gateway.api.dispatcher import Dispatcher
+from gateway.api.inference import InferenceRoutes
+from gateway.api.routes import documented_inference, models_router, operations_router
+from gateway.core.admission import AdmissionLimits
+from gateway.core.retry import RetryBudget
+from gateway.core.routing.profile import build_profile
+from gateway.core.routing.routing import Routing
+from gateway.core.types import Endpoint, EndpointState, Limits
+from gateway.errors import ConfigError
+from gateway.serving.admission import Admission
+from gateway.serving.dispatch import Dispatch, Waits
+from gateway.serving.inference import Inference
+from gateway.settings import Settings
+
+VERSION = "0.1.0"
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """Build the gateway. Raises ConfigError for settings that can't work together."""
+    states = _states(settings)
+    routing = _routing(settings)
+    endpoints = StaticEndpoints(states)
+    clock = MonotonicClock()
+    metrics = Metrics(endpoints.states)
+    telemetry = RequestTelemetry(metrics)
+    waits = Waits(
+        first_token_s=settings.timeouts.first_token_s,
+        idle_s=settings.timeouts.idle_s,
+        answer_s=settings.timeouts.answer_s,
+    )
+    limits = settings.limits
+    admission = Admission(
+        AdmissionLimits(limits.max_in_flight, limits.max_queue, limits.max_wait_s),
+        clock,
+        telemetry,
+    )
+    late = _Late()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        client = AiohttpModelServer(settings.timeouts.connect_s, _api_keys(settings))
+        tokenizers = TokenizerCheck(settings.family, client, settings.scrape.timeout_s)
+        scraper = Scraper(
+            states,
+            client,
+            clock,
+            tokenizers,
+            interval_s=settings.scrape.interval_s,
+            timeout_s=settings.scrape.timeout_s,
+            failures=settings.scrape.failures,
+        )
+        budget = RetryBudget(
+            ratio=settings.retries.ratio, max_attempts=settings.retries.max_attempts
+        )
+        dispatch = Dispatch(
+            routing, endpoints, client, clock, telemetry, budget, waits, random.random
+        )
+        late.inference = InferenceRoutes(
+            Inference(admission, dispatch, clock, telemetry, waits),
+            clock,
+            max_body_bytes=limits.max_body_bytes,
+            body_s=settings.timeouts.body_s,
+        )
+        late.unchecked = tokenizers.unchecked
+        scraper.start()
+        _tune_gc()
+        yield
+        await scraper.stop()
+        await client.close()
+
+    app = FastAPI(title="Tierflow gateway", version=VERSION, lifespan=lifespan)
+    error_handlers.install(app)
+    app.include_router(models_router(endpoints.states, limits.max_body_bytes))
+    app.include_router(
+        operations_router(
+            endpoints.states,
+            late.conditions,
+            lambda: (generate_latest(metrics.registry), CONTENT_TYPE_LATEST),
+        )
+    )
+
+    async def passed_through(request: Request) -> Response:
+        raise AssertionError("the dispatcher serves this route")
+
+    app.include_router(documented_inference(passed_through))
+    return Dispatcher(late, app)
+
+
+class _Late:
+    """What can only be built inside the event loop, when the server starts."""
+
+    def __init__(self) -> None:
+        self.inference: ASGIApp | None = None
+        self.unchecked: set[str] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.inference is not None, "the server runs the lifespan first"
+        await self.inference(scope, receive, send)
+
+    def conditions(self) -> dict[str, str]:
+        if not self.unchecked:
+            return {}
+        return {
+            "tokenizer-unchecked": "no /tokenize at the engines of "
+            + ", ".join(sorted(self.unchecked))
+        }
+
+
+def _states(settings: Settings) -> list[EndpointState]:
+    states = []
+    for name, pool in settings.pools.items():
+        for url in pool.endpoints:
+            limits = Limits(pool.saturation_queue, pool.max_in_flight)
+            endpoint = Endpoint(id=urlsplit(url).netloc, url=url, pool=name, tier=pool.tier)
+            states.append(EndpointState(endpoint, limits))
+    ids = [state.endpoint.id for state in states]
+    for id in ids:
+        if ids.count(id) > 1:
+            raise ConfigError(f"pools: the endpoint {id} is listed twice")
+    return states
+
+
+def _routing(settings: Settings) -> Routing:
+    built = {name: build_profile(name, spec) for name, spec in settings.profiles.items()}
+    for name, pool in settings.pools.items():
+        if pool.profile not in built:
+            raise ConfigError(
+                f"pools.{name}.profile: unknown profile {pool.profile!r}; "
+                f"known: {', '.join(sorted(built))}"
+            )
+    by_pool = {name: built[pool.profile] for name, pool in settings.pools.items()}
+    return Routing(by_pool, settings.family)
+
+
+def _api_keys(settings: Settings) -> dict[str, str]:
+    return {
+        name: pool.api_key.get_secret_value()
+        for name, pool in settings.pools.items()
+        if pool.api_key is not None
+    }
+
+
+def _tune_gc() -> None:
+    """What lives since the start is never garbage, and young objects die by reference counting:
+    fewer collections take the pauses out of the tail."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
