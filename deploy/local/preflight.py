@@ -1,0 +1,144 @@
+"""What must hold before anything is started: models, one tokenizer, memory, free ports.
+
+Every check raises PreflightFailure with one line that names what to change.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+
+from deploy.local.fingerprint import TokenizerMissing, folder_fingerprint
+from deploy.local.settings import Model, Settings
+
+ENGINE_BASE_GIB = 1.5
+"""What a vLLM server takes beside weights and KV cache: three processes with torch."""
+
+SIMULATOR_GIB = 0.1
+
+
+class PreflightFailure(Exception):
+    """Something is not as it must be before the start; one line for the user."""
+
+
+def check(settings: Settings) -> None:
+    """All checks, cheapest first."""
+    check_ports(settings)
+    if settings.engine == "vllm":
+        check_models(settings)
+        check_one_tokenizer(settings.family)
+    check_memory(settings, available_gib())
+
+
+def check_ports(settings: Settings) -> None:
+    for variable, port in (
+        ("TIERFLOW_PORT", settings.port),
+        ("TIERFLOW_EDGE_PORT", settings.edge_port),
+        ("TIERFLOW_CLOUD_PORT", settings.cloud_port),
+    ):
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            if isinstance(error, PermissionError):
+                reason = f"port {port} needs more rights"
+            else:
+                reason = f"port {port} is in use{_holder(port)}"
+            raise PreflightFailure(f"{reason}: choose another with {variable}") from error
+
+
+def _holder(port: int) -> str:
+    """` by NAME (process N)` for the listener on a port, or nothing where that can't be seen."""
+    try:
+        for connection in psutil.net_connections(kind="tcp"):
+            listening = connection.status == psutil.CONN_LISTEN
+            if listening and connection.laddr.port == port and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
+    except psutil.Error:
+        pass
+    return ""
+
+
+def check_models(settings: Settings) -> None:
+    for variable, model in (
+        ("TIERFLOW_DEVICE_MODEL", settings.device_model),
+        ("TIERFLOW_EDGE_MODEL", settings.edge_model),
+        ("TIERFLOW_CLOUD_MODEL", settings.cloud_model),
+    ):
+        if model is None or model.folder is None:
+            continue
+        if not model.folder.is_dir():
+            raise PreflightFailure(f"{variable}: there is no folder {model.folder}")
+        if not (model.folder / "config.json").is_file():
+            raise PreflightFailure(f"{variable}: {model.folder} has no config.json, so no model")
+
+
+def check_one_tokenizer(family: Iterable[Model]) -> None:
+    """Refuse a family whose members' token ids mean different things."""
+    first: tuple[str, str] | None = None
+    for model in family:
+        try:
+            fingerprint = folder_fingerprint(model.folder or hub_tokenizer(model.source))
+        except TokenizerMissing as missing:
+            raise PreflightFailure(f"the tokenizer of {model.name}: {missing}") from missing
+        if first is None:
+            first = (model.name, fingerprint)
+        elif fingerprint != first[1]:
+            raise PreflightFailure(
+                f"{first[0]} and {model.name} have different tokenizers "
+                f"({first[1][:16]} and {fingerprint[:16]}): a family must share one"
+            )
+
+
+def hub_tokenizer(source: str) -> Path:
+    """The folder with the tokenizer files of a model on the hub, fetched if not cached yet."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    patterns = ["tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json", "merges.txt"]
+    try:
+        return Path(snapshot_download(source, allow_patterns=patterns))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise TokenizerMissing(f"{source} can't be fetched from the model hub: {why}") from error
+
+
+def check_memory(settings: Settings, available: float) -> None:
+    """`available` is in GiB."""
+    needed = sum(_engine_gib(settings, m) for m in (settings.edge_model, settings.cloud_model))
+    if needed > available:
+        raise PreflightFailure(
+            f"too little memory: about {needed:.1f} GiB needed, {available:.1f} GiB available; "
+            "set TIERFLOW_KV_CACHE_GIB lower, or choose smaller models"
+        )
+
+
+def _engine_gib(settings: Settings, model: Model) -> float:
+    if settings.engine == "simulator":
+        return SIMULATOR_GIB
+    return ENGINE_BASE_GIB + settings.kv_cache_gib + _weights_gib(model)
+
+
+def _weights_gib(model: Model) -> float:
+    """Size of the weight files; 0 for a model on the hub, which is not fetched yet."""
+    if model.folder is None:
+        return 0.0
+    return sum(file.stat().st_size for file in model.folder.glob("*.safetensors")) / 2**30
+
+
+def available_gib() -> float:
+    """Memory that can be had without swapping, within the control group's limit, GiB."""
+    available = float(psutil.virtual_memory().available)
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = (group / "memory.max").read_text().strip()
+        used = (group / "memory.current").read_text().strip()
+        if limit != "max":
+            available = min(available, float(limit) - float(used))
+    except (OSError, ValueError):
+        pass
+    return available / 2**30

