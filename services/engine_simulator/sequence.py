@@ -1,0 +1,68 @@
+"""One answer in the making, from arrival to its last token, and what is measured of it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from services.engine_simulator.decoding import Token
+from services.engine_simulator.mailbox import Mailbox
+from services.engine_simulator.metrics import Metrics
+
+
+@dataclass(slots=True, eq=False)
+class Generation:
+    """Times are monotonic seconds. `hang_after` tokens it keeps its slot and says no more."""
+
+    choice: int
+    prompt: Sequence[int]
+    tokens: Iterator[Token]
+    mailbox: Mailbox
+    hang_after: int | None = None
+    prefill_left: int = 0
+    produced: int = 0
+    arrived: float = 0.0
+    scheduled: float = 0.0
+    first_token: float = 0.0
+    last_token: float = 0.0
+    done: bool = field(default=False)
+
+    @property
+    def hung(self) -> bool:
+        return self.hang_after is not None and self.produced >= self.hang_after
+
+    @property
+    def kv_tokens(self) -> int:
+        return len(self.prompt) + self.produced
+
+    def emit(self, now: float, metrics: Metrics) -> bool:
+        """Delivers the next token; True when it was the last."""
+        token = next(self.tokens)
+        self.produced += 1
+        if self.produced == 1:
+            self.first_token = now
+            metrics.ttft.observe(now - self.arrived)
+            metrics.prompt_tokens.inc(len(self.prompt))
+        else:
+            metrics.itl.observe(now - self.last_token)
+        self.last_token = now
+        metrics.generation_tokens.inc()
+        self.mailbox.put(self.choice, token)
+        if token.finish_reason is None:
+            return False
+        self.finish(now, token.finish_reason, metrics)
+        return True
+
+    def finish(self, now: float, reason: str, metrics: Metrics) -> None:
+        self.done = True
+        metrics.finished[reason].inc()
+        metrics.e2e.observe(now - self.arrived)
+        metrics.request_prompt_tokens.observe(len(self.prompt))
+        metrics.request_generation_tokens.observe(self.produced)
+        if not self.produced:
+            return
+        decode_time = self.last_token - self.first_token
+        metrics.queue_time.observe(self.scheduled - self.arrived)
+        metrics.prefill_time.observe(self.first_token - self.scheduled)
+        metrics.decode_time.observe(decode_time)
+        metrics.inference_time.observe(self.last_token - self.scheduled)
+        if self.produced > 1:
+            metrics.tpot.observe(decode_time / (self.produced - 1))

@@ -1,0 +1,61 @@
+"""Text to token ids and back: known words are one token, everything else is its UTF-8 bytes.
+
+`decode(encode(text)) == text` for every text without lone surrogates.
+"""
+
+import re
+from codecs import getincrementaldecoder
+from collections.abc import Iterable
+from functools import lru_cache
+
+from services.engine_simulator.vocabulary import (
+    FIRST_BYTE_ID,
+    PIECES,
+    SPECIAL,
+    VOCABULARY_SIZE,
+    WORD_IDS,
+)
+
+_PIECE = re.compile(r" ?[A-Za-z]+|[^A-Za-z ]+| ")
+_new_decoder = getincrementaldecoder("utf-8")
+
+
+@lru_cache(maxsize=16384)
+def _encode_piece(piece: str) -> tuple[int, ...]:
+    known = WORD_IDS.get(piece)
+    if known is not None:
+        return (known,)
+    return tuple(FIRST_BYTE_ID + value for value in piece.encode("utf-8", "replace"))
+
+
+def encode(text: str) -> list[int]:
+    ids: list[int] = []
+    for piece in _PIECE.findall(text):
+        ids.extend(_encode_piece(piece) if len(piece) <= 32 else _encode_piece.__wrapped__(piece))
+    return ids
+
+
+def decode(ids: Iterable[int]) -> str:
+    """Ids outside the vocabulary decode to nothing, as vLLM's /detokenize does."""
+    parts = (PIECES[token_id] for token_id in ids if 0 <= token_id < VOCABULARY_SIZE)
+    return b"".join(parts).decode("utf-8", "replace")
+
+
+def token_text(token_id: int) -> str:
+    """How one token is written in logprobs and `token_strs`."""
+    return PIECES[token_id].decode("utf-8", "replace")
+
+
+class TextStream:
+    """Turns generated ids into text piece by piece; holds back a split UTF-8 character."""
+
+    def __init__(self) -> None:
+        self._decoder = _new_decoder("replace")
+
+    def push(self, token_id: int) -> str:
+        if token_id < len(SPECIAL):
+            return ""
+        return self._decoder.decode(PIECES[token_id])
+
+    def flush(self) -> str:
+        return self._decoder.decode(b"", True)
