@@ -35,7 +35,7 @@ def _content(content: str | list[dict[str, Any]] | None) -> list[int]:
     if content is None:
         return []
     if isinstance(content, str):
-        return encode(content)
+        return list(encode(content))
     ids: list[int] = []
     for part in content:
         kind = part.get("type")

@@ -41,12 +41,12 @@ def as_prompts(prompt: str | list[int] | list[str] | list[list[int]] | None) -> 
     if not prompt:
         raise invalid("prompt", "Either prompt or prompt_embeds must be provided and non-empty.")
     if isinstance(prompt, str):
-        return [encode(prompt)]
+        return [list(encode(prompt))]
     if isinstance(prompt[0], int):
         return [[token_id for token_id in prompt if isinstance(token_id, int)]]
     if len(prompt) > _MAX_PROMPTS:
         raise invalid("prompt", f"at most {_MAX_PROMPTS} prompts are served.", len(prompt))
-    return [encode(part) if isinstance(part, str) else list(_ids(part)) for part in prompt]
+    return [list(encode(part) if isinstance(part, str) else _ids(part)) for part in prompt]
 
 
 def _ids(part: object) -> list[int]:

@@ -59,7 +59,7 @@ async def tokenize(engine: Engine, exchange: Exchange) -> None:
     if body.messages is not None:
         ids = chat_template.render(body.messages, body.add_generation_prompt)
     elif body.prompt is not None:
-        ids = encode(body.prompt)
+        ids = list(encode(body.prompt))
     else:
         raise EngineError("Give `prompt` or `messages`.", kind="Bad Request", param="body.prompt")
     await exchange.json(

@@ -94,8 +94,10 @@ class Scheduler:
             self._running.append(generation)
 
     def _start(self, generation: Generation, now: float) -> None:
-        cached = self._cache.admit(generation.prompt)
         generation.scheduled = now
+        if self._rates.unpaced:
+            return
+        cached = self._cache.admit(generation.prompt)
         generation.prefill_left = len(generation.prompt) - cached
         self._metrics.prefix_queries.inc(len(generation.prompt))
         self._metrics.prefix_hits.inc(cached)
