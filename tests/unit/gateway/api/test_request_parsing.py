@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.api.parsing import parse, read_headers, request_id
+from gateway.core.types import InferenceRequest, Tier
+from gateway.errors import InvalidRequest
+
+
+def parsed(body: object, headers: dict[str, str] | None = None) -> InferenceRequest:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return parse("/v1/chat/completions", headers or {}, raw, "id", 0.0)
+
+
+def complaint(body: object, headers: dict[str, str] | None = None) -> InvalidRequest:
+    with pytest.raises(InvalidRequest) as caught:
+        parsed(body, headers)
+    return caught.value
+
+
+def test_the_body_stays_as_it_came() -> None:
+    body = b' {"model" : "m", "temperature":1.0e0, "unknown": [1]}'
+    assert parsed(body).body == body
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[1]", b'"text"', b"nul"])
+def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
+    assert complaint(body).code == "invalid_json"
+
+
+@pytest.mark.parametrize("model", [None, 7, "", ["m"], "m" * 300])
+def test_a_model_that_is_no_name_is_refused(model: object) -> None:
+    assert complaint({"model": model}).param == "model"
+
+
+def test_a_missing_model_names_the_place_that_lists_them() -> None:
+    error = complaint({"messages": []})
+    assert (error.code, error.param) == ("missing_model", "model")
+    assert "/v1/models" in error.message
+
+
+def test_tokenize_may_leave_the_model_open() -> None:
+    request = parse("/tokenize", {}, b'{"prompt":"x"}', "id", 0.0)
+    assert (request.model, request.model_in_body) == ("tierflow-auto", False)
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "max_output_tokens"])
+def test_every_name_of_the_token_limit_is_known(name: str) -> None:
+    assert parsed({"model": "m", name: 9}).max_tokens == 9
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("x-tierflow-max-tier", "moon"),
+        ("x-tierflow-deadline-ms", "soon"),
+        ("x-tierflow-deadline-ms", "-5"),
+        ("x-tierflow-deadline-ms", "nan"),
+        ("x-tierflow-deadline-ms", "1e99"),
+        ("x-tierflow-min-quality", " "),
+        ("x-tierflow-session", "s" * 1000),
+    ],
+)
+def test_a_wrong_demand_names_its_header(header: str, value: str) -> None:
+    error = complaint({"model": "m"}, {header: value})
+    assert error.param == header
+    assert header in error.message
+
+
+def test_demands_are_read_from_the_headers() -> None:
+    headers = {
+        "x-tierflow-max-tier": "Edge",
+        "x-tierflow-min-quality": "rill-edge",
+        "x-tierflow-deadline-ms": "1500",
+        "x-tierflow-session": "s",
+    }
+    demands = parsed({"model": "m"}, headers).demands
+    assert demands.max_tier is Tier.EDGE
+    assert (demands.min_quality, demands.deadline_s, demands.session) == ("rill-edge", 1.5, "s")
+
+
+def test_a_harmless_request_id_is_kept_and_another_is_replaced() -> None:
+    assert request_id({"x-request-id": "trace-1:a/b"}) == "trace-1:a/b"
+    for bad in ("", "a b", "x" * 129, 'a"\n', "é"):
+        assert request_id({"x-request-id": bad}) not in ("", bad)
+
+
+@given(st.lists(st.tuples(st.binary(max_size=12), st.binary(max_size=12))))
+def test_any_headers_can_be_read(raw: list[tuple[bytes, bytes]]) -> None:
+    assert set(read_headers(raw)) <= {"x-request-id", "content-type", "content-length"}
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_either_parsed_or_refused(body: bytes) -> None:
+    try:
+        parsed(body)
+    except InvalidRequest as error:
+        assert error.message

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.routing.pickers import PICKERS
+from gateway.core.routing.profile import build_profile
+from gateway.core.routing.scorers import SCORERS
+from gateway.core.types import EndpointState
+from gateway.errors import ConfigError
+from gateway.settings import shipped_profiles
+from tests.unit.gateway.build import request, routing, state
+
+
+def replicas(count: int) -> list[EndpointState]:
+    return [state(f"edge:{index}") for index in range(count)]
+
+
+def chosen(states: list[EndpointState], **fields: object) -> str:
+    asked = request("rill-edge", **fields)
+    return routing("edge").choose(asked, states, 0.0, lambda: 0.0).state.endpoint.id
+
+
+def test_the_least_loaded_replica_is_picked() -> None:
+    states = replicas(3)
+    states[0].in_flight, states[1].running, states[2].in_flight = 5, 4, 1
+    assert chosen(states) == "edge:2"
+
+
+def test_a_replica_with_a_fuller_kv_cache_comes_second() -> None:
+    states = replicas(2)
+    states[0].kv_use = 0.9
+    assert chosen(states) == "edge:1"
+
+
+def test_the_same_prompt_head_and_the_same_session_stay_together() -> None:
+    states = replicas(5)
+    assert len({chosen(states, prefix_key=b"a" * 16) for _ in range(3)}) == 1
+    assert len({chosen(states, session="s-1") for _ in range(3)}) == 1
+
+
+def test_different_prompts_spread_over_the_replicas() -> None:
+    states = replicas(4)
+    found = Counter(chosen(states, prefix_key=bytes([i]) * 16) for i in range(200))
+    assert set(found) == {s.endpoint.id for s in states}
+    assert max(found.values()) < 100
+
+
+def test_when_a_replica_leaves_only_its_own_prompts_move() -> None:
+    states = replicas(5)
+    keys = [bytes([i]) * 16 for i in range(60)]
+    before = {key: chosen(states, prefix_key=key) for key in keys}
+    states[2].healthy = False
+    for key, owner in before.items():
+        if owner != "edge:2":
+            assert chosen(states, prefix_key=key) == owner
+
+
+def test_a_context_that_seems_too_long_prefers_a_roomier_replica() -> None:
+    states = [state("edge:0", max_model_len=100), state("edge:1", max_model_len=4000)]
+    assert chosen(states, prompt_chars=4000) == "edge:1"
+
+
+def test_when_nothing_seems_to_have_room_the_engine_decides() -> None:
+    assert chosen([state("edge:0", max_model_len=100)], prompt_chars=4000) == "edge:0"
+
+
+def test_a_full_replica_is_passed_over() -> None:
+    states = [state("edge:0", limits={"max_in_flight": 1}, in_flight=1), state("edge:1")]
+    states[1].kv_use = 1.0
+    assert chosen(states) == "edge:1"
+
+
+@pytest.mark.parametrize("name", sorted(SCORERS))
+@given(
+    loads=st.lists(
+        st.tuples(st.integers(0, 50), st.integers(0, 50), st.floats(0, 1.2)), min_size=1, max_size=8
+    )
+)
+def test_scores_lie_between_zero_and_one(name: str, loads: list[tuple[int, int, float]]) -> None:
+    states = [
+        state(f"edge:{i}", waiting=waiting, in_flight=busy, kv_use=use)
+        for i, (waiting, busy, use) in enumerate(loads)
+    ]
+    scores = SCORERS[name](request(prefix_key=b"k", session="s"), states, 0.0)
+    assert len(scores) == len(states)
+    assert all(0.0 <= score <= 1.0 for score in scores)
+
+
+@pytest.mark.parametrize("name", sorted(PICKERS))
+@given(
+    scores=st.lists(st.floats(0, 10), min_size=1, max_size=8),
+    chance=st.floats(0, 1, exclude_max=True),
+)
+def test_a_picker_names_one_of_the_candidates(
+    name: str, scores: list[float], chance: float
+) -> None:
+    assert 0 <= PICKERS[name](scores, lambda: chance) < len(scores)
+
+
+def test_every_shipped_profile_builds() -> None:
+    assert {build_profile(name, spec).name for name, spec in shipped_profiles().items()} == {
+        "default",
+        "least-loaded",
+        "spread",
+    }
+
+
+@pytest.mark.parametrize(
+    ("spec", "names"),
+    [
+        ({"filters": ["fast"]}, "profiles.p.filters: unknown name 'fast'; known: healthy"),
+        ({"scorers": [{"name": "luck"}]}, "profiles.p.scorers: unknown name 'luck'"),
+        ({"picker": "coin"}, "profiles.p.picker: unknown name 'coin'; known: max_score"),
+        ({"scorers": [{"name": "kv_use", "weight": -1}]}, "a number >= 0"),
+        ({"sorters": []}, "unknown key 'sorters'"),
+    ],
+)
+def test_a_profile_with_an_unknown_name_fails_at_start(spec: dict[str, object], names: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build_profile("p", spec)
+    assert names in caught.value.message

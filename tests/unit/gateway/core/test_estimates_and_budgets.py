@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.admission import AdmissionLimits, Verdict, admit
+from gateway.core.estimate import Estimate
+from gateway.core.retry import RetryBudget
+from tests.unit.gateway.build import state
+
+positive = st.floats(1e-6, 1e6)
+
+
+@given(values=st.lists(positive, min_size=1, max_size=30))
+def test_an_estimate_stays_within_what_was_seen(values: list[float]) -> None:
+    estimate = Estimate(prior=1.0)
+    for value in values:
+        estimate.observe(value, 0.0)
+    assert min(values) * 0.999 <= estimate.at(0.0) <= max(values) * 1.001
+
+
+def test_an_old_estimate_fades_into_its_prior() -> None:
+    estimate = Estimate(prior=1.0, half_life=10.0)
+    estimate.observe(3.0, now=0.0)
+    assert estimate.at(0.0) == 3.0
+    assert estimate.at(10.0) == pytest.approx(2.0)
+    assert estimate.at(1e6) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_value_that_is_no_measurement_is_left_out(value: float) -> None:
+    estimate = Estimate(prior=1.0)
+    estimate.observe(value, 0.0)
+    assert estimate.mean is None
+
+
+def test_retries_stay_a_fraction_of_the_traffic() -> None:
+    budget = RetryBudget(ratio=0.2, reserve=5.0)
+    granted = 0
+    for _ in range(1000):
+        budget.request_started()
+        granted += budget.allow_retry(attempts=1)
+    assert granted <= 1000 * 0.2 + 5
+
+
+def test_one_request_has_a_bounded_number_of_attempts() -> None:
+    budget = RetryBudget(max_attempts=3)
+    assert [budget.allow_retry(attempts) for attempts in (1, 2, 3)] == [True, True, False]
+
+
+@given(inside=st.integers(0, 20), queued=st.integers(0, 20))
+def test_admission_holds_its_limits(inside: int, queued: int) -> None:
+    verdict = admit(inside, queued, AdmissionLimits(max_in_flight=10, max_queue=5))
+    if verdict is Verdict.ENTER:
+        assert inside < 10 and queued == 0
+    elif verdict is Verdict.WAIT:
+        assert queued < 5
+    else:
+        assert queued >= 5
+
+
+def test_a_newcomer_never_passes_those_who_wait() -> None:
+    limits = AdmissionLimits(max_in_flight=10, max_queue=5)
+    assert admit(in_flight=3, queued=1, limits=limits) is Verdict.WAIT
+
+
+def test_what_was_sent_since_the_scrape_waits_only_behind_a_queue() -> None:
+    busy = state(waiting=2, in_flight=9, in_flight_at_scrape=5)
+    free = state(waiting=0, in_flight=9, in_flight_at_scrape=5)
+    assert (busy.queue, free.queue) == (6, 0)

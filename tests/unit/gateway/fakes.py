@@ -1,0 +1,138 @@
+"""Stand-ins for the gateway's ports, scripted by the test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from gateway.core.outcome import Outcome
+from gateway.core.types import Endpoint, EndpointState
+from gateway.errors import ConnectFailed, EngineFailed, GatewayError
+
+Piece = bytes | Exception | None
+"""Bytes to give, an error to raise, or None: say nothing more, ever."""
+
+
+class FakeAnswer:
+    def __init__(
+        self, pieces: Sequence[Piece], status: int = 200, content_type: str = "text/event-stream"
+    ) -> None:
+        self.status = status
+        self.headers: Mapping[str, str] = {"content-type": content_type}
+        self._pieces = list(pieces)
+        self.closed = False
+
+    async def read(self) -> bytes:
+        piece = self._pieces.pop(0) if self._pieces else b""
+        if piece is None:
+            await asyncio.Event().wait()
+        if isinstance(piece, Exception):
+            raise piece
+        return piece or b""
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeServer:
+    """Answers by endpoint id; an endpoint without a script can't be reached."""
+
+    def __init__(self, scripts: Mapping[str, Callable[[], FakeAnswer]]) -> None:
+        self._scripts = scripts
+        self.calls: list[tuple[str, str, bytes]] = []
+        self.answers: list[FakeAnswer] = []
+
+    async def open(
+        self, endpoint: Endpoint, path: str, headers: Mapping[str, str], body: bytes
+    ) -> FakeAnswer:
+        self.calls.append((endpoint.id, path, body))
+        script = self._scripts.get(endpoint.id)
+        if script is None:
+            raise ConnectFailed("no", endpoint=endpoint.id, code="connect_failed")
+        self.answers.append(script())
+        return self.answers[-1]
+
+    async def close(self) -> None:
+        pass
+
+
+class FakeEndpoints:
+    def __init__(self, states: Sequence[EndpointState]) -> None:
+        self._states = states
+        self.failed: list[str] = []
+
+    def states(self) -> Sequence[EndpointState]:
+        return self._states
+
+    def mark_failed(self, endpoint_id: str, problem: str) -> None:
+        self.failed.append(endpoint_id)
+        for state in self._states:
+            if state.endpoint.id == endpoint_id:
+                state.healthy = False
+
+
+class SteppingClock:
+    """Every look at it is a millisecond later."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def now(self) -> float:
+        self._now += 0.001
+        return self._now
+
+
+class Recorder:
+    """A `Telemetry` that remembers."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self.gaps: list[float] = []
+        self.retries: list[tuple[str, str]] = []
+        self.loads: list[tuple[int, int]] = []
+
+    def finished(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+    def gap(self, model: str, tier: str, seconds: float) -> None:
+        self.gaps.append(seconds)
+
+    def retried(self, pool: str, cause: str) -> None:
+        self.retries.append((pool, cause))
+
+    def load(self, inside: int, waiting: int) -> None:
+        self.loads.append((inside, waiting))
+
+
+class ListSink:
+    """Collects an answer. `on_send` runs at every piece."""
+
+    def __init__(self, on_send: Callable[[], Awaitable[None]] | None = None) -> None:
+        self.status = 0
+        self.sent: list[bytes] = []
+        self.ended = False
+        self.failure: GatewayError | None = None
+        self._on_send = on_send
+
+    async def start(
+        self, status: int, headers: Mapping[str, str], outcome: Outcome, length: int | None
+    ) -> None:
+        self.status = status
+
+    async def send(self, data: bytes, more: bool) -> None:
+        self.sent.append(data)
+        self.ended = not more
+        if self._on_send is not None:
+            await self._on_send()
+
+    async def fail(self, error: GatewayError) -> None:
+        self.failure = error
+        self.ended = True
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.sent)
+
+
+def broken() -> EngineFailed:
+    return EngineFailed("broken", endpoint="edge:1", code="engine_disconnected")

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.app import create_app
+from gateway.errors import ConfigError
+from gateway.settings import Settings
+
+GOOD = """
+family: [rill-edge, rill-cloud]
+pools:
+  edge: {tier: edge, endpoints: ["http://127.0.0.1:1/"]}
+"""
+
+
+def load(tmp_path: Path, text: str) -> Settings:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(text)
+    return Settings.load(path)
+
+
+def test_a_file_with_pools_is_enough(tmp_path: Path) -> None:
+    settings = load(tmp_path, GOOD)
+    assert settings.pools["edge"].endpoints == ("http://127.0.0.1:1",)
+    assert settings.listen.port == 8080
+    assert settings.limits.max_body_bytes == 32 * 1024 * 1024
+    assert "default" in settings.profiles
+
+
+def test_the_environment_goes_over_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIERFLOW_GATEWAY_TIMEOUTS__IDLE_S", "7.5")
+    monkeypatch.setenv("TIERFLOW_GATEWAY_POOLS__EDGE__API_KEY", "secret")
+    settings = load(tmp_path, GOOD)
+    assert settings.timeouts.idle_s == 7.5
+    key = settings.pools["edge"].api_key
+    assert key is not None and key.get_secret_value() == "secret"
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("{}", "pools: Field required"),
+        ("pools: {}", "pools: "),
+        ("[1]", "expected settings by name"),
+        ("a: [", "not valid YAML"),
+        (GOOD + "extra: 1", "extra: Extra inputs are not permitted"),
+        (GOOD.replace("tier: edge", "tier: moon"), "pools.edge.tier: Input should be 'device'"),
+        (GOOD.replace("http://127.0.0.1:1/", "ftp://x"), "pools.edge.endpoints: 'ftp://x' is not"),
+        (GOOD + "timeouts: {idle_s: 0}", "timeouts.idle_s: "),
+        (GOOD + "log_level: loud", "log_level: "),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line(tmp_path: Path, text: str, names: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert names in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: No such file"):
+        Settings.load(Path("nowhere.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (
+            GOOD.replace('"]}', '"], profile: fastest}'),
+            "pools.edge.profile: unknown profile 'fastest'; known: default",
+        ),
+        (
+            GOOD + '  more: {tier: edge, endpoints: ["http://127.0.0.1:1"]}',
+            "the endpoint 127.0.0.1:1 is listed twice",
+        ),
+        (GOOD + "profiles: {mine: {picker: coin}}", "profiles.mine.picker: unknown name 'coin'"),
+    ],
+)
+def test_settings_that_contradict_each_other_fail_at_start(
+    tmp_path: Path, text: str, names: str
+) -> None:
+    settings = load(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        create_app(settings)
+    assert names in caught.value.message
