@@ -135,6 +135,9 @@ def launch(replica: Replica, config: dict[str, object] | None, on_cpu: bool) -> 
         environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     if on_cpu:
         arguments += ["--enforce-eager", "--block-size", str(CPU_BLOCK_SIZE)]
+        # A model that is not compiled still calls small compiled functions: the first answer with
+        # logprobs would wait 15 s for a C++ compiler, or fail where there is none.
+        environment["TORCHDYNAMO_DISABLE"] = "1"
         kv_cache_gib = kv_cache_gib or CPU_KV_CACHE_GIB
         if replica.cores is not None:
             environment["VLLM_CPU_OMP_THREADS_BIND"] = replica.cores

@@ -1,0 +1,43 @@
+"""`python -m deploy.local up|down`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from deploy.local.commands import CommandFailure, down, up
+from deploy.local.settings import SettingError, describe, read_settings
+
+
+def main(argv: list[str]) -> int:
+    """Exit code: 0 stopped as asked, 1 could not do it, 2 a setting is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.local",
+        description="Run an edge pool, a cloud pool and the gateway on this machine.",
+        epilog=describe(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=("up", "down"))
+    command = parser.parse_args(argv).command
+    try:
+        settings = read_settings()
+        if command == "up":
+            up(settings)
+        else:
+            down(settings)
+    except SettingError as error:
+        print(f"tierflow: {error}", file=sys.stderr)
+        return 2
+    except CommandFailure as failure:
+        for line in failure.details:
+            print(f"  {line}", file=sys.stderr)
+        print(f"tierflow: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("tierflow: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

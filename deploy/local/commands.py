@@ -1,0 +1,139 @@
+"""`up` and `down`: their order of steps, and what they tell the user."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from deploy.local import preflight
+from deploy.local.components import Component, components, gateway_config
+from deploy.local.processes import Supervisor, last_lines, run_quietly, signal_name
+from deploy.local.readiness import NotReady, wait_until_ready
+from deploy.local.settings import CHECKOUT, Settings
+from deploy.local.state import AlreadyUp, Instance, Record, boot_id, stop_runner
+
+LOG_LINES = 15
+DOWN_TIMEOUT = 30.0
+
+
+class CommandFailure(Exception):
+    """The command can't do its work; one line for the user, and the lines to show below it."""
+
+    def __init__(self, message: str, details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+def up(settings: Settings) -> None:
+    """Run everything until told to stop. Raises CommandFailure when it can't, or a part fails."""
+    instance = Instance(settings.state)
+    try:
+        with instance.held():
+            if swept := instance.sweep():
+                print(f"removed {swept} processes that an earlier run left behind", flush=True)
+            _run(settings, instance)
+    except AlreadyUp as already:
+        raise CommandFailure(
+            f"port {settings.port} is in use: tierflow is already up there (process "
+            f"{already.pid}); stop it with `make down`, or choose another with TIERFLOW_PORT"
+        ) from already
+
+
+def _run(settings: Settings, instance: Instance) -> None:
+    try:
+        preflight.check(settings)
+    except preflight.PreflightFailure as failure:
+        raise CommandFailure(str(failure)) from failure
+    engine_python = _engine_python(settings)
+    (instance.folder / "gateway.yaml").write_text(gateway_config(settings))
+    temporary = tempfile.mkdtemp(prefix="tierflow-")
+    cores = os.sched_getaffinity(0)
+    parts = components(settings, instance, sys.executable, engine_python, temporary, cores)
+    problems: list[str] = []
+
+    def watch(supervisor: Supervisor) -> None:
+        instance.write(Record(os.getpid(), boot_id(), temporary, supervisor.leaders()))
+        try:
+            if wait_until_ready(parts, settings.start_timeout, supervisor.wait):
+                print(announcement(settings), flush=True)
+        except NotReady as late:
+            problems.append(str(late))
+            supervisor.stop()
+
+    supervisor = Supervisor(watch)
+    for part in parts:
+        log = _log(instance, part.name)
+        supervisor.add(part.name, part.command, part.environment, CHECKOUT, log)
+    # Until the parts are recorded by name, the record still says who holds the instance.
+    instance.write(Record(os.getpid(), boot_id(), temporary))
+    print(f"starting {', '.join(part.name for part in parts)}; logs in {instance.logs}", flush=True)
+    try:
+        supervisor.loop()
+    finally:
+        instance.sweep()
+    _report(supervisor, instance, parts, problems)
+
+
+def _report(
+    supervisor: Supervisor, instance: Instance, parts: Sequence[Component], problems: list[str]
+) -> None:
+    if supervisor.failed:
+        name, code = supervisor.failed
+        log = _log(instance, name)
+        message = f"{name} stopped ({signal_name(code)}), so everything was stopped; log: {log}"
+        raise CommandFailure(message, last_lines(log, LOG_LINES))
+    if problems:
+        raise CommandFailure(f"{problems[0]}; logs in {instance.logs}")
+    print("tierflow is stopped", flush=True)
+
+
+def _log(instance: Instance, name: str) -> Path:
+    return instance.logs / f"{name}.log"
+
+
+def _engine_python(settings: Settings) -> str:
+    """The Python that runs the engines; its environment is made on first use."""
+    if settings.engine == "simulator":
+        return sys.executable
+    if settings.engine_python:
+        return settings.engine_python
+    script = CHECKOUT / "deploy" / "local" / "environments.py"
+    made = run_quietly([sys.executable, str(script), "engine"], CHECKOUT)
+    if made.returncode:
+        raise CommandFailure("the engine environment could not be made, see above")
+    return made.stdout.strip()
+
+
+def announcement(settings: Settings) -> str:
+    """What is said once all is ready."""
+    return "\n".join(
+        [
+            f"tierflow is up: {settings.url}",
+            f"  curl {settings.url}/v1/chat/completions -H 'content-type: application/json' \\",
+            '    -d \'{"model": "tierflow-auto", "messages": '
+            '[{"role": "user", "content": "What is 17 + 25?"}]}\'',
+            "  Ctrl-C here or `make down` in another shell stops it",
+        ]
+    )
+
+
+def down(settings: Settings) -> None:
+    """Stop the instance on this port, and what a killed one left. Raises CommandFailure."""
+    instance = Instance(settings.state)
+    was_held = instance.is_held()
+    if was_held and not stop_runner(instance, DOWN_TIMEOUT):
+        record = instance.read()
+        raise CommandFailure(
+            f"tierflow on port {settings.port} does not stop within {DOWN_TIMEOUT:.0f} s; "
+            f"kill process {record.runner if record else 'unknown'} and say `make down` again"
+        )
+    swept = instance.sweep()
+    if was_held:
+        print("tierflow is stopped")
+    elif swept:
+        print(f"removed {swept} processes that an earlier run left behind")
+    else:
+        print(f"nothing is running on port {settings.port}")

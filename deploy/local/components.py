@@ -1,0 +1,117 @@
+"""The parts of an instance: what is run for each pool and for the gateway, with which settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import yaml
+
+from deploy.local.settings import CHECKOUT, Model, Settings
+from deploy.local.state import Instance
+
+
+@dataclass(frozen=True)
+class Component:
+    """One process to start, and how to see that it works."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    port: int
+    model: str | None
+    """The model it serves; None for the gateway."""
+
+    @property
+    def health_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/health"
+
+
+def components(
+    settings: Settings,
+    instance: Instance,
+    gateway_python: str,
+    engine_python: str,
+    temporary: str,
+    cores: set[int],
+    environ: Mapping[str, str] = os.environ,
+) -> list[Component]:
+    """The engines, smallest first, and the gateway. `cores` are the machine's CPU cores."""
+    environment = {name: value for name, value in environ.items() if name != "VIRTUAL_ENV"}
+    path = [str(CHECKOUT), *filter(None, [environ.get("PYTHONPATH")])]
+    environment |= {"PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
+    edge_cores, cloud_cores = share_cores(cores)
+    engines = [
+        ("edge", settings.edge_model, settings.edge_port, edge_cores),
+        ("cloud", settings.cloud_model, settings.cloud_port, cloud_cores),
+    ]
+    parts = [
+        Component(
+            name,
+            engine_command(settings, model, port, pinned, gateway_python, engine_python),
+            environment | {"TMPDIR": temporary},
+            port,
+            model.name,
+        )
+        for name, model, port, pinned in engines
+    ]
+    config = instance.folder / "gateway.yaml"
+    command = [gateway_python, "-m", "gateway", "--config", str(config)]
+    return [*parts, Component("gateway", command, environment, settings.port, None)]
+
+
+def engine_command(
+    settings: Settings,
+    model: Model,
+    port: int,
+    cores: str,
+    gateway_python: str,
+    engine_python: str,
+) -> list[str]:
+    address = ["--host", "127.0.0.1", "--port", str(port)]
+    if settings.engine == "simulator":
+        command = [gateway_python, "-m", "services.engine_simulator", "--model", model.name]
+        return [*command, *address, *settings.engine_args]
+    return [
+        *(engine_python, "-m", "services.vllm_server"),
+        *("--model", model.source, "--served-model-name", model.name),
+        *address,
+        *("--dtype", settings.dtype),
+        *("--max-model-len", str(settings.max_model_len or "auto")),
+        *("--kv-cache-gib", str(settings.kv_cache_gib)),
+        *("--cores", cores),
+        "--",
+        *settings.engine_args,
+    ]
+
+
+def share_cores(cores: set[int]) -> tuple[str, str]:
+    """Cores of the edge's and the cloud's engine, as comma-separated lists.
+
+    The larger model gets two thirds. From four cores on, one stays free for the gateway. On a
+    single core, both engines share it.
+    """
+    free = sorted(cores)
+    if len(free) >= 4:
+        free = free[:-1]
+    if len(free) == 1:
+        return str(free[0]), str(free[0])
+    edge = max(1, len(free) // 3)
+    return ",".join(map(str, free[:edge])), ",".join(map(str, free[edge:]))
+
+
+def gateway_config(settings: Settings) -> str:
+    """The gateway's configuration file, YAML."""
+    pools = {
+        name: {"tier": name, "endpoints": [f"http://127.0.0.1:{port}"]}
+        for name, port in (("edge", settings.edge_port), ("cloud", settings.cloud_port))
+    }
+    return yaml.safe_dump(
+        {
+            "listen": {"host": "127.0.0.1", "port": settings.port},
+            "family": [model.name for model in settings.family],
+            "pools": pools,
+        },
+        sort_keys=False,
+    )
