@@ -33,6 +33,7 @@ def main() -> None:
         ws="websockets-sansio",
         ws_per_message_deflate=False,
         access_log=False,
+        proxy_headers=False,
         log_config=None,
         server_header=False,
         timeout_keep_alive=75,

@@ -14,6 +14,7 @@ from gateway.core.ports import Clock
 from gateway.errors import BodyTooLarge, ClientStalled, GatewayError, InvalidRequest
 from gateway.protocol import headers as names
 from gateway.serving.inference import Inference
+from gateway.serving.watchdog import Watchdog
 
 PATHS = frozenset(
     {
@@ -76,13 +77,12 @@ class InferenceRoutes:
             await sink.refuse(500, {}, internal_error(error, sink.request_id))
 
     async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
-        try:
-            async with asyncio.timeout(self._body_s):
-                return await self._read(headers, receive)
-        except TimeoutError:
-            raise InvalidRequest(
-                f"the body did not arrive in {self._body_s:g} s", code="body_timeout"
-            ) from None
+        with Watchdog(self._clock.now) as watchdog:
+            watchdog.expect(self._body_s, self._too_slow)
+            return await self._read(headers, receive)
+
+    def _too_slow(self) -> InvalidRequest:
+        return InvalidRequest(f"the body did not arrive in {self._body_s:g} s", code="body_timeout")
 
     async def _read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
         """Raises BodyTooLarge, but only once the caller has sent it all (or far too much): one

@@ -12,8 +12,10 @@ from hashlib import blake2b
 from typing import Any
 
 HEAD_CHARS = 1024
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
-_VALUE = re.compile(rb'\s*:\s*("(?:[^"\\]|\\.)*")', re.DOTALL)
+# Runs of plain characters in one step each: a prompt is one long string.
+_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+_TOKENS = re.compile(_STRING + rb"|[{}\[\]]", re.DOTALL)
+_VALUE = re.compile(rb"\s*:\s*(" + _STRING + rb")", re.DOTALL)
 _CHARS_PER_TOKEN_ID = 4
 
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
-_DATA = re.compile(rb"(?:^|\n)data: ?(?!\[DONE\])")
+_DATA = re.compile(rb"(?:^|\n)data:(?! ?\[DONE\])")
 _USAGE = re.compile(rb'"usage": ?\{')
 _PROMPT = re.compile(rb'"(?:prompt|input)_tokens": ?(\d+)')
 _COMPLETION = re.compile(rb'"(?:completion|output)_tokens": ?(\d+)')

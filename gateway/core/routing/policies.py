@@ -44,6 +44,9 @@ class Preference:
     reason: str
 
 
+LEVEL = 1.05
+"""Expected times within this factor count as equal: they are not known better than that."""
+
 Policy = Callable[[InferenceRequest, Sequence[PoolView], float], list[Preference]]
 """(request, the pools within the caller's demands, now) -> all of them, best first."""
 
@@ -72,13 +75,19 @@ def prefer(tier: Tier) -> Policy:
 def least_time(
     request: InferenceRequest, views: Sequence[PoolView], now: float
 ) -> list[Preference]:
-    """Least expected time to finish; equal times go to the lower tier, which costs less.
+    """Least expected time to finish; near-equal times go to the lower tier, which costs less.
 
     With a deadline, the pools that should meet it come first. When none should, the fastest is
     still tried, and the caller is told.
     """
     times = {view.name: view.expected_seconds(request, now) for view in views}
-    ordered = sorted(views, key=lambda view: (times[view.name], view.tier.rank))
+    level = min(times.values(), default=0.0) * LEVEL
+
+    def cost(view: PoolView) -> tuple[bool, float]:
+        slower = times[view.name] > level
+        return slower, times[view.name] if slower else view.tier.rank
+
+    ordered = sorted(views, key=cost)
     deadline = request.demands.deadline_s
     if deadline is None:
         return [Preference(view, "least-time") for view in ordered]
