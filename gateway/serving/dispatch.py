@@ -128,7 +128,7 @@ class Dispatch:
                 watchdog.expect(*self._first_wait(request, state))
                 answer = await self._server.open(state.endpoint, request.path, headers, body)
                 streaming = answer.headers.get("content-type", "").startswith("text/event-stream")
-                if answer.status >= 500:
+                if answer.status >= 500 or 300 <= answer.status < 400:
                     raise EngineFailed(
                         f"{state.endpoint.id} answered {answer.status}",
                         endpoint=state.endpoint.id,

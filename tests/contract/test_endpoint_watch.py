@@ -1,0 +1,189 @@
+"""What is known of an endpoint follows the engine: over real sockets, one scrape at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from gateway.adapters.engine_client import AiohttpModelServer
+from gateway.adapters.fingerprint import TokenizerCheck
+from gateway.adapters.scraper import MODELS_EVERY, Scraper
+from gateway.core.types import Endpoint, EndpointState, Tier
+from tests.contract.scripted_engine import read_request, scripted_engine
+from tests.unit.gateway.fakes import SteppingClock
+
+pytestmark = pytest.mark.anyio
+
+FAMILY = ("rill-edge", "rill-cloud")
+
+
+@dataclass
+class Pages:
+    """What the engine answers, by path; `None` answers nothing at all."""
+
+    model: str = "rill-edge"
+    tokens: list[int] | None = field(default_factory=lambda: [1, 2, 3])
+    health: int | None = 200
+    metrics: str = ""
+    models: bytes | None = None
+
+    def answer(self, path: str) -> tuple[int, bytes] | None:
+        if path == "/health":
+            return None if self.health is None else (self.health, b"")
+        if path == "/v1/models":
+            listed = {"data": [{"id": self.model, "max_model_len": 2048}]}
+            return 200, self.models or json.dumps(listed).encode()
+        if path == "/metrics":
+            return 200, self.metrics.encode()
+        if path == "/tokenize" and self.tokens is not None:
+            return 200, json.dumps({"tokens": self.tokens}).encode()
+        return 404, b"{}"
+
+
+@asynccontextmanager
+async def engine(pages: Pages) -> AsyncIterator[Endpoint]:
+    async def script(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, before: int
+    ) -> None:
+        while (head := (await read_request(reader))[0]) and (
+            answer := pages.answer(head.split(b" ")[1].decode())
+        ):
+            status, body = answer
+            writer.write(b"HTTP/1.1 %d x\r\ncontent-length: %d\r\n\r\n" % (status, len(body)))
+            writer.write(body)
+            await writer.drain()
+        await reader.read()
+
+    async with scripted_engine(script) as endpoint:
+        yield endpoint
+
+
+class Watch:
+    """A scraper over some engines, driven by hand."""
+
+    def __init__(self, states: list[EndpointState], client: AiohttpModelServer) -> None:
+        self.states = states
+        self.tokenizers = TokenizerCheck(FAMILY, client, 2.0)
+        self.scraper = Scraper(
+            states,
+            client,
+            SteppingClock(),
+            self.tokenizers,
+            interval_s=1.0,
+            timeout_s=0.25,
+            failures=2,
+        )
+
+    async def look(self, times: int = 1) -> EndpointState:
+        for _ in range(times):
+            for state in self.states:
+                await self.scraper.scrape(state)
+        return self.states[-1]
+
+
+@asynccontextmanager
+async def watching(*all_pages: Pages) -> AsyncIterator[Watch]:
+    async with AsyncExitStack() as stack:
+        client = AiohttpModelServer(2.0, {})
+        stack.push_async_callback(client.close)
+        endpoints = [await stack.enter_async_context(engine(pages)) for pages in all_pages]
+        yield Watch([EndpointState(endpoint) for endpoint in endpoints], client)
+
+
+async def test_a_good_engine_is_up_with_its_models_and_limits() -> None:
+    async with watching(Pages()) as watch:
+        state = await watch.look()
+    assert state.healthy and state.seen
+    assert state.models["rill-edge"].max_model_len == 2048
+
+
+async def test_one_missed_look_is_forgiven_and_two_are_not() -> None:
+    pages = Pages()
+    async with watching(pages) as watch:
+        await watch.look()
+        pages.health = 500
+        assert (await watch.look()).healthy
+        state = await watch.look()
+        assert not state.healthy
+        assert state.problem == "/health answered 500"
+        pages.health = 200
+        assert (await watch.look()).healthy
+
+
+async def test_an_engine_that_hangs_is_out_and_says_why() -> None:
+    async with watching(Pages(health=None)) as watch:
+        state = await watch.look()
+    assert not state.healthy
+    assert "no answer in 0.25 s" in state.problem
+
+
+async def test_an_engine_that_is_gone_is_out_and_says_why() -> None:
+    client = AiohttpModelServer(2.0, {})
+    nobody = EndpointState(Endpoint("127.0.0.1:1", "http://127.0.0.1:1", "edge", Tier.EDGE))
+    state = await Watch([nobody], client).look()
+    await client.close()
+    assert not state.healthy
+    assert "ClientConnectorError" in state.problem
+
+
+@pytest.mark.parametrize("models", [b"{}", b"[]", b"no json", b'{"data":[]}', b'{"data":[{}]}'])
+async def test_whatever_an_engine_sends_its_watcher_lives_on(models: bytes) -> None:
+    pages = Pages(models=models)
+    async with watching(pages) as watch:
+        assert not (await watch.look()).healthy
+        pages.models = None
+        assert (await watch.look()).healthy
+
+
+async def test_the_load_is_the_engines_own() -> None:
+    pages = Pages(metrics="vllm:num_requests_running 3\nvllm:num_requests_waiting 9\n")
+    async with watching(pages) as watch:
+        state = await watch.look()
+    assert (state.running, state.waiting, state.saturated) == (3, 9, True)
+
+
+async def test_decode_speed_is_learned_between_two_looks() -> None:
+    name = "vllm:inter_token_latency_seconds"
+    pages = Pages(metrics=f"{name}_sum 1.0\n{name}_count 10\n")
+    async with watching(pages) as watch:
+        await watch.look()
+        pages.metrics = f"{name}_sum 3.0\n{name}_count 20\n"
+        state = await watch.look()
+    # 0.1 s a token before the first look, 0.2 s since; a new value has a weight of a fifth.
+    assert state.decode_s_per_token.mean == pytest.approx(0.12)
+
+
+async def test_a_model_that_an_engine_swaps_is_noticed() -> None:
+    pages = Pages()
+    async with watching(pages) as watch:
+        await watch.look()
+        pages.model = "other"
+        state = await watch.look(MODELS_EVERY)
+    assert set(state.models) == {"other"}
+
+
+async def test_a_family_whose_tokenizers_differ_is_refused_with_both_fingerprints() -> None:
+    edge, cloud = Pages("rill-edge", [1, 2]), Pages("rill-cloud", [1, 3])
+    async with watching(edge, cloud) as watch:
+        refused = await watch.look()
+        assert watch.states[0].healthy and not refused.healthy
+        assert "the tokenizer of rill-cloud (fingerprint " in refused.problem
+        assert "differs from that of rill-edge (fingerprint " in refused.problem
+        cloud.tokens = [1, 2]
+        assert (await watch.look()).healthy
+
+
+async def test_a_model_outside_the_family_may_have_any_tokenizer() -> None:
+    async with watching(Pages("rill-edge", [1, 2]), Pages("stranger", [7])) as watch:
+        assert (await watch.look()).healthy
+
+
+async def test_an_engine_that_cannot_be_checked_serves_and_is_named() -> None:
+    async with watching(Pages(tokens=None)) as watch:
+        assert (await watch.look()).healthy
+        assert watch.tokenizers.unchecked == {"rill-edge"}
