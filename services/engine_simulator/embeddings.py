@@ -34,7 +34,9 @@ async def embeddings(engine: Engine, exchange: Exchange) -> None:
     body = parse(EmbeddingsBody, await exchange.body())
     engine.admit()
     model = engine.resolve(body.model)
-    dimensions = body.dimensions or engine.settings.embedding_dimensions
+    dimensions = body.dimensions
+    if dimensions is None:
+        dimensions = engine.settings.embedding_dimensions
     if not 1 <= dimensions <= 8192:
         raise invalid("dimensions", "must lie between 1 and 8192", dimensions)
     data = []

@@ -63,8 +63,8 @@ class Faults:
         except ValidationError as exc:
             reason = exc.errors()[0]["msg"]
             raise EngineError(f"fault {name}={value!r}: {reason}", param=name) from exc
-        if requests is not None and requests < 1:
-            raise EngineError(f"fault {name}: requests must be at least 1", param=name)
+        if requests is not None and (not isinstance(requests, int) or requests < 1):
+            raise EngineError(f"fault {name}: requests must be a number from 1", param=name)
         self._settings[name] = _Setting(checked, requests)
 
     def set_all(self, raw: bytes) -> None:
@@ -106,7 +106,7 @@ class Faults:
 
 
 def parse_flag(text: str) -> tuple[str, str, int | None]:
-    """`name`, `name=value` or `name=value@requests`. Raises ValueError."""
-    name, _, rest = text.partition("=")
-    value, at, count = rest.partition("@")
+    """`name`, `name=value` or either with `@requests`. Raises ValueError."""
+    setting, at, count = text.partition("@")
+    name, _, value = setting.partition("=")
     return name.replace("-", "_"), value or "true", int(count) if at else None

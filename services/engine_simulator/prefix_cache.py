@@ -14,6 +14,10 @@ class PrefixCache:
         self._block_size = block_size
         self._blocks: OrderedDict[bytes, None] = OrderedDict()
 
+    def __len__(self) -> int:
+        """Blocks held."""
+        return len(self._blocks)
+
     def admit(self, prompt: Sequence[int]) -> int:
         """Returns the cached tokens (never the last token) and remembers the prompt's blocks."""
         hit_blocks, hitting = 0, True

@@ -18,6 +18,13 @@ from services.engine_simulator.sequence import Generation
 from services.engine_simulator.settings import Rates
 
 
+def step_seconds(rates: Rates, prefilled: int, decoding: int) -> float:
+    """How long a step lasts that prefills so many tokens and decodes for so many generations."""
+    slowdown = 1 + rates.batch_slowdown * (decoding - 1)
+    decode = slowdown / rates.decode_tokens_per_s if decoding else 0.0
+    return prefilled / rates.prefill_tokens_per_s + decode
+
+
 class Scheduler:
     """First come, first served; at most `max_num_seqs` run and only while their KV fits."""
 
@@ -114,9 +121,7 @@ class Scheduler:
         prefilled = self._rates.max_batched_tokens - budget
         if not decoding and not prefilled:
             return None
-        slowdown = 1 + self._rates.batch_slowdown * (decoding - 1)
-        decode = slowdown / self._rates.decode_tokens_per_s if decoding else 0.0
-        return prefilled / self._rates.prefill_tokens_per_s + decode
+        return step_seconds(self._rates, prefilled, decoding)
 
     def _deliver(self, now: float) -> None:
         for generation in list(self._running):
