@@ -12,6 +12,9 @@ from hashlib import blake2b
 from typing import Any
 
 HEAD_CHARS = 1024
+MAX_DEPTH = 8
+"""Deeper than any prompt's text; a body nested without end must not exhaust the stack."""
+
 # Runs of plain characters in one step each: a prompt is one long string.
 _STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 _TOKENS = re.compile(_STRING + rb"|[{}\[\]]", re.DOTALL)
@@ -32,21 +35,23 @@ def prompt_chars_and_key(body: Mapping[str, Any]) -> tuple[int, bytes]:
     return length, blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _measure(value: Any, head: list[str]) -> int:
+def _measure(value: Any, head: list[str], depth: int = 0) -> int:
     """Sum up text lengths below `value`; the first HEAD_CHARS of it, roughly, go to `head`."""
     if isinstance(value, str):
         if len(head) < HEAD_CHARS // 8:
             head.append(value[:HEAD_CHARS])
         return len(value)
+    if depth >= MAX_DEPTH:
+        return 0
     if isinstance(value, list):
         if value and isinstance(value[0], int):
             if len(head) < HEAD_CHARS // 8:
                 head.append(repr(value[: HEAD_CHARS // 4]))
             return len(value) * _CHARS_PER_TOKEN_ID
-        return sum(_measure(item, head) for item in value)
+        return sum(_measure(item, head, depth + 1) for item in value)
     if isinstance(value, Mapping):
         # A message has content, a part of a message has text; images have neither.
-        return _measure(value.get("content") or value.get("text"), head)
+        return _measure(value.get("content") or value.get("text"), head, depth + 1)
     return 0
 
 

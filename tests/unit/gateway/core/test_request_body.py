@@ -79,3 +79,10 @@ def test_any_json_can_be_measured(fields: dict[str, Any]) -> None:
 def test_token_ids_count_as_four_characters_each() -> None:
     assert prompt_chars_and_key({"prompt": [1, 2, 3]})[0] == 12
     assert prompt_chars_and_key({"prompt": [[1, 2, 3], [4]]})[0] == 16
+
+
+def test_a_body_nested_without_end_is_measured_too() -> None:
+    nested: Any = "deep"
+    for _ in range(900):
+        nested = [nested]
+    assert prompt_chars_and_key({"prompt": nested}) == (0, b"")
