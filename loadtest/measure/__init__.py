@@ -1,0 +1,4 @@
+"""What every benchmark shares: repetition and spread, processes, clients, tables, plots.
+
+Knows nothing of a particular benchmark.
+"""

@@ -1,0 +1,149 @@
+"""Load in a closed loop: each connection sends its next request when its last answer is there."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, TypeVar
+
+import uvloop
+
+from loadtest.measure.failure import BenchmarkFailure
+from loadtest.measure.spread import percentile
+from loadtest.measure.wire import Connection, Exchange, Target
+
+T = TypeVar("T")
+GRACE_S = 60.0
+"""How long the answers under way at a window's end may still take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was answered inside one stretch of time of length `seconds`."""
+
+    exchanges: Sequence[Exchange]
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Answers per second."""
+        return len(self.exchanges) / self.seconds
+
+    def latency(self, share: float) -> float:
+        """Percentile of the whole answers' times, in seconds."""
+        return percentile([exchange.latency for exchange in self.exchanges], share)
+
+    def first_piece(self, share: float) -> float:
+        """Percentile of the times until the body began, in seconds."""
+        return percentile([exchange.first_piece for exchange in self.exchanges], share)
+
+
+def closed_loop(
+    target: Target,
+    requests: Sequence[bytes],
+    *,
+    concurrency: int,
+    seconds: float,
+    stagger_s: float = 0.0,
+) -> Window:
+    """Keep `concurrency` requests under way; they take the requests in turn.
+
+    Connection i starts after i * `stagger_s` seconds. Counts what was completed within
+    `seconds`. Raises BenchmarkFailure for any answer but a 200.
+    """
+    return run(_closed_loop(target, requests, concurrency, seconds, stagger_s))
+
+
+async def _closed_loop(
+    target: Target, requests: Sequence[bytes], concurrency: int, seconds: float, stagger_s: float
+) -> Window:
+    async with AsyncExitStack() as stack:
+        connections = [await opened(stack, target) for _ in range(concurrency)]
+        for connection in connections[:1]:
+            checked(await connection.exchange(requests[0]))
+        start = perf_counter()
+        end = start + seconds
+
+        async def worker(index: int, connection: Connection) -> list[Exchange]:
+            done: list[Exchange] = []
+            await asyncio.sleep(index * stagger_s)
+            while perf_counter() < end:
+                exchange = await connection.exchange(requests[index % len(requests)])
+                done.append(checked(exchange))
+                index += concurrency
+            return done
+
+        async with asyncio.timeout(seconds + GRACE_S):
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(worker(i, c)) for i, c in enumerate(connections)]
+        exchanges = [e for task in tasks for e in task.result() if e.done <= end]
+    return Window(exchanges, seconds)
+
+
+def alternating(
+    targets: Sequence[Target], requests: Sequence[bytes], *, rounds: int
+) -> list[Window]:
+    """One request at a time, to each target in turn: the sharpest comparison of latencies.
+
+    Every other round runs backwards, and in each all targets get the same request. The windows
+    come in the order of `targets`; their rates mean nothing. Raises BenchmarkFailure for any
+    answer but a 200.
+    """
+    return run(_alternating(targets, requests, rounds))
+
+
+async def _alternating(
+    targets: Sequence[Target], requests: Sequence[bytes], rounds: int
+) -> list[Window]:
+    async with AsyncExitStack() as stack:
+        connections = [await opened(stack, target) for target in targets]
+        for connection in connections:
+            checked(await connection.exchange(requests[0]))
+        found: list[list[Exchange]] = [[] for _ in targets]
+        start = perf_counter()
+        for number in range(rounds):
+            request = requests[number % len(requests)]
+            order = range(len(targets)) if number % 2 == 0 else reversed(range(len(targets)))
+            for index in order:
+                async with asyncio.timeout(GRACE_S):
+                    found[index].append(checked(await connections[index].exchange(request)))
+        seconds = perf_counter() - start
+    return [Window(exchanges, seconds) for exchanges in found]
+
+
+async def opened(stack: AsyncExitStack, target: Target) -> Connection:
+    """A connection that is closed with the stack."""
+    connection = await Connection.open(target)
+    stack.callback(connection.close)
+    return connection
+
+
+def checked(exchange: Exchange) -> Exchange:
+    """The exchange, when it has been answered with 200. Raises BenchmarkFailure."""
+    if exchange.status != 200:
+        text = exchange.body[:300].decode("utf-8", "replace")
+        raise BenchmarkFailure(f"a request was answered with {exchange.status}: {text}")
+    return exchange
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a measurement on an event loop of its own, without collections in the middle of it."""
+    gc.collect()
+    gc.disable()
+    try:
+        return uvloop.run(work)
+    except* BenchmarkFailure as group:
+        raise _first(group) from None
+    except* TimeoutError:
+        raise BenchmarkFailure("an answer took too long: the measurement was given up") from None
+    finally:
+        gc.enable()
+
+
+def _first(group: BaseExceptionGroup[BenchmarkFailure]) -> BenchmarkFailure:
+    failure = group.exceptions[0]
+    return _first(failure) if isinstance(failure, BaseExceptionGroup) else failure

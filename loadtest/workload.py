@@ -1,0 +1,119 @@
+"""Who asks what in a load test: settings from the environment, and the requests' bodies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+from urllib.parse import urlsplit
+
+from loadtest.prompts import questions
+
+DEFAULT_MODELS = "tierflow-auto:2,tierflow-edge:1,tierflow-cloud:1"
+VARIABLES = {
+    "TIERFLOW_URL": ("http://127.0.0.1:8080", "the gateway's address"),
+    "TIERFLOW_LOAD_MODELS": (DEFAULT_MODELS, "model:weight, separated by commas"),
+    "TIERFLOW_LOAD_USERS": ("4", "users at the same time"),
+    "TIERFLOW_LOAD_RATE": ("2", "users that start per second"),
+    "TIERFLOW_LOAD_SECONDS": ("60", "how long the load lasts"),
+    "TIERFLOW_LOAD_MAX_TOKENS": ("64", "most tokens of an answer"),
+    "TIERFLOW_LOAD_PAUSE": ("0", "seconds a user waits between two questions"),
+    "TIERFLOW_LOAD_SEED": ("1", "seed of questions and of the choice of models"),
+}
+"""Variable: (default, meaning)."""
+
+
+class SettingError(ValueError):
+    """A variable's value can't be used; names it and says what can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """`models` maps a name to its share, above 0; `rate` is in users per second."""
+
+    url: str
+    models: Mapping[str, float]
+    users: int
+    rate: float
+    seconds: float
+    max_tokens: int
+    pause_s: float
+    seed: int
+
+
+def read_workload(environ: Mapping[str, str] = os.environ) -> Workload:
+    """Read the variables; empty ones count as absent. Raises SettingError."""
+    values = {name: environ.get(name) or default for name, (default, _) in VARIABLES.items()}
+    return Workload(
+        url=_url(values["TIERFLOW_URL"]),
+        models=parse_models(values["TIERFLOW_LOAD_MODELS"]),
+        users=int(_number(values, "TIERFLOW_LOAD_USERS", whole=True)),
+        rate=_number(values, "TIERFLOW_LOAD_RATE"),
+        seconds=_number(values, "TIERFLOW_LOAD_SECONDS"),
+        max_tokens=int(_number(values, "TIERFLOW_LOAD_MAX_TOKENS", whole=True)),
+        pause_s=_number(values, "TIERFLOW_LOAD_PAUSE", zero=True),
+        seed=int(_number(values, "TIERFLOW_LOAD_SEED", whole=True, zero=True)),
+    )
+
+
+def parse_models(text: str) -> dict[str, float]:
+    """`a:2,b` is a with weight 2 and b with weight 1. Raises SettingError."""
+    models: dict[str, float] = {}
+    for part in text.split(","):
+        name, colon, weight = part.strip().rpartition(":")
+        if not colon:
+            name, weight = part.strip(), "1"
+        models[name] = _positive(weight)
+        if not name or not models[name]:
+            raise SettingError(
+                f"TIERFLOW_LOAD_MODELS={text}: expected model:weight with weights above 0, "
+                "separated by commas"
+            )
+    return models
+
+
+def bodies(workload: Workload, user: int) -> Iterator[dict[str, Any]]:
+    """The chat requests of user number `user`, without end; the same for the same seed."""
+    rng = Random(f"{workload.seed} {user}")
+    names, weights = list(workload.models), list(workload.models.values())
+    for question in questions(rng.randrange(2**32)):
+        yield {
+            "model": rng.choices(names, weights)[0],
+            "messages": [{"role": "user", "content": question}],
+            "max_tokens": workload.max_tokens,
+            "temperature": 0,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+
+
+def _number(
+    values: Mapping[str, str], name: str, *, whole: bool = False, zero: bool = False
+) -> float:
+    number = _positive(values[name])
+    if zero and values[name].strip() in ("0", "0.0"):
+        return 0.0
+    if not number or (whole and number != int(number)):
+        kind = "a whole number" if whole else "a number"
+        raise SettingError(
+            f"{name}={values[name]}: expected {kind} {'of 0 or more' if zero else 'above 0'}"
+        )
+    return number
+
+
+def _positive(text: str) -> float:
+    """0.0 for what is no finite number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        return 0.0
+    return number if 0.0 < number < 1e9 else 0.0
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingError(f"TIERFLOW_URL={text}: expected http://host:port")
+    return text.rstrip("/")
