@@ -67,8 +67,8 @@ class Timeouts(Group):
 
 class Scrape(Group):
     interval_s: float = Field(default=1.0, gt=0)
-    timeout_s: float = Field(default=2.0, gt=0)
-    failures: int = Field(default=2, ge=1, description="failed scrapes until out of rotation")
+    timeout_s: float = Field(default=5.0, gt=0)
+    failures: int = Field(default=3, ge=1, description="failed scrapes until out of rotation")
 
 
 class RequestLimits(Group):
