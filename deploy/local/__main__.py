@@ -33,9 +33,6 @@ def main(argv: list[str]) -> int:
             print(f"  {line}", file=sys.stderr)
         print(f"tierflow: {failure}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("tierflow: interrupted", file=sys.stderr)
-        return 130
     return 0
 
 

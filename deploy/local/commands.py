@@ -10,7 +10,14 @@ from pathlib import Path
 
 from deploy.local import preflight
 from deploy.local.components import Component, components, gateway_config
-from deploy.local.processes import Supervisor, last_lines, run_quietly, signal_name
+from deploy.local.processes import (
+    Stopped,
+    Supervisor,
+    last_lines,
+    raise_on_stop,
+    run_quietly,
+    signal_name,
+)
 from deploy.local.readiness import NotReady, wait_until_ready
 from deploy.local.settings import CHECKOUT, Settings
 from deploy.local.state import AlreadyUp, Instance, Record, boot_id, stop_runner
@@ -30,11 +37,14 @@ class CommandFailure(Exception):
 def up(settings: Settings) -> None:
     """Run everything until told to stop. Raises CommandFailure when it can't, or a part fails."""
     instance = Instance(settings.state)
+    raise_on_stop()
     try:
         with instance.held():
             if swept := instance.sweep():
                 print(f"removed {swept} processes that an earlier run left behind", flush=True)
             _run(settings, instance)
+    except Stopped:
+        print("tierflow is stopped", flush=True)
     except AlreadyUp as already:
         raise CommandFailure(
             f"port {settings.port} is in use: tierflow is already up there (process "
@@ -52,6 +62,19 @@ def _run(settings: Settings, instance: Instance) -> None:
     temporary = tempfile.mkdtemp(prefix="tierflow-")
     cores = os.sched_getaffinity(0)
     parts = components(settings, instance, sys.executable, engine_python, temporary, cores)
+    # Until the parts are recorded by name, the record still says who holds the instance.
+    instance.write(Record(os.getpid(), boot_id(), temporary))
+    try:
+        supervisor, problems = _supervise(settings, instance, parts, temporary)
+    finally:
+        instance.sweep()
+    _report(supervisor, instance, problems)
+
+
+def _supervise(
+    settings: Settings, instance: Instance, parts: Sequence[Component], temporary: str
+) -> tuple[Supervisor, list[str]]:
+    """Run the parts until they have ended; also what went wrong while waiting for them."""
     problems: list[str] = []
 
     def watch(supervisor: Supervisor) -> None:
@@ -67,19 +90,12 @@ def _run(settings: Settings, instance: Instance) -> None:
     for part in parts:
         log = _log(instance, part.name)
         supervisor.add(part.name, part.command, part.environment, CHECKOUT, log)
-    # Until the parts are recorded by name, the record still says who holds the instance.
-    instance.write(Record(os.getpid(), boot_id(), temporary))
     print(f"starting {', '.join(part.name for part in parts)}; logs in {instance.logs}", flush=True)
-    try:
-        supervisor.loop()
-    finally:
-        instance.sweep()
-    _report(supervisor, instance, parts, problems)
+    supervisor.loop()
+    return supervisor, problems
 
 
-def _report(
-    supervisor: Supervisor, instance: Instance, parts: Sequence[Component], problems: list[str]
-) -> None:
+def _report(supervisor: Supervisor, instance: Instance, problems: list[str]) -> None:
     if supervisor.failed:
         name, code = supervisor.failed
         log = _log(instance, name)
@@ -101,10 +117,10 @@ def _engine_python(settings: Settings) -> str:
     if settings.engine_python:
         return settings.engine_python
     script = CHECKOUT / "deploy" / "local" / "environments.py"
-    made = run_quietly([sys.executable, str(script), "engine"], CHECKOUT)
-    if made.returncode:
+    code, path = run_quietly([sys.executable, str(script), "engine"], CHECKOUT)
+    if code:
         raise CommandFailure("the engine environment could not be made, see above")
-    return made.stdout.strip()
+    return path.strip()
 
 
 def announcement(settings: Settings) -> str:

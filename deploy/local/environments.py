@@ -17,6 +17,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -79,26 +80,33 @@ def ensure(name: str, locks: Path = LOCKS, root: Path | None = None) -> Path:
             raise EnvironmentFailure(
                 f"can't make {root}: {error.strerror}; set TIERFLOW_CACHE to a folder of yours"
             ) from error
-        with alone(folder.with_suffix(".lock")):
+        with alone(folder.with_suffix(".lock")) as held:
             if not is_complete(folder):
-                make(name, lock, folder)
+                make(name, lock, folder, held)
     return folder / "bin" / "python"
 
 
 @contextlib.contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Hold the lock at `path`; it is released when the process dies, however it dies."""
+def alone(path: Path) -> Iterator[int]:
+    """Hold the lock at `path`, whose file descriptor is given.
+
+    It is released when no process has it open any more, however they ended.
+    """
     with path.open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             say(f"waiting for another process that makes {path.stem}")
             fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        yield handle.fileno()
 
 
-def make(name: str, lock: Path, folder: Path) -> None:
-    """Build the environment in `folder`; the marker is its last file."""
+def make(name: str, lock: Path, folder: Path, held: int) -> None:
+    """Build the environment in `folder`; the marker is its last file.
+
+    `held` is the lock's file descriptor. Every step keeps it open: one that outlives this process
+    must not meet the next one's attempt.
+    """
     if folder.exists():
         say(f"removing a half-made {folder.name}")
         shutil.rmtree(folder)
@@ -123,7 +131,7 @@ def make(name: str, lock: Path, folder: Path) -> None:
             ("bytecode", compile_all, False),
         ):
             progress.stage(what)
-            code = run_logged(command, output.write, progress.line)
+            code = run_logged(command, held, output.write, progress.line)
             output.flush()
             if code and required:
                 progress.end()
@@ -136,22 +144,25 @@ def make(name: str, lock: Path, folder: Path) -> None:
 
 
 def run_logged(
-    command: list[str], write: Callable[[str], object], line: Callable[[str], None]
+    command: list[str], held: int, write: Callable[[str], object], line: Callable[[str], None]
 ) -> int:
     """Run to the end; every line of output goes to both callables."""
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    )
-    assert process.stdout is not None
-    try:
-        for text in process.stdout:
-            write(text)
-            line(text)
-        return process.wait()
-    finally:
-        if process.poll() is None:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        pass_fds=[held],
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for text in process.stdout:
+                write(text)
+                line(text)
+            return process.wait()
+        finally:
             process.kill()
-            process.wait()
 
 
 class Progress:
@@ -260,6 +271,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="environments.py", description=__doc__)
     parser.add_argument("name", choices=sorted(FREE_DISK_GB))
     name = parser.parse_args().name
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if sys.version_info < OLDEST_PYTHON:
             use_a_newer_python()

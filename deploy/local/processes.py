@@ -105,7 +105,7 @@ class Supervisor(Manager):  # type: ignore[misc]
         return found
 
     def _start(self) -> None:
-        # honcho has just set its own handlers, which fail on a process it has not seen start.
+        # honcho has just set its own handlers, which know SIGINT and SIGTERM only.
         for signum in STOP_SIGNALS:
             signal.signal(signum, self._on_signal)
         super()._start()
@@ -135,6 +135,9 @@ class Supervisor(Manager):  # type: ignore[misc]
 
     def terminate(self) -> None:
         """Called by honcho when a part has ended, and by `stop`."""
+        if not self._all_started():
+            self._stop.set()
+            return
         if not self._terminating and not self._stop.is_set():
             ended = {n: p["returncode"] for n, p in self._processes.items() if "returncode" in p}
             self.failed = next(iter(ended.items()), None)
@@ -162,6 +165,26 @@ def signal_name(code: int) -> str:
     return f"exit code {code}"
 
 
-def run_quietly(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run to the end; stdout is kept, stderr goes to ours."""
-    return subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, text=True, check=False)
+def run_quietly(command: list[str], cwd: Path) -> tuple[int, str]:
+    """Run to the end; exit code and stdout. What interrupts us ends the command as well."""
+    with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            process.terminate()
+            raise
+    return process.returncode, output
+
+
+class Stopped(Exception):
+    """A stop was asked for before anything ran."""
+
+
+def raise_on_stop() -> None:
+    """Turn the signals that mean stop into Stopped, until a Supervisor takes them over."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise Stopped
+
+    for signum in STOP_SIGNALS:
+        signal.signal(signum, stop)

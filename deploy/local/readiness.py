@@ -125,6 +125,8 @@ def first_token(client: httpx.Client, port: int, model: str) -> str:
         answer = client.post(url, json=body, timeout=TOKEN_TIMEOUT)
     except httpx.HTTPError as error:
         return f"no token yet: {type(error).__name__}"
+    if answer.status_code == 503:
+        return "loaded, the gateway has not seen it yet"
     if answer.status_code != 200:
         return f"no token yet: HTTP {answer.status_code}"
     try:

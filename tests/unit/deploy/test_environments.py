@@ -1,0 +1,142 @@
+"""Environments: their names, and that only a finished one is taken for one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.local.environments import (
+    LOCKS,
+    MARKER,
+    EnvironmentFailure,
+    cache_root,
+    ensure,
+    environment_folder,
+    explain,
+    is_complete,
+)
+
+SCRIPT = LOCKS.parent / "local" / "environments.py"
+
+
+def write_lock(folder: Path, *packages: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "tiny.txt").write_text("# nothing to fetch\n" + "".join(f"{p}\n" for p in packages))
+    return folder
+
+
+@given(st.binary(max_size=50), st.binary(max_size=50))
+def test_a_name_stands_for_the_content_of_a_lock_file(one: bytes, other: bytes) -> None:
+    root = Path("cache")
+    names = {environment_folder("gateway", lock, root).name for lock in (one, other)}
+    assert (len(names) == 1) == (one == other)
+    assert all(len(name.removeprefix("gateway-")) == 12 for name in names)
+
+
+def test_an_environment_is_made_once(tmp_path: Path) -> None:
+    locks = write_lock(tmp_path / "locks")
+    python = ensure("tiny", locks, tmp_path / "cache")
+    shown = subprocess.run(
+        [python, "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True, check=True
+    )
+    assert Path(shown.stdout.strip()) == python.parent.parent
+    made = python.stat().st_ctime_ns, (python.parent.parent / MARKER).stat().st_ino
+    assert ensure("tiny", locks, tmp_path / "cache") == python
+    assert (python.stat().st_ctime_ns, (python.parent.parent / MARKER).stat().st_ino) == made
+
+
+def test_a_half_made_environment_is_made_again(tmp_path: Path) -> None:
+    locks = write_lock(tmp_path / "locks")
+    folder = environment_folder("tiny", (locks / "tiny.txt").read_bytes(), tmp_path / "cache")
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").write_text("broken")
+    (folder / "leftover").write_text("of an interrupted installation")
+    python = ensure("tiny", locks, tmp_path / "cache")
+    assert is_complete(folder)
+    assert python.read_bytes() != b"broken"
+    assert not (folder / "leftover").exists()
+
+
+def test_a_failed_installation_leaves_no_environment(tmp_path: Path) -> None:
+    locks = write_lock(tmp_path / "locks", "not a requirement")
+    with pytest.raises(EnvironmentFailure) as failed:
+        ensure("tiny", locks, tmp_path / "cache")
+    assert "\n" not in str(failed.value)
+    folder = environment_folder("tiny", (locks / "tiny.txt").read_bytes(), tmp_path / "cache")
+    assert not folder.exists()
+    assert folder.with_suffix(".log").read_text()
+
+
+def test_two_callers_at_once_get_one_environment(tmp_path: Path) -> None:
+    locks = write_lock(tmp_path / "locks")
+    call = (
+        "import sys; from pathlib import Path; from deploy.local.environments import ensure;"
+        f"print(ensure('tiny', Path({str(locks)!r}), Path({str(tmp_path / 'cache')!r})))"
+    )
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", call],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=SCRIPT.parent.parent.parent,
+        )
+        for _ in range(2)
+    ]
+    outputs = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert outputs[0][0] == outputs[1][0] != ""
+    assert sum("is ready, after" in errors for _, errors in outputs) == 1
+
+
+def test_a_lock_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentFailure, match=r"none\.txt is missing"):
+        ensure("none", tmp_path, tmp_path)
+
+
+def test_the_cache_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TIERFLOW_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_root() == tmp_path / "xdg" / "tierflow"
+    monkeypatch.setenv("TIERFLOW_CACHE", str(tmp_path / "chosen"))
+    assert cache_root() == tmp_path / "chosen"
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        ("ERROR: [Errno 28] No space left on device\n", "the disk is full"),
+        ("WARNING: Retrying: NewConnectionError: Errno -3\n", "can't be reached"),
+        (
+            "ERROR: Could not find a version that satisfies the requirement torch==2.13.0+cpu "
+            "(from versions: 2.12.0)\n",
+            "no index has torch==2.13.0+cpu: add PyTorch's CPU wheel index as an extra index "
+            "(PIP_EXTRA_INDEX_URL)",
+        ),
+        ("ERROR: No matching distribution found for yarl==9\n", "no index has a wheel of yarl==9"),
+        ("something\nERROR: odd\n\n", "the installation failed: ERROR: odd"),
+        ("", "the installation failed: no output"),
+    ],
+)
+def test_a_failure_is_explained_in_one_line(log: str, reason: str) -> None:
+    assert reason in explain(log)
+    assert "\n" not in explain(log)
+
+
+@pytest.mark.parametrize("name", ["gateway", "engine"])
+def test_a_lock_file_pins_every_package_once_and_names_no_place(name: str) -> None:
+    lines = [line for line in (LOCKS / f"{name}.txt").read_text().splitlines() if line[:1] != "#"]
+    packages = [line.split("==")[0].lower().replace("_", "-") for line in lines]
+    assert packages == sorted(set(packages))
+    assert all(line.count("==") - line.count('machine == "') == 1 for line in lines)
+    assert not [line for line in lines if "@" in line or "/" in line]
+
+
+def test_the_engine_lock_leaves_out_what_does_not_fit_its_torch() -> None:
+    text = (LOCKS / "engine.txt").read_text()
+    pins = [line for line in text.splitlines() if line.startswith("torch")]
+    assert len(pins) == 1
+    assert pins[0].endswith("+cpu")

@@ -1,0 +1,113 @@
+"""What is refused before anything is started, and that each refusal says what to change."""
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from deploy.local.preflight import (
+    PreflightFailure,
+    check_memory,
+    check_models,
+    check_one_tokenizer,
+    check_ports,
+)
+from deploy.local.settings import Settings, read_settings
+
+
+def write_model(folder: Path, vocab: dict[str, int]) -> Path:
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    tokenizer = {"model": {"type": "BPE", "vocab": vocab, "merges": []}}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    return folder
+
+
+def family(edge: Path, cloud: Path, **variables: str) -> Settings:
+    return read_settings(
+        {"TIERFLOW_EDGE_MODEL": str(edge), "TIERFLOW_CLOUD_MODEL": str(cloud), **variables}
+    )
+
+
+def test_a_family_with_one_tokenizer_is_accepted(tmp_path: Path) -> None:
+    settings = family(
+        write_model(tmp_path / "small", {"a": 0}), write_model(tmp_path / "large", {"a": 0})
+    )
+    check_models(settings)
+    check_one_tokenizer(settings.family)
+
+
+def test_different_tokenizers_are_refused_with_both_fingerprints_named(tmp_path: Path) -> None:
+    settings = family(
+        write_model(tmp_path / "small", {"a": 0}), write_model(tmp_path / "large", {"b": 0})
+    )
+    with pytest.raises(PreflightFailure) as refused:
+        check_one_tokenizer(settings.family)
+    message = str(refused.value)
+    assert message.startswith("small and large have different tokenizers")
+    one, other = message.split("(")[1].split(")")[0].split(" and ")
+    assert len(one) == len(other) == 16
+    assert one != other
+
+
+def test_a_member_without_a_tokenizer_is_refused_by_name(tmp_path: Path) -> None:
+    settings = family(
+        write_model(tmp_path / "small", {"a": 0}), write_model(tmp_path / "large", {"a": 0})
+    )
+    (tmp_path / "large" / "tokenizer.json").unlink()
+    with pytest.raises(PreflightFailure, match="tokenizer of large"):
+        check_one_tokenizer(settings.family)
+
+
+def test_a_missing_model_folder_is_refused_with_its_variable(tmp_path: Path) -> None:
+    settings = family(write_model(tmp_path / "small", {"a": 0}), tmp_path / "large")
+    with pytest.raises(PreflightFailure, match="TIERFLOW_CLOUD_MODEL: there is no folder"):
+        check_models(settings)
+
+
+def test_a_folder_that_is_no_model_is_refused_with_its_variable(tmp_path: Path) -> None:
+    (tmp_path / "large").mkdir()
+    settings = family(write_model(tmp_path / "small", {"a": 0}), tmp_path / "large")
+    with pytest.raises(PreflightFailure, match="TIERFLOW_CLOUD_MODEL: .* no config.json"):
+        check_models(settings)
+
+
+def test_a_port_in_use_is_refused_with_its_variable_and_its_holder() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        settings = read_settings({"TIERFLOW_CLOUD_PORT": str(port)} | free_ports())
+        with pytest.raises(PreflightFailure) as refused:
+            check_ports(settings)
+    message = str(refused.value)
+    assert message.startswith(f"port {port} is in use by ")
+    assert f"process {os.getpid()}" in message
+    assert message.endswith("choose another with TIERFLOW_CLOUD_PORT")
+
+
+def test_free_ports_are_accepted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    check_ports(read_settings({"TIERFLOW_CLOUD_PORT": str(port)} | free_ports()))
+
+
+def free_ports() -> dict[str, str]:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            return {
+                "TIERFLOW_PORT": str(one.getsockname()[1]),
+                "TIERFLOW_EDGE_PORT": str(other.getsockname()[1]),
+            }
+
+
+def test_too_little_memory_states_needed_and_available(tmp_path: Path) -> None:
+    settings = family(tmp_path / "small", tmp_path / "large", TIERFLOW_KV_CACHE_GIB="2")
+    with pytest.raises(PreflightFailure, match=r"7\.0 GiB needed, 6\.5 GiB available"):
+        check_memory(settings, available=6.5)
+    check_memory(settings, available=7.5)
+
+
+def test_the_simulator_needs_little_memory(tmp_path: Path) -> None:
+    settings = family(tmp_path / "small", tmp_path / "large", TIERFLOW_ENGINE="simulator")
+    check_memory(settings, available=0.5)

@@ -1,0 +1,103 @@
+"""Settings of `make up`: defaults, refusals, and what own models mean."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.local.settings import (
+    CHECKOUT,
+    VARIABLES,
+    SettingError,
+    describe,
+    read_settings,
+)
+
+
+def test_the_shipped_family_is_served_by_default() -> None:
+    settings = read_settings({})
+    assert settings.url == "http://127.0.0.1:8080"
+    assert [model.name for model in settings.family] == ["rill-device", "rill-edge", "rill-cloud"]
+    assert settings.edge_model.folder == CHECKOUT / "services/model_family/weights/rill-edge"
+
+
+def test_an_empty_variable_counts_as_absent() -> None:
+    assert read_settings({variable.name: "" for variable in VARIABLES}) == read_settings({})
+
+
+def test_own_models_form_a_family_without_the_shipped_device_model() -> None:
+    settings = read_settings(
+        {"TIERFLOW_EDGE_MODEL": "Qwen/Qwen3-8B", "TIERFLOW_CLOUD_MODEL": "Qwen/Qwen3-32B"}
+    )
+    assert [model.name for model in settings.family] == ["Qwen3-8B", "Qwen3-32B"]
+    assert settings.edge_model.source == "Qwen/Qwen3-8B"
+    assert settings.edge_model.folder is None
+
+
+def test_a_device_model_completes_a_family_of_own_models() -> None:
+    settings = read_settings(
+        {
+            "TIERFLOW_DEVICE_MODEL": "Qwen/Qwen3-0.6B",
+            "TIERFLOW_EDGE_MODEL": "Qwen/Qwen3-8B",
+            "TIERFLOW_CLOUD_MODEL": "Qwen/Qwen3-32B",
+        }
+    )
+    assert [model.name for model in settings.family] == ["Qwen3-0.6B", "Qwen3-8B", "Qwen3-32B"]
+
+
+def test_a_model_folder_is_served_under_its_last_path_part(tmp_path: Path) -> None:
+    settings = read_settings({"TIERFLOW_CLOUD_MODEL": f"{tmp_path}/big-model/"})
+    assert settings.cloud_model.name == "big-model"
+    assert settings.cloud_model.folder == tmp_path / "big-model"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("TIERFLOW_PORT", "http"),
+        ("TIERFLOW_PORT", "0"),
+        ("TIERFLOW_EDGE_PORT", "65536"),
+        ("TIERFLOW_CLOUD_PORT", "-1"),
+        ("TIERFLOW_EDGE_MODEL", "no-such-folder"),
+        ("TIERFLOW_CLOUD_MODEL", "a/b/c"),
+        ("TIERFLOW_DTYPE", "int3"),
+        ("TIERFLOW_KV_CACHE_GIB", "0"),
+        ("TIERFLOW_KV_CACHE_GIB", "nan"),
+        ("TIERFLOW_KV_CACHE_GIB", "inf"),
+        ("TIERFLOW_MAX_MODEL_LEN", "12.5"),
+        ("TIERFLOW_ENGINE", "gpt"),
+        ("TIERFLOW_ENGINE_ARGS", "'unclosed"),
+        ("TIERFLOW_START_TIMEOUT", "soon"),
+    ],
+)
+def test_a_bad_value_is_refused_in_one_line_that_names_the_variable(
+    variable: str, value: str
+) -> None:
+    with pytest.raises(SettingError) as refused:
+        read_settings({variable: value})
+    assert str(refused.value).startswith(f"{variable}={value}")
+    assert "\n" not in str(refused.value)
+
+
+def test_two_parts_on_one_port_are_refused_with_both_variables_named() -> None:
+    with pytest.raises(SettingError, match="TIERFLOW_EDGE_PORT and TIERFLOW_PORT .*9000"):
+        read_settings({"TIERFLOW_PORT": "9000", "TIERFLOW_EDGE_PORT": "9000"})
+
+
+def test_two_members_of_one_name_are_refused() -> None:
+    with pytest.raises(SettingError, match="TIERFLOW_CLOUD_MODEL and TIERFLOW_EDGE_MODEL"):
+        read_settings({"TIERFLOW_EDGE_MODEL": "one/same", "TIERFLOW_CLOUD_MODEL": "two/same"})
+
+
+@given(st.sampled_from([variable.name for variable in VARIABLES]), st.text(max_size=20))
+def test_any_value_is_either_used_or_refused_by_name(variable: str, value: str) -> None:
+    try:
+        read_settings({variable: value})
+    except SettingError as refused:
+        assert variable in str(refused)
+
+
+@pytest.mark.parametrize("variable", [variable.name for variable in VARIABLES])
+def test_the_description_lists_every_variable(variable: str) -> None:
+    assert f"  {variable} " in describe()

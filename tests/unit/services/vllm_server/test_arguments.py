@@ -1,0 +1,136 @@
+"""What a replica's few arguments mean to vLLM, and what is refused before it is started."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.vllm_server.arguments import ArgumentFailure, Replica, launch, parse, read_config
+
+BASIC = ["--model", "some/model", "--served-model-name", "small", "--port", "8101"]
+
+
+def replica(*further: str) -> Replica:
+    return parse([*BASIC, *further])
+
+
+def value(arguments: list[str], option: str) -> str:
+    """The last value of an option: the one that counts."""
+    at = len(arguments) - 1 - arguments[::-1].index(option)
+    return arguments[at + 1]
+
+
+def test_model_name_and_address_are_passed_on() -> None:
+    arguments = launch(replica("--host", "0.0.0.0"), None, on_cpu=True).arguments
+    assert value(arguments, "--model") == "some/model"
+    assert value(arguments, "--served-model-name") == "small"
+    assert value(arguments, "--port") == "8101"
+    assert value(arguments, "--host") == "0.0.0.0"
+
+
+@pytest.mark.parametrize(
+    ("config", "wanted", "served"),
+    [
+        ({"dtype": "float32"}, "auto", "float32"),
+        ({"torch_dtype": "float32"}, "auto", "float32"),
+        ({"dtype": "bfloat16"}, "auto", "auto"),
+        ({}, "auto", "auto"),
+        (None, "auto", "auto"),
+        ({"dtype": "float32"}, "bfloat16", "bfloat16"),
+    ],
+)
+def test_a_float32_checkpoint_stays_one_unless_told_otherwise(
+    config: dict[str, object] | None, wanted: str, served: str
+) -> None:
+    arguments = launch(replica("--dtype", wanted), config, on_cpu=True).arguments
+    assert value(arguments, "--dtype") == served
+
+
+def test_a_gpu_gets_nothing_meant_for_cpus() -> None:
+    start = launch(replica("--cores", "0"), {}, on_cpu=False)
+    assert "--enforce-eager" not in start.arguments
+    assert "--block-size" not in start.arguments
+    assert "--kv-cache-memory-bytes" not in start.arguments
+    assert not [name for name in start.environment if "CPU" in name or "DYNAMO" in name]
+
+
+def test_a_cpu_gets_its_cores_and_a_bounded_cache() -> None:
+    start = launch(replica("--cores", "0-3"), {}, on_cpu=True)
+    assert start.environment["VLLM_CPU_OMP_THREADS_BIND"] == "0-3"
+    assert value(start.arguments, "--kv-cache-memory-bytes") == str(2**30)
+
+
+def test_the_cache_size_is_passed_on_wherever_it_is_given() -> None:
+    for on_cpu in (True, False):
+        start = launch(replica("--kv-cache-gib", "0.5"), {}, on_cpu)
+        assert value(start.arguments, "--kv-cache-memory-bytes") == str(2**29)
+
+
+def test_the_context_is_what_fits_unless_given() -> None:
+    assert value(launch(replica(), None, True).arguments, "--max-model-len") == "-1"
+    given = launch(replica("--max-model-len", "512"), None, True).arguments
+    assert value(given, "--max-model-len") == "512"
+
+
+def test_a_local_model_is_served_without_asking_the_hub() -> None:
+    assert launch(replica(), {}, True).environment["HF_HUB_OFFLINE"] == "1"
+    assert "HF_HUB_OFFLINE" not in launch(replica(), None, True).environment
+
+
+def test_usage_is_never_reported() -> None:
+    environment = launch(replica(), None, True).environment
+    assert environment["VLLM_NO_USAGE_STATS"] == environment["DO_NOT_TRACK"] == "1"
+
+
+def test_further_arguments_win() -> None:
+    start = launch(replica("--", "--tool-call-parser", "mistral", "--seed", "3"), {}, True)
+    assert value(start.arguments, "--tool-call-parser") == "mistral"
+    assert value(start.arguments, "--seed") == "3"
+
+
+@pytest.mark.parametrize(
+    ("further", "option"),
+    [
+        (["--port", "0"], "--port 0"),
+        (["--kv-cache-gib", "-1"], "--kv-cache-gib -1"),
+        (["--kv-cache-gib", "nan"], "--kv-cache-gib nan"),
+        (["--max-model-len", "long"], "--max-model-len long"),
+    ],
+)
+def test_a_bad_argument_is_named(further: list[str], option: str) -> None:
+    with pytest.raises(ArgumentFailure, match=option):
+        replica(*further)
+
+
+def test_the_config_of_a_model_folder_is_read(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"dtype": "float32"}))
+    assert read_config(str(tmp_path)) == {"dtype": "float32"}
+
+
+def test_a_model_on_the_hub_has_no_config_yet() -> None:
+    assert read_config("Qwen/Qwen3-0.6B") is None
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]"])
+def test_a_folder_that_holds_no_model_ends_the_command_with_one_line(
+    tmp_path: Path, content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    ended = run_server("--model", str(tmp_path))
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 1
+    assert "config.json" in ended.stderr
+
+
+def test_a_folder_that_does_not_exist_ends_the_command_with_one_line(tmp_path: Path) -> None:
+    ended = run_server("--model", str(tmp_path / "absent"))
+    assert ended.returncode == 2
+    assert ended.stderr == f"vllm_server: --model {tmp_path / 'absent'}: there is no such folder\n"
+
+
+def run_server(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "services.vllm_server", *BASIC, *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
