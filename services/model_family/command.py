@@ -1,0 +1,168 @@
+"""The command line: ``train``, ``export``, ``evaluate``, ``questions``.
+
+Torch is imported inside the commands that need it, so that ``questions`` runs anywhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from services.model_family.presets import PRESETS, TIERS
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+class Refusal(Exception):
+    """Bad input; the message names it and the fix."""
+
+
+def positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} must be greater than 0")
+    return value
+
+
+def count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be at least 1")
+    return value
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m services.model_family", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True)
+    train = commands.add_parser("train", help="train all exits together, or resume")
+    export = commands.add_parser("export", help="write each exit as a Llama checkpoint")
+    for one in (train, export):
+        one.add_argument("--preset", choices=sorted(PRESETS), default="small")
+        one.add_argument("--run-dir", type=Path, help="checkpoints (default: below TIERFLOW_CACHE)")
+    train.add_argument("--seed", type=int, default=0, help="of the data and the first weights")
+    train.add_argument("--hours", type=positive, help="end after this much training time")
+    train.add_argument("--steps", type=count, help="end after this many steps")
+    train.add_argument(
+        "--decay-from-here",
+        type=positive,
+        metavar="MINUTES",
+        help="resume, lower the rate to zero over MINUTES, and end",
+    )
+    export.add_argument("--target", type=Path, default=WEIGHTS, help="default: %(default)s")
+    evaluate = commands.add_parser("evaluate", help="measure an exported family")
+    evaluate.add_argument("--weights", type=Path, default=WEIGHTS, help="default: %(default)s")
+    evaluate.add_argument("--write-card", action="store_true", help="README, figures and plot too")
+    questions = commands.add_parser("questions", help="print held-out questions as JSON lines")
+    evaluate.add_argument("--examples", type=count, default=1200, help="default: %(default)s")
+    questions.add_argument("--examples", type=count, default=400, help="default: %(default)s")
+    return top
+
+
+def run_dir(arguments: argparse.Namespace) -> Path:
+    if arguments.run_dir is not None:
+        return Path(arguments.run_dir)
+    cache = os.environ.get("TIERFLOW_CACHE") or "~/.cache/tierflow"
+    return Path(cache).expanduser() / "family" / str(arguments.preset)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    # A partner thread that lost its core would otherwise be waited for in a busy loop.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from tokenizers import Tokenizer
+
+    from services.model_family.plots import plot_losses
+    from services.model_family.tokenizer import train_tokenizer
+    from services.model_family.training import Trainer, TrainingRefused
+
+    preset, folder = PRESETS[arguments.preset], run_dir(arguments)
+    if arguments.decay_from_here and not (folder / "checkpoint.pt").exists():
+        raise Refusal(f"--decay-from-here: {folder} holds no checkpoint to resume")
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = folder / "tokenizer.json"
+    if not vocabulary.exists():
+        train_tokenizer(preset.shape.vocabulary, arguments.seed, preset.tokenizer_examples).save(
+            str(vocabulary)
+        )
+    tokenizer = Tokenizer.from_file(str(vocabulary))
+    changes = {key: getattr(arguments, key) for key in ("hours", "steps")}
+    preset = dataclasses.replace(preset, **{k: v for k, v in changes.items() if v is not None})
+    try:
+        trainer = Trainer(preset, tokenizer, folder, arguments.seed)
+        resumed = trainer.resume()
+    except TrainingRefused as exc:
+        raise Refusal(str(exc)) from exc
+    print(f"{'resuming' if resumed else 'starting'} at step {trainer.progress.step} in {folder}")
+    if arguments.decay_from_here:
+        trainer.begin_decay(60 * arguments.decay_from_here)
+    trainer.run()
+    plot_losses(folder / "log.jsonl", folder / "loss.png")
+    print(f"stopped at step {trainer.progress.step}; checkpoint and loss.png are in {folder}")
+
+
+def export(arguments: argparse.Namespace) -> None:
+    from services.model_family.export import ExportMismatch, export_run
+
+    folder = run_dir(arguments)
+    for name in ("checkpoint.pt", "tokenizer.json"):
+        if not (folder / name).exists():
+            raise Refusal(f"--run-dir: {folder / name} does not exist; run `train` first")
+    try:
+        differences = export_run(folder, arguments.target)
+    except ExportMismatch as exc:
+        raise Refusal(str(exc)) from exc
+    for name, difference in differences.items():
+        print(f"{name}: largest difference of logits against training {difference:.1e}")
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    from services.model_family import card, machine
+    from services.model_family.evaluation import IncompleteFamily, check_members
+    from services.model_family.evaluation import evaluate as measure
+
+    if arguments.examples < len(TIERS):
+        raise Refusal(f"--examples: {arguments.examples} is too few; give {len(TIERS)} or more")
+    about = arguments.weights / "training.json"
+    if arguments.write_card and not about.exists():
+        raise Refusal(f"--write-card: {about} does not exist; run `export` first")
+    try:
+        check_members(arguments.weights)
+    except IncompleteFamily as exc:
+        raise Refusal(f"--weights: {exc}") from exc
+    figures = measure(arguments.weights, arguments.examples)
+    print(card.summary_table(figures), card.task_table(figures), sep="\n\n")
+    if arguments.write_card:
+        from services.model_family.plots import plot_accuracy
+
+        figures["machine"] = machine.describe()
+        figures["training"] = json.loads(about.read_text())
+        text = json.dumps(figures, indent=2) + "\n"
+        (arguments.weights / "evaluation.json").write_text(text)
+        (arguments.weights / "README.md").write_text(card.model_card(figures))
+        plot_accuracy(figures, arguments.weights / "accuracy.png")
+    flat = {f"accuracy_{tier}": value for tier, value in figures["accuracy"].items()}
+    flat |= {f"agreement_{tier}": value for tier, value in figures["agreement"].items()}
+    print(json.dumps(flat))
+
+
+def questions(arguments: argparse.Namespace) -> None:
+    from services.model_family.dataset import evaluation_set
+
+    for example in evaluation_set(arguments.examples):
+        line = {name: getattr(example, name) for name in ("task", "domain", "prompt", "answer")}
+        print(json.dumps(line))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    commands = {"train": train, "export": export, "evaluate": evaluate, "questions": questions}
+    try:
+        commands[arguments.command](arguments)
+    except Refusal as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        return 2
+    return 0

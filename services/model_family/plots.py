@@ -1,0 +1,53 @@
+"""The loss curve of each exit, and the accuracy of each member by task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+
+from services.model_family.presets import TIERS, member
+
+COLOURS = ("#7aa6c2", "#2f6f9f", "#0b2f4f")
+
+
+def plot_losses(log: Path, target: Path, smoothing: float = 0.9) -> None:
+    """``log`` is a run's ``log.jsonl``; curves are running means over its lines."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    figure, axes = pyplot.subplots(figsize=(8, 4.5))
+    for index, (tier, colour) in enumerate(zip(TIERS, COLOURS, strict=True)):
+        mean, curve = lines[0]["losses"][index], []
+        for line in lines:
+            mean = smoothing * mean + (1 - smoothing) * line["losses"][index]
+            curve.append(mean)
+        axes.plot([line["tokens"] / 1e6 for line in lines], curve, color=colour, label=member(tier))
+    axes.set(yscale="log", xlabel="training tokens (millions)", ylabel="nats per answer token")
+    axes.legend()
+    axes.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(target, dpi=110)
+    pyplot.close(figure)
+
+
+def plot_accuracy(figures: Mapping[str, Any], target: Path) -> None:
+    names = list(figures["tasks"])
+    figure, axes = pyplot.subplots(figsize=(8, 7))
+    for index, (tier, colour) in enumerate(zip(TIERS, COLOURS, strict=True)):
+        shares = [100 * figures["tasks"][name][tier] for name in names]
+        places = [place + (index - 1) * 0.27 for place in range(len(names))]
+        label = f"{member(tier)} ({100 * figures['accuracy'][tier]:.0f} % overall)"
+        axes.barh(places, shares, height=0.25, color=colour, label=label)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set(xlabel="exact match on held-out questions (%)", xlim=(0, 100))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.08), ncols=3, fontsize=8)
+    axes.grid(axis="x", alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(target, dpi=110)
+    pyplot.close(figure)

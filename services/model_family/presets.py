@@ -1,0 +1,93 @@
+"""Named sizes of the whole job: model, tokenizer, batches and length of the training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TIERS = ("device", "edge", "cloud")
+
+
+def member(tier: str) -> str:
+    """The published name of a family member, such as ``rill-edge``."""
+    return f"rill-{tier}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """``exits`` are the backbone depths after which a branch block leads to the shared head."""
+
+    hidden: int
+    layers: int
+    heads: int
+    feed_forward: int
+    exits: tuple[int, ...]
+    vocabulary: int
+    context: int = 2048
+    rope_theta: float = 10_000.0
+    norm_eps: float = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Rates are peak values; ``batch_tokens`` counts padding; ``hours`` bounds wall time."""
+
+    name: str
+    shape: ModelShape
+    steps: int
+    hours: float
+    batch_tokens: int
+    pool_batches: int
+    matrix_rate: float
+    other_rate: float
+    warmup_steps: int
+    tokenizer_examples: int
+    compute: str
+    decay_share: float = 0.2
+    exit_weights: tuple[float, ...] = (0.3, 0.4, 1.0)
+    distillation: float = 0.5
+    max_length: int = 512
+
+
+SMALL = Preset(
+    name="small",
+    shape=ModelShape(192, 8, 6, 512, (1, 3), 1536),
+    steps=20_000,
+    hours=3.0,
+    batch_tokens=4096,
+    pool_batches=16,
+    matrix_rate=0.02,
+    other_rate=2e-3,
+    warmup_steps=50,
+    tokenizer_examples=30_000,
+    compute="bfloat16",
+)
+
+BASE = Preset(
+    name="base",
+    shape=ModelShape(512, 12, 8, 1408, (2, 5), 1536),
+    steps=12_000,
+    hours=0.5,
+    batch_tokens=65_536,
+    pool_batches=8,
+    matrix_rate=0.02,
+    other_rate=1e-3,
+    warmup_steps=100,
+    tokenizer_examples=30_000,
+    compute="bfloat16",
+)
+
+TINY = Preset(
+    name="tiny",
+    shape=ModelShape(64, 3, 2, 128, (1, 2), 384, context=512),
+    steps=16,
+    hours=0.1,
+    batch_tokens=1024,
+    pool_batches=4,
+    matrix_rate=0.02,
+    other_rate=5e-3,
+    warmup_steps=2,
+    tokenizer_examples=300,
+    compute="float32",
+)
+
+PRESETS = {preset.name: preset for preset in (SMALL, BASE, TINY)}

@@ -1,0 +1,16 @@
+"""The exact-match scorer."""
+
+from __future__ import annotations
+
+FINAL = "Answer:"
+
+
+def final_answer(text: str) -> str:
+    """What counts of an answer: after the last ``Answer:`` if there is one, else all of it."""
+    _, found, tail = text.rpartition(FINAL)
+    return (tail if found else text).strip()
+
+
+def is_right(answer: str, expected: str) -> bool:
+    """Exact match of the final answers; steps written before ``Answer:`` are not compared."""
+    return final_answer(answer) == final_answer(expected)

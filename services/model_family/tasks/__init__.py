@@ -1,0 +1,1 @@
+"""Questions with checkable answers, drawn from a seeded ``random.Random``; no I/O, no torch."""

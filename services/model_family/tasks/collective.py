@@ -1,0 +1,67 @@
+"""Answers by others in the prompt: judging several, and revising one's own.
+
+The right answer is always quoted at least once, yet is not always the most frequent one, so that
+counting votes does not solve the task. The inner question keeps its own domain in the text; the
+task itself is tagged ``reading``.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from services.model_family.tasks import code, mathematics, reading
+from services.model_family.tasks.example import Draft, Task
+
+QUESTIONS = (
+    mathematics.arithmetic,
+    mathematics.arithmetic,
+    mathematics.calendar,
+    mathematics.compare,
+    code.evaluate_code,
+    code.follow_variables,
+    code.list_item,
+    reading.passage_fact,
+    reading.track_object,
+)
+
+
+def judge(rng: Random) -> Draft:
+    """Three or four answers, of which one or two are right."""
+    question = rng.choice(QUESTIONS)(rng)
+    right = rng.randint(1, 2)
+    wrong = rng.choice(question.wrong)
+    answers = [question.answer] * right
+    answers += [wrong] * (2 if right == 1 and rng.random() < 0.3 else 1)
+    if len(answers) < 3:
+        answers.append(rng.choice(question.wrong))
+    rng.shuffle(answers)
+    quoted = "\n".join(f"- {a}" for a in answers)
+    form = rng.choice(
+        (
+            "{0}\nOthers answered:\n{1}\nWhat is the right answer?",
+            "Question: {0}\nAnswers:\n{1}\nWhich answer is right?",
+        )
+    )
+    return Draft(form.format(question.prompt, quoted), question.answer, inner=question.prompt)
+
+
+def revise(rng: Random) -> Draft:
+    """One's own earlier answer and another's; either, or both, may be right."""
+    question = rng.choice(QUESTIONS)(rng)
+    wrong = rng.choice(question.wrong)
+    pairs = ((question.answer, wrong), (wrong, question.answer), (question.answer,) * 2)
+    own, other = rng.choices(pairs, (4, 4, 2))[0]
+    form = rng.choice(
+        (
+            "{0}\nYour answer was: {1}\nAnother answer is: {2}\nGive your final answer.",
+            "Question: {0}\nYou said: {1}\nSomeone else said: {2}\nWhat is your answer now?",
+        )
+    )
+    prompt = form.format(question.prompt, own, other)
+    return Draft(prompt, question.answer, inner=question.prompt)
+
+
+TASKS = (
+    Task("judge", "reading", judge, "the right one of several quoted answers"),
+    Task("revise", "reading", revise, "one's own answer against another's"),
+)

@@ -1,0 +1,154 @@
+"""Mathematics: with written-out steps (kind to shallow models) and without (depth pays)."""
+
+from __future__ import annotations
+
+from random import Random
+
+from services.model_family.tasks.example import Draft, Task
+from services.model_family.tasks.words import MONTHS, NAMES, THINGS, WEEKDAYS
+
+
+def near(rng: Random, value: int) -> tuple[str, ...]:
+    """Three distinct plausible slips around ``value``, none equal to it, none negative."""
+    slips = [value + d for d in (-10, -2, -1, 1, 2, 10) if value + d >= 0]
+    return tuple(str(s) for s in rng.sample(slips, 3))
+
+
+def ask(rng: Random, expression: str) -> str:
+    form = rng.choice(
+        ("What is {}?", "Calculate {}.", "How much is {}?", "Work out {}.", "{} = ?", "Compute {}.")
+    )
+    return form.format(expression)
+
+
+def arithmetic(rng: Random) -> Draft:
+    kind = rng.randrange(3)
+    if kind == 0:
+        a, b = rng.randint(2, 99), rng.randint(2, 99)
+        text, value = f"{a} + {b}", a + b
+    elif kind == 1:
+        a, b = sorted((rng.randint(2, 99), rng.randint(2, 99)), reverse=True)
+        text, value = f"{a} - {b}", a - b
+    else:
+        a, b = rng.randint(2, 12), rng.randint(2, 12)
+        text, value = f"{a} * {b}", a * b
+    return Draft(ask(rng, text), str(value), near(rng, value))
+
+
+def expression(rng: Random) -> Draft:
+    """Several operations without steps: each needs the result of the one before."""
+    a, b, c = rng.randint(1, 9), rng.randint(1, 9), rng.randint(1, 9)
+    form = rng.randrange(4)
+    if form == 0:
+        text, value = f"{a} + {b} + {c}", a + b + c
+    elif form == 1:
+        high, low = max(a, b), min(a, b)
+        text, value = f"({high} - {low}) * {c}", (high - low) * c
+    elif form == 2:
+        text, value = f"({a} + {b}) * {c}", (a + b) * c
+    else:
+        text, value = f"{a} * {b} + {c}", a * b + c
+    return Draft(ask(rng, text), str(value), near(rng, value))
+
+
+def addition_steps(rng: Random) -> Draft:
+    width = rng.choice((2, 3, 3, 4))
+    a, b = (rng.randint(10 ** (width - 1), 10**width - 1) for _ in range(2))
+    form = rng.choice(("Add {} and {} digit by digit.", "Add {} to {} step by step."))
+    steps, carry = [], 0
+    for x, y in zip(reversed(str(a)), reversed(str(b)), strict=True):
+        total = int(x) + int(y) + carry
+        steps.append(f"{x}+{y}+{carry}={total}")
+        carry = total // 10
+    return Draft(form.format(a, b), f"{', '.join(steps)}. Answer: {a + b}")
+
+
+def word_problem(rng: Random) -> Draft:
+    who, other = rng.sample(NAMES, 2)
+    things = rng.choice(THINGS)
+    value = rng.randint(3, 30)
+    parts = [rng.choice(("{} has {} {}.", "{} owns {} {}.")).format(who, value, things)]
+    steps = []
+    for _ in range(rng.randint(1, 3)):
+        gain = value < 4 or (value < 70 and rng.random() < 0.5)
+        amount = rng.randint(2, 20) if gain else rng.randint(1, min(value - 1, 20))
+        verbs = ("buys {} more", "finds {} more", f"gets {{}} from {other}")
+        losses = (f"gives {{}} to {other}", "loses {}", "sells {}")
+        parts.append(f"Then {who} {rng.choice(verbs if gain else losses).format(amount)}.")
+        result = value + amount if gain else value - amount
+        steps.append(f"{value} {'+' if gain else '-'} {amount} = {result}.")
+        value = result
+    tail = rng.choice((f"How many {things} does {who} have now?", f"How many {things} are left?"))
+    return Draft(f"{' '.join(parts)} {tail}", f"{' '.join(steps)} Answer: {value}")
+
+
+UNITS = (
+    ("hours", "minutes", 60),
+    ("minutes", "seconds", 60),
+    ("weeks", "days", 7),
+    ("days", "hours", 24),
+    ("years", "months", 12),
+    ("metres", "centimetres", 100),
+    ("kilometres", "metres", 1000),
+    ("kilograms", "grams", 1000),
+)
+
+
+def units(rng: Random) -> Draft:
+    big, small, factor = rng.choice(UNITS)
+    count, rest = rng.randint(2, 12 if factor < 24 else 9), rng.randint(1, factor - 1)
+    product = count * factor
+    steps = f"{count} * {factor} = {product}."
+    if rng.random() < 0.5:
+        prompt = rng.choice(("How many {1} are {0} {2}?", "Convert {0} {2} to {1}."))
+        return Draft(prompt.format(count, small, big), f"{steps} Answer: {product}")
+    prompt = rng.choice(
+        ("How many {1} are {0} {2} and {3} {1}?", "Convert {0} {2} and {3} {1} to {1}.")
+    )
+    total = product + rest
+    steps += f" {product} + {rest} = {total}."
+    return Draft(prompt.format(count, small, big, rest), f"{steps} Answer: {total}")
+
+
+def calendar(rng: Random) -> Draft:
+    names: tuple[str, ...]
+    if rng.random() < 0.7:
+        names, unit, start = WEEKDAYS, "day", rng.randrange(7)
+        shift = rng.randint(1, 14)
+        now = rng.choice((f"Today is {names[start]}.", f"It is {names[start]}."))
+    else:
+        names, unit, start = MONTHS, "month", rng.randrange(12)
+        shift = rng.randint(1, 11)
+        now = f"It is {names[start]}."
+    plural = unit if shift == 1 else unit + "s"
+    if rng.random() < 0.6:
+        tail, index = f"Which {unit} is it in {shift} {plural}?", start + shift
+    else:
+        tail, index = f"Which {unit} was it {shift} {plural} ago?", start - shift
+    answer = names[index % len(names)]
+    wrong = rng.sample([n for n in names if n != answer], 3)
+    return Draft(f"{now} {tail}", answer, tuple(wrong))
+
+
+def compare(rng: Random) -> Draft:
+    numbers = rng.sample(range(10, 1000 if rng.random() < 0.4 else 100), rng.randint(2, 5))
+    largest = rng.random() < 0.5
+    word = rng.choice(("largest", "biggest") if largest else ("smallest", "lowest"))
+    listed = ", ".join(map(str, numbers))
+    form = rng.choice(
+        ("Which is the {} of these numbers: {}?", "Name the {} number: {}.", "Find the {} of {}.")
+    )
+    answer = max(numbers) if largest else min(numbers)
+    wrong = tuple(str(n) for n in numbers if n != answer)
+    return Draft(form.format(word, listed), str(answer), wrong)
+
+
+TASKS = (
+    Task("arithmetic", "mathematics", arithmetic, "two numbers, result without steps"),
+    Task("expression", "mathematics", expression, "two operations, result without steps"),
+    Task("addition_steps", "mathematics", addition_steps, "long addition, every carry written"),
+    Task("word_problem", "mathematics", word_problem, "a story of one to three changes, steps"),
+    Task("units", "mathematics", units, "unit conversion with steps"),
+    Task("calendar", "mathematics", calendar, "weekdays and months, forwards and backwards"),
+    Task("compare", "mathematics", compare, "largest or smallest of up to five numbers"),
+)

@@ -1,0 +1,146 @@
+"""Reading: questions about a passage given in the prompt."""
+
+from __future__ import annotations
+
+from random import Random
+
+from services.model_family.tasks.example import Draft, Task
+from services.model_family.tasks.words import (
+    CITIES,
+    COLOURS,
+    CONTAINERS,
+    JOBS,
+    NAMES,
+    NOUNS,
+    OBJECTS,
+    PETS,
+    ROOMS,
+)
+
+FACTS = (
+    ("{} lives in {}.", "Where does {} live?", CITIES),
+    ("{} works as a {}.", "What is the job of {}?", JOBS),
+    ("{} has a {}.", "Which pet does {} have?", PETS),
+    ("{} likes the colour {}.", "Which colour does {} like?", COLOURS),
+)
+
+
+def passage_fact(rng: Random) -> Draft:
+    """One look-up among three to six facts; the same person or the same relation misleads."""
+    people = rng.sample(NAMES, 3)
+    pairs = rng.sample([(p, f) for p in people for f in range(len(FACTS))], rng.randint(3, 6))
+    values: dict[int, list[str]] = {f: rng.sample(FACTS[f][2], 3) for f in range(len(FACTS))}
+    stated = [(p, f, values[f][people.index(p)]) for p, f in pairs]
+    who, fact, answer = rng.choice(stated)
+    text = " ".join(FACTS[f][0].format(p, v) for p, f, v in stated)
+    wrong = tuple(v for v in FACTS[fact][2] if v != answer)[:3]
+    return Draft(f"{text} {FACTS[fact][1].format(who)}", answer, wrong)
+
+
+def passage_hops(rng: Random) -> Draft:
+    """Two or three hops: a friend of a friend, then that person's fact."""
+    people = rng.sample(NAMES, 4)
+    fact = rng.randrange(len(FACTS))
+    values = rng.sample(FACTS[fact][2], 4)
+    hops = rng.randint(1, 2)
+    links = [f"The friend of {a} is {b}." for a, b in zip(people[:hops], people[1:], strict=False)]
+    tellers = rng.sample(range(hops, 4), rng.randint(2, 4 - hops)) if hops < 3 else [hops]
+    if hops not in tellers:
+        tellers.append(hops)
+    lines = links + [FACTS[fact][0].format(people[i], values[i]) for i in tellers]
+    rng.shuffle(lines)
+    who = people[0]
+    for _ in range(hops):
+        who = f"the friend of {who}"
+    answer = values[hops]
+    wrong = tuple(v for v in values if v != answer)
+    return Draft(f"{' '.join(lines)} {FACTS[fact][1].format(who)}", answer, wrong)
+
+
+def nested_places(rng: Random) -> Draft:
+    """Where a thing is in the end: one to three containers inside each other, shuffled."""
+    thing, other = rng.sample(OBJECTS, 2)
+    boxes = rng.sample(CONTAINERS, 4)
+    rooms = rng.sample(ROOMS, 2)
+    depth = rng.randint(1, 3)
+    path = [thing, *boxes[:depth], rooms[0]]
+    lines = [f"The {a} is in the {b}." for a, b in zip(path, path[1:], strict=False)]
+    lines += [f"The {other} is in the {boxes[3]}.", f"The {boxes[3]} is in the {rooms[1]}."]
+    rng.shuffle(lines)
+    question = rng.choice(("In which room is the {}?", "Which room holds the {}?"))
+    wrong = (rooms[1], *(r for r in ROOMS if r not in rooms))[:3]
+    return Draft(f"{' '.join(lines)} {question.format(thing)}", rooms[0], wrong)
+
+
+def track_object(rng: Random) -> Draft:
+    """People move, one of them carries a thing (after the bAbI tasks, Weston et al. 2015)."""
+    carrier, other = rng.sample(NAMES, 2)
+    thing = rng.choice(OBJECTS)
+    where = dict.fromkeys((carrier, other), "")
+    lines = []
+    taken = rng.randint(1, 3)
+    moves = taken + rng.randint(0, 2)
+    place = ""
+    for step in range(moves):
+        who = carrier if step == taken - 1 else rng.choice((carrier, other))
+        room = rng.choice([r for r in ROOMS if r != where[who]])
+        where[who] = room
+        lines.append(f"{who} {rng.choice(('went', 'moved', 'walked'))} to the {room}.")
+        if step == taken - 1:
+            lines.append(f"{carrier} {rng.choice(('took', 'picked up'))} the {thing}.")
+    place = where[carrier]
+    wrong = tuple(r for r in (where[other], *ROOMS) if r and r != place)[:3]
+    return Draft(f"{' '.join(lines)} Where is the {thing}?", place, wrong)
+
+
+ORDERS = (
+    ("taller", "tallest", "shortest"),
+    ("older", "oldest", "youngest"),
+    ("faster", "fastest", "slowest"),
+    ("richer", "richest", "poorest"),
+)
+
+
+def ranking(rng: Random) -> Draft:
+    """The first or last of three to five people from neighbouring comparisons, shuffled."""
+    more, most, least = rng.choice(ORDERS)
+    people = rng.sample(NAMES, rng.randint(3, 5))
+    lines = [f"{a} is {more} than {b}." for a, b in zip(people, people[1:], strict=False)]
+    rng.shuffle(lines)
+    top = rng.random() < 0.5
+    question = f"Who is the {most if top else least}?"
+    answer = people[0] if top else people[-1]
+    wrong = tuple(p for p in people if p != answer)
+    return Draft(f"{' '.join(lines)} {question}", answer, wrong)
+
+
+ORDINALS = ("first", "second", "third", "fourth")
+
+
+def word_in_list(rng: Random) -> Draft:
+    words = rng.sample(NOUNS, rng.randint(4, 7))
+    listed = " ".join(words)
+    kind = rng.randrange(4)
+    if kind == 0:
+        index = rng.randrange(4)
+        tail, answer = f"Which word is {ORDINALS[index]}?", words[index]
+    elif kind == 1:
+        tail, answer = "Which word is last?", words[-1]
+    elif kind == 2:
+        index = rng.randrange(len(words) - 1)
+        tail, answer = f"Which word comes after {words[index]}?", words[index + 1]
+    else:
+        index = rng.randrange(1, len(words))
+        tail, answer = f"Which word comes before {words[index]}?", words[index - 1]
+    wrong = tuple(w for w in words if w != answer)[:3]
+    return Draft(f"{listed}. {tail}", answer, wrong)
+
+
+TASKS = (
+    Task("passage_fact", "reading", passage_fact, "one fact out of three to six"),
+    Task("passage_hops", "reading", passage_hops, "a fact about the friend of a friend"),
+    Task("nested_places", "reading", nested_places, "containers up to three deep, shuffled"),
+    Task("track_object", "reading", track_object, "where a carried object is in the end"),
+    Task("ranking", "reading", ranking, "first or last of three to five compared people"),
+    Task("word_in_list", "reading", word_in_list, "a word by its place or its neighbour"),
+)

@@ -1,0 +1,241 @@
+"""The training loop: all exits together, the tasks weighted by what the full model lacks."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from services.model_family.batches import IGNORE, Batch, BatchSource
+from services.model_family.model import FamilyModel
+from services.model_family.muon import Muon
+from services.model_family.presets import TIERS, Preset
+from services.model_family.schedule import Schedule
+from services.model_family.tasks.registry import TASKS
+
+SMOOTHING = 0.98
+LOG_EVERY = 10
+SAVE_EVERY_SECONDS = 60.0
+
+
+class TrainingRefused(Exception):
+    """The run folder belongs to another preset or another tokenizer."""
+
+
+@dataclass
+class Progress:
+    """What a checkpoint stores beside the weights; accuracies are running means per exit.
+
+    ``pool``, ``offset`` and ``weights`` (of the tasks, as the pool began) name the next batch.
+    """
+
+    step: int = 0
+    pool: int = 0
+    offset: int = 0
+    weights: list[float] = field(default_factory=lambda: [1.0] * len(TASKS))
+    tokens: int = 0
+    elapsed: float = 0.0
+    accuracy: list[list[float]] = field(default_factory=lambda: [[0.0] * len(TASKS) for _ in TIERS])
+
+    def task_weights(self) -> list[float]:
+        """Tasks that the full model gets wrong are drawn up to five times as often."""
+        return [0.25 + (1 - right) for right in self.accuracy[-1]]
+
+
+@dataclass(frozen=True)
+class StepResult:
+    losses: list[float]
+    right: list[Tensor]
+
+
+class Trainer:
+    """``run_dir`` holds ``checkpoint.pt`` and ``log.jsonl``; an existing checkpoint is resumed."""
+
+    def __init__(self, preset: Preset, tokenizer: Tokenizer, run_dir: Path, seed: int) -> None:
+        torch.manual_seed(seed)
+        size = tokenizer.get_vocab_size()
+        preset = replace(preset, shape=replace(preset.shape, vocabulary=size))
+        self.preset, self.run_dir = preset, run_dir
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.model = FamilyModel(preset.shape).to(self.device)
+        matrices = [p for n, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in n]
+        others = [p for n, p in self.model.named_parameters() if p.ndim < 2 or "embed" in n]
+        self.optimizers: list[torch.optim.Optimizer] = [
+            Muon(matrices, lr=preset.matrix_rate),
+            torch.optim.AdamW(others, lr=preset.other_rate, betas=(0.9, 0.95), weight_decay=0.0),
+        ]
+        self.rates = (preset.matrix_rate, preset.other_rate)
+        self.source = BatchSource(
+            tokenizer, seed, preset.batch_tokens, preset.pool_batches, preset.max_length
+        )
+        self.progress = Progress()
+        self.schedule = Schedule(
+            preset.steps, preset.hours * 3600, preset.warmup_steps, preset.decay_share
+        )
+        self.stopping = False
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.run_dir / "checkpoint.pt"
+
+    def resume(self) -> bool:
+        """Take up the checkpoint of ``run_dir`` if there is one. Raises TrainingRefused."""
+        if not self.checkpoint.exists():
+            return False
+        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        if state["preset"] != self.preset.name:
+            raise TrainingRefused(
+                f"{self.run_dir} was trained with preset {state['preset']}, not "
+                f"{self.preset.name}; give another --run-dir"
+            )
+        self.model.load_state_dict(state["model"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.progress = Progress(**state["progress"])
+        began, seconds = state["decay"]
+        if began is not None:
+            self.schedule.begin_decay(began, seconds)
+        return True
+
+    def begin_decay(self, seconds: float) -> None:
+        """Lower the learning rates to zero over ``seconds`` of training, then end."""
+        self.schedule.begin_decay(self.progress.elapsed, seconds)
+
+    def save(self) -> None:
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        partial = self.checkpoint.with_suffix(".partial")
+        state: dict[str, Any] = {
+            "preset": self.preset.name,
+            "shape": asdict(self.preset.shape),
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "progress": vars(self.progress),
+            "decay": (self.schedule.decay_began, self.schedule.decay_seconds),
+        }
+        torch.save(state, partial)
+        partial.replace(self.checkpoint)
+
+    def run(self) -> None:
+        """Train to the schedule's end, or until SIGTERM or SIGINT; both leave a checkpoint."""
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: setattr(self, "stopping", True))
+        clock = saved = time.monotonic()
+        before = self.progress.elapsed
+        with (
+            tqdm(total=self.preset.steps, initial=self.progress.step, unit="step") as bar,
+            (self.run_dir / "log.jsonl").open("a") as log,
+        ):
+            for batch in self.batches():
+                result = self.train_step(batch)
+                self.progress.elapsed = before + time.monotonic() - clock
+                self._record(batch, result, log, bar)
+                if time.monotonic() - saved > SAVE_EVERY_SECONDS:
+                    self.save()
+                    saved = time.monotonic()
+        self.save()
+
+    def batches(self) -> Iterator[Batch]:
+        """From the stored place on, until the schedule ends or a signal came."""
+        progress = self.progress
+        while True:
+            for batch in self.source.pool(progress.pool, progress.weights)[progress.offset :]:
+                if self.stopping or self.finished():
+                    return
+                yield batch
+            progress.pool, progress.offset = progress.pool + 1, 0
+            progress.weights = progress.task_weights()
+
+    def finished(self) -> bool:
+        return self.schedule.progress(self.progress.step, self.progress.elapsed) >= 1
+
+    def train_step(self, batch: Batch) -> StepResult:
+        factor = self.schedule.factor(self.progress.step, self.progress.elapsed)
+        for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+        tokens, targets = batch.tokens.to(self.device), batch.targets.to(self.device)
+        wanted = targets != IGNORE
+        with self._autocast():
+            features = self.model(tokens)
+            logits = [self.model.logits(f[wanted]).float() for f in features]
+        total, losses = family_loss(logits, targets[wanted], self.preset)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        rows = wanted.nonzero()[:, 0]
+        right = [all_right(one, targets[wanted], rows, len(tokens)) for one in logits]
+        return StepResult(losses, right)
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self.preset.compute == "float32":
+            return contextlib.nullcontext()
+        kind = getattr(torch, self.preset.compute)
+        autocast: contextlib.AbstractContextManager[Any] = torch.autocast(self.device, kind)
+        return autocast
+
+    def _record(self, batch: Batch, result: StepResult, log: Any, bar: Any) -> None:
+        progress = self.progress
+        progress.step += 1
+        progress.offset += 1
+        progress.tokens += int(batch.tokens.numel())
+        for means, right in zip(progress.accuracy, result.right, strict=True):
+            for task in batch.tasks.unique().tolist():
+                share = float(right[batch.tasks == task].float().mean())
+                means[task] = SMOOTHING * means[task] + (1 - SMOOTHING) * share
+        bar.update(1)
+        if progress.step % LOG_EVERY == 0 or progress.step == 1:
+            overall = [sum(means) / len(means) for means in progress.accuracy]
+            bar.set_postfix_str(
+                " ".join(f"{t} {x:.2f}" for t, x in zip(TIERS, result.losses, strict=True))
+            )
+            line = {
+                "step": progress.step,
+                "tokens": progress.tokens,
+                "seconds": round(progress.elapsed, 1),
+                "rate": self.schedule.factor(progress.step, progress.elapsed),
+                "losses": result.losses,
+                "right": overall,
+            }
+            log.write(json.dumps(line) + "\n")
+            log.flush()
+
+
+def family_loss(
+    logits: list[Tensor], targets: Tensor, preset: Preset
+) -> tuple[Tensor, list[float]]:
+    """The weighted sum over exits, and each exit's cross-entropy in nats per answer token.
+
+    Early exits also learn from the full model's distribution (Hinton et al. 2015).
+    """
+    teacher = functional.log_softmax(logits[-1].detach(), -1)
+    total = logits[-1].new_zeros(())
+    losses = []
+    for exit_logits, weight in zip(logits, preset.exit_weights, strict=True):
+        loss = functional.cross_entropy(exit_logits, targets)
+        losses.append(float(loss.detach()))
+        if exit_logits is not logits[-1] and preset.distillation > 0:
+            student = functional.log_softmax(exit_logits, -1)
+            match = functional.kl_div(student, teacher, log_target=True, reduction="batchmean")
+            loss = (1 - preset.distillation) * loss + preset.distillation * match
+        total = total + weight * loss
+    return total, losses
+
+
+def all_right(logits: Tensor, targets: Tensor, rows: Tensor, count: int) -> Tensor:
+    """Per row of the batch [count], whether every answer token is the most likely one."""
+    wrong = (logits.argmax(-1) != targets).float()
+    missed = torch.zeros(count, device=logits.device).index_add_(0, rows, wrong)
+    return (missed == 0).cpu()
