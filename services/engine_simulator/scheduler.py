@@ -54,11 +54,10 @@ class Scheduler:
 
     def abort(self, generations: Sequence[Generation]) -> None:
         """Frees their slots at once; finished ones are left alone."""
-        now = time.monotonic()
         for generation in generations:
             if generation.done:
                 continue
-            generation.finish(now, "abort", self._metrics)
+            generation.done = True
             queue = self._running if generation in self._running else self._waiting
             queue.remove(generation)
         self._changed.set()

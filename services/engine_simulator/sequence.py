@@ -48,17 +48,16 @@ class Generation:
         self.mailbox.put(self.choice, token)
         if token.finish_reason is None:
             return False
-        self.finish(now, token.finish_reason, metrics)
+        self.done = True
+        self._measure(now, token.finish_reason, metrics)
         return True
 
-    def finish(self, now: float, reason: str, metrics: Metrics) -> None:
-        self.done = True
+    def _measure(self, now: float, reason: str, metrics: Metrics) -> None:
+        """vLLM measures only what has finished; an aborted request leaves no trace here."""
         metrics.finished[reason].inc()
         metrics.e2e.observe(now - self.arrived)
         metrics.request_prompt_tokens.observe(len(self.prompt))
         metrics.request_generation_tokens.observe(self.produced)
-        if not self.produced:
-            return
         decode_time = self.last_token - self.first_token
         metrics.queue_time.observe(self.scheduled - self.arrived)
         metrics.prefill_time.observe(self.first_token - self.scheduled)

@@ -89,7 +89,7 @@ async def test_a_client_that_leaves_frees_its_slot(stream: bool, hang: str) -> N
     assert waiting.status == 200
     assert not call.complete
     assert await gauges(app) == (0, 0)
-    assert series(await page(app), "vllm:request_success_total", finished_reason="abort") == 1
+    assert series(await page(app), "vllm:e2e_request_latency_seconds_count") == 1
 
 
 async def test_a_client_that_leaves_the_queue_is_forgotten() -> None:
