@@ -10,10 +10,10 @@ from pathlib import Path
 
 from deploy.local import preflight
 from deploy.local.components import Component, components, gateway_config
+from deploy.local.logs import why_it_ended
 from deploy.local.processes import (
     Stopped,
     Supervisor,
-    last_lines,
     raise_on_stop,
     run_quietly,
     signal_name,
@@ -22,7 +22,6 @@ from deploy.local.readiness import NotReady, wait_until_ready
 from deploy.local.settings import CHECKOUT, Settings
 from deploy.local.state import AlreadyUp, Instance, Record, boot_id, stop_runner
 
-LOG_LINES = 15
 DOWN_TIMEOUT = 30.0
 
 
@@ -100,7 +99,7 @@ def _report(supervisor: Supervisor, instance: Instance, problems: list[str]) -> 
         name, code = supervisor.failed
         log = _log(instance, name)
         message = f"{name} stopped ({signal_name(code)}), so everything was stopped; log: {log}"
-        raise CommandFailure(message, last_lines(log, LOG_LINES))
+        raise CommandFailure(message, why_it_ended(log))
     if problems:
         raise CommandFailure(f"{problems[0]}; logs in {instance.logs}")
     print("tierflow is stopped", flush=True)

@@ -145,15 +145,6 @@ class Supervisor(Manager):  # type: ignore[misc]
         self._stop.set()
 
 
-def last_lines(log: Path, count: int) -> list[str]:
-    """The end of a log file; empty if there is none."""
-    try:
-        text = log.read_text(errors="replace")
-    except OSError:
-        return []
-    return [line for line in text.splitlines() if line.strip()][-count:]
-
-
 def signal_name(code: int) -> str:
     """`exit code 3`, or `killed by SIGKILL` for a part that a signal ended."""
     number = -code if code < 0 else code - 128
