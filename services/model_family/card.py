@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from services.model_family.presets import TIERS, member
+from services.model_family.members import TIERS, member
 from services.model_family.tasks.registry import BY_NAME
 
 # What the family is made to reach, by tier.

@@ -13,7 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.model_family.presets import PRESETS, TIERS
+from services.model_family.members import TIERS, IncompleteFamily, check_members
+from services.model_family.presets import PRESETS
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -47,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, default=0, help="of the data and the first weights")
     train.add_argument("--hours", type=positive, help="end after this much training time")
     train.add_argument("--steps", type=count, help="end after this many steps")
+    train.add_argument("--stop-at", type=count, metavar="STEP", help="pause there, to be resumed")
     train.add_argument(
         "--decay-from-here",
         type=positive,
@@ -99,7 +101,7 @@ def train(arguments: argparse.Namespace) -> None:
     print(f"{'resuming' if resumed else 'starting'} at step {trainer.progress.step} in {folder}")
     if arguments.decay_from_here:
         trainer.begin_decay(60 * arguments.decay_from_here)
-    trainer.run()
+    trainer.run(arguments.stop_at)
     plot_losses(folder / "log.jsonl", folder / "loss.png")
     print(f"stopped at step {trainer.progress.step}; checkpoint and loss.png are in {folder}")
 
@@ -120,10 +122,6 @@ def export(arguments: argparse.Namespace) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    from services.model_family import card, machine
-    from services.model_family.evaluation import IncompleteFamily, check_members
-    from services.model_family.evaluation import evaluate as measure
-
     if arguments.examples < len(TIERS):
         raise Refusal(f"--examples: {arguments.examples} is too few; give {len(TIERS)} or more")
     about = arguments.weights / "training.json"
@@ -133,6 +131,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
         check_members(arguments.weights)
     except IncompleteFamily as exc:
         raise Refusal(f"--weights: {exc}") from exc
+    from services.model_family import card, machine
+    from services.model_family.evaluation import evaluate as measure
+
     figures = measure(arguments.weights, arguments.examples)
     print(card.summary_table(figures), card.task_table(figures), sep="\n\n")
     if arguments.write_card:

@@ -11,22 +11,9 @@ from tqdm import tqdm
 
 from services.model_family.dataset import evaluation_set
 from services.model_family.generation import Member
-from services.model_family.presets import TIERS, member
+from services.model_family.members import TIERS, check_members, member
 from services.model_family.scoring import is_right
 from services.model_family.tasks.example import Example
-
-
-class IncompleteFamily(Exception):
-    """A folder lacks one of the members."""
-
-
-def check_members(folder: Path) -> None:
-    """Raises IncompleteFamily naming the first missing file."""
-    for tier in TIERS:
-        for name in ("model.safetensors", "config.json", "tokenizer.json"):
-            path = folder / member(tier) / name
-            if not path.is_file():
-                raise IncompleteFamily(f"{path} does not exist; run `export` first")
 
 
 def evaluate(folder: Path, examples: int, speed: bool = True) -> dict[str, Any]:

@@ -18,9 +18,10 @@ from transformers import AutoModelForCausalLM
 from services.model_family import machine
 from services.model_family.chat import BOS, CHAT_TEMPLATE, END, EOS, PAD, ask
 from services.model_family.dataset import evaluation_set
+from services.model_family.members import TIERS, member
 from services.model_family.model import FamilyModel
 from services.model_family.plots import plot_losses
-from services.model_family.presets import TIERS, ModelShape, member
+from services.model_family.presets import ModelShape
 from services.model_family.tokenizer import token_id
 
 TOLERANCE = 2e-3

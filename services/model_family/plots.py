@@ -12,7 +12,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-from services.model_family.presets import TIERS, member
+from services.model_family.members import TIERS, member
 
 COLOURS = ("#7aa6c2", "#2f6f9f", "#0b2f4f")
 

@@ -4,13 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TIERS = ("device", "edge", "cloud")
-
-
-def member(tier: str) -> str:
-    """The published name of a family member, such as ``rill-edge``."""
-    return f"rill-{tier}"
-
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:

@@ -18,11 +18,13 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from services.model_family.batches import IGNORE, Batch, BatchSource
+from services.model_family.members import TIERS
 from services.model_family.model import FamilyModel
 from services.model_family.muon import Muon
-from services.model_family.presets import TIERS, Preset
+from services.model_family.presets import Preset
 from services.model_family.schedule import Schedule
 from services.model_family.tasks.registry import TASKS
+from services.model_family.threads import ThreadChooser
 
 SMOOTHING = 0.98
 LOG_EVERY = 10
@@ -126,31 +128,39 @@ class Trainer:
         torch.save(state, partial)
         partial.replace(self.checkpoint)
 
-    def run(self) -> None:
-        """Train to the schedule's end, or until SIGTERM or SIGINT; both leave a checkpoint."""
+    def run(self, stop_at: int | None = None) -> None:
+        """Train to the schedule's end, to step ``stop_at``, or until SIGTERM or SIGINT.
+
+        Each leaves a checkpoint from which the same run goes on.
+        """
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: setattr(self, "stopping", True))
         clock = saved = time.monotonic()
         before = self.progress.elapsed
+        threads = ThreadChooser(torch.get_num_threads())
         with (
             tqdm(total=self.preset.steps, initial=self.progress.step, unit="step") as bar,
             (self.run_dir / "log.jsonl").open("a") as log,
         ):
-            for batch in self.batches():
+            for batch in self.batches(stop_at):
+                began = time.monotonic()
                 result = self.train_step(batch)
                 self.progress.elapsed = before + time.monotonic() - clock
+                if self.device == "cpu":
+                    rate = batch.tokens.numel() / (time.monotonic() - began)
+                    torch.set_num_threads(threads.next_count(rate))
                 self._record(batch, result, log, bar)
                 if time.monotonic() - saved > SAVE_EVERY_SECONDS:
                     self.save()
                     saved = time.monotonic()
         self.save()
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self, stop_at: int | None = None) -> Iterator[Batch]:
         """From the stored place on, until the schedule ends or a signal came."""
         progress = self.progress
         while True:
             for batch in self.source.pool(progress.pool, progress.weights)[progress.offset :]:
-                if self.stopping or self.finished():
+                if self.stopping or self.finished() or progress.step == stop_at:
                     return
                 yield batch
             progress.pool, progress.offset = progress.pool + 1, 0
