@@ -36,7 +36,7 @@ _STREAM = re.compile(rb'"stream": ?true')
 _CHUNK = (
     b'data: {"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk",'
     b'"created":1750000000,"model":"canned","choices":[{"index":0,"delta":{"content":" word"},'
-    b'"logprobs":null,"finish_reason":null}],"sent_ns":%019d}\n\n'
+    b'"logprobs":null,"finish_reason":null}],"sent_ns":%d}\n\n'
 )
 _END = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
 _STREAM_HEAD = (

@@ -7,7 +7,7 @@ import gc
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from time import perf_counter
+from time import monotonic
 from typing import Any, TypeVar
 
 import uvloop
@@ -65,13 +65,13 @@ async def _closed_loop(
         connections = [await opened(stack, target) for _ in range(concurrency)]
         for connection in connections[:1]:
             checked(await connection.exchange(requests[0]))
-        start = perf_counter()
+        start = monotonic()
         end = start + seconds
 
         async def worker(index: int, connection: Connection) -> list[Exchange]:
             done: list[Exchange] = []
             await asyncio.sleep(index * stagger_s)
-            while perf_counter() < end:
+            while monotonic() < end:
                 exchange = await connection.exchange(requests[index % len(requests)])
                 done.append(checked(exchange))
                 index += concurrency
@@ -84,34 +84,39 @@ async def _closed_loop(
     return Window(exchanges, seconds)
 
 
-def alternating(
-    targets: Sequence[Target], requests: Sequence[bytes], *, rounds: int
-) -> list[Window]:
-    """One request at a time, to each target in turn: the sharpest comparison of latencies.
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Requests that go to one target, one at a time."""
 
-    Every other round runs backwards, and in each all targets get the same request. The windows
-    come in the order of `targets`; their rates mean nothing. Raises BenchmarkFailure for any
-    answer but a 200.
+    target: Target
+    requests: Sequence[bytes]
+
+
+def alternating(lanes: Sequence[Lane], *, rounds: int) -> list[Window]:
+    """One request at a time, from each lane in turn: the sharpest comparison of latencies.
+
+    Every other round runs backwards; round i takes each lane's request i. The windows come in
+    the order of `lanes`; their rates mean nothing. Raises BenchmarkFailure for any answer but
+    a 200.
     """
-    return run(_alternating(targets, requests, rounds))
+    return run(_alternating(lanes, rounds))
 
 
-async def _alternating(
-    targets: Sequence[Target], requests: Sequence[bytes], rounds: int
-) -> list[Window]:
+async def _alternating(lanes: Sequence[Lane], rounds: int) -> list[Window]:
     async with AsyncExitStack() as stack:
-        connections = [await opened(stack, target) for target in targets]
-        for connection in connections:
-            checked(await connection.exchange(requests[0]))
-        found: list[list[Exchange]] = [[] for _ in targets]
-        start = perf_counter()
+        connections = [await opened(stack, lane.target) for lane in lanes]
+        for lane, connection in zip(lanes, connections, strict=True):
+            checked(await connection.exchange(lane.requests[0]))
+        found: list[list[Exchange]] = [[] for _ in lanes]
+        start = monotonic()
         for number in range(rounds):
-            request = requests[number % len(requests)]
-            order = range(len(targets)) if number % 2 == 0 else reversed(range(len(targets)))
+            order = range(len(lanes)) if number % 2 == 0 else reversed(range(len(lanes)))
             for index in order:
+                requests = lanes[index].requests
+                request = requests[number % len(requests)]
                 async with asyncio.timeout(GRACE_S):
                     found[index].append(checked(await connections[index].exchange(request)))
-        seconds = perf_counter() - start
+        seconds = monotonic() - start
     return [Window(exchanges, seconds) for exchanges in found]
 
 

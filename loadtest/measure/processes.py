@@ -68,6 +68,10 @@ class Running:
         self._process = psutil.Process(popen.pid)
 
     @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
     def url(self) -> str:
         return f"http://{self.target.host}:{self.target.port}"
 
@@ -108,12 +112,16 @@ class Running:
                 f"{self.name} did not end in {timeout_s:g} s; see {self.log}"
             ) from error
 
-    def stop(self) -> None:
-        """End the whole process group: politely first, then by force."""
-        for number, patience in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, STOP_S)):
-            _signal_group(self._popen.pid, number)
-            if self._gone(patience):
-                return
+    def terminate(self) -> None:
+        """Ask the whole process group to end."""
+        _signal_group(self._popen.pid, signal.SIGTERM)
+
+    def stop(self, patience_s: float = STOP_S) -> None:
+        """End the whole process group: politely first, after `patience_s` by force."""
+        self.terminate()
+        if not self._gone(patience_s):
+            _signal_group(self._popen.pid, signal.SIGKILL)
+            self._gone(STOP_S)
 
     def _gone(self, timeout_s: float) -> bool:
         end = time.monotonic() + timeout_s
@@ -128,8 +136,10 @@ class Running:
 class Processes:
     """Everything started here is stopped when the block ends, however it ends."""
 
-    def __init__(self, logs: Path) -> None:
+    def __init__(self, logs: Path, patience_s: float = STOP_S) -> None:
+        """`logs` is a folder; processes get `patience_s` to end when asked to."""
         self._logs = logs
+        self._patience_s = patience_s
         self._running: list[Running] = []
 
     def start(
@@ -159,7 +169,7 @@ class Processes:
         return running
 
     def stop(self, running: Running) -> None:
-        running.stop()
+        running.stop(self._patience_s)
         self._running.remove(running)
 
     def __enter__(self) -> Processes:
@@ -171,10 +181,10 @@ class Processes:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for running in reversed(self._running):
-            _signal_group(running._popen.pid, signal.SIGTERM)
-        for running in reversed(self._running):
-            running.stop()
+        for running in self._running:
+            running.terminate()
+        for running in self._running:
+            running.stop(self._patience_s)
         self._running.clear()
 
 

@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import monotonic
 from typing import cast
 
 import httptools
@@ -28,7 +28,7 @@ class Target:
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and its answer. Times are seconds on `time.perf_counter`.
+    """One request and its answer. Times are seconds on `time.monotonic`.
 
     `pieces` are the body as it arrived: (time, bytes) each.
     """
@@ -97,7 +97,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             raise BenchmarkFailure("the server closed a kept-alive connection")
         self._finished = asyncio.get_running_loop().create_future()
-        self._exchange = Exchange(perf_counter())
+        self._exchange = Exchange(monotonic())
         self._transport.write(request)
         try:
             return await self._finished
@@ -132,10 +132,10 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         if self._exchange is not None:
-            self._exchange.pieces.append((perf_counter(), body))
+            self._exchange.pieces.append((monotonic(), body))
 
     def on_message_complete(self) -> None:
         exchange, self._exchange = self._exchange, None
         if exchange is not None and self._finished is not None and not self._finished.done():
-            exchange.done = perf_counter()
+            exchange.done = monotonic()
             self._finished.set_result(exchange)

@@ -1,0 +1,1 @@
+"""`python -m loadtest.bench`: what the gateway costs, and what the family's sizes are worth."""

@@ -1,0 +1,83 @@
+"""The gateway before real vLLM: what a user of a real engine notices of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from loadtest.bench.canned import PATH, milliseconds
+from loadtest.bench.settings import Plan
+from loadtest.measure.comparison import Reading, ratio
+from loadtest.measure.loops import Window
+from loadtest.measure.spread import percentile
+from loadtest.measure.ways import Ways
+from loadtest.measure.wire import post
+from loadtest.prompts import some_questions
+from loadtest.sse import StreamedAnswer, followed
+
+CONCURRENCY = 8
+TOKENS = 32
+RATE = f"streams of {TOKENS} tokens, c={CONCURRENCY}"
+
+
+def requests(model: str) -> list[bytes]:
+    """Streams of exactly TOKENS tokens each, so that both ways get the same work."""
+    return [
+        post(
+            PATH,
+            {
+                "model": model,
+                "messages": [{"role": "user", "content": question}],
+                "max_tokens": TOKENS,
+                "ignore_eos": True,
+                "temperature": 0,
+                "stream": True,
+            },
+        )
+        for question in some_questions(seed=2, count=64)
+    ]
+
+
+def scenarios(ways: Ways, model: str, plan: Plan) -> dict[str, Callable[[], list[Reading]]]:
+    """By name; each call is one repetition."""
+    return {
+        "vLLM, one stream at a time": partial(one_at_a_time, ways, model, plan.engine_rounds),
+        f"vLLM, {CONCURRENCY} streams at a time": partial(
+            loaded, ways, model, plan.engine_window_s
+        ),
+    }
+
+
+def one_at_a_time(ways: Ways, model: str, rounds: int) -> list[Reading]:
+    direct, ours = map(answers, ways.one_at_a_time(requests(model), rounds))
+    return [
+        milliseconds("stream, c=1: TTFT p50", ttft(ours, 0.5), ttft(direct, 0.5)),
+        milliseconds("stream, c=1: TPOT p50", tpot(ours, 0.5), tpot(direct, 0.5)),
+    ]
+
+
+def loaded(ways: Ways, model: str, seconds: float) -> list[Reading]:
+    before, after = ways.loaded(requests(model), CONCURRENCY, seconds)
+    direct, ours = answers(before.window), answers(after.window)
+    name = f"stream, c={CONCURRENCY}"
+    return [
+        Reading(RATE, "1/s", after.window.rate, before.window.rate, ratio),
+        milliseconds(f"{name}: TTFT p50", ttft(ours, 0.5), ttft(direct, 0.5)),
+        milliseconds(f"{name}: TPOT p50", tpot(ours, 0.5), tpot(direct, 0.5)),
+        milliseconds(f"{name}: TPOT p99", tpot(ours, 0.99), tpot(direct, 0.99)),
+        Reading(f"{name}: gateway CPU", "µs each", after.cpu_us_each),
+    ]
+
+
+def answers(window: Window) -> list[StreamedAnswer]:
+    return [followed(exchange.sent, exchange.pieces) for exchange in window.exchanges]
+
+
+def ttft(streams: Sequence[StreamedAnswer], share: float) -> float:
+    """Percentile in seconds; answers without a token are left out."""
+    return percentile([s.ttft for s in streams if s.ttft is not None], share)
+
+
+def tpot(streams: Sequence[StreamedAnswer], share: float) -> float:
+    """Percentile in seconds; answers of fewer than two tokens are left out."""
+    return percentile([s.tpot for s in streams if s.tpot is not None], share)

@@ -1,0 +1,77 @@
+"""The benchmark's two pictures: the gateway's overhead, and quality against latency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+
+from loadtest.bench.quality import Size
+from loadtest.measure.comparison import Comparison
+from loadtest.measure.plots import ACCENT, BASELINE, CANDIDATE, panels, save
+from loadtest.measure.spread import Spread
+
+
+def plot_overhead(
+    comparisons: Mapping[str, Comparison], figures: Sequence[str], path: Path
+) -> Path:
+    """One panel per figure: direct and through the gateway, median with lowest and highest."""
+    figure, axes = panels(len(figures), width=2.9, height=3.0)
+    for one, name in zip(axes, figures, strict=True):
+        comparison = comparisons[name]
+        for place, (label, spread, colour) in enumerate(
+            (
+                ("direct", comparison.baseline, BASELINE),
+                ("gateway", comparison.candidate, CANDIDATE),
+            )
+        ):
+            if spread is not None:
+                _bar(one, place, label, spread, colour)
+        one.set_title(name, fontsize=9)
+        one.set_ylabel(comparison.unit, fontsize=8)
+        one.set_xticks([0, 1], ["direct", "gateway"])
+        one.grid(False, axis="x")
+    return save(figure, path)
+
+
+def _bar(axes: Axes, place: int, label: str, spread: Spread, colour: str) -> None:
+    error = [[spread.median - spread.low], [spread.high - spread.median]]
+    axes.bar(place, spread.median, 0.6, yerr=error, capsize=3, color=colour, label=label)
+    text = f"{spread.median:,.0f}" if spread.median >= 100 else f"{spread.median:.2f}"
+    axes.annotate(
+        text, (place, spread.high), (0, 3), textcoords="offset points", ha="center", fontsize=8
+    )
+    axes.margins(y=0.15)
+
+
+def plot_quality(sizes: Sequence[Size], path: Path) -> Path:
+    """Accuracy against the time per token and per answer; a point's area shows parameters."""
+    figure, (tokens, whole) = panels(2)
+    largest = max(size.parameters for size in sizes)
+    for axes, label, spreads in (
+        (tokens, "time per output token, ms", [size.tpot_ms for size in sizes]),
+        (whole, "time of a whole answer, ms", [size.answer_ms for size in sizes]),
+    ):
+        accuracy = [100 * size.accuracy for size in sizes]
+        axes.plot([s.median for s in spreads], accuracy, color=BASELINE, linewidth=1, zorder=1)
+        for size, spread in zip(sizes, spreads, strict=True):
+            error = [[spread.median - spread.low], [spread.high - spread.median]]
+            y = 100 * size.accuracy
+            axes.errorbar(spread.median, y, xerr=error, color=ACCENT, capsize=2, linewidth=1)
+            area = 40 + 260 * size.parameters / largest
+            axes.scatter(spread.median, y, s=area, color=CANDIDATE, zorder=3)
+            axes.annotate(
+                f"{size.model}\n{size.parameters / 1e6:.1f} M",
+                (spread.median, y),
+                (0, -14),
+                textcoords="offset points",
+                ha="center",
+                va="top",
+                fontsize=8,
+            )
+        axes.set_xlim(left=0)
+        axes.margins(x=0.25, y=0.35)
+        axes.set_xlabel(label, fontsize=9)
+        axes.set_ylabel("held-out exact match, %", fontsize=9)
+    return save(figure, path)

@@ -1,0 +1,60 @@
+import pytest
+
+from loadtest.bench.canned import transit_ms
+from loadtest.measure.failure import BenchmarkFailure
+from loadtest.measure.loops import Lane, alternating, closed_loop
+from loadtest.measure.processes import Running, free_port
+from loadtest.measure.wire import Target, post
+
+CHAT = "/v1/chat/completions"
+
+
+def chat(**fields: object) -> bytes:
+    return post(CHAT, {"model": "canned", "messages": [], "max_tokens": 5} | fields)
+
+
+def test_every_connection_is_kept_busy(canned_engine: Running) -> None:
+    window = closed_loop(canned_engine.target, [chat()], concurrency=4, seconds=0.05)
+    assert len(window.exchanges) > 8
+    assert all(exchange.status == 200 for exchange in window.exchanges)
+    assert window.rate == len(window.exchanges) / 0.05
+
+
+def test_lanes_take_turns_and_get_their_own_answers(canned_engine: Running) -> None:
+    lanes = [
+        Lane(canned_engine.target, [chat()]),
+        Lane(canned_engine.target, [chat(stream=True)]),
+    ]
+    whole, streamed = alternating(lanes, rounds=3)
+    assert [e.body.startswith(b'{"id"') for e in whole.exchanges] == [True] * 3
+    assert [e.body.count(b"data: ") for e in streamed.exchanges] == [6] * 3
+    assert all(e.sent < e.done for e in whole.exchanges)
+
+
+@pytest.mark.parametrize("mode", ["burst", "flush", "paced"])
+def test_streams_have_as_many_chunks_as_asked(canned_engine: Running, mode: str) -> None:
+    lane = Lane(canned_engine.target, [chat(stream=True, canned=mode)])
+    (window,) = alternating([lane], rounds=2)
+    for exchange in window.exchanges:
+        assert exchange.body.count(b"sent_ns") == 5
+        assert exchange.body.endswith(b"data: [DONE]\n\n")
+    assert len(transit_ms(window)) == 10
+
+
+def test_transit_is_measured_on_one_clock(canned_engine: Running) -> None:
+    lane = Lane(canned_engine.target, [chat(stream=True, canned="paced")])
+    (window,) = alternating([lane], rounds=1)
+    (exchange,) = window.exchanges
+    assert all(0.0 < delay < exchange.latency * 1e3 for delay in transit_ms(window))
+
+
+def test_an_answer_that_is_an_error_ends_the_measurement(canned_engine: Running) -> None:
+    request = post("/v1/nothing", {})
+    with pytest.raises(BenchmarkFailure, match="answered with 404"):
+        closed_loop(canned_engine.target, [request], concurrency=2, seconds=0.05)
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    port = free_port()
+    with pytest.raises(BenchmarkFailure, match=f"127.0.0.1:{port}"):
+        closed_loop(Target("127.0.0.1", port), [chat()], concurrency=1, seconds=0.05)
