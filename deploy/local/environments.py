@@ -116,20 +116,9 @@ def make(name: str, lock: Path, folder: Path, held: int) -> None:
     say(f"making the {name} environment, {len(packages)} packages, in {folder}")
     log = folder.with_suffix(".log")
     started = time.monotonic()
-    base = getattr(sys, "_base_executable", None) or sys.executable
-    python = str(folder / "bin" / "python")
-    pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
-    # Bytecode is compiled afterwards on all cores; pip would use one.
-    pip += ["--no-compile", "--no-deps", "--only-binary", ":all:", "-r", str(lock)]
-    compile_all = [python, "-m", "compileall", "-q", "-j", "0", "-x", "/tests?/", str(folder)]
     with log.open("w") as output:
         progress = Progress(name, len(packages), started)
-        for what, command, required in (
-            ("an empty environment", [base, "-m", "venv", str(folder)], True),
-            ("packages", pip, True),
-            # Some packages ship templates that are no valid Python, so its exit code says little.
-            ("bytecode", compile_all, False),
-        ):
+        for what, command, required in steps(lock, folder):
             progress.stage(what)
             code = run_logged(command, held, output.write, progress.line)
             output.flush()
@@ -141,6 +130,22 @@ def make(name: str, lock: Path, folder: Path, held: int) -> None:
         progress.end()
     (folder / MARKER).write_text(f"{lock.name}\n")
     say(f"the {name} environment is ready, after {time.monotonic() - started:.0f} s")
+
+
+def steps(lock: Path, folder: Path) -> list[tuple[str, list[str], bool]]:
+    """What to run one after the other: its name, the command, and whether it must succeed."""
+    base = getattr(sys, "_base_executable", None) or sys.executable
+    python = str(folder / "bin" / "python")
+    pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
+    # Bytecode is compiled afterwards on all cores; pip would use one.
+    pip += ["--no-compile", "--no-deps", "--only-binary", ":all:", "-r", str(lock)]
+    compile_all = [python, "-m", "compileall", "-q", "-j", "0", "-x", "/tests?/", str(folder)]
+    return [
+        ("an empty environment", [base, "-m", "venv", str(folder)], True),
+        ("packages", pip, True),
+        # Some packages ship templates that are no valid Python, so its exit code says little.
+        ("bytecode", compile_all, False),
+    ]
 
 
 def run_logged(

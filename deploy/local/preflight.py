@@ -5,8 +5,9 @@ Every check raises PreflightFailure with one line that names what to change.
 
 from __future__ import annotations
 
+import ctypes
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,9 @@ ENGINE_BASE_GIB = 1.5
 
 SIMULATOR_GIB = 0.1
 
+LIBRARIES = {"libnuma.so.1": "libnuma1"}
+"""What vLLM's CPU build needs of the system and no wheel brings, with Debian's packages."""
+
 
 class PreflightFailure(Exception):
     """Something is not as it must be before the start; one line for the user."""
@@ -28,6 +32,8 @@ def check(settings: Settings) -> None:
     """All checks, cheapest first."""
     check_ports(settings)
     if settings.engine == "vllm":
+        if not settings.engine_python:
+            check_libraries(LIBRARIES)
         check_models(settings)
         check_one_tokenizer(settings.family)
     check_memory(settings, available_gib())
@@ -61,6 +67,18 @@ def _holder(port: int) -> str:
     except psutil.Error:
         pass
     return ""
+
+
+def check_libraries(libraries: Mapping[str, str]) -> None:
+    """`libraries` maps each shared library to the Debian package that has it."""
+    for library, package in libraries.items():
+        try:
+            ctypes.CDLL(library)
+        except OSError as error:
+            raise PreflightFailure(
+                f"the system library {library} is missing, which vLLM needs on a CPU: "
+                f"install the package {package}"
+            ) from error
 
 
 def check_models(settings: Settings) -> None:

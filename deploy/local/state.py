@@ -20,7 +20,6 @@ from pathlib import Path
 import psutil
 
 SWEEP_SECONDS = 5.0
-"""How long processes get to end by themselves before they are killed."""
 
 
 class AlreadyUp(Exception):
@@ -105,13 +104,16 @@ class Instance:
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
-    def sweep(self) -> int:
-        """End every process that the record names and forget it; how many there still were."""
+    def sweep(self, patience: float = SWEEP_SECONDS) -> int:
+        """End every process that the record names and forget it; how many there still were.
+
+        `patience`: seconds they get to end by themselves before they are killed.
+        """
         record = self.read()
         if record is None:
             return 0
         left = [] if record.boot != boot_id() else processes_of(record.leaders)
-        end(left)
+        end(left, patience)
         shutil.rmtree(record.temporary, ignore_errors=True)
         self._record.unlink(missing_ok=True)
         return len(left)
@@ -138,12 +140,12 @@ def _replaced(leader: Leader) -> bool:
         return False
 
 
-def end(processes: list[psutil.Process]) -> None:
+def end(processes: list[psutil.Process], patience: float) -> None:
     """Ask the processes to end, and kill those that don't."""
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.terminate()
-    _, alive = psutil.wait_procs(processes, timeout=SWEEP_SECONDS)
+    _, alive = psutil.wait_procs(processes, timeout=patience)
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()

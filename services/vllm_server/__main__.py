@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 import os
 import sys
@@ -24,17 +25,29 @@ def runs_on_cpu() -> bool | None:
         return None
 
 
+def has_library(name: str) -> bool:
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
+
+
 def main(argv: list[str]) -> int:
     """Replaces this process by the server; returns only when that can't be done."""
     try:
         replica = parse(argv)
         config = read_config(replica.model)
     except ArgumentFailure as failure:
-        print(f"vllm_server: {failure}", file=sys.stderr)
+        print(f"vllm_server: error: {failure}", file=sys.stderr)
         return 2
     on_cpu = runs_on_cpu()
     if on_cpu is None:
-        print(f"vllm_server: {sys.executable} has no vLLM installed", file=sys.stderr)
+        print(f"vllm_server: error: {sys.executable} has no vLLM installed", file=sys.stderr)
+        return 1
+    if on_cpu and sys.platform == "linux" and not has_library("libnuma.so.1"):
+        problem = "the system library libnuma.so.1 is missing: install the package libnuma1"
+        print(f"vllm_server: error: {problem}", file=sys.stderr)
         return 1
     start = launch(replica, config, on_cpu)
     # The module warns on every start that a command of another name will replace it.

@@ -9,6 +9,7 @@ import pytest
 
 from deploy.local.preflight import (
     PreflightFailure,
+    check_libraries,
     check_memory,
     check_models,
     check_one_tokenizer,
@@ -111,3 +112,9 @@ def test_too_little_memory_states_needed_and_available(tmp_path: Path) -> None:
 def test_the_simulator_needs_little_memory(tmp_path: Path) -> None:
     settings = family(tmp_path / "small", tmp_path / "large", TIERFLOW_ENGINE="simulator")
     check_memory(settings, available=0.5)
+
+
+def test_a_missing_system_library_is_named_with_its_package() -> None:
+    check_libraries({"libc.so.6": "libc6"})
+    with pytest.raises(PreflightFailure, match="libnone.so.1 is missing.*the package libnone1"):
+        check_libraries({"libc.so.6": "libc6", "libnone.so.1": "libnone1"})

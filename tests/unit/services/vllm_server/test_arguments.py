@@ -128,7 +128,10 @@ def test_a_folder_that_holds_no_model_ends_the_command_with_one_line(
 def test_a_folder_that_does_not_exist_ends_the_command_with_one_line(tmp_path: Path) -> None:
     ended = run_server("--model", str(tmp_path / "absent"))
     assert ended.returncode == 2
-    assert ended.stderr == f"vllm_server: --model {tmp_path / 'absent'}: there is no such folder\n"
+    assert (
+        ended.stderr
+        == f"vllm_server: error: --model {tmp_path / 'absent'}: there is no such folder\n"
+    )
 
 
 def run_server(*arguments: str) -> subprocess.CompletedProcess[str]:

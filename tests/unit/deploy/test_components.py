@@ -1,0 +1,88 @@
+"""What is started for each pool and for the gateway."""
+
+from pathlib import Path
+
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.local.components import Component, components, gateway_config, share_cores
+from deploy.local.settings import CHECKOUT, read_settings
+from deploy.local.state import Instance
+from gateway.settings import Settings as GatewaySettings
+
+OWN = {"TIERFLOW_EDGE_MODEL": "owner/small", "TIERFLOW_CLOUD_MODEL": "owner/large"}
+
+
+def parts(
+    tmp_path: Path, environ: dict[str, str] | None = None, **variables: str
+) -> list[Component]:
+    return components(
+        read_settings(OWN | variables),
+        Instance(tmp_path),
+        gateway_python="/gateway/python",
+        engine_python="/engine/python",
+        temporary="/temporary",
+        cores={0, 1},
+        environ=environ or {},
+    )
+
+
+def value(command: list[str], option: str) -> str:
+    return command[command.index(option) + 1]
+
+
+@given(st.sets(st.integers(0, 255), min_size=1, max_size=64))
+def test_engines_get_cores_of_this_machine_and_share_none_but_a_single_one(
+    cores: set[int],
+) -> None:
+    edge, cloud = ({int(core) for core in part.split(",")} for part in share_cores(cores))
+    assert edge and cloud
+    assert edge | cloud <= cores
+    assert len(edge) <= len(cloud)
+    assert not edge & cloud or len(cores) == 1
+    assert len(cores - edge - cloud) == (1 if len(cores) >= 4 else 0)
+
+
+def test_each_engine_serves_its_model_on_its_port_and_core(tmp_path: Path) -> None:
+    edge, cloud, gateway = parts(tmp_path)
+    assert [part.name for part in (edge, cloud, gateway)] == ["edge", "cloud", "gateway"]
+    assert edge.command[:3] == ["/engine/python", "-m", "services.vllm_server"]
+    assert value(edge.command, "--model") == "owner/small"
+    assert value(cloud.command, "--served-model-name") == "large"
+    assert [value(part.command, "--port") for part in (edge, cloud)] == ["8101", "8102"]
+    assert [value(part.command, "--cores") for part in (edge, cloud)] == ["0", "1"]
+    assert gateway.command[0] == "/gateway/python"
+
+
+def test_further_engine_arguments_come_last(tmp_path: Path) -> None:
+    edge, *_ = parts(tmp_path, TIERFLOW_ENGINE_ARGS="--seed 3 --name 'a b'")
+    assert edge.command[-5:] == ["--", "--seed", "3", "--name", "a b"]
+
+
+def test_the_simulator_runs_in_the_gateway_environment(tmp_path: Path) -> None:
+    edge, *_ = parts(tmp_path, TIERFLOW_ENGINE="simulator")
+    assert edge.command[:3] == ["/gateway/python", "-m", "services.engine_simulator"]
+    assert value(edge.command, "--model") == "small"
+
+
+def test_parts_find_the_checkout_and_keep_their_files_to_themselves(tmp_path: Path) -> None:
+    environ = {"PYTHONPATH": "/mine", "VIRTUAL_ENV": "/other", "PATH": "/bin"}
+    edge, _, gateway = parts(tmp_path, environ)
+    assert edge.environment["PYTHONPATH"] == f"{CHECKOUT}:/mine"
+    assert edge.environment["TMPDIR"] == "/temporary"
+    assert gateway.environment["PATH"] == "/bin"
+    assert "VIRTUAL_ENV" not in gateway.environment
+
+
+def test_the_gateway_accepts_the_configuration_it_is_given(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(gateway_config(read_settings({"TIERFLOW_PORT": "9000"})))
+    settings = GatewaySettings.load(file)
+    assert settings.listen.port == 9000
+    assert settings.family == ("rill-device", "rill-edge", "rill-cloud")
+    assert {name: pool.endpoints for name, pool in settings.pools.items()} == {
+        "edge": ("http://127.0.0.1:8101",),
+        "cloud": ("http://127.0.0.1:8102",),
+    }
+    assert list(yaml.safe_load(file.read_text())["pools"]) == ["edge", "cloud"]
