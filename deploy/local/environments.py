@@ -43,9 +43,9 @@ class EnvironmentFailure(Exception):
 def cache_root() -> Path:
     """The folder that holds all environments."""
     if chosen := os.environ.get("TIERFLOW_CACHE"):
-        return Path(chosen).expanduser().resolve()
+        return Path(os.path.expanduser(chosen)).absolute()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "tierflow"
+    return Path(os.path.expanduser(base)) / "tierflow"
 
 
 def environment_folder(name: str, lock: bytes, root: Path) -> Path:

@@ -180,13 +180,13 @@ def _arguments(values: Mapping[str, str], name: str) -> tuple[str, ...]:
 def _model(values: Mapping[str, str], name: str) -> Model:
     """A folder if it is one or is written like one, else an id on the model hub (`owner/name`)."""
     text = values[name]
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     if path.is_absolute() or text.startswith("."):
-        return Model(str(path.resolve()))
+        return Model(os.path.abspath(path))
     in_checkout = CHECKOUT / path
     if text.startswith(f"{SHIPPED_FAMILY}/"):
         return Model(str(in_checkout))
-    if in_checkout.is_dir():
+    if os.path.isdir(in_checkout):
         return Model(str(in_checkout))
     if text.count("/") != 1 or not all(text.split("/")):
         raise SettingError(f"{name}={text}: no such folder, and no hub id (owner/name) either")
@@ -195,7 +195,7 @@ def _model(values: Mapping[str, str], name: str) -> Model:
 
 def _state_root(environ: Mapping[str, str]) -> Path:
     chosen = environ.get("TIERFLOW_STATE") or environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(chosen).expanduser().resolve()
+    return Path(os.path.expanduser(chosen)).absolute()
 
 
 def _check_distinct(settings: Settings) -> None:

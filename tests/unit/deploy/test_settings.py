@@ -90,7 +90,10 @@ def test_two_members_of_one_name_are_refused() -> None:
         read_settings({"TIERFLOW_EDGE_MODEL": "one/same", "TIERFLOW_CLOUD_MODEL": "two/same"})
 
 
-@given(st.sampled_from([variable.name for variable in VARIABLES]), st.text(max_size=20))
+possible_values = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
+
+
+@given(st.sampled_from([variable.name for variable in VARIABLES]), possible_values)
 def test_any_value_is_either_used_or_refused_by_name(variable: str, value: str) -> None:
     try:
         read_settings({variable: value})
