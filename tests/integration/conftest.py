@@ -19,6 +19,7 @@ import httpx
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
+from tests.integration.fleet import PATIENCE, Fleet, engine
 from tests.servers import (
     SHIPPED_FAMILY,
     Server,
@@ -130,3 +131,25 @@ def client(gateway: Server) -> Iterator[OpenAI]:
 async def async_client(gateway: Server) -> AsyncIterator[AsyncOpenAI]:
     async with AsyncOpenAI(base_url=gateway.url + "/v1", api_key="none", max_retries=0) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def whole_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    folder = tmp_path_factory.mktemp("fleet")
+    with ExitStack() as stack, httpx.Client(timeout=60, trust_env=False) as http:
+        edge = [engine("rill-edge", folder) for _ in range(2)]
+        cloud = engine("rill-cloud", folder)
+        config = gateway_config(edge, [cloud], **PATIENCE)
+        for pool in config["pools"].values():
+            pool["saturation_queue"] = 2
+        gateway = start_gateway(config, folder)
+        fleet = Fleet(edge, cloud, gateway, http, folder)
+        stack.callback(fleet.stop)
+        yield fleet
+
+
+@pytest.fixture
+def fleet(whole_fleet: Fleet) -> Fleet:
+    """Simulators to break; they are well again when the test begins."""
+    whole_fleet.restore()
+    return whole_fleet
