@@ -17,11 +17,10 @@ ARGS ?=
 
 help: ## list the targets and the variables they take
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
-	@$(ENVIRONMENTS) variables
+	@$(PYTHON) -m deploy.local.settings
 
 up: ## set everything up and serve: edge pool, cloud pool, gateway
-	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
-	  TIERFLOW_ENGINE_PYTHON="$$engine" exec "$$gateway" -m deploy.local up
+	@gateway=$(GATEWAY_PYTHON); exec "$$gateway" -m deploy.local up
 
 down: ## stop what `make up` started
 	@gateway=$(GATEWAY_PYTHON); exec "$$gateway" -m deploy.local down
