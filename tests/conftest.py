@@ -1,8 +1,26 @@
-"""Fixtures for every test."""
+"""Fixtures for every test. Engines and gateway start when the first test asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
+
+from tests.deployment import Deployment, deploy
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(
+    scope="session", params=["simulator", pytest.param("vllm", marks=pytest.mark.engine)]
+)
+def deployment(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
+    """A gateway, an edge and a cloud engine, once per kind of engine for the whole run."""
+    with ExitStack() as stack:
+        yield deploy(request.param, tmp_path_factory.mktemp(request.param), stack)

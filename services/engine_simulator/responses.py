@@ -159,4 +159,10 @@ class ResponseRenderer:
             "truncation": "disabled",
             "usage": self._usage() if self._finish_reason else None,
             "user": None,
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
+            "kv_transfer_params": None,
+            "ec_transfer_params": None,
+            "input_messages": None,
+            "output_messages": None,
         }

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.conftest import Deployment
+from tests.deployment import Deployment
 from tests.servers import Server
 
 pytestmark = pytest.mark.integration

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from openai import APIError, OpenAI
 
-from tests.integration.conftest import gateway_config
+from tests.deployment import gateway_config
 from tests.integration.fleet import PATIENCE, Fleet, events
 from tests.servers import eventually, start_gateway
 

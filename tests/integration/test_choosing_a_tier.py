@@ -8,7 +8,7 @@ import httpx
 import pytest
 from openai import OpenAI
 
-from tests.integration.conftest import Deployment
+from tests.deployment import Deployment
 
 pytestmark = pytest.mark.integration
 CHAT = "/v1/chat/completions"

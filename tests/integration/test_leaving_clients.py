@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.conftest import MAX_RUNNING, Deployment
+from tests.deployment import MAX_RUNNING, Deployment
 from tests.servers import Server, eventually
 
 pytestmark = pytest.mark.integration

@@ -10,7 +10,7 @@ from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 from openai.types.shared_params.response_format_json_schema import JSONSchema
 
-from tests.integration.conftest import Deployment
+from tests.deployment import Deployment
 
 pytestmark = pytest.mark.integration
 # A small model under a JSON grammar likes to write blanks for ever; `frequency_penalty` ends that.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.conftest import gateway_config
+from tests.deployment import gateway_config
 from tests.integration.fleet import Fleet, question
 from tests.servers import Server, start_gateway
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.conftest import Deployment, gateway_ready
+from tests.deployment import Deployment, gateway_ready
 from tests.servers import eventually, metric_in
 
 pytestmark = pytest.mark.integration
