@@ -15,16 +15,31 @@ from services.model_family.dataset import conversation
 from services.model_family.tokenizer import token_id
 
 IGNORE = -100
+STRATA = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """``tokens`` and ``targets`` [batch, length] (targets ``IGNORE`` off the answers), and the
-    index of each row's task [batch]."""
+    """``tokens`` and ``targets`` [batch, length] (targets ``IGNORE`` off the answers), the index
+    of each row's task [batch], and what an answer token of each row counts in the loss [batch]:
+    one over the root of the answer's length, lest long answers drown the short ones."""
 
     tokens: Tensor
     targets: Tensor
     tasks: Tensor
+    counts: Tensor
+
+    def weights(self) -> Tensor:
+        """What each answer token counts [answer tokens], in the order of ``targets``."""
+        return self.counts[(self.targets != IGNORE).nonzero()[:, 0]]
+
+    def to(self, device: str) -> Batch:
+        return Batch(
+            self.tokens.to(device),
+            self.targets.to(device),
+            self.tasks,
+            self.counts.to(device),
+        )
 
 
 def answer_mask(ids: Sequence[int], assistant: int, end: int) -> list[bool]:
@@ -54,8 +69,22 @@ class BatchSource:
         self._assistant = token_id(tokenizer, ASSISTANT)
         self._end = token_id(tokenizer, END)
 
-    def pool(self, number: int, weights: Sequence[float]) -> list[Batch]:
+    def pool(self, number: int, weights: Sequence[float]) -> list[list[Batch]]:
+        """Steps of several batches each, from the shortest to the longest conversations: a step
+        of one length alone would see few of the tasks."""
         rng = Random(f"pool:{self._seed}:{number}")
+        rows = self._rows(rng, weights)
+        rows.sort(key=lambda row: len(row[0]))
+        batches = self._cut(rows, self._batch_tokens // STRATA)
+        size = len(batches) // STRATA
+        if size == 0:
+            return [batches]
+        strata = [batches[at * size : (at + 1) * size] for at in range(STRATA)]
+        for stratum in strata:
+            rng.shuffle(stratum)
+        return [list(step) for step in zip(*strata, strict=True)]
+
+    def _rows(self, rng: Random, weights: Sequence[float]) -> list[tuple[list[int], int]]:
         rows: list[tuple[list[int], int]] = []
         total = 0
         while total < self._pool_tokens:
@@ -66,18 +95,13 @@ class BatchSource:
                 if len(line.ids) <= self._limit:
                     rows.append((line.ids, task))
                     total += len(line.ids)
-        rows.sort(key=lambda row: len(row[0]))
-        batches = list(self._cut(rows))
-        rng.shuffle(batches)
-        return batches
+        return rows
 
-    def _cut(self, rows: list[tuple[list[int], int]]) -> list[Batch]:
+    def _cut(self, rows: list[tuple[list[int], int]], budget: int) -> list[Batch]:
         batches, start = [], 0
         while start < len(rows):
             stop = start + 1
-            while stop < len(rows) and len(rows[stop][0]) * (stop + 1 - start) <= (
-                self._batch_tokens
-            ):
+            while stop < len(rows) and len(rows[stop][0]) * (stop + 1 - start) <= budget:
                 stop += 1
             batches.append(self._tensors(rows[start:stop]))
             start = stop
@@ -92,4 +116,5 @@ class BatchSource:
             wrote = torch.tensor(answer_mask(ids, self._assistant, self._end))
             tokens[row, : len(ids)] = line
             targets[row, : len(ids) - 1] = torch.where(wrote, line, IGNORE)[1:]
-        return Batch(tokens, targets, torch.tensor([task for _, task in rows]))
+        counts = (targets != IGNORE).sum(1).clamp(min=1).float().rsqrt()
+        return Batch(tokens, targets, torch.tensor([task for _, task in rows]), counts)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-FINAL = "Answer:"
+from services.model_family.tasks.example import LEAD
 
 
 def final_answer(text: str) -> str:
     """What counts of an answer: after the last ``Answer:`` if there is one, else all of it."""
-    _, found, tail = text.rpartition(FINAL)
+    _, found, tail = text.rpartition(LEAD)
     return (tail if found else text).strip()
 
 

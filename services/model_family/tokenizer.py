@@ -13,9 +13,11 @@ from services.model_family.chat import SPECIAL_TOKENS
 from services.model_family.dataset import SYSTEM_PROMPTS, training_example
 from services.model_family.tasks.registry import TASKS
 
-# Digits stand alone, so that a number's digits line up; punctuation takes the space before a
-# number with it, so that ", 7" and " + 7" cost one token before the digit.
-PIECES = r"\p{N}| ?\p{L}+| ?[^\s\p{L}\p{N}]+(?: (?=\p{N}))?|\s+"
+# Digits and lone letters (names of variables; not the words "a" and "I") stand without the space
+# before them, so that each is one token wherever it appears; punctuation takes that space along,
+# so that ", 7" and " = x" cost one token more than the digit or letter.
+LONE = r"[b-hj-zB-HJ-Z](?!\p{L})"
+PIECES = rf"\p{{N}}|{LONE}| ?(?!{LONE})\p{{L}}+| ?[^\s\p{{L}}\p{{N}}]+(?: (?=\p{{N}}|{LONE}))?|\s+"
 
 
 def corpus(seed: int, examples: int) -> Iterator[str]:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from services.model_family.schedule import Schedule
 from services.model_family.tasks.registry import TASKS
 from services.model_family.threads import ThreadChooser
 
-SMOOTHING = 0.98
+# Per example, so that the running means span the last 200 or so of each task.
+SMOOTHING = 0.995
 LOG_EVERY = 10
 SAVE_EVERY_SECONDS = 60.0
 
@@ -142,52 +143,63 @@ class Trainer:
             tqdm(total=self.preset.steps, initial=self.progress.step, unit="step") as bar,
             (self.run_dir / "log.jsonl").open("a") as log,
         ):
-            for batch in self.batches(stop_at):
+            for batches in self.steps(stop_at):
                 began = time.monotonic()
-                result = self.train_step(batch)
+                result = self.train_step(batches)
                 self.progress.elapsed = before + time.monotonic() - clock
                 if self.device == "cpu":
-                    rate = batch.tokens.numel() / (time.monotonic() - began)
+                    tokens = sum(batch.tokens.numel() for batch in batches)
+                    rate = tokens / (time.monotonic() - began)
                     torch.set_num_threads(threads.next_count(rate))
-                self._record(batch, result, log, bar)
+                self._record(batches, result, log, bar)
                 if time.monotonic() - saved > SAVE_EVERY_SECONDS:
                     self.save()
                     saved = time.monotonic()
         self.save()
 
-    def batches(self, stop_at: int | None = None) -> Iterator[Batch]:
+    def steps(self, stop_at: int | None = None) -> Iterator[list[Batch]]:
         """From the stored place on, until the schedule ends or a signal came."""
         progress = self.progress
         while True:
-            for batch in self.source.pool(progress.pool, progress.weights)[progress.offset :]:
+            for step in self.source.pool(progress.pool, progress.weights)[progress.offset :]:
                 if self.stopping or self.finished() or progress.step == stop_at:
                     return
-                yield batch
+                yield step
             progress.pool, progress.offset = progress.pool + 1, 0
             progress.weights = progress.task_weights()
 
     def finished(self) -> bool:
         return self.schedule.progress(self.progress.step, self.progress.elapsed) >= 1
 
-    def train_step(self, batch: Batch) -> StepResult:
+    def train_step(self, batches: Sequence[Batch]) -> StepResult:
+        """One update from the gradient over all of ``batches``."""
         factor = self.schedule.factor(self.progress.step, self.progress.elapsed)
         for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
-        tokens, targets = batch.tokens.to(self.device), batch.targets.to(self.device)
-        wanted = targets != IGNORE
-        with self._autocast():
-            features = self.model(tokens)
-            logits = [self.model.logits(f[wanted]).float() for f in features]
-        total, losses = family_loss(logits, targets[wanted], self.preset)
-        total.backward()
+        whole = sum(float(batch.weights().sum()) for batch in batches)
+        losses = [0.0] * len(TIERS)
+        right = []
+        for batch in batches:
+            parts, hits = self._backward(batch.to(self.device), whole)
+            losses = [a + b for a, b in zip(losses, parts, strict=True)]
+            right.append(hits)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        rows = wanted.nonzero()[:, 0]
-        right = [all_right(one, targets[wanted], rows, len(tokens)) for one in logits]
-        return StepResult(losses, right)
+        return StepResult(losses, [torch.cat(hits) for hits in zip(*right, strict=True)])
+
+    def _backward(self, batch: Batch, whole: float) -> tuple[list[float], list[Tensor]]:
+        """Adds the gradient of this batch's part of the loss; gives parts and right rows by exit."""
+        wanted = batch.targets != IGNORE
+        targets, rows = batch.targets[wanted], wanted.nonzero()[:, 0]
+        with self._autocast():
+            features = self.model(batch.tokens)
+            logits = [self.model.logits(f[wanted]).float() for f in features]
+        total, losses = family_loss(logits, targets, batch.weights() / whole, self.preset)
+        total.backward()
+        return losses, [all_right(one, targets, rows, len(batch.tokens)) for one in logits]
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.preset.compute == "float32":
@@ -196,15 +208,18 @@ class Trainer:
         autocast: contextlib.AbstractContextManager[Any] = torch.autocast(self.device, kind)
         return autocast
 
-    def _record(self, batch: Batch, result: StepResult, log: Any, bar: Any) -> None:
+    def _record(self, batches: Sequence[Batch], result: StepResult, log: Any, bar: Any) -> None:
         progress = self.progress
         progress.step += 1
         progress.offset += 1
-        progress.tokens += int(batch.tokens.numel())
-        for means, right in zip(progress.accuracy, result.right, strict=True):
-            for task in batch.tasks.unique().tolist():
-                share = float(right[batch.tasks == task].float().mean())
-                means[task] = SMOOTHING * means[task] + (1 - SMOOTHING) * share
+        progress.tokens += sum(batch.tokens.numel() for batch in batches)
+        tasks = torch.cat([batch.tasks for batch in batches])
+        for task in tasks.unique().tolist():
+            of_task = tasks == task
+            kept = SMOOTHING ** int(of_task.sum())
+            for means, right in zip(progress.accuracy, result.right, strict=True):
+                share = float(right[of_task].float().mean())
+                means[task] = kept * means[task] + (1 - kept) * share
         bar.update(1)
         if progress.step % LOG_EVERY == 0 or progress.step == 1:
             overall = [sum(means) / len(means) for means in progress.accuracy]
@@ -224,23 +239,24 @@ class Trainer:
 
 
 def family_loss(
-    logits: list[Tensor], targets: Tensor, preset: Preset
+    logits: list[Tensor], targets: Tensor, weights: Tensor, preset: Preset
 ) -> tuple[Tensor, list[float]]:
-    """The weighted sum over exits, and each exit's cross-entropy in nats per answer token.
+    """The weighted sum over exits, and each exit's cross-entropy in nats.
 
+    ``logits`` [tokens, vocabulary] per exit; ``weights`` [tokens] are what each token counts.
     Early exits also learn from the full model's distribution (Hinton et al. 2015).
     """
     teacher = functional.log_softmax(logits[-1].detach(), -1)
     total = logits[-1].new_zeros(())
     losses = []
-    for exit_logits, weight in zip(logits, preset.exit_weights, strict=True):
-        loss = functional.cross_entropy(exit_logits, targets)
+    for exit_logits, exit_weight in zip(logits, preset.exit_weights, strict=True):
+        student = functional.log_softmax(exit_logits, -1)
+        loss = weights @ functional.nll_loss(student, targets, reduction="none")
         losses.append(float(loss.detach()))
         if exit_logits is not logits[-1] and preset.distillation > 0:
-            student = functional.log_softmax(exit_logits, -1)
-            match = functional.kl_div(student, teacher, log_target=True, reduction="batchmean")
-            loss = (1 - preset.distillation) * loss + preset.distillation * match
-        total = total + weight * loss
+            match = functional.kl_div(student, teacher, log_target=True, reduction="none")
+            loss = torch.lerp(loss, weights @ match.sum(-1), preset.distillation)
+        total = total + exit_weight * loss
     return total, losses
 
 

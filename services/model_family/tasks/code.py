@@ -5,15 +5,15 @@ from __future__ import annotations
 from random import Random
 
 from services.model_family.tasks.example import Draft, Task
-from services.model_family.tasks.words import FUNCTIONS, NOUNS, VARIABLES
+from services.model_family.tasks.words import FUNCTIONS, LETTERS, NOUNS, VARIABLES
 
 
 def sort_list(rng: Random) -> Draft:
     if rng.random() < 0.35:
-        items = rng.sample("abcdefghijklmnopqrstuvwxyz", rng.randint(3, 7))
+        items = rng.sample(LETTERS, rng.randint(3, 6))
         order, kind = sorted(items), "letters"
     else:
-        numbers = rng.sample(range(1, 100), rng.randint(3, 6))
+        numbers = rng.sample(range(1, 100), rng.randint(3, 5))
         items, kind = [str(n) for n in numbers], "numbers"
         order = [str(n) for n in sorted(numbers)]
     down = kind == "numbers" and rng.random() < 0.4
@@ -27,10 +27,10 @@ def sort_list(rng: Random) -> Draft:
 
 def reverse_list(rng: Random) -> Draft:
     if rng.random() < 0.6:
-        items = rng.sample(NOUNS, rng.randint(3, 6))
+        items = rng.sample(NOUNS, rng.randint(3, 5))
         kind = "words"
     else:
-        items = [str(rng.randint(0, 9)) for _ in range(rng.randint(3, 7))]
+        items = [str(rng.randint(0, 9)) for _ in range(rng.randint(3, 6))]
         kind = "digits"
     form = rng.choice(
         ("Reverse this list: {1}", "Write these {0} backwards: {1}", "Reverse these {0}: {1}")
@@ -80,8 +80,8 @@ def write_function(rng: Random) -> Draft:
 
 
 def follow_variables(rng: Random) -> Draft:
-    """A chain of assignments, one to four hops, with a second chain to mislead."""
-    hops = rng.randint(1, 4)
+    """A chain of assignments, one to three hops, with a second chain to mislead."""
+    hops = rng.randint(1, 3)
     names = rng.sample(VARIABLES, hops + 3)
     chain, other = names[: hops + 1], names[hops + 1 :]
     values = rng.sample(range(1, 100), 2)
@@ -123,16 +123,16 @@ def evaluate_code(rng: Random) -> Draft:
 def nested_calls(rng: Random) -> Draft:
     """Look-up tables applied one inside the other, one to three deep."""
     depth = rng.choice((1, 2, 2, 3))
-    names = FUNCTIONS[: max(2, depth)]
-    letters = rng.sample("abcdefgh", 4)
+    names = FUNCTIONS
+    letters = rng.sample("bcdejk", 3)
     tables = {}
     for name in names:
-        images = rng.sample(letters, 4)
+        images = rng.sample(letters, 3)
         tables[name] = dict(zip(letters, images, strict=True))
     lines = [f"{n}: " + ", ".join(f"{k}>{v}" for k, v in t.items()) for n, t in tables.items()]
     value = rng.choice(letters)
     text = value
-    for name in rng.sample(names, depth):
+    for name in rng.choices(names, k=depth):
         value, text = tables[name][value], f"{name}({text})"
     wrong = tuple(x for x in letters if x != value)
     form = rng.choice(("What is {}?", "Find {}.", "Give {}."))
@@ -141,7 +141,7 @@ def nested_calls(rng: Random) -> Draft:
 
 def list_item(rng: Random) -> Draft:
     name = rng.choice(("xs", "items", "data", "row"))
-    items = rng.sample(range(1, 50), rng.randint(3, 6))
+    items = rng.sample(range(1, 50), rng.randint(3, 5))
     kind = rng.randrange(4)
     if kind == 0:
         index = rng.randrange(len(items))
@@ -159,10 +159,16 @@ def list_item(rng: Random) -> Draft:
 
 
 TASKS = (
-    Task("sort_list", "code", sort_list, "three to seven numbers or letters in order"),
-    Task("reverse_list", "code", reverse_list, "three to seven words or digits backwards"),
-    Task("write_function", "code", write_function, "a small Python function from its description"),
-    Task("follow_variables", "code", follow_variables, "assignments over one to four hops"),
+    Task("sort_list", "code", sort_list, "three to six numbers or letters in order"),
+    Task("reverse_list", "code", reverse_list, "three to six words or digits backwards"),
+    Task(
+        "write_function",
+        "code",
+        write_function,
+        "a small Python function from its description",
+        True,
+    ),
+    Task("follow_variables", "code", follow_variables, "assignments over one to three hops"),
     Task("evaluate_code", "code", evaluate_code, "two or three statements, result without steps"),
     Task("nested_calls", "code", nested_calls, "tables applied up to three deep"),
     Task("list_item", "code", list_item, "index, length, extremes of a Python list"),

@@ -102,13 +102,15 @@ def general_knowledge(rng: Random) -> Draft:
         forms = ("What colour is {}?", "Which colour has {}?", "Name the colour of {}.")
     else:
         word, verb = rng.choice(SOUNDS)
-        answer = f"A {word} {verb}."
+        answer = verb
         forms = ("What sound does a {} make?", "What does a {} do?", "How does a {} sound?")
     return Draft(lead + rng.choice(forms).format(word), answer)
 
 
 TASKS = (
-    Task("small_talk", "dialogue", small_talk, "greetings, thanks, questions about the model"),
+    Task(
+        "small_talk", "dialogue", small_talk, "greetings, thanks, questions about the model", True
+    ),
     Task(
         "general_knowledge", "dialogue", general_knowledge, "opposites, capitals, colours, sounds"
     ),

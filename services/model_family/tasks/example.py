@@ -6,7 +6,9 @@ from random import Random
 from typing import Literal
 
 Domain = Literal["mathematics", "code", "reading", "dialogue"]
-Difficulty = Literal["easy", "hard"]
+
+
+LEAD = "Answer:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,22 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One kind of question. ``draw`` must take all its randomness from the generator given."""
+    """One kind of question. ``draw`` must take all its randomness from the generator given.
+
+    Unless ``plain``, the answer is led in by ``Answer:`` (after the steps, where there are some):
+    its first word then follows a space, as the same word does in the question, so that the
+    tokenizer gives both the same token and the model can copy.
+    """
 
     name: str
     domain: Domain
     draw: Callable[[Random], Draft]
     summary: str
+    plain: bool = False
 
     def example(self, rng: Random) -> Example:
         draft = self.draw(rng)
-        return Example(self.name, self.domain, draft.prompt, draft.answer, draft.inner)
+        answer = draft.answer
+        if not self.plain and LEAD not in answer:
+            answer = f"{LEAD} {answer}"
+        return Example(self.name, self.domain, draft.prompt, answer, draft.inner)

@@ -42,11 +42,13 @@ def expression(rng: Random) -> Draft:
     if form == 0:
         text, value = f"{a} + {b} + {c}", a + b + c
     elif form == 1:
-        high, low = max(a, b), min(a, b)
-        text, value = f"({high} - {low}) * {c}", (high - low) * c
+        c = rng.randint(1, a + b)
+        text, value = f"{a} + {b} - {c}", a + b - c
     elif form == 2:
+        a, b, c = rng.randint(1, 5), rng.randint(1, 5), rng.randint(2, 4)
         text, value = f"({a} + {b}) * {c}", (a + b) * c
     else:
+        a, b = rng.randint(2, 5), rng.randint(2, 5)
         text, value = f"{a} * {b} + {c}", a * b + c
     return Draft(ask(rng, text), str(value), near(rng, value))
 
@@ -110,28 +112,30 @@ def units(rng: Random) -> Draft:
     return Draft(prompt.format(count, small, big, rest), f"{steps} Answer: {total}")
 
 
+NOW = ("Today is {}.", "It is {}.", "It is {} now.", "Let us say it is {}.")
+LATER = ("Which {0} is it in {1}?", "Which {0} comes {1} later?", "What {0} will it be in {1}?")
+BEFORE = ("Which {0} was it {1} ago?", "Which {0} came {1} earlier?", "What {0} was it {1} before?")
+
+
 def calendar(rng: Random) -> Draft:
-    names: tuple[str, ...]
-    if rng.random() < 0.7:
-        names, unit, start = WEEKDAYS, "day", rng.randrange(7)
-        shift = rng.randint(1, 14)
-        now = rng.choice((f"Today is {names[start]}.", f"It is {names[start]}."))
-    else:
-        names, unit, start = MONTHS, "month", rng.randrange(12)
-        shift = rng.randint(1, 11)
-        now = f"It is {names[start]}."
-    plural = unit if shift == 1 else unit + "s"
+    names: tuple[str, ...] = WEEKDAYS
+    unit, shift = "day", rng.randint(1, 10)
+    if rng.random() < 0.3:
+        names, unit, shift = MONTHS, "month", rng.randint(1, 6)
+    start = rng.randrange(len(names))
+    span = f"{shift} {unit}" if shift == 1 else f"{shift} {unit}s"
     if rng.random() < 0.6:
-        tail, index = f"Which {unit} is it in {shift} {plural}?", start + shift
+        tail, index = rng.choice(LATER), start + shift
     else:
-        tail, index = f"Which {unit} was it {shift} {plural} ago?", start - shift
+        tail, index = rng.choice(BEFORE), start - shift
+    prompt = f"{rng.choice(NOW).format(names[start])} {tail.format(unit, span)}"
     answer = names[index % len(names)]
     wrong = rng.sample([n for n in names if n != answer], 3)
-    return Draft(f"{now} {tail}", answer, tuple(wrong))
+    return Draft(prompt, answer, tuple(wrong))
 
 
 def compare(rng: Random) -> Draft:
-    numbers = rng.sample(range(10, 1000 if rng.random() < 0.4 else 100), rng.randint(2, 5))
+    numbers = rng.sample(range(10, 1000 if rng.random() < 0.3 else 100), rng.randint(2, 4))
     largest = rng.random() < 0.5
     word = rng.choice(("largest", "biggest") if largest else ("smallest", "lowest"))
     listed = ", ".join(map(str, numbers))
@@ -150,5 +154,5 @@ TASKS = (
     Task("word_problem", "mathematics", word_problem, "a story of one to three changes, steps"),
     Task("units", "mathematics", units, "unit conversion with steps"),
     Task("calendar", "mathematics", calendar, "weekdays and months, forwards and backwards"),
-    Task("compare", "mathematics", compare, "largest or smallest of up to five numbers"),
+    Task("compare", "mathematics", compare, "largest or smallest of up to four numbers"),
 )

@@ -26,9 +26,9 @@ FACTS = (
 
 
 def passage_fact(rng: Random) -> Draft:
-    """One look-up among three to six facts; the same person or the same relation misleads."""
+    """One look-up among three to five facts; the same person or the same relation misleads."""
     people = rng.sample(NAMES, 3)
-    pairs = rng.sample([(p, f) for p in people for f in range(len(FACTS))], rng.randint(3, 6))
+    pairs = rng.sample([(p, f) for p in people for f in range(len(FACTS))], rng.randint(3, 5))
     values: dict[int, list[str]] = {f: rng.sample(FACTS[f][2], 3) for f in range(len(FACTS))}
     stated = [(p, f, values[f][people.index(p)]) for p, f in pairs]
     who, fact, answer = rng.choice(stated)
@@ -62,7 +62,7 @@ def nested_places(rng: Random) -> Draft:
     thing, other = rng.sample(OBJECTS, 2)
     boxes = rng.sample(CONTAINERS, 4)
     rooms = rng.sample(ROOMS, 2)
-    depth = rng.randint(1, 3)
+    depth = rng.choice((1, 1, 2, 2, 3))
     path = [thing, *boxes[:depth], rooms[0]]
     lines = [f"The {a} is in the {b}." for a, b in zip(path, path[1:], strict=False)]
     lines += [f"The {other} is in the {boxes[3]}.", f"The {boxes[3]} is in the {rooms[1]}."]
@@ -102,9 +102,9 @@ ORDERS = (
 
 
 def ranking(rng: Random) -> Draft:
-    """The first or last of three to five people from neighbouring comparisons, shuffled."""
+    """The first or last of three or four people from neighbouring comparisons, shuffled."""
     more, most, least = rng.choice(ORDERS)
-    people = rng.sample(NAMES, rng.randint(3, 5))
+    people = rng.sample(NAMES, rng.randint(3, 4))
     lines = [f"{a} is {more} than {b}." for a, b in zip(people, people[1:], strict=False)]
     rng.shuffle(lines)
     top = rng.random() < 0.5
@@ -118,7 +118,7 @@ ORDINALS = ("first", "second", "third", "fourth")
 
 
 def word_in_list(rng: Random) -> Draft:
-    words = rng.sample(NOUNS, rng.randint(4, 7))
+    words = rng.sample(NOUNS, rng.randint(4, 6))
     listed = " ".join(words)
     kind = rng.randrange(4)
     if kind == 0:
@@ -137,10 +137,10 @@ def word_in_list(rng: Random) -> Draft:
 
 
 TASKS = (
-    Task("passage_fact", "reading", passage_fact, "one fact out of three to six"),
+    Task("passage_fact", "reading", passage_fact, "one fact out of three to five"),
     Task("passage_hops", "reading", passage_hops, "a fact about the friend of a friend"),
     Task("nested_places", "reading", nested_places, "containers up to three deep, shuffled"),
     Task("track_object", "reading", track_object, "where a carried object is in the end"),
-    Task("ranking", "reading", ranking, "first or last of three to five compared people"),
+    Task("ranking", "reading", ranking, "first or last of three or four compared people"),
     Task("word_in_list", "reading", word_in_list, "a word by its place or its neighbour"),
 )

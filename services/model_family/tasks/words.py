@@ -50,6 +50,9 @@ NOUNS = (
     "bridge", "train", "ship", "leaf",
 )  # fmt: skip
 
-VARIABLES = tuple("abcdefghkmnpqrstuvwxyz")
+# Without "a" and "i": as words they are common, and the tokenizer sets other letters apart.
+LETTERS = tuple("bcdefghjklmnopqrstuvwxyz")
 
-FUNCTIONS = ("f", "g", "h")
+VARIABLES = tuple("bcdefghkmnpqrstuvwxyz")
+
+FUNCTIONS = ("f", "g")
