@@ -191,7 +191,7 @@ class Trainer:
         return StepResult(losses, [torch.cat(hits) for hits in zip(*right, strict=True)])
 
     def _backward(self, batch: Batch, whole: float) -> tuple[list[float], list[Tensor]]:
-        """Adds this batch's gradient; gives its part of each exit's loss, and the rows all right."""
+        """Adds this batch's gradient; gives its part of each loss and which rows are right."""
         wanted = batch.targets != IGNORE
         targets, rows = batch.targets[wanted], wanted.nonzero()[:, 0]
         with self._autocast():
