@@ -239,7 +239,7 @@ def test_responses(engine: httpx.Client) -> None:
         (CHAT, {}, 400, "Bad Request", "body.messages"),
         (
             "/v1/completions",
-            {"prompt": "word " * 9000},
+            {"prompt": [30] * 9000},
             400,
             "BadRequestError",
             "input_tokens",
