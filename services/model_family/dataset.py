@@ -50,7 +50,7 @@ def conversation(rng: Random, weights: Sequence[float]) -> tuple[int, list[Messa
     messages: list[Message] = []
     if rng.random() < 0.06:
         messages.append({"role": "system", "content": rng.choice(SYSTEM_PROMPTS)})
-    turns = rng.choices((1, 2, 3), (90, 8, 2))[0]
+    turns = rng.choices((1, 2, 3), (94, 5, 1))[0]
     index = 0
     for _ in range(turns):
         index, example = training_example(rng, weights)

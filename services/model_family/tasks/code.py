@@ -10,10 +10,10 @@ from services.model_family.tasks.words import FUNCTIONS, LETTERS, NOUNS, VARIABL
 
 def sort_list(rng: Random) -> Draft:
     if rng.random() < 0.35:
-        items = rng.sample(LETTERS, rng.randint(3, 6))
+        items = rng.sample(LETTERS, rng.randint(3, 5))
         order, kind = sorted(items), "letters"
     else:
-        numbers = rng.sample(range(1, 100), rng.randint(3, 5))
+        numbers = rng.sample(range(1, 100), rng.randint(3, 4))
         items, kind = [str(n) for n in numbers], "numbers"
         order = [str(n) for n in sorted(numbers)]
     down = kind == "numbers" and rng.random() < 0.4
@@ -121,8 +121,8 @@ def evaluate_code(rng: Random) -> Draft:
 
 
 def nested_calls(rng: Random) -> Draft:
-    """Look-up tables applied one inside the other, one to three deep."""
-    depth = rng.choice((1, 2, 2, 3))
+    """Look-up tables applied one inside the other, one or two deep."""
+    depth = rng.choice((1, 2, 2))
     names = FUNCTIONS
     letters = rng.sample("bcdejk", 3)
     tables = {}
@@ -159,7 +159,7 @@ def list_item(rng: Random) -> Draft:
 
 
 TASKS = (
-    Task("sort_list", "code", sort_list, "three to six numbers or letters in order"),
+    Task("sort_list", "code", sort_list, "three to five numbers or letters in order"),
     Task("reverse_list", "code", reverse_list, "three to six words or digits backwards"),
     Task(
         "write_function",
@@ -170,6 +170,6 @@ TASKS = (
     ),
     Task("follow_variables", "code", follow_variables, "assignments over one to three hops"),
     Task("evaluate_code", "code", evaluate_code, "two or three statements, result without steps"),
-    Task("nested_calls", "code", nested_calls, "tables applied up to three deep"),
+    Task("nested_calls", "code", nested_calls, "tables applied up to two deep"),
     Task("list_item", "code", list_item, "index, length, extremes of a Python list"),
 )

@@ -24,13 +24,14 @@ def ask(rng: Random, expression: str) -> str:
 def arithmetic(rng: Random) -> Draft:
     kind = rng.randrange(3)
     if kind == 0:
-        a, b = rng.randint(2, 99), rng.randint(2, 99)
+        a, b = rng.randint(2, 99), rng.randint(2, 20)
         text, value = f"{a} + {b}", a + b
     elif kind == 1:
-        a, b = sorted((rng.randint(2, 99), rng.randint(2, 99)), reverse=True)
+        a = rng.randint(4, 99)
+        b = rng.randint(2, min(a - 1, 20))
         text, value = f"{a} - {b}", a - b
     else:
-        a, b = rng.randint(2, 12), rng.randint(2, 12)
+        a, b = rng.randint(2, 10), rng.randint(2, 10)
         text, value = f"{a} * {b}", a * b
     return Draft(ask(rng, text), str(value), near(rng, value))
 
@@ -54,7 +55,7 @@ def expression(rng: Random) -> Draft:
 
 
 def addition_steps(rng: Random) -> Draft:
-    width = rng.choice((2, 3, 3, 4))
+    width = rng.choice((2, 3, 3))
     a, b = (rng.randint(10 ** (width - 1), 10**width - 1) for _ in range(2))
     form = rng.choice(("Add {} and {} digit by digit.", "Add {} to {} step by step."))
     steps, carry = [], 0
@@ -73,7 +74,7 @@ def word_problem(rng: Random) -> Draft:
     steps = []
     for _ in range(rng.randint(1, 3)):
         gain = value < 4 or (value < 70 and rng.random() < 0.5)
-        amount = rng.randint(2, 20) if gain else rng.randint(1, min(value - 1, 20))
+        amount = rng.randint(2, 9) if gain else rng.randint(1, min(value - 1, 9))
         verbs = ("buys {} more", "finds {} more", f"gets {{}} from {other}")
         losses = (f"gives {{}} to {other}", "loses {}", "sells {}")
         parts.append(f"Then {who} {rng.choice(verbs if gain else losses).format(amount)}.")
@@ -98,7 +99,7 @@ UNITS = (
 
 def units(rng: Random) -> Draft:
     big, small, factor = rng.choice(UNITS)
-    count, rest = rng.randint(2, 12 if factor < 24 else 9), rng.randint(1, factor - 1)
+    count, rest = rng.randint(2, 9), rng.randint(1, factor - 1 if factor >= 100 else 6)
     product = count * factor
     steps = f"{count} * {factor} = {product}."
     if rng.random() < 0.5:
@@ -135,7 +136,7 @@ def calendar(rng: Random) -> Draft:
 
 
 def compare(rng: Random) -> Draft:
-    numbers = rng.sample(range(10, 1000 if rng.random() < 0.3 else 100), rng.randint(2, 4))
+    numbers = rng.sample(range(10, 1000 if rng.random() < 0.2 else 100), rng.randint(2, 4))
     largest = rng.random() < 0.5
     word = rng.choice(("largest", "biggest") if largest else ("smallest", "lowest"))
     listed = ", ".join(map(str, numbers))
