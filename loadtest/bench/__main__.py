@@ -13,13 +13,15 @@ from loadtest.measure.processes import Processes
 from loadtest.measure.progress import Progress
 
 
-def _terminated(number: int, frame: FrameType | None) -> None:
-    # Unwinds the stack, so that everything started is stopped.
-    sys.exit(128 + number)
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    # The event loops that measurements run on unwind cleanly for this signal alone.
+    signal.raise_signal(signal.SIGINT)
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, _terminated)
+    # Shells start background jobs with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupt)
     progress = Progress("bench")
     try:
         settings = read_settings()

@@ -22,6 +22,7 @@ PROMPT = "How many apples are left when three of ten are eaten? " * 37
 """About 2 kB, or 300 tokens of ordinary text."""
 
 ADDED_LATENCY = "answer, c=1: p50"
+TTFT = "stream, c=1: TTFT p50"
 ANSWERS = f"answers, c={CONCURRENCY}"
 STREAMS = f"streams of {CHUNKS} chunks, c={CONCURRENCY}"
 TRANSIT = "{} paced streams: chunk transit {}"
@@ -57,9 +58,7 @@ def one_at_a_time(ways: Ways, rounds: int) -> list[Reading]:
         milliseconds(ADDED_LATENCY, ours.latency(0.5), median),
         milliseconds("answer, c=1: p99", ours.latency(0.99), direct.latency(0.99)),
         milliseconds("answer by tierflow-auto, c=1: p50", virtual.latency(0.5), median),
-        milliseconds(
-            "stream, c=1: TTFT p50", streams[1].first_piece(0.5), streams[0].first_piece(0.5)
-        ),
+        milliseconds(TTFT, streams[1].first_piece(0.5), streams[0].first_piece(0.5)),
     ]
 
 

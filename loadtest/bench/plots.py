@@ -13,13 +13,10 @@ from loadtest.measure.plots import ACCENT, BASELINE, CANDIDATE, panels, save
 from loadtest.measure.spread import Spread
 
 
-def plot_overhead(
-    comparisons: Mapping[str, Comparison], figures: Sequence[str], path: Path
-) -> Path:
-    """One panel per figure: direct and through the gateway, median with lowest and highest."""
-    figure, axes = panels(len(figures), width=2.9, height=3.0)
-    for one, name in zip(axes, figures, strict=True):
-        comparison = comparisons[name]
+def plot_overhead(panel_titles: Mapping[str, Comparison], path: Path) -> Path:
+    """One panel per comparison, by title: direct and through the gateway, with their spread."""
+    figure, axes = panels(len(panel_titles), width=2.6, height=3.0)
+    for one, (title, comparison) in zip(axes, panel_titles.items(), strict=True):
         for place, (label, spread, colour) in enumerate(
             (
                 ("direct", comparison.baseline, BASELINE),
@@ -28,7 +25,7 @@ def plot_overhead(
         ):
             if spread is not None:
                 _bar(one, place, label, spread, colour)
-        one.set_title(name, fontsize=9)
+        one.set_title(title, fontsize=9)
         one.set_ylabel(comparison.unit, fontsize=8)
         one.set_xticks([0, 1], ["direct", "gateway"])
         one.grid(False, axis="x")
@@ -70,8 +67,8 @@ def plot_quality(sizes: Sequence[Size], path: Path) -> Path:
                 va="top",
                 fontsize=8,
             )
-        axes.set_xlim(left=0)
-        axes.margins(x=0.25, y=0.35)
+        axes.set_xlim(0, 1.25 * max(spread.high for spread in spreads))
+        axes.set_ylim(0, 105)
         axes.set_xlabel(label, fontsize=9)
         axes.set_ylabel("held-out exact match, %", fontsize=9)
     return save(figure, path)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtest.bench.canned import PATH
-from loadtest.bench.engine import answers, tpot, ttft
+from loadtest.bench.engine import answers, ttft
 from loadtest.measure.failure import BenchmarkFailure
 from loadtest.measure.loops import Lane, Window, alternating
 from loadtest.measure.results import Cell, Table
@@ -70,7 +70,7 @@ def _speed(window: Window) -> Speed:
     streams = answers(window)
     return Speed(
         ttft_s=ttft(streams, 0.5),
-        tpot_s=tpot(streams, 0.5),
+        tpot_s=percentile([s.tpot for s in streams if s.tpot is not None], 0.5),
         answer_s=window.latency(0.5),
         tokens_per_s=percentile([s.tokens_per_s or 0.0 for s in streams], 0.5),
     )

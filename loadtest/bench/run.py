@@ -22,7 +22,6 @@ from loadtest.measure.serving import (
 from loadtest.measure.spread import interleaved
 from loadtest.measure.ways import Ways
 
-PLOTTED = (canned.ADDED_LATENCY, canned.ANSWERS, canned.STREAMS)
 Comparisons = dict[str, Comparison]
 
 
@@ -147,7 +146,13 @@ class Bench:
         }
         folder = self.settings.results
         print(write(folder, "bench", tables, notes).read_text())
-        plots.plot_overhead(overhead, PLOTTED, folder / "bench-overhead.png")
+        plotted = {
+            "time of an answer, c=1": overhead[canned.ADDED_LATENCY],
+            "TTFT of a stream, c=1": overhead[canned.TTFT],
+            f"streams, c={canned.CONCURRENCY}": overhead[canned.STREAMS],
+            f"vLLM streams, c={engine.CONCURRENCY}": real[engine.RATE],
+        }
+        plots.plot_overhead(plotted, folder / "bench-overhead.png")
         plots.plot_quality(sizes, folder / "bench-quality.png")
         self.progress(f"tables and plots are in {folder}")
 

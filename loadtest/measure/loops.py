@@ -23,15 +23,28 @@ GRACE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What was answered inside one stretch of time of length `seconds`."""
+    """All that was answered of what was sent from `start` to `end` (seconds, monotonic)."""
 
     exchanges: Sequence[Exchange]
-    seconds: float
+    start: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        """From the start until the last answer was there."""
+        return max(exchange.done for exchange in self.exchanges) - self.start
 
     @property
     def rate(self) -> float:
-        """Answers per second."""
-        return len(self.exchanges) / self.seconds
+        """Answers per second under full load: until the last one before `end`.
+
+        An engine answers batches in step, so to divide by the whole window would round down to
+        whole batches.
+        """
+        times = [exchange.done for exchange in self.exchanges if exchange.done <= self.end]
+        if not times:
+            raise BenchmarkFailure("no request was answered within the window")
+        return len(times) / (max(times) - self.start)
 
     def latency(self, share: float) -> float:
         """Percentile of the whole answers' times, in seconds."""
@@ -52,8 +65,8 @@ def closed_loop(
 ) -> Window:
     """Keep `concurrency` requests under way; they take the requests in turn.
 
-    Connection i starts after i * `stagger_s` seconds. Counts what was completed within
-    `seconds`. Raises BenchmarkFailure for any answer but a 200.
+    Connection i starts after i * `stagger_s` seconds, and none sends anything after `seconds`.
+    Raises BenchmarkFailure for any answer but a 200.
     """
     return run(_closed_loop(target, requests, concurrency, seconds, stagger_s))
 
@@ -80,8 +93,7 @@ async def _closed_loop(
         async with asyncio.timeout(seconds + GRACE_S):
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(worker(i, c)) for i, c in enumerate(connections)]
-        exchanges = [e for task in tasks for e in task.result() if e.done <= end]
-    return Window(exchanges, seconds)
+    return Window([e for task in tasks for e in task.result()], start, end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +128,8 @@ async def _alternating(lanes: Sequence[Lane], rounds: int) -> list[Window]:
                 request = requests[number % len(requests)]
                 async with asyncio.timeout(GRACE_S):
                     found[index].append(checked(await connections[index].exchange(request)))
-        seconds = monotonic() - start
-    return [Window(exchanges, seconds) for exchanges in found]
+        end = monotonic()
+    return [Window(exchanges, start, end) for exchanges in found]
 
 
 async def opened(stack: AsyncExitStack, target: Target) -> Connection:

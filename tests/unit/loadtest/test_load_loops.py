@@ -2,9 +2,9 @@ import pytest
 
 from loadtest.bench.canned import transit_ms
 from loadtest.measure.failure import BenchmarkFailure
-from loadtest.measure.loops import Lane, alternating, closed_loop
+from loadtest.measure.loops import Lane, Window, alternating, closed_loop
 from loadtest.measure.processes import Running, free_port
-from loadtest.measure.wire import Target, post
+from loadtest.measure.wire import Exchange, Target, post
 
 CHAT = "/v1/chat/completions"
 
@@ -17,7 +17,19 @@ def test_every_connection_is_kept_busy(canned_engine: Running) -> None:
     window = closed_loop(canned_engine.target, [chat()], concurrency=4, seconds=0.05)
     assert len(window.exchanges) > 8
     assert all(exchange.status == 200 for exchange in window.exchanges)
-    assert window.rate == len(window.exchanges) / 0.05
+
+
+def test_the_rate_is_that_of_full_load() -> None:
+    """Two batches of four, one second each, and a third one that ends after the window."""
+    exchanges = [Exchange(sent=t, done=t + 1.0) for t in (10.0, 11.0, 12.0) for _ in range(4)]
+    window = Window(exchanges, start=10.0, end=12.9)
+    assert window.rate == pytest.approx(4.0)
+    assert window.seconds == pytest.approx(3.0)
+
+
+def test_a_window_in_which_nothing_was_answered_is_a_failure() -> None:
+    with pytest.raises(BenchmarkFailure, match="no request was answered"):
+        _ = Window([Exchange(sent=0.0, done=5.0)], start=0.0, end=1.0).rate
 
 
 def test_lanes_take_turns_and_get_their_own_answers(canned_engine: Running) -> None:
