@@ -61,7 +61,7 @@ def plot_quality(sizes: Sequence[Size], path: Path) -> Path:
             axes.annotate(
                 f"{size.model}\n{size.parameters / 1e6:.1f} M",
                 (spread.median, y),
-                (0, -14),
+                (0, -11),
                 textcoords="offset points",
                 ha="center",
                 va="top",

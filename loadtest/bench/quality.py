@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from loadtest.bench.canned import PATH
 from loadtest.bench.engine import answers, ttft
 from loadtest.measure.failure import BenchmarkFailure
 from loadtest.measure.loops import Lane, Window, alternating
 from loadtest.measure.results import Cell, Table
-from loadtest.measure.spread import Spread, percentile
+from loadtest.measure.spread import Spread
 from loadtest.measure.wire import Target, post
 
 MAX_TOKENS = 96
@@ -21,7 +18,11 @@ MAX_TOKENS = 96
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """One repetition of a size, one request at a time. Seconds, and tokens per second."""
+    """One repetition of a size, one request at a time. Seconds, and tokens per second.
+
+    TTFT is a median; the others are over all its answers together, since short answers would
+    make a median of their own rates jump.
+    """
 
     ttft_s: float
     tpot_s: float
@@ -68,11 +69,16 @@ def speeds(
 
 def _speed(window: Window) -> Speed:
     streams = answers(window)
+    timed = [stream for stream in streams if stream.tpot is not None]
+    decoded = sum(stream.tokens - 1 for stream in timed)
+    total_s = sum(exchange.latency for exchange in window.exchanges)
+    if not decoded:
+        raise BenchmarkFailure("no answer of the family had more than one token")
     return Speed(
         ttft_s=ttft(streams, 0.5),
-        tpot_s=percentile([s.tpot for s in streams if s.tpot is not None], 0.5),
-        answer_s=window.latency(0.5),
-        tokens_per_s=percentile([s.tokens_per_s or 0.0 for s in streams], 0.5),
+        tpot_s=sum(s.token_times[-1] - s.token_times[0] for s in timed) / decoded,
+        answer_s=total_s / len(streams),
+        tokens_per_s=sum(stream.tokens for stream in streams) / total_s,
     )
 
 
@@ -88,32 +94,6 @@ def _request(model: str, question: str) -> bytes:
             "stream_options": {"include_usage": True},
         },
     )
-
-
-def parameters(model: Path) -> int:
-    """Weights in the model's safetensors files, read from their headers.
-
-    Raises BenchmarkFailure when there are none.
-    """
-    files = sorted(model.glob("*.safetensors"))
-    if not files:
-        raise BenchmarkFailure(f"{model} has no safetensors file", 2)
-    return sum(_tensor_sizes(file) for file in files)
-
-
-def _tensor_sizes(file: Path) -> int:
-    """The format: 8 bytes little-endian length of a JSON header, the header, the data."""
-    with file.open("rb") as stream:
-        (length,) = struct.unpack("<Q", stream.read(8))
-        header = json.loads(stream.read(length))
-    total = 0
-    for name, tensor in header.items():
-        if name != "__metadata__":
-            size = 1
-            for dimension in tensor["shape"]:
-                size *= dimension
-            total += size
-    return total
 
 
 def table(sizes: Sequence[Size]) -> Table:

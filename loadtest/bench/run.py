@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable, Mapping
 from itertools import chain
 
-from loadtest.bench import canned, engine, heldout, plots, quality
+from loadtest.bench import canned, engine, heldout, plots, quality, weights
 from loadtest.bench.settings import TIERS, Settings
 from loadtest.measure.comparison import Comparison, Reading, compare, table
+from loadtest.measure.cores import Cores, on_cores
 from loadtest.measure.machine import describe_machine, versions, versions_of
-from loadtest.measure.processes import Cores, Processes, Running, on_cores
+from loadtest.measure.processes import Processes, Running
 from loadtest.measure.progress import Progress
 from loadtest.measure.results import final_line, write
 from loadtest.measure.serving import (
@@ -112,7 +113,7 @@ class Bench:
             quality.Size(
                 tier,
                 folder.name,
-                quality.parameters(folder),
+                weights.parameters(folder),
                 found.accuracy[tier],
                 found.agreement[tier],
                 speeds[tier],

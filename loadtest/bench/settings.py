@@ -29,8 +29,8 @@ class Plan:
     examples: int
 
 
-FULL = Plan(7, 1000, 2.0, (50, 200), 40, 6.0, 12, 600)
-QUICK = Plan(3, 500, 1.0, (50,), 30, 3.0, 5, 60)
+FULL = Plan(7, 1000, 2.0, (50, 200), 40, 6.0, 20, 600)
+QUICK = Plan(3, 500, 1.0, (50,), 30, 3.0, 12, 60)
 
 
 @dataclass(frozen=True, slots=True)

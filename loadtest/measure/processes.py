@@ -9,33 +9,18 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from types import TracebackType
 
 import psutil
 
+from loadtest.measure.cores import on_cores
 from loadtest.measure.failure import BenchmarkFailure
 from loadtest.measure.wire import Target
 
 STOP_S = 10.0
 HOST = "127.0.0.1"
-
-
-@dataclass(frozen=True, slots=True)
-class Cores:
-    """The core of what is measured, and those of everything else."""
-
-    measured: Set[int]
-    others: Set[int]
-
-    @classmethod
-    def split(cls, available: Set[int]) -> Cores:
-        """The last core is for what is measured; a single one has to do for all."""
-        last = max(available)
-        return cls(frozenset({last}), frozenset(available - {last}) or frozenset({last}))
 
 
 def free_port() -> int:
@@ -44,17 +29,6 @@ def free_port() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-@contextmanager
-def on_cores(cores: Set[int]) -> Iterator[None]:
-    """This process, and what it starts meanwhile, runs on these cores."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 class Running:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from loadtest.bench.heldout import read_quality
-from loadtest.bench.quality import parameters
 from loadtest.bench.settings import CHECKOUT, FULL, QUICK, read_settings
+from loadtest.bench.weights import parameters
 from loadtest.measure.failure import BenchmarkFailure
 
 

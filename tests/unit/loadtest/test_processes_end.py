@@ -5,8 +5,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from loadtest.measure.cores import Cores, on_cores
 from loadtest.measure.failure import BenchmarkFailure
-from loadtest.measure.processes import Cores, Processes, free_port, on_cores
+from loadtest.measure.processes import Processes, free_port
 
 SERVER = """
 import http.server, signal, subprocess, sys
