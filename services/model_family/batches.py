@@ -15,17 +15,19 @@ from services.model_family.dataset import conversation
 from services.model_family.tokenizer import token_id
 
 IGNORE = -100
-STRATA = 4
+STRATA = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """``tokens`` and ``targets`` [batch, length] (targets ``IGNORE`` off the answers), the index
-    of each row's task [batch], and what an answer token of each row counts in the loss [batch]:
-    one over the root of the answer's length, lest long answers drown the short ones."""
+    """``tokens`` and ``targets`` [batch, length] (targets ``IGNORE`` off the answers, ``others``
+    the same for what the user says), the index of each row's task [batch], and what an answer
+    token of each row counts in the loss [batch]: one over the root of the answer's length, lest
+    long answers drown the short ones."""
 
     tokens: Tensor
     targets: Tensor
+    others: Tensor
     tasks: Tensor
     counts: Tensor
 
@@ -37,6 +39,7 @@ class Batch:
         return Batch(
             self.tokens.to(device),
             self.targets.to(device),
+            self.others.to(device),
             self.tasks,
             self.counts.to(device),
         )
@@ -111,10 +114,12 @@ class BatchSource:
         length = len(rows[-1][0])
         tokens = torch.full((len(rows), length), self._pad)
         targets = torch.full((len(rows), length), IGNORE)
+        others = torch.full((len(rows), length), IGNORE)
         for row, (ids, _) in enumerate(rows):
             line = torch.tensor(ids)
             wrote = torch.tensor(answer_mask(ids, self._assistant, self._end))
             tokens[row, : len(ids)] = line
             targets[row, : len(ids) - 1] = torch.where(wrote, line, IGNORE)[1:]
+            others[row, : len(ids) - 1] = torch.where(wrote, IGNORE, line)[1:]
         counts = (targets != IGNORE).sum(1).clamp(min=1).float().rsqrt()
-        return Batch(tokens, targets, torch.tensor([task for _, task in rows]), counts)
+        return Batch(tokens, targets, others, torch.tensor([task for _, task in rows]), counts)

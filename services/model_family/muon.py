@@ -15,14 +15,17 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalise(update: Tensor, steps: int = 5) -> Tensor:
-    """The nearest semi-orthogonal matrices, roughly, to ``update`` [count, rows, columns]."""
+    """The nearest semi-orthogonal matrix, roughly, to ``update`` [rows, columns].
+
+    Computed in bfloat16, on a contiguous wide matrix: both make it several times as fast on CPUs.
+    """
     a, b, c = COEFFICIENTS
-    tall = update.shape[-2] > update.shape[-1]
+    tall = update.shape[0] > update.shape[1]
     x = update.mT if tall else update
-    x = x.bfloat16() / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    x = (x / (x.norm() + 1e-7)).to(torch.bfloat16).contiguous()
     for _ in range(steps):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return (x.mT if tall else x).to(update.dtype)
 
 
@@ -41,23 +44,17 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:
         for group in self.param_groups:
-            shapes: dict[torch.Size, list[Any]] = {}
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    shapes.setdefault(parameter.shape, []).append(parameter)
-            for shape, parameters in shapes.items():
-                self._step_alike(group, shape, parameters)
+                    self._step_one(group, parameter)
 
-    def _step_alike(self, group: dict[str, Any], shape: torch.Size, parameters: list[Any]) -> None:
-        updates = []
-        for parameter in parameters:
-            state = self.state[parameter]
-            if not state:
-                state["momentum"] = torch.zeros_like(parameter)
-            state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-            updates.append(parameter.grad.lerp(state["momentum"], group["momentum"]))
-        # One batched call for all matrices of a shape; tall ones take larger steps.
-        scale = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
-        for parameter, update in zip(parameters, orthogonalise(torch.stack(updates)), strict=True):
-            parameter.mul_(1 - group["lr"] * group["weight_decay"])
-            parameter.add_(update, alpha=-scale)
+    def _step_one(self, group: dict[str, Any], parameter: Any) -> None:
+        state = self.state[parameter]
+        if not state:
+            state["momentum"] = torch.zeros_like(parameter)
+        state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
+        update = orthogonalise(parameter.grad.lerp(state["momentum"], group["momentum"]))
+        # Tall matrices take larger steps.
+        scale = group["lr"] * max(1.0, parameter.shape[0] / parameter.shape[1]) ** 0.5
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        parameter.add_(update, alpha=-scale)

@@ -22,7 +22,10 @@ class ModelShape:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """Rates are peak values; ``batch_tokens`` counts padding; ``hours`` bounds wall time."""
+    """Rates are peak values; ``batch_tokens`` counts padding; ``hours`` bounds wall time.
+
+    ``reading_weight`` is what predicting the user's words counts, in the full model alone.
+    """
 
     name: str
     shape: ModelShape
@@ -38,6 +41,7 @@ class Preset:
     decay_share: float = 0.2
     exit_weights: tuple[float, ...] = (0.3, 0.4, 1.0)
     distillation: float = 0.5
+    reading_weight: float = 0.2
     max_length: int = 512
 
 
@@ -46,8 +50,8 @@ SMALL = Preset(
     shape=ModelShape(192, 8, 6, 512, (1, 3), 1536),
     steps=20_000,
     hours=3.0,
-    batch_tokens=4096,
-    pool_batches=16,
+    batch_tokens=2048,
+    pool_batches=32,
     matrix_rate=0.02,
     other_rate=3e-3,
     warmup_steps=50,

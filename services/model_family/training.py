@@ -197,7 +197,11 @@ class Trainer:
         with self._autocast():
             features = self.model(batch.tokens)
             logits = [self.model.logits(f[wanted]).float() for f in features]
-        total, losses = family_loss(logits, targets, batch.weights() / whole, self.preset)
+            said = self.model.logits(features[-1][batch.others != IGNORE]).float()
+        weights = batch.weights()
+        total, losses = family_loss(logits, targets, weights / whole, self.preset)
+        reading = functional.cross_entropy(said, batch.others[batch.others != IGNORE])
+        total = total + self.preset.reading_weight * reading * (float(weights.sum()) / whole)
         total.backward()
         return losses, [all_right(one, targets, rows, len(batch.tokens)) for one in logits]
 
