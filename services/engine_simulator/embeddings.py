@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from services.engine_simulator import identity
-from services.engine_simulator.completions import as_prompts
 from services.engine_simulator.engine import Engine
 from services.engine_simulator.errors import invalid
+from services.engine_simulator.prompts import as_prompts
 from services.engine_simulator.sampling import check_prompt
 from services.engine_simulator.schema import EmbeddingsBody, parse
 from services.engine_simulator.wire import Exchange
