@@ -90,7 +90,9 @@ def create_app(settings: Settings) -> ASGIApp:
         await scraper.stop()
         await client.close()
 
-    app = FastAPI(title="Tierflow gateway", version=VERSION, lifespan=lifespan)
+    app = FastAPI(
+        title="Tierflow gateway", version=VERSION, lifespan=lifespan, redirect_slashes=False
+    )
     error_handlers.install(app)
     app.include_router(models_router(endpoints.states, limits.max_body_bytes))
     app.include_router(

@@ -81,6 +81,7 @@ class Dispatch:
         self._budget.request_started()
         tried: set[str] = set()
         failure: UpstreamError | None = None
+        worked = 0
         while True:
             choice = self._choose(request, tried, failure)
             _note(outcome, choice, self._clock.now())
@@ -90,8 +91,10 @@ class Dispatch:
                 failure = error
                 tried.add(error.endpoint)
                 if isinstance(error, ConnectFailed):
+                    # It cost the engine nothing, so it is not charged: a dead pool of any size
+                    # must not stand before a healthy one. `tried` bounds the tries.
                     self._endpoints.mark_failed(error.endpoint, error.message)
-                if not self._budget.allow_retry(outcome.attempts):
+                elif not self._budget.allow_retry(worked := worked + 1):
                     raise
                 self._telemetry.retried(choice.state.endpoint.pool, error.code or "error")
 

@@ -14,17 +14,23 @@ Scorer = Callable[[InferenceRequest, Sequence[EndpointState], float], list[float
 def queue_depth(
     request: InferenceRequest, candidates: Sequence[EndpointState], now: float
 ) -> list[float]:
-    """1 for the least loaded, 0 for the most; all 1 when they are level."""
+    """1 for the least loaded, less in proportion for the others.
+
+    The proportion keeps one request more or less from mattering as much as a long queue does.
+    """
     depths = [_depth(state) for state in candidates]
-    low, high = min(depths), max(depths)
-    if high == low:
-        return [1.0] * len(depths)
-    return [(high - depth) / (high - low) for depth in depths]
+    low = min(depths)
+    return [(1.0 + low) / (1.0 + depth) for depth in depths]
 
 
 def _depth(state: EndpointState) -> int:
-    """Work ahead of a new request: what waits there, and what has been sent and still runs."""
-    return state.queue + max(state.in_flight, state.running)
+    """Work ahead of a new request: what waits, what we have there now, what others had there.
+
+    The engine's own count of running requests is as old as the scrape, so of it only the part
+    that was not ours then is used.
+    """
+    others = max(0, state.running - state.in_flight_at_scrape)
+    return state.queue + state.in_flight + others
 
 
 def kv_use(
@@ -50,7 +56,7 @@ def session_affinity(
 
 
 def _affinity(key: bytes, candidates: Sequence[EndpointState]) -> list[float]:
-    """1 for the key's owner, less for each next in its order, 0 without a key.
+    """1 for the key's owner, much less for each next in its order, 0 without a key.
 
     Rendezvous (highest random weight) hashing, Thaler and Ravishankar 1998: when an endpoint
     comes or goes only the keys that it owns move.
@@ -65,7 +71,7 @@ def _affinity(key: bytes, candidates: Sequence[EndpointState]) -> list[float]:
     order = sorted(range(count), key=weights.__getitem__, reverse=True)
     scores = [0.0] * count
     for rank, index in enumerate(order):
-        scores[index] = 1.0 - rank / count
+        scores[index] = 1.0 / (1 + rank) ** 2
     return scores
 
 

@@ -42,6 +42,24 @@ def test_the_same_prompt_head_and_the_same_session_stay_together() -> None:
     assert len({chosen(states, session="s-1") for _ in range(3)}) == 1
 
 
+def test_a_prompt_stays_with_its_replica_while_that_is_little_busier() -> None:
+    states = replicas(2)
+    owner = chosen(states, prefix_key=b"k" * 16)
+    busy = next(s for s in states if s.endpoint.id == owner)
+    busy.in_flight = 1
+    assert chosen(states, prefix_key=b"k" * 16) == owner
+    busy.in_flight = 8
+    assert chosen(states, prefix_key=b"k" * 16) != owner
+
+
+def test_requests_that_have_ended_since_the_scrape_are_no_load() -> None:
+    states = replicas(2)
+    owner = chosen(states, prefix_key=b"k" * 16)
+    busy = next(s for s in states if s.endpoint.id == owner)
+    busy.running, busy.in_flight_at_scrape, busy.in_flight = 9, 9, 0
+    assert chosen(states, prefix_key=b"k" * 16) == owner
+
+
 def test_different_prompts_spread_over_the_replicas() -> None:
     states = replicas(4)
     found = Counter(chosen(states, prefix_key=bytes([i]) * 16) for i in range(200))

@@ -149,11 +149,26 @@ async def test_an_engine_that_never_begins_is_given_up_for_another() -> None:
 
 async def test_the_attempts_of_one_request_are_bounded() -> None:
     states = [state(f"edge:{i}") for i in range(6)]
-    rig = Rig({}, states, budget=RetryBudget(max_attempts=3))
-    with pytest.raises(ConnectFailed):
+    failing = {s.endpoint.id: whole(b"", 500) for s in states}
+    rig = Rig(failing, states, budget=RetryBudget(max_attempts=3))
+    with pytest.raises(EngineFailed):
         await rig.ask(streamed())
     assert len(rig.server.calls) == 3
     rig.assert_nothing_left_open()
+
+
+async def test_a_dead_pool_of_any_size_never_hides_a_healthy_one() -> None:
+    states = [*(state(f"edge:{i}") for i in range(6)), state("cloud:1", "cloud")]
+    rig = Rig({"cloud:1": stream(*EVENTS)}, states, budget=RetryBudget(reserve=0.0))
+    assert (await rig.ask(streamed())).body == b"".join(EVENTS)
+    rig.assert_nothing_left_open()
+
+
+async def test_when_no_endpoint_can_be_reached_that_is_told() -> None:
+    rig = Rig({})
+    with pytest.raises(ConnectFailed):
+        await rig.ask(streamed())
+    assert rig.endpoints.failed == ["edge:1", "cloud:1"]
 
 
 async def test_the_callers_deadline_ends_the_wait() -> None:
