@@ -73,8 +73,8 @@ def run_dir(arguments: argparse.Namespace) -> Path:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    # A partner thread that lost its core would otherwise be waited for in a busy loop.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # A partner thread that lost its core would otherwise be waited for in a long busy loop.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     from tokenizers import Tokenizer
 
     from services.model_family.plots import plot_losses

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from services.model_family.tasks.example import Draft, Task
-from services.model_family.tasks.words import FUNCTIONS, LETTERS, NOUNS, VARIABLES
+from services.model_family.tasks.words import LETTERS, NOUNS, VARIABLES
 
 
 def sort_list(rng: Random) -> Draft:
@@ -13,7 +13,7 @@ def sort_list(rng: Random) -> Draft:
         items = rng.sample(LETTERS, rng.randint(3, 5))
         order, kind = sorted(items), "letters"
     else:
-        numbers = rng.sample(range(1, 100), rng.randint(3, 4))
+        numbers = rng.sample(range(1, rng.choice((10, 10, 100))), rng.randint(3, 4))
         items, kind = [str(n) for n in numbers], "numbers"
         order = [str(n) for n in sorted(numbers)]
     down = kind == "numbers" and rng.random() < 0.4
@@ -81,7 +81,7 @@ def write_function(rng: Random) -> Draft:
 
 def follow_variables(rng: Random) -> Draft:
     """A chain of assignments, one to three hops, with a second chain to mislead."""
-    hops = rng.randint(1, 3)
+    hops = rng.choice((1, 1, 2, 2, 3))
     names = rng.sample(VARIABLES, hops + 3)
     chain, other = names[: hops + 1], names[hops + 1 :]
     values = rng.sample(range(1, 100), 2)
@@ -103,12 +103,12 @@ def what_prints(rng: Random) -> str:
 def evaluate_code(rng: Random) -> Draft:
     """Two or three statements, each using the result of the one before."""
     x, y, z = rng.sample(VARIABLES, 3)
-    value = rng.randint(1, 9)
+    value = rng.randint(1, 6)
     lines = [f"{x} = {value}"]
     names = [x, y, z]
     count = rng.randint(1, 2)
     for before, after in zip(names[:count], names[1:], strict=False):
-        op, amount = rng.choice("+-*"), rng.randint(1, 9)
+        op, amount = rng.choice("+-*"), rng.randint(1, 5)
         if op == "*":
             amount = rng.randint(2, 3)
         if op == "-" and amount > value:
@@ -121,20 +121,19 @@ def evaluate_code(rng: Random) -> Draft:
 
 
 def nested_calls(rng: Random) -> Draft:
-    """Look-up tables applied one inside the other, one or two deep."""
-    depth = rng.choice((1, 2, 2))
-    names = FUNCTIONS
-    letters = rng.sample("bcdejk", 3)
-    tables = {}
-    for name in names:
-        images = rng.sample(letters, 3)
-        tables[name] = dict(zip(letters, images, strict=True))
-    lines = [f"{n}: " + ", ".join(f"{k}>{v}" for k, v in t.items()) for n, t in tables.items()]
-    value = rng.choice(letters)
-    text = value
-    for name in rng.choices(names, k=depth):
-        value, text = tables[name][value], f"{name}({text})"
-    wrong = tuple(x for x in letters if x != value)
+    """Two look-up tables, applied alone or the second to the result of the first."""
+    letters = rng.sample(LETTERS[:12], 9)
+    first = dict(zip(letters[:3], letters[3:6], strict=True))
+    second = dict(zip(rng.sample(letters[3:6], 3), letters[6:], strict=True))
+    lines = ["f: " + ", ".join(f"{k}>{v}" for k, v in first.items())]
+    lines.append("g: " + ", ".join(f"{k}>{v}" for k, v in second.items()))
+    if rng.random() < 0.3:
+        lines.reverse()
+    start = rng.choice(letters[:3])
+    text, value = f"f({start})", first[start]
+    if rng.random() < 0.6:
+        text, value = f"g({text})", second[value]
+    wrong = tuple(rng.sample([x for x in letters if x != value], 3))
     form = rng.choice(("What is {}?", "Find {}.", "Give {}."))
     return Draft("\n".join([*lines, form.format(text)]), value, wrong)
 
@@ -170,6 +169,6 @@ TASKS = (
     ),
     Task("follow_variables", "code", follow_variables, "assignments over one to three hops"),
     Task("evaluate_code", "code", evaluate_code, "two or three statements, result without steps"),
-    Task("nested_calls", "code", nested_calls, "tables applied up to two deep"),
+    Task("nested_calls", "code", nested_calls, "look-up tables, alone or one after the other"),
     Task("list_item", "code", list_item, "index, length, extremes of a Python list"),
 )

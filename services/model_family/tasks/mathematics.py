@@ -24,11 +24,11 @@ def ask(rng: Random, expression: str) -> str:
 def arithmetic(rng: Random) -> Draft:
     kind = rng.randrange(3)
     if kind == 0:
-        a, b = rng.randint(2, 99), rng.randint(2, 20)
+        a, b = rng.randint(2, rng.choice((20, 99))), rng.randint(2, 9)
         text, value = f"{a} + {b}", a + b
     elif kind == 1:
-        a = rng.randint(4, 99)
-        b = rng.randint(2, min(a - 1, 20))
+        a = rng.randint(4, rng.choice((20, 99)))
+        b = rng.randint(2, min(a - 1, 9))
         text, value = f"{a} - {b}", a - b
     else:
         a, b = rng.randint(2, 10), rng.randint(2, 10)
@@ -38,7 +38,7 @@ def arithmetic(rng: Random) -> Draft:
 
 def expression(rng: Random) -> Draft:
     """Several operations without steps: each needs the result of the one before."""
-    a, b, c = rng.randint(1, 9), rng.randint(1, 9), rng.randint(1, 9)
+    a, b, c = rng.randint(1, 6), rng.randint(1, 6), rng.randint(1, 6)
     form = rng.randrange(4)
     if form == 0:
         text, value = f"{a} + {b} + {c}", a + b + c
@@ -46,10 +46,10 @@ def expression(rng: Random) -> Draft:
         c = rng.randint(1, a + b)
         text, value = f"{a} + {b} - {c}", a + b - c
     elif form == 2:
-        a, b, c = rng.randint(1, 5), rng.randint(1, 5), rng.randint(2, 4)
+        a, b, c = rng.randint(1, 4), rng.randint(1, 4), rng.randint(2, 3)
         text, value = f"({a} + {b}) * {c}", (a + b) * c
     else:
-        a, b = rng.randint(2, 5), rng.randint(2, 5)
+        a, b = rng.randint(2, 4), rng.randint(2, 4)
         text, value = f"{a} * {b} + {c}", a * b + c
     return Draft(ask(rng, text), str(value), near(rng, value))
 
@@ -69,11 +69,11 @@ def addition_steps(rng: Random) -> Draft:
 def word_problem(rng: Random) -> Draft:
     who, other = rng.sample(NAMES, 2)
     things = rng.choice(THINGS)
-    value = rng.randint(3, 30)
+    value = rng.randint(3, 20)
     parts = [rng.choice(("{} has {} {}.", "{} owns {} {}.")).format(who, value, things)]
     steps = []
     for _ in range(rng.randint(1, 3)):
-        gain = value < 4 or (value < 70 and rng.random() < 0.5)
+        gain = value < 4 or (value < 30 and rng.random() < 0.5)
         amount = rng.randint(2, 9) if gain else rng.randint(1, min(value - 1, 9))
         verbs = ("buys {} more", "finds {} more", f"gets {{}} from {other}")
         losses = (f"gives {{}} to {other}", "loses {}", "sells {}")
@@ -120,9 +120,9 @@ BEFORE = ("Which {0} was it {1} ago?", "Which {0} came {1} earlier?", "What {0} 
 
 def calendar(rng: Random) -> Draft:
     names: tuple[str, ...] = WEEKDAYS
-    unit, shift = "day", rng.randint(1, 10)
+    unit, shift = "day", rng.randint(1, 7)
     if rng.random() < 0.3:
-        names, unit, shift = MONTHS, "month", rng.randint(1, 6)
+        names, unit, shift = MONTHS, "month", rng.randint(1, 3)
     start = rng.randrange(len(names))
     span = f"{shift} {unit}" if shift == 1 else f"{shift} {unit}s"
     if rng.random() < 0.6:
@@ -136,7 +136,7 @@ def calendar(rng: Random) -> Draft:
 
 
 def compare(rng: Random) -> Draft:
-    numbers = rng.sample(range(10, 1000 if rng.random() < 0.2 else 100), rng.randint(2, 4))
+    numbers = rng.sample(range(10, 1000 if rng.random() < 0.1 else 100), rng.randint(2, 3))
     largest = rng.random() < 0.5
     word = rng.choice(("largest", "biggest") if largest else ("smallest", "lowest"))
     listed = ", ".join(map(str, numbers))
@@ -155,5 +155,5 @@ TASKS = (
     Task("word_problem", "mathematics", word_problem, "a story of one to three changes, steps"),
     Task("units", "mathematics", units, "unit conversion with steps"),
     Task("calendar", "mathematics", calendar, "weekdays and months, forwards and backwards"),
-    Task("compare", "mathematics", compare, "largest or smallest of up to four numbers"),
+    Task("compare", "mathematics", compare, "largest or smallest of up to three numbers"),
 )

@@ -104,7 +104,7 @@ ORDERS = (
 def ranking(rng: Random) -> Draft:
     """The first or last of three or four people from neighbouring comparisons, shuffled."""
     more, most, least = rng.choice(ORDERS)
-    people = rng.sample(NAMES, rng.randint(3, 4))
+    people = rng.sample(NAMES, rng.choice((3, 3, 4)))
     lines = [f"{a} is {more} than {b}." for a, b in zip(people, people[1:], strict=False)]
     rng.shuffle(lines)
     top = rng.random() < 0.5

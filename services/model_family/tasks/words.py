@@ -54,5 +54,3 @@ NOUNS = (
 LETTERS = tuple("bcdefghjklmnopqrstuvwxyz")
 
 VARIABLES = tuple("bcdefghkmnpqrstuvwxyz")
-
-FUNCTIONS = ("f", "g")
