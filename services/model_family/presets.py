@@ -39,7 +39,7 @@ class Preset:
     tokenizer_examples: int
     compute: str
     decay_share: float = 0.2
-    exit_weights: tuple[float, ...] = (0.3, 0.4, 1.0)
+    exit_weights: tuple[float, ...] = (0.1, 0.2, 1.0)
     distillation: float = 0.5
     reading_weight: float = 0.2
     max_length: int = 512
