@@ -122,13 +122,18 @@ def evaluate_code(rng: Random) -> Draft:
 
 def nested_calls(rng: Random) -> Draft:
     """Two look-up tables, applied alone or the second to the result of the first."""
-    letters = rng.sample(LETTERS[:12], 9)
+    letters = rng.sample([x for x in LETTERS[:14] if x not in "fg"], 9)
     first = dict(zip(letters[:3], letters[3:6], strict=True))
     second = dict(zip(rng.sample(letters[3:6], 3), letters[6:], strict=True))
     lines = ["f: " + ", ".join(f"{k}>{v}" for k, v in first.items())]
     lines.append("g: " + ", ".join(f"{k}>{v}" for k, v in second.items()))
     if rng.random() < 0.3:
         lines.reverse()
+    if rng.random() < 0.3:
+        keys = rng.sample(letters[:6], 3)
+        asked = ", ".join(f"{'f' if key in first else 'g'}({key})" for key in keys)
+        values = [(first | second)[key] for key in keys]
+        return Draft("\n".join([*lines, f"What are {asked}?"]), ", ".join(values))
     start = rng.choice(letters[:3])
     text, value = f"f({start})", first[start]
     if rng.random() < 0.6:

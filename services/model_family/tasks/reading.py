@@ -120,6 +120,9 @@ ORDINALS = ("first", "second", "third", "fourth")
 def word_in_list(rng: Random) -> Draft:
     words = rng.sample(NOUNS, rng.randint(4, 6))
     listed = " ".join(words)
+    if rng.random() < 0.3:
+        form = rng.choice(("Repeat these words: {}", "Copy this: {}", "Say after me: {}"))
+        return Draft(form.format(listed), listed)
     kind = rng.randrange(4)
     if kind == 0:
         index = rng.randrange(4)
@@ -142,5 +145,10 @@ TASKS = (
     Task("nested_places", "reading", nested_places, "containers up to three deep, shuffled"),
     Task("track_object", "reading", track_object, "where a carried object is in the end"),
     Task("ranking", "reading", ranking, "first or last of three or four compared people"),
-    Task("word_in_list", "reading", word_in_list, "a word by its place or its neighbour"),
+    Task(
+        "word_in_list",
+        "reading",
+        word_in_list,
+        "a word by its place or its neighbour, or all of them",
+    ),
 )
