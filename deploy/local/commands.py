@@ -129,7 +129,7 @@ def announcement(settings: Settings) -> str:
             f"tierflow is up: {settings.url}",
             f"  curl {settings.url}/v1/chat/completions -H 'content-type: application/json' \\",
             '    -d \'{"model": "tierflow-auto", "messages": '
-            '[{"role": "user", "content": "What is 17 + 25?"}]}\'',
+            '[{"role": "user", "content": "Add 417 and 325 digit by digit."}]}\'',
             "  Ctrl-C here or `make down` in another shell stops it",
         ]
     )
