@@ -82,7 +82,7 @@ class Member:
         return matches
 
     @torch.no_grad()
-    def tokens_per_second(self, new_tokens: int = 64, repeats: int = 5) -> float:
+    def tokens_per_second(self, new_tokens: int = 64, repeats: int = 3) -> float:
         """Median decoding rate of one request on one core, its short prefill included."""
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
