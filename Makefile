@@ -42,8 +42,9 @@ load: ## run locust headless for a minute against `make up`
 	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m loadtest.load
 
 family: ## train, export and evaluate the model family; PRESET=small (two cores) or base (one GPU)
-	@engine=$(ENGINE_PYTHON); for step in train export evaluate; do \
-	  "$$engine" -m services.model_family $$step --preset $(PRESET); done
+	@engine=$(ENGINE_PYTHON); family="$$engine -m services.model_family"; \
+	  $$family train --preset $(PRESET) && $$family export --preset $(PRESET) && \
+	  $$family evaluate --write-card
 
 clean: ## remove caches and benchmark results of this checkout
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis \

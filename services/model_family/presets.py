@@ -61,12 +61,13 @@ SMALL = Preset(
 
 BASE = Preset(
     name="base",
-    shape=ModelShape(512, 12, 8, 1408, (2, 5), 1536),
+    # What fits, all three members together, in the 40 MB that a repository should carry.
+    shape=ModelShape(320, 9, 5, 768, (1, 3), 1536),
     steps=3_000,
     hours=0.5,
     batch_tokens=65_536,
     pool_batches=8,
-    matrix_rate=0.02,
+    matrix_rate=0.01,
     other_rate=1e-3,
     warmup_steps=100,
     tokenizer_examples=30_000,
