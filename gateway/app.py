@@ -44,18 +44,6 @@ def create_app(settings: Settings) -> ASGIApp:
     endpoints = StaticEndpoints(states)
     clock = MonotonicClock()
     metrics = Metrics(endpoints.states)
-    telemetry = RequestTelemetry(metrics)
-    waits = Waits(
-        first_token_s=settings.timeouts.first_token_s,
-        idle_s=settings.timeouts.idle_s,
-        answer_s=settings.timeouts.answer_s,
-    )
-    limits = settings.limits
-    admission = Admission(
-        AdmissionLimits(limits.max_in_flight, limits.max_queue, limits.max_wait_s),
-        clock,
-        telemetry,
-    )
     late = _Late()
 
     @asynccontextmanager
@@ -71,18 +59,7 @@ def create_app(settings: Settings) -> ASGIApp:
             timeout_s=settings.scrape.timeout_s,
             failures=settings.scrape.failures,
         )
-        budget = RetryBudget(
-            ratio=settings.retries.ratio, max_attempts=settings.retries.max_attempts
-        )
-        dispatch = Dispatch(
-            routing, endpoints, client, clock, telemetry, budget, waits, random.random
-        )
-        late.inference = InferenceRoutes(
-            Inference(admission, dispatch, clock, telemetry, waits),
-            clock,
-            max_body_bytes=limits.max_body_bytes,
-            body_s=settings.timeouts.body_s,
-        )
+        late.inference = _inference(settings, routing, endpoints, client, clock, metrics)
         late.unchecked = tokenizers.unchecked
         scraper.start()
         _tune_gc()
@@ -94,7 +71,7 @@ def create_app(settings: Settings) -> ASGIApp:
         title="Tierflow gateway", version=VERSION, lifespan=lifespan, redirect_slashes=False
     )
     error_handlers.install(app)
-    app.include_router(models_router(endpoints.states, limits.max_body_bytes))
+    app.include_router(models_router(endpoints.states, settings.limits.max_body_bytes))
     app.include_router(
         operations_router(
             endpoints.states,
@@ -108,6 +85,33 @@ def create_app(settings: Settings) -> ASGIApp:
 
     app.include_router(documented_inference(passed_through))
     return Dispatcher(late, app)
+
+
+def _inference(
+    settings: Settings,
+    routing: Routing,
+    endpoints: StaticEndpoints,
+    client: AiohttpModelServer,
+    clock: MonotonicClock,
+    metrics: Metrics,
+) -> InferenceRoutes:
+    """The short way of a request, from the body to the engine."""
+    telemetry = RequestTelemetry(metrics)
+    timeouts, limits, retries = settings.timeouts, settings.limits, settings.retries
+    waits = Waits(timeouts.first_token_s, timeouts.idle_s, timeouts.answer_s)
+    admission = Admission(
+        AdmissionLimits(limits.max_in_flight, limits.max_queue, limits.max_wait_s),
+        clock,
+        telemetry,
+    )
+    budget = RetryBudget(ratio=retries.ratio, max_attempts=retries.max_attempts)
+    dispatch = Dispatch(routing, endpoints, client, clock, telemetry, budget, waits, random.random)
+    return InferenceRoutes(
+        Inference(admission, dispatch, clock, telemetry, waits),
+        clock,
+        max_body_bytes=limits.max_body_bytes,
+        body_s=timeouts.body_s,
+    )
 
 
 class _Late:
