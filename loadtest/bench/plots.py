@@ -52,7 +52,7 @@ def plot_quality(sizes: Sequence[Size], path: Path) -> Path:
     ):
         accuracy = [100 * size.accuracy for size in sizes]
         axes.plot([s.median for s in spreads], accuracy, color=BASELINE, linewidth=1, zorder=1)
-        for size, spread in zip(sizes, spreads, strict=True):
+        for place, (size, spread) in enumerate(zip(sizes, spreads, strict=True)):
             error = [[spread.median - spread.low], [spread.high - spread.median]]
             y = 100 * size.accuracy
             axes.errorbar(spread.median, y, xerr=error, color=ACCENT, capsize=2, linewidth=1)
@@ -61,14 +61,15 @@ def plot_quality(sizes: Sequence[Size], path: Path) -> Path:
             axes.annotate(
                 f"{size.model}\n{size.parameters / 1e6:.1f} M",
                 (spread.median, y),
-                (0, -11),
+                # Neighbours are labelled on opposite sides: sizes can lie close together.
+                (0, -11 if place % 2 else 11),
                 textcoords="offset points",
                 ha="center",
-                va="top",
+                va="top" if place % 2 else "bottom",
                 fontsize=8,
             )
         axes.set_xlim(0, 1.25 * max(spread.high for spread in spreads))
-        axes.set_ylim(0, 105)
+        axes.set_ylim(max(0, min(accuracy) - 15), min(105, max(accuracy) + 15))
         axes.set_xlabel(label, fontsize=9)
         axes.set_ylabel("held-out exact match, %", fontsize=9)
     return save(figure, path)
