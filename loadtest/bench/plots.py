@@ -62,10 +62,10 @@ def plot_quality(sizes: Sequence[Size], path: Path) -> Path:
                 f"{size.model}\n{size.parameters / 1e6:.1f} M",
                 (spread.median, y),
                 # Neighbours are labelled on opposite sides: sizes can lie close together.
-                (0, -11 if place % 2 else 11),
+                (0, 11 if place % 2 else -11),
                 textcoords="offset points",
                 ha="center",
-                va="top" if place % 2 else "bottom",
+                va="bottom" if place % 2 else "top",
                 fontsize=8,
             )
         axes.set_xlim(0, 1.25 * max(spread.high for spread in spreads))
