@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
-from uuid import uuid4
 
 import orjson
 
@@ -42,7 +42,7 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 def request_id(headers: Mapping[str, str]) -> str:
     """The caller's own id when it is a harmless one, else a new one."""
     given = headers.get(names.REQUEST_ID, "")
-    return given if _ID.fullmatch(given) else uuid4().hex
+    return given if _ID.fullmatch(given) else secrets.token_hex(16)
 
 
 def parse(

@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
-_DATA = re.compile(rb"(?:^|\n)data:(?! ?\[DONE\])")
 _USAGE = re.compile(rb'"usage": ?\{')
 _PROMPT = re.compile(rb'"(?:prompt|input)_tokens": ?(\d+)')
 _COMPLETION = re.compile(rb'"(?:completion|output)_tokens": ?(\d+)')
@@ -60,10 +59,12 @@ def count_tokens(events: bytes) -> int:
     Exact for an engine that sends an event per token; speculation puts several in one, and then
     the engine's own usage figures, where the client asked for them, replace the count.
     """
-    found = len(_DATA.findall(events))
-    if found and _CONTENT_FREE.search(events):
+    # Plain counting: a regular expression here would cost a sixth of a stream.
+    found = events.count(b"\ndata:") + events.startswith(b"data:")
+    found -= events.count(b"data: [DONE]\n") + events.count(b"data:[DONE]\n")
+    if found and b'"role"' in events and _CONTENT_FREE.search(events):
         found -= 1
-    return found
+    return max(0, found)
 
 
 def find_usage(data: bytes) -> Usage | None:
