@@ -17,44 +17,47 @@ from services.model_family.tokenizer import token_id
 IGNORE = -100
 STRATA = 2
 
+# Token ids, and the task of each answer.
+Row = tuple[list[int], list[int]]
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """``tokens`` and ``targets`` [batch, length] (targets ``IGNORE`` off the answers, ``others``
-    the same for what the user says), the index of each row's task [batch], and what an answer
-    token of each row counts in the loss [batch]: one over the root of the answer's length, lest
-    long answers drown the short ones."""
+    the same for what the user says), the answer that each target token belongs to [answer
+    tokens], in the order of ``targets``, and the index of each answer's task [answers]."""
 
     tokens: Tensor
     targets: Tensor
     others: Tensor
+    answers: Tensor
     tasks: Tensor
-    counts: Tensor
 
     def weights(self) -> Tensor:
-        """What each answer token counts [answer tokens], in the order of ``targets``."""
-        return self.counts[(self.targets != IGNORE).nonzero()[:, 0]]
+        """What each answer token counts in the loss [answer tokens]: one over the root of the
+        answer's length, lest long answers drown the short ones."""
+        return self.answers.bincount().float().rsqrt()[self.answers]
 
     def to(self, device: str) -> Batch:
         return Batch(
             self.tokens.to(device),
             self.targets.to(device),
             self.others.to(device),
+            self.answers.to(device),
             self.tasks,
-            self.counts.to(device),
         )
 
 
-def answer_mask(ids: Sequence[int], assistant: int, end: int) -> list[bool]:
-    """Which tokens an assistant wrote, its closing ``<|end|>`` included."""
-    mask, inside = [], False
+def answer_numbers(ids: Sequence[int], assistant: int, end: int) -> list[int]:
+    """Which answer each token belongs to, its closing ``<|end|>`` included; -1 off the answers."""
+    numbers, inside, count = [], False, 0
     for token in ids:
-        mask.append(inside)
+        numbers.append(count - 1 if inside else -1)
         if token == assistant:
-            inside = True
+            inside, count = True, count + 1
         elif token == end:
             inside = False
-    return mask
+    return numbers
 
 
 class BatchSource:
@@ -87,20 +90,20 @@ class BatchSource:
             rng.shuffle(stratum)
         return [list(step) for step in zip(*strata, strict=True)]
 
-    def _rows(self, rng: Random, weights: Sequence[float]) -> list[tuple[list[int], int]]:
-        rows: list[tuple[list[int], int]] = []
+    def _rows(self, rng: Random, weights: Sequence[float]) -> list[Row]:
+        rows: list[Row] = []
         total = 0
         while total < self._pool_tokens:
             drawn = [conversation(rng, weights) for _ in range(256)]
             texts: list[list[Message]] = [messages for _, messages in drawn]
             encoded = self._tokenizer.encode_batch_fast([render(m) for m in texts])
-            for (task, _), line in zip(drawn, encoded, strict=True):
+            for (tasks, _), line in zip(drawn, encoded, strict=True):
                 if len(line.ids) <= self._limit:
-                    rows.append((line.ids, task))
+                    rows.append((line.ids, tasks))
                     total += len(line.ids)
         return rows
 
-    def _cut(self, rows: list[tuple[list[int], int]], budget: int) -> list[Batch]:
+    def _cut(self, rows: list[Row], budget: int) -> list[Batch]:
         batches, start = [], 0
         while start < len(rows):
             stop = start + 1
@@ -110,16 +113,20 @@ class BatchSource:
             start = stop
         return batches
 
-    def _tensors(self, rows: list[tuple[list[int], int]]) -> Batch:
+    def _tensors(self, rows: list[Row]) -> Batch:
         length = len(rows[-1][0])
         tokens = torch.full((len(rows), length), self._pad)
         targets = torch.full((len(rows), length), IGNORE)
         others = torch.full((len(rows), length), IGNORE)
-        for row, (ids, _) in enumerate(rows):
+        answers: list[int] = []
+        tasks: list[int] = []
+        for row, (ids, asked) in enumerate(rows):
             line = torch.tensor(ids)
-            wrote = torch.tensor(answer_mask(ids, self._assistant, self._end))
+            numbers = answer_numbers(ids, self._assistant, self._end)
+            answers += [len(tasks) + number for number in numbers if number >= 0]
+            tasks += asked
+            wrote = torch.tensor(numbers) >= 0
             tokens[row, : len(ids)] = line
             targets[row, : len(ids) - 1] = torch.where(wrote, line, IGNORE)[1:]
             others[row, : len(ids) - 1] = torch.where(wrote, IGNORE, line)[1:]
-        counts = (targets != IGNORE).sum(1).clamp(min=1).float().rsqrt()
-        return Batch(tokens, targets, others, torch.tensor([task for _, task in rows]), counts)
+        return Batch(tokens, targets, others, torch.tensor(answers), torch.tensor(tasks))

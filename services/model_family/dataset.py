@@ -8,11 +8,14 @@ from collections.abc import Iterator, Sequence
 from random import Random
 
 from services.model_family.chat import Message
-from services.model_family.tasks.example import Example
+from services.model_family.tasks.example import Example, FollowUp
 from services.model_family.tasks.registry import TASKS
 
 HELD_OUT_SHARE = 20
 EVALUATION_SEED = "evaluation"
+
+# How many follow-ups are asked, where the text has as many.
+FOLLOW_UPS = (0, 2, 3, 4, 5, 6)
 
 SYSTEM_PROMPTS = (
     "You are a helpful assistant.",
@@ -42,21 +45,30 @@ def training_example(rng: Random, weights: Sequence[float]) -> tuple[int, Exampl
             return index, example
 
 
-def conversation(rng: Random, weights: Sequence[float]) -> tuple[int, list[Message]]:
-    """A training conversation: mostly one turn, at times two or three, at times a system message.
+def conversation(rng: Random, weights: Sequence[float]) -> tuple[list[int], list[Message]]:
+    """A training conversation, with the index of each answer's task.
 
-    The index is that of the last turn's task, the one whose success is counted.
+    Mostly one question, often with follow-ups about the same text: reading a passage costs more
+    than an answer, and each answer teaches. At times a second question or a system message.
     """
     messages: list[Message] = []
     if rng.random() < 0.06:
         messages.append({"role": "system", "content": rng.choice(SYSTEM_PROMPTS)})
-    turns = rng.choices((1, 2, 3), (94, 5, 1))[0]
-    index = 0
-    for _ in range(turns):
+    tasks = []
+    for _ in range(rng.choices((1, 2, 3), (94, 5, 1))[0]):
         index, example = training_example(rng, weights)
-        messages.append({"role": "user", "content": example.prompt})
-        messages.append({"role": "assistant", "content": example.answer})
-    return index, messages
+        for turn in questions(rng, example):
+            messages.append({"role": "user", "content": turn.question})
+            messages.append({"role": "assistant", "content": turn.answer})
+            tasks.append(index)
+    return tasks, messages
+
+
+def questions(rng: Random, example: Example) -> list[FollowUp]:
+    """The example's own question and some that follow it, none of them held out."""
+    more = [one for one in example.more if not is_held_out(one.alone)]
+    first = FollowUp(example.prompt, example.answer, example.prompt)
+    return [first, *more[: rng.choice(FOLLOW_UPS)]]
 
 
 def held_out(seed: str = EVALUATION_SEED) -> Iterator[Example]:

@@ -191,9 +191,9 @@ class Trainer:
         return StepResult(losses, [torch.cat(hits) for hits in zip(*right, strict=True)])
 
     def _backward(self, batch: Batch, whole: float) -> tuple[list[float], list[Tensor]]:
-        """Adds this batch's gradient; gives its part of each loss and which rows are right."""
+        """Adds this batch's gradient; gives its part of each loss and which answers are right."""
         wanted = batch.targets != IGNORE
-        targets, rows = batch.targets[wanted], wanted.nonzero()[:, 0]
+        targets = batch.targets[wanted]
         with self._autocast():
             features = self.model(batch.tokens)
             logits = [self.model.logits(f[wanted]).float() for f in features]
@@ -203,7 +203,7 @@ class Trainer:
         reading = functional.cross_entropy(said, batch.others[batch.others != IGNORE])
         total = total + self.preset.reading_weight * reading * (float(weights.sum()) / whole)
         total.backward()
-        return losses, [all_right(one, targets, rows, len(batch.tokens)) for one in logits]
+        return losses, [all_right(one, targets, batch.answers, len(batch.tasks)) for one in logits]
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.preset.compute == "float32":
@@ -264,8 +264,8 @@ def family_loss(
     return total, losses
 
 
-def all_right(logits: Tensor, targets: Tensor, rows: Tensor, count: int) -> Tensor:
-    """Per row of the batch [count], whether every answer token is the most likely one."""
+def all_right(logits: Tensor, targets: Tensor, answers: Tensor, count: int) -> Tensor:
+    """Per answer of the batch [count], whether each of its tokens is the most likely one."""
     wrong = (logits.argmax(-1) != targets).float()
-    missed = torch.zeros(count, device=logits.device).index_add_(0, rows, wrong)
+    missed = torch.zeros(count, device=logits.device).index_add_(0, answers, wrong)
     return (missed == 0).cpu()

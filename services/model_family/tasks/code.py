@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from services.model_family.tasks.example import Draft, Task
+from services.model_family.tasks.example import Draft, FollowUp, Task, follow_ups
 from services.model_family.tasks.words import LETTERS, NOUNS, VARIABLES
 
 
@@ -16,13 +16,19 @@ def sort_list(rng: Random) -> Draft:
         numbers = rng.sample(range(1, rng.choice((10, 10, 100))), rng.randint(3, 4))
         items, kind = [str(n) for n in numbers], "numbers"
         order = [str(n) for n in sorted(numbers)]
-    down = kind == "numbers" and rng.random() < 0.4
-    if down:
-        order.reverse()
-        form = rng.choice(("Sort from largest to smallest: {1}", "Sort these {0} downwards: {1}"))
-    else:
-        form = rng.choice(("Sort these {0}: {1}", "Put these {0} in order: {1}"))
-    return Draft(form.format(kind, ", ".join(items)), ", ".join(order))
+    listed, rising = ", ".join(items), ", ".join(order)
+    up = rng.choice(("Sort these {0}: {1}", "Put these {0} in order: {1}")).format(kind, listed)
+    if kind == "letters":
+        return Draft(up, rising)
+    falling = ", ".join(reversed(order))
+    down = rng.choice(("Sort from largest to smallest: {1}", "Sort these {0} downwards: {1}"))
+    down = down.format(kind, listed)
+    ends = (("Which is the smallest?", order[0]), ("Which is the largest?", order[-1]))
+    if rng.random() < 0.4:
+        more = FollowUp("And upwards?", rising, up)
+        return Draft(down, falling, more=(*follow_ups(down, ends), more))
+    more = FollowUp("And downwards?", falling, down)
+    return Draft(up, rising, more=(*follow_ups(up, ends), more))
 
 
 def reverse_list(rng: Random) -> Draft:
@@ -91,9 +97,20 @@ def follow_variables(rng: Random) -> Draft:
     rest.insert(rng.randint(0, len(rest)), f"{other[1]} = {other[0]}")
     ask_other = rng.random() < 0.2
     target, value = (other[1], values[1]) if ask_other else (chain[-1], values[0])
-    code = "\n".join([*lines, *rest, f"print({target})"])
     wrong = (str(values[0] if ask_other else values[1]), str(value + 1), str(value + 2))
-    return Draft(f"{what_prints(rng)}\n{code}", str(value), wrong)
+    known = dict.fromkeys(chain, str(values[0])) | dict.fromkeys(other, str(values[1]))
+    return program(rng, [*lines, *rest], target, known, wrong)
+
+
+def program(
+    rng: Random, lines: list[str], target: str, known: dict[str, str], wrong: tuple[str, ...]
+) -> Draft:
+    """What ``print(target)`` after ``lines`` prints; the other expressions are follow-ups."""
+    head = "\n".join([what_prints(rng), *lines])
+    others = [expression for expression in known if expression != target]
+    rng.shuffle(others)
+    more = (FollowUp(f"And print({e})?", known[e], f"{head}\nprint({e})") for e in others)
+    return Draft(f"{head}\nprint({target})", known[target], wrong, more=tuple(more))
 
 
 def what_prints(rng: Random) -> str:
@@ -106,6 +123,7 @@ def evaluate_code(rng: Random) -> Draft:
     value = rng.randint(1, 6)
     lines = [f"{x} = {value}"]
     names = [x, y, z]
+    known = {x: str(value)}
     count = rng.randint(1, 2)
     for before, after in zip(names[:count], names[1:], strict=False):
         op, amount = rng.choice("+-*"), rng.randint(1, 5)
@@ -115,9 +133,9 @@ def evaluate_code(rng: Random) -> Draft:
             op = "+"
         value = {"+": value + amount, "-": value - amount, "*": value * amount}[op]
         lines.append(f"{after} = {before} {op} {amount}")
-    code = "\n".join([*lines, f"print({names[count]})"])
+        known[after] = str(value)
     wrong = tuple(str(value + d) for d in rng.sample((1, 2, 3, 10), 3))
-    return Draft(f"{what_prints(rng)}\n{code}", str(value), wrong)
+    return program(rng, lines, names[count], known, wrong)
 
 
 def nested_calls(rng: Random) -> Draft:
@@ -134,32 +152,32 @@ def nested_calls(rng: Random) -> Draft:
         asked = ", ".join(f"{'f' if key in first else 'g'}({key})" for key in keys)
         values = [(first | second)[key] for key in keys]
         return Draft("\n".join([*lines, f"What are {asked}?"]), ", ".join(values))
-    start = rng.choice(letters[:3])
-    text, value = f"f({start})", first[start]
-    if rng.random() < 0.6:
-        text, value = f"g({text})", second[value]
+    calls = {f"f({k})": v for k, v in first.items()}
+    nested = {f"g(f({k}))": second[v] for k, v in first.items()}
+    text, value = rng.choice(list((nested if rng.random() < 0.6 else calls).items()))
     wrong = tuple(rng.sample([x for x in letters if x != value], 3))
     form = rng.choice(("What is {}?", "Find {}.", "Give {}."))
-    return Draft("\n".join([*lines, form.format(text)]), value, wrong)
+    calls |= nested | {f"g({k})": v for k, v in second.items()}
+    head = "\n".join(lines)
+    asked = [(form.format(call), v) for call, v in calls.items() if call != text]
+    rng.shuffle(asked)
+    more = tuple(FollowUp(question, v, f"{head}\n{question}") for question, v in asked)
+    return Draft(f"{head}\n{form.format(text)}", value, wrong, more=more)
 
 
 def list_item(rng: Random) -> Draft:
     name = rng.choice(("xs", "items", "data", "row"))
     items = rng.sample(range(1, 50), rng.randint(3, 5))
-    kind = rng.randrange(4)
-    if kind == 0:
-        index = rng.randrange(len(items))
-        code, value = f"{name}[{index}]", items[index]
-    elif kind == 1:
-        index = rng.randint(1, 2)
-        code, value = f"{name}[-{index}]", items[-index]
-    elif kind == 2:
-        code, value = f"len({name})", len(items)
-    else:
-        function = rng.choice(("max", "min"))
-        code, value = f"{function}({name})", max(items) if function == "max" else min(items)
-    wrong = tuple(str(i) for i in rng.sample([i for i in items if i != value], 2))
-    return Draft(f"{what_prints(rng)}\n{name} = {items}\nprint({code})", str(value), wrong)
+    kinds = (
+        {f"{name}[{index}]": str(item) for index, item in enumerate(items)},
+        {f"{name}[-{back}]": str(items[-back]) for back in (1, 2)},
+        {f"len({name})": str(len(items))},
+        {f"max({name})": str(max(items)), f"min({name})": str(min(items))},
+    )
+    target = rng.choice(list(rng.choice(kinds)))
+    known = {code: value for kind in kinds for code, value in kind.items()}
+    wrong = tuple(str(i) for i in rng.sample([i for i in items if str(i) != known[target]], 2))
+    return program(rng, [f"{name} = {items}"], target, known, wrong)
 
 
 TASKS = (

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal
 
@@ -9,6 +9,16 @@ Domain = Literal["mathematics", "code", "reading", "dialogue"]
 
 
 LEAD = "Answer:"
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """A further question about the same text; ``alone`` is the prompt that asks it by itself, so
+    that the hold-out covers it."""
+
+    question: str
+    answer: str
+    alone: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +33,7 @@ class Draft:
     answer: str
     wrong: tuple[str, ...] = ()
     inner: str | None = None
+    more: tuple[FollowUp, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,12 @@ class Example:
     prompt: str
     answer: str
     inner: str | None = None
+    more: tuple[FollowUp, ...] = ()
+
+
+def follow_ups(text: str, pairs: Iterable[tuple[str, str]]) -> tuple[FollowUp, ...]:
+    """Questions and answers about ``text``, each of which could have been asked after it."""
+    return tuple(FollowUp(asked, answer, f"{text} {asked}") for asked, answer in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +68,9 @@ class Task:
 
     def example(self, rng: Random) -> Example:
         draft = self.draw(rng)
-        answer = draft.answer
-        if not self.plain and LEAD not in answer:
-            answer = f"{LEAD} {answer}"
-        return Example(self.name, self.domain, draft.prompt, answer, draft.inner)
+        more = tuple(replace(one, answer=self._led_in(one.answer)) for one in draft.more)
+        answer = self._led_in(draft.answer)
+        return Example(self.name, self.domain, draft.prompt, answer, draft.inner, more)
+
+    def _led_in(self, answer: str) -> str:
+        return answer if self.plain or LEAD in answer else f"{LEAD} {answer}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from services.model_family.tasks.example import Draft, Task
+from services.model_family.tasks.example import Draft, FollowUp, Task
 from services.model_family.tasks.words import MONTHS, NAMES, THINGS, WEEKDAYS
 
 
@@ -24,11 +24,11 @@ def ask(rng: Random, expression: str) -> str:
 def arithmetic(rng: Random) -> Draft:
     kind = rng.randrange(3)
     if kind == 0:
-        a, b = rng.randint(2, rng.choice((20, 99))), rng.randint(2, 9)
+        a, b = rng.randint(2, rng.choice((20, 99))), rng.randint(2, rng.choice((9, 9, 99)))
         text, value = f"{a} + {b}", a + b
     elif kind == 1:
         a = rng.randint(4, rng.choice((20, 99)))
-        b = rng.randint(2, min(a - 1, 9))
+        b = rng.randint(2, min(a - 1, rng.choice((9, 9, 99))))
         text, value = f"{a} - {b}", a - b
     else:
         a, b = rng.randint(2, 10), rng.randint(2, 10)
@@ -137,15 +137,18 @@ def calendar(rng: Random) -> Draft:
 
 def compare(rng: Random) -> Draft:
     numbers = rng.sample(range(10, 1000 if rng.random() < 0.1 else 100), rng.randint(2, 3))
+    words = rng.choice(("largest", "biggest")), rng.choice(("smallest", "lowest"))
     largest = rng.random() < 0.5
-    word = rng.choice(("largest", "biggest") if largest else ("smallest", "lowest"))
+    word, opposite = words if largest else words[::-1]
     listed = ", ".join(map(str, numbers))
     form = rng.choice(
         ("Which is the {} of these numbers: {}?", "Name the {} number: {}.", "Find the {} of {}.")
     )
     answer = max(numbers) if largest else min(numbers)
+    other = min(numbers) if largest else max(numbers)
+    more = FollowUp(f"And the {opposite}?", str(other), form.format(opposite, listed))
     wrong = tuple(str(n) for n in numbers if n != answer)
-    return Draft(form.format(word, listed), str(answer), wrong)
+    return Draft(form.format(word, listed), str(answer), wrong, more=(more,))
 
 
 TASKS = (

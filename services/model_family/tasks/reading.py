@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
-from services.model_family.tasks.example import Draft, Task
+from services.model_family.tasks.example import Draft, Task, follow_ups
 from services.model_family.tasks.words import (
     CITIES,
     COLOURS,
@@ -31,10 +32,12 @@ def passage_fact(rng: Random) -> Draft:
     pairs = rng.sample([(p, f) for p in people for f in range(len(FACTS))], rng.randint(3, 5))
     values: dict[int, list[str]] = {f: rng.sample(FACTS[f][2], 3) for f in range(len(FACTS))}
     stated = [(p, f, values[f][people.index(p)]) for p, f in pairs]
-    who, fact, answer = rng.choice(stated)
     text = " ".join(FACTS[f][0].format(p, v) for p, f, v in stated)
+    rng.shuffle(stated)
+    (who, fact, answer), *rest = stated
     wrong = tuple(v for v in FACTS[fact][2] if v != answer)[:3]
-    return Draft(f"{text} {FACTS[fact][1].format(who)}", answer, wrong)
+    more = follow_ups(text, [(FACTS[f][1].format(p), v) for p, f, v in rest])
+    return Draft(f"{text} {FACTS[fact][1].format(who)}", answer, wrong, more=more)
 
 
 def passage_hops(rng: Random) -> Draft:
@@ -54,7 +57,15 @@ def passage_hops(rng: Random) -> Draft:
         who = f"the friend of {who}"
     answer = values[hops]
     wrong = tuple(v for v in values if v != answer)
-    return Draft(f"{' '.join(lines)} {FACTS[fact][1].format(who)}", answer, wrong)
+    text, question = " ".join(lines), FACTS[fact][1]
+    pairs = [(question.format(people[i]), values[i]) for i in tellers]
+    pairs += [(f"Who is the friend of {people[i]}?", people[i + 1]) for i in range(hops)]
+    if hops == 2:
+        pairs.append((f"Who is the friend of the friend of {people[0]}?", people[2]))
+        pairs.append((question.format(f"the friend of {people[1]}"), values[2]))
+    rng.shuffle(pairs)
+    more = follow_ups(text, pairs)
+    return Draft(f"{text} {question.format(who)}", answer, wrong, more=more)
 
 
 def nested_places(rng: Random) -> Draft:
@@ -69,7 +80,14 @@ def nested_places(rng: Random) -> Draft:
     rng.shuffle(lines)
     question = rng.choice(("In which room is the {}?", "Which room holds the {}?"))
     wrong = (rooms[1], *(r for r in ROOMS if r not in rooms))[:3]
-    return Draft(f"{' '.join(lines)} {question.format(thing)}", rooms[0], wrong)
+    text = " ".join(lines)
+    pairs = [(question.format(one), rooms[0]) for one in path[1:-1]]
+    pairs += [(question.format(one), rooms[1]) for one in (other, boxes[3])]
+    pairs += [(f"What is the {a} in?", b) for a, b in zip(path, path[1:-1], strict=False)]
+    pairs.append((f"What is the {other} in?", boxes[3]))
+    rng.shuffle(pairs)
+    more = follow_ups(text, pairs)
+    return Draft(f"{text} {question.format(thing)}", rooms[0], wrong, more=more)
 
 
 def track_object(rng: Random) -> Draft:
@@ -90,7 +108,12 @@ def track_object(rng: Random) -> Draft:
             lines.append(f"{carrier} {rng.choice(('took', 'picked up'))} the {thing}.")
     place = where[carrier]
     wrong = tuple(r for r in (where[other], *ROOMS) if r and r != place)[:3]
-    return Draft(f"{' '.join(lines)} Where is the {thing}?", place, wrong)
+    text = " ".join(lines)
+    pairs = [(f"Where is {who}?", room) for who, room in where.items() if room]
+    pairs.append((f"Who has the {thing}?", carrier))
+    rng.shuffle(pairs)
+    more = follow_ups(text, pairs)
+    return Draft(f"{text} Where is the {thing}?", place, wrong, more=more)
 
 
 ORDERS = (
@@ -107,11 +130,18 @@ def ranking(rng: Random) -> Draft:
     people = rng.sample(NAMES, rng.choice((3, 3, 4)))
     lines = [f"{a} is {more} than {b}." for a, b in zip(people, people[1:], strict=False)]
     rng.shuffle(lines)
-    top = rng.random() < 0.5
-    question = f"Who is the {most if top else least}?"
-    answer = people[0] if top else people[-1]
+    ends = [(f"Who is the {most}?", people[0]), (f"Who is the {least}?", people[-1])]
+    rng.shuffle(ends)
+    (question, answer), end = ends
     wrong = tuple(p for p in people if p != answer)
-    return Draft(f"{' '.join(lines)} {question}", answer, wrong)
+    text = " ".join(lines)
+    pairs = [end]
+    for _ in range(3):
+        upper, lower = sorted(rng.sample(range(len(people)), 2))
+        a, b = rng.sample((people[upper], people[lower]), 2)
+        pairs.append((f"Who is {more}, {a} or {b}?", people[upper]))
+    rng.shuffle(pairs)
+    return Draft(f"{text} {question}", answer, wrong, more=follow_ups(text, pairs))
 
 
 ORDINALS = ("first", "second", "third", "fourth")
@@ -123,20 +153,23 @@ def word_in_list(rng: Random) -> Draft:
     if rng.random() < 0.3:
         form = rng.choice(("Repeat these words: {}", "Copy this: {}", "Say after me: {}"))
         return Draft(form.format(listed), listed)
-    kind = rng.randrange(4)
+    (tail, answer), *rest = (word_question(rng, words, kind) for kind in rng.choices(range(4), k=6))
+    wrong = tuple(w for w in words if w != answer)[:3]
+    text = f"{listed}."
+    return Draft(f"{text} {tail}", answer, wrong, more=follow_ups(text, rest))
+
+
+def word_question(rng: Random, words: Sequence[str], kind: int) -> tuple[str, str]:
     if kind == 0:
         index = rng.randrange(4)
-        tail, answer = f"Which word is {ORDINALS[index]}?", words[index]
-    elif kind == 1:
-        tail, answer = "Which word is last?", words[-1]
-    elif kind == 2:
+        return f"Which word is {ORDINALS[index]}?", words[index]
+    if kind == 1:
+        return "Which word is last?", words[-1]
+    if kind == 2:
         index = rng.randrange(len(words) - 1)
-        tail, answer = f"Which word comes after {words[index]}?", words[index + 1]
-    else:
-        index = rng.randrange(1, len(words))
-        tail, answer = f"Which word comes before {words[index]}?", words[index - 1]
-    wrong = tuple(w for w in words if w != answer)[:3]
-    return Draft(f"{listed}. {tail}", answer, wrong)
+        return f"Which word comes after {words[index]}?", words[index + 1]
+    index = rng.randrange(1, len(words))
+    return f"Which word comes before {words[index]}?", words[index - 1]
 
 
 TASKS = (

@@ -11,6 +11,7 @@ from services.model_family.dataset import (
     conversation,
     evaluation_set,
     is_held_out,
+    questions,
     training_example,
 )
 from services.model_family.tasks.registry import TASKS
@@ -44,11 +45,23 @@ def test_evaluation_prompts_are_held_out_and_training_prompts_never_are() -> Non
         assert example.inner is None or not is_held_out(example.inner)
 
 
-def test_every_turn_of_a_conversation_is_trainable() -> None:
+def test_no_question_of_a_conversation_is_held_out_when_asked_by_itself() -> None:
     rng = Random(4)
+    asked = 0
     for _ in range(2000):
-        _, messages = conversation(rng, EVEN)
-        assert not any(is_held_out(m["content"]) for m in messages if m["role"] == "user")
+        _, example = training_example(rng, EVEN)
+        turns = questions(rng, example)
+        asked += len(turns)
+        assert not any(is_held_out(turn.alone) for turn in turns)
+    assert asked > 4000
+
+
+def test_a_conversation_names_the_task_of_each_answer() -> None:
+    rng = Random(5)
+    for _ in range(500):
+        tasks, messages = conversation(rng, EVEN)
+        roles = [message["role"] for message in messages if message["role"] != "system"]
+        assert roles == ["user", "assistant"] * len(tasks)
 
 
 def test_about_one_prompt_in_twenty_is_held_out() -> None:
