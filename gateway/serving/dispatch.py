@@ -81,14 +81,17 @@ class Dispatch:
         self._budget.request_started()
         tried: set[str] = set()
         failure: UpstreamError | None = None
+        failed_pool = ""
         worked = 0
         while True:
             choice = self._choose(request, tried, failure)
+            if failure is not None:
+                self._telemetry.retried(failed_pool, failure.code or "error")
             _note(outcome, choice, self._clock.now())
             try:
                 return await self._attempt(request, choice, headers, watchdog)
             except UpstreamError as error:
-                failure = error
+                failure, failed_pool = error, choice.state.endpoint.pool
                 tried.add(error.endpoint)
                 if isinstance(error, ConnectFailed):
                     # It cost the engine nothing, so it is not charged: a dead pool of any size
@@ -96,7 +99,6 @@ class Dispatch:
                     self._endpoints.mark_failed(error.endpoint, error.message)
                 elif not self._budget.allow_retry(worked := worked + 1):
                     raise
-                self._telemetry.retried(choice.state.endpoint.pool, error.code or "error")
 
     def release(self, opened: Opened) -> None:
         opened.answer.close()

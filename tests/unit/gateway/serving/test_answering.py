@@ -134,6 +134,7 @@ async def test_with_nowhere_else_to_go_the_failure_itself_is_told() -> None:
     with pytest.raises(EngineFailed, match=r"edge:1 answered 500"):
         await rig.ask(streamed())
     assert rig.telemetry.outcomes[0].kind == "engine_error"
+    assert rig.telemetry.retries == []
     rig.assert_nothing_left_open()
 
 
@@ -154,6 +155,7 @@ async def test_the_attempts_of_one_request_are_bounded() -> None:
     with pytest.raises(EngineFailed):
         await rig.ask(streamed())
     assert len(rig.server.calls) == 3
+    assert len(rig.telemetry.retries) == 2
     rig.assert_nothing_left_open()
 
 
