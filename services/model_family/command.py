@@ -75,12 +75,15 @@ def run_dir(arguments: argparse.Namespace) -> Path:
 def train(arguments: argparse.Namespace) -> None:
     # A partner thread that lost its core would otherwise be waited for in a long busy loop.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    import torch
     from tokenizers import Tokenizer
 
     from services.model_family.plots import plot_losses
     from services.model_family.tokenizer import train_tokenizer
     from services.model_family.training import Trainer, TrainingRefused
 
+    # Vanishing gradients and moments slow a CPU down as numbers below the normal range.
+    torch.set_flush_denormal(True)
     preset, folder = PRESETS[arguments.preset], run_dir(arguments)
     if arguments.decay_from_here and not (folder / "checkpoint.pt").exists():
         raise Refusal(f"--decay-from-here: {folder} holds no checkpoint to resume")

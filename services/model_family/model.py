@@ -12,7 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from services.model_family.look_back import look_back
 from services.model_family.presets import ModelShape
+
+# Distances, in tokens, that heads of the first block see from the start.
+LOOK_BACK = (1, 2, 3)
 
 
 class Norm(nn.Module):
@@ -97,6 +101,15 @@ class FamilyModel(nn.Module):
                 nn.init.normal_(parameter, std=0.02 if "embed" in name else 0.05)
                 if last:
                     parameter.data.mul_(depth)
+        first = self.blocks[0].self_attn
+        with torch.no_grad():
+            look_back(
+                self.embed_tokens.weight,
+                first.q_proj.weight,
+                first.k_proj.weight,
+                shape,
+                LOOK_BACK[: shape.heads // 2],
+            )
 
     def forward(self, tokens: Tensor) -> list[Tensor]:
         """``tokens`` [batch, length] to one [batch, length, hidden] (normed) per exit."""

@@ -30,14 +30,18 @@ def orthogonalise(update: Tensor, steps: int = 5) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum whose update is made orthogonal; for matrices of hidden layers only."""
+    """Nesterov momentum whose update is made orthogonal; for matrices of hidden layers only.
+
+    Without weight decay the queries and keys grow until attention is a hard choice that no
+    gradient can change any more (Kimi K2, section 2.1, meets the same with QK-clip).
+    """
 
     def __init__(
         self,
         parameters: Iterable[Tensor],
         lr: float = 0.02,
         momentum: float = 0.95,
-        weight_decay: float = 0.01,
+        weight_decay: float = 0.1,
     ) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-PROBE_EVERY = 20
+PROBE_EVERY = 100
 PROBE_STEPS = 3
 
 
