@@ -19,22 +19,24 @@ SHARES = (0.45, 0.30, 0.25)
 PEAK = 12.0
 
 
-def look_back(
-    embedding: Tensor, queries: Tensor, keys: Tensor, shape: ModelShape, distances: tuple[int, ...]
-) -> None:
-    """Set, in place, one head of the first block for each of ``distances`` (in tokens).
+def share_direction(embedding: Tensor) -> None:
+    """Give every row of ``embedding`` [vocabulary, hidden], in place, the same first component,
+    as long as the rest of it. A tied head then adds the same to all logits, which changes no
+    probability."""
+    embedding[:, 0] = float(embedding.norm(dim=1).mean())
+
+
+def look_back(queries: Tensor, keys: Tensor, shape: ModelShape, distances: tuple[int, ...]) -> None:
+    """Set, in place, one head for each of ``distances`` (in tokens).
 
     Copying and looking up need to know what stood before a token (induction heads, Olsson et al.
     2022), which a model finds late. Rotary attention reaches a fixed distance if all queries and
-    all keys share a direction, so every embedding [vocabulary, hidden] gets the same first
-    component; the tied head then adds the same to all logits, which changes no probability.
-    ``queries`` and ``keys`` [hidden, hidden] are the projections of the first block.
+    all keys have a direction in common: that of ``share_direction``. ``queries`` and ``keys``
+    [hidden, hidden] are the projections of a block that reads the embeddings.
     """
-    width, head = shape.hidden, shape.hidden // shape.heads
-    size = float(embedding.norm(dim=1).mean())
-    embedding[:, 0] = size
+    head = shape.hidden // shape.heads
     # Of the normed embedding, whose root mean square is one.
-    component = (width / 2) ** 0.5
+    component = (shape.hidden / 2) ** 0.5
     for at, distance in enumerate(distances):
         key, query = torch.zeros(head), torch.zeros(head)
         for angle, share in zip(ANGLES, SHARES, strict=True):

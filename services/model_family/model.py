@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from services.model_family.look_back import look_back
+from services.model_family.look_back import look_back, share_direction
 from services.model_family.presets import ModelShape
 
-# Distances, in tokens, that heads of the first block see from the start.
+# Distances, in tokens, that heads see from the start in blocks that read the embeddings.
 LOOK_BACK = (1, 2, 3)
 
 
@@ -101,15 +101,11 @@ class FamilyModel(nn.Module):
                 nn.init.normal_(parameter, std=0.02 if "embed" in name else 0.05)
                 if last:
                     parameter.data.mul_(depth)
-        first = self.blocks[0].self_attn
         with torch.no_grad():
-            look_back(
-                self.embed_tokens.weight,
-                first.q_proj.weight,
-                first.k_proj.weight,
-                shape,
-                LOOK_BACK[: shape.heads // 2],
-            )
+            share_direction(self.embed_tokens.weight)
+            for block in (self.blocks[0], *(self.branches[:1] if 0 in shape.exits else ())):
+                queries, keys = block.self_attn.q_proj.weight, block.self_attn.k_proj.weight
+                look_back(queries, keys, shape, LOOK_BACK[: shape.heads // 2])
 
     def forward(self, tokens: Tensor) -> list[Tensor]:
         """``tokens`` [batch, length] to one [batch, length, hidden] (normed) per exit."""
@@ -118,8 +114,9 @@ class FamilyModel(nn.Module):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         rotary, mask = positions(tokens.shape[1], self.shape, x)
         features = []
-        for depth, block in enumerate(self.blocks, start=1):
-            x = block(x, rotary, mask)
+        for depth in range(self.shape.layers + 1):
+            if depth > 0:
+                x = self.blocks[depth - 1](x, rotary, mask)
             if depth in self.shape.exits:
                 at = self.shape.exits.index(depth)
                 features.append(self.norms[at](self.branches[at](x, rotary, mask)))

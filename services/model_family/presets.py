@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """``exits`` are the backbone depths after which a branch block leads to the shared head."""
+    """``exits`` are the backbone depths after which a branch block leads to the shared head; at
+    depth 0 the branch follows the embedding."""
 
     hidden: int
     layers: int
@@ -47,7 +48,7 @@ class Preset:
 
 SMALL = Preset(
     name="small",
-    shape=ModelShape(192, 8, 6, 512, (1, 3), 1536),
+    shape=ModelShape(192, 8, 6, 512, (0, 1), 1536),
     steps=20_000,
     hours=3.0,
     batch_tokens=4096,
@@ -62,7 +63,7 @@ SMALL = Preset(
 BASE = Preset(
     name="base",
     # What fits, all three members together, in the 40 MB that a repository should carry.
-    shape=ModelShape(320, 9, 5, 768, (1, 3), 1536),
+    shape=ModelShape(320, 9, 5, 768, (0, 1), 1536),
     steps=3_000,
     hours=0.5,
     batch_tokens=65_536,
@@ -76,7 +77,7 @@ BASE = Preset(
 
 TINY = Preset(
     name="tiny",
-    shape=ModelShape(64, 3, 2, 128, (1, 2), 384, context=512),
+    shape=ModelShape(64, 3, 2, 128, (0, 1), 384, context=512),
     steps=16,
     hours=0.1,
     batch_tokens=1024,

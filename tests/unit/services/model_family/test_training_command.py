@@ -15,6 +15,23 @@ pytestmark = [
 ]
 
 
+# Of the attention of the first block's first heads, the share on the token 1, 2 and 3 before.
+LOOKING_BACK = """
+import json, torch
+from services.model_family.model import FamilyModel, positions, rotate
+from services.model_family.presets import SMALL
+torch.manual_seed(0)
+model = FamilyModel(SMALL.shape).eval()
+x = model.blocks[0].input_layernorm(model.embed_tokens(torch.randint(0, 1536, (4, 60))))
+(cos, sin), mask = positions(60, SMALL.shape, x)
+first = model.blocks[0].self_attn
+q, k = (p(x).view(4, 60, 6, 32).transpose(1, 2) for p in (first.q_proj, first.k_proj))
+scores = rotate(q, cos, sin) @ rotate(k, cos, sin).transpose(-1, -2) * 32**-0.5 + mask
+seen = scores.softmax(-1)
+print(json.dumps([float(seen[:, d - 1].diagonal(-d, 1, 2)[:, 20:].mean()) for d in (1, 2, 3)]))
+"""
+
+
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [ENGINE or "", "-m", "services.model_family", *map(str, arguments)],
@@ -95,3 +112,13 @@ def test_exporting_an_untrained_run_is_refused(tmp_path: Path) -> None:
     done = command("export", "--run-dir", tmp_path)
     assert done.returncode == 2
     assert "checkpoint.pt" in done.stderr.splitlines()[-1]
+
+
+def test_a_new_model_has_heads_that_see_the_tokens_before() -> None:
+    done = subprocess.run(
+        [ENGINE or "", "-c", LOOKING_BACK], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    shares = json.loads(done.stdout)
+    assert len(shares) == 3
+    assert min(shares) > 0.8
