@@ -159,9 +159,9 @@ def nested_calls(rng: Random) -> Draft:
     form = rng.choice(("What is {}?", "Find {}.", "Give {}."))
     calls |= nested | {f"g({k})": v for k, v in second.items()}
     head = "\n".join(lines)
-    asked = [(form.format(call), v) for call, v in calls.items() if call != text]
-    rng.shuffle(asked)
-    more = tuple(FollowUp(question, v, f"{head}\n{question}") for question, v in asked)
+    questions = [(form.format(call), v) for call, v in calls.items() if call != text]
+    rng.shuffle(questions)
+    more = tuple(FollowUp(question, v, f"{head}\n{question}") for question, v in questions)
     return Draft(f"{head}\n{form.format(text)}", value, wrong, more=more)
 
 
