@@ -10,7 +10,8 @@ class RetryBudget:
     """A bucket that each request fills by `ratio` and each retry drains by one.
 
     So retries stay below `ratio` of the traffic in the long run; `reserve` retries are free, for
-    quiet times. `max_attempts` bounds the tries of one request, the first included.
+    quiet times. `max_attempts` bounds the tries of one request that reached an engine, the first
+    included.
     """
 
     ratio: float = 0.2

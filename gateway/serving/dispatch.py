@@ -86,6 +86,10 @@ class Dispatch:
         while True:
             choice = self._choose(request, tried, failure)
             if failure is not None:
+                # A failure to connect cost the engine nothing, so it is not charged: a dead pool
+                # of any size must not stand before a healthy one. `tried` bounds the tries.
+                if not isinstance(failure, ConnectFailed) and not self._budget.allow_retry(worked):
+                    raise failure
                 self._telemetry.retried(failed_pool, failure.code or "error")
             _note(outcome, choice, self._clock.now())
             try:
@@ -94,11 +98,9 @@ class Dispatch:
                 failure, failed_pool = error, choice.state.endpoint.pool
                 tried.add(error.endpoint)
                 if isinstance(error, ConnectFailed):
-                    # It cost the engine nothing, so it is not charged: a dead pool of any size
-                    # must not stand before a healthy one. `tried` bounds the tries.
                     self._endpoints.mark_failed(error.endpoint, error.message)
-                elif not self._budget.allow_retry(worked := worked + 1):
-                    raise
+                else:
+                    worked += 1
 
     def release(self, opened: Opened) -> None:
         opened.answer.close()

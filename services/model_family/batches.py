@@ -85,6 +85,9 @@ class BatchSource:
         size = len(batches) // STRATA
         if size == 0:
             return [batches]
+        while len(batches) > STRATA * size:
+            # Any one, lest the longest conversations go each time.
+            del batches[rng.randrange(len(batches))]
         strata = [batches[at * size : (at + 1) * size] for at in range(STRATA)]
         for stratum in strata:
             rng.shuffle(stratum)

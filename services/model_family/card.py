@@ -97,10 +97,11 @@ they know next to nothing of the world and are no general assistant.
 {summary}
 
 Measured on {examples} held-out questions, the tasks in equal parts (95 % interval at most
-± {margin}). *Exact match* compares the final answer. *Agreement* is the share of the cloud
-member's own answer tokens that the smaller member, given the tokens before, picks greedily as
-well. *Tokens/s* is one request, greedy, through transformers with a KV cache in float32 on one
-core of {machine}.
+± {margin}, of a single task ± {task_margin}). What is held out is the exact text: the same
+numbers may have been trained on in other words. *Exact match* compares the final answer.
+*Agreement* is the share of the cloud member's own answer tokens that the smaller member, given
+the tokens before, picks greedily as well. *Tokens/s* is one request, greedy, through transformers
+with a KV cache in float32 on one core of {machine}.
 
 ![Accuracy by task](accuracy.png)
 
@@ -143,6 +144,7 @@ def model_card(figures: Mapping[str, Any]) -> str:
         summary=summary_table(figures),
         examples=figures["examples"],
         margin=percent(figures["margin"]),
+        task_margin=percent(figures["margin"] * len(figures["tasks"]) ** 0.5),
         machine=figures["machine"],
         goals=goal_table(figures),
         domains=domain_table(figures),

@@ -17,6 +17,9 @@ EVALUATION_SEED = "evaluation"
 # How many follow-ups are asked, where the text has as many.
 FOLLOW_UPS = (0, 2, 3, 4, 5, 6)
 
+# Stands for the task of a follow-up: those are easier, and must not pass for the task itself.
+FOLLOW_UP = -1
+
 SYSTEM_PROMPTS = (
     "You are a helpful assistant.",
     "Answer briefly.",
@@ -46,7 +49,7 @@ def training_example(rng: Random, weights: Sequence[float]) -> tuple[int, Exampl
 
 
 def conversation(rng: Random, weights: Sequence[float]) -> tuple[list[int], list[Message]]:
-    """A training conversation, with the index of each answer's task.
+    """A training conversation, with the index of each answer's task (of a follow-up: FOLLOW_UP).
 
     Mostly one question, often with follow-ups about the same text: reading a passage costs more
     than an answer, and each answer teaches. At times a second question or a system message.
@@ -57,10 +60,10 @@ def conversation(rng: Random, weights: Sequence[float]) -> tuple[list[int], list
     tasks = []
     for _ in range(rng.choices((1, 2, 3), (94, 5, 1))[0]):
         index, example = training_example(rng, weights)
-        for turn in questions(rng, example):
+        for number, turn in enumerate(questions(rng, example)):
             messages.append({"role": "user", "content": turn.question})
             messages.append({"role": "assistant", "content": turn.answer})
-            tasks.append(index)
+            tasks.append(index if number == 0 else FOLLOW_UP)
     return tasks, messages
 
 

@@ -105,7 +105,7 @@ class FamilyModel(nn.Module):
             share_direction(self.embed_tokens.weight)
             for block in (self.blocks[0], *(self.branches[:1] if 0 in shape.exits else ())):
                 queries, keys = block.self_attn.q_proj.weight, block.self_attn.k_proj.weight
-                look_back(queries, keys, shape, LOOK_BACK[: shape.heads // 2])
+                look_back(queries, keys, shape, LOOK_BACK[: max(1, shape.heads - 2)])
 
     def forward(self, tokens: Tensor) -> list[Tensor]:
         """``tokens`` [batch, length] to one [batch, length, hidden] (normed) per exit."""

@@ -18,6 +18,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from services.model_family.batches import IGNORE, Batch, BatchSource
+from services.model_family.dataset import FOLLOW_UP
 from services.model_family.members import TIERS
 from services.model_family.model import FamilyModel
 from services.model_family.muon import Muon
@@ -218,7 +219,7 @@ class Trainer:
         progress.offset += 1
         progress.tokens += sum(batch.tokens.numel() for batch in batches)
         tasks = torch.cat([batch.tasks for batch in batches])
-        for task in tasks.unique().tolist():
+        for task in tasks[tasks != FOLLOW_UP].unique().tolist():
             of_task = tasks == task
             kept = SMOOTHING ** int(of_task.sum())
             for means, right in zip(progress.accuracy, result.right, strict=True):

@@ -129,6 +129,18 @@ async def test_a_server_error_before_the_first_byte_goes_elsewhere() -> None:
     rig.assert_nothing_left_open()
 
 
+async def test_a_retry_that_cannot_be_made_is_not_charged() -> None:
+    budget = RetryBudget(ratio=0.0, reserve=1.0)
+    alone = Rig({"edge:1": whole(b"", 500)}, [state("edge:1")], budget=budget)
+    with pytest.raises(EngineFailed):
+        await alone.ask(streamed())
+    both = Rig({"edge:1": whole(b"", 500), "cloud:1": stream(*EVENTS)}, budget=budget)
+    assert (await both.ask(streamed())).body == b"".join(EVENTS)
+    spent = Rig({"edge:1": whole(b"", 500), "cloud:1": stream(*EVENTS)}, budget=budget)
+    with pytest.raises(EngineFailed):
+        await spent.ask(streamed())
+
+
 async def test_with_nowhere_else_to_go_the_failure_itself_is_told() -> None:
     rig = Rig({"edge:1": whole(b"secret prompt", 500)}, [state("edge:1")])
     with pytest.raises(EngineFailed, match=r"edge:1 answered 500"):

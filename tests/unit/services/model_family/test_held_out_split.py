@@ -62,6 +62,7 @@ def test_a_conversation_names_the_task_of_each_answer() -> None:
         tasks, messages = conversation(rng, EVEN)
         roles = [message["role"] for message in messages if message["role"] != "system"]
         assert roles == ["user", "assistant"] * len(tasks)
+        assert tasks[0] in range(len(TASKS))
 
 
 def test_about_one_prompt_in_twenty_is_held_out() -> None:
