@@ -1,6 +1,5 @@
 """A start that spares training the slowest discovery: heads that see the tokens just before."""
 
-# Torch is not installed where types are checked.
 from __future__ import annotations
 
 import math

@@ -70,11 +70,14 @@ def test_before_the_first_byte(deployment: Deployment, engine: Server) -> None:
 def test_while_waiting_for_the_first_token_of_a_stream(
     deployment: Deployment, engine: Server
 ) -> None:
+    before = generated(engine)
     with leaving(deployment, LONG):
         eventually(lambda: busy(engine) == (MAX_RUNNING, 0), "the engine is full")
         with leaving(deployment, {**LONG, "n": 1, "stream": True}):
             eventually(lambda: busy(engine) == (MAX_RUNNING, 1), "the next one waits")
         eventually(lambda: busy(engine) == (MAX_RUNNING, 0), "the next one is forgotten")
+    eventually(lambda: busy(engine) == (0, 0), "the engine gave the work up")
+    assert generated(engine) - before < 0.9 * LONG["n"] * LONG["max_tokens"]
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from deploy.local.settings import Settings, read_settings
 
 
 def write_model(folder: Path, vocab: dict[str, int]) -> Path:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text("{}")
     tokenizer = {"model": {"type": "BPE", "vocab": vocab, "merges": []}}
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
@@ -38,6 +38,9 @@ def test_a_family_with_one_tokenizer_is_accepted(tmp_path: Path) -> None:
     )
     check_models(settings)
     check_one_tokenizer(settings.family)
+    write_model(tmp_path / "large", {"b": 0})
+    with pytest.raises(PreflightFailure):
+        check_one_tokenizer(settings.family)
 
 
 def test_different_tokenizers_are_refused_with_both_fingerprints_named(tmp_path: Path) -> None:
@@ -87,10 +90,13 @@ def test_a_port_in_use_is_refused_with_its_variable_and_its_holder() -> None:
     assert message.endswith("choose another with TIERFLOW_CLOUD_PORT")
 
 
-def test_free_ports_are_accepted() -> None:
+def test_a_port_is_accepted_once_it_is_free() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    check_ports(read_settings({"TIERFLOW_CLOUD_PORT": str(port)} | free_ports()))
+        settings = read_settings({"TIERFLOW_CLOUD_PORT": str(port)} | free_ports())
+        with pytest.raises(PreflightFailure):
+            check_ports(settings)
+    check_ports(settings)
 
 
 def free_ports() -> dict[str, str]:
@@ -110,8 +116,10 @@ def test_too_little_memory_states_needed_and_available(tmp_path: Path) -> None:
 
 
 def test_the_simulator_needs_little_memory(tmp_path: Path) -> None:
-    settings = family(tmp_path / "small", tmp_path / "large", TIERFLOW_ENGINE="simulator")
-    check_memory(settings, available=0.5)
+    engines = (tmp_path / "small", tmp_path / "large")
+    with pytest.raises(PreflightFailure):
+        check_memory(family(*engines), available=0.5)
+    check_memory(family(*engines, TIERFLOW_ENGINE="simulator"), available=0.5)
 
 
 def test_a_missing_system_library_is_named_with_its_package() -> None:

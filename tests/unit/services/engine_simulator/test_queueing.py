@@ -55,6 +55,7 @@ async def test_choices_of_one_request_take_a_slot_each() -> None:
     await until(three_run)
     call.leave()
     await task
+    assert await gauges(app) == (0, 0)
 
 
 async def test_requests_wait_for_room_in_the_kv_cache() -> None:
