@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import orjson
@@ -10,15 +9,7 @@ import orjson
 from gateway.adapters.engine_client import AiohttpModelServer
 from gateway.core.types import EndpointState
 from gateway.errors import EngineFailed
-
-# Every printable ASCII character, words, digits, white space, several scripts, control characters:
-# tokenizers that agree on all of it and differ elsewhere would have to be made for that.
-PROBE = (
-    "".join(chr(code) for code in range(32, 127))
-    + "\n\tThe quick brown fox jumps over 13 lazy dogs, 1234567890 times; don't ask why.\n"
-    + "def f(x):\n    return x ** 2  # naïve\n"
-    + "Zażółć gęślą jaźń — Ärger, œuvre, Привет мир, 你好,世界, こんにちは, 🙂🚀 \u0000\u007f"
-)
+from gateway.protocol.tokenizer import PROBE, fingerprint
 
 
 class TokenizerCheck:
@@ -45,17 +36,17 @@ class TokenizerCheck:
         model = next(iter(state.models))
         if model not in self._family:
             return
-        fingerprint = await self._fingerprint(state, model)
-        if fingerprint is None:
+        found = await self._fingerprint(state, model)
+        if found is None:
             self.unchecked.add(model)
             return
         self.unchecked.discard(model)
         if self._reference is None:
-            self._reference = (model, fingerprint)
+            self._reference = (model, found)
         reference, expected = self._reference
-        if fingerprint != expected:
+        if found != expected:
             raise EngineFailed(
-                f"refused: the tokenizer of {model} (fingerprint {fingerprint}) differs from that "
+                f"refused: the tokenizer of {model} (fingerprint {found}) differs from that "
                 f"of {reference} (fingerprint {expected}); a family must share one",
                 endpoint=state.endpoint.id,
                 code="tokenizer_differs",
@@ -71,4 +62,4 @@ class TokenizerCheck:
         if status != 200:
             return None
         tokens = orjson.loads(body)["tokens"]
-        return hashlib.sha256(orjson.dumps(tokens)).hexdigest()[:16]
+        return fingerprint(tokens)

@@ -1,0 +1,206 @@
+"""Frames between a device that drafts and the gateway: one msgpack map a WebSocket message.
+
+Each frame names its kind under `t`; docs/speculation.md describes the whole protocol. Decoding
+checks every type, bound and size, so that what comes out needs no further look at its shape.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+VERSION = 1
+PATH = "/v1/devices/connect"
+MAX_FRAME_BYTES = 1 << 20
+MAX_DRAFT_TOKENS = 64
+MAX_PROMPT_TOKENS = 1 << 17
+MAX_SESSIONS = 64
+BEFORE = 4
+"""Tokens before a draft that are compared, to tell which branch it continues."""
+
+Id = Annotated[int, Meta(ge=0, lt=2**31)]
+Number = Annotated[int, Meta(ge=0, lt=2**31)]
+Seconds = Annotated[float, Meta(ge=0, le=86_400)]
+Code = Annotated[str, Meta(max_length=64)]
+Text = Annotated[str, Meta(max_length=1000)]
+Name = Annotated[str, Meta(min_length=1, max_length=256)]
+Tier = Literal["edge", "cloud"]
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+StopText = Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class FrameError(Exception):
+    """A message is no frame; the text names the field and what it must be."""
+
+
+class Sampling(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """As in the OpenAI API. What is absent is the engine's default for its model."""
+
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Meta(ge=-1, lt=2**31)] | None = None
+    seed: Annotated[int, Meta(ge=-(2**63), lt=2**63)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, lt=2**31)] | None = None
+    stop: Annotated[list[StopText], Meta(max_length=4)] = []
+    ignore_eos: bool = False
+
+
+class Offer(Struct, frozen=True):
+    """A tier that answers: its model, the model's tokenizer, and how many draft tokens a step.
+
+    `tokenizer` is empty when unknown; `per_step` 0 where drafts are not taken.
+    """
+
+    tier: Tier
+    model: str
+    tokenizer: str = ""
+    per_step: int = 0
+
+
+class Hello(Struct, tag="hello", tag_field="t", frozen=True):
+    """The device's first frame."""
+
+    version: Annotated[int, Meta(ge=1, lt=2**31)]
+    agent: Annotated[str, Meta(max_length=200)] = ""
+
+
+class Welcome(Struct, tag="welcome", tag_field="t", frozen=True):
+    """The gateway's answer: how long the lease lasts without news, and what it takes."""
+
+    version: int
+    device: str
+    lease_s: Seconds
+    heartbeat_s: Seconds
+    max_sessions: int = MAX_SESSIONS
+    max_draft_tokens: int = MAX_DRAFT_TOKENS
+    offers: list[Offer] = []
+
+
+class Ping(Struct, tag="ping", tag_field="t", frozen=True, omit_defaults=True):
+    """Renews the lease and measures the link; `pad` makes it a probe of the bandwidth.
+
+    `round_trip_s` and `bytes_per_s` tell what the device has measured so far (0: nothing yet).
+    """
+
+    n: Annotated[int, Meta(ge=0, lt=2**53)]
+    round_trip_s: Seconds = 0.0
+    bytes_per_s: Annotated[float, Meta(ge=0, le=1e12)] = 0.0
+    pad: Annotated[bytes, Meta(max_length=1 << 16)] = b""
+
+
+class Pong(Struct, tag="pong", tag_field="t", frozen=True):
+    """To the ping of the same number. `offers` as of now."""
+
+    n: int
+    offers: list[Offer] = []
+
+
+class Open(Struct, tag="open", tag_field="t", frozen=True, omit_defaults=True):
+    """Begin an answer at `tier`, for which the device may draft.
+
+    `s` is the device's own number for the session, unused so far on this connection. The prompt
+    is either `prompt` (token ids), or `messages` (as in a chat completion; the ids come back in
+    `opened`). `tokenizer` is the device's fingerprint.
+    """
+
+    s: Number
+    tier: Tier
+    tokenizer: Annotated[str, Meta(max_length=128)]
+    prompt: Annotated[list[Id], Meta(max_length=MAX_PROMPT_TOKENS)] = []
+    messages: Annotated[list[dict[str, Any]], Meta(max_length=1000)] = []
+    sampling: Sampling = Sampling()
+    model: Name | None = None
+
+
+class Opened(Struct, tag="opened", tag_field="t", frozen=True, omit_defaults=True):
+    """Accepted; tokens follow. `prompt` only where messages were given."""
+
+    s: int
+    model: str
+    endpoint: str
+    per_step: int = 0
+    prompt: list[int] = []
+
+
+class Draft(Struct, tag="draft", tag_field="t", frozen=True, omit_defaults=True):
+    """Token ids `i` for output positions from `p` on, after the ids `b` that stand before `p`.
+
+    Drafts of one session may contradict each other: each is a branch, and `b` tells which text
+    it continues. The first that was sent is tried first.
+    """
+
+    s: Number
+    p: Number
+    i: Annotated[list[Id], Meta(min_length=1, max_length=MAX_DRAFT_TOKENS)]
+    b: Annotated[list[Id], Meta(max_length=BEFORE)] = []
+
+
+class Tokens(Struct, tag="tokens", tag_field="t", frozen=True, omit_defaults=True):
+    """Verified ids `i` from output position `p` on; the first `d` of them had been drafted."""
+
+    s: int
+    p: int
+    i: list[int]
+    d: int = 0
+
+
+class Done(Struct, tag="done", tag_field="t", frozen=True, omit_defaults=True):
+    """The answer is complete. `stop` is the stop text that ended it; the ids go beyond it."""
+
+    s: int
+    reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    drafted: int = 0
+    accepted: int = 0
+    stop: str | None = None
+
+
+class Cancel(Struct, tag="cancel", tag_field="t", frozen=True):
+    """The device wants no more of this answer; `done` with reason `cancelled` confirms."""
+
+    s: Number
+
+
+class Error(Struct, tag="error", tag_field="t", frozen=True, omit_defaults=True):
+    """About one session, or (without `s`) about the connection. `fatal` ends what it is about."""
+
+    code: Code
+    message: Text
+    s: int | None = None
+    fatal: bool = False
+
+
+FromDevice = Hello | Ping | Open | Draft | Cancel
+FromGateway = Welcome | Pong | Opened | Tokens | Done | Error
+
+_ENCODER = msgspec.msgpack.Encoder()
+_FROM_DEVICE: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(FromDevice)
+_FROM_GATEWAY: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(FromGateway)
+
+
+def encode(frame: FromDevice | FromGateway) -> bytes:
+    return _ENCODER.encode(frame)
+
+
+def decode_from_device(message: bytes) -> FromDevice:
+    """Raises FrameError."""
+    frame: FromDevice = _decode(_FROM_DEVICE, message)
+    return frame
+
+
+def decode_from_gateway(message: bytes) -> FromGateway:
+    """Raises FrameError."""
+    frame: FromGateway = _decode(_FROM_GATEWAY, message)
+    return frame
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[Any], message: bytes) -> Any:
+    if len(message) > MAX_FRAME_BYTES:
+        raise FrameError(f"a frame of {len(message)} bytes: at most {MAX_FRAME_BYTES} are taken")
+    try:
+        return decoder.decode(message)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise FrameError(str(exc)) from exc

@@ -1,0 +1,1 @@
+"""Verification of drafts from outside, inside vLLM."""

@@ -1,0 +1,37 @@
+"""A worker that pays for verification only in steps that verify.
+
+`--worker-cls services.vllm_server.race.worker.RaceWorker`. With a speculative configuration,
+vLLM's model runner samples every step through its rejection sampler, whether or not there is
+anything to reject: 5 % of a small model's step on a CPU. Here the runner sees the configuration
+only in steps that carry drafts, and all others run exactly as on a server without speculation.
+
+Right by construction with tensor parallelism: each rank decides by what the step carries, which
+the scheduler sends to all of them alike.
+"""
+
+# vLLM is not installed where types are checked.
+# mypy: allow-subclassing-any
+from __future__ import annotations
+
+from typing import Any
+
+from vllm.platforms import current_platform
+
+if current_platform.is_cpu():
+    from vllm.v1.worker.cpu_worker import CPUWorker as Worker
+else:
+    from vllm.v1.worker.gpu_worker import Worker
+
+
+class RaceWorker(Worker):
+    """vLLM's worker for this platform, with speculation switched on step by step."""
+
+    def init_device(self) -> None:
+        super().init_device()
+        self._speculation = self.model_runner.speculative_config
+
+    def execute_model(self, scheduler_output: Any, *arguments: Any, **named: Any) -> Any:
+        # Holds for the call of sample_tokens that follows as well.
+        drafted = bool(scheduler_output.scheduled_spec_decode_tokens)
+        self.model_runner.speculative_config = self._speculation if drafted else None
+        return super().execute_model(scheduler_output, *arguments, **named)
