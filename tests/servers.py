@@ -134,13 +134,27 @@ def start_simulator(model: str, folder: Path, *flags: str, port: int = 0) -> Ser
     return server
 
 
-def start_vllm(python: str, model: Path, cores: str, folder: Path, *flags: str) -> Server:
-    """Starts loading; wait for `answers("/health")`. `python` is the engine environment's."""
+def start_vllm(
+    python: str,
+    model: Path,
+    cores: str,
+    folder: Path,
+    *flags: str,
+    mailbox: int | None = None,
+    secret: str = "",
+) -> Server:
+    """Starts loading; wait for `answers("/health")`. `python` is the engine environment's.
+
+    With a port as `mailbox` it verifies drafts that are left there under `secret`.
+    """
     port = free_port()
     command = [python, "-m", "services.vllm_server", "--model", str(model)]
     command += ["--served-model-name", model.name, "--port", str(port), "--cores", cores]
+    if mailbox is not None:
+        command += ["--draft-mailbox", f"127.0.0.1:{mailbox}"]
     url = f"http://127.0.0.1:{port}"
-    return start(model.name, [*command, "--", *flags], folder, url)
+    environment = {"TIERFLOW_DRAFT_SECRET": secret}
+    return start(model.name, [*command, "--", *flags], folder, url, environment)
 
 
 def start_gateway(config: dict[str, Any], folder: Path, ready: bool = True) -> Server:
