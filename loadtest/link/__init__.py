@@ -1,0 +1,1 @@
+"""A link emulator in user space: delay, jitter, rate, stalls and cuts between two TCP ends."""
