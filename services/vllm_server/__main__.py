@@ -7,9 +7,8 @@ import importlib.metadata
 import os
 import sys
 
-from services.vllm_server.arguments import ArgumentFailure, launch, parse, read_config
-
-SERVER = "vllm.entrypoints.openai.api_server"
+from services.vllm_server.arguments import launch, parse, read_config
+from services.vllm_server.failure import ArgumentFailure
 
 
 def runs_on_cpu() -> bool | None:
@@ -51,8 +50,9 @@ def main(argv: list[str]) -> int:
         return 1
     start = launch(replica, config, on_cpu)
     # The module warns on every start that a command of another name will replace it.
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", SERVER, *start.arguments]
-    os.execve(sys.executable, command, start.environment | os.environ)
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", start.server]
+    environment = start.environment | os.environ | start.overrides
+    os.execve(sys.executable, [*command, *start.arguments], environment)
 
 
 if __name__ == "__main__":

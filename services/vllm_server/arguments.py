@@ -1,24 +1,27 @@
 """The command line of a replica, and what it means to vLLM.
 
-Everything here is pure but for reading the model's config.json: the caller executes the result.
+Everything here is pure but for reading the model's config.json and the environment: the caller
+executes the result.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from services.vllm_server.drafts import RACE, SECRET, mailbox, switches, tokens_per_step
+from services.vllm_server.failure import ArgumentFailure
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 CPU_KV_CACHE_GIB = 1.0
 CPU_BLOCK_SIZE = 32
 """vLLM's default on a CPU, 128 tokens, would recompute up to 127 tokens of a cached prompt."""
 
-
-class ArgumentFailure(Exception):
-    """An argument can't be used; one line that names it."""
+SERVER = "vllm.entrypoints.openai.api_server"
 
 
 @dataclass(frozen=True)
@@ -38,20 +41,27 @@ class Replica:
     cores: str | None
     """CPU cores for the model's threads, as in `0` or `0-3,6`; None: vLLM chooses."""
     further: tuple[str, ...]
+    draft_mailbox: str | None = None
+    """HOST:PORT where drafts from outside are taken; None: no speculation."""
+    draft_tokens_per_step: int = 16
 
 
 @dataclass(frozen=True)
 class Launch:
-    """Arguments of vLLM's server, and variables to set for it where they are not set yet."""
+    """The module to run as the server, its arguments and its environment."""
 
     arguments: list[str]
     environment: dict[str, str] = field(default_factory=dict)
+    """Variables to set where they are not set yet."""
+    overrides: dict[str, str] = field(default_factory=dict)
+    """Variables to set in any case."""
+    server: str = SERVER
 
 
-def parse(argv: Sequence[str]) -> Replica:
+def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> Replica:
     """Read the command line; argparse exits with code 2 for what it can't read.
 
-    Raises ArgumentFailure.
+    Of the environment only the mailbox's secret is read. Raises ArgumentFailure.
     """
     parser = argparse.ArgumentParser(
         prog="python -m services.vllm_server",
@@ -68,6 +78,12 @@ def parse(argv: Sequence[str]) -> Replica:
     parser.add_argument("--max-model-len", default="auto", help="tokens; auto: what fits")
     parser.add_argument("--kv-cache-gib", type=float, help="size of the KV cache")
     parser.add_argument("--cores", help="CPU cores for the model's threads, as in 0 or 0-3,6")
+    parser.add_argument(
+        "--draft-mailbox",
+        metavar="HOST:PORT",
+        help=f"verify drafts that the gateway leaves here; secret in {SECRET}",
+    )
+    parser.add_argument("--draft-tokens-per-step", type=int, default=16, help="default: 16")
     parser.add_argument("further", nargs="*", metavar="-- ARGUMENT", help="for vLLM")
     given = parser.parse_args(argv)
     if not 1 <= given.port <= 65535:
@@ -84,6 +100,8 @@ def parse(argv: Sequence[str]) -> Replica:
         kv_cache_gib=given.kv_cache_gib,
         cores=given.cores,
         further=tuple(given.further),
+        draft_mailbox=mailbox(given.draft_mailbox, environment.get(SECRET, "")),
+        draft_tokens_per_step=tokens_per_step(given.draft_tokens_per_step),
     )
 
 
@@ -143,7 +161,11 @@ def launch(replica: Replica, config: dict[str, object] | None, on_cpu: bool) -> 
             environment["VLLM_CPU_OMP_THREADS_BIND"] = replica.cores
     if kv_cache_gib is not None:
         arguments += ["--kv-cache-memory-bytes", str(int(kv_cache_gib * 2**30))]
-    return Launch([*arguments, *replica.further], environment)
+    if replica.draft_mailbox is None:
+        return Launch([*arguments, *replica.further], environment)
+    arguments += switches(replica.draft_tokens_per_step)
+    overrides = {"TIERFLOW_DRAFT_MAILBOX": replica.draft_mailbox}
+    return Launch([*arguments, *replica.further], environment, overrides, server=f"{RACE}.server")
 
 
 def _dtype(wanted: str, config: dict[str, object] | None) -> str:

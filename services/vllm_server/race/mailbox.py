@@ -1,61 +1,55 @@
 """Where the gateway leaves drafts for this engine: a TCP port, authenticated, bounded.
 
 The scheduler only ever empties a queue in memory; sockets live in a thread of their own, so that
-no peer, however slow or broken, can hold up a step.
-
-The wire: the server sends 32 random bytes, the client answers with their HMAC-SHA256 under the
-shared secret, the server sends one byte 1. After that each message is a 4-byte big-endian length
-and a msgpack array `[session, position, token ids, ids before]`. An empty array asks for counts;
-a map comes back with the same framing.
+no peer, however slow or broken, can hold up a step. `race.wire` describes what is sent.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import secrets
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Annotated
+from collections.abc import Callable
 
 import msgspec
 
-MAX_MESSAGE = 4096
-MAX_TOKENS = 128
-MAX_WAITING = 10_000
+from services.vllm_server.race import wire
+from services.vllm_server.race.wire import Drafts, Greeting
+
+MAX_WAITING = 4096
+"""Messages that no step has fetched yet; beyond that the oldest go, as the likeliest to be late."""
+
+MAX_CONNECTIONS = 64
 HANDSHAKE_S = 5.0
 
-Token = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
-
-
-class Drafts(msgspec.Struct, array_like=True, frozen=True):
-    session: Annotated[str, msgspec.Meta(min_length=8, max_length=64)]
-    position: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
-    tokens: Annotated[list[Token], msgspec.Meta(min_length=1, max_length=MAX_TOKENS)]
-    before: Annotated[list[Token], msgspec.Meta(max_length=16)] = []
+Report = Callable[[], dict[str, int]]
 
 
 class Mailbox:
     """Takes drafts on `host`:`port` until `close`; `drain` gives what has arrived.
 
-    Draft tokens of `vocabulary` or beyond are refused: no engine may be asked to embed them.
+    A wrong secret or a broken frame costs the peer its connection; a message that is none costs
+    only itself, and so do token ids of the vocabulary's size or beyond: no engine may be asked to
+    embed them. All are counted. Raises OSError where the address can't be listened on.
     """
 
     def __init__(
-        self, host: str, port: int, secret: bytes, vocabulary: int, report: Callable[[], dict[str, int]]
+        self, host: str, port: int, secret: bytes, greeting: Greeting, report: Report
     ) -> None:
         self._secret = secret
-        self._vocabulary = vocabulary
+        self._greeting = greeting
         self._report = report
-        self._waiting: deque[Drafts] = deque()
-        self.refused = 0
-        self.dropped = 0
+        self._waiting: deque[tuple[Drafts, int]] = deque(maxlen=MAX_WAITING)
+        self._connections = 0
+        self._counts = dict.fromkeys(("denied", "refused", "foreign", "dropped", "turned_away"), 0)
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
-        started: threading.Event = threading.Event()
         self._failure: OSError | None = None
+        started = threading.Event()
+        # A daemon: it ends with the engine, however that ends.
         self._thread = threading.Thread(
             target=self._run, args=(host, port, started), name="draft-mailbox", daemon=True
         )
@@ -69,72 +63,85 @@ class Mailbox:
         assert self._server is not None
         return int(self._server.sockets[0].getsockname()[1])
 
-    def drain(self) -> Iterator[Drafts]:
-        """What arrived since the last call. Never waits."""
-        for _ in range(len(self._waiting)):
-            yield self._waiting.popleft()
+    def drain(self, limit: int) -> list[tuple[Drafts, int]]:
+        """At most `limit` messages, each with its arrival (monotonic, us). Never waits."""
+        waiting = self._waiting
+        return [waiting.popleft() for _ in range(min(limit, len(waiting)))] if waiting else []
+
+    def counts(self) -> dict[str, int]:
+        """Since the start, but for `connections`, which is now."""
+        return self._report() | self._counts | {"connections": self._connections}
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5.0)
 
     def _run(self, host: str, port: int, started: threading.Event) -> None:
-        asyncio.set_event_loop(self._loop)
         try:
             self._server = self._loop.run_until_complete(
-                asyncio.start_server(self._serve, host, port, limit=2 * MAX_MESSAGE)
+                asyncio.start_server(self._serve, host, port, limit=2 * wire.MAX_MESSAGE)
             )
         except OSError as failure:
             self._failure = failure
+            self._loop.close()
             return
         finally:
             started.set()
         self._loop.run_forever()
         self._server.close()
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._connections >= MAX_CONNECTIONS:
+            self._counts["turned_away"] += 1
+            writer.close()
+            return
+        self._connections += 1
         try:
             async with asyncio.timeout(HANDSHAKE_S):
-                if not await self._admit(reader, writer):
-                    return
-            while True:
+                admitted = await self._admit(reader, writer)
+            while admitted:
                 size = int.from_bytes(await reader.readexactly(4), "big")
-                if not 0 < size <= MAX_MESSAGE:
-                    self.refused += 1
+                if not 0 < size <= wire.MAX_MESSAGE:
+                    self._counts["refused"] += 1
                     return
                 await self._take(await reader.readexactly(size), writer)
-        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, OSError):
+            # The peer left, was silent in the handshake (TimeoutError), or the engine ends.
             pass
         finally:
+            self._connections -= 1
             writer.close()
 
     async def _admit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        nonce = secrets.token_bytes(32)
+        nonce = secrets.token_bytes(wire.NONCE_BYTES)
         writer.write(nonce)
-        await writer.drain()
         given = await reader.readexactly(32)
-        if not hmac.compare_digest(given, hmac.digest(self._secret, nonce, hashlib.sha256)):
-            self.refused += 1
+        if not hmac.compare_digest(given, wire.proof(self._secret, nonce)):
+            self._counts["denied"] += 1
             return False
-        writer.write(b"\x01")
+        writer.write(wire.framed(self._greeting))
         await writer.drain()
         return True
 
     async def _take(self, message: bytes, writer: asyncio.StreamWriter) -> None:
-        if message == b"\x90":
-            counts = self._report() | {"refused": self.refused, "dropped": self.dropped}
-            answer = msgspec.msgpack.encode(counts)
-            writer.write(len(answer).to_bytes(4, "big") + answer)
+        if message == wire.COUNTS:
+            writer.write(wire.framed(self.counts()))
             await writer.drain()
             return
         try:
-            drafts = msgspec.msgpack.decode(message, type=Drafts)
-        except msgspec.MsgspecError:
-            self.refused += 1
+            drafts = wire.read_drafts(message)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self._counts["refused"] += 1
             return
-        if max(drafts.tokens) >= self._vocabulary:
-            self.refused += 1
-        elif len(self._waiting) >= MAX_WAITING:
-            self.dropped += 1
-        else:
-            self._waiting.append(drafts)
+        if max(drafts.tokens) >= self._greeting.vocabulary:
+            self._counts["foreign"] += len(drafts.tokens)
+            return
+        if len(self._waiting) == MAX_WAITING:
+            self._counts["dropped"] += 1
+        self._waiting.append((drafts, time.monotonic_ns() // 1000))

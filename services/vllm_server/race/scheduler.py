@@ -14,95 +14,141 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from typing import Any
 
 from vllm.v1.core.sched.scheduler import Scheduler
-from vllm.v1.request import Request
+from vllm.v1.request import Request, RequestStatus
 
 from services.vllm_server.race.branches import Branches
+from services.vllm_server.race.eligibility import blocks, decodes, may_draft, session_of
+from services.vllm_server.race.executors import spare_the_call_for_proposals
 from services.vllm_server.race.mailbox import Mailbox
+from services.vllm_server.race.wire import MIN_SECRET, VERSION, Greeting
 
 ADDRESS = "TIERFLOW_DRAFT_MAILBOX"
 SECRET = "TIERFLOW_DRAFT_SECRET"
-SESSION = "draft_session"
+MESSAGES_A_STEP = 256
+EXPIRE_EVERY_US = 30_000_000
 
 log = logging.getLogger("vllm.tierflow")
-from vllm.v1.executor.multiproc_executor import MultiprocExecutor
-MultiprocExecutor.take_draft_token_ids = lambda self: None
 
 
 class RaceScheduler(Scheduler):
     """vLLM's scheduler, which before each step hands drafts from outside to their requests.
 
-    It never waits: without a fitting draft a request decodes one token as usual.
+    It never waits: without a fitting draft a request decodes one token as usual. Should anything
+    of ours fail, the step goes on without drafts, and the failure is counted and logged once.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        spare_the_call_for_proposals()
         self._branches = Branches()
-        host, _, port = os.environ[ADDRESS].rpartition(":")
-        self._mailbox = Mailbox(
-            host,
-            int(port),
-            os.environ[SECRET].encode(),
-            self.vllm_config.model_config.get_vocab_size(),
-            self._report,
-        )
+        self._claims: dict[str, Request] = {}
+        self._blocking: set[str] = set()
+        self._expire_at = 0
+        self._accepted = self._failures = 0
+        self._mailbox = self._open_mailbox()
         log.info("drafts are taken on port %d", self._mailbox.port)
 
+    def _open_mailbox(self) -> Mailbox:
+        host, _, port = os.environ[ADDRESS].rpartition(":")
+        vocabulary = self.vllm_config.model_config.get_vocab_size()
+        greeting = Greeting(VERSION, vocabulary, self.num_spec_tokens)
+        secret = os.environ[SECRET].encode()
+        if len(secret) < MIN_SECRET:
+            raise ValueError(f"{SECRET}: must have at least {MIN_SECRET} characters")
+        try:
+            return Mailbox(host, int(port), secret, greeting, self._report)
+        except OSError as failure:
+            raise RuntimeError(f"{ADDRESS}={os.environ[ADDRESS]}: {failure}") from failure
+
     def schedule(self, *arguments: Any, **named: Any) -> Any:
-        for drafts in self._mailbox.drain():
-            self._branches.put(drafts.session, drafts.position, drafts.tokens, drafts.before)
-        if len(self._branches):
+        try:
+            self._hand_out()
+        except Exception:
+            self._failed()
             for request in self.running:
-                self._offer(request)
+                request.spec_token_ids = []
         return super().schedule(*arguments, **named)
 
-    def _offer(self, request: Request) -> None:
-        session = session_of(request)
-        if session is None or not decodes(request):
-            return
-        said = request.output_token_ids
-        # The verifying step adds a token of its own after the drafts.
-        room = min(
-            self.num_spec_tokens,
-            request.max_tokens - len(said) - 1,
-            self.max_model_len - request.num_tokens - 1,
-        )
-        drafts = self._branches.take(session, said, room)
-        if drafts and request.use_structured_output:
-            drafts = self.structured_output_manager.validate_tokens(request, drafts)
-        request.spec_token_ids = drafts
+    def add_request(self, request: Request) -> None:
+        super().add_request(request)
+        try:
+            if blocks(request):
+                self._blocking.add(request.request_id)
+            session = session_of(request)
+            # The first request keeps a session that several name; so does one of `n` answers.
+            if session and may_draft(request) and self._branches.claim(session):
+                self._claims[session] = request
+        except Exception:
+            self._failed()
 
     def _free_request(self, request: Request, *arguments: Any, **named: Any) -> Any:
+        self._blocking.discard(request.request_id)
         session = session_of(request)
-        if session is not None:
+        if session is not None and self._claims.get(session) is request:
+            del self._claims[session]
             self._branches.forget(session)
         return super()._free_request(request, *arguments, **named)
+
+    def make_spec_decoding_stats(self, *arguments: Any, **named: Any) -> Any:
+        self._accepted += named.get("num_accepted_tokens", 0)
+        return super().make_spec_decoding_stats(*arguments, **named)
 
     def shutdown(self) -> None:
         self._mailbox.close()
         super().shutdown()
 
+    def _hand_out(self) -> None:
+        for drafts, arrived in self._mailbox.drain(MESSAGES_A_STEP):
+            self._branches.put(
+                drafts.session, drafts.position, drafts.tokens, drafts.before, arrived
+            )
+        if not len(self._branches):
+            return
+        now = time.monotonic_ns() // 1000
+        if now > self._expire_at:
+            self._expire_at = now + EXPIRE_EVERY_US
+            self._branches.expire()
+        # Drafts must not push anyone's own token, nor much of a prompt, out of the step.
+        room = (self.max_num_scheduled_tokens - len(self.running)) // 2
+        if self._blocking:
+            room = 0
+        for session, request in self._claims.items():
+            # A request that had drafts in a step without room for it still holds them.
+            request.spec_token_ids = []
+            if request.status == RequestStatus.RUNNING and decodes(request):
+                request.spec_token_ids = self._drafts(session, request, room, now)
+                room -= len(request.spec_token_ids)
+
+    def _drafts(self, session: str, request: Request, room: int, now: int) -> list[int]:
+        said = request.output_token_ids
+        # The verifying step adds a token of its own after the drafts.
+        limit = min(
+            room,
+            self.num_spec_tokens,
+            request.max_tokens - len(said) - 1,
+            self.max_model_len - request.num_tokens - 1,
+        )
+        drafts = self._branches.take(session, said, limit, now)
+        if drafts and request.use_structured_output:
+            valid: list[int] = self.structured_output_manager.validate_tokens(request, drafts)
+            return valid
+        return drafts
+
+    def _failed(self) -> None:
+        self._failures += 1
+        if self._failures == 1:
+            log.exception("drafts were left out of a step")
+
     def _report(self) -> dict[str, int]:
+        """Called by the mailbox's thread: numbers of one moment, give or take a step."""
         counts = self._branches.counts
         return {name: getattr(counts, name) for name in counts.__slots__} | {
-            "sessions": len(self._branches)
+            "accepted": self._accepted,
+            "failures": self._failures,
+            "sessions": len(self._branches),
+            "waiting": counts.waiting,
         }
-
-
-def session_of(request: Request) -> str | None:
-    """The session that a request names in `vllm_xargs`; nothing else may be one."""
-    parameters = request.sampling_params
-    extra = parameters.extra_args if parameters is not None else None
-    session = extra.get(SESSION) if extra else None
-    return session if isinstance(session, str) else None
-
-
-def decodes(request: Request) -> bool:
-    """Whether the next step would compute exactly one token: all but the last are computed."""
-    return (
-        request.num_output_placeholders == 0
-        and request.num_computed_tokens == request.num_tokens - 1
-        and request.num_output_tokens > 0
-    )

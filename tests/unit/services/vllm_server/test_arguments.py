@@ -1,14 +1,17 @@
 """What a replica's few arguments mean to vLLM, and what is refused before it is started."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from services.vllm_server.arguments import ArgumentFailure, Replica, launch, parse, read_config
+from services.vllm_server.arguments import Replica, launch, parse, read_config
+from services.vllm_server.failure import ArgumentFailure
 
+SECRET = {"TIERFLOW_DRAFT_SECRET": "0123456789abcdef"}
 BASIC = ["--model", "some/model", "--served-model-name", "small", "--port", "8101"]
 
 
@@ -104,6 +107,57 @@ def test_a_bad_argument_is_named(further: list[str], option: str) -> None:
         replica(*further)
 
 
+def racing(*further: str) -> Replica:
+    return parse([*BASIC, "--draft-mailbox", "127.0.0.1:9301", *further], SECRET)
+
+
+def test_without_a_mailbox_nothing_of_the_race_is_loaded() -> None:
+    start = launch(replica(), None, on_cpu=True)
+    assert start.server == "vllm.entrypoints.openai.api_server"
+    assert not [word for word in start.arguments if "race" in word or "speculative" in word]
+    assert start.overrides == {}
+
+
+def test_a_mailbox_brings_scheduler_worker_server_and_address() -> None:
+    start = launch(racing(), None, on_cpu=True)
+    assert start.server == "services.vllm_server.race.server"
+    assert value(start.arguments, "--scheduler-cls").endswith(".RaceScheduler")
+    assert value(start.arguments, "--worker-cls").endswith(".RaceWorker")
+    assert start.overrides == {"TIERFLOW_DRAFT_MAILBOX": "127.0.0.1:9301"}
+    assert not [word for word in start.arguments if SECRET["TIERFLOW_DRAFT_SECRET"] in word]
+
+
+def test_the_drafts_of_a_step_are_as_many_at_every_batch_size() -> None:
+    start = launch(racing("--draft-tokens-per-step", "8"), None, on_cpu=True)
+    speculation = json.loads(value(start.arguments, "--speculative-config"))
+    assert speculation["num_speculative_tokens"] == 8
+    assert speculation["num_speculative_tokens_per_batch_size"] == [[1, 1_000_000, 8]]
+
+
+@pytest.mark.parametrize(
+    ("further", "secret", "complaint"),
+    [
+        (["--draft-mailbox", "9301"], SECRET, "--draft-mailbox 9301: must be HOST:PORT"),
+        (["--draft-mailbox", "host:0"], SECRET, "--draft-mailbox host:0"),
+        (["--draft-mailbox", "host:9301"], {}, "set TIERFLOW_DRAFT_SECRET to 16 characters"),
+        (["--draft-mailbox", "host:9301"], {"TIERFLOW_DRAFT_SECRET": "short"}, "16 characters"),
+        (["--draft-tokens-per-step", "65"], SECRET, "--draft-tokens-per-step 65: must be 1 to 64"),
+    ],
+)
+def test_a_mailbox_that_can_not_be_is_refused(
+    further: list[str], secret: dict[str, str], complaint: str
+) -> None:
+    with pytest.raises(ArgumentFailure, match=complaint):
+        parse([*BASIC, *further], secret)
+
+
+def test_a_mailbox_without_a_secret_ends_the_command_with_one_line() -> None:
+    ended = run_server("--draft-mailbox", "127.0.0.1:9301")
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 1
+    assert "TIERFLOW_DRAFT_SECRET" in ended.stderr
+
+
 def test_the_config_of_a_model_folder_is_read(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"dtype": "float32"}))
     assert read_config(str(tmp_path)) == {"dtype": "float32"}
@@ -136,4 +190,5 @@ def test_a_folder_that_does_not_exist_ends_the_command_with_one_line(tmp_path: P
 
 def run_server(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "services.vllm_server", *BASIC, *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+    environment = {key: value for key, value in os.environ.items() if key not in SECRET}
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
