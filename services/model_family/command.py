@@ -1,4 +1,4 @@
-"""The command line: ``train``, ``export``, ``evaluate``, ``questions``.
+"""The command line: ``train``, ``export``, ``onnx``, ``evaluate``, ``questions``.
 
 Torch is imported inside the commands that need it, so that ``questions`` runs anywhere.
 """
@@ -56,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
         help="resume, lower the rate to zero over MINUTES, and end",
     )
     export.add_argument("--target", type=Path, default=WEIGHTS, help="default: %(default)s")
+    onnx = commands.add_parser("onnx", help="write model.onnx beside a Llama checkpoint")
+    onnx.add_argument("--model", type=Path, required=True, help="the checkpoint's folder")
     evaluate = commands.add_parser("evaluate", help="measure an exported family")
     evaluate.add_argument("--weights", type=Path, default=WEIGHTS, help="default: %(default)s")
     evaluate.add_argument("--write-card", action="store_true", help="README, figures and plot too")
@@ -124,6 +126,18 @@ def export(arguments: argparse.Namespace) -> None:
         print(f"{name}: largest difference of logits against training {difference:.1e}")
 
 
+def onnx(arguments: argparse.Namespace) -> None:
+    from services.model_family.onnx_graph import NotConvertible, convert_folder
+
+    for name in ("config.json", "model.safetensors"):
+        if not (arguments.model / name).is_file():
+            raise Refusal(f"--model: {arguments.model / name} does not exist")
+    try:
+        print(convert_folder(arguments.model))
+    except NotConvertible as exc:
+        raise Refusal(f"--model: {exc}") from exc
+
+
 def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.examples < len(TIERS):
         raise Refusal(f"--examples: {arguments.examples} is too few; give {len(TIERS)} or more")
@@ -163,7 +177,13 @@ def questions(arguments: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
-    commands = {"train": train, "export": export, "evaluate": evaluate, "questions": questions}
+    commands = {
+        "train": train,
+        "export": export,
+        "onnx": onnx,
+        "evaluate": evaluate,
+        "questions": questions,
+    }
     try:
         commands[arguments.command](arguments)
     except Refusal as exc:

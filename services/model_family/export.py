@@ -20,6 +20,7 @@ from services.model_family.chat import BOS, CHAT_TEMPLATE, END, EOS, PAD, ask
 from services.model_family.dataset import evaluation_set
 from services.model_family.members import TIERS, member
 from services.model_family.model import FamilyModel
+from services.model_family.onnx_graph import convert_folder
 from services.model_family.plots import plot_losses
 from services.model_family.presets import ModelShape
 from services.model_family.tokenizer import token_id
@@ -154,6 +155,8 @@ def export_family(model: FamilyModel, tokenizer_file: Path, target: Path) -> dic
         (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
         shutil.copyfile(tokenizer_file, folder / "tokenizer.json")
         differences[member(tier)] = largest_difference(model, index, folder, tokenizer)
+    # The member that drafts on devices, which have neither torch nor vLLM.
+    convert_folder(target / member(TIERS[0]))
     worst = max(differences.values())
     if worst > TOLERANCE:
         raise ExportMismatch(f"exported logits differ by {worst:.2e}, more than {TOLERANCE:.0e}")

@@ -7,6 +7,7 @@ GenAI use, so that what runs this graph runs their exports as well.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,10 @@ SHARED_CACHE = "tierflow.shared_kv_cache"
 """Metadata: past and present may be one buffer, of which the attention mask tells the used part."""
 
 Array = NDArray[np.float32]
+
+
+class NotConvertible(Exception):
+    """The checkpoint's architecture is not the one that the graph computes."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,22 @@ class Shape:
         )
 
 
+def convert_folder(folder: Path) -> Path:
+    """Write `model.onnx` beside a Llama checkpoint's weights, and give its path.
+
+    Raises NotConvertible for an architecture that this graph is not.
+    """
+    from safetensors.torch import load_file
+
+    config = json.loads((folder / "config.json").read_text())
+    if config.get("model_type") != "llama" or not config.get("tie_word_embeddings"):
+        raise NotConvertible(f"{folder}: only Llama checkpoints with tied embeddings are converted")
+    weights = load_file(folder / "model.safetensors")
+    target = folder / "model.onnx"
+    write_onnx(config, {name: tensor.float().numpy() for name, tensor in weights.items()}, target)
+    return target
+
+
 def write_onnx(config: Mapping[str, Any], weights: Mapping[str, Array], target: Path) -> None:
     """`weights` under the names of a Llama checkpoint, float32, with tied embeddings."""
     model = Graph(Shape.of(config), weights).build()
@@ -81,7 +102,9 @@ class Graph:
         for layer in range(self.shape.layers):
             x, residual = self.block(f"model.layers.{layer}", layer, x, residual)
         x, _ = self.norm("model.norm.weight", x, residual)
-        self.add("MatMul", [x, self.constant("head", embedding.T)], ["logits"])
+        # Transposed when loaded, not stored twice.
+        head = self.add("Transpose", ["embed"], perm=[1, 0])
+        self.add("MatMul", [x, head], ["logits"])
         graph = helper.make_graph(
             self.nodes, "llama", self.inputs(), self.outputs(), initializer=self.constants
         )

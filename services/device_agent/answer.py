@@ -1,0 +1,61 @@
+"""What an answer is made of, whoever gives it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+By = Literal["draft", "verifier", "device"]
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request for one answer to a prompt of token ids. None: the model's default."""
+
+    prompt: list[int]
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    ignore_eos: bool = False
+    window: int | None = None
+    """Draft tokens ahead at most; None: adapts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Token ids that are settled, and who produced each: a draft that was verified, the verifier
+    itself, or the device alone."""
+
+    ids: list[int]
+    by: list[By]
+
+
+@dataclass(slots=True)
+class Report:
+    """How an answer came about; complete when it has ended."""
+
+    way: str
+    endpoint: str | None = None
+    reason: FinishReason = "stop"
+    verified: int = 0
+    unverified: int = 0
+    drafted: int = 0
+    accepted: int = 0
+    degraded: str | None = None
+    ids: list[int] = field(default_factory=list)
+
+    def public(self) -> dict[str, object]:
+        """For the `tierflow` field of an answer."""
+        return {
+            "way": self.way,
+            "endpoint": self.endpoint,
+            "verified_tokens": self.verified,
+            "drafted_tokens": self.drafted,
+            "accepted_tokens": self.accepted,
+            "unverified_tokens": self.unverified,
+            "degraded": self.degraded,
+        }

@@ -1,0 +1,1 @@
+"""The OpenAI API that the device offers to its own applications."""

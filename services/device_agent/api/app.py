@@ -1,0 +1,187 @@
+"""The routes: inference, models, health, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route as HttpRoute
+from starlette.types import Lifespan
+
+from services.device_agent.answer import Report
+from services.device_agent.answering import Answering, Route
+from services.device_agent.api.forwarding import Forwarding
+from services.device_agent.api.rendering import Renderer, error_body
+from services.device_agent.api.requests import (
+    MODELS,
+    BadRequest,
+    Request,
+    beyond_the_device,
+    read_body,
+    understand,
+    way_of,
+)
+from services.device_agent.drafters.port import DrafterFailed
+from services.device_agent.metrics import Metrics
+from services.device_agent.text import TextStream
+from services.device_agent.together import Refused
+
+VERIFIED_HEADER = "x-tierflow-verified-tokens"
+MAX_BODY_BYTES = 8 * 1024 * 1024
+BODY_S = 30.0
+
+
+class DeviceApi:
+    def __init__(self, answering: Answering, forwarding: Forwarding, metrics: Metrics) -> None:
+        self._answering = answering
+        self._forwarding = forwarding
+        self._metrics = metrics
+
+    def app(self, lifespan: Lifespan[Starlette]) -> Starlette:
+        return Starlette(
+            routes=[
+                HttpRoute("/v1/chat/completions", self.chat, methods=["POST"]),
+                HttpRoute("/v1/completions", self.completions, methods=["POST"]),
+                HttpRoute("/v1/models", self.models),
+                HttpRoute("/health", self.health),
+                HttpRoute("/ready", self.ready),
+                HttpRoute("/metrics", self.metrics),
+            ],
+            lifespan=lifespan,
+        )
+
+    async def chat(self, http: HttpRequest) -> Response:
+        return await self._infer(http, chat=True)
+
+    async def completions(self, http: HttpRequest) -> Response:
+        return await self._infer(http, chat=False)
+
+    async def _infer(self, http: HttpRequest, chat: bool) -> Response:
+        answering = self._answering
+        try:
+            raw = await _read(http)
+            content = _json(raw)
+            body = read_body(content)
+            way = way_of(body.model, answering.thread.drafter.name, self._served())
+            if beyond := beyond_the_device(content):
+                return await self._forwarding.forward(http, content, way, beyond)
+            context = answering.thread.drafter.context
+            request = understand(body, chat, http.headers, way, answering.model, context)
+            route = answering.route(way)
+            if request.stream:
+                return StreamingResponse(
+                    self._stream(request, route), media_type="text/event-stream"
+                )
+            return await self._whole(request, route)
+        except BadRequest as exc:
+            status = 404 if exc.code == "model_not_found" else 400
+            kind = "invalid_request_error"
+            return JSONResponse(error_body(str(exc), kind, exc.param, exc.code), status)
+        except Refused as exc:
+            return JSONResponse(
+                error_body(str(exc), "invalid_request_error", None, exc.code), status_code=400
+            )
+        except DrafterFailed as exc:
+            return JSONResponse(
+                error_body(str(exc), "server_error", None, "drafter_failed"), status_code=503
+            )
+
+    async def _whole(self, request: Request, route: Route) -> Response:
+        report = Report(route.way)
+        text = TextStream(self._answering.model.tokenizer, request.ask.stop)
+        pieces = []
+        async for piece in self._answering.answer(request.ask, route, report):
+            report.ids += piece.ids
+            pieces.append(text.feed(piece.ids))
+            if text.stopped is not None and piece.by[0] == "device":
+                report.reason = "stop"
+                break
+        content = "".join(pieces) + text.finish()
+        return JSONResponse(
+            Renderer(request).whole(content, report),
+            headers={VERIFIED_HEADER: str(report.verified)},
+        )
+
+    async def _stream(self, request: Request, route: Route) -> AsyncIterator[bytes]:
+        report, renderer = Report(route.way), Renderer(request)
+        text = TextStream(self._answering.model.tokenizer, request.ask.stop)
+        answer = self._answering.answer(request.ask, route, report)
+        try:
+            if first := renderer.first():
+                yield first
+            async for piece in answer:
+                new = text.feed(piece.ids)
+                if new or request.token_ids or request.marks:
+                    yield renderer.piece(new, piece)
+                if text.stopped is not None and piece.by[0] == "device":
+                    report.reason = "stop"
+                    break
+            if rest := text.finish():
+                yield renderer.piece(rest, None)
+            yield renderer.last(report)
+        except Refused as exc:
+            yield renderer.error(error_body(str(exc), "invalid_request_error", None, exc.code))
+        except DrafterFailed as exc:
+            yield renderer.error(error_body(str(exc), "server_error", None, "drafter_failed"))
+        finally:
+            await answer.aclose()  # type: ignore[attr-defined]
+
+    async def models(self, http: HttpRequest) -> Response:
+        names = [*MODELS, self._answering.thread.drafter.name, *self._served()]
+        return JSONResponse(
+            {
+                "object": "list",
+                "data": [
+                    {"id": name, "object": "model", "created": 0, "owned_by": "tierflow"}
+                    for name in names
+                ],
+            }
+        )
+
+    def _served(self) -> dict[str, str]:
+        link = self._answering.link
+        return {offer.model: tier for tier, offer in link.offers.items()} if link else {}
+
+    async def health(self, http: HttpRequest) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(self, http: HttpRequest) -> Response:
+        """Ready as soon as the device can answer alone; a lost link is a condition."""
+        link = self._answering.link
+        problem = link.problem if link else None
+        conditions = {"link-lost": problem} if problem else {}
+        return JSONResponse(
+            {"ready": True, "conditions": conditions, "tiers": list(self._served().values())}
+        )
+
+    async def metrics(self, http: HttpRequest) -> Response:
+        page = generate_latest(self._metrics.registry)
+        return Response(page, media_type=CONTENT_TYPE_LATEST)
+
+
+async def _read(http: HttpRequest) -> bytes:
+    """The body. Raises BadRequest when it is too large or does not come."""
+    pieces, size = [], 0
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for piece in http.stream():
+                size += len(piece)
+                if size > MAX_BODY_BYTES:
+                    raise BadRequest(f"the body has more than {MAX_BODY_BYTES} bytes", None)
+                pieces.append(piece)
+    except TimeoutError as exc:
+        raise BadRequest(f"the body did not arrive in {BODY_S:g} s", None) from exc
+    return b"".join(pieces)
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as exc:
+        raise BadRequest(f"the body is no JSON: {exc}", None) from exc

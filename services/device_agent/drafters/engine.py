@@ -1,0 +1,108 @@
+"""Any OpenAI-compatible engine on the device: vLLM or TensorRT Edge-LLM on a Jetson, llama-server.
+
+It keeps its own prefix cache, so the whole text is sent each time and little of it is computed.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import httpx
+
+from services.device_agent.drafters.guesses import Stopwatch
+from services.device_agent.drafters.port import Chooser, DrafterFailed, Guess
+
+TIMEOUT_S = 30.0
+
+
+class EngineDrafter:
+    """`url` is the engine's base without /v1. Raises DrafterFailed when it can't be asked."""
+
+    def __init__(self, url: str, model: str | None, context: int) -> None:
+        self._client = httpx.Client(base_url=url.rstrip("/"), timeout=TIMEOUT_S, trust_env=False)
+        self.name = model or self._first_model()
+        self.context = context
+        self._stopwatch = Stopwatch(0.02)
+
+    @property
+    def step_s(self) -> float:
+        return self._stopwatch.seconds
+
+    def start(self) -> EngineStream:
+        return EngineStream(self, self._stopwatch)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Raises DrafterFailed."""
+        try:
+            answer = self._client.post(path, json=body) if body else self._client.get(path)
+        except httpx.HTTPError as exc:
+            problem = f"{self._client.base_url}{path}: {type(exc).__name__}"
+            raise DrafterFailed(f"the drafting engine can't be asked: {problem}") from exc
+        if answer.status_code != 200:
+            raise DrafterFailed(f"the drafting engine answered {answer.status_code} to {path}")
+        return answer.json()
+
+    def _first_model(self) -> str:
+        models = self.ask("/v1/models")["data"]
+        if not models:
+            raise DrafterFailed("the drafting engine serves no model")
+        return str(models[0]["id"])
+
+
+class EngineStream:
+    def __init__(self, drafter: EngineDrafter, stopwatch: Stopwatch) -> None:
+        self._drafter = drafter
+        self._stopwatch = stopwatch
+        self.cached = 0
+
+    def draft(
+        self,
+        text: Sequence[int],
+        count: int,
+        stop: Callable[[Guess], bool],
+        chooser: Chooser | None = None,
+    ) -> list[Guess]:
+        count = min(count, self._drafter.context - len(text))
+        if count < 1:
+            return []
+        body: dict[str, Any] = {
+            "model": self._drafter.name,
+            "prompt": list(text),
+            "max_tokens": count,
+            "temperature": 0,
+            "logprobs": 1,
+            "return_token_ids": True,
+        }
+        if chooser is not None:
+            body |= {"temperature": chooser.temperature, "top_p": chooser.top_p}
+            body |= {"top_k": chooser.top_k} if chooser.top_k > 0 else {}
+            body |= {"seed": chooser.seed} if chooser.seed is not None else {}
+        started = time.perf_counter()
+        choice = self._drafter.ask("/v1/completions", body)["choices"][0]
+        guesses = _guesses(choice)
+        self.cached = len(text)
+        self._stopwatch.add(time.perf_counter() - started, max(1, len(guesses)))
+        for number, guess in enumerate(guesses):
+            if stop(guess):
+                return guesses[: number + 1]
+        return guesses
+
+    def close(self) -> None:
+        """The engine forgets by itself."""
+
+
+def _guesses(choice: dict[str, Any]) -> list[Guess]:
+    ids = choice.get("token_ids")
+    if ids is None:
+        raise DrafterFailed("the drafting engine gives no token ids (return_token_ids): use vLLM")
+    logprobs = (choice.get("logprobs") or {}).get("token_logprobs") or [None] * len(ids)
+    return [
+        Guess(int(token), math.exp(logprob) if logprob is not None else 0.5)
+        for token, logprob in zip(ids, logprobs, strict=False)
+    ]

@@ -1,0 +1,144 @@
+"""ONNX Runtime: the default drafter, a wheel for every platform."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from services.device_agent.drafters.guesses import Stopwatch, best_two, common_prefix
+from services.device_agent.drafters.port import Chooser, DrafterFailed, Guess, Logits
+
+FIRST_CAPACITY = 256
+READ_AT_ONCE = 512
+SHARED_CACHE = "tierflow.shared_kv_cache"
+
+
+class OnnxDrafter:
+    """A decoder with a KV cache, as `model_family onnx` writes it for Llama checkpoints.
+
+    Raises DrafterFailed for a file that is missing or has other inputs.
+    """
+
+    def __init__(self, file: Path, context: int, threads: int = 1) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Between two drafts the core belongs to others.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self.session = onnxruntime.InferenceSession(
+                str(file), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as exc:
+            raise DrafterFailed(f"{file} can't be loaded: {str(exc).splitlines()[0]}") from exc
+        self.name = file.parent.name
+        self.context = context
+        self._stopwatch = Stopwatch(1e-3)
+        inputs = {each.name: each for each in self.session.get_inputs()}
+        self.caches = {n: n.replace("past_key_values", "present") for n in inputs if "past" in n}
+        shared = self.session.get_modelmeta().custom_metadata_map.get(SHARED_CACHE)
+        if shared != "1" or not {"input_ids", "attention_mask"} <= inputs.keys():
+            raise DrafterFailed(
+                f"{file} was not written by `python -m services.model_family onnx`: write it anew"
+            )
+        _, self.heads, _, self.head = inputs[next(iter(self.caches))].shape
+
+    @property
+    def step_s(self) -> float:
+        return self._stopwatch.seconds
+
+    def start(self) -> OnnxStream:
+        return OnnxStream(self, self._stopwatch)
+
+    def close(self) -> None:
+        """Nothing but memory is held."""
+
+
+class OnnxStream:
+    """The KV cache is one buffer a layer, used up to a length: going back costs nothing."""
+
+    def __init__(self, drafter: OnnxDrafter, stopwatch: Stopwatch) -> None:
+        self._drafter = drafter
+        self._stopwatch = stopwatch
+        self._cached: list[int] = []
+        self._capacity = 0
+        self._buffers: dict[str, Any] = {}
+
+    @property
+    def cached(self) -> int:
+        return len(self._cached)
+
+    def draft(
+        self,
+        text: Sequence[int],
+        count: int,
+        stop: Callable[[Guess], bool],
+        chooser: Chooser | None = None,
+    ) -> list[Guess]:
+        if not text or len(text) >= self._drafter.context:
+            return []
+        logits = self._catch_up(list(text))
+        count = min(count, self._drafter.context - len(text))
+        guesses: list[Guess] = []
+        started = time.perf_counter()
+        while True:
+            guess = best_two(logits)
+            if chooser is not None:
+                guess = Guess(chooser.pick(logits), guess.probability)
+            guesses.append(guess)
+            if len(guesses) >= count or stop(guess):
+                break
+            logits = self._read([guess.token])
+        self._stopwatch.add(time.perf_counter() - started, len(guesses))
+        return guesses
+
+    def close(self) -> None:
+        self._buffers.clear()
+        self._capacity = 0
+        self._cached.clear()
+
+    def _catch_up(self, text: list[int]) -> Logits:
+        """Keep what agrees with `text`, read the rest; gives the logits after it."""
+        kept = min(common_prefix(self._cached, text), len(text) - 1)
+        del self._cached[kept:]
+        for begin in range(kept, len(text), READ_AT_ONCE):
+            logits = self._read(text[begin : begin + READ_AT_ONCE])
+        return logits
+
+    def _read(self, tokens: list[int]) -> Logits:
+        """Append to the cached text; gives the logits [vocabulary] of the last position."""
+        total = len(self._cached) + len(tokens)
+        if total > self._capacity:
+            self._grow(total)
+        session, binding = self._drafter.session, self._drafter.session.io_binding()
+        binding.bind_cpu_input("input_ids", np.array([tokens], np.int64))
+        binding.bind_cpu_input("attention_mask", np.ones((1, total), np.int64))
+        binding.bind_output("logits")
+        for past, present in self._drafter.caches.items():
+            binding.bind_ortvalue_input(past, self._buffers[past])
+            binding.bind_ortvalue_output(present, self._buffers[past])
+        try:
+            session.run_with_iobinding(binding)
+        except Exception as exc:
+            raise DrafterFailed(f"the drafter failed: {str(exc).splitlines()[0]}") from exc
+        self._cached += tokens
+        logits: Logits = binding.get_outputs()[0].numpy()[0, -1]
+        return logits
+
+    def _grow(self, needed: int) -> None:
+        capacity = max(FIRST_CAPACITY, self._capacity)
+        while capacity < needed:
+            capacity *= 2
+        shape = (1, self._drafter.heads, capacity, self._drafter.head)
+        for past in self._drafter.caches:
+            grown = np.zeros(shape, np.float32)
+            if past in self._buffers:
+                grown[:, :, : self._capacity] = self._buffers[past].numpy()
+            self._buffers[past] = onnxruntime.OrtValue.ortvalue_from_numpy(grown)
+        self._capacity = capacity

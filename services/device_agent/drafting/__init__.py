@@ -1,0 +1,1 @@
+"""What to draft and what to send: pure, without clock, link or model."""

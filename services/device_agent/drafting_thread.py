@@ -1,0 +1,51 @@
+"""Runs the drafter beside the event loop: in a thread when it takes long, in place when not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from services.device_agent.drafters.port import Chooser, Drafter, DraftStream, Guess
+
+IN_PLACE_S = 0.001
+"""A burst shorter than this costs less than handing it to a thread and back."""
+
+
+READ_IN_PLACE = 64
+"""Tokens; a longer text is read in the thread."""
+
+
+class DraftingThread:
+    """One thread for all sessions: a device has one accelerator, and bursts are short."""
+
+    def __init__(self, drafter: Drafter) -> None:
+        self.drafter = drafter
+        self._pool = ThreadPoolExecutor(1, "drafting")
+
+    def burst(self, most: int) -> int:
+        """How many tokens to draft before looking for news again."""
+        return max(1, min(most, int(IN_PLACE_S / max(self.drafter.step_s, 1e-6))))
+
+    async def draft(
+        self,
+        stream: DraftStream,
+        text: Sequence[int],
+        count: int,
+        stop: Callable[[Guess], bool],
+        chooser: Chooser | None = None,
+    ) -> list[Guess]:
+        """Raises DrafterFailed."""
+        unread = max(0, len(text) - stream.cached)
+        if count * self.drafter.step_s < 2 * IN_PLACE_S and unread <= READ_IN_PLACE:
+            guesses = stream.draft(text, count, stop, chooser)
+            await asyncio.sleep(0)  # what came in the meantime is seen to first
+            return guesses
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._pool, lambda: stream.draft(text, count, stop, chooser)
+        )
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        self.drafter.close()

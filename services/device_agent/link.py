@@ -1,0 +1,195 @@
+"""The one outbound connection to the gateway: kept up, measured, shared by all sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import random
+import time
+from collections.abc import Callable
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus, WebSocketException
+
+from gateway.protocol import speculation as wire
+from services.device_agent.channel import Channel
+from services.device_agent.probes import Probes
+
+log = logging.getLogger("tierflow.device")
+
+CONNECT_S = 5.0
+SILENCE_S = 3.0
+"""Without a frame for so long, with pings on their way, the link counts as lost."""
+
+PING_S = 0.5
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 15.0
+
+
+class LinkLost(Exception):
+    """There is no connection now."""
+
+
+class Link:
+    """`run` keeps it up until cancelled. `gateway` is a URL as in http://host:8080.
+
+    `problem` says why it is down (None: it is up); `offers` is what can be asked of the gateway.
+    """
+
+    def __init__(self, gateway: str, token: str, agent: str, jitter: Callable[[], float]) -> None:
+        self._url = websocket_url(gateway)
+        self._token = token
+        self._agent = agent
+        self._jitter = jitter
+        self._connection: ClientConnection | None = None
+        self._channels: dict[int, Channel] = {}
+        self._numbers = itertools.count(1)
+        self._heard = 0.0
+        self.probes = Probes(time.monotonic)
+        self.offers: dict[str, wire.Offer] = {}
+        self.problem: str | None = "not connected yet"
+        self.sent_bytes = 0
+        self.received_bytes = 0
+        self.connects = 0
+
+    @property
+    def up(self) -> bool:
+        return self.problem is None
+
+    async def run(self) -> None:
+        pause = FIRST_PAUSE_S
+        while True:
+            started = time.monotonic()
+            try:
+                await self._connected()
+            except InvalidStatus as exc:
+                self._down(refusal(exc.response.status_code))
+            except (OSError, TimeoutError, WebSocketException, wire.FrameError) as exc:
+                self._down(f"the connection to the gateway failed: {type(exc).__name__}")
+            finally:
+                self._lose_all()
+            if time.monotonic() - started > LONGEST_PAUSE_S:
+                pause = FIRST_PAUSE_S
+            await asyncio.sleep(pause * (0.5 + self._jitter()))
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def open(self, request: Callable[[int], wire.Open]) -> tuple[Channel, wire.Open]:
+        """A new session; `request` gets its number. The caller sends the frame."""
+        if not self.up:
+            raise LinkLost(self.problem)
+        number = next(self._numbers)
+        channel = self._channels[number] = Channel(number)
+        return channel, request(number)
+
+    def close(self, channel: Channel) -> None:
+        self._channels.pop(channel.number, None)
+
+    async def send(self, frame: wire.FromDevice) -> None:
+        """Raises LinkLost."""
+        if self._connection is None:
+            raise LinkLost(self.problem)
+        message = wire.encode(frame)
+        try:
+            await self._connection.send(message)
+        except WebSocketException as exc:
+            raise LinkLost("the connection to the gateway broke") from exc
+        self.sent_bytes += len(message)
+
+    async def _connected(self) -> None:
+        async with connect(
+            self._url,
+            additional_headers={"Authorization": f"Bearer {self._token}"},
+            open_timeout=CONNECT_S,
+            close_timeout=1.0,
+            ping_interval=None,
+            compression=None,
+            max_size=wire.MAX_FRAME_BYTES,
+            proxy=None,
+        ) as connection:
+            await connection.send(wire.encode(wire.Hello(wire.VERSION, self._agent)))
+            async with asyncio.timeout(CONNECT_S):
+                frame = _decode(await connection.recv())
+            if not isinstance(frame, wire.Welcome):
+                raise wire.FrameError("the gateway's first frame is no welcome")
+            self._connection, self.problem = connection, None
+            self._heard = time.monotonic()
+            self.connects += 1
+            self._offered(frame.offers)
+            log.info("connected to the gateway as %s", frame.device)
+            async with asyncio.TaskGroup() as tasks:
+                pinging = tasks.create_task(self._ping())
+                try:
+                    await self._receive(connection)
+                finally:
+                    pinging.cancel()
+
+    async def _receive(self, connection: ClientConnection) -> None:
+        async for message in connection:
+            self._heard = time.monotonic()
+            self.received_bytes += len(message)
+            frame = _decode(message)
+            if isinstance(frame, wire.Pong):
+                self.probes.answered(frame.n)
+                self._offered(frame.offers)
+            elif isinstance(frame, wire.Error) and frame.s is None:
+                log.warning("the gateway says %s: %s", frame.code, frame.message)
+                if frame.fatal:
+                    self._down(frame.message)
+                    return
+            elif not isinstance(frame, wire.Welcome) and frame.s in self._channels:
+                self._channels[frame.s].put(frame)
+        self._down("the gateway closed the connection")
+
+    async def _ping(self) -> None:
+        while True:
+            if time.monotonic() - self._heard > SILENCE_S and self._connection is not None:
+                self._down(f"the gateway was silent for {SILENCE_S:g} s")
+                # What waits to be sent would hold up a polite close.
+                self._connection.transport.abort()
+                return
+            try:
+                await self.send(self.probes.next(idle=not self._channels))
+            except LinkLost:
+                return
+            await asyncio.sleep(PING_S if self.probes.warm else PING_S / 10)
+
+    def _offered(self, offers: list[wire.Offer]) -> None:
+        self.offers = {offer.tier: offer for offer in offers}
+
+    def _down(self, problem: str) -> None:
+        if self.problem != problem:
+            log.warning("no link: %s", problem)
+        self.problem = problem
+
+    def _lose_all(self) -> None:
+        self._connection = None
+        self.problem = self.problem or "the connection to the gateway broke"
+        self.offers = {}
+        for channel in self._channels.values():
+            channel.lose(self.problem)
+        self._channels.clear()
+
+
+def websocket_url(gateway: str) -> str:
+    """Raises ValueError for what is no http:// or https:// URL."""
+    scheme, separator, rest = gateway.partition("://")
+    if not separator or scheme not in ("http", "https") or not rest:
+        raise ValueError(f"{gateway!r} is not an http:// or https:// URL")
+    return f"{'wss' if scheme == 'https' else 'ws'}://{rest.rstrip('/')}{wire.PATH}"
+
+
+def refusal(status: int) -> str:
+    if status in (401, 403):
+        return "the gateway refuses the device token: ask its operator for a new one"
+    return f"the gateway answered {status} to the connection"
+
+
+def _decode(message: str | bytes) -> wire.FromGateway:
+    if isinstance(message, str):
+        raise wire.FrameError("a text message: frames are binary")
+    return wire.decode_from_gateway(message)
+
+
+def uniform() -> float:
+    return random.random()

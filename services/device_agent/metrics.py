@@ -1,0 +1,40 @@
+"""The agent's own Prometheus metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from services.device_agent.answer import Report
+
+
+class Metrics:
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._answers = self._counter("answers", "Answers by way.", ["way", "degraded"])
+        self._tokens = self._counter("tokens", "Tokens of answers, by who vouches.", ["kind"])
+        self._drafted = self._counter("drafted_tokens", "Draft tokens sent to a verifier.", [])
+        self._accepted = self._counter("accepted_tokens", "Those that came back verified.", [])
+        self._active = Gauge(
+            "tierflow_device_active_answers", "Answers now.", ["way"], registry=self.registry
+        )
+
+    def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
+        return Counter(f"tierflow_device_{name}", text, labels, registry=self.registry)
+
+    def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
+        """A gauge that is read when someone asks."""
+        gauge = Gauge(f"tierflow_device_{name}", text, registry=self.registry)
+        gauge.set_function(value)
+
+    def begun(self, way: str) -> None:
+        self._active.labels(way).inc()
+
+    def ended(self, report: Report) -> None:
+        self._active.labels(report.way).dec()
+        self._answers.labels(report.way, "yes" if report.degraded else "no").inc()
+        self._tokens.labels("verified").inc(report.verified)
+        self._tokens.labels("unverified").inc(report.unverified)
+        self._drafted.inc(report.drafted)
+        self._accepted.inc(report.accepted)

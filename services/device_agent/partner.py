@@ -1,0 +1,36 @@
+"""What one device learns of one verifying model, over all its sessions."""
+
+from __future__ import annotations
+
+from services.device_agent.drafting.acceptance import Acceptance
+from services.device_agent.drafting.pace import Pace, pays, window
+
+SHARE = 0.1
+
+
+class Partner:
+    """`step_s` is the verifier's step, from the gaps between its tokens."""
+
+    def __init__(self) -> None:
+        self.acceptance = Acceptance()
+        self.step_s = 0.02
+        self.drafting = True
+        self._gaps = 0
+
+    def gap(self, seconds: float) -> None:
+        """Between two frames of tokens of one session."""
+        self._gaps += 1
+        # A stall of the link is no step: what is far beyond the usual counts as a little more.
+        bounded = seconds if self._gaps < 10 else min(seconds, 3 * self.step_s)
+        self.step_s += max(SHARE, 1 / self._gaps) * (bounded - self.step_s)
+
+    def pace(self, draft_s: float, round_trip_s: float, per_step: int) -> Pace:
+        overall = self.acceptance.overall.value
+        return Pace(overall, self.acceptance.second, draft_s, self.step_s, round_trip_s, per_step)
+
+    def decide(self, pace: Pace) -> bool:
+        self.drafting = pays(pace, self.drafting)
+        return self.drafting
+
+    def window(self, pace: Pace) -> int:
+        return window(pace)

@@ -1,0 +1,128 @@
+"""Between text and token ids, exactly as the servers do it: template, tokenizer, stop texts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import jinja2.sandbox
+from tokenizers import Tokenizer
+from tokenizers.decoders import DecodeStream
+
+from gateway.protocol.tokenizer import PROBE, fingerprint
+
+
+class ModelFolderFailed(Exception):
+    """The model's folder lacks something; one line that names it."""
+
+
+class TextModel:
+    """What a model's folder says about text. Raises ModelFolderFailed."""
+
+    def __init__(self, folder: Path) -> None:
+        for name in ("tokenizer.json", "config.json"):
+            if not (folder / name).is_file():
+                raise ModelFolderFailed(f"--model {folder}: has no {name}")
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        config = json.loads((folder / "config.json").read_text())
+        generation = _optional_json(folder / "generation_config.json")
+        self.context = int(config.get("max_position_embeddings") or 4096)
+        self.vocabulary = int(config.get("vocab_size") or self.tokenizer.get_vocab_size())
+        self.end_tokens = frozenset(_ids(config, "eos_token_id") + _ids(generation, "eos_token_id"))
+        self.default_temperature = float(generation.get("temperature", 1.0))
+        self.fingerprint = fingerprint(self.encode(PROBE))
+        self._template = _template(folder)
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """A plain prompt, with what the tokenizer puts before every text."""
+        ids: list[int] = self.tokenizer.encode(text).ids
+        return ids
+
+    def encode_chat(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Raises ValueError where the template refuses the messages."""
+        if self._template is None:
+            raise ValueError("this model has no chat template: use /v1/completions")
+        try:
+            text = self._template.render(messages=messages, add_generation_prompt=True)
+        except jinja2.TemplateError as exc:
+            raise ValueError(f"the model's chat template refuses the messages: {exc}") from exc
+        return self.encode(text)
+
+
+class TextStream:
+    """Turns ids into text as they come; holds back what might become a stop text."""
+
+    def __init__(self, tokenizer: Tokenizer, stops: Sequence[str]) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = DecodeStream(skip_special_tokens=True)
+        self._stops = tuple(stops)
+        self._held = ""
+        self.stopped: str | None = None
+
+    def feed(self, ids: Sequence[int]) -> str:
+        """Text that is certain now. After a stop text, nothing more comes."""
+        for token in ids:
+            if self.stopped is not None:
+                return ""
+            self._held += self._decoder.step(self._tokenizer, token) or ""
+            found = [(self._held.find(stop), stop) for stop in self._stops if stop in self._held]
+            if found:
+                at, self.stopped = min(found)
+                text, self._held = self._held[:at], ""
+                return text
+        certain = len(self._held) - self._possible()
+        text, self._held = self._held[:certain], self._held[certain:]
+        return text
+
+    def finish(self) -> str:
+        """What was held back, at the end of the answer."""
+        text, self._held = self._held, ""
+        return text
+
+    def _possible(self) -> int:
+        """Length of the longest end of the held text that begins a stop text."""
+        longest = max((len(stop) - 1 for stop in self._stops), default=0)
+        for length in range(min(longest, len(self._held)), 0, -1):
+            if any(stop.startswith(self._held[-length:]) for stop in self._stops):
+                return length
+        return 0
+
+
+def _template(folder: Path) -> jinja2.Template | None:
+    file = folder / "chat_template.jinja"
+    if file.is_file():
+        source = file.read_text()
+    else:
+        source = _optional_json(folder / "tokenizer_config.json").get("chat_template") or ""
+    if not source:
+        return None
+    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+
+    def refuse(message: str) -> None:
+        raise jinja2.TemplateError(message)
+
+    environment.globals["raise_exception"] = refuse
+    special = _optional_json(folder / "tokenizer_config.json")
+    for name in ("bos_token", "eos_token"):
+        value = special.get(name)
+        environment.globals[name] = value.get("content") if isinstance(value, dict) else value
+    return environment.from_string(source)
+
+
+def _optional_json(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    return content
+
+
+def _ids(config: Mapping[str, Any], name: str) -> list[int]:
+    value = config.get(name)
+    if value is None:
+        return []
+    return [int(each) for each in value] if isinstance(value, list) else [int(value)]

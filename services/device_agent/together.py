@@ -1,0 +1,200 @@
+"""An answer that the device drafts and a server verifies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from gateway.protocol import speculation as wire
+from services.device_agent.answer import Ask, Piece, Report
+from services.device_agent.channel import Channel
+from services.device_agent.drafters.port import DraftStream, Guess
+from services.device_agent.drafting.tree import WORTH_SENDING, DraftTree, Outgoing, OutOfStep
+from services.device_agent.drafting_thread import DraftingThread
+from services.device_agent.link import Link, LinkLost
+from services.device_agent.partner import Partner
+
+BURST = 8
+ALTERNATIVE_TOKENS = 16
+SHADOW_WINDOW = 2
+SHADOW_TOKENS = 24
+"""Where drafting does not pay, this much of an answer is guessed unsent, to see if it would."""
+
+
+class Refused(Exception):
+    """The gateway takes this request from nobody: `code` and the message tell why."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class VerifierLost(Exception):
+    """No more verified tokens will come for this answer; it is for the device to go on."""
+
+
+class Collaboration:
+    """One session. `pieces` gives verified tokens as they come; `tree.verified` is all so far."""
+
+    def __init__(
+        self,
+        link: Link,
+        partner: Partner,
+        thread: DraftingThread,
+        stream: DraftStream,
+        ask: Ask,
+        report: Report,
+        end_tokens: frozenset[int],
+    ) -> None:
+        self._link = link
+        self._partner = partner
+        self._thread = thread
+        self._stream = stream
+        self._ask = ask
+        self._report = report
+        self.tree = DraftTree(partner.acceptance, frozenset() if ask.ignore_eos else end_tokens)
+        self._per_step = 0
+        self._last_tokens = 0.0
+        self._done = False
+        self._sends = False
+
+    async def pieces(self, tier: wire.Tier, tokenizer: str, per_step: int) -> AsyncIterator[Piece]:
+        """Raises Refused, VerifierLost."""
+        self._per_step = per_step
+        ask = self._ask
+
+        def request(number: int) -> wire.Open:
+            return wire.Open(number, tier, tokenizer, ask.prompt, sampling=sampling_of(ask))
+
+        try:
+            channel, opening = self._link.open(request)
+        except LinkLost as exc:
+            raise VerifierLost(str(exc)) from exc
+        try:
+            await self._link.send(opening)
+            while True:
+                for frame in channel.take():
+                    if piece := self._heard(frame):
+                        yield piece
+                if self._done:
+                    return
+                if channel.lost is not None:
+                    raise VerifierLost(channel.lost)
+                if not await self._work(channel):
+                    await channel.wait()
+        except LinkLost as exc:
+            raise VerifierLost(str(exc)) from exc
+        finally:
+            self._link.close(channel)
+            if not self._done and channel.lost is None:
+                await self._cancel(channel.number)
+
+    def _heard(self, frame: wire.Opened | wire.Tokens | wire.Done | wire.Error) -> Piece | None:
+        if isinstance(frame, wire.Tokens):
+            return self._verified(frame)
+        if isinstance(frame, wire.Opened):
+            self._report.endpoint = frame.endpoint
+            self._per_step = frame.per_step
+        elif isinstance(frame, wire.Done):
+            self._ended(frame)
+        elif frame.fatal:
+            self._done = True
+            if frame.code in PERMANENT:
+                raise Refused(frame.code, frame.message)
+            raise VerifierLost(frame.message)
+        return None
+
+    def _verified(self, frame: wire.Tokens) -> Piece:
+        now = time.monotonic()
+        if self._last_tokens:
+            self._partner.gap(now - self._last_tokens)
+        self._last_tokens = now
+        try:
+            self.tree.verify(frame.p, frame.i)
+        except OutOfStep as exc:
+            raise VerifierLost(f"the gateway's tokens have a gap: {exc}") from exc
+        self._report.verified += len(frame.i)
+        self._report.accepted += frame.d
+        by = ["draft"] * frame.d + ["verifier"] * (len(frame.i) - frame.d)
+        return Piece(frame.i, by)  # type: ignore[arg-type]
+
+    def _ended(self, frame: wire.Done) -> None:
+        self._done = True
+        self._report.drafted = frame.drafted
+        self._report.accepted = frame.accepted
+        self._report.reason = "length" if frame.reason == "length" else "stop"
+        if frame.reason in ("error", "cancelled"):
+            raise VerifierLost("the server ended the answer")
+
+    async def _work(self, channel: Channel) -> bool:
+        """Draft and send a little; gives whether there was anything to do."""
+        tree = self.tree
+        room = self._window() - len(tree.trunk)
+        sends = self._sends
+        if room > 0 and not tree.ended and tree.reach() >= WORTH_SENDING:
+            guesses = await self._draft(tree.text(), min(room, BURST), channel)
+            if not guesses:
+                return False
+            tree.grow(guesses)
+            if sends:
+                await self._send(channel, tree.outgoing())
+            return True
+        if not sends:
+            return False
+        if outgoing := tree.outgoing():
+            await self._send(channel, outgoing)
+            return True
+        if self._ask.window is None and (index := tree.fork()) is not None:
+            text = tree.fork_text(index)
+            guesses = await self._draft(text, ALTERNATIVE_TOKENS, channel)
+            await self._send(channel, tree.branch(index, guesses))
+            return True
+        return False
+
+    def _window(self) -> int:
+        """Tokens to be ahead of the verified text now; decides whether to send them, too."""
+        if self._ask.window is not None:
+            self._sends = self._ask.window > 0 and self._per_step > 0
+            return self._ask.window if self._sends else 0
+        partner, drafter = self._partner, self._thread.drafter
+        pace = partner.pace(drafter.step_s, self._link.probes.round_trip_s, self._per_step)
+        self._sends = self._per_step > 0 and partner.decide(pace)
+        if self._sends:
+            return partner.window(pace)
+        return SHADOW_WINDOW if len(self.tree.verified) < SHADOW_TOKENS else 0
+
+    async def _draft(self, text: Sequence[int], most: int, channel: Channel) -> list[Guess]:
+        ends = self.tree.end_tokens
+
+        def enough(guess: Guess) -> bool:
+            return guess.token in ends or channel.has_news
+
+        whole = [*self._ask.prompt, *text]
+        return await self._thread.draft(self._stream, whole, self._thread.burst(most), enough)
+
+    async def _send(self, channel: Channel, drafts: Outgoing | None) -> None:
+        if drafts is not None:
+            frame = wire.Draft(channel.number, drafts.position, drafts.tokens, drafts.before)
+            await self._link.send(frame)
+
+    async def _cancel(self, number: int) -> None:
+        try:
+            await self._link.send(wire.Cancel(number))
+        except LinkLost:
+            return
+
+
+PERMANENT = frozenset({"invalid_request", "tokenizer_differs", "context_exceeded", "unknown_model"})
+"""Errors that another try, or another way to answer, would not mend."""
+
+
+def sampling_of(ask: Ask) -> wire.Sampling:
+    return wire.Sampling(
+        temperature=ask.temperature,
+        top_p=ask.top_p,
+        top_k=ask.top_k,
+        seed=ask.seed,
+        max_tokens=ask.max_tokens,
+        stop=list(ask.stop),
+        ignore_eos=ask.ignore_eos,
+    )
