@@ -11,6 +11,7 @@ import uvicorn
 from gateway.adapters.logs import configure_logs
 from gateway.app import create_app
 from gateway.errors import ConfigError
+from gateway.protocol.speculation import MAX_FRAME_BYTES
 from gateway.settings import Settings
 
 
@@ -31,7 +32,10 @@ def main() -> None:
         loop="uvloop",
         http="httptools",
         ws="websockets-sansio",
+        ws_max_size=MAX_FRAME_BYTES,
+        # Token ids don't shrink, and the devices' own pings keep their leases.
         ws_per_message_deflate=False,
+        ws_ping_interval=None,
         access_log=False,
         proxy_headers=False,
         log_config=None,

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import gc
 import random
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.endpoints import StaticEndpoints
 from gateway.adapters.engine_client import AiohttpModelServer
+from gateway.adapters.engine_verifier import EngineVerifier
 from gateway.adapters.fingerprint import TokenizerCheck
+from gateway.adapters.mailbox import Mailbox
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.scraper import Scraper
+from gateway.adapters.speculation_metrics import SpeculationMetrics
+from gateway.adapters.speculation_telemetry import SpeculationTelemetry
 from gateway.adapters.telemetry import RequestTelemetry
 from gateway.api import error_handlers
+from gateway.api.devices import DeviceRoute
 from gateway.api.dispatcher import Dispatcher
 from gateway.api.inference import InferenceRoutes
 from gateway.api.routes import documented_inference, models_router, operations_router
@@ -29,9 +37,14 @@ from gateway.core.routing.profile import build_profile
 from gateway.core.routing.routing import Routing
 from gateway.core.types import Endpoint, EndpointState, Limits
 from gateway.errors import ConfigError
+from gateway.protocol.speculation import PATH
 from gateway.serving.admission import Admission
+from gateway.serving.device_connection import DeviceLimits
+from gateway.serving.devices import Devices
 from gateway.serving.dispatch import Dispatch, Waits
 from gateway.serving.inference import Inference
+from gateway.serving.speculation import Speculation
+from gateway.serving.verification import Verifiers
 from gateway.settings import Settings
 
 VERSION = "0.1.0"
@@ -45,6 +58,7 @@ def create_app(settings: Settings) -> ASGIApp:
     clock = MonotonicClock()
     metrics = Metrics(endpoints.states)
     late = _Late()
+    speculation = SpeculationMetrics(metrics.registry, lambda: late.mailboxes)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -59,12 +73,21 @@ def create_app(settings: Settings) -> ASGIApp:
             timeout_s=settings.scrape.timeout_s,
             failures=settings.scrape.failures,
         )
-        late.inference = _inference(settings, routing, endpoints, client, clock, metrics)
+        mailboxes = _mailboxes(settings)
+        late.mailboxes = mailboxes
+        verifier = EngineVerifier(client, {box.endpoint_id: box for box in mailboxes})
+        shared = _shared(settings, routing, endpoints, client, clock, metrics)
+        late.inference = _inference(settings, shared)
+        late.devices = _devices(settings, shared, verifier, speculation)
         late.unchecked = tokenizers.unchecked
+        for mailbox in mailboxes:
+            mailbox.start()
         scraper.start()
         _tune_gc()
         yield
         await scraper.stop()
+        for mailbox in mailboxes:
+            await mailbox.stop()
         await client.close()
 
     app = FastAPI(
@@ -84,34 +107,102 @@ def create_app(settings: Settings) -> ASGIApp:
         raise AssertionError("the dispatcher serves this route")
 
     app.include_router(documented_inference(passed_through))
+    app.router.routes.append(WebSocketRoute(PATH, _Connect(late)))
     return Dispatcher(late, app)
 
 
-def _inference(
+@dataclass(frozen=True)
+class _Shared:
+    """What ordinary requests and devices' sessions draw on together."""
+
+    routing: Routing
+    endpoints: StaticEndpoints
+    client: AiohttpModelServer
+    clock: MonotonicClock
+    metrics: Metrics
+    telemetry: RequestTelemetry
+    admission: Admission
+    budget: RetryBudget
+    waits: Waits
+
+
+def _shared(
     settings: Settings,
     routing: Routing,
     endpoints: StaticEndpoints,
     client: AiohttpModelServer,
     clock: MonotonicClock,
     metrics: Metrics,
-) -> InferenceRoutes:
-    """The short way of a request, from the body to the engine."""
-    telemetry = RequestTelemetry(metrics)
+) -> _Shared:
     timeouts, limits, retries = settings.timeouts, settings.limits, settings.retries
-    waits = Waits(timeouts.first_token_s, timeouts.idle_s, timeouts.answer_s)
-    admission = Admission(
-        AdmissionLimits(limits.max_in_flight, limits.max_queue, limits.max_wait_s),
+    telemetry = RequestTelemetry(metrics)
+    return _Shared(
+        routing,
+        endpoints,
+        client,
         clock,
+        metrics,
         telemetry,
+        Admission(
+            AdmissionLimits(limits.max_in_flight, limits.max_queue, limits.max_wait_s),
+            clock,
+            telemetry,
+        ),
+        RetryBudget(ratio=retries.ratio, max_attempts=retries.max_attempts),
+        Waits(timeouts.first_token_s, timeouts.idle_s, timeouts.answer_s),
     )
-    budget = RetryBudget(ratio=retries.ratio, max_attempts=retries.max_attempts)
-    dispatch = Dispatch(routing, endpoints, client, clock, telemetry, budget, waits, random.random)
+
+
+def _inference(settings: Settings, with_: _Shared) -> InferenceRoutes:
+    """The short way of a request, from the body to the engine."""
+    dispatch = Dispatch(
+        with_.routing,
+        with_.endpoints,
+        with_.client,
+        with_.clock,
+        with_.telemetry,
+        with_.budget,
+        with_.waits,
+        random.random,
+    )
     return InferenceRoutes(
-        Inference(admission, dispatch, clock, telemetry, waits),
-        clock,
-        max_body_bytes=limits.max_body_bytes,
-        body_s=timeouts.body_s,
+        Inference(with_.admission, dispatch, with_.clock, with_.telemetry, with_.waits),
+        with_.clock,
+        max_body_bytes=settings.limits.max_body_bytes,
+        body_s=settings.timeouts.body_s,
     )
+
+
+def _devices(
+    settings: Settings,
+    with_: _Shared,
+    verifier: EngineVerifier,
+    metrics: SpeculationMetrics,
+) -> DeviceRoute:
+    """The way of a device's drafts and of the tokens back to it."""
+    verifiers = Verifiers(
+        with_.routing,
+        with_.endpoints,
+        verifier,
+        with_.clock,
+        with_.telemetry,
+        with_.budget,
+        random.random,
+    )
+    sessions = SpeculationTelemetry(with_.metrics, metrics)
+    speculation = Speculation(
+        verifiers,
+        with_.admission,
+        sessions,
+        with_.clock,
+        with_.waits,
+        lambda: secrets.token_hex(16),
+    )
+    wanted = settings.devices
+    limits = DeviceLimits(
+        wanted.lease_s, wanted.heartbeat_s, wanted.max_sessions, wanted.drafts_per_s
+    )
+    return DeviceRoute(Devices(limits, speculation, metrics), wanted.tokens)
 
 
 class _Late:
@@ -119,6 +210,8 @@ class _Late:
 
     def __init__(self) -> None:
         self.inference: ASGIApp | None = None
+        self.devices: ASGIApp | None = None
+        self.mailboxes: Sequence[Mailbox] = ()
         self.unchecked: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -126,12 +219,33 @@ class _Late:
         await self.inference(scope, receive, send)
 
     def conditions(self) -> dict[str, str]:
-        if not self.unchecked:
-            return {}
-        return {
-            "tokenizer-unchecked": "no /tokenize at the engines of "
-            + ", ".join(sorted(self.unchecked))
-        }
+        found = {}
+        if self.unchecked:
+            engines = ", ".join(sorted(self.unchecked))
+            found["tokenizer-unchecked"] = f"no /tokenize at the engines of {engines}"
+        if lost := [f"{box.endpoint_id} ({box.problem})" for box in self.mailboxes if box.problem]:
+            found["mailbox-lost"] = f"drafts don't reach {', '.join(lost)}; answers go on without"
+        return found
+
+
+class _Connect:
+    """An ASGI application and no function: Starlette would wrap that once more."""
+
+    def __init__(self, late: _Late) -> None:
+        self._late = late
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._late.devices is not None, "the server runs the lifespan first"
+        await self._late.devices(scope, receive, send)
+
+
+def _mailboxes(settings: Settings) -> list[Mailbox]:
+    found = []
+    for pool in settings.pools.values():
+        secret = pool.mailbox_secret.get_secret_value().encode() if pool.mailbox_secret else b""
+        for url, address in zip(pool.endpoints, pool.mailboxes, strict=False):
+            found.append(Mailbox(urlsplit(url).netloc, address, secret, random.random))
+    return found
 
 
 def _states(settings: Settings) -> list[EndpointState]:

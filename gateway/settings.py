@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -21,8 +29,11 @@ from pydantic_settings import (
 
 from gateway.core.types import Tier
 from gateway.errors import ConfigError
+from gateway.protocol.speculation import MAX_SESSIONS
 
 ENV_PREFIX = "TIERFLOW_GATEWAY_"
+MIN_SECRET = 16
+"""Characters of a mailbox's secret."""
 
 
 class Group(BaseModel):
@@ -45,6 +56,12 @@ class Pool(Group):
     )
     max_in_flight: int = Field(default=512, ge=1, description="per endpoint")
     api_key: SecretStr | None = Field(default=None, description="what the engines ask for")
+    mailboxes: tuple[str, ...] = Field(
+        default=(), description="host:port that takes drafts, one per endpoint in their order"
+    )
+    mailbox_secret: SecretStr | None = Field(
+        default=None, description="TIERFLOW_DRAFT_SECRET of the engines"
+    )
 
     @field_validator("endpoints")
     @classmethod
@@ -53,6 +70,29 @@ class Pool(Group):
             if not url.startswith(("http://", "https://")):
                 raise ValueError(f"{url!r} is not an http:// or https:// URL")
         return tuple(url.rstrip("/") for url in urls)
+
+    @field_validator("mailboxes")
+    @classmethod
+    def _addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for address in addresses:
+            host, _, port = address.rpartition(":")
+            if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+                raise ValueError(f"{address!r} is not host:port, such as 127.0.0.1:9301")
+        return addresses
+
+    @model_validator(mode="after")
+    def _drafts(self) -> Pool:
+        secret = self.mailbox_secret
+        if self.mailboxes and len(self.mailboxes) != len(self.endpoints):
+            raise ValueError(
+                f"mailboxes: {len(self.mailboxes)} for {len(self.endpoints)} endpoints; "
+                "give one per endpoint, in their order"
+            )
+        if self.mailboxes and secret is None:
+            raise ValueError("mailbox_secret: mailboxes need it; set the engines' own")
+        if secret is not None and len(secret.get_secret_value()) < MIN_SECRET:
+            raise ValueError(f"mailbox_secret: {MIN_SECRET} characters at least")
+        return self
 
 
 class Timeouts(Group):
@@ -83,6 +123,32 @@ class Retries(Group):
     ratio: float = Field(default=0.2, ge=0, le=1, description="retries per request, long run")
 
 
+DeviceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+TokenHash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Devices(Group):
+    """Devices that may connect and draft; see docs/speculation.md."""
+
+    tokens: dict[DeviceName, TokenHash] = Field(
+        default={}, description="the SHA-256 of each device's token, in hex, by the device's name"
+    )
+    lease_s: float = Field(
+        default=15.0, gt=0, description="without a frame until it counts as gone"
+    )
+    heartbeat_s: float = Field(default=5.0, gt=0, description="how often a device shall ping")
+    max_sessions: int = Field(default=64, ge=1, le=MAX_SESSIONS, description="at once, per device")
+    drafts_per_s: float = Field(default=4000.0, gt=0, description="draft tokens, per device")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Devices:
+        if self.heartbeat_s >= self.lease_s:
+            raise ValueError("heartbeat_s: must be shorter than lease_s")
+        if len(set(self.tokens.values())) != len(self.tokens):
+            raise ValueError("tokens: two devices have the same token; give each its own")
+        return self
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Raises ConfigError from `load` when a value can't work."""
 
@@ -98,6 +164,7 @@ class Settings(BaseSettings):
     scrape: Scrape = Scrape()
     limits: RequestLimits = RequestLimits()
     retries: Retries = Retries()
+    devices: Devices = Devices()
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
     @classmethod

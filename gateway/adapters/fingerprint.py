@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import orjson
 
@@ -32,11 +33,17 @@ class TokenizerCheck:
         self.unchecked: set[str] = set()
 
     async def check(self, state: EndpointState) -> None:
-        """Raises EngineFailed, naming both fingerprints, when the endpoint's tokenizer differs."""
+        """Note the endpoint's fingerprint; compare it if its model is of the family.
+
+        Raises EngineFailed, naming both fingerprints, when the endpoint's tokenizer differs.
+        """
         model = next(iter(state.models))
         if model not in self._family:
+            # Devices want to know it; nothing else depends on it.
+            with suppress(EngineFailed):
+                state.tokenizer = await self._fingerprint(state, model)
             return
-        found = await self._fingerprint(state, model)
+        found = state.tokenizer = await self._fingerprint(state, model)
         if found is None:
             self.unchecked.add(model)
             return

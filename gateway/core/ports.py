@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.core.outcome import Outcome
+from gateway.core.speculation.job import Batch, DraftFacts, Job
+from gateway.core.speculation.outcome import SessionOutcome
+from gateway.core.speculation.session import Step
 from gateway.core.types import Endpoint, EndpointState
 
 
@@ -65,3 +68,68 @@ class Telemetry(Protocol):
     def retried(self, pool: str, cause: str) -> None: ...
 
     def load(self, inside: int, waiting: int) -> None: ...
+
+
+class Verification(Protocol):
+    """One answer that an engine makes, for which drafts may be left at any time.
+
+    `draft` never waits; it gives False, and the answer goes on without, when the engine can't be
+    told. `read` gives the next batch as it comes, None after the last, and raises UpstreamError.
+    `close` is idempotent; before the end it makes the engine give up the work. `usage` is
+    (prompt tokens, completion tokens) once the engine has said them.
+    """
+
+    @property
+    def usage(self) -> tuple[int, int] | None: ...
+
+    def draft(self, position: int, ids: Sequence[int], before: Sequence[int]) -> bool: ...
+
+    async def read(self) -> Batch | None: ...
+
+    def close(self) -> None: ...
+
+
+class Verifier(Protocol):
+    """Makes answers out of token ids, and checks drafts where that saves steps.
+
+    `open` returns when the engine has accepted the job. `open` and `tokenize` raise UpstreamError
+    when the engine failed, InvalidRequest when it refused what it was given.
+    """
+
+    def facts(self, endpoint: Endpoint) -> DraftFacts: ...
+
+    async def tokenize(
+        self, endpoint: Endpoint, model: str, messages: Sequence[Mapping[str, Any]]
+    ) -> list[int]: ...
+
+    async def open(self, endpoint: Endpoint, job: Job) -> Verification: ...
+
+
+class DeviceTelemetry(Protocol):
+    """Takes what happened to the devices' connections. None of its methods blocks or raises.
+
+    `traffic` counts bytes from (`up`) and to a device, `refused` frames that lie, by their code.
+    """
+
+    def connected(self, devices: int) -> None: ...
+
+    def traffic(self, up: int, down: int) -> None: ...
+
+    def link(self, round_trip_s: float, bytes_per_s: float) -> None: ...
+
+    def refused(self, code: str) -> None: ...
+
+
+class SessionTelemetry(Protocol):
+    """Takes what happened to their sessions. None of its methods blocks or raises.
+
+    `drafts` counts draft tokens by their fate: forwarded, late, or dropped.
+    """
+
+    def began(self, tier: str) -> None: ...
+
+    def drafts(self, tier: str, fate: str, tokens: int) -> None: ...
+
+    def step(self, tier: str, step: Step) -> None: ...
+
+    def ended(self, tier: str, outcome: SessionOutcome) -> None: ...

@@ -94,6 +94,7 @@ class EndpointState:
     `core.learning` the estimates. `seen`: whether it has been looked at, with whatever result.
     `waiting`, `running` and `kv_use` (0 to 1) are the engine's own, as of the last scrape;
     `in_flight` counts what this gateway has open there, `in_flight_at_scrape` the same then.
+    `tokenizer` is the fingerprint of what its first model does with text, None when unknown.
     """
 
     endpoint: Endpoint
@@ -102,6 +103,7 @@ class EndpointState:
     seen: bool = False
     problem: str = "not seen yet"
     models: Mapping[str, ServedModel] = field(default_factory=dict)
+    tokenizer: str | None = None
     waiting: int = 0
     running: int = 0
     kv_use: float = 0.0

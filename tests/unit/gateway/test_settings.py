@@ -33,12 +33,12 @@ def test_the_environment_goes_over_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TIERFLOW_GATEWAY_TIMEOUTS__IDLE_S", "7.5")
-    monkeypatch.setenv("TIERFLOW_GATEWAY_POOLS__EDGE__API_KEY", "secret")
+    monkeypatch.setenv("TIERFLOW_GATEWAY_POOLS__EDGE__API_KEY", "k-1234")
     settings = load(tmp_path, GOOD)
     assert settings.timeouts.idle_s == 7.5
     key = settings.pools["edge"].api_key
-    assert key is not None and key.get_secret_value() == "secret"
-    assert "secret" not in repr(settings)
+    assert key is not None and key.get_secret_value() == "k-1234"
+    assert "k-1234" not in repr(settings)
 
 
 @pytest.mark.parametrize(

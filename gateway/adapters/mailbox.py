@@ -1,0 +1,163 @@
+"""An engine's mailbox, where drafts are left: one TCP connection that is always kept up.
+
+Nothing here waits for the engine: while the connection is down, or full, drafts are refused, and
+the answers go on undrafted. The wire is told in docs/speculation.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+
+from gateway.core.speculation.job import DraftFacts
+
+HANDSHAKE_S = 5.0
+MAX_BUFFER = 256 * 1024
+"""Bytes that may wait for the engine; what is older than that is stale anyway."""
+MAX_MESSAGE = 1 << 16
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+COUNTS_EVERY_S = 5.0
+MAX_UNANSWERED = 3
+
+log = structlog.get_logger("tierflow.mailbox")
+
+
+class Greeting(msgspec.Struct):
+    version: int
+    vocabulary: int
+    per_step: int
+
+
+class MailboxRefused(Exception):
+    """The other side speaks something else, or doesn't know our secret."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_greeting: msgspec.msgpack.Decoder[Greeting] = msgspec.msgpack.Decoder(Greeting)
+_counts: msgspec.msgpack.Decoder[dict[str, int]] = msgspec.msgpack.Decoder(dict[str, int])
+ASK_COUNTS = b"\x00\x00\x00\x01\x90"
+
+
+class Mailbox:
+    """`start` keeps it connected to `host`:`port` until `stop`. `problem` is empty when it is.
+
+    `counts` are the engine's own, as of `counts_every_s` seconds ago at most.
+    """
+
+    def __init__(
+        self,
+        endpoint_id: str,
+        address: str,
+        secret: bytes,
+        uniform: Callable[[], float],
+        counts_every_s: float = COUNTS_EVERY_S,
+    ) -> None:
+        host, _, port = address.rpartition(":")
+        self.endpoint_id = endpoint_id
+        self._host, self._port = host.strip("[]"), int(port)
+        self._secret = secret
+        self._uniform = uniform
+        self._counts_every_s = counts_every_s
+        self._transport: asyncio.WriteTransport | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.facts = DraftFacts()
+        self.problem = "not connected yet"
+        self.counts: dict[str, int] = {}
+        self._unanswered = 0
+
+    @property
+    def connected(self) -> bool:
+        return self._transport is not None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._keep_up())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def put(self, session: str, position: int, ids: Sequence[int], before: Sequence[int]) -> bool:
+        """Leave a draft; False when that is not possible now."""
+        transport = self._transport
+        if transport is None or transport.get_write_buffer_size() > MAX_BUFFER:
+            return False
+        message = _encode((session, position, ids, before))
+        transport.write(len(message).to_bytes(4, "big") + message)
+        return True
+
+    async def _keep_up(self) -> None:
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                reader, writer = await asyncio.wait_for(
+                    asyncio.open_connection(self._host, self._port), HANDSHAKE_S
+                )
+                try:
+                    await asyncio.wait_for(self._greet(reader, writer), HANDSHAKE_S)
+                    pause = FIRST_PAUSE_S
+                    await self._listen(reader, writer)
+                finally:
+                    self._transport, self.facts = None, DraftFacts()
+                    # Not close(): what still waits here for a dead engine would keep it open.
+                    writer.transport.abort()
+            except (OSError, EOFError, MailboxRefused, msgspec.MsgspecError) as error:
+                self._lost(error)
+            await asyncio.sleep(pause * (0.5 + self._uniform()))
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonce = await reader.readexactly(32)
+        writer.write(hmac.digest(self._secret, nonce, hashlib.sha256))
+        try:
+            greeting = _greeting.decode(await _message(reader))
+        except EOFError as error:
+            raise MailboxRefused("it closed at the handshake: is the secret right?") from error
+        if greeting.version != 1:
+            raise MailboxRefused(f"it speaks version {greeting.version}; this is 1")
+        self.facts = DraftFacts(greeting.per_step, greeting.vocabulary)
+        self._transport, self.problem = writer.transport, ""
+        log.info("mailbox_up", endpoint=self.endpoint_id)
+
+    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Ask for the counts now and then, until the connection ends.
+
+        Raises TimeoutError when several questions in a row got no answer.
+        """
+        reading = asyncio.create_task(self._read_counts(reader))
+        try:
+            while self._unanswered < MAX_UNANSWERED:
+                writer.write(ASK_COUNTS)
+                self._unanswered += 1
+                await asyncio.wait({reading}, timeout=self._counts_every_s)
+                if reading.done():
+                    return reading.result()
+            raise TimeoutError
+        finally:
+            reading.cancel()
+
+    async def _read_counts(self, reader: asyncio.StreamReader) -> None:
+        self._unanswered = 0
+        while True:
+            self.counts = _counts.decode(await _message(reader))
+            self._unanswered = 0
+
+    def _lost(self, error: Exception) -> None:
+        known = {TimeoutError: "no answer in time", asyncio.IncompleteReadError: "it hung up"}
+        what = str(error) if isinstance(error, MailboxRefused) else known.get(type(error))
+        problem = what or type(error).__name__
+        if problem != self.problem:
+            log.warning("mailbox_lost", endpoint=self.endpoint_id, problem=problem)
+        self.problem = problem
+
+
+async def _message(reader: asyncio.StreamReader) -> bytes:
+    size = int.from_bytes(await reader.readexactly(4), "big")
+    if not 0 < size <= MAX_MESSAGE:
+        raise MailboxRefused(f"a message of {size} bytes is none of its wire")
+    return await reader.readexactly(size)

@@ -1,0 +1,40 @@
+"""What an engine is asked for, and what it gives back step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`session` names the drafts that belong to it: hex digits that nobody can guess.
+
+    `prompt` are token ids; `sampling` are fields of the OpenAI API, with only what was asked for.
+    """
+
+    session: str
+    model: str
+    prompt: Sequence[int]
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one step of the engine gave: ids, and at the end why it ended.
+
+    `reason` is the OpenAI finish reason, `stop` the stop text that ended it.
+    """
+
+    ids: Sequence[int]
+    reason: str | None = None
+    stop: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DraftFacts:
+    """How an endpoint takes drafts: tokens a step (0: not at all), and its vocabulary's size."""
+
+    per_step: int = 0
+    vocabulary: int | None = None

@@ -1,0 +1,24 @@
+"""What one session came to: handed to telemetry when it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.core.outcome import Outcome
+
+
+@dataclass(slots=True)
+class SessionOutcome:
+    """`request` is what an ordinary request would report. `dropped` counts draft tokens that the
+    verifier never got, by the cause; `late` those that came after their positions were verified.
+    `problem` names the place of an error of our own.
+    """
+
+    request: Outcome
+    device: str
+    drafted: int = 0
+    accepted: int = 0
+    steps: int = 0
+    dropped: int = 0
+    late: int = 0
+    problem: str = ""

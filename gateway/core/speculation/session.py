@@ -1,0 +1,106 @@
+"""One answer and its drafts: what is verified, which drafts may pass, which of them came true.
+
+It holds all that another replica or tier would need to go on: prompt, verified ids, sampling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+AHEAD = 512
+"""Positions beyond the last verified one up to which drafts may begin."""
+BEHIND = 4096
+"""Positions before the last verified one from which a draft is no longer late, but a lie: a link
+with a round trip of 4 s to an engine with 1000 tokens/s would bring drafts as late as that."""
+BRANCHES = 8
+"""Different drafts that are remembered for one position; more pass, but are not counted."""
+
+
+class DraftRefused(Exception):
+    """A draft that no honest device sends. `code` is from a small, fixed set."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one batch of verified ids tells.
+
+    `position`: of its first id. `drafted`: how many of its first ids had been drafted. `accepted`:
+    how many came true from a draft. `refused`: the place in the batch where a draft stood that
+    was wrong, None if there was none. `age_s`: from forwarding the first accepted one until now.
+    """
+
+    position: int
+    tokens: int
+    drafted: int
+    accepted: int
+    refused: int | None
+    age_s: float | None
+
+
+@dataclass(slots=True)
+class SessionState:
+    """`vocabulary`: ids are below it, None when unknown. Counts are in tokens."""
+
+    prompt: Sequence[int]
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    vocabulary: int | None = None
+    verified: list[int] = field(default_factory=list)
+    drafted: int = 0
+    accepted: int = 0
+    steps: int = 0
+    _forwarded: dict[int, dict[int, float]] = field(default_factory=dict)
+
+    def check(self, position: int, ids: Sequence[int]) -> bool:
+        """Whether a draft for output positions from `position` on can still be of use.
+
+        Raises DraftRefused for what can't come from a device that follows its answer.
+        """
+        done = len(self.verified)
+        if position > done + AHEAD:
+            raise DraftRefused(
+                "position_ahead", f"p is {position}, with {done} verified; at most {AHEAD} beyond"
+            )
+        if position < done - BEHIND:
+            raise DraftRefused(
+                "position_behind", f"p is {position}, with {done} verified; at most {BEHIND} back"
+            )
+        if self.vocabulary is not None and max(ids) >= self.vocabulary:
+            raise DraftRefused("id_beyond_vocabulary", f"i: ids are below {self.vocabulary}")
+        return position + len(ids) > done
+
+    def forwarded(self, position: int, ids: Sequence[int], now: float) -> None:
+        """Remember a draft that is on its way to the verifier since `now` (seconds)."""
+        self.drafted += len(ids)
+        done = len(self.verified)
+        for place, token in enumerate(ids, position):
+            if place >= done:
+                known = self._forwarded.setdefault(place, {})
+                if len(known) < BRANCHES:
+                    known.setdefault(token, now)
+
+    def take(self, ids: Sequence[int], now: float) -> Step:
+        """The ids that one step verified, all but the last of which may have been drafts."""
+        position, last = len(self.verified), len(ids) - 1
+        accepted = drafted = 0
+        refused: int | None = None
+        age: float | None = None
+        for place, token in enumerate(ids):
+            known = self._forwarded.pop(position + place, None)
+            since = known.get(token) if known else None
+            if place == last:
+                refused = place if known and since is None else None
+            elif since is not None:
+                drafted += place == drafted
+                accepted += 1
+                age = now - since if age is None else age
+        self.verified.extend(ids)
+        self.accepted += accepted
+        self.steps += 1
+        return Step(position, len(ids), drafted, accepted, refused, age)

@@ -1,0 +1,68 @@
+"""A device's connection as serving sees it, and the way out of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Protocol
+
+from gateway.core.ports import DeviceTelemetry
+from gateway.protocol.speculation import Error, FromGateway, encode
+
+MAX_WAITING = 1 << 20
+"""Bytes that may wait for a device. Token ids are few: one that is so far behind is gone."""
+
+
+class Link(Protocol):
+    """Messages to and from one device.
+
+    `receive` gives None once the device has left; a text message comes as its UTF-8. `send` may
+    wait, and raises OSError when the device is gone.
+    """
+
+    async def receive(self) -> bytes | None: ...
+
+    async def send(self, message: bytes) -> None: ...
+
+    async def close(self, code: int, reason: str) -> None: ...
+
+
+class Outbox:
+    """Frames on their way to one device, in order. `put` never waits, so that one slow device
+    holds up nobody; `overflown` is set when too much waits."""
+
+    def __init__(self, link: Link, telemetry: DeviceTelemetry) -> None:
+        self._link = link
+        self._telemetry = telemetry
+        self._waiting: deque[bytes] = deque()
+        self._size = 0
+        self._news = asyncio.Event()
+        self.overflown = asyncio.Event()
+
+    def put(self, frame: FromGateway) -> None:
+        if self.overflown.is_set():
+            return
+        message = encode(frame)
+        self._waiting.append(message)
+        self._size += len(message)
+        self._news.set()
+        if self._size > MAX_WAITING:
+            self._waiting.clear()
+            self.overflown.set()
+
+    def error(self, code: str, message: str, s: int | None = None, *, fatal: bool = False) -> None:
+        self.put(Error(code[:64], message[:1000], s, fatal))
+
+    async def run(self) -> None:
+        """Send what comes, for ever. Raises OSError when the device is gone."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            await self.flush()
+
+    async def flush(self) -> None:
+        while self._waiting:
+            message = self._waiting.popleft()
+            await self._link.send(message)
+            self._size -= len(message)
+            self._telemetry.traffic(0, len(message))

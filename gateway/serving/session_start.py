@@ -1,0 +1,39 @@
+"""From an `open` frame to a session that can run."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.core.body import prompt_chars_and_key
+from gateway.core.outcome import Outcome
+from gateway.core.speculation.outcome import SessionOutcome
+from gateway.core.types import InferenceRequest
+from gateway.protocol.speculation import Open
+from gateway.serving.link import Outbox
+from gateway.serving.speculation import Session, Speculation
+
+
+class BadOpen(Exception):
+    """An open frame that can't be meant so."""
+
+
+def start(services: Speculation, frame: Open, device: str, outbox: Outbox) -> Session:
+    """Raises BadOpen."""
+    if bool(frame.prompt) == bool(frame.messages):
+        raise BadOpen("give either prompt (token ids) or messages, and not both")
+    sampling = msgspec.to_builtins(frame.sampling)
+    chars, key = prompt_chars_and_key({"messages": frame.messages, "prompt": frame.prompt})
+    request = InferenceRequest(
+        id=services.new_id(),
+        path="/v1/completions",
+        model=frame.model or f"tierflow-{frame.tier}",
+        body=b"",
+        received=services.clock.now(),
+        stream=True,
+        prompt_chars=chars,
+        prefix_key=key,
+        max_tokens=frame.sampling.max_tokens,
+    )
+    return Session(
+        services, frame, request, SessionOutcome(Outcome(request), device), outbox, sampling
+    )
