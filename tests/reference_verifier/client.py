@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -29,8 +29,16 @@ class MailboxClient:
     def __init__(self, port: int, secret: str = SECRET) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), 20)
         self._file = self._socket.makefile("rb")
-        self.send(wire.proof(secret.encode(), self._read(wire.NONCE_BYTES)))
-        self.greeting: dict[str, int] = self.receive()
+        try:
+            self.send(wire.proof(secret.encode(), self._read(wire.NONCE_BYTES)))
+            self.greeting: dict[str, int] = self.receive()
+        except ConnectionError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
 
     def __enter__(self) -> MailboxClient:
         return self
@@ -41,8 +49,7 @@ class MailboxClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
-        self._socket.close()
+        self.close()
 
     def put(
         self, session: str, position: int, tokens: Sequence[int], before: Sequence[int] = ()
@@ -109,12 +116,8 @@ class Verifier:
         **sampling: Any,
     ) -> Answer:
         """Ask for a completion; `heard` is called with all ids so far after each chunk."""
-        body = {"model": self.model, "prompt": list(prompt), "stream": True, **sampling}
-        body |= {"stream_options": {"include_usage": True}, "return_token_ids": True}
-        if session is not None:
-            body["vllm_xargs"] = {"draft_session": session}
         answer = Answer()
-        for chunk in self._chunks(body):
+        for chunk in self._chunks(prompt, session, sampling):
             answer.usage = chunk.get("usage") or answer.usage
             for choice in chunk["choices"]:
                 answer.finish_reason = choice["finish_reason"] or answer.finish_reason
@@ -124,7 +127,19 @@ class Verifier:
                         heard(answer.ids)
         return answer
 
-    def _chunks(self, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def leave(self, prompt: Sequence[int], session: str, **sampling: Any) -> None:
+        """Ask for a completion, and close the connection after the first chunk."""
+        chunks = self._chunks(prompt, session, sampling)
+        next(chunks)
+        chunks.close()
+
+    def _chunks(
+        self, prompt: Sequence[int], session: str | None, sampling: dict[str, Any]
+    ) -> Generator[dict[str, Any], None, None]:
+        body = {"model": self.model, "prompt": list(prompt), "stream": True, **sampling}
+        body |= {"stream_options": {"include_usage": True}, "return_token_ids": True}
+        if session is not None:
+            body["vllm_xargs"] = {"draft_session": session}
         with http.stream("POST", self.url + "/v1/completions", json=body) as response:
             assert response.status_code == 200, response.read()
             for line in response.iter_lines():

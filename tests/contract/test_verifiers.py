@@ -1,0 +1,257 @@
+"""What every verifier of drafts keeps: answers are as without drafts, whatever the drafts are.
+
+Greedy answers must be the same tokens. Sampled ones must have the same distribution: Pearson's
+chi-square test of homogeneity at ALPHA on two samples of SAMPLES answers with fixed seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from services.vllm_server.race import wire
+from tests.reference_verifier.client import MailboxClient, Verifier, new_session
+from tests.reference_verifier.servers import start_verifier
+from tests.reference_verifier.statistics import same_distribution
+from tests.servers import eventually
+
+pytestmark = [pytest.mark.integration, pytest.mark.engine]
+TEXT = "<|user|>\nTell me about the river and the town.\n<|assistant|>\n"
+GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 40, "ignore_eos": True}
+SAMPLES = 250
+ALPHA = 0.001
+
+Put = Callable[[str, Sequence[int], MailboxClient], None]
+
+
+@pytest.fixture(scope="module", params=["engine", "reference"])
+def verifier(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Verifier]:
+    with ExitStack() as stack:
+        yield start_verifier(request.param, tmp_path_factory.mktemp("verifier"), stack)
+
+
+@pytest.fixture
+def mailbox(verifier: Verifier) -> Iterator[MailboxClient]:
+    with MailboxClient(verifier.mailbox) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def prompt(verifier: Verifier) -> list[int]:
+    return verifier.tokenize(TEXT)
+
+
+@pytest.fixture(scope="module")
+def plain(verifier: Verifier, prompt: list[int]) -> list[int]:
+    """The greedy answer without drafts."""
+    return verifier.answer(prompt, **GREEDY).ids
+
+
+def wrong(ids: Sequence[int]) -> list[int]:
+    """Other ids of the vocabulary, at every place."""
+    return [token + 1 if token < 1000 else token - 1 for token in ids]
+
+
+def all_right(session: str, right: Sequence[int], mailbox: MailboxClient) -> None:
+    mailbox.put(session, 0, right)
+
+
+def all_wrong(session: str, right: Sequence[int], mailbox: MailboxClient) -> None:
+    mailbox.put(session, 1, wrong(right[1:]))
+
+
+def spoiled(session: str, right: Sequence[int], mailbox: MailboxClient) -> None:
+    mixed = [
+        w if at % 5 == 4 else r for at, (r, w) in enumerate(zip(right, wrong(right), strict=True))
+    ]
+    for at in range(0, len(right), 5):
+        mailbox.put(session, at, mixed[at : at + 5], right[max(0, at - 4) : at])
+
+
+def far_ahead(session: str, right: Sequence[int], mailbox: MailboxClient) -> None:
+    mailbox.put(session, 10, right[10:20], right[6:10])
+    mailbox.put(session, len(right) - 2, [*right[-2:], *right], right[-6:-2])
+    mailbox.put(session, 1 << 30, right)
+
+
+def duplicated(session: str, right: Sequence[int], mailbox: MailboxClient) -> None:
+    for _ in range(3):
+        mailbox.put(session, 0, right)
+        mailbox.put(session, 5, right[5:9], right[3:5])
+
+
+def contradicting(session: str, right: Sequence[int], mailbox: MailboxClient) -> None:
+    mailbox.put(session, 1, [*right[1:4], *wrong(right[4:9])])
+    mailbox.put(session, 4, right[4:], right[1:4])
+    mailbox.put(session, 4, wrong(wrong(right[4:])), right[1:4])
+    mailbox.put(session, 8, right[8:], wrong(right[4:8]))
+
+
+DRAFTS = [all_right, all_wrong, spoiled, far_ahead, duplicated, contradicting]
+
+
+@pytest.mark.parametrize("put", DRAFTS)
+def test_greedy_answers_are_those_without_drafts(
+    verifier: Verifier, mailbox: MailboxClient, prompt: list[int], plain: list[int], put: Put
+) -> None:
+    session, before = new_session(), mailbox.counts()
+    put(session, plain, mailbox)
+    answer = verifier.answer(prompt, session, **GREEDY)
+    assert answer.ids == plain
+    assert answer.finish_reason == "length"
+    assert answer.usage["completion_tokens"] == GREEDY["max_tokens"]
+    assert mailbox.counts()["offered"] > before["offered"]
+    assert mailbox.counts()["failures"] == 0
+
+
+@pytest.mark.parametrize("distance", [-6, -1, 0, 1, 3])
+def test_drafts_that_race_the_answer_never_change_it(
+    verifier: Verifier, mailbox: MailboxClient, prompt: list[int], plain: list[int], distance: int
+) -> None:
+    """Distance: from what was heard last to where the drafts stand; below 0 they are late."""
+    session = new_session()
+
+    def race(heard: list[int]) -> None:
+        at = max(0, len(heard) + distance)
+        for tokens in (plain[at : at + 4], wrong(plain[at : at + 4])):
+            if tokens:
+                mailbox.put(session, at, tokens, plain[max(0, at - 4) : at])
+
+    assert verifier.answer(prompt, session, race, **GREEDY).ids == plain
+
+
+def test_right_drafts_save_steps(
+    verifier: Verifier, mailbox: MailboxClient, prompt: list[int], plain: list[int]
+) -> None:
+    session, before = new_session(), verifier.steps()
+    mailbox.put(session, 0, plain)
+    verifier.answer(prompt, session, **GREEDY)
+    # 40 tokens: the prompt's step says one, then each of three says up to 16 drafts and one more.
+    eventually(lambda: verifier.steps() == before + 4, "4 steps")
+
+
+def test_the_branch_that_is_right_is_found_after_the_one_that_was_wrong(
+    verifier: Verifier, mailbox: MailboxClient, prompt: list[int], plain: list[int]
+) -> None:
+    session, before = new_session(), verifier.steps()
+    mailbox.put(session, 1, [*plain[1:5], *wrong(plain[5:12])])
+    mailbox.put(session, 5, plain[5:], plain[1:5])
+    verifier.answer(prompt, session, **GREEDY)
+    # 1 of the prompt, 5 of the wrong branch, and 34 in steps of at most 17.
+    eventually(lambda: verifier.steps() == before + 4, "4 steps")
+
+
+def test_useless_drafts_cost_no_token(
+    verifier: Verifier, mailbox: MailboxClient, prompt: list[int], plain: list[int]
+) -> None:
+    session, useless = new_session(), wrong(plain)
+    counts, before = mailbox.counts(), verifier.steps()
+
+    def mislead(heard: list[int]) -> None:
+        at = len(heard) + 1
+        if at < len(plain):
+            mailbox.put(session, at, useless[at : at + 8])
+
+    mailbox.put(session, 1, useless[1:9])
+    assert verifier.answer(prompt, session, mislead, **GREEDY).ids == plain
+    eventually(lambda: verifier.steps() == before + len(plain), "one step a token")
+    assert mailbox.counts()["offered"] > counts["offered"]
+    assert mailbox.counts()["accepted"] == counts["accepted"]
+
+
+def test_an_answer_ends_where_it_would_without_drafts(
+    verifier: Verifier, mailbox: MailboxClient
+) -> None:
+    prompt = verifier.tokenize("<|user|>\nWhat is 5 plus 6?\n<|assistant|>\n")
+    plain = verifier.answer(prompt, temperature=0, max_tokens=64)
+    assert plain.finish_reason == "stop"
+    session = new_session()
+    mailbox.put(session, 0, [*plain.ids, *plain.ids])
+    drafted = verifier.answer(prompt, session, temperature=0, max_tokens=64)
+    assert (drafted.ids, drafted.finish_reason) == (plain.ids, "stop")
+
+
+def test_drafts_of_a_session_that_ended_are_dropped(
+    verifier: Verifier, mailbox: MailboxClient, prompt: list[int], plain: list[int]
+) -> None:
+    session = new_session()
+    mailbox.put(session, 0, plain[:5])
+    verifier.answer(prompt, session, **GREEDY)
+    before = mailbox.counts()
+    mailbox.put(session, 0, plain)
+    verifier.answer(prompt, new_session(), **GREEDY)
+    after = mailbox.counts()
+    assert after["ended"] == before["ended"] + len(plain)
+    assert after["offered"] == before["offered"]
+    eventually(lambda: mailbox.counts()["sessions"] == 0, "no session is left")
+
+
+def test_a_session_ends_when_its_client_leaves(
+    verifier: Verifier, mailbox: MailboxClient, prompt: list[int]
+) -> None:
+    session = new_session()
+    verifier.leave(prompt, session, temperature=0, max_tokens=1500, ignore_eos=True)
+
+    def ended() -> bool:
+        before = mailbox.counts()["ended"]
+        mailbox.put(session, 0, [7])
+        verifier.answer(prompt, temperature=0, max_tokens=1)
+        return mailbox.counts()["ended"] > before
+
+    eventually(ended, "the session is over")
+
+
+def test_a_wrong_secret_is_refused(verifier: Verifier, mailbox: MailboxClient) -> None:
+    before = mailbox.counts()["denied"]
+    with pytest.raises(ConnectionError):
+        MailboxClient(verifier.mailbox, "another secret than that")
+    assert mailbox.counts()["denied"] == before + 1
+
+
+def test_ids_beyond_the_vocabulary_are_refused(
+    verifier: Verifier, mailbox: MailboxClient, prompt: list[int], plain: list[int]
+) -> None:
+    session, before = new_session(), mailbox.counts()
+    mailbox.put(session, 1, [*plain[1:4], mailbox.greeting["vocabulary"]])
+    mailbox.send(wire.framed(["short", 0, [1]]))
+    assert verifier.answer(prompt, session, **GREEDY).ids == plain
+    after = mailbox.counts()
+    assert after["foreign"] == before["foreign"] + 4
+    assert after["refused"] == before["refused"] + 1
+    assert after["received"] == before["received"]
+
+
+@pytest.mark.parametrize(
+    "sampling", [{"temperature": 1.0, "top_p": 0.9}, {"temperature": 0.8, "top_k": 8}]
+)
+def test_sampled_answers_have_the_distribution_of_those_without_drafts(
+    verifier: Verifier, mailbox: MailboxClient, prompt: list[int], sampling: dict[str, float]
+) -> None:
+    likely = verifier.answer(prompt, **GREEDY).ids
+
+    def sample(seed: int, session: str | None) -> tuple[int, ...]:
+        given: dict[str, Any] = {**sampling, "seed": seed, "max_tokens": 4, "ignore_eos": True}
+        return tuple(verifier.answer(prompt, session, **given).ids[1:3])
+
+    sessions = [new_session() for _ in range(SAMPLES)]
+    before = mailbox.counts()
+    for session in sessions:
+        # After whatever the first token will be, for nothing is known of the text before.
+        mailbox.put(session, 1, likely[1:3])
+    with ThreadPoolExecutor(4) as threads:
+        drafted = list(threads.map(sample, range(SAMPLES), sessions))
+        plain = list(threads.map(sample, range(SAMPLES, 2 * SAMPLES), [None] * SAMPLES))
+    after = mailbox.counts()
+    assert after["offered"] - before["offered"] == 2 * SAMPLES
+    assert 0 < after["accepted"] - before["accepted"] < 2 * SAMPLES
+    for length in (1, 2):
+        p_value = same_distribution(
+            [ids[:length] for ids in drafted], [ids[:length] for ids in plain]
+        )
+        assert p_value > ALPHA, f"{p_value=:.2g}"
