@@ -65,7 +65,11 @@ class EngineVerifier:
 
     async def _ask(self, endpoint: Endpoint, path: str, body: object) -> Answer:
         """Raises ConnectFailed, EngineFailed; InvalidRequest with the engine's own words."""
-        answer = await self._server.open(endpoint, path, _HEADERS, orjson.dumps(body))
+        try:
+            data = orjson.dumps(body)
+        except orjson.JSONEncodeError as error:
+            raise InvalidRequest("messages: only what JSON knows", code="bad_open") from error
+        answer = await self._server.open(endpoint, path, _HEADERS, data)
         if answer.status == 200:
             return answer
         try:

@@ -22,7 +22,10 @@ def start(services: Speculation, frame: Open, device: str, outbox: Outbox) -> Se
     if bool(frame.prompt) == bool(frame.messages):
         raise BadOpen("give either prompt (token ids) or messages, and not both")
     sampling = msgspec.to_builtins(frame.sampling)
-    chars, key = prompt_chars_and_key({"messages": frame.messages, "prompt": frame.prompt})
+    try:
+        chars, key = prompt_chars_and_key({"messages": frame.messages, "prompt": frame.prompt})
+    except RecursionError:
+        raise BadOpen("messages: nested too deeply") from None
     request = InferenceRequest(
         id=services.new_id(),
         path="/v1/completions",

@@ -1,0 +1,230 @@
+"""An engine that verifies drafts as a real one does, with a text that is known beforehand.
+
+It speaks what the gateway needs of vLLM's API and of the drafts' mailbox, in a thread of its own.
+One step gives the drafts that agree with the text, at most `PER_STEP`, and one token more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import threading
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import orjson
+from aiohttp import web
+
+SECRET = "a secret of tests"
+VOCABULARY = 1000
+PER_STEP = 8
+MAX_MODEL_LEN = 2048
+
+
+def answer_ids(prompt: list[int], count: int) -> list[int]:
+    """What the engine says to a prompt."""
+    start = sum(prompt)
+    return [(start + 7 * place + place * place) % VOCABULARY for place in range(count)]
+
+
+@dataclass
+class SpeculatingEngine:
+    """`start` it, then it serves at `url`, with its mailbox at `mailbox` (host:port).
+
+    `shift` changes the tokenizer. `gate` cleared: steps wait. `breaks_after`: the connection of an
+    answer is cut after so many tokens. `refuses`: /v1/completions answers with this status.
+    """
+
+    model: str = "rill-cloud"
+    shift: int = 0
+    breaks_after: int | None = None
+    refuses: int | None = None
+    url: str = ""
+    mailbox: str = ""
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    drafts: dict[str, list[tuple[int, list[int]]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    running: int = 0
+    aborted: int = 0
+    gate: threading.Event = field(default_factory=threading.Event)
+    step_s: float = 0.002
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+    _peers: set[asyncio.StreamWriter] = field(default_factory=set)
+    _server: asyncio.Server | None = None
+
+    def start(self) -> None:
+        self.gate.set()
+        up = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(up,), daemon=True)
+        self._thread.start()
+        assert up.wait(10)
+
+    def stop(self) -> None:
+        self.gate.set()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    def close_mailbox(self) -> None:
+        """Hang up on the gateway and take no more connections."""
+        asyncio.run_coroutine_threadsafe(self._close_mailbox(), self._loop).result(10)
+
+    async def _close_mailbox(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in self._peers:
+            writer.transport.abort()
+
+    def open_mailbox(self) -> None:
+        """The same address again."""
+        asyncio.run_coroutine_threadsafe(self._open_mailbox(), self._loop).result(10)
+
+    async def _open_mailbox(self) -> None:
+        port = int(self.mailbox.rpartition(":")[2] or 0)
+        self._server = await asyncio.start_server(self._serve_mailbox, "127.0.0.1", port)
+        self.mailbox = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def _run(self, up: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+        runner = self._loop.run_until_complete(self._bind())
+        up.set()
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._end(runner))
+        self._loop.close()
+
+    async def _bind(self) -> web.AppRunner:
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/health", self._empty),
+                web.get("/metrics", self._empty),
+                web.get("/v1/models", self._models),
+                web.post("/tokenize", self._tokenize),
+                web.post("/v1/completions", self._complete),
+            ]
+        )
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        await self._open_mailbox()
+        return runner
+
+    async def _end(self, runner: web.AppRunner) -> None:
+        await self._close_mailbox()
+        await runner.cleanup()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _empty(self, request: web.Request) -> web.Response:
+        return web.Response(text="")
+
+    async def _models(self, request: web.Request) -> web.Response:
+        return web.json_response({"data": [{"id": self.model, "max_model_len": MAX_MODEL_LEN}]})
+
+    async def _tokenize(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        text = body.get("prompt") or "".join(m["content"] for m in body["messages"])
+        ids = [(ord(letter) + self.shift) % VOCABULARY for letter in text]
+        return web.json_response({"tokens": ids})
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        self.bodies.append(body)
+        if self.refuses is not None:
+            error = {"error": {"message": "the engine's own words"}}
+            return web.json_response(error, status=self.refuses)
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        self.running += 1
+        try:
+            await self._generate(body, response, request)
+        except (ConnectionError, asyncio.CancelledError):
+            self.aborted += 1
+            raise
+        finally:
+            self.running -= 1
+        return response
+
+    async def _generate(
+        self, body: dict[str, Any], response: web.StreamResponse, request: web.Request
+    ) -> None:
+        prompt, wanted = body["prompt"], body["max_tokens"]
+        truth = answer_ids(prompt, wanted)
+        drafts = self.drafts[body.get("vllm_xargs", {}).get("draft_session", "")]
+        done = 0
+        while done < wanted:
+            await asyncio.sleep(self.step_s)
+            while not self.gate.is_set():
+                if request.transport is None or request.transport.is_closing():
+                    raise ConnectionError
+                await asyncio.sleep(self.step_s)
+            right = _agreeing(drafts, truth, done)
+            ids = truth[done : min(done + right + 1, wanted)]
+            done += len(ids)
+            reason = "length" if done == wanted else None
+            choice = {"index": 0, "text": "", "token_ids": ids, "finish_reason": reason}
+            await _send(response, {"choices": [choice]})
+            if self.breaks_after is not None and done >= self.breaks_after:
+                assert request.transport is not None
+                request.transport.abort()
+                return
+        usage = {"prompt_tokens": len(prompt), "completion_tokens": done}
+        await _send(response, {"choices": [], "usage": usage})
+        await response.write(b"data: [DONE]\n\n")
+
+    async def _serve_mailbox(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._peers.add(writer)
+        nonce = bytes(range(32))
+        writer.write(nonce)
+        try:
+            given = await reader.readexactly(32)
+            if hmac.digest(SECRET.encode(), nonce, hashlib.sha256) != given:
+                return
+            greeting = {"version": 1, "vocabulary": VOCABULARY, "per_step": PER_STEP}
+            writer.write(_framed(greeting))
+            while True:
+                size = int.from_bytes(await reader.readexactly(4), "big")
+                message = msgspec.msgpack.decode(await reader.readexactly(size))
+                if message:
+                    session, position, ids, _ = message
+                    self.drafts[session].append((position, ids))
+                else:
+                    writer.write(_framed({"received": len(self.drafts)}))
+        except (ConnectionError, EOFError):
+            pass
+        finally:
+            self._peers.discard(writer)
+            writer.close()
+
+
+def _agreeing(drafts: list[tuple[int, list[int]]], truth: list[int], done: int) -> int:
+    """How many tokens from `done` on some draft has right."""
+    best = 0
+    for position, ids in drafts:
+        offset = done - position
+        if 0 <= offset < len(ids):
+            right = 0
+            for drafted, wanted in zip(ids[offset:], truth[done:], strict=False):
+                if drafted != wanted:
+                    break
+                right += 1
+            best = max(best, right)
+    return min(best, PER_STEP)
+
+
+async def _send(response: web.StreamResponse, event: dict[str, Any]) -> None:
+    await response.write(b"data: " + orjson.dumps(event) + b"\n\n")
+
+
+def _framed(content: Any) -> bytes:
+    message = msgspec.msgpack.encode(content)
+    return len(message).to_bytes(4, "big") + message

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.speculation.session import (
+    AHEAD,
+    BEHIND,
+    BRANCHES,
+    DraftRefused,
+    SessionState,
+)
+
+IDS = st.lists(st.integers(0, 9), min_size=1, max_size=6)
+
+
+def test_a_step_tells_how_many_of_its_first_tokens_had_been_drafted() -> None:
+    state = SessionState(prompt=[1])
+    state.forwarded(0, [5, 6, 7, 8], now=1.0)
+    step = state.take([5, 6, 9], now=1.5)
+    assert (step.position, step.tokens, step.drafted, step.accepted) == (0, 3, 2, 2)
+    assert step.refused == 2
+    assert step.age_s == 0.5
+
+
+def test_the_last_token_of_a_step_is_the_engines_own_even_when_it_was_drafted() -> None:
+    state = SessionState(prompt=[1])
+    state.forwarded(0, [5, 6], now=0.0)
+    assert state.take([5], now=1.0).accepted == 0
+    assert state.take([6], now=1.0).refused is None
+
+
+def test_a_token_counts_when_any_branch_had_it() -> None:
+    state = SessionState(prompt=[1])
+    state.forwarded(0, [5, 6], now=0.0)
+    state.forwarded(0, [4, 7], now=0.0)
+    assert state.take([4, 6, 1], now=0.0).accepted == 2
+
+
+def test_a_token_that_nobody_drafted_ends_the_drafted_run() -> None:
+    state = SessionState(prompt=[1])
+    state.forwarded(0, [5], now=0.0)
+    state.forwarded(2, [7], now=0.0)
+    step = state.take([5, 6, 7, 8], now=0.0)
+    assert (step.drafted, step.accepted) == (1, 2)
+
+
+def test_an_end_without_tokens_is_a_step_of_none() -> None:
+    step = SessionState(prompt=[1]).take([], now=0.0)
+    assert (step.tokens, step.drafted, step.accepted, step.refused) == (0, 0, 0, None)
+
+
+def test_a_late_draft_is_no_lie_and_of_no_use() -> None:
+    state = SessionState(prompt=[1], verified=[0] * 40)
+    assert not state.check(30, [1] * 10)
+    assert state.check(30, [1] * 11)
+
+
+@pytest.mark.parametrize(
+    ("position", "code"),
+    [(BEHIND, None), (BEHIND + AHEAD, None), (-1, "position_behind")],
+)
+def test_positions_out_of_reach_are_refused(position: int, code: str | None) -> None:
+    state = SessionState(prompt=[1], verified=[0] * BEHIND)
+    if code is None:
+        state.check(position, [1])
+        with pytest.raises(DraftRefused) as caught:
+            state.check(BEHIND + AHEAD + 1, [1])
+        assert caught.value.code == "position_ahead"
+    else:
+        with pytest.raises(DraftRefused) as caught:
+            state.check(position, [1])
+        assert caught.value.code == code
+
+
+def test_ids_beyond_the_vocabulary_are_refused_once_it_is_known() -> None:
+    state = SessionState(prompt=[1])
+    assert state.check(0, [2**31 - 1])
+    state.vocabulary = 100
+    assert state.check(0, [99])
+    with pytest.raises(DraftRefused, match="below 100"):
+        state.check(0, [3, 100])
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("draft"), st.integers(0, 40), IDS),
+            st.tuples(st.just("take"), st.just(0), IDS),
+        ),
+        max_size=40,
+    )
+)
+def test_counts_agree_with_a_plain_reckoning(events: list[tuple[str, int, list[int]]]) -> None:
+    state, truth, drafts = SessionState(prompt=[1]), list[int](), set[tuple[int, int]]()
+    accepted = drafted = 0
+    for kind, position, ids in events:
+        if kind == "draft":
+            if position <= len(truth):
+                position = len(truth)
+            state.forwarded(position, ids, now=0.0)
+            drafts |= {(place, token) for place, token in enumerate(ids, position)}
+            drafted += len(ids)
+        else:
+            step = state.take(ids, now=1.0)
+            hits = [(p, t) in drafts for p, t in enumerate(ids[:-1], len(truth))]
+            crowded = any(
+                sum(place == p for p, _ in drafts) > BRANCHES
+                for place in range(len(truth), len(truth) + len(ids))
+            )
+            if not crowded:
+                assert step.accepted == sum(hits)
+                assert step.drafted == (hits.index(False) if False in hits else len(hits))
+            accepted += step.accepted
+            truth += ids
+    assert state.verified == truth
+    assert (state.drafted, state.accepted) == (drafted, accepted)
+
+
+@given(st.lists(st.tuples(st.integers(0, AHEAD), IDS), max_size=200))
+def test_memory_is_bounded_by_what_may_be_drafted(drafts: list[tuple[int, list[int]]]) -> None:
+    state = SessionState(prompt=[1])
+    for position, ids in drafts:
+        if state.check(position, ids):
+            state.forwarded(position, ids, now=0.0)
+    assert len(state._forwarded) <= AHEAD + 64
+    assert all(len(known) <= BRANCHES for known in state._forwarded.values())
+    state.take([0] * (AHEAD + 64), now=0.0)
+    assert not state._forwarded
