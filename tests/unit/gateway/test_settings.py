@@ -13,6 +13,15 @@ family: [rill-edge, rill-cloud]
 pools:
   edge: {tier: edge, endpoints: ["http://127.0.0.1:1/"]}
 """
+HASH = "ab" * 32
+
+
+def drafts(more: str) -> str:
+    return GOOD.replace("]}", f"], {more}}}")
+
+
+def devices(more: str) -> str:
+    return GOOD + f"devices: {{{more}}}"
 
 
 def load(tmp_path: Path, text: str) -> Settings:
@@ -27,6 +36,14 @@ def test_a_file_with_pools_is_enough(tmp_path: Path) -> None:
     assert settings.listen.port == 8080
     assert settings.limits.max_body_bytes == 32 * 1024 * 1024
     assert "default" in settings.profiles
+
+
+def test_a_pool_has_a_mailbox_per_endpoint_and_devices_have_tokens(tmp_path: Path) -> None:
+    text = drafts('mailboxes: ["[::1]:9301"], mailbox_secret: sixteen-or-more-c')
+    settings = load(tmp_path, text + f"devices: {{tokens: {{phone: {HASH}}}}}")
+    assert settings.pools["edge"].mailboxes == ("[::1]:9301",)
+    assert settings.devices.tokens == {"phone": HASH}
+    assert "sixteen" not in repr(settings)
 
 
 def test_the_environment_goes_over_the_file(
@@ -53,6 +70,15 @@ def test_the_environment_goes_over_the_file(
         (GOOD.replace("http://127.0.0.1:1/", "ftp://x"), "pools.edge.endpoints: 'ftp://x' is not"),
         (GOOD + "timeouts: {idle_s: 0}", "timeouts.idle_s: "),
         (GOOD + "log_level: loud", "log_level: "),
+        (drafts('mailboxes: ["127.0.0.1"]'), "pools.edge.mailboxes: '127.0.0.1' is not host:port"),
+        (drafts('mailboxes: ["a:1", "b:1"]'), "mailboxes: 2 for 1 endpoints"),
+        (drafts('mailboxes: ["a:1"]'), "mailbox_secret: mailboxes need it"),
+        (drafts('mailboxes: ["a:1"], mailbox_secret: short'), "mailbox_secret: 16 characters"),
+        (devices("tokens: {phone: secret}"), "devices.tokens.phone: String should match"),
+        (devices(f"tokens: {{a: {HASH}, b: {HASH}}}"), "two devices have the same token"),
+        (devices(f"tokens: {{'a b': {HASH}}}"), "devices.tokens.a b"),
+        (devices("lease_s: 5, heartbeat_s: 5"), "heartbeat_s: must be shorter than lease_s"),
+        (devices("max_sessions: 65"), "devices.max_sessions: "),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(tmp_path: Path, text: str, names: str) -> None:

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.adapters.completion_stream import CompletionStream
+from gateway.core.speculation.job import Batch
+from gateway.errors import EngineFailed
+from tests.unit.gateway.fakes import FakeAnswer, Piece
+
+pytestmark = pytest.mark.anyio
+
+EVENTS = (
+    b'data: {"choices":[{"index":0,"text":"a","token_ids":[5],"finish_reason":null}]}\n\n'
+    b": a comment\n\n"
+    b'data: {"choices":[{"text":"","token_ids":null,"finish_reason":null}]}\n\n'
+    b'data: {"choices":[{"text":"b","token_ids":[6,7],"finish_reason":"stop",'
+    b'"stop_reason":"END"}]}\n\n'
+    b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":3}}\n\n'
+    b"data: [DONE]\n\n"
+)
+
+
+def stream(*pieces: Piece) -> CompletionStream:
+    return CompletionStream(FakeAnswer(pieces), "edge:1")
+
+
+async def batches(of: CompletionStream) -> list[Batch]:
+    found = []
+    while (batch := await of.read()) is not None:
+        found.append(batch)
+    return found
+
+
+@given(st.sets(st.integers(1, len(EVENTS) - 1)))
+async def test_batches_are_the_same_however_the_stream_is_cut(cuts: set[int]) -> None:
+    edges = [0, *sorted(cuts), len(EVENTS)]
+    pieces = [EVENTS[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    read = stream(*pieces)
+    assert await batches(read) == [Batch([5]), Batch([6, 7], "stop", "END")]
+    assert read.usage == (3, 3)
+
+
+async def test_a_stop_token_is_no_stop_text() -> None:
+    event = b'data: {"choices":[{"token_ids":[],"finish_reason":"stop","stop_reason":2}]}\n\n'
+    assert await batches(stream(event + b"data: [DONE]\n\n")) == [Batch([], "stop")]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "code"),
+    [
+        ([EVENTS[:100]], "engine_disconnected"),
+        ([b'data: {"error":{"message":"secret prompt"}}\n\n'], "engine_error"),
+        ([b"data: {half\n\n"], "engine_error"),
+        ([b"data: [1]\n\n"], "engine_error"),
+        ([b'data: {"choices":[{"text":"a"}]}\n\n'], "engine_error"),
+        ([b'data: {"choices":7}\n\n'], "engine_error"),
+        ([b"x" * (9 * 1024 * 1024)], "engine_error"),
+    ],
+)
+async def test_what_is_no_answer_is_a_failure_that_quotes_nothing(
+    pieces: list[Piece], code: str
+) -> None:
+    with pytest.raises(EngineFailed) as caught:
+        await batches(stream(*pieces))
+    assert caught.value.code == code
+    assert "secret" not in caught.value.message
