@@ -28,7 +28,7 @@ from tests.integration.speculating_engine import (
     SpeculatingEngine,
     answer_ids,
 )
-from tests.servers import Server, eventually, start_gateway
+from tests.servers import Server, eventually, start_gateway, start_simulator
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 PROMPT = [11, 12, 13]
@@ -434,3 +434,29 @@ async def test_an_engine_that_fails_before_the_first_token_is_left_for_another(
                 await device.put(opening(s, tokenizer(), PROMPT, 6))
                 assert (await device.answer(s))[0] == answer_ids(PROMPT, 6)
         assert engines[0].bodies, "the failing one was tried"
+
+
+async def test_an_engine_without_a_mailbox_answers_and_takes_no_drafts(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        simulator = start_simulator("rill-edge", tmp_path, "--max-model-len", "1024")
+        stack.callback(simulator.stop)
+        config = {
+            "pools": {"edge": {"tier": "edge", "endpoints": [simulator.url]}},
+            "devices": {"tokens": {"phone": digest(TOKEN)}},
+        }
+        gateway = start_gateway(config, tmp_path)
+        stack.callback(gateway.stop)
+        asked = {"model": "rill-edge", "prompt": PROMPT, "max_tokens": 12, "ignore_eos": True}
+        body = {**asked, "temperature": 0, "return_token_ids": True}
+        whole = httpx.post(simulator.url + "/v1/completions", json=body).json()
+        async with connected(gateway.url) as device:
+            (offer,) = device.welcome.offers
+            assert offer.per_step == 0
+            sampling = wire.Sampling(temperature=0, max_tokens=12, ignore_eos=True)
+            await device.put(
+                wire.Open(1, "edge", offer.tokenizer, prompt=PROMPT, sampling=sampling),
+                wire.Draft(1, 0, [1, 2, 3]),
+            )
+            ids, done = await device.answer(1)
+    assert ids == whole["choices"][0]["token_ids"]
+    assert (done.reason, done.drafted) == ("length", 0)

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.core.speculation.job import Batch
+from gateway.protocol import speculation as wire
+from gateway.serving.dispatch import Waits
+from gateway.serving.link import MAX_WAITING
+from gateway.serving.speculation import MAX_EARLY
+from tests.unit.gateway.build import state
+from tests.unit.gateway.fakes import broken
+from tests.unit.gateway.serving.speculating import (
+    DeviceRig,
+    FakeLink,
+    Piece,
+    Scripts,
+    opening,
+    until,
+)
+
+pytestmark = pytest.mark.anyio
+
+HELLO = wire.Hello(wire.VERSION)
+ANSWER: list[Piece] = [Batch([5, 6]), Batch([7], "stop", "END")]
+IMPATIENT = Waits(first_token_s=0.02, idle_s=30.0, answer_s=30.0)
+
+
+async def finished(rig: DeviceRig, *frames: wire.FromDevice) -> FakeLink:
+    """One device sends these and leaves when its first session is over."""
+    link = FakeLink(HELLO, *frames)
+    task = rig.connect(link)
+    await until(lambda: link.of(wire.Done) or link.of(wire.Error))
+    link.leave()
+    await task
+    rig.assert_nothing_left_open()
+    return link
+
+
+async def test_an_answer_is_opened_relayed_and_done() -> None:
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: ANSWER})
+    link = await finished(rig, opening())
+    assert link.sent[1:] == [
+        wire.Opened(1, "rill-edge", "edge:1", 8),
+        wire.Tokens(1, 0, [5, 6]),
+        wire.Tokens(1, 2, [7]),
+        wire.Done(1, "stop", 3, 3, stop="END"),
+    ]
+    outcome = rig.telemetry.outcomes[0].request
+    assert (outcome.kind, outcome.tier, outcome.completion_tokens) == ("ok", "edge", 3)
+    assert outcome.ttft_s is not None and outcome.tpot_s is not None
+
+
+async def test_without_a_limit_the_answer_may_fill_the_context() -> None:
+    rig = DeviceRig([state("edge:1", max_model_len=50)], {"edge:1": lambda: ANSWER})
+    await finished(rig, opening())
+    assert rig.verifier.jobs[0].sampling == {"max_tokens": 47}
+    sampling = wire.Sampling(max_tokens=9, temperature=0.5)
+    await finished(rig, opening(sampling=sampling))
+    assert rig.verifier.jobs[1].sampling == {"max_tokens": 9, "temperature": 0.5}
+
+
+async def test_drafts_that_come_early_wait_for_the_engine_within_bounds() -> None:
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [None]})
+    rig.verifier.accepting.clear()
+    drafts = [wire.Draft(1, place, [place % 100]) for place in range(MAX_EARLY + 3)]
+    link = FakeLink(HELLO, opening(), *drafts)
+    task = rig.connect(link)
+    await until(lambda: len(rig.telemetry.fates) == 3)
+    rig.verifier.accepting.set()
+    await until(lambda: rig.verifier.made and len(rig.verifier.made[0].drafts) == MAX_EARLY)
+    assert rig.verifier.made[0].drafts[:2] == [(0, [0], []), (1, [1], [])]
+    assert rig.telemetry.fates[:3] == [("edge", "dropped", 1)] * 3
+    link.leave()
+    await task
+    rig.assert_nothing_left_open()
+
+
+async def test_drafts_that_cannot_be_left_are_counted_and_change_nothing() -> None:
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: ANSWER})
+    rig.verifier.takes_drafts = False
+    link = await finished(rig, opening(), wire.Draft(1, 0, [5, 6]))
+    assert link.of(wire.Done) == [wire.Done(1, "stop", 3, 3, stop="END")]
+    assert rig.telemetry.outcomes[0].dropped == 2
+
+
+async def test_an_endpoint_that_cannot_be_reached_is_left_for_another() -> None:
+    rig = DeviceRig([state("edge:1"), state("edge:2", waiting=5)], {"edge:2": lambda: ANSWER})
+    link = await finished(rig, opening())
+    assert link.of(wire.Opened)[0].endpoint == "edge:2"
+    assert rig.endpoints.failed == ["edge:1"]
+    assert not link.of(wire.Error)
+
+
+async def test_a_failure_before_the_first_token_is_not_seen_by_the_device() -> None:
+    scripts: Scripts = {"edge:1": lambda: [broken()], "edge:2": lambda: ANSWER}
+    rig = DeviceRig([state("edge:1"), state("edge:2", waiting=5)], scripts)
+    link = await finished(rig, opening())
+    assert len(link.of(wire.Opened)) == 1
+    assert [frame.i for frame in link.of(wire.Tokens)] == [[5, 6], [7]]
+    assert rig.requests.retries == [("edge", "engine_disconnected")]
+
+
+async def test_an_engine_that_never_begins_is_told_when_there_is_no_other() -> None:
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [None]}, waits=IMPATIENT)
+    link = await finished(rig, opening())
+    error = link.of(wire.Error)[0]
+    assert (error.code, error.s, error.fatal) == ("first_token_timeout", 1, True)
+
+
+async def test_a_failure_after_the_first_token_ends_the_session() -> None:
+    broken_off: list[Piece] = [Batch([5]), broken()]
+    scripts: Scripts = {name: lambda: broken_off for name in ("edge:1", "edge:2")}
+    rig = DeviceRig([state("edge:1"), state("edge:2")], scripts)
+    link = await finished(rig, opening())
+    assert [frame.i for frame in link.of(wire.Tokens)] == [[5]]
+    assert link.of(wire.Error)[0].code == "engine_disconnected"
+    assert len(rig.verifier.jobs) == 1
+
+
+async def test_an_engine_that_gives_up_by_itself_is_no_proper_end() -> None:
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [Batch([5]), Batch([], "abort")]})
+    assert (await finished(rig, opening())).of(wire.Error)[0].code == "engine_error"
+
+
+async def test_an_error_nobody_foresaw_is_told_without_its_words() -> None:
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [ValueError("secret prompt")]})
+    link = await finished(rig, opening())
+    error = link.of(wire.Error)[0]
+    assert (error.code, error.s) == ("internal_error", 1)
+    assert rig.telemetry.outcomes[0].problem.startswith("ValueError at ")
+    assert "secret" not in error.message + rig.telemetry.outcomes[0].problem
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"tokenizer": "g"}, "tokenizer_differs"),
+        ({"tier": "cloud"}, "no_endpoint"),
+        ({"model": "rill-cloud"}, "model_not_found"),
+    ],
+)
+async def test_what_no_endpoint_can_answer_is_refused(fields: dict[str, Any], code: str) -> None:
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: ANSWER})
+    link = await finished(rig, opening(**fields))
+    assert [error.code for error in link.of(wire.Error)] == [code]
+
+
+async def test_an_unknown_tokenizer_is_refused() -> None:
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: ANSWER})
+    rig.states[0].tokenizer = None
+    assert (await finished(rig, opening())).of(wire.Error)[0].code == "tokenizer_unknown"
+
+
+async def test_a_device_that_does_not_read_is_closed_and_holds_nobody_up() -> None:
+    flood: list[Piece] = [Batch([5] * 1000)] * (MAX_WAITING // 1000 + 2)
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [*flood, None]})
+    stuck = FakeLink(HELLO)
+    first = rig.connect(stuck, "stuck")
+    await until(lambda: stuck.of(wire.Welcome))
+    stuck.open.clear()
+    stuck.put(opening())
+    await first
+    assert stuck.closed == (1008, "too_slow")
+    assert rig.telemetry.codes == ["too_slow"]
+    rig.assert_nothing_left_open()
+
+
+async def test_offers_are_what_healthy_endpoints_answer_with() -> None:
+    states = [
+        state("edge:1"),
+        state("edge:2"),
+        state("edge:3", healthy=False, model="other"),
+        state("cloud:1", "cloud"),
+    ]
+    assert DeviceRig(states, {}).verifiers.offers() == [
+        wire.Offer("edge", "rill-edge", "f", 8),
+        wire.Offer("cloud", "rill-cloud", "f", 8),
+    ]
+
+
+async def test_a_connection_that_ends_says_nothing_about_its_sessions() -> None:
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [Batch([5]), None]})
+    older = FakeLink(HELLO, opening())
+    task = rig.connect(older)
+    await until(lambda: older.of(wire.Tokens))
+    newer = FakeLink(HELLO)
+    other = rig.connect(newer)
+    await task
+    assert not older.of(wire.Done)
+    assert older.of(wire.Error)[0].code == "replaced"
+    assert older.closed == (1008, "replaced")
+    await until(lambda: newer.of(wire.Welcome))
+    assert rig.telemetry.devices[-1] == 1
+    newer.leave()
+    await other
+    rig.assert_nothing_left_open()
