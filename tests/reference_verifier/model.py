@@ -28,7 +28,9 @@ class Model:
     def logits(self, text: Sequence[int], rows: int) -> NDArray[np.float32]:
         """[rows, V]: what follows `text` and its `rows` - 1 longest prefixes, shortest first."""
         keep = min(_common(self._held, text), len(text) - rows)
-        self._cache.crop(keep)
+        # Negative: how many to remove. Positive lengths are deprecated.
+        if keep < len(self._held):
+            self._cache.crop(keep - len(self._held))
         new = torch.tensor([list(text[keep:])])
         with torch.inference_mode():
             output = self._model(input_ids=new, past_key_values=self._cache, logits_to_keep=rows)
