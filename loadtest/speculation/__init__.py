@@ -1,0 +1,1 @@
+"""What drafts from a device are worth: every link, against server-only streaming."""

@@ -1,0 +1,189 @@
+"""The order of one run: processes, prompts, links, tiers, results."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+
+from loadtest.bench.preflight import check_memory, engine_versions
+from loadtest.link.control import Control
+from loadtest.measure.cores import Cores, on_cores
+from loadtest.measure.machine import describe_machine, versions
+from loadtest.measure.processes import Processes
+from loadtest.measure.progress import Progress
+from loadtest.measure.results import Table, final_line, write
+from loadtest.measure.spread import Spread
+from loadtest.speculation import parts as processes_of
+from loadtest.speculation import plots, preparing, report, stops, tiers
+from loadtest.speculation.cells import Cell, cells_of, server_spread, worst_p99
+from loadtest.speculation.parts import COLOCATED_TOKENS, Parts
+from loadtest.speculation.plan import DRAFTERS, NATURAL, RATE_MB_S, Way, seconds_for
+from loadtest.speculation.questions import PROMPT_TOKENS, held_out, longest_first
+from loadtest.speculation.settings import COMMAND, Settings, check_cores
+from loadtest.speculation.stops import Prompt, Sample
+
+ENGINES = 5
+CANDIDATES = 600
+
+
+@dataclass
+class Found:
+    """What the links gave: cells, and server-only TPOT by RTT at the main rate."""
+
+    cells: list[Cell] = field(default_factory=list)
+    server: dict[int, Spread] = field(default_factory=dict)
+    samples: list[Sample] = field(default_factory=list)
+
+
+class Bench:
+    """One run: what is started, on which cores, and what is told meanwhile."""
+
+    def __init__(self, settings: Settings, processes: Processes, progress: Progress) -> None:
+        self.plan = settings.plan
+        self.common = settings.common
+        self.processes = processes
+        self.progress = progress
+        self.folder = settings.common.results / "logs"
+        self.began = monotonic()
+
+    def run(self) -> str:
+        """Everything; gives the final line. Raises BenchmarkFailure."""
+        check_cores(os.sched_getaffinity(0))
+        check_memory(ENGINES)
+        engine = engine_versions(self.common.engine_python, COMMAND)
+        self.cores = Cores.split(os.sched_getaffinity(0))
+        questions = held_out(self.common.engine_python, CANDIDATES)
+        parts = self.start()
+        with on_cores(self.cores.measured):
+            self.progress("choosing prompts")
+            prompts = preparing.choose_prompts(parts, longest_first(questions), self.plan.prompts)
+            natural, spoil = self.start_agents(parts, prompts)
+            with Control(parts.control_port) as control:
+                found = self.links(parts, control, prompts)
+                learned = {n: preparing.learned_acceptance(a) for n, a in parts.agents.items()}
+                self.progress(f"tiers alone and together, {self.plan.questions} questions")
+                set_link(control, tiers.ROUND_TRIP_MS, tiers.RATE_MB_S)
+                asked = questions[: self.plan.questions]
+                answered = tiers.measure(parts, asked)
+        rows = tiers.compare(answered, asked)
+        tables = [
+            report.ratios(found.cells),
+            report.windows(found.cells),
+            report.drafters(natural, spoil, learned),
+            tiers.table(rows, len(asked)),
+        ]
+        self.write(
+            found,
+            tables,
+            {**describe_machine(), "engine": engine, **self.notes(parts, prompts, found)},
+        )
+        steps = [gap for one in found.samples for gap in one.gaps]
+        exact, mismatches = compared(found.samples, rows, len(asked))
+        speedup = rows["device-edge"].speedup
+        return final_line(
+            report.final_figures(
+                found.cells,
+                step_ms=1e3 * statistics.median(steps),
+                exact_prompts=exact,
+                mismatches=mismatches,
+                device_edge_speedup=speedup.median if speedup else None,
+            )
+        )
+
+    def start(self) -> Parts:
+        """Engines, gateways and the link."""
+        self.progress("starting five vLLM engines")
+        engines = processes_of.start_engines(
+            self.processes,
+            self.common.engine_python,
+            self.common.family,
+            self.cores,
+            self.progress,
+        )
+        measured = self.cores.measured
+        parts = processes_of.start_gateways(
+            self.processes, engines, measured, self.folder, DRAFTERS
+        )
+        processes_of.start_link(self.processes, parts, measured, DRAFTERS)
+        return parts
+
+    def start_agents(
+        self, parts: Parts, prompts: Sequence[Prompt]
+    ) -> tuple[float, dict[str, float]]:
+        """The natural drafter's acceptance, and how often the others' drafts are replaced."""
+        self.start_agent(parts, NATURAL, 0.0)
+        natural = preparing.natural_acceptance(parts, prompts)
+        self.progress(f"the natural drafter's acceptance is {natural:.3f}")
+        spoil = preparing.spoil_for(natural)
+        for drafter, share in spoil.items():
+            self.start_agent(parts, drafter, share)
+        preparing.wait_for_links(parts, prompts[0].text)
+        return natural, spoil
+
+    def start_agent(self, parts: Parts, drafter: str, spoil: float) -> None:
+        processes_of.start_agent(
+            self.processes,
+            parts,
+            drafter,
+            spoil,
+            model=self.common.family["device"],
+            cores=self.cores.measured,
+            folder=self.folder,
+        )
+
+    def links(self, parts: Parts, control: Control, prompts: Sequence[Prompt]) -> Found:
+        found = Found()
+        for number, stop in enumerate(self.plan.stops, start=1):
+            self.progress(f"link {number} of {len(self.plan.stops)}: {stop.name}")
+            set_link(control, stop.round_trip_ms, stop.rate_mb_s)
+            left = len(self.plan.stops) - number + 1
+            seconds = seconds_for(stop, self.plan, monotonic() - self.began, left)
+            samples = stops.measure(stop, self.plan, parts, prompts, seconds)
+            cells = cells_of(stop, samples)
+            for cell in cells:
+                if cell.adaptive:
+                    self.progress(f"  {cell.name}: ratio {cell.ratio.median:.2f}")
+            found.cells += cells
+            found.samples += samples
+            if stop.rate_mb_s == RATE_MB_S:
+                found.server[stop.round_trip_ms] = server_spread(samples)
+        return found
+
+    def notes(self, parts: Parts, prompts: Sequence[Prompt], found: Found) -> dict[str, str]:
+        lengths = sorted(len(prompt.ids) for prompt in prompts)
+        worst = worst_p99(found.cells)
+        low, high = worst.p99.low, worst.p99.high
+        return {
+            "gateway": versions(("uvicorn", "uvloop", "aiohttp", "onnxruntime")),
+            "prompts": f"{len(prompts)} held-out questions with the longest answers that end by "
+            f"themselves, {lengths[0]} to {lengths[-1]} tokens (at least {PROMPT_TOKENS})",
+            "co-located": f"vLLM's draft_model with rill-device, {COLOCATED_TOKENS} draft tokens"
+            if parts.engines.colocated
+            else "vLLM's draft_model did not start: see logs/vllm-rill-cloud-colocated.log",
+            "worst p99": f"{worst.p99.median:.3f} [{low:.3f}–{high:.3f}] at {worst.name}",
+        }
+
+    def write(self, found: Found, tables: list[Table], notes: dict[str, str]) -> None:
+        folder = self.common.results
+        print(write(folder, "speculation", tables, notes).read_text())
+        plots.plot_ratios(found.cells, folder / "speculation-ratios.png")
+        plots.plot_windows(found.cells, found.server, folder / "speculation-windows.png")
+        self.progress(f"tables and plots are in {folder}")
+
+
+def set_link(control: Control, round_trip_ms: float, rate_mb_s: float) -> None:
+    control.ask(delay_ms=round_trip_ms / 2, jitter_ms=0, rate_mb_s=rate_mb_s, stall=None)
+
+
+def compared(samples: Sequence[Sample], rows: tiers.Tiers, questions: int) -> tuple[int, int]:
+    """Prompts whose answers were all the verifier's own ids, and answers that were not."""
+    timed: dict[int, bool] = {}
+    drafted = [one for one in samples if isinstance(one.way, Way)]
+    for one in drafted:
+        timed[one.prompt] = timed.get(one.prompt, True) and one.exact
+    wrong = [row.different or 0 for row in rows.values()]
+    exact = sum(timed.values()) + questions - max(wrong)
+    return exact, sum(not one.exact for one in drafted) + sum(wrong)
