@@ -13,6 +13,8 @@ from loadtest.sse import DONE, EventParser, token_text
 
 LEAST_TOKENS = 16
 """Shorter answers have no TPOT here: one late packet would be most of it."""
+RESOLUTION_S = 1e-5
+"""The least TPOT that is told: a short answer may arrive in one read."""
 
 
 @dataclass(slots=True)
@@ -57,7 +59,7 @@ class TokenStream:
         """Seconds a token after the first one; None below LEAST_TOKENS."""
         if self.count < LEAST_TOKENS:
             return None
-        return (self.chunks[-1][0] - self.chunks[0][0]) / (self.count - 1)
+        return max((self.chunks[-1][0] - self.chunks[0][0]) / (self.count - 1), RESOLUTION_S)
 
     @property
     def gaps(self) -> list[float]:

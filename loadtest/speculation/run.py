@@ -5,37 +5,28 @@ from __future__ import annotations
 import os
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from time import monotonic
 
 from loadtest.bench.preflight import check_memory, engine_versions
 from loadtest.link.control import Control
 from loadtest.measure.cores import Cores, on_cores
-from loadtest.measure.machine import describe_machine, versions
+from loadtest.measure.machine import describe_machine
 from loadtest.measure.processes import Processes
 from loadtest.measure.progress import Progress
 from loadtest.measure.results import Table, final_line, write
-from loadtest.measure.spread import Spread
 from loadtest.speculation import parts as processes_of
 from loadtest.speculation import plots, preparing, report, stops, tiers
-from loadtest.speculation.cells import Cell, cells_of, server_spread, worst_p99
-from loadtest.speculation.parts import COLOCATED_TOKENS, Parts
-from loadtest.speculation.plan import DRAFTERS, NATURAL, RATE_MB_S, Way, seconds_for
-from loadtest.speculation.questions import PROMPT_TOKENS, held_out, longest_first
+from loadtest.speculation.cells import cells_of, server_spread
+from loadtest.speculation.engines import start_engines
+from loadtest.speculation.parts import Parts
+from loadtest.speculation.plan import DRAFTERS, NATURAL, RATE_MB_S, seconds_for
+from loadtest.speculation.questions import held_out, longest_first
 from loadtest.speculation.settings import COMMAND, Settings, check_cores
-from loadtest.speculation.stops import Prompt, Sample
+from loadtest.speculation.stops import Prompt
+from loadtest.speculation.summary import Found, compared, notes
 
 ENGINES = 5
 CANDIDATES = 600
-
-
-@dataclass
-class Found:
-    """What the links gave: cells, and server-only TPOT by RTT at the main rate."""
-
-    cells: list[Cell] = field(default_factory=list)
-    server: dict[int, Spread] = field(default_factory=dict)
-    samples: list[Sample] = field(default_factory=list)
 
 
 class Bench:
@@ -78,7 +69,7 @@ class Bench:
         self.write(
             found,
             tables,
-            {**describe_machine(), "engine": engine, **self.notes(parts, prompts, found)},
+            {**describe_machine(), "engine": engine, **notes(parts, prompts, found)},
         )
         steps = [gap for one in found.samples for gap in one.gaps]
         exact, mismatches = compared(found.samples, rows, len(asked))
@@ -96,7 +87,7 @@ class Bench:
     def start(self) -> Parts:
         """Engines, gateways and the link."""
         self.progress("starting five vLLM engines")
-        engines = processes_of.start_engines(
+        engines = start_engines(
             self.processes,
             self.common.engine_python,
             self.common.family,
@@ -152,23 +143,9 @@ class Bench:
                 found.server[stop.round_trip_ms] = server_spread(samples)
         return found
 
-    def notes(self, parts: Parts, prompts: Sequence[Prompt], found: Found) -> dict[str, str]:
-        lengths = sorted(len(prompt.ids) for prompt in prompts)
-        worst = worst_p99(found.cells)
-        low, high = worst.p99.low, worst.p99.high
-        return {
-            "gateway": versions(("uvicorn", "uvloop", "aiohttp", "onnxruntime")),
-            "prompts": f"{len(prompts)} held-out questions with the longest answers that end by "
-            f"themselves, {lengths[0]} to {lengths[-1]} tokens (at least {PROMPT_TOKENS})",
-            "co-located": f"vLLM's draft_model with rill-device, {COLOCATED_TOKENS} draft tokens"
-            if parts.engines.colocated
-            else "vLLM's draft_model did not start: see logs/vllm-rill-cloud-colocated.log",
-            "worst p99": f"{worst.p99.median:.3f} [{low:.3f}–{high:.3f}] at {worst.name}",
-        }
-
-    def write(self, found: Found, tables: list[Table], notes: dict[str, str]) -> None:
+    def write(self, found: Found, tables: list[Table], about: dict[str, str]) -> None:
         folder = self.common.results
-        print(write(folder, "speculation", tables, notes).read_text())
+        print(write(folder, "speculation", tables, about).read_text())
         plots.plot_ratios(found.cells, folder / "speculation-ratios.png")
         plots.plot_windows(found.cells, found.server, folder / "speculation-windows.png")
         self.progress(f"tables and plots are in {folder}")
@@ -176,14 +153,3 @@ class Bench:
 
 def set_link(control: Control, round_trip_ms: float, rate_mb_s: float) -> None:
     control.ask(delay_ms=round_trip_ms / 2, jitter_ms=0, rate_mb_s=rate_mb_s, stall=None)
-
-
-def compared(samples: Sequence[Sample], rows: tiers.Tiers, questions: int) -> tuple[int, int]:
-    """Prompts whose answers were all the verifier's own ids, and answers that were not."""
-    timed: dict[int, bool] = {}
-    drafted = [one for one in samples if isinstance(one.way, Way)]
-    for one in drafted:
-        timed[one.prompt] = timed.get(one.prompt, True) and one.exact
-    wrong = [row.different or 0 for row in rows.values()]
-    exact = sum(timed.values()) + questions - max(wrong)
-    return exact, sum(not one.exact for one in drafted) + sum(wrong)

@@ -10,7 +10,8 @@ from time import monotonic
 from loadtest.measure.loops import run
 from loadtest.speculation.answers import TokenStream
 from loadtest.speculation.asking import DEVICE_CLOUD, Client, request, targets
-from loadtest.speculation.parts import COLOCATED, Parts
+from loadtest.speculation.engines import COLOCATED
+from loadtest.speculation.parts import Parts
 from loadtest.speculation.plan import Plan, Stop, Way, ways_of_round
 
 SERVER_ONLY, DIRECT, CO_LOCATED = "server-only", "direct", "co-located"

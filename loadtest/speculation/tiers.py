@@ -3,6 +3,7 @@ Table I of the source paper, on the shipped family)."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -95,7 +96,7 @@ def _tier(name: str, answered: Answered, questions: Sequence[Question]) -> Tier:
             [(s.count, s.latency) for s in streams],
             lambda rows: sum(count for count, _ in rows) / sum(time for _, time in rows),
         ),
-        bootstrap(tpots, lambda values: sorted(values)[len(values) // 2]) if tpots else None,
+        bootstrap(tpots, statistics.median) if tpots else None,
         speedup,
         different,
     )

@@ -42,6 +42,11 @@ def test_short_answers_have_no_tpot() -> None:
     assert read(exchange((1.1, event([1])), (1.2, event([*short, 1])))).tpot is not None
 
 
+def test_an_answer_that_arrives_at_once_can_still_be_compared() -> None:
+    tpot = read(exchange((1.1, event(list(range(30)))))).tpot
+    assert tpot is not None and 0 < tpot < 1e-4
+
+
 @pytest.mark.parametrize(
     "body",
     [b'data: {"error": {"message": "engine lost"}}\n\n', b"data: [DONE]\n\n"],
