@@ -39,11 +39,11 @@ from gateway.core.types import Endpoint, EndpointState, Limits
 from gateway.errors import ConfigError
 from gateway.protocol.speculation import PATH
 from gateway.serving.admission import Admission
-from gateway.serving.device_connection import DeviceLimits
 from gateway.serving.devices import Devices
 from gateway.serving.dispatch import Dispatch, Waits
 from gateway.serving.inference import Inference
-from gateway.serving.speculation import Speculation
+from gateway.serving.reception import DeviceLimits
+from gateway.serving.session_context import Speculation
 from gateway.serving.verification import Verifiers
 from gateway.settings import Settings
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from gateway.core.ports import DeviceTelemetry
-from gateway.serving.device_connection import DeviceConnection, DeviceLimits
+from gateway.serving.device_connection import DeviceConnection
 from gateway.serving.link import Link
-from gateway.serving.speculation import Speculation
+from gateway.serving.reception import DeviceLimits
+from gateway.serving.session_context import Speculation
 
 
 class Devices:

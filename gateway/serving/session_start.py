@@ -7,10 +7,12 @@ import msgspec
 from gateway.core.body import prompt_chars_and_key
 from gateway.core.outcome import Outcome
 from gateway.core.speculation.outcome import SessionOutcome
+from gateway.core.speculation.session import SessionState
 from gateway.core.types import InferenceRequest
 from gateway.protocol.speculation import Open
 from gateway.serving.link import Outbox
-from gateway.serving.speculation import Session, Speculation
+from gateway.serving.session_context import SessionContext, Speculation
+from gateway.serving.speculation import Session
 
 
 class BadOpen(Exception):
@@ -37,6 +39,6 @@ def start(services: Speculation, frame: Open, device: str, outbox: Outbox) -> Se
         prefix_key=key,
         max_tokens=frame.sampling.max_tokens,
     )
-    return Session(
-        services, frame, request, SessionOutcome(Outcome(request), device), outbox, sampling
-    )
+    outcome = SessionOutcome(Outcome(request), device)
+    state = SessionState(list(frame.prompt), sampling)
+    return Session(SessionContext(services, frame, request, outcome, outbox, state))

@@ -15,10 +15,10 @@ from gateway.core.types import Endpoint, EndpointState
 from gateway.errors import ConnectFailed
 from gateway.protocol import speculation as wire
 from gateway.serving.admission import Admission
-from gateway.serving.device_connection import DeviceLimits
 from gateway.serving.devices import Devices
 from gateway.serving.dispatch import Waits
-from gateway.serving.speculation import Speculation
+from gateway.serving.reception import DeviceLimits
+from gateway.serving.session_context import Speculation
 from gateway.serving.verification import Verifiers
 from tests.unit.gateway.build import routing
 from tests.unit.gateway.fakes import FakeEndpoints, Recorder, SteppingClock

@@ -7,8 +7,8 @@ import pytest
 from gateway.core.speculation.job import Batch
 from gateway.protocol import speculation as wire
 from gateway.serving.dispatch import Waits
+from gateway.serving.draft_way import MAX_EARLY
 from gateway.serving.link import MAX_WAITING
-from gateway.serving.speculation import MAX_EARLY
 from tests.unit.gateway.build import state
 from tests.unit.gateway.fakes import broken
 from tests.unit.gateway.serving.speculating import (
@@ -196,3 +196,19 @@ async def test_a_connection_that_ends_says_nothing_about_its_sessions() -> None:
     newer.leave()
     await other
     rig.assert_nothing_left_open()
+
+
+async def test_opening_and_cancelling_without_pause_is_a_flood() -> None:
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [None]})
+    frames = [frame for s in range(70) for frame in (opening(s), wire.Cancel(s))]
+    link = FakeLink(HELLO, *frames)
+    task = rig.connect(link)
+    await until(lambda: len(link.of(wire.Done)) + len(link.of(wire.Error)) == 70)
+    refused = link.of(wire.Error)
+    assert refused and {(error.code, error.fatal) for error in refused} <= {
+        ("flood", True),
+        ("too_many_sessions", True),
+    }
+    link.leave()
+    await task
+    assert len(rig.verifier.jobs) <= 64

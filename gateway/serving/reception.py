@@ -1,0 +1,184 @@
+"""What a device says, and what is done about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from gateway.core.ports import DeviceTelemetry
+from gateway.core.speculation.bucket import Bucket
+from gateway.core.speculation.session import DraftRefused
+from gateway.protocol import speculation as wire
+from gateway.serving.link import Outbox
+from gateway.serving.session_context import Speculation
+from gateway.serving.session_start import BadOpen, start
+from gateway.serving.speculation import Session
+
+LIES = 100.0
+"""Frames that lie until a connection is closed; one is forgiven each second."""
+REMEMBERED = 4096
+"""Ended sessions whose late drafts pass without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLimits:
+    """Seconds, sessions at once, and draft tokens a second; each per device."""
+
+    lease_s: float = 15.0
+    heartbeat_s: float = 5.0
+    max_sessions: int = 64
+    drafts_per_s: float = 4000.0
+
+
+class Ended(Exception):
+    """The connection is over, by our own decision."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Reception:
+    """Takes one device's frames, and holds the sessions that it has opened."""
+
+    def __init__(
+        self,
+        device: str,
+        limits: DeviceLimits,
+        speculation: Speculation,
+        telemetry: DeviceTelemetry,
+        outbox: Outbox,
+    ) -> None:
+        self._device = device
+        self._limits = limits
+        self._speculation = speculation
+        self._telemetry = telemetry
+        self._outbox = outbox
+        self._clock = speculation.clock
+        self._lies = Bucket(LIES, 1.0)
+        self._opens = Bucket(limits.max_sessions, limits.max_sessions)
+        self._drafts = Bucket(max(limits.drafts_per_s, wire.MAX_DRAFT_TOKENS), limits.drafts_per_s)
+        self._sessions: dict[int, tuple[Session, asyncio.Task[None]]] = {}
+        self._ended: OrderedDict[int, None] = OrderedDict()
+        self._greeted = False
+
+    def take(self, message: bytes) -> None:
+        """Raises Ended when that was one frame too many."""
+        try:
+            frame = wire.decode_from_device(message)
+        except wire.FrameError as error:
+            self._lie("bad_frame", str(error))
+        else:
+            self._take(frame)
+
+    def dismiss(self) -> list[asyncio.Task[None]]:
+        """The tasks of all sessions, silenced: the caller must cancel them."""
+        for session, _ in self._sessions.values():
+            session.mute()
+        return [task for _, task in self._sessions.values()]
+
+    def _take(self, frame: wire.FromDevice) -> None:
+        if not self._greeted:
+            self._hello(frame)
+        elif isinstance(frame, wire.Draft):
+            self._draft(frame)
+        elif isinstance(frame, wire.Open):
+            self._open(frame)
+        elif isinstance(frame, wire.Cancel):
+            self._cancel(frame)
+        elif isinstance(frame, wire.Ping):
+            self._telemetry.link(frame.round_trip_s, frame.bytes_per_s)
+            self._outbox.put(wire.Pong(frame.n, self._speculation.verifiers.offers()))
+        else:
+            self._lie("bad_frame", "hello: only the first frame is one")
+
+    def _hello(self, frame: wire.FromDevice) -> None:
+        if not isinstance(frame, wire.Hello):
+            raise Ended("hello_expected", "the first frame must be hello")
+        if frame.version != wire.VERSION:
+            raise Ended(
+                "version_unsupported",
+                f"version {frame.version} of the protocol; this gateway speaks {wire.VERSION}",
+            )
+        self._greeted = True
+        limits = self._limits
+        self._outbox.put(
+            wire.Welcome(
+                wire.VERSION,
+                self._device,
+                limits.lease_s,
+                limits.heartbeat_s,
+                max_sessions=limits.max_sessions,
+                offers=self._speculation.verifiers.offers(),
+            )
+        )
+
+    def _open(self, frame: wire.Open) -> None:
+        if frame.s in self._sessions or frame.s in self._ended:
+            # Not fatal: it must not end the session that has the number.
+            self._lie("session_exists", f"s: {frame.s} was used before; take a new number", frame.s)
+        elif len(self._sessions) >= self._limits.max_sessions:
+            self._forget(frame.s)
+            self._lie(
+                "too_many_sessions",
+                f"at most {self._limits.max_sessions} sessions at once; wait for a done",
+                frame.s,
+                fatal=True,
+            )
+        elif not self._opens.take(1.0, self._clock.now()):
+            self._forget(frame.s)
+            self._lie(
+                "flood",
+                f"more than {self._limits.max_sessions} sessions opened a second; open it later",
+                frame.s,
+                fatal=True,
+            )
+        else:
+            try:
+                session = start(self._speculation, frame, self._device, self._outbox)
+            except BadOpen as error:
+                self._forget(frame.s)
+                self._lie("bad_open", str(error), frame.s, fatal=True)
+                return
+            task = asyncio.create_task(session.run())
+            self._sessions[frame.s] = session, task
+            task.add_done_callback(lambda _: self._session_over(frame.s))
+
+    def _session_over(self, s: int) -> None:
+        session, _ = self._sessions.pop(s)
+        self._forget(s)
+        # One that was cancelled before its task ran for the first time said nothing itself.
+        session.cancelled()
+
+    def _forget(self, s: int) -> None:
+        self._ended[s] = None
+        if len(self._ended) > REMEMBERED:
+            self._ended.popitem(last=False)
+
+    def _draft(self, frame: wire.Draft) -> None:
+        found = self._sessions.get(frame.s)
+        if not self._drafts.take(len(frame.i), self._clock.now()):
+            rate = self._limits.drafts_per_s
+            self._lie("flood", f"more than {rate:g} draft tokens a second; it is dropped", frame.s)
+        elif found is not None:
+            try:
+                found[0].draft(frame)
+            except DraftRefused as error:
+                self._lie(error.code, error.message, frame.s)
+        elif frame.s not in self._ended:
+            self._lie("unknown_session", f"s: there is no session {frame.s}", frame.s)
+
+    def _cancel(self, frame: wire.Cancel) -> None:
+        if (found := self._sessions.get(frame.s)) is not None:
+            found[1].cancel()
+        elif frame.s not in self._ended:
+            self._lie("unknown_session", f"s: there is no session {frame.s}", frame.s)
+
+    def _lie(self, code: str, message: str, s: int | None = None, *, fatal: bool = False) -> None:
+        """Answer a frame that no well-behaved device sends. Raises Ended when it is one of many."""
+        self._telemetry.refused(code)
+        self._outbox.error(code, message, s, fatal=fatal)
+        if not self._lies.take(1.0, self._clock.now()):
+            raise Ended("too_many_errors", "too many frames that had to be refused")
