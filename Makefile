@@ -12,8 +12,9 @@ ENGINE_PYTHON = $$($(ENVIRONMENTS) engine)
 PRESET ?= small
 QUICK ?= 0
 ARGS ?=
+Q ?= Add 417 and 325 digit by digit.
 
-.PHONY: help up down test lint bench bench-speculation load family clean
+.PHONY: help up down device ask test lint bench bench-speculation load family clean
 
 help: ## list the targets and the variables they take
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -24,6 +25,16 @@ up: ## set everything up and serve: edge pool, cloud pool, gateway
 
 down: ## stop what `make up` started
 	@gateway=$(GATEWAY_PYTHON); exec "$$gateway" -m deploy.local down
+
+device: ## run a device agent against `make up`: drafts with rill-device, its API on port 8090
+	@gateway=$(GATEWAY_PYTHON); port=$${TIERFLOW_PORT:-8080}; \
+	  state=$${TIERFLOW_STATE:-$${XDG_STATE_HOME:-$$HOME/.local/state}}; \
+	  exec "$$gateway" -m services.device_agent --gateway http://127.0.0.1:$$port \
+	  --model services/model_family/weights/rill-device \
+	  --token-file $$state/tierflow/$$port/device.token $(ARGS)
+
+ask: ## ask the device agent a question and see who wrote each token; Q="What is 3 + 4?"
+	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m services.device_agent.ask "$(Q)" $(ARGS)
 
 test: ## run the tests; ARGS="-k words" hands arguments to pytest
 	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \

@@ -19,6 +19,7 @@ from deploy.local.processes import (
     signal_name,
 )
 from deploy.local.readiness import NotReady, wait_until_ready
+from deploy.local.secrets import instance_secrets, write_private
 from deploy.local.settings import CHECKOUT, Settings
 from deploy.local.state import AlreadyUp, Instance, Record, boot_id, stop_runner
 
@@ -57,10 +58,11 @@ def _run(settings: Settings, instance: Instance) -> None:
     except preflight.PreflightFailure as failure:
         raise CommandFailure(str(failure)) from failure
     engine_python = _engine_python(settings)
-    (instance.folder / "gateway.yaml").write_text(gateway_config(settings))
+    secrets = instance_secrets(instance.folder)
+    write_private(instance.folder / "gateway.yaml", gateway_config(settings, secrets))
     temporary = tempfile.mkdtemp(prefix="tierflow-")
     cores = os.sched_getaffinity(0)
-    parts = components(settings, instance, sys.executable, engine_python, temporary, cores)
+    parts = components(settings, instance, secrets, sys.executable, engine_python, temporary, cores)
     # Until the parts are recorded by name, the record still says who holds the instance.
     instance.write(Record(os.getpid(), boot_id(), temporary))
     try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from deploy.local.secrets import Secrets
 from deploy.local.settings import CHECKOUT, Model, Settings
 from deploy.local.state import Instance
 
@@ -31,6 +32,7 @@ class Component:
 def components(
     settings: Settings,
     instance: Instance,
+    secrets: Secrets,
     gateway_python: str,
     engine_python: str,
     temporary: str,
@@ -43,18 +45,27 @@ def components(
     environment |= {"PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
     edge_cores, cloud_cores = share_cores(cores)
     engines = [
-        ("edge", settings.edge_model, settings.edge_port, edge_cores),
-        ("cloud", settings.cloud_model, settings.cloud_port, cloud_cores),
+        ("edge", settings.edge_model, settings.edge_port, settings.edge_draft_port, edge_cores),
+        (
+            "cloud",
+            settings.cloud_model,
+            settings.cloud_port,
+            settings.cloud_draft_port,
+            cloud_cores,
+        ),
     ]
+    for_engines = {"TMPDIR": temporary}
+    if settings.drafts:
+        for_engines["TIERFLOW_DRAFT_SECRET"] = secrets.mailbox
     parts = [
         Component(
             name,
-            engine_command(settings, model, port, pinned, gateway_python, engine_python),
-            environment | {"TMPDIR": temporary},
+            engine_command(settings, model, port, drafts, pinned, gateway_python, engine_python),
+            environment | for_engines,
             port,
             model.name,
         )
-        for name, model, port, pinned in engines
+        for name, model, port, drafts, pinned in engines
     ]
     config = instance.folder / "gateway.yaml"
     command = [gateway_python, "-m", "gateway", "--config", str(config)]
@@ -65,6 +76,7 @@ def engine_command(
     settings: Settings,
     model: Model,
     port: int,
+    draft_port: int,
     cores: str,
     gateway_python: str,
     engine_python: str,
@@ -81,6 +93,7 @@ def engine_command(
         *("--max-model-len", str(settings.max_model_len or "auto")),
         *("--kv-cache-gib", str(settings.kv_cache_gib)),
         *("--cores", cores),
+        *(("--draft-mailbox", f"127.0.0.1:{draft_port}") if settings.drafts else ()),
         "--",
         *settings.engine_args,
     ]
@@ -101,17 +114,25 @@ def share_cores(cores: set[int]) -> tuple[str, str]:
     return ",".join(map(str, free[:edge])), ",".join(map(str, free[edge:]))
 
 
-def gateway_config(settings: Settings) -> str:
-    """The gateway's configuration file, YAML."""
-    pools = {
+def gateway_config(settings: Settings, secrets: Secrets) -> str:
+    """The gateway's configuration file, YAML. It holds a secret."""
+    pools: dict[str, dict[str, object]] = {
         name: {"tier": name, "endpoints": [f"http://127.0.0.1:{port}"]}
         for name, port in (("edge", settings.edge_port), ("cloud", settings.cloud_port))
     }
+    if settings.drafts:
+        for name, port in (
+            ("edge", settings.edge_draft_port),
+            ("cloud", settings.cloud_draft_port),
+        ):
+            pools[name]["mailboxes"] = [f"127.0.0.1:{port}"]
+            pools[name]["mailbox_secret"] = secrets.mailbox
     return yaml.safe_dump(
         {
             "listen": {"host": "127.0.0.1", "port": settings.port},
             "family": [model.name for model in settings.family],
             "pools": pools,
+            "devices": {"tokens": {"local": secrets.device_token_sha256}},
         },
         sort_keys=False,
     )

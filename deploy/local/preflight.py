@@ -40,11 +40,7 @@ def check(settings: Settings) -> None:
 
 
 def check_ports(settings: Settings) -> None:
-    for variable, port in (
-        ("TIERFLOW_PORT", settings.port),
-        ("TIERFLOW_EDGE_PORT", settings.edge_port),
-        ("TIERFLOW_CLOUD_PORT", settings.cloud_port),
-    ):
+    for variable, port in settings.ports.items():
         try:
             with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

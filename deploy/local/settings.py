@@ -16,6 +16,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 SHIPPED_FAMILY = "services/model_family/weights"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 ENGINES = ("vllm", "simulator")
+SWITCH = ("on", "off")
 
 
 class SettingError(Exception):
@@ -50,6 +51,9 @@ VARIABLES = (
     Variable("TIERFLOW_KV_CACHE_GIB", "1", "KV cache of each engine, GiB"),
     Variable("TIERFLOW_MAX_MODEL_LEN", "auto", "longest context in tokens; auto: what fits"),
     Variable("TIERFLOW_ENGINE", "vllm", "vllm, or simulator (no model is run, no torch needed)"),
+    Variable("TIERFLOW_SPECULATION", "on", "on or off: whether the engines verify devices' drafts"),
+    Variable("TIERFLOW_EDGE_DRAFT_PORT", "8111", "port on which the edge's engine takes drafts"),
+    Variable("TIERFLOW_CLOUD_DRAFT_PORT", "8112", "the same for the cloud's"),
     Variable("TIERFLOW_ENGINE_ARGS", "", "further arguments for both engines"),
     Variable("TIERFLOW_ENGINE_PYTHON", "", "Python that has vLLM; empty: it is installed"),
     Variable("TIERFLOW_START_TIMEOUT", "600", "seconds an engine may take to start"),
@@ -91,6 +95,9 @@ class Settings:
     max_model_len: int | None
     """Tokens; None: as many as the model and the KV cache hold."""
     engine: str
+    speculation: bool
+    edge_draft_port: int
+    cloud_draft_port: int
     engine_args: tuple[str, ...]
     engine_python: str
     """Empty: the one of the engine environment, which is made when needed."""
@@ -102,6 +109,24 @@ class Settings:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def drafts(self) -> bool:
+        """Whether engines take drafts; the simulator does not."""
+        return self.speculation and self.engine == "vllm"
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Every port that is listened on, by its variable."""
+        ports = {
+            "TIERFLOW_PORT": self.port,
+            "TIERFLOW_EDGE_PORT": self.edge_port,
+            "TIERFLOW_CLOUD_PORT": self.cloud_port,
+        }
+        if self.drafts:
+            ports["TIERFLOW_EDGE_DRAFT_PORT"] = self.edge_draft_port
+            ports["TIERFLOW_CLOUD_DRAFT_PORT"] = self.cloud_draft_port
+        return ports
 
     @property
     def family(self) -> tuple[Model, ...]:
@@ -134,6 +159,9 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         if length == "auto"
         else _whole(values, "TIERFLOW_MAX_MODEL_LEN", 1, 100_000_000, "auto or a number of tokens"),
         engine=_choice(values, "TIERFLOW_ENGINE", ENGINES),
+        speculation=_choice(values, "TIERFLOW_SPECULATION", SWITCH) == "on",
+        edge_draft_port=_port(values, "TIERFLOW_EDGE_DRAFT_PORT"),
+        cloud_draft_port=_port(values, "TIERFLOW_CLOUD_DRAFT_PORT"),
         engine_args=_arguments(values, "TIERFLOW_ENGINE_ARGS"),
         engine_python=values["TIERFLOW_ENGINE_PYTHON"],
         start_timeout=_positive(values, "TIERFLOW_START_TIMEOUT"),
@@ -199,17 +227,12 @@ def _state_root(environ: Mapping[str, str]) -> Path:
 
 
 def _check_distinct(settings: Settings) -> None:
-    ports = {
-        "TIERFLOW_PORT": settings.port,
-        "TIERFLOW_EDGE_PORT": settings.edge_port,
-        "TIERFLOW_CLOUD_PORT": settings.cloud_port,
-    }
     models = {
         "TIERFLOW_DEVICE_MODEL": settings.device_model.name if settings.device_model else "",
         "TIERFLOW_EDGE_MODEL": settings.edge_model.name,
         "TIERFLOW_CLOUD_MODEL": settings.cloud_model.name,
     }
-    for what, values in (("port", ports), ("name", models)):
+    for what, values in (("port", settings.ports), ("name", models)):
         seen: dict[object, str] = {}
         for variable, value in values.items():
             if value in seen:

@@ -33,6 +33,16 @@ class Piece:
     ids: list[int]
     by: list[By]
 
+    def runs(self) -> list[Piece]:
+        """The same, one piece for each stretch of tokens by the same maker."""
+        runs: list[Piece] = []
+        for token, maker in zip(self.ids, self.by, strict=True):
+            if not runs or runs[-1].by[0] != maker:
+                runs.append(Piece([], []))
+            runs[-1].ids.append(token)
+            runs[-1].by.append(maker)
+        return runs
+
 
 @dataclass(slots=True)
 class Report:

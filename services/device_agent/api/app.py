@@ -116,9 +116,11 @@ class DeviceApi:
             if first := renderer.first():
                 yield first
             async for piece in answer:
-                new = text.feed(piece.ids)
-                if new or request.token_ids or request.marks:
-                    yield renderer.piece(new, piece)
+                # With marks each chunk has one maker, so that its text can be told apart.
+                for part in piece.runs() if request.marks else (piece,):
+                    new = text.feed(part.ids)
+                    if new or request.token_ids or request.marks:
+                        yield renderer.piece(new, part)
                 if text.stopped is not None and piece.by[0] == "device":
                     report.reason = "stop"
                     break

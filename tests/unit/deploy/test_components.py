@@ -1,5 +1,6 @@
 """What is started for each pool and for the gateway."""
 
+import hashlib
 from pathlib import Path
 
 import yaml
@@ -7,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.local.components import Component, components, gateway_config, share_cores
+from deploy.local.secrets import Secrets
 from deploy.local.settings import CHECKOUT, read_settings
 from deploy.local.state import Instance
 from gateway.settings import Settings as GatewaySettings
 
+SECRETS = Secrets("the-token-of-a-device", "the-secret-of-the-mailboxes")
 OWN = {"TIERFLOW_EDGE_MODEL": "owner/small", "TIERFLOW_CLOUD_MODEL": "owner/large"}
 
 
@@ -20,6 +23,7 @@ def parts(
     return components(
         read_settings(OWN | variables),
         Instance(tmp_path),
+        SECRETS,
         gateway_python="/gateway/python",
         engine_python="/engine/python",
         temporary="/temporary",
@@ -77,7 +81,7 @@ def test_parts_find_the_checkout_and_keep_their_files_to_themselves(tmp_path: Pa
 
 def test_the_gateway_accepts_the_configuration_it_is_given(tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"
-    file.write_text(gateway_config(read_settings({"TIERFLOW_PORT": "9000"})))
+    file.write_text(gateway_config(read_settings({"TIERFLOW_PORT": "9000"}), SECRETS))
     settings = GatewaySettings.load(file)
     assert settings.listen.port == 9000
     assert settings.family == ("rill-device", "rill-edge", "rill-cloud")
@@ -86,3 +90,33 @@ def test_the_gateway_accepts_the_configuration_it_is_given(tmp_path: Path) -> No
         "cloud": ("http://127.0.0.1:8102",),
     }
     assert list(yaml.safe_load(file.read_text())["pools"]) == ["edge", "cloud"]
+
+
+def test_engines_take_drafts_with_a_secret_that_only_they_and_the_gateway_know(
+    tmp_path: Path,
+) -> None:
+    edge, cloud, gateway = parts(tmp_path)
+    assert [value(part.command, "--draft-mailbox") for part in (edge, cloud)] == [
+        "127.0.0.1:8111",
+        "127.0.0.1:8112",
+    ]
+    for engine in (edge, cloud):
+        assert engine.environment["TIERFLOW_DRAFT_SECRET"] == SECRETS.mailbox
+        assert SECRETS.mailbox not in engine.command
+    assert "TIERFLOW_DRAFT_SECRET" not in gateway.environment
+    loaded = yaml.safe_load(gateway_config(read_settings({}), SECRETS))
+    assert loaded["pools"]["edge"]["mailboxes"] == ["127.0.0.1:8111"]
+    assert loaded["pools"]["cloud"]["mailbox_secret"] == SECRETS.mailbox
+
+
+def test_without_speculation_no_mailbox_is_opened_and_no_port_taken(tmp_path: Path) -> None:
+    off = {"TIERFLOW_SPECULATION": "off"}
+    assert not [part for part in parts(tmp_path, None, **off) if "--draft-mailbox" in part.command]
+    assert "mailboxes" not in gateway_config(read_settings(off), SECRETS)
+    assert "TIERFLOW_EDGE_DRAFT_PORT" not in read_settings(off).ports
+
+
+def test_the_gateway_knows_the_hash_of_the_device_token_and_not_the_token() -> None:
+    text = gateway_config(read_settings({}), SECRETS)
+    assert hashlib.sha256(SECRETS.device_token.encode()).hexdigest() in text
+    assert SECRETS.device_token not in text
