@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from gateway.core.admission import AdmissionLimits
+from gateway.core.ports import Clock
 from gateway.core.retry import RetryBudget
 from gateway.core.speculation.job import Batch, DraftFacts, Job
 from gateway.core.speculation.outcome import SessionOutcome
@@ -161,6 +162,7 @@ class DeviceRig:
         scripts: Scripts,
         *,
         waits: Waits | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.states = states
         for state in states:
@@ -169,7 +171,7 @@ class DeviceRig:
         self.endpoints = FakeEndpoints(states)
         self.telemetry = SpeculationRecorder()
         self.requests = Recorder()
-        clock = SteppingClock()
+        clock = clock or SteppingClock()
         verifiers = Verifiers(
             routing(),
             self.endpoints,
