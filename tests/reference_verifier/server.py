@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Generator
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.concurrency import iterate_in_threadpool
 from transformers import AutoTokenizer
 
 from tests.reference_verifier.engine import Engine, Job
@@ -57,7 +58,7 @@ def build(engine: Engine, folder: str, name: str) -> FastAPI:
             message = "only streams, and only ids of the vocabulary"
             return JSONResponse({"error": {"message": message, "code": 400}}, 400)
         events = _events(engine, tokenizer, name, _job(asked, prompt), asked.get("stop") or [])
-        return StreamingResponse(events, media_type="text/event-stream")
+        return StreamingResponse(_until_left(events), media_type="text/event-stream")
 
     return app
 
@@ -78,9 +79,18 @@ def _job(asked: dict[str, Any], prompt: list[int]) -> Job:
     )
 
 
+async def _until_left(events: Generator[str, None, None]) -> AsyncIterator[str]:
+    """Ends the request at once when its client leaves, so that the next one has its turn."""
+    try:
+        async for event in iterate_in_threadpool(events):
+            yield event
+    finally:
+        events.close()
+
+
 def _events(
     engine: Engine, tokenizer: Any, name: str, job: Job, stop: str | list[str]
-) -> Iterator[str]:
+) -> Generator[str, None, None]:
     stops = [stop] if isinstance(stop, str) else stop
     ids: list[int] = []
     sent, found = "", None

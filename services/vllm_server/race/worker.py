@@ -22,6 +22,8 @@ from vllm.platforms import current_platform
 from vllm.v1.sample.logits_processor import BUILTIN_LOGITS_PROCESSORS, LogitsProcessors
 from vllm.v1.worker import gpu_model_runner
 
+from services.vllm_server.race.expansion import repair_expansion
+
 if current_platform.is_cpu():
     from vllm.v1.worker.cpu_worker import CPUWorker as Worker
 else:
@@ -33,6 +35,8 @@ class RaceWorker(Worker):
 
     def init_device(self) -> None:
         gpu_model_runner.build_logitsprocs = build_processors
+        if current_platform.is_cpu():
+            repair_expansion()
         super().init_device()
         self._speculation = self.model_runner.speculative_config
 
