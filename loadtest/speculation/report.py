@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from loadtest.measure.results import Cell as TableCell
 from loadtest.measure.results import Table
 from loadtest.speculation.cells import KEYS, Cell, at, worst_p99
-from loadtest.speculation.plan import A80, DRAFTERS, GOALS, NATURAL, ROUND_TRIPS_MS, Way
+from loadtest.speculation.plan import A80, AUTO, DRAFTERS, GOALS, NATURAL, ROUND_TRIPS_MS, Way
 from loadtest.speculation.stops import CO_LOCATED
 
 
@@ -53,13 +53,20 @@ def windows(cells: Sequence[Cell]) -> Table:
         "TPOT ms", "ratio", "p99 ratio", "answer ratio", "TTFT ms", "server-only TTFT ms",
         "drafts accepted %", "mismatches", "degraded",
     )  # fmt: skip
-    natural = [cell for cell in cells if _in_windows(cell.way)]
+    natural = sorted((cell for cell in cells if _in_windows(cell.way)), key=_place)
     rows = [_row(cell, adaptive=False) for cell in natural]
     return Table("windows", "TPOT by draft window, at natural acceptance", columns, rows)
 
 
 def _in_windows(way: Way | str) -> bool:
     return way == CO_LOCATED or (isinstance(way, Way) and way.drafter == NATURAL)
+
+
+def _place(cell: Cell) -> tuple[float, float, float]:
+    """Links in turn; their windows by size, then the adaptive one, then the baseline."""
+    window = cell.way.window if isinstance(cell.way, Way) else ""
+    place = float(window) if window.isdigit() else 1000.0 if window == AUTO else 2000.0
+    return cell.stop.rate_mb_s, cell.stop.round_trip_ms, place
 
 
 def _row(cell: Cell, *, adaptive: bool) -> Sequence[TableCell]:
