@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from time import monotonic
 
-from loadtest.measure.loops import GRACE_S, checked, opened
+from loadtest.measure.loops import GRACE_S, checked
 from loadtest.measure.processes import HOST
-from loadtest.measure.wire import Connection, Target, post
+from loadtest.measure.wire import Connection, Exchange, Target, post
 from loadtest.speculation.answers import TokenStream, read
 from loadtest.speculation.parts import Parts
 
@@ -34,31 +34,48 @@ def request(model: str, question: str, window: str | None = None) -> bytes:
     return post(CHAT, fields, {WINDOW_HEADER: window} if window else None)
 
 
+IDLE_S = 2.0
+"""Servers close connections that idle for long: after this time a new one is made."""
+
+
 class Client:
     """A kept-alive connection to every target, within a block."""
 
     def __init__(self, targets: Mapping[str, Target]) -> None:
         self._targets = targets
-        self._stack = AsyncExitStack()
         self._connections: dict[str, Connection] = {}
+        self._used: dict[str, float] = {}
 
     async def __aenter__(self) -> Client:
-        for name, target in self._targets.items():
-            self._connections[name] = await opened(self._stack, target)
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await self._stack.aclose()
+        for connection in self._connections.values():
+            connection.close()
 
     async def ask(self, target: str, wanted: bytes) -> TokenStream:
         """Raises BenchmarkFailure for any answer but a whole one."""
-        async with asyncio.timeout(GRACE_S):
-            return read(checked(await self._connections[target].exchange(wanted)))
+        return read(await self._exchange(target, wanted))
 
     async def body(self, target: str, wanted: bytes) -> bytes:
         """Of an answer in one piece. Raises BenchmarkFailure."""
+        return (await self._exchange(target, wanted)).body
+
+    async def _exchange(self, target: str, wanted: bytes) -> Exchange:
         async with asyncio.timeout(GRACE_S):
-            return checked(await self._connections[target].exchange(wanted)).body
+            connection = await self._connection(target)
+            exchange = checked(await connection.exchange(wanted))
+        self._used[target] = monotonic()
+        return exchange
+
+    async def _connection(self, target: str) -> Connection:
+        kept = self._connections.get(target)
+        if kept is not None:
+            if monotonic() - self._used.get(target, 0.0) < IDLE_S:
+                return kept
+            kept.close()
+        self._connections[target] = await Connection.open(self._targets[target])
+        return self._connections[target]
 
 
 def targets(parts: Parts) -> dict[str, Target]:
