@@ -80,8 +80,11 @@ class RaceScheduler(Scheduler):
                 self._blocking.add(request.request_id)
             session = session_of(request)
             # The first request keeps a session that several name; so does one of `n` answers.
-            if session and may_draft(request) and self._branches.claim(session):
-                self._claims[session] = request
+            if session and session not in self._claims:
+                if not may_draft(request):
+                    self._branches.forget(session)
+                elif self._branches.claim(session):
+                    self._claims[session] = request
         except Exception:
             self._failed()
 
