@@ -88,6 +88,10 @@ class Answering:
                     report.degraded = str(exc)
                     if self._complete(ask, begun):
                         return
+                finally:
+                    learned = partner.acceptance
+                    overall, second = learned.overall.value, learned.second
+                    self._metrics.learned(route.offer.model, overall, second, partner.step_s)
             alone = answer_alone(ask, report, self.thread, stream, self.model, begun)
             async for piece in alone:
                 yield piece

@@ -20,6 +20,19 @@ class Metrics:
             "tierflow_device_active_answers", "Answers now.", ["way"], registry=self.registry
         )
 
+        self._acceptance = Gauge(
+            "tierflow_device_acceptance",
+            "Share of first guesses that prove right, and of second ones where the first is wrong.",
+            ["model", "guess"],
+            registry=self.registry,
+        )
+        self._step = Gauge(
+            "tierflow_device_verifier_step_seconds",
+            "Between two frames of tokens.",
+            ["model"],
+            registry=self.registry,
+        )
+
     def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
         return Counter(f"tierflow_device_{name}", text, labels, registry=self.registry)
 
@@ -27,6 +40,12 @@ class Metrics:
         """A gauge that is read when someone asks."""
         gauge = Gauge(f"tierflow_device_{name}", text, registry=self.registry)
         gauge.set_function(value)
+
+    def learned(self, model: str, acceptance: float, second: float, step_s: float) -> None:
+        """What is known of a verifying model now."""
+        self._acceptance.labels(model, "first").set(acceptance)
+        self._acceptance.labels(model, "second").set(second)
+        self._step.labels(model).set(step_s)
 
     def begun(self, way: str) -> None:
         self._active.labels(way).inc()

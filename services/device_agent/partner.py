@@ -6,6 +6,8 @@ from services.device_agent.drafting.acceptance import Acceptance
 from services.device_agent.drafting.pace import Pace, pays, window
 
 SHARE = 0.1
+LOOK_EVERY = 8
+"""Where drafting does not pay, every so many answers it is tried whether it would."""
 
 
 class Partner:
@@ -16,6 +18,12 @@ class Partner:
         self.step_s = 0.02
         self.drafting = True
         self._gaps = 0
+        self._answers = 0
+
+    def looks_again(self) -> bool:
+        """Asked once an answer."""
+        self._answers += 1
+        return self._answers % LOOK_EVERY == 0
 
     def gap(self, seconds: float) -> None:
         """Between two frames of tokens of one session."""

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 from gateway.protocol import speculation as wire
 from services.device_agent.answer import Ask, Piece, Report
 from services.device_agent.channel import Channel
 from services.device_agent.drafters.port import DraftStream, Guess
-from services.device_agent.drafting.tree import WORTH_SENDING, DraftTree, Outgoing, OutOfStep
+from services.device_agent.drafting.tree import DraftTree, Outgoing, OutOfStep, Slot
 from services.device_agent.drafting_thread import DraftingThread
 from services.device_agent.link import Link, LinkLost
 from services.device_agent.partner import Partner
 
 BURST = 8
-ALTERNATIVE_TOKENS = 16
 SHADOW_WINDOW = 2
-SHADOW_TOKENS = 24
-"""Where drafting does not pay, this much of an answer is guessed unsent, to see if it would."""
+SHADOW_TOKENS = 16
+"""Where drafting does not pay, the first tokens of some answers are guessed unsent, to see
+whether it would."""
 
 
 class Refused(Exception):
@@ -52,11 +52,13 @@ class Collaboration:
         self._stream = stream
         self._ask = ask
         self._report = report
-        self.tree = DraftTree(partner.acceptance, frozenset() if ask.ignore_eos else end_tokens)
+        ends = frozenset() if ask.ignore_eos else end_tokens
+        self.tree = DraftTree(partner.acceptance, ends, trunk_only=ask.window is not None)
         self._per_step = 0
         self._last_tokens = 0.0
         self._done = False
         self._sends = False
+        self._shadows = partner.looks_again()
 
     async def pieces(self, tier: wire.Tier, tokenizer: str, per_step: int) -> AsyncIterator[Piece]:
         """Raises Refused, VerifierLost."""
@@ -128,28 +130,17 @@ class Collaboration:
 
     async def _work(self, channel: Channel) -> bool:
         """Draft and send a little; gives whether there was anything to do."""
-        tree = self.tree
-        room = self._window() - len(tree.trunk)
-        sends = self._sends
-        if room > 0 and not tree.ended and tree.reach() >= WORTH_SENDING:
-            guesses = await self._draft(tree.text(), min(room, BURST), channel)
-            if not guesses:
-                return False
-            tree.grow(guesses)
-            if sends:
-                await self._send(channel, tree.outgoing())
-            return True
-        if not sends:
+        tree, window = self.tree, self._window()
+        slot = tree.best(window)
+        if slot is None:
             return False
-        if outgoing := tree.outgoing():
+        guesses: list[Guess] = []
+        if slot.token not in tree.end_tokens:
+            guesses = await self._draft(slot, min(BURST, window - tree.depth(slot)), channel)
+        outgoing = tree.grow(slot, guesses)
+        if outgoing is not None and self._sends:
             await self._send(channel, outgoing)
-            return True
-        if self._ask.window is None and (index := tree.fork()) is not None:
-            text = tree.fork_text(index)
-            guesses = await self._draft(text, ALTERNATIVE_TOKENS, channel)
-            await self._send(channel, tree.branch(index, guesses))
-            return True
-        return False
+        return True
 
     def _window(self) -> int:
         """Tokens to be ahead of the verified text now; decides whether to send them, too."""
@@ -161,21 +152,21 @@ class Collaboration:
         self._sends = self._per_step > 0 and partner.decide(pace)
         if self._sends:
             return partner.window(pace)
-        return SHADOW_WINDOW if len(self.tree.verified) < SHADOW_TOKENS else 0
+        looks = self._shadows and len(self.tree.verified) < SHADOW_TOKENS
+        return SHADOW_WINDOW if looks else 0
 
-    async def _draft(self, text: Sequence[int], most: int, channel: Channel) -> list[Guess]:
-        ends = self.tree.end_tokens
+    async def _draft(self, slot: Slot, most: int, channel: Channel) -> list[Guess]:
+        spent = self.tree.pursue(slot)
 
         def enough(guess: Guess) -> bool:
-            return guess.token in ends or channel.has_news
+            return spent(guess) or channel.has_news
 
-        whole = [*self._ask.prompt, *text]
+        whole = [*self._ask.prompt, *self.tree.text(slot)]
         return await self._thread.draft(self._stream, whole, self._thread.burst(most), enough)
 
-    async def _send(self, channel: Channel, drafts: Outgoing | None) -> None:
-        if drafts is not None:
-            frame = wire.Draft(channel.number, drafts.position, drafts.tokens, drafts.before)
-            await self._link.send(frame)
+    async def _send(self, channel: Channel, drafts: Outgoing) -> None:
+        frame = wire.Draft(channel.number, drafts.position, drafts.tokens, drafts.before)
+        await self._link.send(frame)
 
     async def _cancel(self, number: int) -> None:
         try:

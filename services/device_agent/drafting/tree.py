@@ -1,26 +1,31 @@
-"""The device's side of a session: what is verified, what is guessed beyond it, what was sent. Pure.
+"""The device's side of a session: what is verified, and a tree of guesses beyond it. Pure.
 
-Positions count the answer's tokens from 0. Beyond the verified text lies the trunk, the drafter's
-best guess, and alternatives that leave the trunk where its guess is least sure: when the trunk
-proves wrong there, the verifier need not wait a round trip for a better one. (A narrow form of
-the draft trees of SpecInfer, Miao et al. 2024, and of pre-speculating for several outcomes.)
+Positions count the answer's tokens from 0. The tree grows where a further token is likeliest to
+be reached, along the drafter's first guesses and, where it is unsure, its second ones: when the
+first proves wrong, the verifier need not wait a round trip for a better one. (Best-first growth
+as in EAGLE-2, Li et al. 2024, section 4; hedging over outcomes as in SpecInfer, Miao et al. 2024.)
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import heapq
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gateway.protocol.speculation import BEFORE, MAX_DRAFT_TOKENS
 from services.device_agent.drafters.port import Guess
 from services.device_agent.drafting.acceptance import Acceptance
 
-WORTH_SENDING = 0.05
-"""A token that is reached less often than this is not sent."""
+WORTH = 0.01
+"""A token that is reached less often than this, seen from the verified text, is not drafted."""
 
-WORTH_AN_ALTERNATIVE = 0.015
-MAX_ALTERNATIVES = 12
+SWITCH = 0.3
+"""A branch is left for one that is likelier by this: to change branches costs a read."""
+
+MAX_NODES = 200
+"""Unverified tokens in all branches: what the engine's mailbox holds of a session, and more than
+fits a round trip."""
 
 
 class OutOfStep(Exception):
@@ -36,152 +41,179 @@ class Outgoing:
     before: list[int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Node:
-    """A guessed token, and the chance that it is right if all before it is."""
+    """A token at output position `position`, reached with the chance `reach` (of the whole
+    answer so far as the tree knows it). `guess` is what the drafter says comes after it."""
 
-    guess: Guess
-    chance: float
-
-    @property
-    def token(self) -> int:
-        return self.guess.token
-
-
-@dataclass(slots=True)
-class Alternative:
-    """`nodes[0]` stands at output position `start` instead of the trunk's token."""
-
-    start: int
-    nodes: list[Node]
+    token: int
+    position: int
+    reach: float
+    parent: Node | None
+    guess: Guess | None = None
+    children: dict[int, Node] = field(default_factory=dict)
+    dead: bool = False
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where the tree may grow: after `parent`, by `token`. `parent` has no guess yet where
+    `token` is None: then the drafter says what comes."""
+
+    parent: Node
+    token: int | None
+    reach: float
+
+
 class DraftTree:
-    """`acceptance` is shared by sessions: what one learns, the next knows."""
+    """`acceptance` is shared by sessions: what one learns, the next knows.
 
-    acceptance: Acceptance
-    end_tokens: frozenset[int] = frozenset()
-    verified: list[int] = field(default_factory=list)
-    trunk: list[Node] = field(default_factory=list)
-    alternatives: list[Alternative] = field(default_factory=list)
-    sent: int = 0
-    """Of the trunk's nodes, how many are on their way."""
-    considered: set[int] = field(default_factory=set)
-    """Output positions for which an alternative was made."""
+    `trunk_only`: no second guesses, for a fixed window.
+    """
 
-    @property
-    def end(self) -> int:
-        """The position that the next trunk token would get."""
-        return len(self.verified) + len(self.trunk)
+    def __init__(
+        self,
+        acceptance: Acceptance,
+        end_tokens: frozenset[int] = frozenset(),
+        trunk_only: bool = False,
+    ) -> None:
+        self.acceptance = acceptance
+        self.end_tokens = end_tokens
+        self.verified: list[int] = []
+        self.nodes = 0
+        self._trunk_only = trunk_only
+        self._root = Node(-1, -1, 1.0, None)
+        self._slots: list[tuple[float, int, Slot]] = []
+        self._order = itertools.count()
+        self._open(Slot(self._root, None, 1.0))
 
-    @property
-    def ended(self) -> bool:
-        """Whether the trunk ends the answer: nothing is to be drafted beyond."""
-        return bool(self.trunk) and self.trunk[-1].token in self.end_tokens
+    def best(self, window: int) -> Slot | None:
+        """Where a further token is likeliest to be reached, at most `window` tokens ahead."""
+        postponed = []
+        found = None
+        while self._slots and found is None:
+            entry = heapq.heappop(self._slots)
+            slot = entry[2]
+            if slot.parent.dead:
+                continue
+            if slot.reach < WORTH * self._root.reach or self.nodes >= MAX_NODES:
+                postponed.append(entry)
+                break
+            if slot.parent.position - self._root.position >= window:
+                postponed.append(entry)
+            else:
+                found = slot
+        for entry in postponed:
+            heapq.heappush(self._slots, entry)
+        return found
 
-    def text(self) -> list[int]:
-        return self.verified + [node.token for node in self.trunk]
+    def depth(self, slot: Slot) -> int:
+        """Unverified tokens before the slot's."""
+        return slot.parent.position - self._root.position
 
-    def grow(self, guesses: Sequence[Guess]) -> None:
-        """Add guesses to the trunk's end."""
-        _extend(self.trunk, guesses, self.acceptance)
+    def pursue(self, slot: Slot) -> Callable[[Guess], bool]:
+        """Asked of each guess after `text(slot)`: whether the tree is better grown elsewhere."""
+        rival = -self._slots[0][0] if self._slots else 0.0
+        least = max(WORTH * self._root.reach, SWITCH * rival)
+        reach = slot.reach
 
-    def reach(self) -> float:
-        """The chance that the whole trunk is right."""
-        return math.prod(node.chance for node in self.trunk)
+        def enough(guess: Guess) -> bool:
+            nonlocal reach
+            reach *= self.acceptance.of(guess.probability)
+            return reach < least or guess.token in self.end_tokens
+
+        return enough
+
+    def text(self, slot: Slot) -> list[int]:
+        """The answer up to and with the slot's token."""
+        tail = [] if slot.token is None else [slot.token]
+        return [*self.verified, *self._path(slot.parent), *tail]
+
+    def grow(self, slot: Slot, guesses: Sequence[Guess]) -> Outgoing | None:
+        """Take what the drafter says after `text(slot)`; gives the new tokens to send.
+
+        Each guess is about the token after those before it, so the last one's token is not part
+        of the tree yet: it becomes a slot.
+        """
+        added: list[int] = []
+        node = slot.parent
+        if slot.token is not None:
+            node = self._add(slot.parent, slot.token, slot.reach)
+            added.append(slot.token)
+        start = node.position if added else node.position + 1
+        for number, guess in enumerate(guesses):
+            node.guess = guess
+            chance = self.acceptance.of(guess.probability)
+            last = number == len(guesses) - 1 or len(added) >= MAX_DRAFT_TOKENS
+            self._open_second(node, guess, chance)
+            if last:
+                self._open(Slot(node, guess.token, node.reach * chance))
+                break
+            node = self._add(node, guess.token, node.reach * chance)
+            added.append(guess.token)
+        if not guesses:
+            # The drafter's context is full: nothing grows here.
+            node.guess = Guess(-1, 0.0)
+        return self._outgoing(start, added, node) if added else None
 
     def verify(self, position: int, tokens: Sequence[int]) -> int:
-        """Take verified tokens; gives how many of them the trunk or an alternative had right.
-
-        Raises OutOfStep.
-        """
+        """Take verified tokens; gives how many of them stood in the tree. Raises OutOfStep."""
         if position != len(self.verified):
             raise OutOfStep(f"tokens for position {position}, expected {len(self.verified)}")
-        right = 0
-        for token in tokens:
-            right += self._verify_one(token)
-        return right
+        return sum(self._verify_one(token) for token in tokens)
 
     def _verify_one(self, token: int) -> bool:
-        position = len(self.verified)
+        root, guess = self._root, self._root.guess
+        if guess is not None and guess.token >= 0:
+            self.acceptance.learn(guess.probability, guess.token == token)
+            if guess.token != token and guess.second >= 0:
+                self.acceptance.learn_second(guess.second == token)
         self.verified.append(token)
-        if not self.trunk:
-            return False
-        node = self.trunk[0]
-        self.acceptance.learn(node.guess.probability, node.token == token)
-        if node.token == token:
-            del self.trunk[0]
-            self.sent = max(0, self.sent - 1)
-            self.alternatives = [a for a in self.alternatives if a.start > position]
-            return True
-        if node.guess.second >= 0:
-            self.acceptance.learn_second(node.guess.second == token)
-        return self._turn(position, token)
+        chosen = root.children.pop(token, None)
+        root.dead = True
+        stood = chosen is not None
+        self.nodes -= stood
+        for sibling in root.children.values():
+            self.nodes -= _bury(sibling)
+        if chosen is None:
+            chosen = Node(token, len(self.verified) - 1, 1.0, None)
+            self._slots.clear()
+            self._open(Slot(chosen, None, 1.0))
+        chosen.parent = None
+        self._root = chosen
+        return stood
 
-    def _turn(self, position: int, token: int) -> bool:
-        """The trunk was wrong at `position`: an alternative with this token becomes the trunk."""
-        found = [
-            alternative
-            for alternative in self.alternatives
-            if alternative.start == position and alternative.nodes[0].token == token
-        ]
-        self.alternatives, self.considered = [], set()
-        self.trunk = found[0].nodes[1:] if found else []
-        self.sent = len(self.trunk)
-        return bool(found)
+    def _add(self, parent: Node, token: int, reach: float) -> Node:
+        node = parent.children[token] = Node(token, parent.position + 1, reach, parent)
+        self.nodes += 1
+        return node
 
-    def drop_guesses(self) -> None:
-        self.trunk, self.alternatives, self.sent = [], [], 0
-        self.considered = set()
+    def _open(self, slot: Slot) -> None:
+        ended = slot.parent.token in self.end_tokens and slot.parent is not self._root
+        if not ended:
+            heapq.heappush(self._slots, (-slot.reach, next(self._order), slot))
 
-    def outgoing(self, most: int = MAX_DRAFT_TOKENS) -> Outgoing | None:
-        """The trunk's unsent tokens, at most `most`; they count as sent from now on."""
-        reach = math.prod(node.chance for node in self.trunk[: self.sent])
-        worth: list[int] = []
-        for node in self.trunk[self.sent : self.sent + most]:
-            reach *= node.chance
-            if reach < WORTH_SENDING:
-                break
-            worth.append(node.token)
-        if not worth:
-            return None
-        position = len(self.verified) + self.sent
-        self.sent += len(worth)
-        return Outgoing(position, worth, self._before(position))
+    def _open_second(self, node: Node, guess: Guess, chance: float) -> None:
+        if not self._trunk_only and guess.second >= 0:
+            reach = node.reach * (1 - chance) * self.acceptance.second
+            self._open(Slot(node, guess.second, reach))
 
-    def fork(self) -> int | None:
-        """The trunk position (0 is the first unverified) most in need of an alternative."""
-        if len(self.alternatives) >= MAX_ALTERNATIVES:
-            return None
-        best, worth = None, WORTH_AN_ALTERNATIVE
-        reach = 1.0
-        for index, node in enumerate(self.trunk):
-            missed = reach * (1 - node.chance) * self.acceptance.second
-            known = node.guess.second >= 0
-            if missed > worth and known and len(self.verified) + index not in self.considered:
-                best, worth = index, missed
-            reach *= node.chance
-        return best
+    def _outgoing(self, start: int, added: list[int], last: Node) -> Outgoing:
+        path = [*self.verified, *self._path(last)]
+        return Outgoing(start, added, path[max(0, start - BEFORE) : start])
 
-    def fork_text(self, index: int) -> list[int]:
-        """The answer up to the trunk position `index`, with the second guess there."""
-        head = [node.token for node in self.trunk[:index]]
-        return [*self.verified, *head, self.trunk[index].guess.second]
-
-    def branch(self, index: int, guesses: Sequence[Guess]) -> Outgoing:
-        """Keep an alternative that continues `fork_text(index)` by `guesses`; gives its frame."""
-        position = len(self.verified) + index
-        nodes = [Node(Guess(self.trunk[index].guess.second, 1.0), 1.0)]
-        _extend(nodes, guesses, self.acceptance)
-        nodes = nodes[:MAX_DRAFT_TOKENS]
-        self.alternatives.append(Alternative(position, nodes))
-        self.considered.add(position)
-        return Outgoing(position, [each.token for each in nodes], self._before(position))
-
-    def _before(self, position: int) -> list[int]:
-        return self.text()[max(0, position - BEFORE) : position]
+    def _path(self, node: Node) -> list[int]:
+        """The unverified tokens up to and with `node`."""
+        return [each.token for each in _up(node, self._root)][::-1]
 
 
-def _extend(nodes: list[Node], guesses: Sequence[Guess], acceptance: Acceptance) -> None:
-    nodes.extend(Node(guess, acceptance.of(guess.probability)) for guess in guesses)
+def _up(node: Node, root: Node) -> Iterator[Node]:
+    while node is not root and node.parent is not None:
+        yield node
+        node = node.parent
+
+
+def _bury(node: Node) -> int:
+    """Mark a branch as dead; gives its number of nodes."""
+    node.dead = True
+    return 1 + sum(_bury(child) for child in node.children.values())

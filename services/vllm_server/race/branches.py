@@ -36,8 +36,8 @@ class Branches:
     """
 
     max_sessions: int = 4096
-    max_branches: int = 16
-    max_tokens: int = 512
+    max_branches: int = 64
+    max_tokens: int = 2048
     counts: Counts = field(default_factory=Counts)
     _sessions: dict[str, Session] = field(default_factory=dict)
     _ended: OrderedDict[str, None] = field(default_factory=OrderedDict)
