@@ -138,7 +138,7 @@ class Devices(Group):
     )
     heartbeat_s: float = Field(default=5.0, gt=0, description="how often a device shall ping")
     max_sessions: int = Field(default=64, ge=1, le=MAX_SESSIONS, description="at once, per device")
-    drafts_per_s: float = Field(default=4000.0, gt=0, description="draft tokens, per device")
+    drafts_per_s: float = Field(default=10_000.0, gt=0, description="draft tokens, per device")
 
     @model_validator(mode="after")
     def _consistent(self) -> Devices:

@@ -67,7 +67,10 @@ class Hello(Struct, tag="hello", tag_field="t", frozen=True):
 
 
 class Welcome(Struct, tag="welcome", tag_field="t", frozen=True):
-    """The gateway's answer: how long the lease lasts without news, and what it takes."""
+    """The gateway's answer: how long the lease lasts without news, and what it takes.
+
+    `drafts_per_s`: draft tokens a second, over all sessions; what is beyond is refused.
+    """
 
     version: int
     device: str
@@ -75,6 +78,7 @@ class Welcome(Struct, tag="welcome", tag_field="t", frozen=True):
     heartbeat_s: Seconds
     max_sessions: int = MAX_SESSIONS
     max_draft_tokens: int = MAX_DRAFT_TOKENS
+    drafts_per_s: float = 0.0
     offers: list[Offer] = []
 
 

@@ -28,7 +28,7 @@ class DeviceLimits:
     lease_s: float = 15.0
     heartbeat_s: float = 5.0
     max_sessions: int = 64
-    drafts_per_s: float = 4000.0
+    drafts_per_s: float = 10_000.0
 
 
 class Ended(Exception):
@@ -111,6 +111,7 @@ class Reception:
                 limits.lease_s,
                 limits.heartbeat_s,
                 max_sessions=limits.max_sessions,
+                drafts_per_s=limits.drafts_per_s,
                 offers=self._speculation.verifiers.offers(),
             )
         )

@@ -78,6 +78,10 @@ def build(arguments: argparse.Namespace) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        try:
+            await thread.warm()
+        except DrafterFailed as exc:
+            logging.getLogger("tierflow.device").warning("the drafter does not draft: %s", exc)
         keeping = asyncio.create_task(link.run()) if link else None
         yield
         if keeping is not None:

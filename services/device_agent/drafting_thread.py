@@ -16,6 +16,9 @@ READ_IN_PLACE = 64
 """Tokens; a longer text is read in the thread."""
 
 
+WARM_TOKENS = 32
+
+
 class DraftingThread:
     """One thread for all sessions: a device has one accelerator, and bursts are short."""
 
@@ -45,6 +48,17 @@ class DraftingThread:
         return await loop.run_in_executor(
             self._pool, lambda: stream.draft(text, count, stop, chooser)
         )
+
+    async def warm(self) -> None:
+        """Draft a little of nothing: the first answer then finds everything in place."""
+        stream = self.drafter.start()
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(
+                self._pool, lambda: stream.draft([0] * WARM_TOKENS, WARM_TOKENS, lambda _: False)
+            )
+        finally:
+            stream.close()
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)

@@ -14,6 +14,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 
 from gateway.protocol import speculation as wire
 from services.device_agent.channel import Channel
+from services.device_agent.drafting.allowance import Allowance
 from services.device_agent.probes import Probes
 
 log = logging.getLogger("tierflow.device")
@@ -52,6 +53,7 @@ class Link:
         self.sent_bytes = 0
         self.received_bytes = 0
         self.connects = 0
+        self.allowance = Allowance(0.0, 0.0)
 
     @property
     def up(self) -> bool:
@@ -116,6 +118,7 @@ class Link:
             self._heard = time.monotonic()
             self.connects += 1
             self._offered(frame.offers)
+            self.allowance = Allowance(frame.drafts_per_s, self._heard)
             log.info("connected to the gateway as %s", frame.device)
             async with asyncio.TaskGroup() as tasks:
                 pinging = tasks.create_task(self._ping())

@@ -131,6 +131,8 @@ class Collaboration:
     async def _work(self, channel: Channel) -> bool:
         """Draft and send a little; gives whether there was anything to do."""
         tree, window = self.tree, self._window()
+        if not self._link.allowance.has(time.monotonic()):
+            return False
         slot = tree.best(window)
         if slot is None:
             return False
@@ -166,6 +168,7 @@ class Collaboration:
 
     async def _send(self, channel: Channel, drafts: Outgoing) -> None:
         frame = wire.Draft(channel.number, drafts.position, drafts.tokens, drafts.before)
+        self._link.allowance.spend(len(drafts.tokens))
         await self._link.send(frame)
 
     async def _cancel(self, number: int) -> None:
@@ -175,7 +178,9 @@ class Collaboration:
             return
 
 
-PERMANENT = frozenset({"invalid_request", "tokenizer_differs", "context_exceeded", "unknown_model"})
+PERMANENT = frozenset(
+    {"bad_open", "tokenizer_differs", "model_not_found", "prompt_too_long", "engine_refused"}
+)
 """Errors that another try, or another way to answer, would not mend."""
 
 
