@@ -2,6 +2,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import onnxruntime
 import pytest
 from tokenizers import Tokenizer
 
@@ -74,3 +75,14 @@ def test_figures_are_shares_for_every_task() -> None:
 def test_larger_members_answer_better() -> None:
     accuracy = figures()["accuracy"]
     assert accuracy["device"] < accuracy["edge"] < accuracy["cloud"]
+
+
+def test_the_device_member_is_shipped_for_devices_without_torch_too() -> None:
+    session = onnxruntime.InferenceSession(str(WEIGHTS / member("device") / "model.onnx"))
+    config = json.loads((WEIGHTS / member("device") / "config.json").read_text())
+    names = {each.name: each.shape for each in session.get_inputs()}
+    layers, heads = config["num_hidden_layers"], config["num_key_value_heads"]
+    caches = [name for name in names if name.startswith("past_key_values.")]
+    assert {"input_ids", "attention_mask"} <= names.keys() and len(caches) == 2 * layers
+    assert names[caches[0]][1] == heads and names[caches[0]][3] == config["head_dim"]
+    assert session.get_outputs()[0].shape[2] == config["vocab_size"]
