@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from gateway.protocol.speculation import Offer, Tier
@@ -66,7 +67,7 @@ class Answering:
             )
         return Route(ON_DEVICE, degraded=f"the gateway has no {' or '.join(tiers)} tier for us")
 
-    async def answer(self, ask: Ask, route: Route, report: Report) -> AsyncIterator[Piece]:
+    async def answer(self, ask: Ask, route: Route, report: Report) -> AsyncGenerator[Piece]:
         """Raises Refused before the first piece, DrafterFailed when nobody can go on."""
         report.way, report.degraded = route.way, route.degraded
         stream = self.thread.drafter.start()
@@ -78,11 +79,12 @@ class Answering:
                 ends = self.model.end_tokens
                 session = Collaboration(self.link, partner, self.thread, stream, ask, report, ends)
                 try:
-                    async for piece in session.pieces(
-                        route.offer.tier, self.model.fingerprint, route.offer.per_step
-                    ):
-                        begun += piece.ids
-                        yield piece
+                    offer = route.offer
+                    pieces = session.pieces(offer.tier, self.model.fingerprint, offer.per_step)
+                    async with aclosing(pieces):
+                        async for piece in pieces:
+                            begun += piece.ids
+                            yield piece
                     return
                 except VerifierLost as exc:
                     report.degraded = str(exc)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,6 +26,7 @@ class DraftingThread:
     def __init__(self, drafter: Drafter) -> None:
         self.drafter = drafter
         self._pool = ThreadPoolExecutor(1, "drafting")
+        self._busy = threading.Lock()
 
     def burst(self, most: int) -> int:
         """How many tokens to draft before looking for news again."""
@@ -40,14 +42,21 @@ class DraftingThread:
     ) -> list[Guess]:
         """Raises DrafterFailed."""
         unread = max(0, len(text) - stream.cached)
-        if count * self.drafter.step_s < 2 * IN_PLACE_S and unread <= READ_IN_PLACE:
-            guesses = stream.draft(text, count, stop, chooser)
+        short = count * self.drafter.step_s < 2 * IN_PLACE_S and unread <= READ_IN_PLACE
+        # Some models have one context for all streams: never two bursts at a time.
+        if short and self._busy.acquire(blocking=False):
+            try:
+                guesses = stream.draft(text, count, stop, chooser)
+            finally:
+                self._busy.release()
             await asyncio.sleep(0)  # what came in the meantime is seen to first
             return guesses
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._pool, lambda: stream.draft(text, count, stop, chooser)
-        )
+
+        def burst() -> list[Guess]:
+            with self._busy:
+                return stream.draft(text, count, stop, chooser)
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, burst)
 
     async def warm(self) -> None:
         """Draft a little of nothing: the first answer then finds everything in place."""

@@ -120,12 +120,11 @@ class Link:
             self._offered(frame.offers)
             self.allowance = Allowance(frame.drafts_per_s, self._heard)
             log.info("connected to the gateway as %s", frame.device)
-            async with asyncio.TaskGroup() as tasks:
-                pinging = tasks.create_task(self._ping())
-                try:
-                    await self._receive(connection)
-                finally:
-                    pinging.cancel()
+            pinging = asyncio.create_task(self._ping())
+            try:
+                await self._receive(connection)
+            finally:
+                pinging.cancel()
 
     async def _receive(self, connection: ClientConnection) -> None:
         async for message in connection:
@@ -158,7 +157,8 @@ class Link:
             await asyncio.sleep(PING_S if self.probes.warm else PING_S / 10)
 
     def _offered(self, offers: list[wire.Offer]) -> None:
-        self.offers = {offer.tier: offer for offer in offers}
+        # The first of a tier is its default.
+        self.offers = {offer.tier: offer for offer in reversed(offers)}
 
     def _down(self, problem: str) -> None:
         if self.problem != problem:

@@ -71,7 +71,7 @@ class TextStream:
         for token in ids:
             if self.stopped is not None:
                 return ""
-            self._held += self._decoder.step(self._tokenizer, token) or ""
+            self._held += self._step(token)
             found = [(self._held.find(stop), stop) for stop in self._stops if stop in self._held]
             if found:
                 at, self.stopped = min(found)
@@ -80,6 +80,16 @@ class TextStream:
         certain = len(self._held) - self._possible()
         text, self._held = self._held[:certain], self._held[certain:]
         return text
+
+    def _step(self, token: int) -> str:
+        try:
+            return self._decoder.step(self._tokenizer, token) or ""
+        except Exception as exc:
+            # Ids that are no UTF-8 together upset it; vLLM begins anew there, and so must we.
+            if "Invalid prefix" not in str(exc):
+                raise
+            self._decoder = DecodeStream(skip_special_tokens=True)
+            return self._decoder.step(self._tokenizer, token) or ""
 
     def finish(self) -> str:
         """What was held back, at the end of the answer."""

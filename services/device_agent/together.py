@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from gateway.protocol import speculation as wire
 from services.device_agent.answer import Ask, Piece, Report
 from services.device_agent.channel import Channel
-from services.device_agent.drafters.port import DraftStream, Guess
+from services.device_agent.drafters.port import DrafterFailed, DraftStream, Guess
 from services.device_agent.drafting.tree import DraftTree, Outgoing, OutOfStep, Slot
 from services.device_agent.drafting_thread import DraftingThread
 from services.device_agent.link import Link, LinkLost
 from services.device_agent.partner import Partner
+
+log = logging.getLogger("tierflow.device")
 
 BURST = 8
 SHADOW_WINDOW = 2
@@ -58,9 +61,10 @@ class Collaboration:
         self._last_tokens = 0.0
         self._done = False
         self._sends = False
+        self._broken = False
         self._shadows = partner.looks_again()
 
-    async def pieces(self, tier: wire.Tier, tokenizer: str, per_step: int) -> AsyncIterator[Piece]:
+    async def pieces(self, tier: wire.Tier, tokenizer: str, per_step: int) -> AsyncGenerator[Piece]:
         """Raises Refused, VerifierLost."""
         self._per_step = per_step
         ask = self._ask
@@ -138,7 +142,12 @@ class Collaboration:
             return False
         guesses: list[Guess] = []
         if slot.token not in tree.end_tokens:
-            guesses = await self._draft(slot, min(BURST, window - tree.depth(slot)), channel)
+            try:
+                guesses = await self._draft(slot, min(BURST, window - tree.depth(slot)), channel)
+            except DrafterFailed as exc:
+                log.warning("no more drafts for this answer: %s", exc)
+                self._broken = True
+                return False
         outgoing = tree.grow(slot, guesses)
         if outgoing is not None and self._sends:
             await self._send(channel, outgoing)
@@ -146,6 +155,8 @@ class Collaboration:
 
     def _window(self) -> int:
         """Tokens to be ahead of the verified text now; decides whether to send them, too."""
+        if self._broken:
+            return 0
         if self._ask.window is not None:
             self._sends = self._ask.window > 0 and self._per_step > 0
             return self._ask.window if self._sends else 0
@@ -170,6 +181,7 @@ class Collaboration:
         frame = wire.Draft(channel.number, drafts.position, drafts.tokens, drafts.before)
         self._link.allowance.spend(len(drafts.tokens))
         await self._link.send(frame)
+        self._report.drafted += len(drafts.tokens)
 
     async def _cancel(self, number: int) -> None:
         try:

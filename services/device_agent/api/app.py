@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import orjson
@@ -17,6 +18,7 @@ from starlette.types import Lifespan
 from services.device_agent.answer import Report
 from services.device_agent.answering import Answering, Route
 from services.device_agent.api.forwarding import Forwarding
+from services.device_agent.api.leaving import unless_left
 from services.device_agent.api.rendering import Renderer, error_body
 from services.device_agent.api.requests import (
     MODELS,
@@ -78,7 +80,7 @@ class DeviceApi:
                 return StreamingResponse(
                     self._stream(request, route), media_type="text/event-stream"
                 )
-            return await self._whole(request, route)
+            return await unless_left(http, self._whole(request, route))
         except BadRequest as exc:
             status = 404 if exc.code == "model_not_found" else 400
             kind = "invalid_request_error"
@@ -96,12 +98,14 @@ class DeviceApi:
         report = Report(route.way)
         text = TextStream(self._answering.model.tokenizer, request.ask.stop)
         pieces = []
-        async for piece in self._answering.answer(request.ask, route, report):
-            report.ids += piece.ids
-            pieces.append(text.feed(piece.ids))
-            if text.stopped is not None and piece.by[0] == "device":
-                report.reason = "stop"
-                break
+        answer = self._answering.answer(request.ask, route, report)
+        async with aclosing(answer):
+            async for piece in answer:
+                report.ids += piece.ids
+                pieces.append(text.feed(piece.ids))
+                if text.stopped is not None and piece.by[0] == "device":
+                    report.reason = "stop"
+                    break
         content = "".join(pieces) + text.finish()
         return JSONResponse(
             Renderer(request).whole(content, report),
@@ -132,7 +136,7 @@ class DeviceApi:
         except DrafterFailed as exc:
             yield renderer.error(error_body(str(exc), "server_error", None, "drafter_failed"))
         finally:
-            await answer.aclose()  # type: ignore[attr-defined]
+            await answer.aclose()
 
     async def models(self, http: HttpRequest) -> Response:
         names = [*MODELS, self._answering.thread.drafter.name, *self._served()]

@@ -146,7 +146,7 @@ def _prompt(body: Body, chat: bool, model: TextModel) -> list[int]:
         if not body.messages:
             raise BadRequest("messages: at least one is needed", "messages")
         try:
-            return model.encode_chat(body.messages)
+            return model.encode_chat([_of_text(message) for message in body.messages])
         except ValueError as exc:
             raise BadRequest(f"messages: {exc}", "messages") from exc
     if not body.prompt:
@@ -158,6 +158,20 @@ def _prompt(body: Body, chat: bool, model: TextModel) -> list[int]:
             f"prompt: token ids must be below {model.vocabulary}, the vocabulary's size", "prompt"
         )
     return body.prompt
+
+
+def _of_text(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The message with its parts of text joined, as the servers do. Raises ValueError."""
+    parts = message.get("content")
+    if parts is None or isinstance(parts, str):
+        return message
+    texts = [
+        part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None
+        for part in (parts if isinstance(parts, list) else [None])
+    ]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("content must be a text, or a list of parts of type text")
+    return {**message, "content": "\n".join(str(text) for text in texts)}
 
 
 def _window(text: str) -> int | None:

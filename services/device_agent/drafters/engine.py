@@ -46,7 +46,10 @@ class EngineDrafter:
             raise DrafterFailed(f"the drafting engine can't be asked: {problem}") from exc
         if answer.status_code != 200:
             raise DrafterFailed(f"the drafting engine answered {answer.status_code} to {path}")
-        return answer.json()
+        try:
+            return answer.json()
+        except ValueError as exc:
+            raise DrafterFailed(f"the drafting engine's answer to {path} is no JSON") from exc
 
     def _first_model(self) -> str:
         models = self.ask("/v1/models")["data"]
@@ -69,7 +72,7 @@ class EngineStream:
         chooser: Chooser | None = None,
     ) -> list[Guess]:
         count = min(count, self._drafter.context - len(text))
-        if count < 1:
+        if count < 1 or not text:
             return []
         body: dict[str, Any] = {
             "model": self._drafter.name,

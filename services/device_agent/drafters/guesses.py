@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from services.device_agent.drafters.port import Guess, Logits
@@ -34,6 +36,10 @@ def common_prefix(cached: list[int], text: list[int]) -> int:
     return low
 
 
+SHORT_READING = 4
+"""Tokens that take about as long to read as one."""
+
+
 class Stopwatch:
     """A running mean of seconds a token, over about the last hundred tokens."""
 
@@ -43,3 +49,26 @@ class Stopwatch:
     def add(self, seconds: float, tokens: int) -> None:
         share = min(1.0, tokens / 100)
         self.seconds += share * (seconds / tokens - self.seconds)
+
+    def lap(self) -> Lap:
+        return Lap(self)
+
+
+class Lap:
+    """One burst: counts the model's runs, but for long readings, which are no draft steps."""
+
+    def __init__(self, stopwatch: Stopwatch) -> None:
+        self._stopwatch = stopwatch
+        self._started = time.perf_counter()
+        self._steps = 0
+
+    def read(self, tokens: int) -> None:
+        """The model has just read `tokens` in one go."""
+        if tokens <= SHORT_READING:
+            self._steps += 1
+        else:
+            self._started, self._steps = time.perf_counter(), 0
+
+    def end(self) -> None:
+        if self._steps:
+            self._stopwatch.add(time.perf_counter() - self._started, self._steps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,10 +74,11 @@ class LlamaStream:
         written = list(text)
         kept = min(common_prefix(self._drafter.cached, written), len(written) - 1)
         self._roll_back(kept)
-        logits = self._read(written[kept:])
         count = min(count, self._drafter.context - len(written))
         guesses: list[Guess] = []
-        started = time.perf_counter()
+        lap = self._stopwatch.lap()
+        logits = self._read(written[kept:])
+        lap.read(len(written) - kept)
         while True:
             guess = best_two(logits)
             if chooser is not None:
@@ -87,7 +87,8 @@ class LlamaStream:
             if len(guesses) >= count or stop(guess):
                 break
             logits = self._read([guess.token])
-        self._stopwatch.add(time.perf_counter() - started, len(guesses))
+            lap.read(1)
+        lap.end()
         return guesses
 
     def close(self) -> None:

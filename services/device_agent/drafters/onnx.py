@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from services.device_agent.drafters.guesses import Stopwatch, best_two, common_prefix
+from services.device_agent.drafters.guesses import Lap, Stopwatch, best_two, common_prefix
 from services.device_agent.drafters.port import Chooser, DrafterFailed, Guess, Logits
 
 FIRST_CAPACITY = 256
@@ -83,10 +82,10 @@ class OnnxStream:
     ) -> list[Guess]:
         if not text or len(text) >= self._drafter.context:
             return []
-        logits = self._catch_up(list(text))
         count = min(count, self._drafter.context - len(text))
         guesses: list[Guess] = []
-        started = time.perf_counter()
+        lap = self._stopwatch.lap()
+        logits = self._catch_up(list(text), lap)
         while True:
             guess = best_two(logits)
             if chooser is not None:
@@ -95,7 +94,8 @@ class OnnxStream:
             if len(guesses) >= count or stop(guess):
                 break
             logits = self._read([guess.token])
-        self._stopwatch.add(time.perf_counter() - started, len(guesses))
+            lap.read(1)
+        lap.end()
         return guesses
 
     def close(self) -> None:
@@ -103,12 +103,13 @@ class OnnxStream:
         self._capacity = 0
         self._cached.clear()
 
-    def _catch_up(self, text: list[int]) -> Logits:
+    def _catch_up(self, text: list[int], lap: Lap) -> Logits:
         """Keep what agrees with `text`, read the rest; gives the logits after it."""
         kept = min(common_prefix(self._cached, text), len(text) - 1)
         del self._cached[kept:]
         for begin in range(kept, len(text), READ_AT_ONCE):
             logits = self._read(text[begin : begin + READ_AT_ONCE])
+        lap.read(len(text) - kept)
         return logits
 
     def _read(self, tokens: list[int]) -> Logits:

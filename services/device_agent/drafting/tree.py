@@ -194,7 +194,7 @@ class DraftTree:
             heapq.heappush(self._slots, (-slot.reach, next(self._order), slot))
 
     def _open_second(self, node: Node, guess: Guess, chance: float) -> None:
-        if not self._trunk_only and guess.second >= 0:
+        if not self._trunk_only and guess.second not in (-1, guess.token):
             reach = node.reach * (1 - chance) * self.acceptance.second
             self._open(Slot(node, guess.second, reach))
 
