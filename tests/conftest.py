@@ -8,6 +8,8 @@ from contextlib import ExitStack
 import pytest
 
 from tests.deployment import Deployment, deploy
+from tests.reference_verifier.client import Verifier
+from tests.reference_verifier.servers import start_verifier
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +26,10 @@ def deployment(
     """A gateway, an edge and a cloud engine, once per kind of engine for the whole run."""
     with ExitStack() as stack:
         yield deploy(request.param, tmp_path_factory.mktemp(request.param), stack)
+
+
+@pytest.fixture(scope="session")
+def racing_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verifier]:
+    """vLLM that takes drafts, once for the whole run."""
+    with ExitStack() as stack:
+        yield start_verifier("engine", tmp_path_factory.mktemp("racing"), stack)

@@ -1,7 +1,9 @@
 """What every verifier of drafts keeps: answers are as without drafts, whatever the drafts are.
 
 Greedy answers must be the same tokens. Sampled ones must have the same distribution: Pearson's
-chi-square test of homogeneity at ALPHA on two samples of SAMPLES answers with fixed seeds.
+chi-square test of homogeneity at ALPHA on two samples of SAMPLES answers with fixed seeds. By
+simulation, a token of probability 0.5, others 0.1 each, that drafts raised to 0.75 (half of what
+should be refused is accepted) would be found with 98 %, to 0.7 with 67 %.
 """
 
 from __future__ import annotations
@@ -28,12 +30,16 @@ ALPHA = 0.001
 Put = Callable[[str, Sequence[int], MailboxClient], None]
 
 
-@pytest.fixture(scope="module", params=["engine", "reference"])
-def verifier(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Verifier]:
+@pytest.fixture(scope="module")
+def textbook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verifier]:
     with ExitStack() as stack:
-        yield start_verifier(request.param, tmp_path_factory.mktemp("verifier"), stack)
+        yield start_verifier("reference", tmp_path_factory.mktemp("textbook"), stack)
+
+
+@pytest.fixture(scope="module", params=["racing_engine", "textbook"], ids=["engine", "reference"])
+def verifier(request: pytest.FixtureRequest) -> Verifier:
+    found: Verifier = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -15,7 +14,6 @@ import pytest
 
 from tests.deployment import Deployment
 from tests.reference_verifier.client import MailboxClient, Verifier, http, new_session
-from tests.reference_verifier.servers import start_verifier
 
 pytestmark = [
     pytest.mark.integration,
@@ -27,7 +25,7 @@ LENGTH = 32
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": LENGTH, "ignore_eos": True}
 SEEDED: dict[str, Any] = {"temperature": 1.0, "seed": 7, "max_tokens": LENGTH, "ignore_eos": True}
 UNVERIFIED = [
-    {**GREEDY, "logit_bias": {"20": 3.5, "6": -8}},
+    {**GREEDY, "logit_bias": {"20": 12, "6": -8}},
     {**SEEDED, "min_p": 0.1},
     {**SEEDED, "logit_bias": {"20": 3.5}, "min_p": 0.05, "top_k": 40},
 ]
@@ -45,15 +43,14 @@ VERIFIED = [
 """What must come out the same with drafts."""
 
 
-@pytest.fixture(scope="module")
-def racing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verifier]:
-    with ExitStack() as stack:
-        yield start_verifier("engine", tmp_path_factory.mktemp("racing"), stack)
+@pytest.fixture
+def racing(racing_engine: Verifier) -> Verifier:
+    return racing_engine
 
 
 @pytest.fixture
 def plain(deployment: Deployment) -> Verifier:
-    return Verifier(deployment.edge.url, deployment.edge.name, 0)
+    return Verifier(deployment.cloud.url, deployment.cloud.name, 0)
 
 
 @pytest.fixture
@@ -199,6 +196,9 @@ def test_several_answers_to_one_request_share_no_drafts(
     assert drafted[1:] == expected[1:]
 
 
-def test_the_engine_fails_nothing(racing: Verifier, mailbox: MailboxClient) -> None:
+def test_the_engine_fails_nothing(
+    racing: Verifier, plain: Verifier, mailbox: MailboxClient
+) -> None:
     assert mailbox.counts()["failures"] == 0
-    assert httpx.get(racing.url + "/health").status_code == 200
+    for engine in (racing, plain):
+        assert httpx.get(engine.url + "/health").status_code == 200

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment import MAX_RUNNING
 from tests.reference_verifier.client import SECRET, Verifier
 from tests.servers import SHIPPED_FAMILY, eventually, free_port, start, start_vllm
 
-MODEL = "rill-edge"
+MODELS = {"engine": "rill-cloud", "reference": "rill-edge"}
+MAX_RUNNING = 16
+"""Requests that the engine runs at once: enough for all sessions that tests have at a time."""
 
 
 def engine_python() -> str:
@@ -25,7 +26,7 @@ def engine_python() -> str:
 
 def start_verifier(kind: str, folder: Path, stack: ExitStack) -> Verifier:
     """`engine` is vLLM with our scheduler, `reference` the textbook. Ready when it returns."""
-    python, model, mailbox = engine_python(), SHIPPED_FAMILY / MODEL, free_port()
+    python, model, mailbox = engine_python(), SHIPPED_FAMILY / MODELS[kind], free_port()
     if kind == "engine":
         flags = ("--max-num-seqs", str(MAX_RUNNING))
         server = start_vllm(python, model, "0", folder, *flags, mailbox=mailbox, secret=SECRET)
@@ -37,4 +38,4 @@ def start_verifier(kind: str, folder: Path, stack: ExitStack) -> Verifier:
         server = start("reference", command, folder, f"http://127.0.0.1:{port}", secret)
     stack.callback(server.stop)
     eventually(partial(server.answers, "/health"), f"{server.name} loads", 300, 0.2)
-    return Verifier(server.url, MODEL, mailbox)
+    return Verifier(server.url, model.name, mailbox)

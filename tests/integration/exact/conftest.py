@@ -1,0 +1,26 @@
+"""The devices, links, gateway and engine that the tests of exactness share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.integration.exact.scene import Scene, open_scene
+from tests.reference_verifier.client import Verifier
+
+
+@pytest.fixture(scope="package")
+def whole_scene(
+    racing_engine: Verifier, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scene]:
+    with ExitStack() as stack:
+        yield open_scene(racing_engine, tmp_path_factory.mktemp("exact"), stack)
+
+
+@pytest.fixture
+def scene(whole_scene: Scene) -> Scene:
+    """With links that do not delay."""
+    whole_scene.link.ask(delay_ms=0, jitter_ms=0, rate_mb_s=0, stall=None)
+    return whole_scene

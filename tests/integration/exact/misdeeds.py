@@ -1,0 +1,127 @@
+"""What a faulty device sends for a session, each time that it hears of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from gateway.protocol.speculation import BEFORE, Done, Draft, Error, Opened, Tokens
+from tests.integration.device import Device
+
+NEWS = 20
+"""How often the sessions whose frames are refused misbehave: a connection may a hundred times."""
+
+
+@dataclass(frozen=True)
+class Misdeed:
+    """`drafts(session)` are its next frames; `errors` the codes that they are refused with."""
+
+    drafts: Callable[[Session], Iterable[Draft]]
+    errors: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Session:
+    """`right` is the whole answer, `heard` what has come of it, `news` how often some came."""
+
+    s: int
+    misdeed: Misdeed
+    right: list[int]
+    heard: list[int] = field(default_factory=list)
+    news: int = 0
+    errors: set[str] = field(default_factory=set)
+    ended: bool = False
+
+    def draft(self, ids: list[int], ahead: int = 0) -> list[Draft]:
+        place = len(self.heard) + ahead
+        before = self.right[max(0, place - BEFORE) : place]
+        return [Draft(self.s, place, ids, before)] if ids else []
+
+    def correct(self, ahead: int, count: int) -> list[int]:
+        place = len(self.heard) + ahead
+        return self.right[place : place + count]
+
+
+async def play(device: Device, sessions: list[Session]) -> None:
+    """Until all have ended. Errors that name no session of these are put to the one of them that
+    may cause such."""
+    known = {session.s: session for session in sessions}
+    while not all(session.ended for session in sessions):
+        frame = await device.get()
+        assert isinstance(frame, Opened | Tokens | Done | Error), frame
+        session = known[(frame.s or 0) % STRANGE]
+        if isinstance(frame, Error):
+            assert not frame.fatal, frame
+            session.errors.add(frame.code)
+            continue
+        if isinstance(frame, Done):
+            session.ended = True
+            continue
+        if isinstance(frame, Tokens):
+            assert frame.p == len(session.heard)
+            session.heard += frame.i
+        session.news += 1
+        await device.put(*session.misdeed.drafts(session))
+
+
+STRANGE = 1000
+"""Added to a session's number, it is nobody's."""
+
+
+def never(session: Session) -> list[Draft]:
+    return []
+
+
+def once(session: Session) -> list[Draft]:
+    return session.draft(session.correct(1, 8), ahead=1) if session.news == 1 else []
+
+
+def wrong(session: Session) -> list[Draft]:
+    return session.draft([(token + 1) % 1000 for token in session.correct(1, 8)], ahead=1)
+
+
+def contradicting(session: Session) -> list[Draft]:
+    ids = session.correct(1, 8)
+    return [*wrong(session), *session.draft(ids, 1), *session.draft([*ids[:2], *ids[1:]], 1)]
+
+
+def late(session: Session) -> list[Draft]:
+    return [Draft(session.s, max(0, len(session.heard) - 8), session.correct(0, 8))]
+
+
+def shifted(session: Session) -> list[Draft]:
+    """Right ids at places where they do not belong, after a text that they do not continue."""
+    return [Draft(session.s, len(session.heard) + 3, [*session.correct(1, 8), 5], [7, 7])]
+
+
+def far_ahead(session: Session) -> list[Draft]:
+    return session.draft([1, 2], ahead=5000) if session.news < NEWS else []
+
+
+def foreign(session: Session) -> list[Draft]:
+    return session.draft([5, 2**31 - 1], ahead=1) if session.news < NEWS else []
+
+
+def of_nobody(session: Session) -> list[Draft]:
+    return [Draft(session.s + STRANGE, 1, [5, 6])] if session.news < NEWS else []
+
+
+def of_another(session: Session) -> list[Draft]:
+    """Wrong drafts in the name of each session there may be."""
+    return [
+        Draft(s, len(session.heard) + 1, [9, 9, 9], session.heard[-2:])
+        for s in range(1, len(LYING) + 1)
+    ]
+
+
+def flood(session: Session) -> list[Draft]:
+    """More than a second's allowance, at once."""
+    return session.draft([7] * 64, ahead=1) * 90 if session.news == 1 else []
+
+
+LYING = [
+    *map(Misdeed, (never, once, wrong, contradicting, late, shifted, of_another)),
+    Misdeed(far_ahead, {"position_ahead"}),
+    Misdeed(foreign, {"id_beyond_vocabulary"}),
+    Misdeed(of_nobody, {"unknown_session"}),
+]

@@ -1,0 +1,105 @@
+"""Greedy answers that a device drafts are those of the server alone: ids, text and reason.
+
+Real vLLM in float32 on the shipped family, real agents, a link emulator between them. Every
+held-out question is asked in one cell of draft window and one-way delay, among many others and almost
+alone, and each cell gets questions of several tasks, half of them answered whole, half streamed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.integration.exact.asking import Reply, questions, server_only, together
+from tests.integration.exact.scene import Scene
+
+pytestmark = [pytest.mark.integration, pytest.mark.engine]
+WINDOWS = ("1", "2", "3", "4", "6", "8", "12", "16", "24", "32", "auto")
+DELAYS_MS = (0, 2, 10, 25, 50)
+JITTER = 0.4
+"""Of the delay, plus or minus."""
+
+EACH = 4
+"""Questions a cell."""
+
+AT_ONCE = (8, 2)
+"""Among many the devices draft little in time; with two, each device has its own answer."""
+
+TOO_SHORT = "1"
+"""This window's draft is for the token that the engine is at already: it comes too late."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """`endless`: on beyond the answer's own end, to `TOKENS`; most answers are short."""
+
+    question: str
+    window: str
+    delay_ms: int
+    agent: int
+    stream: bool
+    endless: bool
+
+
+def all_cases() -> list[Case]:
+    cells = [
+        (delay, each, window) for delay in DELAYS_MS for each in range(EACH) for window in WINDOWS
+    ]
+    return [
+        Case(question, window, delay, each % 2, each < 2, each in (0, 3))
+        for question, (delay, each, window) in zip(questions(len(cells)), cells, strict=True)
+    ]
+
+
+CASES = all_cases()
+
+
+@pytest.fixture(scope="module")
+def references(whole_scene: Scene) -> dict[Case, Reply]:
+    def answer(case: Case) -> Reply:
+        return server_only(whole_scene, case.question, ignore_eos=case.endless)
+
+    with ThreadPoolExecutor(AT_ONCE[0]) as threads:
+        return dict(zip(CASES, threads.map(answer, CASES), strict=True))
+
+
+@pytest.fixture(scope="module")
+def accepted() -> Counter[str]:
+    """Draft tokens that came true, by window, over the delays so far."""
+    return Counter()
+
+
+@pytest.mark.parametrize("at_once", AT_ONCE)
+@pytest.mark.parametrize("delay_ms", DELAYS_MS)
+def test_greedy_answers_are_the_servers_own(
+    scene: Scene,
+    references: dict[Case, Reply],
+    accepted: Counter[str],
+    delay_ms: int,
+    at_once: int,
+) -> None:
+    scene.link.ask(delay_ms=delay_ms, jitter_ms=JITTER * delay_ms)
+    mine = [case for case in CASES if case.delay_ms == delay_ms]
+
+    def answer(case: Case) -> Reply:
+        how: dict[str, Any] = {"window": case.window, "ignore_eos": case.endless}
+        return together(scene, case.agent, case.question, stream=case.stream, **how)
+
+    with ThreadPoolExecutor(at_once) as threads:
+        replies = list(threads.map(answer, mine))
+    for case, reply in zip(mine, replies, strict=True):
+        assert reply.about["degraded"] is None, (case, reply.about)
+        assert reply.said == references[case].said, case
+        assert reply.about["verified_tokens"] == len(reply.ids)
+        accepted[case.window] += reply.about["accepted_tokens"]
+
+
+def test_drafts_came_true_at_every_window(accepted: Counter[str]) -> None:
+    """Else the answers above would be the server's for want of drafts. Runs after them."""
+    assert set(accepted) == set(WINDOWS), "run the whole file"
+    assert min(accepted[window] for window in WINDOWS if window != TOO_SHORT) > 20, accepted
+    assert sum(accepted.values()) > 1000
