@@ -39,6 +39,7 @@ class SpeculatingEngine:
     """
 
     model: str = "rill-cloud"
+    vocabulary: int = VOCABULARY
     shift: int = 0
     breaks_after: int | None = None
     refuses: int | None = None
@@ -55,6 +56,13 @@ class SpeculatingEngine:
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _peers: set[asyncio.StreamWriter] = field(default_factory=set)
     _server: asyncio.Server | None = None
+
+    def answer(self, body: dict[str, Any]) -> tuple[list[int], str, str | None]:
+        """What is said to a request: ids, finish reason, stop text."""
+        return answer_ids(body["prompt"], body["max_tokens"]), "length", None
+
+    def encode(self, text: str) -> list[int]:
+        return [(ord(letter) + self.shift) % self.vocabulary for letter in text]
 
     def start(self) -> None:
         self.gate.set()
@@ -131,8 +139,7 @@ class SpeculatingEngine:
     async def _tokenize(self, request: web.Request) -> web.Response:
         body = await request.json()
         text = body.get("prompt") or "".join(m["content"] for m in body["messages"])
-        ids = [(ord(letter) + self.shift) % VOCABULARY for letter in text]
-        return web.json_response({"tokens": ids})
+        return web.json_response({"tokens": self.encode(text)})
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -155,8 +162,8 @@ class SpeculatingEngine:
     async def _generate(
         self, body: dict[str, Any], response: web.StreamResponse, request: web.Request
     ) -> None:
-        prompt, wanted = body["prompt"], body["max_tokens"]
-        truth = answer_ids(prompt, wanted)
+        truth, end, stop = self.answer(body)
+        wanted = len(truth)
         drafts = self.drafts[body.get("vllm_xargs", {}).get("draft_session", "")]
         done = 0
         while done < wanted:
@@ -168,14 +175,15 @@ class SpeculatingEngine:
             right = _agreeing(drafts, truth, done)
             ids = truth[done : min(done + right + 1, wanted)]
             done += len(ids)
-            reason = "length" if done == wanted else None
+            reason = end if done == wanted else None
             choice = {"index": 0, "text": "", "token_ids": ids, "finish_reason": reason}
+            choice |= {"stop_reason": stop} if reason else {}
             await _send(response, {"choices": [choice]})
             if self.breaks_after is not None and done >= self.breaks_after:
                 assert request.transport is not None
                 request.transport.abort()
                 return
-        usage = {"prompt_tokens": len(prompt), "completion_tokens": done}
+        usage = {"prompt_tokens": len(body["prompt"]), "completion_tokens": done}
         await _send(response, {"choices": [], "usage": usage})
         await response.write(b"data: [DONE]\n\n")
 
@@ -189,7 +197,7 @@ class SpeculatingEngine:
             given = await reader.readexactly(32)
             if hmac.digest(SECRET.encode(), nonce, hashlib.sha256) != given:
                 return
-            greeting = {"version": 1, "vocabulary": VOCABULARY, "per_step": PER_STEP}
+            greeting = {"version": 1, "vocabulary": self.vocabulary, "per_step": PER_STEP}
             writer.write(_framed(greeting))
             while True:
                 size = int.from_bytes(await reader.readexactly(4), "big")
