@@ -16,6 +16,7 @@ TOKENS = 64
 """An answer's length at most."""
 
 http = httpx.Client(trust_env=False, timeout=120)
+DEVICE_CLOUD = "tierflow-device-cloud"
 WINDOW = "x-tierflow-draft-window"
 
 
@@ -90,4 +91,4 @@ def server_only(scene: Scene, question: str, **sampling: Any) -> Reply:
 
 def together(scene: Scene, agent: int, question: str, **how: Any) -> Reply:
     """What the device and the cloud answer together."""
-    return ask(scene.agents[agent].url, "tierflow-device-cloud", question, **how)
+    return ask(scene.agents[agent].url, DEVICE_CLOUD, question, **how)

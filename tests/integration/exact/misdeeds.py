@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from gateway.protocol.speculation import BEFORE, Done, Draft, Error, Opened, Tokens
+from gateway.protocol.speculation import (
+    BEFORE,
+    MAX_DRAFT_TOKENS,
+    Done,
+    Draft,
+    Error,
+    Opened,
+    Tokens,
+)
 from tests.integration.device import Device
+from tests.integration.exact.scene import DRAFTS_PER_S
 
 NEWS = 20
 """How often the sessions whose frames are refused misbehave: a connection may a hundred times."""
@@ -86,7 +95,7 @@ def contradicting(session: Session) -> list[Draft]:
 
 
 def late(session: Session) -> list[Draft]:
-    return [Draft(session.s, max(0, len(session.heard) - 8), session.correct(0, 8))]
+    return [Draft(session.s, max(0, len(session.heard) - 8), session.right[:8])]
 
 
 def shifted(session: Session) -> list[Draft]:
@@ -115,8 +124,9 @@ def of_another(session: Session) -> list[Draft]:
 
 
 def flood(session: Session) -> list[Draft]:
-    """More than a second's allowance, at once."""
-    return session.draft([7] * 64, ahead=1) * 90 if session.news == 1 else []
+    """Twice what the gateway takes in a second, at once."""
+    count = 2 * DRAFTS_PER_S // MAX_DRAFT_TOKENS
+    return session.draft([7] * MAX_DRAFT_TOKENS, ahead=1) * count if session.news == 1 else []
 
 
 LYING = [

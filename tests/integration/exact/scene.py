@@ -29,6 +29,9 @@ SPOIL = 0.3
 SCRIPTED = ("phone", "tablet")
 """Devices that tests play themselves, straight at the gateway."""
 
+DRAFTS_PER_S = 2500
+"""What the gateway takes of a device; an agent drafts no faster."""
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -74,7 +77,7 @@ def open_scene(engine: Verifier, folder: Path, stack: ExitStack) -> Scene:
     pool: dict[str, Any] = {"tier": "cloud", "endpoints": [engine.url]}
     pool |= {"mailboxes": [f"127.0.0.1:{engine.mailbox}"], "mailbox_secret": SECRET}
     tokens = {name: hashlib.sha256(token_of(name).encode()).hexdigest() for name in devices}
-    config = {"pools": {"cloud": pool}, "devices": {"tokens": tokens}}
+    config = {"pools": {"cloud": pool}, "devices": {"tokens": tokens, "drafts_per_s": DRAFTS_PER_S}}
     gateway = start_gateway(config, folder)
     stack.callback(gateway.stop)
     ports = [free_port() for _ in range(2)]

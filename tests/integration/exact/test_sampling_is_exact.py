@@ -3,10 +3,11 @@
 Pearson's chi-square test of homogeneity between SAMPLES answers through the agent and as many of
 the server alone, over fixed seeds; cells that expect fewer than 5 are pooled. It looks at the
 second token, and at the second and third as a pair: the first is never drafted, as no step may
-carry drafts before it is said. ALPHA is that of each of the four comparisons; what is drafted in time varies,
-so a run of this file fails by chance once in some 2500 times. The power for the single token, by
-simulation: one of probability 0.5, others 0.1 each, that drafts raised to 0.65 would be found
-with 57 %, to 0.7 with 94 %, to 0.75 (half of what should be refused is accepted) with 99.7 %.
+carry drafts before it is said. ALPHA is that of each of the four comparisons; what is drafted in
+time varies, so a run of this file fails by chance once in some 2500 times. The power for the
+single token, by simulation: one of probability 0.5, others 0.1 each, that drafts raised to 0.65
+would be found with 57 %, to 0.7 with 94 %, to 0.75 (half of what should be refused is accepted)
+with 99.7 %.
 
 The seed makes no answer repeatable here: where drafts are verified, random numbers are used in
 another order.
@@ -24,10 +25,10 @@ from tests.integration.exact.scene import Scene
 from tests.reference_verifier.statistics import same_distribution
 
 pytestmark = [pytest.mark.integration, pytest.mark.engine]
-QUESTION = "Tell me about the river and the town."
+QUESTION = "Write a short story about a fox."
 SAMPLES = 500
 ALPHA = 1e-4
-LENGTH = 4
+LENGTH = 5
 AT_ONCE = 4
 
 
@@ -50,7 +51,7 @@ def test_sampled_answers_have_the_servers_distribution(
         theirs = list(threads.map(plain, range(SAMPLES, 2 * SAMPLES)))
     for place in (1, 2):
         share = sum(reply.by[place] == "draft" for reply in ours) / SAMPLES
-        assert 0.1 < share < 0.95, f"token {place}: {share:.0%} drafted"
+        assert 0.1 < share < 0.9, f"token {place}: {share:.0%} drafted"
     for end in (2, 3):
         p_value = same_distribution(
             [tuple(reply.ids[1:end]) for reply in ours],

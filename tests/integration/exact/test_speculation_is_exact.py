@@ -1,8 +1,8 @@
 """Greedy answers that a device drafts are those of the server alone: ids, text and reason.
 
 Real vLLM in float32 on the shipped family, real agents, a link emulator between them. Every
-held-out question is asked in one cell of draft window and one-way delay, among many others and almost
-alone, and each cell gets questions of several tasks, half of them answered whole, half streamed.
+held-out question is asked in one cell of draft window and one-way delay, among many others and
+almost alone. Each cell gets questions of several tasks, half of them answered whole, half streamed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,14 @@ from typing import Any
 
 import pytest
 
-from tests.integration.exact.asking import Reply, questions, server_only, together
+from tests.integration.exact.asking import (
+    DEVICE_CLOUD,
+    Reply,
+    ask,
+    questions,
+    server_only,
+    together,
+)
 from tests.integration.exact.scene import Scene
 
 pytestmark = [pytest.mark.integration, pytest.mark.engine]
@@ -103,3 +110,24 @@ def test_drafts_came_true_at_every_window(accepted: Counter[str]) -> None:
     assert set(accepted) == set(WINDOWS), "run the whole file"
     assert min(accepted[window] for window in WINDOWS if window != TOO_SHORT) > 20, accepted
     assert sum(accepted.values()) > 1000
+
+
+@pytest.mark.parametrize(
+    "sampling", [{"logit_bias": {"20": 12}}, {"temperature": 1.0, "min_p": 0.1}]
+)
+def test_what_allows_no_drafts_is_the_servers_own_beside_drafted_answers(
+    scene: Scene, references: dict[Case, Reply], sampling: dict[str, Any]
+) -> None:
+    case = next(case for case in CASES if case.endless)
+    how: dict[str, Any] = {**sampling, "seed": 7, "ignore_eos": True}
+    alone = ask(scene.engine.url, "rill-cloud", case.question, **how)
+    assert alone.ids != references[case].ids
+    with ThreadPoolExecutor(4) as threads:
+        beside = [
+            threads.submit(together, scene, agent, case.question, window="8", ignore_eos=True)
+            for agent in (0, 1)
+        ]
+        for url, model in [(scene.gateway.url, "rill-cloud"), (scene.agents[0].url, DEVICE_CLOUD)]:
+            assert ask(url, model, case.question, **how).said == alone.said
+        for drafted in beside:
+            assert drafted.result().said == references[case].said
