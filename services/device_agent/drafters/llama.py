@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from services.device_agent.drafters.guesses import Stopwatch, best_two, common_prefix
-from services.device_agent.drafters.port import Chooser, DrafterFailed, Guess, Logits
+from services.device_agent.drafters.guesses import Stopwatch
+from services.device_agent.drafters.port import DrafterFailed, Logits
+from services.device_agent.drafters.stepping import SteppingStream
 
 
 class LlamaDrafter:
@@ -53,51 +53,18 @@ class LlamaDrafter:
         self.llama.close()
 
 
-class LlamaStream:
+class LlamaStream(SteppingStream):
     def __init__(self, drafter: LlamaDrafter, stopwatch: Stopwatch) -> None:
+        super().__init__(drafter.context, stopwatch, drafter.cached)
         self._drafter = drafter
-        self._stopwatch = stopwatch
-
-    @property
-    def cached(self) -> int:
-        return len(self._drafter.cached)
-
-    def draft(
-        self,
-        text: Sequence[int],
-        count: int,
-        stop: Callable[[Guess], bool],
-        chooser: Chooser | None = None,
-    ) -> list[Guess]:
-        if not text or len(text) >= self._drafter.context:
-            return []
-        written = list(text)
-        kept = min(common_prefix(self._drafter.cached, written), len(written) - 1)
-        self._roll_back(kept)
-        count = min(count, self._drafter.context - len(written))
-        guesses: list[Guess] = []
-        lap = self._stopwatch.lap()
-        logits = self._read(written[kept:])
-        lap.read(len(written) - kept)
-        while True:
-            guess = best_two(logits)
-            if chooser is not None:
-                guess = Guess(chooser.pick(logits), guess.probability)
-            guesses.append(guess)
-            if len(guesses) >= count or stop(guess):
-                break
-            logits = self._read([guess.token])
-            lap.read(1)
-        lap.end()
-        return guesses
 
     def close(self) -> None:
         """The context belongs to the drafter."""
 
-    def _roll_back(self, kept: int) -> None:
+    def _forget(self, kept: int) -> None:
         # `eval` removes from the KV cache what lies beyond n_tokens before it computes.
         self._drafter.llama.n_tokens = kept
-        del self._drafter.cached[kept:]
+        del self._written[kept:]
 
     def _read(self, tokens: list[int]) -> Logits:
         llama = self._drafter.llama
@@ -105,7 +72,7 @@ class LlamaStream:
             llama.eval(tokens)
         except RuntimeError as exc:
             raise DrafterFailed(f"llama.cpp failed: {exc}") from exc
-        self._drafter.cached += tokens
+        self._written += tokens
         vocabulary = llama.n_vocab()
         pointer = llama._ctx.get_logits_ith(-1)
         logits: Logits = np.ctypeslib.as_array(pointer, shape=(vocabulary,)).copy()

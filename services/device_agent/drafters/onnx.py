@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
-from services.device_agent.drafters.guesses import Lap, Stopwatch, best_two, common_prefix
-from services.device_agent.drafters.port import Chooser, DrafterFailed, Guess, Logits
+from services.device_agent.drafters.guesses import Stopwatch
+from services.device_agent.drafters.port import DrafterFailed, Logits
+from services.device_agent.drafters.stepping import SteppingStream
 
 FIRST_CAPACITY = 256
-READ_AT_ONCE = 512
 SHARED_CACHE = "tierflow.shared_kv_cache"
 
 
@@ -59,62 +58,25 @@ class OnnxDrafter:
         """Nothing but memory is held."""
 
 
-class OnnxStream:
+class OnnxStream(SteppingStream):
     """The KV cache is one buffer a layer, used up to a length: going back costs nothing."""
 
     def __init__(self, drafter: OnnxDrafter, stopwatch: Stopwatch) -> None:
+        super().__init__(drafter.context, stopwatch, [])
         self._drafter = drafter
-        self._stopwatch = stopwatch
-        self._cached: list[int] = []
         self._capacity = 0
         self._buffers: dict[str, Any] = {}
-
-    @property
-    def cached(self) -> int:
-        return len(self._cached)
-
-    def draft(
-        self,
-        text: Sequence[int],
-        count: int,
-        stop: Callable[[Guess], bool],
-        chooser: Chooser | None = None,
-    ) -> list[Guess]:
-        if not text or len(text) >= self._drafter.context:
-            return []
-        count = min(count, self._drafter.context - len(text))
-        guesses: list[Guess] = []
-        lap = self._stopwatch.lap()
-        logits = self._catch_up(list(text), lap)
-        while True:
-            guess = best_two(logits)
-            if chooser is not None:
-                guess = Guess(chooser.pick(logits), guess.probability)
-            guesses.append(guess)
-            if len(guesses) >= count or stop(guess):
-                break
-            logits = self._read([guess.token])
-            lap.read(1)
-        lap.end()
-        return guesses
 
     def close(self) -> None:
         self._buffers.clear()
         self._capacity = 0
-        self._cached.clear()
+        self._written.clear()
 
-    def _catch_up(self, text: list[int], lap: Lap) -> Logits:
-        """Keep what agrees with `text`, read the rest; gives the logits after it."""
-        kept = min(common_prefix(self._cached, text), len(text) - 1)
-        del self._cached[kept:]
-        for begin in range(kept, len(text), READ_AT_ONCE):
-            logits = self._read(text[begin : begin + READ_AT_ONCE])
-        lap.read(len(text) - kept)
-        return logits
+    def _forget(self, kept: int) -> None:
+        del self._written[kept:]
 
     def _read(self, tokens: list[int]) -> Logits:
-        """Append to the cached text; gives the logits [vocabulary] of the last position."""
-        total = len(self._cached) + len(tokens)
+        total = len(self._written) + len(tokens)
         if total > self._capacity:
             self._grow(total)
         session, binding = self._drafter.session, self._drafter.session.io_binding()
@@ -128,7 +90,7 @@ class OnnxStream:
             session.run_with_iobinding(binding)
         except Exception as exc:
             raise DrafterFailed(f"the drafter failed: {str(exc).splitlines()[0]}") from exc
-        self._cached += tokens
+        self._written += tokens
         logits: Logits = binding.get_outputs()[0].numpy()[0, -1]
         return logits
 
