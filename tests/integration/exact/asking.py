@@ -12,7 +12,7 @@ import httpx
 from services.model_family.dataset import evaluation_set
 from tests.integration.exact.scene import Scene
 
-TOKENS = 64
+TOKENS = 48
 """An answer's length at most."""
 
 http = httpx.Client(trust_env=False, timeout=120)

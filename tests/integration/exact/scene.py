@@ -29,7 +29,7 @@ SPOIL = 0.3
 SCRIPTED = ("phone", "tablet")
 """Devices that tests play themselves, straight at the gateway."""
 
-DRAFTS_PER_S = 2500
+DRAFTS_PER_S = 10_000
 """What the gateway takes of a device; an agent drafts no faster."""
 
 

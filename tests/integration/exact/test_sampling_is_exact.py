@@ -6,8 +6,8 @@ second token, and at the second and third as a pair: the first is never drafted,
 carry drafts before it is said. ALPHA is that of each of the four comparisons; what is drafted in
 time varies, so a run of this file fails by chance once in some 2500 times. The power for the
 single token, by simulation: one of probability 0.5, others 0.1 each, that drafts raised to 0.65
-would be found with 57 %, to 0.7 with 94 %, to 0.75 (half of what should be refused is accepted)
-with 99.7 %.
+would be found with 39 %, to 0.7 with 83 %, to 0.75 (half of what should be refused is accepted)
+with 99 %.
 
 The seed makes no answer repeatable here: where drafts are verified, random numbers are used in
 another order.
@@ -26,10 +26,11 @@ from tests.reference_verifier.statistics import same_distribution
 
 pytestmark = [pytest.mark.integration, pytest.mark.engine]
 QUESTION = "Write a short story about a fox."
-SAMPLES = 500
+SAMPLES = 400
 ALPHA = 1e-4
 LENGTH = 5
 AT_ONCE = 4
+"""More would leave the device no time to draft."""
 
 
 @pytest.mark.parametrize(
@@ -48,13 +49,14 @@ def test_sampled_answers_have_the_servers_distribution(
 
     with ThreadPoolExecutor(AT_ONCE) as threads:
         ours = list(threads.map(drafted, range(SAMPLES)))
+    with ThreadPoolExecutor(3 * AT_ONCE) as threads:
         theirs = list(threads.map(plain, range(SAMPLES, 2 * SAMPLES)))
-    for place in (1, 2):
-        share = sum(reply.by[place] == "draft" for reply in ours) / SAMPLES
-        assert 0.1 < share < 0.9, f"token {place}: {share:.0%} drafted"
     for end in (2, 3):
         p_value = same_distribution(
             [tuple(reply.ids[1:end]) for reply in ours],
             [tuple(reply.ids[1:end]) for reply in theirs],
         )
         assert p_value > ALPHA, f"{p_value=:.2g}"
+    for place in (1, 2):
+        share = sum(reply.by[place] == "draft" for reply in ours) / SAMPLES
+        assert 0.05 < share < 0.9, f"token {place}: {share:.0%} drafted"
