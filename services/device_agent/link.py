@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from gateway.protocol import speculation as wire
 from services.device_agent.channel import Channel
@@ -123,6 +123,9 @@ class Link:
             pinging = asyncio.create_task(self._ping())
             try:
                 await self._receive(connection)
+            except ConnectionClosed:
+                if self.up:
+                    raise
             finally:
                 pinging.cancel()
 

@@ -37,6 +37,8 @@ from services.device_agent.together import Refused
 VERIFIED_HEADER = "x-tierflow-verified-tokens"
 MAX_BODY_BYTES = 8 * 1024 * 1024
 BODY_S = 30.0
+STATUSES = {"model_not_found": 404, "gateway_unreachable": 503}
+"""Of refusals by their code; 400 for the others."""
 
 
 class DeviceApi:
@@ -82,8 +84,8 @@ class DeviceApi:
                 )
             return await unless_left(http, self._whole(request, route))
         except BadRequest as exc:
-            status = 404 if exc.code == "model_not_found" else 400
-            kind = "invalid_request_error"
+            status = STATUSES.get(exc.code or "", 400)
+            kind = "invalid_request_error" if status < 500 else "server_error"
             return JSONResponse(error_body(str(exc), kind, exc.param, exc.code), status)
         except Refused as exc:
             return JSONResponse(
