@@ -108,7 +108,7 @@ class Race:
             return
         text, enough = tree.text(slot), tree.pursue(slot)
         guesses: list[Guess] = []
-        for _ in range(min(BURST, window - tree.depth(slot))):
+        for _burst in range(min(BURST, window - tree.depth(slot))):
             guesses.append(self._guess(text))
             text = [*text, guesses[-1].token]
             if enough(guesses[-1]):

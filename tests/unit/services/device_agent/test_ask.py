@@ -57,6 +57,6 @@ def test_the_agents_refusal_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None
         return httpx.Response(400, json={"error": {"message": "model: no such"}})
 
     client = httpx.Client(transport=httpx.MockTransport(refuse))
-    monkeypatch.setattr(ask.httpx, "stream", client.stream)
+    monkeypatch.setattr(httpx, "stream", client.stream)
     with pytest.raises(ask.AskFailed, match="model: no such"):
         next(ask.chunks("http://agent", "m", "q"))
