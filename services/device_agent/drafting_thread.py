@@ -30,7 +30,8 @@ class DraftingThread:
 
     def burst(self, most: int) -> int:
         """How many tokens to draft before looking for news again."""
-        return max(1, min(most, int(IN_PLACE_S / max(self.drafter.step_s, 1e-6))))
+        fitting = int(IN_PLACE_S / max(self.drafter.step_s, 1e-6))
+        return max(1, min(most, max(fitting, self.drafter.least_burst)))
 
     async def draft(
         self,

@@ -71,7 +71,8 @@ class Link:
                 self._down(f"the connection to the gateway failed: {type(exc).__name__}")
             finally:
                 self._lose_all()
-            if time.monotonic() - started > LONGEST_PAUSE_S:
+            if time.monotonic() - started > pause:
+                # It held for a while: the next try need not wait as long as after a failure.
                 pause = FIRST_PAUSE_S
             await asyncio.sleep(pause * (0.5 + self._jitter()))
             pause = min(2 * pause, LONGEST_PAUSE_S)

@@ -25,6 +25,7 @@ class EngineDrafter:
         self._client = httpx.Client(base_url=url.rstrip("/"), timeout=TIMEOUT_S, trust_env=False)
         self.name = model or self._first_model()
         self.context = context
+        self.least_burst = 4
         self._stopwatch = Stopwatch(0.02)
 
     @property

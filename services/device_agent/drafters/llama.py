@@ -39,6 +39,7 @@ class LlamaDrafter:
             raise DrafterFailed(f"{file} can't be loaded: {str(exc).splitlines()[0]}") from exc
         self.name = file.stem
         self.context = context
+        self.least_burst = 1
         self.cached: list[int] = []
         self._stopwatch = Stopwatch(0.01)
 

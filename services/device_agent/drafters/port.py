@@ -67,10 +67,14 @@ class DraftStream(Protocol):
 
 
 class Drafter(Protocol):
-    """A loaded model. `context` is the longest text in tokens, `step_s` what a token takes now."""
+    """A loaded model. `context` is the longest text in tokens, `step_s` what a token takes now.
+
+    `least_burst`: tokens below which a call is not worth its overhead.
+    """
 
     name: str
     context: int
+    least_burst: int
 
     @property
     def step_s(self) -> float: ...

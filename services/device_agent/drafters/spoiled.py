@@ -22,6 +22,7 @@ class SpoiledDrafter:
         self._vocabulary = vocabulary
         self.name = drafter.name
         self.context = drafter.context
+        self.least_burst = drafter.least_burst
 
     @property
     def step_s(self) -> float:
