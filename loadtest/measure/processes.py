@@ -87,8 +87,16 @@ class Running:
             ) from error
 
     def terminate(self) -> None:
-        """Ask the whole process group to end."""
+        """Ask the whole process group to end, paused or not."""
         _signal_group(self._popen.pid, signal.SIGTERM)
+        self.resume()
+
+    def pause(self) -> None:
+        """Take the whole process group off the processor, until `resume`."""
+        _signal_group(self._popen.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        _signal_group(self._popen.pid, signal.SIGCONT)
 
     def stop(self, patience_s: float = STOP_S) -> None:
         """End the whole process group: politely first, after `patience_s` by force."""

@@ -30,6 +30,11 @@ class Engines:
     colocated: Running | None
     secret: str
 
+    @property
+    def all(self) -> list[Running]:
+        found = [*self.drafting.values(), *self.plain.values()]
+        return found if self.colocated is None else [*found, self.colocated]
+
 
 def start_engines(
     processes: Processes, python: str, family: Mapping[str, Path], cores: Cores, tell: Progress

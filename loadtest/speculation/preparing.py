@@ -6,7 +6,7 @@ import json
 import re
 import urllib.request
 from collections.abc import Sequence
-from time import monotonic
+from time import monotonic, sleep
 
 from loadtest.measure.failure import BenchmarkFailure
 from loadtest.measure.loops import run
@@ -105,6 +105,25 @@ async def _wait_for_links(parts: Parts, question: str) -> None:
                         )
 
 
+def wait_for_pools(parts: Parts) -> None:
+    """Until both gateways see every pool again, whose engines had been paused.
+
+    Raises BenchmarkFailure when they don't within START_S.
+    """
+    end = monotonic() + START_S
+    for gateway in (parts.baseline, parts.drafting):
+        while not _all_ready(gateway):
+            if monotonic() > end:
+                raise BenchmarkFailure(f"{gateway.name} misses a pool; see {gateway.log}")
+            sleep(0.1)
+
+
+def _all_ready(gateway: Running) -> bool:
+    with urllib.request.urlopen(f"{gateway.url}/ready", timeout=5) as answer:
+        pools = json.loads(answer.read())["pools"].values()
+    return all(pool["ready"] for pool in pools)
+
+
 def learned_acceptance(agent: Running) -> float | None:
     """As the agent itself has measured it over its last sessions with the cloud size."""
     with urllib.request.urlopen(f"{agent.url}/metrics", timeout=5) as page:
@@ -113,6 +132,6 @@ def learned_acceptance(agent: Running) -> float | None:
 
 def read_acceptance(page: str) -> float | None:
     """From Prometheus' text format; None where the agent doesn't tell."""
-    pattern = r"^tierflow_device_acceptance(?:\{[^}]*rill-cloud[^}]*\})? ([0-9.e+-]+)$"
+    pattern = r'^tierflow_device_acceptance\{guess="first",model="rill-cloud"\} ([0-9.e+-]+)$'
     found = re.findall(pattern, page, flags=re.MULTILINE)
     return float(found[-1]) if found else None

@@ -57,6 +57,8 @@ class Bench:
                 learned = {n: preparing.learned_acceptance(a) for n, a in parts.agents.items()}
                 self.progress(f"tiers alone and together, {self.plan.questions} questions")
                 set_link(control, tiers.ROUND_TRIP_MS, tiers.RATE_MB_S)
+                preparing.wait_for_pools(parts)
+                preparing.wait_for_links(parts, prompts[0].text)
                 asked = questions[: self.plan.questions]
                 answered = tiers.measure(parts, asked)
         rows = tiers.compare(answered, asked)

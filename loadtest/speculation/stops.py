@@ -8,11 +8,13 @@ from random import Random
 from time import monotonic
 
 from loadtest.measure.loops import run
+from loadtest.measure.processes import Running
 from loadtest.speculation.answers import TokenStream
 from loadtest.speculation.asking import DEVICE_CLOUD, Client, request, targets
-from loadtest.speculation.engines import COLOCATED
+from loadtest.speculation.engines import COLOCATED, Engines
 from loadtest.speculation.parts import Parts
 from loadtest.speculation.plan import Plan, Stop, Way, ways_of_round
+from loadtest.speculation.turns import Turns
 
 SERVER_ONLY, DIRECT, CO_LOCATED = "server-only", "direct", "co-located"
 PLAIN_CLOUD, PLAIN_EDGE = "rill-cloud-plain", "rill-edge-plain"
@@ -57,11 +59,14 @@ async def _measure(
 ) -> list[Sample]:
     random = Random(f"{stop.round_trip_ms} {stop.rate_mb_s}")
     samples: list[Sample] = []
-    async with Client(targets(parts)) as client:
+    engines = parts.engines
+    async with Client(targets(parts)) as client, Turns(engines) as turns:
         # The agents learn the link and their own acceptance here.
         for number in range(plan.warm_up):
             for main in stop.main:
+                await turns.give(engine_of(main, engines))
                 await _ask(client, main, prompts[-1 - number % len(prompts)].text)
+            await turns.give(engine_of(SERVER_ONLY, engines))
             await _ask(client, SERVER_ONLY, prompts[-1].text)
         end = monotonic() + seconds
         number = 0
@@ -70,14 +75,24 @@ async def _measure(
             ways: list[Way | str] = [SERVER_ONLY, *ways_of_round(stop, number, plan.sweep_every)]
             if number % plan.sweep_every == 0:
                 ways.append(DIRECT)
-                if parts.engines.colocated is not None:
+                if engines.colocated is not None:
                     ways.append(CO_LOCATED)
             random.shuffle(ways)
             for way in ways:
+                await turns.give(engine_of(way, engines))
                 stream = await _ask(client, way, prompts[place].text)
                 samples.append(_sample(number, place, way, stream, prompts[place]))
             number += 1
     return samples
+
+
+def engine_of(way: Way | str, engines: Engines) -> Running:
+    """The engine that answers for a way."""
+    if isinstance(way, Way):
+        return engines.drafting["cloud"]
+    if way == CO_LOCATED and engines.colocated is not None:
+        return engines.colocated
+    return engines.plain["cloud"]
 
 
 async def _ask(client: Client, way: Way | str, question: str) -> TokenStream:

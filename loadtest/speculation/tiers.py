@@ -20,11 +20,13 @@ from loadtest.speculation.asking import (
     request,
     targets,
 )
+from loadtest.speculation.engines import Engines
 from loadtest.speculation.parts import Parts
 from loadtest.speculation.plan import NATURAL
 from loadtest.speculation.questions import Question, is_right
 from loadtest.speculation.statistics import bootstrap, sums_ratio
 from loadtest.speculation.stops import PLAIN_CLOUD, PLAIN_EDGE, SERVER_ONLY
+from loadtest.speculation.turns import Turns
 
 ROUND_TRIP_MS, RATE_MB_S = 5, 50.0
 """Of the link that all but the device alone are behind."""
@@ -64,15 +66,25 @@ def measure(parts: Parts, questions: Sequence[Question]) -> Answered:
 async def _measure(parts: Parts, questions: Sequence[Question]) -> Answered:
     random = Random(1)
     found: dict[str, list[TokenStream]] = {name: [] for name in ROWS}
-    async with Client(targets(parts)) as client:
-        for target, model in ROWS.values():
+    async with Client(targets(parts)) as client, Turns(parts.engines) as turns:
+        for name, (target, model) in ROWS.items():
+            await _turn(turns, parts.engines, name)
             for question in questions[-3:]:
                 await client.ask(target, request(model, question.prompt))
         for question in questions:
             for name in random.sample(list(ROWS), len(ROWS)):
+                await _turn(turns, parts.engines, name)
                 target, model = ROWS[name]
                 found[name].append(await client.ask(target, request(model, question.prompt)))
     return found
+
+
+async def _turn(turns: Turns, engines: Engines, row: str) -> None:
+    """The device alone needs no engine: the last one's turn goes on."""
+    pool = engines.drafting if row in VERIFIER else engines.plain
+    for tier in ("edge", "cloud"):
+        if tier in row:
+            await turns.give(pool[tier])
 
 
 def compare(answered: Answered, questions: Sequence[Question]) -> Tiers:

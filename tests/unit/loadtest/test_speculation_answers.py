@@ -79,8 +79,9 @@ def test_spoiling_brings_acceptance_down_to_what_the_drafter_is_called() -> None
 def test_an_agents_own_acceptance_is_read_for_the_cloud_size() -> None:
     page = (
         "# TYPE tierflow_device_acceptance gauge\n"
-        'tierflow_device_acceptance{model="rill-edge"} 0.5\n'
-        'tierflow_device_acceptance{model="rill-cloud"} 0.8125\n'
+        'tierflow_device_acceptance{guess="first",model="rill-edge"} 0.5\n'
+        'tierflow_device_acceptance{guess="first",model="rill-cloud"} 0.8125\n'
+        'tierflow_device_acceptance{guess="second",model="rill-cloud"} 0.6\n'
     )
     assert read_acceptance(page) == 0.8125
     assert read_acceptance("tierflow_device_active_answers 1.0\n") is None
