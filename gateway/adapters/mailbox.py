@@ -106,7 +106,8 @@ class Mailbox:
                     self._transport, self.facts = None, DraftFacts()
                     # Not close(): what still waits here for a dead engine would keep it open.
                     writer.transport.abort()
-            except (OSError, EOFError, MailboxRefused, msgspec.MsgspecError) as error:
+            except Exception as error:
+                # Whatever it was: the answers go on, and so must the tries.
                 self._lost(error)
             await asyncio.sleep(pause * (0.5 + self._uniform()))
             pause = min(2 * pause, LONGEST_PAUSE_S)

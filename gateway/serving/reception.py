@@ -15,6 +15,11 @@ from gateway.serving.session_context import Speculation
 from gateway.serving.session_start import BadOpen, start
 from gateway.serving.speculation import Session
 
+FRAMES_PER_S = 5000.0
+FRAMES_AT_ONCE = 500.0
+"""Of all kinds, pings too: more than any device needs, and little enough for everybody else."""
+LEAST_DRAFT = 4.0
+"""Draft tokens that a draft counts as at least: the work for it is not in its tokens alone."""
 LIES = 100.0
 """Frames that lie until a connection is closed; one is forgiven each second."""
 REMEMBERED = 4096
@@ -58,6 +63,7 @@ class Reception:
         self._outbox = outbox
         self._clock = speculation.clock
         self._lies = Bucket(LIES, 1.0)
+        self._frames = Bucket(FRAMES_AT_ONCE, FRAMES_PER_S)
         self._opens = Bucket(limits.max_sessions, limits.max_sessions)
         self._drafts = Bucket(max(limits.drafts_per_s, wire.MAX_DRAFT_TOKENS), limits.drafts_per_s)
         self._sessions: dict[int, tuple[Session, asyncio.Task[None]]] = {}
@@ -66,6 +72,8 @@ class Reception:
 
     def take(self, message: bytes) -> None:
         """Raises Ended when that was one frame too many."""
+        if not self._frames.take(1.0, self._clock.now()):
+            raise Ended("too_many_frames", f"more than {FRAMES_PER_S:g} frames a second")
         try:
             frame = wire.decode_from_device(message)
         except wire.FrameError as error:
@@ -121,20 +129,16 @@ class Reception:
             # Not fatal: it must not end the session that has the number.
             self._lie("session_exists", f"s: {frame.s} was used before; take a new number", frame.s)
         elif len(self._sessions) >= self._limits.max_sessions:
-            self._forget(frame.s)
-            self._lie(
+            self._refuse(
+                frame.s,
                 "too_many_sessions",
                 f"at most {self._limits.max_sessions} sessions at once; wait for a done",
-                frame.s,
-                fatal=True,
             )
         elif not self._opens.take(1.0, self._clock.now()):
-            self._forget(frame.s)
-            self._lie(
+            self._refuse(
+                frame.s,
                 "flood",
                 f"more than {self._limits.max_sessions} sessions opened a second; open it later",
-                frame.s,
-                fatal=True,
             )
         else:
             try:
@@ -146,6 +150,12 @@ class Reception:
             task = asyncio.create_task(session.run())
             self._sessions[frame.s] = session, task
             task.add_done_callback(lambda _: self._session_over(frame.s))
+
+    def _refuse(self, s: int, code: str, message: str) -> None:
+        """Not open a session: a busy device's misfortune, and no lie."""
+        self._forget(s)
+        self._telemetry.refused(code)
+        self._outbox.error(code, message, s, fatal=True)
 
     def _session_over(self, s: int) -> None:
         session, _ = self._sessions.pop(s)
@@ -160,7 +170,7 @@ class Reception:
 
     def _draft(self, frame: wire.Draft) -> None:
         found = self._sessions.get(frame.s)
-        if not self._drafts.take(len(frame.i), self._clock.now()):
+        if not self._drafts.take(max(LEAST_DRAFT, len(frame.i)), self._clock.now()):
             rate = self._limits.drafts_per_s
             self._lie("flood", f"more than {rate:g} draft tokens a second; it is dropped", frame.s)
         elif found is not None:

@@ -46,6 +46,7 @@ def compared(samples: Sequence[Sample], rows: Tiers, questions: int) -> tuple[in
     drafted = [one for one in samples if isinstance(one.way, Way)]
     for one in drafted:
         timed[one.prompt] = timed.get(one.prompt, True) and one.exact
-    wrong = [row.different or 0 for row in rows.values()]
-    exact = sum(timed.values()) + questions - max(wrong)
-    return exact, sum(not one.exact for one in drafted) + sum(wrong)
+    wrong = sum(row.different or 0 for row in rows.values())
+    # The timed prompts may be among the tiers' questions: whichever are more are counted.
+    exact = max(sum(timed.values()), questions - wrong)
+    return exact, sum(not one.exact for one in drafted) + wrong

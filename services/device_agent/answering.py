@@ -47,8 +47,11 @@ class Answering:
         self._metrics = metrics
         self.partners: dict[str, Partner] = defaultdict(Partner)
 
-    def route(self, way: str) -> Route:
-        """Raises Refused for a tier whose tokenizer is another one."""
+    def route(self, way: str, model: str = "") -> Route:
+        """`model` is the name that was asked for; a server model's is kept to.
+
+        Raises Refused for a tier whose tokenizer is another one.
+        """
         tiers = WAYS[way]
         if not tiers:
             return Route(ON_DEVICE)
@@ -56,6 +59,8 @@ class Answering:
             problem = self.link.problem if self.link else "no gateway was named at the start"
             return Route(ON_DEVICE, degraded=problem)
         offers = [self.link.offers[tier] for tier in tiers if tier in self.link.offers]
+        if model in self.link.models:
+            offers = [self.link.models[model]]
         fitting = [each for each in offers if each.tokenizer in ("", self.model.fingerprint)]
         if fitting:
             return Route(f"device-{fitting[0].tier}", fitting[0])
@@ -79,8 +84,7 @@ class Answering:
                 ends = self.model.end_tokens
                 session = Collaboration(self.link, partner, self.thread, stream, ask, report, ends)
                 try:
-                    offer = route.offer
-                    pieces = session.pieces(offer.tier, self.model.fingerprint, offer.per_step)
+                    pieces = session.pieces(route.offer, self.model.fingerprint)
                     async with aclosing(pieces):
                         async for piece in pieces:
                             begun += piece.ids
@@ -94,6 +98,7 @@ class Answering:
                     learned = partner.acceptance
                     overall, second = learned.overall.value, learned.second
                     self._metrics.learned(route.offer.model, overall, second, partner.step_s)
+            self._check_room(ask)
             alone = answer_alone(ask, report, self.thread, stream, self.model, begun)
             async for piece in alone:
                 yield piece
@@ -103,6 +108,15 @@ class Answering:
         finally:
             stream.close()
             self._metrics.ended(report)
+
+    def _check_room(self, ask: Ask) -> None:
+        context = self.thread.drafter.context
+        if len(ask.prompt) >= context:
+            raise Refused(
+                "context_length_exceeded",
+                f"the prompt has {len(ask.prompt)} tokens, more than the {context - 1} that this "
+                "device can answer alone",
+            )
 
     def _complete(self, ask: Ask, begun: list[int]) -> bool:
         """Whether the verified part is the whole answer, though its end was not announced."""

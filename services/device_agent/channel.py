@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from gateway.protocol import speculation as wire
 
@@ -13,8 +14,10 @@ SessionFrame = wire.Opened | wire.Tokens | wire.Done | wire.Error
 class Channel:
     """`lost` says why no more frames can come; None while they can."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, leave: Callable[[], None]) -> None:
+        """`leave` gives the session's place back."""
         self.number = number
+        self.leave = leave
         self.lost: str | None = None
         self._frames: deque[SessionFrame] = deque()
         self._news = asyncio.Event()
@@ -39,5 +42,11 @@ class Channel:
             self._news.clear()
         return frames
 
-    async def wait(self) -> None:
-        await self._news.wait()
+    async def wait(self, seconds: float) -> bool:
+        """Until there is news; False if there was none for so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        except TimeoutError:
+            return False
+        return True

@@ -45,7 +45,7 @@ class DraftingThread:
         unread = max(0, len(text) - stream.cached)
         short = count * self.drafter.step_s < 2 * IN_PLACE_S and unread <= READ_IN_PLACE
         # Some models have one context for all streams: never two bursts at a time.
-        if short and self._busy.acquire(blocking=False):
+        if short and self.drafter.in_place and self._busy.acquire(blocking=False):
             try:
                 guesses = stream.draft(text, count, stop, chooser)
             finally:

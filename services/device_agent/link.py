@@ -49,10 +49,13 @@ class Link:
         self._heard = 0.0
         self.probes = Probes(time.monotonic)
         self.offers: dict[str, wire.Offer] = {}
+        self.models: dict[str, wire.Offer] = {}
         self.problem: str | None = "not connected yet"
         self.sent_bytes = 0
         self.received_bytes = 0
         self.connects = 0
+        self._replaced = False
+        self._places = asyncio.Semaphore(wire.MAX_SESSIONS)
         self.allowance = Allowance(0.0, 0.0)
 
     @property
@@ -67,26 +70,37 @@ class Link:
                 await self._connected()
             except InvalidStatus as exc:
                 self._down(refusal(exc.response.status_code))
-            except (OSError, TimeoutError, WebSocketException, wire.FrameError) as exc:
+            except Exception as exc:
+                # Whatever it was: a device without a link for good would be worse.
                 self._down(f"the connection to the gateway failed: {type(exc).__name__}")
             finally:
                 self._lose_all()
-            if time.monotonic() - started > pause:
+            if self._replaced:
+                # Two with one token would otherwise throw each other out without end.
+                pause, self._replaced = LONGEST_PAUSE_S, False
+            elif time.monotonic() - started > pause:
                 # It held for a while: the next try need not wait as long as after a failure.
                 pause = FIRST_PAUSE_S
             await asyncio.sleep(pause * (0.5 + self._jitter()))
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
-    def open(self, request: Callable[[int], wire.Open]) -> tuple[Channel, wire.Open]:
-        """A new session; `request` gets its number. The caller sends the frame."""
+    async def open(self, request: Callable[[int], wire.Open]) -> tuple[Channel, wire.Open]:
+        """A new session; `request` gets its number. The caller sends the frame, and must `close`.
+
+        Waits for a place where the gateway takes no more at once. Raises LinkLost.
+        """
+        places = self._places
+        await places.acquire()
         if not self.up:
+            places.release()
             raise LinkLost(self.problem)
         number = next(self._numbers)
-        channel = self._channels[number] = Channel(number)
+        channel = self._channels[number] = Channel(number, places.release)
         return channel, request(number)
 
     def close(self, channel: Channel) -> None:
         self._channels.pop(channel.number, None)
+        channel.leave()
 
     async def send(self, frame: wire.FromDevice) -> None:
         """Raises LinkLost."""
@@ -120,6 +134,7 @@ class Link:
             self.connects += 1
             self._offered(frame.offers)
             self.allowance = Allowance(frame.drafts_per_s, self._heard)
+            self._places = asyncio.Semaphore(max(1, frame.max_sessions))
             log.info("connected to the gateway as %s", frame.device)
             pinging = asyncio.create_task(self._ping())
             try:
@@ -141,6 +156,7 @@ class Link:
             elif isinstance(frame, wire.Error) and frame.s is None:
                 log.warning("the gateway says %s: %s", frame.code, frame.message)
                 if frame.fatal:
+                    self._replaced = frame.code == "replaced"
                     self._down(frame.message)
                     return
             elif not isinstance(frame, wire.Welcome) and frame.s in self._channels:
@@ -161,8 +177,9 @@ class Link:
             await asyncio.sleep(PING_S if self.probes.warm else PING_S / 10)
 
     def _offered(self, offers: list[wire.Offer]) -> None:
-        # The first of a tier is its default.
+        # The first of a tier is its default, and the first of a model its nearest.
         self.offers = {offer.tier: offer for offer in reversed(offers)}
+        self.models = {offer.model: offer for offer in reversed(offers)}
 
     def _down(self, problem: str) -> None:
         if self.problem != problem:
@@ -172,7 +189,7 @@ class Link:
     def _lose_all(self) -> None:
         self._connection = None
         self.problem = self.problem or "the connection to the gateway broke"
-        self.offers = {}
+        self.offers, self.models = {}, {}
         for channel in self._channels.values():
             channel.lose(self.problem)
         self._channels.clear()

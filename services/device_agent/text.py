@@ -72,10 +72,15 @@ class TextStream:
             if self.stopped is not None:
                 return ""
             self._held += self._step(token)
-            found = [(self._held.find(stop), stop) for stop in self._stops if stop in self._held]
+            # As vLLM: of several, the one that is complete first, then the one named first.
+            found = [
+                (self._held.find(stop) + len(stop), number, stop)
+                for number, stop in enumerate(self._stops)
+                if stop in self._held
+            ]
             if found:
-                at, self.stopped = min(found)
-                text, self._held = self._held[:at], ""
+                end, _, self.stopped = min(found)
+                text, self._held = self._held[: end - len(self.stopped)], ""
                 return text
         certain = len(self._held) - self._possible()
         text, self._held = self._held[:certain], self._held[certain:]

@@ -18,6 +18,12 @@ from services.device_agent.partner import Partner
 log = logging.getLogger("tierflow.device")
 
 BURST = 8
+LEAST_DRAFT = 4
+"""What the gateway counts a draft as at least."""
+
+PATIENCE_S = 90.0
+"""For the next token, on a link that is up: the gateway itself gives an engine up sooner."""
+
 SHADOW_WINDOW = 2
 SHADOW_TOKENS = 16
 """Where drafting does not pay, the first tokens of some answers are guessed unsent, to see
@@ -64,16 +70,19 @@ class Collaboration:
         self._broken = False
         self._shadows = partner.looks_again()
 
-    async def pieces(self, tier: wire.Tier, tokenizer: str, per_step: int) -> AsyncGenerator[Piece]:
+    async def pieces(self, offer: wire.Offer, tokenizer: str) -> AsyncGenerator[Piece]:
         """Raises Refused, VerifierLost."""
-        self._per_step = per_step
+        self._per_step = offer.per_step
         ask = self._ask
 
         def request(number: int) -> wire.Open:
-            return wire.Open(number, tier, tokenizer, ask.prompt, sampling=sampling_of(ask))
+            sampling = sampling_of(ask)
+            return wire.Open(
+                number, offer.tier, tokenizer, ask.prompt, sampling=sampling, model=offer.model
+            )
 
         try:
-            channel, opening = self._link.open(request)
+            channel, opening = await self._link.open(request)
         except LinkLost as exc:
             raise VerifierLost(str(exc)) from exc
         try:
@@ -86,8 +95,8 @@ class Collaboration:
                     return
                 if channel.lost is not None:
                     raise VerifierLost(channel.lost)
-                if not await self._work(channel):
-                    await channel.wait()
+                if not await self._work(channel) and not await channel.wait(PATIENCE_S):
+                    raise VerifierLost(f"no token came for {PATIENCE_S:g} s")
         except LinkLost as exc:
             raise VerifierLost(str(exc)) from exc
         finally:
@@ -179,7 +188,7 @@ class Collaboration:
 
     async def _send(self, channel: Channel, drafts: Outgoing) -> None:
         frame = wire.Draft(channel.number, drafts.position, drafts.tokens, drafts.before)
-        self._link.allowance.spend(len(drafts.tokens))
+        self._link.allowance.spend(max(LEAST_DRAFT, len(drafts.tokens)))
         await self._link.send(frame)
         self._report.drafted += len(drafts.tokens)
 

@@ -77,7 +77,7 @@ class DeviceApi:
                 return await self._forwarding.forward(http, content, way, beyond)
             context = answering.thread.drafter.context
             request = understand(body, chat, http.headers, way, answering.model, context)
-            route = answering.route(way)
+            route = answering.route(way, body.model)
             if request.stream:
                 return StreamingResponse(
                     self._stream(request, route), media_type="text/event-stream"
@@ -89,7 +89,8 @@ class DeviceApi:
             return JSONResponse(error_body(str(exc), kind, exc.param, exc.code), status)
         except Refused as exc:
             return JSONResponse(
-                error_body(str(exc), "invalid_request_error", None, exc.code), status_code=400
+                error_body(str(exc), "invalid_request_error", _named(exc, chat), exc.code),
+                status_code=400,
             )
         except DrafterFailed as exc:
             return JSONResponse(
@@ -154,7 +155,7 @@ class DeviceApi:
 
     def _served(self) -> dict[str, str]:
         link = self._answering.link
-        return {offer.model: tier for tier, offer in link.offers.items()} if link else {}
+        return {name: offer.tier for name, offer in link.models.items()} if link else {}
 
     async def health(self, http: HttpRequest) -> Response:
         return JSONResponse({"status": "ok"})
@@ -165,12 +166,19 @@ class DeviceApi:
         problem = link.problem if link else None
         conditions = {"link-lost": problem} if problem else {}
         return JSONResponse(
-            {"ready": True, "conditions": conditions, "tiers": list(self._served().values())}
+            {"ready": True, "conditions": conditions, "tiers": list(link.offers) if link else []}
         )
 
     async def metrics(self, http: HttpRequest) -> Response:
         page = generate_latest(self._metrics.registry)
         return Response(page, media_type=CONTENT_TYPE_LATEST)
+
+
+def _named(refused: Refused, chat: bool) -> str | None:
+    """The field that a refusal is about."""
+    if refused.code in ("context_length_exceeded", "prompt_too_long"):
+        return "messages" if chat else "prompt"
+    return "model" if refused.code in ("tokenizer_differs", "model_not_found") else None
 
 
 async def _read(http: HttpRequest) -> bytes:

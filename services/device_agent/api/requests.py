@@ -23,6 +23,16 @@ MOST_AHEAD = 64
 
 Stop = Annotated[str, Field(min_length=1, max_length=64)]
 Ids = list[Annotated[int, Field(ge=0)]]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
+
+# What a server's option may be set to without a change of the answer.
+NEUTRAL: dict[str, tuple[object, ...]] = {
+    "skip_special_tokens": (True,),
+    "add_generation_prompt": (True,),
+    "spaces_between_special_tokens": (True,),
+    "repetition_penalty": (1,),
+    "add_special_tokens": (),
+}
 
 
 class BadRequest(Exception):
@@ -48,12 +58,12 @@ class Body(BaseModel):
     prompt: str | Ids | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
-    top_k: int | None = Field(default=None, ge=-1)
-    seed: int | None = None
+    top_k: int | None = Field(default=None, ge=-1, lt=2**31)
+    seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
     stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
     ignore_eos: bool = False
     return_token_ids: bool = False
@@ -87,8 +97,13 @@ def read_body(body: object) -> Body:
 
 def beyond_the_device(body: Mapping[str, Any]) -> list[str]:
     """Fields that are set and that only a server understands, such as tools or logprobs."""
-    unknown = [name for name, value in body.items() if value and name not in Body.model_fields]
-    return unknown + (["n"] if body.get("n") not in (None, 1) else [])
+    found = []
+    for name, value in body.items():
+        known = name in Body.model_fields or value is None
+        neutral = NEUTRAL.get(name, (False, 0, "", [], {}))
+        if not known and value not in neutral:
+            found.append(name)
+    return found + (["n"] if body.get("n") not in (None, 1) else [])
 
 
 def way_of(model: str, drafter: str, served: Mapping[str, str]) -> str:
@@ -108,9 +123,9 @@ def way_of(model: str, drafter: str, served: Mapping[str, str]) -> str:
 def understand(
     body: Body, chat: bool, headers: Mapping[str, str], way: str, model: TextModel, context: int
 ) -> Request:
-    """Raises BadRequest."""
+    """Raises BadRequest. A prompt beyond the device's own context is a server's to take."""
     prompt = _prompt(body, chat, model)
-    if len(prompt) >= context:
+    if len(prompt) >= context and way == "on-device":
         raise BadRequest(
             f"{'messages' if chat else 'prompt'}: {len(prompt)} tokens leave no room for an "
             f"answer, at most {context - 1} fit",

@@ -26,6 +26,7 @@ class EngineDrafter:
         self.name = model or self._first_model()
         self.context = context
         self.least_burst = 4
+        self.in_place = False
         self._stopwatch = Stopwatch(0.02)
 
     @property
@@ -88,8 +89,10 @@ class EngineStream:
             body |= {"top_k": chooser.top_k} if chooser.top_k > 0 else {}
             body |= {"seed": chooser.seed} if chooser.seed is not None else {}
         started = time.perf_counter()
-        choice = self._drafter.ask("/v1/completions", body)["choices"][0]
-        guesses = _guesses(choice)
+        try:
+            guesses = _guesses(self._drafter.ask("/v1/completions", body)["choices"][0])
+        except (KeyError, IndexError, TypeError) as exc:
+            raise DrafterFailed("the drafting engine's answer is no completion") from exc
         self.cached = len(text)
         self._stopwatch.add(time.perf_counter() - started, max(1, len(guesses)))
         for number, guess in enumerate(guesses):

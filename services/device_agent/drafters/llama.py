@@ -40,6 +40,7 @@ class LlamaDrafter:
         self.name = file.stem
         self.context = context
         self.least_burst = 1
+        self.in_place = False
         self.cached: list[int] = []
         self._stopwatch = Stopwatch(0.01)
 

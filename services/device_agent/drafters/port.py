@@ -69,12 +69,14 @@ class DraftStream(Protocol):
 class Drafter(Protocol):
     """A loaded model. `context` is the longest text in tokens, `step_s` what a token takes now.
 
-    `least_burst`: tokens below which a call is not worth its overhead.
+    `least_burst`: tokens below which a call is not worth its overhead. `in_place`: whether short
+    bursts may run on the event loop, as they wait for nobody and know what each stream has read.
     """
 
     name: str
     context: int
     least_burst: int
+    in_place: bool
 
     @property
     def step_s(self) -> float: ...

@@ -23,6 +23,7 @@ class SpoiledDrafter:
         self.name = drafter.name
         self.context = drafter.context
         self.least_burst = drafter.least_burst
+        self.in_place = drafter.in_place
 
     @property
     def step_s(self) -> float:

@@ -28,7 +28,9 @@ from services.vllm_server.race.wire import MIN_SECRET, VERSION, Greeting
 
 ADDRESS = "TIERFLOW_DRAFT_MAILBOX"
 SECRET = "TIERFLOW_DRAFT_SECRET"
-MESSAGES_A_STEP = 256
+MESSAGES_AT_ONCE = 8
+DRAIN_US = 500
+"""Microseconds of a step, at most, for what has come in; the rest waits for the next one."""
 EXPIRE_EVERY_US = 30_000_000
 
 log = logging.getLogger("vllm.tierflow")
@@ -105,19 +107,16 @@ class RaceScheduler(Scheduler):
         super().shutdown()
 
     def _hand_out(self) -> None:
-        for drafts, arrived in self._mailbox.drain(MESSAGES_A_STEP):
-            self._branches.put(
-                drafts.session, drafts.position, drafts.tokens, drafts.before, arrived
-            )
+        now = time.monotonic_ns() // 1000
+        self._empty_mailbox(now + DRAIN_US)
         if not len(self._branches):
             return
-        now = time.monotonic_ns() // 1000
         if now > self._expire_at:
             self._expire_at = now + EXPIRE_EVERY_US
             self._branches.expire()
         # Drafts must not push anyone's own token, nor much of a prompt, out of the step.
         room = (self.max_num_scheduled_tokens - len(self.running)) // 2
-        if self._blocking:
+        if self._blocking or self._short_of_blocks():
             room = 0
         for session, request in self._claims.items():
             # A request that had drafts in a step without room for it still holds them.
@@ -125,6 +124,21 @@ class RaceScheduler(Scheduler):
             if request.status == RequestStatus.RUNNING and decodes(request):
                 request.spec_token_ids = self._drafts(session, request, room, now)
                 room -= len(request.spec_token_ids)
+
+    def _empty_mailbox(self, until: int) -> None:
+        while arrivals := self._mailbox.drain(MESSAGES_AT_ONCE):
+            for drafts, arrived in arrivals:
+                self._branches.put(
+                    drafts.session, drafts.position, drafts.tokens, drafts.before, arrived
+                )
+            if time.monotonic_ns() // 1000 > until:
+                return
+
+    def _short_of_blocks(self) -> bool:
+        """Whether rows of drafts might take KV blocks for which a request would be preempted."""
+        rows = -(-(1 + self.num_spec_tokens) // self.block_size) + 1
+        free = self.kv_cache_manager.block_pool.get_num_free_blocks()
+        return bool(free < rows * len(self.running))
 
     def _drafts(self, session: str, request: Request, room: int, now: int) -> list[int]:
         said = request.output_token_ids

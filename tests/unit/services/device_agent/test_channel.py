@@ -9,7 +9,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_frames_come_in_order_and_once() -> None:
-    channel = Channel(1)
+    channel = Channel(1, lambda: None)
     frames = [wire.Tokens(1, place, [place]) for place in range(3)]
     for frame in frames:
         channel.put(frame)
@@ -19,8 +19,8 @@ async def test_frames_come_in_order_and_once() -> None:
 
 
 async def test_waiting_ends_with_news() -> None:
-    channel = Channel(1)
-    waiting = asyncio.create_task(channel.wait())
+    channel = Channel(1, lambda: None)
+    waiting = asyncio.create_task(channel.wait(5))
     await asyncio.sleep(0)
     assert not waiting.done()
     channel.put(wire.Tokens(1, 0, [5]))
@@ -28,9 +28,9 @@ async def test_waiting_ends_with_news() -> None:
 
 
 async def test_what_came_before_a_loss_is_still_given() -> None:
-    channel = Channel(1)
+    channel = Channel(1, lambda: None)
     channel.put(wire.Tokens(1, 0, [5]))
     channel.lose("cut")
     assert channel.take() == [wire.Tokens(1, 0, [5])]
     assert channel.lost == "cut"
-    await asyncio.wait_for(channel.wait(), 5)
+    await asyncio.wait_for(channel.wait(5), 5)

@@ -20,9 +20,11 @@ MODEL = TextModel(SHIPPED_FAMILY / "rill-device")
 CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 
 
-def understood(body: dict[str, Any], chat: bool = True, **headers: str) -> Request:
+def understood(
+    body: dict[str, Any], chat: bool = True, way: str = "auto", **headers: str
+) -> Request:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return understand(read_body(body), chat, named, "auto", MODEL, MODEL.context)
+    return understand(read_body(body), chat, named, way, MODEL, MODEL.context)
 
 
 def refusal(body: object) -> BadRequest:
@@ -96,9 +98,27 @@ def test_prompts_are_text_or_ids() -> None:
 def test_a_prompt_without_room_for_an_answer_is_refused() -> None:
     body = {"model": "m", "prompt": [5] * MODEL.context}
     with pytest.raises(BadRequest) as caught:
-        understood(body, chat=False)
+        understood(body, chat=False, way="on-device")
     assert caught.value.code == "context_length_exceeded"
-    assert understood({**body, "prompt": body["prompt"][:-1]}, chat=False)
+    assert understood({**body, "prompt": body["prompt"][:-1]}, chat=False, way="on-device")
+
+
+def test_a_prompt_beyond_the_device_is_a_servers_to_take() -> None:
+    body = {"model": "m", "prompt": [5] * MODEL.context}
+    assert len(understood(body, chat=False, way="device-cloud").ask.prompt) == MODEL.context
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("seed", 2**63), ("top_k", 2**31), ("max_tokens", 2**31)]
+)
+def test_numbers_that_no_server_takes_are_named(field: str, value: int) -> None:
+    assert refusal({**CHAT, field: value}).param == field
+
+
+def test_options_that_change_the_answer_are_a_servers_even_when_they_are_false() -> None:
+    assert beyond_the_device({**CHAT, "skip_special_tokens": False}) == ["skip_special_tokens"]
+    assert beyond_the_device({**CHAT, "add_special_tokens": False}) == ["add_special_tokens"]
+    assert beyond_the_device({**CHAT, "logprobs": False, "presence_penalty": 0}) == []
 
 
 @pytest.mark.parametrize(
