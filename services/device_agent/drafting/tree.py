@@ -20,6 +20,10 @@ from services.device_agent.drafting.acceptance import Acceptance
 WORTH = 0.01
 """A token that is reached less often than this, seen from the verified text, is not drafted."""
 
+WORTH_SECOND = 0.05
+"""The same for a second guess: each begins a frame of its own, which costs gateway and engine more
+than its tokens do."""
+
 SWITCH = 0.3
 """A branch is left for one that is likelier by this: to change branches costs a read."""
 
@@ -63,6 +67,7 @@ class Slot:
     parent: Node
     token: int | None
     reach: float
+    second: bool = False
 
 
 class DraftTree:
@@ -99,7 +104,8 @@ class DraftTree:
             if slot.reach < WORTH * self._root.reach or self.nodes >= MAX_NODES:
                 postponed.append(entry)
                 break
-            if slot.parent.position - self._root.position >= window:
+            seldom = slot.second and slot.reach < WORTH_SECOND * self._root.reach
+            if seldom or slot.parent.position - self._root.position >= window:
                 postponed.append(entry)
             else:
                 found = slot
@@ -196,7 +202,7 @@ class DraftTree:
     def _open_second(self, node: Node, guess: Guess, chance: float) -> None:
         if not self._trunk_only and guess.second not in (-1, guess.token):
             reach = node.reach * (1 - chance) * self.acceptance.second
-            self._open(Slot(node, guess.second, reach))
+            self._open(Slot(node, guess.second, reach, second=True))
 
     def _outgoing(self, start: int, added: list[int], last: Node) -> Outgoing:
         path = [*self.verified, *self._path(last)]
