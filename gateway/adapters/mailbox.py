@@ -130,6 +130,8 @@ class Mailbox:
 
         Raises TimeoutError when several questions in a row got no answer.
         """
+        # What an earlier connection left unanswered is not this one's.
+        self._unanswered = 0
         reading = asyncio.create_task(self._read_counts(reader))
         try:
             while self._unanswered < MAX_UNANSWERED:

@@ -136,6 +136,23 @@ async def test_an_engine_that_tells_no_counts_is_given_up() -> None:
         await until(lambda: box.problem == "no answer in time")
 
 
+async def test_an_engine_that_was_silent_for_a_while_takes_drafts_again() -> None:
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await admit(reader, writer)
+        if connections == 1:
+            await reader.read()
+        while await read(reader) == []:
+            writer.write(framed({"accepted": connections}))
+
+    async with mailbox(serve) as box:
+        await until(lambda: connections > 1 and box.counts.get("accepted"))
+        assert (box.connected, box.problem, connections) == (True, "", 2)
+
+
 async def test_a_mailbox_that_does_not_read_refuses_drafts_and_holds_nobody_up() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await admit(reader, writer)
