@@ -137,7 +137,7 @@ def test_right_drafts_save_steps(
 ) -> None:
     session, before = new_session(), verifier.steps()
     mailbox.put(session, 0, plain)
-    verifier.answer(prompt, session, **GREEDY)
+    assert verifier.answer(prompt, session, **GREEDY).ids == plain
     # 40 tokens: the prompt's step says one, then each of three says up to 16 drafts and one more.
     eventually(lambda: verifier.steps() == before + 4, "4 steps")
 
@@ -148,7 +148,7 @@ def test_the_branch_that_is_right_is_found_after_the_one_that_was_wrong(
     session, before = new_session(), verifier.steps()
     mailbox.put(session, 1, [*plain[1:5], *wrong(plain[5:12])])
     mailbox.put(session, 5, plain[5:], plain[1:5])
-    verifier.answer(prompt, session, **GREEDY)
+    assert verifier.answer(prompt, session, **GREEDY).ids == plain
     # 1 of the prompt, 5 of the wrong branch, and 34 in steps of at most 17.
     eventually(lambda: verifier.steps() == before + 4, "4 steps")
 
@@ -211,6 +211,7 @@ def test_a_session_ends_when_its_client_leaves(
         return mailbox.counts()["ended"] > before
 
     eventually(ended, "the session is over")
+    assert mailbox.counts()["failures"] == 0
 
 
 def test_a_wrong_secret_is_refused(verifier: Verifier, mailbox: MailboxClient) -> None:

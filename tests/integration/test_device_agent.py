@@ -274,7 +274,7 @@ def test_a_client_that_leaves_a_stream_ends_the_work_everywhere(here: World) -> 
     body = {**ASKED, "model": "tierflow-device-cloud", "stream": True, "max_tokens": 500}
     with here.http.stream("POST", here.agent.url + "/v1/chat/completions", json=body):
         eventually(lambda: here.engine.running == 1, "the engine is at work")
-    nobody_works(here)
+    assert nobody_works(here)
 
 
 def test_a_client_that_leaves_without_its_answer_ends_the_work_everywhere(here: World) -> None:
@@ -288,16 +288,16 @@ def test_a_client_that_leaves_without_its_answer_ends_the_work_everywhere(here: 
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(head.encode() + content)
         eventually(lambda: here.engine.running == 1, "the engine is at work")
-    nobody_works(here)
+    assert nobody_works(here)
 
 
-def nobody_works(here: World) -> None:
-    """At the engine, the gateway and the agent."""
+def nobody_works(here: World) -> bool:
+    """At the engine, the gateway and the agent. Raises AssertionError when one goes on."""
     eventually(lambda: here.engine.running == 0, "the engine stops")
     active = "tierflow_speculation_active_sessions"
     eventually(lambda: here.gateway.metric(active) == 0, "the session is over at the gateway")
     active = "tierflow_device_active_answers"
-    eventually(lambda: here.agent.metric(active) == 0, "and the answer at the agent")
+    return eventually(lambda: here.agent.metric(active) == 0, "and the answer at the agent")
 
 
 def test_answers_at_once_do_not_mix(here: World) -> None:

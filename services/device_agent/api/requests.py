@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gateway.protocol.speculation import MAX_PROMPT_TOKENS
 from services.device_agent.answer import Ask
 from services.device_agent.text import TextModel
 
@@ -125,11 +126,12 @@ def understand(
 ) -> Request:
     """Raises BadRequest. A prompt beyond the device's own context is a server's to take."""
     prompt = _prompt(body, chat, model)
-    if len(prompt) >= context and way == "on-device":
+    most = context - 1 if way == "on-device" else MAX_PROMPT_TOKENS
+    if len(prompt) > most:
+        field = "messages" if chat else "prompt"
         raise BadRequest(
-            f"{'messages' if chat else 'prompt'}: {len(prompt)} tokens leave no room for an "
-            f"answer, at most {context - 1} fit",
-            "messages" if chat else "prompt",
+            f"{field}: {len(prompt)} tokens leave no room for an answer, at most {most} fit",
+            field,
             "context_length_exceeded",
         )
     stops = [body.stop] if isinstance(body.stop, str) else body.stop or []

@@ -125,6 +125,7 @@ async def test_a_connection_that_ends_is_made_again() -> None:
 
     async with mailbox(serve) as box:
         await until(lambda: connections > 1 and box.connected)
+        assert box.problem == ""
 
 
 async def test_an_engine_that_tells_no_counts_is_given_up() -> None:
@@ -134,6 +135,7 @@ async def test_an_engine_that_tells_no_counts_is_given_up() -> None:
 
     async with mailbox(serve) as box:
         await until(lambda: box.problem == "no answer in time")
+        assert box.counts == {}
 
 
 async def test_an_engine_that_was_silent_for_a_while_takes_drafts_again() -> None:

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from gateway.protocol.speculation import MAX_PROMPT_TOKENS
 from services.device_agent.answer import Piece, Report
 from services.device_agent.api.rendering import Renderer
 from services.device_agent.api.requests import (
@@ -106,6 +107,13 @@ def test_a_prompt_without_room_for_an_answer_is_refused() -> None:
 def test_a_prompt_beyond_the_device_is_a_servers_to_take() -> None:
     body = {"model": "m", "prompt": [5] * MODEL.context}
     assert len(understood(body, chat=False, way="device-cloud").ask.prompt) == MODEL.context
+
+
+def test_a_prompt_that_no_frame_takes_is_refused_before_it_is_sent() -> None:
+    body = {"model": "m", "prompt": [5] * (MAX_PROMPT_TOKENS + 1)}
+    with pytest.raises(BadRequest) as caught:
+        understood(body, chat=False, way="device-cloud")
+    assert (caught.value.param, caught.value.code) == ("prompt", "context_length_exceeded")
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,8 @@ def test_connections_are_bounded(
 
 def test_a_connection_that_ends_makes_room(mailbox: Mailbox, client: MailboxClient) -> None:
     MailboxClient(mailbox.port).close()
-    eventually(lambda: client.counts()["connections"] == 1, "the other one is gone")
+    assert eventually(lambda: client.counts()["connections"] == 1, "the other one is gone")
+    assert client.counts()["turned_away"] == 0
 
 
 def test_an_address_in_use_is_an_error(mailbox: Mailbox) -> None:
