@@ -16,11 +16,13 @@ from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.adapters.clock import MonotonicClock
+from gateway.adapters.device_metrics import DeviceMetrics
 from gateway.adapters.endpoints import StaticEndpoints
 from gateway.adapters.engine_client import AiohttpModelServer
 from gateway.adapters.engine_verifier import EngineVerifier
 from gateway.adapters.fingerprint import TokenizerCheck
 from gateway.adapters.mailbox import Mailbox
+from gateway.adapters.mailbox_metrics import MailboxMetrics
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.scraper import Scraper
 from gateway.adapters.speculation_metrics import SpeculationMetrics
@@ -58,7 +60,8 @@ def create_app(settings: Settings) -> ASGIApp:
     clock = MonotonicClock()
     metrics = Metrics(endpoints.states)
     late = _Late()
-    speculation = SpeculationMetrics(metrics.registry, lambda: late.mailboxes)
+    speculation, devices = SpeculationMetrics(metrics.registry), DeviceMetrics(metrics.registry)
+    metrics.registry.register(MailboxMetrics(lambda: late.mailboxes))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -78,7 +81,7 @@ def create_app(settings: Settings) -> ASGIApp:
         verifier = EngineVerifier(client, {box.endpoint_id: box for box in mailboxes})
         shared = _shared(settings, routing, endpoints, client, clock, metrics)
         late.inference = _inference(settings, shared)
-        late.devices = _devices(settings, shared, verifier, speculation)
+        late.devices = _devices(settings, shared, verifier, speculation, devices)
         late.unchecked = tokenizers.unchecked
         for mailbox in mailboxes:
             mailbox.start()
@@ -178,6 +181,7 @@ def _devices(
     with_: _Shared,
     verifier: EngineVerifier,
     metrics: SpeculationMetrics,
+    device_metrics: DeviceMetrics,
 ) -> DeviceRoute:
     """The way of a device's drafts and of the tokens back to it."""
     verifiers = Verifiers(
@@ -202,7 +206,7 @@ def _devices(
     limits = DeviceLimits(
         wanted.lease_s, wanted.heartbeat_s, wanted.max_sessions, wanted.drafts_per_s
     )
-    return DeviceRoute(Devices(limits, speculation, metrics), wanted.tokens)
+    return DeviceRoute(Devices(limits, speculation, device_metrics), wanted.tokens)
 
 
 class _Late:

@@ -1,0 +1,60 @@
+"""The `DeviceTelemetry` port: Prometheus metrics of devices' connections."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+ROUND_TRIP_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0)
+BANDWIDTH_BUCKETS = (1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7, 3e7, 1e8, 1e9)
+
+
+class DeviceMetrics:
+    """No label tells one device from another: their number is not bounded."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._devices = Gauge(
+            "tierflow_devices_connected", "Devices with a connection now.", registry=registry
+        )
+        traffic = Counter(
+            "tierflow_device_bytes",
+            "Frames from devices (up) and to them (down), in bytes.",
+            ("direction",),
+            registry=registry,
+        )
+        self._up, self._down = traffic.labels("up"), traffic.labels("down")
+        self._errors = Counter(
+            "tierflow_device_frame_errors",
+            "Frames that were refused, by the reason.",
+            ("code",),
+            registry=registry,
+        )
+        self._round_trip = Histogram(
+            "tierflow_device_round_trip_seconds",
+            "As devices measured it.",
+            buckets=ROUND_TRIP_BUCKETS,
+            registry=registry,
+        )
+        self._bandwidth = Histogram(
+            "tierflow_device_bandwidth_bytes_per_second",
+            "As devices measured it.",
+            buckets=BANDWIDTH_BUCKETS,
+            registry=registry,
+        )
+
+    def connected(self, devices: int) -> None:
+        self._devices.set(devices)
+
+    def traffic(self, up: int, down: int) -> None:
+        if up:
+            self._up.inc(up)
+        if down:
+            self._down.inc(down)
+
+    def link(self, round_trip_s: float, bytes_per_s: float) -> None:
+        if round_trip_s > 0:
+            self._round_trip.observe(round_trip_s)
+        if bytes_per_s > 0:
+            self._bandwidth.observe(bytes_per_s)
+
+    def refused(self, code: str) -> None:
+        self._errors.labels(code).inc()
