@@ -1,4 +1,4 @@
-"""llama.cpp (GGUF), an optional extra: `pip install llama-cpp-python`."""
+"""llama.cpp (GGUF), the optional extra `llama`."""
 
 from __future__ import annotations
 
