@@ -10,7 +10,7 @@ import orjson
 from gateway.adapters.completion_stream import CompletionStream
 from gateway.adapters.mailbox import Mailbox
 from gateway.core.ports import Answer, ModelServer, Verification
-from gateway.core.speculation.job import Batch, DraftFacts, Job
+from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.types import Endpoint
 from gateway.errors import EngineFailed, InvalidRequest
 
@@ -96,9 +96,9 @@ class EngineVerification:
     def usage(self) -> tuple[int, int] | None:
         return self._stream.usage
 
-    def draft(self, position: int, ids: Sequence[int], before: Sequence[int]) -> bool:
+    def draft(self, runs: Sequence[DraftRun]) -> bool:
         mailbox = self._mailbox
-        return mailbox is not None and mailbox.put(self._session, position, ids, before)
+        return mailbox is not None and mailbox.put(self._session, runs)
 
     async def read(self) -> Batch | None:
         return await self._stream.read()

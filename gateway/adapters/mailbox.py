@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 import structlog
 
-from gateway.core.speculation.job import DraftFacts
+from gateway.core.speculation.job import DraftFacts, DraftRun
 
 HANDSHAKE_S = 5.0
 MAX_BUFFER = 256 * 1024
@@ -82,13 +82,13 @@ class Mailbox:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def put(self, session: str, position: int, ids: Sequence[int], before: Sequence[int]) -> bool:
-        """Leave a draft; False when that is not possible now."""
+    def put(self, session: str, runs: Sequence[DraftRun]) -> bool:
+        """Leave drafts; False when that is not possible now."""
         transport = self._transport
         if transport is None or transport.get_write_buffer_size() > MAX_BUFFER:
             return False
-        message = _encode((session, position, ids, before))
-        transport.write(len(message).to_bytes(4, "big") + message)
+        messages = [_encode((session, *run)) for run in runs]
+        transport.write(b"".join(len(each).to_bytes(4, "big") + each for each in messages))
         return True
 
     async def _keep_up(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from gateway.core.outcome import Outcome
-from gateway.core.speculation.job import Batch, DraftFacts, Job
+from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import Step
 from gateway.core.types import Endpoint, EndpointState
@@ -82,7 +82,7 @@ class Verification(Protocol):
     @property
     def usage(self) -> tuple[int, int] | None: ...
 
-    def draft(self, position: int, ids: Sequence[int], before: Sequence[int]) -> bool: ...
+    def draft(self, runs: Sequence[DraftRun]) -> bool: ...
 
     async def read(self) -> Batch | None: ...
 

@@ -17,8 +17,11 @@ MAX_FRAME_BYTES = 1 << 20
 MAX_DRAFT_TOKENS = 64
 MAX_PROMPT_TOKENS = 1 << 17
 MAX_SESSIONS = 64
+MAX_RUNS = 16
 BEFORE = 4
 """Tokens before a draft that are compared, to tell which branch it continues."""
+LEAST_DRAFT = 4
+"""Draft tokens that a draft counts as at least: the work for it is not in its tokens alone."""
 
 Id = Annotated[int, Meta(ge=0, lt=2**31)]
 Number = Annotated[int, Meta(ge=0, lt=2**31)]
@@ -128,17 +131,35 @@ class Opened(Struct, tag="opened", tag_field="t", frozen=True, omit_defaults=Tru
     prompt: list[int] = []
 
 
+class Run(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Token ids `i` for output positions from `p` on, after the ids `b` that stand before `p`."""
+
+    p: Number
+    i: Annotated[list[Id], Meta(min_length=1, max_length=MAX_DRAFT_TOKENS)]
+    b: Annotated[list[Id], Meta(max_length=BEFORE)] = []
+
+
 class Draft(Struct, tag="draft", tag_field="t", frozen=True, omit_defaults=True):
     """Token ids `i` for output positions from `p` on, after the ids `b` that stand before `p`.
 
     Drafts of one session may contradict each other: each is a branch, and `b` tells which text
-    it continues. The first that was sent is tried first.
+    it continues. The first that was sent is tried first. `m` holds further ones in one frame.
     """
 
     s: Number
     p: Number
     i: Annotated[list[Id], Meta(min_length=1, max_length=MAX_DRAFT_TOKENS)]
     b: Annotated[list[Id], Meta(max_length=BEFORE)] = []
+    m: Annotated[list[Run], Meta(max_length=MAX_RUNS - 1)] = []
+
+    @property
+    def runs(self) -> list[Run]:
+        return [Run(self.p, self.i, self.b), *self.m]
+
+    @property
+    def weight(self) -> int:
+        """Draft tokens that it counts as, where they are rationed."""
+        return max(LEAST_DRAFT, len(self.i) + sum(1 + len(run.i) for run in self.m))
 
 
 class Tokens(Struct, tag="tokens", tag_field="t", frozen=True, omit_defaults=True):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.core.ports import Verification
-from gateway.protocol.speculation import Draft
+from gateway.protocol.speculation import Draft, Run
 from gateway.serving.session_context import SessionContext
 
 MAX_EARLY = 64
-"""Drafts that wait until an endpoint has accepted the session."""
+"""Runs of drafts that wait until an endpoint has accepted the session."""
 
 
 class DraftWay:
@@ -16,44 +18,54 @@ class DraftWay:
     def __init__(self, context: SessionContext) -> None:
         self._context = context
         self._verification: Verification | None = None
-        self._early: list[Draft] = []
+        self._early: list[Run] = []
 
     def take(self, frame: Draft) -> None:
-        """Raises DraftRefused for a draft that lies."""
-        if not self._context.state.check(frame.p, frame.i):
-            self._context.outcome.late += len(frame.i)
-            self._count("late", frame)
-        elif self._verification is not None:
-            self._forward(self._verification, frame)
-        elif len(self._early) < MAX_EARLY:
-            self._early.append(frame)
+        """Raises DraftRefused for a draft that lies, of which nothing is taken."""
+        runs = frame.runs
+        fresh = [self._context.state.check(run.p, run.i) for run in runs]
+        late = [run for run, useful in zip(runs, fresh, strict=True) if not useful]
+        runs = [run for run, useful in zip(runs, fresh, strict=True) if useful]
+        if late:
+            self._context.outcome.late += _tokens(late)
+            self._count("late", late)
+        if self._verification is not None:
+            self._forward(self._verification, runs)
         else:
-            self._drop(frame)
+            room = MAX_EARLY - len(self._early)
+            self._early += runs[:room]
+            self._drop(runs[room:])
 
     def connect(self, verification: Verification) -> None:
         self._verification = verification
         vocabulary = self._context.state.vocabulary
         early, self._early = self._early, []
-        for frame in early:
-            if vocabulary is None or max(frame.i) < vocabulary:
-                self._forward(verification, frame)
-            else:
-                self._drop(frame)
+        known = [run for run in early if vocabulary is None or max(run.i) < vocabulary]
+        self._drop([run for run in early if run not in known])
+        self._forward(verification, known)
 
     def disconnect(self) -> None:
         self._verification = None
 
-    def _forward(self, verification: Verification, frame: Draft) -> None:
-        if verification.draft(frame.p, frame.i, frame.b):
+    def _forward(self, verification: Verification, runs: Sequence[Run]) -> None:
+        if not runs:
+            return
+        if verification.draft([(run.p, run.i, run.b) for run in runs]):
             now = self._context.services.clock.now()
-            self._context.state.forwarded(frame.p, frame.i, now)
-            self._count("forwarded", frame)
+            for run in runs:
+                self._context.state.forwarded(run.p, run.i, now)
+            self._count("forwarded", runs)
         else:
-            self._drop(frame)
+            self._drop(runs)
 
-    def _drop(self, frame: Draft) -> None:
-        self._context.outcome.dropped += len(frame.i)
-        self._count("dropped", frame)
+    def _drop(self, runs: Sequence[Run]) -> None:
+        if runs:
+            self._context.outcome.dropped += _tokens(runs)
+            self._count("dropped", runs)
 
-    def _count(self, fate: str, frame: Draft) -> None:
-        self._context.services.telemetry.drafts(self._context.tier, fate, len(frame.i))
+    def _count(self, fate: str, runs: Sequence[Run]) -> None:
+        self._context.services.telemetry.drafts(self._context.tier, fate, _tokens(runs))
+
+
+def _tokens(runs: Sequence[Run]) -> int:
+    return sum(len(run.i) for run in runs)

@@ -18,10 +18,9 @@ from gateway.serving.speculation import Session
 FRAMES_PER_S = 5000.0
 FRAMES_AT_ONCE = 500.0
 """Of all kinds, pings too: more than any device needs, and little enough for everybody else."""
-LEAST_DRAFT = 4.0
-"""Draft tokens that a draft counts as at least: the work for it is not in its tokens alone."""
 LIES = 100.0
 """Frames that lie until a connection is closed; one is forgiven each second."""
+LARGEST_DRAFT = wire.MAX_RUNS * (wire.MAX_DRAFT_TOKENS + 1)
 REMEMBERED = 4096
 """Ended sessions whose late drafts pass without a word."""
 
@@ -65,7 +64,7 @@ class Reception:
         self._lies = Bucket(LIES, 1.0)
         self._frames = Bucket(FRAMES_AT_ONCE, FRAMES_PER_S)
         self._opens = Bucket(limits.max_sessions, limits.max_sessions)
-        self._drafts = Bucket(max(limits.drafts_per_s, wire.MAX_DRAFT_TOKENS), limits.drafts_per_s)
+        self._drafts = Bucket(max(limits.drafts_per_s, LARGEST_DRAFT), limits.drafts_per_s)
         self._sessions: dict[int, tuple[Session, asyncio.Task[None]]] = {}
         self._ended: OrderedDict[int, None] = OrderedDict()
         self._greeted = False
@@ -170,7 +169,7 @@ class Reception:
 
     def _draft(self, frame: wire.Draft) -> None:
         found = self._sessions.get(frame.s)
-        if not self._drafts.take(max(LEAST_DRAFT, len(frame.i)), self._clock.now()):
+        if not self._drafts.take(frame.weight, self._clock.now()):
             rate = self._limits.drafts_per_s
             self._lie("flood", f"more than {rate:g} draft tokens a second; it is dropped", frame.s)
         elif found is not None:

@@ -10,7 +10,7 @@ from gateway.protocol import speculation as wire
 from services.device_agent.answer import Ask, Piece, Report
 from services.device_agent.channel import Channel
 from services.device_agent.drafters.port import DrafterFailed, DraftStream, Guess
-from services.device_agent.drafting.tree import DraftTree, Outgoing, OutOfStep, Slot
+from services.device_agent.drafting.tree import DraftTree, Outgoing, OutOfStep, Slot, join
 from services.device_agent.drafting_thread import DraftingThread
 from services.device_agent.link import Link, LinkLost
 from services.device_agent.partner import Partner
@@ -18,8 +18,8 @@ from services.device_agent.partner import Partner
 log = logging.getLogger("tierflow.device")
 
 BURST = 8
-LEAST_DRAFT = 4
-"""What the gateway counts a draft as at least."""
+GATHER_S = 0.002
+"""Drafting for so long is sent in one frame; each frame costs everybody on its way."""
 
 PATIENCE_S = 90.0
 """For the next token, on a link that is up: the gateway itself gives an engine up sooner."""
@@ -143,9 +143,24 @@ class Collaboration:
 
     async def _work(self, channel: Channel) -> bool:
         """Draft and send a little; gives whether there was anything to do."""
+        # Nothing drafted yet: the verifier is alone until the first tokens are there.
+        urgent = self.tree.nodes == 0
+        end = time.monotonic() + GATHER_S
+        gathered: list[Outgoing] = []
+        worked = False
+        while self._link.allowance.has(time.monotonic()):
+            grown = await self._grow(channel, gathered)
+            worked = worked or grown
+            full = len(gathered) == wire.MAX_RUNS
+            if urgent or not grown or full or channel.has_news or time.monotonic() > end:
+                break
+        if gathered and self._sends:
+            await self._send(channel, gathered)
+        return worked
+
+    async def _grow(self, channel: Channel, gathered: list[Outgoing]) -> bool:
+        """Draft at one place of the tree; gives whether there was one."""
         tree, window = self.tree, self._window()
-        if not self._link.allowance.has(time.monotonic()):
-            return False
         slot = tree.best(window)
         if slot is None:
             return False
@@ -157,9 +172,8 @@ class Collaboration:
                 log.warning("no more drafts for this answer: %s", exc)
                 self._broken = True
                 return False
-        outgoing = tree.grow(slot, guesses)
-        if outgoing is not None and self._sends:
-            await self._send(channel, outgoing)
+        if (outgoing := tree.grow(slot, guesses)) is not None:
+            join(gathered, outgoing)
         return True
 
     def _window(self) -> int:
@@ -186,11 +200,13 @@ class Collaboration:
         whole = [*self._ask.prompt, *self.tree.text(slot)]
         return await self._thread.draft(self._stream, whole, self._thread.burst(most), enough)
 
-    async def _send(self, channel: Channel, drafts: Outgoing) -> None:
-        frame = wire.Draft(channel.number, drafts.position, drafts.tokens, drafts.before)
-        self._link.allowance.spend(max(LEAST_DRAFT, len(drafts.tokens)))
+    async def _send(self, channel: Channel, gathered: list[Outgoing]) -> None:
+        first, *more = gathered
+        runs = [wire.Run(each.position, each.tokens, each.before) for each in more]
+        frame = wire.Draft(channel.number, first.position, first.tokens, first.before, runs)
+        self._link.allowance.spend(frame.weight)
         await self._link.send(frame)
-        self._report.drafted += len(drafts.tokens)
+        self._report.drafted += sum(len(each.tokens) for each in gathered)
 
     async def _cancel(self, number: int) -> None:
         try:

@@ -32,6 +32,10 @@ class Batch:
     stop: str | None = None
 
 
+DraftRun = tuple[int, Sequence[int], Sequence[int]]
+"""Draft ids that stand from an output position on: (position, ids, the ids before them)."""
+
+
 @dataclass(frozen=True, slots=True)
 class DraftFacts:
     """How an endpoint takes drafts: tokens a step (0: not at all), and its vocabulary's size."""

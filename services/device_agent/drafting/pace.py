@@ -72,10 +72,11 @@ def window(pace: Pace) -> int:
     """Unverified tokens to be ahead at most, so that the verifier never lacks any.
 
     What it can confirm in a round trip and two steps (one that runs, one to come); but no
-    further than where one guess in twenty is still right, as the rest would be thrown away.
+    further than where one branch in twenty is still right, as the rest would be thrown away.
     """
     token_s = max(pace.draft_s, pace.step_s / (pace.per_step + 1), 1e-6)
     needed = (pace.round_trip_s + 2 * pace.step_s) / token_s
-    right = min(max(pace.acceptance, 0.01), 0.9999)
+    right = pace.acceptance + (1 - pace.acceptance) * pace.second
+    right = min(max(right, 0.01), 0.9999)
     worthwhile = math.log(0.05) / math.log(right)
     return int(min(max(min(needed, worthwhile), MIN_WINDOW), MAX_WINDOW))

@@ -17,12 +17,11 @@ from gateway.protocol.speculation import BEFORE, MAX_DRAFT_TOKENS
 from services.device_agent.drafters.port import Guess
 from services.device_agent.drafting.acceptance import Acceptance
 
-WORTH = 0.01
+WORTH = 0.005
 """A token that is reached less often than this, seen from the verified text, is not drafted."""
 
-WORTH_SECOND = 0.05
-"""The same for a second guess: each begins a frame of its own, which costs gateway and engine more
-than its tokens do."""
+WORTH_SECOND = 0.01
+"""The same for a second guess: each begins a run of its own, which costs more than its tokens."""
 
 SWITCH = 0.3
 """A branch is left for one that is likelier by this: to change branches costs a read."""
@@ -43,6 +42,18 @@ class Outgoing:
     position: int
     tokens: list[int]
     before: list[int]
+
+
+def join(gathered: list[Outgoing], more: Outgoing) -> None:
+    """Add `more` to the last of those gathered where it goes on from there, else beside them."""
+    if gathered:
+        last = gathered[-1]
+        ends = [*last.before, *last.tokens][-len(more.before) :] if more.before else []
+        follows = more.position == last.position + len(last.tokens) and more.before == ends
+        if follows and len(last.tokens) + len(more.tokens) <= MAX_DRAFT_TOKENS:
+            last.tokens.extend(more.tokens)
+            return
+    gathered.append(more)
 
 
 @dataclass(slots=True, eq=False)

@@ -23,6 +23,7 @@ from vllm.v1.sample.logits_processor import BUILTIN_LOGITS_PROCESSORS, LogitsPro
 from vllm.v1.worker import gpu_model_runner
 
 from services.vllm_server.race.expansion import repair_expansion
+from services.vllm_server.race.greedy import shorten
 
 if current_platform.is_cpu():
     from vllm.v1.worker.cpu_worker import CPUWorker as Worker
@@ -38,6 +39,9 @@ class RaceWorker(Worker):
         if current_platform.is_cpu():
             repair_expansion()
         super().init_device()
+        if current_platform.is_cpu() and hasattr(self.model_runner, "rejection_sampler"):
+            # A GPU has real kernels for the long way, and would wait for the ids in the short one.
+            shorten(self.model_runner.rejection_sampler)
         self._speculation = self.model_runner.speculative_config
 
     def execute_model(self, scheduler_output: Any, *arguments: Any, **named: Any) -> Any:

@@ -82,10 +82,10 @@ async def test_drafts_arrive_as_they_were_left_and_counts_come_back() -> None:
                 writer.write(framed({"received": len(left)}))
 
     async with mailbox(serve) as box:
-        assert not box.put(SESSION, 0, [1], [])
+        assert not box.put(SESSION, [(0, [1], [])])
         await until(lambda: box.connected)
         assert box.facts == DraftFacts(4, 100)
-        assert box.put(SESSION, 3, [1, 2], [9])
+        assert box.put(SESSION, [(3, [1, 2], [9])])
         await until(lambda: box.counts == {"received": 1})
         assert left == [[SESSION, 3, [1, 2], [9]]]
         assert not box.problem
@@ -103,7 +103,7 @@ async def test_another_kind_of_server_is_named_as_the_problem(serve: Serve, prob
     async with mailbox(serve) as box:
         await until(lambda: problem in box.problem)
         assert not box.connected
-        assert not box.put(SESSION, 0, [1], [])
+        assert not box.put(SESSION, [(0, [1], [])])
 
 
 async def test_a_wrong_secret_is_named_as_the_problem() -> None:
@@ -165,7 +165,7 @@ async def test_a_mailbox_that_does_not_read_refuses_drafts_and_holds_nobody_up()
         await until(lambda: box.connected)
         taken = 0
         # What the system's own buffers hold comes on top of ours.
-        while box.connected and box.put(SESSION, 0, draft, []):
+        while box.connected and box.put(SESSION, [(0, draft, [])]):
             taken += 1
             assert taken < 1_000_000
         assert taken * 64 > MAX_BUFFER / 2

@@ -15,6 +15,7 @@ FROM_DEVICE: list[wire.FromDevice] = [
     wire.Open(1, "edge", "f", prompt=[1, 2], sampling=wire.Sampling(temperature=0.5, stop=["x"])),
     wire.Open(2, "cloud", "f", messages=[{"role": "user", "content": "hi"}], model="rill-cloud"),
     wire.Draft(1, 5, [1, 2, 3], [9, 8]),
+    wire.Draft(1, 5, [1, 2], [9], [wire.Run(6, [3], [9, 1]), wire.Run(7, [4, 5])]),
     wire.Cancel(1),
 ]
 FROM_GATEWAY: list[wire.FromGateway] = [
@@ -58,6 +59,9 @@ def opened(**fields: Any) -> dict[str, Any]:
         (draft(p=-1), r"\$\.p"),
         (draft(s=2**31), r"\$\.s"),
         (draft(b=[1] * (wire.BEFORE + 1)), r"\$\.b"),
+        (draft(m=[[0, []]]), r"\$\.m"),
+        (draft(m=[[0, [1], [], 5]]), r"\$\.m"),
+        (draft(m=[[0, [1]]] * wire.MAX_RUNS), r"\$\.m"),
         (opened(tier="device"), r"\$\.tier"),
         (opened(tokenizer="f" * 129), r"\$\.tokenizer"),
         (opened(prompt=[1] * (wire.MAX_PROMPT_TOKENS + 1)), r"\$\.prompt"),

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from gateway.core.admission import AdmissionLimits
 from gateway.core.ports import Clock
 from gateway.core.retry import RetryBudget
-from gateway.core.speculation.job import Batch, DraftFacts, Job
+from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import Step
 from gateway.core.types import Endpoint, EndpointState
@@ -72,9 +72,9 @@ class FakeVerification:
         self.drafts: list[tuple[int, list[int], list[int]]] = []
         self.closed = False
 
-    def draft(self, position: int, ids: Sequence[int], before: Sequence[int]) -> bool:
+    def draft(self, runs: Sequence[DraftRun]) -> bool:
         if self._takes_drafts:
-            self.drafts.append((position, list(ids), list(before)))
+            self.drafts += [(p, list(ids), list(before)) for p, ids, before in runs]
         return self._takes_drafts
 
     async def read(self) -> Batch | None:

@@ -79,6 +79,29 @@ async def test_drafts_that_come_early_wait_for_the_engine_within_bounds() -> Non
     rig.assert_nothing_left_open()
 
 
+async def test_branches_of_one_frame_go_to_the_engine_together() -> None:
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [None]})
+    draft = wire.Draft(1, 0, [5], [], [wire.Run(1, [6, 7], [5]), wire.Run(1, [8], [5])])
+    link = FakeLink(HELLO, opening(), draft)
+    task = rig.connect(link)
+    await until(lambda: rig.verifier.made and len(rig.verifier.made[0].drafts) == 3)
+    assert rig.verifier.made[0].drafts == [(0, [5], []), (1, [6, 7], [5]), (1, [8], [5])]
+    link.leave()
+    await task
+
+
+async def test_of_a_frame_with_one_lie_nothing_is_taken() -> None:
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [None]})
+    lie = wire.Draft(1, 0, [5], [], [wire.Run(100_000, [6])])
+    link = FakeLink(HELLO, opening(), lie, wire.Draft(1, 0, [9]))
+    task = rig.connect(link)
+    await until(lambda: rig.verifier.made and rig.verifier.made[0].drafts)
+    assert rig.verifier.made[0].drafts == [(0, [9], [])]
+    assert [error.code for error in link.of(wire.Error)] == ["position_ahead"]
+    link.leave()
+    await task
+
+
 async def test_drafts_that_cannot_be_left_are_counted_and_change_nothing() -> None:
     rig = DeviceRig([state("edge:1")], {"edge:1": lambda: ANSWER})
     rig.verifier.takes_drafts = False

@@ -89,4 +89,9 @@ def test_the_window_grows_with_the_round_trip(pace: Pace, more: float) -> None:
 
 @given(paces)
 def test_bad_drafts_are_not_stacked_high(pace: Pace) -> None:
-    assert window(replace(pace, acceptance=0.3)) == MIN_WINDOW
+    assert window(replace(pace, acceptance=0.3, second=0.0)) == MIN_WINDOW
+
+
+@given(paces, st.floats(0, 1))
+def test_good_second_guesses_allow_to_look_further(pace: Pace, second: float) -> None:
+    assert window(replace(pace, second=second)) >= window(replace(pace, second=0.0))

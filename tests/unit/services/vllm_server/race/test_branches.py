@@ -130,7 +130,7 @@ def test_only_sessions_that_nobody_claimed_expire() -> None:
     [
         (Branches(max_tokens=3), [1, 2, 3]),
         (Branches(max_sessions=0), []),
-        (Branches(max_branches=0), []),
+        (Branches(max_grounds=0), []),
     ],
 )
 def test_what_finds_no_room_is_lost_and_counted(branches: Branches, kept: list[int]) -> None:

@@ -41,7 +41,7 @@ def agree(put: Put, text: list[int]) -> bool:
 @settings(max_examples=400, deadline=None)
 @given(ACTIONS)
 def test_each_token_given_was_put_there_on_a_text_like_the_one_said(actions: list[Any]) -> None:
-    branches = Branches(max_branches=4, max_tokens=12)
+    branches = Branches(max_grounds=4, max_tokens=12)
     puts: list[Put] = []
     said: list[int] = []
     for action in actions:
@@ -60,10 +60,11 @@ def test_each_token_given_was_put_there_on_a_text_like_the_one_said(actions: lis
     counts = branches.counts
     assert counts.received == sum(len(put[1]) for put in puts)
     entry = branches._sessions.get(SESSION)
-    kept = [] if entry is None else entry.branches
-    assert counts.waiting == sum(branch.end - max(branch.fresh, branch.start) for branch in kept)
-    assert len(kept) <= 4
-    assert sum(len(branch.tokens) for branch in kept) <= 12
+    if entry is not None:
+        held = [node for ground in entry._grounds for node in ground.all_below()]
+        assert counts.waiting == sum(not node.counted for node in held)
+        assert entry.kept == len(held) <= 12
+        assert entry.grounds <= 4
     branches.forget(SESSION)
     assert counts.waiting == 0
 

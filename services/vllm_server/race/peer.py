@@ -1,0 +1,69 @@
+"""One connection to the mailbox: bytes in, messages out, and never a wait."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+
+from services.vllm_server.race import wire
+
+RECEIVE = 8192
+"""Bytes that are read at a time: some hundred drafts, and less than a millisecond's work."""
+
+
+class PeerGone(Exception):
+    """The connection has ended, or has to."""
+
+
+class Peer:
+    """`admitted` is for its owner to set, who judges the answer to `nonce`."""
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.connection = connection
+        self.deadline = deadline
+        self.admitted = False
+        self.nonce = secrets.token_bytes(wire.NONCE_BYTES)
+        self._buffer = bytearray()
+
+    def receive(self) -> None:
+        """Take what has come, up to RECEIVE bytes. Raises PeerGone."""
+        try:
+            piece = self.connection.recv(RECEIVE)
+        except BlockingIOError:
+            return
+        except OSError as failure:
+            raise PeerGone from failure
+        if not piece:
+            raise PeerGone
+        self._buffer += piece
+
+    def send(self, message: bytes) -> None:
+        """Raises PeerGone, too for a peer that doesn't read what it has asked for."""
+        try:
+            sent = self.connection.send(message)
+        except OSError as failure:
+            raise PeerGone from failure
+        if sent < len(message):
+            raise PeerGone
+
+    def proof(self) -> bytes | None:
+        """The answer to the nonce, once it is there whole."""
+        return self._cut(0, wire.PROOF_BYTES)
+
+    def message(self) -> bytes | None:
+        """The next whole one. Raises ValueError for a length that none has."""
+        if len(self._buffer) < wire.LENGTH_BYTES:
+            return None
+        size = int.from_bytes(self._buffer[: wire.LENGTH_BYTES], "big")
+        if not 0 < size <= wire.MAX_MESSAGE:
+            raise ValueError(f"a message of {size} bytes")
+        return self._cut(wire.LENGTH_BYTES, wire.LENGTH_BYTES + size)
+
+    def _cut(self, begin: int, end: int) -> bytes | None:
+        if len(self._buffer) < end:
+            return None
+        found = bytes(self._buffer[begin:end])
+        del self._buffer[:end]
+        return found

@@ -1,0 +1,116 @@
+"""One session's drafts: put as they come, and taken for the text that was said. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.vllm_server.race.fates import Counts
+from services.vllm_server.race.tree import MAX_BEFORE, Levels, Node, best_parent, ends_alike
+
+
+class Session:
+    """At most `max_tokens` draft tokens, on at most `max_grounds` texts."""
+
+    def __init__(self, counts: Counts, max_tokens: int, max_grounds: int) -> None:
+        self.claimed = False
+        self.aged = False
+        self.kept = 0
+        self._counts = counts
+        self._max_tokens = max_tokens
+        self._max_grounds = max_grounds
+        self._grounds: list[Node] = []
+        self._levels = Levels()
+
+    @property
+    def grounds(self) -> int:
+        return len(self._grounds)
+
+    def put(self, position: int, tokens: Sequence[int], before: Sequence[int], now: int) -> None:
+        """Add what is new of `tokens`, which stand from `position` on after `before`."""
+        parent, agreed = best_parent(self._levels.at(position - 1), tokens, before)
+        self._counts.repeated += agreed
+        if parent is None:
+            if len(self._grounds) >= self._max_grounds or self.kept >= self._max_tokens:
+                self._counts.crowded += len(tokens)
+                return
+            parent = Node(-1, position - 1, None, before=tuple(before)[-MAX_BEFORE:])
+            self._grounds.append(parent)
+            self._levels.add(parent)
+        fitting = min(len(tokens) - agreed, self._max_tokens - self.kept)
+        self._counts.crowded += len(tokens) - agreed - fitting
+        self.kept += fitting
+        for token in tokens[agreed : agreed + fitting]:
+            child = parent.children[token] = Node(token, parent.position + 1, parent, now)
+            self._levels.add(child)
+            parent = child
+
+    def take(self, said: Sequence[int], limit: int, now: int) -> list[int]:
+        """Up to `limit` tokens that continue `said`; what it contradicts is forgotten."""
+        if not self._grounds:
+            return []
+        length = len(said)
+        moved = (self._moved(ground, said) for ground in self._grounds)
+        self._grounds = [ground for ground in moved if ground is not None]
+        self._levels.forget_before(length - 1)
+        if limit <= 0:
+            return []
+        for ground in self._grounds:
+            if ground.position == length - 1:
+                path = ground.first_path(limit)
+                self._offer(path, now)
+                return [node.token for node in path]
+        return []
+
+    def drop(self) -> None:
+        """Nothing of it will be verified any more."""
+        for ground in self._grounds:
+            self._counts.unused += self._bury(ground)
+        self._grounds.clear()
+
+    def _moved(self, ground: Node, said: Sequence[int]) -> Node | None:
+        """The ground where the text has got to, None where nothing of it is left."""
+        start = ground.position + 1
+        if start > len(said):
+            return ground
+        assert ground.before is not None
+        if not ends_alike(ground.before, said[max(0, start - MAX_BEFORE) : start]):
+            self._counts.stale += self._bury(ground)
+            return None
+        for token in said[start:]:
+            ground = self._step(ground, token)
+        if not ground.children:
+            ground.dead = True
+            return None
+        ground.before = tuple(said[max(0, len(said) - MAX_BEFORE) :])
+        return ground
+
+    def _step(self, ground: Node, token: int) -> Node:
+        """The ground after `token`; everything else that stood on this one is buried."""
+        child = ground.children.pop(token, None)
+        self._counts.stale += self._bury(ground)
+        if child is None:
+            return Node(token, ground.position + 1, None, before=())
+        self._counts.late += not child.counted
+        child.counted, child.parent, child.before = True, None, ()
+        self.kept -= 1
+        return child
+
+    def _bury(self, ground: Node) -> int:
+        """Forget all that stands on it; gives how many tokens of that had met no fate yet."""
+        ground.dead = True
+        fresh = 0
+        for node in ground.all_below():
+            node.dead = True
+            fresh += not node.counted
+            self.kept -= 1
+        ground.children.clear()
+        return fresh
+
+    def _offer(self, path: Sequence[Node], now: int) -> None:
+        fresh = [node for node in path if not node.counted]
+        if fresh:
+            self._counts.offers += 1
+            self._counts.age_us += max(0, now - fresh[0].arrived)
+        self._counts.offered += len(fresh)
+        for node in fresh:
+            node.counted = True
