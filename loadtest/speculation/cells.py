@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from loadtest.measure.spread import Spread, percentile
 from loadtest.speculation.plan import AUTO, RATE_MB_S, ROUND_TRIPS_MS, Stop, Way
 from loadtest.speculation.statistics import median_ratio, p99_ratio
-from loadtest.speculation.stops import DIRECT, SERVER_ONLY, Sample
+from loadtest.speculation.stops import AGAIN, DIRECT, SERVER_ONLY, Sample
 
 KEYS = (
     *(f"tpot_ratio_rtt_{ms}" for ms in ROUND_TRIPS_MS),
@@ -97,9 +97,13 @@ def _cell(
     )
 
 
-def worst_p99(cells: Iterable[Cell]) -> Cell:
-    """The adaptive cell whose slowest answers lose most. Raises ValueError without any."""
-    return min((cell for cell in cells if cell.adaptive), key=lambda cell: cell.p99.median)
+def worst_p99(cells: Iterable[Cell], again: bool = False) -> Cell:
+    """The adaptive cell whose slowest answers lose most; of server-only asked again, with `again`.
+
+    Raises ValueError without any.
+    """
+    chosen = (cell for cell in cells if (cell.way == AGAIN if again else cell.adaptive))
+    return min(chosen, key=lambda cell: cell.p99.median)
 
 
 def at(cells: Iterable[Cell], round_trip_ms: int, way: Way) -> Cell | None:

@@ -77,11 +77,11 @@ def stops(
 
 FULL = Plan(
     stops=stops((0.5, RATE_MB_S, 50.0), (1, 2, 4, 8, 16, 22, 32), ROUND_TRIPS_MS, 52.0),
-    prompts=25,
+    prompts=40,
     questions=200,
     warm_up=3,
     least_rounds=12,
-    sweep_every=3,
+    sweep_every=4,
     budget_s=1020.0,
 )
 QUICK = Plan(

@@ -8,7 +8,7 @@ from loadtest.measure.results import Cell as TableCell
 from loadtest.measure.results import Table
 from loadtest.speculation.cells import KEYS, Cell, at, worst_p99
 from loadtest.speculation.plan import A80, AUTO, DRAFTERS, GOALS, NATURAL, ROUND_TRIPS_MS, Way
-from loadtest.speculation.stops import CO_LOCATED
+from loadtest.speculation.stops import AGAIN, CO_LOCATED
 
 
 def final_figures(
@@ -37,7 +37,7 @@ def ratios(cells: Sequence[Cell]) -> Table:
         "TPOT ms", "ratio", "goal", "p99 ratio", "answer ratio", "TTFT ms", "server-only TTFT ms",
         "drafts accepted %", "mismatches", "degraded",
     )  # fmt: skip
-    chosen = [cell for cell in cells if cell.adaptive]
+    chosen = [cell for cell in cells if cell.adaptive or cell.way == AGAIN]
     rows = [_row(cell, adaptive=True) for cell in chosen]
     title = (
         "TPOT with the adaptive window, against server-only streaming "
@@ -74,8 +74,9 @@ def _row(cell: Cell, *, adaptive: bool) -> Sequence[TableCell]:
     label = way if isinstance(way, str) else way.drafter if adaptive else way.window
     share = None if cell.accepted_share is None else 100 * cell.accepted_share
     goal: list[TableCell] = []
-    if adaptive and isinstance(way, Way):
-        goal = [GOALS.get(way.drafter, {}).get(cell.stop.round_trip_ms)]
+    if adaptive:
+        goals = GOALS.get(way.drafter, {}) if isinstance(way, Way) else {}
+        goal = [goals.get(cell.stop.round_trip_ms)]
     return [
         cell.stop.round_trip_ms,
         cell.stop.rate_mb_s,

@@ -15,7 +15,7 @@ from loadtest.measure.processes import Processes
 from loadtest.measure.progress import Progress
 from loadtest.measure.results import Table, final_line, write
 from loadtest.speculation import parts as processes_of
-from loadtest.speculation import plots, preparing, report, stops, tiers
+from loadtest.speculation import plots, preparing, report, stops, tails, tiers
 from loadtest.speculation.cells import cells_of, server_spread
 from loadtest.speculation.engines import start_engines
 from loadtest.speculation.parts import Parts
@@ -64,6 +64,7 @@ class Bench:
         rows = tiers.compare(answered, asked)
         tables = [
             report.ratios(found.cells),
+            tails.table(tails.tails(found.links)),
             report.windows(found.cells),
             report.drafters(natural, spoil, learned),
             tiers.table(rows, len(asked)),
@@ -141,6 +142,7 @@ class Bench:
                     self.progress(f"  {cell.name}: ratio {cell.ratio.median:.2f}")
             found.cells += cells
             found.samples += samples
+            found.links.append(samples)
             if stop.rate_mb_s == RATE_MB_S:
                 found.server[stop.round_trip_ms] = server_spread(samples)
         return found

@@ -17,6 +17,8 @@ from loadtest.speculation.plan import Plan, Stop, Way, ways_of_round
 from loadtest.speculation.turns import Turns
 
 SERVER_ONLY, DIRECT, CO_LOCATED = "server-only", "direct", "co-located"
+AGAIN = "server-only again"
+"""Asked like the first: what differs between the two is what chance does to every comparison."""
 PLAIN_CLOUD, PLAIN_EDGE = "rill-cloud-plain", "rill-edge-plain"
 
 
@@ -72,7 +74,8 @@ async def _measure(
         number = 0
         while number < plan.least_rounds or monotonic() < end:
             place = number % len(prompts)
-            ways: list[Way | str] = [SERVER_ONLY, *ways_of_round(stop, number, plan.sweep_every)]
+            drafted = ways_of_round(stop, number, plan.sweep_every)
+            ways: list[Way | str] = [SERVER_ONLY, AGAIN, *drafted]
             if number % plan.sweep_every == 0:
                 ways.append(DIRECT)
                 if engines.colocated is not None:
@@ -100,7 +103,8 @@ async def _ask(client: Client, way: Way | str, question: str) -> TokenStream:
         return await client.ask(way.drafter, request(DEVICE_CLOUD, question, way.window))
     if way == CO_LOCATED:
         return await client.ask(SERVER_ONLY, request(COLOCATED, question))
-    return await client.ask(way, request(PLAIN_CLOUD, question))
+    target = SERVER_ONLY if way == AGAIN else way
+    return await client.ask(target, request(PLAIN_CLOUD, question))
 
 
 def _sample(number: int, place: int, way: Way | str, stream: TokenStream, prompt: Prompt) -> Sample:
