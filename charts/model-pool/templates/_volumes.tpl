@@ -87,6 +87,9 @@ initContainers:
         value: {{ toJson .Values.model.exclude | quote }}
       - name: HF_HOME
         value: /tmp/hub
+      # A model is fetched once: pieces kept for another time would only fill /tmp.
+      - name: HF_XET_CHUNK_CACHE_SIZE_BYTES
+        value: "0"
       - name: HF_HUB_DISABLE_TELEMETRY
         value: "1"
       {{- with .Values.download.endpoint }}
