@@ -16,7 +16,7 @@ from tests.integration.fleet import question
 from tests.servers import Server, eventually, metric_in, start_gateway, start_simulator
 
 EDGE, DRAFTED, LARGE = "rill-edge", "rill-cloud", "rill-large"
-"""Served by a simulator, by an engine that verifies drafts, by a simulator with one place."""
+"""Served by two simulators, by an engine that verifies drafts, by a simulator with one place."""
 FLAGS = ("--allow-fault-control", "--decode-tokens-per-s", "400", "--max-model-len", "1024")
 STUCK = 2
 
@@ -25,7 +25,7 @@ STUCK = 2
 class Stack:
     """The gateways are replicas of each other; the agent is connected to the first."""
 
-    edge: Server
+    edge: list[Server]
     large: Server
     gateways: list[Server]
     agent: Server
@@ -33,7 +33,7 @@ class Stack:
 
     @property
     def servers(self) -> list[Server]:
-        return [self.edge, self.large, *self.gateways, self.agent]
+        return [*self.edge, self.large, *self.gateways, self.agent]
 
     def page(self, server: Server) -> str:
         return self.http.get(server.url + "/metrics").text
@@ -45,14 +45,15 @@ class Stack:
         return self.http.post(gateway.url + "/v1/chat/completions", json=body)
 
     def traffic(self) -> None:
-        """Answers, streams, a failing engine, a wrong model's name, and a drafting device."""
+        """Answers, streams, failing engines, a wrong model's name, and a drafting device."""
         for gateway in self.gateways:
             for stream in (False, True):
                 assert self.ask(gateway, EDGE, stream).status_code == 200
-            self._fault(self.edge, error_probability=1.0)
+            for engine in self.edge:
+                self._fault(engine, error_probability=1.0)
             assert self.ask(gateway, EDGE).status_code == 502
-            assert self.ask(gateway, "tierflow-edge", stream=True).status_code == 200
-            self.http.delete(self.edge.url + "/simulator/faults")
+            for engine in self.edge:
+                self.http.delete(engine.url + "/simulator/faults")
             assert self.ask(gateway, "no-such-model").status_code == 404
         drafted = self.http.post(
             self.agent.url + "/v1/chat/completions", json={"model": DRAFTED, **ASKED}
@@ -92,8 +93,10 @@ def stack(folder: Path) -> Iterator[Stack]:
         engine = FamilyEngine()
         engine.start()
         stack.callback(engine.stop)
-        edge = start_simulator(EDGE, folder, *FLAGS)
-        stack.callback(edge.stop)
+        edge = []
+        for _ in range(2):
+            edge.append(start_simulator(EDGE, folder, *FLAGS))
+            stack.callback(edge[-1].stop)
         large = start_simulator(LARGE, folder, *FLAGS, "--max-num-seqs", "1")
         stack.callback(large.stop)
         gateways = []
@@ -112,8 +115,8 @@ def stack(folder: Path) -> Iterator[Stack]:
         yield made
 
 
-def _config(engine: FamilyEngine, edge: Server, large: Server) -> dict[str, Any]:
-    config = config_for(engine, edge)
+def _config(engine: FamilyEngine, edge: list[Server], large: Server) -> dict[str, Any]:
+    config = config_for(engine, *edge)
     config["pools"]["large"] = {
         "tier": "cloud",
         "endpoints": [large.url],

@@ -23,7 +23,7 @@ def test_promtool_accepts_the_configuration() -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed; Debian's package prometheus has it")
-    command = [promtool, "check", "config", PROMETHEUS]
+    command = [promtool, "check", "config", str(PROMETHEUS)]
     checked = subprocess.run(command, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
