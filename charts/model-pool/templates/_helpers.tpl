@@ -12,7 +12,7 @@
 {{- define "model-pool.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
-{{- else if .Values.pool -}}
+{{- else if and .Values.pool (ne .Values.pool (include "model-pool.prefix" .)) -}}
 {{- printf "%s-%s" (include "model-pool.prefix" .) .Values.pool | trunc 52 | trimSuffix "-" -}}
 {{- else -}}
 {{- include "model-pool.prefix" . | trunc 52 | trimSuffix "-" -}}
