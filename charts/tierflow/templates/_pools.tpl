@@ -1,0 +1,35 @@
+{{/* list root template: that template of model-pool for each pool, with the pool's values over those
+     of `model-pool`. */}}
+{{- define "tierflow.pools" -}}
+{{- $root := first . -}}
+{{- $template := last . -}}
+{{- $chart := index $root.Subcharts "model-pool" -}}
+{{- range $name, $pool := $root.Values.pools -}}
+{{- if and (kindIs "map" $pool) (dig "enabled" true $pool) -}}
+{{- $values := deepCopy $chart.Values -}}
+{{- include "model-pool.overlay" (list $values (omit $pool "enabled")) -}}
+{{- $_ := set $values "pool" $name -}}
+{{- $_ = set $values "tier" ($values.tier | default $name) -}}
+{{- $_ = set $values "global" $root.Values.global -}}
+{{- $_ = set $values "library" true -}}
+{{- include "tierflow.gatewayUrl" (list $root $values) -}}
+{{- $context := dict "Values" $values "Release" $root.Release "Chart" $chart.Chart "Files" $chart.Files "Capabilities" $root.Capabilities -}}
+{{- with include $template $context | trim }}
+---
+{{ . }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* list root values: where KEDA reads the gateway's gauges. To sum over the replicas it compares the
+     port with the pods' own. */}}
+{{- define "tierflow.gatewayUrl" -}}
+{{- $root := first . -}}
+{{- $keda := (last .).keda -}}
+{{- if and $root.Values.gateway.enabled (not $keda.gatewayUrl) -}}
+{{- $name := include "gateway.fullname" (index $root.Subcharts "gateway") -}}
+{{- $port := ternary 8080 (int $root.Values.gateway.service.port) $keda.aggregate -}}
+{{- $_ := set $keda "gatewayUrl" (printf "http://%s.%s.svc:%d/metrics" $name $root.Release.Namespace $port) -}}
+{{- end -}}
+{{- end -}}
