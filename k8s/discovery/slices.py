@@ -15,24 +15,24 @@ class _Wire(msgspec.Struct, frozen=True, rename="camel"):
     """Fields that are not listed are passed over; the API may send null for any that is empty."""
 
 
-class Metadata(_Wire):
+class Metadata(_Wire, frozen=True):
     name: str = ""
     namespace: str = ""
     labels: dict[str, str] | None = None
     resource_version: str = ""
 
 
-class Conditions(_Wire):
+class Conditions(_Wire, frozen=True):
     ready: bool | None = None
     serving: bool | None = None
     terminating: bool | None = None
 
 
-class Target(_Wire):
+class Target(_Wire, frozen=True):
     uid: str = ""
 
 
-class Member(_Wire):
+class Member(_Wire, frozen=True):
     """One pod. Addresses after the first have no meaning in the API."""
 
     addresses: list[str] | None = None
@@ -40,36 +40,36 @@ class Member(_Wire):
     target_ref: Target | None = None
 
 
-class Port(_Wire):
+class Port(_Wire, frozen=True):
     name: str | None = None
     port: int | None = None
     protocol: str | None = None
 
 
-class Slice(_Wire):
+class Slice(_Wire, frozen=True):
     metadata: Metadata
     address_type: str = "IPv4"
     endpoints: list[Member] | None = None
     ports: list[Port] | None = None
 
 
-class SliceList(_Wire):
+class SliceList(_Wire, frozen=True):
     metadata: Metadata
     items: list[Slice] | None = None
 
 
-class Event(_Wire):
+class Event(_Wire, frozen=True):
     """`object` is a slice; for BOOKMARK only its metadata, for ERROR a `Status`."""
 
     type: str
     object: msgspec.Raw
 
 
-class Bookmark(_Wire):
+class Bookmark(_Wire, frozen=True):
     metadata: Metadata
 
 
-class Status(_Wire):
+class Status(_Wire, frozen=True):
     code: int | None = None
     reason: str | None = None
     message: str | None = None
