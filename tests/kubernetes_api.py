@@ -142,6 +142,7 @@ class ApiServer:
             queue.put_nowait(b'{"type": "ADD')
             loop = asyncio.get_running_loop()
             loop.call_later(0.01, lambda r=request: r.transport and r.transport.abort())
+        self._watches.clear()
 
     def end(self) -> None:
         """End every watch as after its time."""
@@ -238,7 +239,8 @@ class ApiServer:
         except (TimeoutError, ConnectionError):
             pass
         finally:
-            self._watches.remove(watch)
+            if watch in self._watches:
+                self._watches.remove(watch)
         return response
 
 

@@ -158,9 +158,6 @@ async def test_an_expired_version_is_answered_with_a_new_list(
 ) -> None:
     async with scene(tmp_path) as here:
         here.api.gone_as_event = as_event
-        here.api.interject(
-            b'{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "1"}}}\n'
-        )
         here.api.put(endpoint_slice("b", pod("10.0.0.2")))
         await here.sees("10.0.0.1", "10.0.0.2")
         here.api.drop()
