@@ -75,16 +75,19 @@ async def test_an_endpoint_takes_its_pools_policy_and_an_unlisted_pool_the_defau
     async with scene() as here:
         more = FoundPool("more", "cloud")
         here.finds(
-            FoundEndpoint("edge", "127.0.0.1", 1), FoundEndpoint("more", "[::1]", 2),
+            FoundEndpoint("edge", "127.0.0.1", 1),
+            FoundEndpoint("more", "[::1]", 2),
             pools=(EDGE, more),
-        )  # fmt: skip
+        )
         edge, other = here.found().values()
         assert (edge.endpoint.url, edge.limits) == ("http://127.0.0.1:1", Limits(3, 5))
         assert (other.endpoint.url, other.endpoint.tier) == ("http://[::1]:2", Tier.CLOUD)
         assert other.limits == Limits()
         assert {pool.name: pool.tier for pool in here.endpoints.pools()} == {
-            "edge": Tier.EDGE, "elsewhere": Tier.CLOUD, "more": Tier.CLOUD,
-        }  # fmt: skip
+            "edge": Tier.EDGE,
+            "elsewhere": Tier.CLOUD,
+            "more": Tier.CLOUD,
+        }
         here.finds(FoundEndpoint("edge", "127.0.0.1", 1))
         assert [pool.name for pool in here.endpoints.pools()] == ["edge", "elsewhere"]
 
@@ -122,9 +125,10 @@ async def test_slices_cannot_add_to_a_pool_that_is_listed() -> None:
 async def test_an_unknown_tier_is_passed_over_and_a_configured_one_counts() -> None:
     async with scene() as here:
         here.finds(
-            FoundEndpoint("edge", "127.0.0.1", 1), FoundEndpoint("more", "127.0.0.2", 1),
+            FoundEndpoint("edge", "127.0.0.1", 1),
+            FoundEndpoint("more", "127.0.0.2", 1),
             pools=(FoundPool("edge", "cloud"), FoundPool("more", "moon")),
-        )  # fmt: skip
+        )
         (edge,) = here.found().values()
         assert edge.endpoint.tier is Tier.EDGE
         assert here.discovered.passed_over == (
