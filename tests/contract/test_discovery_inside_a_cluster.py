@@ -21,8 +21,11 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return self_signed(tmp_path_factory.mktemp("tls") / "server.pem")
+
+
+def self_signed(path: Path) -> Path:
     """A certificate that signs itself, with its key in the same file."""
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
     command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     try:
@@ -82,9 +85,7 @@ async def test_a_server_with_a_foreign_certificate_is_not_told_the_token(
     certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with inside(certificate, tmp_path, monkeypatch) as api:
-        foreign = tmp_path / "foreign.pem"
-        system = ssl.get_default_verify_paths().openssl_cafile
-        foreign.write_text(Path(system).read_text())
+        foreign = self_signed(tmp_path / "foreign.pem")
         monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(foreign))
         heard = Heard()
         discovery = Discovery(Wanted(["site"]), heard, lambda: 0.0)
