@@ -79,13 +79,15 @@ class Asked:
 @dataclass
 class ApiServer:
     """`refuse` (a status) and `say` (its message) stand for every answer, or for `refuse_watches`
-    only; `token` is what callers must bring; `gone_as_event` tells an expiry inside the watch.
+    only; `page` is the refusal of something before the API server; `token` is what callers must
+    bring; `gone_as_event` tells an expiry inside the watch.
     """
 
     port: int = 0
     refuse: int | None = None
     refuse_watches: int | None = None
     say: str = "no"
+    page: str | None = None
     token: str | None = None
     gone_as_event: bool = False
     tls: ssl.SSLContext | None = None
@@ -206,6 +208,8 @@ class ApiServer:
         self.asked.append(Asked(verb, request.match_info["namespace"], version, bookmarks, token))
         if self.token is not None and token != self.token:
             return _status(401, "Unauthorized")
+        if self.refuse is not None and self.page is not None:
+            return web.Response(text=self.page, status=self.refuse, content_type="text/html")
         if self.refuse is not None:
             return _status(self.refuse, self.say)
         if not watch:

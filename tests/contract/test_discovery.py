@@ -179,11 +179,12 @@ async def test_a_lost_api_server_takes_nothing_away_and_comes_back(tmp_path: Pat
         assert here.discovery.watches[0].failures > 0
 
 
-async def test_server_errors_are_told_and_outlived(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", [None, "<h1>Bad Gateway</h1>"])
+async def test_server_errors_are_told_and_outlived(tmp_path: Path, page: str | None) -> None:
     async with scene(tmp_path) as here:
-        here.api.refuse = 500
+        here.api.refuse, here.api.page = 502, page
         here.api.drop()
-        await here.fails("the API server answered 500")
+        await here.fails("the API server answered 502")
         here.api.put(endpoint_slice("b", pod("10.0.0.2")))
         here.api.refuse = None
         await here.sees("10.0.0.1", "10.0.0.2")
