@@ -145,7 +145,7 @@ class ApiServer:
         for request, queue in self._watches:
             queue.put_nowait(b'{"type": "ADD')
             loop = asyncio.get_running_loop()
-            loop.call_later(0.01, lambda r=request: r.transport and r.transport.abort())
+            loop.call_later(0.01, _abort, request)
         self._watches.clear()
 
     def end(self) -> None:
@@ -260,6 +260,11 @@ async def running_api_server(tls: ssl.SSLContext | None = None) -> AsyncIterator
         yield server
     finally:
         await server.stop()
+
+
+def _abort(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def _event(kind: str, item: Object, old: Object, request: web.Request) -> bytes | None:
