@@ -80,7 +80,8 @@ class Asked:
 class ApiServer:
     """`refuse` (a status) and `say` (its message) stand for every answer, or for `refuse_watches`
     only; `page` is the refusal of something before the API server; `token` is what callers must
-    bring; `gone_as_event` tells an expiry inside the watch.
+    bring; `gone_as_event` tells an expiry inside the watch; `silent` takes requests and never
+    answers.
     """
 
     port: int = 0
@@ -90,6 +91,7 @@ class ApiServer:
     page: str | None = None
     token: str | None = None
     gone_as_event: bool = False
+    silent: bool = False
     tls: ssl.SSLContext | None = None
     asked: list[Asked] = field(default_factory=list)
     _version: int = 100
@@ -206,6 +208,8 @@ class ApiServer:
         bookmarks = query.get("allowWatchBookmarks", "").lower() in ("true", "1")
         verb = "watch" if watch else "list"
         self.asked.append(Asked(verb, request.match_info["namespace"], version, bookmarks, token))
+        if self.silent:
+            await asyncio.Event().wait()
         if self.token is not None and token != self.token:
             return _status(401, "Unauthorized")
         if self.refuse is not None and self.page is not None:
