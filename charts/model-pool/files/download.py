@@ -16,7 +16,7 @@ from pathlib import Path
 
 @contextmanager
 def alone(lock):
-    """Wait until no other replica holds the lock, a file. It goes with the process that holds it."""
+    """Wait until no other replica holds the lock, a file. It ends with the process that has it."""
     with lock.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
