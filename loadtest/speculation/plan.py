@@ -77,7 +77,7 @@ def stops(
 
 FULL = Plan(
     stops=stops((0.5, RATE_MB_S, 50.0), (1, 2, 4, 8, 16, 22, 32), ROUND_TRIPS_MS, 52.0),
-    prompts=40,
+    prompts=36,
     questions=200,
     warm_up=3,
     least_rounds=12,

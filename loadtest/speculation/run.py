@@ -26,7 +26,7 @@ from loadtest.speculation.stops import Prompt
 from loadtest.speculation.summary import Found, compared, notes
 
 ENGINES = 5
-CANDIDATES = 600
+CANDIDATES = 900
 
 
 class Bench:
