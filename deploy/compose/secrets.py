@@ -1,4 +1,4 @@
-"""`python -m deploy.compose.secrets`: make what the parts of docker-compose.yml know of one another.
+"""`python -m deploy.compose.secrets`: make what the services of docker-compose.yml share.
 
 Writes one file of variables for each part into deploy/compose/private, once: files that are there
 already stay, so that running parts keep working. Nothing in that folder is ever committed.

@@ -23,4 +23,6 @@ def container_tool(
     for tool in TOOLS:
         if find(tool):
             return tool
-    raise NoTool("none of docker, podman and buildah is installed; install one, or set CONTAINER_TOOL")
+    raise NoTool(
+        "none of docker, podman and buildah is installed; install one, or set CONTAINER_TOOL"
+    )
