@@ -99,7 +99,7 @@ def variables(text: str) -> set[str]:
     return {braced or bare for braced, bare in _VARIABLE.findall(text)}
 
 
-def filled(text: str, anything: str = ".*", window: str = "1m") -> str:
+def filled(text: str, anything: str = ".*", window: str = "10m") -> str:
     """As Grafana sends it: `anything` for each variable that selects, a range for its own."""
 
     def value(match: re.Match[str]) -> str:

@@ -1,5 +1,5 @@
 {{- define "tierflow.prefix" -}}
-{{- (.Values.global).fullnameOverride | default .Release.Name -}}
+{{- (.Values.global).fullnameOverride | default .Release.Name | trunc 53 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "tierflow.labels" -}}
@@ -23,5 +23,5 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{- define "tierflow.draftsSecret" -}}
-{{- .Values.drafts.existingSecret | default (printf "%s-drafts" (include "tierflow.prefix" .)) -}}
+{{- (.Values.global).draftsSecret | default (printf "%s-drafts" (include "tierflow.prefix" .)) -}}
 {{- end -}}
