@@ -1,1 +1,1 @@
-"""The rendered chart as real containers: `python -m tests.containers`, or `make test-containers`."""
+"""The rendered chart as real containers: `python -m tests.containers`, `make test-containers`."""

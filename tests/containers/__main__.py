@@ -21,7 +21,7 @@ from tests.containers.rendering import ROOT, render
 from tests.servers import free_port
 
 VALUES = ROOT / "deploy/podman/values.yaml"
-VICTIM = "tierflow-edge-pod-engine"
+VICTIM = "tierflow-edge-engine"
 
 
 def prove(podman: Podman, folder: Path) -> dict[str, bool]:
@@ -29,10 +29,11 @@ def prove(podman: Podman, folder: Path) -> dict[str, bool]:
     url = f"http://127.0.0.1:{port}"
     parts = playable(render(VALUES), {"gateway": port})
     print("left out:", ", ".join(f"{n} {kind}" for kind, n in sorted(parts.left_out.items())))
-    played = Played(podman, parts.manifests, folder)
+    played = Played(podman, parts, folder)
     missing = [image for image in played.images if not podman.has_image(image)]
     if missing:
         raise PodmanFailed(f"no image {', '.join(missing)}: run `make images` first")
+    played.check_names()
     try:
         played.start()
         wait_until_ready(played, podman, url)

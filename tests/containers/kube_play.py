@@ -1,8 +1,13 @@
 """What `podman kube play` can run of rendered manifests.
 
-It knows pods, Deployments of one pod, ConfigMaps, Secrets and claims. Everything else is left out and
-counted. What is kept stays as it was rendered but for three things, each of which Kubernetes does and
-podman does not: Services, probes, and reading a Secret's `stringData`.
+It knows pods, ConfigMaps and claims; everything else is left out and counted. What is kept stays as
+it was rendered, but for what Kubernetes does and podman does not or does differently by version:
+
+- A Deployment becomes its pod, under the Deployment's name, by which other pods reach it. The pod's
+  annotations go: podman takes none longer than a label.
+- A port of this machine leads to a pod, in place of a Service.
+- Probes go: podman asks them with a curl inside the container, which no image here has.
+- Secrets are made by the tool's own command, from `Playable.secrets`.
 """
 
 from __future__ import annotations
@@ -14,8 +19,9 @@ from dataclasses import dataclass
 
 from tests.containers.rendering import Manifest
 
-KNOWN = ("ConfigMap", "Secret", "PersistentVolumeClaim", "Deployment")
+PLAYED = ("ConfigMap", "PersistentVolumeClaim")
 HOOK = "helm.sh/hook"
+COMPONENT = "app.kubernetes.io/component"
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
@@ -25,7 +31,11 @@ class Unplayable(Exception):
 
 @dataclass(frozen=True)
 class Playable:
-    manifests: list[Manifest]
+    pods: list[Manifest]
+    others: list[Manifest]
+    """What pods mount: ConfigMaps and claims."""
+    secrets: dict[str, dict[str, str]]
+    """By name: the values in base64, by key."""
     left_out: Counter[str]
     """How many of each kind are not run."""
 
@@ -35,34 +45,40 @@ def playable(rendered: list[Manifest], ports: dict[str, int]) -> Playable:
 
     Raises Unplayable.
     """
-    kept: list[Manifest] = []
-    left_out: Counter[str] = Counter()
+    parts = Playable([], [], {}, Counter())
     for manifest in rendered:
-        hook = HOOK in manifest["metadata"].get("annotations", {})
-        if hook or manifest["kind"] not in KNOWN:
-            left_out[f"{manifest['kind']} ({'hook' if hook else 'unknown to podman'})"] += 1
+        kind, metadata = manifest["kind"], manifest["metadata"]
+        if HOOK in metadata.get("annotations", {}):
+            parts.left_out["hook"] += 1
+        elif kind == "Deployment":
+            parts.pods.append(pod_of(manifest, ports))
+        elif kind == "Secret":
+            parts.secrets[metadata["name"]] = values_of(manifest)
+        elif kind in PLAYED:
+            parts.others.append(manifest)
         else:
-            kept.append(_adapted(copy.deepcopy(manifest), ports))
-    return Playable(kept, left_out)
+            parts.left_out[kind] += 1
+    return parts
 
 
-def _adapted(manifest: Manifest, ports: dict[str, int]) -> Manifest:
-    if manifest["kind"] == "Secret":
-        _encode(manifest)
-    if manifest["kind"] == "Deployment":
-        name, spec = manifest["metadata"]["name"], manifest["spec"]
-        if spec.get("replicas", 1) != 1:
-            raise Unplayable(f"Deployment {name}: {spec['replicas']} replicas; podman runs one")
-        component = spec["template"]["metadata"]["labels"]["app.kubernetes.io/component"]
-        for container in spec["template"]["spec"]["containers"]:
-            # podman asks probes with a curl inside the container, which no image here has.
-            for probe in PROBES:
-                container.pop(probe, None)
-            if component in ports:
-                container["ports"][0] |= {"hostPort": ports[component], "hostIP": "127.0.0.1"}
-    return manifest
+def pod_of(deployment: Manifest, ports: dict[str, int]) -> Manifest:
+    """The one pod of a Deployment. Raises Unplayable where it has more."""
+    name, spec = deployment["metadata"]["name"], deployment["spec"]
+    if spec.get("replicas", 1) != 1:
+        raise Unplayable(f"Deployment {name}: {spec['replicas']} replicas; podman runs one")
+    template = copy.deepcopy(spec["template"])
+    for container in template["spec"]["containers"]:
+        for probe in PROBES:
+            container.pop(probe, None)
+        if port := ports.get(template["metadata"]["labels"][COMPONENT]):
+            container["ports"][0] |= {"hostPort": port, "hostIP": "127.0.0.1"}
+    metadata = {"name": name, "labels": template["metadata"]["labels"]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
 
-def _encode(secret: Manifest) -> None:
-    for name, text in secret.pop("stringData", {}).items():
-        secret.setdefault("data", {})[name] = base64.b64encode(text.encode()).decode()
+def values_of(secret: Manifest) -> dict[str, str]:
+    plain = {
+        name: base64.b64encode(text.encode()).decode()
+        for name, text in secret.get("stringData", {}).items()
+    }
+    return secret.get("data", {}) | plain

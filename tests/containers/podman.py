@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.containers.rendering import Manifest
+from tests.containers.kube_play import Playable
 
 
 class PodmanFailed(Exception):
@@ -63,67 +63,75 @@ class Podman:
 
 
 class Played:
-    """Manifests that run as pods, on a network of their own, until `remove`."""
+    """The chart's parts, running as pods on a network of their own until `remove`."""
 
-    def __init__(self, podman: Podman, manifests: list[Manifest], folder: Path) -> None:
-        self.podman, self.manifests = podman, manifests
+    def __init__(self, podman: Podman, parts: Playable, folder: Path) -> None:
+        self.podman, self.parts, self.folder = podman, parts, folder
         self.network = f"{folder.name}-network"
-        self.file = folder / "pods.json"
-        # Every YAML reader takes JSON, one document a line.
-        self.file.write_text("\n---\n".join(json.dumps(manifest) for manifest in manifests))
-        self.file.chmod(0o600)
+        self.volumes_before = podman.names("volume")
 
-    def start(self) -> None:
-        """Raises PodmanFailed, also where something of the same name is there already."""
+    def check_names(self) -> None:
+        """Raises PodmanFailed where something of the same name is there already."""
         taken = self.podman.names("pod") & set(self.pods)
-        taken |= self.podman.names("secret") & set(self._named("Secret"))
+        taken |= self.podman.names("secret") & set(self.parts.secrets)
         if taken:
             raise PodmanFailed(f"{', '.join(sorted(taken))} exists already; remove it first")
-        self.volumes_before = self.podman.names("volume")
+
+    def start(self) -> None:
+        """Raises PodmanFailed."""
+        for name, values in self.parts.secrets.items():
+            self.podman.run("secret", "create", name, self._written(f"{name}.json", values))
         self.podman.run("network", "create", self.network)
-        self.podman.run("kube", "play", "--network", self.network, str(self.file))
+        documents = [*self.parts.others, *self.parts.pods]
+        self.podman.run(
+            *("kube", "play", "--network", self.network),
+            self._written("pods.yaml", *documents),
+        )
+
+    def remove(self) -> None:
+        """Takes away all that was started; goes on where a part can't be removed."""
+        steps = [["pod", "rm", "--force", pod] for pod in self.pods]
+        steps += [["secret", "rm", name] for name in self.parts.secrets]
+        self._tried(steps)
+        new = self.podman.names("volume") - self.volumes_before
+        self._tried([["volume", "rm", name] for name in sorted(new & self._volumes)])
+        self._tried([["network", "rm", self.network]])
 
     @property
     def pods(self) -> list[str]:
-        return [f"{name}-pod" for name in self._named("Deployment")]
+        return [pod["metadata"]["name"] for pod in self.parts.pods]
+
+    @property
+    def containers(self) -> list[str]:
+        return [f"{pod}-{container['name']}" for pod, container in self._containers]
 
     @property
     def images(self) -> set[str]:
         return {container["image"] for _, container in self._containers}
 
     @property
-    def containers(self) -> list[str]:
-        return [f"{pod}-pod-{container['name']}" for pod, container in self._containers]
-
-    @property
     def _containers(self) -> list[tuple[str, dict[str, Any]]]:
         return [
-            (deployment["metadata"]["name"], container)
-            for deployment in self._deployments
-            for container in deployment["spec"]["template"]["spec"]["containers"]
+            (pod["metadata"]["name"], container)
+            for pod in self.parts.pods
+            for container in pod["spec"]["containers"]
         ]
 
     @property
-    def _deployments(self) -> list[Manifest]:
-        return [manifest for manifest in self.manifests if manifest["kind"] == "Deployment"]
+    def _volumes(self) -> set[str]:
+        """podman names volumes by the pod's volume, some versions after the pod, or ConfigMap."""
+        named = {other["metadata"]["name"] for other in self.parts.others}
+        for pod in self.parts.pods:
+            for volume in pod["spec"]["volumes"]:
+                named |= {volume["name"], f"{pod['metadata']['name']}-{volume['name']}"}
+        return named
 
-    def remove(self) -> None:
-        """Takes away pods, volumes, secrets and network; goes on where one can't be removed."""
-        steps = [["kube", "down", str(self.file)]]
-        steps += [["secret", "rm", name] for name in self._named("Secret")]
-        self._tried(steps)
-        new = self.podman.names("volume") - self.volumes_before
-        self._tried([["volume", "rm", name] for name in sorted(new) if self._is_ours(name)])
-        self._tried([["network", "rm", self.network]])
-
-    def _is_ours(self, volume: str) -> bool:
-        """podman names volumes by the pod's volume or its ConfigMap, alone or after the pod."""
-        own = {
-            known["name"]
-            for deployment in self._deployments
-            for known in deployment["spec"]["template"]["spec"]["volumes"]
-        }
-        return volume in own | set(self._named("ConfigMap")) or volume.startswith(tuple(self.pods))
+    def _written(self, name: str, *documents: object) -> str:
+        """A file for the owner only. Every YAML reader takes JSON."""
+        file = self.folder / name
+        file.touch(mode=0o600)
+        file.write_text("\n---\n".join(json.dumps(document) for document in documents))
+        return str(file)
 
     def _tried(self, steps: list[list[str]]) -> None:
         for step in steps:
@@ -131,6 +139,3 @@ class Played:
                 self.podman.run(*step)
             except PodmanFailed as failure:
                 print(f"left behind: {failure}", flush=True)
-
-    def _named(self, kind: str) -> list[str]:
-        return [m["metadata"]["name"] for m in self.manifests if m["kind"] == kind]
