@@ -5,7 +5,9 @@ it was rendered, but for what Kubernetes does and podman does not or does differ
 
 - A Deployment becomes its pod, under the Deployment's name, by which other pods reach it. The pod's
   annotations go: podman takes none longer than a label.
-- A port of this machine leads to a pod, in place of a Service.
+- A port of this machine leads to a pod, in place of a Service; other ports go, which some versions
+  would open on all of the machine's addresses.
+- Volumes are named after their pod: podman would let all pods share those of one name.
 - Probes go: podman asks them with a curl inside the container, which no image here has.
 - Secrets are made by the tool's own command, from `Playable.secrets`.
 """
@@ -70,8 +72,12 @@ def pod_of(deployment: Manifest, ports: dict[str, int]) -> Manifest:
     for container in template["spec"]["containers"]:
         for probe in PROBES:
             container.pop(probe, None)
+        first, *_ = container.pop("ports")
         if port := ports.get(template["metadata"]["labels"][COMPONENT]):
-            container["ports"][0] |= {"hostPort": port, "hostIP": "127.0.0.1"}
+            container["ports"] = [first | {"hostPort": port, "hostIP": "127.0.0.1"}]
+    mounts = [m for container in template["spec"]["containers"] for m in container["volumeMounts"]]
+    for volume in [*template["spec"]["volumes"], *mounts]:
+        volume["name"] = f"{name}-{volume['name']}"
     metadata = {"name": name, "labels": template["metadata"]["labels"]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 

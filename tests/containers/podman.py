@@ -13,7 +13,7 @@ from tests.containers.kube_play import Playable
 
 
 class PodmanFailed(Exception):
-    """A command of the tool ended in an error; the message is its last line."""
+    """A command of the tool ended in an error; the message is what it said."""
 
 
 class Podman:
@@ -30,8 +30,8 @@ class Podman:
         """What it prints. Raises PodmanFailed."""
         done = subprocess.run([self.tool, *arguments], capture_output=True, text=True)
         if done.returncode:
-            said = done.stderr.strip().splitlines() or ["no output"]
-            raise PodmanFailed(f"{' '.join(arguments[:3])}: {said[-1]}")
+            said = done.stderr.strip() or "no output"
+            raise PodmanFailed(f"{' '.join(arguments[:3])}: {said[-2000:]}")
         return done.stdout
 
     def has_image(self, name: str) -> bool:
@@ -119,12 +119,9 @@ class Played:
 
     @property
     def _volumes(self) -> set[str]:
-        """podman names volumes by the pod's volume, some versions after the pod, or ConfigMap."""
-        named = {other["metadata"]["name"] for other in self.parts.others}
-        for pod in self.parts.pods:
-            for volume in pod["spec"]["volumes"]:
-                named |= {volume["name"], f"{pod['metadata']['name']}-{volume['name']}"}
-        return named
+        """What podman calls them: as in the pod, and as the ConfigMap that they show."""
+        volumes = [volume["name"] for pod in self.parts.pods for volume in pod["spec"]["volumes"]]
+        return {*volumes, *(other["metadata"]["name"] for other in self.parts.others)}
 
     def _written(self, name: str, *documents: object) -> str:
         """A file for the owner only. Every YAML reader takes JSON."""
