@@ -24,10 +24,10 @@ VALUES = ROOT / "deploy/podman/values.yaml"
 VICTIM = "tierflow-edge-engine"
 
 
-def prove(podman: Podman, folder: Path) -> dict[str, bool]:
+def prove(podman: Podman, folder: Path, memory: Path) -> dict[str, bool]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    parts = playable(render(VALUES), {"gateway": port})
+    parts = playable(render(VALUES), {"gateway": port}, memory)
     print("left out:", ", ".join(f"{n} {kind}" for kind, n in sorted(parts.left_out.items())))
     played = Played(podman, parts, folder)
     missing = [image for image in played.images if not podman.has_image(image)]
@@ -49,8 +49,11 @@ def prove(podman: Podman, folder: Path) -> dict[str, bool]:
 
 def main() -> int:
     try:
-        with tempfile.TemporaryDirectory(prefix="tierflow-") as folder:
-            shown = prove(Podman(), Path(folder))
+        with (
+            tempfile.TemporaryDirectory(prefix="tierflow-") as folder,
+            tempfile.TemporaryDirectory(prefix="tierflow-", dir="/dev/shm") as memory,
+        ):
+            shown = prove(Podman(), Path(folder), Path(memory))
     except (PodmanFailed, AssertionError) as failure:
         print(f"test-containers: error: {failure}", file=sys.stderr)
         return 1

@@ -81,6 +81,9 @@ class Played:
         """Raises PodmanFailed."""
         for name, values in self.parts.secrets.items():
             self.podman.run("secret", "create", name, self._written(f"{name}.json", values))
+        for folder in self.parts.in_memory:
+            folder.mkdir()
+            folder.chmod(0o1777)
         self.podman.run("network", "create", self.network)
         documents = [*self.parts.others, *self.parts.pods]
         self.podman.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,6 +13,7 @@ from tests.containers.__main__ import VALUES, VICTIM
 from tests.containers.kube_play import Playable, Unplayable, playable, pod_of, values_of
 from tests.containers.rendering import Manifest, render
 
+MEMORY = Path("/dev/shm/tierflow")
 pytestmark = pytest.mark.helm
 
 
@@ -22,7 +24,7 @@ def rendered() -> list[Manifest]:
 
 @pytest.fixture(scope="module")
 def parts(rendered: list[Manifest]) -> Playable:
-    return playable(rendered, {"gateway": 18080})
+    return playable(rendered, {"gateway": 18080}, MEMORY)
 
 
 def test_every_deployment_becomes_a_pod_of_its_name(
@@ -57,6 +59,19 @@ def test_no_two_pods_share_a_volume(parts: Playable) -> None:
         own = {volume["name"] for volume in pod["spec"]["volumes"]}
         for container in pod["spec"]["containers"]:
             assert {mount["name"] for mount in container["volumeMounts"]} <= own
+
+
+def test_the_engines_shared_memory_is_memory(parts: Playable) -> None:
+    engines = [pod for pod in parts.pods if not pod["metadata"]["name"].endswith("-gateway")]
+    for pod in engines:
+        (engine,) = pod["spec"]["containers"]
+        (shared,) = [m["name"] for m in engine["volumeMounts"] if m["mountPath"] == "/dev/shm"]
+        (volume,) = [v for v in pod["spec"]["volumes"] if v["name"] == shared]
+        assert volume == {
+            "name": shared,
+            "hostPath": {"path": str(MEMORY / shared), "type": "Directory"},
+        }
+    assert len(set(parts.in_memory)) == len(engines)
 
 
 def test_only_the_gateway_is_reached_from_this_machine(parts: Playable) -> None:
