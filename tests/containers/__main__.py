@@ -14,7 +14,7 @@ from pathlib import Path
 
 from openai import OpenAI
 
-from tests.containers.kube_play import playable
+from tests.containers.kube_play import Unplayable, playable
 from tests.containers.podman import Played, Podman, PodmanFailed
 from tests.containers.proof import answered, confined, survived, wait_until_ready
 from tests.containers.rendering import ROOT, render
@@ -54,7 +54,7 @@ def main() -> int:
             tempfile.TemporaryDirectory(prefix="tierflow-", dir="/dev/shm") as memory,
         ):
             shown = prove(Podman(), Path(folder), Path(memory))
-    except (PodmanFailed, AssertionError) as failure:
+    except (PodmanFailed, Unplayable, AssertionError) as failure:
         print(f"test-containers: error: {failure}", file=sys.stderr)
         return 1
     print(json.dumps(shown, separators=(",", ":")))
