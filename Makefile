@@ -9,12 +9,13 @@ ENVIRONMENTS := $(PYTHON) deploy/local/environments.py
 GATEWAY_PYTHON = $$($(ENVIRONMENTS) gateway)
 ENGINE_PYTHON = $$($(ENVIRONMENTS) engine)
 
+IMAGES ?= gateway vllm-cpu device
 PRESET ?= small
 QUICK ?= 0
 ARGS ?=
 Q ?= Add 417 and 325 digit by digit.
 
-.PHONY: help up down device ask test lint bench bench-speculation load family clean
+.PHONY: help up down device ask test lint bench bench-speculation load family clean images test-containers compose-secrets
 
 help: ## list the targets and the variables they take
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -60,6 +61,15 @@ family: ## train, export and evaluate the model family; PRESET=small (two cores)
 	@engine=$(ENGINE_PYTHON); family="$$engine -m services.model_family"; \
 	  $$family train --preset $(PRESET) && $$family export --preset $(PRESET) && \
 	  $$family evaluate --write-card
+
+images: ## build container images; IMAGES="gateway vllm", CONTAINER_TOOL=podman, see docs/develop.md
+	@$(PYTHON) -m deploy.images $(IMAGES)
+
+test-containers: ## the chart as real containers under podman, after `make images`: answers, and survives a kill
+	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m tests.containers
+
+compose-secrets: ## once before `docker compose up`: make the secrets that its services share
+	@$(PYTHON) -m deploy.compose.secrets
 
 clean: ## remove caches and benchmark results of this checkout
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis \

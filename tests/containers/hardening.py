@@ -1,0 +1,43 @@
+"""Whether a running container is confined as its manifest says, asked of its kernel state."""
+
+from __future__ import annotations
+
+import json
+
+from tests.containers.podman import Podman
+
+LOOK = """
+import json
+status = dict(line.split(":", 1) for line in open("/proc/1/status").read().splitlines())
+def writable(path):
+    try:
+        open(path, "w").close()
+        return True
+    except OSError:
+        return False
+print(json.dumps({
+    "user": int(status["Uid"].split()[0]),
+    "group": int(status["Gid"].split()[0]),
+    "capabilities": [status[name].strip() for name in ("CapEff", "CapPrm", "CapBnd")],
+    "no_new_privileges": status["NoNewPrivs"].strip() == "1",
+    "seccomp_filter": status["Seccomp"].strip() == "2",
+    "root_writable": writable("/written") or writable("/opt/tierflow/written"),
+    "tmp_writable": writable("/tmp/written"),
+}))
+"""
+
+CONFINED = {
+    "user": 65532,
+    "group": 65532,
+    "capabilities": ["0" * 16] * 3,
+    "no_new_privileges": True,
+    "seccomp_filter": True,
+    "root_writable": False,
+    "tmp_writable": True,
+}
+
+
+def lapses(podman: Podman, container: str) -> dict[str, object]:
+    """What is not as it should be in the container, by name; empty where all is."""
+    seen = json.loads(podman.run("exec", container, "python", "-c", LOOK))
+    return {name: seen[name] for name, wanted in CONFINED.items() if seen[name] != wanted}

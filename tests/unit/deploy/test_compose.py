@@ -1,0 +1,115 @@
+"""docker-compose.yml: hardened, closed to other machines, and agreeing with the gateway."""
+
+from __future__ import annotations
+
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.compose import secrets
+from deploy.images.building import ROOT, version
+from gateway.settings import Settings
+
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+FOLDER = ROOT / "deploy/compose"
+
+
+def services(engines: str) -> dict[str, dict[str, Any]]:
+    """All services, with the engines' own file taken in."""
+    extended = {}
+    for name, service in COMPOSE["services"].items():
+        if base := service.get("extends"):
+            file = base["file"].replace("${TIERFLOW_ENGINES:-cpu}", engines)
+            engine = yaml.safe_load((ROOT / file).read_text())["services"][base["service"]]
+            service = engine | service
+        extended[name] = service
+    return extended
+
+
+CASES = [
+    pytest.param(service, id=f"{engines}-{name}")
+    for engines in ("cpu", "gpu")
+    for name, service in services(engines).items()
+]
+each = pytest.mark.parametrize("service", CASES)
+
+
+@each
+def test_every_service_runs_without_privileges_on_a_read_only_file_system(
+    service: dict[str, Any],
+) -> None:
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert service["mem_limit"] and service["pids_limit"]
+    ours = re.search(r"\btierflow/", service["image"])
+    assert ours or service["user"].split(":")[0] not in ("0", "root")
+
+
+@each
+def test_images_have_versions_and_ours_have_this_one(service: dict[str, Any]) -> None:
+    image = re.sub(r"\$\{\w+:-(.+)\}", r"\1", service["image"])
+    tag = image.rpartition(":")[2]
+    assert re.search(r"\d", tag)
+    if "tierflow/" in image:
+        assert tag == version()
+
+
+@each
+def test_ports_are_open_to_this_machine_only(service: dict[str, Any]) -> None:
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+@each
+def test_mounted_files_are_read_only_and_there(service: dict[str, Any]) -> None:
+    for volume in service.get("volumes", []):
+        source, target, *mode = volume.split(":")
+        if source.startswith("."):
+            assert mode == ["ro"], volume
+            assert (ROOT / source).exists(), volume
+
+
+def test_the_parts_secrets_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = secrets.variables("m" * 64, "t" * 64, "p")
+    for name, value in made["gateway"].items():
+        monkeypatch.setenv(name, value)
+    settings = Settings.load(FOLDER / "gateway.yaml")
+    for pool in settings.pools.values():
+        assert pool.mailbox_secret is not None
+        assert pool.mailbox_secret.get_secret_value() == made["engine"]["TIERFLOW_DRAFT_SECRET"]
+    assert list(settings.devices.tokens) == [secrets.DEVICE]
+    assert "t" * 64 not in str(made["gateway"])
+
+
+def test_the_gateway_knows_each_engine_by_its_service_and_ports() -> None:
+    pools = yaml.safe_load((FOLDER / "gateway.yaml").read_text())["pools"]
+    for name, pool in pools.items():
+        command = COMPOSE["services"][name]["command"]
+        assert pool["endpoints"] == [f"http://{name}:8000"] and "--port=8000" in command
+        assert pool["mailboxes"] == [f"{name}:8001"]
+        assert "--draft-mailbox=0.0.0.0:8001" in command
+
+
+def test_secrets_are_made_once_and_for_their_owner_only(tmp_path: Path) -> None:
+    folder = tmp_path / "private"
+    assert secrets.make(folder)
+    first = {file.name: file.read_text() for file in folder.iterdir()}
+    assert not secrets.make(folder)
+    assert {file.name: file.read_text() for file in folder.iterdir()} == first
+    wanted = {
+        Path(file).name
+        for engines in ("cpu", "gpu")
+        for service in services(engines).values()
+        for file in service.get("env_file", [])
+    }
+    assert set(first) == wanted
+    assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in folder.iterdir())
+
+
+def test_secrets_are_never_committed() -> None:
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert f"{secrets.FOLDER.relative_to(ROOT)}/" in ignored

