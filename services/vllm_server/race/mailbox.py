@@ -26,8 +26,9 @@ MAX_WAITING = 4096
 
 MAX_CONNECTIONS = 64
 HANDSHAKE_S = 5.0
-IDLE_S = 0.02
-"""Without a step for so long, a thread looks into the sockets, as often."""
+IDLE_S, BUSY_S = 0.02, 0.2
+"""While no steps run, a thread looks into the sockets every IDLE_S; otherwise it only sees every
+BUSY_S whether they still do."""
 
 Report = Callable[[], dict[str, int]]
 
@@ -56,7 +57,7 @@ class Mailbox:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._looking = threading.Lock()
-        self._looked = 0.0
+        self._stepped = 0.0
         self._closed = threading.Event()
         # A daemon: it ends with the engine, however that ends.
         self._thread = threading.Thread(target=self._stand_in, name="draft-mailbox", daemon=True)
@@ -68,7 +69,7 @@ class Mailbox:
 
     def drain(self, limit: int) -> list[tuple[Drafts, int]]:
         """At most `limit` messages, each with its arrival (monotonic, us). Never waits."""
-        self._look()
+        self._stepped = self._look()
         waiting = self._waiting
         return [waiting.popleft() for _ in range(min(limit, len(waiting)))] if waiting else []
 
@@ -86,16 +87,19 @@ class Mailbox:
             self._listener.close()
 
     def _stand_in(self) -> None:
-        while not self._closed.wait(IDLE_S):
-            if time.monotonic() - self._looked >= IDLE_S:
+        pause = IDLE_S
+        while not self._closed.wait(pause):
+            idle = time.monotonic() - self._stepped >= BUSY_S
+            pause = IDLE_S if idle else BUSY_S
+            if idle:
                 self._look()
 
-    def _look(self) -> None:
-        """One look into all sockets, unless somebody else is at it."""
+    def _look(self) -> float:
+        """One look into all sockets, unless somebody else is at it; gives when that was."""
+        now = time.monotonic()
         if self._closed.is_set() or not self._looking.acquire(blocking=False):
-            return
+            return now
         try:
-            now = self._looked = time.monotonic()
             for key, _ in self._selector.select(0):
                 if key.data is None:
                     self._welcome(now)
@@ -105,6 +109,7 @@ class Mailbox:
                 self._drop(peer)
         finally:
             self._looking.release()
+        return now
 
     def _welcome(self, now: float) -> None:
         try:
