@@ -79,6 +79,9 @@ class Connection:
         try:
             answer = self._client.call_api(*request, _request_timeout=self._timeout_s)
             content = answer.read()
+        except urllib3.exceptions.NewConnectionError as error:
+            # A kind of TimeoutError to urllib3, for whatever reason there is no connection.
+            raise Unreachable(_why(error)) from error
         except urllib3.exceptions.TimeoutError as error:
             raise Unreachable(f"no answer within {self._timeout_s:g} s") from error
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
