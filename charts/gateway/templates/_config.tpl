@@ -1,0 +1,69 @@
+{{/* The gateway's settings. Secrets stay out: they come by the environment. */}}
+{{- define "gateway.config" -}}
+{{- $config := dict "listen" (dict "host" "0.0.0.0" "port" 8080) -}}
+{{- if .Values.discovery.enabled -}}
+{{- $namespaces := include "gateway.namespaces" . | fromJsonArray -}}
+{{- $_ := set $config "discovery" (dict "namespaces" $namespaces "selector" .Values.discovery.selector "resync_s" .Values.discovery.resyncSeconds) -}}
+{{- end -}}
+{{- $pools := dict -}}
+{{- range $name, $pool := .Values.pools -}}
+{{- $_ := set $pools $name (omit $pool "apiKeySecret") -}}
+{{- end -}}
+{{- if $pools -}}
+{{- $_ := set $config "pools" $pools -}}
+{{- end -}}
+{{- if .Values.family -}}
+{{- $_ := set $config "family" .Values.family -}}
+{{- end -}}
+{{- if .Values.devices.tokens -}}
+{{- $_ := set $config "devices" (dict "tokens" .Values.devices.tokens) -}}
+{{- end -}}
+{{- include "gateway.overlay" (list $config (deepCopy .Values.config)) -}}
+{{- toYaml $config -}}
+{{- end -}}
+
+{{/* list base over: writes `over` into `base`, maps into maps; null takes a key away. */}}
+{{- define "gateway.overlay" -}}
+{{- $base := first . -}}
+{{- range $key, $value := last . -}}
+{{- $there := index $base $key -}}
+{{- if kindIs "invalid" $value -}}
+{{- $_ := unset $base $key -}}
+{{- else if and (kindIs "map" $value) (kindIs "map" $there) -}}
+{{- include "gateway.overlay" (list $there $value) -}}
+{{- else -}}
+{{- $_ := set $base $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "gateway.environment" -}}
+{{- $drafts := include "gateway.draftsSecret" . -}}
+{{- if and .Values.discovery.enabled $drafts }}
+{{ include "gateway.secretVariable" (list "DISCOVERY__MAILBOX_SECRET" $drafts .Values.drafts.key) }}
+{{- end }}
+{{- with .Values.discovery.apiKey.existingSecret }}
+{{ include "gateway.secretVariable" (list "DISCOVERY__API_KEY" . $.Values.discovery.apiKey.key) }}
+{{- end }}
+{{- range $name, $pool := .Values.pools }}
+{{- with $pool.apiKeySecret }}
+{{ include "gateway.secretVariable" (list (printf "POOLS__%s__API_KEY" $name) .name (.key | default "api-key")) }}
+{{- end }}
+{{- if and $pool.mailboxes $drafts }}
+{{ include "gateway.secretVariable" (list (printf "POOLS__%s__MAILBOX_SECRET" $name) $drafts $.Values.drafts.key) }}
+{{- end }}
+{{- end }}
+{{- if .Values.devices.names }}
+{{ include "gateway.secretVariable" (list "DEVICES__TOKENS" (include "gateway.devicesSecret" .) "hashes.json") }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* list variable secret key */}}
+{{- define "gateway.secretVariable" -}}
+- name: TIERFLOW_GATEWAY_{{ index . 0 }}
+  valueFrom:
+    secretKeyRef: {name: {{ index . 1 }}, key: {{ index . 2 }}}
+{{- end -}}

@@ -1,0 +1,71 @@
+{{- define "gateway.prefix" -}}
+{{- (.Values.global).fullnameOverride | default .Release.Name -}}
+{{- end -}}
+
+{{- define "gateway.fullname" -}}
+{{- .Values.fullnameOverride | default (printf "%s-gateway" (include "gateway.prefix" .)) | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "gateway.name" -}}
+{{- .Values.nameOverride | default "gateway" | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* What never changes while a release lives. */}}
+{{- define "gateway.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "gateway.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: gateway
+{{- end -}}
+
+{{- define "gateway.podLabels" -}}
+{{ include "gateway.selectorLabels" . }}
+app.kubernetes.io/part-of: tierflow
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "gateway.labels" -}}
+{{ include "gateway.podLabels" . }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "gateway.image" -}}
+{{- $image := .Values.image -}}
+{{- $registry := (.Values.global).imageRegistry | default $image.registry -}}
+{{- $name := ternary (printf "%s/%s" (trimSuffix "/" (toString $registry)) $image.repository) $image.repository (not (empty $registry)) -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $name $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $name (toString ($image.tag | default .Chart.AppVersion)) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "gateway.imagePullSecrets" -}}
+{{- with concat ((.Values.global).imagePullSecrets | default list) (.Values.imagePullSecrets | default list) | uniq }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "gateway.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default (include "gateway.fullname" .) -}}
+{{- else -}}
+{{- .Values.serviceAccount.name | default "default" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "gateway.devicesSecret" -}}
+{{- printf "%s-devices" (include "gateway.prefix" .) -}}
+{{- end -}}
+
+{{- define "gateway.draftsSecret" -}}
+{{- tpl .Values.drafts.existingSecret . -}}
+{{- end -}}
+
+{{/* The namespaces whose pools are found, a JSON list. */}}
+{{- define "gateway.namespaces" -}}
+{{- prepend .Values.discovery.namespaces .Release.Namespace | uniq | toJson -}}
+{{- end -}}

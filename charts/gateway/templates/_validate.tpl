@@ -1,0 +1,49 @@
+{{/* Values that contradict each other stop the render, with a sentence that says what to change. */}}
+{{- define "gateway.validate" -}}
+{{- $life := .Values.lifecycle -}}
+{{- $stop := add (int $life.preStopSeconds) (int $life.drainSeconds) -}}
+{{- if le (int $life.terminationGracePeriodSeconds) (int $stop) -}}
+{{- fail (printf "gateway: lifecycle.terminationGracePeriodSeconds (%d) must be above preStopSeconds + drainSeconds (%d), or requests are cut off" (int $life.terminationGracePeriodSeconds) (int $stop)) -}}
+{{- end -}}
+{{- if and .Values.keda.enabled (eq .Values.keda.trigger "prometheus") (not .Values.keda.prometheus.serverAddress) -}}
+{{- fail "gateway: keda.trigger prometheus needs keda.prometheus.serverAddress" -}}
+{{- end -}}
+{{- range $scaler := list "autoscaling" "keda" -}}
+{{- $wanted := index $.Values $scaler -}}
+{{- if and $wanted.enabled (gt (int $wanted.minReplicas) (int $wanted.maxReplicas)) -}}
+{{- fail (printf "gateway: %s.minReplicas is above %s.maxReplicas" $scaler $scaler) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
+{{- fail "gateway: ingress.enabled needs ingress.hosts, such as [{host: llm.example.org}]" -}}
+{{- end -}}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
+{{- fail "gateway: httpRoute.enabled needs httpRoute.parentRefs, the Gateway to attach to" -}}
+{{- end -}}
+{{- if and .Values.devices.names (has "hashes.json" .Values.devices.names) -}}
+{{- fail "gateway: devices.names: hashes.json is no name for a device" -}}
+{{- end -}}
+{{- include "gateway.validatePools" . -}}
+{{- end -}}
+
+{{- define "gateway.validatePools" -}}
+{{- $static := false -}}
+{{- range $name, $pool := .Values.pools -}}
+{{- if $pool.endpoints -}}
+{{- $static = true -}}
+{{- else if not $.Values.discovery.enabled -}}
+{{- fail (printf "gateway: pools.%s has no endpoints, and discovery.enabled is false; list its endpoints, or turn discovery on" $name) -}}
+{{- end -}}
+{{- if and $pool.mailboxes (not $.Values.drafts.existingSecret) -}}
+{{- fail (printf "gateway: pools.%s.mailboxes needs drafts.existingSecret, the engines' own" $name) -}}
+{{- end -}}
+{{- range $secret := list "api_key" "mailbox_secret" -}}
+{{- if hasKey $pool $secret -}}
+{{- fail (printf "gateway: pools.%s.%s would stand in a ConfigMap; name a Secret instead (%s)" $name $secret (ternary "apiKeySecret" "drafts.existingSecret" (eq $secret "api_key"))) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if not (or $static .Values.discovery.enabled) -}}
+{{- fail "gateway: no pools; turn discovery.enabled on, or list a pool with its endpoints under `pools`" -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,96 @@
+{{/* Every template takes a chart's root context, or a dictionary with its Values, Release, Chart,
+     Files and Capabilities. */}}
+
+{{- define "model-pool.pool" -}}
+{{- .Values.pool | default .Release.Name -}}
+{{- end -}}
+
+{{- define "model-pool.prefix" -}}
+{{- (.Values.global).fullnameOverride | default .Release.Name -}}
+{{- end -}}
+
+{{- define "model-pool.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else if .Values.pool -}}
+{{- printf "%s-%s" (include "model-pool.prefix" .) .Values.pool | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- include "model-pool.prefix" . | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "model-pool.name" -}}
+{{- .Values.nameOverride | default "model-pool" | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* What never changes while a release lives. */}}
+{{- define "model-pool.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "model-pool.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: engine
+tierflow.dev/pool: {{ include "model-pool.pool" . }}
+{{- end -}}
+
+{{/* Without the chart's version: an engine need not restart because a template changed. */}}
+{{- define "model-pool.podLabels" -}}
+{{ include "model-pool.selectorLabels" . }}
+app.kubernetes.io/part-of: tierflow
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "model-pool.labels" -}}
+{{ include "model-pool.podLabels" . }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* What the gateway finds the pool by. */}}
+{{- define "model-pool.discoveryLabels" -}}
+{{- with .Values.tier }}
+tierflow.dev/tier: {{ . }}
+{{- end }}
+tierflow.dev/model: {{ include "model-pool.modelLabel" . }}
+{{- end -}}
+
+{{- define "model-pool.modelLabel" -}}
+{{- $safe := regexReplaceAll "[^A-Za-z0-9_.-]+" (include "model-pool.modelName" .) "-" -}}
+{{- regexReplaceAll "^[^A-Za-z0-9]+|[^A-Za-z0-9]+$" (trunc 63 $safe) "" | quote -}}
+{{- end -}}
+
+{{- define "model-pool.onGpu" -}}
+{{- if gt (int .Values.gpu.count) 0 -}}true{{- end -}}
+{{- end -}}
+
+{{- define "model-pool.image" -}}
+{{- $image := .Values.image -}}
+{{- $own := ternary "tierflow/vllm" "tierflow/vllm-cpu" (eq (include "model-pool.onGpu" .) "true") -}}
+{{- $registry := (.Values.global).imageRegistry | default $image.registry -}}
+{{- $path := $image.repository | default $own -}}
+{{- $name := ternary (printf "%s/%s" (trimSuffix "/" (toString $registry)) $path) $path (not (empty $registry)) -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $name $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $name (toString ($image.tag | default .Chart.AppVersion)) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "model-pool.imagePullSecrets" -}}
+{{- with concat ((.Values.global).imagePullSecrets | default list) (.Values.imagePullSecrets | default list) | uniq }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "model-pool.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default (include "model-pool.fullname" .) -}}
+{{- else -}}
+{{- .Values.serviceAccount.name | default "default" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "model-pool.draftsSecret" -}}
+{{- .Values.drafts.existingSecret | default (printf "%s-drafts" (include "model-pool.prefix" .)) -}}
+{{- end -}}

@@ -1,0 +1,79 @@
+{{/* Values that contradict each other stop the render, with a sentence that says what to change. */}}
+{{- define "model-pool.validate" -}}
+{{- $pool := include "model-pool.pool" . -}}
+{{- if not (regexMatch "^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$" $pool) -}}
+{{- fail (printf "pool %q: a pool's name has lower-case letters, digits and hyphens, 32 at most" $pool) -}}
+{{- end -}}
+{{- include "model-pool.validateModel" . -}}
+{{- include "model-pool.validateStorage" . -}}
+{{- include "model-pool.validateParallel" . -}}
+{{- $stop := add (int .Values.lifecycle.preStopSeconds) (int .Values.engine.shutdownSeconds) -}}
+{{- if le (int .Values.lifecycle.terminationGracePeriodSeconds) (int $stop) -}}
+{{- fail (printf "pool %s: lifecycle.terminationGracePeriodSeconds (%d) must be above preStopSeconds + engine.shutdownSeconds (%d), or requests are cut off" $pool (int .Values.lifecycle.terminationGracePeriodSeconds) $stop) -}}
+{{- end -}}
+{{- if and .Values.keda.enabled (gt (int .Values.keda.minReplicas) (int .Values.keda.maxReplicas)) -}}
+{{- fail (printf "pool %s: keda.minReplicas is above keda.maxReplicas" $pool) -}}
+{{- end -}}
+{{- if and .Values.keda.enabled (eq .Values.keda.trigger "prometheus") (not .Values.keda.prometheus.serverAddress) -}}
+{{- fail (printf "pool %s: keda.trigger prometheus needs keda.prometheus.serverAddress" $pool) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "model-pool.validateModel" -}}
+{{- $pool := include "model-pool.pool" . -}}
+{{- $model := .Values.model -}}
+{{- $given := list -}}
+{{- range $name, $value := dict "model.hub" $model.hub "model.claim" ($model.claim).name "model.image" ($model.image).reference -}}
+{{- if $value -}}{{- $given = append $given $name -}}{{- end -}}
+{{- end -}}
+{{- if gt (len $given) 1 -}}
+{{- fail (printf "pool %s: %s are both given; a pool serves one model, so keep one" $pool (join " and " (sortAlpha $given))) -}}
+{{- end -}}
+{{- if not (include "model-pool.source" .) -}}
+{{- fail (printf "pool %s: no model; set one of model.shipped, model.hub, model.claim and model.image" $pool) -}}
+{{- end -}}
+{{- if not (include "model-pool.modelName" .) -}}
+{{- fail (printf "pool %s: set model.name, the name under which the model of %s is served" $pool (first $given)) -}}
+{{- end -}}
+{{- if and (eq (include "model-pool.source" .) "image") (eq $model.image.mount "volume") (semverCompare "<1.33.0-0" .Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "pool %s: this cluster (%s) mounts no image volumes; set model.image.mount: copy" $pool .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
+{{- range .Values.lora.modules -}}
+{{- if eq (empty .hub) (empty .path) -}}
+{{- fail (printf "pool %s: the LoRA module %s needs one of hub and path" $pool .name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "model-pool.validateStorage" -}}
+{{- $pool := include "model-pool.pool" . -}}
+{{- $replicas := ternary (int .Values.keda.maxReplicas) (int .Values.replicas) .Values.keda.enabled -}}
+{{- if .Values.multiNode.enabled -}}
+{{- $replicas = mul $replicas (int .Values.multiNode.size) -}}
+{{- end -}}
+{{- $own := and (include "model-pool.hasDownloads" .) (eq .Values.download.storage "claim") (not .Values.download.claim.existing) -}}
+{{- if and $own (gt (int $replicas) 1) (not (has "ReadWriteMany" .Values.download.claim.accessModes)) -}}
+{{- fail (printf "pool %s: %d pods share one volume, and download.claim.accessModes lets only one node mount it; add ReadWriteMany, or set download.storage: ephemeral" $pool (int $replicas)) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "model-pool.validateParallel" -}}
+{{- $pool := include "model-pool.pool" . -}}
+{{- $gpus := int .Values.gpu.count -}}
+{{- if .Values.multiNode.enabled -}}
+{{- if not $gpus -}}
+{{- fail (printf "pool %s: multiNode.enabled needs GPUs; set gpu.count" $pool) -}}
+{{- end -}}
+{{- if .Values.drafts.enabled -}}
+{{- fail (printf "pool %s: an engine over several nodes takes no drafts; set drafts.enabled: false" $pool) -}}
+{{- end -}}
+{{- $gpus = mul $gpus (int .Values.multiNode.size) -}}
+{{- end -}}
+{{- $wanted := mul (include "model-pool.tensorParallelSize" . | int) (int .Values.engine.pipelineParallelSize) -}}
+{{- if and $gpus (gt (int $wanted) (int $gpus)) -}}
+{{- fail (printf "pool %s: engine.tensorParallelSize x engine.pipelineParallelSize is %d, and the engine has %d GPUs; raise gpu.count, or use multiNode" $pool (int $wanted) (int $gpus)) -}}
+{{- end -}}
+{{- if and .Values.gpu.products (.Values.affinity).nodeAffinity -}}
+{{- fail (printf "pool %s: gpu.products and affinity.nodeAffinity are both given; name the products in the latter, or use nodeSelector beside the former" $pool) -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,22 @@
+{{/* list root template: that template of model-pool for each pool, with the pool's values over those
+     of `model-pool`. */}}
+{{- define "tierflow.pools" -}}
+{{- $root := first . -}}
+{{- $template := last . -}}
+{{- $chart := index $root.Subcharts "model-pool" -}}
+{{- range $name, $pool := $root.Values.pools -}}
+{{- if and $pool (dig "enabled" true $pool) -}}
+{{- $values := deepCopy $chart.Values -}}
+{{- include "model-pool.overlay" (list $values (omit $pool "enabled")) -}}
+{{- $_ := set $values "pool" $name -}}
+{{- $_ = set $values "tier" ($values.tier | default $name) -}}
+{{- $_ = set $values "global" $root.Values.global -}}
+{{- $_ = set $values "library" true -}}
+{{- $context := dict "Values" $values "Release" $root.Release "Chart" $chart.Chart "Files" $chart.Files "Capabilities" $root.Capabilities -}}
+{{- with include $template $context | trim }}
+---
+{{ . }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
