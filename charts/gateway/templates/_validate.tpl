@@ -1,5 +1,8 @@
 {{/* Values that contradict each other stop the render, with a sentence that says what to change. */}}
 {{- define "gateway.validate" -}}
+{{- if eq (toString .Values.image.tag) "latest" -}}
+{{- fail "gateway: image.tag latest would change under a running release; name a version" -}}
+{{- end -}}
 {{- $life := .Values.lifecycle -}}
 {{- $stop := add (int $life.preStopSeconds) (int $life.drainSeconds) -}}
 {{- if le (int $life.terminationGracePeriodSeconds) (int $stop) -}}

@@ -92,5 +92,5 @@ imagePullSecrets:
 {{- end -}}
 
 {{- define "model-pool.draftsSecret" -}}
-{{- .Values.drafts.existingSecret | default (printf "%s-drafts" (include "model-pool.prefix" .)) -}}
+{{- .Values.drafts.existingSecret | default (.Values.global).draftsSecret | default (printf "%s-drafts" (include "model-pool.prefix" .)) -}}
 {{- end -}}

@@ -4,6 +4,9 @@
 {{- if not (regexMatch "^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$" $pool) -}}
 {{- fail (printf "pool %q: a pool's name has lower-case letters, digits and hyphens, 32 at most" $pool) -}}
 {{- end -}}
+{{- if eq (toString .Values.image.tag) "latest" -}}
+{{- fail (printf "pool %s: image.tag latest would change under a running release; name a version" $pool) -}}
+{{- end -}}
 {{- include "model-pool.validateModel" . -}}
 {{- include "model-pool.validateStorage" . -}}
 {{- include "model-pool.validateParallel" . -}}

@@ -23,5 +23,5 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{- define "tierflow.draftsSecret" -}}
-{{- .Values.drafts.existingSecret | default (printf "%s-drafts" (include "tierflow.prefix" .)) -}}
+{{- (.Values.global).draftsSecret | default (printf "%s-drafts" (include "tierflow.prefix" .)) -}}
 {{- end -}}

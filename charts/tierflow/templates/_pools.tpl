@@ -12,11 +12,24 @@
 {{- $_ = set $values "tier" ($values.tier | default $name) -}}
 {{- $_ = set $values "global" $root.Values.global -}}
 {{- $_ = set $values "library" true -}}
+{{- include "tierflow.gatewayUrl" (list $root $values) -}}
 {{- $context := dict "Values" $values "Release" $root.Release "Chart" $chart.Chart "Files" $chart.Files "Capabilities" $root.Capabilities -}}
 {{- with include $template $context | trim }}
 ---
 {{ . }}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* list root values: where KEDA reads the gateway's gauges. To sum over the replicas it compares the
+     port with the pods' own. */}}
+{{- define "tierflow.gatewayUrl" -}}
+{{- $root := first . -}}
+{{- $keda := (last .).keda -}}
+{{- if and $root.Values.gateway.enabled (not $keda.gatewayUrl) -}}
+{{- $name := include "gateway.fullname" (index $root.Subcharts "gateway") -}}
+{{- $port := ternary 8080 (int $root.Values.gateway.service.port) $keda.aggregate -}}
+{{- $_ := set $keda "gatewayUrl" (printf "http://%s.%s.svc:%d/metrics" $name $root.Release.Namespace $port) -}}
 {{- end -}}
 {{- end -}}

@@ -1,24 +1,55 @@
 {{/* What only the whole can see. The pools and the gateway check themselves. */}}
 {{- define "tierflow.validate" -}}
-{{- $gateway := .Values.gateway -}}
-{{- $tiers := list "edge" "cloud" -}}
+{{- if eq (toString .Values.redis.image.tag) "latest" -}}
+{{- fail "redis: image.tag latest would change under a running release; name a version" -}}
+{{- end -}}
 {{- range $name, $pool := .Values.pools -}}
 {{- if and $pool (dig "enabled" true $pool) -}}
 {{- $values := deepCopy (index $.Subcharts "model-pool").Values -}}
 {{- include "model-pool.overlay" (list $values (omit $pool "enabled")) -}}
-{{- if not (has ($values.tier | default $name) $tiers) -}}
+{{- $tier := $values.tier | default $name -}}
+{{- if not (has $tier (list "edge" "cloud")) -}}
 {{- fail (printf "pools.%s.tier: set edge or cloud" $name) -}}
 {{- end -}}
-{{- $policy := dig "pools" $name dict $gateway -}}
+{{- if $.Values.gateway.enabled -}}
+{{- include "tierflow.validatePolicy" (list $ $name $tier) -}}
+{{- include "tierflow.validateScaling" (list $ $name $tier $values.keda) -}}
+{{- $secret := $values.drafts.existingSecret -}}
+{{- if and $values.drafts.enabled $secret (ne $secret (include "gateway.draftsSecret" (index $.Subcharts "gateway" | merge (dict "Template" $.Template)))) -}}
+{{- fail (printf "pools.%s.drafts.existingSecret is another than the gateway's, so no draft would reach it; set global.draftsSecret in its place" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* list root name tier: what the gateway is told about a pool that runs here. */}}
+{{- define "tierflow.validatePolicy" -}}
+{{- $name := index . 1 -}}
+{{- $tier := index . 2 -}}
+{{- $policy := index (first .).Values.gateway.pools $name | default dict -}}
 {{- if $policy.endpoints -}}
 {{- fail (printf "pools.%s runs here, and gateway.pools.%s lists endpoints elsewhere; give one of them another name, or set pools.%s.enabled: false" $name $name $name) -}}
 {{- end -}}
-{{- if and $policy.tier (ne $policy.tier ($values.tier | default $name)) -}}
-{{- fail (printf "gateway.pools.%s.tier is %s, and pools.%s.tier is %s" $name $policy.tier $name ($values.tier | default $name)) -}}
+{{- if and $policy.tier (ne $policy.tier $tier) -}}
+{{- fail (printf "gateway.pools.%s.tier is %s, and pools.%s.tier is %s; say the same" $name $policy.tier $name $tier) -}}
 {{- end -}}
-{{- if and $values.keda.enabled (eq (int $values.keda.minReplicas) 0) (not (gt (float64 ($policy.hold_s | default 0)) 0.0)) -}}
-{{- fail (printf "pools.%s.keda.minReplicas is 0, so somebody must hold its requests while it starts: set gateway.pools.%s to {tier: %s, hold_s: 120}, seconds" $name $name ($values.tier | default $name)) -}}
 {{- end -}}
+
+{{/* list root name tier keda */}}
+{{- define "tierflow.validateScaling" -}}
+{{- $gateway := (first .).Values.gateway -}}
+{{- $name := index . 1 -}}
+{{- $tier := index . 2 -}}
+{{- $keda := last . -}}
+{{- $policy := index $gateway.pools $name | default dict -}}
+{{- if $keda.enabled -}}
+{{- if and (eq (int $keda.minReplicas) 0) (le (float64 ($policy.hold_s | default 0)) 0.0) -}}
+{{- fail (printf "pools.%s.keda.minReplicas is 0, so its requests must wait somewhere while it starts; set gateway.pools.%s: {tier: %s, hold_s: 120}, seconds" $name $name $tier) -}}
+{{- end -}}
+{{- $several := or $gateway.autoscaling.enabled $gateway.keda.enabled (gt (int $gateway.replicas) 1) -}}
+{{- if and $several (eq $keda.trigger "metrics-api") (not $keda.aggregate) -}}
+{{- fail (printf "pools.%s.keda asks one gateway replica, and there may be several, each with requests of its own; set keda.trigger: prometheus, keda.aggregate: true (KEDA 2.20 or later), or one gateway replica without autoscaling" $name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
