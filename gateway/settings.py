@@ -27,7 +27,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from gateway.core.types import Tier
+from gateway.core.types import Probe, Tier
 from gateway.errors import ConfigError
 from gateway.protocol.speculation import MAX_SESSIONS
 
@@ -49,7 +49,18 @@ class Pool(Group):
     """Replicas of one model at one tier."""
 
     tier: Tier
-    endpoints: tuple[str, ...] = Field(min_length=1, description="base URLs, without /v1")
+    endpoints: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="base URLs, without /v1; none: found by discovery"
+    )
+    probe: Probe = Field(
+        default=Probe.ENGINE, description="engine, or for other servers models or answers"
+    )
+    models: tuple[str, ...] = Field(
+        default=(), description="what it serves, where that must be known before it is seen"
+    )
+    hold_s: float = Field(
+        default=0.0, ge=0, description="how long requests wait while it has no endpoint"
+    )
     profile: str = "default"
     saturation_queue: int = Field(
         default=8, ge=1, description="waiting requests from which on other tiers are preferred"
@@ -65,11 +76,11 @@ class Pool(Group):
 
     @field_validator("endpoints")
     @classmethod
-    def _urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
-        for url in urls:
+    def _urls(cls, urls: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for url in urls or ():
             if not url.startswith(("http://", "https://")):
                 raise ValueError(f"{url!r} is not an http:// or https:// URL")
-        return tuple(url.rstrip("/") for url in urls)
+        return None if urls is None else tuple(url.rstrip("/") for url in urls)
 
     @field_validator("mailboxes")
     @classmethod
@@ -82,17 +93,56 @@ class Pool(Group):
 
     @model_validator(mode="after")
     def _drafts(self) -> Pool:
-        secret = self.mailbox_secret
-        if self.mailboxes and len(self.mailboxes) != len(self.endpoints):
+        secret, endpoints = self.mailbox_secret, self.endpoints or ()
+        if self.mailboxes and len(self.mailboxes) != len(endpoints):
             raise ValueError(
-                f"mailboxes: {len(self.mailboxes)} for {len(self.endpoints)} endpoints; "
+                f"mailboxes: {len(self.mailboxes)} for {len(endpoints)} endpoints; "
                 "give one per endpoint, in their order"
             )
         if self.mailboxes and secret is None:
             raise ValueError("mailbox_secret: mailboxes need it; set the engines' own")
-        if secret is not None and len(secret.get_secret_value()) < MIN_SECRET:
-            raise ValueError(f"mailbox_secret: {MIN_SECRET} characters at least")
+        _long_enough(secret)
         return self
+
+    @model_validator(mode="after")
+    def _named(self) -> Pool:
+        if self.probe is Probe.ANSWERS and not self.models:
+            raise ValueError("models: name them; probe answers does not ask for them")
+        if self.probe is Probe.ANSWERS and self.endpoints is None:
+            raise ValueError("probe: answers is for listed endpoints; found ones say their models")
+        return self
+
+
+class Discovery(Group):
+    """Where engines are found in Kubernetes; see docs/gateway.md."""
+
+    namespaces: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(), description="to watch; none: the one that this runs in"
+    )
+    selector: dict[str, str] = Field(
+        default={"app.kubernetes.io/part-of": "tierflow"},
+        description="labels that EndpointSlices must carry beside tierflow.dev/pool and /tier",
+    )
+    resync_s: float = Field(default=300.0, ge=1, description="until all are listed anew")
+    kubeconfig: str | None = Field(
+        default=None, description="a file; none: the pod's own service account"
+    )
+    http_port: str = Field(default="http", description="its name in the EndpointSlices")
+    drafts_port: str = Field(default="drafts", description="likewise, where drafts are taken")
+    api_key: SecretStr | None = Field(default=None, description="what the engines ask for")
+    mailbox_secret: SecretStr | None = Field(
+        default=None, description="TIERFLOW_DRAFT_SECRET of the engines; none: no drafts to them"
+    )
+
+    @model_validator(mode="after")
+    def _drafts(self) -> Discovery:
+        _long_enough(self.mailbox_secret)
+        return self
+
+
+def _long_enough(secret: SecretStr | None) -> None:
+    if secret is not None and len(secret.get_secret_value()) < MIN_SECRET:
+        raise ValueError(f"mailbox_secret: {MIN_SECRET} characters at least")
 
 
 class Timeouts(Group):
@@ -157,7 +207,8 @@ class Settings(BaseSettings):
     )
 
     listen: Listen = Listen()
-    pools: dict[str, Pool] = Field(min_length=1)
+    pools: dict[str, Pool] = {}
+    discovery: Discovery | None = None
     family: tuple[str, ...] = Field(default=(), description="model names, smallest first")
     profiles: dict[str, dict[str, Any]] = {}
     timeouts: Timeouts = Timeouts()
@@ -166,6 +217,18 @@ class Settings(BaseSettings):
     retries: Retries = Retries()
     devices: Devices = Devices()
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+    @model_validator(mode="after")
+    def _somewhere_to_go(self) -> Settings:
+        if self.discovery is None:
+            if not self.pools:
+                raise ValueError("pools: list one at least, or set discovery to find them")
+            for name, pool in self.pools.items():
+                if pool.endpoints is None:
+                    raise ValueError(
+                        f"pools.{name}.endpoints: list them, or set discovery to find them"
+                    )
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -212,6 +275,8 @@ def _explain(error: ValidationError) -> str:
     """One line that names each setting that is wrong. Values stay out: one might be a secret."""
     parts = []
     for item in error.errors(include_input=False, include_url=False):
-        name = ".".join(str(part) for part in item["loc"]) or "settings"
-        parts.append(f"{name}: {item['msg'].removeprefix('Value error, ')}")
+        message = item["msg"].removeprefix("Value error, ")
+        name = ".".join(str(part) for part in item["loc"])
+        # What concerns several settings names them itself.
+        parts.append(f"{name}: {message}" if name else message)
     return "; ".join(parts)

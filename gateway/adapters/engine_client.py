@@ -45,8 +45,14 @@ class EngineAnswer:
 class AiohttpModelServer:
     """Opens answers. `connect_timeout_s` bounds a new connection; later waits are the caller's."""
 
-    def __init__(self, connect_timeout_s: float, api_keys: Mapping[str, str]) -> None:
-        """`api_keys` maps a pool's name to the bearer token that its engines ask for."""
+    def __init__(
+        self,
+        connect_timeout_s: float,
+        api_keys: Mapping[str, str | None],
+        default_key: str | None = None,
+    ) -> None:
+        """`api_keys` maps a pool's name to the bearer token that its engines ask for, None for
+        none; `default_key` is for pools that are not in it."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s),
@@ -57,7 +63,8 @@ class AiohttpModelServer:
             trust_env=False,
         )
         self._urls: dict[tuple[str, str], URL] = {}
-        self._authorization = {pool: f"Bearer {key}" for pool, key in api_keys.items()}
+        self._authorization = {pool: _bearer(key) for pool, key in api_keys.items()}
+        self._default = _bearer(default_key)
 
     async def open(
         self, endpoint: Endpoint, path: str, headers: Mapping[str, str], body: bytes
@@ -65,7 +72,7 @@ class AiohttpModelServer:
         url = self._urls.get((endpoint.url, path))
         if url is None:
             url = self._urls[endpoint.url, path] = URL(endpoint.url + path)
-        if key := self._authorization.get(endpoint.pool):
+        if key := self._authorization.get(endpoint.pool, self._default):
             headers = {**headers, "Authorization": key}
         try:
             response = await self._post(url, headers, body)
@@ -105,7 +112,7 @@ class AiohttpModelServer:
     async def _small(
         self, method: str, endpoint: Endpoint, path: str, timeout_s: float, body: object
     ) -> tuple[int, bytes]:
-        key = self._authorization.get(endpoint.pool)
+        key = self._authorization.get(endpoint.pool, self._default)
         try:
             async with self._session.request(
                 method,
@@ -125,5 +132,14 @@ class AiohttpModelServer:
                 f"{path}: {type(error).__name__}", endpoint=endpoint.id, code="connect_failed"
             ) from error
 
+    def forget(self, endpoint: Endpoint) -> None:
+        """It has left: nothing more is kept for its URL."""
+        for url, path in [key for key in self._urls if key[0] == endpoint.url]:
+            del self._urls[url, path]
+
     async def close(self) -> None:
         await self._session.close()
+
+
+def _bearer(key: str | None) -> str | None:
+    return f"Bearer {key}" if key else None

@@ -16,8 +16,9 @@ from gateway.protocol.tokenizer import PROBE, fingerprint
 class TokenizerCheck:
     """Compares fingerprints over the family, by behaviour: the ids that a probe text gets.
 
-    A member whose fingerprint differs from that of the member seen first is refused. Engines
-    without /tokenize can't be checked; `unchecked` names their models.
+    A member whose fingerprint differs from that of the member seen first is refused, as long as
+    one that has that member's is there. Engines without /tokenize can't be checked; `unchecked`
+    names their models.
     """
 
     def __init__(
@@ -30,7 +31,19 @@ class TokenizerCheck:
         self._client = client
         self._timeout_s = timeout_s
         self._reference: tuple[str, str] | None = None
-        self.unchecked: set[str] = set()
+        self._agreeing: set[str] = set()
+        self._unchecked: dict[str, str] = {}
+
+    @property
+    def unchecked(self) -> set[str]:
+        return set(self._unchecked.values())
+
+    def forget(self, state: EndpointState) -> None:
+        """It has left; with the last one that agreed, what they agreed on is open again."""
+        self._unchecked.pop(state.endpoint.id, None)
+        self._agreeing.discard(state.endpoint.id)
+        if not self._agreeing:
+            self._reference = None
 
     async def check(self, state: EndpointState) -> None:
         """Note the endpoint's fingerprint; compare it if its model is of the family.
@@ -45,9 +58,9 @@ class TokenizerCheck:
             return
         found = state.tokenizer = await self._fingerprint(state, model)
         if found is None:
-            self.unchecked.add(model)
+            self._unchecked[state.endpoint.id] = model
             return
-        self.unchecked.discard(model)
+        self._unchecked.pop(state.endpoint.id, None)
         if self._reference is None:
             self._reference = (model, found)
         reference, expected = self._reference
@@ -58,6 +71,7 @@ class TokenizerCheck:
                 endpoint=state.endpoint.id,
                 code="tokenizer_differs",
             )
+        self._agreeing.add(state.endpoint.id)
 
     async def _fingerprint(self, state: EndpointState, model: str) -> str | None:
         status, body = await self._client.post(

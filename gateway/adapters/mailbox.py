@@ -58,7 +58,7 @@ class Mailbox:
         counts_every_s: float = COUNTS_EVERY_S,
     ) -> None:
         host, _, port = address.rpartition(":")
-        self.endpoint_id = endpoint_id
+        self.endpoint_id, self.address = endpoint_id, address
         self._host, self._port = host.strip("[]"), int(port)
         self._secret = secret
         self._uniform = uniform
@@ -77,9 +77,15 @@ class Mailbox:
     def start(self) -> None:
         self._task = asyncio.create_task(self._keep_up())
 
-    async def stop(self) -> None:
+    def close(self) -> None:
+        """Drafts are refused from now on."""
         if self._task is not None:
             self._task.cancel()
+
+    async def stop(self) -> None:
+        """Close, and wait until it is."""
+        self.close()
+        if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def put(self, session: str, position: int, ids: Sequence[int], before: Sequence[int]) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import orjson
 import structlog
@@ -12,7 +13,7 @@ from gateway.adapters.engine_client import AiohttpModelServer
 from gateway.adapters.engine_metrics import EngineLoad, mean_since, parse_load
 from gateway.adapters.fingerprint import TokenizerCheck
 from gateway.core.ports import Clock
-from gateway.core.types import EndpointState, ServedModel
+from gateway.core.types import EndpointState, Probe, ServedModel
 from gateway.errors import EngineFailed, GatewayError
 
 MODELS_EVERY = 10
@@ -21,43 +22,58 @@ MODELS_EVERY = 10
 log = structlog.get_logger("tierflow.scraper")
 
 
+@dataclass(slots=True)
+class _Notes:
+    """Of one endpoint, between two scrapes."""
+
+    load: EngineLoad = field(default_factory=EngineLoad)
+    scrapes: int = 0
+    missed: int = 0
+
+
 class Scraper:
     """One task per endpoint, so that a hung one delays no other.
 
     `interval_s`, `timeout_s` in seconds; after `failures` failed scrapes in a row an endpoint is
-    taken out. An endpoint that the hot path took out comes back with the next good scrape.
+    taken out. An endpoint that the hot path took out comes back with the next good scrape. `up` is
+    told each endpoint that turns healthy.
     """
 
     def __init__(
         self,
-        states: Sequence[EndpointState],
         client: AiohttpModelServer,
         clock: Clock,
         tokenizers: TokenizerCheck,
+        up: Callable[[EndpointState], None],
         *,
         interval_s: float,
         timeout_s: float,
         failures: int,
     ) -> None:
-        self._states = states
         self._client = client
         self._clock = clock
         self._tokenizers = tokenizers
+        self._up = up
         self._interval_s = interval_s
         self._timeout_s = timeout_s
         self._failures = failures
-        self._loads = {state.endpoint.id: EngineLoad() for state in states}
-        self._scrapes = {state.endpoint.id: 0 for state in states}
-        self._missed = {state.endpoint.id: 0 for state in states}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._notes: dict[str, _Notes] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def start(self) -> None:
-        self._tasks = [asyncio.create_task(self._watch(state)) for state in self._states]
+    def watch(self, state: EndpointState) -> None:
+        """Look at it now, and from now on."""
+        self._tasks[state.endpoint.id] = asyncio.create_task(self._watch(state))
+
+    def forget(self, state: EndpointState) -> None:
+        """It has left: nothing writes to its state any more."""
+        self._tasks.pop(state.endpoint.id).cancel()
+        self._notes.pop(state.endpoint.id, None)
+        self._tokenizers.forget(state)
 
     async def stop(self) -> None:
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _watch(self, state: EndpointState) -> None:
         while True:
@@ -67,22 +83,18 @@ class Scraper:
     async def scrape(self, state: EndpointState) -> None:
         """Bring one state up to date."""
         was_healthy, endpoint = state.healthy, state.endpoint
+        notes = self._notes.setdefault(endpoint.id, _Notes())
         try:
-            await self._health(state)
-            self._scrapes[endpoint.id] += 1
-            if not was_healthy or self._scrapes[endpoint.id] % MODELS_EVERY == 0:
-                await self._models(state)
-                await self._tokenizers.check(state)
-            await self._load(state)
+            await self._look(state, notes, thorough=not was_healthy)
         except GatewayError as error:
-            self._missed[endpoint.id] += 1
-            if not was_healthy or self._missed[endpoint.id] >= self._failures:
+            notes.missed += 1
+            if not was_healthy or notes.missed >= self._failures:
                 state.healthy, state.problem = False, error.message
         except Exception as error:
             # Whatever an engine sends, its watcher must live on.
             state.healthy, state.problem = False, f"unreadable answer: {type(error).__name__}"
         else:
-            self._missed[endpoint.id] = 0
+            notes.missed = 0
             state.healthy, state.problem = True, ""
         state.seen = True
         if state.healthy != was_healthy:
@@ -91,6 +103,31 @@ class Scraper:
                 endpoint=endpoint.id,
                 pool=endpoint.pool,
                 problem=state.problem,
+            )
+        if state.healthy and not was_healthy:
+            self._up(state)
+
+    async def _look(self, state: EndpointState, notes: _Notes, *, thorough: bool) -> None:
+        probe = state.endpoint.probe
+        if probe is Probe.ANSWERS:
+            return await self._answers(state)
+        if probe is Probe.MODELS:
+            await self._models(state)
+        else:
+            await self._health(state)
+        notes.scrapes += 1
+        if thorough or notes.scrapes % MODELS_EVERY == 0:
+            if probe is Probe.ENGINE:
+                await self._models(state)
+            await self._tokenizers.check(state)
+        if probe is Probe.ENGINE:
+            await self._load(state, notes)
+
+    async def _answers(self, state: EndpointState) -> None:
+        status, _ = await self._client.get(state.endpoint, "/v1/models", self._timeout_s)
+        if status >= 500:
+            raise EngineFailed(
+                f"/v1/models answered {status}", endpoint=state.endpoint.id, code="unhealthy"
             )
 
     async def _health(self, state: EndpointState) -> None:
@@ -116,13 +153,13 @@ class Scraper:
             )
         state.models = models
 
-    async def _load(self, state: EndpointState) -> None:
+    async def _load(self, state: EndpointState, notes: _Notes) -> None:
         status, page = await self._client.get(state.endpoint, "/metrics", self._timeout_s)
         if status != 200:
             # An engine without metrics still serves; only routing knows less.
             return
-        new, old, now = parse_load(page), self._loads[state.endpoint.id], self._clock.now()
-        self._loads[state.endpoint.id] = new
+        new, old, now = parse_load(page), notes.load, self._clock.now()
+        notes.load = new
         state.running, state.waiting = int(new.running), int(new.waiting)
         state.kv_use = new.kv_use
         state.in_flight_at_scrape = state.in_flight

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from gateway.api.inference import PATHS
+from gateway.core.ports import EndpointSource
 from gateway.core.routing.policies import VIRTUAL_MODELS
-from gateway.core.types import EndpointState
+from gateway.core.types import EndpointState, PoolState
 from gateway.errors import UnknownModel
 from gateway.protocol.openai import (
     ErrorBody,
@@ -21,24 +22,25 @@ from gateway.protocol.openai import (
     Readiness,
 )
 
-States = Callable[[], Sequence[EndpointState]]
 
-
-def models_router(states: States, max_request_bytes: int) -> APIRouter:
+def models_router(endpoints: EndpointSource, max_request_bytes: int) -> APIRouter:
     router = APIRouter(tags=["models"])
+
+    def cards() -> list[ModelCard]:
+        return model_cards(endpoints.states(), endpoints.pools(), max_request_bytes)
 
     @router.get("/v1/models", summary="All models, over all pools, and the virtual ones")
     async def models() -> ModelList:
-        return ModelList(data=model_cards(states(), max_request_bytes))
+        return ModelList(data=cards())
 
     @router.get("/v1/models/{name:path}", responses={404: {"model": ErrorBody}})
     async def model(name: str) -> ModelCard:
-        cards = model_cards(states(), max_request_bytes)
-        for card in cards:
+        known = cards()
+        for card in known:
             if card.id == name:
                 return card
         raise UnknownModel(
-            f"the model {name!r} does not exist; available: {', '.join(c.id for c in cards)}",
+            f"the model {name!r} does not exist; available: {', '.join(c.id for c in known)}",
             param="model",
             code="model_not_found",
         )
@@ -46,7 +48,10 @@ def models_router(states: States, max_request_bytes: int) -> APIRouter:
     return router
 
 
-def model_cards(states: Sequence[EndpointState], max_request_bytes: int) -> list[ModelCard]:
+def model_cards(
+    states: Sequence[EndpointState], pools: Sequence[PoolState], max_request_bytes: int
+) -> list[ModelCard]:
+    """What the endpoints serve, what a pool that holds requests will, and the virtual models."""
     cards: dict[str, ModelCard] = {}
     for state in states:
         for served in state.models.values():
@@ -64,23 +69,46 @@ def model_cards(states: Sequence[EndpointState], max_request_bytes: int) -> list
             if served.max_model_len is not None and card.max_model_len is not None:
                 card.max_model_len = min(card.max_model_len, served.max_model_len)
             card.ready = card.ready or state.healthy
+    for pool in pools:
+        for served_then in sorted(pool.models) if pool.hold_s else ():
+            card = cards.setdefault(
+                served_then,
+                ModelCard(
+                    id=served_then,
+                    tier=pool.tier.value,
+                    max_request_bytes=max_request_bytes,
+                    ready=False,
+                ),
+            )
+            if pool.name not in card.pools:
+                card.pools.append(pool.name)
     ready = any(card.ready for card in cards.values())
-    pools = sorted({state.endpoint.pool for state in states})
+    names = sorted(pool.name for pool in pools)
     virtual = [
         ModelCard(
-            id=name, pools=pools, max_request_bytes=max_request_bytes, ready=ready, virtual=True
+            id=name, pools=names, max_request_bytes=max_request_bytes, ready=ready, virtual=True
         )
         for name in VIRTUAL_MODELS
     ]
     return [*cards.values(), *virtual]
 
 
+class Condition(Protocol):
+    """How the gateway stands: `settled` once everything has been looked at, and the degraded
+    modes by name."""
+
+    @property
+    def settled(self) -> bool: ...
+
+    def conditions(self) -> Mapping[str, str]: ...
+
+
 def operations_router(
-    states: States,
-    conditions: Callable[[], Mapping[str, str]],
+    endpoints: EndpointSource,
+    condition: Condition,
     metrics: Callable[[], tuple[bytes, str]],
 ) -> APIRouter:
-    """`conditions` gives the degraded modes by name, `metrics` a page and its content type."""
+    """`metrics` gives a page and its content type."""
     router = APIRouter(tags=["operations"])
 
     @router.get("/health", summary="Alive")
@@ -93,7 +121,12 @@ def operations_router(
         responses={503: {"model": Readiness}},
     )
     async def ready(response: Response) -> Readiness:
-        answer = readiness(states(), conditions())
+        answer = readiness(
+            endpoints.states(),
+            endpoints.pools(),
+            condition.conditions(),
+            settled=condition.settled,
+        )
         response.status_code = 200 if answer.ready else 503
         return answer
 
@@ -105,22 +138,26 @@ def operations_router(
     return router
 
 
-def readiness(states: Sequence[EndpointState], conditions: Mapping[str, str]) -> Readiness:
+def readiness(
+    states: Sequence[EndpointState],
+    pools: Sequence[PoolState],
+    conditions: Mapping[str, str],
+    *,
+    settled: bool,
+) -> Readiness:
     """Ready when every endpoint has been looked at and one pool at least can answer: the other
-    pools' requests for a virtual model overflow to it, so it must stay in service."""
-    pools: dict[str, PoolCondition] = {}
+    pools' requests for a virtual model overflow to it, so it must stay in service. A pool that
+    holds requests counts as well: were the gateway taken out, none could come to wake it."""
+    found = {
+        pool.name: PoolCondition(ready=False, tier=pool.tier.value, endpoints={}, held=pool.held)
+        for pool in pools
+    }
     for state in states:
-        pool = pools.setdefault(
-            state.endpoint.pool,
-            PoolCondition(ready=False, tier=state.endpoint.tier.value, endpoints={}),
-        )
+        pool = found[state.endpoint.pool]
         pool.endpoints[state.endpoint.id] = "ok" if state.healthy else state.problem
         pool.ready = pool.ready or state.healthy
-    return Readiness(
-        ready=any(pool.ready for pool in pools.values()) and all(s.seen for s in states),
-        conditions=dict(conditions),
-        pools=pools,
-    )
+    takes = any(pool.ready for pool in found.values()) or any(pool.hold_s > 0 for pool in pools)
+    return Readiness(ready=takes and settled, conditions=dict(conditions), pools=found)
 
 
 def documented_inference(handler: Callable[..., Any]) -> APIRouter:

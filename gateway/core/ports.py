@@ -9,7 +9,7 @@ from gateway.core.outcome import Outcome
 from gateway.core.speculation.job import Batch, DraftFacts, Job
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import Step
-from gateway.core.types import Endpoint, EndpointState
+from gateway.core.types import Endpoint, EndpointState, PoolState
 
 
 class Answer(Protocol):
@@ -42,14 +42,20 @@ class ModelServer(Protocol):
 
 
 class EndpointSource(Protocol):
-    """Knows the endpoints. `states` is in memory: calling it costs nothing.
+    """Knows the endpoints. `states` and `pools` are in memory: calling them costs nothing.
 
-    `mark_failed` takes a replica out at once, until it is seen healthy again.
+    They may be other endpoints at each call; a state that is held stays good to count on.
+    `mark_failed` takes a replica out at once, until it is seen healthy again. `came_up` returns
+    when the next endpoint turns healthy.
     """
 
     def states(self) -> Sequence[EndpointState]: ...
 
+    def pools(self) -> Sequence[PoolState]: ...
+
     def mark_failed(self, endpoint_id: str, problem: str) -> None: ...
+
+    async def came_up(self) -> None: ...
 
 
 class Clock(Protocol):

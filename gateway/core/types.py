@@ -56,6 +56,19 @@ class InferenceRequest:
     demands: Demands = Demands()
 
 
+class Probe(StrEnum):
+    """How an endpoint is looked at.
+
+    ENGINE: /health, /v1/models and /metrics, as vLLM has them. MODELS: /v1/models alone, for what
+    speaks the API and is no engine, such as a gateway in front of some. ANSWERS: any answer below
+    500 to /v1/models will do; the models' names are then the configuration's.
+    """
+
+    ENGINE = "engine"
+    MODELS = "models"
+    ANSWERS = "answers"
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One replica: `id` is unique over all pools, `url` has no trailing slash."""
@@ -64,6 +77,7 @@ class Endpoint:
     url: str
     pool: str
     tier: Tier
+    probe: Probe = Probe.ENGINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +145,20 @@ class EndpointState:
     @property
     def full(self) -> bool:
         return self.in_flight >= self.limits.max_in_flight
+
+
+@dataclass(slots=True)
+class PoolState:
+    """What is known of a pool, with or without endpoints, kept in memory and read by everyone.
+
+    `hold_s`: seconds that requests wait while it has no healthy endpoint. `models`: what it serves
+    or served last; `labels`: the same as its slices' labels say it. `held`: requests that wait for
+    it now, counted by `serving.holding`.
+    """
+
+    name: str
+    tier: Tier
+    hold_s: float = 0.0
+    models: frozenset[str] = frozenset()
+    labels: frozenset[str] = frozenset()
+    held: int = 0

@@ -53,6 +53,7 @@ class PoolCondition(BaseModel):
     ready: bool
     tier: str
     endpoints: dict[str, str] = Field(description="endpoint id -> ok, or why not")
+    held: int = Field(default=0, description="requests that wait for its first endpoint")
 
 
 class Readiness(BaseModel):

@@ -20,6 +20,7 @@ from gateway.errors import (
     InvalidRequest,
     UpstreamError,
 )
+from gateway.serving.holding import Holding
 from gateway.serving.watchdog import Watchdog
 
 
@@ -57,6 +58,7 @@ class Dispatch:
         budget: RetryBudget,
         waits: Waits,
         uniform: Callable[[], float],
+        holding: Holding,
     ) -> None:
         self._routing = routing
         self._endpoints = endpoints
@@ -66,6 +68,7 @@ class Dispatch:
         self._budget = budget
         self._waits = waits
         self._uniform = uniform
+        self._holding = holding
 
     async def open(
         self,
@@ -84,7 +87,10 @@ class Dispatch:
         failed_pool = ""
         worked = 0
         while True:
-            choice = self._choose(request, tried, failure)
+            try:
+                choice = self._choose(request, tried)
+            except GatewayError as refusal:
+                choice = await self._held(request, tried, refusal, failure, outcome)
             if failure is not None:
                 # A failure to connect cost the engine nothing, so it is not charged: a dead pool
                 # of any size must not stand before a healthy one. `tried` bounds the tries.
@@ -106,18 +112,34 @@ class Dispatch:
         opened.answer.close()
         opened.state.in_flight -= 1
 
-    def _choose(
-        self, request: InferenceRequest, tried: set[str], failure: UpstreamError | None
+    def _choose(self, request: InferenceRequest, tried: set[str]) -> Choice:
+        return self._routing.choose(
+            request, self._endpoints.states(), self._clock.now(), self._uniform, tried
+        )
+
+    async def _held(
+        self,
+        request: InferenceRequest,
+        tried: set[str],
+        refusal: GatewayError,
+        failure: UpstreamError | None,
+        outcome: Outcome,
     ) -> Choice:
+        """Nothing can take it now: wait, if that is what a pool without endpoints asks for."""
+        if failure is not None and not isinstance(failure, ConnectFailed):
+            # It has been at work somewhere: that failure tells the caller more than a refusal.
+            raise failure from None
+        came = self._clock.now()
+        # What could not be reached then may be a good one by the time that it comes up.
+        tried.clear()
         try:
-            return self._routing.choose(
-                request, self._endpoints.states(), self._clock.now(), self._uniform, tried
-            )
-        except GatewayError:
-            # With nowhere else to go, the failure itself tells the caller more.
-            if failure is not None:
+            return await self._holding.wait(request, refusal, lambda: self._choose(request, tried))
+        except GatewayError as error:
+            if failure is not None and error is refusal:
                 raise failure from None
             raise
+        finally:
+            outcome.queue_s += self._clock.now() - came
 
     async def _attempt(
         self,

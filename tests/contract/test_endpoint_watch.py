@@ -69,11 +69,12 @@ class Watch:
     def __init__(self, states: list[EndpointState], client: AiohttpModelServer) -> None:
         self.states = states
         self.tokenizers = TokenizerCheck(FAMILY, client, 2.0)
+        self.came_up: list[EndpointState] = []
         self.scraper = Scraper(
-            states,
             client,
             SteppingClock(),
             self.tokenizers,
+            self.came_up.append,
             interval_s=1.0,
             timeout_s=0.25,
             failures=2,

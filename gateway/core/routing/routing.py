@@ -161,6 +161,12 @@ def _reason(preferences: Sequence[Preference], chosen: Preference, retried: bool
 
 def _nothing_serves(model: str, states: Sequence[EndpointState]) -> UnknownModel | NoEndpoint:
     known = sorted({name for state in states for name in state.models})
+    if not states:
+        return NoEndpoint(
+            "no pool has an endpoint now; see /ready for the cause",
+            retry_after=RETRY_AFTER_S,
+            code="no_endpoint",
+        )
     if unseen := sorted({state.endpoint.pool for state in states if not state.models}):
         return NoEndpoint(
             f"the model {model!r} is not available yet: no answer so far from pools "

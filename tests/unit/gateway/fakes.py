@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from gateway.core.outcome import Outcome
-from gateway.core.types import Endpoint, EndpointState
+from gateway.core.types import Endpoint, EndpointState, PoolState
 from gateway.errors import ConnectFailed, EngineFailed, GatewayError
 
 Piece = bytes | Exception | None
@@ -57,12 +57,27 @@ class FakeServer:
 
 
 class FakeEndpoints:
-    def __init__(self, states: Sequence[EndpointState]) -> None:
+    """`pools` may be empty of endpoints; `arrive` brings one that is healthy."""
+
+    def __init__(self, states: Sequence[EndpointState], pools: Sequence[PoolState] = ()) -> None:
         self._states = states
+        self._pools = pools
+        self._arrived = asyncio.Event()
         self.failed: list[str] = []
 
     def states(self) -> Sequence[EndpointState]:
         return self._states
+
+    def pools(self) -> Sequence[PoolState]:
+        return self._pools
+
+    async def came_up(self) -> None:
+        await self._arrived.wait()
+        self._arrived.clear()
+
+    def arrive(self, state: EndpointState) -> None:
+        self._states = [*self._states, state]
+        self._arrived.set()
 
     def mark_failed(self, endpoint_id: str, problem: str) -> None:
         self.failed.append(endpoint_id)

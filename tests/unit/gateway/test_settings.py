@@ -61,7 +61,7 @@ def test_the_environment_goes_over_the_file(
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ("{}", "pools: Field required"),
+        ("{}", "pools: list one at least, or set discovery"),
         ("pools: {}", "pools: "),
         ("[1]", "expected settings by name"),
         ("a: [", "not valid YAML"),

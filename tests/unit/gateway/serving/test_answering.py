@@ -1,14 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import pytest
 
-from gateway.core.admission import AdmissionLimits
 from gateway.core.retry import RetryBudget
-from gateway.core.types import EndpointState, InferenceRequest
 from gateway.errors import (
     ConnectFailed,
     DeadlineExceeded,
@@ -16,77 +12,20 @@ from gateway.errors import (
     FirstTokenTimeout,
     GatewayError,
 )
-from gateway.serving.admission import Admission
-from gateway.serving.dispatch import Dispatch, Waits
-from gateway.serving.inference import Inference
-from tests.unit.gateway.build import request, routing, state
+from gateway.serving.dispatch import Waits
+from tests.unit.gateway.build import request, state
 from tests.unit.gateway.fakes import (
     FakeAnswer,
-    FakeEndpoints,
-    FakeServer,
     ListSink,
     Piece,
-    Recorder,
-    SteppingClock,
     broken,
 )
+from tests.unit.gateway.serving.answering import Rig, stream, streamed, whole
 
 pytestmark = pytest.mark.anyio
 
 EVENTS = [b'data: {"a":1}\n\n', b'data: {"a":2}\n\n', b"data: [DONE]\n\n"]
 NEVER = None
-
-
-def stream(*pieces: Piece) -> Callable[[], FakeAnswer]:
-    return lambda: FakeAnswer(pieces)
-
-
-def whole(body: bytes, status: int = 200) -> Callable[[], FakeAnswer]:
-    return lambda: FakeAnswer([body], status, "application/json")
-
-
-class Rig:
-    """An `Inference` on fakes. Waits are short where a test makes them run out."""
-
-    def __init__(
-        self,
-        scripts: Mapping[str, Callable[[], FakeAnswer]],
-        states: Sequence[EndpointState] | None = None,
-        waits: Waits | None = None,
-        budget: RetryBudget | None = None,
-    ) -> None:
-        self.states = states or [state("edge:1", "edge"), state("cloud:1", "cloud")]
-        self.server = FakeServer(scripts)
-        self.endpoints = FakeEndpoints(self.states)
-        self.telemetry = Recorder()
-        clock = SteppingClock()
-        waits = waits or Waits(first_token_s=30.0, idle_s=30.0, answer_s=30.0)
-        dispatch = Dispatch(
-            routing(),
-            self.endpoints,
-            self.server,
-            clock,
-            self.telemetry,
-            budget or RetryBudget(),
-            waits,
-            lambda: 0.0,
-        )
-        admission = Admission(AdmissionLimits(), clock, self.telemetry)
-        self.inference = Inference(admission, dispatch, clock, self.telemetry, waits)
-
-    async def ask(self, asked: InferenceRequest, sink: ListSink | None = None) -> ListSink:
-        sink = sink or ListSink()
-        await self.inference.answer(asked, {}, sink)
-        return sink
-
-    def assert_nothing_left_open(self) -> None:
-        assert [s.in_flight for s in self.states] == [0] * len(self.states)
-        assert all(answer.closed for answer in self.server.answers)
-        assert self.telemetry.loads[-1] == (0, 0)
-
-
-def streamed(model: str = "tierflow-edge", **fields: Any) -> InferenceRequest:
-    return request(model, stream=True, **fields)
 
 
 async def test_a_stream_is_relayed_byte_for_byte() -> None:

@@ -1,0 +1,118 @@
+"""From the settings to the pools: their endpoints, policies, profiles and secrets."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from gateway.adapters.discovered import Policy
+from gateway.adapters.mailbox import Mailbox
+from gateway.core.routing.profile import build_profile
+from gateway.core.routing.routing import Routing
+from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, Probe, ServedModel
+from gateway.errors import ConfigError
+from gateway.settings import Pool, Settings
+
+DEFAULT_PROFILE = "default"
+
+
+def fixed_states(settings: Settings) -> list[EndpointState]:
+    """Of the endpoints that are listed. Raises ConfigError."""
+    states = []
+    for name, pool in settings.pools.items():
+        models = _listed_models(pool) if pool.probe is Probe.ANSWERS else {}
+        for url in pool.endpoints or ():
+            endpoint = Endpoint(endpoint_id(url), url, name, pool.tier, pool.probe)
+            states.append(EndpointState(endpoint, _limits(pool), models=models))
+    ids = [state.endpoint.id for state in states]
+    for id in ids:
+        if ids.count(id) > 1:
+            raise ConfigError(f"pools: the endpoint {id} is listed twice")
+    return states
+
+
+def endpoint_id(url: str) -> str:
+    """host:port; with the path where there is one, as gateways tell pools apart by it."""
+    parts = urlsplit(url)
+    return parts.netloc + parts.path
+
+
+def pool_states(settings: Settings) -> list[PoolState]:
+    return [
+        PoolState(name, pool.tier, pool.hold_s, frozenset(pool.models))
+        for name, pool in settings.pools.items()
+    ]
+
+
+def policies(settings: Settings) -> dict[str, Policy]:
+    """Of the pools that discovery fills."""
+    found = settings.discovery
+    shared = found.mailbox_secret if found else None
+    return {
+        name: Policy(
+            pool.tier, _limits(pool), _plain_secret(pool.mailbox_secret or shared), pool.probe
+        )
+        for name, pool in settings.pools.items()
+        if pool.endpoints is None
+    }
+
+
+def default_policy(settings: Settings) -> Policy:
+    """Of the pools that discovery finds and nobody configured."""
+    found = settings.discovery
+    return Policy(mailbox_secret=_plain_secret(found.mailbox_secret if found else None))
+
+
+def routing(settings: Settings) -> Routing:
+    """Raises ConfigError."""
+    built = {name: build_profile(name, spec) for name, spec in settings.profiles.items()}
+    for name, pool in settings.pools.items():
+        if pool.profile not in built:
+            raise ConfigError(
+                f"pools.{name}.profile: unknown profile {pool.profile!r}; "
+                f"known: {', '.join(sorted(built))}"
+            )
+    configured = {name: built[pool.profile] for name, pool in settings.pools.items()}
+    # Pools that discovery finds beside these take the default.
+    return Routing(defaultdict(lambda: built[DEFAULT_PROFILE], configured), settings.family)
+
+
+def api_keys(settings: Settings) -> tuple[dict[str, str | None], str | None]:
+    """Each configured pool's key, and the one of pools that discovery finds beside these."""
+    found = settings.discovery
+    shared = found.api_key if found else None
+    keys = {
+        name: _plain(pool.api_key or (shared if pool.endpoints is None else None))
+        for name, pool in settings.pools.items()
+    }
+    return keys, _plain(shared)
+
+
+def fixed_mailboxes(settings: Settings) -> dict[str, Mailbox]:
+    """By endpoint."""
+    found = {}
+    for pool in settings.pools.values():
+        secret = _plain_secret(pool.mailbox_secret) or b""
+        for url, address in zip(pool.endpoints or (), pool.mailboxes, strict=False):
+            id = endpoint_id(url)
+            found[id] = Mailbox(id, address, secret, random.random)
+    return found
+
+
+def _limits(pool: Pool) -> Limits:
+    return Limits(pool.saturation_queue, pool.max_in_flight)
+
+
+def _listed_models(pool: Pool) -> dict[str, ServedModel]:
+    return {name: ServedModel(name) for name in pool.models}
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
+def _plain_secret(secret: SecretStr | None) -> bytes | None:
+    return secret.get_secret_value().encode() if secret else None

@@ -1,0 +1,126 @@
+"""What keeps the endpoints current while the gateway runs: scraper, mailboxes, discovery."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from gateway import pools
+from gateway.adapters.discovered import DiscoveredEndpoints
+from gateway.adapters.endpoints import LiveEndpoints
+from gateway.adapters.engine_client import AiohttpModelServer
+from gateway.adapters.fingerprint import TokenizerCheck
+from gateway.adapters.mailbox import Mailbox
+from gateway.adapters.scraper import Scraper
+from gateway.core.ports import Clock
+from gateway.errors import ConfigError
+from gateway.settings import Settings
+from k8s.discovery import cluster
+from k8s.discovery.discovery import Discovery, Wanted
+from k8s.discovery.endpoints import PortNames
+from k8s.discovery.errors import ClusterUnknown
+from k8s.discovery.namespace_watch import NamespaceWatch
+
+
+def wanted_discovery(settings: Settings) -> Wanted | None:
+    """None where everything is listed. Raises ConfigError when there is no way to a cluster."""
+    found = settings.discovery
+    if found is None:
+        return None
+    try:
+        cluster.check(found.kubeconfig)
+        namespaces = found.namespaces or (cluster.own_namespace(found.kubeconfig),)
+    except ClusterUnknown as error:
+        raise ConfigError(f"discovery: {error}") from error
+    return Wanted(
+        tuple(dict.fromkeys(namespaces)),
+        found.selector,
+        found.resync_s,
+        found.kubeconfig,
+        PortNames(found.http_port, found.drafts_port),
+    )
+
+
+class EndpointUpkeep:
+    """`start` and `stop` inside the event loop. `mailboxes`, by endpoint, are kept in step."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        wanted: Wanted | None,
+        endpoints: LiveEndpoints,
+        client: AiohttpModelServer,
+        clock: Clock,
+        mailboxes: dict[str, Mailbox],
+        uniform: Callable[[], float],
+    ) -> None:
+        self._endpoints = endpoints
+        self._mailboxes = mailboxes
+        self._fixed = tuple(endpoints.states())
+        self._tokenizers = TokenizerCheck(settings.family, client, settings.scrape.timeout_s)
+        self._scraper = Scraper(
+            client,
+            clock,
+            self._tokenizers,
+            endpoints.up,
+            interval_s=settings.scrape.interval_s,
+            timeout_s=settings.scrape.timeout_s,
+            failures=settings.scrape.failures,
+        )
+        self._discovered = DiscoveredEndpoints(
+            pools.policies(settings),
+            pools.default_policy(settings),
+            frozenset(name for name, pool in settings.pools.items() if pool.endpoints is not None),
+            endpoints,
+            self._scraper,
+            client,
+            mailboxes,
+        )
+        self._discovery = Discovery(wanted, self._discovered, uniform) if wanted else None
+        self._settled = False
+
+    @property
+    def watches(self) -> Sequence[NamespaceWatch]:
+        return self._discovery.watches if self._discovery else ()
+
+    @property
+    def settled(self) -> bool:
+        """Whether every endpoint that there was at the start has been looked at.
+
+        Those that come later take nothing away: the others go on answering.
+        """
+        if not self._settled:
+            found = self._discovery is None or self._discovery.settled
+            self._settled = found and all(state.seen for state in self._endpoints.states())
+        return self._settled
+
+    def start(self) -> None:
+        for mailbox in self._mailboxes.values():
+            mailbox.start()
+        for state in self._fixed:
+            self._scraper.watch(state)
+        if self._discovery is not None:
+            self._discovery.start()
+
+    async def stop(self) -> None:
+        if self._discovery is not None:
+            await self._discovery.stop()
+        await self._scraper.stop()
+        await asyncio.gather(*(mailbox.stop() for mailbox in self._mailboxes.values()))
+
+    def conditions(self) -> dict[str, str]:
+        """What is degraded, by name, in words for the operator."""
+        found = {}
+        if unchecked := self._tokenizers.unchecked:
+            engines = ", ".join(sorted(unchecked))
+            found["tokenizer-unchecked"] = f"no /tokenize at the engines of {engines}"
+        boxes = self._mailboxes.values()
+        if lost := [f"{box.endpoint_id} ({box.problem})" for box in boxes if box.problem]:
+            found["mailbox-lost"] = f"drafts don't reach {', '.join(lost)}; answers go on without"
+        if blind := [f"{w.namespace}: {w.problem}" for w in self.watches if w.problem]:
+            found["discovery-lost"] = (
+                f"{'; '.join(blind)}; the endpoints known last stay in use until it is back"
+            )
+        if passed_over := self._discovered.passed_over:
+            found["discovery-passed-over"] = "; ".join(passed_over)
+        return found

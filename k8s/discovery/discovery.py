@@ -1,0 +1,89 @@
+"""All namespaces' watches together: one snapshot of the endpoints in use, told at each change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from k8s.discovery.cluster import open_api
+from k8s.discovery.endpoints import PortNames, Snapshot, snapshot
+from k8s.discovery.namespace_watch import NamespaceWatch
+from k8s.discovery.slices import POOL_LABEL, TIER_LABEL
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to watch. `selector`: labels that the slices carry beside the pool's and the tier's.
+
+    `kubeconfig` None means the service account of the pod that this runs in.
+    """
+
+    namespaces: Sequence[str]
+    selector: Mapping[str, str] = field(default_factory=dict)
+    resync_s: float = 300.0
+    kubeconfig: str | None = None
+    ports: PortNames = PortNames()
+
+    @property
+    def label_selector(self) -> str:
+        labels = [f"{name}={value}" for name, value in sorted(self.selector.items())]
+        return ",".join([*labels, POOL_LABEL, TIER_LABEL])
+
+
+class Listener(Protocol):
+    """Hears of changes, inside the event loop. None of its methods blocks or raises."""
+
+    def found(self, snapshot: Snapshot) -> None: ...
+
+    def lost(self, namespace: str, problem: str) -> None: ...
+
+    def regained(self, namespace: str) -> None: ...
+
+
+class Discovery:
+    """`start` watches until `stop`. `settled`: each namespace has been listed, or failed once."""
+
+    def __init__(self, wanted: Wanted, listener: Listener, uniform: Callable[[], float]) -> None:
+        self._wanted = wanted
+        self._listener = listener
+        self._told = Snapshot()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.watches = [
+            NamespaceWatch(
+                namespace,
+                wanted.label_selector,
+                partial(open_api, wanted.kubeconfig),
+                self,
+                resync_s=wanted.resync_s,
+                uniform=uniform,
+            )
+            for namespace in wanted.namespaces
+        ]
+
+    @property
+    def settled(self) -> bool:
+        return all(watch.tried for watch in self.watches)
+
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(watch.run()) for watch in self.watches]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def changed(self) -> None:
+        slices = [item for watch in self.watches for item in watch.slices.values()]
+        new = snapshot(slices, self._wanted.ports)
+        if new != self._told:
+            self._told = new
+            self._listener.found(new)
+
+    def lost(self, namespace: str, problem: str) -> None:
+        self._listener.lost(namespace, problem)
+
+    def regained(self, namespace: str) -> None:
+        self._listener.regained(namespace)

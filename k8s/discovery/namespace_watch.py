@@ -1,0 +1,140 @@
+"""Keeps one namespace's EndpointSlices current: a list, then a watch from where the list ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from k8s.discovery.backoff import pause_s
+from k8s.discovery.cluster import Api
+from k8s.discovery.errors import ApiLost, DiscoveryError, Expired, refused
+from k8s.discovery.slices import Bookmark, Event, Slice, SliceList, Status, decode
+
+BRIEF_S = 1.0
+"""A watch that ends sooner, and said nothing, counts as failed: or it would be opened in a loop."""
+
+
+class Reports(Protocol):
+    """Takes what happened, inside the event loop. None of its methods blocks or raises."""
+
+    def changed(self) -> None: ...
+
+    def lost(self, namespace: str, problem: str) -> None: ...
+
+    def regained(self, namespace: str) -> None: ...
+
+
+class NamespaceWatch:
+    """`run` goes on until it is cancelled. `slices` (by name) stay as last known while the API
+    server is lost; `problem` is empty while the watch stands.
+
+    `resync_s`: seconds after which everything is listed anew. `failures` and `lists` only grow.
+    """
+
+    def __init__(
+        self,
+        namespace: str,
+        selector: str,
+        connect: Callable[[], Awaitable[Api]],
+        reports: Reports,
+        *,
+        resync_s: float,
+        uniform: Callable[[], float],
+    ) -> None:
+        self.namespace = namespace
+        self.slices: Mapping[str, Slice] = {}
+        self.problem = "not connected yet"
+        self.tried = False
+        self.failures = 0
+        self.lists = 0
+        self._selector = selector
+        self._connect = connect
+        self._reports = reports
+        self._resync_s = resync_s
+        self._uniform = uniform
+        self._version = ""
+        self._list_due = 0.0
+        self._in_a_row = 0
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._connected()
+            except Expired as error:
+                self._version = ""
+                self._in_a_row += 1
+                if self._in_a_row > 1:
+                    self._failed(error)
+            except DiscoveryError as error:
+                self._in_a_row += 1
+                self._failed(error)
+            except Exception as error:
+                # Whatever an API server sends, its watcher must live on.
+                self._version = ""
+                self._in_a_row += 1
+                self._failed(ApiLost(f"unreadable answer: {type(error).__name__}: {error}"))
+            if self.problem:
+                await asyncio.sleep(pause_s(self._in_a_row, self._uniform()))
+
+    async def _connected(self) -> None:
+        """Until something fails. The credentials are read anew each time that it is called."""
+        api = await self._connect()
+        try:
+            while True:
+                await self._once(api)
+                self._in_a_row = 0
+        finally:
+            await api.close()
+
+    async def _once(self, api: Api) -> None:
+        """List if that is due, then watch until the API server ends it or a list is due."""
+        loop = asyncio.get_running_loop()
+        if not self._version or loop.time() >= self._list_due:
+            self._listed(decode(await api.list(self.namespace, self._selector), SliceList))
+            self._list_due = loop.time() + self._resync_s
+        seconds = max(1, round(self._list_due - loop.time()))
+        began, told = loop.time(), False
+        async with api.watch(self.namespace, self._selector, self._version, seconds) as lines:
+            self._stands()
+            async for line in lines:
+                self._take(line)
+                told, self._in_a_row = True, 0
+        if not told and loop.time() - began < min(BRIEF_S, 0.5 * seconds):
+            raise ApiLost("the API server ends every watch at once")
+
+    def _listed(self, found: SliceList) -> None:
+        self.lists += 1
+        self._version = found.metadata.resource_version
+        self.slices = {item.metadata.name: item for item in found.items or ()}
+        self.tried = True
+        self._reports.changed()
+
+    def _take(self, line: bytes) -> None:
+        event = decode(line, Event)
+        if event.type == "ERROR":
+            self._version = ""
+            status = decode(event.object, Status)
+            raise refused(status.code or 500, status.message or "no reason", self.namespace)
+        if event.type == "BOOKMARK":
+            self._version = decode(event.object, Bookmark).metadata.resource_version
+            return
+        item = decode(event.object, Slice)
+        name = item.metadata.name
+        others = {known: other for known, other in self.slices.items() if known != name}
+        self.slices = others if event.type == "DELETED" else {**others, name: item}
+        self._version = item.metadata.resource_version
+        self._reports.changed()
+
+    def _stands(self) -> None:
+        if self.problem:
+            self.problem = ""
+            self._reports.regained(self.namespace)
+
+    def _failed(self, error: DiscoveryError) -> None:
+        self.failures += 1
+        self.tried = True
+        problem = str(error)
+        if problem != self.problem:
+            self.problem = problem
+            self._reports.lost(self.namespace, problem)

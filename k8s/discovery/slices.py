@@ -1,0 +1,83 @@
+"""EndpointSlices as the API server sends them: only the fields that are used here."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+POOL_LABEL = "tierflow.dev/pool"
+TIER_LABEL = "tierflow.dev/tier"
+MODEL_LABEL = "tierflow.dev/model"
+
+
+class _Wire(msgspec.Struct, frozen=True, rename="camel"):
+    """Fields that are not listed are passed over; the API may send null for any that is empty."""
+
+
+class Metadata(_Wire, frozen=True):
+    name: str = ""
+    namespace: str = ""
+    labels: dict[str, str] | None = None
+    resource_version: str = ""
+
+
+class Conditions(_Wire, frozen=True):
+    ready: bool | None = None
+    serving: bool | None = None
+    terminating: bool | None = None
+
+
+class Target(_Wire, frozen=True):
+    uid: str = ""
+
+
+class Member(_Wire, frozen=True):
+    """One pod. Addresses after the first have no meaning in the API."""
+
+    addresses: list[str] | None = None
+    conditions: Conditions | None = None
+    target_ref: Target | None = None
+
+
+class Port(_Wire, frozen=True):
+    name: str | None = None
+    port: int | None = None
+    protocol: str | None = None
+
+
+class Slice(_Wire, frozen=True):
+    metadata: Metadata
+    address_type: str = "IPv4"
+    endpoints: list[Member] | None = None
+    ports: list[Port] | None = None
+
+
+class SliceList(_Wire, frozen=True):
+    metadata: Metadata
+    items: list[Slice] | None = None
+
+
+class Event(_Wire, frozen=True):
+    """`object` is a slice; for BOOKMARK only its metadata, for ERROR a `Status`."""
+
+    type: str
+    object: msgspec.Raw
+
+
+class Bookmark(_Wire, frozen=True):
+    metadata: Metadata
+
+
+class Status(_Wire, frozen=True):
+    code: int | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
+Kind = TypeVar("Kind")
+
+
+def decode(data: bytes | msgspec.Raw, kind: type[Kind]) -> Kind:
+    """Raises ValueError (msgspec's own) for what is no such object."""
+    return msgspec.json.decode(data, type=kind)

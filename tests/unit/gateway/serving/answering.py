@@ -1,0 +1,81 @@
+"""An `Inference` on fakes, and scripts for the engines behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gateway.core.admission import AdmissionLimits
+from gateway.core.retry import RetryBudget
+from gateway.core.types import EndpointState, InferenceRequest, PoolState
+from gateway.serving.admission import Admission
+from gateway.serving.dispatch import Dispatch, Waits
+from gateway.serving.holding import Holding
+from gateway.serving.inference import Inference
+from tests.unit.gateway.build import FAMILY, request, routing, state
+from tests.unit.gateway.fakes import (
+    FakeAnswer,
+    FakeEndpoints,
+    FakeServer,
+    ListSink,
+    Piece,
+    Recorder,
+    SteppingClock,
+)
+
+
+def stream(*pieces: Piece) -> Callable[[], FakeAnswer]:
+    return lambda: FakeAnswer(pieces)
+
+
+def whole(body: bytes, status: int = 200) -> Callable[[], FakeAnswer]:
+    return lambda: FakeAnswer([body], status, "application/json")
+
+
+class Rig:
+    """An `Inference` on fakes. Waits are short where a test makes them run out."""
+
+    def __init__(
+        self,
+        scripts: Mapping[str, Callable[[], FakeAnswer]],
+        states: Sequence[EndpointState] | None = None,
+        waits: Waits | None = None,
+        budget: RetryBudget | None = None,
+        pools: Sequence[PoolState] = (),
+        max_held: int = 8,
+    ) -> None:
+        if states is None:
+            states = [state("edge:1", "edge"), state("cloud:1", "cloud")]
+        self.states = states
+        self.server = FakeServer(scripts)
+        self.endpoints = FakeEndpoints(self.states, pools)
+        self.telemetry = Recorder()
+        clock = SteppingClock()
+        waits = waits or Waits(first_token_s=30.0, idle_s=30.0, answer_s=30.0)
+        dispatch = Dispatch(
+            routing(),
+            self.endpoints,
+            self.server,
+            clock,
+            self.telemetry,
+            budget or RetryBudget(),
+            waits,
+            lambda: 0.0,
+            Holding(self.endpoints, FAMILY, clock, max_held),
+        )
+        admission = Admission(AdmissionLimits(), clock, self.telemetry)
+        self.inference = Inference(admission, dispatch, clock, self.telemetry, waits)
+
+    async def ask(self, asked: InferenceRequest, sink: ListSink | None = None) -> ListSink:
+        sink = sink or ListSink()
+        await self.inference.answer(asked, {}, sink)
+        return sink
+
+    def assert_nothing_left_open(self) -> None:
+        assert [s.in_flight for s in self.states] == [0] * len(self.states)
+        assert all(answer.closed for answer in self.server.answers)
+        assert self.telemetry.loads[-1] == (0, 0)
+
+
+def streamed(model: str = "tierflow-edge", **fields: Any) -> InferenceRequest:
+    return request(model, stream=True, **fields)
