@@ -90,8 +90,8 @@ def _metrics(reading: Reading[Mapping[str, ServedKind]]) -> Finding:
     if isinstance(reading, Unread):
         return Finding(check, Result.NOT_CHECKED, reading.reason)
     if not reading:
-        todo = "install metrics-server, or switch autoscaling off: it would never scale"
-        return Finding(check, Result.MISSING, f"no {METRICS_API}", todo)
+        todo = "install metrics-server: until then autoscaling stays at its least replicas"
+        return Finding(check, Result.WARNING, f"no {METRICS_API}", todo)
     return Finding(check, Result.OK, METRICS_API)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.integration.preflight.standin import Answer, Request, StandIn, Table
+from tests.stand_in import Answer, Request, StandIn, Table
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 IMAGE = "tierflow/engine:0.1.0"

@@ -19,7 +19,7 @@ from tests.integration.preflight.cluster import (
     manifest_path,
     manifests,
 )
-from tests.integration.preflight.standin import StandIn, stand_in
+from tests.stand_in import StandIn, stand_in
 
 PATIENT_S = 20.0
 """For answers that do come, however busy this machine is."""

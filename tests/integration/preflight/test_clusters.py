@@ -6,8 +6,8 @@ import pytest
 
 from tests.integration.preflight.cluster import REVIEWS, listed, node
 from tests.integration.preflight.conftest import Preflight
-from tests.integration.preflight.standin import Answer, Request, Silence, StandIn, refusal
 from tests.servers import free_port
+from tests.stand_in import Answer, Request, Silence, StandIn, refusal
 
 pytestmark = pytest.mark.integration
 

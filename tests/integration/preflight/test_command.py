@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from tests.integration.preflight.cluster import kubeconfig, manifests
-from tests.integration.preflight.standin import StandIn
 from tests.servers import CHECKOUT
+from tests.stand_in import StandIn
 
 pytestmark = pytest.mark.integration
 

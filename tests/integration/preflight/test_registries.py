@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.preflight.cluster import IMAGE, index, listed, manifest_path, node
 from tests.integration.preflight.conftest import Outcome, Preflight
-from tests.integration.preflight.standin import Answer, Request, Silence, StandIn
+from tests.stand_in import Answer, Request, Silence, StandIn
 
 pytestmark = pytest.mark.integration
 TOKEN = "for-anybody"

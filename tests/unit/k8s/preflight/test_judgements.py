@@ -98,9 +98,9 @@ def test_discovery_that_failed_leaves_the_part_unchecked() -> None:
     assert (found.result, found.found) == (Result.NOT_CHECKED, "too late")
 
 
-def test_autoscaling_needs_resource_metrics() -> None:
+def test_autoscaling_without_resource_metrics_runs_and_never_scales() -> None:
     served = {"autoscaling/v2": {"HorizontalPodAutoscaler": ServedKind("x", True)}}
-    assert only(parts(needed(SCALER), served), "resource metrics").result is MISSING
+    assert only(parts(needed(SCALER), served), "resource metrics").result is WARNING
     metrics = {METRICS_API: {"PodMetrics": ServedKind("pods", True)}}
     assert only(parts(needed(SCALER), served | metrics), "resource metrics").result is OK
 
