@@ -1,9 +1,9 @@
 {{- define "gateway.prefix" -}}
-{{- (.Values.global).fullnameOverride | default .Release.Name -}}
+{{- (.Values.global).fullnameOverride | default .Release.Name | trunc 53 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "gateway.fullname" -}}
-{{- .Values.fullnameOverride | default (printf "%s-gateway" (include "gateway.prefix" .)) | trunc 52 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | default (printf "%s-gateway" (include "gateway.prefix" .)) | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "gateway.name" -}}

@@ -6,16 +6,19 @@
 {{- end -}}
 
 {{- define "model-pool.prefix" -}}
-{{- (.Values.global).fullnameOverride | default .Release.Name -}}
+{{- (.Values.global).fullnameOverride | default .Release.Name | trunc 53 | trimSuffix "-" -}}
 {{- end -}}
 
+{{/* A Service's name has 63 characters at most; the pool's part of it stays whole. */}}
 {{- define "model-pool.fullname" -}}
+{{- $prefix := include "model-pool.prefix" . -}}
+{{- $pool := .Values.pool -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
-{{- else if .Values.pool -}}
-{{- printf "%s-%s" (include "model-pool.prefix" .) .Values.pool | trunc 52 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else if and $pool (ne $pool $prefix) -}}
+{{- printf "%s-%s" (trunc (sub 62 (len $pool) | int) $prefix | trimSuffix "-") $pool -}}
 {{- else -}}
-{{- include "model-pool.prefix" . | trunc 52 | trimSuffix "-" -}}
+{{- $prefix -}}
 {{- end -}}
 {{- end -}}
 

@@ -78,7 +78,9 @@ nodeSelector:
 {{- end }}
 {{- $tolerations := .Values.tolerations }}
 {{- if include "model-pool.onGpu" . }}
-{{- $tolerations = prepend $tolerations (dict "key" .Values.gpu.resource "operator" "Exists" "effect" "NoSchedule") }}
+{{- /* Slices of a card (nvidia.com/mig-…) lie on nodes with the taint of whole ones. */}}
+{{- $taint := printf "%s/gpu" (splitList "/" .Values.gpu.resource | first) }}
+{{- $tolerations = prepend $tolerations (dict "key" $taint "operator" "Exists" "effect" "NoSchedule") }}
 {{- end }}
 {{- with $tolerations }}
 tolerations:

@@ -2,11 +2,10 @@
 {{- $source := include "model-pool.source" . }}
 - name: tmp
   emptyDir: {sizeLimit: {{ .Values.temporary.sizeLimit }}}
-{{- $shared := .Values.sharedMemory | default (ternary "8Gi" "" (eq (include "model-pool.onGpu" .) "true")) }}
-{{- if $shared }}
 - name: shared-memory
-  emptyDir: {medium: Memory, sizeLimit: {{ $shared }}}
-{{- end }}
+  emptyDir:
+    medium: Memory
+    sizeLimit: {{ .Values.sharedMemory | default (ternary "8Gi" "512Mi" (eq (include "model-pool.onGpu" .) "true")) }}
 {{- if eq $source "claim" }}
 - name: models
   persistentVolumeClaim: {claimName: {{ .Values.model.claim.name }}, readOnly: true}
@@ -39,10 +38,8 @@
 {{- $source := include "model-pool.source" . -}}
 - name: tmp
   mountPath: /tmp
-{{- if or .Values.sharedMemory (include "model-pool.onGpu" .) }}
 - name: shared-memory
   mountPath: /dev/shm
-{{- end }}
 {{- if has $source (list "claim" "image") }}
 - name: models
   mountPath: /models
@@ -87,6 +84,9 @@ initContainers:
         value: {{ toJson .Values.model.exclude | quote }}
       - name: HF_HOME
         value: /tmp/hub
+      # A model is fetched once: pieces kept for another time would only fill /tmp.
+      - name: HF_XET_CHUNK_CACHE_SIZE_BYTES
+        value: "0"
       - name: HF_HUB_DISABLE_TELEMETRY
         value: "1"
       {{- with .Values.download.endpoint }}

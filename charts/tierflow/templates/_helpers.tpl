@@ -1,5 +1,5 @@
 {{- define "tierflow.prefix" -}}
-{{- (.Values.global).fullnameOverride | default .Release.Name -}}
+{{- (.Values.global).fullnameOverride | default .Release.Name | trunc 53 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "tierflow.labels" -}}

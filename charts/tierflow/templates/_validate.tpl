@@ -5,6 +5,9 @@
 {{- end -}}
 {{- range $name, $pool := .Values.pools -}}
 {{- if and $pool (dig "enabled" true $pool) -}}
+{{- if has $name (list "gateway" "redis") -}}
+{{- fail (printf "pools.%s: the name is taken by this release's %s; choose another" $name $name) -}}
+{{- end -}}
 {{- $values := deepCopy (index $.Subcharts "model-pool").Values -}}
 {{- include "model-pool.overlay" (list $values (omit $pool "enabled")) -}}
 {{- $tier := $values.tier | default $name -}}

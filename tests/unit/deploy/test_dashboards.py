@@ -1,0 +1,204 @@
+"""Every shipped dashboard: complete, right with several gateways, and true to the code."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gateway.adapters.device_metrics import DeviceMetrics
+from gateway.adapters.mailbox_metrics import MailboxMetrics
+from gateway.adapters.metrics import Metrics
+from gateway.adapters.speculation_metrics import SpeculationMetrics
+from services.device_agent.metrics import Metrics as AgentMetrics
+from services.engine_simulator.metrics import Metrics as EngineMetrics
+from tests.dashboards import Query, files, filled, load, panels, queries, variables
+from tests.servers import CHECKOUT
+
+DASHBOARDS = pytest.mark.parametrize("file", files(), ids=lambda file: file.stem)
+QUERIES = pytest.mark.parametrize("query", queries(), ids=lambda query: query.name)
+ENDINGS = {
+    "counter": ("_total",),
+    "gauge": ("",),
+    "histogram": ("_bucket", "_sum", "_count"),
+}
+AGGREGATIONS = {"sum", "min", "max", "count"}
+CALLERS_FAULTS = {"InvalidRequest", "UnknownModel", "BodyTooLarge", "ClientStalled"}
+OUR_FAULTS = {"NoEndpoint", "Overloaded", "DeadlineExceeded", "ConnectFailed", "EngineFailed"}
+
+
+def series() -> dict[str, str]:
+    """Every series that the code can export, and its kind."""
+    metrics = Metrics(lambda: ())
+    DeviceMetrics(metrics.registry)
+    SpeculationMetrics(metrics.registry)
+    metrics.registry.register(MailboxMetrics(lambda: ()))
+    engine, agent = EngineMetrics("a-model", 1024, 1), AgentMetrics()
+    return {
+        family.name + ending: family.type
+        for registry in (metrics.registry, engine.registry, agent.registry)
+        for family in registry.collect()
+        for ending in ENDINGS[family.type]
+    }
+
+
+KINDS = series()
+HISTOGRAMS = {
+    name.removesuffix("_bucket")
+    for name in KINDS
+    if name.startswith("tierflow_") and name.endswith("_bucket")
+}
+
+
+def test_there_is_an_overview() -> None:
+    assert "overview" in [file.stem for file in files()]
+
+
+@DASHBOARDS
+def test_a_dashboard_can_be_found_and_needs_no_particular_data_source(file: Path) -> None:
+    dashboard = load(file)
+    assert dashboard["uid"] == f"tierflow-{file.stem}"
+    assert "tierflow" in dashboard["tags"]
+    assert dashboard.get("id") is None, "Grafana gives ids; one in the file collides"
+    listed = {variable["name"]: variable for variable in dashboard["templating"]["list"]}
+    assert listed["datasource"]["type"] == "datasource"
+    chosen = {"type": "prometheus", "uid": "${datasource}"}
+    for variable in listed.values():
+        assert variable["type"] == "datasource" or variable["datasource"] == chosen
+    for panel in panels(dashboard):
+        assert panel["datasource"] == chosen, panel["title"]
+        assert all(target["datasource"] == chosen for target in panel["targets"]), panel["title"]
+
+
+@DASHBOARDS
+def test_a_selecting_variable_offers_all_and_all_misses_no_series(file: Path) -> None:
+    for variable in load(file)["templating"]["list"]:
+        if variable["type"] == "query":
+            assert variable["includeAll"] and variable["multi"], variable["name"]
+            assert variable["allValue"] == ".*", variable["name"]
+
+
+@DASHBOARDS
+def test_every_panel_says_what_it_shows(file: Path) -> None:
+    shown = panels(load(file))
+    assert len({panel["id"] for panel in shown}) == len(shown)
+    assert len({panel["title"] for panel in shown}) == len(shown)
+    for panel in shown:
+        defaults = panel["fieldConfig"]["defaults"]
+        assert len(panel["description"]) > 20, panel["title"]
+        assert defaults["unit"], panel["title"]
+        assert defaults["thresholds"]["steps"], panel["title"]
+        assert defaults["noValue"].strip(), f"{panel['title']}: say what an empty panel means"
+        assert all(target["legendFormat"] for target in panel["targets"]), panel["title"]
+
+
+@DASHBOARDS
+def test_panels_lie_side_by_side(file: Path) -> None:
+    places = [panel["gridPos"] for panel in load(file)["panels"]]
+    assert all(place["x"] + place["w"] <= 24 for place in places)
+    for one, other in combinations(places, 2):
+        assert not _overlap(one, other), (one, other)
+
+
+def _overlap(one: dict[str, int], other: dict[str, int]) -> bool:
+    across = one["x"] < other["x"] + other["w"] and other["x"] < one["x"] + one["w"]
+    down = one["y"] < other["y"] + other["h"] and other["y"] < one["y"] + one["h"]
+    return across and down
+
+
+@QUERIES
+def test_a_query_names_only_series_that_exist(query: Query) -> None:
+    selectors = query.selectors
+    assert selectors
+    assert not {selector.metric for selector in selectors} - KINDS.keys()
+
+
+@QUERIES
+def test_a_query_uses_only_variables_that_there_are(query: Query) -> None:
+    (dashboard,) = [load(file) for file in files() if file.stem == query.dashboard]
+    known = {variable["name"] for variable in dashboard["templating"]["list"]}
+    assert variables(query.expression) <= known | {"__rate_interval", "__range"}
+
+
+@QUERIES
+def test_a_query_is_right_with_any_number_of_gateways(query: Query) -> None:
+    for selector in query.selectors:
+        around = selector.functions
+        assert AGGREGATIONS & set(around), f"{selector.text} is shown for each replica"
+        grows = KINDS[selector.metric] != "gauge"
+        assert grows == bool({"rate", "increase"} & set(around)), selector.text
+        if grows:
+            assert around[-1] in {"rate", "increase"}, f"a sum of counters hides restarts: {around}"
+        if selector.metric.endswith("_bucket"):
+            assert "histogram_quantile" in around
+            assert "le" in query.groupings
+
+
+def test_what_every_gateway_sees_of_an_endpoint_is_not_added_up() -> None:
+    seen = [
+        selector
+        for query in queries()
+        for selector in query.selectors
+        if re.fullmatch(r"tierflow_endpoint_(up|queue|saturated)", selector.metric)
+    ]
+    assert seen
+    for selector in seen:
+        assert selector.functions[-1] in {"min", "max", "count"}, selector
+
+
+def codes(errors: set[str]) -> set[str]:
+    """The codes with which the gateway's code raises these errors."""
+    trees = [ast.parse(file.read_text()) for file in (CHECKOUT / "gateway").rglob("*.py")]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {
+        keyword.value.value
+        for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id in errors
+        for keyword in call.keywords
+        if keyword.arg == "code"
+        and isinstance(keyword.value, ast.Constant)
+        and isinstance(keyword.value.value, str)
+    }
+
+
+def test_what_counts_as_failed_is_ours_and_not_the_callers() -> None:
+    (failed,) = [query for query in queries() if query.panel == "Failed"]
+    (pattern,) = re.findall(r'outcome!~"([^"]+)"', failed.expression)
+    callers, ours = codes(CALLERS_FAULTS), codes(OUR_FAULTS)
+    assert callers and ours
+    for code in {"ok", "cancelled", "client_error"} | callers:
+        assert re.fullmatch(pattern, code), code
+    # An engine whose tokenizer differs ends no request; a device that asks for one made a mistake.
+    for code in {"internal_error", "error"} | ours - callers:
+        assert not re.fullmatch(pattern, code), code
+
+
+def test_promtool_reads_every_query(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed; Debian's package prometheus has it")
+    rules: list[dict[str, Any]] = [
+        {"record": f"query:number_{number}", "expr": filled(query.expression)}
+        for number, query in enumerate(queries())
+    ]
+    file = tmp_path / "queries.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}))
+    checked = subprocess.run([promtool, "check", "rules", file], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert f"{len(rules)} rules found" in checked.stdout + checked.stderr
+
+
+def test_the_documentation_names_every_metric() -> None:
+    page = (CHECKOUT / "docs/observability.md").read_text()
+    parts = {base + part for base in HISTOGRAMS for part in ENDINGS["histogram"]}
+    ours = {name for name in KINDS if name.startswith("tierflow_")} - parts | HISTOGRAMS
+    assert not [name for name in sorted(ours) if f"`{name}`" not in page]
+    engines = {each.metric for query in queries() for each in query.selectors} - ours - parts
+    assert not [name for name in sorted(engines) if f"`{name}`" not in page]
