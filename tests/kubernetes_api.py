@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -87,6 +88,7 @@ class ApiServer:
     say: str = "no"
     token: str | None = None
     gone_as_event: bool = False
+    tls: ssl.SSLContext | None = None
     asked: list[Asked] = field(default_factory=list)
     _version: int = 100
     _oldest: int = 0
@@ -142,6 +144,7 @@ class ApiServer:
             queue.put_nowait(b'{"type": "ADD')
             loop = asyncio.get_running_loop()
             loop.call_later(0.01, lambda r=request: r.transport and r.transport.abort())
+        self._watches.clear()
 
     def end(self) -> None:
         """End every watch as after its time."""
@@ -153,7 +156,9 @@ class ApiServer:
         app.router.add_get(PATH, self._answer)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        site = web.TCPSite(
+            self._runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=self.tls
+        )
         await site.start()
         self.port = self._runner.addresses[0][1]
 
@@ -194,7 +199,7 @@ class ApiServer:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         query = request.query
         watch = query.get("watch", "").lower() in ("true", "1")
-        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        token = request.headers.get("Authorization", "").partition(" ")[2]
         version = query.get("resourceVersion", "")
         bookmarks = query.get("allowWatchBookmarks", "").lower() in ("true", "1")
         verb = "watch" if watch else "list"
@@ -238,13 +243,14 @@ class ApiServer:
         except (TimeoutError, ConnectionError):
             pass
         finally:
-            self._watches.remove(watch)
+            if watch in self._watches:
+                self._watches.remove(watch)
         return response
 
 
 @asynccontextmanager
-async def running_api_server() -> AsyncIterator[ApiServer]:
-    server = ApiServer()
+async def running_api_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[ApiServer]:
+    server = ApiServer(tls=tls)
     await server.start()
     try:
         yield server

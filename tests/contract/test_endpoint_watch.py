@@ -6,14 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from gateway.adapters.engine_client import AiohttpModelServer
 from gateway.adapters.fingerprint import TokenizerCheck
 from gateway.adapters.scraper import MODELS_EVERY, Scraper
-from gateway.core.types import Endpoint, EndpointState, Tier
+from gateway.core.types import Endpoint, EndpointState, Probe, ServedModel, Tier
 from tests.contract.scripted_engine import read_request, scripted_engine
 from tests.unit.gateway.fakes import SteppingClock
 
@@ -31,13 +31,14 @@ class Pages:
     health: int | None = 200
     metrics: str = ""
     models: bytes | None = None
+    models_status: int = 200
 
     def answer(self, path: str) -> tuple[int, bytes] | None:
         if path == "/health":
             return None if self.health is None else (self.health, b"")
         if path == "/v1/models":
             listed = {"data": [{"id": self.model, "max_model_len": 2048}]}
-            return 200, self.models or json.dumps(listed).encode()
+            return self.models_status, self.models or json.dumps(listed).encode()
         if path == "/metrics":
             return 200, self.metrics.encode()
         if path == "/tokenize" and self.tokens is not None:
@@ -188,3 +189,51 @@ async def test_an_engine_that_cannot_be_checked_serves_and_is_named() -> None:
     async with watching(Pages(tokens=None)) as watch:
         assert (await watch.look()).healthy
         assert watch.tokenizers.unchecked == {"rill-edge"}
+
+
+async def test_who_came_up_is_told_once_until_it_was_down() -> None:
+    pages = Pages()
+    async with watching(pages) as watch:
+        state = await watch.look(2)
+        assert watch.came_up == [state]
+        pages.health = 500
+        await watch.look(2)
+        pages.health = 200
+        await watch.look()
+        assert watch.came_up == [state, state]
+
+
+def probed(watch: Watch, probe: Probe) -> EndpointState:
+    endpoint = replace(watch.states[0].endpoint, probe=probe)
+    watch.states = [EndpointState(endpoint)]
+    return watch.states[0]
+
+
+async def test_a_server_that_is_no_engine_is_judged_by_its_models() -> None:
+    pages = Pages(health=404, tokens=None)
+    async with watching(pages) as watch:
+        state = probed(watch, Probe.MODELS)
+        assert (await watch.look()).healthy
+        assert set(state.models) == {"rill-edge"}
+        pages.models = b"no json"
+        assert not (await watch.look()).healthy
+
+
+async def test_a_server_that_lists_no_models_is_judged_by_its_answering_at_all() -> None:
+    pages = Pages(health=404, models=b"no json")
+    async with watching(pages) as watch:
+        state = probed(watch, Probe.ANSWERS)
+        state.models = {"named": ServedModel("named")}
+        assert (await watch.look()).healthy
+        assert set(state.models) == {"named"}
+        pages.models_status = 502
+        assert not (await watch.look(2)).healthy
+
+
+async def test_a_family_may_change_its_tokenizer_once_all_that_had_the_old_one_left() -> None:
+    old, new = Pages("rill-edge", [1, 2]), Pages("rill-cloud", [1, 3])
+    async with watching(old, new) as watch:
+        assert not (await watch.look()).healthy
+        watch.tokenizers.forget(watch.states[0])
+        await watch.scraper.scrape(watch.states[1])
+        assert watch.states[1].healthy

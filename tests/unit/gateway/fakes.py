@@ -75,6 +75,10 @@ class FakeEndpoints:
         await self._arrived.wait()
         self._arrived.clear()
 
+    @property
+    def news_pending(self) -> bool:
+        return self._arrived.is_set()
+
     def arrive(self, state: EndpointState) -> None:
         self._states = [*self._states, state]
         self._arrived.set()

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.app import create_app
 from gateway.errors import ConfigError
+from gateway.pools import fixed_states
 from gateway.settings import Settings
 
 GOOD = """
@@ -22,6 +23,10 @@ def drafts(more: str) -> str:
 
 def devices(more: str) -> str:
     return GOOD + f"devices: {{{more}}}"
+
+
+def found(more: str) -> str:
+    return GOOD + f"discovery: {{{more}}}"
 
 
 def load(tmp_path: Path, text: str) -> Settings:
@@ -79,6 +84,18 @@ def test_the_environment_goes_over_the_file(
         (devices(f"tokens: {{'a b': {HASH}}}"), "devices.tokens.a b"),
         (devices("lease_s: 5, heartbeat_s: 5"), "heartbeat_s: must be shorter than lease_s"),
         (devices("max_sessions: 65"), "devices.max_sessions: "),
+        ("pools: {edge: {tier: edge}}", "pools.edge.endpoints: list them, or set discovery"),
+        ("pools: {edge: {tier: edge, endpoints: []}}", "pools.edge.endpoints: "),
+        (GOOD.replace("]}", "], hold_s: -1}"), "pools.edge.hold_s: "),
+        (GOOD.replace("]}", "], probe: ping}"), "pools.edge.probe: "),
+        (GOOD.replace("]}", "], probe: answers}"), "models: name them"),
+        (
+            "discovery: {}\npools: {edge: {tier: edge, probe: answers, models: [m]}}",
+            "probe: answers is for listed endpoints",
+        ),
+        (found("mailbox_secret: short"), "discovery: mailbox_secret: 16 characters"),
+        (found("resync_s: 0"), "discovery.resync_s: "),
+        (found("namespaces: ['']"), "discovery.namespaces.0: "),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(tmp_path: Path, text: str, names: str) -> None:
@@ -91,6 +108,53 @@ def test_a_wrong_setting_is_named_in_one_line(tmp_path: Path, text: str, names: 
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: No such file"):
         Settings.load(Path("nowhere.yaml"))
+
+
+def test_pools_may_be_left_to_discovery(tmp_path: Path) -> None:
+    settings = load(tmp_path, "discovery: {}\npools: {edge: {tier: edge, hold_s: 30}}")
+    assert settings.pools["edge"].endpoints is None
+    assert settings.discovery is not None
+    assert settings.discovery.selector == {"app.kubernetes.io/part-of": "tierflow"}
+    assert load(tmp_path, "discovery: {}").pools == {}
+
+
+def test_secrets_of_discovery_come_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIERFLOW_GATEWAY_DISCOVERY__MAILBOX_SECRET", "sixteen-or-more-c")
+    settings = load(tmp_path, found("namespaces: [site]"))
+    assert settings.discovery is not None and settings.discovery.namespaces == ("site",)
+    secret = settings.discovery.mailbox_secret
+    assert secret is not None and secret.get_secret_value() == "sixteen-or-more-c"
+    assert "sixteen" not in repr(settings)
+
+
+def test_a_url_with_a_path_is_another_endpoint_than_its_host(tmp_path: Path) -> None:
+    text = """
+pools:
+  one: {tier: cloud, endpoints: ["http://gateway:80/one"]}
+  two: {tier: cloud, endpoints: ["http://gateway:80/two/"]}
+"""
+    states = fixed_states(load(tmp_path, text))
+    assert [state.endpoint.id for state in states] == ["gateway:80/one", "gateway:80/two"]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (found(""), "discovery: not inside a cluster (Service host/port is not set.); set"),
+        (found("kubeconfig: nowhere"), "discovery.kubeconfig: nowhere is of no use"),
+    ],
+)
+def test_discovery_without_a_way_to_a_cluster_fails_at_start(
+    tmp_path: Path, text: str, names: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    settings = load(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        create_app(settings)
+    assert names in caught.value.message
+    assert "\n" not in caught.value.message
 
 
 @pytest.mark.parametrize(

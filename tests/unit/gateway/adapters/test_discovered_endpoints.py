@@ -1,0 +1,149 @@
+"""What discovery finds becomes the gateway's endpoints, under the pools' own policies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from gateway.adapters.discovered import DiscoveredEndpoints, Policy
+from gateway.adapters.discovery_metrics import PoolMetrics
+from gateway.adapters.endpoints import LiveEndpoints
+from gateway.adapters.engine_client import AiohttpModelServer
+from gateway.adapters.fingerprint import TokenizerCheck
+from gateway.adapters.mailbox import Mailbox
+from gateway.adapters.scraper import Scraper
+from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, Tier
+from k8s.discovery.endpoints import FoundEndpoint, FoundPool, Snapshot
+from tests.unit.gateway.fakes import SteppingClock
+
+pytestmark = pytest.mark.anyio
+
+SECRET = b"sixteen-or-more-c"
+EDGE = FoundPool("edge", "edge", ("rill-edge",))
+
+
+class Scene:
+    def __init__(self, client: AiohttpModelServer) -> None:
+        fixed = Endpoint("10.9.9.9:80", "http://10.9.9.9:80", "elsewhere", Tier.CLOUD)
+        self.endpoints = LiveEndpoints(
+            [EndpointState(fixed)],
+            [PoolState("edge", Tier.EDGE, 30.0), PoolState("elsewhere", Tier.CLOUD)],
+        )
+        self.mailboxes: dict[str, Mailbox] = {}
+        self.scraper = Scraper(
+            client,
+            SteppingClock(),
+            TokenizerCheck((), client, 1.0),
+            self.endpoints.up,
+            interval_s=60.0,
+            timeout_s=1.0,
+            failures=1,
+        )
+        self.discovered = DiscoveredEndpoints(
+            {"edge": Policy(Tier.EDGE, Limits(3, 5), SECRET)},
+            Policy(),
+            frozenset({"elsewhere"}),
+            self.endpoints,
+            self.scraper,
+            client,
+            self.mailboxes,
+        )
+
+    def finds(self, *endpoints: FoundEndpoint, pools: tuple[FoundPool, ...] = (EDGE,)) -> None:
+        self.discovered.found(Snapshot(pools, endpoints))
+
+    def found(self) -> dict[str, EndpointState]:
+        return {s.endpoint.id: s for s in self.endpoints.states()[1:]}
+
+
+@asynccontextmanager
+async def scene() -> AsyncIterator[Scene]:
+    client = AiohttpModelServer(1.0, {})
+    built = Scene(client)
+    try:
+        yield built
+    finally:
+        await built.scraper.stop()
+        for mailbox in built.mailboxes.values():
+            await mailbox.stop()
+        await client.close()
+
+
+async def test_an_endpoint_takes_its_pools_policy_and_an_unlisted_pool_the_defaults() -> None:
+    async with scene() as here:
+        more = FoundPool("more", "cloud")
+        here.finds(
+            FoundEndpoint("edge", "127.0.0.1", 1),
+            FoundEndpoint("more", "[::1]", 2),
+            pools=(EDGE, more),
+        )
+        edge, other = here.found().values()
+        assert (edge.endpoint.url, edge.limits) == ("http://127.0.0.1:1", Limits(3, 5))
+        assert (other.endpoint.url, other.endpoint.tier) == ("http://[::1]:2", Tier.CLOUD)
+        assert other.limits == Limits()
+        assert {pool.name: pool.tier for pool in here.endpoints.pools()} == {
+            "edge": Tier.EDGE,
+            "elsewhere": Tier.CLOUD,
+            "more": Tier.CLOUD,
+        }
+        here.finds(FoundEndpoint("edge", "127.0.0.1", 1))
+        assert [pool.name for pool in here.endpoints.pools()] == ["edge", "elsewhere"]
+
+
+async def test_a_mailbox_comes_and_goes_with_its_endpoint() -> None:
+    async with scene() as here:
+        here.finds(FoundEndpoint("edge", "[::1]", 1, 9), FoundEndpoint("edge", "127.0.0.2", 1))
+        (first,) = here.mailboxes.values()
+        assert (first.endpoint_id, first.address) == ("[::1]:1", "[::1]:9")
+        here.finds(FoundEndpoint("edge", "[::1]", 1, 8))
+        (second,) = here.mailboxes.values()
+        assert second.address == "[::1]:8"
+        here.finds()
+        assert here.mailboxes == {}
+
+
+async def test_a_pool_without_a_secret_gets_no_drafts() -> None:
+    async with scene() as here:
+        more = FoundPool("more", "cloud")
+        here.finds(FoundEndpoint("more", "127.0.0.1", 1, 9), pools=(more,))
+        assert here.mailboxes == {}
+
+
+async def test_slices_cannot_add_to_a_pool_that_is_listed() -> None:
+    async with scene() as here:
+        here.finds(
+            FoundEndpoint("elsewhere", "127.0.0.1", 1), pools=(FoundPool("elsewhere", "cloud"),)
+        )
+        assert here.found() == {}
+        assert here.discovered.passed_over == (
+            "pool elsewhere has a list of endpoints in the configuration",
+        )
+
+
+async def test_an_unknown_tier_is_passed_over_and_a_configured_one_counts() -> None:
+    async with scene() as here:
+        here.finds(
+            FoundEndpoint("edge", "127.0.0.1", 1),
+            FoundEndpoint("more", "127.0.0.2", 1),
+            pools=(FoundPool("edge", "cloud"), FoundPool("more", "moon")),
+        )
+        (edge,) = here.found().values()
+        assert edge.endpoint.tier is Tier.EDGE
+        assert here.discovered.passed_over == (
+            "pool edge is labelled cloud; edge is configured",
+            "pool more: no such tier as 'moon'",
+        )
+
+
+async def test_the_demand_counts_what_is_held_and_what_still_ends_at_one_that_left() -> None:
+    async with scene() as here:
+        here.finds(FoundEndpoint("edge", "127.0.0.1", 1), FoundEndpoint("edge", "127.0.0.2", 1))
+        for state in here.found().values():
+            state.in_flight = 2
+        here.finds(FoundEndpoint("edge", "127.0.0.2", 1))
+        here.endpoints.pools()[0].held = 3
+        demand, held = PoolMetrics(here.endpoints).collect()
+        assert {s.labels["pool"]: s.value for s in demand.samples} == {"edge": 7, "elsewhere": 0}
+        assert {s.labels["pool"]: s.value for s in held.samples} == {"edge": 3, "elsewhere": 0}

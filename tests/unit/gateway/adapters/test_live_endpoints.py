@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.adapters.endpoints import LiveEndpoints
+from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, ServedModel, Tier
+
+pytestmark = pytest.mark.anyio
+
+
+def endpoint(name: str, pool: str = "edge") -> Endpoint:
+    return Endpoint(name, f"http://{name}", pool, Tier.EDGE)
+
+
+def found(*names: str) -> list[tuple[Endpoint, Limits]]:
+    return [(endpoint(name), Limits()) for name in names]
+
+
+def ids(endpoints: LiveEndpoints) -> list[str]:
+    return [state.endpoint.id for state in endpoints.states()]
+
+
+def by_id(endpoints: LiveEndpoints, name: str) -> EndpointState:
+    return next(state for state in endpoints.states() if state.endpoint.id == name)
+
+
+async def test_what_is_found_stands_beside_what_is_fixed() -> None:
+    endpoints = LiveEndpoints([EndpointState(endpoint("fixed:1"))], [])
+    endpoints.replace(found("a:1", "b:1"))
+    assert ids(endpoints) == ["fixed:1", "a:1", "b:1"]
+    changes = endpoints.replace(found("b:1", "c:1"))
+    assert ids(endpoints) == ["fixed:1", "b:1", "c:1"]
+    assert [state.endpoint.id for state in changes.arrived] == ["c:1"]
+    assert [state.endpoint.id for state in changes.departed] == ["a:1"]
+
+
+async def test_a_snapshot_that_was_taken_stays_as_it_was() -> None:
+    endpoints = LiveEndpoints([], [])
+    endpoints.replace(found("a:1"))
+    taken = endpoints.states()
+    endpoints.replace(found("b:1"))
+    assert [state.endpoint.id for state in taken] == ["a:1"]
+
+
+async def test_one_that_stays_keeps_what_is_known_of_it() -> None:
+    endpoints = LiveEndpoints([], [])
+    endpoints.replace(found("a:1"))
+    state = by_id(endpoints, "a:1")
+    state.healthy, state.in_flight = True, 3
+    endpoints.replace(found("a:1", "b:1"))
+    assert by_id(endpoints, "a:1") is state and state.healthy
+
+
+async def test_one_that_comes_back_while_it_is_at_work_is_counted_on_and_looked_at_anew() -> None:
+    endpoints = LiveEndpoints([], [])
+    endpoints.replace(found("a:1"))
+    state = by_id(endpoints, "a:1")
+    state.healthy, state.in_flight = True, 2
+    endpoints.replace([])
+    assert endpoints.states() == () and list(endpoints.leaving()) == [state]
+    changes = endpoints.replace(found("a:1"))
+    assert list(changes.arrived) == [state]
+    assert (state.in_flight, state.healthy) == (2, False)
+    assert endpoints.leaving() == []
+
+
+async def test_one_that_leaves_is_forgotten_with_its_last_request() -> None:
+    endpoints = LiveEndpoints([], [])
+    endpoints.replace(found("a:1"))
+    state = by_id(endpoints, "a:1")
+    state.in_flight = 1
+    endpoints.replace([])
+    endpoints.mark_failed("a:1", "refused")
+    state.in_flight = 0
+    assert endpoints.leaving() == []
+
+
+async def test_one_that_moves_to_another_pool_is_another() -> None:
+    endpoints = LiveEndpoints([], [])
+    endpoints.replace(found("a:1"))
+    before = by_id(endpoints, "a:1")
+    changes = endpoints.replace([(endpoint("a:1", "other"), Limits())])
+    assert by_id(endpoints, "a:1").endpoint.pool == "other"
+    assert list(changes.departed) == [before]
+
+
+async def test_who_waits_is_woken_by_the_next_that_comes_up_and_its_pool_learns_its_models() -> (
+    None
+):
+    pool = PoolState("edge", Tier.EDGE, models=frozenset({"named"}))
+    endpoints = LiveEndpoints([], [pool])
+    endpoints.replace(found("a:1"))
+    waiting = asyncio.create_task(endpoints.came_up())
+    await asyncio.sleep(0)
+    state = by_id(endpoints, "a:1")
+    state.models = {"rill-edge": ServedModel("rill-edge")}
+    endpoints.up(state)
+    await asyncio.wait_for(waiting, 5)
+    assert pool.models == {"named", "rill-edge"}
+
+
+async def test_a_pool_that_is_found_goes_with_its_slices_and_a_configured_one_stays() -> None:
+    configured = PoolState("edge", Tier.EDGE, hold_s=30.0)
+    endpoints = LiveEndpoints([], [configured])
+    labels = frozenset({"rill-edge"})
+    endpoints.replace_pools(
+        [PoolState("edge", Tier.EDGE, labels=labels), PoolState("more", Tier.CLOUD)]
+    )
+    assert [pool.name for pool in endpoints.pools()] == ["edge", "more"]
+    assert endpoints.pools()[0] is configured and configured.labels == labels
+    endpoints.replace_pools([])
+    assert list(endpoints.pools()) == [configured]

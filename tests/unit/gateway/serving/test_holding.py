@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from gateway.core.types import EndpointState, PoolState, Tier
+from gateway.errors import DeadlineExceeded, GatewayError, NoEndpoint, Overloaded, UnknownModel
+from tests.unit.gateway.build import state
+from tests.unit.gateway.fakes import ListSink
+from tests.unit.gateway.serving.answering import Rig, stream, streamed
+
+pytestmark = pytest.mark.anyio
+
+EVENTS = [b'data: {"a":1}\n\n', b"data: [DONE]\n\n"]
+LONG_S, SHORT_S = 60.0, 0.01
+
+
+def pool(hold_s: float, name: str = "edge") -> PoolState:
+    return PoolState(name, Tier(name), hold_s, frozenset({f"rill-{name}"}))
+
+
+def rig(edge: PoolState, *others: PoolState, up: tuple[EndpointState, ...] = ()) -> Rig:
+    return Rig(
+        {"edge:1": stream(*EVENTS), "cloud:1": stream(*EVENTS)},
+        list(up),
+        pools=[edge, *others],
+        max_held=2,
+    )
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+async def test_a_request_waits_for_the_first_endpoint_and_is_answered_by_it() -> None:
+    edge = pool(LONG_S)
+    built = rig(edge)
+    asking = asyncio.create_task(built.ask(streamed("rill-edge")))
+    await until(lambda: edge.held == 1)
+    built.endpoints.arrive(state("edge:1", "edge"))
+    sink = await asyncio.wait_for(asking, 5)
+    assert sink.body == b"".join(EVENTS)
+    assert edge.held == 0
+    assert built.telemetry.outcomes[0].queue_s > 0
+
+
+async def test_an_endpoint_of_another_pool_lets_it_wait_on() -> None:
+    edge = pool(LONG_S)
+    built = rig(edge)
+    asking = asyncio.create_task(built.ask(streamed("rill-edge")))
+    await until(lambda: edge.held == 1)
+    built.endpoints.arrive(state("cloud:1", "cloud"))
+    await until(lambda: not built.endpoints.news_pending)
+    assert edge.held == 1 and not asking.done()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_a_caller_that_leaves_frees_its_place() -> None:
+    edge = pool(LONG_S)
+    built = rig(edge)
+    asking = asyncio.create_task(built.ask(streamed("rill-edge")))
+    await until(lambda: edge.held == 1)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    assert edge.held == 0
+    assert built.telemetry.outcomes[0].kind == "cancelled"
+    built.assert_nothing_left_open()
+
+
+async def refusal(built: Rig, model: str, **demands: float) -> GatewayError:
+    with pytest.raises(GatewayError) as caught:
+        await built.ask(streamed(model, **demands))
+    return caught.value
+
+
+async def test_one_that_waited_in_vain_is_told_how_long() -> None:
+    error = await refusal(rig(pool(SHORT_S)), "rill-edge")
+    assert isinstance(error, NoEndpoint)
+    assert "pool edge got no endpoint within 0.01 s" in error.message
+
+
+async def test_no_more_are_held_than_may_queue() -> None:
+    edge = pool(LONG_S)
+    built = rig(edge)
+    asking = [asyncio.create_task(built.ask(streamed("rill-edge"))) for _ in range(2)]
+    await until(lambda: edge.held == 2)
+    assert isinstance(await refusal(built, "rill-edge"), Overloaded)
+    for task in asking:
+        task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+
+
+async def test_the_callers_deadline_is_kept_while_it_waits() -> None:
+    error = await refusal(rig(pool(LONG_S)), "rill-edge", deadline_s=0.05)
+    assert isinstance(error, DeadlineExceeded)
+
+
+async def test_without_hold_an_empty_pool_refuses_at_once() -> None:
+    edge = pool(0.0)
+    assert isinstance(await refusal(rig(edge), "rill-edge"), NoEndpoint)
+    assert isinstance(await refusal(rig(edge), "tierflow-auto"), NoEndpoint)
+
+
+async def test_an_unknown_model_is_not_waited_for() -> None:
+    edge = pool(LONG_S)
+    cloud = state("cloud:1", "cloud")
+    assert isinstance(await refusal(rig(edge, up=(cloud,)), "rill-moon"), UnknownModel)
+    assert edge.held == 0
+
+
+async def test_a_virtual_model_overflows_to_a_tier_that_is_up_and_waits_for_none() -> None:
+    built = rig(pool(LONG_S), pool(0.0, "cloud"), up=(state("cloud:1", "cloud"),))
+    sink = await built.ask(streamed("tierflow-edge"), ListSink())
+    assert sink.ended
+    assert built.telemetry.outcomes[0].endpoint == "cloud:1"
+
+
+async def test_a_pool_whose_last_endpoint_cannot_be_reached_is_waited_for() -> None:
+    edge = pool(LONG_S)
+    gone = state("gone:1", "edge")
+    built = rig(edge, up=(gone,))
+    asking = asyncio.create_task(built.ask(streamed("rill-edge")))
+    await until(lambda: edge.held == 1)
+    assert built.endpoints.failed == ["gone:1"]
+    built.endpoints.arrive(state("edge:1", "edge"))
+    assert (await asyncio.wait_for(asking, 5)).ended
