@@ -1,9 +1,7 @@
 {{/* Values that contradict each other stop the render, with a sentence that says what to change. */}}
 {{- define "model-pool.validate" -}}
 {{- $pool := include "model-pool.pool" . -}}
-{{- if not (regexMatch "^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$" $pool) -}}
-{{- fail (printf "pool %q: a pool's name has lower-case letters, digits and hyphens, 32 at most" $pool) -}}
-{{- end -}}
+{{- include "model-pool.validateName" $pool -}}
 {{- if eq (toString .Values.image.tag) "latest" -}}
 {{- fail (printf "pool %s: image.tag latest would change under a running release; name a version" $pool) -}}
 {{- end -}}
@@ -19,6 +17,12 @@
 {{- end -}}
 {{- if and .Values.keda.enabled (eq .Values.keda.trigger "prometheus") (not .Values.keda.prometheus.serverAddress) -}}
 {{- fail (printf "pool %s: keda.trigger prometheus needs keda.prometheus.serverAddress" $pool) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "model-pool.validateName" -}}
+{{- if not (regexMatch "^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$" .) -}}
+{{- fail (printf "pool %q: a pool's name has lower-case letters, digits and hyphens, 32 at most" .) -}}
 {{- end -}}
 {{- end -}}
 

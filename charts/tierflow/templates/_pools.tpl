@@ -5,7 +5,7 @@
 {{- $template := last . -}}
 {{- $chart := index $root.Subcharts "model-pool" -}}
 {{- range $name, $pool := $root.Values.pools -}}
-{{- if and $pool (dig "enabled" true $pool) -}}
+{{- if and (kindIs "map" $pool) (dig "enabled" true $pool) -}}
 {{- $values := deepCopy $chart.Values -}}
 {{- include "model-pool.overlay" (list $values (omit $pool "enabled")) -}}
 {{- $_ := set $values "pool" $name -}}

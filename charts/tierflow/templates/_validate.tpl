@@ -4,7 +4,8 @@
 {{- fail "redis: image.tag latest would change under a running release; name a version" -}}
 {{- end -}}
 {{- range $name, $pool := .Values.pools -}}
-{{- if and $pool (dig "enabled" true $pool) -}}
+{{- if and (kindIs "map" $pool) (dig "enabled" true $pool) -}}
+{{- include "model-pool.validateName" $name -}}
 {{- if has $name (list "gateway" "redis") -}}
 {{- fail (printf "pools.%s: the name is taken by this release's %s; choose another" $name $name) -}}
 {{- end -}}
