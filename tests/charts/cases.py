@@ -82,8 +82,11 @@ UMBRELLA: dict[str, dict[str, Any]] = {
     },
     "own services": {
         "redis": {"external": {"url": "redis://cache.example.org:6379/0"}},
-        "drafts": {"existingSecret": "mine"},
-        "global": {"imageRegistry": "example.org/mirror", "imagePullSecrets": ["pull"]},
+        "global": {
+            "imageRegistry": "example.org/mirror",
+            "imagePullSecrets": ["pull"],
+            "draftsSecret": "mine",
+        },
     },
 }
 

@@ -70,13 +70,10 @@ def lint(values: Mapping[str, Any] | None = None, *, chart: str = "tierflow") ->
 @cache
 def _render(chart: str, values: str, release: str, namespace: str) -> Rendering:
     try:
-        rendered = _load(chart).render(json.loads(values), name=release, namespace=namespace)
+        # Loaded anew each time: a sub-chart that values switch off is gone from the loaded chart.
+        with helm_python.Chart.load(CHARTS / chart) as loaded:
+            rendered = loaded.render(json.loads(values), name=release, namespace=namespace)
     except helm_python.HelmError as error:
         raise Refusal(" ".join(str(error).split())) from error
     notes = rendered.get(f"{chart}/templates/NOTES.txt", "")
     return Rendering(objects(documents(rendered.items()), chart), notes)
-
-
-@cache
-def _load(chart: str) -> helm_python.Chart:
-    return helm_python.Chart.load(CHARTS / chart)

@@ -53,7 +53,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     (edge(lora={"modules": [{"name": "sql"}]}), "the LoRA module sql needs one of hub and path"),
     (
         edge(keda={"enabled": True, "minReplicas": 0}),
-        "pools.edge.keda.minReplicas is 0, so somebody must hold its requests",
+        "pools.edge.keda.minReplicas is 0, so its requests must wait somewhere while it starts",
     ),
     (
         edge(keda={"enabled": True, "minReplicas": 9}),

@@ -1,4 +1,4 @@
-"""Values files lie over each other: pools are a map, so that each file says only what it changes."""
+"""Values files lie over each other: pools are a map, so each file says only what it changes."""
 
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,7 @@ def layered(folder: Path, *layers: dict[str, Any]) -> Rendering:
 
 
 def pools(rendering: Rendering) -> set[str]:
-    return {
-        pod.labels["tierflow.dev/pool"] for pod in pods(rendering) if pod.component == "engine"
-    }
+    return {pod.labels["tierflow.dev/pool"] for pod in pods(rendering) if pod.component == "engine"}
 
 
 def test_a_pool_is_added_beside_those_that_are_there(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_the_longest_release_name_makes_names_that_fit_and_differ(name: str) -> 
     names = [(each["kind"], each["metadata"]["name"]) for each in found.objects]
     assert len(names) == len(set(names))
     for kind, own in names:
-        assert len(own) <= (63 if kind in ("Service", "Pod", "Deployment") else 253), own
+        assert len(own) <= (63 if kind in ("Service", "LeaderWorkerSet") else 253), own
 
 
 def test_notes_name_the_release_and_its_namespace_in_commands_that_can_be_typed() -> None:

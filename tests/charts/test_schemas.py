@@ -15,7 +15,9 @@ from k8s.preflight.rendering import Object
 from tests.charts.cases import DEPLOYMENTS, every_rendering, rendered
 
 pytestmark = pytest.mark.helm
-VERSIONS = [f"{major}.{minor}" for major, minor in ((1, m) for m in range(OLDEST[1], NEWEST[1] + 1))]
+VERSIONS = [
+    f"{major}.{minor}" for major, minor in ((1, m) for m in range(OLDEST[1], NEWEST[1] + 1))
+]
 IN_EVERY_VERSION = ["defaults", *(f"deploy/{name}" for name in DEPLOYMENTS)]
 
 CUSTOM_KINDS = {

@@ -56,9 +56,7 @@ def test_a_workload_selects_its_own_pods_and_no_others(name: str) -> None:
     for each in rendered(name).of_kind("Deployment", "StatefulSet"):
         selector = each["spec"]["selector"]["matchLabels"]
         owners = {
-            pod.owner
-            for pod in pods(rendered(name))
-            if selector.items() <= pod.labels.items()
+            pod.owner for pod in pods(rendered(name)) if selector.items() <= pod.labels.items()
         }
         assert owners == {f"{each['kind']}/{each['metadata']['name']}"}
 
@@ -123,5 +121,7 @@ def test_labels_of_ones_own_go_to_the_pods_and_into_no_selector() -> None:
 
 def test_a_new_version_changes_no_selector() -> None:
     before = [selector for _, selector in selectors(rendered("defaults"))]
-    newer = render({"model-pool": {"image": {"tag": "9.9.9"}}, "gateway": {"image": {"tag": "9.9.9"}}})
+    newer = render(
+        {"model-pool": {"image": {"tag": "9.9.9"}}, "gateway": {"image": {"tag": "9.9.9"}}}
+    )
     assert [selector for _, selector in selectors(newer)] == before

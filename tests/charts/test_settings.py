@@ -66,7 +66,9 @@ def test_every_pool_here_is_found_by_the_labels_and_ports_that_the_gateway_looks
             continue
         assert discovery.selector.items() <= labels.items()
         assert labels["tierflow.dev/tier"] in ("edge", "cloud")
-        assert re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", labels["tierflow.dev/model"])
+        assert re.fullmatch(
+            r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", labels["tierflow.dev/model"]
+        )
         ports = {port["name"] for port in service["spec"]["ports"]}
         assert discovery.http_port in ports
         assert ports <= {discovery.http_port, discovery.drafts_port}
