@@ -79,15 +79,19 @@ class Asked:
 @dataclass
 class ApiServer:
     """`refuse` (a status) and `say` (its message) stand for every answer, or for `refuse_watches`
-    only; `token` is what callers must bring; `gone_as_event` tells an expiry inside the watch.
+    only; `page` is the refusal of something before the API server; `token` is what callers must
+    bring; `gone_as_event` tells an expiry inside the watch; `silent` takes requests and never
+    answers.
     """
 
     port: int = 0
     refuse: int | None = None
     refuse_watches: int | None = None
     say: str = "no"
+    page: str | None = None
     token: str | None = None
     gone_as_event: bool = False
+    silent: bool = False
     tls: ssl.SSLContext | None = None
     asked: list[Asked] = field(default_factory=list)
     _version: int = 100
@@ -143,7 +147,7 @@ class ApiServer:
         for request, queue in self._watches:
             queue.put_nowait(b'{"type": "ADD')
             loop = asyncio.get_running_loop()
-            loop.call_later(0.01, lambda r=request: r.transport and r.transport.abort())
+            loop.call_later(0.01, _abort, request)
         self._watches.clear()
 
     def end(self) -> None:
@@ -204,8 +208,12 @@ class ApiServer:
         bookmarks = query.get("allowWatchBookmarks", "").lower() in ("true", "1")
         verb = "watch" if watch else "list"
         self.asked.append(Asked(verb, request.match_info["namespace"], version, bookmarks, token))
+        if self.silent:
+            await asyncio.Event().wait()
         if self.token is not None and token != self.token:
             return _status(401, "Unauthorized")
+        if self.refuse is not None and self.page is not None:
+            return web.Response(text=self.page, status=self.refuse, content_type="text/html")
         if self.refuse is not None:
             return _status(self.refuse, self.say)
         if not watch:
@@ -256,6 +264,11 @@ async def running_api_server(tls: ssl.SSLContext | None = None) -> AsyncIterator
         yield server
     finally:
         await server.stop()
+
+
+def _abort(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def _event(kind: str, item: Object, old: Object, request: web.Request) -> bytes | None:

@@ -101,11 +101,12 @@ class Mailbox:
         pause = FIRST_PAUSE_S
         while True:
             try:
-                reader, writer = await asyncio.wait_for(
-                    asyncio.open_connection(self._host, self._port), HANDSHAKE_S
-                )
+                # Not wait_for(): before Python 3.12 it can swallow that it was cancelled.
+                async with asyncio.timeout(HANDSHAKE_S):
+                    reader, writer = await asyncio.open_connection(self._host, self._port)
                 try:
-                    await asyncio.wait_for(self._greet(reader, writer), HANDSHAKE_S)
+                    async with asyncio.timeout(HANDSHAKE_S):
+                        await self._greet(reader, writer)
                     pause = FIRST_PAUSE_S
                     await self._listen(reader, writer)
                 finally:

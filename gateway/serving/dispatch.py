@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.core.body import replace_model
 from gateway.core.outcome import Outcome
@@ -47,6 +47,18 @@ class Opened:
         return self.choice.state
 
 
+@dataclass(slots=True)
+class _Tries:
+    """What one request has behind it: the ids that failed it, the last failure and its pool, how
+    many engines were at work for it, and the seconds that it was held."""
+
+    tried: set[str] = field(default_factory=set)
+    failure: UpstreamError | None = None
+    failed_pool: str = ""
+    worked: int = 0
+    held_s: float = 0.0
+
+
 class Dispatch:
     def __init__(
         self,
@@ -82,64 +94,64 @@ class Dispatch:
         Raises InvalidRequest, NoEndpoint, Overloaded, DeadlineExceeded, UpstreamError.
         """
         self._budget.request_started()
-        tried: set[str] = set()
-        failure: UpstreamError | None = None
-        failed_pool = ""
-        worked = 0
+        tries = _Tries()
         while True:
             try:
-                choice = self._choose(request, tried)
+                choice = self._choose(request, tries)
             except GatewayError as refusal:
-                choice = await self._held(request, tried, refusal, failure, outcome)
+                choice = await self._held(request, refusal, tries, outcome)
+            failure = tries.failure
             if failure is not None:
                 # A failure to connect cost the engine nothing, so it is not charged: a dead pool
                 # of any size must not stand before a healthy one. `tried` bounds the tries.
-                if not isinstance(failure, ConnectFailed) and not self._budget.allow_retry(worked):
+                if not isinstance(failure, ConnectFailed) and not self._budget.allow_retry(
+                    tries.worked
+                ):
                     raise failure
-                self._telemetry.retried(failed_pool, failure.code or "error")
+                self._telemetry.retried(tries.failed_pool, failure.code or "error")
             _note(outcome, choice, self._clock.now())
             try:
                 return await self._attempt(request, choice, headers, watchdog)
             except UpstreamError as error:
-                failure, failed_pool = error, choice.state.endpoint.pool
-                tried.add(error.endpoint)
+                tries.failure, tries.failed_pool = error, choice.state.endpoint.pool
+                tries.tried.add(error.endpoint)
                 if isinstance(error, ConnectFailed):
                     self._endpoints.mark_failed(error.endpoint, error.message)
                 else:
-                    worked += 1
+                    tries.worked += 1
 
     def release(self, opened: Opened) -> None:
         opened.answer.close()
         opened.state.in_flight -= 1
 
-    def _choose(self, request: InferenceRequest, tried: set[str]) -> Choice:
+    def _choose(self, request: InferenceRequest, tries: _Tries) -> Choice:
         return self._routing.choose(
-            request, self._endpoints.states(), self._clock.now(), self._uniform, tried
+            request, self._endpoints.states(), self._clock.now(), self._uniform, tries.tried
         )
 
     async def _held(
-        self,
-        request: InferenceRequest,
-        tried: set[str],
-        refusal: GatewayError,
-        failure: UpstreamError | None,
-        outcome: Outcome,
+        self, request: InferenceRequest, refusal: GatewayError, tries: _Tries, outcome: Outcome
     ) -> Choice:
         """Nothing can take it now: wait, if that is what a pool without endpoints asks for."""
+        failure = tries.failure
         if failure is not None and not isinstance(failure, ConnectFailed):
             # It has been at work somewhere: that failure tells the caller more than a refusal.
             raise failure from None
         came = self._clock.now()
         # What could not be reached then may be a good one by the time that it comes up.
-        tried.clear()
+        tries.tried.clear()
         try:
-            return await self._holding.wait(request, refusal, lambda: self._choose(request, tried))
+            return await self._holding.wait(
+                request, refusal, lambda: self._choose(request, tries), tries.held_s
+            )
         except GatewayError as error:
             if failure is not None and error is refusal:
                 raise failure from None
             raise
         finally:
-            outcome.queue_s += self._clock.now() - came
+            waited = self._clock.now() - came
+            tries.held_s += waited
+            outcome.queue_s += waited
 
     async def _attempt(
         self,

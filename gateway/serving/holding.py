@@ -32,9 +32,15 @@ class Holding:
         self._held = 0
 
     async def wait(
-        self, request: InferenceRequest, refusal: GatewayError, choose: Callable[[], Choice]
+        self,
+        request: InferenceRequest,
+        refusal: GatewayError,
+        choose: Callable[[], Choice],
+        held_s: float = 0.0,
     ) -> Choice:
         """Try `choose` again whenever an endpoint came up, after it refused with `refusal`.
+
+        `held_s`: seconds that it has been held already, which count.
 
         Raises the refusal when no pool is worth waiting for, NoEndpoint when none came up in time,
         Overloaded, DeadlineExceeded; what `choose` raises when waiting longer can't help.
@@ -54,7 +60,7 @@ class Holding:
         self._held += 1
         pool.held += 1
         try:
-            return await self._until_up(request, pool, choose)
+            return await self._until_up(request, pool, choose, pool.hold_s - held_s)
         finally:
             pool.held -= 1
             self._held -= 1
@@ -74,10 +80,13 @@ class Holding:
         return sorted(pools, key=lambda pool: pool.hold_s <= 0)
 
     async def _until_up(
-        self, request: InferenceRequest, pool: PoolState, choose: Callable[[], Choice]
+        self,
+        request: InferenceRequest,
+        pool: PoolState,
+        choose: Callable[[], Choice],
+        seconds: float,
     ) -> Choice:
-        seconds, late = pool.hold_s, False
-        deadline = request.demands.deadline_s
+        late, deadline = False, request.demands.deadline_s
         if deadline is not None:
             left = max(0.0, deadline - (self._clock.now() - request.received))
             late = left < seconds

@@ -73,7 +73,7 @@ class NamespaceWatch:
                 # Whatever an API server sends, its watcher must live on.
                 self._version = ""
                 self._in_a_row += 1
-                self._failed(ApiLost(f"unreadable answer: {type(error).__name__}: {error}"))
+                self._failed(ApiLost(f"unreadable answer ({type(error).__name__}: {error})"))
             if self.problem:
                 await asyncio.sleep(pause_s(self._in_a_row, self._uniform()))
 

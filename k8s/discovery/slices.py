@@ -79,5 +79,8 @@ Kind = TypeVar("Kind")
 
 
 def decode(data: bytes | msgspec.Raw, kind: type[Kind]) -> Kind:
-    """Raises ValueError (msgspec's own) for what is no such object."""
-    return msgspec.json.decode(data, type=kind)
+    """Raises ValueError for what is no such object."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"no {kind.__name__}: {error}") from error

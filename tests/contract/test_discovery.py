@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from k8s.discovery import cluster
 from k8s.discovery.discovery import Discovery, Wanted
 from k8s.discovery.endpoints import Snapshot
 from tests.kubernetes_api import ApiServer, endpoint_slice, pod, running_api_server
@@ -179,11 +180,25 @@ async def test_a_lost_api_server_takes_nothing_away_and_comes_back(tmp_path: Pat
         assert here.discovery.watches[0].failures > 0
 
 
-async def test_server_errors_are_told_and_outlived(tmp_path: Path) -> None:
+async def test_an_api_server_that_never_answers_counts_as_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "OPEN_S", 0.2)
     async with scene(tmp_path) as here:
-        here.api.refuse = 500
+        here.api.silent = True
         here.api.drop()
-        await here.fails("the API server answered 500")
+        await here.fails("no answer in time")
+        here.api.put(endpoint_slice("b", pod("10.0.0.2")))
+        here.api.silent = False
+        await here.sees("10.0.0.1", "10.0.0.2")
+
+
+@pytest.mark.parametrize("page", [None, "<h1>Bad Gateway</h1>"])
+async def test_server_errors_are_told_and_outlived(tmp_path: Path, page: str | None) -> None:
+    async with scene(tmp_path) as here:
+        here.api.refuse, here.api.page = 502, page
+        here.api.drop()
+        await here.fails("the API server answered 502")
         here.api.put(endpoint_slice("b", pod("10.0.0.2")))
         here.api.refuse = None
         await here.sees("10.0.0.1", "10.0.0.2")

@@ -40,6 +40,7 @@ async def test_a_snapshot_that_was_taken_stays_as_it_was() -> None:
     endpoints = LiveEndpoints([], [])
     endpoints.replace(found("a:1"))
     taken = endpoints.states()
+    assert endpoints.states() is taken
     endpoints.replace(found("b:1"))
     assert [state.endpoint.id for state in taken] == ["a:1"]
 

@@ -6,7 +6,13 @@ from collections.abc import Callable
 import pytest
 
 from gateway.core.types import EndpointState, PoolState, Tier
-from gateway.errors import DeadlineExceeded, GatewayError, NoEndpoint, Overloaded, UnknownModel
+from gateway.errors import (
+    DeadlineExceeded,
+    GatewayError,
+    NoEndpoint,
+    Overloaded,
+    UnknownModel,
+)
 from tests.unit.gateway.build import state
 from tests.unit.gateway.fakes import ListSink
 from tests.unit.gateway.serving.answering import Rig, stream, streamed
@@ -129,3 +135,20 @@ async def test_a_pool_whose_last_endpoint_cannot_be_reached_is_waited_for() -> N
     assert built.endpoints.failed == ["gone:1"]
     built.endpoints.arrive(state("edge:1", "edge"))
     assert (await asyncio.wait_for(asking, 5)).ended
+
+
+async def test_endpoints_that_come_up_and_cannot_be_reached_do_not_prolong_the_wait() -> None:
+    # A second on the gateway's clock, which goes on by itself here.
+    edge = pool(1.0)
+    built = rig(edge)
+    asking = asyncio.create_task(refusal(built, "rill-edge"))
+    await until(lambda: edge.held == 1)
+    arrivals = 0
+    while not asking.done():
+        arrivals += 1
+        assert arrivals < 2000, "it is held for ever"
+        built.endpoints.arrive(state(f"gone:{arrivals}", "edge"))
+        await until(lambda: asking.done() or not built.endpoints.news_pending)
+        await asyncio.sleep(0)
+    assert isinstance(asking.result(), NoEndpoint)
+    assert edge.held == 0 and len(built.endpoints.failed) > 100
