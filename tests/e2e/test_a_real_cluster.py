@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 from openai import OpenAI
+from openai.types.chat import ChatCompletionUserMessageParam
 
 from k8s.preflight.inspection import inspect
 from k8s.preflight.needs import needs
@@ -14,24 +15,24 @@ from tests.e2e.cluster import RELEASE, STARTUP_S, Cluster, ready
 from tests.servers import eventually
 
 pytestmark = pytest.mark.e2e
-QUESTION = [{"role": "user", "content": "Add 417 and 325 digit by digit."}]
+QUESTION: ChatCompletionUserMessageParam = {
+    "role": "user",
+    "content": "Add 417 and 325 digit by digit.",
+}
 
 
 def ask(client: OpenAI, model: str) -> str:
     """Streams an answer."""
     stream = client.chat.completions.create(
-        model=model,
-        messages=QUESTION,  # type: ignore[arg-type]
-        stream=True,
-        max_tokens=32,
+        model=model, messages=[QUESTION], stream=True, max_tokens=32
     )
     return "".join(part.choices[0].delta.content or "" for part in stream if part.choices)
 
 
 def endpoints(http: httpx.Client, pool: str) -> int:
     """How many replicas of a pool the gateway routes to."""
-    pools = http.get("/ready").json()["pools"]
-    return sum(each["healthy"] for each in pools[pool]["endpoints"].values())
+    found = http.get("/ready").json()["pools"].get(pool, {"endpoints": {}})
+    return list(found["endpoints"].values()).count("ok")
 
 
 def test_the_preflight_finds_nothing_missing(empty_cluster: Cluster) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -57,13 +57,22 @@ def preflight(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> Preflight:
-    def run(*, gpus: int = 0, server: str | None = None, timeout_s: float = PATIENT_S) -> Outcome:
+    def run(
+        *,
+        gpus: int = 0,
+        values: Sequence[Path] = (),
+        server: str | None = None,
+        timeout_s: float = PATIENT_S,
+    ) -> Outcome:
+        """Of the stand-ins' own manifests, or of the chart with values."""
         rendered, config = tmp_path / "rendered.yaml", tmp_path / "kubeconfig"
         rendered.write_text(yaml.safe_dump_all(manifests(registry, gpus=gpus)))
         config.write_text(yaml.safe_dump(kubeconfig(server or api.url)))
+        given = ["--values", *map(str, values)] if values else ["--manifests", str(rendered)]
         code = main(
             [
-                *("--manifests", str(rendered), "--kubeconfig", str(config)),
+                *given,
+                *("--kubeconfig", str(config)),
                 *("--timeout", str(timeout_s), "--output", "json"),
             ]
         )

@@ -7,6 +7,7 @@ from k8s.preflight.judgements.machines import nodes, version
 from k8s.preflight.judgements.parts import METRICS_API, ingress_classes, parts
 from k8s.preflight.judgements.permissions import permissions
 from k8s.preflight.judgements.storage import storage
+from k8s.preflight.rendering import Object
 from k8s.preflight.report import Finding, Result
 from tests.unit.k8s.preflight.build import claim, needed, node, plain
 
@@ -86,7 +87,7 @@ def test_an_optional_part_is_missing_only_where_the_values_use_it() -> None:
 def test_each_kind_that_a_cluster_may_lack_has_its_row(
     api_version: str, kind: str, check: str
 ) -> None:
-    spec = {"leaderWorkerTemplate": {"workerTemplate": {"spec": {}}}}
+    spec: Object = {"leaderWorkerTemplate": {"workerTemplate": {"spec": {}}}}
     found = only(parts(needed(plain(api_version, kind, spec=spec)), {api_version: {}}), check)
     assert found.result is MISSING
     assert kind in found.found
