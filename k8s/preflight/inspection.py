@@ -30,4 +30,4 @@ def inspect(
     granted = ask(connection, granted_rights(needs.objects, namespace))
     manifests = look_up((name for pod in needs.pods for name in pod.images), timeout_s)
     reached = Finding(check, Result.OK, connection.server)
-    return [reached, *judge(needs, cluster, manifests, install, granted)]
+    return [reached, *judge(namespace, needs, cluster, manifests, install, granted)]

@@ -136,3 +136,22 @@ def test_each_rule_notices_a_pod_that_breaks_it(rule: Rule) -> None:
 
 def _context(container: Container) -> dict[str, object]:
     return dict(container.get("securityContext", {}))
+
+
+@every_rendering
+def test_the_gateway_may_read_endpoint_slices_and_nothing_else(name: str) -> None:
+    found = rendered(name)
+    assert not list(found.of_kind("ClusterRole", "ClusterRoleBinding"))
+    for role in found.of_kind("Role"):
+        assert role["rules"] == [
+            {
+                "apiGroups": ["discovery.k8s.io"],
+                "resources": ["endpointslices"],
+                "verbs": ["get", "list", "watch"],
+            }
+        ]
+    accounts = {pod.spec["serviceAccountName"] for pod in pods(found) if pod.component == "gateway"}
+    for binding in found.of_kind("RoleBinding"):
+        assert {subject["name"] for subject in binding["subjects"]} == accounts
+        assert binding["roleRef"]["kind"] == "Role"
+        assert found.has("Role", binding["roleRef"]["name"])

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from k8s.preflight.facts import Cluster, Manifest, Reading, Right
 from k8s.preflight.judgements.accelerators import accelerators, runtime_classes
-from k8s.preflight.judgements.machines import nodes, version
+from k8s.preflight.judgements.machines import namespace, nodes, version
 from k8s.preflight.judgements.parts import ingress_classes, parts
 from k8s.preflight.judgements.permissions import permissions
 from k8s.preflight.judgements.pulls import pulls
@@ -21,14 +21,17 @@ from k8s.preflight.report import Finding
 
 
 def judge(
+    into: str,
     needs: Needs,
     cluster: Cluster,
     manifests: Mapping[str, Reading[Manifest]],
     install: Mapping[Right, Reading[bool]],
     granted: Mapping[Right, Reading[bool]],
 ) -> list[Finding]:
+    """`into`: the namespace of the install."""
     return [
         version(cluster.version),
+        namespace(into, cluster.namespace_exists),
         nodes(cluster.nodes),
         *accelerators(needs, cluster.nodes),
         runtime_classes(needs, cluster.runtime_classes),

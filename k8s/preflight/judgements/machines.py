@@ -1,4 +1,4 @@
-"""The API server's version, and the nodes."""
+"""The API server's version, the namespace, and the nodes."""
 
 from __future__ import annotations
 
@@ -28,6 +28,15 @@ def version(reading: Reading[str]) -> Finding:
         todo = f"newer than the charts are tested with ({SUPPORTED}): try it somewhere else first"
         return Finding(check, Result.WARNING, reading, todo)
     return Finding(check, Result.OK, reading)
+
+
+def namespace(name: str, reading: Reading[bool]) -> Finding:
+    check = f"namespace {name}"
+    if isinstance(reading, Unread):
+        return Finding(check, Result.NOT_CHECKED, reading.reason)
+    if not reading:
+        return Finding(check, Result.OK, "not there yet", "helm install with --create-namespace")
+    return Finding(check, Result.OK, "is there")
 
 
 def nodes(reading: Reading[tuple[Node, ...]]) -> Finding:

@@ -56,7 +56,10 @@ def preflight(
     registry: StandIn,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Preflight:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
     def run(
         *,
         gpus: int = 0,

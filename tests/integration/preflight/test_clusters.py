@@ -71,7 +71,8 @@ def test_a_namespace_that_is_not_there_takes_the_right_to_create_it(
     preflight: Preflight, api: StandIn
 ) -> None:
     del api.answers["/api/v1/namespaces/tierflow"]
-    preflight()
+    outcome = preflight()
+    assert "--create-namespace" in outcome.rows["namespace tierflow"]["todo"]
     asked = [
         request.body["spec"]["resourceAttributes"]
         for request in api.requests
