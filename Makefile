@@ -15,7 +15,8 @@ QUICK ?= 0
 ARGS ?=
 Q ?= Add 417 and 325 digit by digit.
 
-.PHONY: help up down device ask test lint bench bench-speculation load family clean images test-containers compose-secrets
+.PHONY: help up down device ask test test-cluster test-containers lint bench bench-speculation load family images \
+  compose-secrets clean
 
 help: ## list the targets and the variables they take
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -40,6 +41,9 @@ ask: ## ask the device agent a question and see who wrote each token; Q="What is
 test: ## run the tests; ARGS="-k words" hands arguments to pytest
 	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
 	  TIERFLOW_ENGINE_PYTHON="$$engine" "$$gateway" -m pytest $(ARGS)
+
+test-cluster: ## install into the cluster that KUBECONFIG points to (such as kind) and test it there
+	@gateway=$(GATEWAY_PYTHON); TIERFLOW_CLUSTER_TESTS=1 "$$gateway" -m pytest tests/e2e $(ARGS)
 
 lint: ## ruff, mypy strict, import contracts
 	@gateway=$(GATEWAY_PYTHON); bin=$$(dirname "$$gateway"); \

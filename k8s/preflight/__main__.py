@@ -1,0 +1,32 @@
+"""`python -m k8s.preflight`: the table, and the exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from k8s.preflight.commandline import parse
+from k8s.preflight.connection import connect
+from k8s.preflight.failure import UsageFailure
+from k8s.preflight.inspection import inspect
+from k8s.preflight.needs import needs
+from k8s.preflight.rendering import read_manifests, render
+from k8s.preflight.report import as_json, as_table, exit_code
+
+
+def main(argv: Sequence[str]) -> int:
+    try:
+        options = parse(argv)
+        given = options.manifests
+        rendered = read_manifests(given) if given else render(options.release)
+        connection = connect(options.kubeconfig, options.context, options.timeout_s)
+    except UsageFailure as failure:
+        print(f"preflight: {failure}", file=sys.stderr)
+        return 2
+    findings = inspect(connection, needs(rendered), options.release.namespace, options.timeout_s)
+    print(as_json(findings) if options.json else as_table(findings))
+    return exit_code(findings)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,60 @@
+"""The command line of the preflight."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from k8s.preflight.failure import UsageFailure
+from k8s.preflight.rendering import Release
+
+CHART = Path(__file__).resolve().parents[2] / "charts" / "tierflow"
+
+
+@dataclass(frozen=True)
+class Options:
+    release: Release
+    manifests: Path | None
+    kubeconfig: Path | None
+    context: str | None
+    timeout_s: float
+    json: bool
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """argparse exits with code 2 for what it can't read. Raises UsageFailure."""
+    parser = argparse.ArgumentParser(
+        prog="python -m k8s.preflight",
+        description="Check a cluster before the install. Nothing is created in it.",
+        epilog="Exit code: 0 nothing is missing, 1 something is, 2 the command line or the "
+        "kubeconfig can't be used.",
+    )
+    add = parser.add_argument
+    add("--values", "-f", type=Path, action="append", default=[], metavar="FILE", nargs="+",
+        help="values as for helm install; later ones win")  # fmt: skip
+    add("--manifests", type=Path, metavar="FILE",
+        help="judge what `helm template` wrote here, instead of rendering a chart")  # fmt: skip
+    add("--chart", type=Path, default=CHART, help="default: charts/tierflow of this checkout")
+    add("--release", default="tierflow", help="the release's name (default: tierflow)")
+    add("--namespace", "-n", default="tierflow", help="where to install (default: tierflow)")
+    add("--context", help="of the kubeconfig; default: its current one")
+    add("--kubeconfig", type=Path, metavar="FILE", help="default: KUBECONFIG, ~/.kube/config")
+    add("--timeout", type=float, default=5.0, metavar="SECONDS",
+        help="for each request (default: 5)")  # fmt: skip
+    add("--output", "-o", choices=("table", "json"), default="table")
+    given = parser.parse_args(argv)
+    values = tuple(file for files in given.values for file in files)
+    if not given.timeout > 0:
+        raise UsageFailure(f"--timeout {given.timeout:g}: must be above 0")
+    if given.manifests and values:
+        raise UsageFailure("--manifests and --values exclude each other: the one is rendered")
+    return Options(
+        release=Release(given.chart, given.release, given.namespace, values),
+        manifests=given.manifests,
+        kubeconfig=given.kubeconfig,
+        context=given.context,
+        timeout_s=given.timeout,
+        json=given.output == "json",
+    )

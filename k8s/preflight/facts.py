@@ -1,0 +1,98 @@
+"""What was read: from the cluster and from registries. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TypeAlias, TypeVar
+
+Amounts: TypeAlias = Mapping[str, Decimal]
+"""By resource name: `cpu` in cores, `memory` in bytes, `nvidia.com/gpu` in pieces, …"""
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Something that could not be read."""
+
+    reason: str
+
+
+Found = TypeVar("Found")
+Reading: TypeAlias = Found | Unread
+
+
+@dataclass(frozen=True)
+class Taint:
+    key: str
+    value: str
+    effect: str
+
+
+@dataclass(frozen=True)
+class Node:
+    name: str
+    architecture: str
+    ready: bool
+    schedulable: bool
+    """False where it was cordoned."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+    allocatable: Amounts = field(default_factory=dict)
+    images: frozenset[str] = frozenset()
+    """Names of images that the node holds already, as the node reports them."""
+
+    @property
+    def usable(self) -> bool:
+        return self.ready and self.schedulable
+
+
+@dataclass(frozen=True)
+class StorageClass:
+    name: str
+    provisioner: str
+    default: bool
+
+
+@dataclass(frozen=True)
+class ServedKind:
+    plural: str
+    namespaced: bool
+
+
+@dataclass(frozen=True, order=True)
+class Right:
+    """One question to the API server: may I do this?"""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str
+    """Empty: in the whole cluster."""
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource}" + (f".{self.group}" if self.group else "")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What an API server told. Every reading may have failed on its own."""
+
+    version: Reading[str]
+    nodes: Reading[tuple[Node, ...]]
+    used: Reading[Mapping[str, Amounts]]
+    """What the pods of each node request, by the node's name."""
+    runtime_classes: Reading[frozenset[str]]
+    storage_classes: Reading[tuple[StorageClass, ...]]
+    ingress_classes: Reading[frozenset[str]]
+    namespace_exists: Reading[bool]
+    served: Mapping[str, Reading[Mapping[str, ServedKind]]]
+    """Kinds by API version, as in {"apps/v1": {"Deployment": …}}; empty where it is not served."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a registry says about one image."""
+
+    architectures: frozenset[str]
+    """Empty: the registry has no such image."""

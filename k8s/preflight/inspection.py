@@ -1,0 +1,33 @@
+"""Reads everything that the checks need, and has it judged."""
+
+from __future__ import annotations
+
+from k8s.preflight.connection import Connection, Refused, Unreachable
+from k8s.preflight.judgements import judge
+from k8s.preflight.judgements.parts import METRICS_API
+from k8s.preflight.needs import Needs
+from k8s.preflight.reading import read_cluster
+from k8s.preflight.registry import look_up
+from k8s.preflight.report import Finding, Result
+from k8s.preflight.rights import ask, granted_rights, install_rights
+
+
+def inspect(
+    connection: Connection, needs: Needs, namespace: str, timeout_s: float
+) -> list[Finding]:
+    """`timeout_s` holds for each request to a registry."""
+    versions = {each["apiVersion"] for each in needs.objects} | {METRICS_API}
+    check = "API server"
+    try:
+        cluster = read_cluster(connection, namespace, versions)
+    except Unreachable as why:
+        todo = "see that the cluster runs, and that --context names the one you mean"
+        return [Finding(check, Result.MISSING, f"{connection.server}: {why}", todo)]
+    except Refused as why:
+        todo = "renew the credentials in the kubeconfig"
+        return [Finding(check, Result.MISSING, f"{connection.server}: {why}", todo)]
+    install = ask(connection, install_rights(needs.objects, cluster, namespace))
+    granted = ask(connection, granted_rights(needs.objects, namespace))
+    manifests = look_up((name for pod in needs.pods for name in pod.images), timeout_s)
+    reached = Finding(check, Result.OK, connection.server)
+    return [reached, *judge(namespace, needs, cluster, manifests, install, granted)]

@@ -1,0 +1,45 @@
+"""What the needs and the facts mean to somebody who is about to install. Pure.
+
+One question a file; each gives its findings in the order of the table. A reading that failed
+gives `not checked` with the reason, never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from k8s.preflight.facts import Cluster, Manifest, Reading, Right
+from k8s.preflight.judgements.accelerators import accelerators, runtime_classes
+from k8s.preflight.judgements.machines import namespace, nodes, version
+from k8s.preflight.judgements.parts import ingress_classes, parts
+from k8s.preflight.judgements.permissions import permissions
+from k8s.preflight.judgements.pulls import pulls
+from k8s.preflight.judgements.room import room
+from k8s.preflight.judgements.storage import storage
+from k8s.preflight.needs import Needs
+from k8s.preflight.report import Finding
+
+
+def judge(
+    into: str,
+    needs: Needs,
+    cluster: Cluster,
+    manifests: Mapping[str, Reading[Manifest]],
+    install: Mapping[Right, Reading[bool]],
+    granted: Mapping[Right, Reading[bool]],
+) -> list[Finding]:
+    """`into`: the namespace of the install."""
+    return [
+        version(cluster.version),
+        namespace(into, cluster.namespace_exists),
+        nodes(cluster.nodes),
+        *accelerators(needs, cluster.nodes),
+        runtime_classes(needs, cluster.runtime_classes),
+        *storage(needs, cluster.storage_classes),
+        *parts(needs, cluster.served),
+        *ingress_classes(needs, cluster.ingress_classes),
+        *room(needs, cluster.nodes, cluster.used),
+        *pulls(needs, cluster.nodes, manifests),
+        permissions("rights to install", install),
+        permissions("rights the gateway gets", granted),
+    ]

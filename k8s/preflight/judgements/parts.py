@@ -1,0 +1,124 @@
+"""Parts that a cluster need not have, judged by the values: they matter where objects use them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from k8s.preflight.facts import Reading, ServedKind, Unread
+from k8s.preflight.needs import Needs
+from k8s.preflight.rendering import Object
+from k8s.preflight.report import Finding, Result
+
+METRICS_API = "metrics.k8s.io/v1beta1"
+
+
+@dataclass(frozen=True)
+class Part:
+    name: str
+    group: str
+    todo: str
+
+
+PARTS = (
+    Part("KEDA", "keda.sh", "install KEDA, or switch keda off in the values"),
+    Part(
+        "Prometheus operator",
+        "monitoring.coreos.com",
+        "install the Prometheus operator, or switch the monitors off in the values",
+    ),
+    Part(
+        "Gateway API",
+        "gateway.networking.k8s.io",
+        "install the Gateway API and an implementation of it, or switch httpRoute off",
+    ),
+    Part(
+        "LeaderWorkerSet",
+        "leaderworkerset.x-k8s.io",
+        "install LeaderWorkerSet, or run the engine on one node",
+    ),
+)
+
+Served = Mapping[str, Reading[Mapping[str, ServedKind]]]
+
+
+def parts(needs: Needs, served: Served) -> list[Finding]:
+    found = [_part(part, needs, served) for part in PARTS]
+    found += _others(needs, served)
+    if any(each["kind"] == "HorizontalPodAutoscaler" for each in needs.objects):
+        found.append(_metrics(served.get(METRICS_API, {})))
+    return found
+
+
+def _part(part: Part, needs: Needs, served: Served) -> Finding:
+    used = [each for each in needs.objects if _group(each) == part.group]
+    if not used:
+        return Finding(part.name, Result.OK, "the values do not use it")
+    unread = [
+        reading.reason
+        for each in used
+        if isinstance(reading := served.get(each["apiVersion"], {}), Unread)
+    ]
+    if unread:
+        return Finding(part.name, Result.NOT_CHECKED, unread[0])
+    absent = sorted({_named(each) for each in used if not _is_served(each, served)})
+    if absent:
+        return Finding(part.name, Result.MISSING, f"no {', '.join(absent)}", part.todo)
+    return Finding(part.name, Result.OK, ", ".join(sorted({_named(each) for each in used})))
+
+
+def _others(needs: Needs, served: Served) -> list[Finding]:
+    """Kinds of no part above: only a row where something is wrong with them."""
+    check, ours = "other kinds", {part.group for part in PARTS}
+    used = [each for each in needs.objects if _group(each) not in ours]
+    unread = {
+        reading.reason
+        for each in used
+        if isinstance(reading := served.get(each["apiVersion"], {}), Unread)
+    }
+    if unread:
+        return [Finding(check, Result.NOT_CHECKED, sorted(unread)[0])]
+    absent = sorted({_named(each) for each in used if not _is_served(each, served)})
+    if absent:
+        todo = "install what defines them, or leave them out of the values"
+        return [Finding(check, Result.MISSING, f"no {', '.join(absent)}", todo)]
+    return []
+
+
+def _metrics(reading: Reading[Mapping[str, ServedKind]]) -> Finding:
+    check = "resource metrics"
+    if isinstance(reading, Unread):
+        return Finding(check, Result.NOT_CHECKED, reading.reason)
+    if not reading:
+        todo = "install metrics-server: until then autoscaling stays at its least replicas"
+        return Finding(check, Result.WARNING, f"no {METRICS_API}", todo)
+    return Finding(check, Result.OK, METRICS_API)
+
+
+def ingress_classes(needs: Needs, reading: Reading[frozenset[str]]) -> list[Finding]:
+    ingresses = [each for each in needs.objects if each["kind"] == "Ingress"]
+    check = "ingress class"
+    if not ingresses:
+        return []
+    if isinstance(reading, Unread):
+        return [Finding(check, Result.NOT_CHECKED, reading.reason)]
+    listed = ", ".join(sorted(reading)) or "none"
+    named = {name for each in ingresses if (name := each["spec"].get("ingressClassName"))}
+    absent = sorted(named - reading)
+    if absent or not reading:
+        todo = "install an ingress controller, or name a class that exists in the values"
+        return [Finding(check, Result.MISSING, listed, todo)]
+    return [Finding(check, Result.OK, listed)]
+
+
+def _group(each: Object) -> str:
+    return str(each["apiVersion"]).rpartition("/")[0]
+
+
+def _named(each: Object) -> str:
+    return f"{each['kind']} ({each['apiVersion']})"
+
+
+def _is_served(each: Object, served: Served) -> bool:
+    reading = served.get(each["apiVersion"], {})
+    return not isinstance(reading, Unread) and each["kind"] in reading

@@ -1,0 +1,139 @@
+"""What the rendered objects ask of a cluster. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from kubernetes.utils import parse_quantity
+
+from k8s.preflight.facts import Amounts
+from k8s.preflight.rendering import Object
+
+TEMPLATED = ("Deployment", "StatefulSet", "DaemonSet", "Job", "ReplicaSet")
+USUAL_RESOURCES = ("cpu", "memory", "ephemeral-storage")
+
+
+@dataclass(frozen=True)
+class PodNeed:
+    """Equal pods that one object makes."""
+
+    owner: str
+    """As in `Deployment/tierflow-gateway`."""
+    replicas: int
+    requests: Amounts
+    """Of one pod."""
+    spec: Mapping[str, Any]
+    """The pod's own specification."""
+    short_lived: bool
+    """Ends by itself: a job or a test. It takes no room for long."""
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        return tuple(container["image"] for container in _containers(self.spec))
+
+    @property
+    def devices(self) -> Amounts:
+        """What it requests of GPUs and the like, by resource name."""
+        return {
+            name: amount
+            for name, amount in self.requests.items()
+            if name not in USUAL_RESOURCES and not name.startswith("hugepages-") and amount > 0
+        }
+
+
+@dataclass(frozen=True)
+class ClaimNeed:
+    name: str
+    storage_class: str | None
+    """None: the cluster's default."""
+    shared: bool
+    """Several nodes write or read it at once."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    pods: tuple[PodNeed, ...]
+    claims: tuple[ClaimNeed, ...]
+    objects: tuple[Object, ...]
+
+
+def needs(rendered: Iterable[Object]) -> Needs:
+    objects = tuple(rendered)
+    least = dict(_autoscaled(objects))
+    pods = [pod for each in objects for pod in _pods(each, least)]
+    claims = [claim for each in objects for claim in _claims(each)]
+    return Needs(tuple(pods), tuple(claims), objects)
+
+
+def _pods(owner: Object, least: Mapping[str, int]) -> Iterator[PodNeed]:
+    kind, spec = owner["kind"], owner.get("spec") or {}
+    name = f"{kind}/{owner['metadata']['name']}"
+    replicas = max(1, spec.get("replicas") or least.get(name, 1))
+    if kind == "Pod":
+        yield _pod(name, 1, spec, short_lived=_is_hook(owner))
+    elif kind in TEMPLATED:
+        yield _pod(name, replicas, spec["template"]["spec"], short_lived=kind == "Job")
+    elif kind == "CronJob":
+        yield _pod(name, 1, spec["jobTemplate"]["spec"]["template"]["spec"], short_lived=True)
+    elif kind == "LeaderWorkerSet":
+        group = spec["leaderWorkerTemplate"]
+        worker, size = group["workerTemplate"]["spec"], group.get("size", 1)
+        leader = (group.get("leaderTemplate") or {}).get("spec", worker)
+        yield _pod(f"{name} (leader)", replicas, leader, short_lived=False)
+        if size > 1:
+            yield _pod(f"{name} (workers)", replicas * (size - 1), worker, short_lived=False)
+
+
+def _pod(owner: str, replicas: int, spec: Mapping[str, Any], *, short_lived: bool) -> PodNeed:
+    return PodNeed(owner, replicas, requests(spec), spec, short_lived)
+
+
+def _is_hook(owner: Object) -> bool:
+    return "helm.sh/hook" in (owner["metadata"].get("annotations") or {})
+
+
+def _autoscaled(objects: Iterable[Object]) -> Iterator[tuple[str, int]]:
+    """The least number of replicas of what a HorizontalPodAutoscaler scales."""
+    for each in objects:
+        if each["kind"] == "HorizontalPodAutoscaler":
+            target = each["spec"]["scaleTargetRef"]
+            yield f"{target['kind']}/{target['name']}", each["spec"].get("minReplicas", 1)
+
+
+def _claims(each: Object) -> Iterator[ClaimNeed]:
+    if each["kind"] == "PersistentVolumeClaim":
+        yield _claim(each["metadata"]["name"], each["spec"])
+    if each["kind"] == "StatefulSet":
+        for template in each["spec"].get("volumeClaimTemplates") or ():
+            yield _claim(template["metadata"]["name"], template["spec"])
+
+
+def _claim(name: str, spec: Mapping[str, Any]) -> ClaimNeed:
+    modes = spec.get("accessModes") or ()
+    return ClaimNeed(name, spec.get("storageClassName"), "ReadWriteMany" in modes)
+
+
+def _containers(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+
+
+def requests(spec: Mapping[str, Any]) -> Amounts:
+    """What the scheduler counts for a pod: its containers together, or its greediest init one."""
+    total: dict[str, Decimal] = {}
+    for container in spec.get("containers") or ():
+        for name, amount in _asked(container).items():
+            total[name] = total.get(name, Decimal(0)) + amount
+    for container in spec.get("initContainers") or ():
+        for name, amount in _asked(container).items():
+            total[name] = max(total.get(name, Decimal(0)), amount)
+    return total
+
+
+def _asked(container: Mapping[str, Any]) -> dict[str, Decimal]:
+    resources = container.get("resources") or {}
+    # A limit without a request is the request too.
+    asked = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+    return {name: parse_quantity(amount) for name, amount in asked.items()}

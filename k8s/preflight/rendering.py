@@ -1,0 +1,130 @@
+"""The chart's objects with the given values: what would be installed.
+
+Helm renders them, so that every check is about what the chart really asks for. The `helm` command
+is used where there is one, otherwise Helm as a Python library (package helm-python-sdk).
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+from k8s.preflight.failure import UsageFailure
+
+Object: TypeAlias = dict[str, Any]
+"""A Kubernetes object as in a manifest."""
+
+HELM_S = 60.0
+
+
+@dataclass(frozen=True)
+class Release:
+    chart: Path
+    name: str
+    namespace: str
+    values: tuple[Path, ...]
+
+
+def render(release: Release, helm: str | None = None) -> tuple[Object, ...]:
+    """`helm` is the path of the command; None: look for it. Raises UsageFailure."""
+    if not (release.chart / "Chart.yaml").is_file():
+        raise UsageFailure(f"--chart {release.chart}: there is no Chart.yaml in it")
+    for file in release.values:
+        if not file.is_file():
+            raise UsageFailure(f"--values {file}: there is no such file")
+    command = helm or shutil.which("helm")
+    text = _by_command(command, release) if command else _by_library(release)
+    return objects(text, "what the chart renders")
+
+
+def read_manifests(path: Path) -> tuple[Object, ...]:
+    """The objects in a file that `helm template` wrote. Raises UsageFailure."""
+    try:
+        return objects(path.read_text(), f"--manifests {path}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageFailure(f"--manifests {path}: can't be read: {error}") from error
+
+
+def objects(text: str, source: str) -> tuple[Object, ...]:
+    """Raises UsageFailure when `text` is not YAML documents of Kubernetes objects."""
+    try:
+        found = [document for document in yaml.safe_load_all(text) if document]
+    except yaml.YAMLError as error:
+        raise UsageFailure(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
+    for document in found:
+        if not isinstance(document, dict) or not {"apiVersion", "kind"} <= document.keys():
+            raise UsageFailure(f"{source}: holds something that is no Kubernetes object")
+    return tuple(found)
+
+
+def _by_command(helm: str, release: Release) -> str:
+    command = [helm, "template", release.name, str(release.chart)]
+    command += ["--namespace", release.namespace, "--include-crds"]
+    for file in release.values:
+        command += ["--values", str(file)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=HELM_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UsageFailure(f"{helm} template: {error}") from error
+    if done.returncode != 0:
+        raise UsageFailure(f"the chart does not render: {_one_line(done.stderr)}")
+    return done.stdout
+
+
+def _by_library(release: Release) -> str:
+    try:
+        import helm_python
+    except ImportError as error:
+        raise UsageFailure(
+            "helm is not found: install it, or give --manifests FILE with what "
+            "`helm template` printed elsewhere"
+        ) from error
+    try:
+        with helm_python.Chart.load(release.chart) as chart:
+            rendered = chart.render(
+                merged(release.values), name=release.name, namespace=release.namespace
+            )
+    except helm_python.HelmError as error:
+        raise UsageFailure(f"the chart does not render: {_one_line(str(error))}") from error
+    return documents(rendered.items())
+
+
+def documents(rendered: Iterable[tuple[str, str]]) -> str:
+    """One stream of YAML documents out of rendered templates by path."""
+    manifests = [text for path, text in rendered if path.endswith((".yaml", ".yml"))]
+    return "\n---\n".join(manifests)
+
+
+def merged(files: Sequence[Path]) -> Object:
+    """The files' values, later ones over earlier ones, as Helm does it. Raises UsageFailure."""
+    values: Object = {}
+    for file in files:
+        try:
+            layer = yaml.safe_load(file.read_text()) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            problem = " ".join(str(error).split())
+            raise UsageFailure(f"--values {file}: can't be read: {problem}") from error
+        if not isinstance(layer, dict):
+            raise UsageFailure(f"--values {file}: expected values by name at the top level")
+        values = overlay(values, layer)
+    return values
+
+
+def overlay(below: Object, above: Object) -> Object:
+    """Maps merge, anything else is replaced; a null stays, so that it removes a default."""
+    result = dict(below)
+    for key, value in above.items():
+        beneath = result.get(key)
+        both = isinstance(beneath, dict) and isinstance(value, dict)
+        result[key] = overlay(beneath, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

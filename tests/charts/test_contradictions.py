@@ -1,0 +1,138 @@
+"""Values that can't work stop the render, with a sentence that says what to change."""
+
+from typing import Any
+
+import pytest
+
+from tests.charts.helm import Refusal, render
+
+pytestmark = pytest.mark.helm
+
+
+def gateway(**values: Any) -> dict[str, Any]:
+    return {"gateway": values}
+
+
+def edge(**values: Any) -> dict[str, Any]:
+    return {"pools": {"edge": values}}
+
+
+MULTI_NODE = {"enabled": True, "size": 2}
+
+CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
+    (
+        edge(model={"hub": "a/b", "claim": {"name": "c"}}),
+        "pool edge: model.claim and model.hub are both given",
+    ),
+    (
+        edge(model={"hub": "a/b", "image": {"reference": "x:1"}}),
+        "pool edge: model.hub and model.image are both given",
+    ),
+    (edge(model={"shipped": ""}), "no model"),
+    (edge(model={"claim": {"name": "c"}}), "pool edge: set model.name"),
+    (edge(image={"tag": "latest"}), "image.tag latest"),
+    (
+        edge(lifecycle={"preStopSeconds": 40}),
+        "lifecycle.terminationGracePeriodSeconds (60) must be above preStopSeconds + "
+        "engine.shutdownSeconds (70)",
+    ),
+    (
+        edge(replicas=2, model={"hub": "a/b"}),
+        "2 pods share one volume, and download.claim.accessModes lets only one node mount it",
+    ),
+    (edge(gpu={"count": 1}, engine={"tensorParallelSize": 2}), "the engine has 1 GPUs"),
+    (
+        edge(
+            gpu={"count": 1, "products": ["L4"]},
+            affinity={"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {}}},
+        ),
+        "gpu.products and affinity.nodeAffinity are both given",
+    ),
+    (edge(multiNode=MULTI_NODE), "multiNode.enabled needs GPUs; set gpu.count"),
+    (edge(multiNode=MULTI_NODE, gpu={"count": 1}), "set drafts.enabled: false"),
+    (edge(lora={"modules": [{"name": "sql"}]}), "the LoRA module sql needs one of hub and path"),
+    (
+        edge(keda={"enabled": True, "minReplicas": 0}),
+        "pools.edge.keda.minReplicas is 0, so its requests must wait somewhere while it starts",
+    ),
+    (
+        edge(keda={"enabled": True, "minReplicas": 9}),
+        "keda.minReplicas is above keda.maxReplicas",
+    ),
+    (
+        edge(keda={"enabled": True, "trigger": "prometheus"}),
+        "keda.trigger prometheus needs keda.prometheus.serverAddress",
+    ),
+    ({"pools": {"Edge_1": {"tier": "edge"}}}, "lower-case letters, digits and hyphens"),
+    ({"pools": {"spare": {}}}, "pools.spare.tier: set edge or cloud"),
+    (
+        gateway(pools={"cloud": {"tier": "cloud", "endpoints": ["https://x.example"]}}),
+        "pools.cloud runs here, and gateway.pools.cloud lists endpoints elsewhere",
+    ),
+    (gateway(pools={"edge": {"tier": "cloud"}}), "gateway.pools.edge.tier is cloud"),
+    (
+        gateway(lifecycle={"terminationGracePeriodSeconds": 20}),
+        "must be above preStopSeconds + drainSeconds (40)",
+    ),
+    (gateway(ingress={"enabled": True}), "ingress.enabled needs ingress.hosts"),
+    (gateway(httpRoute={"enabled": True}), "httpRoute.enabled needs httpRoute.parentRefs"),
+    (
+        gateway(autoscaling={"minReplicas": 9}),
+        "autoscaling.minReplicas is above autoscaling.maxReplicas",
+    ),
+    (
+        gateway(keda={"enabled": True, "trigger": "prometheus"}),
+        "keda.trigger prometheus needs keda.prometheus.serverAddress",
+    ),
+    (
+        gateway(discovery={"enabled": False}),
+        "no pools; turn discovery.enabled on",
+    ),
+    (
+        gateway(discovery={"enabled": False}, pools={"edge": {"tier": "edge"}}),
+        "pools.edge has no endpoints, and discovery.enabled is false",
+    ),
+    (
+        gateway(pools={"far": {"tier": "cloud", "endpoints": ["https://x"], "api_key": "k"}}),
+        "would stand in a ConfigMap; name a Secret instead (apiKeySecret)",
+    ),
+    (
+        {"redis": {"external": {"url": "redis://x", "existingSecret": "y"}}},
+        "redis.external: url and existingSecret are both given",
+    ),
+]
+
+MISTAKES: list[tuple[dict[str, Any], str]] = [
+    (gateway(replica=2), "replica"),
+    (edge(gpus=1), "gpus"),
+    ({"pool": {}}, "pool"),
+    (edge(replicas="two"), "replicas"),
+    (edge(gpu={"count": -1}), "count"),
+    (edge(engine={"dtype": "float8"}), "dtype"),
+    (edge(model={"shipped": "rill-huge"}), "shipped"),
+    (gateway(image={"pullPolicy": "Sometimes"}), "pullPolicy"),
+    (gateway(service={"type": "Wide"}), "type"),
+    ({"redis": {"image": {"tag": "latest"}}}, "tag"),
+    (gateway(image={"tag": "latest"}), "tag"),
+    ({"networkPolicy": {"enabled": "yes"}}, "enabled"),
+]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"), CONTRADICTIONS, ids=[words[:60] for _, words in CONTRADICTIONS]
+)
+def test_contradicting_values_are_refused_with_what_to_change(
+    values: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(Refusal) as refused:
+        render(values)
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(("values", "words"), MISTAKES, ids=[str(each) for each, _ in MISTAKES])
+def test_values_that_no_chart_knows_or_takes_are_refused_by_name(
+    values: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(Refusal) as refused:
+        render(values)
+    assert words in str(refused.value)

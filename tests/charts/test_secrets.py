@@ -1,0 +1,102 @@
+"""Secrets that the charts make are random, and an upgrade keeps them.
+
+An upgrade reads what is there from the API server: here a stand-in that serves Secrets.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import helm_python
+import pytest
+import yaml
+
+from k8s.preflight.rendering import Object
+from tests.charts.helm import CHARTS, NAMESPACE, RELEASE, render
+from tests.integration.preflight.cluster import kubeconfig
+from tests.stand_in import Answer, StandIn, Table, stand_in
+
+pytestmark = pytest.mark.helm
+DEVICES = {"gateway": {"devices": {"names": ["kitchen"]}}}
+NAMES = ("tierflow-redis", "tierflow-drafts", "tierflow-devices")
+
+
+def discovery() -> Table:
+    """What Helm asks before it looks anything up."""
+    secrets = {"name": "secrets", "kind": "Secret", "namespaced": True, "verbs": ["get", "list"]}
+    core = {"kind": "APIResourceList", "groupVersion": "v1", "resources": [secrets]}
+    return {
+        "/version": Answer({"major": "1", "minor": "33", "gitVersion": "v1.33.0"}),
+        "/api": Answer({"kind": "APIVersions", "versions": ["v1"]}),
+        "/apis": Answer({"kind": "APIGroupList", "apiVersion": "v1", "groups": []}),
+        "/api/v1": Answer(core),
+    }
+
+
+@pytest.fixture
+def api() -> Iterator[StandIn]:
+    with stand_in(discovery()) as server:
+        yield server
+
+
+def stored(secret: Object) -> Object:
+    """As the API server keeps it."""
+    encoded = {
+        key: base64.b64encode(value.encode()).decode()
+        for key, value in secret.get("stringData", {}).items()
+    }
+    kept = {key: value for key, value in secret.items() if key != "stringData"}
+    return kept | {"data": {**secret.get("data", {}), **encoded}}
+
+
+def content(secret: Object) -> dict[str, str]:
+    return {key: base64.b64decode(value).decode() for key, value in stored(secret)["data"].items()}
+
+
+def upgraded(api: StandIn, values: dict[str, Any]) -> dict[str, Object]:
+    """The Secrets as an upgrade renders them."""
+    config = helm_python.Config(
+        kubeconfig_content=json.dumps(kubeconfig(api.url)), namespace=NAMESPACE
+    )
+    with config, helm_python.Chart.load(CHARTS / "tierflow") as chart:
+        rendered = config.render(chart, values, name=RELEASE, namespace=NAMESPACE)
+    found = [each for text in rendered.values() for each in _documents(text)]
+    return {each["metadata"]["name"]: each for each in found if each["kind"] == "Secret"}
+
+
+def _documents(text: str) -> list[Object]:
+    try:
+        return [each for each in yaml.safe_load_all(text) if isinstance(each, dict)]
+    except yaml.YAMLError:
+        return []
+
+
+def test_an_upgrade_keeps_every_secret_that_is_there(api: StandIn) -> None:
+    before = {name: render(DEVICES).one("Secret", name) for name in NAMES}
+    for name, secret in before.items():
+        api.answers[f"/api/v1/namespaces/{NAMESPACE}/secrets/{name}"] = Answer(stored(secret))
+    after = upgraded(api, DEVICES)
+    for name in NAMES:
+        assert content(after[name]) == content(before[name])
+
+
+def test_a_device_that_is_added_gets_a_token_and_the_others_keep_theirs(api: StandIn) -> None:
+    before = render(DEVICES).one("Secret", "tierflow-devices")
+    path = f"/api/v1/namespaces/{NAMESPACE}/secrets/tierflow-devices"
+    api.answers[path] = Answer(stored(before))
+    after = upgraded(api, {"gateway": {"devices": {"names": ["kitchen", "garage"]}}})
+    tokens = content(after["tierflow-devices"])
+    assert tokens["kitchen"] == content(before)["kitchen"]
+    assert len(tokens["garage"]) >= 32
+    assert set(json.loads(tokens["hashes.json"])) == {"kitchen", "garage"}
+
+
+def test_each_install_makes_secrets_of_its_own(api: StandIn) -> None:
+    once, again = upgraded(api, DEVICES), upgraded(api, DEVICES)
+    for name in NAMES:
+        assert content(once[name]) != content(again[name])
+    assert len(content(once["tierflow-drafts"])["secret"]) >= 16
+    assert len(content(once["tierflow-redis"])["password"]) >= 32

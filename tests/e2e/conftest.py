@@ -1,0 +1,49 @@
+"""One install for all tests, in a namespace of its own that goes with it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from openai import OpenAI
+
+from tests.e2e.cluster import RELEASE, Cluster, cluster, reason_to_skip
+
+
+@pytest.fixture(scope="session")
+def empty_cluster() -> Iterator[Cluster]:
+    """A cluster without our release; what the tests leave in the namespace goes at the end."""
+    if reason := reason_to_skip(os.environ):
+        pytest.skip(reason)
+    found = cluster(f"tierflow-test-{uuid.uuid4().hex[:8]}")
+    yield found
+    with found.helm() as helm:
+        helm.uninstall(RELEASE, ignore_not_found=True)
+    found.delete_namespace()
+
+
+@pytest.fixture(scope="session")
+def installed(empty_cluster: Cluster) -> Cluster:
+    empty_cluster.install()
+    return empty_cluster
+
+
+@pytest.fixture
+def gateway(installed: Cluster) -> Iterator[str]:
+    with installed.forwarded(f"{RELEASE}-gateway", 8080) as url:
+        yield url
+
+
+@pytest.fixture
+def http(gateway: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=gateway, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+def client(gateway: str) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{gateway}/v1", api_key="none", timeout=120) as client:
+        yield client

@@ -1,0 +1,79 @@
+"""The command as it is typed: exit codes, and one line for what can't be used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.integration.preflight.cluster import kubeconfig, manifests
+from tests.servers import CHECKOUT
+from tests.stand_in import StandIn
+
+pytestmark = pytest.mark.integration
+
+
+def run(*arguments: str, environment: dict[str, str] | None = None) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "k8s.preflight", *arguments],
+        cwd=CHECKOUT,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def rendered(registry: StandIn, tmp_path: Path) -> str:
+    file = tmp_path / "rendered.yaml"
+    file.write_text(yaml.safe_dump_all(manifests(registry)))
+    return str(file)
+
+
+def test_the_table_is_printed_and_the_kubeconfig_found_by_its_variable(
+    api: StandIn, rendered: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(yaml.safe_dump(kubeconfig(api.url)))
+    code, table, errors = run("--manifests", rendered, environment={"KUBECONFIG": str(config)})
+    assert (code, errors) == (0, "")
+    heading, first, *_ = table.splitlines()
+    assert heading.split()[:3] == ["CHECK", "RESULT", "FOUND"]
+    assert first.split() == ["API", "server", "ok", api.url]
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "words"),
+    [
+        (None, (), "kubeconfig"),
+        ("{", (), "kubeconfig"),
+        ("just words", (), "kubeconfig"),
+        (yaml.safe_dump(kubeconfig("http://127.0.0.1:1")), ("--context", "other"), "other"),
+        (yaml.safe_dump(kubeconfig("http://127.0.0.1:1")), ("--timeout", "0"), "--timeout"),
+        (yaml.safe_dump(kubeconfig("http://127.0.0.1:1")), ("--values", "x.yaml"), "--values"),
+    ],
+)
+def test_what_can_not_be_used_gives_code_2_and_one_line(
+    rendered: str, tmp_path: Path, content: str | None, arguments: tuple[str, ...], words: str
+) -> None:
+    config = tmp_path / "config"
+    if content is not None:
+        config.write_text(content)
+    code, table, errors = run("--manifests", rendered, "--kubeconfig", str(config), *arguments)
+    assert (code, table) == (2, "")
+    (line,) = errors.splitlines()
+    assert line.startswith("preflight: ")
+    assert words in line
+
+
+def test_an_unknown_option_gives_code_2(rendered: str) -> None:
+    code, _, errors = run("--manifests", rendered, "--colour")
+    assert code == 2
+    assert "--colour" in errors
+    assert "Traceback" not in errors

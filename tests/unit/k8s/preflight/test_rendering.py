@@ -1,0 +1,95 @@
+"""What would be installed: layers of values, manifests from a file, and what can't be read."""
+
+from pathlib import Path
+
+import pytest
+
+from k8s.preflight.failure import UsageFailure
+from k8s.preflight.rendering import Release, merged, objects, overlay, read_manifests, render
+
+
+def write_chart(folder: Path) -> Path:
+    (folder / "templates").mkdir(parents=True)
+    (folder / "Chart.yaml").write_text("apiVersion: v2\nname: tiny\nversion: 0.1.0\n")
+    (folder / "values.yaml").write_text("size: 1\n")
+    (folder / "templates" / "map.yaml").write_text(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\n"
+        "  namespace: {{ .Release.Namespace }}\n"
+        'data:\n  size: "{{ required "say a size" .Values.size }}"\n'
+    )
+    return folder
+
+
+def write_helm(folder: Path, body: str) -> str:
+    command = folder / "helm"
+    command.write_text(f"#!/bin/sh\n{body}\n")
+    command.chmod(0o755)
+    return str(command)
+
+
+def test_maps_of_later_files_merge_and_a_null_stays_to_remove_a_default(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text("pools: {edge: {replicas: 1}, cloud: {replicas: 2}}\n")
+    second.write_text("pools: {edge: {gpus: 1}, cloud: null}\n")
+    assert merged((first, second)) == {"pools": {"edge": {"replicas": 1, "gpus": 1}, "cloud": None}}
+    assert overlay({"list": [1, 2]}, {"list": [3]}) == {"list": [3]}
+
+
+def test_the_chart_is_rendered_with_the_given_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    values = tmp_path / "mine.yaml"
+    values.write_text("size: 7\n")
+    release = Release(write_chart(tmp_path / "tiny"), "demo", "there", (values,))
+    (found,) = render(release)
+    assert found["metadata"] == {"name": "demo", "namespace": "there"}
+    assert found["data"] == {"size": "7"}
+
+
+def test_a_helm_command_is_used_where_there_is_one(tmp_path: Path) -> None:
+    helm = write_helm(tmp_path, 'echo "{apiVersion: v1, kind: Pod, asked: $*}"')
+    chart = write_chart(tmp_path / "tiny")
+    (found,) = render(Release(chart, "demo", "there", (chart / "values.yaml",)), helm)
+    assert found["asked"] == (
+        f"template demo {chart} --namespace there --include-crds --values {chart}/values.yaml"
+    )
+
+
+def test_values_that_the_chart_refuses_give_its_sentence_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    values = tmp_path / "mine.yaml"
+    values.write_text("size: ''\n")
+    release = Release(write_chart(tmp_path / "tiny"), "demo", "there", (values,))
+    with pytest.raises(UsageFailure, match="does not render.*say a size") as refused:
+        render(release)
+    assert "\n" not in str(refused.value)
+    failing = write_helm(tmp_path, "echo 'Error: say\n a size' >&2; exit 1")
+    with pytest.raises(UsageFailure, match="does not render: Error: say a size"):
+        render(release, failing)
+
+
+def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageFailure, match="--chart .*Chart.yaml"):
+        render(Release(tmp_path, "demo", "there", ()))
+    chart = write_chart(tmp_path / "tiny")
+    with pytest.raises(UsageFailure, match="--values .*absent.yaml"):
+        render(Release(chart, "demo", "there", (tmp_path / "absent.yaml",)))
+    with pytest.raises(UsageFailure, match="--manifests .*absent.yaml"):
+        read_manifests(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize("text", ["a: [", "just words", "kind: Pod"])
+def test_text_that_holds_no_objects_is_refused(text: str) -> None:
+    with pytest.raises(UsageFailure, match="rendered"):
+        objects(text, "rendered")
+
+
+@pytest.mark.parametrize("text", ["a: [", "- a list"])
+def test_values_that_are_no_map_are_refused_by_file(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(UsageFailure, match=r"mine\.yaml"):
+        merged((file,))
