@@ -95,6 +95,7 @@ def test_the_gateways_endpoints_are_the_pods(
     pools = Settings.load(file).pools
     pods = {pod["metadata"]["name"] for pod in parts.pods}
     for pool in pools.values():
+        assert pool.endpoints
         (endpoint,), (mailbox,) = pool.endpoints, pool.mailboxes
         assert urlsplit(endpoint).hostname in pods
         assert mailbox.partition(":")[0] == urlsplit(endpoint).hostname
