@@ -97,6 +97,25 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         "would stand in a ConfigMap; name a Secret instead (apiKeySecret)",
     ),
     (
+        gateway(pools={"far": {"tier": "cloud", "mailbox_secret": "k"}}),
+        "would stand in a ConfigMap; name a Secret instead (drafts.existingSecret)",
+    ),
+    (gateway(config={"listen": {"port": 9090}}), "config.listen: the pod's ports, probes and"),
+    (
+        gateway(config={"pools": {"far": {"tier": "cloud", "api_key": "k"}}}),
+        "config.pools: say it under `pools`",
+    ),
+    (
+        gateway(config={"discovery": {"api_key": "k"}}),
+        "config.discovery.api_key would stand in a ConfigMap; name a Secret instead "
+        "(discovery.apiKey.existingSecret)",
+    ),
+    (
+        gateway(config={"discovery": {"mailbox_secret": "k"}}),
+        "config.discovery.mailbox_secret would stand in a ConfigMap; name a Secret instead "
+        "(drafts.existingSecret)",
+    ),
+    (
         {"redis": {"external": {"url": "redis://x", "existingSecret": "y"}}},
         "redis.external: url and existingSecret are both given",
     ),
@@ -115,6 +134,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"redis": {"image": {"tag": "latest"}}}, "tag"),
     (gateway(image={"tag": "latest"}), "tag"),
     ({"networkPolicy": {"enabled": "yes"}}, "enabled"),
+    (gateway(pools={"far": {"tier": "cloud", "endpoint": "https://x"}}), "endpoint"),
+    (gateway(podDisruptionBudget={"maxUnavailable": 0}), "podDisruptionBudget"),
+    (edge(podDisruptionBudget={"maxUnavailable": 0}), "podDisruptionBudget"),
+    (edge(podDisruptionBudget={"maxUnavailable": "0%"}), "podDisruptionBudget"),
 ]
 
 

@@ -87,6 +87,35 @@ def test_false_and_zero_and_empty_win_over_what_is_said_for_all_pools(tmp_path: 
     assert found.has("PodMonitor", "tierflow-cloud")
 
 
+def test_null_takes_away_one_entry_of_what_is_said_for_all_pools(tmp_path: Path) -> None:
+    entries = {"a": "1", "b": "2"}
+    amounts = {"cpu": "1", "memory": "1Gi", "example.org/card": 1}
+    everywhere = {
+        "nodeSelector": entries,
+        "podLabels": entries,
+        "podAnnotations": entries,
+        "resources": {"requests": amounts, "limits": amounts},
+    }
+    one = {
+        "nodeSelector": {"a": None},
+        "podLabels": {"a": None},
+        "podAnnotations": {"a": None},
+        "resources": {
+            "requests": {"example.org/card": None},
+            "limits": {"example.org/card": None},
+        },
+    }
+    found = layered(tmp_path, {"model-pool": everywhere, "pools": {"edge": one}})
+    for pool, left in (("edge", {"b"}), ("cloud", {"a", "b"})):
+        template = found.one("Deployment", f"tierflow-{pool}")["spec"]["template"]
+        assert template["spec"]["nodeSelector"].keys() == left
+        for kind in ("labels", "annotations"):
+            assert template["metadata"][kind].keys() & {"a", "b"} == left
+        (container,) = template["spec"]["containers"]
+        for amounts in container["resources"].values():
+            assert ("example.org/card" in amounts) == (pool == "cloud")
+
+
 def test_own_values_lie_over_each_file_that_we_ship(tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
     own.write_text(yaml.safe_dump({"global": {"imageRegistry": "example.org/mirror"}}))

@@ -13,6 +13,11 @@ from tests.charts.pods import Pod, pods
 
 pytestmark = pytest.mark.helm
 WITH_GATEWAY = [name for name in RENDERINGS if name != "pool alone"]
+DISCOVERING = [
+    name
+    for name in WITH_GATEWAY
+    if RENDERINGS[name][1].get("gateway", {}).get("discovery", {}).get("enabled", True)
+]
 SECRETS = {"DEVICES__TOKENS": '{"kitchen": "' + "0" * 64 + '"}'}
 """What a Secret would hold, where any word will not do."""
 
@@ -51,6 +56,17 @@ def test_the_gateway_loads_what_the_chart_writes(
 
 
 @pytest.mark.parametrize("name", WITH_GATEWAY)
+def test_a_gateway_that_discovers_and_no_other_may_ask_the_api_server(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    discovers = load(rendered(name), tmp_path, monkeypatch).discovery is not None
+    assert discovers is (name in DISCOVERING)
+    assert gateway(rendered(name)).spec["automountServiceAccountToken"] is discovers
+    for kind in ("Role", "RoleBinding"):
+        assert rendered(name).has(kind, "tierflow-gateway") is discovers
+
+
+@pytest.mark.parametrize("name", DISCOVERING)
 def test_every_pool_here_is_found_by_the_labels_and_ports_that_the_gateway_looks_for(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

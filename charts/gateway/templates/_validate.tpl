@@ -27,6 +27,24 @@
 {{- fail "gateway: devices.names: hashes.json is no name for a device" -}}
 {{- end -}}
 {{- include "gateway.validatePools" . -}}
+{{- include "gateway.validateConfig" . -}}
+{{- end -}}
+
+{{/* `config` is written over what the other values give, and stands in a ConfigMap. */}}
+{{- define "gateway.validateConfig" -}}
+{{- $config := .Values.config -}}
+{{- if hasKey $config "listen" -}}
+{{- fail "gateway: config.listen: the pod's ports, probes and policies are made for 0.0.0.0:8080; take it out, and set service.port for another port of the Service" -}}
+{{- end -}}
+{{- if hasKey $config "pools" -}}
+{{- fail "gateway: config.pools: say it under `pools`, whose secrets come from Secrets" -}}
+{{- end -}}
+{{- $secrets := dict "api_key" "discovery.apiKey.existingSecret" "mailbox_secret" "drafts.existingSecret" -}}
+{{- range $secret, $instead := $secrets -}}
+{{- if hasKey ($config.discovery | default dict) $secret -}}
+{{- fail (printf "gateway: config.discovery.%s would stand in a ConfigMap; name a Secret instead (%s)" $secret $instead) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "gateway.validatePools" -}}

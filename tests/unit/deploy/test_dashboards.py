@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 from gateway.adapters.device_metrics import DeviceMetrics
+from gateway.adapters.discovery_metrics import DiscoveryMetrics, PoolMetrics
+from gateway.adapters.endpoints import LiveEndpoints
 from gateway.adapters.mailbox_metrics import MailboxMetrics
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.speculation_metrics import SpeculationMetrics
@@ -40,6 +42,8 @@ def series() -> dict[str, str]:
     DeviceMetrics(metrics.registry)
     SpeculationMetrics(metrics.registry)
     metrics.registry.register(MailboxMetrics(lambda: ()))
+    metrics.registry.register(PoolMetrics(LiveEndpoints([], [])))
+    metrics.registry.register(DiscoveryMetrics(lambda: ()))
     engine, agent = EngineMetrics("a-model", 1024, 1), AgentMetrics()
     return {
         family.name + ending: family.type

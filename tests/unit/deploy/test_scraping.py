@@ -49,3 +49,20 @@ def test_grafana_shows_a_folder_of_dashboards() -> None:
     (provider,) = read(GRAFANA / "dashboards/tierflow.yaml")["providers"]
     assert provider["type"] == "file"
     assert provider["options"]["path"] == "/var/lib/grafana/dashboards"
+
+
+def test_every_target_is_a_service_that_has_that_port() -> None:
+    services = read(CHECKOUT / "docker-compose.yml")["services"]
+    for job in read(PROMETHEUS)["scrape_configs"]:
+        for group in job["static_configs"]:
+            for target in group["targets"]:
+                host = target.partition(":")[0]
+                assert host == "localhost" or host in services, target
+
+
+def test_compose_mounts_what_the_configuration_reads() -> None:
+    services = read(CHECKOUT / "docker-compose.yml")["services"]
+    assert "./deploy/prometheus:/etc/prometheus:ro" in services["prometheus"]["volumes"]
+    mounts = set(services["grafana"]["volumes"])
+    assert "./deploy/compose/grafana/provisioning:/etc/grafana/provisioning:ro" in mounts
+    assert "./charts/gateway/dashboards:/var/lib/grafana/dashboards:ro" in mounts
