@@ -172,7 +172,10 @@ async def test_silence_beyond_the_lease_and_floods_end_in_time(tmp_path: Path) -
                     await device.put(opening(s, tokenizer(), PROMPT, 12))
                 error = await device.until(wire.Error)
                 assert (error.code, error.s, error.fatal) == ("too_many_sessions", 3, True)
-                await device.put(wire.Draft(1, 0, [1] * 64), wire.Draft(1, 64, [1] * 64))
+                largest = wire.Draft(
+                    1, 0, [1] * 64, [], [wire.Run(0, [1] * 64)] * (wire.MAX_RUNS - 1)
+                )
+                await device.put(largest, largest)
                 flood = await device.until(wire.Error)
                 assert (flood.code, flood.s, flood.fatal) == ("flood", 1, False)
                 assert await device.closed() == "lease_expired"
