@@ -105,6 +105,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         gateway(config={"pools": {"far": {"tier": "cloud", "api_key": "k"}}}),
         "config.pools: say it under `pools`",
     ),
+    (gateway(config={"discovery": None}), "set discovery.enabled: false"),
     (
         gateway(config={"discovery": {"api_key": "k"}}),
         "config.discovery.api_key would stand in a ConfigMap; name a Secret instead "

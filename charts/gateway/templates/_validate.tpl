@@ -39,6 +39,9 @@
 {{- if hasKey $config "pools" -}}
 {{- fail "gateway: config.pools: say it under `pools`, whose secrets come from Secrets" -}}
 {{- end -}}
+{{- if and (hasKey $config "discovery") (kindIs "invalid" $config.discovery) -}}
+{{- fail "gateway: config.discovery is null; set discovery.enabled: false, which takes its rights away, too" -}}
+{{- end -}}
 {{- $secrets := dict "api_key" "discovery.apiKey.existingSecret" "mailbox_secret" "drafts.existingSecret" -}}
 {{- range $secret, $instead := $secrets -}}
 {{- if hasKey ($config.discovery | default dict) $secret -}}
