@@ -7,9 +7,11 @@ from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import Step
 
 AGE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.5, 1.0, 3.0)
+BYTES_BUCKETS = (256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576)
 STEP_BUCKETS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 17, 33)
 PLACES = 16
 """Places in a step that are told apart; all beyond count together."""
@@ -62,13 +64,22 @@ class SpeculationMetrics:
         self._width = histogram(
             "speculation_tokens_per_step", "Tokens that one step gave.", STEP_BUCKETS, "tier"
         )
+        self._bytes = histogram(
+            "speculation_session_bytes",
+            "Bytes of one session's frames, from the device (up) and to it (down).",
+            BYTES_BUCKETS,
+            "tier",
+            "direction",
+        )
 
     def began(self, tier: str) -> None:
         self._active.labels(f"device-{tier}").inc()
 
-    def ended(self, tier: str, outcome: str) -> None:
+    def ended(self, tier: str, outcome: SessionOutcome) -> None:
         self._active.labels(f"device-{tier}").dec()
-        self._sessions.labels(tier, outcome).inc()
+        self._sessions.labels(tier, outcome.request.kind).inc()
+        self._bytes.labels(tier, "up").observe(outcome.bytes_up)
+        self._bytes.labels(tier, "down").observe(outcome.bytes_down)
 
     def drafts(self, tier: str, fate: str, tokens: int) -> None:
         _bound(self._drafts, tier, fate).inc(tokens)

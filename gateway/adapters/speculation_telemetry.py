@@ -27,7 +27,7 @@ class SpeculationTelemetry:
     def ended(self, tier: str, outcome: SessionOutcome) -> None:
         request = outcome.request
         self._requests.finished(request)
-        self._speculation.ended(tier, request.kind)
+        self._speculation.ended(tier, outcome)
         write = log.error if outcome.problem else log.info
         write(
             "session",
@@ -46,6 +46,8 @@ class SpeculationTelemetry:
             accepted=outcome.accepted,
             dropped=outcome.dropped,
             late=outcome.late,
+            bytes_up=outcome.bytes_up,
+            bytes_down=outcome.bytes_down,
             steps=outcome.steps,
             queue_ms=_ms(request.queue_s),
             ttft_ms=_ms(request.ttft_s),

@@ -39,9 +39,10 @@ class Outbox:
         self._news = asyncio.Event()
         self.overflown = asyncio.Event()
 
-    def put(self, frame: FromGateway) -> None:
+    def put(self, frame: FromGateway) -> int:
+        """Gives the frame's bytes."""
         if self.overflown.is_set():
-            return
+            return 0
         message = encode(frame)
         self._waiting.append(message)
         self._size += len(message)
@@ -49,9 +50,10 @@ class Outbox:
         if self._size > MAX_WAITING:
             self._waiting.clear()
             self.overflown.set()
+        return len(message)
 
-    def error(self, code: str, message: str, s: int | None = None, *, fatal: bool = False) -> None:
-        self.put(Error(code[:64], message[:1000], s, fatal))
+    def error(self, code: str, message: str, s: int | None = None, *, fatal: bool = False) -> int:
+        return self.put(Error(code[:64], message[:1000], s, fatal))
 
     async def run(self) -> None:
         """Send what comes, for ever. Raises OSError when the device is gone."""

@@ -68,9 +68,11 @@ class Reception:
         self._sessions: dict[int, tuple[Session, asyncio.Task[None]]] = {}
         self._ended: OrderedDict[int, None] = OrderedDict()
         self._greeted = False
+        self._size = 0
 
     def take(self, message: bytes) -> None:
         """Raises Ended when that was one frame too many."""
+        self._size = len(message)
         if not self._frames.take(1.0, self._clock.now()):
             raise Ended("too_many_frames", f"more than {FRAMES_PER_S:g} frames a second")
         try:
@@ -148,6 +150,7 @@ class Reception:
                 return
             task = asyncio.create_task(session.run())
             self._sessions[frame.s] = session, task
+            session.heard(self._size)
             task.add_done_callback(lambda _: self._session_over(frame.s))
 
     def _refuse(self, s: int, code: str, message: str) -> None:
@@ -173,6 +176,7 @@ class Reception:
             rate = self._limits.drafts_per_s
             self._lie("flood", f"more than {rate:g} draft tokens a second; it is dropped", frame.s)
         elif found is not None:
+            found[0].heard(self._size)
             try:
                 found[0].draft(frame)
             except DraftRefused as error:

@@ -9,7 +9,7 @@ from gateway.core.ports import Clock, SessionTelemetry
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import SessionState
 from gateway.core.types import InferenceRequest, Tier
-from gateway.protocol.speculation import Done, FinishReason, Open
+from gateway.protocol.speculation import Done, FinishReason, FromGateway, Open
 from gateway.serving.admission import Admission
 from gateway.serving.dispatch import Waits
 from gateway.serving.link import Outbox
@@ -44,13 +44,16 @@ class SessionContext:
     def tier(self) -> Tier:
         return Tier(self.frame.tier)
 
+    def say(self, frame: FromGateway) -> None:
+        self.outcome.bytes_down += self.outbox.put(frame)
+
     def done(self, reason: FinishReason, stop: str | None = None) -> None:
         if not self.silent:
             self.silent = True
             state = self.state
             prompt_tokens = self.outcome.request.prompt_tokens or len(state.prompt)
             completion_tokens = len(state.verified)
-            self.outbox.put(
+            self.say(
                 Done(
                     self.frame.s,
                     reason,
@@ -65,4 +68,5 @@ class SessionContext:
     def fail(self, code: str, message: str) -> None:
         if not self.silent:
             self.silent = True
-            self.outbox.error(code, message, self.frame.s, fatal=True)
+            error = self.outbox.error(code, message, self.frame.s, fatal=True)
+            self.outcome.bytes_down += error

@@ -25,6 +25,10 @@ class Session:
         self._drafts = DraftWay(context)
         self._told = False
 
+    def heard(self, size: int) -> None:
+        """Count a frame of `size` bytes that was about this session."""
+        self._context.outcome.bytes_up += size
+
     def draft(self, frame: Draft) -> None:
         """Hand a draft on. Raises DraftRefused for one that lies."""
         self._drafts.take(frame)
@@ -108,7 +112,7 @@ class Session:
         if not self._told:
             self._told = True
             prompt = list(state.prompt) if frame.messages else []
-            context.outbox.put(Opened(frame.s, choice.model, endpoint.id, facts.per_step, prompt))
+            context.say(Opened(frame.s, choice.model, endpoint.id, facts.per_step, prompt))
         self._drafts.connect(verification)
         return verification, await verification.read()
 

@@ -20,7 +20,7 @@ async def relay(
     read, now, put, number = (
         verification.read,
         services.clock.now,
-        context.outbox.put,
+        context.say,
         context.frame.s,
     )
     tier, idle_s = context.tier, services.waits.idle_s

@@ -11,7 +11,8 @@ from gateway.core.outcome import Outcome
 class SessionOutcome:
     """`request` is what an ordinary request would report. `dropped` counts draft tokens that the
     verifier never got, by the cause; `late` those that came after their positions were verified.
-    `problem` names the place of an error of our own.
+    `bytes_up` and `bytes_down` are those of the session's own frames, as the device sends and gets
+    them. `problem` names the place of an error of our own.
     """
 
     request: Outcome
@@ -21,4 +22,6 @@ class SessionOutcome:
     steps: int = 0
     dropped: int = 0
     late: int = 0
+    bytes_up: int = 0
+    bytes_down: int = 0
     problem: str = ""

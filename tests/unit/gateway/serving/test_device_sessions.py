@@ -90,6 +90,16 @@ async def test_branches_of_one_frame_go_to_the_engine_together() -> None:
     await task
 
 
+async def test_a_session_counts_the_bytes_of_its_own_frames() -> None:
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: ANSWER})
+    ask, draft = opening(), wire.Draft(1, 0, [5, 6])
+    link = await finished(rig, ask, draft)
+    (outcome,) = rig.telemetry.outcomes
+    heard = [each for each in link.sent if isinstance(each, wire.Opened | wire.Tokens | wire.Done)]
+    assert outcome.bytes_up == len(wire.encode(ask)) + len(wire.encode(draft))
+    assert outcome.bytes_down == sum(len(wire.encode(each)) for each in heard)
+
+
 async def test_of_a_frame_with_one_lie_nothing_is_taken() -> None:
     rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [None]})
     lie = wire.Draft(1, 0, [5], [], [wire.Run(100_000, [6])])
