@@ -216,9 +216,10 @@ def test_a_prompt_of_ids_beyond_the_vocabulary_is_refused(here: World) -> None:
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "prompt")
 
 
-def test_what_the_engine_refuses_is_refused_with_its_own_words(here: World) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_the_engine_refuses_is_refused_with_its_own_words(here: World, stream: bool) -> None:
     here.engine.refuses = 400
-    answer = here.ask({**TWENTY, "model": "tierflow-device-cloud"})
+    answer = here.ask({**TWENTY, "model": "tierflow-device-cloud", "stream": stream})
     assert answer.status_code == 400
     error = answer.json()["error"]
     assert (error["code"], error["message"]) == ("engine_refused", "the engine's own words")
@@ -270,16 +271,20 @@ def test_metrics_tell_ways_tokens_and_the_link(here: World) -> None:
 
 
 def test_a_client_that_leaves_a_stream_ends_the_work_everywhere(here: World) -> None:
-    here.engine.gate.clear()
     body = {**ASKED, "model": "tierflow-device-cloud", "stream": True, "max_tokens": 500}
-    with here.http.stream("POST", here.agent.url + "/v1/chat/completions", json=body):
-        eventually(lambda: here.engine.running == 1, "the engine is at work")
+    url = here.agent.url + "/v1/chat/completions"
+    with here.http.stream("POST", url, json=body) as answer:
+        assert next(answer.iter_lines()).startswith("data: ")
+        here.engine.gate.clear()
     assert nobody_works(here)
 
 
-def test_a_client_that_leaves_without_its_answer_ends_the_work_everywhere(here: World) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_leaves_before_any_answer_ends_the_work_everywhere(
+    here: World, stream: bool
+) -> None:
     here.engine.gate.clear()
-    body = {**ASKED, "model": "tierflow-device-cloud", "max_tokens": 500}
+    body = {**ASKED, "model": "tierflow-device-cloud", "max_tokens": 500, "stream": stream}
     content = orjson.dumps(body)
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(content)}\r\n\r\n"

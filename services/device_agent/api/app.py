@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route as HttpRoute
 from starlette.types import Lifespan
 
-from services.device_agent.answer import Report
+from services.device_agent.answer import Piece, Report
 from services.device_agent.answering import Answering, Route
 from services.device_agent.api.forwarding import Forwarding
 from services.device_agent.api.leaving import unless_left
@@ -78,11 +78,8 @@ class DeviceApi:
             context = answering.thread.drafter.context
             request = understand(body, chat, http.headers, way, answering.model, context)
             route = answering.route(way, body.model)
-            if request.stream:
-                return StreamingResponse(
-                    self._stream(request, route), media_type="text/event-stream"
-                )
-            return await unless_left(http, self._whole(request, route))
+            work = self._begun if request.stream else self._whole
+            return await unless_left(http, work(request, route))
         except BadRequest as exc:
             status = STATUSES.get(exc.code or "", 400)
             kind = "invalid_request_error" if status < 500 else "server_error"
@@ -115,13 +112,26 @@ class DeviceApi:
             headers={VERIFIED_HEADER: str(report.verified)},
         )
 
-    async def _stream(self, request: Request, route: Route) -> AsyncIterator[bytes]:
-        report, renderer = Report(route.way), Renderer(request)
-        text = TextStream(self._answering.model.tokenizer, request.ask.stop)
+    async def _begun(self, request: Request, route: Route) -> Response:
+        """A stream whose first tokens are there: what is refused before them has a status."""
+        report = Report(route.way)
         answer = self._answering.answer(request.ask, route, report)
         try:
-            if first := renderer.first():
-                yield first
+            first = await anext(answer, None)
+        except BaseException:
+            await answer.aclose()
+            raise
+        stream = self._stream(request, report, _from(first, answer))
+        return StreamingResponse(stream, media_type="text/event-stream")
+
+    async def _stream(
+        self, request: Request, report: Report, answer: AsyncGenerator[Piece]
+    ) -> AsyncIterator[bytes]:
+        renderer = Renderer(request)
+        text = TextStream(self._answering.model.tokenizer, request.ask.stop)
+        try:
+            if opening := renderer.first():
+                yield opening
             async for piece in answer:
                 # With marks each chunk has one maker, so that its text can be told apart.
                 for part in piece.runs() if request.marks else (piece,):
@@ -172,6 +182,14 @@ class DeviceApi:
     async def metrics(self, http: HttpRequest) -> Response:
         page = generate_latest(self._metrics.registry)
         return Response(page, media_type=CONTENT_TYPE_LATEST)
+
+
+async def _from(first: Piece | None, rest: AsyncGenerator[Piece]) -> AsyncGenerator[Piece]:
+    async with aclosing(rest):
+        if first is not None:
+            yield first
+            async for piece in rest:
+                yield piece
 
 
 def _named(refused: Refused, chat: bool) -> str | None:

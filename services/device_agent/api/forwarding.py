@@ -9,11 +9,13 @@ import httpx
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response, StreamingResponse
 
+from services.device_agent.api.rendering import error_body, event
 from services.device_agent.api.requests import BadRequest
 
 TIERS = {"device-edge": "tierflow-edge", "device-cloud": "tierflow-cloud", "auto": "tierflow-auto"}
 ANSWER_S = 600.0
 CONNECT_S = 5.0
+LOST = "the connection to the gateway broke in the middle of the answer"
 PASSED = ("content-type", "x-request-id", "x-tierflow-tier", "x-tierflow-reason")
 
 
@@ -51,8 +53,15 @@ class Forwarding:
 
 
 async def _relay(answer: httpx.Response) -> AsyncIterator[bytes]:
+    streamed = answer.headers.get("content-type", "").startswith("text/event-stream")
     try:
         async for piece in answer.aiter_raw():
             yield piece
+    except httpx.HTTPError:
+        if not streamed:
+            # Fewer bytes than were promised: the client sees that the answer is not whole.
+            raise
+        # The last piece may have ended within an event.
+        yield b"\n\n" + event(error_body(LOST, "server_error", None, "gateway_lost"))
     finally:
         await answer.aclose()

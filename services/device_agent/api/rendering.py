@@ -41,7 +41,7 @@ class Renderer:
         delta: Any = {} if self._request.chat else ""
         chunk = self._chunk(delta, finish=report.reason, tierflow=report.public())
         if self._request.usage:
-            chunk += _event(
+            chunk += event(
                 {
                     **self._object("chunk"),
                     "choices": [],
@@ -51,7 +51,7 @@ class Renderer:
         return chunk + b"data: [DONE]\n\n"
 
     def error(self, body: dict[str, Any]) -> bytes:
-        return _event(body)
+        return event(body)
 
     def whole(self, text: str, report: Report) -> dict[str, Any]:
         choice: dict[str, Any] = {"index": 0, "finish_reason": report.reason, "logprobs": None}
@@ -75,7 +75,7 @@ class Renderer:
         choice["delta" if self._request.chat else "text"] = delta
         if self._request.token_ids and ids:
             choice["token_ids"] = ids
-        return _event({**self._object("chunk"), "choices": [choice], **extra})
+        return event({**self._object("chunk"), "choices": [choice], **extra})
 
     def _object(self, suffix: str) -> dict[str, Any]:
         if self._request.chat:
@@ -97,5 +97,5 @@ def error_body(message: str, kind: str, param: str | None, code: str | None) -> 
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def _event(body: dict[str, Any]) -> bytes:
+def event(body: dict[str, Any]) -> bytes:
     return b"data: " + orjson.dumps(body) + b"\n\n"
