@@ -106,15 +106,14 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         "config.pools: say it under `pools`",
     ),
     (
-        gateway(config={"discovery": {"api_key": "k"}}),
-        "config.discovery.api_key would stand in a ConfigMap; name a Secret instead "
-        "(discovery.apiKey.existingSecret)",
+        gateway(config={"discovery": {"namespaces": ["far"]}}),
+        "config.discovery: say it under `discovery`",
     ),
     (
-        gateway(config={"discovery": {"mailbox_secret": "k"}}),
-        "config.discovery.mailbox_secret would stand in a ConfigMap; name a Secret instead "
-        "(drafts.existingSecret)",
+        gateway(config={"discovery": {"api_key": "k"}}),
+        "config.discovery: say it under `discovery`",
     ),
+    (gateway(config={"discovery": None}), "config.discovery: say it under `discovery`"),
     (
         {"redis": {"external": {"url": "redis://x", "existingSecret": "y"}}},
         "redis.external: url and existingSecret are both given",

@@ -39,11 +39,8 @@
 {{- if hasKey $config "pools" -}}
 {{- fail "gateway: config.pools: say it under `pools`, whose secrets come from Secrets" -}}
 {{- end -}}
-{{- $secrets := dict "api_key" "discovery.apiKey.existingSecret" "mailbox_secret" "drafts.existingSecret" -}}
-{{- range $secret, $instead := $secrets -}}
-{{- if hasKey ($config.discovery | default dict) $secret -}}
-{{- fail (printf "gateway: config.discovery.%s would stand in a ConfigMap; name a Secret instead (%s)" $secret $instead) -}}
-{{- end -}}
+{{- if hasKey $config "discovery" -}}
+{{- fail "gateway: config.discovery: say it under `discovery`, which the role, the policies and the engines' secrets follow, too" -}}
 {{- end -}}
 {{- end -}}
 
