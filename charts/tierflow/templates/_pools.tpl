@@ -10,6 +10,7 @@
 {{- include "model-pool.overlay" (list $values (omit $pool "enabled")) -}}
 {{- $_ := set $values "pool" $name -}}
 {{- $_ = set $values "tier" ($values.tier | default $name) -}}
+{{- $_ = set $values "gatewayRelease" ($values.gatewayRelease | default $root.Release.Name) -}}
 {{- $_ = set $values "global" $root.Values.global -}}
 {{- $_ = set $values "library" true -}}
 {{- include "tierflow.gatewayUrl" (list $root $values) -}}
