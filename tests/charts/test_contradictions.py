@@ -76,6 +76,10 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         edge(keda={"enabled": True, "trigger": "prometheus"}),
         "keda.trigger prometheus needs keda.prometheus.serverAddress",
     ),
+    (
+        edge(keda={"enabled": True}) | gateway(enabled=False),
+        "no gateway in this release for KEDA to ask; set keda.gatewayUrl",
+    ),
     ({"pools": {"Edge_1": {"tier": "edge"}}}, "lower-case letters, digits and hyphens"),
     ({"pools": {"spare": {}}}, "pools.spare.tier: set edge or cloud"),
     (

@@ -18,6 +18,9 @@
 {{- if and .Values.keda.enabled (eq .Values.keda.trigger "prometheus") (not .Values.keda.prometheus.serverAddress) -}}
 {{- fail (printf "pool %s: keda.trigger prometheus needs keda.prometheus.serverAddress" $pool) -}}
 {{- end -}}
+{{- if and .Values.keda.enabled (eq .Values.keda.trigger "metrics-api") (not .Values.keda.gatewayUrl) -}}
+{{- fail (printf "pool %s: there is no gateway in this release for KEDA to ask; set keda.gatewayUrl, such as http://tierflow-gateway.%s.svc:8080/metrics" $pool .Release.Namespace) -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "model-pool.validateName" -}}
