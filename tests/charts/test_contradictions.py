@@ -151,6 +151,11 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (gateway(image={"tag": "latest"}), "tag"),
     ({"networkPolicy": {"enabled": "yes"}}, "enabled"),
     (gateway(pools={"far": {"tier": "cloud", "endpoint": "https://x"}}), "endpoint"),
+    *[
+        (gateway(discovery={"namespaces": [name]}), "/discovery/namespaces/0")
+        for name in ("Bad_NS", "", "-x", "a.b", "x" * 64, 7)
+    ],
+    (gateway(dashboards={"namespace": "Bad_NS"}), "/dashboards/namespace"),
     (gateway(podDisruptionBudget={"maxUnavailable": 0}), "podDisruptionBudget"),
     (edge(podDisruptionBudget={"maxUnavailable": 0}), "podDisruptionBudget"),
     (edge(podDisruptionBudget={"maxUnavailable": "0%"}), "podDisruptionBudget"),
