@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from deploy.images.building import ROOT
 from services.vllm_server.arguments import Replica, parse
-from tests.unit.deploy.test_compose import FOLDER, ROOT, SERVICES
+from tests.unit.deploy.test_compose import FOLDER, SERVICES
 
 DEFAULT = dict(
     line.split("=", 1)
@@ -101,7 +101,7 @@ def test_the_gateway_knows_each_engine_by_a_name_and_its_ports(profile: str) -> 
 
 @each_profile
 def test_prometheus_scrapes_the_engines_of_each_profile(profile: str) -> None:
-    config = yaml.safe_load(Path(ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
     (job,) = [each for each in config["scrape_configs"] if each["job_name"] == "engines"]
     hosts = {
         target.partition(":")[0] for group in job["static_configs"] for target in group["targets"]
