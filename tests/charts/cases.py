@@ -45,7 +45,6 @@ UMBRELLA: dict[str, dict[str, Any]] = {
             "cloud": GPU_POOL
             | {
                 "multiNode": {"enabled": True, "size": 2},
-                "engine": {"pipelineParallelSize": 2},
                 "drafts": {"enabled": False},
                 "download": {"claim": {"accessModes": ["ReadWriteMany"]}},
                 "runtimeClassName": "nvidia",

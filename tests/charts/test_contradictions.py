@@ -19,6 +19,13 @@ def edge(**values: Any) -> dict[str, Any]:
 
 MULTI_NODE = {"enabled": True, "size": 2}
 
+
+def several_nodes(**engine: int) -> dict[str, Any]:
+    return edge(
+        multiNode=MULTI_NODE, gpu={"count": 2}, drafts={"enabled": False}, engine=dict(engine)
+    )
+
+
 CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     (
         edge(model={"hub": "a/b", "claim": {"name": "c"}}),
@@ -40,7 +47,13 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         edge(replicas=2, model={"hub": "a/b"}),
         "2 pods share one volume, and download.claim.accessModes lets only one node mount it",
     ),
-    (edge(gpu={"count": 1}, engine={"tensorParallelSize": 2}), "the engine has 1 GPUs"),
+    (
+        edge(gpu={"count": 1}, engine={"tensorParallelSize": 2}),
+        "is 2 x 1, and the engine has 1 GPUs; make the product equal to gpu.count",
+    ),
+    (edge(gpu={"count": 4}, engine={"tensorParallelSize": 2}), "2 x 1, and the engine has 4 GPUs"),
+    (several_nodes(tensorParallelSize=4), "is 4 x 2, and the engine has 4 GPUs"),
+    (several_nodes(pipelineParallelSize=1), "is 2 x 1, and the engine has 4 GPUs"),
     (
         edge(
             gpu={"count": 1, "products": ["L4"]},
@@ -62,6 +75,10 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     (
         edge(keda={"enabled": True, "trigger": "prometheus"}),
         "keda.trigger prometheus needs keda.prometheus.serverAddress",
+    ),
+    (
+        edge(keda={"enabled": True}) | gateway(enabled=False),
+        "no gateway in this release for KEDA to ask; set keda.gatewayUrl",
     ),
     ({"pools": {"Edge_1": {"tier": "edge"}}}, "lower-case letters, digits and hyphens"),
     ({"pools": {"spare": {}}}, "pools.spare.tier: set edge or cloud"),
@@ -107,15 +124,14 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ),
     (gateway(config={"discovery": None}), "set discovery.enabled: false"),
     (
-        gateway(config={"discovery": {"api_key": "k"}}),
-        "config.discovery.api_key would stand in a ConfigMap; name a Secret instead "
-        "(discovery.apiKey.existingSecret)",
+        gateway(config={"discovery": {"namespaces": ["far"]}}),
+        "config.discovery: say it under `discovery`",
     ),
     (
-        gateway(config={"discovery": {"mailbox_secret": "k"}}),
-        "config.discovery.mailbox_secret would stand in a ConfigMap; name a Secret instead "
-        "(drafts.existingSecret)",
+        gateway(config={"discovery": {"api_key": "k"}}),
+        "config.discovery: say it under `discovery`",
     ),
+    (gateway(config={"discovery": None}), "config.discovery: say it under `discovery`"),
     (
         {"redis": {"external": {"url": "redis://x", "existingSecret": "y"}}},
         "redis.external: url and existingSecret are both given",
@@ -136,6 +152,11 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (gateway(image={"tag": "latest"}), "tag"),
     ({"networkPolicy": {"enabled": "yes"}}, "enabled"),
     (gateway(pools={"far": {"tier": "cloud", "endpoint": "https://x"}}), "endpoint"),
+    *[
+        (gateway(discovery={"namespaces": [name]}), "/discovery/namespaces/0")
+        for name in ("Bad_NS", "", "-x", "a.b", "x" * 64, 7)
+    ],
+    (gateway(dashboards={"namespace": "Bad_NS"}), "/dashboards/namespace"),
     (gateway(podDisruptionBudget={"maxUnavailable": 0}), "podDisruptionBudget"),
     (edge(podDisruptionBudget={"maxUnavailable": 0}), "podDisruptionBudget"),
     (edge(podDisruptionBudget={"maxUnavailable": "0%"}), "podDisruptionBudget"),

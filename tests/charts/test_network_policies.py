@@ -151,6 +151,44 @@ def test_a_pool_is_reached_by_its_gateway_whatever_is_switched_on(name: str) -> 
             assert set(engine.ports.values()) <= flows(found, gateway, engine)
 
 
+def test_a_gateway_without_its_policy_is_open_and_the_others_are_as_before() -> None:
+    found = render({"gateway": {"networkPolicy": {"enabled": False}}})
+    parts = by_name(found)
+    assert flows(found, ELSEWHERE, parts["gateway"]) == set(PORTS)
+    assert flows(found, parts["gateway"], ELSEWHERE) == set(PORTS)
+    assert flows(found, parts["test"], parts["gateway"]) == set(PORTS)
+    assert flows(found, parts["gateway"], parts["edge"]) == {HTTP, DRAFTS}
+    assert flows(found, parts["gateway"], parts["redis"]) == {REDIS}
+    for name in ("edge", "cloud", "redis"):
+        assert flows(found, ELSEWHERE, parts[name]) == set()
+        assert flows(found, parts[name], ELSEWHERE) == set()
+
+
+OFF = {"networkPolicy": {"enabled": False}}
+
+
+@pytest.mark.parametrize(
+    ("values", "opened"),
+    [
+        ({"model-pool": OFF}, {"edge", "cloud"}),
+        ({"pools": {"edge": OFF}}, {"edge"}),
+        ({"model-pool": OFF, "pools": {"edge": {"networkPolicy": {"enabled": True}}}}, {"cloud"}),
+    ],
+)
+def test_pools_without_their_policy_are_open_and_the_others_are_as_before(
+    values: dict[str, object], opened: set[str]
+) -> None:
+    found = render(values)
+    parts = by_name(found)
+    for name in ("edge", "cloud"):
+        everything = set(PORTS) if name in opened else set()
+        assert flows(found, ELSEWHERE, parts[name]) == everything
+        assert flows(found, parts[name], ELSEWHERE) == everything
+        assert flows(found, parts["gateway"], parts[name]) >= {HTTP, DRAFTS}
+    assert flows(found, ELSEWHERE, parts["gateway"]) == {GATEWAY}
+    assert flows(found, ELSEWHERE, parts["redis"]) == set()
+
+
 def test_without_policies_nothing_is_forbidden_and_none_is_made() -> None:
     off = {"networkPolicy": {"enabled": False}}
     found = render(off | {"gateway": off, "model-pool": off})

@@ -3,7 +3,7 @@
 {{- $config := dict "listen" (dict "host" "0.0.0.0" "port" 8080) -}}
 {{- if .Values.discovery.enabled -}}
 {{- $namespaces := include "gateway.namespaces" . | fromJsonArray -}}
-{{- $_ := set $config "discovery" (dict "namespaces" $namespaces "selector" .Values.discovery.selector "resync_s" .Values.discovery.resyncSeconds) -}}
+{{- $_ := set $config "discovery" (dict "namespaces" $namespaces "selector" (include "gateway.selector" . | fromJson) "resync_s" .Values.discovery.resyncSeconds) -}}
 {{- end -}}
 {{- $pools := dict -}}
 {{- range $name, $pool := .Values.pools -}}
@@ -66,4 +66,15 @@
 - name: TIERFLOW_GATEWAY_{{ index . 0 }}
   valueFrom:
     secretKeyRef: {name: {{ index . 1 }}, key: {{ index . 2 }}}
+{{- end -}}
+
+{{/* The labels that pools are selected by, a JSON map: values are templates, null takes a label away. */}}
+{{- define "gateway.selector" -}}
+{{- $labels := dict -}}
+{{- range $label, $value := .Values.discovery.selector -}}
+{{- if not (kindIs "invalid" $value) -}}
+{{- $_ := set $labels $label (tpl $value $) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $labels -}}
 {{- end -}}

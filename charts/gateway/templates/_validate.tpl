@@ -39,35 +39,7 @@
 {{- if hasKey $config "pools" -}}
 {{- fail "gateway: config.pools: say it under `pools`, whose secrets come from Secrets" -}}
 {{- end -}}
-{{- if and (hasKey $config "discovery") (kindIs "invalid" $config.discovery) -}}
-{{- fail "gateway: config.discovery is null; set discovery.enabled: false, which takes its rights away, too" -}}
-{{- end -}}
-{{- $secrets := dict "api_key" "discovery.apiKey.existingSecret" "mailbox_secret" "drafts.existingSecret" -}}
-{{- range $secret, $instead := $secrets -}}
-{{- if hasKey ($config.discovery | default dict) $secret -}}
-{{- fail (printf "gateway: config.discovery.%s would stand in a ConfigMap; name a Secret instead (%s)" $secret $instead) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-
-{{- define "gateway.validatePools" -}}
-{{- $static := false -}}
-{{- range $name, $pool := .Values.pools -}}
-{{- if $pool.endpoints -}}
-{{- $static = true -}}
-{{- else if not $.Values.discovery.enabled -}}
-{{- fail (printf "gateway: pools.%s has no endpoints, and discovery.enabled is false; list its endpoints, or turn discovery on" $name) -}}
-{{- end -}}
-{{- if and $pool.mailboxes (not $.Values.drafts.existingSecret) -}}
-{{- fail (printf "gateway: pools.%s.mailboxes needs drafts.existingSecret, the engines' own" $name) -}}
-{{- end -}}
-{{- range $secret := list "api_key" "mailbox_secret" -}}
-{{- if hasKey $pool $secret -}}
-{{- fail (printf "gateway: pools.%s.%s would stand in a ConfigMap; name a Secret instead (%s)" $name $secret (ternary "apiKeySecret" "drafts.existingSecret" (eq $secret "api_key"))) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- if not (or $static .Values.discovery.enabled) -}}
-{{- fail "gateway: no pools; turn discovery.enabled on, or list a pool with its endpoints under `pools`" -}}
+{{- if hasKey $config "discovery" -}}
+{{- fail "gateway: config.discovery: say it under `discovery`, which the role, the policies and the engines' secrets follow, too" -}}
 {{- end -}}
 {{- end -}}

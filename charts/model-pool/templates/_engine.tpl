@@ -2,11 +2,15 @@
 {{- .Values.engine.tensorParallelSize | default (max 1 (int .Values.gpu.count)) -}}
 {{- end -}}
 
+{{- define "model-pool.pipelineParallelSize" -}}
+{{- .Values.engine.pipelineParallelSize | default (ternary (int .Values.multiNode.size) 1 .Values.multiNode.enabled) -}}
+{{- end -}}
+
 {{/* The arguments for vLLM itself, a JSON list of strings. */}}
 {{- define "model-pool.vllmArguments" -}}
 {{- $arguments := list -}}
 {{- $tensor := include "model-pool.tensorParallelSize" . | int -}}
-{{- $pipeline := int .Values.engine.pipelineParallelSize -}}
+{{- $pipeline := include "model-pool.pipelineParallelSize" . | int -}}
 {{- if gt $tensor 1 -}}
 {{- $arguments = concat $arguments (list "--tensor-parallel-size" (toString $tensor)) -}}
 {{- end -}}

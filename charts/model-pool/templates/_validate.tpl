@@ -18,6 +18,9 @@
 {{- if and .Values.keda.enabled (eq .Values.keda.trigger "prometheus") (not .Values.keda.prometheus.serverAddress) -}}
 {{- fail (printf "pool %s: keda.trigger prometheus needs keda.prometheus.serverAddress" $pool) -}}
 {{- end -}}
+{{- if and .Values.keda.enabled (eq .Values.keda.trigger "metrics-api") (not .Values.keda.gatewayUrl) -}}
+{{- fail (printf "pool %s: there is no gateway in this release for KEDA to ask; set keda.gatewayUrl, such as http://tierflow-gateway.%s.svc:8080/metrics" $pool .Release.Namespace) -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "model-pool.validateName" -}}
@@ -76,9 +79,13 @@
 {{- end -}}
 {{- $gpus = mul $gpus (int .Values.multiNode.size) -}}
 {{- end -}}
-{{- $wanted := mul (include "model-pool.tensorParallelSize" . | int) (int .Values.engine.pipelineParallelSize) -}}
-{{- if and $gpus (gt (int $wanted) (int $gpus)) -}}
-{{- fail (printf "pool %s: engine.tensorParallelSize x engine.pipelineParallelSize is %d, and the engine has %d GPUs; raise gpu.count, or use multiNode" $pool (int $wanted) (int $gpus)) -}}
+{{- $tensor := include "model-pool.tensorParallelSize" . | int -}}
+{{- $pipeline := include "model-pool.pipelineParallelSize" . | int -}}
+{{- $wanted := mul $tensor $pipeline | int -}}
+{{- /* Replicas inside the engine share the GPUs; how, only vLLM knows. */ -}}
+{{- $divided := regexMatch "(^| )(--data-parallel|-dp)" (join " " .Values.engine.args) -}}
+{{- if and $gpus (or (gt $wanted (int $gpus)) (and (lt $wanted (int $gpus)) (not $divided))) -}}
+{{- fail (printf "pool %s: engine.tensorParallelSize x engine.pipelineParallelSize is %d x %d, and the engine has %d GPUs; make the product equal to gpu.count, times multiNode.size where multiNode.enabled" $pool $tensor $pipeline (int $gpus)) -}}
 {{- end -}}
 {{- if and .Values.gpu.products (.Values.affinity).nodeAffinity -}}
 {{- fail (printf "pool %s: gpu.products and affinity.nodeAffinity are both given; name the products in the latter, or use nodeSelector beside the former" $pool) -}}

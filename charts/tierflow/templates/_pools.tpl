@@ -10,6 +10,7 @@
 {{- include "model-pool.overlay" (list $values (omit $pool "enabled")) -}}
 {{- $_ := set $values "pool" $name -}}
 {{- $_ = set $values "tier" ($values.tier | default $name) -}}
+{{- $_ = set $values "gatewayRelease" ($values.gatewayRelease | default $root.Release.Name) -}}
 {{- $_ = set $values "global" $root.Values.global -}}
 {{- $_ = set $values "library" true -}}
 {{- include "tierflow.gatewayUrl" (list $root $values) -}}
@@ -22,13 +23,15 @@
 {{- end -}}
 {{- end -}}
 
-{{/* list root values: where KEDA reads the gateway's gauges. To sum over the replicas it compares the
+{{/* list root values: where KEDA and Prometheus read the gateway's gauges. To sum over the replicas it compares the
      port with the pods' own. */}}
 {{- define "tierflow.gatewayUrl" -}}
 {{- $root := first . -}}
 {{- $keda := (last .).keda -}}
-{{- if and $root.Values.gateway.enabled (not $keda.gatewayUrl) -}}
+{{- $joined := eq (last .).gatewayRelease $root.Release.Name -}}
+{{- if and $root.Values.gateway.enabled $joined (not $keda.gatewayUrl) -}}
 {{- $name := include "gateway.fullname" (index $root.Subcharts "gateway") -}}
+{{- $_ := set $keda "gatewayService" $name -}}
 {{- $port := ternary 8080 (int $root.Values.gateway.service.port) $keda.aggregate -}}
 {{- $_ := set $keda "gatewayUrl" (printf "http://%s.%s.svc:%d/metrics" $name $root.Release.Namespace $port) -}}
 {{- end -}}

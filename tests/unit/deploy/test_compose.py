@@ -18,23 +18,19 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 FOLDER = ROOT / "deploy/compose"
 
 
-def services(engines: str) -> dict[str, dict[str, Any]]:
-    """All services, with the engines' own file taken in."""
+def services() -> dict[str, dict[str, Any]]:
+    """All services of all profiles, with the engines' own files taken in."""
     extended = {}
     for name, service in COMPOSE["services"].items():
         if base := service.get("extends"):
-            file = base["file"].replace("${TIERFLOW_ENGINES:-cpu}", engines)
-            engine = yaml.safe_load((ROOT / file).read_text())["services"][base["service"]]
+            engine = yaml.safe_load((ROOT / base["file"]).read_text())["services"][base["service"]]
             service = engine | service
         extended[name] = service
     return extended
 
 
-CASES = [
-    pytest.param(service, id=f"{engines}-{name}")
-    for engines in ("cpu", "gpu")
-    for name, service in services(engines).items()
-]
+SERVICES = services()
+CASES = [pytest.param(service, id=name) for name, service in SERVICES.items()]
 each = pytest.mark.parametrize("service", CASES)
 
 
@@ -85,15 +81,6 @@ def test_the_parts_secrets_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "t" * 64 not in str(made["gateway"])
 
 
-def test_the_gateway_knows_each_engine_by_its_service_and_ports() -> None:
-    pools = yaml.safe_load((FOLDER / "gateway.yaml").read_text())["pools"]
-    for name, pool in pools.items():
-        command = COMPOSE["services"][name]["command"]
-        assert pool["endpoints"] == [f"http://{name}:8000"] and "--port=8000" in command
-        assert pool["mailboxes"] == [f"{name}:8001"]
-        assert "--draft-mailbox=0.0.0.0:8001" in command
-
-
 def test_secrets_are_made_once_and_for_their_owner_only(tmp_path: Path) -> None:
     folder = tmp_path / "private"
     assert secrets.make(folder)
@@ -101,10 +88,7 @@ def test_secrets_are_made_once_and_for_their_owner_only(tmp_path: Path) -> None:
     assert not secrets.make(folder)
     assert {file.name: file.read_text() for file in folder.iterdir()} == first
     wanted = {
-        Path(file).name
-        for engines in ("cpu", "gpu")
-        for service in services(engines).values()
-        for file in service.get("env_file", [])
+        Path(file).name for service in SERVICES.values() for file in service.get("env_file", [])
     }
     assert set(first) == wanted
     assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in folder.iterdir())

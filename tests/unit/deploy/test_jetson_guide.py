@@ -1,0 +1,56 @@
+"""The guides start a Jetson by one command: confined, with the GPU, and read by the agent."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from deploy.images.building import ROOT, version
+from services.device_agent.__main__ import parser
+
+IMAGE = f"tierflow/device-jetson:{version()}"
+GUIDE = "docs/deploy.md"
+
+
+def commands() -> list[tuple[str, list[str]]]:
+    """Every command of the guides that starts the image, with the guide; without its comment."""
+    found = []
+    for file in sorted((ROOT / "docs").glob("*.md")):
+        for block in re.findall(r"```\w*\n(.*?)```", file.read_text(), re.DOTALL):
+            for command in block.replace("\\\n", " ").splitlines():
+                if " run " in command and "device-jetson" in command:
+                    words = shlex.split(command, comments=True)
+                    found.append((str(file.relative_to(ROOT)), words))
+    return found
+
+
+def values(words: list[str], option: str) -> list[str]:
+    return [value for name, value in zip(words, words[1:], strict=False) if name == option]
+
+
+def test_there_is_one_command_and_the_image_guide_leads_to_it() -> None:
+    assert [file for file, _ in commands()] == [GUIDE]
+    assert "(deploy.md#a-jetson)" in (ROOT / "docs/develop.md").read_text()
+    assert "\n## A Jetson\n" in (ROOT / GUIDE).read_text()
+
+
+def test_its_container_may_use_the_gpu_and_nothing_more_than_it_needs() -> None:
+    ((_, words),) = commands()
+    assert values(words, "--runtime") == ["nvidia"]
+    groups = [re.search(r"getent group (\w+)", each) for each in values(words, "--group-add")]
+    assert [group and group[1] for group in groups] == ["video", "render"]
+    assert "--read-only" in words and values(words, "--tmpfs") == ["/tmp"]
+    assert values(words, "--cap-drop") == ["ALL"]
+    assert values(words, "--security-opt") == ["no-new-privileges"]
+    assert values(words, "--memory")
+    assert all(port.startswith("127.0.0.1:") for port in values(words, "-p"))
+    assert all(mount.endswith(":ro") for mount in values(words, "-v"))
+
+
+def test_the_agent_reads_its_arguments_and_finds_what_is_mounted() -> None:
+    ((_, words),) = commands()
+    arguments = parser().parse_args(words[words.index(IMAGE) + 1 :])
+    mounted = [mount.split(":")[1] for mount in values(words, "-v")]
+    for path in (arguments.model, arguments.token_file):
+        assert any(str(path).startswith(each) for each in mounted), path
+    assert (arguments.drafter, arguments.host) == ("llama", "0.0.0.0")
