@@ -40,6 +40,18 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     (edge(model={"shipped": ""}), "no model"),
     (edge(model={"claim": {"name": "c"}}), "pool edge: set model.name"),
     (edge(image={"tag": "latest"}), "image.tag latest"),
+    *(
+        (
+            edge(model={"name": "a", "image": {"reference": reference}}),
+            f"model.image.reference {reference} would change under a running release",
+        )
+        for reference in (
+            "example.org/a:latest",
+            "example.org/a",
+            "example.org:5000/a",
+            "a@sha256:0",
+        )
+    ),
     (
         edge(lifecycle={"preStopSeconds": 40}),
         "lifecycle.terminationGracePeriodSeconds (60) must be above preStopSeconds + "
@@ -218,6 +230,13 @@ def test_a_release_whose_name_no_service_can_have_needs_another_for_its_objects(
     names = {each["metadata"]["name"] for each in renamed.of_kind("Service")}
     assert names
     assert all(re.fullmatch("ours[-a-z]*", name) for name in names)
+
+
+@pytest.mark.parametrize("version", [":1", ":v1.0-rc_2", "@sha256:" + "0a" * 32])
+def test_a_models_image_is_taken_with_a_version(version: str) -> None:
+    reference = f"example.org:5000/models/a{version}"
+    found = render(edge(model={"name": "a", "image": {"reference": reference}}))
+    assert reference in {each["image"] for pod in pods(found) for each in pod.containers}
 
 
 def test_pools_may_share_an_account_that_exists_already() -> None:

@@ -70,6 +70,11 @@
 {{- if and (eq (include "model-pool.source" .) "image") (eq $model.image.mount "volume") (semverCompare "<1.33.0-0" .Capabilities.KubeVersion.Version) -}}
 {{- fail (printf "pool %s: this cluster (%s) mounts no image volumes; set model.image.mount: copy" $pool .Capabilities.KubeVersion.Version) -}}
 {{- end -}}
+{{- $reference := ($model.image).reference -}}
+{{- $pinned := and (regexMatch "^[^:@]+(:[A-Za-z0-9_][A-Za-z0-9_.-]*(@sha256:[0-9a-f]{64})?|@sha256:[0-9a-f]{64})$" (base (toString $reference))) (not (hasSuffix ":latest" $reference)) -}}
+{{- if and $reference (not $pinned) -}}
+{{- fail (printf "pool %s: model.image.reference %s would change under a running release; name a tag other than latest, or a digest" $pool $reference) -}}
+{{- end -}}
 {{- range .Values.lora.modules -}}
 {{- if eq (empty .hub) (empty .path) -}}
 {{- fail (printf "pool %s: the LoRA module %s needs one of hub and path" $pool .name) -}}
