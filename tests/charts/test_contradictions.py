@@ -125,6 +125,11 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         edge(podMonitor={"enabled": True, "labels": {"tierflow.dev/pool": "x"}}),
         "pool edge: podMonitor.labels: the chart sets tierflow.dev/pool itself",
     ),
+    (
+        gateway(podLabels={"app.kubernetes.io/component": "x"}),
+        "gateway: podLabels: the chart sets app.kubernetes.io/component itself; take it out",
+    ),
+    (gateway(fullnameOverride="1st"), "gateway: no Service can be called 1st"),
     (edge(fullnameOverride="1st"), "pool edge: no Service can be called 1st"),
     ({"pools": {"spare": {}}}, "pools.spare.tier: set edge or cloud"),
     (
@@ -214,7 +219,7 @@ def test_contradicting_values_are_refused_with_what_to_change(
     assert words in str(refused.value)
 
 
-@pytest.mark.parametrize("chart", ["tierflow", "model-pool"])
+@pytest.mark.parametrize("chart", ["tierflow", "model-pool", "gateway"])
 @pytest.mark.parametrize("release", ["a.b", "1st"])
 def test_a_release_whose_name_no_service_can_have_needs_another_for_its_objects(
     chart: str, release: str
