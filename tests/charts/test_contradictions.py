@@ -1,10 +1,12 @@
 """Values that can't work stop the render, with a sentence that says what to change."""
 
+import re
 from typing import Any
 
 import pytest
 
 from tests.charts.helm import Refusal, render
+from tests.charts.pods import pods
 
 pytestmark = pytest.mark.helm
 
@@ -38,6 +40,18 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     (edge(model={"shipped": ""}), "no model"),
     (edge(model={"claim": {"name": "c"}}), "pool edge: set model.name"),
     (edge(image={"tag": "latest"}), "image.tag latest"),
+    *(
+        (
+            edge(model={"name": "a", "image": {"reference": reference}}),
+            f"model.image.reference {reference} would change under a running release",
+        )
+        for reference in (
+            "example.org/a:latest",
+            "example.org/a",
+            "example.org:5000/a",
+            "a@sha256:0",
+        )
+    ),
     (
         edge(lifecycle={"preStopSeconds": 40}),
         "lifecycle.terminationGracePeriodSeconds (60) must be above preStopSeconds + "
@@ -81,6 +95,42 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         "no gateway in this release for KEDA to ask; set keda.gatewayUrl",
     ),
     ({"pools": {"Edge_1": {"tier": "edge"}}}, "lower-case letters, digits and hyphens"),
+    (
+        {"pools": {"gateway": {"tier": "edge"}}},
+        "pools.gateway: its name tierflow-gateway is taken by this release's gateway",
+    ),
+    ({"pools": {"gateway-test": {"tier": "edge"}}}, "taken by the test of this release's gateway"),
+    ({"pools": {"redis": {"tier": "edge"}}}, "tierflow-redis is taken by this release's redis"),
+    (
+        {"pools": {"default-deny": {"tier": "edge"}}},
+        "tierflow-default-deny is taken by this release's NetworkPolicy default-deny",
+    ),
+    (
+        {"pools": {"edge": {"fullnameOverride": "one"}, "cloud": {"fullnameOverride": "one"}}},
+        "pools.edge: its name one is taken by pools.cloud",
+    ),
+    (
+        {"model-pool": {"serviceAccount": {"name": "x"}}},
+        "pools.edge.serviceAccount.name: x is also made for pools.cloud",
+    ),
+    (
+        edge(serviceAccount={"name": "tierflow-gateway"}),
+        "pools.edge.serviceAccount.name: tierflow-gateway is also made for the gateway",
+    ),
+    (
+        edge(podLabels={"app.kubernetes.io/component": "x"}),
+        "pool edge: podLabels: the chart sets app.kubernetes.io/component itself; take it out",
+    ),
+    (
+        edge(podMonitor={"enabled": True, "labels": {"tierflow.dev/pool": "x"}}),
+        "pool edge: podMonitor.labels: the chart sets tierflow.dev/pool itself",
+    ),
+    (
+        gateway(podLabels={"app.kubernetes.io/component": "x"}),
+        "gateway: podLabels: the chart sets app.kubernetes.io/component itself; take it out",
+    ),
+    (gateway(fullnameOverride="1st"), "gateway: no Service can be called 1st"),
+    (edge(fullnameOverride="1st"), "pool edge: no Service can be called 1st"),
     ({"pools": {"spare": {}}}, "pools.spare.tier: set edge or cloud"),
     (
         gateway(pools={"cloud": {"tier": "cloud", "endpoints": ["https://x.example"]}}),
@@ -172,6 +222,39 @@ def test_contradicting_values_are_refused_with_what_to_change(
     with pytest.raises(Refusal) as refused:
         render(values)
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("chart", ["tierflow", "model-pool", "gateway"])
+@pytest.mark.parametrize("release", ["a.b", "1st"])
+def test_a_release_whose_name_no_service_can_have_needs_another_for_its_objects(
+    chart: str, release: str
+) -> None:
+    pool = {"pool": "mine"} if chart == "model-pool" else {}
+    if pool:
+        with pytest.raises(Refusal, match="32 at most; give it one with `pool`|no Service can be"):
+            render(chart=chart, release=release)
+    with pytest.raises(Refusal, match=r"no Service can be called .*; set global\.fullnameOverride"):
+        render(pool, chart=chart, release=release)
+    values = pool | {"global": {"fullnameOverride": "ours"}}
+    renamed = render(values, chart=chart, release=release)
+    names = {each["metadata"]["name"] for each in renamed.of_kind("Service")}
+    assert names
+    assert all(re.fullmatch("ours[-a-z]*", name) for name in names)
+
+
+@pytest.mark.parametrize("version", [":1", ":v1.0-rc_2", "@sha256:" + "0a" * 32])
+def test_a_models_image_is_taken_with_a_version(version: str) -> None:
+    reference = f"example.org:5000/models/a{version}"
+    found = render(edge(model={"name": "a", "image": {"reference": reference}}))
+    assert reference in {each["image"] for pod in pods(found) for each in pod.containers}
+
+
+def test_pools_may_share_an_account_that_exists_already() -> None:
+    account = {"create": False, "name": "x"}
+    found = render({"model-pool": {"serviceAccount": account}})
+    users = [pod for pod in pods(found) if pod.spec.get("serviceAccountName") == "x"]
+    assert {pod.component for pod in users} == {"engine"}
+    assert not found.has("ServiceAccount", "x")
 
 
 @pytest.mark.parametrize(("values", "words"), MISTAKES, ids=[str(each) for each, _ in MISTAKES])

@@ -53,10 +53,13 @@ def test_what_we_ship_is_valid_in_each_version(name: str, version: str) -> None:
         check(each, version)
 
 
+@pytest.mark.parametrize("version", [VERSIONS[0], VERSIONS[-1]])
 @every_rendering
-def test_every_optional_part_is_valid_in_the_oldest_version(name: str) -> None:
+def test_every_optional_part_is_valid_in_the_oldest_and_the_newest_version(
+    name: str, version: str
+) -> None:
     for each in rendered(name).objects:
-        check(each, VERSIONS[0])
+        check(each, version)
 
 
 def test_a_field_that_no_version_knows_is_noticed() -> None:

@@ -1,5 +1,6 @@
 {{/* Values that contradict each other stop the render, with a sentence that says what to change. */}}
 {{- define "gateway.validate" -}}
+{{- include "gateway.validateNames" . -}}
 {{- if eq (toString .Values.image.tag) "latest" -}}
 {{- fail "gateway: image.tag latest would change under a running release; name a version" -}}
 {{- end -}}

@@ -2,6 +2,8 @@
 {{- define "model-pool.validate" -}}
 {{- $pool := include "model-pool.pool" . -}}
 {{- include "model-pool.validateName" $pool -}}
+{{- include "model-pool.validateService" (list (include "model-pool.fullname" .) (printf "pool %s" $pool)) -}}
+{{- include "model-pool.validateLabels" . -}}
 {{- if eq (toString .Values.image.tag) "latest" -}}
 {{- fail (printf "pool %s: image.tag latest would change under a running release; name a version" $pool) -}}
 {{- end -}}
@@ -25,7 +27,27 @@
 
 {{- define "model-pool.validateName" -}}
 {{- if not (regexMatch "^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$" .) -}}
-{{- fail (printf "pool %q: a pool's name has lower-case letters, digits and hyphens, 32 at most" .) -}}
+{{- fail (printf "pool %q: a pool's name has lower-case letters, digits and hyphens, 32 at most; give it one with `pool`, in the chart tierflow its key in `pools`" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* list name part: Helm allows names for releases that Kubernetes does not for Services. */}}
+{{- define "model-pool.validateService" -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" (first .)) -}}
+{{- fail (printf "%s: no Service can be called %s; set global.fullnameOverride, or this part's fullnameOverride, to lower-case letters, digits and hyphens, a letter first" (last .) (first .)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A label that is given twice is no YAML, and a changed one would be found by no selector. */}}
+{{- define "model-pool.validateLabels" -}}
+{{- $pool := include "model-pool.pool" . -}}
+{{- $own := merge (include "model-pool.labels" . | fromYaml) (include "model-pool.discoveryLabels" . | fromYaml) -}}
+{{- range $value, $labels := dict "podLabels" .Values.podLabels "podMonitor.labels" .Values.podMonitor.labels -}}
+{{- range $label, $_ := $labels -}}
+{{- if or (hasKey $own $label) (hasPrefix "tierflow.dev/" $label) -}}
+{{- fail (printf "pool %s: %s: the chart sets %s itself; take it out" $pool $value $label) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -47,6 +69,11 @@
 {{- end -}}
 {{- if and (eq (include "model-pool.source" .) "image") (eq $model.image.mount "volume") (semverCompare "<1.33.0-0" .Capabilities.KubeVersion.Version) -}}
 {{- fail (printf "pool %s: this cluster (%s) mounts no image volumes; set model.image.mount: copy" $pool .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
+{{- $reference := ($model.image).reference -}}
+{{- $pinned := and (regexMatch "^[^:@]+(:[A-Za-z0-9_][A-Za-z0-9_.-]*(@sha256:[0-9a-f]{64})?|@sha256:[0-9a-f]{64})$" (base (toString $reference))) (not (hasSuffix ":latest" $reference)) -}}
+{{- if and $reference (not $pinned) -}}
+{{- fail (printf "pool %s: model.image.reference %s would change under a running release; name a tag other than latest, or a digest" $pool $reference) -}}
 {{- end -}}
 {{- range .Values.lora.modules -}}
 {{- if eq (empty .hub) (empty .path) -}}

@@ -7,12 +7,7 @@
 {{- range $name, $pool := $root.Values.pools -}}
 {{- if and (kindIs "map" $pool) (dig "enabled" true $pool) -}}
 {{- $values := deepCopy $chart.Values -}}
-{{- include "model-pool.overlay" (list $values (omit $pool "enabled")) -}}
-{{- $_ := set $values "pool" $name -}}
-{{- $_ = set $values "tier" ($values.tier | default $name) -}}
-{{- $_ = set $values "gatewayRelease" ($values.gatewayRelease | default $root.Release.Name) -}}
-{{- $_ = set $values "global" $root.Values.global -}}
-{{- $_ = set $values "library" true -}}
+{{- include "tierflow.poolValues" (list $root $name $pool $values) -}}
 {{- include "tierflow.gatewayUrl" (list $root $values) -}}
 {{- $context := dict "Values" $values "Release" $root.Release "Chart" $chart.Chart "Files" $chart.Files "Capabilities" $root.Capabilities -}}
 {{- with include $template $context | trim }}
@@ -21,6 +16,19 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/* list root name pool values: makes `values`, a copy of model-pool's, the pool's own. */}}
+{{- define "tierflow.poolValues" -}}
+{{- $root := first . -}}
+{{- $name := index . 1 -}}
+{{- $values := last . -}}
+{{- include "model-pool.overlay" (list $values (omit (index . 2) "enabled")) -}}
+{{- $_ := set $values "pool" $name -}}
+{{- $_ = set $values "tier" ($values.tier | default $name) -}}
+{{- $_ = set $values "gatewayRelease" ($values.gatewayRelease | default $root.Release.Name) -}}
+{{- $_ = set $values "global" $root.Values.global -}}
+{{- $_ = set $values "library" true -}}
 {{- end -}}
 
 {{/* list root values: where KEDA and Prometheus read the gateway's gauges. To sum over the replicas it compares the

@@ -3,15 +3,13 @@
 {{- if eq (toString .Values.redis.image.tag) "latest" -}}
 {{- fail "redis: image.tag latest would change under a running release; name a version" -}}
 {{- end -}}
+{{- include "tierflow.validateNames" . -}}
 {{- range $name, $pool := .Values.pools -}}
 {{- if and (kindIs "map" $pool) (dig "enabled" true $pool) -}}
 {{- include "model-pool.validateName" $name -}}
-{{- if has $name (list "gateway" "redis") -}}
-{{- fail (printf "pools.%s: the name is taken by this release's %s; choose another" $name $name) -}}
-{{- end -}}
 {{- $values := deepCopy (index $.Subcharts "model-pool").Values -}}
-{{- include "model-pool.overlay" (list $values (omit $pool "enabled")) -}}
-{{- $tier := $values.tier | default $name -}}
+{{- include "tierflow.poolValues" (list $ $name $pool $values) -}}
+{{- $tier := $values.tier -}}
 {{- if not (has $tier (list "edge" "cloud")) -}}
 {{- fail (printf "pools.%s.tier: set edge or cloud" $name) -}}
 {{- end -}}
