@@ -93,7 +93,7 @@ async def test_who_waits_is_woken_by_the_next_that_comes_up_and_its_pool_learns_
     pool = PoolState("edge", Tier.EDGE, models=frozenset({"named"}))
     endpoints = LiveEndpoints([], [pool])
     endpoints.replace(found("a:1"))
-    waiting = asyncio.create_task(endpoints.came_up())
+    waiting = asyncio.create_task(endpoints.place(lambda _: False))
     await asyncio.sleep(0)
     state = by_id(endpoints, "a:1")
     state.models = {"rill-edge": ServedModel("rill-edge")}
