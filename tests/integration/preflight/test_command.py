@@ -56,6 +56,9 @@ def test_the_table_is_printed_and_the_kubeconfig_found_by_its_variable(
         ("just words", (), "kubeconfig"),
         (yaml.safe_dump(kubeconfig("http://127.0.0.1:1")), ("--context", "other"), "other"),
         (yaml.safe_dump(kubeconfig("http://127.0.0.1:1")), ("--timeout", "0"), "--timeout"),
+        (yaml.safe_dump(kubeconfig("http://127.0.0.1:1")), ("--timeout", "inf"), "--timeout"),
+        (yaml.safe_dump(kubeconfig("http://127.0.0.1:1")), ("--timeout", "1e99"), "--timeout"),
+        (yaml.safe_dump(kubeconfig("http://127.0.0.1:1")), ("--timeout", "nan"), "--timeout"),
         (yaml.safe_dump(kubeconfig("http://127.0.0.1:1")), ("--values", "x.yaml"), "--values"),
     ],
 )
@@ -117,3 +120,22 @@ def test_a_credential_plugin_that_is_missing_gives_one_line(rendered: str, tmp_p
     assert (code, table) == (2, "")
     (line,) = errors.splitlines()
     assert line.startswith("preflight: kubeconfig") and "no-such-plugin" in line
+
+
+@pytest.mark.parametrize("amount", ["lots", "-1", "NaN", "1e999", True])
+def test_a_request_that_is_no_quantity_gives_one_line_that_names_the_field(
+    registry: StandIn, tmp_path: Path, amount: object
+) -> None:
+    objects = manifests(registry)
+    container = objects[0]["spec"]["template"]["spec"]["containers"][0]
+    container["resources"]["requests"]["cpu"] = amount
+    file, config = tmp_path / "rendered.yaml", tmp_path / "config"
+    file.write_text(yaml.safe_dump_all(objects))
+    config.write_text(yaml.safe_dump(kubeconfig("http://127.0.0.1:1")))
+    code, table, errors = run("--manifests", str(file), "--kubeconfig", str(config))
+    assert (code, table) == (2, "")
+    (line,) = errors.splitlines()
+    assert line == (
+        "preflight: Deployment/edge: container engine: resources.requests.cpu: "
+        f"{str(amount)!r} is no quantity; write it as 500m or 2Gi"
+    )
