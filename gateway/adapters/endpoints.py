@@ -81,12 +81,17 @@ class LiveEndpoints:
         return Changes(arrived, departed)
 
     def replace_pools(self, found: Iterable[PoolState]) -> None:
-        """The pools that were found; those that are configured as well only learn their labels."""
+        """The pools that were found; those that are configured as well only learn their labels.
+
+        One that was found before keeps what is counted and known of it, under its tier of now.
+        """
         pools = dict(self._configured)
         known = {pool.name: pool for pool in self._pools}
         for new in found:
             pool = pools[new.name] = known.get(new.name, new)
             pool.labels = new.labels
+            if new.name not in self._configured:
+                pool.tier = new.tier
         self._pools = tuple(pools.values())
 
     def leaving(self) -> Sequence[EndpointState]:

@@ -113,3 +113,13 @@ async def test_a_pool_that_is_found_goes_with_its_slices_and_a_configured_one_st
     assert endpoints.pools()[0] is configured and configured.labels == labels
     endpoints.replace_pools([])
     assert list(endpoints.pools()) == [configured]
+
+
+async def test_a_pool_that_is_labelled_anew_moves_to_that_tier_unless_one_is_configured() -> None:
+    endpoints = LiveEndpoints([], [PoolState("edge", Tier.EDGE)])
+    endpoints.replace_pools([PoolState("edge", Tier.EDGE), PoolState("more", Tier.EDGE)])
+    more = endpoints.pools()[1]
+    more.held = 2
+    endpoints.replace_pools([PoolState("edge", Tier.CLOUD), PoolState("more", Tier.CLOUD)])
+    assert [pool.tier for pool in endpoints.pools()] == [Tier.EDGE, Tier.CLOUD]
+    assert endpoints.pools()[1] is more and more.held == 2
