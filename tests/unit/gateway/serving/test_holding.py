@@ -6,16 +6,19 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.core.routing.routing import Choice
 from gateway.core.types import Endpoint, EndpointState, PoolState, Tier
 from gateway.errors import (
     DeadlineExceeded,
+    EngineFailed,
     GatewayError,
     NoEndpoint,
     Overloaded,
     UnknownModel,
 )
-from tests.unit.gateway.build import state
-from tests.unit.gateway.fakes import FakeAnswer, ListSink
+from gateway.serving.holding import Holding
+from tests.unit.gateway.build import FAMILY, request, state
+from tests.unit.gateway.fakes import FakeAnswer, FakeEndpoints, ListSink, SteppingClock
 from tests.unit.gateway.serving.answering import Rig, stream, streamed
 
 pytestmark = pytest.mark.anyio
@@ -246,3 +249,40 @@ async def test_a_place_that_a_caller_leaves_unused_is_the_next_ones() -> None:
     gate.let(1)
     assert (await asyncio.wait_for(asking[2], 5)).ended
     assert (edge.held, only.in_flight) == (0, 0)
+
+
+async def test_a_place_at_which_the_engine_failed_is_the_next_ones() -> None:
+    edge = pool(LONG_S)
+    answers = [FakeAnswer([], 500), FakeAnswer(EVENTS)]
+    built = Rig({"edge:1": lambda: answers.pop(0)}, [], None, None, [edge], 2)
+    gate = Gate(built)
+    asking = [asyncio.create_task(built.ask(streamed("rill-edge"))) for _ in range(2)]
+    await until(lambda: edge.held == 2)
+    built.endpoints.arrive(narrow("edge:1", 1))
+    await until(lambda: edge.held == 1 and not built.endpoints.news_pending)
+    gate.let(2)
+    async with asyncio.timeout(5):
+        failed, answered = await asyncio.gather(*asking, return_exceptions=True)
+    assert isinstance(failed, EngineFailed)
+    assert isinstance(answered, ListSink) and answered.ended
+
+
+async def test_who_takes_another_place_than_the_one_it_was_woken_for_leaves_that_to_the_next() -> (
+    None
+):
+    endpoints = FakeEndpoints([], [pool(LONG_S)])
+    holding = Holding(endpoints, FAMILY, SteppingClock(), 2)
+    here, there = state("edge:1", "edge"), state("edge:2", "edge")
+    refusal_now = NoEndpoint("none", retry_after=1.0, code="no_endpoint")
+    asked = request("rill-edge")
+    waits = [
+        asyncio.create_task(
+            holding.wait(asked, refusal_now, lambda at=at: Choice(at, "rill-edge", "x"))  # type: ignore[misc]
+        )
+        for at in (there, here)
+    ]
+    await until(lambda: endpoints.turns.waiting == 2)
+    endpoints.freed(here)
+    async with asyncio.timeout(5):
+        choices = await asyncio.gather(*waits)
+    assert [choice.state for choice in choices] == [there, here]
