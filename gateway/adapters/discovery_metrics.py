@@ -46,12 +46,12 @@ class PoolMetrics(Collector):
     def collect(self) -> Iterable[Metric]:
         demand = GaugeMetricFamily(
             "tierflow_pool_demand",
-            "This gateway's requests at the pool's endpoints, and those held for its first one.",
+            "This gateway's requests at the pool's endpoints, and those held for a place in it.",
             labels=["pool"],
         )
         held = GaugeMetricFamily(
             "tierflow_pool_held",
-            "Requests that wait for the pool's first endpoint.",
+            "Requests that wait for a place in a pool that had no endpoint.",
             labels=["pool"],
         )
         for pool in self._endpoints.pools():

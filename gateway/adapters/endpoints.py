@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from gateway.adapters.turns import Turns
 from gateway.core.types import Endpoint, EndpointState, Limits, PoolState
 
 
@@ -30,7 +30,7 @@ class LiveEndpoints:
         self._states = self._fixed
         self._pools = tuple(self._configured.values())
         self._by_id = {state.endpoint.id: state for state in self._fixed}
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._turns = Turns()
 
     def states(self) -> Sequence[EndpointState]:
         return self._states
@@ -45,22 +45,19 @@ class LiveEndpoints:
             state.healthy = False
             state.problem = problem
 
-    async def came_up(self) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(turn)
-        try:
-            await turn
-        finally:
-            self._waiting.discard(turn)
+    async def place(self, takes: Callable[[EndpointState], bool]) -> EndpointState | None:
+        return await self._turns.wait(takes)
+
+    def freed(self, state: EndpointState) -> None:
+        if self._turns.waiting:
+            self._turns.call_one(state)
 
     def up(self, state: EndpointState) -> None:
         """It turned healthy: note what its pool serves, and wake who waits."""
         for pool in self._pools:
             if pool.name == state.endpoint.pool:
                 pool.models = self._named.get(pool.name, frozenset()) | set(state.models)
-        for turn in self._waiting:
-            if not turn.done():
-                turn.set_result(None)
+        self._turns.call_all()
 
     def replace(self, found: Iterable[tuple[Endpoint, Limits]]) -> Changes:
         """From now on these are the endpoints beside the fixed ones.
@@ -84,12 +81,17 @@ class LiveEndpoints:
         return Changes(arrived, departed)
 
     def replace_pools(self, found: Iterable[PoolState]) -> None:
-        """The pools that were found; those that are configured as well only learn their labels."""
+        """The pools that were found; those that are configured as well only learn their labels.
+
+        One that was found before keeps what is counted and known of it, under its tier of now.
+        """
         pools = dict(self._configured)
         known = {pool.name: pool for pool in self._pools}
         for new in found:
             pool = pools[new.name] = known.get(new.name, new)
             pool.labels = new.labels
+            if new.name not in self._configured:
+                pool.tier = new.tier
         self._pools = tuple(pools.values())
 
     def leaving(self) -> Sequence[EndpointState]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from gateway.core.outcome import Outcome
@@ -45,8 +45,11 @@ class EndpointSource(Protocol):
     """Knows the endpoints. `states` and `pools` are in memory: calling them costs nothing.
 
     They may be other endpoints at each call; a state that is held stays good to count on.
-    `mark_failed` takes a replica out at once, until it is seen healthy again. `came_up` returns
-    when the next endpoint turns healthy.
+    `mark_failed` takes a replica out at once, until it is seen healthy again.
+
+    `place` waits: it gives None when an endpoint turned healthy, and a state that it `takes` when
+    somebody was done there, which `freed` tells. That wakes one who waits, so whoever takes another
+    place after all, or none, must call `freed` for it in turn. It costs nothing where none waits.
     """
 
     def states(self) -> Sequence[EndpointState]: ...
@@ -55,7 +58,9 @@ class EndpointSource(Protocol):
 
     def mark_failed(self, endpoint_id: str, problem: str) -> None: ...
 
-    async def came_up(self) -> None: ...
+    async def place(self, takes: Callable[[EndpointState], bool]) -> EndpointState | None: ...
+
+    def freed(self, state: EndpointState) -> None: ...
 
 
 class Clock(Protocol):

@@ -123,6 +123,7 @@ class Dispatch:
     def release(self, opened: Opened) -> None:
         opened.answer.close()
         opened.state.in_flight -= 1
+        self._endpoints.freed(opened.state)
 
     def _choose(self, request: InferenceRequest, tries: _Tries) -> Choice:
         return self._routing.choose(
@@ -181,6 +182,7 @@ class Dispatch:
                 return Opened(answer, choice, first, streaming)
         except BaseException:
             state.in_flight -= 1
+            self._endpoints.freed(state)
             if answer is not None:
                 answer.close()
             raise

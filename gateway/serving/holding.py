@@ -1,4 +1,7 @@
-"""Requests that wait for a pool's first endpoint: a pool that was scaled to zero wakes for them."""
+"""Requests that wait for a pool that was scaled to zero and wakes for them.
+
+They wait for its first endpoint, and go on waiting while the ones that came up are full.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ from collections.abc import Callable, Sequence
 
 from gateway.core.ports import Clock, EndpointSource
 from gateway.core.routing.empty_pools import empty_pools
+from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.core.routing.routing import RETRY_AFTER_S, Choice
-from gateway.core.types import InferenceRequest, PoolState
+from gateway.core.types import EndpointState, InferenceRequest, PoolState
 from gateway.errors import (
     DeadlineExceeded,
     GatewayError,
@@ -38,12 +42,13 @@ class Holding:
         choose: Callable[[], Choice],
         held_s: float = 0.0,
     ) -> Choice:
-        """Try `choose` again whenever an endpoint came up, after it refused with `refusal`.
+        """Try `choose` again whenever an endpoint came up or has a place, after `refusal`.
 
         `held_s`: seconds that it has been held already, which count.
 
         Raises the refusal when no pool is worth waiting for, NoEndpoint when none came up in time,
-        Overloaded, DeadlineExceeded; what `choose` raises when waiting longer can't help.
+        Overloaded when those that did stayed full or too many wait, DeadlineExceeded; what `choose`
+        raises when waiting longer can't help.
         """
         pools = self._worth_waiting(request, refusal)
         if not pools:
@@ -79,6 +84,13 @@ class Holding:
             pools = [pool for pool in pools if pool.hold_s > 0]
         return sorted(pools, key=lambda pool: pool.hold_s <= 0)
 
+    def _chosen(self, choose: Callable[[], Choice], place: EndpointState | None) -> Choice:
+        """What was chosen. The `place` that it was woken for is the next one's if not used."""
+        choice = choose()
+        if place is not None and choice.state is not place:
+            self._endpoints.freed(place)
+        return choice
+
     async def _until_up(
         self,
         request: InferenceRequest,
@@ -86,6 +98,7 @@ class Holding:
         choose: Callable[[], Choice],
         seconds: float,
     ) -> Choice:
+        takes, full = _takes(request), None
         late, deadline = False, request.demands.deadline_s
         if deadline is not None:
             left = max(0.0, deadline - (self._clock.now() - request.received))
@@ -94,18 +107,34 @@ class Holding:
         try:
             async with asyncio.timeout(seconds):
                 while True:
-                    await self._endpoints.came_up()
+                    place = await self._endpoints.place(takes)
                     try:
-                        return choose()
+                        return self._chosen(choose, place)
+                    except Overloaded as error:
+                        full = error
                     except (NoEndpoint, UnknownModel):
-                        continue
+                        full = None
                     except InvalidRequest as error:
                         if error.code != "demand_not_met":
                             raise
         except TimeoutError:
             if late:
                 raise _deadline_exceeded() from None
+            if full is not None:
+                raise full from None
             raise _not_in_time(pool) from None
+
+
+def _takes(request: InferenceRequest) -> Callable[[EndpointState], bool]:
+    """Would a place at this endpoint be of use to it?"""
+    model, tier = request.model, request.demands.max_tier
+    any_model = model in VIRTUAL_MODELS
+
+    def takes(state: EndpointState) -> bool:
+        near = tier is None or state.endpoint.tier.rank <= tier.rank
+        return near and state.healthy and (any_model or model in state.models)
+
+    return takes
 
 
 def _empty(pool: PoolState) -> NoEndpoint:

@@ -83,7 +83,7 @@ class Session:
                 context.request, context.tier, context.frame.tokenizer, attempts
             )
             attempts.begin(choice)
-            held = Held(choice)
+            held = Held(choice, services.verifiers.endpoints)
             self._note(held)
             try:
                 with Watchdog(services.clock.now) as watchdog:

@@ -104,6 +104,7 @@ class Held:
     """A place at an endpoint, with the answer that is made there once it has begun."""
 
     choice: Choice
+    endpoints: EndpointSource
     verification: Verification | None = None
 
     def __post_init__(self) -> None:
@@ -111,6 +112,7 @@ class Held:
 
     def release(self) -> None:
         self.choice.state.in_flight -= 1
+        self.endpoints.freed(self.choice.state)
         if self.verification is not None:
             self.verification.close()
 

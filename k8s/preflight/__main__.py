@@ -19,11 +19,12 @@ def main(argv: Sequence[str]) -> int:
         options = parse(argv)
         given = options.manifests
         rendered = read_manifests(given) if given else render(options.release)
+        wanted = needs(rendered)
         connection = connect(options.kubeconfig, options.context, options.timeout_s)
     except UsageFailure as failure:
         print(f"preflight: {failure}", file=sys.stderr)
         return 2
-    findings = inspect(connection, needs(rendered), options.release.namespace, options.timeout_s)
+    findings = inspect(connection, wanted, options.release.namespace, options.timeout_s)
     print(as_json(findings) if options.json else as_table(findings))
     return exit_code(findings)
 

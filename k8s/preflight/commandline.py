@@ -11,6 +11,8 @@ from k8s.preflight.failure import UsageFailure
 from k8s.preflight.rendering import Release
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "tierflow"
+LONGEST_S = 3600.0
+"""Nobody waits longer for one answer, and sockets take no infinite time."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,10 @@ def parse(argv: Sequence[str]) -> Options:
     add("--output", "-o", choices=("table", "json"), default="table")
     given = parser.parse_args(argv)
     values = tuple(file for files in given.values for file in files)
-    if not given.timeout > 0:
-        raise UsageFailure(f"--timeout {given.timeout:g}: must be above 0")
+    if not 0 < given.timeout <= LONGEST_S:
+        raise UsageFailure(
+            f"--timeout {given.timeout:g}: must be above 0 and at most {LONGEST_S:g} seconds"
+        )
     if given.manifests and values:
         raise UsageFailure("--manifests and --values exclude each other: the one is rendered")
     return Options(

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import urllib3
-import yaml
-from kubernetes.client import ApiClient, ApiException, Configuration
-from kubernetes.config import (
-    ConfigException,
-    load_incluster_config,
-    new_client_from_config,
-)
+from kubernetes.client import ApiClient, ApiException
 
-from k8s.preflight.failure import UsageFailure
+from k8s.preflight import credentials
 
 PAGE = 500
 
@@ -86,6 +80,10 @@ class Connection:
             raise Unreachable(f"no answer within {self._timeout_s:g} s") from error
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
             raise Unreachable(_why(error)) from error
+        except (ValueError, HTTPException) as error:
+            # Refused before it was sent. What it says may quote the headers, so it goes no further.
+            kind = type(error).__name__
+            raise Unreachable(f"the request can't be sent ({kind}): look at the URL") from None
         if not 200 <= answer.status <= 299:
             raise Refused(answer.status, _status_message(content) or f"status {answer.status}")
         try:
@@ -102,22 +100,7 @@ def connect(kubeconfig: Path | None, context: str | None, timeout_s: float) -> C
 
     Sends nothing yet. Raises UsageFailure when the kubeconfig can't be used.
     """
-    configuration = Configuration()
-    inside = "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
-    try:
-        if kubeconfig is None and context is None and inside:
-            load_incluster_config(client_configuration=configuration)
-            client = ApiClient(configuration)
-        else:
-            client = new_client_from_config(
-                config_file=str(kubeconfig) if kubeconfig else None,
-                context=context,
-                persist_config=False,
-                client_configuration=configuration,
-            )
-    except (ConfigException, OSError, yaml.YAMLError, ValueError, TypeError) as error:
-        what = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-        raise UsageFailure(f"kubeconfig {what}: {' '.join(str(error).split())}") from error
+    client = credentials.client(kubeconfig, context)
     # One try: a server that is not there shall be reported, and not waited for four times.
     client.rest_client.pool_manager.connection_pool_kw["retries"] = False
     return Connection(client, timeout_s)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from kubernetes.utils import parse_quantity
-
 from k8s.preflight.facts import Amounts
+from k8s.preflight.failure import UsageFailure
+from k8s.preflight.quantities import quantity
 from k8s.preflight.rendering import Object
 
 TEMPLATED = ("Deployment", "StatefulSet", "DaemonSet", "Job", "ReplicaSet")
@@ -61,6 +61,7 @@ class Needs:
 
 
 def needs(rendered: Iterable[Object]) -> Needs:
+    """Raises UsageFailure for a request or a limit that is no quantity."""
     objects = tuple(rendered)
     least = dict(_autoscaled(objects))
     pods = [pod for each in objects for pod in _pods(each, least)]
@@ -88,7 +89,11 @@ def _pods(owner: Object, least: Mapping[str, int]) -> Iterator[PodNeed]:
 
 
 def _pod(owner: str, replicas: int, spec: Mapping[str, Any], *, short_lived: bool) -> PodNeed:
-    return PodNeed(owner, replicas, requests(spec), spec, short_lived)
+    try:
+        asked = requests(spec)
+    except ValueError as error:
+        raise UsageFailure(f"{owner}: {error}; write it as 500m or 2Gi") from error
+    return PodNeed(owner, replicas, asked, spec, short_lived)
 
 
 def _is_hook(owner: Object) -> bool:
@@ -121,7 +126,10 @@ def _containers(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def requests(spec: Mapping[str, Any]) -> Amounts:
-    """What the scheduler counts for a pod: its containers together, or its greediest init one."""
+    """What the scheduler counts for a pod: its containers together, or its greediest init one.
+
+    Raises ValueError that names the field of an amount that is no quantity.
+    """
     total: dict[str, Decimal] = {}
     for container in spec.get("containers") or ():
         for name, amount in _asked(container).items():
@@ -134,6 +142,13 @@ def requests(spec: Mapping[str, Any]) -> Amounts:
 
 def _asked(container: Mapping[str, Any]) -> dict[str, Decimal]:
     resources = container.get("resources") or {}
+    asked: dict[str, Decimal] = {}
     # A limit without a request is the request too.
-    asked = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
-    return {name: parse_quantity(amount) for name, amount in asked.items()}
+    for field in ("limits", "requests"):
+        for name, amount in (resources.get(field) or {}).items():
+            try:
+                asked[name] = quantity(amount)
+            except ValueError as error:
+                where = f"container {container.get('name')}: resources.{field}.{name}"
+                raise ValueError(f"{where}: {error}") from error
+    return asked

@@ -97,7 +97,15 @@ def _matches(node: Node, rule: Mapping[str, Any]) -> bool:
         case "DoesNotExist":
             return value is None
         case "Gt":
-            return value is not None and int(value) > int(values[0])
+            return _above(value, values[0])
         case "Lt":
-            return value is not None and int(value) < int(values[0])
+            return _above(values[0], value)
     return False
+
+
+def _above(greater: str | None, less: str | None) -> bool:
+    """As the scheduler compares labels: what is no whole number compares with nothing."""
+    try:
+        return int(greater or "") > int(less or "")
+    except ValueError:
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from gateway.adapters.turns import Turns
 from gateway.core.outcome import Outcome
 from gateway.core.types import Endpoint, EndpointState, PoolState
 from gateway.errors import ConnectFailed, EngineFailed, GatewayError
@@ -62,7 +63,7 @@ class FakeEndpoints:
     def __init__(self, states: Sequence[EndpointState], pools: Sequence[PoolState] = ()) -> None:
         self._states = states
         self._pools = pools
-        self._arrived = asyncio.Event()
+        self.turns = Turns()
         self.failed: list[str] = []
 
     def states(self) -> Sequence[EndpointState]:
@@ -71,17 +72,19 @@ class FakeEndpoints:
     def pools(self) -> Sequence[PoolState]:
         return self._pools
 
-    async def came_up(self) -> None:
-        await self._arrived.wait()
-        self._arrived.clear()
+    async def place(self, takes: Callable[[EndpointState], bool]) -> EndpointState | None:
+        return await self.turns.wait(takes)
+
+    def freed(self, state: EndpointState) -> None:
+        self.turns.call_one(state)
 
     @property
     def news_pending(self) -> bool:
-        return self._arrived.is_set()
+        return self.turns.called > 0
 
     def arrive(self, state: EndpointState) -> None:
         self._states = [*self._states, state]
-        self._arrived.set()
+        self.turns.call_all()
 
     def mark_failed(self, endpoint_id: str, problem: str) -> None:
         self.failed.append(endpoint_id)

@@ -93,7 +93,7 @@ async def test_who_waits_is_woken_by_the_next_that_comes_up_and_its_pool_learns_
     pool = PoolState("edge", Tier.EDGE, models=frozenset({"named"}))
     endpoints = LiveEndpoints([], [pool])
     endpoints.replace(found("a:1"))
-    waiting = asyncio.create_task(endpoints.came_up())
+    waiting = asyncio.create_task(endpoints.place(lambda _: False))
     await asyncio.sleep(0)
     state = by_id(endpoints, "a:1")
     state.models = {"rill-edge": ServedModel("rill-edge")}
@@ -113,3 +113,33 @@ async def test_a_pool_that_is_found_goes_with_its_slices_and_a_configured_one_st
     assert endpoints.pools()[0] is configured and configured.labels == labels
     endpoints.replace_pools([])
     assert list(endpoints.pools()) == [configured]
+
+
+async def test_a_pool_that_is_labelled_anew_moves_to_that_tier_unless_one_is_configured() -> None:
+    endpoints = LiveEndpoints([], [PoolState("edge", Tier.EDGE)])
+    endpoints.replace_pools([PoolState("edge", Tier.EDGE), PoolState("more", Tier.EDGE)])
+    more = endpoints.pools()[1]
+    more.held = 2
+    endpoints.replace_pools([PoolState("edge", Tier.CLOUD), PoolState("more", Tier.CLOUD)])
+    assert [pool.tier for pool in endpoints.pools()] == [Tier.EDGE, Tier.CLOUD]
+    assert endpoints.pools()[1] is more and more.held == 2
+
+
+async def test_a_place_that_becomes_free_wakes_the_first_who_takes_it_and_nobody_else() -> None:
+    endpoints = LiveEndpoints([EndpointState(endpoint("a:1"))], [])
+    state = by_id(endpoints, "a:1")
+    endpoints.freed(state)
+    choosy = asyncio.create_task(endpoints.place(lambda _: False))
+    first, second = (asyncio.create_task(endpoints.place(lambda _: True)) for _ in range(2))
+    await asyncio.sleep(0)
+    endpoints.freed(state)
+    assert await asyncio.wait_for(first, 5) is state
+    assert not choosy.done() and not second.done()
+    # Woken, and cancelled before it ran: the place is the next one's.
+    third = asyncio.create_task(endpoints.place(lambda _: True))
+    await asyncio.sleep(0)
+    endpoints.freed(state)
+    second.cancel()
+    assert await asyncio.wait_for(third, 5) is state
+    choosy.cancel()
+    await asyncio.gather(choosy, second, return_exceptions=True)

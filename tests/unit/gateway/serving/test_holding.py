@@ -1,20 +1,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 
-from gateway.core.types import EndpointState, PoolState, Tier
+from gateway.core.routing.routing import Choice
+from gateway.core.types import Endpoint, EndpointState, PoolState, Tier
 from gateway.errors import (
     DeadlineExceeded,
+    EngineFailed,
     GatewayError,
     NoEndpoint,
     Overloaded,
     UnknownModel,
 )
-from tests.unit.gateway.build import state
-from tests.unit.gateway.fakes import ListSink
+from gateway.serving.holding import Holding
+from tests.unit.gateway.build import FAMILY, request, state
+from tests.unit.gateway.fakes import FakeAnswer, FakeEndpoints, ListSink, SteppingClock
 from tests.unit.gateway.serving.answering import Rig, stream, streamed
 
 pytestmark = pytest.mark.anyio
@@ -152,3 +156,133 @@ async def test_endpoints_that_come_up_and_cannot_be_reached_do_not_prolong_the_w
         await asyncio.sleep(0)
     assert isinstance(asking.result(), NoEndpoint)
     assert edge.held == 0 and len(built.endpoints.failed) > 100
+
+
+def narrow(name: str, places: int, pool_name: str = "edge") -> EndpointState:
+    found = state(name, pool_name)
+    found.limits = replace(found.limits, max_in_flight=places)
+    return found
+
+
+class Gate:
+    """An engine that begins no answer before it is told to."""
+
+    def __init__(self, built: Rig) -> None:
+        self._open, self._orders = built.server.open, asyncio.Semaphore(0)
+        built.server.open = self.open  # type: ignore[method-assign]
+
+    async def open(
+        self, endpoint: Endpoint, path: str, headers: Mapping[str, str], body: bytes
+    ) -> FakeAnswer:
+        await self._orders.acquire()
+        return await self._open(endpoint, path, headers, body)
+
+    def let(self, requests: int) -> None:
+        for _ in range(requests):
+            self._orders.release()
+
+
+def held_rig(edge: PoolState, held: int) -> Rig:
+    return Rig(
+        {"edge:1": stream(*EVENTS), "cloud:1": stream(*EVENTS)}, [], None, None, [edge], held
+    )
+
+
+async def test_more_than_the_first_endpoint_takes_at_once_are_all_answered() -> None:
+    edge = pool(LONG_S)
+    built = held_rig(edge, 6)
+    gate = Gate(built)
+    asking = [asyncio.create_task(built.ask(streamed("rill-edge"))) for _ in range(6)]
+    await until(lambda: edge.held == 6)
+    first = narrow("edge:1", 2)
+    built.endpoints.arrive(first)
+    await until(lambda: first.in_flight == 2 and not built.endpoints.news_pending)
+    assert edge.held == 4, "those that find it full wait on"
+    gate.let(6)
+    async with asyncio.timeout(5):
+        sinks = await asyncio.gather(*asking)
+    assert all(sink.body == b"".join(EVENTS) for sink in sinks)
+    assert (edge.held, first.in_flight) == (0, 0)
+
+
+async def test_a_place_wakes_one_only_and_the_first_who_came() -> None:
+    edge = pool(LONG_S)
+    built = held_rig(edge, 3)
+    gate = Gate(built)
+    asking = [asyncio.create_task(built.ask(streamed("rill-edge"))) for _ in range(3)]
+    await until(lambda: edge.held == 3)
+    built.endpoints.arrive(narrow("edge:1", 1))
+    await until(lambda: edge.held == 2)
+    gate.let(1)
+    await asyncio.wait_for(asking[0], 5)
+    await until(lambda: edge.held == 1)
+    assert [task.done() for task in asking] == [True, False, False]
+    gate.let(2)
+    async with asyncio.timeout(5):
+        await asyncio.gather(*asking)
+
+
+async def test_one_for_whom_no_place_came_free_is_told_that_all_are_full() -> None:
+    edge = pool(0.2)
+    built = held_rig(edge, 2)
+    asking = asyncio.create_task(refusal(built, "rill-edge"))
+    await until(lambda: edge.held == 1)
+    built.endpoints.arrive(narrow("edge:1", 0))
+    error = await asyncio.wait_for(asking, 5)
+    assert isinstance(error, Overloaded) and "full" in error.message
+    assert edge.held == 0
+
+
+async def test_a_place_that_a_caller_leaves_unused_is_the_next_ones() -> None:
+    edge = pool(LONG_S)
+    built = held_rig(edge, 3)
+    gate = Gate(built)
+    asking = [asyncio.create_task(built.ask(streamed("rill-edge"))) for _ in range(3)]
+    await until(lambda: edge.held == 3)
+    only = narrow("edge:1", 1)
+    built.endpoints.arrive(only)
+    await until(lambda: edge.held == 2 and not built.endpoints.news_pending)
+    gate.let(1)
+    await until(lambda: built.endpoints.news_pending)
+    # Woken, and gone before it runs.
+    asking[1].cancel()
+    gate.let(1)
+    assert (await asyncio.wait_for(asking[2], 5)).ended
+    assert (edge.held, only.in_flight) == (0, 0)
+
+
+async def test_a_place_at_which_the_engine_failed_is_the_next_ones() -> None:
+    edge = pool(LONG_S)
+    answers = [FakeAnswer([], 500), FakeAnswer(EVENTS)]
+    built = Rig({"edge:1": lambda: answers.pop(0)}, [], None, None, [edge], 2)
+    gate = Gate(built)
+    asking = [asyncio.create_task(built.ask(streamed("rill-edge"))) for _ in range(2)]
+    await until(lambda: edge.held == 2)
+    built.endpoints.arrive(narrow("edge:1", 1))
+    await until(lambda: edge.held == 1 and not built.endpoints.news_pending)
+    gate.let(2)
+    async with asyncio.timeout(5):
+        failed, answered = await asyncio.gather(*asking, return_exceptions=True)
+    assert isinstance(failed, EngineFailed)
+    assert isinstance(answered, ListSink) and answered.ended
+
+
+async def test_who_takes_another_place_than_the_one_it_was_woken_for_leaves_that_to_the_next() -> (
+    None
+):
+    endpoints = FakeEndpoints([], [pool(LONG_S)])
+    holding = Holding(endpoints, FAMILY, SteppingClock(), 2)
+    here, there = state("edge:1", "edge"), state("edge:2", "edge")
+    refusal_now = NoEndpoint("none", retry_after=1.0, code="no_endpoint")
+    asked = request("rill-edge")
+    waits = [
+        asyncio.create_task(
+            holding.wait(asked, refusal_now, lambda at=at: Choice(at, "rill-edge", "x"))  # type: ignore[misc]
+        )
+        for at in (there, here)
+    ]
+    await until(lambda: endpoints.turns.waiting == 2)
+    endpoints.freed(here)
+    async with asyncio.timeout(5):
+        choices = await asyncio.gather(*waits)
+    assert [choice.state for choice in choices] == [there, here]

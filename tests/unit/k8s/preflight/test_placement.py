@@ -49,6 +49,9 @@ def test_a_taint_that_only_prefers_other_pods_keeps_none_away() -> None:
         ({"key": "zone", "operator": "DoesNotExist"}, True),
         ({"key": "memory", "operator": "Gt", "values": ["16"]}, True),
         ({"key": "memory", "operator": "Lt", "values": ["16"]}, False),
+        ({"key": "gpu", "operator": "Gt", "values": ["16"]}, False),
+        ({"key": "gpu", "operator": "Lt", "values": ["16"]}, False),
+        ({"key": "zone", "operator": "Lt", "values": ["16"]}, False),
         ({"key": "memory", "operator": "Unheard", "values": ["16"]}, False),
     ],
 )

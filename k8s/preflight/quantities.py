@@ -1,0 +1,18 @@
+"""Amounts as Kubernetes writes them: 500m, 2Gi, 1e3. Pure."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from kubernetes.utils import parse_quantity
+
+WRITTEN = re.compile(r"\+?(\d+\.?\d*|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d{1,2})?")
+
+
+def quantity(written: object) -> Decimal:
+    """Raises ValueError for what an API server does not accept as a request or a limit."""
+    text = str(written)
+    if not WRITTEN.fullmatch(text):
+        raise ValueError(f"{text!r} is no quantity")
+    return Decimal(parse_quantity(text))

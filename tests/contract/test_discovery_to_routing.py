@@ -1,0 +1,107 @@
+"""From the API server's change to what routing chooses from, within the time that is promised."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway.adapters.discovered import DiscoveredEndpoints, Policy
+from gateway.adapters.endpoints import LiveEndpoints
+from gateway.adapters.engine_client import AiohttpModelServer
+from gateway.adapters.fingerprint import TokenizerCheck
+from gateway.adapters.scraper import Scraper
+from k8s.discovery.discovery import Discovery, Wanted
+from k8s.discovery.endpoints import Snapshot
+from tests.contract.test_discovery import SELECTOR, Heard
+from tests.kubernetes_api import ApiServer, Object, endpoint_slice, pod, running_api_server
+from tests.unit.gateway.fakes import SteppingClock
+
+pytestmark = pytest.mark.anyio
+
+LEAVING_S = 1.0
+"""A pod that turns unready is out of the routing snapshot sooner than that."""
+STAYS, LEAVES = "127.0.0.2", "127.0.0.3"
+NOBODY = 1
+"""A port where no engine listens: what is in the snapshot does not hang on its health."""
+
+
+class Routed(Heard):
+    """Hands on what is found, as the gateway does, before it wakes who waits."""
+
+    def __init__(self, client: AiohttpModelServer) -> None:
+        super().__init__()
+        self.endpoints = LiveEndpoints([], [])
+        self.scraper = Scraper(
+            client,
+            SteppingClock(),
+            TokenizerCheck((), client, 1.0),
+            self.endpoints.up,
+            interval_s=60.0,
+            timeout_s=1.0,
+            failures=1,
+        )
+        self._discovered = DiscoveredEndpoints(
+            {}, Policy(), frozenset(), self.endpoints, self.scraper, client, {}
+        )
+
+    def found(self, snapshot: Snapshot) -> None:
+        self._discovered.found(snapshot)
+        super().found(snapshot)
+
+    async def routes_to(self, *addresses: str, seconds: float = 15.0) -> None:
+        wanted = {f"{address}:{NOBODY}" for address in addresses}
+        await self.until(
+            lambda: {state.endpoint.id for state in self.endpoints.states()} == wanted, seconds
+        )
+
+
+@asynccontextmanager
+async def routed(folder: Path) -> AsyncIterator[tuple[ApiServer, Routed]]:
+    client = AiohttpModelServer(1.0, {})
+    async with running_api_server() as api:
+        api.put(listed("stays", pod(STAYS)))
+        api.put(listed("leaves", pod(LEAVES)))
+        here = Routed(client)
+        kubeconfig = str(api.kubeconfig(folder))
+        wanted = Wanted(["tierflow"], SELECTOR, kubeconfig=kubeconfig)
+        discovery = Discovery(wanted, here, lambda: 0.0)
+        discovery.start()
+        try:
+            await here.routes_to(STAYS, LEAVES)
+            await here.until(lambda: not discovery.watches[0].problem)
+            yield api, here
+        finally:
+            await discovery.stop()
+            await here.scraper.stop()
+            await client.close()
+
+
+def listed(name: str, *pods: Object) -> Object:
+    return endpoint_slice(name, *pods, port=NOBODY)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        pytest.param([pod(LEAVES, False)], id="unready"),
+        pytest.param([pod(LEAVES, False, serving=True, terminating=True)], id="terminating"),
+        pytest.param([], id="gone"),
+    ],
+)
+async def test_a_pod_that_turns_unready_leaves_the_routing_snapshot_in_under_a_second(
+    tmp_path: Path, members: list[Object]
+) -> None:
+    async with routed(tmp_path) as (api, here):
+        api.put(listed("leaves", *members))
+        await here.routes_to(STAYS, seconds=LEAVING_S)
+
+
+async def test_a_pool_that_is_deleted_leaves_the_routing_snapshot_in_under_a_second(
+    tmp_path: Path,
+) -> None:
+    async with routed(tmp_path) as (api, here):
+        api.delete("leaves")
+        await here.routes_to(STAYS, seconds=LEAVING_S)
