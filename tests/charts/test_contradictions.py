@@ -172,7 +172,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         gateway(config={"pools": {"far": {"tier": "cloud", "api_key": "k"}}}),
         "config.pools: say it under `pools`",
     ),
-    (gateway(config={"discovery": None}), "set discovery.enabled: false"),
+    (gateway(config={"discovery": None}), "config.discovery: say it under `discovery`"),
     (
         gateway(config={"discovery": {"namespaces": ["far"]}}),
         "config.discovery: say it under `discovery`",
