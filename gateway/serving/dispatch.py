@@ -162,10 +162,10 @@ class Dispatch:
         watchdog: Watchdog,
     ) -> Opened:
         state = choice.state
-        body = _body_for(request, choice.model)
         state.in_flight += 1
         answer: Answer | None = None
         try:
+            body = _body_for(request, choice.model)
             with watchdog:
                 watchdog.expect(*self._first_wait(request, state))
                 answer = await self._server.open(state.endpoint, request.path, headers, body)

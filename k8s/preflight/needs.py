@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from k8s.preflight.facts import Amounts
 from k8s.preflight.failure import UsageFailure
 from k8s.preflight.quantities import quantity
 from k8s.preflight.rendering import Object
 
+Found = TypeVar("Found")
 TEMPLATED = ("Deployment", "StatefulSet", "DaemonSet", "Job", "ReplicaSet")
 USUAL_RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
@@ -61,12 +63,22 @@ class Needs:
 
 
 def needs(rendered: Iterable[Object]) -> Needs:
-    """Raises UsageFailure for a request or a limit that is no quantity."""
+    """Raises UsageFailure for an object that lacks a part, or asks for what is no quantity."""
     objects = tuple(rendered)
-    least = dict(_autoscaled(objects))
-    pods = [pod for each in objects for pod in _pods(each, least)]
-    claims = [claim for each in objects for claim in _claims(each)]
+    least = {name: pods for each in objects for name, pods in _read(_autoscaled, each)}
+    pods = [pod for each in objects for pod in _read(partial(_pods, least=least), each)]
+    claims = [claim for each in objects for claim in _read(_claims, each)]
     return Needs(tuple(pods), tuple(claims), objects)
+
+
+def _read(part: Callable[[Object], Iterator[Found]], each: Object) -> list[Found]:
+    """No API server would take an object without them, but a file may hold it."""
+    try:
+        return list(part(each))
+    except (AttributeError, KeyError, TypeError) as error:
+        name = (each.get("metadata") or {}).get("name") or "without a name"
+        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise UsageFailure(f"{each['kind']}/{name}: can't be read: {what}") from error
 
 
 def _pods(owner: Object, least: Mapping[str, int]) -> Iterator[PodNeed]:
@@ -100,12 +112,11 @@ def _is_hook(owner: Object) -> bool:
     return "helm.sh/hook" in (owner["metadata"].get("annotations") or {})
 
 
-def _autoscaled(objects: Iterable[Object]) -> Iterator[tuple[str, int]]:
+def _autoscaled(each: Object) -> Iterator[tuple[str, int]]:
     """The least number of replicas of what a HorizontalPodAutoscaler scales."""
-    for each in objects:
-        if each["kind"] == "HorizontalPodAutoscaler":
-            target = each["spec"]["scaleTargetRef"]
-            yield f"{target['kind']}/{target['name']}", each["spec"].get("minReplicas", 1)
+    if each["kind"] == "HorizontalPodAutoscaler":
+        target = each["spec"]["scaleTargetRef"]
+        yield f"{target['kind']}/{target['name']}", each["spec"].get("minReplicas", 1)
 
 
 def _claims(each: Object) -> Iterator[ClaimNeed]:

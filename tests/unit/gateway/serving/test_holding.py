@@ -12,6 +12,7 @@ from gateway.errors import (
     DeadlineExceeded,
     EngineFailed,
     GatewayError,
+    InvalidRequest,
     NoEndpoint,
     Overloaded,
     UnknownModel,
@@ -286,3 +287,15 @@ async def test_who_takes_another_place_than_the_one_it_was_woken_for_leaves_that
     async with asyncio.timeout(5):
         choices = await asyncio.gather(*waits)
     assert [choice.state for choice in choices] == [there, here]
+
+
+async def test_a_request_that_proves_unusable_leaves_its_place_to_the_next() -> None:
+    edge = state("edge:1", "edge")
+    built = rig(pool(LONG_S), up=(edge,))
+    waiting = asyncio.create_task(built.endpoints.place(lambda _: True))
+    await asyncio.sleep(0)
+    body = b'{"mod\\u0065l": "tierflow-edge"}'
+    with pytest.raises(InvalidRequest):
+        await built.ask(streamed("tierflow-edge", body=body))
+    assert await asyncio.wait_for(waiting, 5) is edge
+    assert edge.in_flight == 0

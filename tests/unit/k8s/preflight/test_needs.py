@@ -1,7 +1,12 @@
 """What rendered objects ask of a cluster."""
 
 from decimal import Decimal
+from typing import Any
 
+import pytest
+
+from k8s.preflight.failure import UsageFailure
+from k8s.preflight.needs import needs
 from tests.unit.k8s.preflight.build import GIB, claim, container, deployment, needed, plain
 
 
@@ -80,3 +85,16 @@ def test_claims_come_from_volumes_and_from_stateful_sets() -> None:
     shared, own = needed(claim("models", "nfs", shared=True), stateful).claims
     assert (shared.storage_class, shared.shared) == ("nfs", True)
     assert (own.name, own.storage_class, own.shared) == ("data", None, False)
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ({"kind": "Deployment", "metadata": {"name": "a"}, "spec": {}}, "Deployment/a: .*template"),
+        ({"kind": "List", "items": []}, "List/without a name: .*metadata"),
+        ({"kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": [7]}}, "Pod/a: "),
+    ],
+)
+def test_an_object_that_lacks_a_part_is_named(broken: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageFailure, match=words):
+        needs([{"apiVersion": "v1", **broken}])
