@@ -12,6 +12,10 @@ from deploy.local.secrets import Secrets
 from deploy.local.settings import CHECKOUT, Model, Settings
 from deploy.local.state import Instance
 
+BEHIND_THE_OTHERS = ("nice", "-n", "10")
+"""vLLM's processes look for work without pause for a second after each request. On few cores they
+would keep gateway and device from theirs, which is little and cannot wait: drafts come too late."""
+
 
 @dataclass(frozen=True)
 class Component:
@@ -86,6 +90,7 @@ def engine_command(
         command = [gateway_python, "-m", "services.engine_simulator", "--model", model.name]
         return [*command, *address, *settings.engine_args]
     return [
+        *BEHIND_THE_OTHERS,
         *(engine_python, "-m", "services.vllm_server"),
         *("--model", model.source, "--served-model-name", model.name),
         *address,

@@ -25,12 +25,17 @@ class Partner:
         self._answers += 1
         return self._answers % LOOK_EVERY == 0
 
-    def gap(self, seconds: float) -> None:
-        """Between two frames of tokens of one session."""
-        self._gaps += 1
+    def gap(self, seconds: float, steps: int = 1) -> None:
+        """Since the last tokens of one session, when `steps` frames of tokens have come.
+
+        A busy device hears of several steps at once: their time is shared among them.
+        """
+        self._gaps += steps
+        step = seconds / steps
         # A stall of the link is no step: what is far beyond the usual counts as a little more.
-        bounded = seconds if self._gaps < 10 else min(seconds, 3 * self.step_s)
-        self.step_s += max(SHARE, 1 / self._gaps) * (bounded - self.step_s)
+        bounded = step if self._gaps < 10 else min(step, 3 * self.step_s)
+        weight = max(1 - (1 - SHARE) ** steps, steps / self._gaps)
+        self.step_s += weight * (bounded - self.step_s)
 
     def pace(self, draft_s: float, round_trip_s: float, per_step: int) -> Pace:
         overall = self.acceptance.overall.value

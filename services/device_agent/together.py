@@ -88,7 +88,9 @@ class Collaboration:
         try:
             await self._link.send(opening)
             while True:
-                for frame in channel.take():
+                frames = channel.take()
+                self._pace_of(sum(isinstance(frame, wire.Tokens) for frame in frames))
+                for frame in frames:
                     if piece := self._heard(frame):
                         yield piece
                 if self._done:
@@ -119,11 +121,15 @@ class Collaboration:
             raise VerifierLost(frame.message)
         return None
 
+    def _pace_of(self, steps: int) -> None:
+        """Learn the verifier's pace from the frames of tokens that have just come."""
+        if steps:
+            now = time.monotonic()
+            if self._last_tokens:
+                self._partner.gap(now - self._last_tokens, steps)
+            self._last_tokens = now
+
     def _verified(self, frame: wire.Tokens) -> Piece:
-        now = time.monotonic()
-        if self._last_tokens:
-            self._partner.gap(now - self._last_tokens)
-        self._last_tokens = now
         try:
             self.tree.verify(frame.p, frame.i)
         except OutOfStep as exc:

@@ -51,7 +51,8 @@ def test_engines_get_cores_of_this_machine_and_share_none_but_a_single_one(
 def test_each_engine_serves_its_model_on_its_port_and_core(tmp_path: Path) -> None:
     edge, cloud, gateway = parts(tmp_path)
     assert [part.name for part in (edge, cloud, gateway)] == ["edge", "cloud", "gateway"]
-    assert edge.command[:3] == ["/engine/python", "-m", "services.vllm_server"]
+    assert edge.command[:3] == ["nice", "-n", "10"], "gateway and device go first"
+    assert edge.command[3:6] == ["/engine/python", "-m", "services.vllm_server"]
     assert value(edge.command, "--model") == "owner/small"
     assert value(cloud.command, "--served-model-name") == "large"
     assert [value(part.command, "--port") for part in (edge, cloud)] == ["8101", "8102"]

@@ -15,6 +15,14 @@ def test_the_step_is_at_first_the_mean_of_the_gaps(gaps: list[float]) -> None:
     assert abs(partner.step_s - sum(gaps) / len(gaps)) < 1e-9
 
 
+@given(st.lists(st.integers(1, 8), min_size=1, max_size=30))
+def test_steps_that_are_heard_of_together_share_their_time(heard: list[int]) -> None:
+    partner = Partner()
+    for steps in heard:
+        partner.gap(steps * 0.006, steps)
+    assert abs(partner.step_s - 0.006) < 1e-9
+
+
 def test_a_stall_is_no_step() -> None:
     partner = Partner()
     for _ in range(50):
