@@ -40,9 +40,8 @@ class DraftWay:
         self._verification = verification
         vocabulary = self._context.state.vocabulary
         early, self._early = self._early, []
-        known = [run for run in early if vocabulary is None or max(run.i) < vocabulary]
-        self._drop([run for run in early if run not in known])
-        self._forward(verification, known)
+        self._drop([run for run in early if _foreign(run, vocabulary)])
+        self._forward(verification, [run for run in early if not _foreign(run, vocabulary)])
 
     def disconnect(self) -> None:
         self._verification = None
@@ -65,6 +64,10 @@ class DraftWay:
 
     def _count(self, fate: str, runs: Sequence[Run]) -> None:
         self._context.services.telemetry.drafts(self._context.tier, fate, _tokens(runs))
+
+
+def _foreign(run: Run, vocabulary: int | None) -> bool:
+    return vocabulary is not None and max(run.i) >= vocabulary
 
 
 def _tokens(runs: Sequence[Run]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from gateway import pools
 from gateway.errors import ConfigError
@@ -63,9 +64,13 @@ def loaded(wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     pools.routing(settings)
 
 
-def rendered(wanted: dict[str, Any]) -> None:
+def rendered(wanted: dict[str, Any]) -> dict[str, Any]:
+    """The pools of the gateway's configuration as the chart writes it."""
     values = {"pools": wanted, "drafts": {"existingSecret": "drafts"}, "config": OWN}
-    render(values, chart="gateway")
+    objects = render(values, chart="gateway").objects
+    (config,) = [each["data"]["gateway.yaml"] for each in objects if each["kind"] == "ConfigMap"]
+    pools: dict[str, Any] = yaml.safe_load(config)["pools"]
+    return pools
 
 
 @pytest.mark.parametrize(("wanted", "words"), REFUSED, ids=[words for _, words in REFUSED])
@@ -84,12 +89,12 @@ def test_pools_that_the_gateway_takes_render(
     wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded(wanted, monkeypatch)
-    rendered(wanted)
+    assert rendered(wanted).keys() == wanted.keys()
 
 
 @pytest.mark.parametrize("profile", sorted(shipped_profiles()))
 def test_the_chart_knows_every_profile_inside_the_gateway(profile: str) -> None:
-    rendered({"edge": {"tier": "edge", "profile": profile}})
+    assert rendered({"edge": {"tier": "edge", "profile": profile}})["edge"]["profile"] == profile
 
 
 def test_the_chart_knows_no_profile_besides() -> None:
