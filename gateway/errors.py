@@ -9,6 +9,11 @@ GatewayError
 ├── Overloaded             something healthy could, but every place is taken
 ├── DeadlineExceeded       the caller's own deadline passed before the first byte
 ├── ClientStalled          the caller stopped reading its answer
+├── StateLost              the store that the replicas share can't be reached
+├── EmbeddingFailed        no vector for a text could be made
+├── Conflict               the request contradicts another one: an idempotency key, a device
+├── Denied                 the caller is not who may do this
+├── TooFewMembers          a collective has fewer members than its quorum, and may not degrade
 └── UpstreamError          an engine failed while it held the request
     ├── ConnectFailed
     ├── FirstTokenTimeout
@@ -64,6 +69,26 @@ class DeadlineExceeded(GatewayError):
 
 
 class ClientStalled(GatewayError):
+    pass
+
+
+class StateLost(RetryLater):
+    pass
+
+
+class TooFewMembers(RetryLater):
+    pass
+
+
+class EmbeddingFailed(GatewayError):
+    pass
+
+
+class Conflict(GatewayError):
+    pass
+
+
+class Denied(GatewayError):
     pass
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -11,9 +12,10 @@ from gateway.api.error_handlers import internal_error, render
 from gateway.api.parsing import parse, read_headers, request_id
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock
+from gateway.core.types import InferenceRequest
 from gateway.errors import BodyTooLarge, ClientStalled, GatewayError, InvalidRequest
 from gateway.protocol import headers as names
-from gateway.serving.inference import Inference
+from gateway.serving.inference import Sink
 from gateway.serving.watchdog import Watchdog
 
 PATHS = frozenset(
@@ -42,17 +44,35 @@ _NOT_RELAYED = frozenset(
 _FORWARDED = ("content-type", "traceparent", "tracestate")
 
 
+class Story(Protocol):
+    """Answers a request into a sink, as `serving.inference.Inference` does."""
+
+    async def answer(
+        self, request: InferenceRequest, headers: Mapping[str, str], sink: Sink
+    ) -> None: ...
+
+
 class ClientGone(Exception):
     """The caller left before its request was complete."""
 
 
 class InferenceRoutes:
-    """`max_body_bytes` and `body_s` (seconds) bound what a caller may send, and how slowly."""
+    """`stories` answer the models that they are named by, `inference` all others.
+
+    `max_body_bytes` and `body_s` (seconds) bound what a caller may send, and how slowly.
+    """
 
     def __init__(
-        self, inference: Inference, clock: Clock, *, max_body_bytes: int, body_s: float
+        self,
+        inference: Story,
+        clock: Clock,
+        *,
+        max_body_bytes: int,
+        body_s: float,
+        stories: Mapping[str, Story] | None = None,
     ) -> None:
         self._inference = inference
+        self._stories = stories or {}
         self._clock = clock
         self._max_body_bytes = max_body_bytes
         self._body_s = body_s
@@ -67,7 +87,8 @@ class InferenceRoutes:
             upstream = {name: headers[name] for name in _FORWARDED if name in headers}
             upstream[names.REQUEST_ID] = sink.request_id
             async with _Listening(receive):
-                await self._inference.answer(request, upstream, sink)
+                story = self._stories.get(request.model, self._inference)
+                await story.answer(request, upstream, sink)
         except ClientGone:
             pass
         except GatewayError as error:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from gateway.core.devices.member import Member, WorkEnd, WorkOrder, WorkPiece
 from gateway.core.outcome import Outcome
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import Step
+from gateway.core.state.operations import Operation
 from gateway.core.types import Endpoint, EndpointState, PoolState
 
 
@@ -144,3 +146,48 @@ class SessionTelemetry(Protocol):
     def step(self, tier: str, step: Step) -> None: ...
 
     def ended(self, tier: str, outcome: SessionOutcome) -> None: ...
+
+
+class StateStore(Protocol):
+    """What the replicas of the gateway share: `core.state.operations` says what can be done.
+
+    `run` carries out all operations in one round trip, each atomically, and gives their results in
+    order. `publish` reaches whoever listens to the channel now, on any replica, in order; nothing
+    is kept for later. `listen` calls `take` for each message from then on, until the function that
+    it gives is called. All raise StateLost within the store's timeout, and never block longer.
+    """
+
+    async def run(self, *operations: Operation) -> list[Any]: ...
+
+    async def publish(self, channel: str, message: bytes) -> None: ...
+
+    async def listen(self, channel: str, take: Callable[[bytes], None]) -> Callable[[], None]: ...
+
+    def problem(self) -> str | None:
+        """Why the store can't be used now; None: it can."""
+        ...
+
+
+class Assignment(Protocol):
+    """Work that one device was given. `read` gives pieces, and at last one end; it raises
+    MemberFailed. `cancel` is idempotent, and needs no answer."""
+
+    async def read(self) -> WorkPiece | WorkEnd: ...
+
+    def cancel(self) -> None: ...
+
+
+class Members(Protocol):
+    """The devices that have registered, with this replica or another. Both cost no round trip."""
+
+    def members(self) -> Sequence[Member]: ...
+
+    def assign(self, device: str, order: WorkOrder) -> Assignment: ...
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors of unit length. Raises EmbeddingFailed."""
+
+    name: str
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]: ...

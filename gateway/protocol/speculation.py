@@ -6,10 +6,24 @@ checks every type, bound and size, so that what comes out needs no further look 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
+
+from gateway.protocol import work
+from gateway.protocol.fields import (
+    Code,
+    Id,
+    Name,
+    Number,
+    Seconds,
+    Text,
+)
+from gateway.protocol.fields import FinishReason as FinishReason
+from gateway.protocol.fields import Sampling as Sampling
+from gateway.protocol.fields import StopText as StopText
+from gateway.protocol.fields import Tier as Tier
 
 VERSION = 1
 PATH = "/v1/devices/connect"
@@ -23,31 +37,9 @@ BEFORE = 4
 LEAST_DRAFT = 4
 """Draft tokens that a draft counts as at least: the work for it is not in its tokens alone."""
 
-Id = Annotated[int, Meta(ge=0, lt=2**31)]
-Number = Annotated[int, Meta(ge=0, lt=2**31)]
-Seconds = Annotated[float, Meta(ge=0, le=86_400)]
-Code = Annotated[str, Meta(max_length=64)]
-Text = Annotated[str, Meta(max_length=1000)]
-Name = Annotated[str, Meta(min_length=1, max_length=256)]
-Tier = Literal["edge", "cloud"]
-FinishReason = Literal["stop", "length", "cancelled", "error"]
-StopText = Annotated[str, Meta(min_length=1, max_length=64)]
-
 
 class FrameError(Exception):
     """A message is no frame; the text names the field and what it must be."""
-
-
-class Sampling(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """As in the OpenAI API. What is absent is the engine's default for its model."""
-
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
-    top_k: Annotated[int, Meta(ge=-1, lt=2**31)] | None = None
-    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
-    max_tokens: Annotated[int, Meta(ge=1, lt=2**31)] | None = None
-    stop: Annotated[list[StopText], Meta(max_length=4)] = []
-    ignore_eos: bool = False
 
 
 class Offer(Struct, frozen=True):
@@ -198,8 +190,8 @@ class Error(Struct, tag="error", tag_field="t", frozen=True, omit_defaults=True)
     fatal: bool = False
 
 
-FromDevice = Hello | Ping | Open | Draft | Cancel
-FromGateway = Welcome | Pong | Opened | Tokens | Done | Error
+FromDevice = Hello | Ping | Open | Draft | Cancel | work.FromDevice
+FromGateway = Welcome | Pong | Opened | Tokens | Done | Error | work.FromGateway
 
 _ENCODER = msgspec.msgpack.Encoder()
 _FROM_DEVICE: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(FromDevice)

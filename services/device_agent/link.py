@@ -27,6 +27,9 @@ PING_S = 0.5
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 15.0
 
+LOST = "the connection to the gateway failed"
+"""Whoever finds it out first, reading or sending: the reason that is told begins the same."""
+
 
 class LinkLost(Exception):
     """There is no connection now."""
@@ -72,7 +75,7 @@ class Link:
                 self._down(refusal(exc.response.status_code))
             except Exception as exc:
                 # Whatever it was: a device without a link for good would be worse.
-                self._down(f"the connection to the gateway failed: {type(exc).__name__}")
+                self._down(f"{LOST}: {type(exc).__name__}")
             finally:
                 self._lose_all()
             if self._replaced:
@@ -110,7 +113,7 @@ class Link:
         try:
             await self._connection.send(message)
         except WebSocketException as exc:
-            raise LinkLost("the connection to the gateway broke") from exc
+            raise LinkLost(LOST) from exc
         self.sent_bytes += len(message)
 
     async def _connected(self) -> None:
@@ -159,7 +162,10 @@ class Link:
                     self._replaced = frame.code == "replaced"
                     self._down(frame.message)
                     return
-            elif not isinstance(frame, wire.Welcome) and frame.s in self._channels:
+            elif (
+                isinstance(frame, wire.Opened | wire.Tokens | wire.Done | wire.Error)
+                and frame.s in self._channels
+            ):
                 self._channels[frame.s].put(frame)
         self._down("the gateway closed the connection")
 
@@ -188,7 +194,7 @@ class Link:
 
     def _lose_all(self) -> None:
         self._connection = None
-        self.problem = self.problem or "the connection to the gateway broke"
+        self.problem = self.problem or LOST
         self.offers, self.models = {}, {}
         for channel in self._channels.values():
             channel.lose(self.problem)

@@ -12,8 +12,6 @@ from typing import Annotated, Any
 
 import yaml
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -30,14 +28,11 @@ from pydantic_settings import (
 from gateway.core.types import Probe, Tier
 from gateway.errors import ConfigError
 from gateway.protocol.speculation import MAX_SESSIONS
+from gateway.settings.group import Group
 
 ENV_PREFIX = "TIERFLOW_GATEWAY_"
 MIN_SECRET = 16
 """Characters of a mailbox's secret."""
-
-
-class Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Listen(Group):

@@ -1,0 +1,1 @@
+"""Devices that offer themselves as members of a collective."""

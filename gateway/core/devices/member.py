@@ -1,0 +1,88 @@
+"""A registered device as everybody in the gateway sees it, and what it can be given to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gateway.errors import GatewayError
+
+Kind = Literal["generate", "revise"]
+Privacy = Literal["public", "owner", "private"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceModel:
+    """`parameters` counts weights (0: unknown), `tokenizer` is its fingerprint."""
+
+    name: str
+    family: str = ""
+    parameters: int = 0
+    tokenizer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """As the device last said it, and its link as it measured it (0: nothing yet)."""
+
+    battery: float | None = None
+    hot: bool = False
+    working: int = 0
+    round_trip_s: float = 0.0
+    bytes_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """`id` is the device's name, which its token stands for; `replica` the gateway replica that
+    holds its connection. Description and tags are the device's own words: untrusted text."""
+
+    id: str
+    instance: str
+    description: str
+    models: Sequence[DeviceModel]
+    abilities: frozenset[Kind] = frozenset()
+    tags: frozenset[str] = frozenset()
+    owner: str = ""
+    privacy: Privacy = "public"
+    max_work: int = 1
+    condition: Condition = Condition()
+    replica: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkOrder:
+    """`messages` as in a chat completion; `deadline_s` in seconds from now; `sampling` holds
+    fields of `protocol.fields.Sampling`, `max_tokens` always."""
+
+    kind: Kind
+    messages: Sequence[Mapping[str, Any]]
+    max_tokens: int
+    deadline_s: float
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkPiece:
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkEnd:
+    """`reason` is an OpenAI finish reason; `logprob` the mean per token, None where unknown."""
+
+    reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    logprob: float | None = None
+
+
+class MemberFailed(GatewayError):
+    """A device can't or won't do its work; `code`: busy, hot, battery, private, unable, too_long,
+    deadline (it said so), lost (its connection or its replica is gone), unknown, misbehaved."""
+
+    def __init__(self, device: str, code: str, message: str) -> None:
+        super().__init__(message, code=code)
+        self.device = device

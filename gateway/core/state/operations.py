@@ -1,0 +1,184 @@
+"""What can be done to shared state, each operation atomic; a store runs any number at once.
+
+Keys are (kind, name); a store maps them to its own. Times are seconds; a `ttl_s` counts from now on
+the store's own clock, and everything that is stored has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Take or renew a lease, with a value that others may read. Gives True, or False while another
+    holder has it."""
+
+    kind: str
+    name: str
+    holder: str
+    value: bytes
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give a lease up. Gives False where somebody else holds it by now."""
+
+    kind: str
+    name: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """All leases of a kind that have not expired. Gives a mapping from name to value."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Gives (round, value), or (0, None) where nothing is stored."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Compare and set: store `value` as round `expected` + 1 if the round is `expected` (0: nothing
+    is stored yet). Gives True when it was."""
+
+    kind: str
+    name: str
+    expected: int
+    value: bytes
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Remove what `Advance` stored. Gives True when there was something."""
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """Count `who` in, unless `limit` are in already. Gives how many were in before, or -1 when
+    there was no room. One who never leaves is counted out after `ttl_s`; entering again renews."""
+
+    kind: str
+    name: str
+    who: str
+    limit: int
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Count `who` out. Gives True when it was in."""
+
+    kind: str
+    name: str
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """Take `amount` from a bucket of `burst`, refilled with `per_s` a second. Gives 0.0 when it was
+    taken, else the seconds after which it could be."""
+
+    kind: str
+    name: str
+    amount: float
+    burst: float
+    per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Observe:
+    """Add an observation of `value` with `weight` to a mean in which the past counts half after
+    `half_life_s`. Gives the new `Mean`."""
+
+    kind: str
+    name: str
+    value: float
+    weight: float
+    half_life_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """Gives a list of `Mean`, one for each name; weight 0 where nothing is known."""
+
+    kind: str
+    names: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """`weight` is the sum of the observations' weights, decayed to now."""
+
+    value: float = 0.0
+    weight: float = 0.0
+
+
+class ClaimState(StrEnum):
+    NEW = "new"
+    TAKEN_OVER = "taken-over"
+    RUNNING = "running"
+    DONE = "done"
+    MISMATCH = "mismatch"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Claim an idempotency key for a request whose body has `digest`. Gives a `Claimed`.
+
+    RUNNING while another holder works on it and its lease (`lease_s`, renewed by claiming again)
+    has not expired, TAKEN_OVER when it has, DONE with the stored answer, MISMATCH for another body.
+    """
+
+    name: str
+    digest: str
+    holder: str
+    lease_s: float
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    state: ClaimState
+    answer: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Store the answer under a claimed key (None: give the claim up). Gives True if it was ours."""
+
+    name: str
+    holder: str
+    answer: bytes | None
+    ttl_s: float
+
+
+Operation = (
+    Hold
+    | Release
+    | Held
+    | Read
+    | Advance
+    | Forget
+    | Enter
+    | Leave
+    | Spend
+    | Observe
+    | Means
+    | Claim
+    | Complete
+)

@@ -1,0 +1,29 @@
+"""Types of fields that several frames share, with their bounds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Id = Annotated[int, Meta(ge=0, lt=2**31)]
+Number = Annotated[int, Meta(ge=0, lt=2**31)]
+Seconds = Annotated[float, Meta(ge=0, le=86_400)]
+Code = Annotated[str, Meta(max_length=64)]
+Text = Annotated[str, Meta(max_length=1000)]
+Name = Annotated[str, Meta(min_length=1, max_length=256)]
+Tier = Literal["edge", "cloud"]
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+StopText = Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class Sampling(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """As in the OpenAI API. What is absent is the engine's default for its model."""
+
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Meta(ge=-1, lt=2**31)] | None = None
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, lt=2**31)] | None = None
+    stop: Annotated[list[StopText], Meta(max_length=4)] = []
+    ignore_eos: bool = False

@@ -1,0 +1,125 @@
+"""Frames by which a device offers itself as a member, and is given work; see docs/devices.md.
+
+They travel on the same connection as drafts, after `hello`. A device that never registers only
+drafts. The gateway numbers the work (`w`), the device answers each number with pieces and one
+`finished`, or with `refused`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from gateway.protocol.fields import FinishReason, Name, Number, Sampling, Seconds, Text
+
+MAX_WORK = 64
+MAX_MESSAGES = 64
+MAX_PIECE_CHARS = 1 << 16
+MAX_TAGS = 32
+MAX_MODELS = 16
+
+Kind = Literal["generate", "revise"]
+Privacy = Literal["public", "owner", "private"]
+"""Whose questions a device answers: anybody's, its owner's, or none (it only drafts)."""
+RefusalCode = Literal["busy", "hot", "battery", "private", "unable", "too_long", "deadline"]
+Tag = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Model(Struct, frozen=True, omit_defaults=True):
+    """`parameters` counts weights (0: unknown), `tokenizer` is its fingerprint."""
+
+    name: Name
+    family: Annotated[str, Meta(max_length=256)] = ""
+    parameters: Annotated[int, Meta(ge=0, lt=2**63)] = 0
+    tokenizer: Annotated[str, Meta(max_length=128)] = ""
+
+
+class Condition(Struct, frozen=True, omit_defaults=True):
+    """How the device is now. `battery` is its charge where it runs on one; None: on mains."""
+
+    battery: Share | None = None
+    hot: bool = False
+    working: Annotated[int, Meta(ge=0, le=MAX_WORK)] = 0
+
+
+class Register(Struct, tag="register", tag_field="t", frozen=True, omit_defaults=True):
+    """What a device is and can do. Sent after `welcome`, and again when it changes.
+
+    `instance` is drawn anew by each process, so that a device that comes back can be told from a
+    second one with the same token.
+    """
+
+    instance: Annotated[str, Meta(min_length=8, max_length=64)]
+    description: Text
+    models: Annotated[list[Model], Meta(min_length=1, max_length=MAX_MODELS)]
+    abilities: Annotated[list[Kind], Meta(max_length=8)] = []
+    tags: Annotated[list[Tag], Meta(max_length=MAX_TAGS)] = []
+    owner: Annotated[str, Meta(max_length=256)] = ""
+    privacy: Privacy = "public"
+    max_work: Annotated[int, Meta(ge=1, le=MAX_WORK)] = 1
+    condition: Condition = Condition()
+
+
+class Registered(Struct, tag="registered", tag_field="t", frozen=True, omit_defaults=True):
+    """The registration stands; work may come. `max_work` may be less than was offered."""
+
+    device: str
+    max_work: int
+
+
+class State(Struct, tag="state", tag_field="t", frozen=True):
+    """The device's condition has changed."""
+
+    condition: Condition
+
+
+class Work(Struct, tag="work", tag_field="t", frozen=True, omit_defaults=True):
+    """Do this: `messages` as in a chat completion, within `deadline_s` from now.
+
+    `sampling.max_tokens` is the budget, always given.
+    """
+
+    w: Number
+    kind: Kind
+    messages: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=MAX_MESSAGES)]
+    sampling: Sampling
+    deadline_s: Seconds
+
+
+class Recall(Struct, tag="recall", tag_field="t", frozen=True):
+    """The gateway wants no more of this work; nothing needs to be said about it any more."""
+
+    w: Number
+
+
+class Piece(Struct, tag="piece", tag_field="t", frozen=True):
+    """The next text of an answer, which stands for `n` tokens."""
+
+    w: Number
+    text: Annotated[str, Meta(max_length=MAX_PIECE_CHARS)]
+    n: Number
+
+
+class Finished(Struct, tag="finished", tag_field="t", frozen=True, omit_defaults=True):
+    """The answer is complete. `logprob`: mean natural log-probability per token, None: unknown."""
+
+    w: Number
+    reason: FinishReason
+    prompt_tokens: Number
+    completion_tokens: Number
+    logprob: Annotated[float, Meta(le=0)] | None = None
+
+
+class Refused(Struct, tag="refused", tag_field="t", frozen=True, omit_defaults=True):
+    """The device won't do it, or can't go on. `retry_s`: when to ask again, as a hint."""
+
+    w: Number
+    code: RefusalCode
+    message: Text = ""
+    retry_s: Seconds = 0.0
+
+
+FromDevice = Register | State | Piece | Finished | Refused
+FromGateway = Registered | Work | Recall
