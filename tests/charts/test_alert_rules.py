@@ -1,4 +1,4 @@
-"""The alerts that the chart ships are valid, about series that exist, and go off when they should."""
+"""The alerts that the chart ships are valid, about series that exist, and go off as they should."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ VARIABLE = f"{ENV_PREFIX}STATE__REDIS__URL"
 
 def reference(rendering: Rendering) -> dict[str, Any] | None:
     (container,) = gateway(rendering).spec["containers"]
-    for variable in container["env"]:
+    for variable in container.get("env", ()):
         if variable["name"] == VARIABLE:
             found: dict[str, Any] = variable["valueFrom"]["secretKeyRef"]
             return found
