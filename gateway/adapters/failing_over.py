@@ -103,15 +103,19 @@ class FailingOver:
         """Raises StateLost also with a local store when it is lost at this message: it may have
         arrived, and must not arrive twice."""
         if self._circuit.open:
+            self._telemetry.operations("publish", "lost" if self._local is None else "local", 1)
             if self._local is None:
                 raise self._error()
             return await self._local.publish(channel, message)
         try:
             await self._store.publish(channel, message)
         except StateLost as error:
-            if error.code == LOST:
+            lost = error.code == LOST
+            self._telemetry.operations("publish", "lost" if lost else "refused", 1)
+            if lost:
                 self._fail(error)
             raise
+        self._telemetry.operations("publish", "ok", 1)
 
     async def listen(self, channel: str, take: Callable[[bytes], None]) -> Callable[[], None]:
         stop_local = None if self._local is None else await self._local.listen(channel, take)

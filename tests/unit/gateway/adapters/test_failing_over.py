@@ -204,7 +204,8 @@ async def test_what_was_done_is_counted() -> None:
     scene = Scene()
     await scene.store.start()
     await scene.store.run(LEASE, LEASE, Held("device"))
-    assert scene.counts.counted == {("hold", "ok"): 2, ("held", "ok"): 1}
+    await scene.store.publish("work", b"m")
+    assert scene.counts.counted == {("hold", "ok"): 2, ("held", "ok"): 1, ("publish", "ok"): 1}
     assert scene.counts.trips == 1
     await scene.lose()
     assert scene.counts.counted["hold", "lost"] == 3
