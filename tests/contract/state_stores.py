@@ -106,12 +106,12 @@ async def replicas(kind: str, servers: Servers) -> AsyncIterator[Replicas]:
         yield Replicas(kind, memory, memory, prefix, (), clock)
         return
     target, data = servers.get(kind)
-    stores = [redis_store(target, prefix) for _ in range(2)]
-    for store in stores:
-        store.start()
-    yield Replicas(kind, *stores, prefix, data, clock)
-    for store in stores:
-        await store.stop()
+    one, other = redis_store(target, prefix), redis_store(target, prefix)
+    one.start()
+    other.start()
+    yield Replicas(kind, one, other, prefix, data, clock)
+    await one.stop()
+    await other.stop()
 
 
 def redis_store(

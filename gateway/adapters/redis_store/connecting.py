@@ -72,7 +72,10 @@ def client_by_sentinels(target: Target, timeout_s: float) -> Redis:
         "socket_timeout": each,
         "socket_connect_timeout": each,
     }
-    sentinel = Sentinel(list(target.addresses), sentinel_kwargs=asking)
+    # redis-py leaves this without types, as its other lines that are passed over here.
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        list(target.addresses), sentinel_kwargs=asking
+    )
     client: Redis = sentinel.master_for(
         target.master,
         db=target.database,

@@ -77,8 +77,8 @@ def call_for(operation: Operation, keys: Keys) -> Call:
         case Forget(kind, name):
             return Call("forget", (keys.round(kind, name),), (), bool)
         case Enter(kind, name, who, limit, ttl_s):
-            arguments = (who, str(limit), _number(ttl_s))
-            return Call("enter", (keys.places(kind, name),), arguments, int)
+            entering = (who, str(limit), _number(ttl_s))
+            return Call("enter", (keys.places(kind, name),), entering, int)
         case Leave(kind, name, who):
             return Call("leave", (keys.places(kind, name),), (who,), bool)
         case _:

@@ -50,11 +50,12 @@ async def pipelined(client: Redis, commands: Sequence[Sequence[str | bytes]]) ->
             pipeline.execute_command(*words)
         return list(await pipeline.execute(raise_on_error=False))
     finally:
-        await pipeline.reset()
+        await pipeline.reset()  # type: ignore[no-untyped-call]
 
 
 async def load_into(client: Redis, library: Library) -> None:
-    await client.execute_command("FUNCTION", "LOAD", "REPLACE", library.code)
+    words = ("FUNCTION", "LOAD", "REPLACE", library.code)
+    await client.execute_command(*words)  # type: ignore[no-untyped-call]
 
 
 async def disconnect(client: Redis) -> None:
@@ -70,7 +71,7 @@ async def disconnect(client: Redis) -> None:
 @asynccontextmanager
 async def connection_of(client: Redis) -> Any:
     pool = client.connection_pool
-    connection = await pool.get_connection()
+    connection = await pool.get_connection()  # type: ignore[no-untyped-call]
     try:
         yield connection
     finally:
