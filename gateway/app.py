@@ -32,6 +32,7 @@ from gateway.api.devices import DeviceRoute
 from gateway.api.dispatcher import Dispatcher
 from gateway.api.inference import InferenceRoutes
 from gateway.api.routes import documented_inference, models_router, operations_router
+from gateway.assembly_state import SharedState, build_store
 from gateway.core.admission import AdmissionLimits
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Routing
@@ -56,7 +57,7 @@ def create_app(settings: Settings) -> ASGIApp:
     endpoints = LiveEndpoints(pools.fixed_states(settings), pools.pool_states(settings))
     clock = MonotonicClock()
     metrics = Metrics(endpoints.states)
-    late = _Late()
+    late = _Late(build_store(settings, metrics.registry, clock))
     speculation, devices = SpeculationMetrics(metrics.registry), DeviceMetrics(metrics.registry)
     metrics.registry.register(MailboxMetrics(lambda: tuple(late.mailboxes.values())))
     metrics.registry.register(PoolMetrics(endpoints))
@@ -67,6 +68,7 @@ def create_app(settings: Settings) -> ASGIApp:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         client = AiohttpModelServer(settings.timeouts.connect_s, *pools.api_keys(settings))
         late.mailboxes = pools.fixed_mailboxes(settings)
+        await late.state.start()
         late.endpoints = EndpointUpkeep(
             settings, wanted, endpoints, client, clock, late.mailboxes, random.random
         )
@@ -78,6 +80,7 @@ def create_app(settings: Settings) -> ASGIApp:
         _tune_gc()
         yield
         await late.endpoints.stop()
+        await late.state.stop()
         await client.close()
 
     app = FastAPI(
@@ -200,7 +203,8 @@ def _devices(
 class _Late:
     """What can only be built inside the event loop, when the server starts."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: SharedState) -> None:
+        self.state = state
         self.inference: ASGIApp | None = None
         self.devices: ASGIApp | None = None
         self.mailboxes: dict[str, Mailbox] = {}
@@ -211,7 +215,7 @@ class _Late:
         await self.inference(scope, receive, send)
 
     def conditions(self) -> dict[str, str]:
-        return self.endpoints.conditions()
+        return self.endpoints.conditions() | self.state.conditions()
 
     @property
     def settled(self) -> bool:

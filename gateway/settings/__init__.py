@@ -29,6 +29,7 @@ from gateway.core.types import Probe, Tier
 from gateway.errors import ConfigError
 from gateway.protocol.speculation import MAX_SESSIONS
 from gateway.settings.group import Group
+from gateway.settings.state import State
 
 ENV_PREFIX = "TIERFLOW_GATEWAY_"
 MIN_SECRET = 16
@@ -211,6 +212,7 @@ class Settings(BaseSettings):
     limits: RequestLimits = RequestLimits()
     retries: Retries = Retries()
     devices: Devices = Devices()
+    state: State = State()
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
     @model_validator(mode="after")

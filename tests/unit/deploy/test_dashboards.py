@@ -19,6 +19,7 @@ from gateway.adapters.endpoints import LiveEndpoints
 from gateway.adapters.mailbox_metrics import MailboxMetrics
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.speculation_metrics import SpeculationMetrics
+from gateway.adapters.state_metrics import StateMetrics
 from services.device_agent.metrics import Metrics as AgentMetrics
 from services.engine_simulator.metrics import Metrics as EngineMetrics
 from tests.dashboards import Query, files, filled, load, panels, queries, variables
@@ -41,6 +42,7 @@ def series() -> dict[str, str]:
     metrics = Metrics(lambda: ())
     DeviceMetrics(metrics.registry)
     SpeculationMetrics(metrics.registry)
+    StateMetrics(metrics.registry, lambda: None)
     metrics.registry.register(MailboxMetrics(lambda: ()))
     metrics.registry.register(PoolMetrics(LiveEndpoints([], [])))
     metrics.registry.register(DiscoveryMetrics(lambda: ()))
