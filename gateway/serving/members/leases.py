@@ -66,7 +66,9 @@ class Leases:
         self._registry.news.clear()
         registry, began = self._registry, self._clock.now()
         all_due = began - self._renewed >= self._period.renew_s
-        due = [(d, e) for d, e in registry.entries() if all_due or e.changed or not e.held_since]
+        due = [
+            (d, e) for d, e in registry.entries() if all_due or e.changed or e.held_since is None
+        ]
         releases = registry.releases()
         holds = [self._hold(entry) for _, entry in due]
         tokens = list(self._enrolled().items()) if all_due else []
@@ -117,9 +119,7 @@ class Leases:
         value = encode_lease(entry.lease(member))
         return Hold(KIND, member.id, member.instance, value, self._period.lease_s)
 
-    def _look(
-        self, replicas: Mapping[str, Any], held: Mapping[str, bytes], began: float
-    ) -> None:
+    def _look(self, replicas: Mapping[str, Any], held: Mapping[str, bytes], began: float) -> None:
         members: Mapping[str, Member] = self._registry.others.refresh(
             held, replicas, self._clock.now()
         )

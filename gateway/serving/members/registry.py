@@ -55,6 +55,11 @@ class Entry:
             self._shown = replace(member, condition=condition)
         return self._shown
 
+    @property
+    def due(self) -> bool:
+        """Whether the store should hear of it before its time."""
+        return self.changed or self.held_since is None
+
     def lease(self, member: Member) -> Lease:
         table = self.membership.table
         return Lease(member, self.beat, table.in_flight, table.finished, dict(table.refusals))

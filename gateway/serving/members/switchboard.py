@@ -37,9 +37,7 @@ class Switchboard:
         self._leases = leases
         self._clock = clock
         self._revoked = revoked
-        self._for_others = WorkForOthers(
-            registry.replica, courier, clock, registry.assign_here
-        )
+        self._for_others = WorkForOthers(registry.replica, courier, clock, registry.assign_here)
         self._tasks: list[asyncio.Task[None]] = []
         self._deaf: list[Callable[[], None]] = []
 
@@ -95,6 +93,9 @@ class Switchboard:
             return
         entry = self._registry.entry(member.id)
         if entry is not None:
+            claimed = entry.membership.claimed
+            if claimed is None or claimed.instance != member.instance:
+                return  # The store will say whose the lease is.
             self._registry.give_up(
                 member.id, "replaced", "the device has come back at another replica"
             )
