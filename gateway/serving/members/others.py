@@ -45,9 +45,9 @@ class OtherReplicas:
     def refresh(
         self, held: Mapping[str, bytes], replicas: Collection[str], asked: float, now: float
     ) -> dict[str, Member]:
-        """Take all leases as the store had them when it was `asked`, or a little later. Devices of a replica that is gone are left out:
-        they can't be reached. Gives the members that the store has under this replica's name or
-        another's, by device."""
+        """Take all leases as the store had them when it was `asked`, or a little later. Devices of
+        a replica that is gone are left out: they can't be reached. Gives the members that the
+        store has under this replica's name or another's, by device."""
         found, members = dict[str, Seen](), dict[str, Member]()
         for device, value in held.items():
             lease = decode_lease(value)
