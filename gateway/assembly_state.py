@@ -18,7 +18,11 @@ from gateway.settings.state import Redis, RedisTls, parse_address, parse_url
 
 
 class SharedState:
-    """`store` is for everybody from the start on; `start` and `stop` inside the event loop."""
+    """`store` is for everybody from the start on; `start` and `stop` inside the event loop.
+
+    `shared` never stands in for what is lost: it raises StateLost whatever the rule is, for those
+    whom an answer of this replica's own memory would mislead.
+    """
 
     def __init__(self, settings: Settings, registry: CollectorRegistry, clock: Clock) -> None:
         wanted = settings.state
@@ -28,6 +32,7 @@ class SharedState:
         memory = MemoryStore(clock, limits)
         metrics = StateMetrics(registry, lambda: self.store.problem())
         self.store: StateStore = memory
+        self.shared: StateStore = memory
         self._served: FailingOver | None = None
         self._replicas = wanted.replicas
         if wanted.redis is not None:
@@ -40,7 +45,7 @@ class SharedState:
             )
             local = memory if wanted.when_lost == "open" else None
             self._served = FailingOver(redis, local, clock, metrics, random.random)
-            self.store = self._served
+            self.store, self.shared = self._served, redis
 
     async def start(self) -> None:
         if self._served is not None:
