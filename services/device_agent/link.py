@@ -64,7 +64,8 @@ class Link:
     """`run` keeps it up until cancelled. `gateway` is a URL as in http://host:8080.
 
     `token` gives the device's token, and raises TokenMissing. `member`, where there is one, hears
-    of work. `problem` says why it is down (None: it is up); `offers` is what can be asked of the gateway.
+    of work. `problem` says why it is down (None: it is up); `offers` is what can be asked of the
+    gateway.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ class Metrics:
             "tierflow_device_active_answers", "Answers now.", ["way"], registry=self.registry
         )
         self._work = self._counter(
-            "work", "Work for the gateway that is over.", ["kind", "outcome"]
+            "work", "Work that is over.", ["kind", "outcome"]
         )
         self._refused = self._counter("work_refused", "Refusals of work, by code.", ["code"])
         self._work_tokens = self._counter("work_tokens", "Tokens generated as work.", ["kind"])
