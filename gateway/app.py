@@ -23,25 +23,25 @@ from gateway.adapters.engine_client import AiohttpModelServer
 from gateway.adapters.engine_verifier import EngineVerifier
 from gateway.adapters.mailbox import Mailbox
 from gateway.adapters.mailbox_metrics import MailboxMetrics
+from gateway.adapters.member_metrics import MemberMetrics
+from gateway.adapters.memory_store import MemoryStore
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.speculation_metrics import SpeculationMetrics
 from gateway.adapters.speculation_telemetry import SpeculationTelemetry
 from gateway.adapters.telemetry import RequestTelemetry
 from gateway.api import error_handlers
-from gateway.api.devices import DeviceRoute
 from gateway.api.dispatcher import Dispatcher
 from gateway.api.inference import InferenceRoutes
 from gateway.api.routes import documented_inference, models_router, operations_router
+from gateway.assembly_devices import device_services
 from gateway.core.admission import AdmissionLimits
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Routing
 from gateway.protocol.speculation import PATH
 from gateway.serving.admission import Admission
-from gateway.serving.devices import Devices
 from gateway.serving.dispatch import Dispatch, Waits
 from gateway.serving.holding import Holding
 from gateway.serving.inference import Inference
-from gateway.serving.reception import DeviceLimits
 from gateway.serving.session_context import Speculation
 from gateway.serving.verification import Verifiers
 from gateway.settings import Settings
@@ -58,6 +58,7 @@ def create_app(settings: Settings) -> ASGIApp:
     metrics = Metrics(endpoints.states)
     late = _Late()
     speculation, devices = SpeculationMetrics(metrics.registry), DeviceMetrics(metrics.registry)
+    work = MemberMetrics(metrics.registry)
     metrics.registry.register(MailboxMetrics(lambda: tuple(late.mailboxes.values())))
     metrics.registry.register(PoolMetrics(endpoints))
     if wanted is not None:
@@ -73,10 +74,16 @@ def create_app(settings: Settings) -> ASGIApp:
         verifier = EngineVerifier(client, late.mailboxes)
         shared = _shared(settings, routing, endpoints, client, clock, metrics)
         late.inference = _inference(settings, shared)
-        late.devices = _devices(settings, shared, verifier, speculation, devices)
+        store = MemoryStore(clock)
+        members = device_services(
+            settings, store, _speculation(shared, verifier, speculation), clock, devices, work
+        )
+        late.devices = members.route
+        members.switchboard.start()
         late.endpoints.start()
         _tune_gc()
         yield
+        await members.switchboard.stop()
         await late.endpoints.stop()
         await client.close()
 
@@ -164,13 +171,9 @@ def _inference(settings: Settings, with_: _Shared) -> InferenceRoutes:
     )
 
 
-def _devices(
-    settings: Settings,
-    with_: _Shared,
-    verifier: EngineVerifier,
-    metrics: SpeculationMetrics,
-    device_metrics: DeviceMetrics,
-) -> DeviceRoute:
+def _speculation(
+    with_: _Shared, verifier: EngineVerifier, metrics: SpeculationMetrics
+) -> Speculation:
     """The way of a device's drafts and of the tokens back to it."""
     verifiers = Verifiers(
         with_.routing,
@@ -181,20 +184,14 @@ def _devices(
         with_.budget,
         random.random,
     )
-    sessions = SpeculationTelemetry(with_.metrics, metrics)
-    speculation = Speculation(
+    return Speculation(
         verifiers,
         with_.admission,
-        sessions,
+        SpeculationTelemetry(with_.metrics, metrics),
         with_.clock,
         with_.waits,
         lambda: secrets.token_hex(16),
     )
-    wanted = settings.devices
-    limits = DeviceLimits(
-        wanted.lease_s, wanted.heartbeat_s, wanted.max_sessions, wanted.drafts_per_s
-    )
-    return DeviceRoute(Devices(limits, speculation, device_metrics), wanted.tokens)
 
 
 class _Late:
