@@ -53,7 +53,7 @@ def components(
     cores: set[int],
     environ: Mapping[str, str] = os.environ,
 ) -> list[Component]:
-    """The engines, smallest first, the gateway, and the devices. `cores` are the machine's CPU cores."""
+    """The engines, smallest first, the gateway, the devices. `cores` are the machine's cores."""
     environment = {name: value for name, value in environ.items() if name != "VIRTUAL_ENV"}
     path = [str(CHECKOUT), *filter(None, [environ.get("PYTHONPATH")])]
     environment |= {"PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}

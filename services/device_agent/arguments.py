@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
@@ -76,7 +75,7 @@ def _enrolment(top: argparse.ArgumentParser) -> None:
         type=Path,
         help=f"holds the enrolment token (or set {ENROLMENT_TOKEN})",
     )
-    group.add_argument("--name", default=socket.gethostname(), help="default: %(default)s")
+    group.add_argument("--name", help="at the gateway; default: the one that the operator chose")
 
 
 def check(arguments: argparse.Namespace) -> None:

@@ -24,9 +24,10 @@ class EnrolmentFailed(TokenMissing):
         self.final = final
 
 
-async def enrol(gateway: str, enrolment_token: str, name: str, file: Path) -> str:
+async def enrol(gateway: str, enrolment_token: str, name: str | None, file: Path) -> str:
     """Exchanges the enrolment token, and writes the device's token to `file`, for its owner only.
 
+    `name` None: the one that the operator chose, or else one that the gateway makes up.
     Gives the device's name at the gateway. Raises EnrolmentFailed.
     """
     new = _opened(file)  # first: what can't be written must not use up the enrolment token
@@ -53,8 +54,8 @@ def _opened(file: Path) -> Path:
     return new
 
 
-async def _exchange(gateway: str, enrolment_token: str, name: str) -> tuple[str, str]:
-    body = {"enrolment_token": enrolment_token, "name": name}
+async def _exchange(gateway: str, enrolment_token: str, name: str | None) -> tuple[str, str]:
+    body = {"enrolment_token": enrolment_token} | ({"name": name} if name else {})
     try:
         async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
             async with asyncio.timeout(TIMEOUT_S):
@@ -65,7 +66,7 @@ async def _exchange(gateway: str, enrolment_token: str, name: str) -> tuple[str,
     try:
         said: Any = answer.json()
         if answer.status_code < 300:
-            device, token = said["device"], said["token"]
+            device, token = said["device"], said["device_token"]
             if not (isinstance(token, str) and token.isascii() and token.isprintable() and token):
                 raise ValueError
             return str(device)[:MOST_CHARS], token
@@ -80,7 +81,7 @@ class DeviceToken:
     """`token` is called for each connection. With an enrolment token, a missing file is made."""
 
     def __init__(
-        self, given: str, file: Path | None, gateway: str, enrolment_token: str, name: str
+        self, given: str, file: Path | None, gateway: str, enrolment_token: str, name: str | None
     ) -> None:
         self._given = given
         self._file = file

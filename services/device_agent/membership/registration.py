@@ -26,7 +26,7 @@ AGAIN_S = 60.0
 TELL_S = 1.0
 """How often changes of the condition are looked for."""
 
-REFUSALS = ("duplicate_device", "owner_differs")
+REFUSALS = ("duplicate_device", "owner_differs", "privacy_not_allowed")
 NOT_CONNECTED = "the gateway is not connected"
 STOP_S = 5.0
 

@@ -27,7 +27,7 @@ class Gateway:
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
-        self.answer: tuple[int, Any] = (200, {"device": "phone", "token": "t" * 43})
+        self.answer: tuple[int, Any] = (200, {"device": "phone", "device_token": "t" * 43})
         noted = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -87,8 +87,8 @@ def test_the_token_is_written_for_its_owner_only(gateway: Gateway, tmp_path: Pat
         (403, {"error": {"message": "the enrolment token was used before"}}),
         (500, b"<html>"),
         (200, b"{}"),
-        (200, {"device": "phone", "token": "two\nlines"}),
-        (200, {"device": "phone", "token": ""}),
+        (200, {"device": "phone", "device_token": "two\nlines"}),
+        (200, {"device": "phone", "device_token": ""}),
     ],
 )
 def test_what_goes_wrong_is_one_line_and_leaves_no_file(
