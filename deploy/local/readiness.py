@@ -146,10 +146,16 @@ def registered(client: httpx.Client, gateway: Gateway, device: str) -> str:
     try:
         answer = client.get(f"{gateway.url}/v1/devices/{device}", headers=headers)
     except httpx.HTTPError as error:
-        return f"not registered yet: {type(error).__name__}"
+        return f"connecting: {type(error).__name__}"
+    if answer.status_code == 200:
+        try:
+            known = answer.json()["registered"]
+        except (ValueError, KeyError, TypeError):
+            known = False
+        return "ready" if known else "connecting"
     if answer.status_code == 404:
-        return "not registered yet"
-    return "ready" if answer.status_code == 200 else f"not registered: HTTP {answer.status_code}"
+        return "connecting"
+    return f"not registered: HTTP {answer.status_code}"
 
 
 def first_token(client: httpx.Client, gateway: str, model: str) -> str:
