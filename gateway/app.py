@@ -30,6 +30,8 @@ from gateway.adapters.speculation_metrics import SpeculationMetrics
 from gateway.adapters.speculation_telemetry import SpeculationTelemetry
 from gateway.adapters.telemetry import RequestTelemetry
 from gateway.api import error_handlers
+from gateway.api.admin import DeviceDesk, devices_router
+from gateway.api.admin_token import AdminGate
 from gateway.api.dispatcher import Dispatcher
 from gateway.api.inference import InferenceRoutes
 from gateway.api.routes import documented_inference, models_router, operations_router
@@ -75,15 +77,15 @@ def create_app(settings: Settings) -> ASGIApp:
         shared = _shared(settings, routing, endpoints, client, clock, metrics)
         late.inference = _inference(settings, shared)
         store = MemoryStore(clock)
-        members = device_services(
+        served = device_services(
             settings, store, _speculation(shared, verifier, speculation), clock, devices, work
         )
-        late.devices = members.route
-        members.switchboard.start()
+        late.devices, late.desk = served.route, served.desk
+        served.switchboard.start()
         late.endpoints.start()
         _tune_gc()
         yield
-        await members.switchboard.stop()
+        await served.switchboard.stop()
         await late.endpoints.stop()
         await client.close()
 
@@ -99,6 +101,8 @@ def create_app(settings: Settings) -> ASGIApp:
             lambda: (generate_latest(metrics.registry), CONTENT_TYPE_LATEST),
         )
     )
+
+    app.include_router(devices_router(AdminGate(settings.admin.digest), lambda: late.desk))
 
     async def passed_through(request: Request) -> Response:
         raise AssertionError("the dispatcher serves this route")
@@ -202,6 +206,7 @@ class _Late:
         self.devices: ASGIApp | None = None
         self.mailboxes: dict[str, Mailbox] = {}
         self.endpoints: EndpointUpkeep
+        self.desk: DeviceDesk
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self.inference is not None, "the server runs the lifespan first"

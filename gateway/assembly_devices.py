@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import dataclass
 
 from gateway.adapters.device_metrics import DeviceMetrics
 from gateway.adapters.member_metrics import MemberMetrics
+from gateway.api.admin import DeviceDesk
 from gateway.api.devices import DeviceRoute
 from gateway.core.ports import Clock, StateStore
 from gateway.serving.devices import Devices
 from gateway.serving.members.courier import Courier
 from gateway.serving.members.elsewhere import WorkElsewhere
+from gateway.serving.members.enrolment import Enrolments
+from gateway.serving.members.guesses import Guesses
 from gateway.serving.members.leases import Leases, Period
 from gateway.serving.members.registry import MembersRegistry
 from gateway.serving.members.switchboard import Switchboard
+from gateway.serving.members.token_watch import TokenWatch
 from gateway.serving.members.tokens import DeviceTokens
 from gateway.serving.members.work_table import WorkLimits
 from gateway.serving.reception import DeviceLimits
@@ -29,6 +34,7 @@ class DeviceServices:
     route: DeviceRoute
     members: MembersRegistry
     tokens: DeviceTokens
+    desk: DeviceDesk
     switchboard: Switchboard
 
 
@@ -41,23 +47,26 @@ def device_services(
     member_metrics: MemberMetrics,
 ) -> DeviceServices:
     """Inside the event loop."""
-    wanted, replica = settings.devices, secrets.token_hex(8)
-    courier = Courier(store)
+    wanted, replica, courier = settings.devices, secrets.token_hex(8), Courier(store)
     elsewhere = WorkElsewhere(replica, courier, clock, lambda: secrets.token_hex(16))
     members = MembersRegistry(
         replica, store, courier, elsewhere, clock, member_metrics, wanted.lease_s
     )
     devices = Devices(_limits(settings), speculation, metrics, members)
     tokens = DeviceTokens(wanted.tokens, wanted.owners, store, clock)
-
-    def revoked(device: str) -> None:
-        tokens.forget(device)
-        devices.revoked(device)
-
     period = Period(wanted.lease_s, min(wanted.heartbeat_s, wanted.lease_s / 3))
-    leases = Leases(members, store, clock, period, devices.enrolled, revoked)
-    switchboard = Switchboard(store, members, elsewhere, courier, leases, clock, revoked)
-    return DeviceServices(DeviceRoute(devices, tokens), members, tokens, switchboard)
+    switchboard = Switchboard(
+        store,
+        members,
+        elsewhere,
+        courier,
+        Leases(members, store, clock, period),
+        clock,
+        TokenWatch(devices, tokens, store, clock),
+    )
+    enrolments = Enrolments(store, tokens, courier, Guesses(store, clock), time.time)
+    desk = DeviceDesk(enrolments, members, tokens)
+    return DeviceServices(DeviceRoute(devices, tokens), members, tokens, desk, switchboard)
 
 
 def _limits(settings: Settings) -> DeviceLimits:

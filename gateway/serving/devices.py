@@ -51,10 +51,10 @@ class Devices:
                 del self._connected[grant.device]
             self._counted(-1)
 
-    def revoked(self, device: str) -> None:
+    def revoked(self, device: str, digest: str) -> None:
         """An enrolled token is worth nothing any more: whoever came in by it has to leave."""
         for connection in self._connected.get(device, ()):
-            if connection.membership.grant.digest:
+            if connection.membership.grant.digest == digest:
                 connection.end("revoked", "this device's token has been revoked")
 
     def enrolled(self) -> Mapping[str, str]:
@@ -64,9 +64,6 @@ class Devices:
             for device, connections in self._connected.items()
             if (digest := connections[0].membership.grant.digest)
         }
-
-    def connected(self, device: str) -> bool:
-        return device in self._connected
 
     def _counted(self, more: int) -> None:
         self._count += more

@@ -119,7 +119,7 @@ class Reception:
         except Lie as lie:
             self._lie(lie.code, lie.message)
         except RegistrationRefused as refused:
-            raise Ended(refused.code or "", refused.message) from refused
+            raise Ended(refused.code, refused.message) from refused
 
     def _hello(self, frame: wire.FromDevice) -> None:
         if not isinstance(frame, wire.Hello):
@@ -146,7 +146,7 @@ class Reception:
     def _open(self, frame: wire.Open) -> None:
         if not self._membership.may_draft():
             refused = duplicate()
-            raise Ended(refused.code or "", refused.message)
+            raise Ended(refused.code, refused.message)
         if frame.s in self._sessions or frame.s in self._ended:
             # Not fatal: it must not end the session that has the number.
             self._lie("session_exists", f"s: {frame.s} was used before; take a new number", frame.s)

@@ -124,7 +124,7 @@ class Membership:
         try:
             await self._roll.join(self, self.claimed)
         except RegistrationRefused as refused:
-            self.end(refused.code or "", refused.message)
+            self.end(refused.code, refused.message)
             return
         self._stand()
 

@@ -9,6 +9,15 @@ from msgspec import Struct
 
 from gateway.core.devices.member import Privacy
 
+ENROLMENTS = "enrolment"
+"""Kind of the cells of one-time tokens that have not been used, by their SHA-256."""
+TOKENS = "device-token"
+"""Kind of the cells that say whose an enrolled token is, by its SHA-256."""
+ENROLLED = "enrolled"
+"""Kind of the leases on the names of enrolled devices; the holder is the token's SHA-256."""
+KEPT_S = 90 * 86_400.0
+"""Seconds for which a device stays enrolled without connecting."""
+
 R = TypeVar("R", bound=Struct)
 
 

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from gateway.core.devices.grant import Grant
 from gateway.core.ports import Clock, StateStore
 from gateway.core.state.operations import Read
-from gateway.serving.members.leases import TOKENS
-from gateway.serving.members.records import DeviceRecord, decode
+from gateway.serving.members.records import TOKENS, DeviceRecord, decode
 
 PREFIX = "tfd_"
 """Of enrolled devices' tokens: anything else costs no look into the store."""

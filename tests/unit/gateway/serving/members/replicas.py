@@ -25,9 +25,13 @@ from gateway.serving.devices import Devices
 from gateway.serving.dispatch import Waits
 from gateway.serving.members.courier import Courier
 from gateway.serving.members.elsewhere import WorkElsewhere
+from gateway.serving.members.enrolment import Enrolments
+from gateway.serving.members.guesses import Guesses
 from gateway.serving.members.leases import Leases, Period
 from gateway.serving.members.registry import MembersRegistry
 from gateway.serving.members.switchboard import Switchboard
+from gateway.serving.members.token_watch import TokenWatch
+from gateway.serving.members.tokens import DeviceTokens, digest
 from gateway.serving.members.work_table import WorkLimits
 from gateway.serving.reception import DeviceLimits
 from gateway.serving.session_context import Speculation
@@ -51,6 +55,7 @@ class TornStore:
         self._inner = inner
         self.lost = False
         self.loses: Callable[[str], bool] = lambda channel: False
+        self.published: Counter[str] = Counter()
 
     def problem(self) -> str | None:
         return "torn" if self.lost else None
@@ -61,6 +66,7 @@ class TornStore:
 
     async def publish(self, channel: str, message: bytes) -> None:
         self._check()
+        self.published[channel] += 1
         if not self.loses(channel):
             await self._inner.publish(channel, message)
 
@@ -111,13 +117,11 @@ class Replica:
             self.frames,
             self.members,
         )
-        self.leases = Leases(
-            self.members,
-            self.store,
-            clock,
-            Period(lease_s, lease_s / 3),
-            self.devices.enrolled,
-            self.devices.revoked,
+        self.leases = Leases(self.members, self.store, clock, Period(lease_s, lease_s / 3))
+        self.tokens = DeviceTokens({"kitchen": digest("of-the-kitchen")}, {}, self.store, clock)
+        self.watch = TokenWatch(self.devices, self.tokens, self.store, clock)
+        self.enrolments = Enrolments(
+            self.store, self.tokens, courier, Guesses(self.store, clock), lambda: 1e9
         )
         self.switchboard = Switchboard(
             self.store,
@@ -126,7 +130,7 @@ class Replica:
             courier,
             self.leases,
             clock,
-            self.devices.revoked,
+            self.watch,
         )
         self._tasks: list[asyncio.Task[None]] = []
 
