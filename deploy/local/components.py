@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from deploy.local.secrets import Secrets, device_token_file
+from deploy.local.secrets import Secrets, device_token_file, digest
 from deploy.local.settings import CHECKOUT, Device, Model, Settings
 from deploy.local.state import Instance
 
@@ -83,7 +83,7 @@ def components(
     ]
     config = instance.folder / "gateway.yaml"
     command = [gateway_python, "-m", "gateway", "--config", str(config)]
-    admin = {"TIERFLOW_GATEWAY_ADMIN__TOKEN": secrets.admin_token}
+    admin = {"TIERFLOW_GATEWAY_ADMIN__TOKEN": digest(secrets.admin_token)}
     devices = [
         Component(
             device.name,

@@ -32,7 +32,7 @@ class Secrets:
     def token_hashes(self) -> dict[str, str]:
         """SHA-256 of every device's token, in hex, by the device's name."""
         tokens = {LOCAL: self.device_token, **self.devices}
-        return {name: hashlib.sha256(t.encode()).hexdigest() for name, t in tokens.items()}
+        return {name: digest(token) for name, token in tokens.items()}
 
 
 def instance_secrets(folder: Path, devices: Iterable[str] = ()) -> Secrets:
@@ -47,6 +47,11 @@ def instance_secrets(folder: Path, devices: Iterable[str] = ()) -> Secrets:
         _kept(folder / ADMIN_TOKEN),
         {name: _kept(device_token_file(folder, name)) for name in devices},
     )
+
+
+def digest(token: str) -> str:
+    """Its SHA-256 in hex, which is all that the gateway need know."""
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def device_token_file(folder: Path, name: str) -> Path:

@@ -12,10 +12,11 @@ import httpx
 import pytest
 
 from gateway.core.devices.member import MemberFailed, WorkOrder
+from services.device_agent.__main__ import main
 from services.device_agent.text import TextModel
 from tests.integration.agent import MODEL, link
 from tests.integration.device import TOKEN
-from tests.integration.members.gateway import RealGateway, real_gateway, soon
+from tests.integration.members.gateway import ADMIN, RealGateway, real_gateway, soon
 from tests.servers import Server, start
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
@@ -230,3 +231,67 @@ async def test_nothing_that_was_asked_is_in_its_log(here: RealGateway) -> None:
     answer = await here.answer(order())
     assert QUESTION not in agent.output() and answer.text not in agent.output()
     assert "registered as phone" in agent.output()
+
+
+async def test_a_device_enrols_itself_works_and_is_shut_out_when_it_is_revoked(
+    here: RealGateway,
+) -> None:
+    operator = {"Authorization": f"Bearer {ADMIN}"}
+    async with httpx.AsyncClient(base_url=here.url, headers=operator, trust_env=False) as client:
+        wish = {"name": "jetson", "owner": "anna"}
+        minted = (await client.post("/v1/admin/enrolments", json=wish)).json()
+        one_time, file = here.folder / "enrolment", here.folder / "state" / "device.token"
+        one_time.write_text(minted["enrolment_token"])
+        agent = await here.agent(
+            "--token-file", str(file), "--enrolment-token-file", str(one_time), "--owner", "anna"
+        )
+        member = await here.registered("jetson")
+        assert member.owner == "anna" and file.stat().st_mode & 0o777 == 0o600
+        assert (await here.answer(order(), "jetson")).text
+        assert minted["enrolment_token"] not in agent.output()
+        assert file.read_text().strip() not in agent.output()
+        assert (await client.delete("/v1/devices/jetson")).status_code == 200
+        await soon(lambda: here.member("jetson") is None, "it is gone")
+        await soon(lambda: "refuses the device token" in agent.output(), "it says why")
+
+
+async def test_an_enrolment_token_is_good_for_one_device_only(
+    here: RealGateway, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = {"Authorization": f"Bearer {ADMIN}"}
+    async with httpx.AsyncClient(base_url=here.url, headers=operator, trust_env=False) as client:
+        minted = (await client.post("/v1/admin/enrolments", json={"name": "jetson"})).json()
+    monkeypatch.setenv("TIERFLOW_ENROLMENT_TOKEN", minted["enrolment_token"])
+    codes = []
+    for name in ("one", "two"):
+        flags = ["enrol", "--gateway", here.url, "--token-file", str(here.folder / name)]
+        codes.append(await asyncio.to_thread(main, flags))
+    assert codes == [0, 1]
+    said = capsys.readouterr()
+    assert said.out.startswith("enrolled as jetson; its token is in ")
+    assert said.err.startswith("device_agent: error: the gateway does not enrol this device: ")
+    assert said.err.count("\n") == 1 and minted["enrolment_token"] not in said.err
+
+
+async def test_another_owner_than_the_recorded_one_is_told_and_hurts_nothing(
+    here: RealGateway,
+) -> None:
+    operator = {"Authorization": f"Bearer {ADMIN}"}
+    async with httpx.AsyncClient(base_url=here.url, headers=operator, trust_env=False) as client:
+        wish = {"name": "jetson", "owner": "anna"}
+        minted = (await client.post("/v1/admin/enrolments", json=wish)).json()
+        body = {"enrolment_token": minted["enrolment_token"]}
+        token = (await client.post("/v1/devices/enrol", json=body)).json()["device_token"]
+    agent = await here.agent("--owner", "bert", token=token)
+
+    async def connected_again() -> bool:
+        return agent.output().count("connected to the gateway as jetson") >= 2
+
+    for _ in range(2000):
+        if await connected_again() and await figure(agent, "link_up"):
+            break
+        await asyncio.sleep(0.01)
+    assert await figure(agent, "link_up") == 1, "it may draft"
+    assert (await ready(agent))["member"]["reason"].startswith("owner: ")
+    assert agent.output().count("not registered: owner: ") == 1
+    assert here.member("jetson") is None
