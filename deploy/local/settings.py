@@ -305,6 +305,7 @@ def describe() -> str:
         wrapped = textwrap.wrap(text, 96 - width, break_on_hyphens=False)
         lines.append(f"  {variable.name:<{width}}  {wrapped[0]}")
         lines.extend(" " * (width + 4) + line for line in wrapped[1:])
+    lines.append("In STATE/tierflow/PORT: device.token lets a device in, admin.token an operator.")
     return "\n".join(lines)
 
 
