@@ -24,7 +24,6 @@ from gateway.adapters.engine_verifier import EngineVerifier
 from gateway.adapters.mailbox import Mailbox
 from gateway.adapters.mailbox_metrics import MailboxMetrics
 from gateway.adapters.member_metrics import MemberMetrics
-from gateway.adapters.memory_store import MemoryStore
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.speculation_metrics import SpeculationMetrics
 from gateway.adapters.speculation_telemetry import SpeculationTelemetry
@@ -36,6 +35,7 @@ from gateway.api.dispatcher import Dispatcher
 from gateway.api.inference import InferenceRoutes
 from gateway.api.routes import documented_inference, models_router, operations_router
 from gateway.assembly_devices import device_services
+from gateway.assembly_state import SharedState, build_store
 from gateway.core.admission import AdmissionLimits
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Routing
@@ -58,7 +58,7 @@ def create_app(settings: Settings) -> ASGIApp:
     endpoints = LiveEndpoints(pools.fixed_states(settings), pools.pool_states(settings))
     clock = MonotonicClock()
     metrics = Metrics(endpoints.states)
-    late = _Late()
+    late = _Late(build_store(settings, metrics.registry, clock))
     speculation, devices = SpeculationMetrics(metrics.registry), DeviceMetrics(metrics.registry)
     work = MemberMetrics(metrics.registry)
     metrics.registry.register(MailboxMetrics(lambda: tuple(late.mailboxes.values())))
@@ -70,15 +70,20 @@ def create_app(settings: Settings) -> ASGIApp:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         client = AiohttpModelServer(settings.timeouts.connect_s, *pools.api_keys(settings))
         late.mailboxes = pools.fixed_mailboxes(settings)
+        await late.state.start()
         late.endpoints = EndpointUpkeep(
             settings, wanted, endpoints, client, clock, late.mailboxes, random.random
         )
         verifier = EngineVerifier(client, late.mailboxes)
         shared = _shared(settings, routing, endpoints, client, clock, metrics)
         late.inference = _inference(settings, shared)
-        store = MemoryStore(clock)
         served = device_services(
-            settings, store, _speculation(shared, verifier, speculation), clock, devices, work
+            settings,
+            late.state.shared,
+            _speculation(shared, verifier, speculation),
+            clock,
+            devices,
+            work,
         )
         late.devices, late.desk = served.route, served.desk
         served.switchboard.start()
@@ -87,6 +92,7 @@ def create_app(settings: Settings) -> ASGIApp:
         yield
         await served.switchboard.stop()
         await late.endpoints.stop()
+        await late.state.stop()
         await client.close()
 
     app = FastAPI(
@@ -201,7 +207,8 @@ def _speculation(
 class _Late:
     """What can only be built inside the event loop, when the server starts."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: SharedState) -> None:
+        self.state = state
         self.inference: ASGIApp | None = None
         self.devices: ASGIApp | None = None
         self.mailboxes: dict[str, Mailbox] = {}
@@ -213,7 +220,7 @@ class _Late:
         await self.inference(scope, receive, send)
 
     def conditions(self) -> dict[str, str]:
-        return self.endpoints.conditions()
+        return self.endpoints.conditions() | self.state.conditions()
 
     @property
     def settled(self) -> bool:

@@ -30,6 +30,7 @@ from gateway.errors import ConfigError
 from gateway.settings.admin import Admin
 from gateway.settings.devices import Devices
 from gateway.settings.group import Group
+from gateway.settings.state import State
 
 ENV_PREFIX = "TIERFLOW_GATEWAY_"
 MIN_SECRET = 16
@@ -187,6 +188,7 @@ class Settings(BaseSettings):
     retries: Retries = Retries()
     devices: Devices = Devices()
     admin: Admin = Admin()
+    state: State = State()
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
     @model_validator(mode="after")

@@ -95,12 +95,9 @@ class Leases:
             pass
 
     def _hold(self, entry: Entry) -> Hold | None:
-        member = entry.membership.member
-        if member is None:
+        if (member := entry.member) is None:
             return None
-        entry.beat += 1
-        entry.changed = False
-        value = encode_lease(entry.lease(member))
+        value = encode_lease(entry.renewal(member))
         return Hold(KIND, member.id, member.instance, value, self._period.lease_s)
 
     def _look(self, replicas: Mapping[str, Any], held: Mapping[str, bytes], began: float) -> None:

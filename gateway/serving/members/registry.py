@@ -39,6 +39,7 @@ class Entry:
         self.held_since: float | None = None
         self.beat = 0
         self.changed = True
+        self._told = 0
         self._shown: Member | None = None
 
     @property
@@ -58,7 +59,13 @@ class Entry:
     @property
     def due(self) -> bool:
         """Whether the store should hear of it before its time."""
-        return self.changed or self.held_since is None
+        told = self._told == self.membership.table.in_flight
+        return self.changed or not told or self.held_since is None
+
+    def renewal(self, member: Member) -> Lease:
+        self.beat, self.changed = self.beat + 1, False
+        self._told = self.membership.table.in_flight
+        return self.lease(member)
 
     def lease(self, member: Member) -> Lease:
         table = self.membership.table
@@ -188,7 +195,12 @@ class MembersRegistry:
         return not taken and self.others.get(device) is None
 
     def refused(self, code: str) -> None:
+        """A device refused its work."""
         self._telemetry.refused(code)
+
+    def turned_away(self, code: str) -> None:
+        """A device was refused."""
+        self._telemetry.registration(code)
 
     # What keeps it current.
 
@@ -202,7 +214,7 @@ class MembersRegistry:
         """For operators: every registered device, and when it was heard."""
         now, found = self._clock.now(), list[Sighting]()
         for entry in self._own.values():
-            if (member := entry.membership.member) is not None:
+            if (member := entry.member) is not None:
                 age = now - entry.membership.heard
                 found.append(Sighting(entry.lease(member), age))
         found += [Sighting(s.lease, now - s.since) for s in self.others if self._foreign(s)]

@@ -17,6 +17,7 @@ from gateway.adapters.device_metrics import DeviceMetrics
 from gateway.adapters.discovery_metrics import DiscoveryMetrics, PoolMetrics
 from gateway.adapters.endpoints import LiveEndpoints
 from gateway.adapters.mailbox_metrics import MailboxMetrics
+from gateway.adapters.member_metrics import MemberMetrics
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.speculation_metrics import SpeculationMetrics
 from services.device_agent.metrics import Metrics as AgentMetrics
@@ -40,6 +41,7 @@ def series() -> dict[str, str]:
     """Every series that the code can export, and its kind."""
     metrics = Metrics(lambda: ())
     DeviceMetrics(metrics.registry)
+    MemberMetrics(metrics.registry)
     SpeculationMetrics(metrics.registry)
     metrics.registry.register(MailboxMetrics(lambda: ()))
     metrics.registry.register(PoolMetrics(LiveEndpoints([], [])))
