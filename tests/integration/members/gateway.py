@@ -98,6 +98,7 @@ async def real_gateway(
         return made[-1]
 
     monkeypatch.setattr(app, "device_services", noted)
+    monkeypatch.setattr(app, "_tune_gc", lambda: None)  # this process is not the gateway's alone
     tokens = {"phone": digest(TOKEN), "watch": digest("token-of-the-watch")}
     edge = {"tier": "edge", "endpoints": [f"http://127.0.0.1:{free_port()}"]}
     wanted = {

@@ -64,7 +64,7 @@ async def test_a_device_registers_as_what_it_is(here: RealGateway) -> None:
         "--describe", "Adds numbers.", "--tags", "sums,shop", "--max-work", "3"
     )
     member = await here.registered()
-    assert (member.description, member.tags) == ("Adds numbers.", {"sums", "shop"})
+    assert member.description == "Adds numbers." and set(member.tags) == {"sums", "shop"}
     assert (member.max_work, member.privacy) == (3, "public")
     assert member.abilities == {"generate", "revise"}
     (model,) = member.models
