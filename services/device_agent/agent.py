@@ -130,8 +130,8 @@ def _membership(
     )
     membership = Membership(profile, workload, conditions, link.send, uniform)
     link.member = membership
-    metrics.watch("registered", "1 while a member.", lambda: float(membership.device is not None))
-    metrics.watch("active_work", "Pieces of work now.", lambda: float(workload.working))
+    metrics.watch("member", "1 while registered.", lambda: float(membership.device is not None))
+    metrics.watch("member_active_work", "Pieces of work now.", lambda: float(workload.working))
     return membership
 
 

@@ -19,9 +19,9 @@ class Metrics:
         self._active = Gauge(
             "tierflow_device_active_answers", "Answers now.", ["way"], registry=self.registry
         )
-        self._work = self._counter("work", "Work that is over.", ["kind", "outcome"])
-        self._refused = self._counter("work_refused", "Refusals of work, by code.", ["code"])
-        self._work_tokens = self._counter("work_tokens", "Tokens generated as work.", ["kind"])
+        self._work = self._counter("member_work", "Work that is over.", ["kind", "outcome"])
+        self._refused = self._counter("member_refusals", "Refusals of work, by code.", ["code"])
+        self._work_tokens = self._counter("member_tokens", "Tokens generated as work.", ["kind"])
         self._acceptance = Gauge(
             "tierflow_device_acceptance",
             "Share of first guesses that prove right, and of second ones where the first is wrong.",

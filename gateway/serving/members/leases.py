@@ -12,8 +12,9 @@ from gateway.core.devices.member import Member
 from gateway.core.ports import Clock, StateStore
 from gateway.core.state.operations import Held, Hold, Operation, Release
 from gateway.errors import StateLost
+from gateway.serving.members.entry import Entry
 from gateway.serving.members.messages import encode_lease
-from gateway.serving.members.registry import KIND, Entry, MembersRegistry
+from gateway.serving.members.registry import KIND, MembersRegistry
 
 REFRESH_S = 1.0
 REPLICA = "replica"
@@ -102,7 +103,7 @@ class Leases:
 
     def _look(self, replicas: Mapping[str, Any], held: Mapping[str, bytes], began: float) -> None:
         members: Mapping[str, Member] = self._registry.others.refresh(
-            held, replicas, self._clock.now()
+            held, replicas, began, self._clock.now()
         )
         for device, entry in self._registry.entries():
             there, mine = members.get(device), entry.membership.member

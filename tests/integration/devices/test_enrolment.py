@@ -198,12 +198,12 @@ def admin(
 def test_the_command_line_enrols_lists_shows_and_revokes(both: Gateways, tmp_path: Path) -> None:
     done = admin(both, "enrol", "--name", "drone", "--owner", "bob", "--privacy", "owner")
     assert done.returncode == 0, done.stderr
-    enrolled = eventually(
-        lambda: (answer := both.enrol(1, done.stdout.strip())).status_code == 201 and answer,
-        "it is enrolled, once the address may try again",
-        60,
-        0.5,
-    )
+
+    def accepted() -> list[httpx.Response]:
+        answer = both.enrol(1, done.stdout.strip())
+        return [answer] if answer.status_code == 201 else []
+
+    (enrolled,) = eventually(accepted, "the address may try again", 60, 0.5)
     assert enrolled.json()["privacy"] == ["owner"]
     table = admin(both, "list").stdout.splitlines()
     assert table[0].split()[:3] == ["DEVICE", "SOURCE", "OWNER"]

@@ -53,11 +53,11 @@ class Gateways:
         """A new device's own token. Waits while this address is barred for its guesses."""
         token = self.enrolment(name=name, **wish)
 
-        def accepted() -> httpx.Response | None:
+        def accepted() -> list[httpx.Response]:
             answer = self.enrol(0, token)
-            return None if answer.status_code == 429 else answer
+            return [] if answer.status_code == 429 else [answer]
 
-        answer = eventually(accepted, "the address may try again", 60, 0.5)
+        (answer,) = eventually(accepted, "the address may try again", 60, 0.5)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["device_token"])
 

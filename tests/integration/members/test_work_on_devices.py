@@ -71,7 +71,7 @@ async def test_a_device_registers_as_what_it_is(here: RealGateway) -> None:
     assert (model.name, model.family) == ("rill-device", "rill")
     assert model.tokenizer == TextModel(MODEL).fingerprint and model.parameters > 700_000
     assert (await ready(agent))["member"] == {"registered": "phone", "max_work": 3, "working": 0}
-    assert await figure(agent, "registered") == 1
+    assert await figure(agent, "member") == 1
 
 
 @pytest.mark.parametrize("kind", ["generate", "revise"])
@@ -88,8 +88,8 @@ async def test_the_text_is_what_the_device_answers_itself(here: RealGateway, kin
     assert answer.end.prompt_tokens == usage["prompt_tokens"]
     assert answer.end.completion_tokens == usage["completion_tokens"]
     assert answer.end.logprob is not None and -2 < answer.end.logprob < 0
-    assert await figure(agent, "work_total", kind=kind, outcome="stop") == 1
-    assert await figure(agent, "work_tokens_total") == usage["completion_tokens"]
+    assert await figure(agent, "member_work_total", kind=kind, outcome="stop") == 1
+    assert await figure(agent, "member_tokens_total") == usage["completion_tokens"]
 
 
 async def test_several_answers_at_once_do_not_mix(here: RealGateway) -> None:
@@ -121,11 +121,11 @@ async def test_work_that_nobody_wants_any_more_is_given_up(here: RealGateway) ->
     await assignment.read()
     assignment.cancel()
     for _ in range(500):
-        if await figure(agent, "work_total", outcome="recalled"):
+        if await figure(agent, "member_work_total", outcome="recalled"):
             break
         await asyncio.sleep(0.01)
-    assert await figure(agent, "work_total", outcome="recalled") == 1
-    assert await figure(agent, "active_work") == 0
+    assert await figure(agent, "member_work_total", outcome="recalled") == 1
+    assert await figure(agent, "member_active_work") == 0
     assert (await here.answer(order())).text
 
 
@@ -222,7 +222,7 @@ async def test_after_a_cut_it_registers_again_and_the_work_was_lost(here: RealGa
         await soon(lambda: agent.output().count("registered as phone") == 2, "it is back")
         assert (await here.registered()).instance == instance
         assert (await here.answer(order())).text
-        assert await figure(agent, "active_work") == 0
+        assert await figure(agent, "member_active_work") == 0
 
 
 async def test_nothing_that_was_asked_is_in_its_log(here: RealGateway) -> None:

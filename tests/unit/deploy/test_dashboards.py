@@ -20,6 +20,7 @@ from gateway.adapters.mailbox_metrics import MailboxMetrics
 from gateway.adapters.member_metrics import MemberMetrics
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.speculation_metrics import SpeculationMetrics
+from gateway.adapters.state_metrics import StateMetrics
 from services.device_agent.metrics import Metrics as AgentMetrics
 from services.engine_simulator.metrics import Metrics as EngineMetrics
 from tests.dashboards import Query, files, filled, load, panels, queries, variables
@@ -43,6 +44,7 @@ def series() -> dict[str, str]:
     DeviceMetrics(metrics.registry)
     MemberMetrics(metrics.registry)
     SpeculationMetrics(metrics.registry)
+    StateMetrics(metrics.registry, lambda: None)
     metrics.registry.register(MailboxMetrics(lambda: ()))
     metrics.registry.register(PoolMetrics(LiveEndpoints([], [])))
     metrics.registry.register(DiscoveryMetrics(lambda: ()))

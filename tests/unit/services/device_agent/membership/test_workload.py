@@ -54,8 +54,8 @@ async def test_an_answer_is_the_small_models_own(
         assert finished.logprob == pytest.approx(mean)
         pieces = here.of(1, work.Piece)
         assert sum(piece.n for piece in pieces) <= finished.completion_tokens
-        assert here.counted("work_total", kind=kind, outcome="stop") == 1
-        assert here.counted("work_tokens_total", kind=kind) == len(guesses)
+        assert here.counted("member_work_total", kind=kind, outcome="stop") == 1
+        assert here.counted("member_tokens_total", kind=kind) == len(guesses)
 
 
 async def test_the_budget_is_kept(model: TextModel, rill: OnnxDrafter) -> None:
@@ -118,7 +118,7 @@ async def test_recalled_work_ends_at_once_and_without_a_word(model: TextModel) -
         here.give(2, max_tokens=2)
         await here.end(2)
         assert not here.of(1, work.Finished) and not here.of(1, work.Refused)
-        assert here.counted("work_total", outcome="recalled") == 1
+        assert here.counted("member_work_total", outcome="recalled") == 1
         here.workload.recall(77)  # long over, or never there
 
 
@@ -130,7 +130,7 @@ async def test_the_device_keeps_the_deadline_itself(model: TextModel) -> None:
         refused = await here.end(1)
         await here.idle()
         assert refused.code == "deadline"
-        assert here.counted("work_total", outcome="deadline") == 1
+        assert here.counted("member_work_total", outcome="deadline") == 1
         drafter.gate.set()
 
 
@@ -143,7 +143,7 @@ async def test_a_deadline_that_can_not_be_made_is_refused_before_any_token(
         here.give(1, deadline_s=5.0)
         refused = await here.end(1)
         assert refused.code == "deadline" and not drafter.bursts
-        assert here.counted("work_refused_total", code="deadline") == 1
+        assert here.counted("member_refusals_total", code="deadline") == 1
 
 
 async def test_more_than_it_takes_at_once_is_refused_and_later_taken(model: TextModel) -> None:
@@ -180,7 +180,7 @@ async def test_a_hot_device_and_one_with_little_charge_refuse(
         here.conditions.take(Reading())
         here.give(2)
         assert isinstance(await here.end(2), work.Finished)
-        assert here.counted("work_total", outcome="refused") == 1
+        assert here.counted("member_work_total", outcome="refused") == 1
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ async def test_a_lost_link_ends_the_work(model: TextModel) -> None:
         here.lost = True
         here.give(1, max_tokens=500)
         await here.idle()
-        assert here.counted("work_total", outcome="lost") == 1
+        assert here.counted("member_work_total", outcome="lost") == 1
 
 
 async def test_dropped_work_ends_at_once(model: TextModel) -> None:
@@ -237,7 +237,7 @@ async def test_dropped_work_ends_at_once(model: TextModel) -> None:
         await asyncio.wait(ending)
         drafter.gate.set()
         await here.thread.draft(drafter.start(), [1], 1, lambda _: False)
-    assert here.counted("work_total", outcome="lost") == 1
+    assert here.counted("member_work_total", outcome="lost") == 1
     assert drafter.closed == 1
 
 
