@@ -149,7 +149,8 @@ class Link:
         try:
             await self._connection.send(message)
         except WebSocketException as exc:
-            raise LinkLost(LOST) from exc
+            # Where the reader has found out before, it knows more.
+            raise LinkLost(self.problem or LOST) from exc
         self.sent_bytes += len(message)
 
     async def _connected(self) -> None:
