@@ -6,37 +6,46 @@ already stay, so that running parts keep working. Nothing in that folder is ever
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from deploy.local.secrets import write_private
+from deploy.local.secrets import digest, write_private
 
 FOLDER = Path(__file__).parent / "private"
-DEVICE = "compose"
-"""The device's name at the gateway."""
+DEVICES = {
+    "device": "compose",
+    "device-mathematics": "mathematics",
+    "device-code": "code",
+    "device-reading": "reading",
+}
+"""The devices' services, and their names at the gateway."""
 
 
-def variables(mailbox: str, token: str, password: str) -> dict[str, dict[str, str]]:
-    """What stands in each part's file, from the three secrets."""
-    digest = hashlib.sha256(token.encode()).hexdigest()
+def variables(secret: Callable[[], str]) -> dict[str, dict[str, str]]:
+    """What stands in each part's file; `secret` makes each secret anew."""
+    mailbox, admin = secret(), secret()
+    tokens = {service: secret() for service in DEVICES}
     pool = "TIERFLOW_GATEWAY_POOLS__{}__MAILBOX_SECRET"
+    device = "TIERFLOW_GATEWAY_DEVICES__TOKENS__{}"
     return {
         "engine": {"TIERFLOW_DRAFT_SECRET": mailbox},
         "gateway": {
             pool.format("EDGE"): mailbox,
             pool.format("CLOUD"): mailbox,
-            f"TIERFLOW_GATEWAY_DEVICES__TOKENS__{DEVICE}": digest,
+            "TIERFLOW_GATEWAY_ADMIN__TOKEN": digest(admin),
+            **{device.format(DEVICES[name]): digest(token) for name, token in tokens.items()},
         },
-        "device": {"TIERFLOW_DEVICE_TOKEN": token},
-        "grafana": {"GF_SECURITY_ADMIN_PASSWORD": password},
+        **{name: {"TIERFLOW_DEVICE_TOKEN": token} for name, token in tokens.items()},
+        "grafana": {"GF_SECURITY_ADMIN_PASSWORD": secret()},
+        "operator": {"TIERFLOW_ADMIN_TOKEN": admin},
     }
 
 
 def make(folder: Path = FOLDER) -> bool:
     """Whether anything was written; all or nothing, as the files belong together."""
-    made = variables(*(secrets.token_hex(32) for _ in range(3)))
+    made = variables(lambda: secrets.token_hex(32))
     if all((folder / f"{part}.env").is_file() for part in made):
         return False
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -18,8 +18,8 @@ from deploy.local.processes import (
     run_quietly,
     signal_name,
 )
-from deploy.local.readiness import NotReady, wait_until_ready
-from deploy.local.secrets import instance_secrets, write_private
+from deploy.local.readiness import Gateway, NotReady, wait_until_ready
+from deploy.local.secrets import ADMIN_TOKEN, Secrets, instance_secrets, write_private
 from deploy.local.settings import CHECKOUT, Settings
 from deploy.local.state import AlreadyUp, Instance, Record, boot_id, stop_runner
 
@@ -58,7 +58,8 @@ def _run(settings: Settings, instance: Instance) -> None:
     except preflight.PreflightFailure as failure:
         raise CommandFailure(str(failure)) from failure
     engine_python = _engine_python(settings)
-    secrets = instance_secrets(instance.folder)
+    names = [device.name for device in settings.devices]
+    secrets = instance_secrets(instance.folder, names)
     write_private(instance.folder / "gateway.yaml", gateway_config(settings, secrets))
     temporary = tempfile.mkdtemp(prefix="tierflow-")
     cores = os.sched_getaffinity(0)
@@ -66,14 +67,18 @@ def _run(settings: Settings, instance: Instance) -> None:
     # Until the parts are recorded by name, the record still says who holds the instance.
     instance.write(Record(os.getpid(), boot_id(), temporary))
     try:
-        supervisor, problems = _supervise(settings, instance, parts, temporary)
+        supervisor, problems = _supervise(settings, instance, parts, secrets, temporary)
     finally:
         instance.sweep()
     _report(supervisor, instance, problems)
 
 
 def _supervise(
-    settings: Settings, instance: Instance, parts: Sequence[Component], temporary: str
+    settings: Settings,
+    instance: Instance,
+    parts: Sequence[Component],
+    secrets: Secrets,
+    temporary: str,
 ) -> tuple[Supervisor, list[str]]:
     """Run the parts until they have ended; also what went wrong while waiting for them."""
     problems: list[str] = []
@@ -81,16 +86,27 @@ def _supervise(
     def watch(supervisor: Supervisor) -> None:
         instance.write(Record(os.getpid(), boot_id(), temporary, supervisor.leaders()))
         try:
-            if wait_until_ready(parts, settings.start_timeout, supervisor.wait):
-                print(announcement(settings), flush=True)
+            here = Gateway(settings.port, secrets.admin_token)
+            ended = supervisor.ended
+            if wait_until_ready(parts, here, settings.start_timeout, supervisor.wait, ended):
+                left = [part.device for part in parts if part.device and part.name not in ended]
+                print(announcement(settings, instance, left), flush=True)
         except NotReady as late:
             problems.append(str(late))
             supervisor.stop()
 
-    supervisor = Supervisor(watch)
+    def gone(name: str, code: int) -> None:
+        log = _log(instance, name)
+        print(f"device {name} stopped ({signal_name(code)}), the rest goes on; log: {log}")
+        for line in why_it_ended(log):
+            print(f"  {line}", flush=True)
+
+    supervisor = Supervisor(watch, gone)
     for part in parts:
         log = _log(instance, part.name)
-        supervisor.add(part.name, part.command, part.environment, CHECKOUT, log)
+        supervisor.add(part.name, part.command, part.environment, CHECKOUT, log, part.vital)
+    if settings.devices_note:
+        print(settings.devices_note)
     print(f"starting {', '.join(part.name for part in parts)}; logs in {instance.logs}", flush=True)
     supervisor.loop()
     return supervisor, problems
@@ -124,14 +140,17 @@ def _engine_python(settings: Settings) -> str:
     return path.strip()
 
 
-def announcement(settings: Settings) -> str:
-    """What is said once all is ready."""
+def announcement(settings: Settings, instance: Instance, devices: Sequence[str]) -> str:
+    """What is said once all is ready. `devices` are those that have registered."""
+    members = [f"  devices: {', '.join(devices)}"] if devices else []
     return "\n".join(
         [
             f"tierflow is up: {settings.url}",
             f"  curl {settings.url}/v1/chat/completions -H 'content-type: application/json' \\",
             '    -d \'{"model": "tierflow-auto", "messages": '
             '[{"role": "user", "content": "Add 417 and 325 digit by digit."}]}\'',
+            *members,
+            f"  operator's token: {instance.folder / ADMIN_TOKEN}",
             "  Ctrl-C here or `make down` in another shell stops it",
         ]
     )

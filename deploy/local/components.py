@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 import yaml
 
-from deploy.local.secrets import Secrets
-from deploy.local.settings import CHECKOUT, Model, Settings
+from deploy.local.secrets import Secrets, device_token_file, digest
+from deploy.local.settings import CHECKOUT, Device, Model, Settings
 from deploy.local.state import Instance
 
 BEHIND_THE_OTHERS = ("nice", "-n", "10")
 """vLLM's processes look for work without pause for a second after each request. On few cores they
 would keep gateway and device from theirs, which is little and cannot wait: drafts come too late."""
+
+MEMBER_WORK = 4
+"""At once, for a device that has no user of its own."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,14 @@ class Component:
     environment: dict[str, str]
     port: int
     model: str | None
-    """The model it serves; None for the gateway."""
+    """The model it serves; None for the gateway and for devices."""
+    device: str | None = None
+    """The name under which a device registers; it has no port."""
+
+    @property
+    def vital(self) -> bool:
+        """Whether nothing works without it: devices come and go."""
+        return self.device is None
 
     @property
     def health_url(self) -> str:
@@ -43,7 +53,7 @@ def components(
     cores: set[int],
     environ: Mapping[str, str] = os.environ,
 ) -> list[Component]:
-    """The engines, smallest first, and the gateway. `cores` are the machine's CPU cores."""
+    """The engines, smallest first, the gateway, the devices. `cores` are the machine's cores."""
     environment = {name: value for name, value in environ.items() if name != "VIRTUAL_ENV"}
     path = [str(CHECKOUT), *filter(None, [environ.get("PYTHONPATH")])]
     environment |= {"PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
@@ -73,7 +83,36 @@ def components(
     ]
     config = instance.folder / "gateway.yaml"
     command = [gateway_python, "-m", "gateway", "--config", str(config)]
-    return [*parts, Component("gateway", command, environment, settings.port, None)]
+    admin = {"TIERFLOW_GATEWAY_ADMIN__TOKEN": digest(secrets.admin_token)}
+    devices = [
+        Component(
+            device.name,
+            device_command(settings, device, instance, gateway_python),
+            environment,
+            settings.port,
+            None,
+            device.name,
+        )
+        for device in settings.devices
+    ]
+    return [
+        *parts,
+        Component("gateway", command, environment | admin, settings.port, None),
+        *devices,
+    ]
+
+
+def device_command(
+    settings: Settings, device: Device, instance: Instance, gateway_python: str
+) -> list[str]:
+    return [
+        *BEHIND_THE_OTHERS,
+        *(gateway_python, "-m", "services.device_agent", "--no-api"),
+        *("--gateway", settings.url),
+        *("--model", str(device.folder)),
+        *("--token-file", str(device_token_file(instance.folder, device.name))),
+        *("--max-work", str(MEMBER_WORK)),
+    ]
 
 
 def engine_command(
@@ -137,7 +176,7 @@ def gateway_config(settings: Settings, secrets: Secrets) -> str:
             "listen": {"host": "127.0.0.1", "port": settings.port},
             "family": [model.name for model in settings.family],
             "pools": pools,
-            "devices": {"tokens": {"local": secrets.device_token_sha256}},
+            "devices": {"tokens": secrets.token_hashes},
         },
         sort_keys=False,
     )

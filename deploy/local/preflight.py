@@ -19,6 +19,8 @@ ENGINE_BASE_GIB = 1.5
 """What a vLLM server takes beside weights and KV cache: three processes with torch."""
 
 SIMULATOR_GIB = 0.1
+DEVICE_GIB = 0.2
+"""What an agent takes with a specialist of the shipped family."""
 
 LIBRARIES = {"libnuma.so.1": "libnuma1"}
 """What vLLM's CPU build needs of the system and no wheel brings, with Debian's packages."""
@@ -36,6 +38,7 @@ def check(settings: Settings) -> None:
             check_libraries(LIBRARIES)
         check_models(settings)
         check_one_tokenizer(settings.family)
+    check_devices(settings)
     check_memory(settings, available_gib())
 
 
@@ -91,6 +94,17 @@ def check_models(settings: Settings) -> None:
             raise PreflightFailure(f"{variable}: {model.folder} has no config.json, so no model")
 
 
+def check_devices(settings: Settings) -> None:
+    for device in settings.devices:
+        folder = device.folder
+        for what in ("config.json", "tokenizer.json", "*.onnx"):
+            if not any(folder.glob(what)):
+                raise PreflightFailure(
+                    f"TIERFLOW_DEVICES: {folder} has no {what}, so the device {device.name} can't "
+                    "start; leave it out, or set TIERFLOW_DEVICES= for none"
+                )
+
+
 def check_one_tokenizer(family: Iterable[Model]) -> None:
     """Refuse a family whose members' token ids mean different things."""
     first: tuple[str, str] | None = None
@@ -124,10 +138,12 @@ def hub_tokenizer(source: str) -> Path:
 def check_memory(settings: Settings, available: float) -> None:
     """`available` is in GiB."""
     needed = sum(_engine_gib(settings, m) for m in (settings.edge_model, settings.cloud_model))
+    needed += DEVICE_GIB * len(settings.devices)
     if needed > available:
+        fewer = "" if not settings.devices else ", fewer devices with TIERFLOW_DEVICES"
         raise PreflightFailure(
             f"too little memory: about {needed:.1f} GiB needed, {available:.1f} GiB available; "
-            "set TIERFLOW_KV_CACHE_GIB lower, or choose smaller models"
+            f"set TIERFLOW_KV_CACHE_GIB lower{fewer}, or choose smaller models"
         )
 
 

@@ -1,4 +1,4 @@
-"""Runs the parts side by side with honcho: one stops, all stop.
+"""Runs the parts side by side with honcho: a vital one stops, all stop.
 
 What is added to honcho's manager: output goes straight to a log file, no process outlives the
 runner even if that is killed, the part that failed is known by name, and a stop asked for at any
@@ -60,23 +60,38 @@ class TiedProcess(Process):  # type: ignore[misc]
 
 
 class Supervisor(Manager):  # type: ignore[misc]
-    """Runs all parts until one of them ends or `stop` is called.
+    """Runs all parts until a vital one ends or `stop` is called.
 
-    `watch` runs in a thread of its own once all parts have a process.
+    `watch` runs in a thread of its own once all parts have a process. `gone(name, code)` is told
+    of each other part that ends by itself.
     """
 
-    def __init__(self, watch: Callable[[Supervisor], None]) -> None:
+    def __init__(
+        self, watch: Callable[[Supervisor], None], gone: Callable[[str, int], None]
+    ) -> None:
         super().__init__(Printer(StringIO()))
         self._process_ctor = TiedProcess
         self._watch = watch
+        self._gone = gone
+        self._dispensable: set[str] = set()
+        self.ended: dict[str, int] = {}
+        """Exit codes of the parts that ended by themselves and that the others do without."""
         self._stop = threading.Event()
         self.failed: tuple[str, int] | None = None
         """The part that ended by itself first, and its exit code."""
 
     def add(
-        self, name: str, command: list[str], environment: Mapping[str, str], cwd: Path, log: Path
+        self,
+        name: str,
+        command: list[str],
+        environment: Mapping[str, str],
+        cwd: Path,
+        log: Path,
+        vital: bool = True,
     ) -> None:
         """A part that is started by `loop`; its output goes to `log`, which is emptied."""
+        if not vital:
+            self._dispensable.add(name)
         log.write_bytes(b"")
         line = f"exec {shlex.join(command)} >>{shlex.quote(str(log))} 2>&1 </dev/null"
         self.add_process(name, line, env=dict(environment), cwd=str(cwd))
@@ -133,6 +148,15 @@ class Supervisor(Manager):  # type: ignore[misc]
         time.sleep(KILL_AFTER)
         self.kill()
 
+    def _any_stopped(self) -> bool:
+        """Called by honcho all the time: whether it is time to stop the rest."""
+        codes = {n: p["returncode"] for n, p in self._processes.items() if "returncode" in p}
+        for name in self._dispensable & codes.keys() - self.ended.keys():
+            if not self.stopping:
+                self.ended[name] = codes[name]
+                self._gone(name, codes[name])
+        return bool(codes.keys() - self._dispensable)
+
     def terminate(self) -> None:
         """Called by honcho when a part has ended, and by `stop`."""
         if not self._all_started():
@@ -140,7 +164,8 @@ class Supervisor(Manager):  # type: ignore[misc]
             return
         if not self._terminating and not self._stop.is_set():
             ended = {n: p["returncode"] for n, p in self._processes.items() if "returncode" in p}
-            self.failed = next(iter(ended.items()), None)
+            vital = (each for each in ended.items() if each[0] not in self._dispensable)
+            self.failed = next(vital, None)
         super().terminate()
         self._stop.set()
 

@@ -1,10 +1,11 @@
-"""Waits until every part works: the parts answer, and each pool has generated a token."""
+"""Waits until every part works: the parts answer, each pool has generated a token, and the devices
+have registered."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -12,10 +13,23 @@ import httpx
 
 from deploy.local.components import Component
 
+STOPPED = "stopped"
 POLL_SECONDS = 0.25
 HEARTBEAT_SECONDS = 10.0
 TOKEN_TIMEOUT = 60.0
 """Seconds a first token may take: an engine may warm up on its first request."""
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """Where it is, and what an operator shows it."""
+
+    port: int
+    admin_token: str
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
 
 @dataclass
@@ -57,6 +71,7 @@ class Board:
     def _text(self, row: Waiting, now: float) -> str:
         elapsed = row.seconds if row.seconds is not None else now - self.started
         what = f" {row.component.model}" if row.component.model else ""
+        what = " (device)" if row.component.device else what
         return f"{row.component.name + what:<24} {elapsed:4.0f} s  {row.state}"
 
 
@@ -66,25 +81,31 @@ class NotReady(Exception):
 
 def wait_until_ready(
     components: Sequence[Component],
+    gateway: Gateway,
     timeout: float,
     sleep: Callable[[float], bool],
+    ended: Mapping[str, int],
     output: TextIO = sys.stdout,
 ) -> bool:
     """Block until all components are ready; False if `sleep` said that everything is to stop.
 
-    `timeout` in seconds. `sleep(seconds)` returns True when waiting is pointless. Raises NotReady.
+    `timeout` in seconds. `sleep(seconds)` returns True when waiting is pointless. `ended` holds
+    devices that stopped by themselves, for which nobody waits. Raises NotReady.
     """
     started = time.monotonic()
     rows = [Waiting(component) for component in components]
-    gateway = next(row for row in rows if row.component.model is None)
+    front = next(row for row in rows if row.component.name == "gateway")
     board = Board(rows, started, output)
     # Proxies from the environment have no business between two ports of this machine.
     with httpx.Client(trust_env=False, timeout=2.0) as client:
         while True:
             for row in rows:
                 if row.seconds is None:
-                    advance(row, gateway, client)
-                    if row.state == "ready":
+                    if row.component.name in ended:
+                        row.state = STOPPED
+                    else:
+                        advance(row, front.state == "ready", gateway, client)
+                    if row.state in ("ready", STOPPED):
                         row.seconds = time.monotonic() - started
                 board.show(time.monotonic())
             late = [row for row in rows if row.seconds is None]
@@ -97,9 +118,15 @@ def wait_until_ready(
                 return False
 
 
-def advance(row: Waiting, gateway: Waiting, client: httpx.Client) -> None:
-    """One look at a component; its state becomes `ready` when there is nothing left to wait for."""
+def advance(row: Waiting, served: bool, gateway: Gateway, client: httpx.Client) -> None:
+    """One look at a component; its state becomes `ready` when there is nothing left to wait for.
+
+    `served`: whether the gateway answers.
+    """
     component = row.component
+    if component.device is not None:
+        row.state = registered(client, gateway, component.device) if served else row.state
+        return
     try:
         if client.get(component.health_url).status_code != 200:
             return
@@ -107,22 +134,39 @@ def advance(row: Waiting, gateway: Waiting, client: httpx.Client) -> None:
         return
     if component.model is None:
         row.state = "ready"
-    elif gateway.state != "ready":
+    elif not served:
         row.state = "loaded, waiting for the gateway"
     else:
-        row.state = first_token(client, gateway.component.port, component.model)
+        row.state = first_token(client, gateway.url, component.model)
 
 
-def first_token(client: httpx.Client, port: int, model: str) -> str:
+def registered(client: httpx.Client, gateway: Gateway, device: str) -> str:
+    """`ready` once the gateway has the device as a member, else what it said."""
+    headers = {"Authorization": f"Bearer {gateway.admin_token}"}
+    try:
+        answer = client.get(f"{gateway.url}/v1/devices/{device}", headers=headers)
+    except httpx.HTTPError as error:
+        return f"connecting: {type(error).__name__}"
+    if answer.status_code == 200:
+        try:
+            known = answer.json()["registered"]
+        except (ValueError, KeyError, TypeError):
+            known = False
+        return "ready" if known else "connecting"
+    if answer.status_code == 404:
+        return "connecting"
+    return f"not registered: HTTP {answer.status_code}"
+
+
+def first_token(client: httpx.Client, gateway: str, model: str) -> str:
     """`ready` once the gateway has passed on a token of this model, else what it said."""
     body = {
         "model": model,
         "max_tokens": 1,
         "messages": [{"role": "user", "content": "Hello"}],
     }
-    url = f"http://127.0.0.1:{port}/v1/chat/completions"
     try:
-        answer = client.post(url, json=body, timeout=TOKEN_TIMEOUT)
+        answer = client.post(f"{gateway}/v1/chat/completions", json=body, timeout=TOKEN_TIMEOUT)
     except httpx.HTTPError as error:
         return f"no token yet: {type(error).__name__}"
     if answer.status_code == 503:

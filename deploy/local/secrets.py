@@ -5,29 +5,57 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 DEVICE_TOKEN = "device.token"
+ADMIN_TOKEN = "admin.token"
 MAILBOX_SECRET = "mailbox.secret"
+
+
+LOCAL = "local"
+"""The name of the device that `device_token` stands for: whichever the user starts himself."""
 
 
 @dataclass(frozen=True)
 class Secrets:
-    """`device_token` lets a device in at the gateway, `mailbox` the gateway at the engines."""
+    """`device_token` lets a device in at the gateway, `mailbox` the gateway at the engines, and
+    `admin_token` operators at the gateway. `devices` holds the tokens of devices by their name."""
 
     device_token: str
     mailbox: str
+    admin_token: str
+    devices: Mapping[str, str]
 
     @property
-    def device_token_sha256(self) -> str:
-        return hashlib.sha256(self.device_token.encode()).hexdigest()
+    def token_hashes(self) -> dict[str, str]:
+        """SHA-256 of every device's token, in hex, by the device's name."""
+        tokens = {LOCAL: self.device_token, **self.devices}
+        return {name: digest(token) for name, token in tokens.items()}
 
 
-def instance_secrets(folder: Path) -> Secrets:
-    """The instance's secrets; made where they are missing, readable by the owner only."""
+def instance_secrets(folder: Path, devices: Iterable[str] = ()) -> Secrets:
+    """The instance's secrets; made where they are missing, readable by the owner only.
+
+    `devices` are the names of those that get tokens of their own.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    return Secrets(_kept(folder / DEVICE_TOKEN), _kept(folder / MAILBOX_SECRET))
+    return Secrets(
+        _kept(folder / DEVICE_TOKEN),
+        _kept(folder / MAILBOX_SECRET),
+        _kept(folder / ADMIN_TOKEN),
+        {name: _kept(device_token_file(folder, name)) for name in devices},
+    )
+
+
+def digest(token: str) -> str:
+    """Its SHA-256 in hex, which is all that the gateway need know."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def device_token_file(folder: Path, name: str) -> Path:
+    return folder / f"device-{name}.token"
 
 
 def write_private(file: Path, text: str) -> None:

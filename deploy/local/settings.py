@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import textwrap
 from collections.abc import Mapping
@@ -17,6 +18,9 @@ SHIPPED_FAMILY = "services/model_family/weights"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 ENGINES = ("vllm", "simulator")
 SWITCH = ("on", "off")
+SPECIALISTS = "mathematics code reading"
+SPECIALIST = "rill-device-"
+"""Begins the name of each specialist's folder beside the shipped family."""
 
 
 class SettingError(Exception):
@@ -46,6 +50,11 @@ VARIABLES = (
         "TIERFLOW_DEVICE_MODEL",
         f"{SHIPPED_FAMILY}/rill-device, or none with models of your own",
         "the family's smallest member; not served here, its tokenizer must fit",
+    ),
+    Variable(
+        "TIERFLOW_DEVICES",
+        f"{SPECIALISTS}; none with models of your own or the simulator",
+        "devices that are started as members: shipped specialists, or folders; set empty: none",
     ),
     Variable("TIERFLOW_DTYPE", "auto", f"one of {', '.join(DTYPES)}; auto: as in the checkpoint"),
     Variable("TIERFLOW_KV_CACHE_GIB", "1", "KV cache of each engine, GiB"),
@@ -81,6 +90,14 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Device:
+    """A device that is started here: its name at the gateway, and its model's folder."""
+
+    name: str
+    folder: Path
+
+
+@dataclass(frozen=True)
 class Settings:
     """What `make up` starts. Ports are TCP ports on 127.0.0.1."""
 
@@ -90,6 +107,9 @@ class Settings:
     edge_model: Model
     cloud_model: Model
     device_model: Model | None
+    devices: tuple[Device, ...]
+    devices_note: str
+    """Why there are none though nobody said so; empty where there is nothing to say."""
     dtype: str
     kv_cache_gib: float
     max_model_len: int | None
@@ -153,6 +173,8 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         device_model=_model({"TIERFLOW_DEVICE_MODEL": device}, "TIERFLOW_DEVICE_MODEL")
         if device
         else None,
+        devices=_devices(environ, bool(own_models)),
+        devices_note=OWN_MODELS if own_models and "TIERFLOW_DEVICES" not in environ else "",
         dtype=_choice(values, "TIERFLOW_DTYPE", DTYPES),
         kv_cache_gib=_positive(values, "TIERFLOW_KV_CACHE_GIB"),
         max_model_len=None
@@ -169,6 +191,38 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     )
     _check_distinct(settings)
     return settings
+
+
+OWN_MODELS = (
+    "no devices are started, as the specialists are of the shipped family; "
+    "name folders of yours with TIERFLOW_DEVICES"
+)
+
+
+def _devices(environ: Mapping[str, str], own_models: bool) -> tuple[Device, ...]:
+    """Here an empty variable is not absent: it turns them off. Raises SettingError."""
+    text = environ.get("TIERFLOW_DEVICES")
+    if text is None:
+        off = own_models or environ.get("TIERFLOW_ENGINE", "").strip() == "simulator"
+        text = "" if off else SPECIALISTS
+    devices = [_device(word, text) for word in text.split()]
+    names = [device.name for device in devices]
+    for name in names:
+        if names.count(name) > 1 or name == "local":
+            raise SettingError(f"TIERFLOW_DEVICES={text}: the name {name} is taken; change one")
+    return tuple(devices)
+
+
+def _device(word: str, text: str) -> Device:
+    path = Path(os.path.expanduser(word))
+    folder = path if "/" in word else CHECKOUT / SHIPPED_FAMILY / f"{SPECIALIST}{word}"
+    name = folder.name.removeprefix(SPECIALIST)
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise SettingError(
+            f"TIERFLOW_DEVICES={text}: {word} names no specialist and no folder; a name has "
+            "letters, digits, '.', '_' and '-'"
+        )
+    return Device(name, Path(os.path.abspath(CHECKOUT / folder)))
 
 
 def _whole(values: Mapping[str, str], name: str, low: int, high: int, expected: str) -> int:
@@ -251,6 +305,7 @@ def describe() -> str:
         wrapped = textwrap.wrap(text, 96 - width, break_on_hyphens=False)
         lines.append(f"  {variable.name:<{width}}  {wrapped[0]}")
         lines.extend(" " * (width + 4) + line for line in wrapped[1:])
+    lines.append("In STATE/tierflow/PORT: device.token lets a device in, admin.token an operator.")
     return "\n".join(lines)
 
 

@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Protocol
 
 from services.device_agent.answer import Ask, Piece, Report
-from services.device_agent.drafters.port import DraftStream, Guess
-from services.device_agent.drafting_thread import DraftingThread
+from services.device_agent.drafters.port import Chooser, Drafter, DraftStream, Guess
 from services.device_agent.sampling import Sampler
 from services.device_agent.text import TextModel
 
 BURST = 8
+LEAST_PROBABILITY = 1e-30
+"""A probability is rounded to 0 long after its logarithm says all that matters."""
+
+
+class Drafting(Protocol):
+    """Whoever has the model draft: see DraftingThread, BackgroundDrafting."""
+
+    @property
+    def drafter(self) -> Drafter: ...
+
+    def burst(self, most: int) -> int: ...
+
+    async def draft(
+        self,
+        stream: DraftStream,
+        text: Sequence[int],
+        count: int,
+        stop: Callable[[Guess], bool],
+        chooser: Chooser | None = None,
+    ) -> list[Guess]: ...
 
 
 async def answer_alone(
     ask: Ask,
     report: Report,
-    thread: DraftingThread,
+    thread: Drafting,
     stream: DraftStream,
     model: TextModel,
     begun: list[int] | None = None,
-) -> AsyncIterator[Piece]:
+) -> AsyncGenerator[Piece]:
     """Continues `begun`, the part of the answer that is there already.
 
     Ends at the model's end token, at `max_tokens` or when its context is full.
@@ -44,6 +65,8 @@ async def answer_alone(
         text += ids
         left -= len(ids)
         report.unverified += len(ids)
+        chances = (max(guess.probability, LEAST_PROBABILITY) for guess in guesses)
+        report.logprob += sum(math.log(chance) for chance in chances)
         yield Piece(ids, ["device"] * len(ids))
         if ids[-1] in ends:
             report.reason = "stop"

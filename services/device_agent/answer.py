@@ -56,6 +56,9 @@ class Report:
     drafted: int = 0
     accepted: int = 0
     degraded: str | None = None
+    logprob: float = 0.0
+    """Sum of the natural log-probabilities of the unverified tokens, as the device's model has
+    them at temperature 1."""
     ids: list[int] = field(default_factory=list)
 
     def public(self) -> dict[str, object]:

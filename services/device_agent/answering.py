@@ -74,6 +74,13 @@ class Answering:
 
     async def answer(self, ask: Ask, route: Route, report: Report) -> AsyncGenerator[Piece]:
         """Raises Refused before the first piece, DrafterFailed when nobody can go on."""
+        pieces = self._answer(ask, route, report)
+        with self.thread.answering():
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    yield piece
+
+    async def _answer(self, ask: Ask, route: Route, report: Report) -> AsyncGenerator[Piece]:
         report.way, report.degraded = route.way, route.degraded
         stream = self.thread.drafter.start()
         begun: list[int] = []

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from services.device_agent.drafters.port import Chooser, Drafter, DraftStream, Guess
 
@@ -21,12 +22,31 @@ WARM_TOKENS = 32
 
 
 class DraftingThread:
-    """One thread for all sessions: a device has one accelerator, and bursts are short."""
+    """One thread for all sessions: a device has one accelerator, and bursts are short.
+
+    `answers` counts answers to the device's own user, `wanted` its drafts that are asked for now:
+    whoever works for others makes way (see BackgroundDrafting).
+    """
 
     def __init__(self, drafter: Drafter) -> None:
         self.drafter = drafter
         self._pool = ThreadPoolExecutor(1, "drafting")
         self._busy = threading.Lock()
+        self.answers = 0
+        self.wanted = 0
+        self.changed = asyncio.Event()
+        """Set, and cleared by whoever waits, when `answers` or `wanted` has fallen to 0."""
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """For as long as the device's own user is being answered."""
+        self.answers += 1
+        try:
+            yield
+        finally:
+            self.answers -= 1
+            if not self.answers:
+                self.changed.set()
 
     def burst(self, most: int) -> int:
         """How many tokens to draft before looking for news again."""
@@ -41,7 +61,24 @@ class DraftingThread:
         stop: Callable[[Guess], bool],
         chooser: Chooser | None = None,
     ) -> list[Guess]:
-        """Raises DrafterFailed."""
+        """For the device's own user. Raises DrafterFailed."""
+        self.wanted += 1
+        try:
+            return await self.burst_of(stream, text, count, stop, chooser)
+        finally:
+            self.wanted -= 1
+            if not self.wanted:
+                self.changed.set()
+
+    async def burst_of(
+        self,
+        stream: DraftStream,
+        text: Sequence[int],
+        count: int,
+        stop: Callable[[Guess], bool],
+        chooser: Chooser | None = None,
+    ) -> list[Guess]:
+        """For anybody, as soon as the model is free. Raises DrafterFailed."""
         unread = max(0, len(text) - stream.cached)
         short = count * self.drafter.step_s < 2 * IN_PLACE_S and unread <= READ_IN_PLACE
         # Some models have one context for all streams: never two bursts at a time.
@@ -69,6 +106,16 @@ class DraftingThread:
             )
         finally:
             stream.close()
+
+    def release(self, stream: DraftStream) -> None:
+        """Close the stream, once the burst that may still run on it is over."""
+        if self._busy.acquire(blocking=False):
+            try:
+                stream.close()
+            finally:
+                self._busy.release()
+        else:
+            self._pool.submit(stream.close)
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)

@@ -7,12 +7,14 @@ import itertools
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from gateway.protocol import speculation as wire
+from gateway.protocol import work
 from services.device_agent.channel import Channel
 from services.device_agent.drafting.allowance import Allowance
 from services.device_agent.probes import Probes
@@ -27,6 +29,9 @@ PING_S = 0.5
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 15.0
 
+DOUBLED = ("replaced", "duplicate_device")
+"""Errors that tell of another device with the same token."""
+
 LOST = "the connection to the gateway failed"
 """Whoever finds it out first, reading or sending: the reason that is told begins the same."""
 
@@ -35,13 +40,41 @@ class LinkLost(Exception):
     """There is no connection now."""
 
 
+class TokenMissing(Exception):
+    """There is no device token, and none can be had; one line that says why."""
+
+
+class Member(Protocol):
+    """What the gateway gives work to. All its methods return at once."""
+
+    def welcomed(self) -> None:
+        """A connection has just been made."""
+        ...
+
+    def take(self, frame: work.FromGateway) -> None: ...
+
+    def heard(self, error: wire.Error) -> bool:
+        """Whether an error without a session is about its registration."""
+        ...
+
+    def lost(self) -> None: ...
+
+
 class Link:
     """`run` keeps it up until cancelled. `gateway` is a URL as in http://host:8080.
 
-    `problem` says why it is down (None: it is up); `offers` is what can be asked of the gateway.
+    `token` gives the device's token, and raises TokenMissing. `member`, where there is one, hears
+    of work. `problem` says why it is down (None: it is up); `offers` is what can be asked of the
+    gateway.
     """
 
-    def __init__(self, gateway: str, token: str, agent: str, jitter: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        gateway: str,
+        token: Callable[[], Awaitable[str]],
+        agent: str,
+        jitter: Callable[[], float],
+    ) -> None:
         self._url = websocket_url(gateway)
         self._token = token
         self._agent = agent
@@ -57,7 +90,8 @@ class Link:
         self.sent_bytes = 0
         self.received_bytes = 0
         self.connects = 0
-        self._replaced = False
+        self.member: Member | None = None
+        self._doubled = False
         self._places = asyncio.Semaphore(wire.MAX_SESSIONS)
         self.allowance = Allowance(0.0, 0.0)
 
@@ -71,6 +105,8 @@ class Link:
             started = time.monotonic()
             try:
                 await self._connected()
+            except TokenMissing as exc:
+                self._down(str(exc))
             except InvalidStatus as exc:
                 self._down(refusal(exc.response.status_code))
             except Exception as exc:
@@ -78,9 +114,9 @@ class Link:
                 self._down(f"{LOST}: {type(exc).__name__}")
             finally:
                 self._lose_all()
-            if self._replaced:
+            if self._doubled:
                 # Two with one token would otherwise throw each other out without end.
-                pause, self._replaced = LONGEST_PAUSE_S, False
+                pause, self._doubled = LONGEST_PAUSE_S, False
             elif time.monotonic() - started > pause:
                 # It held for a while: the next try need not wait as long as after a failure.
                 pause = FIRST_PAUSE_S
@@ -113,13 +149,15 @@ class Link:
         try:
             await self._connection.send(message)
         except WebSocketException as exc:
-            raise LinkLost(LOST) from exc
+            # Where the reader has found out before, it knows more.
+            raise LinkLost(self.problem or LOST) from exc
         self.sent_bytes += len(message)
 
     async def _connected(self) -> None:
+        token = await self._token()
         async with connect(
             self._url,
-            additional_headers={"Authorization": f"Bearer {self._token}"},
+            additional_headers={"Authorization": f"Bearer {token}"},
             open_timeout=CONNECT_S,
             close_timeout=1.0,
             ping_interval=None,
@@ -139,6 +177,8 @@ class Link:
             self.allowance = Allowance(frame.drafts_per_s, self._heard)
             self._places = asyncio.Semaphore(max(1, frame.max_sessions))
             log.info("connected to the gateway as %s", frame.device)
+            if self.member is not None:
+                self.member.welcomed()
             pinging = asyncio.create_task(self._ping())
             try:
                 await self._receive(connection)
@@ -157,11 +197,15 @@ class Link:
                 self.probes.answered(frame.n)
                 self._offered(frame.offers)
             elif isinstance(frame, wire.Error) and frame.s is None:
-                log.warning("the gateway says %s: %s", frame.code, frame.message)
+                if self.member is None or not self.member.heard(frame):
+                    log.warning("the gateway says %s: %s", frame.code, frame.message)
                 if frame.fatal:
-                    self._replaced = frame.code == "replaced"
+                    self._doubled = frame.code in DOUBLED
                     self._down(frame.message)
                     return
+            elif isinstance(frame, work.FromGateway):
+                if self.member is not None:
+                    self.member.take(frame)
             elif (
                 isinstance(frame, wire.Opened | wire.Tokens | wire.Done | wire.Error)
                 and frame.s in self._channels
@@ -199,6 +243,8 @@ class Link:
         for channel in self._channels.values():
             channel.lose(self.problem)
         self._channels.clear()
+        if self.member is not None:
+            self.member.lost()
 
 
 def websocket_url(gateway: str) -> str:

@@ -19,7 +19,9 @@ class Metrics:
         self._active = Gauge(
             "tierflow_device_active_answers", "Answers now.", ["way"], registry=self.registry
         )
-
+        self._work = self._counter("member_work", "Work that is over.", ["kind", "outcome"])
+        self._refused = self._counter("member_refusals", "Refusals of work, by code.", ["code"])
+        self._work_tokens = self._counter("member_tokens", "Tokens generated as work.", ["kind"])
         self._acceptance = Gauge(
             "tierflow_device_acceptance",
             "Share of first guesses that prove right, and of second ones where the first is wrong.",
@@ -46,6 +48,14 @@ class Metrics:
         self._acceptance.labels(model, "first").set(acceptance)
         self._acceptance.labels(model, "second").set(second)
         self._step.labels(model).set(step_s)
+
+    def worked(self, kind: str, outcome: str, tokens: int = 0) -> None:
+        """A piece of work is over; `tokens` that were generated for it."""
+        self._work.labels(kind, outcome).inc()
+        self._work_tokens.labels(kind).inc(tokens)
+
+    def refused(self, code: str) -> None:
+        self._refused.labels(code).inc()
 
     def begun(self, way: str) -> None:
         self._active.labels(way).inc()

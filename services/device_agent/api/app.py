@@ -30,6 +30,7 @@ from services.device_agent.api.requests import (
     way_of,
 )
 from services.device_agent.drafters.port import DrafterFailed
+from services.device_agent.membership.registration import Membership
 from services.device_agent.metrics import Metrics
 from services.device_agent.text import TextStream
 from services.device_agent.together import Refused
@@ -42,10 +43,17 @@ STATUSES = {"model_not_found": 404, "gateway_unreachable": 503}
 
 
 class DeviceApi:
-    def __init__(self, answering: Answering, forwarding: Forwarding, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        answering: Answering,
+        forwarding: Forwarding,
+        metrics: Metrics,
+        membership: Membership | None = None,
+    ) -> None:
         self._answering = answering
         self._forwarding = forwarding
         self._metrics = metrics
+        self._membership = membership
 
     def app(self, lifespan: Lifespan[Starlette]) -> Starlette:
         return Starlette(
@@ -175,8 +183,15 @@ class DeviceApi:
         link = self._answering.link
         problem = link.problem if link else None
         conditions = {"link-lost": problem} if problem else {}
+        member = self._membership
+        reason = "no gateway was named" if link is None else "--no-member: it only drafts"
         return JSONResponse(
-            {"ready": True, "conditions": conditions, "tiers": list(link.offers) if link else []}
+            {
+                "ready": True,
+                "conditions": conditions,
+                "tiers": list(link.offers) if link else [],
+                "member": member.status() if member else {"registered": None, "reason": reason},
+            }
         )
 
     async def metrics(self, http: HttpRequest) -> Response:

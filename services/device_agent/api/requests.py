@@ -163,7 +163,7 @@ def _prompt(body: Body, chat: bool, model: TextModel) -> list[int]:
         if not body.messages:
             raise BadRequest("messages: at least one is needed", "messages")
         try:
-            return model.encode_chat([_of_text(message) for message in body.messages])
+            return model.encode_chat([of_text(message) for message in body.messages])
         except ValueError as exc:
             raise BadRequest(f"messages: {exc}", "messages") from exc
     if not body.prompt:
@@ -177,7 +177,7 @@ def _prompt(body: Body, chat: bool, model: TextModel) -> list[int]:
     return body.prompt
 
 
-def _of_text(message: Mapping[str, Any]) -> Mapping[str, Any]:
+def of_text(message: Mapping[str, Any]) -> Mapping[str, Any]:
     """The message with its parts of text joined, as the servers do. Raises ValueError."""
     parts = message.get("content")
     if parts is None or isinstance(parts, str):

@@ -27,6 +27,7 @@ class EngineDrafter:
         self.context = context
         self.least_burst = 4
         self.in_place = False
+        self.one_context = False
         self._stopwatch = Stopwatch(0.02)
 
     @property

@@ -21,6 +21,12 @@ def best_two(logits: Logits) -> Guess:
     return Guess(first, float(1.0 / np.exp(logits - top).sum()), second)
 
 
+def probability(logits: Logits, token: int) -> float:
+    """Of one token, at temperature 1. `logits` is [vocabulary]."""
+    top = float(logits.max())
+    return float(np.exp(float(logits[token]) - top) / np.exp(logits - top).sum())
+
+
 def common_prefix(cached: list[int], text: list[int]) -> int:
     """How many tokens both begin with."""
     length = min(len(cached), len(text))

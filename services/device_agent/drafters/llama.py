@@ -41,6 +41,7 @@ class LlamaDrafter:
         self.context = context
         self.least_burst = 1
         self.in_place = False
+        self.one_context = True
         self.cached: list[int] = []
         self._stopwatch = Stopwatch(0.01)
 

@@ -39,6 +39,7 @@ class OnnxDrafter:
         self.context = context
         self.least_burst = 1
         self.in_place = True
+        self.one_context = False
         self._stopwatch = Stopwatch(1e-3)
         inputs = {each.name: each for each in self.session.get_inputs()}
         self.caches = {n: n.replace("past_key_values", "present") for n in inputs if "past" in n}

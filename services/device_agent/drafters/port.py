@@ -71,12 +71,15 @@ class Drafter(Protocol):
 
     `least_burst`: tokens below which a call is not worth its overhead. `in_place`: whether short
     bursts may run on the event loop, as they wait for nobody and know what each stream has read.
+    `one_context`: whether its streams share one KV cache, so that each change of stream costs
+    reading a text anew.
     """
 
     name: str
     context: int
     least_burst: int
     in_place: bool
+    one_context: bool
 
     @property
     def step_s(self) -> float: ...

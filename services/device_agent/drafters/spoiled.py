@@ -24,6 +24,7 @@ class SpoiledDrafter:
         self.context = drafter.context
         self.least_burst = drafter.least_burst
         self.in_place = drafter.in_place
+        self.one_context = drafter.one_context
 
     @property
     def step_s(self) -> float:

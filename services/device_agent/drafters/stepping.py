@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
-from services.device_agent.drafters.guesses import Stopwatch, best_two, common_prefix
+from services.device_agent.drafters.guesses import Stopwatch, best_two, common_prefix, probability
 from services.device_agent.drafters.port import Chooser, Guess, Logits
 
 READ_AT_ONCE = 512
@@ -52,9 +52,11 @@ class SteppingStream(ABC):
             logits = self._read(whole[begin : begin + READ_AT_ONCE])
         lap.read(len(whole) - kept)
         while True:
-            guess = best_two(logits)
-            if chooser is not None:
-                guess = Guess(chooser.pick(logits), guess.probability)
+            if chooser is None:
+                guess = best_two(logits)
+            else:
+                picked = chooser.pick(logits)
+                guess = Guess(picked, probability(logits, picked))
             guesses.append(guess)
             if len(guesses) >= count or stop(guess):
                 break

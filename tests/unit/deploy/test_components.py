@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +13,14 @@ from deploy.local.secrets import Secrets
 from deploy.local.settings import CHECKOUT, read_settings
 from deploy.local.state import Instance
 from gateway.settings import Settings as GatewaySettings
+from services.device_agent.arguments import parser
 
-SECRETS = Secrets("the-token-of-a-device", "the-secret-of-the-mailboxes")
+SECRETS = Secrets(
+    "the-token-of-a-device",
+    "the-secret-of-the-mailboxes",
+    "the-token-of-an-operator",
+    {"code": "the-token-of-code", "reading": "the-token-of-reading"},
+)
 OWN = {"TIERFLOW_EDGE_MODEL": "owner/small", "TIERFLOW_CLOUD_MODEL": "owner/large"}
 
 
@@ -119,5 +126,38 @@ def test_without_speculation_no_mailbox_is_opened_and_no_port_taken(tmp_path: Pa
 
 def test_the_gateway_knows_the_hash_of_the_device_token_and_not_the_token() -> None:
     text = gateway_config(read_settings({}), SECRETS)
-    assert hashlib.sha256(SECRETS.device_token.encode()).hexdigest() in text
-    assert SECRETS.device_token not in text
+    tokens = [SECRETS.device_token, *SECRETS.devices.values()]
+    for token in tokens:
+        assert hashlib.sha256(token.encode()).hexdigest() in text
+        assert token not in text
+    assert list(yaml.safe_load(text)["devices"]["tokens"]) == ["local", "code", "reading"]
+
+
+def test_devices_are_members_behind_the_gateway_with_tokens_of_their_own(tmp_path: Path) -> None:
+    *_, gateway, code, reading = parts(tmp_path, None, TIERFLOW_DEVICES="code reading")
+    assert (gateway.name, code.device, reading.device) == ("gateway", "code", "reading")
+    assert (gateway.vital, code.vital) == (True, False)
+    assert code.command[:3] == ["nice", "-n", "10"], "the gateway goes first"
+    assert "--no-api" in code.command
+    assert value(code.command, "--gateway") == "http://127.0.0.1:8080"
+    assert value(code.command, "--token-file") == str(tmp_path / "device-code.token")
+    folder = CHECKOUT / "services/model_family/weights/rill-device-reading"
+    assert value(reading.command, "--model") == str(folder)
+    parser().parse_args(code.command[code.command.index("--no-api") :])
+
+
+def test_the_operators_token_itself_is_given_to_nobody(tmp_path: Path) -> None:
+    for part in parts(tmp_path, None, TIERFLOW_DEVICES="code"):
+        assert SECRETS.admin_token not in [*part.command, *part.environment.values()]
+
+
+def test_the_gateway_knows_an_operator_by_the_tokens_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, gateway = parts(tmp_path, None)
+    name = "TIERFLOW_GATEWAY_ADMIN__TOKEN"
+    monkeypatch.setenv(name, gateway.environment[name])
+    file = tmp_path / "gateway.yaml"
+    file.write_text(gateway_config(read_settings({}), SECRETS))
+    admin = GatewaySettings.load(file).admin
+    assert admin.digest == hashlib.sha256(SECRETS.admin_token.encode()).hexdigest()

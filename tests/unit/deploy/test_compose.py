@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import stat
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from deploy.compose import secrets
 from deploy.images.building import ROOT, version
 from gateway.settings import Settings
+from services.device_agent.arguments import parser
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 FOLDER = ROOT / "deploy/compose"
@@ -70,15 +72,37 @@ def test_mounted_files_are_read_only_and_there(service: dict[str, Any]) -> None:
 
 
 def test_the_parts_secrets_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = secrets.variables("m" * 64, "t" * 64, "p")
+    drawn: list[str] = []
+
+    def draw() -> str:
+        drawn.append(f"secret-{len(drawn)}-of-sixteen-and-more")
+        return drawn[-1]
+
+    made = secrets.variables(draw)
     for name, value in made["gateway"].items():
         monkeypatch.setenv(name, value)
     settings = Settings.load(FOLDER / "gateway.yaml")
     for pool in settings.pools.values():
         assert pool.mailbox_secret is not None
         assert pool.mailbox_secret.get_secret_value() == made["engine"]["TIERFLOW_DRAFT_SECRET"]
-    assert list(settings.devices.tokens) == [secrets.DEVICE]
-    assert "t" * 64 not in str(made["gateway"])
+    assert list(settings.devices.tokens) == list(secrets.DEVICES.values())
+    for service, name in secrets.DEVICES.items():
+        token = made[service]["TIERFLOW_DEVICE_TOKEN"]
+        assert settings.devices.tokens[name] == hashlib.sha256(token.encode()).hexdigest()
+        assert token not in str(made["gateway"])
+    admin = made["operator"]["TIERFLOW_ADMIN_TOKEN"]
+    assert settings.admin.digest == hashlib.sha256(admin.encode()).hexdigest()
+    assert admin not in str(made["gateway"])
+
+
+def test_each_device_runs_a_model_of_the_image_under_a_token_of_its_own() -> None:
+    for name, device in secrets.DEVICES.items():
+        service = SERVICES[name]
+        assert service["env_file"] == [f"deploy/compose/private/{name}.env"]
+        arguments = parser().parse_args(service["command"])
+        wanted = "rill-device" if name == "device" else f"rill-device-{device}"
+        assert arguments.model == Path("/opt/tierflow/models") / wanted
+        assert arguments.gateway == "http://gateway:8080"
 
 
 def test_secrets_are_made_once_and_for_their_owner_only(tmp_path: Path) -> None:
@@ -90,7 +114,7 @@ def test_secrets_are_made_once_and_for_their_owner_only(tmp_path: Path) -> None:
     wanted = {
         Path(file).name for service in SERVICES.values() for file in service.get("env_file", [])
     }
-    assert set(first) == wanted
+    assert set(first) == wanted | {"operator.env"}
     assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in folder.iterdir())
 
 

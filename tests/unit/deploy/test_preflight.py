@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from deploy.local.preflight import (
+    DEVICE_GIB,
     PreflightFailure,
+    check_devices,
     check_libraries,
     check_memory,
     check_models,
@@ -113,6 +115,23 @@ def test_too_little_memory_states_needed_and_available(tmp_path: Path) -> None:
     with pytest.raises(PreflightFailure, match=r"7\.0 GiB needed, 6\.5 GiB available"):
         check_memory(settings, available=6.5)
     check_memory(settings, available=7.5)
+
+
+def test_devices_count_and_can_be_left_out(tmp_path: Path) -> None:
+    engines = (tmp_path / "small", tmp_path / "large")
+    settings = family(*engines, TIERFLOW_ENGINE="simulator", TIERFLOW_DEVICES="code reading")
+    check_memory(settings, available=0.21 + 2 * DEVICE_GIB)
+    with pytest.raises(PreflightFailure, match="fewer devices with TIERFLOW_DEVICES"):
+        check_memory(settings, available=0.19 + 2 * DEVICE_GIB)
+
+
+def test_a_device_whose_folder_lacks_something_is_refused_by_name(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "rill-device-sums", {"a": 0})
+    settings = read_settings({"TIERFLOW_DEVICES": str(folder)})
+    with pytest.raises(PreflightFailure, match=r"no \*.onnx, so the device sums can't start"):
+        check_devices(settings)
+    (folder / "model.onnx").write_bytes(b"")
+    check_devices(settings)
 
 
 def test_the_simulator_needs_little_memory(tmp_path: Path) -> None:

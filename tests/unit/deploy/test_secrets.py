@@ -9,8 +9,17 @@ from deploy.local.secrets import instance_secrets, write_private
 def test_an_instance_keeps_its_secrets_from_one_start_to_the_next(tmp_path: Path) -> None:
     first = instance_secrets(tmp_path / "8080")
     assert instance_secrets(tmp_path / "8080") == first
-    assert len(first.device_token) == len(first.mailbox) == 64
-    assert first.device_token != first.mailbox
+    assert len({first.device_token, first.mailbox, first.admin_token}) == 3
+    assert {len(each) for each in (first.device_token, first.mailbox, first.admin_token)} == {64}
+
+
+def test_each_device_has_a_token_of_its_own_beside_the_users(tmp_path: Path) -> None:
+    secrets = instance_secrets(tmp_path, ["code", "reading"])
+    assert instance_secrets(tmp_path, ["code", "reading"]) == secrets
+    assert (tmp_path / "device-code.token").read_text().strip() == secrets.devices["code"]
+    hashes = secrets.token_hashes
+    assert list(hashes) == ["local", "code", "reading"]
+    assert len(set(hashes.values())) == 3
 
 
 def test_two_instances_share_no_secret(tmp_path: Path) -> None:

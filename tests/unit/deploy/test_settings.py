@@ -23,7 +23,43 @@ def test_the_shipped_family_is_served_by_default() -> None:
 
 
 def test_an_empty_variable_counts_as_absent() -> None:
-    assert read_settings({variable.name: "" for variable in VARIABLES}) == read_settings({})
+    names = [variable.name for variable in VARIABLES if variable.name != "TIERFLOW_DEVICES"]
+    assert read_settings(dict.fromkeys(names, "")) == read_settings({})
+
+
+def test_three_specialists_are_started_by_default() -> None:
+    devices = read_settings({}).devices
+    assert [device.name for device in devices] == ["mathematics", "code", "reading"]
+    weights = CHECKOUT / "services/model_family/weights"
+    assert devices[0].folder == weights / "rill-device-mathematics"
+    assert read_settings({}).devices_note == ""
+
+
+def test_an_empty_variable_turns_the_devices_off() -> None:
+    settings = read_settings({"TIERFLOW_DEVICES": ""})
+    assert (settings.devices, settings.devices_note) == ((), "")
+
+
+def test_devices_are_named_by_specialist_or_by_folder(tmp_path: Path) -> None:
+    devices = read_settings({"TIERFLOW_DEVICES": f"code {tmp_path}/own-model/"}).devices
+    assert [device.name for device in devices] == ["code", "own-model"]
+    assert devices[1].folder == tmp_path / "own-model"
+
+
+def test_beside_models_of_ones_own_no_specialist_is_started_and_that_is_said() -> None:
+    own = {"TIERFLOW_EDGE_MODEL": "Qwen/Qwen3-8B", "TIERFLOW_CLOUD_MODEL": "Qwen/Qwen3-32B"}
+    settings = read_settings(own)
+    assert settings.devices == ()
+    assert "TIERFLOW_DEVICES" in settings.devices_note and "\n" not in settings.devices_note
+    chosen = read_settings({**own, "TIERFLOW_DEVICES": "code"})
+    assert [device.name for device in chosen.devices] == ["code"]
+    assert chosen.devices_note == ""
+
+
+def test_the_simulator_starts_no_devices_unless_told() -> None:
+    assert read_settings({"TIERFLOW_ENGINE": "simulator"}).devices == ()
+    told = read_settings({"TIERFLOW_ENGINE": "simulator", "TIERFLOW_DEVICES": "code"})
+    assert len(told.devices) == 1
 
 
 def test_own_models_form_a_family_without_the_shipped_device_model() -> None:
@@ -69,6 +105,10 @@ def test_a_model_folder_is_served_under_its_last_path_part(tmp_path: Path) -> No
         ("TIERFLOW_ENGINE", "gpt"),
         ("TIERFLOW_ENGINE_ARGS", "'unclosed"),
         ("TIERFLOW_START_TIMEOUT", "soon"),
+        ("TIERFLOW_DEVICES", "code code"),
+        ("TIERFLOW_DEVICES", "local"),
+        ("TIERFLOW_DEVICES", "c:de"),
+        ("TIERFLOW_DEVICES", "/"),
     ],
 )
 def test_a_bad_value_is_refused_in_one_line_that_names_the_variable(

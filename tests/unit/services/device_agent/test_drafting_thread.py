@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 class Model:
     """Drafter and stream in one; notes where it ran, and whether two bursts met."""
 
-    name, context, least_burst, in_place = "model", 4096, 1, True
+    name, context, least_burst, in_place, one_context = "model", 4096, 1, True, False
 
     def __init__(self, step_s: float = 1e-4) -> None:
         self.step_s = step_s

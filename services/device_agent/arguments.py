@@ -1,0 +1,139 @@
+"""The command line of the agent: what can be said, and what is refused."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import get_args
+
+from gateway.protocol.work import MAX_WORK, Privacy
+from services.device_agent.drafters.opening import KINDS
+from services.device_agent.enrolment import DeviceToken, read_token
+from services.device_agent.link import TokenMissing, websocket_url
+from services.device_agent.membership.sensors import SYSFS
+
+TOKEN = "TIERFLOW_DEVICE_TOKEN"
+ENROLMENT_TOKEN = "TIERFLOW_ENROLMENT_TOKEN"
+
+
+class Refusal(Exception):
+    """An argument can't be used; one line that names it."""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="python -m services.device_agent",
+        description="Answers on a device, drafts for the servers, and works as a member.",
+        epilog="`python -m services.device_agent enrol --help`: get a token of its own.",
+    )
+    top.add_argument("--gateway", help="its URL; without it the device answers alone")
+    top.add_argument("--model", type=Path, required=True, help="folder of the small model")
+    top.add_argument("--token-file", type=Path, help=f"holds the device token (or set {TOKEN})")
+    top.add_argument("--host", default="127.0.0.1")
+    top.add_argument("--port", type=int, default=8090)
+    top.add_argument("--no-api", action="store_true", help="a member without an API of its own")
+    top.add_argument("--drafter", choices=KINDS, default="onnx", help="default: %(default)s")
+    top.add_argument("--engine-url", help="for --drafter openai")
+    top.add_argument("--engine-model", help="for --drafter openai; default: the first it serves")
+    top.add_argument("--threads", type=int, default=1, help="of the drafter; default: 1")
+    top.add_argument("--spoil", type=float, default=0.0, help=argparse.SUPPRESS)
+    _membership(top)
+    _enrolment(top)
+    return top
+
+
+def enrolment_parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="python -m services.device_agent enrol",
+        description="Exchange an enrolment token for a token of the device's own.",
+    )
+    top.add_argument("--gateway", required=True, help="its URL")
+    top.add_argument("--token-file", type=Path, required=True, help="is written")
+    _enrolment(top)
+    return top
+
+
+def _membership(top: argparse.ArgumentParser) -> None:
+    group = top.add_argument_group("as a member")
+    group.add_argument("--no-member", action="store_true", help="only draft, take no work")
+    group.add_argument("--describe", help="what it is good at; default: as the model's folder says")
+    group.add_argument("--tags", help="separated by commas; default: as the model's folder says")
+    group.add_argument("--owner", default="", help="whose device it is")
+    group.add_argument("--privacy", choices=get_args(Privacy), default="public", help="whose work")
+    group.add_argument("--max-work", type=int, default=2, help="at once; default: %(default)s")
+    group.add_argument("--hot-celsius", type=float, default=90.0, help="default: %(default)s")
+    group.add_argument("--min-battery", type=float, default=0.3, help="default: %(default)s")
+    group.add_argument("--sysfs", type=Path, default=SYSFS, help=argparse.SUPPRESS)
+
+
+def _enrolment(top: argparse.ArgumentParser) -> None:
+    group = top.add_argument_group("enrolment")
+    group.add_argument(
+        "--enrolment-token-file",
+        type=Path,
+        help=f"holds the enrolment token (or set {ENROLMENT_TOKEN})",
+    )
+    group.add_argument("--name", help="at the gateway; default: the one that the operator chose")
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """What needs no file. Raises Refusal."""
+    bounds: Sequence[tuple[str, float, float]] = (
+        ("spoil", 0, 1),
+        ("port", 1, 65535),
+        ("threads", 1, 1024),
+        ("max_work", 1, MAX_WORK),
+        ("hot_celsius", 20, 150),
+        ("min_battery", 0, 1),
+    )
+    for name, low, high in bounds:
+        value = getattr(arguments, name)
+        if not low <= value <= high:
+            flag = name.replace("_", "-")
+            raise Refusal(f"--{flag} {value}: must be {low} to {high}")
+    if arguments.no_api and (arguments.no_member or not arguments.gateway):
+        raise Refusal("--no-api leaves nothing to do without --gateway, or with --no-member")
+    if arguments.gateway:
+        check_gateway(arguments.gateway)
+
+
+def check_gateway(url: str) -> None:
+    """Raises Refusal."""
+    try:
+        websocket_url(url)
+    except ValueError as exc:
+        raise Refusal(f"--gateway: {exc}") from exc
+
+
+def device_token(
+    arguments: argparse.Namespace, environ: Mapping[str, str] = os.environ
+) -> DeviceToken:
+    """Raises Refusal where there is none, and none can be had."""
+    file: Path | None = arguments.token_file
+    given = "" if file else environ.get(TOKEN, "").strip()
+    enrolment = enrolment_token(arguments, environ)
+    try:
+        if file is not None and not enrolment and not read_token(file):
+            raise Refusal(
+                f"--token-file {file}: is missing or empty; give an enrolment token to get one"
+            )
+    except TokenMissing as exc:
+        raise Refusal(f"--token-file: {exc}") from exc
+    if arguments.gateway and not given and file is None:
+        if enrolment:
+            raise Refusal("--token-file: needed to keep the token that enrolment gives")
+        raise Refusal(f"--gateway needs a device token: give --token-file or set {TOKEN}")
+    return DeviceToken(given, file, arguments.gateway or "", enrolment, arguments.name)
+
+
+def enrolment_token(arguments: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> str:
+    """Empty where none was given. Raises Refusal."""
+    file: Path | None = arguments.enrolment_token_file
+    if file is None:
+        return environ.get(ENROLMENT_TOKEN, "").strip()
+    try:
+        return file.read_text().strip()
+    except OSError as exc:
+        raise Refusal(f"--enrolment-token-file {file}: {exc.strerror}") from exc

@@ -1,0 +1,92 @@
+"""Drafting for others, behind the device's own user: the model runs for them where it is idle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from services.device_agent.drafters.port import Chooser, Drafter, DraftStream, Guess
+from services.device_agent.drafting_thread import DraftingThread
+
+PATIENCE_S = 0.02
+"""Behind drafts of the device's own user. A burst of a millisecond after so long costs that user a
+twentieth at most, and keeps the work of others from standing still."""
+
+ONE_CONTEXT_PATIENCE_S = 2.0
+ONE_CONTEXT_BURST = 32
+"""Where a change of stream means to read a text anew: changes must be few."""
+
+READ_AT_ONCE = 128
+"""Tokens of a prompt, before the device's own user is looked after again."""
+
+
+class BackgroundDrafting:
+    """Gives each piece of work its turn, one burst after another, in the order of asking."""
+
+    def __init__(self, thread: DraftingThread) -> None:
+        self._thread = thread
+        self._turn = asyncio.Lock()
+
+    @property
+    def drafter(self) -> Drafter:
+        return self._thread.drafter
+
+    def burst(self, most: int) -> int:
+        if self.drafter.one_context:
+            return min(most, ONE_CONTEXT_BURST)
+        return self._thread.burst(most)
+
+    async def draft(
+        self,
+        stream: DraftStream,
+        text: Sequence[int],
+        count: int,
+        stop: Callable[[Guess], bool],
+        chooser: Chooser | None = None,
+    ) -> list[Guess]:
+        """Ends early, after one token at least, when the device's own user needs the model.
+
+        Raises DrafterFailed.
+        """
+        thread, left = self._thread, False
+
+        def enough(guess: Guess) -> bool:
+            return stop(guess) or left or thread.wanted > 0
+
+        try:
+            for end in self._parts(stream, len(text)):
+                await self._burst(stream, text[:end], 1, enough)
+            return await self._burst(stream, text, count, enough, chooser)
+        except asyncio.CancelledError:
+            left = True
+            raise
+
+    async def _burst(
+        self,
+        stream: DraftStream,
+        text: Sequence[int],
+        count: int,
+        stop: Callable[[Guess], bool],
+        chooser: Chooser | None = None,
+    ) -> list[Guess]:
+        async with self._turn:
+            await self._make_way()
+            return await self._thread.burst_of(stream, text, count, stop, chooser)
+
+    def _parts(self, stream: DraftStream, length: int) -> range:
+        """Where to pause while a long text is read."""
+        if self.drafter.least_burst > 1:
+            return range(0)  # a call costs more than the pause is worth
+        return range(min(stream.cached, length) + READ_AT_ONCE, length, READ_AT_ONCE)
+
+    async def _make_way(self) -> None:
+        thread, loop = self._thread, asyncio.get_running_loop()
+        one_context = self.drafter.one_context
+        end = loop.time() + (ONE_CONTEXT_PATIENCE_S if one_context else PATIENCE_S)
+        while thread.answers if one_context else thread.wanted:
+            thread.changed.clear()
+            try:
+                async with asyncio.timeout_at(end):
+                    await thread.changed.wait()
+            except TimeoutError:
+                return

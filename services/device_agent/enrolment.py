@@ -1,0 +1,120 @@
+"""A device's own token: read from its file, or got once in exchange for an enrolment token."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from services.device_agent.link import TokenMissing
+
+PATH = "/v1/devices/enrol"
+TIMEOUT_S = 10.0
+MOST_CHARS = 300
+
+
+class EnrolmentFailed(TokenMissing):
+    """One line for the user. `final`: another try would end the same."""
+
+    def __init__(self, message: str, final: bool = False) -> None:
+        super().__init__(message)
+        self.final = final
+
+
+async def enrol(gateway: str, enrolment_token: str, name: str | None, file: Path) -> str:
+    """Exchanges the enrolment token, and writes the device's token to `file`, for its owner only.
+
+    `name` None: the one that the operator chose, or else one that the gateway makes up.
+    Gives the device's name at the gateway. Raises EnrolmentFailed.
+    """
+    new = _opened(file)  # first: what can't be written must not use up the enrolment token
+    try:
+        device, token = await _exchange(gateway, enrolment_token, name)
+        new.write_text(token + "\n")
+        os.replace(new, file)
+    except OSError as exc:
+        raise EnrolmentFailed(f"{file}: {exc.strerror}", final=True) from exc
+    finally:
+        new.unlink(missing_ok=True)
+    return device
+
+
+def _opened(file: Path) -> Path:
+    """An empty file beside it that only its owner can read. Raises EnrolmentFailed."""
+    new = file.with_name(file.name + ".new")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        new.unlink(missing_ok=True)
+        os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError as exc:
+        raise EnrolmentFailed(f"{file} can't be written: {exc.strerror}", final=True) from exc
+    return new
+
+
+async def _exchange(gateway: str, enrolment_token: str, name: str | None) -> tuple[str, str]:
+    body = {"enrolment_token": enrolment_token} | ({"name": name} if name else {})
+    try:
+        async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
+            async with asyncio.timeout(TIMEOUT_S):
+                answer = await client.post(gateway.rstrip("/") + PATH, json=body)
+    except (httpx.HTTPError, TimeoutError) as exc:
+        problem = type(exc).__name__
+        raise EnrolmentFailed(f"the gateway can't be reached to enrol: {problem}") from exc
+    try:
+        said: Any = answer.json()
+        if answer.status_code < 300:
+            device, token = said["device"], said["device_token"]
+            if not (isinstance(token, str) and token.isascii() and token.isprintable() and token):
+                raise ValueError
+            return str(device)[:MOST_CHARS], token
+        why = str(said["error"]["message"])[:MOST_CHARS]
+    except (ValueError, KeyError, TypeError):
+        why = f"it answered {answer.status_code}"
+    final = 400 <= answer.status_code < 500 and answer.status_code not in (408, 429)
+    raise EnrolmentFailed(f"the gateway does not enrol this device: {' '.join(why.split())}", final)
+
+
+class DeviceToken:
+    """`token` is called for each connection. With an enrolment token, a missing file is made."""
+
+    def __init__(
+        self, given: str, file: Path | None, gateway: str, enrolment_token: str, name: str | None
+    ) -> None:
+        self._given = given
+        self._file = file
+        self._gateway = gateway
+        self._enrolment_token = enrolment_token
+        self._name = name
+        self._refused: EnrolmentFailed | None = None
+
+    async def token(self) -> str:
+        """Raises TokenMissing."""
+        if self._given:
+            return self._given
+        if self._file is None:
+            raise TokenMissing("there is no device token")
+        if found := read_token(self._file):
+            return found
+        if self._refused is not None:
+            raise self._refused
+        try:
+            await enrol(self._gateway, self._enrolment_token, self._name, self._file)
+        except EnrolmentFailed as failed:
+            # Asking on with a token that was refused would be guessing.
+            self._refused = failed if failed.final else None
+            raise
+        return read_token(self._file)
+
+
+def read_token(file: Path) -> str:
+    """Empty where there is none. Raises TokenMissing."""
+    try:
+        return file.read_text().strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is no text"
+        raise TokenMissing(f"the token file {file}: {reason}") from exc

@@ -1,0 +1,71 @@
+"""A drafter that says what the test has written, and waits where the test wants it to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from services.device_agent.drafters.port import Chooser, Guess
+
+PATIENCE_S = 10.0
+
+
+class ScriptedDrafter:
+    """Goes on with `says`, beginning with its first id after a prompt of any length. `gate`
+    holds every burst; `bursts` notes who was served: the id of each stream, one a burst."""
+
+    name, context, least_burst = "rill-device", 2048, 1
+
+    def __init__(
+        self, says: Sequence[int], in_place: bool = False, one_context: bool = False
+    ) -> None:
+        self.says = list(says)
+        self.in_place = in_place
+        self.one_context = one_context
+        self.step_s = 1e-3
+        self.gate = threading.Event()
+        self.gate.set()
+        self.fails: Exception | None = None
+        self.bursts: list[int] = []
+        self.streams = 0
+        self.closed = 0
+
+    def start(self) -> ScriptedStream:
+        self.streams += 1
+        return ScriptedStream(self, self.streams)
+
+    def close(self) -> None:
+        pass
+
+
+class ScriptedStream:
+    def __init__(self, drafter: ScriptedDrafter, number: int) -> None:
+        self.drafter = drafter
+        self.number = number
+        self.cached = 0
+        self.prompt: int | None = None
+
+    def draft(
+        self,
+        text: Sequence[int],
+        count: int,
+        stop: Callable[[Guess], bool],
+        chooser: Chooser | None = None,
+    ) -> list[Guess]:
+        drafter = self.drafter
+        drafter.bursts.append(self.number)
+        assert drafter.gate.wait(PATIENCE_S)
+        if drafter.fails is not None:
+            raise drafter.fails
+        self.prompt = len(text) if self.prompt is None else self.prompt
+        said = len(text) - self.prompt
+        self.cached = len(text)
+        guesses: list[Guess] = []
+        for token in drafter.says[said : said + count]:
+            guesses.append(Guess(token, 0.5))
+            if stop(guesses[-1]):
+                break
+        return guesses
+
+    def close(self) -> None:
+        self.drafter.closed += 1
