@@ -15,8 +15,8 @@ QUICK ?= 0
 ARGS ?=
 Q ?= Add 417 and 325 digit by digit.
 
-.PHONY: help up down device ask test test-cluster test-containers lint bench bench-speculation load family images \
-  compose-secrets clean
+.PHONY: help up down device ask test test-cluster test-containers lint bench bench-speculation load family \
+  specialists images compose-secrets clean
 
 help: ## list the targets and the variables they take
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -65,6 +65,10 @@ family: ## train, export and evaluate the model family; PRESET=small (two cores)
 	@engine=$(ENGINE_PYTHON); family="$$engine -m services.model_family"; \
 	  $$family train --preset $(PRESET) && $$family export --preset $(PRESET) && \
 	  $$family evaluate --write-card
+
+specialists: ## fine-tune the specialists of the shipped family, 10 minutes each, and evaluate them
+	@engine=$(ENGINE_PYTHON); family="$$engine -m services.model_family"; \
+	  $$family specialise --all && $$family evaluate-specialists --write-card
 
 images: ## build container images; IMAGES="gateway vllm", CONTAINER_TOOL=podman, see docs/develop.md
 	@$(PYTHON) -m deploy.images $(IMAGES)

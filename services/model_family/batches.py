@@ -12,6 +12,8 @@ from torch import Tensor
 
 from services.model_family.chat import ASSISTANT, END, PAD, Message, render
 from services.model_family.dataset import conversation
+from services.model_family.tasks.example import Task
+from services.model_family.tasks.registry import TASKS
 from services.model_family.tokenizer import token_id
 
 IGNORE = -100
@@ -64,8 +66,15 @@ class BatchSource:
     """Pools of batches, each a pure function of the seed, the pool's number and the weights."""
 
     def __init__(
-        self, tokenizer: Tokenizer, seed: int, batch_tokens: int, pool_batches: int, limit: int
+        self,
+        tokenizer: Tokenizer,
+        seed: int,
+        batch_tokens: int,
+        pool_batches: int,
+        limit: int,
+        tasks: Sequence[Task] = TASKS,
     ) -> None:
+        self._tasks = tasks
         self._tokenizer = tokenizer
         self._seed = seed
         self._batch_tokens = batch_tokens
@@ -97,7 +106,7 @@ class BatchSource:
         rows: list[Row] = []
         total = 0
         while total < self._pool_tokens:
-            drawn = [conversation(rng, weights) for _ in range(256)]
+            drawn = [conversation(rng, weights, self._tasks) for _ in range(256)]
             texts: list[list[Message]] = [messages for _, messages in drawn]
             encoded = self._tokenizer.encode_batch_fast([render(m) for m in texts])
             for (tasks, _), line in zip(drawn, encoded, strict=True):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from services.model_family import specialist_card
+from services.model_family.card_tables import percent, table
 from services.model_family.members import TIERS, member
 from services.model_family.tasks.registry import BY_NAME
 
@@ -12,16 +14,6 @@ from services.model_family.tasks.registry import BY_NAME
 ACCURACY_GOALS = {"device": 0.45, "edge": 0.75, "cloud": 0.90}
 AGREEMENT_GOALS = {"device": 0.75, "edge": 0.85}
 STEP_GOAL = 0.08
-
-
-def percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
-
-
-def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    lines = [list(header), *[list(row) for row in rows]]
-    ruled = [lines[0], ["---"] * len(lines[0]), *lines[1:]]
-    return "\n".join("| " + " | ".join(line) + " |" for line in ruled)
 
 
 def summary_table(figures: Mapping[str, Any]) -> str:
@@ -117,7 +109,7 @@ with a KV cache in float32 on one core of {machine}.
 
 {tasks}
 
-## Training
+{specialists}## Training
 
 {training}
 
@@ -139,7 +131,8 @@ def training_text(training: Mapping[str, Any]) -> str:
     )
 
 
-def model_card(figures: Mapping[str, Any]) -> str:
+def model_card(figures: Mapping[str, Any], specialists: Mapping[str, Any] | None = None) -> str:
+    """The card's whole text; without the section on specialists where they were not measured."""
     return CARD.format(
         summary=summary_table(figures),
         examples=figures["examples"],
@@ -149,5 +142,6 @@ def model_card(figures: Mapping[str, Any]) -> str:
         goals=goal_table(figures),
         domains=domain_table(figures),
         tasks=task_table(figures),
+        specialists=f"{specialist_card.section(specialists)}\n" if specialists else "",
         training=training_text(figures["training"]),
     )

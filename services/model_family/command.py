@@ -1,4 +1,5 @@
-"""The command line: ``train``, ``export``, ``onnx``, ``evaluate``, ``questions``.
+"""The command line: ``train``, ``export``, ``onnx``, ``evaluate``, ``questions``, and those of
+the specialists.
 
 Torch is imported inside the commands that need it, so that ``questions`` runs anywhere.
 """
@@ -13,28 +14,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from services.model_family import specialist_commands
+from services.model_family.arguments import WEIGHTS, Refusal, count, positive, runs
 from services.model_family.members import TIERS, IncompleteFamily, check_members
 from services.model_family.presets import PRESETS
-
-WEIGHTS = Path(__file__).parent / "weights"
-
-
-class Refusal(Exception):
-    """Bad input; the message names it and the fix."""
-
-
-def positive(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text} must be greater than 0")
-    return value
-
-
-def count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} must be at least 1")
-    return value
 
 
 def parser() -> argparse.ArgumentParser:
@@ -64,14 +47,14 @@ def parser() -> argparse.ArgumentParser:
     questions = commands.add_parser("questions", help="print held-out questions as JSON lines")
     evaluate.add_argument("--examples", type=count, default=1200, help="default: %(default)s")
     questions.add_argument("--examples", type=count, default=400, help="default: %(default)s")
+    specialist_commands.add_parsers(commands)
     return top
 
 
 def run_dir(arguments: argparse.Namespace) -> Path:
     if arguments.run_dir is not None:
         return Path(arguments.run_dir)
-    cache = os.environ.get("TIERFLOW_CACHE") or "~/.cache/tierflow"
-    return Path(cache).expanduser() / "family" / str(arguments.preset)
+    return runs() / str(arguments.preset)
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -160,7 +143,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
         figures["training"] = json.loads(about.read_text())
         text = json.dumps(figures, indent=2) + "\n"
         (arguments.weights / "evaluation.json").write_text(text)
-        (arguments.weights / "README.md").write_text(card.model_card(figures))
+        found = arguments.weights / "specialists.json"
+        specialists = json.loads(found.read_text()) if found.exists() else None
+        (arguments.weights / "README.md").write_text(card.model_card(figures, specialists))
         plot_accuracy(figures, arguments.weights / "accuracy.png")
     flat = {f"accuracy_{tier}": value for tier, value in figures["accuracy"].items()}
     flat |= {f"agreement_{tier}": value for tier, value in figures["agreement"].items()}
@@ -183,6 +168,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "onnx": onnx,
         "evaluate": evaluate,
         "questions": questions,
+        "specialise": specialist_commands.specialise,
+        "evaluate-specialists": specialist_commands.evaluate_specialists,
     }
     try:
         commands[arguments.command](arguments)

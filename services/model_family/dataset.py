@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from random import Random
 
 from services.model_family.chat import Message
-from services.model_family.tasks.example import Example, FollowUp
+from services.model_family.tasks.example import Example, FollowUp, Task
 from services.model_family.tasks.registry import TASKS
 
 HELD_OUT_SHARE = 20
@@ -39,16 +39,20 @@ def trainable(example: Example) -> bool:
     return not is_held_out(example.prompt) and (inner is None or not is_held_out(inner))
 
 
-def training_example(rng: Random, weights: Sequence[float]) -> tuple[int, Example]:
-    """One trainable example and its task's index, tasks drawn by ``weights``."""
+def training_example(
+    rng: Random, weights: Sequence[float], tasks: Sequence[Task] = TASKS
+) -> tuple[int, Example]:
+    """One trainable example and its task's index in ``tasks``, which are drawn by ``weights``."""
     while True:
-        index = rng.choices(range(len(TASKS)), weights)[0]
-        example = TASKS[index].example(rng)
+        index = rng.choices(range(len(tasks)), weights)[0]
+        example = tasks[index].example(rng)
         if trainable(example):
             return index, example
 
 
-def conversation(rng: Random, weights: Sequence[float]) -> tuple[list[int], list[Message]]:
+def conversation(
+    rng: Random, weights: Sequence[float], tasks: Sequence[Task] = TASKS
+) -> tuple[list[int], list[Message]]:
     """A training conversation, with the index of each answer's task (of a follow-up: FOLLOW_UP).
 
     Mostly one question, often with follow-ups about the same text: reading a passage costs more
@@ -57,14 +61,14 @@ def conversation(rng: Random, weights: Sequence[float]) -> tuple[list[int], list
     messages: list[Message] = []
     if rng.random() < 0.06:
         messages.append({"role": "system", "content": rng.choice(SYSTEM_PROMPTS)})
-    tasks = []
+    asked = []
     for _ in range(rng.choices((1, 2, 3), (94, 5, 1))[0]):
-        index, example = training_example(rng, weights)
+        index, example = training_example(rng, weights, tasks)
         for number, turn in enumerate(questions(rng, example)):
             messages.append({"role": "user", "content": turn.question})
             messages.append({"role": "assistant", "content": turn.answer})
-            tasks.append(index if number == 0 else FOLLOW_UP)
-    return tasks, messages
+            asked.append(index if number == 0 else FOLLOW_UP)
+    return asked, messages
 
 
 def questions(rng: Random, example: Example) -> list[FollowUp]:

@@ -1,112 +1,31 @@
-"""Each exit as an ordinary Llama checkpoint: k backbone layers and the exit's branch."""
+"""A training run as the family's folders, each checked against the exit that it was made from."""
 
 # Torch is not installed where types are checked.
 # mypy: allow-untyped-decorators
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from tokenizers import Tokenizer
-from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from services.model_family import machine
-from services.model_family.chat import BOS, CHAT_TEMPLATE, END, EOS, PAD, ask
+from services.model_family.chat import ask
+from services.model_family.checkpoints import llama_state, round_weights, write_json, write_member
 from services.model_family.dataset import evaluation_set
 from services.model_family.members import TIERS, member
 from services.model_family.model import FamilyModel
 from services.model_family.onnx_graph import convert_folder
 from services.model_family.plots import plot_losses
 from services.model_family.presets import ModelShape
-from services.model_family.tokenizer import token_id
+from services.model_family.specialists import DESCRIPTION_FILE, GENERALIST
 
 TOLERANCE = 2e-3
-STORED = torch.bfloat16
 
 
 class ExportMismatch(Exception):
     """A written checkpoint does not compute what the trained exit computes."""
-
-
-def round_weights(model: FamilyModel) -> None:
-    """Round to the stored type, so that the files hold exactly what is compared."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(parameter.to(STORED).to(parameter.dtype))
-
-
-def llama_state(model: FamilyModel, exit_index: int) -> dict[str, Tensor]:
-    """The exit's weights under the names of a Llama checkpoint with tied embeddings."""
-    depths = (*model.shape.exits, model.shape.layers)
-    layers = list(model.blocks)[: depths[exit_index]]
-    if exit_index < len(model.shape.exits):
-        layers.append(model.branches[exit_index])
-    state = {
-        "model.embed_tokens.weight": model.embed_tokens.weight,
-        "model.norm.weight": model.norms[exit_index].weight,
-    }
-    for number, layer in enumerate(layers):
-        for name, parameter in layer.named_parameters():
-            state[f"model.layers.{number}.{name}"] = parameter
-    return {name: tensor.detach().to(STORED).contiguous() for name, tensor in state.items()}
-
-
-def llama_config(shape: ModelShape, layers: int, tokenizer: Tokenizer) -> dict[str, Any]:
-    return {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "attention_bias": False,
-        "bos_token_id": token_id(tokenizer, BOS),
-        # Stored in bfloat16 to be small, meant to be computed in float32.
-        "dtype": "float32",
-        "eos_token_id": token_id(tokenizer, END),
-        "head_dim": shape.hidden // shape.heads,
-        "hidden_act": "silu",
-        "hidden_size": shape.hidden,
-        "intermediate_size": shape.feed_forward,
-        "max_position_embeddings": shape.context,
-        "mlp_bias": False,
-        "num_attention_heads": shape.heads,
-        "num_hidden_layers": layers,
-        "num_key_value_heads": shape.heads,
-        "pad_token_id": token_id(tokenizer, PAD),
-        "rms_norm_eps": shape.norm_eps,
-        "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_theta},
-        "tie_word_embeddings": True,
-        "vocab_size": shape.vocabulary,
-    }
-
-
-def generation_config(tokenizer: Tokenizer) -> dict[str, Any]:
-    """Greedy by default, in transformers (do_sample) and in vLLM (temperature)."""
-    return {
-        "bos_token_id": token_id(tokenizer, BOS),
-        "do_sample": False,
-        "eos_token_id": [token_id(tokenizer, END), token_id(tokenizer, EOS)],
-        "pad_token_id": token_id(tokenizer, PAD),
-        "temperature": 0.0,
-    }
-
-
-def tokenizer_config(context: int) -> dict[str, Any]:
-    return {
-        "bos_token": BOS,
-        "chat_template": CHAT_TEMPLATE,
-        "clean_up_tokenization_spaces": False,
-        "eos_token": END,
-        "model_max_length": context,
-        "pad_token": PAD,
-        "tokenizer_class": "PreTrainedTokenizerFast",
-    }
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def export_run(run_dir: Path, target: Path) -> dict[str, float]:
@@ -144,19 +63,11 @@ def export_family(model: FamilyModel, tokenizer_file: Path, target: Path) -> dic
     differences = {}
     for index, tier in enumerate(TIERS):
         folder = target / member(tier)
-        folder.mkdir(parents=True, exist_ok=True)
-        state = llama_state(model, index)
-        layers = 1 + max(int(name.split(".")[2]) for name in state if ".layers." in name)
-        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-        (folder / "model.safetensors").chmod(0o644)
-        write_json(folder / "config.json", llama_config(model.shape, layers, tokenizer))
-        write_json(folder / "generation_config.json", generation_config(tokenizer))
-        write_json(folder / "tokenizer_config.json", tokenizer_config(model.shape.context))
-        (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
-        shutil.copyfile(tokenizer_file, folder / "tokenizer.json")
+        write_member(folder, llama_state(model, index), model.shape, tokenizer_file)
         differences[member(tier)] = largest_difference(model, index, folder, tokenizer)
     # The member that drafts on devices, which have neither torch nor vLLM.
     convert_folder(target / member(TIERS[0]))
+    write_json(target / member(TIERS[0]) / DESCRIPTION_FILE, dict(GENERALIST))
     worst = max(differences.values())
     if worst > TOLERANCE:
         raise ExportMismatch(f"exported logits differ by {worst:.2e}, more than {TOLERANCE:.0e}")

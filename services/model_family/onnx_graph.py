@@ -94,16 +94,16 @@ class Graph:
         self.constants: list[onnx.TensorProto] = []
 
     def build(self) -> onnx.ModelProto:
-        embedding = self.weights["model.embed_tokens.weight"]
         self.lengths()
         self.rotations()
-        x = self.add("Gather", [self.constant("embed", embedding), "input_ids"])
+        embedding = self.weight("model.embed_tokens.weight")
+        x = self.add("Gather", [embedding, "input_ids"])
         residual = ""
         for layer in range(self.shape.layers):
             x, residual = self.block(f"model.layers.{layer}", layer, x, residual)
         x, _ = self.norm("model.norm.weight", x, residual)
         # Transposed when loaded, not stored twice.
-        head = self.add("Transpose", ["embed"], perm=[1, 0])
+        head = self.add("Transpose", [embedding], perm=[1, 0])
         self.add("MatMul", [x, head], ["logits"])
         graph = helper.make_graph(
             self.nodes, "llama", self.inputs(), self.outputs(), initializer=self.constants
@@ -156,7 +156,7 @@ class Graph:
 
     def norm(self, name: str, x: str, residual: str) -> tuple[str, str]:
         """Root mean square norm of x + residual, and that sum."""
-        scale = self.constant(name, self.weights[name])
+        scale = self.weight(name)
         if not residual:
             normed = self.add("RMSNormalization", [x, scale], epsilon=self.shape.eps)
             return normed, x
@@ -171,8 +171,16 @@ class Graph:
         return normed, total
 
     def project(self, prefix: str, name: str, parts: Sequence[str], x: str) -> str:
-        weight = np.concatenate([self.weights[f"{prefix}.{part}.weight"] for part in parts])
-        return self.add("MatMul", [x, self.constant(f"{prefix}.{name}.weight", weight.T)])
+        names = [f"{prefix}.{part}.weight" for part in parts]
+        return self.add("MatMul", [x, self.joined(f"{prefix}.{name}.weight", names)])
+
+    def weight(self, name: str) -> str:
+        """A tensor of the checkpoint."""
+        return self.constant(name, self.weights[name])
+
+    def joined(self, name: str, parts: Sequence[str]) -> str:
+        """Matrices [out, in] of the checkpoint as one [in, sum of out]."""
+        return self.constant(name, np.concatenate([self.weights[part] for part in parts]).T)
 
     def constant(self, name: str, value: Any) -> str:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))

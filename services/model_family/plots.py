@@ -1,4 +1,4 @@
-"""The loss curve of each exit, and the accuracy of each member by task."""
+"""The loss curve of each exit, the accuracy of each member by task, of specialists by group."""
 
 from __future__ import annotations
 
@@ -48,6 +48,25 @@ def plot_accuracy(figures: Mapping[str, Any], target: Path) -> None:
     axes.set(xlabel="exact match on held-out questions (%)", xlim=(0, 100))
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.08), ncols=3, fontsize=8)
     axes.grid(axis="x", alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(target, dpi=110)
+    pyplot.close(figure)
+
+
+def plot_specialists(figures: Mapping[str, Any], target: Path) -> None:
+    """A heat map: a row for each member, a column for each group of tasks."""
+    groups = list(figures["groups"])
+    members = [name for name in figures["groups"][groups[0]] if name != "examples"]
+    shares = [[100 * figures["groups"][group][name] for group in groups] for name in members]
+    figure, axes = pyplot.subplots(figsize=(8, 3.4))
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    axes.set_xticks(range(len(groups)), groups)
+    axes.set_yticks(range(len(members)), members)
+    for row, line in enumerate(shares):
+        for column, value in enumerate(line):
+            colour = "white" if value > 55 else "black"
+            axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=colour)
+    axes.set_title("exact match on held-out questions (%)", fontsize=10)
     figure.tight_layout()
     figure.savefig(target, dpi=110)
     pyplot.close(figure)

@@ -21,7 +21,7 @@ from services.model_family.batches import IGNORE, Batch, BatchSource
 from services.model_family.dataset import FOLLOW_UP
 from services.model_family.members import TIERS
 from services.model_family.model import FamilyModel
-from services.model_family.muon import Muon
+from services.model_family.optimizers import Optimizers
 from services.model_family.presets import Preset
 from services.model_family.schedule import Schedule
 from services.model_family.tasks.registry import TASKS
@@ -54,7 +54,7 @@ class Progress:
 
     def task_weights(self) -> list[float]:
         """Tasks that the full model gets wrong are drawn up to five times as often."""
-        return [0.25 + (1 - right) for right in self.accuracy[-1]]
+        return task_weights(self.accuracy[-1])
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,7 @@ class Trainer:
         self.preset, self.run_dir = preset, run_dir
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = FamilyModel(preset.shape).to(self.device)
-        matrices = [p for n, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in n]
-        others = [p for n, p in self.model.named_parameters() if p.ndim < 2 or "embed" in n]
-        self.optimizers: list[torch.optim.Optimizer] = [
-            Muon(matrices, lr=preset.matrix_rate),
-            torch.optim.AdamW(others, lr=preset.other_rate, betas=(0.9, 0.95), weight_decay=0.0),
-        ]
-        self.rates = (preset.matrix_rate, preset.other_rate)
+        self.optimizers = Optimizers(self.model, preset.matrix_rate, preset.other_rate)
         self.source = BatchSource(
             tokenizer, seed, preset.batch_tokens, preset.pool_batches, preset.max_length
         )
@@ -104,7 +98,7 @@ class Trainer:
                 f"{self.preset.name}; give another --run-dir"
             )
         self.model.load_state_dict(state["model"])
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+        for optimizer, saved in zip(self.optimizers.each, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.progress = Progress(**state["progress"])
         began, seconds = state["decay"]
@@ -123,7 +117,7 @@ class Trainer:
             "preset": self.preset.name,
             "shape": asdict(self.preset.shape),
             "model": self.model.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers.each],
             "progress": vars(self.progress),
             "decay": (self.schedule.decay_began, self.schedule.decay_seconds),
         }
@@ -174,10 +168,7 @@ class Trainer:
 
     def train_step(self, batches: Sequence[Batch]) -> StepResult:
         """One update from the gradient over all of ``batches``."""
-        factor = self.schedule.factor(self.progress.step, self.progress.elapsed)
-        for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * factor
+        self.optimizers.set_factor(self.schedule.factor(self.progress.step, self.progress.elapsed))
         whole = sum(float(batch.weights().sum()) for batch in batches)
         losses = [0.0] * len(TIERS)
         right = []
@@ -185,10 +176,7 @@ class Trainer:
             parts, hits = self._backward(batch.to(self.device), whole)
             losses = [a + b for a, b in zip(losses, parts, strict=True)]
             right.append(hits)
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        for optimizer in self.optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        self.optimizers.step()
         return StepResult(losses, [torch.cat(hits) for hits in zip(*right, strict=True)])
 
     def _backward(self, batch: Batch, whole: float) -> tuple[list[float], list[Tensor]]:
@@ -219,12 +207,8 @@ class Trainer:
         progress.offset += 1
         progress.tokens += sum(batch.tokens.numel() for batch in batches)
         tasks = torch.cat([batch.tasks for batch in batches])
-        for task in tasks[tasks != FOLLOW_UP].unique().tolist():
-            of_task = tasks == task
-            kept = SMOOTHING ** int(of_task.sum())
-            for means, right in zip(progress.accuracy, result.right, strict=True):
-                share = float(right[of_task].float().mean())
-                means[task] = kept * means[task] + (1 - kept) * share
+        for means, right in zip(progress.accuracy, result.right, strict=True):
+            update_means(means, tasks, right)
         bar.update(1)
         if progress.step % LOG_EVERY == 0 or progress.step == 1:
             overall = [sum(means) / len(means) for means in progress.accuracy]
@@ -270,3 +254,16 @@ def all_right(logits: Tensor, targets: Tensor, answers: Tensor, count: int) -> T
     wrong = (logits.argmax(-1) != targets).float()
     missed = torch.zeros(count, device=logits.device).index_add_(0, answers, wrong)
     return (missed == 0).cpu()
+
+
+def update_means(means: list[float], tasks: Tensor, right: Tensor) -> None:
+    """Take whether answers are ``right`` [answers] into the running means by task, in place."""
+    for task in tasks[tasks != FOLLOW_UP].unique().tolist():
+        of_task = tasks == task
+        kept = SMOOTHING ** int(of_task.sum())
+        means[task] = kept * means[task] + (1 - kept) * float(right[of_task].float().mean())
+
+
+def task_weights(accuracy: Sequence[float]) -> list[float]:
+    """Tasks that are answered wrongly are drawn up to five times as often."""
+    return [0.25 + (1 - right) for right in accuracy]

@@ -7,12 +7,17 @@ task itself is tagged ``reading``.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import Random
 
+from services.model_family.scoring import final_answer
 from services.model_family.tasks import code, mathematics, reading
 from services.model_family.tasks.example import Draft, Task
 
-QUESTIONS = (
+Question = Callable[[Random], Draft]
+
+QUESTIONS: tuple[Question, ...] = (
     mathematics.arithmetic,
     mathematics.arithmetic,
     mathematics.calendar,
@@ -25,12 +30,32 @@ QUESTIONS = (
 )
 
 
-def judge(rng: Random) -> Draft:
+def quotable(rng: Random, kinds: Sequence[Question]) -> Draft:
+    """A question of one of ``kinds`` that has wrong answers to quote beside the right one."""
+    while True:
+        question = rng.choice(kinds)(rng)
+        if not question.wrong:
+            question = replace(question, wrong=slips(rng, final_answer(question.answer)))
+        if question.wrong:
+            return question
+
+
+def slips(rng: Random, answer: str) -> tuple[str, ...]:
+    """Wrong answers close to a number, or to a list of which two neighbours change places."""
+    if answer.isdecimal():
+        return mathematics.near(rng, int(answer))
+    items = answer.split(", ")
+    swaps = [[*items[:at], *items[at : at + 2][::-1], *items[at + 2 :]] for at in range(len(items))]
+    swapped = {", ".join(one) for one in swaps} - {answer}
+    return tuple(sorted(swapped))
+
+
+def judge(rng: Random, kinds: Sequence[Question] = QUESTIONS) -> Draft:
     """Three or four answers, of which one or two are right."""
-    question = rng.choice(QUESTIONS)(rng)
+    question = quotable(rng, kinds)
     right = rng.randint(1, 2)
     wrong = rng.choice(question.wrong)
-    answers = [question.answer] * right
+    answers = [final_answer(question.answer)] * right
     answers += [wrong] * (2 if right == 1 and rng.random() < 0.3 else 1)
     if len(answers) < 3:
         answers.append(rng.choice(question.wrong))
@@ -45,12 +70,17 @@ def judge(rng: Random) -> Draft:
     return Draft(form.format(question.prompt, quoted), question.answer, inner=question.prompt)
 
 
-def revise(rng: Random) -> Draft:
+def revise(rng: Random, kinds: Sequence[Question] = QUESTIONS) -> Draft:
     """One's own earlier answer and another's; either, or both, may be right."""
-    question = rng.choice(QUESTIONS)(rng)
-    wrong = rng.choice(question.wrong)
-    pairs = ((question.answer, wrong), (wrong, question.answer), (question.answer,) * 2)
+    question = quotable(rng, kinds)
+    wrong, right = rng.choice(question.wrong), final_answer(question.answer)
+    pairs = ((right, wrong), (wrong, right), (right, right))
     own, other = rng.choices(pairs, (4, 4, 2))[0]
+    return revision(rng, question, own, other)
+
+
+def revision(rng: Random, question: Draft, own: str, other: str) -> Draft:
+    """``question`` asked again, after one's ``own`` answer to it and the ``other``."""
     form = rng.choice(
         (
             "{0}\nYour answer was: {1}\nAnother answer is: {2}\nGive your final answer.",

@@ -7,7 +7,8 @@ import pytest
 from tokenizers import Tokenizer
 
 import services.model_family
-from services.model_family.card import goals, model_card, percent
+from services.model_family.card import goals, model_card
+from services.model_family.card_tables import percent
 from services.model_family.chat import CHAT_TEMPLATE
 from services.model_family.members import TIERS, member
 from services.model_family.tasks.registry import BY_NAME
@@ -54,7 +55,8 @@ def test_configurations_are_plain_llama_of_growing_depth() -> None:
 
 
 def test_the_card_is_made_from_the_figures() -> None:
-    assert (WEIGHTS / "README.md").read_text() == model_card(figures())
+    specialists = json.loads((WEIGHTS / "specialists.json").read_text())
+    assert (WEIGHTS / "README.md").read_text() == model_card(figures(), specialists)
 
 
 def test_the_card_names_each_goal_and_whether_it_was_reached() -> None:

@@ -1,0 +1,178 @@
+"""Full fine-tuning of one small member on a few tasks: a specialist."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from services.model_family.batches import IGNORE, Batch, BatchSource
+from services.model_family.checkpoints import load_member
+from services.model_family.optimizers import Optimizers
+from services.model_family.schedule import Schedule
+from services.model_family.specialists import Specialist, training_weights
+from services.model_family.training import all_right, task_weights, update_means
+
+SAVE_EVERY_SECONDS = 60.0
+
+
+class FineTuningRefused(Exception):
+    """The run folder belongs to another seed or another start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Rates are peak values; ``seconds`` and ``steps`` end the training, whichever comes first."""
+
+    seconds: float = 600.0
+    steps: int = 1_000_000
+    batch_tokens: int = 4096
+    pool_batches: int = 32
+    max_length: int = 512
+    matrix_rate: float = 0.006
+    other_rate: float = 1.5e-3
+    warmup_steps: int = 50
+    decay_share: float = 0.7
+
+
+@dataclass
+class Progress:
+    """``accuracy`` has the running mean of each training task."""
+
+    step: int = 0
+    pool: int = 0
+    tokens: int = 0
+    elapsed: float = 0.0
+    accuracy: list[float] = field(default_factory=list)
+
+
+class FineTuner:
+    """``start`` is a member's folder. ``run_dir`` holds ``checkpoint.pt``; an existing one is
+    resumed at the beginning of the pool of data that it had reached."""
+
+    def __init__(
+        self, specialist: Specialist, start: Path, run_dir: Path, settings: Settings, seed: int
+    ) -> None:
+        self.specialist, self.start, self.run_dir = specialist, start, run_dir
+        self.settings, self.seed = settings, seed
+        self.tasks = specialist.training_tasks()
+        self.model = load_member(start)
+        self.optimizers = Optimizers(self.model, settings.matrix_rate, settings.other_rate)
+        self.tokenizer = Tokenizer.from_file(str(start / "tokenizer.json"))
+        self.source = BatchSource(
+            self.tokenizer,
+            seed,
+            settings.batch_tokens,
+            settings.pool_batches,
+            settings.max_length,
+            self.tasks,
+        )
+        self.progress = Progress(accuracy=[0.5] * len(self.tasks))
+        self.schedule = Schedule(
+            settings.steps, settings.seconds, settings.warmup_steps, settings.decay_share
+        )
+        self.stopping = False
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.run_dir / "checkpoint.pt"
+
+    def resume(self) -> bool:
+        """Take up the checkpoint of ``run_dir`` if there is one. Raises FineTuningRefused."""
+        if not self.checkpoint.exists():
+            return False
+        state = torch.load(self.checkpoint, weights_only=True)
+        if (state["start"], state["seed"]) != (self.start.name, self.seed):
+            raise FineTuningRefused(
+                f"{self.run_dir} was trained from {state['start']} with --seed {state['seed']}; "
+                "give another --run-dir"
+            )
+        self.model.load_state_dict(state["model"])
+        for optimizer, saved in zip(self.optimizers.each, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.progress = Progress(**state["progress"])
+        return True
+
+    def save(self) -> None:
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        partial = self.checkpoint.with_suffix(".partial")
+        state: dict[str, Any] = {
+            "start": self.start.name,
+            "seed": self.seed,
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers.each],
+            "progress": vars(self.progress),
+        }
+        torch.save(state, partial)
+        partial.replace(self.checkpoint)
+
+    def share(self) -> float:
+        """Of the training, what is done: from 0 to 1."""
+        return self.schedule.progress(self.progress.step, self.progress.elapsed)
+
+    def finished(self) -> bool:
+        return self.share() >= 1
+
+    def run(self) -> None:
+        """Train to the schedule's end, or until SIGTERM or SIGINT; leaves a checkpoint."""
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: setattr(self, "stopping", True))
+        before, clock = self.progress.elapsed, time.monotonic()
+        saved = clock
+        with tqdm(total=100, desc=self.specialist.name, unit="%") as bar:
+            for batches in self.steps():
+                self._record(batches, self.train_step(batches))
+                self.progress.elapsed = before + time.monotonic() - clock
+                bar.update(int(100 * self.share()) - bar.n)
+                bar.set_postfix_str(self._shown())
+                if time.monotonic() - saved > SAVE_EVERY_SECONDS:
+                    self.save()
+                    saved = time.monotonic()
+        self.save()
+
+    def steps(self) -> Iterator[list[Batch]]:
+        progress = self.progress
+        while True:
+            weights = training_weights(task_weights(progress.accuracy[:-2]))
+            for step in self.source.pool(progress.pool, weights):
+                if self.stopping or self.finished():
+                    return
+                yield step
+            progress.pool += 1
+
+    def train_step(self, batches: Sequence[Batch]) -> Tensor:
+        """One update from all of ``batches``; gives which answers are right [answers]."""
+        self.optimizers.set_factor(self.schedule.factor(self.progress.step, self.progress.elapsed))
+        whole = sum(float(batch.weights().sum()) for batch in batches)
+        right = [self._backward(batch, whole) for batch in batches]
+        self.optimizers.step()
+        return torch.cat(right)
+
+    def _backward(self, batch: Batch, whole: float) -> Tensor:
+        wanted = batch.targets != IGNORE
+        targets, weights = batch.targets[wanted], batch.weights() / whole
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = self.model.logits(self.model(batch.tokens)[-1][wanted]).float()
+        loss = weights @ functional.cross_entropy(logits, targets, reduction="none")
+        loss.backward()
+        return all_right(logits, targets, batch.answers, len(batch.tasks))
+
+    def _record(self, batches: Sequence[Batch], right: Tensor) -> None:
+        progress = self.progress
+        progress.step += 1
+        progress.tokens += sum(batch.tokens.numel() for batch in batches)
+        update_means(progress.accuracy, torch.cat([batch.tasks for batch in batches]), right)
+
+    def _shown(self) -> str:
+        rate = self.progress.tokens / max(self.progress.elapsed, 1e-3)
+        own = " ".join(f"{100 * right:.0f}" for right in self.progress.accuracy)
+        return f"{rate / 1000:.1f} k tokens/s, right: {own} %"

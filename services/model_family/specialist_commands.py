@@ -1,0 +1,104 @@
+"""The commands ``specialise`` and ``evaluate-specialists``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from services.model_family.arguments import WEIGHTS, Refusal, count, positive, runs
+from services.model_family.members import IncompleteFamily, check_members
+from services.model_family.specialists import COMPARED, SPECIALISTS, Specialist
+
+
+def add_parsers(commands: Any) -> None:
+    """Adds both to the subparsers of the command line."""
+    one = commands.add_parser("specialise", help="fine-tune the device member on some tasks")
+    which = one.add_mutually_exclusive_group(required=True)
+    which.add_argument("--domain", choices=sorted(SPECIALISTS))
+    which.add_argument("--all", action="store_true", help="each domain in turn")
+    one.add_argument("--minutes", type=positive, default=10.0, help="of each, default: %(default)s")
+    one.add_argument("--steps", type=count, help="end after this many steps at the latest")
+    one.add_argument("--seed", type=int, default=0, help="of the data")
+    one.add_argument("--weights", type=Path, default=WEIGHTS, help="start, default: %(default)s")
+    one.add_argument("--run-dir", type=Path, help="checkpoints (default: below TIERFLOW_CACHE)")
+    one.add_argument("--target", type=Path, default=WEIGHTS, help="default: %(default)s")
+    two = commands.add_parser("evaluate-specialists", help="measure the specialists by domain")
+    two.add_argument("--weights", type=Path, default=WEIGHTS, help="default: %(default)s")
+    two.add_argument("--examples", type=count, default=2400, help="default: %(default)s")
+    two.add_argument("--write-card", action="store_true", help="README, figures and plot too")
+
+
+def specialise(arguments: argparse.Namespace) -> None:
+    # The tokenizer's threads and torch's second one cost others more than they bring here.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import torch
+
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(1)
+    try:
+        check_members(arguments.weights)
+    except IncompleteFamily as exc:
+        raise Refusal(f"--weights: {exc}") from exc
+    chosen = SPECIALISTS.values() if arguments.all else [SPECIALISTS[arguments.domain]]
+    for specialist in chosen:
+        if not train(arguments, specialist):
+            return
+
+
+def train(arguments: argparse.Namespace, specialist: Specialist) -> bool:
+    """Train, or resume, and export; False if a signal came before the end."""
+    from services.model_family.export import ExportMismatch
+    from services.model_family.fine_tuning import FineTuner, FineTuningRefused, Settings
+    from services.model_family.specialist_export import export_specialist
+
+    folder = (arguments.run_dir or runs() / "specialists") / specialist.name
+    settings = Settings(seconds=60 * arguments.minutes)
+    if arguments.steps is not None:
+        settings = Settings(seconds=60 * arguments.minutes, steps=arguments.steps)
+    tuner = FineTuner(
+        specialist, arguments.weights / specialist.start, folder, settings, arguments.seed
+    )
+    try:
+        resumed = tuner.resume()
+    except FineTuningRefused as exc:
+        raise Refusal(str(exc)) from exc
+    begun = f"{'resuming' if resumed else 'starting'} at step {tuner.progress.step}"
+    print(f"{specialist.member} from {specialist.start}: {begun} in {folder}")
+    tuner.run()
+    if not tuner.finished():
+        print(f"stopped at step {tuner.progress.step}; the same command goes on from there")
+        return False
+    try:
+        difference = export_specialist(tuner, arguments.target / specialist.member)
+    except ExportMismatch as exc:
+        raise Refusal(str(exc)) from exc
+    print(
+        f"{specialist.member}: {tuner.progress.tokens:,} tokens; "
+        f"largest difference of logits against training {difference:.1e}"
+    )
+    return True
+
+
+def evaluate_specialists(arguments: argparse.Namespace) -> None:
+    for name in COMPARED:
+        if not (arguments.weights / name / "model.safetensors").is_file():
+            raise Refusal(f"--weights: {arguments.weights} has no {name}; run `specialise` first")
+    general = arguments.weights / "evaluation.json"
+    if arguments.write_card and not general.is_file():
+        raise Refusal(f"--write-card: {general} does not exist; run `evaluate --write-card` first")
+    from services.model_family import card, specialist_card
+    from services.model_family.specialist_evaluation import evaluate
+
+    figures = evaluate(arguments.weights, arguments.examples)
+    print(specialist_card.group_table(figures), specialist_card.revision_table(figures), sep="\n\n")
+    if arguments.write_card:
+        from services.model_family.plots import plot_specialists
+
+        text = json.dumps(figures, indent=2) + "\n"
+        (arguments.weights / "specialists.json").write_text(text)
+        whole = card.model_card(json.loads(general.read_text()), figures)
+        (arguments.weights / "README.md").write_text(whole)
+        plot_specialists(figures, arguments.weights / "specialists.png")

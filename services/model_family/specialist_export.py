@@ -1,0 +1,38 @@
+"""A fine-tuned model as a folder like those of the members, with its description."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from services.model_family.checkpoints import llama_state, round_weights, write_json, write_member
+from services.model_family.export import TOLERANCE, ExportMismatch, largest_difference
+from services.model_family.fine_tuning import FineTuner
+from services.model_family.onnx_linked import link_folder
+from services.model_family.specialists import DESCRIPTION_FILE, self_description
+
+
+def export_specialist(tuner: FineTuner, folder: Path) -> float:
+    """Write ``folder`` and check it.
+
+    Returns the largest absolute difference of logits between what was trained and the files.
+    Raises ExportMismatch if it exceeds ``TOLERANCE``.
+    """
+    model = tuner.model.eval()
+    round_weights(model)
+    write_member(folder, llama_state(model, 0), model.shape, tuner.start / "tokenizer.json")
+    link_folder(folder)
+    write_json(folder / DESCRIPTION_FILE, self_description(tuner.specialist))
+    write_json(
+        folder / "training.json",
+        {
+            "start": tuner.start.name,
+            "tokens": tuner.progress.tokens,
+            "steps": tuner.progress.step,
+            "minutes": round(tuner.progress.elapsed / 60, 1),
+            "seed": tuner.seed,
+        },
+    )
+    difference: float = largest_difference(model, 0, folder, tuner.tokenizer)
+    if difference > TOLERANCE:
+        raise ExportMismatch(f"{folder}: logits differ by {difference:.2e}, above {TOLERANCE:.0e}")
+    return difference

@@ -1,0 +1,83 @@
+"""From the table to a folder with a specialist, in the engine environment."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ENGINE = os.environ.get("TIERFLOW_ENGINE_PYTHON")
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(not ENGINE, reason="TIERFLOW_ENGINE_PYTHON names no engine environment"),
+]
+
+
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ENGINE or "", "-m", "services.model_family", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Of the run and of what it wrote."""
+    run, target = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("target")
+    done = specialise(run, target, "--steps", "4")
+    assert done.returncode == 0, done.stderr
+    return run, target
+
+
+def specialise(run: Path, target: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return command("specialise", "--domain", "lists", "--run-dir", run, "--target", target, *more)
+
+
+def test_a_specialist_s_folder_is_like_a_member_s_and_describes_itself(
+    folders: tuple[Path, Path],
+) -> None:
+    _, target = folders
+    written = {path.name for path in (target / "rill-device-lists").iterdir()}
+    assert written == {
+        "chat_template.jinja",
+        "config.json",
+        "generation_config.json",
+        "model.onnx",
+        "model.safetensors",
+        "tierflow-device.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "training.json",
+    }
+    about = json.loads((target / "rill-device-lists" / "training.json").read_text())
+    assert about["start"] == "rill-device" and about["steps"] == 4 and about["tokens"] > 4000
+
+
+def test_a_run_goes_on_where_it_stopped_and_one_of_another_seed_is_refused(
+    folders: tuple[Path, Path],
+) -> None:
+    done = specialise(*folders, "--steps", "6")
+    assert "starting" not in done.stdout and "at step 4" in done.stdout, done.stderr
+    done = specialise(*folders, "--seed", "1")
+    assert done.returncode == 2
+    assert "--run-dir" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("specialise",), "--domain"),
+        (("specialise", "--domain", "poetry"), "poetry"),
+        (("specialise", "--all", "--minutes", "0"), "--minutes"),
+        (("specialise", "--all", "--weights", "nowhere"), "nowhere"),
+        (("evaluate-specialists", "--weights", "nowhere"), "nowhere"),
+    ],
+)
+def test_bad_input_gets_one_line_that_names_it(arguments: tuple[str, ...], message: str) -> None:
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
