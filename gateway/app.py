@@ -32,16 +32,20 @@ from gateway.api.devices import DeviceRoute
 from gateway.api.dispatcher import Dispatcher
 from gateway.api.inference import InferenceRoutes
 from gateway.api.routes import documented_inference, models_router, operations_router
+from gateway.assembly_cascade import CascadePart
+from gateway.assembly_cascade import Shared as CascadeShared
 from gateway.core.admission import AdmissionLimits
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Routing
 from gateway.protocol.speculation import PATH
 from gateway.serving.admission import Admission
+from gateway.serving.cascade.asked import NAME as CASCADE
 from gateway.serving.devices import Devices
 from gateway.serving.dispatch import Dispatch, Waits
 from gateway.serving.holding import Holding
 from gateway.serving.inference import Inference
 from gateway.serving.reception import DeviceLimits
+from gateway.serving.server_calls import ServerCalls
 from gateway.serving.session_context import Speculation
 from gateway.serving.verification import Verifiers
 from gateway.settings import Settings
@@ -57,6 +61,7 @@ def create_app(settings: Settings) -> ASGIApp:
     clock = MonotonicClock()
     metrics = Metrics(endpoints.states)
     late = _Late()
+    cascade = CascadePart(settings.cascade, metrics.registry)
     speculation, devices = SpeculationMetrics(metrics.registry), DeviceMetrics(metrics.registry)
     metrics.registry.register(MailboxMetrics(lambda: tuple(late.mailboxes.values())))
     metrics.registry.register(PoolMetrics(endpoints))
@@ -72,11 +77,13 @@ def create_app(settings: Settings) -> ASGIApp:
         )
         verifier = EngineVerifier(client, late.mailboxes)
         shared = _shared(settings, routing, endpoints, client, clock, metrics)
-        late.inference = _inference(settings, shared)
-        late.devices = _devices(settings, shared, verifier, speculation, devices)
+        verifiers = _verifiers(shared, verifier)
+        late.inference = _inference(settings, shared, verifiers, cascade)
+        late.devices = _devices(settings, shared, verifiers, speculation, devices)
         late.endpoints.start()
         _tune_gc()
         yield
+        await cascade.stop()
         await late.endpoints.stop()
         await client.close()
 
@@ -84,7 +91,7 @@ def create_app(settings: Settings) -> ASGIApp:
         title="Tierflow gateway", version=VERSION, lifespan=lifespan, redirect_slashes=False
     )
     error_handlers.install(app)
-    app.include_router(models_router(endpoints, settings.limits.max_body_bytes))
+    app.include_router(models_router(endpoints, settings.limits.max_body_bytes, (CASCADE,)))
     app.include_router(
         operations_router(
             endpoints,
@@ -143,7 +150,9 @@ def _shared(
     )
 
 
-def _inference(settings: Settings, with_: _Shared) -> InferenceRoutes:
+def _inference(
+    settings: Settings, with_: _Shared, verifiers: Verifiers, cascade: CascadePart
+) -> InferenceRoutes:
     """The short way of a request, from the body to the engine."""
     dispatch = Dispatch(
         with_.routing,
@@ -156,23 +165,28 @@ def _inference(settings: Settings, with_: _Shared) -> InferenceRoutes:
         random.random,
         Holding(with_.endpoints, settings.family, with_.clock, settings.limits.max_queue),
     )
+    calls = ServerCalls(dispatch, with_.clock, with_.telemetry, with_.waits)
+    shared = CascadeShared(
+        with_.endpoints,
+        with_.clock,
+        with_.telemetry,
+        with_.admission,
+        with_.waits,
+        calls,
+        verifiers,
+    )
     return InferenceRoutes(
         Inference(with_.admission, dispatch, with_.clock, with_.telemetry, with_.waits),
         with_.clock,
         max_body_bytes=settings.limits.max_body_bytes,
         body_s=settings.timeouts.body_s,
+        stories={CASCADE: cascade.story(shared)},
     )
 
 
-def _devices(
-    settings: Settings,
-    with_: _Shared,
-    verifier: EngineVerifier,
-    metrics: SpeculationMetrics,
-    device_metrics: DeviceMetrics,
-) -> DeviceRoute:
-    """The way of a device's drafts and of the tokens back to it."""
-    verifiers = Verifiers(
+def _verifiers(with_: _Shared, verifier: EngineVerifier) -> Verifiers:
+    """The endpoints that make answers out of token ids, drafted by devices or by a lower tier."""
+    return Verifiers(
         with_.routing,
         with_.endpoints,
         verifier,
@@ -181,6 +195,16 @@ def _devices(
         with_.budget,
         random.random,
     )
+
+
+def _devices(
+    settings: Settings,
+    with_: _Shared,
+    verifiers: Verifiers,
+    metrics: SpeculationMetrics,
+    device_metrics: DeviceMetrics,
+) -> DeviceRoute:
+    """The way of a device's drafts and of the tokens back to it."""
     sessions = SpeculationTelemetry(with_.metrics, metrics)
     speculation = Speculation(
         verifiers,
