@@ -17,7 +17,8 @@ class CascadeOptions(Struct, frozen=True, forbid_unknown_fields=True):
     `quality`: the share of the top tier's accuracy that is to be kept; `threshold`: the least
     confidence that is accepted, instead (0: everything, above 1: nothing). `stream_mode`: live
     lets tokens flow while confidence holds, exact holds them until it is decided whose they are.
-    `samples`: answers that agreement asks for. `features`: tell them in the reply.
+    `samples`: answers that agreement asks for. `features`: tell them in the reply. `window`: tokens
+    of a window, for the collection of features for another predictor.
     """
 
     quality: Annotated[float, Meta(ge=0.5, le=0.9999)] | None = None
@@ -26,6 +27,7 @@ class CascadeOptions(Struct, frozen=True, forbid_unknown_fields=True):
     stream_mode: StreamMode | None = None
     samples: Annotated[int, Meta(ge=1, le=16)] | None = None
     features: bool = False
+    window: Annotated[int, Meta(ge=1, le=256)] | None = None
 
 
 def read_options(given: Any) -> CascadeOptions:

@@ -10,13 +10,17 @@ from gateway.core.cascade.predictor import Model
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One question that both tiers answered. Tokens are those of their answers."""
+    """One question that both tiers answered. Tokens are those of their answers.
+
+    `weight` is how many questions it stands for.
+    """
 
     values: Mapping[str, float]
     lower_right: bool
     upper_right: bool
     lower_tokens: int = 1
     upper_tokens: int = 1
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +56,33 @@ def sweep(model: Model, samples: Sequence[Sample], most: int = 200) -> list[Poin
     return [at(model, samples, above) for above in (float("inf"), *dict.fromkeys(chosen))]
 
 
+def accuracies(samples: Sequence[Sample]) -> tuple[float, float]:
+    """Of the lower and of the upper tier, 0 to 1."""
+    total = sum(sample.weight for sample in samples)
+    lower = sum(sample.weight for sample in samples if sample.lower_right)
+    upper = sum(sample.weight for sample in samples if sample.upper_right)
+    return lower / total, upper / total
+
+
 def at_random(samples: Sequence[Sample], share: float) -> Point:
     """What to expect where `share` of the questions, picked by chance, is not escalated."""
-    count = len(samples)
-    lower = sum(sample.lower_right for sample in samples) / count
-    upper = sum(sample.upper_right for sample in samples) / count
+    lower, upper = accuracies(samples)
     accuracy = share * lower + (1.0 - share) * upper
     return Point(share, accuracy, accuracy / upper if upper else 0.0, share, 1.0 - share)
 
 
 def _point(threshold: float, samples: Sequence[Sample], accepted: Sequence[bool]) -> Point:
-    count = len(samples)
-    upper = sum(sample.upper_right for sample in samples) / count
+    _, upper = accuracies(samples)
     pairs = list(zip(samples, accepted, strict=True))
-    right = sum(s.lower_right if taken else s.upper_right for s, taken in pairs)
-    tokens = sum(s.upper_tokens for s in samples)
-    spared = sum(s.upper_tokens for s, taken in pairs if taken)
-    accuracy = right / count
+    total = sum(s.weight for s in samples)
+    right = sum(s.weight for s, taken in pairs if (s.lower_right if taken else s.upper_right))
+    tokens = sum(s.weight * s.upper_tokens for s in samples)
+    spared = sum(s.weight * s.upper_tokens for s, taken in pairs if taken)
+    accuracy = right / total
     return Point(
         threshold,
         accuracy,
         accuracy / upper if upper else 0.0,
         spared / tokens if tokens else 0.0,
-        1.0 - sum(accepted) / count,
+        sum(s.weight for s, taken in pairs if not taken) / total,
     )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.core.cascade.curve import Sample, loss
+from gateway.core.cascade.curve import Sample, accuracies, loss
 from gateway.core.cascade.linear import solve
 from gateway.core.cascade.predictor import Model, Term, link
 
@@ -41,7 +41,8 @@ def fit(samples: Sequence[Sample], names: Sequence[str], l2: float = 1.0) -> Mod
         ), 1.0]
         for sample in samples
     ]  # fmt: skip
-    weights = _newton(rows, right, l2)
+    counts = [sample.weight for sample in samples]
+    weights = _newton(rows, right, counts, l2)
     terms = [
         Term(name, weight, centre, scale)
         for name, weight, centre, scale in zip(names, weights, centres, scales, strict=False)
@@ -60,29 +61,27 @@ def _standards(rows: Sequence[Sequence[float]]) -> tuple[list[float], list[float
     return centres, [spread if spread > 1e-12 else 1.0 for spread in spreads]
 
 
-def _newton(rows: Sequence[Sequence[float]], right: Sequence[float], l2: float) -> list[float]:
+def _newton(
+    rows: Sequence[Sequence[float]],
+    right: Sequence[float],
+    counts: Sequence[float],
+    l2: float,
+) -> list[float]:
     size = len(rows[0])
     weights = [0.0] * size
     penalty = [*[l2] * (size - 1), 1e-9]
-    best = _penalised(rows, right, weights, penalty)
+
+    def value(tried: Sequence[float]) -> float:
+        return _penalised(rows, right, counts, tried, penalty)
+
+    best = value(weights)
     for _ in range(MAX_STEPS):
-        gradient = [-p * w for p, w in zip(penalty, weights, strict=True)]
-        hessian = [[penalty[i] if i == j else 0.0 for j in range(size)] for i in range(size)]
-        for row, wanted in zip(rows, right, strict=True):
-            given = _given(row, weights)
-            spread = max(given * (1.0 - given), 1e-12)
-            for i, value in enumerate(row):
-                gradient[i] += value * (wanted - given)
-                for j in range(i + 1):
-                    hessian[i][j] += spread * value * row[j]
-        for i in range(size):
-            for j in range(i):
-                hessian[j][i] = hessian[i][j]
+        gradient, hessian = _derivatives(rows, right, counts, weights, penalty)
         step = solve(hessian, gradient)
         # Far from the optimum a whole step may overshoot: halve it until it helps.
         for halved in range(30):
             tried = [w + s * 0.5**halved for w, s in zip(weights, step, strict=True)]
-            if (reached := _penalised(rows, right, tried, penalty)) >= best:
+            if (reached := value(tried)) >= best:
                 break
         else:
             return weights
@@ -92,6 +91,30 @@ def _newton(rows: Sequence[Sequence[float]], right: Sequence[float], l2: float) 
     return weights
 
 
+def _derivatives(
+    rows: Sequence[Sequence[float]],
+    right: Sequence[float],
+    counts: Sequence[float],
+    weights: Sequence[float],
+    penalty: Sequence[float],
+) -> tuple[list[float], list[list[float]]]:
+    """Gradient [n] of the penalised log-likelihood, and its negative Hessian [n x n]."""
+    size = len(weights)
+    gradient = [-p * w for p, w in zip(penalty, weights, strict=True)]
+    hessian = [[penalty[i] if i == j else 0.0 for j in range(size)] for i in range(size)]
+    for row, wanted, count in zip(rows, right, counts, strict=True):
+        given = _given(row, weights)
+        spread = count * max(given * (1.0 - given), 1e-12)
+        for i, value in enumerate(row):
+            gradient[i] += count * value * (wanted - given)
+            for j in range(i + 1):
+                hessian[i][j] += spread * value * row[j]
+    for i in range(size):
+        for j in range(i):
+            hessian[j][i] = hessian[i][j]
+    return gradient, hessian
+
+
 def _given(row: Sequence[float], weights: Sequence[float]) -> float:
     return link("logistic", sum(v * w for v, w in zip(row, weights, strict=True)))
 
@@ -99,37 +122,42 @@ def _given(row: Sequence[float], weights: Sequence[float]) -> float:
 def _penalised(
     rows: Sequence[Sequence[float]],
     right: Sequence[float],
+    counts: Sequence[float],
     weights: Sequence[float],
     penalty: Sequence[float],
 ) -> float:
     """The log-likelihood less the penalty."""
     total = -0.5 * sum(p * w * w for p, w in zip(penalty, weights, strict=True))
-    for row, wanted in zip(rows, right, strict=True):
+    for row, wanted, count in zip(rows, right, counts, strict=True):
         given = _given(row, weights)
-        total += math.log(max(given if wanted else 1.0 - given, 1e-300))
+        total += count * math.log(max(given if wanted else 1.0 - given, 1e-300))
     return total
 
 
 def isotonic(
-    scores: Sequence[float], right: Sequence[bool], most: int = MOST_POINTS
+    model: Model, samples: Sequence[Sample], most: int = MOST_POINTS
 ) -> list[tuple[float, float]]:
-    """A rising curve from score to the share that was right: pool adjacent violators
-    (Ayer et al., 1955), as (mean score, share) of each pool, `most` at most."""
+    """A rising curve from confidence to the share that was right: pool adjacent violators
+    (Ayer et al., 1955), as (mean confidence, share) of each pool, `most` at most."""
+    scored = [(model.confidence(s.values), s) for s in samples]
     blocks: list[list[float]] = []
-    for score, hit in sorted(zip(scores, right, strict=True)):
-        blocks.append([score, float(hit), 1.0])
+    for score, sample in sorted(scored, key=lambda pair: (pair[0], not pair[1].lower_right)):
+        count = sample.weight
+        blocks.append([count * score, count * sample.lower_right, count])
         while len(blocks) > 1 and _share(blocks[-2]) >= _share(blocks[-1]):
-            last = blocks.pop()
-            blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
+            _join(blocks, len(blocks) - 2)
     while len(blocks) > most:
         # The two neighbours that are closest are one: the curve stays monotone.
-        place = min(
-            range(len(blocks) - 1), key=lambda at: _share(blocks[at + 1]) - _share(blocks[at])
+        _join(
+            blocks,
+            min(range(len(blocks) - 1), key=lambda at: _share(blocks[at + 1]) - _share(blocks[at])),
         )
-        blocks[place : place + 2] = [
-            [a + b for a, b in zip(blocks[place], blocks[place + 1], strict=True)]
-        ]
     return [(total / count, hits / count) for total, hits, count in blocks]
+
+
+def _join(blocks: list[list[float]], place: int) -> None:
+    one, other = blocks[place : place + 2]
+    blocks[place : place + 2] = [[a + b for a, b in zip(one, other, strict=True)]]
 
 
 def _share(block: Sequence[float]) -> float:
@@ -141,18 +169,19 @@ def threshold_for(model: Model, samples: Sequence[Sample], quality: float, z: fl
 
     Kept with a margin of `z` standard errors of the paired loss. 1.0 where none does.
     """
-    upper = sum(sample.upper_right for sample in samples) / len(samples)
+    _, upper = accuracies(samples)
     allowed = (1.0 - quality) * upper
-    scored = sorted(((model.confidence(s.values), s) for s in samples), key=lambda pair: -pair[0])
-    best, total, squares, count = 1.0, 0, 0, len(samples)
+    scored = sorted(((model.confidence(s.values), s) for s in samples), key=lambda p: -p[0])
+    whole = sum(sample.weight for sample in samples)
+    best, total, squares = 1.0, 0.0, 0.0
     for place, (score, sample) in enumerate(scored):
-        total += loss(sample)
-        squares += loss(sample) ** 2
-        if place + 1 < count and scored[place + 1][0] == score:
+        total += sample.weight * loss(sample)
+        squares += (sample.weight * loss(sample)) ** 2
+        if place + 1 < len(scored) and scored[place + 1][0] == score:
             continue
-        mean = total / count
-        error = math.sqrt(max(0.0, squares / count - mean * mean) / count)
-        if mean + z * error <= allowed:
+        # The mean of what each question loses, and its standard error.
+        error = math.sqrt(max(0.0, squares - total * total / len(samples))) / whole
+        if total / whole + z * error <= allowed:
             best = score
     return best
 
@@ -174,17 +203,18 @@ class Bin:
 
 def reliability(model: Model, samples: Sequence[Sample], bins: int = 10) -> list[Bin]:
     """Bins of equally many answers, the least sure first."""
-    scored = sorted((model.confidence(s.values), s.lower_right) for s in samples)
+    scored = sorted(((model.confidence(s.values), s) for s in samples), key=lambda pair: pair[0])
     size = max(1, math.ceil(len(scored) / bins))
-    parts = [scored[start : start + size] for start in range(0, len(scored), size)]
-    return [
-        Bin(
-            sum(score for score, _ in part) / len(part),
-            sum(hit for _, hit in part) / len(part),
-            len(part),
-        )
-        for part in parts
-    ]
+    return [_bin(scored[start : start + size]) for start in range(0, len(scored), size)]
+
+
+def _bin(part: Sequence[tuple[float, Sample]]) -> Bin:
+    total = sum(sample.weight for _, sample in part)
+    return Bin(
+        sum(score * sample.weight for score, sample in part) / total,
+        sum(sample.weight for _, sample in part if sample.lower_right) / total,
+        len(part),
+    )
 
 
 def expected_error(bins: Sequence[Bin]) -> float:

@@ -48,6 +48,11 @@ class Audits:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
+    @property
+    def _share(self) -> float:
+        """An audited answer stands for all those that were not drawn."""
+        return self._services.defaults.audit_share or 1.0
+
     def _drawn(self, course: Course) -> bool:
         services = self._services
         if services.is_top(course.draft.model if course.draft else ""):
@@ -96,7 +101,8 @@ class Audits:
             "reason": told.reason,
             "degraded": told.degraded,
             "features": draft.values,
-            "window": course.predictor.window,
+            "window": course.window,
+            "weight": 1.0 / self._share if told.reason is None else 1.0,
             "agreed": agreed,
             "lower_tokens": draft.tokens,
             "upper_tokens": answered_tokens if answered_tokens is not None else tokens,

@@ -11,7 +11,7 @@ from gateway.core.cascade.agreement import final
 from gateway.core.cascade.decision import Judgement, judge
 from gateway.core.cascade.features import features, from_mean
 from gateway.core.cascade.ports import CascadeOutcome, Stage
-from gateway.core.cascade.predictor import Model, Predictor
+from gateway.core.cascade.predictor import Model
 from gateway.core.cascade.stops import StopWatch
 from gateway.core.cascade.streaming import HoldBack
 from gateway.errors import DeadlineExceeded, GatewayError, InvalidRequest
@@ -43,8 +43,9 @@ class Course:
     _ascent: Ascent = field(default_factory=Ascent)
 
     @property
-    def predictor(self) -> Predictor:
-        return self.services.predictor
+    def window(self) -> int:
+        """In tokens."""
+        return self.asked.options.window or self.services.predictor.window
 
     async def run(self) -> None:
         """Raises GatewayError while nothing has been sent, and UpstreamError after."""
@@ -96,7 +97,7 @@ class Course:
 
     async def _streamed(self, tier: Tier, deadline: float | None) -> Draft:
         flow = self._flow = Flow(self.reply, StopWatch(self.asked.stops, self.asked.include_stop))
-        hold = HoldBack(self.model, self.threshold, self.predictor.window)
+        hold = HoldBack(self.model, self.threshold, self.window)
         draft: Draft | None = None
         pieces = self.services.lower.stream(self.asked, tier, deadline)
         async with aclosing(pieces):
@@ -111,7 +112,7 @@ class Course:
 
     def _judge(self, draft: Draft, tier: Tier) -> Judgement:
         if draft.logprobs:
-            draft.values |= features(draft.logprobs, self.predictor.window)
+            draft.values |= features(draft.logprobs, self.window)
         elif draft.mean_logprob is not None:
             draft.values |= from_mean(draft.mean_logprob)
         if self.services.is_top(draft.model):
