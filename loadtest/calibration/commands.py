@@ -34,12 +34,19 @@ def ask(given: argparse.Namespace, progress: Progress) -> str:
     questions = _questions(given.questions)
     progress(f"{len(questions)} questions to both tiers of {given.url}")
 
-    async def one(asker: Asker, question: Question) -> dict[str, Any]:
+    async def one(asker: Asker, question: Question) -> dict[str, Any] | None:
         return await collecting.row(asker, question, given.upper, given.methods, given.window)
 
-    rows = asyncio.run(
+    found = asyncio.run(
         for_all(given.url, given.max_tokens, given.at_once, questions, one, progress)
     )
+    rows = [row for row in found if row is not None]
+    if len(rows) < len(found) // 2:
+        raise BenchmarkFailure(
+            f"the lower tier answered {len(rows)} of {len(found)} questions; see /ready of the "
+            "gateway, and ask fewer --at-once"
+        )
+    progress(f"{len(rows)} rows")
     file: Path = given.results / "calibration-rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return _fitted(file, given, progress)

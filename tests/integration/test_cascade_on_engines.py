@@ -33,9 +33,7 @@ class Answer:
 
 
 @pytest.fixture(scope="module")
-def gateway(
-    racing_engine: Verifier, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
+def gateway(racing_engine: Verifier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("cascade")
     with ExitStack() as stack:
         edge = start_vllm(engine_python(), SHIPPED_FAMILY / "rill-edge", "1", folder)
@@ -133,7 +131,7 @@ def test_a_switch_in_the_middle_of_a_stream_loses_and_doubles_nothing(gateway: S
     url = gateway.url + "/tokenize"
     for question in QUESTIONS:
         small = ask(gateway, "rill-edge", question)
-        options = cascade(threshold=0.97, stream_mode="live")
+        options = cascade(threshold=0.97, stream_mode="live", window=1)
         answer = ask(gateway, "tierflow-cascade", question, stream=True, **options)
         assert len(answer.comments) == answer.about["escalated"]
         if not answer.about["escalated"]:
