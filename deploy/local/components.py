@@ -9,8 +9,11 @@ from dataclasses import dataclass
 import yaml
 
 from deploy.local.secrets import Secrets
-from deploy.local.settings import CHECKOUT, Model, Settings
+from deploy.local.settings import CHECKOUT, SHIPPED_FAMILY, Model, Settings
 from deploy.local.state import Instance
+
+CASCADE_PREDICTOR = CHECKOUT / "deploy/local/cascade-rill.json"
+"""Fitted by `python -m loadtest.calibration ask` to rill-edge and rill-cloud."""
 
 BEHIND_THE_OTHERS = ("nice", "-n", "10")
 """vLLM's processes look for work without pause for a second after each request. On few cores they
@@ -119,6 +122,14 @@ def share_cores(cores: set[int]) -> tuple[str, str]:
     return ",".join(map(str, free[:edge])), ",".join(map(str, free[edge:]))
 
 
+def cascade_config(settings: Settings) -> dict[str, object]:
+    """What judges the shipped family's answers; for models of another, the gateway's own rule."""
+    shipped = {str(CHECKOUT / SHIPPED_FAMILY / name) for name in ("rill-edge", "rill-cloud")}
+    if {settings.edge_model.source, settings.cloud_model.source} != shipped:
+        return {}
+    return {"cascade": {"predictor": str(CASCADE_PREDICTOR)}}
+
+
 def gateway_config(settings: Settings, secrets: Secrets) -> str:
     """The gateway's configuration file, YAML. It holds a secret."""
     pools: dict[str, dict[str, object]] = {
@@ -138,6 +149,7 @@ def gateway_config(settings: Settings, secrets: Secrets) -> str:
             "family": [model.name for model in settings.family],
             "pools": pools,
             "devices": {"tokens": {"local": secrets.device_token_sha256}},
+            **cascade_config(settings),
         },
         sort_keys=False,
     )

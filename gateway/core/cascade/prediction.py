@@ -17,6 +17,9 @@ BEFORE = 4
 GRAM = 3
 """Verified ids that are looked up at most to find the prediction's place again."""
 
+NEAR = 4
+"""A single id, which may stand anywhere by chance, counts only this close to where it should."""
+
 
 def runs(
     ids: Sequence[int], per_step: int, start: int = 0, before: Sequence[int] = ()
@@ -48,6 +51,7 @@ def resume(verified: Sequence[int], predicted: Sequence[int], near: int) -> int 
             place
             for place in range(size, len(predicted))
             if list(predicted[place - size : place]) == tail
+            and (size > 1 or abs(place - near) <= NEAR)
         ]
         if places:
             return min(places, key=lambda place: (abs(place - near), place))
@@ -67,6 +71,7 @@ class Prediction:
     kept: int = 0
     _offered: dict[int, int] = field(default_factory=dict)
     _shift: int = 0
+    _lost: bool = False
 
     def begin(self) -> list[DraftRun]:
         return self._offer(0)
@@ -79,11 +84,12 @@ class Prediction:
             self.kept += offered == token
             wrong = wrong or (offered is not None and offered != token)
             self.verified.append(token)
-        if not wrong:
+        if not (wrong or self._lost):
             return []
         self._offered.clear()
         near = len(self.verified) + self._shift
         place = resume(self.verified, self.predicted, near)
+        self._lost = place is None
         if place is None:
             return []
         self._shift = place - len(self.verified)

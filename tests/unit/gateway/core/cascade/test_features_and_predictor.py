@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.assembly_cascade import load_predictor
@@ -28,6 +28,7 @@ LOGPROBS = st.lists(st.floats(min_value=-40, max_value=0), min_size=1, max_size=
 WINDOWS = st.integers(1, 20)
 
 
+@settings(deadline=None)
 @given(LOGPROBS, WINDOWS)
 def test_features_are_complete_finite_and_in_order(logprobs: list[float], window: int) -> None:
     found = features(logprobs, window)
@@ -40,18 +41,21 @@ def test_features_are_complete_finite_and_in_order(logprobs: list[float], window
     assert 0 <= found["low_share"] <= 1
 
 
+@settings(deadline=None)
 @given(LOGPROBS, WINDOWS)
 def test_a_window_as_long_as_the_answer_is_its_mean(logprobs: list[float], more: int) -> None:
     found = features(logprobs, len(logprobs) + more - 1)
     assert found["worst_window"] == found["last_window"] == pytest.approx(found["mean"])
 
 
+@settings(deadline=None)
 @given(LOGPROBS, WINDOWS)
 def test_every_run_of_a_window_is_looked_at(logprobs: list[float], window: int) -> None:
     count = len(window_means(logprobs, window))
     assert count == max(1, len(logprobs) - window + 1)
 
 
+@settings(deadline=None)
 @given(LOGPROBS, WINDOWS, st.floats(min_value=-40, max_value=0))
 def test_a_further_token_never_raises_minimum_or_worst_window(
     logprobs: list[float], window: int, next: float
@@ -80,6 +84,7 @@ def model(**fields: Any) -> Model:
     return Model(**(given | fields))
 
 
+@settings(deadline=None)
 @given(st.floats(-30, 0), st.floats(-30, 0))
 def test_confidence_is_a_probability_and_rises_with_a_positive_weight(a: float, b: float) -> None:
     low, high = sorted((a, b))
@@ -89,6 +94,7 @@ def test_confidence_is_a_probability_and_rises_with_a_positive_weight(a: float, 
     assert 0.0 <= less <= more <= 1.0
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(0, 1), min_size=1, max_size=8),
     st.lists(st.floats(0, 1), min_size=8, max_size=8),

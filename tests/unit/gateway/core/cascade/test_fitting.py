@@ -38,6 +38,7 @@ def drawn(count: int, seed: int, weight: float = 4.0) -> list[Sample]:
     return samples
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 4).flatmap(
         lambda n: st.tuples(
@@ -140,6 +141,7 @@ def test_the_curve_goes_from_always_the_top_to_never(samples: list[Sample]) -> N
     assert savings == sorted(savings)
 
 
+@settings(deadline=None)
 @given(SAMPLES, st.floats(0, 1))
 def test_chance_lies_on_the_line_between_both_tiers(samples: list[Sample], share: float) -> None:
     lower, upper = accuracies(samples)
