@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 Confidence = Literal["logprobs", "agreement", "self-check"]
 StreamMode = Literal["live", "exact"]
+MIN_QUALITY, MAX_QUALITY = 0.5, 0.9999
 
 
 class CascadeOptions(Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,7 +22,7 @@ class CascadeOptions(Struct, frozen=True, forbid_unknown_fields=True):
     of a window, for the collection of features for another predictor.
     """
 
-    quality: Annotated[float, Meta(ge=0.5, le=0.9999)] | None = None
+    quality: Annotated[float, Meta(ge=MIN_QUALITY, le=MAX_QUALITY)] | None = None
     threshold: Annotated[float, Meta(ge=0.0, le=2.0)] | None = None
     confidence: Confidence | None = None
     stream_mode: StreamMode | None = None

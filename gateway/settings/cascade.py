@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from gateway.core.types import Tier
+from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
 from gateway.settings.group import Group
 
 ModelName = Annotated[str, Field(min_length=1, max_length=256)]
@@ -67,7 +68,10 @@ class Cascade(Group):
         default=None, description="file of python -m loadtest.calibration; none: a cautious rule"
     )
     quality: float = Field(
-        default=0.99, ge=0.5, le=0.9999, description="share of the top tier's accuracy to keep"
+        default=0.99,
+        ge=MIN_QUALITY,
+        le=MAX_QUALITY,
+        description="share of the top tier's accuracy to keep",
     )
     confidence: Literal["logprobs", "agreement", "self-check"] = "logprobs"
     samples: int = Field(default=4, ge=1, le=16, description="answers that agreement asks for")

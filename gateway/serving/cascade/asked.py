@@ -95,7 +95,7 @@ def read(request: InferenceRequest) -> Asked:
         raise InvalidRequest(
             f"{NAME} answers {CHAT} only; name another model for {request.path}",
             param="model",
-            code="route_not_supported",
+            code="invalid_route",
         )
     fields = orjson.loads(request.body)
     options = _options(fields.get("tierflow"))
@@ -155,9 +155,7 @@ def _refuse(fields: Mapping[str, Any]) -> None:
 
 
 def _unsupported(name: str, why: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"{name}: not with {NAME}: {why}", param=name, code="unsupported_parameter"
-    )
+    return InvalidRequest(f"{name}: not with {NAME}: {why}", param=name, code="invalid_parameter")
 
 
 def _stops(given: Any) -> tuple[str, ...]:

@@ -107,9 +107,11 @@ class Cascade:
 
 
 def _threshold(asked: Asked, model: Model, quality: float) -> float:
-    if asked.options.threshold is not None:
-        return asked.options.threshold
-    return model.threshold(asked.options.quality or quality)
+    """The body's own word goes before the header's."""
+    options = asked.options
+    if options.threshold is not None:
+        return options.threshold
+    return model.threshold(options.quality or asked.request.demands.cascade_quality or quality)
 
 
 class _Patient:
