@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from gateway.adapters.clock import MonotonicClock
 from gateway.assembly_cascade import load_predictor
 from gateway.core.admission import AdmissionLimits
 from gateway.core.cascade.ports import CascadeOutcome
@@ -22,6 +23,7 @@ from gateway.core.devices.member import (
     WorkOrder,
     WorkPiece,
 )
+from gateway.core.ports import Clock
 from gateway.core.retry import RetryBudget
 from gateway.core.speculation.job import Batch
 from gateway.core.types import EndpointState
@@ -124,13 +126,15 @@ class Rig:
         members: FakeMembers | None = None,
         states: Sequence[EndpointState] | None = None,
         waits: Waits | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        """`clock`: by default every look at it is a millisecond later; waits need a real one."""
         self.states = states or [state("edge:1", "edge"), state("cloud:1", "cloud")]
         for each in self.states:
             each.tokenizer = each.tokenizer or "f"
         self.server, self.verifier = FakeServer(small), FakeVerifier(large)
         self.endpoints, self.telemetry, self.told = FakeEndpoints(self.states), Recorder(), Told()
-        clock = SteppingClock()
+        clock = clock or SteppingClock()
         waits = waits or Waits(30.0, 30.0, 30.0)
         dispatch = Dispatch(
             routing(), self.endpoints, self.server, clock, self.telemetry, RetryBudget(), waits,
@@ -247,6 +251,7 @@ async def test_a_caller_may_keep_it_below_a_tier() -> None:
 
 
 async def test_a_tier_that_takes_half_of_the_time_is_left_for_the_next() -> None:
+    clock = MonotonicClock()
     rig = Rig(
         {
             "edge:1": lambda: FakeAnswer([None], 200, "application/json"),
@@ -259,16 +264,18 @@ async def test_a_tier_that_takes_half_of_the_time_is_left_for_the_next() -> None
             ),
         },
         {},
+        clock=clock,
     )
-    body = await rig.ask({"deadline_s": 0.4})
+    body = await rig.ask({"deadline_s": 0.4, "received": clock.now()})
     assert about(body)["reason"] == "deadline"
     assert body["choices"][0]["message"]["content"] == "Yes"
     rig.assert_nothing_left_open()
 
 
 async def test_a_top_that_is_silent_beyond_the_deadline_leaves_the_small_answer() -> None:
-    rig = Rig({"edge:1": chat("No", -2.0)}, verified(None))
-    body = await rig.ask({"deadline_s": 0.4})
+    clock = MonotonicClock()
+    rig = Rig({"edge:1": chat("No", -2.0)}, verified(None), clock=clock)
+    body = await rig.ask({"deadline_s": 0.4, "received": clock.now()})
     assert body["choices"][0]["message"]["content"] == "No"
     assert about(body)["degraded"] == "deadline_exceeded"
     rig.assert_nothing_left_open()
