@@ -15,6 +15,16 @@ from deploy.local.state import Instance
 CASCADE_PREDICTOR = CHECKOUT / "deploy/local/cascade-rill.json"
 """Fitted by `python -m loadtest.calibration ask` to rill-edge and rill-cloud."""
 
+SELF_CHECK = {
+    "template": (
+        "{question}\nYour answer was: {answer}\nAnother answer is: {answer}\n"
+        "Give your final answer."
+    ),
+    "expects": "same",
+    "max_tokens": 96,
+}
+"""The family follows only prompts that it was trained on: this is its prompt for revising."""
+
 BEHIND_THE_OTHERS = ("nice", "-n", "10")
 """vLLM's processes look for work without pause for a second after each request. On few cores they
 would keep gateway and device from theirs, which is little and cannot wait: drafts come too late."""
@@ -127,7 +137,7 @@ def cascade_config(settings: Settings) -> dict[str, object]:
     shipped = {str(CHECKOUT / SHIPPED_FAMILY / name) for name in ("rill-edge", "rill-cloud")}
     if {settings.edge_model.source, settings.cloud_model.source} != shipped:
         return {}
-    return {"cascade": {"predictor": str(CASCADE_PREDICTOR)}}
+    return {"cascade": {"predictor": str(CASCADE_PREDICTOR), "self_check": SELF_CHECK}}
 
 
 def gateway_config(settings: Settings, secrets: Secrets) -> str:

@@ -68,7 +68,6 @@ def _cost(axes: Axes, methods: Mapping[str, Any]) -> None:
         label="thresholds of the targets",
     )
     axes.scatter([0], [100], marker="s", color="black", s=22, zorder=3, label="always the top")
-    axes.axvspan(GOAL[0], 100, GOAL[1] / 105, color=ACCENT, alpha=0.0)
     axes.axhline(GOAL[1], color=ACCENT, linewidth=0.8)
     axes.axvline(GOAL[0], color=ACCENT, linewidth=0.8)
     axes.set_xlim(-2, 102)

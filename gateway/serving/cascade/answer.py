@@ -18,6 +18,11 @@ class Piece:
     reason: str | None = None
     stop: str | int | None = None
 
+    @property
+    def tokens(self) -> int:
+        """How many it holds, also where an engine tells no ids."""
+        return max(len(self.ids), len(self.logprobs), int(bool(self.text)))
+
 
 @dataclass(slots=True)
 class Draft:

@@ -14,6 +14,7 @@ from gateway.core.cascade.ports import CascadeOutcome, Stage
 from gateway.core.cascade.predictor import Model
 from gateway.core.cascade.stops import StopWatch
 from gateway.core.cascade.streaming import HoldBack
+from gateway.core.outcome import Outcome
 from gateway.errors import DeadlineExceeded, GatewayError, InvalidRequest
 from gateway.serving.cascade.answer import Draft, Piece
 from gateway.serving.cascade.ascent import Ascent
@@ -35,6 +36,7 @@ class Course:
     threshold: float
     live: bool
     reply: Reply
+    outcome: Outcome
     told: CascadeOutcome = field(default_factory=CascadeOutcome)
     draft: Draft | None = None
     upper_text: str | None = None
@@ -103,6 +105,7 @@ class Course:
         async with aclosing(pieces):
             async for draft, piece in pieces:
                 self.draft = draft
+                self._place(draft.tier, draft.endpoint)
                 await flow.offer(piece, hold, draft.model)
                 if flow.stopped:
                     draft.reason, draft.stop = "stop", flow.stops.stopped
@@ -124,6 +127,7 @@ class Course:
 
     async def _accept(self, draft: Draft) -> None:
         self.told.tier = draft.tier
+        self._place(draft.tier, draft.endpoint)
         if self._flow is not None:
             await self._flow.rest(draft.model)
             await self._flow.flush(draft.model)
@@ -145,6 +149,7 @@ class Course:
                 async for piece in pieces:
                     if not said:
                         said = True
+                        self._place(ascent.tier, ascent.endpoint)
                         await self.reply.escalated(self.told.reason or "tier-failed", ascent.model)
                     await flow.send(piece, ascent.model)
                     if piece.reason is not None:
@@ -190,6 +195,7 @@ class Course:
                 raise failure from error
             raise error
         self.told.degraded, self.told.tier = error.code or "error", draft.tier
+        self._place(draft.tier, draft.endpoint)
         ascent, flow = self._ascent, self._flow
         if flow is None or ascent.stops:
             self.reply.discard()
@@ -202,6 +208,10 @@ class Course:
             if flow.stopped:
                 draft.reason, draft.stop = "stop", flow.stops.stopped
         await self._end(draft.model, draft.reason, draft.stop, draft)
+
+    def _place(self, tier: str, endpoint: str) -> None:
+        """What headers and metrics tell: where the answer comes from, as far as that is known."""
+        self.outcome.tier, self.outcome.endpoint = tier, endpoint
 
     def _left(self) -> float | None:
         """Seconds until the caller's own deadline; None: it has none."""

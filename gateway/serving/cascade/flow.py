@@ -20,6 +20,7 @@ class Flow:
     stops: StopWatch
     ids: list[int] = field(default_factory=list)
     text: str = ""
+    tokens: int = 0
     _waiting: deque[Piece] = field(default_factory=deque)
 
     @property
@@ -34,9 +35,9 @@ class Flow:
         """A further piece of the stream; sends those whose tokens are all free."""
         self._waiting.append(piece)
         free = hold.take(*piece.logprobs)
-        place, ready = len(self.ids), 0
+        place, ready = self.tokens, 0
         for number, each in enumerate(self._waiting, 1):
-            place += len(each.ids)
+            place += each.tokens
             if place > free:
                 break
             # Behind a piece without text a letter may be incomplete: no switch can be there.
@@ -60,6 +61,7 @@ class Flow:
         if self.stopped:
             return
         self.ids += piece.ids
+        self.tokens += piece.tokens
         self.text += piece.text
         await self.reply.put(self.stops.feed(piece.text), piece.ids, model)
 

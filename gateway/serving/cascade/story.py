@@ -77,7 +77,6 @@ class Cascade:
             outcome.kind = error.code or "error"
             await sink.fail(error)
         finally:
-            outcome.tier = course.told.tier
             outcome.first_byte = outcome.last_byte = sink.first
             self._services.telemetry.cascaded(course.told)
         self._audits.finished(course)
@@ -103,7 +102,7 @@ class Cascade:
             else WholeReply(asked, sink, outcome, created)
         )
         threshold = _threshold(asked, model, defaults.quality)
-        return Course(services, asked, method, model, threshold, live, reply)
+        return Course(services, asked, method, model, threshold, live, reply, outcome)
 
 
 def _threshold(asked: Asked, model: Model, quality: float) -> float:

@@ -11,6 +11,7 @@ from deploy.local.components import Component, components, gateway_config, share
 from deploy.local.secrets import Secrets
 from deploy.local.settings import CHECKOUT, read_settings
 from deploy.local.state import Instance
+from gateway.assembly_cascade import load_predictor
 from gateway.settings import Settings as GatewaySettings
 
 SECRETS = Secrets("the-token-of-a-device", "the-secret-of-the-mailboxes")
@@ -121,3 +122,9 @@ def test_the_gateway_knows_the_hash_of_the_device_token_and_not_the_token() -> N
     text = gateway_config(read_settings({}), SECRETS)
     assert hashlib.sha256(SECRETS.device_token.encode()).hexdigest() in text
     assert SECRETS.device_token not in text
+
+
+def test_the_shipped_familys_predictor_judges_the_shipped_family_alone() -> None:
+    shipped = yaml.safe_load(gateway_config(read_settings({}), SECRETS))
+    assert load_predictor(shipped["cascade"]["predictor"]).pair == ("rill-edge", "rill-cloud")
+    assert "cascade" not in yaml.safe_load(gateway_config(read_settings(OWN), SECRETS))

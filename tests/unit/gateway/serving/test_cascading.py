@@ -385,3 +385,21 @@ async def test_it_answers_chat_alone() -> None:
     with pytest.raises(InvalidRequest) as raised:
         await rig.cascade.answer(asked, {}, ListSink())
     assert raised.value.param == "model"
+
+
+async def test_a_stream_whose_tokens_nobody_can_judge_waits_for_the_top() -> None:
+    def event(text: str, reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": {"content": text}, "finish_reason": reason}
+        return b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
+
+    def says(*texts: str) -> Callable[[], FakeAnswer]:
+        events = [event(text) for text in texts]
+        return lambda: FakeAnswer([*events, event("", "stop"), b"data: [DONE]\n\n"])
+
+    rig = Rig({"edge:1": says("N", "o"), "cloud:1": says("Ye", "s")}, {})
+    messages = [{"role": "user", "content": "hi"}]
+    body = orjson.dumps({"model": "tierflow-cascade", "messages": messages, "stream": True})
+    sink = ListSink()
+    await rig.cascade.answer(request("tierflow-cascade", body=body, stream=True), {}, sink)
+    assert b'"No' not in sink.body and b'"N"' not in sink.body
+    assert b'"Ye"' in sink.body and sink.body.endswith(b"data: [DONE]\n\n")
