@@ -17,7 +17,7 @@ from loadtest.calibration.fitting import fit
 from loadtest.calibration.plots import plot
 from loadtest.measure.failure import BenchmarkFailure
 from loadtest.measure.progress import Progress
-from loadtest.measure.results import Table
+from loadtest.measure.results import Cell, Table
 from loadtest.speculation.questions import Question, held_out
 
 GOAL = "0.99"
@@ -118,7 +118,7 @@ def measure(given: argparse.Namespace, progress: Progress) -> str:
 
 def _by_task(pairs: Sequence[measuring.Pair]) -> Table:
     columns = ("task", "questions", "cascade %", "top %", "spared %", "up %", "kept %")
-    rows = []
+    rows: list[Sequence[Cell]] = []
     for task in dict.fromkeys(each.task for each in pairs):
         part = measuring.measured([each for each in pairs if each.task == task])
         rows.append(

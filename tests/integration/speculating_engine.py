@@ -64,7 +64,7 @@ class SpeculatingEngine:
     def further_routes(self) -> list[web.RouteDef]:
         return []
 
-    def text(self, before: list[int], ids: list[int]) -> str:
+    def written(self, before: list[int], ids: list[int]) -> str:
         """What `ids` add to the text of `before`."""
         return ""
 
@@ -182,7 +182,7 @@ class SpeculatingEngine:
                 await asyncio.sleep(self.step_s)
             right = _agreeing(drafts, truth, done)
             ids = truth[done : min(done + right + 1, wanted)]
-            text = self.text(truth[:done], ids)
+            text = self.written(truth[:done], ids)
             done += len(ids)
             reason = end if done == wanted else None
             choice = {"index": 0, "text": text, "token_ids": ids, "finish_reason": reason}

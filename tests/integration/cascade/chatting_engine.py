@@ -50,7 +50,7 @@ class ChattingEngine(SpeculatingEngine):
                 return rest[:most], "stop" if len(rest) <= most else "length", None
         raise AssertionError("nobody foresaw this question")
 
-    def text(self, before: list[int], ids: list[int]) -> str:
+    def written(self, before: list[int], ids: list[int]) -> str:
         return text_of([*before, *ids])[len(text_of(before)) :]
 
     def further_routes(self) -> list[web.RouteDef]:
@@ -125,7 +125,7 @@ class ChattingEngine(SpeculatingEngine):
                 await asyncio.sleep(self.step_s)
             choice = {
                 "index": 0,
-                "delta": {"content": self.text(ids[:place], [token])},
+                "delta": {"content": self.written(ids[:place], [token])},
                 "logprobs": self._logprobs([token], place),
                 "token_ids": [token],
                 "finish_reason": reason if place + 1 == len(ids) else None,
