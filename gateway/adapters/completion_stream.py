@@ -67,7 +67,7 @@ class CompletionStream:
     def _choice(self, ids: list[int], choice: dict[str, object]) -> None:
         reason, stop = choice.get("finish_reason"), choice.get("stop_reason")
         text = choice.get("text")
-        if ids or reason:
+        if ids or reason or text:
             self._ready.append(
                 Batch(
                     ids,
