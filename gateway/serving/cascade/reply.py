@@ -99,7 +99,8 @@ class WholeReply:
         if draft.body is None:
             return self._ordinary(end)
         choice = dict(draft.body["choices"][0])
-        body = {**draft.body, "choices": [choice]}
+        id = f"chatcmpl-{self.asked.request.id}"
+        body = {**draft.body, "id": id, "choices": [choice]}
         if not self.asked.logprobs:
             choice["logprobs"] = None
         if not self.asked.token_ids:
