@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
 
 from gateway.core.cascade.agreement import final
 from gateway.core.cascade.decision import Judgement, judge
@@ -16,6 +14,7 @@ from gateway.core.cascade.stops import StopWatch
 from gateway.core.cascade.streaming import HoldBack
 from gateway.core.outcome import Outcome
 from gateway.errors import DeadlineExceeded, GatewayError, InvalidRequest
+from gateway.serving.cascade.account import account, climbed, judged, usage
 from gateway.serving.cascade.answer import Draft, Piece
 from gateway.serving.cascade.ascent import Ascent
 from gateway.serving.cascade.asked import Asked
@@ -223,30 +222,12 @@ class Course:
 
     def _tell(self, draft: Draft, judgement: Judgement, seconds: float) -> None:
         top = self.services.is_top(draft.model)
-        self.told.stages.append(
-            Stage(
-                draft.model,
-                draft.tier,
-                draft.endpoint,
-                draft.prompt_tokens,
-                draft.tokens,
-                draft.judging_tokens,
-                None if top else judgement.confidence,
-                "answered" if top else "accepted" if judgement.accepted else "escalated",
-                seconds,
-                draft.values,
-            )
-        )
+        self.told.stages.append(judged(draft, judgement, seconds, top=top))
 
     def _tell_upper(self, ascent: Ascent, decision: str, began: float) -> None:
         seconds = self.services.clock.now() - began
         self.told.predicted, self.told.kept = ascent.offered, ascent.kept
-        self.told.stages.append(
-            Stage(
-                ascent.model or self.services.tiers[-1].model, ascent.tier, ascent.endpoint,
-                ascent.prompt_tokens, ascent.tokens, decision=decision, seconds=seconds,
-            )
-        )  # fmt: skip
+        self.told.stages.append(climbed(ascent, decision, seconds, self.services.tiers[-1].model))
 
     def _failed(self, tier: Tier, error: GatewayError) -> None:
         late = isinstance(error, DeadlineExceeded)
@@ -256,42 +237,11 @@ class Course:
     async def _end(
         self, model: str, reason: str, stop: str | int | None, draft: Draft | None
     ) -> None:
-        stages = self.told.stages
-        usage = (
-            sum(stage.prompt_tokens for stage in stages),
-            sum(stage.tokens + stage.judging_tokens for stage in stages),
+        prediction = self._ascent.how if self._ascent.model else None
+        about = account(
+            self.told, self.method, self.threshold, prediction, self.asked.options.features
         )
-        await self.reply.end(End(reason, stop, usage, self.about(), model, draft))
-
-    def about(self) -> dict[str, Any]:
-        """The reply's `tierflow.cascade`."""
-        told = self.told
-        return {
-            "stages": [self._stage(stage) for stage in told.stages],
-            "escalated": told.reason is not None,
-            "reason": told.reason,
-            "degraded": told.degraded,
-            "method": self.method,
-            "threshold": round(self.threshold, 6),
-            "prediction": self._ascent.how if self._ascent.model else None,
-            "predicted_tokens": told.predicted,
-            "kept_tokens": told.kept,
-        }
-
-    def _stage(self, stage: Stage) -> Mapping[str, Any]:
-        found: dict[str, Any] = {
-            "model": stage.model,
-            "tier": stage.tier,
-            "tokens": stage.tokens,
-            "confidence": None if stage.confidence is None else round(stage.confidence, 6),
-            "decision": stage.decision,
-            "ms": round(stage.seconds * 1000.0, 2),
-        }
-        if stage.judging_tokens:
-            found["judging_tokens"] = stage.judging_tokens
-        if self.asked.options.features and stage.features:
-            found["features"] = dict(stage.features)
-        return found
+        await self.reply.end(End(reason, stop, usage(self.told), about, model, draft))
 
     def agreed(self) -> bool | None:
         """Whether the tiers said the same; None where one of them was not heard whole."""
