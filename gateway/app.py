@@ -34,16 +34,21 @@ from gateway.api.admin_token import AdminGate
 from gateway.api.dispatcher import Dispatcher
 from gateway.api.inference import InferenceRoutes
 from gateway.api.routes import documented_inference, models_router, operations_router
+from gateway.assembly_cascade import CascadePart
+from gateway.assembly_cascade import Shared as CascadeShared
 from gateway.assembly_devices import device_services
 from gateway.assembly_state import SharedState, build_store
 from gateway.core.admission import AdmissionLimits
+from gateway.core.ports import Members
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Routing
 from gateway.protocol.speculation import PATH
 from gateway.serving.admission import Admission
+from gateway.serving.cascade.asked import NAME as CASCADE
 from gateway.serving.dispatch import Dispatch, Waits
 from gateway.serving.holding import Holding
 from gateway.serving.inference import Inference
+from gateway.serving.server_calls import ServerCalls
 from gateway.serving.session_context import Speculation
 from gateway.serving.verification import Verifiers
 from gateway.settings import Settings
@@ -59,6 +64,7 @@ def create_app(settings: Settings) -> ASGIApp:
     clock = MonotonicClock()
     metrics = Metrics(endpoints.states)
     late = _Late(build_store(settings, metrics.registry, clock))
+    cascade = CascadePart(settings.cascade, metrics.registry)
     speculation, devices = SpeculationMetrics(metrics.registry), DeviceMetrics(metrics.registry)
     work = MemberMetrics(metrics.registry)
     metrics.registry.register(MailboxMetrics(lambda: tuple(late.mailboxes.values())))
@@ -76,21 +82,23 @@ def create_app(settings: Settings) -> ASGIApp:
         )
         verifier = EngineVerifier(client, late.mailboxes)
         shared = _shared(settings, routing, endpoints, client, clock, metrics)
-        late.inference = _inference(settings, shared)
+        verifiers = _verifiers(shared, verifier)
         served = device_services(
             settings,
             late.state.shared,
-            _speculation(shared, verifier, speculation),
+            _speculation(shared, verifiers, speculation),
             clock,
             devices,
             work,
         )
+        late.inference = _inference(settings, shared, verifiers, cascade, served.members)
         late.devices, late.desk = served.route, served.desk
         served.switchboard.start()
         late.endpoints.start()
         _tune_gc()
         yield
         await served.switchboard.stop()
+        await cascade.stop()
         await late.endpoints.stop()
         await late.state.stop()
         await client.close()
@@ -99,7 +107,7 @@ def create_app(settings: Settings) -> ASGIApp:
         title="Tierflow gateway", version=VERSION, lifespan=lifespan, redirect_slashes=False
     )
     error_handlers.install(app)
-    app.include_router(models_router(endpoints, settings.limits.max_body_bytes))
+    app.include_router(models_router(endpoints, settings.limits.max_body_bytes, (CASCADE,)))
     app.include_router(
         operations_router(
             endpoints,
@@ -160,7 +168,13 @@ def _shared(
     )
 
 
-def _inference(settings: Settings, with_: _Shared) -> InferenceRoutes:
+def _inference(
+    settings: Settings,
+    with_: _Shared,
+    verifiers: Verifiers,
+    cascade: CascadePart,
+    members: Members,
+) -> InferenceRoutes:
     """The short way of a request, from the body to the engine."""
     dispatch = Dispatch(
         with_.routing,
@@ -173,19 +187,29 @@ def _inference(settings: Settings, with_: _Shared) -> InferenceRoutes:
         random.random,
         Holding(with_.endpoints, settings.family, with_.clock, settings.limits.max_queue),
     )
+    calls = ServerCalls(dispatch, with_.clock, with_.telemetry, with_.waits)
+    shared = CascadeShared(
+        with_.endpoints,
+        with_.clock,
+        with_.telemetry,
+        with_.admission,
+        with_.waits,
+        calls,
+        verifiers,
+        members,
+    )
     return InferenceRoutes(
         Inference(with_.admission, dispatch, with_.clock, with_.telemetry, with_.waits),
         with_.clock,
         max_body_bytes=settings.limits.max_body_bytes,
         body_s=settings.timeouts.body_s,
+        stories={CASCADE: cascade.story(shared)},
     )
 
 
-def _speculation(
-    with_: _Shared, verifier: EngineVerifier, metrics: SpeculationMetrics
-) -> Speculation:
-    """The way of a device's drafts and of the tokens back to it."""
-    verifiers = Verifiers(
+def _verifiers(with_: _Shared, verifier: EngineVerifier) -> Verifiers:
+    """The endpoints that make answers out of token ids, drafted by devices or by a lower tier."""
+    return Verifiers(
         with_.routing,
         with_.endpoints,
         verifier,
@@ -194,6 +218,10 @@ def _speculation(
         with_.budget,
         random.random,
     )
+
+
+def _speculation(with_: _Shared, verifiers: Verifiers, metrics: SpeculationMetrics) -> Speculation:
+    """The way of a device's drafts and of the tokens back to it."""
     return Speculation(
         verifiers,
         with_.admission,

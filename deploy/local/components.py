@@ -9,8 +9,21 @@ from dataclasses import dataclass
 import yaml
 
 from deploy.local.secrets import Secrets, device_token_file, digest
-from deploy.local.settings import CHECKOUT, Device, Model, Settings
+from deploy.local.settings import CHECKOUT, SHIPPED_FAMILY, Device, Model, Settings
 from deploy.local.state import Instance
+
+CASCADE_PREDICTOR = CHECKOUT / "deploy/local/cascade-rill.json"
+"""Fitted by `python -m loadtest.calibration ask` to rill-edge and rill-cloud."""
+
+SELF_CHECK = {
+    "template": (
+        "{question}\nYour answer was: {answer}\nAnother answer is: {answer}\n"
+        "Give your final answer."
+    ),
+    "expects": "same",
+    "max_tokens": 96,
+}
+"""The family follows only prompts that it was trained on: this is its prompt for revising."""
 
 BEHIND_THE_OTHERS = ("nice", "-n", "10")
 """vLLM's processes look for work without pause for a second after each request. On few cores they
@@ -158,6 +171,14 @@ def share_cores(cores: set[int]) -> tuple[str, str]:
     return ",".join(map(str, free[:edge])), ",".join(map(str, free[edge:]))
 
 
+def cascade_config(settings: Settings) -> dict[str, object]:
+    """What judges the shipped family's answers; for models of another, the gateway's own rule."""
+    shipped = {str(CHECKOUT / SHIPPED_FAMILY / name) for name in ("rill-edge", "rill-cloud")}
+    if {settings.edge_model.source, settings.cloud_model.source} != shipped:
+        return {}
+    return {"cascade": {"predictor": str(CASCADE_PREDICTOR), "self_check": SELF_CHECK}}
+
+
 def gateway_config(settings: Settings, secrets: Secrets) -> str:
     """The gateway's configuration file, YAML. It holds a secret."""
     pools: dict[str, dict[str, object]] = {
@@ -177,6 +198,7 @@ def gateway_config(settings: Settings, secrets: Secrets) -> str:
             "family": [model.name for model in settings.family],
             "pools": pools,
             "devices": {"tokens": secrets.token_hashes},
+            **cascade_config(settings),
         },
         sort_keys=False,
     )

@@ -66,12 +66,14 @@ class CompletionStream:
 
     def _choice(self, ids: list[int], choice: dict[str, object]) -> None:
         reason, stop = choice.get("finish_reason"), choice.get("stop_reason")
-        if ids or reason:
+        text = choice.get("text")
+        if ids or reason or text:
             self._ready.append(
                 Batch(
                     ids,
                     reason if isinstance(reason, str) else None,
                     stop if isinstance(stop, str) else None,
+                    text if isinstance(text, str) else "",
                 )
             )
 

@@ -13,6 +13,7 @@ from gateway.core.body import prompt_chars_and_key
 from gateway.core.types import Demands, InferenceRequest, Tier
 from gateway.errors import InvalidRequest
 from gateway.protocol import headers as names
+from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
 
 _READ = frozenset(
     name.encode()
@@ -21,6 +22,7 @@ _READ = frozenset(
         names.MIN_QUALITY,
         names.DEADLINE_MS,
         names.SESSION,
+        names.CASCADE_QUALITY,
         names.REQUEST_ID,
         "content-type",
         "content-length",
@@ -103,6 +105,7 @@ def demands(headers: Mapping[str, str]) -> Demands:
         min_quality=_name(names.MIN_QUALITY, headers.get(names.MIN_QUALITY)),
         deadline_s=_deadline(headers.get(names.DEADLINE_MS)),
         session=_name(names.SESSION, headers.get(names.SESSION)),
+        cascade_quality=_quality(headers.get(names.CASCADE_QUALITY)),
     )
 
 
@@ -125,6 +128,18 @@ def _deadline(value: str | None) -> float | None:
     if not 0.0 < milliseconds <= MAX_DEADLINE_MS:
         raise _bad(names.DEADLINE_MS, f"milliseconds above 0, at most {MAX_DEADLINE_MS:.0f}")
     return milliseconds / 1000.0
+
+
+def _quality(value: str | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        quality = float(value)
+    except ValueError:
+        quality = 0.0
+    if not MIN_QUALITY <= quality <= MAX_QUALITY:
+        raise _bad(names.CASCADE_QUALITY, f"a share from {MIN_QUALITY} to {MAX_QUALITY}")
+    return quality
 
 
 def _name(header: str, value: str | None) -> str | None:

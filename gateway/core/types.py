@@ -25,12 +25,16 @@ _RANKS = {tier: rank for rank, tier in enumerate(Tier)}
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """What the caller asks of the routing, from the `x-tierflow-*` headers."""
+    """What the caller asks of the routing, from the `x-tierflow-*` headers.
+
+    `cascade_quality` is the share of the top tier's accuracy that a cascade is to keep.
+    """
 
     max_tier: Tier | None = None
     min_quality: str | None = None
     deadline_s: float | None = None
     session: str | None = None
+    cascade_quality: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ MAX_TIER = "x-tierflow-max-tier"
 MIN_QUALITY = "x-tierflow-min-quality"
 DEADLINE_MS = "x-tierflow-deadline-ms"
 SESSION = "x-tierflow-session"
+CASCADE_QUALITY = "x-tierflow-cascade-quality"
 
 TIER = "x-tierflow-tier"
 ENDPOINT = "x-tierflow-endpoint"

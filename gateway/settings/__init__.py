@@ -28,6 +28,7 @@ from pydantic_settings import (
 from gateway.core.types import Probe, Tier
 from gateway.errors import ConfigError
 from gateway.settings.admin import Admin
+from gateway.settings.cascade import Cascade
 from gateway.settings.devices import Devices
 from gateway.settings.group import Group
 from gateway.settings.state import State
@@ -189,6 +190,7 @@ class Settings(BaseSettings):
     devices: Devices = Devices()
     admin: Admin = Admin()
     state: State = State()
+    cascade: Cascade = Cascade()
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
     @model_validator(mode="after")

@@ -61,6 +61,13 @@ class SpeculatingEngine:
         """What is said to a request: ids, finish reason, stop text."""
         return answer_ids(body["prompt"], body["max_tokens"]), "length", None
 
+    def further_routes(self) -> list[web.RouteDef]:
+        return []
+
+    def written(self, before: list[int], ids: list[int]) -> str:
+        """What `ids` add to the text of `before`."""
+        return ""
+
     def encode(self, text: str) -> list[int]:
         return [(ord(letter) + self.shift) % self.vocabulary for letter in text]
 
@@ -112,6 +119,7 @@ class SpeculatingEngine:
                 web.get("/v1/models", self._models),
                 web.post("/tokenize", self._tokenize),
                 web.post("/v1/completions", self._complete),
+                *self.further_routes(),
             ]
         )
         runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -174,9 +182,10 @@ class SpeculatingEngine:
                 await asyncio.sleep(self.step_s)
             right = _agreeing(drafts, truth, done)
             ids = truth[done : min(done + right + 1, wanted)]
+            text = self.written(truth[:done], ids)
             done += len(ids)
             reason = end if done == wanted else None
-            choice = {"index": 0, "text": "", "token_ids": ids, "finish_reason": reason}
+            choice = {"index": 0, "text": text, "token_ids": ids, "finish_reason": reason}
             choice |= {"stop_reason": stop} if reason else {}
             await _send(response, {"choices": [choice]})
             if self.breaks_after is not None and done >= self.breaks_after:

@@ -24,12 +24,14 @@ class Job:
 class Batch:
     """What one step of the engine gave: ids, and at the end why it ended.
 
-    `reason` is the OpenAI finish reason, `stop` the stop text that ended it.
+    `reason` is the OpenAI finish reason, `stop` the stop text that ended it. `text` is what the
+    engine has written out by now; what a token begins and the next one ends comes with that one.
     """
 
     ids: Sequence[int]
     reason: str | None = None
     stop: str | None = None
+    text: str = ""
 
 
 DraftRun = tuple[int, Sequence[int], Sequence[int]]

@@ -12,6 +12,7 @@ from deploy.local.components import Component, components, gateway_config, share
 from deploy.local.secrets import Secrets
 from deploy.local.settings import CHECKOUT, read_settings
 from deploy.local.state import Instance
+from gateway.assembly_cascade import load_predictor
 from gateway.settings import Settings as GatewaySettings
 from services.device_agent.arguments import parser
 
@@ -161,3 +162,9 @@ def test_the_gateway_knows_an_operator_by_the_tokens_hash(
     file.write_text(gateway_config(read_settings({}), SECRETS))
     admin = GatewaySettings.load(file).admin
     assert admin.digest == hashlib.sha256(SECRETS.admin_token.encode()).hexdigest()
+
+
+def test_the_shipped_familys_predictor_judges_the_shipped_family_alone() -> None:
+    shipped = yaml.safe_load(gateway_config(read_settings({}), SECRETS))
+    assert load_predictor(shipped["cascade"]["predictor"]).pair == ("rill-edge", "rill-cloud")
+    assert "cascade" not in yaml.safe_load(gateway_config(read_settings(OWN), SECRETS))

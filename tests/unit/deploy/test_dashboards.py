@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.adapters.cascade_metrics import CascadeMetrics
 from gateway.adapters.device_metrics import DeviceMetrics
 from gateway.adapters.discovery_metrics import DiscoveryMetrics, PoolMetrics
 from gateway.adapters.endpoints import LiveEndpoints
@@ -41,6 +42,7 @@ OUR_FAULTS = {"NoEndpoint", "Overloaded", "DeadlineExceeded", "ConnectFailed", "
 def series() -> dict[str, str]:
     """Every series that the code can export, and its kind."""
     metrics = Metrics(lambda: ())
+    CascadeMetrics(metrics.registry, {})
     DeviceMetrics(metrics.registry)
     MemberMetrics(metrics.registry)
     SpeculationMetrics(metrics.registry)

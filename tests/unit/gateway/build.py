@@ -23,7 +23,7 @@ FAMILY = ("rill-device", "rill-edge", "rill-cloud")
 def request(model: str = "tierflow-auto", **fields: Any) -> InferenceRequest:
     demands = {
         name: fields.pop(name)
-        for name in ("max_tier", "min_quality", "deadline_s", "session")
+        for name in ("max_tier", "min_quality", "deadline_s", "session", "cascade_quality")
         if name in fields
     }
     given: dict[str, Any] = {

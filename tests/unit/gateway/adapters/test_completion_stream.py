@@ -38,7 +38,10 @@ async def test_batches_are_the_same_however_the_stream_is_cut(cuts: set[int]) ->
     edges = [0, *sorted(cuts), len(EVENTS)]
     pieces = [EVENTS[a:b] for a, b in zip(edges, edges[1:], strict=False)]
     read = stream(*pieces)
-    assert await batches(read) == [Batch([5]), Batch([6, 7], "stop", "END")]
+    assert await batches(read) == [
+        Batch([5], text="a"),
+        Batch([6, 7], "stop", "END", "b"),
+    ]
     assert read.usage == (3, 3)
 
 

@@ -1,0 +1,68 @@
+"""Prometheus metrics of the cascade. Every label comes from a bounded set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from gateway.core.cascade.ports import CascadeOutcome
+
+CONFIDENCE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 1.0)
+
+
+class CascadeMetrics:
+    """The `CascadeTelemetry` port. `cost` by tier: what a token of an answer costs there."""
+
+    def __init__(self, registry: CollectorRegistry, cost: Mapping[str, float]) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"tierflow_cascade_{name}", text, labels, registry=registry)
+
+        self._cost_of = cost
+        self._answers = counter(
+            "answers", "Answers of the cascade, by the tier that gave them.", "tier"
+        )
+        self._escalations = counter(
+            "escalations", "Answers that went to the tier above, by the reason.", "reason"
+        )
+        self._degraded = counter(
+            "degraded", "Small answers that were given as the tier above failed."
+        )
+        self._predicted = counter(
+            "predicted_tokens", "Tokens of small answers that were offered as a prediction."
+        )
+        self._kept = counter("kept_tokens", "Of these, what the tier above kept.")
+        self._tokens = counter(
+            "tokens", "Tokens that tiers made for the cascade, judging included.", "tier"
+        )
+        self._cost = counter("cost", "The same in the unit of cascade.cost_per_token.", "tier")
+        self._audits = counter(
+            "audits", "Accepted answers that the top tier was asked as well.", "agreed"
+        )
+        self._confidence = Histogram(
+            "tierflow_cascade_confidence",
+            "Confidence in the answers of lower tiers.",
+            ("tier",),
+            buckets=CONFIDENCE_BUCKETS,
+            registry=registry,
+        )
+
+    def cascaded(self, outcome: CascadeOutcome) -> None:
+        if outcome.tier != "none":
+            self._answers.labels(outcome.tier).inc()
+        if outcome.reason is not None:
+            self._escalations.labels(outcome.reason).inc()
+        if outcome.degraded is not None:
+            self._degraded.inc()
+        self._predicted.inc(outcome.predicted)
+        self._kept.inc(outcome.kept)
+        for stage in outcome.stages:
+            made = stage.tokens + stage.judging_tokens
+            if made:
+                self._tokens.labels(stage.tier).inc(made)
+                self._cost.labels(stage.tier).inc(made * self._cost_of.get(stage.tier, 0.0))
+            if stage.confidence is not None:
+                self._confidence.labels(stage.tier).observe(stage.confidence)
+
+    def audited(self, agreed: bool) -> None:
+        self._audits.labels("yes" if agreed else "no").inc()

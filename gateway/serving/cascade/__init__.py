@@ -1,0 +1,1 @@
+"""`tierflow-cascade`: the lowest tier answers that is likely right."""

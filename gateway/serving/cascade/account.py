@@ -1,0 +1,80 @@
+"""What is told of each tier, and of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.core.cascade.decision import Judgement
+from gateway.core.cascade.ports import CascadeOutcome, Stage
+from gateway.serving.cascade.answer import Draft
+from gateway.serving.cascade.ascent import Ascent
+
+
+def judged(draft: Draft, judgement: Judgement, seconds: float, *, top: bool) -> Stage:
+    """A lower tier's answer; `top`: the top's model gave it, which nothing judges."""
+    decision = "accepted" if judgement.accepted else "escalated"
+    return Stage(
+        draft.model,
+        draft.tier,
+        draft.endpoint,
+        draft.prompt_tokens,
+        draft.tokens,
+        draft.judging_tokens,
+        None if top else judgement.confidence,
+        "answered" if top else decision,
+        seconds,
+        draft.values,
+    )
+
+
+def climbed(ascent: Ascent, decision: str, seconds: float, asked: str) -> Stage:
+    """The top tier's answer; `asked` is the model's name where none answered."""
+    return Stage(
+        ascent.model or asked,
+        ascent.tier,
+        ascent.endpoint,
+        ascent.prompt_tokens,
+        ascent.tokens,
+        decision=decision,
+        seconds=seconds,
+    )
+
+
+def usage(told: CascadeOutcome) -> tuple[int, int]:
+    """Prompt and completion tokens over all tiers."""
+    prompt = sum(stage.prompt_tokens for stage in told.stages)
+    return prompt, sum(stage.tokens + stage.judging_tokens for stage in told.stages)
+
+
+def account(
+    told: CascadeOutcome, method: str, threshold: float, prediction: str | None, features: bool
+) -> dict[str, Any]:
+    """The reply's `tierflow.cascade`."""
+    return {
+        "stages": [_stage(stage, features) for stage in told.stages],
+        "escalated": told.reason is not None,
+        "reason": told.reason,
+        "degraded": told.degraded,
+        "method": method,
+        "threshold": round(threshold, 6),
+        "prediction": prediction,
+        "predicted_tokens": told.predicted,
+        "kept_tokens": told.kept,
+    }
+
+
+def _stage(stage: Stage, features: bool) -> Mapping[str, Any]:
+    found: dict[str, Any] = {
+        "model": stage.model,
+        "tier": stage.tier,
+        "tokens": stage.tokens,
+        "confidence": None if stage.confidence is None else round(stage.confidence, 6),
+        "decision": stage.decision,
+        "ms": round(stage.seconds * 1000.0, 2),
+    }
+    if stage.judging_tokens:
+        found["judging_tokens"] = stage.judging_tokens
+    if features and stage.features:
+        found["features"] = dict(stage.features)
+    return found

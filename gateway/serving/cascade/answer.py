@@ -1,0 +1,75 @@
+"""Answers of one tier, whole and in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What came at once. `text` may lag behind `ids`: a letter of several tokens comes with its
+    last one. `reason` and `stop` are the OpenAI finish reason and the stop text, at the end."""
+
+    text: str
+    ids: Sequence[int] = ()
+    logprobs: Sequence[float] = ()
+    reason: str | None = None
+    stop: str | int | None = None
+
+    @property
+    def tokens(self) -> int:
+        """How many it holds, also where an engine tells no ids."""
+        return max(len(self.ids), len(self.logprobs), int(bool(self.text)))
+
+
+@dataclass(slots=True)
+class Draft:
+    """A lower tier's answer, or as much of it as came.
+
+    `body` is the engine's own, where it came whole. `tokenizer` is the fingerprint of what made
+    the ids, None where they mean nothing elsewhere. `cut`: at the tier's own limit.
+    `mean_logprob`: where only the mean over all tokens is known.
+    """
+
+    model: str
+    tier: str
+    endpoint: str
+    text: str = ""
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    reason: str | None = None
+    stop: str | int | None = None
+    prompt_tokens: int = 0
+    tokens: int = 0
+    judging_tokens: int = 0
+    tokenizer: str | None = None
+    values: dict[str, float] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    cut: bool = False
+    mean_logprob: float | None = None
+
+    def take(self, piece: Piece) -> None:
+        self.text += piece.text
+        self.ids += piece.ids
+        self.logprobs += piece.logprobs
+        self.reason = piece.reason or self.reason
+        self.stop = piece.stop if piece.stop is not None else self.stop
+
+
+def piece_of(choice: Mapping[str, Any], said: Mapping[str, Any]) -> Piece:
+    """From a choice of a chat completion; `said` is its message or delta."""
+    content = said.get("content")
+    return Piece(
+        content if isinstance(content, str) else "",
+        list(choice.get("token_ids") or ()),
+        _logprobs(choice.get("logprobs")),
+        choice.get("finish_reason"),
+        choice.get("stop_reason"),
+    )
+
+
+def _logprobs(given: Any) -> list[float]:
+    content = given.get("content") if isinstance(given, Mapping) else None
+    return [float(token["logprob"]) for token in content or ()]

@@ -1,0 +1,80 @@
+"""A registered device as the lowest tier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.core.devices.member import Member, WorkEnd, WorkOrder
+from gateway.core.ports import Members
+from gateway.errors import NoEndpoint
+from gateway.serving.cascade.answer import Draft
+from gateway.serving.cascade.asked import Asked
+from gateway.serving.cascade.lower import Tier
+
+ANY = "any"
+TOKENS = 256
+WAIT_S = 30.0
+MAX_CHARS = 64 * 1024
+_SAMPLING = ("temperature", "top_p", "top_k", "seed", "stop", "ignore_eos")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTier:
+    """`members` is None where the gateway has no devices that take work."""
+
+    members: Members | None
+
+    async def ask(self, asked: Asked, tier: Tier, deadline_s: float | None) -> Draft:
+        """A device tells no ids and only the mean log-probability. Raises NoEndpoint, MemberFailed.
+
+        Cancelling it recalls the work.
+        """
+        member = self._choose(tier)
+        assert self.members is not None
+        bounds = [bound for bound in (asked.most, tier.max_tokens) if bound is not None]
+        order = WorkOrder(
+            "generate",
+            asked.messages,
+            min(bounds, default=TOKENS),
+            min(deadline_s or WAIT_S, WAIT_S),
+            {name: asked.body[name] for name in _SAMPLING if asked.body.get(name) is not None},
+        )
+        draft = Draft(member.models[0].name if member.models else member.id, "device", member.id)
+        work = self.members.assign(member.id, order)
+        try:
+            while not isinstance(said := await work.read(), WorkEnd):
+                draft.text = (draft.text + said.text)[:MAX_CHARS]
+                draft.tokens += said.tokens
+        finally:
+            work.cancel()
+        draft.reason = said.reason
+        draft.prompt_tokens, draft.tokens = said.prompt_tokens, said.completion_tokens
+        draft.mean_logprob = said.logprob
+        draft.cut = said.reason == "length" and (asked.most is None or draft.tokens < asked.most)
+        return draft
+
+    def _choose(self, tier: Tier) -> Member:
+        """The one that is named, or of all public ones the least busy."""
+        members = self.members.members() if self.members is not None else ()
+        able = [member for member in members if _able(member)]
+        if tier.device != ANY:
+            able = [member for member in able if member.id == tier.device]
+        free = [member for member in able if member.condition.working < member.max_work]
+        if not free:
+            raise NoEndpoint(
+                "no registered device can take the question now",
+                retry_after=1.0,
+                code="no_device",
+            )
+        return _least_busy(free)
+
+
+def _able(member: Member) -> bool:
+    return (
+        member.privacy == "public" and "generate" in member.abilities and not member.condition.hot
+    )
+
+
+def _least_busy(members: Sequence[Member]) -> Member:
+    return min(members, key=lambda m: (m.condition.working, m.condition.round_trip_s, m.id))

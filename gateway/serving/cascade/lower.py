@@ -1,0 +1,119 @@
+"""Asks a tier below the top, so that its answer can be judged and handed up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gateway.core.ports import EndpointSource
+from gateway.core.types import Demands
+from gateway.errors import EngineFailed
+from gateway.serving.cascade.answer import Draft, Piece, piece_of
+from gateway.serving.cascade.asked import Asked
+from gateway.serving.server_calls import Answered, Call, ServerCalls
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A stage as it is asked: `model` may be virtual; `device` instead of it, an id or `any`."""
+
+    model: str = ""
+    device: str = ""
+    max_tokens: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.model or "device"
+
+
+@dataclass(frozen=True, slots=True)
+class Lower:
+    """Asks through the gateway's own pools."""
+
+    calls: ServerCalls
+    endpoints: EndpointSource
+
+    async def whole(self, asked: Asked, tier: Tier, deadline_s: float | None) -> Draft:
+        """Raises what `ServerCalls.whole` does."""
+        body = _body(asked, tier)
+        if asked.top_logprobs:
+            body["top_logprobs"] = asked.top_logprobs
+        answered = await self.calls.whole(_call(asked, tier, body, deadline_s))
+        try:
+            choice = answered.body["choices"][0]
+            piece = piece_of(choice, choice["message"])
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise _strange(answered) from error
+        draft = self._draft(answered)
+        draft.take(piece)
+        draft.body = answered.body
+        _count(draft, answered.body.get("usage"))
+        draft.cut = _cut(draft, asked, tier)
+        return draft
+
+    async def stream(
+        self, asked: Asked, tier: Tier, deadline_s: float | None
+    ) -> AsyncGenerator[tuple[Draft, Piece]]:
+        """Each piece as it comes, with all that has come so far. Stop texts are left to the
+        caller, who must find one that lies across the switch, too."""
+        call = _call(asked, tier, _body(asked, tier, stops=False), deadline_s)
+        draft: Draft | None = None
+        async with aclosing(self.calls.stream(call)) as events:
+            async for event in events:
+                draft = draft or self._draft(event)
+                _count(draft, event.body.get("usage"))
+                for choice in event.body.get("choices") or ():
+                    try:
+                        piece = piece_of(choice, choice["delta"])
+                    except (KeyError, TypeError, ValueError) as error:
+                        raise _strange(event) from error
+                    draft.take(piece)
+                    draft.cut = _cut(draft, asked, tier)
+                    if piece.text or piece.ids or piece.reason:
+                        yield draft, piece
+
+    def _draft(self, answered: Answered) -> Draft:
+        state = next(
+            (s for s in self.endpoints.states() if s.endpoint.id == answered.endpoint), None
+        )
+        tokenizer = state.tokenizer if state is not None else None
+        return Draft(answered.model, answered.tier, answered.endpoint, tokenizer=tokenizer)
+
+
+def _body(asked: Asked, tier: Tier, *, stops: bool = True) -> dict[str, Any]:
+    body = {**asked.fields(stops=stops), "logprobs": True, "return_token_ids": True}
+    bounds = [bound for bound in (asked.most, tier.max_tokens) if bound is not None]
+    return body | ({"max_tokens": min(bounds)} if bounds else {})
+
+
+def _call(asked: Asked, tier: Tier, body: dict[str, Any], deadline_s: float | None) -> Call:
+    demands = replace(asked.request.demands, deadline_s=deadline_s)
+    return Call(asked.request, "draft", tier.model, body, demands=demands)
+
+
+def demands_of(asked: Asked, deadline_s: float | None = None) -> Demands:
+    return replace(asked.request.demands, deadline_s=deadline_s)
+
+
+def _count(draft: Draft, usage: Any) -> None:
+    if isinstance(usage, dict):
+        draft.prompt_tokens = int(usage.get("prompt_tokens") or 0)
+        draft.tokens = int(usage.get("completion_tokens") or 0)
+    draft.tokens = max(draft.tokens, len(draft.ids))
+
+
+def _cut(draft: Draft, asked: Asked, tier: Tier) -> bool:
+    """At the tier's limit; an answer that ends at the caller's own bound is what was asked for."""
+    if draft.reason != "length":
+        return False
+    return asked.most is None or draft.tokens < asked.most
+
+
+def _strange(answered: Answered) -> EngineFailed:
+    return EngineFailed(
+        f"{answered.endpoint} sent what is no chat completion",
+        endpoint=answered.endpoint,
+        code="engine_error",
+    )

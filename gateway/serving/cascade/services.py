@@ -1,0 +1,56 @@
+"""What every request to the cascade draws on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.core.cascade.ports import CascadeTelemetry, OutcomeLog
+from gateway.core.cascade.predictor import Predictor
+from gateway.core.ports import Clock, EndpointSource
+from gateway.core.types import Tier as Place
+from gateway.serving.cascade.confidence import Judges
+from gateway.serving.cascade.devices import DeviceTier
+from gateway.serving.cascade.lower import Lower, Tier
+from gateway.serving.cascade.upper import Upper
+
+_PLACES: Mapping[str, Place] = {"tierflow-edge": Place.EDGE, "tierflow-cloud": Place.CLOUD}
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds where a request says nothing; `audit_share` from 0 to 1."""
+
+    quality: float
+    method: str
+    stream_mode: str
+    audit_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeServices:
+    """`tiers`: the lowest first, two at least. `uniform` gives numbers from 0 to 1, `wall` the
+    time in seconds since 1970."""
+
+    tiers: Sequence[Tier]
+    defaults: Defaults
+    predictor: Predictor
+    lower: Lower
+    upper: Upper
+    judges: Judges
+    devices: DeviceTier
+    endpoints: EndpointSource
+    clock: Clock
+    telemetry: CascadeTelemetry
+    log: OutcomeLog | None
+    uniform: Callable[[], float]
+    wall: Callable[[], float]
+
+    def is_top(self, model: str) -> bool:
+        """Whether this is what the top tier answers with."""
+        top = self.tiers[-1].model
+        place = _PLACES.get(top)
+        if place is None:
+            return model == top
+        states = [s for s in self.endpoints.states() if s.endpoint.tier is place]
+        return any(next(iter(state.models), None) == model for state in states)

@@ -1,0 +1,148 @@
+"""Asks the top tier: the small answer goes along as a prediction where that can be verified."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gateway.core.body import prompt_chars_and_key
+from gateway.core.routing.policies import VIRTUAL_MODELS
+from gateway.core.routing.routing import Choice
+from gateway.core.types import InferenceRequest
+from gateway.errors import EngineFailed, NoEndpoint, UpstreamError
+from gateway.serving.cascade.answer import Piece, piece_of
+from gateway.serving.cascade.ascent import Ascent
+from gateway.serving.cascade.asked import Asked
+from gateway.serving.cascade.lower import Tier, demands_of
+from gateway.serving.cascade.verified import Verified
+from gateway.serving.dispatch import Waits
+from gateway.serving.server_calls import Call, ServerCalls
+from gateway.serving.verification import Attempts, Held, Verifiers
+
+
+@dataclass(frozen=True, slots=True)
+class Upper:
+    """`new_id` gives hex digits that nobody can guess."""
+
+    verifiers: Verifiers
+    calls: ServerCalls
+    waits: Waits
+    new_id: Callable[[], str]
+
+    async def answer(self, asked: Asked, tier: Tier, ascent: Ascent) -> AsyncGenerator[Piece]:
+        """The top tier's own answer after what has been sent.
+
+        Raises what `Routing.choose` and `ServerCalls.stream` do. Until the first piece another
+        endpoint is tried for one that fails.
+        """
+        attempts = Attempts(self.verifiers)
+        while True:
+            try:
+                choice = self._choose(asked, tier, ascent, attempts)
+            except NoEndpoint:
+                if attempts.failure is not None or tier.model in VIRTUAL_MODELS:
+                    raise attempts.failure or _nothing_above(tier) from None
+                # A pool that holds requests while it is empty does so in the ordinary way.
+                choice = None
+            if choice is None or not _can_verify(asked, ascent, choice):
+                async for piece in self._plainly(asked, choice, tier, ascent):
+                    yield piece
+                return
+            attempts.begin(choice)
+            begun, held = False, Held(choice, self.verifiers.endpoints)
+            run = Verified(self.verifiers, self.waits, self.new_id, asked, held)
+            try:
+                async with aclosing(run.pieces(ascent)) as pieces:
+                    async for piece in pieces:
+                        begun = True
+                        yield piece
+                return
+            except UpstreamError as error:
+                if begun:
+                    raise
+                attempts.failed(error)
+            finally:
+                held.release()
+
+    def _choose(self, asked: Asked, tier: Tier, ascent: Ascent, attempts: Attempts) -> Choice:
+        """An endpoint of the tier, none whose model has answered already: an overflow would only
+        ask that one again."""
+        found = self.verifiers
+        states = found.endpoints.states()
+        if tier.model in VIRTUAL_MODELS:
+            states = [s for s in states if next(iter(s.models), None) not in ascent.below]
+        request = _request(asked, tier, ascent)
+        return found.routing.choose(
+            request, states, found.clock.now(), found.uniform, attempts.tried
+        )
+
+    async def _plainly(
+        self, asked: Asked, choice: Choice | None, tier: Tier, ascent: Ascent
+    ) -> AsyncGenerator[Piece]:
+        body: dict[str, Any] = asked.fields(stops=ascent.stops)
+        body["return_token_ids"] = True
+        if asked.most is not None:
+            body["max_tokens"] = max(1, asked.most - len(ascent.sent_ids))
+        if ascent.sent_text:
+            begun = {"role": "assistant", "content": ascent.sent_text}
+            body["messages"] = [*asked.messages, begun]
+            body |= {"add_generation_prompt": False, "continue_final_message": True}
+        model = choice.model if choice is not None else tier.model
+        demands = demands_of(asked, ascent.deadline_s)
+        call = Call(asked.request, "escalation", model, body, demands=demands)
+        async with aclosing(self.calls.stream(call)) as events:
+            async for event in events:
+                ascent.model, ascent.tier = event.model, event.tier
+                ascent.endpoint = event.endpoint
+                if usage := event.body.get("usage"):
+                    ascent.prompt_tokens = usage.get("prompt_tokens") or 0
+                    ascent.tokens = usage.get("completion_tokens") or ascent.tokens
+                for given in event.body.get("choices") or ():
+                    try:
+                        piece = piece_of(given, given["delta"])
+                    except (KeyError, TypeError, ValueError) as error:
+                        raise EngineFailed(
+                            f"{event.endpoint} sent what is no chat completion",
+                            endpoint=event.endpoint,
+                            code="engine_error",
+                        ) from error
+                    if piece.text or piece.ids or piece.reason:
+                        yield piece
+
+
+def _can_verify(asked: Asked, ascent: Ascent, choice: Choice) -> bool:
+    """Whether the answer can be made out of token ids; `ascent.how` says why not."""
+    if not asked.portable:
+        ascent.how = "not-portable"
+    elif not (ascent.predicted or ascent.sent_ids):
+        ascent.how = "no-prediction"
+    elif ascent.tokenizer is None or choice.state.tokenizer != ascent.tokenizer:
+        ascent.how = "tokenizer-differs"
+    else:
+        ascent.how = "verified"
+    return ascent.how == "verified"
+
+
+def _request(asked: Asked, tier: Tier, ascent: Ascent) -> InferenceRequest:
+    chars, key = prompt_chars_and_key({"messages": asked.messages})
+    return replace(
+        asked.request,
+        id=f"{asked.request.id}/verification",
+        model=tier.model,
+        path="/v1/completions",
+        body=b"",
+        stream=True,
+        prompt_chars=chars,
+        prefix_key=key,
+        demands=demands_of(asked, ascent.deadline_s),
+    )
+
+
+def _nothing_above(tier: Tier) -> NoEndpoint:
+    return NoEndpoint(
+        f"no endpoint above the lower tiers can answer for {tier.model} now; see /ready",
+        retry_after=2.0,
+        code="no_endpoint",
+    )

@@ -1,0 +1,170 @@
+"""A gateway before a small and a large engine whose answers are known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.integration.cascade.chatting_engine import ChattingEngine
+from tests.integration.speculating_engine import SECRET
+from tests.servers import Server, eventually, start_gateway
+
+QUESTION = "What?"
+PREDICTOR = {
+    "version": 1,
+    "window": 2,
+    "methods": {
+        "logprobs": {
+            "link": "exp",
+            "bias": 0.0,
+            "terms": [{"feature": "minimum", "weight": 1.0, "centre": 0.0, "scale": 1.0}],
+            "thresholds": {"0.99": 0.5},
+        },
+        "agreement": {
+            "link": "exp",
+            "bias": 0.0,
+            "terms": [{"feature": "agreement", "weight": 1.0, "centre": 1.0, "scale": 1.0}],
+            "thresholds": {"0.99": 0.9},
+        },
+        "self-check": {
+            "link": "exp",
+            "bias": 0.0,
+            "terms": [{"feature": "self_check", "weight": 1.0, "centre": 1.0, "scale": 1.0}],
+            "thresholds": {"0.99": 0.9},
+        },
+    },
+}
+
+
+@dataclass
+class Reply:
+    status: int = 200
+    text: str = ""
+    ids: list[int] = field(default_factory=list)
+    reason: str | None = None
+    stop: Any = None
+    about: dict[str, Any] = field(default_factory=dict)
+    usage: dict[str, int] = field(default_factory=dict)
+    comments: list[str] = field(default_factory=list)
+    error: dict[str, Any] = field(default_factory=dict)
+    done: bool = False
+    body: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Scene:
+    small: ChattingEngine
+    large: ChattingEngine
+    gateway: Server
+    http: httpx.Client
+    outcomes: Path
+
+    def body(self, stream: bool = False, **fields: Any) -> dict[str, Any]:
+        body = {"model": "tierflow-cascade", "return_token_ids": True, "stream": stream}
+        body["messages"] = [{"role": "user", "content": QUESTION}]
+        body |= {"stream_options": {"include_usage": True}} if stream else {}
+        return body | fields
+
+    def ask(self, stream: bool = False, **fields: Any) -> Reply:
+        headers = fields.pop("headers", {})
+        body, path = self.body(stream, **fields), "/v1/chat/completions"
+        reply = Reply()
+        if not stream:
+            answer = self.http.post(path, json=body, headers=headers)
+            reply.status, reply.body = answer.status_code, answer.json()
+            if answer.status_code != 200:
+                reply.error = answer.json()["error"]
+                return reply
+            _take(reply, answer.json())
+            return reply
+        with self.http.stream("POST", path, json=body, headers=headers) as response:
+            reply.status = response.status_code
+            for line in response.iter_lines():
+                if line.startswith(":"):
+                    reply.comments.append(line)
+                elif line == "data: [DONE]":
+                    reply.done = True
+                elif line.startswith("data: "):
+                    _take(reply, json.loads(line[6:]))
+        return reply
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.gateway.metric(f"tierflow_cascade_{name}", **labels)
+
+
+def _take(reply: Reply, chunk: dict[str, Any]) -> None:
+    reply.error = chunk.get("error") or reply.error
+    reply.usage = chunk.get("usage") or reply.usage
+    reply.about = (chunk.get("tierflow") or {}).get("cascade") or reply.about
+    for choice in chunk.get("choices") or ():
+        said = choice.get("message") or choice.get("delta") or {}
+        reply.text += said.get("content") or ""
+        reply.ids += choice.get("token_ids") or []
+        reply.reason = choice.get("finish_reason") or reply.reason
+        reply.stop = choice.get("stop_reason") or reply.stop
+
+
+@pytest.fixture(scope="module")
+def whole_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    folder = tmp_path_factory.mktemp("cascade")
+    predictor, outcomes = folder / "predictor.json", folder / "outcomes.jsonl"
+    predictor.write_text(json.dumps(PREDICTOR))
+    with ExitStack() as stack:
+        small, large = ChattingEngine("rill-edge"), ChattingEngine("rill-cloud")
+        for engine in (small, large):
+            engine.start()
+            stack.callback(engine.stop)
+        pools = {
+            name: {
+                "tier": name,
+                "endpoints": [engine.url],
+                "mailboxes": [engine.mailbox],
+                "mailbox_secret": SECRET,
+            }
+            for name, engine in (("edge", small), ("cloud", large))
+        }
+        config = {
+            "pools": pools,
+            "scrape": {"interval_s": 0.2},
+            "timeouts": {"first_token_s": 5.0, "idle_s": 5.0, "answer_s": 5.0},
+            "retries": {"ratio": 1.0},
+            "cascade": {
+                "predictor": str(predictor),
+                "outcome_log": str(outcomes),
+                "audit_share": 1.0,
+            },
+        }
+        gateway = start_gateway(config, folder)
+        stack.callback(gateway.stop)
+        http = stack.enter_context(httpx.Client(base_url=gateway.url, timeout=20))
+        scene = Scene(small, large, gateway, http, outcomes)
+        eventually(lambda: _well(scene), "both pools are ready")
+        yield scene
+
+
+@pytest.fixture
+def scene(whole_scene: Scene) -> Scene:
+    """With engines that are well, sure, and have said nothing."""
+    for engine in (whole_scene.small, whole_scene.large):
+        engine.replies, engine.doubts, engine.samples = {}, set(), []
+        engine.chat_refuses = engine.refuses = engine.breaks_after = None
+        engine.chats.clear()
+        engine.bodies.clear()
+        engine.drafts.clear()
+        engine.aborted = 0
+        engine.gate.set()
+    eventually(lambda: _well(whole_scene), "both pools are ready")
+    return whole_scene
+
+
+def _well(scene: Scene) -> bool:
+    found = scene.http.get("/ready").json()
+    pools = found["pools"].values()
+    return bool(all(pool["ready"] for pool in pools) and not found["conditions"])

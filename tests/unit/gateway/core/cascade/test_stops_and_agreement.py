@@ -1,0 +1,66 @@
+"""Stop texts over a switch of models, and what counts as the same answer."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.core.cascade.agreement import agreement, final
+from gateway.core.cascade.stops import StopWatch
+
+LETTERS = st.text("ab", max_size=30)
+STOPS = st.lists(st.text("ab", min_size=1, max_size=4), max_size=3)
+
+
+@settings(deadline=None)
+@given(LETTERS, STOPS, st.lists(st.integers(1, 6), min_size=30, max_size=30), st.booleans())
+def test_in_whatever_pieces_text_comes_it_stops_as_letter_by_letter(
+    text: str, stops: list[str], sizes: list[int], include: bool
+) -> None:
+    def played(pieces: list[str]) -> tuple[str, str | None]:
+        watch = StopWatch(stops, include)
+        out = "".join(watch.feed(piece) for piece in pieces)
+        return out + watch.rest(), watch.stopped
+
+    pieces, place = [], 0
+    for size in sizes:
+        pieces.append(text[place : place + size])
+        place += size
+    out, stopped = played(pieces)
+    alone, first = played(list(text))
+    assert (out, stopped) == (alone, first)
+    if stopped is None:
+        assert out == text
+    else:
+        end = out if include else out + stopped
+        assert text.startswith(end) and end.endswith(stopped)
+
+
+@settings(deadline=None)
+@given(LETTERS, STOPS)
+def test_nothing_is_held_back_that_begins_no_stop_text(text: str, stops: list[str]) -> None:
+    watch = StopWatch(stops)
+    out = watch.feed(text)
+    if watch.stopped is None:
+        held = text[len(out) :]
+        assert text.startswith(out)
+        assert held == "" or any(stop.startswith(held) for stop in stops)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("12 + 3\nAnswer: 15", "Answer: 15."),
+        ("Paris", " paris! "),
+        ("Answer: the  Blue box", "answer: no\nAnswer: the blue box"),
+    ],
+)
+def test_answers_that_say_the_same(one: str, other: str) -> None:
+    assert final(one, "Answer:") == final(other, "Answer:")
+
+
+def test_agreement_is_the_share_of_samples_that_say_the_same() -> None:
+    samples = ["Answer: 4", "It is.\nAnswer: 4", "Answer: 5", "4"]
+    assert agreement("Answer: 4", samples, "Answer:") == 0.75
+    assert agreement("Answer: 4", [], "Answer:") == 0.0

@@ -1,0 +1,57 @@
+"""Which tokens of an unfinished answer may go already."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.core.cascade.features import features
+from gateway.core.cascade.predictor import Model, Term
+from gateway.core.cascade.streaming import HoldBack
+
+RULE = Model([Term("worst_window", 1.0)], link="exp")
+LOGPROBS = st.lists(st.floats(-4, 0), max_size=40)
+
+
+@settings(deadline=None)
+@given(LOGPROBS, st.integers(1, 8), st.floats(0, 1))
+def test_only_what_a_whole_window_follows_is_free_and_never_less_than_before(
+    logprobs: list[float], window: int, threshold: float
+) -> None:
+    hold, free = HoldBack(RULE, threshold, window), 0
+    for count, value in enumerate(logprobs, 1):
+        now = hold.take(value)
+        assert free <= now <= max(0, count - window + 1)
+        free = now
+
+
+@settings(deadline=None)
+@given(LOGPROBS, st.integers(1, 8), st.floats(0.01, 1))
+def test_nothing_is_freed_from_the_first_dip_on(
+    logprobs: list[float], window: int, threshold: float
+) -> None:
+    hold = HoldBack(RULE, threshold, window)
+    hold.take(*logprobs)
+    beginnings = [features(logprobs[: end + 1], window) for end in range(len(logprobs))]
+    held = [RULE.confidence(values) >= threshold for values in beginnings]
+    dip = held.index(False) if False in held else len(held)
+    assert hold.dipped == (False in held)
+    assert hold.free == max(0, dip - window + 1)
+
+
+@settings(deadline=None)
+@given(LOGPROBS, st.integers(1, 8), st.data())
+def test_it_does_not_matter_in_which_pieces_tokens_come(
+    logprobs: list[float], window: int, data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(0, len(logprobs)))
+    one, two = HoldBack(RULE, 0.3, window), HoldBack(RULE, 0.3, window)
+    one.take(*logprobs)
+    two.take(*logprobs[:cut])
+    two.take(*logprobs[cut:])
+    assert (one.free, one.dipped) == (two.free, two.dipped)
+
+
+def test_where_everything_passes_everything_flows() -> None:
+    hold = HoldBack(RULE, 0.0, 2)
+    assert hold.take(-5.0, -5.0, -5.0) == 2

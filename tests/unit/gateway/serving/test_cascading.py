@@ -1,0 +1,405 @@
+"""A cascade on fakes: deadlines, overflows, devices, limits and what is left open afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.adapters.clock import MonotonicClock
+from gateway.assembly_cascade import load_predictor
+from gateway.core.admission import AdmissionLimits
+from gateway.core.cascade.ports import CascadeOutcome
+from gateway.core.devices.member import (
+    DeviceModel,
+    Member,
+    MemberFailed,
+    WorkEnd,
+    WorkOrder,
+    WorkPiece,
+)
+from gateway.core.ports import Clock
+from gateway.core.retry import RetryBudget
+from gateway.core.speculation.job import Batch
+from gateway.core.types import EndpointState
+from gateway.core.types import Tier as Place
+from gateway.errors import FirstTokenTimeout, GatewayError, InvalidRequest
+from gateway.serving.admission import Admission
+from gateway.serving.cascade.audit import Audits
+from gateway.serving.cascade.confidence import Judges, Judging
+from gateway.serving.cascade.devices import DeviceTier
+from gateway.serving.cascade.lower import Lower, Tier
+from gateway.serving.cascade.services import CascadeServices, Defaults
+from gateway.serving.cascade.story import Cascade
+from gateway.serving.cascade.upper import Upper
+from gateway.serving.dispatch import Dispatch, Waits
+from gateway.serving.holding import Holding
+from gateway.serving.server_calls import ServerCalls
+from gateway.serving.verification import Verifiers
+from tests.unit.gateway.build import FAMILY, request, routing, state
+from tests.unit.gateway.fakes import (
+    FakeAnswer,
+    FakeEndpoints,
+    FakeServer,
+    ListSink,
+    Recorder,
+    SteppingClock,
+)
+from tests.unit.gateway.serving.speculating import FakeVerifier, Piece
+
+pytestmark = pytest.mark.anyio
+EDGE_CLOUD = (Tier("tierflow-edge"), Tier("tierflow-cloud"))
+
+
+def chat(text: str, logprob: float = -0.001, reason: str = "stop", tokens: int = 3) -> Any:
+    body = {
+        "id": "a",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": text},
+                "logprobs": {"content": [{"token": "t", "logprob": logprob}] * tokens},
+                "finish_reason": reason,
+                "token_ids": list(range(5, 5 + tokens)),
+            }
+        ],
+        "usage": {"prompt_tokens": 4, "completion_tokens": tokens},
+    }
+    return lambda: FakeAnswer([orjson.dumps(body)], 200, "application/json")
+
+
+@dataclass
+class Told:
+    outcomes: list[CascadeOutcome] = field(default_factory=list)
+
+    def cascaded(self, outcome: CascadeOutcome) -> None:
+        self.outcomes.append(outcome)
+
+    def audited(self, agreed: bool) -> None: ...
+
+
+class FakeAssignment:
+    def __init__(self, said: Sequence[WorkPiece | WorkEnd | MemberFailed]) -> None:
+        self._said = list(said)
+        self.cancelled = False
+
+    async def read(self) -> WorkPiece | WorkEnd:
+        said = self._said.pop(0)
+        if isinstance(said, MemberFailed):
+            raise said
+        return said
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class FakeMembers:
+    def __init__(self, *said: WorkPiece | WorkEnd | MemberFailed) -> None:
+        model = DeviceModel("rill-device")
+        self.known = [Member("phone", "i", "", [model], frozenset({"generate"}))]
+        self.orders: list[WorkOrder] = []
+        self.work = FakeAssignment(said)
+
+    def members(self) -> Sequence[Member]:
+        return self.known
+
+    def assign(self, device: str, order: WorkOrder) -> FakeAssignment:
+        self.orders.append(order)
+        return self.work
+
+
+class Rig:
+    def __init__(
+        self,
+        small: Mapping[str, Callable[[], FakeAnswer]],
+        large: Mapping[str, Callable[[], Sequence[Piece]]],
+        *,
+        tiers: Sequence[Tier] = EDGE_CLOUD,
+        members: FakeMembers | None = None,
+        states: Sequence[EndpointState] | None = None,
+        waits: Waits | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """`clock`: by default every look at it is a millisecond later; waits need a real one."""
+        self.states = states or [state("edge:1", "edge"), state("cloud:1", "cloud")]
+        for each in self.states:
+            each.tokenizer = each.tokenizer or "f"
+        self.server, self.verifier = FakeServer(small), FakeVerifier(large)
+        self.endpoints, self.telemetry, self.told = FakeEndpoints(self.states), Recorder(), Told()
+        clock = clock or SteppingClock()
+        waits = waits or Waits(30.0, 30.0, 30.0)
+        dispatch = Dispatch(
+            routing(), self.endpoints, self.server, clock, self.telemetry, RetryBudget(), waits,
+            lambda: 0.0, Holding(self.endpoints, FAMILY, clock, 8),
+        )  # fmt: skip
+        calls = ServerCalls(dispatch, clock, self.telemetry, waits)
+        verifiers = Verifiers(
+            routing(), self.endpoints, self.verifier, clock, self.telemetry, RetryBudget(),
+            lambda: 0.0,
+        )  # fmt: skip
+        lower = Lower(calls, self.endpoints)
+        services = CascadeServices(
+            tiers, Defaults(0.99, "logprobs", "live"), load_predictor(None), lower,
+            Upper(verifiers, calls, waits, lambda: "0" * 32),
+            Judges(calls, lower, Judging(4, 0.7, "Answer:", "{question} {answer}", "yes", 8)),
+            DeviceTier(members), self.endpoints, clock, self.told, None, lambda: 0.5, lambda: 9.0,
+        )  # fmt: skip
+        admission = Admission(AdmissionLimits(), clock, self.telemetry)
+        self.cascade = Cascade(
+            services, admission, self.telemetry, Audits(services, calls), waits.idle_s
+        )
+
+    async def ask(self, headers: Mapping[str, Any] | None = None, **fields: Any) -> Any:
+        body = {"model": "tierflow-cascade", "messages": [{"role": "user", "content": "hi"}]}
+        most, data = fields.get("max_tokens"), orjson.dumps(body | fields)
+        asked = request("tierflow-cascade", body=data, max_tokens=most, **(headers or {}))
+        sink = ListSink()
+        await self.cascade.answer(asked, {}, sink)
+        return json.loads(sink.body)
+
+    def assert_nothing_left_open(self) -> None:
+        assert [each.in_flight for each in self.states] == [0] * len(self.states)
+        assert all(made.closed for made in self.verifier.made)
+        assert all(answer.closed for answer in self.server.answers)
+        assert self.telemetry.loads[-1] == (0, 0)
+
+
+def verified(*batches: Piece) -> Mapping[str, Callable[[], Sequence[Piece]]]:
+    return {"cloud:1": lambda: batches}
+
+
+TOP = verified(Batch([5, 6], text="Ye"), Batch([8], "stop", text="s"))
+
+
+def about(body: Any) -> Any:
+    return body["tierflow"]["cascade"]
+
+
+async def test_what_is_unsure_goes_up_with_its_ids_as_drafts() -> None:
+    rig = Rig({"edge:1": chat("No", -2.0)}, TOP)
+    body = await rig.ask()
+    assert body["choices"][0]["message"]["content"] == "Yes"
+    [made] = rig.verifier.made
+    assert made.drafts == [(0, [5, 6, 7], [])]
+    assert (about(body)["predicted_tokens"], about(body)["kept_tokens"]) == (3, 2)
+    assert body["usage"]["completion_tokens"] == 3 + 3
+    rig.assert_nothing_left_open()
+
+
+async def test_ids_of_another_tokenizer_are_never_offered() -> None:
+    states = [state("edge:1", "edge", tokenizer="f"), state("cloud:1", "cloud", tokenizer="g")]
+    stream = b'data: {"choices":[{"index":0,"delta":{"content":"Yes"},"finish_reason":"stop"}]}\n\n'
+    rig = Rig(
+        {
+            "edge:1": chat("No", -2.0),
+            "cloud:1": lambda: FakeAnswer([stream, b"data: [DONE]\n\n"]),
+        },
+        {},
+        states=states,
+    )
+    body = await rig.ask()
+    assert body["choices"][0]["message"]["content"] == "Yes"
+    assert about(body)["prediction"] == "tokenizer-differs" and not rig.verifier.jobs
+    rig.assert_nothing_left_open()
+
+
+async def test_ids_beyond_the_verifiers_vocabulary_are_never_offered() -> None:
+    answer = orjson.loads(chat("No", -2.0)()._pieces[0])
+    answer["choices"][0]["token_ids"] = [5, 100, 6]
+    rig = Rig({"edge:1": lambda: FakeAnswer([orjson.dumps(answer)], 200, "application/json")}, TOP)
+    await rig.ask()
+    assert rig.verifier.made[0].drafts == [(0, [5], [])]
+
+
+async def test_an_answer_that_the_top_gave_for_a_lower_tier_stands() -> None:
+    """The edge is down, so its virtual model went over to the cloud."""
+    rig = Rig({"cloud:1": chat("Yes", -2.0)}, {})
+    body = await rig.ask()
+    assert body["choices"][0]["message"]["content"] == "Yes"
+    assert about(body)["stages"][0]["decision"] == "answered"
+    assert not about(body)["escalated"] and rig.told.outcomes[0].tier == "cloud"
+
+
+async def test_no_model_is_asked_a_second_time_as_the_top() -> None:
+    """The cloud is down: its virtual model would go over to the edge, which has answered."""
+    states = [state("edge:1", "edge"), state("cloud:1", "cloud", healthy=False)]
+    rig = Rig({"edge:1": chat("No", -2.0)}, {}, states=states)
+    body = await rig.ask()
+    assert body["choices"][0]["message"]["content"] == "No"
+    assert about(body)["degraded"] == "no_endpoint" and len(rig.server.calls) == 1
+
+
+async def test_what_a_tier_cut_off_goes_up_and_what_the_caller_cut_off_does_not() -> None:
+    rig = Rig({"edge:1": chat("No", reason="length")}, TOP)
+    assert about(await rig.ask())["reason"] == "length-cut"
+    assert about(await rig.ask(max_tokens=3))["reason"] is None
+
+
+async def test_a_caller_may_keep_it_below_a_tier() -> None:
+    rig = Rig({"edge:1": chat("No", -2.0)}, TOP)
+    body = await rig.ask({"max_tier": Place.EDGE})
+    assert body["choices"][0]["message"]["content"] == "No"
+    assert about(body)["degraded"] == "demand_not_met" and not rig.verifier.jobs
+
+
+async def test_a_tier_that_takes_half_of_the_time_is_left_for_the_next() -> None:
+    clock = MonotonicClock()
+    rig = Rig(
+        {
+            "edge:1": lambda: FakeAnswer([None], 200, "application/json"),
+            "cloud:1": lambda: FakeAnswer(
+                [
+                    b'data: {"choices":[{"index":0,"delta":{"content":"Yes"},'
+                    b'"finish_reason":"stop"}]}\n\n',
+                    b"data: [DONE]\n\n",
+                ]
+            ),
+        },
+        {},
+        clock=clock,
+    )
+    body = await rig.ask({"deadline_s": 0.4, "received": clock.now()})
+    assert about(body)["reason"] == "deadline"
+    assert body["choices"][0]["message"]["content"] == "Yes"
+    rig.assert_nothing_left_open()
+
+
+async def test_a_top_that_is_silent_beyond_the_deadline_leaves_the_small_answer() -> None:
+    clock = MonotonicClock()
+    rig = Rig({"edge:1": chat("No", -2.0)}, verified(None), clock=clock)
+    body = await rig.ask({"deadline_s": 0.4, "received": clock.now()})
+    assert body["choices"][0]["message"]["content"] == "No"
+    assert about(body)["degraded"] == "deadline_exceeded"
+    rig.assert_nothing_left_open()
+
+
+async def test_a_top_endpoint_that_fails_is_left_for_another() -> None:
+    states = [state("edge:1", "edge"), state("cloud:1", "cloud"), state("cloud:2", "cloud")]
+    scripts = {
+        "cloud:1": lambda: [
+            FirstTokenTimeout("no", endpoint="cloud:1", code="first_token_timeout")
+        ],
+        "cloud:2": TOP["cloud:1"],
+    }
+    rig = Rig({"edge:1": chat("No", -2.0)}, scripts, states=states)
+    body = await rig.ask()
+    assert body["choices"][0]["message"]["content"] == "Yes"
+    rig.assert_nothing_left_open()
+
+
+async def test_where_every_tier_fails_the_caller_hears_the_failure() -> None:
+    rig = Rig({}, {})
+    with pytest.raises(GatewayError) as raised:
+        await rig.ask()
+    assert raised.value.code in ("no_endpoint", "connect_failed")
+    rig.assert_nothing_left_open()
+
+
+async def test_a_caller_that_leaves_leaves_nothing_behind() -> None:
+    rig = Rig({"edge:1": chat("No", -2.0)}, verified(Batch([5], text="Y"), None))
+    task = asyncio.create_task(rig.ask())
+    while not rig.verifier.made:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    rig.assert_nothing_left_open()
+    assert rig.telemetry.outcomes[-1].kind == "cancelled"
+
+
+async def test_an_engine_without_log_probabilities_is_never_trusted() -> None:
+    rig = Rig({"edge:1": chat("No", tokens=0)}, verified(Batch([8], "stop", text="Yes")))
+    rig.server._scripts = {
+        **rig.server._scripts,
+        "cloud:1": lambda: FakeAnswer(
+            [
+                b'data: {"choices":[{"index":0,"delta":{"content":"Yes"},'
+                b'"finish_reason":"stop"}]}\n\n',
+                b"data: [DONE]\n\n",
+            ]
+        ),
+    }
+    body = await rig.ask()
+    assert body["choices"][0]["message"]["content"] == "Yes"
+    assert about(body)["reason"] == "worst-window" or about(body)["reason"] == "confidence"
+
+
+DEVICE_FIRST = (Tier(device="any"), *EDGE_CLOUD)
+
+
+@pytest.mark.parametrize(("logprob", "text"), [(-0.01, "Hi!"), (-1.0, "No"), (None, "No")])
+async def test_a_device_answers_first_and_is_judged_by_its_mean(
+    logprob: float | None, text: str
+) -> None:
+    members = FakeMembers(WorkPiece("Hi", 1), WorkPiece("!", 1), WorkEnd("stop", 4, 2, logprob))
+    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members)
+    body = await rig.ask(temperature=0, seed=7)
+    assert body["choices"][0]["message"]["content"] == text
+    assert about(body)["stages"][0]["tier"] == "device"
+    [order] = members.orders
+    assert order.sampling == {"temperature": 0, "seed": 7} and members.work.cancelled
+
+
+@pytest.mark.parametrize("code", ["busy", "lost"])
+async def test_a_device_that_refuses_or_is_lost_is_passed_over(code: str) -> None:
+    members = FakeMembers(MemberFailed("phone", code, "it can't"))
+    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members)
+    body = await rig.ask()
+    assert body["choices"][0]["message"]["content"] == "No"
+    assert [s["decision"] for s in about(body)["stages"]] == ["failed", "accepted"]
+
+
+async def test_devices_that_are_private_or_full_are_not_asked() -> None:
+    members = FakeMembers()
+    phone = members.known[0]
+    members.known = [Member(**{**_fields(phone), "privacy": "private"})]
+    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members)
+    assert (await rig.ask())["choices"][0]["message"]["content"] == "No"
+    assert not members.orders
+
+
+def _fields(member: Member) -> dict[str, Any]:
+    return {name: getattr(member, name) for name in member.__slots__}
+
+
+async def test_a_quality_in_the_header_holds_where_the_body_says_nothing() -> None:
+    rig = Rig({"edge:1": chat("No", -0.2)}, TOP)
+    strict, loose = {"cascade_quality": 0.99}, {"cascade_quality": 0.9}
+    assert about(await rig.ask(strict))["threshold"] == 0.95
+    assert about(await rig.ask(loose))["threshold"] == 0.7
+    asked: dict[str, Any] = {"cascade": {"quality": 0.95}}
+    assert about(await rig.ask(loose, tierflow=asked))["threshold"] == 0.8
+
+
+async def test_it_answers_chat_alone() -> None:
+    rig = Rig({}, {})
+    asked = request("tierflow-cascade", path="/v1/completions", body=b"{}")
+    with pytest.raises(InvalidRequest) as raised:
+        await rig.cascade.answer(asked, {}, ListSink())
+    assert raised.value.param == "model"
+
+
+async def test_a_stream_whose_tokens_nobody_can_judge_waits_for_the_top() -> None:
+    def event(text: str, reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": {"content": text}, "finish_reason": reason}
+        return b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
+
+    def says(*texts: str) -> Callable[[], FakeAnswer]:
+        events = [event(text) for text in texts]
+        return lambda: FakeAnswer([*events, event("", "stop"), b"data: [DONE]\n\n"])
+
+    rig = Rig({"edge:1": says("N", "o"), "cloud:1": says("Ye", "s")}, {})
+    messages = [{"role": "user", "content": "hi"}]
+    body = orjson.dumps({"model": "tierflow-cascade", "messages": messages, "stream": True})
+    sink = ListSink()
+    await rig.cascade.answer(request("tierflow-cascade", body=body, stream=True), {}, sink)
+    assert b'"No' not in sink.body and b'"N"' not in sink.body
+    assert b'"Ye"' in sink.body and sink.body.endswith(b"data: [DONE]\n\n")
