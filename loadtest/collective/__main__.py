@@ -6,11 +6,11 @@ import signal
 import sys
 from types import FrameType
 
+from loadtest.collective.run import Bench
+from loadtest.collective.settings import read_settings
 from loadtest.measure.failure import BenchmarkFailure
 from loadtest.measure.processes import Processes
 from loadtest.measure.progress import Progress
-from loadtest.collective.run import Bench
-from loadtest.collective.settings import read_settings
 
 NAME = "bench-collective"
 

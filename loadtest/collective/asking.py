@@ -23,7 +23,8 @@ PATIENCE_S = 60.0
 class Reply:
     """`seconds` until the answer was whole, `first_s` until its first text (streams alone).
 
-    `status` is 0 where the connection broke; `about` is the body's `tierflow` field.
+    `status` is 0 where the connection broke; `tier` is who answered, where it was one tier;
+    `about` is the body's `tierflow` field.
     """
 
     status: int
@@ -31,6 +32,7 @@ class Reply:
     tokens: int
     seconds: float
     first_s: float | None = None
+    tier: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -67,6 +69,7 @@ class Client:
             found["choices"][0]["message"]["content"] or "",
             found["usage"]["completion_tokens"],
             seconds,
+            tier=answer.headers.get("x-tierflow-tier", ""),
             about=found.get("tierflow") or {},
         )
 
@@ -93,7 +96,7 @@ class Client:
                         text += piece
         if not ended:
             raise BenchmarkFailure(f"the stream of {way.name} ended early: {answer.status_code}")
-        return Reply(200, text, tokens, perf_counter() - began, first, about)
+        return Reply(200, text, tokens, perf_counter() - began, first, about=about)
 
 
 def body(way: Way, question: Question) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from loadtest.bench.weights import parameters
 from loadtest.collective.asking import Reply
@@ -23,17 +24,14 @@ class Cost:
         self._devices = {name: parameters(folder) / cloud for name, folder in devices.items()}
 
     def __call__(self, reply: Reply) -> float:
-        about = reply.about.get("collective")
-        if about is not None:
-            servers = self._of_tiers(about.get("servers") or ())
-            return servers + sum(
-                member["tokens"] * self._devices[member["device"].rpartition("-")[0] or member["device"]]
-                for member in reply.members
-                if member["device"] in self._devices
-            )
-        if stages := (reply.about.get("cascade") or {}).get("stages"):
-            return self._of_tiers(stages)
-        return reply.tokens * self._tiers[reply.tier]
+        if (about := reply.about.get("collective")) is not None:
+            return self._of_tiers(about["servers"]) + self._of_devices(reply.members)
+        if (about := reply.about.get("cascade")) is not None:
+            return self._of_tiers(about["stages"])
+        return reply.tokens * self._tiers.get(reply.tier, 0.0)
 
-    def _of_tiers(self, calls: list[Mapping[str, object]]) -> float:
-        return sum(int(str(call["tokens"])) * self._tiers[str(call["tier"])] for call in calls)
+    def _of_devices(self, members: Sequence[Mapping[str, Any]]) -> float:
+        return sum(float(m["tokens"]) * self._devices.get(m["device"], 0.0) for m in members)
+
+    def _of_tiers(self, calls: Sequence[Mapping[str, Any]]) -> float:
+        return sum(float(call["tokens"]) * self._tiers[call["tier"]] for call in calls)

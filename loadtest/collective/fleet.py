@@ -111,7 +111,8 @@ def _engines(
     processes: Processes, settings: Settings, cores: Cores, tell: Progress
 ) -> dict[str, object]:
     secret = secrets.token_hex(16)
-    pools, engines = {}, []
+    pools: dict[str, object] = {}
+    engines = []
     for tier in ("cloud", "edge"):
         mailbox = f"{HOST}:{free_port()}"
         engine = start_vllm(

@@ -34,9 +34,7 @@ def plot_accuracy(results: Mapping[str, Result], path: Path) -> Path:
 
 def _short(name: str) -> str:
     """Without what the panel's title says."""
-    return (
-        name.removesuffix(" alone").removeprefix("collective of ").removeprefix("without ")
-    )
+    return name.removesuffix(" alone").removeprefix("collective of ").removeprefix("without ")
 
 
 def plot_cost(results: Mapping[str, Result], path: Path) -> Path:

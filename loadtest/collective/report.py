@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from loadtest.collective import streaming
 from loadtest.collective.accuracy import Result
+from loadtest.collective.asking import Reply
 from loadtest.collective.cascade import HEADLINE, QUALITIES, WAYS, Point
 from loadtest.collective.failures import Failing
 from loadtest.collective.plan import CLOUD, EDGE, EVERYBODY, KEYS, SELF_MOA, of
@@ -59,7 +60,7 @@ def failing(found: Failing, questions: Sequence[Question]) -> Table:
     return Table("failures", "Devices that fail while they are at work", columns, rows)
 
 
-def points(replies: Sequence, questions: Sequence[Question]) -> float:
+def points(replies: Sequence[Reply], questions: Sequence[Question]) -> float:
     """Accuracy, 0 to 100."""
     right = [
         reply.status == 200 and is_right(reply.text, question.answer)

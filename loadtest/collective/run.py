@@ -87,9 +87,7 @@ class Bench:
         found = results(asked, self.measured(client, asked, questions), questions, price)
         sampled = [self_moa(report.best_member(found))]
         self.progress(f"the same to {sampled[0].name}")
-        return found | results(
-            sampled, self.measured(client, sampled, questions), questions, price
-        )
+        return found | results(sampled, self.measured(client, sampled, questions), questions, price)
 
     def measured(
         self, client: Client, asked: Sequence[Way], questions: Sequence[Question]
