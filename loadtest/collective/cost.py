@@ -25,13 +25,20 @@ class Cost:
 
     def __call__(self, reply: Reply) -> float:
         if (about := reply.about.get("collective")) is not None:
-            return self._of_tiers(about["servers"]) + self._of_devices(reply.members)
+            return self._of_devices(reply.members) + self._of_aggregator(reply, about)
         if (about := reply.about.get("cascade")) is not None:
             return self._of_tiers(about["stages"])
         return reply.tokens * self._tiers.get(reply.tier, 0.0)
 
     def _of_devices(self, members: Sequence[Mapping[str, Any]]) -> float:
         return sum(float(m["tokens"]) * self._devices.get(m["device"], 0.0) for m in members)
+
+    def _of_aggregator(self, reply: Reply, about: Mapping[str, Any]) -> float:
+        """The tokens that are in the sum, and no member's."""
+        if not (aggregator := about.get("aggregator")):
+            return 0.0
+        tokens = reply.tokens - sum(int(member["tokens"]) for member in reply.members)
+        return tokens * self._tiers[aggregator["tier"]]
 
     def _of_tiers(self, calls: Sequence[Mapping[str, Any]]) -> float:
         return sum(float(call["tokens"]) * self._tiers[call["tier"]] for call in calls)

@@ -94,15 +94,6 @@ def ways() -> list[Way]:
 def self_moa(proposer: str) -> Way:
     """The best device, sampled as often as there are members: Self-MoA's recipe (Li et al. 2025,
     arXiv 2502.00674, section 2), at the tokens of the collective of 5."""
-    return Way(
-        SELF_MOA,
-        COLLECTIVE,
-        {
-            "collective": {
-                "mode": "self-moa",
-                "members": [proposer],
-                "samples": len(EVERYBODY),
-                "rounds": 0,
-            }
-        },
-    )
+    sampled = {"device": proposer, "samples": len(EVERYBODY)}
+    options = {"mode": "self-moa", "self_moa": sampled, "rounds": 0}
+    return Way(SELF_MOA, COLLECTIVE, {"collective": options})
