@@ -15,8 +15,8 @@ QUICK ?= 0
 ARGS ?=
 Q ?= Add 417 and 325 digit by digit.
 
-.PHONY: help up down device ask test test-cluster test-containers lint bench bench-speculation load family \
-  specialists images compose-secrets clean
+.PHONY: help up down device ask test test-cluster test-containers lint bench bench-speculation \
+  bench-collective load family specialists images compose-secrets clean
 
 help: ## list the targets and the variables they take
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -57,6 +57,10 @@ bench: ## measure the gateway's overhead and the family's quality; QUICK=1 takes
 bench-speculation: ## measure drafts from a device against server-only streaming; QUICK=1 is short
 	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
 	  TIERFLOW_ENGINE_PYTHON="$$engine" QUICK=$(QUICK) "$$gateway" -m loadtest.speculation
+
+bench-collective: ## measure devices that answer together, and the cascade; QUICK=1 is short
+	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
+	  TIERFLOW_ENGINE_PYTHON="$$engine" QUICK=$(QUICK) "$$gateway" -m loadtest.collective
 
 load: ## run locust headless for a minute against `make up`
 	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m loadtest.load

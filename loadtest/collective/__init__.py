@@ -1,0 +1,1 @@
+"""What devices answer together, against each alone, one strong model sampled, edge and cloud."""

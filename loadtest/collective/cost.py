@@ -1,0 +1,44 @@
+"""What an answer costs: tokens, weighed by the size of the model that made them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from loadtest.bench.weights import parameters
+from loadtest.collective.asking import Reply
+
+
+class Cost:
+    """In tokens of the cloud's model: a token of another one counts as its share of parameters.
+
+    Prompts are not counted; the engines of the family read them in one step. A token that the
+    cloud verified counts as one that it made.
+    """
+
+    def __init__(self, family: Mapping[str, Path], devices: Mapping[str, Path]) -> None:
+        """Raises BenchmarkFailure when a model's size can't be read."""
+        cloud = parameters(family["cloud"])
+        self._tiers = {tier: parameters(folder) / cloud for tier, folder in family.items()}
+        self._devices = {name: parameters(folder) / cloud for name, folder in devices.items()}
+
+    def __call__(self, reply: Reply) -> float:
+        if (about := reply.about.get("collective")) is not None:
+            return self._of_devices(reply.members) + self._of_aggregator(reply, about)
+        if (about := reply.about.get("cascade")) is not None:
+            return self._of_tiers(about["stages"])
+        return reply.tokens * self._tiers.get(reply.tier, 0.0)
+
+    def _of_devices(self, members: Sequence[Mapping[str, Any]]) -> float:
+        return sum(float(m["tokens"]) * self._devices.get(m["device"], 0.0) for m in members)
+
+    def _of_aggregator(self, reply: Reply, about: Mapping[str, Any]) -> float:
+        """The tokens that are in the sum, and no member's."""
+        if not (aggregator := about.get("aggregator")):
+            return 0.0
+        tokens = reply.tokens - sum(int(member["tokens"]) for member in reply.members)
+        return tokens * self._tiers[aggregator["tier"]]
+
+    def _of_tiers(self, calls: Sequence[Mapping[str, Any]]) -> float:
+        return sum(float(call["tokens"]) * self._tiers[call["tier"]] for call in calls)

@@ -1,0 +1,99 @@
+"""What is asked, of whom, how often."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+SPECIALISTS = ("mathematics", "code", "lists", "reading")
+GENERALIST = "generalist"
+EVERYBODY = (GENERALIST, *SPECIALISTS)
+COLLECTIVE_TASKS = frozenset({"judge", "revise"})
+"""Tasks whose questions quote others' answers: they are how members work, and no questions."""
+COLLECTIVE, CASCADE = "tierflow-collective", "tierflow-cascade"
+KEYS = (
+    "best_member", "self_moa", "collective_5", "edge", "cloud", "ttft_ratio",
+    "accuracy_drop_with_failures", "cascade_cloud_token_saving", "cascade_accuracy_ratio",
+)  # fmt: skip
+"""Of the final line, in this order. Accuracies and the drop are in points."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`each`: questions of every task. `streams`: questions of the TTFT part. `failing`: questions
+    asked while devices fail."""
+
+    each: int
+    streams: int
+    failing: int
+
+
+FULL = Plan(each=14, streams=48, failing=264)
+QUICK = Plan(each=2, streams=12, failing=44)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to have a question answered: the model, and the body's `tierflow` field."""
+
+    name: str
+    model: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def collective(name: str, members: Sequence[str] | str, **options: Any) -> Way:
+    """Everybody's answers are waited for, so that what differs is who takes part."""
+    wanted: dict[str, Any] = {
+        "members": list(members) if not isinstance(members, str) else members,
+        "max_members": len(EVERYBODY),
+        "rounds": 0,
+        **options,
+    }
+    return Way(name, COLLECTIVE, {"collective": wanted})
+
+
+def alone(member: str) -> Way:
+    """A device's own answer: a collective of one, with nobody to aggregate."""
+    return collective(f"{member} alone", [member], aggregate="majority")
+
+
+def of(count: int) -> str:
+    return f"collective of {count}"
+
+
+def without(member: str) -> str:
+    return f"without {member}"
+
+
+SELF_MOA, MAJORITY, WEIGHTED, BEST, REVISED = (
+    "self-moa", "majority vote", "weighted vote", "best by likelihood", "collective of 5, revised",
+)  # fmt: skip
+EDGE, CLOUD, SELECTED = "edge", "cloud", "3 selected of 5"
+
+
+def ways() -> list[Way]:
+    """All but self-moa, whose proposer is known only when the devices alone have answered."""
+    return [
+        *(alone(member) for member in EVERYBODY),
+        collective(MAJORITY, EVERYBODY, aggregate="majority"),
+        collective(WEIGHTED, EVERYBODY, aggregate="weighted"),
+        collective(BEST, EVERYBODY, aggregate="best-of-n"),
+        *(collective(of(n), EVERYBODY[:n]) for n in range(1, len(EVERYBODY) + 1)),
+        collective(REVISED, EVERYBODY, rounds=1),
+        collective(SELECTED, "auto", max_members=3),
+        *(
+            collective(without(one), [other for other in EVERYBODY if other != one])
+            for one in EVERYBODY
+        ),
+        Way(EDGE, "tierflow-edge"),
+        Way(CLOUD, "tierflow-cloud"),
+    ]
+
+
+def self_moa(proposer: str) -> Way:
+    """The best device, sampled as often as there are members: Self-MoA's recipe (Li et al. 2025,
+    arXiv 2502.00674, section 2), at the tokens of the collective of 5."""
+    sampled = {"device": proposer, "samples": len(EVERYBODY)}
+    options = {"mode": "self-moa", "self_moa": sampled, "rounds": 0}
+    return Way(SELF_MOA, COLLECTIVE, {"collective": options})
