@@ -13,6 +13,7 @@ GatewayError
 ├── EmbeddingFailed        no vector for a text could be made
 ├── Conflict               the request contradicts another one: an idempotency key, a device
 ├── Denied                 the caller is not who may do this
+├── QuotaExceeded          the caller has asked for as much as it may for now
 ├── TooFewMembers          a collective has fewer members than its quorum, and may not degrade
 └── UpstreamError          an engine failed while it held the request
     ├── ConnectFailed
@@ -77,6 +78,10 @@ class StateLost(RetryLater):
 
 
 class TooFewMembers(RetryLater):
+    pass
+
+
+class QuotaExceeded(RetryLater):
     pass
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from gateway.core.body import prompt_chars_and_key
-from gateway.core.types import Demands, InferenceRequest, Tier
+from gateway.core.types import Caller, Demands, InferenceRequest, Tier
 from gateway.errors import InvalidRequest
 from gateway.protocol import headers as names
 
@@ -22,6 +22,8 @@ _READ = frozenset(
         names.DEADLINE_MS,
         names.SESSION,
         names.REQUEST_ID,
+        names.IDEMPOTENCY_KEY,
+        names.AUTHORIZATION,
         "content-type",
         "content-length",
         "traceparent",
@@ -32,6 +34,7 @@ _ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 _MODEL_OPTIONAL = frozenset({"/tokenize", "/detokenize"})
 MAX_DEADLINE_MS = 24 * 3600 * 1000.0
 MAX_NAME_CHARS = 256
+_NOBODY = Caller()
 
 
 def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -72,6 +75,7 @@ def parse(
         max_tokens=_max_tokens(fields),
         model_in_body=in_body,
         demands=demands(headers),
+        caller=_caller(headers),
     )
 
 
@@ -104,6 +108,13 @@ def demands(headers: Mapping[str, str]) -> Demands:
         deadline_s=_deadline(headers.get(names.DEADLINE_MS)),
         session=_name(names.SESSION, headers.get(names.SESSION)),
     )
+
+
+def _caller(headers: Mapping[str, str]) -> Caller:
+    authorization, key = headers.get(names.AUTHORIZATION, ""), headers.get(names.IDEMPOTENCY_KEY)
+    if not authorization and key is None:
+        return _NOBODY
+    return Caller(authorization, _name(names.IDEMPOTENCY_KEY, key))
 
 
 def _tier(value: str | None) -> Tier | None:

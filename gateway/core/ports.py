@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from gateway.core.collective.report import Report
+from gateway.core.devices.bearer import Bearer
 from gateway.core.devices.member import Member, WorkEnd, WorkOrder, WorkPiece
 from gateway.core.outcome import Outcome
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
@@ -191,3 +193,21 @@ class Embedder(Protocol):
     name: str
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]: ...
+
+
+class Bearers(Protocol):
+    """Tells whose device's token a caller showed. Costs no round trip."""
+
+    def bearer(self, authorization: str) -> Bearer: ...
+
+
+class CollectiveTelemetry(Protocol):
+    """Takes what happened in collectives. None of its methods blocks or raises."""
+
+    def finished(self, report: Report) -> None: ...
+
+    def feedback(self, domain: str) -> None: ...
+
+    def state_lost(self, step: str) -> None: ...
+
+    def embedding_failed(self, source: str) -> None: ...

@@ -4,6 +4,8 @@ MAX_TIER = "x-tierflow-max-tier"
 MIN_QUALITY = "x-tierflow-min-quality"
 DEADLINE_MS = "x-tierflow-deadline-ms"
 SESSION = "x-tierflow-session"
+IDEMPOTENCY_KEY = "idempotency-key"
+AUTHORIZATION = "authorization"
 
 TIER = "x-tierflow-tier"
 ENDPOINT = "x-tierflow-endpoint"

@@ -28,6 +28,7 @@ from pydantic_settings import (
 from gateway.core.types import Probe, Tier
 from gateway.errors import ConfigError
 from gateway.protocol.speculation import MAX_SESSIONS
+from gateway.settings.collective import Collective
 from gateway.settings.group import Group
 
 ENV_PREFIX = "TIERFLOW_GATEWAY_"
@@ -211,6 +212,7 @@ class Settings(BaseSettings):
     limits: RequestLimits = RequestLimits()
     retries: Retries = Retries()
     devices: Devices = Devices()
+    collective: Collective = Collective()
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
     @model_validator(mode="after")
