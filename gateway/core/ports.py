@@ -180,11 +180,31 @@ class Assignment(Protocol):
 
 
 class Members(Protocol):
-    """The devices that have registered, with this replica or another. Both cost no round trip."""
+    """The devices that have registered, with this replica or another. Both cost no round trip.
+
+    `assign` never waits or raises: what is wrong with it, reading tells. Whoever asked reads to the
+    end or cancels; the order's deadline ends it in any case.
+    """
 
     def members(self) -> Sequence[Member]: ...
 
     def assign(self, device: str, order: WorkOrder) -> Assignment: ...
+
+
+class MemberTelemetry(Protocol):
+    """Takes what happened to members and their work. None of its methods blocks or raises.
+
+    `outcome` is a finish reason or the code of MemberFailed; `registration` takes `registered` or
+    the code of what was refused.
+    """
+
+    def registered(self, devices: int) -> None: ...
+
+    def registration(self, outcome: str) -> None: ...
+
+    def work(self, kind: str, outcome: str, seconds: float) -> None: ...
+
+    def refused(self, code: str) -> None: ...
 
 
 class Embedder(Protocol):

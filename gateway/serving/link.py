@@ -52,6 +52,10 @@ class Outbox:
             self.overflown.set()
         return len(message)
 
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes more leave half of the room to everything else."""
+        return not self.overflown.is_set() and self._size + size <= MAX_WAITING // 2
+
     def error(self, code: str, message: str, s: int | None = None, *, fatal: bool = False) -> int:
         return self.put(Error(code[:64], message[:1000], s, fatal))
 

@@ -54,13 +54,15 @@ class Member:
 @dataclass(frozen=True, slots=True)
 class WorkOrder:
     """`messages` as in a chat completion; `deadline_s` in seconds from now; `sampling` holds
-    fields of `protocol.fields.Sampling`, `max_tokens` always."""
+    fields of `protocol.fields.Sampling`, but for `max_tokens`. `owner` is the one that the caller
+    has proven to be; a device of privacy `owner` takes work of its own owner alone."""
 
     kind: Kind
     messages: Sequence[Mapping[str, Any]]
     max_tokens: int
     deadline_s: float
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,10 @@ class WorkEnd:
 
 class MemberFailed(GatewayError):
     """A device can't or won't do its work; `code`: busy, hot, battery, private, unable, too_long,
-    deadline (it said so), lost (its connection or its replica is gone), unknown, misbehaved."""
+    deadline, lost (its connection or its replica is gone), unknown, misbehaved, or cancelled (by
+    whoever asked). `retry_s`: the device's hint when to ask again, 0 for none."""
 
-    def __init__(self, device: str, code: str, message: str) -> None:
+    def __init__(self, device: str, code: str, message: str, retry_s: float = 0.0) -> None:
         super().__init__(message, code=code)
         self.device = device
+        self.retry_s = retry_s

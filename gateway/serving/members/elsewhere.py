@@ -1,0 +1,104 @@
+"""Work for devices that are connected to other replicas: the side that asks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.core.devices.member import Member, WorkOrder
+from gateway.core.ports import Clock
+from gateway.serving.members.assignment import Answer
+from gateway.serving.members.courier import Courier
+from gateway.serving.members.messages import (
+    Asking,
+    Ended,
+    Failed,
+    Order,
+    Recalled,
+    Text,
+    ToAsker,
+    Working,
+    work_channel,
+)
+
+BEAT_S = 0.5
+SILENT_S = 2.0
+"""Without a word about some work, the other side of it is gone: four heartbeats."""
+UNDER_WAY_S = 1.0
+"""Beyond the deadline, which the replica with the connection is the first to enforce."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    answer: Answer
+    replica: str
+    device: str
+    heard: float
+    next: int = 0
+
+
+class WorkElsewhere:
+    """`new_id` gives what nobody can guess."""
+
+    def __init__(
+        self, replica: str, courier: Courier, clock: Clock, new_id: Callable[[], str]
+    ) -> None:
+        self._replica = replica
+        self._courier = courier
+        self._clock = clock
+        self._new_id = new_id
+        self._asked: dict[str, _Asked] = {}
+        self._by_device: Counter[str] = Counter()
+
+    def in_flight(self, device: str) -> int:
+        return self._by_device[device]
+
+    def assign(self, member: Member, order: WorkOrder) -> Answer:
+        id, channel = self._new_id(), work_channel(member.replica)
+        answer = Answer(member.id, order.deadline_s + UNDER_WAY_S)
+        self._asked[id] = _Asked(answer, member.replica, member.id, self._clock.now())
+        self._by_device[member.id] += 1
+        self._courier.put(channel, Order(id, self._replica, member.id, member.instance, order))
+        answer.when_over(lambda _: self._over(id))
+        return answer
+
+    def take(self, message: ToAsker) -> None:
+        if isinstance(message, Working):
+            for id in message.ids:
+                if (asked := self._asked.get(id)) is not None:
+                    asked.heard = self._clock.now()
+            return
+        if (asked := self._asked.get(message.id)) is None:
+            return
+        asked.heard = self._clock.now()
+        if message.n != asked.next:
+            asked.answer.fail("lost", f"a part of the answer of {asked.device} was lost")
+            return
+        asked.next += 1
+        if isinstance(message, Text):
+            asked.answer.piece(message.text, message.tokens)
+            return
+        del self._asked[message.id]
+        self._by_device -= Counter([asked.device])
+        if isinstance(message, Ended):
+            asked.answer.finish(message.end)
+        elif isinstance(message, Failed):
+            asked.answer.fail(message.code, message.message, message.retry_s)
+
+    def beat(self) -> None:
+        """Every BEAT_S: give up what nobody works on, and tell that the rest is still wanted."""
+        now, wanted = self._clock.now(), dict[str, list[str]]()
+        for id, asked in list(self._asked.items()):
+            if now - asked.heard > SILENT_S:
+                asked.answer.fail("lost", f"nothing is heard of {asked.device} any more")
+            else:
+                wanted.setdefault(asked.replica, []).append(id)
+        for replica, ids in wanted.items():
+            self._courier.put(work_channel(replica), Asking(self._replica, ids))
+
+    def _over(self, id: str) -> None:
+        """Unless it was the other replica that ended it."""
+        if (asked := self._asked.pop(id, None)) is not None:
+            self._by_device -= Counter([asked.device])
+            self._courier.put(work_channel(asked.replica), Recalled(id))

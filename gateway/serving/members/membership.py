@@ -1,0 +1,141 @@
+"""One connection's side of being a member: its registration, its state, its work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from gateway.core.devices.grant import Grant, RegistrationRefused, admit, duplicate
+from gateway.core.devices.member import Condition, Member, WorkOrder
+from gateway.core.speculation.bucket import Bucket
+from gateway.protocol import work
+from gateway.serving.link import Outbox
+from gateway.serving.members.assignment import Answer, failed
+from gateway.serving.members.registration import condition, offered
+from gateway.serving.members.work_table import Lie, WorkLimits, WorkTable
+
+NEWS_AT_ONCE, NEWS_PER_S = 20.0, 2.0
+"""Registrations and states: everybody is told of them."""
+
+
+class Roll(Protocol):
+    """Where members are entered; `MembersRegistry` is one."""
+
+    replica: str
+
+    async def join(self, membership: Membership, member: Member) -> None: ...
+
+    def leave(self, membership: Membership) -> None: ...
+
+    def changed(self, membership: Membership) -> None: ...
+
+    def free(self, membership: Membership) -> bool: ...
+
+    def refused(self, code: str) -> None: ...
+
+
+class Membership:
+    """`end(code, message)` closes the connection. `member` is set while the registration stands,
+    and `claimed` from the moment that the device has asked for it. `heard`: its last frame."""
+
+    def __init__(
+        self,
+        grant: Grant,
+        limits: WorkLimits,
+        roll: Roll,
+        outbox: Outbox,
+        end: Callable[[str, str], None],
+    ) -> None:
+        self.grant = grant
+        self.end = end
+        self.member: Member | None = None
+        self.claimed: Member | None = None
+        self.heard = 0.0
+        self.table = WorkTable(grant.device, limits, outbox)
+        self._limits = limits
+        self._roll = roll
+        self._outbox = outbox
+        self._condition = Condition()
+        self._joining: asyncio.Task[None] | None = None
+        self._news = Bucket(NEWS_AT_ONCE, NEWS_PER_S)
+
+    def may_draft(self) -> bool:
+        """Not while somebody else is registered under this device's name."""
+        return self.claimed is not None or self._roll.free(self)
+
+    def assign(self, order: WorkOrder) -> Answer:
+        if self.member is None:
+            return failed(self.grant.device, "unknown", f"{self.grant.device} is not registered")
+        return self.table.assign(self.member, order)
+
+    def take(self, frame: work.FromDevice, size: int, now: float) -> None:
+        """Raises Lie, and RegistrationRefused when the connection must end."""
+        if isinstance(frame, work.Register | work.State) and not self._news.take(1.0, now):
+            raise Lie("flood", f"more than {NEWS_PER_S:g} registrations or states a second")
+        if isinstance(frame, work.Register):
+            self._register(frame)
+        elif self.claimed is None:
+            raise Lie("not_registered", "register: send it before work can be spoken of")
+        elif isinstance(frame, work.State):
+            self._now(condition(frame.condition, self._condition))
+        elif isinstance(frame, work.Piece):
+            self.table.piece(frame, size)
+        elif isinstance(frame, work.Finished):
+            self.table.finish(frame, size)
+        else:
+            self.table.refuse(frame, size)
+            self._roll.refused(frame.code)
+
+    def link(self, round_trip_s: float, bytes_per_s: float) -> None:
+        self._now(
+            replace(self._condition, round_trip_s=round_trip_s, bytes_per_s=bytes_per_s)
+        )
+
+    def leave(self) -> list[asyncio.Task[None]]:
+        """The connection is over. Gives tasks that the caller must cancel."""
+        self._roll.leave(self)
+        self.member = None
+        self.table.lose(f"the connection of {self.grant.device} is gone")
+        return [] if self._joining is None else [self._joining]
+
+    def _register(self, frame: work.Register) -> None:
+        member = offered(frame, self._condition, self._roll.replica)
+        if self.claimed is not None and self.claimed.instance != member.instance:
+            raise Lie("instance_changed", "instance: it stays the same on one connection")
+        member = admit(self.grant, member, self._limits.max_work)
+        self._condition = member.condition
+        if self.claimed is None:
+            self.claimed = member
+            self._joining = asyncio.create_task(self._join())
+            return
+        self.claimed = member
+        if self.member is not None:
+            self._stand()
+            self._roll.changed(self)
+
+    async def _join(self) -> None:
+        assert self.claimed is not None
+        try:
+            await self._roll.join(self, self.claimed)
+        except RegistrationRefused as refused:
+            self.end(refused.code or "", refused.message)
+            return
+        self._stand()
+
+    def _stand(self) -> None:
+        assert self.claimed is not None
+        self.member = replace(self.claimed, condition=self._condition)
+        self._outbox.put(work.Registered(self.member.id, self.member.max_work))
+
+    def _now(self, condition: Condition) -> None:
+        self._condition = condition
+        if self.member is not None:
+            self.member = replace(self.member, condition=condition)
+            self._roll.changed(self)
+
+
+def refuse_drafting() -> RegistrationRefused:
+    """For one who opens sessions without registering, under the name of one who has."""
+    return duplicate()

@@ -1,0 +1,138 @@
+"""What replicas say to each other about devices: msgpack, an array of messages at a time.
+
+Channel `devices` goes to everybody, `work:<replica>` to the replica that has the device's
+connection, `replies:<replica>` to the one that asks. Ids are random, so that nobody can guess one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from gateway.core.devices.member import Member, WorkEnd, WorkOrder
+
+DEVICES = "devices"
+
+
+def work_channel(replica: str) -> str:
+    return f"work:{replica}"
+
+
+def replies_channel(replica: str) -> str:
+    return f"replies:{replica}"
+
+
+class Joined(Struct, tag="joined", frozen=True):
+    """The device is registered with `member.replica` now, and with nobody else."""
+
+    member: Member
+
+
+class Left(Struct, tag="left", frozen=True):
+    device: str
+    replica: str
+
+
+class Revoked(Struct, tag="revoked", frozen=True):
+    """The device's token is worth nothing any more."""
+
+    device: str
+
+
+class Order(Struct, tag="order", frozen=True):
+    """`instance`: of the device that is meant. The deadline counts from the arrival."""
+
+    id: str
+    asker: str
+    device: str
+    instance: str
+    order: WorkOrder
+
+
+class Recalled(Struct, tag="recalled", frozen=True):
+    id: str
+
+
+class Asking(Struct, tag="asking", frozen=True):
+    """A heartbeat: `asker` lives, and still wants this."""
+
+    asker: str
+    ids: list[str]
+
+
+class Text(Struct, tag="text", frozen=True):
+    """`n` numbers what is said about one id, from 0: a gap is a message that was lost."""
+
+    id: str
+    n: int
+    text: str
+    tokens: int
+
+
+class Ended(Struct, tag="ended", frozen=True):
+    id: str
+    n: int
+    end: WorkEnd
+
+
+class Failed(Struct, tag="failed", frozen=True):
+    id: str
+    n: int
+    code: str
+    message: str
+    retry_s: float = 0.0
+
+
+class Working(Struct, tag="working", frozen=True):
+    """A heartbeat: `replica` lives, and this is being worked on."""
+
+    replica: str
+    ids: list[str]
+
+
+ToEverybody = Joined | Left | Revoked
+ToOwner = Order | Recalled | Asking
+ToAsker = Text | Ended | Failed | Working
+Message = ToEverybody | ToOwner | ToAsker
+
+
+class Lease(Struct, frozen=True):
+    """The value of a device's lease. `beat` counts its renewals."""
+
+    member: Member
+    beat: int = 0
+    in_flight: int = 0
+    finished: int = 0
+    refusals: dict[str, int] = {}
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_MESSAGES: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(list[Message])
+_LEASE = msgspec.msgpack.Decoder(Lease)
+
+
+def encode(messages: Sequence[Message]) -> bytes:
+    return _ENCODER.encode(messages)
+
+
+def decode(data: bytes) -> list[Message]:
+    """Empty for what another version says: replicas are replaced one by one."""
+    try:
+        messages: list[Message] = _MESSAGES.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return []
+    return messages
+
+
+def encode_lease(lease: Lease) -> bytes:
+    return _ENCODER.encode(lease)
+
+
+def decode_lease(data: bytes) -> Lease | None:
+    try:
+        return _LEASE.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,67 @@
+"""What is known of devices that are registered with other replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from gateway.core.devices.member import Member
+from gateway.serving.members.messages import Lease, decode_lease
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """`since`: when this renewal of the lease was seen first."""
+
+    lease: Lease
+    since: float
+
+
+class OtherReplicas:
+    """Kept by what they announce, and by looking at the store's leases now and then."""
+
+    def __init__(self, replica: str) -> None:
+        self._replica = replica
+        self._seen: dict[str, Seen] = {}
+
+    def get(self, device: str) -> Seen | None:
+        return self._seen.get(device)
+
+    def __iter__(self) -> Iterator[Seen]:
+        return iter(list(self._seen.values()))
+
+    def joined(self, member: Member, now: float) -> None:
+        if member.replica != self._replica:
+            self._seen[member.id] = Seen(Lease(member), now)
+
+    def left(self, device: str, replica: str) -> None:
+        seen = self._seen.get(device)
+        if seen is not None and seen.lease.member.replica == replica:
+            del self._seen[device]
+
+    def came_here(self, device: str) -> None:
+        self._seen.pop(device, None)
+
+    def refresh(
+        self, held: Mapping[str, bytes], replicas: Collection[str], now: float
+    ) -> dict[str, Member]:
+        """Take all leases as the store has them. Devices of a replica that is gone are left out:
+        they can't be reached. Gives the members that the store has under this replica's name or
+        another's, by device."""
+        found, members = dict[str, Seen](), dict[str, Member]()
+        for device, value in held.items():
+            lease = decode_lease(value)
+            if lease is None or lease.member.id != device:
+                continue
+            members[device] = lease.member
+            replica = lease.member.replica
+            if replica == self._replica or replica not in replicas:
+                continue
+            before = self._seen.get(device)
+            same = before is not None and before.lease.beat == lease.beat
+            found[device] = Seen(lease, before.since if same and before else now)
+        self._seen = found
+        return members
+
+    def forget(self) -> None:
+        self._seen = {}

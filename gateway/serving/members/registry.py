@@ -1,0 +1,205 @@
+"""The `Members` port: who is registered, with this replica or another, and the way to each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from gateway.core.devices.grant import duplicate
+from gateway.core.devices.member import Member, WorkOrder
+from gateway.core.devices.privacy import answers
+from gateway.core.ports import Clock, MemberTelemetry, StateStore
+from gateway.core.state.operations import Hold, Release
+from gateway.errors import StateLost
+from gateway.serving.members.assignment import Answer, failed
+from gateway.serving.members.courier import Courier
+from gateway.serving.members.elsewhere import WorkElsewhere
+from gateway.serving.members.membership import Membership
+from gateway.serving.members.messages import (
+    DEVICES,
+    Joined,
+    Lease,
+    Left,
+    Order,
+    encode_lease,
+)
+from gateway.serving.members.others import OtherReplicas, Seen
+
+KIND = "device"
+MAX_RELEASES = 10_000
+
+
+class Entry:
+    """A device that is registered here. `held_since`: when the store said that the lease is ours
+    (None: not yet)."""
+
+    def __init__(self, membership: Membership) -> None:
+        self.membership = membership
+        self.held_since: float | None = None
+        self.beat = 0
+        self.changed = True
+        self._shown: Member | None = None
+
+    @property
+    def member(self) -> Member | None:
+        """With the work that it has now, where the device itself says less."""
+        member = self.membership.member
+        if member is None:
+            return None
+        working = max(member.condition.working, self.membership.table.in_flight)
+        if working == member.condition.working:
+            return member
+        condition = replace(member.condition, working=working)
+        if self._shown is None or self._shown != replace(member, condition=condition):
+            self._shown = replace(member, condition=condition)
+        return self._shown
+
+    def lease(self, member: Member) -> Lease:
+        table = self.membership.table
+        return Lease(member, self.beat, table.in_flight, table.finished, dict(table.refusals))
+
+
+class MembersRegistry:
+    """`lease_s`: how long a device's lease holds in the store without being renewed."""
+
+    def __init__(
+        self,
+        replica: str,
+        store: StateStore,
+        courier: Courier,
+        elsewhere: WorkElsewhere,
+        clock: Clock,
+        telemetry: MemberTelemetry,
+        lease_s: float,
+    ) -> None:
+        self.replica = replica
+        self.others = OtherReplicas(replica)
+        self._store = store
+        self._courier = courier
+        self._elsewhere = elsewhere
+        self._clock = clock
+        self._telemetry = telemetry
+        self._lease_s = lease_s
+        self._own: dict[str, Entry] = {}
+        self._released: list[Release] = []
+        self.news = asyncio.Event()
+        """Set when there is something to tell the store."""
+
+    def members(self) -> Sequence[Member]:
+        found = [member for entry in self._own.values() if (member := entry.member) is not None]
+        found += [seen.lease.member for seen in self.others if self._foreign(seen)]
+        return found
+
+    def assign(self, device: str, order: WorkOrder) -> Answer:
+        answer = self._assign(device, order)
+        began = self._clock.now()
+        answer.when_over(
+            lambda outcome: self._telemetry.work(order.kind, outcome, self._clock.now() - began)
+        )
+        return answer
+
+    def assign_here(self, order: Order) -> Answer:
+        """What another replica asks for, of a device that is connected here."""
+        entry = self._own.get(order.device)
+        member = entry.membership.member if entry is not None else None
+        if entry is None or member is None or member.instance != order.instance:
+            return failed(order.device, "lost", f"{order.device} is not connected there any more")
+        return entry.membership.assign(order.order)
+
+    def _assign(self, device: str, order: WorkOrder) -> Answer:
+        if (entry := self._own.get(device)) is not None:
+            return entry.membership.assign(order)
+        if (seen := self.others.get(device)) is None:
+            return failed(device, "unknown", f"{device} is not registered")
+        member = seen.lease.member
+        if not answers(member, order.owner):
+            return failed(device, "private", f"{device} does not answer questions of this caller")
+        if self._elsewhere.in_flight(device) >= member.max_work:
+            return failed(device, "busy", f"{device} has {member.max_work} works at once already")
+        return self._elsewhere.assign(member, order)
+
+    # What connections say.
+
+    async def join(self, membership: Membership, member: Member) -> None:
+        """Raises RegistrationRefused. While the store is lost the registration stands here alone,
+        and its lease is taken when the store is back."""
+        older = self._own.get(member.id)
+        if older is not None and older.membership is not membership:
+            claimed = older.membership.claimed
+            if claimed is not None and claimed.instance != member.instance:
+                self._telemetry.registration("duplicate_device")
+                raise duplicate()
+            older.membership.end("replaced", "the device has come back on a newer connection")
+        entry = self._own[member.id] = Entry(membership)
+        began = self._clock.now()
+        value = encode_lease(entry.lease(member))
+        hold = Hold(KIND, member.id, member.instance, value, self._lease_s)
+        try:
+            *_, held = await self._store.run(*self.releases(member.id), hold)
+        except StateLost:
+            held = None
+        if held is False:
+            if self._own.get(member.id) is entry:
+                del self._own[member.id]
+            self._telemetry.registration("duplicate_device")
+            raise duplicate()
+        entry.held_since = began if held else None
+        self.others.came_here(member.id)
+        self._courier.put(DEVICES, Joined(member))
+        self._telemetry.registration("registered")
+        self._telemetry.registered(len(self._own))
+
+    def leave(self, membership: Membership) -> None:
+        """At once, for everybody; one that was replaced leaves nothing behind."""
+        device = membership.grant.device
+        entry = self._own.get(device)
+        if entry is None or entry.membership is not membership:
+            return
+        del self._own[device]
+        if membership.claimed is not None:
+            self._released.append(Release(KIND, device, membership.claimed.instance))
+            self.news.set()
+        self._courier.put(DEVICES, Left(device, self.replica))
+        self._telemetry.registered(len(self._own))
+
+    def changed(self, membership: Membership) -> None:
+        entry = self._own.get(membership.grant.device)
+        if entry is not None and entry.membership is membership:
+            entry.changed = True
+
+    def free(self, membership: Membership) -> bool:
+        device = membership.grant.device
+        entry = self._own.get(device)
+        taken = entry is not None and entry.membership is not membership
+        return not taken and self.others.get(device) is None
+
+    def refused(self, code: str) -> None:
+        self._telemetry.refused(code)
+
+    # What keeps it current.
+
+    def entries(self) -> Iterator[tuple[str, Entry]]:
+        return iter(list(self._own.items()))
+
+    def entry(self, device: str) -> Entry | None:
+        return self._own.get(device)
+
+    def releases(self, device: str | None = None) -> list[Release]:
+        """Leases that are to be given up (of one device, or all), which the caller must do."""
+        wanted = [r for r in self._released if device in (None, r.name)]
+        self._released = [r for r in self._released if r not in wanted]
+        return wanted
+
+    def put_back(self, releases: list[Release]) -> None:
+        """They could not be done. An older one than a lease lasts does nothing."""
+        self._released = [*releases, *self._released][-MAX_RELEASES:]
+
+    def give_up(self, device: str, code: str, message: str) -> None:
+        """Somebody else has the lease: the connection ends, and leaves the lease alone."""
+        if (entry := self._own.pop(device, None)) is not None:
+            self._telemetry.registered(len(self._own))
+            entry.membership.end(code, message)
+
+    def _foreign(self, seen: Seen) -> bool:
+        return seen.lease.member.id not in self._own

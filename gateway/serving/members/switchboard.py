@@ -1,0 +1,107 @@
+"""What this replica hears from others, and the tasks that keep it in touch with them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.core.ports import Clock, StateStore
+from gateway.errors import StateLost
+from gateway.serving.members import messages
+from gateway.serving.members.courier import Courier
+from gateway.serving.members.elsewhere import BEAT_S, WorkElsewhere
+from gateway.serving.members.for_others import WorkForOthers
+from gateway.serving.members.leases import Leases
+from gateway.serving.members.registry import MembersRegistry
+
+AGAIN_S = 1.0
+
+
+class Switchboard:
+    """`start` and `stop` inside the event loop. `revoked` ends a device's connection, if any."""
+
+    def __init__(
+        self,
+        store: StateStore,
+        registry: MembersRegistry,
+        elsewhere: WorkElsewhere,
+        courier: Courier,
+        leases: Leases,
+        clock: Clock,
+        revoked: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._elsewhere = elsewhere
+        self._courier = courier
+        self._leases = leases
+        self._clock = clock
+        self._revoked = revoked
+        self._for_others = WorkForOthers(
+            registry.replica, courier, clock, registry.assign_here
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._deaf: list[Callable[[], None]] = []
+
+    def start(self) -> None:
+        runs = (self._courier.run(), self._leases.run(), self._beat())
+        self._tasks = [asyncio.create_task(run) for run in runs]
+        for channel in (
+            messages.DEVICES,
+            messages.work_channel(self._registry.replica),
+            messages.replies_channel(self._registry.replica),
+        ):
+            self._tasks.append(asyncio.create_task(self._listen(channel)))
+
+    async def stop(self) -> None:
+        relays = self._for_others.close()
+        await asyncio.gather(*relays, return_exceptions=True)
+        await self._courier.flush()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for stop in self._deaf:
+            stop()
+        await self._leases.stop()
+
+    async def _listen(self, channel: str) -> None:
+        """Until the store takes it: the gateway may start before the store does."""
+        while True:
+            try:
+                self._deaf.append(await self._store.listen(channel, self._hear))
+                return
+            except StateLost:
+                await asyncio.sleep(AGAIN_S)
+
+    def _hear(self, data: bytes) -> None:
+        for message in messages.decode(data):
+            self._take(message)
+
+    def _take(self, message: messages.Message) -> None:
+        if isinstance(message, messages.ToAsker):
+            self._elsewhere.take(message)
+        elif isinstance(message, messages.ToOwner):
+            self._for_others.take(message)
+        elif isinstance(message, messages.Joined):
+            self._joined(message)
+        elif isinstance(message, messages.Left):
+            self._registry.others.left(message.device, message.replica)
+        else:
+            self._revoked(message.device)
+
+    def _joined(self, message: messages.Joined) -> None:
+        member = message.member
+        if member.replica == self._registry.replica:
+            return
+        entry = self._registry.entry(member.id)
+        if entry is not None:
+            self._registry.give_up(
+                member.id, "replaced", "the device has come back at another replica"
+            )
+        self._registry.others.joined(member, self._clock.now())
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
+            self._elsewhere.beat()
+            self._for_others.beat()

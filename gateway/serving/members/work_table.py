@@ -1,0 +1,199 @@
+"""The work that one connected device has been given, by number."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.core.devices.member import Member, WorkEnd, WorkOrder
+from gateway.core.devices.privacy import answers
+from gateway.protocol import speculation as wire
+from gateway.protocol import work
+from gateway.protocol.fields import Sampling
+from gateway.serving.link import Outbox
+from gateway.serving.members.assignment import Answer, failed
+
+MAX_ORDER_BYTES = 1 << 18
+"""Of one work frame. Many of them must fit into what may wait for a device."""
+BYTES_PER_TOKEN = 256
+LEAST_ANSWER_BYTES = 1024
+SPARE_TOKENS = 1
+"""Beyond the budget: some runtimes count the end of the answer as a token."""
+PIECE_BYTES = 16
+"""That a piece counts as at least: empty ones cost work, too."""
+LATE_BYTES = 1 << 20
+"""Of frames for work that the gateway ended: they may have been under way."""
+REMEMBERED = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class WorkLimits:
+    """Per device: work at once, seconds for one, bytes of text in one answer."""
+
+    max_work: int = 8
+    max_work_s: float = 600.0
+    max_answer_bytes: int = 1 << 18
+
+
+class Lie(Exception):
+    """A frame that no well-behaved device sends."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(slots=True)
+class _Active:
+    order: WorkOrder
+    answer: Answer
+    bytes_left: int
+    tokens_left: int
+
+
+class WorkTable:
+    """`refusals` counts what the device has refused, `finished` what it has completed."""
+
+    def __init__(self, device: str, limits: WorkLimits, outbox: Outbox) -> None:
+        self._device = device
+        self._limits = limits
+        self._outbox = outbox
+        self._active: dict[int, _Active] = {}
+        self._ended: OrderedDict[int, int] = OrderedDict()
+        self._next = 1
+        self.refusals: Counter[str] = Counter()
+        self.finished = 0
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._active)
+
+    def assign(self, member: Member, order: WorkOrder) -> Answer:
+        """Never waits. What can't be, fails at once."""
+        if (problem := self._problem(member, order)) is not None:
+            return failed(self._device, *problem)
+        deadline_s = min(order.deadline_s, self._limits.max_work_s)
+        try:
+            frame = work.Work(
+                self._next,
+                order.kind,
+                list(map(dict, order.messages)),
+                msgspec.convert({**order.sampling, "max_tokens": order.max_tokens}, Sampling),
+                deadline_s,
+            )
+            size = len(wire.encode(frame))
+        except (msgspec.MsgspecError, TypeError, OverflowError):
+            return failed(self._device, "unable", "the work can't be put into a frame")
+        if size > MAX_ORDER_BYTES:
+            return failed(
+                self._device, "too_long", f"{size} bytes of work; at most {MAX_ORDER_BYTES} go out"
+            )
+        if not self._outbox.has_room(size):
+            return failed(self._device, "busy", f"too much waits for {self._device} already")
+        return self._begin(frame, order, deadline_s)
+
+    def piece(self, frame: work.Piece, size: int) -> None:
+        """Raises Lie, as the others do."""
+        if (active := self._find(frame.w, size)) is None:
+            return
+        active.bytes_left -= max(PIECE_BYTES, len(frame.text.encode(errors="replace")))
+        active.tokens_left -= frame.n
+        if active.bytes_left < 0 or active.tokens_left < 0:
+            self._misbehaved(frame.w, active, "answer_too_long")
+        active.answer.piece(frame.text, frame.n)
+
+    def finish(self, frame: work.Finished, size: int) -> None:
+        if (active := self._find(frame.w, size)) is None:
+            return
+        if frame.completion_tokens > active.order.max_tokens + SPARE_TOKENS:
+            self._misbehaved(frame.w, active, "answer_too_long")
+        self._over(frame.w, tolerated=0)
+        if frame.reason not in ("stop", "length"):
+            active.answer.fail("unable", f"{self._device} gave the work up")
+            return
+        self.finished += 1
+        logprob = frame.logprob
+        active.answer.finish(
+            WorkEnd(
+                frame.reason,
+                # A token is a byte at least, and a chat template adds a few.
+                min(frame.prompt_tokens, _most_tokens(active.order)),
+                frame.completion_tokens,
+                logprob if logprob is not None and math.isfinite(logprob) else None,
+            )
+        )
+
+    def refuse(self, frame: work.Refused, size: int) -> None:
+        """The device's own words stay here: they might quote the question."""
+        if (active := self._find(frame.w, size)) is None:
+            return
+        self._over(frame.w, tolerated=0)
+        self.refusals[frame.code] += 1
+        active.answer.fail(
+            frame.code, f"{self._device} refused the work: {frame.code}", frame.retry_s
+        )
+
+    def lose(self, message: str) -> None:
+        """The connection is over: all work fails at once."""
+        active, self._active = self._active, {}
+        for one in active.values():
+            one.answer.fail("lost", message)
+
+    def _problem(self, member: Member, order: WorkOrder) -> tuple[str, str] | None:
+        if not answers(member, order.owner):
+            return "private", f"{self._device} does not answer questions of this caller"
+        if order.kind not in member.abilities:
+            return "unable", f"{self._device} has not offered to {order.kind}"
+        if len(self._active) >= member.max_work:
+            return "busy", f"{self._device} has {member.max_work} works at once already"
+        if not order.deadline_s > 0:
+            return "deadline", "the deadline has passed"
+        return None
+
+    def _begin(self, frame: work.Work, order: WorkOrder, deadline_s: float) -> Answer:
+        w, self._next = frame.w, self._next + 1
+        most = min(
+            self._limits.max_answer_bytes, LEAST_ANSWER_BYTES + BYTES_PER_TOKEN * order.max_tokens
+        )
+        answer = Answer(self._device, deadline_s)
+        self._active[w] = _Active(order, answer, most, order.max_tokens + SPARE_TOKENS)
+        self._outbox.put(frame)
+        answer.when_over(lambda _: self._recall(w))
+        return answer
+
+    def _recall(self, w: int) -> None:
+        """Unless it was the device that ended it."""
+        if w in self._active:
+            self._over(w, tolerated=LATE_BYTES)
+            self._outbox.put(work.Recall(w))
+
+    def _misbehaved(self, w: int, active: _Active, code: str) -> None:
+        active.answer.fail("misbehaved", f"{self._device} sent more than it was asked for")
+        raise Lie(code, f"w: {w} has more text or tokens than its budget; it is cut off")
+
+    def _over(self, w: int, *, tolerated: int) -> None:
+        del self._active[w]
+        self._ended[w] = tolerated
+        if len(self._ended) > REMEMBERED:
+            self._ended.popitem(last=False)
+
+    def _find(self, w: int, size: int) -> _Active | None:
+        """None for what may have been under way when the gateway ended it."""
+        if (active := self._active.get(w)) is not None:
+            return active
+        if not 0 < w < self._next:
+            raise Lie("unknown_work", f"w: there is no work {w}")
+        left = self._ended.get(w, 0) - size
+        if left < 0:
+            raise Lie("work_over", f"w: {w} is over")
+        self._ended[w] = left
+        return None
+
+
+def _most_tokens(order: WorkOrder) -> int:
+    return len(json.dumps([dict(message) for message in order.messages], default=str)) + 256
