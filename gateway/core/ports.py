@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from gateway.core.collective.report import Report
-from gateway.core.devices.bearer import Bearer
 from gateway.core.devices.member import Member, WorkEnd, WorkOrder, WorkPiece
 from gateway.core.outcome import Outcome
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
@@ -215,10 +214,11 @@ class Embedder(Protocol):
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]: ...
 
 
-class Bearers(Protocol):
-    """Tells whose device's token a caller showed. Costs no round trip."""
+class Callers(Protocol):
+    """Tells by an Authorization header which device asks, and its proven owner ("": nobody's); None
+    where it is no device's token. Raises StateLost."""
 
-    def bearer(self, authorization: str) -> Bearer: ...
+    async def callers_owner(self, authorization: str) -> tuple[str, str] | None: ...
 
 
 class CollectiveTelemetry(Protocol):

@@ -35,8 +35,7 @@ class CollectiveOptions(_Strict):
     mode: Literal["members", "self-moa"] = "members"
     aggregate: Literal["auto", "template", "majority", "weighted", "best-of-n"] | None = None
     members: (
-        Literal["auto", "all"]
-        | Annotated[list[Device], Field(min_length=1, max_length=MAX_NAMES)]
+        Literal["auto", "all"] | Annotated[list[Device], Field(min_length=1, max_length=MAX_NAMES)]
     ) = "auto"
     tags: Annotated[list[Tag], Field(max_length=32)] = Field(
         default=[], description="only members with one of these"

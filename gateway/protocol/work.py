@@ -32,7 +32,7 @@ class Model(Struct, frozen=True, omit_defaults=True):
 
     name: Name
     family: Annotated[str, Meta(max_length=256)] = ""
-    parameters: Annotated[int, Meta(ge=0, lt=2**63)] = 0
+    parameters: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     tokenizer: Annotated[str, Meta(max_length=128)] = ""
 
 

@@ -35,7 +35,9 @@ class Quality(Group):
     """What is learned about members from agreement and feedback."""
 
     prior: Share = Field(default=0.5, description="held of a member of whom nothing is known")
-    prior_weight: float = Field(default=4.0, gt=0, description="how many observations that is worth")
+    prior_weight: float = Field(
+        default=4.0, gt=0, description="how many observations that is worth"
+    )
     half_life_s: float = Field(default=7 * 86400.0, gt=0, description="the past counts half then")
     feedback_weight: float = Field(
         default=4.0, gt=0, description="a caller's word against one observed agreement"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gateway.core.collective.options import Pick
 from gateway.core.devices.member import Member
+from gateway.core.devices.privacy import answers
 from gateway.core.state.operations import Mean
 
 FLOOR = 0.1
@@ -95,9 +96,7 @@ def obstacle(member: Member, pick: Pick, owner: str) -> str | None:
         return "not-named"
     if pick.tags and not pick.tags & member.tags:
         return "tags"
-    if member.privacy == "private":
-        return "private"
-    if member.privacy == "owner" and not (owner and member.owner == owner):
+    if not answers(member, owner):
         return "private"
     if "generate" not in member.abilities:
         return "unable"
@@ -108,13 +107,17 @@ def obstacle(member: Member, pick: Pick, owner: str) -> str | None:
     return None
 
 
-def choose(candidates: Sequence[Candidate], caps: Caps, prior: Prior) -> Selection:
+def choose(
+    candidates: Sequence[Candidate], caps: Caps, prior: Prior, always: str = ""
+) -> Selection:
     """The best that the caps allow, best first; equal scores go by id, so that replicas agree.
 
     One that would break a cap is passed over, and cheaper ones after it may still be taken.
+    `always`: the id of one that comes before all others.
     """
     ranked = sorted(
-        (scored(candidate, prior) for candidate in candidates), key=lambda s: (-s.score, s.id)
+        (scored(candidate, prior) for candidate in candidates),
+        key=lambda s: (s.id != always, -s.score, s.id),
     )
     chosen: list[Scored] = []
     spare: list[Scored] = []

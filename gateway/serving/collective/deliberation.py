@@ -51,7 +51,9 @@ class Deliberation:
         self._own = own
         self._deadline = clock.now() + asked.options.deadline_s
 
-    async def run(self, say: Say, emit: Emit, ready: Callable[[], Awaitable[None]], keep: Keep) -> Final:
+    async def run(
+        self, say: Say, emit: Emit, ready: Callable[[], Awaitable[None]], keep: Keep
+    ) -> Final:
         """The final answer, its text given to `emit` as it comes; `ready` is called when the quorum
         question is settled. Raises TooFewMembers where the request would rather fail; GatewayError
         when no member answered and the server model can't either, or when it failed in the middle

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from gateway.core.collective.options import SelfMoa
 from gateway.core.collective.report import Part
 from gateway.core.collective.selection import Scored, Selection
-from gateway.core.devices.member import Kind, Member
+from gateway.core.devices.member import Kind, Member, WorkOrder
 from gateway.core.ports import Members
 from gateway.serving.collective.asked import Asked
 from gateway.serving.collective.gathering import Proposal, Seat
@@ -37,10 +37,17 @@ class Panel(Protocol):
 
 class DevicePanel:
     def __init__(
-        self, members: Members, selection: Selection, asked: Asked, max_chars: int
+        self,
+        members: Members,
+        selection: Selection,
+        asked: Asked,
+        max_chars: int,
+        owner: str = "",
     ) -> None:
+        """`owner`: whose devices besides the public ones may be given this work."""
         self._members = members
         self._max_chars = max_chars
+        self._owner = owner
         self._sampling = _within(asked, len(selection.chosen))
         self._known = {s.id: s for s in (*selection.chosen, *selection.spare)}
         first = asked.with_last(asked.question)
@@ -64,9 +71,8 @@ class DevicePanel:
 
     def _seat(self, one: Scored, kind: Kind, messages: Messages) -> Seat:
         async def propose(left_s: float) -> Proposal:
-            return await ask_device(
-                self._members, one.id, kind, messages, self._sampling, left_s, self._max_chars
-            )
+            order = _order(kind, messages, self._sampling, left_s, self._owner)
+            return await ask_device(self._members, one.id, order, self._max_chars)
 
         return Seat(one.id, one.merit, propose, one.candidate.seconds)
 
@@ -78,6 +84,13 @@ def _within(asked: Asked, members: int) -> Mapping[str, Any]:
         return asked.sampling
     each = max(1, most // max(1, members))
     return {**asked.sampling, "max_tokens": min(each, int(asked.sampling["max_tokens"]))}
+
+
+def _order(
+    kind: Kind, messages: Messages, sampling: Mapping[str, Any], left_s: float, owner: str
+) -> WorkOrder:
+    rest = {name: value for name, value in sampling.items() if name != "max_tokens"}
+    return WorkOrder(kind, messages, int(sampling["max_tokens"]), left_s, rest, owner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +114,15 @@ class SamplePanel:
     spare: Sequence[Seat] = ()
 
     def __init__(
-        self, calls: ServerCalls, members: Members, asked: Asked, wanted: SelfMoa, max_chars: int
+        self,
+        calls: ServerCalls,
+        members: Members,
+        asked: Asked,
+        wanted: SelfMoa,
+        max_chars: int,
+        owner: str = "",
     ) -> None:
+        self._owner = owner
         self._calls = calls
         self._members = members
         self._wanted = wanted
@@ -128,15 +148,8 @@ class SamplePanel:
         sample = self._samples[name]
 
         async def device(left_s: float) -> Proposal:
-            return await ask_device(
-                self._members,
-                self._wanted.proposer,
-                kind,
-                messages,
-                sample.sampling,
-                left_s,
-                self._max_chars,
-            )
+            order = _order(kind, messages, sample.sampling, left_s, self._owner)
+            return await ask_device(self._members, self._wanted.proposer, order, self._max_chars)
 
         async def server(left_s: float) -> Proposal:
             call = server_call(sample.asked, messages, f"{kind}-{sample.number}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from gateway.core.devices.member import Kind, MemberFailed, WorkEnd, WorkOrder
+from gateway.core.devices.member import MemberFailed, WorkEnd, WorkOrder
 from gateway.core.ports import Members
 from gateway.errors import EngineFailed
 from gateway.serving.collective.gathering import Proposal
@@ -16,20 +16,11 @@ PROMPT_SLACK = 256
 """Tokens that a chat template and a system prompt may add to one per character."""
 
 
-async def ask_device(
-    members: Members,
-    device: str,
-    kind: Kind,
-    messages: Sequence[Mapping[str, Any]],
-    sampling: Mapping[str, Any],
-    left_s: float,
-    max_chars: int,
-) -> Proposal:
+async def ask_device(members: Members, device: str, order: WorkOrder, max_chars: int) -> Proposal:
     """Raises MemberFailed, also for a device that says more than it may.
 
     Cancelled, or with an error, the device is told to stop.
     """
-    order = WorkOrder(kind, messages, int(sampling["max_tokens"]), left_s, sampling)
     work = members.assign(device, order)
     pieces, chars = list[str](), 0
     try:
@@ -46,7 +37,7 @@ async def ask_device(
     if found.reason not in ("stop", "length"):
         raise MemberFailed(device, "broken", f"{device} ended its answer early")
     # What a device says of itself may be anything; what it can't have done is not believed.
-    asked = sum(len(str(message.get("content"))) for message in messages) + PROMPT_SLACK
+    asked = sum(len(str(message.get("content"))) for message in order.messages) + PROMPT_SLACK
     prompt = min(max(0, found.prompt_tokens), asked)
     tokens = min(max(0, found.completion_tokens), order.max_tokens)
     return Proposal("".join(pieces), prompt, tokens, found.logprob)

@@ -159,9 +159,7 @@ class Records:
         """After the answer: the lessons, the session's members, what feedback needs, and the stored
         answer, in one round trip. A lost store loses them; the caller has its answer."""
         keep = self._policy.keep
-        operations: list[Operation] = list(
-            self.observations(query.domain, from_agreement(shares))
-        )
+        operations: list[Operation] = list(self.observations(query.domain, from_agreement(shares)))
         operations += _pace(parts, keep.half_life_s)
         if shares:
             told = orjson.dumps({"domain": query.domain, "shares": dict(shares)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 import orjson
 
 from gateway.core.outcome import Outcome
-from gateway.errors import GatewayError
+from gateway.errors import ClientStalled, GatewayError
 from gateway.protocol.collective import MODEL
 from gateway.serving.inference import Sink
 
@@ -100,12 +101,20 @@ class WholeReply:
 class StreamReply:
     """Chunks as OpenAI's clients read them; comments are lines that SSE clients pass over.
 
-    `include_usage` adds a last chunk with the usage, as `stream_options` asks.
+    `include_usage` adds a last chunk with the usage, as `stream_options` asks. Raises ClientStalled
+    when the caller takes nothing for `idle_s` seconds.
     """
 
     def __init__(
-        self, sink: Sink, outcome: Outcome, id: str, created: int, include_usage: bool
+        self,
+        sink: Sink,
+        outcome: Outcome,
+        id: str,
+        created: int,
+        include_usage: bool,
+        idle_s: float,
     ) -> None:
+        self._idle_s = idle_s
         self.began = False
         self._sink = sink
         self._outcome = outcome
@@ -134,9 +143,7 @@ class StreamReply:
 
     async def finish(self, conclusion: Conclusion) -> None:
         await self.begin()
-        last = self._chunk(
-            [_choice({}, conclusion.finish_reason)], tierflow=conclusion.block
-        )
+        last = self._chunk([_choice({}, conclusion.finish_reason)], tierflow=conclusion.block)
         if self._include_usage:
             last += self._chunk([], usage=usage(conclusion.usage))
         await self._sink.send(last + b"data: [DONE]\n\n", more=False)
@@ -148,7 +155,11 @@ class StreamReply:
 
     async def _send(self, data: bytes) -> None:
         if self.began:
-            await self._sink.send(data, more=True)
+            try:
+                async with asyncio.timeout(self._idle_s):
+                    await self._sink.send(data, more=True)
+            except TimeoutError:
+                raise ClientStalled("the client stopped reading", code="client_stalled") from None
         else:
             self._kept.append(data)
 

@@ -89,6 +89,4 @@ class WorkForOthers:
             self._courier.put(channel, Ended(order.id, n, said))
         except MemberFailed as failure:
             code = failure.code or "lost"
-            self._courier.put(
-                channel, Failed(order.id, n, code, failure.message, failure.retry_s)
-            )
+            self._courier.put(channel, Failed(order.id, n, code, failure.message, failure.retry_s))

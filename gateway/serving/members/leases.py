@@ -117,9 +117,7 @@ class Leases:
         value = encode_lease(entry.lease(member))
         return Hold(KIND, member.id, member.instance, value, self._period.lease_s)
 
-    def _look(
-        self, replicas: Mapping[str, Any], held: Mapping[str, bytes], began: float
-    ) -> None:
+    def _look(self, replicas: Mapping[str, Any], held: Mapping[str, bytes], began: float) -> None:
         members: Mapping[str, Member] = self._registry.others.refresh(
             held, replicas, self._clock.now()
         )

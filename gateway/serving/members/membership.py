@@ -89,9 +89,7 @@ class Membership:
             self._roll.refused(frame.code)
 
     def link(self, round_trip_s: float, bytes_per_s: float) -> None:
-        self._now(
-            replace(self._condition, round_trip_s=round_trip_s, bytes_per_s=bytes_per_s)
-        )
+        self._now(replace(self._condition, round_trip_s=round_trip_s, bytes_per_s=bytes_per_s))
 
     def leave(self) -> list[asyncio.Task[None]]:
         """The connection is over. Gives tasks that the caller must cancel."""

@@ -29,9 +29,7 @@ def offered(frame: work.Register, before: Condition, replica: str) -> Member:
 
 def condition(said: work.Condition, before: Condition) -> Condition:
     """The link's measurements come with pings, and stay."""
-    return Condition(
-        said.battery, said.hot, said.working, before.round_trip_s, before.bytes_per_s
-    )
+    return Condition(said.battery, said.hot, said.working, before.round_trip_s, before.bytes_per_s)
 
 
 def _one_line(text: str) -> str:

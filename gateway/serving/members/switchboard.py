@@ -37,9 +37,7 @@ class Switchboard:
         self._leases = leases
         self._clock = clock
         self._revoked = revoked
-        self._for_others = WorkForOthers(
-            registry.replica, courier, clock, registry.assign_here
-        )
+        self._for_others = WorkForOthers(registry.replica, courier, clock, registry.assign_here)
         self._tasks: list[asyncio.Task[None]] = []
         self._deaf: list[Callable[[], None]] = []
 
