@@ -75,8 +75,8 @@ def gelu(x: Array) -> Array:
     Abramowitz and Stegun 7.1.26, right to 1.5e-7."""
     z = np.abs(x) * np.float32(1 / np.sqrt(2))
     t = 1 / (1 + np.float32(0.3275911) * z)
-    series = 1.061405429
-    for coefficient in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
+    series = np.zeros_like(t)
+    for coefficient in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592):
         series = series * t + np.float32(coefficient)
     erf = np.copysign(1 - series * t * np.exp(-z * z), x)
     return np.asarray(x * (1 + erf) * np.float32(0.5), np.float32)

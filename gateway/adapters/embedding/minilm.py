@@ -21,7 +21,7 @@ MAX_CHARS = 8192
 
 
 class MiniLm:
-    """Loads at the first use, about 90 MB. Raises EmbeddingFailed when the files are no such model."""
+    """Loads at the first use, about 90 MB. Raises EmbeddingFailed when its files are broken."""
 
     name = "minilm"
 

@@ -26,11 +26,9 @@ _EDGES = " \t\r\n.;:!?\"'`*_$“”‘’«»"
 
 def final_answer(text: str) -> str | None:
     """The line after the last `Answer:`; else all of a short text of one line; else None."""
-    last = None
-    for last in _LEAD.finditer(text):
-        pass
-    if last is not None:
-        tail = text[last.end() :].strip()
+    leads = list(_LEAD.finditer(text))
+    if leads:
+        tail = text[leads[-1].end() :].strip()
         return tail.splitlines()[0].strip() if tail else None
     whole = text.strip()
     if whole and len(whole) <= SHORT_CHARS and len(whole.splitlines()) == 1:
@@ -39,7 +37,7 @@ def final_answer(text: str) -> str | None:
 
 
 def normalised(answer: str) -> str:
-    """The same for answers that differ in case, spaces, quotes, closing marks or a number's form."""
+    """The same for answers that differ in case, spaces, quotes, end marks or a number's form."""
     text = " ".join(answer.casefold().split()).strip(_EDGES)
     if _THOUSANDS.fullmatch(text):
         text = text.replace(",", "")

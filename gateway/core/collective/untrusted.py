@@ -16,8 +16,8 @@ _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     "\ufe00-\ufe0f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
-# Brackets that open or close special tokens: <|…|> of most families, also in full width, <s>, <pad>,
-# <start_of_turn>, <think>, [INST], <<SYS>>.
+# Brackets that open or close special tokens: <|…|> of most families, also in full width, <s>,
+# <pad>, <start_of_turn>, <think>, [INST], <<SYS>>.
 _OPENING = re.compile(r"<(?=\s*[|｜/<!]|\s*[A-Za-z_][A-Za-z0-9_]{0,40}\s*/?>)")
 _CLOSING = re.compile(r"(?<=[|｜])>|>(?=>)")
 _NAMES = (
@@ -31,7 +31,7 @@ CONTROL = re.compile(
 
 
 def harmless(text: str, max_chars: int) -> str:
-    """At most `max_chars`, with line ends as \\n; what looks like a control token no longer does."""
+    """At most `max_chars`, with line ends as \\n; what looked like a control token does no more."""
     # Cut before the work: whatever is behind is not looked at. One more step can't make it longer.
     cut = len(text) > max_chars
     text = text[: max(0, max_chars - len(CUT))] if cut else text

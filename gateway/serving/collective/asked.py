@@ -105,7 +105,7 @@ def _messages(messages: Any, max_chars: int) -> tuple[str, list[Mapping[str, Any
             "(collective.max_question_chars)",
             "too_long",
         )
-    context = [
+    context: list[Mapping[str, Any]] = [
         {"role": message["role"], "content": text}
         for message, text in zip(messages[:-1], texts[:-1], strict=True)
     ]
@@ -125,10 +125,10 @@ def _text(message: Any, place: int) -> str:
     content = message.get("content")
     if isinstance(content, str):
         return content
-    parts = content if isinstance(content, list) else [None]
-    if not all(isinstance(p, dict) and isinstance(p.get("text"), str) for p in parts):
+    texts = [p.get("text") if isinstance(p, dict) else None for p in content or ()]
+    if not isinstance(content, list) or not all(isinstance(text, str) for text in texts):
         raise _invalid(f"{where}.content", "give text: members take no images, audio or files")
-    return "\n".join(part["text"] for part in parts)
+    return "\n".join(map(str, texts))
 
 
 _RANGES: Mapping[str, tuple[float, float]] = {

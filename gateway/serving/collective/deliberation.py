@@ -3,9 +3,8 @@ members revise in the light of that, one answer comes back (the paper's section 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from collections.abc import Iterator
 
 from gateway.core.collective.answers import AGREES, Reading, agreement
 from gateway.core.collective.early_exit import Exit, early_exit

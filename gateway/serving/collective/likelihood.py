@@ -33,8 +33,8 @@ class Likelihood:
     ) -> tuple[Ballot, list[Spoken]]:
         """Of the distinct answers, the one that the model finds the likeliest per token.
 
-        `ballots`, one at least, best first. Raises what `ServerCalls.whole` raises, and EngineFailed
-        for an engine that gives no likelihoods.
+        `ballots`, one at least, best first. Raises what `ServerCalls.whole` raises, and
+        EngineFailed for an engine that gives no likelihoods.
         """
         candidates = distinct(ballots)[:MAX_CANDIDATES]
         messages = asked.with_last(asked.question)

@@ -11,7 +11,6 @@ from gateway.errors import EngineFailed
 from gateway.serving.collective.gathering import Proposal
 from gateway.serving.server_calls import Call, ServerCalls
 
-
 PROMPT_SLACK = 256
 """Tokens that a chat template and a system prompt may add to one per character."""
 

@@ -34,12 +34,12 @@ from gateway.serving.collective.policy import Policy
 from gateway.serving.collective.records import Records
 from gateway.serving.collective.speaking import Speaking
 from gateway.serving.collective.story import Collective, Means
-from gateway.serving.server_calls import Answered, Call, ServerCalls
+from gateway.serving.server_calls import Answered, Call
 from tests.unit.gateway.build import request
 from tests.unit.gateway.fakes import ListSink, Recorder, SteppingClock
 
 Said = str | GatewayError | asyncio.Event | Callable[[WorkOrder], str]
-"""A device's answer, its failure, an answer of `late` once the event is set, or made from the order."""
+"""An answer, a failure, an answer of `late` once the event is set, or one made from the order."""
 
 QUESTION = "What is 6 times 7?"
 
@@ -61,7 +61,10 @@ class FakeMembers:
     def __init__(
         self, says: Mapping[str, Said | Sequence[Said]], **fields: Mapping[str, Any]
     ) -> None:
-        self._says = {id: list(s) if isinstance(s, list | tuple) else [s] for id, s in says.items()}
+        self._says: dict[str, list[Any]] = {
+            id: list(said) if isinstance(said, list | tuple) else [said]
+            for id, said in says.items()
+        }
         self.known = [member(id, **fields.get(id, {})) for id in says]
         self.orders: list[tuple[str, WorkOrder]] = []
         self.cancelled: list[str] = []
@@ -236,7 +239,6 @@ class Scene:
 
     def _story(self, owners: Mapping[str, str], embedder: Any) -> Collective:
         calls: Any = self.calls
-        assert isinstance(calls, ServerCalls | FakeCalls)
         self.records = Records(self.store, self.policy, self.told)
         means = Means(
             members=self.members,
