@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import pools
 from gateway.adapters.clock import MonotonicClock
+from gateway.adapters.collective_metrics import CollectiveMetrics
 from gateway.adapters.device_metrics import DeviceMetrics
 from gateway.adapters.discovery_metrics import DiscoveryMetrics, PoolMetrics
 from gateway.adapters.endpoints import LiveEndpoints
@@ -23,25 +24,37 @@ from gateway.adapters.engine_client import AiohttpModelServer
 from gateway.adapters.engine_verifier import EngineVerifier
 from gateway.adapters.mailbox import Mailbox
 from gateway.adapters.mailbox_metrics import MailboxMetrics
+from gateway.adapters.member_metrics import MemberMetrics
+from gateway.adapters.memory_store import MemoryStore
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.speculation_metrics import SpeculationMetrics
 from gateway.adapters.speculation_telemetry import SpeculationTelemetry
 from gateway.adapters.telemetry import RequestTelemetry
 from gateway.api import error_handlers
-from gateway.api.devices import DeviceRoute
+from gateway.api.admin import DeviceDesk, devices_router
+from gateway.api.admin_token import AdminGate
+from gateway.api.collective import collective_router
 from gateway.api.dispatcher import Dispatcher
-from gateway.api.inference import InferenceRoutes
+from gateway.api.inference import InferenceRoutes, Story
 from gateway.api.routes import documented_inference, models_router, operations_router
+from gateway.assembly_collective import (
+    CollectiveServices,
+    Surroundings,
+    collective_services,
+    collective_templates,
+    prices,
+)
+from gateway.assembly_devices import device_services
 from gateway.core.admission import AdmissionLimits
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Routing
+from gateway.protocol.collective import MODEL as COLLECTIVE
 from gateway.protocol.speculation import PATH
 from gateway.serving.admission import Admission
-from gateway.serving.devices import Devices
 from gateway.serving.dispatch import Dispatch, Waits
 from gateway.serving.holding import Holding
 from gateway.serving.inference import Inference
-from gateway.serving.reception import DeviceLimits
+from gateway.serving.server_calls import ServerCalls
 from gateway.serving.session_context import Speculation
 from gateway.serving.verification import Verifiers
 from gateway.settings import Settings
@@ -56,8 +69,11 @@ def create_app(settings: Settings) -> ASGIApp:
     endpoints = LiveEndpoints(pools.fixed_states(settings), pools.pool_states(settings))
     clock = MonotonicClock()
     metrics = Metrics(endpoints.states)
+    templates = collective_templates(settings)
+    collectives = CollectiveMetrics(metrics.registry, prices(settings))
     late = _Late()
     speculation, devices = SpeculationMetrics(metrics.registry), DeviceMetrics(metrics.registry)
+    work = MemberMetrics(metrics.registry)
     metrics.registry.register(MailboxMetrics(lambda: tuple(late.mailboxes.values())))
     metrics.registry.register(PoolMetrics(endpoints))
     if wanted is not None:
@@ -72,11 +88,35 @@ def create_app(settings: Settings) -> ASGIApp:
         )
         verifier = EngineVerifier(client, late.mailboxes)
         shared = _shared(settings, routing, endpoints, client, clock, metrics)
-        late.inference = _inference(settings, shared)
-        late.devices = _devices(settings, shared, verifier, speculation, devices)
+        dispatch = _dispatch(settings, shared)
+        calls = ServerCalls(dispatch, clock, shared.telemetry, shared.waits)
+        store = MemoryStore(clock)
+        served = device_services(
+            settings, store, _speculation(shared, verifier, speculation), clock, devices, work
+        )
+        late.devices, late.desk = served.route, served.desk
+        late.collective = collective_services(
+            settings,
+            templates,
+            Surroundings(
+                served.members,
+                served.tokens,
+                store,
+                calls,
+                shared.admission,
+                endpoints,
+                clock,
+                shared.telemetry,
+                collectives,
+            ),
+        )
+        late.inference = _inference(settings, shared, dispatch, {COLLECTIVE: late.collective.story})
+        served.switchboard.start()
         late.endpoints.start()
         _tune_gc()
         yield
+        await late.collective.close()
+        await served.switchboard.stop()
         await late.endpoints.stop()
         await client.close()
 
@@ -84,7 +124,7 @@ def create_app(settings: Settings) -> ASGIApp:
         title="Tierflow gateway", version=VERSION, lifespan=lifespan, redirect_slashes=False
     )
     error_handlers.install(app)
-    app.include_router(models_router(endpoints, settings.limits.max_body_bytes))
+    app.include_router(models_router(endpoints, settings.limits.max_body_bytes, (COLLECTIVE,)))
     app.include_router(
         operations_router(
             endpoints,
@@ -92,6 +132,10 @@ def create_app(settings: Settings) -> ASGIApp:
             lambda: (generate_latest(metrics.registry), CONTENT_TYPE_LATEST),
         )
     )
+
+    app.include_router(devices_router(AdminGate(settings.admin.digest), lambda: late.desk))
+
+    app.include_router(collective_router(lambda: late.collective.feedback))
 
     async def passed_through(request: Request) -> Response:
         raise AssertionError("the dispatcher serves this route")
@@ -143,9 +187,8 @@ def _shared(
     )
 
 
-def _inference(settings: Settings, with_: _Shared) -> InferenceRoutes:
-    """The short way of a request, from the body to the engine."""
-    dispatch = Dispatch(
+def _dispatch(settings: Settings, with_: _Shared) -> Dispatch:
+    return Dispatch(
         with_.routing,
         with_.endpoints,
         with_.client,
@@ -156,21 +199,24 @@ def _inference(settings: Settings, with_: _Shared) -> InferenceRoutes:
         random.random,
         Holding(with_.endpoints, settings.family, with_.clock, settings.limits.max_queue),
     )
+
+
+def _inference(
+    settings: Settings, with_: _Shared, dispatch: Dispatch, stories: Mapping[str, Story]
+) -> InferenceRoutes:
+    """The short way of a request, from the body to the engine, and the longer ones of `stories`."""
     return InferenceRoutes(
         Inference(with_.admission, dispatch, with_.clock, with_.telemetry, with_.waits),
         with_.clock,
         max_body_bytes=settings.limits.max_body_bytes,
         body_s=settings.timeouts.body_s,
+        stories=stories,
     )
 
 
-def _devices(
-    settings: Settings,
-    with_: _Shared,
-    verifier: EngineVerifier,
-    metrics: SpeculationMetrics,
-    device_metrics: DeviceMetrics,
-) -> DeviceRoute:
+def _speculation(
+    with_: _Shared, verifier: EngineVerifier, metrics: SpeculationMetrics
+) -> Speculation:
     """The way of a device's drafts and of the tokens back to it."""
     verifiers = Verifiers(
         with_.routing,
@@ -181,20 +227,14 @@ def _devices(
         with_.budget,
         random.random,
     )
-    sessions = SpeculationTelemetry(with_.metrics, metrics)
-    speculation = Speculation(
+    return Speculation(
         verifiers,
         with_.admission,
-        sessions,
+        SpeculationTelemetry(with_.metrics, metrics),
         with_.clock,
         with_.waits,
         lambda: secrets.token_hex(16),
     )
-    wanted = settings.devices
-    limits = DeviceLimits(
-        wanted.lease_s, wanted.heartbeat_s, wanted.max_sessions, wanted.drafts_per_s
-    )
-    return DeviceRoute(Devices(limits, speculation, device_metrics), wanted.tokens)
 
 
 class _Late:
@@ -205,13 +245,15 @@ class _Late:
         self.devices: ASGIApp | None = None
         self.mailboxes: dict[str, Mailbox] = {}
         self.endpoints: EndpointUpkeep
+        self.collective: CollectiveServices
+        self.desk: DeviceDesk
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self.inference is not None, "the server runs the lifespan first"
         await self.inference(scope, receive, send)
 
     def conditions(self) -> dict[str, str]:
-        return self.endpoints.conditions()
+        return self.endpoints.conditions() | self.collective.conditions
 
     @property
     def settled(self) -> bool:

@@ -73,10 +73,12 @@ class CollectiveServices:
         self._close()
 
 
-def collective_services(settings: Settings, with_: Surroundings) -> CollectiveServices:
-    """Inside the event loop. Raises ConfigError."""
+def collective_services(
+    settings: Settings, templates: Templates, with_: Surroundings
+) -> CollectiveServices:
+    """Inside the event loop."""
     asked = settings.collective
-    policy, templates = _policy(asked), _templates(asked)
+    policy = _policy(asked)
     conditions: dict[str, str] = {}
     embedder, close = _embedder(asked.embedding, with_, conditions)
     records = Records(with_.store, policy, with_.collectives)
@@ -141,7 +143,9 @@ def _policy(asked: wanted.Collective) -> Policy:
     )
 
 
-def _templates(asked: wanted.Collective) -> Templates:
+def collective_templates(settings: Settings) -> Templates:
+    """The shipped ones, and the settings'. Raises ConfigError."""
+    asked = settings.collective
     shipped = shipped_templates()
     given = {id: spec.model_dump() for id, spec in asked.templates.items()}
     by_id = {id: _template(id, spec) for id, spec in (shipped["templates"] | given).items()}

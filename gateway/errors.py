@@ -4,6 +4,7 @@ GatewayError
 ├── ConfigError            settings that can't work; the command line exits with 2
 ├── InvalidRequest         the caller's body or header is wrong
 │   ├── UnknownModel
+│   ├── UnknownDevice
 │   └── BodyTooLarge
 ├── NoEndpoint             nothing healthy can take the request now
 ├── Overloaded             something healthy could, but every place is taken
@@ -14,6 +15,8 @@ GatewayError
 ├── Conflict               the request contradicts another one: an idempotency key, a device
 ├── Denied                 the caller is not who may do this
 ├── QuotaExceeded          the caller has asked for as much as it may for now
+├── Unauthenticated        the caller has not shown who it is
+├── TooManyAttempts        the caller guesses, or asks too often
 ├── TooFewMembers          a collective has fewer members than its quorum, and may not degrade
 └── UpstreamError          an engine failed while it held the request
     ├── ConnectFailed
@@ -42,6 +45,10 @@ class InvalidRequest(GatewayError):
 
 
 class UnknownModel(InvalidRequest):
+    pass
+
+
+class UnknownDevice(InvalidRequest):
     pass
 
 
@@ -77,6 +84,10 @@ class StateLost(RetryLater):
     pass
 
 
+class TooManyAttempts(RetryLater):
+    pass
+
+
 class TooFewMembers(RetryLater):
     pass
 
@@ -94,6 +105,10 @@ class Conflict(GatewayError):
 
 
 class Denied(GatewayError):
+    pass
+
+
+class Unauthenticated(GatewayError):
     pass
 
 

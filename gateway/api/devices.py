@@ -3,59 +3,59 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 from collections.abc import Mapping
 from contextlib import suppress
 
 from starlette.types import Receive, Scope, Send
 
-from gateway.api.error_handlers import error_body, internal_error
+from gateway.api.error_handlers import error_body, internal_error, render
+from gateway.errors import StateLost
 from gateway.serving.devices import Devices
+from gateway.serving.members.tokens import DeviceTokens
 
 GONE_S = 1.0
 
 
 class DeviceRoute:
-    """Plain ASGI, as it runs once per token. `tokens`: SHA-256 in hex by the device's name."""
+    """Plain ASGI, as it runs once per token."""
 
-    def __init__(self, devices: Devices, tokens: Mapping[str, str]) -> None:
+    def __init__(self, devices: Devices, tokens: DeviceTokens) -> None:
         self._devices = devices
-        self._tokens = {name: digest.encode() for name, digest in tokens.items()}
+        self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
-        device = self._device(scope)
-        if device is None:
-            await _refuse(receive, send)
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        try:
+            grant = await self._tokens.find(given.decode("latin-1"))
+        except StateLost as error:
+            await _refuse(receive, send, *render(error))
+            return
+        if grant is None:
+            await _refuse(receive, send, 401, {"www-authenticate": "Bearer"}, _unknown())
             return
         await send({"type": "websocket.accept"})
         try:
-            await self._devices.serve(_WebSocketLink(receive, send), device)
+            await self._devices.serve(_WebSocketLink(receive, send), grant)
         except Exception as error:
             internal_error(error)
 
-    def _device(self, scope: Scope) -> str | None:
-        """Compares with every token, in constant time: how long it takes tells nothing."""
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        scheme, _, token = given.partition(b" ")
-        digest = hashlib.sha256(token.strip()).hexdigest().encode()
-        found = None
-        for name, expected in self._tokens.items():
-            if hmac.compare_digest(digest, expected):
-                found = name
-        return found if scheme.lower() == b"bearer" else None
 
-
-async def _refuse(receive: Receive, send: Send) -> None:
-    body = error_body(
-        "connect with `Authorization: Bearer <device token>`; the gateway's settings list the "
-        "devices under devices.tokens",
+def _unknown() -> bytes:
+    return error_body(
+        "connect with `Authorization: Bearer <device token>`; the gateway's settings list devices "
+        "under devices.tokens, others must be enrolled",
         "authentication_error",
         code="invalid_device_token",
     )
-    headers = [(b"content-type", b"application/json"), (b"www-authenticate", b"Bearer")]
-    await send({"type": "websocket.http.response.start", "status": 401, "headers": headers})
+
+
+async def _refuse(
+    receive: Receive, send: Send, status: int, headers: Mapping[str, str], body: bytes
+) -> None:
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    raw.append((b"content-type", b"application/json"))
+    await send({"type": "websocket.http.response.start", "status": status, "headers": raw})
     await send({"type": "websocket.http.response.body", "body": body})
     # uvicorn would log an error about an unfinished handshake if we left before the connection is
     # gone: it reports the end of our answer first, and then that of the connection.

@@ -20,8 +20,11 @@ log = structlog.get_logger("tierflow.api")
 _STATUS: Mapping[type[errors.GatewayError], tuple[int, str]] = {
     errors.BodyTooLarge: (413, "invalid_request_error"),
     errors.UnknownModel: (404, "invalid_request_error"),
+    errors.UnknownDevice: (404, "invalid_request_error"),
     errors.InvalidRequest: (400, "invalid_request_error"),
+    errors.Unauthenticated: (401, "authentication_error"),
     errors.Denied: (403, "permission_error"),
+    errors.TooManyAttempts: (429, "rate_limit_error"),
     errors.Conflict: (409, "conflict_error"),
     errors.QuotaExceeded: (429, "rate_limit_error"),
     errors.StateLost: (503, "service_unavailable_error"),
@@ -46,6 +49,8 @@ def render(error: errors.GatewayError) -> tuple[int, dict[str, str], bytes]:
         headers["retry-after"] = str(math.ceil(error.retry_after))
     elif status == 503:
         headers["retry-after"] = "1"
+    elif status == 401:
+        headers["www-authenticate"] = "Bearer"
     return status, headers, error_body(error.message, kind, error.param, error.code)
 
 

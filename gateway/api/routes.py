@@ -23,11 +23,14 @@ from gateway.protocol.openai import (
 )
 
 
-def models_router(endpoints: EndpointSource, max_request_bytes: int) -> APIRouter:
+def models_router(
+    endpoints: EndpointSource, max_request_bytes: int, stories: Sequence[str] = ()
+) -> APIRouter:
+    """`stories`: virtual models that the gateway answers itself, with others' help."""
     router = APIRouter(tags=["models"])
 
     def cards() -> list[ModelCard]:
-        return model_cards(endpoints.states(), endpoints.pools(), max_request_bytes)
+        return model_cards(endpoints.states(), endpoints.pools(), max_request_bytes, stories)
 
     @router.get("/v1/models", summary="All models, over all pools, and the virtual ones")
     async def models() -> ModelList:
@@ -49,7 +52,10 @@ def models_router(endpoints: EndpointSource, max_request_bytes: int) -> APIRoute
 
 
 def model_cards(
-    states: Sequence[EndpointState], pools: Sequence[PoolState], max_request_bytes: int
+    states: Sequence[EndpointState],
+    pools: Sequence[PoolState],
+    max_request_bytes: int,
+    stories: Sequence[str] = (),
 ) -> list[ModelCard]:
     """What the endpoints serve, what a pool that holds requests will, and the virtual models."""
     cards: dict[str, ModelCard] = {}
@@ -88,7 +94,7 @@ def model_cards(
         ModelCard(
             id=name, pools=names, max_request_bytes=max_request_bytes, ready=ready, virtual=True
         )
-        for name in VIRTUAL_MODELS
+        for name in (*VIRTUAL_MODELS, *stories)
     ]
     return [*cards.values(), *virtual]
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from gateway.core.devices.grant import Grant
 from gateway.core.ports import DeviceTelemetry
 from gateway.serving.link import Link, Outbox
+from gateway.serving.members.membership import Membership, Roll
 from gateway.serving.reception import DeviceLimits, Ended, Reception
 from gateway.serving.session_context import Speculation
 from gateway.serving.watchdog import Watchdog
@@ -20,17 +22,19 @@ class DeviceConnection:
     def __init__(
         self,
         link: Link,
-        device: str,
+        grant: Grant,
         limits: DeviceLimits,
         speculation: Speculation,
         telemetry: DeviceTelemetry,
+        roll: Roll,
     ) -> None:
         self._link = link
         self._lease_s = limits.lease_s
         self._telemetry = telemetry
         self._clock = speculation.clock
         self._outbox = Outbox(link, telemetry)
-        self._reception = Reception(device, limits, speculation, telemetry, self._outbox)
+        self.membership = Membership(grant, limits.work, roll, self._outbox, self.end)
+        self._reception = Reception(self.membership, limits, speculation, telemetry, self._outbox)
         self._over: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
 
     def end(self, code: str, message: str) -> None:
@@ -93,6 +97,7 @@ class DeviceConnection:
         with Watchdog(now) as watchdog:
             watchdog.expect(lease_s, lapsed)
             while (message := await self._link.receive()) is not None:
-                watchdog.extend(now() + lease_s)
+                self.membership.heard = heard = now()
+                watchdog.extend(heard + lease_s)
                 self._telemetry.traffic(len(message), 0)
                 self._reception.take(message)

@@ -6,11 +6,15 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from gateway.core.devices.grant import RegistrationRefused, duplicate
 from gateway.core.ports import DeviceTelemetry
 from gateway.core.speculation.bucket import Bucket
 from gateway.core.speculation.session import DraftRefused
 from gateway.protocol import speculation as wire
+from gateway.protocol import work
 from gateway.serving.link import Outbox
+from gateway.serving.members.membership import Membership
+from gateway.serving.members.work_table import Lie, WorkLimits
 from gateway.serving.session_context import Speculation
 from gateway.serving.session_start import BadOpen, start
 from gateway.serving.speculation import Session
@@ -33,6 +37,7 @@ class DeviceLimits:
     heartbeat_s: float = 5.0
     max_sessions: int = 64
     drafts_per_s: float = 10_000.0
+    work: WorkLimits = WorkLimits()
 
 
 class Ended(Exception):
@@ -49,13 +54,14 @@ class Reception:
 
     def __init__(
         self,
-        device: str,
+        membership: Membership,
         limits: DeviceLimits,
         speculation: Speculation,
         telemetry: DeviceTelemetry,
         outbox: Outbox,
     ) -> None:
-        self._device = device
+        self._device = membership.grant.device
+        self._membership = membership
         self._limits = limits
         self._speculation = speculation
         self._telemetry = telemetry
@@ -83,10 +89,10 @@ class Reception:
             self._take(frame)
 
     def dismiss(self) -> list[asyncio.Task[None]]:
-        """The tasks of all sessions, silenced: the caller must cancel them."""
+        """The tasks of all sessions, silenced: the caller must cancel them. Work fails at once."""
         for session, _ in self._sessions.values():
             session.mute()
-        return [task for _, task in self._sessions.values()]
+        return [*self._membership.leave(), *(task for _, task in self._sessions.values())]
 
     def _take(self, frame: wire.FromDevice) -> None:
         if not self._greeted:
@@ -99,9 +105,21 @@ class Reception:
             self._cancel(frame)
         elif isinstance(frame, wire.Ping):
             self._telemetry.link(frame.round_trip_s, frame.bytes_per_s)
+            self._membership.link(frame.round_trip_s, frame.bytes_per_s)
             self._outbox.put(wire.Pong(frame.n, self._speculation.verifiers.offers()))
-        else:
+        elif isinstance(frame, wire.Hello):
             self._lie("bad_frame", "hello: only the first frame is one")
+        else:
+            self._member(frame)
+
+    def _member(self, frame: work.FromDevice) -> None:
+        """A frame of one that is registered, or wants to be."""
+        try:
+            self._membership.take(frame, self._size, self._clock.now())
+        except Lie as lie:
+            self._lie(lie.code, lie.message)
+        except RegistrationRefused as refused:
+            raise Ended(refused.code, refused.message) from refused
 
     def _hello(self, frame: wire.FromDevice) -> None:
         if not isinstance(frame, wire.Hello):
@@ -126,6 +144,9 @@ class Reception:
         )
 
     def _open(self, frame: wire.Open) -> None:
+        if not self._membership.may_draft():
+            refused = duplicate()
+            raise Ended(refused.code, refused.message)
         if frame.s in self._sessions or frame.s in self._ended:
             # Not fatal: it must not end the session that has the number.
             self._lie("session_exists", f"s: {frame.s} was used before; take a new number", frame.s)

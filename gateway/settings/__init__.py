@@ -27,8 +27,9 @@ from pydantic_settings import (
 
 from gateway.core.types import Probe, Tier
 from gateway.errors import ConfigError
-from gateway.protocol.speculation import MAX_SESSIONS
+from gateway.settings.admin import Admin
 from gateway.settings.collective import Collective
+from gateway.settings.devices import Devices
 from gateway.settings.group import Group
 
 ENV_PREFIX = "TIERFLOW_GATEWAY_"
@@ -169,32 +170,6 @@ class Retries(Group):
     ratio: float = Field(default=0.2, ge=0, le=1, description="retries per request, long run")
 
 
-DeviceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-TokenHash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-
-
-class Devices(Group):
-    """Devices that may connect and draft; see docs/speculation.md."""
-
-    tokens: dict[DeviceName, TokenHash] = Field(
-        default={}, description="the SHA-256 of each device's token, in hex, by the device's name"
-    )
-    lease_s: float = Field(
-        default=15.0, gt=0, description="without a frame until it counts as gone"
-    )
-    heartbeat_s: float = Field(default=5.0, gt=0, description="how often a device shall ping")
-    max_sessions: int = Field(default=64, ge=1, le=MAX_SESSIONS, description="at once, per device")
-    drafts_per_s: float = Field(default=10_000.0, gt=0, description="draft tokens, per device")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Devices:
-        if self.heartbeat_s >= self.lease_s:
-            raise ValueError("heartbeat_s: must be shorter than lease_s")
-        if len(set(self.tokens.values())) != len(self.tokens):
-            raise ValueError("tokens: two devices have the same token; give each its own")
-        return self
-
-
 class Settings(BaseSettings):
     """Everything that can be set. Raises ConfigError from `load` when a value can't work."""
 
@@ -213,6 +188,7 @@ class Settings(BaseSettings):
     retries: Retries = Retries()
     devices: Devices = Devices()
     collective: Collective = Collective()
+    admin: Admin = Admin()
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
     @model_validator(mode="after")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gateway.core.devices.member import Member, Privacy
-from gateway.errors import GatewayError
 
 ALL: frozenset[Privacy] = frozenset({"public", "owner", "private"})
 
@@ -22,11 +21,14 @@ class Grant:
     digest: str = ""
 
 
-class RegistrationRefused(GatewayError):
-    """`code`: duplicate_device, owner_differs or privacy_not_allowed."""
+class RegistrationRefused(Exception):
+    """The connection ends with it. `code`: duplicate_device, owner_differs or
+    privacy_not_allowed."""
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(message, code=code)
+        super().__init__(message)
+        self.code = code
+        self.message = message
 
 
 def admit(grant: Grant, offered: Member, max_work: int) -> Member:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.core.devices.grant import duplicate
 from gateway.core.devices.member import Member
 from gateway.core.ports import Clock, StateStore
-from gateway.core.state.operations import Held, Hold, Operation, Read, Release
+from gateway.core.state.operations import Held, Hold, Operation, Release
 from gateway.errors import StateLost
 from gateway.serving.members.messages import encode_lease
 from gateway.serving.members.registry import KIND, Entry, MembersRegistry
@@ -18,8 +18,6 @@ from gateway.serving.members.registry import KIND, Entry, MembersRegistry
 REFRESH_S = 1.0
 REPLICA = "replica"
 REPLICA_LEASE_S = 3.0
-TOKENS = "device-token"
-"""Kind of the cells that say whose an enrolled token is, by its SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +29,15 @@ class Period:
 
 
 class Leases:
-    """`enrolled` gives the enrolled tokens' digests of connected devices; `revoked` ends one."""
+    """Of this replica and of the devices that are connected to it."""
 
     def __init__(
-        self,
-        registry: MembersRegistry,
-        store: StateStore,
-        clock: Clock,
-        period: Period,
-        enrolled: Callable[[], Mapping[str, str]],
-        revoked: Callable[[str], None],
+        self, registry: MembersRegistry, store: StateStore, clock: Clock, period: Period
     ) -> None:
         self._registry = registry
         self._store = store
         self._clock = clock
         self._period = period
-        self._enrolled = enrolled
-        self._revoked = revoked
         self._renewed = float("-inf")
         self._refreshed = clock.now()
 
@@ -66,17 +56,17 @@ class Leases:
         self._registry.news.clear()
         registry, began = self._registry, self._clock.now()
         all_due = began - self._renewed >= self._period.renew_s
-        due = [(d, e) for d, e in registry.entries() if all_due or e.changed or not e.held_since]
+        due = [
+            (d, e) for d, e in registry.entries() if all_due or e.changed or e.held_since is None
+        ]
         releases = registry.releases()
         holds = [self._hold(entry) for _, entry in due]
-        tokens = list(self._enrolled().items()) if all_due else []
         operations: list[Operation] = [
             *releases,
             Hold(REPLICA, registry.replica, registry.replica, b"", REPLICA_LEASE_S),
             Held(REPLICA),
             Held(KIND),
             *(hold for hold in holds if hold is not None),
-            *(Read(TOKENS, digest) for _, digest in tokens),
         ]
         try:
             results = (await self._store.run(*operations))[len(releases) + 1 :]
@@ -87,11 +77,7 @@ class Leases:
         self._renewed = began if all_due else self._renewed
         self._look(results[0], results[1], began)
         renewed = [pair for pair, hold in zip(due, holds, strict=True) if hold is not None]
-        count = 2 + len(renewed)
-        self._take(renewed, results[2:count], began)
-        for (device, _), (_, value) in zip(tokens, results[count:], strict=True):
-            if value is None:
-                self._revoked(device)
+        self._take(renewed, results[2:], began)
 
     async def stop(self) -> None:
         """Give everything up, as far as the store can be reached."""
@@ -143,7 +129,7 @@ class Leases:
                 entry.held_since = began
             else:
                 refused = duplicate()
-                self._registry.give_up(device, refused.code or "", refused.message)
+                self._registry.give_up(device, refused.code, refused.message)
 
     def _lost(self, releases: list[Release], began: float) -> None:
         """Own devices go on; what others had is forgotten when it may be over."""

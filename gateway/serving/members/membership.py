@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-from gateway.core.devices.grant import Grant, RegistrationRefused, admit, duplicate
+from gateway.core.devices.grant import Grant, RegistrationRefused, admit
 from gateway.core.devices.member import Condition, Member, WorkOrder
 from gateway.core.speculation.bucket import Bucket
 from gateway.protocol import work
@@ -38,7 +38,8 @@ class Roll(Protocol):
 
 class Membership:
     """`end(code, message)` closes the connection. `member` is set while the registration stands,
-    and `claimed` from the moment that the device has asked for it. `heard`: its last frame."""
+    and `claimed` from the moment that the device has asked for it. `heard`: its last frame, on the
+    gateway's clock."""
 
     def __init__(
         self,
@@ -89,7 +90,12 @@ class Membership:
             self._roll.refused(frame.code)
 
     def link(self, round_trip_s: float, bytes_per_s: float) -> None:
-        self._now(replace(self._condition, round_trip_s=round_trip_s, bytes_per_s=bytes_per_s))
+        """As the device measured it. Nobody is told at once: pings are many."""
+        self._condition = replace(
+            self._condition, round_trip_s=round_trip_s, bytes_per_s=bytes_per_s
+        )
+        if self.member is not None:
+            self.member = replace(self.member, condition=self._condition)
 
     def leave(self) -> list[asyncio.Task[None]]:
         """The connection is over. Gives tasks that the caller must cancel."""
@@ -118,7 +124,7 @@ class Membership:
         try:
             await self._roll.join(self, self.claimed)
         except RegistrationRefused as refused:
-            self.end(refused.code or "", refused.message)
+            self.end(refused.code, refused.message)
             return
         self._stand()
 
@@ -127,13 +133,8 @@ class Membership:
         self.member = replace(self.claimed, condition=self._condition)
         self._outbox.put(work.Registered(self.member.id, self.member.max_work))
 
-    def _now(self, condition: Condition) -> None:
-        self._condition = condition
+    def _now(self, said: Condition) -> None:
+        self._condition = said
         if self.member is not None:
-            self.member = replace(self.member, condition=condition)
+            self.member = replace(self.member, condition=said)
             self._roll.changed(self)
-
-
-def refuse_drafting() -> RegistrationRefused:
-    """For one who opens sessions without registering, under the name of one who has."""
-    return duplicate()

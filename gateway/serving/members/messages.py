@@ -37,9 +37,10 @@ class Left(Struct, tag="left", frozen=True):
 
 
 class Revoked(Struct, tag="revoked", frozen=True):
-    """The device's token is worth nothing any more."""
+    """The device's token, whose SHA-256 this is, is worth nothing any more."""
 
     device: str
+    digest: str
 
 
 class Order(Struct, tag="order", frozen=True):

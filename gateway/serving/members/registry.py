@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from gateway.core.devices.grant import duplicate
 from gateway.core.devices.member import Member, WorkOrder
@@ -55,9 +55,22 @@ class Entry:
             self._shown = replace(member, condition=condition)
         return self._shown
 
+    @property
+    def due(self) -> bool:
+        """Whether the store should hear of it before its time."""
+        return self.changed or self.held_since is None
+
     def lease(self, member: Member) -> Lease:
         table = self.membership.table
         return Lease(member, self.beat, table.in_flight, table.finished, dict(table.refusals))
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """`age_s`: since the device was heard here, or its lease was seen renewed elsewhere."""
+
+    lease: Lease
+    age_s: float
 
 
 class MembersRegistry:
@@ -184,6 +197,16 @@ class MembersRegistry:
 
     def entry(self, device: str) -> Entry | None:
         return self._own.get(device)
+
+    def sightings(self) -> list[Sighting]:
+        """For operators: every registered device, and when it was heard."""
+        now, found = self._clock.now(), list[Sighting]()
+        for entry in self._own.values():
+            if (member := entry.membership.member) is not None:
+                age = now - entry.membership.heard
+                found.append(Sighting(entry.lease(member), age))
+        found += [Sighting(s.lease, now - s.since) for s in self.others if self._foreign(s)]
+        return found
 
     def releases(self, device: str | None = None) -> list[Release]:
         """Leases that are to be given up (of one device, or all), which the caller must do."""

@@ -13,12 +13,13 @@ from gateway.serving.members.elsewhere import BEAT_S, WorkElsewhere
 from gateway.serving.members.for_others import WorkForOthers
 from gateway.serving.members.leases import Leases
 from gateway.serving.members.registry import MembersRegistry
+from gateway.serving.members.token_watch import TokenWatch
 
 AGAIN_S = 1.0
 
 
 class Switchboard:
-    """`start` and `stop` inside the event loop. `revoked` ends a device's connection, if any."""
+    """`start` and `stop` inside the event loop."""
 
     def __init__(
         self,
@@ -28,7 +29,7 @@ class Switchboard:
         courier: Courier,
         leases: Leases,
         clock: Clock,
-        revoked: Callable[[str], None],
+        watch: TokenWatch,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -36,13 +37,13 @@ class Switchboard:
         self._courier = courier
         self._leases = leases
         self._clock = clock
-        self._revoked = revoked
+        self._watch = watch
         self._for_others = WorkForOthers(registry.replica, courier, clock, registry.assign_here)
         self._tasks: list[asyncio.Task[None]] = []
         self._deaf: list[Callable[[], None]] = []
 
     def start(self) -> None:
-        runs = (self._courier.run(), self._leases.run(), self._beat())
+        runs = (self._courier.run(), self._leases.run(), self._watch.run(), self._beat())
         self._tasks = [asyncio.create_task(run) for run in runs]
         for channel in (
             messages.DEVICES,
@@ -85,7 +86,7 @@ class Switchboard:
         elif isinstance(message, messages.Left):
             self._registry.others.left(message.device, message.replica)
         else:
-            self._revoked(message.device)
+            self._watch.revoked(message.device, message.digest)
 
     def _joined(self, message: messages.Joined) -> None:
         member = message.member
@@ -93,6 +94,9 @@ class Switchboard:
             return
         entry = self._registry.entry(member.id)
         if entry is not None:
+            claimed = entry.membership.claimed
+            if claimed is None or claimed.instance != member.instance:
+                return  # The store will say whose the lease is.
             self._registry.give_up(
                 member.id, "replaced", "the device has come back at another replica"
             )

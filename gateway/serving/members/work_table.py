@@ -151,6 +151,10 @@ class WorkTable:
             return "unable", f"{self._device} has not offered to {order.kind}"
         if len(self._active) >= member.max_work:
             return "busy", f"{self._device} has {member.max_work} works at once already"
+        if len(order.messages) > work.MAX_MESSAGES:
+            return "too_long", f"at most {work.MAX_MESSAGES} messages go out"
+        if not order.messages:
+            return "unable", "there is no message to answer"
         if not order.deadline_s > 0:
             return "deadline", "the deadline has passed"
         return None

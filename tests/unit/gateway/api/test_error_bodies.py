@@ -6,6 +6,7 @@ import pytest
 
 from gateway import errors
 from gateway.api.error_handlers import internal_error, render
+from gateway.core.devices.member import MemberFailed
 
 
 def every_error() -> list[type[errors.GatewayError]]:
@@ -18,6 +19,8 @@ def every_error() -> list[type[errors.GatewayError]]:
 
 
 def make(cls: type[errors.GatewayError]) -> errors.GatewayError:
+    if issubclass(cls, MemberFailed):
+        return cls("phone", "code", "what and how")
     if issubclass(cls, errors.RetryLater):
         return cls("what and how", retry_after=1.2, code="code")
     if issubclass(cls, errors.UpstreamError):

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from gateway.core.admission import AdmissionLimits
+from gateway.core.devices.grant import Grant
+from gateway.core.devices.member import Member
 from gateway.core.ports import Clock
 from gateway.core.retry import RetryBudget
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
@@ -18,6 +20,7 @@ from gateway.protocol import speculation as wire
 from gateway.serving.admission import Admission
 from gateway.serving.devices import Devices
 from gateway.serving.dispatch import Waits
+from gateway.serving.members.membership import Membership
 from gateway.serving.reception import DeviceLimits
 from gateway.serving.session_context import Speculation
 from gateway.serving.verification import Verifiers
@@ -153,6 +156,23 @@ class SpeculationRecorder:
         self.outcomes.append(outcome)
 
 
+class FakeRoll:
+    """Nobody is registered, and whoever wants to be may."""
+
+    replica = "here"
+
+    async def join(self, membership: Membership, member: Member) -> None: ...
+
+    def leave(self, membership: Membership) -> None: ...
+
+    def changed(self, membership: Membership) -> None: ...
+
+    def free(self, membership: Membership) -> bool:
+        return True
+
+    def refused(self, code: str) -> None: ...
+
+
 class DeviceRig:
     """`Devices` on fakes, with endpoints whose tokenizer is `f`."""
 
@@ -190,10 +210,11 @@ class DeviceRig:
             lambda: "0" * 32,
         )
         self.verifiers = verifiers
-        self.devices = Devices(DeviceLimits(), speculation, self.telemetry)
+        self.roll = FakeRoll()
+        self.devices = Devices(DeviceLimits(), speculation, self.telemetry, self.roll)
 
     def connect(self, link: FakeLink, device: str = "phone") -> asyncio.Task[None]:
-        return asyncio.create_task(self.devices.serve(link, device))
+        return asyncio.create_task(self.devices.serve(link, Grant(device)))
 
     def assert_nothing_left_open(self) -> None:
         assert [state.in_flight for state in self.states] == [0] * len(self.states)

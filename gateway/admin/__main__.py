@@ -1,0 +1,28 @@
+"""python -m gateway.admin devices {enrol,list,show,revoke}"""
+
+from __future__ import annotations
+
+import sys
+
+from gateway.admin.arguments import parse
+from gateway.admin.commands import run
+from gateway.admin.problems import BadInput, Refused
+
+
+def main() -> int:
+    """0, 2 for bad input, 1 for what the gateway refused or could not be asked."""
+    try:
+        run(parse(sys.argv[1:]))
+    except BadInput as problem:
+        print(f"gateway.admin: {problem}", file=sys.stderr)
+        return 2
+    except Refused as problem:
+        print(f"gateway.admin: {problem}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""The gateway's API, as the commands ask it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from gateway.admin.problems import BadInput, Refused
+
+TIMEOUT_S = 10.0
+
+
+class Api:
+    def __init__(self, url: str, token: str) -> None:
+        """Raises BadInput."""
+        if not url.startswith(("http://", "https://")):
+            raise BadInput(f"--url: {url!r} is not an http:// or https:// URL")
+        if not (token.isascii() and token.isprintable()):
+            raise BadInput("the admin token has characters that no token has")
+        self._url = url.rstrip("/")
+        self._headers = {"authorization": f"Bearer {token}"}
+
+    def call(self, method: str, path: str, **given: Any) -> dict[str, Any]:
+        """Raises BadInput where the gateway finds the request wrong, else Refused."""
+        try:
+            answer = httpx.request(
+                method, self._url + path, headers=self._headers, timeout=TIMEOUT_S, **given
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Refused(f"{self._url}: {' '.join(str(error).split())}") from error
+        try:
+            body = answer.json()
+        except ValueError as error:
+            raise Refused(f"{self._url}: status {answer.status_code}, no JSON") from error
+        if answer.is_success and isinstance(body, dict):
+            return body
+        problem = body.get("error") if isinstance(body, dict) else None
+        message = problem.get("message") if isinstance(problem, dict) else None
+        said = str(message or f"{self._url}: status {answer.status_code}")
+        raise BadInput(said) if answer.status_code == 400 else Refused(said)

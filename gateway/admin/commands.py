@@ -1,0 +1,55 @@
+"""What each command does."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from gateway.admin.api import Api
+from gateway.admin.arguments import admin_token
+from gateway.admin.rendering import card, table
+
+PAGE = 200
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Raises BadInput and Refused."""
+    api = Api(arguments.url, admin_token(arguments.token_file))
+    found, text = _COMMANDS[arguments.command](api, arguments)
+    print(json.dumps(found, indent=2) if arguments.json else text)
+
+
+def _enrol(api: Api, arguments: argparse.Namespace) -> tuple[Mapping[str, Any], str]:
+    wish: dict[str, Any] = {"ttl_s": arguments.ttl_s}
+    for field in ("name", "owner", "privacy"):
+        if (value := getattr(arguments, field)) is not None:
+            wish[field] = value
+    found = api.call("POST", "/v1/admin/enrolments", json=wish)
+    return found, str(found["enrolment_token"])
+
+
+def _list(api: Api, arguments: argparse.Namespace) -> tuple[Mapping[str, Any], str]:
+    devices: list[dict[str, Any]] = []
+    more = True
+    while more:
+        query = {"limit": PAGE, "after": devices[-1]["id"] if devices else ""}
+        page = api.call("GET", "/v1/devices", params=query)
+        devices += page["data"]
+        more = bool(page["has_more"] and page["data"])
+    return {"object": "list", "data": devices, "has_more": False}, table(devices)
+
+
+def _show(api: Api, arguments: argparse.Namespace) -> tuple[Mapping[str, Any], str]:
+    found = api.call("GET", f"/v1/devices/{quote(arguments.name, safe='')}")
+    return found, card(found)
+
+
+def _revoke(api: Api, arguments: argparse.Namespace) -> tuple[Mapping[str, Any], str]:
+    found = api.call("DELETE", f"/v1/devices/{quote(arguments.name, safe='')}")
+    return found, f"{found['id']} is revoked"
+
+
+_COMMANDS = {"enrol": _enrol, "list": _list, "show": _show, "revoke": _revoke}

@@ -1,0 +1,67 @@
+"""Devices in words. What devices say of themselves may hold anything: only what prints is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+HEAD = ("DEVICE", "SOURCE", "OWNER", "STATE", "PRIVACY", "WORK", "BATTERY", "MODELS")
+LONGEST = 40
+
+
+def table(devices: Sequence[Mapping[str, Any]]) -> str:
+    rows = [HEAD, *(_row(device) for device in devices)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def card(device: Mapping[str, Any]) -> str:
+    """Each field on a line of its own, under its own name."""
+    return "\n".join(f"{name}: {_plain(value)}" for name, value in _flat("", device))
+
+
+def _row(device: Mapping[str, Any]) -> tuple[str, ...]:
+    said = device.get("registration")
+    owner = _short(device.get("owner") or "-")
+    if not said:
+        return (_short(device["id"]), device["source"], owner, "absent", "-", "-", "-", "-")
+    condition, work = said["condition"], said["work"]
+    battery = condition["battery"]
+    return (
+        _short(device["id"]),
+        device["source"],
+        owner,
+        "hot" if condition["hot"] else "registered",
+        said["privacy"],
+        f"{work['in_flight']}/{work['max_work']}",
+        "mains" if battery is None else f"{battery:.0%}",
+        _short(", ".join(model["name"] for model in said["models"])),
+    )
+
+
+def _flat(prefix: str, value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        return [pair for key, part in value.items() for pair in _flat(f"{prefix}{key}.", part)]
+    if isinstance(value, list) and any(isinstance(part, Mapping) for part in value):
+        return [
+            pair for number, part in enumerate(value) for pair in _flat(f"{prefix}{number}.", part)
+        ]
+    return [(prefix.rstrip("."), value)]
+
+
+def _plain(value: Any) -> str:
+    if value is None or value in ({}, []):
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(_plain(part) for part in value)
+    return "".join(c if c.isprintable() else " " for c in str(value))
+
+
+def _short(text: str) -> str:
+    shown = _plain(text)
+    return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"

@@ -1,0 +1,89 @@
+"""Who is behind a bearer token: a device of the settings, or an enrolled one."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from gateway.core.devices.grant import Grant
+from gateway.core.ports import Clock, StateStore
+from gateway.core.state.operations import Read
+from gateway.serving.members.records import TOKENS, DeviceRecord, decode
+
+PREFIX = "tfd_"
+"""Of enrolled devices' tokens: anything else costs no look into the store."""
+REMEMBERED, REMEMBERED_S = 1024, 5.0
+MAX_TOKEN = 256
+
+
+def digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class DeviceTokens:
+    """`tokens` and `owners` are the settings': SHA-256 in hex, and owner, by the device's name."""
+
+    def __init__(
+        self,
+        tokens: Mapping[str, str],
+        owners: Mapping[str, str],
+        store: StateStore,
+        clock: Clock,
+    ) -> None:
+        self.names = frozenset(tokens)
+        self.owners = owners
+        self._tokens = {name: value.encode() for name, value in tokens.items()}
+        self._store = store
+        self._clock = clock
+        self._callers: OrderedDict[str, tuple[float, Grant]] = OrderedDict()
+
+    async def find(self, authorization: str) -> Grant | None:
+        """By an Authorization header. Looks into the store at most once, for enrolled devices.
+
+        Raises StateLost. Compares with every token of the settings, in constant time: how long it
+        takes tells nothing.
+        """
+        scheme, _, token = authorization.partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not 0 < len(token) <= MAX_TOKEN:
+            return None
+        hashed, found = digest(token), None
+        for name, expected in self._tokens.items():
+            if hmac.compare_digest(hashed.encode(), expected):
+                found = name
+        if found is not None:
+            return Grant(found, self.owners.get(found))
+        if not token.startswith(PREFIX):
+            return None
+        ((_, value),) = await self._store.run(Read(TOKENS, hashed))
+        record = decode(DeviceRecord, value)
+        if record is None:
+            return None
+        return Grant(record.device, record.owner, record.privacy, hashed)
+
+    async def callers_owner(self, authorization: str) -> tuple[str, str] | None:
+        """The asking device and its proven owner ("": nobody's), for a request that carries a
+        device's token; None for every other. Remembers enrolled ones for a few seconds, so that
+        most requests cost no round trip. Raises StateLost."""
+        now, remembered = self._clock.now(), self._callers.get(authorization)
+        if remembered is not None and now - remembered[0] < REMEMBERED_S:
+            grant: Grant | None = remembered[1]
+        else:
+            grant = await self.find(authorization)
+            if grant is not None and grant.digest:
+                self._remember(authorization, grant, now)
+        return None if grant is None else (grant.device, grant.owner or "")
+
+    def forget(self, device: str) -> None:
+        """It has been revoked."""
+        for authorization, (_, grant) in list(self._callers.items()):
+            if grant.device == device:
+                del self._callers[authorization]
+
+    def _remember(self, authorization: str, grant: Grant, now: float) -> None:
+        self._callers[authorization] = now, grant
+        self._callers.move_to_end(authorization)
+        if len(self._callers) > REMEMBERED:
+            self._callers.popitem(last=False)

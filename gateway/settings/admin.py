@@ -1,0 +1,38 @@
+"""Who may administer the gateway."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from pydantic import Field, SecretStr, model_validator
+
+from gateway.settings.group import Group
+
+MIN_TOKEN = 16
+"""Characters of the admin token."""
+
+
+class Admin(Group):
+    """The API under /v1/admin and /v1/devices; see docs/devices.md."""
+
+    token: SecretStr | None = Field(
+        default=None,
+        description="what operators show as a bearer token, or its SHA-256 in hex; none: no API",
+    )
+
+    @model_validator(mode="after")
+    def _long_enough(self) -> Admin:
+        if self.token is not None and len(self.token.get_secret_value()) < MIN_TOKEN:
+            raise ValueError(f"token: {MIN_TOKEN} characters at least, or a SHA-256 in hex")
+        return self
+
+    @property
+    def digest(self) -> str | None:
+        """The token's SHA-256 in hex."""
+        if self.token is None:
+            return None
+        given = self.token.get_secret_value()
+        if re.fullmatch("[0-9a-f]{64}", given):
+            return given
+        return hashlib.sha256(given.encode()).hexdigest()

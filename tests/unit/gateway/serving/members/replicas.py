@@ -1,0 +1,271 @@
+"""Replicas of the gateway's registry that share one store, and devices on links in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from gateway.adapters.clock import MonotonicClock
+from gateway.adapters.memory_store import MemoryStore
+from gateway.core.admission import AdmissionLimits
+from gateway.core.devices.grant import Grant
+from gateway.core.devices.member import MemberFailed, WorkEnd, WorkOrder
+from gateway.core.ports import Assignment, StateStore
+from gateway.core.retry import RetryBudget
+from gateway.core.state.operations import Operation
+from gateway.errors import StateLost
+from gateway.protocol import speculation as wire
+from gateway.protocol import work
+from gateway.serving.admission import Admission
+from gateway.serving.devices import Devices
+from gateway.serving.dispatch import Waits
+from gateway.serving.members.courier import Courier
+from gateway.serving.members.elsewhere import WorkElsewhere
+from gateway.serving.members.enrolment import Enrolments
+from gateway.serving.members.guesses import Guesses
+from gateway.serving.members.leases import Leases, Period
+from gateway.serving.members.registry import MembersRegistry
+from gateway.serving.members.switchboard import Switchboard
+from gateway.serving.members.token_watch import TokenWatch
+from gateway.serving.members.tokens import DeviceTokens, digest
+from gateway.serving.members.work_table import WorkLimits
+from gateway.serving.reception import DeviceLimits
+from gateway.serving.session_context import Speculation
+from gateway.serving.verification import Verifiers
+from tests.unit.gateway.build import routing
+from tests.unit.gateway.fakes import FakeEndpoints, Recorder
+from tests.unit.gateway.serving.speculating import (
+    FakeLink,
+    FakeVerifier,
+    SpeculationRecorder,
+    until,
+)
+
+QUESTION = [{"role": "user", "content": "3 + 4?"}]
+
+
+class TornStore:
+    """A store that can be lost, and that can lose what is published."""
+
+    def __init__(self, inner: StateStore) -> None:
+        self._inner = inner
+        self.lost = False
+        self.loses: Callable[[str], bool] = lambda channel: False
+        self.published: Counter[str] = Counter()
+
+    def problem(self) -> str | None:
+        return "torn" if self.lost else None
+
+    async def run(self, *operations: Operation) -> list[Any]:
+        self._check()
+        return await self._inner.run(*operations)
+
+    async def publish(self, channel: str, message: bytes) -> None:
+        self._check()
+        self.published[channel] += 1
+        if not self.loses(channel):
+            await self._inner.publish(channel, message)
+
+    async def listen(self, channel: str, take: Callable[[bytes], None]) -> Callable[[], None]:
+        self._check()
+        return await self._inner.listen(channel, take)
+
+    def _check(self) -> None:
+        if self.lost:
+            raise StateLost("torn", retry_after=1.0, code="state_lost")
+
+
+class MemberRecorder:
+    def __init__(self) -> None:
+        self.devices: list[int] = []
+        self.registrations: list[str] = []
+        self.worked: list[tuple[str, str]] = []
+        self.refusals: Counter[str] = Counter()
+
+    def registered(self, devices: int) -> None:
+        self.devices.append(devices)
+
+    def registration(self, outcome: str) -> None:
+        self.registrations.append(outcome)
+
+    def work(self, kind: str, outcome: str, seconds: float) -> None:
+        self.worked.append((kind, outcome))
+
+    def refused(self, code: str) -> None:
+        self.refusals[code] += 1
+
+
+class Replica:
+    """One gateway's devices. `die` stops it without a word to anybody."""
+
+    def __init__(self, store: MemoryStore, limits: WorkLimits, lease_s: float) -> None:
+        self.store = TornStore(store)
+        self.telemetry, self.frames = MemberRecorder(), SpeculationRecorder()
+        clock, courier = MonotonicClock(), Courier(self.store)
+        replica = secrets.token_hex(4)
+        elsewhere = WorkElsewhere(replica, courier, clock, lambda: secrets.token_hex(8))
+        self.members = MembersRegistry(
+            replica, self.store, courier, elsewhere, clock, self.telemetry, lease_s
+        )
+        self.devices = Devices(
+            DeviceLimits(lease_s=lease_s, work=limits),
+            _speculation(clock),
+            self.frames,
+            self.members,
+        )
+        self.leases = Leases(self.members, self.store, clock, Period(lease_s, lease_s / 3))
+        self.tokens = DeviceTokens({"kitchen": digest("of-the-kitchen")}, {}, self.store, clock)
+        self.watch = TokenWatch(self.devices, self.tokens, self.store, clock)
+        self.enrolments = Enrolments(
+            self.store, self.tokens, courier, Guesses(self.store, clock), lambda: 1e9
+        )
+        self.switchboard = Switchboard(
+            self.store,
+            self.members,
+            elsewhere,
+            courier,
+            self.leases,
+            clock,
+            self.watch,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def connect(self, link: FakeLink, grant: Grant) -> asyncio.Task[None]:
+        task = asyncio.create_task(self.devices.serve(link, grant))
+        self._tasks.append(task)
+        return task
+
+    def names(self) -> set[str]:
+        return {member.id for member in self.members.members()}
+
+    def die(self) -> None:
+        self.store.lost = True
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.switchboard.stop()
+
+
+def _speculation(clock: MonotonicClock) -> Speculation:
+    requests = Recorder()
+    verifiers = Verifiers(
+        routing(),
+        FakeEndpoints([]),
+        FakeVerifier({}),
+        clock,
+        requests,
+        RetryBudget(),
+        lambda: 0.0,
+    )
+    return Speculation(
+        verifiers,
+        Admission(AdmissionLimits(), clock, requests),
+        SpeculationRecorder(),
+        clock,
+        Waits(30.0, 30.0, 30.0),
+        lambda: "0" * 32,
+    )
+
+
+@asynccontextmanager
+async def replicas(
+    count: int, *, limits: WorkLimits | None = None, lease_s: float = 15.0
+) -> AsyncIterator[list[Replica]]:
+    store = MemoryStore(MonotonicClock())
+    made = [Replica(store, limits or WorkLimits(), lease_s) for _ in range(count)]
+    for replica in made:
+        replica.switchboard.start()
+    try:
+        yield made
+    finally:
+        for replica in made:
+            await replica.stop()
+
+
+def registration(instance: str = "instance-1", **fields: Any) -> work.Register:
+    given: dict[str, Any] = {
+        "description": "knows sums",
+        "models": [work.Model("rill-device")],
+        "abilities": ["generate", "revise"],
+        "max_work": 2,
+    }
+    return work.Register(instance=instance, **(given | fields))
+
+
+class FakeDevice:
+    """A device on a link in memory; it does nothing by itself."""
+
+    def __init__(self, link: FakeLink, task: asyncio.Task[None]) -> None:
+        self.link = link
+        self.task = task
+
+    def put(self, *frames: wire.FromDevice) -> None:
+        self.link.put(*frames)
+
+    def works(self) -> list[work.Work]:
+        return self.link.of(work.Work)
+
+    def recalled(self) -> list[int]:
+        return [frame.w for frame in self.link.of(work.Recall)]
+
+    def errors(self) -> list[str]:
+        return [frame.code for frame in self.link.of(wire.Error)]
+
+    async def work(self, count: int = 1) -> work.Work:
+        """The latest of `count` works, when they have come."""
+        await until(lambda: len(self.works()) >= count)
+        return self.works()[count - 1]
+
+    async def leave(self) -> None:
+        self.link.leave()
+        await self.task
+
+
+async def device(
+    replica: Replica, register: work.Register | None = None, grant: Grant | None = None
+) -> FakeDevice:
+    """One that has registered, with the answer to it."""
+    found = newcomer(replica, register, grant)
+    await until(lambda: found.link.of(work.Registered) or found.task.done())
+    return found
+
+
+def newcomer(
+    replica: Replica, register: work.Register | None = None, grant: Grant | None = None
+) -> FakeDevice:
+    link = FakeLink(wire.Hello(wire.VERSION), register or registration())
+    return FakeDevice(link, replica.connect(link, grant or Grant("phone")))
+
+
+def order(**fields: Any) -> WorkOrder:
+    given: dict[str, Any] = {
+        "kind": "generate",
+        "messages": QUESTION,
+        "max_tokens": 64,
+        "deadline_s": 20.0,
+    }
+    return WorkOrder(**(given | fields))
+
+
+async def whole(assignment: Assignment) -> tuple[str, WorkEnd]:
+    """The answer to its end. Raises MemberFailed."""
+    text = ""
+    async with asyncio.timeout(20):
+        while not isinstance(said := await assignment.read(), WorkEnd):
+            text += said.text
+    return text, said
+
+
+async def failure(assignment: Assignment) -> str:
+    """The code of the failure that it must come to."""
+    try:
+        await whole(assignment)
+    except MemberFailed as failed:
+        return str(failed.code)
+    raise AssertionError("it came to a good end")

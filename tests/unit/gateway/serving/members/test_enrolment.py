@@ -1,0 +1,202 @@
+"""From a one-time token to a device's own, and to its revocation."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.core.devices.grant import Grant
+from gateway.core.devices.member import Privacy
+from gateway.core.state.operations import Held, Read
+from gateway.errors import (
+    Conflict,
+    Denied,
+    GatewayError,
+    InvalidRequest,
+    TooManyAttempts,
+    UnknownDevice,
+)
+from gateway.serving.members.guesses import AT_ONCE
+from gateway.serving.members.records import ENROLMENTS, TOKENS
+from gateway.serving.members.tokens import digest
+from tests.unit.gateway.serving.members.replicas import Replica, device, replicas
+from tests.unit.gateway.serving.speculating import until
+
+pytestmark = pytest.mark.anyio
+
+EVERY: frozenset[Privacy] = frozenset({"public", "owner", "private"})
+
+
+async def minted(replica: Replica, name: str = "", owner: str = "", ttl_s: float = 900.0) -> str:
+    return await replica.enrolments.mint(name, owner, EVERY, ttl_s)
+
+
+async def enrolled(replica: Replica, name: str, owner: str = "") -> str:
+    """Its token."""
+    token = await minted(replica, name, owner)
+    return (await replica.enrolments.exchange(token, "", "1.2.3.4"))[1]
+
+
+async def test_a_device_is_found_by_its_own_token_at_every_replica() -> None:
+    async with replicas(2) as (here, there):
+        own = await enrolled(here, "phone", "ann")
+        grant = await there.tokens.find(f"Bearer {own}")
+        assert grant == Grant("phone", "ann", EVERY, digest(own))
+        assert await there.tokens.callers_owner(f"Bearer {own}") == ("phone", "ann")
+        assert await there.tokens.find(f"Bearer {own}x") is None
+        assert await there.tokens.find(f"Basic {own}") is None
+
+
+async def test_the_settings_tokens_are_found_without_the_store() -> None:
+    async with replicas(1) as (here,):
+        here.store.lost = True
+        assert await here.tokens.find("Bearer of-the-kitchen") == Grant("kitchen")
+        assert await here.tokens.find("Bearer something-else") is None
+        assert await here.tokens.callers_owner("Bearer of-the-kitchen") == ("kitchen", "")
+
+
+async def test_only_hashes_are_stored() -> None:
+    async with replicas(1) as (here,):
+        token = await minted(here, "phone")
+        _, own = await here.enrolments.exchange(token, "", "1.2.3.4")
+        held, record = await here.store.run(Held("enrolled"), Read(TOKENS, digest(own)))
+        for stored in (*held.values(), record[1]):
+            assert own.encode() not in stored and token.encode() not in stored
+
+
+async def test_of_many_that_use_a_token_at_once_one_alone_is_enrolled() -> None:
+    async with replicas(2) as both:
+        token = await minted(both[0])
+        results = await asyncio.gather(
+            *(
+                both[n % 2].enrolments.exchange(token, f"device-{n}", f"1.1.1.{n}")
+                for n in range(12)
+            ),
+            return_exceptions=True,
+        )
+        winners = [result for result in results if isinstance(result, tuple)]
+        assert len(winners) == 1
+        assert all(isinstance(r, Denied) for r in results if not isinstance(r, tuple))
+        assert list(await both[1].enrolments.known()) == [winners[0][0].device]
+
+
+async def test_of_many_that_want_a_name_one_alone_has_it_and_the_others_may_choose_again() -> None:
+    async with replicas(1) as (here,):
+        tokens = [await minted(here) for _ in range(6)]
+        results = await asyncio.gather(
+            *(here.enrolments.exchange(token, "phone", "1.1.1.1") for token in tokens),
+            return_exceptions=True,
+        )
+        losers = [t for t, r in zip(tokens, results, strict=True) if isinstance(r, Conflict)]
+        assert len(losers) == 5
+        record, _ = await here.enrolments.exchange(losers[0], "watch", "1.1.1.1")
+        assert record.device == "watch"
+
+
+async def test_a_used_an_expired_and_an_unknown_token_are_refused_alike() -> None:
+    async with replicas(1) as (here,):
+        used, expired = await minted(here), await minted(here, ttl_s=0.01)
+        await here.enrolments.exchange(used, "", "1.1.1.1")
+        await asyncio.wait_for(_expires(here, expired), 5)
+        said = set()
+        for token in (used, expired, "tfe_guess"):
+            with pytest.raises(Denied) as caught:
+                await here.enrolments.exchange(token, "", "1.1.1.1")
+            said.add((caught.value.message, caught.value.code))
+        assert len(said) == 1
+
+
+async def _expires(here: Replica, token: str) -> None:
+    while (await here.store.run(Read(ENROLMENTS, digest(token))))[0][1] is not None:
+        await asyncio.sleep(0.01)
+
+
+async def test_who_guesses_too_often_is_barred_and_nobody_else() -> None:
+    async with replicas(1) as (here,):
+        token = await minted(here)
+        codes = []
+        for _ in range(int(AT_ONCE) + 3):
+            with pytest.raises(GatewayError) as caught:
+                await here.enrolments.exchange("tfe_guess", "", "6.6.6.6")
+            codes.append(caught.value.code)
+        assert codes[: int(AT_ONCE)] == ["invalid_enrolment_token"] * int(AT_ONCE)
+        assert set(codes[int(AT_ONCE) :]) == {"too_many_attempts"}
+        with pytest.raises(TooManyAttempts):
+            await here.enrolments.exchange(token, "", "6.6.6.6")
+        await here.enrolments.exchange(token, "", "1.2.3.4")
+
+
+@pytest.mark.parametrize("at", ["mint", "exchange"])
+async def test_names_that_are_taken_are_refused(at: str) -> None:
+    async with replicas(1) as (here,):
+        await enrolled(here, "phone")
+        for name in ("phone", "kitchen"):
+            with pytest.raises(Conflict):
+                if at == "mint":
+                    await minted(here, name)
+                else:
+                    await here.enrolments.exchange(await minted(here), name, "1.1.1.1")
+
+
+async def test_the_operators_name_stands() -> None:
+    async with replicas(1) as (here,):
+        token = await minted(here, "phone")
+        with pytest.raises(InvalidRequest, match="name"):
+            await here.enrolments.exchange(token, "watch", "1.1.1.1")
+        assert (await here.enrolments.exchange(token, "phone", "1.1.1.1"))[0].device == "phone"
+
+
+async def test_a_name_is_made_up_where_nobody_chose_one() -> None:
+    async with replicas(1) as (here,):
+        first, second = [await enrolled(here, "") for _ in range(2)]
+        assert first != second
+        assert len(await here.enrolments.known()) == 2
+
+
+async def test_a_revoked_device_is_gone_everywhere_and_its_name_is_free() -> None:
+    async with replicas(2) as (here, there):
+        own = await enrolled(here, "phone")
+        grant = await there.tokens.find(f"Bearer {own}")
+        assert grant is not None
+        await there.tokens.callers_owner(f"Bearer {own}")
+        phone = await device(there, None, grant)
+        await here.enrolments.revoke("phone")
+        await phone.task
+        assert phone.link.closed == (1008, "revoked")
+        assert await there.tokens.find(f"Bearer {own}") is None
+        assert await there.tokens.callers_owner(f"Bearer {own}") is None
+        await until(lambda: not here.names())
+        assert await enrolled(there, "phone") != own
+
+
+async def test_a_revocation_that_was_not_heard_is_found() -> None:
+    async with replicas(2) as (here, there):
+        own = await enrolled(here, "phone")
+        phone = await device(there, None, await there.tokens.find(f"Bearer {own}"))
+        here.store.loses = lambda channel: channel == "devices"
+        await here.enrolments.revoke("phone")
+        await there.watch.turn()
+        await phone.task
+        assert phone.link.closed == (1008, "revoked")
+
+
+async def test_only_enrolled_devices_can_be_revoked() -> None:
+    async with replicas(1) as (here,):
+        with pytest.raises(Conflict, match="settings"):
+            await here.enrolments.revoke("kitchen")
+        with pytest.raises(UnknownDevice):
+            await here.enrolments.revoke("nobody")
+
+
+async def test_a_device_that_connects_stays_enrolled() -> None:
+    async with replicas(1) as (here,):
+        own = await enrolled(here, "phone")
+        phone = await device(here, None, await here.tokens.find(f"Bearer {own}"))
+        before = (await here.store.run(Read(TOKENS, digest(own))))[0]
+        await here.watch.turn()
+        after = (await here.store.run(Read(TOKENS, digest(own))))[0]
+        assert after == (before[0] + 1, before[1])
+        await here.watch.turn()
+        assert (await here.store.run(Read(TOKENS, digest(own))))[0] == after
+        assert not phone.task.done()

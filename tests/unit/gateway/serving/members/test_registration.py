@@ -1,0 +1,212 @@
+"""Who becomes a member, who is refused, and when one is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.core.devices.grant import Grant
+from gateway.protocol import speculation as wire
+from gateway.protocol import work
+from tests.unit.gateway.serving.members.replicas import (
+    device,
+    failure,
+    newcomer,
+    order,
+    registration,
+    replicas,
+    whole,
+)
+from tests.unit.gateway.serving.speculating import FakeLink, opening, until
+
+pytestmark = pytest.mark.anyio
+
+WHERE = pytest.mark.parametrize("where", [0, 1], ids=["same replica", "another replica"])
+
+
+async def test_a_member_is_what_it_says_but_for_its_name_and_place() -> None:
+    async with replicas(2) as both:
+        said = registration(
+            description="knows\n\n- sums\x00",
+            tags=["math"],
+            owner="ann",
+            condition=work.Condition(battery=0.5),
+        )
+        phone = await device(both[0], said)
+        phone.put(wire.Ping(1, 0.02, 1e6))
+        assert phone.link.of(work.Registered) == [work.Registered("phone", 2)]
+        await until(lambda: both[1].names())
+        await until(lambda: both[0].members.members()[0].condition.round_trip_s)
+        for replica in both:
+            (member,) = replica.members.members()
+            assert (member.id, member.owner, member.max_work) == ("phone", "ann", 2)
+            assert member.description == "knows - sums"
+            assert member.replica == both[0].members.replica
+            assert (member.condition.battery, set(member.tags)) == (0.5, {"math"})
+
+
+async def test_a_state_and_a_new_registration_are_seen_at_the_other_replica() -> None:
+    async with replicas(2) as (here, there):
+        phone = await device(here)
+        phone.put(work.State(work.Condition(battery=0.1, hot=True)))
+        await soon(lambda: there.members.members()[0].condition.hot)
+        phone.put(registration(description="knows more"))
+        await soon(lambda: there.members.members()[0].description == "knows more")
+        assert len(phone.link.of(work.Registered)) == 2
+
+
+@WHERE
+async def test_the_same_process_takes_over_and_the_older_ones_work_is_lost(where: int) -> None:
+    async with replicas(2) as both:
+        older = await device(both[0])
+        asked = both[0].members.assign("phone", order())
+        await older.work()
+        newer = await device(both[where])
+        assert newer.link.of(work.Registered)
+        assert await failure(asked) == "lost"
+        await older.task
+        assert older.link.closed == (1008, "replaced")
+        again = both[0].members.assign("phone", order())
+        given = await newer.work()
+        newer.put(work.Piece(given.w, "7", 1), work.Finished(given.w, "stop", 1, 1))
+        assert (await whole(again))[0] == "7"
+        # Nothing of the older one's end touches the newer one's lease.
+        await both[0].leases.turn()
+        await both[1].leases.turn()
+        assert [replica.names() for replica in both] == [{"phone"}, {"phone"}]
+
+
+@WHERE
+async def test_another_process_with_the_token_is_refused_while_the_lease_lives(where: int) -> None:
+    async with replicas(2) as both:
+        phone = await device(both[0])
+        thief = newcomer(both[where], registration("another-instance"))
+        await thief.task
+        assert thief.errors() == ["duplicate_device"]
+        assert both[where].telemetry.registrations[-1] == "duplicate_device"
+        asked = both[1].members.assign("phone", order())
+        given = await phone.work()
+        phone.put(work.Finished(given.w, "stop", 1, 1))
+        await whole(asked)
+
+
+@WHERE
+async def test_one_that_would_draft_under_a_registered_devices_name_is_refused(where: int) -> None:
+    async with replicas(2) as both:
+        phone = await device(both[0])
+        await until(lambda: both[1].names())
+        link = FakeLink(wire.Hello(wire.VERSION), wire.Ping(1), opening())
+        await both[where].connect(link, Grant("phone"))
+        assert link.closed == (1008, "duplicate_device")
+        assert not phone.task.done()
+
+
+async def test_a_registered_device_may_draft() -> None:
+    async with replicas(1) as (here,):
+        phone = await device(here)
+        phone.put(opening())
+        await until(lambda: phone.errors() == ["no_endpoint"])
+        assert not phone.task.done()
+
+
+@WHERE
+async def test_after_a_clean_end_anybody_with_the_token_may_register_at_once(where: int) -> None:
+    async with replicas(2) as both:
+        first = await device(both[0])
+        await until(lambda: both[1].names())
+        await first.leave()
+        await until(lambda: not both[1].names())
+        second = await device(both[0], registration("another-instance"))
+        assert second.link.of(work.Registered)
+        await second.leave()
+        await soon(lambda: not both[0].members.releases())
+        await asyncio.sleep(0)
+        third = await device(both[where], registration("third-instance"))
+        assert third.link.of(work.Registered), third.errors()
+
+
+@pytest.mark.parametrize(
+    ("grant", "fields", "code"),
+    [
+        (Grant("phone", "ann"), {"owner": "bob"}, "owner_differs"),
+        (Grant("phone", ""), {"owner": "bob"}, "owner_differs"),
+        (Grant("phone", "ann", frozenset({"public"})), {"privacy": "owner"}, "privacy_not_allowed"),
+    ],
+)
+async def test_what_was_recorded_at_enrolment_holds(
+    grant: Grant, fields: dict[str, Any], code: str
+) -> None:
+    async with replicas(1) as (here,):
+        refused = newcomer(here, registration(**fields), grant)
+        await refused.task
+        assert refused.link.closed == (1008, code)
+        assert here.names() == set()
+
+
+async def test_a_recorded_owner_needs_not_be_said() -> None:
+    async with replicas(1) as (here,):
+        await device(here, None, Grant("phone", "ann"))
+        assert here.members.members()[0].owner == "ann"
+
+
+async def test_frames_about_work_before_registering_are_lies() -> None:
+    async with replicas(1) as (here,):
+        link = FakeLink(wire.Hello(wire.VERSION), work.Piece(1, "x", 1))
+        here.connect(link, Grant("phone"))
+        await until(lambda: [e.code for e in link.of(wire.Error)] == ["not_registered"])
+
+
+async def test_a_flood_of_states_is_refused() -> None:
+    async with replicas(1) as (here,):
+        phone = await device(here)
+        phone.put(*[work.State(work.Condition())] * 60)
+        await until(lambda: "flood" in phone.errors())
+
+
+async def test_a_silent_device_leaves_within_its_lease_everywhere() -> None:
+    async with replicas(2, lease_s=0.3) as (here, there):
+        phone = await device(here)
+        await until(lambda: there.names())
+        await soon(lambda: not here.names() and not there.names())
+        await phone.task
+        assert phone.link.closed == (1008, "lease_expired")
+
+
+async def test_devices_of_a_replica_that_died_leave_with_its_lease() -> None:
+    async with replicas(2, lease_s=1.5) as (here, there):
+        await device(here)
+        await until(lambda: there.names())
+        here.die()
+        await soon(lambda: not there.names())
+
+
+async def test_while_the_store_is_lost_devices_register_here_and_are_told_of_later() -> None:
+    async with replicas(2) as (here, there):
+        here.store.lost = True
+        phone = await device(here)
+        assert phone.link.of(work.Registered)
+        assert here.names() == {"phone"} and there.names() == set()
+        here.store.lost = False
+        await soon(lambda: there.names() == {"phone"})
+
+
+async def test_a_lease_that_somebody_else_took_meanwhile_ends_the_registration() -> None:
+    async with replicas(2) as (here, there):
+        here.store.lost = True
+        phone = await device(here)
+        other = await device(there, registration("another-instance"))
+        assert other.link.of(work.Registered)
+        here.store.lost = False
+        await soon(lambda: phone.task.done())
+        assert phone.link.closed == (1008, "duplicate_device")
+        assert not other.task.done()
+
+
+async def soon(look: object) -> None:
+    """As `until`, for what a timer has to bring."""
+    assert callable(look)
+    async with asyncio.timeout(10):
+        while not look():
+            await asyncio.sleep(0.01)
