@@ -25,7 +25,6 @@ from gateway.adapters.engine_verifier import EngineVerifier
 from gateway.adapters.mailbox import Mailbox
 from gateway.adapters.mailbox_metrics import MailboxMetrics
 from gateway.adapters.member_metrics import MemberMetrics
-from gateway.adapters.memory_store import MemoryStore
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.speculation_metrics import SpeculationMetrics
 from gateway.adapters.speculation_telemetry import SpeculationTelemetry
@@ -45,6 +44,7 @@ from gateway.assembly_collective import (
     prices,
 )
 from gateway.assembly_devices import device_services
+from gateway.assembly_state import SharedState, build_store
 from gateway.core.admission import AdmissionLimits
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Routing
@@ -71,7 +71,7 @@ def create_app(settings: Settings) -> ASGIApp:
     metrics = Metrics(endpoints.states)
     templates = collective_templates(settings)
     collectives = CollectiveMetrics(metrics.registry, prices(settings))
-    late = _Late()
+    late = _Late(build_store(settings, metrics.registry, clock))
     speculation, devices = SpeculationMetrics(metrics.registry), DeviceMetrics(metrics.registry)
     work = MemberMetrics(metrics.registry)
     metrics.registry.register(MailboxMetrics(lambda: tuple(late.mailboxes.values())))
@@ -83,6 +83,7 @@ def create_app(settings: Settings) -> ASGIApp:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         client = AiohttpModelServer(settings.timeouts.connect_s, *pools.api_keys(settings))
         late.mailboxes = pools.fixed_mailboxes(settings)
+        await late.state.start()
         late.endpoints = EndpointUpkeep(
             settings, wanted, endpoints, client, clock, late.mailboxes, random.random
         )
@@ -90,9 +91,13 @@ def create_app(settings: Settings) -> ASGIApp:
         shared = _shared(settings, routing, endpoints, client, clock, metrics)
         dispatch = _dispatch(settings, shared)
         calls = ServerCalls(dispatch, clock, shared.telemetry, shared.waits)
-        store = MemoryStore(clock)
         served = device_services(
-            settings, store, _speculation(shared, verifier, speculation), clock, devices, work
+            settings,
+            late.state.shared,
+            _speculation(shared, verifier, speculation),
+            clock,
+            devices,
+            work,
         )
         late.devices, late.desk = served.route, served.desk
         late.collective = collective_services(
@@ -101,7 +106,7 @@ def create_app(settings: Settings) -> ASGIApp:
             Surroundings(
                 served.members,
                 served.tokens,
-                store,
+                late.state.shared,
                 calls,
                 shared.admission,
                 endpoints,
@@ -118,6 +123,7 @@ def create_app(settings: Settings) -> ASGIApp:
         await late.collective.close()
         await served.switchboard.stop()
         await late.endpoints.stop()
+        await late.state.stop()
         await client.close()
 
     app = FastAPI(
@@ -240,7 +246,8 @@ def _speculation(
 class _Late:
     """What can only be built inside the event loop, when the server starts."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: SharedState) -> None:
+        self.state = state
         self.inference: ASGIApp | None = None
         self.devices: ASGIApp | None = None
         self.mailboxes: dict[str, Mailbox] = {}
@@ -253,7 +260,8 @@ class _Late:
         await self.inference(scope, receive, send)
 
     def conditions(self) -> dict[str, str]:
-        return self.endpoints.conditions() | self.collective.conditions
+        degraded = self.state.conditions() | self.collective.conditions
+        return self.endpoints.conditions() | degraded
 
     @property
     def settled(self) -> bool:

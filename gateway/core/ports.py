@@ -153,9 +153,13 @@ class StateStore(Protocol):
     """What the replicas of the gateway share: `core.state.operations` says what can be done.
 
     `run` carries out all operations in one round trip, each atomically, and gives their results in
-    order. `publish` reaches whoever listens to the channel now, on any replica, in order; nothing
-    is kept for later. `listen` calls `take` for each message from then on, until the function that
-    it gives is called. All raise StateLost within the store's timeout, and never block longer.
+    order. `publish` reaches whoever listens to the channel now, on any replica, once and in order;
+    nothing is kept for later. Both raise StateLost within the store's timeout, and never block
+    longer: then what was asked may have been done, or not. They raise it, with another code, also
+    for a value that is too large or where there is no room.
+
+    `listen` calls `take` for each message from then on, until the function that it gives is called;
+    it raises nothing: while the store is lost it is remembered, and holds from its return on.
     """
 
     async def run(self, *operations: Operation) -> list[Any]: ...
@@ -167,6 +171,18 @@ class StateStore(Protocol):
     def problem(self) -> str | None:
         """Why the store can't be used now; None: it can."""
         ...
+
+
+class StateTelemetry(Protocol):
+    """Takes what happened to a store on a server. None of its methods blocks or raises.
+
+    `operations` counts by name (hold, enter, …) and outcome: ok, lost, local (answered by the
+    replica's own store in its place) or refused.
+    """
+
+    def round_trip(self, seconds: float) -> None: ...
+
+    def operations(self, name: str, outcome: str, number: int) -> None: ...
 
 
 class Assignment(Protocol):

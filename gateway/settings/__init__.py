@@ -31,6 +31,7 @@ from gateway.settings.admin import Admin
 from gateway.settings.collective import Collective
 from gateway.settings.devices import Devices
 from gateway.settings.group import Group
+from gateway.settings.state import State
 
 ENV_PREFIX = "TIERFLOW_GATEWAY_"
 MIN_SECRET = 16
@@ -189,6 +190,7 @@ class Settings(BaseSettings):
     devices: Devices = Devices()
     collective: Collective = Collective()
     admin: Admin = Admin()
+    state: State = State()
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
     @model_validator(mode="after")

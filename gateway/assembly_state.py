@@ -1,0 +1,105 @@
+"""Which store stands behind the port, by the settings."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from gateway.adapters.failing_over import FailingOver
+from gateway.adapters.memory_store import MemoryBounds, MemoryStore
+from gateway.adapters.redis_store.connecting import Credentials, Target
+from gateway.adapters.redis_store.store import RedisStore
+from gateway.adapters.state_metrics import StateMetrics
+from gateway.core.ports import Clock, StateStore
+from gateway.settings import Settings
+from gateway.settings.state import Redis, RedisTls, parse_address, parse_url
+
+
+class SharedState:
+    """`store` is for everybody from the start on; `start` and `stop` inside the event loop.
+
+    `shared` never stands in for what is lost: it raises StateLost whatever the rule is, for those
+    whom an answer of this replica's own memory would mislead.
+    """
+
+    def __init__(self, settings: Settings, registry: CollectorRegistry, clock: Clock) -> None:
+        wanted = settings.state
+        limits = MemoryBounds(
+            wanted.memory.max_entries, wanted.memory.max_bytes, wanted.max_value_bytes
+        )
+        memory = MemoryStore(clock, limits)
+        metrics = StateMetrics(registry, lambda: self.store.problem())
+        self.store: StateStore = memory
+        self.shared: StateStore = memory
+        self._served: FailingOver | None = None
+        self._replicas = wanted.replicas
+        if wanted.redis is not None:
+            redis = RedisStore(
+                target(wanted.redis),
+                random.random,
+                timeout_s=wanted.timeout_s,
+                prefix=wanted.prefix,
+                max_value_bytes=wanted.max_value_bytes,
+            )
+            local = memory if wanted.when_lost == "open" else None
+            self._served = FailingOver(redis, local, clock, metrics, random.random)
+            self.store, self.shared = self._served, redis
+
+    async def start(self) -> None:
+        if self._served is not None:
+            await self._served.start()
+
+    async def stop(self) -> None:
+        if self._served is not None:
+            await self._served.stop()
+
+    def conditions(self) -> dict[str, str]:
+        """What is degraded, by name, in words for the operator."""
+        found = {}
+        if problem := self.store.problem():
+            found["state-lost"] = problem
+        if self._served is None and self._replicas > 1:
+            found["state-not-shared"] = (
+                f"up to {self._replicas} replicas run, each with state of its own; "
+                "set state.redis to have them share it"
+            )
+        return found
+
+
+def build_store(settings: Settings, registry: CollectorRegistry, clock: Clock) -> SharedState:
+    """Call it once for each registry, outside or inside the event loop."""
+    return SharedState(settings, registry, clock)
+
+
+def target(redis: Redis) -> Target:
+    """Where the settings say that it is, and how it is spoken to."""
+    username, password, database, tls = redis.username, redis.password, 0, redis.tls.enabled
+    addresses = [parse_address(each) for each in (*redis.sentinels, *redis.nodes)]
+    if redis.url is not None:
+        url = parse_url(redis.url.get_secret_value())
+        addresses.insert(0, (url.host, url.port))
+        username, password = username or url.username, password or url.password
+        database, tls = url.database, tls or url.tls
+    return Target(
+        addresses,
+        database,
+        redis.cluster,
+        redis.master,
+        Credentials(username, password.get_secret_value() if password else None),
+        Credentials(
+            redis.sentinel_username,
+            redis.sentinel_password.get_secret_value() if redis.sentinel_password else None,
+        ),
+        _tls(redis.tls) if tls else None,
+    )
+
+
+def _tls(tls: RedisTls) -> dict[str, Any]:
+    return {
+        "ssl_ca_certs": tls.ca,
+        "ssl_certfile": tls.certificate,
+        "ssl_keyfile": tls.key,
+        "ssl_check_hostname": tls.check_hostname,
+    }

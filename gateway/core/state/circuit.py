@@ -1,0 +1,45 @@
+"""When a store counts as lost, and when it is looked for again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Circuit:
+    """Opens after `failures` in a row, of callers or of looks. Only a look that succeeds takes
+    failures back: in a store of several parts, what goes well with one says nothing of another.
+    """
+
+    failures: int = 3
+    first_pause_s: float = 0.1
+    longest_pause_s: float = 2.0
+    _failed: int = 0
+    _looked: int = 0
+
+    @property
+    def open(self) -> bool:
+        """Callers are not let through."""
+        return self._failed >= self.failures
+
+    @property
+    def suspicious(self) -> bool:
+        return self._failed > 0
+
+    def fail(self) -> None:
+        self._failed += 1
+
+    def trip(self) -> None:
+        self._failed = max(self._failed, self.failures)
+
+    def look_failed(self) -> None:
+        self._looked += 1
+        self.fail()
+
+    def look_succeeded(self) -> None:
+        self._failed = self._looked = 0
+
+    def pause_s(self, uniform: float) -> float:
+        """Until the next look, doubled by each that failed, spread by `uniform` of 0..1."""
+        doubled = self.first_pause_s * 2.0 ** min(self._looked, 30)
+        return min(doubled, self.longest_pause_s) * (0.5 + uniform)
