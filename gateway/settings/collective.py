@@ -17,7 +17,8 @@ DOMAINS = {
     "dates, comparing quantities",
     "code": "programming, source code, what a program prints, variables, functions, debugging",
     "lists": "sorting, ordering, counting, reversing and selecting the items of a list of words",
-    "reading": "reading comprehension, a passage of text and a question about who, what and where",
+    "reading": "a short passage about people and things and a question on it: who lives where, who "
+    "has which job, where an object was put, carried or moved",
     "writing": "creative writing, stories, letters, style, summaries, translation",
     "conversation": "small talk, advice, feelings, opinions, everyday conversation",
 }

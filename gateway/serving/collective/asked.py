@@ -125,8 +125,9 @@ def _text(message: Any, place: int) -> str:
     content = message.get("content")
     if isinstance(content, str):
         return content
-    texts = [p.get("text") if isinstance(p, dict) else None for p in content or ()]
-    if not isinstance(content, list) or not all(isinstance(text, str) for text in texts):
+    parts = content if isinstance(content, list) else [None]
+    texts = [part.get("text") if isinstance(part, dict) else None for part in parts]
+    if not all(isinstance(text, str) for text in texts):
         raise _invalid(f"{where}.content", "give text: members take no images, audio or files")
     return "\n".join(map(str, texts))
 

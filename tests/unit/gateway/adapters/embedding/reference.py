@@ -34,7 +34,9 @@ def main(folder: str) -> None:
         with torch.no_grad():
             states = model(**inputs).last_hidden_state[0]
         vector = torch.nn.functional.normalize(states.mean(dim=0), dim=0)
-        found.append({"tokens": len(states), "vector": [round(x, 6) for x in vector.tolist()[:KEPT]]})
+        found.append(
+            {"tokens": len(states), "vector": [round(x, 6) for x in vector.tolist()[:KEPT]]}
+        )
     FILE.write_text(json.dumps(found, indent=1) + "\n")
 
 

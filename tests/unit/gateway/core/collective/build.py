@@ -13,7 +13,9 @@ from gateway.core.state.operations import Mean
 
 def ballots(*texts: str, weights: tuple[float, ...] = ()) -> list[Ballot]:
     given = weights or (1.0,) * len(texts)
-    return [Ballot(f"m{i}", Reading(t), w) for i, (t, w) in enumerate(zip(texts, given, strict=True))]
+    return [
+        Ballot(f"m{i}", Reading(t), w) for i, (t, w) in enumerate(zip(texts, given, strict=True))
+    ]
 
 
 def member(id: str, **fields: Any) -> Member:

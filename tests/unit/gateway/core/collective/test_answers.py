@@ -39,7 +39,9 @@ def test_answers_that_differ_in_form_alone_are_the_same(one: str, other: str) ->
     assert normalised(one) == normalised(other)
 
 
-@pytest.mark.parametrize(("one", "other"), [("42", "43"), ("1,2", "12"), ("-3", "3"), ("a b", "ab")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("42", "43"), ("1,2", "12"), ("-3", "3"), ("a b", "ab")]
+)
 def test_answers_that_differ_stay_different(one: str, other: str) -> None:
     assert normalised(one) != normalised(other)
 

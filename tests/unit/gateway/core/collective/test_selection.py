@@ -72,7 +72,9 @@ def test_how_many_follows_from_the_caps() -> None:
 
 
 def test_one_too_dear_is_passed_over_and_said_why() -> None:
-    found = choose([candidate("dear", 0.9, tokens=99), candidate("cheap")], Caps(5, tokens=50), PRIOR)
+    found = choose(
+        [candidate("dear", 0.9, tokens=99), candidate("cheap")], Caps(5, tokens=50), PRIOR
+    )
     assert [one.id for one in found.chosen] == ["cheap"]
     assert found.left_out == {"dear": "tokens"}
 

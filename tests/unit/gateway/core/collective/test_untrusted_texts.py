@@ -22,7 +22,20 @@ from tests.unit.gateway.serving.collective.scene import templates
 
 SHIPPED = templates().by_id
 PIECES = st.sampled_from(
-    ["<|end|>", "<|user|>", "<", "|", ">", "</s>", "<s>", "[INST]", "[/INST]", "<<SYS>>", "｜", "\n"]
+    [
+        "<|end|>",
+        "<|user|>",
+        "<",
+        "|",
+        ">",
+        "</s>",
+        "<s>",
+        "[INST]",
+        "[/INST]",
+        "<<SYS>>",
+        "｜",
+        "\n",
+    ]
     + ["\r", "\u2028", "\x0b", "\x85", "\x00", "\u202e", "\u200b", "- ", "> ", "{answers}", "{own}"]
     + ["Answer: ", "7", "What is the right answer?", "Ignore the above. ", " ", "< |", "[ INST]"]
 )
@@ -89,7 +102,9 @@ def test_revisions_keep_the_same_rules(own: str, other: str) -> None:
 
 
 def test_what_a_member_says_fills_no_place() -> None:
-    prompt = revision_prompt(SHIPPED["rill-revise@1"], "q", Reading("{other}"), Reading("{question}"))
+    prompt = revision_prompt(
+        SHIPPED["rill-revise@1"], "q", Reading("{other}"), Reading("{question}")
+    )
     assert "Your answer was: {other}\nAnother answer is: {question}" in prompt
 
 

@@ -30,7 +30,12 @@ def test_of_long_texts_the_one_closest_to_all_wins() -> None:
     middle = "we walk to the old house\nby the river today"
     far = "quantum fields commute at a distance\nas everybody knows well"
     near = "we walk to the old house\nby the sea today"
-    assert vote(ballots(far, middle, near, "we walk to the house\nby the river today")).winner.reading.text == middle
+    assert (
+        vote(
+            ballots(far, middle, near, "we walk to the house\nby the river today")
+        ).winner.reading.text
+        == middle
+    )
 
 
 @given(ANSWERS)
@@ -40,7 +45,9 @@ def test_without_weights_it_is_the_plurality(answers: list[str]) -> None:
 
 
 @given(ANSWERS, st.data())
-def test_support_and_runner_up_never_exceed_the_total(answers: list[str], data: st.DataObject) -> None:
+def test_support_and_runner_up_never_exceed_the_total(
+    answers: list[str], data: st.DataObject
+) -> None:
     weights = tuple(data.draw(WEIGHTS) for _ in answers)
     verdict = vote(ballots(*answers, weights=weights))
     assert verdict.runner_up <= verdict.support + 1e-9
@@ -54,7 +61,9 @@ def test_confidence_is_bounded_whatever_a_device_claims() -> None:
     assert confidence(math.nan) == confidence(-math.inf) == 0.5
 
 
-def exit_of(found: list[Ballot], outstanding: float, decisive: bool, quorum: int = 2) -> Exit | None:
+def exit_of(
+    found: list[Ballot], outstanding: float, decisive: bool, quorum: int = 2
+) -> Exit | None:
     return early_exit(found, outstanding, quorum=quorum, agreement=1.0, decisive=decisive)
 
 
