@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from deploy.local.processes import die_with_parent
 from tests.servers import eventually, free_port
@@ -56,6 +58,7 @@ class RedisServer:
             port=self.port,
             decode_responses=True,
             socket_timeout=5,
+            retry=Retry(NoBackoff(), 0),
             **options,  # type: ignore[arg-type]
         )
 
@@ -204,7 +207,7 @@ def redis_cluster(folder: Path, masters: int = 3) -> Iterator[RedisCluster]:
                 "--cluster-enabled", "yes",
                 "--cluster-config-file", f"nodes-{server.port}.conf",
                 "--cluster-port", str(free_port()),
-                "--cluster-node-timeout", "2000",
+                "--cluster-node-timeout", "1000",
             )  # fmt: skip
             stack.callback(server.kill)
             nodes.append(server.start())

@@ -74,7 +74,11 @@ class FailingOver:
     def problem(self) -> str | None:
         if not self._lost:
             return self._store.problem()
-        rule = "every replica goes on with its own" if self._local else "what needs it is refused"
+        rule = (
+            "every replica goes on with its own"
+            if self._local is not None
+            else "what needs it is refused"
+        )
         return f"{self._problem}; {rule} until it is back"
 
     async def run(self, *operations: Operation) -> list[Any]:
@@ -99,18 +103,22 @@ class FailingOver:
         """Raises StateLost also with a local store when it is lost at this message: it may have
         arrived, and must not arrive twice."""
         if self._circuit.open:
+            self._telemetry.operations("publish", "lost" if self._local is None else "local", 1)
             if self._local is None:
                 raise self._error()
             return await self._local.publish(channel, message)
         try:
             await self._store.publish(channel, message)
         except StateLost as error:
-            if error.code == LOST:
+            lost = error.code == LOST
+            self._telemetry.operations("publish", "lost" if lost else "refused", 1)
+            if lost:
                 self._fail(error)
             raise
+        self._telemetry.operations("publish", "ok", 1)
 
     async def listen(self, channel: str, take: Callable[[bytes], None]) -> Callable[[], None]:
-        stop_local = await self._local.listen(channel, take) if self._local else None
+        stop_local = None if self._local is None else await self._local.listen(channel, take)
         stop = await self._store.listen(channel, take)
 
         def stop_both() -> None:
@@ -121,7 +129,7 @@ class FailingOver:
         return stop_both
 
     async def _without(self, operations: Sequence[Operation]) -> list[Any]:
-        self._count(operations, "local" if self._local else "lost")
+        self._count(operations, "lost" if self._local is None else "local")
         if self._local is None:
             raise self._error()
         return await self._local.run(*operations)
@@ -177,7 +185,7 @@ class FailingOver:
         self._lost = self._circuit.open
         if self._lost:
             self._lost_at = self._clock.now()
-            rule = "open" if self._local else "closed"
+            rule = "closed" if self._local is None else "open"
             log.warning("state_lost", problem=self._problem, when_lost=rule)
             return
         if self._local is not None:

@@ -51,7 +51,8 @@ class MemoryStore:
     def problem(self) -> str | None:
         return None
 
-    def __len__(self) -> int:
+    @property
+    def entries(self) -> int:
         return sum(map(len, self._shelves.values()))
 
     def clear(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import structlog
 from fastapi import APIRouter, Depends, Query, Request
 
 from gateway.api.admin_token import AdminGate
@@ -27,6 +28,8 @@ from gateway.serving.members.registry import MembersRegistry
 from gateway.serving.members.tokens import DeviceTokens
 
 MAX_PAGE = 200
+
+log = structlog.get_logger("tierflow.api")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ def devices_router(gate: AdminGate, desk: Callable[[], DeviceDesk]) -> APIRouter
         token = await desk().enrolments.mint(
             wish.name or "", wish.owner or "", frozenset(wish.privacy), wish.ttl_s
         )
+        log.info("enrolment_minted", device=wish.name, owner=wish.owner, ttl_s=wish.ttl_s)
         return Enrolment(
             enrolment_token=token,
             name=wish.name,
@@ -83,6 +87,7 @@ def devices_router(gate: AdminGate, desk: Callable[[], DeviceDesk]) -> APIRouter
         record, token = await desk().enrolments.exchange(
             wish.enrolment_token, wish.name or "", address
         )
+        log.info("device_enrolled", device=record.device, address=address)
         return Enrolled(
             device=record.device,
             device_token=token,
@@ -112,6 +117,7 @@ def devices_router(gate: AdminGate, desk: Callable[[], DeviceDesk]) -> APIRouter
     )
     async def revoke(id: str) -> DeviceRevoked:
         await desk().enrolments.revoke(id)
+        log.info("device_revoked", device=id)
         return DeviceRevoked(id=id)
 
     return router

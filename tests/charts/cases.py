@@ -81,6 +81,7 @@ UMBRELLA: dict[str, dict[str, Any]] = {
     },
     "own services": {
         "redis": {"external": {"url": "redis://cache.example.org:6379/0"}},
+        "gateway": {"state": {"ports": [6379], "whenLost": "closed"}},
         "global": {
             "imageRegistry": "example.org/mirror",
             "imagePullSecrets": ["pull"],

@@ -186,6 +186,20 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         {"redis": {"external": {"url": "redis://x", "existingSecret": "y"}}},
         "redis.external: url and existingSecret are both given",
     ),
+    (
+        {"redis": {"external": {"existingSecret": "mine"}}},
+        "gateway.state.existingSecret is tierflow-redis, and Redis' URL is in mine",
+    ),
+    (gateway(state={"existingSecret": "mine"}), "Redis' URL is in tierflow-redis; say the same"),
+    (
+        {"redis": {"external": {"url": "redis://cache.example.org"}}},
+        "gateway.state.ports: list the port of redis.external",
+    ),
+    (
+        gateway(config={"state": {"redis": {"url": "redis://:word@host"}}}),
+        "config.state.redis.url: it is secret",
+    ),
+    (gateway(config={"state": {"when_lost": "open"}}), "when_lost is the value state.whenLost"),
 ]
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [

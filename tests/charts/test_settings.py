@@ -18,7 +18,10 @@ DISCOVERING = [
     for name in WITH_GATEWAY
     if RENDERINGS[name][1].get("gateway", {}).get("discovery", {}).get("enabled", True)
 ]
-SECRETS = {"DEVICES__TOKENS": '{"kitchen": "' + "0" * 64 + '"}'}
+SECRETS = {
+    "DEVICES__TOKENS": '{"kitchen": "' + "0" * 64 + '"}',
+    "STATE__REDIS__URL": "redis://:word@tierflow-redis:6379/0",
+}
 """What a Secret would hold, where any word will not do."""
 
 

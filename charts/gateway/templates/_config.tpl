@@ -18,6 +18,7 @@
 {{- if .Values.devices.tokens -}}
 {{- $_ := set $config "devices" (dict "tokens" .Values.devices.tokens) -}}
 {{- end -}}
+{{- $_ := set $config "state" (dict "when_lost" .Values.state.whenLost "replicas" (include "gateway.mostReplicas" . | int)) -}}
 {{- include "gateway.overlay" (list $config (deepCopy .Values.config)) -}}
 {{- toYaml $config -}}
 {{- end -}}
@@ -56,16 +57,19 @@
 {{- if .Values.devices.names }}
 {{ include "gateway.secretVariable" (list "DEVICES__TOKENS" (include "gateway.devicesSecret" .) "hashes.json") }}
 {{- end }}
+{{- with include "gateway.stateSecret" . }}
+{{ include "gateway.secretVariable" (list "STATE__REDIS__URL" . $.Values.state.key $.Values.state.optional) }}
+{{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
 
-{{/* list variable secret key */}}
+{{/* list variable secret key, and whether it may be missing */}}
 {{- define "gateway.secretVariable" -}}
 - name: TIERFLOW_GATEWAY_{{ index . 0 }}
   valueFrom:
-    secretKeyRef: {name: {{ index . 1 }}, key: {{ index . 2 }}}
+    secretKeyRef: {name: {{ index . 1 }}, key: {{ index . 2 }}{{ if eq (len .) 4 }}{{ if last . }}, optional: true{{ end }}{{ end }}}
 {{- end -}}
 
 {{/* The labels that pools are selected by, a JSON map: values are templates, null takes a label away. */}}

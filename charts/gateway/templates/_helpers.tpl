@@ -65,6 +65,18 @@ imagePullSecrets:
 {{- tpl .Values.drafts.existingSecret . -}}
 {{- end -}}
 
+{{- define "gateway.stateSecret" -}}
+{{- tpl .Values.state.existingSecret . -}}
+{{- end -}}
+
+{{/* How many replicas may run at once. */}}
+{{- define "gateway.mostReplicas" -}}
+{{- if .Values.keda.enabled -}}{{ .Values.keda.maxReplicas }}
+{{- else if .Values.autoscaling.enabled -}}{{ .Values.autoscaling.maxReplicas }}
+{{- else -}}{{ max 1 (int .Values.replicas) }}
+{{- end -}}
+{{- end -}}
+
 {{/* The namespaces whose pools are found, a JSON list. */}}
 {{- define "gateway.namespaces" -}}
 {{- prepend .Values.discovery.namespaces .Release.Namespace | uniq | toJson -}}

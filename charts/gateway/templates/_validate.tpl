@@ -37,6 +37,15 @@
 {{- if hasKey $config "listen" -}}
 {{- fail "gateway: config.listen: the pod's ports, probes and policies are made for 0.0.0.0:8080; take it out, and set service.port for another port of the Service" -}}
 {{- end -}}
+{{- $state := dig "state" (dict) $config | default dict -}}
+{{- if or (hasKey $state "when_lost") (hasKey $state "replicas") -}}
+{{- fail "gateway: config.state: when_lost is the value state.whenLost, and replicas follows from the replicas; take them out" -}}
+{{- end -}}
+{{- range $key := list "url" "password" "sentinel_password" -}}
+{{- if hasKey ($state.redis | default dict) $key -}}
+{{- fail (printf "gateway: config.state.redis.%s: it is secret, and a ConfigMap is not; take it from a Secret, by state.existingSecret or extraEnv" $key) -}}
+{{- end -}}
+{{- end -}}
 {{- if hasKey $config "pools" -}}
 {{- fail "gateway: config.pools: say it under `pools`, whose secrets come from Secrets" -}}
 {{- end -}}

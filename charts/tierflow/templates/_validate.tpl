@@ -4,6 +4,7 @@
 {{- fail "redis: image.tag latest would change under a running release; name a version" -}}
 {{- end -}}
 {{- include "tierflow.validateNames" . -}}
+{{- include "tierflow.validateState" . -}}
 {{- range $name, $pool := .Values.pools -}}
 {{- if and (kindIs "map" $pool) (dig "enabled" true $pool) -}}
 {{- include "model-pool.validateName" $name -}}
@@ -21,6 +22,24 @@
 {{- fail (printf "pools.%s.drafts.existingSecret is another than the gateway's, so no draft would reach it; set global.draftsSecret in its place" $name) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* That the gateway is told of the Redis that is named here, and may reach it. */}}
+{{- define "tierflow.validateState" -}}
+{{- $external := .Values.redis.external -}}
+{{- if .Values.gateway.enabled -}}
+{{- $gateway := index .Subcharts "gateway" | merge (dict "Template" .Template) -}}
+{{- $secret := include "gateway.stateSecret" $gateway -}}
+{{- $wanted := $external.existingSecret | default (include "redis.fullname" .) -}}
+{{- if and (or (include "redis.bundled" .) $external.url $external.existingSecret) $secret (ne $secret $wanted) -}}
+{{- fail (printf "gateway.state.existingSecret is %s, and Redis' URL is in %s; say the same, or set redis: {enabled: false} with no external" $secret $wanted) -}}
+{{- end -}}
+{{- $policy := $gateway.Values.networkPolicy -}}
+{{- $shut := and $policy.enabled (not $gateway.Values.state.ports) (not $policy.egress) -}}
+{{- if and $shut $secret (or $external.url $external.existingSecret) -}}
+{{- fail "gateway.state.ports: list the port of redis.external, such as [6379]; the gateway's NetworkPolicy lets it out to no other" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

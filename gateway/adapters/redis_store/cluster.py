@@ -9,34 +9,23 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import AskError, ConnectionError, MovedError, RedisError
+from redis.exceptions import AskError, ConnectionError, MovedError
 
-from gateway.adapters.redis_store.connecting import Address, Target, client_to
+from gateway.adapters.redis_store.connecting import Address, Target
 from gateway.adapters.redis_store.functions import Library
-from gateway.adapters.redis_store.route import (
-    Command,
-    connection_of,
-    disconnect,
-    load_into,
-    pipelined,
-)
-from gateway.adapters.redis_store.slots import SlotMap, read_slots
+from gateway.adapters.redis_store.route import Command, connection_of, load_into, pipelined
+from gateway.adapters.redis_store.topology import Topology
 
 MAX_REDIRECTIONS = 3
 
 
 class Cluster:
     def __init__(self, target: Target, timeout_s: float) -> None:
-        self._target = target
-        self._timeout_s = timeout_s
-        self._clients: dict[Address, Redis] = {}
-        self._slots: SlotMap | None = None
-        self._looking: asyncio.Task[None] | None = None
+        self._topology = Topology(target, timeout_s)
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
-        slots = self._slots or await self._slots_now()
+        slots = await self._topology.slots()
         replies: list[Any] = [None] * len(commands)
         todo: dict[int, tuple[Address, bool]] = {}
         for index, command in enumerate(commands):
@@ -53,8 +42,8 @@ class Cluster:
         return replies
 
     async def load(self, library: Library) -> None:
-        slots = self._slots or await self._slots_now()
-        clients = [self._client(address) for address in slots.masters]
+        slots = await self._topology.slots()
+        clients = [self._topology.client(address) for address in slots.masters]
         # One that is away now is told when it is found without.
         await asyncio.gather(
             *(load_into(client, library) for client in clients), return_exceptions=True
@@ -62,8 +51,8 @@ class Cluster:
 
     @asynccontextmanager
     async def _listening(self) -> Any:
-        slots = self._slots or await self._slots_now()
-        async with connection_of(self._client(random.choice(slots.masters))) as connection:
+        slots = await self._topology.slots()
+        async with connection_of(self._topology.client(random.choice(slots.masters))) as connection:
             yield connection
 
     def listening(self) -> AbstractAsyncContextManager[AbstractConnection]:
@@ -72,17 +61,10 @@ class Cluster:
         return found
 
     def failed(self) -> None:
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
-            self._looking.add_done_callback(_heard)
+        self._topology.look()
 
     async def close(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
-        clients = list(self._clients.values())
-        self._clients.clear()
-        await asyncio.gather(*(disconnect(client) for client in clients))
+        await self._topology.close()
 
     async def _send_to_each(
         self,
@@ -99,7 +81,7 @@ class Cluster:
             for index in part:
                 words += [("ASKING",)] if todo[index][1] else []
                 words.append(commands[index].words)
-            found = await pipelined(self._client(address), words)
+            found = await pipelined(self._topology.client(address), words)
             answers = [f for w, f in zip(words, found, strict=True) if w != ("ASKING",)]
             for index, answer in zip(part, answers, strict=True):
                 replies[index] = answer
@@ -117,48 +99,3 @@ class Cluster:
             address = (reply.host or asked[0], int(reply.port))
             return address, not isinstance(reply, MovedError)
         return None
-
-    def _client(self, address: Address) -> Redis:
-        client = self._clients.get(address)
-        if client is None:
-            client = self._clients[address] = client_to(self._target, address)
-        return client
-
-    async def _slots_now(self) -> SlotMap:
-        """As one look finds them that may be under way for others as well."""
-        self.failed()
-        assert self._looking is not None
-        await asyncio.shield(self._looking)
-        assert self._slots is not None
-        return self._slots
-
-    async def _look(self) -> None:
-        """Ask the nodes in turn until one answers. Raises ConnectionError when none does."""
-        known = self._slots.masters if self._slots else ()
-        asked = list(dict.fromkeys((*random.sample(known, len(known)), *self._target.addresses)))
-        problem = ""
-        for address in asked:
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    (reply,) = await pipelined(self._client(address), [("CLUSTER", "SLOTS")])
-            except (RedisError, OSError) as error:
-                problem = problem or type(error).__name__
-                continue
-            if isinstance(reply, Exception):
-                raise reply
-            self._slots = read_slots(reply, address)
-            await self._drop_others()
-            return
-        raise ConnectionError(f"no node of the cluster answers ({problem})")
-
-    async def _drop_others(self) -> None:
-        assert self._slots is not None
-        wanted = {*self._slots.masters, *self._target.addresses}
-        gone = [self._clients.pop(address) for address in self._clients.keys() - wanted]
-        await asyncio.gather(*(disconnect(client) for client in gone))
-
-
-def _heard(task: asyncio.Task[None]) -> None:
-    """Who waits for it gets the error too; nobody need."""
-    if not task.cancelled():
-        task.exception()

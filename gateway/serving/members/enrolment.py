@@ -106,7 +106,7 @@ class Enrolments:
             raise InvalidRequest(
                 "name: the operator chose another one for this token; leave it out",
                 param="name",
-                code="name_differs",
+                code="invalid_name",
             )
         name = wish.name or given or f"device-{secrets.token_hex(4)}"
         self._not_in_settings(name)

@@ -12,8 +12,9 @@ from gateway.core.devices.member import Member
 from gateway.core.ports import Clock, StateStore
 from gateway.core.state.operations import Held, Hold, Operation, Release
 from gateway.errors import StateLost
+from gateway.serving.members.entry import Entry
 from gateway.serving.members.messages import encode_lease
-from gateway.serving.members.registry import KIND, Entry, MembersRegistry
+from gateway.serving.members.registry import KIND, MembersRegistry
 
 REFRESH_S = 1.0
 REPLICA = "replica"
@@ -95,17 +96,14 @@ class Leases:
             pass
 
     def _hold(self, entry: Entry) -> Hold | None:
-        member = entry.membership.member
-        if member is None:
+        if (member := entry.member) is None:
             return None
-        entry.beat += 1
-        entry.changed = False
-        value = encode_lease(entry.lease(member))
+        value = encode_lease(entry.renewal(member))
         return Hold(KIND, member.id, member.instance, value, self._period.lease_s)
 
     def _look(self, replicas: Mapping[str, Any], held: Mapping[str, bytes], began: float) -> None:
         members: Mapping[str, Member] = self._registry.others.refresh(
-            held, replicas, self._clock.now()
+            held, replicas, began, self._clock.now()
         )
         for device, entry in self._registry.entries():
             there, mine = members.get(device), entry.membership.member

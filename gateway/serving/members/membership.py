@@ -35,6 +35,8 @@ class Roll(Protocol):
 
     def refused(self, code: str) -> None: ...
 
+    def turned_away(self, code: str) -> None: ...
+
 
 class Membership:
     """`end(code, message)` closes the connection. `member` is set while the registration stands,
@@ -108,7 +110,11 @@ class Membership:
         member = offered(frame, self._condition, self._roll.replica)
         if self.claimed is not None and self.claimed.instance != member.instance:
             raise Lie("instance_changed", "instance: it stays the same on one connection")
-        member = admit(self.grant, member, self._limits.max_work)
+        try:
+            member = admit(self.grant, member, self._limits.max_work)
+        except RegistrationRefused as refused:
+            self._roll.turned_away(refused.code)
+            raise
         self._condition = member.condition
         if self.claimed is None:
             self.claimed = member

@@ -43,11 +43,11 @@ class OtherReplicas:
         self._seen.pop(device, None)
 
     def refresh(
-        self, held: Mapping[str, bytes], replicas: Collection[str], now: float
+        self, held: Mapping[str, bytes], replicas: Collection[str], asked: float, now: float
     ) -> dict[str, Member]:
-        """Take all leases as the store has them. Devices of a replica that is gone are left out:
-        they can't be reached. Gives the members that the store has under this replica's name or
-        another's, by device."""
+        """Take all leases as the store had them when it was `asked`, or a little later. Devices of
+        a replica that is gone are left out: they can't be reached. Gives the members that the
+        store has under this replica's name or another's, by device."""
         found, members = dict[str, Seen](), dict[str, Member]()
         for device, value in held.items():
             lease = decode_lease(value)
@@ -60,7 +60,9 @@ class OtherReplicas:
             before = self._seen.get(device)
             same = before is not None and before.lease.beat == lease.beat
             found[device] = Seen(lease, before.since if same and before else now)
-        self._seen = found
+        # What was announced meanwhile may be newer than the answer.
+        newer = {device: seen for device, seen in self._seen.items() if seen.since > asked}
+        self._seen = newer | found
         return members
 
     def forget(self) -> None:

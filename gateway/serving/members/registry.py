@@ -4,73 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
 from gateway.core.devices.grant import duplicate
 from gateway.core.devices.member import Member, WorkOrder
-from gateway.core.devices.privacy import answers
 from gateway.core.ports import Clock, MemberTelemetry, StateStore
 from gateway.core.state.operations import Hold, Release
 from gateway.errors import StateLost
 from gateway.serving.members.assignment import Answer, failed
 from gateway.serving.members.courier import Courier
 from gateway.serving.members.elsewhere import WorkElsewhere
+from gateway.serving.members.entry import Entry, Sighting
 from gateway.serving.members.membership import Membership
 from gateway.serving.members.messages import (
     DEVICES,
     Joined,
-    Lease,
     Left,
     Order,
     encode_lease,
 )
+from gateway.serving.members.orders import Unfit, check
 from gateway.serving.members.others import OtherReplicas, Seen
 
 KIND = "device"
 MAX_RELEASES = 10_000
-
-
-class Entry:
-    """A device that is registered here. `held_since`: when the store said that the lease is ours
-    (None: not yet)."""
-
-    def __init__(self, membership: Membership) -> None:
-        self.membership = membership
-        self.held_since: float | None = None
-        self.beat = 0
-        self.changed = True
-        self._shown: Member | None = None
-
-    @property
-    def member(self) -> Member | None:
-        """With the work that it has now, where the device itself says less."""
-        member = self.membership.member
-        if member is None:
-            return None
-        working = max(member.condition.working, self.membership.table.in_flight)
-        if working == member.condition.working:
-            return member
-        condition = replace(member.condition, working=working)
-        if self._shown is None or self._shown != replace(member, condition=condition):
-            self._shown = replace(member, condition=condition)
-        return self._shown
-
-    @property
-    def due(self) -> bool:
-        """Whether the store should hear of it before its time."""
-        return self.changed or self.held_since is None
-
-    def lease(self, member: Member) -> Lease:
-        table = self.membership.table
-        return Lease(member, self.beat, table.in_flight, table.finished, dict(table.refusals))
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """`age_s`: since the device was heard here, or its lease was seen renewed elsewhere."""
-
-    lease: Lease
-    age_s: float
 
 
 class MembersRegistry:
@@ -126,10 +82,10 @@ class MembersRegistry:
         if (seen := self.others.get(device)) is None:
             return failed(device, "unknown", f"{device} is not registered")
         member = seen.lease.member
-        if not answers(member, order.owner):
-            return failed(device, "private", f"{device} does not answer questions of this caller")
-        if self._elsewhere.in_flight(device) >= member.max_work:
-            return failed(device, "busy", f"{device} has {member.max_work} works at once already")
+        try:
+            check(member, order, self._elsewhere.in_flight(device))
+        except Unfit as unfit:
+            return failed(device, unfit.code, f"{device} {unfit.message}")
         return self._elsewhere.assign(member, order)
 
     # What connections say.
@@ -188,7 +144,12 @@ class MembersRegistry:
         return not taken and self.others.get(device) is None
 
     def refused(self, code: str) -> None:
+        """A device refused its work."""
         self._telemetry.refused(code)
+
+    def turned_away(self, code: str) -> None:
+        """A device was refused."""
+        self._telemetry.registration(code)
 
     # What keeps it current.
 
@@ -202,7 +163,7 @@ class MembersRegistry:
         """For operators: every registered device, and when it was heard."""
         now, found = self._clock.now(), list[Sighting]()
         for entry in self._own.values():
-            if (member := entry.membership.member) is not None:
+            if (member := entry.member) is not None:
                 age = now - entry.membership.heard
                 found.append(Sighting(entry.lease(member), age))
         found += [Sighting(s.lease, now - s.since) for s in self.others if self._foreign(s)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from gateway.core.ports import Clock, StateStore
 from gateway.errors import StateLost
@@ -16,6 +17,7 @@ from gateway.serving.members.registry import MembersRegistry
 from gateway.serving.members.token_watch import TokenWatch
 
 AGAIN_S = 1.0
+FAREWELL_S = 2.0
 
 
 class Switchboard:
@@ -55,7 +57,9 @@ class Switchboard:
     async def stop(self) -> None:
         relays = self._for_others.close()
         await asyncio.gather(*relays, return_exceptions=True)
-        await self._courier.flush()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await self._courier.flush()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -15,11 +15,12 @@ from gateway.serving.members.records import TOKENS, DeviceRecord, decode
 PREFIX = "tfd_"
 """Of enrolled devices' tokens: anything else costs no look into the store."""
 REMEMBERED, REMEMBERED_S = 1024, 5.0
-MAX_TOKEN = 256
+MAX_TOKEN = 4096
 
 
 def digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+    """SHA-256 in hex of the bytes that came, which headers are read from as Latin-1."""
+    return hashlib.sha256(token.encode("latin-1", "replace")).hexdigest()
 
 
 class DeviceTokens:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
-import msgspec
-
 from gateway.core.devices.member import Member, WorkEnd, WorkOrder
-from gateway.core.devices.privacy import answers
-from gateway.protocol import speculation as wire
 from gateway.protocol import work
-from gateway.protocol.fields import Sampling
 from gateway.serving.link import Outbox
 from gateway.serving.members.assignment import Answer, failed
+from gateway.serving.members.orders import Unfit, check, most_tokens, put_into_frame
 
-MAX_ORDER_BYTES = 1 << 18
-"""Of one work frame. Many of them must fit into what may wait for a device."""
 BYTES_PER_TOKEN = 256
 LEAST_ANSWER_BYTES = 1024
 SPARE_TOKENS = 1
@@ -75,24 +68,12 @@ class WorkTable:
 
     def assign(self, member: Member, order: WorkOrder) -> Answer:
         """Never waits. What can't be, fails at once."""
-        if (problem := self._problem(member, order)) is not None:
-            return failed(self._device, *problem)
         deadline_s = min(order.deadline_s, self._limits.max_work_s)
         try:
-            frame = work.Work(
-                self._next,
-                order.kind,
-                list(map(dict, order.messages)),
-                msgspec.convert({**order.sampling, "max_tokens": order.max_tokens}, Sampling),
-                deadline_s,
-            )
-            size = len(wire.encode(frame))
-        except (msgspec.MsgspecError, TypeError, OverflowError):
-            return failed(self._device, "unable", "the work can't be put into a frame")
-        if size > MAX_ORDER_BYTES:
-            return failed(
-                self._device, "too_long", f"{size} bytes of work; at most {MAX_ORDER_BYTES} go out"
-            )
+            check(member, order, len(self._active))
+            frame, size = put_into_frame(self._next, order, deadline_s)
+        except Unfit as unfit:
+            return failed(self._device, unfit.code, f"{self._device} {unfit.message}")
         if not self._outbox.has_room(size):
             return failed(self._device, "busy", f"too much waits for {self._device} already")
         return self._begin(frame, order, deadline_s)
@@ -122,7 +103,7 @@ class WorkTable:
             WorkEnd(
                 frame.reason,
                 # A token is a byte at least, and a chat template adds a few.
-                min(frame.prompt_tokens, _most_tokens(active.order)),
+                min(frame.prompt_tokens, most_tokens(active.order)),
                 frame.completion_tokens,
                 logprob if logprob is not None and math.isfinite(logprob) else None,
             )
@@ -143,21 +124,6 @@ class WorkTable:
         active, self._active = self._active, {}
         for one in active.values():
             one.answer.fail("lost", message)
-
-    def _problem(self, member: Member, order: WorkOrder) -> tuple[str, str] | None:
-        if not answers(member, order.owner):
-            return "private", f"{self._device} does not answer questions of this caller"
-        if order.kind not in member.abilities:
-            return "unable", f"{self._device} has not offered to {order.kind}"
-        if len(self._active) >= member.max_work:
-            return "busy", f"{self._device} has {member.max_work} works at once already"
-        if len(order.messages) > work.MAX_MESSAGES:
-            return "too_long", f"at most {work.MAX_MESSAGES} messages go out"
-        if not order.messages:
-            return "unable", "there is no message to answer"
-        if not order.deadline_s > 0:
-            return "deadline", "the deadline has passed"
-        return None
 
     def _begin(self, frame: work.Work, order: WorkOrder, deadline_s: float) -> Answer:
         w, self._next = frame.w, self._next + 1
@@ -197,7 +163,3 @@ class WorkTable:
             raise Lie("work_over", f"w: {w} is over")
         self._ended[w] = left
         return None
-
-
-def _most_tokens(order: WorkOrder) -> int:
-    return len(json.dumps([dict(message) for message in order.messages], default=str)) + 256

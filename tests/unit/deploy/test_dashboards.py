@@ -17,8 +17,10 @@ from gateway.adapters.device_metrics import DeviceMetrics
 from gateway.adapters.discovery_metrics import DiscoveryMetrics, PoolMetrics
 from gateway.adapters.endpoints import LiveEndpoints
 from gateway.adapters.mailbox_metrics import MailboxMetrics
+from gateway.adapters.member_metrics import MemberMetrics
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.speculation_metrics import SpeculationMetrics
+from gateway.adapters.state_metrics import StateMetrics
 from services.device_agent.metrics import Metrics as AgentMetrics
 from services.engine_simulator.metrics import Metrics as EngineMetrics
 from tests.dashboards import Query, files, filled, load, panels, queries, variables
@@ -40,7 +42,9 @@ def series() -> dict[str, str]:
     """Every series that the code can export, and its kind."""
     metrics = Metrics(lambda: ())
     DeviceMetrics(metrics.registry)
+    MemberMetrics(metrics.registry)
     SpeculationMetrics(metrics.registry)
+    StateMetrics(metrics.registry, lambda: None)
     metrics.registry.register(MailboxMetrics(lambda: ()))
     metrics.registry.register(PoolMetrics(LiveEndpoints([], [])))
     metrics.registry.register(DiscoveryMetrics(lambda: ()))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,10 @@ def test_the_environment_goes_over_the_file(
         (GOOD.replace("http://127.0.0.1:1/", "ftp://x"), "pools.edge.endpoints: 'ftp://x' is not"),
         (GOOD + "timeouts: {idle_s: 0}", "timeouts.idle_s: "),
         (GOOD + "log_level: loud", "log_level: "),
+        (GOOD + "admin: {token: short}", "admin: token: 16 characters at least"),
+        (devices("owners: {phone: ann}"), "devices: owners: phone is not under tokens"),
+        (devices("max_work: 65"), "devices.max_work: "),
+        (devices("max_answer_bytes: 10"), "devices.max_answer_bytes: "),
         (drafts('mailboxes: ["127.0.0.1"]'), "pools.edge.mailboxes: '127.0.0.1' is not host:port"),
         (drafts('mailboxes: ["a:1", "b:1"]'), "mailboxes: 2 for 1 endpoints"),
         (drafts('mailboxes: ["a:1"]'), "mailbox_secret: mailboxes need it"),
@@ -178,3 +183,14 @@ def test_settings_that_contradict_each_other_fail_at_start(
     with pytest.raises(ConfigError) as caught:
         create_app(settings)
     assert names in caught.value.message
+
+
+@pytest.mark.parametrize("given", ["a-token-of-the-operator", None])
+def test_the_admin_token_is_kept_as_its_hash_and_may_be_given_as_one(
+    tmp_path: Path, given: str | None
+) -> None:
+    digest = hashlib.sha256(b"a-token-of-the-operator").hexdigest()
+    settings = load(tmp_path, GOOD + f"admin: {{token: {given or digest}}}")
+    assert settings.admin.digest == digest
+    assert digest not in repr(settings) and "operator" not in repr(settings)
+    assert load(tmp_path, GOOD).admin.digest is None

@@ -172,6 +172,8 @@ class FakeRoll:
 
     def refused(self, code: str) -> None: ...
 
+    def turned_away(self, code: str) -> None: ...
+
 
 class DeviceRig:
     """`Devices` on fakes, with endpoints whose tokenizer is `f`."""

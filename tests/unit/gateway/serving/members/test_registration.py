@@ -57,6 +57,18 @@ async def test_a_state_and_a_new_registration_are_seen_at_the_other_replica() ->
         assert len(phone.link.of(work.Registered)) == 2
 
 
+async def test_other_replicas_see_how_much_a_device_has_to_do() -> None:
+    async with replicas(2) as (here, there):
+        phone = await device(here)
+        asked = here.members.assign("phone", order())
+        await phone.work()
+        await soon(lambda: [m.condition.working for m in there.members.members()] == [1])
+        (sighting,) = there.members.sightings()
+        assert sighting.lease.in_flight == 1
+        asked.cancel()
+        await soon(lambda: [m.condition.working for m in there.members.members()] == [0])
+
+
 @WHERE
 async def test_the_same_process_takes_over_and_the_older_ones_work_is_lost(where: int) -> None:
     async with replicas(2) as both:
@@ -143,6 +155,7 @@ async def test_what_was_recorded_at_enrolment_holds(
         await refused.task
         assert refused.link.closed == (1008, code)
         assert here.names() == set()
+        assert here.telemetry.registrations == [code]
 
 
 async def test_a_recorded_owner_needs_not_be_said() -> None:

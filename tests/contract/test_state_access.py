@@ -1,0 +1,79 @@
+"""Redis with a user of its own, and behind TLS."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gateway.adapters.redis_store.connecting import Credentials, Target
+from gateway.core.state.operations import Advance, Claim, Enter, Hold, Means, Observe, Spend
+from gateway.errors import StateLost
+from tests.contract.state_stores import redis_store
+from tests.redis_server import RedisServer, needs_redis, redis_server
+from tests.servers import CHECKOUT, eventually, free_port
+
+pytestmark = [pytest.mark.anyio, pytest.mark.redis, needs_redis]
+ALL = (
+    Hold("device", "phone", "one", b"v", 5.0),
+    Advance("collective", "c", 0, b"v", 5.0),
+    Enter("work", "phone", "request", 3, 5.0),
+    Spend("quota", "caller", 1.0, 100.0, 1.0),
+    Observe("quality", "phone", 1.0, 1.0, 5.0),
+    Means("quality", ["phone"]),
+    Claim("key", "body", "one", 5.0, 60.0),
+)
+
+
+async def test_the_documented_rights_are_enough_and_reach_nothing_else(tmp_path: Path) -> None:
+    page = (CHECKOUT / "docs/state.md").read_text()
+    (rights,) = re.findall(r"`(\+@read[^`]+)`", page)
+    with redis_server(tmp_path) as server:
+        with server.client() as client:
+            rules = ["ON", ">word", "~tierflow:*", "&tierflow:*", *rights.split()]
+            client.execute_command("ACL", "SETUSER", "gateway", *rules)
+        here = Target([("127.0.0.1", server.port)], credentials=Credentials("gateway", "word"))
+        store = redis_store(here)
+        store.start()
+        await store.run(*ALL)
+        await store.listen("work", lambda message: None)
+        await store.publish("work", b"m")
+        assert store.problem() is None
+        await store.stop()
+        other = redis_store(here, prefix="another")
+        with pytest.raises(StateLost, match="NOPERM"):
+            await other.run(*ALL)
+        await other.stop()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+async def test_tls_is_spoken_and_the_server_is_checked(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "redis.crt", tmp_path / "redis.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+        + ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+        + ["-keyout", str(key), "-out", str(certificate)],
+        check=True,
+        capture_output=True,
+    )
+    port = free_port()
+    options = ["--tls-port", str(port), "--tls-cert-file", str(certificate)]
+    options += ["--tls-key-file", str(key), "--tls-auth-clients", "no"]
+    with redis_server(tmp_path, *options) as server:
+        trusting = Target([("127.0.0.1", port)], tls={"ssl_ca_certs": str(certificate)})
+        store = redis_store(trusting)
+        assert (await store.run(*ALL))[0] is True
+        await store.stop()
+        stranger = redis_store(Target([("127.0.0.1", port)], tls={}))
+        with pytest.raises(StateLost, match="no connection"):
+            await stranger.run(*ALL)
+        await stranger.stop()
+        eventually(lambda: _idle(server), "no connection is left behind")
+
+
+def _idle(server: RedisServer) -> bool:
+    with server.client() as client:
+        return len(client.client_list()) == 1

@@ -1,0 +1,157 @@
+"""Redis decides as the pure rules do, whatever is done in whatever order."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from gateway.adapters.memory_store import MemoryStore
+from gateway.adapters.redis_store.keys import Keys
+from gateway.core.state.operations import (
+    Advance,
+    Claim,
+    Complete,
+    Enter,
+    Forget,
+    Held,
+    Hold,
+    Leave,
+    Mean,
+    Means,
+    Observe,
+    Operation,
+    Read,
+    Release,
+    Spend,
+)
+from tests.contract.state_stores import Moving, functions_ahead, redis_store, target_of
+from tests.redis_server import RedisServer, needs_redis, redis_server
+
+pytestmark = [pytest.mark.redis, needs_redis]
+
+# Times never come closer to an expiry than this machine could be late.
+TRAVEL_S = 70.0
+TTL_S = st.sampled_from([100.0, 200.0, 300.0])
+NAME = st.sampled_from(["a", "b"])
+WHO = st.sampled_from(["one", "two", "three"])
+VALUE = st.binary(max_size=3)
+LEASES = (
+    st.builds(Hold, st.just("k"), NAME, WHO, VALUE, TTL_S),
+    st.builds(Release, st.just("k"), NAME, WHO),
+    st.just(Held("k")),
+)
+ROUNDS = (
+    st.builds(Advance, st.just("k"), NAME, st.integers(0, 2), VALUE, TTL_S),
+    st.builds(Read, st.just("k"), NAME),
+    st.builds(Forget, st.just("k"), NAME),
+)
+PLACES = (
+    st.builds(Enter, st.just("k"), NAME, WHO, st.integers(0, 2), TTL_S),
+    st.builds(Leave, st.just("k"), NAME, WHO),
+)
+COUNTS = (
+    st.builds(
+        Spend,
+        st.just("k"),
+        NAME,
+        st.sampled_from([0.0, 1.0, 2.5, 7.0]),
+        st.sampled_from([3.0, 6.0]),
+        st.sampled_from([0.001, 0.03]),
+    ),
+    st.builds(
+        Observe,
+        st.just("k"),
+        NAME,
+        st.sampled_from([0.0, 0.5, 1.0]),
+        st.sampled_from([0.0, 1.0, 2.0]),
+        st.sampled_from([50.0, 500.0]),
+    ),
+    st.just(Means("k", ("a", "b"))),
+)
+CLAIMS = (
+    st.builds(Claim, NAME, st.sampled_from(["x", "y"]), WHO, TTL_S, TTL_S),
+    st.builds(Complete, NAME, WHO, st.none() | VALUE, TTL_S),
+)
+STEPS = st.lists(
+    st.just(TRAVEL_S) | st.one_of(*LEASES, *ROUNDS, *PLACES, *COUNTS, *CLAIMS), max_size=60
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as found:
+        yield found
+
+
+@given(steps=STEPS)
+@example(steps=[Spend("k", "a", 2.5, 3.0, 0.03), TRAVEL_S, Spend("k", "a", 2.5, 3.0, 0.03)])
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_redis_gives_what_the_rules_give(
+    server: RedisServer, runner: asyncio.Runner, steps: list[Operation | float]
+) -> None:
+    runner.run(_compare(server, steps))
+
+
+async def _compare(server: RedisServer, steps: list[Operation | float]) -> None:
+    prefix = f"test-{secrets.token_hex(4)}"
+    clock, redis = Moving(), redis_store(target_of(server), prefix)
+    memory = MemoryStore(clock)
+    try:
+        for step in steps:
+            if isinstance(step, float):
+                clock.ahead += step
+                redis.functions = functions_ahead(clock.ahead)
+                continue
+            (ours,), (theirs,) = await memory.run(step), await redis.run(step)
+            assert _alike(theirs, ours), (step, theirs, ours)
+    finally:
+        await redis.stop()
+    with server.client() as client:
+        left = list(client.scan_iter(f"{prefix}:*"))
+        assert not [key for key in left if client.pttl(key) < 0]
+        for key in left:
+            client.delete(key)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Equal, but for what passed of real time between the two."""
+    if isinstance(one, list):
+        return all(_alike(*pair) for pair in zip(one, other, strict=True))
+    if isinstance(one, Mean):
+        return _alike(one.value, other.value) and _alike(one.weight, other.weight)
+    if isinstance(one, float) and not isinstance(other, bool):
+        close: bool = one == pytest.approx(other, abs=1.0 if one > 10 else 0.02, rel=0.02)
+        return close and (one == 0.0) == (other == 0.0)
+    return bool(one == other)
+
+
+def test_each_version_of_the_functions_has_a_name_of_its_own(tmp_path: Path) -> None:
+    names = {functions_ahead(seconds).name for seconds in (1.0, 2.0)}
+    assert len(names) == 2
+    for name in names:
+        assert name.isidentifier()
+
+
+@pytest.mark.parametrize("kind", ["device", "replica"])
+def test_the_keys_of_an_operation_share_their_slot(kind: str) -> None:
+    tags = {key.partition("{")[2].partition("}")[0] for key in Keys("tierflow").leases(kind)}
+    assert tags == {kind}
+    means = {Keys("tierflow").mean(kind, name) for name in ("a", "b")}
+    assert {key.partition("{")[2].partition("}")[0] for key in means} == {kind}

@@ -1,0 +1,108 @@
+"""A replica of the gateway that only asks: it shares a Redis with real gateways, and gives work to
+the devices that are connected to them.
+
+As a process it asks one device for one piece of work, and waits:
+
+    python -m tests.integration.devices.asker redis://127.0.0.1:6379/0 phone
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from gateway.adapters.clock import MonotonicClock
+from gateway.adapters.member_metrics import MemberMetrics
+from gateway.assembly_state import build_store
+from gateway.core.devices.member import MemberFailed, WorkEnd, WorkOrder
+from gateway.core.ports import Assignment
+from gateway.serving.members.courier import Courier
+from gateway.serving.members.elsewhere import WorkElsewhere
+from gateway.serving.members.leases import Leases, Period
+from gateway.serving.members.registry import MembersRegistry
+from gateway.serving.members.switchboard import Switchboard
+from gateway.serving.members.token_watch import TokenWatch
+from gateway.serving.members.tokens import DeviceTokens
+from gateway.settings import Settings
+
+QUESTION = [{"role": "user", "content": "3 + 4?"}]
+
+
+class NoDevices:
+    def enrolled(self) -> Mapping[str, str]:
+        return {}
+
+    def revoked(self, device: str, digest: str) -> None: ...
+
+
+@asynccontextmanager
+async def asker(redis: str) -> AsyncIterator[MembersRegistry]:
+    pools: Any = {"cloud": {"tier": "cloud", "endpoints": ["http://127.0.0.1:9"]}}
+    settings = Settings(pools=pools, state={"redis": {"url": redis}, "timeout_s": 2})  # type: ignore[arg-type]
+    clock, state = MonotonicClock(), build_store(settings, CollectorRegistry(), MonotonicClock())
+    await state.start()
+    store, replica = state.shared, secrets.token_hex(8)
+    courier = Courier(store)
+    elsewhere = WorkElsewhere(replica, courier, clock, lambda: secrets.token_hex(16))
+    members = MembersRegistry(
+        replica, store, courier, elsewhere, clock, MemberMetrics(CollectorRegistry()), 15.0
+    )
+    leases = Leases(members, store, clock, Period(15.0, 5.0))
+    watch = TokenWatch(NoDevices(), DeviceTokens({}, {}, store, clock), store, clock)
+    switchboard = Switchboard(store, members, elsewhere, courier, leases, clock, watch)
+    switchboard.start()
+    try:
+        yield members
+    finally:
+        await switchboard.stop()
+        await state.stop()
+
+
+def order(**fields: Any) -> WorkOrder:
+    given: dict[str, Any] = {
+        "kind": "generate",
+        "messages": QUESTION,
+        "max_tokens": 64,
+        "deadline_s": 30.0,
+    }
+    return WorkOrder(**(given | fields))
+
+
+async def known(members: MembersRegistry, *devices: str) -> None:
+    """Wait until these, and no others, are registered somewhere."""
+    async with asyncio.timeout(20):
+        while {member.id for member in members.members()} != set(devices):
+            await asyncio.sleep(0.02)
+
+
+async def whole(assignment: Assignment) -> str:
+    """The answer's text. Raises MemberFailed."""
+    text = ""
+    async with asyncio.timeout(30):
+        while not isinstance(said := await assignment.read(), WorkEnd):
+            text += said.text
+    return text
+
+
+async def failure(assignment: Assignment) -> str:
+    try:
+        text = await whole(assignment)
+    except MemberFailed as failed:
+        return str(failed.code)
+    raise AssertionError(f"it came to a good end: {text}")
+
+
+async def _main(redis: str, device: str) -> None:
+    async with asker(redis) as members:
+        await known(members, device)
+        print(await whole(members.assign(device, order())), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(sys.argv[1], sys.argv[2]))

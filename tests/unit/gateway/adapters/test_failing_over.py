@@ -1,0 +1,213 @@
+"""What callers see of a store that is lost: nobody waits, one looks, and it is said once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway.adapters.clock import MonotonicClock
+from gateway.adapters.failing_over import FailingOver
+from gateway.adapters.memory_store import MemoryStore
+from gateway.core.state.circuit import Circuit
+from gateway.core.state.operations import Held, Hold, Operation
+from gateway.errors import StateLost
+
+pytestmark = pytest.mark.anyio
+LEASE = Hold("device", "phone", "one", b"v", 60.0)
+
+
+class Served:
+    """A store on a server, which fails as told."""
+
+    def __init__(self) -> None:
+        self.memory = MemoryStore(MonotonicClock())
+        self.error: StateLost | None = None
+        self.asked = self.looked = 0
+        self.may_look = asyncio.Event()
+        self.may_look.set()
+        self.own_problem: str | None = None
+
+    def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def problem(self) -> str | None:
+        return self.own_problem
+
+    async def look(self) -> None:
+        self.looked += 1
+        await self.may_look.wait()
+        if self.error is not None:
+            raise self.error
+
+    async def run(self, *operations: Operation) -> list[Any]:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        return await self.memory.run(*operations)
+
+    async def publish(self, channel: str, message: bytes) -> None:
+        if self.error is not None:
+            raise self.error
+        await self.memory.publish(channel, message)
+
+    async def listen(self, channel: str, take: Callable[[bytes], None]) -> Callable[[], None]:
+        return await self.memory.listen(channel, take)
+
+
+class Counts:
+    def __init__(self) -> None:
+        self.counted = Counter[tuple[str, str]]()
+        self.trips = 0
+
+    def round_trip(self, seconds: float) -> None:
+        self.trips += 1
+
+    def operations(self, name: str, outcome: str, number: int) -> None:
+        self.counted[name, outcome] += number
+
+
+def away(code: str = "state_lost") -> StateLost:
+    return StateLost("Redis at nowhere can't be reached", retry_after=1.0, code=code)
+
+
+class Scene:
+    def __init__(self, when_lost: str = "closed") -> None:
+        self.served, self.counts = Served(), Counts()
+        clock = MonotonicClock()
+        local = MemoryStore(clock) if when_lost == "open" else None
+        circuit = Circuit(failures=3, first_pause_s=0.001, longest_pause_s=0.002)
+        self.store = FailingOver(self.served, local, clock, self.counts, lambda: 0.5, circuit)
+
+    async def lose(self) -> None:
+        self.served.error = away()
+        self.served.may_look.clear()
+        for _ in range(3):
+            try:
+                await self.store.run(LEASE)
+            except StateLost:
+                pass
+
+    async def regain(self) -> None:
+        self.served.error = None
+        self.served.may_look.set()
+        async with asyncio.timeout(20):
+            while self.store.problem() is not None:
+                await asyncio.sleep(0.001)
+
+
+async def test_after_failures_in_a_row_nobody_is_let_through() -> None:
+    scene = Scene()
+    await scene.store.start()
+    await scene.lose()
+    asked = scene.served.asked
+    for _ in range(50):
+        with pytest.raises(StateLost) as lost:
+            await scene.store.run(LEASE)
+        assert lost.value.retry_after == 1.0
+    assert scene.served.asked == asked
+    await scene.regain()
+    assert await scene.store.run(LEASE) == [True]
+    await scene.store.stop()
+
+
+async def test_one_look_at_a_time() -> None:
+    scene = Scene()
+    await scene.store.start()
+    await scene.lose()
+    looked = scene.served.looked
+    for _ in range(50):
+        with pytest.raises(StateLost):
+            await scene.store.run(LEASE)
+        await asyncio.sleep(0)
+    assert scene.served.looked - looked <= 1
+    await scene.regain()
+    await scene.store.stop()
+
+
+async def test_a_single_failure_is_no_loss_where_a_look_succeeds() -> None:
+    scene = Scene()
+    await scene.store.start()
+    scene.served.error = away()
+    with pytest.raises(StateLost):
+        await scene.store.run(LEASE)
+    scene.served.error = None
+    assert scene.store.problem() is None
+    assert await scene.store.run(LEASE) == [True]
+    await scene.store.stop()
+
+
+async def test_a_refusal_says_nothing_of_the_store() -> None:
+    scene = Scene("open")
+    await scene.store.start()
+    scene.served.error = away("state_too_large")
+    for _ in range(5):
+        with pytest.raises(StateLost):
+            await scene.store.run(LEASE)
+    scene.served.error = None
+    assert scene.store.problem() is None
+    assert scene.counts.counted == {("hold", "refused"): 5}
+    await scene.store.stop()
+
+
+async def test_open_callers_are_answered_all_the_while() -> None:
+    scene = Scene("open")
+    heard: list[bytes] = []
+    await scene.store.start()
+    await scene.store.listen("work", heard.append)
+    await scene.lose()
+    assert await scene.store.run(Held("device")) == [{"phone": b"v"}]
+    await scene.store.publish("work", b"m")
+    assert heard == [b"m"]
+    assert scene.counts.counted["hold", "local"] == 3
+    await scene.regain()
+    assert await scene.store.run(Held("device")) == [{}]
+    await scene.store.publish("work", b"n")
+    assert heard == [b"m", b"n"], "each is heard once"
+    await scene.store.stop()
+
+
+async def test_a_message_that_may_have_arrived_is_not_sent_again() -> None:
+    scene = Scene("open")
+    heard: list[bytes] = []
+    await scene.store.start()
+    await scene.store.listen("work", heard.append)
+    scene.served.error = away()
+    with pytest.raises(StateLost):
+        await scene.store.publish("work", b"m")
+    assert heard == []
+    await scene.store.stop()
+
+
+async def test_a_store_that_is_away_at_the_start_counts_as_lost_at_once() -> None:
+    scene = Scene()
+    scene.served.error = away()
+    await scene.store.start()
+    assert "Redis at nowhere" in (scene.store.problem() or "")
+    await scene.regain()
+    await scene.store.stop()
+
+
+async def test_what_the_store_itself_says_is_passed_on() -> None:
+    scene = Scene()
+    await scene.store.start()
+    scene.served.own_problem = "messages are not heard"
+    assert scene.store.problem() == "messages are not heard"
+    await scene.store.stop()
+
+
+async def test_what_was_done_is_counted() -> None:
+    scene = Scene()
+    await scene.store.start()
+    await scene.store.run(LEASE, LEASE, Held("device"))
+    await scene.store.publish("work", b"m")
+    assert scene.counts.counted == {("hold", "ok"): 2, ("held", "ok"): 1, ("publish", "ok"): 1}
+    assert scene.counts.trips == 1
+    await scene.lose()
+    assert scene.counts.counted["hold", "lost"] == 3
+    await scene.regain()
+    await scene.store.stop()
