@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.adapters.collective_metrics import CollectiveMetrics
 from gateway.adapters.device_metrics import DeviceMetrics
 from gateway.adapters.discovery_metrics import DiscoveryMetrics, PoolMetrics
 from gateway.adapters.endpoints import LiveEndpoints
@@ -21,6 +22,7 @@ from gateway.adapters.member_metrics import MemberMetrics
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.speculation_metrics import SpeculationMetrics
 from gateway.adapters.state_metrics import StateMetrics
+from gateway.core.collective.cost import Prices
 from services.device_agent.metrics import Metrics as AgentMetrics
 from services.engine_simulator.metrics import Metrics as EngineMetrics
 from tests.dashboards import Query, files, filled, load, panels, queries, variables
@@ -41,6 +43,7 @@ OUR_FAULTS = {"NoEndpoint", "Overloaded", "DeadlineExceeded", "ConnectFailed", "
 def series() -> dict[str, str]:
     """Every series that the code can export, and its kind."""
     metrics = Metrics(lambda: ())
+    CollectiveMetrics(metrics.registry, Prices())
     DeviceMetrics(metrics.registry)
     MemberMetrics(metrics.registry)
     SpeculationMetrics(metrics.registry)
