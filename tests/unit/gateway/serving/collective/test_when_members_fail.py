@@ -10,6 +10,7 @@ from gateway.errors import EngineFailed, GatewayError, TooFewMembers
 from gateway.serving.collective.policy import Policy
 from tests.unit.gateway.serving.collective.scene import (
     FakeCalls,
+    Said,
     Scene,
     broken,
     chat,
@@ -26,7 +27,7 @@ def failed(device: str, code: str) -> MemberFailed:
 
 
 async def test_the_next_best_stands_in_for_one_that_refuses() -> None:
-    says = {"a": failed("a", "busy"), "b": "Answer: 42", "c": "Answer: 42"}
+    says: dict[str, Said] = {"a": failed("a", "busy"), "b": "Answer: 42", "c": "Answer: 42"}
     scene = Scene(says)
     body = await scene.ask(max_members=2, quorum=2)
     about = body["tierflow"]["collective"]
@@ -46,7 +47,7 @@ async def test_who_is_slow_is_told_to_stop_and_not_waited_for() -> None:
 
 
 async def test_fewer_than_the_quorum_answer_with_the_reason() -> None:
-    says = {"a": "Answer: 1", "b": failed("b", "lost"), "c": failed("c", "hot")}
+    says: dict[str, Said] = {"a": "Answer: 1", "b": failed("b", "lost"), "c": failed("c", "hot")}
     body = await Scene(says, FakeCalls("Answer: 1")).ask(members="all", quorum=3)
     about = body["tierflow"]["collective"]
     assert about["degraded"] == "quorum_missed"
