@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import pools
 from gateway.adapters.clock import MonotonicClock
+from gateway.adapters.collective_metrics import CollectiveMetrics
 from gateway.adapters.device_metrics import DeviceMetrics
 from gateway.adapters.discovery_metrics import DiscoveryMetrics, PoolMetrics
 from gateway.adapters.endpoints import LiveEndpoints
@@ -31,17 +32,26 @@ from gateway.adapters.telemetry import RequestTelemetry
 from gateway.api import error_handlers
 from gateway.api.admin import DeviceDesk, devices_router
 from gateway.api.admin_token import AdminGate
+from gateway.api.collective import collective_router
 from gateway.api.dispatcher import Dispatcher
-from gateway.api.inference import InferenceRoutes
+from gateway.api.inference import InferenceRoutes, Story
 from gateway.api.routes import documented_inference, models_router, operations_router
 from gateway.assembly_cascade import CascadePart
 from gateway.assembly_cascade import Shared as CascadeShared
+from gateway.assembly_collective import (
+    CollectiveServices,
+    Surroundings,
+    collective_services,
+    collective_templates,
+    prices,
+)
 from gateway.assembly_devices import device_services
 from gateway.assembly_state import SharedState, build_store
 from gateway.core.admission import AdmissionLimits
 from gateway.core.ports import Members
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Routing
+from gateway.protocol.collective import MODEL as COLLECTIVE
 from gateway.protocol.speculation import PATH
 from gateway.serving.admission import Admission
 from gateway.serving.cascade.asked import NAME as CASCADE
@@ -63,6 +73,8 @@ def create_app(settings: Settings) -> ASGIApp:
     endpoints = LiveEndpoints(pools.fixed_states(settings), pools.pool_states(settings))
     clock = MonotonicClock()
     metrics = Metrics(endpoints.states)
+    templates = collective_templates(settings)
+    collectives = CollectiveMetrics(metrics.registry, prices(settings))
     late = _Late(build_store(settings, metrics.registry, clock))
     cascade = CascadePart(settings.cascade, metrics.registry)
     speculation, devices = SpeculationMetrics(metrics.registry), DeviceMetrics(metrics.registry)
@@ -83,6 +95,8 @@ def create_app(settings: Settings) -> ASGIApp:
         verifier = EngineVerifier(client, late.mailboxes)
         shared = _shared(settings, routing, endpoints, client, clock, metrics)
         verifiers = _verifiers(shared, verifier)
+        dispatch = _dispatch(settings, shared)
+        calls = ServerCalls(dispatch, clock, shared.telemetry, shared.waits)
         served = device_services(
             settings,
             late.state.shared,
@@ -91,12 +105,32 @@ def create_app(settings: Settings) -> ASGIApp:
             devices,
             work,
         )
-        late.inference = _inference(settings, shared, verifiers, cascade, served.members)
         late.devices, late.desk = served.route, served.desk
+        late.collective = collective_services(
+            settings,
+            templates,
+            Surroundings(
+                served.members,
+                served.tokens,
+                late.state.store,
+                calls,
+                shared.admission,
+                endpoints,
+                clock,
+                shared.telemetry,
+                collectives,
+            ),
+        )
+        stories: dict[str, Story] = {
+            COLLECTIVE: late.collective.story,
+            CASCADE: cascade.story(_cascade(shared, calls, verifiers, served.members)),
+        }
+        late.inference = _inference(settings, shared, dispatch, stories)
         served.switchboard.start()
         late.endpoints.start()
         _tune_gc()
         yield
+        await late.collective.close()
         await served.switchboard.stop()
         await cascade.stop()
         await late.endpoints.stop()
@@ -107,7 +141,9 @@ def create_app(settings: Settings) -> ASGIApp:
         title="Tierflow gateway", version=VERSION, lifespan=lifespan, redirect_slashes=False
     )
     error_handlers.install(app)
-    app.include_router(models_router(endpoints, settings.limits.max_body_bytes, (CASCADE,)))
+    app.include_router(
+        models_router(endpoints, settings.limits.max_body_bytes, (CASCADE, COLLECTIVE))
+    )
     app.include_router(
         operations_router(
             endpoints,
@@ -117,6 +153,8 @@ def create_app(settings: Settings) -> ASGIApp:
     )
 
     app.include_router(devices_router(AdminGate(settings.admin.digest), lambda: late.desk))
+
+    app.include_router(collective_router(lambda: late.collective.feedback))
 
     async def passed_through(request: Request) -> Response:
         raise AssertionError("the dispatcher serves this route")
@@ -168,15 +206,8 @@ def _shared(
     )
 
 
-def _inference(
-    settings: Settings,
-    with_: _Shared,
-    verifiers: Verifiers,
-    cascade: CascadePart,
-    members: Members,
-) -> InferenceRoutes:
-    """The short way of a request, from the body to the engine."""
-    dispatch = Dispatch(
+def _dispatch(settings: Settings, with_: _Shared) -> Dispatch:
+    return Dispatch(
         with_.routing,
         with_.endpoints,
         with_.client,
@@ -187,8 +218,12 @@ def _inference(
         random.random,
         Holding(with_.endpoints, settings.family, with_.clock, settings.limits.max_queue),
     )
-    calls = ServerCalls(dispatch, with_.clock, with_.telemetry, with_.waits)
-    shared = CascadeShared(
+
+
+def _cascade(
+    with_: _Shared, calls: ServerCalls, verifiers: Verifiers, members: Members
+) -> CascadeShared:
+    return CascadeShared(
         with_.endpoints,
         with_.clock,
         with_.telemetry,
@@ -198,12 +233,18 @@ def _inference(
         verifiers,
         members,
     )
+
+
+def _inference(
+    settings: Settings, with_: _Shared, dispatch: Dispatch, stories: Mapping[str, Story]
+) -> InferenceRoutes:
+    """The short way of a request, from the body to the engine, and the longer ones of `stories`."""
     return InferenceRoutes(
         Inference(with_.admission, dispatch, with_.clock, with_.telemetry, with_.waits),
         with_.clock,
         max_body_bytes=settings.limits.max_body_bytes,
         body_s=settings.timeouts.body_s,
-        stories={CASCADE: cascade.story(shared)},
+        stories=stories,
     )
 
 
@@ -241,6 +282,7 @@ class _Late:
         self.devices: ASGIApp | None = None
         self.mailboxes: dict[str, Mailbox] = {}
         self.endpoints: EndpointUpkeep
+        self.collective: CollectiveServices
         self.desk: DeviceDesk
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -248,7 +290,8 @@ class _Late:
         await self.inference(scope, receive, send)
 
     def conditions(self) -> dict[str, str]:
-        return self.endpoints.conditions() | self.state.conditions()
+        degraded = self.state.conditions() | self.collective.conditions
+        return self.endpoints.conditions() | degraded
 
     @property
     def settled(self) -> bool:

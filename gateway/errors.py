@@ -14,6 +14,7 @@ GatewayError
 ├── EmbeddingFailed        no vector for a text could be made
 ├── Conflict               the request contradicts another one: an idempotency key, a device
 ├── Denied                 the caller is not who may do this
+├── QuotaExceeded          the caller has asked for as much as it may for now
 ├── Unauthenticated        the caller has not shown who it is
 ├── TooManyAttempts        the caller guesses, or asks too often
 ├── TooFewMembers          a collective has fewer members than its quorum, and may not degrade
@@ -88,6 +89,10 @@ class TooManyAttempts(RetryLater):
 
 
 class TooFewMembers(RetryLater):
+    pass
+
+
+class QuotaExceeded(RetryLater):
     pass
 
 

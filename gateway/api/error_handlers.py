@@ -26,6 +26,7 @@ _STATUS: Mapping[type[errors.GatewayError], tuple[int, str]] = {
     errors.Denied: (403, "permission_error"),
     errors.TooManyAttempts: (429, "rate_limit_error"),
     errors.Conflict: (409, "conflict_error"),
+    errors.QuotaExceeded: (429, "rate_limit_error"),
     errors.StateLost: (503, "service_unavailable_error"),
     errors.TooFewMembers: (503, "service_unavailable_error"),
     errors.EmbeddingFailed: (502, "upstream_error"),

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from gateway.core.body import prompt_chars_and_key
-from gateway.core.types import Demands, InferenceRequest, Tier
+from gateway.core.types import Caller, Demands, InferenceRequest, Tier
 from gateway.errors import InvalidRequest
 from gateway.protocol import headers as names
 from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
@@ -24,6 +24,8 @@ _READ = frozenset(
         names.SESSION,
         names.CASCADE_QUALITY,
         names.REQUEST_ID,
+        names.IDEMPOTENCY_KEY,
+        names.AUTHORIZATION,
         "content-type",
         "content-length",
         "traceparent",
@@ -34,6 +36,7 @@ _ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 _MODEL_OPTIONAL = frozenset({"/tokenize", "/detokenize"})
 MAX_DEADLINE_MS = 24 * 3600 * 1000.0
 MAX_NAME_CHARS = 256
+_NOBODY = Caller()
 
 
 def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -74,6 +77,7 @@ def parse(
         max_tokens=_max_tokens(fields),
         model_in_body=in_body,
         demands=demands(headers),
+        caller=_caller(headers),
     )
 
 
@@ -107,6 +111,13 @@ def demands(headers: Mapping[str, str]) -> Demands:
         session=_name(names.SESSION, headers.get(names.SESSION)),
         cascade_quality=_quality(headers.get(names.CASCADE_QUALITY)),
     )
+
+
+def _caller(headers: Mapping[str, str]) -> Caller:
+    authorization, key = headers.get(names.AUTHORIZATION, ""), headers.get(names.IDEMPOTENCY_KEY)
+    if not authorization and key is None:
+        return _NOBODY
+    return Caller(authorization, _name(names.IDEMPOTENCY_KEY, key))
 
 
 def _tier(value: str | None) -> Tier | None:

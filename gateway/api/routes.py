@@ -26,7 +26,7 @@ from gateway.protocol.openai import (
 def models_router(
     endpoints: EndpointSource, max_request_bytes: int, stories: Sequence[str] = ()
 ) -> APIRouter:
-    """`stories` are the virtual models that are answered by more than routing."""
+    """`stories`: virtual models that the gateway answers itself, with others' help."""
     router = APIRouter(tags=["models"])
 
     def cards() -> list[ModelCard]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from gateway.core.collective.report import Report
 from gateway.core.devices.member import Member, WorkEnd, WorkOrder, WorkPiece
 from gateway.core.outcome import Outcome
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
@@ -227,3 +228,22 @@ class Embedder(Protocol):
     name: str
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]: ...
+
+
+class Callers(Protocol):
+    """Tells by an Authorization header which device asks, and its proven owner ("": nobody's); None
+    where it is no device's token. Raises StateLost."""
+
+    async def callers_owner(self, authorization: str) -> tuple[str, str] | None: ...
+
+
+class CollectiveTelemetry(Protocol):
+    """Takes what happened in collectives. None of its methods blocks or raises."""
+
+    def finished(self, report: Report) -> None: ...
+
+    def feedback(self, domain: str) -> None: ...
+
+    def state_lost(self, step: str) -> None: ...
+
+    def embedding_failed(self, source: str) -> None: ...

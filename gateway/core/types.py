@@ -38,6 +38,16 @@ class Demands:
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """What a request says of who sent it. `authorization` is the header as it came, a secret: it is
+    shown nowhere, and no engine gets it. `idempotency_key`: repeating the request is to give the
+    same answer; only what the gateway answers itself heeds it."""
+
+    authorization: str = field(default="", repr=False)
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class InferenceRequest:
     """One call of an inference route. The body stays opaque bytes; the rest is for routing.
 
@@ -58,6 +68,7 @@ class InferenceRequest:
     max_tokens: int | None = None
     model_in_body: bool = True
     demands: Demands = Demands()
+    caller: Caller = Caller()
 
 
 class Probe(StrEnum):

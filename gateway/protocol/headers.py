@@ -5,6 +5,8 @@ MIN_QUALITY = "x-tierflow-min-quality"
 DEADLINE_MS = "x-tierflow-deadline-ms"
 SESSION = "x-tierflow-session"
 CASCADE_QUALITY = "x-tierflow-cascade-quality"
+IDEMPOTENCY_KEY = "idempotency-key"
+AUTHORIZATION = "authorization"
 
 TIER = "x-tierflow-tier"
 ENDPOINT = "x-tierflow-endpoint"

@@ -44,8 +44,8 @@ class InferenceBody(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     model: str = Field(
-        description="a served model, or tierflow-edge, tierflow-cloud, tierflow-auto, "
-        "tierflow-cascade"
+        description="a served model, or a virtual one: tierflow-edge, tierflow-cloud, "
+        "tierflow-auto, tierflow-cascade, tierflow-collective"
     )
     stream: bool = False
 

@@ -29,6 +29,7 @@ from gateway.core.types import Probe, Tier
 from gateway.errors import ConfigError
 from gateway.settings.admin import Admin
 from gateway.settings.cascade import Cascade
+from gateway.settings.collective import Collective
 from gateway.settings.devices import Devices
 from gateway.settings.group import Group
 from gateway.settings.state import State
@@ -188,6 +189,7 @@ class Settings(BaseSettings):
     limits: RequestLimits = RequestLimits()
     retries: Retries = Retries()
     devices: Devices = Devices()
+    collective: Collective = Collective()
     admin: Admin = Admin()
     state: State = State()
     cascade: Cascade = Cascade()

@@ -12,9 +12,8 @@ import httpx
 from tests.servers import Server, eventually, metric_in, start_simulator
 
 FLAGS = ("--allow-fault-control", "--decode-tokens-per-s", "400", "--max-num-seqs", "2")
-MODELS = {"rill-edge", "rill-cloud", "tierflow-edge", "tierflow-cloud", "tierflow-auto"} | {
-    "tierflow-cascade"
-}
+VIRTUAL = {f"tierflow-{name}" for name in ("edge", "cloud", "auto", "cascade", "collective")}
+MODELS = {"rill-edge", "rill-cloud", *VIRTUAL}
 PATIENCE = {
     "timeouts": {"connect_s": 1.0, "first_token_s": 1.0, "idle_s": 1.0, "answer_s": 2.0},
     "retries": {"ratio": 1.0},

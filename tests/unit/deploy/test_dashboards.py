@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from gateway.adapters.cascade_metrics import CascadeMetrics
+from gateway.adapters.collective_metrics import CollectiveMetrics
 from gateway.adapters.device_metrics import DeviceMetrics
 from gateway.adapters.discovery_metrics import DiscoveryMetrics, PoolMetrics
 from gateway.adapters.endpoints import LiveEndpoints
@@ -22,6 +23,7 @@ from gateway.adapters.member_metrics import MemberMetrics
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.speculation_metrics import SpeculationMetrics
 from gateway.adapters.state_metrics import StateMetrics
+from gateway.core.collective.cost import Prices
 from services.device_agent.metrics import Metrics as AgentMetrics
 from services.engine_simulator.metrics import Metrics as EngineMetrics
 from tests.dashboards import Query, files, filled, load, panels, queries, variables
@@ -43,6 +45,7 @@ def series() -> dict[str, str]:
     """Every series that the code can export, and its kind."""
     metrics = Metrics(lambda: ())
     CascadeMetrics(metrics.registry, {})
+    CollectiveMetrics(metrics.registry, Prices())
     DeviceMetrics(metrics.registry)
     MemberMetrics(metrics.registry)
     SpeculationMetrics(metrics.registry)

@@ -1,0 +1,28 @@
+"""Feedback on a collective's answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from gateway.protocol.collective import FEEDBACK_PATH, Feedback
+from gateway.protocol.openai import ErrorBody
+from gateway.serving.collective.feedback import FeedbackDesk
+
+
+class Taken(BaseModel):
+    members: int = Field(description="whose measured quality changed")
+
+
+def collective_router(desk: Callable[[], FeedbackDesk]) -> APIRouter:
+    """`desk` is asked at each call: it exists once the server has started."""
+    router = APIRouter(tags=["collective"])
+    errors = {status: {"model": ErrorBody} for status in (400, 409, 503)}
+
+    @router.post(FEEDBACK_PATH, summary="How good was this answer?", responses=errors)  # type: ignore[arg-type]
+    async def feedback(given: Feedback) -> Taken:
+        return Taken(members=await desk().give(given.id, given.score))
+
+    return router

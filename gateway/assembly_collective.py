@@ -1,0 +1,209 @@
+"""From the settings to the model `tierflow-collective` and what belongs to it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from gateway.adapters.embedding.cached import CachedEmbedder
+from gateway.adapters.embedding.files import find_files
+from gateway.core.collective.cost import Prices
+from gateway.core.collective.selection import Prior
+from gateway.core.collective.templates import Form, Rule, Template, Templates
+from gateway.core.ports import (
+    Callers,
+    Clock,
+    CollectiveTelemetry,
+    Embedder,
+    EndpointSource,
+    Members,
+    StateStore,
+    Telemetry,
+)
+from gateway.core.routing.policies import VIRTUAL_MODELS
+from gateway.errors import ConfigError, EmbeddingFailed
+from gateway.serving.admission import Admission
+from gateway.serving.collective.aggregating import Aggregating
+from gateway.serving.collective.endpoint_embedder import EndpointEmbedder
+from gateway.serving.collective.feedback import FeedbackDesk
+from gateway.serving.collective.fit import Fitting
+from gateway.serving.collective.likelihood import Likelihood
+from gateway.serving.collective.policy import Keep, Policy, Quota
+from gateway.serving.collective.records import Records
+from gateway.serving.collective.speaking import Speaking
+from gateway.serving.collective.story import Collective, Means
+from gateway.serving.server_calls import ServerCalls
+from gateway.settings import Settings
+from gateway.settings import collective as wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the collective shares with the rest of the gateway."""
+
+    members: Members
+    callers: Callers
+    store: StateStore
+    calls: ServerCalls
+    admission: Admission
+    endpoints: EndpointSource
+    clock: Clock
+    telemetry: Telemetry
+    collectives: CollectiveTelemetry
+
+
+@dataclass(frozen=True, slots=True)
+class CollectiveServices:
+    """`conditions`: what is degraded, by name."""
+
+    story: Collective
+    feedback: FeedbackDesk
+    conditions: dict[str, str]
+    _close: Callable[[], None]
+
+    async def close(self) -> None:
+        await self.story.close()
+        self._close()
+
+
+def collective_services(
+    settings: Settings, templates: Templates, with_: Surroundings
+) -> CollectiveServices:
+    """Inside the event loop."""
+    asked = settings.collective
+    policy = _policy(asked)
+    conditions: dict[str, str] = {}
+    embedder, close = _embedder(asked.embedding, with_, conditions)
+    records = Records(with_.store, policy, with_.collectives)
+    served = partial(_served, with_.endpoints)
+    aggregating = Aggregating(Speaking(with_.calls), Likelihood(with_.calls), templates, served)
+    fitting = Fitting(embedder, policy.domains, with_.collectives, asked.embedding.timeout_s)
+    means = Means(
+        members=with_.members,
+        callers=with_.callers,
+        calls=with_.calls,
+        records=records,
+        fitting=fitting,
+        aggregating=aggregating,
+        templates=templates,
+        served=served,
+        policy=policy,
+        clock=with_.clock,
+        telemetry=with_.telemetry,
+        collectives=with_.collectives,
+        wall=time.time,
+        new_id=lambda: secrets.token_hex(16),
+    )
+    story = Collective(means, with_.admission, settings.timeouts.idle_s)
+    desk = FeedbackDesk(with_.store, records, policy, with_.collectives)
+    return CollectiveServices(story, desk, conditions, close)
+
+
+def prices(settings: Settings) -> Prices:
+    return Prices(settings.collective.prices.model_dump())
+
+
+def _policy(asked: wanted.Collective) -> Policy:
+    quota = None
+    if asked.requests_per_minute is not None:
+        quota = Quota(float(asked.burst), asked.requests_per_minute / 60.0)
+    quality = asked.quality
+    return Policy(
+        aggregator=asked.aggregator,
+        aggregate=asked.aggregate,
+        max_members=asked.max_members,
+        quorum=asked.quorum,
+        grace=asked.grace,
+        agreement=asked.agreement,
+        deadline_s=asked.deadline_s,
+        rounds=asked.rounds,
+        on_too_few=asked.on_too_few,
+        member_tokens=asked.member_tokens,
+        max_question_chars=asked.max_question_chars,
+        max_answer_chars=asked.max_answer_chars,
+        feedback_weight=quality.feedback_weight,
+        prior=Prior(quality.prior, quality.prior_weight),
+        prices=Prices(asked.prices.model_dump()),
+        quota=quota,
+        keep=Keep(
+            asked.idempotency_s,
+            asked.lease_s,
+            asked.affinity_s,
+            quality.feedback_s,
+            quality.half_life_s,
+        ),
+        domains=asked.domains,
+    )
+
+
+def collective_templates(settings: Settings) -> Templates:
+    """The shipped ones, and the settings'. Raises ConfigError."""
+    asked = settings.collective
+    shipped = shipped_templates()
+    given = {id: spec.model_dump() for id, spec in asked.templates.items()}
+    by_id = {id: _template(id, spec) for id, spec in (shipped["templates"] | given).items()}
+    rules = [Rule(**rule.model_dump()) for rule in asked.template_rules]
+    rules += [Rule(**rule) for rule in shipped["rules"]]
+    for rule in rules:
+        if rule.template not in by_id:
+            raise ConfigError(
+                f"collective.template_rules: unknown template {rule.template}; "
+                f"known: {', '.join(sorted(by_id))}"
+            )
+    return Templates(by_id, rules)
+
+
+def shipped_templates() -> dict[str, Any]:
+    text = resources.files("gateway.core.collective").joinpath("templates.yaml").read_text()
+    loaded: dict[str, Any] = yaml.safe_load(text)
+    return loaded
+
+
+def _template(id: str, spec: dict[str, Any]) -> Template:
+    name, _, version = id.rpartition("@")
+    return Template(name, int(version), **{**spec, "form": Form(spec["form"])})
+
+
+def _embedder(
+    asked: wanted.Embedding, with_: Surroundings, conditions: dict[str, str]
+) -> tuple[Embedder | None, Callable[[], None]]:
+    """Without one, members are chosen by words: it works, and the operator must hear of it."""
+    if asked.source == "pool":
+        made = EndpointEmbedder(
+            with_.calls, asked.model, with_.clock, lambda: secrets.token_hex(16)
+        )
+        return CachedEmbedder(made, asked.cache), lambda: None
+    problem = "collective.embedding.source is words"
+    if asked.source == "minilm":
+        try:
+            files = find_files()
+            # Its libraries come with the extra `embedding`.
+            from gateway.adapters.embedding.minilm import MiniLm
+
+            local = MiniLm(files)
+            return CachedEmbedder(local, asked.cache), local.close
+        except EmbeddingFailed as error:
+            problem = error.message
+        except ImportError as error:
+            problem = f"the module {error.name} is not installed"
+    conditions["embedding-missing"] = f"{problem}; members are chosen by their tags and words"
+    return None, lambda: None
+
+
+def _served(endpoints: EndpointSource, model: str) -> Sequence[str] | None:
+    """The real models that a name may come out as, likeliest first; None for an unknown name."""
+    states = sorted(endpoints.states(), key=lambda state: not state.healthy)
+    if model in VIRTUAL_MODELS:
+        tier = model.removeprefix("tierflow-")
+        states.sort(key=lambda state: state.endpoint.tier.value != tier)
+        return list(dict.fromkeys(name for state in states for name in state.models))
+    pools = {name for pool in endpoints.pools() for name in (*pool.models, *pool.labels)}
+    known = pools | {name for state in states for name in state.models}
+    return (model,) if model in known else None

@@ -1,0 +1,1 @@
+"""Several members answer one question: whom to ask, when that is enough, what they agree on."""

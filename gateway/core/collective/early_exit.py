@@ -1,0 +1,42 @@
+"""When the answers so far are enough, so that nobody needs to wait for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from gateway.core.collective.voting import Ballot, vote
+
+MIN_AGREEING = 2
+
+
+class Exit(StrEnum):
+    """AGREED: so many agree that the others need not be heard. DECIDED: the others could not
+    change the outcome of the vote."""
+
+    AGREED = "agreed"
+    DECIDED = "decided"
+
+
+def early_exit(
+    ballots: Sequence[Ballot],
+    outstanding: float,
+    *,
+    quorum: int,
+    agreement: float,
+    decisive: bool,
+) -> Exit | None:
+    """`outstanding` is the most weight that those still expected can bring.
+
+    `agreement`: the share of the ballots' weight that must agree, with `quorum` ballots and two at
+    least. `decisive`: the outcome is a vote, so that a lead which can't be caught up ends it.
+    """
+    if not ballots:
+        return None
+    verdict = vote(ballots)
+    if len(ballots) >= max(quorum, MIN_AGREEING) and verdict.share >= agreement - 1e-9:
+        return Exit.AGREED
+    # What is outstanding could all go to the runner-up, or to an answer that nobody gave yet.
+    if decisive and outstanding > 0.0 and verdict.support > verdict.runner_up + outstanding:
+        return Exit.DECIDED
+    return None

@@ -1,0 +1,65 @@
+"""Votes on answers: each answer is supported by those that agree with it.
+
+Where answers are short this is the plurality vote; of long texts it picks the one closest to all
+others (the medoid, as in minimum Bayes risk decoding).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.core.collective.answers import AGREES, Reading, agreement
+
+LEAST_CONFIDENCE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """`voter` tells ballots apart; `weight` is above 0."""
+
+    voter: str
+    reading: Reading
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`share`: of all weight, what agrees with the winner; `runner_up`: the support of the best
+    answer that does not agree with it; `total`: all weight."""
+
+    winner: Ballot
+    support: float
+    runner_up: float
+    total: float
+
+    @property
+    def share(self) -> float:
+        return self.support / self.total if self.total else 0.0
+
+    @property
+    def disagreement(self) -> bool:
+        return self.runner_up > 0.0
+
+
+def vote(ballots: Sequence[Ballot]) -> Verdict:
+    """Of at least one ballot. A tie goes to the heavier ballot, then to the earlier."""
+    agreed = [[agreement(a.reading, b.reading) for b in ballots] for a in ballots]
+    support = [sum(r * b.weight for r, b in zip(row, ballots, strict=True)) for row in agreed]
+    best = max(range(len(ballots)), key=lambda i: (support[i], ballots[i].weight, -i))
+    others = [support[i] for i in range(len(ballots)) if agreed[best][i] < AGREES]
+    total = sum(ballot.weight for ballot in ballots)
+    return Verdict(ballots[best], support[best], max(others, default=0.0), total)
+
+
+def equal(ballots: Sequence[Ballot]) -> list[Ballot]:
+    """The same with one vote each."""
+    return [Ballot(ballot.voter, ballot.reading) for ballot in ballots]
+
+
+def confidence(logprob: float | None) -> float:
+    """From a mean log-probability per token to 0..1; in the middle where nothing is known."""
+    if logprob is None or not math.isfinite(logprob):
+        return 0.5
+    return max(LEAST_CONFIDENCE, math.exp(min(0.0, logprob)))

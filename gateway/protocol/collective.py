@@ -1,0 +1,104 @@
+"""What a caller may ask of a collective, and what it is told about it; see docs/collective.md."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MODEL = "tierflow-collective"
+FEEDBACK_PATH = "/v1/collective/feedback"
+MAX_NAMES = 64
+
+Name = Annotated[str, Field(min_length=1, max_length=256)]
+Device = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
+TemplateId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}@[0-9]{1,6}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SelfMoaOptions(_Strict):
+    """One strong proposer, sampled several times."""
+
+    model: Name | None = Field(default=None, description="a server model; none: the aggregator")
+    device: Device | None = Field(default=None, description="a device in the model's place")
+    samples: int = Field(default=5, ge=1, le=16)
+    temperature: float = Field(default=0.7, ge=0, le=2)
+
+
+class CollectiveOptions(_Strict):
+    """`tierflow.collective` of a request. What is absent is the settings' default."""
+
+    mode: Literal["members", "self-moa"] = "members"
+    aggregate: Literal["auto", "template", "majority", "weighted", "best-of-n"] | None = None
+    members: (
+        Literal["auto", "all"] | Annotated[list[Device], Field(min_length=1, max_length=MAX_NAMES)]
+    ) = "auto"
+    tags: Annotated[list[Tag], Field(max_length=32)] = Field(
+        default=[], description="only members with one of these"
+    )
+    max_members: int | None = Field(default=None, ge=1, le=16)
+    quorum: int | None = Field(default=None, ge=1, le=16)
+    deadline_ms: float | None = Field(default=None, ge=1, le=600_000)
+    max_tokens: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="of all members together, per round"
+    )
+    max_cost: float | None = Field(default=None, gt=0, description="likewise")
+    rounds: int | None = Field(default=None, ge=0, le=3, description="of revision")
+    final: Literal["aggregate", "own"] = "aggregate"
+    on_too_few: Literal["degrade", "fail"] | None = None
+    aggregator: Name | None = None
+    template: TemplateId | None = None
+    agreement: float | None = Field(default=None, gt=0.5, le=1)
+    self_moa: SelfMoaOptions = SelfMoaOptions()
+
+
+class Feedback(_Strict):
+    id: str = Field(pattern=r"^chatcmpl-[0-9a-f]{32}$", description="of the answer")
+    score: float = Field(ge=0, le=1, description="1: right, 0: wrong")
+
+
+class MemberBlock(BaseModel):
+    """What became of one request to one member. `outcome`: answered, straggler (was not waited
+    for), or failed, with `code`. `share`: what share of the final text it agrees with."""
+
+    device: str
+    role: Literal["answer", "revise"]
+    round: int
+    outcome: Literal["answered", "straggler", "failed"]
+    code: str | None = None
+    ms: float
+    prompt_tokens: int = 0
+    tokens: int = 0
+    share: float | None = None
+
+
+class AggregatorBlock(BaseModel):
+    model: str
+    tier: str
+    template: str | None = None
+    calls: int = 1
+
+
+class CollectiveBlock(BaseModel):
+    """`tierflow.collective` of a reply. `decided_by`: template, majority, weighted, best-of-n, own,
+    agreement (early exit), or plain (no member answered). `degraded` and `fallback` say why the
+    answer came about in another way than was asked."""
+
+    mode: str
+    decided_by: str
+    members: list[MemberBlock]
+    aggregator: AggregatorBlock | None = None
+    quorum: int
+    rounds: int
+    domain: str
+    early_exit: str | None = None
+    degraded: str | None = None
+    fallback: str | None = None
+    disagreement: bool = False
+    cost: float = 0.0
+    ms: dict[str, float] = Field(default={}, description="milliseconds by step")
+    resumed: bool = False

@@ -1,0 +1,1 @@
+"""A question that several devices, or several samples of a model, answer together."""

@@ -1,0 +1,69 @@
+"""Step 1: which registered devices are asked, from what they say of themselves and how they did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.core.collective.options import Pick
+from gateway.core.collective.quorum import step_deadline
+from gateway.core.collective.selection import (
+    Candidate,
+    Caps,
+    Selection,
+    choose,
+    obstacle,
+)
+from gateway.core.devices.member import Member
+from gateway.core.ports import Members
+from gateway.core.state.operations import Mean
+from gateway.serving.collective.asked import Asked
+from gateway.serving.collective.fit import Fit
+from gateway.serving.collective.policy import Policy
+from gateway.serving.collective.records import Known
+
+MOST_LOOKED_AT = 64
+"""Members whose quality is read: the ones that fit best, however many have registered."""
+CHARS_PER_TOKEN = 4
+
+
+def eligible(members: Members, pick: Pick, owner: str) -> list[Member]:
+    return [m for m in members.members() if obstacle(m, pick, owner) is None]
+
+
+def closest(members: Sequence[Member], fit: Fit, always: str) -> list[Member]:
+    """The members to look at, those that fit best first."""
+    ranked = sorted(members, key=lambda m: (m.id != always, -fit.similarity.get(m.id, 0.0), m.id))
+    return ranked[:MOST_LOOKED_AT]
+
+
+def select(
+    asked: Asked, members: Sequence[Member], fit: Fit, known: Known, policy: Policy, always: str
+) -> Selection:
+    options = asked.options
+    caps = Caps(
+        options.max_members,
+        step_deadline(0.0, options.deadline_s, options.rounds + 1),
+        float("inf") if options.max_tokens is None else float(options.max_tokens),
+        float("inf") if options.max_cost is None else options.max_cost,
+        policy.prices.per_token("device"),
+    )
+    candidates = [_candidate(asked, member, fit, known) for member in members]
+    return choose(candidates, caps, policy.prior, always)
+
+
+def _candidate(asked: Asked, member: Member, fit: Fit, known: Known) -> Candidate:
+    length = sum(len(str(m.get("content"))) for m in asked.context) + len(asked.question)
+    # Half of what it may say, where nobody has seen it answer yet.
+    answer = _expected(known.tokens.get(member.id), asked.sampling["max_tokens"] / 2)
+    return Candidate(
+        member,
+        fit.similarity.get(member.id, 0.0),
+        known.quality.get(member.id, Mean()),
+        _expected(known.seconds.get(member.id), member.condition.round_trip_s),
+        length / CHARS_PER_TOKEN + min(answer, float(asked.sampling["max_tokens"])),
+        member.id in known.familiar,
+    )
+
+
+def _expected(mean: Mean | None, otherwise: float) -> float:
+    return mean.value if mean is not None and mean.weight > 0.0 else otherwise

@@ -1,0 +1,117 @@
+"""Best of n: how likely a server model finds each candidate as its own answer.
+
+The candidate stands as the assistant's message that would be continued, and the engine gives the
+log-probability of each token of the prompt (vLLM's `prompt_logprobs`). What counts is the mean over
+the candidate's own tokens: those behind the prompt that asks for an answer, whose length /tokenize
+gives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gateway.core.collective.untrusted import harmless
+from gateway.core.collective.voting import Ballot
+from gateway.errors import EngineFailed
+from gateway.serving.collective.asked import Asked
+from gateway.serving.collective.speaking import Spoken, server_call
+from gateway.serving.server_calls import Answered, ServerCalls
+
+MAX_CANDIDATES = 8
+CANDIDATE_CHARS = 4000
+
+
+class Likelihood:
+    def __init__(self, calls: ServerCalls) -> None:
+        self._calls = calls
+
+    async def best(
+        self, asked: Asked, ballots: Sequence[Ballot], name: str
+    ) -> tuple[Ballot, list[Spoken]]:
+        """Of the distinct answers, the one that the model finds the likeliest per token.
+
+        `ballots`, one at least, best first. Raises what `ServerCalls.whole` raises, and
+        EngineFailed for an engine that gives no likelihoods.
+        """
+        candidates = distinct(ballots)[:MAX_CANDIDATES]
+        messages = asked.with_last(asked.question)
+        call = server_call(asked, messages, f"{name}/prompt")
+        prompt = await self._calls.whole(
+            replace(call, path="/tokenize", body={"messages": messages})
+        )
+        asking = prompt.body.get("count")
+        if not isinstance(asking, int):
+            raise _none(prompt)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._score(asked, messages, one, f"{name}/{place}", asking))
+                    for place, one in enumerate(candidates)
+                ]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        found = [task.result() for task in tasks]
+        best = max(range(len(found)), key=lambda i: (found[i][0], candidates[i].weight))
+        return candidates[best], [spoken for _, spoken in found]
+
+    async def _score(
+        self,
+        asked: Asked,
+        messages: Sequence[Mapping[str, Any]],
+        ballot: Ballot,
+        name: str,
+        asking: int,
+    ) -> tuple[float, Spoken]:
+        said = {"role": "assistant", "content": harmless(ballot.reading.text, CANDIDATE_CHARS)}
+        call = server_call(asked, messages, name)
+        body = {
+            "messages": [*messages, said],
+            "add_generation_prompt": False,
+            "continue_final_message": True,
+            "prompt_logprobs": 0,
+            "max_tokens": 1,
+            "temperature": 0,
+        }
+        answered = await self._calls.whole(replace(call, body=body))
+        usage = answered.body.get("usage") or {}
+        spoken = Spoken(
+            "",
+            answered.model,
+            answered.tier,
+            "stop",
+            usage.get("prompt_tokens") or 0,
+            usage.get("completion_tokens") or 0,
+        )
+        return mean_logprob(answered, asking), spoken
+
+
+def distinct(ballots: Sequence[Ballot]) -> list[Ballot]:
+    """The first of those with the same final answer."""
+    found: dict[str, Ballot] = {}
+    for ballot in ballots:
+        found.setdefault(ballot.reading.key or f"{ballot.voter}\0", ballot)
+    return list(found.values())
+
+
+def mean_logprob(answered: Answered, skip: int) -> float:
+    """Of the prompt's tokens behind the first `skip`. Raises EngineFailed."""
+    rows = answered.body.get("prompt_logprobs")
+    if not isinstance(rows, list) or len(rows) <= skip:
+        raise _none(answered)
+    try:
+        # The token that stands there comes first, alternatives after it.
+        values = [float(next(iter(row.values()))["logprob"]) for row in rows[skip:]]
+    except (AttributeError, KeyError, StopIteration, TypeError, ValueError):
+        raise _none(answered) from None
+    return sum(values) / len(values)
+
+
+def _none(answered: Answered) -> EngineFailed:
+    return EngineFailed(
+        f"{answered.endpoint} gives no likelihood of a given answer",
+        endpoint=answered.endpoint,
+        code="no_likelihood",
+    )

@@ -1,0 +1,161 @@
+"""Those who answer: devices that were chosen, or one strong proposer several times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from gateway.core.collective.options import SelfMoa
+from gateway.core.collective.report import Part
+from gateway.core.collective.selection import Scored, Selection
+from gateway.core.devices.member import Kind, Member, WorkOrder
+from gateway.core.ports import Members
+from gateway.serving.collective.asked import Asked
+from gateway.serving.collective.gathering import Proposal, Seat
+from gateway.serving.collective.proposers import ask_device, ask_server
+from gateway.serving.collective.speaking import server_call
+from gateway.serving.server_calls import ServerCalls
+
+Messages = Sequence[Mapping[str, Any]]
+
+
+class Panel(Protocol):
+    """`seats` and `spare` give their first answers. `reviser` gives the seat of one that can revise
+    what it said, with these messages; None: it can't. `model`: what answers at that seat."""
+
+    @property
+    def seats(self) -> Sequence[Seat]: ...
+
+    @property
+    def spare(self) -> Sequence[Seat]: ...
+
+    def reviser(self, part: Part, messages: Messages) -> Seat | None: ...
+
+    def model(self, part: Part) -> str: ...
+
+
+class DevicePanel:
+    def __init__(
+        self,
+        members: Members,
+        selection: Selection,
+        asked: Asked,
+        max_chars: int,
+        owner: str = "",
+    ) -> None:
+        """`owner`: whose devices besides the public ones may be given this work."""
+        self._members = members
+        self._max_chars = max_chars
+        self._owner = owner
+        self._sampling = _within(asked, len(selection.chosen))
+        self._known = {s.id: s for s in (*selection.chosen, *selection.spare)}
+        first = asked.with_last(asked.question)
+        self.seats = [self._seat(one, "generate", first) for one in selection.chosen]
+        self.spare = [self._seat(one, "generate", first) for one in selection.spare]
+
+    def reviser(self, part: Part, messages: Messages) -> Seat | None:
+        one = self._known.get(part.device)
+        if one is None or "revise" not in one.candidate.member.abilities:
+            return None
+        return self._seat(one, "revise", messages)
+
+    def model(self, part: Part) -> str:
+        """Its family and, where it has none, its name."""
+        member: Member | None = None
+        if part.device in self._known:
+            member = self._known[part.device].candidate.member
+        if member is None or not member.models:
+            return ""
+        return member.models[0].name or member.models[0].family
+
+    def _seat(self, one: Scored, kind: Kind, messages: Messages) -> Seat:
+        async def propose(left_s: float) -> Proposal:
+            order = _order(kind, messages, self._sampling, left_s, self._owner)
+            return await ask_device(self._members, one.id, order, self._max_chars)
+
+        return Seat(one.id, one.merit, propose, one.candidate.seconds)
+
+
+def _within(asked: Asked, members: int) -> Mapping[str, Any]:
+    """The sampling with what each may say when all may say `max_tokens` together."""
+    most = asked.options.max_tokens
+    if most is None:
+        return asked.sampling
+    each = max(1, most // max(1, members))
+    return {**asked.sampling, "max_tokens": min(each, int(asked.sampling["max_tokens"]))}
+
+
+def _order(
+    kind: Kind, messages: Messages, sampling: Mapping[str, Any], left_s: float, owner: str
+) -> WorkOrder:
+    rest = {name: value for name, value in sampling.items() if name != "max_tokens"}
+    return WorkOrder(kind, messages, int(sampling["max_tokens"]), left_s, rest, owner)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    asked: Asked
+    wanted: SelfMoa
+    number: int
+    each: Mapping[str, Any]
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """Each sample with a seed of its own, so that they differ and a request can be repeated."""
+        seed = int(self.asked.sampling.get("seed", 0)) + self.number
+        seed = min(seed, 2**63 - 1)
+        return {**self.each, "temperature": self.wanted.temperature, "seed": seed}
+
+
+class SamplePanel:
+    """`self-moa`: a server model, or one device, answers several times."""
+
+    spare: Sequence[Seat] = ()
+
+    def __init__(
+        self,
+        calls: ServerCalls,
+        members: Members,
+        asked: Asked,
+        wanted: SelfMoa,
+        max_chars: int,
+        owner: str = "",
+    ) -> None:
+        self._owner = owner
+        self._calls = calls
+        self._members = members
+        self._wanted = wanted
+        self._max_chars = max_chars
+        each = _within(asked, wanted.samples)
+        self._samples = {
+            f"sample-{n}": _Sample(asked, wanted, n, each) for n in range(1, wanted.samples + 1)
+        }
+        first = asked.with_last(asked.question)
+        self.seats = [
+            Seat(name, 1.0, self._proposing(name, "generate", first)) for name in self._samples
+        ]
+
+    def reviser(self, part: Part, messages: Messages) -> Seat | None:
+        if part.device not in self._samples:
+            return None
+        return Seat(part.device, part.merit, self._proposing(part.device, "revise", messages))
+
+    def model(self, part: Part) -> str:
+        return self._wanted.proposer
+
+    def _proposing(self, name: str, kind: Kind, messages: Messages) -> Callable[[float], Any]:
+        sample = self._samples[name]
+
+        async def device(left_s: float) -> Proposal:
+            order = _order(kind, messages, sample.sampling, left_s, self._owner)
+            return await ask_device(self._members, self._wanted.proposer, order, self._max_chars)
+
+        async def server(left_s: float) -> Proposal:
+            call = server_call(sample.asked, messages, f"{kind}-{sample.number}")
+            body = {**call.body, **sample.sampling}
+            return await ask_server(
+                self._calls, replace(call, model=self._wanted.proposer, body=body)
+            )
+
+        return device if self._wanted.device else server

@@ -1,0 +1,121 @@
+"""A server model says something, whole or as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gateway.core.types import Demands
+from gateway.errors import EngineFailed, GatewayError
+from gateway.serving.collective.asked import Asked
+from gateway.serving.collective.proposers import message_text
+from gateway.serving.server_calls import Answered, Call, ServerCalls
+
+Emit = Callable[[str], Awaitable[None]]
+"""Takes the next text for the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Tokens as the engine counted them."""
+
+    text: str
+    model: str
+    tier: str
+    finish_reason: str = "stop"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Speaking:
+    def __init__(self, calls: ServerCalls) -> None:
+        self._calls = calls
+
+    async def speak(
+        self, asked: Asked, messages: Sequence[Mapping[str, Any]], name: str, emit: Emit | None
+    ) -> Spoken:
+        """Raises what `ServerCalls` raises, and EngineFailed for an empty answer."""
+        call = server_call(asked, messages, name)
+        if emit is None or not asked.request.stream:
+            spoken = await self._whole(call)
+            if emit is not None:
+                await emit(spoken.text)
+            return spoken
+        return await self._streamed(call, emit)
+
+    async def _whole(self, call: Call) -> Spoken:
+        answered = await self._calls.whole(call)
+        text = message_text(answered.body, answered.endpoint)
+        if not text.strip():
+            raise _nothing(answered)
+        return _spoken(text, answered, answered.body.get("usage"), answered.body)
+
+    async def _streamed(self, call: Call, emit: Emit) -> Spoken:
+        """An answer that breaks off is asked for again, and goes on where it was if the model says
+        the same up to there."""
+        said = list[str]()
+        try:
+            return await self._relayed(self._calls.stream(call), said, emit)
+        except GatewayError:
+            before = "".join(said)
+            if not before:
+                raise
+            again = await self._whole(replace(call, part=f"{call.part}-again"))
+            if not again.text.startswith(before):
+                raise
+            await emit(again.text[len(before) :])
+            return again
+
+    async def _relayed(
+        self, events: AsyncGenerator[Answered], said: list[str], emit: Emit
+    ) -> Spoken:
+        last: Answered | None = None
+        usage, reason = None, "stop"
+        async with aclosing(events):
+            async for event in events:
+                last = event
+                usage = event.body.get("usage") or usage
+                for choice in event.body.get("choices") or ():
+                    reason = choice.get("finish_reason") or reason
+                    if text := (choice.get("delta") or {}).get("content"):
+                        said.append(text)
+                        await emit(text)
+        text = "".join(said)
+        assert last is not None, "ServerCalls raises for a stream without events"
+        if not text.strip():
+            raise _nothing(last)
+        return _spoken(text, last, usage, {"choices": [{"finish_reason": reason}]})
+
+
+def server_call(asked: Asked, messages: Sequence[Mapping[str, Any]], name: str) -> Call:
+    """To the aggregator, within what the caller demands of tiers and models."""
+    demands = asked.request.demands
+    return Call(
+        asked.request,
+        name,
+        asked.options.aggregator,
+        {**asked.body, "messages": list(messages)},
+        demands=Demands(max_tier=demands.max_tier, min_quality=demands.min_quality),
+    )
+
+
+def _spoken(
+    text: str, by: Answered, usage: Mapping[str, Any] | None, body: Mapping[str, Any]
+) -> Spoken:
+    usage = usage or {}
+    return Spoken(
+        text,
+        by.model,
+        by.tier,
+        body["choices"][0].get("finish_reason") or "stop",
+        usage.get("prompt_tokens") or 0,
+        usage.get("completion_tokens") or 0,
+    )
+
+
+def _nothing(answered: Answered) -> EngineFailed:
+    return EngineFailed(
+        f"{answered.endpoint} said nothing", endpoint=answered.endpoint, code="empty_answer"
+    )

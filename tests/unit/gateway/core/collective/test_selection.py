@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.collective.options import Pick
+from gateway.core.collective.quorum import grace_ends, needed, step_deadline
+from gateway.core.collective.selection import (
+    Candidate,
+    Caps,
+    Prior,
+    choose,
+    expected_quality,
+    obstacle,
+    scored,
+)
+from gateway.core.devices.member import Condition
+from gateway.core.state.operations import Mean
+from tests.unit.gateway.core.collective.build import candidate, member
+
+PRIOR = Prior()
+CANDIDATES = st.lists(
+    st.builds(
+        candidate,
+        st.text("abcdef", min_size=1, max_size=3),
+        st.floats(-1, 1),
+        st.floats(0, 1),
+        st.floats(0, 100),
+        st.floats(0, 10),
+        st.floats(1, 100),
+    ),
+    max_size=12,
+    unique_by=lambda c: c.member.id,
+)
+
+
+def chosen(candidates: list[Candidate], **caps: float) -> list[str]:
+    return [one.id for one in choose(candidates, Caps(**{"members": 5, **caps}), PRIOR).chosen]  # type: ignore[arg-type]
+
+
+def test_the_closest_description_comes_first() -> None:
+    assert chosen([candidate("far", 0.1), candidate("near", 0.6)]) == ["near", "far"]
+
+
+def test_measured_quality_beats_a_fine_description() -> None:
+    boaster = candidate("boaster", 0.6, quality=0.1, seen=50)
+    steady = candidate("steady", 0.4, quality=0.9, seen=50)
+    assert chosen([boaster, steady]) == ["steady", "boaster"]
+
+
+def test_a_few_observations_weigh_little_against_the_prior() -> None:
+    assert expected_quality(Mean(), PRIOR) == PRIOR.quality
+    assert expected_quality(Mean(1.0, 1.0), PRIOR) == pytest.approx(0.6)
+    assert expected_quality(Mean(1.0, 96.0), PRIOR) == pytest.approx(0.98)
+
+
+def test_members_of_the_session_are_preferred_but_vote_no_heavier() -> None:
+    familiar, equal = candidate("z", familiar=True), candidate("a")
+    assert chosen([familiar, equal]) == ["z", "a"]
+    assert scored(familiar, PRIOR).merit == scored(equal, PRIOR).merit
+
+
+def test_how_many_follows_from_the_caps() -> None:
+    five = [candidate(name) for name in "abcde"]
+    assert chosen(five, members=3) == ["a", "b", "c"]
+    assert chosen(five, tokens=25.0) == ["a", "b"]
+    assert chosen(five, cost=0.35, price=0.01) == ["a", "b", "c"]
+    assert chosen([*five, candidate("slow", 0.9, seconds=9)], seconds=5.0) == list("abcde")
+
+
+def test_one_too_dear_is_passed_over_and_said_why() -> None:
+    found = choose(
+        [candidate("dear", 0.9, tokens=99), candidate("cheap")], Caps(5, tokens=50), PRIOR
+    )
+    assert [one.id for one in found.chosen] == ["cheap"]
+    assert found.left_out == {"dear": "tokens"}
+
+
+def test_those_beyond_the_number_stand_by() -> None:
+    found = choose([candidate(name) for name in "abcd"], Caps(2), PRIOR)
+    assert [one.id for one in found.spare] == ["c", "d"]
+
+
+def test_the_asking_device_is_always_in() -> None:
+    found = choose([candidate("best", 0.9), candidate("asking", 0.0)], Caps(1), PRIOR, "asking")
+    assert [one.id for one in found.chosen] == ["asking"]
+
+
+@given(CANDIDATES, st.integers(1, 6), st.floats(1, 300), st.floats(0.1, 3))
+def test_no_cap_is_ever_broken(
+    candidates: list[Candidate], members: int, tokens: float, cost: float
+) -> None:
+    caps = Caps(members, seconds=5.0, tokens=tokens, cost=cost, price=0.01)
+    found = choose(candidates, caps, PRIOR)
+    assert len(found.chosen) <= members
+    assert sum(one.candidate.tokens for one in found.chosen) <= tokens + 1e-6
+    assert sum(one.candidate.tokens for one in found.chosen) * 0.01 <= cost + 1e-6
+    assert all(one.candidate.seconds <= 5.0 for one in (*found.chosen, *found.spare))
+    all_ids = [one.id for one in (*found.chosen, *found.spare)] + list(found.left_out)
+    assert sorted(all_ids) == sorted(c.member.id for c in candidates)
+
+
+@given(CANDIDATES)
+def test_the_order_in_which_members_are_listed_makes_no_difference(
+    candidates: list[Candidate],
+) -> None:
+    assert chosen(candidates) == chosen(candidates[::-1])
+
+
+@pytest.mark.parametrize(
+    ("fields", "pick", "owner", "reason"),
+    [
+        ({}, Pick(), "", None),
+        ({"abilities": frozenset()}, Pick(), "", "unable"),
+        ({"privacy": "private"}, Pick(), "ann", "private"),
+        ({"privacy": "owner", "owner": "ann"}, Pick(), "ann", None),
+        ({"privacy": "owner", "owner": "ann"}, Pick(), "bob", "private"),
+        ({"privacy": "owner"}, Pick(), "", "private"),
+        ({"condition": Condition(hot=True)}, Pick(), "", "hot"),
+        ({"condition": Condition(working=1)}, Pick(), "", "busy"),
+        ({}, Pick(names=("other",)), "", "not-named"),
+        ({}, Pick(names=("me",)), "", None),
+        ({"tags": frozenset({"code"})}, Pick(tags=frozenset({"maths"})), "", "tags"),
+        ({"tags": frozenset({"code"})}, Pick(tags=frozenset({"maths", "code"})), "", None),
+    ],
+)
+def test_who_may_be_asked(fields: dict, pick: Pick, owner: str, reason: str | None) -> None:  # type: ignore[type-arg]
+    assert obstacle(member("me", **fields), pick, owner) == reason
+
+
+def test_a_quorum_is_a_number_or_a_share_rounded_up() -> None:
+    assert [needed(n, None, 0.67) for n in (0, 1, 2, 3, 5)] == [1, 1, 2, 3, 4]
+    assert needed(5, 2, 0.67) == 2
+
+
+def test_the_grace_is_a_share_of_the_time_until_the_quorum() -> None:
+    assert grace_ends(10.0, 12.0, 0.5, 100.0) == 13.0
+    assert grace_ends(10.0, 12.0, 0.5, 12.5) == 12.5
+
+
+def test_rounds_share_the_time_that_is_left() -> None:
+    assert step_deadline(10.0, 40.0, 3) == 20.0
+    assert step_deadline(50.0, 40.0, 3) == 50.0
+    assert math.isclose(step_deadline(0.0, 9.0, 1), 9.0)

@@ -1,0 +1,325 @@
+"""A collective on fakes: scripted devices, a scripted server model, a store in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from gateway.adapters.memory_store import MemoryStore
+from gateway.assembly_collective import shipped_templates
+from gateway.core.admission import AdmissionLimits
+from gateway.core.collective.report import Report
+from gateway.core.collective.templates import Form, Rule, Template, Templates
+from gateway.core.devices.member import (
+    DeviceModel,
+    Member,
+    MemberFailed,
+    WorkEnd,
+    WorkOrder,
+    WorkPiece,
+)
+from gateway.core.ports import StateStore
+from gateway.core.types import Caller, InferenceRequest
+from gateway.errors import EngineFailed, GatewayError, StateLost
+from gateway.serving.admission import Admission
+from gateway.serving.collective.aggregating import Aggregating
+from gateway.serving.collective.feedback import FeedbackDesk
+from gateway.serving.collective.fit import Fitting
+from gateway.serving.collective.likelihood import Likelihood
+from gateway.serving.collective.policy import Policy
+from gateway.serving.collective.records import Records
+from gateway.serving.collective.speaking import Speaking
+from gateway.serving.collective.story import Collective, Means
+from gateway.serving.server_calls import Answered, Call
+from tests.unit.gateway.build import request
+from tests.unit.gateway.fakes import ListSink, Recorder, SteppingClock
+
+Said = str | GatewayError | asyncio.Event | Callable[[WorkOrder], str]
+"""An answer, a failure, an answer of `late` once the event is set, or one made from the order."""
+
+QUESTION = "What is 6 times 7?"
+
+
+def member(id: str, **fields: Any) -> Member:
+    given: dict[str, Any] = {
+        "instance": f"instance-{id}",
+        "description": f"good at {id}",
+        "models": [DeviceModel("rill-device", "rill")],
+        "abilities": frozenset({"generate", "revise"}),
+        "max_work": 4,
+    }
+    return Member(id=id, **{**given, **fields})
+
+
+class FakeMembers:
+    """`says` by device and kind of work; a device without a script is gone."""
+
+    def __init__(
+        self, says: Mapping[str, Said | Sequence[Said]], **fields: Mapping[str, Any]
+    ) -> None:
+        self._says: dict[str, list[Any]] = {
+            id: list(said) if isinstance(said, list | tuple) else [said]
+            for id, said in says.items()
+        }
+        self.known = [member(id, **fields.get(id, {})) for id in says]
+        self.orders: list[tuple[str, WorkOrder]] = []
+        self.cancelled: list[str] = []
+
+    def members(self) -> Sequence[Member]:
+        return self.known
+
+    def assign(self, device: str, order: WorkOrder) -> FakeAssignment:
+        self.orders.append((device, order))
+        script = self._says.get(device) or [MemberFailed(device, "unknown", "nobody")]
+        said = script.pop(0) if len(script) > 1 else script[0]
+        return FakeAssignment(self, device, order, said)
+
+    def asked(self, kind: str = "generate") -> list[str]:
+        return [device for device, order in self.orders if order.kind == kind]
+
+
+class FakeAssignment:
+    def __init__(self, members: FakeMembers, device: str, order: WorkOrder, said: Said) -> None:
+        self._members = members
+        self._device = device
+        self._order = order
+        self._said: Said | None = said
+
+    async def read(self) -> WorkPiece | WorkEnd:
+        said, self._said = self._said, None
+        if said is None:
+            return WorkEnd("stop", 10, 5, -0.1)
+        if isinstance(said, GatewayError):
+            raise said
+        if isinstance(said, asyncio.Event):
+            await said.wait()
+            return WorkPiece("Answer: late", 5)
+        return WorkPiece(said if isinstance(said, str) else said(self._order), 5)
+
+    def cancel(self) -> None:
+        self._members.cancelled.append(self._device)
+
+
+class FakeCalls:
+    """A server model. `says` is text, an error, or made from the call; streams come word by word,
+    and break off after `breaks_after` of them."""
+
+    def __init__(self, says: str | GatewayError | Callable[[Call], Any] = "Answer: 42") -> None:
+        self.says = says
+        self.breaks_after: int | None = None
+        self.calls: list[Call] = []
+
+    def prompt(self, place: int = -1) -> str:
+        """The last message of a call."""
+        return str(self.calls[place].body["messages"][-1]["content"])
+
+    def _said(self, call: Call) -> Any:
+        self.calls.append(call)
+        said = self.says(call) if callable(self.says) else self.says
+        if isinstance(said, GatewayError):
+            raise said
+        return said
+
+    async def whole(self, call: Call) -> Answered:
+        said = self._said(call)
+        body = said if isinstance(said, dict) else _completion(said)
+        return Answered(body, "rill-edge", "edge", "edge:1")
+
+    async def stream(self, call: Call) -> Any:
+        words = str(self._said(call)).split(" ")
+        for place, word in enumerate(words):
+            if place == self.breaks_after:
+                self.breaks_after = None
+                raise EngineFailed("gone", endpoint="edge:1", code="engine_disconnected")
+            delta = {"content": word if place == 0 else f" {word}"}
+            yield Answered({"choices": [{"delta": delta}]}, "rill-edge", "edge", "edge:1")
+        yield Answered({"choices": [], "usage": _usage()}, "rill-edge", "edge", "edge:1")
+
+
+def _completion(text: str) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text}
+    return {"choices": [{"message": message, "finish_reason": "stop"}], "usage": _usage()}
+
+
+def _usage() -> dict[str, int]:
+    return {"prompt_tokens": 100, "completion_tokens": 20}
+
+
+def broken(code: str = "engine_error") -> EngineFailed:
+    return EngineFailed("edge:1 failed", endpoint="edge:1", code=code)
+
+
+class Told:
+    """A `CollectiveTelemetry` that remembers."""
+
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+        self.lost: list[str] = []
+        self.judged: list[str] = []
+        self.unembedded: list[str] = []
+
+    def finished(self, report: Report) -> None:
+        self.reports.append(report)
+
+    def feedback(self, domain: str) -> None:
+        self.judged.append(domain)
+
+    def state_lost(self, step: str) -> None:
+        self.lost.append(step)
+
+    def embedding_failed(self, source: str) -> None:
+        self.unembedded.append(source)
+
+
+class LostStore:
+    """A store that can't be reached."""
+
+    async def run(self, *operations: Any) -> list[Any]:
+        raise StateLost("no state", retry_after=1.0, code="state_lost")
+
+
+class CountingStore(MemoryStore):
+    """Counts round trips."""
+
+    trips = 0
+
+    async def run(self, *operations: Any) -> list[Any]:
+        self.trips += 1
+        return await super().run(*operations)
+
+
+class FakeCallers:
+    """Tokens by device: `Bearer token-of-<device>`; `owners` by device."""
+
+    def __init__(self, owners: Mapping[str, str]) -> None:
+        self._owners = owners
+
+    async def callers_owner(self, authorization: str) -> tuple[str, str] | None:
+        device = authorization.removeprefix("Bearer token-of-")
+        return (device, self._owners[device]) if device in self._owners else None
+
+
+def templates() -> Templates:
+    shipped = shipped_templates()
+    by_id = {
+        id: Template(id[:-2], 1, **{**spec, "form": Form(spec["form"])})
+        for id, spec in shipped["templates"].items()
+    }
+    return Templates(by_id, [Rule(**rule) for rule in shipped["rules"]])
+
+
+class Scene:
+    """`ask` gives what a client would read: the body, or a stream's events and comments."""
+
+    def __init__(
+        self,
+        says: Mapping[str, Said | Sequence[Said]],
+        calls: FakeCalls | None = None,
+        *,
+        store: StateStore | None = None,
+        policy: Policy | None = None,
+        owners: Mapping[str, str] | None = None,
+        members: FakeMembers | None = None,
+        embedder: Any = None,
+        fields: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.members = members or FakeMembers(says, **(fields or {}))
+        self.calls = calls or FakeCalls()
+        self.clock = SteppingClock()
+        self.store = store or CountingStore(self.clock)
+        self.told, self.recorder = Told(), Recorder()
+        self.policy = policy or Policy(domains={"mathematics": "numbers, times, plus"})
+        self._ids = (f"{n:032x}" for n in itertools.count(1))
+        self.story = self._story(owners or {}, embedder)
+        self.feedback = FeedbackDesk(self.store, self.records, self.policy, self.told)
+
+    def _story(self, owners: Mapping[str, str], embedder: Any) -> Collective:
+        calls: Any = self.calls
+        self.records = Records(self.store, self.policy, self.told)
+        means = Means(
+            members=self.members,
+            callers=FakeCallers(owners),
+            calls=calls,
+            records=self.records,
+            fitting=Fitting(embedder, self.policy.domains, self.told, 5.0),
+            aggregating=Aggregating(Speaking(calls), Likelihood(calls), templates(), served),
+            templates=templates(),
+            served=served,
+            policy=self.policy,
+            clock=self.clock,
+            telemetry=self.recorder,
+            collectives=self.told,
+            wall=lambda: 1_700_000_000.0,
+            new_id=lambda: next(self._ids),
+        )
+        admission = Admission(AdmissionLimits(), self.clock, self.recorder)
+        return Collective(means, admission, 5.0)
+
+    async def send(self, asked: InferenceRequest) -> ListSink:
+        sink = ListSink()
+        await self.story.answer(asked, {}, sink)
+        await self.story.close()
+        return sink
+
+    async def ask(self, **options: Any) -> dict[str, Any]:
+        sink = await self.send(chat(**options))
+        found: dict[str, Any] = orjson.loads(sink.body)
+        return found
+
+    async def stream(self, **options: Any) -> Streamed:
+        return Streamed(await self.send(chat(stream=True, **options)))
+
+
+class Streamed:
+    def __init__(self, sink: ListSink) -> None:
+        self.sink = sink
+        lines = sink.body.decode().split("\n\n")
+        self.comments = [line[2:] for line in lines if line.startswith(": ")]
+        self.data = [line[6:] for line in lines if line.startswith("data: ")]
+        self.chunks = [orjson.loads(line) for line in self.data if line != "[DONE]"]
+
+    @property
+    def pieces(self) -> list[str]:
+        deltas = [c["choices"][0]["delta"] for c in self.chunks if c["choices"]]
+        return [delta["content"] for delta in deltas if "content" in delta]
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+def served(model: str) -> Sequence[str] | None:
+    known = {"tierflow-edge": ["rill-edge"], "rill-edge": ["rill-edge"], "big": ["big"]}
+    return known.get(model)
+
+
+def chat(
+    question: str = QUESTION,
+    *,
+    body: Mapping[str, Any] | None = None,
+    stream: bool = False,
+    token: str = "",
+    key: str | None = None,
+    session: str | None = None,
+    **options: Any,
+) -> InferenceRequest:
+    """`options` are those of `tierflow.collective`."""
+    given: dict[str, Any] = {
+        "model": "tierflow-collective",
+        "messages": [{"role": "user", "content": question}],
+        "stream": stream,
+        "tierflow": {"collective": options},
+        **(body or {}),
+    }
+    return request(
+        "tierflow-collective",
+        body=orjson.dumps(given),
+        stream=stream,
+        max_tokens=given.get("max_tokens"),
+        session=session,
+        caller=Caller(f"Bearer token-of-{token}" if token else "", key),
+    )

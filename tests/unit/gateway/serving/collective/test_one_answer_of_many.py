@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.core.devices.member import MemberFailed
+from gateway.errors import InvalidRequest
+from gateway.serving.server_calls import Call
+from tests.unit.gateway.serving.collective.scene import FakeCalls, Said, Scene
+
+pytestmark = pytest.mark.anyio
+
+THREE = {"maths": "Answer: 42", "code": "Answer: 42", "reading": "Answer: 48"}
+
+
+async def test_members_answer_and_a_server_model_aggregates() -> None:
+    scene = Scene(THREE, FakeCalls("Answer: 42"))
+    body = await scene.ask(aggregate="template", members="all", quorum=3)
+    assert body["object"] == "chat.completion" and body["model"] == "tierflow-collective"
+    assert body["choices"][0]["message"] == {"role": "assistant", "content": "Answer: 42"}
+    about = body["tierflow"]["collective"]
+    assert about["decided_by"] == "template"
+    assert about["aggregator"] == {
+        "model": "rill-edge",
+        "tier": "edge",
+        "template": "rill-judge@1",
+        "calls": 1,
+    }
+    shares = {m["device"]: (m["outcome"], m["share"]) for m in about["members"]}
+    assert shares == {
+        "maths": ("answered", 1.0),
+        "code": ("answered", 1.0),
+        "reading": ("answered", 0.0),
+    }
+    assert body["usage"] == {
+        "prompt_tokens": 130,
+        "completion_tokens": 35,
+        "total_tokens": 165,
+    }
+
+
+async def test_the_family_is_asked_in_the_form_that_it_was_trained_on() -> None:
+    scene = Scene(THREE)
+    await scene.ask(aggregate="template", members="all", quorum=3)
+    assert scene.calls.prompt() == (
+        "What is 6 times 7?\nOthers answered:\n- 42\n- 42\n- 48\nWhat is the right answer?"
+    )
+
+
+async def test_a_stream_brings_the_aggregators_tokens_as_they_come() -> None:
+    scene = Scene(THREE, FakeCalls("six sevens are 42"))
+    streamed = await scene.stream(aggregate="template", members="all", quorum=3)
+    assert streamed.pieces == ["six", " sevens", " are", " 42"]
+    assert streamed.chunks[0]["choices"][0]["delta"]["role"] == "assistant"
+    assert streamed.comments[0].split() == ["selected", "code", "maths", "reading"]
+    assert len([c for c in streamed.comments if c.startswith("answered ")]) == 3
+    last = streamed.chunks[-1]
+    assert last["choices"][0]["finish_reason"] == "stop"
+    assert last["tierflow"]["collective"]["decided_by"] == "template"
+    assert streamed.data[-1] == "[DONE]"
+
+
+async def test_members_that_agree_need_no_aggregator() -> None:
+    late = asyncio.Event()
+    scene = Scene({"maths": "so 7 * 6\nAnswer: 42", "code": "Answer: 42.", "slow": late})
+    body = await scene.ask(members="all", quorum=2)
+    assert body["choices"][0]["message"]["content"].rstrip(".").endswith("42")
+    about = body["tierflow"]["collective"]
+    assert (about["decided_by"], about["early_exit"]) == ("agreement", "agreed")
+    assert scene.calls.calls == []
+    assert outcomes(body)["slow"] == "straggler"
+    assert scene.members.cancelled == ["slow"]
+
+
+async def test_members_that_disagree_do() -> None:
+    scene = Scene({"maths": "Answer: 42", "code": "Answer: 43"}, FakeCalls("Answer: 43"))
+    body = await scene.ask(members="all")
+    about = body["tierflow"]["collective"]
+    assert (about["decided_by"], about["disagreement"]) == ("template", True)
+    assert body["choices"][0]["message"]["content"] == "Answer: 43"
+
+
+@pytest.mark.parametrize(("how", "text"), [("majority", "Answer: 42"), ("weighted", "Answer: 42")])
+async def test_votes_need_no_server_model(how: str, text: str) -> None:
+    scene = Scene(THREE)
+    body = await scene.ask(aggregate=how, members="all", quorum=3)
+    assert body["choices"][0]["message"]["content"] == text
+    assert body["tierflow"]["collective"]["decided_by"] == how
+    assert scene.calls.calls == []
+
+
+async def test_a_vote_ends_when_the_others_could_not_change_it() -> None:
+    late = asyncio.Event()
+    says: dict[str, Said] = {"a": "Answer: 1", "b": "Answer: 1", "c": "Answer: 1", "d": "Answer: 2"}
+    scene = Scene({**says, "slow": late})
+    body = await scene.ask(aggregate="majority", members="all", quorum=5)
+    assert body["tierflow"]["collective"]["early_exit"] == "decided"
+
+
+async def test_the_likeliest_of_the_answers_wins_best_of_n() -> None:
+    def says(call: Call) -> Any:
+        if call.path == "/tokenize":
+            return {"count": 2}
+        logprob = -0.1 if "48" in call.body["messages"][-1]["content"] else -2.0
+        row = {"7": {"logprob": logprob}, "8": {"logprob": -0.01}}
+        return {"prompt_logprobs": [None, row, row], "usage": {"prompt_tokens": 3}}
+
+    scene = Scene(THREE, FakeCalls(says))
+    body = await scene.ask(aggregate="best-of-n", members="all", quorum=3)
+    assert body["choices"][0]["message"]["content"] == "Answer: 48"
+    assert body["tierflow"]["collective"]["decided_by"] == "best-of-n"
+    assert len(scene.calls.calls) == 3, "the prompt's length, and each distinct answer once"
+
+
+async def test_without_likelihoods_best_of_n_is_a_weighted_vote() -> None:
+    scene = Scene(THREE, FakeCalls(lambda call: {"count": 2}))
+    body = await scene.ask(aggregate="best-of-n", members="all", quorum=3)
+    about = body["tierflow"]["collective"]
+    assert (about["decided_by"], about["fallback"]) == ("weighted", "no_likelihood")
+
+
+async def test_members_revise_in_the_light_of_the_aggregate() -> None:
+    says: dict[str, Any] = {
+        "maths": ["Answer: 42", "Answer: 42"],
+        "code": ["Answer: 43", "Answer: 42"],
+    }
+    scene = Scene(says, FakeCalls("Answer: 42"))
+    body = await scene.ask(aggregate="template", members="all", rounds=2, quorum=2)
+    order = next(o for d, o in scene.members.orders if d == "code" and o.kind == "revise")
+    assert order.messages[-1]["content"] == (
+        "What is 6 times 7?\nYour answer was: 43\nAnother answer is: 42\nGive your final answer."
+    )
+    about = body["tierflow"]["collective"]
+    assert about["rounds"] == 1, "all agreed, so that nobody was asked a second time"
+    assert [(m["device"], m["role"], m["round"]) for m in about["members"]] == [
+        ("code", "answer", 0),
+        ("maths", "answer", 0),
+        ("code", "revise", 1),
+        ("maths", "revise", 1),
+    ]
+
+
+async def test_a_member_that_fails_to_revise_stands_by_its_answer() -> None:
+    gone = MemberFailed("code", "lost", "gone")
+    scene = Scene({"maths": "Answer: 42", "code": ["Answer: 43", gone]}, FakeCalls("Answer: 42"))
+    body = await scene.ask(aggregate="majority", members="all", rounds=1, quorum=2)
+    assert body["choices"][0]["message"]["content"] in ("Answer: 42", "Answer: 43")
+    assert body["tierflow"]["collective"]["members"][-1]["outcome"] in ("answered", "failed")
+
+
+async def test_the_asking_device_gets_its_own_revised_answer() -> None:
+    says: dict[str, Any] = {"maths": "Answer: 42", "code": ["Answer: 1", "Answer: 42, I see"]}
+    scene = Scene(says, owners={"code": ""})
+    body = await scene.ask(aggregate="template", members="all", rounds=1, final="own", token="code")
+    assert body["choices"][0]["message"]["content"] == "Answer: 42, I see"
+    assert body["tierflow"]["collective"]["decided_by"] == "own"
+
+
+async def test_own_is_refused_without_a_devices_token() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        await Scene(THREE).ask(rounds=1, final="own")
+    assert raised.value.param == "tierflow.collective.final"
+
+
+async def test_one_strong_model_may_be_sampled_instead() -> None:
+    scene = Scene({}, FakeCalls(lambda call: f"Answer: {call.body.get('seed', 0) % 2}"))
+    body = await scene.ask(mode="self-moa", self_moa={"samples": 3, "model": "big"}, quorum=3)
+    samples = [c for c in scene.calls.calls if c.model == "big"]
+    assert [(c.body["seed"], c.body["temperature"]) for c in samples] == [
+        (1, 0.7),
+        (2, 0.7),
+        (3, 0.7),
+    ]
+    about = body["tierflow"]["collective"]
+    assert about["mode"] == "self-moa" and about["decided_by"] == "template"
+    assert [m["device"] for m in about["members"]] == ["sample-1", "sample-2", "sample-3"]
+
+
+async def test_a_single_device_may_be_sampled_too() -> None:
+    scene = Scene({"maths": "Answer: 42"})
+    body = await scene.ask(mode="self-moa", self_moa={"samples": 3, "device": "maths"}, quorum=2)
+    assert len(scene.members.orders) >= 2
+    assert body["tierflow"]["collective"]["decided_by"] == "agreement"
+
+
+def outcomes(body: dict[str, Any]) -> dict[str, str]:
+    return {m["device"]: m["outcome"] for m in body["tierflow"]["collective"]["members"]}

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.core.collective.report import Part
+from gateway.core.state.operations import Advance, Claim, Means
+from gateway.errors import Conflict, InvalidRequest, QuotaExceeded, StateLost
+from gateway.serving.collective.policy import Keep, Policy, Quota
+from gateway.serving.collective.records import hashed
+from tests.unit.gateway.serving.collective.scene import (
+    CountingStore,
+    FakeCalls,
+    LostStore,
+    Scene,
+    chat,
+)
+
+pytestmark = pytest.mark.anyio
+
+THREE = {"maths": "Answer: 42", "code": "Answer: 42", "reading": "Answer: 48"}
+
+
+async def quality(scene: Scene, *devices: str) -> list[float]:
+    names = [f"{device}/mathematics" for device in devices]
+    ((means),) = await scene.store.run(Means("quality", names))
+    return [round(mean.value, 3) for mean in means]
+
+
+async def test_agreement_with_the_answer_is_remembered_by_domain() -> None:
+    scene = Scene(THREE)
+    body = await scene.ask(aggregate="majority", members="all", quorum=3, agreement=1)
+    assert body["tierflow"]["collective"]["domain"] == "mathematics"
+    assert await quality(scene, "maths", "code", "reading") == [1.0, 1.0, 0.0]
+
+
+async def test_one_round_trip_before_the_work_and_one_after() -> None:
+    scene = Scene(THREE)
+    await scene.ask(members="all", session="s", quorum=3)
+    assert isinstance(scene.store, CountingStore) and scene.store.trips == 2
+
+
+async def test_feedback_moves_the_quality_of_those_that_agreed() -> None:
+    scene = Scene(THREE)
+    body = await scene.ask(aggregate="majority", members="all", quorum=3)
+    assert await scene.feedback.give(body["id"], 0.0) == 2
+    maths, code, reading = await quality(scene, "maths", "code", "reading")
+    assert maths == code < 0.5 and reading == 0.0
+    assert scene.told.judged == ["mathematics"]
+
+
+async def test_an_answer_is_judged_once() -> None:
+    scene = Scene(THREE)
+    body = await scene.ask(members="all", quorum=3)
+    await scene.feedback.give(body["id"], 1.0)
+    with pytest.raises(Conflict):
+        await scene.feedback.give(body["id"], 1.0)
+    with pytest.raises(InvalidRequest):
+        await scene.feedback.give("chatcmpl-" + "0" * 32, 1.0)
+
+
+async def test_the_members_of_a_session_are_preferred() -> None:
+    scene = Scene({"a": "Answer: 1", "b": "Answer: 1", "z": "Answer: 1"})
+    await scene.ask(members=["z"], session="s", quorum=1)
+    scene.members.orders.clear()
+    await scene.ask(max_members=1, session="s")
+    assert scene.members.asked() == ["z"]
+    scene.members.orders.clear()
+    await scene.ask(max_members=1, session="other")
+    assert scene.members.asked() == ["a"]
+
+
+async def test_a_repeated_request_gets_the_stored_answer() -> None:
+    scene = Scene(THREE)
+    first = await scene.send(chat(key="k", members="all", quorum=3))
+    asked = len(scene.members.orders)
+    again = await scene.send(chat(key="k", members="all", quorum=3))
+    assert orjson.loads(again.body) == orjson.loads(first.body)
+    assert len(scene.members.orders) == asked
+    assert scene.told.reports[-1].replayed
+
+
+async def test_a_repeated_stream_is_a_stream_again() -> None:
+    scene = Scene(THREE, FakeCalls("six sevens are 42"))
+    first = await scene.stream(key="k", members="all", quorum=3)
+    again = await scene.stream(key="k", members="all", quorum=3)
+    assert again.text == first.text == "six sevens are 42"
+    assert again.chunks[-1]["tierflow"] == first.chunks[-1]["tierflow"]
+    assert {c["id"] for c in again.chunks} == {c["id"] for c in first.chunks}
+
+
+async def test_another_body_under_the_same_key_is_refused() -> None:
+    scene = Scene(THREE)
+    await scene.send(chat(key="k"))
+    with pytest.raises(Conflict) as raised:
+        await scene.send(chat("Something else?", key="k"))
+    assert raised.value.code == "idempotency_mismatch"
+
+
+async def test_another_caller_with_the_same_key_is_another_request() -> None:
+    scene = Scene(THREE)
+    await scene.send(chat(key="k"))
+    await scene.send(chat("Something else?", key="k", token="maths"))
+
+
+def names(key: str, **options: Any) -> tuple[str, str]:
+    request = chat(key=key, **options)
+    digest = hashed(request.path, request.body.decode())
+    return hashed(hashed(""), key), digest
+
+
+async def test_a_request_under_way_elsewhere_is_not_answered_twice() -> None:
+    scene = Scene(THREE)
+    name, digest = names("k", members="all")
+    await scene.store.run(Claim(name, digest, "another-replica", 60.0, 600.0))
+    with pytest.raises(Conflict) as raised:
+        await scene.send(chat(key="k", members="all"))
+    assert raised.value.code == "idempotency_running"
+    assert scene.members.orders == []
+
+
+async def test_what_a_dead_replica_left_is_taken_up_from_its_last_round() -> None:
+    scene = Scene(THREE, FakeCalls("Answer: 42"))
+    name, digest = names("k", members="all", aggregate="template")
+    left = [
+        Part("maths", "answer", 0, "answered", 0.1, text="Answer: 42"),
+        Part("code", "answer", 0, "answered", 0.1, text="Answer: 41"),
+    ]
+    value = orjson.dumps([part.as_dict() for part in left])
+    await scene.store.run(
+        Claim(name, digest, "dead-replica", 0.001, 600.0),
+        Advance("collective", f"{name}/{digest}", 0, value, 600.0),
+    )
+    scene.clock.now()
+    body = orjson.loads((await scene.send(chat(key="k", members="all", aggregate="template"))).body)
+    about = body["tierflow"]["collective"]
+    assert scene.members.orders == [], "nobody is asked twice"
+    assert about["resumed"] and [m["device"] for m in about["members"]] == ["maths", "code"]
+    assert body["choices"][0]["message"]["content"] == "Answer: 42"
+
+
+async def test_a_request_that_failed_may_be_made_again_with_its_key() -> None:
+    scene = Scene({})
+    scene.calls.says = StateLost("x", retry_after=1, code="engine_error")
+    with pytest.raises(StateLost):
+        await scene.send(chat(key="k"))
+    scene.calls.says = "Answer: 42"
+    sink = await scene.send(chat(key="k"))
+    assert b"Answer: 42" in sink.body
+
+
+async def test_a_caller_has_a_quota() -> None:
+    policy = Policy(quota=Quota(burst=2.0, per_s=0.0001), keep=Keep())
+    scene = Scene(THREE, policy=policy)
+    for _ in range(2):
+        await scene.ask()
+    with pytest.raises(QuotaExceeded) as raised:
+        await scene.ask()
+    assert raised.value.retry_after > 0
+    await scene.ask(token="maths")
+
+
+async def test_without_the_shared_state_collectives_go_on() -> None:
+    scene = Scene(THREE, store=LostStore())  # type: ignore[arg-type]
+    body = await scene.ask(members="all", quorum=3, session="s")
+    assert body["choices"][0]["message"]["content"].startswith("Answer")
+    assert scene.told.lost == ["recall", "settle"]
+
+
+async def test_without_the_shared_state_a_key_can_not_be_honoured() -> None:
+    with pytest.raises(StateLost):
+        await Scene(THREE, store=LostStore()).send(chat(key="k"))  # type: ignore[arg-type]

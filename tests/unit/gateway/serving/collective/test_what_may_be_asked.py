@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.errors import EmbeddingFailed, InvalidRequest, UnknownModel
+from tests.unit.gateway.build import request
+from tests.unit.gateway.serving.collective.scene import FakeCalls, Scene, chat
+
+pytestmark = pytest.mark.anyio
+
+USER = {"role": "user", "content": "hi"}
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"n": 2}, "n"),
+        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"response_format": 3}, "response_format"),
+        ({"logprobs": True}, "logprobs"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "assistant", "content": "x"}]}, "messages"),
+        ({"messages": [USER] * 65}, "messages"),
+        ({"messages": [{"role": "tool", "content": "x"}, USER]}, "messages.0"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            "messages.0.content",
+        ),
+        ({"messages": [{"role": "user", "content": 3}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "content": "x" * 40_000}]}, "messages"),
+        ({"temperature": 3}, "temperature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"top_p": 0}, "top_p"),
+        ({"seed": 1.5}, "seed"),
+        ({"stop": ["x"] * 5}, "stop"),
+        ({"stream_options": [1]}, "stream_options"),
+        ({"tierflow": 3}, "tierflow"),
+        ({"tierflow": {"cascade": {}}}, "tierflow.cascade"),
+    ],
+)
+async def test_what_can_not_be_done_is_refused_by_name(body: dict[str, Any], param: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        await Scene({}).send(chat(body=body))
+    assert raised.value.param == param
+    assert raised.value.message.startswith(param)
+
+
+@pytest.mark.parametrize(
+    ("options", "param"),
+    [
+        ({"rounds": 4}, "rounds"),
+        ({"max_members": 17}, "max_members"),
+        ({"quorum": 0}, "quorum"),
+        ({"deadline_ms": 0}, "deadline_ms"),
+        ({"members": "some"}, "members"),
+        ({"aggregate": "best"}, "aggregate"),
+        ({"surprise": 1}, "surprise"),
+        ({"self_moa": {"samples": 99}}, "self_moa.samples"),
+        ({"final": "own"}, "final"),
+        ({"template": "none@1"}, "template"),
+        ({"aggregator": "tierflow-collective"}, "aggregator"),
+        ({"mode": "self-moa", "self_moa": {"model": "a", "device": "b"}}, "self_moa"),
+    ],
+)
+async def test_options_are_refused_by_name(options: dict[str, Any], param: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        await Scene({}).send(chat(**options))
+    assert str(raised.value.param).startswith(f"tierflow.collective.{param}")
+
+
+@pytest.mark.parametrize(
+    ("options", "param"),
+    [
+        ({"aggregator": "nobody"}, "aggregator"),
+        ({"mode": "self-moa", "self_moa": {"model": "nobody"}}, "self_moa.model"),
+    ],
+)
+async def test_unknown_models_are_refused_by_name(options: dict[str, Any], param: str) -> None:
+    with pytest.raises(UnknownModel) as raised:
+        await Scene({}).send(chat(**options))
+    assert raised.value.param == f"tierflow.collective.{param}"
+
+
+async def test_only_chat_is_answered() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        await Scene({}).send(request("tierflow-collective", path="/v1/completions"))
+    assert raised.value.code == "wrong_route"
+
+
+async def test_earlier_messages_go_to_members_and_server_as_they_are() -> None:
+    system = {"role": "system", "content": "Be brief."}
+    messages = [system, {"role": "user", "content": [{"type": "text", "text": "Two?"}]}]
+    scene = Scene({"a": "Answer: 1", "b": "Answer: 2"})
+    await scene.send(chat(body={"messages": messages, "temperature": 0.5, "stop": "#"}))
+    order = scene.members.orders[0][1]
+    assert order.messages == [system, {"role": "user", "content": "Two?"}]
+    assert order.sampling == {"temperature": 0.5, "stop": ["#"]}
+    assert scene.calls.calls[0].body["messages"][0] == system
+    assert scene.calls.calls[0].body["temperature"] == 0.5
+
+
+async def test_tags_and_names_narrow_the_choice() -> None:
+    fields = {"a": {"tags": frozenset({"code"})}, "b": {"tags": frozenset({"maths"})}}
+    says = {"a": "Answer: 1", "b": "Answer: 1", "c": "Answer: 1"}
+    by_tag = Scene(says, fields=fields)
+    await by_tag.ask(tags=["maths"])
+    assert by_tag.members.asked() == ["b"]
+    by_name = Scene(says, fields=fields)
+    await by_name.ask(members=["c", "a", "nobody"])
+    assert sorted(by_name.members.asked()) == ["a", "c"]
+
+
+async def test_all_members_together_keep_to_the_token_cap() -> None:
+    scene = Scene(dict.fromkeys("abcd", "Answer: 1"))
+    await scene.ask(max_tokens=400)
+    assert 1 <= len(scene.members.orders) <= 4
+    assert sum(order.max_tokens for _, order in scene.members.orders) <= 400
+
+
+class Broken:
+    name = "broken"
+
+    async def embed(self, texts: Any) -> Any:
+        raise EmbeddingFailed("no")
+
+
+class Letters:
+    """As close as the letters that two texts begin with."""
+
+    name = "letters"
+
+    async def embed(self, texts: Any) -> Any:
+        return [[float(text.casefold().startswith(c)) for c in "wz"] for text in texts]
+
+
+async def test_the_closest_descriptions_are_asked() -> None:
+    fields = {"far": {"description": "zebras"}, "near": {"description": "words"}}
+    scene = Scene({"far": "Answer: 1", "near": "Answer: 2"}, fields=fields, embedder=Letters())
+    await scene.ask(max_members=1)
+    assert scene.members.asked() == ["near"]
+
+
+async def test_words_are_compared_when_the_embedder_fails() -> None:
+    fields = {"far": {"description": "paints"}, "near": {"description": "what 6 times 7 is"}}
+    scene = Scene({"far": "Answer: 1", "near": "Answer: 2"}, fields=fields, embedder=Broken())
+    await scene.ask(max_members=1)
+    assert scene.members.asked() == ["near"]
+    assert scene.told.unembedded == ["broken"]
+
+
+async def test_usage_ends_a_stream_where_it_was_asked_for() -> None:
+    scene = Scene({"a": "Answer: 1", "b": "Answer: 2"}, FakeCalls("Answer: 1"))
+    sink = await scene.send(chat(stream=True, body={"stream_options": {"include_usage": True}}))
+    last = sink.body.decode().split("\n\n")[-3]
+    assert orjson.loads(last.removeprefix("data: "))["usage"]["completion_tokens"] == 30
