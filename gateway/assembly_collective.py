@@ -83,7 +83,13 @@ def collective_services(
     embedder, close = _embedder(asked.embedding, with_, conditions)
     records = Records(with_.store, policy, with_.collectives)
     served = partial(_served, with_.endpoints)
-    aggregating = Aggregating(Speaking(with_.calls), Likelihood(with_.calls), templates, served)
+    aggregating = Aggregating(
+        Speaking(with_.calls),
+        Likelihood(with_.calls),
+        templates,
+        served,
+        asked.rather_likelihood,
+    )
     fitting = Fitting(embedder, policy.domains, with_.collectives, asked.embedding.timeout_s)
     means = Means(
         members=with_.members,

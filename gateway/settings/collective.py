@@ -90,8 +90,12 @@ class Collective(Group):
 
     aggregator: str = Field(default="tierflow-edge", description="the server model")
     aggregate: Literal["auto", "template", "majority", "weighted", "best-of-n"] = "auto"
+    rather_likelihood: tuple[str, ...] = Field(
+        default=("rill-*",),
+        description="auto: aggregators that do best-of-n with short answers, not a template",
+    )
     max_members: int = Field(default=5, ge=1, le=16)
-    quorum: float = Field(default=0.67, gt=0, le=1, description="share of the members asked")
+    quorum: float = Field(default=0.66, gt=0, le=1, description="share of the members asked")
     grace: float = Field(
         default=0.1, ge=0, le=10, description="for the others, in parts of the quorum's time"
     )

@@ -12,9 +12,9 @@ MAX_ROUNDS = 3
 class Aggregate(StrEnum):
     """How one answer is made of many.
 
-    AUTO: what the members agree on, else TEMPLATE. TEMPLATE: a server model reads the answers in a
-    prompt. MAJORITY and WEIGHTED: votes. BEST_OF_N: the answer that the server model itself finds
-    the likeliest.
+    AUTO: what the members agree on, else TEMPLATE, or BEST_OF_N for models that judge better so.
+    TEMPLATE: a server model reads the answers in a prompt. MAJORITY and WEIGHTED: votes. BEST_OF_N:
+    the answer that a server model finds the likeliest, weighed with who gave it.
     """
 
     AUTO = "auto"

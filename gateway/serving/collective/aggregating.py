@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 from gateway.core.collective.early_exit import MIN_AGREEING
 from gateway.core.collective.options import Aggregate
@@ -35,8 +36,16 @@ class Final:
 
 class Aggregating:
     def __init__(
-        self, speaking: Speaking, likelihood: Likelihood, templates: Templates, served: Served
+        self,
+        speaking: Speaking,
+        likelihood: Likelihood,
+        templates: Templates,
+        served: Served,
+        rather_likelihood: Sequence[str] = (),
     ) -> None:
+        """`rather_likelihood`: patterns of models that judge answers better by their likelihood
+        than by reading them, which is what `auto` has them do."""
+        self._rather_likelihood = rather_likelihood
         self._speaking = speaking
         self._likelihood = likelihood
         self._templates = templates
@@ -62,7 +71,9 @@ class Aggregating:
             return await _voted(verdict, "agreement", emit)
         heard = _Heard(emit)
         try:
-            if how is Aggregate.BEST_OF_N:
+            if how is Aggregate.BEST_OF_N or (
+                how is Aggregate.AUTO and self._by_likelihood(asked.options.aggregator, ballots)
+            ):
                 return await self._likeliest(asked, ballots, verdict, name, emit)
             return await self._read(asked, ballots, verdict, domain, name, heard)
         except GatewayError as error:
@@ -77,6 +88,16 @@ class Aggregating:
         spoken = await self._speaking.speak(asked, messages, "plain", emit)
         return Final(spoken.text, "plain", spoken.finish_reason, spoken=[spoken])
 
+    def _likely(self, model: str) -> str:
+        """The real model that a virtual one most likely comes out as."""
+        return (self._served(model) or (model,))[0]
+
+    def _by_likelihood(self, model: str, ballots: Sequence[Ballot]) -> bool:
+        """Short answers alone: what is worth saying about a long one, reading finds."""
+        patterns, likely = self._rather_likelihood, self._likely(model)
+        short = all(ballot.reading.key is not None for ballot in ballots)
+        return short and any(fnmatchcase(likely, pattern) for pattern in patterns)
+
     async def _read(
         self,
         asked: Asked,
@@ -86,8 +107,7 @@ class Aggregating:
         name: str,
         heard: _Heard,
     ) -> Final:
-        model = asked.options.aggregator
-        likely = (self._served(model) or (model,))[0]
+        likely = self._likely(asked.options.aggregator)
         template = self._templates.choose("aggregate", likely, domain, asked.options.template)
         prompt = aggregation_prompt(template, asked.question, ballots)
         emit = heard if heard.emit is not None else None

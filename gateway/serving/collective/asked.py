@@ -62,7 +62,7 @@ def read(request: InferenceRequest, policy: Policy) -> Asked:
     """Raises InvalidRequest."""
     if request.path != PATH:
         raise InvalidRequest(
-            f"model: {MODEL} answers at {PATH} only", param="model", code="wrong_route"
+            f"model: {MODEL} answers at {PATH} only", param="model", code="invalid_route"
         )
     body = orjson.loads(request.body)
     _refuse_unsupported(body)
@@ -83,7 +83,7 @@ def read(request: InferenceRequest, policy: Policy) -> Asked:
 def _refuse_unsupported(body: Mapping[str, Any]) -> None:
     for name, fix in _REFUSED.items():
         if body.get(name):
-            raise _invalid(name, f"not with {MODEL}: {fix}", "unsupported_field")
+            raise _invalid(name, f"not with {MODEL}: {fix}", "invalid_field")
     if body.get("n") not in (None, 1):
         raise _invalid("n", f"not with {MODEL}: one answer is made of many; ask for 1")
     if body.get("response_format") not in (None, {"type": "text"}):
@@ -103,7 +103,7 @@ def _messages(messages: Any, max_chars: int) -> tuple[str, list[Mapping[str, Any
             "messages",
             f"{length} characters; every member gets them all, and the limit is {max_chars} "
             "(collective.max_question_chars)",
-            "too_long",
+            "prompt_too_long",
         )
     context: list[Mapping[str, Any]] = [
         {"role": message["role"], "content": text}

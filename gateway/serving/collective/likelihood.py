@@ -1,14 +1,15 @@
 """Best of n: how likely a server model finds each candidate as its own answer.
 
-The candidate stands as the assistant's message that would be continued, and the engine gives the
-log-probability of each token of the prompt (vLLM's `prompt_logprobs`). What counts is the mean over
-the candidate's own tokens: those behind the prompt that asks for an answer, whose length /tokenize
-gives.
+The candidate stands as the assistant's whole message, and the engine gives the log-probability of
+each token of the prompt (vLLM's `prompt_logprobs`): the candidate's own are those behind the prompt
+that asks for an answer, whose length /tokenize gives. The tokens that end the message are among
+them, so that an answer that breaks off is as unlikely as it should be.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -31,12 +32,15 @@ class Likelihood:
     async def best(
         self, asked: Asked, ballots: Sequence[Ballot], name: str
     ) -> tuple[Ballot, list[Spoken]]:
-        """Of the distinct answers, the one that the model finds the likeliest per token.
+        """Of the distinct answers, the likeliest: by the model, and by the weight of those who
+        gave it, as two opinions on the same thing whose log-probabilities add up.
 
-        `ballots`, one at least, best first. Raises what `ServerCalls.whole` raises, and
-        EngineFailed for an engine that gives no likelihoods.
+        `ballots`, one at least, best first. Where all say the same, nobody is asked. Raises what
+        `ServerCalls.whole` raises, and EngineFailed for an engine that gives no likelihoods.
         """
         candidates = distinct(ballots)[:MAX_CANDIDATES]
+        if len(candidates) == 1:
+            return candidates[0], []
         messages = asked.with_last(asked.question)
         call = server_call(asked, messages, f"{name}/prompt")
         prompt = await self._calls.whole(
@@ -54,7 +58,12 @@ class Likelihood:
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
         found = [task.result() for task in tasks]
-        best = max(range(len(found)), key=lambda i: (found[i][0], candidates[i].weight))
+        short = all(one.reading.key is not None for one in candidates)
+        scores = [
+            likelihood(values, short=short) + math.log(support(one, ballots))
+            for (values, _), one in zip(found, candidates, strict=True)
+        ]
+        best = max(range(len(scores)), key=scores.__getitem__)
         return candidates[best], [spoken for _, spoken in found]
 
     async def _score(
@@ -64,13 +73,12 @@ class Likelihood:
         ballot: Ballot,
         name: str,
         asking: int,
-    ) -> tuple[float, Spoken]:
+    ) -> tuple[list[float], Spoken]:
         said = {"role": "assistant", "content": harmless(ballot.reading.text, CANDIDATE_CHARS)}
         call = server_call(asked, messages, name)
         body = {
             "messages": [*messages, said],
             "add_generation_prompt": False,
-            "continue_final_message": True,
             "prompt_logprobs": 0,
             "max_tokens": 1,
             "temperature": 0,
@@ -85,28 +93,44 @@ class Likelihood:
             usage.get("prompt_tokens") or 0,
             usage.get("completion_tokens") or 0,
         )
-        return mean_logprob(answered, asking), spoken
+        return logprobs(answered, asking), spoken
 
 
 def distinct(ballots: Sequence[Ballot]) -> list[Ballot]:
     """The first of those with the same final answer."""
     found: dict[str, Ballot] = {}
     for ballot in ballots:
-        found.setdefault(ballot.reading.key or f"{ballot.voter}\0", ballot)
+        found.setdefault(_answer(ballot), ballot)
     return list(found.values())
 
 
-def mean_logprob(answered: Answered, skip: int) -> float:
+def _answer(ballot: Ballot) -> str:
+    """What makes two answers the same: their final ones; a text without one is like no other."""
+    return ballot.reading.key or f"{ballot.voter}\0"
+
+
+def support(candidate: Ballot, ballots: Sequence[Ballot]) -> float:
+    """The share of all weight that gave the same answer."""
+    same = sum(b.weight for b in ballots if _answer(b) == _answer(candidate))
+    return same / sum(b.weight for b in ballots)
+
+
+def likelihood(values: Sequence[float], *, short: bool) -> float:
+    """Natural log-probability: of the whole where answers are `short`, per token where they are
+    long, since there the length would decide."""
+    return sum(values) if short else sum(values) / len(values)
+
+
+def logprobs(answered: Answered, skip: int) -> list[float]:
     """Of the prompt's tokens behind the first `skip`. Raises EngineFailed."""
     rows = answered.body.get("prompt_logprobs")
     if not isinstance(rows, list) or len(rows) <= skip:
         raise _none(answered)
     try:
         # The token that stands there comes first, alternatives after it.
-        values = [float(next(iter(row.values()))["logprob"]) for row in rows[skip:]]
+        return [float(next(iter(row.values()))["logprob"]) for row in rows[skip:]]
     except (AttributeError, KeyError, StopIteration, TypeError, ValueError):
         raise _none(answered) from None
-    return sum(values) / len(values)
 
 
 def _none(answered: Answered) -> EngineFailed:

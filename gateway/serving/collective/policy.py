@@ -34,7 +34,7 @@ class Policy:
     aggregator: str = "tierflow-edge"
     aggregate: str = "auto"
     max_members: int = 5
-    quorum: float = 0.67
+    quorum: float = 0.66
     grace: float = 0.1
     agreement: float = 1.0
     deadline_s: float = 30.0

@@ -184,7 +184,7 @@ class Collective:
                 "tierflow.collective.final: own is for a device; send its token as "
                 "`Authorization: Bearer …`",
                 param="tierflow.collective.final",
-                code="no_asking_device",
+                code="invalid_caller",
             )
         return found or ("", "")
 

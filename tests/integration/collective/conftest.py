@@ -37,9 +37,12 @@ class Place:
             yield found
 
 
-def start(folder: Path, judge: Judge, **collective: object) -> Server:
+def start(folder: Path, judge: Judge, redis: str | None = None, **collective: object) -> Server:
+    """With the URL of a Redis it shares its state."""
+    shared = {"state": {"redis": {"url": redis}, "timeout_s": 2}} if redis else {}
     return start_gateway(
         {
+            **shared,
             "pools": {"edge": {"tier": "edge", "endpoints": [judge.url], "probe": "models"}},
             "scrape": {"interval_s": 0.2},
             "devices": {
@@ -65,13 +68,13 @@ async def place(folder: Path) -> AsyncIterator[Place]:
         try:
             url = gateway.url + "/v1"
             async with AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as client:
-                await _ready(client)
+                await ready(client)
                 yield Place(gateway, judge, client)
         finally:
             await asyncio.to_thread(gateway.stop)
 
 
-async def _ready(client: AsyncOpenAI) -> None:
+async def ready(client: AsyncOpenAI) -> None:
     """The pool has been looked at: the model has a place."""
     async with asyncio.timeout(20):
         while not any(card.id == "rill-edge" for card in (await client.models.list()).data):

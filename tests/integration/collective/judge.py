@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,12 +14,15 @@ MODEL = "rill-edge"
 
 
 class Judge:
-    """`says` makes the answer from the last message; None: the connection breaks."""
+    """`says` makes the answer from the last message; None: the connection breaks.
+    It waits at `gate`."""
 
     def __init__(self) -> None:
         self.says: Callable[[str], str | None] = lambda prompt: "Answer: 42"
         self.prompts: list[str] = []
         self.url = ""
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     async def models(self, request: web.Request) -> web.Response:
         card = {"id": MODEL, "object": "model", "max_model_len": 4096}
@@ -28,6 +32,7 @@ class Judge:
         body = await request.json()
         prompt = body["messages"][-1]["content"]
         self.prompts.append(prompt)
+        await self.gate.wait()
         text = self.says(prompt)
         if text is None:
             assert request.transport is not None

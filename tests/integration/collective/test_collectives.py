@@ -191,7 +191,7 @@ async def test_the_model_is_listed_and_answers_chat_alone(place: Place) -> None:
     assert cards["tierflow-collective"].model_extra is not None
     with pytest.raises(APIStatusError) as raised:
         await place.client.completions.create(model="tierflow-collective", prompt="x")
-    assert (raised.value.status_code, raised.value.code) == (400, "wrong_route")
+    assert (raised.value.status_code, raised.value.code) == (400, "invalid_route")
     with pytest.raises(APIStatusError) as raised:
         await ask(place, surprise=1)
     assert raised.value.param == "tierflow.collective.surprise"

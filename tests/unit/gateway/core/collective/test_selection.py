@@ -132,8 +132,8 @@ def test_who_may_be_asked(fields: dict, pick: Pick, owner: str, reason: str | No
 
 
 def test_a_quorum_is_a_number_or_a_share_rounded_up() -> None:
-    assert [needed(n, None, 0.67) for n in (0, 1, 2, 3, 5)] == [1, 1, 2, 3, 4]
-    assert needed(5, 2, 0.67) == 2
+    assert [needed(n, None, 0.66) for n in (0, 1, 2, 3, 5)] == [1, 1, 2, 2, 4]
+    assert needed(5, 2, 0.66) == 2
 
 
 def test_the_grace_is_a_share_of_the_time_until_the_quorum() -> None:

@@ -226,7 +226,9 @@ class Scene:
         members: FakeMembers | None = None,
         embedder: Any = None,
         fields: Mapping[str, Mapping[str, Any]] | None = None,
+        rather_likelihood: Sequence[str] = (),
     ) -> None:
+        self._rather_likelihood = rather_likelihood
         self.members = members or FakeMembers(says, **(fields or {}))
         self.calls = calls or FakeCalls()
         self.clock = SteppingClock()
@@ -246,7 +248,9 @@ class Scene:
             calls=calls,
             records=self.records,
             fitting=Fitting(embedder, self.policy.domains, self.told, 5.0),
-            aggregating=Aggregating(Speaking(calls), Likelihood(calls), templates(), served),
+            aggregating=Aggregating(
+                Speaking(calls), Likelihood(calls), templates(), served, self._rather_likelihood
+            ),
             templates=templates(),
             served=served,
             policy=self.policy,

@@ -114,6 +114,49 @@ async def test_the_likeliest_of_the_answers_wins_best_of_n() -> None:
     assert len(scene.calls.calls) == 3, "the prompt's length, and each distinct answer once"
 
 
+def equally_likely(call: Call) -> Any:
+    if call.path == "/tokenize":
+        return {"count": 2}
+    row = {"7": {"logprob": -0.5}}
+    return {"prompt_logprobs": [None, row, row], "usage": {"prompt_tokens": 3}}
+
+
+async def test_between_equally_likely_answers_the_members_weight_decides() -> None:
+    scene = Scene(THREE, FakeCalls(equally_likely))
+    body = await scene.ask(aggregate="best-of-n", members="all", quorum=3)
+    assert body["choices"][0]["message"]["content"] == "Answer: 42"
+
+
+async def test_answers_that_are_all_the_same_are_not_weighed() -> None:
+    scene = Scene({"maths": "Answer: 42", "code": "6 * 7\nAnswer: 42"})
+    body = await scene.ask(aggregate="best-of-n", members="all", quorum=2)
+    assert body["tierflow"]["collective"]["decided_by"] == "best-of-n"
+    assert scene.calls.calls == []
+
+
+async def test_an_answer_is_weighed_with_its_end() -> None:
+    """One that breaks off would else be the likeliest: its beginning is part of every other."""
+    scene = Scene(THREE, FakeCalls(equally_likely))
+    await scene.ask(aggregate="best-of-n", members="all", quorum=3)
+    weighed = [call.body for call in scene.calls.calls if call.path != "/tokenize"]
+    assert len(weighed) == 2
+    assert not any(body.get("continue_final_message") for body in weighed)
+    assert all(body["add_generation_prompt"] is False for body in weighed)
+
+
+async def test_auto_weighs_short_answers_where_the_aggregator_does_better_so() -> None:
+    scene = Scene(THREE, FakeCalls(equally_likely), rather_likelihood=("rill-*",))
+    body = await scene.ask(members="all", quorum=3)
+    assert body["tierflow"]["collective"]["decided_by"] == "best-of-n"
+
+
+async def test_auto_has_long_answers_read_all_the_same() -> None:
+    long = {"maths": "first\n\nsecond", "code": "another\n\ntext"}
+    scene = Scene(long, FakeCalls("together"), rather_likelihood=("rill-*",))
+    body = await scene.ask(members="all", quorum=2)
+    assert body["tierflow"]["collective"]["decided_by"] == "template"
+
+
 async def test_without_likelihoods_best_of_n_is_a_weighted_vote() -> None:
     scene = Scene(THREE, FakeCalls(lambda call: {"count": 2}))
     body = await scene.ask(aggregate="best-of-n", members="all", quorum=3)

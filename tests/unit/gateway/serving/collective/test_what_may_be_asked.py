@@ -88,7 +88,7 @@ async def test_unknown_models_are_refused_by_name(options: dict[str, Any], param
 async def test_only_chat_is_answered() -> None:
     with pytest.raises(InvalidRequest) as raised:
         await Scene({}).send(request("tierflow-collective", path="/v1/completions"))
-    assert raised.value.code == "wrong_route"
+    assert raised.value.code == "invalid_route"
 
 
 async def test_earlier_messages_go_to_members_and_server_as_they_are() -> None:
