@@ -92,7 +92,7 @@ class Collective(Group):
     aggregate: Literal["auto", "template", "majority", "weighted", "best-of-n"] = "auto"
     rather_likelihood: tuple[str, ...] = Field(
         default=("rill-*",),
-        description="auto: aggregators that do best-of-n with short answers, not a template",
+        description="auto: aggregator models that do best-of-n, not a template",
     )
     max_members: int = Field(default=5, ge=1, le=16)
     quorum: float = Field(default=0.66, gt=0, le=1, description="share of the members asked")

@@ -66,7 +66,7 @@ class Fleet:
             trust_env=False,
         )
         answer.raise_for_status()
-        return {device["id"] for device in answer.json()["data"] if device["connected"]}
+        return {one["id"] for one in answer.json()["data"] if one["registration"]}
 
     def wait_for(self, names: Set[str]) -> None:
         """Until these and no others are registered. Raises BenchmarkFailure."""

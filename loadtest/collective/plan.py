@@ -44,12 +44,14 @@ class Way:
 
 def collective(name: str, members: Sequence[str] | str, **options: Any) -> Way:
     """Everybody's answers are waited for, so that what differs is who takes part."""
+    named = not isinstance(members, str)
     wanted: dict[str, Any] = {
-        "members": list(members) if not isinstance(members, str) else members,
+        "members": list(members) if named else members,
         "max_members": len(EVERYBODY),
         "rounds": 0,
         **options,
     }
+    wanted.setdefault("quorum", len(members) if named else wanted["max_members"])
     return Way(name, COLLECTIVE, {"collective": wanted})
 
 

@@ -86,6 +86,7 @@ def build(arguments: argparse.Namespace) -> Agent:
             engine_url=arguments.engine_url,
             engine_model=arguments.engine_model,
             spoil=arguments.spoil,
+            least_step_s=arguments.least_step_ms / 1e3,
             vocabulary=model.vocabulary,
         )
     except (ModelFolderFailed, DrafterFailed) as exc:

@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--engine-model", help="for --drafter openai; default: the first it serves")
     top.add_argument("--threads", type=int, default=1, help="of the drafter; default: 1")
     top.add_argument("--spoil", type=float, default=0.0, help=argparse.SUPPRESS)
+    top.add_argument("--least-step-ms", type=float, default=0.0, help=argparse.SUPPRESS)
     _membership(top)
     _enrolment(top)
     return top

@@ -72,7 +72,7 @@ class Aggregating:
         heard = _Heard(emit)
         try:
             if how is Aggregate.BEST_OF_N or (
-                how is Aggregate.AUTO and self._by_likelihood(asked.options.aggregator, ballots)
+                how is Aggregate.AUTO and self._by_likelihood(asked.options.aggregator)
             ):
                 return await self._likeliest(asked, ballots, verdict, name, emit)
             return await self._read(asked, ballots, verdict, domain, name, heard)
@@ -92,11 +92,9 @@ class Aggregating:
         """The real model that a virtual one most likely comes out as."""
         return (self._served(model) or (model,))[0]
 
-    def _by_likelihood(self, model: str, ballots: Sequence[Ballot]) -> bool:
-        """Short answers alone: what is worth saying about a long one, reading finds."""
-        patterns, likely = self._rather_likelihood, self._likely(model)
-        short = all(ballot.reading.key is not None for ballot in ballots)
-        return short and any(fnmatchcase(likely, pattern) for pattern in patterns)
+    def _by_likelihood(self, model: str) -> bool:
+        likely = self._likely(model)
+        return any(fnmatchcase(likely, pattern) for pattern in self._rather_likelihood)
 
     async def _read(
         self,

@@ -58,7 +58,7 @@ class Likelihood:
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
         found = [task.result() for task in tasks]
-        short = all(one.reading.key is not None for one in candidates)
+        short = mostly_short(ballots)
         scores = [
             likelihood(values, short=short) + math.log(support(one, ballots))
             for (values, _), one in zip(found, candidates, strict=True)
@@ -113,6 +113,13 @@ def support(candidate: Ballot, ballots: Sequence[Ballot]) -> float:
     """The share of all weight that gave the same answer."""
     same = sum(b.weight for b in ballots if _answer(b) == _answer(candidate))
     return same / sum(b.weight for b in ballots)
+
+
+def mostly_short(ballots: Sequence[Ballot]) -> bool:
+    """Whether half the weight at least names a final answer: one talkative member, or a liar, shall
+    not change how the others are weighed."""
+    short = sum(ballot.weight for ballot in ballots if ballot.reading.key is not None)
+    return 2 * short >= sum(ballot.weight for ballot in ballots)
 
 
 def likelihood(values: Sequence[float], *, short: bool) -> float:

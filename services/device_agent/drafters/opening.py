@@ -6,6 +6,7 @@ from pathlib import Path
 
 from services.device_agent.drafters.engine import EngineDrafter
 from services.device_agent.drafters.llama import LlamaDrafter
+from services.device_agent.drafters.paced import PacedDrafter
 from services.device_agent.drafters.port import Drafter, DrafterFailed
 from services.device_agent.drafters.spoiled import SpoiledDrafter
 
@@ -21,6 +22,7 @@ def open_drafter(
     engine_url: str | None = None,
     engine_model: str | None = None,
     spoil: float = 0.0,
+    least_step_s: float = 0.0,
     vocabulary: int = 2,
 ) -> Drafter:
     """`model` is the folder with the tokenizer and, but for `openai`, the weights.
@@ -39,6 +41,8 @@ def open_drafter(
         from services.device_agent.drafters.onnx import OnnxDrafter
 
         drafter = OnnxDrafter(_one_file(model, "*.onnx"), context, threads)
+    if least_step_s:
+        drafter = PacedDrafter(drafter, least_step_s)
     return SpoiledDrafter(drafter, spoil, vocabulary) if spoil else drafter
 
 

@@ -144,17 +144,26 @@ async def test_an_answer_is_weighed_with_its_end() -> None:
     assert all(body["add_generation_prompt"] is False for body in weighed)
 
 
-async def test_auto_weighs_short_answers_where_the_aggregator_does_better_so() -> None:
+async def test_auto_weighs_answers_where_the_aggregator_does_better_so() -> None:
     scene = Scene(THREE, FakeCalls(equally_likely), rather_likelihood=("rill-*",))
     body = await scene.ask(members="all", quorum=3)
     assert body["tierflow"]["collective"]["decided_by"] == "best-of-n"
 
 
-async def test_auto_has_long_answers_read_all_the_same() -> None:
-    long = {"maths": "first\n\nsecond", "code": "another\n\ntext"}
-    scene = Scene(long, FakeCalls("together"), rather_likelihood=("rill-*",))
-    body = await scene.ask(members="all", quorum=2)
-    assert body["tierflow"]["collective"]["decided_by"] == "template"
+async def test_one_talkative_member_does_not_change_how_the_others_are_weighed() -> None:
+    """By the token a long text of common words would beat any short answer."""
+
+    def says(call: Call) -> Any:
+        if call.path == "/tokenize":
+            return {"count": 2}
+        talk = "no" in call.body["messages"][-1]["content"]
+        rows = [{"7": {"logprob": -0.3}}] * 40 if talk else [{"7": {"logprob": -0.5}}] * 2
+        return {"prompt_logprobs": [None, {"7": {"logprob": 0.0}}, *rows], "usage": {}}
+
+    talker = {"maths": "Answer: 42", "code": "Answer: 42", "reading": "no\n\nno\n\n" * 9}
+    scene = Scene(talker, FakeCalls(says))
+    body = await scene.ask(aggregate="best-of-n", members="all", quorum=3)
+    assert body["choices"][0]["message"]["content"] == "Answer: 42"
 
 
 async def test_without_likelihoods_best_of_n_is_a_weighted_vote() -> None:
