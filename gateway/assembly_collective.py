@@ -35,10 +35,11 @@ from gateway.serving.collective.endpoint_embedder import EndpointEmbedder
 from gateway.serving.collective.feedback import FeedbackDesk
 from gateway.serving.collective.fit import Fitting
 from gateway.serving.collective.likelihood import Likelihood
+from gateway.serving.collective.opening import Means
 from gateway.serving.collective.policy import Keep, Policy, Quota
 from gateway.serving.collective.records import Records
 from gateway.serving.collective.speaking import Speaking
-from gateway.serving.collective.story import Collective, Means
+from gateway.serving.collective.story import Collective
 from gateway.serving.server_calls import ServerCalls
 from gateway.settings import Settings
 from gateway.settings import collective as wanted

@@ -9,6 +9,7 @@ import pytest
 from openai import OpenAI
 
 from tests.deployment import Deployment
+from tests.integration.fleet import MODELS
 
 pytestmark = pytest.mark.integration
 CHAT = "/v1/chat/completions"
@@ -116,13 +117,7 @@ def test_models_are_listed_over_all_pools_with_tier_and_limits(
     client: OpenAI, deployment: Deployment
 ) -> None:
     listed = {model.id: model.model_dump() for model in client.models.list()}
-    assert set(listed) == {
-        "rill-edge",
-        "rill-cloud",
-        "tierflow-edge",
-        "tierflow-cloud",
-        "tierflow-auto",
-    }
+    assert set(listed) == MODELS
     for tier in ("edge", "cloud"):
         engine = deployment.edge if tier == "edge" else deployment.cloud
         own = httpx.get(engine.url + "/v1/models").json()["data"][0]

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import orjson
 
 from gateway.core.collective.answers import Reading
 from gateway.core.collective.report import Report
-from gateway.core.collective.templates import Templates
 from gateway.core.outcome import Outcome
-from gateway.core.ports import Callers, Clock, CollectiveTelemetry, Members, Telemetry
 from gateway.core.state.operations import ClaimState
 from gateway.core.types import InferenceRequest
-from gateway.errors import ClientStalled, GatewayError, InvalidRequest, StateLost, UnknownModel
+from gateway.errors import ClientStalled, GatewayError
 from gateway.protocol.collective import MODEL
 from gateway.serving.admission import Admission
-from gateway.serving.collective.aggregating import Aggregating, Final, Served
+from gateway.serving.collective.aggregating import Final
 from gateway.serving.collective.asked import Asked, read
 from gateway.serving.collective.blocks import block, shares
-from gateway.serving.collective.choosing import closest, eligible, select
-from gateway.serving.collective.claim import holding, refuse_second
+from gateway.serving.collective.claim import holding
 from gateway.serving.collective.deliberation import Deliberation
-from gateway.serving.collective.fit import Fitting
-from gateway.serving.collective.panel import DevicePanel, Panel, SamplePanel
-from gateway.serving.collective.policy import Policy
-from gateway.serving.collective.records import Known, Query, Records, hashed
+from gateway.serving.collective.opening import Means, Opened, check_names, open_request
 from gateway.serving.collective.replying import (
     Conclusion,
     Reply,
@@ -36,40 +29,6 @@ from gateway.serving.collective.replying import (
     completion,
 )
 from gateway.serving.inference import Sink
-from gateway.serving.server_calls import ServerCalls
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What a collective works with. `wall` is Unix time in seconds, `new_id` 32 hex digits that
-    nobody can guess; `served` as in `aggregating`."""
-
-    members: Members
-    callers: Callers
-    calls: ServerCalls
-    records: Records
-    fitting: Fitting
-    aggregating: Aggregating
-    templates: Templates
-    served: Served
-    policy: Policy
-    clock: Clock
-    telemetry: Telemetry
-    collectives: CollectiveTelemetry
-    wall: Callable[[], float]
-    new_id: Callable[[], str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """A request that may begin. `own`: the asking device whose own answer is wanted, or none."""
-
-    asked: Asked
-    query: Query
-    known: Known
-    panel: Panel
-    own: str
-    report: Report
 
 
 class Collective:
@@ -89,7 +48,7 @@ class Collective:
         report = Report("members")
         try:
             asked = read(request, self._with.policy)
-            self._check_names(asked)
+            check_names(self._with, asked)
             report.mode = "self-moa" if asked.options.self_moa else "members"
             outcome.queue_s = await self._admission.enter()
             try:
@@ -113,31 +72,9 @@ class Collective:
         if self._settling:
             await asyncio.gather(*self._settling)
 
-    def _check_names(self, asked: Asked) -> None:
-        options, moa = asked.options, asked.options.self_moa
-        models = {"aggregator": options.aggregator}
-        if moa is not None and not moa.device:
-            models["self_moa.model"] = moa.proposer
-        for name, model in models.items():
-            if self._with.served(model) is None:
-                where = f"tierflow.collective.{name}"
-                raise UnknownModel(
-                    f"{where}: no such model; GET /v1/models lists them",
-                    param=where,
-                    code="model_not_found",
-                )
-        known = self._with.templates.by_id
-        if options.template is not None and options.template not in known:
-            where = "tierflow.collective.template"
-            raise InvalidRequest(
-                f"{where}: unknown; there are {', '.join(sorted(known))}",
-                param=where,
-                code="unknown_template",
-            )
-
     async def _inside(self, asked: Asked, sink: Sink, outcome: Outcome, report: Report) -> None:
         began = self._with.clock.now()
-        opened = await self._open(asked, report)
+        opened = await open_request(self._with, asked, report)
         report.steps["select"] = self._with.clock.now() - began
         if opened.known.claimed.state is ClaimState.DONE:
             report.replayed = True
@@ -146,63 +83,7 @@ class Collective:
         async with holding(self._with.records, opened.query, self._with.policy.keep.lease_s):
             await self._deliberate(opened, sink, outcome)
 
-    async def _open(self, asked: Asked, report: Report) -> _Opened:
-        """Step 1. All that is asked of the store before the work is asked at once."""
-        with_, options = self._with, asked.options
-        device, owner = await self._caller(asked)
-        own = device if options.final_own else ""
-        members = [] if options.self_moa else eligible(with_.members, options.pick, owner)
-        fit = await with_.fitting.fit(asked.question, members)
-        members = closest(members, fit, own)
-        report.domain = fit.domain
-        query = self._query(asked, fit.domain, [m.id for m in members])
-        known = await with_.records.recall(query)
-        refuse_second(known)
-        if known.claimed.state is ClaimState.TAKEN_OVER and known.parts:
-            report.resumed, report.parts = True, list(known.parts)
-        max_chars = with_.policy.max_answer_chars
-        panel: Panel
-        if options.self_moa is not None:
-            panel = SamplePanel(
-                with_.calls, with_.members, asked, options.self_moa, max_chars, owner
-            )
-        else:
-            selection = select(asked, members, fit, known, with_.policy, own)
-            panel = DevicePanel(with_.members, selection, asked, max_chars, owner)
-        return _Opened(asked, query, known, panel, own, report)
-
-    async def _caller(self, asked: Asked) -> tuple[str, str]:
-        authorization = asked.request.caller.authorization
-        found = None
-        if authorization:
-            try:
-                found = await self._with.callers.callers_owner(authorization)
-            except StateLost:
-                self._with.collectives.state_lost("caller")
-        if found is None and asked.options.final_own:
-            raise InvalidRequest(
-                "tierflow.collective.final: own is for a device; send its token as "
-                "`Authorization: Bearer …`",
-                param="tierflow.collective.final",
-                code="invalid_caller",
-            )
-        return found or ("", "")
-
-    def _query(self, asked: Asked, domain: str, devices: list[str]) -> Query:
-        request = asked.request
-        caller = hashed(request.caller.authorization)
-        key, session = request.caller.idempotency_key, request.demands.session
-        return Query(
-            domain,
-            devices,
-            caller,
-            self._with.new_id(),
-            None if session is None else hashed(caller, session),
-            None if key is None else hashed(caller, key),
-            "" if key is None else hashed(request.path, request.body.decode("utf-8", "replace")),
-        )
-
-    async def _deliberate(self, opened: _Opened, sink: Sink, outcome: Outcome) -> None:
+    async def _deliberate(self, opened: Opened, sink: Sink, outcome: Outcome) -> None:
         id = f"chatcmpl-{self._with.new_id()}"
         reply = self._reply(opened.asked, sink, outcome, id)
         # Where too few members may be an error, it is to be an error's status.
@@ -224,7 +105,7 @@ class Collective:
             await asyncio.shield(task)
         await reply.finish(conclusion)
 
-    async def _final(self, opened: _Opened, reply: Reply, outcome: Outcome) -> Final:
+    async def _final(self, opened: Opened, reply: Reply, outcome: Outcome) -> Final:
         with_, stored = self._with, opened.known.stored
         deliberation = Deliberation(
             opened.asked,
@@ -249,7 +130,7 @@ class Collective:
 
         return await deliberation.run(reply.say, emit, reply.begin, keep)
 
-    def _conclusion(self, opened: _Opened, final: Final, outcome: Outcome) -> Conclusion:
+    def _conclusion(self, opened: Opened, final: Final, outcome: Outcome) -> Conclusion:
         report = opened.report
         for part in report.parts:
             report.spend(part.tier, part.prompt_tokens, part.completion_tokens)
@@ -257,7 +138,7 @@ class Collective:
         return Conclusion(final.text, final.finish_reason, report.usage, about)
 
     def _settle(
-        self, opened: _Opened, final: Final, id: str, conclusion: Conclusion
+        self, opened: Opened, final: Final, id: str, conclusion: Conclusion
     ) -> asyncio.Task[None]:
         answer = None
         if opened.query.key is not None:
@@ -276,7 +157,7 @@ class Collective:
         task.add_done_callback(self._settling.discard)
         return task
 
-    async def _replay(self, opened: _Opened, sink: Sink, outcome: Outcome) -> None:
+    async def _replay(self, opened: Opened, sink: Sink, outcome: Outcome) -> None:
         """The stored answer once more, in the same shape."""
         body = orjson.loads(opened.known.claimed.answer or b"{}")
         usage = body["usage"]

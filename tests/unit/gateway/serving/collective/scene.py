@@ -30,10 +30,11 @@ from gateway.serving.collective.aggregating import Aggregating
 from gateway.serving.collective.feedback import FeedbackDesk
 from gateway.serving.collective.fit import Fitting
 from gateway.serving.collective.likelihood import Likelihood
+from gateway.serving.collective.opening import Means
 from gateway.serving.collective.policy import Policy
 from gateway.serving.collective.records import Records
 from gateway.serving.collective.speaking import Speaking
-from gateway.serving.collective.story import Collective, Means
+from gateway.serving.collective.story import Collective
 from gateway.serving.server_calls import Answered, Call
 from tests.unit.gateway.build import request
 from tests.unit.gateway.fakes import ListSink, Recorder, SteppingClock

@@ -1,0 +1,134 @@
+"""Step 1 of a collective request: who asks, who is asked, and what is known before the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.core.collective.report import Report
+from gateway.core.collective.templates import Templates
+from gateway.core.ports import Callers, Clock, CollectiveTelemetry, Members, Telemetry
+from gateway.core.state.operations import ClaimState
+from gateway.errors import InvalidRequest, StateLost, UnknownModel
+from gateway.serving.collective.aggregating import Aggregating, Served
+from gateway.serving.collective.asked import Asked
+from gateway.serving.collective.choosing import closest, eligible, select
+from gateway.serving.collective.claim import refuse_second
+from gateway.serving.collective.fit import Fitting
+from gateway.serving.collective.panel import DevicePanel, Panel, SamplePanel
+from gateway.serving.collective.policy import Policy
+from gateway.serving.collective.records import Known, Query, Records, hashed
+from gateway.serving.server_calls import ServerCalls
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a collective works with. `wall` is Unix time in seconds, `new_id` 32 hex digits that
+    nobody can guess; `served` as in `aggregating`."""
+
+    members: Members
+    callers: Callers
+    calls: ServerCalls
+    records: Records
+    fitting: Fitting
+    aggregating: Aggregating
+    templates: Templates
+    served: Served
+    policy: Policy
+    clock: Clock
+    telemetry: Telemetry
+    collectives: CollectiveTelemetry
+    wall: Callable[[], float]
+    new_id: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A request that may begin. `own`: the asking device whose own answer is wanted, or none."""
+
+    asked: Asked
+    query: Query
+    known: Known
+    panel: Panel
+    own: str
+    report: Report
+
+
+def check_names(with_: Means, asked: Asked) -> None:
+    options, moa = asked.options, asked.options.self_moa
+    models = {"aggregator": options.aggregator}
+    if moa is not None and not moa.device:
+        models["self_moa.model"] = moa.proposer
+    for name, model in models.items():
+        if with_.served(model) is None:
+            where = f"tierflow.collective.{name}"
+            raise UnknownModel(
+                f"{where}: no such model; GET /v1/models lists them",
+                param=where,
+                code="model_not_found",
+            )
+    known = with_.templates.by_id
+    if options.template is not None and options.template not in known:
+        where = "tierflow.collective.template"
+        raise InvalidRequest(
+            f"{where}: unknown; there are {', '.join(sorted(known))}",
+            param=where,
+            code="unknown_template",
+        )
+
+
+async def open_request(with_: Means, asked: Asked, report: Report) -> Opened:
+    """Step 1. All that is asked of the store before the work is asked at once."""
+    options = asked.options
+    device, owner = await _caller(with_, asked)
+    own = device if options.final_own else ""
+    members = [] if options.self_moa else eligible(with_.members, options.pick, owner)
+    fit = await with_.fitting.fit(asked.question, members)
+    members = closest(members, fit, own)
+    report.domain = fit.domain
+    query = _query(with_, asked, fit.domain, [m.id for m in members])
+    known = await with_.records.recall(query)
+    refuse_second(known)
+    if known.claimed.state is ClaimState.TAKEN_OVER and known.parts:
+        report.resumed, report.parts = True, list(known.parts)
+    max_chars = with_.policy.max_answer_chars
+    panel: Panel
+    if options.self_moa is not None:
+        panel = SamplePanel(with_.calls, with_.members, asked, options.self_moa, max_chars, owner)
+    else:
+        selection = select(asked, members, fit, known, with_.policy, own)
+        panel = DevicePanel(with_.members, selection, asked, max_chars, owner)
+    return Opened(asked, query, known, panel, own, report)
+
+
+async def _caller(with_: Means, asked: Asked) -> tuple[str, str]:
+    authorization = asked.request.caller.authorization
+    found = None
+    if authorization:
+        try:
+            found = await with_.callers.callers_owner(authorization)
+        except StateLost:
+            with_.collectives.state_lost("caller")
+    if found is None and asked.options.final_own:
+        raise InvalidRequest(
+            "tierflow.collective.final: own is for a device; send its token as "
+            "`Authorization: Bearer …`",
+            param="tierflow.collective.final",
+            code="invalid_caller",
+        )
+    return found or ("", "")
+
+
+def _query(with_: Means, asked: Asked, domain: str, devices: list[str]) -> Query:
+    request = asked.request
+    caller = hashed(request.caller.authorization)
+    key, session = request.caller.idempotency_key, request.demands.session
+    return Query(
+        domain,
+        devices,
+        caller,
+        with_.new_id(),
+        None if session is None else hashed(caller, session),
+        None if key is None else hashed(caller, key),
+        "" if key is None else hashed(request.path, request.body.decode("utf-8", "replace")),
+    )
