@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,17 @@ class Cost:
             return self._of_tiers(about["stages"])
         return reply.tokens * self._tiers.get(reply.tier, 0.0)
 
+    def sampling(self, proposer: str, samples: int) -> Cost:
+        """Where one device is asked several times, and each sample is a member of its own."""
+        other = copy(self)
+        names = (f"sample-{n}" for n in range(1, samples + 1))
+        other._devices = self._devices | dict.fromkeys(names, self._devices[proposer])
+        return other
+
     def _of_devices(self, members: Sequence[Mapping[str, Any]]) -> float:
-        return sum(float(m["tokens"]) * self._devices.get(m["device"], 0.0) for m in members)
+        return sum(
+            float(m["tokens"]) * self._devices.get(_device(m["device"]), 0.0) for m in members
+        )
 
     def _of_aggregator(self, reply: Reply, about: Mapping[str, Any]) -> float:
         """The tokens that are in the sum, and no member's."""

@@ -11,7 +11,7 @@ from loadtest.collective.accuracy import Result, measure, results
 from loadtest.collective.asking import Client, Reply
 from loadtest.collective.cost import Cost
 from loadtest.collective.fleet import Fleet
-from loadtest.collective.plan import CLOUD, EDGE, Way, self_moa, ways
+from loadtest.collective.plan import CLOUD, EDGE, EVERYBODY, Way, self_moa, ways
 from loadtest.collective.questions import mixed
 from loadtest.collective.settings import COMMAND, Settings
 from loadtest.measure.cores import Cores, on_cores
@@ -85,9 +85,12 @@ class Bench:
         for way in asked:
             client.ask(way, questions[-1])
         found = results(asked, self.measured(client, asked, questions), questions, price)
-        sampled = [self_moa(report.best_member(found))]
-        self.progress(f"the same to {sampled[0].name}")
-        return found | results(sampled, self.measured(client, sampled, questions), questions, price)
+        proposer = report.best_member(found)
+        sampled = [self_moa(proposer)]
+        self.progress(f"the same to {proposer}, sampled")
+        replies = self.measured(client, sampled, questions)
+        dear = price.sampling(proposer, len(EVERYBODY))
+        return found | results(sampled, replies, questions, dear)
 
     def measured(
         self, client: Client, asked: Sequence[Way], questions: Sequence[Question]

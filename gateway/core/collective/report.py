@@ -42,7 +42,8 @@ class Part:
         return self.outcome == "answered"
 
     def ballot(self) -> Ballot:
-        return Ballot(self.device, self.reading, self.merit * confidence(self.logprob))
+        voter = self.device if self.round == 0 else f"{self.device}/{self.round}"
+        return Ballot(voter, self.reading, self.merit * confidence(self.logprob))
 
     def as_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -92,3 +93,15 @@ def latest(parts: Sequence[Part]) -> list[Part]:
         if part.answered:
             found[part.device] = part
     return list(found.values())
+
+
+def opinions(parts: Sequence[Part]) -> list[Part]:
+    """What each member said first and what it says now, where it has revised that.
+
+    Weak members give up right answers as well as wrong ones: a revision adds to the choice.
+    """
+    first: dict[str, Part] = {}
+    for part in parts:
+        if part.answered:
+            first.setdefault(part.device, part)
+    return [one for part in latest(parts) for one in dict.fromkeys((first[part.device], part))]

@@ -10,7 +10,7 @@ from gateway.core.collective.answers import AGREES, Reading, agreement
 from gateway.core.collective.early_exit import Exit, early_exit
 from gateway.core.collective.options import VOTES, Aggregate
 from gateway.core.collective.quorum import needed, step_deadline
-from gateway.core.collective.report import Part, Report, Role, latest
+from gateway.core.collective.report import Part, Report, Role, latest, opinions
 from gateway.core.collective.templates import Templates, revision_prompt
 from gateway.core.collective.voting import Ballot, equal
 from gateway.core.ports import Clock
@@ -139,7 +139,8 @@ class Deliberation:
         if not standing:
             return False
         with self._timed("aggregate"):
-            interim = await self._decide(standing, f"interim-{round_}", None)
+            said = opinions(self._report.parts)
+            interim = await self._decide(said, f"interim-{round_}", None)
         other = Reading(interim.text)
         if all(agreement(part.reading, other) >= AGREES for part in standing) and not self._own:
             return False
@@ -170,7 +171,7 @@ class Deliberation:
         with self._timed("aggregate"):
             if not standing:
                 return self._noted(await self._aggregating.plain(self._asked, emit))
-            return await self._decide(standing, "aggregate", emit)
+            return await self._decide(opinions(self._report.parts), "aggregate", emit)
 
     async def _decide(self, parts: Sequence[Part], name: str, emit: Emit | None) -> Final:
         domain = self._report.domain

@@ -194,6 +194,18 @@ async def test_members_revise_in_the_light_of_the_aggregate() -> None:
     ]
 
 
+async def test_a_right_answer_that_its_member_gives_up_stays_a_candidate() -> None:
+    """Each member has a vote for what it said first, and one for what it says now."""
+    says: dict[str, Any] = {
+        "maths": ["Answer: 42", "Answer: 41"],
+        "code": ["Answer: 42", "Answer: 40"],
+        "reading": ["Answer: 43", "Answer: 39"],
+    }
+    scene = Scene(says)
+    body = await scene.ask(aggregate="majority", members="all", rounds=1, quorum=3)
+    assert body["choices"][0]["message"]["content"] == "Answer: 42"
+
+
 async def test_a_member_that_fails_to_revise_stands_by_its_answer() -> None:
     gone = MemberFailed("code", "lost", "gone")
     scene = Scene({"maths": "Answer: 42", "code": ["Answer: 43", gone]}, FakeCalls("Answer: 42"))
