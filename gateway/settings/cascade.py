@@ -88,7 +88,7 @@ class Cascade(Group):
         default=0.0, ge=0, le=1, description="of accepted answers that the top is asked as well"
     )
     cost_per_token: dict[str, Annotated[float, Field(ge=0)]] = Field(
-        default={"device": 0.0, "edge": 1.0, "cloud": 10.0},
+        default={"device": 0.1, "edge": 1.0, "cloud": 10.0},
         description="by tier, for the cost metric, in any unit",
     )
 

@@ -39,9 +39,7 @@ class Cost:
         return other
 
     def _of_devices(self, members: Sequence[Mapping[str, Any]]) -> float:
-        return sum(
-            float(m["tokens"]) * self._devices.get(_device(m["device"]), 0.0) for m in members
-        )
+        return sum(float(m["tokens"]) * self._devices[m["device"]] for m in members)
 
     def _of_aggregator(self, reply: Reply, about: Mapping[str, Any]) -> float:
         """The tokens that are in the sum, and no member's."""
