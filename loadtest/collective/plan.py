@@ -22,15 +22,17 @@ KEYS = (
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`each`: questions of every task. `streams`: questions of the TTFT part. `failing`: questions
-    asked while devices fail."""
+    asked while devices fail. `cascade`: those asked of the cascade, which its shipped predictor was
+    not fitted to."""
 
     each: int
     streams: int
     failing: int
+    cascade: int
 
 
-FULL = Plan(each=14, streams=48, failing=264)
-QUICK = Plan(each=2, streams=12, failing=44)
+FULL = Plan(each=14, streams=48, failing=264, cascade=400)
+QUICK = Plan(each=2, streams=12, failing=44, cascade=66)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ SELF_MOA, MAJORITY, WEIGHTED, BEST, REVISED = (
     "self-moa", "majority vote", "weighted vote", "best by likelihood", "collective of 5, revised",
 )  # fmt: skip
 EDGE, CLOUD, SELECTED = "edge", "cloud", "3 selected of 5"
+SERVERS = (Way(EDGE, "tierflow-edge"), Way(CLOUD, "tierflow-cloud"))
 
 
 def ways() -> list[Way]:
@@ -88,8 +91,7 @@ def ways() -> list[Way]:
             collective(without(one), [other for other in EVERYBODY if other != one])
             for one in EVERYBODY
         ),
-        Way(EDGE, "tierflow-edge"),
-        Way(CLOUD, "tierflow-cloud"),
+        *SERVERS,
     ]
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from loadtest.calibration.asking import split_of
 from loadtest.collective.plan import COLLECTIVE_TASKS
 from loadtest.measure.failure import BenchmarkFailure
 from loadtest.speculation.questions import Question, held_out
 
 TASKS = 24
 """Of the family; its questions come with the tasks in turn."""
+CALIBRATION = 1500
+"""Questions of which a part fitted the shipped predictor of the cascade; see docs/cascade.md."""
 
 
 def mixed(python: str, each: int) -> list[Question]:
@@ -22,3 +25,15 @@ def mixed(python: str, each: int) -> list[Question]:
     return [question for several in zip(*found.values(), strict=False) for question in several][
         : each * len(found)
     ]
+
+
+def unfitted(python: str, count: int) -> list[Question]:
+    """Questions that the cascade's predictor was not fitted to. Raises BenchmarkFailure."""
+    found = {
+        question.prompt: question
+        for question in held_out(python, CALIBRATION)
+        if question.task not in COLLECTIVE_TASKS and split_of(question) == "evaluation"
+    }
+    if len(found) < count:
+        raise BenchmarkFailure(f"only {len(found)} held-out questions are left for the cascade")
+    return list(found.values())[:count]

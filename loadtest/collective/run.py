@@ -11,8 +11,8 @@ from loadtest.collective.accuracy import Result, measure, results
 from loadtest.collective.asking import Client, Reply
 from loadtest.collective.cost import Cost
 from loadtest.collective.fleet import Fleet
-from loadtest.collective.plan import CLOUD, EDGE, EVERYBODY, Way, self_moa, ways
-from loadtest.collective.questions import mixed
+from loadtest.collective.plan import CLOUD, EDGE, EVERYBODY, SERVERS, Way, self_moa, ways
+from loadtest.collective.questions import mixed, unfitted
 from loadtest.collective.settings import COMMAND, Settings
 from loadtest.measure.cores import Cores, on_cores
 from loadtest.measure.machine import describe_machine
@@ -42,6 +42,7 @@ class Bench:
         check_memory(2)
         engine = engine_versions(self.common.engine_python, COMMAND)
         questions = mixed(self.common.engine_python, self.plan.each)
+        others = unfitted(self.common.engine_python, self.plan.cascade)
         cores = Cores.split(os.sched_getaffinity(0))
         names = [*self.settings.devices, *failures.twins(self.settings.devices)]
         found = fleet.start(self.processes, self.settings, names, cores, self.progress)
@@ -50,17 +51,12 @@ class Bench:
                 found.start_device(name, model)
             found.wait_for(self.settings.devices.keys())
             answered = self.ways(client, questions)
+            climbed = self.cascades(client, others)
             firsts = self.streams(found, client, questions[: self.plan.streams])
             self.stop_devices(found)
             asked = questions[: self.plan.failing]
             failed = failures.measure(found, asked, self.progress)
-        points = self.points(answered, questions)
-        curve = cascade.curve(
-            cascade.confidences(answered[cascade.WAYS[cascade.HEADLINE].name].replies),
-            answered[EDGE].replies,
-            answered[CLOUD].replies,
-            questions,
-        )
+        points, curve = self.points(climbed, others), self.curve(climbed, others)
         tables = [
             report.ways(answered),
             report.domains(answered, questions),
@@ -80,7 +76,7 @@ class Bench:
     def ways(self, client: Client, questions: Sequence[Question]) -> dict[str, Result]:
         """Self-MoA comes after the others: its proposer is the best of the devices alone."""
         price = Cost(self.common.family, self.settings.devices)
-        asked = [*ways(), *cascade.WAYS.values()]
+        asked = ways()
         self.progress(f"{len(questions)} questions in {len(asked)} ways")
         for way in asked:
             client.ask(way, questions[-1])
@@ -118,11 +114,22 @@ class Bench:
         found.devices.clear()
         found.wait_for(set())
 
+    def cascades(
+        self, client: Client, questions: Sequence[Question]
+    ) -> Mapping[str, Sequence[Reply]]:
+        self.progress(f"{len(questions)} other questions to the cascade, edge and cloud")
+        return self.measured(client, [*cascade.WAYS.values(), *SERVERS], questions)
+
     def points(
-        self, answered: Mapping[str, Result], questions: Sequence[Question]
+        self, found: Mapping[str, Sequence[Reply]], questions: Sequence[Question]
     ) -> list[cascade.Point]:
-        cloud = answered[CLOUD].replies
         return [
-            cascade.measured(way.name, answered[way.name].replies, cloud, questions)
+            cascade.measured(way.name, found[way.name], found[CLOUD], questions)
             for way in cascade.WAYS.values()
         ]
+
+    def curve(
+        self, found: Mapping[str, Sequence[Reply]], questions: Sequence[Question]
+    ) -> list[cascade.Point]:
+        confident = cascade.confidences(found[cascade.WAYS[cascade.HEADLINE].name])
+        return cascade.curve(confident, found[EDGE], found[CLOUD], questions)
