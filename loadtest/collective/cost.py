@@ -14,8 +14,8 @@ from loadtest.collective.asking import Reply
 class Cost:
     """In tokens of the cloud's model: a token of another one counts as its share of parameters.
 
-    Prompts are not counted; the engines of the family read them in one step. A token that the
-    cloud verified counts as one that it made.
+    Prompts are not counted; the engines of the family read them in one step. A member's token that
+    a server model weighs counts as one that it made, and so does one that the cloud verified.
     """
 
     def __init__(self, family: Mapping[str, Path], devices: Mapping[str, Path]) -> None:
@@ -46,6 +46,8 @@ class Cost:
         if not (aggregator := about.get("aggregator")):
             return 0.0
         tokens = reply.tokens - sum(int(member["tokens"]) for member in reply.members)
+        if about["decided_by"] == "best-of-n":
+            tokens += sum(int(member["tokens"]) for member in reply.members)
         return tokens * self._tiers[aggregator["tier"]]
 
     def _of_tiers(self, calls: Sequence[Mapping[str, Any]]) -> float:

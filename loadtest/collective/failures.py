@@ -20,16 +20,25 @@ CALLERS = 4
 WAY = collective("ten devices, five selected", "auto", max_members=5)
 KILLED, STALLED = ("mathematics-1", "generalist-2"), ("reading-1",)
 """Three of ten: two lose their process, one goes on to hold its connection and says nothing."""
-MOMENTS = (0.2, 0.35, 0.5)
+MOMENTS = (0.1, 0.2, 0.3)
 """Shares of the questions after which they fail, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """The same questions before any device failed, and while they did."""
+    """The same questions before any device failed, and while they did. The first to be asked when
+    the first one failed is number `since`."""
 
     before: Sequence[Reply]
     during: Sequence[Reply]
+    since: int
+
+    def hit(self) -> int:
+        """Answers during which a member was lost, or not waited for any longer."""
+        return sum(
+            any(member["outcome"] != "answered" for member in reply.members)
+            for reply in self.during[self.since :]
+        )
 
 
 def twins(devices: Mapping[str, Path]) -> dict[str, Path]:
@@ -43,6 +52,8 @@ def measure(fleet: Fleet, questions: Sequence[Question], tell: Progress) -> Fail
         fleet.start_device(name, model)
     fleet.wait_for(models.keys())
     tell(f"{len(questions)} questions to ten devices")
+    # What is learned of the devices' pace and quality must not help one of the two alone.
+    _asked(fleet.url, WAY, questions, lambda done: None)
     before = _asked(fleet.url, WAY, questions, lambda done: None)
     tell("the same while three of them fail")
     faults = list(zip(MOMENTS, (*KILLED, *STALLED), strict=True))
@@ -54,7 +65,8 @@ def measure(fleet: Fleet, questions: Sequence[Question], tell: Progress) -> Fail
             os.killpg(fleet.devices[name].pid, number)
             tell(f"  {name} {'stalls' if name in STALLED else 'is killed'}")
 
-    return Failing(before, _asked(fleet.url, WAY, questions, fail_in_time))
+    since = int(MOMENTS[0] * len(questions))
+    return Failing(before, _asked(fleet.url, WAY, questions, fail_in_time), since)
 
 
 def _asked(

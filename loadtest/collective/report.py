@@ -49,15 +49,27 @@ def domains(results: Mapping[str, Result], questions: Sequence[Question]) -> Tab
 
 
 def failing(found: Failing, questions: Sequence[Question]) -> Table:
+    """Of the questions from the first failure on."""
+    asked = questions[found.since :]
+    before, during = found.before[found.since :], found.during[found.since :]
     rows: list[Sequence[Cell]] = [
-        [name, len(replies), points(replies, questions), sum(r.status != 200 for r in replies)]
-        for name, replies in (
-            ("all ten devices", found.before),
-            ("three of ten fail", found.during),
-        )
+        ["all ten devices", len(asked), points(before, asked), failures(before), None],
+        ["three of ten fail", len(asked), points(during, asked), failures(during), found.hit()],
     ]
-    columns = ("devices", "questions", "accuracy %", "failed requests")
+    columns = (
+        "devices", "questions", "accuracy %", "failed requests", "answers that lost a member",
+    )  # fmt: skip
     return Table("failures", "Devices that fail while they are at work", columns, rows)
+
+
+def failures(replies: Sequence[Reply]) -> int:
+    return sum(reply.status != 200 for reply in replies)
+
+
+def drop(found: Failing, questions: Sequence[Question]) -> float:
+    """Points of accuracy, from the first failure on."""
+    asked = questions[found.since :]
+    return points(found.before[found.since :], asked) - points(found.during[found.since :], asked)
 
 
 def points(replies: Sequence[Reply], questions: Sequence[Question]) -> float:
@@ -104,15 +116,14 @@ def final_figures(
     accuracy = {name: one.accuracy.median for name, one in results.items()}
     headline = cascades[QUALITIES.index(HEADLINE)]
     assert headline.name == WAYS[HEADLINE].name
-    asked = questions[: len(failed.before)]
     figures: list[float | None] = [
         accuracy[f"{best_member(results)} alone"],
         accuracy[SELF_MOA],
         accuracy[COLLECTIVE_5],
         accuracy[EDGE],
         accuracy[CLOUD],
-        next(one.ratio.median for one in firsts if one.way == streaming.HEADLINE),
-        points(failed.before, asked) - points(failed.during, asked),
+        max(one.ratio.median for one in firsts),
+        drop(failed, questions[: len(failed.before)]),
         headline.saving,
         headline.ratio,
     ]

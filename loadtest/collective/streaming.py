@@ -18,12 +18,11 @@ from loadtest.speculation.statistics import bootstrap
 
 PACE_MS = 10.0
 WAYS: Mapping[str, Way] = {
-    "aggregated by the server model": collective(
+    "read by the server model": collective(
         "streamed, aggregated", "auto", max_members=3, aggregate="template"
     ),
-    "as shipped (early exit)": collective("streamed, as shipped", "auto", max_members=3),
+    "as shipped": collective("streamed, as shipped", "auto", max_members=3),
 }
-HEADLINE = "aggregated by the server model"
 
 
 @dataclass(frozen=True, slots=True)

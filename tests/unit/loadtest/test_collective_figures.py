@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import struct
+from pathlib import Path
+
 import pytest
 
-from loadtest.collective import cascade, failures, plan, report, streaming
+from loadtest.calibration.asking import split_of
+from loadtest.collective import cascade, failures, plan, questions, report, streaming
 from loadtest.collective.accuracy import Result, results
 from loadtest.collective.asking import Reply
+from loadtest.collective.cost import Cost
 from loadtest.collective.plan import EVERYBODY, Way
 from loadtest.measure.spread import Spread
 from loadtest.speculation.questions import Question
@@ -102,3 +108,29 @@ def test_three_of_ten_devices_fail() -> None:
     assert len(models) == 10
     assert {*failures.KILLED, *failures.STALLED} < models.keys()
     assert len({*failures.KILLED, *failures.STALLED}) == 3
+
+
+def test_the_drop_is_that_from_the_first_failure_on() -> None:
+    before = [right(n) for n in range(4)]
+    found = failures.Failing(before, [right(0), right(1), wrong(), right(3)], since=2)
+    assert report.drop(found, QUESTIONS) == 50.0
+
+
+def test_a_question_of_the_cascade_was_not_fitted_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = [Question("arithmetic", f"{n} + 2 = ?", f"Answer: {n + 2}") for n in range(60)]
+    monkeypatch.setattr(questions, "held_out", lambda python, count: drawn)
+    found = questions.unfitted("python", 10)
+    assert len(found) == 10
+    assert {split_of(question) for question in found} == {"evaluation"}
+
+
+def test_every_sample_of_self_moa_is_paid_for(tmp_path: Path) -> None:
+    for name, size in (("small", 1), ("large", 4)):
+        (tmp_path / name).mkdir()
+        header = json.dumps({"w": {"shape": [size], "dtype": "F32"}}).encode()
+        (tmp_path / name / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    family = {"edge": tmp_path / "small", "cloud": tmp_path / "large"}
+    price = Cost(family, {"a": tmp_path / "small"}).sampling("a", 2)
+    members = [{"device": "sample-1", "tokens": 8}, {"device": "sample-2", "tokens": 8}]
+    about = {"members": members, "decided_by": "agreement", "aggregator": None}
+    assert price(Reply(200, "", 16, 0.1, about={"collective": about})) == 4.0
