@@ -154,6 +154,7 @@ async def test_a_gateway_that_is_killed_fails_its_work_and_its_devices_come_back
         async with asker(both.redis.url) as members:
             async with member(both[0].url, stalls("It is"), register=mine) as phone:
                 await known(members, "phone")
+                first = members.members()[0].replica
                 asked = members.assign("phone", order())
                 await asked.read()
                 both[0].kill()
@@ -162,7 +163,9 @@ async def test_a_gateway_that_is_killed_fails_its_work_and_its_devices_come_back
             # Its lease still stands: the same process may come back, no other may.
             async with member(both[1].url, answers("8"), register=mine) as back:
                 assert back.registered is not None
-                await known(members, "phone")
+                async with asyncio.timeout(20):
+                    while [one.replica for one in members.members()] in ([], [first]):
+                        await asyncio.sleep(0.02)
                 assert await whole(members.assign("phone", order())) == "8"
 
 
