@@ -6,6 +6,7 @@ An upgrade reads what is there from the API server: here a stand-in that serves 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +22,7 @@ from tests.stand_in import Answer, StandIn, Table, stand_in
 
 pytestmark = pytest.mark.helm
 DEVICES = {"gateway": {"devices": {"names": ["kitchen"]}}}
-NAMES = ("tierflow-redis", "tierflow-drafts", "tierflow-devices")
+NAMES = ("tierflow-redis", "tierflow-drafts", "tierflow-devices", "tierflow-admin")
 
 
 def discovery() -> Table:
@@ -100,3 +101,23 @@ def test_each_install_makes_secrets_of_its_own(api: StandIn) -> None:
         assert content(once[name]) != content(again[name])
     assert len(content(once["tierflow-drafts"])["secret"]) >= 16
     assert len(content(once["tierflow-redis"])["password"]) >= 32
+
+
+def test_the_gateway_is_told_the_hash_of_the_operators_token() -> None:
+    rendering = render({})
+    secret = content(rendering.one("Secret", "tierflow-admin"))
+    assert secret["sha256"] == hashlib.sha256(secret["token"].encode()).hexdigest()
+    deployment = rendering.one("Deployment", "tierflow-gateway")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    (variable,) = (one for one in container["env"] if one["name"].endswith("ADMIN__TOKEN"))
+    assert variable["valueFrom"]["secretKeyRef"] == {"name": "tierflow-admin", "key": "sha256"}
+
+
+def test_an_operators_token_of_ones_own_is_taken_in_its_place() -> None:
+    mine = {"existingSecret": "mine", "key": "token"}
+    rendering = render({"gateway": {"admin": mine}})
+    assert not rendering.has("Secret", "tierflow-admin")
+    deployment = rendering.one("Deployment", "tierflow-gateway")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    (variable,) = (one for one in container["env"] if one["name"].endswith("ADMIN__TOKEN"))
+    assert variable["valueFrom"]["secretKeyRef"] == {"name": "mine", "key": "token"}

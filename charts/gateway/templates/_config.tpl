@@ -57,6 +57,9 @@
 {{- if .Values.devices.names }}
 {{ include "gateway.secretVariable" (list "DEVICES__TOKENS" (include "gateway.devicesSecret" .) "hashes.json") }}
 {{- end }}
+{{- if .Values.admin.enabled }}
+{{ include "gateway.secretVariable" (list "ADMIN__TOKEN" (include "gateway.adminSecret" .) .Values.admin.key) }}
+{{- end }}
 {{- with include "gateway.stateSecret" . }}
 {{ include "gateway.secretVariable" (list "STATE__REDIS__URL" . $.Values.state.key $.Values.state.optional) }}
 {{- end }}

@@ -61,6 +61,10 @@ imagePullSecrets:
 {{- printf "%s-devices" (include "gateway.prefix" .) -}}
 {{- end -}}
 
+{{- define "gateway.adminSecret" -}}
+{{- tpl .Values.admin.existingSecret . | default (printf "%s-admin" (include "gateway.prefix" .)) -}}
+{{- end -}}
+
 {{- define "gateway.draftsSecret" -}}
 {{- tpl .Values.drafts.existingSecret . -}}
 {{- end -}}
