@@ -17,6 +17,12 @@ from tests.servers import Server, eventually, start_gateway, start_simulator
 pytestmark = [pytest.mark.integration, pytest.mark.redis, needs_redis]
 CHAT = {"model": "rill-edge", "messages": [{"role": "user", "content": "x"}]}
 
+OF_REQUESTS = (
+    *("read", "advance", "forget", "enter", "leave", "spend"),
+    *("observe", "means", "claim", "complete"),
+)
+"""Operations that a gateway without devices does for requests alone."""
+
 
 @dataclass
 class Scene:
@@ -37,13 +43,10 @@ class Scene:
         url = self.gateway.url + "/v1/chat/completions"
         assert httpx.post(url, json=CHAT, trust_env=False).status_code == 200
 
-    def calls(self) -> int:
-        """Of functions, but for the looks that each gateway makes."""
+    def kept(self) -> list[str]:
+        """Keys, but for those of the looks that each gateway makes, and of its own lease."""
         with self.redis.client() as client:
-            keys = [key for key in client.scan_iter("*") if ":{look-" not in key]
-            stats = client.info("commandstats")
-        assert keys == []
-        return int(stats.get("cmdstat_publish", {"calls": 0})["calls"])
+            return [k for k in client.scan_iter("*") if ":{look-" not in k and "{replica}" not in k]
 
 
 @pytest.fixture
@@ -65,8 +68,10 @@ def test_plain_requests_leave_nothing_in_redis(scene: Scene) -> None:
     assert scene.problem == ""
     for _ in range(5):
         scene.ask()
-    assert scene.calls() == 0
-    assert scene.gateway.metric("tierflow_state_operations_total") == 0
+    assert scene.kept() == []
+    for operation in OF_REQUESTS:
+        done = scene.gateway.metric("tierflow_state_operations_total", operation=operation)
+        assert done == 0, operation
 
 
 def test_a_loss_is_told_once_and_answers_go_on(scene: Scene) -> None:

@@ -63,7 +63,7 @@ async def test_the_openai_client_reads_the_stream(place: Place) -> None:
             messages=[{"role": "user", "content": QUESTION}],
             stream=True,
             stream_options={"include_usage": True},
-                extra_body={"tierflow": {"collective": {"aggregate": "template"}}},
+            extra_body={"tierflow": {"collective": {"aggregate": "template"}}},
         )
         chunks = [chunk async for chunk in stream]
     text = [c.choices[0].delta.content for c in chunks if c.choices]
