@@ -15,6 +15,8 @@ from msgspec import Struct
 from gateway.core.devices.member import Member, WorkEnd, WorkOrder
 
 DEVICES = "devices"
+UNSAYABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
+"""What an encoder raises for values that it can't write, or that are nested too deep."""
 
 
 def work_channel(replica: str) -> str:
@@ -115,8 +117,14 @@ _MESSAGES: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(list[Message])
 _LEASE = msgspec.msgpack.Decoder(Lease)
 
 
-def encode(messages: Sequence[Message]) -> bytes:
-    return _ENCODER.encode(messages)
+def encode(message: Message) -> bytes:
+    """Raises UNSAYABLE."""
+    return _ENCODER.encode(message)
+
+
+def bundled(messages: Sequence[bytes]) -> bytes:
+    """Messages, each encoded, as they travel."""
+    return _ENCODER.encode([msgspec.Raw(message) for message in messages])
 
 
 def decode(data: bytes) -> list[Message]:

@@ -22,7 +22,7 @@ from gateway.serving.members.messages import (
     Order,
     encode_lease,
 )
-from gateway.serving.members.orders import Unfit, check
+from gateway.serving.members.orders import Unfit, check, in_words, put_into_frame
 from gateway.serving.members.others import OtherReplicas, Seen
 
 KIND = "device"
@@ -84,6 +84,8 @@ class MembersRegistry:
         member = seen.lease.member
         try:
             check(member, order, self._elsewhere.in_flight(device))
+            order = in_words(order)
+            put_into_frame(1, order, order.deadline_s)  # What can't be given there goes nowhere.
         except Unfit as unfit:
             return failed(device, unfit.code, f"{device} {unfit.message}")
         return self._elsewhere.assign(member, order)
