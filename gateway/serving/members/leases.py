@@ -101,7 +101,9 @@ class Leases:
         value = encode_lease(entry.renewal(member))
         return Hold(KIND, member.id, member.instance, value, self._period.lease_s)
 
-    def _look(self, replicas: Mapping[str, Any], held: Mapping[str, bytes], began: float) -> None:
+    def _look(
+        self, replicas: Mapping[str, Any], held: Mapping[str, bytes | None], began: float
+    ) -> None:
         members: Mapping[str, Member] = self._registry.others.refresh(
             held, replicas, began, self._clock.now()
         )

@@ -140,7 +140,10 @@ def encode_lease(lease: Lease) -> bytes:
     return _ENCODER.encode(lease)
 
 
-def decode_lease(data: bytes) -> Lease | None:
+def decode_lease(data: bytes | None) -> Lease | None:
+    """None for what another version says, and for a lease whose value the store has lost."""
+    if data is None:
+        return None
     try:
         return _LEASE.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError):

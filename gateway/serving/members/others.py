@@ -43,7 +43,7 @@ class OtherReplicas:
         self._seen.pop(device, None)
 
     def refresh(
-        self, held: Mapping[str, bytes], replicas: Collection[str], asked: float, now: float
+        self, held: Mapping[str, bytes | None], replicas: Collection[str], asked: float, now: float
     ) -> dict[str, Member]:
         """Take all leases as the store had them when it was `asked`, or a little later. Devices of
         a replica that is gone are left out: they can't be reached. Gives the members that the

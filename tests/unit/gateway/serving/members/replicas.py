@@ -105,7 +105,8 @@ class Replica:
     def __init__(self, store: MemoryStore, limits: WorkLimits, lease_s: float) -> None:
         self.store = TornStore(store)
         self.telemetry, self.frames = MemberRecorder(), SpeculationRecorder()
-        clock, courier = MonotonicClock(), Courier(self.store)
+        clock = MonotonicClock()
+        self.courier = courier = Courier(self.store)
         replica = secrets.token_hex(4)
         elsewhere = WorkElsewhere(replica, courier, clock, lambda: secrets.token_hex(8))
         self.members = MembersRegistry(
@@ -175,11 +176,16 @@ def _speculation(clock: MonotonicClock) -> Speculation:
 
 @asynccontextmanager
 async def replicas(
-    count: int, *, limits: WorkLimits | None = None, lease_s: float = 15.0
+    count: int,
+    *,
+    limits: WorkLimits | None = None,
+    lease_s: float = 15.0,
+    started: bool = True,
 ) -> AsyncIterator[list[Replica]]:
+    """Unless `started`, they hear nothing of each other but by the turns that a test makes."""
     store = MemoryStore(MonotonicClock())
     made = [Replica(store, limits or WorkLimits(), lease_s) for _ in range(count)]
-    for replica in made:
+    for replica in made if started else []:
         replica.switchboard.start()
     try:
         yield made

@@ -46,8 +46,8 @@ def test_a_lease_is_as_old_as_its_last_renewal_that_was_seen() -> None:
 def test_own_devices_and_what_is_no_lease_are_passed_over() -> None:
     others = OtherReplicas("here")
     own = Lease(replace(PHONE, id="own", replica="here"))
-    wrong = {"watch": encode_lease(Lease(PHONE)), "lamp": b"\xc1"}
-    others.refresh(held(own) | wrong, ["here", "there"], asked=1.0, now=1.0)
+    wrong = {"watch": encode_lease(Lease(PHONE)), "lamp": b"\xc1", "lock": None}
+    others.refresh({**held(own), **wrong}, ["here", "there"], asked=1.0, now=1.0)
     assert names(others) == []
 
 
