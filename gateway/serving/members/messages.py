@@ -112,6 +112,12 @@ class Lease(Struct, frozen=True):
     refusals: dict[str, int] = {}
 
 
+def holder(member: Member) -> str:
+    """Of the lease on the device's name. A replica renews and gives up its own leases alone, even
+    where the same process of the device has gone on to another."""
+    return f"{member.instance}/{member.replica}"
+
+
 _ENCODER = msgspec.msgpack.Encoder()
 _MESSAGES: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(list[Message])
 _LEASE = msgspec.msgpack.Decoder(Lease)
