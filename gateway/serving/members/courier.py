@@ -12,6 +12,9 @@ from gateway.serving.members.messages import UNSAYABLE, Message, bundled, encode
 MAX_WAITING = 16 << 20
 """Bytes that may wait. What is beyond is dropped, and its reader notices the gap."""
 MAX_BUNDLE = 64
+MAX_BUNDLE_BYTES = 1 << 18
+"""Of several messages. A bundle that the store refuses is lost with all that is in it, so a
+large message travels alone."""
 
 
 class Courier:
@@ -55,9 +58,14 @@ class Courier:
 
     def _take(self) -> tuple[str, list[bytes]]:
         """The next messages that go to one channel, as far as they stand together."""
-        channel, bundle = self._waiting[0][0], list[bytes]()
-        while self._waiting and self._waiting[0][0] == channel and len(bundle) < MAX_BUNDLE:
-            _, data = self._waiting.popleft()
-            self._size -= len(data)
+        channel, first = self._waiting.popleft()
+        bundle, size = [first], len(first)
+        while self._waiting and len(bundle) < MAX_BUNDLE:
+            to, data = self._waiting[0]
+            if to != channel or size + len(data) > MAX_BUNDLE_BYTES:
+                break
+            self._waiting.popleft()
             bundle.append(data)
+            size += len(data)
+        self._size -= size
         return channel, bundle
