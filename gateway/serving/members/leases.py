@@ -106,7 +106,7 @@ class Leases:
         due = [
             (entry, member)
             for _, entry in self._registry.entries()
-            if (all_due or entry.changed or entry.held_since is None)
+            if (all_due or entry.due)
             and (member := entry.member) is not None
         ]
         older = [release for entry, _ in due for release in entry.older]
