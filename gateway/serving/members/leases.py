@@ -13,6 +13,7 @@ from gateway.errors import StateLost
 from gateway.serving.members.entry import Entry
 from gateway.serving.members.messages import encode_lease, holder
 from gateway.serving.members.registry import KIND, MembersRegistry
+from gateway.serving.members.slices import sliced
 
 REFRESH_S = 1.0
 REPLICA = "replica"
@@ -37,35 +38,38 @@ class Leases:
         self._store = store
         self._clock = clock
         self._period = period
-        self._renewed = float("-inf")
         self._refreshed = clock.now()
 
     async def run(self) -> None:
-        """For ever: every REFRESH_S, or sooner where there is something to give up."""
+        """For ever: a turn every REFRESH_S, and meanwhile what is given up, at once."""
         while True:
             await self.turn()
-            try:
-                async with asyncio.timeout(REFRESH_S):
-                    await self._registry.news.wait()
-            except TimeoutError:
-                pass
+            until = asyncio.get_running_loop().time() + REFRESH_S
+            while await self._news(until):
+                await self.release()
 
     async def turn(self) -> None:
         """A look at all leases, then those of this replica: what has gone elsewhere meanwhile is
-        not renewed. Never raises for the store."""
-        self._registry.news.clear()
-        began, releases = self._clock.now(), self._registry.releases()
-        replica = self._registry.replica
+        not renewed. Where the look fails they are all the same. Never raises for the store."""
+        began, replica = self._clock.now(), self._registry.replica
+        await self.release()
         living = Hold(REPLICA, replica, replica, b"", REPLICA_LEASE_S)
         try:
-            *_, replicas, held = await self._store.run(*releases, living, Held(REPLICA), Held(KIND))
+            _, replicas = await self._store.run(living, Held(REPLICA))
+            asked = self._clock.now()
+            (held,) = await self._store.run(Held(KIND))
         except StateLost:
-            self._lost(releases, began)
-            return
-        self._refreshed = began
-        self._registry.others.refresh(held, replicas, began, self._clock.now())
-        self._look(began)
+            self._lost(began)
+        else:
+            self._refreshed = began
+            self._registry.others.refresh(held, replicas, asked, self._clock.now())
+            self._look(began)
         await self._renew(began)
+
+    async def release(self) -> None:
+        """Give up the leases of devices that have left, or keep them in mind."""
+        self._registry.news.clear()
+        self._registry.put_back(await self._give_up(self._registry.releases()))
 
     async def stop(self) -> None:
         """Give everything up, as far as the store can be reached."""
@@ -75,12 +79,28 @@ class Leases:
             for device, entry in registry.entries()
             if entry.membership.claimed is not None
         ]
+        replica = Release(REPLICA, registry.replica, registry.replica)
+        await self._give_up([*registry.releases(), *own, replica])
+
+    async def _news(self, until: float) -> bool:
+        """Whether there was any before then, on the loop's clock."""
         try:
-            await self._store.run(
-                *registry.releases(), *own, Release(REPLICA, registry.replica, registry.replica)
-            )
+            async with asyncio.timeout_at(until):
+                await self._registry.news.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _give_up(self, releases: list[Release]) -> list[Release]:
+        """Gives those that could not be done."""
+        done = 0
+        try:
+            for some in sliced(releases):
+                await self._store.run(*some)
+                done += len(some)
         except StateLost:
             pass
+        return releases[done:]
 
     def _look(self, began: float) -> None:
         for device, entry in self._registry.entries():
@@ -102,22 +122,32 @@ class Leases:
         )
 
     async def _renew(self, began: float) -> None:
-        all_due = began - self._renewed >= self._period.renew_s
-        due = [
-            (entry, member)
-            for _, entry in self._registry.entries()
-            if (all_due or entry.due)
-            and (member := entry.member) is not None
-        ]
-        older = [release for entry, _ in due for release in entry.older]
-        holds = [self._hold(entry, member) for entry, member in due]
-        try:
-            results = await self._store.run(*older, *holds)
-        except StateLost:
-            return
-        self._renewed = began if all_due else self._renewed
-        for (entry, _), ours in zip(due, results[len(older) :], strict=True):
-            self._take(entry, ours, began)
+        """Those first that have waited longest: of more than the store takes at a time none waits
+        for ever."""
+        due = [entry for _, entry in self._registry.entries() if self._due(entry, began)]
+        due.sort(key=lambda entry: entry.held_since or float("-inf"))
+        for some in sliced(due):
+            pairs = [
+                (entry, member)
+                for entry in some
+                if (member := entry.member) is not None and self._registry.entry(member.id) is entry
+            ]
+            older = [release for entry, _ in pairs for release in entry.older]
+            holds = [self._hold(entry, member) for entry, member in pairs]
+            if not holds:
+                continue
+            try:
+                results = await self._store.run(*older, *holds)
+            except StateLost:
+                for entry, _ in pairs:
+                    entry.changed = True
+                return
+            for (entry, _), ours in zip(pairs, results[len(older) :], strict=True):
+                self._take(entry, ours, began)
+
+    def _due(self, entry: Entry, now: float) -> bool:
+        since = entry.held_since
+        return entry.due or since is None or now - since >= self._period.renew_s
 
     def _hold(self, entry: Entry, member: Member) -> Hold:
         value = encode_lease(entry.renewal(member))
@@ -137,8 +167,7 @@ class Leases:
             refused = duplicate()
             self._registry.give_up(device, refused.code, refused.message)
 
-    def _lost(self, releases: list[Release], began: float) -> None:
+    def _lost(self, began: float) -> None:
         """Own devices go on; what others had is forgotten when it may be over."""
-        self._registry.put_back(releases)
         if began - self._refreshed > self._period.lease_s:
             self._registry.others.forget()
