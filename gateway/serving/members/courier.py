@@ -7,12 +7,14 @@ from collections import deque
 
 from gateway.core.ports import StateStore
 from gateway.errors import StateLost
-from gateway.serving.members.messages import Message, Text, encode
+from gateway.serving.members.messages import UNSAYABLE, Message, bundled, encode
 
 MAX_WAITING = 16 << 20
-"""Characters of text that may wait. What is beyond is dropped, and its reader notices the gap."""
+"""Bytes that may wait. What is beyond is dropped, and its reader notices the gap."""
 MAX_BUNDLE = 64
-MESSAGE_SIZE = 256
+MAX_BUNDLE_BYTES = 1 << 18
+"""Of several messages. A bundle that the store refuses is lost with all that is in it, so a
+large message travels alone."""
 
 
 class Courier:
@@ -20,16 +22,23 @@ class Courier:
 
     def __init__(self, store: StateStore) -> None:
         self._store = store
-        self._waiting: deque[tuple[str, Message]] = deque()
+        self._waiting: deque[tuple[str, bytes]] = deque()
         self._size = 0
         self._news = asyncio.Event()
 
-    def put(self, channel: str, message: Message) -> None:
-        size = _size(message)
-        if self._size + size <= MAX_WAITING:
-            self._waiting.append((channel, message))
-            self._size += size
-            self._news.set()
+    def put(self, channel: str, message: Message) -> bool:
+        """Gives False for what is dropped: too much waits already, or it can't be written. It is
+        written here, so that it takes nobody else's message with it."""
+        try:
+            data = encode(message)
+        except UNSAYABLE:
+            return False
+        if self._size + len(data) > MAX_WAITING:
+            return False
+        self._waiting.append((channel, data))
+        self._size += len(data)
+        self._news.set()
+        return True
 
     async def run(self) -> None:
         """Send what comes, for ever. What the store can't take is lost, which its reader notices:
@@ -43,19 +52,20 @@ class Courier:
         while self._waiting:
             channel, bundle = self._take()
             try:
-                await self._store.publish(channel, encode(bundle))
+                await self._store.publish(channel, bundled(bundle))
             except StateLost:
                 pass
 
-    def _take(self) -> tuple[str, list[Message]]:
+    def _take(self) -> tuple[str, list[bytes]]:
         """The next messages that go to one channel, as far as they stand together."""
-        channel, bundle = self._waiting[0][0], list[Message]()
-        while self._waiting and self._waiting[0][0] == channel and len(bundle) < MAX_BUNDLE:
-            _, message = self._waiting.popleft()
-            self._size -= _size(message)
-            bundle.append(message)
+        channel, first = self._waiting.popleft()
+        bundle, size = [first], len(first)
+        while self._waiting and len(bundle) < MAX_BUNDLE:
+            to, data = self._waiting[0]
+            if to != channel or size + len(data) > MAX_BUNDLE_BYTES:
+                break
+            self._waiting.popleft()
+            bundle.append(data)
+            size += len(data)
+        self._size -= size
         return channel, bundle
-
-
-def _size(message: Message) -> int:
-    return MESSAGE_SIZE + (len(message.text) if isinstance(message, Text) else 0)

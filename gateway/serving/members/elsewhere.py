@@ -59,7 +59,9 @@ class WorkElsewhere:
         answer = Answer(member.id, order.deadline_s + UNDER_WAY_S)
         self._asked[id] = _Asked(answer, member.replica, member.id, self._clock.now())
         self._by_device[member.id] += 1
-        self._courier.put(channel, Order(id, self._replica, member.id, member.instance, order))
+        said = Order(id, self._replica, member.id, member.instance, order)
+        if not self._courier.put(channel, said):
+            answer.fail("busy", f"too much waits on the way to {member.id} already")
         answer.when_over(lambda _: self._over(id))
         return answer
 

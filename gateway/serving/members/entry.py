@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gateway.core.devices.member import Member
+from gateway.core.state.operations import Release
 from gateway.serving.members.membership import Membership
 from gateway.serving.members.messages import Lease
 
 
 class Entry:
     """A device that is registered here. `held_since`: when the store said that the lease is ours
-    (None: not yet)."""
+    (None: not yet). `older`: gives up the lease that the device had at another replica before it
+    came here."""
 
     def __init__(self, membership: Membership) -> None:
         self.membership = membership
         self.held_since: float | None = None
+        self.older: list[Release] = []
         self.beat = 0
         self.changed = True
         self._told = 0

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from gateway.core.devices.grant import duplicate
 from gateway.core.devices.member import Member
 from gateway.core.ports import Clock, StateStore
-from gateway.core.state.operations import Held, Hold, Operation, Release
+from gateway.core.state.operations import Held, Hold, Release
 from gateway.errors import StateLost
 from gateway.serving.members.entry import Entry
-from gateway.serving.members.messages import encode_lease
+from gateway.serving.members.messages import encode_lease, holder
 from gateway.serving.members.registry import KIND, MembersRegistry
+from gateway.serving.members.slices import sliced
 
 REFRESH_S = 1.0
 REPLICA = "replica"
@@ -39,98 +38,136 @@ class Leases:
         self._store = store
         self._clock = clock
         self._period = period
-        self._renewed = float("-inf")
         self._refreshed = clock.now()
 
     async def run(self) -> None:
-        """For ever: every REFRESH_S, or sooner where there is something to give up."""
+        """For ever: a turn every REFRESH_S, and meanwhile what is given up, at once."""
         while True:
             await self.turn()
-            try:
-                async with asyncio.timeout(REFRESH_S):
-                    await self._registry.news.wait()
-            except TimeoutError:
-                pass
+            until = asyncio.get_running_loop().time() + REFRESH_S
+            while await self._news(until):
+                await self.release()
 
     async def turn(self) -> None:
-        """One round trip, whatever there is to do. Never raises for the store."""
-        self._registry.news.clear()
-        registry, began = self._registry, self._clock.now()
-        all_due = began - self._renewed >= self._period.renew_s
-        due = [
-            (d, e) for d, e in registry.entries() if all_due or e.changed or e.held_since is None
-        ]
-        releases = registry.releases()
-        holds = [self._hold(entry) for _, entry in due]
-        operations: list[Operation] = [
-            *releases,
-            Hold(REPLICA, registry.replica, registry.replica, b"", REPLICA_LEASE_S),
-            Held(REPLICA),
-            Held(KIND),
-            *(hold for hold in holds if hold is not None),
-        ]
+        """A look at all leases, then those of this replica: what has gone elsewhere meanwhile is
+        not renewed. Where the look fails they are all the same. Never raises for the store."""
+        began, replica = self._clock.now(), self._registry.replica
+        await self.release()
+        living = Hold(REPLICA, replica, replica, b"", REPLICA_LEASE_S)
         try:
-            results = (await self._store.run(*operations))[len(releases) + 1 :]
+            _, replicas = await self._store.run(living, Held(REPLICA))
+            asked = self._clock.now()
+            (held,) = await self._store.run(Held(KIND))
         except StateLost:
-            self._lost(releases, began)
-            return
-        self._refreshed = began
-        self._renewed = began if all_due else self._renewed
-        self._look(results[0], results[1], began)
-        renewed = [pair for pair, hold in zip(due, holds, strict=True) if hold is not None]
-        self._take(renewed, results[2:], began)
+            self._lost(began)
+        else:
+            self._refreshed = began
+            self._registry.others.refresh(held, replicas, asked, self._clock.now())
+            self._look(began)
+        await self._renew(began)
+
+    async def release(self) -> None:
+        """Give up the leases of devices that have left, or keep them in mind."""
+        self._registry.news.clear()
+        self._registry.put_back(await self._give_up(self._registry.releases()))
 
     async def stop(self) -> None:
         """Give everything up, as far as the store can be reached."""
         registry = self._registry
         own = [
-            Release(KIND, device, entry.membership.claimed.instance)
+            Release(KIND, device, holder(entry.membership.claimed))
             for device, entry in registry.entries()
             if entry.membership.claimed is not None
         ]
+        replica = Release(REPLICA, registry.replica, registry.replica)
+        await self._give_up([*registry.releases(), *own, replica])
+
+    async def _news(self, until: float) -> bool:
+        """Whether there was any before then, on the loop's clock."""
         try:
-            await self._store.run(
-                *registry.releases(), *own, Release(REPLICA, registry.replica, registry.replica)
-            )
+            async with asyncio.timeout_at(until):
+                await self._registry.news.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _give_up(self, releases: list[Release]) -> list[Release]:
+        """Gives those that could not be done."""
+        done = 0
+        try:
+            for some in sliced(releases):
+                await self._store.run(*some)
+                done += len(some)
         except StateLost:
             pass
+        return releases[done:]
 
-    def _hold(self, entry: Entry) -> Hold | None:
-        if (member := entry.member) is None:
-            return None
-        value = encode_lease(entry.renewal(member))
-        return Hold(KIND, member.id, member.instance, value, self._period.lease_s)
-
-    def _look(self, replicas: Mapping[str, Any], held: Mapping[str, bytes], began: float) -> None:
-        members: Mapping[str, Member] = self._registry.others.refresh(
-            held, replicas, began, self._clock.now()
-        )
+    def _look(self, began: float) -> None:
         for device, entry in self._registry.entries():
-            there, mine = members.get(device), entry.membership.member
-            if (
-                there is not None
-                and mine is not None
-                and there.instance == mine.instance
-                and there.replica != self._registry.replica
-                and entry.held_since is not None
-                and entry.held_since < began
-            ):
+            since = entry.held_since
+            if since is not None and since < began and self._moved(entry):
                 self._registry.give_up(
                     device, "replaced", "the device has come back at another replica"
                 )
 
-    def _take(self, renewed: list[tuple[str, Entry]], held: list[Any], began: float) -> None:
-        for (device, entry), ours in zip(renewed, held, strict=True):
-            if self._registry.entry(device) is not entry:
-                continue
-            if ours:
-                entry.held_since = began
-            else:
-                refused = duplicate()
-                self._registry.give_up(device, refused.code, refused.message)
+    def _moved(self, entry: Entry) -> bool:
+        """Whether another replica has the lease of the same process of the device."""
+        if (mine := entry.membership.member) is None:
+            return False
+        there = self._registry.others.lease(mine.id)
+        return (
+            there is not None
+            and there.instance == mine.instance
+            and there.replica != self._registry.replica
+        )
 
-    def _lost(self, releases: list[Release], began: float) -> None:
+    async def _renew(self, began: float) -> None:
+        """Those first that have waited longest: of more than the store takes at a time none waits
+        for ever."""
+        due = [entry for _, entry in self._registry.entries() if self._due(entry, began)]
+        due.sort(key=lambda entry: entry.held_since or float("-inf"))
+        for some in sliced(due):
+            pairs = [
+                (entry, member)
+                for entry in some
+                if (member := entry.member) is not None and self._registry.entry(member.id) is entry
+            ]
+            older = [release for entry, _ in pairs for release in entry.older]
+            holds = [self._hold(entry, member) for entry, member in pairs]
+            if not holds:
+                continue
+            try:
+                results = await self._store.run(*older, *holds)
+            except StateLost:
+                for entry, _ in pairs:
+                    entry.changed = True
+                return
+            for (entry, _), ours in zip(pairs, results[len(older) :], strict=True):
+                self._take(entry, ours, began)
+
+    def _due(self, entry: Entry, now: float) -> bool:
+        since = entry.held_since
+        return entry.due or since is None or now - since >= self._period.renew_s
+
+    def _hold(self, entry: Entry, member: Member) -> Hold:
+        value = encode_lease(entry.renewal(member))
+        return Hold(KIND, member.id, holder(member), value, self._period.lease_s)
+
+    def _take(self, entry: Entry, ours: bool, began: float) -> None:
+        device = entry.membership.grant.device
+        if self._registry.entry(device) is not entry:
+            return
+        if ours:
+            entry.held_since, entry.older = began, []
+        elif self._moved(entry):
+            self._registry.give_up(
+                device, "replaced", "the device has come back at another replica"
+            )
+        else:
+            refused = duplicate()
+            self._registry.give_up(device, refused.code, refused.message)
+
+    def _lost(self, began: float) -> None:
         """Own devices go on; what others had is forgotten when it may be over."""
-        self._registry.put_back(releases)
         if began - self._refreshed > self._period.lease_s:
             self._registry.others.forget()

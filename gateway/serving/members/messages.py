@@ -15,6 +15,8 @@ from msgspec import Struct
 from gateway.core.devices.member import Member, WorkEnd, WorkOrder
 
 DEVICES = "devices"
+UNSAYABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
+"""What an encoder raises for values that it can't write, or that are nested too deep."""
 
 
 def work_channel(replica: str) -> str:
@@ -110,13 +112,25 @@ class Lease(Struct, frozen=True):
     refusals: dict[str, int] = {}
 
 
+def holder(member: Member) -> str:
+    """Of the lease on the device's name. A replica renews and gives up its own leases alone, even
+    where the same process of the device has gone on to another."""
+    return f"{member.instance}/{member.replica}"
+
+
 _ENCODER = msgspec.msgpack.Encoder()
 _MESSAGES: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(list[Message])
 _LEASE = msgspec.msgpack.Decoder(Lease)
 
 
-def encode(messages: Sequence[Message]) -> bytes:
-    return _ENCODER.encode(messages)
+def encode(message: Message) -> bytes:
+    """Raises UNSAYABLE."""
+    return _ENCODER.encode(message)
+
+
+def bundled(messages: Sequence[bytes]) -> bytes:
+    """Messages, each encoded, as they travel."""
+    return _ENCODER.encode([msgspec.Raw(message) for message in messages])
 
 
 def decode(data: bytes) -> list[Message]:
@@ -132,7 +146,10 @@ def encode_lease(lease: Lease) -> bytes:
     return _ENCODER.encode(lease)
 
 
-def decode_lease(data: bytes) -> Lease | None:
+def decode_lease(data: bytes | None) -> Lease | None:
+    """None for what another version says, and for a lease whose value the store has lost."""
+    if data is None:
+        return None
     try:
         return _LEASE.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import msgspec
 
@@ -11,6 +14,7 @@ from gateway.core.devices.privacy import answers
 from gateway.protocol import speculation as wire
 from gateway.protocol import work
 from gateway.protocol.fields import Sampling
+from gateway.serving.members.messages import UNSAYABLE
 
 MAX_ORDER_BYTES = 1 << 18
 """Of one work frame. Several of them must fit into what may wait for a device."""
@@ -43,8 +47,14 @@ def check(member: Member, order: WorkOrder, in_flight: int) -> None:
         raise Unfit("deadline", "was asked after the deadline")
 
 
+def in_words(order: WorkOrder) -> WorkOrder:
+    """With the role and the text of each message alone: devices understand nothing else, and what
+    else callers put there may be nested deeper than can be written. Raises Unfit."""
+    return replace(order, messages=[_in_words(message) for message in order.messages])
+
+
 def put_into_frame(w: int, order: WorkOrder, deadline_s: float) -> tuple[work.Work, int]:
-    """The frame and its bytes. Raises Unfit."""
+    """The frame and its bytes. Raises Unfit, whatever the caller has put into the order."""
     try:
         frame = work.Work(
             w,
@@ -54,7 +64,7 @@ def put_into_frame(w: int, order: WorkOrder, deadline_s: float) -> tuple[work.Wo
             deadline_s,
         )
         size = len(wire.encode(frame))
-    except (msgspec.MsgspecError, TypeError, OverflowError) as error:
+    except UNSAYABLE as error:
         raise Unfit("unable", "was asked for what no frame can say") from error
     if size > MAX_ORDER_BYTES:
         raise Unfit("too_long", f"was asked with {size} bytes; {MAX_ORDER_BYTES} go out at most")
@@ -65,3 +75,12 @@ def most_tokens(order: WorkOrder) -> int:
     """That the prompt can have: a token stands for a byte at least."""
     messages = [dict(message) for message in order.messages]
     return len(json.dumps(messages, default=str)) + TEMPLATE_TOKENS
+
+
+def _in_words(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    role, content = message.get("role"), message.get("content")
+    parts = content if isinstance(content, list) else [{"text": content}]
+    texts = [part.get("text") if isinstance(part, dict) else None for part in parts]
+    if not isinstance(role, str) or not all(isinstance(text, str) for text in texts):
+        raise Unfit("unable", "takes messages of text only")
+    return {"role": role, "content": "\n".join(map(str, texts))}

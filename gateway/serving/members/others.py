@@ -23,6 +23,7 @@ class OtherReplicas:
     def __init__(self, replica: str) -> None:
         self._replica = replica
         self._seen: dict[str, Seen] = {}
+        self._leases: dict[str, Member] = {}
 
     def get(self, device: str) -> Seen | None:
         return self._seen.get(device)
@@ -39,21 +40,27 @@ class OtherReplicas:
         if seen is not None and seen.lease.member.replica == replica:
             del self._seen[device]
 
+    def lease(self, device: str) -> Member | None:
+        """The member that has the lease, as far as is known; its replica may be gone."""
+        seen = self._seen.get(device)
+        return self._leases.get(device) if seen is None else seen.lease.member
+
     def came_here(self, device: str) -> None:
         self._seen.pop(device, None)
+        self._leases.pop(device, None)
 
     def refresh(
-        self, held: Mapping[str, bytes], replicas: Collection[str], asked: float, now: float
-    ) -> dict[str, Member]:
+        self, held: Mapping[str, bytes | None], replicas: Collection[str], asked: float, now: float
+    ) -> None:
         """Take all leases as the store had them when it was `asked`, or a little later. Devices of
-        a replica that is gone are left out: they can't be reached. Gives the members that the
-        store has under this replica's name or another's, by device."""
-        found, members = dict[str, Seen](), dict[str, Member]()
+        a replica that is gone are left out: they can't be reached."""
+        found = dict[str, Seen]()
+        self._leases = {}
         for device, value in held.items():
             lease = decode_lease(value)
             if lease is None or lease.member.id != device:
                 continue
-            members[device] = lease.member
+            self._leases[device] = lease.member
             replica = lease.member.replica
             if replica == self._replica or replica not in replicas:
                 continue
@@ -63,7 +70,6 @@ class OtherReplicas:
         # What was announced meanwhile may be newer than the answer.
         newer = {device: seen for device, seen in self._seen.items() if seen.since > asked}
         self._seen = newer | found
-        return members
 
     def forget(self) -> None:
         self._seen = {}

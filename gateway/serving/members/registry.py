@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from gateway.core.devices.grant import duplicate
 from gateway.core.devices.member import Member, WorkOrder
 from gateway.core.ports import Clock, MemberTelemetry, StateStore
-from gateway.core.state.operations import Hold, Release
+from gateway.core.state.operations import Held, Hold, Release
 from gateway.errors import StateLost
 from gateway.serving.members.assignment import Answer, failed
 from gateway.serving.members.courier import Courier
@@ -20,9 +20,11 @@ from gateway.serving.members.messages import (
     Joined,
     Left,
     Order,
+    decode_lease,
     encode_lease,
+    holder,
 )
-from gateway.serving.members.orders import Unfit, check
+from gateway.serving.members.orders import Unfit, check, in_words, put_into_frame
 from gateway.serving.members.others import OtherReplicas, Seen
 
 KIND = "device"
@@ -84,6 +86,8 @@ class MembersRegistry:
         member = seen.lease.member
         try:
             check(member, order, self._elsewhere.in_flight(device))
+            order = in_words(order)
+            put_into_frame(1, order, order.deadline_s)  # What can't be given there goes nowhere.
         except Unfit as unfit:
             return failed(device, unfit.code, f"{device} {unfit.message}")
         return self._elsewhere.assign(member, order)
@@ -103,9 +107,12 @@ class MembersRegistry:
         entry = self._own[member.id] = Entry(membership)
         began = self._clock.now()
         value = encode_lease(entry.lease(member))
-        hold = Hold(KIND, member.id, member.instance, value, self._lease_s)
+        hold = Hold(KIND, member.id, holder(member), value, self._lease_s)
+        entry.older = self._older(member)
         try:
-            *_, held = await self._store.run(*self.releases(member.id), hold)
+            *_, held = await self._store.run(*self.releases(member.id), *entry.older, hold)
+            if not held and not entry.older:
+                held = await self._take_over(member, hold)
         except StateLost:
             held = None
         if held is False:
@@ -113,7 +120,8 @@ class MembersRegistry:
                 del self._own[member.id]
             self._telemetry.registration("duplicate_device")
             raise duplicate()
-        entry.held_since = began if held else None
+        if held:
+            entry.held_since, entry.older = began, []
         self.others.came_here(member.id)
         self._courier.put(DEVICES, Joined(member))
         self._telemetry.registration("registered")
@@ -127,7 +135,7 @@ class MembersRegistry:
             return
         del self._own[device]
         if membership.claimed is not None:
-            self._released.append(Release(KIND, device, membership.claimed.instance))
+            self._released.append(Release(KIND, device, holder(membership.claimed)))
             self.news.set()
         self._courier.put(DEVICES, Left(device, self.replica))
         self._telemetry.registered(len(self._own))
@@ -150,6 +158,24 @@ class MembersRegistry:
     def turned_away(self, code: str) -> None:
         """A device was refused."""
         self._telemetry.registration(code)
+
+    def _older(self, member: Member) -> list[Release]:
+        """Gives up the lease that the same process of the device has at another replica."""
+        there = self.others.lease(member.id)
+        if there is None or there.instance != member.instance or there.replica == self.replica:
+            return []
+        return [Release(KIND, member.id, holder(there))]
+
+    async def _take_over(self, member: Member, hold: Hold) -> bool:
+        """Where the device has come from another replica before this one has heard of it there."""
+        if self.others.lease(member.id) is not None:
+            return False
+        (held,) = await self._store.run(Held(KIND))
+        there = decode_lease(held.get(member.id))
+        if there is None or there.member.instance != member.instance:
+            return False
+        older = Release(KIND, member.id, holder(there.member))
+        return bool((await self._store.run(older, hold))[1])
 
     # What keeps it current.
 
@@ -176,14 +202,21 @@ class MembersRegistry:
         return wanted
 
     def put_back(self, releases: list[Release]) -> None:
-        """They could not be done. An older one than a lease lasts does nothing."""
-        self._released = [*releases, *self._released][-MAX_RELEASES:]
+        """They could not be done. An older one than a lease lasts does nothing, and one of a
+        device that has come back here is none any more."""
+        kept = [release for release in releases if not self._holds(release)]
+        self._released = [*kept, *self._released][-MAX_RELEASES:]
 
     def give_up(self, device: str, code: str, message: str) -> None:
         """Somebody else has the lease: the connection ends, and leaves the lease alone."""
         if (entry := self._own.pop(device, None)) is not None:
             self._telemetry.registered(len(self._own))
             entry.membership.end(code, message)
+
+    def _holds(self, release: Release) -> bool:
+        entry = self._own.get(release.name)
+        claimed = None if entry is None else entry.membership.claimed
+        return claimed is not None and holder(claimed) == release.holder
 
     def _foreign(self, seen: Seen) -> bool:
         return seen.lease.member.id not in self._own

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 from gateway.core.ports import Clock, StateStore
 from gateway.errors import StateLost
@@ -15,6 +16,7 @@ from gateway.serving.members.for_others import WorkForOthers
 from gateway.serving.members.leases import Leases
 from gateway.serving.members.registry import MembersRegistry
 from gateway.serving.members.token_watch import TokenWatch
+from gateway.serving.members.upheld import upheld
 
 AGAIN_S = 1.0
 FAREWELL_S = 2.0
@@ -45,14 +47,19 @@ class Switchboard:
         self._deaf: list[Callable[[], None]] = []
 
     def start(self) -> None:
-        runs = (self._courier.run(), self._leases.run(), self._watch.run(), self._beat())
-        self._tasks = [asyncio.create_task(run) for run in runs]
+        runs: dict[str, Callable[[], Awaitable[None]]] = {
+            "courier": self._courier.run,
+            "leases": self._leases.run,
+            "tokens": self._watch.run,
+            "heartbeats": self._beat,
+        }
         for channel in (
             messages.DEVICES,
             messages.work_channel(self._registry.replica),
             messages.replies_channel(self._registry.replica),
         ):
-            self._tasks.append(asyncio.create_task(self._listen(channel)))
+            runs[channel.partition(":")[0]] = partial(self._listen, channel)
+        self._tasks = [asyncio.create_task(upheld(name, run)) for name, run in runs.items()]
 
     async def stop(self) -> None:
         relays = self._for_others.close()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from gateway.core.ports import Clock, StateStore
 from gateway.core.state.operations import Advance, Hold, Read
 from gateway.errors import StateLost
 from gateway.serving.members.records import ENROLLED, KEPT_S, TOKENS, DeviceRecord, decode
+from gateway.serving.members.slices import sliced
 from gateway.serving.members.tokens import DeviceTokens
 
 PERIOD_S = 5.0
@@ -47,13 +48,16 @@ class TokenWatch:
             await asyncio.sleep(PERIOD_S)
 
     async def turn(self) -> None:
-        """At most one round trip, and one more for a device that has just connected."""
+        """Raises StateLost."""
         used = self._devices.enrolled()
         self._renewed = {d: at for d, at in self._renewed.items() if d in used.values()}
-        if not used:
-            return
-        records = await self._store.run(*(Read(TOKENS, digest) for digest in used.values()))
-        for (device, digest), (number, value) in zip(used.items(), records, strict=True):
+        for some in sliced(list(used.items())):
+            await self._look(some)
+
+    async def _look(self, used: Sequence[tuple[str, str]]) -> None:
+        """One round trip, and two more for each device that has just connected."""
+        records = await self._store.run(*(Read(TOKENS, digest) for _, digest in used))
+        for (device, digest), (number, value) in zip(used, records, strict=True):
             if (record := decode(DeviceRecord, value)) is None:
                 self.revoked(device, digest)
             elif self._clock.now() - self._renewed.get(digest, float("-inf")) >= RENEW_S:

@@ -10,7 +10,7 @@ from gateway.core.devices.member import Member, WorkEnd, WorkOrder
 from gateway.protocol import work
 from gateway.serving.link import Outbox
 from gateway.serving.members.assignment import Answer, failed
-from gateway.serving.members.orders import Unfit, check, most_tokens, put_into_frame
+from gateway.serving.members.orders import Unfit, check, in_words, most_tokens, put_into_frame
 
 BYTES_PER_TOKEN = 256
 LEAST_ANSWER_BYTES = 1024
@@ -71,6 +71,7 @@ class WorkTable:
         deadline_s = min(order.deadline_s, self._limits.max_work_s)
         try:
             check(member, order, len(self._active))
+            order = in_words(order)
             frame, size = put_into_frame(self._next, order, deadline_s)
         except Unfit as unfit:
             return failed(self._device, unfit.code, f"{self._device} {unfit.message}")

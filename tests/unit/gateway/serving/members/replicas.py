@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -49,11 +49,14 @@ QUESTION = [{"role": "user", "content": "3 + 4?"}]
 
 
 class TornStore:
-    """A store that can be lost, and that can lose what is published."""
+    """A store that can be lost, or refuse a call, and that can lose what is published. `ran` are
+    the operations that it was given."""
 
     def __init__(self, inner: StateStore) -> None:
         self._inner = inner
         self.lost = False
+        self.refuses: Callable[[Sequence[Operation]], bool] = lambda operations: False
+        self.ran: list[Operation] = []
         self.loses: Callable[[str], bool] = lambda channel: False
         self.published: Counter[str] = Counter()
 
@@ -61,7 +64,8 @@ class TornStore:
         return "torn" if self.lost else None
 
     async def run(self, *operations: Operation) -> list[Any]:
-        self._check()
+        self._check(self.refuses(operations))
+        self.ran += operations
         return await self._inner.run(*operations)
 
     async def publish(self, channel: str, message: bytes) -> None:
@@ -74,8 +78,8 @@ class TornStore:
         self._check()
         return await self._inner.listen(channel, take)
 
-    def _check(self) -> None:
-        if self.lost:
+    def _check(self, refused: bool = False) -> None:
+        if self.lost or refused:
             raise StateLost("torn", retry_after=1.0, code="state_lost")
 
 
@@ -105,7 +109,8 @@ class Replica:
     def __init__(self, store: MemoryStore, limits: WorkLimits, lease_s: float) -> None:
         self.store = TornStore(store)
         self.telemetry, self.frames = MemberRecorder(), SpeculationRecorder()
-        clock, courier = MonotonicClock(), Courier(self.store)
+        clock = MonotonicClock()
+        self.courier = courier = Courier(self.store)
         replica = secrets.token_hex(4)
         elsewhere = WorkElsewhere(replica, courier, clock, lambda: secrets.token_hex(8))
         self.members = MembersRegistry(
@@ -175,11 +180,16 @@ def _speculation(clock: MonotonicClock) -> Speculation:
 
 @asynccontextmanager
 async def replicas(
-    count: int, *, limits: WorkLimits | None = None, lease_s: float = 15.0
+    count: int,
+    *,
+    limits: WorkLimits | None = None,
+    lease_s: float = 15.0,
+    started: bool = True,
 ) -> AsyncIterator[list[Replica]]:
+    """Unless `started`, they hear nothing of each other but by the turns that a test makes."""
     store = MemoryStore(MonotonicClock())
     made = [Replica(store, limits or WorkLimits(), lease_s) for _ in range(count)]
-    for replica in made:
+    for replica in made if started else []:
         replica.switchboard.start()
     try:
         yield made

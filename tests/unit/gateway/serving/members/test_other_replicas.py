@@ -31,9 +31,9 @@ def test_what_was_announced_outlives_an_older_look_and_no_newer_one() -> None:
 def test_devices_of_a_replica_without_a_lease_are_left_out() -> None:
     others = OtherReplicas("here")
     for replicas, expected in ((["there"], ["phone"]), (["another"], [])):
-        found = others.refresh(held(Lease(PHONE)), replicas, asked=1.0, now=1.0)
+        others.refresh(held(Lease(PHONE)), replicas, asked=1.0, now=1.0)
         assert names(others) == expected
-        assert found == {"phone": PHONE}
+        assert others.lease("phone") == PHONE
 
 
 def test_a_lease_is_as_old_as_its_last_renewal_that_was_seen() -> None:
@@ -46,8 +46,8 @@ def test_a_lease_is_as_old_as_its_last_renewal_that_was_seen() -> None:
 def test_own_devices_and_what_is_no_lease_are_passed_over() -> None:
     others = OtherReplicas("here")
     own = Lease(replace(PHONE, id="own", replica="here"))
-    wrong = {"watch": encode_lease(Lease(PHONE)), "lamp": b"\xc1"}
-    others.refresh(held(own) | wrong, ["here", "there"], asked=1.0, now=1.0)
+    wrong = {"watch": encode_lease(Lease(PHONE)), "lamp": b"\xc1", "lock": None}
+    others.refresh({**held(own), **wrong}, ["here", "there"], asked=1.0, now=1.0)
     assert names(others) == []
 
 

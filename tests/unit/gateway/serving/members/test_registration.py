@@ -69,6 +69,24 @@ async def test_other_replicas_see_how_much_a_device_has_to_do() -> None:
         await soon(lambda: [m.condition.working for m in there.members.members()] == [0])
 
 
+async def test_a_change_of_its_work_is_told_before_the_lease_is_to_be_renewed() -> None:
+    async with replicas(2, started=False) as (here, there):
+        phone = await device(here)
+        await here.leases.turn()
+
+        async def seen() -> list[int]:
+            await here.leases.turn()
+            await there.leases.turn()
+            return [member.condition.working for member in there.members.members()]
+
+        assert await seen() == [0]
+        asked = here.members.assign("phone", order())
+        await phone.work()
+        assert await seen() == [1]
+        asked.cancel()
+        assert await seen() == [0]
+
+
 @WHERE
 async def test_the_same_process_takes_over_and_the_older_ones_work_is_lost(where: int) -> None:
     async with replicas(2) as both:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -213,3 +214,55 @@ async def test_pieces_that_nobody_reads_are_joined() -> None:
         piece = await asked.read()
         assert piece == type(piece)("a" * 40, 40)  # type: ignore[call-arg]
         await asyncio.wait_for(asked.read(), 5)
+
+
+def nested(deep: int) -> Any:
+    """As a caller's JSON may hold it."""
+    found: Any = []
+    for _ in range(deep):
+        found = [found]
+    return found
+
+
+async def test_a_device_is_given_the_role_and_the_text_of_each_message_alone() -> None:
+    async with replicas(1) as (here,):
+        phone = await device(here)
+        parts = [{"type": "text", "text": "3 + 4"}, {"type": "text", "text": "= ?"}]
+        messages = [
+            {"role": "system", "content": "Be brief.", "name": "x", "more": nested(2000)},
+            {"role": "user", "content": parts},
+        ]
+        asked = here.members.assign("phone", order(messages=messages))
+        given = await phone.work()
+        assert given.messages == [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "3 + 4\n= ?"},
+        ]
+        phone.put(work.Piece(given.w, "7", 1), work.Finished(given.w, "stop", 5, 1))
+        assert (await whole(asked))[0] == "7"
+
+
+UNSAYABLE = pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": [{"role": "user", "content": nested(2000)}]},
+        {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+        {"messages": [{"role": "user"}]},
+        {"messages": [{"content": "3 + 4?"}]},
+        {"messages": [{"role": "user", "content": "\ud800"}]},
+        {"sampling": {"temperature": nested(2000)}},
+    ],
+    ids=["nested", "an image", "no text", "no role", "half a character", "nested sampling"],
+)
+
+
+@UNSAYABLE
+async def test_what_no_device_can_be_told_fails_as_unable(fields: dict[str, Any]) -> None:
+    async with replicas(2) as (here, there):
+        phone = await device(there)
+        await until(lambda: here.names() == {"phone"})
+        for replica in (here, there):
+            assert await failure(replica.members.assign("phone", order(**fields))) == "unable"
+        asked = here.members.assign("phone", order())
+        assert (await phone.work()).messages == order().messages
+        asked.cancel()

@@ -1,0 +1,79 @@
+"""Messages on their way to other replicas: bundled, and none at the cost of another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.adapters.clock import MonotonicClock
+from gateway.adapters.memory_store import MemoryStore
+from gateway.core.devices.member import WorkOrder
+from gateway.serving.members.courier import MAX_BUNDLE, MAX_BUNDLE_BYTES, MAX_WAITING, Courier
+from gateway.serving.members.messages import Message, Order, Text, decode
+
+pytestmark = pytest.mark.anyio
+
+
+class Reader:
+    """`bundles` are those that came over its channel."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore(MonotonicClock())
+        self.courier = Courier(self.store)
+        self.bundles: list[bytes] = []
+
+    @property
+    def messages(self) -> list[Message]:
+        return [message for bundle in self.bundles for message in decode(bundle)]
+
+    async def listen(self) -> Reader:
+        await self.store.listen("replies:a", self.bundles.append)
+        return self
+
+
+def text(n: int, said: str = "7") -> Text:
+    return Text("id", n, said, 1)
+
+
+async def test_a_message_that_cannot_be_written_is_dropped_alone() -> None:
+    reader, deep = await Reader().listen(), list[Any]()
+    for _ in range(5000):
+        deep = [deep]
+    wrong = Order("id", "a", "phone", "i", WorkOrder("generate", deep, 1, 1.0))
+    assert reader.courier.put("replies:a", text(0))
+    assert not reader.courier.put("replies:a", wrong)
+    assert reader.courier.put("replies:a", text(1))
+    await reader.courier.flush()
+    assert reader.messages == [text(0), text(1)]
+    assert len(reader.bundles) == 1
+
+
+async def test_large_messages_take_none_with_them_that_the_store_would_refuse() -> None:
+    reader = await Reader().listen()
+    large = MAX_BUNDLE_BYTES * 3 // 4
+    said = [text(n, "x" * (large if n % 4 else 1)) for n in range(24)]
+    said.append(text(24, "x" * (MAX_BUNDLE_BYTES + 1)))
+    for message in said:
+        assert reader.courier.put("replies:a", message)
+    await reader.courier.flush()
+    assert reader.messages == said
+    together = [len(bundle) for bundle in reader.bundles if len(decode(bundle)) > 1]
+    assert max(together) <= MAX_BUNDLE_BYTES + MAX_BUNDLE
+    assert len(reader.bundles) < len(said)
+
+
+async def test_small_messages_for_one_channel_travel_together() -> None:
+    reader = await Reader().listen()
+    for n in range(2 * MAX_BUNDLE):
+        reader.courier.put("replies:a", text(n))
+    await reader.courier.flush()
+    assert [len(decode(bundle)) for bundle in reader.bundles] == [MAX_BUNDLE, MAX_BUNDLE]
+
+
+async def test_an_order_counts_with_its_messages_towards_what_may_wait() -> None:
+    courier = Reader().courier
+    messages = [{"role": "user", "content": "x" * (1 << 18)}]
+    one = Order("id", "a", "phone", "i", WorkOrder("generate", messages, 1, 1.0))
+    taken = [courier.put("work:b", one) for _ in range(MAX_WAITING // (1 << 18) + 1)]
+    assert taken[0] and not taken[-1]

@@ -1,0 +1,125 @@
+"""More devices than the store takes in one call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+
+from gateway.core.devices.grant import Grant
+from gateway.core.state.operations import Held, Release
+from gateway.serving.members import leases, slices
+from gateway.serving.members.messages import decode_lease
+from gateway.serving.members.token_watch import TokenWatch
+from tests.unit.gateway.fakes import SteppingClock
+from tests.unit.gateway.serving.members.replicas import FakeDevice, Replica, device, replicas
+from tests.unit.gateway.serving.speculating import until
+
+pytestmark = pytest.mark.anyio
+
+AT_ONCE = 2
+MANY = 5
+
+
+@pytest.fixture(autouse=True)
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "SLICE", AT_ONCE)
+
+
+async def many(replica: Replica) -> list[FakeDevice]:
+    replica.store.refuses = lambda operations: len(operations) > AT_ONCE
+    return [await device(replica, None, Grant(f"phone-{n}")) for n in range(MANY)]
+
+
+async def beats(replica: Replica) -> dict[str, int]:
+    """How often each lease has been renewed."""
+    (held,) = await replica.store.run(Held("device"))
+    found = {name: decode_lease(value) for name, value in held.items()}
+    return {name: lease.beat for name, lease in found.items() if lease is not None}
+
+
+async def test_all_are_renewed_in_calls_that_the_store_takes() -> None:
+    async with replicas(2, started=False) as (here, there):
+        await many(here)
+        await here.leases.turn()
+        assert await beats(there) == {f"phone-{n}": 1 for n in range(MANY)}
+
+
+async def test_leases_are_renewed_also_where_a_look_at_all_of_them_fails() -> None:
+    async with replicas(2, started=False) as (here, there):
+        await many(here)
+        here.store.refuses = lambda operations: Held("device") in operations
+        await here.leases.turn()
+        assert await beats(there) == {f"phone-{n}": 1 for n in range(MANY)}
+        (living,) = await there.store.run(Held("replica"))
+        assert set(living) == {here.members.replica}
+
+
+async def test_what_one_turn_could_not_renew_the_next_one_does() -> None:
+    async with replicas(2, started=False) as (here, there):
+        await many(here)
+        calls = list[int]()
+
+        def third_of_holds(operations: object) -> bool:
+            assert isinstance(operations, tuple)
+            if any(getattr(operation, "kind", "") == "device" for operation in operations):
+                calls.append(len(operations))
+            return len(calls) == 3  # After the look and one slice.
+
+        here.store.refuses = third_of_holds
+        await here.leases.turn()
+        assert sorted((await beats(there)).values()) == [0, 0, 0, 1, 1]
+        await here.leases.turn()
+        assert all((await beats(there)).values())
+
+
+async def test_leases_of_many_that_leave_are_given_up_at_once_without_a_look_at_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leases, "REFRESH_S", 3600.0)
+    async with replicas(2, started=False) as (here, there):
+        phones = await many(here)
+        running = asyncio.create_task(here.leases.run())
+        await until(lambda: here.members.entries() and all_held(here))
+        here.store.ran.clear()
+        for phone in phones:
+            await phone.leave()
+        await until(lambda: len(here.store.ran) == MANY)
+        assert all(isinstance(operation, Release) for operation in here.store.ran)
+        assert await beats(there) == {}
+        running.cancel()
+
+
+def all_held(replica: Replica) -> bool:
+    return all(entry.beat for _, entry in replica.members.entries()) and not any(
+        entry.changed for _, entry in replica.members.entries()
+    )
+
+
+async def test_a_replica_that_stops_gives_up_all_of_them() -> None:
+    async with replicas(2, started=False) as (here, there):
+        await many(here)
+        await here.leases.stop()
+        assert await beats(there) == {}
+
+
+async def test_tokens_are_looked_at_in_calls_that_the_store_takes() -> None:
+    async with replicas(1, started=False) as (here,):
+        here.store.refuses = lambda operations: len(operations) > AT_ONCE
+        connected = Connected()
+        await TokenWatch(connected, here.tokens, here.store, SteppingClock()).turn()
+        assert connected.gone == [f"phone-{n}" for n in range(MANY)]
+
+
+class Connected:
+    """Devices whose tokens are not in the store."""
+
+    def __init__(self) -> None:
+        self.gone: list[str] = []
+
+    def enrolled(self) -> Mapping[str, str]:
+        return {f"phone-{n}": f"digest-{n}" for n in range(MANY)}
+
+    def revoked(self, device: str, digest: str) -> None:
+        self.gone.append(device)

@@ -1,0 +1,81 @@
+"""What a task fails of that must not end while the gateway runs."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.core.state.operations import Held
+from gateway.protocol import work
+from gateway.serving.members import upheld as module
+from gateway.serving.members.messages import Left
+from gateway.serving.members.upheld import upheld
+from tests.unit.gateway.serving.members.replicas import (
+    Replica,
+    device,
+    order,
+    replicas,
+    whole,
+)
+from tests.unit.gateway.serving.speculating import until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AGAIN_S", 0.0)
+
+
+async def test_a_task_that_fails_is_logged_without_its_words_and_begins_anew() -> None:
+    failures: list[Exception] = [KeyError("3 + 4?"), RecursionError()]
+
+    async def run() -> None:
+        if failures:
+            raise failures.pop(0)
+
+    with capture_logs() as lines:
+        await upheld("leases", run)
+    assert [(line["task"], line["error"]) for line in lines] == [
+        ("leases", "KeyError"),
+        ("leases", "RecursionError"),
+    ]
+    assert "3 + 4?" not in str(lines)
+
+
+def break_(replica: Replica, where: str, times: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The next calls of the store fail as no caller foresees."""
+    works, broken = getattr(replica.store, where), list[str]()
+
+    async def fails(*given: object) -> object:
+        if len(broken) < times:
+            broken.append(where)
+            raise TypeError
+        return await works(*given)
+
+    monkeypatch.setattr(replica.store, where, fails)
+    return broken
+
+
+@pytest.mark.parametrize(("where", "times"), [("publish", 1), ("run", 1), ("listen", 3)])
+async def test_replicas_stay_in_touch_after_a_failure_that_nobody_foresaw(
+    where: str, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with replicas(2, started=False) as (here, there):
+        broken = break_(there, where, times, monkeypatch)
+        here.switchboard.start()
+        there.switchboard.start()
+        if where == "publish":
+            there.courier.put("nobody", Left("lamp", there.members.replica))
+        await until(lambda: len(broken) == times)
+        async with asyncio.timeout(10):
+            while there.members.replica not in (await here.store.run(Held("replica")))[0]:
+                await asyncio.sleep(0)
+        phone = await device(there)
+        await until(lambda: here.names() == {"phone"})
+        asked = here.members.assign("phone", order())
+        given = await phone.work()
+        phone.put(work.Piece(given.w, "7", 1), work.Finished(given.w, "stop", 5, 1))
+        assert (await whole(asked))[0] == "7"
