@@ -5,10 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 
+from msgspec.structs import replace
+
 from gateway.core.devices.member import Privacy
 from gateway.core.ports import StateStore
 from gateway.core.state.operations import Advance, Forget, Held, Hold, Read, Release
-from gateway.errors import Conflict, Denied, InvalidRequest, UnknownDevice
+from gateway.errors import Conflict, Denied, InvalidRequest, StateLost, UnknownDevice
 from gateway.serving.members.courier import Courier
 from gateway.serving.members.guesses import Guesses
 from gateway.serving.members.messages import DEVICES, Revoked
@@ -27,6 +29,8 @@ from gateway.serving.members.tokens import PREFIX, DeviceTokens, digest
 ONE_TIME = "tfe_"
 CLAIM_S = 60.0
 """For a name, until its device is enrolled."""
+REPEAT_S = 60.0
+"""In which an exchange may be repeated whose answer did not arrive."""
 UNKNOWN = "enrolment_token: unknown, used or expired; ask the operator for a new one"
 
 
@@ -61,30 +65,68 @@ class Enrolments:
     async def exchange(self, token: str, name: str, address: str) -> tuple[DeviceRecord, str]:
         """The device that is enrolled by it, and its own token, which nobody else ever sees.
 
-        The name is claimed first and the one-time token forgotten last, which one alone can do: who
-        loses the race gives back what it took. Raises Denied, Conflict, InvalidRequest, and
-        TooManyAttempts where `address` has guessed too often.
+        The name is claimed first and the one-time token used up last, which one alone can do: who
+        loses the race gives back what it took. One whose answer was lost on the way may ask again
+        for `REPEAT_S`, and gets another token in place of the first. Raises Denied, Conflict,
+        InvalidRequest, and TooManyAttempts where `address` has guessed too often.
         """
         self._guesses.check(address)
         one_time = digest(token)
-        ((_, value),) = await self._store.run(Read(ENROLMENTS, one_time))
-        if (wish := decode(EnrolmentRecord, value)) is None:
+        ((number, value),) = await self._store.run(Read(ENROLMENTS, one_time))
+        wish = decode(EnrolmentRecord, value)
+        if wish is None or not await self._may_use(wish, name):
             raise await self._wrong(address)
-        device = self._name(wish, name)
+        device = wish.used.device if wish.used else self._name(wish, name)
         own = PREFIX + secrets.token_urlsafe(32)
-        record = DeviceRecord(device, wish.owner, wish.privacy, digest(own), int(self._unix_time()))
-        stored = encode(record)
-        (claimed,) = await self._store.run(Hold(ENROLLED, device, record.digest, stored, CLAIM_S))
+        at = int(self._unix_time())
+        record = DeviceRecord(device, wish.owner, wish.privacy, digest(own), one_time, at)
+        claim = _named(wish.used, KEPT_S) if wish.used else _named(record, CLAIM_S)
+        (claimed,) = await self._store.run(claim)
         if not claimed:
             raise _taken(device)
-        _, first = await self._store.run(
-            Advance(TOKENS, record.digest, 0, stored, KEPT_S), Forget(ENROLMENTS, one_time)
-        )
-        if not first:
-            await self._store.run(*_undone(record))
+        if not await self._use_up(number, wish, record):
+            await self._give_way(record)
             raise await self._wrong(address)
-        await self._store.run(Hold(ENROLLED, device, record.digest, stored, KEPT_S))
+        try:
+            await self._store.run(_named(record, KEPT_S))
+        except StateLost:
+            pass  # It is enrolled, and its name held anew when it connects.
         return record, own
+
+    async def _may_use(self, wish: EnrolmentRecord, name: str) -> bool:
+        """Not used yet, or for the same device, which has not connected with what it got."""
+        if wish.used is None:
+            return True
+        if name not in ("", wish.used.device):
+            return False
+        ((renewed, _),) = await self._store.run(Read(TOKENS, wish.used.digest))
+        return bool(renewed <= 1)
+
+    async def _use_up(self, number: int, wish: EnrolmentRecord, record: DeviceRecord) -> bool:
+        """From now on its token is good, and one that it replaces is not. False: another was
+        first."""
+        used = encode(replace(wish, used=record))
+        replaced = wish.used and Forget(TOKENS, wish.used.digest)
+        _, first, *_ = await self._store.run(
+            Advance(TOKENS, record.digest, 0, encode(record), KEPT_S),
+            Advance(ENROLMENTS, record.enrolment, number, used, REPEAT_S),
+            *([replaced] if replaced else []),
+        )
+        if wish.used and first:
+            self._tokens.forget(record.device)
+            self._courier.put(DEVICES, Revoked(record.device, wish.used.digest))
+        return bool(first)
+
+    async def _give_way(self, record: DeviceRecord) -> None:
+        """Another use of the same one-time token counts: it may have the same name."""
+        _, (_, value) = await self._store.run(
+            Forget(TOKENS, record.digest), Read(ENROLMENTS, record.enrolment)
+        )
+        wish = decode(EnrolmentRecord, value)
+        if wish is not None and wish.used is not None and wish.used.device == record.device:
+            await self._store.run(_named(wish.used, KEPT_S))
+        else:
+            await self._store.run(Release(ENROLLED, record.device, record.enrolment))
 
     async def known(self) -> Mapping[str, DeviceRecord]:
         (held,) = await self._store.run(Held(ENROLLED))
@@ -97,7 +139,11 @@ class Enrolments:
         self._not_in_settings(device)
         if (record := (await self.known()).get(device)) is None:
             raise UnknownDevice(f"there is no enrolled device {device!r}", code="unknown_device")
-        await self._store.run(*_undone(record))
+        await self._store.run(
+            Forget(TOKENS, record.digest),
+            Forget(ENROLMENTS, record.enrolment),
+            Release(ENROLLED, device, record.enrolment),
+        )
         self._tokens.forget(device)
         self._courier.put(DEVICES, Revoked(device, record.digest))
 
@@ -134,5 +180,5 @@ def _taken(name: str) -> Conflict:
     )
 
 
-def _undone(record: DeviceRecord) -> tuple[Forget, Release]:
-    return Forget(TOKENS, record.digest), Release(ENROLLED, record.device, record.digest)
+def _named(record: DeviceRecord, ttl_s: float) -> Hold:
+    return Hold(ENROLLED, record.device, record.enrolment, encode(record), ttl_s)

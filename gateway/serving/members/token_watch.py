@@ -67,5 +67,5 @@ class TokenWatch:
         """It is used: keep it for as long again. One that is revoked meanwhile stays so."""
         (kept,) = await self._store.run(Advance(TOKENS, record.digest, number, value, KEPT_S))
         if kept:
-            await self._store.run(Hold(ENROLLED, record.device, record.digest, value, KEPT_S))
+            await self._store.run(Hold(ENROLLED, record.device, record.enrolment, value, KEPT_S))
             self._renewed[record.digest] = self._clock.now()

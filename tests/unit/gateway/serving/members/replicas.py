@@ -49,20 +49,27 @@ QUESTION = [{"role": "user", "content": "3 + 4?"}]
 
 
 class TornStore:
-    """A store that can be lost, and that can lose what is published."""
+    """A store that can be lost, and that can lose what is published, or a run.
+
+    `tears` is asked at each run: "request" and "answer" are what may be lost of it.
+    """
 
     def __init__(self, inner: StateStore) -> None:
         self._inner = inner
         self.lost = False
         self.loses: Callable[[str], bool] = lambda channel: False
+        self.tears: Callable[[tuple[Operation, ...]], str] = lambda operations: ""
         self.published: Counter[str] = Counter()
 
     def problem(self) -> str | None:
         return "torn" if self.lost else None
 
     async def run(self, *operations: Operation) -> list[Any]:
-        self._check()
-        return await self._inner.run(*operations)
+        torn = self.tears(operations)
+        self._check(torn == "request")
+        results = await self._inner.run(*operations)
+        self._check(torn == "answer")
+        return results
 
     async def publish(self, channel: str, message: bytes) -> None:
         self._check()
@@ -74,8 +81,8 @@ class TornStore:
         self._check()
         return await self._inner.listen(channel, take)
 
-    def _check(self) -> None:
-        if self.lost:
+    def _check(self, torn: bool = False) -> None:
+        if self.lost or torn:
             raise StateLost("torn", retry_after=1.0, code="state_lost")
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections.abc import Callable
 
 import pytest
 
 from gateway.core.devices.grant import Grant
 from gateway.core.devices.member import Privacy
-from gateway.core.state.operations import Held, Read
+from gateway.core.state.operations import Held, Operation, Read
 from gateway.errors import (
     Conflict,
     Denied,
     GatewayError,
     InvalidRequest,
+    StateLost,
     TooManyAttempts,
     UnknownDevice,
 )
@@ -97,14 +100,89 @@ async def test_of_many_that_want_a_name_one_alone_has_it_and_the_others_may_choo
 async def test_a_used_an_expired_and_an_unknown_token_are_refused_alike() -> None:
     async with replicas(1) as (here,):
         used, expired = await minted(here), await minted(here, ttl_s=0.01)
-        await here.enrolments.exchange(used, "", "1.1.1.1")
+        await here.enrolments.exchange(used, "phone", "1.1.1.1")
         await asyncio.wait_for(_expires(here, expired), 5)
         said = set()
         for token in (used, expired, "tfe_guess"):
             with pytest.raises(Denied) as caught:
-                await here.enrolments.exchange(token, "", "1.1.1.1")
+                await here.enrolments.exchange(token, "watch", "1.1.1.1")
             said.add((caught.value.message, caught.value.code))
         assert len(said) == 1
+
+
+def tears(run: int, what: str) -> Callable[[tuple[Operation, ...]], str]:
+    """Of that run from now on, and of no other."""
+    runs = itertools.count()
+    return lambda operations: what if next(runs) == run else ""
+
+
+@pytest.mark.parametrize("what", ["request", "answer"])
+@pytest.mark.parametrize("run", range(3))
+async def test_an_exchange_that_was_torn_can_be_repeated(run: int, what: str) -> None:
+    async with replicas(1) as (here,):
+        token = await minted(here, "phone", "ann")
+        here.store.tears = tears(run, what)
+        with pytest.raises(StateLost):
+            await here.enrolments.exchange(token, "", "1.1.1.1")
+        record, own = await here.enrolments.exchange(token, "", "1.1.1.1")
+        grant = await here.tokens.find(f"Bearer {own}")
+        assert grant == Grant("phone", "ann", EVERY, record.digest)
+        assert await here.enrolments.known() == {"phone": record}
+
+
+@pytest.mark.parametrize("what", ["request", "answer"])
+async def test_a_device_is_enrolled_once_its_token_is_good(what: str) -> None:
+    async with replicas(1) as (here,):
+        token = await minted(here, "phone")
+        here.store.tears = tears(3, what)
+        record, own = await here.enrolments.exchange(token, "", "1.1.1.1")
+        assert await here.tokens.find(f"Bearer {own}") == Grant("phone", "", EVERY, record.digest)
+        assert await here.enrolments.known() == {"phone": record}
+
+
+async def test_a_repeated_exchange_replaces_the_first_token_everywhere() -> None:
+    async with replicas(2) as (here, there):
+        token = await minted(here)
+        _, first = await here.enrolments.exchange(token, "phone", "1.1.1.1")
+        assert await there.tokens.callers_owner(f"Bearer {first}") == ("phone", "")
+        record, second = await here.enrolments.exchange(token, "phone", "1.1.1.1")
+        assert await there.tokens.find(f"Bearer {first}") is None
+        assert await there.tokens.find(f"Bearer {second}") is not None
+        assert await here.enrolments.known() == {"phone": record}
+
+
+async def test_of_many_exchanges_for_one_name_one_token_alone_is_good() -> None:
+    async with replicas(2) as both:
+        token = await minted(both[0], "phone")
+        results = await asyncio.gather(
+            *(both[n % 2].enrolments.exchange(token, "", f"1.1.1.{n}") for n in range(12)),
+            return_exceptions=True,
+        )
+        given = [result for result in results if isinstance(result, tuple)]
+        good = [record for record, own in given if await both[0].tokens.find(f"Bearer {own}")]
+        assert await both[1].enrolments.known() == {"phone": good[0]}
+        assert len(good) == 1
+
+
+async def test_an_exchange_is_not_repeated_once_its_device_has_connected() -> None:
+    async with replicas(1) as (here,):
+        token = await minted(here, "phone")
+        _, own = await here.enrolments.exchange(token, "", "1.1.1.1")
+        await device(here, None, await here.tokens.find(f"Bearer {own}"))
+        await here.watch.turn()
+        with pytest.raises(Denied):
+            await here.enrolments.exchange(token, "", "1.1.1.1")
+        assert await here.tokens.find(f"Bearer {own}") is not None
+
+
+async def test_an_exchange_is_not_repeated_once_its_device_was_revoked() -> None:
+    async with replicas(1) as (here,):
+        token = await minted(here, "phone")
+        await here.enrolments.exchange(token, "", "1.1.1.1")
+        await here.enrolments.revoke("phone")
+        with pytest.raises(Denied):
+            await here.enrolments.exchange(token, "", "1.1.1.1")
+        assert await here.enrolments.known() == {}
 
 
 async def _expires(here: Replica, token: str) -> None:
