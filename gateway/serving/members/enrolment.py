@@ -68,9 +68,9 @@ class Enrolments:
         The name is claimed first and the one-time token used up last, which one alone can do: who
         loses the race gives back what it took. One whose answer was lost on the way may ask again
         for `REPEAT_S`, and gets another token in place of the first. Raises Denied, Conflict,
-        InvalidRequest, and TooManyAttempts where `address` has guessed too often.
+        InvalidRequest, and TooManyAttempts for a wrong token where `address` has guessed too often:
+        behind a proxy the address is everybody's, and a good token is no guess.
         """
-        self._guesses.check(address)
         one_time = digest(token)
         ((number, value),) = await self._store.run(Read(ENROLMENTS, one_time))
         wish = decode(EnrolmentRecord, value)
@@ -168,6 +168,7 @@ class Enrolments:
             )
 
     async def _wrong(self, address: str) -> Denied:
+        self._guesses.check(address)
         await self._guesses.wrong(address)
         return Denied(UNKNOWN, param="enrolment_token", code="invalid_enrolment_token")
 
