@@ -135,9 +135,9 @@ class Enrolments:
 
     async def revoke(self, device: str) -> None:
         """From now on its token opens nothing, and every replica closes its connection. Raises
-        UnknownDevice, and Conflict for a device of the settings."""
-        self._not_in_settings(device)
+        UnknownDevice, and Conflict for a device that has its token from the settings alone."""
         if (record := (await self.known()).get(device)) is None:
+            self._not_in_settings(device)
             raise UnknownDevice(f"there is no enrolled device {device!r}", code="unknown_device")
         await self._store.run(
             Forget(TOKENS, record.digest),

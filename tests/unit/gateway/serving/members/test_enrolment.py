@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.adapters.clock import MonotonicClock
 from gateway.core.devices.grant import Grant
 from gateway.core.devices.member import Privacy
 from gateway.core.state.operations import Held, Operation, Read
@@ -19,9 +20,11 @@ from gateway.errors import (
     StateLost,
     UnknownDevice,
 )
-from gateway.serving.members.guesses import AT_ONCE
+from gateway.serving.members.courier import Courier
+from gateway.serving.members.enrolment import Enrolments
+from gateway.serving.members.guesses import AT_ONCE, Guesses
 from gateway.serving.members.records import ENROLMENTS, TOKENS
-from gateway.serving.members.tokens import digest
+from gateway.serving.members.tokens import DeviceTokens, digest
 from tests.unit.gateway.serving.members.replicas import Replica, device, replicas
 from tests.unit.gateway.serving.speculating import until
 
@@ -265,6 +268,19 @@ async def test_only_enrolled_devices_can_be_revoked() -> None:
             await here.enrolments.revoke("kitchen")
         with pytest.raises(UnknownDevice):
             await here.enrolments.revoke("nobody")
+
+
+async def test_an_enrolled_token_can_be_revoked_after_the_settings_got_one_of_its_name() -> None:
+    async with replicas(1) as (here,):
+        own = await enrolled(here, "phone")
+        clock, courier = MonotonicClock(), Courier(here.store)
+        tokens = DeviceTokens({"phone": digest("of-the-phone")}, {}, here.store, clock)
+        guesses = Guesses(here.store, clock)
+        later = Enrolments(here.store, tokens, courier, guesses, lambda: 1e9)
+        assert await tokens.find(f"Bearer {own}") is not None
+        await later.revoke("phone")
+        assert await tokens.find(f"Bearer {own}") is None
+        assert await tokens.find("Bearer of-the-phone") == Grant("phone")
 
 
 async def test_a_device_that_connects_stays_enrolled() -> None:
