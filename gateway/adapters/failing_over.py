@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, Protocol
 
 from gateway.adapters.memory_store import MemoryStore
@@ -50,6 +51,13 @@ class FailingOver:
             uniform,
             circuit or Circuit(),
         )
+
+    def without_local(self) -> FailingOver:
+        """The same store and the same looks at it, and nothing that stands in. Neither started nor
+        stopped by itself."""
+        strict = copy(self)
+        strict._local = None
+        return strict
 
     async def start(self) -> None:
         self._store.start()

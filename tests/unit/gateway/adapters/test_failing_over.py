@@ -171,6 +171,39 @@ async def test_open_callers_are_answered_all_the_while() -> None:
     await scene.store.stop()
 
 
+async def test_who_wants_no_local_answers_is_not_let_through_either_and_counted() -> None:
+    scene = Scene("open")
+    strict = scene.store.without_local()
+    await scene.store.start()
+    assert await strict.run(LEASE) == [True]
+    assert scene.counts.counted["hold", "ok"] == 1
+    await scene.lose()
+    asked, local = scene.served.asked, scene.counts.counted["hold", "local"]
+    with pytest.raises(StateLost):
+        await strict.run(LEASE)
+    with pytest.raises(StateLost):
+        await strict.publish("work", b"m")
+    assert (scene.served.asked, scene.counts.counted["hold", "local"]) == (asked, local)
+    assert scene.counts.counted["hold", "lost"] == scene.counts.counted["publish", "lost"] == 1
+    await scene.regain()
+    assert await strict.run(Held("device")) == [{"phone": b"v"}]
+    await scene.store.stop()
+
+
+async def test_the_failures_of_who_wants_no_local_answers_show_the_loss_to_all() -> None:
+    scene = Scene("open")
+    strict = scene.store.without_local()
+    await scene.store.start()
+    scene.served.may_look.clear()
+    scene.served.error = away()
+    for _ in range(3):
+        with pytest.raises(StateLost):
+            await strict.run(LEASE)
+    assert "until it is back" in (scene.store.problem() or "")
+    await scene.regain()
+    await scene.store.stop()
+
+
 async def test_a_message_that_may_have_arrived_is_not_sent_again() -> None:
     scene = Scene("open")
     heard: list[bytes] = []
