@@ -87,10 +87,9 @@ class Enrolments:
         if not await self._use_up(number, wish, record):
             await self._give_way(record)
             raise await self._wrong(address)
-        try:
-            await self._store.run(_named(record, KEPT_S))
-        except StateLost:
-            pass  # It is enrolled, and its name held anew when it connects.
+        if not await self._keep(record):
+            await self._give_way(record)
+            raise await self._wrong(address)
         return record, own
 
     async def _may_use(self, wish: EnrolmentRecord, name: str) -> bool:
@@ -117,6 +116,16 @@ class Enrolments:
             self._courier.put(DEVICES, Revoked(record.device, wish.used.digest))
         return bool(first)
 
+    async def _keep(self, record: DeviceRecord) -> bool:
+        """Its name, for as long as its token. False where that was revoked or replaced meanwhile;
+        a name that could not be held is held anew when the device connects."""
+        try:
+            await self._store.run(_named(record, KEPT_S))
+            ((_, still),) = await self._store.run(Read(TOKENS, record.digest))
+        except StateLost:
+            return True
+        return still is not None
+
     async def _give_way(self, record: DeviceRecord) -> None:
         """Another use of the same one-time token counts: it may have the same name."""
         _, (_, value) = await self._store.run(
@@ -139,11 +148,9 @@ class Enrolments:
         if (record := (await self.known()).get(device)) is None:
             self._not_in_settings(device)
             raise UnknownDevice(f"there is no enrolled device {device!r}", code="unknown_device")
-        await self._store.run(
-            Forget(TOKENS, record.digest),
-            Forget(ENROLMENTS, record.enrolment),
-            Release(ENROLLED, device, record.enrolment),
-        )
+        # The name last: who holds it anew meanwhile finds then that the token is gone.
+        await self._store.run(Forget(TOKENS, record.digest), Forget(ENROLMENTS, record.enrolment))
+        await self._store.run(Release(ENROLLED, device, record.enrolment))
         self._tokens.forget(device)
         self._courier.put(DEVICES, Revoked(device, record.digest))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -51,7 +51,8 @@ QUESTION = [{"role": "user", "content": "3 + 4?"}]
 class TornStore:
     """A store that can be lost, and that can lose what is published, or a run.
 
-    `tears` is asked at each run: "request" and "answer" are what may be lost of it.
+    `tears` is asked at each run: "request" and "answer" are what may be lost of it. `meanwhile`
+    is what others do before it.
     """
 
     def __init__(self, inner: StateStore) -> None:
@@ -59,12 +60,15 @@ class TornStore:
         self.lost = False
         self.loses: Callable[[str], bool] = lambda channel: False
         self.tears: Callable[[tuple[Operation, ...]], str] = lambda operations: ""
+        self.meanwhile: Callable[[tuple[Operation, ...]], Awaitable[None]] | None = None
         self.published: Counter[str] = Counter()
 
     def problem(self) -> str | None:
         return "torn" if self.lost else None
 
     async def run(self, *operations: Operation) -> list[Any]:
+        if self.meanwhile is not None:
+            await self.meanwhile(operations)
         torn = self.tears(operations)
         self._check(torn == "request")
         results = await self._inner.run(*operations)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from gateway.adapters.clock import MonotonicClock
 from gateway.core.devices.grant import Grant
 from gateway.core.devices.member import Privacy
-from gateway.core.state.operations import Held, Operation, Read
+from gateway.core.state.operations import Held, Hold, Operation, Read
 from gateway.errors import (
     Conflict,
     Denied,
@@ -23,7 +24,7 @@ from gateway.errors import (
 from gateway.serving.members.courier import Courier
 from gateway.serving.members.enrolment import Enrolments
 from gateway.serving.members.guesses import AT_ONCE, Guesses
-from gateway.serving.members.records import ENROLMENTS, TOKENS
+from gateway.serving.members.records import ENROLMENTS, KEPT_S, TOKENS
 from gateway.serving.members.tokens import DeviceTokens, digest
 from tests.unit.gateway.serving.members.replicas import Replica, device, replicas
 from tests.unit.gateway.serving.speculating import until
@@ -294,3 +295,34 @@ async def test_a_device_that_connects_stays_enrolled() -> None:
         await here.watch.turn()
         assert (await here.store.run(Read(TOKENS, digest(own))))[0] == after
         assert not phone.task.done()
+
+
+def revokes(by: Replica) -> Callable[[tuple[Operation, ...]], Any]:
+    """Before the name is held for as long as the device is enrolled."""
+
+    async def meanwhile(operations: tuple[Operation, ...]) -> None:
+        if any(isinstance(each, Hold) and each.ttl_s == KEPT_S for each in operations):
+            await by.enrolments.revoke("phone")
+
+    return meanwhile
+
+
+async def test_a_name_is_free_when_the_device_is_revoked_while_its_record_is_renewed() -> None:
+    async with replicas(2) as (here, there):
+        own = await enrolled(here, "phone")
+        await device(here, None, await here.tokens.find(f"Bearer {own}"))
+        here.store.meanwhile = revokes(there)
+        await here.watch.turn()
+        here.store.meanwhile = None
+        assert await here.enrolments.known() == {}
+        assert await enrolled(there, "phone") != own
+
+
+async def test_a_device_that_is_revoked_while_it_is_enrolled_is_not_and_its_name_is_free() -> None:
+    async with replicas(2) as (here, there):
+        token = await minted(here, "phone")
+        here.store.meanwhile = revokes(there)
+        with pytest.raises(Denied):
+            await here.enrolments.exchange(token, "", "1.1.1.1")
+        here.store.meanwhile = None
+        assert await here.enrolments.known() == {}
