@@ -38,12 +38,17 @@ class Scene:
         assert httpx.post(url, json=CHAT, trust_env=False).status_code == 200
 
     def calls(self) -> int:
-        """Of functions, but for the looks that each gateway makes."""
+        """But for the looks that each gateway makes, and the lease by which it shows that it
+        lives."""
         with self.redis.client() as client:
-            keys = [key for key in client.scan_iter("*") if ":{look-" not in key]
+            keys = list(client.scan_iter("*"))
             stats = client.info("commandstats")
-        assert keys == []
-        return int(stats.get("cmdstat_publish", {"calls": 0})["calls"])
+        assert [key for key in keys if ":{look-" not in key and ":{replica}:" not in key] == []
+        counted = {
+            operation: self.gateway.metric("tierflow_state_operations_total", operation=operation)
+            for operation in ("read", "advance", "spend", "observe", "means", "claim", "complete")
+        }
+        return int(sum(counted.values()) + stats.get("cmdstat_publish", {"calls": 0})["calls"])
 
 
 @pytest.fixture
@@ -66,7 +71,6 @@ def test_plain_requests_leave_nothing_in_redis(scene: Scene) -> None:
     for _ in range(5):
         scene.ask()
     assert scene.calls() == 0
-    assert scene.gateway.metric("tierflow_state_operations_total") == 0
 
 
 def test_a_loss_is_told_once_and_answers_go_on(scene: Scene) -> None:
