@@ -45,7 +45,7 @@ class SharedState:
             )
             local = memory if wanted.when_lost == "open" else None
             self._served = FailingOver(redis, local, clock, metrics, random.random)
-            self.store, self.shared = self._served, redis
+            self.store, self.shared = self._served, self._served.without_local()
 
     async def start(self) -> None:
         if self._served is not None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, Protocol
 
 from gateway.adapters.memory_store import MemoryStore
 from gateway.adapters.state_watch import StateWatch
 from gateway.core.ports import Clock, StateStore, StateTelemetry
 from gateway.core.state.circuit import Circuit
-from gateway.core.state.operations import Operation
+from gateway.core.state.operations import Advance, Claim, Complete, Operation
 from gateway.errors import StateLost
 
 LOST = "state_lost"
+ONCE = (Advance, Claim, Complete)
+"""What must happen in one place alone. Before the loss is known the others go on at the server."""
 
 
 class ServedStore(StateStore, Protocol):
@@ -28,7 +31,8 @@ class FailingOver:
     """A `StateStore`. With a `local` one, which stands in while the server is lost; without, every
     call raises StateLost at once until it is back.
 
-    What was stored meanwhile is forgotten at the return: the server's state counts.
+    What was stored meanwhile is forgotten at the return, and after failures that came to no loss:
+    the server's state counts.
     """
 
     def __init__(
@@ -50,6 +54,13 @@ class FailingOver:
             uniform,
             circuit or Circuit(),
         )
+
+    def without_local(self) -> FailingOver:
+        """The same store and the same looks at it, and nothing that stands in. Neither started nor
+        stopped by itself."""
+        strict = copy(self)
+        strict._local = None
+        return strict
 
     async def start(self) -> None:
         self._store.start()
@@ -79,6 +90,9 @@ class FailingOver:
                 raise
             self._telemetry.round_trip(self._clock.now() - started)
             self._watch.failed(error)
+            if not self._watch.lost and any(isinstance(each, ONCE) for each in operations):
+                self._count(operations, "lost")
+                raise
             return await self._without(operations)
         self._watch.succeeded()
         self._telemetry.round_trip(self._clock.now() - started)

@@ -18,7 +18,8 @@ log = structlog.get_logger("tierflow.state")
 
 
 class StateWatch:
-    """`look` raises StateLost. `rule` is for the log, `returned` is called at a return.
+    """`look` raises StateLost. `rule` is for the log, `returned` is called at a look that
+    succeeds after failures, whether or not they came to a loss.
 
     `lost` is whether callers must do without, and `problem` why.
     """
@@ -92,7 +93,9 @@ class StateWatch:
             self._circuit.look_failed()
         else:
             self.succeeded()
-            self._circuit.look_succeeded()
+            if self._circuit.suspicious:
+                self._circuit.look_succeeded()
+                self._returned()
         self._judge()
 
     def _judge(self) -> None:
@@ -104,5 +107,4 @@ class StateWatch:
             self._lost_at = self._clock.now()
             log.warning("state_lost", problem=self.problem, when_lost=self._rule)
             return
-        self._returned()
         log.info("state_back", lost_s=round(self._clock.now() - self._lost_at, 3))

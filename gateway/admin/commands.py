@@ -13,6 +13,7 @@ from gateway.admin.arguments import admin_token
 from gateway.admin.rendering import card, table
 
 PAGE = 200
+PARTIAL = "The gateway's shared state is lost: some enrolled devices are missing here."
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -33,13 +34,17 @@ def _enrol(api: Api, arguments: argparse.Namespace) -> tuple[Mapping[str, Any], 
 
 def _list(api: Api, arguments: argparse.Namespace) -> tuple[Mapping[str, Any], str]:
     devices: list[dict[str, Any]] = []
-    more = True
+    more, partial = True, False
     while more:
         query = {"limit": PAGE, "after": devices[-1]["id"] if devices else ""}
         page = api.call("GET", "/v1/devices", params=query)
         devices += page["data"]
-        more = bool(page["has_more"] and page["data"])
-    return {"object": "list", "data": devices, "has_more": False}, table(devices)
+        more, partial = (
+            bool(page["has_more"] and page["data"]),
+            partial or bool(page.get("partial")),
+        )
+    found = {"object": "list", "data": devices, "has_more": False, "partial": partial}
+    return found, "\n".join([table(devices), *([PARTIAL] if partial else [])])
 
 
 def _show(api: Api, arguments: argparse.Namespace) -> tuple[Mapping[str, Any], str]:

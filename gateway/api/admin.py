@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from gateway.api.admin_token import AdminGate
 from gateway.api.bodies import documented, read_body
 from gateway.api.device_cards import cards
-from gateway.errors import UnknownDevice
+from gateway.errors import StateLost, UnknownDevice
 from gateway.protocol.devices import (
     DeviceCard,
     DeviceList,
@@ -24,6 +24,7 @@ from gateway.protocol.devices import (
 )
 from gateway.protocol.openai import ErrorBody
 from gateway.serving.members.enrolment import Enrolments
+from gateway.serving.members.records import DeviceRecord
 from gateway.serving.members.registry import MembersRegistry
 from gateway.serving.members.tokens import DeviceTokens
 
@@ -40,9 +41,17 @@ class DeviceDesk:
     members: MembersRegistry
     tokens: DeviceTokens
 
-    async def cards(self) -> list[DeviceCard]:
-        known = await self.enrolments.known()
-        return cards(self.tokens.names, self.tokens.owners, known, self.members.sightings())
+    async def cards(self) -> tuple[list[DeviceCard], StateLost | None]:
+        """By name, and why they may not be all: enrolled devices that are not connected here are
+        missing while the shared state is lost."""
+        known: Mapping[str, DeviceRecord] = {}
+        lost = None
+        try:
+            known = await self.enrolments.known()
+        except StateLost as error:
+            lost = error
+        found = cards(self.tokens.names, self.tokens.owners, known, self.members.sightings())
+        return found, lost
 
 
 def devices_router(gate: AdminGate, desk: Callable[[], DeviceDesk]) -> APIRouter:
@@ -100,14 +109,18 @@ def devices_router(gate: AdminGate, desk: Callable[[], DeviceDesk]) -> APIRouter
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
         after: Annotated[str, Query(max_length=256)] = "",
     ) -> DeviceList:
-        rest = [card for card in await desk().cards() if card.id > after]
-        return DeviceList(data=rest[:limit], has_more=len(rest) > limit)
+        found, lost = await desk().cards()
+        rest = [card for card in found if card.id > after]
+        return DeviceList(data=rest[:limit], has_more=len(rest) > limit, partial=lost is not None)
 
     @router.get("/v1/devices/{id}", summary="One device", **operators)
     async def device(id: str) -> DeviceCard:
-        for card in await desk().cards():
+        found, lost = await desk().cards()
+        for card in found:
             if card.id == id:
                 return card
+        if lost is not None:
+            raise lost
         raise UnknownDevice(f"there is no device {id!r}", code="unknown_device")
 
     @router.delete(

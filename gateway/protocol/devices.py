@@ -106,7 +106,7 @@ class DeviceCard(BaseModel):
     id: str
     object: Literal["device"] = "device"
     source: Literal["settings", "enrolled", "unknown"] = Field(
-        description="where its token is from; unknown: its record is gone"
+        description="where its token is from; unknown: its record is gone, or can't be read now"
     )
     owner: str | None = None
     enrolled_at: int | None = Field(default=None, description="Unix time, seconds")
@@ -118,6 +118,11 @@ class DeviceList(BaseModel):
     object: Literal["list"] = "list"
     data: list[DeviceCard]
     has_more: bool = Field(description="ask again with after=<the last id>")
+    partial: bool = Field(
+        default=False,
+        description="the shared state is lost: enrolled devices that are not registered here are "
+        "missing",
+    )
 
 
 class DeviceRevoked(BaseModel):

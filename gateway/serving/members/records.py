@@ -10,33 +10,37 @@ from msgspec import Struct
 from gateway.core.devices.member import Privacy
 
 ENROLMENTS = "enrolment"
-"""Kind of the cells of one-time tokens that have not been used, by their SHA-256."""
+"""Kind of the cells of one-time tokens, by their SHA-256: until used, and a minute longer."""
 TOKENS = "device-token"
 """Kind of the cells that say whose an enrolled token is, by its SHA-256."""
 ENROLLED = "enrolled"
-"""Kind of the leases on the names of enrolled devices; the holder is the token's SHA-256."""
+"""Kind of the leases on the names of enrolled devices. The holder is the SHA-256 of the one-time
+token: whoever repeats an exchange holds the name already."""
 KEPT_S = 90 * 86_400.0
 """Seconds for which a device stays enrolled without connecting."""
 
 R = TypeVar("R", bound=Struct)
 
 
-class EnrolmentRecord(Struct, frozen=True):
-    """A one-time token that has not been used. `name` "": the device may choose."""
-
-    name: str
-    owner: str
-    privacy: frozenset[Privacy]
-
-
 class DeviceRecord(Struct, frozen=True):
-    """An enrolled device. `digest`: of its token; `enrolled_at`: Unix time, seconds."""
+    """An enrolled device. `digest`: of its token, `enrolment`: of the one-time token that it was
+    got for; `enrolled_at`: Unix time, seconds."""
 
     device: str
     owner: str
     privacy: frozenset[Privacy]
     digest: str
+    enrolment: str
     enrolled_at: int
+
+
+class EnrolmentRecord(Struct, frozen=True):
+    """A one-time token. `name` "": the device may choose. `used`: what it has enrolled."""
+
+    name: str
+    owner: str
+    privacy: frozenset[Privacy]
+    used: DeviceRecord | None = None
 
 
 def encode(record: Struct) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from gateway.core.ports import Clock, StateStore
-from gateway.core.state.operations import Advance, Hold, Read
+from gateway.core.state.operations import Advance, Hold, Read, Release
 from gateway.errors import StateLost
 from gateway.serving.members.records import ENROLLED, KEPT_S, TOKENS, DeviceRecord, decode
 from gateway.serving.members.slices import sliced
@@ -55,7 +55,7 @@ class TokenWatch:
             await self._look(some)
 
     async def _look(self, used: Sequence[tuple[str, str]]) -> None:
-        """One round trip, and two more for each device that has just connected."""
+        """One round trip, and three more for each device that has just connected."""
         records = await self._store.run(*(Read(TOKENS, digest) for _, digest in used))
         for (device, digest), (number, value) in zip(used, records, strict=True):
             if (record := decode(DeviceRecord, value)) is None:
@@ -68,8 +68,14 @@ class TokenWatch:
         self._devices.revoked(device, digest)
 
     async def _renew(self, record: DeviceRecord, number: int, value: bytes) -> None:
-        """It is used: keep it for as long again. One that is revoked meanwhile stays so."""
+        """It is used: keep it for as long again. One that is revoked meanwhile stays so, and
+        its name is free: the token goes before the name does, so a look after the name is held
+        finds it gone."""
         (kept,) = await self._store.run(Advance(TOKENS, record.digest, number, value, KEPT_S))
-        if kept:
-            await self._store.run(Hold(ENROLLED, record.device, record.digest, value, KEPT_S))
-            self._renewed[record.digest] = self._clock.now()
+        if not kept:
+            return
+        await self._store.run(Hold(ENROLLED, record.device, record.enrolment, value, KEPT_S))
+        ((_, still),) = await self._store.run(Read(TOKENS, record.digest))
+        if still is None:
+            await self._store.run(Release(ENROLLED, record.device, record.enrolment))
+        self._renewed[record.digest] = self._clock.now()

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections import OrderedDict
 from collections.abc import Mapping
+from typing import TypeVar
 
 from gateway.core.devices.grant import Grant
 from gateway.core.ports import Clock, StateStore
@@ -21,6 +22,9 @@ MAX_TOKEN = 4096
 def digest(token: str) -> str:
     """SHA-256 in hex of the bytes that came, which headers are read from as Latin-1."""
     return hashlib.sha256(token.encode("latin-1", "replace")).hexdigest()
+
+
+V = TypeVar("V")
 
 
 class DeviceTokens:
@@ -39,6 +43,7 @@ class DeviceTokens:
         self._store = store
         self._clock = clock
         self._callers: OrderedDict[str, tuple[float, Grant]] = OrderedDict()
+        self._unknown: OrderedDict[str, float] = OrderedDict()
 
     async def find(self, authorization: str) -> Grant | None:
         """By an Authorization header. Looks into the store at most once, for enrolled devices.
@@ -66,15 +71,19 @@ class DeviceTokens:
 
     async def callers_owner(self, authorization: str) -> tuple[str, str] | None:
         """The asking device and its proven owner ("": nobody's), for a request that carries a
-        device's token; None for every other. Remembers enrolled ones for a few seconds, so that
-        most requests cost no round trip. Raises StateLost."""
+        device's token; None for every other. Remembers enrolled and unknown ones for a few seconds,
+        so that most requests cost no round trip. Raises StateLost."""
         now, remembered = self._clock.now(), self._callers.get(authorization)
+        if now - self._unknown.get(authorization, float("-inf")) < REMEMBERED_S:
+            return None
         if remembered is not None and now - remembered[0] < REMEMBERED_S:
             grant: Grant | None = remembered[1]
         else:
             grant = await self.find(authorization)
-            if grant is not None and grant.digest:
-                self._remember(authorization, grant, now)
+            if grant is None and PREFIX in authorization:
+                _remember(self._unknown, authorization, now)
+            elif grant is not None and grant.digest:
+                _remember(self._callers, authorization, (now, grant))
         return None if grant is None else (grant.device, grant.owner or "")
 
     def forget(self, device: str) -> None:
@@ -83,8 +92,9 @@ class DeviceTokens:
             if grant.device == device:
                 del self._callers[authorization]
 
-    def _remember(self, authorization: str, grant: Grant, now: float) -> None:
-        self._callers[authorization] = now, grant
-        self._callers.move_to_end(authorization)
-        if len(self._callers) > REMEMBERED:
-            self._callers.popitem(last=False)
+
+def _remember(known: OrderedDict[str, V], authorization: str, what: V) -> None:
+    known[authorization] = what
+    known.move_to_end(authorization)
+    if len(known) > REMEMBERED:
+        known.popitem(last=False)

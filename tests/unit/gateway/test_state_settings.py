@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry
 from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.redis_store.connecting import Target
 from gateway.assembly_state import build_store, target
-from gateway.errors import ConfigError
+from gateway.core.state.operations import Read
+from gateway.errors import ConfigError, StateLost
 from gateway.settings import Settings
 
 POOLS = {"edge": {"tier": "edge", "endpoints": ["http://127.0.0.1:1"]}}
@@ -102,3 +103,22 @@ def test_several_replicas_without_redis_are_told_so(tmp_path: Path) -> None:
     assert conditions() == {}
     assert "up to 4 replicas" in conditions(replicas=4)["state-not-shared"]
     assert conditions(replicas=4, redis={"url": "redis://a"}) == {}
+
+
+@pytest.mark.anyio
+async def test_devices_go_by_the_same_looks_and_counts_as_everybody(tmp_path: Path) -> None:
+    settings = load(tmp_path, redis={"url": "redis://127.0.0.1:9"}, when_lost="open")
+    registry = CollectorRegistry()
+    state = build_store(settings, registry, MonotonicClock())
+    await state.start()
+    assert await state.store.run(Read("device-token", "a")) == [(0, None)]
+    with pytest.raises(StateLost):
+        await state.shared.run(Read("device-token", "a"))
+    await state.stop()
+    counted = {
+        outcome: registry.get_sample_value(
+            "tierflow_state_operations_total", {"operation": "read", "outcome": outcome}
+        )
+        for outcome in ("local", "lost")
+    }
+    assert counted == {"local": 1, "lost": 1}

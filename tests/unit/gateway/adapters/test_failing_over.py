@@ -13,7 +13,7 @@ from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.failing_over import FailingOver
 from gateway.adapters.memory_store import MemoryStore
 from gateway.core.state.circuit import Circuit
-from gateway.core.state.operations import Held, Hold, Operation
+from gateway.core.state.operations import Advance, Claim, Complete, Held, Hold, Operation
 from gateway.errors import StateLost
 
 pytestmark = pytest.mark.anyio
@@ -168,6 +168,81 @@ async def test_open_callers_are_answered_all_the_while() -> None:
     assert await scene.store.run(Held("device")) == [{}]
     await scene.store.publish("work", b"n")
     assert heard == [b"m", b"n"], "each is heard once"
+    await scene.store.stop()
+
+
+async def test_who_wants_no_local_answers_is_not_let_through_either_and_counted() -> None:
+    scene = Scene("open")
+    strict = scene.store.without_local()
+    await scene.store.start()
+    assert await strict.run(LEASE) == [True]
+    assert scene.counts.counted["hold", "ok"] == 1
+    await scene.lose()
+    asked, local = scene.served.asked, scene.counts.counted["hold", "local"]
+    with pytest.raises(StateLost):
+        await strict.run(LEASE)
+    with pytest.raises(StateLost):
+        await strict.publish("work", b"m")
+    assert (scene.served.asked, scene.counts.counted["hold", "local"]) == (asked, local)
+    assert scene.counts.counted["hold", "lost"] == scene.counts.counted["publish", "lost"] == 1
+    await scene.regain()
+    assert await strict.run(Held("device")) == [{"phone": b"v"}]
+    await scene.store.stop()
+
+
+async def test_the_failures_of_who_wants_no_local_answers_show_the_loss_to_all() -> None:
+    scene = Scene("open")
+    strict = scene.store.without_local()
+    await scene.store.start()
+    scene.served.may_look.clear()
+    scene.served.error = away()
+    for _ in range(3):
+        with pytest.raises(StateLost):
+            await strict.run(LEASE)
+    assert "until it is back" in (scene.store.problem() or "")
+    await scene.regain()
+    await scene.store.stop()
+
+
+@pytest.mark.parametrize(
+    "once",
+    [
+        Claim("key", "digest", "me", 60.0, 600.0),
+        Complete("key", "me", b"answer", 600.0),
+        Advance("collective", "c", 0, b"v", 60.0),
+    ],
+)
+async def test_open_what_must_happen_once_waits_until_the_loss_is_known(once: Operation) -> None:
+    scene = Scene("open")
+    await scene.store.start()
+    scene.served.may_look.clear()
+    scene.served.error = away()
+    for _ in range(2):
+        with pytest.raises(StateLost):
+            await scene.store.run(LEASE, once)
+    assert await scene.store.run(Held("device"), once) == [{}, *await _alone(once)]
+    await scene.regain()
+    await scene.store.stop()
+
+
+async def _alone(operation: Operation) -> list[Any]:
+    return await MemoryStore(MonotonicClock()).run(operation)
+
+
+async def test_open_what_a_single_failure_left_behind_is_forgotten() -> None:
+    scene = Scene("open")
+    await scene.store.start()
+    scene.served.error = away()
+    assert await scene.store.run(LEASE, Held("device")) == [True, {"phone": b"v"}]
+    looked = scene.served.looked
+    scene.served.error = None
+    async with asyncio.timeout(20):
+        while scene.served.looked == looked:
+            await asyncio.sleep(0.001)
+    scene.served.error = away()
+    scene.served.may_look.clear()
+    assert await scene.store.run(Held("device")) == [{}]
+    await scene.regain()
     await scene.store.stop()
 
 

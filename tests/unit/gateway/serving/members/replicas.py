@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -49,8 +49,11 @@ QUESTION = [{"role": "user", "content": "3 + 4?"}]
 
 
 class TornStore:
-    """A store that can be lost, or refuse a call, and that can lose what is published. `ran` are
-    the operations that it was given."""
+    """A store that can be lost, or refuse a call, and that can lose what is published, or a run.
+
+    `ran` are the operations that it was given. `tears` is asked at each run: "request" and "answer"
+    are what may be lost of it. `meanwhile` is what others do before it.
+    """
 
     def __init__(self, inner: StateStore) -> None:
         self._inner = inner
@@ -58,6 +61,8 @@ class TornStore:
         self.refuses: Callable[[Sequence[Operation]], bool] = lambda operations: False
         self.ran: list[Operation] = []
         self.loses: Callable[[str], bool] = lambda channel: False
+        self.tears: Callable[[tuple[Operation, ...]], str] = lambda operations: ""
+        self.meanwhile: Callable[[tuple[Operation, ...]], Awaitable[None]] | None = None
         self.published: Counter[str] = Counter()
 
     def problem(self) -> str | None:
@@ -66,7 +71,13 @@ class TornStore:
     async def run(self, *operations: Operation) -> list[Any]:
         self._check(self.refuses(operations))
         self.ran += operations
-        return await self._inner.run(*operations)
+        if self.meanwhile is not None:
+            await self.meanwhile(operations)
+        torn = self.tears(operations)
+        self._check(torn == "request")
+        results = await self._inner.run(*operations)
+        self._check(torn == "answer")
+        return results
 
     async def publish(self, channel: str, message: bytes) -> None:
         self._check()

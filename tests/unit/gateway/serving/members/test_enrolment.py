@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from gateway.adapters.clock import MonotonicClock
 from gateway.core.devices.grant import Grant
 from gateway.core.devices.member import Privacy
-from gateway.core.state.operations import Held, Read
+from gateway.core.state.operations import Held, Hold, Operation, Read
 from gateway.errors import (
     Conflict,
     Denied,
     GatewayError,
     InvalidRequest,
-    TooManyAttempts,
+    StateLost,
     UnknownDevice,
 )
-from gateway.serving.members.guesses import AT_ONCE
-from gateway.serving.members.records import ENROLMENTS, TOKENS
-from gateway.serving.members.tokens import digest
+from gateway.serving.members.courier import Courier
+from gateway.serving.members.enrolment import Enrolments
+from gateway.serving.members.guesses import AT_ONCE, Guesses
+from gateway.serving.members.records import ENROLMENTS, KEPT_S, TOKENS
+from gateway.serving.members.tokens import DeviceTokens, digest
 from tests.unit.gateway.serving.members.replicas import Replica, device, replicas
 from tests.unit.gateway.serving.speculating import until
 
@@ -97,14 +103,89 @@ async def test_of_many_that_want_a_name_one_alone_has_it_and_the_others_may_choo
 async def test_a_used_an_expired_and_an_unknown_token_are_refused_alike() -> None:
     async with replicas(1) as (here,):
         used, expired = await minted(here), await minted(here, ttl_s=0.01)
-        await here.enrolments.exchange(used, "", "1.1.1.1")
+        await here.enrolments.exchange(used, "phone", "1.1.1.1")
         await asyncio.wait_for(_expires(here, expired), 5)
         said = set()
         for token in (used, expired, "tfe_guess"):
             with pytest.raises(Denied) as caught:
-                await here.enrolments.exchange(token, "", "1.1.1.1")
+                await here.enrolments.exchange(token, "watch", "1.1.1.1")
             said.add((caught.value.message, caught.value.code))
         assert len(said) == 1
+
+
+def tears(run: int, what: str) -> Callable[[tuple[Operation, ...]], str]:
+    """Of that run from now on, and of no other."""
+    runs = itertools.count()
+    return lambda operations: what if next(runs) == run else ""
+
+
+@pytest.mark.parametrize("what", ["request", "answer"])
+@pytest.mark.parametrize("run", range(3))
+async def test_an_exchange_that_was_torn_can_be_repeated(run: int, what: str) -> None:
+    async with replicas(1) as (here,):
+        token = await minted(here, "phone", "ann")
+        here.store.tears = tears(run, what)
+        with pytest.raises(StateLost):
+            await here.enrolments.exchange(token, "", "1.1.1.1")
+        record, own = await here.enrolments.exchange(token, "", "1.1.1.1")
+        grant = await here.tokens.find(f"Bearer {own}")
+        assert grant == Grant("phone", "ann", EVERY, record.digest)
+        assert await here.enrolments.known() == {"phone": record}
+
+
+@pytest.mark.parametrize("what", ["request", "answer"])
+async def test_a_device_is_enrolled_once_its_token_is_good(what: str) -> None:
+    async with replicas(1) as (here,):
+        token = await minted(here, "phone")
+        here.store.tears = tears(3, what)
+        record, own = await here.enrolments.exchange(token, "", "1.1.1.1")
+        assert await here.tokens.find(f"Bearer {own}") == Grant("phone", "", EVERY, record.digest)
+        assert await here.enrolments.known() == {"phone": record}
+
+
+async def test_a_repeated_exchange_replaces_the_first_token_everywhere() -> None:
+    async with replicas(2) as (here, there):
+        token = await minted(here)
+        _, first = await here.enrolments.exchange(token, "phone", "1.1.1.1")
+        assert await there.tokens.callers_owner(f"Bearer {first}") == ("phone", "")
+        record, second = await here.enrolments.exchange(token, "phone", "1.1.1.1")
+        assert await there.tokens.find(f"Bearer {first}") is None
+        assert await there.tokens.find(f"Bearer {second}") is not None
+        assert await here.enrolments.known() == {"phone": record}
+
+
+async def test_of_many_exchanges_for_one_name_one_token_alone_is_good() -> None:
+    async with replicas(2) as both:
+        token = await minted(both[0], "phone")
+        results = await asyncio.gather(
+            *(both[n % 2].enrolments.exchange(token, "", f"1.1.1.{n}") for n in range(12)),
+            return_exceptions=True,
+        )
+        given = [result for result in results if isinstance(result, tuple)]
+        good = [record for record, own in given if await both[0].tokens.find(f"Bearer {own}")]
+        assert await both[1].enrolments.known() == {"phone": good[0]}
+        assert len(good) == 1
+
+
+async def test_an_exchange_is_not_repeated_once_its_device_has_connected() -> None:
+    async with replicas(1) as (here,):
+        token = await minted(here, "phone")
+        _, own = await here.enrolments.exchange(token, "", "1.1.1.1")
+        await device(here, None, await here.tokens.find(f"Bearer {own}"))
+        await here.watch.turn()
+        with pytest.raises(Denied):
+            await here.enrolments.exchange(token, "", "1.1.1.1")
+        assert await here.tokens.find(f"Bearer {own}") is not None
+
+
+async def test_an_exchange_is_not_repeated_once_its_device_was_revoked() -> None:
+    async with replicas(1) as (here,):
+        token = await minted(here, "phone")
+        await here.enrolments.exchange(token, "", "1.1.1.1")
+        await here.enrolments.revoke("phone")
+        with pytest.raises(Denied):
+            await here.enrolments.exchange(token, "", "1.1.1.1")
+        assert await here.enrolments.known() == {}
 
 
 async def _expires(here: Replica, token: str) -> None:
@@ -112,9 +193,9 @@ async def _expires(here: Replica, token: str) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_who_guesses_too_often_is_barred_and_nobody_else() -> None:
+async def test_who_guesses_too_often_is_barred_and_no_good_token() -> None:
     async with replicas(1) as (here,):
-        token = await minted(here)
+        behind_the_same_proxy = await minted(here)
         codes = []
         for _ in range(int(AT_ONCE) + 3):
             with pytest.raises(GatewayError) as caught:
@@ -122,9 +203,10 @@ async def test_who_guesses_too_often_is_barred_and_nobody_else() -> None:
             codes.append(caught.value.code)
         assert codes[: int(AT_ONCE)] == ["invalid_enrolment_token"] * int(AT_ONCE)
         assert set(codes[int(AT_ONCE) :]) == {"too_many_attempts"}
-        with pytest.raises(TooManyAttempts):
-            await here.enrolments.exchange(token, "", "6.6.6.6")
-        await here.enrolments.exchange(token, "", "1.2.3.4")
+        with pytest.raises(Denied):
+            await here.enrolments.exchange("tfe_guess", "", "1.2.3.4")
+        await here.enrolments.exchange(behind_the_same_proxy, "phone", "6.6.6.6")
+        assert "phone" in await here.enrolments.known()
 
 
 @pytest.mark.parametrize("at", ["mint", "exchange"])
@@ -189,6 +271,19 @@ async def test_only_enrolled_devices_can_be_revoked() -> None:
             await here.enrolments.revoke("nobody")
 
 
+async def test_an_enrolled_token_can_be_revoked_after_the_settings_got_one_of_its_name() -> None:
+    async with replicas(1) as (here,):
+        own = await enrolled(here, "phone")
+        clock, courier = MonotonicClock(), Courier(here.store)
+        tokens = DeviceTokens({"phone": digest("of-the-phone")}, {}, here.store, clock)
+        guesses = Guesses(here.store, clock)
+        later = Enrolments(here.store, tokens, courier, guesses, lambda: 1e9)
+        assert await tokens.find(f"Bearer {own}") is not None
+        await later.revoke("phone")
+        assert await tokens.find(f"Bearer {own}") is None
+        assert await tokens.find("Bearer of-the-phone") == Grant("phone")
+
+
 async def test_a_device_that_connects_stays_enrolled() -> None:
     async with replicas(1) as (here,):
         own = await enrolled(here, "phone")
@@ -200,3 +295,34 @@ async def test_a_device_that_connects_stays_enrolled() -> None:
         await here.watch.turn()
         assert (await here.store.run(Read(TOKENS, digest(own))))[0] == after
         assert not phone.task.done()
+
+
+def revokes(by: Replica) -> Callable[[tuple[Operation, ...]], Any]:
+    """Before the name is held for as long as the device is enrolled."""
+
+    async def meanwhile(operations: tuple[Operation, ...]) -> None:
+        if any(isinstance(each, Hold) and each.ttl_s == KEPT_S for each in operations):
+            await by.enrolments.revoke("phone")
+
+    return meanwhile
+
+
+async def test_a_name_is_free_when_the_device_is_revoked_while_its_record_is_renewed() -> None:
+    async with replicas(2) as (here, there):
+        own = await enrolled(here, "phone")
+        await device(here, None, await here.tokens.find(f"Bearer {own}"))
+        here.store.meanwhile = revokes(there)
+        await here.watch.turn()
+        here.store.meanwhile = None
+        assert await here.enrolments.known() == {}
+        assert await enrolled(there, "phone") != own
+
+
+async def test_a_device_that_is_revoked_while_it_is_enrolled_is_not_and_its_name_is_free() -> None:
+    async with replicas(2) as (here, there):
+        token = await minted(here, "phone")
+        here.store.meanwhile = revokes(there)
+        with pytest.raises(Denied):
+            await here.enrolments.exchange(token, "", "1.1.1.1")
+        here.store.meanwhile = None
+        assert await here.enrolments.known() == {}

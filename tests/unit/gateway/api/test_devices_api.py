@@ -1,0 +1,64 @@
+"""What operators see of the devices when the shared state is lost."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from gateway.api import error_handlers
+from gateway.api.admin import DeviceDesk, devices_router
+from gateway.api.admin_token import AdminGate
+from gateway.core.devices.grant import Grant
+from tests.unit.gateway.serving.members.replicas import Replica, device, replicas
+
+pytestmark = pytest.mark.anyio
+ADMIN = "token-of-the-operator"
+
+
+@asynccontextmanager
+async def api(replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
+    app = FastAPI()
+    error_handlers.install(app)
+    desk = DeviceDesk(replica.enrolments, replica.members, replica.tokens)
+    gate = AdminGate(hashlib.sha256(ADMIN.encode()).hexdigest())
+    app.include_router(devices_router(gate, lambda: desk))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app),
+        base_url="http://gateway",
+        headers={"authorization": f"Bearer {ADMIN}"},
+    ) as client:
+        yield client
+
+
+async def test_the_list_has_what_is_known_here_and_says_that_it_is_partial() -> None:
+    async with replicas(1) as (here,), api(here) as client:
+        await here.enrolments.exchange(
+            await here.enrolments.mint("camera", "", frozenset({"public"}), 900.0), "", "1.1.1.1"
+        )
+        await device(here, None, Grant("phone"))
+        whole = (await client.get("/v1/devices")).json()
+        assert [card["id"] for card in whole["data"]] == ["camera", "kitchen", "phone"]
+        assert whole["partial"] is False
+        here.store.lost = True
+        answer = await client.get("/v1/devices")
+        assert answer.status_code == 200
+        assert [card["id"] for card in answer.json()["data"]] == ["kitchen", "phone"]
+        assert answer.json()["partial"] is True
+
+
+async def test_a_device_that_is_known_here_is_shown_and_no_other_is_denied_to_exist() -> None:
+    async with replicas(1) as (here,), api(here) as client:
+        await device(here, None, Grant("phone"))
+        here.store.lost = True
+        found = {
+            name: (await client.get(f"/v1/devices/{name}")).status_code
+            for name in ("kitchen", "phone", "nobody")
+        }
+        assert found == {"kitchen": 200, "phone": 200, "nobody": 503}
+        here.store.lost = False
+        assert (await client.get("/v1/devices/nobody")).status_code == 404
