@@ -85,7 +85,9 @@ class Course:
         else:
             draft = await self.services.lower.whole(self.asked, tier, deadline)
         if self.method == "self-check" and not tier.device:
-            await self.services.judges.checked(self.asked, tier, draft)
+            taken = self.services.clock.now() - began
+            rest = None if deadline is None else max(0.001, deadline - taken)
+            await self.services.judges.checked(self.asked, draft, rest)
         self.draft = draft
         judgement = self._judge(draft, tier)
         self._tell(draft, judgement, self.services.clock.now() - began)

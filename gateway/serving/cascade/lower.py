@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.core.ports import EndpointSource
 from gateway.core.types import Demands
+from gateway.core.types import Tier as Place
 from gateway.errors import EngineFailed
 from gateway.serving.cascade.answer import Draft, Piece, piece_of
 from gateway.serving.cascade.asked import Asked
 from gateway.serving.server_calls import Answered, Call, ServerCalls
+
+_PLACES: Mapping[str, Place] = {"tierflow-edge": Place.EDGE, "tierflow-cloud": Place.CLOUD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,11 @@ class Tier:
     @property
     def name(self) -> str:
         return self.model or "device"
+
+    @property
+    def place(self) -> Place | None:
+        """Where its virtual model prefers to be answered; None for a model's own name."""
+        return _PLACES.get(self.model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +97,20 @@ def _body(asked: Asked, tier: Tier, *, stops: bool = True) -> dict[str, Any]:
 
 
 def _call(asked: Asked, tier: Tier, body: dict[str, Any], deadline_s: float | None) -> Call:
-    demands = replace(asked.request.demands, deadline_s=deadline_s)
-    return Call(asked.request, "draft", tier.model, body, demands=demands)
+    return Call(asked.request, "draft", tier.model, body, demands=demands_of(asked, deadline_s))
 
 
 def demands_of(asked: Asked, deadline_s: float | None = None) -> Demands:
+    """The caller's own, with a deadline in seconds from now."""
     return replace(asked.request.demands, deadline_s=deadline_s)
+
+
+def demands_within(asked: Asked, tier: Tier, deadline_s: float | None) -> Demands:
+    """For what only this tier's own model can say: it overflows to none above."""
+    demands, place = demands_of(asked, deadline_s), tier.place
+    if place is None or (demands.max_tier is not None and demands.max_tier.rank < place.rank):
+        return demands
+    return replace(demands, max_tier=place)
 
 
 def _count(draft: Draft, usage: Any) -> None:

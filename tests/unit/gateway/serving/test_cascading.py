@@ -272,6 +272,58 @@ async def test_a_tier_that_takes_half_of_the_time_is_left_for_the_next() -> None
     rig.assert_nothing_left_open()
 
 
+AGREEMENT: dict[str, Any] = {"cascade": {"confidence": "agreement"}}
+SELF_CHECK: dict[str, Any] = {"cascade": {"confidence": "self-check"}}
+
+
+@pytest.mark.parametrize("options", [AGREEMENT, SELF_CHECK])
+async def test_samples_and_self_checks_end_with_the_lower_tiers_time(
+    options: dict[str, Any],
+) -> None:
+    clock = MonotonicClock()
+    answers = iter([chat("No"), lambda: FakeAnswer([None], 200, "application/json")])
+    rig = Rig({"edge:1": lambda: next(answers)()}, TOP, clock=clock)
+    body = await rig.ask({"deadline_s": 0.4, "received": clock.now()}, tierflow=options)
+    assert body["choices"][0]["message"]["content"] == "Yes"
+    assert about(body)["escalated"]
+    rig.assert_nothing_left_open()
+
+
+@pytest.mark.parametrize("demands", [{}, {"max_tier": Place.CLOUD}])
+async def test_samples_do_not_overflow_to_the_tier_above(demands: dict[str, Any]) -> None:
+    states = [state("edge:1", "edge", healthy=False), state("cloud:1", "cloud")]
+    rig = Rig({"cloud:1": chat("Yes")}, {}, states=states)
+    body = await rig.ask(demands, tierflow=AGREEMENT)
+    assert about(body)["stages"][0]["decision"] == "answered"
+    assert len(rig.server.calls) == 1, "the answer itself"
+
+
+@pytest.mark.parametrize("options", [AGREEMENT, SELF_CHECK])
+async def test_what_judges_an_answer_keeps_to_the_callers_highest_tier(
+    options: dict[str, Any],
+) -> None:
+    """The model is served at both tiers, and is soonest done at the forbidden one."""
+    states = [
+        state("edge:1", "edge", model="same", in_flight=3, waiting=3, in_flight_at_scrape=3),
+        state("cloud:1", "cloud", model="same"),
+    ]
+    tiers = (Tier("same"), Tier("tierflow-cloud"))
+    rig = Rig({"edge:1": chat("No"), "cloud:1": chat("No")}, TOP, tiers=tiers, states=states)
+    await rig.ask({"max_tier": Place.EDGE}, tierflow=options)
+    assert [endpoint for endpoint, _, _ in rig.server.calls] == ["edge:1"] * 2
+
+
+async def test_a_caller_that_leaves_takes_the_samples_along() -> None:
+    rig = Rig({"edge:1": lambda: FakeAnswer([None], 200, "application/json")}, {})
+    task = asyncio.create_task(rig.ask(tierflow=AGREEMENT))
+    while len(rig.server.answers) < 2:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    rig.assert_nothing_left_open()
+
+
 async def test_a_top_that_is_silent_beyond_the_deadline_leaves_the_small_answer() -> None:
     clock = MonotonicClock()
     rig = Rig({"edge:1": chat("No", -2.0)}, verified(None), clock=clock)
