@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.core.cascade.agreement import agreement, final
 from gateway.errors import GatewayError
-from gateway.serving.cascade.answer import Draft
+from gateway.serving.cascade.answer import Draft, prompt_tokens
 from gateway.serving.cascade.asked import Asked
 from gateway.serving.cascade.lower import Lower, Tier, demands_of, demands_within
 from gateway.serving.server_calls import Answered, Call, ServerCalls
@@ -52,7 +52,7 @@ class Judges:
             await asyncio.wait([task])
         if answered is None:
             return draft
-        draft.judging_tokens += _tokens(answered)
+        _count(draft, answered)
         if answered.model == draft.model and (texts := _texts(answered)):
             draft.values["agreement"] = agreement(draft.text, texts, self.how.lead)
         return draft
@@ -88,7 +88,7 @@ class Judges:
             )
         except GatewayError:
             return
-        draft.judging_tokens += _tokens(answered)
+        _count(draft, answered)
         texts = _texts(answered)
         said = final(texts[0], self.how.lead) if texts else ""
         if self.how.expects == "yes":
@@ -110,5 +110,7 @@ def _texts(answered: Answered) -> list[str]:
     return [str((choice.get("message") or {}).get("content") or "") for choice in choices]
 
 
-def _tokens(answered: Answered) -> int:
-    return int((answered.body.get("usage") or {}).get("completion_tokens") or 0)
+def _count(draft: Draft, answered: Answered) -> None:
+    usage = answered.body.get("usage") or {}
+    draft.judging_prompt_tokens += prompt_tokens(answered.body)
+    draft.judging_tokens += int(usage.get("completion_tokens") or 0)

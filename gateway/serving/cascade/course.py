@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from gateway.core.cascade.agreement import final
 from gateway.core.cascade.decision import Judgement, judge
 from gateway.core.cascade.features import features, from_mean
-from gateway.core.cascade.ports import CascadeOutcome, Stage
+from gateway.core.cascade.ports import CascadeOutcome
 from gateway.core.cascade.predictor import Model
 from gateway.core.cascade.stops import StopWatch
 from gateway.core.cascade.streaming import HoldBack
 from gateway.core.outcome import Outcome
-from gateway.errors import DeadlineExceeded, GatewayError, InvalidRequest
-from gateway.serving.cascade.account import account, climbed, judged, usage
+from gateway.errors import ClientStalled, DeadlineExceeded, GatewayError, InvalidRequest
+from gateway.serving.cascade.account import account, climbed, failed, judged, usage
 from gateway.serving.cascade.answer import Draft, Piece
 from gateway.serving.cascade.ascent import Ascent
 from gateway.serving.cascade.asked import Asked
@@ -52,8 +53,13 @@ class Course:
         """Raises GatewayError while nothing has been sent, and UpstreamError after."""
         failure: GatewayError | None = None
         for tier in self.services.tiers[:-1]:
+            before, began = self.draft, self.services.clock.now()
             try:
-                accepted = await self._lower(tier)
+                draft, accepted = await self._lower(tier)
+            except (asyncio.CancelledError, ClientStalled):
+                # Nobody listens any more; what was made for it counts all the same.
+                self._tell_failed(tier, before, began)
+                raise
             except InvalidRequest as error:
                 # Every tier would refuse it, but for the demands on a tier.
                 if error.code != "demand_not_met":
@@ -61,16 +67,19 @@ class Course:
                 failure = error
             except GatewayError as error:
                 failure = error
-                self._failed(tier, error)
+                late = isinstance(error, DeadlineExceeded)
+                self.told.reason = "deadline" if late else "tier-failed"
+                self._tell_failed(tier, before, began)
             else:
                 if accepted:
+                    await self._accept(draft)
                     return
             if self._flow is not None and self._flow.begun:
                 break
         await self._upper(self.services.tiers[-1], failure)
 
-    async def _lower(self, tier: Tier) -> bool:
-        """Ask one tier; whether its answer was accepted, and sent."""
+    async def _lower(self, tier: Tier) -> tuple[Draft, bool]:
+        """Ask one tier; its answer, and whether that is accepted."""
         began = self.services.clock.now()
         left = self._left()
         # Half of what is left, so that the tier above has a chance as well.
@@ -78,7 +87,8 @@ class Course:
         if self.live and not tier.device:
             draft = await self._streamed(tier, deadline)
         elif tier.device:
-            draft = await self.services.devices.ask(self.asked, tier, deadline)
+            draft = self.draft = self.services.devices.begin(tier)
+            await self.services.devices.finish(draft, self.asked, tier, deadline)
         elif self.method == "agreement":
             samples = self.asked.options.samples or self.services.judges.how.samples
             draft = await self.services.judges.sampled(self.asked, tier, deadline, samples)
@@ -91,12 +101,10 @@ class Course:
         self.draft = draft
         judgement = self._judge(draft, tier)
         self._tell(draft, judgement, self.services.clock.now() - began)
-        if judgement.accepted:
-            await self._accept(draft)
-            return True
-        self._below.add(draft.model)
-        self.told.reason = judgement.reason
-        return False
+        if not judgement.accepted:
+            self._below.add(draft.model)
+            self.told.reason = judgement.reason
+        return draft, judgement.accepted
 
     async def _streamed(self, tier: Tier, deadline: float | None) -> Draft:
         flow = self._flow = Flow(self.reply, StopWatch(self.asked.stops, self.asked.include_stop))
@@ -158,6 +166,9 @@ class Course:
                     if flow.stopped:
                         reason, stop = "stop", flow.stops.stopped
                         break
+        except asyncio.CancelledError:
+            self._tell_upper(ascent, "failed", began)
+            raise
         except GatewayError as error:
             self._tell_upper(ascent, "failed", began)
             await self._degrade(error, failure, said)
@@ -231,10 +242,11 @@ class Course:
         self.told.predicted, self.told.kept = ascent.offered, ascent.kept
         self.told.stages.append(climbed(ascent, decision, seconds, self.services.tiers[-1].model))
 
-    def _failed(self, tier: Tier, error: GatewayError) -> None:
-        late = isinstance(error, DeadlineExceeded)
-        self.told.reason = "deadline" if late else "tier-failed"
-        self.told.stages.append(Stage(tier.name, "none", decision="failed"))
+    def _tell_failed(self, tier: Tier, before: Draft | None, began: float) -> None:
+        """`before` is the draft that there was before this tier was asked."""
+        draft = None if self.draft is before else self.draft
+        seconds = self.services.clock.now() - began
+        self.told.stages.append(failed(tier.name, draft, seconds))
 
     async def _end(
         self, model: str, reason: str, stop: str | int | None, draft: Draft | None

@@ -25,12 +25,19 @@ class DeviceTier:
 
     members: Members | None
 
-    async def ask(self, asked: Asked, tier: Tier, deadline_s: float | None) -> Draft:
-        """A device tells no ids and only the mean log-probability. Raises NoEndpoint, MemberFailed.
+    def begin(self, tier: Tier) -> Draft:
+        """The device that is to answer, as an answer without a word yet. Raises NoEndpoint."""
+        member = self._choose(tier)
+        return Draft(member.models[0].name if member.models else member.id, "device", member.id)
+
+    async def finish(
+        self, draft: Draft, asked: Asked, tier: Tier, deadline_s: float | None
+    ) -> None:
+        """A device tells no ids and only the mean log-probability. Raises MemberFailed, and leaves
+        in `draft` what had come until then.
 
         Cancelling it recalls the work.
         """
-        member = self._choose(tier)
         assert self.members is not None
         bounds = [bound for bound in (asked.most, tier.max_tokens) if bound is not None]
         order = WorkOrder(
@@ -40,8 +47,7 @@ class DeviceTier:
             min(deadline_s or WAIT_S, WAIT_S),
             {name: asked.body[name] for name in _SAMPLING if asked.body.get(name) is not None},
         )
-        draft = Draft(member.models[0].name if member.models else member.id, "device", member.id)
-        work = self.members.assign(member.id, order)
+        work = self.members.assign(draft.endpoint, order)
         try:
             while not isinstance(said := await work.read(), WorkEnd):
                 draft.text = (draft.text + said.text)[:MAX_CHARS]
@@ -52,7 +58,6 @@ class DeviceTier:
         draft.prompt_tokens, draft.tokens = said.prompt_tokens, said.completion_tokens
         draft.mean_logprob = said.logprob
         draft.cut = said.reason == "length" and (asked.most is None or draft.tokens < asked.most)
-        return draft
 
     def _choose(self, tier: Tier) -> Member:
         """The one that is named, or of all public ones the least busy."""

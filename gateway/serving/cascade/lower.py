@@ -11,7 +11,7 @@ from gateway.core.ports import EndpointSource
 from gateway.core.types import Demands
 from gateway.core.types import Tier as Place
 from gateway.errors import EngineFailed
-from gateway.serving.cascade.answer import Draft, Piece, piece_of
+from gateway.serving.cascade.answer import Draft, Piece, piece_of, prompt_tokens
 from gateway.serving.cascade.asked import Asked
 from gateway.serving.server_calls import Answered, Call, ServerCalls
 
@@ -57,7 +57,7 @@ class Lower:
         draft = self._draft(answered)
         draft.take(piece)
         draft.body = answered.body
-        _count(draft, answered.body.get("usage"))
+        _count(draft, answered.body)
         draft.cut = _cut(draft, asked, tier)
         return draft
 
@@ -71,7 +71,7 @@ class Lower:
         async with aclosing(self.calls.stream(call)) as events:
             async for event in events:
                 draft = draft or self._draft(event)
-                _count(draft, event.body.get("usage"))
+                _count(draft, event.body)
                 for choice in event.body.get("choices") or ():
                     try:
                         piece = piece_of(choice, choice["delta"])
@@ -113,11 +113,10 @@ def demands_within(asked: Asked, tier: Tier, deadline_s: float | None) -> Demand
     return replace(demands, max_tier=place)
 
 
-def _count(draft: Draft, usage: Any) -> None:
-    if isinstance(usage, dict):
-        draft.prompt_tokens = int(usage.get("prompt_tokens") or 0)
-        draft.tokens = int(usage.get("completion_tokens") or 0)
-    draft.tokens = max(draft.tokens, len(draft.ids))
+def _count(draft: Draft, body: Mapping[str, Any]) -> None:
+    draft.prompt_tokens = prompt_tokens(body) or draft.prompt_tokens
+    if isinstance(usage := body.get("usage"), dict):
+        draft.tokens = max(int(usage.get("completion_tokens") or 0), len(draft.ids))
 
 
 def _cut(draft: Draft, asked: Asked, tier: Tier) -> bool:

@@ -28,7 +28,7 @@ from gateway.core.retry import RetryBudget
 from gateway.core.speculation.job import Batch
 from gateway.core.types import EndpointState
 from gateway.core.types import Tier as Place
-from gateway.errors import FirstTokenTimeout, GatewayError, InvalidRequest
+from gateway.errors import EngineFailed, FirstTokenTimeout, GatewayError, InvalidRequest
 from gateway.serving.admission import Admission
 from gateway.serving.cascade.audit import Audits
 from gateway.serving.cascade.confidence import Judges, Judging
@@ -116,6 +116,20 @@ class FakeMembers:
         return self.work
 
 
+@dataclass
+class Streamed:
+    text: str = ""
+    usage: dict[str, int] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def take(self, chunk: Mapping[str, Any]) -> None:
+        assert "error" not in chunk, chunk
+        self.usage = chunk.get("usage") or self.usage
+        self.about = (chunk.get("tierflow") or {}).get("cascade") or self.about
+        for choice in chunk["choices"]:
+            self.text += choice["delta"].get("content") or ""
+
+
 class Rig:
     def __init__(
         self,
@@ -164,6 +178,18 @@ class Rig:
         sink = ListSink()
         await self.cascade.answer(asked, {}, sink)
         return json.loads(sink.body)
+
+    async def stream(self, **fields: Any) -> Streamed:
+        messages = [{"role": "user", "content": "hi"}]
+        body = {"model": "tierflow-cascade", "messages": messages, "stream": True, **fields}
+        body["stream_options"] = {"include_usage": True}
+        asked = request("tierflow-cascade", body=orjson.dumps(body), stream=True)
+        sink, found = ListSink(), Streamed()
+        await self.cascade.answer(asked, {}, sink)
+        for line in sink.body.split(b"\n"):
+            if line.startswith(b"data: {"):
+                found.take(json.loads(line[6:]))
+        return found
 
     def assert_nothing_left_open(self) -> None:
         assert [each.in_flight for each in self.states] == [0] * len(self.states)
@@ -313,6 +339,63 @@ async def test_what_judges_an_answer_keeps_to_the_callers_highest_tier(
     assert [endpoint for endpoint, _, _ in rig.server.calls] == ["edge:1"] * 2
 
 
+@pytest.mark.parametrize(("options", "answers"), [(AGREEMENT, 2), (SELF_CHECK, 2)])
+async def test_what_judges_an_answer_is_counted_with_its_prompts(
+    options: dict[str, Any], answers: int
+) -> None:
+    rig = Rig({"edge:1": chat("yes")}, {})
+    body = await rig.ask(tierflow=options)
+    assert about(body)["reason"] is None
+    assert body["usage"] == _usage(4 * answers, 3 * answers)
+
+
+def _usage(prompt: int, completion: int) -> dict[str, int]:
+    counts = {"prompt_tokens": prompt, "completion_tokens": completion}
+    return {**counts, "total_tokens": prompt + completion}
+
+
+def event(text: str, reason: str | None = None, **more: Any) -> bytes:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": reason}
+    return b"data: " + orjson.dumps({"choices": [choice], **more}) + b"\n\n"
+
+
+def sure(text: str, *ids: int) -> bytes:
+    logprobs = {"content": [{"token": "t", "logprob": 0.0}] * len(ids)}
+    choice = {"index": 0, "delta": {"content": text}, "token_ids": ids, "logprobs": logprobs}
+    return b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
+
+
+async def test_a_top_that_is_left_at_a_stop_text_has_its_tokens_counted() -> None:
+    """Asked plainly, as the tokenizers differ; what flowed before goes along as text."""
+    states = [state("edge:1", "edge", tokenizer="f"), state("cloud:1", "cloud", tokenizer="g")]
+    broken = EngineFailed("no", endpoint="edge:1", code="engine_error")
+    small: list[Any] = [event("", prompt_token_ids=[1, 2, 3, 4]), *[sure("a", 7)] * 12, broken]
+    large = [event("", prompt_token_ids=[1, 2, 3]), event("b"), event("c"), event("|"), event("d")]
+    rig = Rig(
+        {"edge:1": lambda: FakeAnswer(small), "cloud:1": lambda: FakeAnswer(large)},
+        {},
+        states=states,
+    )
+    body = await rig.stream(stop=["|"])
+    assert body.text == "a" * 5 + "bc"
+    assert [stage["tokens"] for stage in body.about["stages"]] == [12, 3]
+    assert body.usage == _usage(4 + 3, 12 + 3)
+    rig.assert_nothing_left_open()
+
+
+async def test_what_was_made_for_a_caller_that_left_is_told() -> None:
+    small: list[Any] = [event("", prompt_token_ids=[1, 2, 3, 4]), *[sure("a", 7)] * 12, None]
+    rig = Rig({"edge:1": lambda: FakeAnswer(small)}, {})
+    task = asyncio.create_task(rig.stream())
+    while not (rig.server.answers and len(rig.server.answers[0]._pieces) == 0):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    [stage] = rig.told.outcomes[0].stages
+    assert (stage.tier, stage.tokens, stage.prompt_tokens) == ("edge", 12, 4)
+
+
 async def test_a_caller_that_leaves_takes_the_samples_along() -> None:
     rig = Rig({"edge:1": lambda: FakeAnswer([None], 200, "application/json")}, {})
     task = asyncio.create_task(rig.ask(tierflow=AGREEMENT))
@@ -409,6 +492,15 @@ async def test_a_device_that_refuses_or_is_lost_is_passed_over(code: str) -> Non
     assert [s["decision"] for s in about(body)["stages"]] == ["failed", "accepted"]
 
 
+async def test_what_a_device_said_before_it_was_lost_is_counted() -> None:
+    said = (WorkPiece("Hi", 2), WorkPiece("!", 1), MemberFailed("phone", "lost", "it can't"))
+    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=FakeMembers(*said))
+    body = await rig.ask()
+    assert [stage["tokens"] for stage in about(body)["stages"]] == [3, 3]
+    assert about(body)["stages"][0]["tier"] == "device"
+    assert body["usage"]["completion_tokens"] == 6
+
+
 async def test_devices_that_are_private_or_full_are_not_asked() -> None:
     members = FakeMembers()
     phone = members.known[0]
@@ -440,10 +532,6 @@ async def test_it_answers_chat_alone() -> None:
 
 
 async def test_a_stream_whose_tokens_nobody_can_judge_waits_for_the_top() -> None:
-    def event(text: str, reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": {"content": text}, "finish_reason": reason}
-        return b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
-
     def says(*texts: str) -> Callable[[], FakeAnswer]:
         events = [event(text) for text in texts]
         return lambda: FakeAnswer([*events, event("", "stop"), b"data: [DONE]\n\n"])
