@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.adapters.cascade_metrics import CascadeMetrics
 from gateway.adapters.outcome_log import OutcomeFile
-from gateway.core.cascade.predictor import Predictor, PredictorProblem, from_data
+from gateway.core.cascade.predictor import BY_MEAN, Predictor, PredictorProblem, from_data
 from gateway.core.ports import Clock, EndpointSource, Members, Telemetry
 from gateway.errors import ConfigError
 from gateway.serving.admission import Admission
@@ -22,7 +22,8 @@ from gateway.serving.cascade.audit import Audits
 from gateway.serving.cascade.confidence import Judges, Judging
 from gateway.serving.cascade.devices import DeviceTier
 from gateway.serving.cascade.lower import Lower, Tier
-from gateway.serving.cascade.services import CascadeServices, Defaults
+from gateway.serving.cascade.rules import Defaults, Rules
+from gateway.serving.cascade.services import CascadeServices
 from gateway.serving.cascade.story import Cascade
 from gateway.serving.cascade.upper import Upper
 from gateway.serving.dispatch import Waits
@@ -54,6 +55,7 @@ class CascadePart:
         """Raises ConfigError."""
         self._settings = settings
         self._predictor = load_predictor(settings.predictor)
+        require_methods(self._predictor, settings)
         self._metrics = CascadeMetrics(registry, dict(settings.cost_per_token))
         self._log: OutcomeFile | None = None
         self._audits: Audits | None = None
@@ -64,12 +66,13 @@ class CascadePart:
         if settings.outcome_log is not None:
             self._log = OutcomeFile(Path(settings.outcome_log))
         lower = Lower(with_.calls, with_.endpoints)
+        defaults = Defaults(
+            settings.quality, settings.confidence, settings.stream_mode, settings.audit_share
+        )
         services = CascadeServices(
-            tiers=[Tier(s.model or "", s.device or "", s.max_tokens) for s in settings.stages],
-            defaults=Defaults(
-                settings.quality, settings.confidence, settings.stream_mode, settings.audit_share
-            ),
-            predictor=self._predictor,
+            tiers=[Tier(s.model or "", s.devices, s.max_tokens) for s in settings.stages],
+            defaults=defaults,
+            rules=Rules(self._predictor, defaults),
             lower=lower,
             upper=Upper(with_.verifiers, with_.calls, with_.waits, lambda: secrets.token_hex(16)),
             judges=Judges(with_.calls, lower, judging(settings)),
@@ -101,6 +104,23 @@ def judging(settings: Settings) -> Judging:
         check.expects,
         check.max_tokens,
     )
+
+
+def require_methods(predictor: Predictor, settings: Settings) -> None:
+    """Raises ConfigError where a lower stage could never be judged."""
+    name = settings.predictor
+    below = settings.stages[:-1]
+    if any(stage.devices for stage in below) and predictor.model(BY_MEAN) is None:
+        raise ConfigError(
+            f"cascade.predictor: {name} has no method {BY_MEAN}, by which a device's answers are "
+            "judged; calibrate with the device as the lowest stage, or leave the predictor out"
+        )
+    wanted = settings.confidence
+    if any(stage.model for stage in below) and predictor.model(wanted) is None:
+        raise ConfigError(
+            f"cascade.predictor: {name} has no method {wanted}, which cascade.confidence asks for; "
+            "calibrate it with that method, or leave the predictor out"
+        )
 
 
 def load_predictor(path: str | None) -> Predictor:

@@ -29,7 +29,7 @@ from gateway.core.cascade.fitting import (
     usable,
     with_thresholds,
 )
-from gateway.core.cascade.predictor import METHODS, Model, Predictor, to_data
+from gateway.core.cascade.predictor import BY_MEAN, METHODS, Model, Predictor, to_data
 
 QUALITIES = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 LEAST_ROWS = 50
@@ -37,6 +37,7 @@ FEATURE_SETS = {
     "logprobs": ("mean", "minimum", "worst_window", "last_window", "low_share"),
     "agreement": ("mean", "minimum", "worst_window", "low_share", "agreement"),
     "self-check": ("mean", "minimum", "worst_window", "low_share", "self_check"),
+    BY_MEAN: ("mean",),
 }
 """Without the length: running confidence judges beginnings by the same model."""
 
@@ -88,23 +89,28 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     held_out = [sample for split, sample in rows if split == "evaluation"]
     models, report = {}, dict[str, Any]()
     for method in METHODS:
-        samples = usable(fitted_to, sets[method])
+        samples = _judged(method, fitted_to, sets[method])
         if len(samples) < LEAST_ROWS:
-            if method == "logprobs":
-                raise Refusal(
-                    f"{arguments.rows}: {len(samples)} rows to fit to; {LEAST_ROWS} at least"
-                )
             continue
         model = fit(samples, sets[method], arguments.l2)
         if arguments.isotonic:
             model = replace(model, curve=isotonic(model, samples))
         models[method] = with_thresholds(model, samples, QUALITIES, arguments.margin)
-        told = usable(held_out, sets[method]) or samples
+        told = _judged(method, held_out, sets[method]) or samples
         report[method] = described(models[method], samples, told)
+    if not models.keys() & {"logprobs", BY_MEAN}:
+        raise Refusal(f"{arguments.rows}: {len(fitted_to)} rows to fit to; {LEAST_ROWS} at least")
     pair = _pair(arguments.rows)
     predictor = Predictor(models, arguments.window, pair)
     arguments.output.write_text(json.dumps(to_data(predictor), indent=2) + "\n")
     return {"output": str(arguments.output), "pair": list(pair), "methods": report}
+
+
+def _judged(method: str, samples: Sequence[Sample], names: Sequence[str]) -> list[Sample]:
+    """Those that this method would judge: devices' answers, of which only the mean is known, are
+    of other models than answers of which all is known."""
+    alone = [s for s in samples if ("minimum" not in s.values) == (method == BY_MEAN)]
+    return usable(alone, names)
 
 
 def described(

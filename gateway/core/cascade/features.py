@@ -86,9 +86,8 @@ def features(logprobs: Iterable[float], window: int = WINDOW) -> dict[str, float
 
 
 def from_mean(logprob: float) -> dict[str, float]:
-    """Where only the mean over an answer is known, as of a device: no more can be told apart."""
-    mean = _bounded(logprob)
-    return {"mean": mean, "minimum": mean, "worst_window": mean, "last_window": mean}
+    """Where only the mean over an answer is known, as of a device: the others stay unknown."""
+    return {"mean": _bounded(logprob)}
 
 
 def known(values: Mapping[str, float], names: Sequence[str]) -> bool:

@@ -10,9 +10,8 @@ from gateway.core.ports import Members
 from gateway.errors import NoEndpoint
 from gateway.serving.cascade.answer import Draft
 from gateway.serving.cascade.asked import Asked
-from gateway.serving.cascade.lower import Tier
+from gateway.serving.cascade.lower import ANY, Tier
 
-ANY = "any"
 TOKENS = 256
 WAIT_S = 30.0
 MAX_CHARS = 64 * 1024
@@ -60,11 +59,11 @@ class DeviceTier:
         draft.cut = said.reason == "length" and (asked.most is None or draft.tokens < asked.most)
 
     def _choose(self, tier: Tier) -> Member:
-        """The one that is named, or of all public ones the least busy."""
+        """Of those that are named, or of all, the least busy; public ones alone."""
         members = self.members.members() if self.members is not None else ()
         able = [member for member in members if _able(member)]
-        if tier.device != ANY:
-            able = [member for member in able if member.id == tier.device]
+        if tier.devices != (ANY,):
+            able = [member for member in able if member.id in tier.devices]
         free = [member for member in able if member.condition.working < member.max_work]
         if not free:
             raise NoEndpoint(

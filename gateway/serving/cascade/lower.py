@@ -15,15 +15,16 @@ from gateway.serving.cascade.answer import Draft, Piece, piece_of, prompt_tokens
 from gateway.serving.cascade.asked import Asked
 from gateway.serving.server_calls import Answered, Call, ServerCalls
 
+ANY = "any"
 _PLACES: Mapping[str, Place] = {"tierflow-edge": Place.EDGE, "tierflow-cloud": Place.CLOUD}
 
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A stage as it is asked: `model` may be virtual; `device` instead of it, an id or `any`."""
+    """A stage as it is asked: `model` may be virtual; `devices` instead of it, ids or `any`."""
 
     model: str = ""
-    device: str = ""
+    devices: tuple[str, ...] = ()
     max_tokens: int | None = None
 
     @property

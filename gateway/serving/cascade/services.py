@@ -6,22 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.core.cascade.ports import CascadeTelemetry, OutcomeLog
-from gateway.core.cascade.predictor import Predictor
 from gateway.core.ports import Clock, EndpointSource
 from gateway.serving.cascade.confidence import Judges
 from gateway.serving.cascade.devices import DeviceTier
 from gateway.serving.cascade.lower import Lower, Tier
+from gateway.serving.cascade.rules import Defaults, Rules
 from gateway.serving.cascade.upper import Upper
-
-
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What holds where a request says nothing; `audit_share` from 0 to 1."""
-
-    quality: float
-    method: str
-    stream_mode: str
-    audit_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +21,7 @@ class CascadeServices:
 
     tiers: Sequence[Tier]
     defaults: Defaults
-    predictor: Predictor
+    rules: Rules
     lower: Lower
     upper: Upper
     judges: Judges

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.assembly_cascade import load_predictor
 from gateway.calibrate import main
+from gateway.core.cascade.predictor import to_data
 
 
 def rows(count: int = 300, **more: Any) -> Iterator[dict[str, Any]]:
@@ -63,6 +64,17 @@ def test_a_log_is_fitted_to_by_agreement(tmp_path: Path) -> None:
     unknown = {**lines[0], "agreed": None}
     code, output = calibrate(tmp_path, [*lines, unknown])
     assert code == 0 and load_predictor(str(output)).models["logprobs"].thresholds
+
+
+def test_devices_answers_are_fitted_to_by_their_mean_and_apart_from_others(tmp_path: Path) -> None:
+    device = [{**row, "features": {"mean": row["features"]["mean"]}} for row in rows()]
+    code, output = calibrate(tmp_path, device)
+    assert code == 0 and load_predictor(str(output)).models.keys() == {"mean"}
+    alone = output.read_text()
+    code, output = calibrate(tmp_path, [*device, *rows(lower_right=True), *rows()])
+    both = load_predictor(str(output))
+    assert both.models.keys() == {"logprobs", "mean"}
+    assert to_data(both)["methods"]["mean"] == json.loads(alone)["methods"]["mean"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from gateway.adapters.clock import MonotonicClock
 from gateway.assembly_cascade import load_predictor
 from gateway.core.admission import AdmissionLimits
 from gateway.core.cascade.ports import CascadeOutcome
+from gateway.core.cascade.predictor import Model, Predictor, Term
 from gateway.core.devices.member import (
     DeviceModel,
     Member,
@@ -34,7 +35,8 @@ from gateway.serving.cascade.audit import Audits
 from gateway.serving.cascade.confidence import Judges, Judging
 from gateway.serving.cascade.devices import DeviceTier
 from gateway.serving.cascade.lower import Lower, Tier
-from gateway.serving.cascade.services import CascadeServices, Defaults
+from gateway.serving.cascade.rules import Defaults, Rules
+from gateway.serving.cascade.services import CascadeServices
 from gateway.serving.cascade.story import Cascade
 from gateway.serving.cascade.upper import Upper
 from gateway.serving.dispatch import Dispatch, Waits
@@ -141,6 +143,7 @@ class Rig:
         states: Sequence[EndpointState] | None = None,
         waits: Waits | None = None,
         clock: Clock | None = None,
+        predictor: Predictor | None = None,
     ) -> None:
         """`clock`: by default every look at it is a millisecond later; waits need a real one."""
         self.states = states or [state("edge:1", "edge"), state("cloud:1", "cloud")]
@@ -160,8 +163,9 @@ class Rig:
             lambda: 0.0,
         )  # fmt: skip
         lower = Lower(calls, self.endpoints)
+        defaults = Defaults(0.99, "logprobs", "live")
         services = CascadeServices(
-            tiers, Defaults(0.99, "logprobs", "live"), load_predictor(None), lower,
+            tiers, defaults, Rules(predictor or load_predictor(None), defaults), lower,
             Upper(verifiers, calls, waits, lambda: "0" * 32),
             Judges(calls, lower, Judging(4, 0.7, "Answer:", "{question} {answer}", "yes", 8)),
             DeviceTier(members), self.endpoints, clock, self.told, None, lambda: 0.5, lambda: 9.0,
@@ -467,7 +471,7 @@ async def test_an_engine_without_log_probabilities_is_never_trusted() -> None:
     assert about(body)["reason"] == "worst-window" or about(body)["reason"] == "confidence"
 
 
-DEVICE_FIRST = (Tier(device="any"), *EDGE_CLOUD)
+DEVICE_FIRST = (Tier(devices=("any",)), *EDGE_CLOUD)
 
 
 @pytest.mark.parametrize(("logprob", "text"), [(-0.01, "Hi!"), (-1.0, "No"), (None, "No")])
@@ -481,6 +485,43 @@ async def test_a_device_answers_first_and_is_judged_by_its_mean(
     assert about(body)["stages"][0]["tier"] == "device"
     [order] = members.orders
     assert order.sampling == {"temperature": 0, "seed": 7} and members.work.cancelled
+
+
+BY_MEAN = Model([Term("mean", 1.0)], link="exp", thresholds={0.99: 0.5})
+BY_ALL = Model([Term("low_share", -1.0)], thresholds={0.99: 0.4})
+
+
+@pytest.mark.parametrize(("logprob", "accepted"), [(-0.4, True), (-0.8, False)])
+async def test_a_device_is_judged_by_what_is_fitted_to_its_mean(
+    logprob: float, accepted: bool
+) -> None:
+    """What is fitted to all that a server's tokens tell can't judge it."""
+    predictor = Predictor({"logprobs": BY_ALL, "mean": BY_MEAN})
+    members = FakeMembers(WorkPiece("Hi", 1), WorkEnd("stop", 4, 2, logprob))
+    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members, predictor=predictor)
+    body = await rig.ask()
+    assert body["choices"][0]["message"]["content"] == ("Hi" if accepted else "No")
+    told = about(body)
+    assert (told["method"], told["threshold"]) == (("mean", 0.5) if accepted else ("logprobs", 0.4))
+
+
+async def test_a_cascade_of_devices_and_a_top_needs_what_judges_devices_alone() -> None:
+    members = FakeMembers(WorkPiece("Hi", 1), WorkEnd("stop", 4, 2, -0.1))
+    tiers = (Tier(devices=("any",)), Tier("tierflow-cloud"))
+    rig = Rig({}, {}, tiers=tiers, members=members, predictor=Predictor({"mean": BY_MEAN}))
+    assert about(await rig.ask())["escalated"] is False
+
+
+async def test_where_devices_are_named_no_other_is_believed() -> None:
+    members = FakeMembers()
+    tiers = (Tier(devices=("tablet", "watch")), *EDGE_CLOUD)
+    rig = Rig({"edge:1": chat("No")}, {}, tiers=tiers, members=members)
+    assert (await rig.ask())["choices"][0]["message"]["content"] == "No"
+    assert not members.orders
+    members.known = [Member(**{**_fields(members.known[0]), "id": "watch"})]
+    members.work = FakeAssignment([WorkEnd("stop", 4, 2, -0.001)])
+    await rig.ask()
+    assert len(members.orders) == 1
 
 
 @pytest.mark.parametrize("code", ["busy", "lost"])

@@ -157,6 +157,10 @@ def test_a_predictor_is_the_same_after_writing_and_reading() -> None:
         ({"methods": {}}, "logprobs"),
         ({"methods": {"guess": {}}}, "guess"),
         ({"methods": 5}, "not a predictor"),
+        (
+            {"methods": {"mean": to_data(Predictor({"logprobs": model()}))["methods"]["logprobs"]}},
+            "minimum is not known",
+        ),
     ],
 )
 def test_a_file_that_is_no_predictor_is_refused_by_name(
