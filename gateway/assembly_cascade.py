@@ -6,15 +6,15 @@ import random
 import secrets
 import time
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
-import orjson
 from prometheus_client import CollectorRegistry
 
 from gateway.adapters.cascade_metrics import CascadeMetrics
 from gateway.adapters.outcome_log import OutcomeFile
-from gateway.core.cascade.predictor import BY_MEAN, Predictor, PredictorProblem, from_data
+from gateway.adapters.predictor_files import CAUTIOUS, load_predictor, shipped
+from gateway.core.cascade.choice import Predictors
+from gateway.core.cascade.predictor import BY_MEAN, Predictor
 from gateway.core.ports import Clock, EndpointSource, Members, Telemetry
 from gateway.errors import ConfigError
 from gateway.serving.admission import Admission
@@ -30,8 +30,6 @@ from gateway.serving.dispatch import Waits
 from gateway.serving.server_calls import ServerCalls
 from gateway.serving.verification import Verifiers
 from gateway.settings.cascade import Cascade as Settings
-
-MAX_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -54,8 +52,7 @@ class CascadePart:
     def __init__(self, settings: Settings, registry: CollectorRegistry) -> None:
         """Raises ConfigError."""
         self._settings = settings
-        self._predictor = load_predictor(settings.predictor)
-        require_methods(self._predictor, settings)
+        self._predictors = predictors(settings)
         self._metrics = CascadeMetrics(registry, dict(settings.cost_per_token))
         self._log: OutcomeFile | None = None
         self._audits: Audits | None = None
@@ -69,10 +66,11 @@ class CascadePart:
         defaults = Defaults(
             settings.quality, settings.confidence, settings.stream_mode, settings.audit_share
         )
+        tiers = [Tier(s.model or "", s.devices, s.max_tokens) for s in settings.stages]
         services = CascadeServices(
-            tiers=[Tier(s.model or "", s.devices, s.max_tokens) for s in settings.stages],
+            tiers=tiers,
             defaults=defaults,
-            rules=Rules(self._predictor, defaults),
+            rules=Rules(tiers, with_.endpoints, self._predictors, defaults),
             lower=lower,
             upper=Upper(with_.verifiers, with_.calls, with_.waits, lambda: secrets.token_hex(16)),
             judges=Judges(with_.calls, lower, judging(settings)),
@@ -106,6 +104,15 @@ def judging(settings: Settings) -> Judging:
     )
 
 
+def predictors(settings: Settings) -> Predictors:
+    """Raises ConfigError."""
+    given = None
+    if settings.predictor is not None:
+        given = load_predictor(settings.predictor)
+        require_methods(given, settings)
+    return Predictors(load_predictor(CAUTIOUS), shipped(), given)
+
+
 def require_methods(predictor: Predictor, settings: Settings) -> None:
     """Raises ConfigError where a lower stage could never be judged."""
     name = settings.predictor
@@ -121,25 +128,3 @@ def require_methods(predictor: Predictor, settings: Settings) -> None:
             f"cascade.predictor: {name} has no method {wanted}, which cascade.confidence asks for; "
             "calibrate it with that method, or leave the predictor out"
         )
-
-
-def load_predictor(path: str | None) -> Predictor:
-    """The file, or the rule that is shipped. Raises ConfigError."""
-    try:
-        if path is None:
-            data = resources.files("gateway.core.cascade").joinpath("default.json").read_bytes()
-        else:
-            data = _read(Path(path))
-        return from_data(orjson.loads(data))
-    except OSError as error:
-        raise ConfigError(f"cascade.predictor: {path}: {error.strerror}") from error
-    except orjson.JSONDecodeError as error:
-        raise ConfigError(f"cascade.predictor: {path} is not valid JSON: {error.msg}") from error
-    except PredictorProblem as error:
-        raise ConfigError(f"cascade.predictor: {path}: {error}") from error
-
-
-def _read(path: Path) -> bytes:
-    if path.stat().st_size > MAX_BYTES:
-        raise ConfigError(f"cascade.predictor: {path} has more than {MAX_BYTES} bytes")
-    return path.read_bytes()

@@ -75,7 +75,9 @@ class Cascade(Group):
         description="lowest tier first",
     )
     predictor: str | None = Field(
-        default=None, description="file of python -m loadtest.calibration; none: a cautious rule"
+        default=None,
+        description="file of python -m loadtest.calibration, or the name of a shipped one; none: "
+        "the shipped one for the models at hand, else a cautious rule",
     )
     quality: float = Field(
         default=0.99,

@@ -85,14 +85,12 @@ class Course:
         # Half of what is left, so that the tier above has a chance as well.
         deadline = None if left is None else left / 2.0
         method = self.by_models.method
-        if tier.devices:
-            self.rule = self.services.rules.for_devices(self.asked)
-        else:
-            self.rule = self.by_models
+        self.rule = self.by_models
         if self.live and not tier.devices:
             draft = await self._streamed(tier, deadline)
         elif tier.devices:
             draft = self.draft = self.services.devices.begin(tier)
+            self.rule = self.services.rules.for_devices(self.asked, draft.model)
             await self.services.devices.finish(draft, self.asked, tier, deadline)
         elif method == "agreement":
             samples = self.asked.options.samples or self.services.judges.how.samples

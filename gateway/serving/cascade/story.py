@@ -84,7 +84,7 @@ class Cascade:
         services = self._services
         # A device is the lowest stage alone: where the others are none, its rule is the only one.
         judged = [tier for tier in services.tiers[:-1] if not tier.devices]
-        rule = services.rules.for_models(asked) if judged else services.rules.for_devices(asked)
+        rule = services.rules.for_models(asked) if judged else services.rules.for_devices(asked, "")
         stream_mode = asked.options.stream_mode or services.defaults.stream_mode
         live = asked.request.stream and stream_mode == "live"
         live = live and asked.divisible and rule.method == "logprobs"

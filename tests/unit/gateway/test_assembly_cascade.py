@@ -10,8 +10,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
-from gateway.assembly_cascade import CascadePart
-from gateway.core.cascade.predictor import Model, Predictor, Term, to_data
+from gateway.assembly_cascade import CascadePart, predictors
+from gateway.core.cascade.predictor import METHODS, Model, Predictor, Term, to_data
 from gateway.errors import ConfigError
 from gateway.settings.cascade import Cascade, CascadeStage
 
@@ -65,3 +65,22 @@ def test_devices_are_named_or_any(device: Any, devices: tuple[str, ...]) -> None
 def test_a_stage_of_unclear_devices_is_refused(device: Any) -> None:
     with pytest.raises(ValidationError):
         CascadeStage(device=device)
+
+
+def test_a_shipped_predictor_is_chosen_by_its_name() -> None:
+    part = Cascade(predictor="rill-edge")
+    assert predictors(part).of("my", "own", "logprobs").pair == ("rill-edge", "rill-cloud")
+    cautious = predictors(Cascade(predictor="cautious"))
+    assert cautious.of("rill-edge", "rill-cloud", "logprobs").pair == ("", "")
+    with pytest.raises(ConfigError, match="nowhere.json.*cautious.*rill-edge"):
+        predictors(Cascade(predictor="nowhere.json"))
+
+
+def test_every_shipped_predictor_is_of_one_pair_and_keeps_every_quality() -> None:
+    found = predictors(Cascade())
+    pairs = [each.pair for each in found.shipped]
+    assert len(set(pairs)) == len(pairs) and all(all(pair) for pair in pairs)
+    assert found.cautious.models.keys() == set(METHODS)
+    for predictor in (found.cautious, *found.shipped):
+        for model in predictor.models.values():
+            assert 0.0 < model.threshold(0.9) <= model.threshold(0.999) <= 1.0

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.assembly_cascade import load_predictor
+from gateway.adapters.predictor_files import load_predictor
 from gateway.calibrate import main
 from gateway.core.cascade.predictor import to_data
 

@@ -12,8 +12,9 @@ import orjson
 import pytest
 
 from gateway.adapters.clock import MonotonicClock
-from gateway.assembly_cascade import load_predictor
+from gateway.adapters.predictor_files import load_predictor
 from gateway.core.admission import AdmissionLimits
+from gateway.core.cascade.choice import Predictors
 from gateway.core.cascade.ports import CascadeOutcome
 from gateway.core.cascade.predictor import Model, Predictor, Term
 from gateway.core.devices.member import (
@@ -144,6 +145,7 @@ class Rig:
         waits: Waits | None = None,
         clock: Clock | None = None,
         predictor: Predictor | None = None,
+        shipped: Sequence[Predictor] = (),
     ) -> None:
         """`clock`: by default every look at it is a millisecond later; waits need a real one."""
         self.states = states or [state("edge:1", "edge"), state("cloud:1", "cloud")]
@@ -164,8 +166,9 @@ class Rig:
         )  # fmt: skip
         lower = Lower(calls, self.endpoints)
         defaults = Defaults(0.99, "logprobs", "live")
+        predictors = Predictors(load_predictor("cautious"), shipped, predictor)
         services = CascadeServices(
-            tiers, defaults, Rules(predictor or load_predictor(None), defaults), lower,
+            tiers, defaults, Rules(tiers, self.endpoints, predictors, defaults), lower,
             Upper(verifiers, calls, waits, lambda: "0" * 32),
             Judges(calls, lower, Judging(4, 0.7, "Answer:", "{question} {answer}", "yes", 8)),
             DeviceTier(members), self.endpoints, clock, self.told, None, lambda: 0.5, lambda: 9.0,
@@ -503,6 +506,47 @@ async def test_a_device_is_judged_by_what_is_fitted_to_its_mean(
     assert body["choices"][0]["message"]["content"] == ("Hi" if accepted else "No")
     told = about(body)
     assert (told["method"], told["threshold"]) == (("mean", 0.5) if accepted else ("logprobs", 0.4))
+
+
+FITTED = Predictor({"logprobs": BY_MEAN}, 3, ("rill-edge", "rill-cloud"))
+FITTED_TO_DEVICES = Predictor({"mean": BY_MEAN}, 3, ("rill-device", "rill-cloud"))
+CAUTIOUS_THRESHOLD, FITTED_THRESHOLD = 0.95, 0.5
+THREE = (Tier("tierflow-edge"), Tier("middle"), Tier("tierflow-cloud"))
+
+
+@pytest.mark.parametrize(
+    ("states", "tiers", "threshold"),
+    [
+        ([state(), state("cloud:1", "cloud")], EDGE_CLOUD, FITTED_THRESHOLD),
+        ([state(), state("cloud:1", "cloud", model="big")], EDGE_CLOUD, CAUTIOUS_THRESHOLD),
+        ([state(model="my"), state("cloud:1", "cloud")], EDGE_CLOUD, CAUTIOUS_THRESHOLD),
+        (
+            [state(), state("edge:2", model="my"), state("cloud:1", "cloud")],
+            EDGE_CLOUD,
+            CAUTIOUS_THRESHOLD,
+        ),
+        ([state(), state("cloud:1", "cloud")], THREE, CAUTIOUS_THRESHOLD),
+    ],
+)
+async def test_what_is_shipped_for_a_pair_of_models_judges_these_alone(
+    states: Sequence[EndpointState], tiers: Sequence[Tier], threshold: float
+) -> None:
+    replies = {"edge:1": chat("Hi"), "edge:2": chat("Hi")}
+    rig = Rig(replies, {}, states=states, tiers=tiers, shipped=[FITTED, FITTED_TO_DEVICES])
+    assert about(await rig.ask())["threshold"] == threshold
+    asked: dict[str, Any] = {"cascade": {"confidence": "agreement"}}
+    assert about(await rig.ask(tierflow=asked))["threshold"] == 0.9, "not fitted: cautious"
+
+
+@pytest.mark.parametrize(("model", "passes"), [("rill-device", True), ("of-nobody", False)])
+async def test_what_is_shipped_for_a_devices_model_judges_that_alone(
+    model: str, passes: bool
+) -> None:
+    members = FakeMembers(WorkPiece("Hi", 1), WorkEnd("stop", 4, 2, -0.4))
+    members.known = [Member(**{**_fields(members.known[0]), "models": [DeviceModel(model)]})]
+    shipped = [FITTED, FITTED_TO_DEVICES]
+    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members, shipped=shipped)
+    assert (await rig.ask())["choices"][0]["message"]["content"] == ("Hi" if passes else "No")
 
 
 async def test_a_cascade_of_devices_and_a_top_needs_what_judges_devices_alone() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.assembly_cascade import load_predictor
+from gateway.adapters.predictor_files import load_predictor
 from gateway.core.cascade.decision import judge
 from gateway.core.cascade.features import FROM_TOKENS, LEAST, LOW, RunningFeatures, features
 from gateway.core.cascade.predictor import (
@@ -178,7 +178,7 @@ def test_a_feature_that_nobody_knows_is_refused() -> None:
 
 
 def test_the_shipped_rule_passes_only_answers_without_a_doubtful_stretch() -> None:
-    rule = load_predictor(None).models["logprobs"]
+    rule = load_predictor("cautious").models["logprobs"]
     sure, doubtful = features([-0.001] * 20, 8), features([-0.001] * 20 + [-0.5] * 8, 8)
     threshold = rule.threshold(0.99)
     assert judge(rule, "logprobs", sure, threshold).accepted
