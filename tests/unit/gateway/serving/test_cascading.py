@@ -32,7 +32,7 @@ from gateway.core.types import EndpointState
 from gateway.core.types import Tier as Place
 from gateway.errors import EngineFailed, FirstTokenTimeout, GatewayError, InvalidRequest
 from gateway.serving.admission import Admission
-from gateway.serving.cascade.audit import Audits
+from gateway.serving.cascade.audit import MOST_AT_ONCE, Audits
 from gateway.serving.cascade.confidence import Judges, Judging
 from gateway.serving.cascade.devices import DeviceTier
 from gateway.serving.cascade.lower import Lower, Tier
@@ -87,6 +87,23 @@ class Told:
         self.outcomes.append(outcome)
 
     def audited(self, agreed: bool) -> None: ...
+
+
+class Entries:
+    """An `OutcomeLog`."""
+
+    def __init__(self) -> None:
+        self.rows: list[Mapping[str, Any]] = []
+
+    def write(self, entry: Mapping[str, Any]) -> None:
+        self.rows.append(entry)
+
+    async def reach(self, count: int) -> list[Mapping[str, Any]]:
+        while len(self.rows) < count:
+            await asyncio.sleep(0)
+        # The task that wrote it ends, too.
+        await asyncio.sleep(0)
+        return self.rows
 
 
 class FakeAssignment:
@@ -146,11 +163,13 @@ class Rig:
         clock: Clock | None = None,
         predictor: Predictor | None = None,
         shipped: Sequence[Predictor] = (),
+        audit_share: float = 0.0,
     ) -> None:
         """`clock`: by default every look at it is a millisecond later; waits need a real one."""
         self.states = states or [state("edge:1", "edge"), state("cloud:1", "cloud")]
         for each in self.states:
             each.tokenizer = each.tokenizer or "f"
+        self.log = Entries()
         self.server, self.verifier = FakeServer(small), FakeVerifier(large)
         self.endpoints, self.telemetry, self.told = FakeEndpoints(self.states), Recorder(), Told()
         clock = clock or SteppingClock()
@@ -165,18 +184,18 @@ class Rig:
             lambda: 0.0,
         )  # fmt: skip
         lower = Lower(calls, self.endpoints)
-        defaults = Defaults(0.99, "logprobs", "live")
+        defaults = Defaults(0.99, "logprobs", "live", audit_share)
         predictors = Predictors(load_predictor("cautious"), shipped, predictor)
         services = CascadeServices(
             tiers, defaults, Rules(tiers, self.endpoints, predictors, defaults), lower,
             Upper(verifiers, calls, waits, lambda: "0" * 32),
             Judges(calls, lower, Judging(4, 0.7, "Answer:", "{question} {answer}", "yes", 8)),
-            DeviceTier(members), self.endpoints, clock, self.told, None, lambda: 0.5, lambda: 9.0,
+            DeviceTier(members), self.endpoints, clock, self.told, self.log, lambda: 0.4,
+            lambda: 9.0,
         )  # fmt: skip
         admission = Admission(AdmissionLimits(), clock, self.telemetry)
-        self.cascade = Cascade(
-            services, admission, self.telemetry, Audits(services, calls), waits.idle_s
-        )
+        self.audits = Audits(services, calls)
+        self.cascade = Cascade(services, admission, self.telemetry, self.audits, waits.idle_s)
 
     async def ask(self, headers: Mapping[str, Any] | None = None, **fields: Any) -> Any:
         body = {"model": "tierflow-cascade", "messages": [{"role": "user", "content": "hi"}]}
@@ -401,6 +420,53 @@ async def test_what_was_made_for_a_caller_that_left_is_told() -> None:
         await task
     [stage] = rig.told.outcomes[0].stages
     assert (stage.tier, stage.tokens, stage.prompt_tokens) == ("edge", 12, 4)
+
+
+async def test_audits_that_are_not_made_are_told_as_missed() -> None:
+    """One fails, and of many at once only so many are made."""
+
+    def hang() -> FakeAnswer:
+        return FakeAnswer([None], 200, "application/json")
+
+    audits = iter([chat("Hi"), lambda: FakeAnswer([], 500), *[hang] * MOST_AT_ONCE])
+    rig = Rig({"edge:1": chat("Hi"), "cloud:1": lambda: next(audits)()}, {}, audit_share=0.5)
+    for count in (1, 2):
+        await rig.ask()
+        await rig.log.reach(count)
+    for _ in range(MOST_AT_ONCE + 1):
+        await rig.ask()
+    rows = await rig.log.reach(3)
+    assert [(row["audit"], row["agreed"]) for row in rows] == [
+        ("done", True), ("missed", None), ("missed", None),
+    ]  # fmt: skip
+    assert {row["weight"] for row in rows} == {2.0} and rows[0]["upper"] == "rill-cloud"
+    await rig.audits.stop()
+
+
+async def test_what_the_top_only_went_on_with_is_audited() -> None:
+    """Text had flowed, so nobody knows what the top itself would have said."""
+    doubt = {"content": [{"token": "t", "logprob": -3.0}]}
+    choice = {"index": 0, "delta": {"content": "b"}, "token_ids": [9], "logprobs": doubt}
+    doubtful = b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
+    small = [*[sure("a", 7)] * 12, doubtful, event("", "stop"), b"data: [DONE]\n\n"]
+    rig = Rig(
+        {"edge:1": lambda: FakeAnswer(small), "cloud:1": chat("a" * 12 + "b")},
+        verified(Batch([8], "stop", text="c")),
+        audit_share=0.5,
+    )
+    reply = await rig.stream()
+    assert reply.text.startswith("a" * 5) and reply.about["escalated"]
+    [row] = await rig.log.reach(1)
+    assert (row["decision"], row["agreed"], row["audit"]) == ("escalated", True, "done")
+    assert (row["weight"], row["upper_tokens"]) == (2.0, 3)
+
+
+async def test_what_the_top_answered_whole_needs_no_audit() -> None:
+    rig = Rig({"edge:1": chat("No", -2.0)}, TOP, audit_share=0.5)
+    await rig.ask()
+    [row] = rig.log.rows
+    assert (row["agreed"], row["audit"], row["weight"]) == (False, None, 1.0)
+    assert len(rig.server.calls) == 1
 
 
 async def test_a_caller_that_leaves_takes_the_samples_along() -> None:
