@@ -5,7 +5,8 @@
 Each row is a question that both tiers answered: `features` as the gateway told or logged them,
 `lower_right` and `upper_right`, or `agreed` where nobody knows what is right (the upper tier then
 counts as right), `lower_tokens`, `upper_tokens`, and optionally `lower`, `upper` (models),
-`weight`, and `split`: what is marked `evaluation` is not fitted to. A report is printed as JSON.
+`weight`, and `split`: what is marked `evaluation` is not fitted to. Of a gateway's log, audited
+answers stand for those whose audit was missed. A report is printed as JSON.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gateway.core.cascade.audits import DONE, made_up_for
 from gateway.core.cascade.curve import Point, Sample, accuracies, at, at_random, sweep
 from gateway.core.cascade.features import FEATURES, FROM_TOKENS
 from gateway.core.cascade.fitting import (
@@ -29,7 +31,7 @@ from gateway.core.cascade.fitting import (
     usable,
     with_thresholds,
 )
-from gateway.core.cascade.predictor import METHODS, Model, Predictor, to_data
+from gateway.core.cascade.predictor import BY_MEAN, METHODS, Model, Predictor, to_data
 
 QUALITIES = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 LEAST_ROWS = 50
@@ -37,6 +39,7 @@ FEATURE_SETS = {
     "logprobs": ("mean", "minimum", "worst_window", "last_window", "low_share"),
     "agreement": ("mean", "minimum", "worst_window", "low_share", "agreement"),
     "self-check": ("mean", "minimum", "worst_window", "low_share", "self_check"),
+    BY_MEAN: ("mean",),
 }
 """Without the length: running confidence judges beginnings by the same model."""
 
@@ -88,23 +91,28 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     held_out = [sample for split, sample in rows if split == "evaluation"]
     models, report = {}, dict[str, Any]()
     for method in METHODS:
-        samples = usable(fitted_to, sets[method])
+        samples = _judged(method, fitted_to, sets[method])
         if len(samples) < LEAST_ROWS:
-            if method == "logprobs":
-                raise Refusal(
-                    f"{arguments.rows}: {len(samples)} rows to fit to; {LEAST_ROWS} at least"
-                )
             continue
         model = fit(samples, sets[method], arguments.l2)
         if arguments.isotonic:
             model = replace(model, curve=isotonic(model, samples))
         models[method] = with_thresholds(model, samples, QUALITIES, arguments.margin)
-        told = usable(held_out, sets[method]) or samples
+        told = _judged(method, held_out, sets[method]) or samples
         report[method] = described(models[method], samples, told)
+    if not models.keys() & {"logprobs", BY_MEAN}:
+        raise Refusal(f"{arguments.rows}: {len(fitted_to)} rows to fit to; {LEAST_ROWS} at least")
     pair = _pair(arguments.rows)
     predictor = Predictor(models, arguments.window, pair)
     arguments.output.write_text(json.dumps(to_data(predictor), indent=2) + "\n")
     return {"output": str(arguments.output), "pair": list(pair), "methods": report}
+
+
+def _judged(method: str, samples: Sequence[Sample], names: Sequence[str]) -> list[Sample]:
+    """Those that this method would judge: devices' answers, of which only the mean is known, are
+    of other models than answers of which all is known."""
+    alone = [s for s in samples if ("minimum" not in s.values) == (method == BY_MEAN)]
+    return usable(alone, names)
 
 
 def described(
@@ -141,16 +149,24 @@ def _point(point: Point) -> dict[str, float | None]:
 
 def read_rows(path: Path) -> list[tuple[str, Sample]]:
     """(split, sample) of each row that tells enough. Raises Refusal, OSError."""
-    found = []
+    found, rows = [], []
     for number, line in enumerate(path.read_text().splitlines(), 1):
         try:
             row = json.loads(line)
             sample = _sample(row)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Refusal(f"{path}:{number}: not an outcome: {error}") from error
+        rows.append(row)
         if sample is not None:
-            found.append((str(row.get("split", "")), sample))
-    return found
+            found.append((row, sample))
+    factors = made_up_for(rows)
+    return [(str(row.get("split", "")), _weighted(row, sample, factors)) for row, sample in found]
+
+
+def _weighted(row: dict[str, Any], sample: Sample, factors: Mapping[str, float]) -> Sample:
+    if row.get("audit") != DONE:
+        return sample
+    return replace(sample, weight=sample.weight * factors[str(row.get("decision"))])
 
 
 def _sample(row: dict[str, Any]) -> Sample | None:
@@ -171,10 +187,11 @@ def _sample(row: dict[str, Any]) -> Sample | None:
 
 
 def _pair(path: Path) -> tuple[str, str]:
-    """The models' names, where all rows have the same."""
+    """The models' names, where all rows whose question went to both have the same."""
     pairs = {
         (row.get("lower") or "", row.get("upper") or "")
         for row in map(json.loads, path.read_text().splitlines())
+        if _sample(row) is not None
     }
     return pairs.pop() if len(pairs) == 1 else ("", "")
 

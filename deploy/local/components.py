@@ -12,9 +12,6 @@ from deploy.local.secrets import Secrets, device_token_file, digest
 from deploy.local.settings import CHECKOUT, SHIPPED_FAMILY, Device, Model, Settings
 from deploy.local.state import Instance
 
-CASCADE_PREDICTOR = CHECKOUT / "deploy/local/cascade-rill.json"
-"""Fitted by `python -m loadtest.calibration ask` to rill-edge and rill-cloud."""
-
 SELF_CHECK = {
     "template": (
         "{question}\nYour answer was: {answer}\nAnother answer is: {answer}\n"
@@ -172,11 +169,11 @@ def share_cores(cores: set[int]) -> tuple[str, str]:
 
 
 def cascade_config(settings: Settings) -> dict[str, object]:
-    """What judges the shipped family's answers; for models of another, the gateway's own rule."""
+    """How the shipped family is asked about its answers. What judges them the gateway knows."""
     shipped = {str(CHECKOUT / SHIPPED_FAMILY / name) for name in ("rill-edge", "rill-cloud")}
     if {settings.edge_model.source, settings.cloud_model.source} != shipped:
         return {}
-    return {"cascade": {"predictor": str(CASCADE_PREDICTOR), "self_check": SELF_CHECK}}
+    return {"cascade": {"self_check": SELF_CHECK}}
 
 
 def gateway_config(settings: Settings, secrets: Secrets) -> str:

@@ -10,6 +10,7 @@ from gateway.core.types import Tier
 from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
 from gateway.settings.group import Group
 
+ANY = "any"
 ModelName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
@@ -19,8 +20,9 @@ class CascadeStage(Group):
     model: ModelName | None = Field(
         default=None, description="a served model, tierflow-edge or tierflow-cloud"
     )
-    device: ModelName | None = Field(
-        default=None, description="a device's id, or any; only as the lowest stage"
+    device: ModelName | Annotated[tuple[ModelName, ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description="a device's id, a list of them, or any; only as the lowest stage",
     )
     max_tokens: int | None = Field(default=None, ge=1, description="of its answer; none: no bound")
 
@@ -28,9 +30,17 @@ class CascadeStage(Group):
     def _one(self) -> CascadeStage:
         if (self.model is None) == (self.device is None):
             raise ValueError("model: give either model or device")
+        if ANY in self.devices and len(self.devices) > 1:
+            raise ValueError(f"device: name devices, or say {ANY} alone")
         if self.model in ("tierflow-cascade", "tierflow-collective"):
             raise ValueError(f"model: {self.model} can't be a stage of a cascade")
         return self
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """() where it is a model."""
+        given = self.device or ()
+        return (given,) if isinstance(given, str) else given
 
 
 class SelfCheck(Group):
@@ -65,7 +75,9 @@ class Cascade(Group):
         description="lowest tier first",
     )
     predictor: str | None = Field(
-        default=None, description="file of python -m loadtest.calibration; none: a cautious rule"
+        default=None,
+        description="file of python -m loadtest.calibration, or the name of a shipped one; none: "
+        "the shipped one for the models at hand, else a cautious rule",
     )
     quality: float = Field(
         default=0.99,

@@ -64,7 +64,7 @@ def _fitted(rows: Path, given: argparse.Namespace, progress: Progress) -> str:
     plot(methods, picture)
     print(_targets(methods).markdown())
     print(f"\n{given.output} and {picture} are written\n")
-    found = methods["logprobs"]
+    found = next(iter(methods.values()))
     goal = found["targets"][GOAL]
     line = {
         "fitted_to": found["fitted_to"],

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from loadtest.measure.plots import ACCENT, BASELINE, CANDIDATE, panels, save
 
-COLOURS = {"logprobs": CANDIDATE, "agreement": ACCENT, "self-check": "#6f42c1"}
+COLOURS = {"logprobs": CANDIDATE, "agreement": ACCENT, "self-check": "#6f42c1", "mean": CANDIDATE}
 GOAL = (60.0, 99.0)
 
 

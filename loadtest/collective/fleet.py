@@ -22,7 +22,7 @@ from loadtest.measure.serving import ENGINE_START_S, START_S, start_gateway_with
 
 KV_GIB = "0.25"
 LEASE_S, HEARTBEAT_S = 3.0, 1.0
-SHIPPED_PREDICTOR = "deploy/local/cascade-rill.json"
+SHIPPED_PREDICTOR = "rill-edge"
 
 
 @dataclass(slots=True)

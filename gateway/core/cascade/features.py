@@ -8,7 +8,9 @@ confidence of Fu et al., 2025 (Deep think with confidence, section 3.1).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 WINDOW = 4
 """Tokens of a window, where nothing else is set."""
@@ -26,41 +28,66 @@ ASKED = ("agreement", "self_check")
 FEATURES = (*FROM_TOKENS, *ASKED)
 
 
-def features(logprobs: Sequence[float], window: int = WINDOW) -> dict[str, float]:
+@dataclass(slots=True)
+class RunningFeatures:
+    """`features` of an answer that is still being made: a token costs the same at any length."""
+
+    window: int = WINDOW
+    count: int = 0
+    _total: float = 0.0
+    _minimum: float = 0.0
+    _low: int = 0
+    _worst: float = 0.0
+    _last: deque[float] = field(default_factory=deque)
+
+    def take(self, logprob: float) -> None:
+        """The next token's."""
+        known = _bounded(logprob)
+        self.count += 1
+        self._total += known
+        self._minimum = min(self._minimum, known)
+        self._low += known < LOW
+        self._last.append(known)
+        if len(self._last) > self.window:
+            self._last.popleft()
+        mean = self._last_mean()
+        # Until a window is full there is only one: all tokens so far.
+        self._worst = mean if self.count <= self.window else min(self._worst, mean)
+
+    def values(self) -> dict[str, float]:
+        """{} before the first token."""
+        if not self.count:
+            return {}
+        return {
+            "mean": self._total / self.count,
+            "minimum": self._minimum,
+            "worst_window": self._worst,
+            "last_window": self._last_mean(),
+            "length": math.log1p(self.count),
+            "low_share": self._low / self.count,
+        }
+
+    def _last_mean(self) -> float:
+        # Summed anew: differences of a running sum would leave a rest of what was far larger.
+        return math.fsum(self._last) / len(self._last)
+
+
+def features(logprobs: Iterable[float], window: int = WINDOW) -> dict[str, float]:
     """Of an answer, or of its beginning; {} where there is no token.
 
     Natural logarithms: `mean`, `minimum`, `worst_window` and `last_window` (means over `window`
     tokens in a row, over all where there are fewer). `length` is log(1 + tokens), `low_share` the
     share of tokens below `LOW`.
     """
-    if not logprobs:
-        return {}
-    known = [_bounded(value) for value in logprobs]
-    count = len(known)
-    means = window_means(known, window)
-    return {
-        "mean": math.fsum(known) / count,
-        "minimum": min(known),
-        "worst_window": min(means),
-        "last_window": means[-1],
-        "length": math.log1p(count),
-        "low_share": sum(value < LOW for value in known) / count,
-    }
+    running = RunningFeatures(window)
+    for value in logprobs:
+        running.take(value)
+    return running.values()
 
 
 def from_mean(logprob: float) -> dict[str, float]:
-    """Where only the mean over an answer is known, as of a device: no more can be told apart."""
-    mean = _bounded(logprob)
-    return {"mean": mean, "minimum": mean, "worst_window": mean, "last_window": mean}
-
-
-def window_means(logprobs: Sequence[float], window: int) -> list[float]:
-    """The mean of every `window` values in a row; of all, where there are fewer."""
-    width = min(window, len(logprobs))
-    return [
-        math.fsum(logprobs[start : start + width]) / width
-        for start in range(len(logprobs) - width + 1)
-    ]
+    """Where only the mean over an answer is known, as of a device: the others stay unknown."""
+    return {"mean": _bounded(logprob)}
 
 
 def known(values: Mapping[str, float], names: Sequence[str]) -> bool:

@@ -14,7 +14,8 @@ class Stage:
     """What one tier did: `confidence` is None where nothing judged it (the top tier's answer).
 
     `decision` is accepted, escalated, answered (the top), failed or degraded; times in seconds.
-    `judging_tokens` were spent on samples or self-checks.
+    The `judging_` tokens were spent on samples or self-checks. Of a tier that failed, `tokens` are
+    those that had come.
     """
 
     model: str
@@ -22,6 +23,7 @@ class Stage:
     endpoint: str = ""
     prompt_tokens: int = 0
     tokens: int = 0
+    judging_prompt_tokens: int = 0
     judging_tokens: int = 0
     confidence: float | None = None
     decision: str = "answered"

@@ -1,9 +1,10 @@
 """From features to the probability that an answer is right, and from which one it is accepted.
 
 A predictor is data, a JSON file: for each method of confidence (`logprobs`, `agreement`,
-`self-check`) a logistic model on standardised features, an optional monotone curve that calibrates
-what it gives (isotonic regression; Zadrozny and Elkan, 2002), floors below which no answer passes,
-and a threshold for each quality target.
+`self-check`, and `mean` for answers of which only the mean is known) a logistic model on
+standardised features, an optional monotone curve that calibrates what it gives (isotonic
+regression; Zadrozny and Elkan, 2002), floors below which no answer passes, and a threshold for each
+quality target.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Any, Literal
 from gateway.core.cascade.features import FEATURES, WINDOW, known
 
 VERSION = 1
-METHODS = ("logprobs", "agreement", "self-check")
+BY_MEAN = "mean"
+METHODS = ("logprobs", "agreement", "self-check", BY_MEAN)
 LINKS = ("logistic", "exp")
 Link = Literal["logistic", "exp"]
 
@@ -146,8 +148,8 @@ def from_data(data: Any) -> Predictor:
         raise PredictorProblem(f"not a predictor: {type(error).__name__} at {error}") from error
     if not 1 <= window <= 256:
         raise PredictorProblem("window: 1 to 256 tokens")
-    if "logprobs" not in models:
-        raise PredictorProblem("methods: logprobs is needed")
+    if not models.keys() & {"logprobs", BY_MEAN}:
+        raise PredictorProblem(f"methods: logprobs is needed, or {BY_MEAN} for devices")
     return Predictor(models, window, names)
 
 
@@ -160,6 +162,8 @@ def _model(name: str, data: Mapping[str, Any]) -> Model:
         for t in data["terms"]
     ]
     for term in terms:
+        if name == BY_MEAN and term.feature != "mean":
+            raise PredictorProblem(f"{where}: {term.feature} is not known of a device's answer")
         if term.feature not in FEATURES:
             raise PredictorProblem(f"{where}: unknown feature {term.feature!r}")
         if term.scale <= 0.0:

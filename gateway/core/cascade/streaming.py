@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway.core.cascade.features import features
+from gateway.core.cascade.features import RunningFeatures
 from gateway.core.cascade.predictor import Model
 
 
@@ -21,8 +21,11 @@ class HoldBack:
     threshold: float
     window: int
     dipped: bool = False
-    logprobs: list[float] = field(default_factory=list)
     _free: int = 0
+    _so_far: RunningFeatures = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._so_far = RunningFeatures(self.window)
 
     @property
     def free(self) -> int:
@@ -32,14 +35,15 @@ class HoldBack:
     def take(self, *logprobs: float) -> int:
         """Further tokens; gives `free`."""
         for value in logprobs:
-            self.logprobs.append(value)
-            if not self.dipped:
-                self._look()
+            if self.dipped:
+                break
+            self._so_far.take(value)
+            self._look()
         return self._free
 
     def _look(self) -> None:
-        values = features(self.logprobs, self.window)
+        values = self._so_far.values()
         if self.model.below_floor(values) or self.model.confidence(values) < self.threshold:
             self.dipped = self.threshold > 0.0
         if not self.dipped:
-            self._free = max(self._free, len(self.logprobs) - self.window + 1)
+            self._free = max(self._free, self._so_far.count - self.window + 1)

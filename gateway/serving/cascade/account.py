@@ -20,11 +20,27 @@ def judged(draft: Draft, judgement: Judgement, seconds: float, *, top: bool) -> 
         draft.endpoint,
         draft.prompt_tokens,
         draft.tokens,
+        draft.judging_prompt_tokens,
         draft.judging_tokens,
         None if top else judgement.confidence,
         "answered" if top else decision,
         seconds,
         draft.values,
+    )
+
+
+def failed(asked: str, draft: Draft | None, seconds: float) -> Stage:
+    """A lower tier that broke off, with what it said until then; `asked` as for `climbed`."""
+    if draft is None:
+        return Stage(asked, "none", decision="failed", seconds=seconds)
+    return Stage(
+        draft.model,
+        draft.tier,
+        draft.endpoint,
+        draft.prompt_tokens,
+        draft.tokens,
+        decision="failed",
+        seconds=seconds,
     )
 
 
@@ -43,7 +59,7 @@ def climbed(ascent: Ascent, decision: str, seconds: float, asked: str) -> Stage:
 
 def usage(told: CascadeOutcome) -> tuple[int, int]:
     """Prompt and completion tokens over all tiers."""
-    prompt = sum(stage.prompt_tokens for stage in told.stages)
+    prompt = sum(stage.prompt_tokens + stage.judging_prompt_tokens for stage in told.stages)
     return prompt, sum(stage.tokens + stage.judging_tokens for stage in told.stages)
 
 

@@ -30,7 +30,8 @@ class Draft:
 
     `body` is the engine's own, where it came whole. `tokenizer` is the fingerprint of what made
     the ids, None where they mean nothing elsewhere. `cut`: at the tier's own limit.
-    `mean_logprob`: where only the mean over all tokens is known.
+    `mean_logprob`: where only the mean over all tokens is known. The `judging_` ones were spent on
+    samples and self-checks.
     """
 
     model: str
@@ -43,17 +44,22 @@ class Draft:
     stop: str | int | None = None
     prompt_tokens: int = 0
     tokens: int = 0
+    judging_prompt_tokens: int = 0
     judging_tokens: int = 0
     tokenizer: str | None = None
     values: dict[str, float] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     cut: bool = False
     mean_logprob: float | None = None
+    _heard: int = 0
 
     def take(self, piece: Piece) -> None:
+        """What was counted before holds until the engine's own count comes, at the end."""
         self.text += piece.text
         self.ids += piece.ids
         self.logprobs += piece.logprobs
+        self._heard += piece.tokens
+        self.tokens = max(self.tokens, self._heard)
         self.reason = piece.reason or self.reason
         self.stop = piece.stop if piece.stop is not None else self.stop
 
@@ -68,6 +74,17 @@ def piece_of(choice: Mapping[str, Any], said: Mapping[str, Any]) -> Piece:
         choice.get("finish_reason"),
         choice.get("stop_reason"),
     )
+
+
+def prompt_tokens(body: Mapping[str, Any]) -> int:
+    """As far as this body or event of a chat completion tells; 0: not here.
+
+    The usage comes with a stream's end, which not every stream is read to; the prompt's ids, which
+    an engine that gives ids tells, come with its beginning.
+    """
+    usage = body.get("usage")
+    counted = usage.get("prompt_tokens") if isinstance(usage, Mapping) else None
+    return int(counted or len(body.get("prompt_token_ids") or ()))
 
 
 def _logprobs(given: Any) -> list[float]:

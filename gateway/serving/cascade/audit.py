@@ -10,19 +10,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.cascade.agreement import final
+from gateway.core.cascade.audits import DONE, MISSED
 from gateway.errors import GatewayError
 from gateway.serving.cascade.answer import Draft
 from gateway.serving.cascade.course import Course
 from gateway.serving.cascade.lower import demands_of
 from gateway.serving.cascade.services import CascadeServices
-from gateway.serving.server_calls import Call, ServerCalls
+from gateway.serving.server_calls import Answered, Call, ServerCalls
 
+ACCEPTED, ESCALATED = "accepted", "escalated"
 MOST_AT_ONCE = 8
 """Audits under way; further ones are left out."""
 
 
 class Audits:
-    """Of accepted answers a share, drawn by chance, is asked of the top tier in the background."""
+    """Of answers of which nobody knows whether the top tier agrees, a share is drawn by chance, and
+    the top is asked for its own in the background: of those that were accepted, and of those that
+    the top only went on with, or failed to."""
 
     def __init__(self, services: CascadeServices, calls: ServerCalls) -> None:
         self._services = services
@@ -34,31 +38,27 @@ class Audits:
         draft = course.draft
         if draft is None or not draft.values:
             return
-        if course.told.reason is not None:
-            self._log(course, draft, course.agreed())
-        elif self._drawn(course):
-            task = asyncio.create_task(self._audit(course, draft))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-        else:
-            self._log(course, draft, None)
+        agreed = course.agreed()
+        if agreed is not None or not self._drawn(draft):
+            self._log(course, draft, agreed)
+            return
+        if len(self._running) >= MOST_AT_ONCE:
+            self._log(course, draft, None, MISSED)
+            return
+        task = asyncio.create_task(self._audit(course, draft))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     async def stop(self) -> None:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    @property
-    def _share(self) -> float:
-        """An audited answer stands for all those that were not drawn."""
-        return self._services.defaults.audit_share or 1.0
-
-    def _drawn(self, course: Course) -> bool:
+    def _drawn(self, draft: Draft) -> bool:
         services = self._services
-        if services.is_top(course.draft.model if course.draft else ""):
+        if services.is_top(draft.model) or not draft.reason:
             return False
-        drawn = services.uniform() < services.defaults.audit_share
-        return drawn and len(self._running) < MOST_AT_ONCE
+        return services.uniform() < services.defaults.audit_share
 
     async def _audit(self, course: Course, draft: Draft) -> None:
         asked = course.asked
@@ -67,44 +67,62 @@ class Audits:
             body["max_tokens"] = asked.most
         top = self._services.tiers[-1].model
         call = Call(asked.request, "audit", top, body, demands=demands_of(asked))
-        agreed, tokens = None, 0
         try:
             answered = await self._calls.whole(call)
         except GatewayError:
-            pass
-        else:
-            lead = self._services.judges.how.lead
-            choices = answered.body.get("choices") or [{}]
-            text = str((choices[0].get("message") or {}).get("content") or "")
-            tokens = int((answered.body.get("usage") or {}).get("completion_tokens") or 0)
-            if answered.model != draft.model:
-                agreed = final(text, lead) == final(draft.text, lead)
-                self._services.telemetry.audited(agreed)
-        self._log(course, draft, agreed, answered_tokens=tokens)
+            answered = None
+        if answered is None or not self._services.is_top(answered.model):
+            # The top was busy, and a tier below it answered: that tells nothing.
+            self._log(course, draft, None, MISSED)
+            return
+        lead = self._services.judges.how.lead
+        choices = answered.body.get("choices") or [{}]
+        text = str((choices[0].get("message") or {}).get("content") or "")
+        agreed = final(text, lead) == final(draft.text, lead)
+        if course.told.reason is None:
+            self._services.telemetry.audited(agreed)
+        self._log(course, draft, agreed, DONE, answered)
 
     def _log(
-        self, course: Course, draft: Draft, agreed: bool | None, answered_tokens: int | None = None
+        self,
+        course: Course,
+        draft: Draft,
+        agreed: bool | None,
+        audit: str | None = None,
+        answered: Answered | None = None,
     ) -> None:
+        """`audit`: what became of it, for an answer that was drawn, and stands for others that were
+        not; `answered`: what the top said to it."""
         if self._services.log is None:
             return
         told = course.told
-        upper = told.stages[-1] if told.reason is not None and told.stages else None
-        tokens = upper.tokens if upper is not None else 0
+        stage = told.stages[-1] if told.reason is not None and told.stages else None
+        upper = stage.model if stage is not None else None
+        tokens = stage.tokens if stage is not None else 0
+        if answered is not None:
+            # A whole answer's, where the top has only gone on with one.
+            upper = answered.model
+            tokens = int((answered.body.get("usage") or {}).get("completion_tokens") or 0)
         entry: Mapping[str, Any] = {
             "version": 1,
             "lower": draft.model,
-            "upper": upper.model if upper is not None else None,
-            "method": course.method,
-            "threshold": course.threshold,
-            "confidence": course.model.confidence(draft.values),
-            "decision": "accepted" if told.reason is None else "escalated",
+            "upper": upper,
+            "method": course.rule.method,
+            "threshold": course.rule.threshold,
+            "confidence": course.rule.model.confidence(draft.values),
+            "decision": _decision(course),
             "reason": told.reason,
             "degraded": told.degraded,
             "features": draft.values,
-            "window": course.window,
-            "weight": 1.0 / self._share if told.reason is None else 1.0,
+            "window": course.rule.window,
+            "weight": 1.0 / self._services.defaults.audit_share if audit is not None else 1.0,
+            "audit": audit,
             "agreed": agreed,
             "lower_tokens": draft.tokens,
-            "upper_tokens": answered_tokens if answered_tokens is not None else tokens,
+            "upper_tokens": tokens,
         }
         self._services.log.write(entry)
+
+
+def _decision(course: Course) -> str:
+    return ACCEPTED if course.told.reason is None else ESCALATED

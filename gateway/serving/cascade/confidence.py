@@ -9,9 +9,9 @@ from typing import Any
 
 from gateway.core.cascade.agreement import agreement, final
 from gateway.errors import GatewayError
-from gateway.serving.cascade.answer import Draft
+from gateway.serving.cascade.answer import Draft, prompt_tokens
 from gateway.serving.cascade.asked import Asked
-from gateway.serving.cascade.lower import Lower, Tier
+from gateway.serving.cascade.lower import Lower, Tier, demands_of, demands_within
 from gateway.serving.server_calls import Answered, Call, ServerCalls
 
 
@@ -39,31 +39,41 @@ class Judges:
     async def sampled(
         self, asked: Asked, tier: Tier, deadline_s: float | None, samples: int
     ) -> Draft:
-        """The answer, with the agreement of samples that are drawn beside it."""
-        task = asyncio.create_task(self._samples(asked, tier, samples))
+        """The answer, with the agreement of samples that are drawn beside it.
+
+        All within `deadline_s`. Samples of another model than the answer's say nothing of it.
+        """
+        task = asyncio.create_task(self._samples(asked, tier, deadline_s, samples))
         try:
             draft = await self.lower.whole(asked, tier, deadline_s)
-            texts, tokens = await task
+            answered = await task
         finally:
             task.cancel()
-        draft.judging_tokens += tokens
-        if texts:
+            await asyncio.wait([task])
+        if answered is None:
+            return draft
+        _count(draft, answered)
+        if answered.model == draft.model and (texts := _texts(answered)):
             draft.values["agreement"] = agreement(draft.text, texts, self.how.lead)
         return draft
 
-    async def _samples(self, asked: Asked, tier: Tier, count: int) -> tuple[list[str], int]:
+    async def _samples(
+        self, asked: Asked, tier: Tier, deadline_s: float | None, count: int
+    ) -> Answered | None:
         body = {**asked.fields(), "n": count}
         if not body.get("temperature"):
             body["temperature"] = self.how.temperature
         if asked.most is not None or tier.max_tokens is not None:
             body["max_tokens"] = min(filter(None, (asked.most, tier.max_tokens)))
+        demands = demands_within(asked, tier, deadline_s)
         try:
-            answered = await self.calls.whole(Call(asked.request, "samples", tier.model, body))
+            return await self.calls.whole(
+                Call(asked.request, "samples", tier.model, body, demands=demands)
+            )
         except GatewayError:
-            return [], 0
-        return _texts(answered), _tokens(answered)
+            return None
 
-    async def checked(self, asked: Asked, tier: Tier, draft: Draft) -> None:
+    async def checked(self, asked: Asked, draft: Draft, deadline_s: float | None) -> None:
         """Ask the model that wrote it whether it is right."""
         words = self.how.template.replace("{question}", asked.question)
         messages: list[Mapping[str, Any]] = [
@@ -71,11 +81,14 @@ class Judges:
             {"role": "user", "content": words.replace("{answer}", self._own(draft))},
         ]
         body = {"messages": messages, "temperature": 0, "max_tokens": self.how.max_tokens}
+        demands = demands_of(asked, deadline_s)
         try:
-            answered = await self.calls.whole(Call(asked.request, "check", draft.model, body))
+            answered = await self.calls.whole(
+                Call(asked.request, "check", draft.model, body, demands=demands)
+            )
         except GatewayError:
             return
-        draft.judging_tokens += _tokens(answered)
+        _count(draft, answered)
         texts = _texts(answered)
         said = final(texts[0], self.how.lead) if texts else ""
         if self.how.expects == "yes":
@@ -97,5 +110,7 @@ def _texts(answered: Answered) -> list[str]:
     return [str((choice.get("message") or {}).get("content") or "") for choice in choices]
 
 
-def _tokens(answered: Answered) -> int:
-    return int((answered.body.get("usage") or {}).get("completion_tokens") or 0)
+def _count(draft: Draft, answered: Answered) -> None:
+    usage = answered.body.get("usage") or {}
+    draft.judging_prompt_tokens += prompt_tokens(answered.body)
+    draft.judging_tokens += int(usage.get("completion_tokens") or 0)

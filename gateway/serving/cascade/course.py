@@ -2,58 +2,64 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from gateway.core.cascade.agreement import final
 from gateway.core.cascade.decision import Judgement, judge
 from gateway.core.cascade.features import features, from_mean
-from gateway.core.cascade.ports import CascadeOutcome, Stage
-from gateway.core.cascade.predictor import Model
+from gateway.core.cascade.ports import CascadeOutcome
 from gateway.core.cascade.stops import StopWatch
 from gateway.core.cascade.streaming import HoldBack
 from gateway.core.outcome import Outcome
-from gateway.errors import DeadlineExceeded, GatewayError, InvalidRequest
-from gateway.serving.cascade.account import account, climbed, judged, usage
+from gateway.errors import ClientStalled, DeadlineExceeded, GatewayError, InvalidRequest
+from gateway.serving.cascade.account import account, climbed, failed, judged, usage
 from gateway.serving.cascade.answer import Draft, Piece
 from gateway.serving.cascade.ascent import Ascent
 from gateway.serving.cascade.asked import Asked
 from gateway.serving.cascade.flow import Flow
 from gateway.serving.cascade.lower import Tier
 from gateway.serving.cascade.reply import End, Reply
+from gateway.serving.cascade.rules import Rule
 from gateway.serving.cascade.services import CascadeServices
 
 
 @dataclass(slots=True)
 class Course:
-    """`run` it once. What is `told` of the request is complete when it has ended."""
+    """`run` it once. What is `told` of the request is complete when it has ended.
+
+    `by_models` judges the answers of models; `rule` is the one that judged last.
+    """
 
     services: CascadeServices
     asked: Asked
-    method: str
-    model: Model
-    threshold: float
+    by_models: Rule
     live: bool
     reply: Reply
     outcome: Outcome
     told: CascadeOutcome = field(default_factory=CascadeOutcome)
+    rule: Rule = field(init=False)
     draft: Draft | None = None
     upper_text: str | None = None
     _below: set[str] = field(default_factory=set)
     _flow: Flow | None = None
     _ascent: Ascent = field(default_factory=Ascent)
 
-    @property
-    def window(self) -> int:
-        """In tokens."""
-        return self.asked.options.window or self.services.predictor.window
+    def __post_init__(self) -> None:
+        self.rule = self.by_models
 
     async def run(self) -> None:
         """Raises GatewayError while nothing has been sent, and UpstreamError after."""
         failure: GatewayError | None = None
         for tier in self.services.tiers[:-1]:
+            before, began = self.draft, self.services.clock.now()
             try:
-                accepted = await self._lower(tier)
+                draft, accepted = await self._lower(tier)
+            except (asyncio.CancelledError, ClientStalled):
+                # Nobody listens any more; what was made for it counts all the same.
+                self._tell_failed(tier, before, began)
+                raise
             except InvalidRequest as error:
                 # Every tier would refuse it, but for the demands on a tier.
                 if error.code != "demand_not_met":
@@ -61,44 +67,51 @@ class Course:
                 failure = error
             except GatewayError as error:
                 failure = error
-                self._failed(tier, error)
+                late = isinstance(error, DeadlineExceeded)
+                self.told.reason = "deadline" if late else "tier-failed"
+                self._tell_failed(tier, before, began)
             else:
                 if accepted:
+                    await self._accept(draft)
                     return
             if self._flow is not None and self._flow.begun:
                 break
         await self._upper(self.services.tiers[-1], failure)
 
-    async def _lower(self, tier: Tier) -> bool:
-        """Ask one tier; whether its answer was accepted, and sent."""
+    async def _lower(self, tier: Tier) -> tuple[Draft, bool]:
+        """Ask one tier; its answer, and whether that is accepted."""
         began = self.services.clock.now()
         left = self._left()
         # Half of what is left, so that the tier above has a chance as well.
         deadline = None if left is None else left / 2.0
-        if self.live and not tier.device:
+        method = self.by_models.method
+        self.rule = self.by_models
+        if self.live and not tier.devices:
             draft = await self._streamed(tier, deadline)
-        elif tier.device:
-            draft = await self.services.devices.ask(self.asked, tier, deadline)
-        elif self.method == "agreement":
+        elif tier.devices:
+            draft = self.draft = self.services.devices.begin(tier)
+            self.rule = self.services.rules.for_devices(self.asked, draft.model)
+            await self.services.devices.finish(draft, self.asked, tier, deadline)
+        elif method == "agreement":
             samples = self.asked.options.samples or self.services.judges.how.samples
             draft = await self.services.judges.sampled(self.asked, tier, deadline, samples)
         else:
             draft = await self.services.lower.whole(self.asked, tier, deadline)
-        if self.method == "self-check" and not tier.device:
-            await self.services.judges.checked(self.asked, tier, draft)
+        if method == "self-check" and not tier.devices:
+            taken = self.services.clock.now() - began
+            rest = None if deadline is None else max(0.001, deadline - taken)
+            await self.services.judges.checked(self.asked, draft, rest)
         self.draft = draft
-        judgement = self._judge(draft, tier)
+        judgement = self._judge(draft)
         self._tell(draft, judgement, self.services.clock.now() - began)
-        if judgement.accepted:
-            await self._accept(draft)
-            return True
-        self._below.add(draft.model)
-        self.told.reason = judgement.reason
-        return False
+        if not judgement.accepted:
+            self._below.add(draft.model)
+            self.told.reason = judgement.reason
+        return draft, judgement.accepted
 
     async def _streamed(self, tier: Tier, deadline: float | None) -> Draft:
         flow = self._flow = Flow(self.reply, StopWatch(self.asked.stops, self.asked.include_stop))
-        hold = HoldBack(self.model, self.threshold, self.window)
+        hold = HoldBack(self.rule.model, self.rule.threshold, self.rule.window)
         draft: Draft | None = None
         pieces = self.services.lower.stream(self.asked, tier, deadline)
         async with aclosing(pieces):
@@ -112,17 +125,18 @@ class Course:
         assert draft is not None, "a stream that ends properly has an answer"
         return draft
 
-    def _judge(self, draft: Draft, tier: Tier) -> Judgement:
+    def _judge(self, draft: Draft) -> Judgement:
+        rule = self.rule
         if draft.logprobs:
-            draft.values |= features(draft.logprobs, self.window)
+            draft.values |= features(draft.logprobs, rule.window)
         elif draft.mean_logprob is not None:
             draft.values |= from_mean(draft.mean_logprob)
         if self.services.is_top(draft.model):
             # The lower tier was busy or down, and the request went over to the top already.
             return Judgement(1.0, None)
         if self._flow is not None and self._flow.stopped:
-            return Judgement(self.model.confidence(draft.values), None)
-        return judge(self.model, self.method, draft.values, self.threshold, length_cut=draft.cut)
+            return Judgement(rule.model.confidence(draft.values), None)
+        return judge(rule.model, rule.method, draft.values, rule.threshold, length_cut=draft.cut)
 
     async def _accept(self, draft: Draft) -> None:
         self.told.tier = draft.tier
@@ -156,6 +170,9 @@ class Course:
                     if flow.stopped:
                         reason, stop = "stop", flow.stops.stopped
                         break
+        except asyncio.CancelledError:
+            self._tell_upper(ascent, "failed", began)
+            raise
         except GatewayError as error:
             self._tell_upper(ascent, "failed", began)
             await self._degrade(error, failure, said)
@@ -229,17 +246,22 @@ class Course:
         self.told.predicted, self.told.kept = ascent.offered, ascent.kept
         self.told.stages.append(climbed(ascent, decision, seconds, self.services.tiers[-1].model))
 
-    def _failed(self, tier: Tier, error: GatewayError) -> None:
-        late = isinstance(error, DeadlineExceeded)
-        self.told.reason = "deadline" if late else "tier-failed"
-        self.told.stages.append(Stage(tier.name, "none", decision="failed"))
+    def _tell_failed(self, tier: Tier, before: Draft | None, began: float) -> None:
+        """`before` is the draft that there was before this tier was asked."""
+        draft = None if self.draft is before else self.draft
+        seconds = self.services.clock.now() - began
+        self.told.stages.append(failed(tier.name, draft, seconds))
 
     async def _end(
         self, model: str, reason: str, stop: str | int | None, draft: Draft | None
     ) -> None:
         prediction = self._ascent.how if self._ascent.model else None
         about = account(
-            self.told, self.method, self.threshold, prediction, self.asked.options.features
+            self.told,
+            self.rule.method,
+            self.rule.threshold,
+            prediction,
+            self.asked.options.features,
         )
         await self.reply.end(End(reason, stop, usage(self.told), about, model, draft))
 

@@ -10,9 +10,8 @@ from gateway.core.ports import Members
 from gateway.errors import NoEndpoint
 from gateway.serving.cascade.answer import Draft
 from gateway.serving.cascade.asked import Asked
-from gateway.serving.cascade.lower import Tier
+from gateway.serving.cascade.lower import ANY, Tier
 
-ANY = "any"
 TOKENS = 256
 WAIT_S = 30.0
 MAX_CHARS = 64 * 1024
@@ -25,12 +24,19 @@ class DeviceTier:
 
     members: Members | None
 
-    async def ask(self, asked: Asked, tier: Tier, deadline_s: float | None) -> Draft:
-        """A device tells no ids and only the mean log-probability. Raises NoEndpoint, MemberFailed.
+    def begin(self, tier: Tier) -> Draft:
+        """The device that is to answer, as an answer without a word yet. Raises NoEndpoint."""
+        member = self._choose(tier)
+        return Draft(member.models[0].name if member.models else member.id, "device", member.id)
+
+    async def finish(
+        self, draft: Draft, asked: Asked, tier: Tier, deadline_s: float | None
+    ) -> None:
+        """A device tells no ids and only the mean log-probability. Raises MemberFailed, and leaves
+        in `draft` what had come until then.
 
         Cancelling it recalls the work.
         """
-        member = self._choose(tier)
         assert self.members is not None
         bounds = [bound for bound in (asked.most, tier.max_tokens) if bound is not None]
         order = WorkOrder(
@@ -40,8 +46,7 @@ class DeviceTier:
             min(deadline_s or WAIT_S, WAIT_S),
             {name: asked.body[name] for name in _SAMPLING if asked.body.get(name) is not None},
         )
-        draft = Draft(member.models[0].name if member.models else member.id, "device", member.id)
-        work = self.members.assign(member.id, order)
+        work = self.members.assign(draft.endpoint, order)
         try:
             while not isinstance(said := await work.read(), WorkEnd):
                 draft.text = (draft.text + said.text)[:MAX_CHARS]
@@ -52,14 +57,13 @@ class DeviceTier:
         draft.prompt_tokens, draft.tokens = said.prompt_tokens, said.completion_tokens
         draft.mean_logprob = said.logprob
         draft.cut = said.reason == "length" and (asked.most is None or draft.tokens < asked.most)
-        return draft
 
     def _choose(self, tier: Tier) -> Member:
-        """The one that is named, or of all public ones the least busy."""
+        """Of those that are named, or of all, the least busy; public ones alone."""
         members = self.members.members() if self.members is not None else ()
         able = [member for member in members if _able(member)]
-        if tier.device != ANY:
-            able = [member for member in able if member.id == tier.device]
+        if tier.devices != (ANY,):
+            able = [member for member in able if member.id in tier.devices]
         free = [member for member in able if member.condition.working < member.max_work]
         if not free:
             raise NoEndpoint(

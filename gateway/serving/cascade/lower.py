@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.core.ports import EndpointSource
 from gateway.core.types import Demands
+from gateway.core.types import Tier as Place
 from gateway.errors import EngineFailed
-from gateway.serving.cascade.answer import Draft, Piece, piece_of
+from gateway.serving.cascade.answer import Draft, Piece, piece_of, prompt_tokens
 from gateway.serving.cascade.asked import Asked
 from gateway.serving.server_calls import Answered, Call, ServerCalls
+
+ANY = "any"
+_PLACES: Mapping[str, Place] = {"tierflow-edge": Place.EDGE, "tierflow-cloud": Place.CLOUD}
 
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A stage as it is asked: `model` may be virtual; `device` instead of it, an id or `any`."""
+    """A stage as it is asked: `model` may be virtual; `devices` instead of it, ids or `any`."""
 
     model: str = ""
-    device: str = ""
+    devices: tuple[str, ...] = ()
     max_tokens: int | None = None
 
     @property
     def name(self) -> str:
         return self.model or "device"
+
+    @property
+    def place(self) -> Place | None:
+        """Where its virtual model prefers to be answered; None for a model's own name."""
+        return _PLACES.get(self.model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,7 @@ class Lower:
         draft = self._draft(answered)
         draft.take(piece)
         draft.body = answered.body
-        _count(draft, answered.body.get("usage"))
+        _count(draft, answered.body)
         draft.cut = _cut(draft, asked, tier)
         return draft
 
@@ -63,7 +72,7 @@ class Lower:
         async with aclosing(self.calls.stream(call)) as events:
             async for event in events:
                 draft = draft or self._draft(event)
-                _count(draft, event.body.get("usage"))
+                _count(draft, event.body)
                 for choice in event.body.get("choices") or ():
                     try:
                         piece = piece_of(choice, choice["delta"])
@@ -89,19 +98,26 @@ def _body(asked: Asked, tier: Tier, *, stops: bool = True) -> dict[str, Any]:
 
 
 def _call(asked: Asked, tier: Tier, body: dict[str, Any], deadline_s: float | None) -> Call:
-    demands = replace(asked.request.demands, deadline_s=deadline_s)
-    return Call(asked.request, "draft", tier.model, body, demands=demands)
+    return Call(asked.request, "draft", tier.model, body, demands=demands_of(asked, deadline_s))
 
 
 def demands_of(asked: Asked, deadline_s: float | None = None) -> Demands:
+    """The caller's own, with a deadline in seconds from now."""
     return replace(asked.request.demands, deadline_s=deadline_s)
 
 
-def _count(draft: Draft, usage: Any) -> None:
-    if isinstance(usage, dict):
-        draft.prompt_tokens = int(usage.get("prompt_tokens") or 0)
-        draft.tokens = int(usage.get("completion_tokens") or 0)
-    draft.tokens = max(draft.tokens, len(draft.ids))
+def demands_within(asked: Asked, tier: Tier, deadline_s: float | None) -> Demands:
+    """For what only this tier's own model can say: it overflows to none above."""
+    demands, place = demands_of(asked, deadline_s), tier.place
+    if place is None or (demands.max_tier is not None and demands.max_tier.rank < place.rank):
+        return demands
+    return replace(demands, max_tier=place)
+
+
+def _count(draft: Draft, body: Mapping[str, Any]) -> None:
+    draft.prompt_tokens = prompt_tokens(body) or draft.prompt_tokens
+    if isinstance(usage := body.get("usage"), dict):
+        draft.tokens = max(int(usage.get("completion_tokens") or 0), len(draft.ids))
 
 
 def _cut(draft: Draft, asked: Asked, tier: Tier) -> bool:

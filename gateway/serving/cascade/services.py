@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.core.cascade.ports import CascadeTelemetry, OutcomeLog
-from gateway.core.cascade.predictor import Predictor
 from gateway.core.ports import Clock, EndpointSource
-from gateway.core.types import Tier as Place
 from gateway.serving.cascade.confidence import Judges
 from gateway.serving.cascade.devices import DeviceTier
 from gateway.serving.cascade.lower import Lower, Tier
+from gateway.serving.cascade.rules import Defaults, Rules
 from gateway.serving.cascade.upper import Upper
-
-_PLACES: Mapping[str, Place] = {"tierflow-edge": Place.EDGE, "tierflow-cloud": Place.CLOUD}
-
-
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What holds where a request says nothing; `audit_share` from 0 to 1."""
-
-    quality: float
-    method: str
-    stream_mode: str
-    audit_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +21,7 @@ class CascadeServices:
 
     tiers: Sequence[Tier]
     defaults: Defaults
-    predictor: Predictor
+    rules: Rules
     lower: Lower
     upper: Upper
     judges: Judges
@@ -48,9 +35,9 @@ class CascadeServices:
 
     def is_top(self, model: str) -> bool:
         """Whether this is what the top tier answers with."""
-        top = self.tiers[-1].model
-        place = _PLACES.get(top)
+        top = self.tiers[-1]
+        place = top.place
         if place is None:
-            return model == top
+            return model == top.model
         states = [s for s in self.endpoints.states() if s.endpoint.tier is place]
         return any(next(iter(state.models), None) == model for state in states)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from gateway.core.cascade.predictor import Model
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Telemetry
 from gateway.core.types import InferenceRequest
-from gateway.errors import ClientStalled, GatewayError, InvalidRequest
+from gateway.errors import ClientStalled, GatewayError
 from gateway.serving.admission import Admission
 from gateway.serving.cascade.asked import NAME, Asked, read
 from gateway.serving.cascade.audit import Audits
@@ -83,34 +82,19 @@ class Cascade:
 
     def _course(self, asked: Asked, outcome: Outcome, sink: Sink) -> Course:
         services = self._services
-        defaults, options = services.defaults, asked.options
-        method = options.confidence or defaults.method
-        model = services.predictor.model(method)
-        if model is None:
-            raise InvalidRequest(
-                f"tierflow.cascade.confidence: the gateway's predictor knows no {method}; "
-                "calibrate it for that, or leave it out",
-                param="tierflow.cascade.confidence",
-            )
-        stream_mode = options.stream_mode or defaults.stream_mode
+        # A device is the lowest stage alone: where the others are none, its rule is the only one.
+        judged = [tier for tier in services.tiers[:-1] if not tier.devices]
+        rule = services.rules.for_models(asked) if judged else services.rules.for_devices(asked, "")
+        stream_mode = asked.options.stream_mode or services.defaults.stream_mode
         live = asked.request.stream and stream_mode == "live"
-        live = live and asked.divisible and method == "logprobs"
+        live = live and asked.divisible and rule.method == "logprobs"
         created = int(services.wall())
         reply: Reply = (
             StreamReply(asked, sink, outcome, created)
             if asked.request.stream
             else WholeReply(asked, sink, outcome, created)
         )
-        threshold = _threshold(asked, model, defaults.quality)
-        return Course(services, asked, method, model, threshold, live, reply, outcome)
-
-
-def _threshold(asked: Asked, model: Model, quality: float) -> float:
-    """The body's own word goes before the header's."""
-    options = asked.options
-    if options.threshold is not None:
-        return options.threshold
-    return model.threshold(options.quality or asked.request.demands.cascade_quality or quality)
+        return Course(services, asked, rule, live, reply, outcome)
 
 
 class _Patient:

@@ -12,7 +12,7 @@ from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.core.routing.routing import Choice
 from gateway.core.types import InferenceRequest
 from gateway.errors import EngineFailed, NoEndpoint, UpstreamError
-from gateway.serving.cascade.answer import Piece, piece_of
+from gateway.serving.cascade.answer import Piece, piece_of, prompt_tokens
 from gateway.serving.cascade.ascent import Ascent
 from gateway.serving.cascade.asked import Asked
 from gateway.serving.cascade.lower import Tier, demands_of
@@ -47,8 +47,9 @@ class Upper:
                 # A pool that holds requests while it is empty does so in the ordinary way.
                 choice = None
             if choice is None or not _can_verify(asked, ascent, choice):
-                async for piece in self._plainly(asked, choice, tier, ascent):
-                    yield piece
+                async with aclosing(self._plainly(asked, choice, tier, ascent)) as plain:
+                    async for piece in plain:
+                        yield piece
                 return
             attempts.begin(choice)
             begun, held = False, Held(choice, self.verifiers.endpoints)
@@ -96,8 +97,8 @@ class Upper:
             async for event in events:
                 ascent.model, ascent.tier = event.model, event.tier
                 ascent.endpoint = event.endpoint
+                ascent.prompt_tokens = prompt_tokens(event.body) or ascent.prompt_tokens
                 if usage := event.body.get("usage"):
-                    ascent.prompt_tokens = usage.get("prompt_tokens") or 0
                     ascent.tokens = usage.get("completion_tokens") or ascent.tokens
                 for given in event.body.get("choices") or ():
                     try:
@@ -109,6 +110,8 @@ class Upper:
                             code="engine_error",
                         ) from error
                     if piece.text or piece.ids or piece.reason:
+                        # Whoever finds a stop text reads no further, and hears of no usage.
+                        ascent.tokens += piece.tokens
                         yield piece
 
 

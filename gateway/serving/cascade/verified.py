@@ -79,6 +79,7 @@ class Verified:
         ascent.model, ascent.tier, ascent.endpoint = choice.model, endpoint.tier.value, endpoint.id
         prompt = await verifier.tokenize(endpoint, choice.model, self.asked.messages)
         prompt = [*prompt, *ascent.sent_ids]
+        ascent.prompt_tokens = len(prompt)
         facts = verifier.facts(endpoint)
         ids = _within(ascent.predicted, facts.vocabulary)[:MAX_PREDICTED]
         prediction = Prediction(ids, facts.per_step)

@@ -116,7 +116,8 @@ class ChattingEngine(SpeculatingEngine):
     ) -> None:
         frame = {"id": "chatcmpl-engine", "object": "chat.completion.chunk", "model": self.model}
         opening = {"index": 0, "delta": {"role": "assistant", "content": ""}}
-        await _send(response, {**frame, "choices": [opening]})
+        beginning = {"prompt_token_ids": [1, 2, 3, 4, 5]} if body.get("return_token_ids") else {}
+        await _send(response, {**frame, "choices": [opening], **beginning})
         for place, token in enumerate(ids):
             await asyncio.sleep(self.step_s)
             while not self.gate.is_set():

@@ -75,6 +75,24 @@ def test_a_stop_text_counts_wherever_the_switch_is(scene: Scene, stop: str) -> N
         assert reply.done
 
 
+def test_what_was_made_before_a_stop_text_is_counted(scene: Scene) -> None:
+    """The engine is left before it tells the usage."""
+    doubting_at(scene, 999)
+    reply = scene.ask(stream=True, stop=["sieben"])
+    assert reply.text == SMALL[: SMALL.index("sieben")]
+    made = len(SMALL[: SMALL.index("sieben") + len("sieben")].encode())
+    assert made <= reply.usage["completion_tokens"] <= len(ids_of(SMALL))
+    assert reply.usage["prompt_tokens"] == 5
+
+
+def test_what_the_top_made_before_a_stop_text_is_counted(scene: Scene) -> None:
+    doubting_at(scene, len(BEGUN.encode()))
+    reply = scene.ask(stream=True, stop=["acht"])
+    assert reply.about["escalated"] and reply.text == BEGUN
+    [job] = scene.large.bodies
+    assert reply.usage["prompt_tokens"] == 5 + len(job["prompt"])
+
+
 @pytest.mark.parametrize("most", [3, 9, 17, 30])
 def test_a_bound_on_tokens_holds_over_the_switch(scene: Scene, most: int) -> None:
     doubting_at(scene, 8)
@@ -91,6 +109,11 @@ def test_a_small_model_that_breaks_off_is_followed_by_the_top(scene: Scene) -> N
     assert (reply.text, reply.ids, reply.reason) == (LARGE, ids_of(LARGE), "stop")
     assert reply.about["reason"] == "tier-failed"
     assert len(scene.large.bodies[0]["prompt"]) > len(QUESTION), "what had flowed went along"
+    failed, answered = reply.about["stages"]
+    assert (failed["model"], failed["tier"], failed["decision"]) == ("rill-edge", "edge", "failed")
+    assert failed["tokens"] == scene.small.breaks_after
+    assert reply.usage["completion_tokens"] == failed["tokens"] + answered["tokens"]
+    assert reply.usage["prompt_tokens"] == 5 + len(scene.large.bodies[0]["prompt"])
 
 
 def test_a_top_that_fails_after_a_beginning_leaves_the_rest_of_the_small_answer(

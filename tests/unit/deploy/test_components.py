@@ -12,7 +12,7 @@ from deploy.local.components import Component, components, gateway_config, share
 from deploy.local.secrets import Secrets
 from deploy.local.settings import CHECKOUT, read_settings
 from deploy.local.state import Instance
-from gateway.assembly_cascade import load_predictor
+from gateway.assembly_cascade import predictors
 from gateway.settings import Settings as GatewaySettings
 from services.device_agent.arguments import parser
 
@@ -166,5 +166,12 @@ def test_the_gateway_knows_an_operator_by_the_tokens_hash(
 
 def test_the_shipped_familys_predictor_judges_the_shipped_family_alone() -> None:
     shipped = yaml.safe_load(gateway_config(read_settings({}), SECRETS))
-    assert load_predictor(shipped["cascade"]["predictor"]).pair == ("rill-edge", "rill-cloud")
+    chosen = predictors(GatewaySettings.model_validate(shipped).cascade)
+    *devices, lower, upper = [model.name for model in read_settings({}).family]
+    for method in ("logprobs", "agreement", "self-check"):
+        assert chosen.of(lower, upper, method).pair == ("rill-edge", "rill-cloud")
+        assert chosen.of("small", "large", method).pair == ("", "")
+    devices += [device.folder.name for device in read_settings({}).devices]
+    for device in devices:
+        assert chosen.of(device, upper, "mean").pair == (device, "rill-cloud")
     assert "cascade" not in yaml.safe_load(gateway_config(read_settings(OWN), SECRETS))

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway.assembly_cascade import load_predictor
-from gateway.calibrate import main
+from gateway.adapters.predictor_files import load_predictor
+from gateway.calibrate import main, read_rows
+from gateway.core.cascade.predictor import to_data
 
 
 def rows(count: int = 300, **more: Any) -> Iterator[dict[str, Any]]:
@@ -63,6 +64,34 @@ def test_a_log_is_fitted_to_by_agreement(tmp_path: Path) -> None:
     unknown = {**lines[0], "agreed": None}
     code, output = calibrate(tmp_path, [*lines, unknown])
     assert code == 0 and load_predictor(str(output)).models["logprobs"].thresholds
+
+
+def test_audits_that_were_missed_are_stood_for_by_those_that_were_done(tmp_path: Path) -> None:
+    """Else a log that was written under load would hold too few of what was accepted."""
+    drawn = {"decision": "accepted", "weight": 2.0, "upper": None}
+    known, up = list(rows(4)), {"decision": "escalated", "agreed": True, "weight": 1.0}
+    for row in known:
+        del row["lower_right"], row["upper_right"]
+    lines = [
+        {**known[0], **drawn, "audit": "done", "agreed": True},
+        {**known[1], **drawn, "audit": "missed", "agreed": None},
+        {**known[2], **drawn, "audit": "missed", "agreed": None},
+        {**known[3], **up},
+    ]
+    file = tmp_path / "log.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert [sample.weight for _, sample in read_rows(file)] == [6.0, 1.0]
+
+
+def test_devices_answers_are_fitted_to_by_their_mean_and_apart_from_others(tmp_path: Path) -> None:
+    device = [{**row, "features": {"mean": row["features"]["mean"]}} for row in rows()]
+    code, output = calibrate(tmp_path, device)
+    assert code == 0 and load_predictor(str(output)).models.keys() == {"mean"}
+    alone = output.read_text()
+    code, output = calibrate(tmp_path, [*device, *rows(lower_right=True), *rows()])
+    both = load_predictor(str(output))
+    assert both.models.keys() == {"logprobs", "mean"}
+    assert to_data(both)["methods"]["mean"] == json.loads(alone)["methods"]["mean"]
 
 
 @pytest.mark.parametrize(

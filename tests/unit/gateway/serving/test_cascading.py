@@ -12,9 +12,11 @@ import orjson
 import pytest
 
 from gateway.adapters.clock import MonotonicClock
-from gateway.assembly_cascade import load_predictor
+from gateway.adapters.predictor_files import load_predictor
 from gateway.core.admission import AdmissionLimits
+from gateway.core.cascade.choice import Predictors
 from gateway.core.cascade.ports import CascadeOutcome
+from gateway.core.cascade.predictor import Model, Predictor, Term
 from gateway.core.devices.member import (
     DeviceModel,
     Member,
@@ -28,13 +30,14 @@ from gateway.core.retry import RetryBudget
 from gateway.core.speculation.job import Batch
 from gateway.core.types import EndpointState
 from gateway.core.types import Tier as Place
-from gateway.errors import FirstTokenTimeout, GatewayError, InvalidRequest
+from gateway.errors import EngineFailed, FirstTokenTimeout, GatewayError, InvalidRequest
 from gateway.serving.admission import Admission
-from gateway.serving.cascade.audit import Audits
+from gateway.serving.cascade.audit import MOST_AT_ONCE, Audits
 from gateway.serving.cascade.confidence import Judges, Judging
 from gateway.serving.cascade.devices import DeviceTier
 from gateway.serving.cascade.lower import Lower, Tier
-from gateway.serving.cascade.services import CascadeServices, Defaults
+from gateway.serving.cascade.rules import Defaults, Rules
+from gateway.serving.cascade.services import CascadeServices
 from gateway.serving.cascade.story import Cascade
 from gateway.serving.cascade.upper import Upper
 from gateway.serving.dispatch import Dispatch, Waits
@@ -86,6 +89,23 @@ class Told:
     def audited(self, agreed: bool) -> None: ...
 
 
+class Entries:
+    """An `OutcomeLog`."""
+
+    def __init__(self) -> None:
+        self.rows: list[Mapping[str, Any]] = []
+
+    def write(self, entry: Mapping[str, Any]) -> None:
+        self.rows.append(entry)
+
+    async def reach(self, count: int) -> list[Mapping[str, Any]]:
+        while len(self.rows) < count:
+            await asyncio.sleep(0)
+        # The task that wrote it ends, too.
+        await asyncio.sleep(0)
+        return self.rows
+
+
 class FakeAssignment:
     def __init__(self, said: Sequence[WorkPiece | WorkEnd | MemberFailed]) -> None:
         self._said = list(said)
@@ -116,6 +136,20 @@ class FakeMembers:
         return self.work
 
 
+@dataclass
+class Streamed:
+    text: str = ""
+    usage: dict[str, int] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def take(self, chunk: Mapping[str, Any]) -> None:
+        assert "error" not in chunk, chunk
+        self.usage = chunk.get("usage") or self.usage
+        self.about = (chunk.get("tierflow") or {}).get("cascade") or self.about
+        for choice in chunk["choices"]:
+            self.text += choice["delta"].get("content") or ""
+
+
 class Rig:
     def __init__(
         self,
@@ -127,11 +161,15 @@ class Rig:
         states: Sequence[EndpointState] | None = None,
         waits: Waits | None = None,
         clock: Clock | None = None,
+        predictor: Predictor | None = None,
+        shipped: Sequence[Predictor] = (),
+        audit_share: float = 0.0,
     ) -> None:
         """`clock`: by default every look at it is a millisecond later; waits need a real one."""
         self.states = states or [state("edge:1", "edge"), state("cloud:1", "cloud")]
         for each in self.states:
             each.tokenizer = each.tokenizer or "f"
+        self.log = Entries()
         self.server, self.verifier = FakeServer(small), FakeVerifier(large)
         self.endpoints, self.telemetry, self.told = FakeEndpoints(self.states), Recorder(), Told()
         clock = clock or SteppingClock()
@@ -146,16 +184,18 @@ class Rig:
             lambda: 0.0,
         )  # fmt: skip
         lower = Lower(calls, self.endpoints)
+        defaults = Defaults(0.99, "logprobs", "live", audit_share)
+        predictors = Predictors(load_predictor("cautious"), shipped, predictor)
         services = CascadeServices(
-            tiers, Defaults(0.99, "logprobs", "live"), load_predictor(None), lower,
+            tiers, defaults, Rules(tiers, self.endpoints, predictors, defaults), lower,
             Upper(verifiers, calls, waits, lambda: "0" * 32),
             Judges(calls, lower, Judging(4, 0.7, "Answer:", "{question} {answer}", "yes", 8)),
-            DeviceTier(members), self.endpoints, clock, self.told, None, lambda: 0.5, lambda: 9.0,
+            DeviceTier(members), self.endpoints, clock, self.told, self.log, lambda: 0.4,
+            lambda: 9.0,
         )  # fmt: skip
         admission = Admission(AdmissionLimits(), clock, self.telemetry)
-        self.cascade = Cascade(
-            services, admission, self.telemetry, Audits(services, calls), waits.idle_s
-        )
+        self.audits = Audits(services, calls)
+        self.cascade = Cascade(services, admission, self.telemetry, self.audits, waits.idle_s)
 
     async def ask(self, headers: Mapping[str, Any] | None = None, **fields: Any) -> Any:
         body = {"model": "tierflow-cascade", "messages": [{"role": "user", "content": "hi"}]}
@@ -164,6 +204,18 @@ class Rig:
         sink = ListSink()
         await self.cascade.answer(asked, {}, sink)
         return json.loads(sink.body)
+
+    async def stream(self, **fields: Any) -> Streamed:
+        messages = [{"role": "user", "content": "hi"}]
+        body = {"model": "tierflow-cascade", "messages": messages, "stream": True, **fields}
+        body["stream_options"] = {"include_usage": True}
+        asked = request("tierflow-cascade", body=orjson.dumps(body), stream=True)
+        sink, found = ListSink(), Streamed()
+        await self.cascade.answer(asked, {}, sink)
+        for line in sink.body.split(b"\n"):
+            if line.startswith(b"data: {"):
+                found.take(json.loads(line[6:]))
+        return found
 
     def assert_nothing_left_open(self) -> None:
         assert [each.in_flight for each in self.states] == [0] * len(self.states)
@@ -272,6 +324,162 @@ async def test_a_tier_that_takes_half_of_the_time_is_left_for_the_next() -> None
     rig.assert_nothing_left_open()
 
 
+AGREEMENT: dict[str, Any] = {"cascade": {"confidence": "agreement"}}
+SELF_CHECK: dict[str, Any] = {"cascade": {"confidence": "self-check"}}
+
+
+@pytest.mark.parametrize("options", [AGREEMENT, SELF_CHECK])
+async def test_samples_and_self_checks_end_with_the_lower_tiers_time(
+    options: dict[str, Any],
+) -> None:
+    clock = MonotonicClock()
+    answers = iter([chat("No"), lambda: FakeAnswer([None], 200, "application/json")])
+    rig = Rig({"edge:1": lambda: next(answers)()}, TOP, clock=clock)
+    body = await rig.ask({"deadline_s": 0.4, "received": clock.now()}, tierflow=options)
+    assert body["choices"][0]["message"]["content"] == "Yes"
+    assert about(body)["escalated"]
+    rig.assert_nothing_left_open()
+
+
+@pytest.mark.parametrize("demands", [{}, {"max_tier": Place.CLOUD}])
+async def test_samples_do_not_overflow_to_the_tier_above(demands: dict[str, Any]) -> None:
+    states = [state("edge:1", "edge", healthy=False), state("cloud:1", "cloud")]
+    rig = Rig({"cloud:1": chat("Yes")}, {}, states=states)
+    body = await rig.ask(demands, tierflow=AGREEMENT)
+    assert about(body)["stages"][0]["decision"] == "answered"
+    assert len(rig.server.calls) == 1, "the answer itself"
+
+
+@pytest.mark.parametrize("options", [AGREEMENT, SELF_CHECK])
+async def test_what_judges_an_answer_keeps_to_the_callers_highest_tier(
+    options: dict[str, Any],
+) -> None:
+    """The model is served at both tiers, and is soonest done at the forbidden one."""
+    states = [
+        state("edge:1", "edge", model="same", in_flight=3, waiting=3, in_flight_at_scrape=3),
+        state("cloud:1", "cloud", model="same"),
+    ]
+    tiers = (Tier("same"), Tier("tierflow-cloud"))
+    rig = Rig({"edge:1": chat("No"), "cloud:1": chat("No")}, TOP, tiers=tiers, states=states)
+    await rig.ask({"max_tier": Place.EDGE}, tierflow=options)
+    assert [endpoint for endpoint, _, _ in rig.server.calls] == ["edge:1"] * 2
+
+
+@pytest.mark.parametrize(("options", "answers"), [(AGREEMENT, 2), (SELF_CHECK, 2)])
+async def test_what_judges_an_answer_is_counted_with_its_prompts(
+    options: dict[str, Any], answers: int
+) -> None:
+    rig = Rig({"edge:1": chat("yes")}, {})
+    body = await rig.ask(tierflow=options)
+    assert about(body)["reason"] is None
+    assert body["usage"] == _usage(4 * answers, 3 * answers)
+
+
+def _usage(prompt: int, completion: int) -> dict[str, int]:
+    counts = {"prompt_tokens": prompt, "completion_tokens": completion}
+    return {**counts, "total_tokens": prompt + completion}
+
+
+def event(text: str, reason: str | None = None, **more: Any) -> bytes:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": reason}
+    return b"data: " + orjson.dumps({"choices": [choice], **more}) + b"\n\n"
+
+
+def sure(text: str, *ids: int) -> bytes:
+    logprobs = {"content": [{"token": "t", "logprob": 0.0}] * len(ids)}
+    choice = {"index": 0, "delta": {"content": text}, "token_ids": ids, "logprobs": logprobs}
+    return b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
+
+
+async def test_a_top_that_is_left_at_a_stop_text_has_its_tokens_counted() -> None:
+    """Asked plainly, as the tokenizers differ; what flowed before goes along as text."""
+    states = [state("edge:1", "edge", tokenizer="f"), state("cloud:1", "cloud", tokenizer="g")]
+    broken = EngineFailed("no", endpoint="edge:1", code="engine_error")
+    small: list[Any] = [event("", prompt_token_ids=[1, 2, 3, 4]), *[sure("a", 7)] * 12, broken]
+    large = [event("", prompt_token_ids=[1, 2, 3]), event("b"), event("c"), event("|"), event("d")]
+    rig = Rig(
+        {"edge:1": lambda: FakeAnswer(small), "cloud:1": lambda: FakeAnswer(large)},
+        {},
+        states=states,
+    )
+    body = await rig.stream(stop=["|"])
+    assert body.text == "a" * 5 + "bc"
+    assert [stage["tokens"] for stage in body.about["stages"]] == [12, 3]
+    assert body.usage == _usage(4 + 3, 12 + 3)
+    rig.assert_nothing_left_open()
+
+
+async def test_what_was_made_for_a_caller_that_left_is_told() -> None:
+    small: list[Any] = [event("", prompt_token_ids=[1, 2, 3, 4]), *[sure("a", 7)] * 12, None]
+    rig = Rig({"edge:1": lambda: FakeAnswer(small)}, {})
+    task = asyncio.create_task(rig.stream())
+    while not (rig.server.answers and len(rig.server.answers[0]._pieces) == 0):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    [stage] = rig.told.outcomes[0].stages
+    assert (stage.tier, stage.tokens, stage.prompt_tokens) == ("edge", 12, 4)
+
+
+async def test_audits_that_are_not_made_are_told_as_missed() -> None:
+    """One fails, and of many at once only so many are made."""
+
+    def hang() -> FakeAnswer:
+        return FakeAnswer([None], 200, "application/json")
+
+    audits = iter([chat("Hi"), lambda: FakeAnswer([], 500), *[hang] * MOST_AT_ONCE])
+    rig = Rig({"edge:1": chat("Hi"), "cloud:1": lambda: next(audits)()}, {}, audit_share=0.5)
+    for count in (1, 2):
+        await rig.ask()
+        await rig.log.reach(count)
+    for _ in range(MOST_AT_ONCE + 1):
+        await rig.ask()
+    rows = await rig.log.reach(3)
+    assert [(row["audit"], row["agreed"]) for row in rows] == [
+        ("done", True), ("missed", None), ("missed", None),
+    ]  # fmt: skip
+    assert {row["weight"] for row in rows} == {2.0} and rows[0]["upper"] == "rill-cloud"
+    await rig.audits.stop()
+
+
+async def test_what_the_top_only_went_on_with_is_audited() -> None:
+    """Text had flowed, so nobody knows what the top itself would have said."""
+    doubt = {"content": [{"token": "t", "logprob": -3.0}]}
+    choice = {"index": 0, "delta": {"content": "b"}, "token_ids": [9], "logprobs": doubt}
+    doubtful = b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
+    small = [*[sure("a", 7)] * 12, doubtful, event("", "stop"), b"data: [DONE]\n\n"]
+    rig = Rig(
+        {"edge:1": lambda: FakeAnswer(small), "cloud:1": chat("a" * 12 + "b")},
+        verified(Batch([8], "stop", text="c")),
+        audit_share=0.5,
+    )
+    reply = await rig.stream()
+    assert reply.text.startswith("a" * 5) and reply.about["escalated"]
+    [row] = await rig.log.reach(1)
+    assert (row["decision"], row["agreed"], row["audit"]) == ("escalated", True, "done")
+    assert (row["weight"], row["upper_tokens"]) == (2.0, 3)
+
+
+async def test_what_the_top_answered_whole_needs_no_audit() -> None:
+    rig = Rig({"edge:1": chat("No", -2.0)}, TOP, audit_share=0.5)
+    await rig.ask()
+    [row] = rig.log.rows
+    assert (row["agreed"], row["audit"], row["weight"]) == (False, None, 1.0)
+    assert len(rig.server.calls) == 1
+
+
+async def test_a_caller_that_leaves_takes_the_samples_along() -> None:
+    rig = Rig({"edge:1": lambda: FakeAnswer([None], 200, "application/json")}, {})
+    task = asyncio.create_task(rig.ask(tierflow=AGREEMENT))
+    while len(rig.server.answers) < 2:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    rig.assert_nothing_left_open()
+
+
 async def test_a_top_that_is_silent_beyond_the_deadline_leaves_the_small_answer() -> None:
     clock = MonotonicClock()
     rig = Rig({"edge:1": chat("No", -2.0)}, verified(None), clock=clock)
@@ -332,7 +540,7 @@ async def test_an_engine_without_log_probabilities_is_never_trusted() -> None:
     assert about(body)["reason"] == "worst-window" or about(body)["reason"] == "confidence"
 
 
-DEVICE_FIRST = (Tier(device="any"), *EDGE_CLOUD)
+DEVICE_FIRST = (Tier(devices=("any",)), *EDGE_CLOUD)
 
 
 @pytest.mark.parametrize(("logprob", "text"), [(-0.01, "Hi!"), (-1.0, "No"), (None, "No")])
@@ -348,6 +556,84 @@ async def test_a_device_answers_first_and_is_judged_by_its_mean(
     assert order.sampling == {"temperature": 0, "seed": 7} and members.work.cancelled
 
 
+BY_MEAN = Model([Term("mean", 1.0)], link="exp", thresholds={0.99: 0.5})
+BY_ALL = Model([Term("low_share", -1.0)], thresholds={0.99: 0.4})
+
+
+@pytest.mark.parametrize(("logprob", "accepted"), [(-0.4, True), (-0.8, False)])
+async def test_a_device_is_judged_by_what_is_fitted_to_its_mean(
+    logprob: float, accepted: bool
+) -> None:
+    """What is fitted to all that a server's tokens tell can't judge it."""
+    predictor = Predictor({"logprobs": BY_ALL, "mean": BY_MEAN})
+    members = FakeMembers(WorkPiece("Hi", 1), WorkEnd("stop", 4, 2, logprob))
+    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members, predictor=predictor)
+    body = await rig.ask()
+    assert body["choices"][0]["message"]["content"] == ("Hi" if accepted else "No")
+    told = about(body)
+    assert (told["method"], told["threshold"]) == (("mean", 0.5) if accepted else ("logprobs", 0.4))
+
+
+FITTED = Predictor({"logprobs": BY_MEAN}, 3, ("rill-edge", "rill-cloud"))
+FITTED_TO_DEVICES = Predictor({"mean": BY_MEAN}, 3, ("rill-device", "rill-cloud"))
+CAUTIOUS_THRESHOLD, FITTED_THRESHOLD = 0.95, 0.5
+THREE = (Tier("tierflow-edge"), Tier("middle"), Tier("tierflow-cloud"))
+
+
+@pytest.mark.parametrize(
+    ("states", "tiers", "threshold"),
+    [
+        ([state(), state("cloud:1", "cloud")], EDGE_CLOUD, FITTED_THRESHOLD),
+        ([state(), state("cloud:1", "cloud", model="big")], EDGE_CLOUD, CAUTIOUS_THRESHOLD),
+        ([state(model="my"), state("cloud:1", "cloud")], EDGE_CLOUD, CAUTIOUS_THRESHOLD),
+        (
+            [state(), state("edge:2", model="my"), state("cloud:1", "cloud")],
+            EDGE_CLOUD,
+            CAUTIOUS_THRESHOLD,
+        ),
+        ([state(), state("cloud:1", "cloud")], THREE, CAUTIOUS_THRESHOLD),
+    ],
+)
+async def test_what_is_shipped_for_a_pair_of_models_judges_these_alone(
+    states: Sequence[EndpointState], tiers: Sequence[Tier], threshold: float
+) -> None:
+    replies = {"edge:1": chat("Hi"), "edge:2": chat("Hi")}
+    rig = Rig(replies, {}, states=states, tiers=tiers, shipped=[FITTED, FITTED_TO_DEVICES])
+    assert about(await rig.ask())["threshold"] == threshold
+    asked: dict[str, Any] = {"cascade": {"confidence": "agreement"}}
+    assert about(await rig.ask(tierflow=asked))["threshold"] == 0.9, "not fitted: cautious"
+
+
+@pytest.mark.parametrize(("model", "passes"), [("rill-device", True), ("of-nobody", False)])
+async def test_what_is_shipped_for_a_devices_model_judges_that_alone(
+    model: str, passes: bool
+) -> None:
+    members = FakeMembers(WorkPiece("Hi", 1), WorkEnd("stop", 4, 2, -0.4))
+    members.known = [Member(**{**_fields(members.known[0]), "models": [DeviceModel(model)]})]
+    shipped = [FITTED, FITTED_TO_DEVICES]
+    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members, shipped=shipped)
+    assert (await rig.ask())["choices"][0]["message"]["content"] == ("Hi" if passes else "No")
+
+
+async def test_a_cascade_of_devices_and_a_top_needs_what_judges_devices_alone() -> None:
+    members = FakeMembers(WorkPiece("Hi", 1), WorkEnd("stop", 4, 2, -0.1))
+    tiers = (Tier(devices=("any",)), Tier("tierflow-cloud"))
+    rig = Rig({}, {}, tiers=tiers, members=members, predictor=Predictor({"mean": BY_MEAN}))
+    assert about(await rig.ask())["escalated"] is False
+
+
+async def test_where_devices_are_named_no_other_is_believed() -> None:
+    members = FakeMembers()
+    tiers = (Tier(devices=("tablet", "watch")), *EDGE_CLOUD)
+    rig = Rig({"edge:1": chat("No")}, {}, tiers=tiers, members=members)
+    assert (await rig.ask())["choices"][0]["message"]["content"] == "No"
+    assert not members.orders
+    members.known = [Member(**{**_fields(members.known[0]), "id": "watch"})]
+    members.work = FakeAssignment([WorkEnd("stop", 4, 2, -0.001)])
+    await rig.ask()
+    assert len(members.orders) == 1
+
+
 @pytest.mark.parametrize("code", ["busy", "lost"])
 async def test_a_device_that_refuses_or_is_lost_is_passed_over(code: str) -> None:
     members = FakeMembers(MemberFailed("phone", code, "it can't"))
@@ -355,6 +641,15 @@ async def test_a_device_that_refuses_or_is_lost_is_passed_over(code: str) -> Non
     body = await rig.ask()
     assert body["choices"][0]["message"]["content"] == "No"
     assert [s["decision"] for s in about(body)["stages"]] == ["failed", "accepted"]
+
+
+async def test_what_a_device_said_before_it_was_lost_is_counted() -> None:
+    said = (WorkPiece("Hi", 2), WorkPiece("!", 1), MemberFailed("phone", "lost", "it can't"))
+    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=FakeMembers(*said))
+    body = await rig.ask()
+    assert [stage["tokens"] for stage in about(body)["stages"]] == [3, 3]
+    assert about(body)["stages"][0]["tier"] == "device"
+    assert body["usage"]["completion_tokens"] == 6
 
 
 async def test_devices_that_are_private_or_full_are_not_asked() -> None:
@@ -388,10 +683,6 @@ async def test_it_answers_chat_alone() -> None:
 
 
 async def test_a_stream_whose_tokens_nobody_can_judge_waits_for_the_top() -> None:
-    def event(text: str, reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": {"content": text}, "finish_reason": reason}
-        return b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
-
     def says(*texts: str) -> Callable[[], FakeAnswer]:
         events = [event(text) for text in texts]
         return lambda: FakeAnswer([*events, event("", "stop"), b"data: [DONE]\n\n"])

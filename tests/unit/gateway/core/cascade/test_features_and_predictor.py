@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import fmean
 from typing import Any
 
 import orjson
@@ -10,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.assembly_cascade import load_predictor
+from gateway.adapters.predictor_files import load_predictor
 from gateway.core.cascade.decision import judge
-from gateway.core.cascade.features import FROM_TOKENS, LEAST, features, window_means
+from gateway.core.cascade.features import FROM_TOKENS, LEAST, LOW, RunningFeatures, features
 from gateway.core.cascade.predictor import (
     Model,
     Predictor,
@@ -50,9 +51,28 @@ def test_a_window_as_long_as_the_answer_is_its_mean(logprobs: list[float], more:
 
 @settings(deadline=None)
 @given(LOGPROBS, WINDOWS)
-def test_every_run_of_a_window_is_looked_at(logprobs: list[float], window: int) -> None:
-    count = len(window_means(logprobs, window))
-    assert count == max(1, len(logprobs) - window + 1)
+def test_taken_one_by_one_tokens_tell_what_they_tell_together(
+    logprobs: list[float], window: int
+) -> None:
+    running = RunningFeatures(window)
+    for end, value in enumerate(logprobs, 1):
+        running.take(value)
+        assert running.values() == pytest.approx(by_definition(logprobs[:end], window), abs=1e-9)
+        assert running.values() == features(logprobs[:end], window)
+
+
+def by_definition(logprobs: list[float], window: int) -> dict[str, float]:
+    known = [max(value, LEAST) for value in logprobs]
+    width = min(window, len(known))
+    means = [fmean(known[at : at + width]) for at in range(len(known) - width + 1)]
+    return {
+        "mean": fmean(known),
+        "minimum": min(known),
+        "worst_window": min(means),
+        "last_window": means[-1],
+        "length": math.log(1 + len(known)),
+        "low_share": sum(value < LOW for value in known) / len(known),
+    }
 
 
 @settings(deadline=None)
@@ -137,6 +157,10 @@ def test_a_predictor_is_the_same_after_writing_and_reading() -> None:
         ({"methods": {}}, "logprobs"),
         ({"methods": {"guess": {}}}, "guess"),
         ({"methods": 5}, "not a predictor"),
+        (
+            {"methods": {"mean": to_data(Predictor({"logprobs": model()}))["methods"]["logprobs"]}},
+            "minimum is not known",
+        ),
     ],
 )
 def test_a_file_that_is_no_predictor_is_refused_by_name(
@@ -154,7 +178,7 @@ def test_a_feature_that_nobody_knows_is_refused() -> None:
 
 
 def test_the_shipped_rule_passes_only_answers_without_a_doubtful_stretch() -> None:
-    rule = load_predictor(None).models["logprobs"]
+    rule = load_predictor("cautious").models["logprobs"]
     sure, doubtful = features([-0.001] * 20, 8), features([-0.001] * 20 + [-0.5] * 8, 8)
     threshold = rule.threshold(0.99)
     assert judge(rule, "logprobs", sure, threshold).accepted

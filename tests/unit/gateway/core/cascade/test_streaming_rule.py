@@ -55,3 +55,21 @@ def test_it_does_not_matter_in_which_pieces_tokens_come(
 def test_where_everything_passes_everything_flows() -> None:
     hold = HoldBack(RULE, 0.0, 2)
     assert hold.take(-5.0, -5.0, -5.0) == 2
+
+
+class Counted(float):
+    """Counts how often log-probabilities are looked at."""
+
+    looks = 0
+
+    def __gt__(self, other: object) -> bool:
+        Counted.looks += 1
+        return float(self) > other  # type: ignore[operator]
+
+
+def test_a_token_is_looked_at_once_however_long_the_answer_is() -> None:
+    hold, count = HoldBack(RULE, 0.5, 4), 500
+    for _ in range(count):
+        hold.take(Counted(-0.01))
+    assert hold.free == count - 3
+    assert Counted.looks <= 2 * count

@@ -1,0 +1,27 @@
+"""Which predictor holds for a pair of models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.core.cascade.predictor import Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class Predictors:
+    """`given` holds for any pair; without it the one of `shipped` that was fitted to the pair, and
+    `cautious`, which knows every method, for all other models."""
+
+    cautious: Predictor
+    shipped: Sequence[Predictor] = ()
+    given: Predictor | None = None
+
+    def of(self, lower: str, upper: str, method: str) -> Predictor:
+        """By the models' names, "" for one that is not known; for `method` if it can be."""
+        if self.given is not None:
+            return self.given
+        for each in self.shipped:
+            if each.pair == (lower, upper) and each.model(method) is not None:
+                return each
+        return self.cautious
