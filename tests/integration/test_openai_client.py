@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 from openai.types.shared_params.response_format_json_schema import JSONSchema
 
-from tests.deployment import Deployment
+from tests.deployment import Deployment, gateway_config
+from tests.integration.replicas import Replicas, replicas
+from tests.redis_server import needs_redis
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.parametrize(
+        ("deployment", "spread"),
+        [
+            pytest.param("simulator", 1, id="simulator"),
+            pytest.param("simulator", 2, id="two-gateways", marks=[pytest.mark.redis, needs_redis]),
+            pytest.param("vllm", 1, id="vllm", marks=pytest.mark.engine),
+        ],
+        indirect=True,
+        scope="session",
+    ),
+]
 # A small model under a JSON grammar likes to write blanks for ever; `frequency_penalty` ends that.
 QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is 12 plus 30?"}]
 TOOL: ChatCompletionToolParam = {
@@ -29,6 +44,35 @@ TOOL: ChatCompletionToolParam = {
         },
     },
 }
+
+
+@pytest.fixture(scope="session")
+def spread(
+    request: pytest.FixtureRequest,
+    deployment: Deployment,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Replicas]:
+    """The deployment's own gateway, or as many before its engines, on one Redis."""
+    if request.param == 1:
+        yield Replicas([deployment.gateway])
+        return
+    config = gateway_config([deployment.edge], [deployment.cloud])
+    with replicas(tmp_path_factory.mktemp("spread"), *[config] * request.param) as found:
+        yield found
+
+
+@pytest.fixture
+def client(spread: Replicas) -> Iterator[OpenAI]:
+    http = spread.openai_client()
+    with OpenAI(base_url=spread.v1, api_key="none", max_retries=0, http_client=http) as client:
+        yield client
+
+
+@pytest.fixture
+async def async_client(spread: Replicas) -> AsyncIterator[AsyncOpenAI]:
+    http, url = spread.async_openai_client(), spread.v1
+    async with AsyncOpenAI(base_url=url, api_key="none", max_retries=0, http_client=http) as client:
+        yield client
 
 
 def test_chat(client: OpenAI) -> None:

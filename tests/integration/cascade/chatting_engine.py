@@ -30,7 +30,8 @@ def text_of(ids: list[int]) -> str:
 class ChattingEngine(SpeculatingEngine):
     """`replies`: question -> answer. `doubts`: places of the tokens that it is unsure of.
 
-    `chat_refuses`: chat completions answer with this status. `chats` are their bodies.
+    `chat_refuses`: chat completions answer with this status. `chats` are their bodies. Streamed
+    ones wait at the gate with so many tokens sent as `holds_after` says.
     """
 
     replies: dict[str, str] = field(default_factory=dict)
@@ -38,6 +39,7 @@ class ChattingEngine(SpeculatingEngine):
     samples: list[str] = field(default_factory=list)
     chat_refuses: int | None = None
     chats: list[dict[str, Any]] = field(default_factory=list)
+    holds_after: int = 0
 
     def answer(self, body: dict[str, Any]) -> tuple[list[int], str, str | None]:
         """The rest of the reply after what the prompt holds of it already."""
@@ -67,7 +69,7 @@ class ChattingEngine(SpeculatingEngine):
         whole = ids_of(self.replies[question])
         ids = whole[len(said.encode()) :][: body.get("max_tokens") or None]
         reason = "stop" if ids[-1] == END else "length"
-        if not body["stream"]:
+        if not body.get("stream"):
             return self._whole(body, ids, reason)
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
@@ -120,7 +122,7 @@ class ChattingEngine(SpeculatingEngine):
         await _send(response, {**frame, "choices": [opening], **beginning})
         for place, token in enumerate(ids):
             await asyncio.sleep(self.step_s)
-            while not self.gate.is_set():
+            while place >= self.holds_after and not self.gate.is_set():
                 if request.transport is None or request.transport.is_closing():
                     raise ConnectionError
                 await asyncio.sleep(self.step_s)

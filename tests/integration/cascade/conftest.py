@@ -1,4 +1,4 @@
-"""A gateway before a small and a large engine whose answers are known."""
+"""A small and a large engine whose answers are known, behind one gateway or two on one Redis."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from tests.integration.cascade.chatting_engine import ChattingEngine
+from tests.integration.replicas import ONE_OR_TWO, Replicas, replicas
 from tests.integration.speculating_engine import SECRET
-from tests.servers import Server, eventually, start_gateway
+from tests.servers import eventually
 
 QUESTION = "What?"
 PREDICTOR = {
@@ -62,9 +63,9 @@ class Reply:
 class Scene:
     small: ChattingEngine
     large: ChattingEngine
-    gateway: Server
+    gateways: Replicas
     http: httpx.Client
-    outcomes: Path
+    outcomes: list[Path]
 
     def body(self, stream: bool = False, **fields: Any) -> dict[str, Any]:
         body = {"model": "tierflow-cascade", "return_token_ids": True, "stream": stream}
@@ -96,7 +97,7 @@ class Scene:
         return reply
 
     def metric(self, name: str, **labels: str) -> float:
-        return self.gateway.metric(f"tierflow_cascade_{name}", **labels)
+        return self.gateways.metric(f"tierflow_cascade_{name}", **labels)
 
 
 def _take(reply: Reply, chunk: dict[str, Any]) -> None:
@@ -111,40 +112,49 @@ def _take(reply: Reply, chunk: dict[str, Any]) -> None:
         reply.stop = choice.get("stop_reason") or reply.stop
 
 
-@pytest.fixture(scope="module")
-def whole_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def pools(small: ChattingEngine, large: ChattingEngine) -> dict[str, Any]:
+    return {
+        name: {
+            "tier": name,
+            "endpoints": [engine.url],
+            "mailboxes": [engine.mailbox],
+            "mailbox_secret": SECRET,
+        }
+        for name, engine in (("edge", small), ("cloud", large))
+    }
+
+
+def _config(small: ChattingEngine, large: ChattingEngine, predictor: Path, outcomes: Path) -> Any:
+    return {
+        "pools": pools(small, large),
+        "scrape": {"interval_s": 0.2},
+        "timeouts": {"first_token_s": 5.0, "idle_s": 5.0, "answer_s": 5.0},
+        "retries": {"ratio": 1.0},
+        "cascade": {
+            "predictor": str(predictor),
+            "outcome_log": str(outcomes),
+            "audit_share": 1.0,
+        },
+    }
+
+
+@pytest.fixture(scope="module", params=ONE_OR_TWO)
+def whole_scene(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("cascade")
-    predictor, outcomes = folder / "predictor.json", folder / "outcomes.jsonl"
+    predictor = folder / "predictor.json"
     predictor.write_text(json.dumps(PREDICTOR))
+    outcomes = [folder / f"outcomes-{number}.jsonl" for number in range(request.param)]
     with ExitStack() as stack:
         small, large = ChattingEngine("rill-edge"), ChattingEngine("rill-cloud")
         for engine in (small, large):
             engine.start()
             stack.callback(engine.stop)
-        pools = {
-            name: {
-                "tier": name,
-                "endpoints": [engine.url],
-                "mailboxes": [engine.mailbox],
-                "mailbox_secret": SECRET,
-            }
-            for name, engine in (("edge", small), ("cloud", large))
-        }
-        config = {
-            "pools": pools,
-            "scrape": {"interval_s": 0.2},
-            "timeouts": {"first_token_s": 5.0, "idle_s": 5.0, "answer_s": 5.0},
-            "retries": {"ratio": 1.0},
-            "cascade": {
-                "predictor": str(predictor),
-                "outcome_log": str(outcomes),
-                "audit_share": 1.0,
-            },
-        }
-        gateway = start_gateway(config, folder)
-        stack.callback(gateway.stop)
-        http = stack.enter_context(httpx.Client(base_url=gateway.url, timeout=20))
-        scene = Scene(small, large, gateway, http, outcomes)
+        configs = [_config(small, large, predictor, file) for file in outcomes]
+        gateways = stack.enter_context(replicas(folder, *configs))
+        http = stack.enter_context(gateways.http())
+        scene = Scene(small, large, gateways, http, outcomes)
         eventually(lambda: _well(scene), "both pools are ready")
         yield scene
 
@@ -165,6 +175,8 @@ def scene(whole_scene: Scene) -> Scene:
 
 
 def _well(scene: Scene) -> bool:
-    found = scene.http.get("/ready").json()
-    pools = found["pools"].values()
-    return bool(all(pool["ready"] for pool in pools) and not found["conditions"])
+    for gateway in scene.gateways.each:
+        found = httpx.get(gateway.url + "/ready").json()
+        if found["conditions"] or not all(pool["ready"] for pool in found["pools"].values()):
+            return False
+    return True

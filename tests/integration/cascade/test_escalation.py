@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 from openai import OpenAI
 
@@ -82,7 +83,13 @@ def test_without_a_way_for_drafts_the_top_is_asked_all_the_same(scene: Scene) ->
     both(scene, doubts={5})
     scene.large.close_mailbox()
     try:
-        eventually(lambda: scene.http.get("/ready").json()["conditions"], "the mailbox is lost")
+        eventually(
+            lambda: all(
+                httpx.get(gateway.url + "/ready").json()["conditions"]
+                for gateway in scene.gateways.each
+            ),
+            "the mailbox is lost",
+        )
         reply = scene.ask()
     finally:
         scene.large.open_mailbox()
@@ -155,32 +162,36 @@ def test_a_model_that_doubts_its_own_answer_sends_it_up(scene: Scene, verdict: s
 
 def test_what_is_kept_for_calibration_has_numbers_and_no_text(scene: Scene) -> None:
     both(scene, doubts={20})
-    before = len(_outcomes(scene))
+    before = [len(rows) for rows in _outcomes(scene)]
+
+    def added() -> list[dict[str, Any]]:
+        both = zip(before, _outcomes(scene), strict=True)
+        return [row for count, rows in both for row in rows[count:]]
+
     scene.ask()
     scene.small.doubts = set()
     scene.ask()
-    rows = eventually(
-        lambda: _outcomes(scene)[before:][:2][1:] and _outcomes(scene)[before:], "2 rows"
-    )
+    eventually(lambda: len(added()) >= 2, "2 rows")
+    rows = added()
     up = next(row for row in rows if row["decision"] == "escalated")
     stayed = next(row for row in rows if row["decision"] == "accepted")
     assert (up["agreed"], stayed["agreed"]) == (False, False), "19 and 20, and an audit"
     assert up["features"]["minimum"] < stayed["features"]["minimum"]
     assert (up["lower"], up["upper"]) == ("rill-edge", "rill-cloud")
-    text = scene.outcomes.read_text() + scene.gateway.output()
+    text = "".join(file.read_text() for file in scene.outcomes) + scene.gateways.output()
     assert QUESTION not in text and "twelve" not in text
 
 
-def _outcomes(scene: Scene) -> list[dict[str, Any]]:
-    if not scene.outcomes.exists():
-        return []
-    return [json.loads(line) for line in scene.outcomes.read_text().splitlines()]
+def _outcomes(scene: Scene) -> list[list[dict[str, Any]]]:
+    """Of each gateway."""
+    texts = [file.read_text() if file.exists() else "" for file in scene.outcomes]
+    return [[json.loads(line) for line in text.splitlines()] for text in texts]
 
 
 @contextmanager
 def left_alone(scene: Scene, **fields: Any) -> Iterator[None]:
     """A caller that asks, and leaves when the block ends."""
-    host, _, port = scene.gateway.id.partition(":")
+    host, _, port = scene.gateways.next().id.partition(":")
     data = json.dumps(scene.body(True, **fields)).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\ncontent-length: {len(data)}"
     with socket.create_connection((host, int(port)), 10) as connection:
@@ -199,7 +210,7 @@ def test_a_client_that_leaves_ends_the_work_of_both_tiers(scene: Scene) -> None:
     with left_alone(scene, tierflow={"cascade": {"threshold": 0.0}}):
         eventually(lambda: scene.small.running, "the small model is at work")
     eventually(lambda: scene.small.aborted and not scene.small.running, "its work was given up")
-    assert scene.gateway.metric("tierflow_in_flight_requests") == 0
+    assert scene.gateways.metric("tierflow_in_flight_requests") == 0
 
 
 @pytest.mark.parametrize(
@@ -240,7 +251,10 @@ def test_log_probabilities_come_with_whole_answers(scene: Scene) -> None:
 
 def test_the_openai_package_reads_it(scene: Scene) -> None:
     both(scene, doubts={20})
-    with OpenAI(base_url=scene.gateway.url + "/v1", api_key="none", max_retries=0) as client:
+    http = scene.gateways.openai_client()
+    with OpenAI(
+        base_url=scene.gateways.v1, api_key="none", max_retries=0, http_client=http
+    ) as client:
         question: Any = [{"role": "user", "content": QUESTION}]
         whole = client.chat.completions.create(model="tierflow-cascade", messages=question)
         assert whole.choices[0].message.content == LARGE

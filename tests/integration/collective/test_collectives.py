@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpx
 import pytest
 from openai import APIStatusError
 
@@ -79,8 +78,8 @@ async def test_progress_is_in_comments(place: Place) -> None:
         "messages": [{"role": "user", "content": QUESTION}],
         "stream": True,
     }
-    async with place.members(maths=RIGHT, code=refuses("hot")), httpx.AsyncClient() as http:
-        answer = await http.post(place.gateway.url + "/v1/chat/completions", json=body)
+    async with place.members(maths=RIGHT, code=refuses("hot")), place.gateways.async_http() as http:
+        answer = await http.post("/v1/chat/completions", json=body)
     comments = [line for line in answer.text.splitlines() if line.startswith(": ")]
     assert comments[0].startswith(": selected ")
     assert any(line.startswith(": answered maths ") for line in comments)
@@ -173,7 +172,7 @@ async def test_a_repeated_request_is_answered_once(place: Place) -> None:
 async def test_feedback_is_taken_once(place: Place) -> None:
     async with place.members(maths=RIGHT, code=RIGHT):
         answer = await ask(place, members="all", quorum=2)
-    async with httpx.AsyncClient(base_url=place.gateway.url) as http:
+    async with place.gateways.async_http() as http:
         # What is learned is written after the answer has gone out.
         given = {"id": answer.id, "score": 1.0}
         async with asyncio.timeout(10):
@@ -199,11 +198,17 @@ async def test_the_model_is_listed_and_answers_chat_alone(place: Place) -> None:
 
 
 async def test_what_happened_is_counted(place: Place) -> None:
+    counted: list[tuple[str, dict[str, str]]] = [
+        ("members_total", {"outcome": "answered"}),
+        ("disagreements_total", {}),
+        ("tokens_total", {"tier": "device"}),
+    ]
+
+    async def counts() -> list[float]:
+        return [await place.metric(f"tierflow_collective_{n}", **labels) for n, labels in counted]
+
+    before = await counts()
     async with place.members(maths=RIGHT, code=WRONG, lists=refuses("busy")):
         await ask(place, aggregate="template", members="all", quorum=2)
-    metric = place.gateway.metric
-    count = await asyncio.to_thread(metric, "tierflow_collective_members_total", outcome="answered")
-    assert count == 2
-    assert await asyncio.to_thread(metric, "tierflow_collective_disagreements_total") == 1
-    tokens = await asyncio.to_thread(metric, "tierflow_collective_tokens_total", tier="device")
-    assert tokens == 2 * (10 + 2)
+    rise = [now - then for now, then in zip(await counts(), before, strict=True)]
+    assert rise == [2, 1, 2 * (10 + 2)]

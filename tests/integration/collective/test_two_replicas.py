@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI
 
-from tests.integration.collective.conftest import Place, ready, start
-from tests.integration.collective.judge import judging
+from tests.integration.collective.conftest import Place, gateways_with_a_judge, ready
 from tests.integration.member import answers
-from tests.redis_server import needs_redis, redis_server
+from tests.integration.replicas import Replicas
+from tests.redis_server import needs_redis
 
 pytestmark = [pytest.mark.integration, pytest.mark.redis, pytest.mark.anyio, needs_redis]
 
@@ -23,18 +23,18 @@ RIGHT, WRONG = answers("Answer:", " 42"), answers("Answer:", " 48")
 
 
 @pytest.fixture
-async def places(folder: Path) -> AsyncIterator[tuple[Place, Place]]:
+async def places(tmp_path: Path) -> AsyncIterator[tuple[Place, Place]]:
     """Both see each other's devices, and have the same judge."""
     async with AsyncExitStack() as stack:
-        redis = stack.enter_context(redis_server(folder))
-        judge = await stack.enter_async_context(judging())
+        both, judge = await stack.enter_async_context(
+            gateways_with_a_judge(tmp_path, 2, lease_s=1.0)
+        )
         found = []
-        for _ in range(2):
-            gateway = await asyncio.to_thread(start, folder, judge, redis.url, lease_s=1.0)
-            stack.push_async_callback(asyncio.to_thread, gateway.stop)
+        for gateway in both.each:
             client = AsyncOpenAI(base_url=gateway.url + "/v1", api_key="none", max_retries=0)
-            found.append(Place(gateway, judge, await stack.enter_async_context(client)))
-            await ready(client)
+            await stack.enter_async_context(client)
+            found.append(Place(Replicas([gateway]), judge, client))
+            await ready(gateway)
         yield found[0], found[1]
 
 

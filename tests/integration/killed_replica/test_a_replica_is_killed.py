@@ -1,0 +1,62 @@
+"""One of two gateways is killed with requests of every kind under way at both."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.integration.collective.conftest import listed
+from tests.integration.killed_replica.answering import NUMBERS
+from tests.integration.killed_replica.asking import collective, requests
+from tests.integration.killed_replica.conftest import DEVICES, Scene
+from tests.redis_server import needs_redis
+
+pytestmark = [pytest.mark.integration, pytest.mark.redis, pytest.mark.anyio, needs_redis]
+
+
+async def all_under_way(scene: Scene) -> None:
+    """The edge is amid plain requests and cascades, each device has work for each collective."""
+    async with asyncio.timeout(30):
+        while scene.small.held < 2 * len(NUMBERS) or any(
+            device.works < len(NUMBERS) for device in scene.devices
+        ):
+            await asyncio.sleep(0.02)
+
+
+async def test_what_was_under_way_at_a_killed_replica_is_answered_right_by_the_other(
+    scene: Scene,
+) -> None:
+    made = requests()
+    asking = [asyncio.create_task(request.answer(scene.client)) for request in made]
+    await all_under_way(scene)
+    assert not any(task.done() for task in asking)
+    shares = [gateway.metric("tierflow_in_flight_requests") for gateway in scene.both.each]
+    assert min(shares) >= len(made) // 3, "both are busy"
+    await asyncio.to_thread(scene.one.kill)
+    scene.let_go()
+    ids = await asyncio.gather(*asking)
+    # What has an idempotency key was answered once, whoever did it.
+    keyed = [n for n, request in enumerate(made) if "extra_headers" in request.more]
+    again = await asyncio.gather(*[made[n].answer(scene.client) for n in keyed])
+    assert again == [ids[n] for n in keyed]
+    # Before the devices are back or after it, the other answers everything.
+    await asyncio.gather(*[request.answer(scene.client) for request in requests()])
+
+
+async def test_devices_of_a_killed_replica_come_back_at_the_other_and_answer(scene: Scene) -> None:
+    before: dict[str, str] = {}
+    await listed(scene.other, lambda seen: bool(before.update(seen)) or len(before) == 4)
+    mine = before["code"]
+    assert [before[name] == mine for name in DEVICES] == [False, True, False, True]
+    asking = [asyncio.create_task(collective(n).answer(scene.client)) for n in NUMBERS]
+    async with asyncio.timeout(30):
+        while any(device.works < len(NUMBERS) for device in scene.devices):
+            await asyncio.sleep(0.02)
+    await asyncio.to_thread(scene.one.kill)
+    scene.let_go()
+    await asyncio.gather(*asking)
+    await listed(scene.other, lambda seen: seen == dict.fromkeys(DEVICES, mine))
+    answer = await scene.client.chat.completions.create(**collective(NUMBERS[0], quorum=4).body)
+    members = answer.model_extra["tierflow"]["collective"]["members"]
+    assert {m["device"]: m["outcome"] for m in members} == dict.fromkeys(DEVICES, "answered")
