@@ -85,6 +85,13 @@ class Report:
         return sums["prompt"], sums["completion"]
 
 
+def best_heard(parts: Sequence[Part], merits: Sequence[float]) -> bool:
+    """Whether none of those still asked, by their `merits`, fits better than the best of those that
+    answered."""
+    heard = max((part.merit for part in parts if part.answered), default=0.0)
+    return max(merits, default=0.0) <= heard
+
+
 def latest(parts: Sequence[Part]) -> list[Part]:
     """Each member's last answer, in the order of the members' first answers. What a member failed
     to revise stands as it was."""

@@ -10,7 +10,7 @@ from gateway.core.collective.answers import AGREES, Reading, agreement
 from gateway.core.collective.early_exit import Exit, early_exit
 from gateway.core.collective.options import VOTES, Aggregate
 from gateway.core.collective.quorum import needed, step_deadline
-from gateway.core.collective.report import Part, Report, Role, latest, opinions
+from gateway.core.collective.report import Part, Report, Role, best_heard, latest, opinions
 from gateway.core.collective.templates import Templates, revision_prompt
 from gateway.core.collective.voting import Ballot, equal
 from gateway.core.ports import Clock
@@ -112,6 +112,7 @@ class Deliberation:
             quorum=self._needed(len(self._panel.seats)),
             agreement=options.agreement,
             decisive=options.aggregate in VOTES,
+            best_heard=best_heard(parts, merits),
         )
 
     def _judge_quorum(self) -> None:

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 
 from gateway.core.collective.early_exit import Exit
 from gateway.core.collective.quorum import grace_ends
-from gateway.core.collective.report import Part, Role
+from gateway.core.collective.report import Part, Role, best_heard
 from gateway.core.devices.member import MemberFailed
 from gateway.core.ports import Clock
 from gateway.errors import GatewayError
+
+BEST_SLACK = 1.25
+"""What the best-fitting member is expected to take is a mean, and it often takes more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ class _Round:
         self._spare = spare
         self._began = clock.now()
         self._until = plan.deadline
+        self._met: float | None = None
 
     def ask(self, seat: Seat) -> None:
         now = self._clock.now()
@@ -140,11 +144,27 @@ class _Round:
     def _look(self) -> None:
         """Is it enough by now?"""
         plan, now = self.plan, self._clock.now()
-        if self.found.answered >= plan.quorum and self._until == plan.deadline:
-            self._until = grace_ends(self._began, now, plan.grace, plan.deadline)
+        if self._met is None and self.found.answered >= plan.quorum:
+            self._met = now
+        if self._met is not None:
+            self._until = grace_ends(
+                self._began, self._met, plan.grace, plan.deadline, self._best_by()
+            )
         if self.running:
             merits = [seat.merit for seat, _ in self.running.values()]
             self.found.exit = plan.exit(self.found.parts, merits)
+
+    def _best_by(self) -> float:
+        """When those that fit better than all who answered have had the time that they take; 0.0:
+        nobody does."""
+        return max(
+            (
+                began + BEST_SLACK * seat.expected_s
+                for seat, began in self.running.values()
+                if not best_heard(self.found.parts, [seat.merit])
+            ),
+            default=0.0,
+        )
 
     def close(self) -> Gathered:
         now = self._clock.now()

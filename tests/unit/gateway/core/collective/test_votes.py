@@ -92,3 +92,12 @@ def test_whoever_is_outstanding_can_not_change_a_decided_vote(
     actual = tuple(data.draw(st.floats(0.001, w)) if w > 0.001 else w for w in most)
     after = vote(ballots(*answers, *later, weights=weights + actual))
     assert after.winner.reading.key == vote(found).winner.reading.key
+
+
+def test_agreement_of_the_weak_does_not_silence_a_better_member() -> None:
+    weak = ballots("41", "41", weights=(0.05, 0.05))
+    found = early_exit(weak, 0.5, quorum=2, agreement=1.0, decisive=False, best_heard=False)
+    assert found is None
+    heavy = ballots("42", "42", weights=(0.4, 0.4))
+    found = early_exit(heavy, 0.5, quorum=2, agreement=1.0, decisive=False, best_heard=False)
+    assert found is Exit.AGREED, "what it says could not outweigh them"
