@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-from gateway.core.collective.voting import Ballot, vote
+from gateway.core.collective.answers import agreement
+from gateway.core.collective.voting import Agree, Ballot, vote
 
 MIN_AGREEING = 2
 
@@ -26,6 +27,7 @@ def early_exit(
     agreement: float,
     decisive: bool,
     best_heard: bool = True,
+    agree: Agree = agreement,
 ) -> Exit | None:
     """`outstanding` is the most weight that those still expected can bring.
 
@@ -36,7 +38,7 @@ def early_exit(
     """
     if not ballots:
         return None
-    verdict = vote(ballots)
+    verdict = vote(ballots, agree)
     # What is outstanding could all go to the runner-up, or to an answer that nobody gave yet.
     ahead = verdict.support > verdict.runner_up + outstanding
     agreed = len(ballots) >= max(quorum, MIN_AGREEING) and verdict.share >= agreement - 1e-9

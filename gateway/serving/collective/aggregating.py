@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
+from gateway.core.collective.answers import agreement
 from gateway.core.collective.early_exit import MIN_AGREEING
 from gateway.core.collective.options import Aggregate
 from gateway.core.collective.report import Part
 from gateway.core.collective.templates import Templates, aggregation_prompt
-from gateway.core.collective.voting import Ballot, Verdict, equal, vote
+from gateway.core.collective.voting import Agree, Ballot, Verdict, equal, vote
 from gateway.errors import GatewayError
 from gateway.serving.collective.asked import Asked
 from gateway.serving.collective.likelihood import Likelihood
@@ -52,7 +53,13 @@ class Aggregating:
         self._served = served
 
     async def decide(
-        self, asked: Asked, parts: Sequence[Part], domain: str, name: str, emit: Emit | None
+        self,
+        asked: Asked,
+        parts: Sequence[Part],
+        domain: str,
+        name: str,
+        emit: Emit | None,
+        agree: Agree = agreement,
     ) -> Final:
         """`parts`: an answer of each member, one at least. `emit` takes the text as it comes, None:
         it is not for the caller. `name` tells this aggregate from others in logs.
@@ -60,10 +67,10 @@ class Aggregating:
         Raises GatewayError only when the server model failed after it began to speak to `emit`.
         """
         ballots = sorted((part.ballot() for part in parts), key=lambda b: -b.weight)
-        verdict = vote(ballots)
+        verdict = vote(ballots, agree)
         how = asked.options.aggregate
         if how is Aggregate.MAJORITY:
-            return await _voted(vote(equal(ballots)), "majority", emit)
+            return await _voted(vote(equal(ballots), agree), "majority", emit)
         if how is Aggregate.WEIGHTED:
             return await _voted(verdict, "weighted", emit)
         agreed = verdict.share >= asked.options.agreement - 1e-9

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from zlib import crc32
 
 from gateway.core.collective.options import Pick
 from gateway.core.collective.quorum import step_deadline
@@ -21,13 +22,23 @@ from gateway.serving.collective.fit import Fit
 from gateway.serving.collective.policy import Policy
 from gateway.serving.collective.records import Known
 
+MOST_COMPARED = 1024
+"""Members that are compared with one question, which is done while everybody waits."""
 MOST_LOOKED_AT = 64
 """Members whose quality is read: the ones that fit best, however many have registered."""
 CHARS_PER_TOKEN = 4
 
 
-def eligible(members: Members, pick: Pick, owner: str) -> list[Member]:
-    return [m for m in members.members() if obstacle(m, pick, owner) is None]
+def eligible(
+    members: Members, pick: Pick, owner: str, question: str, always: str = ""
+) -> list[Member]:
+    """Those that may be asked; of very many, others for each question, with `always` among them."""
+    found = [m for m in members.members() if obstacle(m, pick, owner) is None]
+    if len(found) <= MOST_COMPARED:
+        return found
+    turn = crc32(question.encode("utf-8", "replace"))
+    found.sort(key=lambda m: (m.id != always, crc32(m.id.encode(), turn)))
+    return found[:MOST_COMPARED]
 
 
 def closest(members: Sequence[Member], fit: Fit, always: str) -> list[Member]:

@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from gateway.core.collective.answers import AGREES, Reading, agreement
+from gateway.core.collective.answers import AGREES, Reading
 from gateway.core.collective.early_exit import Exit, early_exit
 from gateway.core.collective.options import VOTES, Aggregate
 from gateway.core.collective.quorum import needed, step_deadline
 from gateway.core.collective.report import Part, Report, Role, best_heard, latest, opinions
 from gateway.core.collective.templates import Templates, revision_prompt
-from gateway.core.collective.voting import Ballot, equal
+from gateway.core.collective.voting import Agreements, Ballot, equal
 from gateway.core.ports import Clock
 from gateway.errors import TooFewMembers
 from gateway.serving.collective.aggregating import Aggregating, Final
@@ -48,6 +48,7 @@ class Deliberation:
         self._clock = clock
         self._report = report
         self._own = own
+        self._agreements = Agreements()
         self._deadline = clock.now() + asked.options.deadline_s
 
     async def run(
@@ -113,6 +114,7 @@ class Deliberation:
             agreement=options.agreement,
             decisive=options.aggregate in VOTES,
             best_heard=best_heard(parts, merits),
+            agree=self._agreements,
         )
 
     def _judge_quorum(self) -> None:
@@ -143,7 +145,8 @@ class Deliberation:
             said = opinions(self._report.parts)
             interim = await self._decide(said, f"interim-{round_}", None)
         other = Reading(interim.text)
-        if all(agreement(part.reading, other) >= AGREES for part in standing) and not self._own:
+        agree = self._agreements
+        if all(agree(part.reading, other) >= AGREES for part in standing) and not self._own:
             return False
         seats = [seat for part in standing if (seat := self._reviser(part, other)) is not None]
         if not seats:
@@ -176,7 +179,9 @@ class Deliberation:
 
     async def _decide(self, parts: Sequence[Part], name: str, emit: Emit | None) -> Final:
         domain = self._report.domain
-        return self._noted(await self._aggregating.decide(self._asked, parts, domain, name, emit))
+        return self._noted(
+            await self._aggregating.decide(self._asked, parts, domain, name, emit, self._agreements)
+        )
 
     def _noted(self, final: Final) -> Final:
         report = self._report

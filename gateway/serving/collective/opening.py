@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gateway.core.collective.report import Report
 from gateway.core.collective.templates import Templates
+from gateway.core.devices.member import Member
 from gateway.core.ports import Callers, Clock, CollectiveTelemetry, Members, Telemetry
 from gateway.core.state.operations import ClaimState
 from gateway.errors import InvalidRequest, StateLost, UnknownModel
@@ -82,7 +83,9 @@ async def open_request(with_: Means, asked: Asked, report: Report) -> Opened:
     options = asked.options
     device, owner = await _caller(with_, asked)
     own = device if options.final_own else ""
-    members = [] if options.self_moa else eligible(with_.members, options.pick, owner)
+    members: list[Member] = []
+    if options.self_moa is None:
+        members = eligible(with_.members, options.pick, owner, asked.question, own)
     fit = await with_.fitting.fit(asked.question, members)
     members = closest(members, fit, own)
     report.domain = fit.domain

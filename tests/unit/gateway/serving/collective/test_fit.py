@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from gateway.core.collective.options import Pick
 from gateway.errors import EmbeddingFailed
+from gateway.serving.collective.choosing import MOST_COMPARED, eligible
 from gateway.serving.collective.fit import Fitting
 from gateway.serving.collective.offers import Offers
-from tests.unit.gateway.serving.collective.scene import Told, member
+from tests.unit.gateway.serving.collective.scene import FakeMembers, Told, member
 
 pytestmark = pytest.mark.anyio
 QUESTION = "words to weigh"
@@ -86,3 +88,12 @@ async def test_descriptions_that_can_not_be_embedded_are_compared_by_words() -> 
     found = await Fitting(Broken(), {}, told, 5.0).fit(QUESTION, MEMBERS)
     assert found.similarity["far"] > found.similarity["near"]
     assert told.unembedded == ["slow"]
+
+
+def test_of_very_many_members_some_are_compared_others_with_another_question() -> None:
+    crowd = FakeMembers(dict.fromkeys((f"m{n}" for n in range(MOST_COMPARED + 50)), "7"))
+    one, again, other = (
+        [m.id for m in eligible(crowd, Pick(), "", question, "m7")] for question in "aab"
+    )
+    assert len(one) == MOST_COMPARED and one == again and one[0] == "m7"
+    assert set(one) != set(other)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from gateway.core.collective import voting
+from gateway.core.collective.answers import Reading, agreement
 from gateway.core.devices.member import Condition, MemberFailed
 from gateway.errors import InvalidRequest
 from gateway.serving.server_calls import Call
@@ -275,3 +277,19 @@ async def test_the_specialist_is_heard_when_two_others_agree() -> None:
     about = body["tierflow"]["collective"]
     assert outcomes(body)["maths"] == "answered"
     assert about.get("early_exit") is None
+
+
+async def test_long_answers_are_compared_once_in_all_rounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[frozenset[str]] = []
+
+    def counted(one: Reading, other: Reading) -> float:
+        compared.append(frozenset((one.text, other.text)))
+        return agreement(one, other)
+
+    monkeypatch.setattr(voting, "agreement", counted)
+    says = {f"m{n}": f"text {n}\n" + f"of many words {n} " * 50 for n in range(8)}
+    scene = Scene(says)
+    await scene.ask(members="all", quorum=8, aggregate="weighted", rounds=1)
+    assert len(compared) == len(set(compared))
