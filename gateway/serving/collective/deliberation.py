@@ -74,7 +74,8 @@ class Deliberation:
 
     async def _first(self, say: Say) -> None:
         seats = self._panel.seats
-        if not seats:
+        if not seats or (not self._asked.options.degrade and self._needed(len(seats)) > len(seats)):
+            # For an error that is certain nobody need work.
             return
         await say("selected " + " ".join(seat.name for seat in seats))
         with self._timed("answer"):
@@ -93,7 +94,10 @@ class Deliberation:
     ) -> Gathered:
         steps = self._asked.options.rounds + 1 - round_
         deadline = step_deadline(self._clock.now(), self._deadline, steps)
-        plan = Plan(role, round_, self._needed(len(seats)), deadline, self._policy.grace, exit)
+        # Nobody waits for answers that can't come; the verdict is on the number that was asked for.
+        quorum = min(self._needed(len(seats)), len(seats))
+        firm = role == "answer" and not self._asked.options.degrade
+        plan = Plan(role, round_, quorum, deadline, self._policy.grace, exit, firm)
         return await gather(seats, spare, plan, self._clock, say)
 
     def _needed(self, asked: int) -> int:

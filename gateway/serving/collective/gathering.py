@@ -46,7 +46,8 @@ Say = Callable[[str], Awaitable[None]]
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`deadline` is on the gateway's clock, `grace` a share of the time that the quorum took.
-    `exit` looks at the parts so far and at the merits of those still asked."""
+    `exit` looks at the parts so far and at the merits of those still asked. `firm`: fewer answers
+    than the quorum are worth nothing, so that it ends when there can't be as many any more."""
 
     role: Role
     round: int
@@ -54,6 +55,7 @@ class Plan:
     deadline: float
     grace: float
     exit: Callable[[Sequence[Part], Sequence[float]], Exit | None] = lambda parts, merits: None
+    firm: bool = False
 
 
 @dataclass(slots=True)
@@ -80,7 +82,7 @@ async def gather(
     try:
         for seat in seats:
             round_.ask(seat)
-        while round_.running and round_.found.exit is None:
+        while round_.running and round_.found.exit is None and not round_.lost:
             done = await round_.next()
             if not done:
                 break
@@ -153,6 +155,10 @@ class _Round:
         if self.running:
             merits = [seat.merit for seat, _ in self.running.values()]
             self.found.exit = plan.exit(self.found.parts, merits)
+
+    @property
+    def lost(self) -> bool:
+        return self.plan.firm and self.found.answered + len(self.running) < self.plan.quorum
 
     def _best_by(self) -> float:
         """When those that fit better than all who answered have had the time that they take; 0.0:

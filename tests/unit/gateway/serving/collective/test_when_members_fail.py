@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import orjson
 import pytest
 
 from gateway.core.devices.member import MemberFailed
 from gateway.errors import EngineFailed, GatewayError, TooFewMembers
+from gateway.serving.collective import deliberation
+from gateway.serving.collective.gathering import Gathered, Plan, gather
 from gateway.serving.collective.policy import Policy
 from tests.unit.gateway.serving.collective.scene import (
     FakeCalls,
@@ -175,3 +180,50 @@ async def test_private_devices_work_for_their_owner_alone() -> None:
 async def test_tokens_that_a_device_claims_are_bounded_by_what_it_was_asked() -> None:
     body = orjson.loads((await Scene({"a": "Answer: 1"}).send(chat(body={"max_tokens": 3}))).body)
     assert body["tierflow"]["collective"]["members"][0]["tokens"] == 3
+
+
+async def test_a_revision_does_not_wait_for_more_answers_than_can_come() -> None:
+    """Two of five are gone: the quorum of four was missed, and is out of reach for the others."""
+    says: dict[str, Said | list[Said]] = {
+        "a": ["Answer: 1", "Answer: 1"],
+        "b": ["Answer: 2", "Answer: 2"],
+        "c": ["Answer: 3", "Answer: 3"],
+        "d": failed("d", "lost"),
+        "e": failed("e", "lost"),
+    }
+    scene = Scene(says, FakeCalls("Answer: 1"))
+    with quorums() as waited_for:
+        body = await scene.ask(members="all", quorum=4, rounds=1, aggregate="template")
+    assert waited_for == [4, 3]
+    about = body["tierflow"]["collective"]
+    assert (about["quorum"], about["degraded"]) == (4, "quorum_missed")
+
+
+async def test_nobody_works_for_a_quorum_that_can_not_be_met() -> None:
+    scene = Scene({"a": "Answer: 1", "b": "Answer: 1"})
+    with pytest.raises(TooFewMembers):
+        await scene.ask(members="all", quorum=3, on_too_few="fail")
+    assert scene.members.orders == []
+
+
+async def test_too_few_is_said_as_soon_as_it_is_certain() -> None:
+    says: dict[str, Said] = {"a": asyncio.Event(), "b": failed("b", "lost")}
+    scene = Scene(says)
+    async with asyncio.timeout(10):
+        with pytest.raises(TooFewMembers):
+            await scene.ask(members="all", quorum=2, on_too_few="fail", deadline_ms=600_000)
+    assert "a" in scene.members.cancelled
+
+
+@contextmanager
+def quorums() -> Iterator[list[int]]:
+    """The answers that each round waits for."""
+    found: list[int] = []
+
+    async def noted(seats: Any, spare: Any, plan: Plan, *rest: Any) -> Gathered:
+        found.append(plan.quorum)
+        return await gather(seats, spare, plan, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deliberation, "gather", noted)
+        yield found
