@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.core.collective.answers import AGREES
+from gateway.core.collective.report import Report
+
+VOTED = frozenset({"agreement", "majority", "weighted"})
+"""Ways of deciding in which members alone decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +21,37 @@ class Lesson:
     weight: float
 
 
-def from_agreement(shares: Mapping[str, float]) -> list[Lesson]:
+def teaches(report: Report, *, named: bool) -> bool:
+    """Whether an answer says anything of its members. Not where the caller `named` them, who may
+    have asked two devices of its own to agree, nor where it is the asking device's own word."""
+    return report.mode == "members" and not named and report.decided_by != "own"
+
+
+def from_agreement(shares: Mapping[str, float], *, voted: bool = False) -> list[Lesson]:
     """Agreement with the final answer stands in for being right. One member alone proves nothing:
-    the final answer is its own."""
+    the final answer is its own. `voted`: it is one of theirs in any case, so that a second one must
+    agree with it before it counts for or against anybody."""
     if len(shares) < 2:
         return []
+    if voted and sum(share >= AGREES for share in shares.values()) < 2:
+        return []
     return [Lesson(device, share, 1.0) for device, share in shares.items()]
+
+
+def from_failures(report: Report) -> list[Lesson]:
+    """One that broke the rules was of no use; one that said nothing, or was waited for in vain, was
+    of none where others did better with the same question in the same time."""
+    lessons = []
+    for part in report.parts:
+        if part.role != "answer" or part.answered:
+            continue
+        # Who was cut off by an early exit may have been about to answer.
+        late = part.code == "deadline" or (
+            part.outcome == "straggler" and report.early_exit is None
+        )
+        if part.code == "misbehaved" or (report.answered and (late or part.code == "empty")):
+            lessons.append(Lesson(part.device, 0.0, 1.0))
+    return lessons
 
 
 def from_feedback(shares: Mapping[str, float], score: float, weight: float) -> list[Lesson]:

@@ -6,9 +6,12 @@ from typing import Any
 
 from gateway.core.collective.answers import Reading, share
 from gateway.core.collective.cost import Prices
+from gateway.core.collective.learning import VOTED, from_agreement, from_failures, teaches
 from gateway.core.collective.report import Part, Report
 from gateway.protocol.collective import AggregatorBlock, CollectiveBlock, MemberBlock
 from gateway.serving.collective.aggregating import Final
+from gateway.serving.collective.asked import Asked
+from gateway.serving.collective.records import Learned
 
 
 def shares(report: Report, final: Reading) -> dict[str, float]:
@@ -20,6 +23,16 @@ def shares(report: Report, final: Reading) -> dict[str, float]:
         for part in report.parts
         if part.answered and part.role == "answer"
     }
+
+
+def learned(asked: Asked, report: Report, final: Reading) -> Learned:
+    """What the answer says of its members, and what of that a caller may judge."""
+    found = shares(report, final)
+    if not teaches(report, named=bool(asked.options.pick.names)):
+        return Learned(found)
+    voted = report.decided_by in VOTED
+    lessons = [*from_agreement(found, voted=voted), *from_failures(report)]
+    return Learned(found, lessons, found)
 
 
 def block(report: Report, final: Final, prices: Prices) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from gateway.core.state.operations import Mean
 from gateway.serving.collective.asked import Asked
 from gateway.serving.collective.fit import Fit
 from gateway.serving.collective.policy import Policy
-from gateway.serving.collective.records import Known
+from gateway.serving.collective.records import IN_VAIN, Known
 
 MOST_COMPARED = 1024
 """Members that are compared with one question, which is done while everybody waits."""
@@ -77,4 +77,5 @@ def _candidate(asked: Asked, member: Member, fit: Fit, known: Known) -> Candidat
 
 
 def _expected(mean: Mean | None, otherwise: float) -> float:
-    return mean.value if mean is not None and mean.weight > 0.0 else otherwise
+    # Once waited for in vain says too little to leave a member out for it.
+    return mean.value if mean is not None and mean.weight > IN_VAIN else otherwise

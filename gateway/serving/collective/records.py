@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from gateway.core.collective.learning import Lesson, from_agreement
-from gateway.core.collective.report import Part
+from gateway.core.collective.learning import Lesson
+from gateway.core.collective.report import Part, Report
 from gateway.core.ports import CollectiveTelemetry, StateStore
 from gateway.core.state.operations import (
     Advance,
@@ -30,6 +30,8 @@ from gateway.serving.collective.policy import Policy
 
 QUALITY, PACE, AFFINITY, QUOTA, ROUNDS = "quality", "pace", "affinity", "quota", "collective"
 """Kinds of keys. `pace` holds each device's seconds and tokens per answer."""
+IN_VAIN = 0.5
+"""Weight of the seconds that were waited for nothing: once is an accident, twice is a pace."""
 
 
 def hashed(*parts: str) -> str:
@@ -64,6 +66,16 @@ class Known:
     claimed: Claimed = Claimed(ClaimState.NEW)
     stored: int = 0
     parts: Sequence[Part] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What an answer says of its members: `shares` of it that each agrees with, `lessons` on their
+    quality, and those of the shares that a caller may judge, `judged`."""
+
+    shares: Mapping[str, float] = field(default_factory=dict)
+    lessons: Sequence[Lesson] = ()
+    judged: Mapping[str, float] = field(default_factory=dict)
 
 
 class Records:
@@ -153,16 +165,17 @@ class Records:
         known: Known,
         answer_id: str,
         answer: bytes | None,
-        parts: Sequence[Part],
-        shares: Mapping[str, float],
+        report: Report,
+        learned: Learned,
     ) -> None:
         """After the answer: the lessons, the session's members, what feedback needs, and the stored
         answer, in one round trip. A lost store loses them; the caller has its answer."""
-        keep = self._policy.keep
-        operations: list[Operation] = list(self.observations(query.domain, from_agreement(shares)))
-        operations += _pace(parts, keep.half_life_s)
+        keep, shares = self._policy.keep, learned.shares
+        operations: list[Operation] = list(self.observations(query.domain, learned.lessons))
+        if report.mode == "members":
+            operations += _pace(report.parts, known.seconds, keep.half_life_s)
         if shares:
-            told = orjson.dumps({"domain": query.domain, "shares": dict(shares)})
+            told = orjson.dumps({"domain": query.domain, "shares": dict(learned.judged)})
             operations.append(Advance(ROUNDS, answer_id, 0, told, keep.feedback_s))
         if query.session is not None and shares:
             members = orjson.dumps(sorted(shares))
@@ -212,11 +225,25 @@ def _known(query: Query, found: Mapping[str, Any]) -> Known:
     )
 
 
-def _pace(parts: Sequence[Part], half_life_s: float) -> list[Operation]:
+def _pace(
+    parts: Sequence[Part], seconds: Mapping[str, Mean], half_life_s: float
+) -> list[Operation]:
     found: list[Operation] = []
+
+    def observe(device: str, what: str, value: float, weight: float = 1.0) -> None:
+        found.append(Observe(PACE, f"{device}/{what}", value, weight, half_life_s))
+
     for part in parts:
-        if part.answered and part.role == "answer" and part.device:
-            for what, value in (("seconds", part.seconds), ("tokens", part.completion_tokens)):
-                name = f"{part.device}/{what}"
-                found.append(Observe(PACE, name, float(value), 1.0, half_life_s))
+        if part.role != "answer":
+            continue
+        if part.answered:
+            observe(part.device, "seconds", part.seconds)
+            observe(part.device, "tokens", float(part.completion_tokens))
+        # It would have taken longer than it was waited for: how much longer is not known.
+        elif part.outcome == "straggler" and part.seconds > _expected(seconds, part.device):
+            observe(part.device, "seconds", part.seconds, IN_VAIN)
     return found
+
+
+def _expected(seconds: Mapping[str, Mean], device: str) -> float:
+    return seconds.get(device, Mean()).value

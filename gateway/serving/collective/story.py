@@ -17,7 +17,7 @@ from gateway.protocol.collective import MODEL
 from gateway.serving.admission import Admission
 from gateway.serving.collective.aggregating import Final
 from gateway.serving.collective.asked import Asked, read
-from gateway.serving.collective.blocks import block, shares
+from gateway.serving.collective.blocks import block, learned
 from gateway.serving.collective.claim import holding
 from gateway.serving.collective.deliberation import Deliberation
 from gateway.serving.collective.opening import Means, Opened, check_names, open_request
@@ -149,8 +149,8 @@ class Collective:
                 opened.known,
                 id,
                 answer,
-                opened.report.parts,
-                shares(opened.report, Reading(final.text)),
+                opened.report,
+                learned(opened.asked, opened.report, Reading(final.text)),
             )
         )
         self._settling.add(task)

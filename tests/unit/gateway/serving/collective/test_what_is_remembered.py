@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
 import pytest
 
 from gateway.core.collective.report import Part
-from gateway.core.state.operations import Advance, Claim, Means
+from gateway.core.state.operations import Advance, Claim, Means, Observe
 from gateway.errors import Conflict, InvalidRequest, QuotaExceeded, StateLost
 from gateway.serving.collective.policy import Keep, Policy, Quota
 from gateway.serving.collective.records import hashed
@@ -172,3 +173,51 @@ async def test_without_the_shared_state_collectives_go_on() -> None:
 async def test_without_the_shared_state_a_key_can_not_be_honoured() -> None:
     with pytest.raises(StateLost):
         await Scene(THREE, store=LostStore()).send(chat(key="k"))  # type: ignore[arg-type]
+
+
+async def test_members_that_the_caller_named_learn_nothing_from_each_other() -> None:
+    scene = Scene(THREE)
+    body = await scene.ask(aggregate="majority", members=["maths", "code"], quorum=2)
+    assert await weights(scene, "maths", "code") == [0.0, 0.0]
+    assert await scene.feedback.give(body["id"], 1.0) == 0
+    assert await weights(scene, "maths", "code") == [0.0, 0.0]
+
+
+async def test_a_devices_own_answer_is_no_proof_of_its_quality() -> None:
+    scene = Scene(THREE, owners={"maths": "ann"})
+    options = {"members": "all", "rounds": 1, "final": "own", "quorum": 3}
+    body = await scene.ask(token="maths", **options)
+    assert body["tierflow"]["collective"]["decided_by"] == "own"
+    assert await weights(scene, *THREE) == [0.0, 0.0, 0.0]
+    assert await scene.feedback.give(body["id"], 1.0) == 0
+
+
+async def test_a_device_that_misbehaves_loses_quality() -> None:
+    scene = Scene({**THREE, "liar": "7 " * 100_000})
+    await scene.ask(members="all", quorum=3)
+    assert await quality(scene, "liar") == [0.0]
+    assert await weights(scene, "liar") == [1.0]
+
+
+async def test_one_that_is_waited_for_in_vain_loses_quality_and_its_pace_is_known() -> None:
+    never = asyncio.Event()
+    scene = Scene({**THREE, "slow": never}, FakeCalls("Answer: 42"))
+    await scene.ask(members="all", quorum=3, aggregate="template")
+    assert await weights(scene, "slow") == [1.0]
+    ((pace,),) = await scene.store.run(Means("pace", ["slow/seconds"]))
+    assert pace.value > 0.0 and 0.0 < pace.weight < 1.0
+
+
+async def test_being_waited_for_less_than_it_takes_makes_nobody_look_quicker() -> None:
+    never = asyncio.Event()
+    scene = Scene({**THREE, "slow": never}, FakeCalls("Answer: 42"))
+    await scene.store.run(Observe("pace", "slow/seconds", 20.0, 3.0, 1e7))
+    await scene.ask(members="all", quorum=3, aggregate="template")
+    ((pace,),) = await scene.store.run(Means("pace", ["slow/seconds"]))
+    assert pace.value == pytest.approx(20.0)
+
+
+async def weights(scene: Scene, *devices: str) -> list[float]:
+    names = [f"{device}/mathematics" for device in devices]
+    ((means),) = await scene.store.run(Means("quality", names))
+    return [round(mean.weight, 3) for mean in means]
