@@ -78,14 +78,19 @@ def share(final: Reading, other: Reading) -> float:
 
     Of final answers all or nothing; of long texts the share of pairs of words found in both.
     """
-    if final.key is not None and other.key is not None:
+    if comparable(final, other):
         return float(final.key == other.key)
     return _covered(final.pairs, other.pairs)
 
 
+def comparable(one: Reading, other: Reading) -> bool:
+    """Whether both name a final answer, so that they either say the same or do not."""
+    return one.key is not None and other.key is not None
+
+
 def agreement(one: Reading, other: Reading) -> float:
     """As `share`, the same both ways: the smaller of the two."""
-    if one.key is not None and other.key is not None:
+    if comparable(one, other):
         return float(one.key == other.key)
     fewer, more = sorted((one.pairs, other.pairs), key=Counter.total)
     return _covered(more, fewer)

@@ -37,7 +37,8 @@ class FeedbackDesk:
         told = orjson.loads(value)
         if not told:
             raise _judged()
-        lessons = from_feedback(told["shares"], score, self._policy.feedback_weight)
+        weight = self._policy.feedback_weight
+        lessons = from_feedback(told["shares"], score, weight, told["vague"])
         # First mark it, so that two at once don't both count.
         mark = Advance(ROUNDS, id, round_, _USED, self._policy.keep.feedback_s)
         (first,) = await self._store.run(mark)

@@ -71,11 +71,13 @@ class Known:
 @dataclass(frozen=True, slots=True)
 class Learned:
     """What an answer says of its members: `shares` of it that each agrees with, `lessons` on their
-    quality, and those of the shares that a caller may judge, `judged`."""
+    quality, and those of the shares that a caller may judge, `judged`. `vague`: whose shares are of
+    words in common."""
 
     shares: Mapping[str, float] = field(default_factory=dict)
     lessons: Sequence[Lesson] = ()
     judged: Mapping[str, float] = field(default_factory=dict)
+    vague: Sequence[str] = ()
 
 
 class Records:
@@ -175,7 +177,13 @@ class Records:
         if report.mode == "members":
             operations += _pace(report.parts, known.seconds, keep.half_life_s)
         if shares:
-            told = orjson.dumps({"domain": query.domain, "shares": dict(learned.judged)})
+            told = orjson.dumps(
+                {
+                    "domain": query.domain,
+                    "shares": dict(learned.judged),
+                    "vague": list(learned.vague),
+                }
+            )
             operations.append(Advance(ROUNDS, answer_id, 0, told, keep.feedback_s))
         if query.session is not None and shares:
             members = orjson.dumps(sorted(shares))

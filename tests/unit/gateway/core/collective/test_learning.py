@@ -32,6 +32,24 @@ def test_a_vote_that_nobody_else_shares_proves_nothing() -> None:
     assert len(from_agreement({"heavy": 1.0, "light": 1.0, "other": 0.0}, voted=True)) == 3
 
 
+def test_words_in_common_speak_for_a_member_and_their_lack_against_none() -> None:
+    own = from_agreement({"own": 1.0, "near": 0.4}, voted=True, vague=("own", "near"))
+    assert own == [Lesson("own", 1.0, 0.4), Lesson("near", 1.0, 0.4)], "its text is the final one"
+    shares = {"near": 0.4, "second": 0.4, "far": 0.0, "final": 0.0}
+    vague = ("near", "second", "far")
+    assert from_agreement(shares, vague=vague) == [
+        Lesson("near", 1.0, 0.4),
+        Lesson("second", 1.0, 0.4),
+        Lesson("final", 0.0, 1.0),
+    ]
+    assert from_feedback(shares, 1.0, 4.0, vague) == [
+        Lesson("near", 1.0, 1.6),
+        Lesson("second", 1.0, 1.6),
+        Lesson("final", 0.0, 4.0),
+    ]
+    assert from_feedback(shares, 0.5, 4.0, vague)[0] == Lesson("near", 0.5, 1.6)
+
+
 @pytest.mark.parametrize(
     ("part", "learns"),
     [

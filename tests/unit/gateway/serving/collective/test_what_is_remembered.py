@@ -221,3 +221,18 @@ async def weights(scene: Scene, *devices: str) -> list[float]:
     names = [f"{device}/mathematics" for device in devices]
     ((means),) = await scene.store.run(Means("quality", names))
     return [round(mean.weight, 3) for mean in means]
+
+
+async def test_praise_of_a_long_answer_lowers_nobody() -> None:
+    """Two good letters share few pairs of words."""
+    letters = {
+        "maths": "Dear Ann,\nthe garden is in bloom and we miss you",
+        "code": "Dear Ann,\nhow long it has been since the summer",
+        "reading": "Hello!\nNothing new here",
+    }
+    scene = Scene(letters, FakeCalls("Dear Ann,\nthe garden misses you since the summer"))
+    body = await scene.ask(aggregate="template", members="all", quorum=3)
+    await scene.feedback.give(body["id"], 1.0)
+    assert min(await weights(scene, "maths", "code")) > 0.0
+    assert await quality(scene, "maths", "code") == [1.0, 1.0]
+    assert await weights(scene, "reading") == [0.0]
