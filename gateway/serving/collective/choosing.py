@@ -17,7 +17,7 @@ from gateway.core.collective.selection import (
 from gateway.core.devices.member import Member
 from gateway.core.ports import Members
 from gateway.core.state.operations import Mean
-from gateway.serving.collective.asked import Asked
+from gateway.serving.collective.asked import Asked, prompt_tokens
 from gateway.serving.collective.fit import Fit
 from gateway.serving.collective.policy import Policy
 from gateway.serving.collective.records import IN_VAIN, Known
@@ -26,7 +26,6 @@ MOST_COMPARED = 1024
 """Members that are compared with one question, which is done while everybody waits."""
 MOST_LOOKED_AT = 64
 """Members whose quality is read: the ones that fit best, however many have registered."""
-CHARS_PER_TOKEN = 4
 
 
 def eligible(
@@ -63,7 +62,6 @@ def select(
 
 
 def _candidate(asked: Asked, member: Member, fit: Fit, known: Known) -> Candidate:
-    length = sum(len(str(m.get("content"))) for m in asked.context) + len(asked.question)
     # Half of what it may say, where nobody has seen it answer yet.
     answer = _expected(known.tokens.get(member.id), asked.sampling["max_tokens"] / 2)
     return Candidate(
@@ -71,7 +69,8 @@ def _candidate(asked: Asked, member: Member, fit: Fit, known: Known) -> Candidat
         fit.similarity.get(member.id, 0.0),
         known.quality.get(member.id, Mean()),
         _expected(known.seconds.get(member.id), member.condition.round_trip_s),
-        length / CHARS_PER_TOKEN + min(answer, float(asked.sampling["max_tokens"])),
+        prompt_tokens(asked.with_last(asked.question))
+        + min(answer, float(asked.sampling["max_tokens"])),
         member.id in known.familiar,
     )
 

@@ -100,7 +100,8 @@ async def open_request(with_: Means, asked: Asked, report: Report) -> Opened:
         panel = SamplePanel(with_.calls, with_.members, asked, options.self_moa, max_chars, owner)
     else:
         selection = select(asked, members, fit, known, with_.policy, own)
-        panel = DevicePanel(with_.members, selection, asked, max_chars, owner)
+        price = with_.policy.prices.per_token("device")
+        panel = DevicePanel(with_.members, selection, asked, max_chars, owner, price)
     return Opened(asked, query, known, panel, own, report)
 
 
