@@ -51,14 +51,16 @@ class Part:
 
 @dataclass(slots=True)
 class Report:
-    """`spent` counts tokens by (tier, prompt or completion), `steps` seconds by step. `quorum` is
-    what was needed, `answered` how many first answers there were."""
+    """`spent` counts tokens by (tier, prompt or completion), `steps` seconds by step. `asked`
+    are those chosen first, `quorum` is what was needed of them, `answered` how many first answers
+    there were."""
 
     mode: str
     domain: str = ""
     decided_by: str = ""
     outcome: str = "ok"
     parts: list[Part] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     quorum: int = 0
     answered: int = 0
     rounds: int = 0

@@ -22,8 +22,9 @@ from gateway.serving.collective.panel import Panel
 from gateway.serving.collective.policy import Policy
 from gateway.serving.collective.speaking import Emit
 
-Keep = Callable[[Sequence[Part]], Awaitable[None]]
-"""Leaves the parts so far to whoever may have to take over."""
+Keep = Callable[[], Awaitable[None]]
+"""Leaves what the report holds so far to whoever may have to take over; raises Conflict when
+another has."""
 
 
 class Deliberation:
@@ -59,14 +60,17 @@ class Deliberation:
         when no member answered and the server model can't either, or when it failed in the middle
         of the final answer."""
         if not self._report.parts:
+            seats = self._panel.seats
+            self._report.asked = [seat.name for seat in seats]
+            self._report.quorum = self._needed(max(1, len(seats)))
             await self._first(say)
-            await keep(self._report.parts)
+            await keep()
         self._judge_quorum()
         await ready()
         for round_ in range(self._done() + 1, self._asked.options.rounds + 1):
             if not await self._revise(round_, say):
                 break
-            await keep(self._report.parts)
+            await keep()
         return await self._conclude(emit)
 
     def _done(self) -> int:
@@ -123,7 +127,6 @@ class Deliberation:
 
     def _judge_quorum(self) -> None:
         report, options = self._report, self._asked.options
-        report.quorum = self._needed(max(1, len(self._panel.seats)))
         report.answered = sum(part.answered and part.role == "answer" for part in report.parts)
         # A lead that can't be caught up needs no quorum.
         if report.answered >= report.quorum or report.early_exit is not None:

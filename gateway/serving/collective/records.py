@@ -25,7 +25,7 @@ from gateway.core.state.operations import (
     Read,
     Spend,
 )
-from gateway.errors import QuotaExceeded, StateLost
+from gateway.errors import Conflict, QuotaExceeded, StateLost
 from gateway.serving.collective.policy import Policy
 
 QUALITY, PACE, AFFINITY, QUOTA, ROUNDS = "quality", "pace", "affinity", "quota", "collective"
@@ -54,9 +54,35 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """What a replica leaves of a request: whom it asked first, how many answers it needed, why it
+    waited for no more, and what has become of each."""
+
+    asked: Sequence[str]
+    quorum: int
+    early_exit: str | None
+    parts: Sequence[Part]
+
+    def dumped(self) -> bytes:
+        return orjson.dumps(
+            {
+                "asked": list(self.asked),
+                "quorum": self.quorum,
+                "early_exit": self.early_exit,
+                "parts": [part.as_dict() for part in self.parts],
+            }
+        )
+
+    @classmethod
+    def loaded(cls, value: bytes) -> Left:
+        found = orjson.loads(value)
+        return cls(**{**found, "parts": [Part(**part) for part in found["parts"]]})
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """`familiar`: members of the session so far. `stored`: how many rounds another replica, which
-    is gone, has left, and its `parts`."""
+    is gone, has left, and what it had done, `left`."""
 
     quality: Mapping[str, Mean] = field(default_factory=dict)
     seconds: Mapping[str, Mean] = field(default_factory=dict)
@@ -65,7 +91,7 @@ class Known:
     affinity_round: int = 0
     claimed: Claimed = Claimed(ClaimState.NEW)
     stored: int = 0
-    parts: Sequence[Part] = ()
+    left: Left | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +159,11 @@ class Records:
         assert query.key is not None
         return Claim(query.key, query.digest, query.holder, keep.lease_s, keep.idempotency_s)
 
-    async def renew(self, query: Query) -> None:
-        """Keep the claim on an idempotency key. Raises StateLost."""
-        await self._store.run(self._claim(query))
+    async def renew(self, query: Query) -> bool:
+        """Keep the claim on an idempotency key. Gives False when it is another's by now, which took
+        this replica for dead. Raises StateLost."""
+        (claimed,) = await self._store.run(self._claim(query))
+        return _ours(claimed)
 
     async def give_up(self, query: Query) -> None:
         """Let the idempotency key go: the request failed, and may be made again."""
@@ -146,19 +174,22 @@ class Records:
         except StateLost:
             self._telemetry.state_lost("give_up")
 
-    async def keep_round(self, query: Query, stored: int, parts: Sequence[Part]) -> int:
-        """Leave what is done so far to whoever may have to take over; gives the rounds stored."""
+    async def keep_round(self, query: Query, stored: int, report: Report) -> int:
+        """Leave what is done so far to whoever may have to take over; gives the rounds stored.
+        Raises Conflict when another has."""
         if query.key is None:
             return stored
-        value = orjson.dumps([part.as_dict() for part in parts])
+        left = Left(report.asked, report.quorum, report.early_exit, report.parts)
         name = _rounds_name(query)
         try:
-            await self._store.run(
-                Advance(ROUNDS, name, stored, value, self._keep_s), self._claim(query)
+            claimed, _ = await self._store.run(
+                self._claim(query), Advance(ROUNDS, name, stored, left.dumped(), self._keep_s)
             )
         except StateLost:
             self._telemetry.state_lost("keep_round")
             return stored
+        if not _ours(claimed):
+            raise taken_over()
         return stored + 1
 
     async def settle(
@@ -211,6 +242,19 @@ class Records:
         return self._policy.keep.idempotency_s
 
 
+def _ours(claimed: Claimed) -> bool:
+    return claimed.state in (ClaimState.NEW, ClaimState.TAKEN_OVER)
+
+
+def taken_over() -> Conflict:
+    """Another replica took this one for dead, and answers in its place."""
+    return Conflict(
+        "idempotency-key: another replica has taken this request over; ask again with the same key",
+        param="idempotency-key",
+        code="idempotency_running",
+    )
+
+
 def _rounds_name(query: Query) -> str:
     # With the body's digest: rounds of another request under the same key must not be taken up.
     return f"{query.key}/{query.digest}"
@@ -229,7 +273,7 @@ def _known(query: Query, found: Mapping[str, Any]) -> Known:
         round_,
         found.get("claim", Claimed(ClaimState.NEW)),
         stored,
-        [Part(**part) for part in orjson.loads(left)] if left else (),
+        Left.loaded(left) if left else None,
     )
 
 

@@ -7,10 +7,10 @@ import orjson
 import pytest
 
 from gateway.core.collective.report import Part
-from gateway.core.state.operations import Advance, Claim, Means, Observe
+from gateway.core.state.operations import Advance, Claim, ClaimState, Means, Observe, Read
 from gateway.errors import Conflict, InvalidRequest, QuotaExceeded, StateLost
 from gateway.serving.collective.policy import Keep, Policy, Quota
-from gateway.serving.collective.records import hashed
+from gateway.serving.collective.records import Left, hashed
 from tests.unit.gateway.serving.collective.scene import (
     CountingStore,
     FakeCalls,
@@ -129,17 +129,89 @@ async def test_what_a_dead_replica_left_is_taken_up_from_its_last_round() -> Non
         Part("maths", "answer", 0, "answered", 0.1, text="Answer: 42"),
         Part("code", "answer", 0, "answered", 0.1, text="Answer: 41"),
     ]
-    value = orjson.dumps([part.as_dict() for part in left])
-    await scene.store.run(
-        Claim(name, digest, "dead-replica", 0.001, 600.0),
-        Advance("collective", f"{name}/{digest}", 0, value, 600.0),
-    )
-    scene.clock.now()
+    await leave(scene, name, digest, Left(["maths", "code"], 2, None, left))
     body = orjson.loads((await scene.send(chat(key="k", members="all", aggregate="template"))).body)
     about = body["tierflow"]["collective"]
     assert scene.members.orders == [], "nobody is asked twice"
     assert about["resumed"] and [m["device"] for m in about["members"]] == ["maths", "code"]
     assert body["choices"][0]["message"]["content"] == "Answer: 42"
+
+
+async def leave(scene: Scene, name: str, digest: str, left: Left) -> None:
+    """As a replica does that dies then."""
+    await scene.store.run(
+        Claim(name, digest, "dead-replica", 0.001, 600.0),
+        Advance("collective", f"{name}/{digest}", 0, left.dumped(), 600.0),
+    )
+    scene.clock.now()
+
+
+async def test_who_takes_over_goes_on_with_the_same_members_and_quorum() -> None:
+    """Though others would be chosen by now, and an early exit left some unheard."""
+    scene = Scene({**THREE, "better": "Answer: 42"}, FakeCalls("Answer: 42"))
+    options = {"members": "all", "aggregate": "majority", "rounds": 1, "quorum": 3}
+    name, digest = names("k", **options)
+    parts = [
+        Part("maths", "answer", 0, "answered", 0.1, text="Answer: 41"),
+        Part("code", "answer", 0, "answered", 0.1, text="Answer: 42"),
+    ]
+    left = Left(["maths", "code", "reading"], 3, "decided", parts)
+    await leave(scene, name, digest, left)
+    body = orjson.loads((await scene.send(chat(key="k", **options))).body)
+    about = body["tierflow"]["collective"]
+    assert (about["quorum"], about["early_exit"]) == (3, "decided")
+    assert "degraded" not in about
+    assert sorted(scene.members.asked("revise")) == ["code", "maths"]
+    assert scene.members.asked() == []
+
+
+async def test_what_is_left_tells_all_that_is_needed_to_go_on() -> None:
+    scene = Scene(THREE)
+    await scene.send(chat(key="k", members="all", quorum=2))
+    name, digest = names("k", members="all", quorum=2)
+    ((_, value),) = await scene.store.run(Read("collective", f"{name}/{digest}"))
+    left = Left.loaded(value)
+    assert (sorted(left.asked), left.quorum) == (["code", "maths", "reading"], 2)
+    assert Left.loaded(left.dumped()) == left
+
+
+PAUSED = Policy(keep=Keep(lease_s=0.03))
+
+
+async def take_over(scene: Scene, name: str, digest: str) -> None:
+    """As another replica does when the lease has run out, on the store's clock."""
+    claim, taken = Claim(name, digest, "another-replica", 3600.0, 3600.0), ClaimState.RUNNING
+    while taken is not ClaimState.TAKEN_OVER:
+        (found,) = await scene.store.run(claim)
+        taken = found.state
+
+
+async def test_a_replica_whose_request_was_taken_over_stops() -> None:
+    scene = Scene({"a": asyncio.Event(), "b": asyncio.Event()}, policy=PAUSED)
+    task = asyncio.create_task(scene.send(chat(key="k", members="all")))
+    while len(scene.members.orders) < 2:
+        await asyncio.sleep(0)
+    await take_over(scene, *names("k", members="all"))
+    async with asyncio.timeout(10):
+        with pytest.raises(Conflict):
+            await task
+    assert sorted(scene.members.cancelled) == ["a", "b"]
+    assert scene.told.reports[-1].outcome == "idempotency_running"
+
+
+async def test_a_round_is_not_left_for_a_request_that_was_taken_over() -> None:
+    late = asyncio.Event()
+    scene = Scene({"a": "Answer: 41", "b": late}, policy=Policy(keep=Keep(lease_s=30.0)))
+    task = asyncio.create_task(scene.send(chat(key="k", members="all", quorum=2)))
+    while len(scene.members.orders) < 2:
+        await asyncio.sleep(0)
+    for _ in range(30_000):
+        scene.clock.now()
+    await take_over(scene, *names("k", members="all", quorum=2))
+    late.set()
+    with pytest.raises(Conflict):
+        await task
+    assert scene.calls.calls == [], "nobody aggregates beside the new holder"
 
 
 async def test_a_request_that_failed_may_be_made_again_with_its_key() -> None:
