@@ -76,18 +76,18 @@ class Aggregating:
         agreed = verdict.share >= asked.options.agreement - 1e-9
         if how is Aggregate.AUTO and agreed and len(ballots) >= MIN_AGREEING:
             return await _voted(verdict, "agreement", emit)
-        heard = _Heard(emit)
+        heard, spent = _Heard(emit), list[Spoken]()
         try:
             if how is Aggregate.BEST_OF_N or (
                 how is Aggregate.AUTO and self._by_likelihood(asked.options.aggregator)
             ):
-                return await self._likeliest(asked, ballots, verdict, name, emit)
+                return await self._likeliest(asked, ballots, verdict, name, emit, spent)
             return await self._read(asked, ballots, verdict, domain, name, heard)
         except GatewayError as error:
             if heard.anything:
                 raise
             final = await _voted(verdict, "weighted", emit)
-            return replace(final, fallback=error.code or "error")
+            return replace(final, fallback=error.code or "error", spoken=spent)
 
     async def plain(self, asked: Asked, emit: Emit | None) -> Final:
         """No member answered: the server model alone. Raises GatewayError."""
@@ -133,14 +133,15 @@ class Aggregating:
         verdict: Verdict,
         name: str,
         emit: Emit | None,
+        spent: list[Spoken],
     ) -> Final:
-        best, spoken = await self._likelihood.best(asked, ballots, name)
+        best = await self._likelihood.best(asked, ballots, name, spent)
         await _emit(emit, best.reading.text)
         return Final(
             best.reading.text,
             "best-of-n",
             disagreement=verdict.disagreement,
-            spoken=spoken,
+            spoken=spent,
         )
 
 

@@ -28,15 +28,24 @@ class Proposal:
     tier: str = "device"
 
 
+@dataclass(slots=True)
+class Heard:
+    """Tokens that have arrived so far: they were made, whether or not an answer comes of it."""
+
+    tokens: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Seat:
     """One to ask. `propose` gets the seconds that it has, and raises GatewayError; cancelled, it
-    makes whoever works for it stop. `expected_s` is how long it is likely to take."""
+    makes whoever works for it stop. `expected_s` is how long it is likely to take; `heard` counts
+    while it works."""
 
     name: str
     merit: float
     propose: Callable[[float], Awaitable[Proposal]]
     expected_s: float = 0.0
+    heard: Heard = field(default_factory=Heard)
 
 
 Say = Callable[[str], Awaitable[None]]
@@ -211,6 +220,7 @@ class _Round:
             seconds,
             seat.merit,
             code,
+            completion_tokens=seat.heard.tokens,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from gateway.core.collective.selection import Scored, Selection
 from gateway.core.devices.member import Kind, Member, WorkOrder
 from gateway.core.ports import Members
 from gateway.serving.collective.asked import Asked, prompt_tokens
-from gateway.serving.collective.gathering import Proposal, Seat
+from gateway.serving.collective.gathering import Heard, Proposal, Seat
 from gateway.serving.collective.proposers import ask_device, ask_server
 from gateway.serving.collective.speaking import server_call
 from gateway.serving.server_calls import ServerCalls
@@ -76,12 +76,13 @@ class DevicePanel:
 
     def _seat(self, one: Scored, kind: Kind, messages: Messages) -> Seat:
         sampling = _within(self._asked, self._asks, messages, self._price)
+        heard = Heard()
 
         async def propose(left_s: float) -> Proposal:
             order = _order(kind, messages, sampling, left_s, self._owner)
-            return await ask_device(self._members, one.id, order, self._max_chars)
+            return await ask_device(self._members, one.id, order, self._max_chars, heard)
 
-        return Seat(one.id, one.merit, propose, one.candidate.seconds)
+        return Seat(one.id, one.merit, propose, one.candidate.seconds, heard)
 
 
 def _within(
@@ -143,25 +144,24 @@ class SamplePanel:
             f"sample-{n}": _Sample(asked, wanted, n) for n in range(1, wanted.samples + 1)
         }
         first = asked.with_last(asked.question)
-        self.seats = [
-            Seat(name, 1.0, self._proposing(name, "generate", first)) for name in self._samples
-        ]
+        self.seats = [self._seat(name, 1.0, "generate", first) for name in self._samples]
 
     def reviser(self, part: Part, messages: Messages) -> Seat | None:
         if part.device not in self._samples:
             return None
-        return Seat(part.device, part.merit, self._proposing(part.device, "revise", messages))
+        return self._seat(part.device, part.merit, "revise", messages)
 
     def model(self, part: Part) -> str:
         return self._wanted.proposer
 
-    def _proposing(self, name: str, kind: Kind, messages: Messages) -> Callable[[float], Any]:
-        sample = self._samples[name]
+    def _seat(self, name: str, merit: float, kind: Kind, messages: Messages) -> Seat:
+        sample, heard = self._samples[name], Heard()
         sampling = sample.sampling(messages)
 
         async def device(left_s: float) -> Proposal:
             order = _order(kind, messages, sampling, left_s, self._owner)
-            return await ask_device(self._members, self._wanted.proposer, order, self._max_chars)
+            proposer = self._wanted.proposer
+            return await ask_device(self._members, proposer, order, self._max_chars, heard)
 
         async def server(left_s: float) -> Proposal:
             call = server_call(sample.asked, messages, f"{kind}-{sample.number}")
@@ -170,4 +170,4 @@ class SamplePanel:
                 self._calls, replace(call, model=self._wanted.proposer, body=body)
             )
 
-        return device if self._wanted.device else server
+        return Seat(name, merit, device if self._wanted.device else server, heard=heard)

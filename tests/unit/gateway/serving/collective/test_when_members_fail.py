@@ -13,8 +13,10 @@ from gateway.errors import EngineFailed, GatewayError, TooFewMembers
 from gateway.serving.collective import deliberation
 from gateway.serving.collective.gathering import Gathered, Plan, gather
 from gateway.serving.collective.policy import Policy
+from gateway.serving.server_calls import Call
 from tests.unit.gateway.serving.collective.scene import (
     FakeCalls,
+    Pieces,
     Said,
     Scene,
     broken,
@@ -227,3 +229,42 @@ def quorums() -> Iterator[list[int]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(deliberation, "gather", noted)
         yield found
+
+
+async def test_what_a_straggler_and_a_failed_member_said_is_counted() -> None:
+    """Devices made those tokens, whatever came of them."""
+    late = asyncio.Event()
+    says: dict[str, Said] = {
+        "a": "Answer: 1",
+        "slow": Pieces("I", " think", late),
+        "lost": Pieces("I", failed("lost", "lost")),
+    }
+    scene = Scene(says, FakeCalls("Answer: 1"))
+    body = await scene.ask(members="all", quorum=1, aggregate="template")
+    tokens = {m["device"]: m["tokens"] for m in body["tierflow"]["collective"]["members"]}
+    assert tokens == {"a": 5, "slow": 10, "lost": 5}
+    assert body["usage"]["completion_tokens"] == 20 + 20
+
+
+async def test_an_answer_that_broke_off_and_was_asked_again_costs_both() -> None:
+    calls = FakeCalls("six sevens are 42")
+    calls.breaks_after = 2
+    scene = Scene({"a": "Answer: 1", "b": "Answer: 2"}, calls)
+    await scene.stream(aggregate="template", members="all", quorum=2)
+    spent = scene.told.reports[-1].spent
+    assert (spent["edge", "prompt"], spent["edge", "completion"]) == (200, 20 + 2)
+
+
+async def test_weighing_that_fails_half_way_costs_what_it_took() -> None:
+    def says(call: Call) -> Any:
+        if call.path == "/tokenize":
+            return {"count": 2}
+        if "48" in call.body["messages"][-1]["content"]:
+            return broken()
+        row = {"7": {"logprob": -0.5}}
+        return {"prompt_logprobs": [None, row, row, row], "usage": {"prompt_tokens": 3}}
+
+    scene = Scene({"a": "Answer: 42", "b": "Answer: 48"}, FakeCalls(says))
+    body = await scene.ask(aggregate="best-of-n", members="all", quorum=2)
+    assert body["tierflow"]["collective"]["fallback"] == "engine_error"
+    assert scene.told.reports[-1].spent["edge", "prompt"] == 3
