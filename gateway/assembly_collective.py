@@ -112,7 +112,7 @@ def collective_services(
         new_id=lambda: secrets.token_hex(16),
     )
     story = Collective(means, with_.admission, settings.timeouts.idle_s)
-    desk = FeedbackDesk(with_.store, records, policy, with_.collectives)
+    desk = FeedbackDesk(with_.store, records, policy, with_.collectives, means.new_id)
 
     def stop() -> None:
         fitting.close()

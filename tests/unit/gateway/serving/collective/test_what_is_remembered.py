@@ -9,8 +9,10 @@ import pytest
 from gateway.core.collective.report import Part
 from gateway.core.state.operations import Advance, Claim, ClaimState, Means, Observe, Read
 from gateway.errors import Conflict, InvalidRequest, QuotaExceeded, StateLost
+from gateway.serving.collective.feedback import JUDGING_S
 from gateway.serving.collective.policy import Keep, Policy, Quota
 from gateway.serving.collective.records import Left, hashed
+from tests.unit.gateway.fakes import SteppingClock
 from tests.unit.gateway.serving.collective.scene import (
     CountingStore,
     FakeCalls,
@@ -60,6 +62,42 @@ async def test_an_answer_is_judged_once() -> None:
         await scene.feedback.give(body["id"], 1.0)
     with pytest.raises(InvalidRequest):
         await scene.feedback.give("chatcmpl-" + "0" * 32, 1.0)
+
+
+class Breaking(CountingStore):
+    """Is lost at a round trip, before it does anything."""
+
+    breaks_at = 0
+
+    async def run(self, *operations: Any) -> list[Any]:
+        if self.trips + 1 == self.breaks_at:
+            self.trips += 1
+            raise StateLost("no state", retry_after=1.0, code="state_lost")
+        return await super().run(*operations)
+
+
+@pytest.mark.parametrize("trip", [1, 2, 3])
+async def test_a_judgement_that_the_store_lost_may_be_given_again(trip: int) -> None:
+    store = Breaking(clock := SteppingClock())
+    scene = Scene(THREE, store=store)
+    body = await scene.ask(members="all", quorum=3)
+    store.breaks_at = store.trips + trip
+    with pytest.raises(StateLost):
+        await scene.feedback.give(body["id"], 1.0)
+    before = await weights(scene, "maths")
+    while clock.now() < 2 * JUDGING_S:
+        pass
+    assert await scene.feedback.give(body["id"], 1.0) == 3
+    assert await weights(scene, "maths") > before
+
+
+async def test_two_who_judge_at_once_count_once() -> None:
+    scene = Scene(THREE)
+    body = await scene.ask(members="all", quorum=3)
+    both: Any = [scene.feedback.give(body["id"], 1.0) for _ in range(2)]
+    found = await asyncio.gather(*both, return_exceptions=True)
+    assert sorted(type(each).__name__ for each in found) == ["Conflict", "int"]
+    assert await weights(scene, "maths") == [5.0]
 
 
 async def test_the_members_of_a_session_are_preferred() -> None:
