@@ -44,6 +44,9 @@ from gateway.serving.server_calls import ServerCalls
 from gateway.settings import Settings
 from gateway.settings import collective as wanted
 
+BATCH = 32
+"""Texts that a pool's model is given in one call."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -109,8 +112,13 @@ def collective_services(
         new_id=lambda: secrets.token_hex(16),
     )
     story = Collective(means, with_.admission, settings.timeouts.idle_s)
-    desk = FeedbackDesk(with_.store, records, policy, with_.collectives)
-    return CollectiveServices(story, desk, conditions, close)
+    desk = FeedbackDesk(with_.store, records, policy, with_.collectives, means.new_id)
+
+    def stop() -> None:
+        fitting.close()
+        close()
+
+    return CollectiveServices(story, desk, conditions, stop)
 
 
 def prices(settings: Settings) -> Prices:
@@ -186,7 +194,8 @@ def _embedder(
         made = EndpointEmbedder(
             with_.calls, asked.model, with_.clock, lambda: secrets.token_hex(16)
         )
-        return CachedEmbedder(made, asked.cache), lambda: None
+        cached = CachedEmbedder(made, asked.cache, BATCH)
+        return cached, cached.close
     problem = "collective.embedding.source is words"
     if asked.source == "minilm":
         try:
@@ -195,7 +204,13 @@ def _embedder(
             from gateway.adapters.embedding.minilm import MiniLm
 
             local = MiniLm(files)
-            return CachedEmbedder(local, asked.cache), local.close
+            cached = CachedEmbedder(local, asked.cache)
+
+            def stop() -> None:
+                cached.close()
+                local.close()
+
+            return cached, stop
         except EmbeddingFailed as error:
             problem = error.message
         except ImportError as error:

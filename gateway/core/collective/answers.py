@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 SHORT_CHARS = 160
 """A whole answer of one line up to this length is its own final answer."""
-MAX_WORDS = 4096
+MAX_WORDS = 512
+"""Of a long text: its beginning tells how far it agrees with another, and both are compared while
+everybody waits."""
 AGREES = 0.5
 """From this agreement on, two answers count as the same one."""
 
@@ -77,17 +78,25 @@ def share(final: Reading, other: Reading) -> float:
 
     Of final answers all or nothing; of long texts the share of pairs of words found in both.
     """
-    if final.key is not None and other.key is not None:
+    if comparable(final, other):
         return float(final.key == other.key)
     return _covered(final.pairs, other.pairs)
 
 
+def comparable(one: Reading, other: Reading) -> bool:
+    """Whether both name a final answer, so that they either say the same or do not."""
+    return one.key is not None and other.key is not None
+
+
 def agreement(one: Reading, other: Reading) -> float:
-    """As `share`, the same both ways."""
-    return min(share(one, other), share(other, one))
+    """As `share`, the same both ways: the smaller of the two."""
+    if comparable(one, other):
+        return float(one.key == other.key)
+    fewer, more = sorted((one.pairs, other.pairs), key=Counter.total)
+    return _covered(more, fewer)
 
 
-def _covered(wanted: Mapping[tuple[str, str], int], given: Mapping[tuple[str, str], int]) -> float:
-    total = sum(wanted.values())
-    found = sum(min(count, given.get(pair, 0)) for pair, count in wanted.items())
+def _covered(wanted: Counter[tuple[str, str]], given: Counter[tuple[str, str]]) -> float:
+    total = wanted.total()
+    found = sum(min(count, given[pair]) for pair, count in wanted.items() if pair in given)
     return found / total if total else 0.0

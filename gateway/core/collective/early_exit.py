@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-from gateway.core.collective.voting import Ballot, vote
+from gateway.core.collective.answers import agreement
+from gateway.core.collective.voting import Agree, Ballot, vote
 
 MIN_AGREEING = 2
 
@@ -25,18 +26,25 @@ def early_exit(
     quorum: int,
     agreement: float,
     decisive: bool,
+    best_heard: bool = True,
+    agree: Agree = agreement,
 ) -> Exit | None:
     """`outstanding` is the most weight that those still expected can bring.
 
     `agreement`: the share of the ballots' weight that must agree, with `quorum` ballots and two at
     least. `decisive`: the outcome is a vote, so that a lead which can't be caught up ends it.
+    `best_heard`: none of those still expected fits better than the best of those that answered;
+    else agreement is enough only where it outweighs all that is outstanding.
     """
     if not ballots:
         return None
-    verdict = vote(ballots)
-    if len(ballots) >= max(quorum, MIN_AGREEING) and verdict.share >= agreement - 1e-9:
-        return Exit.AGREED
+    verdict = vote(ballots, agree)
     # What is outstanding could all go to the runner-up, or to an answer that nobody gave yet.
-    if decisive and outstanding > 0.0 and verdict.support > verdict.runner_up + outstanding:
+    ahead = verdict.support > verdict.runner_up + outstanding
+    agreed = len(ballots) >= max(quorum, MIN_AGREEING) and verdict.share >= agreement - 1e-9
+    # Two that know little and err alike shall not silence the one that was asked for its skill.
+    if agreed and (best_heard or ahead):
+        return Exit.AGREED
+    if decisive and outstanding > 0.0 and ahead:
         return Exit.DECIDED
     return None

@@ -12,10 +12,16 @@ def needed(asked: int, quorum: int | None, share: float) -> int:
     return max(1, math.ceil(asked * share - 1e-9))
 
 
-def grace_ends(began: float, met: float, grace: float, deadline: float) -> float:
+def grace_ends(
+    began: float, met: float, grace: float, deadline: float, best_by: float = 0.0
+) -> float:
     """Once the quorum is met the others have `grace` times what it took, so that members of equal
-    speed are all heard and slow ones are not waited for."""
-    return min(deadline, met + grace * (met - began))
+    speed are all heard and slow ones are not waited for.
+
+    `best_by`: when one that fits better than all who answered is expected, 0: there is none. Its
+    answer is worth that wait.
+    """
+    return min(deadline, max(met + grace * (met - began), best_by))
 
 
 def step_deadline(now: float, deadline: float, steps: int) -> float:

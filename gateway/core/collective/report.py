@@ -51,14 +51,16 @@ class Part:
 
 @dataclass(slots=True)
 class Report:
-    """`spent` counts tokens by (tier, prompt or completion), `steps` seconds by step. `quorum` is
-    what was needed, `answered` how many first answers there were."""
+    """`spent` counts tokens by (tier, prompt or completion), `steps` seconds by step. `asked`
+    are those chosen first, `quorum` is what was needed of them, `answered` how many first answers
+    there were."""
 
     mode: str
     domain: str = ""
     decided_by: str = ""
     outcome: str = "ok"
     parts: list[Part] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     quorum: int = 0
     answered: int = 0
     rounds: int = 0
@@ -83,6 +85,13 @@ class Report:
         for (_, kind), tokens in self.spent.items():
             sums[kind] += tokens
         return sums["prompt"], sums["completion"]
+
+
+def best_heard(parts: Sequence[Part], merits: Sequence[float]) -> bool:
+    """Whether none of those still asked, by their `merits`, fits better than the best of those that
+    answered."""
+    heard = max((part.merit for part in parts if part.answered), default=0.0)
+    return max(merits, default=0.0) <= heard
 
 
 def latest(parts: Sequence[Part]) -> list[Part]:

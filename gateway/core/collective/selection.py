@@ -113,7 +113,8 @@ def choose(
     """The best that the caps allow, best first; equal scores go by id, so that replicas agree.
 
     One that would break a cap is passed over, and cheaper ones after it may still be taken.
-    `always`: the id of one that comes before all others.
+    One beyond the number stands by if it could take the place of any that was chosen. `always`: the
+    id of one that comes before all others.
     """
     ranked = sorted(
         (scored(candidate, prior) for candidate in candidates),
@@ -124,15 +125,17 @@ def choose(
     left_out: dict[str, str] = {}
     tokens = 0.0
     for one in ranked:
-        more = tokens + one.candidate.tokens
+        full = len(chosen) >= caps.members
+        freed = min((other.candidate.tokens for other in chosen), default=0.0) if full else 0.0
+        more = tokens - freed + one.candidate.tokens
         if one.candidate.seconds > caps.seconds:
             left_out[one.id] = "deadline"
-        elif len(chosen) >= caps.members:
-            spare.append(one)
         elif more > caps.tokens:
             left_out[one.id] = "tokens"
         elif more * caps.price > caps.cost:
             left_out[one.id] = "cost"
+        elif full:
+            spare.append(one)
         else:
             chosen.append(one)
             tokens = more

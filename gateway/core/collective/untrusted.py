@@ -16,16 +16,19 @@ _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     "\ufe00-\ufe0f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
-# Brackets that open or close special tokens: <|…|> of most families, also in full width, <s>,
-# <pad>, <start_of_turn>, <think>, [INST], <<SYS>>.
-_OPENING = re.compile(r"<(?=\s*[|｜/<!]|\s*[A-Za-z_][A-Za-z0-9_]{0,40}\s*/?>)")
-_CLOSING = re.compile(r"(?<=[|｜])>|>(?=>)")
-_NAMES = (
-    "INST|SYS|SYSTEM_PROMPT|TOOL_[A-Z]{1,20}|AVAILABLE_TOOLS|CLS|SEP|[gs]?MASK|PAD|UNK|BOS|EOS|IMG"
+# Brackets that open or close special tokens. Families invent new names all the time, so it is their
+# form that counts: <|…|>, also in full width, <s>, <start_of_turn>, <fim-prefix>, <<SYS>>; [INST],
+# [/THINK], [control_8] and whatever else stands in capitals; [|user|]; ]~b] and [e~[.
+_ANGLE = r"[A-Za-z_@][\w@ -]{0,40}"
+_SQUARES = (
+    r"[A-Z][A-Z_0-9]{1,40}|(?i:inst|sys|[gs]?mask|cls|sep|pad|unk|bos|eos|(?:control|unused)_?\d+)"
 )
-_SQUARE = re.compile(rf"\[(?=/?\s*(?:{_NAMES})\])", re.IGNORECASE)
+_OPENING = re.compile(rf"<(?=\s*[|｜/<!]|\s*[A-Za-z_]\w{{0,40}}\s*/?>|{_ANGLE}/?>)")
+_CLOSING = re.compile(r"(?<=[|｜])>|>(?=>)")
+_SQUARE = re.compile(rf"\[(?=\s?[|｜]|\s?/?\s?(?:{_SQUARES})\s?\]|[a-z]~\[)")
+_SQUARE_END = re.compile(r"(?<=[|｜])\]|\](?=~)")
 CONTROL = re.compile(
-    rf"<[|｜]|[|｜]>|<<|</|<[A-Za-z_][A-Za-z0-9_]{{0,40}}>|\[/?(?:{_NAMES})\]", re.IGNORECASE
+    rf"<[|｜]|[|｜]>|<<|</|<{_ANGLE}>|\[/?(?:{_SQUARES})\]|\[[|｜]|[|｜]\]|\]~|\[[a-z]~\["
 )
 """Matches what never comes out of `harmless`."""
 
@@ -36,7 +39,8 @@ def harmless(text: str, max_chars: int) -> str:
     cut = len(text) > max_chars
     text = text[: max(0, max_chars - len(CUT))] if cut else text
     text = _INVISIBLE.sub("", _BREAKS.sub("\n", text))
-    text = _SQUARE.sub("⁅", _CLOSING.sub("›", _OPENING.sub("‹", text)))
+    text = _CLOSING.sub("›", _OPENING.sub("‹", text))
+    text = _SQUARE_END.sub("⁆", _SQUARE.sub("⁅", text))
     return (text + CUT)[:max_chars] if cut else text
 
 

@@ -7,7 +7,7 @@ others (the medoid, as in minimum Bayes risk decoding).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.core.collective.answers import AGREES, Reading, agreement
@@ -43,9 +43,26 @@ class Verdict:
         return self.runner_up > 0.0
 
 
-def vote(ballots: Sequence[Ballot]) -> Verdict:
+class Agreements:
+    """How much readings agree, each two compared once: votes are held after every arrival, and what
+    was compared before need not be again."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], float] = {}
+
+    def __call__(self, one: Reading, other: Reading) -> float:
+        key = (one.text, other.text)
+        if key not in self._known:
+            self._known[key] = self._known[key[::-1]] = agreement(one, other)
+        return self._known[key]
+
+
+Agree = Callable[[Reading, Reading], float]
+
+
+def vote(ballots: Sequence[Ballot], agree: Agree = agreement) -> Verdict:
     """Of at least one ballot. A tie goes to the heavier ballot, then to the earlier."""
-    agreed = [[agreement(a.reading, b.reading) for b in ballots] for a in ballots]
+    agreed = [[agree(a.reading, b.reading) for b in ballots] for a in ballots]
     support = [sum(r * b.weight for r, b in zip(row, ballots, strict=True)) for row in agreed]
     best = max(range(len(ballots)), key=lambda i: (support[i], ballots[i].weight, -i))
     others = [support[i] for i in range(len(ballots)) if agreed[best][i] < AGREES]

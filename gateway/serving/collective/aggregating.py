@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
+from gateway.core.collective.answers import agreement
 from gateway.core.collective.early_exit import MIN_AGREEING
 from gateway.core.collective.options import Aggregate
 from gateway.core.collective.report import Part
 from gateway.core.collective.templates import Templates, aggregation_prompt
-from gateway.core.collective.voting import Ballot, Verdict, equal, vote
+from gateway.core.collective.voting import Agree, Ballot, Verdict, equal, vote
 from gateway.errors import GatewayError
 from gateway.serving.collective.asked import Asked
 from gateway.serving.collective.likelihood import Likelihood
@@ -52,7 +53,13 @@ class Aggregating:
         self._served = served
 
     async def decide(
-        self, asked: Asked, parts: Sequence[Part], domain: str, name: str, emit: Emit | None
+        self,
+        asked: Asked,
+        parts: Sequence[Part],
+        domain: str,
+        name: str,
+        emit: Emit | None,
+        agree: Agree = agreement,
     ) -> Final:
         """`parts`: an answer of each member, one at least. `emit` takes the text as it comes, None:
         it is not for the caller. `name` tells this aggregate from others in logs.
@@ -60,27 +67,27 @@ class Aggregating:
         Raises GatewayError only when the server model failed after it began to speak to `emit`.
         """
         ballots = sorted((part.ballot() for part in parts), key=lambda b: -b.weight)
-        verdict = vote(ballots)
+        verdict = vote(ballots, agree)
         how = asked.options.aggregate
         if how is Aggregate.MAJORITY:
-            return await _voted(vote(equal(ballots)), "majority", emit)
+            return await _voted(vote(equal(ballots), agree), "majority", emit)
         if how is Aggregate.WEIGHTED:
             return await _voted(verdict, "weighted", emit)
         agreed = verdict.share >= asked.options.agreement - 1e-9
         if how is Aggregate.AUTO and agreed and len(ballots) >= MIN_AGREEING:
             return await _voted(verdict, "agreement", emit)
-        heard = _Heard(emit)
+        heard, spent = _Heard(emit), list[Spoken]()
         try:
             if how is Aggregate.BEST_OF_N or (
                 how is Aggregate.AUTO and self._by_likelihood(asked.options.aggregator)
             ):
-                return await self._likeliest(asked, ballots, verdict, name, emit)
+                return await self._likeliest(asked, ballots, verdict, name, emit, spent)
             return await self._read(asked, ballots, verdict, domain, name, heard)
         except GatewayError as error:
             if heard.anything:
                 raise
             final = await _voted(verdict, "weighted", emit)
-            return replace(final, fallback=error.code or "error")
+            return replace(final, fallback=error.code or "error", spoken=spent)
 
     async def plain(self, asked: Asked, emit: Emit | None) -> Final:
         """No member answered: the server model alone. Raises GatewayError."""
@@ -126,14 +133,15 @@ class Aggregating:
         verdict: Verdict,
         name: str,
         emit: Emit | None,
+        spent: list[Spoken],
     ) -> Final:
-        best, spoken = await self._likelihood.best(asked, ballots, name)
+        best = await self._likelihood.best(asked, ballots, name, spent)
         await _emit(emit, best.reading.text)
         return Final(
             best.reading.text,
             "best-of-n",
             disagreement=verdict.disagreement,
-            spoken=spoken,
+            spoken=spent,
         )
 
 

@@ -24,9 +24,12 @@ from gateway.serving.collective.policy import Policy
 
 PATH = "/v1/chat/completions"
 WHERE = "tierflow.collective"
+CHARS_PER_TOKEN = 4
 _SAMPLING = ("temperature", "top_p", "top_k", "seed", "stop", "ignore_eos")
 """Fields that members understand; the server model gets the penalties as well."""
 _SERVER_SAMPLING = (*_SAMPLING, "min_p", "frequency_penalty", "presence_penalty")
+_MEMBERS_ALONE = ("members", "tags", "max_members", "max_cost")
+"""Options that say who is asked, which self-moa has settled."""
 _REFUSED = {
     "tools": "members answer in text; leave it out",
     "functions": "members answer in text; leave it out",
@@ -56,6 +59,11 @@ class Asked:
     def with_last(self, content: str) -> list[Mapping[str, Any]]:
         """The messages with `content` in the question's place."""
         return [*self.context, {"role": "user", "content": content}]
+
+
+def prompt_tokens(messages: Sequence[Mapping[str, Any]]) -> float:
+    """Of any tokenizer, roughly."""
+    return sum(len(str(message.get("content"))) for message in messages) / CHARS_PER_TOKEN
 
 
 def read(request: InferenceRequest, policy: Policy) -> Asked:
@@ -206,6 +214,11 @@ def _options(given: CollectiveOptions, policy: Policy) -> Options:
 
 def _self_moa(given: CollectiveOptions, aggregator: str) -> SelfMoa:
     wanted = given.self_moa
+    for name in _MEMBERS_ALONE:
+        if getattr(given, name) != CollectiveOptions.model_fields[name].default:
+            raise _invalid(
+                f"{WHERE}.{name}", "it is for members; self-moa goes by self_moa.samples"
+            )
     if wanted.model and wanted.device:
         raise _invalid(f"{WHERE}.self_moa", "name a model or a device, not both")
     proposer = wanted.device or wanted.model or aggregator

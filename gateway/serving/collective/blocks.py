@@ -4,22 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.core.collective.answers import Reading, share
+from gateway.core.collective.answers import Reading, comparable, share
 from gateway.core.collective.cost import Prices
+from gateway.core.collective.learning import VOTED, from_agreement, from_failures, teaches
 from gateway.core.collective.report import Part, Report
 from gateway.protocol.collective import AggregatorBlock, CollectiveBlock, MemberBlock
 from gateway.serving.collective.aggregating import Final
+from gateway.serving.collective.asked import Asked
+from gateway.serving.collective.records import Learned
 
 
 def shares(report: Report, final: Reading) -> dict[str, float]:
     """What share of the final text each device's first answer agrees with."""
     if report.mode != "members":
         return {}
-    return {
-        part.device: share(final, part.reading)
-        for part in report.parts
-        if part.answered and part.role == "answer"
-    }
+    return {part.device: share(final, part.reading) for part in _first(report)}
+
+
+def _first(report: Report) -> list[Part]:
+    return [part for part in report.parts if part.answered and part.role == "answer"]
+
+
+def learned(asked: Asked, report: Report, final: Reading) -> Learned:
+    """What the answer says of its members, and what of that a caller may judge."""
+    found = shares(report, final)
+    if not teaches(report, named=bool(asked.options.pick.names)):
+        return Learned(found)
+    voted = report.decided_by in VOTED
+    vague = [p.device for p in _first(report) if not comparable(final, p.reading)]
+    lessons = [*from_agreement(found, voted=voted, vague=vague), *from_failures(report)]
+    return Learned(found, lessons, found, vague)
 
 
 def block(report: Report, final: Final, prices: Prices) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from zlib import crc32
 
 from gateway.core.collective.options import Pick
 from gateway.core.collective.quorum import step_deadline
@@ -16,18 +17,27 @@ from gateway.core.collective.selection import (
 from gateway.core.devices.member import Member
 from gateway.core.ports import Members
 from gateway.core.state.operations import Mean
-from gateway.serving.collective.asked import Asked
+from gateway.serving.collective.asked import Asked, prompt_tokens
 from gateway.serving.collective.fit import Fit
 from gateway.serving.collective.policy import Policy
-from gateway.serving.collective.records import Known
+from gateway.serving.collective.records import IN_VAIN, Known
 
+MOST_COMPARED = 1024
+"""Members that are compared with one question, which is done while everybody waits."""
 MOST_LOOKED_AT = 64
 """Members whose quality is read: the ones that fit best, however many have registered."""
-CHARS_PER_TOKEN = 4
 
 
-def eligible(members: Members, pick: Pick, owner: str) -> list[Member]:
-    return [m for m in members.members() if obstacle(m, pick, owner) is None]
+def eligible(
+    members: Members, pick: Pick, owner: str, question: str, always: str = ""
+) -> list[Member]:
+    """Those that may be asked; of very many, others for each question, with `always` among them."""
+    found = [m for m in members.members() if obstacle(m, pick, owner) is None]
+    if len(found) <= MOST_COMPARED:
+        return found
+    turn = crc32(question.encode("utf-8", "replace"))
+    found.sort(key=lambda m: (m.id != always, crc32(m.id.encode(), turn)))
+    return found[:MOST_COMPARED]
 
 
 def closest(members: Sequence[Member], fit: Fit, always: str) -> list[Member]:
@@ -52,7 +62,6 @@ def select(
 
 
 def _candidate(asked: Asked, member: Member, fit: Fit, known: Known) -> Candidate:
-    length = sum(len(str(m.get("content"))) for m in asked.context) + len(asked.question)
     # Half of what it may say, where nobody has seen it answer yet.
     answer = _expected(known.tokens.get(member.id), asked.sampling["max_tokens"] / 2)
     return Candidate(
@@ -60,10 +69,12 @@ def _candidate(asked: Asked, member: Member, fit: Fit, known: Known) -> Candidat
         fit.similarity.get(member.id, 0.0),
         known.quality.get(member.id, Mean()),
         _expected(known.seconds.get(member.id), member.condition.round_trip_s),
-        length / CHARS_PER_TOKEN + min(answer, float(asked.sampling["max_tokens"])),
+        prompt_tokens(asked.with_last(asked.question))
+        + min(answer, float(asked.sampling["max_tokens"])),
         member.id in known.familiar,
     )
 
 
 def _expected(mean: Mean | None, otherwise: float) -> float:
-    return mean.value if mean is not None and mean.weight > 0.0 else otherwise
+    # Once waited for in vain says too little to leave a member out for it.
+    return mean.value if mean is not None and mean.weight > IN_VAIN else otherwise

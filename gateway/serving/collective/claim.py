@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from gateway.core.state.operations import ClaimState
 from gateway.errors import Conflict, StateLost
-from gateway.serving.collective.records import Known, Query, Records
+from gateway.serving.collective.records import Known, Query, Records, taken_over
 
 RENEWALS = 3
 """Per lease, so that one may fail."""
@@ -33,13 +33,23 @@ def refuse_second(known: Known) -> None:
 
 @asynccontextmanager
 async def holding(records: Records, query: Query, lease_s: float) -> AsyncGenerator[None]:
-    """Keeps the claim while the block runs, and gives it up when that fails."""
+    """Keeps the claim while the block runs, and gives it up when that fails. Stops the block and
+    raises Conflict when another replica has taken it over."""
     if query.key is None:
         yield
         return
-    renewal = asyncio.create_task(_renew(records, query, lease_s / RENEWALS))
+    # A time limit that is set when the claim is lost: what stops the block is told from what
+    # cancels the request.
+    block = asyncio.timeout(None)
+    renewal = asyncio.create_task(_renew(records, query, lease_s / RENEWALS, block))
     try:
-        yield
+        try:
+            async with block:
+                yield
+        except TimeoutError:
+            if block.expired():
+                raise taken_over() from None
+            raise
     except BaseException:
         renewal.cancel()
         await records.give_up(query)
@@ -48,11 +58,13 @@ async def holding(records: Records, query: Query, lease_s: float) -> AsyncGenera
         renewal.cancel()
 
 
-async def _renew(records: Records, query: Query, every_s: float) -> None:
+async def _renew(records: Records, query: Query, every_s: float, block: asyncio.Timeout) -> None:
     while True:
         await asyncio.sleep(every_s)
         try:
-            await records.renew(query)
+            if not await records.renew(query):
+                block.reschedule(asyncio.get_running_loop().time())
+                return
         except StateLost:
             # The next one may get through; without it another replica takes over.
             continue

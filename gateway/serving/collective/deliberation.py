@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from gateway.core.collective.answers import AGREES, Reading, agreement
+from gateway.core.collective.answers import AGREES, Reading
 from gateway.core.collective.early_exit import Exit, early_exit
 from gateway.core.collective.options import VOTES, Aggregate
 from gateway.core.collective.quorum import needed, step_deadline
-from gateway.core.collective.report import Part, Report, Role, latest, opinions
+from gateway.core.collective.report import Part, Report, Role, best_heard, latest, opinions
 from gateway.core.collective.templates import Templates, revision_prompt
-from gateway.core.collective.voting import Ballot, equal
+from gateway.core.collective.voting import Agreements, Ballot, equal
 from gateway.core.ports import Clock
 from gateway.errors import TooFewMembers
 from gateway.serving.collective.aggregating import Aggregating, Final
@@ -22,8 +22,9 @@ from gateway.serving.collective.panel import Panel
 from gateway.serving.collective.policy import Policy
 from gateway.serving.collective.speaking import Emit
 
-Keep = Callable[[Sequence[Part]], Awaitable[None]]
-"""Leaves the parts so far to whoever may have to take over."""
+Keep = Callable[[], Awaitable[None]]
+"""Leaves what the report holds so far to whoever may have to take over; raises Conflict when
+another has."""
 
 
 class Deliberation:
@@ -48,6 +49,7 @@ class Deliberation:
         self._clock = clock
         self._report = report
         self._own = own
+        self._agreements = Agreements()
         self._deadline = clock.now() + asked.options.deadline_s
 
     async def run(
@@ -58,14 +60,17 @@ class Deliberation:
         when no member answered and the server model can't either, or when it failed in the middle
         of the final answer."""
         if not self._report.parts:
+            seats = self._panel.seats
+            self._report.asked = [seat.name for seat in seats]
+            self._report.quorum = self._needed(max(1, len(seats)))
             await self._first(say)
-            await keep(self._report.parts)
+            await keep()
         self._judge_quorum()
         await ready()
         for round_ in range(self._done() + 1, self._asked.options.rounds + 1):
             if not await self._revise(round_, say):
                 break
-            await keep(self._report.parts)
+            await keep()
         return await self._conclude(emit)
 
     def _done(self) -> int:
@@ -73,7 +78,8 @@ class Deliberation:
 
     async def _first(self, say: Say) -> None:
         seats = self._panel.seats
-        if not seats:
+        if not seats or (not self._asked.options.degrade and self._needed(len(seats)) > len(seats)):
+            # For an error that is certain nobody need work.
             return
         await say("selected " + " ".join(seat.name for seat in seats))
         with self._timed("answer"):
@@ -92,7 +98,10 @@ class Deliberation:
     ) -> Gathered:
         steps = self._asked.options.rounds + 1 - round_
         deadline = step_deadline(self._clock.now(), self._deadline, steps)
-        plan = Plan(role, round_, self._needed(len(seats)), deadline, self._policy.grace, exit)
+        # Nobody waits for answers that can't come; the verdict is on the number that was asked for.
+        quorum = min(self._needed(len(seats)), len(seats))
+        firm = role == "answer" and not self._asked.options.degrade
+        plan = Plan(role, round_, quorum, deadline, self._policy.grace, exit, firm)
         return await gather(seats, spare, plan, self._clock, say)
 
     def _needed(self, asked: int) -> int:
@@ -112,11 +121,12 @@ class Deliberation:
             quorum=self._needed(len(self._panel.seats)),
             agreement=options.agreement,
             decisive=options.aggregate in VOTES,
+            best_heard=best_heard(parts, merits),
+            agree=self._agreements,
         )
 
     def _judge_quorum(self) -> None:
         report, options = self._report, self._asked.options
-        report.quorum = self._needed(max(1, len(self._panel.seats)))
         report.answered = sum(part.answered and part.role == "answer" for part in report.parts)
         # A lead that can't be caught up needs no quorum.
         if report.answered >= report.quorum or report.early_exit is not None:
@@ -142,7 +152,8 @@ class Deliberation:
             said = opinions(self._report.parts)
             interim = await self._decide(said, f"interim-{round_}", None)
         other = Reading(interim.text)
-        if all(agreement(part.reading, other) >= AGREES for part in standing) and not self._own:
+        agree = self._agreements
+        if all(agree(part.reading, other) >= AGREES for part in standing) and not self._own:
             return False
         seats = [seat for part in standing if (seat := self._reviser(part, other)) is not None]
         if not seats:
@@ -175,7 +186,9 @@ class Deliberation:
 
     async def _decide(self, parts: Sequence[Part], name: str, emit: Emit | None) -> Final:
         domain = self._report.domain
-        return self._noted(await self._aggregating.decide(self._asked, parts, domain, name, emit))
+        return self._noted(
+            await self._aggregating.decide(self._asked, parts, domain, name, emit, self._agreements)
+        )
 
     def _noted(self, final: Final) -> Final:
         report = self._report

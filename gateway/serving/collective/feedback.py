@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import orjson
 
 from gateway.core.collective.learning import from_feedback
 from gateway.core.ports import CollectiveTelemetry, StateStore
-from gateway.core.state.operations import Advance, Read
+from gateway.core.state.operations import Advance, Hold, Read, Release
 from gateway.errors import Conflict, InvalidRequest
 from gateway.serving.collective.policy import Policy
 from gateway.serving.collective.records import ROUNDS, Records
 
 _USED = b"{}"
+JUDGING = "judging"
+JUDGING_S = 10.0
+"""Longer than a store's timeouts; after that a judgement that was lost may be given again."""
 
 
 class FeedbackDesk:
     def __init__(
-        self, store: StateStore, records: Records, policy: Policy, telemetry: CollectiveTelemetry
+        self,
+        store: StateStore,
+        records: Records,
+        policy: Policy,
+        telemetry: CollectiveTelemetry,
+        new_id: Callable[[], str],
     ) -> None:
+        """`new_id` tells one who judges from another."""
+        self._new_id = new_id
         self._store = store
         self._records = records
         self._policy = policy
@@ -25,29 +38,42 @@ class FeedbackDesk:
 
     async def give(self, id: str, score: float) -> int:
         """How many members it concerned. Raises InvalidRequest for an unknown answer, Conflict for
-        a second opinion on the same one, StateLost."""
-        ((round_, value),) = await self._store.run(Read(ROUNDS, id))
-        if value is None:
-            raise InvalidRequest(
-                "id: no such answer of a collective, or it is too old to be judged (collective."
-                "quality.feedback_s)",
+        a second opinion on the same one, StateLost: then it may be given again."""
+        ((_, value),) = await self._store.run(Read(ROUNDS, id))
+        _unjudged(value)
+        who = self._new_id()
+        # Whoever holds the answer judges alone, so that two at once don't both count.
+        hold = Hold(JUDGING, id, who, b"", JUDGING_S)
+        held, (round_, value) = await self._store.run(hold, Read(ROUNDS, id))
+        if not held:
+            raise Conflict(
+                f"id: this answer is being judged; try again in {JUDGING_S:g} s",
                 param="id",
-                code="unknown_answer",
+                code="being_judged",
             )
-        told = orjson.loads(value)
-        if not told:
-            raise _judged()
-        lessons = from_feedback(told["shares"], score, self._policy.feedback_weight)
-        # First mark it, so that two at once don't both count.
-        mark = Advance(ROUNDS, id, round_, _USED, self._policy.keep.feedback_s)
-        (first,) = await self._store.run(mark)
-        if not first:
-            raise _judged()
-        if lessons:
-            await self._store.run(*self._records.observations(told["domain"], lessons))
+        told = _unjudged(value)
+        weight = self._policy.feedback_weight
+        lessons = from_feedback(told["shares"], score, weight, told["vague"])
+        # In one run: a mark without its lessons would lose the judgement for good.
+        await self._store.run(
+            Advance(ROUNDS, id, round_, _USED, self._policy.keep.feedback_s),
+            *self._records.observations(told["domain"], lessons),
+            Release(JUDGING, id, who),
+        )
         self._telemetry.feedback(told["domain"])
         return len(lessons)
 
 
-def _judged() -> Conflict:
-    return Conflict("id: this answer has been judged", param="id", code="already_judged")
+def _unjudged(value: bytes | None) -> dict[str, Any]:
+    """What is known of an answer. Raises InvalidRequest, Conflict."""
+    if value is None:
+        raise InvalidRequest(
+            "id: no such answer of a collective, or it is too old to be judged (collective."
+            "quality.feedback_s)",
+            param="id",
+            code="unknown_answer",
+        )
+    told: dict[str, Any] = orjson.loads(value)
+    if not told:
+        raise Conflict("id: this answer has been judged", param="id", code="already_judged")
+    return told

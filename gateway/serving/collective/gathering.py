@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 
 from gateway.core.collective.early_exit import Exit
 from gateway.core.collective.quorum import grace_ends
-from gateway.core.collective.report import Part, Role
+from gateway.core.collective.report import Part, Role, best_heard
 from gateway.core.devices.member import MemberFailed
 from gateway.core.ports import Clock
 from gateway.errors import GatewayError
+
+BEST_SLACK = 1.25
+"""What the best-fitting member is expected to take is a mean, and it often takes more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +28,24 @@ class Proposal:
     tier: str = "device"
 
 
+@dataclass(slots=True)
+class Heard:
+    """Tokens that have arrived so far: they were made, whether or not an answer comes of it."""
+
+    tokens: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Seat:
     """One to ask. `propose` gets the seconds that it has, and raises GatewayError; cancelled, it
-    makes whoever works for it stop. `expected_s` is how long it is likely to take."""
+    makes whoever works for it stop. `expected_s` is how long it is likely to take; `heard` counts
+    while it works."""
 
     name: str
     merit: float
     propose: Callable[[float], Awaitable[Proposal]]
     expected_s: float = 0.0
+    heard: Heard = field(default_factory=Heard)
 
 
 Say = Callable[[str], Awaitable[None]]
@@ -43,7 +55,8 @@ Say = Callable[[str], Awaitable[None]]
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`deadline` is on the gateway's clock, `grace` a share of the time that the quorum took.
-    `exit` looks at the parts so far and at the merits of those still asked."""
+    `exit` looks at the parts so far and at the merits of those still asked. `firm`: fewer answers
+    than the quorum are worth nothing, so that it ends when there can't be as many any more."""
 
     role: Role
     round: int
@@ -51,6 +64,7 @@ class Plan:
     deadline: float
     grace: float
     exit: Callable[[Sequence[Part], Sequence[float]], Exit | None] = lambda parts, merits: None
+    firm: bool = False
 
 
 @dataclass(slots=True)
@@ -77,7 +91,7 @@ async def gather(
     try:
         for seat in seats:
             round_.ask(seat)
-        while round_.running and round_.found.exit is None:
+        while round_.running and round_.found.exit is None and not round_.lost:
             done = await round_.next()
             if not done:
                 break
@@ -97,6 +111,7 @@ class _Round:
         self._spare = spare
         self._began = clock.now()
         self._until = plan.deadline
+        self._met: float | None = None
 
     def ask(self, seat: Seat) -> None:
         now = self._clock.now()
@@ -140,11 +155,31 @@ class _Round:
     def _look(self) -> None:
         """Is it enough by now?"""
         plan, now = self.plan, self._clock.now()
-        if self.found.answered >= plan.quorum and self._until == plan.deadline:
-            self._until = grace_ends(self._began, now, plan.grace, plan.deadline)
+        if self._met is None and self.found.answered >= plan.quorum:
+            self._met = now
+        if self._met is not None:
+            self._until = grace_ends(
+                self._began, self._met, plan.grace, plan.deadline, self._best_by()
+            )
         if self.running:
             merits = [seat.merit for seat, _ in self.running.values()]
             self.found.exit = plan.exit(self.found.parts, merits)
+
+    @property
+    def lost(self) -> bool:
+        return self.plan.firm and self.found.answered + len(self.running) < self.plan.quorum
+
+    def _best_by(self) -> float:
+        """When those that fit better than all who answered have had the time that they take; 0.0:
+        nobody does."""
+        return max(
+            (
+                began + BEST_SLACK * seat.expected_s
+                for seat, began in self.running.values()
+                if not best_heard(self.found.parts, [seat.merit])
+            ),
+            default=0.0,
+        )
 
     def close(self) -> Gathered:
         now = self._clock.now()
@@ -185,6 +220,7 @@ class _Round:
             seconds,
             seat.merit,
             code,
+            completion_tokens=seat.heard.tokens,
         )
 
 

@@ -30,17 +30,18 @@ class Likelihood:
         self._calls = calls
 
     async def best(
-        self, asked: Asked, ballots: Sequence[Ballot], name: str
-    ) -> tuple[Ballot, list[Spoken]]:
+        self, asked: Asked, ballots: Sequence[Ballot], name: str, spent: list[Spoken]
+    ) -> Ballot:
         """Of the distinct answers, the likeliest: by the model, and by the weight of those who
         gave it, as two opinions on the same thing whose log-probabilities add up.
 
-        `ballots`, one at least, best first. Where all say the same, nobody is asked. Raises what
+        `ballots`, one at least, best first. Where all say the same, nobody is asked. `spent` takes
+        what each call cost, also when another one fails. Raises what
         `ServerCalls.whole` raises, and EngineFailed for an engine that gives no likelihoods.
         """
         candidates = distinct(ballots)[:MAX_CANDIDATES]
         if len(candidates) == 1:
-            return candidates[0], []
+            return candidates[0]
         messages = asked.with_last(asked.question)
         call = server_call(asked, messages, f"{name}/prompt")
         prompt = await self._calls.whole(
@@ -52,7 +53,9 @@ class Likelihood:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(self._score(asked, messages, one, f"{name}/{place}", asking))
+                    group.create_task(
+                        self._score(asked, messages, one, f"{name}/{place}", asking, spent)
+                    )
                     for place, one in enumerate(candidates)
                 ]
         except ExceptionGroup as errors:
@@ -61,10 +64,10 @@ class Likelihood:
         short = mostly_short(ballots)
         scores = [
             likelihood(values, short=short) + math.log(support(one, ballots))
-            for (values, _), one in zip(found, candidates, strict=True)
+            for values, one in zip(found, candidates, strict=True)
         ]
         best = max(range(len(scores)), key=scores.__getitem__)
-        return candidates[best], [spoken for _, spoken in found]
+        return candidates[best]
 
     async def _score(
         self,
@@ -73,7 +76,8 @@ class Likelihood:
         ballot: Ballot,
         name: str,
         asking: int,
-    ) -> tuple[list[float], Spoken]:
+        spent: list[Spoken],
+    ) -> list[float]:
         said = {"role": "assistant", "content": harmless(ballot.reading.text, CANDIDATE_CHARS)}
         call = server_call(asked, messages, name)
         body = {
@@ -85,15 +89,17 @@ class Likelihood:
         }
         answered = await self._calls.whole(replace(call, body=body))
         usage = answered.body.get("usage") or {}
-        spoken = Spoken(
-            "",
-            answered.model,
-            answered.tier,
-            "stop",
-            usage.get("prompt_tokens") or 0,
-            usage.get("completion_tokens") or 0,
+        spent.append(
+            Spoken(
+                "",
+                answered.model,
+                answered.tier,
+                "stop",
+                usage.get("prompt_tokens") or 0,
+                usage.get("completion_tokens") or 0,
+            )
         )
-        return logprobs(answered, asking), spoken
+        return logprobs(answered, asking)
 
 
 def distinct(ballots: Sequence[Ballot]) -> list[Ballot]:

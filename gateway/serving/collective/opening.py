@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gateway.core.collective.report import Report
 from gateway.core.collective.templates import Templates
+from gateway.core.devices.member import Member
 from gateway.core.ports import Callers, Clock, CollectiveTelemetry, Members, Telemetry
 from gateway.core.state.operations import ClaimState
 from gateway.errors import InvalidRequest, StateLost, UnknownModel
@@ -17,7 +18,7 @@ from gateway.serving.collective.claim import refuse_second
 from gateway.serving.collective.fit import Fitting
 from gateway.serving.collective.panel import DevicePanel, Panel, SamplePanel
 from gateway.serving.collective.policy import Policy
-from gateway.serving.collective.records import Known, Query, Records, hashed
+from gateway.serving.collective.records import Known, Left, Query, Records, hashed
 from gateway.serving.server_calls import ServerCalls
 
 
@@ -82,23 +83,34 @@ async def open_request(with_: Means, asked: Asked, report: Report) -> Opened:
     options = asked.options
     device, owner = await _caller(with_, asked)
     own = device if options.final_own else ""
-    members = [] if options.self_moa else eligible(with_.members, options.pick, owner)
+    members: list[Member] = []
+    if options.self_moa is None:
+        members = eligible(with_.members, options.pick, owner, asked.question, own)
     fit = await with_.fitting.fit(asked.question, members)
     members = closest(members, fit, own)
     report.domain = fit.domain
     query = _query(with_, asked, fit.domain, [m.id for m in members])
     known = await with_.records.recall(query)
     refuse_second(known)
-    if known.claimed.state is ClaimState.TAKEN_OVER and known.parts:
-        report.resumed, report.parts = True, list(known.parts)
+    left = known.left
+    if known.claimed.state is ClaimState.TAKEN_OVER and left is not None and left.parts:
+        report.resumed, report.parts, report.asked = True, list(left.parts), list(left.asked)
+        report.quorum, report.early_exit = left.quorum, left.early_exit
+        # They go on who began.
+        members = [m for m in members if m.id in left.asked or _answered(left, m.id)]
     max_chars = with_.policy.max_answer_chars
     panel: Panel
     if options.self_moa is not None:
         panel = SamplePanel(with_.calls, with_.members, asked, options.self_moa, max_chars, owner)
     else:
         selection = select(asked, members, fit, known, with_.policy, own)
-        panel = DevicePanel(with_.members, selection, asked, max_chars, owner)
+        price = with_.policy.prices.per_token("device")
+        panel = DevicePanel(with_.members, selection, asked, max_chars, owner, price)
     return Opened(asked, query, known, panel, own, report)
+
+
+def _answered(left: Left, device: str) -> bool:
+    return any(part.device == device and part.answered for part in left.parts)
 
 
 async def _caller(with_: Means, asked: Asked) -> tuple[str, str]:

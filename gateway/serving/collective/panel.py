@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -11,8 +12,8 @@ from gateway.core.collective.report import Part
 from gateway.core.collective.selection import Scored, Selection
 from gateway.core.devices.member import Kind, Member, WorkOrder
 from gateway.core.ports import Members
-from gateway.serving.collective.asked import Asked
-from gateway.serving.collective.gathering import Proposal, Seat
+from gateway.serving.collective.asked import Asked, prompt_tokens
+from gateway.serving.collective.gathering import Heard, Proposal, Seat
 from gateway.serving.collective.proposers import ask_device, ask_server
 from gateway.serving.collective.speaking import server_call
 from gateway.serving.server_calls import ServerCalls
@@ -43,12 +44,16 @@ class DevicePanel:
         asked: Asked,
         max_chars: int,
         owner: str = "",
+        price: float = 0.0,
     ) -> None:
-        """`owner`: whose devices besides the public ones may be given this work."""
+        """`owner`: whose devices besides the public ones may be given this work. `price`: of one
+        token of theirs."""
         self._members = members
         self._max_chars = max_chars
         self._owner = owner
-        self._sampling = _within(asked, len(selection.chosen))
+        self._asked = asked
+        self._asks = len(selection.chosen)
+        self._price = price
         self._known = {s.id: s for s in (*selection.chosen, *selection.spare)}
         first = asked.with_last(asked.question)
         self.seats = [self._seat(one, "generate", first) for one in selection.chosen]
@@ -70,19 +75,28 @@ class DevicePanel:
         return member.models[0].name or member.models[0].family
 
     def _seat(self, one: Scored, kind: Kind, messages: Messages) -> Seat:
+        sampling = _within(self._asked, self._asks, messages, self._price)
+        heard = Heard()
+
         async def propose(left_s: float) -> Proposal:
-            order = _order(kind, messages, self._sampling, left_s, self._owner)
-            return await ask_device(self._members, one.id, order, self._max_chars)
+            order = _order(kind, messages, sampling, left_s, self._owner)
+            return await ask_device(self._members, one.id, order, self._max_chars, heard)
 
-        return Seat(one.id, one.merit, propose, one.candidate.seconds)
+        return Seat(one.id, one.merit, propose, one.candidate.seconds, heard)
 
 
-def _within(asked: Asked, members: int) -> Mapping[str, Any]:
-    """The sampling with what each may say when all may say `max_tokens` together."""
-    most = asked.options.max_tokens
-    if most is None:
+def _within(
+    asked: Asked, members: int, messages: Messages, price: float = 0.0
+) -> Mapping[str, Any]:
+    """The sampling with what each may say when all together may take `max_tokens` and cost
+    `max_cost`, prompts among it."""
+    options = asked.options
+    most = math.inf if options.max_tokens is None else float(options.max_tokens)
+    if options.max_cost is not None and price > 0.0:
+        most = min(most, options.max_cost / price)
+    if math.isinf(most):
         return asked.sampling
-    each = max(1, most // max(1, members))
+    each = max(1, int(most / max(1, members) - prompt_tokens(messages)))
     return {**asked.sampling, "max_tokens": min(each, int(asked.sampling["max_tokens"]))}
 
 
@@ -98,14 +112,13 @@ class _Sample:
     asked: Asked
     wanted: SelfMoa
     number: int
-    each: Mapping[str, Any]
 
-    @property
-    def sampling(self) -> dict[str, Any]:
+    def sampling(self, messages: Messages) -> dict[str, Any]:
         """Each sample with a seed of its own, so that they differ and a request can be repeated."""
         seed = int(self.asked.sampling.get("seed", 0)) + self.number
         seed = min(seed, 2**63 - 1)
-        return {**self.each, "temperature": self.wanted.temperature, "seed": seed}
+        each = _within(self.asked, self.wanted.samples, messages)
+        return {**each, "temperature": self.wanted.temperature, "seed": seed}
 
 
 class SamplePanel:
@@ -127,35 +140,34 @@ class SamplePanel:
         self._members = members
         self._wanted = wanted
         self._max_chars = max_chars
-        each = _within(asked, wanted.samples)
         self._samples = {
-            f"sample-{n}": _Sample(asked, wanted, n, each) for n in range(1, wanted.samples + 1)
+            f"sample-{n}": _Sample(asked, wanted, n) for n in range(1, wanted.samples + 1)
         }
         first = asked.with_last(asked.question)
-        self.seats = [
-            Seat(name, 1.0, self._proposing(name, "generate", first)) for name in self._samples
-        ]
+        self.seats = [self._seat(name, 1.0, "generate", first) for name in self._samples]
 
     def reviser(self, part: Part, messages: Messages) -> Seat | None:
         if part.device not in self._samples:
             return None
-        return Seat(part.device, part.merit, self._proposing(part.device, "revise", messages))
+        return self._seat(part.device, part.merit, "revise", messages)
 
     def model(self, part: Part) -> str:
         return self._wanted.proposer
 
-    def _proposing(self, name: str, kind: Kind, messages: Messages) -> Callable[[float], Any]:
-        sample = self._samples[name]
+    def _seat(self, name: str, merit: float, kind: Kind, messages: Messages) -> Seat:
+        sample, heard = self._samples[name], Heard()
+        sampling = sample.sampling(messages)
 
         async def device(left_s: float) -> Proposal:
-            order = _order(kind, messages, sample.sampling, left_s, self._owner)
-            return await ask_device(self._members, self._wanted.proposer, order, self._max_chars)
+            order = _order(kind, messages, sampling, left_s, self._owner)
+            proposer = self._wanted.proposer
+            return await ask_device(self._members, proposer, order, self._max_chars, heard)
 
         async def server(left_s: float) -> Proposal:
             call = server_call(sample.asked, messages, f"{kind}-{sample.number}")
-            body = {**call.body, **sample.sampling}
+            body = {**call.body, **sampling}
             return await ask_server(
                 self._calls, replace(call, model=self._wanted.proposer, body=body)
             )
 
-        return device if self._wanted.device else server
+        return Seat(name, merit, device if self._wanted.device else server, heard=heard)

@@ -8,15 +8,18 @@ from typing import Any
 from gateway.core.devices.member import MemberFailed, WorkEnd, WorkOrder
 from gateway.core.ports import Members
 from gateway.errors import EngineFailed
-from gateway.serving.collective.gathering import Proposal
+from gateway.serving.collective.gathering import Heard, Proposal
 from gateway.serving.server_calls import Call, ServerCalls
 
 PROMPT_SLACK = 256
 """Tokens that a chat template and a system prompt may add to one per character."""
 
 
-async def ask_device(members: Members, device: str, order: WorkOrder, max_chars: int) -> Proposal:
-    """Raises MemberFailed, also for a device that says more than it may.
+async def ask_device(
+    members: Members, device: str, order: WorkOrder, max_chars: int, heard: Heard | None = None
+) -> Proposal:
+    """Raises MemberFailed, also for a device that says more than it may. `heard` counts the tokens
+    as they arrive.
 
     Cancelled, or with an error, the device is told to stop.
     """
@@ -25,6 +28,8 @@ async def ask_device(members: Members, device: str, order: WorkOrder, max_chars:
     try:
         while not isinstance(found := await work.read(), WorkEnd):
             chars += len(found.text)
+            if heard is not None:
+                heard.tokens = min(heard.tokens + max(0, found.tokens), order.max_tokens)
             if chars > max_chars:
                 raise MemberFailed(
                     device, "misbehaved", f"{device} said more than {max_chars} characters"

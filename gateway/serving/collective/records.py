@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from gateway.core.collective.learning import Lesson, from_agreement
-from gateway.core.collective.report import Part
+from gateway.core.collective.learning import Lesson
+from gateway.core.collective.report import Part, Report
 from gateway.core.ports import CollectiveTelemetry, StateStore
 from gateway.core.state.operations import (
     Advance,
@@ -25,11 +25,13 @@ from gateway.core.state.operations import (
     Read,
     Spend,
 )
-from gateway.errors import QuotaExceeded, StateLost
+from gateway.errors import Conflict, QuotaExceeded, StateLost
 from gateway.serving.collective.policy import Policy
 
 QUALITY, PACE, AFFINITY, QUOTA, ROUNDS = "quality", "pace", "affinity", "quota", "collective"
 """Kinds of keys. `pace` holds each device's seconds and tokens per answer."""
+IN_VAIN = 0.5
+"""Weight of the seconds that were waited for nothing: once is an accident, twice is a pace."""
 
 
 def hashed(*parts: str) -> str:
@@ -52,9 +54,35 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """What a replica leaves of a request: whom it asked first, how many answers it needed, why it
+    waited for no more, and what has become of each."""
+
+    asked: Sequence[str]
+    quorum: int
+    early_exit: str | None
+    parts: Sequence[Part]
+
+    def dumped(self) -> bytes:
+        return orjson.dumps(
+            {
+                "asked": list(self.asked),
+                "quorum": self.quorum,
+                "early_exit": self.early_exit,
+                "parts": [part.as_dict() for part in self.parts],
+            }
+        )
+
+    @classmethod
+    def loaded(cls, value: bytes) -> Left:
+        found = orjson.loads(value)
+        return cls(**{**found, "parts": [Part(**part) for part in found["parts"]]})
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """`familiar`: members of the session so far. `stored`: how many rounds another replica, which
-    is gone, has left, and its `parts`."""
+    is gone, has left, and what it had done, `left`."""
 
     quality: Mapping[str, Mean] = field(default_factory=dict)
     seconds: Mapping[str, Mean] = field(default_factory=dict)
@@ -63,7 +91,19 @@ class Known:
     affinity_round: int = 0
     claimed: Claimed = Claimed(ClaimState.NEW)
     stored: int = 0
-    parts: Sequence[Part] = ()
+    left: Left | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What an answer says of its members: `shares` of it that each agrees with, `lessons` on their
+    quality, and those of the shares that a caller may judge, `judged`. `vague`: whose shares are of
+    words in common."""
+
+    shares: Mapping[str, float] = field(default_factory=dict)
+    lessons: Sequence[Lesson] = ()
+    judged: Mapping[str, float] = field(default_factory=dict)
+    vague: Sequence[str] = ()
 
 
 class Records:
@@ -119,9 +159,11 @@ class Records:
         assert query.key is not None
         return Claim(query.key, query.digest, query.holder, keep.lease_s, keep.idempotency_s)
 
-    async def renew(self, query: Query) -> None:
-        """Keep the claim on an idempotency key. Raises StateLost."""
-        await self._store.run(self._claim(query))
+    async def renew(self, query: Query) -> bool:
+        """Keep the claim on an idempotency key. Gives False when it is another's by now, which took
+        this replica for dead. Raises StateLost."""
+        (claimed,) = await self._store.run(self._claim(query))
+        return _ours(claimed)
 
     async def give_up(self, query: Query) -> None:
         """Let the idempotency key go: the request failed, and may be made again."""
@@ -132,19 +174,22 @@ class Records:
         except StateLost:
             self._telemetry.state_lost("give_up")
 
-    async def keep_round(self, query: Query, stored: int, parts: Sequence[Part]) -> int:
-        """Leave what is done so far to whoever may have to take over; gives the rounds stored."""
+    async def keep_round(self, query: Query, stored: int, report: Report) -> int:
+        """Leave what is done so far to whoever may have to take over; gives the rounds stored.
+        Raises Conflict when another has."""
         if query.key is None:
             return stored
-        value = orjson.dumps([part.as_dict() for part in parts])
+        left = Left(report.asked, report.quorum, report.early_exit, report.parts)
         name = _rounds_name(query)
         try:
-            await self._store.run(
-                Advance(ROUNDS, name, stored, value, self._keep_s), self._claim(query)
+            claimed, _ = await self._store.run(
+                self._claim(query), Advance(ROUNDS, name, stored, left.dumped(), self._keep_s)
             )
         except StateLost:
             self._telemetry.state_lost("keep_round")
             return stored
+        if not _ours(claimed):
+            raise taken_over()
         return stored + 1
 
     async def settle(
@@ -153,16 +198,23 @@ class Records:
         known: Known,
         answer_id: str,
         answer: bytes | None,
-        parts: Sequence[Part],
-        shares: Mapping[str, float],
+        report: Report,
+        learned: Learned,
     ) -> None:
         """After the answer: the lessons, the session's members, what feedback needs, and the stored
         answer, in one round trip. A lost store loses them; the caller has its answer."""
-        keep = self._policy.keep
-        operations: list[Operation] = list(self.observations(query.domain, from_agreement(shares)))
-        operations += _pace(parts, keep.half_life_s)
+        keep, shares = self._policy.keep, learned.shares
+        operations: list[Operation] = list(self.observations(query.domain, learned.lessons))
+        if report.mode == "members":
+            operations += _pace(report.parts, known.seconds, keep.half_life_s)
         if shares:
-            told = orjson.dumps({"domain": query.domain, "shares": dict(shares)})
+            told = orjson.dumps(
+                {
+                    "domain": query.domain,
+                    "shares": dict(learned.judged),
+                    "vague": list(learned.vague),
+                }
+            )
             operations.append(Advance(ROUNDS, answer_id, 0, told, keep.feedback_s))
         if query.session is not None and shares:
             members = orjson.dumps(sorted(shares))
@@ -190,6 +242,19 @@ class Records:
         return self._policy.keep.idempotency_s
 
 
+def _ours(claimed: Claimed) -> bool:
+    return claimed.state in (ClaimState.NEW, ClaimState.TAKEN_OVER)
+
+
+def taken_over() -> Conflict:
+    """Another replica took this one for dead, and answers in its place."""
+    return Conflict(
+        "idempotency-key: another replica has taken this request over; ask again with the same key",
+        param="idempotency-key",
+        code="idempotency_running",
+    )
+
+
 def _rounds_name(query: Query) -> str:
     # With the body's digest: rounds of another request under the same key must not be taken up.
     return f"{query.key}/{query.digest}"
@@ -208,15 +273,29 @@ def _known(query: Query, found: Mapping[str, Any]) -> Known:
         round_,
         found.get("claim", Claimed(ClaimState.NEW)),
         stored,
-        [Part(**part) for part in orjson.loads(left)] if left else (),
+        Left.loaded(left) if left else None,
     )
 
 
-def _pace(parts: Sequence[Part], half_life_s: float) -> list[Operation]:
+def _pace(
+    parts: Sequence[Part], seconds: Mapping[str, Mean], half_life_s: float
+) -> list[Operation]:
     found: list[Operation] = []
+
+    def observe(device: str, what: str, value: float, weight: float = 1.0) -> None:
+        found.append(Observe(PACE, f"{device}/{what}", value, weight, half_life_s))
+
     for part in parts:
-        if part.answered and part.role == "answer" and part.device:
-            for what, value in (("seconds", part.seconds), ("tokens", part.completion_tokens)):
-                name = f"{part.device}/{what}"
-                found.append(Observe(PACE, name, float(value), 1.0, half_life_s))
+        if part.role != "answer":
+            continue
+        if part.answered:
+            observe(part.device, "seconds", part.seconds)
+            observe(part.device, "tokens", float(part.completion_tokens))
+        # It would have taken longer than it was waited for: how much longer is not known.
+        elif part.outcome == "straggler" and part.seconds > _expected(seconds, part.device):
+            observe(part.device, "seconds", part.seconds, IN_VAIN)
     return found
+
+
+def _expected(seconds: Mapping[str, Mean], device: str) -> float:
+    return seconds.get(device, Mean()).value

@@ -66,7 +66,13 @@ class Speaking:
             if not again.text.startswith(before):
                 raise
             await emit(again.text[len(before) :])
-            return again
+            # The prompt was read twice, and what came of the first try was said: about a token a
+            # piece, as there is no count of a stream that broke off.
+            return replace(
+                again,
+                prompt_tokens=2 * again.prompt_tokens,
+                completion_tokens=again.completion_tokens + len(said),
+            )
 
     async def _relayed(
         self, events: AsyncGenerator[Answered], said: list[str], emit: Emit

@@ -17,7 +17,7 @@ from gateway.protocol.collective import MODEL
 from gateway.serving.admission import Admission
 from gateway.serving.collective.aggregating import Final
 from gateway.serving.collective.asked import Asked, read
-from gateway.serving.collective.blocks import block, shares
+from gateway.serving.collective.blocks import block, learned
 from gateway.serving.collective.claim import holding
 from gateway.serving.collective.deliberation import Deliberation
 from gateway.serving.collective.opening import Means, Opened, check_names, open_request
@@ -80,23 +80,23 @@ class Collective:
             report.replayed = True
             await self._replay(opened, sink, outcome)
             return
-        async with holding(self._with.records, opened.query, self._with.policy.keep.lease_s):
-            await self._deliberate(opened, sink, outcome)
+        await self._deliberate(opened, sink, outcome)
 
     async def _deliberate(self, opened: Opened, sink: Sink, outcome: Outcome) -> None:
         id = f"chatcmpl-{self._with.new_id()}"
         reply = self._reply(opened.asked, sink, outcome, id)
-        # Where too few members may be an error, it is to be an error's status.
-        if opened.asked.options.degrade:
-            await reply.begin()
+        lease_s = self._with.policy.keep.lease_s
         try:
-            final = await self._final(opened, reply, outcome)
+            async with holding(self._with.records, opened.query, lease_s):
+                # Where too few members may be an error, it is to be an error's status.
+                if opened.asked.options.degrade:
+                    await reply.begin()
+                final = await self._final(opened, reply, outcome)
         except ClientStalled:
             raise
         except GatewayError as error:
             outcome.kind = error.code or "error"
             await reply.fail(error)
-            await self._with.records.give_up(opened.query)
             return
         conclusion = self._conclusion(opened, final, outcome)
         task = self._settle(opened, final, id, conclusion)
@@ -124,9 +124,9 @@ class Collective:
             outcome.last_byte = with_.clock.now()
             await reply.text(text)
 
-        async def keep(parts: object) -> None:
+        async def keep() -> None:
             nonlocal stored
-            stored = await with_.records.keep_round(opened.query, stored, opened.report.parts)
+            stored = await with_.records.keep_round(opened.query, stored, opened.report)
 
         return await deliberation.run(reply.say, emit, reply.begin, keep)
 
@@ -149,8 +149,8 @@ class Collective:
                 opened.known,
                 id,
                 answer,
-                opened.report.parts,
-                shares(opened.report, Reading(final.text)),
+                opened.report,
+                learned(opened.asked, opened.report, Reading(final.text)),
             )
         )
         self._settling.add(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.adapters.embedding.cached import CachedEmbedder
+from gateway.adapters.embedding.cached import MAX_COMING, CachedEmbedder
 from gateway.adapters.embedding.files import ModelFiles, find_files
 from gateway.adapters.embedding.minilm import MAX_TOKENS, MiniLm
 from gateway.core.collective.similarity import cosine
@@ -82,3 +83,72 @@ async def test_texts_seen_lately_are_not_embedded_again() -> None:
     assert counted.asked == ["a", "bb", "ccc"]
     await cached.embed(["a"])
     assert counted.asked == ["a", "bb", "ccc", "a"], "the least recent went"
+
+
+class Held:
+    """Embeds one text after another, and holds at one that ends in a question mark."""
+
+    name = "held"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.go_on = asyncio.Event()
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        for text in texts:
+            self.asked.append(text)
+            if text.endswith("?"):
+                await self.go_on.wait()
+        return [[float(len(text)), 0.0] for text in texts]
+
+
+async def test_what_was_embedded_before_a_timeout_is_not_embedded_again() -> None:
+    held = Held()
+    cached = CachedEmbedder(held, 8)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await cached.embed(["a", "why?"])
+    assert await cached.embed(["a"]) == [[1.0, 0.0]]
+    held.go_on.set()
+    assert await cached.embed(["why?", "b"]) == [[4.0, 0.0], [1.0, 0.0]]
+    assert held.asked == ["a", "why?", "b"]
+
+
+async def test_a_text_that_several_want_at_once_is_embedded_once() -> None:
+    held = Held()
+    cached = CachedEmbedder(held, 8)
+    tasks = [asyncio.create_task(cached.embed(["why?"])) for _ in range(5)]
+    while not held.asked:
+        await asyncio.sleep(0)
+    held.go_on.set()
+    assert await asyncio.gather(*tasks) == [[[4.0, 0.0]]] * 5
+    assert held.asked == ["why?"]
+
+
+async def test_a_failure_reaches_all_who_wait_and_is_not_kept() -> None:
+    class Failing(Counted):
+        fails = True
+
+        async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+            if self.fails:
+                raise EmbeddingFailed("no")
+            return await super().embed(texts)
+
+    failing = Failing()
+    cached = CachedEmbedder(failing, 8)
+    for found in await asyncio.gather(
+        cached.embed(["a"]), cached.embed(["a"]), return_exceptions=True
+    ):
+        assert isinstance(found, EmbeddingFailed)
+    failing.fails = False
+    assert await cached.embed(["a"]) == [[1.0, 0.0]]
+
+
+async def test_more_than_can_be_embedded_is_refused_at_once() -> None:
+    cached = CachedEmbedder(Held(), 8)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await cached.embed([f"{n}?" for n in range(MAX_COMING)])
+    with pytest.raises(EmbeddingFailed):
+        await cached.embed(["one more"])
+    cached.close()

@@ -1,7 +1,15 @@
 from __future__ import annotations
 
+import pytest
+
 from gateway.core.collective.cost import Prices
-from gateway.core.collective.learning import Lesson, from_agreement, from_feedback
+from gateway.core.collective.learning import (
+    Lesson,
+    from_agreement,
+    from_failures,
+    from_feedback,
+)
+from gateway.core.collective.report import Part, Report
 from gateway.core.collective.similarity import nearest, word_overlap
 
 SHARES = {"right": 1.0, "near": 0.6, "wrong": 0.0}
@@ -17,6 +25,54 @@ def test_agreement_with_the_final_answer_counts_as_quality() -> None:
 
 def test_one_that_answered_alone_proves_nothing() -> None:
     assert from_agreement({"right": 1.0}) == []
+
+
+def test_a_vote_that_nobody_else_shares_proves_nothing() -> None:
+    assert from_agreement({"heavy": 1.0, "light": 0.0}, voted=True) == []
+    assert len(from_agreement({"heavy": 1.0, "light": 1.0, "other": 0.0}, voted=True)) == 3
+
+
+def test_words_in_common_speak_for_a_member_and_their_lack_against_none() -> None:
+    own = from_agreement({"own": 1.0, "near": 0.4}, voted=True, vague=("own", "near"))
+    assert own == [Lesson("own", 1.0, 0.4), Lesson("near", 1.0, 0.4)], "its text is the final one"
+    shares = {"near": 0.4, "second": 0.4, "far": 0.0, "final": 0.0}
+    vague = ("near", "second", "far")
+    assert from_agreement(shares, vague=vague) == [
+        Lesson("near", 1.0, 0.4),
+        Lesson("second", 1.0, 0.4),
+        Lesson("final", 0.0, 1.0),
+    ]
+    assert from_feedback(shares, 1.0, 4.0, vague) == [
+        Lesson("near", 1.0, 1.6),
+        Lesson("second", 1.0, 1.6),
+        Lesson("final", 0.0, 4.0),
+    ]
+    assert from_feedback(shares, 0.5, 4.0, vague)[0] == Lesson("near", 0.5, 1.6)
+
+
+@pytest.mark.parametrize(
+    ("part", "learns"),
+    [
+        (Part("m", "answer", 0, "failed", 1.0, code="misbehaved"), True),
+        (Part("m", "answer", 0, "failed", 1.0, code="empty"), True),
+        (Part("m", "answer", 0, "failed", 1.0, code="deadline"), True),
+        (Part("m", "answer", 0, "straggler", 1.0), True),
+        (Part("m", "answer", 0, "failed", 1.0, code="busy"), False),
+        (Part("m", "answer", 0, "failed", 1.0, code="lost"), False),
+        (Part("m", "revise", 1, "straggler", 1.0), False),
+    ],
+)
+def test_one_that_was_of_no_use_loses_quality(part: Part, learns: bool) -> None:
+    report = Report("members", parts=[part], answered=1)
+    assert from_failures(report) == ([Lesson("m", 0.0, 1.0)] if learns else [])
+
+
+def test_those_who_were_cut_off_or_all_alike_late_have_done_nothing_wrong() -> None:
+    straggler = Part("m", "answer", 0, "straggler", 1.0)
+    assert (
+        from_failures(Report("members", parts=[straggler], answered=1, early_exit="agreed")) == []
+    )
+    assert from_failures(Report("members", parts=[straggler], answered=0)) == []
 
 
 def test_praise_raises_those_that_agreed_and_lowers_the_others() -> None:

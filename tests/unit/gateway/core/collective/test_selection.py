@@ -84,6 +84,16 @@ def test_those_beyond_the_number_stand_by() -> None:
     assert [one.id for one in found.spare] == ["c", "d"]
 
 
+def test_one_that_would_break_a_cap_does_not_stand_by() -> None:
+    dear, cheap = candidate("dear", 0.1, tokens=21), candidate("cheap", 0.1, tokens=20)
+    two = [candidate("a", tokens=10), candidate("b", tokens=10)]
+    found = choose([*two, dear, cheap], Caps(2, tokens=30), PRIOR)
+    assert [one.id for one in found.spare] == ["cheap"]
+    assert found.left_out == {"dear": "tokens"}
+    found = choose([*two, dear, cheap], Caps(2, cost=0.3, price=0.01), PRIOR)
+    assert found.left_out == {"dear": "cost"}
+
+
 def test_the_asking_device_is_always_in() -> None:
     found = choose([candidate("best", 0.9), candidate("asking", 0.0)], Caps(1), PRIOR, "asking")
     assert [one.id for one in found.chosen] == ["asking"]

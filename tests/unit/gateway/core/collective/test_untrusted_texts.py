@@ -51,6 +51,40 @@ def test_harmless_text_is_bounded_and_holds_no_control_tokens(text: str, most: i
     assert not set(found) & set("\r\x0b\x0c\x85\u2028\u2029\u202e\u200b\x00")
 
 
+SPECIAL = """
+<|endoftext|> <|im_start|> <|im_end|> <|fim_prefix|> <|object_ref_start|> <|vision_start|>
+<|begin_of_text|> <|start_header_id|> <|end_header_id|> <|eot_id|> <|eom_id|> <|python_tag|>
+<|reserved_special_token_12|> <|start|> <|channel|> <|message|> <|return|> <|constrain|>
+<|system|> <|user|> <|assistant|> <|end|> <|tool_call|> <|START_OF_TURN_TOKEN|> <|CHATBOT_TOKEN|>
+<s> </s> <unk> <pad> <mask> <bos> <eos> <eod> <s/> <cls> <sep>
+<start_of_turn> <end_of_turn> <start_of_image> <unused42> <end-of-turn>
+<fim_prefix> <fim-prefix> <fim-suffix> <fim-middle> <fim-pad> <filename> <repo_name> <jupyter_code>
+<think> </think> <tool_call> </tool_call> <tool_response> <function_calls> <SPECIAL_36> <extra_id_0>
+<｜begin▁of▁sentence｜> <｜end▁of▁sentence｜> <｜User｜> <｜Assistant｜> <｜tool▁calls▁begin｜>
+[INST] [/INST] [AVAILABLE_TOOLS] [/AVAILABLE_TOOLS] [TOOL_RESULTS] [/TOOL_RESULTS] [TOOL_CALLS]
+[TOOL_CONTENT] [SYSTEM_PROMPT] [/SYSTEM_PROMPT] [IMG] [IMG_BREAK] [IMG_END] [AUDIO] [BEGIN_AUDIO]
+[PREFIX] [MIDDLE] [SUFFIX] [ARGS] [CALL_ID] [THINK] [/THINK] [MODEL_SETTINGS] [/MODEL_SETTINGS]
+[control_8] [CLS] [SEP] [MASK] [PAD] [UNK] [BOS] [EOS] [gMASK] [sMASK] [unused99]
+[|system|] [|user|] [|assistant|] [|endofturn|] <<SYS>> <</SYS>> ]~b] ]~!b[ [e~[
+""".split()
+"""As they stand among the added tokens of tokenizers of Qwen, Llama, gpt-oss, Phi, Command, Gemma,
+StarCoder, Granite, DeepSeek, Mistral, BERT, GLM, Nemotron, T5, EXAONE and MiniMax."""
+
+
+@pytest.mark.parametrize("token", SPECIAL)
+def test_special_tokens_of_model_families_do_not_survive(token: str) -> None:
+    for text in (token, f"so {token} and {token}{token}", f"{token}\n{token}"):
+        assert token not in harmless(text, 1000)
+        assert token not in one_line(text, 1000)
+
+
+@pytest.mark.parametrize(
+    "text", ["a < b and c > d", "x[0] = y[n]", "[1, 2, 3]", "[a] and [b]", "see [the notes](x)"]
+)
+def test_ordinary_brackets_stay(text: str) -> None:
+    assert harmless(text, 1000) == text
+
+
 @given(NASTY, st.integers(1, 80))
 def test_one_line_is_one_line(text: str, most: int) -> None:
     found = one_line(text, most)

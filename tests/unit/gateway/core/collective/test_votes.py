@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.collective import voting
+from gateway.core.collective.answers import MAX_WORDS, Reading, agreement
 from gateway.core.collective.early_exit import Exit, early_exit
-from gateway.core.collective.voting import Ballot, confidence, equal, vote
+from gateway.core.collective.voting import Agreements, Ballot, confidence, equal, vote
 from tests.unit.gateway.core.collective.build import ballots
 
 ANSWERS = st.lists(st.sampled_from("abc"), min_size=1, max_size=8)
@@ -92,3 +95,36 @@ def test_whoever_is_outstanding_can_not_change_a_decided_vote(
     actual = tuple(data.draw(st.floats(0.001, w)) if w > 0.001 else w for w in most)
     after = vote(ballots(*answers, *later, weights=weights + actual))
     assert after.winner.reading.key == vote(found).winner.reading.key
+
+
+def test_agreement_of_the_weak_does_not_silence_a_better_member() -> None:
+    weak = ballots("41", "41", weights=(0.05, 0.05))
+    found = early_exit(weak, 0.5, quorum=2, agreement=1.0, decisive=False, best_heard=False)
+    assert found is None
+    heavy = ballots("42", "42", weights=(0.4, 0.4))
+    found = early_exit(heavy, 0.5, quorum=2, agreement=1.0, decisive=False, best_heard=False)
+    assert found is Exit.AGREED, "what it says could not outweigh them"
+
+
+def test_two_answers_are_compared_once_however_often_is_voted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[frozenset[str]] = []
+
+    def counted(one: Reading, other: Reading) -> float:
+        compared.append(frozenset((one.text, other.text)))
+        return agreement(one, other)
+
+    monkeypatch.setattr(voting, "agreement", counted)
+    agree = Agreements()
+    found = ballots(*(f"line {n}\nof a text" for n in range(6)))
+    for heard in range(1, 7):
+        early_exit(found[:heard], 1.0, quorum=2, agreement=1.0, decisive=True, agree=agree)
+    assert vote(found, agree) == vote(found)
+    assert len(compared) == len(set(compared)) == 6 * 7 // 2
+
+
+def test_of_long_texts_only_the_beginning_is_compared() -> None:
+    head = " ".join(f"word{n}" for n in range(MAX_WORDS)) + "\n"
+    assert agreement(Reading(head + "one " * 5000), Reading(head + "other " * 5000)) == 1.0
+    assert Reading("w " * 20_000).pairs.total() <= 512

@@ -39,8 +39,17 @@ from gateway.serving.server_calls import Answered, Call
 from tests.unit.gateway.build import request
 from tests.unit.gateway.fakes import ListSink, Recorder, SteppingClock
 
-Said = str | GatewayError | asyncio.Event | Callable[[WorkOrder], str]
-"""An answer, a failure, an answer of `late` once the event is set, or one made from the order."""
+
+class Pieces(tuple[Any, ...]):
+    """What a device says piece by piece; an event is waited for, an error ends it."""
+
+    def __new__(cls, *pieces: str | GatewayError | asyncio.Event) -> Pieces:
+        return super().__new__(cls, pieces)
+
+
+Said = str | GatewayError | asyncio.Event | Callable[[WorkOrder], str] | Pieces
+"""An answer, a failure, an answer of `late` once the event is set, one made from the order, or
+pieces."""
 
 QUESTION = "What is 6 times 7?"
 
@@ -63,7 +72,9 @@ class FakeMembers:
         self, says: Mapping[str, Said | Sequence[Said]], **fields: Mapping[str, Any]
     ) -> None:
         self._says: dict[str, list[Any]] = {
-            id: list(said) if isinstance(said, list | tuple) else [said]
+            id: list(said)
+            if isinstance(said, list | tuple) and not isinstance(said, Pieces)
+            else [said]
             for id, said in says.items()
         }
         self.known = [member(id, **fields.get(id, {})) for id in says]
@@ -92,6 +103,8 @@ class FakeAssignment:
 
     async def read(self) -> WorkPiece | WorkEnd:
         said, self._said = self._said, None
+        if isinstance(said, Pieces) and said:
+            said, self._said = said[0], Pieces(*said[1:]) or None
         if said is None:
             return WorkEnd("stop", 10, 5, -0.1)
         if isinstance(said, GatewayError):
@@ -238,7 +251,9 @@ class Scene:
         self.policy = policy or Policy(domains={"mathematics": "numbers, times, plus"})
         self._ids = (f"{n:032x}" for n in itertools.count(1))
         self.story = self._story(owners or {}, embedder)
-        self.feedback = FeedbackDesk(self.store, self.records, self.policy, self.told)
+        self.feedback = FeedbackDesk(
+            self.store, self.records, self.policy, self.told, lambda: next(self._ids)
+        )
 
     def _story(self, owners: Mapping[str, str], embedder: Any) -> Collective:
         calls: Any = self.calls

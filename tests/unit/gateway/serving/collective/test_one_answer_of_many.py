@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from gateway.core.devices.member import MemberFailed
+from gateway.core.collective import voting
+from gateway.core.collective.answers import Reading, agreement
+from gateway.core.devices.member import Condition, MemberFailed
 from gateway.errors import InvalidRequest
 from gateway.serving.server_calls import Call
 from tests.unit.gateway.serving.collective.scene import FakeCalls, Said, Scene
@@ -249,5 +252,44 @@ async def test_a_single_device_may_be_sampled_too() -> None:
     assert body["tierflow"]["collective"]["decided_by"] == "agreement"
 
 
+def in_a_while(do: Callable[[], None], turns: int = 50) -> None:
+    """When whatever else the loop has to do at once is done."""
+    loop = asyncio.get_running_loop()
+    loop.call_soon(do if turns == 0 else lambda: in_a_while(do, turns - 1))
+
+
 def outcomes(body: dict[str, Any]) -> dict[str, str]:
     return {m["device"]: m["outcome"] for m in body["tierflow"]["collective"]["members"]}
+
+
+async def test_the_specialist_is_heard_when_two_others_agree() -> None:
+    """Weights of those that don't fit can't settle what the one that fits was asked for."""
+    others = asyncio.Event()
+
+    def last(order: Any) -> str:
+        in_a_while(others.set)
+        return "Answer: 41"
+
+    away = Condition(round_trip_s=5.0)
+    fields = {"maths": {"description": "what 6 times 7 is", "condition": away}}
+    scene = Scene({"a": "Answer: 41", "b": last, "maths": others}, fields=fields)
+    body = await scene.ask(members="all", quorum=2, aggregate="weighted")
+    about = body["tierflow"]["collective"]
+    assert outcomes(body)["maths"] == "answered"
+    assert about.get("early_exit") is None
+
+
+async def test_long_answers_are_compared_once_in_all_rounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[frozenset[str]] = []
+
+    def counted(one: Reading, other: Reading) -> float:
+        compared.append(frozenset((one.text, other.text)))
+        return agreement(one, other)
+
+    monkeypatch.setattr(voting, "agreement", counted)
+    says = {f"m{n}": f"text {n}\n" + f"of many words {n} " * 50 for n in range(8)}
+    scene = Scene(says)
+    await scene.ask(members="all", quorum=8, aggregate="weighted", rounds=1)
+    assert len(compared) == len(set(compared))

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
 import pytest
 
 from gateway.core.collective.report import Part
-from gateway.core.state.operations import Advance, Claim, Means
+from gateway.core.state.operations import Advance, Claim, ClaimState, Means, Observe, Read
 from gateway.errors import Conflict, InvalidRequest, QuotaExceeded, StateLost
+from gateway.serving.collective.feedback import JUDGING_S
 from gateway.serving.collective.policy import Keep, Policy, Quota
-from gateway.serving.collective.records import hashed
+from gateway.serving.collective.records import Left, hashed
+from tests.unit.gateway.fakes import SteppingClock
 from tests.unit.gateway.serving.collective.scene import (
     CountingStore,
     FakeCalls,
@@ -59,6 +62,42 @@ async def test_an_answer_is_judged_once() -> None:
         await scene.feedback.give(body["id"], 1.0)
     with pytest.raises(InvalidRequest):
         await scene.feedback.give("chatcmpl-" + "0" * 32, 1.0)
+
+
+class Breaking(CountingStore):
+    """Is lost at a round trip, before it does anything."""
+
+    breaks_at = 0
+
+    async def run(self, *operations: Any) -> list[Any]:
+        if self.trips + 1 == self.breaks_at:
+            self.trips += 1
+            raise StateLost("no state", retry_after=1.0, code="state_lost")
+        return await super().run(*operations)
+
+
+@pytest.mark.parametrize("trip", [1, 2, 3])
+async def test_a_judgement_that_the_store_lost_may_be_given_again(trip: int) -> None:
+    store = Breaking(clock := SteppingClock())
+    scene = Scene(THREE, store=store)
+    body = await scene.ask(members="all", quorum=3)
+    store.breaks_at = store.trips + trip
+    with pytest.raises(StateLost):
+        await scene.feedback.give(body["id"], 1.0)
+    before = await weights(scene, "maths")
+    while clock.now() < 2 * JUDGING_S:
+        pass
+    assert await scene.feedback.give(body["id"], 1.0) == 3
+    assert await weights(scene, "maths") > before
+
+
+async def test_two_who_judge_at_once_count_once() -> None:
+    scene = Scene(THREE)
+    body = await scene.ask(members="all", quorum=3)
+    both: Any = [scene.feedback.give(body["id"], 1.0) for _ in range(2)]
+    found = await asyncio.gather(*both, return_exceptions=True)
+    assert sorted(type(each).__name__ for each in found) == ["Conflict", "int"]
+    assert await weights(scene, "maths") == [5.0]
 
 
 async def test_the_members_of_a_session_are_preferred() -> None:
@@ -128,17 +167,89 @@ async def test_what_a_dead_replica_left_is_taken_up_from_its_last_round() -> Non
         Part("maths", "answer", 0, "answered", 0.1, text="Answer: 42"),
         Part("code", "answer", 0, "answered", 0.1, text="Answer: 41"),
     ]
-    value = orjson.dumps([part.as_dict() for part in left])
-    await scene.store.run(
-        Claim(name, digest, "dead-replica", 0.001, 600.0),
-        Advance("collective", f"{name}/{digest}", 0, value, 600.0),
-    )
-    scene.clock.now()
+    await leave(scene, name, digest, Left(["maths", "code"], 2, None, left))
     body = orjson.loads((await scene.send(chat(key="k", members="all", aggregate="template"))).body)
     about = body["tierflow"]["collective"]
     assert scene.members.orders == [], "nobody is asked twice"
     assert about["resumed"] and [m["device"] for m in about["members"]] == ["maths", "code"]
     assert body["choices"][0]["message"]["content"] == "Answer: 42"
+
+
+async def leave(scene: Scene, name: str, digest: str, left: Left) -> None:
+    """As a replica does that dies then."""
+    await scene.store.run(
+        Claim(name, digest, "dead-replica", 0.001, 600.0),
+        Advance("collective", f"{name}/{digest}", 0, left.dumped(), 600.0),
+    )
+    scene.clock.now()
+
+
+async def test_who_takes_over_goes_on_with_the_same_members_and_quorum() -> None:
+    """Though others would be chosen by now, and an early exit left some unheard."""
+    scene = Scene({**THREE, "better": "Answer: 42"}, FakeCalls("Answer: 42"))
+    options = {"members": "all", "aggregate": "majority", "rounds": 1, "quorum": 3}
+    name, digest = names("k", **options)
+    parts = [
+        Part("maths", "answer", 0, "answered", 0.1, text="Answer: 41"),
+        Part("code", "answer", 0, "answered", 0.1, text="Answer: 42"),
+    ]
+    left = Left(["maths", "code", "reading"], 3, "decided", parts)
+    await leave(scene, name, digest, left)
+    body = orjson.loads((await scene.send(chat(key="k", **options))).body)
+    about = body["tierflow"]["collective"]
+    assert (about["quorum"], about["early_exit"]) == (3, "decided")
+    assert "degraded" not in about
+    assert sorted(scene.members.asked("revise")) == ["code", "maths"]
+    assert scene.members.asked() == []
+
+
+async def test_what_is_left_tells_all_that_is_needed_to_go_on() -> None:
+    scene = Scene(THREE)
+    await scene.send(chat(key="k", members="all", quorum=2))
+    name, digest = names("k", members="all", quorum=2)
+    ((_, value),) = await scene.store.run(Read("collective", f"{name}/{digest}"))
+    left = Left.loaded(value)
+    assert (sorted(left.asked), left.quorum) == (["code", "maths", "reading"], 2)
+    assert Left.loaded(left.dumped()) == left
+
+
+PAUSED = Policy(keep=Keep(lease_s=0.03))
+
+
+async def take_over(scene: Scene, name: str, digest: str) -> None:
+    """As another replica does when the lease has run out, on the store's clock."""
+    claim, taken = Claim(name, digest, "another-replica", 3600.0, 3600.0), ClaimState.RUNNING
+    while taken is not ClaimState.TAKEN_OVER:
+        (found,) = await scene.store.run(claim)
+        taken = found.state
+
+
+async def test_a_replica_whose_request_was_taken_over_stops() -> None:
+    scene = Scene({"a": asyncio.Event(), "b": asyncio.Event()}, policy=PAUSED)
+    task = asyncio.create_task(scene.send(chat(key="k", members="all")))
+    while len(scene.members.orders) < 2:
+        await asyncio.sleep(0)
+    await take_over(scene, *names("k", members="all"))
+    async with asyncio.timeout(10):
+        with pytest.raises(Conflict):
+            await task
+    assert sorted(scene.members.cancelled) == ["a", "b"]
+    assert scene.told.reports[-1].outcome == "idempotency_running"
+
+
+async def test_a_round_is_not_left_for_a_request_that_was_taken_over() -> None:
+    late = asyncio.Event()
+    scene = Scene({"a": "Answer: 41", "b": late}, policy=Policy(keep=Keep(lease_s=30.0)))
+    task = asyncio.create_task(scene.send(chat(key="k", members="all", quorum=2)))
+    while len(scene.members.orders) < 2:
+        await asyncio.sleep(0)
+    for _ in range(30_000):
+        scene.clock.now()
+    await take_over(scene, *names("k", members="all", quorum=2))
+    late.set()
+    with pytest.raises(Conflict):
+        await task
+    assert scene.calls.calls == [], "nobody aggregates beside the new holder"
 
 
 async def test_a_request_that_failed_may_be_made_again_with_its_key() -> None:
@@ -172,3 +283,66 @@ async def test_without_the_shared_state_collectives_go_on() -> None:
 async def test_without_the_shared_state_a_key_can_not_be_honoured() -> None:
     with pytest.raises(StateLost):
         await Scene(THREE, store=LostStore()).send(chat(key="k"))  # type: ignore[arg-type]
+
+
+async def test_members_that_the_caller_named_learn_nothing_from_each_other() -> None:
+    scene = Scene(THREE)
+    body = await scene.ask(aggregate="majority", members=["maths", "code"], quorum=2)
+    assert await weights(scene, "maths", "code") == [0.0, 0.0]
+    assert await scene.feedback.give(body["id"], 1.0) == 0
+    assert await weights(scene, "maths", "code") == [0.0, 0.0]
+
+
+async def test_a_devices_own_answer_is_no_proof_of_its_quality() -> None:
+    scene = Scene(THREE, owners={"maths": "ann"})
+    options = {"members": "all", "rounds": 1, "final": "own", "quorum": 3}
+    body = await scene.ask(token="maths", **options)
+    assert body["tierflow"]["collective"]["decided_by"] == "own"
+    assert await weights(scene, *THREE) == [0.0, 0.0, 0.0]
+    assert await scene.feedback.give(body["id"], 1.0) == 0
+
+
+async def test_a_device_that_misbehaves_loses_quality() -> None:
+    scene = Scene({**THREE, "liar": "7 " * 100_000})
+    await scene.ask(members="all", quorum=3)
+    assert await quality(scene, "liar") == [0.0]
+    assert await weights(scene, "liar") == [1.0]
+
+
+async def test_one_that_is_waited_for_in_vain_loses_quality_and_its_pace_is_known() -> None:
+    never = asyncio.Event()
+    scene = Scene({**THREE, "slow": never}, FakeCalls("Answer: 42"))
+    await scene.ask(members="all", quorum=3, aggregate="template")
+    assert await weights(scene, "slow") == [1.0]
+    ((pace,),) = await scene.store.run(Means("pace", ["slow/seconds"]))
+    assert pace.value > 0.0 and 0.0 < pace.weight < 1.0
+
+
+async def test_being_waited_for_less_than_it_takes_makes_nobody_look_quicker() -> None:
+    never = asyncio.Event()
+    scene = Scene({**THREE, "slow": never}, FakeCalls("Answer: 42"))
+    await scene.store.run(Observe("pace", "slow/seconds", 20.0, 3.0, 1e7))
+    await scene.ask(members="all", quorum=3, aggregate="template")
+    ((pace,),) = await scene.store.run(Means("pace", ["slow/seconds"]))
+    assert pace.value == pytest.approx(20.0)
+
+
+async def weights(scene: Scene, *devices: str) -> list[float]:
+    names = [f"{device}/mathematics" for device in devices]
+    ((means),) = await scene.store.run(Means("quality", names))
+    return [round(mean.weight, 3) for mean in means]
+
+
+async def test_praise_of_a_long_answer_lowers_nobody() -> None:
+    """Two good letters share few pairs of words."""
+    letters = {
+        "maths": "Dear Ann,\nthe garden is in bloom and we miss you",
+        "code": "Dear Ann,\nhow long it has been since the summer",
+        "reading": "Hello!\nNothing new here",
+    }
+    scene = Scene(letters, FakeCalls("Dear Ann,\nthe garden misses you since the summer"))
+    body = await scene.ask(aggregate="template", members="all", quorum=3)
+    await scene.feedback.give(body["id"], 1.0)
+    assert min(await weights(scene, "maths", "code")) > 0.0
+    assert await quality(scene, "maths", "code") == [1.0, 1.0]
+    assert await weights(scene, "reading") == [0.0]

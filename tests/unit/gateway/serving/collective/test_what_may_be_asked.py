@@ -5,7 +5,9 @@ from typing import Any
 import orjson
 import pytest
 
+from gateway.core.collective.cost import Prices
 from gateway.errors import EmbeddingFailed, InvalidRequest, UnknownModel
+from gateway.serving.collective.policy import Policy
 from tests.unit.gateway.build import request
 from tests.unit.gateway.serving.collective.scene import FakeCalls, Scene, chat
 
@@ -64,6 +66,10 @@ async def test_what_can_not_be_done_is_refused_by_name(body: dict[str, Any], par
         ({"template": "none@1"}, "template"),
         ({"aggregator": "tierflow-collective"}, "aggregator"),
         ({"mode": "self-moa", "self_moa": {"model": "a", "device": "b"}}, "self_moa"),
+        ({"mode": "self-moa", "max_cost": 1.0}, "max_cost"),
+        ({"mode": "self-moa", "members": ["a"]}, "members"),
+        ({"mode": "self-moa", "tags": ["maths"]}, "tags"),
+        ({"mode": "self-moa", "max_members": 3}, "max_members"),
     ],
 )
 async def test_options_are_refused_by_name(options: dict[str, Any], param: str) -> None:
@@ -119,6 +125,22 @@ async def test_all_members_together_keep_to_the_token_cap() -> None:
     await scene.ask(max_tokens=400)
     assert 1 <= len(scene.members.orders) <= 4
     assert sum(order.max_tokens for _, order in scene.members.orders) <= 400
+
+
+async def test_the_cap_is_for_prompts_as_well() -> None:
+    scene = Scene(dict.fromkeys("ab", "Answer: 1"))
+    question = "word " * 160
+    await scene.send(chat(question, members="all", max_tokens=700))
+    assert len(scene.members.orders) == 2
+    assert all(order.max_tokens <= 350 - 200 for _, order in scene.members.orders)
+
+
+async def test_a_cap_on_the_cost_bounds_what_each_may_say() -> None:
+    policy = Policy(prices=Prices({"device": 1.0}))
+    scene = Scene(dict.fromkeys("ab", "Answer: 1"), policy=policy)
+    await scene.ask(members="all", max_cost=0.3)
+    assert len(scene.members.orders) == 2
+    assert sum(order.max_tokens for _, order in scene.members.orders) <= 300
 
 
 class Broken:

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import orjson
 import pytest
 
 from gateway.core.devices.member import MemberFailed
 from gateway.errors import EngineFailed, GatewayError, TooFewMembers
+from gateway.serving.collective import deliberation
+from gateway.serving.collective.gathering import Gathered, Plan, gather
 from gateway.serving.collective.policy import Policy
+from gateway.serving.server_calls import Call
 from tests.unit.gateway.serving.collective.scene import (
     FakeCalls,
+    Pieces,
     Said,
     Scene,
     broken,
@@ -175,3 +182,89 @@ async def test_private_devices_work_for_their_owner_alone() -> None:
 async def test_tokens_that_a_device_claims_are_bounded_by_what_it_was_asked() -> None:
     body = orjson.loads((await Scene({"a": "Answer: 1"}).send(chat(body={"max_tokens": 3}))).body)
     assert body["tierflow"]["collective"]["members"][0]["tokens"] == 3
+
+
+async def test_a_revision_does_not_wait_for_more_answers_than_can_come() -> None:
+    """Two of five are gone: the quorum of four was missed, and is out of reach for the others."""
+    says: dict[str, Said | list[Said]] = {
+        "a": ["Answer: 1", "Answer: 1"],
+        "b": ["Answer: 2", "Answer: 2"],
+        "c": ["Answer: 3", "Answer: 3"],
+        "d": failed("d", "lost"),
+        "e": failed("e", "lost"),
+    }
+    scene = Scene(says, FakeCalls("Answer: 1"))
+    with quorums() as waited_for:
+        body = await scene.ask(members="all", quorum=4, rounds=1, aggregate="template")
+    assert waited_for == [4, 3]
+    about = body["tierflow"]["collective"]
+    assert (about["quorum"], about["degraded"]) == (4, "quorum_missed")
+
+
+async def test_nobody_works_for_a_quorum_that_can_not_be_met() -> None:
+    scene = Scene({"a": "Answer: 1", "b": "Answer: 1"})
+    with pytest.raises(TooFewMembers):
+        await scene.ask(members="all", quorum=3, on_too_few="fail")
+    assert scene.members.orders == []
+
+
+async def test_too_few_is_said_as_soon_as_it_is_certain() -> None:
+    says: dict[str, Said] = {"a": asyncio.Event(), "b": failed("b", "lost")}
+    scene = Scene(says)
+    async with asyncio.timeout(10):
+        with pytest.raises(TooFewMembers):
+            await scene.ask(members="all", quorum=2, on_too_few="fail", deadline_ms=600_000)
+    assert "a" in scene.members.cancelled
+
+
+@contextmanager
+def quorums() -> Iterator[list[int]]:
+    """The answers that each round waits for."""
+    found: list[int] = []
+
+    async def noted(seats: Any, spare: Any, plan: Plan, *rest: Any) -> Gathered:
+        found.append(plan.quorum)
+        return await gather(seats, spare, plan, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deliberation, "gather", noted)
+        yield found
+
+
+async def test_what_a_straggler_and_a_failed_member_said_is_counted() -> None:
+    """Devices made those tokens, whatever came of them."""
+    late = asyncio.Event()
+    says: dict[str, Said] = {
+        "a": "Answer: 1",
+        "slow": Pieces("I", " think", late),
+        "lost": Pieces("I", failed("lost", "lost")),
+    }
+    scene = Scene(says, FakeCalls("Answer: 1"))
+    body = await scene.ask(members="all", quorum=1, aggregate="template")
+    tokens = {m["device"]: m["tokens"] for m in body["tierflow"]["collective"]["members"]}
+    assert tokens == {"a": 5, "slow": 10, "lost": 5}
+    assert body["usage"]["completion_tokens"] == 20 + 20
+
+
+async def test_an_answer_that_broke_off_and_was_asked_again_costs_both() -> None:
+    calls = FakeCalls("six sevens are 42")
+    calls.breaks_after = 2
+    scene = Scene({"a": "Answer: 1", "b": "Answer: 2"}, calls)
+    await scene.stream(aggregate="template", members="all", quorum=2)
+    spent = scene.told.reports[-1].spent
+    assert (spent["edge", "prompt"], spent["edge", "completion"]) == (200, 20 + 2)
+
+
+async def test_weighing_that_fails_half_way_costs_what_it_took() -> None:
+    def says(call: Call) -> Any:
+        if call.path == "/tokenize":
+            return {"count": 2}
+        if "48" in call.body["messages"][-1]["content"]:
+            return broken()
+        row = {"7": {"logprob": -0.5}}
+        return {"prompt_logprobs": [None, row, row, row], "usage": {"prompt_tokens": 3}}
+
+    scene = Scene({"a": "Answer: 42", "b": "Answer: 48"}, FakeCalls(says))
+    body = await scene.ask(aggregate="best-of-n", members="all", quorum=2)
+    assert body["tierflow"]["collective"]["fallback"] == "engine_error"
+    assert scene.told.reports[-1].spent["edge", "prompt"] == 3
