@@ -22,7 +22,6 @@ from loadtest.measure.serving import ENGINE_START_S, START_S, start_gateway_with
 
 KV_GIB = "0.25"
 LEASE_S, HEARTBEAT_S = 3.0, 1.0
-SHIPPED_PREDICTOR = "rill-edge"
 
 
 @dataclass(slots=True)
@@ -97,7 +96,6 @@ def start(
             "lease_s": LEASE_S,
             "heartbeat_s": HEARTBEAT_S,
         },
-        "cascade": {"predictor": SHIPPED_PREDICTOR},
     }
     if (url := _redis(processes, cores, folder)) is not None:
         wanted["state"] = {"redis": {"url": url}}
