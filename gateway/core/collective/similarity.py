@@ -16,7 +16,7 @@ def cosine(one: Sequence[float], other: Sequence[float]) -> float:
     if len(one) != len(other):
         raise ValueError(f"vectors of {len(one)} and {len(other)} numbers can't be compared")
     # Without a step of Python for each number: this is done for every member.
-    return sum(map(mul, one, other))
+    return float(sum(map(mul, one, other)))
 
 
 def word_overlap(question: str, description: str, tags: Iterable[str] = ()) -> float:

@@ -105,7 +105,7 @@ class FakeAssignment:
         said, self._said = self._said, None
         if isinstance(said, Pieces) and said:
             said, self._said = said[0], Pieces(*said[1:]) or None
-        if said is None:
+        if said is None or isinstance(said, Pieces):
             return WorkEnd("stop", 10, 5, -0.1)
         if isinstance(said, GatewayError):
             raise said

@@ -187,7 +187,12 @@ async def leave(scene: Scene, name: str, digest: str, left: Left) -> None:
 async def test_who_takes_over_goes_on_with_the_same_members_and_quorum() -> None:
     """Though others would be chosen by now, and an early exit left some unheard."""
     scene = Scene({**THREE, "better": "Answer: 42"}, FakeCalls("Answer: 42"))
-    options = {"members": "all", "aggregate": "majority", "rounds": 1, "quorum": 3}
+    options: dict[str, Any] = {
+        "members": "all",
+        "aggregate": "majority",
+        "rounds": 1,
+        "quorum": 3,
+    }
     name, digest = names("k", **options)
     parts = [
         Part("maths", "answer", 0, "answered", 0.1, text="Answer: 41"),
