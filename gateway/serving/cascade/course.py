@@ -97,11 +97,11 @@ class Course:
             draft = await self.services.judges.sampled(self.asked, tier, deadline, samples)
         else:
             draft = await self.services.lower.whole(self.asked, tier, deadline)
+        self.draft = draft
         if method == "self-check" and not tier.devices:
             taken = self.services.clock.now() - began
             rest = None if deadline is None else max(0.001, deadline - taken)
             await self.services.judges.checked(self.asked, draft, rest)
-        self.draft = draft
         judgement = self._judge(draft)
         self._tell(draft, judgement, self.services.clock.now() - began)
         if not judgement.accepted:

@@ -469,6 +469,19 @@ async def test_what_the_top_answered_whole_needs_no_audit() -> None:
     assert len(rig.server.calls) == 1
 
 
+async def test_an_answer_whose_caller_left_while_it_was_checked_is_told() -> None:
+    answers = iter([chat("No"), lambda: FakeAnswer([None], 200, "application/json")])
+    rig = Rig({"edge:1": lambda: next(answers)()}, {})
+    task = asyncio.create_task(rig.ask(tierflow=SELF_CHECK))
+    while len(rig.server.answers) < 2:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    [stage] = rig.told.outcomes[0].stages
+    assert (stage.model, stage.tokens, stage.prompt_tokens) == ("rill-edge", 3, 4)
+
+
 async def test_a_caller_that_leaves_takes_the_samples_along() -> None:
     rig = Rig({"edge:1": lambda: FakeAnswer([None], 200, "application/json")}, {})
     task = asyncio.create_task(rig.ask(tierflow=AGREEMENT))
