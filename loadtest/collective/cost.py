@@ -46,8 +46,10 @@ class Cost:
         if not (aggregator := about.get("aggregator")):
             return 0.0
         tokens = reply.tokens - sum(int(member["tokens"]) for member in reply.members)
-        if about["decided_by"] == "best-of-n":
-            tokens += sum(int(member["tokens"]) for member in reply.members)
+        if about["decided_by"] == "best-of-n" and reply.members:
+            # Equal answers are weighed once: one call for each that is different.
+            share = min(1.0, aggregator["calls"] / len(reply.members))
+            tokens += round(share * sum(int(member["tokens"]) for member in reply.members))
         return tokens * self._tiers[aggregator["tier"]]
 
     def _of_tiers(self, calls: Sequence[Mapping[str, Any]]) -> float:

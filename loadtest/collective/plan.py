@@ -31,7 +31,7 @@ class Plan:
     cascade: int
 
 
-FULL = Plan(each=14, streams=48, failing=264, cascade=400)
+FULL = Plan(each=10, streams=40, failing=220, cascade=300)
 QUICK = Plan(each=2, streams=12, failing=44, cascade=66)
 
 
