@@ -94,7 +94,7 @@ def devices_router(gate: AdminGate, desk: Callable[[], DeviceDesk]) -> APIRouter
         wish = await read_body(request, EnrolRequest)
         address = request.client.host if request.client else "unknown"
         record, token = await desk().enrolments.exchange(
-            wish.enrolment_token, wish.name or "", address
+            wish.enrolment_token, wish.name or "", address, wish.attempt or ""
         )
         log.info("device_enrolled", device=record.device, address=address)
         return Enrolled(

@@ -48,6 +48,12 @@ class EnrolRequest(Given):
     name: DeviceName | None = Field(
         default=None, description="null: the operator's, else one is made up"
     )
+    attempt: str | None = Field(
+        default=None,
+        min_length=16,
+        max_length=128,
+        description="drawn at random: with it an exchange whose answer was lost can be repeated",
+    )
 
 
 class Enrolled(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,18 @@ class EnrolmentFailed(TokenMissing):
         self.final = final
 
 
-async def enrol(gateway: str, enrolment_token: str, name: str | None, file: Path) -> str:
+async def enrol(
+    gateway: str, enrolment_token: str, name: str | None, file: Path, attempt: str | None = None
+) -> str:
     """Exchanges the enrolment token, and writes the device's token to `file`, for its owner only.
 
-    `name` None: the one that the operator chose, or else one that the gateway makes up.
+    `name` None: the one that the operator chose, or else one that the gateway makes up. `attempt`:
+    the same in each try, so that one whose answer was lost can be repeated; None: a new one.
     Gives the device's name at the gateway. Raises EnrolmentFailed.
     """
     new = _opened(file)  # first: what can't be written must not use up the enrolment token
     try:
-        device, token = await _exchange(gateway, enrolment_token, name)
+        device, token = await _exchange(gateway, enrolment_token, name, attempt or new_attempt())
         new.write_text(token + "\n")
         os.replace(new, file)
     except OSError as exc:
@@ -54,8 +58,15 @@ def _opened(file: Path) -> Path:
     return new
 
 
-async def _exchange(gateway: str, enrolment_token: str, name: str | None) -> tuple[str, str]:
-    body = {"enrolment_token": enrolment_token} | ({"name": name} if name else {})
+def new_attempt() -> str:
+    return secrets.token_hex(16)
+
+
+async def _exchange(
+    gateway: str, enrolment_token: str, name: str | None, attempt: str
+) -> tuple[str, str]:
+    body = {"enrolment_token": enrolment_token, "attempt": attempt}
+    body |= {"name": name} if name else {}
     try:
         async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
             async with asyncio.timeout(TIMEOUT_S):
@@ -89,6 +100,7 @@ class DeviceToken:
         self._enrolment_token = enrolment_token
         self._name = name
         self._refused: EnrolmentFailed | None = None
+        self._attempt = new_attempt()
 
     async def token(self) -> str:
         """Raises TokenMissing."""
@@ -101,7 +113,7 @@ class DeviceToken:
         if self._refused is not None:
             raise self._refused
         try:
-            await enrol(self._gateway, self._enrolment_token, self._name, self._file)
+            await enrol(self._gateway, self._enrolment_token, self._name, self._file, self._attempt)
         except EnrolmentFailed as failed:
             # Asking on with a token that was refused would be guessing.
             self._refused = failed if failed.final else None

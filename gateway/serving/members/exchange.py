@@ -50,12 +50,15 @@ class Exchange:
         self._guesses = guesses
         self._unix_time = unix_time
 
-    async def __call__(self, token: str, name: str, address: str) -> tuple[DeviceRecord, str]:
+    async def __call__(
+        self, token: str, name: str, address: str, attempt: str = ""
+    ) -> tuple[DeviceRecord, str]:
         """The device that is enrolled by it, and its own token, which nobody else ever sees.
 
         The name is claimed first and the one-time token used up last, which one alone can do: who
         loses the race gives back what it took. One whose answer was lost on the way may ask again
-        for `REPEAT_S`, and gets another token in place of the first.
+        for `REPEAT_S`, and gets another token in place of the first: it shows itself by `attempt`,
+        which it drew and nobody else knows.
 
         Raises Denied, Conflict, InvalidRequest, StateLost, and TooManyAttempts for a wrong token
         where `address` has guessed too often: behind a proxy the address is everybody's, and a good
@@ -64,7 +67,7 @@ class Exchange:
         one_time = digest(token)
         ((number, value),) = await self._store.run(Read(ENROLMENTS, one_time))
         wish = decode(EnrolmentRecord, value)
-        if wish is None or not await self._may_use(wish, name):
+        if wish is None or not await self._may_use(wish, name, attempt):
             raise await self._wrong(address)
         device = wish.used.device if wish.used else self._name(wish, name)
         own = PREFIX + secrets.token_urlsafe(32)
@@ -74,6 +77,7 @@ class Exchange:
         (claimed,) = await self._store.run(claim)
         if not claimed:
             raise taken(device)
+        wish = replace(wish, attempt=digest(attempt) if attempt else "")
         if not await self._use_up(number, wish, record):
             await self._give_way(record)
             raise await self._wrong(address)
@@ -82,10 +86,12 @@ class Exchange:
             raise await self._wrong(address)
         return record, own
 
-    async def _may_use(self, wish: EnrolmentRecord, name: str) -> bool:
-        """Not used yet, or for the same device, which has not connected with what it got."""
+    async def _may_use(self, wish: EnrolmentRecord, name: str, attempt: str) -> bool:
+        """Not used yet, or by the same device, which has not connected with what it got."""
         if wish.used is None:
             return True
+        if not attempt or digest(attempt) != wish.attempt:
+            return False
         if name not in ("", wish.used.device):
             return False
         ((renewed, _),) = await self._store.run(Read(TOKENS, wish.used.digest))

@@ -35,12 +35,14 @@ class DeviceRecord(Struct, frozen=True):
 
 
 class EnrolmentRecord(Struct, frozen=True):
-    """A one-time token. `name` "": the device may choose. `used`: what it has enrolled."""
+    """A one-time token. `name` "": the device may choose. `used`: what it has enrolled, `attempt`
+    the SHA-256 of what the device drew for that, "" where it drew nothing."""
 
     name: str
     owner: str
     privacy: frozenset[Privacy]
     used: DeviceRecord | None = None
+    attempt: str = ""
 
 
 def encode(record: Struct) -> bytes:

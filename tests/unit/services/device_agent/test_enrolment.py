@@ -75,7 +75,10 @@ def given(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_token_is_written_for_its_owner_only(gateway: Gateway, tmp_path: Path) -> None:
     file = tmp_path / "new" / "device.token"
     assert enrol(gateway.url + "/", file) == 0
-    assert gateway.asked == [("/v1/devices/enrol", {"enrolment_token": ONE_TIME, "name": "phone"})]
+    ((path, asked),) = gateway.asked
+    assert path == "/v1/devices/enrol"
+    assert len(asked.pop("attempt")) == 32
+    assert asked == {"enrolment_token": ONE_TIME, "name": "phone"}
     assert file.read_text() == "t" * 43 + "\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert list(file.parent.iterdir()) == [file]

@@ -33,6 +33,8 @@ pytestmark = pytest.mark.anyio
 
 EVERY: frozenset[Privacy] = frozenset({"public", "owner", "private"})
 
+ATTEMPT = "drawn-by-the-device"
+
 
 async def minted(replica: Replica, name: str = "", owner: str = "", ttl_s: float = 900.0) -> str:
     return await replica.enrolments.mint(name, owner, EVERY, ttl_s)
@@ -126,8 +128,8 @@ async def test_an_exchange_that_was_torn_can_be_repeated(run: int, what: str) ->
         token = await minted(here, "phone", "ann")
         here.store.tears = tears(run, what)
         with pytest.raises(StateLost):
-            await here.enrolments.exchange(token, "", "1.1.1.1")
-        record, own = await here.enrolments.exchange(token, "", "1.1.1.1")
+            await here.enrolments.exchange(token, "", "1.1.1.1", ATTEMPT)
+        record, own = await here.enrolments.exchange(token, "", "1.1.1.1", ATTEMPT)
         grant = await here.tokens.find(f"Bearer {own}")
         assert grant == Grant("phone", "ann", EVERY, record.digest)
         assert await here.enrolments.known() == {"phone": record}
@@ -146,9 +148,9 @@ async def test_a_device_is_enrolled_once_its_token_is_good(what: str) -> None:
 async def test_a_repeated_exchange_replaces_the_first_token_everywhere() -> None:
     async with replicas(2) as (here, there):
         token = await minted(here)
-        _, first = await here.enrolments.exchange(token, "phone", "1.1.1.1")
+        _, first = await here.enrolments.exchange(token, "phone", "1.1.1.1", ATTEMPT)
         assert await there.tokens.callers_owner(f"Bearer {first}") == ("phone", "")
-        record, second = await here.enrolments.exchange(token, "phone", "1.1.1.1")
+        record, second = await here.enrolments.exchange(token, "phone", "1.1.1.1", ATTEMPT)
         assert await there.tokens.find(f"Bearer {first}") is None
         assert await there.tokens.find(f"Bearer {second}") is not None
         assert await here.enrolments.known() == {"phone": record}
@@ -158,7 +160,7 @@ async def test_of_many_exchanges_for_one_name_one_token_alone_is_good() -> None:
     async with replicas(2) as both:
         token = await minted(both[0], "phone")
         results = await asyncio.gather(
-            *(both[n % 2].enrolments.exchange(token, "", f"1.1.1.{n}") for n in range(12)),
+            *(both[n % 2].enrolments.exchange(token, "", f"1.1.1.{n}", ATTEMPT) for n in range(12)),
             return_exceptions=True,
         )
         given = [result for result in results if isinstance(result, tuple)]
@@ -167,24 +169,35 @@ async def test_of_many_exchanges_for_one_name_one_token_alone_is_good() -> None:
         assert len(good) == 1
 
 
+@pytest.mark.parametrize("attempt", ["", "drawn-by-another-one"])
+async def test_an_exchange_is_repeated_for_the_device_alone_that_made_it(attempt: str) -> None:
+    async with replicas(1) as (here,):
+        token = await minted(here, "phone")
+        record, own = await here.enrolments.exchange(token, "", "1.1.1.1", ATTEMPT)
+        with pytest.raises(Denied):
+            await here.enrolments.exchange(token, "phone", "1.1.1.1", attempt)
+        assert await here.tokens.find(f"Bearer {own}") is not None
+        assert await here.enrolments.known() == {"phone": record}
+
+
 async def test_an_exchange_is_not_repeated_once_its_device_has_connected() -> None:
     async with replicas(1) as (here,):
         token = await minted(here, "phone")
-        _, own = await here.enrolments.exchange(token, "", "1.1.1.1")
+        _, own = await here.enrolments.exchange(token, "", "1.1.1.1", ATTEMPT)
         await device(here, None, await here.tokens.find(f"Bearer {own}"))
         await here.watch.turn()
         with pytest.raises(Denied):
-            await here.enrolments.exchange(token, "", "1.1.1.1")
+            await here.enrolments.exchange(token, "", "1.1.1.1", ATTEMPT)
         assert await here.tokens.find(f"Bearer {own}") is not None
 
 
 async def test_an_exchange_is_not_repeated_once_its_device_was_revoked() -> None:
     async with replicas(1) as (here,):
         token = await minted(here, "phone")
-        await here.enrolments.exchange(token, "", "1.1.1.1")
+        await here.enrolments.exchange(token, "", "1.1.1.1", ATTEMPT)
         await here.enrolments.revoke("phone")
         with pytest.raises(Denied):
-            await here.enrolments.exchange(token, "", "1.1.1.1")
+            await here.enrolments.exchange(token, "", "1.1.1.1", ATTEMPT)
         assert await here.enrolments.known() == {}
 
 
