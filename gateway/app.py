@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import random
 import secrets
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import FastAPI, Request, Response
@@ -137,6 +137,18 @@ def create_app(settings: Settings) -> ASGIApp:
         await late.state.stop()
         await client.close()
 
+    app = _web(settings, endpoints, metrics, late, lifespan)
+    return Dispatcher(late, app)
+
+
+def _web(
+    settings: Settings,
+    endpoints: LiveEndpoints,
+    metrics: Metrics,
+    late: _Late,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+) -> FastAPI:
+    """What FastAPI serves: all but the inference routes, which the dispatcher takes before it."""
     app = FastAPI(
         title="Tierflow gateway", version=VERSION, lifespan=lifespan, redirect_slashes=False
     )
@@ -161,7 +173,7 @@ def create_app(settings: Settings) -> ASGIApp:
 
     app.include_router(documented_inference(passed_through))
     app.router.routes.append(WebSocketRoute(PATH, _Connect(late)))
-    return Dispatcher(late, app)
+    return app
 
 
 @dataclass(frozen=True)
