@@ -1,0 +1,230 @@
+"""A cascade before scripted tiers, devices and a verifier."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from gateway.adapters.predictor_files import load_predictor
+from gateway.core.admission import AdmissionLimits
+from gateway.core.cascade.choice import Predictors
+from gateway.core.cascade.ports import CascadeOutcome
+from gateway.core.cascade.predictor import Predictor
+from gateway.core.devices.member import (
+    DeviceModel,
+    Member,
+    MemberFailed,
+    WorkEnd,
+    WorkOrder,
+    WorkPiece,
+)
+from gateway.core.ports import Clock
+from gateway.core.retry import RetryBudget
+from gateway.core.speculation.job import Batch
+from gateway.core.types import EndpointState
+from gateway.serving.admission import Admission
+from gateway.serving.cascade.audit import Audits
+from gateway.serving.cascade.confidence import Judges, Judging
+from gateway.serving.cascade.devices import DeviceTier
+from gateway.serving.cascade.lower import Lower, Tier
+from gateway.serving.cascade.rules import Defaults, Rules
+from gateway.serving.cascade.services import CascadeServices
+from gateway.serving.cascade.story import Cascade
+from gateway.serving.cascade.upper import Upper
+from gateway.serving.dispatch import Dispatch, Waits
+from gateway.serving.holding import Holding
+from gateway.serving.server_calls import ServerCalls
+from gateway.serving.verification import Verifiers
+from tests.unit.gateway.build import FAMILY, request, routing, state
+from tests.unit.gateway.fakes import (
+    FakeAnswer,
+    FakeEndpoints,
+    FakeServer,
+    ListSink,
+    Recorder,
+    SteppingClock,
+)
+from tests.unit.gateway.serving.speculating import FakeVerifier, Piece
+
+EDGE_CLOUD = (Tier("tierflow-edge"), Tier("tierflow-cloud"))
+
+
+def chat(text: str, logprob: float = -0.001, reason: str = "stop", tokens: int = 3) -> Any:
+    body = {
+        "id": "a",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": text},
+                "logprobs": {"content": [{"token": "t", "logprob": logprob}] * tokens},
+                "finish_reason": reason,
+                "token_ids": list(range(5, 5 + tokens)),
+            }
+        ],
+        "usage": {"prompt_tokens": 4, "completion_tokens": tokens},
+    }
+    return lambda: FakeAnswer([orjson.dumps(body)], 200, "application/json")
+
+
+@dataclass
+class Told:
+    outcomes: list[CascadeOutcome] = field(default_factory=list)
+
+    def cascaded(self, outcome: CascadeOutcome) -> None:
+        self.outcomes.append(outcome)
+
+    def audited(self, agreed: bool) -> None: ...
+
+
+class Entries:
+    """An `OutcomeLog`."""
+
+    def __init__(self) -> None:
+        self.rows: list[Mapping[str, Any]] = []
+
+    def write(self, entry: Mapping[str, Any]) -> None:
+        self.rows.append(entry)
+
+    async def reach(self, count: int) -> list[Mapping[str, Any]]:
+        while len(self.rows) < count:
+            await asyncio.sleep(0)
+        # The task that wrote it ends, too.
+        await asyncio.sleep(0)
+        return self.rows
+
+
+class FakeAssignment:
+    def __init__(self, said: Sequence[WorkPiece | WorkEnd | MemberFailed]) -> None:
+        self._said = list(said)
+        self.cancelled = False
+
+    async def read(self) -> WorkPiece | WorkEnd:
+        said = self._said.pop(0)
+        if isinstance(said, MemberFailed):
+            raise said
+        return said
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class FakeMembers:
+    def __init__(self, *said: WorkPiece | WorkEnd | MemberFailed) -> None:
+        model = DeviceModel("rill-device")
+        self.known = [Member("phone", "i", "", [model], frozenset({"generate"}))]
+        self.orders: list[WorkOrder] = []
+        self.work = FakeAssignment(said)
+
+    def members(self) -> Sequence[Member]:
+        return self.known
+
+    def assign(self, device: str, order: WorkOrder) -> FakeAssignment:
+        self.orders.append(order)
+        return self.work
+
+
+@dataclass
+class Streamed:
+    text: str = ""
+    usage: dict[str, int] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def take(self, chunk: Mapping[str, Any]) -> None:
+        assert "error" not in chunk, chunk
+        self.usage = chunk.get("usage") or self.usage
+        self.about = (chunk.get("tierflow") or {}).get("cascade") or self.about
+        for choice in chunk["choices"]:
+            self.text += choice["delta"].get("content") or ""
+
+
+class Rig:
+    def __init__(
+        self,
+        small: Mapping[str, Callable[[], FakeAnswer]],
+        large: Mapping[str, Callable[[], Sequence[Piece]]],
+        *,
+        tiers: Sequence[Tier] = EDGE_CLOUD,
+        members: FakeMembers | None = None,
+        states: Sequence[EndpointState] | None = None,
+        waits: Waits | None = None,
+        clock: Clock | None = None,
+        predictor: Predictor | None = None,
+        shipped: Sequence[Predictor] = (),
+        audit_share: float = 0.0,
+    ) -> None:
+        """`clock`: by default every look at it is a millisecond later; waits need a real one."""
+        self.states = states or [state("edge:1", "edge"), state("cloud:1", "cloud")]
+        for each in self.states:
+            each.tokenizer = each.tokenizer or "f"
+        self.log = Entries()
+        self.server, self.verifier = FakeServer(small), FakeVerifier(large)
+        self.endpoints, self.telemetry, self.told = FakeEndpoints(self.states), Recorder(), Told()
+        clock = clock or SteppingClock()
+        waits = waits or Waits(30.0, 30.0, 30.0)
+        dispatch = Dispatch(
+            routing(), self.endpoints, self.server, clock, self.telemetry, RetryBudget(), waits,
+            lambda: 0.0, Holding(self.endpoints, FAMILY, clock, 8),
+        )  # fmt: skip
+        calls = ServerCalls(dispatch, clock, self.telemetry, waits)
+        verifiers = Verifiers(
+            routing(), self.endpoints, self.verifier, clock, self.telemetry, RetryBudget(),
+            lambda: 0.0,
+        )  # fmt: skip
+        lower = Lower(calls, self.endpoints)
+        defaults = Defaults(0.99, "logprobs", "live", audit_share)
+        predictors = Predictors(load_predictor("cautious"), shipped, predictor)
+        services = CascadeServices(
+            tiers, defaults, Rules(tiers, self.endpoints, predictors, defaults), lower,
+            Upper(verifiers, calls, waits, lambda: "0" * 32),
+            Judges(calls, lower, Judging(4, 0.7, "Answer:", "{question} {answer}", "yes", 8)),
+            DeviceTier(members), self.endpoints, clock, self.told, self.log, lambda: 0.4,
+            lambda: 9.0,
+        )  # fmt: skip
+        admission = Admission(AdmissionLimits(), clock, self.telemetry)
+        self.audits = Audits(services, calls)
+        self.cascade = Cascade(services, admission, self.telemetry, self.audits, waits.idle_s)
+
+    async def ask(self, headers: Mapping[str, Any] | None = None, **fields: Any) -> Any:
+        body = {"model": "tierflow-cascade", "messages": [{"role": "user", "content": "hi"}]}
+        most, data = fields.get("max_tokens"), orjson.dumps(body | fields)
+        asked = request("tierflow-cascade", body=data, max_tokens=most, **(headers or {}))
+        sink = ListSink()
+        await self.cascade.answer(asked, {}, sink)
+        return json.loads(sink.body)
+
+    async def stream(self, **fields: Any) -> Streamed:
+        messages = [{"role": "user", "content": "hi"}]
+        body = {"model": "tierflow-cascade", "messages": messages, "stream": True, **fields}
+        body["stream_options"] = {"include_usage": True}
+        asked = request("tierflow-cascade", body=orjson.dumps(body), stream=True)
+        sink, found = ListSink(), Streamed()
+        await self.cascade.answer(asked, {}, sink)
+        for line in sink.body.split(b"\n"):
+            if line.startswith(b"data: {"):
+                found.take(json.loads(line[6:]))
+        return found
+
+    def assert_nothing_left_open(self) -> None:
+        assert [each.in_flight for each in self.states] == [0] * len(self.states)
+        assert all(made.closed for made in self.verifier.made)
+        assert all(answer.closed for answer in self.server.answers)
+        assert self.telemetry.loads[-1] == (0, 0)
+
+
+def verified(*batches: Piece) -> Mapping[str, Callable[[], Sequence[Piece]]]:
+    return {"cloud:1": lambda: batches}
+
+
+TOP = verified(Batch([5, 6], text="Ye"), Batch([8], "stop", text="s"))
+
+
+def about(body: Any) -> Any:
+    return body["tierflow"]["cascade"]
