@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-from gateway.core.collective.answers import agreement
+from gateway.core.collective.answers import AGREES, agreement
 from gateway.core.collective.voting import Agree, Ballot, vote
 
 MIN_AGREEING = 2
@@ -48,3 +48,17 @@ def early_exit(
     if decisive and outstanding > 0.0 and ahead:
         return Exit.DECIDED
     return None
+
+
+def could_agree(
+    ballots: Sequence[Ballot],
+    winner: Ballot,
+    outstanding: float,
+    share: float,
+    agree: Agree = agreement,
+) -> bool:
+    """Whether an answer other than `winner`'s may yet have `share` of all weight behind it."""
+    verdict = vote(ballots, agree)
+    same = agree(verdict.winner.reading, winner.reading) >= AGREES
+    most = verdict.runner_up if same else verdict.support
+    return most + outstanding >= share * (verdict.total + outstanding) - 1e-9

@@ -70,6 +70,11 @@ def vote(ballots: Sequence[Ballot], agree: Agree = agreement) -> Verdict:
     return Verdict(ballots[best], support[best], max(others, default=0.0), total)
 
 
+def best_first(ballots: Sequence[Ballot]) -> list[Ballot]:
+    """By weight; of equal ones the earlier first."""
+    return sorted(ballots, key=lambda ballot: -ballot.weight)
+
+
 def equal(ballots: Sequence[Ballot]) -> list[Ballot]:
     """The same with one vote each."""
     return [Ballot(ballot.voter, ballot.reading) for ballot in ballots]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from os.path import commonprefix
 
 from gateway.core.collective.answers import agreement
 from gateway.core.collective.early_exit import MIN_AGREEING
 from gateway.core.collective.options import Aggregate
 from gateway.core.collective.report import Part
 from gateway.core.collective.templates import Templates, aggregation_prompt
-from gateway.core.collective.voting import Agree, Ballot, Verdict, equal, vote
+from gateway.core.collective.voting import Agree, Ballot, Verdict, best_first, equal, vote
 from gateway.errors import GatewayError
 from gateway.serving.collective.asked import Asked
 from gateway.serving.collective.likelihood import Likelihood
 from gateway.serving.collective.speaking import Emit, Speaking, Spoken
+from gateway.serving.collective.weighing import Weighing
 
 Served = Callable[[str], Sequence[str] | None]
 """The real models that a name may come out as, likeliest first; None for an unknown name."""
@@ -52,6 +54,17 @@ class Aggregating:
         self._templates = templates
         self._served = served
 
+    def weighs(self, asked: Asked) -> bool:
+        """Whether answers that differ are weighed by their likelihood."""
+        how = asked.options.aggregate
+        return how is Aggregate.BEST_OF_N or (
+            how is Aggregate.AUTO and self._by_likelihood(asked.options.aggregator)
+        )
+
+    def weighing(self, asked: Asked) -> Weighing:
+        """For one request, to be closed at its end."""
+        return Weighing(self._likelihood, asked)
+
     async def decide(
         self,
         asked: Asked,
@@ -59,6 +72,7 @@ class Aggregating:
         domain: str,
         name: str,
         emit: Emit | None,
+        weighing: Weighing,
         agree: Agree = agreement,
     ) -> Final:
         """`parts`: an answer of each member, one at least. `emit` takes the text as it comes, None:
@@ -66,28 +80,26 @@ class Aggregating:
 
         Raises GatewayError only when the server model failed after it began to speak to `emit`.
         """
-        ballots = sorted((part.ballot() for part in parts), key=lambda b: -b.weight)
+        ballots = best_first([part.ballot() for part in parts])
         verdict = vote(ballots, agree)
         how = asked.options.aggregate
+        said = _Said(emit)
         if how is Aggregate.MAJORITY:
-            return await _voted(vote(equal(ballots), agree), "majority", emit)
+            return await _voted(vote(equal(ballots), agree), "majority", said)
         if how is Aggregate.WEIGHTED:
-            return await _voted(verdict, "weighted", emit)
+            return await _voted(verdict, "weighted", said)
         agreed = verdict.share >= asked.options.agreement - 1e-9
         if how is Aggregate.AUTO and agreed and len(ballots) >= MIN_AGREEING:
-            return await _voted(verdict, "agreement", emit)
-        heard, spent = _Heard(emit), list[Spoken]()
+            return await _voted(verdict, "agreement", said)
         try:
-            if how is Aggregate.BEST_OF_N or (
-                how is Aggregate.AUTO and self._by_likelihood(asked.options.aggregator)
-            ):
-                return await self._likeliest(asked, ballots, verdict, name, emit, spent)
-            return await self._read(asked, ballots, verdict, domain, name, heard)
+            if self.weighs(asked):
+                return await _likeliest(ballots, verdict, said, weighing)
+            return await self._read(asked, ballots, verdict, domain, name, said)
         except GatewayError as error:
-            if heard.anything:
+            if not verdict.winner.reading.text.startswith(said.text):
                 raise
-            final = await _voted(verdict, "weighted", emit)
-            return replace(final, fallback=error.code or "error", spoken=spent)
+            final = await _voted(verdict, "weighted", said)
+            return replace(final, fallback=error.code or "error", spoken=weighing.spent())
 
     async def plain(self, asked: Asked, emit: Emit | None) -> Final:
         """No member answered: the server model alone. Raises GatewayError."""
@@ -110,12 +122,12 @@ class Aggregating:
         verdict: Verdict,
         domain: str,
         name: str,
-        heard: _Heard,
+        said: _Said,
     ) -> Final:
         likely = self._likely(asked.options.aggregator)
         template = self._templates.choose("aggregate", likely, domain, asked.options.template)
         prompt = aggregation_prompt(template, asked.question, ballots)
-        emit = heard if heard.emit is not None else None
+        emit = None if said.emit is None else said
         spoken = await self._speaking.speak(asked, asked.with_last(prompt), name, emit)
         return Final(
             spoken.text,
@@ -126,44 +138,36 @@ class Aggregating:
             [spoken],
         )
 
-    async def _likeliest(
-        self,
-        asked: Asked,
-        ballots: Sequence[Ballot],
-        verdict: Verdict,
-        name: str,
-        emit: Emit | None,
-        spent: list[Spoken],
-    ) -> Final:
-        best = await self._likelihood.best(asked, ballots, name, spent)
-        await _emit(emit, best.reading.text)
-        return Final(
-            best.reading.text,
-            "best-of-n",
-            disagreement=verdict.disagreement,
-            spoken=spent,
-        )
 
-
-class _Heard:
-    """Passes on what is said, and remembers whether there was anything."""
+class _Said:
+    """Passes on what is said, and remembers it: nobody is told anything twice."""
 
     def __init__(self, emit: Emit | None) -> None:
         self.emit = emit
-        self.anything = False
+        self.text = ""
 
     async def __call__(self, text: str) -> None:
-        self.anything = True
-        assert self.emit is not None
-        await self.emit(text)
+        self.text += text
+        if self.emit is not None and text:
+            await self.emit(text)
+
+    async def up_to(self, text: str) -> None:
+        """`text` begins with what was said."""
+        await self(text[len(self.text) :])
 
 
-async def _voted(verdict: Verdict, by: str, emit: Emit | None) -> Final:
+async def _voted(verdict: Verdict, by: str, said: _Said) -> Final:
     text = verdict.winner.reading.text
-    await _emit(emit, text)
+    await said.up_to(text)
     return Final(text, by, disagreement=verdict.disagreement)
 
 
-async def _emit(emit: Callable[[str], Awaitable[None]] | None, text: str) -> None:
-    if emit is not None:
-        await emit(text)
+async def _likeliest(
+    ballots: Sequence[Ballot], verdict: Verdict, said: _Said, weighing: Weighing
+) -> Final:
+    # Whichever it is, it begins with what they have in common.
+    await said.up_to(commonprefix([ballot.reading.text for ballot in ballots]))
+    text = (await weighing.best(ballots)).reading.text
+    await said.up_to(text)
+    spent = weighing.spent()
+    return Final(text, "best-of-n", disagreement=verdict.disagreement, spoken=spent)

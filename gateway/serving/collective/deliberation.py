@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from gateway.core.collective.answers import AGREES, Reading
-from gateway.core.collective.early_exit import Exit, early_exit
+from gateway.core.collective.early_exit import Exit, could_agree, early_exit
 from gateway.core.collective.options import VOTES, Aggregate
 from gateway.core.collective.quorum import needed, step_deadline
 from gateway.core.collective.report import Part, Report, Role, best_heard, latest, opinions
 from gateway.core.collective.templates import Templates, revision_prompt
-from gateway.core.collective.voting import Agreements, Ballot, equal
+from gateway.core.collective.voting import Agreements, Ballot, best_first, equal
 from gateway.core.ports import Clock
 from gateway.errors import TooFewMembers
 from gateway.serving.collective.aggregating import Aggregating, Final
@@ -20,7 +20,7 @@ from gateway.serving.collective.asked import Asked
 from gateway.serving.collective.gathering import Gathered, Plan, Say, Seat, gather
 from gateway.serving.collective.panel import Panel
 from gateway.serving.collective.policy import Policy
-from gateway.serving.collective.speaking import Emit
+from gateway.serving.collective.speaking import Emit, Spoken
 
 Keep = Callable[[], Awaitable[None]]
 """Leaves what the report holds so far to whoever may have to take over; raises Conflict when
@@ -50,6 +50,7 @@ class Deliberation:
         self._report = report
         self._own = own
         self._agreements = Agreements()
+        self._weighing = aggregating.weighing(asked)
         self._deadline = clock.now() + asked.options.deadline_s
 
     async def run(
@@ -59,6 +60,15 @@ class Deliberation:
         question is settled. Raises TooFewMembers where the request would rather fail; GatewayError
         when no member answered and the server model can't either, or when it failed in the middle
         of the final answer."""
+        try:
+            return await self._run(say, emit, ready, keep)
+        finally:
+            await self._weighing.close()
+            self._spend(self._weighing.spent())
+
+    async def _run(
+        self, say: Say, emit: Emit, ready: Callable[[], Awaitable[None]], keep: Keep
+    ) -> Final:
         if not self._report.parts:
             seats = self._panel.seats
             self._report.asked = [seat.name for seat in seats]
@@ -81,6 +91,8 @@ class Deliberation:
         if not seats or (not self._asked.options.degrade and self._needed(len(seats)) > len(seats)):
             # For an error that is certain nobody need work.
             return
+        if self._aggregating.weighs(self._asked) and len(seats) > 1:
+            self._weighing.begin()
         await say("selected " + " ".join(seat.name for seat in seats))
         with self._timed("answer"):
             found = await self._gather(seats, self._panel.spare, "answer", 0, say, self._exit)
@@ -101,7 +113,8 @@ class Deliberation:
         # Nobody waits for answers that can't come; the verdict is on the number that was asked for.
         quorum = min(self._needed(len(seats)), len(seats))
         firm = role == "answer" and not self._asked.options.degrade
-        plan = Plan(role, round_, quorum, deadline, self._policy.grace, exit, firm)
+        pending = self._weighing.pending
+        plan = Plan(role, round_, quorum, deadline, self._policy.grace, exit, firm, pending)
         return await gather(seats, spare, plan, self._clock, say)
 
     def _needed(self, asked: int) -> int:
@@ -109,21 +122,37 @@ class Deliberation:
 
     def _exit(self, parts: Sequence[Part], merits: Sequence[float]) -> Exit | None:
         options = self._asked.options
-        if options.aggregate not in (Aggregate.AUTO, *VOTES):
-            return None
         ballots: Sequence[Ballot] = [part.ballot() for part in parts if part.answered]
         outstanding = sum(merits)
-        if options.aggregate is Aggregate.MAJORITY:
-            ballots, outstanding = equal(ballots), float(len(merits))
-        return early_exit(
-            ballots,
-            outstanding,
-            quorum=self._needed(len(self._panel.seats)),
-            agreement=options.agreement,
-            decisive=options.aggregate in VOTES,
-            best_heard=best_heard(parts, merits),
-            agree=self._agreements,
-        )
+        found = None
+        if options.aggregate in (Aggregate.AUTO, *VOTES):
+            if options.aggregate is Aggregate.MAJORITY:
+                ballots, outstanding = equal(ballots), float(len(merits))
+            found = early_exit(
+                ballots,
+                outstanding,
+                quorum=self._needed(len(self._panel.seats)),
+                agreement=options.agreement,
+                decisive=options.aggregate in VOTES,
+                best_heard=best_heard(parts, merits),
+                agree=self._agreements,
+            )
+        if found is None and self._aggregating.weighs(self._asked):
+            return self._weighed(ballots, outstanding)
+        return found
+
+    def _weighed(self, ballots: Sequence[Ballot], outstanding: float) -> Exit | None:
+        """Answers are weighed while others are expected, and may end the wait for these."""
+        options = self._asked.options
+        winner = self._weighing.look(best_first(ballots), outstanding)
+        if winner is None or options.rounds > 0:
+            # A round of revision is to hear everybody.
+            return None
+        if options.aggregate is Aggregate.AUTO and could_agree(
+            ballots, winner, outstanding, options.agreement, self._agreements
+        ):
+            return None
+        return Exit.DECIDED
 
     def _judge_quorum(self) -> None:
         report, options = self._report, self._asked.options
@@ -187,7 +216,9 @@ class Deliberation:
     async def _decide(self, parts: Sequence[Part], name: str, emit: Emit | None) -> Final:
         domain = self._report.domain
         return self._noted(
-            await self._aggregating.decide(self._asked, parts, domain, name, emit, self._agreements)
+            await self._aggregating.decide(
+                self._asked, parts, domain, name, emit, self._weighing, self._agreements
+            )
         )
 
     def _noted(self, final: Final) -> Final:
@@ -195,10 +226,13 @@ class Deliberation:
         report.decided_by = final.decided_by
         report.fallback = final.fallback or report.fallback
         report.disagreement = report.disagreement or final.disagreement
-        report.server_calls += len(final.spoken)
-        for spoken in final.spoken:
-            report.spend(spoken.tier, spoken.prompt_tokens, spoken.completion_tokens)
+        self._spend(final.spoken)
         return final
+
+    def _spend(self, calls: Sequence[Spoken]) -> None:
+        self._report.server_calls += len(calls)
+        for spoken in calls:
+            self._report.spend(spoken.tier, spoken.prompt_tokens, spoken.completion_tokens)
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.core.collective.early_exit import Exit
 from gateway.core.collective.quorum import grace_ends
@@ -55,8 +56,9 @@ Say = Callable[[str], Awaitable[None]]
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`deadline` is on the gateway's clock, `grace` a share of the time that the quorum took.
-    `exit` looks at the parts so far and at the merits of those still asked. `firm`: fewer answers
-    than the quorum are worth nothing, so that it ends when there can't be as many any more."""
+    `exit` looks at the parts so far and at the merits of those still asked, after each part and
+    whenever one of `pending` ends. `firm`: fewer answers than the quorum are worth nothing, so that
+    it ends when there can't be as many any more."""
 
     role: Role
     round: int
@@ -65,6 +67,7 @@ class Plan:
     grace: float
     exit: Callable[[Sequence[Part], Sequence[float]], Exit | None] = lambda parts, merits: None
     firm: bool = False
+    pending: Callable[[], Collection[asyncio.Future[Any]]] = tuple
 
 
 @dataclass(slots=True)
@@ -93,7 +96,7 @@ async def gather(
             round_.ask(seat)
         while round_.running and round_.found.exit is None and not round_.lost:
             done = await round_.next()
-            if not done:
+            if done is None:
                 break
             for part in done:
                 await say(_line(part))
@@ -119,12 +122,16 @@ class _Round:
         task = asyncio.create_task(_proposal(seat, left))
         self.running[task] = seat, now
 
-    async def next(self) -> list[Part]:
-        """Wait for whoever is next; nothing when time is up."""
+    async def next(self) -> list[Part] | None:
+        """Wait for whoever is next, or for what `Plan.exit` waits for; None when time is up."""
         left = max(0.0, self._until - self._clock.now())
         done, _ = await asyncio.wait(
-            self.running, timeout=left, return_when=asyncio.FIRST_COMPLETED
+            {*self.running, *self.plan.pending()},
+            timeout=left,
+            return_when=asyncio.FIRST_COMPLETED,
         )
+        if not done:
+            return None
         # A set has no order; that of asking makes equal cases come out equal.
         came = [self._take(task) for task in [*self.running] if task in done]
         self._look()

@@ -11,7 +11,7 @@ from gateway.core.collective.answers import Reading, agreement
 from gateway.core.devices.member import Condition, MemberFailed
 from gateway.errors import InvalidRequest
 from gateway.serving.server_calls import Call
-from tests.unit.gateway.serving.collective.scene import FakeCalls, Said, Scene
+from tests.unit.gateway.serving.collective.scene import FakeCalls, Said, Scene, broken
 
 pytestmark = pytest.mark.anyio
 
@@ -117,11 +117,66 @@ async def test_the_likeliest_of_the_answers_wins_best_of_n() -> None:
     assert len(scene.calls.calls) == 3, "the prompt's length, and each distinct answer once"
 
 
-def equally_likely(call: Call) -> Any:
+def equally_likely(call: Call, logprob: float = -0.5) -> Any:
     if call.path == "/tokenize":
         return {"count": 2}
-    row = {"7": {"logprob": -0.5}}
+    row = {"7": {"logprob": logprob}}
     return {"prompt_logprobs": [None, row, row], "usage": {"prompt_tokens": 3}}
+
+
+def nearly_certain(call: Call) -> Any:
+    return equally_likely(call, -0.01)
+
+
+def weighed(scene: Scene) -> list[str]:
+    """The answers whose likelihood was asked for, in this order."""
+    return [scene.calls.prompt(n) for n, c in enumerate(scene.calls.calls) if c.path != "/tokenize"]
+
+
+async def test_an_answer_that_can_not_win_any_more_is_not_weighed() -> None:
+    many: dict[str, Said] = dict.fromkeys(("a", "b", "c"), "Answer: 42")
+    scene = Scene({**many, "odd": "Answer: 48"}, FakeCalls(equally_likely))
+    body = await scene.ask(aggregate="best-of-n", members="all", quorum=4)
+    assert body["choices"][0]["message"]["content"] == "Answer: 42"
+    assert weighed(scene) == ["Answer: 42"]
+
+
+async def test_answers_that_differ_are_weighed_while_others_are_at_work() -> None:
+    late = asyncio.Event()
+
+    def says(call: Call) -> Any:
+        if call.path != "/tokenize":
+            late.set()
+        return equally_likely(call)
+
+    scene = Scene({"a": "Answer: 42", "b": "Answer: 48", "slow": late}, FakeCalls(says))
+    body = await scene.ask(aggregate="best-of-n", members="all", quorum=3)
+    assert outcomes(body)["slow"] == "answered", "it waited for the first likelihood"
+
+
+async def test_a_member_that_can_not_change_the_choice_is_not_waited_for() -> None:
+    many: dict[str, Said] = dict.fromkeys(("a", "b", "c"), "Answer: 42")
+    says: dict[str, Said] = {**many, "odd": "Answer: 48", "slow": asyncio.Event()}
+    scene = Scene(says, FakeCalls(nearly_certain), rather_likelihood=("rill-*",))
+    body = await scene.ask(members="all", quorum=5)
+    about = body["tierflow"]["collective"]
+    assert (about["decided_by"], about["early_exit"]) == ("best-of-n", "decided")
+    assert scene.members.cancelled == ["slow"]
+    assert "degraded" not in about
+
+
+async def test_a_stream_begins_with_what_all_answers_have_in_common() -> None:
+    """It is certain before any of them is weighed."""
+    scene = Scene(THREE, FakeCalls(equally_likely))
+    streamed = await scene.stream(aggregate="best-of-n", members="all", quorum=3)
+    assert streamed.pieces == ["Answer: 4", "2"]
+
+
+async def test_nothing_is_said_twice_when_the_likelihoods_fail() -> None:
+    scene = Scene(THREE, FakeCalls(broken()))
+    streamed = await scene.stream(aggregate="best-of-n", members="all", quorum=3)
+    assert streamed.text == "Answer: 42"
+    assert streamed.chunks[-1]["tierflow"]["collective"]["fallback"] == "engine_error"
 
 
 async def test_between_equally_likely_answers_the_members_weight_decides() -> None:
@@ -134,17 +189,17 @@ async def test_answers_that_are_all_the_same_are_not_weighed() -> None:
     scene = Scene({"maths": "Answer: 42", "code": "6 * 7\nAnswer: 42"})
     body = await scene.ask(aggregate="best-of-n", members="all", quorum=2)
     assert body["tierflow"]["collective"]["decided_by"] == "best-of-n"
-    assert scene.calls.calls == []
+    assert weighed(scene) == []
 
 
 async def test_an_answer_is_weighed_with_its_end() -> None:
     """One that breaks off would else be the likeliest: its beginning is part of every other."""
     scene = Scene(THREE, FakeCalls(equally_likely))
     await scene.ask(aggregate="best-of-n", members="all", quorum=3)
-    weighed = [call.body for call in scene.calls.calls if call.path != "/tokenize"]
-    assert len(weighed) == 2
-    assert not any(body.get("continue_final_message") for body in weighed)
-    assert all(body["add_generation_prompt"] is False for body in weighed)
+    bodies = [call.body for call in scene.calls.calls if call.path != "/tokenize"]
+    assert len(bodies) == 2
+    assert not any(body.get("continue_final_message") for body in bodies)
+    assert all(body["add_generation_prompt"] is False for body in bodies)
 
 
 async def test_auto_weighs_answers_where_the_aggregator_does_better_so() -> None:

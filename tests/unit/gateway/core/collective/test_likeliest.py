@@ -1,0 +1,121 @@
+"""The choice by likelihood ends early, and never otherwise than with everything known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.collective.answers import Reading
+from gateway.core.collective.likeliest import (
+    Weighed,
+    candidates,
+    likeliest,
+    mostly_short,
+    to_weigh,
+)
+from gateway.core.collective.voting import Ballot
+
+TEXTS = ["Answer: 1", "Answer: 2", "so it is\nAnswer: 2", "Answer: 3", "long and vague", "no idea"]
+LOGPROBS = st.lists(st.floats(-4.0, 0.0), min_size=1, max_size=4)
+
+
+def ballot(voter: str, text: str, weight: float = 1.0) -> Ballot:
+    return Ballot(voter, Reading(text), weight)
+
+
+@st.composite
+def votes(draw: st.DrawFn) -> tuple[list[Ballot], dict[str, list[float]]]:
+    """Ballots of weights from a few, so that ties come up, and what a model makes of each text."""
+    count = draw(st.integers(1, 5))
+    weights = st.sampled_from([0.25, 0.5, 1.0, 1.5])
+    found = [
+        ballot(f"device-{n}", draw(st.sampled_from(TEXTS)), draw(weights)) for n in range(count)
+    ]
+    found.sort(key=lambda one: -one.weight)
+    return found, {text: draw(LOGPROBS) for text in TEXTS}
+
+
+def best_of_all(ballots: Sequence[Ballot], weighed: Weighed) -> str:
+    """The definition: everything is weighed, the first of the best wins."""
+    short = mostly_short(ballots)
+
+    def score(place: int) -> float:
+        values = weighed[found[place].text]
+        return (sum(values) if short else sum(values) / len(values)) + math.log(found[place].weight)
+
+    found = candidates(ballots)
+    return found[max(range(len(found)), key=score)].text
+
+
+@given(votes(), st.sets(st.sampled_from(TEXTS)))
+def test_what_is_certain_early_is_what_would_win_in_the_end(
+    drawn: tuple[list[Ballot], dict[str, list[float]]], known: set[str]
+) -> None:
+    ballots, weighed = drawn
+    winner = likeliest(ballots, {text: weighed[text] for text in known})
+    if winner is not None:
+        assert winner.text == best_of_all(ballots, weighed)
+
+
+@given(votes())
+def test_weighing_what_can_still_win_comes_to_an_end_with_the_best(
+    drawn: tuple[list[Ballot], dict[str, list[float]]],
+) -> None:
+    ballots, weighed = drawn
+    known: dict[str, list[float]] = {}
+    while (winner := likeliest(ballots, known)) is None:
+        wanted = to_weigh(ballots, known)
+        assert wanted and not any(one.text in known for one in wanted)
+        known[wanted[0].text] = weighed[wanted[0].text]
+    assert winner.text == best_of_all(ballots, weighed)
+
+
+@given(votes(), votes(), st.sets(st.sampled_from(TEXTS)))
+def test_no_answer_to_come_changes_what_is_certain_without_it(
+    drawn: tuple[list[Ballot], dict[str, list[float]]],
+    late: tuple[list[Ballot], dict[str, list[float]]],
+    known: set[str],
+) -> None:
+    ballots, weighed = drawn
+    outstanding = sum(one.weight for one in late[0])
+    winner = likeliest(ballots, {text: weighed[text] for text in known}, outstanding)
+    everybody = [
+        *ballots,
+        *(ballot(f"late-{one.voter}", one.reading.text, one.weight) for one in late[0]),
+    ]
+    everybody.sort(key=lambda one: -one.weight)
+    if winner is not None:
+        final = Reading(best_of_all(everybody, weighed))
+        # A heavier member may say the same in other words, which are then the ones that count.
+        same = winner.ballot.reading.key is not None and final.key == winner.ballot.reading.key
+        assert same or final.text == winner.text
+
+
+def test_an_answer_far_behind_is_not_weighed_with_the_first() -> None:
+    ballots = [ballot("a", "Answer: 1", 3.0), ballot("b", "Answer: 2", 2.0),
+               ballot("c", "Answer: 3", 1.0)]  # fmt: skip
+    assert [one.text for one in to_weigh(ballots, {})] == ["Answer: 1", "Answer: 2"]
+
+
+def test_when_the_heaviest_is_unlikely_all_others_are_weighed() -> None:
+    ballots = [ballot("a", "Answer: 1", 3.0), ballot("b", "Answer: 2", 2.0),
+               ballot("c", "Answer: 3", 1.0)]  # fmt: skip
+    left = to_weigh(ballots, {"Answer: 1": [-5.0]})
+    assert [one.text for one in left] == ["Answer: 2", "Answer: 3"]
+
+
+def test_a_certain_answer_of_the_heaviest_ends_it_at_once() -> None:
+    ballots = [ballot("a", "Answer: 1", 3.0), ballot("b", "Answer: 2", 2.0)]
+    winner = likeliest(ballots, {"Answer: 1": [-0.1, -0.1]})
+    assert winner is not None and winner.text == "Answer: 1"
+    assert to_weigh(ballots, {"Answer: 1": [-0.1, -0.1]}) == []
+
+
+def test_a_member_still_expected_may_outweigh_it() -> None:
+    ballots = [ballot("a", "Answer: 1", 1.0), ballot("b", "Answer: 2", 0.2)]
+    weighed = {"Answer: 1": [-0.1], "Answer: 2": [-3.0]}
+    assert likeliest(ballots, weighed, outstanding=0.5) is not None
+    assert likeliest(ballots, weighed, outstanding=0.95) is None
