@@ -21,9 +21,9 @@ KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`each`: questions of every task. `streams`: questions of the TTFT part. `failing`: questions
-    asked while devices fail. `cascade`: those asked of the cascade, which its shipped predictor was
-    not fitted to."""
+    """`each`: questions of every task. `streams`: further ones of every task, for each way and pace
+    of the TTFT part. `failing`: questions asked while devices fail. `cascade`: those asked of the
+    cascade, which its shipped predictor was not fitted to."""
 
     each: int
     streams: int
@@ -31,8 +31,8 @@ class Plan:
     cascade: int
 
 
-FULL = Plan(each=10, streams=40, failing=220, cascade=300)
-QUICK = Plan(each=2, streams=12, failing=44, cascade=66)
+FULL = Plan(each=10, streams=2, failing=220, cascade=300)
+QUICK = Plan(each=2, streams=1, failing=44, cascade=66)
 
 
 @dataclass(frozen=True, slots=True)

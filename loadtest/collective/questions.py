@@ -27,6 +27,12 @@ def mixed(python: str, each: int) -> list[Question]:
     ]
 
 
+def cut(questions: list[Question], each: int) -> tuple[list[Question], list[Question]]:
+    """The first `each` of every task, and the others."""
+    place = each * len({question.task for question in questions})
+    return questions[:place], questions[place:]
+
+
 def unfitted(python: str, count: int) -> list[Question]:
     """Questions that the cascade's predictor was not fitted to. Raises BenchmarkFailure."""
     found = {

@@ -41,7 +41,13 @@ class Bench:
         check_cores(os.sched_getaffinity(0))
         check_memory(2)
         engine = engine_versions(self.common.engine_python, COMMAND)
-        questions = mixed(self.common.engine_python, self.plan.each)
+        further = self.plan.streams * len(streaming.WAYS) * len(streaming.PACES_MS)
+        questions = mixed(self.common.engine_python, self.plan.each + further)
+        tasks = len({question.task for question in questions})
+        questions, streamed = (
+            questions[: tasks * self.plan.each],
+            questions[tasks * self.plan.each :],
+        )
         others = unfitted(self.common.engine_python, self.plan.cascade)
         cores = Cores.split(os.sched_getaffinity(0))
         names = [*self.settings.devices, *failures.twins(self.settings.devices)]
@@ -52,7 +58,7 @@ class Bench:
             found.wait_for(self.settings.devices.keys())
             answered = self.ways(client, questions)
             climbed = self.cascades(client, others)
-            firsts = self.streams(found, client, questions[: self.plan.streams])
+            firsts = self.streams(found, client, streamed)
             self.stop_devices(found)
             asked = questions[: self.plan.failing]
             failed = failures.measure(found, asked, self.progress)
@@ -100,13 +106,16 @@ class Bench:
     def streams(
         self, found: Fleet, client: Client, questions: Sequence[Question]
     ) -> list[streaming.First]:
-        """With the same devices, started anew at a pace."""
+        """With the same devices, started anew at each pace."""
         self.progress(f"first tokens of {len(questions)} streams")
-        self.stop_devices(found)
-        for name, model in self.settings.devices.items():
-            found.start_device(name, model, "--least-step-ms", f"{streaming.PACE_MS:g}")
-        found.wait_for(self.settings.devices.keys())
-        return streaming.measure(client, questions)
+        firsts = []
+        for pace, asked in streaming.shares(questions).items():
+            self.stop_devices(found)
+            for name, model in self.settings.devices.items():
+                found.start_device(name, model, "--least-step-ms", f"{pace:g}")
+            found.wait_for(self.settings.devices.keys())
+            firsts += streaming.measure(client, pace, asked)
+        return firsts
 
     def stop_devices(self, found: Fleet) -> None:
         for device in found.devices.values():

@@ -89,6 +89,30 @@ def test_the_slowest_needed_member_is_the_last_whose_answer_was_used() -> None:
     assert streaming.slowest_needed_ms(reply) == 80.0
 
 
+def test_no_question_is_asked_in_two_streams() -> None:
+    shares = streaming.shares(QUESTIONS)
+    asked = [question for share in shares.values() for question in share]
+    assert shares.keys() == {streaming.NANO_MS, streaming.AGX_MS}
+    assert len(set(asked)) == len(asked) == len(QUESTIONS)
+
+
+def test_the_headline_is_the_worse_way_at_the_pace_of_an_orin_nano() -> None:
+    def first(way: str, pace_ms: float, ratio: float) -> streaming.First:
+        some = Spread(1.0, 1.0, 1.0)
+        return streaming.First(way, pace_ms, 1, some, some, Spread(ratio, ratio, ratio))
+
+    nano, agx = streaming.NANO_MS, streaming.AGX_MS
+    found = [first("a", nano, 1.1), first("b", nano, 1.2), first("a", agx, 1.5)]
+    assert streaming.worst(found) == 1.2
+
+
+def test_the_first_questions_of_every_task_are_cut_off() -> None:
+    drawn = [Question(task, f"{n} {task}", "") for n in range(3) for task in ("sum", "sort")]
+    asked, further = questions.cut(drawn, 1)
+    assert [question.prompt for question in asked] == ["0 sum", "0 sort"]
+    assert asked + further == drawn
+
+
 def test_the_best_member_is_chosen_by_accuracy() -> None:
     spread = [Spread(50.0 + n, 0, 100) for n in range(len(EVERYBODY))]
     found = {
