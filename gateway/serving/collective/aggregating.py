@@ -54,16 +54,14 @@ class Aggregating:
         self._templates = templates
         self._served = served
 
-    def weighs(self, asked: Asked) -> bool:
-        """Whether answers that differ are weighed by their likelihood."""
+    def weighing(self, asked: Asked) -> Weighing | None:
+        """For one request, to be closed at its end; None where answers are not weighed."""
         how = asked.options.aggregate
-        return how is Aggregate.BEST_OF_N or (
+        if how is Aggregate.BEST_OF_N or (
             how is Aggregate.AUTO and self._by_likelihood(asked.options.aggregator)
-        )
-
-    def weighing(self, asked: Asked) -> Weighing:
-        """For one request, to be closed at its end."""
-        return Weighing(self._likelihood, asked)
+        ):
+            return Weighing(self._likelihood, asked)
+        return None
 
     async def decide(
         self,
@@ -72,11 +70,12 @@ class Aggregating:
         domain: str,
         name: str,
         emit: Emit | None,
-        weighing: Weighing,
+        weighing: Weighing | None,
         agree: Agree = agreement,
     ) -> Final:
         """`parts`: an answer of each member, one at least. `emit` takes the text as it comes, None:
-        it is not for the caller. `name` tells this aggregate from others in logs.
+        it is not for the caller. `name` tells this aggregate from others in logs. `weighing`: the
+        request's.
 
         Raises GatewayError only when the server model failed after it began to speak to `emit`.
         """
@@ -92,14 +91,15 @@ class Aggregating:
         if how is Aggregate.AUTO and agreed and len(ballots) >= MIN_AGREEING:
             return await _voted(verdict, "agreement", said)
         try:
-            if self.weighs(asked):
+            if weighing is not None:
                 return await _likeliest(ballots, verdict, said, weighing)
             return await self._read(asked, ballots, verdict, domain, name, said)
         except GatewayError as error:
             if not verdict.winner.reading.text.startswith(said.text):
                 raise
             final = await _voted(verdict, "weighted", said)
-            return replace(final, fallback=error.code or "error", spoken=weighing.spent())
+            spent = () if weighing is None else weighing.spent()
+            return replace(final, fallback=error.code or "error", spoken=spent)
 
     async def plain(self, asked: Asked, emit: Emit | None) -> Final:
         """No member answered: the server model alone. Raises GatewayError."""

@@ -7,16 +7,16 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from gateway.core.collective.answers import AGREES, Reading
-from gateway.core.collective.early_exit import Exit, could_agree, early_exit
-from gateway.core.collective.options import VOTES, Aggregate
+from gateway.core.collective.early_exit import Exit
 from gateway.core.collective.quorum import needed, step_deadline
-from gateway.core.collective.report import Part, Report, Role, best_heard, latest, opinions
+from gateway.core.collective.report import Part, Report, Role, latest, opinions
 from gateway.core.collective.templates import Templates, revision_prompt
-from gateway.core.collective.voting import Agreements, Ballot, best_first, equal
+from gateway.core.collective.voting import Agreements
 from gateway.core.ports import Clock
 from gateway.errors import TooFewMembers
 from gateway.serving.collective.aggregating import Aggregating, Final
 from gateway.serving.collective.asked import Asked
+from gateway.serving.collective.ending import Ending
 from gateway.serving.collective.gathering import Gathered, Plan, Say, Seat, gather
 from gateway.serving.collective.panel import Panel
 from gateway.serving.collective.policy import Policy
@@ -63,8 +63,9 @@ class Deliberation:
         try:
             return await self._run(say, emit, ready, keep)
         finally:
-            await self._weighing.close()
-            self._spend(self._weighing.spent())
+            if self._weighing is not None:
+                await self._weighing.close()
+                self._spend(self._weighing.spent())
 
     async def _run(
         self, say: Say, emit: Emit, ready: Callable[[], Awaitable[None]], keep: Keep
@@ -91,11 +92,13 @@ class Deliberation:
         if not seats or (not self._asked.options.degrade and self._needed(len(seats)) > len(seats)):
             # For an error that is certain nobody need work.
             return
-        if self._aggregating.weighs(self._asked) and len(seats) > 1:
+        if self._weighing is not None and len(seats) > 1:
             self._weighing.begin()
+        quorum = self._needed(len(seats))
+        ending = Ending(self._asked.options, quorum, self._agreements, self._weighing)
         await say("selected " + " ".join(seat.name for seat in seats))
         with self._timed("answer"):
-            found = await self._gather(seats, self._panel.spare, "answer", 0, say, self._exit)
+            found = await self._gather(seats, self._panel.spare, "answer", 0, say, ending)
         self._report.parts += found.parts
         self._report.early_exit = found.exit
 
@@ -113,46 +116,12 @@ class Deliberation:
         # Nobody waits for answers that can't come; the verdict is on the number that was asked for.
         quorum = min(self._needed(len(seats)), len(seats))
         firm = role == "answer" and not self._asked.options.degrade
-        pending = self._weighing.pending
+        pending = tuple if self._weighing is None else self._weighing.pending
         plan = Plan(role, round_, quorum, deadline, self._policy.grace, exit, firm, pending)
         return await gather(seats, spare, plan, self._clock, say)
 
     def _needed(self, asked: int) -> int:
         return needed(asked, self._asked.options.quorum, self._policy.quorum)
-
-    def _exit(self, parts: Sequence[Part], merits: Sequence[float]) -> Exit | None:
-        options = self._asked.options
-        ballots: Sequence[Ballot] = [part.ballot() for part in parts if part.answered]
-        outstanding = sum(merits)
-        found = None
-        if options.aggregate in (Aggregate.AUTO, *VOTES):
-            if options.aggregate is Aggregate.MAJORITY:
-                ballots, outstanding = equal(ballots), float(len(merits))
-            found = early_exit(
-                ballots,
-                outstanding,
-                quorum=self._needed(len(self._panel.seats)),
-                agreement=options.agreement,
-                decisive=options.aggregate in VOTES,
-                best_heard=best_heard(parts, merits),
-                agree=self._agreements,
-            )
-        if found is None and self._aggregating.weighs(self._asked):
-            return self._weighed(ballots, outstanding)
-        return found
-
-    def _weighed(self, ballots: Sequence[Ballot], outstanding: float) -> Exit | None:
-        """Answers are weighed while others are expected, and may end the wait for these."""
-        options = self._asked.options
-        winner = self._weighing.look(best_first(ballots), outstanding)
-        if winner is None or options.rounds > 0:
-            # A round of revision is to hear everybody.
-            return None
-        if options.aggregate is Aggregate.AUTO and could_agree(
-            ballots, winner, outstanding, options.agreement, self._agreements
-        ):
-            return None
-        return Exit.DECIDED
 
     def _judge_quorum(self) -> None:
         report, options = self._report, self._asked.options
