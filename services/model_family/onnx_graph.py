@@ -209,14 +209,14 @@ class Graph:
         ]
 
     def outputs(self) -> list[onnx.ValueInfoProto]:
-        logits = ["batch", "length", self.shape.vocabulary]
+        logits: list[str | int] = ["batch", "length", self.shape.vocabulary]
         return [
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, logits),
             *self.cache("present", "capacity_after"),
         ]
 
     def cache(self, prefix: str, capacity: str) -> list[onnx.ValueInfoProto]:
-        dimensions = ["batch", self.shape.kv_heads, capacity, self.shape.head]
+        dimensions: list[str | int] = ["batch", self.shape.kv_heads, capacity, self.shape.head]
         return [
             helper.make_tensor_value_info(f"{prefix}.{layer}.{kind}", TensorProto.FLOAT, dimensions)
             for layer in range(self.shape.layers)
