@@ -1,4 +1,4 @@
-"""The `Embedder` in the gateway itself: all-MiniLM-L6-v2 on numpy, in a thread of its own."""
+"""The `Embedder` in the gateway itself: all-MiniLM-L6-v2, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
-from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-from gateway.adapters.embedding.bert import Bert
+from gateway.adapters.embedding.encoder import Encoder
 from gateway.adapters.embedding.files import ModelFiles
 from gateway.errors import EmbeddingFailed
 
@@ -21,13 +20,14 @@ MAX_CHARS = 8192
 
 
 class MiniLm:
-    """Loads at the first use, about 90 MB. Raises EmbeddingFailed when its files are broken."""
+    """Loads at the first use, about 100 MB with its libraries. Raises EmbeddingFailed when its
+    files are broken."""
 
     name = "minilm"
 
     def __init__(self, files: ModelFiles) -> None:
         self._files = files
-        self._loaded: tuple[Tokenizer, Bert] | None = None
+        self._loaded: tuple[Tokenizer, Encoder] | None = None
         # One thread: two texts at once would only take turns on the same cores.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedding")
 
@@ -42,13 +42,13 @@ class MiniLm:
         tokenizer, model = self._loaded or self._load()
         return [float(x) for x in model.embed(tokenizer.encode(text[:MAX_CHARS]).ids)]
 
-    def _load(self) -> tuple[Tokenizer, Bert]:
+    def _load(self) -> tuple[Tokenizer, Encoder]:
         log.info("embedding_loads", file=self._files.weights.name)
         try:
             tokenizer = Tokenizer.from_file(str(self._files.tokenizer))
             tokenizer.no_padding()
             tokenizer.enable_truncation(MAX_TOKENS)
-            model = Bert(load_file(self._files.weights))
+            model = Encoder(self._files.weights)
             model.embed(tokenizer.encode("a question").ids)
         except Exception as error:
             # What the libraries raise for broken files is of no common kind.

@@ -19,8 +19,6 @@ TEXTS = [
     "Zürich — naïve café, 東京 and 🙂 in one line",
     "word " * 400,
 ]
-KEPT = 16
-"""Numbers of each vector that are kept; the others would tell nothing more."""
 
 
 def main(folder: str) -> None:
@@ -35,9 +33,9 @@ def main(folder: str) -> None:
             states = model(**inputs).last_hidden_state[0]
         vector = torch.nn.functional.normalize(states.mean(dim=0), dim=0)
         found.append(
-            {"tokens": len(states), "vector": [round(x, 6) for x in vector.tolist()[:KEPT]]}
+            json.dumps({"tokens": len(states), "vector": [round(x, 5) for x in vector.tolist()]})
         )
-    FILE.write_text(json.dumps(found, indent=1) + "\n")
+    FILE.write_text("[\n" + ",\n".join(found) + "\n]\n")
 
 
 if __name__ == "__main__":
