@@ -62,7 +62,9 @@ def test_every_target_is_a_service_that_has_that_port() -> None:
 
 def test_compose_mounts_what_the_configuration_reads() -> None:
     services = read(CHECKOUT / "docker-compose.yml")["services"]
-    assert "./deploy/prometheus:/etc/prometheus:ro" in services["prometheus"]["volumes"]
+    volumes = services["prometheus"]["volumes"]
+    assert "./deploy/prometheus/prometheus.yml:/etc/prometheus/prometheus.yml:ro" in volumes
+    assert "./charts/gateway/rules:/etc/prometheus/rules:ro" in volumes
     mounts = set(services["grafana"]["volumes"])
     assert "./deploy/compose/grafana/provisioning:/etc/grafana/provisioning:ro" in mounts
     assert "./charts/gateway/dashboards:/var/lib/grafana/dashboards:ro" in mounts
