@@ -70,8 +70,9 @@ def without(member: str) -> str:
     return f"without {member}"
 
 
-SELF_MOA, MAJORITY, WEIGHTED, BEST, REVISED = (
-    "self-moa", "majority vote", "weighted vote", "best by likelihood", "collective of 5, revised",
+SELF_MOA, MAJORITY, WEIGHTED, BEST, READ, REVISED = (
+    "self-moa", "majority vote", "weighted vote", "best by likelihood", "read by the edge's model",
+    "collective of 5, revised",
 )  # fmt: skip
 EDGE, CLOUD, SELECTED = "edge", "cloud", "3 selected of 5"
 SERVERS = (Way(EDGE, "tierflow-edge"), Way(CLOUD, "tierflow-cloud"))
@@ -84,6 +85,7 @@ def ways() -> list[Way]:
         collective(MAJORITY, EVERYBODY, aggregate="majority"),
         collective(WEIGHTED, EVERYBODY, aggregate="weighted"),
         collective(BEST, EVERYBODY, aggregate="best-of-n"),
+        collective(READ, EVERYBODY, aggregate="template"),
         *(collective(of(n), EVERYBODY[:n]) for n in range(1, len(EVERYBODY) + 1)),
         collective(REVISED, EVERYBODY, rounds=1),
         collective(SELECTED, "auto", max_members=3),

@@ -22,8 +22,8 @@ MIN_LINES, MAX_LINES = 3, 4
 
 
 class Form(StrEnum):
-    """FINALS: final answers, one a line, three or four lines, repeated as they were voted for; what
-    small models are trained on. QUOTES: whole texts, quoted line by line under the members'
+    """FINALS: final answers, one a line, three or four lines, repeated by the weight behind them;
+    what small models are trained on. QUOTES: whole texts, quoted line by line under the members'
     numbers."""
 
     FINALS = "finals"
@@ -105,23 +105,20 @@ def revision_prompt(template: Template, question: str, own: Reading, other: Read
 
 
 def final_lines(ballots: Sequence[Ballot], max_chars: int) -> list[str]:
-    """Three or four lines: every distinct answer, most votes first, each as often as it was given
-    as far as there is room; the first once more where there are too few."""
-    votes: dict[str, tuple[str, int]] = {}
+    """A line for each answer, three or four in all: the distinct ones, those with the most weight
+    behind them first; where there is room the weightier ones stand there more than once."""
+    weights: dict[str, tuple[str, float]] = {}
     for ballot in ballots:
         line = _final(ballot.reading, max_chars)
         key = ballot.reading.key or line
-        first, count = votes.get(key, (line, 0))
-        votes[key] = first, count + 1
-    ranked = sorted(votes.values(), key=lambda vote: -vote[1])[:MAX_LINES]
+        first, weight = weights.get(key, (line, 0.0))
+        weights[key] = first, weight + ballot.weight
+    ranked = sorted(weights.values(), key=lambda found: -found[1])[:MAX_LINES]
     counts = [1] * len(ranked)
-    # Whoever has the most votes per line shown gets the next line, until each vote has one.
-    while sum(counts) < MAX_LINES:
-        open_ = [i for i, (_, wanted) in enumerate(ranked) if counts[i] < wanted]
-        if not open_:
-            break
-        counts[max(open_, key=lambda i: (ranked[i][1] / counts[i], -i))] += 1
-    counts[0] += max(0, MIN_LINES - sum(counts))
+    while sum(counts) < min(max(len(ballots), MIN_LINES), MAX_LINES):
+        # Whoever has the most weight per line shown gets the next one (D'Hondt).
+        most = max(range(len(ranked)), key=lambda i: (ranked[i][1] / counts[i], -i))
+        counts[most] += 1
     return [line for (line, _), count in zip(ranked, counts, strict=True) for _ in range(count)]
 
 

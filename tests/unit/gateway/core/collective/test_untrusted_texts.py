@@ -164,6 +164,11 @@ def test_three_or_four_lines_show_the_votes(texts: tuple[str, ...], lines: list[
     assert final_lines(ballots(*texts), 100) == lines
 
 
+def test_a_member_that_counts_for_more_than_two_others_comes_first() -> None:
+    found = [Ballot("expert", Reading("7"), 3.0), *ballots("8", "8")]
+    assert final_lines(found, 100) == ["7", "7", "8"]
+
+
 def test_rules_choose_by_model_and_domain_and_a_request_may_name_one() -> None:
     all_ = templates()
     assert all_.choose("aggregate", "rill-edge", "code").id == "rill-judge@1"
