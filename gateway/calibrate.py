@@ -20,18 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from gateway.core.cascade.audits import DONE, made_up_for
+from gateway.core.cascade.calibration import expected_error, isotonic, reliability
 from gateway.core.cascade.curve import Point, Sample, accuracies, at, at_random, sweep
 from gateway.core.cascade.features import FEATURES, FROM_TOKENS
-from gateway.core.cascade.fitting import (
-    Z,
-    expected_error,
-    fit,
-    isotonic,
-    reliability,
-    usable,
-    with_thresholds,
-)
+from gateway.core.cascade.fitting import fit, usable
 from gateway.core.cascade.predictor import BY_MEAN, METHODS, Model, Predictor, to_data
+from gateway.core.cascade.thresholds import Z, with_thresholds
 
 QUALITIES = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 LEAST_ROWS = 50

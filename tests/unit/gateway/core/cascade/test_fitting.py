@@ -9,18 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.core.cascade.calibration import expected_error, isotonic, reliability
 from gateway.core.cascade.curve import Sample, accuracies, at, at_random, sweep
-from gateway.core.cascade.fitting import (
-    TooLittle,
-    expected_error,
-    fit,
-    isotonic,
-    reliability,
-    threshold_for,
-    with_thresholds,
-)
+from gateway.core.cascade.fitting import TooLittle, fit
 from gateway.core.cascade.linear import solve
 from gateway.core.cascade.predictor import Model, Term
+from gateway.core.cascade.thresholds import threshold_for, with_thresholds
 
 IDENTITY = Model([Term("mean", 1.0)], link="exp")
 """Confidence is exp(mean)."""
