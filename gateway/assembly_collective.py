@@ -85,7 +85,6 @@ def collective_services(
     policy = _policy(asked)
     conditions: dict[str, str] = {}
     embedder, close = _embedder(asked.embedding, with_, conditions)
-    records = Records(with_.store, policy, with_.collectives)
     served = partial(_served, with_.endpoints)
     aggregating = Aggregating(
         Speaking(with_.calls),
@@ -99,7 +98,7 @@ def collective_services(
         members=with_.members,
         callers=with_.callers,
         calls=with_.calls,
-        records=records,
+        records=Records(with_.store, policy, with_.collectives),
         fitting=fitting,
         aggregating=aggregating,
         templates=templates,
@@ -112,7 +111,7 @@ def collective_services(
         new_id=lambda: secrets.token_hex(16),
     )
     story = Collective(means, with_.admission, settings.timeouts.idle_s)
-    desk = FeedbackDesk(with_.store, records, policy, with_.collectives, means.new_id)
+    desk = FeedbackDesk(with_.store, policy, with_.collectives, means.new_id)
 
     def stop() -> None:
         fitting.close()

@@ -11,7 +11,7 @@ from gateway.core.collective.report import Part, Report
 from gateway.protocol.collective import AggregatorBlock, CollectiveBlock, MemberBlock
 from gateway.serving.collective.aggregating import Final
 from gateway.serving.collective.asked import Asked
-from gateway.serving.collective.records import Learned
+from gateway.serving.collective.remembered import Learned
 
 
 def shares(report: Report, final: Reading) -> dict[str, float]:

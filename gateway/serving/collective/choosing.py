@@ -19,8 +19,9 @@ from gateway.core.ports import Members
 from gateway.core.state.operations import Mean
 from gateway.serving.collective.asked import Asked, prompt_tokens
 from gateway.serving.collective.fit import Fit
+from gateway.serving.collective.pace import IN_VAIN
 from gateway.serving.collective.policy import Policy
-from gateway.serving.collective.records import IN_VAIN, Known
+from gateway.serving.collective.remembered import Known
 
 MOST_COMPARED = 1024
 """Members that are compared with one question, which is done while everybody waits."""

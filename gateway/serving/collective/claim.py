@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 from gateway.core.state.operations import ClaimState
 from gateway.errors import Conflict, StateLost
-from gateway.serving.collective.records import Known, Query, Records, taken_over
+from gateway.serving.collective.records import Records, taken_over
+from gateway.serving.collective.remembered import Known, Query
 
 RENEWALS = 3
 """Per lease, so that one may fail."""

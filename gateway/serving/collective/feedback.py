@@ -12,7 +12,7 @@ from gateway.core.ports import CollectiveTelemetry, StateStore
 from gateway.core.state.operations import Advance, Hold, Read, Release
 from gateway.errors import Conflict, InvalidRequest
 from gateway.serving.collective.policy import Policy
-from gateway.serving.collective.records import ROUNDS, Records
+from gateway.serving.collective.storing import ROUNDS, observations
 
 _USED = b"{}"
 JUDGING = "judging"
@@ -24,7 +24,6 @@ class FeedbackDesk:
     def __init__(
         self,
         store: StateStore,
-        records: Records,
         policy: Policy,
         telemetry: CollectiveTelemetry,
         new_id: Callable[[], str],
@@ -32,7 +31,6 @@ class FeedbackDesk:
         """`new_id` tells one who judges from another."""
         self._new_id = new_id
         self._store = store
-        self._records = records
         self._policy = policy
         self._telemetry = telemetry
 
@@ -52,12 +50,12 @@ class FeedbackDesk:
                 code="being_judged",
             )
         told = _unjudged(value)
-        weight = self._policy.feedback_weight
+        weight, keep = self._policy.feedback_weight, self._policy.keep
         lessons = from_feedback(told["shares"], score, weight, told["vague"])
         # In one run: a mark without its lessons would lose the judgement for good.
         await self._store.run(
-            Advance(ROUNDS, id, round_, _USED, self._policy.keep.feedback_s),
-            *self._records.observations(told["domain"], lessons),
+            Advance(ROUNDS, id, round_, _USED, keep.feedback_s),
+            *observations(told["domain"], lessons, keep.half_life_s),
             Release(JUDGING, id, who),
         )
         self._telemetry.feedback(told["domain"])

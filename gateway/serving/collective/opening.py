@@ -18,7 +18,8 @@ from gateway.serving.collective.claim import refuse_second
 from gateway.serving.collective.fit import Fitting
 from gateway.serving.collective.panel import DevicePanel, Panel, SamplePanel
 from gateway.serving.collective.policy import Policy
-from gateway.serving.collective.records import Known, Left, Query, Records, hashed
+from gateway.serving.collective.records import Records
+from gateway.serving.collective.remembered import Known, Left, Query, hashed
 from gateway.serving.server_calls import ServerCalls
 
 

@@ -251,9 +251,7 @@ class Scene:
         self.policy = policy or Policy(domains={"mathematics": "numbers, times, plus"})
         self._ids = (f"{n:032x}" for n in itertools.count(1))
         self.story = self._story(owners or {}, embedder)
-        self.feedback = FeedbackDesk(
-            self.store, self.records, self.policy, self.told, lambda: next(self._ids)
-        )
+        self.feedback = FeedbackDesk(self.store, self.policy, self.told, lambda: next(self._ids))
 
     def _story(self, owners: Mapping[str, str], embedder: Any) -> Collective:
         calls: Any = self.calls

@@ -11,7 +11,7 @@ from gateway.core.state.operations import Advance, Claim, ClaimState, Means, Obs
 from gateway.errors import Conflict, InvalidRequest, QuotaExceeded, StateLost
 from gateway.serving.collective.feedback import JUDGING_S
 from gateway.serving.collective.policy import Keep, Policy, Quota
-from gateway.serving.collective.records import Left, hashed
+from gateway.serving.collective.remembered import Left, hashed
 from tests.unit.gateway.fakes import SteppingClock
 from tests.unit.gateway.serving.collective.scene import (
     CountingStore,
