@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gateway.core.devices.member import Member, WorkOrder
 from gateway.core.ports import Clock
-from gateway.serving.members.assignment import Answer
+from gateway.serving.members.assignment import Answer, failed
 from gateway.serving.members.courier import Courier
 from gateway.serving.members.messages import (
     Asking,
@@ -21,6 +21,7 @@ from gateway.serving.members.messages import (
     Working,
     work_channel,
 )
+from gateway.serving.members.orders import Unfit, check, in_words, put_into_frame
 
 BEAT_S = 0.5
 SILENT_S = 2.0
@@ -51,10 +52,14 @@ class WorkElsewhere:
         self._asked: dict[str, _Asked] = {}
         self._by_device: Counter[str] = Counter()
 
-    def in_flight(self, device: str) -> int:
-        return self._by_device[device]
-
     def assign(self, member: Member, order: WorkOrder) -> Answer:
+        """What the device would not do comes to nothing at once, and is not sent."""
+        try:
+            check(member, order, self._by_device[member.id])
+            order = in_words(order)
+            put_into_frame(1, order, order.deadline_s)
+        except Unfit as unfit:
+            return failed(member.id, unfit.code, f"{member.id} {unfit.message}")
         id, channel = self._new_id(), work_channel(member.replica)
         answer = Answer(member.id, order.deadline_s + UNDER_WAY_S)
         self._asked[id] = _Asked(answer, member.replica, member.id, self._clock.now())

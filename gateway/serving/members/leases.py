@@ -10,9 +10,9 @@ from gateway.core.devices.member import Member
 from gateway.core.ports import Clock, StateStore
 from gateway.core.state.operations import Held, Hold, Release
 from gateway.errors import StateLost
+from gateway.serving.members import device_lease
 from gateway.serving.members.entry import Entry
-from gateway.serving.members.messages import encode_lease, holder
-from gateway.serving.members.registry import KIND, MembersRegistry
+from gateway.serving.members.registry import MembersRegistry
 from gateway.serving.members.slices import sliced
 
 REFRESH_S = 1.0
@@ -57,7 +57,7 @@ class Leases:
         try:
             _, replicas = await self._store.run(living, Held(REPLICA))
             asked = self._clock.now()
-            (held,) = await self._store.run(Held(KIND))
+            (held,) = await self._store.run(Held(device_lease.KIND))
         except StateLost:
             self._lost(began)
         else:
@@ -68,25 +68,26 @@ class Leases:
 
     async def release(self) -> None:
         """Give up the leases of devices that have left, or keep them in mind."""
-        self._registry.news.clear()
-        self._registry.put_back(await self._give_up(self._registry.releases()))
+        released = self._registry.released
+        released.news.clear()
+        released.put_back(await self._give_up(released.take()))
 
     async def stop(self) -> None:
         """Give everything up, as far as the store can be reached."""
         registry = self._registry
         own = [
-            Release(KIND, device, holder(entry.membership.claimed))
-            for device, entry in registry.entries()
+            device_lease.release(entry.membership.claimed)
+            for _, entry in registry.entries()
             if entry.membership.claimed is not None
         ]
         replica = Release(REPLICA, registry.replica, registry.replica)
-        await self._give_up([*registry.releases(), *own, replica])
+        await self._give_up([*registry.released.take(), *own, replica])
 
     async def _news(self, until: float) -> bool:
         """Whether there was any before then, on the loop's clock."""
         try:
             async with asyncio.timeout_at(until):
-                await self._registry.news.wait()
+                await self._registry.released.news.wait()
         except TimeoutError:
             return False
         return True
@@ -112,14 +113,8 @@ class Leases:
 
     def _moved(self, entry: Entry) -> bool:
         """Whether another replica has the lease of the same process of the device."""
-        if (mine := entry.membership.member) is None:
-            return False
-        there = self._registry.others.lease(mine.id)
-        return (
-            there is not None
-            and there.instance == mine.instance
-            and there.replica != self._registry.replica
-        )
+        mine = entry.membership.member
+        return mine is not None and device_lease.elsewhere(mine, self._registry.others) is not None
 
     async def _renew(self, began: float) -> None:
         """Those first that have waited longest: of more than the store takes at a time none waits
@@ -150,8 +145,7 @@ class Leases:
         return entry.due or since is None or now - since >= self._period.renew_s
 
     def _hold(self, entry: Entry, member: Member) -> Hold:
-        value = encode_lease(entry.renewal(member))
-        return Hold(KIND, member.id, holder(member), value, self._period.lease_s)
+        return device_lease.hold(member, entry.renewal(member), self._period.lease_s)
 
     def _take(self, entry: Entry, ours: bool, began: float) -> None:
         device = entry.membership.grant.device

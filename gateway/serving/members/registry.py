@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 
 from gateway.core.devices.grant import duplicate
 from gateway.core.devices.member import Member, WorkOrder
 from gateway.core.ports import Clock, MemberTelemetry, StateStore
-from gateway.core.state.operations import Held, Hold, Release
+from gateway.core.state.operations import Release
 from gateway.errors import StateLost
 from gateway.serving.members.assignment import Answer, failed
 from gateway.serving.members.courier import Courier
+from gateway.serving.members.device_lease import LeaseTaking, release
 from gateway.serving.members.elsewhere import WorkElsewhere
 from gateway.serving.members.entry import Entry, Sighting
 from gateway.serving.members.membership import Membership
-from gateway.serving.members.messages import (
-    DEVICES,
-    Joined,
-    Left,
-    Order,
-    decode_lease,
-    encode_lease,
-    holder,
-)
-from gateway.serving.members.orders import Unfit, check, in_words, put_into_frame
+from gateway.serving.members.messages import DEVICES, Joined, Left, Order, holder
 from gateway.serving.members.others import OtherReplicas, Seen
-
-KIND = "device"
-MAX_RELEASES = 10_000
+from gateway.serving.members.releases import Releases
 
 
 class MembersRegistry:
@@ -46,16 +35,13 @@ class MembersRegistry:
     ) -> None:
         self.replica = replica
         self.others = OtherReplicas(replica)
-        self._store = store
+        self.released = Releases(self._holds)
+        self._leases = LeaseTaking(store, self.others, lease_s)
         self._courier = courier
         self._elsewhere = elsewhere
         self._clock = clock
         self._telemetry = telemetry
-        self._lease_s = lease_s
         self._own: dict[str, Entry] = {}
-        self._released: list[Release] = []
-        self.news = asyncio.Event()
-        """Set when there is something to tell the store."""
 
     def members(self) -> Sequence[Member]:
         found = [member for entry in self._own.values() if (member := entry.member) is not None]
@@ -83,14 +69,7 @@ class MembersRegistry:
             return entry.membership.assign(order)
         if (seen := self.others.get(device)) is None:
             return failed(device, "unknown", f"{device} is not registered")
-        member = seen.lease.member
-        try:
-            check(member, order, self._elsewhere.in_flight(device))
-            order = in_words(order)
-            put_into_frame(1, order, order.deadline_s)  # What can't be given there goes nowhere.
-        except Unfit as unfit:
-            return failed(device, unfit.code, f"{device} {unfit.message}")
-        return self._elsewhere.assign(member, order)
+        return self._elsewhere.assign(seen.lease.member, order)
 
     # What connections say.
 
@@ -106,13 +85,9 @@ class MembersRegistry:
             older.membership.end("replaced", "the device has come back on a newer connection")
         entry = self._own[member.id] = Entry(membership)
         began = self._clock.now()
-        value = encode_lease(entry.lease(member))
-        hold = Hold(KIND, member.id, holder(member), value, self._lease_s)
-        entry.older = self._older(member)
+        held: bool | None
         try:
-            *_, held = await self._store.run(*self.releases(member.id), *entry.older, hold)
-            if not held and not entry.older:
-                held = await self._take_over(member, hold)
+            held = await self._leases.take(entry, member, self.released.take(member.id))
         except StateLost:
             held = None
         if held is False:
@@ -135,8 +110,7 @@ class MembersRegistry:
             return
         del self._own[device]
         if membership.claimed is not None:
-            self._released.append(Release(KIND, device, holder(membership.claimed)))
-            self.news.set()
+            self.released.add(release(membership.claimed))
         self._courier.put(DEVICES, Left(device, self.replica))
         self._telemetry.registered(len(self._own))
 
@@ -159,24 +133,6 @@ class MembersRegistry:
         """A device was refused."""
         self._telemetry.registration(code)
 
-    def _older(self, member: Member) -> list[Release]:
-        """Gives up the lease that the same process of the device has at another replica."""
-        there = self.others.lease(member.id)
-        if there is None or there.instance != member.instance or there.replica == self.replica:
-            return []
-        return [Release(KIND, member.id, holder(there))]
-
-    async def _take_over(self, member: Member, hold: Hold) -> bool:
-        """Where the device has come from another replica before this one has heard of it there."""
-        if self.others.lease(member.id) is not None:
-            return False
-        (held,) = await self._store.run(Held(KIND))
-        there = decode_lease(held.get(member.id))
-        if there is None or there.member.instance != member.instance:
-            return False
-        older = Release(KIND, member.id, holder(there.member))
-        return bool((await self._store.run(older, hold))[1])
-
     # What keeps it current.
 
     def entries(self) -> Iterator[tuple[str, Entry]]:
@@ -194,18 +150,6 @@ class MembersRegistry:
                 found.append(Sighting(entry.lease(member), age))
         found += [Sighting(s.lease, now - s.since) for s in self.others if self._foreign(s)]
         return found
-
-    def releases(self, device: str | None = None) -> list[Release]:
-        """Leases that are to be given up (of one device, or all), which the caller must do."""
-        wanted = [r for r in self._released if device in (None, r.name)]
-        self._released = [r for r in self._released if r not in wanted]
-        return wanted
-
-    def put_back(self, releases: list[Release]) -> None:
-        """They could not be done. An older one than a lease lasts does nothing, and one of a
-        device that has come back here is none any more."""
-        kept = [release for release in releases if not self._holds(release)]
-        self._released = [*kept, *self._released][-MAX_RELEASES:]
 
     def give_up(self, device: str, code: str, message: str) -> None:
         """Somebody else has the lease: the connection ends, and leaves the lease alone."""
