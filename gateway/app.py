@@ -30,9 +30,10 @@ from gateway.adapters.speculation_metrics import SpeculationMetrics
 from gateway.adapters.speculation_telemetry import SpeculationTelemetry
 from gateway.adapters.telemetry import RequestTelemetry
 from gateway.api import error_handlers
-from gateway.api.admin import DeviceDesk, devices_router
+from gateway.api.admin import devices_router
 from gateway.api.admin_token import AdminGate
 from gateway.api.collective import collective_router
+from gateway.api.device_desk import DeviceDesk
 from gateway.api.dispatcher import Dispatcher
 from gateway.api.inference import InferenceRoutes, Story
 from gateway.api.routes import documented_inference, models_router, operations_router

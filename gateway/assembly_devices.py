@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gateway.adapters.device_metrics import DeviceMetrics
 from gateway.adapters.member_metrics import MemberMetrics
-from gateway.api.admin import DeviceDesk
+from gateway.api.device_desk import DeviceDesk
 from gateway.api.devices import DeviceRoute
 from gateway.core.ports import Clock, StateStore
 from gateway.serving.devices import Devices

@@ -11,8 +11,9 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.api import error_handlers
-from gateway.api.admin import DeviceDesk, devices_router
+from gateway.api.admin import devices_router
 from gateway.api.admin_token import AdminGate
+from gateway.api.device_desk import DeviceDesk
 from gateway.core.devices.grant import Grant
 from tests.unit.gateway.serving.members.replicas import Replica, device, replicas
 
