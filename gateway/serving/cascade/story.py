@@ -15,6 +15,7 @@ from gateway.serving.cascade.audit import Audits
 from gateway.serving.cascade.course import Course
 from gateway.serving.cascade.reply import Reply, StreamReply, WholeReply
 from gateway.serving.cascade.services import CascadeServices
+from gateway.serving.cascade.tiers import run
 from gateway.serving.inference import Sink
 from gateway.serving.watchdog import Watchdog
 
@@ -66,7 +67,7 @@ class Cascade:
         # Its tokens are counted with the tiers that made them.
         outcome.model, outcome.reason, outcome.attempts = NAME, "cascade", 1
         try:
-            await course.run()
+            await run(course)
             outcome.status = 200
         except ClientStalled:
             raise
