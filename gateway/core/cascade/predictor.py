@@ -105,7 +105,10 @@ def calibrated(given: float, curve: Sequence[tuple[float, float]]) -> float:
         return curve[0][1]
     for (left, low), (right, high) in zip(curve, curve[1:], strict=False):
         if given <= right:
-            return low if right <= left else low + (high - low) * (given - left) / (right - left)
+            if right <= left:
+                return low
+            # Rounding must not lead past the next point.
+            return min(high, low + (high - low) * (given - left) / (right - left))
     return curve[-1][1]
 
 
