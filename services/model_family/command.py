@@ -169,6 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "evaluate": evaluate,
         "questions": questions,
         "specialise": specialist_commands.specialise,
+        "aggregator": specialist_commands.aggregator,
         "evaluate-specialists": specialist_commands.evaluate_specialists,
     }
     try:

@@ -1,4 +1,4 @@
-"""Full fine-tuning of one small member on a few tasks: a specialist."""
+"""Full fine-tuning of one small member: to a specialist, or in a further pass."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from tokenizers import Tokenizer
@@ -19,10 +19,25 @@ from services.model_family.batches import IGNORE, Batch, BatchSource
 from services.model_family.checkpoints import load_member
 from services.model_family.optimizers import Optimizers
 from services.model_family.schedule import Schedule
-from services.model_family.specialists import Specialist, training_weights
+from services.model_family.tasks.example import Task
 from services.model_family.training import all_right, task_weights, update_means
 
 SAVE_EVERY_SECONDS = 60.0
+
+
+class Course(Protocol):
+    """What is trained. ``weights`` gives how often each of ``training_tasks`` is drawn, from how
+    often it would be by what is answered wrongly."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def member(self) -> str: ...
+
+    def training_tasks(self) -> Sequence[Task]: ...
+
+    def weights(self, drawn: Sequence[float]) -> list[float]: ...
 
 
 class FineTuningRefused(Exception):
@@ -60,11 +75,11 @@ class FineTuner:
     resumed at the beginning of the pool of data that it had reached."""
 
     def __init__(
-        self, specialist: Specialist, start: Path, run_dir: Path, settings: Settings, seed: int
+        self, course: Course, start: Path, run_dir: Path, settings: Settings, seed: int
     ) -> None:
-        self.specialist, self.start, self.run_dir = specialist, start, run_dir
+        self.course, self.start, self.run_dir = course, start, run_dir
         self.settings, self.seed = settings, seed
-        self.tasks = specialist.training_tasks()
+        self.tasks = course.training_tasks()
         self.model = load_member(start)
         self.optimizers = Optimizers(self.model, settings.matrix_rate, settings.other_rate)
         self.tokenizer = Tokenizer.from_file(str(start / "tokenizer.json"))
@@ -128,7 +143,7 @@ class FineTuner:
             signal.signal(name, lambda *_: setattr(self, "stopping", True))
         before, clock = self.progress.elapsed, time.monotonic()
         saved = clock
-        with tqdm(total=100, desc=self.specialist.name, unit="%") as bar:
+        with tqdm(total=100, desc=self.course.name, unit="%") as bar:
             for batches in self.steps():
                 self._record(batches, self.train_step(batches))
                 self.progress.elapsed = before + time.monotonic() - clock
@@ -142,7 +157,7 @@ class FineTuner:
     def steps(self) -> Iterator[list[Batch]]:
         progress = self.progress
         while True:
-            weights = training_weights(task_weights(progress.accuracy[:-2]))
+            weights = self.course.weights(task_weights(progress.accuracy))
             for step in self.source.pool(progress.pool, weights):
                 if self.stopping or self.finished():
                     return

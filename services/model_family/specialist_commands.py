@@ -1,37 +1,71 @@
-"""The commands ``specialise`` and ``evaluate-specialists``."""
+"""The commands ``specialise``, ``aggregator`` and ``evaluate-specialists``."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from services.model_family.arguments import WEIGHTS, Refusal, count, positive, runs
 from services.model_family.members import IncompleteFamily, check_members
-from services.model_family.specialists import COMPARED, SPECIALISTS, Specialist
+from services.model_family.specialists import COMPARED, SPECIALISTS
+
+if TYPE_CHECKING:
+    from services.model_family.fine_tuning import Course
 
 
 def add_parsers(commands: Any) -> None:
-    """Adds both to the subparsers of the command line."""
+    """Adds them to the subparsers of the command line."""
     one = commands.add_parser("specialise", help="fine-tune the device member on some tasks")
     which = one.add_mutually_exclusive_group(required=True)
     which.add_argument("--domain", choices=sorted(SPECIALISTS))
     which.add_argument("--all", action="store_true", help="each domain in turn")
-    one.add_argument("--minutes", type=positive, default=10.0, help="of each, default: %(default)s")
-    one.add_argument("--steps", type=count, help="end after this many steps at the latest")
-    one.add_argument("--seed", type=int, default=0, help="of the data")
-    one.add_argument("--weights", type=Path, default=WEIGHTS, help="start, default: %(default)s")
-    one.add_argument("--run-dir", type=Path, help="checkpoints (default: below TIERFLOW_CACHE)")
-    one.add_argument("--target", type=Path, default=WEIGHTS, help="default: %(default)s")
+    _add_tuning(one, 10.0)
+    _add_tuning(
+        commands.add_parser("aggregator", help="teach the edge member to read others' answers"),
+        14.0,
+    )
     two = commands.add_parser("evaluate-specialists", help="measure the specialists by domain")
     two.add_argument("--weights", type=Path, default=WEIGHTS, help="default: %(default)s")
     two.add_argument("--examples", type=count, default=2400, help="default: %(default)s")
     two.add_argument("--write-card", action="store_true", help="README, figures and plot too")
 
 
+def _add_tuning(command: argparse.ArgumentParser, minutes: float) -> None:
+    command.add_argument("--minutes", type=positive, default=minutes, help="default: %(default)s")
+    command.add_argument("--steps", type=count, help="end after this many steps at the latest")
+    command.add_argument("--seed", type=int, default=0, help="of the data")
+    command.add_argument(
+        "--weights", type=Path, default=WEIGHTS, help="start, default: %(default)s"
+    )
+    command.add_argument("--run-dir", type=Path, help="checkpoints (default: below TIERFLOW_CACHE)")
+    command.add_argument("--target", type=Path, default=WEIGHTS, help="default: %(default)s")
+
+
 def specialise(arguments: argparse.Namespace) -> None:
+    chosen = SPECIALISTS.values() if arguments.all else [SPECIALISTS[arguments.domain]]
+    _prepare(arguments)
+    from services.model_family.specialist_export import export_specialist
+
+    for specialist in chosen:
+        export = partial(export_specialist, specialist=specialist)
+        if not train(arguments, specialist, specialist.start, export):
+            return
+
+
+def aggregator(arguments: argparse.Namespace) -> None:
+    _prepare(arguments)
+    from services.model_family.aggregator import Aggregator
+    from services.model_family.specialist_export import export_tuned
+
+    train(arguments, Aggregator(), Aggregator.member, export_tuned)
+
+
+def _prepare(arguments: argparse.Namespace) -> None:
     # The tokenizer's threads and torch's second one cost others more than they bring here.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import torch
@@ -42,41 +76,36 @@ def specialise(arguments: argparse.Namespace) -> None:
         check_members(arguments.weights)
     except IncompleteFamily as exc:
         raise Refusal(f"--weights: {exc}") from exc
-    chosen = SPECIALISTS.values() if arguments.all else [SPECIALISTS[arguments.domain]]
-    for specialist in chosen:
-        if not train(arguments, specialist):
-            return
 
 
-def train(arguments: argparse.Namespace, specialist: Specialist) -> bool:
+def train(
+    arguments: argparse.Namespace, course: Course, start: str, export: Callable[..., float]
+) -> bool:
     """Train, or resume, and export; False if a signal came before the end."""
     from services.model_family.export import ExportMismatch
     from services.model_family.fine_tuning import FineTuner, FineTuningRefused, Settings
-    from services.model_family.specialist_export import export_specialist
 
-    folder = (arguments.run_dir or runs() / "specialists") / specialist.name
+    folder = (arguments.run_dir or runs() / "specialists") / course.name
     settings = Settings(seconds=60 * arguments.minutes)
     if arguments.steps is not None:
         settings = Settings(seconds=60 * arguments.minutes, steps=arguments.steps)
-    tuner = FineTuner(
-        specialist, arguments.weights / specialist.start, folder, settings, arguments.seed
-    )
+    tuner = FineTuner(course, arguments.weights / start, folder, settings, arguments.seed)
     try:
         resumed = tuner.resume()
     except FineTuningRefused as exc:
         raise Refusal(str(exc)) from exc
     begun = f"{'resuming' if resumed else 'starting'} at step {tuner.progress.step}"
-    print(f"{specialist.member} from {specialist.start}: {begun} in {folder}")
+    print(f"{course.member} from {start}: {begun} in {folder}")
     tuner.run()
     if not tuner.finished():
         print(f"stopped at step {tuner.progress.step}; the same command goes on from there")
         return False
     try:
-        difference = export_specialist(tuner, arguments.target / specialist.member)
+        difference = export(tuner, folder=arguments.target / course.member)
     except ExportMismatch as exc:
         raise Refusal(str(exc)) from exc
     print(
-        f"{specialist.member}: {tuner.progress.tokens:,} tokens; "
+        f"{course.member}: {tuner.progress.tokens:,} tokens; "
         f"largest difference of logits against training {difference:.1e}"
     )
     return True

@@ -1,4 +1,4 @@
-"""A fine-tuned model as a folder like those of the members, with its description."""
+"""A fine-tuned model as a folder like those of the members, a specialist's with its description."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ from services.model_family.checkpoints import llama_state, round_weights, write_
 from services.model_family.export import TOLERANCE, ExportMismatch, largest_difference
 from services.model_family.fine_tuning import FineTuner
 from services.model_family.onnx_linked import link_folder
-from services.model_family.specialists import DESCRIPTION_FILE, self_description
+from services.model_family.specialists import DESCRIPTION_FILE, Specialist, self_description
 
 
-def export_specialist(tuner: FineTuner, folder: Path) -> float:
+def export_specialist(tuner: FineTuner, specialist: Specialist, folder: Path) -> float:
+    """As `export_tuned`, with the ONNX step and the description that a device reads."""
+    difference = export_tuned(tuner, folder)
+    link_folder(folder)
+    write_json(folder / DESCRIPTION_FILE, self_description(specialist))
+    return difference
+
+
+def export_tuned(tuner: FineTuner, folder: Path) -> float:
     """Write ``folder`` and check it.
 
     Returns the largest absolute difference of logits between what was trained and the files.
@@ -19,9 +27,8 @@ def export_specialist(tuner: FineTuner, folder: Path) -> float:
     """
     model = tuner.model.eval()
     round_weights(model)
-    write_member(folder, llama_state(model, 0), model.shape, tuner.start / "tokenizer.json")
-    link_folder(folder)
-    write_json(folder / DESCRIPTION_FILE, self_description(tuner.specialist))
+    tokenizer = tuner.start / "tokenizer.json"
+    write_member(folder, llama_state(model, 0), model.shape, tokenizer)
     write_json(
         folder / "training.json",
         {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -41,6 +41,11 @@ class Specialist:
     def member(self) -> str:
         """The published name, which is the folder's name as well."""
         return f"{GENERALIST_MEMBER}-{self.name}"
+
+    def weights(self, drawn: Sequence[float]) -> list[float]:
+        """How often each of ``training_tasks`` is drawn; of ``drawn`` only those of its own count:
+        the collective tasks have a fixed share."""
+        return training_weights(list(drawn[: len(self.tasks)]))
 
     def own_tasks(self) -> tuple[Task, ...]:
         return tuple(BY_NAME[name] for name in self.tasks)
