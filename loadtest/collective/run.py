@@ -12,7 +12,7 @@ from loadtest.collective.asking import Client, Reply
 from loadtest.collective.cost import Cost
 from loadtest.collective.fleet import Fleet
 from loadtest.collective.plan import CLOUD, EDGE, EVERYBODY, SERVERS, Way, self_moa, ways
-from loadtest.collective.questions import mixed, unfitted
+from loadtest.collective.questions import cut, mixed, unfitted
 from loadtest.collective.settings import COMMAND, Settings
 from loadtest.measure.cores import Cores, on_cores
 from loadtest.measure.machine import describe_machine
@@ -42,12 +42,8 @@ class Bench:
         check_memory(2)
         engine = engine_versions(self.common.engine_python, COMMAND)
         further = self.plan.streams * len(streaming.WAYS) * len(streaming.PACES_MS)
-        questions = mixed(self.common.engine_python, self.plan.each + further)
-        tasks = len({question.task for question in questions})
-        questions, streamed = (
-            questions[: tasks * self.plan.each],
-            questions[tasks * self.plan.each :],
-        )
+        drawn = mixed(self.common.engine_python, self.plan.each + further)
+        questions, streamed = cut(drawn, self.plan.each)
         others = unfitted(self.common.engine_python, self.plan.cascade)
         cores = Cores.split(os.sched_getaffinity(0))
         names = [*self.settings.devices, *failures.twins(self.settings.devices)]

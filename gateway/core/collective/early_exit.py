@@ -13,7 +13,7 @@ MIN_AGREEING = 2
 
 class Exit(StrEnum):
     """AGREED: so many agree that the others need not be heard. DECIDED: the others could not
-    change the outcome of the vote."""
+    change the outcome of the vote, or the choice by likelihood."""
 
     AGREED = "agreed"
     DECIDED = "decided"
@@ -58,6 +58,9 @@ def could_agree(
     agree: Agree = agreement,
 ) -> bool:
     """Whether an answer other than `winner`'s may yet have `share` of all weight behind it."""
+    if share < 1.0 and any(ballot.reading.key is None for ballot in ballots):
+        # Texts agree in part, so that one like the winner's may gather more behind it than that.
+        return True
     verdict = vote(ballots, agree)
     same = agree(verdict.winner.reading, winner.reading) >= AGREES
     most = verdict.runner_up if same else verdict.support

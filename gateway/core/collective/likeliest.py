@@ -66,39 +66,63 @@ def likelihood(values: Sequence[float], *, short: bool) -> float:
 
 
 def likeliest(
-    ballots: Sequence[Ballot], weighed: Weighed, outstanding: float = 0.0
+    ballots: Sequence[Ballot], weighed: Weighed, expected: Sequence[float] = ()
 ) -> Candidate | None:
     """The answer that wins whatever those not in `weighed` would score, or None.
 
-    `outstanding`: the most weight that answers still expected can bring, to one of these or to
-    another. A tie goes to the first of `ballots`.
+    `ballots`: best first; a tie goes to the first. `expected`: the most weight that each of the
+    answers to come can have, which may say the same as one of these or something else.
     """
     found = candidates(ballots)
-    short = mostly_short(ballots)
-    best, lead = None, -math.inf
-    for one in found:
-        if (values := weighed.get(one.text)) is not None:
-            # Answers to come may change what is short; the sum is the lower of the two.
-            least = likelihood(values, short=short or outstanding > 0.0) + one.most
-            if least > lead:
-                best, lead = one, least
-    if best is None or (outstanding > 0.0 and math.log(outstanding) >= lead):
+    leader = _leader(ballots, found, weighed, sure=not expected)
+    if leader is None:
         return None
-    place = found.index(best)
-    for other, one in enumerate(found):
+    best, lead = leader
+    if expected and not _settled(found, best, lead, expected):
+        return None
+    short = mostly_short(ballots)
+    for one in found:
         if one is best:
             continue
-        values = weighed.get(one.text, (0.0,))
-        most = likelihood(values, short=short and outstanding <= 0.0)
-        most += math.log(one.weight + outstanding)
-        unsure = one.text not in weighed or outstanding > 0.0
-        if most > lead or (most == lead and unsure and (other < place or outstanding > 0.0)):
+        # A heavier member would put its own words in the place of those that were weighed.
+        known = one.text in weighed and one.ballot.weight >= max(expected, default=0.0)
+        values = weighed[one.text] if known else (0.0,)
+        most = likelihood(values, short=short and not expected)
+        most += math.log(one.weight + sum(expected))
+        before = bool(expected) or (not known and found.index(one) < found.index(best))
+        if most > lead or (most == lead and before):
             return None
     return best
 
 
+def _leader(
+    ballots: Sequence[Ballot], found: Sequence[Candidate], weighed: Weighed, *, sure: bool
+) -> tuple[Candidate, float] | None:
+    """Of those weighed the best, with what it scores at least. Unless `sure`, answers to come may
+    change what is short, and the sum is the lower of the two."""
+    short = mostly_short(ballots) or not sure
+    scores = [
+        (one, likelihood(weighed[one.text], short=short) + one.most)
+        for one in found
+        if one.text in weighed
+    ]
+    return max(scores, key=lambda scored: scored[1], default=None)
+
+
+def _settled(
+    found: Sequence[Candidate], best: Candidate, lead: float, expected: Sequence[float]
+) -> bool:
+    """Whether no answer to come can take the words of the best from it, push it out of those that
+    are weighed at all, or beat it with something new."""
+    return (
+        max(expected) <= best.ballot.weight
+        and len(found) + len(expected) <= MAX_CANDIDATES
+        and math.log(sum(expected)) < lead
+    )
+
+
 def to_weigh(ballots: Sequence[Ballot], weighed: Weighed) -> list[Candidate]:
-    """What to weigh now, the likeliest to win first: nothing where the winner is certain.
+    """What to weigh now, the likeliest to win first; nothing where `likeliest` knows the winner.
 
     While nothing is weighed, only answers `CLOSE` to the heaviest; then all that can still win.
     """

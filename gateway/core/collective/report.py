@@ -53,7 +53,7 @@ class Part:
 class Report:
     """`spent` counts tokens by (tier, prompt or completion), `steps` seconds by step. `asked`
     are those chosen first, `quorum` is what was needed of them, `answered` how many first answers
-    there were."""
+    there were. `aggregator`: model and tier of the last of `server_calls`."""
 
     mode: str
     domain: str = ""
@@ -71,6 +71,7 @@ class Report:
     resumed: bool = False
     replayed: bool = False
     server_calls: int = 0
+    aggregator: tuple[str, str] | None = None
     steps: dict[str, float] = field(default_factory=dict)
     spent: Counter[tuple[str, str]] = field(default_factory=Counter)
 

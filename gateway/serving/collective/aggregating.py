@@ -13,7 +13,7 @@ from gateway.core.collective.options import Aggregate
 from gateway.core.collective.report import Part
 from gateway.core.collective.templates import Templates, aggregation_prompt
 from gateway.core.collective.voting import Agree, Ballot, Verdict, best_first, equal, vote
-from gateway.errors import GatewayError
+from gateway.errors import ClientStalled, GatewayError
 from gateway.serving.collective.asked import Asked
 from gateway.serving.collective.likelihood import Likelihood
 from gateway.serving.collective.speaking import Emit, Speaking, Spoken
@@ -77,7 +77,8 @@ class Aggregating:
         it is not for the caller. `name` tells this aggregate from others in logs. `weighing`: the
         request's.
 
-        Raises GatewayError only when the server model failed after it began to speak to `emit`.
+        Raises GatewayError only when the server model failed after it began to speak to `emit`, and
+        a vote would not have begun so; ClientStalled.
         """
         ballots = best_first([part.ballot() for part in parts])
         verdict = vote(ballots, agree)
@@ -94,6 +95,8 @@ class Aggregating:
             if weighing is not None:
                 return await _likeliest(ballots, verdict, said, weighing)
             return await self._read(asked, ballots, verdict, domain, name, said)
+        except ClientStalled:
+            raise
         except GatewayError as error:
             if not verdict.winner.reading.text.startswith(said.text):
                 raise

@@ -39,10 +39,10 @@ def learned(asked: Asked, report: Report, final: Reading) -> Learned:
 def block(report: Report, final: Final, prices: Prices) -> dict[str, Any]:
     reading = Reading(final.text)
     aggregator = None
-    if final.spoken:
-        last = final.spoken[-1]
+    if report.aggregator is not None:
+        model, tier = report.aggregator
         aggregator = AggregatorBlock(
-            model=last.model, tier=last.tier, template=final.template, calls=report.server_calls
+            model=model, tier=tier, template=final.template, calls=report.server_calls
         )
     found = CollectiveBlock(
         mode=report.mode,

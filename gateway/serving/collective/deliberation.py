@@ -201,6 +201,7 @@ class Deliberation:
     def _spend(self, calls: Sequence[Spoken]) -> None:
         self._report.server_calls += len(calls)
         for spoken in calls:
+            self._report.aggregator = spoken.model, spoken.tier
             self._report.spend(spoken.tier, spoken.prompt_tokens, spoken.completion_tokens)
 
     @contextmanager

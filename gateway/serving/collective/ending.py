@@ -41,16 +41,16 @@ class Ending:
             )
             if found is not None:
                 return found
-        return None if self._weighing is None else self._weighed(ballots, outstanding)
+        return None if self._weighing is None else self._weighed(ballots, merits)
 
-    def _weighed(self, ballots: Sequence[Ballot], outstanding: float) -> Exit | None:
+    def _weighed(self, ballots: Sequence[Ballot], merits: Sequence[float]) -> Exit | None:
         assert self._weighing is not None
-        winner = self._weighing.look(best_first(ballots), outstanding)
+        winner = self._weighing.look(best_first(ballots), merits)
         if winner is None or self._options.rounds > 0:
             # A round of revision is to hear everybody.
             return None
         if self._options.aggregate is Aggregate.AUTO and could_agree(
-            ballots, winner, outstanding, self._options.agreement, self._agree
+            ballots, winner, sum(merits), self._options.agreement, self._agree
         ):
             return None
         return Exit.DECIDED

@@ -77,7 +77,7 @@ def logprobs(answered: Answered, skip: int) -> Sequence[float]:
         found = [float(next(iter(row.values()))["logprob"]) for row in rows[skip:]]
     except (AttributeError, KeyError, StopIteration, TypeError, ValueError):
         raise _none(answered) from None
-    if not all(map(math.isfinite, found)):
+    if not math.isfinite(sum(found)):
         raise _none(answered)
     # Rounding may lift a certain token above 0.
     return [min(0.0, value) for value in found]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from gateway.core.collective.likeliest import candidates, likeliest, to_weigh
+from gateway.core.collective.likeliest import Candidate, candidates, likeliest, to_weigh
 from gateway.core.collective.voting import Ballot
 from gateway.serving.collective.asked import Asked
 from gateway.serving.collective.likelihood import Likelihood, logprobs
@@ -14,7 +15,7 @@ from gateway.serving.collective.speaking import Spoken
 
 
 class Weighing:
-    """Keeps what was weighed, so that no answer is weighed twice. `close` is the owner's."""
+    """Keeps what was weighed, so that no text is weighed twice. `close` is the owner's."""
 
     def __init__(self, likelihood: Likelihood, asked: Asked) -> None:
         self._likelihood = likelihood
@@ -22,22 +23,23 @@ class Weighing:
         self._asking: asyncio.Task[int] | None = None
         self._values: dict[str, Sequence[float]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._numbers = itertools.count()
         self._spent: list[Spoken] = []
 
     def begin(self) -> None:
         """Ask for what is needed in any case, while the members are at work."""
-        if self._asking is None:
+        if self._asking is None or _failed(self._asking):
             self._asking = asyncio.create_task(self._likelihood.asking(self._asked))
 
-    def look(self, ballots: Sequence[Ballot], outstanding: float) -> Ballot | None:
-        """While answers of `outstanding` weight are still expected: who wins whatever they are.
+    def look(self, ballots: Sequence[Ballot], expected: Sequence[float]) -> Ballot | None:
+        """While answers of these weights are still `expected`: who wins whatever they are.
 
         Where the answers differ so far, the one that is likeliest to win is weighed meanwhile, one
         at a time, as it may turn out not to be needed.
         """
         if len(candidates(ballots)) < 2:
             return None
-        if (found := likeliest(ballots, self._values, outstanding)) is not None:
+        if (found := likeliest(ballots, self._values, expected)) is not None:
             return found.ballot
         if not self.pending():
             self._weigh(ballots, 1)
@@ -45,15 +47,16 @@ class Weighing:
 
     async def best(self, ballots: Sequence[Ballot]) -> Ballot:
         """Of the distinct answers, the likeliest: by the model, and by the weight of those who gave
-        it. Where all say the same, nobody is asked.
+        it. Where all say the same, nothing is weighed.
 
-        `ballots`, one at least, best first. Raises what `ServerCalls.whole` raises, and
-        EngineFailed for an engine that gives no likelihoods.
+        `ballots`, one at least, best first. What failed before is tried once more. Raises what
+        `ServerCalls.whole` raises, and EngineFailed for an engine that gives no likelihoods.
         """
         if len(found := candidates(ballots)) == 1:
             return found[0].ballot
+        self._tasks = {text: task for text, task in self._tasks.items() if not _failed(task)}
         while (winner := likeliest(ballots, self._values)) is None:
-            self._raise_first()
+            self._raise_first(found)
             self._weigh(ballots)
             await asyncio.wait(self.pending(), return_when=asyncio.FIRST_COMPLETED)
         return winner.ballot
@@ -78,7 +81,7 @@ class Weighing:
         self.begin()
         for one in to_weigh(ballots, self._values)[:most]:
             if one.text not in self._tasks:
-                task = asyncio.create_task(self._one(one.text, len(self._tasks)))
+                task = asyncio.create_task(self._one(one.text, next(self._numbers)))
                 self._tasks[one.text] = task
 
     async def _one(self, text: str, place: int) -> None:
@@ -87,7 +90,12 @@ class Weighing:
         assert self._asking is not None, "begun before anything is weighed"
         self._values[text] = logprobs(rows.answered, await asyncio.shield(self._asking))
 
-    def _raise_first(self) -> None:
-        for task in self._tasks.values():
-            if task.done() and (error := task.exception()) is not None:
+    def _raise_first(self, found: Sequence[Candidate]) -> None:
+        for one in found:
+            task = self._tasks.get(one.text)
+            if task is not None and task.done() and (error := task.exception()) is not None:
                 raise error
+
+
+def _failed(task: asyncio.Task[Any]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)

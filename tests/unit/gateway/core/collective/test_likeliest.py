@@ -5,20 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.collective.answers import Reading
 from gateway.core.collective.likeliest import (
+    MAX_CANDIDATES,
     Weighed,
     candidates,
     likeliest,
     mostly_short,
     to_weigh,
 )
-from gateway.core.collective.voting import Ballot
+from gateway.core.collective.voting import Ballot, best_first
 
-TEXTS = ["Answer: 1", "Answer: 2", "so it is\nAnswer: 2", "Answer: 3", "long and vague", "no idea"]
+TEXTS = [
+    "Answer: 1",
+    "I say\nAnswer: 1",
+    "Answer: 2",
+    "so it is\nAnswer: 2",
+    "Answer: 3",
+    "long and vague",
+    "no idea",
+]
 LOGPROBS = st.lists(st.floats(-4.0, 0.0), min_size=1, max_size=4)
 
 
@@ -73,6 +82,7 @@ def test_weighing_what_can_still_win_comes_to_an_end_with_the_best(
     assert winner.text == best_of_all(ballots, weighed)
 
 
+@settings(max_examples=1000)
 @given(votes(), votes(), st.sets(st.sampled_from(TEXTS)))
 def test_no_answer_to_come_changes_what_is_certain_without_it(
     drawn: tuple[list[Ballot], dict[str, list[float]]],
@@ -80,18 +90,37 @@ def test_no_answer_to_come_changes_what_is_certain_without_it(
     known: set[str],
 ) -> None:
     ballots, weighed = drawn
-    outstanding = sum(one.weight for one in late[0])
-    winner = likeliest(ballots, {text: weighed[text] for text in known}, outstanding)
-    everybody = [
-        *ballots,
-        *(ballot(f"late-{one.voter}", one.reading.text, one.weight) for one in late[0]),
-    ]
-    everybody.sort(key=lambda one: -one.weight)
+    expected = [one.weight for one in late[0]]
+    winner = likeliest(ballots, {text: weighed[text] for text in known}, expected)
+    everybody = best_first(
+        [
+            *ballots,
+            *(ballot(f"late-{one.voter}", one.reading.text, one.weight) for one in late[0]),
+        ]
+    )
     if winner is not None:
-        final = Reading(best_of_all(everybody, weighed))
-        # A heavier member may say the same in other words, which are then the ones that count.
-        same = winner.ballot.reading.key is not None and final.key == winner.ballot.reading.key
-        assert same or final.text == winner.text
+        assert winner.text == best_of_all(everybody, weighed)
+
+
+def test_a_heavier_member_may_put_its_own_words_in_the_place_of_those_weighed() -> None:
+    ballots = [ballot("a", "Answer: 42"), ballot("b", "Answer: 42"), ballot("c", "Answer: 43")]
+    weighed = {"Answer: 42": [-0.01], "Answer: 43": [-1.0]}
+    assert likeliest(ballots, weighed, [0.5]) is not None
+    assert likeliest(ballots, weighed, [1.1]) is None
+
+
+def test_the_words_of_a_loser_may_be_exchanged_for_better_ones() -> None:
+    ballots = [ballot("a", "Answer: 42", 2.0), ballot("c", "Answer: 43", 0.5)]
+    weighed = {"Answer: 42": [-0.9], "Answer: 43": [-9.0]}
+    assert likeliest(ballots, weighed, [0.4]) is not None
+    assert likeliest(ballots, weighed, [0.6]) is None
+
+
+def test_many_new_answers_may_push_one_out_of_those_that_are_weighed() -> None:
+    ballots = [ballot(f"device-{n}", "Answer: X", 0.1) for n in range(10)]
+    weighed = {"Answer: X": [-0.01]}
+    assert likeliest(ballots, weighed, [0.1] * 2) is not None
+    assert likeliest(ballots, weighed, [0.01] * MAX_CANDIDATES) is None
 
 
 def test_an_answer_far_behind_is_not_weighed_with_the_first() -> None:
@@ -117,5 +146,5 @@ def test_a_certain_answer_of_the_heaviest_ends_it_at_once() -> None:
 def test_a_member_still_expected_may_outweigh_it() -> None:
     ballots = [ballot("a", "Answer: 1", 1.0), ballot("b", "Answer: 2", 0.2)]
     weighed = {"Answer: 1": [-0.1], "Answer: 2": [-3.0]}
-    assert likeliest(ballots, weighed, outstanding=0.5) is not None
-    assert likeliest(ballots, weighed, outstanding=0.95) is None
+    assert likeliest(ballots, weighed, [0.5]) is not None
+    assert likeliest(ballots, weighed, [0.95]) is None

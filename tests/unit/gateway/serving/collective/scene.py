@@ -241,8 +241,10 @@ class Scene:
         embedder: Any = None,
         fields: Mapping[str, Mapping[str, Any]] | None = None,
         rather_likelihood: Sequence[str] = (),
+        idle_s: float = 5.0,
     ) -> None:
         self._rather_likelihood = rather_likelihood
+        self._idle_s = idle_s
         self.members = members or FakeMembers(says, **(fields or {}))
         self.calls = calls or FakeCalls()
         self.clock = SteppingClock()
@@ -275,7 +277,7 @@ class Scene:
             new_id=lambda: next(self._ids),
         )
         admission = Admission(AdmissionLimits(), self.clock, self.recorder)
-        return Collective(means, admission, 5.0)
+        return Collective(means, admission, self._idle_s)
 
     async def send(self, asked: InferenceRequest) -> ListSink:
         sink = ListSink()

@@ -9,9 +9,10 @@ import pytest
 from gateway.core.collective import voting
 from gateway.core.collective.answers import Reading, agreement
 from gateway.core.devices.member import Condition, MemberFailed
-from gateway.errors import InvalidRequest
+from gateway.errors import ClientStalled, InvalidRequest
 from gateway.serving.server_calls import Call
-from tests.unit.gateway.serving.collective.scene import FakeCalls, Said, Scene, broken
+from tests.unit.gateway.fakes import ListSink
+from tests.unit.gateway.serving.collective.scene import FakeCalls, Said, Scene, broken, chat
 
 pytestmark = pytest.mark.anyio
 
@@ -157,7 +158,8 @@ async def test_answers_that_differ_are_weighed_while_others_are_at_work() -> Non
 async def test_a_member_that_can_not_change_the_choice_is_not_waited_for() -> None:
     many: dict[str, Said] = dict.fromkeys(("a", "b", "c"), "Answer: 42")
     says: dict[str, Said] = {**many, "odd": "Answer: 48", "slow": asyncio.Event()}
-    scene = Scene(says, FakeCalls(nearly_certain), rather_likelihood=("rill-*",))
+    good = dict.fromkeys(many, {"description": "what 6 times 7 is"})
+    scene = Scene(says, FakeCalls(nearly_certain), fields=good, rather_likelihood=("rill-*",))
     body = await scene.ask(members="all", quorum=5)
     about = body["tierflow"]["collective"]
     assert (about["decided_by"], about["early_exit"]) == ("best-of-n", "decided")
@@ -170,6 +172,63 @@ async def test_a_stream_begins_with_what_all_answers_have_in_common() -> None:
     scene = Scene(THREE, FakeCalls(equally_likely))
     streamed = await scene.stream(aggregate="best-of-n", members="all", quorum=3)
     assert streamed.pieces == ["Answer: 4", "2"]
+
+
+async def test_what_failed_while_members_worked_is_tried_again_for_the_choice() -> None:
+    failures = [broken()]
+
+    def says(call: Call) -> Any:
+        if call.path != "/tokenize" and failures:
+            raise failures.pop()
+        return equally_likely(call)
+
+    revised: dict[str, Any] = {name: [said, said] for name, said in THREE.items()}
+    scene = Scene(revised, FakeCalls(says))
+    body = await scene.ask(aggregate="best-of-n", members="all", quorum=3, rounds=1)
+    assert body["tierflow"]["collective"]["decided_by"] == "best-of-n"
+
+
+async def test_a_text_that_is_no_candidate_any_more_may_be_refused() -> None:
+    late = asyncio.Event()
+
+    def says(call: Call) -> Any:
+        if call.path == "/tokenize":
+            return {"count": 2}
+        if "long" in call.body["messages"][-1]["content"]:
+            late.set()
+            raise InvalidRequest("too long", code="engine_refused")
+        return equally_likely(call)
+
+    scene = Scene(
+        {"a": "long\nAnswer: late", "b": "Answer: 48", "slow": late},
+        FakeCalls(says),
+        fields={"slow": {"description": "what 6 times 7 is"}},
+    )
+    body = await scene.ask(aggregate="best-of-n", members="all", quorum=3)
+    about = body["tierflow"]["collective"]
+    assert (about["decided_by"], about.get("fallback")) == ("best-of-n", None)
+    assert body["choices"][0]["message"]["content"] == "Answer: late"
+
+
+async def test_a_caller_that_stops_reading_before_the_choice_is_not_taken_for_answered() -> None:
+    class Stalled(ListSink):
+        async def send(self, data: bytes, more: bool) -> None:
+            if b'"content":"2"' in data:
+                await asyncio.Event().wait()
+            await super().send(data, more)
+
+    scene = Scene(THREE, FakeCalls(equally_likely), idle_s=0.05)
+    asked = chat(stream=True, aggregate="best-of-n", members="all", quorum=3)
+    with pytest.raises(ClientStalled):
+        await scene.story.answer(asked, {}, Stalled())
+
+
+async def test_the_model_that_weighed_is_named_also_where_it_did_so_in_an_earlier_round() -> None:
+    revised: dict[str, Any] = {name: [said, said] for name, said in THREE.items()}
+    scene = Scene(revised, FakeCalls(equally_likely))
+    body = await scene.ask(aggregate="best-of-n", members="all", quorum=3, rounds=1)
+    named = body["tierflow"]["collective"]["aggregator"]
+    assert (named["model"], named["calls"]) == ("rill-edge", 2)
 
 
 async def test_nothing_is_said_twice_when_the_likelihoods_fail() -> None:
