@@ -60,9 +60,9 @@ def specialise(arguments: argparse.Namespace) -> None:
 def aggregator(arguments: argparse.Namespace) -> None:
     _prepare(arguments)
     from services.model_family.aggregator import Aggregator
-    from services.model_family.specialist_export import export_tuned
+    from services.model_family.specialist_export import export_aggregator
 
-    train(arguments, Aggregator(), Aggregator.member, export_tuned)
+    train(arguments, Aggregator(), Aggregator.member, export_aggregator)
 
 
 def _prepare(arguments: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from services.model_family.aggregator import KEPT_SHARE
 from services.model_family.checkpoints import llama_state, round_weights, write_json, write_member
 from services.model_family.export import TOLERANCE, ExportMismatch, largest_difference
 from services.model_family.fine_tuning import FineTuner
@@ -17,6 +18,12 @@ def export_specialist(tuner: FineTuner, specialist: Specialist, folder: Path) ->
     link_folder(folder)
     write_json(folder / DESCRIPTION_FILE, self_description(specialist))
     return difference
+
+
+def export_aggregator(tuner: FineTuner, folder: Path) -> float:
+    """As `export_tuned`, mixed with what it was before."""
+    tuner.mix(KEPT_SHARE)
+    return export_tuned(tuner, folder)
 
 
 def export_tuned(tuner: FineTuner, folder: Path) -> float:
