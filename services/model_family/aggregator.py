@@ -16,8 +16,8 @@ from services.model_family.tasks.registry import TASKS
 
 AGGREGATE_SHARE = 0.45
 KEPT_SHARE = 0.35
-"""Of the weights before the pass, in those that are shipped: the two are mixed (WiSE-FT, Wortsman et
-al. 2022, arXiv 2109.01903, section 3), so that the member stays close to what it was."""
+"""Of the weights before the pass, in those that are shipped: the two are mixed, so that the member
+stays close to what it was (WiSE-FT, Wortsman et al. 2022, arXiv 2109.01903)."""
 
 
 class Aggregator:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.model_family import specialist_commands
+from services.model_family import aggregator_commands, specialist_commands
 from services.model_family.arguments import WEIGHTS, Refusal, count, positive, runs
 from services.model_family.members import TIERS, IncompleteFamily, check_members
 from services.model_family.presets import PRESETS
@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--examples", type=count, default=1200, help="default: %(default)s")
     questions.add_argument("--examples", type=count, default=400, help="default: %(default)s")
     specialist_commands.add_parsers(commands)
+    aggregator_commands.add_parsers(commands)
     return top
 
 
@@ -169,7 +170,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "evaluate": evaluate,
         "questions": questions,
         "specialise": specialist_commands.specialise,
-        "aggregator": specialist_commands.aggregator,
+        "aggregator": aggregator_commands.aggregator,
+        "evaluate-aggregator": aggregator_commands.evaluate_aggregator,
         "evaluate-specialists": specialist_commands.evaluate_specialists,
     }
     try:

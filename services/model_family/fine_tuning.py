@@ -130,12 +130,12 @@ class FineTuner:
         torch.save(state, partial)
         partial.replace(self.checkpoint)
 
-    @torch.no_grad()
     def mix(self, kept: float) -> None:
         """Bring every weight back by the share ``kept`` of its way from the start."""
         before = load_member(self.start).state_dict()
-        for name, value in self.model.state_dict().items():
-            value.lerp_(before[name].to(value.dtype), kept)
+        with torch.no_grad():
+            for name, value in self.model.state_dict().items():
+                value.lerp_(before[name].to(value.dtype), kept)
 
     def share(self) -> float:
         """Of the training, what is done: from 0 to 1."""

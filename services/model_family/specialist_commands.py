@@ -1,4 +1,4 @@
-"""The commands ``specialise``, ``aggregator`` and ``evaluate-specialists``."""
+"""The commands ``specialise`` and ``evaluate-specialists``, and what fine-tunings share."""
 
 from __future__ import annotations
 
@@ -19,23 +19,20 @@ if TYPE_CHECKING:
 
 
 def add_parsers(commands: Any) -> None:
-    """Adds them to the subparsers of the command line."""
+    """Adds both to the subparsers of the command line."""
     one = commands.add_parser("specialise", help="fine-tune the device member on some tasks")
     which = one.add_mutually_exclusive_group(required=True)
     which.add_argument("--domain", choices=sorted(SPECIALISTS))
     which.add_argument("--all", action="store_true", help="each domain in turn")
-    _add_tuning(one, 10.0)
-    _add_tuning(
-        commands.add_parser("aggregator", help="teach the edge member to read others' answers"),
-        14.0,
-    )
+    add_tuning(one, 10.0)
     two = commands.add_parser("evaluate-specialists", help="measure the specialists by domain")
     two.add_argument("--weights", type=Path, default=WEIGHTS, help="default: %(default)s")
     two.add_argument("--examples", type=count, default=2400, help="default: %(default)s")
     two.add_argument("--write-card", action="store_true", help="README, figures and plot too")
 
 
-def _add_tuning(command: argparse.ArgumentParser, minutes: float) -> None:
+def add_tuning(command: argparse.ArgumentParser, minutes: float) -> None:
+    """The arguments that `train` reads."""
     command.add_argument("--minutes", type=positive, default=minutes, help="default: %(default)s")
     command.add_argument("--steps", type=count, help="end after this many steps at the latest")
     command.add_argument("--seed", type=int, default=0, help="of the data")
@@ -48,7 +45,7 @@ def _add_tuning(command: argparse.ArgumentParser, minutes: float) -> None:
 
 def specialise(arguments: argparse.Namespace) -> None:
     chosen = SPECIALISTS.values() if arguments.all else [SPECIALISTS[arguments.domain]]
-    _prepare(arguments)
+    prepare(arguments)
     from services.model_family.specialist_export import export_specialist
 
     for specialist in chosen:
@@ -57,15 +54,8 @@ def specialise(arguments: argparse.Namespace) -> None:
             return
 
 
-def aggregator(arguments: argparse.Namespace) -> None:
-    _prepare(arguments)
-    from services.model_family.aggregator import Aggregator
-    from services.model_family.specialist_export import export_aggregator
-
-    train(arguments, Aggregator(), Aggregator.member, export_aggregator)
-
-
-def _prepare(arguments: argparse.Namespace) -> None:
+def prepare(arguments: argparse.Namespace) -> None:
+    """Before torch is loaded. Raises Refusal for weights that are no family."""
     # The tokenizer's threads and torch's second one cost others more than they bring here.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import torch

@@ -7,8 +7,10 @@ quotes what somebody says who was never taught the task. The right answer may be
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from random import Random
 
+from services.model_family.dataset import is_held_out
 from services.model_family.scoring import final_answer
 from services.model_family.tasks import code, dialogue, mathematics, reading
 from services.model_family.tasks.collective import slips
@@ -31,6 +33,15 @@ def aggregate(rng: Random) -> Draft:
     lines = "\n".join(f"- {line}" for line in repeated(rng, answers))
     prompt = FORM.format(question.prompt, lines)
     return Draft(prompt, question.answer, inner=question.prompt)
+
+
+def held_out() -> Iterator[Example]:
+    """Examples without end whose questions are held out; the same for everyone."""
+    rng = Random("held-out:aggregate")
+    while True:
+        example = TASK.example(rng)
+        if example.inner is not None and is_held_out(example.inner):
+            yield example
 
 
 def distinct(rng: Random, question: Example, count: int) -> list[str]:

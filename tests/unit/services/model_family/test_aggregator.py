@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from random import Random
 
 from gateway.assembly_collective import shipped_templates
 from services.model_family.aggregator import AGGREGATE_SHARE, Aggregator
-from services.model_family.dataset import is_held_out, training_example
+from services.model_family.dataset import is_held_out, trainable, training_example
 from services.model_family.scoring import final_answer
-from services.model_family.tasks.aggregation import ASKED, FORM, RIGHT_SHARE, TASK, line
+from services.model_family.tasks.aggregation import ASKED, FORM, RIGHT_SHARE, TASK, held_out, line
 from services.model_family.tasks.registry import TASKS
 
 
@@ -57,3 +58,10 @@ def test_what_is_held_out_stays_held_out_and_all_that_was_learned_is_drawn() -> 
         assert example.inner is None or not is_held_out(example.inner)
     assert drawn.keys() == {"aggregate", *(task.name for task in TASKS)}
     assert AGGREGATE_SHARE - 0.05 < drawn["aggregate"] / 2000 < AGGREGATE_SHARE + 0.05
+
+
+def test_it_is_measured_on_questions_that_training_never_draws() -> None:
+    examples = list(islice(held_out(), 40))
+    assert all(is_held_out(example.inner or "") for example in examples)
+    assert not any(trainable(example) for example in examples)
+    assert [example.prompt for example in islice(held_out(), 40)] == [e.prompt for e in examples]
