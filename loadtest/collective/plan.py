@@ -31,7 +31,7 @@ class Plan:
     cascade: int
 
 
-FULL = Plan(each=10, streams=2, failing=220, cascade=300)
+FULL = Plan(each=10, streams=2, failing=220, cascade=540)
 QUICK = Plan(each=2, streams=1, failing=44, cascade=66)
 
 
