@@ -7,7 +7,7 @@ from pathlib import Path
 
 from loadtest.collective.accuracy import Result
 from loadtest.collective.cascade import Point, random_routing
-from loadtest.collective.plan import CLOUD, EDGE, EVERYBODY, SELF_MOA, of, without
+from loadtest.collective.plan import BEST, CLOUD, EDGE, EVERYBODY, SELECTED, SELF_MOA, of, without
 from loadtest.measure.plots import ACCENT, BASELINE, CANDIDATE, panels, save
 
 
@@ -37,19 +37,26 @@ def _short(name: str) -> str:
     return name.removesuffix(" alone").removeprefix("collective of ").removeprefix("without ")
 
 
+def _same_as_another(name: str) -> bool:
+    """Whether a way's point is, or is close to, one that is shown: one device is a collective of
+    one, and `auto` is best by likelihood here."""
+    return name in (of(1), BEST) or name.startswith("without")
+
+
 def plot_cost(results: Mapping[str, Result], path: Path) -> Path:
     """Accuracy over cost per answer, in tokens of the cloud's model."""
-    figure, (axes,) = panels(1, width=6.0, height=4.0)
-    for name, one in results.items():
-        if name.startswith("without"):
-            continue
+    figure, (axes,) = panels(1, width=7.0, height=4.4)
+    shown = {name: one for name, one in results.items() if not _same_as_another(name)}
+    for name, one in shown.items():
         colour = CANDIDATE if "collective" in name or "selected" in name else BASELINE
         axes.scatter([one.cost], [one.accuracy.median], color=colour, s=22)
+        # Most lie on a line that rises to the right: beneath it there is room.
+        beneath = colour == CANDIDATE and name != SELECTED
         axes.annotate(name, (one.cost, one.accuracy.median), fontsize=6,
-                      xytext=(4, 2), textcoords="offset points")  # fmt: skip
+                      xytext=(5, -9 if beneath else 3), textcoords="offset points")  # fmt: skip
     axes.set_xlabel("cost per answer, tokens of the cloud's model", fontsize=9)
     axes.set_ylabel("accuracy, points", fontsize=9)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.25 * max(one.cost for one in shown.values()))
     return save(figure, path)
 
 
