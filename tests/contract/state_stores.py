@@ -21,6 +21,8 @@ from tests.redis_server import RedisServer, redis_cluster, redis_server, sentine
 
 PATIENCE_S = 5.0
 """These tests are about what is done, not how fast: the machine may be busy."""
+GONE = -2
+"""Redis's answer to PTTL for a key that is not there."""
 
 
 def target_of(server: RedisServer) -> Target:
@@ -121,8 +123,10 @@ def redis_store(
 
 
 def keys_of(replicas: Replicas) -> Iterator[tuple[RedisServer, str, int]]:
-    """(server, key, milliseconds to live) of all that they have stored."""
+    """(server, key, milliseconds to live) of all that they have stored; -1: for ever."""
     for server in replicas.servers:
         with server.client() as client:
             for key in client.scan_iter(f"{replicas.prefix}:*"):
-                yield server, key, int(client.pttl(key))
+                # It may expire between the two calls.
+                if (left := int(client.pttl(key))) != GONE:
+                    yield server, key, left
