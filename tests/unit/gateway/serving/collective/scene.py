@@ -52,6 +52,7 @@ Said = str | GatewayError | asyncio.Event | Callable[[WorkOrder], str] | Pieces
 pieces."""
 
 QUESTION = "What is 6 times 7?"
+THREE = {"maths": "Answer: 42", "code": "Answer: 42", "reading": "Answer: 48"}
 
 
 def member(id: str, **fields: Any) -> Member:
@@ -343,3 +344,7 @@ def chat(
         session=session,
         caller=Caller(f"Bearer token-of-{token}" if token else "", key),
     )
+
+
+def outcomes(body: dict[str, Any]) -> dict[str, str]:
+    return {m["device"]: m["outcome"] for m in body["tierflow"]["collective"]["members"]}
