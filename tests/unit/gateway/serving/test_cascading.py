@@ -1,25 +1,16 @@
-"""A cascade on fakes: deadlines, overflows, devices, limits and what is left open afterwards."""
+"""A cascade on fakes: deadlines, overflows, limits and what is left open afterwards."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 import pytest
 
 from gateway.adapters.clock import MonotonicClock
-from gateway.core.cascade.predictor import Model, Predictor, Term
-from gateway.core.devices.member import (
-    DeviceModel,
-    Member,
-    MemberFailed,
-    WorkEnd,
-    WorkPiece,
-)
 from gateway.core.speculation.job import Batch
-from gateway.core.types import EndpointState
 from gateway.core.types import Tier as Place
 from gateway.errors import EngineFailed, FirstTokenTimeout, GatewayError, InvalidRequest
 from gateway.serving.cascade.audit import MOST_AT_ONCE
@@ -30,10 +21,7 @@ from tests.unit.gateway.fakes import (
     ListSink,
 )
 from tests.unit.gateway.serving.cascade_rig import (
-    EDGE_CLOUD,
     TOP,
-    FakeAssignment,
-    FakeMembers,
     Rig,
     about,
     chat,
@@ -359,131 +347,6 @@ async def test_an_engine_without_log_probabilities_is_never_trusted() -> None:
     body = await rig.ask()
     assert body["choices"][0]["message"]["content"] == "Yes"
     assert about(body)["reason"] == "worst-window" or about(body)["reason"] == "confidence"
-
-
-DEVICE_FIRST = (Tier(devices=("any",)), *EDGE_CLOUD)
-
-
-@pytest.mark.parametrize(("logprob", "text"), [(-0.01, "Hi!"), (-1.0, "No"), (None, "No")])
-async def test_a_device_answers_first_and_is_judged_by_its_mean(
-    logprob: float | None, text: str
-) -> None:
-    members = FakeMembers(WorkPiece("Hi", 1), WorkPiece("!", 1), WorkEnd("stop", 4, 2, logprob))
-    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members)
-    body = await rig.ask(temperature=0, seed=7)
-    assert body["choices"][0]["message"]["content"] == text
-    assert about(body)["stages"][0]["tier"] == "device"
-    [order] = members.orders
-    assert order.sampling == {"temperature": 0, "seed": 7} and members.work.cancelled
-
-
-BY_MEAN = Model([Term("mean", 1.0)], link="exp", thresholds={0.99: 0.5})
-BY_ALL = Model([Term("low_share", -1.0)], thresholds={0.99: 0.4})
-
-
-@pytest.mark.parametrize(("logprob", "accepted"), [(-0.4, True), (-0.8, False)])
-async def test_a_device_is_judged_by_what_is_fitted_to_its_mean(
-    logprob: float, accepted: bool
-) -> None:
-    """What is fitted to all that a server's tokens tell can't judge it."""
-    predictor = Predictor({"logprobs": BY_ALL, "mean": BY_MEAN})
-    members = FakeMembers(WorkPiece("Hi", 1), WorkEnd("stop", 4, 2, logprob))
-    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members, predictor=predictor)
-    body = await rig.ask()
-    assert body["choices"][0]["message"]["content"] == ("Hi" if accepted else "No")
-    told = about(body)
-    assert (told["method"], told["threshold"]) == (("mean", 0.5) if accepted else ("logprobs", 0.4))
-
-
-FITTED = Predictor({"logprobs": BY_MEAN}, 3, ("rill-edge", "rill-cloud"))
-FITTED_TO_DEVICES = Predictor({"mean": BY_MEAN}, 3, ("rill-device", "rill-cloud"))
-CAUTIOUS_THRESHOLD, FITTED_THRESHOLD = 0.95, 0.5
-THREE = (Tier("tierflow-edge"), Tier("middle"), Tier("tierflow-cloud"))
-
-
-@pytest.mark.parametrize(
-    ("states", "tiers", "threshold"),
-    [
-        ([state(), state("cloud:1", "cloud")], EDGE_CLOUD, FITTED_THRESHOLD),
-        ([state(), state("cloud:1", "cloud", model="big")], EDGE_CLOUD, CAUTIOUS_THRESHOLD),
-        ([state(model="my"), state("cloud:1", "cloud")], EDGE_CLOUD, CAUTIOUS_THRESHOLD),
-        (
-            [state(), state("edge:2", model="my"), state("cloud:1", "cloud")],
-            EDGE_CLOUD,
-            CAUTIOUS_THRESHOLD,
-        ),
-        ([state(), state("cloud:1", "cloud")], THREE, CAUTIOUS_THRESHOLD),
-    ],
-)
-async def test_what_is_shipped_for_a_pair_of_models_judges_these_alone(
-    states: Sequence[EndpointState], tiers: Sequence[Tier], threshold: float
-) -> None:
-    replies = {"edge:1": chat("Hi"), "edge:2": chat("Hi")}
-    rig = Rig(replies, {}, states=states, tiers=tiers, shipped=[FITTED, FITTED_TO_DEVICES])
-    assert about(await rig.ask())["threshold"] == threshold
-    asked: dict[str, Any] = {"cascade": {"confidence": "agreement"}}
-    assert about(await rig.ask(tierflow=asked))["threshold"] == 0.9, "not fitted: cautious"
-
-
-@pytest.mark.parametrize(("model", "passes"), [("rill-device", True), ("of-nobody", False)])
-async def test_what_is_shipped_for_a_devices_model_judges_that_alone(
-    model: str, passes: bool
-) -> None:
-    members = FakeMembers(WorkPiece("Hi", 1), WorkEnd("stop", 4, 2, -0.4))
-    members.known = [Member(**{**_fields(members.known[0]), "models": [DeviceModel(model)]})]
-    shipped = [FITTED, FITTED_TO_DEVICES]
-    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members, shipped=shipped)
-    assert (await rig.ask())["choices"][0]["message"]["content"] == ("Hi" if passes else "No")
-
-
-async def test_a_cascade_of_devices_and_a_top_needs_what_judges_devices_alone() -> None:
-    members = FakeMembers(WorkPiece("Hi", 1), WorkEnd("stop", 4, 2, -0.1))
-    tiers = (Tier(devices=("any",)), Tier("tierflow-cloud"))
-    rig = Rig({}, {}, tiers=tiers, members=members, predictor=Predictor({"mean": BY_MEAN}))
-    assert about(await rig.ask())["escalated"] is False
-
-
-async def test_where_devices_are_named_no_other_is_believed() -> None:
-    members = FakeMembers()
-    tiers = (Tier(devices=("tablet", "watch")), *EDGE_CLOUD)
-    rig = Rig({"edge:1": chat("No")}, {}, tiers=tiers, members=members)
-    assert (await rig.ask())["choices"][0]["message"]["content"] == "No"
-    assert not members.orders
-    members.known = [Member(**{**_fields(members.known[0]), "id": "watch"})]
-    members.work = FakeAssignment([WorkEnd("stop", 4, 2, -0.001)])
-    await rig.ask()
-    assert len(members.orders) == 1
-
-
-@pytest.mark.parametrize("code", ["busy", "lost"])
-async def test_a_device_that_refuses_or_is_lost_is_passed_over(code: str) -> None:
-    members = FakeMembers(MemberFailed("phone", code, "it can't"))
-    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members)
-    body = await rig.ask()
-    assert body["choices"][0]["message"]["content"] == "No"
-    assert [s["decision"] for s in about(body)["stages"]] == ["failed", "accepted"]
-
-
-async def test_what_a_device_said_before_it_was_lost_is_counted() -> None:
-    said = (WorkPiece("Hi", 2), WorkPiece("!", 1), MemberFailed("phone", "lost", "it can't"))
-    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=FakeMembers(*said))
-    body = await rig.ask()
-    assert [stage["tokens"] for stage in about(body)["stages"]] == [3, 3]
-    assert about(body)["stages"][0]["tier"] == "device"
-    assert body["usage"]["completion_tokens"] == 6
-
-
-async def test_devices_that_are_private_or_full_are_not_asked() -> None:
-    members = FakeMembers()
-    phone = members.known[0]
-    members.known = [Member(**{**_fields(phone), "privacy": "private"})]
-    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members)
-    assert (await rig.ask())["choices"][0]["message"]["content"] == "No"
-    assert not members.orders
-
-
-def _fields(member: Member) -> dict[str, Any]:
-    return {name: getattr(member, name) for name in member.__slots__}
 
 
 async def test_a_quality_in_the_header_holds_where_the_body_says_nothing() -> None:
