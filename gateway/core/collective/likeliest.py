@@ -127,12 +127,7 @@ def to_weigh(ballots: Sequence[Ballot], weighed: Weighed) -> list[Candidate]:
     While nothing is weighed, only answers `CLOSE` to the heaviest; then all that can still win.
     """
     found = candidates(ballots)
-    short = mostly_short(ballots)
-    scores = [
-        likelihood(weighed[one.text], short=short) + one.most
-        for one in found
-        if one.text in weighed
-    ]
-    least = max(scores) if scores else max(one.most for one in found) - CLOSE
+    leader = _leader(ballots, found, weighed, sure=True)
+    least = max(one.most for one in found) - CLOSE if leader is None else leader[1]
     open_ = [one for one in found if one.text not in weighed and one.most >= least]
     return sorted(open_, key=lambda one: -one.weight)
