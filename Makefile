@@ -74,7 +74,7 @@ specialists: ## fine-tune the specialists of the shipped family, 10 minutes each
 	@engine=$(ENGINE_PYTHON); family="$$engine -m services.model_family"; \
 	  $$family specialise --all && $$family evaluate-specialists --write-card
 
-images: ## build container images; IMAGES="gateway vllm", CONTAINER_TOOL=podman, see docs/develop.md
+images: ## build container images; IMAGES="gateway vllm", CONTAINER_TOOL=podman, see docs/containers.md
 	@$(PYTHON) -m deploy.images $(IMAGES)
 
 test-containers: ## the chart as real containers under podman, after `make images`: answers, and survives a kill

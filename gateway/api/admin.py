@@ -1,4 +1,4 @@
-"""The devices' API: enrolment, and what operators see and do. See docs/devices.md."""
+"""The devices' API: enrolment, and what operators see and do. See docs/device-members.md."""
 
 from __future__ import annotations
 

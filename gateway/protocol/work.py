@@ -1,4 +1,4 @@
-"""Frames by which a device offers itself as a member, and is given work; see docs/devices.md.
+"""Frames by which a device offers itself as a member and gets work: docs/device-members.md.
 
 They travel on the same connection as drafts, after `hello`. A device that never registers only
 drafts. The gateway numbers the work (`w`), the device answers each number with pieces and one

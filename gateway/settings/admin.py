@@ -14,7 +14,7 @@ MIN_TOKEN = 16
 
 
 class Admin(Group):
-    """The API under /v1/admin and /v1/devices; see docs/devices.md."""
+    """The API under /v1/admin and /v1/devices; see docs/device-members.md."""
 
     token: SecretStr | None = Field(
         default=None,

@@ -15,7 +15,7 @@ TokenHash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Devices(Group):
-    """Devices that may connect, draft and work; see docs/speculation.md and docs/devices.md."""
+    """Devices that may connect, draft and work: docs/speculation.md, docs/device-members.md."""
 
     tokens: dict[DeviceName, TokenHash] = Field(
         default={}, description="the SHA-256 of each device's token, in hex, by the device's name"

@@ -1,4 +1,4 @@
-"""A gateway and a pool of another namespace come together by the values in docs/deploy.md."""
+"""A gateway and a pool of another namespace come together by the values in docs/kubernetes.md."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HTTP, DRAFTS = 8000, 8001
 
 def documented() -> tuple[dict[str, Any], dict[str, Any]]:
     """The values of the gateway's release and of the pool's."""
-    text = (CHECKOUT / "docs/deploy.md").read_text()
+    text = (CHECKOUT / "docs/kubernetes.md").read_text()
     section = text.partition("### Pools of other namespaces\n")[2].partition("\n## ")[0]
     ours, theirs = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
     return yaml.safe_load(ours), yaml.safe_load(theirs)

@@ -11,7 +11,7 @@ from deploy.images.building import ROOT, version
 from services.device_agent.arguments import ENROLMENT_TOKEN, parser
 
 IMAGE = f"tierflow/device-jetson:{version()}"
-GUIDE, ENROLLED = "docs/deploy.md", "docs/device.md"
+GUIDE, ENROLLED = "docs/kubernetes.md", "docs/device-agent.md"
 STATE = "/var/lib/tierflow"
 
 
@@ -40,10 +40,10 @@ both = pytest.mark.parametrize("guide", [GUIDE, ENROLLED])
 
 
 def test_each_guide_has_one_command_and_they_lead_to_each_other() -> None:
-    assert [file for file, _ in commands()] == [GUIDE, ENROLLED]
-    assert "(deploy.md#a-jetson)" in (ROOT / "docs/develop.md").read_text()
-    assert "(deploy.md#a-jetson)" in (ROOT / ENROLLED).read_text()
-    assert "(device.md#one-container-also-on-a-jetson)" in (ROOT / GUIDE).read_text()
+    assert [file for file, _ in commands()] == [ENROLLED, GUIDE]
+    assert "(kubernetes.md#a-jetson)" in (ROOT / "docs/containers.md").read_text()
+    assert "(kubernetes.md#a-jetson)" in (ROOT / ENROLLED).read_text()
+    assert "(device-agent.md#one-container-also-on-a-jetson)" in (ROOT / GUIDE).read_text()
     assert "\n## A Jetson\n" in (ROOT / GUIDE).read_text()
 
 
