@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.deployment import Deployment, deploy
 from tests.reference_verifier.client import Verifier
 from tests.reference_verifier.servers import start_verifier
+
+# How long an example takes says what else the machine does, not whether the code is right.
+settings.register_profile("tierflow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tierflow")
 
 
 @pytest.fixture(scope="session")

@@ -102,7 +102,6 @@ def test_greedy_drafts_are_the_same_each_time(case: Case, prompt: list[int]) -> 
 
 @settings(
     max_examples=20,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())

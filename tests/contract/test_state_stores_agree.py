@@ -100,7 +100,6 @@ def runner() -> Iterator[asyncio.Runner]:
 @example(steps=[Spend("k", "a", 2.5, 3.0, 0.03), TRAVEL_S, Spend("k", "a", 2.5, 3.0, 0.03)])
 @settings(
     max_examples=150,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_redis_gives_what_the_rules_give(

@@ -26,7 +26,7 @@ anything = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(anything)
 def test_whatever_link_and_drafter_the_text_is_exact_and_no_step_is_added(setting: Setting) -> None:
     outcome = Race(setting).run()
@@ -38,13 +38,13 @@ def test_whatever_link_and_drafter_the_text_is_exact_and_no_step_is_added(settin
     assert outcome.finished <= plain.finished + 1e-6
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(anything)
 def test_wrong_drafts_save_nothing_and_cost_no_step(setting: Setting) -> None:
     assert Race(replace(setting, acceptance=0.0, second=0.0)).run().steps == setting.tokens
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.floats(0, 50), st.integers(0, 10_000))
 def test_right_drafts_that_are_in_time_are_all_used(one_way: float, seed: int) -> None:
     """After the first steps, which run before the first drafts can be there."""

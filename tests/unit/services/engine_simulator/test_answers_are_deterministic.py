@@ -1,6 +1,6 @@
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.services.engine_simulator.driving import ask, chat, simulator
@@ -31,7 +31,6 @@ def test_model_seed_and_choice_each_change_the_answer() -> None:
     assert len(texts) == 6
 
 
-@settings(deadline=None)
 @given(prompts, st.integers(2, 40), st.data())
 def test_continuing_from_the_tokens_so_far_gives_the_rest(
     prompt: str, length: int, data: st.DataObject

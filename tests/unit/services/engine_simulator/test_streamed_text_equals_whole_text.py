@@ -1,7 +1,7 @@
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.services.engine_simulator.driving import ask, chat, simulator
@@ -29,7 +29,6 @@ def joined(events: list[Any], read: Any) -> dict[int, str]:
     return texts
 
 
-@settings(deadline=None)
 @given(prompts, fields)
 def test_chat(prompt: str, options: dict[str, Any]) -> None:
     body = chat(prompt, **{"max_tokens": 40, **options})
@@ -46,7 +45,6 @@ def test_chat(prompt: str, options: dict[str, Any]) -> None:
     assert stream.complete
 
 
-@settings(deadline=None)
 @given(st.lists(prompts, min_size=1, max_size=3), fields, st.booleans())
 def test_completions(several: list[str], options: dict[str, Any], echo: bool) -> None:
     body = {"model": "m", "prompt": several, "echo": echo, **options}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.cascade.audits import DONE, MISSED, made_up_for
@@ -22,7 +22,6 @@ ROWS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(ROWS)
 def test_what_was_audited_stands_for_all_that_was_drawn_of_its_decision(
     rows: list[dict[str, Any]],

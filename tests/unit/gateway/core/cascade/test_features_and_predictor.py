@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.adapters.predictor_files import load_predictor
@@ -29,7 +29,6 @@ LOGPROBS = st.lists(st.floats(min_value=-40, max_value=0), min_size=1, max_size=
 WINDOWS = st.integers(1, 20)
 
 
-@settings(deadline=None)
 @given(LOGPROBS, WINDOWS)
 def test_features_are_complete_finite_and_in_order(logprobs: list[float], window: int) -> None:
     found = features(logprobs, window)
@@ -42,14 +41,12 @@ def test_features_are_complete_finite_and_in_order(logprobs: list[float], window
     assert 0 <= found["low_share"] <= 1
 
 
-@settings(deadline=None)
 @given(LOGPROBS, WINDOWS)
 def test_a_window_as_long_as_the_answer_is_its_mean(logprobs: list[float], more: int) -> None:
     found = features(logprobs, len(logprobs) + more - 1)
     assert found["worst_window"] == found["last_window"] == pytest.approx(found["mean"])
 
 
-@settings(deadline=None)
 @given(LOGPROBS, WINDOWS)
 def test_taken_one_by_one_tokens_tell_what_they_tell_together(
     logprobs: list[float], window: int
@@ -75,7 +72,6 @@ def by_definition(logprobs: list[float], window: int) -> dict[str, float]:
     }
 
 
-@settings(deadline=None)
 @given(LOGPROBS, WINDOWS, st.floats(min_value=-40, max_value=0))
 def test_a_further_token_never_raises_minimum_or_worst_window(
     logprobs: list[float], window: int, next: float
@@ -104,7 +100,6 @@ def model(**fields: Any) -> Model:
     return Model(**(given | fields))
 
 
-@settings(deadline=None)
 @given(st.floats(-30, 0), st.floats(-30, 0))
 def test_confidence_is_a_probability_and_rises_with_a_positive_weight(a: float, b: float) -> None:
     low, high = sorted((a, b))
@@ -114,7 +109,6 @@ def test_confidence_is_a_probability_and_rises_with_a_positive_weight(a: float, 
     assert 0.0 <= less <= more <= 1.0
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(0, 1), min_size=1, max_size=8),
     st.lists(st.floats(0, 1), min_size=8, max_size=8),

@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.cascade.calibration import expected_error, isotonic, reliability
@@ -32,7 +32,6 @@ def drawn(count: int, seed: int, weight: float = 4.0) -> list[Sample]:
     return samples
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 4).flatmap(
         lambda n: st.tuples(
@@ -102,7 +101,6 @@ SAMPLES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(SAMPLES, st.floats(0.5, 0.999), st.floats(0, 3))
 def test_a_threshold_keeps_its_target_on_what_it_was_chosen_on(
     samples: list[Sample], quality: float, z: float
@@ -113,7 +111,6 @@ def test_a_threshold_keeps_its_target_on_what_it_was_chosen_on(
     )
 
 
-@settings(deadline=None)
 @given(SAMPLES, st.floats(0.5, 0.9), st.floats(0, 0.09))
 def test_a_stricter_target_never_has_a_lower_threshold(
     samples: list[Sample], quality: float, more: float
@@ -122,7 +119,6 @@ def test_a_stricter_target_never_has_a_lower_threshold(
     assert low <= high
 
 
-@settings(deadline=None)
 @given(SAMPLES)
 def test_the_curve_goes_from_always_the_top_to_never(samples: list[Sample]) -> None:
     points = sweep(IDENTITY, samples)
@@ -135,14 +131,12 @@ def test_the_curve_goes_from_always_the_top_to_never(samples: list[Sample]) -> N
     assert savings == sorted(savings)
 
 
-@settings(deadline=None)
 @given(SAMPLES, st.floats(0, 1))
 def test_chance_lies_on_the_line_between_both_tiers(samples: list[Sample], share: float) -> None:
     lower, upper = accuracies(samples)
     assert at_random(samples, share).accuracy == pytest.approx(upper + share * (lower - upper))
 
 
-@settings(deadline=None)
 @given(SAMPLES, st.integers(2, 8))
 def test_an_isotonic_curve_rises_and_keeps_the_share_that_is_right(
     samples: list[Sample], most: int

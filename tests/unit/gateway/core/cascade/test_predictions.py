@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.cascade.prediction import BEFORE, Prediction, resume, runs
@@ -13,7 +13,6 @@ from gateway.core.speculation.job import DraftRun
 IDS = st.lists(st.integers(0, 9), max_size=40)
 
 
-@settings(deadline=None)
 @given(IDS, st.integers(1, 16), st.integers(0, 5), st.lists(st.integers(0, 9), max_size=6))
 def test_runs_say_every_id_once_at_its_place_with_what_precedes_it(
     ids: list[int], per_step: int, start: int, before: list[int]
@@ -34,7 +33,6 @@ def test_an_engine_that_takes_no_drafts_is_offered_none() -> None:
     assert Prediction([1, 2], 0).begin() == []
 
 
-@settings(deadline=None)
 @given(IDS, st.integers(1, 16), st.lists(st.integers(1, 4), min_size=40, max_size=40))
 def test_a_right_prediction_is_kept_whole_and_never_offered_twice(
     ids: list[int], per_step: int, steps: list[int]
@@ -46,7 +44,6 @@ def test_a_right_prediction_is_kept_whole_and_never_offered_twice(
     assert prediction.kept == len(ids) and prediction.verified == ids
 
 
-@settings(deadline=None)
 @given(IDS, IDS, st.integers(1, 8))
 def test_what_is_offered_always_stands_beyond_what_is_verified(
     predicted: list[int], truth: list[int], per_step: int
@@ -82,7 +79,6 @@ def test_a_single_id_far_from_its_place_is_chance() -> None:
     assert resume([10, 11], predicted, near=15) == 3
 
 
-@settings(deadline=None)
 @given(IDS, IDS, st.integers(0, 40))
 def test_a_place_is_right_behind_the_last_verified_id(
     verified: list[int], predicted: list[int], near: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.cascade.agreement import agreement, final
@@ -13,7 +13,6 @@ LETTERS = st.text("ab", max_size=30)
 STOPS = st.lists(st.text("ab", min_size=1, max_size=4), max_size=3)
 
 
-@settings(deadline=None)
 @given(LETTERS, STOPS, st.lists(st.integers(1, 6), min_size=30, max_size=30), st.booleans())
 def test_in_whatever_pieces_text_comes_it_stops_as_letter_by_letter(
     text: str, stops: list[str], sizes: list[int], include: bool
@@ -37,7 +36,6 @@ def test_in_whatever_pieces_text_comes_it_stops_as_letter_by_letter(
         assert text.startswith(end) and end.endswith(stopped)
 
 
-@settings(deadline=None)
 @given(LETTERS, STOPS)
 def test_nothing_is_held_back_that_begins_no_stop_text(text: str, stops: list[str]) -> None:
     watch = StopWatch(stops)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.cascade.features import features
@@ -13,7 +13,6 @@ RULE = Model([Term("worst_window", 1.0)], link="exp")
 LOGPROBS = st.lists(st.floats(-4, 0), max_size=40)
 
 
-@settings(deadline=None)
 @given(LOGPROBS, st.integers(1, 8), st.floats(0, 1))
 def test_only_what_a_whole_window_follows_is_free_and_never_less_than_before(
     logprobs: list[float], window: int, threshold: float
@@ -25,7 +24,6 @@ def test_only_what_a_whole_window_follows_is_free_and_never_less_than_before(
         free = now
 
 
-@settings(deadline=None)
 @given(LOGPROBS, st.integers(1, 8), st.floats(0.01, 1))
 def test_nothing_is_freed_from_the_first_dip_on(
     logprobs: list[float], window: int, threshold: float
@@ -39,7 +37,6 @@ def test_nothing_is_freed_from_the_first_dip_on(
     assert hold.free == max(0, dip - window + 1)
 
 
-@settings(deadline=None)
 @given(LOGPROBS, st.integers(1, 8), st.data())
 def test_it_does_not_matter_in_which_pieces_tokens_come(
     logprobs: list[float], window: int, data: st.DataObject

@@ -38,7 +38,7 @@ def agree(put: Put, text: list[int]) -> bool:
     return known == tail and tokens[:length] == text[position : position + length]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(ACTIONS)
 def test_each_token_given_was_put_there_on_a_text_like_the_one_said(actions: list[Any]) -> None:
     branches = Branches(max_grounds=4, max_tokens=12)
@@ -69,7 +69,7 @@ def test_each_token_given_was_put_there_on_a_text_like_the_one_said(actions: lis
     assert counts.waiting == 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(TOKEN, min_size=1, max_size=30), st.data())
 def test_a_drafter_that_is_right_is_never_lost(answer: list[int], data: st.DataObject) -> None:
     """One branch, in pieces of any size, as the answer goes on: all that is beyond is given."""
