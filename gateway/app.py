@@ -16,27 +16,27 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import pools
 from gateway.adapters.clock import MonotonicClock
-from gateway.adapters.collective_metrics import CollectiveMetrics
-from gateway.adapters.device_metrics import DeviceMetrics
-from gateway.adapters.discovery_metrics import DiscoveryMetrics, PoolMetrics
-from gateway.adapters.endpoints import LiveEndpoints
-from gateway.adapters.engine_client import AiohttpModelServer
-from gateway.adapters.engine_verifier import EngineVerifier
-from gateway.adapters.mailbox import Mailbox
-from gateway.adapters.mailbox_metrics import MailboxMetrics
-from gateway.adapters.member_metrics import MemberMetrics
-from gateway.adapters.metrics import Metrics
-from gateway.adapters.speculation_metrics import SpeculationMetrics
-from gateway.adapters.speculation_telemetry import SpeculationTelemetry
-from gateway.adapters.telemetry import RequestTelemetry
+from gateway.adapters.endpoints.live import LiveEndpoints
+from gateway.adapters.engines.client import AiohttpModelServer
+from gateway.adapters.engines.mailbox import Mailbox
+from gateway.adapters.engines.verifier import EngineVerifier
+from gateway.adapters.prometheus.collective import CollectiveMetrics
+from gateway.adapters.prometheus.devices import DeviceMetrics
+from gateway.adapters.prometheus.discovery import DiscoveryMetrics, PoolMetrics
+from gateway.adapters.prometheus.mailboxes import MailboxMetrics
+from gateway.adapters.prometheus.members import MemberMetrics
+from gateway.adapters.prometheus.requests import Metrics
+from gateway.adapters.prometheus.speculation import SpeculationMetrics
+from gateway.adapters.prometheus.speculation_telemetry import SpeculationTelemetry
+from gateway.adapters.prometheus.telemetry import RequestTelemetry
 from gateway.api import error_handlers
-from gateway.api.admin import devices_router
 from gateway.api.admin_token import AdminGate
 from gateway.api.collective import collective_router
-from gateway.api.device_desk import DeviceDesk
-from gateway.api.dispatcher import Dispatcher
-from gateway.api.inference import InferenceRoutes, Story
-from gateway.api.routes import documented_inference, models_router, operations_router
+from gateway.api.device_desk import DeviceAdmin
+from gateway.api.devices_admin import devices_router
+from gateway.api.fast_path import FastPath
+from gateway.api.inference import InferenceRoutes, RequestHandler
+from gateway.api.operations import documented_inference, models_router, operations_router
 from gateway.assembly_cascade import CascadePart
 from gateway.assembly_cascade import Shared as CascadeShared
 from gateway.assembly_collective import (
@@ -54,14 +54,14 @@ from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Routing
 from gateway.protocol.collective import MODEL as COLLECTIVE
 from gateway.protocol.speculation import PATH
-from gateway.serving.admission import Admission
-from gateway.serving.cascade.asked import NAME as CASCADE
-from gateway.serving.dispatch import Dispatch, Waits
-from gateway.serving.holding import Holding
-from gateway.serving.inference import Inference
-from gateway.serving.server_calls import ServerCalls
-from gateway.serving.session_context import Speculation
-from gateway.serving.verification import Verifiers
+from gateway.serving.cascade.options import NAME as CASCADE
+from gateway.serving.devices.drafting.context import DraftingDeps
+from gateway.serving.requests.admission import Admission
+from gateway.serving.requests.dispatch import Dispatch, Waits
+from gateway.serving.requests.engine_calls import EngineCalls
+from gateway.serving.requests.relay import InferenceHandler
+from gateway.serving.requests.scale_from_zero import WakeQueue
+from gateway.serving.requests.verifiers import Verifiers
 from gateway.settings import Settings
 from gateway.upkeep import EndpointUpkeep, wanted_discovery
 
@@ -97,7 +97,7 @@ def create_app(settings: Settings) -> ASGIApp:
         shared = _shared(settings, routing, endpoints, client, clock, metrics)
         verifiers = _verifiers(shared, verifier)
         dispatch = _dispatch(settings, shared)
-        calls = ServerCalls(dispatch, clock, shared.telemetry, shared.waits)
+        calls = EngineCalls(dispatch, clock, shared.telemetry, shared.waits)
         served = device_services(
             settings,
             late.state.shared,
@@ -122,7 +122,7 @@ def create_app(settings: Settings) -> ASGIApp:
                 collectives,
             ),
         )
-        stories: dict[str, Story] = {
+        stories: dict[str, RequestHandler] = {
             COLLECTIVE: late.collective.story,
             CASCADE: cascade.story(_cascade(shared, calls, verifiers, served.members)),
         }
@@ -139,7 +139,7 @@ def create_app(settings: Settings) -> ASGIApp:
         await client.close()
 
     app = _web(settings, endpoints, metrics, late, lifespan)
-    return Dispatcher(late, app)
+    return FastPath(late, app)
 
 
 def _web(
@@ -229,12 +229,12 @@ def _dispatch(settings: Settings, with_: _Shared) -> Dispatch:
         with_.budget,
         with_.waits,
         random.random,
-        Holding(with_.endpoints, settings.family, with_.clock, settings.limits.max_queue),
+        WakeQueue(with_.endpoints, settings.family, with_.clock, settings.limits.max_queue),
     )
 
 
 def _cascade(
-    with_: _Shared, calls: ServerCalls, verifiers: Verifiers, members: Members
+    with_: _Shared, calls: EngineCalls, verifiers: Verifiers, members: Members
 ) -> CascadeShared:
     return CascadeShared(
         with_.endpoints,
@@ -249,11 +249,11 @@ def _cascade(
 
 
 def _inference(
-    settings: Settings, with_: _Shared, dispatch: Dispatch, stories: Mapping[str, Story]
+    settings: Settings, with_: _Shared, dispatch: Dispatch, stories: Mapping[str, RequestHandler]
 ) -> InferenceRoutes:
     """The short way of a request, from the body to the engine, and the longer ones of `stories`."""
     return InferenceRoutes(
-        Inference(with_.admission, dispatch, with_.clock, with_.telemetry, with_.waits),
+        InferenceHandler(with_.admission, dispatch, with_.clock, with_.telemetry, with_.waits),
         with_.clock,
         max_body_bytes=settings.limits.max_body_bytes,
         body_s=settings.timeouts.body_s,
@@ -274,9 +274,9 @@ def _verifiers(with_: _Shared, verifier: EngineVerifier) -> Verifiers:
     )
 
 
-def _speculation(with_: _Shared, verifiers: Verifiers, metrics: SpeculationMetrics) -> Speculation:
+def _speculation(with_: _Shared, verifiers: Verifiers, metrics: SpeculationMetrics) -> DraftingDeps:
     """The way of a device's drafts and of the tokens back to it."""
-    return Speculation(
+    return DraftingDeps(
         verifiers,
         with_.admission,
         SpeculationTelemetry(with_.metrics, metrics),
@@ -296,7 +296,7 @@ class _Late:
         self.mailboxes: dict[str, Mailbox] = {}
         self.endpoints: EndpointUpkeep
         self.collective: CollectiveServices
-        self.desk: DeviceDesk
+        self.desk: DeviceAdmin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self.inference is not None, "the server runs the lifespan first"

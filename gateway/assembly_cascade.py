@@ -10,26 +10,26 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from gateway.adapters.cascade_metrics import CascadeMetrics
-from gateway.adapters.outcome_log import OutcomeFile
-from gateway.adapters.predictor_files import CAUTIOUS, load_predictor, shipped
-from gateway.core.cascade.choice import Predictors
+from gateway.adapters.files.outcome_log import OutcomeFile
+from gateway.adapters.files.predictors import CAUTIOUS, load_predictor, shipped
+from gateway.adapters.prometheus.cascade import CascadeMetrics
 from gateway.core.cascade.predictor import BY_MEAN, Predictor
+from gateway.core.cascade.predictor_choice import Predictors
 from gateway.core.ports import Clock, EndpointSource, Members, Telemetry
 from gateway.errors import ConfigError
-from gateway.serving.admission import Admission
-from gateway.serving.cascade.audit import Audits
-from gateway.serving.cascade.confidence import Judges, Judging
+from gateway.serving.cascade.audits import Audits
+from gateway.serving.cascade.confidence import ConfidenceProbes, ProbeSettings
 from gateway.serving.cascade.devices import DeviceTier
-from gateway.serving.cascade.lower import Lower, Tier
-from gateway.serving.cascade.rules import Defaults, Rules
-from gateway.serving.cascade.services import CascadeServices
-from gateway.serving.cascade.story import Cascade
-from gateway.serving.cascade.upper import Upper
-from gateway.serving.dispatch import Waits
-from gateway.serving.server_calls import ServerCalls
-from gateway.serving.verification import Verifiers
-from gateway.settings.cascade import Cascade as Settings
+from gateway.serving.cascade.handler import CascadeHandler
+from gateway.serving.cascade.lower_tier import LowerTier, StageSpec
+from gateway.serving.cascade.rules import AcceptanceRules, CascadeDefaults
+from gateway.serving.cascade.services import CascadeDeps
+from gateway.serving.cascade.top_tier import TopTier
+from gateway.serving.requests.admission import Admission
+from gateway.serving.requests.dispatch import Waits
+from gateway.serving.requests.engine_calls import EngineCalls
+from gateway.serving.requests.verifiers import Verifiers
+from gateway.settings.cascade import CascadeSettings as Settings
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Shared:
     telemetry: Telemetry
     admission: Admission
     waits: Waits
-    calls: ServerCalls
+    calls: EngineCalls
     verifiers: Verifiers
     members: Members | None = None
 
@@ -57,23 +57,23 @@ class CascadePart:
         self._log: OutcomeFile | None = None
         self._audits: Audits | None = None
 
-    def story(self, with_: Shared) -> Cascade:
+    def story(self, with_: Shared) -> CascadeHandler:
         """Inside the event loop."""
         settings = self._settings
         if settings.outcome_log is not None:
             self._log = OutcomeFile(Path(settings.outcome_log))
-        lower = Lower(with_.calls, with_.endpoints)
-        defaults = Defaults(
+        lower = LowerTier(with_.calls, with_.endpoints)
+        defaults = CascadeDefaults(
             settings.quality, settings.confidence, settings.stream_mode, settings.audit_share
         )
-        tiers = [Tier(s.model or "", s.devices, s.max_tokens) for s in settings.stages]
-        services = CascadeServices(
+        tiers = [StageSpec(s.model or "", s.devices, s.max_tokens) for s in settings.stages]
+        services = CascadeDeps(
             tiers=tiers,
             defaults=defaults,
-            rules=Rules(tiers, with_.endpoints, self._predictors, defaults),
+            rules=AcceptanceRules(tiers, with_.endpoints, self._predictors, defaults),
             lower=lower,
-            upper=Upper(with_.verifiers, with_.calls, with_.waits, lambda: secrets.token_hex(16)),
-            judges=Judges(with_.calls, lower, judging(settings)),
+            upper=TopTier(with_.verifiers, with_.calls, with_.waits, lambda: secrets.token_hex(16)),
+            judges=ConfidenceProbes(with_.calls, lower, judging(settings)),
             devices=DeviceTier(with_.members),
             endpoints=with_.endpoints,
             clock=with_.clock,
@@ -83,7 +83,9 @@ class CascadePart:
             wall=time.time,
         )
         self._audits = Audits(services, with_.calls)
-        return Cascade(services, with_.admission, with_.telemetry, self._audits, with_.waits.idle_s)
+        return CascadeHandler(
+            services, with_.admission, with_.telemetry, self._audits, with_.waits.idle_s
+        )
 
     async def stop(self) -> None:
         if self._audits is not None:
@@ -92,9 +94,9 @@ class CascadePart:
             self._log.close()
 
 
-def judging(settings: Settings) -> Judging:
+def judging(settings: Settings) -> ProbeSettings:
     check = settings.self_check
-    return Judging(
+    return ProbeSettings(
         settings.samples,
         settings.sample_temperature,
         settings.answer_lead,

@@ -16,7 +16,7 @@ from gateway.adapters.embedding.cached import CachedEmbedder
 from gateway.adapters.embedding.files import find_files
 from gateway.core.collective.cost import Prices
 from gateway.core.collective.selection import Prior
-from gateway.core.collective.templates import Form, Rule, Template, Templates
+from gateway.core.collective.templates import Form, Template, TemplateRule, Templates
 from gateway.core.ports import (
     Callers,
     Clock,
@@ -29,18 +29,18 @@ from gateway.core.ports import (
 )
 from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.errors import ConfigError, EmbeddingFailed
-from gateway.serving.admission import Admission
-from gateway.serving.collective.aggregating import Aggregating
-from gateway.serving.collective.endpoint_embedder import EndpointEmbedder
-from gateway.serving.collective.feedback import FeedbackDesk
-from gateway.serving.collective.fit import Fitting
+from gateway.serving.collective.aggregation import Aggregator
+from gateway.serving.collective.embedding import EndpointEmbedder
+from gateway.serving.collective.feedback import FeedbackHandler
+from gateway.serving.collective.fit import FitEstimator
+from gateway.serving.collective.handler import CollectiveHandler
 from gateway.serving.collective.likelihood import Likelihood
-from gateway.serving.collective.opening import Means
-from gateway.serving.collective.policy import Keep, Policy, Quota
-from gateway.serving.collective.records import Records
-from gateway.serving.collective.speaking import Speaking
-from gateway.serving.collective.story import Collective
-from gateway.serving.server_calls import ServerCalls
+from gateway.serving.collective.memory_store import CollectiveMemory
+from gateway.serving.collective.policy import CollectivePolicy, Keep, Quota
+from gateway.serving.collective.preparation import CollectiveDeps
+from gateway.serving.collective.server_model import ServerModel
+from gateway.serving.requests.admission import Admission
+from gateway.serving.requests.engine_calls import EngineCalls
 from gateway.settings import Settings
 from gateway.settings import collective as wanted
 
@@ -55,7 +55,7 @@ class Surroundings:
     members: Members
     callers: Callers
     store: StateStore
-    calls: ServerCalls
+    calls: EngineCalls
     admission: Admission
     endpoints: EndpointSource
     clock: Clock
@@ -67,8 +67,8 @@ class Surroundings:
 class CollectiveServices:
     """`conditions`: what is degraded, by name."""
 
-    story: Collective
-    feedback: FeedbackDesk
+    story: CollectiveHandler
+    feedback: FeedbackHandler
     conditions: dict[str, str]
     _close: Callable[[], None]
 
@@ -86,19 +86,19 @@ def collective_services(
     conditions: dict[str, str] = {}
     embedder, close = _embedder(asked.embedding, with_, conditions)
     served = partial(_served, with_.endpoints)
-    aggregating = Aggregating(
-        Speaking(with_.calls),
+    aggregating = Aggregator(
+        ServerModel(with_.calls),
         Likelihood(with_.calls),
         templates,
         served,
         asked.rather_likelihood,
     )
-    fitting = Fitting(embedder, policy.domains, with_.collectives, asked.embedding.timeout_s)
-    means = Means(
+    fitting = FitEstimator(embedder, policy.domains, with_.collectives, asked.embedding.timeout_s)
+    means = CollectiveDeps(
         members=with_.members,
         callers=with_.callers,
         calls=with_.calls,
-        records=Records(with_.store, policy, with_.collectives),
+        records=CollectiveMemory(with_.store, policy, with_.collectives),
         fitting=fitting,
         aggregating=aggregating,
         templates=templates,
@@ -110,8 +110,8 @@ def collective_services(
         wall=time.time,
         new_id=lambda: secrets.token_hex(16),
     )
-    story = Collective(means, with_.admission, settings.timeouts.idle_s)
-    desk = FeedbackDesk(with_.store, policy, with_.collectives, means.new_id)
+    story = CollectiveHandler(means, with_.admission, settings.timeouts.idle_s)
+    desk = FeedbackHandler(with_.store, policy, with_.collectives, means.new_id)
 
     def stop() -> None:
         fitting.close()
@@ -124,12 +124,12 @@ def prices(settings: Settings) -> Prices:
     return Prices(settings.collective.prices.model_dump())
 
 
-def _policy(asked: wanted.Collective) -> Policy:
+def _policy(asked: wanted.CollectiveSettings) -> CollectivePolicy:
     quota = None
     if asked.requests_per_minute is not None:
         quota = Quota(float(asked.burst), asked.requests_per_minute / 60.0)
     quality = asked.quality
-    return Policy(
+    return CollectivePolicy(
         aggregator=asked.aggregator,
         aggregate=asked.aggregate,
         max_members=asked.max_members,
@@ -163,8 +163,8 @@ def collective_templates(settings: Settings) -> Templates:
     shipped = shipped_templates()
     given = {id: spec.model_dump() for id, spec in asked.templates.items()}
     by_id = {id: _template(id, spec) for id, spec in (shipped["templates"] | given).items()}
-    rules = [Rule(**rule.model_dump()) for rule in asked.template_rules]
-    rules += [Rule(**rule) for rule in shipped["rules"]]
+    rules = [TemplateRule(**rule.model_dump()) for rule in asked.template_rules]
+    rules += [TemplateRule(**rule) for rule in shipped["rules"]]
     for rule in rules:
         if rule.template not in by_id:
             raise ConfigError(

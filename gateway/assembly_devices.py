@@ -6,24 +6,24 @@ import secrets
 import time
 from dataclasses import dataclass
 
-from gateway.adapters.device_metrics import DeviceMetrics
-from gateway.adapters.member_metrics import MemberMetrics
-from gateway.api.device_desk import DeviceDesk
+from gateway.adapters.prometheus.devices import DeviceMetrics
+from gateway.adapters.prometheus.members import MemberMetrics
+from gateway.api.device_desk import DeviceAdmin
 from gateway.api.devices import DeviceRoute
 from gateway.core.ports import Clock, StateStore
-from gateway.serving.devices import Devices
-from gateway.serving.members.courier import Courier
-from gateway.serving.members.elsewhere import WorkElsewhere
-from gateway.serving.members.enrolment import Enrolments
-from gateway.serving.members.guesses import Guesses
-from gateway.serving.members.leases import Leases, Period
-from gateway.serving.members.registry import MembersRegistry
-from gateway.serving.members.switchboard import Switchboard
-from gateway.serving.members.token_watch import TokenWatch
-from gateway.serving.members.tokens import DeviceTokens
-from gateway.serving.members.work_table import WorkLimits
-from gateway.serving.reception import DeviceLimits
-from gateway.serving.session_context import Speculation
+from gateway.serving.devices.connections import DeviceConnections
+from gateway.serving.devices.drafting.context import DraftingDeps
+from gateway.serving.devices.enrolment import Enrolments
+from gateway.serving.devices.enrolment_attempts import EnrolmentAttempts
+from gateway.serving.devices.frames import DeviceLimits
+from gateway.serving.devices.leases import Leases, Period
+from gateway.serving.devices.registry import MembersRegistry
+from gateway.serving.devices.replicas.bus import ReplicaBus
+from gateway.serving.devices.replicas.outbox import ReplicaOutbox
+from gateway.serving.devices.replicas.remote_work import RemoteWork
+from gateway.serving.devices.token_watch import TokenWatch
+from gateway.serving.devices.tokens import DeviceTokens
+from gateway.serving.devices.work import WorkLimits
 from gateway.settings import Settings
 
 
@@ -34,28 +34,28 @@ class DeviceServices:
     route: DeviceRoute
     members: MembersRegistry
     tokens: DeviceTokens
-    desk: DeviceDesk
-    switchboard: Switchboard
+    desk: DeviceAdmin
+    switchboard: ReplicaBus
 
 
 def device_services(
     settings: Settings,
     store: StateStore,
-    speculation: Speculation,
+    speculation: DraftingDeps,
     clock: Clock,
     metrics: DeviceMetrics,
     member_metrics: MemberMetrics,
 ) -> DeviceServices:
     """Inside the event loop."""
-    wanted, replica, courier = settings.devices, secrets.token_hex(8), Courier(store)
-    elsewhere = WorkElsewhere(replica, courier, clock, lambda: secrets.token_hex(16))
+    wanted, replica, courier = settings.devices, secrets.token_hex(8), ReplicaOutbox(store)
+    elsewhere = RemoteWork(replica, courier, clock, lambda: secrets.token_hex(16))
     members = MembersRegistry(
         replica, store, courier, elsewhere, clock, member_metrics, wanted.lease_s
     )
-    devices = Devices(_limits(settings), speculation, metrics, members)
+    devices = DeviceConnections(_limits(settings), speculation, metrics, members)
     tokens = DeviceTokens(wanted.tokens, wanted.owners, store, clock)
     period = Period(wanted.lease_s, min(wanted.heartbeat_s, wanted.lease_s / 3))
-    switchboard = Switchboard(
+    switchboard = ReplicaBus(
         store,
         members,
         elsewhere,
@@ -64,8 +64,8 @@ def device_services(
         clock,
         TokenWatch(devices, tokens, store, clock),
     )
-    enrolments = Enrolments(store, tokens, courier, Guesses(store, clock), time.time)
-    desk = DeviceDesk(enrolments, members, tokens)
+    enrolments = Enrolments(store, tokens, courier, EnrolmentAttempts(store, clock), time.time)
+    desk = DeviceAdmin(enrolments, members, tokens)
     return DeviceServices(DeviceRoute(devices, tokens), members, tokens, desk, switchboard)
 
 

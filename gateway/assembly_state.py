@@ -7,11 +7,11 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from gateway.adapters.failing_over import FailingOver
-from gateway.adapters.memory_store import MemoryBounds, MemoryStore
-from gateway.adapters.redis_store.connecting import Credentials, Target
-from gateway.adapters.redis_store.store import RedisStore
-from gateway.adapters.state_metrics import StateMetrics
+from gateway.adapters.prometheus.state import StateMetrics
+from gateway.adapters.state.failover import FailoverStore
+from gateway.adapters.state.memory import MemoryBounds, MemoryStore
+from gateway.adapters.state.redis.connection import Credentials, Target
+from gateway.adapters.state.redis.store import RedisStore
 from gateway.core.ports import Clock, StateStore
 from gateway.settings import Settings
 from gateway.settings.state import Redis, RedisTls, parse_address, parse_url
@@ -33,7 +33,7 @@ class SharedState:
         metrics = StateMetrics(registry, lambda: self.store.problem())
         self.store: StateStore = memory
         self.shared: StateStore = memory
-        self._served: FailingOver | None = None
+        self._served: FailoverStore | None = None
         self._replicas = wanted.replicas
         if wanted.redis is not None:
             redis = RedisStore(
@@ -44,7 +44,7 @@ class SharedState:
                 max_value_bytes=wanted.max_value_bytes,
             )
             local = memory if wanted.when_lost == "open" else None
-            self._served = FailingOver(redis, local, clock, metrics, random.random)
+            self._served = FailoverStore(redis, local, clock, metrics, random.random)
             self.store, self.shared = self._served, self._served.without_local()
 
     async def start(self) -> None:

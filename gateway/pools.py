@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from gateway.adapters.discovered import Policy
-from gateway.adapters.mailbox import Mailbox
+from gateway.adapters.endpoints.kubernetes import PoolPolicy
+from gateway.adapters.engines.mailbox import Mailbox
 from gateway.core.routing.profile import build_profile
 from gateway.core.routing.routing import Routing
 from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, Probe, ServedModel
@@ -47,12 +47,12 @@ def pool_states(settings: Settings) -> list[PoolState]:
     ]
 
 
-def policies(settings: Settings) -> dict[str, Policy]:
+def policies(settings: Settings) -> dict[str, PoolPolicy]:
     """Of the pools that discovery fills."""
     found = settings.discovery
     shared = found.mailbox_secret if found else None
     return {
-        name: Policy(
+        name: PoolPolicy(
             pool.tier, _limits(pool), _plain_secret(pool.mailbox_secret or shared), pool.probe
         )
         for name, pool in settings.pools.items()
@@ -60,10 +60,10 @@ def policies(settings: Settings) -> dict[str, Policy]:
     }
 
 
-def default_policy(settings: Settings) -> Policy:
+def default_policy(settings: Settings) -> PoolPolicy:
     """Of the pools that discovery finds and nobody configured."""
     found = settings.discovery
-    return Policy(mailbox_secret=_plain_secret(found.mailbox_secret if found else None))
+    return PoolPolicy(mailbox_secret=_plain_secret(found.mailbox_secret if found else None))
 
 
 def routing(settings: Settings) -> Routing:

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from gateway import pools
-from gateway.adapters.discovered import DiscoveredEndpoints
-from gateway.adapters.endpoints import LiveEndpoints
-from gateway.adapters.engine_client import AiohttpModelServer
-from gateway.adapters.fingerprint import TokenizerCheck
-from gateway.adapters.mailbox import Mailbox
-from gateway.adapters.scraper import Scraper
+from gateway.adapters.endpoints.kubernetes import DiscoveredEndpoints
+from gateway.adapters.endpoints.live import LiveEndpoints
+from gateway.adapters.endpoints.scraper import Scraper
+from gateway.adapters.engines.client import AiohttpModelServer
+from gateway.adapters.engines.fingerprint import TokenizerCheck
+from gateway.adapters.engines.mailbox import Mailbox
 from gateway.core.ports import Clock
 from gateway.errors import ConfigError
 from gateway.settings import Settings

@@ -6,7 +6,7 @@ import sys
 
 from gateway.admin.arguments import parse
 from gateway.admin.commands import run
-from gateway.admin.problems import BadInput, Refused
+from gateway.admin.problems import BadInput, CommandRefused
 
 
 def main() -> int:
@@ -16,7 +16,7 @@ def main() -> int:
     except BadInput as problem:
         print(f"gateway.admin: {problem}", file=sys.stderr)
         return 2
-    except Refused as problem:
+    except CommandRefused as problem:
         print(f"gateway.admin: {problem}", file=sys.stderr)
         return 1
     except BrokenPipeError:

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from gateway.admin.problems import BadInput, Refused
+from gateway.admin.problems import BadInput, CommandRefused
 
 TIMEOUT_S = 10.0
 
@@ -37,14 +37,14 @@ class Api:
                 **given,
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Refused(f"{self._url}: {' '.join(str(error).split())}") from error
+            raise CommandRefused(f"{self._url}: {' '.join(str(error).split())}") from error
         try:
             body = answer.json()
         except ValueError as error:
-            raise Refused(f"{self._url}: status {answer.status_code}, no JSON") from error
+            raise CommandRefused(f"{self._url}: status {answer.status_code}, no JSON") from error
         if answer.is_success and isinstance(body, dict):
             return body
         problem = body.get("error") if isinstance(body, dict) else None
         message = problem.get("message") if isinstance(problem, dict) else None
         said = str(message or f"{self._url}: status {answer.status_code}")
-        raise BadInput(said) if answer.status_code == 400 else Refused(said)
+        raise BadInput(said) if answer.status_code == 400 else CommandRefused(said)

@@ -5,5 +5,5 @@ class BadInput(Exception):
     """What was given can't be meant."""
 
 
-class Refused(Exception):
+class CommandRefused(Exception):
     """The gateway refused it, or could not be reached."""

@@ -9,14 +9,14 @@ from pydantic import BaseModel, Field
 
 from gateway.protocol.collective import FEEDBACK_PATH, Feedback
 from gateway.protocol.openai import ErrorBody
-from gateway.serving.collective.feedback import FeedbackDesk
+from gateway.serving.collective.feedback import FeedbackHandler
 
 
 class Taken(BaseModel):
     members: int = Field(description="whose measured quality changed")
 
 
-def collective_router(desk: Callable[[], FeedbackDesk]) -> APIRouter:
+def collective_router(desk: Callable[[], FeedbackHandler]) -> APIRouter:
     """`desk` is asked at each call: it exists once the server has started."""
     router = APIRouter(tags=["collective"])
     errors = {status: {"model": ErrorBody} for status in (400, 409, 503)}

@@ -12,8 +12,8 @@ from gateway.protocol.devices import (
     DeviceWork,
     Registration,
 )
-from gateway.serving.members.entry import Sighting
-from gateway.serving.members.records import DeviceRecord
+from gateway.serving.devices.enrolment_records import DeviceRecord
+from gateway.serving.devices.entry import Sighting
 
 
 def cards(

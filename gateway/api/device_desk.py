@@ -9,8 +9,8 @@ from typing import Annotated
 import structlog
 from fastapi import Query, Request
 
-from gateway.api.bodies import read_body
 from gateway.api.device_cards import cards
+from gateway.api.json_body import read_body
 from gateway.errors import StateLost, UnknownDevice
 from gateway.protocol.devices import (
     DeviceCard,
@@ -21,10 +21,10 @@ from gateway.protocol.devices import (
     EnrolmentWish,
     EnrolRequest,
 )
-from gateway.serving.members.enrolment import Enrolments
-from gateway.serving.members.records import DeviceRecord
-from gateway.serving.members.registry import MembersRegistry
-from gateway.serving.members.tokens import DeviceTokens
+from gateway.serving.devices.enrolment import Enrolments
+from gateway.serving.devices.enrolment_records import DeviceRecord
+from gateway.serving.devices.registry import MembersRegistry
+from gateway.serving.devices.tokens import DeviceTokens
 
 MAX_PAGE = 200
 
@@ -32,7 +32,7 @@ log = structlog.get_logger("tierflow.api")
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceDesk:
+class DeviceAdmin:
     """What the handlers speak to."""
 
     enrolments: Enrolments
@@ -55,7 +55,7 @@ class DeviceDesk:
 class DeviceHandlers:
     """Raise GatewayError. `desk` is asked at each call: it is there once the server has started."""
 
-    def __init__(self, desk: Callable[[], DeviceDesk]) -> None:
+    def __init__(self, desk: Callable[[], DeviceAdmin]) -> None:
         self._desk = desk
 
     async def mint(self, request: Request) -> Enrolment:

@@ -10,8 +10,8 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.api.error_handlers import error_body, internal_error, render
 from gateway.errors import StateLost
-from gateway.serving.devices import Devices
-from gateway.serving.members.tokens import DeviceTokens
+from gateway.serving.devices.connections import DeviceConnections
+from gateway.serving.devices.tokens import DeviceTokens
 
 GONE_S = 1.0
 
@@ -19,7 +19,7 @@ GONE_S = 1.0
 class DeviceRoute:
     """Plain ASGI, as it runs once per token."""
 
-    def __init__(self, devices: Devices, tokens: DeviceTokens) -> None:
+    def __init__(self, devices: DeviceConnections, tokens: DeviceTokens) -> None:
         self._devices = devices
         self._tokens = tokens
 

@@ -15,8 +15,8 @@ from gateway.core.ports import Clock
 from gateway.core.types import InferenceRequest
 from gateway.errors import BodyTooLarge, ClientStalled, GatewayError, InvalidRequest
 from gateway.protocol import headers as names
-from gateway.serving.inference import Sink
-from gateway.serving.watchdog import Watchdog
+from gateway.serving.requests.progress_timeout import ProgressTimeout
+from gateway.serving.requests.relay import Sink
 
 PATHS = frozenset(
     {
@@ -44,7 +44,7 @@ _NOT_RELAYED = frozenset(
 _FORWARDED = ("content-type", "traceparent", "tracestate")
 
 
-class Story(Protocol):
+class RequestHandler(Protocol):
     """Answers a request into a sink, as `serving.inference.Inference` does."""
 
     async def answer(
@@ -64,12 +64,12 @@ class InferenceRoutes:
 
     def __init__(
         self,
-        inference: Story,
+        inference: RequestHandler,
         clock: Clock,
         *,
         max_body_bytes: int,
         body_s: float,
-        stories: Mapping[str, Story] | None = None,
+        stories: Mapping[str, RequestHandler] | None = None,
     ) -> None:
         self._inference = inference
         self._stories = stories or {}
@@ -98,7 +98,7 @@ class InferenceRoutes:
             await sink.refuse(500, {}, internal_error(error, sink.request_id))
 
     async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
-        with Watchdog(self._clock.now) as watchdog:
+        with ProgressTimeout(self._clock.now) as watchdog:
             watchdog.expect(self._body_s, self._too_slow)
             return await self._read(headers, receive)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Verdict(Enum):
+class AdmissionVerdict(Enum):
     ENTER = "enter"
     WAIT = "wait"
     SHED = "shed"
@@ -21,8 +21,8 @@ class AdmissionLimits:
     max_wait_s: float = 10.0
 
 
-def admit(in_flight: int, queued: int, limits: AdmissionLimits) -> Verdict:
+def admit(in_flight: int, queued: int, limits: AdmissionLimits) -> AdmissionVerdict:
     """Decide for a new request, given those inside and those that wait already."""
     if in_flight < limits.max_in_flight and queued == 0:
-        return Verdict.ENTER
-    return Verdict.WAIT if queued < limits.max_queue else Verdict.SHED
+        return AdmissionVerdict.ENTER
+    return AdmissionVerdict.WAIT if queued < limits.max_queue else AdmissionVerdict.SHED

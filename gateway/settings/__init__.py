@@ -28,11 +28,11 @@ from pydantic_settings import (
 from gateway.core.types import Probe, Tier
 from gateway.errors import ConfigError
 from gateway.settings.admin import Admin
-from gateway.settings.cascade import Cascade
-from gateway.settings.collective import Collective
-from gateway.settings.devices import Devices
+from gateway.settings.cascade import CascadeSettings
+from gateway.settings.collective import CollectiveSettings
+from gateway.settings.devices import DeviceSettings
 from gateway.settings.group import Group
-from gateway.settings.state import State
+from gateway.settings.state import StateSettings
 
 ENV_PREFIX = "TIERFLOW_GATEWAY_"
 MIN_SECRET = 16
@@ -188,11 +188,11 @@ class Settings(BaseSettings):
     scrape: Scrape = Scrape()
     limits: RequestLimits = RequestLimits()
     retries: Retries = Retries()
-    devices: Devices = Devices()
-    collective: Collective = Collective()
+    devices: DeviceSettings = DeviceSettings()
+    collective: CollectiveSettings = CollectiveSettings()
     admin: Admin = Admin()
-    state: State = State()
-    cascade: Cascade = Cascade()
+    state: StateSettings = StateSettings()
+    cascade: CascadeSettings = CascadeSettings()
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
     @model_validator(mode="after")

@@ -67,7 +67,7 @@ class SelfCheck(Group):
         return self
 
 
-class Cascade(Group):
+class CascadeSettings(Group):
     stages: tuple[CascadeStage, ...] = Field(
         default=(CascadeStage(model="tierflow-edge"), CascadeStage(model="tierflow-cloud")),
         min_length=2,
@@ -105,7 +105,7 @@ class Cascade(Group):
     )
 
     @model_validator(mode="after")
-    def _stages(self) -> Cascade:
+    def _stages(self) -> CascadeSettings:
         if any(stage.device for stage in self.stages[1:]):
             raise ValueError("stages: a device can only be the lowest")
         for tier in self.cost_per_token:

@@ -24,7 +24,7 @@ DOMAINS = {
 }
 
 
-class Prices(Group):
+class PriceSettings(Group):
     """Per 1,000 tokens by tier, in any one currency."""
 
     device: float = Field(default=0.1, ge=0)
@@ -46,7 +46,7 @@ class Quality(Group):
     feedback_s: float = Field(default=86400.0, gt=0, description="how long feedback is taken")
 
 
-class Template(Group):
+class TemplateSettings(Group):
     purpose: Literal["aggregate", "revise"]
     form: Literal["finals", "quotes"]
     text: str = Field(min_length=1, max_length=16_384)
@@ -54,14 +54,14 @@ class Template(Group):
     answers: int = Field(default=16, ge=1, le=16)
 
     @model_validator(mode="after")
-    def _places(self) -> Template:
+    def _places(self) -> TemplateSettings:
         wanted = ("question", "answers") if self.purpose == "aggregate" else ("own", "other")
         if missing := [place for place in wanted if f"{{{place}}}" not in self.text]:
             raise ValueError(f"text: put {{{missing[0]}}} where it belongs")
         return self
 
 
-class TemplateRule(Group):
+class TemplateRuleSettings(Group):
     template: TemplateId
     models: tuple[str, ...] = ("*",)
     domains: tuple[str, ...] = ("*",)
@@ -85,7 +85,7 @@ class Embedding(Group):
         return self
 
 
-class Collective(Group):
+class CollectiveSettings(Group):
     """The model `tierflow-collective`. What a request doesn't say is as here."""
 
     aggregator: str = Field(default="tierflow-edge", description="the server model")
@@ -117,13 +117,13 @@ class Collective(Group):
         default=10.0, gt=0, description="until another replica takes a dead one's request over"
     )
     affinity_s: float = Field(default=3600.0, gt=0, description="members of a session are kept")
-    prices: Prices = Prices()
+    prices: PriceSettings = PriceSettings()
     quality: Quality = Quality()
     embedding: Embedding = Embedding()
     domains: dict[DomainName, str] = Field(default=DOMAINS, max_length=32)
-    templates: dict[TemplateId, Template] = Field(
+    templates: dict[TemplateId, TemplateSettings] = Field(
         default={}, description="beside the shipped ones, or in their place"
     )
-    template_rules: tuple[TemplateRule, ...] = Field(
+    template_rules: tuple[TemplateRuleSettings, ...] = Field(
         default=(), description="before the shipped ones"
     )

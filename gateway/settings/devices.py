@@ -14,7 +14,7 @@ from gateway.settings.group import Group
 TokenHash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class Devices(Group):
+class DeviceSettings(Group):
     """Devices that may connect, draft and work: docs/speculation.md, docs/device-members.md."""
 
     tokens: dict[DeviceName, TokenHash] = Field(
@@ -36,7 +36,7 @@ class Devices(Group):
     )
 
     @model_validator(mode="after")
-    def _consistent(self) -> Devices:
+    def _consistent(self) -> DeviceSettings:
         if self.heartbeat_s >= self.lease_s:
             raise ValueError("heartbeat_s: must be shorter than lease_s")
         if len(set(self.tokens.values())) != len(self.tokens):

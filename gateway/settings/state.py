@@ -91,7 +91,7 @@ class MemoryLimits(Group):
     max_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
 
 
-class State(Group):
+class StateSettings(Group):
     """Without `redis` every replica keeps its state in its own memory."""
 
     redis: Redis | None = None

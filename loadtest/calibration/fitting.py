@@ -15,8 +15,8 @@ FIT_S = 600.0
 
 
 def fit(rows: Path, output: Path, window: int, isotonic: bool) -> dict[str, Any]:
-    """The report of `python -m gateway.calibrate`. Raises BenchmarkFailure."""
-    command = [sys.executable, "-m", "gateway.calibrate", str(rows.resolve())]
+    """The report of `python -m gateway.calibration`. Raises BenchmarkFailure."""
+    command = [sys.executable, "-m", "gateway.calibration", str(rows.resolve())]
     command += ["--output", str(output.resolve()), "--window", str(window)]
     command += ["--isotonic"] if isotonic else []
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=FIT_S)

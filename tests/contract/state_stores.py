@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway.adapters.memory_store import MemoryStore
-from gateway.adapters.redis_store import functions
-from gateway.adapters.redis_store.connecting import Target
-from gateway.adapters.redis_store.store import RedisStore
+from gateway.adapters.state.memory import MemoryStore
+from gateway.adapters.state.redis import functions
+from gateway.adapters.state.redis.connection import Target
+from gateway.adapters.state.redis.store import RedisStore
 from gateway.core.ports import StateStore
 from gateway.core.state.operations import Operation
 from tests.redis_server import RedisServer, redis_cluster, redis_server, sentinels

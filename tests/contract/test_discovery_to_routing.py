@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.adapters.discovered import DiscoveredEndpoints, Policy
-from gateway.adapters.endpoints import LiveEndpoints
-from gateway.adapters.engine_client import AiohttpModelServer
-from gateway.adapters.fingerprint import TokenizerCheck
-from gateway.adapters.scraper import Scraper
+from gateway.adapters.endpoints.kubernetes import DiscoveredEndpoints, PoolPolicy
+from gateway.adapters.endpoints.live import LiveEndpoints
+from gateway.adapters.endpoints.scraper import Scraper
+from gateway.adapters.engines.client import AiohttpModelServer
+from gateway.adapters.engines.fingerprint import TokenizerCheck
 from k8s.discovery.discovery import Discovery, Wanted
 from k8s.discovery.endpoints import Snapshot
 from tests.contract.test_discovery import SELECTOR, Heard
@@ -44,7 +44,7 @@ class Routed(Heard):
             failures=1,
         )
         self._discovered = DiscoveredEndpoints(
-            {}, Policy(), frozenset(), self.endpoints, self.scraper, client, {}
+            {}, PoolPolicy(), frozenset(), self.endpoints, self.scraper, client, {}
         )
 
     def found(self, snapshot: Snapshot) -> None:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from gateway.adapters.engine_client import AiohttpModelServer
-from gateway.adapters.fingerprint import TokenizerCheck
-from gateway.adapters.scraper import MODELS_EVERY, Scraper
+from gateway.adapters.endpoints.scraper import MODELS_EVERY, Scraper
+from gateway.adapters.engines.client import AiohttpModelServer
+from gateway.adapters.engines.fingerprint import TokenizerCheck
 from gateway.core.types import Endpoint, EndpointState, Probe, ServedModel, Tier
 from tests.contract.scripted_engine import read_request, scripted_engine
 from tests.unit.gateway.fakes import SteppingClock

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.adapters.engine_client import AiohttpModelServer
+from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.core.ports import ModelServer
 from gateway.core.types import Endpoint, Tier
 from gateway.errors import ConnectFailed, EngineFailed

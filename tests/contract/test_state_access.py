@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.adapters.redis_store.connecting import Credentials, Target
+from gateway.adapters.state.redis.connection import Credentials, Target
 from gateway.core.state.operations import Advance, Claim, Enter, Hold, Means, Observe, Spend
 from gateway.errors import StateLost
 from tests.contract.state_stores import redis_store

@@ -7,8 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from gateway.adapters.redis_store.connecting import Target
-from gateway.core.state.operations import Advance, Claim, Enter, Held, Hold, Means, Read, Spend
+from gateway.adapters.state.redis.connection import Target
+from gateway.core.state.operations import (
+    Advance,
+    Claim,
+    Enter,
+    Held,
+    Hold,
+    Means,
+    Read,
+    Spend,
+)
 from tests.contract.state_stores import redis_store, target_of
 from tests.counting_proxy import counting_proxy
 from tests.redis_server import RedisServer, needs_redis, redis_cluster, redis_server

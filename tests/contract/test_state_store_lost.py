@@ -16,11 +16,11 @@ import redis
 from redis.crc import key_slot
 
 from gateway.adapters.clock import MonotonicClock
-from gateway.adapters.failing_over import FailingOver
-from gateway.adapters.memory_store import MemoryStore
-from gateway.adapters.redis_store.connecting import Credentials, Target
-from gateway.adapters.redis_store.keys import Keys
-from gateway.adapters.redis_store.store import RedisStore
+from gateway.adapters.state.failover import FailoverStore
+from gateway.adapters.state.memory import MemoryStore
+from gateway.adapters.state.redis.connection import Credentials, Target
+from gateway.adapters.state.redis.keys import Keys
+from gateway.adapters.state.redis.store import RedisStore
 from gateway.core.state.operations import Advance, Held, Hold, Read
 from gateway.errors import StateLost
 from tests.contract.state_stores import redis_store, target_of
@@ -63,9 +63,9 @@ async def until(condition: Callable[[], Any], what: str, seconds: float = 30.0) 
 @asynccontextmanager
 async def failing_over(
     target: Target, when_lost: str = "closed", timeout_s: float = 0.5
-) -> AsyncIterator[FailingOver]:
+) -> AsyncIterator[FailoverStore]:
     clock = MonotonicClock()
-    store = FailingOver(
+    store = FailoverStore(
         RedisStore(target, random.random, timeout_s=timeout_s),
         MemoryStore(clock) if when_lost == "open" else None,
         clock,
@@ -79,11 +79,11 @@ async def failing_over(
         await store.stop()
 
 
-async def lost(store: FailingOver) -> None:
+async def lost(store: FailoverStore) -> None:
     await until(lambda: "until it is back" in (store.problem() or ""), "the loss shows")
 
 
-async def back(store: FailingOver) -> None:
+async def back(store: FailoverStore) -> None:
     await until(lambda: store.problem() is None, "it is back")
 
 
@@ -168,7 +168,7 @@ async def test_channels_are_heard_again_after_a_restart(server: RedisServer) -> 
         await _arrives(store, heard)
 
 
-async def _arrives(store: FailingOver, heard: asyncio.Queue[bytes]) -> None:
+async def _arrives(store: FailoverStore, heard: asyncio.Queue[bytes]) -> None:
     async def publish() -> None:
         while True:
             try:

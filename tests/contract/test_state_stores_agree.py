@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gateway.adapters.memory_store import MemoryStore
-from gateway.adapters.redis_store.keys import Keys
+from gateway.adapters.state.memory import MemoryStore
+from gateway.adapters.state.redis.keys import Keys
 from gateway.core.state.operations import (
     Advance,
     Claim,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.core.cascade.predictor import Model
+from gateway.core.cascade.predictor import ConfidenceModel
 
 Reason = Literal[
     "confidence", "worst-window", "disagreement", "self-check", "length-cut", "tier-failed",
@@ -34,7 +34,7 @@ class Judgement:
 
 
 def judge(
-    model: Model,
+    model: ConfidenceModel,
     method: str,
     values: Mapping[str, float],
     threshold: float,

@@ -38,7 +38,7 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ConfidenceModel:
     """`link` turns the sum of the terms and the bias into 0..1: logistic, or exp for a sum of
     log-probabilities. `curve`: (given, calibrated), rising in both. `thresholds`: quality target
     (share of the top tier's accuracy) -> the least confidence that is accepted."""
@@ -80,11 +80,11 @@ class Model:
 class Predictor:
     """`pair`: the names of the lower and the upper model that it was fitted for, empty for any."""
 
-    models: Mapping[str, Model]
+    models: Mapping[str, ConfidenceModel]
     window: int = WINDOW
     pair: tuple[str, str] = ("", "")
 
-    def model(self, method: str) -> Model | None:
+    def model(self, method: str) -> ConfidenceModel | None:
         return self.models.get(method)
 
 
@@ -122,7 +122,7 @@ def to_data(predictor: Predictor) -> dict[str, Any]:
     }
 
 
-def _model_data(model: Model) -> dict[str, Any]:
+def _model_data(model: ConfidenceModel) -> dict[str, Any]:
     return {
         "link": model.link,
         "bias": model.bias,
@@ -156,7 +156,7 @@ def from_data(data: Any) -> Predictor:
     return Predictor(models, window, names)
 
 
-def _model(name: str, data: Mapping[str, Any]) -> Model:
+def _model(name: str, data: Mapping[str, Any]) -> ConfidenceModel:
     if name not in METHODS:
         raise PredictorProblem(f"methods: unknown {name!r}; known: {', '.join(METHODS)}")
     where = f"methods.{name}"
@@ -181,7 +181,7 @@ def _model(name: str, data: Mapping[str, Any]) -> Model:
     thresholds = {float(key): _number(value) for key, value in data["thresholds"].items()}
     if any(not 0.0 <= value <= 1.0 for value in thresholds.values()):
         raise PredictorProblem(f"{where}.thresholds: 0 to 1")
-    return Model(terms, _number(data["bias"]), kind, curve, floors, thresholds)
+    return ConfidenceModel(terms, _number(data["bias"]), kind, curve, floors, thresholds)
 
 
 def _number(value: Any) -> float:

@@ -24,7 +24,7 @@ Weighed = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class DistinctAnswer:
     """The first ballot of those with the same final answer, and the weight of all of them."""
 
     ballot: Ballot
@@ -40,7 +40,7 @@ class Candidate:
         return math.log(self.weight)
 
 
-def candidates(ballots: Sequence[Ballot]) -> list[Candidate]:
+def candidates(ballots: Sequence[Ballot]) -> list[DistinctAnswer]:
     """The distinct answers, in the order of `ballots`; of more than `MAX_CANDIDATES` the first."""
     first: dict[str, Ballot] = {}
     weights: dict[str, float] = {}
@@ -49,7 +49,7 @@ def candidates(ballots: Sequence[Ballot]) -> list[Candidate]:
         key = ballot.reading.key or f"{ballot.voter}\0"
         first.setdefault(key, ballot)
         weights[key] = weights.get(key, 0.0) + ballot.weight
-    return [Candidate(first[key], weights[key]) for key in first][:MAX_CANDIDATES]
+    return [DistinctAnswer(first[key], weights[key]) for key in first][:MAX_CANDIDATES]
 
 
 def mostly_short(ballots: Sequence[Ballot]) -> bool:
@@ -67,7 +67,7 @@ def likelihood(values: Sequence[float], *, short: bool) -> float:
 
 def likeliest(
     ballots: Sequence[Ballot], weighed: Weighed, expected: Sequence[float] = ()
-) -> Candidate | None:
+) -> DistinctAnswer | None:
     """The answer that wins whatever those not in `weighed` would score, or None.
 
     `ballots`: best first; a tie goes to the first. `expected`: the most weight that each of the
@@ -96,8 +96,8 @@ def likeliest(
 
 
 def _leader(
-    ballots: Sequence[Ballot], found: Sequence[Candidate], weighed: Weighed, *, sure: bool
-) -> tuple[Candidate, float] | None:
+    ballots: Sequence[Ballot], found: Sequence[DistinctAnswer], weighed: Weighed, *, sure: bool
+) -> tuple[DistinctAnswer, float] | None:
     """Of those weighed the best, with what it scores at least. Unless `sure`, answers to come may
     change what is short, and the sum is the lower of the two."""
     short = mostly_short(ballots) or not sure
@@ -110,7 +110,7 @@ def _leader(
 
 
 def _settled(
-    found: Sequence[Candidate], best: Candidate, lead: float, expected: Sequence[float]
+    found: Sequence[DistinctAnswer], best: DistinctAnswer, lead: float, expected: Sequence[float]
 ) -> bool:
     """Whether no answer to come can take the words of the best from it, push it out of those that
     are weighed at all, or beat it with something new."""
@@ -121,7 +121,7 @@ def _settled(
     )
 
 
-def to_weigh(ballots: Sequence[Ballot], weighed: Weighed) -> list[Candidate]:
+def to_weigh(ballots: Sequence[Ballot], weighed: Weighed) -> list[DistinctAnswer]:
     """What to weigh now, the likeliest to win first; nothing where `likeliest` knows the winner.
 
     While nothing is weighed, only answers `CLOSE` to the heaviest; then all that can still win.

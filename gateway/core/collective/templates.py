@@ -48,7 +48,7 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class TemplateRule:
     """Of the rules that fit, the first holds. `models` and `domains` are patterns as file names
     have them."""
 
@@ -67,7 +67,7 @@ class Templates:
     """`by_id` is by name@version."""
 
     by_id: Mapping[str, Template]
-    rules: Sequence[Rule]
+    rules: Sequence[TemplateRule]
 
     def choose(self, purpose: str, model: str, domain: str, asked: str | None = None) -> Template:
         """`asked`, where it serves the purpose, else by the rules. Raises LookupError."""

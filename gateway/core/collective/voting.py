@@ -25,7 +25,7 @@ class Ballot:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class VoteResult:
     """`share`: of all weight, what agrees with the winner; `runner_up`: the support of the best
     answer that does not agree with it; `total`: all weight."""
 
@@ -60,14 +60,14 @@ class Agreements:
 Agree = Callable[[Reading, Reading], float]
 
 
-def vote(ballots: Sequence[Ballot], agree: Agree = agreement) -> Verdict:
+def vote(ballots: Sequence[Ballot], agree: Agree = agreement) -> VoteResult:
     """Of at least one ballot. A tie goes to the heavier ballot, then to the earlier."""
     agreed = [[agree(a.reading, b.reading) for b in ballots] for a in ballots]
     support = [sum(r * b.weight for r, b in zip(row, ballots, strict=True)) for row in agreed]
     best = max(range(len(ballots)), key=lambda i: (support[i], ballots[i].weight, -i))
     others = [support[i] for i in range(len(ballots)) if agreed[best][i] < AGREES]
     total = sum(ballot.weight for ballot in ballots)
-    return Verdict(ballots[best], support[best], max(others, default=0.0), total)
+    return VoteResult(ballots[best], support[best], max(others, default=0.0), total)
 
 
 def best_first(ballots: Sequence[Ballot]) -> list[Ballot]:

@@ -23,7 +23,7 @@ class DeviceModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class MemberCondition:
     """As the device last said it, and its link as it measured it (0: nothing yet)."""
 
     battery: float | None = None
@@ -47,7 +47,7 @@ class Member:
     owner: str = ""
     privacy: Privacy = "public"
     max_work: int = 1
-    condition: Condition = Condition()
+    condition: MemberCondition = MemberCondition()
     replica: str = ""
 
 

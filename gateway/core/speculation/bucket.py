@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Bucket:
+class TokenBucket:
     """A token bucket: `size` at once at most, refilled by `per_s` a second.
 
     Times are seconds on any clock that does not go back. It begins full.

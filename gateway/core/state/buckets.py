@@ -13,7 +13,7 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class BucketLevel:
     """`level` was in it at the time `at`."""
 
     level: float
@@ -21,7 +21,7 @@ class Bucket:
     until: float
 
 
-def spend(bucket: Bucket | None, wanted: Spend, now: float) -> Decision[Bucket]:
+def spend(bucket: BucketLevel | None, wanted: Spend, now: float) -> Decision[BucketLevel]:
     """A full bucket is not kept: one that is not there is full."""
     burst, amount = wanted.burst, wanted.amount
     level = burst
@@ -34,8 +34,8 @@ def spend(bucket: Bucket | None, wanted: Spend, now: float) -> Decision[Bucket]:
     return _kept(level, wanted, now, wait)
 
 
-def _kept(level: float, wanted: Spend, now: float, wait: float) -> Decision[Bucket]:
+def _kept(level: float, wanted: Spend, now: float, wait: float) -> Decision[BucketLevel]:
     if level >= wanted.burst:
         return Decision(None, 0.0, wait)
     until = now + (wanted.burst - level) / wanted.per_s
-    return Decision(Bucket(level, now, until), until, wait)
+    return Decision(BucketLevel(level, now, until), until, wait)

@@ -7,11 +7,11 @@ from typing import Any
 
 from gateway.core.cascade.decision import Judgement
 from gateway.core.cascade.ports import CascadeOutcome, Stage
-from gateway.serving.cascade.answer import Draft
-from gateway.serving.cascade.ascent import Ascent
+from gateway.serving.cascade.answers import LowerAnswer
+from gateway.serving.cascade.escalation_state import Escalation
 
 
-def judged(draft: Draft, judgement: Judgement, seconds: float, *, top: bool) -> Stage:
+def judged(draft: LowerAnswer, judgement: Judgement, seconds: float, *, top: bool) -> Stage:
     """A lower tier's answer; `top`: the top's model gave it, which nothing judges."""
     decision = "accepted" if judgement.accepted else "escalated"
     return Stage(
@@ -29,7 +29,7 @@ def judged(draft: Draft, judgement: Judgement, seconds: float, *, top: bool) -> 
     )
 
 
-def failed(asked: str, draft: Draft | None, seconds: float) -> Stage:
+def failed(asked: str, draft: LowerAnswer | None, seconds: float) -> Stage:
     """A lower tier that broke off, with what it said until then; `asked` as for `climbed`."""
     if draft is None:
         return Stage(asked, "none", decision="failed", seconds=seconds)
@@ -44,7 +44,7 @@ def failed(asked: str, draft: Draft | None, seconds: float) -> Stage:
     )
 
 
-def climbed(ascent: Ascent, decision: str, seconds: float, asked: str) -> Stage:
+def climbed(ascent: Escalation, decision: str, seconds: float, asked: str) -> Stage:
     """The top tier's answer; `asked` is the model's name where none answered."""
     return Stage(
         ascent.model or asked,

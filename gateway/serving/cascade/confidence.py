@@ -9,14 +9,14 @@ from typing import Any
 
 from gateway.core.cascade.agreement import agreement, final
 from gateway.errors import GatewayError
-from gateway.serving.cascade.answer import Draft, prompt_tokens
-from gateway.serving.cascade.asked import Asked
-from gateway.serving.cascade.lower import Lower, Tier, demands_of, demands_within
-from gateway.serving.server_calls import Answered, Call, ServerCalls
+from gateway.serving.cascade.answers import LowerAnswer, prompt_tokens
+from gateway.serving.cascade.lower_tier import LowerTier, StageSpec, demands_of, demands_within
+from gateway.serving.cascade.options import CascadeRequest
+from gateway.serving.requests.engine_calls import EngineCall, EngineCalls, EngineReply
 
 
 @dataclass(frozen=True, slots=True)
-class Judging:
+class ProbeSettings:
     """`temperature` of samples; `template` has {question} and {answer}, and `expects` says what
     reply means that the answer is right: yes, or the same answer again."""
 
@@ -29,16 +29,16 @@ class Judging:
 
 
 @dataclass(frozen=True, slots=True)
-class Judges:
+class ConfidenceProbes:
     """A question that fails leaves its feature unknown: the answer then counts as unsure."""
 
-    calls: ServerCalls
-    lower: Lower
-    how: Judging
+    calls: EngineCalls
+    lower: LowerTier
+    how: ProbeSettings
 
     async def sampled(
-        self, asked: Asked, tier: Tier, deadline_s: float | None, samples: int
-    ) -> Draft:
+        self, asked: CascadeRequest, tier: StageSpec, deadline_s: float | None, samples: int
+    ) -> LowerAnswer:
         """The answer, with the agreement of samples that are drawn beside it.
 
         All within `deadline_s`. Samples of another model than the answer's say nothing of it.
@@ -58,8 +58,8 @@ class Judges:
         return draft
 
     async def _samples(
-        self, asked: Asked, tier: Tier, deadline_s: float | None, count: int
-    ) -> Answered | None:
+        self, asked: CascadeRequest, tier: StageSpec, deadline_s: float | None, count: int
+    ) -> EngineReply | None:
         body = {**asked.fields(), "n": count}
         if not body.get("temperature"):
             body["temperature"] = self.how.temperature
@@ -68,12 +68,14 @@ class Judges:
         demands = demands_within(asked, tier, deadline_s)
         try:
             return await self.calls.whole(
-                Call(asked.request, "samples", tier.model, body, demands=demands)
+                EngineCall(asked.request, "samples", tier.model, body, demands=demands)
             )
         except GatewayError:
             return None
 
-    async def checked(self, asked: Asked, draft: Draft, deadline_s: float | None) -> None:
+    async def checked(
+        self, asked: CascadeRequest, draft: LowerAnswer, deadline_s: float | None
+    ) -> None:
         """Ask the model that wrote it whether it is right."""
         words = self.how.template.replace("{question}", asked.question)
         messages: list[Mapping[str, Any]] = [
@@ -84,7 +86,7 @@ class Judges:
         demands = demands_of(asked, deadline_s)
         try:
             answered = await self.calls.whole(
-                Call(asked.request, "check", draft.model, body, demands=demands)
+                EngineCall(asked.request, "check", draft.model, body, demands=demands)
             )
         except GatewayError:
             return
@@ -97,7 +99,7 @@ class Judges:
             right = said == final(draft.text, self.how.lead)
         draft.values["self_check"] = float(right)
 
-    def _own(self, draft: Draft) -> str:
+    def _own(self, draft: LowerAnswer) -> str:
         """What is shown of an answer: where its end is to be repeated, that end."""
         if self.how.expects == "yes":
             return draft.text
@@ -105,12 +107,12 @@ class Judges:
         return (tail if found else draft.text).strip()
 
 
-def _texts(answered: Answered) -> list[str]:
+def _texts(answered: EngineReply) -> list[str]:
     choices = answered.body.get("choices") or []
     return [str((choice.get("message") or {}).get("content") or "") for choice in choices]
 
 
-def _count(draft: Draft, answered: Answered) -> None:
+def _count(draft: LowerAnswer, answered: EngineReply) -> None:
     usage = answered.body.get("usage") or {}
     draft.judging_prompt_tokens += prompt_tokens(answered.body)
     draft.judging_tokens += int(usage.get("completion_tokens") or 0)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from gateway.core.devices.member import Member, WorkEnd, WorkOrder
 from gateway.core.ports import Members
 from gateway.errors import NoEndpoint
-from gateway.serving.cascade.answer import Draft
-from gateway.serving.cascade.asked import Asked
-from gateway.serving.cascade.lower import ANY, Tier
+from gateway.serving.cascade.answers import LowerAnswer
+from gateway.serving.cascade.lower_tier import ANY, StageSpec
+from gateway.serving.cascade.options import CascadeRequest
 
 TOKENS = 256
 WAIT_S = 30.0
@@ -24,13 +24,15 @@ class DeviceTier:
 
     members: Members | None
 
-    def begin(self, tier: Tier) -> Draft:
+    def begin(self, tier: StageSpec) -> LowerAnswer:
         """The device that is to answer, as an answer without a word yet. Raises NoEndpoint."""
         member = self._choose(tier)
-        return Draft(member.models[0].name if member.models else member.id, "device", member.id)
+        return LowerAnswer(
+            member.models[0].name if member.models else member.id, "device", member.id
+        )
 
     async def finish(
-        self, draft: Draft, asked: Asked, tier: Tier, deadline_s: float | None
+        self, draft: LowerAnswer, asked: CascadeRequest, tier: StageSpec, deadline_s: float | None
     ) -> None:
         """A device tells no ids and only the mean log-probability. Raises MemberFailed, and leaves
         in `draft` what had come until then.
@@ -58,7 +60,7 @@ class DeviceTier:
         draft.mean_logprob = said.logprob
         draft.cut = said.reason == "length" and (asked.most is None or draft.tokens < asked.most)
 
-    def _choose(self, tier: Tier) -> Member:
+    def _choose(self, tier: StageSpec) -> Member:
         """Of those that are named, or of all, the least busy; public ones alone."""
         members = self.members.members() if self.members is not None else ()
         able = [member for member in members if _able(member)]

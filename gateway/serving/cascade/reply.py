@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import orjson
 
 from gateway.core.outcome import Outcome
-from gateway.serving.cascade.answer import Draft
-from gateway.serving.cascade.asked import Asked
-from gateway.serving.inference import Sink
+from gateway.serving.cascade.answers import LowerAnswer
+from gateway.serving.cascade.options import CascadeRequest
+from gateway.serving.requests.relay import Sink
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,10 @@ class End:
     usage: tuple[int, int]
     about: Mapping[str, Any]
     model: str
-    draft: Draft | None = None
+    draft: LowerAnswer | None = None
 
 
-class Reply(Protocol):
+class CascadeReply(Protocol):
     """`put` text as it is decided. `started`: the caller has heard something, `begun`: of the
     answer itself, which can't be taken back any more."""
 
@@ -44,10 +44,10 @@ class Reply(Protocol):
 
 
 @dataclass(slots=True)
-class WholeReply:
+class CascadeWholeReply:
     """One JSON body at the end. An accepted draft's is its engine's own, but for what is ours."""
 
-    asked: Asked
+    asked: CascadeRequest
     sink: Sink
     outcome: Outcome
     created: int
@@ -95,7 +95,7 @@ class WholeReply:
             "choices": [choice],
         }
 
-    def _drafted(self, draft: Draft, end: End) -> Mapping[str, Any]:
+    def _drafted(self, draft: LowerAnswer, end: End) -> Mapping[str, Any]:
         if draft.body is None:
             return self._ordinary(end)
         choice = dict(draft.body["choices"][0])
@@ -110,10 +110,10 @@ class WholeReply:
 
 
 @dataclass(slots=True)
-class StreamReply:
+class CascadeStreamReply:
     """Server-sent events; begins with the first piece of the answer."""
 
-    asked: Asked
+    asked: CascadeRequest
     sink: Sink
     outcome: Outcome
     created: int

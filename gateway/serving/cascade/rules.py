@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.core.cascade.choice import Predictors
-from gateway.core.cascade.predictor import BY_MEAN, Model, Predictor
+from gateway.core.cascade.predictor import BY_MEAN, ConfidenceModel, Predictor
+from gateway.core.cascade.predictor_choice import Predictors
 from gateway.core.ports import EndpointSource
 from gateway.errors import InvalidRequest
-from gateway.serving.cascade.asked import Asked
-from gateway.serving.cascade.lower import Tier
+from gateway.serving.cascade.lower_tier import StageSpec
+from gateway.serving.cascade.options import CascadeRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Defaults:
+class CascadeDefaults:
     """What holds where a request says nothing; `audit_share` from 0 to 1."""
 
     quality: float
@@ -24,25 +24,25 @@ class Defaults:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class AcceptanceRule:
     """An answer passes at a confidence of `threshold`, mostly 0 to 1; `window` in tokens."""
 
     method: str
-    model: Model
+    model: ConfidenceModel
     threshold: float
     window: int
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class AcceptanceRules:
     """For the requests to one cascade, whose `tiers` come the lowest first."""
 
-    tiers: Sequence[Tier]
+    tiers: Sequence[StageSpec]
     endpoints: EndpointSource
     predictors: Predictors
-    defaults: Defaults
+    defaults: CascadeDefaults
 
-    def for_models(self, asked: Asked) -> Rule:
+    def for_models(self, asked: CascadeRequest) -> AcceptanceRule:
         """Raises InvalidRequest where the predictor lacks the method that is asked for."""
         method = asked.options.confidence or self.defaults.method
         below = [tier for tier in self.tiers[:-1] if not tier.devices]
@@ -58,7 +58,7 @@ class Rules:
             )
         return self._rule(asked, predictor, method, model)
 
-    def for_devices(self, asked: Asked, lower: str) -> Rule:
+    def for_devices(self, asked: CascadeRequest, lower: str) -> AcceptanceRule:
         """`lower` is the device's model. The method is not the caller's choice: only the mean is
         known."""
         predictor = self.predictors.of(lower, self._model(self.tiers[-1]), BY_MEAN)
@@ -66,7 +66,7 @@ class Rules:
         assert model is not None, "a gateway with a device as a stage needs it from its start"
         return self._rule(asked, predictor, BY_MEAN, model)
 
-    def _model(self, tier: Tier) -> str:
+    def _model(self, tier: StageSpec) -> str:
         """What answers for it now; "" where that is not known, or not one model."""
         if tier.place is None:
             return tier.model
@@ -74,11 +74,13 @@ class Rules:
         names = {next(iter(state.models)) for state in states if state.models}
         return names.pop() if len(names) == 1 else ""
 
-    def _rule(self, asked: Asked, predictor: Predictor, method: str, model: Model) -> Rule:
+    def _rule(
+        self, asked: CascadeRequest, predictor: Predictor, method: str, model: ConfidenceModel
+    ) -> AcceptanceRule:
         window = asked.options.window or predictor.window
-        return Rule(method, model, self._threshold(asked, model), window)
+        return AcceptanceRule(method, model, self._threshold(asked, model), window)
 
-    def _threshold(self, asked: Asked, model: Model) -> float:
+    def _threshold(self, asked: CascadeRequest, model: ConfidenceModel) -> float:
         """The body's own word goes before the header's."""
         options = asked.options
         if options.threshold is not None:

@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 from gateway.core.cascade.ports import CascadeTelemetry, OutcomeLog
 from gateway.core.ports import Clock, EndpointSource
-from gateway.serving.cascade.confidence import Judges
+from gateway.serving.cascade.confidence import ConfidenceProbes
 from gateway.serving.cascade.devices import DeviceTier
-from gateway.serving.cascade.lower import Lower, Tier
-from gateway.serving.cascade.rules import Defaults, Rules
-from gateway.serving.cascade.upper import Upper
+from gateway.serving.cascade.lower_tier import LowerTier, StageSpec
+from gateway.serving.cascade.rules import AcceptanceRules, CascadeDefaults
+from gateway.serving.cascade.top_tier import TopTier
 
 
 @dataclass(frozen=True, slots=True)
-class CascadeServices:
+class CascadeDeps:
     """`tiers`: the lowest first, two at least. `uniform` gives numbers from 0 to 1, `wall` the
     time in seconds since 1970."""
 
-    tiers: Sequence[Tier]
-    defaults: Defaults
-    rules: Rules
-    lower: Lower
-    upper: Upper
-    judges: Judges
+    tiers: Sequence[StageSpec]
+    defaults: CascadeDefaults
+    rules: AcceptanceRules
+    lower: LowerTier
+    upper: TopTier
+    judges: ConfidenceProbes
     devices: DeviceTier
     endpoints: EndpointSource
     clock: Clock

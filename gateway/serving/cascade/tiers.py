@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from gateway.errors import ClientStalled, DeadlineExceeded, GatewayError, InvalidRequest
-from gateway.serving.cascade.climb import climb
-from gateway.serving.cascade.course import Course
-from gateway.serving.cascade.trial import accept, attempt
+from gateway.serving.cascade.escalation import escalate
+from gateway.serving.cascade.stages import accept, attempt
+from gateway.serving.cascade.state import CascadeState
 
 
-async def run(course: Course) -> None:
+async def run(course: CascadeState) -> None:
     """Once. Raises GatewayError while nothing has been sent, and UpstreamError after."""
     failure: GatewayError | None = None
     for tier in course.services.tiers[:-1]:
@@ -37,4 +37,4 @@ async def run(course: Course) -> None:
                 return
         if course.flow is not None and course.flow.begun:
             break
-    await climb(course, failure)
+    await escalate(course, failure)

@@ -14,13 +14,13 @@ from gateway.core.collective.templates import Templates, revision_prompt
 from gateway.core.collective.voting import Agreements
 from gateway.core.ports import Clock
 from gateway.errors import TooFewMembers
-from gateway.serving.collective.aggregating import Aggregating, Final
-from gateway.serving.collective.asked import Asked
-from gateway.serving.collective.ending import Ending
-from gateway.serving.collective.gathering import Gathered, Plan, Say, Seat, gather
-from gateway.serving.collective.panel import Panel
-from gateway.serving.collective.policy import Policy
-from gateway.serving.collective.speaking import Emit, Spoken
+from gateway.serving.collective.aggregation import Aggregator, Final
+from gateway.serving.collective.options import CollectiveRequest
+from gateway.serving.collective.policy import CollectivePolicy
+from gateway.serving.collective.proposers import Proposers
+from gateway.serving.collective.round import Gathered, Plan, Proposer, Say, gather
+from gateway.serving.collective.server_model import Emit, ServerAnswer
+from gateway.serving.collective.stop_condition import StopCondition
 
 Keep = Callable[[], Awaitable[None]]
 """Leaves what the report holds so far to whoever may have to take over; raises Conflict when
@@ -32,11 +32,11 @@ class Deliberation:
 
     def __init__(
         self,
-        asked: Asked,
-        panel: Panel,
-        aggregating: Aggregating,
+        asked: CollectiveRequest,
+        panel: Proposers,
+        aggregating: Aggregator,
         templates: Templates,
-        policy: Policy,
+        policy: CollectivePolicy,
         clock: Clock,
         report: Report,
         own: str = "",
@@ -95,7 +95,7 @@ class Deliberation:
         if self._weighing is not None and len(seats) > 1:
             self._weighing.begin()
         quorum = self._needed(len(seats))
-        ending = Ending(self._asked.options, quorum, self._agreements, self._weighing)
+        ending = StopCondition(self._asked.options, quorum, self._agreements, self._weighing)
         await say("selected " + " ".join(seat.name for seat in seats))
         with self._timed("answer"):
             found = await self._gather(seats, self._panel.spare, "answer", 0, say, ending)
@@ -104,8 +104,8 @@ class Deliberation:
 
     async def _gather(
         self,
-        seats: Sequence[Seat],
-        spare: Sequence[Seat],
+        seats: Sequence[Proposer],
+        spare: Sequence[Proposer],
         role: Role,
         round_: int,
         say: Say,
@@ -163,7 +163,7 @@ class Deliberation:
         self._report.rounds = round_
         return True
 
-    def _reviser(self, part: Part, other: Reading) -> Seat | None:
+    def _reviser(self, part: Part, other: Reading) -> Proposer | None:
         asked, domain = self._asked, self._report.domain
         model = self._panel.model(part)
         template = self._templates.choose("revise", model, domain, asked.options.template)
@@ -198,7 +198,7 @@ class Deliberation:
         self._spend(final.spoken)
         return final
 
-    def _spend(self, calls: Sequence[Spoken]) -> None:
+    def _spend(self, calls: Sequence[ServerAnswer]) -> None:
         self._report.server_calls += len(calls)
         for spoken in calls:
             self._report.aggregator = spoken.model, spoken.tier

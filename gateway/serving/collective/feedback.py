@@ -7,12 +7,12 @@ from typing import Any
 
 import orjson
 
-from gateway.core.collective.learning import from_feedback
+from gateway.core.collective.lessons import from_feedback
 from gateway.core.ports import CollectiveTelemetry, StateStore
 from gateway.core.state.operations import Advance, Hold, Read, Release
 from gateway.errors import Conflict, InvalidRequest
-from gateway.serving.collective.policy import Policy
-from gateway.serving.collective.storing import ROUNDS, observations
+from gateway.serving.collective.memory import ROUNDS, observations
+from gateway.serving.collective.policy import CollectivePolicy
 
 _USED = b"{}"
 JUDGING = "judging"
@@ -20,11 +20,11 @@ JUDGING_S = 10.0
 """Longer than a store's timeouts; after that a judgement that was lost may be given again."""
 
 
-class FeedbackDesk:
+class FeedbackHandler:
     def __init__(
         self,
         store: StateStore,
-        policy: Policy,
+        policy: CollectivePolicy,
         telemetry: CollectiveTelemetry,
         new_id: Callable[[], str],
     ) -> None:

@@ -10,7 +10,7 @@ from gateway.core.collective.similarity import cosine, nearest, word_overlap
 from gateway.core.devices.member import Member
 from gateway.core.ports import CollectiveTelemetry, Embedder
 from gateway.errors import EmbeddingFailed, GatewayError
-from gateway.serving.collective.offers import Offers
+from gateway.serving.collective.description_vectors import DescriptionVectors
 
 QUESTION_CHARS = 2000
 """More says nothing more about what a question is about; embedders cut earlier still."""
@@ -30,7 +30,7 @@ class Fit:
     by: str
 
 
-class Fitting:
+class FitEstimator:
     """`domains` maps names to what they are about. Without an embedder words are compared, and
     likewise for members whose descriptions' vectors are not made within `patience_s`."""
 
@@ -43,7 +43,7 @@ class Fitting:
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._embedder = embedder
-        self._offers = None if embedder is None else Offers(embedder, telemetry)
+        self._offers = None if embedder is None else DescriptionVectors(embedder, telemetry)
         self._patience_s = patience_s
         self._domains = domains
         self._telemetry = telemetry

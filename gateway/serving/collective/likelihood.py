@@ -15,9 +15,9 @@ from typing import Any
 
 from gateway.core.collective.untrusted import harmless
 from gateway.errors import EngineFailed
-from gateway.serving.collective.asked import Asked
-from gateway.serving.collective.speaking import Spoken, server_call
-from gateway.serving.server_calls import Answered, ServerCalls
+from gateway.serving.collective.options import CollectiveRequest
+from gateway.serving.collective.server_model import ServerAnswer, server_call
+from gateway.serving.requests.engine_calls import EngineCalls, EngineReply
 
 ANSWER_CHARS = 4000
 
@@ -26,18 +26,18 @@ ANSWER_CHARS = 4000
 class Rows:
     """The log-probabilities of a whole prompt, as the engine gave them, and what that cost."""
 
-    answered: Answered
-    spoken: Spoken
+    answered: EngineReply
+    spoken: ServerAnswer
 
 
 class Likelihood:
     """Calls of one request; its engines' answers are read by `logprobs`."""
 
-    def __init__(self, calls: ServerCalls) -> None:
+    def __init__(self, calls: EngineCalls) -> None:
         self._calls = calls
 
-    async def asking(self, asked: Asked) -> int:
-        """Tokens of the prompt that asks for an answer. Raises as `ServerCalls.whole` does, and
+    async def asking(self, asked: CollectiveRequest) -> int:
+        """Tokens of the prompt that asks for an answer. Raises as `EngineCalls.whole` does, and
         EngineFailed for an engine that does not say."""
         messages = asked.with_last(asked.question)
         call = server_call(asked, messages, "weigh/prompt")
@@ -49,8 +49,8 @@ class Likelihood:
             raise _none(prompt)
         return count
 
-    async def rows(self, asked: Asked, text: str, place: int) -> Rows:
-        """Raises as `ServerCalls.whole` does."""
+    async def rows(self, asked: CollectiveRequest, text: str, place: int) -> Rows:
+        """Raises as `EngineCalls.whole` does."""
         messages = asked.with_last(asked.question)
         said: Mapping[str, Any] = {"role": "assistant", "content": harmless(text, ANSWER_CHARS)}
         call = server_call(asked, messages, f"weigh/{place}")
@@ -64,10 +64,10 @@ class Likelihood:
         answered = await self._calls.whole(replace(call, body=body))
         usage = answered.body.get("usage") or {}
         prompt, made = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
-        return Rows(answered, Spoken("", answered.model, answered.tier, "stop", prompt, made))
+        return Rows(answered, ServerAnswer("", answered.model, answered.tier, "stop", prompt, made))
 
 
-def logprobs(answered: Answered, skip: int) -> Sequence[float]:
+def logprobs(answered: EngineReply, skip: int) -> Sequence[float]:
     """Of the prompt's tokens behind the first `skip`, one at least. Raises EngineFailed."""
     rows = answered.body.get("prompt_logprobs")
     if not isinstance(rows, list) or len(rows) <= skip:
@@ -83,7 +83,7 @@ def logprobs(answered: Answered, skip: int) -> Sequence[float]:
     return [min(0.0, value) for value in found]
 
 
-def _none(answered: Answered) -> EngineFailed:
+def _none(answered: EngineReply) -> EngineFailed:
     return EngineFailed(
         f"{answered.endpoint} gives no likelihood of a given answer",
         endpoint=answered.endpoint,

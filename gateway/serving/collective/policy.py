@@ -27,7 +27,7 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class CollectivePolicy:
     """See `settings.collective` for each. `quorum` and `grace` are shares, `domains` maps names to
     what they are about."""
 

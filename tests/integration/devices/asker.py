@@ -18,17 +18,17 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from gateway.adapters.clock import MonotonicClock
-from gateway.adapters.member_metrics import MemberMetrics
+from gateway.adapters.prometheus.members import MemberMetrics
 from gateway.assembly_state import build_store
 from gateway.core.devices.member import MemberFailed, WorkEnd, WorkOrder
 from gateway.core.ports import Assignment
-from gateway.serving.members.courier import Courier
-from gateway.serving.members.elsewhere import WorkElsewhere
-from gateway.serving.members.leases import Leases, Period
-from gateway.serving.members.registry import MembersRegistry
-from gateway.serving.members.switchboard import Switchboard
-from gateway.serving.members.token_watch import TokenWatch
-from gateway.serving.members.tokens import DeviceTokens
+from gateway.serving.devices.leases import Leases, Period
+from gateway.serving.devices.registry import MembersRegistry
+from gateway.serving.devices.replicas.bus import ReplicaBus
+from gateway.serving.devices.replicas.outbox import ReplicaOutbox
+from gateway.serving.devices.replicas.remote_work import RemoteWork
+from gateway.serving.devices.token_watch import TokenWatch
+from gateway.serving.devices.tokens import DeviceTokens
 from gateway.settings import Settings
 
 QUESTION = [{"role": "user", "content": "3 + 4?"}]
@@ -48,14 +48,14 @@ async def asker(redis: str) -> AsyncIterator[MembersRegistry]:
     clock, state = MonotonicClock(), build_store(settings, CollectorRegistry(), MonotonicClock())
     await state.start()
     store, replica = state.shared, secrets.token_hex(8)
-    courier = Courier(store)
-    elsewhere = WorkElsewhere(replica, courier, clock, lambda: secrets.token_hex(16))
+    courier = ReplicaOutbox(store)
+    elsewhere = RemoteWork(replica, courier, clock, lambda: secrets.token_hex(16))
     members = MembersRegistry(
         replica, store, courier, elsewhere, clock, MemberMetrics(CollectorRegistry()), 15.0
     )
     leases = Leases(members, store, clock, Period(15.0, 5.0))
     watch = TokenWatch(NoDevices(), DeviceTokens({}, {}, store, clock), store, clock)
-    switchboard = Switchboard(store, members, elsewhere, courier, leases, clock, watch)
+    switchboard = ReplicaBus(store, members, elsewhere, courier, leases, clock, watch)
     switchboard.start()
     try:
         yield members

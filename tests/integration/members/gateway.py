@@ -15,7 +15,7 @@ import yaml
 
 from gateway import app
 from gateway.assembly_devices import DeviceServices, device_services
-from gateway.core.devices.member import Condition, Member, WorkEnd, WorkOrder, WorkPiece
+from gateway.core.devices.member import Member, MemberCondition, WorkEnd, WorkOrder, WorkPiece
 from gateway.settings import Settings
 from tests.integration.agent import digest, start_agent
 from tests.integration.device import TOKEN
@@ -52,7 +52,7 @@ class RealGateway:
     def member(self, device: str = "phone") -> Member | None:
         return next((each for each in self.services.members.members() if each.id == device), None)
 
-    def condition(self) -> Condition:
+    def condition(self) -> MemberCondition:
         """Of the phone, which must be registered."""
         member = self.member()
         assert member is not None

@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.adapters.cascade_metrics import CascadeMetrics
-from gateway.adapters.collective_metrics import CollectiveMetrics
-from gateway.adapters.device_metrics import DeviceMetrics
-from gateway.adapters.discovery_metrics import DiscoveryMetrics, PoolMetrics
-from gateway.adapters.endpoints import LiveEndpoints
-from gateway.adapters.mailbox_metrics import MailboxMetrics
-from gateway.adapters.member_metrics import MemberMetrics
-from gateway.adapters.metrics import Metrics
-from gateway.adapters.speculation_metrics import SpeculationMetrics
-from gateway.adapters.state_metrics import StateMetrics
+from gateway.adapters.endpoints.live import LiveEndpoints
+from gateway.adapters.prometheus.cascade import CascadeMetrics
+from gateway.adapters.prometheus.collective import CollectiveMetrics
+from gateway.adapters.prometheus.devices import DeviceMetrics
+from gateway.adapters.prometheus.discovery import DiscoveryMetrics, PoolMetrics
+from gateway.adapters.prometheus.mailboxes import MailboxMetrics
+from gateway.adapters.prometheus.members import MemberMetrics
+from gateway.adapters.prometheus.requests import Metrics
+from gateway.adapters.prometheus.speculation import SpeculationMetrics
+from gateway.adapters.prometheus.state import StateMetrics
 from gateway.core.collective.cost import Prices
 from services.device_agent.metrics import Metrics as AgentMetrics
 from services.engine_simulator.metrics import Metrics as EngineMetrics

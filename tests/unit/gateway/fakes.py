@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from gateway.adapters.turns import Turns
+from gateway.adapters.endpoints.waiters import Turns
 from gateway.core.outcome import Outcome
 from gateway.core.types import Endpoint, EndpointState, PoolState
 from gateway.errors import ConnectFailed, EngineFailed, GatewayError

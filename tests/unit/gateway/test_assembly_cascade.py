@@ -11,18 +11,18 @@ from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from gateway.assembly_cascade import CascadePart, predictors
-from gateway.core.cascade.predictor import METHODS, Model, Predictor, Term, to_data
+from gateway.core.cascade.predictor import METHODS, ConfidenceModel, Predictor, Term, to_data
 from gateway.errors import ConfigError
-from gateway.settings.cascade import Cascade, CascadeStage
+from gateway.settings.cascade import CascadeSettings, CascadeStage
 
 EDGE, CLOUD = {"model": "tierflow-edge"}, {"model": "tierflow-cloud"}
-BY_MEAN = Model([Term("mean", 1.0)], link="exp", thresholds={0.99: 0.5})
+BY_MEAN = ConfidenceModel([Term("mean", 1.0)], link="exp", thresholds={0.99: 0.5})
 
 
 def part(folder: Path, methods: list[str], *stages: dict[str, Any], **more: Any) -> CascadePart:
     file = folder / "predictor.json"
     file.write_text(json.dumps(to_data(Predictor(dict.fromkeys(methods, BY_MEAN)))))
-    settings = Cascade.model_validate({"predictor": str(file), "stages": stages, **more})
+    settings = CascadeSettings.model_validate({"predictor": str(file), "stages": stages, **more})
     return CascadePart(settings, CollectorRegistry())
 
 
@@ -68,16 +68,16 @@ def test_a_stage_of_unclear_devices_is_refused(device: Any) -> None:
 
 
 def test_a_shipped_predictor_is_chosen_by_its_name() -> None:
-    part = Cascade(predictor="rill-edge")
+    part = CascadeSettings(predictor="rill-edge")
     assert predictors(part).of("my", "own", "logprobs").pair == ("rill-edge", "rill-cloud")
-    cautious = predictors(Cascade(predictor="cautious"))
+    cautious = predictors(CascadeSettings(predictor="cautious"))
     assert cautious.of("rill-edge", "rill-cloud", "logprobs").pair == ("", "")
     with pytest.raises(ConfigError, match="nowhere.json.*cautious.*rill-edge"):
-        predictors(Cascade(predictor="nowhere.json"))
+        predictors(CascadeSettings(predictor="nowhere.json"))
 
 
 def test_every_shipped_predictor_is_of_one_pair_and_keeps_every_quality() -> None:
-    found = predictors(Cascade())
+    found = predictors(CascadeSettings())
     pairs = [each.pair for each in found.shipped]
     assert len(set(pairs)) == len(pairs) and all(all(pair) for pair in pairs)
     assert found.cautious.models.keys() == set(METHODS)

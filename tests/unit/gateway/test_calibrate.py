@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters.predictor_files import load_predictor
-from gateway.calibrate import main, read_rows
+from gateway.adapters.files.predictors import load_predictor
+from gateway.calibration.__main__ import main, read_rows
 from gateway.core.cascade.predictor import to_data
 
 

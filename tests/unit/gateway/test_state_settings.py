@@ -10,7 +10,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from gateway.adapters.clock import MonotonicClock
-from gateway.adapters.redis_store.connecting import Target
+from gateway.adapters.state.redis.connection import Target
 from gateway.assembly_state import build_store, target
 from gateway.core.state.operations import Read
 from gateway.errors import ConfigError, StateLost

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.adapters.completion_stream import CompletionStream
+from gateway.adapters.engines.completion_stream import CompletionStream
 from gateway.core.speculation.job import Batch
 from gateway.errors import EngineFailed
 from tests.unit.gateway.fakes import FakeAnswer, Piece

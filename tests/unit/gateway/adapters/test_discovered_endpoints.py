@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.adapters.discovered import DiscoveredEndpoints, Policy
-from gateway.adapters.discovery_metrics import PoolMetrics
-from gateway.adapters.endpoints import LiveEndpoints
-from gateway.adapters.engine_client import AiohttpModelServer
-from gateway.adapters.fingerprint import TokenizerCheck
-from gateway.adapters.mailbox import Mailbox
-from gateway.adapters.scraper import Scraper
+from gateway.adapters.endpoints.kubernetes import DiscoveredEndpoints, PoolPolicy
+from gateway.adapters.endpoints.live import LiveEndpoints
+from gateway.adapters.endpoints.scraper import Scraper
+from gateway.adapters.engines.client import AiohttpModelServer
+from gateway.adapters.engines.fingerprint import TokenizerCheck
+from gateway.adapters.engines.mailbox import Mailbox
+from gateway.adapters.prometheus.discovery import PoolMetrics
 from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, Tier
 from k8s.discovery.endpoints import FoundEndpoint, FoundPool, Snapshot
 from tests.unit.gateway.fakes import SteppingClock
@@ -42,8 +42,8 @@ class Scene:
             failures=1,
         )
         self.discovered = DiscoveredEndpoints(
-            {"edge": Policy(Tier.EDGE, Limits(3, 5), SECRET)},
-            Policy(),
+            {"edge": PoolPolicy(Tier.EDGE, Limits(3, 5), SECRET)},
+            PoolPolicy(),
             frozenset({"elsewhere"}),
             self.endpoints,
             self.scraper,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.adapters.engine_metrics import EngineLoad, mean_since, parse_load
+from gateway.adapters.engines.vllm_page import EngineLoad, mean_since, parse_load
 
 PAGE = b"""# HELP vllm:num_requests_running Number of requests in model execution batches.
 # TYPE vllm:num_requests_running gauge

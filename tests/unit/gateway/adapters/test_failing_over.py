@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from gateway.adapters.clock import MonotonicClock
-from gateway.adapters.failing_over import FailingOver
-from gateway.adapters.memory_store import MemoryStore
+from gateway.adapters.state.failover import FailoverStore
+from gateway.adapters.state.memory import MemoryStore
 from gateway.core.state.circuit import Circuit
 from gateway.core.state.operations import Advance, Claim, Complete, Held, Hold, Operation
 from gateway.errors import StateLost
@@ -81,7 +81,7 @@ class Scene:
         clock = MonotonicClock()
         local = MemoryStore(clock) if when_lost == "open" else None
         circuit = Circuit(failures=3, first_pause_s=0.001, longest_pause_s=0.002)
-        self.store = FailingOver(self.served, local, clock, self.counts, lambda: 0.5, circuit)
+        self.store = FailoverStore(self.served, local, clock, self.counts, lambda: 0.5, circuit)
 
     async def lose(self) -> None:
         self.served.error = away()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.adapters.endpoints import LiveEndpoints
+from gateway.adapters.endpoints.live import LiveEndpoints
 from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, ServedModel, Tier
 
 pytestmark = pytest.mark.anyio

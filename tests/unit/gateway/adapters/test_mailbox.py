@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.adapters.mailbox import MAX_BUFFER, Mailbox
+from gateway.adapters.engines.mailbox import MAX_BUFFER, Mailbox
 from gateway.core.speculation.job import DraftFacts
 
 pytestmark = pytest.mark.anyio

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.adapters.memory_store import MemoryBounds, MemoryStore
+from gateway.adapters.state.memory import MemoryBounds, MemoryStore
 from gateway.core.state.operations import Advance, Claim, Enter, Held, Hold, Leave, Spend
 from gateway.errors import StateLost
 

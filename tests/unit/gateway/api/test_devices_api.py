@@ -11,9 +11,9 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.api import error_handlers
-from gateway.api.admin import devices_router
 from gateway.api.admin_token import AdminGate
-from gateway.api.device_desk import DeviceDesk
+from gateway.api.device_desk import DeviceAdmin
+from gateway.api.devices_admin import devices_router
 from gateway.core.devices.grant import Grant
 from tests.unit.gateway.serving.members.replicas import Replica, device, replicas
 
@@ -25,7 +25,7 @@ ADMIN = "token-of-the-operator"
 async def api(replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     error_handlers.install(app)
-    desk = DeviceDesk(replica.enrolments, replica.members, replica.tokens)
+    desk = DeviceAdmin(replica.enrolments, replica.members, replica.tokens)
     gate = AdminGate(hashlib.sha256(ADMIN.encode()).hexdigest())
     app.include_router(devices_router(gate, lambda: desk))
     async with httpx.AsyncClient(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.admission import AdmissionLimits, Verdict, admit
+from gateway.core.admission import AdmissionLimits, AdmissionVerdict, admit
 from gateway.core.estimate import Estimate
 from gateway.core.retry import RetryBudget
 from tests.unit.gateway.build import state
@@ -52,9 +52,9 @@ def test_one_request_has_a_bounded_number_of_attempts() -> None:
 @given(inside=st.integers(0, 20), queued=st.integers(0, 20))
 def test_admission_holds_its_limits(inside: int, queued: int) -> None:
     verdict = admit(inside, queued, AdmissionLimits(max_in_flight=10, max_queue=5))
-    if verdict is Verdict.ENTER:
+    if verdict is AdmissionVerdict.ENTER:
         assert inside < 10 and queued == 0
-    elif verdict is Verdict.WAIT:
+    elif verdict is AdmissionVerdict.WAIT:
         assert queued < 5
     else:
         assert queued >= 5
@@ -62,7 +62,7 @@ def test_admission_holds_its_limits(inside: int, queued: int) -> None:
 
 def test_a_newcomer_never_passes_those_who_wait() -> None:
     limits = AdmissionLimits(max_in_flight=10, max_queue=5)
-    assert admit(in_flight=3, queued=1, limits=limits) is Verdict.WAIT
+    assert admit(in_flight=3, queued=1, limits=limits) is AdmissionVerdict.WAIT
 
 
 def test_what_was_sent_since_the_scrape_waits_only_behind_a_queue() -> None:

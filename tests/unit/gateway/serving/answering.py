@@ -1,4 +1,4 @@
-"""An `Inference` on fakes, and scripts for the engines behind it."""
+"""An `InferenceHandler` on fakes, and scripts for the engines behind it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from gateway.core.admission import AdmissionLimits
 from gateway.core.retry import RetryBudget
 from gateway.core.types import EndpointState, InferenceRequest, PoolState
-from gateway.serving.admission import Admission
-from gateway.serving.dispatch import Dispatch, Waits
-from gateway.serving.holding import Holding
-from gateway.serving.inference import Inference
+from gateway.serving.requests.admission import Admission
+from gateway.serving.requests.dispatch import Dispatch, Waits
+from gateway.serving.requests.relay import InferenceHandler
+from gateway.serving.requests.scale_from_zero import WakeQueue
 from tests.unit.gateway.build import FAMILY, request, routing, state
 from tests.unit.gateway.fakes import (
     FakeAnswer,
@@ -33,7 +33,7 @@ def whole(body: bytes, status: int = 200) -> Callable[[], FakeAnswer]:
 
 
 class Rig:
-    """An `Inference` on fakes. Waits are short where a test makes them run out."""
+    """An `InferenceHandler` on fakes. Waits are short where a test makes them run out."""
 
     def __init__(
         self,
@@ -61,10 +61,10 @@ class Rig:
             budget or RetryBudget(),
             waits,
             lambda: 0.0,
-            Holding(self.endpoints, FAMILY, clock, max_held),
+            WakeQueue(self.endpoints, FAMILY, clock, max_held),
         )
         admission = Admission(AdmissionLimits(), clock, self.telemetry)
-        self.inference = Inference(admission, dispatch, clock, self.telemetry, waits)
+        self.inference = InferenceHandler(admission, dispatch, clock, self.telemetry, waits)
 
     async def ask(self, asked: InferenceRequest, sink: ListSink | None = None) -> ListSink:
         sink = sink or ListSink()

@@ -10,11 +10,11 @@ from typing import Any
 
 import orjson
 
-from gateway.adapters.predictor_files import load_predictor
+from gateway.adapters.files.predictors import load_predictor
 from gateway.core.admission import AdmissionLimits
-from gateway.core.cascade.choice import Predictors
 from gateway.core.cascade.ports import CascadeOutcome
 from gateway.core.cascade.predictor import Predictor
+from gateway.core.cascade.predictor_choice import Predictors
 from gateway.core.devices.member import (
     DeviceModel,
     Member,
@@ -27,19 +27,19 @@ from gateway.core.ports import Clock
 from gateway.core.retry import RetryBudget
 from gateway.core.speculation.job import Batch
 from gateway.core.types import EndpointState
-from gateway.serving.admission import Admission
-from gateway.serving.cascade.audit import Audits
-from gateway.serving.cascade.confidence import Judges, Judging
+from gateway.serving.cascade.audits import Audits
+from gateway.serving.cascade.confidence import ConfidenceProbes, ProbeSettings
 from gateway.serving.cascade.devices import DeviceTier
-from gateway.serving.cascade.lower import Lower, Tier
-from gateway.serving.cascade.rules import Defaults, Rules
-from gateway.serving.cascade.services import CascadeServices
-from gateway.serving.cascade.story import Cascade
-from gateway.serving.cascade.upper import Upper
-from gateway.serving.dispatch import Dispatch, Waits
-from gateway.serving.holding import Holding
-from gateway.serving.server_calls import ServerCalls
-from gateway.serving.verification import Verifiers
+from gateway.serving.cascade.handler import CascadeHandler
+from gateway.serving.cascade.lower_tier import LowerTier, StageSpec
+from gateway.serving.cascade.rules import AcceptanceRules, CascadeDefaults
+from gateway.serving.cascade.services import CascadeDeps
+from gateway.serving.cascade.top_tier import TopTier
+from gateway.serving.requests.admission import Admission
+from gateway.serving.requests.dispatch import Dispatch, Waits
+from gateway.serving.requests.engine_calls import EngineCalls
+from gateway.serving.requests.scale_from_zero import WakeQueue
+from gateway.serving.requests.verifiers import Verifiers
 from tests.unit.gateway.build import FAMILY, request, routing, state
 from tests.unit.gateway.fakes import (
     FakeAnswer,
@@ -51,7 +51,7 @@ from tests.unit.gateway.fakes import (
 )
 from tests.unit.gateway.serving.speculating import FakeVerifier, Piece
 
-EDGE_CLOUD = (Tier("tierflow-edge"), Tier("tierflow-cloud"))
+EDGE_CLOUD = (StageSpec("tierflow-edge"), StageSpec("tierflow-cloud"))
 
 
 def chat(text: str, logprob: float = -0.001, reason: str = "stop", tokens: int = 3) -> Any:
@@ -151,7 +151,7 @@ class Rig:
         small: Mapping[str, Callable[[], FakeAnswer]],
         large: Mapping[str, Callable[[], Sequence[Piece]]],
         *,
-        tiers: Sequence[Tier] = EDGE_CLOUD,
+        tiers: Sequence[StageSpec] = EDGE_CLOUD,
         members: FakeMembers | None = None,
         states: Sequence[EndpointState] | None = None,
         waits: Waits | None = None,
@@ -171,26 +171,30 @@ class Rig:
         waits = waits or Waits(30.0, 30.0, 30.0)
         dispatch = Dispatch(
             routing(), self.endpoints, self.server, clock, self.telemetry, RetryBudget(), waits,
-            lambda: 0.0, Holding(self.endpoints, FAMILY, clock, 8),
+            lambda: 0.0, WakeQueue(self.endpoints, FAMILY, clock, 8),
         )  # fmt: skip
-        calls = ServerCalls(dispatch, clock, self.telemetry, waits)
+        calls = EngineCalls(dispatch, clock, self.telemetry, waits)
         verifiers = Verifiers(
             routing(), self.endpoints, self.verifier, clock, self.telemetry, RetryBudget(),
             lambda: 0.0,
         )  # fmt: skip
-        lower = Lower(calls, self.endpoints)
-        defaults = Defaults(0.99, "logprobs", "live", audit_share)
+        lower = LowerTier(calls, self.endpoints)
+        defaults = CascadeDefaults(0.99, "logprobs", "live", audit_share)
         predictors = Predictors(load_predictor("cautious"), shipped, predictor)
-        services = CascadeServices(
-            tiers, defaults, Rules(tiers, self.endpoints, predictors, defaults), lower,
-            Upper(verifiers, calls, waits, lambda: "0" * 32),
-            Judges(calls, lower, Judging(4, 0.7, "Answer:", "{question} {answer}", "yes", 8)),
+        services = CascadeDeps(
+            tiers, defaults, AcceptanceRules(tiers, self.endpoints, predictors, defaults), lower,
+            TopTier(verifiers, calls, waits, lambda: "0" * 32),
+            ConfidenceProbes(
+                calls, lower, ProbeSettings(4, 0.7, "Answer:", "{question} {answer}", "yes", 8)
+            ),
             DeviceTier(members), self.endpoints, clock, self.told, self.log, lambda: 0.4,
             lambda: 9.0,
         )  # fmt: skip
         admission = Admission(AdmissionLimits(), clock, self.telemetry)
         self.audits = Audits(services, calls)
-        self.cascade = Cascade(services, admission, self.telemetry, self.audits, waits.idle_s)
+        self.cascade = CascadeHandler(
+            services, admission, self.telemetry, self.audits, waits.idle_s
+        )
 
     async def ask(self, headers: Mapping[str, Any] | None = None, **fields: Any) -> Any:
         body = {"model": "tierflow-cascade", "messages": [{"role": "user", "content": "hi"}]}

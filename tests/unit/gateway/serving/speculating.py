@@ -17,13 +17,13 @@ from gateway.core.speculation.session import Step
 from gateway.core.types import Endpoint, EndpointState
 from gateway.errors import ConnectFailed
 from gateway.protocol import speculation as wire
-from gateway.serving.admission import Admission
-from gateway.serving.devices import Devices
-from gateway.serving.dispatch import Waits
-from gateway.serving.members.membership import Membership
-from gateway.serving.reception import DeviceLimits
-from gateway.serving.session_context import Speculation
-from gateway.serving.verification import Verifiers
+from gateway.serving.devices.connections import DeviceConnections
+from gateway.serving.devices.drafting.context import DraftingDeps
+from gateway.serving.devices.frames import DeviceLimits
+from gateway.serving.devices.membership import Membership
+from gateway.serving.requests.admission import Admission
+from gateway.serving.requests.dispatch import Waits
+from gateway.serving.requests.verifiers import Verifiers
 from tests.unit.gateway.build import routing
 from tests.unit.gateway.fakes import FakeEndpoints, Recorder, SteppingClock
 
@@ -176,7 +176,7 @@ class FakeRoll:
 
 
 class DeviceRig:
-    """`Devices` on fakes, with endpoints whose tokenizer is `f`."""
+    """`DeviceConnections` on fakes, with endpoints whose tokenizer is `f`."""
 
     def __init__(
         self,
@@ -203,7 +203,7 @@ class DeviceRig:
             RetryBudget(),
             lambda: 0.0,
         )
-        speculation = Speculation(
+        speculation = DraftingDeps(
             verifiers,
             Admission(AdmissionLimits(), clock, self.requests),
             self.telemetry,
@@ -213,7 +213,7 @@ class DeviceRig:
         )
         self.verifiers = verifiers
         self.roll = FakeRoll()
-        self.devices = Devices(DeviceLimits(), speculation, self.telemetry, self.roll)
+        self.devices = DeviceConnections(DeviceLimits(), speculation, self.telemetry, self.roll)
 
     def connect(self, link: FakeLink, device: str = "phone") -> asyncio.Task[None]:
         return asyncio.create_task(self.devices.serve(link, Grant(device)))

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.admission import AdmissionLimits
 from gateway.errors import Overloaded
-from gateway.serving.admission import Admission
+from gateway.serving.requests.admission import Admission
 from tests.unit.gateway.fakes import Recorder, SteppingClock
 
 pytestmark = pytest.mark.anyio

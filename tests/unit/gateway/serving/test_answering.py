@@ -12,7 +12,7 @@ from gateway.errors import (
     FirstTokenTimeout,
     GatewayError,
 )
-from gateway.serving.dispatch import Waits
+from gateway.serving.requests.dispatch import Waits
 from tests.unit.gateway.build import request, state
 from tests.unit.gateway.fakes import (
     FakeAnswer,

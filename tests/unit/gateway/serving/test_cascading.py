@@ -13,8 +13,8 @@ from gateway.adapters.clock import MonotonicClock
 from gateway.core.speculation.job import Batch
 from gateway.core.types import Tier as Place
 from gateway.errors import EngineFailed, FirstTokenTimeout, GatewayError, InvalidRequest
-from gateway.serving.cascade.audit import MOST_AT_ONCE
-from gateway.serving.cascade.lower import Tier
+from gateway.serving.cascade.audits import MOST_AT_ONCE
+from gateway.serving.cascade.lower_tier import StageSpec
 from tests.unit.gateway.build import request, state
 from tests.unit.gateway.fakes import (
     FakeAnswer,
@@ -155,7 +155,7 @@ async def test_what_judges_an_answer_keeps_to_the_callers_highest_tier(
         state("edge:1", "edge", model="same", in_flight=3, waiting=3, in_flight_at_scrape=3),
         state("cloud:1", "cloud", model="same"),
     ]
-    tiers = (Tier("same"), Tier("tierflow-cloud"))
+    tiers = (StageSpec("same"), StageSpec("tierflow-cloud"))
     rig = Rig({"edge:1": chat("No"), "cloud:1": chat("No")}, TOP, tiers=tiers, states=states)
     await rig.ask({"max_tier": Place.EDGE}, tierflow=options)
     assert [endpoint for endpoint, _, _ in rig.server.calls] == ["edge:1"] * 2

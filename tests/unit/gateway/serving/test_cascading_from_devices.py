@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.cascade.predictor import Model, Predictor, Term
+from gateway.core.cascade.predictor import ConfidenceModel, Predictor, Term
 from gateway.core.devices.member import (
     DeviceModel,
     Member,
@@ -16,7 +16,7 @@ from gateway.core.devices.member import (
     WorkPiece,
 )
 from gateway.core.types import EndpointState
-from gateway.serving.cascade.lower import Tier
+from gateway.serving.cascade.lower_tier import StageSpec
 from tests.unit.gateway.build import state
 from tests.unit.gateway.serving.cascade_rig import (
     EDGE_CLOUD,
@@ -30,7 +30,7 @@ from tests.unit.gateway.serving.cascade_rig import (
 pytestmark = pytest.mark.anyio
 
 
-DEVICE_FIRST = (Tier(devices=("any",)), *EDGE_CLOUD)
+DEVICE_FIRST = (StageSpec(devices=("any",)), *EDGE_CLOUD)
 
 
 @pytest.mark.parametrize(("logprob", "text"), [(-0.01, "Hi!"), (-1.0, "No"), (None, "No")])
@@ -46,8 +46,8 @@ async def test_a_device_answers_first_and_is_judged_by_its_mean(
     assert order.sampling == {"temperature": 0, "seed": 7} and members.work.cancelled
 
 
-BY_MEAN = Model([Term("mean", 1.0)], link="exp", thresholds={0.99: 0.5})
-BY_ALL = Model([Term("low_share", -1.0)], thresholds={0.99: 0.4})
+BY_MEAN = ConfidenceModel([Term("mean", 1.0)], link="exp", thresholds={0.99: 0.5})
+BY_ALL = ConfidenceModel([Term("low_share", -1.0)], thresholds={0.99: 0.4})
 
 
 @pytest.mark.parametrize(("logprob", "accepted"), [(-0.4, True), (-0.8, False)])
@@ -67,7 +67,7 @@ async def test_a_device_is_judged_by_what_is_fitted_to_its_mean(
 FITTED = Predictor({"logprobs": BY_MEAN}, 3, ("rill-edge", "rill-cloud"))
 FITTED_TO_DEVICES = Predictor({"mean": BY_MEAN}, 3, ("rill-device", "rill-cloud"))
 CAUTIOUS_THRESHOLD, FITTED_THRESHOLD = 0.95, 0.5
-THREE = (Tier("tierflow-edge"), Tier("middle"), Tier("tierflow-cloud"))
+THREE = (StageSpec("tierflow-edge"), StageSpec("middle"), StageSpec("tierflow-cloud"))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ THREE = (Tier("tierflow-edge"), Tier("middle"), Tier("tierflow-cloud"))
     ],
 )
 async def test_what_is_shipped_for_a_pair_of_models_judges_these_alone(
-    states: Sequence[EndpointState], tiers: Sequence[Tier], threshold: float
+    states: Sequence[EndpointState], tiers: Sequence[StageSpec], threshold: float
 ) -> None:
     replies = {"edge:1": chat("Hi"), "edge:2": chat("Hi")}
     rig = Rig(replies, {}, states=states, tiers=tiers, shipped=[FITTED, FITTED_TO_DEVICES])
@@ -107,14 +107,14 @@ async def test_what_is_shipped_for_a_devices_model_judges_that_alone(
 
 async def test_a_cascade_of_devices_and_a_top_needs_what_judges_devices_alone() -> None:
     members = FakeMembers(WorkPiece("Hi", 1), WorkEnd("stop", 4, 2, -0.1))
-    tiers = (Tier(devices=("any",)), Tier("tierflow-cloud"))
+    tiers = (StageSpec(devices=("any",)), StageSpec("tierflow-cloud"))
     rig = Rig({}, {}, tiers=tiers, members=members, predictor=Predictor({"mean": BY_MEAN}))
     assert about(await rig.ask())["escalated"] is False
 
 
 async def test_where_devices_are_named_no_other_is_believed() -> None:
     members = FakeMembers()
-    tiers = (Tier(devices=("tablet", "watch")), *EDGE_CLOUD)
+    tiers = (StageSpec(devices=("tablet", "watch")), *EDGE_CLOUD)
     rig = Rig({"edge:1": chat("No")}, {}, tiers=tiers, members=members)
     assert (await rig.ask())["choices"][0]["message"]["content"] == "No"
     assert not members.orders

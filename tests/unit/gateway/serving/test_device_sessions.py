@@ -8,10 +8,10 @@ import pytest
 
 from gateway.core.speculation.job import Batch
 from gateway.protocol import speculation as wire
-from gateway.serving.dispatch import Waits
-from gateway.serving.draft_way import MAX_EARLY
-from gateway.serving.link import MAX_WAITING
-from gateway.serving.reception import DeviceLimits
+from gateway.serving.devices.drafting.drafts import MAX_EARLY
+from gateway.serving.devices.frames import DeviceLimits
+from gateway.serving.devices.outbox import MAX_WAITING
+from gateway.serving.requests.dispatch import Waits
 from tests.unit.gateway.build import state
 from tests.unit.gateway.fakes import broken
 from tests.unit.gateway.serving.speculating import (

@@ -17,7 +17,7 @@ from gateway.errors import (
     Overloaded,
     UnknownModel,
 )
-from gateway.serving.holding import Holding
+from gateway.serving.requests.scale_from_zero import WakeQueue
 from tests.unit.gateway.build import FAMILY, request, state
 from tests.unit.gateway.fakes import FakeAnswer, FakeEndpoints, ListSink, SteppingClock
 from tests.unit.gateway.serving.answering import Rig, stream, streamed
@@ -272,7 +272,7 @@ async def test_who_takes_another_place_than_the_one_it_was_woken_for_leaves_that
     None
 ):
     endpoints = FakeEndpoints([], [pool(LONG_S)])
-    holding = Holding(endpoints, FAMILY, SteppingClock(), 2)
+    holding = WakeQueue(endpoints, FAMILY, SteppingClock(), 2)
     here, there = state("edge:1", "edge"), state("edge:2", "edge")
     refusal_now = NoEndpoint("none", retry_after=1.0, code="no_endpoint")
     asked = request("rill-edge")

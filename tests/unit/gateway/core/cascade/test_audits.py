@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.cascade.audits import DONE, MISSED, made_up_for
+from gateway.core.cascade.audit_weights import DONE, MISSED, made_up_for
 
 ROWS = st.lists(
     st.fixed_dictionaries(

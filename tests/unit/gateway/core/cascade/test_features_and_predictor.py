@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.adapters.predictor_files import load_predictor
+from gateway.adapters.files.predictors import load_predictor
 from gateway.core.cascade.decision import judge
 from gateway.core.cascade.features import FROM_TOKENS, LEAST, LOW, RunningFeatures, features
 from gateway.core.cascade.predictor import (
-    Model,
+    ConfidenceModel,
     Predictor,
     PredictorProblem,
     Term,
@@ -92,12 +92,12 @@ def test_what_is_no_log_probability_counts_as_the_least(strange: float) -> None:
     assert features([-0.1, strange])["minimum"] == LEAST
 
 
-def model(**fields: Any) -> Model:
+def model(**fields: Any) -> ConfidenceModel:
     given: dict[str, Any] = {
         "terms": [Term("mean", 2.0, -0.1, 0.05), Term("minimum", 1.0)],
         "thresholds": {0.9: 0.3, 0.99: 0.8},
     }
-    return Model(**(given | fields))
+    return ConfidenceModel(**(given | fields))
 
 
 @given(st.floats(-30, 0), st.floats(-30, 0))

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.cascade.calibration import expected_error, isotonic, reliability
-from gateway.core.cascade.curve import Sample, accuracies, at, at_random, sweep
-from gateway.core.cascade.fitting import TooLittle, fit
-from gateway.core.cascade.linear import solve
-from gateway.core.cascade.predictor import Model, Term
-from gateway.core.cascade.thresholds import threshold_for, with_thresholds
+from gateway.calibration.cost_curve import Sample, accuracies, at, at_random, sweep
+from gateway.calibration.fitting import TooLittle, fit
+from gateway.calibration.linear import solve
+from gateway.calibration.reliability import expected_error, isotonic, reliability
+from gateway.calibration.thresholds import threshold_for, with_thresholds
+from gateway.core.cascade.predictor import ConfidenceModel, Term
 
-IDENTITY = Model([Term("mean", 1.0)], link="exp")
+IDENTITY = ConfidenceModel([Term("mean", 1.0)], link="exp")
 """Confidence is exp(mean)."""
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.cascade.agreement import agreement, final
-from gateway.core.cascade.stops import StopWatch
+from gateway.core.cascade.stop_texts import StopScanner
 
 LETTERS = st.text("ab", max_size=30)
 STOPS = st.lists(st.text("ab", min_size=1, max_size=4), max_size=3)
@@ -18,7 +18,7 @@ def test_in_whatever_pieces_text_comes_it_stops_as_letter_by_letter(
     text: str, stops: list[str], sizes: list[int], include: bool
 ) -> None:
     def played(pieces: list[str]) -> tuple[str, str | None]:
-        watch = StopWatch(stops, include)
+        watch = StopScanner(stops, include)
         out = "".join(watch.feed(piece) for piece in pieces)
         return out + watch.rest(), watch.stopped
 
@@ -38,7 +38,7 @@ def test_in_whatever_pieces_text_comes_it_stops_as_letter_by_letter(
 
 @given(LETTERS, STOPS)
 def test_nothing_is_held_back_that_begins_no_stop_text(text: str, stops: list[str]) -> None:
-    watch = StopWatch(stops)
+    watch = StopScanner(stops)
     out = watch.feed(text)
     if watch.stopped is None:
         held = text[len(out) :]

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.cascade.features import features
-from gateway.core.cascade.predictor import Model, Term
-from gateway.core.cascade.streaming import HoldBack
+from gateway.core.cascade.hold_back import HoldBack
+from gateway.core.cascade.predictor import ConfidenceModel, Term
 
-RULE = Model([Term("worst_window", 1.0)], link="exp")
+RULE = ConfidenceModel([Term("worst_window", 1.0)], link="exp")
 LOGPROBS = st.lists(st.floats(-4, 0), max_size=40)
 
 

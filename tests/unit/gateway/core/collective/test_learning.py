@@ -3,12 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.core.collective.cost import Prices
-from gateway.core.collective.learning import (
-    Lesson,
-    from_agreement,
-    from_failures,
-    from_feedback,
-)
+from gateway.core.collective.lessons import Lesson, from_agreement, from_failures, from_feedback
 from gateway.core.collective.report import Part, Report
 from gateway.core.collective.similarity import nearest, word_overlap
 

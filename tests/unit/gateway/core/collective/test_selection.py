@@ -17,7 +17,7 @@ from gateway.core.collective.selection import (
     obstacle,
     scored,
 )
-from gateway.core.devices.member import Condition
+from gateway.core.devices.member import MemberCondition
 from gateway.core.state.operations import Mean
 from tests.unit.gateway.core.collective.build import candidate, member
 
@@ -129,8 +129,8 @@ def test_the_order_in_which_members_are_listed_makes_no_difference(
         ({"privacy": "owner", "owner": "ann"}, Pick(), "ann", None),
         ({"privacy": "owner", "owner": "ann"}, Pick(), "bob", "private"),
         ({"privacy": "owner"}, Pick(), "", "private"),
-        ({"condition": Condition(hot=True)}, Pick(), "", "hot"),
-        ({"condition": Condition(working=1)}, Pick(), "", "busy"),
+        ({"condition": MemberCondition(hot=True)}, Pick(), "", "hot"),
+        ({"condition": MemberCondition(working=1)}, Pick(), "", "busy"),
         ({}, Pick(names=("other",)), "", "not-named"),
         ({}, Pick(names=("me",)), "", None),
         ({"tags": frozenset({"code"})}, Pick(tags=frozenset({"maths"})), "", "tags"),

@@ -3,11 +3,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.speculation.bucket import Bucket
+from gateway.core.speculation.bucket import TokenBucket
 
 
 def test_it_begins_full_and_refills_with_time() -> None:
-    bucket = Bucket(size=10, per_s=2)
+    bucket = TokenBucket(size=10, per_s=2)
     assert bucket.take(10, now=0.0)
     assert not bucket.take(1, now=0.4)
     assert bucket.take(1, now=0.5)
@@ -15,7 +15,7 @@ def test_it_begins_full_and_refills_with_time() -> None:
 
 
 def test_what_is_refused_costs_nothing() -> None:
-    bucket = Bucket(size=10, per_s=1)
+    bucket = TokenBucket(size=10, per_s=1)
     assert not bucket.take(11, now=0.0)
     assert bucket.take(10, now=0.0)
 
@@ -28,7 +28,7 @@ def test_what_is_refused_costs_nothing() -> None:
 def test_no_more_passes_than_size_and_rate_allow(
     asked: list[tuple[float, float]], size: float, per_s: float
 ) -> None:
-    bucket, now, passed = Bucket(size, per_s), 0.0, 0.0
+    bucket, now, passed = TokenBucket(size, per_s), 0.0, 0.0
     for pause, amount in asked:
         now += pause
         if bucket.take(amount, now):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.state import buckets, claims, leases, means, places, rounds
+from gateway.core.state import buckets, claims, leases, means, places, versions
 from gateway.core.state.circuit import Circuit
 from gateway.core.state.operations import (
     Advance,
@@ -90,7 +90,7 @@ def test_rounds_go_up_one_by_one(expected: list[int]) -> None:
     stored = None
     for number in expected:
         before = 0 if stored is None else stored.number
-        decision = rounds.advance(stored, Advance("k", "n", number, b"", 10.0), 0.0)
+        decision = versions.advance(stored, Advance("k", "n", number, b"", 10.0), 0.0)
         assert decision.result is (number == before)
         stored = decision.record
         assert (0 if stored is None else stored.number) == before + decision.result

@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 
-from gateway.adapters.memory_store import MemoryStore
+from gateway.adapters.state.memory import MemoryStore
 from gateway.assembly_collective import shipped_templates
 from gateway.core.admission import AdmissionLimits
 from gateway.core.collective.report import Report
-from gateway.core.collective.templates import Form, Rule, Template, Templates
+from gateway.core.collective.templates import Form, Template, TemplateRule, Templates
 from gateway.core.devices.member import (
     DeviceModel,
     Member,
@@ -25,17 +25,17 @@ from gateway.core.devices.member import (
 from gateway.core.ports import StateStore
 from gateway.core.types import Caller, InferenceRequest
 from gateway.errors import EngineFailed, GatewayError, StateLost
-from gateway.serving.admission import Admission
-from gateway.serving.collective.aggregating import Aggregating
-from gateway.serving.collective.feedback import FeedbackDesk
-from gateway.serving.collective.fit import Fitting
+from gateway.serving.collective.aggregation import Aggregator
+from gateway.serving.collective.feedback import FeedbackHandler
+from gateway.serving.collective.fit import FitEstimator
+from gateway.serving.collective.handler import CollectiveHandler
 from gateway.serving.collective.likelihood import Likelihood
-from gateway.serving.collective.opening import Means
-from gateway.serving.collective.policy import Policy
-from gateway.serving.collective.records import Records
-from gateway.serving.collective.speaking import Speaking
-from gateway.serving.collective.story import Collective
-from gateway.serving.server_calls import Answered, Call
+from gateway.serving.collective.memory_store import CollectiveMemory
+from gateway.serving.collective.policy import CollectivePolicy
+from gateway.serving.collective.preparation import CollectiveDeps
+from gateway.serving.collective.server_model import ServerModel
+from gateway.serving.requests.admission import Admission
+from gateway.serving.requests.engine_calls import EngineCall, EngineReply
 from tests.unit.gateway.build import request
 from tests.unit.gateway.fakes import ListSink, Recorder, SteppingClock
 
@@ -123,36 +123,38 @@ class FakeCalls:
     """A server model. `says` is text, an error, or made from the call; streams come word by word,
     and break off after `breaks_after` of them."""
 
-    def __init__(self, says: str | GatewayError | Callable[[Call], Any] = "Answer: 42") -> None:
+    def __init__(
+        self, says: str | GatewayError | Callable[[EngineCall], Any] = "Answer: 42"
+    ) -> None:
         self.says = says
         self.breaks_after: int | None = None
-        self.calls: list[Call] = []
+        self.calls: list[EngineCall] = []
 
     def prompt(self, place: int = -1) -> str:
         """The last message of a call."""
         return str(self.calls[place].body["messages"][-1]["content"])
 
-    def _said(self, call: Call) -> Any:
+    def _said(self, call: EngineCall) -> Any:
         self.calls.append(call)
         said = self.says(call) if callable(self.says) else self.says
         if isinstance(said, GatewayError):
             raise said
         return said
 
-    async def whole(self, call: Call) -> Answered:
+    async def whole(self, call: EngineCall) -> EngineReply:
         said = self._said(call)
         body = said if isinstance(said, dict) else _completion(said)
-        return Answered(body, "rill-edge", "edge", "edge:1")
+        return EngineReply(body, "rill-edge", "edge", "edge:1")
 
-    async def stream(self, call: Call) -> Any:
+    async def stream(self, call: EngineCall) -> Any:
         words = str(self._said(call)).split(" ")
         for place, word in enumerate(words):
             if place == self.breaks_after:
                 self.breaks_after = None
                 raise EngineFailed("gone", endpoint="edge:1", code="engine_disconnected")
             delta = {"content": word if place == 0 else f" {word}"}
-            yield Answered({"choices": [{"delta": delta}]}, "rill-edge", "edge", "edge:1")
-        yield Answered({"choices": [], "usage": _usage()}, "rill-edge", "edge", "edge:1")
+            yield EngineReply({"choices": [{"delta": delta}]}, "rill-edge", "edge", "edge:1")
+        yield EngineReply({"choices": [], "usage": _usage()}, "rill-edge", "edge", "edge:1")
 
 
 def _completion(text: str) -> dict[str, Any]:
@@ -224,7 +226,7 @@ def templates() -> Templates:
         id: Template(id[:-2], 1, **{**spec, "form": Form(spec["form"])})
         for id, spec in shipped["templates"].items()
     }
-    return Templates(by_id, [Rule(**rule) for rule in shipped["rules"]])
+    return Templates(by_id, [TemplateRule(**rule) for rule in shipped["rules"]])
 
 
 class Scene:
@@ -236,7 +238,7 @@ class Scene:
         calls: FakeCalls | None = None,
         *,
         store: StateStore | None = None,
-        policy: Policy | None = None,
+        policy: CollectivePolicy | None = None,
         owners: Mapping[str, str] | None = None,
         members: FakeMembers | None = None,
         embedder: Any = None,
@@ -251,22 +253,22 @@ class Scene:
         self.clock = SteppingClock()
         self.store = store or CountingStore(self.clock)
         self.told, self.recorder = Told(), Recorder()
-        self.policy = policy or Policy(domains={"mathematics": "numbers, times, plus"})
+        self.policy = policy or CollectivePolicy(domains={"mathematics": "numbers, times, plus"})
         self._ids = (f"{n:032x}" for n in itertools.count(1))
         self.story = self._story(owners or {}, embedder)
-        self.feedback = FeedbackDesk(self.store, self.policy, self.told, lambda: next(self._ids))
+        self.feedback = FeedbackHandler(self.store, self.policy, self.told, lambda: next(self._ids))
 
-    def _story(self, owners: Mapping[str, str], embedder: Any) -> Collective:
+    def _story(self, owners: Mapping[str, str], embedder: Any) -> CollectiveHandler:
         calls: Any = self.calls
-        self.records = Records(self.store, self.policy, self.told)
-        means = Means(
+        self.records = CollectiveMemory(self.store, self.policy, self.told)
+        means = CollectiveDeps(
             members=self.members,
             callers=FakeCallers(owners),
             calls=calls,
             records=self.records,
-            fitting=Fitting(embedder, self.policy.domains, self.told, 5.0),
-            aggregating=Aggregating(
-                Speaking(calls), Likelihood(calls), templates(), served, self._rather_likelihood
+            fitting=FitEstimator(embedder, self.policy.domains, self.told, 5.0),
+            aggregating=Aggregator(
+                ServerModel(calls), Likelihood(calls), templates(), served, self._rather_likelihood
             ),
             templates=templates(),
             served=served,
@@ -278,7 +280,7 @@ class Scene:
             new_id=lambda: next(self._ids),
         )
         admission = Admission(AdmissionLimits(), self.clock, self.recorder)
-        return Collective(means, admission, self._idle_s)
+        return CollectiveHandler(means, admission, self._idle_s)
 
     async def send(self, asked: InferenceRequest) -> ListSink:
         sink = ListSink()

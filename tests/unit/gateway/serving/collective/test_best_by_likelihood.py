@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import ClientStalled, InvalidRequest
-from gateway.serving.server_calls import Call
+from gateway.serving.requests.engine_calls import EngineCall
 from tests.unit.gateway.fakes import ListSink
 from tests.unit.gateway.serving.collective.scene import (
     THREE,
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_the_likeliest_of_the_answers_wins_best_of_n() -> None:
-    def says(call: Call) -> Any:
+    def says(call: EngineCall) -> Any:
         if call.path == "/tokenize":
             return {"count": 2}
         logprob = -0.1 if "48" in call.body["messages"][-1]["content"] else -2.0
@@ -38,14 +38,14 @@ async def test_the_likeliest_of_the_answers_wins_best_of_n() -> None:
     assert len(scene.calls.calls) == 3, "the prompt's length, and each distinct answer once"
 
 
-def equally_likely(call: Call, logprob: float = -0.5) -> Any:
+def equally_likely(call: EngineCall, logprob: float = -0.5) -> Any:
     if call.path == "/tokenize":
         return {"count": 2}
     row = {"7": {"logprob": logprob}}
     return {"prompt_logprobs": [None, row, row], "usage": {"prompt_tokens": 3}}
 
 
-def nearly_certain(call: Call) -> Any:
+def nearly_certain(call: EngineCall) -> Any:
     return equally_likely(call, -0.01)
 
 
@@ -65,7 +65,7 @@ async def test_an_answer_that_can_not_win_any_more_is_not_weighed() -> None:
 async def test_answers_that_differ_are_weighed_while_others_are_at_work() -> None:
     late = asyncio.Event()
 
-    def says(call: Call) -> Any:
+    def says(call: EngineCall) -> Any:
         if call.path != "/tokenize":
             late.set()
         return equally_likely(call)
@@ -97,7 +97,7 @@ async def test_a_stream_begins_with_what_all_answers_have_in_common() -> None:
 async def test_what_failed_while_members_worked_is_tried_again_for_the_choice() -> None:
     failures = [broken()]
 
-    def says(call: Call) -> Any:
+    def says(call: EngineCall) -> Any:
         if call.path != "/tokenize" and failures:
             raise failures.pop()
         return equally_likely(call)
@@ -111,7 +111,7 @@ async def test_what_failed_while_members_worked_is_tried_again_for_the_choice() 
 async def test_a_text_that_is_no_candidate_any_more_may_be_refused() -> None:
     late = asyncio.Event()
 
-    def says(call: Call) -> Any:
+    def says(call: EngineCall) -> Any:
         if call.path == "/tokenize":
             return {"count": 2}
         if "long" in call.body["messages"][-1]["content"]:
@@ -190,7 +190,7 @@ async def test_auto_weighs_answers_where_the_aggregator_does_better_so() -> None
 async def test_one_talkative_member_does_not_change_how_the_others_are_weighed() -> None:
     """By the token a long text of common words would beat any short answer."""
 
-    def says(call: Call) -> Any:
+    def says(call: EngineCall) -> Any:
         if call.path == "/tokenize":
             return {"count": 2}
         talk = "no" in call.body["messages"][-1]["content"]

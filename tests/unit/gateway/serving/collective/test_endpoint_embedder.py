@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.collective.similarity import cosine
 from gateway.errors import EmbeddingFailed
-from gateway.serving.collective.endpoint_embedder import EndpointEmbedder
+from gateway.serving.collective.embedding import EndpointEmbedder
 from tests.unit.gateway.fakes import SteppingClock
 from tests.unit.gateway.serving.collective.scene import FakeCalls, broken
 

@@ -9,9 +9,9 @@ import pytest
 
 from gateway.core.collective.options import Pick
 from gateway.errors import EmbeddingFailed
-from gateway.serving.collective.choosing import MOST_COMPARED, eligible
-from gateway.serving.collective.fit import Fitting
-from gateway.serving.collective.offers import Offers
+from gateway.serving.collective.description_vectors import DescriptionVectors
+from gateway.serving.collective.fit import FitEstimator
+from gateway.serving.collective.selection import MOST_COMPARED, eligible
 from tests.unit.gateway.serving.collective.scene import FakeMembers, Told, member
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +47,7 @@ MEMBERS = [
 
 async def test_a_question_does_not_wait_for_descriptions_that_take_long() -> None:
     slow, told = Slow(), Told()
-    fitting = Fitting(slow, {"words": "words"}, told, 5.0, patience_s=0.01)
+    fitting = FitEstimator(slow, {"words": "words"}, told, 5.0, patience_s=0.01)
     first = await fitting.fit(QUESTION, MEMBERS)
     assert (first.domain, first.by) == ("words", "embedding")
     assert first.similarity["near"] == 0.0 < first.similarity["far"], "by their words"
@@ -57,7 +57,7 @@ async def test_a_question_does_not_wait_for_descriptions_that_take_long() -> Non
 
 async def test_descriptions_are_embedded_meanwhile_and_once_for_all_requests() -> None:
     slow = Slow()
-    fitting = Fitting(slow, {}, Told(), 5.0, patience_s=0.01)
+    fitting = FitEstimator(slow, {}, Told(), 5.0, patience_s=0.01)
     await asyncio.gather(*(fitting.fit(QUESTION, MEMBERS) for _ in range(3)))
     slow.release(2)
     async with asyncio.timeout(10):
@@ -69,7 +69,7 @@ async def test_descriptions_are_embedded_meanwhile_and_once_for_all_requests() -
 async def test_more_descriptions_than_there_is_room_for_do_not_drive_each_other_out() -> None:
     slow = Slow()
     slow.release(100)
-    offers = Offers(slow, Told(), most=2)
+    offers = DescriptionVectors(slow, Told(), most=2)
     many = [member(f"m{n}", description=f"good {n}") for n in range(4)]
     for _ in range(3):
         assert set(await offers.vectors(many, 5.0)) == {"m0", "m1"}
@@ -85,7 +85,7 @@ async def test_descriptions_that_can_not_be_embedded_are_compared_by_words() -> 
             return await super().embed(texts)
 
     told = Told()
-    found = await Fitting(Broken(), {}, told, 5.0).fit(QUESTION, MEMBERS)
+    found = await FitEstimator(Broken(), {}, told, 5.0).fit(QUESTION, MEMBERS)
     assert found.similarity["far"] > found.similarity["near"]
     assert told.unembedded == ["slow"]
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gateway.core.collective.report import Part
-from gateway.serving.collective.gathering import Gathered, Plan, Proposal, Seat, gather
+from gateway.serving.collective.round import Gathered, Plan, Proposal, Proposer, gather
 
 pytestmark = pytest.mark.anyio
 TURNS = 50
@@ -23,17 +23,17 @@ class Hand:
         return self.at
 
 
-def says(name: str, clock: Hand, *, after: float, merit: float = 0.5) -> Seat:
+def says(name: str, clock: Hand, *, after: float, merit: float = 0.5) -> Proposer:
     """Answers at once, when the clock shows `after`."""
 
     async def propose(left_s: float) -> Proposal:
         clock.at = max(clock.at, after)
         return Proposal("Answer: 41")
 
-    return Seat(name, merit, propose, after)
+    return Proposer(name, merit, propose, after)
 
 
-def works(name: str, until: asyncio.Event, *, merit: float, expected_s: float) -> Seat:
+def works(name: str, until: asyncio.Event, *, merit: float, expected_s: float) -> Proposer:
     async def propose(left_s: float) -> Proposal:
         await until.wait()
         # Behind whatever the loop has to do at once.
@@ -41,10 +41,10 @@ def works(name: str, until: asyncio.Event, *, merit: float, expected_s: float) -
             await asyncio.sleep(0)
         return Proposal("Answer: 42")
 
-    return Seat(name, merit, propose, expected_s)
+    return Proposer(name, merit, propose, expected_s)
 
 
-async def round_of(*seats: Seat, clock: Hand, plan: Plan, done: asyncio.Event) -> Gathered:
+async def round_of(*seats: Proposer, clock: Hand, plan: Plan, done: asyncio.Event) -> Gathered:
     """`done` is set when two have been heard."""
     heard: list[str] = []
 

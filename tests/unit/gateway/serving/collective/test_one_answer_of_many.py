@@ -8,7 +8,7 @@ import pytest
 
 from gateway.core.collective import voting
 from gateway.core.collective.answers import Reading, agreement
-from gateway.core.devices.member import Condition, MemberFailed
+from gateway.core.devices.member import MemberCondition, MemberFailed
 from gateway.errors import InvalidRequest
 from tests.unit.gateway.serving.collective.scene import THREE, FakeCalls, Said, Scene, outcomes
 
@@ -189,7 +189,7 @@ async def test_the_specialist_is_heard_when_two_others_agree() -> None:
         in_a_while(others.set)
         return "Answer: 41"
 
-    away = Condition(round_trip_s=5.0)
+    away = MemberCondition(round_trip_s=5.0)
     fields = {"maths": {"description": "what 6 times 7 is", "condition": away}}
     scene = Scene({"a": "Answer: 41", "b": last, "maths": others}, fields=fields)
     body = await scene.ask(members="all", quorum=2, aggregate="weighted")

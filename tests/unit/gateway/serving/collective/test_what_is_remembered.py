@@ -10,8 +10,8 @@ from gateway.core.collective.report import Part
 from gateway.core.state.operations import Advance, Claim, ClaimState, Means, Observe, Read
 from gateway.errors import Conflict, InvalidRequest, QuotaExceeded, StateLost
 from gateway.serving.collective.feedback import JUDGING_S
-from gateway.serving.collective.policy import Keep, Policy, Quota
-from gateway.serving.collective.remembered import Left, hashed
+from gateway.serving.collective.memory_values import UnfinishedRequest, hashed
+from gateway.serving.collective.policy import CollectivePolicy, Keep, Quota
 from tests.unit.gateway.fakes import SteppingClock
 from tests.unit.gateway.serving.collective.scene import (
     CountingStore,
@@ -167,7 +167,7 @@ async def test_what_a_dead_replica_left_is_taken_up_from_its_last_round() -> Non
         Part("maths", "answer", 0, "answered", 0.1, text="Answer: 42"),
         Part("code", "answer", 0, "answered", 0.1, text="Answer: 41"),
     ]
-    await leave(scene, name, digest, Left(["maths", "code"], 2, None, left))
+    await leave(scene, name, digest, UnfinishedRequest(["maths", "code"], 2, None, left))
     body = orjson.loads((await scene.send(chat(key="k", members="all", aggregate="template"))).body)
     about = body["tierflow"]["collective"]
     assert scene.members.orders == [], "nobody is asked twice"
@@ -175,7 +175,7 @@ async def test_what_a_dead_replica_left_is_taken_up_from_its_last_round() -> Non
     assert body["choices"][0]["message"]["content"] == "Answer: 42"
 
 
-async def leave(scene: Scene, name: str, digest: str, left: Left) -> None:
+async def leave(scene: Scene, name: str, digest: str, left: UnfinishedRequest) -> None:
     """As a replica does that dies then."""
     await scene.store.run(
         Claim(name, digest, "dead-replica", 0.001, 600.0),
@@ -198,7 +198,7 @@ async def test_who_takes_over_goes_on_with_the_same_members_and_quorum() -> None
         Part("maths", "answer", 0, "answered", 0.1, text="Answer: 41"),
         Part("code", "answer", 0, "answered", 0.1, text="Answer: 42"),
     ]
-    left = Left(["maths", "code", "reading"], 3, "decided", parts)
+    left = UnfinishedRequest(["maths", "code", "reading"], 3, "decided", parts)
     await leave(scene, name, digest, left)
     body = orjson.loads((await scene.send(chat(key="k", **options))).body)
     about = body["tierflow"]["collective"]
@@ -213,12 +213,12 @@ async def test_what_is_left_tells_all_that_is_needed_to_go_on() -> None:
     await scene.send(chat(key="k", members="all", quorum=2))
     name, digest = names("k", members="all", quorum=2)
     ((_, value),) = await scene.store.run(Read("collective", f"{name}/{digest}"))
-    left = Left.loaded(value)
+    left = UnfinishedRequest.loaded(value)
     assert (sorted(left.asked), left.quorum) == (["code", "maths", "reading"], 2)
-    assert Left.loaded(left.dumped()) == left
+    assert UnfinishedRequest.loaded(left.dumped()) == left
 
 
-PAUSED = Policy(keep=Keep(lease_s=0.03))
+PAUSED = CollectivePolicy(keep=Keep(lease_s=0.03))
 
 
 async def take_over(scene: Scene, name: str, digest: str) -> None:
@@ -244,7 +244,7 @@ async def test_a_replica_whose_request_was_taken_over_stops() -> None:
 
 async def test_a_round_is_not_left_for_a_request_that_was_taken_over() -> None:
     late = asyncio.Event()
-    scene = Scene({"a": "Answer: 41", "b": late}, policy=Policy(keep=Keep(lease_s=30.0)))
+    scene = Scene({"a": "Answer: 41", "b": late}, policy=CollectivePolicy(keep=Keep(lease_s=30.0)))
     task = asyncio.create_task(scene.send(chat(key="k", members="all", quorum=2)))
     while len(scene.members.orders) < 2:
         await asyncio.sleep(0)
@@ -268,7 +268,7 @@ async def test_a_request_that_failed_may_be_made_again_with_its_key() -> None:
 
 
 async def test_a_caller_has_a_quota() -> None:
-    policy = Policy(quota=Quota(burst=2.0, per_s=0.0001), keep=Keep())
+    policy = CollectivePolicy(quota=Quota(burst=2.0, per_s=0.0001), keep=Keep())
     scene = Scene(THREE, policy=policy)
     for _ in range(2):
         await scene.ask()

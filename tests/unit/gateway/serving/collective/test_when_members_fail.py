@@ -11,9 +11,9 @@ import pytest
 from gateway.core.devices.member import MemberFailed
 from gateway.errors import EngineFailed, GatewayError, TooFewMembers
 from gateway.serving.collective import deliberation
-from gateway.serving.collective.gathering import Gathered, Plan, gather
-from gateway.serving.collective.policy import Policy
-from gateway.serving.server_calls import Call
+from gateway.serving.collective.policy import CollectivePolicy
+from gateway.serving.collective.round import Gathered, Plan, gather
+from gateway.serving.requests.engine_calls import EngineCall
 from tests.unit.gateway.serving.collective.scene import (
     FakeCalls,
     Pieces,
@@ -25,7 +25,7 @@ from tests.unit.gateway.serving.collective.scene import (
 
 pytestmark = pytest.mark.anyio
 
-QUICK = Policy(deadline_s=0.2)
+QUICK = CollectivePolicy(deadline_s=0.2)
 """Long enough for fakes; what never comes is given up soon."""
 
 
@@ -256,7 +256,7 @@ async def test_an_answer_that_broke_off_and_was_asked_again_costs_both() -> None
 
 
 async def test_weighing_that_fails_half_way_costs_what_it_took() -> None:
-    def says(call: Call) -> Any:
+    def says(call: EngineCall) -> Any:
         if call.path == "/tokenize":
             return {"count": 2}
         if "48" in call.body["messages"][-1]["content"]:

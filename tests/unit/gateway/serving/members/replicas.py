@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from gateway.adapters.clock import MonotonicClock
-from gateway.adapters.memory_store import MemoryStore
+from gateway.adapters.state.memory import MemoryStore
 from gateway.core.admission import AdmissionLimits
 from gateway.core.devices.grant import Grant
 from gateway.core.devices.member import MemberFailed, WorkEnd, WorkOrder
@@ -20,22 +20,22 @@ from gateway.core.state.operations import Operation
 from gateway.errors import StateLost
 from gateway.protocol import speculation as wire
 from gateway.protocol import work
-from gateway.serving.admission import Admission
-from gateway.serving.devices import Devices
-from gateway.serving.dispatch import Waits
-from gateway.serving.members.courier import Courier
-from gateway.serving.members.elsewhere import WorkElsewhere
-from gateway.serving.members.enrolment import Enrolments
-from gateway.serving.members.guesses import Guesses
-from gateway.serving.members.leases import Leases, Period
-from gateway.serving.members.registry import MembersRegistry
-from gateway.serving.members.switchboard import Switchboard
-from gateway.serving.members.token_watch import TokenWatch
-from gateway.serving.members.tokens import DeviceTokens, digest
-from gateway.serving.members.work_table import WorkLimits
-from gateway.serving.reception import DeviceLimits
-from gateway.serving.session_context import Speculation
-from gateway.serving.verification import Verifiers
+from gateway.serving.devices.connections import DeviceConnections
+from gateway.serving.devices.drafting.context import DraftingDeps
+from gateway.serving.devices.enrolment import Enrolments
+from gateway.serving.devices.enrolment_attempts import EnrolmentAttempts
+from gateway.serving.devices.frames import DeviceLimits
+from gateway.serving.devices.leases import Leases, Period
+from gateway.serving.devices.registry import MembersRegistry
+from gateway.serving.devices.replicas.bus import ReplicaBus
+from gateway.serving.devices.replicas.outbox import ReplicaOutbox
+from gateway.serving.devices.replicas.remote_work import RemoteWork
+from gateway.serving.devices.token_watch import TokenWatch
+from gateway.serving.devices.tokens import DeviceTokens, digest
+from gateway.serving.devices.work import WorkLimits
+from gateway.serving.requests.admission import Admission
+from gateway.serving.requests.dispatch import Waits
+from gateway.serving.requests.verifiers import Verifiers
 from tests.unit.gateway.build import routing
 from tests.unit.gateway.fakes import FakeEndpoints, Recorder
 from tests.unit.gateway.serving.speculating import (
@@ -121,13 +121,13 @@ class Replica:
         self.store = TornStore(store)
         self.telemetry, self.frames = MemberRecorder(), SpeculationRecorder()
         clock = MonotonicClock()
-        self.courier = courier = Courier(self.store)
+        self.courier = courier = ReplicaOutbox(self.store)
         replica = secrets.token_hex(4)
-        elsewhere = WorkElsewhere(replica, courier, clock, lambda: secrets.token_hex(8))
+        elsewhere = RemoteWork(replica, courier, clock, lambda: secrets.token_hex(8))
         self.members = MembersRegistry(
             replica, self.store, courier, elsewhere, clock, self.telemetry, lease_s
         )
-        self.devices = Devices(
+        self.devices = DeviceConnections(
             DeviceLimits(lease_s=lease_s, work=limits),
             _speculation(clock),
             self.frames,
@@ -137,9 +137,9 @@ class Replica:
         self.tokens = DeviceTokens({"kitchen": digest("of-the-kitchen")}, {}, self.store, clock)
         self.watch = TokenWatch(self.devices, self.tokens, self.store, clock)
         self.enrolments = Enrolments(
-            self.store, self.tokens, courier, Guesses(self.store, clock), lambda: 1e9
+            self.store, self.tokens, courier, EnrolmentAttempts(self.store, clock), lambda: 1e9
         )
-        self.switchboard = Switchboard(
+        self.switchboard = ReplicaBus(
             self.store,
             self.members,
             elsewhere,
@@ -168,7 +168,7 @@ class Replica:
         await self.switchboard.stop()
 
 
-def _speculation(clock: MonotonicClock) -> Speculation:
+def _speculation(clock: MonotonicClock) -> DraftingDeps:
     requests = Recorder()
     verifiers = Verifiers(
         routing(),
@@ -179,7 +179,7 @@ def _speculation(clock: MonotonicClock) -> Speculation:
         RetryBudget(),
         lambda: 0.0,
     )
-    return Speculation(
+    return DraftingDeps(
         verifiers,
         Admission(AdmissionLimits(), clock, requests),
         SpeculationRecorder(),

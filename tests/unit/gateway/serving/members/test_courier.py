@@ -7,10 +7,15 @@ from typing import Any
 import pytest
 
 from gateway.adapters.clock import MonotonicClock
-from gateway.adapters.memory_store import MemoryStore
+from gateway.adapters.state.memory import MemoryStore
 from gateway.core.devices.member import WorkOrder
-from gateway.serving.members.courier import MAX_BUNDLE, MAX_BUNDLE_BYTES, MAX_WAITING, Courier
-from gateway.serving.members.messages import Message, Order, Text, decode
+from gateway.serving.devices.replicas.messages import Message, RemoteOrder, WorkText, decode
+from gateway.serving.devices.replicas.outbox import (
+    MAX_BUNDLE,
+    MAX_BUNDLE_BYTES,
+    MAX_WAITING,
+    ReplicaOutbox,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +25,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.store = MemoryStore(MonotonicClock())
-        self.courier = Courier(self.store)
+        self.courier = ReplicaOutbox(self.store)
         self.bundles: list[bytes] = []
 
     @property
@@ -32,15 +37,15 @@ class Reader:
         return self
 
 
-def text(n: int, said: str = "7") -> Text:
-    return Text("id", n, said, 1)
+def text(n: int, said: str = "7") -> WorkText:
+    return WorkText("id", n, said, 1)
 
 
 async def test_a_message_that_cannot_be_written_is_dropped_alone() -> None:
     reader, deep = await Reader().listen(), list[Any]()
     for _ in range(5000):
         deep = [deep]
-    wrong = Order("id", "a", "phone", "i", WorkOrder("generate", deep, 1, 1.0))
+    wrong = RemoteOrder("id", "a", "phone", "i", WorkOrder("generate", deep, 1, 1.0))
     assert reader.courier.put("replies:a", text(0))
     assert not reader.courier.put("replies:a", wrong)
     assert reader.courier.put("replies:a", text(1))
@@ -74,6 +79,6 @@ async def test_small_messages_for_one_channel_travel_together() -> None:
 async def test_an_order_counts_with_its_messages_towards_what_may_wait() -> None:
     courier = Reader().courier
     messages = [{"role": "user", "content": "x" * (1 << 18)}]
-    one = Order("id", "a", "phone", "i", WorkOrder("generate", messages, 1, 1.0))
+    one = RemoteOrder("id", "a", "phone", "i", WorkOrder("generate", messages, 1, 1.0))
     taken = [courier.put("work:b", one) for _ in range(MAX_WAITING // (1 << 18) + 1)]
     assert taken[0] and not taken[-1]

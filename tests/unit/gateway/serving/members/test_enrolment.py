@@ -21,11 +21,11 @@ from gateway.errors import (
     StateLost,
     UnknownDevice,
 )
-from gateway.serving.members.courier import Courier
-from gateway.serving.members.enrolment import Enrolments
-from gateway.serving.members.guesses import AT_ONCE, Guesses
-from gateway.serving.members.records import ENROLMENTS, KEPT_S, TOKENS
-from gateway.serving.members.tokens import DeviceTokens, digest
+from gateway.serving.devices.enrolment import Enrolments
+from gateway.serving.devices.enrolment_attempts import AT_ONCE, EnrolmentAttempts
+from gateway.serving.devices.enrolment_records import ENROLMENTS, KEPT_S, TOKENS
+from gateway.serving.devices.replicas.outbox import ReplicaOutbox
+from gateway.serving.devices.tokens import DeviceTokens, digest
 from tests.unit.gateway.serving.members.replicas import Replica, device, replicas
 from tests.unit.gateway.serving.speculating import until
 
@@ -287,9 +287,9 @@ async def test_only_enrolled_devices_can_be_revoked() -> None:
 async def test_an_enrolled_token_can_be_revoked_after_the_settings_got_one_of_its_name() -> None:
     async with replicas(1) as (here,):
         own = await enrolled(here, "phone")
-        clock, courier = MonotonicClock(), Courier(here.store)
+        clock, courier = MonotonicClock(), ReplicaOutbox(here.store)
         tokens = DeviceTokens({"phone": digest("of-the-phone")}, {}, here.store, clock)
-        guesses = Guesses(here.store, clock)
+        guesses = EnrolmentAttempts(here.store, clock)
         later = Enrolments(here.store, tokens, courier, guesses, lambda: 1e9)
         assert await tokens.find(f"Bearer {own}") is not None
         await later.revoke("phone")

@@ -9,9 +9,10 @@ import pytest
 
 from gateway.core.devices.grant import Grant
 from gateway.core.state.operations import Held, Release
-from gateway.serving.members import leases, slices
-from gateway.serving.members.messages import decode_lease
-from gateway.serving.members.token_watch import TokenWatch
+from gateway.serving.devices import leases
+from gateway.serving.devices.replicas import slices
+from gateway.serving.devices.replicas.messages import decode_lease
+from gateway.serving.devices.token_watch import TokenWatch
 from tests.unit.gateway.fakes import SteppingClock
 from tests.unit.gateway.serving.members.replicas import FakeDevice, Replica, device, replicas
 from tests.unit.gateway.serving.speculating import until

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway.core.devices.member import DeviceModel, Member
-from gateway.serving.members.messages import Lease, encode_lease
-from gateway.serving.members.others import OtherReplicas
+from gateway.serving.devices.replicas.messages import DeviceLease, encode_lease
+from gateway.serving.devices.replicas.peers import PeerDevices
 
 PHONE = Member("phone", "instance-1", "", [DeviceModel("rill-device")], replica="there")
 
 
-def names(others: OtherReplicas) -> list[str]:
+def names(others: PeerDevices) -> list[str]:
     return [seen.lease.member.id for seen in others]
 
 
-def held(*leases: Lease) -> dict[str, bytes]:
+def held(*leases: DeviceLease) -> dict[str, bytes]:
     return {lease.member.id: encode_lease(lease) for lease in leases}
 
 
 def test_what_was_announced_outlives_an_older_look_and_no_newer_one() -> None:
-    others = OtherReplicas("here")
+    others = PeerDevices("here")
     others.joined(PHONE, now=2.0)
     others.refresh({}, ["there"], asked=1.5, now=2.5)
     assert names(others) == ["phone"]
@@ -29,30 +29,30 @@ def test_what_was_announced_outlives_an_older_look_and_no_newer_one() -> None:
 
 
 def test_devices_of_a_replica_without_a_lease_are_left_out() -> None:
-    others = OtherReplicas("here")
+    others = PeerDevices("here")
     for replicas, expected in ((["there"], ["phone"]), (["another"], [])):
-        others.refresh(held(Lease(PHONE)), replicas, asked=1.0, now=1.0)
+        others.refresh(held(DeviceLease(PHONE)), replicas, asked=1.0, now=1.0)
         assert names(others) == expected
         assert others.lease("phone") == PHONE
 
 
 def test_a_lease_is_as_old_as_its_last_renewal_that_was_seen() -> None:
-    others = OtherReplicas("here")
+    others = PeerDevices("here")
     for now, beat, since in ((1.0, 7, 1.0), (2.0, 7, 1.0), (3.0, 8, 3.0)):
-        others.refresh(held(Lease(PHONE, beat)), ["there"], asked=now, now=now)
+        others.refresh(held(DeviceLease(PHONE, beat)), ["there"], asked=now, now=now)
         assert [seen.since for seen in others] == [since]
 
 
 def test_own_devices_and_what_is_no_lease_are_passed_over() -> None:
-    others = OtherReplicas("here")
-    own = Lease(replace(PHONE, id="own", replica="here"))
-    wrong = {"watch": encode_lease(Lease(PHONE)), "lamp": b"\xc1", "lock": None}
+    others = PeerDevices("here")
+    own = DeviceLease(replace(PHONE, id="own", replica="here"))
+    wrong = {"watch": encode_lease(DeviceLease(PHONE)), "lamp": b"\xc1", "lock": None}
     others.refresh({**held(own), **wrong}, ["here", "there"], asked=1.0, now=1.0)
     assert names(others) == []
 
 
 def test_one_leaves_only_from_where_it_is() -> None:
-    others = OtherReplicas("here")
+    others = PeerDevices("here")
     others.joined(PHONE, now=1.0)
     others.left("phone", "another")
     assert names(others) == ["phone"]

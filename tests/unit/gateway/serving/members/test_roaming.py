@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.state.operations import Held
 from gateway.protocol import work
-from gateway.serving.members.messages import decode_lease
+from gateway.serving.devices.replicas.messages import decode_lease
 from tests.unit.gateway.serving.members.replicas import (
     FakeDevice,
     Replica,

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters.memory_store import MemoryStore
+from gateway.adapters.state.memory import MemoryStore
 from gateway.core.state.operations import Advance, Operation
-from gateway.serving.members.records import TOKENS, DeviceRecord, encode
-from gateway.serving.members.tokens import REMEMBERED, REMEMBERED_S, DeviceTokens, digest
+from gateway.serving.devices.enrolment_records import TOKENS, DeviceRecord, encode
+from gateway.serving.devices.tokens import REMEMBERED, REMEMBERED_S, DeviceTokens, digest
 
 pytestmark = pytest.mark.anyio
 

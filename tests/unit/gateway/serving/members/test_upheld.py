@@ -9,9 +9,9 @@ from structlog.testing import capture_logs
 
 from gateway.core.state.operations import Held
 from gateway.protocol import work
-from gateway.serving.members import upheld as module
-from gateway.serving.members.messages import Left
-from gateway.serving.members.upheld import upheld
+from gateway.serving.devices.replicas import background as module
+from gateway.serving.devices.replicas.background import keep_running
+from gateway.serving.devices.replicas.messages import DeviceLeft
 from tests.unit.gateway.serving.members.replicas import (
     Replica,
     device,
@@ -37,7 +37,7 @@ async def test_a_task_that_fails_is_logged_without_its_words_and_begins_anew() -
             raise failures.pop(0)
 
     with capture_logs() as lines:
-        await upheld("leases", run)
+        await keep_running("leases", run)
     assert [(line["task"], line["error"]) for line in lines] == [
         ("leases", "KeyError"),
         ("leases", "RecursionError"),
@@ -68,7 +68,7 @@ async def test_replicas_stay_in_touch_after_a_failure_that_nobody_foresaw(
         here.switchboard.start()
         there.switchboard.start()
         if where == "publish":
-            there.courier.put("nobody", Left("lamp", there.members.replica))
+            there.courier.put("nobody", DeviceLeft("lamp", there.members.replica))
         await until(lambda: len(broken) == times)
         async with asyncio.timeout(10):
             while there.members.replica not in (await here.store.run(Held("replica")))[0]:

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.core.devices.member import WorkPiece
 from gateway.protocol import work
-from gateway.serving.members.messages import replies_channel, work_channel
+from gateway.serving.devices.replicas.messages import replies_channel, work_channel
 from tests.unit.gateway.serving.members.replicas import (
     FakeDevice,
     Replica,

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.core.devices.grant import Grant
 from gateway.protocol import work
-from gateway.serving.members.work_table import LATE_BYTES, WorkLimits
+from gateway.serving.devices.work import LATE_BYTES, WorkLimits
 from tests.unit.gateway.serving.members.replicas import (
     device,
     failure,

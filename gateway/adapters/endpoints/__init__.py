@@ -1,0 +1,1 @@
+"""The `EndpointSource` port: endpoints as they are scraped, listed or discovered."""

@@ -1,0 +1,106 @@
+"""The `EndpointSource` port: fixed endpoints, and beside them those that come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from gateway.adapters.endpoints.waiters import Turns
+from gateway.core.types import Endpoint, EndpointState, Limits, PoolState
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    arrived: Sequence[EndpointState]
+    departed: Sequence[EndpointState]
+
+
+class LiveEndpoints:
+    """Holds the states. Everything here runs in one event loop.
+
+    `states` is a tuple that `replace` swaps as a whole, so whoever reads it needs no lock.
+    """
+
+    def __init__(self, fixed: Sequence[EndpointState], pools: Iterable[PoolState]) -> None:
+        self._fixed = tuple(fixed)
+        self._configured = {pool.name: pool for pool in pools}
+        self._named = {pool.name: pool.models for pool in self._configured.values()}
+        self._found: dict[str, EndpointState] = {}
+        self._leaving: dict[str, EndpointState] = {}
+        self._states = self._fixed
+        self._pools = tuple(self._configured.values())
+        self._by_id = {state.endpoint.id: state for state in self._fixed}
+        self._turns = Turns()
+
+    def states(self) -> Sequence[EndpointState]:
+        return self._states
+
+    def pools(self) -> Sequence[PoolState]:
+        return self._pools
+
+    def mark_failed(self, endpoint_id: str, problem: str) -> None:
+        state = self._by_id.get(endpoint_id)
+        # One that has left meanwhile is out already.
+        if state is not None:
+            state.healthy = False
+            state.problem = problem
+
+    async def place(self, takes: Callable[[EndpointState], bool]) -> EndpointState | None:
+        return await self._turns.wait(takes)
+
+    def freed(self, state: EndpointState) -> None:
+        if self._turns.waiting:
+            self._turns.call_one(state)
+
+    def up(self, state: EndpointState) -> None:
+        """It turned healthy: note what its pool serves, and wake who waits."""
+        for pool in self._pools:
+            if pool.name == state.endpoint.pool:
+                pool.models = self._named.get(pool.name, frozenset()) | set(state.models)
+        self._turns.call_all()
+
+    def replace(self, found: Iterable[tuple[Endpoint, Limits]]) -> Changes:
+        """From now on these are the endpoints beside the fixed ones.
+
+        One that stays keeps its state, and so does one that comes back while requests are still
+        at work there.
+        """
+        before = self._found
+        self._leaving = {state.endpoint.id: state for state in self.leaving()}
+        self._found = {}
+        for endpoint, limits in found:
+            state = before.get(endpoint.id)
+            if state is None or state.endpoint != endpoint:
+                state = self._come(endpoint, limits)
+            self._found[endpoint.id] = state
+        arrived = [s for id, s in self._found.items() if before.get(id) is not s]
+        departed = [s for id, s in before.items() if self._found.get(id) is not s]
+        self._leaving |= {state.endpoint.id: state for state in departed if state.in_flight}
+        self._states = (*self._fixed, *self._found.values())
+        self._by_id = {state.endpoint.id: state for state in self._states}
+        return Changes(arrived, departed)
+
+    def replace_pools(self, found: Iterable[PoolState]) -> None:
+        """The pools that were found; those that are configured as well only learn their labels.
+
+        One that was found before keeps what is counted and known of it, under its tier of now.
+        """
+        pools = dict(self._configured)
+        known = {pool.name: pool for pool in self._pools}
+        for new in found:
+            pool = pools[new.name] = known.get(new.name, new)
+            pool.labels = new.labels
+            if new.name not in self._configured:
+                pool.tier = new.tier
+        self._pools = tuple(pools.values())
+
+    def leaving(self) -> Sequence[EndpointState]:
+        """Endpoints that are in no list any more, and still have requests to finish."""
+        return [state for state in self._leaving.values() if state.in_flight]
+
+    def _come(self, endpoint: Endpoint, limits: Limits) -> EndpointState:
+        state = self._leaving.pop(endpoint.id, None)
+        if state is None or state.endpoint != endpoint:
+            return EndpointState(endpoint, limits)
+        state.healthy, state.problem = False, "not seen yet"
+        return state

@@ -1,0 +1,86 @@
+"""Do the members of the family share their tokenizer? Asked of the running engines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import orjson
+
+from gateway.adapters.engines.client import AiohttpModelServer
+from gateway.core.types import EndpointState
+from gateway.errors import EngineFailed
+from gateway.protocol.tokenizer import PROBE, fingerprint
+
+
+class TokenizerCheck:
+    """Compares fingerprints over the family, by behaviour: the ids that a probe text gets.
+
+    A member whose fingerprint differs from that of the member seen first is refused, as long as
+    one that has that member's is there. Engines without /tokenize can't be checked; `unchecked`
+    names their models.
+    """
+
+    def __init__(
+        self,
+        family: Sequence[str],
+        client: AiohttpModelServer,
+        timeout_s: float,
+    ) -> None:
+        self._family = family
+        self._client = client
+        self._timeout_s = timeout_s
+        self._reference: tuple[str, str] | None = None
+        self._agreeing: set[str] = set()
+        self._unchecked: dict[str, str] = {}
+
+    @property
+    def unchecked(self) -> set[str]:
+        return set(self._unchecked.values())
+
+    def forget(self, state: EndpointState) -> None:
+        """It has left; with the last one that agreed, what they agreed on is open again."""
+        self._unchecked.pop(state.endpoint.id, None)
+        self._agreeing.discard(state.endpoint.id)
+        if not self._agreeing:
+            self._reference = None
+
+    async def check(self, state: EndpointState) -> None:
+        """Note the endpoint's fingerprint; compare it if its model is of the family.
+
+        Raises EngineFailed, naming both fingerprints, when the endpoint's tokenizer differs.
+        """
+        model = next(iter(state.models))
+        if model not in self._family:
+            # Devices want to know it; nothing else depends on it.
+            with suppress(EngineFailed):
+                state.tokenizer = await self._fingerprint(state, model)
+            return
+        found = state.tokenizer = await self._fingerprint(state, model)
+        if found is None:
+            self._unchecked[state.endpoint.id] = model
+            return
+        self._unchecked.pop(state.endpoint.id, None)
+        if self._reference is None:
+            self._reference = (model, found)
+        reference, expected = self._reference
+        if found != expected:
+            raise EngineFailed(
+                f"refused: the tokenizer of {model} (fingerprint {found}) differs from that "
+                f"of {reference} (fingerprint {expected}); a family must share one",
+                endpoint=state.endpoint.id,
+                code="tokenizer_differs",
+            )
+        self._agreeing.add(state.endpoint.id)
+
+    async def _fingerprint(self, state: EndpointState, model: str) -> str | None:
+        status, body = await self._client.post(
+            state.endpoint,
+            "/tokenize",
+            self._timeout_s,
+            {"model": model, "prompt": PROBE, "add_special_tokens": False},
+        )
+        if status != 200:
+            return None
+        tokens = orjson.loads(body)["tokens"]
+        return fingerprint(tokens)

@@ -1,0 +1,122 @@
+"""The `Verifier` port on an engine's own API, with its mailbox for drafts beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from gateway.adapters.engines.completion_stream import CompletionStream
+from gateway.adapters.engines.mailbox import Mailbox
+from gateway.core.ports import Answer, ModelServer, Verification
+from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
+from gateway.core.types import Endpoint
+from gateway.errors import EngineFailed, InvalidRequest
+
+COMPLETIONS = "/v1/completions"
+_HEADERS = {"content-type": "application/json"}
+MAX_SMALL_BYTES = 8 * 1024 * 1024
+
+
+class EngineVerifier:
+    """`mailboxes` by endpoint id; an endpoint without one answers and takes no drafts."""
+
+    def __init__(self, server: ModelServer, mailboxes: Mapping[str, Mailbox]) -> None:
+        self._server = server
+        self._mailboxes = mailboxes
+
+    def facts(self, endpoint: Endpoint) -> DraftFacts:
+        mailbox = self._mailboxes.get(endpoint.id)
+        return mailbox.facts if mailbox is not None else DraftFacts()
+
+    async def tokenize(
+        self, endpoint: Endpoint, model: str, messages: Sequence[Mapping[str, Any]]
+    ) -> list[int]:
+        body = {"model": model, "messages": messages, "add_generation_prompt": True}
+        answer = await self._ask(endpoint, "/tokenize", body)
+        try:
+            found = orjson.loads(await _read_small(answer))
+            return [int(token) for token in found["tokens"]]
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise EngineFailed(
+                f"{endpoint.id} gave no token ids for the messages",
+                endpoint=endpoint.id,
+                code="engine_error",
+            ) from error
+        finally:
+            answer.close()
+
+    async def open(self, endpoint: Endpoint, job: Job) -> Verification:
+        mailbox = self._mailboxes.get(endpoint.id)
+        body: dict[str, Any] = {
+            **job.sampling,
+            "model": job.model,
+            "prompt": job.prompt,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "return_token_ids": True,
+        }
+        if mailbox is not None:
+            body["vllm_xargs"] = {"draft_session": job.session}
+        answer = await self._ask(endpoint, COMPLETIONS, body)
+        stream = CompletionStream(answer, endpoint.id)
+        return EngineVerification(stream, job.session, mailbox)
+
+    async def _ask(self, endpoint: Endpoint, path: str, body: object) -> Answer:
+        """Raises ConnectFailed, EngineFailed; InvalidRequest with the engine's own words."""
+        try:
+            data = orjson.dumps(body)
+        except orjson.JSONEncodeError as error:
+            raise InvalidRequest("messages: only what JSON knows", code="bad_open") from error
+        answer = await self._server.open(endpoint, path, _HEADERS, data)
+        if answer.status == 200:
+            return answer
+        try:
+            if answer.status >= 500 or answer.status < 400:
+                raise EngineFailed(
+                    f"{endpoint.id} answered {answer.status} to {path}",
+                    endpoint=endpoint.id,
+                    code="engine_error",
+                )
+            raise InvalidRequest(_complaint(await _read_small(answer)), code="engine_refused")
+        finally:
+            answer.close()
+
+
+class EngineVerification:
+    """One answer of an engine's, with the way for its drafts."""
+
+    def __init__(self, stream: CompletionStream, session: str, mailbox: Mailbox | None) -> None:
+        self._stream = stream
+        self._session = session
+        self._mailbox = mailbox
+
+    @property
+    def usage(self) -> tuple[int, int] | None:
+        return self._stream.usage
+
+    def draft(self, runs: Sequence[DraftRun]) -> bool:
+        mailbox = self._mailbox
+        return mailbox is not None and mailbox.put(self._session, runs)
+
+    async def read(self) -> Batch | None:
+        return await self._stream.read()
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+async def _read_small(answer: Answer) -> bytes:
+    pieces, size = [], 0
+    while (piece := await answer.read()) and size <= MAX_SMALL_BYTES:
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)
+
+
+def _complaint(body: bytes) -> str:
+    try:
+        return str(orjson.loads(body)["error"]["message"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return "the engine refused the request without saying why"

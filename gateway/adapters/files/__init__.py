@@ -1,0 +1,1 @@
+"""Files that the gateway reads or writes besides its settings."""

@@ -1,0 +1,1 @@
+"""The telemetry ports as Prometheus metrics."""

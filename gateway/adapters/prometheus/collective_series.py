@@ -1,0 +1,154 @@
+"""The metrics of collectives, a class for each thing that is told of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from gateway.core.collective.cost import Prices
+from gateway.core.collective.report import Report
+
+MEMBER_BUCKETS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16)
+ROUND_BUCKETS = (0, 1, 2, 3)
+SECONDS_BUCKETS = (0.005, 0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 30.0, 60.0)
+
+
+class _Series:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"tierflow_collective_{name}", text, labels, registry=self._registry)
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        full = f"tierflow_collective_{name}"
+        return Histogram(full, text, labels, buckets=buckets, registry=self._registry)
+
+
+class Requests(_Series):
+    """How they ended, which were repeated, and what callers say of their answers."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self._ended = self._counter(
+            "requests",
+            "Collective requests by mode, by what decided the answer, and how they ended.",
+            "mode",
+            "decided_by",
+            "outcome",
+        )
+        self._again = self._counter(
+            "repeated",
+            "Requests with a known idempotency key: replayed from the store, or resumed where "
+            "another replica had left them.",
+            "how",
+        )
+        self.judged = self._counter("feedback", "Answers that callers judged.", "domain")
+
+    def take(self, report: Report) -> None:
+        self._ended.labels(report.mode, report.decided_by or "none", report.outcome).inc()
+        if report.replayed:
+            self._again.labels("replayed").inc()
+        elif report.resumed:
+            self._again.labels("resumed").inc()
+
+
+class MemberSeries(_Series):
+    """What became of the requests to them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self._parts = self._counter(
+            "members",
+            "What became of requests to members: answered, straggler, or the code of a failure.",
+            "role",
+            "outcome",
+        )
+        self._seconds = self._histogram(
+            "member_seconds", "Until a member had answered.", SECONDS_BUCKETS, "role"
+        )
+
+    def take(self, report: Report) -> None:
+        for part in report.parts:
+            self._parts.labels(part.role, part.code or part.outcome).inc()
+            if part.answered:
+                self._seconds.labels(part.role).observe(part.seconds)
+
+
+class Decisions(_Series):
+    """How many were asked, and how one answer was made of theirs."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self._asked = self._histogram(
+            "members_asked", "Members, or samples, asked for a first answer.", MEMBER_BUCKETS
+        )
+        self._rounds = self._histogram("rounds", "Rounds of revision in a request.", ROUND_BUCKETS)
+        self._misses = self._counter(
+            "quorum_misses", "Requests with fewer answers than their quorum."
+        )
+        self._degraded = self._counter(
+            "degraded", "Requests answered with less than was asked.", "reason"
+        )
+        self._disagreements = self._counter(
+            "disagreements", "Requests in which not all members gave the same answer."
+        )
+        self._exits = self._counter(
+            "early_exits", "Rounds ended before all had answered.", "reason"
+        )
+        self._fallbacks = self._counter(
+            "fallbacks", "Votes in the place of an aggregator, by its failure.", "code"
+        )
+
+    def take(self, report: Report) -> None:
+        self._asked.observe(sum(part.role == "answer" for part in report.parts))
+        self._rounds.observe(report.rounds)
+        if report.answered < report.quorum:
+            self._misses.inc()
+        if report.degraded:
+            self._degraded.labels(report.degraded).inc()
+        if report.disagreement:
+            self._disagreements.inc()
+        if report.early_exit:
+            self._exits.labels(report.early_exit).inc()
+        if report.fallback:
+            self._fallbacks.labels(report.fallback).inc()
+
+
+class Spending(_Series):
+    """Tokens, their cost, and seconds."""
+
+    def __init__(self, registry: CollectorRegistry, prices: Prices) -> None:
+        super().__init__(registry)
+        self._prices = prices
+        self._tokens = self._counter(
+            "tokens", "By where they were made, and prompt or completion.", "tier", "kind"
+        )
+        self._cost = self._counter("cost", "In the currency of collective.prices.", "tier")
+        self._steps = self._histogram(
+            "step_seconds",
+            "Of one request, by step: select, answer, aggregate, revise.",
+            SECONDS_BUCKETS,
+            "step",
+        )
+
+    def take(self, report: Report) -> None:
+        for (tier, kind), tokens in report.spent.items():
+            self._tokens.labels(tier, kind).inc(tokens)
+            self._cost.labels(tier).inc(self._prices.of(tier, tokens))
+        for step, seconds in report.steps.items():
+            self._steps.labels(step).observe(seconds)
+
+
+class Setbacks(_Series):
+    """What collectives went on without."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self.state_lost = self._counter(
+            "state_lost", "Steps that went on without the shared state.", "step"
+        )
+        self.embedding = self._counter(
+            "embedding_failures", "Times that words were compared instead.", "source"
+        )

@@ -1,0 +1,132 @@
+"""The functions that run on the server, and what they are called with for each operation.
+
+They stand in one library whose name changes with its text: gateways of two versions can share a
+server, and each runs its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from gateway.adapters.state.redis.keys import Keys
+from gateway.core.state.means import FORGOTTEN_AFTER
+from gateway.core.state.operations import (
+    Advance,
+    Claim,
+    Claimed,
+    ClaimState,
+    Complete,
+    Enter,
+    Forget,
+    Held,
+    Hold,
+    Leave,
+    Mean,
+    Means,
+    Observe,
+    Operation,
+    Read,
+    Release,
+    Spend,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """`code` is for FUNCTION LOAD, `name` is also that of its one function."""
+
+    name: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """Keys in one slot, arguments, and how the reply is read."""
+
+    function: str
+    keys: Sequence[str]
+    arguments: Sequence[str | bytes]
+    read: Callable[[Any], Any]
+
+
+def library(source: str | None = None) -> Library:
+    if source is None:
+        source = resources.files(__package__).joinpath("operations.lua").read_text()
+    name = f"tierflow_{hashlib.sha256(source.encode()).hexdigest()[:12]}"
+    return Library(name, f"#!lua name={name}\n{source.replace('LIBRARY', name)}")
+
+
+def call_for(operation: Operation, keys: Keys) -> FunctionCall:
+    match operation:
+        case Hold(kind, name, holder, value, ttl_s):
+            return FunctionCall(
+                "hold", keys.leases(kind), (name, holder, value, _number(ttl_s)), bool
+            )
+        case Release(kind, name, holder):
+            return FunctionCall("release", keys.leases(kind), (name, holder), bool)
+        case Held(kind):
+            return FunctionCall("held", keys.leases(kind), (), _values_by_name)
+        case Read(kind, name):
+            return FunctionCall("read", (keys.round(kind, name),), (), _round)
+        case Advance(kind, name, expected, value, ttl_s):
+            arguments = (str(expected), value, _number(ttl_s))
+            return FunctionCall("advance", (keys.round(kind, name),), arguments, bool)
+        case Forget(kind, name):
+            return FunctionCall("forget", (keys.round(kind, name),), (), bool)
+        case Enter(kind, name, who, limit, ttl_s):
+            entering = (who, str(limit), _number(ttl_s))
+            return FunctionCall("enter", (keys.places(kind, name),), entering, int)
+        case Leave(kind, name, who):
+            return FunctionCall("leave", (keys.places(kind, name),), (who,), bool)
+        case _:
+            return _call_for_counts(operation, keys)
+
+
+def _call_for_counts(operation: Operation, keys: Keys) -> FunctionCall:
+    match operation:
+        case Spend(kind, name, amount, burst, per_s):
+            arguments: tuple[str | bytes, ...] = tuple(map(_number, (amount, burst, per_s)))
+            return FunctionCall("spend", (keys.bucket(kind, name),), arguments, float)
+        case Observe(kind, name, value, weight, half_life_s):
+            numbers = (value, weight, half_life_s, FORGOTTEN_AFTER * half_life_s)
+            arguments = tuple(map(_number, numbers))
+            return FunctionCall("observe", (keys.mean(kind, name),), arguments, _mean)
+        case Means(kind, names):
+            return FunctionCall("means", [keys.mean(kind, name) for name in names], (), _means)
+        case Claim(name, digest, holder, lease_s, ttl_s):
+            arguments = (digest, holder, _number(lease_s), _number(ttl_s))
+            return FunctionCall("claim", (keys.claim(name),), arguments, _claimed)
+        case Complete(name, holder, answer, ttl_s):
+            arguments = (holder, str(int(answer is not None)), answer or b"", _number(ttl_s))
+            return FunctionCall("complete", (keys.claim(name),), arguments, bool)
+    raise TypeError(f"{type(operation).__name__} is no operation")
+
+
+def _number(value: float) -> str:
+    assert math.isfinite(value)
+    return repr(float(value))
+
+
+def _round(reply: Sequence[Any]) -> tuple[int, bytes | None]:
+    return int(reply[0]), reply[1]
+
+
+def _values_by_name(reply: Sequence[bytes]) -> dict[str, bytes]:
+    return {name.decode(): value for name, value in zip(reply[::2], reply[1::2], strict=True)}
+
+
+def _mean(reply: Sequence[bytes]) -> Mean:
+    return Mean(float(reply[0]), float(reply[1]))
+
+
+def _means(reply: Sequence[bytes]) -> list[Mean]:
+    return [_mean(pair) for pair in zip(reply[::2], reply[1::2], strict=True)]
+
+
+def _claimed(reply: Sequence[bytes]) -> Claimed:
+    return Claimed(ClaimState(reply[0].decode()), reply[1])

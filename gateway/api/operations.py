@@ -1,0 +1,191 @@
+"""The FastAPI side: models, health, readiness, metrics, and the OpenAPI description of it all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from gateway.api.inference import PATHS
+from gateway.core.ports import EndpointSource
+from gateway.core.routing.policies import VIRTUAL_MODELS
+from gateway.core.types import EndpointState, PoolState
+from gateway.errors import UnknownModel
+from gateway.protocol.openai import (
+    ErrorBody,
+    InferenceBody,
+    ModelCard,
+    ModelList,
+    PoolCondition,
+    Readiness,
+)
+
+
+def models_router(
+    endpoints: EndpointSource, max_request_bytes: int, stories: Sequence[str] = ()
+) -> APIRouter:
+    """`stories`: virtual models that the gateway answers itself, with others' help."""
+    router = APIRouter(tags=["models"])
+
+    def cards() -> list[ModelCard]:
+        return model_cards(endpoints.states(), endpoints.pools(), max_request_bytes, stories)
+
+    @router.get("/v1/models", summary="All models, over all pools, and the virtual ones")
+    async def models() -> ModelList:
+        return ModelList(data=cards())
+
+    @router.get("/v1/models/{name:path}", responses={404: {"model": ErrorBody}})
+    async def model(name: str) -> ModelCard:
+        known = cards()
+        for card in known:
+            if card.id == name:
+                return card
+        raise UnknownModel(
+            f"the model {name!r} does not exist; available: {', '.join(c.id for c in known)}",
+            param="model",
+            code="model_not_found",
+        )
+
+    return router
+
+
+def model_cards(
+    states: Sequence[EndpointState],
+    pools: Sequence[PoolState],
+    max_request_bytes: int,
+    stories: Sequence[str] = (),
+) -> list[ModelCard]:
+    """What the endpoints serve, what a pool that holds requests will, and the virtual models."""
+    cards: dict[str, ModelCard] = {}
+    for state in states:
+        for served in state.models.values():
+            card = cards.get(served.name)
+            if card is None:
+                card = cards[served.name] = ModelCard(
+                    id=served.name,
+                    tier=state.endpoint.tier.value,
+                    max_model_len=served.max_model_len,
+                    max_request_bytes=max_request_bytes,
+                    ready=False,
+                )
+            if state.endpoint.pool not in card.pools:
+                card.pools.append(state.endpoint.pool)
+            if served.max_model_len is not None and card.max_model_len is not None:
+                card.max_model_len = min(card.max_model_len, served.max_model_len)
+            card.ready = card.ready or state.healthy
+    for pool in pools:
+        for served_then in sorted(pool.models) if pool.hold_s else ():
+            card = cards.setdefault(
+                served_then,
+                ModelCard(
+                    id=served_then,
+                    tier=pool.tier.value,
+                    max_request_bytes=max_request_bytes,
+                    ready=False,
+                ),
+            )
+            if pool.name not in card.pools:
+                card.pools.append(pool.name)
+    ready = any(card.ready for card in cards.values())
+    names = sorted(pool.name for pool in pools)
+    virtual = [
+        ModelCard(
+            id=name, pools=names, max_request_bytes=max_request_bytes, ready=ready, virtual=True
+        )
+        for name in (*VIRTUAL_MODELS, *stories)
+    ]
+    return [*cards.values(), *virtual]
+
+
+class GatewayStatus(Protocol):
+    """How the gateway stands: `settled` once everything has been looked at, and the degraded
+    modes by name."""
+
+    @property
+    def settled(self) -> bool: ...
+
+    def conditions(self) -> Mapping[str, str]: ...
+
+
+def operations_router(
+    endpoints: EndpointSource,
+    condition: GatewayStatus,
+    metrics: Callable[[], tuple[bytes, str]],
+) -> APIRouter:
+    """`metrics` gives a page and its content type."""
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/health", summary="Alive")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get(
+        "/ready",
+        summary="Can anything be answered? Per pool, and why not",
+        responses={503: {"model": Readiness}},
+    )
+    async def ready(response: Response) -> Readiness:
+        answer = readiness(
+            endpoints.states(),
+            endpoints.pools(),
+            condition.conditions(),
+            settled=condition.settled,
+        )
+        response.status_code = 200 if answer.ready else 503
+        return answer
+
+    @router.get("/metrics", response_class=Response, summary="Prometheus metrics")
+    async def metrics_page() -> Response:
+        page, content_type = metrics()
+        return Response(page, media_type=content_type)
+
+    return router
+
+
+def readiness(
+    states: Sequence[EndpointState],
+    pools: Sequence[PoolState],
+    conditions: Mapping[str, str],
+    *,
+    settled: bool,
+) -> Readiness:
+    """Ready when every endpoint has been looked at and one pool at least can answer: the other
+    pools' requests for a virtual model overflow to it, so it must stay in service. A pool that
+    holds requests counts as well: were the gateway taken out, none could come to wake it."""
+    found = {
+        pool.name: PoolCondition(ready=False, tier=pool.tier.value, endpoints={}, held=pool.held)
+        for pool in pools
+    }
+    for state in states:
+        pool = found[state.endpoint.pool]
+        pool.endpoints[state.endpoint.id] = "ok" if state.healthy else state.problem
+        pool.ready = pool.ready or state.healthy
+    takes = any(pool.ready for pool in found.values()) or any(pool.hold_s > 0 for pool in pools)
+    return Readiness(ready=takes and settled, conditions=dict(conditions), pools=found)
+
+
+def documented_inference(handler: Callable[..., Any]) -> APIRouter:
+    """The inference routes for the OpenAPI description. The dispatcher takes the calls before
+    they come here."""
+    router = APIRouter(tags=["inference"])
+    errors: dict[int | str, dict[str, type[BaseModel]]] = {
+        status: {"model": ErrorBody} for status in (400, 404, 413, 502, 503, 504)
+    }
+    for path in sorted(PATHS):
+        router.add_api_route(
+            path,
+            handler,
+            methods=["POST"],
+            operation_id=path.strip("/").replace("/", "_"),
+            summary="Passed through to an engine of the pool that routing picks",
+            responses={200: {"description": "the engine's own answer"}, **errors},
+            openapi_extra={
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": InferenceBody.model_json_schema()}},
+                }
+            },
+        )
+    return router

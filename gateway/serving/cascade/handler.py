@@ -1,0 +1,126 @@
+"""`tierflow-cascade` from admission to the last byte."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from gateway.core.outcome import Outcome
+from gateway.core.ports import Telemetry
+from gateway.core.types import InferenceRequest
+from gateway.errors import ClientStalled, GatewayError
+from gateway.serving.cascade.audits import Audits
+from gateway.serving.cascade.options import NAME, CascadeRequest, read
+from gateway.serving.cascade.reply import CascadeReply, CascadeStreamReply, CascadeWholeReply
+from gateway.serving.cascade.services import CascadeDeps
+from gateway.serving.cascade.state import CascadeState
+from gateway.serving.cascade.tiers import run
+from gateway.serving.requests.admission import Admission
+from gateway.serving.requests.progress_timeout import ProgressTimeout
+from gateway.serving.requests.relay import Sink
+
+
+class CascadeHandler:
+    """`stalled_s`: seconds that a caller may leave its answer unread."""
+
+    def __init__(
+        self,
+        services: CascadeDeps,
+        admission: Admission,
+        telemetry: Telemetry,
+        audits: Audits,
+        stalled_s: float,
+    ) -> None:
+        self._services = services
+        self._admission = admission
+        self._telemetry = telemetry
+        self._audits = audits
+        self._stalled_s = stalled_s
+
+    async def answer(
+        self, request: InferenceRequest, headers: Mapping[str, str], sink: Sink
+    ) -> None:
+        """Answer into `sink`. Raises GatewayError only while nothing has been started.
+
+        Cancelling the task that runs this makes the engines of all tiers give up their work.
+        """
+        outcome = Outcome(request)
+        try:
+            asked = read(request)
+            outcome.queue_s = await self._admission.enter()
+            try:
+                await self._inside(asked, outcome, _Patient(sink, self._services, self._stalled_s))
+            finally:
+                self._admission.leave()
+        except asyncio.CancelledError:
+            outcome.kind = "cancelled"
+            raise
+        except GatewayError as error:
+            outcome.kind = error.code or "error"
+            raise
+        finally:
+            outcome.finished = self._services.clock.now()
+            self._telemetry.finished(outcome)
+
+    async def _inside(self, asked: CascadeRequest, outcome: Outcome, sink: _Patient) -> None:
+        course = self._course(asked, outcome, sink)
+        # Its tokens are counted with the tiers that made them.
+        outcome.model, outcome.reason, outcome.attempts = NAME, "cascade", 1
+        try:
+            await run(course)
+            outcome.status = 200
+        except ClientStalled:
+            raise
+        except GatewayError as error:
+            if not course.reply.started:
+                raise
+            outcome.kind = error.code or "error"
+            await sink.fail(error)
+        finally:
+            outcome.first_byte = outcome.last_byte = sink.first
+            self._services.telemetry.cascaded(course.told)
+        self._audits.finished(course)
+
+    def _course(self, asked: CascadeRequest, outcome: Outcome, sink: Sink) -> CascadeState:
+        services = self._services
+        # A device is the lowest stage alone: where the others are none, its rule is the only one.
+        judged = [tier for tier in services.tiers[:-1] if not tier.devices]
+        rule = services.rules.for_models(asked) if judged else services.rules.for_devices(asked, "")
+        stream_mode = asked.options.stream_mode or services.defaults.stream_mode
+        live = asked.request.stream and stream_mode == "live"
+        live = live and asked.divisible and rule.method == "logprobs"
+        created = int(services.wall())
+        reply: CascadeReply = (
+            CascadeStreamReply(asked, sink, outcome, created)
+            if asked.request.stream
+            else CascadeWholeReply(asked, sink, outcome, created)
+        )
+        return CascadeState(services, asked, rule, live, reply, outcome)
+
+
+class _Patient:
+    """The caller's sink, for one that stops reading not for ever; `first` is when it began."""
+
+    def __init__(self, sink: Sink, services: CascadeDeps, stalled_s: float) -> None:
+        self._sink = sink
+        self._clock = services.clock
+        self._stalled_s = stalled_s
+        self.first: float | None = None
+
+    async def start(
+        self, status: int, headers: Mapping[str, str], outcome: Outcome, length: int | None
+    ) -> None:
+        self.first = self._clock.now()
+        await self._sink.start(status, headers, outcome, length)
+
+    async def send(self, data: bytes, more: bool) -> None:
+        with ProgressTimeout(self._clock.now) as watchdog:
+            watchdog.expect(self._stalled_s, _stalled)
+            await self._sink.send(data, more)
+
+    async def fail(self, error: GatewayError) -> None:
+        await self._sink.fail(error)
+
+
+def _stalled() -> ClientStalled:
+    return ClientStalled("the client stopped reading", code="client_stalled")

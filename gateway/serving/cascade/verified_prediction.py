@@ -1,0 +1,175 @@
+"""One try to have the small answer verified: the text is the verifying model's own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gateway.core.cascade.prediction import Prediction
+from gateway.core.endpoint_rates import learn
+from gateway.core.outcome import Outcome
+from gateway.core.speculation.job import Batch, Job
+from gateway.errors import (
+    DeadlineExceeded,
+    EngineFailed,
+    FirstTokenTimeout,
+    GatewayError,
+    IdleTimeout,
+    InvalidRequest,
+)
+from gateway.serving.cascade.answers import AnswerPiece
+from gateway.serving.cascade.escalation_state import Escalation
+from gateway.serving.cascade.options import CascadeRequest
+from gateway.serving.requests.dispatch import Waits
+from gateway.serving.requests.progress_timeout import ProgressTimeout
+from gateway.serving.requests.verifiers import EndpointSlot, Verifiers
+
+MAX_PREDICTED = 2048
+"""Draft ids that an engine keeps for one answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedPrediction:
+    verifiers: Verifiers
+    waits: Waits
+    new_id: Callable[[], str]
+    asked: CascadeRequest
+    held: EndpointSlot
+
+    async def pieces(self, ascent: Escalation) -> AsyncGenerator[AnswerPiece]:
+        """Raises UpstreamError, InvalidRequest, DeadlineExceeded. `held` stays the caller's."""
+        outcome = self._outcome(ascent)
+        now = self.verifiers.clock.now
+        try:
+            with ProgressTimeout(now) as watchdog:
+                watchdog.expect(*self._first_wait(ascent))
+                prediction, batch = await self._open(ascent)
+                verification = self.held.verification
+                assert verification is not None
+                outcome.status, outcome.first_byte = 200, now()
+                while batch is not None:
+                    outcome.last_byte = now()
+                    outcome.completion_tokens += len(batch.ids)
+                    if anew := prediction.take(batch.ids):
+                        verification.draft(anew)
+                    _note(ascent, prediction, outcome, verification.usage)
+                    # While whoever takes the pieces is busy, the engine is not to blame.
+                    watchdog.extend(float("inf"))
+                    yield self._piece(batch)
+                    watchdog.expect(self.waits.idle_s, self._too_quiet)
+                    batch = await verification.read()
+                _note(ascent, prediction, outcome, verification.usage)
+            outcome.finished = now()
+            learn(self.held.choice.state, outcome)
+        except GatewayError as error:
+            outcome.kind = error.code or "error"
+            raise
+        except BaseException:
+            outcome.kind = "cancelled"
+            raise
+        finally:
+            outcome.finished = now()
+            self.verifiers.telemetry.finished(outcome)
+
+    async def _open(self, ascent: Escalation) -> tuple[Prediction, Batch | None]:
+        """Until the first ids are there."""
+        verifier, choice = self.verifiers.verifier, self.held.choice
+        endpoint = choice.state.endpoint
+        ascent.model, ascent.tier, ascent.endpoint = choice.model, endpoint.tier.value, endpoint.id
+        prompt = await verifier.tokenize(endpoint, choice.model, self.asked.messages)
+        prompt = [*prompt, *ascent.sent_ids]
+        ascent.prompt_tokens = len(prompt)
+        facts = verifier.facts(endpoint)
+        ids = _within(ascent.predicted, facts.vocabulary)[:MAX_PREDICTED]
+        prediction = Prediction(ids, facts.per_step)
+        job = Job(self.new_id(), choice.model, prompt, self._sampling(ascent, len(prompt)))
+        verification = self.held.verification = await verifier.open(endpoint, job)
+        if facts.per_step < 1 or not verification.draft(prediction.begin()):
+            ascent.how = "no-drafts"
+        else:
+            ascent.offered = len(ids)
+        return prediction, await verification.read()
+
+    def _sampling(self, ascent: Escalation, prompt_tokens: int) -> dict[str, Any]:
+        sampling = self.asked.sampling(stops=ascent.stops)
+        choice = self.held.choice
+        longest = choice.state.models[choice.model].max_model_len
+        bounds = []
+        if longest is not None:
+            bounds.append(longest - prompt_tokens)
+        if self.asked.most is not None:
+            bounds.append(max(1, self.asked.most - len(ascent.sent_ids)))
+        if bounds:
+            if min(bounds) < 1:
+                raise InvalidRequest(
+                    f"the prompt has {prompt_tokens} tokens; {choice.model} takes {longest}, "
+                    "with one for the answer at least",
+                    code="prompt_too_long",
+                )
+            sampling["max_tokens"] = min(bounds)
+        return sampling
+
+    def _piece(self, batch: Batch) -> AnswerPiece:
+        if batch.reason is not None and batch.reason not in ("stop", "length"):
+            raise self._failed("gave the answer up")
+        return AnswerPiece(batch.text, batch.ids, (), batch.reason, batch.stop)
+
+    def _outcome(self, ascent: Escalation) -> Outcome:
+        choice, endpoint = self.held.choice, self.held.choice.state.endpoint
+        now = self.verifiers.clock.now()
+        request = replace(
+            self.asked.request,
+            id=f"{self.asked.request.id}/verification",
+            path="/v1/completions",
+            model=choice.model,
+            received=now,
+            stream=True,
+        )
+        return Outcome(
+            request, model=choice.model, tier=endpoint.tier.value, endpoint=endpoint.id,
+            reason=choice.reason, attempts=1, opened=now,
+        )  # fmt: skip
+
+    def _first_wait(self, ascent: Escalation) -> tuple[float, Callable[[], Exception]]:
+        endpoint, seconds = self.held.choice.state.endpoint.id, self.waits.first_token_s
+        if ascent.deadline_s is not None and ascent.deadline_s <= seconds:
+            return ascent.deadline_s, lambda: DeadlineExceeded(
+                "the deadline in x-tierflow-deadline-ms passed before the top tier answered",
+                param="x-tierflow-deadline-ms",
+                code="deadline_exceeded",
+            )
+        return seconds, lambda: FirstTokenTimeout(
+            f"no first token from {endpoint} in {seconds:g} s",
+            endpoint=endpoint,
+            code="first_token_timeout",
+        )
+
+    def _too_quiet(self) -> Exception:
+        endpoint = self.held.choice.state.endpoint.id
+        return IdleTimeout(
+            f"{endpoint} sent nothing for {self.waits.idle_s:g} s",
+            endpoint=endpoint,
+            code="idle_timeout",
+        )
+
+    def _failed(self, what: str) -> EngineFailed:
+        endpoint = self.held.choice.state.endpoint.id
+        return EngineFailed(f"{endpoint} {what}", endpoint=endpoint, code="engine_error")
+
+
+def _within(ids: list[int], vocabulary: int | None) -> list[int]:
+    """Up to the first id that the verifier doesn't have."""
+    if vocabulary is None:
+        return ids
+    end = next((place for place, token in enumerate(ids) if token >= vocabulary), len(ids))
+    return ids[:end]
+
+
+def _note(
+    ascent: Escalation, prediction: Prediction, outcome: Outcome, usage: tuple[int, int] | None
+) -> None:
+    ascent.kept = min(prediction.kept, ascent.offered)
+    ascent.tokens = outcome.completion_tokens
+    if usage is not None:
+        ascent.prompt_tokens = outcome.prompt_tokens = usage[0]

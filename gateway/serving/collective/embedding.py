@@ -1,0 +1,65 @@
+"""The `Embedder` that asks a pool: any model with /v1/embeddings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gateway.core.ports import Clock
+from gateway.core.types import InferenceRequest
+from gateway.errors import EmbeddingFailed, GatewayError
+from gateway.serving.requests.engine_calls import EngineCall, EngineCalls
+
+PATH = "/v1/embeddings"
+MAX_CHARS = 2000
+MAX_UNITS = 8192
+
+
+class EndpointEmbedder:
+    name = "pool"
+
+    def __init__(
+        self, calls: EngineCalls, model: str, clock: Clock, new_id: Callable[[], str]
+    ) -> None:
+        self._calls = calls
+        self._model = model
+        self._clock = clock
+        self._new_id = new_id
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        parent = InferenceRequest(
+            id=self._new_id(), path=PATH, model=self._model, body=b"", received=self._clock.now()
+        )
+        body = {"input": [text[:MAX_CHARS] for text in texts], "encoding_format": "float"}
+        try:
+            answered = await self._calls.whole(EngineCall(parent, "embed", self._model, body, PATH))
+        except GatewayError as error:
+            raise EmbeddingFailed(
+                f"{self._model} gave no embeddings: {error.message}", code=error.code
+            ) from error
+        vectors = [_vector(item) for item in _items(answered.body)]
+        if len(vectors) != len(texts):
+            raise EmbeddingFailed(f"{self._model} gave {len(vectors)} vectors for {len(texts)}")
+        return vectors
+
+
+def _items(body: Any) -> list[Any]:
+    data = body.get("data")
+    if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
+        raise EmbeddingFailed("the embeddings' body holds no list of data")
+    return sorted(data, key=lambda item: item.get("index") or 0)
+
+
+def _vector(item: Any) -> list[float]:
+    given = item.get("embedding")
+    if not isinstance(given, list) or not 0 < len(given) <= MAX_UNITS:
+        raise EmbeddingFailed("an embedding is no list of numbers")
+    try:
+        values = [float(x) for x in given]
+    except (TypeError, ValueError):
+        raise EmbeddingFailed("an embedding is no list of numbers") from None
+    length = math.sqrt(sum(x * x for x in values))
+    if not 0.0 < length < math.inf:
+        raise EmbeddingFailed("an embedding has no direction")
+    return [x / length for x in values]

@@ -1,0 +1,187 @@
+"""A request for the model `tierflow-collective`, from admission to its last byte."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import orjson
+
+from gateway.core.collective.answers import Reading
+from gateway.core.collective.report import Report
+from gateway.core.outcome import Outcome
+from gateway.core.state.operations import ClaimState
+from gateway.core.types import InferenceRequest
+from gateway.errors import ClientStalled, GatewayError
+from gateway.protocol.collective import MODEL
+from gateway.serving.collective.aggregation import Final
+from gateway.serving.collective.deliberation import Deliberation
+from gateway.serving.collective.idempotency import claim_held
+from gateway.serving.collective.options import CollectiveRequest, read
+from gateway.serving.collective.preparation import (
+    CollectiveDeps,
+    PreparedRequest,
+    check_names,
+    prepare,
+)
+from gateway.serving.collective.reply import Conclusion, Reply, StreamReply, WholeReply, completion
+from gateway.serving.collective.report import block, learned
+from gateway.serving.requests.admission import Admission
+from gateway.serving.requests.relay import Sink
+
+
+class CollectiveHandler:
+    """`idle_s`: seconds that a caller may take nothing of a stream."""
+
+    def __init__(self, means: CollectiveDeps, admission: Admission, idle_s: float) -> None:
+        self._with = means
+        self._admission = admission
+        self._idle_s = idle_s
+        self._settling: set[asyncio.Task[None]] = set()
+
+    async def answer(
+        self, request: InferenceRequest, headers: Mapping[str, str], sink: Sink
+    ) -> None:
+        """Answer into `sink`. Raises GatewayError only while nothing has been started."""
+        outcome = Outcome(request, model=MODEL, reason="collective", status=200)
+        report = Report("members")
+        try:
+            asked = read(request, self._with.policy)
+            check_names(self._with, asked)
+            report.mode = "self-moa" if asked.options.self_moa else "members"
+            outcome.queue_s = await self._admission.enter()
+            try:
+                await self._inside(asked, sink, outcome, report)
+            finally:
+                self._admission.leave()
+        except asyncio.CancelledError:
+            outcome.kind = "cancelled"
+            raise
+        except GatewayError as error:
+            outcome.kind = error.code or "error"
+            raise
+        finally:
+            outcome.finished = self._with.clock.now()
+            report.outcome = outcome.kind
+            self._with.telemetry.finished(outcome)
+            self._with.collectives.finished(report)
+
+    async def close(self) -> None:
+        """What was learned last is still written."""
+        if self._settling:
+            await asyncio.gather(*self._settling)
+
+    async def _inside(
+        self, asked: CollectiveRequest, sink: Sink, outcome: Outcome, report: Report
+    ) -> None:
+        began = self._with.clock.now()
+        opened = await prepare(self._with, asked, report)
+        report.steps["select"] = self._with.clock.now() - began
+        if opened.known.claimed.state is ClaimState.DONE:
+            report.replayed = True
+            await self._replay(opened, sink, outcome)
+            return
+        await self._deliberate(opened, sink, outcome)
+
+    async def _deliberate(self, opened: PreparedRequest, sink: Sink, outcome: Outcome) -> None:
+        id = f"chatcmpl-{self._with.new_id()}"
+        reply = self._reply(opened.asked, sink, outcome, id)
+        lease_s = self._with.policy.keep.lease_s
+        try:
+            async with claim_held(self._with.records, opened.query, lease_s):
+                # Where too few members may be an error, it is to be an error's status.
+                if opened.asked.options.degrade:
+                    await reply.begin()
+                final = await self._final(opened, reply, outcome)
+        except ClientStalled:
+            raise
+        except GatewayError as error:
+            outcome.kind = error.code or "error"
+            await reply.fail(error)
+            return
+        conclusion = self._conclusion(opened, final, outcome)
+        task = self._settle(opened, final, id, conclusion)
+        if opened.query.key is not None:
+            # Whoever asks again as soon as this is answered gets the same.
+            await asyncio.shield(task)
+        await reply.finish(conclusion)
+
+    async def _final(self, opened: PreparedRequest, reply: Reply, outcome: Outcome) -> Final:
+        with_, stored = self._with, opened.known.stored
+        deliberation = Deliberation(
+            opened.asked,
+            opened.panel,
+            with_.aggregating,
+            with_.templates,
+            with_.policy,
+            with_.clock,
+            opened.report,
+            opened.own,
+        )
+
+        async def emit(text: str) -> None:
+            if outcome.first_byte is None:
+                outcome.first_byte = with_.clock.now()
+            outcome.last_byte = with_.clock.now()
+            await reply.text(text)
+
+        async def keep() -> None:
+            nonlocal stored
+            stored = await with_.records.keep_round(opened.query, stored, opened.report)
+
+        return await deliberation.run(reply.say, emit, reply.begin, keep)
+
+    def _conclusion(self, opened: PreparedRequest, final: Final, outcome: Outcome) -> Conclusion:
+        report = opened.report
+        for part in report.parts:
+            report.spend(part.tier, part.prompt_tokens, part.completion_tokens)
+        about = block(report, final, self._with.policy.prices)
+        return Conclusion(final.text, final.finish_reason, report.usage, about)
+
+    def _settle(
+        self, opened: PreparedRequest, final: Final, id: str, conclusion: Conclusion
+    ) -> asyncio.Task[None]:
+        answer = None
+        if opened.query.key is not None:
+            answer = completion(id, int(self._with.wall()), conclusion)
+        task = asyncio.create_task(
+            self._with.records.settle(
+                opened.query,
+                opened.known,
+                id,
+                answer,
+                opened.report,
+                learned(opened.asked, opened.report, Reading(final.text)),
+            )
+        )
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+        return task
+
+    async def _replay(self, opened: PreparedRequest, sink: Sink, outcome: Outcome) -> None:
+        """The stored answer once more, in the same shape."""
+        body = orjson.loads(opened.known.claimed.answer or b"{}")
+        usage = body["usage"]
+        conclusion = Conclusion(
+            body["choices"][0]["message"]["content"],
+            body["choices"][0]["finish_reason"],
+            (usage["prompt_tokens"], usage["completion_tokens"]),
+            body["tierflow"],
+        )
+        reply = self._reply(opened.asked, sink, outcome, body["id"], body["created"])
+        await reply.begin()
+        await reply.text(conclusion.text)
+        await reply.finish(conclusion)
+
+    def _reply(
+        self,
+        asked: CollectiveRequest,
+        sink: Sink,
+        outcome: Outcome,
+        id: str,
+        created: int | None = None,
+    ) -> Reply:
+        when = int(self._with.wall()) if created is None else created
+        if not asked.request.stream:
+            return WholeReply(sink, outcome, id, when)
+        return StreamReply(sink, outcome, id, when, asked.usage, self._idle_s)

@@ -1,0 +1,1 @@
+"""One speculative session: drafts from a device, verified tokens back to it."""

@@ -1,0 +1,1 @@
+"""Work at devices that another gateway replica holds, and what replicas tell each other."""

@@ -1,0 +1,92 @@
+"""The `Assignment` port: one answer of a device, while it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.core.devices.member import MemberFailed, WorkEnd, WorkPiece
+
+
+class WorkAnswer:
+    """Filled by whoever hears the device, read by whoever asked. Ends by itself at its deadline.
+
+    Pieces that nobody has read yet are joined, so that what waits is bounded by the answer's text.
+    """
+
+    def __init__(self, device: str, deadline_s: float) -> None:
+        self.device = device
+        self._text: list[str] = []
+        self._tokens = 0
+        self._end: WorkEnd | None = None
+        self._failure: tuple[str, str, float] | None = None
+        self._news = asyncio.Event()
+        self._watchers: list[Callable[[str], None]] = []
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, deadline_s), self._late)
+
+    @property
+    def over(self) -> bool:
+        return self._end is not None or self._failure is not None
+
+    def when_over(self, watch: Callable[[str], None]) -> None:
+        """Call `watch(outcome)` once, when it is over: a finish reason, or a failure's code."""
+        if self.over:
+            watch(self._outcome())
+        else:
+            self._watchers.append(watch)
+
+    def piece(self, text: str, tokens: int) -> None:
+        if not self.over:
+            self._text.append(text)
+            self._tokens += tokens
+            self._news.set()
+
+    def finish(self, end: WorkEnd) -> None:
+        if not self.over:
+            self._end = end
+            self._settle()
+
+    def fail(self, code: str, message: str, retry_s: float = 0.0) -> None:
+        if not self.over:
+            if code == "misbehaved":
+                self._text.clear()
+            self._failure = code, message, retry_s
+            self._settle()
+
+    def cancel(self) -> None:
+        self.fail("cancelled", f"the work for {self.device} was cancelled")
+
+    async def read(self) -> WorkPiece | WorkEnd:
+        """What came since the last time, and at last the end. Raises MemberFailed."""
+        while not self._text and not self.over:
+            self._news.clear()
+            await self._news.wait()
+        if self._text:
+            piece = WorkPiece("".join(self._text), self._tokens)
+            self._text, self._tokens = [], 0
+            return piece
+        if self._failure is not None:
+            code, message, retry_s = self._failure
+            raise MemberFailed(self.device, code, message, retry_s)
+        assert self._end is not None
+        return self._end
+
+    def _late(self) -> None:
+        self.fail("deadline", f"{self.device} had not answered when the deadline passed")
+
+    def _outcome(self) -> str:
+        return self._failure[0] if self._failure is not None else getattr(self._end, "reason", "")
+
+    def _settle(self) -> None:
+        self._timer.cancel()
+        self._news.set()
+        watchers, self._watchers = self._watchers, []
+        for watch in watchers:
+            watch(self._outcome())
+
+
+def failed(device: str, code: str, message: str) -> WorkAnswer:
+    """One that has come to nothing before it began."""
+    answer = WorkAnswer(device, 0.0)
+    answer.fail(code, message)
+    return answer

@@ -1,0 +1,1 @@
+"""What every request goes through, whichever way it is answered."""

@@ -1,0 +1,199 @@
+"""Calls that the gateway itself makes to its engines, on behalf of one request of a caller's.
+
+They are routed, retried, measured and logged like any other request, under the caller's id with
+a part behind it (`<id>/aggregate`), but stand in no queue: the caller's request has been admitted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from gateway.core.body import prompt_chars_and_key
+from gateway.core.endpoint_rates import learn
+from gateway.core.outcome import Outcome
+from gateway.core.ports import Clock, Telemetry
+from gateway.core.sse import EventBuffer
+from gateway.core.types import Demands, InferenceRequest
+from gateway.errors import EngineFailed, GatewayError, IdleTimeout, InvalidRequest
+from gateway.protocol.headers import REQUEST_ID
+from gateway.serving.requests.dispatch import Dispatch, OpenAnswer, Waits
+from gateway.serving.requests.progress_timeout import ProgressTimeout
+
+CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCall:
+    """`part` names it in logs. `body` is an OpenAI body without `model` and `stream`; `model` may
+    be virtual. Of the caller's demands only what `demands` says holds."""
+
+    parent: InferenceRequest
+    part: str
+    model: str
+    body: Mapping[str, Any]
+    path: str = CHAT
+    demands: Demands = Demands()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReply:
+    """The engine's body, parsed, and who gave it."""
+
+    body: Mapping[str, Any]
+    model: str
+    tier: str
+    endpoint: str
+
+
+class EngineCalls:
+    def __init__(
+        self, dispatch: Dispatch, clock: Clock, telemetry: Telemetry, waits: Waits
+    ) -> None:
+        self._dispatch = dispatch
+        self._clock = clock
+        self._telemetry = telemetry
+        self._waits = waits
+
+    async def whole(self, call: EngineCall) -> EngineReply:
+        """Raises what `Dispatch.open` raises; InvalidRequest when the engine refuses the body.
+
+        Cancelling it makes the engine give up the work.
+        """
+        async with self._opened(call, stream=False) as (opened, outcome):
+            body = _parsed(opened.first, outcome)
+            usage = body.get("usage") or {}
+            outcome.prompt_tokens = usage.get("prompt_tokens")
+            outcome.completion_tokens = usage.get("completion_tokens") or 0
+            return EngineReply(body, outcome.model, outcome.tier, outcome.endpoint)
+
+    async def stream(self, call: EngineCall) -> AsyncGenerator[EngineReply]:
+        """Each data event of the stream; the last has the usage. Ends early by `aclose`.
+
+        Raises as `whole`, and EngineFailed or IdleTimeout when the stream breaks.
+        """
+        body = {**call.body, "stream_options": {"include_usage": True}}
+        async with self._opened(replace(call, body=body), stream=True) as (opened, outcome):
+            buffer, ended, chunk = EventBuffer(), False, opened.first
+            with ProgressTimeout(self._clock.now) as watchdog:
+                while chunk:
+                    outcome.last_byte = self._clock.now()
+                    for data in _events(buffer.feed(chunk)):
+                        if ended := data == b"[DONE]":
+                            break
+                        event = _parsed(data, outcome)
+                        _count(event, outcome)
+                        # While whoever takes the events is busy, the engine is not to blame.
+                        watchdog.extend(float("inf"))
+                        yield EngineReply(event, outcome.model, outcome.tier, outcome.endpoint)
+                    watchdog.expect(self._waits.idle_s, lambda: _too_quiet(outcome, self._waits))
+                    chunk = await opened.answer.read()
+            if not ended:
+                raise EngineFailed(
+                    f"{outcome.endpoint} ended its answer early",
+                    endpoint=outcome.endpoint,
+                    code="engine_disconnected",
+                )
+
+    @asynccontextmanager
+    async def _opened(
+        self, call: EngineCall, *, stream: bool
+    ) -> AsyncGenerator[tuple[OpenAnswer, Outcome]]:
+        request = _request(call, self._clock.now(), stream=stream)
+        outcome = Outcome(request)
+        headers = {"content-type": "application/json", REQUEST_ID: request.id}
+        try:
+            opened = await self._dispatch.open(
+                request, headers, outcome, ProgressTimeout(self._clock.now)
+            )
+            try:
+                outcome.status = opened.answer.status
+                outcome.first_byte = outcome.last_byte = self._clock.now()
+                if outcome.status >= 400:
+                    raise _refused(opened.first, outcome)
+                yield opened, outcome
+                outcome.finished = self._clock.now()
+                learn(opened.state, outcome)
+            finally:
+                self._dispatch.release(opened)
+        except (asyncio.CancelledError, GeneratorExit):
+            outcome.kind = "cancelled"
+            raise
+        except GatewayError as error:
+            outcome.kind = error.code or "error"
+            raise
+        finally:
+            outcome.finished = self._clock.now()
+            self._telemetry.finished(outcome)
+
+
+def _request(call: EngineCall, now: float, *, stream: bool) -> InferenceRequest:
+    body = {**call.body, "model": call.model, "stream": stream}
+    chars, key = prompt_chars_and_key(body)
+    most = body.get("max_completion_tokens") or body.get("max_tokens")
+    return InferenceRequest(
+        id=f"{call.parent.id}/{call.part}",
+        path=call.path,
+        model=call.model,
+        body=orjson.dumps(body),
+        received=now,
+        stream=stream,
+        prompt_chars=chars,
+        prefix_key=key,
+        max_tokens=most if isinstance(most, int) else None,
+        demands=call.demands,
+    )
+
+
+def _events(events: bytes) -> list[bytes]:
+    lines = events.replace(b"\r\n", b"\n").split(b"\n")
+    return [line[5:].strip() for line in lines if line.startswith(b"data:")]
+
+
+def _parsed(data: bytes, outcome: Outcome) -> Mapping[str, Any]:
+    try:
+        found = orjson.loads(data)
+    except orjson.JSONDecodeError as exc:
+        raise _unreadable(outcome) from exc
+    if not isinstance(found, dict) or "error" in found:
+        raise _unreadable(outcome)
+    return found
+
+
+def _unreadable(outcome: Outcome) -> EngineFailed:
+    return EngineFailed(
+        f"{outcome.endpoint} sent what is no answer",
+        endpoint=outcome.endpoint,
+        code="engine_error",
+    )
+
+
+def _refused(data: bytes, outcome: Outcome) -> InvalidRequest:
+    """Without the engine's own words: they may quote the prompt."""
+    outcome.kind = "client_error"
+    return InvalidRequest(
+        f"{outcome.model} refused the request with status {outcome.status}: most often it is too "
+        "long for the model, or a sampling parameter is out of range",
+        code="engine_refused",
+    )
+
+
+def _too_quiet(outcome: Outcome, waits: Waits) -> IdleTimeout:
+    return IdleTimeout(
+        f"{outcome.endpoint} sent nothing for {waits.idle_s:g} s",
+        endpoint=outcome.endpoint,
+        code="idle_timeout",
+    )
+
+
+def _count(event: Mapping[str, Any], outcome: Outcome) -> None:
+    if usage := event.get("usage"):
+        outcome.prompt_tokens = usage.get("prompt_tokens")
+        outcome.completion_tokens = usage.get("completion_tokens") or outcome.completion_tokens
+    elif event.get("choices"):
+        outcome.completion_tokens += 1

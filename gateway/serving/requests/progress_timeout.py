@@ -1,0 +1,64 @@
+"""A timeout whose deadline moves cheaply: once per relayed piece, without touching a timer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+
+
+class ProgressTimeout:
+    """Cancels the block it guards when its deadline passes, and raises `error()` instead.
+
+    Like asyncio.timeout, but `extend` only notes a time: the timer that runs out early looks at
+    it and sleeps again. `now` is the gateway's clock, in seconds.
+    """
+
+    __slots__ = ("_deadline", "_error", "_expired", "_loop", "_now", "_task", "_timer")
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[object] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = float("inf")
+        self._error: Callable[[], Exception] = TimeoutError
+        self._expired = False
+
+    def expect(self, seconds: float, error: Callable[[], Exception]) -> None:
+        """From now on, `seconds` until the next `extend` or `expect`; then `error()` is raised."""
+        self._error = error
+        self._deadline = self._now() + seconds
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, self._look)
+
+    def extend(self, deadline: float) -> None:
+        """Move the deadline to a later moment on the clock."""
+        self._deadline = deadline
+
+    def _look(self) -> None:
+        left = self._deadline - self._now()
+        if left > 0.0:
+            self._timer = self._loop.call_later(left, self._look)
+        elif self._task is not None:
+            self._expired = True
+            self._task.cancel()
+
+    def __enter__(self) -> ProgressTimeout:
+        self._task = asyncio.current_task()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        task, self._task = self._task, None
+        if self._expired and task is not None:
+            still_cancelled = task.uncancel() > 0
+            if kind is asyncio.CancelledError and not still_cancelled:
+                raise self._error() from error

@@ -1,0 +1,170 @@
+"""One inference request from admission to its last byte."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol
+
+from gateway.core.endpoint_rates import learn
+from gateway.core.outcome import Outcome
+from gateway.core.ports import Clock, Telemetry
+from gateway.core.sse import EventBuffer, count_tokens, find_usage
+from gateway.core.types import InferenceRequest
+from gateway.errors import ClientStalled, EngineFailed, GatewayError, IdleTimeout
+from gateway.serving.requests.admission import Admission
+from gateway.serving.requests.dispatch import Dispatch, OpenAnswer, Waits
+from gateway.serving.requests.progress_timeout import ProgressTimeout
+
+USAGE_TAIL_BYTES = 4096
+
+
+class Sink(Protocol):
+    """Where the answer goes. `start` once, then `send`, the last time with `more=False`.
+
+    `fail` ends what has been started with one error that the client can read.
+    """
+
+    async def start(
+        self, status: int, headers: Mapping[str, str], outcome: Outcome, length: int | None
+    ) -> None: ...
+
+    async def send(self, data: bytes, more: bool) -> None: ...
+
+    async def fail(self, error: GatewayError) -> None: ...
+
+
+class InferenceHandler:
+    def __init__(
+        self,
+        admission: Admission,
+        dispatch: Dispatch,
+        clock: Clock,
+        telemetry: Telemetry,
+        waits: Waits,
+    ) -> None:
+        self._admission = admission
+        self._dispatch = dispatch
+        self._clock = clock
+        self._telemetry = telemetry
+        self._waits = waits
+
+    async def answer(
+        self, request: InferenceRequest, headers: Mapping[str, str], sink: Sink
+    ) -> None:
+        """Answer into `sink`. Raises GatewayError only while nothing has been started.
+
+        Cancelling the task that runs this makes the engine give up its work at once.
+        """
+        outcome = Outcome(request)
+        try:
+            outcome.queue_s = await self._admission.enter()
+            try:
+                await self._inside(request, headers, sink, outcome)
+            finally:
+                self._admission.leave()
+        except asyncio.CancelledError:
+            outcome.kind = "cancelled"
+            raise
+        except GatewayError as error:
+            outcome.kind = error.code or "error"
+            raise
+        finally:
+            outcome.finished = self._clock.now()
+            self._telemetry.finished(outcome)
+
+    async def _inside(
+        self, request: InferenceRequest, headers: Mapping[str, str], sink: Sink, outcome: Outcome
+    ) -> None:
+        watchdog = ProgressTimeout(self._clock.now)
+        opened = await self._dispatch.open(request, headers, outcome, watchdog)
+        try:
+            outcome.status = opened.answer.status
+            if outcome.status >= 400:
+                outcome.kind = "client_error"
+            outcome.first_byte = outcome.last_byte = self._clock.now()
+            if opened.streaming:
+                await self._relay(opened, sink, outcome)
+            else:
+                await self._whole(opened, sink, outcome)
+            outcome.finished = self._clock.now()
+            learn(opened.state, outcome)
+        finally:
+            self._dispatch.release(opened)
+
+    async def _whole(self, opened: OpenAnswer, sink: Sink, outcome: Outcome) -> None:
+        data = opened.first
+        _take_usage(data[-USAGE_TAIL_BYTES:], outcome)
+        await sink.start(opened.answer.status, opened.answer.headers, outcome, len(data))
+        await sink.send(data, more=False)
+
+    async def _relay(self, opened: OpenAnswer, sink: Sink, outcome: Outcome) -> None:
+        """Pass on events as they complete; on a failure end with one clean error event."""
+        await sink.start(opened.answer.status, opened.answer.headers, outcome, None)
+        buffer = EventBuffer()
+        try:
+            tail = await self._pump(opened, sink, outcome, buffer)
+        except ClientStalled:
+            outcome.kind = "client_stalled"
+            raise
+        except GatewayError as error:
+            outcome.kind = error.code or "error"
+            await sink.fail(error)
+            return
+        _take_usage(tail, outcome)
+        await sink.send(buffer.rest(), more=False)
+
+    async def _pump(
+        self, opened: OpenAnswer, sink: Sink, outcome: Outcome, buffer: EventBuffer
+    ) -> bytes:
+        """Relay to the end; gives the last events, where an engine puts its usage figures."""
+        read, now, idle_s = opened.answer.read, self._clock.now, self._waits.idle_s
+        endpoint, model, tier = opened.state.endpoint.id, outcome.model, outcome.tier
+        gap = self._telemetry.gap
+        last, tail, chunk = outcome.first_byte or 0.0, b"", opened.first
+        sending = False
+
+        def too_quiet() -> GatewayError:
+            if sending:
+                return ClientStalled("the client stopped reading", code="client_stalled")
+            return IdleTimeout(
+                f"{endpoint} sent nothing for {idle_s:g} s",
+                endpoint=endpoint,
+                code="idle_timeout",
+            )
+
+        with ProgressTimeout(now) as watchdog:
+            watchdog.expect(idle_s, too_quiet)
+            while chunk:
+                if events := buffer.feed(chunk):
+                    sending = True
+                    await sink.send(events, more=True)
+                    sending = False
+                    if tokens := count_tokens(events):
+                        outcome.completion_tokens += tokens
+                        outcome.last_byte = last
+                    tail = events if len(events) > 256 else tail[-USAGE_TAIL_BYTES:] + events
+                watchdog.extend(now() + idle_s)
+                chunk = await read()
+                if chunk:
+                    moment = now()
+                    gap(model, tier, moment - last)
+                    last = moment
+        if not _complete(tail, request=outcome.request):
+            raise EngineFailed(
+                f"{endpoint} ended its answer early", endpoint=endpoint, code="engine_disconnected"
+            )
+        return tail
+
+
+def _complete(tail: bytes, request: InferenceRequest) -> bool:
+    """Did a stream end as its protocol says? Chat and completions end with [DONE]."""
+    if not request.path.endswith("/completions"):
+        return True
+    return b"data: [DONE]" in tail[-64:] or b"data:[DONE]" in tail[-64:]
+
+
+def _take_usage(data: bytes, outcome: Outcome) -> None:
+    if usage := find_usage(data):
+        outcome.prompt_tokens = usage.prompt_tokens
+        outcome.completion_tokens = usage.completion_tokens
