@@ -7,8 +7,7 @@ import importlib.metadata
 import os
 import sys
 
-from services.vllm_server.arguments import launch, parse, read_config
-from services.vllm_server.failure import ArgumentFailure
+from services.vllm_server.arguments import ArgumentFailure, launch, parse, read_config
 
 
 def runs_on_cpu() -> bool | None:

@@ -1,7 +1,7 @@
 """The command line of a replica, and what it means to vLLM.
 
 Everything here is pure but for reading the model's config.json and the environment: the caller
-executes the result.
+executes the result. It needs no package at all: where vLLM is missing, `__main__` can say so.
 """
 
 from __future__ import annotations
@@ -13,20 +13,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.vllm_server.drafts import RACE, SECRET, mailbox, switches, tokens_per_step
-from services.vllm_server.failure import ArgumentFailure
-
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 CPU_KV_CACHE_GIB = 1.0
 CPU_BLOCK_SIZE = 32
 """vLLM's default on a CPU, 128 tokens, would recompute up to 127 tokens of a cached prompt."""
 
 SERVER = "vllm.entrypoints.openai.api_server"
+RACE = "services.vllm_server.race"
+
+DRAFT_MAILBOX = "TIERFLOW_DRAFT_MAILBOX"
+"""HOST:PORT where the engine's process takes drafts; set by `launch`."""
+DRAFT_SECRET = "TIERFLOW_DRAFT_SECRET"
+MIN_DRAFT_SECRET = 16
+"""Characters."""
+MAX_DRAFT_TOKENS_PER_STEP = 64
+ANY_BATCH = 1_000_000
+"""Requests; more than any batch has."""
+
+
+class ArgumentFailure(Exception):
+    """An argument can't be used; one line that names it."""
 
 
 @dataclass(frozen=True)
 class Replica:
-    """What to serve, and where."""
+    """One vLLM server: what it serves, and where."""
 
     model: str
     """A folder's path, or an id on the model hub."""
@@ -48,7 +59,7 @@ class Replica:
 
 @dataclass(frozen=True)
 class Launch:
-    """The module to run as the server, its arguments and its environment."""
+    """What to execute: the module to run as the server, its arguments and its environment."""
 
     arguments: list[str]
     environment: dict[str, str] = field(default_factory=dict)
@@ -81,7 +92,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> R
     parser.add_argument(
         "--draft-mailbox",
         metavar="HOST:PORT",
-        help=f"verify drafts that the gateway leaves here; secret in {SECRET}",
+        help=f"verify drafts that the gateway leaves here; secret in {DRAFT_SECRET}",
     )
     parser.add_argument("--draft-tokens-per-step", type=int, default=16, help="default: 16")
     parser.add_argument("further", nargs="*", metavar="-- ARGUMENT", help="for vLLM")
@@ -100,8 +111,8 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> R
         kv_cache_gib=given.kv_cache_gib,
         cores=given.cores,
         further=tuple(given.further),
-        draft_mailbox=mailbox(given.draft_mailbox, environment.get(SECRET, "")),
-        draft_tokens_per_step=tokens_per_step(given.draft_tokens_per_step),
+        draft_mailbox=_draft_mailbox(given.draft_mailbox, environment.get(DRAFT_SECRET, "")),
+        draft_tokens_per_step=_draft_tokens_per_step(given.draft_tokens_per_step),
     )
 
 
@@ -111,6 +122,28 @@ def _max_model_len(text: str) -> int | None:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise ArgumentFailure(f"--max-model-len {text}: must be auto or a number of tokens")
     return int(text)
+
+
+def _draft_mailbox(address: str | None, secret: str) -> str | None:
+    """The address without the brackets of IPv6. Raises ArgumentFailure."""
+    if address is None:
+        return None
+    host, _, port = address.rpartition(":")
+    if not (host and port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+        raise ArgumentFailure(f"--draft-mailbox {address}: must be HOST:PORT, port 1 to 65535")
+    if len(secret) < MIN_DRAFT_SECRET:
+        raise ArgumentFailure(
+            f"--draft-mailbox needs a secret: set {DRAFT_SECRET} to {MIN_DRAFT_SECRET} characters "
+            "or more, the same as mailbox_secret of the gateway's pool"
+        )
+    return f"{host.removeprefix('[').removesuffix(']')}:{port}"
+
+
+def _draft_tokens_per_step(number: int) -> int:
+    if not 1 <= number <= MAX_DRAFT_TOKENS_PER_STEP:
+        problem = f"must be 1 to {MAX_DRAFT_TOKENS_PER_STEP}"
+        raise ArgumentFailure(f"--draft-tokens-per-step {number}: {problem}")
+    return number
 
 
 def read_config(model: str) -> dict[str, object] | None:
@@ -163,8 +196,8 @@ def launch(replica: Replica, config: dict[str, object] | None, on_cpu: bool) -> 
         arguments += ["--kv-cache-memory-bytes", str(int(kv_cache_gib * 2**30))]
     if replica.draft_mailbox is None:
         return Launch([*arguments, *replica.further], environment)
-    arguments += switches(replica.draft_tokens_per_step)
-    overrides = {"TIERFLOW_DRAFT_MAILBOX": replica.draft_mailbox}
+    arguments += _speculation(replica.draft_tokens_per_step)
+    overrides = {DRAFT_MAILBOX: replica.draft_mailbox}
     return Launch([*arguments, *replica.further], environment, overrides, server=f"{RACE}.server")
 
 
@@ -174,3 +207,20 @@ def _dtype(wanted: str, config: dict[str, object] | None) -> str:
         return wanted
     stored = config.get("dtype") or config.get("torch_dtype")
     return "float32" if stored == "float32" else "auto"
+
+
+def _speculation(per_step: int) -> list[str]:
+    """The switches by which vLLM verifies drafts that come from outside."""
+    speculation = {
+        "method": "custom_class",
+        "model": f"{RACE}.proposer.NoProposer",
+        "num_speculative_tokens": per_step,
+        # The same for every batch size. Without this entry vLLM would pad each prompt that its
+        # cache holds with as many rows, for drafts that never come.
+        "num_speculative_tokens_per_batch_size": [[1, ANY_BATCH, per_step]],
+    }
+    return [
+        *("--scheduler-cls", f"{RACE}.scheduler.RaceScheduler"),
+        *("--worker-cls", f"{RACE}.worker.RaceWorker"),
+        *("--speculative-config", json.dumps(speculation)),
+    ]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from services.vllm_server.race import wire
+from gateway.protocol import mailbox as wire
 from tests.reference_verifier.client import MailboxClient, Verifier, new_session
 from tests.reference_verifier.servers import start_verifier
 from tests.reference_verifier.statistics import same_distribution

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from services.vllm_server.race import wire
+from gateway.protocol import mailbox as wire
 
 SECRET = "a secret of the tests alone"
 http = httpx.Client(trust_env=False, timeout=60)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gateway.protocol.mailbox import VERSION, MailboxGreeting
 from services.vllm_server.race.branches import Branches
-from services.vllm_server.race.mailbox import Mailbox
-from services.vllm_server.race.wire import VERSION, Greeting
+from services.vllm_server.race.mailbox import MailboxServer
 from tests.reference_verifier.model import Model
 from tests.reference_verifier.textbook import adjusted, verify
 
@@ -41,12 +41,18 @@ class Engine:
     running: int = 0
     accepted: int = 0
     branches: Branches = field(default_factory=Branches)
-    mailbox: Mailbox | None = None
+    mailbox: MailboxServer | None = None
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def open_mailbox(self, port: int, secret: str) -> None:
-        greeting = Greeting(VERSION, self.model.vocabulary, PER_STEP)
-        self.mailbox = Mailbox("127.0.0.1", port, secret.encode(), greeting, self._report)
+        greeting = MailboxGreeting(VERSION, self.model.vocabulary, PER_STEP)
+        self.mailbox = MailboxServer(
+            host="127.0.0.1",
+            port=port,
+            secret=secret.encode(),
+            greeting=greeting,
+            report=self._report,
+        )
 
     def run(self, job: Job) -> Iterator[list[int]]:
         """The tokens of one step after the other; the caller may stop at any."""

@@ -1,25 +1,22 @@
 """An engine's mailbox, where drafts are left: one TCP connection that is always kept up.
 
 Nothing here waits for the engine: while the connection is down, or full, drafts are refused, and
-the answers go on undrafted. The wire is told in docs/speculation.md.
+the answers go on undrafted. The wire stands in gateway/protocol/mailbox.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 from collections.abc import Callable, Sequence
 
-import msgspec
 import structlog
 
 from gateway.core.speculation.job import DraftFacts, DraftRun
+from gateway.protocol import mailbox as wire
 
 HANDSHAKE_S = 5.0
 MAX_BUFFER = 256 * 1024
 """Bytes that may wait for the engine; what is older than that is stale anyway."""
-MAX_MESSAGE = 1 << 16
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 COUNTS_EVERY_S = 5.0
 MAX_UNANSWERED = 3
@@ -27,20 +24,8 @@ MAX_UNANSWERED = 3
 log = structlog.get_logger("tierflow.mailbox")
 
 
-class Greeting(msgspec.Struct):
-    version: int
-    vocabulary: int
-    per_step: int
-
-
 class MailboxRefused(Exception):
     """The other side speaks something else, or doesn't know our secret."""
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_greeting: msgspec.msgpack.Decoder[Greeting] = msgspec.msgpack.Decoder(Greeting)
-_counts: msgspec.msgpack.Decoder[dict[str, int]] = msgspec.msgpack.Decoder(dict[str, int])
-ASK_COUNTS = b"\x00\x00\x00\x01\x90"
 
 
 class Mailbox:
@@ -93,8 +78,7 @@ class Mailbox:
         transport = self._transport
         if transport is None or transport.get_write_buffer_size() > MAX_BUFFER:
             return False
-        messages = [_encode((session, *run)) for run in runs]
-        transport.write(b"".join(len(each).to_bytes(4, "big") + each for each in messages))
+        transport.write(b"".join(wire.framed((session, *run)) for run in runs))
         return True
 
     async def _keep_up(self) -> None:
@@ -120,14 +104,14 @@ class Mailbox:
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
     async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonce = await reader.readexactly(32)
-        writer.write(hmac.digest(self._secret, nonce, hashlib.sha256))
+        nonce = await reader.readexactly(wire.NONCE_BYTES)
+        writer.write(wire.proof(self._secret, nonce))
         try:
-            greeting = _greeting.decode(await _message(reader))
+            greeting = wire.read_greeting(await _message(reader))
         except EOFError as error:
             raise MailboxRefused("it closed at the handshake: is the secret right?") from error
-        if greeting.version != 1:
-            raise MailboxRefused(f"it speaks version {greeting.version}; this is 1")
+        if greeting.version != wire.VERSION:
+            raise MailboxRefused(f"it speaks version {greeting.version}; this is {wire.VERSION}")
         self.facts = DraftFacts(greeting.per_step, greeting.vocabulary)
         self._transport, self.problem = writer.transport, ""
         log.info("mailbox_up", endpoint=self.endpoint_id)
@@ -142,7 +126,7 @@ class Mailbox:
         reading = asyncio.create_task(self._read_counts(reader))
         try:
             while self._unanswered < MAX_UNANSWERED:
-                writer.write(ASK_COUNTS)
+                writer.write(wire.framed_bytes(wire.COUNTS_QUESTION))
                 self._unanswered += 1
                 await asyncio.wait({reading}, timeout=self._counts_every_s)
                 if reading.done():
@@ -154,7 +138,7 @@ class Mailbox:
     async def _read_counts(self, reader: asyncio.StreamReader) -> None:
         self._unanswered = 0
         while True:
-            self.counts = _counts.decode(await _message(reader))
+            self.counts = wire.read_counts(await _message(reader))
             self._unanswered = 0
 
     def _lost(self, error: Exception) -> None:
@@ -167,7 +151,7 @@ class Mailbox:
 
 
 async def _message(reader: asyncio.StreamReader) -> bytes:
-    size = int.from_bytes(await reader.readexactly(4), "big")
-    if not 0 < size <= MAX_MESSAGE:
+    size = int.from_bytes(await reader.readexactly(wire.LENGTH_BYTES), "big")
+    if not 0 < size <= wire.MAX_REPLY_BYTES:
         raise MailboxRefused(f"a message of {size} bytes is none of its wire")
     return await reader.readexactly(size)

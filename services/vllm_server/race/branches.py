@@ -1,4 +1,4 @@
-"""Drafts that wait for their step: which of them continue what a request has already said.
+"""Drafts that wait for their step: which of them continue the output of a request so far.
 
 Pure: no clock, no thread, nothing of vLLM. Positions count a request's output tokens from 0. The
 drafts of a session form trees (`race.tree`); of several branches the one that came first is tried
@@ -11,8 +11,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from services.vllm_server.race.fates import Counts
-from services.vllm_server.race.session import Session
+from services.vllm_server.race.counts import Counts
+from services.vllm_server.race.session import DraftSession
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Branches:
     max_grounds: int = 64
     max_tokens: int = 2048
     counts: Counts = field(default_factory=Counts)
-    _sessions: dict[str, Session] = field(default_factory=dict)
+    _sessions: dict[str, DraftSession] = field(default_factory=dict)
     _ended: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
     def __len__(self) -> int:
@@ -93,9 +93,9 @@ class Branches:
         for entry in self._sessions.values():
             entry.aged = True
 
-    def _begin(self, session: str) -> Session | None:
+    def _begin(self, session: str) -> DraftSession | None:
         if len(self._sessions) >= self.max_sessions:
             return None
         return self._sessions.setdefault(
-            session, Session(self.counts, self.max_tokens, self.max_grounds)
+            session, DraftSession(self.counts, self.max_tokens, self.max_grounds)
         )

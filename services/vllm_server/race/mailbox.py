@@ -2,7 +2,8 @@
 
 The scheduler itself looks into the sockets, once a step and without waiting: a thread that read
 them would be woken by every message, and take the interpreter from the step each time (8 % of a
-small model's step). A thread only stands in while no steps run. `race.wire` describes what is sent.
+small model's step). A thread only stands in while no steps run. gateway/protocol/mailbox.py holds
+the wire.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from services.vllm_server.race import wire
+from gateway.protocol import mailbox as wire
+from gateway.protocol.mailbox import DraftMessage, MailboxGreeting
 from services.vllm_server.race.peer import Peer, PeerGone
-from services.vllm_server.race.wire import Drafts, Greeting
 
 MAX_WAITING = 4096
 """Messages that no step has fetched yet; beyond that the oldest go, as the likeliest to be late."""
@@ -33,21 +34,23 @@ BUSY_S whether they still do."""
 Report = Callable[[], dict[str, int]]
 
 
-class Mailbox:
-    """Takes drafts on `host`:`port` until `close`; `drain` gives what has arrived.
+class MailboxServer:
+    """The engine's side of the mailbox: a TCP server for drafts on `host`:`port` until `close`.
 
-    A wrong secret or a broken frame costs the peer its connection; a message that is none costs
-    only itself, and so do token ids of the vocabulary's size or beyond: no engine may be asked to
-    embed them. All are counted. Raises OSError where the address can't be listened on.
+    `drain` returns what has arrived. `report` gives the scheduler's counts, which are sent to the
+    gateway with the server's own. A wrong secret or a broken frame costs the peer its connection.
+    A message of another shape is dropped alone, and so are token ids of the vocabulary's size or
+    beyond: no engine may be asked to embed them. All are counted. Raises OSError where the address
+    can't be listened on.
     """
 
     def __init__(
-        self, host: str, port: int, secret: bytes, greeting: Greeting, report: Report
+        self, *, host: str, port: int, secret: bytes, greeting: MailboxGreeting, report: Report
     ) -> None:
         self._secret = secret
         self._greeting = greeting
         self._report = report
-        self._waiting: deque[tuple[Drafts, int]] = deque(maxlen=MAX_WAITING)
+        self._waiting: deque[tuple[DraftMessage, int]] = deque(maxlen=MAX_WAITING)
         self._peers: set[Peer] = set()
         self._strangers: set[Peer] = set()
         self._counts = dict.fromkeys(("denied", "refused", "foreign", "dropped", "turned_away"), 0)
@@ -67,7 +70,7 @@ class Mailbox:
     def port(self) -> int:
         return int(self._listener.getsockname()[1])
 
-    def drain(self, limit: int) -> list[tuple[Drafts, int]]:
+    def drain(self, limit: int) -> list[tuple[DraftMessage, int]]:
         """At most `limit` messages, each with its arrival (monotonic, us). Never waits."""
         self._stepped = self._look()
         waiting = self._waiting
@@ -154,7 +157,7 @@ class Mailbox:
         self._strangers.discard(peer)
 
     def _take(self, message: bytes, peer: Peer) -> None:
-        if message == wire.COUNTS:
+        if message == wire.COUNTS_QUESTION:
             peer.send(wire.framed(self.counts()))
             return
         try:

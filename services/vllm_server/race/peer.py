@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 
-from services.vllm_server.race import wire
+from gateway.protocol import mailbox as wire
 
 RECEIVE = 8192
 """Bytes that are read at a time: some hundred drafts, and less than a millisecond's work."""
@@ -57,7 +57,7 @@ class Peer:
         if len(self._buffer) < wire.LENGTH_BYTES:
             return None
         size = int.from_bytes(self._buffer[: wire.LENGTH_BYTES], "big")
-        if not 0 < size <= wire.MAX_MESSAGE:
+        if not 0 < size <= wire.MAX_MESSAGE_BYTES:
             raise ValueError(f"a message of {size} bytes")
         return self._cut(wire.LENGTH_BYTES, wire.LENGTH_BYTES + size)
 

@@ -20,14 +20,13 @@ from typing import Any
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
+from gateway.protocol.mailbox import VERSION, MailboxGreeting
+from services.vllm_server.arguments import DRAFT_MAILBOX, DRAFT_SECRET, MIN_DRAFT_SECRET
 from services.vllm_server.race.branches import Branches
 from services.vllm_server.race.eligibility import blocks, decodes, may_draft, session_of
 from services.vllm_server.race.executors import spare_the_call_for_proposals
-from services.vllm_server.race.mailbox import Mailbox
-from services.vllm_server.race.wire import MIN_SECRET, VERSION, Greeting
+from services.vllm_server.race.mailbox import MailboxServer
 
-ADDRESS = "TIERFLOW_DRAFT_MAILBOX"
-SECRET = "TIERFLOW_DRAFT_SECRET"
 MESSAGES_AT_ONCE = 8
 DRAIN_US = 500
 """Microseconds of a step, at most, for what has come in; the rest waits for the next one."""
@@ -54,17 +53,20 @@ class RaceScheduler(Scheduler):
         self._mailbox = self._open_mailbox()
         log.info("drafts are taken on port %d", self._mailbox.port)
 
-    def _open_mailbox(self) -> Mailbox:
-        host, _, port = os.environ[ADDRESS].rpartition(":")
+    def _open_mailbox(self) -> MailboxServer:
+        address = os.environ[DRAFT_MAILBOX]
+        host, _, port = address.rpartition(":")
         vocabulary = self.vllm_config.model_config.get_vocab_size()
-        greeting = Greeting(VERSION, vocabulary, self.num_spec_tokens)
-        secret = os.environ[SECRET].encode()
-        if len(secret) < MIN_SECRET:
-            raise ValueError(f"{SECRET}: must have at least {MIN_SECRET} characters")
+        greeting = MailboxGreeting(VERSION, vocabulary, self.num_spec_tokens)
+        secret = os.environ[DRAFT_SECRET].encode()
+        if len(secret) < MIN_DRAFT_SECRET:
+            raise ValueError(f"{DRAFT_SECRET}: must have at least {MIN_DRAFT_SECRET} characters")
         try:
-            return Mailbox(host, int(port), secret, greeting, self._report)
+            return MailboxServer(
+                host=host, port=int(port), secret=secret, greeting=greeting, report=self._report
+            )
         except OSError as failure:
-            raise RuntimeError(f"{ADDRESS}={os.environ[ADDRESS]}: {failure}") from failure
+            raise RuntimeError(f"{DRAFT_MAILBOX}={address}: {failure}") from failure
 
     def schedule(self, *arguments: Any, **named: Any) -> Any:
         try:

@@ -1,15 +1,16 @@
-"""One session's drafts: put as they come, and taken for the text that was said. Pure."""
+"""One session's drafts: put as they come, and taken for the text that was generated. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.vllm_server.race.fates import Counts
-from services.vllm_server.race.tree import MAX_BEFORE, Levels, Node, best_parent, ends_alike
+from gateway.protocol.mailbox import MAX_BEFORE
+from services.vllm_server.race.counts import Counts
+from services.vllm_server.race.tree import Levels, Node, best_parent, ends_alike
 
 
-class Session:
-    """At most `max_tokens` draft tokens, on at most `max_grounds` texts."""
+class DraftSession:
+    """The drafts of one session: at most `max_tokens` tokens, on at most `max_grounds` texts."""
 
     def __init__(self, counts: Counts, max_tokens: int, max_grounds: int) -> None:
         self.claimed = False
@@ -20,10 +21,6 @@ class Session:
         self._max_grounds = max_grounds
         self._grounds: list[Node] = []
         self._levels = Levels()
-
-    @property
-    def grounds(self) -> int:
-        return len(self._grounds)
 
     def put(self, position: int, tokens: Sequence[int], before: Sequence[int], now: int) -> None:
         """Add what is new of `tokens`, which stand from `position` on after `before`."""

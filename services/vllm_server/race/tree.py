@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-MAX_BEFORE = 16
-
 
 @dataclass(slots=True, eq=False)
 class Node:

@@ -22,7 +22,7 @@ from vllm.platforms import current_platform
 from vllm.v1.sample.logits_processor import BUILTIN_LOGITS_PROCESSORS, LogitsProcessors
 from vllm.v1.worker import gpu_model_runner
 
-from services.vllm_server.race.expansion import repair_expansion
+from services.vllm_server.race.cpu_kernel_fix import fix_expand_kernel
 from services.vllm_server.race.greedy import shorten
 
 if current_platform.is_cpu():
@@ -37,7 +37,7 @@ class RaceWorker(Worker):
     def init_device(self) -> None:
         gpu_model_runner.build_logitsprocs = build_processors
         if current_platform.is_cpu():
-            repair_expansion()
+            fix_expand_kernel()
         super().init_device()
         if current_platform.is_cpu() and hasattr(self.model_runner, "rejection_sampler"):
             # A GPU has real kernels for the long way, and would wait for the ids in the short one.

@@ -111,6 +111,22 @@ def test_what_is_copied_is_there(path: Path) -> None:
             assert all((ROOT / source).exists() for source in sources), rest
 
 
+@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.cpu"])
+def test_the_engine_image_has_all_that_the_mailbox_imports(name: str, tmp_path: Path) -> None:
+    for rest in dockerfile(Path("services/vllm_server", name)).of("COPY"):
+        *sources, target = rest.split()
+        if not target.startswith(("gateway", "services")):
+            continue
+        for source in sources:
+            if (ROOT / source).is_dir():
+                shutil.copytree(ROOT / source, tmp_path / target)
+            else:
+                (tmp_path / target).mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / source, tmp_path / target)
+    modules = "services.vllm_server.race.mailbox, services.vllm_server.race.branches"
+    subprocess.run([sys.executable, "-c", f"import {modules}"], cwd=tmp_path, check=True)
+
+
 def test_packages_left_out_of_the_engine_are_in_its_lock() -> None:
     lock = (ROOT / "deploy/locks/engine.txt").read_text().splitlines()
     for pattern in (ROOT / "deploy/images/engine_left_out.txt").read_text().splitlines():

@@ -8,8 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from services.vllm_server.arguments import Replica, launch, parse, read_config
-from services.vllm_server.failure import ArgumentFailure
+from gateway.settings import MIN_SECRET
+from services.vllm_server.arguments import (
+    MIN_DRAFT_SECRET,
+    ArgumentFailure,
+    Replica,
+    launch,
+    parse,
+    read_config,
+)
 
 SECRET = {"TIERFLOW_DRAFT_SECRET": "0123456789abcdef"}
 BASIC = ["--model", "some/model", "--served-model-name", "small", "--port", "8101"]
@@ -192,3 +199,7 @@ def run_server(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "services.vllm_server", *BASIC, *arguments]
     environment = {key: value for key, value in os.environ.items() if key not in SECRET}
     return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+def test_engine_and_gateway_take_secrets_of_the_same_length() -> None:
+    assert MIN_DRAFT_SECRET == MIN_SECRET

@@ -7,26 +7,35 @@ from collections.abc import Iterator
 
 import pytest
 
+from gateway.protocol import mailbox as wire
+from gateway.protocol.mailbox import MailboxGreeting
 from services.vllm_server.race import mailbox as module
-from services.vllm_server.race import wire
-from services.vllm_server.race.mailbox import Mailbox
-from services.vllm_server.race.wire import Greeting
+from services.vllm_server.race.mailbox import MailboxServer
 from tests.reference_verifier.client import SECRET, MailboxClient
 from tests.servers import eventually
 
 SESSION = "session-1"
 
 
+def serve(secret: str, greeting: MailboxGreeting, port: int = 0) -> MailboxServer:
+    return MailboxServer(
+        host="127.0.0.1",
+        port=port,
+        secret=secret.encode(),
+        greeting=greeting,
+        report=lambda: {"offered": 7},
+    )
+
+
 @pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    greeting = Greeting(wire.VERSION, 100, 16)
-    opened = Mailbox("127.0.0.1", 0, SECRET.encode(), greeting, lambda: {"offered": 7})
+def mailbox() -> Iterator[MailboxServer]:
+    opened = serve(SECRET, MailboxGreeting(wire.VERSION, 100, 16))
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def client(mailbox: Mailbox) -> Iterator[MailboxClient]:
+def client(mailbox: MailboxServer) -> Iterator[MailboxClient]:
     with MailboxClient(mailbox.port) as connected:
         yield connected
 
@@ -35,7 +44,9 @@ def test_it_greets_with_what_a_drafter_must_know(client: MailboxClient) -> None:
     assert client.greeting == {"version": 1, "vocabulary": 100, "per_step": 16}
 
 
-def test_what_is_put_is_drained_once_and_in_order(mailbox: Mailbox, client: MailboxClient) -> None:
+def test_what_is_put_is_drained_once_and_in_order(
+    mailbox: MailboxServer, client: MailboxClient
+) -> None:
     client.put(SESSION, 0, [1, 2])
     client.put(SESSION, 2, [3], [1, 2])
     (first, came), (second, later) = mailbox.drain(99)
@@ -45,7 +56,9 @@ def test_what_is_put_is_drained_once_and_in_order(mailbox: Mailbox, client: Mail
     assert mailbox.drain(99) == []
 
 
-def test_a_step_drains_no_more_than_it_asks_for(mailbox: Mailbox, client: MailboxClient) -> None:
+def test_a_step_drains_no_more_than_it_asks_for(
+    mailbox: MailboxServer, client: MailboxClient
+) -> None:
     for position in range(3):
         client.put(SESSION, position, [1])
     assert [drafts.position for drafts, _ in mailbox.drain(2)] == [0, 1]
@@ -58,14 +71,14 @@ def test_counts_hold_those_of_the_scheduler_too(client: MailboxClient) -> None:
     assert counts["connections"] == 1
 
 
-def test_a_wrong_secret_is_turned_away(mailbox: Mailbox, client: MailboxClient) -> None:
+def test_a_wrong_secret_is_turned_away(mailbox: MailboxServer, client: MailboxClient) -> None:
     with pytest.raises(ConnectionError):
         MailboxClient(mailbox.port, "a wrong secret of this test")
     assert client.counts()["denied"] == 1
 
 
 def test_a_peer_that_says_nothing_is_dropped(
-    mailbox: Mailbox, client: MailboxClient, monkeypatch: pytest.MonkeyPatch
+    mailbox: MailboxServer, client: MailboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "HANDSHAKE_S", 0.05)
     with socket.create_connection(("127.0.0.1", mailbox.port), 10) as silent:
@@ -81,7 +94,7 @@ def test_a_peer_that_says_nothing_is_dropped(
         [SESSION, 0, [], []],
         [SESSION, 0, [1] * (wire.MAX_TOKENS + 1), []],
         [SESSION, 0, [-1], []],
-        [SESSION, 0, [1], [2] * 17],
+        [SESSION, 0, [1], [2] * (wire.MAX_BEFORE + 1)],
         [SESSION, 0, [1], [], 5],
         [SESSION, 0],
         {"session": SESSION},
@@ -89,7 +102,7 @@ def test_a_peer_that_says_nothing_is_dropped(
     ],
 )
 def test_a_message_that_is_none_costs_only_itself(
-    mailbox: Mailbox, client: MailboxClient, content: object
+    mailbox: MailboxServer, client: MailboxClient, content: object
 ) -> None:
     client.send(wire.framed(content))
     client.put(SESSION, 0, [5])
@@ -97,9 +110,9 @@ def test_a_message_that_is_none_costs_only_itself(
     assert [drafts.tokens for drafts, _ in mailbox.drain(9)] == [[5]]
 
 
-@pytest.mark.parametrize("size", [0, wire.MAX_MESSAGE + 1, 2**32 - 1])
+@pytest.mark.parametrize("size", [0, wire.MAX_MESSAGE_BYTES + 1, 2**32 - 1])
 def test_a_broken_frame_costs_the_connection(
-    mailbox: Mailbox, client: MailboxClient, size: int
+    mailbox: MailboxServer, client: MailboxClient, size: int
 ) -> None:
     with MailboxClient(mailbox.port) as broken:
         broken.send(size.to_bytes(4, "big"))
@@ -108,13 +121,15 @@ def test_a_broken_frame_costs_the_connection(
     assert client.counts()["refused"] == 1
 
 
-def test_ids_beyond_the_vocabulary_are_refused(mailbox: Mailbox, client: MailboxClient) -> None:
+def test_ids_beyond_the_vocabulary_are_refused(
+    mailbox: MailboxServer, client: MailboxClient
+) -> None:
     client.put(SESSION, 0, [1, 100])
     assert client.counts()["foreign"] == 2
     assert mailbox.drain(9) == []
 
 
-def test_in_a_flood_the_oldest_are_lost(mailbox: Mailbox, client: MailboxClient) -> None:
+def test_in_a_flood_the_oldest_are_lost(mailbox: MailboxServer, client: MailboxClient) -> None:
     for position in range(module.MAX_WAITING + 2):
         client.send(wire.framed([SESSION, position, [1], []]))
     assert client.counts()["dropped"] == 2
@@ -123,7 +138,7 @@ def test_in_a_flood_the_oldest_are_lost(mailbox: Mailbox, client: MailboxClient)
 
 
 def test_connections_are_bounded(
-    mailbox: Mailbox, client: MailboxClient, monkeypatch: pytest.MonkeyPatch
+    mailbox: MailboxServer, client: MailboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_CONNECTIONS", 1)
     with pytest.raises(ConnectionError):
@@ -131,12 +146,12 @@ def test_connections_are_bounded(
     assert client.counts()["turned_away"] == 1
 
 
-def test_a_connection_that_ends_makes_room(mailbox: Mailbox, client: MailboxClient) -> None:
+def test_a_connection_that_ends_makes_room(mailbox: MailboxServer, client: MailboxClient) -> None:
     MailboxClient(mailbox.port).close()
     assert eventually(lambda: client.counts()["connections"] == 1, "the other one is gone")
     assert client.counts()["turned_away"] == 0
 
 
-def test_an_address_in_use_is_an_error(mailbox: Mailbox) -> None:
+def test_an_address_in_use_is_an_error(mailbox: MailboxServer) -> None:
     with pytest.raises(OSError):
-        Mailbox("127.0.0.1", mailbox.port, b"", Greeting(1, 1, 1), dict)
+        serve(SECRET, MailboxGreeting(1, 1, 1), mailbox.port)

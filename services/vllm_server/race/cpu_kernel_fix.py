@@ -13,7 +13,7 @@ import torch
 from vllm.v1.sample import rejection_sampler
 
 
-def repair_expansion() -> None:
+def fix_expand_kernel() -> None:
     """In this process, before anything is sampled."""
     rejection_sampler.expand_batch_to_tokens = expand_batch_to_tokens
 
