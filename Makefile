@@ -15,7 +15,7 @@ QUICK ?= 0
 ARGS ?=
 Q ?= Add 417 and 325 digit by digit.
 
-.PHONY: help up down device ask test test-cluster test-containers lint bench bench-speculation \
+.PHONY: help up down device ask test test-cluster test-containers lint docs bench bench-speculation \
   bench-collective load family specialists images compose-secrets clean
 
 help: ## list the targets and the variables they take
@@ -49,6 +49,9 @@ lint: ## ruff, mypy strict, import contracts
 	@gateway=$(GATEWAY_PYTHON); bin=$$(dirname "$$gateway"); \
 	  "$$bin/ruff" check . && "$$bin/ruff" format --check . && \
 	  "$$bin/mypy" && "$$bin/lint-imports"
+
+docs: ## write the generated pages: docs/settings.md, docs/metrics.md, docs/errors.md
+	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m deploy.reference
 
 bench: ## measure the gateway's overhead and the family's quality; QUICK=1 takes 5 minutes at most
 	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \

@@ -31,7 +31,7 @@ from gateway.settings.admin import Admin
 from gateway.settings.cascade import CascadeSettings
 from gateway.settings.collective import CollectiveSettings
 from gateway.settings.devices import DeviceSettings
-from gateway.settings.group import Group
+from gateway.settings.group import Group, Unit
 from gateway.settings.state import StateSettings
 
 ENV_PREFIX = "TIERFLOW_GATEWAY_"
@@ -40,37 +40,55 @@ MIN_SECRET = 16
 
 
 class Listen(Group):
-    host: str = "127.0.0.1"
-    port: int = Field(default=8080, ge=0, le=65535)
+    """The address at which the gateway serves its API."""
+
+    host: str = Field(default="127.0.0.1", description="The address to listen on.")
+    port: Annotated[int, Unit("port")] = Field(
+        default=8080, ge=0, le=65535, description="The port; 0 takes a free one."
+    )
 
 
 class Pool(Group):
-    """Replicas of one model at one tier."""
+    """A pool: the replicas of one model at one tier."""
 
-    tier: Tier
+    tier: Tier = Field(description="The tier of the pool.")
     endpoints: tuple[str, ...] | None = Field(
-        default=None, min_length=1, description="base URLs, without /v1; none: found by discovery"
+        default=None,
+        min_length=1,
+        description="Base URLs of the replicas, without /v1; default: those that discovery finds.",
     )
     probe: Probe = Field(
-        default=Probe.ENGINE, description="engine, or for other servers models or answers"
+        default=Probe.ENGINE,
+        description="The way to look at replicas: `engine` for vLLM, `models` or `answers` for "
+        "other servers.",
     )
     models: tuple[str, ...] = Field(
-        default=(), description="what it serves, where that must be known before it is seen"
+        default=(),
+        description="Names of served models that must be known before a replica was seen.",
     )
     hold_s: float = Field(
-        default=0.0, ge=0, description="how long requests wait while it has no endpoint"
+        default=0.0,
+        ge=0,
+        description="How long requests wait while the pool has no healthy endpoint.",
     )
-    profile: str = "default"
-    saturation_queue: int = Field(
-        default=8, ge=1, description="waiting requests from which on other tiers are preferred"
+    profile: str = Field(default="default", description="The routing profile.")
+    saturation_queue: Annotated[int, Unit("requests")] = Field(
+        default=8,
+        ge=1,
+        description="An endpoint at which this many requests wait is saturated: other tiers are "
+        "preferred.",
     )
-    max_in_flight: int = Field(default=512, ge=1, description="per endpoint")
-    api_key: SecretStr | None = Field(default=None, description="what the engines ask for")
+    max_in_flight: Annotated[int, Unit("requests")] = Field(
+        default=512, ge=1, description="Requests of this gateway at one endpoint at once."
+    )
+    api_key: SecretStr | None = Field(default=None, description="The bearer token for the engines.")
     mailboxes: tuple[str, ...] = Field(
-        default=(), description="host:port that takes drafts, one per endpoint in their order"
+        default=(),
+        description="Addresses that accept drafts, `host:port`, one for each endpoint in order.",
     )
     mailbox_secret: SecretStr | None = Field(
-        default=None, description="TIERFLOW_DRAFT_SECRET of the engines"
+        default=None,
+        description="The engines' `TIERFLOW_DRAFT_SECRET`, at least 16 characters.",
     )
 
     @field_validator("endpoints")
@@ -113,24 +131,35 @@ class Pool(Group):
 
 
 class Discovery(Group):
-    """Where engines are found in Kubernetes; see docs/gateway.md."""
+    """Discovery of engines in Kubernetes; `discovery: {}` turns it on; see docs/gateway.md."""
 
     namespaces: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        default=(), description="to watch; none: the one that this runs in"
+        default=(), description="Namespaces to watch; default: the gateway's own."
     )
     selector: dict[str, str] = Field(
         default={"app.kubernetes.io/part-of": "tierflow"},
-        description="labels that EndpointSlices must carry beside tierflow.dev/pool and /tier",
+        description="Labels that EndpointSlices must carry beside tierflow.dev/pool and /tier.",
     )
-    resync_s: float = Field(default=300.0, ge=1, description="until all are listed anew")
+    resync_s: float = Field(
+        default=300.0, ge=1, description="The interval at which all EndpointSlices are listed anew."
+    )
     kubeconfig: str | None = Field(
-        default=None, description="a file; none: the pod's own service account"
+        default=None, description="A kubeconfig file; default: the pod's service account."
     )
-    http_port: str = Field(default="http", description="its name in the EndpointSlices")
-    drafts_port: str = Field(default="drafts", description="likewise, where drafts are taken")
-    api_key: SecretStr | None = Field(default=None, description="what the engines ask for")
+    http_port: str = Field(
+        default="http", description="The name of the engines' HTTP port in EndpointSlices."
+    )
+    drafts_port: str = Field(
+        default="drafts", description="The name of the port that accepts drafts."
+    )
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="The bearer token for engines that are found; a pool's own replaces it.",
+    )
     mailbox_secret: SecretStr | None = Field(
-        default=None, description="TIERFLOW_DRAFT_SECRET of the engines; none: no drafts to them"
+        default=None,
+        description="The `TIERFLOW_DRAFT_SECRET` of engines that are found. Without it they get no "
+        "drafts.",
     )
 
     @model_validator(mode="after")
@@ -145,45 +174,78 @@ def _long_enough(secret: SecretStr | None) -> None:
 
 
 class Timeouts(Group):
-    """Seconds. Every wait has one."""
+    """The longest waits for engines and callers."""
 
-    connect_s: float = Field(default=2.0, gt=0)
-    first_token_s: float = Field(default=60.0, gt=0, description="streams: until the first bytes")
-    idle_s: float = Field(default=30.0, gt=0, description="streams: between two pieces")
-    answer_s: float = Field(default=600.0, gt=0, description="answers in one piece")
-    body_s: float = Field(default=30.0, gt=0, description="for the caller's whole body")
+    connect_s: float = Field(default=2.0, gt=0, description="The wait for a new connection.")
+    first_token_s: float = Field(
+        default=60.0, gt=0, description="The wait for the first bytes of a stream."
+    )
+    idle_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="The wait between two pieces of a stream, and for a caller that stops reading.",
+    )
+    answer_s: float = Field(
+        default=600.0, gt=0, description="The wait for an answer that is not streamed."
+    )
+    body_s: float = Field(default=30.0, gt=0, description="The wait for the caller's whole body.")
 
 
 class Scrape(Group):
-    interval_s: float = Field(default=1.0, gt=0)
-    timeout_s: float = Field(default=5.0, gt=0)
-    failures: int = Field(default=3, ge=1, description="failed scrapes until out of rotation")
+    """The regular look at each engine's health, models and load."""
+
+    interval_s: float = Field(default=1.0, gt=0, description="The time between two looks.")
+    timeout_s: float = Field(default=5.0, gt=0, description="The wait for one look.")
+    failures: Annotated[int, Unit("failures")] = Field(
+        default=3,
+        ge=1,
+        description="Failed looks in a row until an endpoint gets no requests. One that refuses "
+        "connections gets none at once.",
+    )
 
 
 class RequestLimits(Group):
-    max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
-    max_in_flight: int = Field(default=4096, ge=1)
-    max_queue: int = Field(default=1024, ge=0)
-    max_wait_s: float = Field(default=10.0, gt=0, description="in the gateway's own queue")
+    """Limits of requests, and of the gateway's admission."""
+
+    max_body_bytes: int = Field(
+        default=32 * 1024 * 1024, ge=1024, description="The size of a request's body."
+    )
+    max_in_flight: Annotated[int, Unit("requests")] = Field(
+        default=4096, ge=1, description="Requests inside the gateway at once."
+    )
+    max_queue: Annotated[int, Unit("requests")] = Field(
+        default=1024,
+        ge=0,
+        description="Requests that wait for admission at once, and those that wait for a pool.",
+    )
+    max_wait_s: float = Field(default=10.0, gt=0, description="The longest wait for admission.")
 
 
 class Retries(Group):
-    max_attempts: int = Field(default=3, ge=1)
-    ratio: float = Field(default=0.2, ge=0, le=1, description="retries per request, long run")
+    """The budget of retries."""
+
+    max_attempts: Annotated[int, Unit("attempts")] = Field(
+        default=3, ge=1, description="Attempts of one request that reach an engine."
+    )
+    ratio: Annotated[float, Unit("share")] = Field(
+        default=0.2, ge=0, le=1, description="Retries as a share of all requests, in the long run."
+    )
 
 
 class Settings(BaseSettings):
-    """Everything that can be set. Raises ConfigError from `load` when a value can't work."""
+    """All settings of the gateway. `load` raises ConfigError when a value can't work."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__"
     )
 
     listen: Listen = Listen()
-    pools: dict[str, Pool] = {}
+    pools: dict[str, Pool] = Field(default={}, description="The pools, by name.")
     discovery: Discovery | None = None
-    family: tuple[str, ...] = Field(default=(), description="model names, smallest first")
-    profiles: dict[str, dict[str, Any]] = {}
+    family: tuple[str, ...] = Field(default=(), description="The family's models, smallest first.")
+    profiles: dict[str, dict[str, Any]] = Field(
+        default={}, description="Routing profiles by name, beside the shipped ones."
+    )
     timeouts: Timeouts = Timeouts()
     scrape: Scrape = Scrape()
     limits: RequestLimits = RequestLimits()
@@ -193,7 +255,11 @@ class Settings(BaseSettings):
     admin: Admin = Admin()
     state: StateSettings = StateSettings()
     cascade: CascadeSettings = CascadeSettings()
-    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    log_level: str = Field(
+        default="info",
+        pattern="^(debug|info|warning|error)$",
+        description="The least level that is logged: debug, info, warning or error.",
+    )
 
     @model_validator(mode="after")
     def _somewhere_to_go(self) -> Settings:

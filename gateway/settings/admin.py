@@ -14,11 +14,12 @@ MIN_TOKEN = 16
 
 
 class Admin(Group):
-    """The API under /v1/admin and /v1/devices; see docs/device-members.md."""
+    """The operators' API under /v1/admin and /v1/devices; see docs/device-members.md."""
 
     token: SecretStr | None = Field(
         default=None,
-        description="what operators show as a bearer token, or its SHA-256 in hex; none: no API",
+        description="The bearer token of operators, at least 16 characters, or its SHA-256 in hex. "
+        "Without it the operators' API is off.",
     )
 
     @model_validator(mode="after")

@@ -8,23 +8,25 @@ from pydantic import Field, model_validator
 
 from gateway.core.types import Tier
 from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
-from gateway.settings.group import Group
+from gateway.settings.group import Group, Unit
 
 ANY = "any"
 ModelName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class CascadeStage(Group):
-    """One tier that is asked: a model, or a registered device."""
+    """One stage of the cascade: a served model or a registered device."""
 
     model: ModelName | None = Field(
-        default=None, description="a served model, tierflow-edge or tierflow-cloud"
+        default=None, description="A served model, `tierflow-edge` or `tierflow-cloud`."
     )
     device: ModelName | Annotated[tuple[ModelName, ...], Field(min_length=1)] | None = Field(
         default=None,
-        description="a device's id, a list of them, or any; only as the lowest stage",
+        description="A device's name, a list of names, or `any`; only in the lowest stage.",
     )
-    max_tokens: int | None = Field(default=None, ge=1, description="of its answer; none: no bound")
+    max_tokens: int | None = Field(
+        default=None, ge=1, description="The longest answer of this stage."
+    )
 
     @model_validator(mode="after")
     def _one(self) -> CascadeStage:
@@ -44,7 +46,7 @@ class CascadeStage(Group):
 
 
 class SelfCheck(Group):
-    """How the small model is asked whether its answer is right."""
+    """The question whether its answer is right, put to the small model."""
 
     template: str = Field(
         default=(
@@ -52,12 +54,15 @@ class SelfCheck(Group):
             "Is the proposed answer right? Answer yes or no."
         ),
         max_length=4000,
-        description="with {question} and {answer}",
+        description="The question's text, with the places `{question}` and `{answer}`.",
     )
     expects: Literal["yes", "same"] = Field(
-        default="yes", description="yes: an answer that begins so; same: the same final answer"
+        default="yes",
+        description="`yes`: the reply must begin so. `same`: it must repeat the final answer.",
     )
-    max_tokens: int = Field(default=64, ge=1, le=4096)
+    max_tokens: int = Field(
+        default=64, ge=1, le=4096, description="The longest reply to a self-check."
+    )
 
     @model_validator(mode="after")
     def _placeholders(self) -> SelfCheck:
@@ -68,40 +73,61 @@ class SelfCheck(Group):
 
 
 class CascadeSettings(Group):
+    """The virtual model `tierflow-cascade`; see docs/cascade.md."""
+
     stages: tuple[CascadeStage, ...] = Field(
         default=(CascadeStage(model="tierflow-edge"), CascadeStage(model="tierflow-cloud")),
         min_length=2,
         max_length=4,
-        description="lowest tier first",
+        description="Two to four stages, the lowest tier first.",
     )
     predictor: str | None = Field(
         default=None,
-        description="file of python -m loadtest.calibration, or the name of a shipped one; none: "
-        "the shipped one for the models at hand, else a cautious rule",
+        description="A file that `python -m loadtest.calibration` wrote, or the name of a shipped "
+        "predictor. Without it: the shipped one for the two models, or else a cautious rule.",
     )
-    quality: float = Field(
+    quality: Annotated[float, Unit("share")] = Field(
         default=0.99,
         ge=MIN_QUALITY,
         le=MAX_QUALITY,
-        description="share of the top tier's accuracy to keep",
+        description="The share of the top tier's accuracy to keep.",
     )
-    confidence: Literal["logprobs", "agreement", "self-check"] = "logprobs"
-    samples: int = Field(default=4, ge=1, le=16, description="answers that agreement asks for")
-    sample_temperature: float = Field(default=0.7, gt=0, le=2)
+    confidence: Literal["logprobs", "agreement", "self-check"] = Field(
+        default="logprobs", description="What the confidence in an answer is computed from."
+    )
+    samples: Annotated[int, Unit("answers")] = Field(
+        default=4, ge=1, le=16, description="Further answers that the method `agreement` asks for."
+    )
+    sample_temperature: Annotated[float, Unit("temperature")] = Field(
+        default=0.7, gt=0, le=2, description="The sampling temperature of these answers."
+    )
     answer_lead: str = Field(
-        default="Answer:", max_length=64, description="what precedes the answer proper in a text"
+        default="Answer:",
+        max_length=64,
+        description="The text after which the final answer stands.",
     )
     self_check: SelfCheck = SelfCheck()
-    stream_mode: Literal["live", "exact"] = "live"
+    stream_mode: Literal["live", "exact"] = Field(
+        default="live",
+        description="`live`: tokens flow while confidence holds. `exact`: nothing flows before the "
+        "decision.",
+    )
     outcome_log: str | None = Field(
-        default=None, description="file for features and decisions, JSON lines; none: nothing"
+        default=None,
+        description="A file of features and decisions, as JSON lines, of 256 MiB at most.",
     )
-    audit_share: float = Field(
-        default=0.0, ge=0, le=1, description="of accepted answers that the top is asked as well"
+    audit_share: Annotated[float, Unit("share")] = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="The share of lower tiers' answers, accepted or continued by the top tier, for "
+        "which the top tier is asked for its own.",
     )
-    cost_per_token: dict[str, Annotated[float, Field(ge=0)]] = Field(
+    cost_per_token: Annotated[
+        dict[str, Annotated[float, Field(ge=0)]], Unit("any currency, per token")
+    ] = Field(
         default={"device": 0.1, "edge": 1.0, "cloud": 10.0},
-        description="by tier, for the cost metric, in any unit",
+        description="What a token costs at each tier, for the cost metric.",
     )
 
     @model_validator(mode="after")

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from gateway.settings.group import Group
+from gateway.settings.group import Group, Unit
 
-Share = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1), Unit("share")]
+Price = Annotated[float, Field(ge=0), Unit("any currency, per 1,000 tokens")]
 TemplateId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}@[0-9]{1,6}$")]
 DomainName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
 
@@ -25,33 +26,53 @@ DOMAINS = {
 
 
 class PriceSettings(Group):
-    """Per 1,000 tokens by tier, in any one currency."""
+    """Prices of tokens by tier, for `max_cost` and the cost metric."""
 
-    device: float = Field(default=0.1, ge=0)
-    edge: float = Field(default=1.0, ge=0)
-    cloud: float = Field(default=10.0, ge=0)
+    device: Price = Field(default=0.1, description="The price of a device's tokens.")
+    edge: Price = Field(default=1.0, description="The price of the edge's tokens.")
+    cloud: Price = Field(default=10.0, description="The price of the cloud's tokens.")
 
 
 class Quality(Group):
-    """What is learned about members from agreement and feedback."""
+    """The memory of how good members are, from agreement and feedback."""
 
-    prior: Share = Field(default=0.5, description="held of a member of whom nothing is known")
-    prior_weight: float = Field(
-        default=4.0, gt=0, description="how many observations that is worth"
+    prior: Share = Field(
+        default=0.5, description="The expected quality of a member without observations."
     )
-    half_life_s: float = Field(default=7 * 86400.0, gt=0, description="the past counts half then")
-    feedback_weight: float = Field(
-        default=4.0, gt=0, description="a caller's word against one observed agreement"
+    prior_weight: Annotated[float, Unit("observations")] = Field(
+        default=4.0, gt=0, description="The number of observations that the prior is worth."
     )
-    feedback_s: float = Field(default=86400.0, gt=0, description="how long feedback is taken")
+    half_life_s: float = Field(
+        default=7 * 86400.0, gt=0, description="After this time an observation counts half."
+    )
+    feedback_weight: Annotated[float, Unit("observations")] = Field(
+        default=4.0, gt=0, description="The number of observations that a caller's score is worth."
+    )
+    feedback_s: float = Field(
+        default=86400.0, gt=0, description="How long feedback on an answer is accepted."
+    )
 
 
 class TemplateSettings(Group):
-    purpose: Literal["aggregate", "revise"]
-    form: Literal["finals", "quotes"]
-    text: str = Field(min_length=1, max_length=16_384)
-    answer_chars: int = Field(default=2000, ge=16, le=65_536)
-    answers: int = Field(default=16, ge=1, le=16)
+    """A text that a model reads when it aggregates or revises."""
+
+    purpose: Literal["aggregate", "revise"] = Field(description="What the template is for.")
+    form: Literal["finals", "quotes"] = Field(
+        description="How members' answers are shown: `finals`: final answers alone; `quotes`: "
+        "whole answers, quoted line by line."
+    )
+    text: str = Field(
+        min_length=1,
+        max_length=16_384,
+        description="The template, with the places `{question}` and `{answers}` (to aggregate) or "
+        "`{question}`, `{own}` and `{other}` (to revise).",
+    )
+    answer_chars: int = Field(
+        default=2000, ge=16, le=65_536, description="The length to which each answer is cut."
+    )
+    answers: Annotated[int, Unit("answers")] = Field(
+        default=16, ge=1, le=16, description="The largest number of answers that are shown."
+    )
 
     @model_validator(mode="after")
     def _places(self) -> TemplateSettings:
@@ -62,21 +83,32 @@ class TemplateSettings(Group):
 
 
 class TemplateRuleSettings(Group):
-    template: TemplateId
-    models: tuple[str, ...] = ("*",)
-    domains: tuple[str, ...] = ("*",)
+    """A rule that chooses a template by the model that reads it and the question's domain."""
+
+    template: TemplateId = Field(description="The template, as `name@version`.")
+    models: tuple[str, ...] = Field(
+        default=("*",), description="Patterns of the names of models that read it."
+    )
+    domains: tuple[str, ...] = Field(default=("*",), description="Patterns of domains.")
 
 
 class Embedding(Group):
-    """What tells how close a description and a question are."""
+    """The measure of how close a member's description is to a question."""
 
     source: Literal["minilm", "pool", "words"] = Field(
         default="minilm",
-        description="minilm: in the gateway itself; pool: a served model; words: none",
+        description="`minilm`: a model in the gateway itself. `pool`: a served model. `words`: no "
+        "model, words are compared.",
     )
-    model: str = Field(default="", description="source pool: a model with /v1/embeddings")
-    cache: int = Field(default=2048, ge=1, description="texts whose vectors are kept")
-    timeout_s: float = Field(default=5.0, gt=0, description="then words are compared")
+    model: str = Field(
+        default="", description="The served model with /v1/embeddings, for the source `pool`."
+    )
+    cache: Annotated[int, Unit("texts")] = Field(
+        default=2048, ge=1, description="The number of texts whose vectors are kept."
+    )
+    timeout_s: float = Field(
+        default=5.0, gt=0, description="The wait for a question's vector; then words are compared."
+    )
 
     @model_validator(mode="after")
     def _named(self) -> Embedding:
@@ -86,44 +118,85 @@ class Embedding(Group):
 
 
 class CollectiveSettings(Group):
-    """The model `tierflow-collective`. What a request doesn't say is as here."""
+    """The virtual model `tierflow-collective` and its defaults; see docs/collective.md."""
 
-    aggregator: str = Field(default="tierflow-edge", description="the server model")
-    aggregate: Literal["auto", "template", "majority", "weighted", "best-of-n"] = "auto"
+    aggregator: str = Field(
+        default="tierflow-edge", description="The server model that aggregates."
+    )
+    aggregate: Literal["auto", "template", "majority", "weighted", "best-of-n"] = Field(
+        default="auto", description="The way in which one answer is made of the members' answers."
+    )
     rather_likelihood: tuple[str, ...] = Field(
         default=("rill-*",),
-        description="auto: aggregator models that do best-of-n, not a template",
+        description="Patterns of aggregators for which `auto` means `best-of-n`, not `template`.",
     )
-    max_members: int = Field(default=5, ge=1, le=16)
-    quorum: float = Field(default=0.66, gt=0, le=1, description="share of the members asked")
-    grace: float = Field(
-        default=0.1, ge=0, le=10, description="for the others, in parts of the quorum's time"
+    max_members: Annotated[int, Unit("members")] = Field(
+        default=5, ge=1, le=16, description="The largest number of members that are asked at once."
     )
-    agreement: float = Field(
-        default=1.0, gt=0.5, le=1, description="auto: share that must agree to end early"
+    quorum: Annotated[float, Unit("share")] = Field(
+        default=0.66, gt=0, le=1, description="The share of the asked members that must answer."
     )
-    deadline_s: float = Field(default=30.0, gt=0, le=600, description="for members, all rounds")
-    rounds: int = Field(default=0, ge=0, le=3, description="of revision")
-    on_too_few: Literal["degrade", "fail"] = "degrade"
-    member_tokens: int = Field(default=256, ge=1, description="per answer, where none are asked")
-    max_question_chars: int = Field(default=32_768, ge=256, description="all messages together")
-    max_answer_chars: int = Field(default=32_768, ge=256, description="of one member")
-    requests_per_minute: float | None = Field(
-        default=None, gt=0, description="per caller; none: no limit"
+    grace: Annotated[float, Unit("share")] = Field(
+        default=0.1,
+        ge=0,
+        le=10,
+        description="The further wait for the other members, as a share of the quorum's time.",
     )
-    burst: int = Field(default=10, ge=1, description="requests at once within that limit")
-    idempotency_s: float = Field(default=86400.0, gt=0, description="how long answers are kept")
+    agreement: Annotated[float, Unit("share")] = Field(
+        default=1.0,
+        gt=0.5,
+        le=1,
+        description="The share of the answers that must agree for `auto` to end early.",
+    )
+    deadline_s: float = Field(
+        default=30.0, gt=0, le=600, description="The deadline of the members, over all rounds."
+    )
+    rounds: Annotated[int, Unit("rounds")] = Field(
+        default=0, ge=0, le=3, description="The rounds of revision."
+    )
+    on_too_few: Literal["degrade", "fail"] = Field(
+        default="degrade",
+        description="Without a quorum: `degrade` answers with what there is, `fail` gives 503.",
+    )
+    member_tokens: int = Field(
+        default=256,
+        ge=1,
+        description="The longest answer of a member where the request has no `max_tokens`.",
+    )
+    max_question_chars: int = Field(
+        default=32_768, ge=256, description="The length of all messages together."
+    )
+    max_answer_chars: int = Field(
+        default=32_768, ge=256, description="The longest answer of one member."
+    )
+    requests_per_minute: Annotated[float | None, Unit("requests per minute")] = Field(
+        default=None, gt=0, description="The rate at which one caller may ask, in the long run."
+    )
+    burst: Annotated[int, Unit("requests")] = Field(
+        default=10, ge=1, description="Requests that a caller may make at once within that rate."
+    )
+    idempotency_s: float = Field(
+        default=86400.0, gt=0, description="How long the answer to an `Idempotency-Key` is kept."
+    )
     lease_s: float = Field(
-        default=10.0, gt=0, description="until another replica takes a dead one's request over"
+        default=10.0,
+        gt=0,
+        description="The time after which another replica takes over the request of a dead one.",
     )
-    affinity_s: float = Field(default=3600.0, gt=0, description="members of a session are kept")
+    affinity_s: float = Field(
+        default=3600.0, gt=0, description="How long the members of a session are preferred."
+    )
     prices: PriceSettings = PriceSettings()
     quality: Quality = Quality()
     embedding: Embedding = Embedding()
-    domains: dict[DomainName, str] = Field(default=DOMAINS, max_length=32)
+    domains: dict[DomainName, str] = Field(
+        default=DOMAINS,
+        max_length=32,
+        description="What each domain is about, by its name; quality is observed per domain.",
+    )
     templates: dict[TemplateId, TemplateSettings] = Field(
-        default={}, description="beside the shipped ones, or in their place"
+        default={}, description="Templates beside the shipped ones, or in their place."
     )
     template_rules: tuple[TemplateRuleSettings, ...] = Field(
-        default=(), description="before the shipped ones"
+        default=(), description="Rules that are tried before the shipped ones."
     )

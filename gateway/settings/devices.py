@@ -9,30 +9,42 @@ from pydantic import Field, model_validator
 from gateway.protocol.devices import DeviceName, Owner
 from gateway.protocol.speculation import MAX_SESSIONS
 from gateway.protocol.work import MAX_WORK
-from gateway.settings.group import Group
+from gateway.settings.group import Group, Unit
 
 TokenHash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class DeviceSettings(Group):
-    """Devices that may connect, draft and work: docs/speculation.md, docs/device-members.md."""
+    """Devices that may connect, and their limits: docs/speculation.md, docs/device-members.md."""
 
     tokens: dict[DeviceName, TokenHash] = Field(
-        default={}, description="the SHA-256 of each device's token, in hex, by the device's name"
+        default={}, description="The SHA-256 of each device's token, in hex, by the device's name."
     )
     owners: dict[DeviceName, Owner] = Field(
-        default={}, description="of the devices under tokens, where it shall be proven"
+        default={}, description="The proven owners of the devices under `devices.tokens`, by name."
     )
     lease_s: float = Field(
-        default=15.0, gt=0, description="without a frame until it counts as gone"
+        default=15.0, gt=0, description="A device that sends no frame for this long counts as gone."
     )
-    heartbeat_s: float = Field(default=5.0, gt=0, description="how often a device shall ping")
-    max_sessions: int = Field(default=64, ge=1, le=MAX_SESSIONS, description="at once, per device")
-    drafts_per_s: float = Field(default=10_000.0, gt=0, description="draft tokens, per device")
-    max_work: int = Field(default=8, ge=1, le=MAX_WORK, description="at once, per device")
-    max_work_s: float = Field(default=600.0, gt=0, le=86_400, description="for one piece of work")
+    heartbeat_s: float = Field(
+        default=5.0, gt=0, description="How often a device pings; shorter than `devices.lease_s`."
+    )
+    max_sessions: Annotated[int, Unit("sessions")] = Field(
+        default=64, ge=1, le=MAX_SESSIONS, description="Speculative sessions per device at once."
+    )
+    drafts_per_s: Annotated[float, Unit("tokens per second")] = Field(
+        default=10_000.0, gt=0, description="Draft tokens that a device may send."
+    )
+    max_work: Annotated[int, Unit("pieces of work")] = Field(
+        default=8, ge=1, le=MAX_WORK, description="Work that a device has at once."
+    )
+    max_work_s: float = Field(
+        default=600.0, gt=0, le=86_400, description="The longest deadline of one piece of work."
+    )
     max_answer_bytes: int = Field(
-        default=256 * 1024, ge=1024, description="of text in one answer; more is cut off"
+        default=256 * 1024,
+        ge=1024,
+        description="The text of one answer; longer answers are cut off.",
     )
 
     @model_validator(mode="after")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from gateway.settings.group import Group
+from gateway.settings.group import Group, Unit
 
 SCHEMES = {"redis": False, "rediss": True}
 DEFAULT_PORT = 6379
@@ -15,13 +15,24 @@ SENTINEL_PORT = 26379
 
 
 class RedisTls(Group):
-    """Files. On by itself where the URL says rediss://."""
+    """TLS to Redis. It is on where the URL says rediss://, too."""
 
-    enabled: bool = False
-    ca: str | None = Field(default=None, description="whom to trust; none: the system's own")
-    certificate: str | None = Field(default=None, description="of the gateway, with its key")
-    key: str | None = None
-    check_hostname: bool = True
+    enabled: bool = Field(
+        default=False, description="Turns TLS on where no URL says rediss://, as with sentinels."
+    )
+    ca: str | None = Field(
+        default=None,
+        description="A file of certificate authorities to trust; default: the system's.",
+    )
+    certificate: str | None = Field(
+        default=None, description="A file with the gateway's client certificate."
+    )
+    key: str | None = Field(
+        default=None, description="A file with the key of the client certificate."
+    )
+    check_hostname: bool = Field(
+        default=True, description="Whether the server's name must be in its certificate."
+    )
 
     @model_validator(mode="after")
     def _pair(self) -> RedisTls:
@@ -31,19 +42,32 @@ class RedisTls(Group):
 
 
 class Redis(Group):
-    """One server by its URL, a master by sentinels, or a cluster by one of its nodes."""
+    """A Redis server by its URL, a master by its sentinels, or a cluster by one of its nodes."""
 
     url: SecretStr | None = Field(
-        default=None, description="redis://[user:password@]host[:port][/database], or rediss://"
+        default=None,
+        description="`redis://[user:password@]host[:port][/database]`, or `rediss://` with TLS.",
     )
-    sentinels: tuple[str, ...] = Field(default=(), description="host:port of each, in place of url")
-    master: str = Field(default="", description="its name among the sentinels")
-    cluster: bool = Field(default=False, description="url names a node of a cluster")
-    nodes: tuple[str, ...] = Field(default=(), description="further nodes to find the cluster by")
-    username: str | None = None
-    password: SecretStr | None = Field(default=None, description="wins over the URL's")
-    sentinel_username: str | None = None
-    sentinel_password: SecretStr | None = None
+    sentinels: tuple[str, ...] = Field(
+        default=(), description="The sentinels, `host:port` each, in place of a URL."
+    )
+    master: str = Field(default="", description="The master's name among the sentinels.")
+    cluster: bool = Field(
+        default=False, description="Whether the URL names a node of a Redis cluster."
+    )
+    nodes: tuple[str, ...] = Field(
+        default=(), description="Further nodes of the cluster, `host:port` each, to find it by."
+    )
+    username: str | None = Field(
+        default=None, description="The user; it replaces the one in the URL."
+    )
+    password: SecretStr | None = Field(
+        default=None, description="The password; it replaces the one in the URL."
+    )
+    sentinel_username: str | None = Field(default=None, description="The user at the sentinels.")
+    sentinel_password: SecretStr | None = Field(
+        default=None, description="The password at the sentinels."
+    )
     tls: RedisTls = RedisTls()
 
     @field_validator("url")
@@ -85,30 +109,46 @@ class Redis(Group):
 
 
 class MemoryLimits(Group):
-    """Of each kind of state that is kept in memory."""
+    """Limits of each kind of state that a replica keeps in its own memory."""
 
-    max_entries: int = Field(default=100_000, ge=1)
-    max_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    max_entries: Annotated[int, Unit("entries")] = Field(
+        default=100_000, ge=1, description="The largest number of entries of one kind."
+    )
+    max_bytes: int = Field(
+        default=64 * 1024 * 1024,
+        ge=1024,
+        description="The size of all entries of one kind. A full kind takes nothing from others.",
+    )
 
 
 class StateSettings(Group):
-    """Without `redis` every replica keeps its state in its own memory."""
+    """State that replicas share. Without `state.redis` each keeps its own; see docs/state.md."""
 
     redis: Redis | None = None
     prefix: str = Field(
         default="tierflow",
         pattern=r"^[A-Za-z0-9_.-]{1,64}$",
-        description="of all keys and channels; one for each deployment on the same server",
+        description="The prefix of all keys and channels, a different one for each deployment.",
     )
-    timeout_s: float = Field(default=0.25, gt=0, le=10, description="for each call, connecting too")
+    timeout_s: float = Field(
+        default=0.25, gt=0, le=10, description="The wait for one call, connecting included."
+    )
     when_lost: Literal["open", "closed"] = Field(
         default="open",
-        description="open: each replica goes on with its own; closed: what needs it is refused",
+        description="While Redis is lost: `open`: each replica uses its own memory; `closed`: what "
+        "needs the shared state is refused.",
     )
     memory: MemoryLimits = MemoryLimits()
-    max_value_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024)
-    replicas: int = Field(
-        default=1, ge=1, description="how many may run, to warn where they share nothing"
+    max_value_bytes: int = Field(
+        default=4 * 1024 * 1024,
+        ge=1024,
+        le=256 * 1024 * 1024,
+        description="The size of one value or message; larger ones are refused.",
+    )
+    replicas: Annotated[int, Unit("replicas")] = Field(
+        default=1,
+        ge=1,
+        description="The number of replicas that may run, to warn where they share nothing.",
     )
 
 

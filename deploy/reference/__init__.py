@@ -1,0 +1,15 @@
+"""The generated pages of docs/: settings, metrics and error codes, read from the code itself.
+
+`make docs` writes them, and a test fails while a page differs from what would be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from deploy.reference import settings
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "settings.md": settings.page,
+}
+"""The text of each page, by its file's name in docs/."""

@@ -1,0 +1,18 @@
+"""Write the generated pages: `python -m deploy.reference`, or `make docs`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deploy.reference import PAGES
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def main() -> None:
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page())
+
+
+if __name__ == "__main__":
+    main()
