@@ -91,13 +91,21 @@ def create_app(settings: Settings) -> ASGIApp:
         late.mailboxes = pools.fixed_mailboxes(settings)
         await late.state.start()
         late.endpoints = EndpointUpkeep(
-            settings, wanted, endpoints, client, clock, late.mailboxes, random.random
+            settings=settings,
+            wanted=wanted,
+            endpoints=endpoints,
+            client=client,
+            clock=clock,
+            mailboxes=late.mailboxes,
+            uniform=random.random,
         )
         verifier = EngineVerifier(client, late.mailboxes)
         shared = _shared(settings, routing, endpoints, client, clock, metrics)
         verifiers = _verifiers(shared, verifier)
         dispatch = _dispatch(settings, shared)
-        calls = EngineCalls(dispatch, clock, shared.telemetry, shared.waits)
+        calls = EngineCalls(
+            dispatch=dispatch, clock=clock, telemetry=shared.telemetry, waits=shared.waits
+        )
         served = device_services(
             settings,
             late.state.shared,
@@ -111,15 +119,15 @@ def create_app(settings: Settings) -> ASGIApp:
             settings,
             templates,
             Surroundings(
-                served.members,
-                served.tokens,
-                late.state.store,
-                calls,
-                shared.admission,
-                endpoints,
-                clock,
-                shared.telemetry,
-                collectives,
+                members=served.members,
+                callers=served.tokens,
+                store=late.state.store,
+                calls=calls,
+                admission=shared.admission,
+                endpoints=endpoints,
+                clock=clock,
+                telemetry=shared.telemetry,
+                collectives=collectives,
             ),
         )
         stories: dict[str, RequestHandler] = {
@@ -177,7 +185,7 @@ def _web(
     return app
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Shared:
     """What ordinary requests and devices' sessions draw on together."""
 
@@ -203,33 +211,38 @@ def _shared(
     timeouts, limits, retries = settings.timeouts, settings.limits, settings.retries
     telemetry = RequestTelemetry(metrics)
     return _Shared(
-        routing,
-        endpoints,
-        client,
-        clock,
-        metrics,
-        telemetry,
-        Admission(
+        routing=routing,
+        endpoints=endpoints,
+        client=client,
+        clock=clock,
+        metrics=metrics,
+        telemetry=telemetry,
+        admission=Admission(
             AdmissionLimits(limits.max_in_flight, limits.max_queue, limits.max_wait_s),
             clock,
             telemetry,
         ),
-        RetryBudget(ratio=retries.ratio, max_attempts=retries.max_attempts),
-        Waits(timeouts.first_token_s, timeouts.idle_s, timeouts.answer_s),
+        budget=RetryBudget(ratio=retries.ratio, max_attempts=retries.max_attempts),
+        waits=Waits(timeouts.first_token_s, timeouts.idle_s, timeouts.answer_s),
     )
 
 
 def _dispatch(settings: Settings, with_: _Shared) -> Dispatch:
     return Dispatch(
-        with_.routing,
-        with_.endpoints,
-        with_.client,
-        with_.clock,
-        with_.telemetry,
-        with_.budget,
-        with_.waits,
-        random.random,
-        WakeQueue(with_.endpoints, settings.family, with_.clock, settings.limits.max_queue),
+        routing=with_.routing,
+        endpoints=with_.endpoints,
+        server=with_.client,
+        clock=with_.clock,
+        telemetry=with_.telemetry,
+        budget=with_.budget,
+        waits=with_.waits,
+        uniform=random.random,
+        holding=WakeQueue(
+            endpoints=with_.endpoints,
+            family=settings.family,
+            clock=with_.clock,
+            max_held=settings.limits.max_queue,
+        ),
     )
 
 
@@ -237,14 +250,14 @@ def _cascade(
     with_: _Shared, calls: EngineCalls, verifiers: Verifiers, members: Members
 ) -> CascadeShared:
     return CascadeShared(
-        with_.endpoints,
-        with_.clock,
-        with_.telemetry,
-        with_.admission,
-        with_.waits,
-        calls,
-        verifiers,
-        members,
+        endpoints=with_.endpoints,
+        clock=with_.clock,
+        telemetry=with_.telemetry,
+        admission=with_.admission,
+        waits=with_.waits,
+        calls=calls,
+        verifiers=verifiers,
+        members=members,
     )
 
 
@@ -253,8 +266,14 @@ def _inference(
 ) -> InferenceRoutes:
     """The short way of a request, from the body to the engine, and the longer ones of `stories`."""
     return InferenceRoutes(
-        InferenceHandler(with_.admission, dispatch, with_.clock, with_.telemetry, with_.waits),
-        with_.clock,
+        inference=InferenceHandler(
+            admission=with_.admission,
+            dispatch=dispatch,
+            clock=with_.clock,
+            telemetry=with_.telemetry,
+            waits=with_.waits,
+        ),
+        clock=with_.clock,
         max_body_bytes=settings.limits.max_body_bytes,
         body_s=settings.timeouts.body_s,
         stories=stories,
@@ -264,25 +283,25 @@ def _inference(
 def _verifiers(with_: _Shared, verifier: EngineVerifier) -> Verifiers:
     """The endpoints that make answers out of token ids, drafted by devices or by a lower tier."""
     return Verifiers(
-        with_.routing,
-        with_.endpoints,
-        verifier,
-        with_.clock,
-        with_.telemetry,
-        with_.budget,
-        random.random,
+        routing=with_.routing,
+        endpoints=with_.endpoints,
+        verifier=verifier,
+        clock=with_.clock,
+        telemetry=with_.telemetry,
+        budget=with_.budget,
+        uniform=random.random,
     )
 
 
 def _speculation(with_: _Shared, verifiers: Verifiers, metrics: SpeculationMetrics) -> DraftingDeps:
     """The way of a device's drafts and of the tokens back to it."""
     return DraftingDeps(
-        verifiers,
-        with_.admission,
-        SpeculationTelemetry(with_.metrics, metrics),
-        with_.clock,
-        with_.waits,
-        lambda: secrets.token_hex(16),
+        verifiers=verifiers,
+        admission=with_.admission,
+        telemetry=SpeculationTelemetry(with_.metrics, metrics),
+        clock=with_.clock,
+        waits=with_.waits,
+        new_id=lambda: secrets.token_hex(16),
     )
 
 

@@ -32,7 +32,7 @@ from gateway.serving.requests.verifiers import Verifiers
 from gateway.settings.cascade import CascadeSettings as Settings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shared:
     """What the cascade draws on together with ordinary requests."""
 
@@ -64,15 +64,28 @@ class CascadePart:
             self._log = OutcomeFile(Path(settings.outcome_log))
         lower = LowerTier(with_.calls, with_.endpoints)
         defaults = CascadeDefaults(
-            settings.quality, settings.confidence, settings.stream_mode, settings.audit_share
+            quality=settings.quality,
+            method=settings.confidence,
+            stream_mode=settings.stream_mode,
+            audit_share=settings.audit_share,
         )
         tiers = [StageSpec(s.model or "", s.devices, s.max_tokens) for s in settings.stages]
         services = CascadeDeps(
             tiers=tiers,
             defaults=defaults,
-            rules=AcceptanceRules(tiers, with_.endpoints, self._predictors, defaults),
+            rules=AcceptanceRules(
+                tiers=tiers,
+                endpoints=with_.endpoints,
+                predictors=self._predictors,
+                defaults=defaults,
+            ),
             lower=lower,
-            upper=TopTier(with_.verifiers, with_.calls, with_.waits, lambda: secrets.token_hex(16)),
+            upper=TopTier(
+                verifiers=with_.verifiers,
+                calls=with_.calls,
+                waits=with_.waits,
+                new_id=lambda: secrets.token_hex(16),
+            ),
             judges=ConfidenceProbes(with_.calls, lower, judging(settings)),
             devices=DeviceTier(with_.members),
             endpoints=with_.endpoints,
@@ -84,7 +97,11 @@ class CascadePart:
         )
         self._audits = Audits(services, with_.calls)
         return CascadeHandler(
-            services, with_.admission, with_.telemetry, self._audits, with_.waits.idle_s
+            services=services,
+            admission=with_.admission,
+            telemetry=with_.telemetry,
+            audits=self._audits,
+            stalled_s=with_.waits.idle_s,
         )
 
     async def stop(self) -> None:
@@ -97,12 +114,12 @@ class CascadePart:
 def judging(settings: Settings) -> ProbeSettings:
     check = settings.self_check
     return ProbeSettings(
-        settings.samples,
-        settings.sample_temperature,
-        settings.answer_lead,
-        check.template,
-        check.expects,
-        check.max_tokens,
+        samples=settings.samples,
+        temperature=settings.sample_temperature,
+        lead=settings.answer_lead,
+        template=check.template,
+        expects=check.expects,
+        max_tokens=check.max_tokens,
     )
 
 

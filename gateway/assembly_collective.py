@@ -48,7 +48,7 @@ BATCH = 32
 """Texts that a pool's model is given in one call."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What the collective shares with the rest of the gateway."""
 
@@ -63,7 +63,7 @@ class Surroundings:
     collectives: CollectiveTelemetry
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectiveServices:
     """`conditions`: what is degraded, by name."""
 
@@ -87,13 +87,18 @@ def collective_services(
     embedder, close = _embedder(asked.embedding, with_, conditions)
     served = partial(_served, with_.endpoints)
     aggregating = Aggregator(
-        ServerModel(with_.calls),
-        Likelihood(with_.calls),
-        templates,
-        served,
-        asked.rather_likelihood,
+        speaking=ServerModel(with_.calls),
+        likelihood=Likelihood(with_.calls),
+        templates=templates,
+        served=served,
+        rather_likelihood=asked.rather_likelihood,
     )
-    fitting = FitEstimator(embedder, policy.domains, with_.collectives, asked.embedding.timeout_s)
+    fitting = FitEstimator(
+        embedder=embedder,
+        domains=policy.domains,
+        telemetry=with_.collectives,
+        timeout_s=asked.embedding.timeout_s,
+    )
     means = CollectiveDeps(
         members=with_.members,
         callers=with_.callers,
@@ -111,13 +116,15 @@ def collective_services(
         new_id=lambda: secrets.token_hex(16),
     )
     story = CollectiveHandler(means, with_.admission, settings.timeouts.idle_s)
-    desk = FeedbackHandler(with_.store, policy, with_.collectives, means.new_id)
+    desk = FeedbackHandler(
+        store=with_.store, policy=policy, telemetry=with_.collectives, new_id=means.new_id
+    )
 
     def stop() -> None:
         fitting.close()
         close()
 
-    return CollectiveServices(story, desk, conditions, stop)
+    return CollectiveServices(story=story, feedback=desk, conditions=conditions, _close=stop)
 
 
 def prices(settings: Settings) -> Prices:
@@ -147,11 +154,11 @@ def _policy(asked: wanted.CollectiveSettings) -> CollectivePolicy:
         prices=Prices(asked.prices.model_dump()),
         quota=quota,
         keep=Keep(
-            asked.idempotency_s,
-            asked.lease_s,
-            asked.affinity_s,
-            quality.feedback_s,
-            quality.half_life_s,
+            idempotency_s=asked.idempotency_s,
+            lease_s=asked.lease_s,
+            affinity_s=asked.affinity_s,
+            feedback_s=quality.feedback_s,
+            half_life_s=quality.half_life_s,
         ),
         domains=asked.domains,
     )
@@ -182,7 +189,7 @@ def shipped_templates() -> dict[str, Any]:
 
 def _template(id: str, spec: dict[str, Any]) -> Template:
     name, _, version = id.rpartition("@")
-    return Template(name, int(version), **{**spec, "form": Form(spec["form"])})
+    return Template(name=name, version=int(version), **{**spec, "form": Form(spec["form"])})
 
 
 def _embedder(
@@ -191,7 +198,10 @@ def _embedder(
     """Without one, members are chosen by words: it works, and the operator must hear of it."""
     if asked.source == "pool":
         made = EndpointEmbedder(
-            with_.calls, asked.model, with_.clock, lambda: secrets.token_hex(16)
+            calls=with_.calls,
+            model=asked.model,
+            clock=with_.clock,
+            new_id=lambda: secrets.token_hex(16),
         )
         cached = CachedEmbedder(made, asked.cache, BATCH)
         return cached, cached.close

@@ -27,7 +27,7 @@ from gateway.serving.devices.work import WorkLimits
 from gateway.settings import Settings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DeviceServices:
     """`members` are the registered devices, `tokens` tell who asks; `switchboard` must run."""
 
@@ -48,33 +48,55 @@ def device_services(
 ) -> DeviceServices:
     """Inside the event loop."""
     wanted, replica, courier = settings.devices, secrets.token_hex(8), ReplicaOutbox(store)
-    elsewhere = RemoteWork(replica, courier, clock, lambda: secrets.token_hex(16))
-    members = MembersRegistry(
-        replica, store, courier, elsewhere, clock, member_metrics, wanted.lease_s
+    elsewhere = RemoteWork(
+        replica=replica, courier=courier, clock=clock, new_id=lambda: secrets.token_hex(16)
     )
-    devices = DeviceConnections(_limits(settings), speculation, metrics, members)
-    tokens = DeviceTokens(wanted.tokens, wanted.owners, store, clock)
+    members = MembersRegistry(
+        replica=replica,
+        store=store,
+        courier=courier,
+        elsewhere=elsewhere,
+        clock=clock,
+        telemetry=member_metrics,
+        lease_s=wanted.lease_s,
+    )
+    devices = DeviceConnections(
+        limits=_limits(settings), speculation=speculation, telemetry=metrics, roll=members
+    )
+    tokens = DeviceTokens(tokens=wanted.tokens, owners=wanted.owners, store=store, clock=clock)
     period = Period(wanted.lease_s, min(wanted.heartbeat_s, wanted.lease_s / 3))
     switchboard = ReplicaBus(
-        store,
-        members,
-        elsewhere,
-        courier,
-        Leases(members, store, clock, period),
-        clock,
-        TokenWatch(devices, tokens, store, clock),
+        store=store,
+        registry=members,
+        elsewhere=elsewhere,
+        courier=courier,
+        leases=Leases(registry=members, store=store, clock=clock, period=period),
+        clock=clock,
+        watch=TokenWatch(devices=devices, tokens=tokens, store=store, clock=clock),
     )
-    enrolments = Enrolments(store, tokens, courier, EnrolmentAttempts(store, clock), time.time)
+    enrolments = Enrolments(
+        store=store,
+        tokens=tokens,
+        courier=courier,
+        guesses=EnrolmentAttempts(store, clock),
+        unix_time=time.time,
+    )
     desk = DeviceAdmin(enrolments, members, tokens)
-    return DeviceServices(DeviceRoute(devices, tokens), members, tokens, desk, switchboard)
+    return DeviceServices(
+        route=DeviceRoute(devices, tokens),
+        members=members,
+        tokens=tokens,
+        desk=desk,
+        switchboard=switchboard,
+    )
 
 
 def _limits(settings: Settings) -> DeviceLimits:
     wanted = settings.devices
     return DeviceLimits(
-        wanted.lease_s,
-        wanted.heartbeat_s,
-        wanted.max_sessions,
-        wanted.drafts_per_s,
-        WorkLimits(wanted.max_work, wanted.max_work_s, wanted.max_answer_bytes),
+        lease_s=wanted.lease_s,
+        heartbeat_s=wanted.heartbeat_s,
+        max_sessions=wanted.max_sessions,
+        drafts_per_s=wanted.drafts_per_s,
+        work=WorkLimits(wanted.max_work, wanted.max_work_s, wanted.max_answer_bytes),
     )

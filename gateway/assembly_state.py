@@ -37,14 +37,16 @@ class SharedState:
         self._replicas = wanted.replicas
         if wanted.redis is not None:
             redis = RedisStore(
-                target(wanted.redis),
-                random.random,
+                target=target(wanted.redis),
+                uniform=random.random,
                 timeout_s=wanted.timeout_s,
                 prefix=wanted.prefix,
                 max_value_bytes=wanted.max_value_bytes,
             )
             local = memory if wanted.when_lost == "open" else None
-            self._served = FailoverStore(redis, local, clock, metrics, random.random)
+            self._served = FailoverStore(
+                store=redis, local=local, clock=clock, telemetry=metrics, uniform=random.random
+            )
             self.store, self.shared = self._served, self._served.without_local()
 
     async def start(self) -> None:
@@ -83,16 +85,16 @@ def target(redis: Redis) -> Target:
         username, password = username or url.username, password or url.password
         database, tls = url.database, tls or url.tls
     return Target(
-        addresses,
-        database,
-        redis.cluster,
-        redis.master,
-        Credentials(username, password.get_secret_value() if password else None),
-        Credentials(
+        addresses=addresses,
+        database=database,
+        cluster=redis.cluster,
+        master=redis.master,
+        credentials=Credentials(username, password.get_secret_value() if password else None),
+        sentinel_credentials=Credentials(
             redis.sentinel_username,
             redis.sentinel_password.get_secret_value() if redis.sentinel_password else None,
         ),
-        _tls(redis.tls) if tls else None,
+        tls=_tls(redis.tls) if tls else None,
     )
 
 

@@ -25,8 +25,10 @@ def fixed_states(settings: Settings) -> list[EndpointState]:
     for name, pool in settings.pools.items():
         models = _listed_models(pool) if pool.probe is Probe.ANSWERS else {}
         for url in pool.endpoints or ():
-            endpoint = Endpoint(endpoint_id(url), url, name, pool.tier, pool.probe)
-            states.append(EndpointState(endpoint, _limits(pool), models=models))
+            endpoint = Endpoint(
+                id=endpoint_id(url), url=url, pool=name, tier=pool.tier, probe=pool.probe
+            )
+            states.append(EndpointState(endpoint=endpoint, limits=_limits(pool), models=models))
     ids = [state.endpoint.id for state in states]
     for id in ids:
         if ids.count(id) > 1:
@@ -42,7 +44,7 @@ def endpoint_id(url: str) -> str:
 
 def pool_states(settings: Settings) -> list[PoolState]:
     return [
-        PoolState(name, pool.tier, pool.hold_s, frozenset(pool.models))
+        PoolState(name=name, tier=pool.tier, hold_s=pool.hold_s, models=frozenset(pool.models))
         for name, pool in settings.pools.items()
     ]
 
@@ -53,7 +55,10 @@ def policies(settings: Settings) -> dict[str, PoolPolicy]:
     shared = found.mailbox_secret if found else None
     return {
         name: PoolPolicy(
-            pool.tier, _limits(pool), _plain_secret(pool.mailbox_secret or shared), pool.probe
+            tier=pool.tier,
+            limits=_limits(pool),
+            mailbox_secret=_plain_secret(pool.mailbox_secret or shared),
+            probe=pool.probe,
         )
         for name, pool in settings.pools.items()
         if pool.endpoints is None
@@ -98,7 +103,9 @@ def fixed_mailboxes(settings: Settings) -> dict[str, Mailbox]:
         secret = _plain_secret(pool.mailbox_secret) or b""
         for url, address in zip(pool.endpoints or (), pool.mailboxes, strict=False):
             id = endpoint_id(url)
-            found[id] = Mailbox(id, address, secret, random.random)
+            found[id] = Mailbox(
+                endpoint_id=id, address=address, secret=secret, uniform=random.random
+            )
     return found
 
 

@@ -46,6 +46,7 @@ class EndpointUpkeep:
 
     def __init__(
         self,
+        *,
         settings: Settings,
         wanted: Wanted | None,
         endpoints: LiveEndpoints,
@@ -59,22 +60,24 @@ class EndpointUpkeep:
         self._fixed = tuple(endpoints.states())
         self._tokenizers = TokenizerCheck(settings.family, client, settings.scrape.timeout_s)
         self._scraper = Scraper(
-            client,
-            clock,
-            self._tokenizers,
-            endpoints.up,
+            client=client,
+            clock=clock,
+            tokenizers=self._tokenizers,
+            up=endpoints.up,
             interval_s=settings.scrape.interval_s,
             timeout_s=settings.scrape.timeout_s,
             failures=settings.scrape.failures,
         )
         self._discovered = DiscoveredEndpoints(
-            pools.policies(settings),
-            pools.default_policy(settings),
-            frozenset(name for name, pool in settings.pools.items() if pool.endpoints is not None),
-            endpoints,
-            self._scraper,
-            client,
-            mailboxes,
+            policies=pools.policies(settings),
+            default=pools.default_policy(settings),
+            fixed=frozenset(
+                name for name, pool in settings.pools.items() if pool.endpoints is not None
+            ),
+            endpoints=endpoints,
+            scraper=self._scraper,
+            client=client,
+            mailboxes=mailboxes,
         )
         self._discovery = Discovery(wanted, self._discovered, uniform) if wanted else None
         self._settled = False

@@ -64,9 +64,9 @@ class InferenceRoutes:
 
     def __init__(
         self,
+        *,
         inference: RequestHandler,
         clock: Clock,
-        *,
         max_body_bytes: int,
         body_s: float,
         stories: Mapping[str, RequestHandler] | None = None,

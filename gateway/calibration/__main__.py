@@ -171,12 +171,12 @@ def _sample(row: dict[str, Any]) -> Sample | None:
         return None
     values = {str(name): float(value) for name, value in row["features"].items()}
     return Sample(
-        values,
-        bool(right[0]),
-        bool(right[1]),
-        int(row.get("lower_tokens") or 1),
-        int(row.get("upper_tokens") or row.get("lower_tokens") or 1),
-        float(row.get("weight") or 1.0),
+        values=values,
+        lower_right=bool(right[0]),
+        upper_right=bool(right[1]),
+        lower_tokens=int(row.get("lower_tokens") or 1),
+        upper_tokens=int(row.get("upper_tokens") or row.get("lower_tokens") or 1),
+        weight=float(row.get("weight") or 1.0),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gateway.core.cascade.predictor import ConfidenceModel
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One question that both tiers answered. Tokens are those of their answers.
 
@@ -23,7 +23,7 @@ class Sample:
     weight: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
     """A cascade at one threshold, over a set of questions.
 
@@ -68,7 +68,13 @@ def at_random(samples: Sequence[Sample], share: float) -> Point:
     """What to expect where `share` of the questions, picked by chance, is not escalated."""
     lower, upper = accuracies(samples)
     accuracy = share * lower + (1.0 - share) * upper
-    return Point(share, accuracy, accuracy / upper if upper else 0.0, share, 1.0 - share)
+    return Point(
+        threshold=share,
+        accuracy=accuracy,
+        ratio=accuracy / upper if upper else 0.0,
+        saving=share,
+        escalated=1.0 - share,
+    )
 
 
 def _point(threshold: float, samples: Sequence[Sample], accepted: Sequence[bool]) -> Point:
@@ -80,9 +86,9 @@ def _point(threshold: float, samples: Sequence[Sample], accepted: Sequence[bool]
     spared = sum(s.weight * s.upper_tokens for s, taken in pairs if taken)
     accuracy = right / total
     return Point(
-        threshold,
-        accuracy,
-        accuracy / upper if upper else 0.0,
-        spared / tokens if tokens else 0.0,
-        sum(s.weight for s, taken in pairs if not taken) / total,
+        threshold=threshold,
+        accuracy=accuracy,
+        ratio=accuracy / upper if upper else 0.0,
+        saving=spared / tokens if tokens else 0.0,
+        escalated=sum(s.weight for s, taken in pairs if not taken) / total,
     )

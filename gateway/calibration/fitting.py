@@ -30,10 +30,10 @@ def fit(samples: Sequence[Sample], names: Sequence[str], l2: float = 1.0) -> Con
     ]  # fmt: skip
     weights = logistic.fitted(rows, right, [sample.weight for sample in samples], l2)
     terms = [
-        Term(name, weight, centre, scale)
+        Term(feature=name, weight=weight, centre=centre, scale=scale)
         for name, weight, centre, scale in zip(names, weights, centres, scales, strict=False)
     ]
-    return ConfidenceModel(terms, weights[-1])
+    return ConfidenceModel(terms=terms, bias=weights[-1])
 
 
 def _standards(rows: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gateway.core.types import InferenceRequest
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Outcome:
     """Times are in seconds on the gateway's clock, None where the request didn't get that far.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class RetryBudget:
     """A bucket that each request fills by `ratio` and each retry drains by one.
 

@@ -23,7 +23,7 @@ class Tier(StrEnum):
 _RANKS = {tier: rank for rank, tier in enumerate(Tier)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Demands:
     """What the caller asks of the routing, from the `x-tierflow-*` headers.
 
@@ -47,7 +47,7 @@ class Caller:
     idempotency_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InferenceRequest:
     """One call of an inference route. The body stays opaque bytes; the rest is for routing.
 
@@ -84,7 +84,7 @@ class Probe(StrEnum):
     ANSWERS = "answers"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """One replica: `id` is unique over all pools, `url` has no trailing slash."""
 
@@ -115,7 +115,7 @@ class Limits:
     max_in_flight: int = 512
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class EndpointState:
     """What is known of a replica now, kept in memory and read by everyone.
 
@@ -162,7 +162,7 @@ class EndpointState:
         return self.in_flight >= self.limits.max_in_flight
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class PoolState:
     """What is known of a pool, with or without endpoints, kept in memory and read by everyone.
 

@@ -52,6 +52,8 @@ async def scripted_engine(script: Script) -> AsyncIterator[Endpoint]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     try:
-        yield Endpoint(f"127.0.0.1:{port}", f"http://127.0.0.1:{port}", "edge", Tier.EDGE)
+        yield Endpoint(
+            id=f"127.0.0.1:{port}", url=f"http://127.0.0.1:{port}", pool="edge", tier=Tier.EDGE
+        )
     finally:
         server.close()

@@ -26,7 +26,7 @@ GONE = -2
 
 
 def target_of(server: RedisServer) -> Target:
-    return Target([("127.0.0.1", server.port)])
+    return Target(addresses=[("127.0.0.1", server.port)])
 
 
 @dataclass
@@ -50,10 +50,10 @@ class Servers:
         if kind == "sentinel":
             group = self.stack.enter_context(sentinels(self.folder))
             watching = [("127.0.0.1", each.port) for each in group.sentinels]
-            return Target(watching, master=group.name), tuple(group.servers)
+            return Target(addresses=watching, master=group.name), tuple(group.servers)
         cluster = self.stack.enter_context(redis_cluster(self.folder))
         first = ("127.0.0.1", cluster.nodes[0].port)
-        return Target([first], cluster=True), tuple(cluster.nodes)
+        return Target(addresses=[first], cluster=True), tuple(cluster.nodes)
 
 
 class Moving:
@@ -119,7 +119,7 @@ async def replicas(kind: str, servers: Servers) -> AsyncIterator[Replicas]:
 def redis_store(
     target: Target, prefix: str = "tierflow", timeout_s: float = PATIENCE_S
 ) -> RedisStore:
-    return RedisStore(target, random.random, timeout_s=timeout_s, prefix=prefix)
+    return RedisStore(target=target, uniform=random.random, timeout_s=timeout_s, prefix=prefix)
 
 
 def keys_of(replicas: Replicas) -> Iterator[tuple[RedisServer, str, int]]:

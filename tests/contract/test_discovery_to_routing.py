@@ -35,16 +35,22 @@ class Routed(Heard):
         super().__init__()
         self.endpoints = LiveEndpoints([], [])
         self.scraper = Scraper(
-            client,
-            SteppingClock(),
-            TokenizerCheck((), client, 1.0),
-            self.endpoints.up,
+            client=client,
+            clock=SteppingClock(),
+            tokenizers=TokenizerCheck((), client, 1.0),
+            up=self.endpoints.up,
             interval_s=60.0,
             timeout_s=1.0,
             failures=1,
         )
         self._discovered = DiscoveredEndpoints(
-            {}, PoolPolicy(), frozenset(), self.endpoints, self.scraper, client, {}
+            policies={},
+            default=PoolPolicy(),
+            fixed=frozenset(),
+            endpoints=self.endpoints,
+            scraper=self.scraper,
+            client=client,
+            mailboxes={},
         )
 
     def found(self, snapshot: Snapshot) -> None:

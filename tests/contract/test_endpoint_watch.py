@@ -72,10 +72,10 @@ class Watch:
         self.tokenizers = TokenizerCheck(FAMILY, client, 2.0)
         self.came_up: list[EndpointState] = []
         self.scraper = Scraper(
-            client,
-            SteppingClock(),
-            self.tokenizers,
-            self.came_up.append,
+            client=client,
+            clock=SteppingClock(),
+            tokenizers=self.tokenizers,
+            up=self.came_up.append,
             interval_s=1.0,
             timeout_s=0.25,
             failures=2,
@@ -94,7 +94,7 @@ async def watching(*all_pages: Pages) -> AsyncIterator[Watch]:
         client = AiohttpModelServer(2.0, {})
         stack.push_async_callback(client.close)
         endpoints = [await stack.enter_async_context(engine(pages)) for pages in all_pages]
-        yield Watch([EndpointState(endpoint) for endpoint in endpoints], client)
+        yield Watch([EndpointState(endpoint=endpoint) for endpoint in endpoints], client)
 
 
 async def test_a_good_engine_is_up_with_its_models_and_limits() -> None:
@@ -126,7 +126,9 @@ async def test_an_engine_that_hangs_is_out_and_says_why() -> None:
 
 async def test_an_engine_that_is_gone_is_out_and_says_why() -> None:
     client = AiohttpModelServer(2.0, {})
-    nobody = EndpointState(Endpoint("127.0.0.1:1", "http://127.0.0.1:1", "edge", Tier.EDGE))
+    nobody = EndpointState(
+        endpoint=Endpoint(id="127.0.0.1:1", url="http://127.0.0.1:1", pool="edge", tier=Tier.EDGE)
+    )
     state = await Watch([nobody], client).look()
     await client.close()
     assert not state.healthy
@@ -205,7 +207,7 @@ async def test_who_came_up_is_told_once_until_it_was_down() -> None:
 
 def probed(watch: Watch, probe: Probe) -> EndpointState:
     endpoint = replace(watch.states[0].endpoint, probe=probe)
-    watch.states = [EndpointState(endpoint)]
+    watch.states = [EndpointState(endpoint=endpoint)]
     return watch.states[0]
 
 

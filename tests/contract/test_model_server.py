@@ -77,7 +77,7 @@ async def test_pieces_are_given_as_they_come(server: ModelServer) -> None:
 
 
 async def test_a_port_where_nobody_listens_is_a_failed_connect(server: ModelServer) -> None:
-    nobody = Endpoint("127.0.0.1:1", "http://127.0.0.1:1", "edge", Tier.EDGE)
+    nobody = Endpoint(id="127.0.0.1:1", url="http://127.0.0.1:1", pool="edge", tier=Tier.EDGE)
     with pytest.raises(ConnectFailed) as caught:
         await server.open(nobody, PATH, {}, b"{}")
     assert caught.value.endpoint == "127.0.0.1:1"
@@ -213,5 +213,7 @@ async def test_a_pools_key_goes_to_that_pools_engines_only(server: ModelServer) 
         await writer.drain()
 
     async with scripted_engine(script) as endpoint:
-        await everything(server, Endpoint(endpoint.id, endpoint.url, "cloud", Tier.CLOUD))
+        await everything(
+            server, Endpoint(id=endpoint.id, url=endpoint.url, pool="cloud", tier=Tier.CLOUD)
+        )
     assert b"Authorization: Bearer key\r\n" in heads[0]

@@ -18,13 +18,13 @@ from tests.servers import CHECKOUT, eventually, free_port
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, needs_redis]
 ALL = (
-    Hold("device", "phone", "one", b"v", 5.0),
-    Advance("collective", "c", 0, b"v", 5.0),
-    Enter("work", "phone", "request", 3, 5.0),
-    Spend("quota", "caller", 1.0, 100.0, 1.0),
-    Observe("quality", "phone", 1.0, 1.0, 5.0),
+    Hold(kind="device", name="phone", holder="one", value=b"v", ttl_s=5.0),
+    Advance(kind="collective", name="c", expected=0, value=b"v", ttl_s=5.0),
+    Enter(kind="work", name="phone", who="request", limit=3, ttl_s=5.0),
+    Spend(kind="quota", name="caller", amount=1.0, burst=100.0, per_s=1.0),
+    Observe(kind="quality", name="phone", value=1.0, weight=1.0, half_life_s=5.0),
     Means("quality", ["phone"]),
-    Claim("key", "body", "one", 5.0, 60.0),
+    Claim(name="key", digest="body", holder="one", lease_s=5.0, ttl_s=60.0),
 )
 
 
@@ -35,7 +35,9 @@ async def test_the_documented_rights_are_enough_and_reach_nothing_else(tmp_path:
         with server.client() as client:
             rules = ["ON", ">word", "~tierflow:*", "&tierflow:*", *rights.split()]
             client.execute_command("ACL", "SETUSER", "gateway", *rules)
-        here = Target([("127.0.0.1", server.port)], credentials=Credentials("gateway", "word"))
+        here = Target(
+            addresses=[("127.0.0.1", server.port)], credentials=Credentials("gateway", "word")
+        )
         store = redis_store(here)
         store.start()
         await store.run(*ALL)
@@ -63,11 +65,11 @@ async def test_tls_is_spoken_and_the_server_is_checked(tmp_path: Path) -> None:
     options = ["--tls-port", str(port), "--tls-cert-file", str(certificate)]
     options += ["--tls-key-file", str(key), "--tls-auth-clients", "no"]
     with redis_server(tmp_path, *options) as server:
-        trusting = Target([("127.0.0.1", port)], tls={"ssl_ca_certs": str(certificate)})
+        trusting = Target(addresses=[("127.0.0.1", port)], tls={"ssl_ca_certs": str(certificate)})
         store = redis_store(trusting)
         assert (await store.run(*ALL))[0] is True
         await store.stop()
-        stranger = redis_store(Target([("127.0.0.1", port)], tls={}))
+        stranger = redis_store(Target(addresses=[("127.0.0.1", port)], tls={}))
         with pytest.raises(StateLost, match="no connection"):
             await stranger.run(*ALL)
         await stranger.stop()

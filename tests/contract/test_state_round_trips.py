@@ -24,14 +24,14 @@ from tests.redis_server import RedisServer, needs_redis, redis_cluster, redis_se
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, needs_redis]
 ALL_AT_ONCE = (
-    Hold("device", "phone", "one", b"v", 5.0),
+    Hold(kind="device", name="phone", holder="one", value=b"v", ttl_s=5.0),
     Held("device"),
     Read("collective", "c"),
-    Advance("collective", "c", 0, b"v", 5.0),
-    Enter("work", "phone", "request", 3, 5.0),
-    Spend("quota", "caller", 1.0, 100.0, 1.0),
+    Advance(kind="collective", name="c", expected=0, value=b"v", ttl_s=5.0),
+    Enter(kind="work", name="phone", who="request", limit=3, ttl_s=5.0),
+    Spend(kind="quota", name="caller", amount=1.0, burst=100.0, per_s=1.0),
     Means("quality", ["phone/mathematics", "phone/code"]),
-    Claim("key", "body", "one", 5.0, 60.0),
+    Claim(name="key", digest="body", holder="one", lease_s=5.0, ttl_s=60.0),
 )
 
 
@@ -44,7 +44,7 @@ def commands(server: RedisServer) -> dict[str, int]:
 async def test_any_number_of_operations_is_one_round_trip(tmp_path: Path) -> None:
     with redis_server(tmp_path) as server:
         async with counting_proxy(server.port) as wire:
-            store = redis_store(Target([("127.0.0.1", wire.port)]))
+            store = redis_store(Target(addresses=[("127.0.0.1", wire.port)]))
             await store.run(*ALL_AT_ONCE)
             before = wire.trips
             for _ in range(10):
@@ -66,7 +66,7 @@ async def test_nothing_looks_through_all_keys(tmp_path: Path) -> None:
 
 async def test_in_a_cluster_it_is_one_to_each_node_at_once(tmp_path: Path) -> None:
     with redis_cluster(tmp_path) as cluster:
-        store = redis_store(Target([("127.0.0.1", cluster.nodes[0].port)], cluster=True))
+        store = redis_store(Target(addresses=[("127.0.0.1", cluster.nodes[0].port)], cluster=True))
         await store.run(*ALL_AT_ONCE)
         before = [commands(node) for node in cluster.nodes]
         await store.run(*ALL_AT_ONCE)
@@ -83,7 +83,7 @@ async def test_in_a_cluster_it_is_one_to_each_node_at_once(tmp_path: Path) -> No
 async def test_many_callers_at_once_are_served_by_few_connections(tmp_path: Path) -> None:
     with redis_server(tmp_path) as server:
         async with counting_proxy(server.port) as wire:
-            store = redis_store(Target([("127.0.0.1", wire.port)]))
+            store = redis_store(Target(addresses=[("127.0.0.1", wire.port)]))
             await asyncio.gather(*(store.run(*ALL_AT_ONCE) for _ in range(300)))
             assert wire.connections <= 32
             await store.stop()

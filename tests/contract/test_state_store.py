@@ -56,11 +56,11 @@ async def redis(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterat
 
 
 def hold(holder: str, value: bytes = b"", name: str = "phone", ttl_s: float = 10.0) -> Hold:
-    return Hold("device", name, holder, value, ttl_s)
+    return Hold(kind="device", name=name, holder=holder, value=value, ttl_s=ttl_s)
 
 
 def claim(holder: str, digest: str = "body", lease_s: float = 5.0) -> Claim:
-    return Claim("key", digest, holder, lease_s, 60.0)
+    return Claim(name="key", digest=digest, holder=holder, lease_s=lease_s, ttl_s=60.0)
 
 
 async def test_a_lease_is_its_holders_and_read_by_all(state: Replicas) -> None:
@@ -116,7 +116,7 @@ async def test_more_leases_are_listed_than_one_command_takes(state: Replicas) ->
 
 async def test_a_round_follows_only_the_one_its_writer_saw(state: Replicas) -> None:
     def advance(expected: int, value: bytes) -> Advance:
-        return Advance("collective", "c", expected, value, 10.0)
+        return Advance(kind="collective", name="c", expected=expected, value=value, ttl_s=10.0)
 
     assert await state.first(Read("collective", "c")) == (0, None)
     assert await state.run(advance(1, b"early"), advance(0, b"a"), advance(0, b"late")) == [
@@ -134,9 +134,9 @@ async def test_a_round_follows_only_the_one_its_writer_saw(state: Replicas) -> N
 
 
 async def test_what_is_forgotten_starts_anew(state: Replicas) -> None:
-    await state.run(Advance("collective", "c", 0, b"a", 10.0))
+    await state.run(Advance(kind="collective", name="c", expected=0, value=b"a", ttl_s=10.0))
     assert await state.run(Forget("collective", "c"), Forget("collective", "c")) == [True, False]
-    await state.run(Advance("collective", "c", 0, b"a", 10.0))
+    await state.run(Advance(kind="collective", name="c", expected=0, value=b"a", ttl_s=10.0))
     state.travel(11)
     assert await state.run(Forget("collective", "c"), Read("collective", "c")) == [
         False,
@@ -146,10 +146,12 @@ async def test_what_is_forgotten_starts_anew(state: Replicas) -> None:
 
 async def test_places_are_counted_up_to_the_limit(state: Replicas) -> None:
     def enter(who: str) -> Enter:
-        return Enter("work", "phone", who, 2, 10.0)
+        return Enter(kind="work", name="phone", who=who, limit=2, ttl_s=10.0)
 
     assert await state.run(*map(enter, "abc")) == [0, 1, -1]
-    assert await state.run(enter("a"), Enter("work", "other", "a", 0, 1.0)) == [1, -1]
+    assert await state.run(
+        enter("a"), Enter(kind="work", name="other", who="a", limit=0, ttl_s=1.0)
+    ) == [1, -1]
     assert await state.run(Leave("work", "phone", "a"), Leave("work", "phone", "a")) == [
         True,
         False,
@@ -159,7 +161,7 @@ async def test_places_are_counted_up_to_the_limit(state: Replicas) -> None:
 
 async def test_who_never_leaves_is_counted_out_and_who_enters_again_stays(state: Replicas) -> None:
     def enter(who: str) -> Enter:
-        return Enter("work", "phone", who, 2, 10.0)
+        return Enter(kind="work", name="phone", who=who, limit=2, ttl_s=10.0)
 
     await state.run(enter("stays"), enter("dies"))
     state.travel(8)
@@ -171,7 +173,7 @@ async def test_who_never_leaves_is_counted_out_and_who_enters_again_stays(state:
 
 async def test_a_bucket_says_when_there_will_be_enough(state: Replicas) -> None:
     def spend(amount: float) -> Spend:
-        return Spend("quota", "caller", amount, 10.0, 0.5)
+        return Spend(kind="quota", name="caller", amount=amount, burst=10.0, per_s=0.5)
 
     taken, wait = await state.run(spend(8.0), spend(6.0))
     assert (taken, wait) == (0.0, pytest.approx(8.0, abs=1.0))
@@ -185,7 +187,9 @@ async def test_a_bucket_says_when_there_will_be_enough(state: Replicas) -> None:
 
 async def test_a_mean_forgets_by_halves(state: Replicas) -> None:
     def observe(value: float, weight: float = 1.0) -> Observe:
-        return Observe("quality", "phone/mathematics", value, weight, 100.0)
+        return Observe(
+            kind="quality", name="phone/mathematics", value=value, weight=weight, half_life_s=100.0
+        )
 
     assert await state.first(observe(1.0, 2.0)) == Mean(1.0, 2.0)
     state.travel(100)
@@ -208,8 +212,10 @@ async def test_one_request_does_the_work_and_all_get_its_answer(state: Replicas)
         Claimed(ClaimState.RUNNING),
         Claimed(ClaimState.MISMATCH),
     ]
-    assert await state.run(Complete("key", "two", b"wrong", 60.0)) == [False]
-    assert await state.run(Complete("key", "one", b"", 60.0)) == [True]
+    assert await state.run(Complete(name="key", holder="two", answer=b"wrong", ttl_s=60.0)) == [
+        False
+    ]
+    assert await state.run(Complete(name="key", holder="one", answer=b"", ttl_s=60.0)) == [True]
     assert await state.other.run(claim("two"), claim("one"), claim("x", "other")) == [
         Claimed(ClaimState.DONE, b""),
         Claimed(ClaimState.DONE, b""),
@@ -233,15 +239,20 @@ async def test_a_claim_whose_holder_died_is_taken_over_after_its_lease(state: Re
         Claimed(ClaimState.RUNNING),
     ]
     assert await state.run(
-        Complete("key", "dies", b"late", 60.0), Complete("key", "next", b"answer", 60.0)
+        Complete(name="key", holder="dies", answer=b"late", ttl_s=60.0),
+        Complete(name="key", holder="next", answer=b"answer", ttl_s=60.0),
     ) == [False, True]
-    assert await state.first(Complete("key", "next", None, 60.0)), "an answer stays"
+    assert await state.first(Complete(name="key", holder="next", answer=None, ttl_s=60.0)), (
+        "an answer stays"
+    )
     assert await state.first(claim("dies")) == Claimed(ClaimState.DONE, b"answer")
 
 
 async def test_a_claim_that_is_given_up_can_be_made_again(state: Replicas) -> None:
-    await state.run(claim("one"), Complete("key", "one", None, 60.0))
-    assert await state.run(claim("two", "other"), Complete("none", "two", b"", 1.0)) == [
+    await state.run(claim("one"), Complete(name="key", holder="one", answer=None, ttl_s=60.0))
+    assert await state.run(
+        claim("two", "other"), Complete(name="none", holder="two", answer=b"", ttl_s=1.0)
+    ) == [
         Claimed(ClaimState.NEW),
         False,
     ]
@@ -250,14 +261,14 @@ async def test_a_claim_that_is_given_up_can_be_made_again(state: Replicas) -> No
 @pytest.mark.parametrize("name", ["a{b}c", "}{", "{}", "with space", "ü/\n%:*", "n" * 1024])
 async def test_a_name_may_be_anything(state: Replicas, name: str) -> None:
     results = await state.run(
-        Hold("device", name, name, b"v", 5.0),
+        Hold(kind="device", name=name, holder=name, value=b"v", ttl_s=5.0),
         Held("device"),
-        Advance("session", name, 0, b"v", 5.0),
-        Enter("work", name, name, 1, 5.0),
-        Spend("quota", name, 1.0, 1.0, 1.0),
-        Observe("quality", name, 1.0, 1.0, 5.0),
+        Advance(kind="session", name=name, expected=0, value=b"v", ttl_s=5.0),
+        Enter(kind="work", name=name, who=name, limit=1, ttl_s=5.0),
+        Spend(kind="quota", name=name, amount=1.0, burst=1.0, per_s=1.0),
+        Observe(kind="quality", name=name, value=1.0, weight=1.0, half_life_s=5.0),
         Means("quality", [name]),
-        Claim(name, "d", name, 1.0, 5.0),
+        Claim(name=name, digest="d", holder=name, lease_s=1.0, ttl_s=5.0),
     )
     assert results[:5] == [True, {name: b"v"}, True, 0, 0.0]
     assert results[7] == Claimed(ClaimState.NEW)
@@ -266,13 +277,13 @@ async def test_a_name_may_be_anything(state: Replicas, name: str) -> None:
 @pytest.mark.parametrize(
     "operation",
     [
-        Hold("device", "", "one", b"", 5.0),
-        Hold("device", "n" * 1025, "one", b"", 5.0),
-        Hold("device", "phone", "one", b"", 0.0),
-        Hold("device", "phone", "one", b"", math.inf),
-        Observe("quality", "phone", math.nan, 1.0, 5.0),
-        Observe("quality", "phone", 1.0, -1.0, 5.0),
-        Spend("quota", "phone", 1.0, 1.0, 0.0),
+        Hold(kind="device", name="", holder="one", value=b"", ttl_s=5.0),
+        Hold(kind="device", name="n" * 1025, holder="one", value=b"", ttl_s=5.0),
+        Hold(kind="device", name="phone", holder="one", value=b"", ttl_s=0.0),
+        Hold(kind="device", name="phone", holder="one", value=b"", ttl_s=math.inf),
+        Observe(kind="quality", name="phone", value=math.nan, weight=1.0, half_life_s=5.0),
+        Observe(kind="quality", name="phone", value=1.0, weight=-1.0, half_life_s=5.0),
+        Spend(kind="quota", name="phone", amount=1.0, burst=1.0, per_s=0.0),
         Means("quality", ["n"] * 10_001),
     ],
 )
@@ -336,7 +347,9 @@ async def test_a_listener_that_fails_takes_nothing_from_the_others(state: Replic
 async def test_no_more_enter_than_there_are_places(state: Replicas) -> None:
     stores = (state.one, state.other)
     tries = (
-        stores[number % 2].run(Enter("work", "phone", f"request-{number}", 7, 60.0))
+        stores[number % 2].run(
+            Enter(kind="work", name="phone", who=f"request-{number}", limit=7, ttl_s=60.0)
+        )
         for number in range(100)
     )
     results = [result for (result,) in await asyncio.gather(*tries)]
@@ -347,7 +360,9 @@ async def test_one_of_many_advances_a_round(state: Replicas) -> None:
     stores = (state.one, state.other)
     for expected in range(3):
         tries = (
-            stores[n % 2].run(Advance("collective", "c", expected, b"%d" % n, 60.0))
+            stores[n % 2].run(
+                Advance(kind="collective", name="c", expected=expected, value=b"%d" % n, ttl_s=60.0)
+            )
             for n in range(50)
         )
         won = [number for number, (result,) in enumerate(await asyncio.gather(*tries)) if result]
@@ -366,7 +381,10 @@ async def test_one_of_many_claims_and_one_of_many_takes_over(state: Replicas) ->
 
 async def test_no_more_is_spent_than_there_is(state: Replicas) -> None:
     stores = (state.one, state.other)
-    tries = (stores[n % 2].run(Spend("quota", "caller", 1.0, 10.0, 1e-6)) for n in range(60))
+    tries = (
+        stores[n % 2].run(Spend(kind="quota", name="caller", amount=1.0, burst=10.0, per_s=1e-6))
+        for n in range(60)
+    )
     results = [result for (result,) in await asyncio.gather(*tries)]
     assert results.count(0.0) == 10
 
@@ -375,15 +393,15 @@ async def test_every_key_expires(redis: Replicas) -> None:
     await redis.run(
         hold("one", b"v"),
         hold("one", b"v", "tablet", 1.0),
-        Advance("collective", "c", 0, b"v", 5.0),
-        Enter("work", "phone", "a", 3, 5.0),
-        Enter("work", "phone", "b", 3, 1.0),
-        Spend("quota", "caller", 3.0, 10.0, 1.0),
-        Spend("quota", "patient", 0.0000001, 10.0, 1.0),
-        Observe("quality", "phone", 1.0, 1.0, 5.0),
+        Advance(kind="collective", name="c", expected=0, value=b"v", ttl_s=5.0),
+        Enter(kind="work", name="phone", who="a", limit=3, ttl_s=5.0),
+        Enter(kind="work", name="phone", who="b", limit=3, ttl_s=1.0),
+        Spend(kind="quota", name="caller", amount=3.0, burst=10.0, per_s=1.0),
+        Spend(kind="quota", name="patient", amount=0.0000001, burst=10.0, per_s=1.0),
+        Observe(kind="quality", name="phone", value=1.0, weight=1.0, half_life_s=5.0),
         claim("one"),
-        Claim("done", "body", "one", 5.0, 60.0),
-        Complete("done", "one", b"answer", 60.0),
+        Claim(name="done", digest="body", holder="one", lease_s=5.0, ttl_s=60.0),
+        Complete(name="done", holder="one", answer=b"answer", ttl_s=60.0),
     )
     left = {key: ttl for _, key, ttl in keys_of(redis)}
     # Three keys hold the leases; the bucket that is all but full may be gone already.

@@ -34,7 +34,7 @@ from tests.redis_server import (
 )
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, needs_redis]
-LEASE = Hold("device", "phone", "one", b"v", 60.0)
+LEASE = Hold(kind="device", name="phone", holder="one", value=b"v", ttl_s=60.0)
 
 
 class Counts:
@@ -66,11 +66,11 @@ async def failing_over(
 ) -> AsyncIterator[FailoverStore]:
     clock = MonotonicClock()
     store = FailoverStore(
-        RedisStore(target, random.random, timeout_s=timeout_s),
-        MemoryStore(clock) if when_lost == "open" else None,
-        clock,
-        Counts(),
-        random.random,
+        store=RedisStore(target=target, uniform=random.random, timeout_s=timeout_s),
+        local=MemoryStore(clock) if when_lost == "open" else None,
+        clock=clock,
+        telemetry=Counts(),
+        uniform=random.random,
     )
     await store.start()
     try:
@@ -132,9 +132,10 @@ async def test_a_server_that_falls_silent_holds_nobody_up(server: RedisServer) -
         server.freeze()
         # None of these would ever end by itself.
         results = await asyncio.gather(
-            *(store.run(LEASE) for _ in range(100)), store.publish("work", b""),
+            *(store.run(LEASE) for _ in range(100)),
+            store.publish("work", b""),
             return_exceptions=True,
-        )  # fmt: skip
+        )
         assert {type(result) for result in results} == {StateLost}
         await lost(store)
         await store.listen("work", lambda message: None)
@@ -215,12 +216,16 @@ async def test_a_full_server_is_lost_until_there_is_room(server: RedisServer) ->
 
 async def test_a_wrong_password_is_told_and_not_shown(tmp_path: Path) -> None:
     with redis_server(tmp_path, "--requirepass", "the right one") as server:
-        wrong = Target([("127.0.0.1", server.port)], credentials=Credentials(None, "hunter2"))
+        wrong = Target(
+            addresses=[("127.0.0.1", server.port)], credentials=Credentials(None, "hunter2")
+        )
         async with failing_over(wrong) as store:
             problem = store.problem() or ""
             assert "credentials" in problem and "hunter2" not in problem
         assert "hunter2" not in repr(wrong)
-        right = Target([("127.0.0.1", server.port)], credentials=Credentials(None, "the right one"))
+        right = Target(
+            addresses=[("127.0.0.1", server.port)], credentials=Credentials(None, "the right one")
+        )
         async with failing_over(right) as store:
             assert await store.run(LEASE) == [True]
 
@@ -241,7 +246,7 @@ async def test_the_replica_that_sentinels_promote_is_found(tmp_path: Path) -> No
     heard = asyncio.Queue[bytes]()
     with sentinels(tmp_path) as group:
         watching = [("127.0.0.1", each.port) for each in group.sentinels]
-        async with failing_over(Target(watching, master=group.name)) as store:
+        async with failing_over(Target(addresses=watching, master=group.name)) as store:
             await store.listen("work", heard.put_nowait)
             await store.run(LEASE)
             first = group.master()
@@ -260,7 +265,7 @@ async def test_the_replica_that_sentinels_promote_is_found(tmp_path: Path) -> No
 async def test_a_frozen_master_is_left_for_the_promoted_replica(tmp_path: Path) -> None:
     with sentinels(tmp_path) as group:
         watching = [("127.0.0.1", each.port) for each in group.sentinels]
-        async with failing_over(Target(watching, master=group.name)) as store:
+        async with failing_over(Target(addresses=watching, master=group.name)) as store:
             await store.run(LEASE)
             first = group.master()
             first.freeze()
@@ -275,7 +280,7 @@ async def test_a_cluster_without_one_of_its_masters_is_lost_until_it_is_back(
 ) -> None:
     with redis_cluster(tmp_path) as cluster:
         seeds = [("127.0.0.1", node.port) for node in cluster.nodes]
-        async with failing_over(Target(seeds, cluster=True)) as store:
+        async with failing_over(Target(addresses=seeds, cluster=True)) as store:
             await store.run(LEASE)
             cluster.nodes[0].freeze()
             await lost(store)
@@ -286,20 +291,25 @@ async def test_a_cluster_without_one_of_its_masters_is_lost_until_it_is_back(
 
 async def test_a_slot_that_moves_is_followed(tmp_path: Path) -> None:
     with redis_cluster(tmp_path) as cluster:
-        store = redis_store(Target([("127.0.0.1", cluster.nodes[0].port)], cluster=True))
+        store = redis_store(Target(addresses=[("127.0.0.1", cluster.nodes[0].port)], cluster=True))
         expected = 0
-        advance = "collective", "moving"
-        assert await store.run(Advance(*advance, expected, b"here", 60.0)) == [True]
-        await store.run(Read(*advance))
-        with _moving(cluster, Keys("tierflow").round(*advance)) as finish:
+        moving = "collective", "moving"
+
+        def advance(expected: int, value: bytes) -> Advance:
+            kind, name = moving
+            return Advance(kind=kind, name=name, expected=expected, value=value, ttl_s=60.0)
+
+        assert await store.run(advance(expected, b"here")) == [True]
+        await store.run(Read(*moving))
+        with _moving(cluster, Keys("tierflow").round(*moving)) as finish:
             # The slot's key has gone over already: ASK leads there.
-            assert await store.run(Read(*advance), Read("collective", "another")) == [
+            assert await store.run(Read(*moving), Read("collective", "another")) == [
                 (1, b"here"),
                 (0, None),
             ]
             finish()
             # And now MOVED does.
-            assert await store.run(Read(*advance), Advance(*advance, 1, b"there", 60.0)) == [
+            assert await store.run(Read(*moving), advance(1, b"there")) == [
                 (1, b"here"),
                 True,
             ]
@@ -341,7 +351,8 @@ class _moving:
 async def test_a_cluster_heard_by_one_node_is_heard_of_all(tmp_path: Path) -> None:
     with redis_cluster(tmp_path) as cluster:
         stores = [
-            redis_store(Target([("127.0.0.1", node.port)], cluster=True)) for node in cluster.nodes
+            redis_store(Target(addresses=[("127.0.0.1", node.port)], cluster=True))
+            for node in cluster.nodes
         ]
         heard = asyncio.Queue[bytes]()
         for store in stores:

@@ -43,41 +43,45 @@ NAME = st.sampled_from(["a", "b"])
 WHO = st.sampled_from(["one", "two", "three"])
 VALUE = st.binary(max_size=3)
 LEASES = (
-    st.builds(Hold, st.just("k"), NAME, WHO, VALUE, TTL_S),
+    st.builds(Hold, kind=st.just("k"), name=NAME, holder=WHO, value=VALUE, ttl_s=TTL_S),
     st.builds(Release, st.just("k"), NAME, WHO),
     st.just(Held("k")),
 )
 ROUNDS = (
-    st.builds(Advance, st.just("k"), NAME, st.integers(0, 2), VALUE, TTL_S),
+    st.builds(
+        Advance, kind=st.just("k"), name=NAME, expected=st.integers(0, 2), value=VALUE, ttl_s=TTL_S
+    ),
     st.builds(Read, st.just("k"), NAME),
     st.builds(Forget, st.just("k"), NAME),
 )
 PLACES = (
-    st.builds(Enter, st.just("k"), NAME, WHO, st.integers(0, 2), TTL_S),
+    st.builds(Enter, kind=st.just("k"), name=NAME, who=WHO, limit=st.integers(0, 2), ttl_s=TTL_S),
     st.builds(Leave, st.just("k"), NAME, WHO),
 )
 COUNTS = (
     st.builds(
         Spend,
-        st.just("k"),
-        NAME,
-        st.sampled_from([0.0, 1.0, 2.5, 7.0]),
-        st.sampled_from([3.0, 6.0]),
-        st.sampled_from([0.001, 0.03]),
+        kind=st.just("k"),
+        name=NAME,
+        amount=st.sampled_from([0.0, 1.0, 2.5, 7.0]),
+        burst=st.sampled_from([3.0, 6.0]),
+        per_s=st.sampled_from([0.001, 0.03]),
     ),
     st.builds(
         Observe,
-        st.just("k"),
-        NAME,
-        st.sampled_from([0.0, 0.5, 1.0]),
-        st.sampled_from([0.0, 1.0, 2.0]),
-        st.sampled_from([50.0, 500.0]),
+        kind=st.just("k"),
+        name=NAME,
+        value=st.sampled_from([0.0, 0.5, 1.0]),
+        weight=st.sampled_from([0.0, 1.0, 2.0]),
+        half_life_s=st.sampled_from([50.0, 500.0]),
     ),
     st.just(Means("k", ("a", "b"))),
 )
 CLAIMS = (
-    st.builds(Claim, NAME, st.sampled_from(["x", "y"]), WHO, TTL_S, TTL_S),
-    st.builds(Complete, NAME, WHO, st.none() | VALUE, TTL_S),
+    st.builds(
+        Claim, name=NAME, digest=st.sampled_from(["x", "y"]), holder=WHO, lease_s=TTL_S, ttl_s=TTL_S
+    ),
+    st.builds(Complete, name=NAME, holder=WHO, answer=st.none() | VALUE, ttl_s=TTL_S),
 )
 STEPS = st.lists(
     st.just(TRAVEL_S) | st.one_of(*LEASES, *ROUNDS, *PLACES, *COUNTS, *CLAIMS), max_size=60
@@ -97,7 +101,13 @@ def runner() -> Iterator[asyncio.Runner]:
 
 
 @given(steps=STEPS)
-@example(steps=[Spend("k", "a", 2.5, 3.0, 0.03), TRAVEL_S, Spend("k", "a", 2.5, 3.0, 0.03)])
+@example(
+    steps=[
+        Spend(kind="k", name="a", amount=2.5, burst=3.0, per_s=0.03),
+        TRAVEL_S,
+        Spend(kind="k", name="a", amount=2.5, burst=3.0, per_s=0.03),
+    ]
+)
 @settings(
     max_examples=150,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

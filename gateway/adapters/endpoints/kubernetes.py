@@ -22,7 +22,7 @@ from k8s.discovery.endpoints import FoundEndpoint, FoundPool, Snapshot
 log = structlog.get_logger("tierflow.discovery")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolPolicy:
     """What the configuration says of a pool's endpoints. `tier` None takes the label's."""
 
@@ -40,6 +40,7 @@ class DiscoveredEndpoints:
 
     def __init__(
         self,
+        *,
         policies: Mapping[str, PoolPolicy],
         default: PoolPolicy,
         fixed: frozenset[str],
@@ -68,7 +69,7 @@ class DiscoveredEndpoints:
             if item.pool in tiers and item.id not in self._fixed_ids
         ]
         self._endpoints.replace_pools(
-            PoolState(name, tier, labels=frozenset(pools[name].models))
+            PoolState(name=name, tier=tier, labels=frozenset(pools[name].models))
             for name, tier in tiers.items()
         )
         self._follow(self._endpoints.replace(wanted))
@@ -100,7 +101,7 @@ class DiscoveredEndpoints:
 
     def _endpoint(self, item: FoundEndpoint, tier: Tier) -> Endpoint:
         probe = self._policy(item.pool).probe
-        return Endpoint(item.id, f"http://{item.id}", item.pool, tier, probe)
+        return Endpoint(id=item.id, url=f"http://{item.id}", pool=item.pool, tier=tier, probe=probe)
 
     def _follow(self, changes: Changes) -> None:
         for state in changes.departed:
@@ -122,7 +123,9 @@ class DiscoveredEndpoints:
                 continue
             self._close_mailbox(item.id)
             if secret is not None and address is not None:
-                mailbox = Mailbox(item.id, address, secret, random.random)
+                mailbox = Mailbox(
+                    endpoint_id=item.id, address=address, secret=secret, uniform=random.random
+                )
                 self._mailboxes[item.id] = mailbox
                 mailbox.start()
 

@@ -101,6 +101,6 @@ class LiveEndpoints:
     def _come(self, endpoint: Endpoint, limits: Limits) -> EndpointState:
         state = self._leaving.pop(endpoint.id, None)
         if state is None or state.endpoint != endpoint:
-            return EndpointState(endpoint, limits)
+            return EndpointState(endpoint=endpoint, limits=limits)
         state.healthy, state.problem = False, "not seen yet"
         return state

@@ -41,11 +41,11 @@ class Scraper:
 
     def __init__(
         self,
+        *,
         client: AiohttpModelServer,
         clock: Clock,
         tokenizers: TokenizerCheck,
         up: Callable[[EndpointState], None],
-        *,
         interval_s: float,
         timeout_s: float,
         failures: int,

@@ -70,10 +70,10 @@ class CompletionStream:
         if ids or reason or text:
             self._ready.append(
                 Batch(
-                    ids,
-                    reason if isinstance(reason, str) else None,
-                    stop if isinstance(stop, str) else None,
-                    text if isinstance(text, str) else "",
+                    ids=ids,
+                    reason=reason if isinstance(reason, str) else None,
+                    stop=stop if isinstance(stop, str) else None,
+                    text=text if isinstance(text, str) else "",
                 )
             )
 

@@ -36,6 +36,7 @@ class Mailbox:
 
     def __init__(
         self,
+        *,
         endpoint_id: str,
         address: str,
         secret: bytes,

@@ -24,7 +24,7 @@ _LINE = re.compile(
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class EngineLoad:
     """Sums over the engine's label sets (data-parallel ranks); `kv_use` is their highest.
 

@@ -37,6 +37,7 @@ class FailoverStore:
 
     def __init__(
         self,
+        *,
         store: ServedStore,
         local: MemoryStore | None,
         clock: Clock,
@@ -47,12 +48,12 @@ class FailoverStore:
         self._store, self._local = store, local
         self._clock, self._telemetry = clock, telemetry
         self._watch = StateWatch(
-            store.look,
-            (lambda: None) if local is None else local.clear,
-            "closed" if local is None else "open",
-            clock,
-            uniform,
-            circuit or Circuit(),
+            look=store.look,
+            returned=(lambda: None) if local is None else local.clear,
+            rule="closed" if local is None else "open",
+            clock=clock,
+            uniform=uniform,
+            circuit=circuit or Circuit(),
         )
 
     def without_local(self) -> FailoverStore:

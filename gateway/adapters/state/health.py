@@ -26,6 +26,7 @@ class StateWatch:
 
     def __init__(
         self,
+        *,
         look: Callable[[], Awaitable[None]],
         returned: Callable[[], None],
         rule: str,

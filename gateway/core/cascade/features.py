@@ -28,7 +28,7 @@ ASKED = ("agreement", "self_check")
 FEATURES = (*FROM_TOKENS, *ASKED)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class RunningFeatures:
     """`features` of an answer that is still being made: a token costs the same at any length."""
 
@@ -79,7 +79,7 @@ def features(logprobs: Iterable[float], window: int = WINDOW) -> dict[str, float
     tokens in a row, over all where there are fewer). `length` is log(1 + tokens), `low_share` the
     share of tokens below `LOW`.
     """
-    running = RunningFeatures(window)
+    running = RunningFeatures(window=window)
     for value in logprobs:
         running.take(value)
     return running.values()

@@ -13,7 +13,7 @@ from gateway.core.cascade.features import RunningFeatures
 from gateway.core.cascade.predictor import ConfidenceModel
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class HoldBack:
     """`model` judges beginnings by what tokens tell alone; `threshold` is 0 to 1."""
 
@@ -25,7 +25,7 @@ class HoldBack:
     _so_far: RunningFeatures = field(init=False)
 
     def __post_init__(self) -> None:
-        self._so_far = RunningFeatures(self.window)
+        self._so_far = RunningFeatures(window=self.window)
 
     @property
     def free(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from gateway.core.cascade.decision import Reason
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Stage:
     """What one tier did: `confidence` is None where nothing judged it (the top tier's answer).
 
@@ -31,7 +31,7 @@ class Stage:
     features: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class CascadeOutcome:
     """What one request came to. `tier` gave the answer, or its end where two wrote it."""
 

@@ -58,7 +58,7 @@ def resume(verified: Sequence[int], predicted: Sequence[int], near: int) -> int 
     return None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Prediction:
     """What is offered of `predicted` while the answer is verified.
 

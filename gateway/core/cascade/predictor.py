@@ -27,7 +27,7 @@ class PredictorProblem(ValueError):
     """What is wrong with a predictor's file; names the field."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
     """One feature's part: weight x (value - centre) / scale."""
 
@@ -37,7 +37,7 @@ class Term:
     scale: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfidenceModel:
     """`link` turns the sum of the terms and the bias into 0..1: logistic, or exp for a sum of
     log-probabilities. `curve`: (given, calibrated), rising in both. `thresholds`: quality target
@@ -161,7 +161,12 @@ def _model(name: str, data: Mapping[str, Any]) -> ConfidenceModel:
         raise PredictorProblem(f"methods: unknown {name!r}; known: {', '.join(METHODS)}")
     where = f"methods.{name}"
     terms = [
-        Term(str(t["feature"]), _number(t["weight"]), _number(t["centre"]), _number(t["scale"]))
+        Term(
+            feature=str(t["feature"]),
+            weight=_number(t["weight"]),
+            centre=_number(t["centre"]),
+            scale=_number(t["scale"]),
+        )
         for t in data["terms"]
     ]
     for term in terms:
@@ -181,7 +186,14 @@ def _model(name: str, data: Mapping[str, Any]) -> ConfidenceModel:
     thresholds = {float(key): _number(value) for key, value in data["thresholds"].items()}
     if any(not 0.0 <= value <= 1.0 for value in thresholds.values()):
         raise PredictorProblem(f"{where}.thresholds: 0 to 1")
-    return ConfidenceModel(terms, _number(data["bias"]), kind, curve, floors, thresholds)
+    return ConfidenceModel(
+        terms=terms,
+        bias=_number(data["bias"]),
+        link=kind,
+        curve=curve,
+        floors=floors,
+        thresholds=thresholds,
+    )
 
 
 def _number(value: Any) -> float:

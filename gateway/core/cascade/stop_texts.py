@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class StopScanner:
     """`feed` it text in any pieces: what comes out, in order, is the text up to the first stop.
 

@@ -37,7 +37,7 @@ class Pick:
     everybody: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SelfMoa:
     """One strong proposer sampled `samples` times instead of many members (arXiv 2502.00674).
 
@@ -50,7 +50,7 @@ class SelfMoa:
     device: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """`quorum` counts answers; None: the share of those asked that the settings give.
 

@@ -15,7 +15,7 @@ PartOutcome = Literal["answered", "straggler", "failed"]
 Role = Literal["answer", "revise"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Part:
     """One request to one member. `merit` is its weight without the confidence that the answer's
     `logprob` (mean per token) tells; `code` says why it failed; `tier`: where it was made."""
@@ -49,7 +49,7 @@ class Part:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Report:
     """`spent` counts tokens by (tier, prompt or completion), `steps` seconds by step. `asked`
     are those chosen first, `quorum` is what was needed of them, `answered` how many first answers

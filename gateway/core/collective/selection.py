@@ -26,7 +26,7 @@ class Prior:
     weight: float = 4.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """`similarity` of description and question, -1 to 1; `tokens` and `seconds` are what it is
     expected to take for an answer."""
@@ -52,7 +52,7 @@ class Scored:
         return self.candidate.member.id
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
     """Bounds for one round: members, seconds each, tokens and cost of all together. `price` is per
     token."""

@@ -30,7 +30,7 @@ class Form(StrEnum):
     QUOTES = "quotes"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
     """`purpose` is aggregate or revise. `answer_chars` and `answers` bound what is quoted."""
 

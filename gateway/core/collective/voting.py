@@ -24,7 +24,7 @@ class Ballot:
     weight: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VoteResult:
     """`share`: of all weight, what agrees with the winner; `runner_up`: the support of the best
     answer that does not agree with it; `total`: all weight."""
@@ -67,7 +67,9 @@ def vote(ballots: Sequence[Ballot], agree: Agree = agreement) -> VoteResult:
     best = max(range(len(ballots)), key=lambda i: (support[i], ballots[i].weight, -i))
     others = [support[i] for i in range(len(ballots)) if agreed[best][i] < AGREES]
     total = sum(ballot.weight for ballot in ballots)
-    return VoteResult(ballots[best], support[best], max(others, default=0.0), total)
+    return VoteResult(
+        winner=ballots[best], support=support[best], runner_up=max(others, default=0.0), total=total
+    )
 
 
 def best_first(ballots: Sequence[Ballot]) -> list[Ballot]:

@@ -9,7 +9,7 @@ from gateway.core.devices.member import Member, Privacy
 ALL: frozenset[Privacy] = frozenset({"public", "owner", "private"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """`owner` None: nobody recorded one, and the device names it itself. `privacy`: the classes
     that it may register with. `digest`: its enrolled token's SHA-256; empty for one of the

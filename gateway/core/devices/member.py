@@ -12,7 +12,7 @@ Kind = Literal["generate", "revise"]
 Privacy = Literal["public", "owner", "private"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceModel:
     """`parameters` counts weights (0: unknown), `tokenizer` is its fingerprint."""
 
@@ -22,7 +22,7 @@ class DeviceModel:
     tokenizer: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MemberCondition:
     """As the device last said it, and its link as it measured it (0: nothing yet)."""
 
@@ -33,7 +33,7 @@ class MemberCondition:
     bytes_per_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """`id` is the device's name, which its token stands for; `replica` the gateway replica that
     holds its connection. Description and tags are the device's own words: untrusted text."""
@@ -51,7 +51,7 @@ class Member:
     replica: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkOrder:
     """`messages` as in a chat completion; `deadline_s` in seconds from now; `sampling` holds
     fields of `protocol.fields.Sampling`, but for `max_tokens`. `owner` is the one that the caller
@@ -71,7 +71,7 @@ class WorkPiece:
     tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkEnd:
     """`reason` is an OpenAI finish reason; `logprob` the mean per token, None where unknown."""
 
@@ -86,7 +86,7 @@ class MemberFailed(GatewayError):
     deadline, lost (its connection or its replica is gone), unknown, misbehaved, or cancelled (by
     whoever asked). `retry_s`: the device's hint when to ask again, 0 for none."""
 
-    def __init__(self, device: str, code: str, message: str, retry_s: float = 0.0) -> None:
+    def __init__(self, *, device: str, code: str, message: str, retry_s: float = 0.0) -> None:
         super().__init__(message, code=code)
         self.device = device
         self.retry_s = retry_s

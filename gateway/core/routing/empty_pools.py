@@ -27,7 +27,10 @@ def empty_pools(
     fitting = {
         pool.name: pool for pool in pools if pool.name not in up and _fits(request, pool, family)
     }
-    views = [PoolView(pool.name, pool.tier, "", None, ()) for pool in fitting.values()]
+    views = [
+        PoolView(name=pool.name, tier=pool.tier, model="", quality=None, eligible=())
+        for pool in fitting.values()
+    ]
     policy = VIRTUAL_MODELS.get(request.model, by_model)
     return [fitting[preference.view.name] for preference in policy(request, views, now)]
 

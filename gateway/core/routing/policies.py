@@ -9,7 +9,7 @@ from gateway.core.routing.expected_time import expected_seconds
 from gateway.core.types import EndpointState, InferenceRequest, Tier
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolView:
     """A pool as a policy sees it: the model it would answer with, and who could answer now.
 

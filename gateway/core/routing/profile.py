@@ -16,7 +16,7 @@ from gateway.errors import ConfigError
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     name: str
     filters: tuple[Filter, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class TokenBucket:
     """A token bucket: `size` at once at most, refilled by `per_s` a second.
 

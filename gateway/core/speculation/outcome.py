@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gateway.core.outcome import Outcome
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class SessionOutcome:
     """`request` is what an ordinary request would report. `dropped` counts draft tokens that the
     verifier never got, by the cause; `late` those that came after their positions were verified.

@@ -27,7 +27,7 @@ class DraftRefused(Exception):
         self.message = message
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """What one batch of verified ids tells.
 
@@ -44,7 +44,7 @@ class Step:
     age_s: float | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class SessionState:
     """`vocabulary`: ids are below it, None when unknown. Counts are in tokens."""
 
@@ -103,4 +103,11 @@ class SessionState:
         self.verified.extend(ids)
         self.accepted += accepted
         self.steps += 1
-        return Step(position, len(ids), drafted, accepted, refused, age)
+        return Step(
+            position=position,
+            tokens=len(ids),
+            drafted=drafted,
+            accepted=accepted,
+            refused=refused,
+            age_s=age,
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Circuit:
     """Opens after `failures` in a row, of callers or of looks. Only a look that succeeds takes
     failures back: in a store of several parts, what goes well with one says nothing of another.

@@ -8,7 +8,7 @@ from gateway.core.state.decision import Decision, nothing
 from gateway.core.state.operations import Claim, Claimed, ClaimState, Complete
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claiming:
     """`lease_until` is when the holder's claim may be taken over; `done` once it has answered."""
 
@@ -50,7 +50,9 @@ def complete(claiming: Claiming | None, finished: Complete, now: float) -> Decis
 
 def _taken(wanted: Claim, now: float, state: ClaimState) -> Decision[Claiming]:
     until = now + max(wanted.ttl_s, wanted.lease_s)
-    taken = Claiming(wanted.digest, wanted.holder, now + wanted.lease_s, until)
+    taken = Claiming(
+        digest=wanted.digest, holder=wanted.holder, lease_until=now + wanted.lease_s, until=until
+    )
     return Decision(taken, until, Claimed(state))
 
 

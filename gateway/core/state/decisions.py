@@ -27,17 +27,17 @@ Shelf = tuple[str, str]
 def place(operation: Operation) -> tuple[Shelf, str]:
     """Where the record lies that the operation is on. Raises TypeError for one on many."""
     match operation:
-        case Hold(kind, name) | Release(kind, name):
+        case Hold(kind=kind, name=name) | Release(kind, name):
             return ("lease", kind), name
-        case Advance(kind, name) | Forget(kind, name):
+        case Advance(kind=kind, name=name) | Forget(kind, name):
             return ("round", kind), name
-        case Enter(kind, name) | Leave(kind, name):
+        case Enter(kind=kind, name=name) | Leave(kind, name):
             return ("places", kind), name
-        case Spend(kind, name):
+        case Spend(kind=kind, name=name):
             return ("bucket", kind), name
-        case Observe(kind, name):
+        case Observe(kind=kind, name=name):
             return ("mean", kind), name
-        case Claim(name) | Complete(name):
+        case Claim(name=name) | Complete(name=name):
             return ("claim", "idempotency"), name
     raise TypeError(f"{type(operation).__name__} is no operation on a record")
 

@@ -11,7 +11,7 @@ FORGOTTEN_AFTER = 32.0
 """Half-lives. A weight of one is less than a billionth by then."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """A mean as it was at the time `at`."""
 
@@ -30,10 +30,16 @@ def observe(memory: Memory | None, seen: Observe, now: float) -> Decision[Memory
     before = Mean()
     if memory is not None:
         # The past fades as it is told now, whatever it was told before.
-        before = Memory(memory.value, memory.weight, memory.at, half_life_s).mean(now)
+        before = Memory(
+            value=memory.value, weight=memory.weight, at=memory.at, half_life_s=half_life_s
+        ).mean(now)
     weight = before.weight + seen.weight
     if weight <= 0.0:
         return nothing(Mean())
     value = (before.value * before.weight + seen.value * seen.weight) / weight
     until = now + FORGOTTEN_AFTER * half_life_s
-    return Decision(Memory(value, weight, now, half_life_s), until, Mean(value, weight))
+    return Decision(
+        Memory(value=value, weight=weight, at=now, half_life_s=half_life_s),
+        until,
+        Mean(value, weight),
+    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
     """Take or renew a lease, with a value that others may read. Gives True, or False while another
     holder has it."""
@@ -47,7 +47,7 @@ class Read:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Advance:
     """Compare and set: store `value` as round `expected` + 1 if the round is `expected` (0: nothing
     is stored yet). Gives True when it was."""
@@ -67,7 +67,7 @@ class Forget:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enter:
     """Count `who` in, unless `limit` are in already. Gives how many were in before, or -1 when
     there was no room. One who never leaves is counted out after `ttl_s`; entering again renews."""
@@ -88,7 +88,7 @@ class Leave:
     who: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spend:
     """Take `amount` from a bucket of `burst`, refilled with `per_s` a second. Gives 0.0 when it was
     taken, else the seconds after which it could be."""
@@ -100,7 +100,7 @@ class Spend:
     per_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observe:
     """Add an observation of `value` with `weight` to a mean in which the past counts half after
     `half_life_s`. Gives the new `Mean`."""
@@ -136,7 +136,7 @@ class ClaimState(StrEnum):
     MISMATCH = "mismatch"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """Claim an idempotency key for a request whose body has `digest`. Gives a `Claimed`.
 
@@ -157,7 +157,7 @@ class Claimed:
     answer: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Complete:
     """Store the answer under a claimed key (None: give the claim up). Gives True if it was ours."""
 

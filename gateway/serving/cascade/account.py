@@ -15,30 +15,30 @@ def judged(draft: LowerAnswer, judgement: Judgement, seconds: float, *, top: boo
     """A lower tier's answer; `top`: the top's model gave it, which nothing judges."""
     decision = "accepted" if judgement.accepted else "escalated"
     return Stage(
-        draft.model,
-        draft.tier,
-        draft.endpoint,
-        draft.prompt_tokens,
-        draft.tokens,
-        draft.judging_prompt_tokens,
-        draft.judging_tokens,
-        None if top else judgement.confidence,
-        "answered" if top else decision,
-        seconds,
-        draft.values,
+        model=draft.model,
+        tier=draft.tier,
+        endpoint=draft.endpoint,
+        prompt_tokens=draft.prompt_tokens,
+        tokens=draft.tokens,
+        judging_prompt_tokens=draft.judging_prompt_tokens,
+        judging_tokens=draft.judging_tokens,
+        confidence=None if top else judgement.confidence,
+        decision="answered" if top else decision,
+        seconds=seconds,
+        features=draft.values,
     )
 
 
 def failed(asked: str, draft: LowerAnswer | None, seconds: float) -> Stage:
     """A lower tier that broke off, with what it said until then; `asked` as for `climbed`."""
     if draft is None:
-        return Stage(asked, "none", decision="failed", seconds=seconds)
+        return Stage(model=asked, tier="none", decision="failed", seconds=seconds)
     return Stage(
-        draft.model,
-        draft.tier,
-        draft.endpoint,
-        draft.prompt_tokens,
-        draft.tokens,
+        model=draft.model,
+        tier=draft.tier,
+        endpoint=draft.endpoint,
+        prompt_tokens=draft.prompt_tokens,
+        tokens=draft.tokens,
         decision="failed",
         seconds=seconds,
     )
@@ -47,11 +47,11 @@ def failed(asked: str, draft: LowerAnswer | None, seconds: float) -> Stage:
 def climbed(ascent: Escalation, decision: str, seconds: float, asked: str) -> Stage:
     """The top tier's answer; `asked` is the model's name where none answered."""
     return Stage(
-        ascent.model or asked,
-        ascent.tier,
-        ascent.endpoint,
-        ascent.prompt_tokens,
-        ascent.tokens,
+        model=ascent.model or asked,
+        tier=ascent.tier,
+        endpoint=ascent.endpoint,
+        prompt_tokens=ascent.prompt_tokens,
+        tokens=ascent.tokens,
         decision=decision,
         seconds=seconds,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerPiece:
     """What came at once. `text` may lag behind `ids`: a letter of several tokens comes with its
     last one. `reason` and `stop` are the OpenAI finish reason and the stop text, at the end."""
@@ -24,7 +24,7 @@ class AnswerPiece:
         return max(len(self.ids), len(self.logprobs), int(bool(self.text)))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class LowerAnswer:
     """A lower tier's answer, or as much of it as came.
 
@@ -68,11 +68,11 @@ def piece_of(choice: Mapping[str, Any], said: Mapping[str, Any]) -> AnswerPiece:
     """From a choice of a chat completion; `said` is its message or delta."""
     content = said.get("content")
     return AnswerPiece(
-        content if isinstance(content, str) else "",
-        list(choice.get("token_ids") or ()),
-        _logprobs(choice.get("logprobs")),
-        choice.get("finish_reason"),
-        choice.get("stop_reason"),
+        text=content if isinstance(content, str) else "",
+        ids=list(choice.get("token_ids") or ()),
+        logprobs=_logprobs(choice.get("logprobs")),
+        reason=choice.get("finish_reason"),
+        stop=choice.get("stop_reason"),
     )
 
 

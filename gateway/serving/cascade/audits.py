@@ -66,7 +66,9 @@ class Audits:
         if asked.most is not None:
             body["max_tokens"] = asked.most
         top = self._services.tiers[-1].model
-        call = EngineCall(asked.request, "audit", top, body, demands=demands_of(asked))
+        call = EngineCall(
+            parent=asked.request, part="audit", model=top, body=body, demands=demands_of(asked)
+        )
         try:
             answered = await self._calls.whole(call)
         except GatewayError:

@@ -15,7 +15,7 @@ from gateway.serving.cascade.options import CascadeRequest
 from gateway.serving.requests.engine_calls import EngineCall, EngineCalls, EngineReply
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSettings:
     """`temperature` of samples; `template` has {question} and {answer}, and `expects` says what
     reply means that the answer is right: yes, or the same answer again."""
@@ -68,7 +68,13 @@ class ConfidenceProbes:
         demands = demands_within(asked, tier, deadline_s)
         try:
             return await self.calls.whole(
-                EngineCall(asked.request, "samples", tier.model, body, demands=demands)
+                EngineCall(
+                    parent=asked.request,
+                    part="samples",
+                    model=tier.model,
+                    body=body,
+                    demands=demands,
+                )
             )
         except GatewayError:
             return None
@@ -86,7 +92,13 @@ class ConfidenceProbes:
         demands = demands_of(asked, deadline_s)
         try:
             answered = await self.calls.whole(
-                EngineCall(asked.request, "check", draft.model, body, demands=demands)
+                EngineCall(
+                    parent=asked.request,
+                    part="check",
+                    model=draft.model,
+                    body=body,
+                    demands=demands,
+                )
             )
         except GatewayError:
             return

@@ -28,7 +28,9 @@ class DeviceTier:
         """The device that is to answer, as an answer without a word yet. Raises NoEndpoint."""
         member = self._choose(tier)
         return LowerAnswer(
-            member.models[0].name if member.models else member.id, "device", member.id
+            model=member.models[0].name if member.models else member.id,
+            tier="device",
+            endpoint=member.id,
         )
 
     async def finish(
@@ -42,11 +44,13 @@ class DeviceTier:
         assert self.members is not None
         bounds = [bound for bound in (asked.most, tier.max_tokens) if bound is not None]
         order = WorkOrder(
-            "generate",
-            asked.messages,
-            min(bounds, default=TOKENS),
-            min(deadline_s or WAIT_S, WAIT_S),
-            {name: asked.body[name] for name in _SAMPLING if asked.body.get(name) is not None},
+            kind="generate",
+            messages=asked.messages,
+            max_tokens=min(bounds, default=TOKENS),
+            deadline_s=min(deadline_s or WAIT_S, WAIT_S),
+            sampling={
+                name: asked.body[name] for name in _SAMPLING if asked.body.get(name) is not None
+            },
         )
         work = self.members.assign(draft.endpoint, order)
         try:

@@ -53,7 +53,7 @@ def _prepare(course: CascadeState) -> HeldBackStream:
     draft, ascent, flow = course.draft, course.ascent, course.flow
     if flow is None:
         # The engine sees the whole answer: stop texts are its own matter.
-        flow = course.flow = HeldBackStream(course.reply, StopScanner(()))
+        flow = course.flow = HeldBackStream(reply=course.reply, stops=StopScanner(stops=()))
         ascent.predicted = list(draft.ids) if draft is not None else []
     else:
         ascent.stops = False
@@ -86,7 +86,7 @@ async def _degrade(
         await course.reply.put(draft.text, draft.ids, draft.model)
     else:
         sent = len(ascent.sent_text)
-        rest = AnswerPiece(draft.text[sent:], draft.ids[len(ascent.sent_ids) :])
+        rest = AnswerPiece(text=draft.text[sent:], ids=draft.ids[len(ascent.sent_ids) :])
         await flow.send(rest, draft.model)
         await flow.flush(draft.model)
         if flow.stopped:

@@ -25,6 +25,7 @@ class CascadeHandler:
 
     def __init__(
         self,
+        *,
         services: CascadeDeps,
         admission: Admission,
         telemetry: Telemetry,
@@ -44,7 +45,7 @@ class CascadeHandler:
 
         Cancelling the task that runs this makes the engines of all tiers give up their work.
         """
-        outcome = Outcome(request)
+        outcome = Outcome(request=request)
         try:
             asked = read(request)
             outcome.queue_s = await self._admission.enter()
@@ -91,11 +92,13 @@ class CascadeHandler:
         live = live and asked.divisible and rule.method == "logprobs"
         created = int(services.wall())
         reply: CascadeReply = (
-            CascadeStreamReply(asked, sink, outcome, created)
+            CascadeStreamReply(asked=asked, sink=sink, outcome=outcome, created=created)
             if asked.request.stream
-            else CascadeWholeReply(asked, sink, outcome, created)
+            else CascadeWholeReply(asked=asked, sink=sink, outcome=outcome, created=created)
         )
-        return CascadeState(services, asked, rule, live, reply, outcome)
+        return CascadeState(
+            services=services, asked=asked, by_models=rule, live=live, reply=reply, outcome=outcome
+        )
 
 
 class _Patient:

@@ -11,7 +11,7 @@ from gateway.serving.cascade.answers import AnswerPiece
 from gateway.serving.cascade.reply import CascadeReply
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class HeldBackStream:
     """What has gone out: `ids` are those of whole pieces, `text` what they say, before any stop
     text is cut off. The reply's text is what `stops` lets through."""

@@ -90,7 +90,12 @@ class LowerTier:
             (s for s in self.endpoints.states() if s.endpoint.id == answered.endpoint), None
         )
         tokenizer = state.tokenizer if state is not None else None
-        return LowerAnswer(answered.model, answered.tier, answered.endpoint, tokenizer=tokenizer)
+        return LowerAnswer(
+            model=answered.model,
+            tier=answered.tier,
+            endpoint=answered.endpoint,
+            tokenizer=tokenizer,
+        )
 
 
 def _body(asked: CascadeRequest, tier: StageSpec, *, stops: bool = True) -> dict[str, Any]:
@@ -103,7 +108,11 @@ def _call(
     asked: CascadeRequest, tier: StageSpec, body: dict[str, Any], deadline_s: float | None
 ) -> EngineCall:
     return EngineCall(
-        asked.request, "draft", tier.model, body, demands=demands_of(asked, deadline_s)
+        parent=asked.request,
+        part="draft",
+        model=tier.model,
+        body=body,
+        demands=demands_of(asked, deadline_s),
     )
 
 

@@ -47,7 +47,7 @@ _REFUSED = (
 MAX_STOPS = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CascadeRequest:
     """`body` holds the caller's fields for an engine, without those that are ours.
 

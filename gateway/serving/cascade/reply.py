@@ -14,7 +14,7 @@ from gateway.serving.cascade.options import CascadeRequest
 from gateway.serving.requests.relay import Sink
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class End:
     """How an answer ended. `usage` is (prompt tokens, completion tokens) over all tiers; `about`
     the reply's `tierflow.cascade`."""
@@ -43,7 +43,7 @@ class CascadeReply(Protocol):
     async def end(self, end: End) -> None: ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class CascadeWholeReply:
     """One JSON body at the end. An accepted draft's is its engine's own, but for what is ours."""
 
@@ -109,7 +109,7 @@ class CascadeWholeReply:
         return body
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class CascadeStreamReply:
     """Server-sent events; begins with the first piece of the answer."""
 

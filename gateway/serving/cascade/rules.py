@@ -13,7 +13,7 @@ from gateway.serving.cascade.lower_tier import StageSpec
 from gateway.serving.cascade.options import CascadeRequest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CascadeDefaults:
     """What holds where a request says nothing; `audit_share` from 0 to 1."""
 
@@ -23,7 +23,7 @@ class CascadeDefaults:
     audit_share: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptanceRule:
     """An answer passes at a confidence of `threshold`, mostly 0 to 1; `window` in tokens."""
 
@@ -33,7 +33,7 @@ class AcceptanceRule:
     window: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptanceRules:
     """For the requests to one cascade, whose `tiers` come the lowest first."""
 
@@ -78,7 +78,9 @@ class AcceptanceRules:
         self, asked: CascadeRequest, predictor: Predictor, method: str, model: ConfidenceModel
     ) -> AcceptanceRule:
         window = asked.options.window or predictor.window
-        return AcceptanceRule(method, model, self._threshold(asked, model), window)
+        return AcceptanceRule(
+            method=method, model=model, threshold=self._threshold(asked, model), window=window
+        )
 
     def _threshold(self, asked: CascadeRequest, model: ConfidenceModel) -> float:
         """The body's own word goes before the header's."""

@@ -14,7 +14,7 @@ from gateway.serving.cascade.rules import AcceptanceRules, CascadeDefaults
 from gateway.serving.cascade.top_tier import TopTier
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CascadeDeps:
     """`tiers`: the lowest first, two at least. `uniform` gives numbers from 0 to 1, `wall` the
     time in seconds since 1970."""

@@ -66,8 +66,10 @@ async def _drafted(course: CascadeState, tier: StageSpec, deadline: float | None
 
 async def _streamed(course: CascadeState, tier: StageSpec, deadline: float | None) -> LowerAnswer:
     asked, rule = course.asked, course.rule
-    flow = course.flow = HeldBackStream(course.reply, StopScanner(asked.stops, asked.include_stop))
-    hold = HoldBack(rule.model, rule.threshold, rule.window)
+    flow = course.flow = HeldBackStream(
+        reply=course.reply, stops=StopScanner(stops=asked.stops, include=asked.include_stop)
+    )
+    hold = HoldBack(model=rule.model, threshold=rule.threshold, window=rule.window)
     draft: LowerAnswer | None = None
     pieces = course.services.lower.stream(asked, tier, deadline)
     async with aclosing(pieces):

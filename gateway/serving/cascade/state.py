@@ -19,7 +19,7 @@ from gateway.serving.cascade.rules import AcceptanceRule
 from gateway.serving.cascade.services import CascadeDeps
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class CascadeState:
     """What is `told` of the request is complete when it has ended.
 
@@ -87,7 +87,16 @@ class CascadeState:
             self.ascent.how if self.ascent.model else None,
             self.asked.options.features,
         )
-        await self.reply.end(End(reason, stop, usage(self.told), about, model, draft))
+        await self.reply.end(
+            End(
+                reason=reason,
+                stop=stop,
+                usage=usage(self.told),
+                about=about,
+                model=model,
+                draft=draft,
+            )
+        )
 
     def agreed(self) -> bool | None:
         """Whether the tiers said the same; None where one of them was not heard whole."""

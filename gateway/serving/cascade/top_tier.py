@@ -22,7 +22,7 @@ from gateway.serving.requests.engine_calls import EngineCall, EngineCalls
 from gateway.serving.requests.verifiers import Attempts, EndpointSlot, Verifiers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TopTier:
     """`new_id` gives hex digits that nobody can guess."""
 
@@ -55,7 +55,13 @@ class TopTier:
                 return
             attempts.begin(choice)
             begun, held = False, EndpointSlot(choice, self.verifiers.endpoints)
-            run = VerifiedPrediction(self.verifiers, self.waits, self.new_id, asked, held)
+            run = VerifiedPrediction(
+                verifiers=self.verifiers,
+                waits=self.waits,
+                new_id=self.new_id,
+                asked=asked,
+                held=held,
+            )
             try:
                 async with aclosing(run.pieces(ascent)) as pieces:
                     async for piece in pieces:
@@ -96,7 +102,9 @@ class TopTier:
             body |= {"add_generation_prompt": False, "continue_final_message": True}
         model = choice.model if choice is not None else tier.model
         demands = demands_of(asked, ascent.deadline_s)
-        call = EngineCall(asked.request, "escalation", model, body, demands=demands)
+        call = EngineCall(
+            parent=asked.request, part="escalation", model=model, body=body, demands=demands
+        )
         async with aclosing(self.calls.stream(call)) as events:
             async for event in events:
                 ascent.model, ascent.tier = event.model, event.tier

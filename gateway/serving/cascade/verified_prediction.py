@@ -29,7 +29,7 @@ MAX_PREDICTED = 2048
 """Draft ids that an engine keeps for one answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedPrediction:
     verifiers: Verifiers
     waits: Waits
@@ -82,8 +82,13 @@ class VerifiedPrediction:
         ascent.prompt_tokens = len(prompt)
         facts = verifier.facts(endpoint)
         ids = _within(ascent.predicted, facts.vocabulary)[:MAX_PREDICTED]
-        prediction = Prediction(ids, facts.per_step)
-        job = Job(self.new_id(), choice.model, prompt, self._sampling(ascent, len(prompt)))
+        prediction = Prediction(predicted=ids, per_step=facts.per_step)
+        job = Job(
+            session=self.new_id(),
+            model=choice.model,
+            prompt=prompt,
+            sampling=self._sampling(ascent, len(prompt)),
+        )
         verification = self.held.verification = await verifier.open(endpoint, job)
         if facts.per_step < 1 or not verification.draft(prediction.begin()):
             ascent.how = "no-drafts"
@@ -113,7 +118,9 @@ class VerifiedPrediction:
     def _piece(self, batch: Batch) -> AnswerPiece:
         if batch.reason is not None and batch.reason not in ("stop", "length"):
             raise self._failed("gave the answer up")
-        return AnswerPiece(batch.text, batch.ids, (), batch.reason, batch.stop)
+        return AnswerPiece(
+            text=batch.text, ids=batch.ids, logprobs=(), reason=batch.reason, stop=batch.stop
+        )
 
     def _outcome(self, ascent: Escalation) -> Outcome:
         choice, endpoint = self.held.choice, self.held.choice.state.endpoint
@@ -127,9 +134,14 @@ class VerifiedPrediction:
             stream=True,
         )
         return Outcome(
-            request, model=choice.model, tier=endpoint.tier.value, endpoint=endpoint.id,
-            reason=choice.reason, attempts=1, opened=now,
-        )  # fmt: skip
+            request=request,
+            model=choice.model,
+            tier=endpoint.tier.value,
+            endpoint=endpoint.id,
+            reason=choice.reason,
+            attempts=1,
+            opened=now,
+        )
 
     def _first_wait(self, ascent: Escalation) -> tuple[float, Callable[[], Exception]]:
         endpoint, seconds = self.held.choice.state.endpoint.id, self.waits.first_token_s

@@ -23,7 +23,7 @@ Served = Callable[[str], Sequence[str] | None]
 """The real models that a name may come out as, likeliest first; None for an unknown name."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Final:
     """An answer and how it came about. `spoken` where a server model said it; `fallback`: the code
     of the error for which it was voted on instead; `calls` to server models."""
@@ -40,6 +40,7 @@ class Final:
 class Aggregator:
     def __init__(
         self,
+        *,
         speaking: ServerModel,
         likelihood: Likelihood,
         templates: Templates,
@@ -108,7 +109,12 @@ class Aggregator:
         """No member answered: the server model alone. Raises GatewayError."""
         messages = asked.with_last(asked.question)
         spoken = await self._speaking.speak(asked, messages, "plain", emit)
-        return Final(spoken.text, "plain", spoken.finish_reason, spoken=[spoken])
+        return Final(
+            text=spoken.text,
+            decided_by="plain",
+            finish_reason=spoken.finish_reason,
+            spoken=[spoken],
+        )
 
     def _likely(self, model: str) -> str:
         """The real model that a virtual one most likely comes out as."""
@@ -133,12 +139,12 @@ class Aggregator:
         emit = None if said.emit is None else said
         spoken = await self._speaking.speak(asked, asked.with_last(prompt), name, emit)
         return Final(
-            spoken.text,
-            "template",
-            spoken.finish_reason,
-            verdict.disagreement,
-            template.id,
-            [spoken],
+            text=spoken.text,
+            decided_by="template",
+            finish_reason=spoken.finish_reason,
+            disagreement=verdict.disagreement,
+            template=template.id,
+            spoken=[spoken],
         )
 
 
@@ -162,7 +168,7 @@ class _Said:
 async def _voted(verdict: VoteResult, by: str, said: _Said) -> Final:
     text = verdict.winner.reading.text
     await said.up_to(text)
-    return Final(text, by, disagreement=verdict.disagreement)
+    return Final(text=text, decided_by=by, disagreement=verdict.disagreement)
 
 
 async def _likeliest(
@@ -173,4 +179,4 @@ async def _likeliest(
     text = (await weighing.best(ballots)).reading.text
     await said.up_to(text)
     spent = weighing.spent()
-    return Final(text, "best-of-n", disagreement=verdict.disagreement, spoken=spent)
+    return Final(text=text, decided_by="best-of-n", disagreement=verdict.disagreement, spoken=spent)

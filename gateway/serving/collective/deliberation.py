@@ -32,6 +32,7 @@ class Deliberation:
 
     def __init__(
         self,
+        *,
         asked: CollectiveRequest,
         panel: Proposers,
         aggregating: Aggregator,
@@ -95,7 +96,12 @@ class Deliberation:
         if self._weighing is not None and len(seats) > 1:
             self._weighing.begin()
         quorum = self._needed(len(seats))
-        ending = StopCondition(self._asked.options, quorum, self._agreements, self._weighing)
+        ending = StopCondition(
+            options=self._asked.options,
+            quorum=quorum,
+            agree=self._agreements,
+            weighing=self._weighing,
+        )
         await say("selected " + " ".join(seat.name for seat in seats))
         with self._timed("answer"):
             found = await self._gather(seats, self._panel.spare, "answer", 0, say, ending)
@@ -117,7 +123,16 @@ class Deliberation:
         quorum = min(self._needed(len(seats)), len(seats))
         firm = role == "answer" and not self._asked.options.degrade
         pending = tuple if self._weighing is None else self._weighing.pending
-        plan = Plan(role, round_, quorum, deadline, self._policy.grace, exit, firm, pending)
+        plan = Plan(
+            role=role,
+            round=round_,
+            quorum=quorum,
+            deadline=deadline,
+            grace=self._policy.grace,
+            exit=exit,
+            firm=firm,
+            pending=pending,
+        )
         return await gather(seats, spare, plan, self._clock, say)
 
     def _needed(self, asked: int) -> int:
@@ -175,7 +190,7 @@ class Deliberation:
         if self._own:
             if own := next((part for part in standing if part.device == self._own), None):
                 await emit(own.text)
-                return self._noted(Final(own.text, "own"))
+                return self._noted(Final(text=own.text, decided_by="own"))
             self._report.degraded = self._report.degraded or "own_missing"
         with self._timed("aggregate"):
             if not standing:

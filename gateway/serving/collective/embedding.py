@@ -20,7 +20,7 @@ class EndpointEmbedder:
     name = "pool"
 
     def __init__(
-        self, calls: EngineCalls, model: str, clock: Clock, new_id: Callable[[], str]
+        self, *, calls: EngineCalls, model: str, clock: Clock, new_id: Callable[[], str]
     ) -> None:
         self._calls = calls
         self._model = model
@@ -33,7 +33,9 @@ class EndpointEmbedder:
         )
         body = {"input": [text[:MAX_CHARS] for text in texts], "encoding_format": "float"}
         try:
-            answered = await self._calls.whole(EngineCall(parent, "embed", self._model, body, PATH))
+            answered = await self._calls.whole(
+                EngineCall(parent=parent, part="embed", model=self._model, body=body, path=PATH)
+            )
         except GatewayError as error:
             raise EmbeddingFailed(
                 f"{self._model} gave no embeddings: {error.message}", code=error.code

@@ -23,6 +23,7 @@ JUDGING_S = 10.0
 class FeedbackHandler:
     def __init__(
         self,
+        *,
         store: StateStore,
         policy: CollectivePolicy,
         telemetry: CollectiveTelemetry,
@@ -41,7 +42,7 @@ class FeedbackHandler:
         _unjudged(value)
         who = self._new_id()
         # Whoever holds the answer judges alone, so that two at once don't both count.
-        hold = Hold(JUDGING, id, who, b"", JUDGING_S)
+        hold = Hold(kind=JUDGING, name=id, holder=who, value=b"", ttl_s=JUDGING_S)
         held, (round_, value) = await self._store.run(hold, Read(ROUNDS, id))
         if not held:
             raise Conflict(
@@ -54,7 +55,7 @@ class FeedbackHandler:
         lessons = from_feedback(told["shares"], score, weight, told["vague"])
         # In one run: a mark without its lessons would lose the judgement for good.
         await self._store.run(
-            Advance(ROUNDS, id, round_, _USED, keep.feedback_s),
+            Advance(kind=ROUNDS, name=id, expected=round_, value=_USED, ttl_s=keep.feedback_s),
             *observations(told["domain"], lessons, keep.half_life_s),
             Release(JUDGING, id, who),
         )

@@ -36,6 +36,7 @@ class FitEstimator:
 
     def __init__(
         self,
+        *,
         embedder: Embedder | None,
         domains: Mapping[str, str],
         telemetry: CollectiveTelemetry,

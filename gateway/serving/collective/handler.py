@@ -43,8 +43,8 @@ class CollectiveHandler:
         self, request: InferenceRequest, headers: Mapping[str, str], sink: Sink
     ) -> None:
         """Answer into `sink`. Raises GatewayError only while nothing has been started."""
-        outcome = Outcome(request, model=MODEL, reason="collective", status=200)
-        report = Report("members")
+        outcome = Outcome(request=request, model=MODEL, reason="collective", status=200)
+        report = Report(mode="members")
         try:
             asked = read(request, self._with.policy)
             check_names(self._with, asked)
@@ -109,14 +109,14 @@ class CollectiveHandler:
     async def _final(self, opened: PreparedRequest, reply: Reply, outcome: Outcome) -> Final:
         with_, stored = self._with, opened.known.stored
         deliberation = Deliberation(
-            opened.asked,
-            opened.panel,
-            with_.aggregating,
-            with_.templates,
-            with_.policy,
-            with_.clock,
-            opened.report,
-            opened.own,
+            asked=opened.asked,
+            panel=opened.panel,
+            aggregating=with_.aggregating,
+            templates=with_.templates,
+            policy=with_.policy,
+            clock=with_.clock,
+            report=opened.report,
+            own=opened.own,
         )
 
         async def emit(text: str) -> None:
@@ -136,7 +136,9 @@ class CollectiveHandler:
         for part in report.parts:
             report.spend(part.tier, part.prompt_tokens, part.completion_tokens)
         about = block(report, final, self._with.policy.prices)
-        return Conclusion(final.text, final.finish_reason, report.usage, about)
+        return Conclusion(
+            text=final.text, finish_reason=final.finish_reason, usage=report.usage, block=about
+        )
 
     def _settle(
         self, opened: PreparedRequest, final: Final, id: str, conclusion: Conclusion
@@ -163,10 +165,10 @@ class CollectiveHandler:
         body = orjson.loads(opened.known.claimed.answer or b"{}")
         usage = body["usage"]
         conclusion = Conclusion(
-            body["choices"][0]["message"]["content"],
-            body["choices"][0]["finish_reason"],
-            (usage["prompt_tokens"], usage["completion_tokens"]),
-            body["tierflow"],
+            text=body["choices"][0]["message"]["content"],
+            finish_reason=body["choices"][0]["finish_reason"],
+            usage=(usage["prompt_tokens"], usage["completion_tokens"]),
+            block=body["tierflow"],
         )
         reply = self._reply(opened.asked, sink, outcome, body["id"], body["created"])
         await reply.begin()
@@ -183,5 +185,12 @@ class CollectiveHandler:
     ) -> Reply:
         when = int(self._with.wall()) if created is None else created
         if not asked.request.stream:
-            return WholeReply(sink, outcome, id, when)
-        return StreamReply(sink, outcome, id, when, asked.usage, self._idle_s)
+            return WholeReply(sink=sink, outcome=outcome, id=id, created=when)
+        return StreamReply(
+            sink=sink,
+            outcome=outcome,
+            id=id,
+            created=when,
+            include_usage=asked.usage,
+            idle_s=self._idle_s,
+        )

@@ -64,7 +64,17 @@ class Likelihood:
         answered = await self._calls.whole(replace(call, body=body))
         usage = answered.body.get("usage") or {}
         prompt, made = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
-        return Rows(answered, ServerAnswer("", answered.model, answered.tier, "stop", prompt, made))
+        return Rows(
+            answered,
+            ServerAnswer(
+                text="",
+                model=answered.model,
+                tier=answered.tier,
+                finish_reason="stop",
+                prompt_tokens=prompt,
+                completion_tokens=made,
+            ),
+        )
 
 
 def logprobs(answered: EngineReply, skip: int) -> Sequence[float]:

@@ -39,7 +39,9 @@ def recalling(query: Query, policy: CollectivePolicy) -> dict[str, Operation]:
         found["affinity"] = Read(AFFINITY, query.session)
     if policy.quota is not None:
         quota = policy.quota
-        found["quota"] = Spend(QUOTA, query.caller, 1.0, quota.burst, quota.per_s)
+        found["quota"] = Spend(
+            kind=QUOTA, name=query.caller, amount=1.0, burst=quota.burst, per_s=quota.per_s
+        )
     if query.key is not None:
         found["claim"] = claim(query, policy.keep)
         found["rounds"] = Read(ROUNDS, _rounds_name(query))
@@ -52,27 +54,41 @@ def known(query: Query, found: Mapping[str, Any]) -> KnownBefore:
     round_, value = found.get("affinity", (0, None))
     stored, left = found.get("rounds", (0, None))
     return KnownBefore(
-        dict(zip(query.devices, found.get("quality", ()), strict=False)),
-        seconds,
-        tokens,
-        frozenset(orjson.loads(value)) if value else frozenset(),
-        round_,
-        found.get("claim", Claimed(ClaimState.NEW)),
-        stored,
-        UnfinishedRequest.loaded(left) if left else None,
+        quality=dict(zip(query.devices, found.get("quality", ()), strict=False)),
+        seconds=seconds,
+        tokens=tokens,
+        familiar=frozenset(orjson.loads(value)) if value else frozenset(),
+        affinity_round=round_,
+        claimed=found.get("claim", Claimed(ClaimState.NEW)),
+        stored=stored,
+        left=UnfinishedRequest.loaded(left) if left else None,
     )
 
 
 def claim(query: Query, keep: Keep) -> Claim:
     """Only with an idempotency key."""
     assert query.key is not None
-    return Claim(query.key, query.digest, query.holder, keep.lease_s, keep.idempotency_s)
+    return Claim(
+        name=query.key,
+        digest=query.digest,
+        holder=query.holder,
+        lease_s=keep.lease_s,
+        ttl_s=keep.idempotency_s,
+    )
 
 
 def round_done(query: Query, stored: int, report: Report, keep: Keep) -> Advance:
     """Leaves what is done so far to whoever may take over, after `stored` rounds."""
-    left = UnfinishedRequest(report.asked, report.quorum, report.early_exit, report.parts)
-    return Advance(ROUNDS, _rounds_name(query), stored, left.dumped(), keep.idempotency_s)
+    left = UnfinishedRequest(
+        asked=report.asked, quorum=report.quorum, early_exit=report.early_exit, parts=report.parts
+    )
+    return Advance(
+        kind=ROUNDS,
+        name=_rounds_name(query),
+        expected=stored,
+        value=left.dumped(),
+        ttl_s=keep.idempotency_s,
+    )
 
 
 def settlement(
@@ -94,23 +110,39 @@ def settlement(
     if query.session is not None and learned.shares:
         members = orjson.dumps(sorted(learned.shares))
         found.append(
-            Advance(AFFINITY, query.session, before.affinity_round, members, keep.affinity_s)
+            Advance(
+                kind=AFFINITY,
+                name=query.session,
+                expected=before.affinity_round,
+                value=members,
+                ttl_s=keep.affinity_s,
+            )
         )
     if query.key is not None:
-        found.append(Complete(query.key, query.holder, answer, keep.idempotency_s))
+        found.append(
+            Complete(name=query.key, holder=query.holder, answer=answer, ttl_s=keep.idempotency_s)
+        )
     return found
 
 
 def observations(domain: str, lessons: Sequence[Lesson], half_life_s: float) -> list[Observe]:
     return [
-        Observe(QUALITY, f"{lesson.device}/{domain}", lesson.value, lesson.weight, half_life_s)
+        Observe(
+            kind=QUALITY,
+            name=f"{lesson.device}/{domain}",
+            value=lesson.value,
+            weight=lesson.weight,
+            half_life_s=half_life_s,
+        )
         for lesson in lessons
     ]
 
 
 def _for_feedback(domain: str, answer_id: str, learned: Learned, keep: Keep) -> Advance:
     told = {"domain": domain, "shares": dict(learned.judged), "vague": list(learned.vague)}
-    return Advance(ROUNDS, answer_id, 0, orjson.dumps(told), keep.feedback_s)
+    return Advance(
+        kind=ROUNDS, name=answer_id, expected=0, value=orjson.dumps(told), ttl_s=keep.feedback_s
+    )
 
 
 def _rounds_name(query: Query) -> str:

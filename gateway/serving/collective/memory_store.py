@@ -59,7 +59,11 @@ class CollectiveMemory:
         if query.key is None:
             return
         try:
-            await self._store.run(Complete(query.key, query.holder, None, self._keep.idempotency_s))
+            await self._store.run(
+                Complete(
+                    name=query.key, holder=query.holder, answer=None, ttl_s=self._keep.idempotency_s
+                )
+            )
         except StateLost:
             self._telemetry.state_lost("give_up")
 

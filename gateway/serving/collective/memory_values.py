@@ -18,7 +18,7 @@ def hashed(*parts: str) -> str:
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """What a request needs to know. `key` and `digest` only with an idempotency key, `session` only
     where the caller named one; all hashed. `holder` is who works on it."""
@@ -32,7 +32,7 @@ class Query:
     digest: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnfinishedRequest:
     """What a replica leaves of a request: whom it asked first, how many answers it needed, why it
     waited for no more, and what has become of each."""
@@ -58,7 +58,7 @@ class UnfinishedRequest:
         return cls(**{**found, "parts": [Part(**part) for part in found["parts"]]})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownBefore:
     """`quality` 0 to 1 in the query's domain, `seconds` and `tokens` per answer: of each device.
     `familiar`: members of the session so far. `stored`: how many rounds another replica, which
@@ -74,7 +74,7 @@ class KnownBefore:
     left: UnfinishedRequest | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
     """What an answer says of its members: `shares` of it that each agrees with, `lessons` on their
     quality, and those of the shares that a caller may judge, `judged`. `vague`: whose shares are of

@@ -42,7 +42,7 @@ _REFUSED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectiveRequest:
     """`question` is the last user message's text, `context` the messages before it. `sampling` is
     for members, with `max_tokens`; `body` for server models, without messages. `usage`: a stream
@@ -85,7 +85,15 @@ def read(request: InferenceRequest, policy: CollectivePolicy) -> CollectiveReque
         server["max_tokens"] = request.max_tokens
     options = _options(_given(body.get("tierflow")), policy)
     usage = (body.get("stream_options") or {}).get("include_usage") is True
-    return CollectiveRequest(request, options, question, context, sampling, server, usage)
+    return CollectiveRequest(
+        request=request,
+        options=options,
+        question=question,
+        context=context,
+        sampling=sampling,
+        body=server,
+        usage=usage,
+    )
 
 
 def _refuse_unsupported(body: Mapping[str, Any]) -> None:
@@ -222,7 +230,12 @@ def _self_moa(given: CollectiveOptions, aggregator: str) -> SelfMoa:
     if wanted.model and wanted.device:
         raise _invalid(f"{WHERE}.self_moa", "name a model or a device, not both")
     proposer = wanted.device or wanted.model or aggregator
-    return SelfMoa(proposer, wanted.samples, wanted.temperature, device=bool(wanted.device))
+    return SelfMoa(
+        proposer=proposer,
+        samples=wanted.samples,
+        temperature=wanted.temperature,
+        device=bool(wanted.device),
+    )
 
 
 def _invalid(name: str, fix: str, code: str = "invalid_value") -> InvalidRequest:

@@ -32,7 +32,15 @@ def observations(
     found: list[Observe] = []
 
     def observe(device: str, what: str, value: float, weight: float = 1.0) -> None:
-        found.append(Observe(PACE, f"{device}/{what}", value, weight, half_life_s))
+        found.append(
+            Observe(
+                kind=PACE,
+                name=f"{device}/{what}",
+                value=value,
+                weight=weight,
+                half_life_s=half_life_s,
+            )
+        )
 
     for part in parts:
         if part.role != "answer":

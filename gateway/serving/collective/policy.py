@@ -15,7 +15,7 @@ class Quota:
     per_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Keep:
     """Seconds that things stay in the store, and how fast what was learned fades."""
 
@@ -26,7 +26,7 @@ class Keep:
     half_life_s: float = 7 * 86400.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectivePolicy:
     """See `settings.collective` for each. `quorum` and `grace` are shares, `domains` maps names to
     what they are about."""

@@ -23,7 +23,7 @@ from gateway.serving.collective.selection import closest, eligible, select
 from gateway.serving.requests.engine_calls import EngineCalls
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectiveDeps:
     """What a collective works with. `wall` is Unix time in seconds, `new_id` 32 hex digits that
     nobody can guess; `served` as in `aggregating`."""
@@ -44,7 +44,7 @@ class CollectiveDeps:
     new_id: Callable[[], str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedRequest:
     """A request that may begin. `own`: the asking device whose own answer is wanted, or none."""
 
@@ -105,13 +105,27 @@ async def prepare(
     panel: Proposers
     if options.self_moa is not None:
         panel = SampleProposers(
-            with_.calls, with_.members, asked, options.self_moa, max_chars, owner
+            calls=with_.calls,
+            members=with_.members,
+            asked=asked,
+            wanted=options.self_moa,
+            max_chars=max_chars,
+            owner=owner,
         )
     else:
         selection = select(asked, members, fit, known, with_.policy, own)
         price = with_.policy.prices.per_token("device")
-        panel = DeviceProposers(with_.members, selection, asked, max_chars, owner, price)
-    return PreparedRequest(asked, query, known, panel, own, report)
+        panel = DeviceProposers(
+            members=with_.members,
+            selection=selection,
+            asked=asked,
+            max_chars=max_chars,
+            owner=owner,
+            price=price,
+        )
+    return PreparedRequest(
+        asked=asked, query=query, known=known, panel=panel, own=own, report=report
+    )
 
 
 def _answered(left: UnfinishedRequest, device: str) -> bool:
@@ -143,11 +157,11 @@ def _query(
     caller = hashed(request.caller.authorization)
     key, session = request.caller.idempotency_key, request.demands.session
     return Query(
-        domain,
-        devices,
-        caller,
-        with_.new_id(),
-        None if session is None else hashed(caller, session),
-        None if key is None else hashed(caller, key),
-        "" if key is None else hashed(request.path, request.body.decode("utf-8", "replace")),
+        domain=domain,
+        devices=devices,
+        caller=caller,
+        holder=with_.new_id(),
+        session=None if session is None else hashed(caller, session),
+        key=None if key is None else hashed(caller, key),
+        digest="" if key is None else hashed(request.path, request.body.decode("utf-8", "replace")),
     )

@@ -32,19 +32,23 @@ async def ask_device(
                 heard.tokens = min(heard.tokens + max(0, found.tokens), order.max_tokens)
             if chars > max_chars:
                 raise MemberFailed(
-                    device, "misbehaved", f"{device} said more than {max_chars} characters"
+                    device=device,
+                    code="misbehaved",
+                    message=f"{device} said more than {max_chars} characters",
                 )
             pieces.append(found.text)
     except BaseException:
         work.cancel()
         raise
     if found.reason not in ("stop", "length"):
-        raise MemberFailed(device, "broken", f"{device} ended its answer early")
+        raise MemberFailed(device=device, code="broken", message=f"{device} ended its answer early")
     # What a device says of itself may be anything; what it can't have done is not believed.
     asked = sum(len(str(message.get("content"))) for message in order.messages) + PROMPT_SLACK
     prompt = min(max(0, found.prompt_tokens), asked)
     tokens = min(max(0, found.completion_tokens), order.max_tokens)
-    return Proposal("".join(pieces), prompt, tokens, found.logprob)
+    return Proposal(
+        text="".join(pieces), prompt_tokens=prompt, completion_tokens=tokens, logprob=found.logprob
+    )
 
 
 async def ask_server(calls: EngineCalls, call: EngineCall) -> Proposal:
@@ -52,9 +56,9 @@ async def ask_server(calls: EngineCalls, call: EngineCall) -> Proposal:
     answered = await calls.whole(call)
     usage = answered.body.get("usage") or {}
     return Proposal(
-        message_text(answered.body, answered.endpoint),
-        usage.get("prompt_tokens") or 0,
-        usage.get("completion_tokens") or 0,
+        text=message_text(answered.body, answered.endpoint),
+        prompt_tokens=usage.get("prompt_tokens") or 0,
+        completion_tokens=usage.get("completion_tokens") or 0,
         tier=answered.tier,
     )
 

@@ -39,6 +39,7 @@ class Proposers(Protocol):
 class DeviceProposers:
     def __init__(
         self,
+        *,
         members: Members,
         selection: Selection,
         asked: CollectiveRequest,
@@ -82,7 +83,13 @@ class DeviceProposers:
             order = _order(kind, messages, sampling, left_s, self._owner)
             return await ask_device(self._members, one.id, order, self._max_chars, heard)
 
-        return Proposer(one.id, one.merit, propose, one.candidate.seconds, heard)
+        return Proposer(
+            name=one.id,
+            merit=one.merit,
+            propose=propose,
+            expected_s=one.candidate.seconds,
+            heard=heard,
+        )
 
 
 def _within(
@@ -104,7 +111,14 @@ def _order(
     kind: Kind, messages: Messages, sampling: Mapping[str, Any], left_s: float, owner: str
 ) -> WorkOrder:
     rest = {name: value for name, value in sampling.items() if name != "max_tokens"}
-    return WorkOrder(kind, messages, int(sampling["max_tokens"]), left_s, rest, owner)
+    return WorkOrder(
+        kind=kind,
+        messages=messages,
+        max_tokens=int(sampling["max_tokens"]),
+        deadline_s=left_s,
+        sampling=rest,
+        owner=owner,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +142,7 @@ class SampleProposers:
 
     def __init__(
         self,
+        *,
         calls: EngineCalls,
         members: Members,
         asked: CollectiveRequest,
@@ -170,4 +185,6 @@ class SampleProposers:
                 self._calls, replace(call, model=self._wanted.proposer, body=body)
             )
 
-        return Proposer(name, merit, device if self._wanted.device else server, heard=heard)
+        return Proposer(
+            name=name, merit=merit, propose=device if self._wanted.device else server, heard=heard
+        )

@@ -15,7 +15,7 @@ from gateway.protocol.collective import MODEL
 from gateway.serving.requests.relay import Sink
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conclusion:
     """`block` is the reply's `tierflow` object; `usage` prompt and completion tokens."""
 
@@ -73,7 +73,7 @@ class WholeReply:
 
     began = False
 
-    def __init__(self, sink: Sink, outcome: Outcome, id: str, created: int) -> None:
+    def __init__(self, *, sink: Sink, outcome: Outcome, id: str, created: int) -> None:
         self._sink = sink
         self._outcome = outcome
         self._id = id
@@ -107,6 +107,7 @@ class StreamReply:
 
     def __init__(
         self,
+        *,
         sink: Sink,
         outcome: Outcome,
         id: str,

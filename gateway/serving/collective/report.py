@@ -29,11 +29,11 @@ def learned(asked: CollectiveRequest, report: Report, final: Reading) -> Learned
     """What the answer says of its members, and what of that a caller may judge."""
     found = shares(report, final)
     if not teaches(report, named=bool(asked.options.pick.names)):
-        return Learned(found)
+        return Learned(shares=found)
     voted = report.decided_by in VOTED
     vague = [p.device for p in _first(report) if not comparable(final, p.reading)]
     lessons = [*from_agreement(found, voted=voted, vague=vague), *from_failures(report)]
-    return Learned(found, lessons, found, vague)
+    return Learned(shares=found, lessons=lessons, judged=found, vague=vague)
 
 
 def block(report: Report, final: Final, prices: Prices) -> dict[str, Any]:

@@ -18,7 +18,7 @@ BEST_SLACK = 1.25
 """What the best-fitting member is expected to take is a mean, and it often takes more."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
     """What one of those asked said. `logprob`: mean per token, None where unknown."""
 
@@ -36,7 +36,7 @@ class Heard:
     tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Proposer:
     """One to ask. `propose` gets the seconds that it has, and raises GatewayError; cancelled, it
     makes whoever works for it stop. `expected_s` is how long it is likely to take; `heard` counts
@@ -53,7 +53,7 @@ Say = Callable[[str], Awaitable[None]]
 """Tells the caller how it goes; takes names and numbers only."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """`deadline` is on the gateway's clock, `grace` a share of the time that the quorum took.
     `exit` looks at the parts so far and at the merits of those still asked, after each part and
@@ -203,30 +203,30 @@ class _Round:
 
     def _answered(self, seat: Proposer, seconds: float, said: Proposal) -> Part:
         return Part(
-            seat.name,
-            self.plan.role,
-            self.plan.round,
-            "answered",
-            seconds,
-            seat.merit,
-            None,
-            said.text,
-            said.prompt_tokens,
-            said.completion_tokens,
-            said.logprob,
-            said.tier,
+            device=seat.name,
+            role=self.plan.role,
+            round=self.plan.round,
+            outcome="answered",
+            seconds=seconds,
+            merit=seat.merit,
+            code=None,
+            text=said.text,
+            prompt_tokens=said.prompt_tokens,
+            completion_tokens=said.completion_tokens,
+            logprob=said.logprob,
+            tier=said.tier,
         )
 
     def _part(self, seat: Proposer, outcome: str, seconds: float, code: str | None = None) -> Part:
         failed = outcome == "failed"
         return Part(
-            seat.name,
-            self.plan.role,
-            self.plan.round,
-            "failed" if failed else "straggler",
-            seconds,
-            seat.merit,
-            code,
+            device=seat.name,
+            role=self.plan.role,
+            round=self.plan.round,
+            outcome="failed" if failed else "straggler",
+            seconds=seconds,
+            merit=seat.merit,
+            code=code,
             completion_tokens=seat.heard.tokens,
         )
 
@@ -234,7 +234,7 @@ class _Round:
 async def _proposal(seat: Proposer, left: float) -> Proposal:
     said = await seat.propose(left)
     if not said.text.strip():
-        raise MemberFailed(seat.name, "empty", f"{seat.name} said nothing")
+        raise MemberFailed(device=seat.name, code="empty", message=f"{seat.name} said nothing")
     return said
 
 

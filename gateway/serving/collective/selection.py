@@ -57,11 +57,11 @@ def select(
 ) -> Selection:
     options = asked.options
     caps = Caps(
-        options.max_members,
-        step_deadline(0.0, options.deadline_s, options.rounds + 1),
-        float("inf") if options.max_tokens is None else float(options.max_tokens),
-        float("inf") if options.max_cost is None else options.max_cost,
-        policy.prices.per_token("device"),
+        members=options.max_members,
+        seconds=step_deadline(0.0, options.deadline_s, options.rounds + 1),
+        tokens=float("inf") if options.max_tokens is None else float(options.max_tokens),
+        cost=float("inf") if options.max_cost is None else options.max_cost,
+        price=policy.prices.per_token("device"),
     )
     candidates = [_candidate(asked, member, fit, known) for member in members]
     return choose(candidates, caps, policy.prior, always)
@@ -71,13 +71,13 @@ def _candidate(asked: CollectiveRequest, member: Member, fit: Fit, known: KnownB
     # Half of what it may say, where nobody has seen it answer yet.
     answer = _expected(known.tokens.get(member.id), asked.sampling["max_tokens"] / 2)
     return Candidate(
-        member,
-        fit.similarity.get(member.id, 0.0),
-        known.quality.get(member.id, Mean()),
-        _expected(known.seconds.get(member.id), member.condition.round_trip_s),
-        prompt_tokens(asked.with_last(asked.question))
+        member=member,
+        similarity=fit.similarity.get(member.id, 0.0),
+        quality=known.quality.get(member.id, Mean()),
+        seconds=_expected(known.seconds.get(member.id), member.condition.round_trip_s),
+        tokens=prompt_tokens(asked.with_last(asked.question))
         + min(answer, float(asked.sampling["max_tokens"])),
-        member.id in known.familiar,
+        familiar=member.id in known.familiar,
     )
 
 

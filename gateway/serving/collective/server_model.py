@@ -17,7 +17,7 @@ Emit = Callable[[str], Awaitable[None]]
 """Takes the next text for the caller."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerAnswer:
     """Tokens as the engine counted them."""
 
@@ -105,10 +105,10 @@ def server_call(
     """To the aggregator, within what the caller demands of tiers and models."""
     demands = asked.request.demands
     return EngineCall(
-        asked.request,
-        name,
-        asked.options.aggregator,
-        {**asked.body, "messages": list(messages)},
+        parent=asked.request,
+        part=name,
+        model=asked.options.aggregator,
+        body={**asked.body, "messages": list(messages)},
         demands=Demands(max_tier=demands.max_tier, min_quality=demands.min_quality),
     )
 
@@ -118,12 +118,12 @@ def _spoken(
 ) -> ServerAnswer:
     usage = usage or {}
     return ServerAnswer(
-        text,
-        by.model,
-        by.tier,
-        body["choices"][0].get("finish_reason") or "stop",
-        usage.get("prompt_tokens") or 0,
-        usage.get("completion_tokens") or 0,
+        text=text,
+        model=by.model,
+        tier=by.tier,
+        finish_reason=body["choices"][0].get("finish_reason") or "stop",
+        prompt_tokens=usage.get("prompt_tokens") or 0,
+        completion_tokens=usage.get("completion_tokens") or 0,
     )
 
 

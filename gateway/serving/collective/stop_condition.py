@@ -16,7 +16,7 @@ class StopCondition:
     `weighing`: answers that differ are weighed by it; None: they are not."""
 
     def __init__(
-        self, options: Options, quorum: int, agree: Agree, weighing: BestOfN | None
+        self, *, options: Options, quorum: int, agree: Agree, weighing: BestOfN | None
     ) -> None:
         self._options = options
         self._quorum = quorum

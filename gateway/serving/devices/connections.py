@@ -19,6 +19,7 @@ class DeviceConnections:
 
     def __init__(
         self,
+        *,
         limits: DeviceLimits,
         speculation: DraftingDeps,
         telemetry: DeviceTelemetry,
@@ -34,7 +35,12 @@ class DeviceConnections:
     async def serve(self, link: Link, grant: Grant) -> None:
         """Until the device leaves, or has to. Never raises for what a device does."""
         connection = DeviceConnection(
-            link, grant, self._limits, self._speculation, self._telemetry, self._roll
+            link=link,
+            grant=grant,
+            limits=self._limits,
+            speculation=self._speculation,
+            telemetry=self._telemetry,
+            roll=self._roll,
         )
         connections = self._connected.setdefault(grant.device, [])
         for older in connections:

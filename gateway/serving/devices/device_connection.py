@@ -21,6 +21,7 @@ POLICY = 1008
 class DeviceConnection:
     def __init__(
         self,
+        *,
         link: Link,
         grant: Grant,
         limits: DeviceLimits,
@@ -33,9 +34,15 @@ class DeviceConnection:
         self._telemetry = telemetry
         self._clock = speculation.clock
         self._outbox = Outbox(link, telemetry)
-        self.membership = Membership(grant, limits.work, roll, self._outbox, self.end)
+        self.membership = Membership(
+            grant=grant, limits=limits.work, roll=roll, outbox=self._outbox, end=self.end
+        )
         self._reception = FrameHandler(
-            self.membership, limits, speculation, telemetry, self._outbox
+            membership=self.membership,
+            limits=limits,
+            speculation=speculation,
+            telemetry=telemetry,
+            outbox=self._outbox,
         )
         self._over: asyncio.Future[ConnectionEnded] = asyncio.get_running_loop().create_future()
 

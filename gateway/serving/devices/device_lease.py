@@ -21,7 +21,9 @@ KIND = "device"
 
 def hold(member: Member, lease: DeviceLease, lease_s: float) -> Hold:
     """Takes or renews it, for `lease_s` seconds."""
-    return Hold(KIND, member.id, holder(member), encode_lease(lease), lease_s)
+    return Hold(
+        kind=KIND, name=member.id, holder=holder(member), value=encode_lease(lease), ttl_s=lease_s
+    )
 
 
 def release(member: Member) -> Release:

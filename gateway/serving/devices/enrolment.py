@@ -33,6 +33,7 @@ class Enrolments:
 
     def __init__(
         self,
+        *,
         store: StateStore,
         tokens: DeviceTokens,
         courier: ReplicaOutbox,
@@ -42,7 +43,9 @@ class Enrolments:
         self._store = store
         self._tokens = tokens
         self._courier = courier
-        self.exchange = Exchange(store, tokens, courier, guesses, unix_time)
+        self.exchange = Exchange(
+            store=store, tokens=tokens, courier=courier, guesses=guesses, unix_time=unix_time
+        )
 
     async def mint(self, name: str, owner: str, privacy: frozenset[Privacy], ttl_s: float) -> str:
         """A token that enrols one device, once. Raises Conflict for a name that is taken."""
@@ -52,7 +55,9 @@ class Enrolments:
                 raise taken(name)
         token = ONE_TIME + secrets.token_urlsafe(32)
         record = encode(EnrolmentRecord(name, owner, privacy))
-        await self._store.run(Advance(ENROLMENTS, digest(token), 0, record, ttl_s))
+        await self._store.run(
+            Advance(kind=ENROLMENTS, name=digest(token), expected=0, value=record, ttl_s=ttl_s)
+        )
         return token
 
     async def known(self) -> Mapping[str, DeviceRecord]:

@@ -26,7 +26,9 @@ class EnrolmentAttempts:
 
     async def wrong(self, address: str) -> None:
         """One more. Raises TooManyAttempts when that was one too many, StateLost."""
-        (wait_s,) = await self._store.run(Spend("quota", f"enrol/{address}", 1.0, AT_ONCE, PER_S))
+        (wait_s,) = await self._store.run(
+            Spend(kind="quota", name=f"enrol/{address}", amount=1.0, burst=AT_ONCE, per_s=PER_S)
+        )
         if wait_s > 0:
             self._barred[address] = self._clock.now() + wait_s
             self._barred.move_to_end(address)

@@ -38,6 +38,7 @@ class Exchange:
 
     def __init__(
         self,
+        *,
         store: StateStore,
         tokens: DeviceTokens,
         courier: ReplicaOutbox,
@@ -103,8 +104,12 @@ class Exchange:
         used = encode(replace(wish, used=record))
         replaced = wish.used and Forget(TOKENS, wish.used.digest)
         _, first, *_ = await self._store.run(
-            Advance(TOKENS, record.digest, 0, encode(record), KEPT_S),
-            Advance(ENROLMENTS, record.enrolment, number, used, REPEAT_S),
+            Advance(
+                kind=TOKENS, name=record.digest, expected=0, value=encode(record), ttl_s=KEPT_S
+            ),
+            Advance(
+                kind=ENROLMENTS, name=record.enrolment, expected=number, value=used, ttl_s=REPEAT_S
+            ),
             *([replaced] if replaced else []),
         )
         if wish.used and first:
@@ -151,4 +156,10 @@ class Exchange:
 
 
 def _named(record: DeviceRecord, ttl_s: float) -> Hold:
-    return Hold(ENROLLED, record.device, record.enrolment, encode(record), ttl_s)
+    return Hold(
+        kind=ENROLLED,
+        name=record.device,
+        holder=record.enrolment,
+        value=encode(record),
+        ttl_s=ttl_s,
+    )

@@ -29,7 +29,7 @@ REMEMBERED = 4096
 """Ended sessions whose late drafts pass without a word."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceLimits:
     """Seconds, sessions at once, and draft tokens a second; each per device."""
 
@@ -54,6 +54,7 @@ class FrameHandler:
 
     def __init__(
         self,
+        *,
         membership: Membership,
         limits: DeviceLimits,
         speculation: DraftingDeps,
@@ -67,10 +68,12 @@ class FrameHandler:
         self._telemetry = telemetry
         self._outbox = outbox
         self._clock = speculation.clock
-        self._lies = TokenBucket(VIOLATIONS, 1.0)
-        self._frames = TokenBucket(FRAMES_AT_ONCE, FRAMES_PER_S)
-        self._opens = TokenBucket(limits.max_sessions, limits.max_sessions)
-        self._drafts = TokenBucket(max(limits.drafts_per_s, LARGEST_DRAFT), limits.drafts_per_s)
+        self._lies = TokenBucket(size=VIOLATIONS, per_s=1.0)
+        self._frames = TokenBucket(size=FRAMES_AT_ONCE, per_s=FRAMES_PER_S)
+        self._opens = TokenBucket(size=limits.max_sessions, per_s=limits.max_sessions)
+        self._drafts = TokenBucket(
+            size=max(limits.drafts_per_s, LARGEST_DRAFT), per_s=limits.drafts_per_s
+        )
         self._sessions: dict[int, tuple[DraftingSession, asyncio.Task[None]]] = {}
         self._ended: OrderedDict[int, None] = OrderedDict()
         self._greeted = False

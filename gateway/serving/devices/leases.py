@@ -32,7 +32,7 @@ class Leases:
     """Of this replica and of the devices that are connected to it."""
 
     def __init__(
-        self, registry: MembersRegistry, store: StateStore, clock: Clock, period: Period
+        self, *, registry: MembersRegistry, store: StateStore, clock: Clock, period: Period
     ) -> None:
         self._registry = registry
         self._store = store
@@ -53,7 +53,7 @@ class Leases:
         not renewed. Where the look fails they are all the same. Never raises for the store."""
         began, replica = self._clock.now(), self._registry.replica
         await self.release()
-        living = Hold(REPLICA, replica, replica, b"", REPLICA_LEASE_S)
+        living = Hold(kind=REPLICA, name=replica, holder=replica, value=b"", ttl_s=REPLICA_LEASE_S)
         try:
             _, replicas = await self._store.run(living, Held(REPLICA))
             asked = self._clock.now()

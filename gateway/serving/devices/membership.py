@@ -45,6 +45,7 @@ class Membership:
 
     def __init__(
         self,
+        *,
         grant: Grant,
         limits: WorkLimits,
         roll: Registrar,
@@ -62,7 +63,7 @@ class Membership:
         self._outbox = outbox
         self._condition = MemberCondition()
         self._joining: asyncio.Task[None] | None = None
-        self._news = TokenBucket(NEWS_AT_ONCE, NEWS_PER_S)
+        self._news = TokenBucket(size=NEWS_AT_ONCE, per_s=NEWS_PER_S)
 
     def may_draft(self) -> bool:
         """Not while somebody else is registered under this device's name."""

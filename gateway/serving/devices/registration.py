@@ -14,7 +14,12 @@ def member_from(frame: work.Register, before: MemberCondition, replica: str) -> 
         instance=frame.instance,
         description=_one_line(frame.description),
         models=[
-            DeviceModel(_one_line(m.name), _one_line(m.family), m.parameters, m.tokenizer)
+            DeviceModel(
+                name=_one_line(m.name),
+                family=_one_line(m.family),
+                parameters=m.parameters,
+                tokenizer=m.tokenizer,
+            )
             for m in frame.models
         ],
         abilities=frozenset(frame.abilities),
@@ -30,7 +35,11 @@ def member_from(frame: work.Register, before: MemberCondition, replica: str) -> 
 def condition(said: work.Condition, before: MemberCondition) -> MemberCondition:
     """The link's measurements come with pings, and stay."""
     return MemberCondition(
-        said.battery, said.hot, said.working, before.round_trip_s, before.bytes_per_s
+        battery=said.battery,
+        hot=said.hot,
+        working=said.working,
+        round_trip_s=before.round_trip_s,
+        bytes_per_s=before.bytes_per_s,
     )
 
 

@@ -31,6 +31,7 @@ class MembersRegistry:
 
     def __init__(
         self,
+        *,
         replica: str,
         store: StateStore,
         courier: ReplicaOutbox,

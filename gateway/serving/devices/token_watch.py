@@ -28,6 +28,7 @@ class TokenWatch:
 
     def __init__(
         self,
+        *,
         devices: Connected,
         tokens: DeviceTokens,
         store: StateStore,
@@ -71,10 +72,20 @@ class TokenWatch:
         """It is used: keep it for as long again. One that is revoked meanwhile stays so, and
         its name is free: the token goes before the name does, so a look after the name is held
         finds it gone."""
-        (kept,) = await self._store.run(Advance(TOKENS, record.digest, number, value, KEPT_S))
+        (kept,) = await self._store.run(
+            Advance(kind=TOKENS, name=record.digest, expected=number, value=value, ttl_s=KEPT_S)
+        )
         if not kept:
             return
-        await self._store.run(Hold(ENROLLED, record.device, record.enrolment, value, KEPT_S))
+        await self._store.run(
+            Hold(
+                kind=ENROLLED,
+                name=record.device,
+                holder=record.enrolment,
+                value=value,
+                ttl_s=KEPT_S,
+            )
+        )
         ((_, still),) = await self._store.run(Read(TOKENS, record.digest))
         if still is None:
             await self._store.run(Release(ENROLLED, record.device, record.enrolment))

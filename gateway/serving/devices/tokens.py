@@ -32,6 +32,7 @@ class DeviceTokens:
 
     def __init__(
         self,
+        *,
         tokens: Mapping[str, str],
         owners: Mapping[str, str],
         store: StateStore,
@@ -60,14 +61,16 @@ class DeviceTokens:
             if hmac.compare_digest(hashed.encode(), expected):
                 found = name
         if found is not None:
-            return Grant(found, self.owners.get(found))
+            return Grant(device=found, owner=self.owners.get(found))
         if not token.startswith(PREFIX):
             return None
         ((_, value),) = await self._store.run(Read(TOKENS, hashed))
         record = decode(DeviceRecord, value)
         if record is None:
             return None
-        return Grant(record.device, record.owner, record.privacy, hashed)
+        return Grant(
+            device=record.device, owner=record.owner, privacy=record.privacy, digest=hashed
+        )
 
     async def callers_owner(self, authorization: str) -> tuple[str, str] | None:
         """The asking device and its proven owner ("": nobody's), for a request that carries a

@@ -41,7 +41,7 @@ class ProtocolViolation(Exception):
         self.message = message
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Active:
     order: WorkOrder
     answer: WorkAnswer
@@ -102,11 +102,11 @@ class WorkTable:
         logprob = frame.logprob
         active.answer.finish(
             WorkEnd(
-                frame.reason,
+                reason=frame.reason,
                 # A token is a byte at least, and a chat template adds a few.
-                min(frame.prompt_tokens, most_tokens(active.order)),
-                frame.completion_tokens,
-                logprob if logprob is not None and math.isfinite(logprob) else None,
+                prompt_tokens=min(frame.prompt_tokens, most_tokens(active.order)),
+                completion_tokens=frame.completion_tokens,
+                logprob=logprob if logprob is not None and math.isfinite(logprob) else None,
             )
         )
 
@@ -132,7 +132,9 @@ class WorkTable:
             self._limits.max_answer_bytes, LEAST_ANSWER_BYTES + BYTES_PER_TOKEN * order.max_tokens
         )
         answer = WorkAnswer(self._device, deadline_s)
-        self._active[w] = _Active(order, answer, most, order.max_tokens + SPARE_TOKENS)
+        self._active[w] = _Active(
+            order=order, answer=answer, bytes_left=most, tokens_left=order.max_tokens + SPARE_TOKENS
+        )
         self._outbox.put(frame)
         answer.when_over(lambda _: self._recall(w))
         return answer

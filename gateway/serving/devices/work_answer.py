@@ -67,7 +67,7 @@ class WorkAnswer:
             return piece
         if self._failure is not None:
             code, message, retry_s = self._failure
-            raise MemberFailed(self.device, code, message, retry_s)
+            raise MemberFailed(device=self.device, code=code, message=message, retry_s=retry_s)
         assert self._end is not None
         return self._end
 

@@ -33,7 +33,7 @@ class Waits:
     answer_s: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class OpenAnswer:
     """An answer that has begun. `first` is its first bytes, or all of them when not `streaming`."""
 
@@ -47,7 +47,7 @@ class OpenAnswer:
         return self.choice.state
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Tries:
     """What one request has behind it: the ids that failed it, the last failure and its pool, how
     many engines were at work for it, and the seconds that it was held."""
@@ -62,6 +62,7 @@ class _Tries:
 class Dispatch:
     def __init__(
         self,
+        *,
         routing: Routing,
         endpoints: EndpointSource,
         server: ModelServer,
@@ -179,7 +180,7 @@ class Dispatch:
                 first = await answer.read()
                 if not streaming:
                     first = await _read_all(answer, first)
-                return OpenAnswer(answer, choice, first, streaming)
+                return OpenAnswer(answer=answer, choice=choice, first=first, streaming=streaming)
         except BaseException:
             state.in_flight -= 1
             self._endpoints.freed(state)

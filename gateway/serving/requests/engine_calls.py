@@ -28,7 +28,7 @@ from gateway.serving.requests.progress_timeout import ProgressTimeout
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineCall:
     """`part` names it in logs. `body` is an OpenAI body without `model` and `stream`; `model` may
     be virtual. Of the caller's demands only what `demands` says holds."""
@@ -41,7 +41,7 @@ class EngineCall:
     demands: Demands = Demands()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineReply:
     """The engine's body, parsed, and who gave it."""
 
@@ -53,7 +53,7 @@ class EngineReply:
 
 class EngineCalls:
     def __init__(
-        self, dispatch: Dispatch, clock: Clock, telemetry: Telemetry, waits: Waits
+        self, *, dispatch: Dispatch, clock: Clock, telemetry: Telemetry, waits: Waits
     ) -> None:
         self._dispatch = dispatch
         self._clock = clock
@@ -70,7 +70,9 @@ class EngineCalls:
             usage = body.get("usage") or {}
             outcome.prompt_tokens = usage.get("prompt_tokens")
             outcome.completion_tokens = usage.get("completion_tokens") or 0
-            return EngineReply(body, outcome.model, outcome.tier, outcome.endpoint)
+            return EngineReply(
+                body=body, model=outcome.model, tier=outcome.tier, endpoint=outcome.endpoint
+            )
 
     async def stream(self, call: EngineCall) -> AsyncGenerator[EngineReply]:
         """Each data event of the stream; the last has the usage. Ends early by `aclose`.
@@ -90,7 +92,12 @@ class EngineCalls:
                         _count(event, outcome)
                         # While whoever takes the events is busy, the engine is not to blame.
                         watchdog.extend(float("inf"))
-                        yield EngineReply(event, outcome.model, outcome.tier, outcome.endpoint)
+                        yield EngineReply(
+                            body=event,
+                            model=outcome.model,
+                            tier=outcome.tier,
+                            endpoint=outcome.endpoint,
+                        )
                     watchdog.expect(self._waits.idle_s, lambda: _too_quiet(outcome, self._waits))
                     chunk = await opened.answer.read()
             if not ended:
@@ -105,7 +112,7 @@ class EngineCalls:
         self, call: EngineCall, *, stream: bool
     ) -> AsyncGenerator[tuple[OpenAnswer, Outcome]]:
         request = _request(call, self._clock.now(), stream=stream)
-        outcome = Outcome(request)
+        outcome = Outcome(request=request)
         headers = {"content-type": "application/json", REQUEST_ID: request.id}
         try:
             opened = await self._dispatch.open(

@@ -37,6 +37,7 @@ class Sink(Protocol):
 class InferenceHandler:
     def __init__(
         self,
+        *,
         admission: Admission,
         dispatch: Dispatch,
         clock: Clock,
@@ -56,7 +57,7 @@ class InferenceHandler:
 
         Cancelling the task that runs this makes the engine give up its work at once.
         """
-        outcome = Outcome(request)
+        outcome = Outcome(request=request)
         try:
             outcome.queue_s = await self._admission.enter()
             try:

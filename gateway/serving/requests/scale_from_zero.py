@@ -27,7 +27,7 @@ class WakeQueue:
     """Holds `max_held` requests at most, over all pools."""
 
     def __init__(
-        self, endpoints: EndpointSource, family: Sequence[str], clock: Clock, max_held: int
+        self, *, endpoints: EndpointSource, family: Sequence[str], clock: Clock, max_held: int
     ) -> None:
         self._endpoints = endpoints
         self._family = family

@@ -20,7 +20,7 @@ TIERS: Mapping[Tier, Literal["edge", "cloud"]] = {Tier.EDGE: "edge", Tier.CLOUD:
 """Where devices' drafts are verified, as the wire names it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verifiers:
     """The endpoints, for devices."""
 

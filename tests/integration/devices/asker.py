@@ -49,13 +49,34 @@ async def asker(redis: str) -> AsyncIterator[MembersRegistry]:
     await state.start()
     store, replica = state.shared, secrets.token_hex(8)
     courier = ReplicaOutbox(store)
-    elsewhere = RemoteWork(replica, courier, clock, lambda: secrets.token_hex(16))
-    members = MembersRegistry(
-        replica, store, courier, elsewhere, clock, MemberMetrics(CollectorRegistry()), 15.0
+    elsewhere = RemoteWork(
+        replica=replica, courier=courier, clock=clock, new_id=lambda: secrets.token_hex(16)
     )
-    leases = Leases(members, store, clock, Period(15.0, 5.0))
-    watch = TokenWatch(NoDevices(), DeviceTokens({}, {}, store, clock), store, clock)
-    switchboard = ReplicaBus(store, members, elsewhere, courier, leases, clock, watch)
+    members = MembersRegistry(
+        replica=replica,
+        store=store,
+        courier=courier,
+        elsewhere=elsewhere,
+        clock=clock,
+        telemetry=MemberMetrics(CollectorRegistry()),
+        lease_s=15.0,
+    )
+    leases = Leases(registry=members, store=store, clock=clock, period=Period(15.0, 5.0))
+    watch = TokenWatch(
+        devices=NoDevices(),
+        tokens=DeviceTokens(tokens={}, owners={}, store=store, clock=clock),
+        store=store,
+        clock=clock,
+    )
+    switchboard = ReplicaBus(
+        store=store,
+        registry=members,
+        elsewhere=elsewhere,
+        courier=courier,
+        leases=leases,
+        clock=clock,
+        watch=watch,
+    )
     switchboard.start()
     try:
         yield members

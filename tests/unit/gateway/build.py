@@ -40,8 +40,8 @@ def state(name: str = "edge:1", pool: str = "edge", **fields: Any) -> EndpointSt
     """A healthy endpoint of the pool's tier, serving rill-<pool>."""
     model = fields.pop("model", f"rill-{pool}")
     built = EndpointState(
-        Endpoint(name, f"http://{name}", pool, Tier(pool)),
-        Limits(**fields.pop("limits", {})),
+        endpoint=Endpoint(id=name, url=f"http://{name}", pool=pool, tier=Tier(pool)),
+        limits=Limits(**fields.pop("limits", {})),
         healthy=True,
         seen=True,
         problem="",

@@ -16,7 +16,9 @@ from gateway.errors import ConfigError
 from gateway.settings.cascade import CascadeSettings, CascadeStage
 
 EDGE, CLOUD = {"model": "tierflow-edge"}, {"model": "tierflow-cloud"}
-BY_MEAN = ConfidenceModel([Term("mean", 1.0)], link="exp", thresholds={0.99: 0.5})
+BY_MEAN = ConfidenceModel(
+    terms=[Term(feature="mean", weight=1.0)], link="exp", thresholds={0.99: 0.5}
+)
 
 
 def part(folder: Path, methods: list[str], *stages: dict[str, Any], **more: Any) -> CascadePart:

@@ -29,7 +29,7 @@ class Credentials:
         return {"username": self.username, "password": self.password}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """`addresses` of the server, of the cluster's nodes to begin with, or, where there is a
     `master`, of the sentinels that know it. `tls` holds redis-py's ssl_* options; None: plain."""

@@ -44,7 +44,7 @@ class Library:
     code: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionCall:
     """Keys in one slot, arguments, and how the reply is read."""
 
@@ -63,47 +63,77 @@ def library(source: str | None = None) -> Library:
 
 def call_for(operation: Operation, keys: Keys) -> FunctionCall:
     match operation:
-        case Hold(kind, name, holder, value, ttl_s):
+        case Hold(kind=kind, name=name, holder=holder, value=value, ttl_s=ttl_s):
             return FunctionCall(
-                "hold", keys.leases(kind), (name, holder, value, _number(ttl_s)), bool
+                function="hold",
+                keys=keys.leases(kind),
+                arguments=(name, holder, value, _number(ttl_s)),
+                read=bool,
             )
         case Release(kind, name, holder):
-            return FunctionCall("release", keys.leases(kind), (name, holder), bool)
+            return FunctionCall(
+                function="release", keys=keys.leases(kind), arguments=(name, holder), read=bool
+            )
         case Held(kind):
-            return FunctionCall("held", keys.leases(kind), (), _values_by_name)
+            return FunctionCall(
+                function="held", keys=keys.leases(kind), arguments=(), read=_values_by_name
+            )
         case Read(kind, name):
-            return FunctionCall("read", (keys.round(kind, name),), (), _round)
-        case Advance(kind, name, expected, value, ttl_s):
+            return FunctionCall(
+                function="read", keys=(keys.round(kind, name),), arguments=(), read=_round
+            )
+        case Advance(kind=kind, name=name, expected=expected, value=value, ttl_s=ttl_s):
             arguments = (str(expected), value, _number(ttl_s))
-            return FunctionCall("advance", (keys.round(kind, name),), arguments, bool)
+            return FunctionCall(
+                function="advance", keys=(keys.round(kind, name),), arguments=arguments, read=bool
+            )
         case Forget(kind, name):
-            return FunctionCall("forget", (keys.round(kind, name),), (), bool)
-        case Enter(kind, name, who, limit, ttl_s):
+            return FunctionCall(
+                function="forget", keys=(keys.round(kind, name),), arguments=(), read=bool
+            )
+        case Enter(kind=kind, name=name, who=who, limit=limit, ttl_s=ttl_s):
             entering = (who, str(limit), _number(ttl_s))
-            return FunctionCall("enter", (keys.places(kind, name),), entering, int)
+            return FunctionCall(
+                function="enter", keys=(keys.places(kind, name),), arguments=entering, read=int
+            )
         case Leave(kind, name, who):
-            return FunctionCall("leave", (keys.places(kind, name),), (who,), bool)
+            return FunctionCall(
+                function="leave", keys=(keys.places(kind, name),), arguments=(who,), read=bool
+            )
         case _:
             return _call_for_counts(operation, keys)
 
 
 def _call_for_counts(operation: Operation, keys: Keys) -> FunctionCall:
     match operation:
-        case Spend(kind, name, amount, burst, per_s):
+        case Spend(kind=kind, name=name, amount=amount, burst=burst, per_s=per_s):
             arguments: tuple[str | bytes, ...] = tuple(map(_number, (amount, burst, per_s)))
-            return FunctionCall("spend", (keys.bucket(kind, name),), arguments, float)
-        case Observe(kind, name, value, weight, half_life_s):
+            return FunctionCall(
+                function="spend", keys=(keys.bucket(kind, name),), arguments=arguments, read=float
+            )
+        case Observe(kind=kind, name=name, value=value, weight=weight, half_life_s=half_life_s):
             numbers = (value, weight, half_life_s, FORGOTTEN_AFTER * half_life_s)
             arguments = tuple(map(_number, numbers))
-            return FunctionCall("observe", (keys.mean(kind, name),), arguments, _mean)
+            return FunctionCall(
+                function="observe", keys=(keys.mean(kind, name),), arguments=arguments, read=_mean
+            )
         case Means(kind, names):
-            return FunctionCall("means", [keys.mean(kind, name) for name in names], (), _means)
-        case Claim(name, digest, holder, lease_s, ttl_s):
+            return FunctionCall(
+                function="means",
+                keys=[keys.mean(kind, name) for name in names],
+                arguments=(),
+                read=_means,
+            )
+        case Claim(name=name, digest=digest, holder=holder, lease_s=lease_s, ttl_s=ttl_s):
             arguments = (digest, holder, _number(lease_s), _number(ttl_s))
-            return FunctionCall("claim", (keys.claim(name),), arguments, _claimed)
-        case Complete(name, holder, answer, ttl_s):
+            return FunctionCall(
+                function="claim", keys=(keys.claim(name),), arguments=arguments, read=_claimed
+            )
+        case Complete(name=name, holder=holder, answer=answer, ttl_s=ttl_s):
             arguments = (holder, str(int(answer is not None)), answer or b"", _number(ttl_s))
-            return FunctionCall("complete", (keys.claim(name),), arguments, bool)
+            return FunctionCall(
+                function="complete", keys=(keys.claim(name),), arguments=arguments, read=bool
+            )
     raise TypeError(f"{type(operation).__name__} is no operation")
 
 

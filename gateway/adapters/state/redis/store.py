@@ -34,9 +34,9 @@ class RedisStore:
 
     def __init__(
         self,
+        *,
         target: Target,
         uniform: Callable[[], float],
-        *,
         timeout_s: float = 0.25,
         prefix: str = "tierflow",
         max_value_bytes: int = MAX_VALUE_BYTES,
@@ -50,7 +50,9 @@ class RedisStore:
         self._route: Route = (
             Cluster(target, timeout_s) if target.cluster else OneServer(target, timeout_s)
         )
-        self._subscriptions = Subscriptions(self._route, self._keys, timeout_s, uniform)
+        self._subscriptions = Subscriptions(
+            route=self._route, keys=self._keys, timeout_s=timeout_s, uniform=uniform
+        )
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self._name = secrets.token_hex(8)
 
@@ -85,7 +87,10 @@ class RedisStore:
         """Whether it can be used: it is written to as any caller would. Raises StateLost."""
         places = LOOKS_IN_A_CLUSTER if self.target.cluster else 1
         await self.run(
-            *(Hold(f"look-{n}", "look", self._name, b"", LOOK_TTL_S) for n in range(places))
+            *(
+                Hold(kind=f"look-{n}", name="look", holder=self._name, value=b"", ttl_s=LOOK_TTL_S)
+                for n in range(places)
+            )
         )
 
     async def publish(self, channel: str, message: bytes) -> None:

@@ -26,7 +26,7 @@ class Subscriptions:
     """`problem` is why nothing is heard now. Messages sent meanwhile are lost."""
 
     def __init__(
-        self, route: Route, keys: Keys, timeout_s: float, uniform: Callable[[], float]
+        self, *, route: Route, keys: Keys, timeout_s: float, uniform: Callable[[], float]
     ) -> None:
         self._route, self._keys = route, keys
         self._timeout_s = timeout_s

@@ -16,7 +16,7 @@ from gateway.serving.requests.dispatch import Waits
 from gateway.serving.requests.verifiers import Verifiers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DraftingDeps:
     """What every session needs. `new_id` gives hex digits that nobody can guess."""
 
@@ -28,7 +28,7 @@ class DraftingDeps:
     new_id: Callable[[], str]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class SessionContext:
     """`silent`: the device has been told the end, or must not be told any more."""
 

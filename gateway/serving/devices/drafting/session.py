@@ -105,7 +105,12 @@ class DraftingSession:
         endpoint = choice.state.endpoint
         if frame.messages and not state.prompt:
             state.prompt = await verifier.tokenize(endpoint, choice.model, frame.messages)
-        job = Job(context.services.new_id(), choice.model, state.prompt, self._sampling(held))
+        job = Job(
+            session=context.services.new_id(),
+            model=choice.model,
+            prompt=state.prompt,
+            sampling=self._sampling(held),
+        )
         facts = verifier.facts(endpoint)
         state.vocabulary = facts.vocabulary
         verification = held.verification = await verifier.open(endpoint, job)

@@ -39,6 +39,15 @@ def start(services: DraftingDeps, frame: Open, device: str, outbox: Outbox) -> D
         prefix_key=key,
         max_tokens=frame.sampling.max_tokens,
     )
-    outcome = SessionOutcome(Outcome(request), device)
-    state = SessionState(list(frame.prompt), sampling)
-    return DraftingSession(SessionContext(services, frame, request, outcome, outbox, state))
+    outcome = SessionOutcome(request=Outcome(request=request), device=device)
+    state = SessionState(prompt=list(frame.prompt), sampling=sampling)
+    return DraftingSession(
+        SessionContext(
+            services=services,
+            frame=frame,
+            request=request,
+            outcome=outcome,
+            outbox=outbox,
+            state=state,
+        )
+    )

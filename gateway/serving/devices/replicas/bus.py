@@ -27,6 +27,7 @@ class ReplicaBus:
 
     def __init__(
         self,
+        *,
         store: StateStore,
         registry: MembersRegistry,
         elsewhere: RemoteWork,
@@ -42,7 +43,9 @@ class ReplicaBus:
         self._leases = leases
         self._clock = clock
         self._watch = watch
-        self._for_others = RemoteWorkServer(registry.replica, courier, clock, registry.assign_here)
+        self._for_others = RemoteWorkServer(
+            replica=registry.replica, courier=courier, clock=clock, assign=registry.assign_here
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._deaf: list[Callable[[], None]] = []
 

@@ -30,7 +30,7 @@ UNDER_WAY_S = 1.0
 """Beyond the deadline, which the replica with the connection is the first to enforce."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Asked:
     answer: WorkAnswer
     replica: str
@@ -43,7 +43,7 @@ class RemoteWork:
     """`new_id` gives what nobody can guess."""
 
     def __init__(
-        self, replica: str, courier: ReplicaOutbox, clock: Clock, new_id: Callable[[], str]
+        self, *, replica: str, courier: ReplicaOutbox, clock: Clock, new_id: Callable[[], str]
     ) -> None:
         self._replica = replica
         self._courier = courier
@@ -62,7 +62,9 @@ class RemoteWork:
             return failed(member.id, unfit.code, f"{member.id} {unfit.message}")
         id, channel = self._new_id(), work_channel(member.replica)
         answer = WorkAnswer(member.id, order.deadline_s + UNDER_WAY_S)
-        self._asked[id] = _Asked(answer, member.replica, member.id, self._clock.now())
+        self._asked[id] = _Asked(
+            answer=answer, replica=member.replica, device=member.id, heard=self._clock.now()
+        )
         self._by_device[member.id] += 1
         said = RemoteOrder(id, self._replica, member.id, member.instance, order)
         if not self._courier.put(channel, said):

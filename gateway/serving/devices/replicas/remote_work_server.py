@@ -24,7 +24,7 @@ from gateway.serving.devices.replicas.remote_work import SILENT_S
 from gateway.serving.devices.work_answer import WorkAnswer
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Doing:
     answer: WorkAnswer
     asker: str
@@ -37,6 +37,7 @@ class RemoteWorkServer:
 
     def __init__(
         self,
+        *,
         replica: str,
         courier: ReplicaOutbox,
         clock: Clock,
@@ -81,7 +82,9 @@ class RemoteWorkServer:
     def _begin(self, order: RemoteOrder) -> None:
         answer = self._assign(order)
         task = asyncio.create_task(self._relay(order, answer))
-        self._doing[order.id] = _Doing(answer, order.asker, task, self._clock.now())
+        self._doing[order.id] = _Doing(
+            answer=answer, asker=order.asker, task=task, heard=self._clock.now()
+        )
         task.add_done_callback(lambda _: self._doing.pop(order.id, None))
 
     async def _relay(self, order: RemoteOrder, answer: WorkAnswer) -> None:

@@ -39,15 +39,15 @@ async def test_batches_are_the_same_however_the_stream_is_cut(cuts: set[int]) ->
     pieces = [EVENTS[a:b] for a, b in zip(edges, edges[1:], strict=False)]
     read = stream(*pieces)
     assert await batches(read) == [
-        Batch([5], text="a"),
-        Batch([6, 7], "stop", "END", "b"),
+        Batch(ids=[5], text="a"),
+        Batch(ids=[6, 7], reason="stop", stop="END", text="b"),
     ]
     assert read.usage == (3, 3)
 
 
 async def test_a_stop_token_is_no_stop_text() -> None:
     event = b'data: {"choices":[{"token_ids":[],"finish_reason":"stop","stop_reason":2}]}\n\n'
-    assert await batches(stream(event + b"data: [DONE]\n\n")) == [Batch([], "stop")]
+    assert await batches(stream(event + b"data: [DONE]\n\n")) == [Batch(ids=[], reason="stop")]
 
 
 @pytest.mark.parametrize(

@@ -26,29 +26,36 @@ EDGE = FoundPool("edge", "edge", ("rill-edge",))
 
 class Scene:
     def __init__(self, client: AiohttpModelServer) -> None:
-        fixed = Endpoint("10.9.9.9:80", "http://10.9.9.9:80", "elsewhere", Tier.CLOUD)
+        fixed = Endpoint(
+            id="10.9.9.9:80", url="http://10.9.9.9:80", pool="elsewhere", tier=Tier.CLOUD
+        )
         self.endpoints = LiveEndpoints(
-            [EndpointState(fixed)],
-            [PoolState("edge", Tier.EDGE, 30.0), PoolState("elsewhere", Tier.CLOUD)],
+            [EndpointState(endpoint=fixed)],
+            [
+                PoolState(name="edge", tier=Tier.EDGE, hold_s=30.0),
+                PoolState(name="elsewhere", tier=Tier.CLOUD),
+            ],
         )
         self.mailboxes: dict[str, Mailbox] = {}
         self.scraper = Scraper(
-            client,
-            SteppingClock(),
-            TokenizerCheck((), client, 1.0),
-            self.endpoints.up,
+            client=client,
+            clock=SteppingClock(),
+            tokenizers=TokenizerCheck((), client, 1.0),
+            up=self.endpoints.up,
             interval_s=60.0,
             timeout_s=1.0,
             failures=1,
         )
         self.discovered = DiscoveredEndpoints(
-            {"edge": PoolPolicy(Tier.EDGE, Limits(3, 5), SECRET)},
-            PoolPolicy(),
-            frozenset({"elsewhere"}),
-            self.endpoints,
-            self.scraper,
-            client,
-            self.mailboxes,
+            policies={
+                "edge": PoolPolicy(tier=Tier.EDGE, limits=Limits(3, 5), mailbox_secret=SECRET)
+            },
+            default=PoolPolicy(),
+            fixed=frozenset({"elsewhere"}),
+            endpoints=self.endpoints,
+            scraper=self.scraper,
+            client=client,
+            mailboxes=self.mailboxes,
         )
 
     def finds(self, *endpoints: FoundEndpoint, pools: tuple[FoundPool, ...] = (EDGE,)) -> None:

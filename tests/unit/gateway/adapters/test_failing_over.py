@@ -17,7 +17,7 @@ from gateway.core.state.operations import Advance, Claim, Complete, Held, Hold, 
 from gateway.errors import StateLost
 
 pytestmark = pytest.mark.anyio
-LEASE = Hold("device", "phone", "one", b"v", 60.0)
+LEASE = Hold(kind="device", name="phone", holder="one", value=b"v", ttl_s=60.0)
 
 
 class Served:
@@ -81,7 +81,14 @@ class Scene:
         clock = MonotonicClock()
         local = MemoryStore(clock) if when_lost == "open" else None
         circuit = Circuit(failures=3, first_pause_s=0.001, longest_pause_s=0.002)
-        self.store = FailoverStore(self.served, local, clock, self.counts, lambda: 0.5, circuit)
+        self.store = FailoverStore(
+            store=self.served,
+            local=local,
+            clock=clock,
+            telemetry=self.counts,
+            uniform=lambda: 0.5,
+            circuit=circuit,
+        )
 
     async def lose(self) -> None:
         self.served.error = away()
@@ -207,9 +214,9 @@ async def test_the_failures_of_who_wants_no_local_answers_show_the_loss_to_all()
 @pytest.mark.parametrize(
     "once",
     [
-        Claim("key", "digest", "me", 60.0, 600.0),
-        Complete("key", "me", b"answer", 600.0),
-        Advance("collective", "c", 0, b"v", 60.0),
+        Claim(name="key", digest="digest", holder="me", lease_s=60.0, ttl_s=600.0),
+        Complete(name="key", holder="me", answer=b"answer", ttl_s=600.0),
+        Advance(kind="collective", name="c", expected=0, value=b"v", ttl_s=60.0),
     ],
 )
 async def test_open_what_must_happen_once_waits_until_the_loss_is_known(once: Operation) -> None:

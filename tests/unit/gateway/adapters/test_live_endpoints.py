@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 
 
 def endpoint(name: str, pool: str = "edge") -> Endpoint:
-    return Endpoint(name, f"http://{name}", pool, Tier.EDGE)
+    return Endpoint(id=name, url=f"http://{name}", pool=pool, tier=Tier.EDGE)
 
 
 def found(*names: str) -> list[tuple[Endpoint, Limits]]:
@@ -27,7 +27,7 @@ def by_id(endpoints: LiveEndpoints, name: str) -> EndpointState:
 
 
 async def test_what_is_found_stands_beside_what_is_fixed() -> None:
-    endpoints = LiveEndpoints([EndpointState(endpoint("fixed:1"))], [])
+    endpoints = LiveEndpoints([EndpointState(endpoint=endpoint("fixed:1"))], [])
     endpoints.replace(found("a:1", "b:1"))
     assert ids(endpoints) == ["fixed:1", "a:1", "b:1"]
     changes = endpoints.replace(found("b:1", "c:1"))
@@ -90,7 +90,7 @@ async def test_one_that_moves_to_another_pool_is_another() -> None:
 async def test_who_waits_is_woken_by_the_next_that_comes_up_and_its_pool_learns_its_models() -> (
     None
 ):
-    pool = PoolState("edge", Tier.EDGE, models=frozenset({"named"}))
+    pool = PoolState(name="edge", tier=Tier.EDGE, models=frozenset({"named"}))
     endpoints = LiveEndpoints([], [pool])
     endpoints.replace(found("a:1"))
     waiting = asyncio.create_task(endpoints.place(lambda _: False))
@@ -103,11 +103,14 @@ async def test_who_waits_is_woken_by_the_next_that_comes_up_and_its_pool_learns_
 
 
 async def test_a_pool_that_is_found_goes_with_its_slices_and_a_configured_one_stays() -> None:
-    configured = PoolState("edge", Tier.EDGE, hold_s=30.0)
+    configured = PoolState(name="edge", tier=Tier.EDGE, hold_s=30.0)
     endpoints = LiveEndpoints([], [configured])
     labels = frozenset({"rill-edge"})
     endpoints.replace_pools(
-        [PoolState("edge", Tier.EDGE, labels=labels), PoolState("more", Tier.CLOUD)]
+        [
+            PoolState(name="edge", tier=Tier.EDGE, labels=labels),
+            PoolState(name="more", tier=Tier.CLOUD),
+        ]
     )
     assert [pool.name for pool in endpoints.pools()] == ["edge", "more"]
     assert endpoints.pools()[0] is configured and configured.labels == labels
@@ -116,17 +119,21 @@ async def test_a_pool_that_is_found_goes_with_its_slices_and_a_configured_one_st
 
 
 async def test_a_pool_that_is_labelled_anew_moves_to_that_tier_unless_one_is_configured() -> None:
-    endpoints = LiveEndpoints([], [PoolState("edge", Tier.EDGE)])
-    endpoints.replace_pools([PoolState("edge", Tier.EDGE), PoolState("more", Tier.EDGE)])
+    endpoints = LiveEndpoints([], [PoolState(name="edge", tier=Tier.EDGE)])
+    endpoints.replace_pools(
+        [PoolState(name="edge", tier=Tier.EDGE), PoolState(name="more", tier=Tier.EDGE)]
+    )
     more = endpoints.pools()[1]
     more.held = 2
-    endpoints.replace_pools([PoolState("edge", Tier.CLOUD), PoolState("more", Tier.CLOUD)])
+    endpoints.replace_pools(
+        [PoolState(name="edge", tier=Tier.CLOUD), PoolState(name="more", tier=Tier.CLOUD)]
+    )
     assert [pool.tier for pool in endpoints.pools()] == [Tier.EDGE, Tier.CLOUD]
     assert endpoints.pools()[1] is more and more.held == 2
 
 
 async def test_a_place_that_becomes_free_wakes_the_first_who_takes_it_and_nobody_else() -> None:
-    endpoints = LiveEndpoints([EndpointState(endpoint("a:1"))], [])
+    endpoints = LiveEndpoints([EndpointState(endpoint=endpoint("a:1"))], [])
     state = by_id(endpoints, "a:1")
     endpoints.freed(state)
     choosy = asyncio.create_task(endpoints.place(lambda _: False))

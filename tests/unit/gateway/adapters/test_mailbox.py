@@ -54,7 +54,13 @@ async def mailbox(serve: Serve, secret: bytes = SECRET) -> AsyncIterator[Mailbox
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    box = Mailbox("edge:1", f"127.0.0.1:{port}", secret, lambda: 0.0, counts_every_s=0.05)
+    box = Mailbox(
+        endpoint_id="edge:1",
+        address=f"127.0.0.1:{port}",
+        secret=secret,
+        uniform=lambda: 0.0,
+        counts_every_s=0.05,
+    )
     box.start()
     try:
         yield box

@@ -20,21 +20,29 @@ class Stopped:
 
 
 def hold(name: str, value: bytes = b"", ttl_s: float = 10.0) -> Hold:
-    return Hold("device", name, "one", value, ttl_s)
+    return Hold(kind="device", name=name, holder="one", value=value, ttl_s=ttl_s)
 
 
 async def test_a_kind_that_is_full_takes_nothing_from_the_others() -> None:
     clock = Stopped()
     store = MemoryStore(clock, MemoryBounds(max_entries=3))
     for number in range(3):
-        await store.run(Claim(f"key-{number}", "body", "one", 5.0, 10.0))
+        await store.run(
+            Claim(name=f"key-{number}", digest="body", holder="one", lease_s=5.0, ttl_s=10.0)
+        )
     with pytest.raises(StateLost, match="3 entries") as full:
-        await store.run(Claim("one too many", "body", "one", 5.0, 10.0))
+        await store.run(
+            Claim(name="one too many", digest="body", holder="one", lease_s=5.0, ttl_s=10.0)
+        )
     assert full.value.code == "state_full"
     assert await store.run(hold("phone")) == [True]
-    assert await store.run(Claim("key-0", "body", "one", 5.0, 10.0)), "what is there goes on"
+    assert await store.run(
+        Claim(name="key-0", digest="body", holder="one", lease_s=5.0, ttl_s=10.0)
+    ), "what is there goes on"
     clock.time = 11.0
-    await store.run(Claim("one too many", "body", "one", 5.0, 10.0))
+    await store.run(
+        Claim(name="one too many", digest="body", holder="one", lease_s=5.0, ttl_s=10.0)
+    )
 
 
 async def test_bytes_are_bounded_too_and_given_back() -> None:
@@ -50,7 +58,9 @@ async def test_what_expired_is_cleared_away_by_whatever_is_done_next() -> None:
     clock = Stopped()
     store = MemoryStore(clock)
     for number in range(1000):
-        await store.run(Advance("collective", str(number), 0, b"", 10.0))
+        await store.run(
+            Advance(kind="collective", name=str(number), expected=0, value=b"", ttl_s=10.0)
+        )
     assert store.entries == 1000
     clock.time = 11.0
     for _ in range(20):
@@ -63,7 +73,7 @@ async def test_going_in_and_out_again_and_again_leaves_nothing() -> None:
     store = MemoryStore(clock)
     for number in range(5000):
         clock.time += 0.001
-        await store.run(Enter("work", "phone", str(number), 3, 60.0))
+        await store.run(Enter(kind="work", name="phone", who=str(number), limit=3, ttl_s=60.0))
         await store.run(Leave("work", "phone", str(number)))
     assert store.entries == 0
     assert len(store._expiry) <= 1, "one look ahead for each record, however often it is renewed"
@@ -72,7 +82,7 @@ async def test_going_in_and_out_again_and_again_leaves_nothing() -> None:
 async def test_a_bucket_that_is_full_again_is_not_kept() -> None:
     clock = Stopped()
     store = MemoryStore(clock)
-    await store.run(Spend("quota", "caller", 5.0, 10.0, 1.0))
+    await store.run(Spend(kind="quota", name="caller", amount=5.0, burst=10.0, per_s=1.0))
     assert store.entries == 1
     clock.time = 6.0
     await store.run(Held("device"))

@@ -41,7 +41,7 @@ async def test_the_list_has_what_is_known_here_and_says_that_it_is_partial() -> 
         await here.enrolments.exchange(
             await here.enrolments.mint("camera", "", frozenset({"public"}), 900.0), "", "1.1.1.1"
         )
-        await device(here, None, Grant("phone"))
+        await device(here, None, Grant(device="phone"))
         whole = (await client.get("/v1/devices")).json()
         assert [card["id"] for card in whole["data"]] == ["camera", "kitchen", "phone"]
         assert whole["partial"] is False
@@ -54,7 +54,7 @@ async def test_the_list_has_what_is_known_here_and_says_that_it_is_partial() -> 
 
 async def test_a_device_that_is_known_here_is_shown_and_no_other_is_denied_to_exist() -> None:
     async with replicas(1) as (here,), api(here) as client:
-        await device(here, None, Grant("phone"))
+        await device(here, None, Grant(device="phone"))
         here.store.lost = True
         found = {
             name: (await client.get(f"/v1/devices/{name}")).status_code

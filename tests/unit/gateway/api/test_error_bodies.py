@@ -20,7 +20,7 @@ def every_error() -> list[type[errors.GatewayError]]:
 
 def make(cls: type[errors.GatewayError]) -> errors.GatewayError:
     if issubclass(cls, MemberFailed):
-        return cls("phone", "code", "what and how")
+        return cls(device="phone", code="code", message="what and how")
     if issubclass(cls, errors.RetryLater):
         return cls("what and how", retry_after=1.2, code="code")
     if issubclass(cls, errors.UpstreamError):

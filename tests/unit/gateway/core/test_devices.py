@@ -12,7 +12,13 @@ from gateway.core.devices.grant import ALL, Grant, RegistrationRefused, admit
 from gateway.core.devices.member import DeviceModel, Member
 from gateway.core.devices.privacy import answers
 
-OFFERED = Member("", "instance-1", "knows sums", [DeviceModel("rill-device")], max_work=4)
+OFFERED = Member(
+    id="",
+    instance="instance-1",
+    description="knows sums",
+    models=[DeviceModel(name="rill-device")],
+    max_work=4,
+)
 OWNERS = st.sampled_from(["", "ann", "bob"])
 CLASSES = st.sampled_from(sorted(ALL))
 
@@ -21,7 +27,7 @@ CLASSES = st.sampled_from(sorted(ALL))
 def test_nobody_registers_beyond_what_is_recorded(
     recorded: str | None, owner: str, allowed: frozenset[str], privacy: str, most: int
 ) -> None:
-    grant = Grant("phone", recorded, allowed)  # type: ignore[arg-type]
+    grant = Grant(device="phone", owner=recorded, privacy=allowed)  # type: ignore[arg-type]
     offered = replace(OFFERED, owner=owner, privacy=privacy)  # type: ignore[arg-type]
     try:
         member = admit(grant, offered, most)

@@ -10,7 +10,7 @@ from tests.unit.gateway.build import FAMILY, request, state
 
 
 def pool(name: str, *models: str, **fields: Any) -> PoolState:
-    return PoolState(name, Tier(name), models=frozenset(models), **fields)
+    return PoolState(name=name, tier=Tier(name), models=frozenset(models), **fields)
 
 
 EDGE, CLOUD = pool("edge", "rill-edge"), pool("cloud", "rill-cloud")

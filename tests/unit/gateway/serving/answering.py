@@ -53,18 +53,26 @@ class Rig:
         clock = SteppingClock()
         waits = waits or Waits(first_token_s=30.0, idle_s=30.0, answer_s=30.0)
         dispatch = Dispatch(
-            routing(),
-            self.endpoints,
-            self.server,
-            clock,
-            self.telemetry,
-            budget or RetryBudget(),
-            waits,
-            lambda: 0.0,
-            WakeQueue(self.endpoints, FAMILY, clock, max_held),
+            routing=routing(),
+            endpoints=self.endpoints,
+            server=self.server,
+            clock=clock,
+            telemetry=self.telemetry,
+            budget=budget or RetryBudget(),
+            waits=waits,
+            uniform=lambda: 0.0,
+            holding=WakeQueue(
+                endpoints=self.endpoints, family=FAMILY, clock=clock, max_held=max_held
+            ),
         )
         admission = Admission(AdmissionLimits(), clock, self.telemetry)
-        self.inference = InferenceHandler(admission, dispatch, clock, self.telemetry, waits)
+        self.inference = InferenceHandler(
+            admission=admission,
+            dispatch=dispatch,
+            clock=clock,
+            telemetry=self.telemetry,
+            waits=waits,
+        )
 
     async def ask(self, asked: InferenceRequest, sink: ListSink | None = None) -> ListSink:
         sink = sink or ListSink()

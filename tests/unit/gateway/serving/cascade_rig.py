@@ -118,8 +118,16 @@ class FakeAssignment:
 
 class FakeMembers:
     def __init__(self, *said: WorkPiece | WorkEnd | MemberFailed) -> None:
-        model = DeviceModel("rill-device")
-        self.known = [Member("phone", "i", "", [model], frozenset({"generate"}))]
+        model = DeviceModel(name="rill-device")
+        self.known = [
+            Member(
+                id="phone",
+                instance="i",
+                description="",
+                models=[model],
+                abilities=frozenset({"generate"}),
+            )
+        ]
         self.orders: list[WorkOrder] = []
         self.work = FakeAssignment(said)
 
@@ -170,30 +178,67 @@ class Rig:
         clock = clock or SteppingClock()
         waits = waits or Waits(30.0, 30.0, 30.0)
         dispatch = Dispatch(
-            routing(), self.endpoints, self.server, clock, self.telemetry, RetryBudget(), waits,
-            lambda: 0.0, WakeQueue(self.endpoints, FAMILY, clock, 8),
-        )  # fmt: skip
-        calls = EngineCalls(dispatch, clock, self.telemetry, waits)
+            routing=routing(),
+            endpoints=self.endpoints,
+            server=self.server,
+            clock=clock,
+            telemetry=self.telemetry,
+            budget=RetryBudget(),
+            waits=waits,
+            uniform=lambda: 0.0,
+            holding=WakeQueue(endpoints=self.endpoints, family=FAMILY, clock=clock, max_held=8),
+        )
+        calls = EngineCalls(dispatch=dispatch, clock=clock, telemetry=self.telemetry, waits=waits)
         verifiers = Verifiers(
-            routing(), self.endpoints, self.verifier, clock, self.telemetry, RetryBudget(),
-            lambda: 0.0,
-        )  # fmt: skip
+            routing=routing(),
+            endpoints=self.endpoints,
+            verifier=self.verifier,
+            clock=clock,
+            telemetry=self.telemetry,
+            budget=RetryBudget(),
+            uniform=lambda: 0.0,
+        )
         lower = LowerTier(calls, self.endpoints)
-        defaults = CascadeDefaults(0.99, "logprobs", "live", audit_share)
+        defaults = CascadeDefaults(
+            quality=0.99, method="logprobs", stream_mode="live", audit_share=audit_share
+        )
         predictors = Predictors(load_predictor("cautious"), shipped, predictor)
         services = CascadeDeps(
-            tiers, defaults, AcceptanceRules(tiers, self.endpoints, predictors, defaults), lower,
-            TopTier(verifiers, calls, waits, lambda: "0" * 32),
-            ConfidenceProbes(
-                calls, lower, ProbeSettings(4, 0.7, "Answer:", "{question} {answer}", "yes", 8)
+            tiers=tiers,
+            defaults=defaults,
+            rules=AcceptanceRules(
+                tiers=tiers, endpoints=self.endpoints, predictors=predictors, defaults=defaults
             ),
-            DeviceTier(members), self.endpoints, clock, self.told, self.log, lambda: 0.4,
-            lambda: 9.0,
-        )  # fmt: skip
+            lower=lower,
+            upper=TopTier(verifiers=verifiers, calls=calls, waits=waits, new_id=lambda: "0" * 32),
+            judges=ConfidenceProbes(
+                calls,
+                lower,
+                ProbeSettings(
+                    samples=4,
+                    temperature=0.7,
+                    lead="Answer:",
+                    template="{question} {answer}",
+                    expects="yes",
+                    max_tokens=8,
+                ),
+            ),
+            devices=DeviceTier(members),
+            endpoints=self.endpoints,
+            clock=clock,
+            telemetry=self.told,
+            log=self.log,
+            uniform=lambda: 0.4,
+            wall=lambda: 9.0,
+        )
         admission = Admission(AdmissionLimits(), clock, self.telemetry)
         self.audits = Audits(services, calls)
         self.cascade = CascadeHandler(
-            services, admission, self.telemetry, self.audits, waits.idle_s
+            services=services,
+            admission=admission,
+            telemetry=self.telemetry,
+            audits=self.audits,
+            stalled_s=waits.idle_s,
         )
 
     async def ask(self, headers: Mapping[str, Any] | None = None, **fields: Any) -> Any:
@@ -227,7 +272,7 @@ def verified(*batches: Piece) -> Mapping[str, Callable[[], Sequence[Piece]]]:
     return {"cloud:1": lambda: batches}
 
 
-TOP = verified(Batch([5, 6], text="Ye"), Batch([8], "stop", text="s"))
+TOP = verified(Batch(ids=[5, 6], text="Ye"), Batch(ids=[8], reason="stop", text="s"))
 
 
 def about(body: Any) -> Any:

@@ -195,28 +195,30 @@ class DeviceRig:
         self.requests = Recorder()
         clock = clock or SteppingClock()
         verifiers = Verifiers(
-            routing(),
-            self.endpoints,
-            self.verifier,
-            clock,
-            self.requests,
-            RetryBudget(),
-            lambda: 0.0,
+            routing=routing(),
+            endpoints=self.endpoints,
+            verifier=self.verifier,
+            clock=clock,
+            telemetry=self.requests,
+            budget=RetryBudget(),
+            uniform=lambda: 0.0,
         )
         speculation = DraftingDeps(
-            verifiers,
-            Admission(AdmissionLimits(), clock, self.requests),
-            self.telemetry,
-            clock,
-            waits or Waits(30.0, 30.0, 30.0),
-            lambda: "0" * 32,
+            verifiers=verifiers,
+            admission=Admission(AdmissionLimits(), clock, self.requests),
+            telemetry=self.telemetry,
+            clock=clock,
+            waits=waits or Waits(30.0, 30.0, 30.0),
+            new_id=lambda: "0" * 32,
         )
         self.verifiers = verifiers
         self.roll = FakeRoll()
-        self.devices = DeviceConnections(DeviceLimits(), speculation, self.telemetry, self.roll)
+        self.devices = DeviceConnections(
+            limits=DeviceLimits(), speculation=speculation, telemetry=self.telemetry, roll=self.roll
+        )
 
     def connect(self, link: FakeLink, device: str = "phone") -> asyncio.Task[None]:
-        return asyncio.create_task(self.devices.serve(link, Grant(device)))
+        return asyncio.create_task(self.devices.serve(link, Grant(device=device)))
 
     def assert_nothing_left_open(self) -> None:
         assert [state.in_flight for state in self.states] == [0] * len(self.states)

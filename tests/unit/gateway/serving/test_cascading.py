@@ -247,7 +247,7 @@ async def test_what_the_top_only_went_on_with_is_audited() -> None:
     small = [*[sure("a", 7)] * 12, doubtful, event("", "stop"), b"data: [DONE]\n\n"]
     rig = Rig(
         {"edge:1": lambda: FakeAnswer(small), "cloud:1": chat("a" * 12 + "b")},
-        verified(Batch([8], "stop", text="c")),
+        verified(Batch(ids=[8], reason="stop", text="c")),
         audit_share=0.5,
     )
     reply = await rig.stream()
@@ -321,7 +321,7 @@ async def test_where_every_tier_fails_the_caller_hears_the_failure() -> None:
 
 
 async def test_a_caller_that_leaves_leaves_nothing_behind() -> None:
-    rig = Rig({"edge:1": chat("No", -2.0)}, verified(Batch([5], text="Y"), None))
+    rig = Rig({"edge:1": chat("No", -2.0)}, verified(Batch(ids=[5], text="Y"), None))
     task = asyncio.create_task(rig.ask())
     while not rig.verifier.made:
         await asyncio.sleep(0)
@@ -333,7 +333,7 @@ async def test_a_caller_that_leaves_leaves_nothing_behind() -> None:
 
 
 async def test_an_engine_without_log_probabilities_is_never_trusted() -> None:
-    rig = Rig({"edge:1": chat("No", tokens=0)}, verified(Batch([8], "stop", text="Yes")))
+    rig = Rig({"edge:1": chat("No", tokens=0)}, verified(Batch(ids=[8], reason="stop", text="Yes")))
     rig.server._scripts = {
         **rig.server._scripts,
         "cloud:1": lambda: FakeAnswer(

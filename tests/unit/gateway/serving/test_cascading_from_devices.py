@@ -37,7 +37,11 @@ DEVICE_FIRST = (StageSpec(devices=("any",)), *EDGE_CLOUD)
 async def test_a_device_answers_first_and_is_judged_by_its_mean(
     logprob: float | None, text: str
 ) -> None:
-    members = FakeMembers(WorkPiece("Hi", 1), WorkPiece("!", 1), WorkEnd("stop", 4, 2, logprob))
+    members = FakeMembers(
+        WorkPiece("Hi", 1),
+        WorkPiece("!", 1),
+        WorkEnd(reason="stop", prompt_tokens=4, completion_tokens=2, logprob=logprob),
+    )
     rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members)
     body = await rig.ask(temperature=0, seed=7)
     assert body["choices"][0]["message"]["content"] == text
@@ -46,8 +50,10 @@ async def test_a_device_answers_first_and_is_judged_by_its_mean(
     assert order.sampling == {"temperature": 0, "seed": 7} and members.work.cancelled
 
 
-BY_MEAN = ConfidenceModel([Term("mean", 1.0)], link="exp", thresholds={0.99: 0.5})
-BY_ALL = ConfidenceModel([Term("low_share", -1.0)], thresholds={0.99: 0.4})
+BY_MEAN = ConfidenceModel(
+    terms=[Term(feature="mean", weight=1.0)], link="exp", thresholds={0.99: 0.5}
+)
+BY_ALL = ConfidenceModel(terms=[Term(feature="low_share", weight=-1.0)], thresholds={0.99: 0.4})
 
 
 @pytest.mark.parametrize(("logprob", "accepted"), [(-0.4, True), (-0.8, False)])
@@ -56,7 +62,10 @@ async def test_a_device_is_judged_by_what_is_fitted_to_its_mean(
 ) -> None:
     """What is fitted to all that a server's tokens tell can't judge it."""
     predictor = Predictor({"logprobs": BY_ALL, "mean": BY_MEAN})
-    members = FakeMembers(WorkPiece("Hi", 1), WorkEnd("stop", 4, 2, logprob))
+    members = FakeMembers(
+        WorkPiece("Hi", 1),
+        WorkEnd(reason="stop", prompt_tokens=4, completion_tokens=2, logprob=logprob),
+    )
     rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members, predictor=predictor)
     body = await rig.ask()
     assert body["choices"][0]["message"]["content"] == ("Hi" if accepted else "No")
@@ -98,15 +107,21 @@ async def test_what_is_shipped_for_a_pair_of_models_judges_these_alone(
 async def test_what_is_shipped_for_a_devices_model_judges_that_alone(
     model: str, passes: bool
 ) -> None:
-    members = FakeMembers(WorkPiece("Hi", 1), WorkEnd("stop", 4, 2, -0.4))
-    members.known = [Member(**{**_fields(members.known[0]), "models": [DeviceModel(model)]})]
+    members = FakeMembers(
+        WorkPiece("Hi", 1),
+        WorkEnd(reason="stop", prompt_tokens=4, completion_tokens=2, logprob=-0.4),
+    )
+    members.known = [Member(**{**_fields(members.known[0]), "models": [DeviceModel(name=model)]})]
     shipped = [FITTED, FITTED_TO_DEVICES]
     rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members, shipped=shipped)
     assert (await rig.ask())["choices"][0]["message"]["content"] == ("Hi" if passes else "No")
 
 
 async def test_a_cascade_of_devices_and_a_top_needs_what_judges_devices_alone() -> None:
-    members = FakeMembers(WorkPiece("Hi", 1), WorkEnd("stop", 4, 2, -0.1))
+    members = FakeMembers(
+        WorkPiece("Hi", 1),
+        WorkEnd(reason="stop", prompt_tokens=4, completion_tokens=2, logprob=-0.1),
+    )
     tiers = (StageSpec(devices=("any",)), StageSpec("tierflow-cloud"))
     rig = Rig({}, {}, tiers=tiers, members=members, predictor=Predictor({"mean": BY_MEAN}))
     assert about(await rig.ask())["escalated"] is False
@@ -119,14 +134,16 @@ async def test_where_devices_are_named_no_other_is_believed() -> None:
     assert (await rig.ask())["choices"][0]["message"]["content"] == "No"
     assert not members.orders
     members.known = [Member(**{**_fields(members.known[0]), "id": "watch"})]
-    members.work = FakeAssignment([WorkEnd("stop", 4, 2, -0.001)])
+    members.work = FakeAssignment(
+        [WorkEnd(reason="stop", prompt_tokens=4, completion_tokens=2, logprob=-0.001)]
+    )
     await rig.ask()
     assert len(members.orders) == 1
 
 
 @pytest.mark.parametrize("code", ["busy", "lost"])
 async def test_a_device_that_refuses_or_is_lost_is_passed_over(code: str) -> None:
-    members = FakeMembers(MemberFailed("phone", code, "it can't"))
+    members = FakeMembers(MemberFailed(device="phone", code=code, message="it can't"))
     rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members)
     body = await rig.ask()
     assert body["choices"][0]["message"]["content"] == "No"
@@ -134,7 +151,11 @@ async def test_a_device_that_refuses_or_is_lost_is_passed_over(code: str) -> Non
 
 
 async def test_what_a_device_said_before_it_was_lost_is_counted() -> None:
-    said = (WorkPiece("Hi", 2), WorkPiece("!", 1), MemberFailed("phone", "lost", "it can't"))
+    said = (
+        WorkPiece("Hi", 2),
+        WorkPiece("!", 1),
+        MemberFailed(device="phone", code="lost", message="it can't"),
+    )
     rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=FakeMembers(*said))
     body = await rig.ask()
     assert [stage["tokens"] for stage in about(body)["stages"]] == [3, 3]

@@ -26,7 +26,7 @@ from tests.unit.gateway.serving.speculating import (
 pytestmark = pytest.mark.anyio
 
 HELLO = wire.Hello(wire.VERSION)
-ANSWER: list[Piece] = [Batch([5, 6]), Batch([7], "stop", "END")]
+ANSWER: list[Piece] = [Batch(ids=[5, 6]), Batch(ids=[7], reason="stop", stop="END")]
 IMPATIENT = Waits(first_token_s=0.02, idle_s=30.0, answer_s=30.0)
 
 
@@ -146,7 +146,7 @@ async def test_an_engine_that_never_begins_is_told_when_there_is_no_other() -> N
 
 
 async def test_a_failure_after_the_first_token_ends_the_session() -> None:
-    broken_off: list[Piece] = [Batch([5]), broken()]
+    broken_off: list[Piece] = [Batch(ids=[5]), broken()]
     scripts: Scripts = {name: lambda: broken_off for name in ("edge:1", "edge:2")}
     rig = DeviceRig([state("edge:1"), state("edge:2")], scripts)
     link = await finished(rig, opening())
@@ -156,7 +156,9 @@ async def test_a_failure_after_the_first_token_ends_the_session() -> None:
 
 
 async def test_an_engine_that_gives_up_by_itself_is_no_proper_end() -> None:
-    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [Batch([5]), Batch([], "abort")]})
+    rig = DeviceRig(
+        [state("edge:1")], {"edge:1": lambda: [Batch(ids=[5]), Batch(ids=[], reason="abort")]}
+    )
     assert (await finished(rig, opening())).of(wire.Error)[0].code == "engine_error"
 
 
@@ -190,7 +192,7 @@ async def test_an_unknown_tokenizer_is_refused() -> None:
 
 
 async def test_a_device_that_does_not_read_is_closed_and_holds_nobody_up() -> None:
-    flood: list[Piece] = [Batch([5] * 1000)] * (MAX_WAITING // 1000 + 2)
+    flood: list[Piece] = [Batch(ids=[5] * 1000)] * (MAX_WAITING // 1000 + 2)
     rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [*flood, None]})
     stuck = FakeLink(HELLO)
     first = rig.connect(stuck, "stuck")
@@ -217,7 +219,7 @@ async def test_offers_are_what_healthy_endpoints_answer_with() -> None:
 
 
 async def test_a_connection_that_ends_says_nothing_about_its_sessions() -> None:
-    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [Batch([5]), None]})
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [Batch(ids=[5]), None]})
     older = FakeLink(HELLO, opening())
     task = rig.connect(older)
     await until(lambda: older.of(wire.Tokens))

@@ -29,7 +29,7 @@ LONG_S, SHORT_S = 60.0, 0.01
 
 
 def pool(hold_s: float, name: str = "edge") -> PoolState:
-    return PoolState(name, Tier(name), hold_s, frozenset({f"rill-{name}"}))
+    return PoolState(name=name, tier=Tier(name), hold_s=hold_s, models=frozenset({f"rill-{name}"}))
 
 
 def rig(edge: PoolState, *others: PoolState, up: tuple[EndpointState, ...] = ()) -> Rig:
@@ -272,7 +272,7 @@ async def test_who_takes_another_place_than_the_one_it_was_woken_for_leaves_that
     None
 ):
     endpoints = FakeEndpoints([], [pool(LONG_S)])
-    holding = WakeQueue(endpoints, FAMILY, SteppingClock(), 2)
+    holding = WakeQueue(endpoints=endpoints, family=FAMILY, clock=SteppingClock(), max_held=2)
     here, there = state("edge:1", "edge"), state("edge:2", "edge")
     refusal_now = NoEndpoint("none", retry_after=1.0, code="no_endpoint")
     asked = request("rill-edge")

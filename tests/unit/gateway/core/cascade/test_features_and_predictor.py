@@ -51,7 +51,7 @@ def test_a_window_as_long_as_the_answer_is_its_mean(logprobs: list[float], more:
 def test_taken_one_by_one_tokens_tell_what_they_tell_together(
     logprobs: list[float], window: int
 ) -> None:
-    running = RunningFeatures(window)
+    running = RunningFeatures(window=window)
     for end, value in enumerate(logprobs, 1):
         running.take(value)
         assert running.values() == pytest.approx(by_definition(logprobs[:end], window), abs=1e-9)
@@ -94,7 +94,10 @@ def test_what_is_no_log_probability_counts_as_the_least(strange: float) -> None:
 
 def model(**fields: Any) -> ConfidenceModel:
     given: dict[str, Any] = {
-        "terms": [Term("mean", 2.0, -0.1, 0.05), Term("minimum", 1.0)],
+        "terms": [
+            Term(feature="mean", weight=2.0, centre=-0.1, scale=0.05),
+            Term(feature="minimum", weight=1.0),
+        ],
         "thresholds": {0.9: 0.3, 0.99: 0.8},
     }
     return ConfidenceModel(**(given | fields))
@@ -166,7 +169,7 @@ def test_a_file_that_is_no_predictor_is_refused_by_name(
 
 
 def test_a_feature_that_nobody_knows_is_refused() -> None:
-    data = to_data(Predictor({"logprobs": model(terms=[Term("luck", 1.0)])}))
+    data = to_data(Predictor({"logprobs": model(terms=[Term(feature="luck", weight=1.0)])}))
     with pytest.raises(PredictorProblem, match="luck"):
         from_data(data)
 

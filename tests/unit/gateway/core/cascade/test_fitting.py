@@ -16,7 +16,7 @@ from gateway.calibration.reliability import expected_error, isotonic, reliabilit
 from gateway.calibration.thresholds import threshold_for, with_thresholds
 from gateway.core.cascade.predictor import ConfidenceModel, Term
 
-IDENTITY = ConfidenceModel([Term("mean", 1.0)], link="exp")
+IDENTITY = ConfidenceModel(terms=[Term(feature="mean", weight=1.0)], link="exp")
 """Confidence is exp(mean)."""
 
 
@@ -27,7 +27,11 @@ def drawn(count: int, seed: int, weight: float = 4.0) -> list[Sample]:
         x = rng.uniform(-1, 1)
         right = rng.random() < 1 / (1 + math.exp(-(1 + weight * x)))
         samples.append(
-            Sample({"mean": x, "minimum": rng.uniform(-1, 0)}, right, rng.random() < 0.95)
+            Sample(
+                values={"mean": x, "minimum": rng.uniform(-1, 0)},
+                lower_right=right,
+                upper_right=rng.random() < 0.95,
+            )
         )
     return samples
 
@@ -60,7 +64,9 @@ def test_the_fit_finds_the_probabilities_that_answers_were_drawn_with() -> None:
 
 
 def test_answers_that_are_told_apart_perfectly_end_the_fit_all_the_same() -> None:
-    samples = [Sample({"mean": -x / 10}, x < 20, True) for x in range(40)]
+    samples = [
+        Sample(values={"mean": -x / 10}, lower_right=x < 20, upper_right=True) for x in range(40)
+    ]
     model = fit(samples, ("mean",))
     scores = [model.confidence(sample.values) for sample in samples]
     assert scores == sorted(scores, reverse=True)
@@ -68,7 +74,11 @@ def test_answers_that_are_told_apart_perfectly_end_the_fit_all_the_same() -> Non
 
 def test_a_feature_that_never_varies_does_no_harm() -> None:
     samples = [
-        Sample({"mean": s.values["mean"], "minimum": -1.0}, s.lower_right, True)
+        Sample(
+            values={"mean": s.values["mean"], "minimum": -1.0},
+            lower_right=s.lower_right,
+            upper_right=True,
+        )
         for s in drawn(200, 3)
     ]
     assert 0.0 < fit(samples, ("mean", "minimum")).confidence({"mean": 0.0, "minimum": -1.0}) < 1.0
@@ -76,7 +86,10 @@ def test_a_feature_that_never_varies_does_no_harm() -> None:
 
 def test_a_weight_counts_as_so_many_questions() -> None:
     samples = drawn(60, seed=4)
-    doubled = [Sample(s.values, s.lower_right, s.upper_right, weight=2.0) for s in samples]
+    doubled = [
+        Sample(values=s.values, lower_right=s.lower_right, upper_right=s.upper_right, weight=2.0)
+        for s in samples
+    ]
     once, twice = fit(doubled, ("mean",)), fit([*samples, *samples], ("mean",))
     assert once.terms[0].weight == pytest.approx(twice.terms[0].weight, abs=1e-6)
 
@@ -84,17 +97,17 @@ def test_a_weight_counts_as_so_many_questions() -> None:
 @pytest.mark.parametrize("right", [True, False])
 def test_nothing_is_learned_from_answers_that_are_all_alike(right: bool) -> None:
     with pytest.raises(TooLittle):
-        fit([Sample({"mean": -1.0}, right, True)] * 60, ("mean",))
+        fit([Sample(values={"mean": -1.0}, lower_right=right, upper_right=True)] * 60, ("mean",))
 
 
 SAMPLES = st.lists(
     st.builds(
         Sample,
-        st.floats(-3, 0).map(lambda mean: {"mean": mean}),
-        st.booleans(),
-        st.booleans(),
-        st.just(1),
-        st.integers(1, 30),
+        values=st.floats(-3, 0).map(lambda mean: {"mean": mean}),
+        lower_right=st.booleans(),
+        upper_right=st.booleans(),
+        lower_tokens=st.just(1),
+        upper_tokens=st.integers(1, 30),
     ),
     min_size=1,
     max_size=60,

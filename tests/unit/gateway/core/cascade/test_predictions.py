@@ -30,14 +30,14 @@ def test_runs_say_every_id_once_at_its_place_with_what_precedes_it(
 
 def test_an_engine_that_takes_no_drafts_is_offered_none() -> None:
     assert runs([1, 2], 0) == []
-    assert Prediction([1, 2], 0).begin() == []
+    assert Prediction(predicted=[1, 2], per_step=0).begin() == []
 
 
 @given(IDS, st.integers(1, 16), st.lists(st.integers(1, 4), min_size=40, max_size=40))
 def test_a_right_prediction_is_kept_whole_and_never_offered_twice(
     ids: list[int], per_step: int, steps: list[int]
 ) -> None:
-    prediction = Prediction(ids, per_step)
+    prediction = Prediction(predicted=ids, per_step=per_step)
     assert sum(len(run[1]) for run in prediction.begin()) == len(ids)
     for part in _parts(ids, steps):
         assert prediction.take(part) == []
@@ -48,7 +48,7 @@ def test_a_right_prediction_is_kept_whole_and_never_offered_twice(
 def test_what_is_offered_always_stands_beyond_what_is_verified(
     predicted: list[int], truth: list[int], per_step: int
 ) -> None:
-    prediction = Prediction(predicted, per_step)
+    prediction = Prediction(predicted=predicted, per_step=per_step)
     offers: list[DraftRun] = prediction.begin()
     for number, token in enumerate(truth, 1):
         offers = prediction.take([token])
@@ -58,7 +58,7 @@ def test_what_is_offered_always_stands_beyond_what_is_verified(
 
 
 def test_after_a_wrong_id_it_goes_on_where_the_text_comes_back() -> None:
-    prediction = Prediction([1, 2, 3, 9, 5, 6, 7], 8)
+    prediction = Prediction(predicted=[1, 2, 3, 9, 5, 6, 7], per_step=8)
     prediction.begin()
     assert prediction.take([1, 2, 3, 4]) == [], "4 occurs nowhere: nothing to go by yet"
     assert prediction.take([5]) == [(5, [6, 7], [2, 3, 4, 5])]
@@ -66,7 +66,7 @@ def test_after_a_wrong_id_it_goes_on_where_the_text_comes_back() -> None:
 
 
 def test_what_the_larger_model_leaves_out_is_left_out() -> None:
-    prediction = Prediction([10, 11, 12, 13, 14, 15], 8)
+    prediction = Prediction(predicted=[10, 11, 12, 13, 14, 15], per_step=8)
     prediction.begin()
     assert prediction.take([10, 12]) == [(2, [13, 14, 15], [10, 12])]
     assert prediction.take([13, 14]) == [] and prediction.kept == 3

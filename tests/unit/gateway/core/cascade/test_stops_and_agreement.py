@@ -18,7 +18,7 @@ def test_in_whatever_pieces_text_comes_it_stops_as_letter_by_letter(
     text: str, stops: list[str], sizes: list[int], include: bool
 ) -> None:
     def played(pieces: list[str]) -> tuple[str, str | None]:
-        watch = StopScanner(stops, include)
+        watch = StopScanner(stops=stops, include=include)
         out = "".join(watch.feed(piece) for piece in pieces)
         return out + watch.rest(), watch.stopped
 
@@ -38,7 +38,7 @@ def test_in_whatever_pieces_text_comes_it_stops_as_letter_by_letter(
 
 @given(LETTERS, STOPS)
 def test_nothing_is_held_back_that_begins_no_stop_text(text: str, stops: list[str]) -> None:
-    watch = StopScanner(stops)
+    watch = StopScanner(stops=stops)
     out = watch.feed(text)
     if watch.stopped is None:
         held = text[len(out) :]

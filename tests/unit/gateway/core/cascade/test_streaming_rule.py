@@ -9,7 +9,7 @@ from gateway.core.cascade.features import features
 from gateway.core.cascade.hold_back import HoldBack
 from gateway.core.cascade.predictor import ConfidenceModel, Term
 
-RULE = ConfidenceModel([Term("worst_window", 1.0)], link="exp")
+RULE = ConfidenceModel(terms=[Term(feature="worst_window", weight=1.0)], link="exp")
 LOGPROBS = st.lists(st.floats(-4, 0), max_size=40)
 
 
@@ -17,7 +17,7 @@ LOGPROBS = st.lists(st.floats(-4, 0), max_size=40)
 def test_only_what_a_whole_window_follows_is_free_and_never_less_than_before(
     logprobs: list[float], window: int, threshold: float
 ) -> None:
-    hold, free = HoldBack(RULE, threshold, window), 0
+    hold, free = HoldBack(model=RULE, threshold=threshold, window=window), 0
     for count, value in enumerate(logprobs, 1):
         now = hold.take(value)
         assert free <= now <= max(0, count - window + 1)
@@ -28,7 +28,7 @@ def test_only_what_a_whole_window_follows_is_free_and_never_less_than_before(
 def test_nothing_is_freed_from_the_first_dip_on(
     logprobs: list[float], window: int, threshold: float
 ) -> None:
-    hold = HoldBack(RULE, threshold, window)
+    hold = HoldBack(model=RULE, threshold=threshold, window=window)
     hold.take(*logprobs)
     beginnings = [features(logprobs[: end + 1], window) for end in range(len(logprobs))]
     held = [RULE.confidence(values) >= threshold for values in beginnings]
@@ -42,7 +42,10 @@ def test_it_does_not_matter_in_which_pieces_tokens_come(
     logprobs: list[float], window: int, data: st.DataObject
 ) -> None:
     cut = data.draw(st.integers(0, len(logprobs)))
-    one, two = HoldBack(RULE, 0.3, window), HoldBack(RULE, 0.3, window)
+    one, two = (
+        HoldBack(model=RULE, threshold=0.3, window=window),
+        HoldBack(model=RULE, threshold=0.3, window=window),
+    )
     one.take(*logprobs)
     two.take(*logprobs[:cut])
     two.take(*logprobs[cut:])
@@ -50,7 +53,7 @@ def test_it_does_not_matter_in_which_pieces_tokens_come(
 
 
 def test_where_everything_passes_everything_flows() -> None:
-    hold = HoldBack(RULE, 0.0, 2)
+    hold = HoldBack(model=RULE, threshold=0.0, window=2)
     assert hold.take(-5.0, -5.0, -5.0) == 2
 
 
@@ -65,7 +68,7 @@ class Counted(float):
 
 
 def test_a_token_is_looked_at_once_however_long_the_answer_is() -> None:
-    hold, count = HoldBack(RULE, 0.5, 4), 500
+    hold, count = HoldBack(model=RULE, threshold=0.5, window=4), 500
     for _ in range(count):
         hold.take(Counted(-0.01))
     assert hold.free == count - 3

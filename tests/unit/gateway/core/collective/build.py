@@ -20,7 +20,7 @@ def ballots(*texts: str, weights: tuple[float, ...] = ()) -> list[Ballot]:
 
 def member(id: str, **fields: Any) -> Member:
     given: dict[str, Any] = {"abilities": frozenset({"generate"}), **fields}
-    return Member(id, "instance", "", [], **given)
+    return Member(id=id, instance="instance", description="", models=[], **given)
 
 
 def candidate(
@@ -32,4 +32,11 @@ def candidate(
     tokens: float = 10.0,
     familiar: bool = False,
 ) -> Candidate:
-    return Candidate(member(id), similarity, Mean(quality, seen), seconds, tokens, familiar)
+    return Candidate(
+        member=member(id),
+        similarity=similarity,
+        quality=Mean(quality, seen),
+        seconds=seconds,
+        tokens=tokens,
+        familiar=familiar,
+    )

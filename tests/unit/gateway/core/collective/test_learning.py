@@ -48,26 +48,46 @@ def test_words_in_common_speak_for_a_member_and_their_lack_against_none() -> Non
 @pytest.mark.parametrize(
     ("part", "learns"),
     [
-        (Part("m", "answer", 0, "failed", 1.0, code="misbehaved"), True),
-        (Part("m", "answer", 0, "failed", 1.0, code="empty"), True),
-        (Part("m", "answer", 0, "failed", 1.0, code="deadline"), True),
-        (Part("m", "answer", 0, "straggler", 1.0), True),
-        (Part("m", "answer", 0, "failed", 1.0, code="busy"), False),
-        (Part("m", "answer", 0, "failed", 1.0, code="lost"), False),
-        (Part("m", "revise", 1, "straggler", 1.0), False),
+        (
+            Part(
+                device="m", role="answer", round=0, outcome="failed", seconds=1.0, code="misbehaved"
+            ),
+            True,
+        ),
+        (
+            Part(device="m", role="answer", round=0, outcome="failed", seconds=1.0, code="empty"),
+            True,
+        ),
+        (
+            Part(
+                device="m", role="answer", round=0, outcome="failed", seconds=1.0, code="deadline"
+            ),
+            True,
+        ),
+        (Part(device="m", role="answer", round=0, outcome="straggler", seconds=1.0), True),
+        (
+            Part(device="m", role="answer", round=0, outcome="failed", seconds=1.0, code="busy"),
+            False,
+        ),
+        (
+            Part(device="m", role="answer", round=0, outcome="failed", seconds=1.0, code="lost"),
+            False,
+        ),
+        (Part(device="m", role="revise", round=1, outcome="straggler", seconds=1.0), False),
     ],
 )
 def test_one_that_was_of_no_use_loses_quality(part: Part, learns: bool) -> None:
-    report = Report("members", parts=[part], answered=1)
+    report = Report(mode="members", parts=[part], answered=1)
     assert from_failures(report) == ([Lesson("m", 0.0, 1.0)] if learns else [])
 
 
 def test_those_who_were_cut_off_or_all_alike_late_have_done_nothing_wrong() -> None:
-    straggler = Part("m", "answer", 0, "straggler", 1.0)
+    straggler = Part(device="m", role="answer", round=0, outcome="straggler", seconds=1.0)
     assert (
-        from_failures(Report("members", parts=[straggler], answered=1, early_exit="agreed")) == []
+        from_failures(Report(mode="members", parts=[straggler], answered=1, early_exit="agreed"))
+        == []
     )
-    assert from_failures(Report("members", parts=[straggler], answered=0)) == []
+    assert from_failures(Report(mode="members", parts=[straggler], answered=0)) == []
 
 
 def test_praise_raises_those_that_agreed_and_lowers_the_others() -> None:

@@ -73,29 +73,31 @@ def test_how_many_follows_from_the_caps() -> None:
 
 def test_one_too_dear_is_passed_over_and_said_why() -> None:
     found = choose(
-        [candidate("dear", 0.9, tokens=99), candidate("cheap")], Caps(5, tokens=50), PRIOR
+        [candidate("dear", 0.9, tokens=99), candidate("cheap")], Caps(members=5, tokens=50), PRIOR
     )
     assert [one.id for one in found.chosen] == ["cheap"]
     assert found.left_out == {"dear": "tokens"}
 
 
 def test_those_beyond_the_number_stand_by() -> None:
-    found = choose([candidate(name) for name in "abcd"], Caps(2), PRIOR)
+    found = choose([candidate(name) for name in "abcd"], Caps(members=2), PRIOR)
     assert [one.id for one in found.spare] == ["c", "d"]
 
 
 def test_one_that_would_break_a_cap_does_not_stand_by() -> None:
     dear, cheap = candidate("dear", 0.1, tokens=21), candidate("cheap", 0.1, tokens=20)
     two = [candidate("a", tokens=10), candidate("b", tokens=10)]
-    found = choose([*two, dear, cheap], Caps(2, tokens=30), PRIOR)
+    found = choose([*two, dear, cheap], Caps(members=2, tokens=30), PRIOR)
     assert [one.id for one in found.spare] == ["cheap"]
     assert found.left_out == {"dear": "tokens"}
-    found = choose([*two, dear, cheap], Caps(2, cost=0.3, price=0.01), PRIOR)
+    found = choose([*two, dear, cheap], Caps(members=2, cost=0.3, price=0.01), PRIOR)
     assert found.left_out == {"dear": "cost"}
 
 
 def test_the_asking_device_is_always_in() -> None:
-    found = choose([candidate("best", 0.9), candidate("asking", 0.0)], Caps(1), PRIOR, "asking")
+    found = choose(
+        [candidate("best", 0.9), candidate("asking", 0.0)], Caps(members=1), PRIOR, "asking"
+    )
     assert [one.id for one in found.chosen] == ["asking"]
 
 
@@ -103,7 +105,7 @@ def test_the_asking_device_is_always_in() -> None:
 def test_no_cap_is_ever_broken(
     candidates: list[Candidate], members: int, tokens: float, cost: float
 ) -> None:
-    caps = Caps(members, seconds=5.0, tokens=tokens, cost=cost, price=0.01)
+    caps = Caps(members=members, seconds=5.0, tokens=tokens, cost=cost, price=0.01)
     found = choose(candidates, caps, PRIOR)
     assert len(found.chosen) <= members
     assert sum(one.candidate.tokens for one in found.chosen) <= tokens + 1e-6

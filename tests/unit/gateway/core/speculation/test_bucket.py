@@ -28,7 +28,7 @@ def test_what_is_refused_costs_nothing() -> None:
 def test_no_more_passes_than_size_and_rate_allow(
     asked: list[tuple[float, float]], size: float, per_s: float
 ) -> None:
-    bucket, now, passed = TokenBucket(size, per_s), 0.0, 0.0
+    bucket, now, passed = TokenBucket(size=size, per_s=per_s), 0.0, 0.0
     for pause, amount in asked:
         now += pause
         if bucket.take(amount, now):

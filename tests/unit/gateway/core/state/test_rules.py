@@ -36,7 +36,9 @@ def test_never_are_more_inside_than_the_limit(
         if leaves:
             inside = places.leave(inside, Leave("k", "n", who), now).record
         else:
-            decision = places.enter(inside, Enter("k", "n", who, limit, 30.0), now)
+            decision = places.enter(
+                inside, Enter(kind="k", name="n", who=who, limit=limit, ttl_s=30.0), now
+            )
             inside = decision.record
             assert (who in (inside or {})) == (decision.result >= 0)
         alive = {name for name, until in (inside or {}).items() if until > now}
@@ -52,7 +54,9 @@ def test_no_more_is_spent_than_the_burst_and_what_flowed_in(
         now += later
         if bucket is not None and bucket.until <= now:
             bucket = None
-        decision = buckets.spend(bucket, Spend("k", "n", amount, 10.0, 0.5), now)
+        decision = buckets.spend(
+            bucket, Spend(kind="k", name="n", amount=amount, burst=10.0, per_s=0.5), now
+        )
         bucket = decision.record
         spent += amount if decision.result == 0.0 else 0.0
         assert spent <= 10.0 + 0.5 * now + 1e-6
@@ -61,8 +65,10 @@ def test_no_more_is_spent_than_the_burst_and_what_flowed_in(
 
 @given(st.floats(0.1, 10.0), st.floats(0.1, 10.0), st.floats(0.01, 5.0))
 def test_who_waits_as_long_as_told_is_served(first: float, then: float, rate: float) -> None:
-    emptied = buckets.spend(None, Spend("k", "n", first, 10.0, rate), 1e9)
-    wanted = Spend("k", "n", then, 10.0, rate)
+    emptied = buckets.spend(
+        None, Spend(kind="k", name="n", amount=first, burst=10.0, per_s=rate), 1e9
+    )
+    wanted = Spend(kind="k", name="n", amount=then, burst=10.0, per_s=rate)
     refused = buckets.spend(emptied.record, wanted, 1e9)
     if refused.result > 1e-3:
         # A moment more: at such times a float knows no smaller one.
@@ -75,7 +81,9 @@ def test_a_mean_lies_among_what_was_seen(steps: list[tuple[float, float, float]]
     memory, now = None, 0.0
     for later, value, weight in steps:
         now += later
-        memory = means.observe(memory, Observe("k", "n", value, weight, 20.0), now).record
+        memory = means.observe(
+            memory, Observe(kind="k", name="n", value=value, weight=weight, half_life_s=20.0), now
+        ).record
     assert memory is not None
     seen = [value for _, value, _ in steps]
     assert min(seen) - 1e-9 <= memory.value <= max(seen) + 1e-9
@@ -90,7 +98,9 @@ def test_rounds_go_up_one_by_one(expected: list[int]) -> None:
     stored = None
     for number in expected:
         before = 0 if stored is None else stored.number
-        decision = versions.advance(stored, Advance("k", "n", number, b"", 10.0), 0.0)
+        decision = versions.advance(
+            stored, Advance(kind="k", name="n", expected=number, value=b"", ttl_s=10.0), 0.0
+        )
         assert decision.result is (number == before)
         stored = decision.record
         assert (0 if stored is None else stored.number) == before + decision.result
@@ -104,7 +114,9 @@ def test_a_lease_changes_hands_only_after_its_end(steps: list[tuple[str, float]]
         if lease is not None and lease.until <= now:
             lease = None
         before = lease
-        decision = leases.hold(lease, Hold("k", "n", holder, b"", 20.0), now)
+        decision = leases.hold(
+            lease, Hold(kind="k", name="n", holder=holder, value=b"", ttl_s=20.0), now
+        )
         lease = decision.record
         assert lease is not None
         assert decision.result is (before is None or before.holder == holder)
@@ -118,12 +130,16 @@ def test_a_key_is_answered_once_and_then_always_alike(steps: list[tuple[str, flo
         now += later
         if completes:
             answer = holder.encode()
-            finished = claims.complete(record, Complete("n", holder, answer, 1e6), now)
+            finished = claims.complete(
+                record, Complete(name="n", holder=holder, answer=answer, ttl_s=1e6), now
+            )
             if finished.result and answered is None:
                 answered = answer
             record = finished.record
             continue
-        decision = claims.claim(record, Claim("n", "digest", holder, 30.0, 1e6), now)
+        decision = claims.claim(
+            record, Claim(name="n", digest="digest", holder=holder, lease_s=30.0, ttl_s=1e6), now
+        )
         record = decision.record
         assert (decision.result.state is ClaimState.DONE) == (answered is not None)
         assert decision.result.answer == answered

@@ -59,7 +59,7 @@ def member(id: str, **fields: Any) -> Member:
     given: dict[str, Any] = {
         "instance": f"instance-{id}",
         "description": f"good at {id}",
-        "models": [DeviceModel("rill-device", "rill")],
+        "models": [DeviceModel(name="rill-device", family="rill")],
         "abilities": frozenset({"generate", "revise"}),
         "max_work": 4,
     }
@@ -87,7 +87,9 @@ class FakeMembers:
 
     def assign(self, device: str, order: WorkOrder) -> FakeAssignment:
         self.orders.append((device, order))
-        script = self._says.get(device) or [MemberFailed(device, "unknown", "nobody")]
+        script = self._says.get(device) or [
+            MemberFailed(device=device, code="unknown", message="nobody")
+        ]
         said = script.pop(0) if len(script) > 1 else script[0]
         return FakeAssignment(self, device, order, said)
 
@@ -107,7 +109,7 @@ class FakeAssignment:
         if isinstance(said, Pieces) and said:
             said, self._said = said[0], Pieces(*said[1:]) or None
         if said is None or isinstance(said, Pieces):
-            return WorkEnd("stop", 10, 5, -0.1)
+            return WorkEnd(reason="stop", prompt_tokens=10, completion_tokens=5, logprob=-0.1)
         if isinstance(said, GatewayError):
             raise said
         if isinstance(said, asyncio.Event):
@@ -144,7 +146,7 @@ class FakeCalls:
     async def whole(self, call: EngineCall) -> EngineReply:
         said = self._said(call)
         body = said if isinstance(said, dict) else _completion(said)
-        return EngineReply(body, "rill-edge", "edge", "edge:1")
+        return EngineReply(body=body, model="rill-edge", tier="edge", endpoint="edge:1")
 
     async def stream(self, call: EngineCall) -> Any:
         words = str(self._said(call)).split(" ")
@@ -153,8 +155,18 @@ class FakeCalls:
                 self.breaks_after = None
                 raise EngineFailed("gone", endpoint="edge:1", code="engine_disconnected")
             delta = {"content": word if place == 0 else f" {word}"}
-            yield EngineReply({"choices": [{"delta": delta}]}, "rill-edge", "edge", "edge:1")
-        yield EngineReply({"choices": [], "usage": _usage()}, "rill-edge", "edge", "edge:1")
+            yield EngineReply(
+                body={"choices": [{"delta": delta}]},
+                model="rill-edge",
+                tier="edge",
+                endpoint="edge:1",
+            )
+        yield EngineReply(
+            body={"choices": [], "usage": _usage()},
+            model="rill-edge",
+            tier="edge",
+            endpoint="edge:1",
+        )
 
 
 def _completion(text: str) -> dict[str, Any]:
@@ -223,7 +235,7 @@ class FakeCallers:
 def templates() -> Templates:
     shipped = shipped_templates()
     by_id = {
-        id: Template(id[:-2], 1, **{**spec, "form": Form(spec["form"])})
+        id: Template(name=id[:-2], version=1, **{**spec, "form": Form(spec["form"])})
         for id, spec in shipped["templates"].items()
     }
     return Templates(by_id, [TemplateRule(**rule) for rule in shipped["rules"]])
@@ -256,7 +268,12 @@ class Scene:
         self.policy = policy or CollectivePolicy(domains={"mathematics": "numbers, times, plus"})
         self._ids = (f"{n:032x}" for n in itertools.count(1))
         self.story = self._story(owners or {}, embedder)
-        self.feedback = FeedbackHandler(self.store, self.policy, self.told, lambda: next(self._ids))
+        self.feedback = FeedbackHandler(
+            store=self.store,
+            policy=self.policy,
+            telemetry=self.told,
+            new_id=lambda: next(self._ids),
+        )
 
     def _story(self, owners: Mapping[str, str], embedder: Any) -> CollectiveHandler:
         calls: Any = self.calls
@@ -266,9 +283,15 @@ class Scene:
             callers=FakeCallers(owners),
             calls=calls,
             records=self.records,
-            fitting=FitEstimator(embedder, self.policy.domains, self.told, 5.0),
+            fitting=FitEstimator(
+                embedder=embedder, domains=self.policy.domains, telemetry=self.told, timeout_s=5.0
+            ),
             aggregating=Aggregator(
-                ServerModel(calls), Likelihood(calls), templates(), served, self._rather_likelihood
+                speaking=ServerModel(calls),
+                likelihood=Likelihood(calls),
+                templates=templates(),
+                served=served,
+                rather_likelihood=self._rather_likelihood,
             ),
             templates=templates(),
             served=served,

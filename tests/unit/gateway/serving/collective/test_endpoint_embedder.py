@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 def embedder(calls: Any) -> EndpointEmbedder:
-    return EndpointEmbedder(calls, "bge", SteppingClock(), lambda: "id")
+    return EndpointEmbedder(calls=calls, model="bge", clock=SteppingClock(), new_id=lambda: "id")
 
 
 async def test_vectors_come_in_the_order_of_the_texts_and_of_unit_length() -> None:

@@ -47,7 +47,9 @@ MEMBERS = [
 
 async def test_a_question_does_not_wait_for_descriptions_that_take_long() -> None:
     slow, told = Slow(), Told()
-    fitting = FitEstimator(slow, {"words": "words"}, told, 5.0, patience_s=0.01)
+    fitting = FitEstimator(
+        embedder=slow, domains={"words": "words"}, telemetry=told, timeout_s=5.0, patience_s=0.01
+    )
     first = await fitting.fit(QUESTION, MEMBERS)
     assert (first.domain, first.by) == ("words", "embedding")
     assert first.similarity["near"] == 0.0 < first.similarity["far"], "by their words"
@@ -57,7 +59,9 @@ async def test_a_question_does_not_wait_for_descriptions_that_take_long() -> Non
 
 async def test_descriptions_are_embedded_meanwhile_and_once_for_all_requests() -> None:
     slow = Slow()
-    fitting = FitEstimator(slow, {}, Told(), 5.0, patience_s=0.01)
+    fitting = FitEstimator(
+        embedder=slow, domains={}, telemetry=Told(), timeout_s=5.0, patience_s=0.01
+    )
     await asyncio.gather(*(fitting.fit(QUESTION, MEMBERS) for _ in range(3)))
     slow.release(2)
     async with asyncio.timeout(10):
@@ -85,7 +89,9 @@ async def test_descriptions_that_can_not_be_embedded_are_compared_by_words() -> 
             return await super().embed(texts)
 
     told = Told()
-    found = await FitEstimator(Broken(), {}, told, 5.0).fit(QUESTION, MEMBERS)
+    found = await FitEstimator(embedder=Broken(), domains={}, telemetry=told, timeout_s=5.0).fit(
+        QUESTION, MEMBERS
+    )
     assert found.similarity["far"] > found.similarity["near"]
     assert told.unembedded == ["slow"]
 

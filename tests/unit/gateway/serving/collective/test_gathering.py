@@ -28,9 +28,9 @@ def says(name: str, clock: Hand, *, after: float, merit: float = 0.5) -> Propose
 
     async def propose(left_s: float) -> Proposal:
         clock.at = max(clock.at, after)
-        return Proposal("Answer: 41")
+        return Proposal(text="Answer: 41")
 
-    return Proposer(name, merit, propose, after)
+    return Proposer(name=name, merit=merit, propose=propose, expected_s=after)
 
 
 def works(name: str, until: asyncio.Event, *, merit: float, expected_s: float) -> Proposer:
@@ -39,9 +39,9 @@ def works(name: str, until: asyncio.Event, *, merit: float, expected_s: float) -
         # Behind whatever the loop has to do at once.
         for _ in range(TURNS):
             await asyncio.sleep(0)
-        return Proposal("Answer: 42")
+        return Proposal(text="Answer: 42")
 
-    return Proposer(name, merit, propose, expected_s)
+    return Proposer(name=name, merit=merit, propose=propose, expected_s=expected_s)
 
 
 async def round_of(*seats: Proposer, clock: Hand, plan: Plan, done: asyncio.Event) -> Gathered:
@@ -63,7 +63,7 @@ def outcomes(parts: list[Part]) -> dict[str, str]:
 async def test_the_best_fitting_member_is_waited_for_beyond_the_grace() -> None:
     clock, done = Hand(), asyncio.Event()
     best = works("best", done, merit=0.9, expected_s=5.0)
-    plan = Plan("answer", 0, 2, 30.0, 0.0)
+    plan = Plan(role="answer", round=0, quorum=2, deadline=30.0, grace=0.0)
     seats = (says("a", clock, after=1.0), says("b", clock, after=1.0), best)
     found = await round_of(*seats, clock=clock, plan=plan, done=done)
     assert outcomes(found.parts) == {"a": "answered", "b": "answered", "best": "answered"}
@@ -72,7 +72,7 @@ async def test_the_best_fitting_member_is_waited_for_beyond_the_grace() -> None:
 async def test_one_that_fits_worse_is_not() -> None:
     clock, never = Hand(), asyncio.Event()
     worse = works("worse", never, merit=0.1, expected_s=5.0)
-    plan = Plan("answer", 0, 2, 30.0, 0.0)
+    plan = Plan(role="answer", round=0, quorum=2, deadline=30.0, grace=0.0)
     seats = (says("a", clock, after=1.0), says("b", clock, after=1.0), worse)
     found = await round_of(*seats, clock=clock, plan=plan, done=asyncio.Event())
     assert outcomes(found.parts)["worse"] == "straggler"

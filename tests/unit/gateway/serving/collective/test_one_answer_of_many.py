@@ -133,7 +133,7 @@ async def test_a_right_answer_that_its_member_gives_up_stays_a_candidate() -> No
 
 
 async def test_a_member_that_fails_to_revise_stands_by_its_answer() -> None:
-    gone = MemberFailed("code", "lost", "gone")
+    gone = MemberFailed(device="code", code="lost", message="gone")
     scene = Scene({"maths": "Answer: 42", "code": ["Answer: 43", gone]}, FakeCalls("Answer: 42"))
     body = await scene.ask(aggregate="majority", members="all", rounds=1, quorum=2)
     assert body["choices"][0]["message"]["content"] in ("Answer: 42", "Answer: 43")

@@ -153,7 +153,9 @@ def names(key: str, **options: Any) -> tuple[str, str]:
 async def test_a_request_under_way_elsewhere_is_not_answered_twice() -> None:
     scene = Scene(THREE)
     name, digest = names("k", members="all")
-    await scene.store.run(Claim(name, digest, "another-replica", 60.0, 600.0))
+    await scene.store.run(
+        Claim(name=name, digest=digest, holder="another-replica", lease_s=60.0, ttl_s=600.0)
+    )
     with pytest.raises(Conflict) as raised:
         await scene.send(chat(key="k", members="all"))
     assert raised.value.code == "idempotency_running"
@@ -164,10 +166,29 @@ async def test_what_a_dead_replica_left_is_taken_up_from_its_last_round() -> Non
     scene = Scene(THREE, FakeCalls("Answer: 42"))
     name, digest = names("k", members="all", aggregate="template")
     left = [
-        Part("maths", "answer", 0, "answered", 0.1, text="Answer: 42"),
-        Part("code", "answer", 0, "answered", 0.1, text="Answer: 41"),
+        Part(
+            device="maths",
+            role="answer",
+            round=0,
+            outcome="answered",
+            seconds=0.1,
+            text="Answer: 42",
+        ),
+        Part(
+            device="code",
+            role="answer",
+            round=0,
+            outcome="answered",
+            seconds=0.1,
+            text="Answer: 41",
+        ),
     ]
-    await leave(scene, name, digest, UnfinishedRequest(["maths", "code"], 2, None, left))
+    await leave(
+        scene,
+        name,
+        digest,
+        UnfinishedRequest(asked=["maths", "code"], quorum=2, early_exit=None, parts=left),
+    )
     body = orjson.loads((await scene.send(chat(key="k", members="all", aggregate="template"))).body)
     about = body["tierflow"]["collective"]
     assert scene.members.orders == [], "nobody is asked twice"
@@ -178,8 +199,10 @@ async def test_what_a_dead_replica_left_is_taken_up_from_its_last_round() -> Non
 async def leave(scene: Scene, name: str, digest: str, left: UnfinishedRequest) -> None:
     """As a replica does that dies then."""
     await scene.store.run(
-        Claim(name, digest, "dead-replica", 0.001, 600.0),
-        Advance("collective", f"{name}/{digest}", 0, left.dumped(), 600.0),
+        Claim(name=name, digest=digest, holder="dead-replica", lease_s=0.001, ttl_s=600.0),
+        Advance(
+            kind="collective", name=f"{name}/{digest}", expected=0, value=left.dumped(), ttl_s=600.0
+        ),
     )
     scene.clock.now()
 
@@ -195,10 +218,26 @@ async def test_who_takes_over_goes_on_with_the_same_members_and_quorum() -> None
     }
     name, digest = names("k", **options)
     parts = [
-        Part("maths", "answer", 0, "answered", 0.1, text="Answer: 41"),
-        Part("code", "answer", 0, "answered", 0.1, text="Answer: 42"),
+        Part(
+            device="maths",
+            role="answer",
+            round=0,
+            outcome="answered",
+            seconds=0.1,
+            text="Answer: 41",
+        ),
+        Part(
+            device="code",
+            role="answer",
+            round=0,
+            outcome="answered",
+            seconds=0.1,
+            text="Answer: 42",
+        ),
     ]
-    left = UnfinishedRequest(["maths", "code", "reading"], 3, "decided", parts)
+    left = UnfinishedRequest(
+        asked=["maths", "code", "reading"], quorum=3, early_exit="decided", parts=parts
+    )
     await leave(scene, name, digest, left)
     body = orjson.loads((await scene.send(chat(key="k", **options))).body)
     about = body["tierflow"]["collective"]
@@ -223,7 +262,10 @@ PAUSED = CollectivePolicy(keep=Keep(lease_s=0.03))
 
 async def take_over(scene: Scene, name: str, digest: str) -> None:
     """As another replica does when the lease has run out, on the store's clock."""
-    claim, taken = Claim(name, digest, "another-replica", 3600.0, 3600.0), ClaimState.RUNNING
+    claim, taken = (
+        Claim(name=name, digest=digest, holder="another-replica", lease_s=3600.0, ttl_s=3600.0),
+        ClaimState.RUNNING,
+    )
     while taken is not ClaimState.TAKEN_OVER:
         (found,) = await scene.store.run(claim)
         taken = found.state
@@ -326,7 +368,9 @@ async def test_one_that_is_waited_for_in_vain_loses_quality_and_its_pace_is_know
 async def test_being_waited_for_less_than_it_takes_makes_nobody_look_quicker() -> None:
     never = asyncio.Event()
     scene = Scene({**THREE, "slow": never}, FakeCalls("Answer: 42"))
-    await scene.store.run(Observe("pace", "slow/seconds", 20.0, 3.0, 1e7))
+    await scene.store.run(
+        Observe(kind="pace", name="slow/seconds", value=20.0, weight=3.0, half_life_s=1e7)
+    )
     await scene.ask(members="all", quorum=3, aggregate="template")
     ((pace,),) = await scene.store.run(Means("pace", ["slow/seconds"]))
     assert pace.value == pytest.approx(20.0)

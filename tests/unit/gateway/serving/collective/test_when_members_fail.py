@@ -30,7 +30,7 @@ QUICK = CollectivePolicy(deadline_s=0.2)
 
 
 def failed(device: str, code: str) -> MemberFailed:
-    return MemberFailed(device, code, "no")
+    return MemberFailed(device=device, code=code, message="no")
 
 
 async def test_the_next_best_stands_in_for_one_that_refuses() -> None:
@@ -72,7 +72,7 @@ async def test_too_few_are_an_error_where_the_request_wants_that() -> None:
 
 @pytest.mark.parametrize(
     ("says", "reason"),
-    [({}, "no_members"), ({"a": MemberFailed("a", "lost", "")}, "no_answers")],
+    [({}, "no_members"), ({"a": MemberFailed(device="a", code="lost", message="")}, "no_answers")],
 )
 async def test_without_any_answer_the_server_model_answers_plainly(
     says: dict[str, MemberFailed], reason: str

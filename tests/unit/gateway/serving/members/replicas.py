@@ -123,30 +123,51 @@ class Replica:
         clock = MonotonicClock()
         self.courier = courier = ReplicaOutbox(self.store)
         replica = secrets.token_hex(4)
-        elsewhere = RemoteWork(replica, courier, clock, lambda: secrets.token_hex(8))
+        elsewhere = RemoteWork(
+            replica=replica, courier=courier, clock=clock, new_id=lambda: secrets.token_hex(8)
+        )
         self.members = MembersRegistry(
-            replica, self.store, courier, elsewhere, clock, self.telemetry, lease_s
+            replica=replica,
+            store=self.store,
+            courier=courier,
+            elsewhere=elsewhere,
+            clock=clock,
+            telemetry=self.telemetry,
+            lease_s=lease_s,
         )
         self.devices = DeviceConnections(
-            DeviceLimits(lease_s=lease_s, work=limits),
-            _speculation(clock),
-            self.frames,
-            self.members,
+            limits=DeviceLimits(lease_s=lease_s, work=limits),
+            speculation=_speculation(clock),
+            telemetry=self.frames,
+            roll=self.members,
         )
-        self.leases = Leases(self.members, self.store, clock, Period(lease_s, lease_s / 3))
-        self.tokens = DeviceTokens({"kitchen": digest("of-the-kitchen")}, {}, self.store, clock)
-        self.watch = TokenWatch(self.devices, self.tokens, self.store, clock)
+        self.leases = Leases(
+            registry=self.members,
+            store=self.store,
+            clock=clock,
+            period=Period(lease_s, lease_s / 3),
+        )
+        self.tokens = DeviceTokens(
+            tokens={"kitchen": digest("of-the-kitchen")}, owners={}, store=self.store, clock=clock
+        )
+        self.watch = TokenWatch(
+            devices=self.devices, tokens=self.tokens, store=self.store, clock=clock
+        )
         self.enrolments = Enrolments(
-            self.store, self.tokens, courier, EnrolmentAttempts(self.store, clock), lambda: 1e9
+            store=self.store,
+            tokens=self.tokens,
+            courier=courier,
+            guesses=EnrolmentAttempts(self.store, clock),
+            unix_time=lambda: 1e9,
         )
         self.switchboard = ReplicaBus(
-            self.store,
-            self.members,
-            elsewhere,
-            courier,
-            self.leases,
-            clock,
-            self.watch,
+            store=self.store,
+            registry=self.members,
+            elsewhere=elsewhere,
+            courier=courier,
+            leases=self.leases,
+            clock=clock,
+            watch=self.watch,
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -171,21 +192,21 @@ class Replica:
 def _speculation(clock: MonotonicClock) -> DraftingDeps:
     requests = Recorder()
     verifiers = Verifiers(
-        routing(),
-        FakeEndpoints([]),
-        FakeVerifier({}),
-        clock,
-        requests,
-        RetryBudget(),
-        lambda: 0.0,
+        routing=routing(),
+        endpoints=FakeEndpoints([]),
+        verifier=FakeVerifier({}),
+        clock=clock,
+        telemetry=requests,
+        budget=RetryBudget(),
+        uniform=lambda: 0.0,
     )
     return DraftingDeps(
-        verifiers,
-        Admission(AdmissionLimits(), clock, requests),
-        SpeculationRecorder(),
-        clock,
-        Waits(30.0, 30.0, 30.0),
-        lambda: "0" * 32,
+        verifiers=verifiers,
+        admission=Admission(AdmissionLimits(), clock, requests),
+        telemetry=SpeculationRecorder(),
+        clock=clock,
+        waits=Waits(30.0, 30.0, 30.0),
+        new_id=lambda: "0" * 32,
     )
 
 
@@ -261,7 +282,7 @@ def newcomer(
     replica: Replica, register: work.Register | None = None, grant: Grant | None = None
 ) -> FakeDevice:
     link = FakeLink(wire.Hello(wire.VERSION), register or registration())
-    return FakeDevice(link, replica.connect(link, grant or Grant("phone")))
+    return FakeDevice(link, replica.connect(link, grant or Grant(device="phone")))
 
 
 def order(**fields: Any) -> WorkOrder:

@@ -45,7 +45,13 @@ async def test_a_message_that_cannot_be_written_is_dropped_alone() -> None:
     reader, deep = await Reader().listen(), list[Any]()
     for _ in range(5000):
         deep = [deep]
-    wrong = RemoteOrder("id", "a", "phone", "i", WorkOrder("generate", deep, 1, 1.0))
+    wrong = RemoteOrder(
+        "id",
+        "a",
+        "phone",
+        "i",
+        WorkOrder(kind="generate", messages=deep, max_tokens=1, deadline_s=1.0),
+    )
     assert reader.courier.put("replies:a", text(0))
     assert not reader.courier.put("replies:a", wrong)
     assert reader.courier.put("replies:a", text(1))
@@ -79,6 +85,12 @@ async def test_small_messages_for_one_channel_travel_together() -> None:
 async def test_an_order_counts_with_its_messages_towards_what_may_wait() -> None:
     courier = Reader().courier
     messages = [{"role": "user", "content": "x" * (1 << 18)}]
-    one = RemoteOrder("id", "a", "phone", "i", WorkOrder("generate", messages, 1, 1.0))
+    one = RemoteOrder(
+        "id",
+        "a",
+        "phone",
+        "i",
+        WorkOrder(kind="generate", messages=messages, max_tokens=1, deadline_s=1.0),
+    )
     taken = [courier.put("work:b", one) for _ in range(MAX_WAITING // (1 << 18) + 1)]
     assert taken[0] and not taken[-1]

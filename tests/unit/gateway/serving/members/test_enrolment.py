@@ -50,7 +50,7 @@ async def test_a_device_is_found_by_its_own_token_at_every_replica() -> None:
     async with replicas(2) as (here, there):
         own = await enrolled(here, "phone", "ann")
         grant = await there.tokens.find(f"Bearer {own}")
-        assert grant == Grant("phone", "ann", EVERY, digest(own))
+        assert grant == Grant(device="phone", owner="ann", privacy=EVERY, digest=digest(own))
         assert await there.tokens.callers_owner(f"Bearer {own}") == ("phone", "ann")
         assert await there.tokens.find(f"Bearer {own}x") is None
         assert await there.tokens.find(f"Basic {own}") is None
@@ -59,7 +59,7 @@ async def test_a_device_is_found_by_its_own_token_at_every_replica() -> None:
 async def test_the_settings_tokens_are_found_without_the_store() -> None:
     async with replicas(1) as (here,):
         here.store.lost = True
-        assert await here.tokens.find("Bearer of-the-kitchen") == Grant("kitchen")
+        assert await here.tokens.find("Bearer of-the-kitchen") == Grant(device="kitchen")
         assert await here.tokens.find("Bearer something-else") is None
         assert await here.tokens.callers_owner("Bearer of-the-kitchen") == ("kitchen", "")
 
@@ -131,7 +131,7 @@ async def test_an_exchange_that_was_torn_can_be_repeated(run: int, what: str) ->
             await here.enrolments.exchange(token, "", "1.1.1.1", ATTEMPT)
         record, own = await here.enrolments.exchange(token, "", "1.1.1.1", ATTEMPT)
         grant = await here.tokens.find(f"Bearer {own}")
-        assert grant == Grant("phone", "ann", EVERY, record.digest)
+        assert grant == Grant(device="phone", owner="ann", privacy=EVERY, digest=record.digest)
         assert await here.enrolments.known() == {"phone": record}
 
 
@@ -141,7 +141,9 @@ async def test_a_device_is_enrolled_once_its_token_is_good(what: str) -> None:
         token = await minted(here, "phone")
         here.store.tears = tears(3, what)
         record, own = await here.enrolments.exchange(token, "", "1.1.1.1")
-        assert await here.tokens.find(f"Bearer {own}") == Grant("phone", "", EVERY, record.digest)
+        assert await here.tokens.find(f"Bearer {own}") == Grant(
+            device="phone", owner="", privacy=EVERY, digest=record.digest
+        )
         assert await here.enrolments.known() == {"phone": record}
 
 
@@ -288,13 +290,17 @@ async def test_an_enrolled_token_can_be_revoked_after_the_settings_got_one_of_it
     async with replicas(1) as (here,):
         own = await enrolled(here, "phone")
         clock, courier = MonotonicClock(), ReplicaOutbox(here.store)
-        tokens = DeviceTokens({"phone": digest("of-the-phone")}, {}, here.store, clock)
+        tokens = DeviceTokens(
+            tokens={"phone": digest("of-the-phone")}, owners={}, store=here.store, clock=clock
+        )
         guesses = EnrolmentAttempts(here.store, clock)
-        later = Enrolments(here.store, tokens, courier, guesses, lambda: 1e9)
+        later = Enrolments(
+            store=here.store, tokens=tokens, courier=courier, guesses=guesses, unix_time=lambda: 1e9
+        )
         assert await tokens.find(f"Bearer {own}") is not None
         await later.revoke("phone")
         assert await tokens.find(f"Bearer {own}") is None
-        assert await tokens.find("Bearer of-the-phone") == Grant("phone")
+        assert await tokens.find("Bearer of-the-phone") == Grant(device="phone")
 
 
 async def test_a_device_that_connects_stays_enrolled() -> None:

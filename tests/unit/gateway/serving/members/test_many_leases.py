@@ -30,7 +30,7 @@ def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def many(replica: Replica) -> list[FakeDevice]:
     replica.store.refuses = lambda operations: len(operations) > AT_ONCE
-    return [await device(replica, None, Grant(f"phone-{n}")) for n in range(MANY)]
+    return [await device(replica, None, Grant(device=f"phone-{n}")) for n in range(MANY)]
 
 
 async def beats(replica: Replica) -> dict[str, int]:
@@ -109,7 +109,9 @@ async def test_tokens_are_looked_at_in_calls_that_the_store_takes() -> None:
     async with replicas(1, started=False) as (here,):
         here.store.refuses = lambda operations: len(operations) > AT_ONCE
         connected = Connected()
-        await TokenWatch(connected, here.tokens, here.store, SteppingClock()).turn()
+        await TokenWatch(
+            devices=connected, tokens=here.tokens, store=here.store, clock=SteppingClock()
+        ).turn()
         assert connected.gone == [f"phone-{n}" for n in range(MANY)]
 
 

@@ -8,7 +8,13 @@ from gateway.core.devices.member import DeviceModel, Member
 from gateway.serving.devices.replicas.messages import DeviceLease, encode_lease
 from gateway.serving.devices.replicas.peers import PeerDevices
 
-PHONE = Member("phone", "instance-1", "", [DeviceModel("rill-device")], replica="there")
+PHONE = Member(
+    id="phone",
+    instance="instance-1",
+    description="",
+    models=[DeviceModel(name="rill-device")],
+    replica="there",
+)
 
 
 def names(others: PeerDevices) -> list[str]:

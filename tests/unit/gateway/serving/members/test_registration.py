@@ -128,7 +128,7 @@ async def test_one_that_would_draft_under_a_registered_devices_name_is_refused(w
         phone = await device(both[0])
         await until(lambda: both[1].names())
         link = FakeLink(wire.Hello(wire.VERSION), wire.Ping(1), opening())
-        await both[where].connect(link, Grant("phone"))
+        await both[where].connect(link, Grant(device="phone"))
         assert link.closed == (1008, "duplicate_device")
         assert not phone.task.done()
 
@@ -160,9 +160,13 @@ async def test_after_a_clean_end_anybody_with_the_token_may_register_at_once(whe
 @pytest.mark.parametrize(
     ("grant", "fields", "code"),
     [
-        (Grant("phone", "ann"), {"owner": "bob"}, "owner_differs"),
-        (Grant("phone", ""), {"owner": "bob"}, "owner_differs"),
-        (Grant("phone", "ann", frozenset({"public"})), {"privacy": "owner"}, "privacy_not_allowed"),
+        (Grant(device="phone", owner="ann"), {"owner": "bob"}, "owner_differs"),
+        (Grant(device="phone", owner=""), {"owner": "bob"}, "owner_differs"),
+        (
+            Grant(device="phone", owner="ann", privacy=frozenset({"public"})),
+            {"privacy": "owner"},
+            "privacy_not_allowed",
+        ),
     ],
 )
 async def test_what_was_recorded_at_enrolment_holds(
@@ -178,14 +182,14 @@ async def test_what_was_recorded_at_enrolment_holds(
 
 async def test_a_recorded_owner_needs_not_be_said() -> None:
     async with replicas(1) as (here,):
-        await device(here, None, Grant("phone", "ann"))
+        await device(here, None, Grant(device="phone", owner="ann"))
         assert here.members.members()[0].owner == "ann"
 
 
 async def test_frames_about_work_before_registering_are_lies() -> None:
     async with replicas(1) as (here,):
         link = FakeLink(wire.Hello(wire.VERSION), work.Piece(1, "x", 1))
-        here.connect(link, Grant("phone"))
+        here.connect(link, Grant(device="phone"))
         await until(lambda: [e.code for e in link.of(wire.Error)] == ["not_registered"])
 
 

@@ -34,11 +34,13 @@ class Scene:
     def __init__(self) -> None:
         self.clock = StoppedClock()
         self.store = CountingStore(self.clock)
-        self.tokens = DeviceTokens({}, {}, self.store, self.clock)
+        self.tokens = DeviceTokens(tokens={}, owners={}, store=self.store, clock=self.clock)
 
     async def enrolled(self, token: str) -> None:
         record = DeviceRecord("phone", "ann", frozenset(), digest(token), digest("tfe_"), 0)
-        await self.store.run(Advance(TOKENS, record.digest, 0, encode(record), 600.0))
+        await self.store.run(
+            Advance(kind=TOKENS, name=record.digest, expected=0, value=encode(record), ttl_s=600.0)
+        )
         self.store.runs = 0
 
     async def owner(self, token: str) -> tuple[str, str] | None:

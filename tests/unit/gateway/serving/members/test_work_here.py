@@ -186,7 +186,9 @@ async def test_a_device_answers_whom_its_privacy_class_allows(
     privacy: str, owner: str, takes: bool
 ) -> None:
     async with replicas(2) as (here, there):
-        phone = await device(here, registration(privacy=privacy), Grant("phone", "ann"))
+        phone = await device(
+            here, registration(privacy=privacy), Grant(device="phone", owner="ann")
+        )
         await until(lambda: there.names() == {"phone"})
         for replica in (here, there):
             asked = replica.members.assign("phone", order(owner=owner))
