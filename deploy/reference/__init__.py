@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from deploy.reference import settings
+from deploy.reference import metrics, settings
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "settings.md": settings.page,
+    "metrics.md": metrics.page,
 }
 """The text of each page, by its file's name in docs/."""

@@ -131,22 +131,22 @@ def _membership(
     )
     membership = Membership(profile, workload, conditions, link.send, uniform)
     link.member = membership
-    metrics.watch("member", "1 while registered.", lambda: float(membership.device is not None))
-    metrics.watch("member_active_work", "Pieces of work now.", lambda: float(workload.working))
+    metrics.watch("member", lambda: float(membership.device is not None))
+    metrics.watch("member_active_work", lambda: float(workload.working))
     return membership
 
 
 def _watch(metrics: Metrics, answering: Answering) -> None:
     drafter, link = answering.thread.drafter, answering.link
-    metrics.watch("draft_step_seconds", "Time for one draft token.", lambda: drafter.step_s)
+    metrics.watch("draft_step_seconds", lambda: drafter.step_s)
     if link is None:
         return
-    metrics.watch("link_up", "1 while the gateway can be reached.", lambda: float(link.up))
-    metrics.watch("link_round_trip_seconds", "To the gateway.", lambda: link.probes.round_trip_s)
-    metrics.watch("link_bytes_per_second", "Up, as last measured.", lambda: link.probes.bytes_per_s)
-    metrics.watch("link_sent_bytes", "Frames up.", lambda: float(link.sent_bytes))
-    metrics.watch("link_received_bytes", "Frames down.", lambda: float(link.received_bytes))
-    metrics.watch("link_connects", "Connections made.", lambda: float(link.connects))
+    metrics.watch("link_up", lambda: float(link.up))
+    metrics.watch("link_round_trip_seconds", lambda: link.probes.round_trip_s)
+    metrics.watch("link_bytes_per_second", lambda: link.probes.bytes_per_s)
+    metrics.watch("link_sent_bytes", lambda: float(link.sent_bytes))
+    metrics.watch("link_received_bytes", lambda: float(link.received_bytes))
+    metrics.watch("link_connects", lambda: float(link.connects))
 
 
 @asynccontextmanager

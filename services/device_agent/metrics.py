@@ -8,29 +8,64 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from services.device_agent.answer import Report
 
+WATCHED = {
+    "member": "1 while the device is registered as a member.",
+    "member_active_work": "Pieces of work in progress now.",
+    "draft_step_seconds": "Time for one draft token.",
+    "link_up": "1 while the gateway can be reached.",
+    "link_round_trip_seconds": "Round trip to the gateway.",
+    "link_bytes_per_second": "Bandwidth to the gateway, as last measured.",
+    "link_sent_bytes": "Bytes of frames sent since the start.",
+    "link_received_bytes": "Bytes of frames received since the start.",
+    "link_connects": "Connections made since the start.",
+}
+"""The gauges that are read when someone asks, and their meanings."""
+
 
 class Metrics:
+    """The agent's metrics and their registry."""
+
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._answers = self._counter("answers", "Answers by way.", ["way", "degraded"])
-        self._tokens = self._counter("tokens", "Tokens of answers, by who vouches.", ["kind"])
-        self._drafted = self._counter("drafted_tokens", "Draft tokens sent to a verifier.", [])
-        self._accepted = self._counter("accepted_tokens", "Those that came back verified.", [])
-        self._active = Gauge(
-            "tierflow_device_active_answers", "Answers now.", ["way"], registry=self.registry
+        self._answers = self._counter(
+            "answers",
+            "Answers. way: on-device, device-edge or device-cloud. degraded: yes where a better "
+            "way was lost or missing.",
+            ["way", "degraded"],
         )
-        self._work = self._counter("member_work", "Work that is over.", ["kind", "outcome"])
-        self._refused = self._counter("member_refusals", "Refusals of work, by code.", ["code"])
-        self._work_tokens = self._counter("member_tokens", "Tokens generated as work.", ["kind"])
+        self._tokens = self._counter(
+            "tokens", "Tokens of answers. kind: verified (by a server) or unverified.", ["kind"]
+        )
+        self._drafted = self._counter("drafted_tokens", "Draft tokens sent to a verifier.", [])
+        self._accepted = self._counter(
+            "accepted_tokens", "Draft tokens that came back verified.", []
+        )
+        self._active = Gauge(
+            "tierflow_device_active_answers",
+            "Answers in progress now, by way.",
+            ["way"],
+            registry=self.registry,
+        )
+        self._work = self._counter(
+            "member_work",
+            "Work that ended. outcome: stop, length, refused, deadline, recalled, lost or failed.",
+            ["kind", "outcome"],
+        )
+        self._refused = self._counter(
+            "member_refusals", "Work that the device refused or gave up, by code.", ["code"]
+        )
+        self._work_tokens = self._counter(
+            "member_tokens", "Tokens that the device generated as work.", ["kind"]
+        )
         self._acceptance = Gauge(
             "tierflow_device_acceptance",
-            "Share of first guesses that prove right, and of second ones where the first is wrong.",
+            "Share of guesses that prove right. guess: first, or second where the first is wrong.",
             ["model", "guess"],
             registry=self.registry,
         )
         self._step = Gauge(
             "tierflow_device_verifier_step_seconds",
-            "Between two frames of tokens.",
+            "Time between two frames of tokens from the verifier.",
             ["model"],
             registry=self.registry,
         )
@@ -38,9 +73,9 @@ class Metrics:
     def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
         return Counter(f"tierflow_device_{name}", text, labels, registry=self.registry)
 
-    def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """A gauge that is read when someone asks."""
-        gauge = Gauge(f"tierflow_device_{name}", text, registry=self.registry)
+    def watch(self, name: str, value: Callable[[], float]) -> None:
+        """Export one of the gauges in `WATCHED`."""
+        gauge = Gauge(f"tierflow_device_{name}", WATCHED[name], registry=self.registry)
         gauge.set_function(value)
 
     def learned(self, model: str, acceptance: float, second: float, step_s: float) -> None:

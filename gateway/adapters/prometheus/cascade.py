@@ -20,28 +20,38 @@ class CascadeMetrics:
 
         self._cost_of = cost
         self._answers = counter(
-            "answers", "Answers of the cascade, by the tier that gave them.", "tier"
+            "answers", "Answers of tierflow-cascade, by the tier that gave them.", "tier"
         )
         self._escalations = counter(
-            "escalations", "Answers that went to the tier above, by the reason.", "reason"
+            "escalations",
+            "Requests that went to the tier above. reason: confidence, worst-window, disagreement, "
+            "self-check, length-cut, tier-failed or deadline.",
+            "reason",
         )
         self._degraded = counter(
-            "degraded", "Small answers that were given as the tier above failed."
+            "degraded", "Answers of a lower tier that were given because the tier above failed."
         )
         self._predicted = counter(
-            "predicted_tokens", "Tokens of small answers that were offered as a prediction."
+            "predicted_tokens",
+            "Tokens of a lower tier's answers that were offered to the tier above as a prediction.",
         )
-        self._kept = counter("kept_tokens", "Of these, what the tier above kept.")
+        self._kept = counter("kept_tokens", "Predicted tokens that the tier above kept.")
         self._tokens = counter(
-            "tokens", "Tokens that tiers made for the cascade, judging included.", "tier"
+            "tokens",
+            "Tokens that a tier made for cascades, samples and self-checks included.",
+            "tier",
         )
-        self._cost = counter("cost", "The same in the unit of cascade.cost_per_token.", "tier")
+        self._cost = counter(
+            "cost", "Cost of these tokens, in the currency of cascade.cost_per_token.", "tier"
+        )
         self._audits = counter(
-            "audits", "Accepted answers that the top tier was asked as well.", "agreed"
+            "audits",
+            "Answers of lower tiers for which the top tier was asked as well. agreed: yes or no.",
+            "agreed",
         )
         self._confidence = Histogram(
             "tierflow_cascade_confidence",
-            "Confidence in the answers of lower tiers.",
+            "Confidence in the answers of lower tiers, from 0 to 1.",
             ("tier",),
             buckets=CONFIDENCE_BUCKETS,
             registry=registry,

@@ -33,18 +33,22 @@ class Requests(_Series):
         super().__init__(registry)
         self._ended = self._counter(
             "requests",
-            "Collective requests by mode, by what decided the answer, and how they ended.",
+            "Collective requests that ended. mode: members or self-moa. decided_by: agreement, "
+            "template, majority, weighted, best-of-n, own, plain, or none without an answer. "
+            "outcome: as in tierflow_requests_total.",
             "mode",
             "decided_by",
             "outcome",
         )
         self._again = self._counter(
             "repeated",
-            "Requests with a known idempotency key: replayed from the store, or resumed where "
-            "another replica had left them.",
+            "Requests with a known idempotency key. how: replayed (from the store) or resumed "
+            "(where another replica had left it).",
             "how",
         )
-        self.judged = self._counter("feedback", "Answers that callers judged.", "domain")
+        self.judged = self._counter(
+            "feedback", "Answers that callers judged, by the question's domain.", "domain"
+        )
 
     def take(self, report: Report) -> None:
         self._ended.labels(report.mode, report.decided_by or "none", report.outcome).inc()
@@ -61,12 +65,16 @@ class MemberSeries(_Series):
         super().__init__(registry)
         self._parts = self._counter(
             "members",
-            "What became of requests to members: answered, straggler, or the code of a failure.",
+            "Requests to members. role: answer or revise. outcome: answered, straggler (the "
+            "request did not wait for it), or the code of a failure.",
             "role",
             "outcome",
         )
         self._seconds = self._histogram(
-            "member_seconds", "Until a member had answered.", SECONDS_BUCKETS, "role"
+            "member_seconds",
+            "Time until a member had answered. role: answer or revise.",
+            SECONDS_BUCKETS,
+            "role",
         )
 
     def take(self, report: Report) -> None:
@@ -82,23 +90,35 @@ class Decisions(_Series):
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
         self._asked = self._histogram(
-            "members_asked", "Members, or samples, asked for a first answer.", MEMBER_BUCKETS
+            "members_asked",
+            "Members, or samples, of one request that were asked for a first answer.",
+            MEMBER_BUCKETS,
         )
-        self._rounds = self._histogram("rounds", "Rounds of revision in a request.", ROUND_BUCKETS)
+        self._rounds = self._histogram(
+            "rounds", "Rounds of revision of one request.", ROUND_BUCKETS
+        )
         self._misses = self._counter(
             "quorum_misses", "Requests with fewer answers than their quorum."
         )
         self._degraded = self._counter(
-            "degraded", "Requests answered with less than was asked.", "reason"
+            "degraded",
+            "Requests answered with less than was asked. reason: no_members, no_answers, "
+            "quorum_missed or own_missing.",
+            "reason",
         )
         self._disagreements = self._counter(
             "disagreements", "Requests in which not all members gave the same answer."
         )
         self._exits = self._counter(
-            "early_exits", "Rounds ended before all had answered.", "reason"
+            "early_exits",
+            "Rounds that ended before all members had answered. reason: agreed, or decided (the "
+            "others could not change the vote or the choice).",
+            "reason",
         )
         self._fallbacks = self._counter(
-            "fallbacks", "Votes in the place of an aggregator, by its failure.", "code"
+            "fallbacks",
+            "Votes that replaced a failed aggregator, by the code of its failure.",
+            "code",
         )
 
     def take(self, report: Report) -> None:
@@ -123,12 +143,17 @@ class Spending(_Series):
         super().__init__(registry)
         self._prices = prices
         self._tokens = self._counter(
-            "tokens", "By where they were made, and prompt or completion.", "tier", "kind"
+            "tokens",
+            "Tokens of collectives, by the tier that made them. kind: prompt or completion.",
+            "tier",
+            "kind",
         )
-        self._cost = self._counter("cost", "In the currency of collective.prices.", "tier")
+        self._cost = self._counter(
+            "cost", "Cost of these tokens, in the currency of collective.prices.", "tier"
+        )
         self._steps = self._histogram(
             "step_seconds",
-            "Of one request, by step: select, answer, aggregate, revise.",
+            "Time of one step of a request. step: select, answer, aggregate or revise.",
             SECONDS_BUCKETS,
             "step",
         )
@@ -150,5 +175,7 @@ class Setbacks(_Series):
             "state_lost", "Steps that went on without the shared state.", "step"
         )
         self.embedding = self._counter(
-            "embedding_failures", "Times that words were compared instead.", "source"
+            "embedding_failures",
+            "Times that words were compared because vectors could not be made.",
+            "source",
         )

@@ -13,30 +13,32 @@ class DeviceMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._devices = Gauge(
-            "tierflow_devices_connected", "Devices with a connection now.", registry=registry
+            "tierflow_devices_connected",
+            "Devices with a connection to this gateway now.",
+            registry=registry,
         )
         traffic = Counter(
             "tierflow_device_bytes",
-            "Frames from devices (up) and to them (down), in bytes.",
+            "Bytes of frames. direction: up (from devices) or down (to them).",
             ("direction",),
             registry=registry,
         )
         self._up, self._down = traffic.labels("up"), traffic.labels("down")
         self._errors = Counter(
             "tierflow_device_frame_errors",
-            "Frames that were refused, by the reason.",
+            "Frames that were refused, by the error code.",
             ("code",),
             registry=registry,
         )
         self._round_trip = Histogram(
             "tierflow_device_round_trip_seconds",
-            "As devices measured it.",
+            "Round trip to devices, as they measured it.",
             buckets=ROUND_TRIP_BUCKETS,
             registry=registry,
         )
         self._bandwidth = Histogram(
             "tierflow_device_bandwidth_bytes_per_second",
-            "As devices measured it.",
+            "Bandwidth from devices, as they measured it.",
             buckets=BANDWIDTH_BUCKETS,
             registry=registry,
         )

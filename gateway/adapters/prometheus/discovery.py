@@ -21,14 +21,18 @@ class DiscoveryMetrics(Collector):
         labels = ["namespace"]
         connected = GaugeMetricFamily(
             "tierflow_discovery_connected",
-            "1 while the API server tells changes; at 0 the last known endpoints stay in use.",
+            "1 while the API server reports changes. At 0 the last known endpoints stay in use.",
             labels=labels,
         )
         failures = CounterMetricFamily(
-            "tierflow_discovery_failures", "Times that it was lost or refused.", labels=labels
+            "tierflow_discovery_failures",
+            "Times that the connection to the API server was lost or refused.",
+            labels=labels,
         )
         lists = CounterMetricFamily(
-            "tierflow_discovery_lists", "Times that all slices were listed anew.", labels=labels
+            "tierflow_discovery_lists",
+            "Times that all EndpointSlices were listed anew.",
+            labels=labels,
         )
         for watch in self._watches():
             connected.add_metric([watch.namespace], float(not watch.problem))
@@ -46,12 +50,13 @@ class PoolMetrics(Collector):
     def collect(self) -> Iterable[Metric]:
         demand = GaugeMetricFamily(
             "tierflow_pool_demand",
-            "This gateway's requests at the pool's endpoints, and those held for a place in it.",
+            "This gateway's requests at the pool's endpoints, and those held for it. Autoscalers "
+            "use it.",
             labels=["pool"],
         )
         held = GaugeMetricFamily(
             "tierflow_pool_held",
-            "Requests that wait for a place in a pool that had no endpoint.",
+            "Requests that wait for a place in a pool that had no healthy endpoint.",
             labels=["pool"],
         )
         for pool in self._endpoints.pools():

@@ -22,11 +22,11 @@ class MailboxMetrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         up = GaugeMetricFamily(
-            "tierflow_mailbox_connected", "1 when drafts reach the engine.", labels=["endpoint"]
+            "tierflow_mailbox_connected", "1 while drafts reach the engine.", labels=["endpoint"]
         )
         counts = GaugeMetricFamily(
             "tierflow_mailbox_count",
-            "What the engine counts about its drafts, since its start.",
+            "The engine's own counts of its drafts since its start, listed below.",
             labels=["endpoint", "count"],
         )
         for mailbox in self._mailboxes():

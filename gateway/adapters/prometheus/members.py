@@ -13,31 +13,33 @@ class MemberMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._devices = Gauge(
             "tierflow_devices_registered",
-            "Devices that are registered with this gateway now.",
+            "Members that are connected to this gateway now.",
             registry=registry,
         )
         self._registrations = Counter(
             "tierflow_device_registrations",
-            "Registrations, by what became of them.",
+            "Registrations. outcome: registered, or why it was refused: duplicate_device, "
+            "owner_differs or privacy_not_allowed.",
             ("outcome",),
             registry=registry,
         )
         self._work = Counter(
             "tierflow_device_work",
-            "Work that this gateway asked of devices, by how it ended.",
+            "Work that this gateway asked of devices, wherever they are connected. kind: generate "
+            "or revise. outcome: stop, length, cancelled, or the code of its failure.",
             ("kind", "outcome"),
             registry=registry,
         )
         self._seconds = Histogram(
             "tierflow_device_work_seconds",
-            "From asking to the end of the answer.",
+            "Time from asking to the end of the answer.",
             ("kind",),
             buckets=SECONDS,
             registry=registry,
         )
         self._refusals = Counter(
             "tierflow_device_work_refusals",
-            "Work that devices connected here refused, by their reason.",
+            "Work that devices connected to this gateway refused, by their code.",
             ("code",),
             registry=registry,
         )

@@ -27,34 +27,50 @@ class Metrics:
         place = ("tier", "model")
         self._requests = self._counter(
             "requests",
-            "Requests by where they were answered, how they ended and why they went there.",
+            "Requests that ended. outcome: ok, client_error (an engine's 4xx), cancelled, "
+            "client_stalled or an error code. reason: as in x-tierflow-reason. tier and model are "
+            "none where no engine was reached.",
             ("tier", "model", "outcome", "reason"),
         )
         self._retries = self._counter(
-            "retries", "Attempts beyond a request's first, by the failure.", ("pool", "cause")
+            "retries",
+            "Attempts beyond a request's first, by the pool that failed and the error code.",
+            ("pool", "cause"),
         )
         self._tokens = self._counter(
             "tokens",
-            "Tokens relayed; prompt tokens where the engine reported them.",
+            "Tokens relayed. kind completion: the engine's figure where the caller asked for "
+            "usage, else one per event; kind prompt: where the engine reports them.",
             (*place, "kind"),
         )
         self._ttft = self._histogram(
-            "time_to_first_token_seconds", "Streams: arrival to first bytes.", place, TTFT_BUCKETS
+            "time_to_first_token_seconds",
+            "Streams: time from arrival to the first bytes.",
+            place,
+            TTFT_BUCKETS,
         )
         self._itl = self._histogram(
-            "inter_token_latency_seconds", "Streams: between two pieces.", place, GAP_BUCKETS
+            "inter_token_latency_seconds", "Streams: time between two pieces.", place, GAP_BUCKETS
         )
         self._tpot = self._histogram(
-            "time_per_output_token_seconds", "Streams: mean after the first.", place, GAP_BUCKETS
+            "time_per_output_token_seconds",
+            "Streams: mean time per token after the first.",
+            place,
+            GAP_BUCKETS,
         )
         self._duration = self._histogram(
-            "request_duration_seconds", "Arrival to last byte.", place, DURATION_BUCKETS
+            "request_duration_seconds",
+            "Time from arrival to the last byte.",
+            place,
+            DURATION_BUCKETS,
         )
         self._queue = self._histogram(
-            "queue_seconds", "Wait for admission at the gateway.", (), QUEUE_BUCKETS
+            "queue_seconds", "Time of waiting for admission at the gateway.", (), QUEUE_BUCKETS
         )
         self.in_flight = Gauge(
-            "tierflow_in_flight_requests", "Requests inside now.", registry=self.registry
+            "tierflow_in_flight_requests",
+            "Requests inside the gateway now.",
+            registry=self.registry,
         )
         self.waiting = Gauge(
             "tierflow_queued_requests",
@@ -124,15 +140,21 @@ class _Endpoints(Collector):
 
     def collect(self) -> Iterable[Metric]:
         labels = ["pool", "tier", "endpoint"]
-        up = GaugeMetricFamily("tierflow_endpoint_up", "1 when it takes requests.", labels=labels)
+        up = GaugeMetricFamily(
+            "tierflow_endpoint_up", "1 while the endpoint takes requests.", labels=labels
+        )
         busy = GaugeMetricFamily(
-            "tierflow_endpoint_in_flight", "Requests of this gateway's there.", labels=labels
+            "tierflow_endpoint_in_flight", "This gateway's requests at the endpoint.", labels=labels
         )
         queue = GaugeMetricFamily(
-            "tierflow_endpoint_queue", "Requests that wait there, as seen here.", labels=labels
+            "tierflow_endpoint_queue",
+            "All requests that wait at the endpoint, as this gateway sees them.",
+            labels=labels,
         )
         full = GaugeMetricFamily(
-            "tierflow_endpoint_saturated", "1 when other tiers are preferred.", labels=labels
+            "tierflow_endpoint_saturated",
+            "1 while other tiers are preferred to the endpoint.",
+            labels=labels,
         )
         for state in self._states():
             where = [state.endpoint.pool, state.endpoint.tier.value, state.endpoint.id]

@@ -28,45 +28,50 @@ class SpeculationMetrics:
             return Histogram(f"tierflow_{name}", text, labels, buckets=buckets, registry=registry)
 
         self._sessions = counter(
-            "speculation_sessions", "Sessions by tier and how they ended.", "tier", "outcome"
+            "speculation_sessions",
+            "Speculative sessions that ended. outcome: as in tierflow_requests_total.",
+            "tier",
+            "outcome",
         )
         self._active = Gauge(
             "tierflow_speculation_active_sessions",
-            "Sessions now, by how they are answered.",
+            "Speculative sessions now. mode: device-edge or device-cloud.",
             ("mode",),
             registry=registry,
         )
         self._drafts = counter(
             "speculation_draft_tokens",
-            "Draft tokens from devices: forwarded to the verifier; late, when it was past them; "
-            "dropped, when it could not be reached.",
+            "Draft tokens from devices. fate: forwarded (to the verifier), late (the verifier was "
+            "past them) or dropped (the verifier could not be reached).",
             "tier",
             "fate",
         )
         self._accepted = counter(
-            "speculation_accepted_tokens", "Draft tokens that came true.", "tier"
+            "speculation_accepted_tokens", "Draft tokens that the verifier accepted.", "tier"
         )
-        self._steps = counter("speculation_steps", "Batches of verified tokens.", "tier")
+        self._steps = counter(
+            "speculation_steps", "Batches of verified tokens that came back.", "tier"
+        )
         self._places = counter(
             "speculation_position_tokens",
-            "Draft tokens by their place in the step that looked at them (from 0), and whether "
-            "they came true.",
+            "Draft tokens by their position in the step that looked at them, 0 to 15 and 16+. "
+            "result: accepted or refused.",
             "tier",
             "position",
             "result",
         )
         self._age = histogram(
             "speculation_draft_age_seconds",
-            "From forwarding a draft until it came back verified.",
+            "Time from forwarding a draft until it came back verified.",
             AGE_BUCKETS,
             "tier",
         )
         self._width = histogram(
-            "speculation_tokens_per_step", "Tokens that one step gave.", STEP_BUCKETS, "tier"
+            "speculation_tokens_per_step", "Tokens in one batch.", STEP_BUCKETS, "tier"
         )
         self._bytes = histogram(
             "speculation_session_bytes",
-            "Bytes of one session's frames, from the device (up) and to it (down).",
+            "Bytes of one session's frames. direction: up (from the device) or down (to it).",
             BYTES_BUCKETS,
             "tier",
             "direction",

@@ -15,19 +15,20 @@ class StateMetrics:
     def __init__(self, registry: CollectorRegistry, problem: Callable[[], str | None]) -> None:
         up = Gauge(
             "tierflow_state_up",
-            "1 while the state that the replicas share can be used, or is this replica's own.",
+            "1 while the shared state can be used, or is this replica's own.",
             registry=registry,
         )
         up.set_function(lambda: float(problem() is None))
         self._operations = Counter(
             "tierflow_state_operations_total",
-            "Operations on shared state, by what became of them.",
+            "Operations on the shared state. outcome: ok, lost (refused), local (answered by the "
+            "replica's own state) or refused (too large, or not allowed).",
             ["operation", "outcome"],
             registry=registry,
         )
         self._seconds = Histogram(
             "tierflow_state_seconds",
-            "Round trips to the shared state.",
+            "Time of round trips to Redis, failed ones included.",
             buckets=BUCKETS,
             registry=registry,
         )

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+MEANINGS: Mapping[str, str] = {
+    "received": "Draft tokens that came.",
+    "repeated": "Draft tokens that a branch held already.",
+    "crowded": "Draft tokens for which there was no room.",
+    "offered": "Draft tokens that a step took for verification.",
+    "late": "Draft tokens that the request had said itself before a step could take them.",
+    "stale": "Draft tokens at or before whose position the request said something else.",
+    "unused": "Draft tokens whose session ended, or was never claimed by a request.",
+    "ended": "Draft tokens whose session had ended before they came.",
+    "waiting": "Draft tokens that wait for a step now.",
+    "accepted": "Draft tokens that verification accepted.",
+    "offers": "Steps of single requests that took new draft tokens.",
+    "age_us": "Microseconds that the oldest token of each of these steps had waited, added up.",
+    "sessions": "Sessions that the engine knows now.",
+    "failures": "Steps in which drafts were left out because of an error.",
+    "denied": "Connections with a wrong secret.",
+    "refused": "Frames and messages that could not be read.",
+    "foreign": "Draft tokens that the vocabulary does not have.",
+    "dropped": "Messages that were lost because too many waited.",
+    "turned_away": "Connections beyond the largest number.",
+    "connections": "Connections now.",
+}
+"""All that an engine reports to the gateway about drafts, its mailbox's counts included."""
 
 
 @dataclass(slots=True)
 class Counts:
-    """What became of draft tokens since the start. Each token received meets at most one fate:
+    """The fates of draft tokens since the start; `MEANINGS` tells each.
 
-    - `repeated`: a branch held it already;
-    - `crowded`: there was no room for it;
-    - `offered`: a step took it for verification;
-    - `late`: the request had said the same token before a step could take it;
-    - `stale`: the request said something else at or before its place;
-    - `unused`: its session ended, or was never claimed;
-    - `ended`: its session had ended before it came.
-
-    What is left is waiting. `offers` counts steps of single requests that took new drafts, and
-    `age_us` sums, over these, how long the oldest of the tokens had waited (microseconds).
+    Each token received meets at most one fate. Those that met none are waiting.
     """
 
     received: int = 0

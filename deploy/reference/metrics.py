@@ -1,0 +1,161 @@
+"""The page of Prometheus metrics: the gateway's, the device agent's, and the engines' counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
+
+from deploy.reference.markdown import GENERATED, code, linked, paragraphs, table
+from gateway.adapters.endpoints.live import LiveEndpoints
+from gateway.adapters.prometheus.cascade import CascadeMetrics
+from gateway.adapters.prometheus.collective import CollectiveMetrics
+from gateway.adapters.prometheus.devices import DeviceMetrics
+from gateway.adapters.prometheus.discovery import DiscoveryMetrics, PoolMetrics
+from gateway.adapters.prometheus.mailboxes import MailboxMetrics
+from gateway.adapters.prometheus.members import MemberMetrics
+from gateway.adapters.prometheus.requests import Metrics
+from gateway.adapters.prometheus.speculation import SpeculationMetrics
+from gateway.adapters.prometheus.state import StateMetrics
+from gateway.core.collective.cost import Prices
+from services.device_agent.metrics import WATCHED
+from services.device_agent.metrics import Metrics as AgentMetrics
+from services.vllm_server.race.counts import MEANINGS
+
+INTRODUCTION = """\
+The gateway serves its metrics at `GET /metrics`, the device agent at the same path of its own port.
+Labels come from what is configured and served, never from what a caller writes, and none names a
+device or a caller. A histogram has the series `_bucket`, `_sum` and `_count`. docs/observability.md
+tells how metrics are collected and shown."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """One metric, with the name under which it is exported."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """The metrics of one subject. `build` makes them in a registry of their own."""
+
+    heading: str
+    sentence: str
+    build: Callable[[], CollectorRegistry]
+
+
+def gateway_sections() -> tuple[Section, ...]:
+    """All that the gateway exports; a test compares it with the gateway's own page."""
+    return (
+        Section(
+            "Requests and endpoints",
+            "Requests and streams, and the endpoints as this gateway sees them. Devices' sessions "
+            "count as requests, too: docs/gateway.md.",
+            lambda: Metrics(lambda: ()).registry,
+        ),
+        Section(
+            "Pools and discovery",
+            "Pools, and the discovery of their endpoints in Kubernetes: docs/gateway.md.",
+            lambda: registry_of(PoolMetrics(LiveEndpoints([], [])), DiscoveryMetrics(lambda: ())),
+        ),
+        Section(
+            "Cascades",
+            "Requests for `tierflow-cascade`: docs/cascade.md. The calls to its tiers count as "
+            "requests for their own models. The caller's request counts under the model "
+            "`tierflow-cascade`, without tokens.",
+            lambda: _registry_with(lambda registry: CascadeMetrics(registry, {})),
+        ),
+        Section(
+            "Collectives",
+            "Requests for `tierflow-collective`: docs/collective.md.",
+            lambda: _registry_with(lambda registry: CollectiveMetrics(registry, Prices())),
+        ),
+        Section(
+            "Devices' connections",
+            "The connections of devices: docs/speculation.md.",
+            lambda: _registry_with(DeviceMetrics),
+        ),
+        Section(
+            "Members and their work",
+            "Devices that are registered as members: docs/device-members.md.",
+            lambda: _registry_with(MemberMetrics),
+        ),
+        Section(
+            "Speculation",
+            "Drafts from devices, and what verifiers accept of them: docs/speculation.md.",
+            lambda: _registry_with(SpeculationMetrics),
+        ),
+        Section(
+            "Mailboxes",
+            "The engines' mailboxes for drafts: docs/speculation.md.",
+            lambda: registry_of(MailboxMetrics(lambda: ())),
+        ),
+        Section(
+            "Shared state",
+            "The state that replicas share: docs/state.md.",
+            lambda: _registry_with(lambda registry: StateMetrics(registry, lambda: None)),
+        ),
+    )
+
+
+def agent_registry() -> CollectorRegistry:
+    """All that the device agent exports."""
+    metrics = AgentMetrics()
+    for name in WATCHED:
+        metrics.watch(name, float)
+    return metrics.registry
+
+
+def page() -> str:
+    parts = ["# Metrics", GENERATED, linked(INTRODUCTION), "## The gateway"]
+    for section in gateway_sections():
+        parts += [f"### {section.heading}", linked(section.sentence), _table(section.build())]
+    parts += [
+        "## The engines' counts of drafts",
+        "`tierflow_mailbox_count` has these values of its label `count`, as far as the engine "
+        'reports them. They count since the engine\'s start, but for those that say "now".',
+        table(("count", "meaning"), ((code(name), text) for name, text in MEANINGS.items())),
+        "## The device agent",
+        linked("Served on the device's own port, 8090: docs/device-agent.md."),
+        _table(agent_registry()),
+    ]
+    return paragraphs(*parts)
+
+
+def families(registry: CollectorRegistry) -> Iterator[Family]:
+    # prometheus_client shows the names of labels only in samples, of which there are none yet.
+    for collector in registry._collector_to_names:
+        of_wrapper = getattr(collector, "_labelnames", None)
+        for metric in collector.collect():
+            ending = "_total" if metric.type == "counter" else ""
+            labels = metric._labelnames if of_wrapper is None else of_wrapper  # type: ignore[attr-defined]
+            yield Family(metric.name + ending, metric.type, tuple(labels), metric.documentation)
+
+
+def _table(registry: CollectorRegistry) -> str:
+    return table(
+        ("metric", "type", "labels", "meaning"),
+        (
+            (code(each.name), each.kind, ", ".join(each.labels), each.meaning)
+            for each in families(registry)
+        ),
+    )
+
+
+def _registry_with(build: Callable[[CollectorRegistry], object]) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    build(registry)
+    return registry
+
+
+def registry_of(*collectors: Collector) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    for collector in collectors:
+        registry.register(collector)
+    return registry
