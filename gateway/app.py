@@ -114,7 +114,7 @@ def create_app(settings: Settings) -> ASGIApp:
             devices,
             work,
         )
-        late.devices, late.desk = served.route, served.desk
+        late.devices, late.admin = served.route, served.admin
         late.collective = collective_services(
             settings,
             templates,
@@ -135,12 +135,12 @@ def create_app(settings: Settings) -> ASGIApp:
             CASCADE: cascade.story(_cascade(shared, calls, verifiers, served.members)),
         }
         late.inference = _inference(settings, shared, dispatch, stories)
-        served.switchboard.start()
+        served.bus.start()
         late.endpoints.start()
         _tune_gc()
         yield
         await late.collective.close()
-        await served.switchboard.stop()
+        await served.bus.stop()
         await cascade.stop()
         await late.endpoints.stop()
         await late.state.stop()
@@ -173,7 +173,7 @@ def _web(
         )
     )
 
-    app.include_router(devices_router(AdminGate(settings.admin.digest), lambda: late.desk))
+    app.include_router(devices_router(AdminGate(settings.admin.digest), lambda: late.admin))
 
     app.include_router(collective_router(lambda: late.collective.feedback))
 
@@ -315,7 +315,7 @@ class _Late:
         self.mailboxes: dict[str, Mailbox] = {}
         self.endpoints: EndpointUpkeep
         self.collective: CollectiveServices
-        self.desk: DeviceAdmin
+        self.admin: DeviceAdmin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self.inference is not None, "the server runs the lifespan first"

@@ -29,13 +29,13 @@ from gateway.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceServices:
-    """`members` are the registered devices, `tokens` tell who asks; `switchboard` must run."""
+    """`members` are the registered devices, `tokens` tell who asks; `bus` must run."""
 
     route: DeviceRoute
     members: MembersRegistry
     tokens: DeviceTokens
-    desk: DeviceAdmin
-    switchboard: ReplicaBus
+    admin: DeviceAdmin
+    bus: ReplicaBus
 
 
 def device_services(
@@ -47,29 +47,32 @@ def device_services(
     member_metrics: MemberMetrics,
 ) -> DeviceServices:
     """Inside the event loop."""
-    wanted, replica, courier = settings.devices, secrets.token_hex(8), ReplicaOutbox(store)
-    elsewhere = RemoteWork(
-        replica=replica, courier=courier, clock=clock, new_id=lambda: secrets.token_hex(16)
+    wanted, replica, replica_outbox = settings.devices, secrets.token_hex(8), ReplicaOutbox(store)
+    remote_work = RemoteWork(
+        replica=replica,
+        replica_outbox=replica_outbox,
+        clock=clock,
+        new_id=lambda: secrets.token_hex(16),
     )
     members = MembersRegistry(
         replica=replica,
         store=store,
-        courier=courier,
-        elsewhere=elsewhere,
+        replica_outbox=replica_outbox,
+        remote_work=remote_work,
         clock=clock,
         telemetry=member_metrics,
         lease_s=wanted.lease_s,
     )
     devices = DeviceConnections(
-        limits=_limits(settings), speculation=speculation, telemetry=metrics, roll=members
+        limits=_limits(settings), speculation=speculation, telemetry=metrics, registrar=members
     )
     tokens = DeviceTokens(tokens=wanted.tokens, owners=wanted.owners, store=store, clock=clock)
     period = Period(wanted.lease_s, min(wanted.heartbeat_s, wanted.lease_s / 3))
-    switchboard = ReplicaBus(
+    bus = ReplicaBus(
         store=store,
         registry=members,
-        elsewhere=elsewhere,
-        courier=courier,
+        remote_work=remote_work,
+        replica_outbox=replica_outbox,
         leases=Leases(registry=members, store=store, clock=clock, period=period),
         clock=clock,
         watch=TokenWatch(devices=devices, tokens=tokens, store=store, clock=clock),
@@ -77,17 +80,17 @@ def device_services(
     enrolments = Enrolments(
         store=store,
         tokens=tokens,
-        courier=courier,
-        guesses=EnrolmentAttempts(store, clock),
+        replica_outbox=replica_outbox,
+        attempts=EnrolmentAttempts(store, clock),
         unix_time=time.time,
     )
-    desk = DeviceAdmin(enrolments, members, tokens)
+    admin = DeviceAdmin(enrolments, members, tokens)
     return DeviceServices(
         route=DeviceRoute(devices, tokens),
         members=members,
         tokens=tokens,
-        desk=desk,
-        switchboard=switchboard,
+        admin=admin,
+        bus=bus,
     )
 
 

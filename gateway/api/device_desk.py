@@ -53,14 +53,14 @@ class DeviceAdmin:
 
 
 class DeviceHandlers:
-    """Raise GatewayError. `desk` is asked at each call: it is there once the server has started."""
+    """Raise GatewayError. `admin` is called each time: it exists once the server has started."""
 
-    def __init__(self, desk: Callable[[], DeviceAdmin]) -> None:
-        self._desk = desk
+    def __init__(self, admin: Callable[[], DeviceAdmin]) -> None:
+        self._admin = admin
 
     async def mint(self, request: Request) -> Enrolment:
         wish = await read_body(request, EnrolmentWish)
-        token = await self._desk().enrolments.mint(
+        token = await self._admin().enrolments.mint(
             wish.name or "", wish.owner or "", frozenset(wish.privacy), wish.ttl_s
         )
         log.info("enrolment_minted", device=wish.name, owner=wish.owner, ttl_s=wish.ttl_s)
@@ -75,7 +75,7 @@ class DeviceHandlers:
     async def enrol(self, request: Request) -> Enrolled:
         wish = await read_body(request, EnrolRequest)
         address = request.client.host if request.client else "unknown"
-        record, token = await self._desk().enrolments.exchange(
+        record, token = await self._admin().enrolments.exchange(
             wish.enrolment_token, wish.name or "", address, wish.attempt or ""
         )
         log.info("device_enrolled", device=record.device, address=address)
@@ -91,12 +91,12 @@ class DeviceHandlers:
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
         after: Annotated[str, Query(max_length=256)] = "",
     ) -> DeviceList:
-        found, lost = await self._desk().cards()
+        found, lost = await self._admin().cards()
         rest = [card for card in found if card.id > after]
         return DeviceList(data=rest[:limit], has_more=len(rest) > limit, partial=lost is not None)
 
     async def device(self, id: str) -> DeviceCard:
-        found, lost = await self._desk().cards()
+        found, lost = await self._admin().cards()
         for card in found:
             if card.id == id:
                 return card
@@ -105,6 +105,6 @@ class DeviceHandlers:
         raise UnknownDevice(f"there is no device {id!r}", code="unknown_device")
 
     async def revoke(self, id: str) -> DeviceRevoked:
-        await self._desk().enrolments.revoke(id)
+        await self._admin().enrolments.revoke(id)
         log.info("device_revoked", device=id)
         return DeviceRevoked(id=id)

@@ -14,9 +14,9 @@ from gateway.protocol.devices import EnrolmentWish, EnrolRequest
 from gateway.protocol.openai import ErrorBody
 
 
-def devices_router(gate: AdminGate, desk: Callable[[], DeviceAdmin]) -> APIRouter:
-    """`desk` as in `DeviceHandlers`."""
-    router, handlers = APIRouter(tags=["devices"]), DeviceHandlers(desk)
+def devices_router(gate: AdminGate, admin: Callable[[], DeviceAdmin]) -> APIRouter:
+    """`admin` as in `DeviceHandlers`."""
+    router, handlers = APIRouter(tags=["devices"]), DeviceHandlers(admin)
     operators: dict[str, Any] = {
         "dependencies": [Depends(gate)],
         "responses": _errors(401, 403, 404, 409, 503),

@@ -12,7 +12,7 @@ from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolPara
 from openai.types.shared_params.response_format_json_schema import JSONSchema
 
 from tests.deployment import Deployment, gateway_config
-from tests.integration.replicas import Replicas, replicas
+from tests.integration.gateway_replicas import Replicas, replicas
 from tests.redis_server import needs_redis
 
 pytestmark = [

@@ -23,12 +23,12 @@ class DeviceConnections:
         limits: DeviceLimits,
         speculation: DraftingDeps,
         telemetry: DeviceTelemetry,
-        roll: Registrar,
+        registrar: Registrar,
     ) -> None:
         self._limits = limits
         self._speculation = speculation
         self._telemetry = telemetry
-        self._roll = roll
+        self._registrar = registrar
         self._connected: dict[str, list[DeviceConnection]] = {}
         self._count = 0
 
@@ -40,7 +40,7 @@ class DeviceConnections:
             limits=self._limits,
             speculation=self._speculation,
             telemetry=self._telemetry,
-            roll=self._roll,
+            registrar=self._registrar,
         )
         connections = self._connected.setdefault(grant.device, [])
         for older in connections:

@@ -27,7 +27,7 @@ class DeviceConnection:
         limits: DeviceLimits,
         speculation: DraftingDeps,
         telemetry: DeviceTelemetry,
-        roll: Registrar,
+        registrar: Registrar,
     ) -> None:
         self._link = link
         self._lease_s = limits.lease_s
@@ -35,7 +35,7 @@ class DeviceConnection:
         self._clock = speculation.clock
         self._outbox = Outbox(link, telemetry)
         self.membership = Membership(
-            grant=grant, limits=limits.work, roll=roll, outbox=self._outbox, end=self.end
+            grant=grant, limits=limits.work, registrar=registrar, outbox=self._outbox, end=self.end
         )
         self._reception = FrameHandler(
             membership=self.membership,

@@ -30,9 +30,9 @@ def release(member: Member) -> Release:
     return Release(KIND, member.id, holder(member))
 
 
-def elsewhere(member: Member, others: PeerDevices) -> Member | None:
+def elsewhere(member: Member, peers: PeerDevices) -> Member | None:
     """The same process of the device, where another replica has its lease as far as is known."""
-    there = others.lease(member.id)
+    there = peers.lease(member.id)
     if there is None or there.instance != member.instance or there.replica == member.replica:
         return None
     return there
@@ -41,9 +41,9 @@ def elsewhere(member: Member, others: PeerDevices) -> Member | None:
 class LeaseTaking:
     """`lease_s`: how long a lease holds in the store without being renewed."""
 
-    def __init__(self, store: StateStore, others: PeerDevices, lease_s: float) -> None:
+    def __init__(self, store: StateStore, peers: PeerDevices, lease_s: float) -> None:
         self._store = store
-        self._others = others
+        self._peers = peers
         self._lease_s = lease_s
 
     async def take(self, entry: Entry, member: Member, before: Sequence[Release]) -> bool:
@@ -53,7 +53,7 @@ class LeaseTaking:
         is given up; where the store is lost, `entry.older` keeps that in mind.
         """
         wanted = hold(member, entry.lease(member), self._lease_s)
-        there = elsewhere(member, self._others)
+        there = elsewhere(member, self._peers)
         entry.older = [] if there is None else [release(there)]
         *_, held = await self._store.run(*before, *entry.older, wanted)
         if not held and not entry.older:
@@ -62,7 +62,7 @@ class LeaseTaking:
 
     async def _take_over(self, member: Member, wanted: Hold) -> bool:
         """Where the device has come from another replica before this one has heard of it there."""
-        if self._others.lease(member.id) is not None:
+        if self._peers.lease(member.id) is not None:
             return False
         (held,) = await self._store.run(Held(KIND))
         there = decode_lease(held.get(member.id))

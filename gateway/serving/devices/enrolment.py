@@ -36,15 +36,19 @@ class Enrolments:
         *,
         store: StateStore,
         tokens: DeviceTokens,
-        courier: ReplicaOutbox,
-        guesses: EnrolmentAttempts,
+        replica_outbox: ReplicaOutbox,
+        attempts: EnrolmentAttempts,
         unix_time: Callable[[], float],
     ) -> None:
         self._store = store
         self._tokens = tokens
-        self._courier = courier
+        self._replica_outbox = replica_outbox
         self.exchange = Exchange(
-            store=store, tokens=tokens, courier=courier, guesses=guesses, unix_time=unix_time
+            store=store,
+            tokens=tokens,
+            replica_outbox=replica_outbox,
+            attempts=attempts,
+            unix_time=unix_time,
         )
 
     async def mint(self, name: str, owner: str, privacy: frozenset[Privacy], ttl_s: float) -> str:
@@ -75,4 +79,4 @@ class Enrolments:
         await self._store.run(Forget(TOKENS, record.digest), Forget(ENROLMENTS, record.enrolment))
         await self._store.run(Release(ENROLLED, device, record.enrolment))
         self._tokens.forget(device)
-        self._courier.put(DEVICES, TokenRevoked(device, record.digest))
+        self._replica_outbox.put(DEVICES, TokenRevoked(device, record.digest))

@@ -41,14 +41,14 @@ class Exchange:
         *,
         store: StateStore,
         tokens: DeviceTokens,
-        courier: ReplicaOutbox,
-        guesses: EnrolmentAttempts,
+        replica_outbox: ReplicaOutbox,
+        attempts: EnrolmentAttempts,
         unix_time: Callable[[], float],
     ) -> None:
         self._store = store
         self._tokens = tokens
-        self._courier = courier
-        self._guesses = guesses
+        self._replica_outbox = replica_outbox
+        self._attempts = attempts
         self._unix_time = unix_time
 
     async def __call__(
@@ -114,7 +114,7 @@ class Exchange:
         )
         if wish.used and first:
             self._tokens.forget(record.device)
-            self._courier.put(DEVICES, TokenRevoked(record.device, wish.used.digest))
+            self._replica_outbox.put(DEVICES, TokenRevoked(record.device, wish.used.digest))
         return bool(first)
 
     async def _keep(self, record: DeviceRecord) -> bool:
@@ -150,8 +150,8 @@ class Exchange:
         return name
 
     async def _wrong(self, address: str) -> Denied:
-        self._guesses.check(address)
-        await self._guesses.wrong(address)
+        self._attempts.check(address)
+        await self._attempts.wrong(address)
         return Denied(UNKNOWN, param="enrolment_token", code="invalid_enrolment_token")
 
 

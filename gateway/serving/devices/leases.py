@@ -62,7 +62,7 @@ class Leases:
             self._lost(began)
         else:
             self._refreshed = began
-            self._registry.others.refresh(held, replicas, asked, self._clock.now())
+            self._registry.peers.refresh(held, replicas, asked, self._clock.now())
             self._look(began)
         await self._renew(began)
 
@@ -114,7 +114,7 @@ class Leases:
     def _moved(self, entry: Entry) -> bool:
         """Whether another replica has the lease of the same process of the device."""
         mine = entry.membership.member
-        return mine is not None and device_lease.elsewhere(mine, self._registry.others) is not None
+        return mine is not None and device_lease.elsewhere(mine, self._registry.peers) is not None
 
     async def _renew(self, began: float) -> None:
         """Those first that have waited longest: of more than the store takes at a time none waits
@@ -164,4 +164,4 @@ class Leases:
     def _lost(self, began: float) -> None:
         """Own devices go on; what others had is forgotten when it may be over."""
         if began - self._refreshed > self._period.lease_s:
-            self._registry.others.forget()
+            self._registry.peers.forget()

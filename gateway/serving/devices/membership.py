@@ -48,7 +48,7 @@ class Membership:
         *,
         grant: Grant,
         limits: WorkLimits,
-        roll: Registrar,
+        registrar: Registrar,
         outbox: Outbox,
         end: Callable[[str, str], None],
     ) -> None:
@@ -59,7 +59,7 @@ class Membership:
         self.heard = 0.0
         self.table = WorkTable(grant.device, limits, outbox)
         self._limits = limits
-        self._roll = roll
+        self._registrar = registrar
         self._outbox = outbox
         self._condition = MemberCondition()
         self._joining: asyncio.Task[None] | None = None
@@ -67,7 +67,7 @@ class Membership:
 
     def may_draft(self) -> bool:
         """Not while somebody else is registered under this device's name."""
-        return self.claimed is not None or self._roll.free(self)
+        return self.claimed is not None or self._registrar.free(self)
 
     def assign(self, order: WorkOrder) -> WorkAnswer:
         if self.member is None:
@@ -94,7 +94,7 @@ class Membership:
             self.table.finish(frame, size)
         else:
             self.table.refuse(frame, size)
-            self._roll.refused(frame.code)
+            self._registrar.refused(frame.code)
 
     def link(self, round_trip_s: float, bytes_per_s: float) -> None:
         """As the device measured it. Nobody is told at once: pings are many."""
@@ -106,13 +106,13 @@ class Membership:
 
     def leave(self) -> list[asyncio.Task[None]]:
         """The connection is over. Gives tasks that the caller must cancel."""
-        self._roll.leave(self)
+        self._registrar.leave(self)
         self.member = None
         self.table.lose(f"the connection of {self.grant.device} is gone")
         return [] if self._joining is None else [self._joining]
 
     def _register(self, frame: work.Register) -> None:
-        member = member_from(frame, self._condition, self._roll.replica)
+        member = member_from(frame, self._condition, self._registrar.replica)
         if self.claimed is not None and self.claimed.instance != member.instance:
             raise ProtocolViolation(
                 "instance_changed", "instance: it stays the same on one connection"
@@ -120,7 +120,7 @@ class Membership:
         try:
             member = admit(self.grant, member, self._limits.max_work)
         except RegistrationRefused as refused:
-            self._roll.turned_away(refused.code)
+            self._registrar.turned_away(refused.code)
             raise
         self._condition = member.condition
         if self.claimed is None:
@@ -130,12 +130,12 @@ class Membership:
         self.claimed = member
         if self.member is not None:
             self._stand()
-            self._roll.changed(self)
+            self._registrar.changed(self)
 
     async def _join(self) -> None:
         assert self.claimed is not None
         try:
-            await self._roll.join(self, self.claimed)
+            await self._registrar.join(self, self.claimed)
         except RegistrationRefused as refused:
             self.end(refused.code, refused.message)
             return
@@ -150,4 +150,4 @@ class Membership:
         self._condition = said
         if self.member is not None:
             self.member = replace(self.member, condition=said)
-            self._roll.changed(self)
+            self._registrar.changed(self)

@@ -34,25 +34,25 @@ class MembersRegistry:
         *,
         replica: str,
         store: StateStore,
-        courier: ReplicaOutbox,
-        elsewhere: RemoteWork,
+        replica_outbox: ReplicaOutbox,
+        remote_work: RemoteWork,
         clock: Clock,
         telemetry: MemberTelemetry,
         lease_s: float,
     ) -> None:
         self.replica = replica
-        self.others = PeerDevices(replica)
+        self.peers = PeerDevices(replica)
         self.released = Releases(self._holds)
-        self._leases = LeaseTaking(store, self.others, lease_s)
-        self._courier = courier
-        self._elsewhere = elsewhere
+        self._leases = LeaseTaking(store, self.peers, lease_s)
+        self._replica_outbox = replica_outbox
+        self._remote_work = remote_work
         self._clock = clock
         self._telemetry = telemetry
         self._own: dict[str, Entry] = {}
 
     def members(self) -> Sequence[Member]:
         found = [member for entry in self._own.values() if (member := entry.member) is not None]
-        found += [seen.lease.member for seen in self.others if self._foreign(seen)]
+        found += [seen.lease.member for seen in self.peers if self._foreign(seen)]
         return found
 
     def assign(self, device: str, order: WorkOrder) -> WorkAnswer:
@@ -74,9 +74,9 @@ class MembersRegistry:
     def _assign(self, device: str, order: WorkOrder) -> WorkAnswer:
         if (entry := self._own.get(device)) is not None:
             return entry.membership.assign(order)
-        if (seen := self.others.get(device)) is None:
+        if (seen := self.peers.get(device)) is None:
             return failed(device, "unknown", f"{device} is not registered")
-        return self._elsewhere.assign(seen.lease.member, order)
+        return self._remote_work.assign(seen.lease.member, order)
 
     # What connections say.
 
@@ -104,8 +104,8 @@ class MembersRegistry:
             raise duplicate()
         if held:
             entry.held_since, entry.older = began, []
-        self.others.came_here(member.id)
-        self._courier.put(DEVICES, DeviceJoined(member))
+        self.peers.came_here(member.id)
+        self._replica_outbox.put(DEVICES, DeviceJoined(member))
         self._telemetry.registration("registered")
         self._telemetry.registered(len(self._own))
 
@@ -118,7 +118,7 @@ class MembersRegistry:
         del self._own[device]
         if membership.claimed is not None:
             self.released.add(release(membership.claimed))
-        self._courier.put(DEVICES, DeviceLeft(device, self.replica))
+        self._replica_outbox.put(DEVICES, DeviceLeft(device, self.replica))
         self._telemetry.registered(len(self._own))
 
     def changed(self, membership: Membership) -> None:
@@ -130,7 +130,7 @@ class MembersRegistry:
         device = membership.grant.device
         entry = self._own.get(device)
         taken = entry is not None and entry.membership is not membership
-        return not taken and self.others.get(device) is None
+        return not taken and self.peers.get(device) is None
 
     def refused(self, code: str) -> None:
         """A device refused its work."""
@@ -155,7 +155,7 @@ class MembersRegistry:
             if (member := entry.member) is not None:
                 age = now - entry.membership.heard
                 found.append(Sighting(entry.lease(member), age))
-        found += [Sighting(s.lease, now - s.since) for s in self.others if self._foreign(s)]
+        found += [Sighting(s.lease, now - s.since) for s in self.peers if self._foreign(s)]
         return found
 
     def give_up(self, device: str, code: str, message: str) -> None:

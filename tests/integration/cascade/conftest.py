@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.integration.cascade.chatting_engine import ChattingEngine
-from tests.integration.replicas import ONE_OR_TWO, Replicas, replicas
+from tests.integration.gateway_replicas import ONE_OR_TWO, Replicas, replicas
 from tests.integration.speculating_engine import SECRET
 from tests.servers import eventually
 

@@ -14,8 +14,8 @@ from openai import AsyncOpenAI
 
 from tests.integration.collective.judge import Judge, judging
 from tests.integration.devices.scene import digest
+from tests.integration.gateway_replicas import ONE_OR_TWO, Replicas, replicas
 from tests.integration.member import Behaviour, Member, member, registration
-from tests.integration.replicas import ONE_OR_TWO, Replicas, replicas
 from tests.servers import Server
 
 NAMES = ("maths", "code", "lists", "reading", "general")

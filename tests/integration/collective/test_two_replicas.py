@@ -12,8 +12,8 @@ import pytest
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI
 
 from tests.integration.collective.conftest import Place, gateways_with_a_judge, ready
+from tests.integration.gateway_replicas import Replicas
 from tests.integration.member import answers
-from tests.integration.replicas import Replicas
 from tests.redis_server import needs_redis
 
 pytestmark = [pytest.mark.integration, pytest.mark.redis, pytest.mark.anyio, needs_redis]

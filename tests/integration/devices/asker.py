@@ -48,15 +48,18 @@ async def asker(redis: str) -> AsyncIterator[MembersRegistry]:
     clock, state = MonotonicClock(), build_store(settings, CollectorRegistry(), MonotonicClock())
     await state.start()
     store, replica = state.shared, secrets.token_hex(8)
-    courier = ReplicaOutbox(store)
-    elsewhere = RemoteWork(
-        replica=replica, courier=courier, clock=clock, new_id=lambda: secrets.token_hex(16)
+    replica_outbox = ReplicaOutbox(store)
+    remote_work = RemoteWork(
+        replica=replica,
+        replica_outbox=replica_outbox,
+        clock=clock,
+        new_id=lambda: secrets.token_hex(16),
     )
     members = MembersRegistry(
         replica=replica,
         store=store,
-        courier=courier,
-        elsewhere=elsewhere,
+        replica_outbox=replica_outbox,
+        remote_work=remote_work,
         clock=clock,
         telemetry=MemberMetrics(CollectorRegistry()),
         lease_s=15.0,
@@ -68,20 +71,20 @@ async def asker(redis: str) -> AsyncIterator[MembersRegistry]:
         store=store,
         clock=clock,
     )
-    switchboard = ReplicaBus(
+    bus = ReplicaBus(
         store=store,
         registry=members,
-        elsewhere=elsewhere,
-        courier=courier,
+        remote_work=remote_work,
+        replica_outbox=replica_outbox,
         leases=leases,
         clock=clock,
         watch=watch,
     )
-    switchboard.start()
+    bus.start()
     try:
         yield members
     finally:
-        await switchboard.stop()
+        await bus.stop()
         await state.stop()
 
 

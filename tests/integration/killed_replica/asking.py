@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 from openai import APIConnectionError, AsyncOpenAI
 
+from tests.integration.gateway_replicas import PATIENCE_S
 from tests.integration.killed_replica.answering import NUMBERS, question, right, verdict, wrong
-from tests.integration.replicas import PATIENCE_S
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from openai import AsyncOpenAI
 from tests.integration.cascade.conftest import PREDICTOR, pools
 from tests.integration.collective.conftest import ADMIN, listed
 from tests.integration.devices.scene import digest
+from tests.integration.gateway_replicas import Replicas, replicas
 from tests.integration.killed_replica.answering import (
     DOUBT,
     NUMBERS,
@@ -27,7 +28,6 @@ from tests.integration.killed_replica.answering import (
     right,
     wrong,
 )
-from tests.integration.replicas import Replicas, replicas
 from tests.servers import Server, eventually
 
 DEVICES = ("maths", "code", "lists", "reading")

@@ -30,28 +30,31 @@ class ReplicaBus:
         *,
         store: StateStore,
         registry: MembersRegistry,
-        elsewhere: RemoteWork,
-        courier: ReplicaOutbox,
+        remote_work: RemoteWork,
+        replica_outbox: ReplicaOutbox,
         leases: Leases,
         clock: Clock,
         watch: TokenWatch,
     ) -> None:
         self._store = store
         self._registry = registry
-        self._elsewhere = elsewhere
-        self._courier = courier
+        self._remote_work = remote_work
+        self._replica_outbox = replica_outbox
         self._leases = leases
         self._clock = clock
         self._watch = watch
-        self._for_others = RemoteWorkServer(
-            replica=registry.replica, courier=courier, clock=clock, assign=registry.assign_here
+        self._remote_work_server = RemoteWorkServer(
+            replica=registry.replica,
+            replica_outbox=replica_outbox,
+            clock=clock,
+            assign=registry.assign_here,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._deaf: list[Callable[[], None]] = []
 
     def start(self) -> None:
         runs: dict[str, Callable[[], Awaitable[None]]] = {
-            "courier": self._courier.run,
+            "replica_outbox": self._replica_outbox.run,
             "leases": self._leases.run,
             "tokens": self._watch.run,
             "heartbeats": self._beat,
@@ -65,11 +68,11 @@ class ReplicaBus:
         self._tasks = [asyncio.create_task(keep_running(name, run)) for name, run in runs.items()]
 
     async def stop(self) -> None:
-        relays = self._for_others.close()
+        relays = self._remote_work_server.close()
         await asyncio.gather(*relays, return_exceptions=True)
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
-                await self._courier.flush()
+                await self._replica_outbox.flush()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -92,13 +95,13 @@ class ReplicaBus:
 
     def _take(self, message: messages.Message) -> None:
         if isinstance(message, messages.ToAsker):
-            self._elsewhere.take(message)
+            self._remote_work.take(message)
         elif isinstance(message, messages.ToOwner):
-            self._for_others.take(message)
+            self._remote_work_server.take(message)
         elif isinstance(message, messages.DeviceJoined):
             self._joined(message)
         elif isinstance(message, messages.DeviceLeft):
-            self._registry.others.left(message.device, message.replica)
+            self._registry.peers.left(message.device, message.replica)
         else:
             self._watch.revoked(message.device, message.digest)
 
@@ -114,10 +117,10 @@ class ReplicaBus:
             self._registry.give_up(
                 member.id, "replaced", "the device has come back at another replica"
             )
-        self._registry.others.joined(member, self._clock.now())
+        self._registry.peers.joined(member, self._clock.now())
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(BEAT_S)
-            self._elsewhere.beat()
-            self._for_others.beat()
+            self._remote_work.beat()
+            self._remote_work_server.beat()

@@ -43,10 +43,15 @@ class RemoteWork:
     """`new_id` gives what nobody can guess."""
 
     def __init__(
-        self, *, replica: str, courier: ReplicaOutbox, clock: Clock, new_id: Callable[[], str]
+        self,
+        *,
+        replica: str,
+        replica_outbox: ReplicaOutbox,
+        clock: Clock,
+        new_id: Callable[[], str],
     ) -> None:
         self._replica = replica
-        self._courier = courier
+        self._replica_outbox = replica_outbox
         self._clock = clock
         self._new_id = new_id
         self._asked: dict[str, _Asked] = {}
@@ -67,7 +72,7 @@ class RemoteWork:
         )
         self._by_device[member.id] += 1
         said = RemoteOrder(id, self._replica, member.id, member.instance, order)
-        if not self._courier.put(channel, said):
+        if not self._replica_outbox.put(channel, said):
             answer.fail("busy", f"too much waits on the way to {member.id} already")
         answer.when_over(lambda _: self._over(id))
         return answer
@@ -104,10 +109,10 @@ class RemoteWork:
             else:
                 wanted.setdefault(asked.replica, []).append(id)
         for replica, ids in wanted.items():
-            self._courier.put(work_channel(replica), StillWanted(self._replica, ids))
+            self._replica_outbox.put(work_channel(replica), StillWanted(self._replica, ids))
 
     def _over(self, id: str) -> None:
         """Unless it was the other replica that ended it."""
         if (asked := self._asked.pop(id, None)) is not None:
             self._by_device -= Counter([asked.device])
-            self._courier.put(work_channel(asked.replica), WorkRecalled(id))
+            self._replica_outbox.put(work_channel(asked.replica), WorkRecalled(id))

@@ -39,12 +39,12 @@ class RemoteWorkServer:
         self,
         *,
         replica: str,
-        courier: ReplicaOutbox,
+        replica_outbox: ReplicaOutbox,
         clock: Clock,
         assign: Callable[[RemoteOrder], WorkAnswer],
     ) -> None:
         self._replica = replica
-        self._courier = courier
+        self._replica_outbox = replica_outbox
         self._clock = clock
         self._assign = assign
         self._doing: dict[str, _Doing] = {}
@@ -71,7 +71,7 @@ class RemoteWorkServer:
             else:
                 working.setdefault(doing.asker, []).append(id)
         for asker, ids in working.items():
-            self._courier.put(replies_channel(asker), StillWorking(self._replica, ids))
+            self._replica_outbox.put(replies_channel(asker), StillWorking(self._replica, ids))
 
     def close(self) -> list[asyncio.Task[None]]:
         """The tasks under way; the caller must await them."""
@@ -91,11 +91,11 @@ class RemoteWorkServer:
         channel, n = replies_channel(order.asker), 0
         try:
             while isinstance(said := await answer.read(), WorkPiece):
-                self._courier.put(channel, WorkText(order.id, n, said.text, said.tokens))
+                self._replica_outbox.put(channel, WorkText(order.id, n, said.text, said.tokens))
                 n += 1
-            self._courier.put(channel, WorkEnded(order.id, n, said))
+            self._replica_outbox.put(channel, WorkEnded(order.id, n, said))
         except MemberFailed as failure:
             code = failure.code or "lost"
-            self._courier.put(
+            self._replica_outbox.put(
                 channel, WorkFailed(order.id, n, code, failure.message, failure.retry_s)
             )

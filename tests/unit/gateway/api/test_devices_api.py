@@ -15,7 +15,7 @@ from gateway.api.admin_token import AdminGate
 from gateway.api.device_desk import DeviceAdmin
 from gateway.api.devices_admin import devices_router
 from gateway.core.devices.grant import Grant
-from tests.unit.gateway.serving.members.replicas import Replica, device, replicas
+from tests.unit.gateway.serving.devices.replica_rig import Replica, device, replicas
 
 pytestmark = pytest.mark.anyio
 ADMIN = "token-of-the-operator"
@@ -25,9 +25,9 @@ ADMIN = "token-of-the-operator"
 async def api(replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     error_handlers.install(app)
-    desk = DeviceAdmin(replica.enrolments, replica.members, replica.tokens)
+    admin = DeviceAdmin(replica.enrolments, replica.members, replica.tokens)
     gate = AdminGate(hashlib.sha256(ADMIN.encode()).hexdigest())
-    app.include_router(devices_router(gate, lambda: desk))
+    app.include_router(devices_router(gate, lambda: admin))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app),
         base_url="http://gateway",

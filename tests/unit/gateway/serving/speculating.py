@@ -156,7 +156,7 @@ class SpeculationRecorder:
         self.outcomes.append(outcome)
 
 
-class FakeRoll:
+class FakeRegistrar:
     """Nobody is registered, and whoever wants to be may."""
 
     replica = "here"
@@ -212,9 +212,12 @@ class DeviceRig:
             new_id=lambda: "0" * 32,
         )
         self.verifiers = verifiers
-        self.roll = FakeRoll()
+        self.registrar = FakeRegistrar()
         self.devices = DeviceConnections(
-            limits=DeviceLimits(), speculation=speculation, telemetry=self.telemetry, roll=self.roll
+            limits=DeviceLimits(),
+            speculation=speculation,
+            telemetry=self.telemetry,
+            registrar=self.registrar,
         )
 
     def connect(self, link: FakeLink, device: str = "phone") -> asyncio.Task[None]:

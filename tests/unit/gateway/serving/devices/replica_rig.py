@@ -121,16 +121,19 @@ class Replica:
         self.store = TornStore(store)
         self.telemetry, self.frames = MemberRecorder(), SpeculationRecorder()
         clock = MonotonicClock()
-        self.courier = courier = ReplicaOutbox(self.store)
+        self.replica_outbox = replica_outbox = ReplicaOutbox(self.store)
         replica = secrets.token_hex(4)
-        elsewhere = RemoteWork(
-            replica=replica, courier=courier, clock=clock, new_id=lambda: secrets.token_hex(8)
+        remote_work = RemoteWork(
+            replica=replica,
+            replica_outbox=replica_outbox,
+            clock=clock,
+            new_id=lambda: secrets.token_hex(8),
         )
         self.members = MembersRegistry(
             replica=replica,
             store=self.store,
-            courier=courier,
-            elsewhere=elsewhere,
+            replica_outbox=replica_outbox,
+            remote_work=remote_work,
             clock=clock,
             telemetry=self.telemetry,
             lease_s=lease_s,
@@ -139,7 +142,7 @@ class Replica:
             limits=DeviceLimits(lease_s=lease_s, work=limits),
             speculation=_speculation(clock),
             telemetry=self.frames,
-            roll=self.members,
+            registrar=self.members,
         )
         self.leases = Leases(
             registry=self.members,
@@ -156,15 +159,15 @@ class Replica:
         self.enrolments = Enrolments(
             store=self.store,
             tokens=self.tokens,
-            courier=courier,
-            guesses=EnrolmentAttempts(self.store, clock),
+            replica_outbox=replica_outbox,
+            attempts=EnrolmentAttempts(self.store, clock),
             unix_time=lambda: 1e9,
         )
-        self.switchboard = ReplicaBus(
+        self.bus = ReplicaBus(
             store=self.store,
             registry=self.members,
-            elsewhere=elsewhere,
-            courier=courier,
+            remote_work=remote_work,
+            replica_outbox=replica_outbox,
             leases=self.leases,
             clock=clock,
             watch=self.watch,
@@ -186,7 +189,7 @@ class Replica:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.switchboard.stop()
+        await self.bus.stop()
 
 
 def _speculation(clock: MonotonicClock) -> DraftingDeps:
@@ -222,7 +225,7 @@ async def replicas(
     store = MemoryStore(MonotonicClock())
     made = [Replica(store, limits or WorkLimits(), lease_s) for _ in range(count)]
     for replica in made if started else []:
-        replica.switchboard.start()
+        replica.bus.start()
     try:
         yield made
     finally:

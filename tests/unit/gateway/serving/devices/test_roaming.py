@@ -7,7 +7,7 @@ import pytest
 from gateway.core.state.operations import Held
 from gateway.protocol import work
 from gateway.serving.devices.replicas.messages import decode_lease
-from tests.unit.gateway.serving.members.replicas import (
+from tests.unit.gateway.serving.devices.replica_rig import (
     FakeDevice,
     Replica,
     device,

@@ -12,7 +12,7 @@ from gateway.protocol import work
 from gateway.serving.devices.replicas import background as module
 from gateway.serving.devices.replicas.background import keep_running
 from gateway.serving.devices.replicas.messages import DeviceLeft
-from tests.unit.gateway.serving.members.replicas import (
+from tests.unit.gateway.serving.devices.replica_rig import (
     Replica,
     device,
     order,
@@ -65,10 +65,10 @@ async def test_replicas_stay_in_touch_after_a_failure_that_nobody_foresaw(
 ) -> None:
     async with replicas(2, started=False) as (here, there):
         broken = break_(there, where, times, monkeypatch)
-        here.switchboard.start()
-        there.switchboard.start()
+        here.bus.start()
+        there.bus.start()
         if where == "publish":
-            there.courier.put("nobody", DeviceLeft("lamp", there.members.replica))
+            there.replica_outbox.put("nobody", DeviceLeft("lamp", there.members.replica))
         await until(lambda: len(broken) == times)
         async with asyncio.timeout(10):
             while there.members.replica not in (await here.store.run(Held("replica")))[0]:

@@ -26,7 +26,7 @@ from gateway.serving.devices.enrolment_attempts import AT_ONCE, EnrolmentAttempt
 from gateway.serving.devices.enrolment_records import ENROLMENTS, KEPT_S, TOKENS
 from gateway.serving.devices.replicas.outbox import ReplicaOutbox
 from gateway.serving.devices.tokens import DeviceTokens, digest
-from tests.unit.gateway.serving.members.replicas import Replica, device, replicas
+from tests.unit.gateway.serving.devices.replica_rig import Replica, device, replicas
 from tests.unit.gateway.serving.speculating import until
 
 pytestmark = pytest.mark.anyio
@@ -289,13 +289,17 @@ async def test_only_enrolled_devices_can_be_revoked() -> None:
 async def test_an_enrolled_token_can_be_revoked_after_the_settings_got_one_of_its_name() -> None:
     async with replicas(1) as (here,):
         own = await enrolled(here, "phone")
-        clock, courier = MonotonicClock(), ReplicaOutbox(here.store)
+        clock, replica_outbox = MonotonicClock(), ReplicaOutbox(here.store)
         tokens = DeviceTokens(
             tokens={"phone": digest("of-the-phone")}, owners={}, store=here.store, clock=clock
         )
-        guesses = EnrolmentAttempts(here.store, clock)
+        attempts = EnrolmentAttempts(here.store, clock)
         later = Enrolments(
-            store=here.store, tokens=tokens, courier=courier, guesses=guesses, unix_time=lambda: 1e9
+            store=here.store,
+            tokens=tokens,
+            replica_outbox=replica_outbox,
+            attempts=attempts,
+            unix_time=lambda: 1e9,
         )
         assert await tokens.find(f"Bearer {own}") is not None
         await later.revoke("phone")

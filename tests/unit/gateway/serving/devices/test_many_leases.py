@@ -14,7 +14,7 @@ from gateway.serving.devices.replicas import slices
 from gateway.serving.devices.replicas.messages import decode_lease
 from gateway.serving.devices.token_watch import TokenWatch
 from tests.unit.gateway.fakes import SteppingClock
-from tests.unit.gateway.serving.members.replicas import FakeDevice, Replica, device, replicas
+from tests.unit.gateway.serving.devices.replica_rig import FakeDevice, Replica, device, replicas
 from tests.unit.gateway.serving.speculating import until
 
 pytestmark = pytest.mark.anyio

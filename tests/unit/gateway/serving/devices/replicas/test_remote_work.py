@@ -9,7 +9,7 @@ import pytest
 from gateway.core.devices.member import WorkPiece
 from gateway.protocol import work
 from gateway.serving.devices.replicas.messages import replies_channel, work_channel
-from tests.unit.gateway.serving.members.replicas import (
+from tests.unit.gateway.serving.devices.replica_rig import (
     FakeDevice,
     Replica,
     device,

@@ -25,7 +25,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.store = MemoryStore(MonotonicClock())
-        self.courier = ReplicaOutbox(self.store)
+        self.replica_outbox = ReplicaOutbox(self.store)
         self.bundles: list[bytes] = []
 
     @property
@@ -52,10 +52,10 @@ async def test_a_message_that_cannot_be_written_is_dropped_alone() -> None:
         "i",
         WorkOrder(kind="generate", messages=deep, max_tokens=1, deadline_s=1.0),
     )
-    assert reader.courier.put("replies:a", text(0))
-    assert not reader.courier.put("replies:a", wrong)
-    assert reader.courier.put("replies:a", text(1))
-    await reader.courier.flush()
+    assert reader.replica_outbox.put("replies:a", text(0))
+    assert not reader.replica_outbox.put("replies:a", wrong)
+    assert reader.replica_outbox.put("replies:a", text(1))
+    await reader.replica_outbox.flush()
     assert reader.messages == [text(0), text(1)]
     assert len(reader.bundles) == 1
 
@@ -66,8 +66,8 @@ async def test_large_messages_take_none_with_them_that_the_store_would_refuse() 
     said = [text(n, "x" * (large if n % 4 else 1)) for n in range(24)]
     said.append(text(24, "x" * (MAX_BUNDLE_BYTES + 1)))
     for message in said:
-        assert reader.courier.put("replies:a", message)
-    await reader.courier.flush()
+        assert reader.replica_outbox.put("replies:a", message)
+    await reader.replica_outbox.flush()
     assert reader.messages == said
     together = [len(bundle) for bundle in reader.bundles if len(decode(bundle)) > 1]
     assert max(together) <= MAX_BUNDLE_BYTES + MAX_BUNDLE
@@ -77,13 +77,13 @@ async def test_large_messages_take_none_with_them_that_the_store_would_refuse() 
 async def test_small_messages_for_one_channel_travel_together() -> None:
     reader = await Reader().listen()
     for n in range(2 * MAX_BUNDLE):
-        reader.courier.put("replies:a", text(n))
-    await reader.courier.flush()
+        reader.replica_outbox.put("replies:a", text(n))
+    await reader.replica_outbox.flush()
     assert [len(decode(bundle)) for bundle in reader.bundles] == [MAX_BUNDLE, MAX_BUNDLE]
 
 
 async def test_an_order_counts_with_its_messages_towards_what_may_wait() -> None:
-    courier = Reader().courier
+    replica_outbox = Reader().replica_outbox
     messages = [{"role": "user", "content": "x" * (1 << 18)}]
     one = RemoteOrder(
         "id",
@@ -92,5 +92,5 @@ async def test_an_order_counts_with_its_messages_towards_what_may_wait() -> None
         "i",
         WorkOrder(kind="generate", messages=messages, max_tokens=1, deadline_s=1.0),
     )
-    taken = [courier.put("work:b", one) for _ in range(MAX_WAITING // (1 << 18) + 1)]
+    taken = [replica_outbox.put("work:b", one) for _ in range(MAX_WAITING // (1 << 18) + 1)]
     assert taken[0] and not taken[-1]

@@ -10,7 +10,7 @@ import pytest
 from gateway.core.devices.grant import Grant
 from gateway.protocol import speculation as wire
 from gateway.protocol import work
-from tests.unit.gateway.serving.members.replicas import (
+from tests.unit.gateway.serving.devices.replica_rig import (
     device,
     failure,
     newcomer,
