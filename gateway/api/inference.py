@@ -41,6 +41,9 @@ _NOT_RELAYED = frozenset(
         names.REQUEST_ID,
     }
 )
+_REQUEST_ID, _TIER, _ENDPOINT, _REASON = (
+    name.encode() for name in (names.REQUEST_ID, names.TIER, names.ENDPOINT, names.REASON)
+)
 _FORWARDED = ("content-type", "traceparent", "tracestate")
 
 
@@ -173,10 +176,10 @@ class AsgiSink:
             if name.lower() not in _NOT_RELAYED
         ]
         raw += [
-            (b"x-request-id", self.request_id.encode()),
-            (b"x-tierflow-tier", outcome.tier.encode()),
-            (b"x-tierflow-endpoint", outcome.endpoint.encode()),
-            (b"x-tierflow-reason", outcome.reason.encode()),
+            (_REQUEST_ID, self.request_id.encode()),
+            (_TIER, outcome.tier.encode()),
+            (_ENDPOINT, outcome.endpoint.encode()),
+            (_REASON, outcome.reason.encode()),
         ]
         if length is not None:
             raw.append((b"content-length", str(length).encode()))
@@ -199,7 +202,7 @@ class AsgiSink:
         raw += [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
-            (b"x-request-id", self.request_id.encode()),
+            (_REQUEST_ID, self.request_id.encode()),
         ]
         self._started = True
         await self._send({"type": "http.response.start", "status": status, "headers": raw})

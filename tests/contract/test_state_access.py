@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.adapters.state.redis.connection import Credentials, Target
-from gateway.core.state.operations import Advance, Claim, Enter, Hold, Means, Observe, Spend
+from gateway.core.state.operations import Advance, Claim, Hold, Means, Observe, Spend
 from gateway.errors import StateLost
 from tests.contract.state_stores import redis_store
 from tests.redis_server import RedisServer, needs_redis, redis_server
@@ -20,7 +20,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.redis, needs_redis]
 ALL = (
     Hold(kind="device", name="phone", holder="one", value=b"v", ttl_s=5.0),
     Advance(kind="collective", name="c", expected=0, value=b"v", ttl_s=5.0),
-    Enter(kind="work", name="phone", who="request", limit=3, ttl_s=5.0),
     Spend(kind="quota", name="caller", amount=1.0, burst=100.0, per_s=1.0),
     Observe(kind="quality", name="phone", value=1.0, weight=1.0, half_life_s=5.0),
     Means("quality", ["phone"]),

@@ -11,7 +11,6 @@ from gateway.adapters.state.redis.connection import Target
 from gateway.core.state.operations import (
     Advance,
     Claim,
-    Enter,
     Held,
     Hold,
     Means,
@@ -28,7 +27,6 @@ ALL_AT_ONCE = (
     Held("device"),
     Read("collective", "c"),
     Advance(kind="collective", name="c", expected=0, value=b"v", ttl_s=5.0),
-    Enter(kind="work", name="phone", who="request", limit=3, ttl_s=5.0),
     Spend(kind="quota", name="caller", amount=1.0, burst=100.0, per_s=1.0),
     Means("quality", ["phone/mathematics", "phone/code"]),
     Claim(name="key", digest="body", holder="one", lease_s=5.0, ttl_s=60.0),

@@ -16,11 +16,9 @@ from gateway.core.state.operations import (
     Claimed,
     ClaimState,
     Complete,
-    Enter,
     Forget,
     Held,
     Hold,
-    Leave,
     Mean,
     Means,
     Observe,
@@ -144,33 +142,6 @@ async def test_what_is_forgotten_starts_anew(state: Replicas) -> None:
     ]
 
 
-async def test_places_are_counted_up_to_the_limit(state: Replicas) -> None:
-    def enter(who: str) -> Enter:
-        return Enter(kind="work", name="phone", who=who, limit=2, ttl_s=10.0)
-
-    assert await state.run(*map(enter, "abc")) == [0, 1, -1]
-    assert await state.run(
-        enter("a"), Enter(kind="work", name="other", who="a", limit=0, ttl_s=1.0)
-    ) == [1, -1]
-    assert await state.run(Leave("work", "phone", "a"), Leave("work", "phone", "a")) == [
-        True,
-        False,
-    ]
-    assert await state.other.run(enter("c")) == [1]
-
-
-async def test_who_never_leaves_is_counted_out_and_who_enters_again_stays(state: Replicas) -> None:
-    def enter(who: str) -> Enter:
-        return Enter(kind="work", name="phone", who=who, limit=2, ttl_s=10.0)
-
-    await state.run(enter("stays"), enter("dies"))
-    state.travel(8)
-    assert await state.run(enter("stays"), enter("late")) == [1, -1]
-    state.travel(8)
-    assert await state.run(enter("late"), enter("later")) == [1, -1]
-    assert await state.first(Leave("work", "phone", "dies")) is False
-
-
 async def test_a_bucket_says_when_there_will_be_enough(state: Replicas) -> None:
     def spend(amount: float) -> Spend:
         return Spend(kind="quota", name="caller", amount=amount, burst=10.0, per_s=0.5)
@@ -264,14 +235,13 @@ async def test_a_name_may_be_anything(state: Replicas, name: str) -> None:
         Hold(kind="device", name=name, holder=name, value=b"v", ttl_s=5.0),
         Held("device"),
         Advance(kind="session", name=name, expected=0, value=b"v", ttl_s=5.0),
-        Enter(kind="work", name=name, who=name, limit=1, ttl_s=5.0),
         Spend(kind="quota", name=name, amount=1.0, burst=1.0, per_s=1.0),
         Observe(kind="quality", name=name, value=1.0, weight=1.0, half_life_s=5.0),
         Means("quality", [name]),
         Claim(name=name, digest="d", holder=name, lease_s=1.0, ttl_s=5.0),
     )
-    assert results[:5] == [True, {name: b"v"}, True, 0, 0.0]
-    assert results[7] == Claimed(ClaimState.NEW)
+    assert results[:4] == [True, {name: b"v"}, True, 0.0]
+    assert results[6] == Claimed(ClaimState.NEW)
 
 
 @pytest.mark.parametrize(
@@ -344,18 +314,6 @@ async def test_a_listener_that_fails_takes_nothing_from_the_others(state: Replic
         assert [await heard.get(), await heard.get()] == [b"1", b"2"]
 
 
-async def test_no_more_enter_than_there_are_places(state: Replicas) -> None:
-    stores = (state.one, state.other)
-    tries = (
-        stores[number % 2].run(
-            Enter(kind="work", name="phone", who=f"request-{number}", limit=7, ttl_s=60.0)
-        )
-        for number in range(100)
-    )
-    results = [result for (result,) in await asyncio.gather(*tries)]
-    assert Counter(results) == {**dict.fromkeys(range(7), 1), -1: 93}
-
-
 async def test_one_of_many_advances_a_round(state: Replicas) -> None:
     stores = (state.one, state.other)
     for expected in range(3):
@@ -394,8 +352,6 @@ async def test_every_key_expires(redis: Replicas) -> None:
         hold("one", b"v"),
         hold("one", b"v", "tablet", 1.0),
         Advance(kind="collective", name="c", expected=0, value=b"v", ttl_s=5.0),
-        Enter(kind="work", name="phone", who="a", limit=3, ttl_s=5.0),
-        Enter(kind="work", name="phone", who="b", limit=3, ttl_s=1.0),
         Spend(kind="quota", name="caller", amount=3.0, burst=10.0, per_s=1.0),
         Spend(kind="quota", name="patient", amount=0.0000001, burst=10.0, per_s=1.0),
         Observe(kind="quality", name="phone", value=1.0, weight=1.0, half_life_s=5.0),
@@ -405,7 +361,7 @@ async def test_every_key_expires(redis: Replicas) -> None:
     )
     left = {key: ttl for _, key, ttl in keys_of(redis)}
     # Three keys hold the leases; the bucket that is all but full may be gone already.
-    assert len(left) >= 9
+    assert len(left) >= 8
     assert not [key for key, ttl in left.items() if ttl < 0]
     lasting = max(ttl for key, ttl in left.items() if ":lease:" in key)
     assert lasting > 5000, "the shorter of two leases must not end the longer"

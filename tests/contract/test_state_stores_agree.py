@@ -18,11 +18,9 @@ from gateway.core.state.operations import (
     Advance,
     Claim,
     Complete,
-    Enter,
     Forget,
     Held,
     Hold,
-    Leave,
     Mean,
     Means,
     Observe,
@@ -54,10 +52,6 @@ ROUNDS = (
     st.builds(Read, st.just("k"), NAME),
     st.builds(Forget, st.just("k"), NAME),
 )
-PLACES = (
-    st.builds(Enter, kind=st.just("k"), name=NAME, who=WHO, limit=st.integers(0, 2), ttl_s=TTL_S),
-    st.builds(Leave, st.just("k"), NAME, WHO),
-)
 COUNTS = (
     st.builds(
         Spend,
@@ -83,9 +77,7 @@ CLAIMS = (
     ),
     st.builds(Complete, name=NAME, holder=WHO, answer=st.none() | VALUE, ttl_s=TTL_S),
 )
-STEPS = st.lists(
-    st.just(TRAVEL_S) | st.one_of(*LEASES, *ROUNDS, *PLACES, *COUNTS, *CLAIMS), max_size=60
-)
+STEPS = st.lists(st.just(TRAVEL_S) | st.one_of(*LEASES, *ROUNDS, *COUNTS, *CLAIMS), max_size=60)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ _SERIES = {
     b"vllm:kv_cache_usage_perc": "kv_use",
     b"vllm:prompt_tokens_total": "prompt_tokens",
     b"vllm:request_prefill_time_seconds_sum": "prefill_s",
-    b"vllm:request_prefill_time_seconds_count": "prefills",
     b"vllm:request_inference_time_seconds_sum": "service_s",
     b"vllm:request_inference_time_seconds_count": "services",
     b"vllm:inter_token_latency_seconds_sum": "decode_s",
@@ -36,7 +35,6 @@ class EngineLoad:
     kv_use: float = 0.0
     prompt_tokens: float = 0.0
     prefill_s: float = 0.0
-    prefills: float = 0.0
     service_s: float = 0.0
     services: float = 0.0
     decode_s: float = 0.0

@@ -11,8 +11,7 @@ from typing import Any
 from gateway.adapters.state.listeners import Listeners
 from gateway.core.ports import Clock
 from gateway.core.state import bounds
-from gateway.core.state.decision import Decision
-from gateway.core.state.decisions import Shelf, decide, place, size_of
+from gateway.core.state.decisions import Decision, Shelf, decide, place, size_of
 from gateway.core.state.operations import Held, Mean, Means, Operation, Read
 
 SWEEP = 64

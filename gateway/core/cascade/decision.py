@@ -12,10 +12,6 @@ Reason = Literal[
     "confidence", "worst-window", "disagreement", "self-check", "length-cut", "tier-failed",
     "deadline",
 ]  # fmt: skip
-REASONS: tuple[Reason, ...] = (
-    "confidence", "worst-window", "disagreement", "self-check", "length-cut", "tier-failed",
-    "deadline",
-)  # fmt: skip
 """Why an answer went up."""
 
 _BY_METHOD: Mapping[str, Reason] = {"agreement": "disagreement", "self-check": "self-check"}

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 MAX_MEMBERS = 16
-MAX_ROUNDS = 3
 
 
 class Aggregate(StrEnum):

@@ -65,5 +65,5 @@ def _check_number(what: str, name: str, number: float) -> None:
         raise ValueError(f"{what}: more than 0, not {number}")
     if name in {"ttl_s", "lease_s", "half_life_s"} and number > MAX_TTL_S:
         raise ValueError(f"{what}: at most {MAX_TTL_S:g} s, not {number:g}")
-    if name in {"weight", "limit", "expected", "amount"} and number < 0:
+    if name in {"weight", "expected", "amount"} and number < 0:
         raise ValueError(f"{what}: not less than 0, not {number}")

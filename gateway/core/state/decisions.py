@@ -1,24 +1,224 @@
-"""Which record an operation is on, and what becomes of it."""
+"""The rules of the shared state: which record an operation is on, and what becomes of it.
+
+Every store decides by them: the one in memory calls them, the one in Redis says them in Lua
+(`adapters/state/redis/operations.lua`), and tests hold the two together. Five kinds of records,
+each with its rule:
+
+- a lease: a name is one holder's until it is given up or not renewed in time;
+- a round: a value with a number, written only over the round that its writer has seen;
+- a bucket: tokens are spent at once up to a burst, and refilled at a steady rate;
+- a mean in which the past counts less and less: weights halve after every half-life;
+- a claim on an idempotency key: one request does the work, its repetitions get the same answer.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
-from gateway.core.state import buckets, claims, leases, means, places, versions
-from gateway.core.state.decision import Decision
 from gateway.core.state.operations import (
     Advance,
     Claim,
+    Claimed,
+    ClaimState,
     Complete,
-    Enter,
     Forget,
     Hold,
-    Leave,
+    Mean,
     Observe,
     Operation,
     Release,
     Spend,
 )
+from gateway.core.token_bucket import refilled, spent
+
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[Record]):
+    """`record` is to be kept until the time `until`, from which on it counts as absent; None: keep
+    nothing. `result` is what the operation gives."""
+
+    record: Record | None
+    until: float
+    result: Any
+
+
+def nothing(result: Any) -> Decision[Any]:
+    return Decision(None, 0.0, result)
+
+
+# Leases
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    holder: str
+    value: bytes
+    until: float
+
+
+def hold(lease: Lease | None, wanted: Hold, now: float) -> Decision[Lease]:
+    if lease is not None and lease.holder != wanted.holder:
+        return Decision(lease, lease.until, False)
+    until = now + wanted.ttl_s
+    return Decision(Lease(wanted.holder, wanted.value, until), until, True)
+
+
+def release(lease: Lease | None, given_up: Release) -> Decision[Lease]:
+    if lease is None:
+        return nothing(False)
+    if lease.holder != given_up.holder:
+        return Decision(lease, lease.until, False)
+    return nothing(True)
+
+
+# Rounds
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    number: int
+    value: bytes
+    until: float
+
+
+def advance(stored: Round | None, wanted: Advance, now: float) -> Decision[Round]:
+    number = 0 if stored is None else stored.number
+    if number != wanted.expected:
+        return Decision(stored, 0.0 if stored is None else stored.until, False)
+    until = now + wanted.ttl_s
+    return Decision(Round(number + 1, wanted.value, until), until, True)
+
+
+def forget(stored: Round | None) -> Decision[Round]:
+    return nothing(stored is not None)
+
+
+# Buckets
+
+
+@dataclass(frozen=True, slots=True)
+class BucketLevel:
+    """`level` was in it at the time `at`."""
+
+    level: float
+    at: float
+    until: float
+
+
+def spend(bucket: BucketLevel | None, wanted: Spend, now: float) -> Decision[BucketLevel]:
+    """A full bucket is not kept: one that is not there is full."""
+    burst, per_s = wanted.burst, wanted.per_s
+    level = burst
+    if bucket is not None:
+        level = refilled(bucket.level, now - bucket.at, burst, per_s)
+    level, wait_s = spent(level, wanted.amount, burst, per_s)
+    if level >= burst:
+        return Decision(None, 0.0, wait_s)
+    until = now + (burst - level) / per_s
+    return Decision(BucketLevel(level, now, until), until, wait_s)
+
+
+# Means
+
+
+FORGOTTEN_AFTER = 32.0
+"""Half-lives. A weight of one is less than a billionth by then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """A mean as it was at the time `at`."""
+
+    value: float
+    weight: float
+    at: float
+    half_life_s: float
+
+    def mean(self, now: float) -> Mean:
+        elapsed = max(now - self.at, 0.0)
+        return Mean(self.value, self.weight * 0.5 ** (elapsed / self.half_life_s))
+
+
+def observe(memory: Memory | None, seen: Observe, now: float) -> Decision[Memory]:
+    half_life_s = seen.half_life_s
+    before = Mean()
+    if memory is not None:
+        # The past fades as it is told now, whatever it was told before.
+        before = Memory(
+            value=memory.value, weight=memory.weight, at=memory.at, half_life_s=half_life_s
+        ).mean(now)
+    weight = before.weight + seen.weight
+    if weight <= 0.0:
+        return nothing(Mean())
+    value = (before.value * before.weight + seen.value * seen.weight) / weight
+    until = now + FORGOTTEN_AFTER * half_life_s
+    return Decision(
+        Memory(value=value, weight=weight, at=now, half_life_s=half_life_s),
+        until,
+        Mean(value, weight),
+    )
+
+
+# Claims
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claiming:
+    """`lease_until` is when the holder's claim may be taken over; `done` once it has answered."""
+
+    digest: str
+    holder: str
+    lease_until: float
+    until: float
+    done: bool = False
+    answer: bytes | None = None
+
+
+def claim(claiming: Claiming | None, wanted: Claim, now: float) -> Decision[Claiming]:
+    """The holder that claims again renews its lease and is told NEW again."""
+    if claiming is None:
+        return _claim_taken(wanted, now, ClaimState.NEW)
+    if claiming.digest != wanted.digest:
+        return _claim_unchanged(claiming, Claimed(ClaimState.MISMATCH))
+    if claiming.done:
+        return _claim_unchanged(claiming, Claimed(ClaimState.DONE, claiming.answer))
+    if claiming.holder == wanted.holder:
+        return _claim_taken(wanted, now, ClaimState.NEW)
+    if claiming.lease_until > now:
+        return _claim_unchanged(claiming, Claimed(ClaimState.RUNNING))
+    return _claim_taken(wanted, now, ClaimState.TAKEN_OVER)
+
+
+def complete(claiming: Claiming | None, finished: Complete, now: float) -> Decision[Claiming]:
+    """An answer that is stored stays as it is: completing it again changes nothing."""
+    if claiming is None:
+        return nothing(False)
+    if claiming.holder != finished.holder or claiming.done:
+        return _claim_unchanged(claiming, claiming.holder == finished.holder)
+    if finished.answer is None:
+        return nothing(True)
+    until = now + finished.ttl_s
+    done = replace(claiming, done=True, answer=finished.answer, until=until)
+    return Decision(done, until, True)
+
+
+def _claim_taken(wanted: Claim, now: float, state: ClaimState) -> Decision[Claiming]:
+    until = now + max(wanted.ttl_s, wanted.lease_s)
+    taken = Claiming(
+        digest=wanted.digest, holder=wanted.holder, lease_until=now + wanted.lease_s, until=until
+    )
+    return Decision(taken, until, Claimed(state))
+
+
+def _claim_unchanged(claiming: Claiming, result: Claimed | bool) -> Decision[Claiming]:
+    return Decision(claiming, claiming.until, result)
+
+
+# All of them
+
 
 Shelf = tuple[str, str]
 """What a record is (lease, round, …), and its kind. Names are unique on one."""
@@ -31,8 +231,6 @@ def place(operation: Operation) -> tuple[Shelf, str]:
             return ("lease", kind), name
         case Advance(kind=kind, name=name) | Forget(kind, name):
             return ("round", kind), name
-        case Enter(kind=kind, name=name) | Leave(kind, name):
-            return ("places", kind), name
         case Spend(kind=kind, name=name):
             return ("bucket", kind), name
         case Observe(kind=kind, name=name):
@@ -46,35 +244,29 @@ def decide(operation: Operation, record: Any, now: float) -> Decision[Any]:
     """What becomes of the record, which has not expired, and what the operation gives."""
     match operation:
         case Hold():
-            return leases.hold(record, operation, now)
+            return hold(record, operation, now)
         case Release():
-            return leases.release(record, operation)
+            return release(record, operation)
         case Advance():
-            return versions.advance(record, operation, now)
+            return advance(record, operation, now)
         case Forget():
-            return versions.forget(record)
-        case Enter():
-            return places.enter(record, operation, now)
-        case Leave():
-            return places.leave(record, operation, now)
+            return forget(record)
         case Spend():
-            return buckets.spend(record, operation, now)
+            return spend(record, operation, now)
         case Observe():
-            return means.observe(record, operation, now)
+            return observe(record, operation, now)
         case Claim():
-            return claims.claim(record, operation, now)
+            return claim(record, operation, now)
         case Complete():
-            return claims.complete(record, operation, now)
+            return complete(record, operation, now)
     raise TypeError(f"{type(operation).__name__} is no operation on a record")
 
 
 def size_of(record: Any) -> int:
     """Bytes, near enough to bound them."""
     match record:
-        case leases.Lease(holder, value) | versions.Round(holder, value):
+        case Lease(holder, value) | Round(holder, value):
             return len(value) + (len(holder) if isinstance(holder, str) else 0)
-        case claims.Claiming():
+        case Claiming():
             return len(record.digest) + len(record.holder) + len(record.answer or b"")
-        case dict():
-            return sum(map(len, record))
     return 0

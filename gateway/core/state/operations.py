@@ -68,27 +68,6 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Enter:
-    """Count `who` in, unless `limit` are in already. Gives how many were in before, or -1 when
-    there was no room. One who never leaves is counted out after `ttl_s`; entering again renews."""
-
-    kind: str
-    name: str
-    who: str
-    limit: int
-    ttl_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Leave:
-    """Count `who` out. Gives True when it was in."""
-
-    kind: str
-    name: str
-    who: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Spend:
     """Take `amount` from a bucket of `burst`, refilled with `per_s` a second. Gives 0.0 when it was
     taken, else the seconds after which it could be."""
@@ -168,17 +147,5 @@ class Complete:
 
 
 Operation = (
-    Hold
-    | Release
-    | Held
-    | Read
-    | Advance
-    | Forget
-    | Enter
-    | Leave
-    | Spend
-    | Observe
-    | Means
-    | Claim
-    | Complete
+    Hold | Release | Held | Read | Advance | Forget | Spend | Observe | Means | Claim | Complete
 )

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from gateway.core.devices.grant import RegistrationRefused, duplicate
 from gateway.core.ports import DeviceTelemetry
-from gateway.core.speculation.bucket import TokenBucket
 from gateway.core.speculation.session import DraftRefused
+from gateway.core.token_bucket import TokenBucket
 from gateway.protocol import speculation as wire
 from gateway.protocol import work
 from gateway.serving.devices.drafting.context import DraftingDeps
@@ -68,11 +68,11 @@ class FrameHandler:
         self._telemetry = telemetry
         self._outbox = outbox
         self._clock = speculation.clock
-        self._lies = TokenBucket(size=VIOLATIONS, per_s=1.0)
-        self._frames = TokenBucket(size=FRAMES_AT_ONCE, per_s=FRAMES_PER_S)
-        self._opens = TokenBucket(size=limits.max_sessions, per_s=limits.max_sessions)
+        self._lies = TokenBucket(burst=VIOLATIONS, per_s=1.0)
+        self._frames = TokenBucket(burst=FRAMES_AT_ONCE, per_s=FRAMES_PER_S)
+        self._opens = TokenBucket(burst=limits.max_sessions, per_s=limits.max_sessions)
         self._drafts = TokenBucket(
-            size=max(limits.drafts_per_s, LARGEST_DRAFT), per_s=limits.drafts_per_s
+            burst=max(limits.drafts_per_s, LARGEST_DRAFT), per_s=limits.drafts_per_s
         )
         self._sessions: dict[int, tuple[DraftingSession, asyncio.Task[None]]] = {}
         self._ended: OrderedDict[int, None] = OrderedDict()
@@ -82,7 +82,7 @@ class FrameHandler:
     def take(self, message: bytes) -> None:
         """Raises Ended when that was one frame too many."""
         self._size = len(message)
-        if not self._frames.take(1.0, self._clock.now()):
+        if not self._frames.spend(1.0, self._clock.now()):
             raise ConnectionEnded("too_many_frames", f"more than {FRAMES_PER_S:g} frames a second")
         try:
             frame = wire.decode_from_device(message)
@@ -159,7 +159,7 @@ class FrameHandler:
                 "too_many_sessions",
                 f"at most {self._limits.max_sessions} sessions at once; wait for a done",
             )
-        elif not self._opens.take(1.0, self._clock.now()):
+        elif not self._opens.spend(1.0, self._clock.now()):
             self._refuse(
                 frame.s,
                 "flood",
@@ -196,7 +196,7 @@ class FrameHandler:
 
     def _draft(self, frame: wire.Draft) -> None:
         found = self._sessions.get(frame.s)
-        if not self._drafts.take(frame.weight, self._clock.now()):
+        if not self._drafts.spend(frame.weight, self._clock.now()):
             rate = self._limits.drafts_per_s
             self._lie("flood", f"more than {rate:g} draft tokens a second; it is dropped", frame.s)
         elif found is not None:
@@ -218,5 +218,5 @@ class FrameHandler:
         """Answer a frame that no well-behaved device sends. Raises Ended when it is one of many."""
         self._telemetry.refused(code)
         self._outbox.error(code, message, s, fatal=fatal)
-        if not self._lies.take(1.0, self._clock.now()):
+        if not self._lies.spend(1.0, self._clock.now()):
             raise ConnectionEnded("too_many_errors", "too many frames that had to be refused")

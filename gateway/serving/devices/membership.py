@@ -9,7 +9,7 @@ from typing import Protocol
 
 from gateway.core.devices.grant import Grant, RegistrationRefused, admit
 from gateway.core.devices.member import Member, MemberCondition, WorkOrder
-from gateway.core.speculation.bucket import TokenBucket
+from gateway.core.token_bucket import TokenBucket
 from gateway.protocol import work
 from gateway.serving.devices.outbox import Outbox
 from gateway.serving.devices.registration import condition, member_from
@@ -63,7 +63,7 @@ class Membership:
         self._outbox = outbox
         self._condition = MemberCondition()
         self._joining: asyncio.Task[None] | None = None
-        self._news = TokenBucket(size=NEWS_AT_ONCE, per_s=NEWS_PER_S)
+        self._news = TokenBucket(burst=NEWS_AT_ONCE, per_s=NEWS_PER_S)
 
     def may_draft(self) -> bool:
         """Not while somebody else is registered under this device's name."""
@@ -76,7 +76,7 @@ class Membership:
 
     def take(self, frame: work.FromDevice, size: int, now: float) -> None:
         """Raises Lie, and RegistrationRefused when the connection must end."""
-        if isinstance(frame, work.Register | work.State) and not self._news.take(1.0, now):
+        if isinstance(frame, work.Register | work.State) and not self._news.spend(1.0, now):
             raise ProtocolViolation(
                 "flood", f"more than {NEWS_PER_S:g} registrations or states a second"
             )

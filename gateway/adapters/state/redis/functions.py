@@ -14,18 +14,16 @@ from importlib import resources
 from typing import Any
 
 from gateway.adapters.state.redis.keys import Keys
-from gateway.core.state.means import FORGOTTEN_AFTER
+from gateway.core.state.decisions import FORGOTTEN_AFTER
 from gateway.core.state.operations import (
     Advance,
     Claim,
     Claimed,
     ClaimState,
     Complete,
-    Enter,
     Forget,
     Held,
     Hold,
-    Leave,
     Mean,
     Means,
     Observe,
@@ -90,15 +88,6 @@ def call_for(operation: Operation, keys: Keys) -> FunctionCall:
         case Forget(kind, name):
             return FunctionCall(
                 function="forget", keys=(keys.round(kind, name),), arguments=(), read=bool
-            )
-        case Enter(kind=kind, name=name, who=who, limit=limit, ttl_s=ttl_s):
-            entering = (who, str(limit), _number(ttl_s))
-            return FunctionCall(
-                function="enter", keys=(keys.places(kind, name),), arguments=entering, read=int
-            )
-        case Leave(kind, name, who):
-            return FunctionCall(
-                function="leave", keys=(keys.places(kind, name),), arguments=(who,), read=bool
             )
         case _:
             return _call_for_counts(operation, keys)

@@ -19,9 +19,6 @@ class Keys:
     def round(self, kind: str, name: str) -> str:
         return f"{self._prefix}:round:{{{kind}:{name}}}"
 
-    def places(self, kind: str, name: str) -> str:
-        return f"{self._prefix}:places:{{{kind}:{name}}}"
-
     def bucket(self, kind: str, name: str) -> str:
         return f"{self._prefix}:bucket:{{{kind}:{name}}}"
 

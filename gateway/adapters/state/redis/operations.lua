@@ -110,27 +110,6 @@ function operations.forget(keys)
   return number > 0 and 1 or 0
 end
 
--- Places: who is in, by when its time is over.
-
-function operations.enter(keys, who, limit, ttl)
-  local now = seconds()
-  redis.call('ZREMRANGEBYSCORE', keys[1], '-inf', text(now))
-  local others = redis.call('ZCARD', keys[1])
-  if redis.call('ZSCORE', keys[1], who) then
-    others = others - 1
-  elseif others >= tonumber(limit) then
-    return -1
-  end
-  redis.call('ZADD', keys[1], text(now + ttl), who)
-  outlast(keys[1], tonumber(ttl))
-  return others
-end
-
-function operations.leave(keys, who)
-  redis.call('ZREMRANGEBYSCORE', keys[1], '-inf', text(seconds()))
-  return redis.call('ZREM', keys[1], who)
-end
-
 -- Buckets: a level, when it was so, and when it will be full again, which is as good as none.
 
 function operations.spend(keys, amount, burst, rate)

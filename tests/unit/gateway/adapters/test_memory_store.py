@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.adapters.state.memory import MemoryBounds, MemoryStore
-from gateway.core.state.operations import Advance, Claim, Enter, Held, Hold, Leave, Spend
+from gateway.core.state.operations import Advance, Claim, Held, Hold, Release, Spend
 from gateway.errors import StateLost
 
 pytestmark = pytest.mark.anyio
@@ -68,13 +68,13 @@ async def test_what_expired_is_cleared_away_by_whatever_is_done_next() -> None:
     assert store.entries == 0
 
 
-async def test_going_in_and_out_again_and_again_leaves_nothing() -> None:
+async def test_leases_that_are_taken_and_given_up_again_leave_nothing() -> None:
     clock = Stopped()
     store = MemoryStore(clock)
     for number in range(5000):
         clock.time += 0.001
-        await store.run(Enter(kind="work", name="phone", who=str(number), limit=3, ttl_s=60.0))
-        await store.run(Leave("work", "phone", str(number)))
+        await store.run(Hold(kind="work", name="phone", holder=str(number), value=b"", ttl_s=60.0))
+        await store.run(Release("work", "phone", str(number)))
     assert store.entries == 0
     assert len(store._expiry) <= 1, "one look ahead for each record, however often it is renewed"
 

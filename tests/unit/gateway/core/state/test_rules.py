@@ -8,41 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.state import buckets, claims, leases, means, places, versions
+from gateway.core.state import decisions
 from gateway.core.state.circuit import Circuit
 from gateway.core.state.operations import (
     Advance,
     Claim,
     ClaimState,
     Complete,
-    Enter,
     Hold,
-    Leave,
     Observe,
     Spend,
 )
 
 LATER = st.floats(0.0, 50.0)
 WHO = st.sampled_from("abcdef")
-
-
-@given(st.lists(st.tuples(WHO, LATER, st.booleans()), max_size=40), st.integers(0, 4))
-def test_never_are_more_inside_than_the_limit(
-    steps: list[tuple[str, float, bool]], limit: int
-) -> None:
-    inside, now = None, 0.0
-    for who, later, leaves in steps:
-        now += later
-        if leaves:
-            inside = places.leave(inside, Leave("k", "n", who), now).record
-        else:
-            decision = places.enter(
-                inside, Enter(kind="k", name="n", who=who, limit=limit, ttl_s=30.0), now
-            )
-            inside = decision.record
-            assert (who in (inside or {})) == (decision.result >= 0)
-        alive = {name for name, until in (inside or {}).items() if until > now}
-        assert len(alive) <= limit
 
 
 @given(st.lists(st.tuples(LATER, st.floats(0.0, 12.0)), max_size=40))
@@ -54,7 +33,7 @@ def test_no_more_is_spent_than_the_burst_and_what_flowed_in(
         now += later
         if bucket is not None and bucket.until <= now:
             bucket = None
-        decision = buckets.spend(
+        decision = decisions.spend(
             bucket, Spend(kind="k", name="n", amount=amount, burst=10.0, per_s=0.5), now
         )
         bucket = decision.record
@@ -65,15 +44,15 @@ def test_no_more_is_spent_than_the_burst_and_what_flowed_in(
 
 @given(st.floats(0.1, 10.0), st.floats(0.1, 10.0), st.floats(0.01, 5.0))
 def test_who_waits_as_long_as_told_is_served(first: float, then: float, rate: float) -> None:
-    emptied = buckets.spend(
+    emptied = decisions.spend(
         None, Spend(kind="k", name="n", amount=first, burst=10.0, per_s=rate), 1e9
     )
     wanted = Spend(kind="k", name="n", amount=then, burst=10.0, per_s=rate)
-    refused = buckets.spend(emptied.record, wanted, 1e9)
+    refused = decisions.spend(emptied.record, wanted, 1e9)
     if refused.result > 1e-3:
         # A moment more: at such times a float knows no smaller one.
         later = 1e9 + refused.result + 1e-6
-        assert buckets.spend(refused.record, wanted, later).result == 0.0
+        assert decisions.spend(refused.record, wanted, later).result == 0.0
 
 
 @given(st.lists(st.tuples(LATER, st.floats(0.0, 1.0), st.floats(0.1, 3.0)), min_size=1))
@@ -81,7 +60,7 @@ def test_a_mean_lies_among_what_was_seen(steps: list[tuple[float, float, float]]
     memory, now = None, 0.0
     for later, value, weight in steps:
         now += later
-        memory = means.observe(
+        memory = decisions.observe(
             memory, Observe(kind="k", name="n", value=value, weight=weight, half_life_s=20.0), now
         ).record
     assert memory is not None
@@ -98,7 +77,7 @@ def test_rounds_go_up_one_by_one(expected: list[int]) -> None:
     stored = None
     for number in expected:
         before = 0 if stored is None else stored.number
-        decision = versions.advance(
+        decision = decisions.advance(
             stored, Advance(kind="k", name="n", expected=number, value=b"", ttl_s=10.0), 0.0
         )
         assert decision.result is (number == before)
@@ -114,7 +93,7 @@ def test_a_lease_changes_hands_only_after_its_end(steps: list[tuple[str, float]]
         if lease is not None and lease.until <= now:
             lease = None
         before = lease
-        decision = leases.hold(
+        decision = decisions.hold(
             lease, Hold(kind="k", name="n", holder=holder, value=b"", ttl_s=20.0), now
         )
         lease = decision.record
@@ -130,14 +109,14 @@ def test_a_key_is_answered_once_and_then_always_alike(steps: list[tuple[str, flo
         now += later
         if completes:
             answer = holder.encode()
-            finished = claims.complete(
+            finished = decisions.complete(
                 record, Complete(name="n", holder=holder, answer=answer, ttl_s=1e6), now
             )
             if finished.result and answered is None:
                 answered = answer
             record = finished.record
             continue
-        decision = claims.claim(
+        decision = decisions.claim(
             record, Claim(name="n", digest="digest", holder=holder, lease_s=30.0, ttl_s=1e6), now
         )
         record = decision.record
