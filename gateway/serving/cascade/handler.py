@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 from gateway.core.outcome import Outcome
@@ -16,6 +15,7 @@ from gateway.serving.cascade.services import CascadeDeps
 from gateway.serving.cascade.state import CascadeState
 from gateway.serving.cascade.tiers import run
 from gateway.serving.requests.admission import Admission
+from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
 from gateway.serving.requests.progress_timeout import ProgressTimeout
 from gateway.serving.requests.relay import Sink
 
@@ -46,24 +46,12 @@ class CascadeHandler:
         Cancelling the task that runs this makes the engines of all tiers give up their work.
         """
         outcome = Outcome(request=request)
-        try:
+        with Lifecycle(outcome, self._services.clock, self._telemetry.finished):
             asked = read(request)
-            outcome.queue_s = await self._admission.enter()
-            try:
-                await self._inside(asked, outcome, _Patient(sink, self._services, self._stalled_s))
-            finally:
-                self._admission.leave()
-        except asyncio.CancelledError:
-            outcome.kind = "cancelled"
-            raise
-        except GatewayError as error:
-            outcome.kind = error.code or "error"
-            raise
-        finally:
-            outcome.finished = self._services.clock.now()
-            self._telemetry.finished(outcome)
+            async with AdmissionSlot(self._admission, outcome):
+                await self._answer(asked, outcome, _Patient(sink, self._services, self._stalled_s))
 
-    async def _inside(self, asked: CascadeRequest, outcome: Outcome, sink: _Patient) -> None:
+    async def _answer(self, asked: CascadeRequest, outcome: Outcome, sink: _Patient) -> None:
         course = self._course(asked, outcome, sink)
         # Its tokens are counted with the tiers that made them.
         outcome.model, outcome.reason, outcome.attempts = NAME, "cascade", 1
@@ -75,7 +63,7 @@ class CascadeHandler:
         except GatewayError as error:
             if not course.reply.started:
                 raise
-            outcome.kind = error.code or "error"
+            outcome.kind = error_kind(error)
             await sink.fail(error)
         finally:
             outcome.first_byte = outcome.last_byte = sink.first

@@ -14,7 +14,6 @@ from gateway.errors import (
     DeadlineExceeded,
     EngineFailed,
     FirstTokenTimeout,
-    GatewayError,
     IdleTimeout,
     InvalidRequest,
 )
@@ -22,6 +21,7 @@ from gateway.serving.cascade.answers import AnswerPiece
 from gateway.serving.cascade.escalation_state import Escalation
 from gateway.serving.cascade.options import CascadeRequest
 from gateway.serving.requests.dispatch import Waits
+from gateway.serving.requests.lifecycle import Lifecycle
 from gateway.serving.requests.progress_timeout import ProgressTimeout
 from gateway.serving.requests.verifiers import EndpointSlot, Verifiers
 
@@ -41,7 +41,7 @@ class VerifiedPrediction:
         """Raises UpstreamError, InvalidRequest, DeadlineExceeded. `held` stays the caller's."""
         outcome = self._outcome(ascent)
         now = self.verifiers.clock.now
-        try:
+        with Lifecycle(outcome, self.verifiers.clock, self.verifiers.telemetry.finished):
             with ProgressTimeout(now) as watchdog:
                 watchdog.expect(*self._first_wait(ascent))
                 prediction, batch = await self._open(ascent)
@@ -62,15 +62,6 @@ class VerifiedPrediction:
                 _note(ascent, prediction, outcome, verification.usage)
             outcome.finished = now()
             learn(self.held.choice.state, outcome)
-        except GatewayError as error:
-            outcome.kind = error.code or "error"
-            raise
-        except BaseException:
-            outcome.kind = "cancelled"
-            raise
-        finally:
-            outcome.finished = now()
-            self.verifiers.telemetry.finished(outcome)
 
     async def _open(self, ascent: Escalation) -> tuple[Prediction, Batch | None]:
         """Until the first ids are there."""

@@ -27,6 +27,7 @@ from gateway.serving.collective.preparation import (
 from gateway.serving.collective.reply import Conclusion, Reply, StreamReply, WholeReply, completion
 from gateway.serving.collective.report import block, learned
 from gateway.serving.requests.admission import Admission
+from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
 from gateway.serving.requests.relay import Sink
 
 
@@ -45,33 +46,25 @@ class CollectiveHandler:
         """Answer into `sink`. Raises GatewayError only while nothing has been started."""
         outcome = Outcome(request=request, model=MODEL, reason="collective", status=200)
         report = Report(mode="members")
-        try:
-            asked = read(request, self._with.policy)
-            check_names(self._with, asked)
-            report.mode = "self-moa" if asked.options.self_moa else "members"
-            outcome.queue_s = await self._admission.enter()
-            try:
-                await self._inside(asked, sink, outcome, report)
-            finally:
-                self._admission.leave()
-        except asyncio.CancelledError:
-            outcome.kind = "cancelled"
-            raise
-        except GatewayError as error:
-            outcome.kind = error.code or "error"
-            raise
-        finally:
-            outcome.finished = self._with.clock.now()
+
+        def finished(outcome: Outcome) -> None:
             report.outcome = outcome.kind
             self._with.telemetry.finished(outcome)
             self._with.collectives.finished(report)
+
+        with Lifecycle(outcome, self._with.clock, finished):
+            asked = read(request, self._with.policy)
+            check_names(self._with, asked)
+            report.mode = "self-moa" if asked.options.self_moa else "members"
+            async with AdmissionSlot(self._admission, outcome):
+                await self._answer(asked, sink, outcome, report)
 
     async def close(self) -> None:
         """What was learned last is still written."""
         if self._settling:
             await asyncio.gather(*self._settling)
 
-    async def _inside(
+    async def _answer(
         self, asked: CollectiveRequest, sink: Sink, outcome: Outcome, report: Report
     ) -> None:
         began = self._with.clock.now()
@@ -96,7 +89,7 @@ class CollectiveHandler:
         except ClientStalled:
             raise
         except GatewayError as error:
-            outcome.kind = error.code or "error"
+            outcome.kind = error_kind(error)
             await reply.fail(error)
             return
         conclusion = self._conclusion(opened, final, outcome)

@@ -58,6 +58,7 @@ class Admission:
                 self.leave()
             elif turn in self._waiting:
                 self._waiting.remove(turn)
+                self._report()
             if isinstance(error, TimeoutError):
                 raise self._overloaded("no place came free in the gateway's queue") from error
             raise

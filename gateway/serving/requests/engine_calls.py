@@ -6,7 +6,6 @@ a part behind it (`<id>/aggregate`), but stand in no queue: the caller's request
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -20,9 +19,10 @@ from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, Telemetry
 from gateway.core.sse import EventBuffer
 from gateway.core.types import Demands, InferenceRequest
-from gateway.errors import EngineFailed, GatewayError, IdleTimeout, InvalidRequest
+from gateway.errors import EngineFailed, IdleTimeout, InvalidRequest
 from gateway.protocol.headers import REQUEST_ID
 from gateway.serving.requests.dispatch import Dispatch, OpenAnswer, Waits
+from gateway.serving.requests.lifecycle import Lifecycle
 from gateway.serving.requests.progress_timeout import ProgressTimeout
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
@@ -114,7 +114,7 @@ class EngineCalls:
         request = _request(call, self._clock.now(), stream=stream)
         outcome = Outcome(request=request)
         headers = {"content-type": "application/json", REQUEST_ID: request.id}
-        try:
+        with Lifecycle(outcome, self._clock, self._telemetry.finished):
             opened = await self._dispatch.open(
                 request, headers, outcome, ProgressTimeout(self._clock.now)
             )
@@ -128,15 +128,6 @@ class EngineCalls:
                 learn(opened.state, outcome)
             finally:
                 self._dispatch.release(opened)
-        except (asyncio.CancelledError, GeneratorExit):
-            outcome.kind = "cancelled"
-            raise
-        except GatewayError as error:
-            outcome.kind = error.code or "error"
-            raise
-        finally:
-            outcome.finished = self._clock.now()
-            self._telemetry.finished(outcome)
 
 
 def _request(call: EngineCall, now: float, *, stream: bool) -> InferenceRequest:
@@ -182,7 +173,6 @@ def _unreadable(outcome: Outcome) -> EngineFailed:
 
 def _refused(data: bytes, outcome: Outcome) -> InvalidRequest:
     """Without the engine's own words: they may quote the prompt."""
-    outcome.kind = "client_error"
     return InvalidRequest(
         f"{outcome.model} refused the request with status {outcome.status}: most often it is too "
         "long for the model, or a sampling parameter is out of range",

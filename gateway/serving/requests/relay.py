@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -14,6 +13,7 @@ from gateway.core.types import InferenceRequest
 from gateway.errors import ClientStalled, EngineFailed, GatewayError, IdleTimeout
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.dispatch import Dispatch, OpenAnswer, Waits
+from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
 from gateway.serving.requests.progress_timeout import ProgressTimeout
 
 USAGE_TAIL_BYTES = 4096
@@ -58,23 +58,11 @@ class InferenceHandler:
         Cancelling the task that runs this makes the engine give up its work at once.
         """
         outcome = Outcome(request=request)
-        try:
-            outcome.queue_s = await self._admission.enter()
-            try:
-                await self._inside(request, headers, sink, outcome)
-            finally:
-                self._admission.leave()
-        except asyncio.CancelledError:
-            outcome.kind = "cancelled"
-            raise
-        except GatewayError as error:
-            outcome.kind = error.code or "error"
-            raise
-        finally:
-            outcome.finished = self._clock.now()
-            self._telemetry.finished(outcome)
+        with Lifecycle(outcome, self._clock, self._telemetry.finished):
+            async with AdmissionSlot(self._admission, outcome):
+                await self._answer(request, headers, sink, outcome)
 
-    async def _inside(
+    async def _answer(
         self, request: InferenceRequest, headers: Mapping[str, str], sink: Sink, outcome: Outcome
     ) -> None:
         watchdog = ProgressTimeout(self._clock.now)
@@ -106,10 +94,9 @@ class InferenceHandler:
         try:
             tail = await self._pump(opened, sink, outcome, buffer)
         except ClientStalled:
-            outcome.kind = "client_stalled"
             raise
         except GatewayError as error:
-            outcome.kind = error.code or "error"
+            outcome.kind = error_kind(error)
             await sink.fail(error)
             return
         _take_usage(tail, outcome)

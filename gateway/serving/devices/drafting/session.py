@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from gateway.core.outcome import Outcome
 from gateway.core.ports import Verification
 from gateway.core.speculation.job import Batch, Job
 from gateway.errors import FirstTokenTimeout, GatewayError, InvalidRequest, UpstreamError
@@ -13,6 +14,7 @@ from gateway.protocol.speculation import Draft, Opened
 from gateway.serving.devices.drafting.context import SessionContext
 from gateway.serving.devices.drafting.drafts import DraftForwarder
 from gateway.serving.devices.drafting.verified_tokens import relay
+from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
 from gateway.serving.requests.progress_timeout import ProgressTimeout
 from gateway.serving.requests.verifiers import Attempts, EndpointSlot
 
@@ -46,31 +48,27 @@ class DraftingSession:
         context, services = self._context, self._context.services
         outcome = context.outcome.request
         services.telemetry.began(context.tier)
-        try:
-            outcome.queue_s = await services.admission.enter()
+        with Lifecycle(outcome, services.clock, self._report):
             try:
-                await self._answer()
-            finally:
-                services.admission.leave()
-        except asyncio.CancelledError:
-            outcome.kind = "cancelled"
-            self.cancelled()
-            raise
-        except GatewayError as error:
-            outcome.kind = error.code or "error"
-            context.fail(outcome.kind, error.message)
-        except Exception as error:
-            outcome.kind = "internal_error"
-            context.outcome.problem = _place(error)
-            context.fail("internal_error", "the gateway failed on this session; its log says where")
-        finally:
-            self._report()
+                async with AdmissionSlot(services.admission, outcome):
+                    await self._answer()
+            except asyncio.CancelledError:
+                self.cancelled()
+                raise
+            except GatewayError as error:
+                self._fail(error, error.message)
+            except Exception as error:
+                context.outcome.problem = _place(error)
+                self._fail(error, "the gateway failed on this session; its log says where")
 
-    def _report(self) -> None:
+    def _fail(self, error: Exception, message: str) -> None:
+        kind = self._context.outcome.request.kind = error_kind(error)
+        self._context.fail(kind, message)
+
+    def _report(self, request: Outcome) -> None:
         context, state = self._context, self._context.state
         outcome = context.outcome
-        outcome.request.finished = context.services.clock.now()
-        outcome.request.completion_tokens = len(state.verified)
+        request.completion_tokens = len(state.verified)
         outcome.drafted, outcome.accepted = state.drafted, state.accepted
         outcome.steps = state.steps
         context.services.telemetry.ended(context.tier, outcome)
