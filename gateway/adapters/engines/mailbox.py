@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from gateway.core.backoff import pause_s
 from gateway.core.speculation.job import DraftFacts, DraftRun
 from gateway.protocol import mailbox as wire
 
@@ -83,7 +84,7 @@ class Mailbox:
         return True
 
     async def _keep_up(self) -> None:
-        pause = FIRST_PAUSE_S
+        failures = 0
         while True:
             try:
                 # Not wait_for(): before Python 3.12 it can swallow that it was cancelled.
@@ -92,7 +93,7 @@ class Mailbox:
                 try:
                     async with asyncio.timeout(HANDSHAKE_S):
                         await self._greet(reader, writer)
-                    pause = FIRST_PAUSE_S
+                    failures = 0
                     await self._listen(reader, writer)
                 finally:
                     self._transport, self.facts = None, DraftFacts()
@@ -101,8 +102,10 @@ class Mailbox:
             except Exception as error:
                 # Whatever it was: the answers go on, and so must the tries.
                 self._lost(error)
-            await asyncio.sleep(pause * (0.5 + self._uniform()))
-            pause = min(2 * pause, LONGEST_PAUSE_S)
+            failures += 1
+            await asyncio.sleep(
+                pause_s(failures, self._uniform(), first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S)
+            )
 
     async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonce = await reader.readexactly(wire.NONCE_BYTES)

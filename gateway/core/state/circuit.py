@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.core.backoff import pause_s
+
 
 @dataclass(slots=True, kw_only=True)
 class Circuit:
@@ -40,6 +42,7 @@ class Circuit:
         self._failed = self._looked = 0
 
     def pause_s(self, uniform: float) -> float:
-        """Until the next look, doubled by each that failed, spread by `uniform` of 0..1."""
-        doubled = self.first_pause_s * 2.0 ** min(self._looked, 30)
-        return min(doubled, self.longest_pause_s) * (0.5 + uniform)
+        """Until the next look; `uniform` from 0 to 1."""
+        return pause_s(
+            self._looked + 1, uniform, first_s=self.first_pause_s, longest_s=self.longest_pause_s
+        )

@@ -13,6 +13,7 @@ from gateway.adapters.state.listeners import Listeners, Take
 from gateway.adapters.state.redis.failures import words
 from gateway.adapters.state.redis.keys import Keys
 from gateway.adapters.state.redis.route import Route
+from gateway.core.backoff import pause_s
 
 PING_EVERY_S = 1.0
 SILENT_AFTER_S = 3.0
@@ -68,7 +69,7 @@ class Subscriptions:
         self._commands.put_nowait(("UNSUBSCRIBE", key))
 
     async def _keep_up(self) -> None:
-        pause = FIRST_PAUSE_S
+        failures = 0
         while True:
             await self._wanted.wait()
             try:
@@ -79,10 +80,12 @@ class Subscriptions:
             except Exception as error:
                 # Whatever it was: who listens here counts on it.
                 if self.problem is None:
-                    pause = FIRST_PAUSE_S
+                    failures = 0
                 self._lost(error)
-            await asyncio.sleep(pause * (0.5 + self._uniform()))
-            pause = min(2 * pause, LONGEST_PAUSE_S)
+            failures += 1
+            await asyncio.sleep(
+                pause_s(failures, self._uniform(), first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S)
+            )
 
     async def _hear(self, connection: AbstractConnection) -> None:
         """Until the connection ends, which it tells by an error."""

@@ -139,8 +139,8 @@ def test_looks_come_less_and_less_often_up_to_a_bound() -> None:
     circuit = Circuit(first_pause_s=0.1, longest_pause_s=2.0)
     pauses = []
     for _ in range(40):
-        pauses.append(circuit.pause_s(0.5))
+        pauses.append(circuit.pause_s(1.0))
         circuit.look_failed()
     assert pauses[:5] == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6])
     assert set(pauses[5:]) == {2.0}
-    assert circuit.pause_s(0.0) == 1.0 and circuit.pause_s(1.0) == 3.0
+    assert circuit.pause_s(0.0) == 1.0
