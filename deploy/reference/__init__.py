@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from deploy.reference import metrics, settings
+from deploy.reference import errors, metrics, settings
 
 PAGES: Mapping[str, Callable[[], str]] = {
+    "errors.md": errors.page,
     "settings.md": settings.page,
     "metrics.md": metrics.page,
 }

@@ -16,6 +16,8 @@ from gateway.protocol.openai import ErrorBody, ErrorDetail
 
 log = structlog.get_logger("tierflow.api")
 
+_FRAMEWORK_CODES = {404: "not_found", 405: "method_not_allowed", 500: "internal_error"}
+
 # Most specific first: the first class that fits decides.
 _STATUS: Mapping[type[errors.GatewayError], tuple[int, str]] = {
     errors.BodyTooLarge: (413, "invalid_request_error"),
@@ -43,7 +45,7 @@ _STATUS: Mapping[type[errors.GatewayError], tuple[int, str]] = {
 
 def render(error: errors.GatewayError) -> tuple[int, dict[str, str], bytes]:
     """The status, extra headers and JSON body for an error."""
-    status, kind = next(value for cls, value in _STATUS.items() if isinstance(error, cls))
+    status, kind = status_and_type(type(error))
     headers = {}
     if isinstance(error, errors.RetryLater):
         headers["retry-after"] = str(math.ceil(error.retry_after))
@@ -52,6 +54,11 @@ def render(error: errors.GatewayError) -> tuple[int, dict[str, str], bytes]:
     elif status == 401:
         headers["www-authenticate"] = "Bearer"
     return status, headers, error_body(error.message, kind, error.param, error.code)
+
+
+def status_and_type(error: type[errors.GatewayError]) -> tuple[int, str]:
+    """The HTTP status of such an error, and the `type` in its body."""
+    return next(value for cls, value in _STATUS.items() if issubclass(error, cls))
 
 
 def error_body(message: str, kind: str, param: str | None = None, code: str | None = None) -> bytes:
@@ -80,8 +87,9 @@ def install(app: FastAPI) -> None:
     async def http(request: Request, error: HTTPException) -> Response:
         message = f"{request.method} {request.url.path}: {error.detail}"
         kind = "invalid_request_error" if error.status_code < 500 else "server_error"
+        code = _FRAMEWORK_CODES.get(error.status_code, "invalid_value")
         return Response(
-            error_body(message, kind, code="not_found" if error.status_code == 404 else None),
+            error_body(message, kind, code=code),
             error.status_code,
             dict(error.headers or {}),
             "application/json",
@@ -91,7 +99,8 @@ def install(app: FastAPI) -> None:
     async def validation(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         param = ".".join(str(part) for part in first["loc"][1:])
-        body = error_body(f"{param}: {first['msg']}", "invalid_request_error", param)
+        message = f"{param}: {first['msg']}"
+        body = error_body(message, "invalid_request_error", param, "invalid_value")
         return Response(body, 400, media_type="application/json")
 
     @app.exception_handler(errors.GatewayError)

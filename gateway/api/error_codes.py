@@ -1,0 +1,372 @@
+"""Every error code, what it means and what to do. docs/errors.md is made of these tables.
+
+A test holds that each code that the gateway uses stands here, and that each of these is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway import errors
+from gateway.errors import GatewayError
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """A code in the body of an HTTP error.
+
+    `error` is the error's class, which gives the status and type in `api.error_handlers`, or the
+    status itself where the web framework answers.
+    """
+
+    error: type[GatewayError] | int
+    meaning: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrameErrorCode:
+    """A code in an `error` frame to a device. `about` says what it ends: see docs/errors.md."""
+
+    about: str
+    meaning: str
+
+
+HTTP_ERRORS: Mapping[str, ErrorCode] = {
+    # The request as a whole.
+    "invalid_json": ErrorCode(
+        errors.InvalidRequest, "The body is not a JSON object.", "Send a JSON object."
+    ),
+    "invalid_body": ErrorCode(
+        errors.InvalidRequest,
+        "A field of the body is missing, unknown or wrong.",
+        "Correct the field that `param` names.",
+    ),
+    "invalid_value": ErrorCode(
+        errors.InvalidRequest,
+        "A field or parameter has a value that is not allowed.",
+        "Give a value as the message says.",
+    ),
+    "invalid_field": ErrorCode(
+        errors.InvalidRequest,
+        "A field is not allowed with this virtual model.",
+        "Leave the field out, or name a served model.",
+    ),
+    "invalid_parameter": ErrorCode(
+        errors.InvalidRequest,
+        "A parameter is not allowed with this virtual model.",
+        "Leave the parameter out, or name a served model.",
+    ),
+    "invalid_header": ErrorCode(
+        errors.InvalidRequest,
+        "A header of Tierflow has a value that is not allowed.",
+        "Correct the header that `param` names.",
+    ),
+    "invalid_route": ErrorCode(
+        errors.InvalidRequest,
+        "The virtual model answers at `/v1/chat/completions` only.",
+        "Use that route.",
+    ),
+    "missing_model": ErrorCode(
+        errors.InvalidRequest, "The body has no `model`.", "Name a model of `GET /v1/models`."
+    ),
+    "invalid_model": ErrorCode(
+        errors.InvalidRequest, "`model` is not a text.", "Name a model of `GET /v1/models`."
+    ),
+    "body_timeout": ErrorCode(
+        errors.InvalidRequest,
+        "The body did not arrive in time.",
+        "Send it faster, or raise `timeouts.body_s`.",
+    ),
+    "body_too_large": ErrorCode(
+        errors.BodyTooLarge,
+        "The body is larger than the limit.",
+        "Send less, or raise `limits.max_body_bytes`.",
+    ),
+    "not_found": ErrorCode(404, "There is no such route.", "`GET /openapi.json` lists the routes."),
+    "method_not_allowed": ErrorCode(
+        405, "The route does not have this method.", "Use the route's method."
+    ),
+    # Models and demands.
+    "model_not_found": ErrorCode(
+        errors.UnknownModel,
+        "No pool serves this model.",
+        "Name one of those that the message lists.",
+    ),
+    "demand_not_met": ErrorCode(
+        errors.InvalidRequest,
+        "No pool meets `x-tierflow-max-tier` or `x-tierflow-min-quality`.",
+        "Relax the header that `param` names.",
+    ),
+    "unknown_family_member": ErrorCode(
+        errors.InvalidRequest,
+        "`x-tierflow-min-quality` names no member of the family.",
+        "Name one of those that the message lists.",
+    ),
+    "prompt_too_long": ErrorCode(
+        errors.InvalidRequest,
+        "The prompt does not fit into the model's context.",
+        "Shorten it, or name a model with a longer context.",
+    ),
+    "engine_refused": ErrorCode(
+        errors.InvalidRequest,
+        "The engine refused the request; the message is its own.",
+        "Correct the request as the message says.",
+    ),
+    # Load, endpoints and time.
+    "overloaded": ErrorCode(
+        errors.Overloaded,
+        "Every endpoint that may answer, or the gateway itself, is full.",
+        "Try again after `Retry-After`; add replicas if it persists.",
+    ),
+    "no_endpoint": ErrorCode(
+        errors.NoEndpoint,
+        "No healthy endpoint can answer now.",
+        "Try again after `Retry-After`; `GET /ready` has the cause.",
+    ),
+    "no_device": ErrorCode(
+        errors.NoEndpoint,
+        "No registered device of the cascade's lowest stage can answer now.",
+        "Try again after `Retry-After`, or connect the device.",
+    ),
+    "connect_failed": ErrorCode(
+        errors.ConnectFailed,
+        "The endpoint refused the connection, and no other was left.",
+        "Try again after `Retry-After`; `GET /ready` names the endpoint.",
+    ),
+    "engine_error": ErrorCode(
+        errors.EngineFailed,
+        "The engine answered with a server error or with something unreadable.",
+        "Try again; the engine's log has the cause.",
+    ),
+    "engine_disconnected": ErrorCode(
+        errors.EngineFailed,
+        "The engine closed the connection before its answer was complete.",
+        "Try again; the engine's log has the cause.",
+    ),
+    "deadline_exceeded": ErrorCode(
+        errors.DeadlineExceeded,
+        "The answer had not begun when `x-tierflow-deadline-ms` had passed.",
+        "Allow more time, or name a faster tier.",
+    ),
+    "first_token_timeout": ErrorCode(
+        errors.FirstTokenTimeout,
+        "The engine sent nothing within `timeouts.first_token_s`.",
+        "Try again later; raise the setting for slow engines.",
+    ),
+    "idle_timeout": ErrorCode(
+        errors.IdleTimeout,
+        "The engine paused for longer than `timeouts.idle_s` or `timeouts.answer_s`.",
+        "Try again later; raise the setting for slow engines.",
+    ),
+    # Collectives.
+    "too_few_members": ErrorCode(
+        errors.TooFewMembers,
+        "Fewer members answered than the quorum, and the request says `on_too_few: fail`.",
+        "Try again after `Retry-After`, or allow `degrade`.",
+    ),
+    "unknown_template": ErrorCode(
+        errors.InvalidRequest,
+        "There is no template of this name.",
+        "Name one of those that the message lists.",
+    ),
+    "invalid_caller": ErrorCode(
+        errors.InvalidRequest,
+        "`final: own` is for devices, and the request carries no device's token.",
+        "Send the device's token as a bearer token.",
+    ),
+    "quota_exceeded": ErrorCode(
+        errors.QuotaExceeded,
+        "The caller asked more often than `collective.requests_per_minute` allows.",
+        "Try again after `Retry-After`.",
+    ),
+    "idempotency_running": ErrorCode(
+        errors.Conflict,
+        "A request with the same `Idempotency-Key` is being answered.",
+        "Send it again with the same key later.",
+    ),
+    "idempotency_mismatch": ErrorCode(
+        errors.Conflict,
+        "The `Idempotency-Key` was used for another body.",
+        "Take a new key for a new request.",
+    ),
+    "unknown_answer": ErrorCode(
+        errors.InvalidRequest,
+        "Feedback names no answer of a collective, or one that is too old.",
+        "Give the answer's id within `collective.quality.feedback_s`.",
+    ),
+    "already_judged": ErrorCode(
+        errors.Conflict, "The answer has been judged.", "Nothing; an answer is judged once."
+    ),
+    "being_judged": ErrorCode(
+        errors.Conflict, "Somebody else is judging the answer.", "Try again in ten seconds."
+    ),
+    "empty_answer": ErrorCode(
+        errors.EngineFailed,
+        "The aggregator answered without a text.",
+        "Try again, or name another aggregator.",
+    ),
+    "no_likelihood": ErrorCode(
+        errors.EngineFailed,
+        "The aggregator's engine gave no `prompt_logprobs`, which `best-of-n` needs.",
+        "Name an aggregator on vLLM, or another way to aggregate.",
+    ),
+    # Devices and their operators.
+    "admin_disabled": ErrorCode(
+        errors.Denied, "The operators' API is off.", "Set `admin.token` in the gateway's settings."
+    ),
+    "invalid_admin_token": ErrorCode(
+        errors.Unauthenticated,
+        "The admin token is missing or wrong.",
+        "Send `Authorization: Bearer <admin token>`.",
+    ),
+    "invalid_device_token": ErrorCode(
+        errors.Unauthenticated,
+        "The device's token is missing, unknown or revoked.",
+        "Enrol the device, or list its token under `devices.tokens`.",
+    ),
+    "invalid_enrolment_token": ErrorCode(
+        errors.Denied,
+        "The enrolment token is unknown, expired or used.",
+        "Have an operator make a new one.",
+    ),
+    "too_many_attempts": ErrorCode(
+        errors.TooManyAttempts,
+        "Too many wrong enrolment tokens came from this address.",
+        "Try again after `Retry-After`.",
+    ),
+    "invalid_name": ErrorCode(
+        errors.InvalidRequest,
+        "The operator chose another name for this enrolment token.",
+        "Leave `name` out.",
+    ),
+    "name_taken": ErrorCode(
+        errors.Conflict,
+        "A device of this name is enrolled.",
+        "Choose another name, or revoke that device first.",
+    ),
+    "name_in_settings": ErrorCode(
+        errors.Conflict,
+        "The name stands under `devices.tokens` in the settings.",
+        "Choose another name, or change the settings.",
+    ),
+    "unknown_device": ErrorCode(
+        errors.UnknownDevice, "There is no such device.", "`GET /v1/devices` lists the devices."
+    ),
+    # Shared state.
+    "state_lost": ErrorCode(
+        errors.StateLost,
+        "Redis can't be reached, and `state.when_lost` is `closed` or the operation needs it.",
+        "Try again after `Retry-After`; `GET /ready` has the cause.",
+    ),
+    "state_refused": ErrorCode(
+        errors.StateLost,
+        "Redis refused an operation.",
+        "Check the rights of the gateway's user in Redis.",
+    ),
+    "state_full": ErrorCode(
+        errors.StateLost,
+        "The state in the replica's memory is full.",
+        "Raise `state.memory`, or use Redis.",
+    ),
+    "state_too_large": ErrorCode(
+        errors.StateLost,
+        "A value is larger than `state.max_value_bytes`.",
+        "Raise the setting, or send less.",
+    ),
+    # The gateway itself.
+    "internal_error": ErrorCode(
+        GatewayError,
+        "The gateway failed in a way that nobody foresaw.",
+        "Report it with the `internal_error` line of the gateway's log.",
+    ),
+}
+
+FRAME_ERRORS: Mapping[str, FrameErrorCode] = {
+    "bad_frame": FrameErrorCode(
+        "frame", "The frame is not msgpack, of unknown kind, or has a field out of bounds."
+    ),
+    "unknown_session": FrameErrorCode("frame", "This connection never opened a session so named."),
+    "session_exists": FrameErrorCode("frame", "`open` has a number that was used before."),
+    "position_ahead": FrameErrorCode("frame", "The draft is too far ahead of what is verified."),
+    "position_behind": FrameErrorCode("frame", "The draft is too far behind what is verified."),
+    "id_beyond_vocabulary": FrameErrorCode("frame", "The engine does not have a drafted token id."),
+    "flood": FrameErrorCode(
+        "frame or session",
+        "Too many draft tokens, sessions or registrations came in a second; this is dropped.",
+    ),
+    "not_registered": FrameErrorCode("frame", "`register` must come first."),
+    "instance_changed": FrameErrorCode("frame", "One connection has one instance."),
+    "unknown_work": FrameErrorCode("frame", "The number of the work was never given."),
+    "work_over": FrameErrorCode("frame", "The work of this number is over."),
+    "answer_too_long": FrameErrorCode("frame", "The answer exceeds its budget; it is cut off."),
+    "bad_open": FrameErrorCode(
+        "session", "`open` has neither or both of `prompt` and `messages`, or no JSON in them."
+    ),
+    "too_many_sessions": FrameErrorCode("session", "Wait for a `done` before you open another."),
+    "tokenizer_differs": FrameErrorCode(
+        "session",
+        "The device's tokenizer differs from the tier's; use a model of its family.",
+    ),
+    "tokenizer_unknown": FrameErrorCode(
+        "session", "The tier's engines have no `/tokenize`, so token ids can't be compared."
+    ),
+    "hello_expected": FrameErrorCode("connection", "The first frame must be `hello`."),
+    "version_unsupported": FrameErrorCode(
+        "connection", "The gateway speaks another version of the protocol."
+    ),
+    "lease_expired": FrameErrorCode("connection", "No frame came for `devices.lease_s`."),
+    "replaced": FrameErrorCode(
+        "connection", "The device has come back on a newer connection with the same token."
+    ),
+    "revoked": FrameErrorCode("connection", "The device's token has been revoked."),
+    "duplicate_device": FrameErrorCode(
+        "connection", "Another process is registered with the same token."
+    ),
+    "owner_differs": FrameErrorCode("connection", "Another owner is recorded for this token."),
+    "privacy_not_allowed": FrameErrorCode(
+        "connection", "The device was not enrolled for this privacy class."
+    ),
+    "too_many_errors": FrameErrorCode(
+        "connection", "A hundred frames were refused, less one for each second."
+    ),
+    "too_many_frames": FrameErrorCode("connection", "More than 5000 frames came in a second."),
+    "too_slow": FrameErrorCode(
+        "connection", "The device did not read while 1 MiB waited for it; only the close says it."
+    ),
+}
+"""A session also ends with codes of `HTTP_ERRORS`, see `SESSION_ERRORS`."""
+
+SESSION_ERRORS = (
+    "model_not_found", "no_endpoint", "overloaded", "prompt_too_long", "engine_refused",
+    "connect_failed", "first_token_timeout", "idle_timeout", "engine_disconnected",
+    "engine_error", "internal_error",
+)  # fmt: skip
+"""The codes of `HTTP_ERRORS` that an `error` frame may carry about a session."""
+
+WORK_ERRORS: Mapping[str, str] = {
+    "busy": "The device, or the way to it, has as much work as it takes.",
+    "hot": "The device is too hot.",
+    "battery": "The device's battery is too low.",
+    "private": "The device does not answer questions of this caller.",
+    "unable": "The device can't do this work, or gave it up.",
+    "too_long": "The question is larger than a device takes.",
+    "deadline": "The deadline passed.",
+    "lost": "The device's connection, its gateway, or a part of the answer was lost.",
+    "unknown": "The device is not registered.",
+    "misbehaved": "The device sent more than it was asked for.",
+    "cancelled": "Whoever asked wanted no more of it.",
+    "empty": "The device answered without a text.",
+    "broken": "The device's answer ended with neither `stop` nor `length`.",
+}
+"""Why a member's work failed: in a collective's reply and in metrics, never an HTTP error."""
+
+INTERNAL_ERRORS: Mapping[str, str] = {
+    "client_stalled": "The caller stopped reading its answer for `timeouts.idle_s`.",
+    "unhealthy": "An engine did not pass the look at its health or models.",
+    "timeout": "An engine did not answer the look at it within `scrape.timeout_s`.",
+    "embedding_missing": "The files of the embedding model are not installed.",
+    "embedding_broken": "The embedding model could not be run.",
+}
+"""Codes in logs, metrics and conditions of `/ready` alone."""
