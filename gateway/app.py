@@ -77,7 +77,7 @@ def create_app(settings: Settings) -> ASGIApp:
     templates = collective_templates(settings)
     collectives = CollectiveMetrics(metrics.registry, prices(settings))
     late = _Late(build_store(settings, metrics.registry, clock))
-    cascade = CascadePart(settings.cascade, metrics.registry)
+    cascade = CascadePart(settings.cascade, metrics.registry, prices(settings))
     speculation, devices = SpeculationMetrics(metrics.registry), DeviceMetrics(metrics.registry)
     work = MemberMetrics(metrics.registry)
     metrics.registry.register(MailboxMetrics(lambda: tuple(late.mailboxes.values())))

@@ -16,6 +16,7 @@ from gateway.adapters.prometheus.cascade import CascadeMetrics
 from gateway.core.cascade.predictor import BY_MEAN, Predictor
 from gateway.core.cascade.predictor_choice import Predictors
 from gateway.core.ports import Clock, EndpointSource, Members, Telemetry
+from gateway.core.prices import Prices
 from gateway.errors import ConfigError
 from gateway.serving.cascade.audits import Audits
 from gateway.serving.cascade.confidence import ConfidenceProbes, ProbeSettings
@@ -49,11 +50,11 @@ class Shared:
 class CascadePart:
     """`metrics` belong to the process; the rest is built when the server starts."""
 
-    def __init__(self, settings: Settings, registry: CollectorRegistry) -> None:
+    def __init__(self, settings: Settings, registry: CollectorRegistry, prices: Prices) -> None:
         """Raises ConfigError."""
         self._settings = settings
         self._predictors = predictors(settings)
-        self._metrics = CascadeMetrics(registry, dict(settings.cost_per_token))
+        self._metrics = CascadeMetrics(registry, prices)
         self._log: OutcomeFile | None = None
         self._audits: Audits | None = None
 

@@ -14,7 +14,6 @@ import yaml
 
 from gateway.adapters.embedding.cached import CachedEmbedder
 from gateway.adapters.embedding.files import find_files
-from gateway.core.collective.cost import Prices
 from gateway.core.collective.selection import Prior
 from gateway.core.collective.templates import Form, Template, TemplateRule, Templates
 from gateway.core.ports import (
@@ -27,6 +26,7 @@ from gateway.core.ports import (
     StateStore,
     Telemetry,
 )
+from gateway.core.prices import Prices
 from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.errors import ConfigError, EmbeddingFailed
 from gateway.serving.collective.aggregation import Aggregator
@@ -82,7 +82,7 @@ def collective_services(
 ) -> CollectiveServices:
     """Inside the event loop."""
     asked = settings.collective
-    policy = _policy(asked)
+    policy = _policy(asked, prices(settings))
     conditions: dict[str, str] = {}
     embedder, close = _embedder(asked.embedding, with_, conditions)
     served = partial(_served, with_.endpoints)
@@ -128,10 +128,10 @@ def collective_services(
 
 
 def prices(settings: Settings) -> Prices:
-    return Prices(settings.collective.prices.model_dump())
+    return Prices(settings.prices.model_dump())
 
 
-def _policy(asked: wanted.CollectiveSettings) -> CollectivePolicy:
+def _policy(asked: wanted.CollectiveSettings, prices: Prices) -> CollectivePolicy:
     quota = None
     if asked.requests_per_minute is not None:
         quota = Quota(float(asked.burst), asked.requests_per_minute / 60.0)
@@ -151,7 +151,7 @@ def _policy(asked: wanted.CollectiveSettings) -> CollectivePolicy:
         max_answer_chars=asked.max_answer_chars,
         feedback_weight=quality.feedback_weight,
         prior=Prior(quality.prior, quality.prior_weight),
-        prices=Prices(asked.prices.model_dump()),
+        prices=prices,
         quota=quota,
         keep=Keep(
             idempotency_s=asked.idempotency_s,

@@ -19,7 +19,7 @@ from gateway.adapters.prometheus.members import MemberMetrics
 from gateway.adapters.prometheus.requests import Metrics
 from gateway.adapters.prometheus.speculation import SpeculationMetrics
 from gateway.adapters.prometheus.state import StateMetrics
-from gateway.core.collective.cost import Prices
+from gateway.core.prices import Prices
 from services.device_agent.metrics import WATCHED
 from services.device_agent.metrics import Metrics as AgentMetrics
 from services.vllm_server.race.counts import MEANINGS
@@ -69,7 +69,7 @@ def gateway_sections() -> tuple[Section, ...]:
             "Requests for `tierflow-cascade`: docs/cascade.md. The calls to its tiers count as "
             "requests for their own models. The caller's request counts under the model "
             "`tierflow-cascade`, without tokens.",
-            lambda: _registry_with(lambda registry: CascadeMetrics(registry, {})),
+            lambda: _registry_with(lambda registry: CascadeMetrics(registry, Prices())),
         ),
         Section(
             "Collectives",

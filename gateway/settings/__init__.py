@@ -32,6 +32,7 @@ from gateway.settings.cascade import CascadeSettings
 from gateway.settings.collective import CollectiveSettings
 from gateway.settings.devices import DeviceSettings
 from gateway.settings.group import Group, Unit
+from gateway.settings.prices import PriceSettings
 from gateway.settings.state import StateSettings
 
 ENV_PREFIX = "TIERFLOW_GATEWAY_"
@@ -252,6 +253,7 @@ class Settings(BaseSettings):
     retries: Retries = Retries()
     devices: DeviceSettings = DeviceSettings()
     collective: CollectiveSettings = CollectiveSettings()
+    prices: PriceSettings = PriceSettings()
     admin: Admin = Admin()
     state: StateSettings = StateSettings()
     cascade: CascadeSettings = CascadeSettings()

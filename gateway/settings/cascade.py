@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from gateway.core.types import Tier
 from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
 from gateway.settings.group import Group, Unit
 
@@ -123,18 +122,9 @@ class CascadeSettings(Group):
         description="The share of lower tiers' answers, accepted or continued by the top tier, for "
         "which the top tier is asked for its own.",
     )
-    cost_per_token: Annotated[
-        dict[str, Annotated[float, Field(ge=0)]], Unit("any currency, per token")
-    ] = Field(
-        default={"device": 0.1, "edge": 1.0, "cloud": 10.0},
-        description="What a token costs at each tier, for the cost metric.",
-    )
 
     @model_validator(mode="after")
     def _stages(self) -> CascadeSettings:
         if any(stage.device for stage in self.stages[1:]):
             raise ValueError("stages: a device can only be the lowest")
-        for tier in self.cost_per_token:
-            if tier not in tuple(Tier):
-                raise ValueError(f"cost_per_token: {tier!r} is no tier; {', '.join(Tier)} are")
         return self

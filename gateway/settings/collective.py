@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 from gateway.settings.group import Group, Unit
 
 Share = Annotated[float, Field(ge=0, le=1), Unit("share")]
-Price = Annotated[float, Field(ge=0), Unit("any currency, per 1,000 tokens")]
 TemplateId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}@[0-9]{1,6}$")]
 DomainName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
 
@@ -23,14 +22,6 @@ DOMAINS = {
     "writing": "creative writing, stories, letters, style, summaries, translation",
     "conversation": "small talk, advice, feelings, opinions, everyday conversation",
 }
-
-
-class PriceSettings(Group):
-    """Prices of tokens by tier, for `max_cost` and the cost metric."""
-
-    device: Price = Field(default=0.1, description="The price of a device's tokens.")
-    edge: Price = Field(default=1.0, description="The price of the edge's tokens.")
-    cloud: Price = Field(default=10.0, description="The price of the cloud's tokens.")
 
 
 class Quality(Group):
@@ -186,7 +177,6 @@ class CollectiveSettings(Group):
     affinity_s: float = Field(
         default=3600.0, gt=0, description="How long the members of a session are preferred."
     )
-    prices: PriceSettings = PriceSettings()
     quality: Quality = Quality()
     embedding: Embedding = Embedding()
     domains: dict[DomainName, str] = Field(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from gateway.core.cascade.ports import CascadeOutcome
+from gateway.core.prices import Prices
 
 CONFIDENCE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 1.0)
 
@@ -14,11 +13,11 @@ CONFIDENCE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0
 class CascadeMetrics:
     """The `CascadeTelemetry` port. `cost` by tier: what a token of an answer costs there."""
 
-    def __init__(self, registry: CollectorRegistry, cost: Mapping[str, float]) -> None:
+    def __init__(self, registry: CollectorRegistry, prices: Prices) -> None:
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"tierflow_cascade_{name}", text, labels, registry=registry)
 
-        self._cost_of = cost
+        self._prices = prices
         self._answers = counter(
             "answers", "Answers of tierflow-cascade, by the tier that gave them.", "tier"
         )
@@ -41,9 +40,7 @@ class CascadeMetrics:
             "Tokens that a tier made for cascades, samples and self-checks included.",
             "tier",
         )
-        self._cost = counter(
-            "cost", "Cost of these tokens, in the currency of cascade.cost_per_token.", "tier"
-        )
+        self._cost = counter("cost", "Cost of these tokens, in the currency of `prices`.", "tier")
         self._audits = counter(
             "audits",
             "Answers of lower tiers for which the top tier was asked as well. agreed: yes or no.",
@@ -70,7 +67,7 @@ class CascadeMetrics:
             made = stage.tokens + stage.judging_tokens
             if made:
                 self._tokens.labels(stage.tier).inc(made)
-                self._cost.labels(stage.tier).inc(made * self._cost_of.get(stage.tier, 0.0))
+                self._cost.labels(stage.tier).inc(self._prices.of(stage.tier, made))
             if stage.confidence is not None:
                 self._confidence.labels(stage.tier).observe(stage.confidence)
 

@@ -11,8 +11,8 @@ from gateway.adapters.prometheus.collective_series import (
     Setbacks,
     Spending,
 )
-from gateway.core.collective.cost import Prices
 from gateway.core.collective.report import Report
+from gateway.core.prices import Prices
 
 
 class CollectiveMetrics:

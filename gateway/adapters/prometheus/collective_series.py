@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from gateway.core.collective.cost import Prices
 from gateway.core.collective.report import Report
+from gateway.core.prices import Prices
 
 MEMBER_BUCKETS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16)
 ROUND_BUCKETS = (0, 1, 2, 3)
@@ -149,7 +149,7 @@ class Spending(_Series):
             "kind",
         )
         self._cost = self._counter(
-            "cost", "Cost of these tokens, in the currency of collective.prices.", "tier"
+            "cost", "Cost of these tokens, in the currency of `prices`.", "tier"
         )
         self._steps = self._histogram(
             "step_seconds",

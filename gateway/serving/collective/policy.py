@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.core.collective.cost import Prices
 from gateway.core.collective.selection import Prior
+from gateway.core.prices import Prices
 
 
 @dataclass(frozen=True, slots=True)

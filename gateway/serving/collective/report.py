@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.core.collective.answers import Reading, comparable, share
-from gateway.core.collective.cost import Prices
 from gateway.core.collective.lessons import VOTED, from_agreement, from_failures, teaches
 from gateway.core.collective.report import Part, Report
+from gateway.core.prices import Prices
 from gateway.protocol.collective import AggregatorBlock, CollectiveBlock, MemberBlock
 from gateway.serving.collective.aggregation import Final
 from gateway.serving.collective.memory_values import Learned

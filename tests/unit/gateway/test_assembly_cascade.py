@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from gateway.assembly_cascade import CascadePart, predictors
 from gateway.core.cascade.predictor import METHODS, ConfidenceModel, Predictor, Term, to_data
+from gateway.core.prices import Prices
 from gateway.errors import ConfigError
 from gateway.settings.cascade import CascadeSettings, CascadeStage
 
@@ -25,7 +26,7 @@ def part(folder: Path, methods: list[str], *stages: dict[str, Any], **more: Any)
     file = folder / "predictor.json"
     file.write_text(json.dumps(to_data(Predictor(dict.fromkeys(methods, BY_MEAN)))))
     settings = CascadeSettings.model_validate({"predictor": str(file), "stages": stages, **more})
-    return CascadePart(settings, CollectorRegistry())
+    return CascadePart(settings, CollectorRegistry(), Prices())
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.collective.cost import Prices
 from gateway.core.collective.lessons import Lesson, from_agreement, from_failures, from_feedback
 from gateway.core.collective.report import Part, Report
 from gateway.core.collective.similarity import nearest, word_overlap
+from gateway.core.prices import Prices
 
 SHARES = {"right": 1.0, "near": 0.6, "wrong": 0.0}
 

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.core.collective.cost import Prices
+from gateway.core.prices import Prices
 from gateway.errors import EmbeddingFailed, InvalidRequest, UnknownModel
 from gateway.serving.collective.policy import CollectivePolicy
 from tests.unit.gateway.build import request

@@ -1,4 +1,4 @@
-"""What an answer costs, by where its tokens were made."""
+"""The price list: what tokens cost, by the tier that made them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Per 1,000 tokens, prompt and completion alike, in any one currency."""
+    """The price list: per 1,000 tokens, prompt and completion alike, in any one currency."""
 
     by_tier: Mapping[str, float] = field(default_factory=dict)
 
