@@ -11,15 +11,16 @@ from gateway.core.body import prompt_chars_and_key
 from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.core.routing.routing import Choice
 from gateway.core.types import InferenceRequest
-from gateway.errors import EngineFailed, NoEndpoint, UpstreamError
+from gateway.errors import EngineFailed, NoEndpoint
 from gateway.serving.cascade.answers import AnswerPiece, piece_of, prompt_tokens
 from gateway.serving.cascade.escalation_state import Escalation
 from gateway.serving.cascade.lower_tier import StageSpec, demands_of
 from gateway.serving.cascade.options import CascadeRequest
 from gateway.serving.cascade.verified_prediction import VerifiedPrediction
+from gateway.serving.requests.attempts import Attempts
 from gateway.serving.requests.dispatch import Waits
 from gateway.serving.requests.engine_calls import EngineCall, EngineCalls
-from gateway.serving.requests.verifiers import Attempts, EndpointSlot, Verifiers
+from gateway.serving.requests.verifiers import Verifiers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +40,14 @@ class TopTier:
         Raises what `Routing.choose` and `EngineCalls.stream` do. Until the first piece another
         endpoint is tried for one that fails.
         """
-        attempts = Attempts(self.verifiers)
+        attempts = self.verifiers.attempts()
         while True:
             try:
                 choice = self._choose(asked, tier, ascent, attempts)
             except NoEndpoint:
-                if attempts.failure is not None or tier.model in VIRTUAL_MODELS:
-                    raise attempts.failure or _nothing_above(tier) from None
+                attempts.raise_failure()
+                if tier.model in VIRTUAL_MODELS:
+                    raise _nothing_above(tier) from None
                 # A pool that holds requests while it is empty does so in the ordinary way.
                 choice = None
             if choice is None or not _can_verify(asked, ascent, choice):
@@ -53,27 +55,19 @@ class TopTier:
                     async for piece in plain:
                         yield piece
                 return
-            attempts.begin(choice)
-            begun, held = False, EndpointSlot(choice, self.verifiers.endpoints)
-            run = VerifiedPrediction(
-                verifiers=self.verifiers,
-                waits=self.waits,
-                new_id=self.new_id,
-                asked=asked,
-                held=held,
-            )
-            try:
+            with attempts.at(choice) as slot:
+                run = VerifiedPrediction(
+                    verifiers=self.verifiers,
+                    waits=self.waits,
+                    new_id=self.new_id,
+                    asked=asked,
+                    slot=slot,
+                )
                 async with aclosing(run.pieces(ascent)) as pieces:
                     async for piece in pieces:
-                        begun = True
+                        slot.begun = True
                         yield piece
                 return
-            except UpstreamError as error:
-                if begun:
-                    raise
-                attempts.failed(error)
-            finally:
-                held.release()
 
     def _choose(
         self, asked: CascadeRequest, tier: StageSpec, ascent: Escalation, attempts: Attempts
@@ -86,7 +80,7 @@ class TopTier:
             states = [s for s in states if next(iter(s.models), None) not in ascent.below]
         request = _request(asked, tier, ascent)
         return found.routing.choose(
-            request, states, found.clock.now(), found.uniform, attempts.tried
+            request, states, found.clock.now(), found.uniform, attempts.failed_ids
         )
 
     async def _plainly(

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.core.cascade.prediction import Prediction
 from gateway.core.endpoint_rates import learn
 from gateway.core.outcome import Outcome
+from gateway.core.ports import Verification
 from gateway.core.speculation.job import Batch, Job
 from gateway.errors import (
     DeadlineExceeded,
@@ -20,10 +21,11 @@ from gateway.errors import (
 from gateway.serving.cascade.answers import AnswerPiece
 from gateway.serving.cascade.escalation_state import Escalation
 from gateway.serving.cascade.options import CascadeRequest
+from gateway.serving.requests.attempts import EndpointSlot, note_attempt
 from gateway.serving.requests.dispatch import Waits
 from gateway.serving.requests.lifecycle import Lifecycle
 from gateway.serving.requests.progress_timeout import ProgressTimeout
-from gateway.serving.requests.verifiers import EndpointSlot, Verifiers
+from gateway.serving.requests.verifiers import Verifiers
 
 MAX_PREDICTED = 2048
 """Draft ids that an engine keeps for one answer."""
@@ -35,18 +37,17 @@ class VerifiedPrediction:
     waits: Waits
     new_id: Callable[[], str]
     asked: CascadeRequest
-    held: EndpointSlot
+    slot: EndpointSlot
 
     async def pieces(self, ascent: Escalation) -> AsyncGenerator[AnswerPiece]:
-        """Raises UpstreamError, InvalidRequest, DeadlineExceeded. `held` stays the caller's."""
+        """Raises UpstreamError, InvalidRequest, DeadlineExceeded. The `slot` stays the caller's."""
         outcome = self._outcome(ascent)
         now = self.verifiers.clock.now
         with Lifecycle(outcome, self.verifiers.clock, self.verifiers.telemetry.finished):
             with ProgressTimeout(now) as watchdog:
                 watchdog.expect(*self._first_wait(ascent))
-                prediction, batch = await self._open(ascent)
-                verification = self.held.verification
-                assert verification is not None
+                prediction, verification = await self._open(ascent)
+                batch = await verification.read()
                 outcome.status, outcome.first_byte = 200, now()
                 while batch is not None:
                     outcome.last_byte = now()
@@ -61,11 +62,10 @@ class VerifiedPrediction:
                     batch = await verification.read()
                 _note(ascent, prediction, outcome, verification.usage)
             outcome.finished = now()
-            learn(self.held.choice.state, outcome)
+            learn(self.slot.choice.state, outcome)
 
-    async def _open(self, ascent: Escalation) -> tuple[Prediction, Batch | None]:
-        """Until the first ids are there."""
-        verifier, choice = self.verifiers.verifier, self.held.choice
+    async def _open(self, ascent: Escalation) -> tuple[Prediction, Verification]:
+        verifier, choice = self.verifiers.verifier, self.slot.choice
         endpoint = choice.state.endpoint
         ascent.model, ascent.tier, ascent.endpoint = choice.model, endpoint.tier.value, endpoint.id
         prompt = await verifier.tokenize(endpoint, choice.model, self.asked.messages)
@@ -80,16 +80,16 @@ class VerifiedPrediction:
             prompt=prompt,
             sampling=self._sampling(ascent, len(prompt)),
         )
-        verification = self.held.verification = await verifier.open(endpoint, job)
+        verification = self.slot.answer = await verifier.open(endpoint, job)
         if facts.per_step < 1 or not verification.draft(prediction.begin()):
             ascent.how = "no-drafts"
         else:
             ascent.offered = len(ids)
-        return prediction, await verification.read()
+        return prediction, verification
 
     def _sampling(self, ascent: Escalation, prompt_tokens: int) -> dict[str, Any]:
         sampling = self.asked.sampling(stops=ascent.stops)
-        choice = self.held.choice
+        choice = self.slot.choice
         longest = choice.state.models[choice.model].max_model_len
         bounds = []
         if longest is not None:
@@ -114,8 +114,7 @@ class VerifiedPrediction:
         )
 
     def _outcome(self, ascent: Escalation) -> Outcome:
-        choice, endpoint = self.held.choice, self.held.choice.state.endpoint
-        now = self.verifiers.clock.now()
+        choice, now = self.slot.choice, self.verifiers.clock.now()
         request = replace(
             self.asked.request,
             id=f"{self.asked.request.id}/verification",
@@ -124,18 +123,12 @@ class VerifiedPrediction:
             received=now,
             stream=True,
         )
-        return Outcome(
-            request=request,
-            model=choice.model,
-            tier=endpoint.tier.value,
-            endpoint=endpoint.id,
-            reason=choice.reason,
-            attempts=1,
-            opened=now,
-        )
+        outcome = Outcome(request=request)
+        note_attempt(outcome, choice, now)
+        return outcome
 
     def _first_wait(self, ascent: Escalation) -> tuple[float, Callable[[], Exception]]:
-        endpoint, seconds = self.held.choice.state.endpoint.id, self.waits.first_token_s
+        endpoint, seconds = self.slot.choice.state.endpoint.id, self.waits.first_token_s
         if ascent.deadline_s is not None and ascent.deadline_s <= seconds:
             return ascent.deadline_s, lambda: DeadlineExceeded(
                 "the deadline in x-tierflow-deadline-ms passed before the top tier answered",
@@ -149,7 +142,7 @@ class VerifiedPrediction:
         )
 
     def _too_quiet(self) -> Exception:
-        endpoint = self.held.choice.state.endpoint.id
+        endpoint = self.slot.choice.state.endpoint.id
         return IdleTimeout(
             f"{endpoint} sent nothing for {self.waits.idle_s:g} s",
             endpoint=endpoint,
@@ -157,7 +150,7 @@ class VerifiedPrediction:
         )
 
     def _failed(self, what: str) -> EngineFailed:
-        endpoint = self.held.choice.state.endpoint.id
+        endpoint = self.slot.choice.state.endpoint.id
         return EngineFailed(f"{endpoint} {what}", endpoint=endpoint, code="engine_error")
 
 

@@ -57,8 +57,9 @@ class ServerModel:
         return _spoken(text, answered, answered.body.get("usage"), answered.body)
 
     async def _streamed(self, call: EngineCall, emit: Emit) -> ServerAnswer:
-        """An answer that breaks off is asked for again, and goes on where it was if the model says
-        the same up to there."""
+        """A stream that breaks off after its first text is asked for once more, as a whole, and
+        goes on where it was if the model says the same up to there. Failures before the first
+        text are the business of `requests.attempts`."""
         said = list[str]()
         try:
             return await self._relayed(self._calls.stream(call), said, emit)

@@ -1,9 +1,9 @@
-"""Find an endpoint and get its first bytes; until they are there, a failure re-picks."""
+"""Chooses an endpoint for a request, sends it there and waits for the first bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gateway.core.body import replace_model
 from gateway.core.outcome import Outcome
@@ -18,8 +18,8 @@ from gateway.errors import (
     FirstTokenTimeout,
     GatewayError,
     InvalidRequest,
-    UpstreamError,
 )
+from gateway.serving.requests.attempts import Attempts, EndpointSlot, note_attempt
 from gateway.serving.requests.progress_timeout import ProgressTimeout
 from gateway.serving.requests.scale_from_zero import WakeQueue
 
@@ -38,25 +38,17 @@ class OpenAnswer:
     """An answer that has begun. `first` is its first bytes, or all of them when not `streaming`."""
 
     answer: Answer
-    choice: Choice
+    slot: EndpointSlot
     first: bytes
     streaming: bool
 
     @property
     def state(self) -> EndpointState:
-        return self.choice.state
+        return self.slot.choice.state
 
-
-@dataclass(slots=True, kw_only=True)
-class _Tries:
-    """What one request has behind it: the ids that failed it, the last failure and its pool, how
-    many engines were at work for it, and the seconds that it was held."""
-
-    tried: set[str] = field(default_factory=set)
-    failure: UpstreamError | None = None
-    failed_pool: str = ""
-    worked: int = 0
-    held_s: float = 0.0
+    def release(self) -> None:
+        """Give the endpoint's place back. Before the answer's end the engine gives up its work."""
+        self.slot.release()
 
 
 class Dispatch:
@@ -90,103 +82,76 @@ class Dispatch:
         outcome: Outcome,
         watchdog: ProgressTimeout,
     ) -> OpenAnswer:
-        """Route and call until an endpoint answers. The caller must `release` what it gets.
+        """Choose and send until an endpoint answers. The caller must `release` what it gets.
 
         Raises InvalidRequest, NoEndpoint, Overloaded, DeadlineExceeded, UpstreamError.
         """
-        self._budget.request_started()
-        tries = _Tries()
+        attempts = Attempts(
+            endpoints=self._endpoints, telemetry=self._telemetry, budget=self._budget
+        )
         while True:
             try:
-                choice = self._choose(request, tries)
+                choice = self._choose(request, attempts)
             except GatewayError as refusal:
-                choice = await self._held(request, refusal, tries, outcome)
-            failure = tries.failure
-            if failure is not None:
-                # A failure to connect cost the engine nothing, so it is not charged: a dead pool
-                # of any size must not stand before a healthy one. `tried` bounds the tries.
-                if not isinstance(failure, ConnectFailed) and not self._budget.allow_retry(
-                    tries.worked
-                ):
-                    raise failure
-                self._telemetry.retried(tries.failed_pool, failure.code or "error")
-            _note(outcome, choice, self._clock.now())
-            try:
-                return await self._attempt(request, choice, headers, watchdog)
-            except UpstreamError as error:
-                tries.failure, tries.failed_pool = error, choice.state.endpoint.pool
-                tries.tried.add(error.endpoint)
-                if isinstance(error, ConnectFailed):
-                    self._endpoints.mark_failed(error.endpoint, error.message)
-                else:
-                    tries.worked += 1
+                choice = await self._wait_for_endpoint(request, refusal, attempts, outcome)
+            with attempts.at(choice) as slot:
+                note_attempt(outcome, choice, self._clock.now())
+                opened = await self._send(request, slot, headers, watchdog)
+                slot.keep()
+                return opened
 
-    def release(self, opened: OpenAnswer) -> None:
-        opened.answer.close()
-        opened.state.in_flight -= 1
-        self._endpoints.freed(opened.state)
-
-    def _choose(self, request: InferenceRequest, tries: _Tries) -> Choice:
+    def _choose(self, request: InferenceRequest, attempts: Attempts) -> Choice:
         return self._routing.choose(
-            request, self._endpoints.states(), self._clock.now(), self._uniform, tries.tried
+            request, self._endpoints.states(), self._clock.now(), self._uniform, attempts.failed_ids
         )
 
-    async def _held(
-        self, request: InferenceRequest, refusal: GatewayError, tries: _Tries, outcome: Outcome
+    async def _wait_for_endpoint(
+        self, request: InferenceRequest, refusal: GatewayError, attempts: Attempts, outcome: Outcome
     ) -> Choice:
-        """Nothing can take it now: wait, if that is what a pool without endpoints asks for."""
-        failure = tries.failure
-        if failure is not None and not isinstance(failure, ConnectFailed):
-            # It has been at work somewhere: that failure tells the caller more than a refusal.
-            raise failure from None
-        came = self._clock.now()
-        # What could not be reached then may be a good one by the time that it comes up.
-        tries.tried.clear()
+        """No endpoint can take the request now. Wait for one, if its pool is one that wakes up."""
+        if not isinstance(attempts.failure, ConnectFailed):
+            attempts.raise_failure()
+        began = self._clock.now()
+        # An endpoint that could not be reached may be a good one once it has come up.
+        attempts.failed_ids.clear()
         try:
             return await self._holding.wait(
-                request, refusal, lambda: self._choose(request, tries), tries.held_s
+                request, refusal, lambda: self._choose(request, attempts), attempts.held_s
             )
         except GatewayError as error:
-            if failure is not None and error is refusal:
-                raise failure from None
+            if error is refusal:
+                attempts.raise_failure()
             raise
         finally:
-            waited = self._clock.now() - came
-            tries.held_s += waited
+            waited = self._clock.now() - began
+            attempts.held_s += waited
             outcome.queue_s += waited
 
-    async def _attempt(
+    async def _send(
         self,
         request: InferenceRequest,
-        choice: Choice,
+        slot: EndpointSlot,
         headers: Mapping[str, str],
         watchdog: ProgressTimeout,
     ) -> OpenAnswer:
-        state = choice.state
-        state.in_flight += 1
-        answer: Answer | None = None
-        try:
-            body = _body_for(request, choice.model)
-            with watchdog:
-                watchdog.expect(*self._first_wait(request, state))
-                answer = await self._server.open(state.endpoint, request.path, headers, body)
-                streaming = answer.headers.get("content-type", "").startswith("text/event-stream")
-                if answer.status >= 500 or 300 <= answer.status < 400:
-                    raise EngineFailed(
-                        f"{state.endpoint.id} answered {answer.status}",
-                        endpoint=state.endpoint.id,
-                        code="engine_error",
-                    )
-                first = await answer.read()
-                if not streaming:
-                    first = await _read_all(answer, first)
-                return OpenAnswer(answer=answer, choice=choice, first=first, streaming=streaming)
-        except BaseException:
-            state.in_flight -= 1
-            self._endpoints.freed(state)
-            if answer is not None:
-                answer.close()
-            raise
+        """One attempt, until the first bytes are there, or all of an answer in one piece."""
+        state = slot.choice.state
+        body = _body_for(request, slot.choice.model)
+        with watchdog:
+            watchdog.expect(*self._first_wait(request, state))
+            answer = await self._server.open(state.endpoint, request.path, headers, body)
+            slot.answer = answer
+            streaming = answer.headers.get("content-type", "").startswith("text/event-stream")
+            if answer.status >= 500 or 300 <= answer.status < 400:
+                raise EngineFailed(
+                    f"{state.endpoint.id} answered {answer.status}",
+                    endpoint=state.endpoint.id,
+                    code="engine_error",
+                )
+            first = await answer.read()
+            if not streaming:
+                first = await _read_all(answer, first)
+            return OpenAnswer(answer=answer, slot=slot, first=first, streaming=streaming)
 
     def _first_wait(
         self, request: InferenceRequest, state: EndpointState
@@ -235,12 +200,3 @@ def _body_for(request: InferenceRequest, model: str) -> bytes:
             'model: write the key plainly as "model", without escapes', param="model"
         )
     return body
-
-
-def _note(outcome: Outcome, choice: Choice, now: float) -> None:
-    outcome.attempts += 1
-    outcome.opened = now
-    outcome.model = choice.model
-    outcome.tier = choice.state.endpoint.tier.value
-    outcome.endpoint = choice.state.endpoint.id
-    outcome.reason = choice.reason

@@ -127,7 +127,7 @@ class EngineCalls:
                 outcome.finished = self._clock.now()
                 learn(opened.state, outcome)
             finally:
-                self._dispatch.release(opened)
+                opened.release()
 
 
 def _request(call: EngineCall, now: float, *, stream: bool) -> InferenceRequest:

@@ -79,7 +79,7 @@ class InferenceHandler:
             outcome.finished = self._clock.now()
             learn(opened.state, outcome)
         finally:
-            self._dispatch.release(opened)
+            opened.release()
 
     async def _whole(self, opened: OpenAnswer, sink: Sink, outcome: Outcome) -> None:
         data = opened.first

@@ -1,7 +1,4 @@
-"""Find an endpoint that verifies for a device, and begin an answer there.
-
-Before the first token an endpoint that fails is left for another, as for any request.
-"""
+"""The endpoints that verify draft tokens: what they offer, and which one answers a session."""
 
 from __future__ import annotations
 
@@ -9,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.core.ports import Clock, EndpointSource, Telemetry, Verification, Verifier
+from gateway.core.ports import Clock, EndpointSource, Telemetry, Verifier
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import RETRY_AFTER_S, Choice, Routing
 from gateway.core.types import EndpointState, InferenceRequest, Tier
-from gateway.errors import ConnectFailed, GatewayError, InvalidRequest, NoEndpoint, UpstreamError
+from gateway.errors import GatewayError, InvalidRequest, NoEndpoint
 from gateway.protocol.speculation import Offer
+from gateway.serving.requests.attempts import Attempts
 
 TIERS: Mapping[Tier, Literal["edge", "cloud"]] = {Tier.EDGE: "edge", Tier.CLOUD: "cloud"}
 """Where devices' drafts are verified, as the wire names it."""
@@ -45,6 +43,10 @@ class Verifiers:
                         found[key] = Offer(name, model, tokenizer, per_step)
         return list(found.values())
 
+    def attempts(self) -> Attempts:
+        """Those of one new request."""
+        return Attempts(endpoints=self.endpoints, telemetry=self.telemetry, budget=self.budget)
+
     def choose(
         self, request: InferenceRequest, tier: Tier, tokenizer: str, attempts: Attempts
     ) -> Choice:
@@ -54,67 +56,18 @@ class Verifiers:
         """
         at_tier = [s for s in self.endpoints.states() if s.endpoint.tier is tier]
         alike = [s for s in at_tier if s.tokenizer == tokenizer]
-        if attempts.failure is not None:
-            alike = [s for s in alike if attempts.model in s.models]
+        if attempts.last is not None:
+            # The device has been told the model's name.
+            alike = [s for s in alike if attempts.last.model in s.models]
         try:
             if not alike:
                 raise _no_match(tier, tokenizer, at_tier)
             return self.routing.choose(
-                request, alike, self.clock.now(), self.uniform, attempts.tried
+                request, alike, self.clock.now(), self.uniform, attempts.failed_ids
             )
         except GatewayError:
-            # With nowhere else to go, the failure itself tells the device more.
-            if attempts.failure is not None:
-                raise attempts.failure from None
+            attempts.raise_failure()
             raise
-
-
-class Attempts:
-    """The tries of one session, within the budget that all requests share."""
-
-    def __init__(self, verifiers: Verifiers) -> None:
-        self._verifiers = verifiers
-        self.tried: set[str] = set()
-        self.model = ""
-        self.failure: UpstreamError | None = None
-        self._pool = ""
-        self._worked = 0
-        verifiers.budget.request_started()
-
-    def begin(self, choice: Choice) -> None:
-        """Raises the last failure when no further try is allowed."""
-        failure, budget = self.failure, self._verifiers.budget
-        if failure is not None:
-            if not isinstance(failure, ConnectFailed) and not budget.allow_retry(self._worked):
-                raise failure
-            self._verifiers.telemetry.retried(self._pool, failure.code or "error")
-        self.model, self._pool = choice.model, choice.state.endpoint.pool
-
-    def failed(self, error: UpstreamError) -> None:
-        self.failure = error
-        self.tried.add(error.endpoint)
-        if isinstance(error, ConnectFailed):
-            self._verifiers.endpoints.mark_failed(error.endpoint, error.message)
-        else:
-            self._worked += 1
-
-
-@dataclass(slots=True)
-class EndpointSlot:
-    """A place at an endpoint, with the answer that is made there once it has begun."""
-
-    choice: Choice
-    endpoints: EndpointSource
-    verification: Verification | None = None
-
-    def __post_init__(self) -> None:
-        self.choice.state.in_flight += 1
-
-    def release(self) -> None:
-        self.choice.state.in_flight -= 1
-        self.endpoints.freed(self.choice.state)
-        if self.verification is not None:
-            self.verification.close()
 
 
 def _no_match(tier: Tier, tokenizer: str, states: Sequence[EndpointState]) -> GatewayError:

@@ -8,15 +8,16 @@ from typing import Any
 
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Verification
+from gateway.core.routing.routing import Choice
 from gateway.core.speculation.job import Batch, Job
-from gateway.errors import FirstTokenTimeout, GatewayError, InvalidRequest, UpstreamError
+from gateway.errors import FirstTokenTimeout, GatewayError, InvalidRequest
 from gateway.protocol.speculation import Draft, Opened
 from gateway.serving.devices.drafting.context import SessionContext
 from gateway.serving.devices.drafting.drafts import DraftForwarder
 from gateway.serving.devices.drafting.verified_tokens import relay
+from gateway.serving.requests.attempts import EndpointSlot, note_attempt
 from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
 from gateway.serving.requests.progress_timeout import ProgressTimeout
-from gateway.serving.requests.verifiers import Attempts, EndpointSlot
 
 
 class DraftingSession:
@@ -75,30 +76,29 @@ class DraftingSession:
 
     async def _answer(self) -> None:
         context, services = self._context, self._context.services
-        attempts = Attempts(services.verifiers)
+        attempts = services.verifiers.attempts()
         while True:
             choice = services.verifiers.choose(
                 context.request, context.tier, context.frame.tokenizer, attempts
             )
-            attempts.begin(choice)
-            held = EndpointSlot(choice, services.verifiers.endpoints)
-            self._note(held)
-            try:
-                with ProgressTimeout(services.clock.now) as watchdog:
-                    watchdog.expect(services.waits.first_token_s, self._no_token(held))
-                    verification, first = await self._begin(held)
-                    return await relay(context, verification, first, watchdog)
-            except UpstreamError as error:
-                if context.state.verified:
-                    raise
-                attempts.failed(error)
-            finally:
-                self._drafts.disconnect()
-                held.release()
+            with attempts.at(choice) as slot:
+                note_attempt(context.outcome.request, choice, services.clock.now())
+                try:
+                    return await self._answer_at(slot)
+                finally:
+                    slot.begun = bool(context.state.verified)
+                    self._drafts.disconnect()
 
-    async def _begin(self, held: EndpointSlot) -> tuple[Verification, Batch | None]:
+    async def _answer_at(self, slot: EndpointSlot) -> None:
+        context, services = self._context, self._context.services
+        with ProgressTimeout(services.clock.now) as watchdog:
+            watchdog.expect(services.waits.first_token_s, self._no_token(slot))
+            verification, first = await self._begin(slot)
+            await relay(context, verification, first, watchdog)
+
+    async def _begin(self, slot: EndpointSlot) -> tuple[Verification, Batch | None]:
         """Until the first ids are there."""
-        context, choice = self._context, held.choice
+        context, choice = self._context, slot.choice
         verifier, frame, state = context.services.verifiers.verifier, context.frame, context.state
         endpoint = choice.state.endpoint
         if frame.messages and not state.prompt:
@@ -107,11 +107,11 @@ class DraftingSession:
             session=context.services.new_id(),
             model=choice.model,
             prompt=state.prompt,
-            sampling=self._sampling(held),
+            sampling=self._sampling(slot.choice),
         )
         facts = verifier.facts(endpoint)
         state.vocabulary = facts.vocabulary
-        verification = held.verification = await verifier.open(endpoint, job)
+        verification = slot.answer = await verifier.open(endpoint, job)
         if not self._told:
             self._told = True
             prompt = list(state.prompt) if frame.messages else []
@@ -119,31 +119,24 @@ class DraftingSession:
         self._drafts.connect(verification)
         return verification, await verification.read()
 
-    def _sampling(self, held: EndpointSlot) -> dict[str, Any]:
+    def _sampling(self, choice: Choice) -> dict[str, Any]:
         """With the longest answer that fits where the device set no limit."""
         state = self._context.state
         sampling = dict(state.sampling)
-        longest = held.choice.state.models[held.choice.model].max_model_len
+        longest = choice.state.models[choice.model].max_model_len
         if longest is not None:
             room = longest - len(state.prompt)
             if room < 1:
                 raise InvalidRequest(
-                    f"the prompt has {len(state.prompt)} tokens; {held.choice.model} takes "
+                    f"the prompt has {len(state.prompt)} tokens; {choice.model} takes "
                     f"{longest}, with one for the answer at least",
                     code="prompt_too_long",
                 )
             sampling.setdefault("max_tokens", room)
         return sampling
 
-    def _note(self, held: EndpointSlot) -> None:
-        outcome, endpoint = self._context.outcome.request, held.choice.state.endpoint
-        outcome.attempts += 1
-        outcome.opened = self._context.services.clock.now()
-        outcome.model, outcome.reason = held.choice.model, held.choice.reason
-        outcome.tier, outcome.endpoint = endpoint.tier.value, endpoint.id
-
-    def _no_token(self, held: EndpointSlot) -> Callable[[], Exception]:
-        endpoint = held.choice.state.endpoint.id
+    def _no_token(self, slot: EndpointSlot) -> Callable[[], Exception]:
+        endpoint = slot.choice.state.endpoint.id
         seconds = self._context.services.waits.first_token_s
         return lambda: FirstTokenTimeout(
             f"no first token from {endpoint} in {seconds:g} s",
