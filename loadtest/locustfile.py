@@ -19,20 +19,20 @@ from urllib.parse import urlsplit
 
 from locust import User, constant, events, task
 
-from loadtest.report import Samples
-from loadtest.sse import StreamedAnswer
+from loadtest.measure.chat import PATH
+from loadtest.measure.streams import StreamedAnswer
+from loadtest.samples import Samples
 from loadtest.workload import bodies, read_workload
 
 WORKLOAD = read_workload()
 TIMEOUT_S = 120.0
-PATH = "/v1/chat/completions"
 
 samples = Samples()
 _numbers = itertools.count()
 
 
 class ChatUser(User):
-    """Asks, reads the stream to its end, pauses, asks again."""
+    """A user who asks, reads the stream to its end, pauses, and asks again."""
 
     host = WORKLOAD.url
     wait_time = constant(WORKLOAD.pause_s)
@@ -55,7 +55,7 @@ class ChatUser(User):
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             report_failure(model, f"{type(error).__name__}: {error}")
-        except Refused as error:
+        except AnswerError as error:
             report_failure(model, str(error))
 
     def _stream(self, body: dict[str, Any], answer: StreamedAnswer) -> str:
@@ -64,15 +64,15 @@ class ChatUser(User):
         self._connection.request("POST", PATH, json.dumps(body), headers)
         response = self._connection.getresponse()
         if response.status != 200:
-            raise Refused(f"{response.status}: {_message(response.read())}")
+            raise AnswerError(f"{response.status}: {_message(response.read())}")
         while chunk := response.read1(65536):
             answer.observe(perf_counter(), chunk)
         if answer.error or not answer.complete:
-            raise Refused(answer.error or "the stream ended early")
+            raise AnswerError(answer.error or "the stream ended early")
         return response.getheader("x-tierflow-tier", "")
 
 
-class Refused(Exception):
+class AnswerError(Exception):
     """An answer that is an error; one line."""
 
 
@@ -90,9 +90,9 @@ def report(name: str, answer: StreamedAnswer, seconds: float) -> None:
         _fire("tokens/s", name, answer.tokens_per_s)
 
 
-def report_failure(name: str, why: str) -> None:
-    samples.failed(name, why)
-    _fire_locust("answer", name, 0.0, 0, Refused(why))
+def report_failure(name: str, reason: str) -> None:
+    samples.fail(name, reason)
+    _fire_locust("answer", name, 0.0, 0, AnswerError(reason))
 
 
 def _fire(metric: str, name: str, value: float, length: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""Who asks what in a load test: settings from the environment, and the requests' bodies."""
+"""The workload of a load test: its settings from the environment, and the requests' bodies."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
+from loadtest.measure.chat import chat_body
+from loadtest.measure.command import BenchmarkFailure
 from loadtest.prompts import questions
 
 DEFAULT_MODELS = "tierflow-auto:2,tierflow-edge:1,tierflow-cloud:1"
@@ -25,13 +27,11 @@ VARIABLES = {
 """Variable: (default, meaning)."""
 
 
-class SettingError(ValueError):
-    """A variable's value can't be used; names it and says what can."""
-
-
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """`models` maps a name to its share, above 0; `rate` is in users per second."""
+    """The settings of a load test: which models are asked, by how many users, and for how long.
+
+    `models` maps a name to its share, above 0; `rate` is in users per second."""
 
     url: str
     models: Mapping[str, float]
@@ -44,7 +44,10 @@ class Workload:
 
 
 def read_workload(environ: Mapping[str, str] = os.environ) -> Workload:
-    """Read the variables; empty ones count as absent. Raises SettingError."""
+    """Read the variables; empty ones count as absent.
+
+    Raises BenchmarkFailure with exit code 2, naming the variable.
+    """
     values = {name: environ.get(name) or default for name, (default, _) in VARIABLES.items()}
     return Workload(
         url=_url(values["TIERFLOW_URL"]),
@@ -59,7 +62,7 @@ def read_workload(environ: Mapping[str, str] = os.environ) -> Workload:
 
 
 def parse_models(text: str) -> dict[str, float]:
-    """`a:2,b` is a with weight 2 and b with weight 1. Raises SettingError."""
+    """`a:2,b` is a with weight 2 and b with weight 1. Raises BenchmarkFailure."""
     models: dict[str, float] = {}
     for part in text.split(","):
         name, colon, weight = part.strip().rpartition(":")
@@ -67,9 +70,10 @@ def parse_models(text: str) -> dict[str, float]:
             name, weight = part.strip(), "1"
         models[name] = _positive(weight)
         if not name or not models[name]:
-            raise SettingError(
+            raise BenchmarkFailure(
                 f"TIERFLOW_LOAD_MODELS={text}: expected model:weight with weights above 0, "
-                "separated by commas"
+                "separated by commas",
+                2,
             )
     return models
 
@@ -79,14 +83,8 @@ def bodies(workload: Workload, user: int) -> Iterator[dict[str, Any]]:
     rng = Random(f"{workload.seed} {user}")
     names, weights = list(workload.models), list(workload.models.values())
     for question in questions(rng.randrange(2**32)):
-        yield {
-            "model": rng.choices(names, weights)[0],
-            "messages": [{"role": "user", "content": question}],
-            "max_tokens": workload.max_tokens,
-            "temperature": 0,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
+        model = rng.choices(names, weights)[0]
+        yield chat_body(model, question, max_tokens=workload.max_tokens, stream=True)
 
 
 def _number(
@@ -97,14 +95,14 @@ def _number(
         return 0.0
     if not number or (whole and number != int(number)):
         kind = "a whole number" if whole else "a number"
-        raise SettingError(
-            f"{name}={values[name]}: expected {kind} {'of 0 or more' if zero else 'above 0'}"
+        raise BenchmarkFailure(
+            f"{name}={values[name]}: expected {kind} {'of 0 or more' if zero else 'above 0'}", 2
         )
     return number
 
 
 def _positive(text: str) -> float:
-    """0.0 for what is no finite number above 0."""
+    """The number, if it is finite and above 0; else 0.0."""
     try:
         number = float(text)
     except ValueError:
@@ -115,5 +113,5 @@ def _positive(text: str) -> float:
 def _url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingError(f"TIERFLOW_URL={text}: expected http://host:port")
+        raise BenchmarkFailure(f"TIERFLOW_URL={text}: expected http://host:port", 2)
     return text.rstrip("/")

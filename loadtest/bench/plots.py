@@ -7,16 +7,16 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from loadtest.bench.quality import Size
-from loadtest.measure.comparison import Comparison
-from loadtest.measure.plots import ACCENT, BASELINE, CANDIDATE, panels, save
-from loadtest.measure.spread import Spread
+from loadtest.bench.sizes import Size
+from loadtest.measure.plots import ACCENT, BASELINE, CANDIDATE, error_bars, panels, save
+from loadtest.measure.repetitions import Comparison
+from loadtest.measure.statistics import Spread
 
 
 def plot_overhead(panel_titles: Mapping[str, Comparison], path: Path) -> Path:
     """One panel per comparison, by title: direct and through the gateway, with their spread."""
     figure, axes = panels(len(panel_titles), width=2.6, height=3.0)
-    for one, (title, comparison) in zip(axes, panel_titles.items(), strict=True):
+    for each, (title, comparison) in zip(axes, panel_titles.items(), strict=True):
         for place, (label, spread, colour) in enumerate(
             (
                 ("direct", comparison.baseline, BASELINE),
@@ -24,17 +24,18 @@ def plot_overhead(panel_titles: Mapping[str, Comparison], path: Path) -> Path:
             )
         ):
             if spread is not None:
-                _bar(one, place, label, spread, colour)
-        one.set_title(title, fontsize=9)
-        one.set_ylabel(comparison.unit, fontsize=8)
-        one.set_xticks([0, 1], ["direct", "gateway"])
-        one.grid(False, axis="x")
+                _bar(each, place, label, spread, colour)
+        each.set_title(title, fontsize=9)
+        each.set_ylabel(comparison.unit, fontsize=8)
+        each.set_xticks([0, 1], ["direct", "gateway"])
+        each.grid(False, axis="x")
     return save(figure, path)
 
 
 def _bar(axes: Axes, place: int, label: str, spread: Spread, colour: str) -> None:
-    error = [[spread.median - spread.low], [spread.high - spread.median]]
-    axes.bar(place, spread.median, 0.6, yerr=error, capsize=3, color=colour, label=label)
+    axes.bar(
+        place, spread.median, 0.6, yerr=error_bars([spread]), capsize=3, color=colour, label=label
+    )
     text = f"{spread.median:,.0f}" if spread.median >= 100 else f"{spread.median:.2f}"
     axes.annotate(
         text, (place, spread.high), (0, 3), textcoords="offset points", ha="center", fontsize=8
@@ -53,7 +54,7 @@ def plot_quality(sizes: Sequence[Size], path: Path) -> Path:
         accuracy = [100 * size.accuracy for size in sizes]
         axes.plot([s.median for s in spreads], accuracy, color=BASELINE, linewidth=1, zorder=1)
         for place, (size, spread) in enumerate(zip(sizes, spreads, strict=True)):
-            error = [[spread.median - spread.low], [spread.high - spread.median]]
+            error = error_bars([spread])
             y = 100 * size.accuracy
             axes.errorbar(spread.median, y, xerr=error, color=ACCENT, capsize=2, linewidth=1)
             area = 40 + 260 * size.parameters / largest

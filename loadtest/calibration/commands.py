@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,69 +10,76 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from loadtest.calibration import collecting, measuring
-from loadtest.calibration.asking import Asker, for_all, split_of
-from loadtest.calibration.fitting import fit
+from loadtest.calibration.client import CascadeClient, Traffic, ask_all
 from loadtest.calibration.plots import plot
-from loadtest.measure.failure import BenchmarkFailure
-from loadtest.measure.progress import Progress
-from loadtest.measure.results import Cell, Table
-from loadtest.speculation.questions import Question, held_out
+from loadtest.calibration.rows import ask_row, fit
+from loadtest.calibration.savings import Pair, ask_pair, savings
+from loadtest.measure.command import BenchmarkFailure, Progress
+from loadtest.measure.family import Question, held_out, split_of
+from loadtest.measure.results import Cell, Table, final_line
 
 GOAL = "0.99"
 
 
-def run(given: argparse.Namespace, progress: Progress) -> str:
+def run(arguments: argparse.Namespace, progress: Progress) -> str:
     """Raises BenchmarkFailure."""
     commands = {"ask": ask, "log": log, "measure": measure}
-    given.results.mkdir(parents=True, exist_ok=True)
-    return commands[given.command](given, progress)
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    return commands[arguments.command](arguments, progress)
 
 
-def ask(given: argparse.Namespace, progress: Progress) -> str:
-    questions = _questions(given.questions)
-    progress(f"{len(questions)} questions to both tiers of {given.url}")
+def ask(arguments: argparse.Namespace, progress: Progress) -> str:
+    """Ask both tiers the same questions, and fit a predictor to their answers."""
+    questions = _questions(arguments.questions)
+    progress(f"{len(questions)} questions to both tiers of {arguments.url}")
 
-    async def one(asker: Asker, question: Question) -> dict[str, Any] | None:
-        return await collecting.row(asker, question, given.upper, given.methods, given.window)
+    async def row(client: CascadeClient, question: Question) -> dict[str, Any] | None:
+        return await ask_row(
+            client,
+            question,
+            arguments.upper,
+            methods=arguments.methods,
+            window=arguments.window,
+        )
 
-    found = asyncio.run(
-        for_all(given.url, given.max_tokens, given.at_once, questions, one, progress)
-    )
-    rows = [row for row in found if row is not None]
-    if len(rows) < len(found) // 2:
+    answered = ask_all(_traffic(arguments), questions, row, progress)
+    rows = [row for row in answered if row is not None]
+    if len(rows) < len(answered) // 2:
         raise BenchmarkFailure(
-            f"the lower tier answered {len(rows)} of {len(found)} questions; see /ready of the "
+            f"the lower tier answered {len(rows)} of {len(answered)} questions; see /ready of the "
             "gateway, and ask fewer --at-once"
         )
     progress(f"{len(rows)} rows")
-    file: Path = given.results / "calibration-rows.jsonl"
+    file: Path = arguments.results / "calibration-rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return _fitted(file, given, progress)
+    return _fit(file, arguments, progress)
 
 
-def log(given: argparse.Namespace, progress: Progress) -> str:
-    return _fitted(given.file, given, progress)
+def log(arguments: argparse.Namespace, progress: Progress) -> str:
+    """Fit a predictor to the gateway's log of outcomes."""
+    return _fit(arguments.file, arguments, progress)
 
 
-def _fitted(rows: Path, given: argparse.Namespace, progress: Progress) -> str:
+def _fit(rows: Path, arguments: argparse.Namespace, progress: Progress) -> str:
     progress("fitting")
-    report = fit(rows, given.output, given.window, given.isotonic)
+    output: Path = arguments.output
+    report = fit(rows, output, window=arguments.window, isotonic=arguments.isotonic)
     methods = report["methods"]
-    picture = given.plot or given.output.with_suffix(".png")
+    picture = arguments.plot or output.with_suffix(".png")
     plot(methods, picture)
     print(_targets(methods).markdown())
-    print(f"\n{given.output} and {picture} are written\n")
-    found = next(iter(methods.values()))
-    goal = found["targets"][GOAL]
-    line = {
-        "fitted_to": found["fitted_to"],
-        "evaluated_on": found["evaluated_on"],
-        "calibration_error": round(found["calibration_error"], 4),
-        "cascade_cloud_token_saving": round(goal["saving"], 4),
-        "cascade_accuracy_ratio": round(goal["ratio"], 4),
-    }
-    return json.dumps(line)
+    print(f"\n{output} and {picture} are written\n")
+    first = next(iter(methods.values()))
+    goal = first["targets"][GOAL]
+    return final_line(
+        {
+            "fitted_to": first["fitted_to"],
+            "evaluated_on": first["evaluated_on"],
+            "calibration_error": first["calibration_error"],
+            "cascade_cloud_token_saving": goal["saving"],
+            "cascade_accuracy_ratio": goal["ratio"],
+        }
+    )
 
 
 def _targets(methods: Mapping[str, Any]) -> Table:
@@ -96,31 +102,39 @@ def _targets(methods: Mapping[str, Any]) -> Table:
     )
 
 
-def measure(given: argparse.Namespace, progress: Progress) -> str:
-    questions = [q for q in _questions(given.questions) if split_of(q) == "evaluation"]
-    options = {"quality": given.quality, "confidence": given.confidence}
+def measure(arguments: argparse.Namespace, progress: Progress) -> str:
+    """Ask the cascade as it is, and the top tier, on questions that nothing was fitted to."""
+    questions = [q for q in _questions(arguments.questions) if split_of(q) == "evaluation"]
+    options = {"quality": arguments.quality, "confidence": arguments.confidence}
     options = {name: value for name, value in options.items() if value is not None}
-    progress(f"{len(questions)} held-out questions to the cascade and to {given.upper}")
+    progress(f"{len(questions)} held-out questions to the cascade and to {arguments.upper}")
 
-    async def one(asker: Asker, question: Question) -> measuring.Pair:
-        return await measuring.pair(asker, question, given.upper, given.stream_mode, options)
+    async def pair(client: CascadeClient, question: Question) -> Pair:
+        return await ask_pair(
+            client,
+            question,
+            arguments.upper,
+            stream_mode=arguments.stream_mode,
+            options=options,
+        )
 
-    pairs = asyncio.run(
-        for_all(given.url, given.max_tokens, given.at_once, questions, one, progress)
-    )
-    found = measuring.measured(pairs)
+    pairs = ask_all(_traffic(arguments), questions, pair, progress)
+    total = savings(pairs)
     print(_by_task(pairs).markdown())
-    line = {name: _rounded(value) for name, value in asdict(found).items()}
-    line["cascade_cloud_token_saving"] = round(found.saving, 4)
-    line["cascade_accuracy_ratio"] = round(found.ratio, 4)
-    return json.dumps(line)
+    return final_line(
+        {
+            **asdict(total),
+            "cascade_cloud_token_saving": total.saving,
+            "cascade_accuracy_ratio": total.ratio,
+        }
+    )
 
 
-def _by_task(pairs: Sequence[measuring.Pair]) -> Table:
+def _by_task(pairs: Sequence[Pair]) -> Table:
     columns = ("task", "questions", "cascade %", "top %", "spared %", "up %", "kept %")
     rows: list[Sequence[Cell]] = []
-    for task in dict.fromkeys(each.task for each in pairs):
-        part = measuring.measured([each for each in pairs if each.task == task])
+    for task in dict.fromkeys(pair.task for pair in pairs):
+        part = savings([pair for pair in pairs if pair.task == task])
         rows.append(
             [
                 task, part.questions, 100 * part.cascade_accuracy, 100 * part.upper_accuracy,
@@ -137,5 +151,5 @@ def _questions(count: int) -> list[Question]:
     return list(unique.values())
 
 
-def _rounded(value: Any) -> Any:
-    return round(value, 4) if isinstance(value, float) else value
+def _traffic(arguments: argparse.Namespace) -> Traffic:
+    return Traffic(arguments.url, arguments.at_once, arguments.max_tokens)

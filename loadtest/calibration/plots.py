@@ -8,9 +8,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from loadtest.measure.plots import ACCENT, BASELINE, CANDIDATE, panels, save
+from loadtest.measure.plots import ACCENT, BASELINE, CANDIDATE, VIOLET, panels, save
 
-COLOURS = {"logprobs": CANDIDATE, "agreement": ACCENT, "self-check": "#6f42c1", "mean": CANDIDATE}
+COLOURS = {"logprobs": CANDIDATE, "agreement": ACCENT, "self-check": VIOLET, "mean": CANDIDATE}
 GOAL = (60.0, 99.0)
 
 
@@ -27,8 +27,8 @@ def _reliability(axes: Axes, methods: Mapping[str, Any]) -> None:
         bins = report["reliability"]
         error = report["calibration_error"]
         axes.plot(
-            [each[0] for each in bins],
-            [each[1] for each in bins],
+            [confidence for confidence, *_ in bins],
+            [right for _, right, *_ in bins],
             marker="o",
             markersize=4,
             color=COLOURS[name],

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from loadtest.collective.run import Bench
-from loadtest.collective.settings import read_settings
-from loadtest.measure.command import run_benchmark
-from loadtest.measure.processes import Processes
-from loadtest.measure.progress import Progress
-
-
-def bench(progress: Progress) -> str:
-    settings = read_settings()
-    with Processes(settings.common.results / "logs") as processes:
-        return Bench(settings, processes, progress).run()
-
+from loadtest.collective.benchmark import CollectiveBenchmark
+from loadtest.collective.plan import FULL, QUICK
+from loadtest.measure.benchmark import run_benchmark
 
 if __name__ == "__main__":
-    sys.exit(run_benchmark("bench-collective", bench))
+    sys.exit(run_benchmark(CollectiveBenchmark, "bench-collective", full=FULL, quick=QUICK))

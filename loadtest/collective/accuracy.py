@@ -1,4 +1,4 @@
-"""Every question in every way, in random order, and what comes of it."""
+"""Every question by every method, in random order, and how often each method is right."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from loadtest.collective.asking import Client, Reply
-from loadtest.collective.plan import Way
-from loadtest.measure.spread import Spread
-from loadtest.speculation.questions import Question, is_right
-from loadtest.speculation.statistics import bootstrap
+from loadtest.collective.plan import Method
+from loadtest.measure.chat import ChatClient, Reply
+from loadtest.measure.family import Question, is_right
+from loadtest.measure.statistics import Spread, bootstrap, percentile
 
 Price = Callable[[Reply], float]
 """A reply's cost, in tokens of the cloud's model: a token of a model counts its share of the
@@ -19,11 +18,14 @@ cloud model's parameters."""
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """Of one way, over all questions. `accuracy` in points, with a 95 % bootstrap interval;
-    tokens and cost per answer; `right` by question."""
+class MethodResult:
+    """What one method came to over all questions.
 
-    way: Way
+    `accuracy` is in points, with a 95 % bootstrap interval; tokens and cost are per answer;
+    `right` and `replies` are by question.
+    """
+
+    method: Method
     accuracy: Spread
     tokens: float
     cost: float
@@ -34,48 +36,59 @@ class Result:
     replies: Sequence[Reply]
 
 
+def right_answer(reply: Reply, question: Question) -> bool:
+    """Whether the reply answers the question right; a failed request does not."""
+    return reply.status == 200 and is_right(reply.text, question.answer)
+
+
+def right_answers(replies: Sequence[Reply], questions: Sequence[Question]) -> list[bool]:
+    """By question."""
+    pairs = zip(replies, questions, strict=True)
+    return [right_answer(reply, question) for reply, question in pairs]
+
+
 def measure(
-    client: Client,
-    ways: Sequence[Way],
+    client: ChatClient,
+    methods: Sequence[Method],
     questions: Sequence[Question],
+    *,
     step: Callable[[int], None],
     seed: int = 1,
 ) -> dict[str, list[Reply]]:
-    """By the ways' names. `step` is told how many questions are done."""
+    """Replies by the methods' names. `step` is called with the number of questions done."""
     random = Random(seed)
-    found: dict[str, list[Reply]] = {way.name: [] for way in ways}
+    replies: dict[str, list[Reply]] = {method.name: [] for method in methods}
     for number, question in enumerate(questions, start=1):
-        for way in random.sample(ways, len(ways)):
-            found[way.name].append(client.ask(way, question))
+        for method in random.sample(methods, len(methods)):
+            replies[method.name].append(client.ask(method.body(question.prompt)))
         step(number)
-    return found
+    return replies
 
 
 def result(
-    way: Way, replies: Sequence[Reply], questions: Sequence[Question], price: Price
-) -> Result:
-    right = [
-        reply.status == 200 and is_right(reply.text, question.answer)
-        for reply, question in zip(replies, questions, strict=True)
-    ]
-    seconds = sorted(reply.seconds for reply in replies)
-    return Result(
-        way,
-        bootstrap([100.0 * one for one in right], statistics.fmean),
-        statistics.fmean(reply.tokens for reply in replies),
-        statistics.fmean(price(reply) for reply in replies),
-        1e3 * statistics.median(seconds),
-        1e3 * seconds[int(0.95 * (len(seconds) - 1))],
-        sum(reply.status != 200 for reply in replies),
-        right,
-        replies,
+    method: Method, replies: Sequence[Reply], questions: Sequence[Question], price: Price
+) -> MethodResult:
+    right = right_answers(replies, questions)
+    seconds = [reply.seconds for reply in replies]
+    return MethodResult(
+        method=method,
+        accuracy=bootstrap([100.0 * each for each in right], statistics.fmean),
+        tokens=statistics.fmean(reply.tokens for reply in replies),
+        cost=statistics.fmean(price(reply) for reply in replies),
+        median_ms=1e3 * statistics.median(seconds),
+        p95_ms=1e3 * percentile(seconds, 0.95),
+        failed=sum(reply.status != 200 for reply in replies),
+        right=right,
+        replies=replies,
     )
 
 
 def results(
-    ways: Sequence[Way],
+    methods: Sequence[Method],
     replies: Mapping[str, Sequence[Reply]],
     questions: Sequence[Question],
     price: Price,
-) -> dict[str, Result]:
-    return {way.name: result(way, replies[way.name], questions, price) for way in ways}
+) -> dict[str, MethodResult]:
+    return {
+        method.name: result(method, replies[method.name], questions, price) for method in methods
+    }

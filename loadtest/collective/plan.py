@@ -1,4 +1,4 @@
-"""What is asked, of whom, how often."""
+"""The methods that are compared: what is asked, of whom, how often."""
 
 from __future__ import annotations
 
@@ -6,24 +6,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from loadtest.measure.chat import chat_body
+
 SPECIALISTS = ("mathematics", "code", "lists", "reading")
 GENERALIST = "generalist"
 EVERYBODY = (GENERALIST, *SPECIALISTS)
+MAX_TOKENS = 96
 COLLECTIVE_TASKS = frozenset({"judge", "revise"})
-"""Tasks whose questions quote others' answers: they are how members work, and no questions."""
+"""Tasks whose questions quote others' answers: members work on them, and no user asks them."""
 COLLECTIVE, CASCADE = "tierflow-collective", "tierflow-cascade"
 KEYS = (
     "best_member", "self_moa", "collective_5", "edge", "cloud", "ttft_ratio",
     "accuracy_drop_with_failures", "cascade_cloud_token_saving", "cascade_accuracy_ratio",
 )  # fmt: skip
-"""Of the final line, in this order. Accuracies and the drop are in points."""
+"""The keys of the final line, in this order. Accuracies and the drop are in points."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`each`: questions of every task. `streams`: further ones of every task, for each way and pace
-    of the TTFT part. `failing`: questions asked while devices fail. `cascade`: those asked of the
-    cascade, which its shipped predictor was not fitted to."""
+    """How many questions are asked.
+
+    `each`: of every task. `streams`: further ones of every task, for each method and pace of the
+    TTFT part. `failing`: while devices fail. `cascade`: of the cascade, to whose questions its
+    shipped predictor was not fitted.
+    """
 
     each: int
     streams: int
@@ -36,28 +42,33 @@ QUICK = Plan(each=2, streams=1, failing=44, cascade=66)
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Method:
     """One way to have a question answered: the model, and the body's `tierflow` field."""
 
     name: str
     model: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def body(self, question: str, *, stream: bool = False) -> dict[str, Any]:
+        """The chat request that asks the question."""
+        fields = {"tierflow": self.options} if self.options else {}
+        return chat_body(self.model, question, max_tokens=MAX_TOKENS, stream=stream, **fields)
 
-def collective(name: str, members: Sequence[str] | str, **options: Any) -> Way:
-    """Everybody's answers are waited for, so that what differs is who takes part."""
+
+def collective(name: str, members: Sequence[str] | str, **options: Any) -> Method:
+    """A collective that waits for everybody's answer, so that what differs is who takes part."""
     named = not isinstance(members, str)
-    wanted: dict[str, Any] = {
+    chosen: dict[str, Any] = {
         "members": list(members) if named else members,
         "max_members": len(EVERYBODY),
         "rounds": 0,
         **options,
     }
-    wanted.setdefault("quorum", len(members) if named else wanted["max_members"])
-    return Way(name, COLLECTIVE, {"collective": wanted})
+    chosen.setdefault("quorum", len(members) if named else chosen["max_members"])
+    return Method(name, COLLECTIVE, {"collective": chosen})
 
 
-def alone(member: str) -> Way:
+def alone(member: str) -> Method:
     """A device's own answer: a collective of one, with nobody to aggregate."""
     return collective(f"{member} alone", [member], aggregate="majority")
 
@@ -75,10 +86,10 @@ SELF_MOA, MAJORITY, WEIGHTED, BEST, READ, REVISED = (
     "collective of 5, revised",
 )  # fmt: skip
 EDGE, CLOUD, SELECTED = "edge", "cloud", "3 selected of 5"
-SERVERS = (Way(EDGE, "tierflow-edge"), Way(CLOUD, "tierflow-cloud"))
+SERVERS = (Method(EDGE, "tierflow-edge"), Method(CLOUD, "tierflow-cloud"))
 
 
-def ways() -> list[Way]:
+def methods() -> list[Method]:
     """All but self-moa, whose proposer is known only when the devices alone have answered."""
     return [
         *(alone(member) for member in EVERYBODY),
@@ -90,16 +101,16 @@ def ways() -> list[Way]:
         collective(REVISED, EVERYBODY, rounds=1),
         collective(SELECTED, "auto", max_members=3),
         *(
-            collective(without(one), [other for other in EVERYBODY if other != one])
-            for one in EVERYBODY
+            collective(without(member), [other for other in EVERYBODY if other != member])
+            for member in EVERYBODY
         ),
         *SERVERS,
     ]
 
 
-def self_moa(proposer: str) -> Way:
+def self_moa(proposer: str) -> Method:
     """The best device, sampled as often as there are members: Self-MoA's recipe (Li et al. 2025,
     arXiv 2502.00674, section 2), at the tokens of the collective of 5."""
     sampled = {"device": proposer, "samples": len(EVERYBODY)}
     options = {"mode": "self-moa", "self_moa": sampled, "rounds": 0}
-    return Way(SELF_MOA, COLLECTIVE, {"collective": options})
+    return Method(SELF_MOA, COLLECTIVE, {"collective": options})

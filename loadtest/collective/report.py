@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from loadtest.collective import streaming
-from loadtest.collective.accuracy import Result
-from loadtest.collective.asking import Reply
-from loadtest.collective.cascade import HEADLINE, QUALITIES, WAYS, Point
-from loadtest.collective.failures import Failing
+from loadtest.collective import ttft
+from loadtest.collective.accuracy import MethodResult, right_answers
+from loadtest.collective.cascade import HEADLINE, METHODS, QUALITIES, SavingsPoint
+from loadtest.collective.failures import FailureRun
 from loadtest.collective.plan import CLOUD, EDGE, EVERYBODY, KEYS, SELF_MOA, of
-from loadtest.collective.streaming import First
+from loadtest.collective.ttft import TtftResult
+from loadtest.measure.chat import Reply
+from loadtest.measure.family import Question
 from loadtest.measure.results import Cell, Table
-from loadtest.speculation.questions import Question, is_right
 
 MEMBERS = tuple(f"{member} alone" for member in EVERYBODY)
 COLLECTIVE_5 = of(len(EVERYBODY))
 
 
-def best_member(results: Mapping[str, Result]) -> str:
-    """The device that is right most often alone; of equals the first."""
+def best_member(results: Mapping[str, MethodResult]) -> str:
+    """The device that is right most often alone; the first of equals."""
     return max(EVERYBODY, key=lambda member: results[f"{member} alone"].accuracy.median)
 
 
-def ways(results: Mapping[str, Result]) -> Table:
+def methods(results: Mapping[str, MethodResult]) -> Table:
     rows: list[Sequence[Cell]] = [
-        [r.way.name, r.accuracy, r.tokens, r.cost, r.median_ms, r.p95_ms, r.failed]
+        [r.method.name, r.accuracy, r.tokens, r.cost, r.median_ms, r.p95_ms, r.failed]
         for r in results.values()
     ]
     columns = (
@@ -36,7 +36,7 @@ def ways(results: Mapping[str, Result]) -> Table:
     return Table("ways", f"{count} held-out questions, mixed over domains", columns, rows)
 
 
-def domains(results: Mapping[str, Result], questions: Sequence[Question]) -> Table:
+def domains(results: Mapping[str, MethodResult], questions: Sequence[Question]) -> Table:
     """Accuracy by the questions' task, for each device alone, the collective, edge and cloud."""
     names = [*MEMBERS, COLLECTIVE_5, EDGE, CLOUD]
     rows: list[Sequence[Cell]] = []
@@ -48,13 +48,19 @@ def domains(results: Mapping[str, Result], questions: Sequence[Question]) -> Tab
     return Table("tasks", "Accuracy by task, %", ("task", *names), rows)
 
 
-def failing(found: Failing, questions: Sequence[Question]) -> Table:
-    """Of the questions from the first failure on."""
-    asked = questions[found.since :]
-    before, during = found.before[found.since :], found.during[found.since :]
+def failures(run: FailureRun, questions: Sequence[Question]) -> Table:
+    """The answers to the questions from the first failure on."""
+    asked = questions[run.since :]
+    before, during = run.before[run.since :], run.during[run.since :]
     rows: list[Sequence[Cell]] = [
-        ["all ten devices", len(asked), points(before, asked), failures(before), None],
-        ["three of ten fail", len(asked), points(during, asked), failures(during), found.hit()],
+        ["all ten devices", len(asked), points(before, asked), failed_requests(before), None],
+        [
+            "three of ten fail",
+            len(asked),
+            points(during, asked),
+            failed_requests(during),
+            run.lost_members,
+        ],
     ]
     columns = (
         "devices", "questions", "accuracy %", "failed requests", "answers that lost a member",
@@ -62,28 +68,25 @@ def failing(found: Failing, questions: Sequence[Question]) -> Table:
     return Table("failures", "Devices that fail while they are at work", columns, rows)
 
 
-def failures(replies: Sequence[Reply]) -> int:
+def failed_requests(replies: Sequence[Reply]) -> int:
     return sum(reply.status != 200 for reply in replies)
 
 
-def drop(found: Failing, questions: Sequence[Question]) -> float:
-    """Points of accuracy, from the first failure on."""
-    asked = questions[found.since :]
-    return points(found.before[found.since :], asked) - points(found.during[found.since :], asked)
+def drop(run: FailureRun, questions: Sequence[Question]) -> float:
+    """Points of accuracy that the failures cost, from the first one on."""
+    asked = questions[run.since :]
+    return points(run.before[run.since :], asked) - points(run.during[run.since :], asked)
 
 
 def points(replies: Sequence[Reply], questions: Sequence[Question]) -> float:
     """Accuracy, 0 to 100."""
-    right = [
-        reply.status == 200 and is_right(reply.text, question.answer)
-        for reply, question in zip(replies, questions, strict=True)
-    ]
+    right = right_answers(replies, questions)
     return 100 * sum(right) / len(right)
 
 
-def firsts(found: Sequence[First]) -> Table:
+def first_tokens(results: Sequence[TtftResult]) -> Table:
     rows: list[Sequence[Cell]] = [
-        [one.pace_ms, one.way, one.streams, one.ttft_ms, one.slowest_ms, one.ratio] for one in found
+        [r.pace_ms, r.method, r.streams, r.ttft_ms, r.slowest_ms, r.ratio] for r in results
     ]
     columns = (
         "device ms a token", "streamed collective", "streams", "TTFT ms",
@@ -92,13 +95,13 @@ def firsts(found: Sequence[First]) -> Table:
     return Table("ttft", "Time to the first token, devices at a pace", columns, rows)
 
 
-def cascades(found: Sequence[Point]) -> Table:
+def cascades(points: Sequence[SavingsPoint]) -> Table:
     rows: list[Sequence[Cell]] = [
         [
-            one.name, 100 * one.saving, one.ratio, 100 * one.escalated,
-            None if one.kept is None else 100 * one.kept,
+            point.name, 100 * point.saving, point.ratio, 100 * point.escalated,
+            None if point.kept is None else 100 * point.kept,
         ]
-        for one in found
+        for point in points
     ]  # fmt: skip
     columns = (
         "cascade", "cloud tokens saved %", "accuracy ÷ cloud's", "escalated %",
@@ -108,23 +111,24 @@ def cascades(found: Sequence[Point]) -> Table:
 
 
 def final_figures(
-    results: Mapping[str, Result],
-    firsts: Sequence[First],
-    failed: Failing,
-    cascades: Sequence[Point],
+    results: Mapping[str, MethodResult],
+    *,
+    first_tokens: Sequence[TtftResult],
+    failed: FailureRun,
+    cascades: Sequence[SavingsPoint],
     questions: Sequence[Question],
 ) -> dict[str, float | None]:
     """Exactly KEYS, in their order."""
-    accuracy = {name: one.accuracy.median for name, one in results.items()}
+    accuracy = {name: result.accuracy.median for name, result in results.items()}
     headline = cascades[QUALITIES.index(HEADLINE)]
-    assert headline.name == WAYS[HEADLINE].name
+    assert headline.name == METHODS[HEADLINE].name
     figures: list[float | None] = [
         accuracy[f"{best_member(results)} alone"],
         accuracy[SELF_MOA],
         accuracy[COLLECTIVE_5],
         accuracy[EDGE],
         accuracy[CLOUD],
-        streaming.worst(firsts),
+        ttft.worst(first_tokens),
         drop(failed, questions[: len(failed.before)]),
         headline.saving,
         headline.ratio,

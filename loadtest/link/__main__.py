@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 
 from loadtest.link import control
+from loadtest.link.line import Conditions, Stall
 from loadtest.link.link import Link
-from loadtest.link.pacing import Conditions, Stall
 
 
 def address(text: str) -> tuple[str, int]:
@@ -47,33 +47,34 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--stall", type=stall, metavar="EVERY_S:FOR_S")
     parser.add_argument("--seed", type=int, default=0, help="of the jitter")
     parser.add_argument("--control", type=int, metavar="PORT", help="changes while running")
-    given = parser.parse_args(argv)
-    if len(given.listen) != len(given.to):
+    arguments = parser.parse_args(argv)
+    if len(arguments.listen) != len(arguments.to):
         parser.error("--listen and --to: there must be as many of one as of the other")
     try:
-        given.conditions = Conditions(
-            1e-3 * given.delay_ms,
-            1e-3 * given.jitter_ms,
-            1e6 * given.rate_mb_s or math.inf,
-            given.stall,
+        arguments.conditions = Conditions(
+            1e-3 * arguments.delay_ms,
+            1e-3 * arguments.jitter_ms,
+            1e6 * arguments.rate_mb_s or math.inf,
+            arguments.stall,
         )
     except ValueError as error:
         parser.error(str(error))
-    return given
+    return arguments
 
 
-async def emulate(given: argparse.Namespace) -> None:
-    """Until SIGINT or SIGTERM. Raises OSError when a port is taken."""
+async def emulate(arguments: argparse.Namespace) -> None:
+    """Emulate links until SIGINT or SIGTERM. Raises OSError when a port is taken."""
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     links = [
-        Link(port, to, given.conditions, given.seed + number)
-        for number, (port, to) in enumerate(zip(given.listen, given.to, strict=True))
+        Link(port, to, conditions=arguments.conditions, seed=arguments.seed + number)
+        for number, (port, to) in enumerate(zip(arguments.listen, arguments.to, strict=True))
     ]
     for link in links:
         await link.listen()
-    server = await control.serve(links, given.control) if given.control is not None else None
+    port = arguments.control
+    server = await control.serve(links, port) if port is not None else None
     print("ready", flush=True)
     await stopped.wait()
     for link in links:
@@ -92,11 +93,11 @@ def precise_loop() -> asyncio.AbstractEventLoop:
 
 
 def main() -> int:
-    given = parse()
+    arguments = parse()
     try:
         with asyncio.Runner(loop_factory=precise_loop) as runner:
             with contextlib.suppress(KeyboardInterrupt):
-                runner.run(emulate(given))
+                runner.run(emulate(arguments))
     except OSError as error:
         print(f"link: {error.strerror or error}", file=sys.stderr)
         return 2

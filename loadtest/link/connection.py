@@ -1,4 +1,4 @@
-"""The two ends of one TCP connection through a link, and what is on its way between them."""
+"""The two ends of one TCP connection through a link, and what is in flight between them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import struct
 from collections import deque
 from typing import cast
 
-from loadtest.link.pacing import Line
+from loadtest.link.line import Line
 
 PIECE_BYTES = 4096
 """Larger writes are cut, so that their beginning arrives before their end has been sent."""
 QUEUE_BYTES = 256 * 1024
-"""What waits before the line, beside what fits on the way; then the sender is not read further."""
+"""Bytes that may wait before the line, beside those in flight; then the sender is not read."""
 AT_ONCE_S = 20e-6
 """Pieces that are due this soon are written now rather than by a further timer."""
 
@@ -23,7 +23,10 @@ RESET = struct.pack("ii", 1, 0)
 
 
 class End(asyncio.Protocol):
-    """What one side sends enters `line`, and is written to the `other` side when it comes out."""
+    """One end of a connection through the link.
+
+    What this side sends enters `line`, and is written to the `other` side when it comes out.
+    """
 
     def __init__(self, line: Line, loop: asyncio.AbstractEventLoop) -> None:
         self.line = line
@@ -31,8 +34,8 @@ class End(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.bytes_taken = 0
         self._loop = loop
-        self._way: deque[tuple[float, bytes | None]] = deque()
-        self._on_way = 0
+        self._in_flight: deque[tuple[float, bytes | None]] = deque()
+        self._in_flight_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._receiver_full = False
         self._reading = True
@@ -45,11 +48,11 @@ class End(asyncio.Protocol):
             end.regulate()
 
     def abort(self) -> None:
-        """Drop the connection and all that is on its way, as a cut cable would."""
+        """Drop the connection and all that is in flight, as a cut cable would."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._way.clear()
+        self._in_flight.clear()
         if self.transport is not None:
             # Reset rather than end: the peer must not take it for an orderly close.
             link = self.transport.get_extra_info("socket")
@@ -66,29 +69,29 @@ class End(asyncio.Protocol):
         now = self._loop.time()
         for begin in range(0, len(data), PIECE_BYTES):
             piece = data[begin : begin + PIECE_BYTES]
-            self._way.append((self.line.leave(now, len(piece)), piece))
-            self._on_way += len(piece)
+            self._in_flight.append((self.line.leave(now, len(piece)), piece))
+            self._in_flight_bytes += len(piece)
         self._arm()
         self.regulate()
 
     def eof_received(self) -> bool:
         self._ended = True
-        self._way.append((self.line.leave(self._loop.time(), 0), b""))
+        self._in_flight.append((self.line.leave(self._loop.time(), 0), b""))
         self._arm()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
-        self._way.append((self.line.leave(self._loop.time(), 0), None))
+        self._in_flight.append((self.line.leave(self._loop.time(), 0), None))
         self._arm()
 
     def pause_writing(self) -> None:
-        self._sender_waits(True)
+        self._set_receiver_full(True)
 
     def resume_writing(self) -> None:
-        self._sender_waits(False)
+        self._set_receiver_full(False)
 
-    def _sender_waits(self, full: bool) -> None:
+    def _set_receiver_full(self, full: bool) -> None:
         if self.other is not None:
             self.other._receiver_full = full
             self.other.regulate()
@@ -96,25 +99,25 @@ class End(asyncio.Protocol):
     def regulate(self) -> None:
         """Read from this side only while what it sends has somewhere to go."""
         conditions = self.line.conditions
-        fits = conditions.delay_s * conditions.bytes_per_s
-        room = QUEUE_BYTES + (fits if math.isfinite(fits) else 64 * QUEUE_BYTES)
-        read = self.other is not None and not self._receiver_full and self._on_way < room
+        capacity = conditions.delay_s * conditions.bytes_per_s
+        room = QUEUE_BYTES + (capacity if math.isfinite(capacity) else 64 * QUEUE_BYTES)
+        read = self.other is not None and not self._receiver_full and self._in_flight_bytes < room
         if self.transport is not None and read != self._reading:
             self._reading = read
             (self.transport.resume_reading if read else self.transport.pause_reading)()
 
     def _arm(self) -> None:
-        if self._timer is None and self._way:
-            self._timer = self._loop.call_at(self._way[0][0], self._arrive)
+        if self._timer is None and self._in_flight:
+            self._timer = self._loop.call_at(self._in_flight[0][0], self._arrive)
 
     def _arrive(self) -> None:
         self._timer = None
         due = self._loop.time() + AT_ONCE_S
         receiver = self.other.transport if self.other is not None else None
-        while self._way and self._way[0][0] <= due:
-            _, piece = self._way.popleft()
+        while self._in_flight and self._in_flight[0][0] <= due:
+            _, piece = self._in_flight.popleft()
             if piece:
-                self._on_way -= len(piece)
+                self._in_flight_bytes -= len(piece)
             if receiver is None or self.other is None:
                 continue
             if piece is None or (not piece and self.other._ended):

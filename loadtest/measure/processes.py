@@ -9,18 +9,52 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import psutil
 
-from loadtest.measure.cores import on_cores
-from loadtest.measure.failure import BenchmarkFailure
-from loadtest.measure.wire import Target
+from loadtest.measure.command import BenchmarkFailure
+from loadtest.measure.http_client import Target
+from loadtest.measure.settings import CHECKOUT
 
 STOP_S = 10.0
+COMMAND_S = 120.0
 HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """The core of what is measured, and those of everything else.
+
+    What is measured must not share its core with the load on it.
+    """
+
+    measured: Set[int]
+    others: Set[int]
+
+    @classmethod
+    def split(cls, available: Set[int]) -> Cores:
+        """The last core is for what is measured; a single one is used by all."""
+        last = max(available)
+        return cls(frozenset({last}), frozenset(available - {last}) or frozenset({last}))
+
+    @property
+    def all(self) -> Set[int]:
+        return self.measured | self.others
+
+
+@contextmanager
+def on_cores(cores: Set[int]) -> Iterator[None]:
+    """This process, and what it starts meanwhile, runs on these cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def free_port() -> int:
@@ -31,10 +65,41 @@ def free_port() -> int:
         return port
 
 
-class Running:
-    """A process with the port that it serves."""
+def wait_until(condition: Callable[[], bool], timeout_s: float, failure: str) -> None:
+    """Wait until the condition holds. Raises BenchmarkFailure with the message `failure`."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > end:
+            raise BenchmarkFailure(failure)
+        time.sleep(0.1)
 
-    def __init__(self, name: str, popen: subprocess.Popen[bytes], port: int, log: Path) -> None:
+
+def output_of(name: str, command: Sequence[str], timeout_s: float = COMMAND_S) -> str:
+    """Run a command of this checkout to its end; gives its standard output.
+
+    Raises BenchmarkFailure with the command's last line of errors.
+    """
+    try:
+        done = subprocess.run(
+            command, cwd=CHECKOUT, capture_output=True, text=True, timeout=timeout_s
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BenchmarkFailure(f"{name} did not end in {timeout_s:g} s") from error
+    if done.returncode != 0:
+        exit_code = 2 if done.returncode == 2 else 1
+        raise BenchmarkFailure(f"{name}: {last_line(done.stderr)}", exit_code)
+    return done.stdout
+
+
+def last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else "no output"
+
+
+class Process:
+    """A process that was started, its log, and the port that it serves (0: none)."""
+
+    def __init__(self, name: str, popen: subprocess.Popen[bytes], *, port: int, log: Path) -> None:
         self.name = name
         self.target = Target(HOST, port)
         self.log = log
@@ -65,26 +130,39 @@ class Running:
 
     def wait_ready(self, path: str, timeout_s: float) -> None:
         """Wait until a GET of `path` gives 200. Raises BenchmarkFailure, naming the log."""
-        end = time.monotonic() + timeout_s
-        while not _answers(self.url + path):
+        self.wait_for(lambda: _is_served(self.url + path), timeout_s)
+
+    def wait_for(self, condition: Callable[[], bool], timeout_s: float) -> None:
+        """Wait until the condition holds. Raises BenchmarkFailure, naming the log."""
+
+        def holds() -> bool:
+            if condition():
+                return True
             if self._popen.poll() is not None:
                 raise BenchmarkFailure(
                     f"{self.name} ended with code {self._popen.returncode}; see {self.log}"
                 )
-            if time.monotonic() > end:
-                raise BenchmarkFailure(
-                    f"{self.name} was not ready in {timeout_s:g} s; see {self.log}"
-                )
-            time.sleep(0.1)
+            return False
 
-    def wait(self, timeout_s: float) -> int:
-        """The exit code. Raises BenchmarkFailure when it doesn't end in time."""
-        try:
-            return self._popen.wait(timeout_s)
-        except subprocess.TimeoutExpired as error:
-            raise BenchmarkFailure(
-                f"{self.name} did not end in {timeout_s:g} s; see {self.log}"
-            ) from error
+        wait_until(
+            holds, timeout_s, f"{self.name} was not ready in {timeout_s:g} s; see {self.log}"
+        )
+
+    def wait(
+        self, timeout_s: float, *, every_s: float = 60.0, step: Callable[[], None] | None = None
+    ) -> int:
+        """The exit code; `step` is called each `every_s` seconds until then.
+
+        Raises BenchmarkFailure when the process doesn't end in time.
+        """
+        end = time.monotonic() + timeout_s
+        while (remaining := end - time.monotonic()) > 0:
+            try:
+                return self._popen.wait(min(every_s, remaining))
+            except subprocess.TimeoutExpired:
+                if step is not None:
+                    step()
+        raise BenchmarkFailure(f"{self.name} did not end in {timeout_s:g} s; see {self.log}")
 
     def terminate(self) -> None:
         """Ask the whole process group to end, paused or not."""
@@ -98,14 +176,18 @@ class Running:
     def resume(self) -> None:
         _signal_group(self._popen.pid, signal.SIGCONT)
 
-    def stop(self, patience_s: float = STOP_S) -> None:
-        """End the whole process group: politely first, after `patience_s` by force."""
-        self.terminate()
-        if not self._gone(patience_s):
-            _signal_group(self._popen.pid, signal.SIGKILL)
-            self._gone(STOP_S)
+    def kill(self) -> None:
+        """End the whole process group at once, as a crash would."""
+        _signal_group(self._popen.pid, signal.SIGKILL)
 
-    def _gone(self, timeout_s: float) -> bool:
+    def stop(self, patience_s: float = STOP_S) -> None:
+        """Ask the whole process group to end, and kill it after `patience_s`."""
+        self.terminate()
+        if not self._has_ended(patience_s):
+            self.kill()
+            self._has_ended(STOP_S)
+
+    def _has_ended(self, timeout_s: float) -> bool:
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
             ended = self._popen.poll() is not None
@@ -116,13 +198,13 @@ class Running:
 
 
 class Processes:
-    """Everything started here is stopped when the block ends, however it ends."""
+    """The processes of one benchmark: all are stopped when the block ends, however it ends."""
 
     def __init__(self, logs: Path, patience_s: float = STOP_S) -> None:
         """`logs` is a folder; processes get `patience_s` to end when asked to."""
         self._logs = logs
         self._patience_s = patience_s
-        self._running: list[Running] = []
+        self._running: list[Process] = []
 
     def start(
         self,
@@ -132,13 +214,14 @@ class Processes:
         cores: Set[int],
         port: int = 0,
         environment: Mapping[str, str] | None = None,
-    ) -> Running:
-        """Start a command on these cores; its output goes to the file `name`.log."""
+    ) -> Process:
+        """Start a command of this checkout on these cores; its output goes to `name`.log."""
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"{name}.log"
         with on_cores(cores), log.open("wb") as output:
             popen = subprocess.Popen(
                 command,
+                cwd=CHECKOUT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -146,32 +229,27 @@ class Processes:
                 # A group of its own: Ctrl-C reaches us alone, and we end the group as a whole.
                 start_new_session=True,
             )
-        running = Running(name, popen, port, log)
-        self._running.append(running)
-        return running
+        process = Process(name, popen, port=port, log=log)
+        self._running.append(process)
+        return process
 
-    def stop(self, running: Running) -> None:
-        running.stop(self._patience_s)
-        self._running.remove(running)
+    def stop(self, process: Process) -> None:
+        process.stop(self._patience_s)
+        self._running.remove(process)
 
     def __enter__(self) -> Processes:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for running in self._running:
-            running.terminate()
-        for running in self._running:
-            running.stop(self._patience_s)
+    def __exit__(self, *error: object) -> None:
+        for process in self._running:
+            process.terminate()
+        for process in self._running:
+            process.stop(self._patience_s)
         self._running.clear()
 
 
 def _signal_group(group: int, number: int) -> bool:
-    """False when nothing is left of the group."""
+    """False when nothing remains of the group."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:
@@ -179,7 +257,7 @@ def _signal_group(group: int, number: int) -> bool:
     return True
 
 
-def _answers(url: str) -> bool:
+def _is_served(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2.0) as response:
             return bool(response.status == 200)

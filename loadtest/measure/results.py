@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from loadtest.measure.spread import Spread
+from loadtest.measure.statistics import Spread
 
 Cell: TypeAlias = Spread | float | int | str | None
 
@@ -81,9 +81,10 @@ def write(folder: Path, name: str, tables: Sequence[Table], notes: Mapping[str, 
     return markdown
 
 
-def final_line(figures: Mapping[str, float | None]) -> str:
-    """The JSON object that a benchmark prints last; figures are rounded to four digits."""
-    return json.dumps({k: None if v is None else round(v, 4) for k, v in figures.items()})
+def final_line(figures: Mapping[str, Any]) -> str:
+    """The JSON object that a benchmark prints last; fractions are rounded to four digits."""
+    rounded = {k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}
+    return json.dumps(rounded)
 
 
 def _line(cells: Sequence[str]) -> str:

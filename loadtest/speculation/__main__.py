@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from loadtest.measure.command import run_benchmark
-from loadtest.measure.processes import Processes
-from loadtest.measure.progress import Progress
-from loadtest.speculation.run import Bench
-from loadtest.speculation.settings import read_settings
-
-
-def bench(progress: Progress) -> str:
-    settings = read_settings()
-    with Processes(settings.common.results / "logs") as processes:
-        return Bench(settings, processes, progress).run()
-
+from loadtest.measure.benchmark import run_benchmark
+from loadtest.speculation.benchmark import SpeculationBenchmark
+from loadtest.speculation.plan import FULL, QUICK
 
 if __name__ == "__main__":
-    sys.exit(run_benchmark("bench-speculation", bench))
+    sys.exit(run_benchmark(SpeculationBenchmark, "bench-speculation", full=FULL, quick=QUICK))

@@ -2,85 +2,107 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtest.measure.cores import Cores
-from loadtest.measure.failure import BenchmarkFailure
-from loadtest.measure.processes import HOST, Processes, Running, free_port
-from loadtest.measure.progress import Progress
-from loadtest.measure.serving import ENGINE_START_S, start_vllm
+from loadtest.measure.command import BenchmarkFailure, Progress
+from loadtest.measure.processes import Cores, Process, Processes
+from loadtest.measure.servers import (
+    DraftVerifier,
+    one_core_arguments,
+    start_draft_verifier,
+    start_vllm,
+    wait_for_engine,
+)
 
-KV_GIB = "0.25"
 COLOCATED = "rill-cloud-colocated"
 COLOCATED_TOKENS = 6
 """Draft tokens a step of the co-located baseline: between the 4 and 8 that are usual."""
+SETTLE_S = 0.03
+"""After a pause an engine first answers what others asked in the meantime, such as its metrics."""
 
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """Those with drafts by tier, those without by tier, and the co-located one where it runs."""
+    """The engines of one run: those with drafts by tier, those without by tier, and the co-located
+    one where it starts."""
 
-    drafting: Mapping[str, Running]
-    mailboxes: Mapping[str, str]
-    plain: Mapping[str, Running]
-    colocated: Running | None
-    secret: str
+    drafting: Mapping[str, DraftVerifier]
+    plain: Mapping[str, Process]
+    colocated: Process | None
 
     @property
-    def all(self) -> list[Running]:
-        found = [*self.drafting.values(), *self.plain.values()]
-        return found if self.colocated is None else [*found, self.colocated]
+    def all(self) -> list[Process]:
+        drafting = (verifier.engine for verifier in self.drafting.values())
+        colocated = [] if self.colocated is None else [self.colocated]
+        return [*drafting, *self.plain.values(), *colocated]
 
 
 def start_engines(
-    processes: Processes, python: str, family: Mapping[str, Path], cores: Cores, tell: Progress
+    processes: Processes,
+    python: str,
+    family: Mapping[str, Path],
+    *,
+    cores: Cores,
+    progress: Progress,
 ) -> Engines:
-    """All ready, on the cores beside the measured one. Raises BenchmarkFailure.
+    """All engines, ready, on the cores beside the measured one. Raises BenchmarkFailure.
 
     They start on all cores, with their model's threads bound to one from the beginning.
     """
-    secret, everywhere = secrets.token_hex(16), cores.others | cores.measured
-    core = str(min(cores.others))
-    common = ("--cores", core, "--kv-cache-gib", KV_GIB)
-    mailboxes = {tier: f"{HOST}:{free_port()}" for tier in ("edge", "cloud")}
-
-    def start(tier: str, suffix: str, *arguments: str, **environment: str) -> Running:
-        return start_vllm(
+    secret = secrets.token_hex(16)
+    plain = {
+        tier: start_vllm(
             processes,
             python,
             family[tier],
-            cores=everywhere,
-            arguments=(*common, *arguments),
-            environment=environment,
-            name=family[tier].name + suffix,
+            cores=cores.all,
+            arguments=one_core_arguments(cores),
+            name=f"{family[tier].name}-plain",
         )
-
-    plain = {tier: start(tier, "-plain") for tier in ("cloud", "edge")}
-    drafting = {
-        tier: start(tier, "", "--draft-mailbox", mailbox, TIERFLOW_DRAFT_SECRET=secret)
-        for tier, mailbox in mailboxes.items()
+        for tier in ("cloud", "edge")
     }
+    drafting = {
+        tier: start_draft_verifier(
+            processes, python, family[tier], tier=tier, secret=secret, cores=cores
+        )
+        for tier in ("edge", "cloud")
+    }
+    colocated = _start_colocated(processes, python, family, cores)
+    for engine in (*plain.values(), *(verifier.engine for verifier in drafting.values())):
+        wait_for_engine(engine, cores.others, progress)
+    try:
+        wait_for_engine(colocated, cores.others, progress)
+    except BenchmarkFailure as failure:
+        progress(f"without the co-located baseline: {failure}")
+        processes.stop(colocated)
+        return Engines(drafting, plain, None)
+    return Engines(drafting, plain, colocated)
+
+
+def _start_colocated(
+    processes: Processes, python: str, family: Mapping[str, Path], cores: Cores
+) -> Process:
+    """vLLM's own speculation: the device's model drafts inside the cloud's engine."""
     speculative = {
         "method": "draft_model",
         "model": str(family["device"]),
         "num_speculative_tokens": COLOCATED_TOKENS,
     }
-    colocated = start(
-        "cloud",
-        "-colocated",
-        *("--", "--speculative-config", json.dumps(speculative)),
-        **_openmp(python),
+    further = ("--", "--speculative-config", json.dumps(speculative))
+    return start_vllm(
+        processes,
+        python,
+        family["cloud"],
+        cores=cores.all,
+        arguments=(*one_core_arguments(cores), *further),
+        environment=_openmp(python),
+        name=COLOCATED,
     )
-    for running in (*plain.values(), *drafting.values()):
-        running.wait_ready("/health", ENGINE_START_S)
-        running.pin(cores.others)
-        tell(f"{running.name} is ready")
-    found = _if_it_runs(processes, colocated, cores.others, tell)
-    return Engines(drafting, mailboxes, plain, found, secret)
 
 
 def _openmp(python: str) -> dict[str, str]:
@@ -89,15 +111,32 @@ def _openmp(python: str) -> dict[str, str]:
     return {"LD_PRELOAD": str(library)} if library.is_file() else {}
 
 
-def _if_it_runs(
-    processes: Processes, running: Running, cores: Set[int], tell: Progress
-) -> Running | None:
-    try:
-        running.wait_ready("/health", ENGINE_START_S)
-    except BenchmarkFailure as failure:
-        tell(f"without the co-located baseline: {failure}")
-        processes.stop(running)
-        return None
-    running.pin(cores)
-    tell(f"{running.name} is ready")
-    return running
+class ExclusiveEngine:
+    """The one engine that runs on the engines' core while the others are paused.
+
+    vLLM's processes look for work without pause for a second after each request. Five engines that
+    are asked in turn would slow each other down to a third, which does not happen to an engine on
+    a core of its own. All engines run again when the block ends.
+    """
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines.all
+        self._running: Process | None = None
+
+    async def switch_to(self, engine: Process) -> None:
+        if engine is self._running:
+            return
+        for other in self._engines:
+            if other is not engine:
+                other.pause()
+        engine.resume()
+        self._running = engine
+        await asyncio.sleep(SETTLE_S)
+
+    async def __aenter__(self) -> ExclusiveEngine:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        for engine in self._engines:
+            engine.resume()
+        self._running = None

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 AUTO = "auto"
 NATURAL, A80, A30, USELESS = "natural", "0.8", "0.3", "useless"
 DRAFTERS = (NATURAL, A80, A30, USELESS)
+SERVER_ONLY, DIRECT, CO_LOCATED = "server-only", "direct", "co-located"
+CONTROL = "server-only again"
+"""Asked like server-only: what differs between the two is what chance does to every comparison."""
 ROUND_TRIPS_MS = (5, 20, 50, 100)
 GOALS = {
     NATURAL: dict(zip(ROUND_TRIPS_MS, (3.0, 2.5, 2.0, 1.6), strict=True)),
@@ -15,12 +19,20 @@ GOALS = {
 }
 """Ratio of TPOT to server-only streaming, with the adaptive window."""
 RATE_MB_S = 2.0
-"""The link's rate that the final line and the plots are about."""
+"""The rate of the links that the final line and the plots are about."""
+TIERS_S = 0.9
+"""Seconds that the table of tiers takes for each question."""
+LEAST_SECONDS = 6.0
+WARM_UP_S = 4.0
+"""Seconds that a link takes before its rounds begin."""
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """A drafter, by its acceptance, with a window of draft tokens (a number, or `auto`)."""
+class DraftConfig:
+    """A device that drafts: its drafter, named by its acceptance, and its draft window.
+
+    `window` is a number of draft tokens, or `auto`: the adaptive window.
+    """
 
     drafter: str
     window: str = AUTO
@@ -29,15 +41,23 @@ class Way:
     def name(self) -> str:
         return f"acceptance {self.drafter}, window {self.window}"
 
+    @property
+    def adaptive(self) -> bool:
+        return self.window == AUTO
+
+
+Variant: TypeAlias = DraftConfig | str
+"""How a question is answered: with drafts from a device, or server-only, direct, co-located."""
+
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """One link with the ways measured on it; `sweep` are asked less often than `main`."""
+class LinkPlan:
+    """One link with the configurations measured on it, those of `sweep` less often than `main`."""
 
     round_trip_ms: int
     rate_mb_s: float
-    main: Sequence[Way]
-    sweep: Sequence[Way] = ()
+    main: Sequence[DraftConfig]
+    sweep: Sequence[DraftConfig] = ()
     seconds: float = 60.0
 
     @property
@@ -47,13 +67,13 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`prompts` in all; `questions` of the table of tiers; the rest counts rounds.
+    """How much is measured: `prompts` for timing, `questions` for the table of tiers, and rounds.
 
-    A round asks every way of a stop about one prompt; a sweep's ways take part in every
-    `sweep_every`-th only, and the co-located baseline too. `budget_s` is for the whole run.
+    A round asks about one prompt in every variant of a link; the configurations of a sweep and the
+    co-located baseline take part in every `sweep_every`-th only. `budget_s` is for the whole run.
     """
 
-    stops: Sequence[Stop]
+    links: Sequence[LinkPlan]
     prompts: int
     questions: int
     warm_up: int
@@ -62,21 +82,26 @@ class Plan:
     budget_s: float
 
 
-def stops(
-    rates: Sequence[float], windows: Sequence[int], sweep_at: Sequence[int], seconds: float
-) -> list[Stop]:
+def links(
+    rates: Sequence[float], *, windows: Sequence[int], sweep_at: Sequence[int], seconds: float
+) -> list[LinkPlan]:
     """Every round-trip time at every rate; windows are swept at the given round trips."""
-    main = [Way(drafter) for drafter in DRAFTERS]
-    sweep = [Way(NATURAL, str(window)) for window in windows]
+    main = [DraftConfig(drafter) for drafter in DRAFTERS]
+    sweep = [DraftConfig(NATURAL, str(window)) for window in windows]
     return [
-        Stop(round_trip, rate, main, sweep if round_trip in sweep_at else (), seconds)
+        LinkPlan(round_trip, rate, main, sweep if round_trip in sweep_at else (), seconds)
         for rate in rates
         for round_trip in ROUND_TRIPS_MS
     ]
 
 
 FULL = Plan(
-    stops=stops((0.5, RATE_MB_S, 50.0), (1, 2, 4, 8, 16, 22, 32), ROUND_TRIPS_MS, 52.0),
+    links=links(
+        (0.5, RATE_MB_S, 50.0),
+        windows=(1, 2, 4, 8, 16, 22, 32),
+        sweep_at=ROUND_TRIPS_MS,
+        seconds=52.0,
+    ),
     prompts=36,
     questions=200,
     warm_up=3,
@@ -85,7 +110,7 @@ FULL = Plan(
     budget_s=1020.0,
 )
 QUICK = Plan(
-    stops=stops((RATE_MB_S,), (1, 4, 8, 16, 32), (20,), 26.0),
+    links=links((RATE_MB_S,), windows=(1, 4, 8, 16, 32), sweep_at=(20,), seconds=26.0),
     prompts=13,
     questions=24,
     warm_up=2,
@@ -95,23 +120,16 @@ QUICK = Plan(
 )
 
 
-TIERS_S = 0.9
-"""Of the table of tiers, for each question."""
-LEAST_SECONDS = 6.0
-WARM_UP_S = 4.0
-"""Of a stop, before its seconds begin."""
+def seconds_for(link: LinkPlan, plan: Plan, *, passed_s: float, remaining_links: int) -> float:
+    """How long to measure a link: as planned, or less where the machine was slow so far.
 
-
-def seconds_for(stop: Stop, plan: Plan, passed_s: float, stops_left: int) -> float:
-    """How long to measure a stop: as planned, or less where the machine was slow so far.
-
-    `stops_left` counts this one too.
+    `remaining_links` counts this one too.
     """
-    left = plan.budget_s - passed_s - TIERS_S * plan.questions
-    return max(LEAST_SECONDS, min(stop.seconds, left / stops_left - WARM_UP_S))
+    remaining_s = plan.budget_s - passed_s - TIERS_S * plan.questions
+    return max(LEAST_SECONDS, min(link.seconds, remaining_s / remaining_links - WARM_UP_S))
 
 
-def ways_of_round(stop: Stop, number: int, every: int) -> list[Way]:
-    """The ways asked in a stop's round: each of the sweep once in `every` rounds."""
-    swept = [way for place, way in enumerate(stop.sweep) if (place + number) % every == 0]
-    return [*stop.main, *swept]
+def configs_of_round(link: LinkPlan, number: int, every: int) -> list[DraftConfig]:
+    """The configurations asked in a link's round: each of the sweep once in `every` rounds."""
+    swept = [config for place, config in enumerate(link.sweep) if (place + number) % every == 0]
+    return [*link.main, *swept]

@@ -5,41 +5,48 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from loadtest.measure.plots import ACCENT, BASELINE, CANDIDATE, panels, save
-from loadtest.measure.spread import Spread
-from loadtest.speculation.cells import Cell, at
+from loadtest.measure.plots import (
+    ACCENT,
+    BASELINE,
+    CANDIDATE,
+    GREEN,
+    VIOLET,
+    error_bars,
+    panels,
+    save,
+)
+from loadtest.measure.statistics import Spread
+from loadtest.speculation.comparisons import LinkComparison, at
 from loadtest.speculation.plan import (
     A30,
     A80,
-    AUTO,
+    CO_LOCATED,
     GOALS,
     NATURAL,
     RATE_MB_S,
     ROUND_TRIPS_MS,
     USELESS,
-    Way,
+    DraftConfig,
 )
-from loadtest.speculation.stops import CO_LOCATED
 
-COLOURS = {NATURAL: CANDIDATE, A80: ACCENT, A30: "#8250df", USELESS: BASELINE}
-CO_LOCATED_COLOUR = "#1a7f37"
+COLOURS = {NATURAL: CANDIDATE, A80: ACCENT, A30: VIOLET, USELESS: BASELINE}
 
 
-def plot_ratios(cells: Sequence[Cell], path: Path) -> Path:
+def plot_ratios(comparisons: Sequence[LinkComparison], path: Path) -> Path:
     """Ratio of TPOT against RTT, one line per drafter, with the goals as marks."""
     figure, (axes,) = panels(1, width=6.0, height=4.0)
     axes.axhline(1.0, color="black", linewidth=0.8)
     for drafter, colour in COLOURS.items():
         points = [
-            (ms, cell.ratio)
+            (ms, measured.ratio)
             for ms in ROUND_TRIPS_MS
-            if (cell := at(cells, ms, Way(drafter))) is not None
+            if (measured := at(comparisons, ms, DraftConfig(drafter))) is not None
         ]
         if not points:
             continue
         times = [ms for ms, _ in points]
         medians = [ratio.median for _, ratio in points]
-        error = [[r.median - r.low for _, r in points], [r.high - r.median for _, r in points]]
+        error = error_bars(ratio for _, ratio in points)
         axes.errorbar(
             times, medians, yerr=error, color=colour, marker="o", capsize=3, label=drafter
         )
@@ -56,22 +63,22 @@ def plot_ratios(cells: Sequence[Cell], path: Path) -> Path:
     return save(figure, path)
 
 
-def plot_windows(cells: Sequence[Cell], server: Mapping[int, Spread], path: Path) -> Path:
+def plot_windows(
+    comparisons: Sequence[LinkComparison], server: Mapping[int, Spread], path: Path
+) -> Path:
     """TPOT over the draft window beside the server-only line; `server` is that by RTT, in ms."""
-    swept = [ms for ms in ROUND_TRIPS_MS if _sweep(cells, ms)]
+    swept = [ms for ms in ROUND_TRIPS_MS if _sweep(comparisons, ms)]
     figure, row = panels(len(swept), width=3.6, height=3.4)
     for axes, ms in zip(row, swept, strict=True):
-        points = _sweep(cells, ms)
+        points = _sweep(comparisons, ms)
         axes.axhline(server[ms].median, color=BASELINE, label="server only")
         axes.axhspan(server[ms].low, server[ms].high, color=BASELINE, alpha=0.2, linewidth=0)
         places = range(len(points))
         axes.plot(places, [c.tpot_ms for _, c in points], color=CANDIDATE, marker="o", label="ours")
-        if (adaptive := at(cells, ms, Way(NATURAL))) is not None:
+        if (adaptive := at(comparisons, ms, DraftConfig(NATURAL))) is not None:
             axes.axhline(adaptive.tpot_ms, color=CANDIDATE, linestyle="--", label="ours, adaptive")
-        if (colocated := _co_located(cells, ms)) is not None:
-            axes.axhline(
-                colocated.tpot_ms, color=CO_LOCATED_COLOUR, linestyle=":", label="co-located"
-            )
+        if (colocated := at(comparisons, ms, CO_LOCATED)) is not None:
+            axes.axhline(colocated.tpot_ms, color=GREEN, linestyle=":", label="co-located")
         axes.set_xticks(list(places), [str(window) for window, _ in points])
         axes.set_title(f"RTT {ms} ms, {RATE_MB_S:g} MB/s", fontsize=9)
         axes.set_xlabel("draft window, tokens", fontsize=9)
@@ -82,24 +89,19 @@ def plot_windows(cells: Sequence[Cell], server: Mapping[int, Spread], path: Path
     return save(figure, path)
 
 
-def _sweep(cells: Sequence[Cell], round_trip_ms: int) -> list[tuple[int, Cell]]:
+def _sweep(
+    comparisons: Sequence[LinkComparison], round_trip_ms: int
+) -> list[tuple[int, LinkComparison]]:
+    """The natural drafter's fixed windows on one link, by window."""
     return sorted(
         (
-            (int(cell.way.window), cell)
-            for cell in cells
-            if isinstance(cell.way, Way)
-            and cell.way.drafter == NATURAL
-            and cell.way.window != AUTO
-            and (cell.stop.round_trip_ms, cell.stop.rate_mb_s) == (round_trip_ms, RATE_MB_S)
+            (int(each.variant.window), each)
+            for each in comparisons
+            if isinstance(each.variant, DraftConfig)
+            and each.variant.drafter == NATURAL
+            and not each.variant.adaptive
+            and each.on_main_rate
+            and each.link.round_trip_ms == round_trip_ms
         ),
         key=lambda point: point[0],
     )
-
-
-def _co_located(cells: Sequence[Cell], round_trip_ms: int) -> Cell | None:
-    for cell in cells:
-        stop = cell.stop
-        if cell.way == CO_LOCATED and stop.round_trip_ms == round_trip_ms:
-            if stop.rate_mb_s == RATE_MB_S:
-                return cell
-    return None

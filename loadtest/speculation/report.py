@@ -1,18 +1,89 @@
-"""The tables and the final line."""
+"""The measurements of a run, its tables and notes, and the figures of the final line."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from loadtest.measure.results import Cell as TableCell
-from loadtest.measure.results import Table
-from loadtest.speculation.cells import KEYS, Cell, at, worst_p99
-from loadtest.speculation.plan import A80, AUTO, DRAFTERS, GOALS, NATURAL, ROUND_TRIPS_MS, Way
-from loadtest.speculation.stops import AGAIN, CO_LOCATED
+from loadtest.measure.machine import versions
+from loadtest.measure.results import Cell, Table
+from loadtest.measure.statistics import Spread
+from loadtest.speculation.comparisons import (
+    LinkComparison,
+    at,
+    server_spread,
+    worst_control_p99,
+    worst_p99,
+)
+from loadtest.speculation.engines import COLOCATED_TOKENS
+from loadtest.speculation.links import Prompt, Sample
+from loadtest.speculation.plan import (
+    A80,
+    CO_LOCATED,
+    CONTROL,
+    DRAFTERS,
+    GOALS,
+    NATURAL,
+    RATE_MB_S,
+    ROUND_TRIPS_MS,
+    DraftConfig,
+    LinkPlan,
+    Variant,
+)
+from loadtest.speculation.testbed import Testbed
+from loadtest.speculation.tiers import Tiers
+from loadtest.speculation.warm_up import PROMPT_TOKENS
+
+KEYS = (
+    *(f"tpot_ratio_rtt_{ms}" for ms in ROUND_TRIPS_MS),
+    *(f"a80_rtt_{ms}" for ms in ROUND_TRIPS_MS),
+    "step_ms", "worst_cell_p99_ratio", "exact_prompts", "mismatches", "device_edge_speedup",
+)  # fmt: skip
+"""The keys of the final line, in this order."""
+
+
+@dataclass
+class Measurements:
+    """What the links gave: comparisons, samples by link, and server-only TPOT by RTT at the main
+    rate, in ms."""
+
+    comparisons: list[LinkComparison] = field(default_factory=list)
+    links: list[list[Sample]] = field(default_factory=list)
+    server: dict[int, Spread] = field(default_factory=dict)
+
+    def add(
+        self, link: LinkPlan, samples: list[Sample], comparisons: Sequence[LinkComparison]
+    ) -> None:
+        self.comparisons += comparisons
+        self.links.append(samples)
+        if link.rate_mb_s == RATE_MB_S:
+            self.server[link.round_trip_ms] = server_spread(samples)
+
+    @property
+    def samples(self) -> list[Sample]:
+        return [sample for samples in self.links for sample in samples]
+
+    @property
+    def step_ms(self) -> float:
+        """The median step of the engine that is asked directly."""
+        return 1e3 * statistics.median(gap for sample in self.samples for gap in sample.gaps)
+
+
+def exactness(samples: Sequence[Sample], tiers: Tiers, questions: int) -> tuple[int, int]:
+    """Prompts whose answers were all the verifier's own ids, and answers that were not."""
+    timed: dict[int, bool] = {}
+    drafted = [sample for sample in samples if isinstance(sample.variant, DraftConfig)]
+    for sample in drafted:
+        timed[sample.prompt] = timed.get(sample.prompt, True) and sample.exact
+    wrong = sum(tier.different or 0 for tier in tiers.values())
+    # The timed prompts may be among the tiers' questions: whichever are more are counted.
+    exact = max(sum(timed.values()), questions - wrong)
+    return exact, sum(not sample.exact for sample in drafted) + wrong
 
 
 def final_figures(
-    cells: Sequence[Cell],
+    comparisons: Sequence[LinkComparison],
     *,
     step_ms: float,
     exact_prompts: int,
@@ -21,24 +92,49 @@ def final_figures(
 ) -> dict[str, float | None]:
     """Exactly KEYS, in their order. Ratios above 1 are faster than server-only."""
     figures: list[float | None] = [
-        cell.ratio.median if (cell := at(cells, ms, Way(drafter))) else None
+        measured.ratio.median if (measured := at(comparisons, ms, DraftConfig(drafter))) else None
         for drafter in (NATURAL, A80)
         for ms in ROUND_TRIPS_MS
     ]
-    worst = worst_p99(cells).p99.median
+    worst = worst_p99(comparisons).p99.median
     figures += [step_ms, worst, exact_prompts, mismatches, device_edge_speedup]
     return dict(zip(KEYS, figures, strict=True))
 
 
-def ratios(cells: Sequence[Cell]) -> Table:
+def notes(
+    testbed: Testbed, prompts: Sequence[Prompt], comparisons: Sequence[LinkComparison]
+) -> dict[str, str]:
+    """What is said of the measurements beside the tables."""
+    lengths = sorted(len(prompt.ids) for prompt in prompts)
+    return {
+        "gateway": versions(("uvicorn", "uvloop", "aiohttp", "onnxruntime")),
+        "prompts": f"{len(prompts)} held-out questions with the longest answers that end by "
+        f"themselves, {lengths[0]} to {lengths[-1]} tokens (at least {PROMPT_TOKENS})",
+        "co-located": f"vLLM's draft_model with rill-device, {COLOCATED_TOKENS} draft tokens"
+        if testbed.engines.colocated
+        else "vLLM's draft_model did not start: see logs/vllm-rill-cloud-colocated.log",
+        "worst p99": _worst(worst_p99(comparisons)),
+        "worst p99 of server-only asked again": _worst(worst_control_p99(comparisons)),
+    }
+
+
+def _worst(comparison: LinkComparison) -> str:
+    p99 = comparison.p99
+    return f"{p99.median:.3f} [{p99.low:.3f}–{p99.high:.3f}] at {comparison.name}"
+
+
+def ratios(comparisons: Sequence[LinkComparison]) -> Table:
     """The adaptive window on every link, with every drafter."""
     columns = (
         "RTT ms", "MB/s", "acceptance", "answers", "engine step ms", "server-only TPOT ms",
         "TPOT ms", "ratio", "goal", "p99 ratio", "answer ratio", "TTFT ms", "server-only TTFT ms",
         "drafts accepted %", "mismatches", "degraded",
     )  # fmt: skip
-    chosen = [cell for cell in cells if cell.adaptive or cell.way == AGAIN]
-    rows = [_row(cell, adaptive=True) for cell in chosen]
+    rows = [
+        _row(each, adaptive=True)
+        for each in comparisons
+        if each.adaptive or each.variant == CONTROL
+    ]
     title = (
         "TPOT with the adaptive window, against server-only streaming "
         "(ratios above 1: faster; in brackets 95 % bootstrap intervals)"
@@ -46,54 +142,59 @@ def ratios(cells: Sequence[Cell]) -> Table:
     return Table("ratios", title, columns, rows)
 
 
-def windows(cells: Sequence[Cell]) -> Table:
+def windows(comparisons: Sequence[LinkComparison]) -> Table:
     """Fixed windows of the natural drafter, and the co-located baseline."""
     columns = (
         "RTT ms", "MB/s", "window", "answers", "engine step ms", "server-only TPOT ms",
         "TPOT ms", "ratio", "p99 ratio", "answer ratio", "TTFT ms", "server-only TTFT ms",
         "drafts accepted %", "mismatches", "degraded",
     )  # fmt: skip
-    natural = sorted((cell for cell in cells if _in_windows(cell.way)), key=_place)
-    rows = [_row(cell, adaptive=False) for cell in natural]
+    natural = sorted((each for each in comparisons if _in_windows(each.variant)), key=_order)
+    rows = [_row(each, adaptive=False) for each in natural]
     return Table("windows", "TPOT by draft window, at natural acceptance", columns, rows)
 
 
-def _in_windows(way: Way | str) -> bool:
-    return way == CO_LOCATED or (isinstance(way, Way) and way.drafter == NATURAL)
+def _in_windows(variant: Variant) -> bool:
+    return variant == CO_LOCATED or (
+        isinstance(variant, DraftConfig) and variant.drafter == NATURAL
+    )
 
 
-def _place(cell: Cell) -> tuple[float, float, float]:
+def _order(comparison: LinkComparison) -> tuple[float, float, float]:
     """Links in turn; their windows by size, then the adaptive one, then the baseline."""
-    window = cell.way.window if isinstance(cell.way, Way) else ""
-    place = float(window) if window.isdigit() else 1000.0 if window == AUTO else 2000.0
-    return cell.stop.rate_mb_s, cell.stop.round_trip_ms, place
+    link, variant = comparison.link, comparison.variant
+    if isinstance(variant, str):
+        place = 2000.0
+    else:
+        place = 1000.0 if variant.adaptive else float(variant.window)
+    return link.rate_mb_s, link.round_trip_ms, place
 
 
-def _row(cell: Cell, *, adaptive: bool) -> Sequence[TableCell]:
-    way = cell.way
-    label = way if isinstance(way, str) else way.drafter if adaptive else way.window
-    share = None if cell.accepted_share is None else 100 * cell.accepted_share
-    goal: list[TableCell] = []
-    if adaptive:
-        goals = GOALS.get(way.drafter, {}) if isinstance(way, Way) else {}
-        goal = [goals.get(cell.stop.round_trip_ms)]
+def _row(comparison: LinkComparison, *, adaptive: bool) -> Sequence[Cell]:
+    link, variant = comparison.link, comparison.variant
+    if isinstance(variant, str):
+        label, goals = variant, {}
+    else:
+        label = variant.drafter if adaptive else variant.window
+        goals = GOALS.get(variant.drafter, {})
+    share = comparison.accepted_share
     return [
-        cell.stop.round_trip_ms,
-        cell.stop.rate_mb_s,
+        link.round_trip_ms,
+        link.rate_mb_s,
         label,
-        cell.answers,
-        cell.step_ms,
-        cell.server_tpot_ms,
-        cell.tpot_ms,
-        cell.ratio,
-        *goal,
-        cell.p99,
-        cell.answer,
-        cell.ttft_ms,
-        cell.server_ttft_ms,
-        share,
-        cell.mismatches,
-        cell.degraded,
+        comparison.answers,
+        comparison.step_ms,
+        comparison.server_tpot_ms,
+        comparison.tpot_ms,
+        comparison.ratio,
+        *([goals.get(link.round_trip_ms)] if adaptive else []),
+        comparison.p99,
+        comparison.answer,
+        comparison.ttft_ms,
+        comparison.server_ttft_ms,
+        None if share is None else 100 * share,
+        comparison.mismatches,
+        comparison.degraded,
     ]
 
 
@@ -101,7 +202,7 @@ def drafters(
     natural: float, spoil: Mapping[str, float], learned: Mapping[str, float | None]
 ) -> Table:
     """How each drafter was made, and what acceptance came of it."""
-    rows: list[Sequence[TableCell]] = []
+    rows: list[Sequence[Cell]] = []
     for name in DRAFTERS:
         share = spoil.get(name, 0.0)
         rows.append([name, share, natural * (1 - share), learned.get(name)])

@@ -8,28 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from loadtest.measure.loops import run
+from loadtest.measure.closed_loop import run
+from loadtest.measure.family import Question, is_right
+from loadtest.measure.processes import Process
 from loadtest.measure.results import Cell, Table
-from loadtest.measure.spread import Spread
-from loadtest.speculation.answers import TokenStream
-from loadtest.speculation.asking import (
-    DEVICE_CLOUD,
-    DEVICE_EDGE,
-    ON_DEVICE,
-    Client,
-    request,
-    targets,
-)
-from loadtest.speculation.engines import Engines
-from loadtest.speculation.parts import Parts
-from loadtest.speculation.plan import NATURAL
-from loadtest.speculation.questions import Question, is_right
-from loadtest.speculation.statistics import bootstrap, sums_ratio
-from loadtest.speculation.stops import PLAIN_CLOUD, PLAIN_EDGE, SERVER_ONLY
-from loadtest.speculation.turns import Turns
+from loadtest.measure.statistics import Spread, bootstrap, sums_ratio
+from loadtest.speculation.client import DEVICE_CLOUD, DEVICE_EDGE, ON_DEVICE, Client, request
+from loadtest.speculation.engines import Engines, ExclusiveEngine
+from loadtest.speculation.links import PLAIN_CLOUD, PLAIN_EDGE
+from loadtest.speculation.plan import NATURAL, SERVER_ONLY
+from loadtest.speculation.testbed import Testbed
+from loadtest.speculation.token_streams import TokenStream
 
 ROUND_TRIP_MS, RATE_MB_S = 5, 50.0
-"""Of the link that all but the device alone are behind."""
+"""Conditions of the link that all but the device alone are behind."""
 ROWS: Mapping[str, tuple[str, str]] = {
     "device only": (NATURAL, ON_DEVICE),
     "edge only": (SERVER_ONLY, PLAIN_EDGE),
@@ -37,15 +29,18 @@ ROWS: Mapping[str, tuple[str, str]] = {
     "device-edge": (NATURAL, DEVICE_EDGE),
     "device-cloud": (NATURAL, DEVICE_CLOUD),
 }
-"""By name: whom to ask, and for which model."""
+"""By name: the target to ask, and the model."""
 VERIFIER = {"device-edge": "edge only", "device-cloud": "cloud only"}
-Answered = Mapping[str, Sequence[TokenStream]]
+Answers = Mapping[str, Sequence[TokenStream]]
 
 
 @dataclass(frozen=True, slots=True)
-class Tier:
-    """`accuracy` 0 to 1; `speedup` in tokens/s over the verifier alone, None for single tiers;
-    `different` counts answers whose ids are not the verifier's own."""
+class TierResult:
+    """What a tier, or two together, came to over all questions.
+
+    `accuracy` is 0 to 1; `speedup` is tokens/s over those of the verifier alone, None for single
+    tiers; `different` counts answers whose ids are not the verifier's own.
+    """
 
     name: str
     accuracy: float
@@ -55,62 +50,65 @@ class Tier:
     different: int | None
 
 
-Tiers = Mapping[str, Tier]
+Tiers = Mapping[str, TierResult]
 
 
-def measure(parts: Parts, questions: Sequence[Question]) -> Answered:
+def measure(testbed: Testbed, questions: Sequence[Question]) -> Answers:
     """Each question answered by all rows in random order. Raises BenchmarkFailure."""
-    return run(_measure(parts, questions))
+    return run(_measure(testbed, questions))
 
 
-async def _measure(parts: Parts, questions: Sequence[Question]) -> Answered:
+async def _measure(testbed: Testbed, questions: Sequence[Question]) -> Answers:
     random = Random(1)
-    found: dict[str, list[TokenStream]] = {name: [] for name in ROWS}
-    async with Client(targets(parts)) as client, Turns(parts.engines) as turns:
-        for name, (target, model) in ROWS.items():
-            await _turn(turns, parts.engines, name)
+    answers: dict[str, list[TokenStream]] = {name: [] for name in ROWS}
+    async with Client(testbed.targets) as client, ExclusiveEngine(testbed.engines) as exclusive:
+
+        async def ask(name: str, question: Question) -> TokenStream:
+            target, model = ROWS[name]
+            for engine in _engines_of(name, testbed.engines):
+                await exclusive.switch_to(engine)
+            return await client.ask(target, request(model, question.prompt))
+
+        for name in ROWS:
             for question in questions[-3:]:
-                await client.ask(target, request(model, question.prompt))
+                await ask(name, question)
         for question in questions:
             for name in random.sample(list(ROWS), len(ROWS)):
-                await _turn(turns, parts.engines, name)
-                target, model = ROWS[name]
-                found[name].append(await client.ask(target, request(model, question.prompt)))
-    return found
+                answers[name].append(await ask(name, question))
+    return answers
 
 
-async def _turn(turns: Turns, engines: Engines, row: str) -> None:
-    """The device alone needs no engine: the last one's turn goes on."""
-    pool = engines.drafting if row in VERIFIER else engines.plain
+def _engines_of(row: str, engines: Engines) -> list[Process]:
+    """The engine that a row needs; none for the device alone."""
     for tier in ("edge", "cloud"):
         if tier in row:
-            await turns.give(pool[tier])
+            return [engines.drafting[tier].engine if row in VERIFIER else engines.plain[tier]]
+    return []
 
 
-def compare(answered: Answered, questions: Sequence[Question]) -> Tiers:
-    return {name: _tier(name, answered, questions) for name in answered}
+def compare(answers: Answers, questions: Sequence[Question]) -> Tiers:
+    return {name: _result(name, answers, questions) for name in answers}
 
 
-def _tier(name: str, answered: Answered, questions: Sequence[Question]) -> Tier:
-    streams = answered[name]
+def _result(name: str, answers: Answers, questions: Sequence[Question]) -> TierResult:
+    streams = answers[name]
     right = [is_right(s.text, q.answer) for s, q in zip(streams, questions, strict=True)]
     speedup, different = None, None
     if name in VERIFIER:
-        alone = answered[VERIFIER[name]]
-        pairs = list(zip(streams, alone, strict=True))
+        pairs = list(zip(streams, answers[VERIFIER[name]], strict=True))
         speedup = sums_ratio([(a.count, a.latency, b.count, b.latency) for a, b in pairs])
         different = sum(a.ids != b.ids for a, b in pairs)
     tpots = [1e3 * stream.tpot for stream in streams if stream.tpot is not None]
-    return Tier(
-        name,
-        sum(right) / len(right),
-        bootstrap(
-            [(s.count, s.latency) for s in streams],
+    return TierResult(
+        name=name,
+        accuracy=sum(right) / len(right),
+        tokens_per_s=bootstrap(
+            [(stream.count, stream.latency) for stream in streams],
             lambda rows: sum(count for count, _ in rows) / sum(time for _, time in rows),
         ),
-        bootstrap(tpots, statistics.median) if tpots else None,
-        speedup,
-        different,
+        tpot_ms=bootstrap(tpots, statistics.median) if tpots else None,
+        speedup=speedup,
+        different=different,
     )
 
 
@@ -120,8 +118,15 @@ def table(tiers: Tiers, questions: int) -> Table:
         "answers unlike the verifier's",
     )  # fmt: skip
     rows: list[Sequence[Cell]] = [
-        [one.name, 100 * one.accuracy, one.tokens_per_s, one.tpot_ms, one.speedup, one.different]
-        for one in tiers.values()
+        [
+            each.name,
+            100 * each.accuracy,
+            each.tokens_per_s,
+            each.tpot_ms,
+            each.speedup,
+            each.different,
+        ]
+        for each in tiers.values()
     ]
     title = (
         f"Tiers alone and together: {questions} held-out questions, servers behind a link of "

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from loadtest.measure.processes import Processes, Running
-from loadtest.measure.serving import start_canned_engine
+from loadtest.measure.processes import Process, Processes
+from loadtest.measure.servers import start_canned_engine
 
 
 @pytest.fixture(scope="session")
-def canned_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def canned_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     with Processes(tmp_path_factory.mktemp("canned")) as processes:
         yield start_canned_engine(processes, cores=os.sched_getaffinity(0), interval_ms=1.0)

@@ -2,18 +2,18 @@ import json
 import socket
 import urllib.request
 
-from loadtest.measure.processes import Running
-from loadtest.measure.wire import post
+from loadtest.measure.http_client import post
+from loadtest.measure.processes import Process
 
 
-def test_the_scraper_finds_what_it_looks_for(canned_engine: Running) -> None:
+def test_the_scraper_finds_what_it_looks_for(canned_engine: Process) -> None:
     with urllib.request.urlopen(f"{canned_engine.url}/v1/models", timeout=10) as response:
         assert json.load(response)["data"][0]["id"] == "canned"
     with urllib.request.urlopen(f"{canned_engine.url}/metrics", timeout=10) as response:
         assert b"vllm:num_requests_running" in response.read()
 
 
-def test_a_request_may_come_in_pieces(canned_engine: Running) -> None:
+def test_a_request_may_come_in_pieces(canned_engine: Process) -> None:
     request = post("/v1/completions", {"model": "canned", "prompt": "x"})
     with socket.create_connection(("127.0.0.1", canned_engine.target.port), 10) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -22,7 +22,7 @@ def test_a_request_may_come_in_pieces(canned_engine: Running) -> None:
         assert client.recv(65536).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_a_client_that_leaves_takes_only_its_own_stream_along(canned_engine: Running) -> None:
+def test_a_client_that_leaves_takes_only_its_own_stream_along(canned_engine: Process) -> None:
     paced = {"model": "canned", "stream": True, "canned": "paced", "max_tokens": 1000}
     short = post("/v1/completions", paced | {"max_tokens": 20})
     with socket.create_connection(("127.0.0.1", canned_engine.target.port), 10) as stays:

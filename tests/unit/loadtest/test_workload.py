@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.workload import VARIABLES, SettingError, bodies, parse_models, read_workload
+from loadtest.measure.command import BenchmarkFailure
+from loadtest.workload import VARIABLES, bodies, parse_models, read_workload
 
 
 def test_without_variables_the_defaults_hold() -> None:
@@ -36,7 +37,7 @@ def test_empty_variables_count_as_absent() -> None:
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(name: str, value: str) -> None:
-    with pytest.raises(SettingError, match=f"{name}={value}"):
+    with pytest.raises(BenchmarkFailure, match=f"{name}={value}"):
         read_workload({name: value})
 
 

@@ -1,0 +1,108 @@
+"""A caller that asks a running gateway several questions at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, TypeVar
+
+import httpx
+
+from loadtest.measure.chat import PATH, Reply, chat_body, streamed_reply, whole_reply
+from loadtest.measure.command import BenchmarkFailure, Progress
+from loadtest.measure.family import Question
+from loadtest.measure.http_client import refusal
+from loadtest.measure.streams import StreamedAnswer
+
+ANSWER_S = 300.0
+EVERY = 200
+"""Questions between two lines of progress."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """How a gateway is asked: where it is, how many questions at once, the longest answer."""
+
+    url: str
+    at_once: int
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeClient:
+    """A caller of the cascade and of its tiers; many requests may be under way at once."""
+
+    http: httpx.AsyncClient
+    max_tokens: int
+
+    async def ask(
+        self, model: str, question: Question, *, stream: bool = False, **options: Any
+    ) -> Reply:
+        """The greedy answer. `options` are those of the cascade. Raises BenchmarkFailure."""
+        fields = {"tierflow": {"cascade": options}} if options else {}
+        body = chat_body(
+            model, question.prompt, max_tokens=self.max_tokens, stream=stream, **fields
+        )
+        try:
+            return await (self._streamed(body) if stream else self._whole(body))
+        except (httpx.HTTPError, KeyError, ValueError) as error:
+            raise BenchmarkFailure(f"{model}: {type(error).__name__}: {error}") from error
+
+    async def _whole(self, body: Mapping[str, Any]) -> Reply:
+        start = perf_counter()
+        response = await self.http.post(PATH, json=body)
+        if response.status_code != 200:
+            raise refusal(response.status_code, response.content)
+        return whole_reply(response, perf_counter() - start)
+
+    async def _streamed(self, body: Mapping[str, Any]) -> Reply:
+        answer = StreamedAnswer(perf_counter())
+        async with self.http.stream("POST", PATH, json=body) as response:
+            if response.status_code != 200:
+                raise refusal(response.status_code, await response.aread())
+            async for piece in response.aiter_bytes():
+                answer.observe(perf_counter(), piece)
+        return streamed_reply(answer, perf_counter() - answer.sent)
+
+
+def ask_all(
+    traffic: Traffic,
+    questions: Sequence[Question],
+    ask: Callable[[CascadeClient, Question], Awaitable[T]],
+    progress: Progress,
+) -> list[T]:
+    """The result of `ask` for every question, in their order. Raises BenchmarkFailure."""
+    return asyncio.run(_ask_all(traffic, questions, ask, progress))
+
+
+async def _ask_all(
+    traffic: Traffic,
+    questions: Sequence[Question],
+    ask: Callable[[CascadeClient, Question], Awaitable[T]],
+    progress: Progress,
+) -> list[T]:
+    gate, done = asyncio.Semaphore(traffic.at_once), 0
+    limits = httpx.Limits(max_connections=4 * traffic.at_once)
+    async with httpx.AsyncClient(
+        base_url=traffic.url, timeout=ANSWER_S, trust_env=False, limits=limits
+    ) as http:
+        client = CascadeClient(http, traffic.max_tokens)
+
+        async def bounded(question: Question) -> T:
+            nonlocal done
+            async with gate:
+                result = await ask(client, question)
+            done += 1
+            if done % EVERY == 0:
+                progress(f"{done} of {len(questions)} questions")
+            return result
+
+        tasks = [asyncio.create_task(bounded(question)) for question in questions]
+        try:
+            return list(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:
+                task.cancel()

@@ -1,0 +1,120 @@
+"""What stands before the engines: gateways, the link emulator, and the devices' agents."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loadtest.measure.http_client import Target
+from loadtest.measure.processes import HOST, Process, Processes, free_port
+from loadtest.measure.servers import (
+    START_S,
+    pool,
+    start_device,
+    start_gateway,
+    token_hashes,
+)
+from loadtest.speculation.engines import Engines
+from loadtest.speculation.plan import DIRECT, SERVER_ONLY
+
+
+@dataclass(slots=True)
+class Testbed:
+    """All servers that the client asks: engines, two gateways, links, and agents by drafter.
+
+    `baseline` is the gateway for server-only streaming, `drafting` the one that takes drafts.
+    `link_ports` are the near ends of the links, by drafter and `server-only`.
+    """
+
+    processes: Processes
+    cores: Set[int]
+    folder: Path
+    engines: Engines
+    baseline: Process
+    drafting: Process
+    tokens: Mapping[str, str]
+    control_port: int = 0
+    link_ports: dict[str, int] = field(default_factory=dict)
+    agents: dict[str, Process] = field(default_factory=dict)
+
+    @classmethod
+    def start(
+        cls,
+        processes: Processes,
+        engines: Engines,
+        *,
+        cores: Set[int],
+        folder: Path,
+        drafters: Sequence[str],
+    ) -> Testbed:
+        """Gateways and links, ready; no agent runs yet. Raises BenchmarkFailure."""
+        pools = {tier: pool(tier, engine) for tier, engine in engines.plain.items()}
+        if engines.colocated is not None:
+            pools["colocated"] = pool("cloud", engines.colocated)
+        tokens = {_device(drafter): secrets.token_urlsafe(24) for drafter in drafters}
+        settings = {
+            "pools": {tier: verifier.pool() for tier, verifier in engines.drafting.items()},
+            "devices": {"tokens": token_hashes(tokens), "heartbeat_s": 1.0},
+        }
+        testbed = cls(
+            processes=processes,
+            cores=cores,
+            folder=folder,
+            engines=engines,
+            baseline=start_gateway(processes, {"pools": pools}, cores=cores, folder=folder),
+            drafting=start_gateway(processes, settings, cores=cores, folder=folder),
+            tokens=tokens,
+        )
+        testbed._start_links(drafters)
+        return testbed
+
+    def _start_links(self, drafters: Sequence[str]) -> None:
+        """A link of its own for each device and for the server-only client: none disturbs another.
+
+        Raises BenchmarkFailure.
+        """
+        self.control_port = free_port()
+        command = [sys.executable, "-m", "loadtest.link", "--control", str(self.control_port)]
+        for name in (SERVER_ONLY, *drafters):
+            gateway = self.baseline if name == SERVER_ONLY else self.drafting
+            self.link_ports[name] = free_port()
+            command += ["--listen", str(self.link_ports[name])]
+            command += ["--to", f"{gateway.target.host}:{gateway.target.port}"]
+        emulator = self.processes.start("link", command, cores=self.cores)
+        emulator.wait_for(lambda: b"ready" in emulator.log.read_bytes(), START_S)
+
+    def start_agent(self, drafter: str, spoil: float, model: Path) -> None:
+        """A device whose drafts are replaced at random with probability `spoil`.
+
+        Raises BenchmarkFailure.
+        """
+        device = _device(drafter)
+        agent = start_device(
+            self.processes,
+            device,
+            model=model,
+            gateway=f"http://{HOST}:{self.link_ports[drafter]}",
+            token=self.tokens[device],
+            folder=self.folder,
+            cores=self.cores,
+            port=free_port(),
+            arguments=("--spoil", f"{spoil:.4f}") if spoil else (),
+        )
+        agent.wait_ready("/ready", START_S)
+        self.agents[drafter] = agent
+
+    @property
+    def targets(self) -> dict[str, Target]:
+        """By name. `server-only` is behind its link, the agents (by drafter) are before theirs."""
+        return {
+            DIRECT: self.engines.plain["cloud"].target,
+            SERVER_ONLY: Target(HOST, self.link_ports[SERVER_ONLY]),
+            **{drafter: agent.target for drafter, agent in self.agents.items()},
+        }
+
+
+def _device(drafter: str) -> str:
+    return f"device-{drafter}"

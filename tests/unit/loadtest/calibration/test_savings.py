@@ -1,0 +1,18 @@
+"""The figures of a cascade that was measured."""
+
+from __future__ import annotations
+
+from loadtest.calibration.savings import Pair, savings
+
+
+def pair(right: bool, up: bool) -> Pair:
+    reason = "confidence" if up else None
+    return Pair("task", right, True, up, 10 * up, 10, 8, reason, 8 * up, 6 * up)
+
+
+def test_the_saving_is_in_the_top_tiers_tokens() -> None:
+    total = savings([pair(True, False), pair(True, True), pair(False, False), pair(True, False)])
+    assert (total.saving, total.escalated, total.kept) == (0.75, 0.25, 0.75)
+    assert (total.cascade_accuracy, total.ratio) == (0.75, 0.75)
+    assert total.reasons == {"accepted": 3, "confidence": 1}
+    assert total.same_where_escalated == 1.0

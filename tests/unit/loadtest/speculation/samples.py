@@ -1,0 +1,23 @@
+"""Samples of a link, as the speculation benchmark gets them."""
+
+from __future__ import annotations
+
+from loadtest.speculation.links import Sample
+from loadtest.speculation.plan import DIRECT, QUICK, SERVER_ONLY, Variant
+
+LINK = QUICK.links[0]
+
+
+def sample(number: int, variant: Variant, tpot: float | None, **fields: object) -> Sample:
+    about = {
+        "ttft": 0.05, "latency": 0.4, "gaps": (), "exact": True, "accepted": 0, "drafted": 0,
+        "degraded": False,
+    }  # fmt: skip
+    return Sample(number, number, variant, tpot, **{**about, **fields})  # type: ignore[arg-type]
+
+
+def measured(speed: float, variant: Variant) -> list[Sample]:
+    """Ten rounds, in which the variant is `speed` times as fast as server-only streaming."""
+    server = [sample(i, SERVER_ONLY, 0.01 * (1 + i)) for i in range(10)]
+    ours = [sample(i, variant, 0.01 * (1 + i) / speed) for i in range(10)]
+    return [*server, *ours, sample(0, DIRECT, 0.01, gaps=(0.009, 0.011, 0.010))]
