@@ -32,8 +32,7 @@ from gateway.adapters.prometheus.telemetry import RequestTelemetry
 from gateway.api import error_handlers
 from gateway.api.admin_token import AdminGate
 from gateway.api.collective import collective_router
-from gateway.api.device_desk import DeviceAdmin
-from gateway.api.devices_admin import devices_router
+from gateway.api.devices_admin import DeviceAdmin, devices_router
 from gateway.api.fast_path import FastPath
 from gateway.api.inference import InferenceRoutes, RequestHandler
 from gateway.api.operations import documented_inference, models_router, operations_router

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from gateway.adapters.prometheus.devices import DeviceMetrics
 from gateway.adapters.prometheus.members import MemberMetrics
-from gateway.api.device_desk import DeviceAdmin
 from gateway.api.devices import DeviceRoute
+from gateway.api.devices_admin import DeviceAdmin
 from gateway.core.ports import Clock, StateStore
 from gateway.serving.devices.connections import DeviceConnections
 from gateway.serving.devices.drafting.context import DraftingDeps
@@ -21,8 +21,7 @@ from gateway.serving.devices.registry import MembersRegistry
 from gateway.serving.devices.replicas.bus import ReplicaBus
 from gateway.serving.devices.replicas.outbox import ReplicaOutbox
 from gateway.serving.devices.replicas.remote_work import RemoteWork
-from gateway.serving.devices.token_watch import TokenWatch
-from gateway.serving.devices.tokens import DeviceTokens
+from gateway.serving.devices.tokens import DeviceTokens, TokenWatch
 from gateway.serving.devices.work import WorkLimits
 from gateway.settings import Settings
 

@@ -12,8 +12,8 @@ from gateway.protocol.devices import (
     DeviceWork,
     Registration,
 )
+from gateway.serving.devices.device_lease import Sighting
 from gateway.serving.devices.enrolment_records import DeviceRecord
-from gateway.serving.devices.entry import Sighting
 
 
 def cards(

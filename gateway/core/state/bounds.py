@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from typing import TypeVar
 
 from gateway.core.state.operations import Operation
 from gateway.errors import StateLost
@@ -13,8 +15,12 @@ MAX_NAME = 1024
 MAX_TTL_S = 366 * 86400.0
 MAX_NAMES = 10_000
 """In one question for means."""
+MAX_OPERATIONS = 500
+"""In one call, so that it stays within the store's timeout: some 0.3 MB of leases."""
 
 _POSITIVE = {"ttl_s", "lease_s", "half_life_s", "per_s", "burst"}
+
+T = TypeVar("T")
 
 
 def check(operation: Operation, max_value: int) -> None:
@@ -35,6 +41,12 @@ def check(operation: Operation, max_value: int) -> None:
                 raise ValueError(f"{what}: {len(value)} names; at most {MAX_NAMES} at once")
             for name in value:
                 _check_name(what, name)
+
+
+def slices(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """All items in order, MAX_OPERATIONS at a time: one call of the store for each slice."""
+    for start in range(0, len(items), MAX_OPERATIONS):
+        yield items[start : start + MAX_OPERATIONS]
 
 
 def too_large(what: str, size: int, limit: int) -> StateLost:

@@ -1,21 +1,31 @@
-"""The devices that are connected, by the names that their tokens stand for."""
+"""Connected devices: each connection from its first frame to its end, and all of them by name."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from typing import Any
 
 from gateway.core.devices.grant import Grant
 from gateway.core.ports import DeviceTelemetry
-from gateway.serving.devices.device_connection import DeviceConnection
 from gateway.serving.devices.drafting.context import DraftingDeps
-from gateway.serving.devices.frames import DeviceLimits
-from gateway.serving.devices.membership import Registrar
-from gateway.serving.devices.outbox import Link
+from gateway.serving.devices.frames import ConnectionEnded, DeviceLimits, FrameHandler
+from gateway.serving.devices.outbox import Link, Outbox
+from gateway.serving.devices.registration import Membership, Registrar
+from gateway.serving.requests.progress_timeout import ProgressTimeout
+
+FAREWELL_S = 1.0
+POLICY = 1008
+"""The WebSocket's close code for a peer that broke the rules."""
 
 
 class DeviceConnections:
-    """One connection per token: of those that only draft the newest wins. One that is registered
-    stays until the same process comes back; beside it a newcomer may stand only to register."""
+    """The connections of all devices that are connected to this replica, by the device's name.
+
+    A name has one connection: of devices that only draft the newest replaces the older one. A
+    registered device keeps its connection until the same process of it comes back; a newcomer under
+    its name may connect beside it, but only to register.
+    """
 
     def __init__(
         self,
@@ -48,22 +58,22 @@ class DeviceConnections:
                 # Most often the device itself, back before its old connection was seen dead.
                 older.end("replaced", "a newer connection with the same token has taken over")
         connections.append(connection)
-        self._counted(1)
+        self._count_connections(1)
         try:
             await connection.run()
         finally:
             connections.remove(connection)
             if not connections and self._connected.get(grant.device) is connections:
                 del self._connected[grant.device]
-            self._counted(-1)
+            self._count_connections(-1)
 
-    def revoked(self, device: str, digest: str) -> None:
-        """An enrolled token is worth nothing any more: whoever came in by it has to leave."""
+    def end_revoked(self, device: str, digest: str) -> None:
+        """End the device's connections that were opened with the enrolled token of this digest."""
         for connection in self._connected.get(device, ()):
             if connection.membership.grant.digest == digest:
                 connection.end("revoked", "this device's token has been revoked")
 
-    def enrolled(self) -> Mapping[str, str]:
+    def enrolled_tokens(self) -> Mapping[str, str]:
         """The digests of the enrolled tokens that are in use here, by device."""
         return {
             device: digest
@@ -71,6 +81,98 @@ class DeviceConnections:
             if (digest := connections[0].membership.grant.digest)
         }
 
-    def _counted(self, more: int) -> None:
+    def _count_connections(self, more: int) -> None:
         self._count += more
         self._telemetry.connected(self._count)
+
+
+class DeviceConnection:
+    """One device's connection: it reads frames, sends what waits, and says why it ends."""
+
+    def __init__(
+        self,
+        *,
+        link: Link,
+        grant: Grant,
+        limits: DeviceLimits,
+        speculation: DraftingDeps,
+        telemetry: DeviceTelemetry,
+        registrar: Registrar,
+    ) -> None:
+        self._link = link
+        self._lease_s = limits.lease_s
+        self._telemetry = telemetry
+        self._clock = speculation.clock
+        self._outbox = Outbox(link, telemetry)
+        self.membership = Membership(
+            grant=grant, limits=limits.work, registrar=registrar, outbox=self._outbox, end=self.end
+        )
+        self._frames = FrameHandler(
+            membership=self.membership,
+            limits=limits,
+            speculation=speculation,
+            telemetry=telemetry,
+            outbox=self._outbox,
+        )
+        self._ended: asyncio.Future[ConnectionEnded] = asyncio.get_running_loop().create_future()
+
+    def end(self, code: str, message: str) -> None:
+        """Close the connection from outside, and tell the device why."""
+        if not self._ended.done():
+            self._ended.set_result(ConnectionEnded(code, message))
+
+    async def run(self) -> None:
+        """Until the connection is over. All work that engines do for the device ends with it."""
+        reading = asyncio.create_task(self._read())
+        writing = asyncio.create_task(self._outbox.run())
+        full = asyncio.create_task(self._outbox.overflown.wait())
+        try:
+            ends: list[asyncio.Future[Any]] = [reading, writing, full, self._ended]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            tasks: list[asyncio.Task[Any]] = [reading, writing, full, *self._frames.close()]
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        read_result, _, overflown, *_ = results
+        if self._ended.done():
+            await self._farewell(self._ended.result())
+        elif isinstance(read_result, ConnectionEnded):
+            await self._farewell(read_result)
+        elif overflown is True:
+            self._telemetry.refused("too_slow")
+            await self._close("too_slow")
+        elif isinstance(read_result, Exception) and not isinstance(read_result, OSError):
+            raise read_result
+
+    async def _read(self) -> None:
+        """Handle frames until the device leaves. Raises ConnectionEnded."""
+        lease_s, now = self._lease_s, self._clock.now
+
+        def lapsed() -> ConnectionEnded:
+            return ConnectionEnded("lease_expired", f"no frame in {lease_s:g} s; ping in between")
+
+        with ProgressTimeout(now) as timeout:
+            timeout.expect(lease_s, lapsed)
+            while (message := await self._link.receive()) is not None:
+                self.membership.heard = heard = now()
+                timeout.extend(heard + lease_s)
+                self._telemetry.traffic(len(message), 0)
+                self._frames.handle(message)
+
+    async def _farewell(self, ended: ConnectionEnded) -> None:
+        self._telemetry.refused(ended.code)
+        self._outbox.error(ended.code, ended.message, fatal=True)
+        try:
+            async with asyncio.timeout(FAREWELL_S):
+                await self._outbox.flush()
+        except (TimeoutError, OSError):
+            pass
+        await self._close(ended.code)
+
+    async def _close(self, reason: str) -> None:
+        try:
+            async with asyncio.timeout(FAREWELL_S):
+                await self._link.close(POLICY, reason)
+        except (TimeoutError, OSError):
+            pass

@@ -9,37 +9,41 @@ from gateway.core.state.operations import Spend
 from gateway.errors import TooManyAttempts
 
 AT_ONCE, PER_S = 10.0, 1 / 6
-REMEMBERED = 4096
+MAX_BARRED = 4096
+"""Addresses that are remembered here; the store knows the rest."""
 
 
 class EnrolmentAttempts:
+    """Bars an address for a while after too many wrong tokens. The count is in the shared store;
+    what it said last is remembered here, so that a barred address costs no round trip."""
+
     def __init__(self, store: StateStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._barred: OrderedDict[str, float] = OrderedDict()
+        self._barred_until: OrderedDict[str, float] = OrderedDict()
 
-    def check(self, address: str) -> None:
-        """Raises TooManyAttempts while the address is barred. Costs no round trip."""
-        left = self._barred.get(address, 0.0) - self._clock.now()
-        if left > 0:
-            raise _too_many(left)
-
-    async def wrong(self, address: str) -> None:
-        """One more. Raises TooManyAttempts when that was one too many, StateLost."""
+    async def count_wrong(self, address: str) -> None:
+        """One more wrong token. Raises TooManyAttempts when it was one too many, StateLost."""
+        wait_s = self._barred_until.get(address, 0.0) - self._clock.now()
+        if wait_s > 0:
+            raise _too_many(wait_s)
         (wait_s,) = await self._store.run(
             Spend(kind="quota", name=f"enrol/{address}", amount=1.0, burst=AT_ONCE, per_s=PER_S)
         )
         if wait_s > 0:
-            self._barred[address] = self._clock.now() + wait_s
-            self._barred.move_to_end(address)
-            if len(self._barred) > REMEMBERED:
-                self._barred.popitem(last=False)
+            self._bar(address, self._clock.now() + wait_s)
             raise _too_many(wait_s)
 
+    def _bar(self, address: str, until: float) -> None:
+        self._barred_until[address] = until
+        self._barred_until.move_to_end(address)
+        if len(self._barred_until) > MAX_BARRED:
+            self._barred_until.popitem(last=False)
 
-def _too_many(left_s: float) -> TooManyAttempts:
+
+def _too_many(wait_s: float) -> TooManyAttempts:
     return TooManyAttempts(
         "too many wrong enrolment tokens from this address; try again later",
-        retry_after=left_s,
+        retry_after=wait_s,
         code="too_many_attempts",
     )

@@ -1,4 +1,4 @@
-"""What the store keeps about enrolment. Tokens are there as their SHA-256 only."""
+"""What the store keeps about enrolment. It never sees a token, only its SHA-256."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ TOKENS = "device-token"
 """Kind of the cells that say whose an enrolled token is, by its SHA-256."""
 ENROLLED = "enrolled"
 """Kind of the leases on the names of enrolled devices. The holder is the SHA-256 of the one-time
-token: whoever repeats an exchange holds the name already."""
+token, so that a device which repeats its exchange holds the name already."""
 KEPT_S = 90 * 86_400.0
 """Seconds for which a device stays enrolled without connecting."""
 
 R = TypeVar("R", bound=Struct)
 
 
-class DeviceRecord(Struct, frozen=True):
-    """An enrolled device. `digest`: of its token, `enrolment`: of the one-time token that it was
-    got for; `enrolled_at`: Unix time, seconds."""
+class DeviceRecord(Struct, frozen=True, kw_only=True):
+    """An enrolled device. `digest` is the SHA-256 of its token, `enrolment` that of the one-time
+    token which it was exchanged for; `enrolled_at`: Unix time, seconds."""
 
     device: str
     owner: str
@@ -34,9 +34,9 @@ class DeviceRecord(Struct, frozen=True):
     enrolled_at: int
 
 
-class EnrolmentRecord(Struct, frozen=True):
-    """A one-time token. `name` "": the device may choose. `used`: what it has enrolled, `attempt`
-    the SHA-256 of what the device drew for that, "" where it drew nothing."""
+class EnrolmentRecord(Struct, frozen=True, kw_only=True):
+    """A one-time token. `name` "": the device may choose. `used`: the device that it has enrolled;
+    `attempt`: the SHA-256 of what that device drew for it, "" where it drew nothing."""
 
     name: str
     owner: str
@@ -50,7 +50,7 @@ def encode(record: Struct) -> bytes:
 
 
 def decode(kind: type[R], value: bytes | None) -> R | None:
-    """None where nothing is stored, or something that is none of ours."""
+    """None where nothing is stored, or a value that is no record of this kind."""
     if value is None:
         return None
     try:

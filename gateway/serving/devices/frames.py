@@ -1,4 +1,4 @@
-"""What a device says, and what is done about it."""
+"""Frames of one device: each is checked, and carried out by its session or its membership."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from gateway.protocol import work
 from gateway.serving.devices.drafting.context import DraftingDeps
 from gateway.serving.devices.drafting.session import DraftingSession
 from gateway.serving.devices.drafting.session_start import BadOpen, start
-from gateway.serving.devices.membership import Membership
 from gateway.serving.devices.outbox import Outbox
+from gateway.serving.devices.registration import Membership
 from gateway.serving.devices.work import ProtocolViolation, WorkLimits
 
 FRAMES_PER_S = 5000.0
 FRAMES_AT_ONCE = 500.0
 """Of all kinds, pings too: more than any device needs, and little enough for everybody else."""
-VIOLATIONS = 100.0
-"""Frames that lie until a connection is closed; one is forgiven each second."""
+MAX_VIOLATIONS = 100.0
+"""Frames that break the protocol until a connection is closed; one is forgiven each second."""
 LARGEST_DRAFT = wire.MAX_RUNS * (wire.MAX_DRAFT_TOKENS + 1)
-REMEMBERED = 4096
-"""Ended sessions whose late drafts pass without a word."""
+MAX_ENDED = 4096
+"""Ended sessions that are remembered: their late drafts are passed over in silence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceLimits:
-    """Seconds, sessions at once, and draft tokens a second; each per device."""
+    """Limits per device: seconds, sessions at once, and draft tokens a second."""
 
     lease_s: float = 15.0
     heartbeat_s: float = 5.0
@@ -41,7 +41,7 @@ class DeviceLimits:
 
 
 class ConnectionEnded(Exception):
-    """The connection is over, by our own decision."""
+    """The gateway ends the connection, for this reason."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class ConnectionEnded(Exception):
 
 
 class FrameHandler:
-    """Takes one device's frames, and holds the sessions that it has opened."""
+    """Handles one device's frames, and holds the sessions that it has opened."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class FrameHandler:
         self._telemetry = telemetry
         self._outbox = outbox
         self._clock = speculation.clock
-        self._lies = TokenBucket(burst=VIOLATIONS, per_s=1.0)
+        self._violations = TokenBucket(burst=MAX_VIOLATIONS, per_s=1.0)
         self._frames = TokenBucket(burst=FRAMES_AT_ONCE, per_s=FRAMES_PER_S)
         self._opens = TokenBucket(burst=limits.max_sessions, per_s=limits.max_sessions)
         self._drafts = TokenBucket(
@@ -79,25 +79,26 @@ class FrameHandler:
         self._greeted = False
         self._size = 0
 
-    def take(self, message: bytes) -> None:
-        """Raises Ended when that was one frame too many."""
+    def handle(self, message: bytes) -> None:
+        """Carry out one frame. Raises ConnectionEnded when that was one frame too many."""
         self._size = len(message)
         if not self._frames.spend(1.0, self._clock.now()):
             raise ConnectionEnded("too_many_frames", f"more than {FRAMES_PER_S:g} frames a second")
         try:
             frame = wire.decode_from_device(message)
         except wire.FrameError as error:
-            self._lie("bad_frame", str(error))
+            self._violation("bad_frame", str(error))
         else:
-            self._take(frame)
+            self._handle(frame)
 
-    def dismiss(self) -> list[asyncio.Task[None]]:
-        """The tasks of all sessions, silenced: the caller must cancel them. Work fails at once."""
+    def close(self) -> list[asyncio.Task[None]]:
+        """End all sessions and work without a word to the device. Gives the sessions' tasks, which
+        the caller must cancel."""
         for session, _ in self._sessions.values():
             session.mute()
         return [*self._membership.leave(), *(task for _, task in self._sessions.values())]
 
-    def _take(self, frame: wire.FromDevice) -> None:
+    def _handle(self, frame: wire.FromDevice) -> None:
         if not self._greeted:
             self._hello(frame)
         elif isinstance(frame, wire.Draft):
@@ -108,19 +109,19 @@ class FrameHandler:
             self._cancel(frame)
         elif isinstance(frame, wire.Ping):
             self._telemetry.link(frame.round_trip_s, frame.bytes_per_s)
-            self._membership.link(frame.round_trip_s, frame.bytes_per_s)
+            self._membership.link_measured(frame.round_trip_s, frame.bytes_per_s)
             self._outbox.put(wire.Pong(frame.n, self._speculation.verifiers.offers()))
         elif isinstance(frame, wire.Hello):
-            self._lie("bad_frame", "hello: only the first frame is one")
+            self._violation("bad_frame", "hello: only the first frame may be hello")
         else:
-            self._member(frame)
+            self._member_frame(frame)
 
-    def _member(self, frame: work.FromDevice) -> None:
-        """A frame of one that is registered, or wants to be."""
+    def _member_frame(self, frame: work.FromDevice) -> None:
+        """A frame about the device's registration or its work."""
         try:
-            self._membership.take(frame, self._size, self._clock.now())
-        except ProtocolViolation as lie:
-            self._lie(lie.code, lie.message)
+            self._membership.handle(frame, self._size, self._clock.now())
+        except ProtocolViolation as violation:
+            self._violation(violation.code, violation.message)
         except RegistrationRefused as refused:
             raise ConnectionEnded(refused.code, refused.message) from refused
 
@@ -152,7 +153,9 @@ class FrameHandler:
             raise ConnectionEnded(refused.code, refused.message)
         if frame.s in self._sessions or frame.s in self._ended:
             # Not fatal: it must not end the session that has the number.
-            self._lie("session_exists", f"s: {frame.s} was used before; take a new number", frame.s)
+            self._violation(
+                "session_exists", f"s: {frame.s} was used before; take a new number", frame.s
+            )
         elif len(self._sessions) >= self._limits.max_sessions:
             self._refuse(
                 frame.s,
@@ -169,54 +172,59 @@ class FrameHandler:
             try:
                 session = start(self._speculation, frame, self._device, self._outbox)
             except BadOpen as error:
-                self._forget(frame.s)
-                self._lie("bad_open", str(error), frame.s, fatal=True)
+                self._remember_ended(frame.s)
+                self._violation("bad_open", str(error), frame.s, fatal=True)
                 return
             task = asyncio.create_task(session.run())
             self._sessions[frame.s] = session, task
-            session.heard(self._size)
+            session.count_received(self._size)
             task.add_done_callback(lambda _: self._session_over(frame.s))
 
     def _refuse(self, s: int, code: str, message: str) -> None:
-        """Not open a session: a busy device's misfortune, and no lie."""
-        self._forget(s)
+        """Refuse to open a session. Its device is only too busy, so this counts as no violation."""
+        self._remember_ended(s)
         self._telemetry.refused(code)
         self._outbox.error(code, message, s, fatal=True)
 
     def _session_over(self, s: int) -> None:
         session, _ = self._sessions.pop(s)
-        self._forget(s)
+        self._remember_ended(s)
         # One that was cancelled before its task ran for the first time said nothing itself.
         session.cancelled()
 
-    def _forget(self, s: int) -> None:
+    def _remember_ended(self, s: int) -> None:
         self._ended[s] = None
-        if len(self._ended) > REMEMBERED:
+        if len(self._ended) > MAX_ENDED:
             self._ended.popitem(last=False)
 
     def _draft(self, frame: wire.Draft) -> None:
-        found = self._sessions.get(frame.s)
+        session, _ = self._sessions.get(frame.s, (None, None))
         if not self._drafts.spend(frame.weight, self._clock.now()):
             rate = self._limits.drafts_per_s
-            self._lie("flood", f"more than {rate:g} draft tokens a second; it is dropped", frame.s)
-        elif found is not None:
-            found[0].heard(self._size)
+            self._violation(
+                "flood", f"more than {rate:g} draft tokens a second; it is dropped", frame.s
+            )
+        elif session is not None:
+            session.count_received(self._size)
             try:
-                found[0].draft(frame)
+                session.draft(frame)
             except DraftRefused as error:
-                self._lie(error.code, error.message, frame.s)
+                self._violation(error.code, error.message, frame.s)
         elif frame.s not in self._ended:
-            self._lie("unknown_session", f"s: there is no session {frame.s}", frame.s)
+            self._violation("unknown_session", f"s: there is no session {frame.s}", frame.s)
 
     def _cancel(self, frame: wire.Cancel) -> None:
-        if (found := self._sessions.get(frame.s)) is not None:
-            found[1].cancel()
+        if frame.s in self._sessions:
+            _, task = self._sessions[frame.s]
+            task.cancel()
         elif frame.s not in self._ended:
-            self._lie("unknown_session", f"s: there is no session {frame.s}", frame.s)
+            self._violation("unknown_session", f"s: there is no session {frame.s}", frame.s)
 
-    def _lie(self, code: str, message: str, s: int | None = None, *, fatal: bool = False) -> None:
-        """Answer a frame that no well-behaved device sends. Raises Ended when it is one of many."""
+    def _violation(
+        self, code: str, message: str, s: int | None = None, *, fatal: bool = False
+    ) -> None:
+        """Answer a frame that no well-behaved device sends. Raises ConnectionEnded after many."""
         self._telemetry.refused(code)
         self._outbox.error(code, message, s, fatal=fatal)
-        if not self._lies.spend(1.0, self._clock.now()):
-            raise ConnectionEnded("too_many_errors", "too many frames that had to be refused")
+        if not self._violations.spend(1.0, self._clock.now()):
+            raise ConnectionEnded("too_many_errors", "too many frames broke the protocol")

@@ -1,4 +1,4 @@
-"""What keeps leases alive and the view of other replicas current, while the gateway runs."""
+"""Renewal of the leases of this replica and its devices, and the view of other replicas' leases."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from gateway.core.devices.grant import duplicate
 from gateway.core.devices.member import Member
 from gateway.core.ports import Clock, StateStore
+from gateway.core.state.bounds import slices
 from gateway.core.state.operations import Held, Hold, Release
 from gateway.errors import StateLost
 from gateway.serving.devices import device_lease
-from gateway.serving.devices.entry import Entry
+from gateway.serving.devices.device_lease import RegisteredDevice
 from gateway.serving.devices.registry import MembersRegistry
-from gateway.serving.devices.replicas.slices import slices
 
 REFRESH_S = 1.0
 REPLICA = "replica"
@@ -29,7 +29,11 @@ class Period:
 
 
 class Leases:
-    """Of this replica and of the devices that are connected to it."""
+    """The task that renews leases: the replica's own, and those of the devices connected to it.
+
+    Each turn reads all leases, ends connections whose device has moved to another replica, and
+    renews what is due. See `device_lease` for the protocol.
+    """
 
     def __init__(
         self, *, registry: MembersRegistry, store: StateStore, clock: Clock, period: Period
@@ -41,53 +45,53 @@ class Leases:
         self._refreshed = clock.now()
 
     async def run(self) -> None:
-        """For ever: a turn every REFRESH_S, and meanwhile what is given up, at once."""
+        """For ever: a turn every REFRESH_S, and in between releases as soon as there are any."""
         while True:
             await self.turn()
             until = asyncio.get_running_loop().time() + REFRESH_S
-            while await self._news(until):
+            while await self._release_added(until):
                 await self.release()
 
     async def turn(self) -> None:
-        """A look at all leases, then those of this replica: what has gone elsewhere meanwhile is
-        not renewed. Where the look fails they are all the same. Never raises for the store."""
+        """Read all leases first, so that a lease that has moved is not renewed. Where the reading
+        fails, renewals go on all the same. Never raises for the store."""
         began, replica = self._clock.now(), self._registry.replica
         await self.release()
-        living = Hold(kind=REPLICA, name=replica, holder=replica, value=b"", ttl_s=REPLICA_LEASE_S)
+        own = Hold(kind=REPLICA, name=replica, holder=replica, value=b"", ttl_s=REPLICA_LEASE_S)
         try:
-            _, replicas = await self._store.run(living, Held(REPLICA))
+            _, replicas = await self._store.run(own, Held(REPLICA))
             asked = self._clock.now()
             (held,) = await self._store.run(Held(device_lease.KIND))
         except StateLost:
-            self._lost(began)
+            self._forget_peers(began)
         else:
             self._refreshed = began
             self._registry.peers.refresh(held, replicas, asked, self._clock.now())
-            self._look(began)
+            self._evict_moved(began)
         await self._renew(began)
 
     async def release(self) -> None:
-        """Give up the leases of devices that have left, or keep them in mind."""
-        released = self._registry.released
-        released.news.clear()
-        released.put_back(await self._give_up(released.take()))
+        """Give up the leases of devices that have left. What fails is kept for the next time."""
+        releases = self._registry.releases
+        releases.added.clear()
+        releases.put_back(await self._give_up(releases.pop()))
 
     async def stop(self) -> None:
         """Give everything up, as far as the store can be reached."""
         registry = self._registry
         own = [
-            device_lease.release(entry.membership.claimed)
-            for _, entry in registry.entries()
-            if entry.membership.claimed is not None
+            device_lease.release(device.membership.claimed)
+            for _, device in registry.own()
+            if device.membership.claimed is not None
         ]
         replica = Release(REPLICA, registry.replica, registry.replica)
-        await self._give_up([*registry.released.take(), *own, replica])
+        await self._give_up([*registry.releases.pop(), *own, replica])
 
-    async def _news(self, until: float) -> bool:
-        """Whether there was any before then, on the loop's clock."""
+    async def _release_added(self, until: float) -> bool:
+        """Whether there was one before `until`, on the loop's clock."""
         try:
             async with asyncio.timeout_at(until):
-                await self._registry.released.news.wait()
+                await self._registry.releases.added.wait()
         except TimeoutError:
             return False
         return True
@@ -103,65 +107,66 @@ class Leases:
             pass
         return releases[done:]
 
-    def _look(self, began: float) -> None:
-        for device, entry in self._registry.entries():
-            since = entry.held_since
-            if since is not None and since < began and self._moved(entry):
-                self._registry.give_up(
-                    device, "replaced", "the device has come back at another replica"
-                )
+    def _evict_moved(self, began: float) -> None:
+        """Only leases that were held before `began`: the reading may be older than the others."""
+        for name, device in self._registry.own():
+            since = device.held_since
+            if since is not None and since < began and self._moved(device):
+                self._registry.evict_moved(name)
 
-    def _moved(self, entry: Entry) -> bool:
+    def _moved(self, device: RegisteredDevice) -> bool:
         """Whether another replica has the lease of the same process of the device."""
-        mine = entry.membership.member
-        return mine is not None and device_lease.elsewhere(mine, self._registry.peers) is not None
+        member = device.membership.member
+        return (
+            member is not None
+            and device_lease.held_at_peer(member, self._registry.peers) is not None
+        )
 
     async def _renew(self, began: float) -> None:
-        """Those first that have waited longest: of more than the store takes at a time none waits
-        for ever."""
-        due = [entry for _, entry in self._registry.entries() if self._due(entry, began)]
-        due.sort(key=lambda entry: entry.held_since or float("-inf"))
+        """The longest-waiting first: where the store takes only some, no device waits for ever."""
+        due = [device for _, device in self._registry.own() if self._due(device, began)]
+        due.sort(key=lambda device: device.held_since or float("-inf"))
         for some in slices(due):
             pairs = [
-                (entry, member)
-                for entry in some
-                if (member := entry.member) is not None and self._registry.entry(member.id) is entry
+                (device, member)
+                for device in some
+                if (member := device.member) is not None
+                and self._registry.find_own(member.id) is device
             ]
-            older = [release for entry, _ in pairs for release in entry.older]
-            holds = [self._hold(entry, member) for entry, member in pairs]
+            older = [release for device, _ in pairs for release in device.older]
+            holds = [self._hold(device, member) for device, member in pairs]
             if not holds:
                 continue
             try:
                 results = await self._store.run(*older, *holds)
             except StateLost:
-                for entry, _ in pairs:
-                    entry.changed = True
+                for device, _ in pairs:
+                    device.changed = True
                 return
-            for (entry, _), ours in zip(pairs, results[len(older) :], strict=True):
-                self._take(entry, ours, began)
+            for (device, _), held in zip(pairs, results[len(older) :], strict=True):
+                self._renewed(device, held, began)
 
-    def _due(self, entry: Entry, now: float) -> bool:
-        since = entry.held_since
-        return entry.due or since is None or now - since >= self._period.renew_s
+    def _due(self, device: RegisteredDevice, now: float) -> bool:
+        since = device.held_since
+        return device.due or since is None or now - since >= self._period.renew_s
 
-    def _hold(self, entry: Entry, member: Member) -> Hold:
-        return device_lease.hold(member, entry.renewal(member), self._period.lease_s)
+    def _hold(self, device: RegisteredDevice, member: Member) -> Hold:
+        return device_lease.hold(member, device.renewal(member), self._period.lease_s)
 
-    def _take(self, entry: Entry, ours: bool, began: float) -> None:
-        device = entry.membership.grant.device
-        if self._registry.entry(device) is not entry:
+    def _renewed(self, device: RegisteredDevice, held: bool, began: float) -> None:
+        """`held`: the store's answer to the renewal that was sent after `began`."""
+        name = device.membership.grant.device
+        if self._registry.find_own(name) is not device:
             return
-        if ours:
-            entry.held_since, entry.older = began, []
-        elif self._moved(entry):
-            self._registry.give_up(
-                device, "replaced", "the device has come back at another replica"
-            )
+        if held:
+            device.held_since, device.older = began, []
+        elif self._moved(device):
+            self._registry.evict_moved(name)
         else:
             refused = duplicate()
-            self._registry.give_up(device, refused.code, refused.message)
+            self._registry.evict(name, refused.code, refused.message)
 
-    def _lost(self, began: float) -> None:
-        """Own devices go on; what others had is forgotten when it may be over."""
+    def _forget_peers(self, began: float) -> None:
+        """Other replicas' devices are forgotten once all leases that were read may have lapsed."""
         if began - self._refreshed > self._period.lease_s:
             self._registry.peers.forget()

@@ -1,4 +1,4 @@
-"""A device's connection as serving sees it, and the way out of it."""
+"""Frames to one device: the connection as serving sees it, and the queue in front of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_WAITING = 1 << 20
 
 
 class Link(Protocol):
-    """Messages to and from one device.
+    """One device's connection, as messages in both directions.
 
     `receive` gives None once the device has left; a text message comes as its UTF-8. `send` may
     wait, and raises OSError when the device is gone.
@@ -28,7 +28,7 @@ class Link(Protocol):
 
 
 class Outbox:
-    """Frames on their way to one device, in order. `put` never waits, so that one slow device
+    """A bounded queue of frames to one device, in order. `put` never waits, so that one slow device
     holds up nobody; `overflown` is set when too much waits."""
 
     def __init__(self, link: Link, telemetry: DeviceTelemetry) -> None:
@@ -36,17 +36,17 @@ class Outbox:
         self._telemetry = telemetry
         self._waiting: deque[bytes] = deque()
         self._size = 0
-        self._news = asyncio.Event()
+        self._added = asyncio.Event()
         self.overflown = asyncio.Event()
 
     def put(self, frame: FromGateway) -> int:
-        """Gives the frame's bytes."""
+        """Gives the frame's size in bytes; 0 where it was dropped."""
         if self.overflown.is_set():
             return 0
         message = encode(frame)
         self._waiting.append(message)
         self._size += len(message)
-        self._news.set()
+        self._added.set()
         if self._size > MAX_WAITING:
             self._waiting.clear()
             self.overflown.set()
@@ -60,10 +60,10 @@ class Outbox:
         return self.put(Error(code[:64], message[:1000], s, fatal))
 
     async def run(self) -> None:
-        """Send what comes, for ever. Raises OSError when the device is gone."""
+        """Send frames as they come, for ever. Raises OSError when the device is gone."""
         while True:
-            await self._news.wait()
-            self._news.clear()
+            await self._added.wait()
+            self._added.clear()
             await self.flush()
 
     async def flush(self) -> None:

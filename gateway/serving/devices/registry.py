@@ -1,4 +1,4 @@
-"""The `Members` port: who is registered, with this replica or another, and the way to each."""
+"""The `Members` port: who is registered, at this replica or another, and the way to each."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from gateway.core.devices.member import Member, WorkOrder
 from gateway.core.ports import Clock, MemberTelemetry, StateStore
 from gateway.core.state.operations import Release
 from gateway.errors import StateLost
-from gateway.serving.devices.device_lease import LeaseTaking, release
-from gateway.serving.devices.entry import Entry, Sighting
-from gateway.serving.devices.membership import Membership
-from gateway.serving.devices.releases import Releases
+from gateway.serving.devices.device_lease import (
+    LeaseAcquirer,
+    PendingReleases,
+    RegisteredDevice,
+    Sighting,
+    release,
+)
+from gateway.serving.devices.registration import Membership
 from gateway.serving.devices.replicas.messages import (
     DEVICES,
     DeviceJoined,
@@ -27,7 +31,11 @@ from gateway.serving.devices.work_answer import WorkAnswer, failed
 
 
 class MembersRegistry:
-    """`lease_s`: how long a device's lease holds in the store without being renewed."""
+    """The registered devices: those of this replica, and those of its peers as far as it knows.
+
+    It is the `Members` port for whoever has work, and the `Registrar` for connections. `lease_s`:
+    seconds for which a device's lease holds in the store without being renewed.
+    """
 
     def __init__(
         self,
@@ -42,132 +50,140 @@ class MembersRegistry:
     ) -> None:
         self.replica = replica
         self.peers = PeerDevices(replica)
-        self.released = Releases(self._holds)
-        self._leases = LeaseTaking(store, self.peers, lease_s)
+        self.releases = PendingReleases(self._held_again)
+        self._acquirer = LeaseAcquirer(store, self.peers, lease_s)
         self._replica_outbox = replica_outbox
         self._remote_work = remote_work
         self._clock = clock
         self._telemetry = telemetry
-        self._own: dict[str, Entry] = {}
+        self._own: dict[str, RegisteredDevice] = {}
+
+    # The `Members` port.
 
     def members(self) -> Sequence[Member]:
-        found = [member for entry in self._own.values() if (member := entry.member) is not None]
-        found += [seen.lease.member for seen in self.peers if self._foreign(seen)]
-        return found
+        own = [member for device in self._own.values() if (member := device.member) is not None]
+        return own + [peer.lease.member for peer in self._only_at_peers()]
 
     def assign(self, device: str, order: WorkOrder) -> WorkAnswer:
-        answer = self._assign(device, order)
+        if (own := self._own.get(device)) is not None:
+            answer = own.membership.assign(order)
+        elif (peer := self.peers.get(device)) is not None:
+            answer = self._remote_work.assign(peer.lease.member, order)
+        else:
+            answer = failed(device, "unknown", f"{device} is not registered")
         began = self._clock.now()
         answer.when_over(
             lambda outcome: self._telemetry.work(order.kind, outcome, self._clock.now() - began)
         )
         return answer
 
-    def assign_here(self, order: RemoteOrder) -> WorkAnswer:
-        """What another replica asks for, of a device that is connected here."""
-        entry = self._own.get(order.device)
-        member = entry.membership.member if entry is not None else None
-        if entry is None or member is None or member.instance != order.instance:
+    def assign_for_peer(self, order: RemoteOrder) -> WorkAnswer:
+        """Give work that another replica asks for to a device that is connected here."""
+        own = self._own.get(order.device)
+        member = own.membership.member if own is not None else None
+        if own is None or member is None or member.instance != order.instance:
             return failed(order.device, "lost", f"{order.device} is not connected there any more")
-        return entry.membership.assign(order.order)
+        return own.membership.assign(order.order)
 
-    def _assign(self, device: str, order: WorkOrder) -> WorkAnswer:
-        if (entry := self._own.get(device)) is not None:
-            return entry.membership.assign(order)
-        if (seen := self.peers.get(device)) is None:
-            return failed(device, "unknown", f"{device} is not registered")
-        return self._remote_work.assign(seen.lease.member, order)
-
-    # What connections say.
+    # The `Registrar` port.
 
     async def join(self, membership: Membership, member: Member) -> None:
         """Raises RegistrationRefused. While the store is lost the registration stands here alone,
         and its lease is taken when the store is back."""
-        older = self._own.get(member.id)
-        if older is not None and older.membership is not membership:
-            claimed = older.membership.claimed
-            if claimed is not None and claimed.instance != member.instance:
-                self._telemetry.registration("duplicate_device")
-                raise duplicate()
-            older.membership.end("replaced", "the device has come back on a newer connection")
-        entry = self._own[member.id] = Entry(membership)
+        self._end_older(membership, member)
+        device = self._own[member.id] = RegisteredDevice(membership)
         began = self._clock.now()
         held: bool | None
         try:
-            held = await self._leases.take(entry, member, self.released.take(member.id))
+            held = await self._acquirer.acquire(device, member, self.releases.pop(member.id))
         except StateLost:
             held = None
         if held is False:
-            if self._own.get(member.id) is entry:
+            if self._own.get(member.id) is device:
                 del self._own[member.id]
             self._telemetry.registration("duplicate_device")
             raise duplicate()
         if held:
-            entry.held_since, entry.older = began, []
+            device.held_since, device.older = began, []
         self.peers.came_here(member.id)
         self._replica_outbox.put(DEVICES, DeviceJoined(member))
         self._telemetry.registration("registered")
         self._telemetry.registered(len(self._own))
 
     def leave(self, membership: Membership) -> None:
-        """At once, for everybody; one that was replaced leaves nothing behind."""
-        device = membership.grant.device
-        entry = self._own.get(device)
-        if entry is None or entry.membership is not membership:
+        """For all replicas, at once. A connection that was replaced leaves nothing behind."""
+        device = self._registered(membership)
+        if device is None:
             return
-        del self._own[device]
+        del self._own[membership.grant.device]
         if membership.claimed is not None:
-            self.released.add(release(membership.claimed))
-        self._replica_outbox.put(DEVICES, DeviceLeft(device, self.replica))
+            self.releases.add(release(membership.claimed))
+        self._replica_outbox.put(DEVICES, DeviceLeft(membership.grant.device, self.replica))
         self._telemetry.registered(len(self._own))
 
-    def changed(self, membership: Membership) -> None:
-        entry = self._own.get(membership.grant.device)
-        if entry is not None and entry.membership is membership:
-            entry.changed = True
+    def state_changed(self, membership: Membership) -> None:
+        if (device := self._registered(membership)) is not None:
+            device.changed = True
 
-    def free(self, membership: Membership) -> bool:
-        device = membership.grant.device
-        entry = self._own.get(device)
-        taken = entry is not None and entry.membership is not membership
-        return not taken and self.peers.get(device) is None
+    def name_is_free(self, membership: Membership) -> bool:
+        name = membership.grant.device
+        taken = name in self._own and self._registered(membership) is None
+        return not taken and self.peers.get(name) is None
 
-    def refused(self, code: str) -> None:
-        """A device refused its work."""
+    def work_refused(self, code: str) -> None:
         self._telemetry.refused(code)
 
-    def turned_away(self, code: str) -> None:
-        """A device was refused."""
+    def registration_refused(self, code: str) -> None:
         self._telemetry.registration(code)
 
-    # What keeps it current.
+    # For `Leases`, the bus and operators.
 
-    def entries(self) -> Iterator[tuple[str, Entry]]:
+    def own(self) -> Iterator[tuple[str, RegisteredDevice]]:
         return iter(list(self._own.items()))
 
-    def entry(self, device: str) -> Entry | None:
+    def find_own(self, device: str) -> RegisteredDevice | None:
         return self._own.get(device)
 
     def sightings(self) -> list[Sighting]:
-        """For operators: every registered device, and when it was heard."""
-        now, found = self._clock.now(), list[Sighting]()
-        for entry in self._own.values():
-            if (member := entry.member) is not None:
-                age = now - entry.membership.heard
-                found.append(Sighting(entry.lease(member), age))
-        found += [Sighting(s.lease, now - s.since) for s in self.peers if self._foreign(s)]
-        return found
+        """Every registered device, and when it was heard."""
+        now = self._clock.now()
+        own = [
+            Sighting(device.lease(member), now - device.membership.heard)
+            for device in self._own.values()
+            if (member := device.member) is not None
+        ]
+        return own + [Sighting(peer.lease, now - peer.since) for peer in self._only_at_peers()]
 
-    def give_up(self, device: str, code: str, message: str) -> None:
-        """Somebody else has the lease: the connection ends, and leaves the lease alone."""
-        if (entry := self._own.pop(device, None)) is not None:
+    def evict(self, device: str, code: str, message: str) -> None:
+        """Somebody else has the lease: the connection ends, and the lease is left alone."""
+        if (own := self._own.pop(device, None)) is not None:
             self._telemetry.registered(len(self._own))
-            entry.membership.end(code, message)
+            own.membership.end(code, message)
 
-    def _holds(self, release: Release) -> bool:
-        entry = self._own.get(release.name)
-        claimed = None if entry is None else entry.membership.claimed
+    def evict_moved(self, device: str) -> None:
+        self.evict(device, "replaced", "the device has come back at another replica")
+
+    def _end_older(self, membership: Membership, member: Member) -> None:
+        """End the older connection of the same process. Raises RegistrationRefused where another
+        process is registered here under the name."""
+        older = self._own.get(member.id)
+        if older is None or older.membership is membership:
+            return
+        claimed = older.membership.claimed
+        if claimed is not None and claimed.instance != member.instance:
+            self._telemetry.registration("duplicate_device")
+            raise duplicate()
+        older.membership.end("replaced", "the device has come back on a newer connection")
+
+    def _registered(self, membership: Membership) -> RegisteredDevice | None:
+        """The device of this very connection; None where it was replaced, or never registered."""
+        device = self._own.get(membership.grant.device)
+        return device if device is not None and device.membership is membership else None
+
+    def _held_again(self, release: Release) -> bool:
+        own = self._own.get(release.name)
+        claimed = None if own is None else own.membership.claimed
         return claimed is not None and holder(claimed) == release.holder
 
-    def _foreign(self, seen: PeerDevice) -> bool:
-        return seen.lease.member.id not in self._own
+    def _only_at_peers(self) -> list[PeerDevice]:
+        return [peer for peer in self.peers if peer.lease.member.id not in self._own]

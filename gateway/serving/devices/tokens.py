@@ -1,22 +1,30 @@
-"""Who is behind a bearer token: a device of the settings, or an enrolled one."""
+"""Bearer tokens of devices: whose a token is, and the watch over enrolled tokens in use."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from gateway.core.devices.grant import Grant
 from gateway.core.ports import Clock, StateStore
-from gateway.core.state.operations import Read
-from gateway.serving.devices.enrolment_records import TOKENS, DeviceRecord, decode
+from gateway.core.state.bounds import slices
+from gateway.core.state.operations import Advance, Hold, Read, Release
+from gateway.errors import StateLost
+from gateway.serving.devices.enrolment_records import ENROLLED, KEPT_S, TOKENS, DeviceRecord, decode
 
 PREFIX = "tfd_"
-"""Of enrolled devices' tokens: anything else costs no look into the store."""
-REMEMBERED, REMEMBERED_S = 1024, 5.0
+"""Of enrolled devices' tokens: the store is not asked about any other."""
 MAX_TOKEN = 4096
+MAX_REMEMBERED, REMEMBERED_S = 1024, 5.0
+"""Callers whose token was looked up, and for how long that answer is used again."""
+WATCH_PERIOD_S = 5.0
+RENEW_S = 86_400.0
+
+V = TypeVar("V")
 
 
 def digest(token: str) -> str:
@@ -24,11 +32,11 @@ def digest(token: str) -> str:
     return hashlib.sha256(token.encode("latin-1", "replace")).hexdigest()
 
 
-V = TypeVar("V")
-
-
 class DeviceTokens:
-    """`tokens` and `owners` are the settings': SHA-256 in hex, and owner, by the device's name."""
+    """Tells whose a bearer token is: a device of the settings, an enrolled one, or nobody's.
+
+    `tokens` and `owners` are the settings': SHA-256 in hex, and owner, by the device's name.
+    """
 
     def __init__(
         self,
@@ -47,21 +55,17 @@ class DeviceTokens:
         self._unknown: OrderedDict[str, float] = OrderedDict()
 
     async def find(self, authorization: str) -> Grant | None:
-        """By an Authorization header. Looks into the store at most once, for enrolled devices.
+        """The grant of an Authorization header; None for a token that is nobody's.
 
-        Raises StateLost. Compares with every token of the settings, in constant time: how long it
-        takes tells nothing.
+        Looks into the store at most once, and only for enrolled devices. Raises StateLost.
         """
         scheme, _, token = authorization.partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not 0 < len(token) <= MAX_TOKEN:
             return None
-        hashed, found = digest(token), None
-        for name, expected in self._tokens.items():
-            if hmac.compare_digest(hashed.encode(), expected):
-                found = name
-        if found is not None:
-            return Grant(device=found, owner=self.owners.get(found))
+        hashed = digest(token)
+        if (name := self._name_in_settings(hashed)) is not None:
+            return Grant(device=name, owner=self.owners.get(name))
         if not token.startswith(PREFIX):
             return None
         ((_, value),) = await self._store.run(Read(TOKENS, hashed))
@@ -73,7 +77,7 @@ class DeviceTokens:
         )
 
     async def callers_owner(self, authorization: str) -> tuple[str, str] | None:
-        """The asking device and its proven owner ("": nobody's), for a request that carries a
+        """The calling device and its proven owner ("": nobody's), for a request that carries a
         device's token; None for every other. Remembers enrolled and unknown ones for a few seconds,
         so that most requests cost no round trip. Raises StateLost."""
         now, remembered = self._clock.now(), self._callers.get(authorization)
@@ -90,14 +94,110 @@ class DeviceTokens:
         return None if grant is None else (grant.device, grant.owner or "")
 
     def forget(self, device: str) -> None:
-        """It has been revoked."""
+        """The device's token has been revoked: look it up again when it comes."""
         for authorization, (_, grant) in list(self._callers.items()):
             if grant.device == device:
                 del self._callers[authorization]
 
+    def _name_in_settings(self, hashed: str) -> str | None:
+        """Compares with every token of the settings, in constant time: the time that it takes tells
+        nothing about them."""
+        found = None
+        for name, expected in self._tokens.items():
+            if hmac.compare_digest(hashed.encode(), expected):
+                found = name
+        return found
 
-def _remember(known: OrderedDict[str, V], authorization: str, what: V) -> None:
-    known[authorization] = what
+
+class EnrolledConnections(Protocol):
+    """The connections that were opened with enrolled tokens; `DeviceConnections` has them.
+
+    `enrolled_tokens` gives the token's SHA-256 by device.
+    """
+
+    def enrolled_tokens(self) -> Mapping[str, str]: ...
+
+    def end_revoked(self, device: str, digest: str) -> None: ...
+
+
+class TokenWatch:
+    """The task that keeps enrolled tokens in use, and ends connections whose token was revoked.
+
+    Every replica is told of a revocation; the watch finds those whose message was lost.
+    """
+
+    def __init__(
+        self,
+        *,
+        devices: EnrolledConnections,
+        tokens: DeviceTokens,
+        store: StateStore,
+        clock: Clock,
+    ) -> None:
+        self._devices = devices
+        self._tokens = tokens
+        self._store = store
+        self._clock = clock
+        self._renewed: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """For ever, every WATCH_PERIOD_S."""
+        while True:
+            try:
+                await self.turn()
+            except StateLost:
+                pass
+            await asyncio.sleep(WATCH_PERIOD_S)
+
+    async def turn(self) -> None:
+        """Raises StateLost."""
+        used = self._devices.enrolled_tokens()
+        self._renewed = {d: at for d, at in self._renewed.items() if d in used.values()}
+        for some in slices(list(used.items())):
+            await self._check(some)
+
+    def revoked(self, device: str, digest: str) -> None:
+        """The token is revoked: end the device's connection here."""
+        self._tokens.forget(device)
+        self._devices.end_revoked(device, digest)
+
+    async def _check(self, used: Sequence[tuple[str, str]]) -> None:
+        """One round trip, and three more for each device that has just connected."""
+        records = await self._store.run(*(Read(TOKENS, digest) for _, digest in used))
+        for (device, digest), (number, value) in zip(used, records, strict=True):
+            if (record := decode(DeviceRecord, value)) is None:
+                self.revoked(device, digest)
+            elif self._clock.now() - self._renewed.get(digest, float("-inf")) >= RENEW_S:
+                await self._renew(record, number, value)
+
+    async def _renew(self, record: DeviceRecord, number: int, value: bytes) -> None:
+        """Keep a token that is used for KEPT_S more, and its name with it.
+
+        A token that is revoked meanwhile stays revoked, and its name is free: revoking removes the
+        token before the name, so reading the token after the name is held finds it gone.
+        """
+        (kept,) = await self._store.run(
+            Advance(kind=TOKENS, name=record.digest, expected=number, value=value, ttl_s=KEPT_S)
+        )
+        if not kept:
+            return
+        await self._store.run(
+            Hold(
+                kind=ENROLLED,
+                name=record.device,
+                holder=record.enrolment,
+                value=value,
+                ttl_s=KEPT_S,
+            )
+        )
+        ((_, still),) = await self._store.run(Read(TOKENS, record.digest))
+        if still is None:
+            await self._store.run(Release(ENROLLED, record.device, record.enrolment))
+        self._renewed[record.digest] = self._clock.now()
+
+
+def _remember(known: OrderedDict[str, V], authorization: str, value: V) -> None:
+    known[authorization] = value
     known.move_to_end(authorization)
-    if len(known) > REMEMBERED:
+    if len(known) > MAX_REMEMBERED:
         known.popitem(last=False)

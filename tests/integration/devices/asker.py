@@ -27,18 +27,17 @@ from gateway.serving.devices.registry import MembersRegistry
 from gateway.serving.devices.replicas.bus import ReplicaBus
 from gateway.serving.devices.replicas.outbox import ReplicaOutbox
 from gateway.serving.devices.replicas.remote_work import RemoteWork
-from gateway.serving.devices.token_watch import TokenWatch
-from gateway.serving.devices.tokens import DeviceTokens
+from gateway.serving.devices.tokens import DeviceTokens, TokenWatch
 from gateway.settings import Settings
 
 QUESTION = [{"role": "user", "content": "3 + 4?"}]
 
 
 class NoDevices:
-    def enrolled(self) -> Mapping[str, str]:
+    def enrolled_tokens(self) -> Mapping[str, str]:
         return {}
 
-    def revoked(self, device: str, digest: str) -> None: ...
+    def end_revoked(self, device: str, digest: str) -> None: ...
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ class DraftingSession:
         self._drafts = DraftForwarder(context)
         self._told = False
 
-    def heard(self, size: int) -> None:
+    def count_received(self, size: int) -> None:
         """Count a frame of `size` bytes that was about this session."""
         self._context.outcome.bytes_up += size
 

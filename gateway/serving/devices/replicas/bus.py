@@ -1,4 +1,12 @@
-"""What this replica hears from others, and the tasks that keep it in touch with them."""
+"""The replica's line to the others: it hears their messages, and runs the tasks that keep in touch.
+
+store's channels                        to
+  devices            DeviceJoined ----> PeerDevices, or the end of a connection here
+                     DeviceLeft   ----> PeerDevices
+                     TokenRevoked ----> TokenWatch: the end of a connection here
+  work:<replica>     ToOwner      ----> RemoteWorkServer
+  replies:<replica>  ToAsker      ----> RemoteWork
+"""
 
 from __future__ import annotations
 
@@ -7,23 +15,26 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
+import structlog
+
 from gateway.core.ports import Clock, StateStore
 from gateway.errors import StateLost
 from gateway.serving.devices.leases import Leases
 from gateway.serving.devices.registry import MembersRegistry
 from gateway.serving.devices.replicas import messages
-from gateway.serving.devices.replicas.background import keep_running
 from gateway.serving.devices.replicas.outbox import ReplicaOutbox
-from gateway.serving.devices.replicas.remote_work import BEAT_S, RemoteWork
-from gateway.serving.devices.replicas.remote_work_server import RemoteWorkServer
-from gateway.serving.devices.token_watch import TokenWatch
+from gateway.serving.devices.replicas.remote_work import BEAT_S, RemoteWork, RemoteWorkServer
+from gateway.serving.devices.tokens import TokenWatch
 
 AGAIN_S = 1.0
 FAREWELL_S = 2.0
 
+log = structlog.get_logger("tierflow.members")
+
 
 class ReplicaBus:
-    """`start` and `stop` inside the event loop."""
+    """Delivers the messages of other replicas, and runs everything that keeps this replica in touch
+    with them. `start` and `stop` inside the event loop."""
 
     def __init__(
         self,
@@ -47,14 +58,14 @@ class ReplicaBus:
             replica=registry.replica,
             replica_outbox=replica_outbox,
             clock=clock,
-            assign=registry.assign_here,
+            assign=registry.assign_for_peer,
         )
         self._tasks: list[asyncio.Task[None]] = []
-        self._deaf: list[Callable[[], None]] = []
+        self._subscriptions: list[Callable[[], None]] = []
 
     def start(self) -> None:
         runs: dict[str, Callable[[], Awaitable[None]]] = {
-            "replica_outbox": self._replica_outbox.run,
+            "outbox": self._replica_outbox.run,
             "leases": self._leases.run,
             "tokens": self._watch.run,
             "heartbeats": self._beat,
@@ -76,28 +87,28 @@ class ReplicaBus:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for stop in self._deaf:
-            stop()
+        for unsubscribe in self._subscriptions:
+            unsubscribe()
         await self._leases.stop()
 
     async def _listen(self, channel: str) -> None:
         """Until the store takes it: the gateway may start before the store does."""
         while True:
             try:
-                self._deaf.append(await self._store.listen(channel, self._hear))
+                self._subscriptions.append(await self._store.listen(channel, self._receive))
                 return
             except StateLost:
                 await asyncio.sleep(AGAIN_S)
 
-    def _hear(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> None:
         for message in messages.decode(data):
-            self._take(message)
+            self._deliver(message)
 
-    def _take(self, message: messages.Message) -> None:
+    def _deliver(self, message: messages.Message) -> None:
         if isinstance(message, messages.ToAsker):
-            self._remote_work.take(message)
+            self._remote_work.receive(message)
         elif isinstance(message, messages.ToOwner):
-            self._remote_work_server.take(message)
+            self._remote_work_server.receive(message)
         elif isinstance(message, messages.DeviceJoined):
             self._joined(message)
         elif isinstance(message, messages.DeviceLeft):
@@ -109,14 +120,12 @@ class ReplicaBus:
         member = message.member
         if member.replica == self._registry.replica:
             return
-        entry = self._registry.entry(member.id)
-        if entry is not None:
-            claimed = entry.membership.claimed
+        own = self._registry.find_own(member.id)
+        if own is not None:
+            claimed = own.membership.claimed
             if claimed is None or claimed.instance != member.instance:
                 return  # The store will say whose the lease is.
-            self._registry.give_up(
-                member.id, "replaced", "the device has come back at another replica"
-            )
+            self._registry.evict_moved(member.id)
         self._registry.peers.joined(member, self._clock.now())
 
     async def _beat(self) -> None:
@@ -124,3 +133,18 @@ class ReplicaBus:
             await asyncio.sleep(BEAT_S)
             self._remote_work.beat()
             self._remote_work_server.beat()
+
+
+async def keep_running(task: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Run it again after AGAIN_S whenever it fails, until it returns.
+
+    An error is logged by its type, as its message might quote a prompt. A task that ended instead,
+    such as the one of the leases, would lose the devices here to everybody.
+    """
+    while True:
+        try:
+            await run()
+            return
+        except Exception as error:
+            log.error("member_task_failed", task=task, error=type(error).__name__)
+        await asyncio.sleep(AGAIN_S)

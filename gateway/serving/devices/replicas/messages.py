@@ -1,7 +1,8 @@
-"""What replicas say to each other about devices: msgpack, an array of messages at a time.
+"""Messages between replicas about devices, and the value of a device's lease: msgpack.
 
-Channel `devices` goes to everybody, `work:<replica>` to the replica that has the device's
-connection, `replies:<replica>` to the one that asks. Ids are random, so that nobody can guess one.
+A message travels in an array of one or more. Channel `devices` goes to all replicas,
+`work:<replica>` to the replica that has a device's connection (the owner), `replies:<replica>` to
+the replica that has asked for work (the asker). Ids are random, so that nobody can guess one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from gateway.core.devices.member import Member, WorkEnd, WorkOrder
 
 DEVICES = "devices"
 ENCODE_ERRORS = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
-"""What an encoder raises for values that it can't write, or that are nested too deep."""
+"""That an encoder raises for values that it can't write, or that are nested too deep."""
 
 
 def work_channel(replica: str) -> str:
@@ -28,25 +29,28 @@ def replies_channel(replica: str) -> str:
 
 
 class DeviceJoined(Struct, tag="joined", frozen=True):
-    """The device is registered with `member.replica` now, and with nobody else."""
+    """The device is registered at `member.replica` now, and nowhere else."""
 
     member: Member
 
 
 class DeviceLeft(Struct, tag="left", frozen=True):
+    """The device is no longer registered at `replica`."""
+
     device: str
     replica: str
 
 
 class TokenRevoked(Struct, tag="revoked", frozen=True):
-    """The device's token, whose SHA-256 this is, is worth nothing any more."""
+    """The device's enrolled token, whose SHA-256 this is, opens nothing any more."""
 
     device: str
     digest: str
 
 
-class RemoteOrder(Struct, tag="order", frozen=True):
-    """`instance`: of the device that is meant. The deadline counts from the arrival."""
+class RemoteOrder(Struct, tag="order", frozen=True, kw_only=True):
+    """Work for a device that the owner is connected to. `instance` is the process of the device
+    that is meant. The order's deadline counts from the arrival."""
 
     id: str
     asker: str
@@ -56,18 +60,21 @@ class RemoteOrder(Struct, tag="order", frozen=True):
 
 
 class WorkRecalled(Struct, tag="recalled", frozen=True):
+    """The asker wants the answer no longer."""
+
     id: str
 
 
 class StillWanted(Struct, tag="asking", frozen=True):
-    """A heartbeat: `asker` lives, and still wants this."""
+    """A heartbeat of `asker`, with the work that it still wants of one owner."""
 
     asker: str
     ids: list[str]
 
 
-class WorkText(Struct, tag="text", frozen=True):
-    """`n` numbers what is said about one id, from 0: a gap is a message that was lost."""
+class WorkText(Struct, tag="text", frozen=True, kw_only=True):
+    """A piece of an answer. `n` numbers the messages of one answer from 0: a gap means that one was
+    lost."""
 
     id: str
     n: int
@@ -76,12 +83,16 @@ class WorkText(Struct, tag="text", frozen=True):
 
 
 class WorkEnded(Struct, tag="ended", frozen=True):
+    """The good end of an answer."""
+
     id: str
     n: int
     end: WorkEnd
 
 
-class WorkFailed(Struct, tag="failed", frozen=True):
+class WorkFailed(Struct, tag="failed", frozen=True, kw_only=True):
+    """The other end: the fields of a `MemberFailed`."""
+
     id: str
     n: int
     code: str
@@ -90,7 +101,7 @@ class WorkFailed(Struct, tag="failed", frozen=True):
 
 
 class StillWorking(Struct, tag="working", frozen=True):
-    """A heartbeat: `replica` lives, and this is being worked on."""
+    """A heartbeat of the owner `replica`, with the work that is under way for one asker."""
 
     replica: str
     ids: list[str]
@@ -102,8 +113,8 @@ ToAsker = WorkText | WorkEnded | WorkFailed | StillWorking
 Message = ToEverybody | ToOwner | ToAsker
 
 
-class DeviceLease(Struct, frozen=True):
-    """The value of a device's lease. `beat` counts its renewals."""
+class DeviceLease(Struct, frozen=True, kw_only=True):
+    """The value of a device's lease. `beat` counts its renewals, so that others see it renewed."""
 
     member: Member
     beat: int = 0
@@ -113,8 +124,8 @@ class DeviceLease(Struct, frozen=True):
 
 
 def holder(member: Member) -> str:
-    """Of the lease on the device's name. A replica renews and gives up its own leases alone, even
-    where the same process of the device has gone on to another."""
+    """Of the lease on the device's name: the device's process, and the replica with its connection.
+    So a replica can't renew or give up a lease that has moved to another with the device."""
     return f"{member.instance}/{member.replica}"
 
 
@@ -124,17 +135,17 @@ _LEASE = msgspec.msgpack.Decoder(DeviceLease)
 
 
 def encode(message: Message) -> bytes:
-    """Raises UNSAYABLE."""
+    """Raises one of ENCODE_ERRORS."""
     return _ENCODER.encode(message)
 
 
-def bundled(messages: Sequence[bytes]) -> bytes:
-    """Messages, each encoded, as they travel."""
+def bundle(messages: Sequence[bytes]) -> bytes:
+    """Encoded messages as one array, as they travel."""
     return _ENCODER.encode([msgspec.Raw(message) for message in messages])
 
 
 def decode(data: bytes) -> list[Message]:
-    """Empty for what another version says: replicas are replaced one by one."""
+    """Empty for messages of another version: replicas are replaced one by one."""
     try:
         messages: list[Message] = _MESSAGES.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -147,7 +158,7 @@ def encode_lease(lease: DeviceLease) -> bytes:
 
 
 def decode_lease(data: bytes | None) -> DeviceLease | None:
-    """None for what another version says, and for a lease whose value the store has lost."""
+    """None for a lease of another version, and for one whose value the store has lost."""
     if data is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The way of messages to other replicas, in order, without anybody waiting for it."""
+"""Messages to other replicas: a queue in order, which nobody waits for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 
 from gateway.core.ports import StateStore
 from gateway.errors import StateLost
-from gateway.serving.devices.replicas.messages import ENCODE_ERRORS, Message, bundled, encode
+from gateway.serving.devices.replicas.messages import ENCODE_ERRORS, Message, bundle, encode
 
 MAX_WAITING = 16 << 20
 """Bytes that may wait. What is beyond is dropped, and its reader notices the gap."""
@@ -18,17 +18,22 @@ large message travels alone."""
 
 
 class ReplicaOutbox:
-    """`put` never waits. Messages that wait for one channel travel together."""
+    """A bounded queue of messages to other replicas. `put` never waits, and messages that wait for
+    one channel travel together.
+
+    A message that the store can't publish is lost. Its reader notices by a gap in the numbers, or
+    by heartbeats that stay away.
+    """
 
     def __init__(self, store: StateStore) -> None:
         self._store = store
         self._waiting: deque[tuple[str, bytes]] = deque()
         self._size = 0
-        self._news = asyncio.Event()
+        self._added = asyncio.Event()
 
     def put(self, channel: str, message: Message) -> bool:
-        """Gives False for what is dropped: too much waits already, or it can't be written. It is
-        written here, so that it takes nobody else's message with it."""
+        """Gives False for a message that is dropped: too much waits already, or it can't be
+        encoded. It is encoded here, so that a bad one takes no other message with it."""
         try:
             data = encode(message)
         except ENCODE_ERRORS:
@@ -37,35 +42,34 @@ class ReplicaOutbox:
             return False
         self._waiting.append((channel, data))
         self._size += len(data)
-        self._news.set()
+        self._added.set()
         return True
 
     async def run(self) -> None:
-        """Send what comes, for ever. What the store can't take is lost, which its reader notices:
-        by a gap in the numbers, or by the heartbeats that stay away."""
+        """Send messages as they come, for ever."""
         while True:
-            await self._news.wait()
-            self._news.clear()
+            await self._added.wait()
+            self._added.clear()
             await self.flush()
 
     async def flush(self) -> None:
         while self._waiting:
-            channel, bundle = self._take()
+            channel, messages = self._next()
             try:
-                await self._store.publish(channel, bundled(bundle))
+                await self._store.publish(channel, bundle(messages))
             except StateLost:
                 pass
 
-    def _take(self) -> tuple[str, list[bytes]]:
-        """The next messages that go to one channel, as far as they stand together."""
+    def _next(self) -> tuple[str, list[bytes]]:
+        """The first channel, and the first messages to it that stand together."""
         channel, first = self._waiting.popleft()
-        bundle, size = [first], len(first)
-        while self._waiting and len(bundle) < MAX_BUNDLE:
+        messages, size = [first], len(first)
+        while self._waiting and len(messages) < MAX_BUNDLE:
             to, data = self._waiting[0]
             if to != channel or size + len(data) > MAX_BUNDLE_BYTES:
                 break
             self._waiting.popleft()
-            bundle.append(data)
+            messages.append(data)
             size += len(data)
         self._size -= size
-        return channel, bundle
+        return channel, messages

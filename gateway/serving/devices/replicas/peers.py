@@ -1,4 +1,4 @@
-"""What is known of devices that are registered with other replicas."""
+"""Devices that are registered with other replicas, as far as this replica knows."""
 
 from __future__ import annotations
 
@@ -11,50 +11,52 @@ from gateway.serving.devices.replicas.messages import DeviceLease, decode_lease
 
 @dataclass(frozen=True, slots=True)
 class PeerDevice:
-    """`since`: when this renewal of the lease was seen first."""
+    """A device of another replica. `since`: when this renewal of its lease was seen first."""
 
     lease: DeviceLease
     since: float
 
 
 class PeerDevices:
-    """Kept by what they announce, and by looking at the store's leases now and then."""
+    """The devices of other replicas: from what those announce, at once, and from the store's
+    leases, which are read now and then, as announcements can be lost."""
 
     def __init__(self, replica: str) -> None:
         self._replica = replica
-        self._seen: dict[str, PeerDevice] = {}
+        self._devices: dict[str, PeerDevice] = {}
         self._leases: dict[str, Member] = {}
 
     def get(self, device: str) -> PeerDevice | None:
-        return self._seen.get(device)
+        return self._devices.get(device)
 
     def __iter__(self) -> Iterator[PeerDevice]:
-        return iter(list(self._seen.values()))
+        return iter(list(self._devices.values()))
 
     def joined(self, member: Member, now: float) -> None:
         if member.replica != self._replica:
-            self._seen[member.id] = PeerDevice(DeviceLease(member), now)
+            self._devices[member.id] = PeerDevice(DeviceLease(member=member), now)
 
     def left(self, device: str, replica: str) -> None:
-        seen = self._seen.get(device)
-        if seen is not None and seen.lease.member.replica == replica:
-            del self._seen[device]
+        """Unless it is registered with a third replica by now."""
+        known = self._devices.get(device)
+        if known is not None and known.lease.member.replica == replica:
+            del self._devices[device]
 
     def lease(self, device: str) -> Member | None:
         """The member that has the lease, as far as is known; its replica may be gone."""
-        seen = self._seen.get(device)
-        return self._leases.get(device) if seen is None else seen.lease.member
+        known = self._devices.get(device)
+        return self._leases.get(device) if known is None else known.lease.member
 
     def came_here(self, device: str) -> None:
-        self._seen.pop(device, None)
+        self._devices.pop(device, None)
         self._leases.pop(device, None)
 
     def refresh(
         self, held: Mapping[str, bytes | None], replicas: Collection[str], asked: float, now: float
     ) -> None:
-        """Take all leases as the store had them when it was `asked`, or a little later. Devices of
-        a replica that is gone are left out: they can't be reached."""
-        found = dict[str, PeerDevice]()
+        """Replace everything by the leases that the store had when it was `asked`, or a little
+        later. Devices of replicas that are gone are left out, as nobody can reach them."""
+        devices = dict[str, PeerDevice]()
         self._leases = {}
         for device, value in held.items():
             lease = decode_lease(value)
@@ -64,12 +66,12 @@ class PeerDevices:
             replica = lease.member.replica
             if replica == self._replica or replica not in replicas:
                 continue
-            before = self._seen.get(device)
+            before = self._devices.get(device)
             same = before is not None and before.lease.beat == lease.beat
-            found[device] = PeerDevice(lease, before.since if same and before else now)
+            devices[device] = PeerDevice(lease, before.since if same and before else now)
         # What was announced meanwhile may be newer than the answer.
-        newer = {device: seen for device, seen in self._seen.items() if seen.since > asked}
-        self._seen = newer | found
+        newer = {device: known for device, known in self._devices.items() if known.since > asked}
+        self._devices = newer | devices
 
     def forget(self) -> None:
-        self._seen = {}
+        self._devices = {}

@@ -12,8 +12,7 @@ from fastapi import FastAPI
 
 from gateway.api import error_handlers
 from gateway.api.admin_token import AdminGate
-from gateway.api.device_desk import DeviceAdmin
-from gateway.api.devices_admin import devices_router
+from gateway.api.devices_admin import DeviceAdmin, devices_router
 from gateway.core.devices.grant import Grant
 from tests.unit.gateway.serving.devices.replica_rig import Replica, device, replicas
 

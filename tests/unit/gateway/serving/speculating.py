@@ -20,7 +20,7 @@ from gateway.protocol import speculation as wire
 from gateway.serving.devices.connections import DeviceConnections
 from gateway.serving.devices.drafting.context import DraftingDeps
 from gateway.serving.devices.frames import DeviceLimits
-from gateway.serving.devices.membership import Membership
+from gateway.serving.devices.registration import Membership
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.dispatch import Waits
 from gateway.serving.requests.verifiers import Verifiers
@@ -157,7 +157,7 @@ class SpeculationRecorder:
 
 
 class FakeRegistrar:
-    """Nobody is registered, and whoever wants to be may."""
+    """A registrar that admits every device, and knows of none."""
 
     replica = "here"
 
@@ -165,14 +165,14 @@ class FakeRegistrar:
 
     def leave(self, membership: Membership) -> None: ...
 
-    def changed(self, membership: Membership) -> None: ...
+    def state_changed(self, membership: Membership) -> None: ...
 
-    def free(self, membership: Membership) -> bool:
+    def name_is_free(self, membership: Membership) -> bool:
         return True
 
-    def refused(self, code: str) -> None: ...
+    def work_refused(self, code: str) -> None: ...
 
-    def turned_away(self, code: str) -> None: ...
+    def registration_refused(self, code: str) -> None: ...
 
 
 class DeviceRig:

@@ -30,8 +30,7 @@ from gateway.serving.devices.registry import MembersRegistry
 from gateway.serving.devices.replicas.bus import ReplicaBus
 from gateway.serving.devices.replicas.outbox import ReplicaOutbox
 from gateway.serving.devices.replicas.remote_work import RemoteWork
-from gateway.serving.devices.token_watch import TokenWatch
-from gateway.serving.devices.tokens import DeviceTokens, digest
+from gateway.serving.devices.tokens import DeviceTokens, TokenWatch, digest
 from gateway.serving.devices.work import WorkLimits
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.dispatch import Waits

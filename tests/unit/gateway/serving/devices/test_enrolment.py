@@ -86,7 +86,7 @@ async def test_of_many_that_use_a_token_at_once_one_alone_is_enrolled() -> None:
         winners = [result for result in results if isinstance(result, tuple)]
         assert len(winners) == 1
         assert all(isinstance(r, Denied) for r in results if not isinstance(r, tuple))
-        assert list(await both[1].enrolments.known()) == [winners[0][0].device]
+        assert list(await both[1].enrolments.enrolled()) == [winners[0][0].device]
 
 
 async def test_of_many_that_want_a_name_one_alone_has_it_and_the_others_may_choose_again() -> None:
@@ -132,7 +132,7 @@ async def test_an_exchange_that_was_torn_can_be_repeated(run: int, what: str) ->
         record, own = await here.enrolments.exchange(token, "", "1.1.1.1", ATTEMPT)
         grant = await here.tokens.find(f"Bearer {own}")
         assert grant == Grant(device="phone", owner="ann", privacy=EVERY, digest=record.digest)
-        assert await here.enrolments.known() == {"phone": record}
+        assert await here.enrolments.enrolled() == {"phone": record}
 
 
 @pytest.mark.parametrize("what", ["request", "answer"])
@@ -144,7 +144,7 @@ async def test_a_device_is_enrolled_once_its_token_is_good(what: str) -> None:
         assert await here.tokens.find(f"Bearer {own}") == Grant(
             device="phone", owner="", privacy=EVERY, digest=record.digest
         )
-        assert await here.enrolments.known() == {"phone": record}
+        assert await here.enrolments.enrolled() == {"phone": record}
 
 
 async def test_a_repeated_exchange_replaces_the_first_token_everywhere() -> None:
@@ -155,7 +155,7 @@ async def test_a_repeated_exchange_replaces_the_first_token_everywhere() -> None
         record, second = await here.enrolments.exchange(token, "phone", "1.1.1.1", ATTEMPT)
         assert await there.tokens.find(f"Bearer {first}") is None
         assert await there.tokens.find(f"Bearer {second}") is not None
-        assert await here.enrolments.known() == {"phone": record}
+        assert await here.enrolments.enrolled() == {"phone": record}
 
 
 async def test_of_many_exchanges_for_one_name_one_token_alone_is_good() -> None:
@@ -167,7 +167,7 @@ async def test_of_many_exchanges_for_one_name_one_token_alone_is_good() -> None:
         )
         given = [result for result in results if isinstance(result, tuple)]
         good = [record for record, own in given if await both[0].tokens.find(f"Bearer {own}")]
-        assert await both[1].enrolments.known() == {"phone": good[0]}
+        assert await both[1].enrolments.enrolled() == {"phone": good[0]}
         assert len(good) == 1
 
 
@@ -179,7 +179,7 @@ async def test_an_exchange_is_repeated_for_the_device_alone_that_made_it(attempt
         with pytest.raises(Denied):
             await here.enrolments.exchange(token, "phone", "1.1.1.1", attempt)
         assert await here.tokens.find(f"Bearer {own}") is not None
-        assert await here.enrolments.known() == {"phone": record}
+        assert await here.enrolments.enrolled() == {"phone": record}
 
 
 async def test_an_exchange_is_not_repeated_once_its_device_has_connected() -> None:
@@ -200,7 +200,7 @@ async def test_an_exchange_is_not_repeated_once_its_device_was_revoked() -> None
         await here.enrolments.revoke("phone")
         with pytest.raises(Denied):
             await here.enrolments.exchange(token, "", "1.1.1.1", ATTEMPT)
-        assert await here.enrolments.known() == {}
+        assert await here.enrolments.enrolled() == {}
 
 
 async def _expires(here: Replica, token: str) -> None:
@@ -221,7 +221,7 @@ async def test_who_guesses_too_often_is_barred_and_no_good_token() -> None:
         with pytest.raises(Denied):
             await here.enrolments.exchange("tfe_guess", "", "1.2.3.4")
         await here.enrolments.exchange(behind_the_same_proxy, "phone", "6.6.6.6")
-        assert "phone" in await here.enrolments.known()
+        assert "phone" in await here.enrolments.enrolled()
 
 
 @pytest.mark.parametrize("at", ["mint", "exchange"])
@@ -248,7 +248,7 @@ async def test_a_name_is_made_up_where_nobody_chose_one() -> None:
     async with replicas(1) as (here,):
         first, second = [await enrolled(here, "") for _ in range(2)]
         assert first != second
-        assert len(await here.enrolments.known()) == 2
+        assert len(await here.enrolments.enrolled()) == 2
 
 
 async def test_a_revoked_device_is_gone_everywhere_and_its_name_is_free() -> None:
@@ -337,7 +337,7 @@ async def test_a_name_is_free_when_the_device_is_revoked_while_its_record_is_ren
         here.store.meanwhile = revokes(there)
         await here.watch.turn()
         here.store.meanwhile = None
-        assert await here.enrolments.known() == {}
+        assert await here.enrolments.enrolled() == {}
         assert await enrolled(there, "phone") != own
 
 
@@ -348,4 +348,4 @@ async def test_a_device_that_is_revoked_while_it_is_enrolled_is_not_and_its_name
         with pytest.raises(Denied):
             await here.enrolments.exchange(token, "", "1.1.1.1")
         here.store.meanwhile = None
-        assert await here.enrolments.known() == {}
+        assert await here.enrolments.enrolled() == {}

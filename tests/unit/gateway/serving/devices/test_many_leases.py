@@ -8,11 +8,11 @@ from collections.abc import Mapping
 import pytest
 
 from gateway.core.devices.grant import Grant
+from gateway.core.state import bounds
 from gateway.core.state.operations import Held, Release
 from gateway.serving.devices import leases
-from gateway.serving.devices.replicas import slices
 from gateway.serving.devices.replicas.messages import decode_lease
-from gateway.serving.devices.token_watch import TokenWatch
+from gateway.serving.devices.tokens import TokenWatch
 from tests.unit.gateway.fakes import SteppingClock
 from tests.unit.gateway.serving.devices.replica_rig import FakeDevice, Replica, device, replicas
 from tests.unit.gateway.serving.speculating import until
@@ -25,7 +25,7 @@ MANY = 5
 
 @pytest.fixture(autouse=True)
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slices, "SLICE", AT_ONCE)
+    monkeypatch.setattr(bounds, "MAX_OPERATIONS", AT_ONCE)
 
 
 async def many(replica: Replica) -> list[FakeDevice]:
@@ -82,7 +82,7 @@ async def test_leases_of_many_that_leave_are_given_up_at_once_without_a_look_at_
     async with replicas(2, started=False) as (here, there):
         phones = await many(here)
         running = asyncio.create_task(here.leases.run())
-        await until(lambda: here.members.entries() and all_held(here))
+        await until(lambda: here.members.own() and all_held(here))
         here.store.ran.clear()
         for phone in phones:
             await phone.leave()
@@ -93,8 +93,8 @@ async def test_leases_of_many_that_leave_are_given_up_at_once_without_a_look_at_
 
 
 def all_held(replica: Replica) -> bool:
-    return all(entry.beat for _, entry in replica.members.entries()) and not any(
-        entry.changed for _, entry in replica.members.entries()
+    return all(device.beat for _, device in replica.members.own()) and not any(
+        device.changed for _, device in replica.members.own()
     )
 
 
@@ -121,8 +121,8 @@ class Connected:
     def __init__(self) -> None:
         self.gone: list[str] = []
 
-    def enrolled(self) -> Mapping[str, str]:
+    def enrolled_tokens(self) -> Mapping[str, str]:
         return {f"phone-{n}": f"digest-{n}" for n in range(MANY)}
 
-    def revoked(self, device: str, digest: str) -> None:
+    def end_revoked(self, device: str, digest: str) -> None:
         self.gone.append(device)

@@ -151,7 +151,7 @@ async def test_after_a_clean_end_anybody_with_the_token_may_register_at_once(whe
         second = await device(both[0], registration("another-instance"))
         assert second.link.of(work.Registered)
         await second.leave()
-        await soon(lambda: not both[0].members.released.take())
+        await soon(lambda: not both[0].members.releases.pop())
         await asyncio.sleep(0)
         third = await device(both[where], registration("third-instance"))
         assert third.link.of(work.Registered), third.errors()

@@ -91,8 +91,8 @@ async def test_a_lease_that_could_not_be_given_up_is_kept_when_the_device_is_bac
     async with replicas(1, started=False) as (here,):
         phone = await device(here)
         await phone.leave()
-        under_way = here.members.released.take()
+        under_way = here.members.releases.pop()
         assert len(under_way) == 1
         await device(here)
-        here.members.released.put_back(under_way)
-        assert here.members.released.take() == []
+        here.members.releases.put_back(under_way)
+        assert here.members.releases.pop() == []

@@ -9,7 +9,7 @@ import pytest
 from gateway.adapters.state.memory import MemoryStore
 from gateway.core.state.operations import Advance, Operation
 from gateway.serving.devices.enrolment_records import TOKENS, DeviceRecord, encode
-from gateway.serving.devices.tokens import REMEMBERED, REMEMBERED_S, DeviceTokens, digest
+from gateway.serving.devices.tokens import MAX_REMEMBERED, REMEMBERED_S, DeviceTokens, digest
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +37,14 @@ class Scene:
         self.tokens = DeviceTokens(tokens={}, owners={}, store=self.store, clock=self.clock)
 
     async def enrolled(self, token: str) -> None:
-        record = DeviceRecord("phone", "ann", frozenset(), digest(token), digest("tfe_"), 0)
+        record = DeviceRecord(
+            device="phone",
+            owner="ann",
+            privacy=frozenset(),
+            digest=digest(token),
+            enrolment=digest("tfe_"),
+            enrolled_at=0,
+        )
         await self.store.run(
             Advance(kind=TOKENS, name=record.digest, expected=0, value=encode(record), ttl_s=600.0)
         )
@@ -68,7 +75,7 @@ async def test_guesses_put_no_known_token_out_of_memory() -> None:
     scene = Scene()
     await scene.enrolled("tfd_phone")
     await scene.owner("tfd_phone")
-    for number in range(REMEMBERED + 1):
+    for number in range(MAX_REMEMBERED + 1):
         await scene.owner(f"tfd_{number}")
     scene.store.runs = 0
     assert await scene.owner("tfd_phone") == ("phone", "ann")

@@ -38,7 +38,7 @@ class Reader:
 
 
 def text(n: int, said: str = "7") -> WorkText:
-    return WorkText("id", n, said, 1)
+    return WorkText(id="id", n=n, text=said, tokens=1)
 
 
 async def test_a_message_that_cannot_be_written_is_dropped_alone() -> None:
@@ -46,11 +46,11 @@ async def test_a_message_that_cannot_be_written_is_dropped_alone() -> None:
     for _ in range(5000):
         deep = [deep]
     wrong = RemoteOrder(
-        "id",
-        "a",
-        "phone",
-        "i",
-        WorkOrder(kind="generate", messages=deep, max_tokens=1, deadline_s=1.0),
+        id="id",
+        asker="a",
+        device="phone",
+        instance="i",
+        order=WorkOrder(kind="generate", messages=deep, max_tokens=1, deadline_s=1.0),
     )
     assert reader.replica_outbox.put("replies:a", text(0))
     assert not reader.replica_outbox.put("replies:a", wrong)
@@ -86,11 +86,11 @@ async def test_an_order_counts_with_its_messages_towards_what_may_wait() -> None
     replica_outbox = Reader().replica_outbox
     messages = [{"role": "user", "content": "x" * (1 << 18)}]
     one = RemoteOrder(
-        "id",
-        "a",
-        "phone",
-        "i",
-        WorkOrder(kind="generate", messages=messages, max_tokens=1, deadline_s=1.0),
+        id="id",
+        asker="a",
+        device="phone",
+        instance="i",
+        order=WorkOrder(kind="generate", messages=messages, max_tokens=1, deadline_s=1.0),
     )
     taken = [replica_outbox.put("work:b", one) for _ in range(MAX_WAITING // (1 << 18) + 1)]
     assert taken[0] and not taken[-1]

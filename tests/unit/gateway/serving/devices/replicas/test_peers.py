@@ -37,7 +37,7 @@ def test_what_was_announced_outlives_an_older_look_and_no_newer_one() -> None:
 def test_devices_of_a_replica_without_a_lease_are_left_out() -> None:
     others = PeerDevices("here")
     for replicas, expected in ((["there"], ["phone"]), (["another"], [])):
-        others.refresh(held(DeviceLease(PHONE)), replicas, asked=1.0, now=1.0)
+        others.refresh(held(DeviceLease(member=PHONE)), replicas, asked=1.0, now=1.0)
         assert names(others) == expected
         assert others.lease("phone") == PHONE
 
@@ -45,14 +45,14 @@ def test_devices_of_a_replica_without_a_lease_are_left_out() -> None:
 def test_a_lease_is_as_old_as_its_last_renewal_that_was_seen() -> None:
     others = PeerDevices("here")
     for now, beat, since in ((1.0, 7, 1.0), (2.0, 7, 1.0), (3.0, 8, 3.0)):
-        others.refresh(held(DeviceLease(PHONE, beat)), ["there"], asked=now, now=now)
+        others.refresh(held(DeviceLease(member=PHONE, beat=beat)), ["there"], asked=now, now=now)
         assert [seen.since for seen in others] == [since]
 
 
 def test_own_devices_and_what_is_no_lease_are_passed_over() -> None:
     others = PeerDevices("here")
-    own = DeviceLease(replace(PHONE, id="own", replica="here"))
-    wrong = {"watch": encode_lease(DeviceLease(PHONE)), "lamp": b"\xc1", "lock": None}
+    own = DeviceLease(member=replace(PHONE, id="own", replica="here"))
+    wrong = {"watch": encode_lease(DeviceLease(member=PHONE)), "lamp": b"\xc1", "lock": None}
     others.refresh({**held(own), **wrong}, ["here", "there"], asked=1.0, now=1.0)
     assert names(others) == []
 

@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 
 from gateway.core.state.operations import Held
 from gateway.protocol import work
-from gateway.serving.devices.replicas import background as module
-from gateway.serving.devices.replicas.background import keep_running
+from gateway.serving.devices.replicas import bus
+from gateway.serving.devices.replicas.bus import keep_running
 from gateway.serving.devices.replicas.messages import DeviceLeft
 from tests.unit.gateway.serving.devices.replica_rig import (
     Replica,
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "AGAIN_S", 0.0)
+    monkeypatch.setattr(bus, "AGAIN_S", 0.0)
 
 
 async def test_a_task_that_fails_is_logged_without_its_words_and_begins_anew() -> None:
