@@ -30,14 +30,14 @@ from gateway.core.prices import Prices
 from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.errors import ConfigError, EmbeddingFailed
 from gateway.serving.collective.aggregation import Aggregator
+from gateway.serving.collective.best_of_n import Likelihoods
 from gateway.serving.collective.embedding import EndpointEmbedder
 from gateway.serving.collective.feedback import FeedbackHandler
 from gateway.serving.collective.fit import FitEstimator
 from gateway.serving.collective.handler import CollectiveHandler
-from gateway.serving.collective.likelihood import Likelihood
 from gateway.serving.collective.memory_store import CollectiveMemory
 from gateway.serving.collective.policy import CollectivePolicy, Keep, Quota
-from gateway.serving.collective.preparation import CollectiveDeps
+from gateway.serving.collective.selection import CollectiveDeps
 from gateway.serving.collective.server_model import ServerModel
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.engine_calls import EngineCalls
@@ -86,42 +86,43 @@ def collective_services(
     conditions: dict[str, str] = {}
     embedder, close = _embedder(asked.embedding, with_, conditions)
     served = partial(_served, with_.endpoints)
-    aggregating = Aggregator(
-        speaking=ServerModel(with_.calls),
-        likelihood=Likelihood(with_.calls),
+    server_model = ServerModel(with_.calls)
+    aggregator = Aggregator(
+        server_model=server_model,
+        likelihoods=Likelihoods(with_.calls),
         templates=templates,
         served=served,
-        rather_likelihood=asked.rather_likelihood,
+        likelihood_models=asked.rather_likelihood,
     )
-    fitting = FitEstimator(
+    fit_estimator = FitEstimator(
         embedder=embedder,
         domains=policy.domains,
         telemetry=with_.collectives,
         timeout_s=asked.embedding.timeout_s,
     )
-    means = CollectiveDeps(
+    deps = CollectiveDeps(
         members=with_.members,
         callers=with_.callers,
-        calls=with_.calls,
-        records=CollectiveMemory(with_.store, policy, with_.collectives),
-        fitting=fitting,
-        aggregating=aggregating,
+        server_model=server_model,
+        memory=CollectiveMemory(with_.store, policy, with_.collectives),
+        fit_estimator=fit_estimator,
+        aggregator=aggregator,
         templates=templates,
         served=served,
         policy=policy,
         clock=with_.clock,
         telemetry=with_.telemetry,
-        collectives=with_.collectives,
-        wall=time.time,
+        collective_telemetry=with_.collectives,
+        unix_time=time.time,
         new_id=lambda: secrets.token_hex(16),
     )
-    story = CollectiveHandler(means, with_.admission, settings.timeouts.idle_s)
+    story = CollectiveHandler(deps, with_.admission, settings.timeouts.idle_s)
     desk = FeedbackHandler(
-        store=with_.store, policy=policy, telemetry=with_.collectives, new_id=means.new_id
+        store=with_.store, policy=policy, telemetry=with_.collectives, new_id=deps.new_id
     )
 
     def stop() -> None:
-        fitting.close()
+        fit_estimator.close()
         close()
 
     return CollectiveServices(story=story, feedback=desk, conditions=conditions, _close=stop)

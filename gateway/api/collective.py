@@ -23,6 +23,6 @@ def collective_router(desk: Callable[[], FeedbackHandler]) -> APIRouter:
 
     @router.post(FEEDBACK_PATH, summary="How good was this answer?", responses=errors)  # type: ignore[arg-type]
     async def feedback(given: Feedback) -> Taken:
-        return Taken(members=await desk().give(given.id, given.score))
+        return Taken(members=await desk().judge(given.id, given.score))
 
     return router

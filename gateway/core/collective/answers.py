@@ -1,6 +1,6 @@
-"""What counts of an answer, and how much two answers agree.
+"""Answers: the final answer in a text, and how much two answers agree.
 
-Linear in the texts' lengths whatever they hold: members write them, and nobody checked them.
+Members write the texts, so that all work is linear in their lengths whatever they hold.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 SHORT_CHARS = 160
-"""A whole answer of one line up to this length is its own final answer."""
+"""A text of one line up to this length is itself the final answer."""
 MAX_WORDS = 512
-"""Of a long text: its beginning tells how far it agrees with another, and both are compared while
-everybody waits."""
+"""The words of a long text that are compared. Its beginning tells how far it agrees with another,
+and the request waits for the comparison."""
 AGREES = 0.5
-"""From this agreement on, two answers count as the same one."""
+"""The agreement from which on two answers count as the same one."""
 
 _LEAD = re.compile(r"\banswer\s*[:：]", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -26,7 +26,7 @@ _EDGES = " \t\r\n.;:!?\"'`*_$“”‘’«»"
 
 
 def final_answer(text: str) -> str | None:
-    """The line after the last `Answer:`; else all of a short text of one line; else None."""
+    """The line after the last `Answer:`, or all of a short text of one line, or None."""
     leads = list(_LEAD.finditer(text))
     if leads:
         tail = text[leads[-1].end() :].strip()
@@ -38,7 +38,8 @@ def final_answer(text: str) -> str | None:
 
 
 def normalised(answer: str) -> str:
-    """The same for answers that differ in case, spaces, quotes, end marks or a number's form."""
+    """The same text for answers that differ only in case, spaces, quotes, end marks or a number's
+    form."""
     text = " ".join(answer.casefold().split()).strip(_EDGES)
     if _THOUSANDS.fullmatch(text):
         text = text.replace(",", "")
@@ -49,8 +50,8 @@ def normalised(answer: str) -> str:
 
 @dataclass(frozen=True)
 class Reading:
-    """An answer as it was understood. `final` is its own wording, `key` the normalised one; both
-    None for a long text that names no final answer."""
+    """A text and the final answer that it names, in its own words (`final`) and normalised (`key`).
+    Both are None for a long text that names none."""
 
     text: str
 
@@ -64,7 +65,8 @@ class Reading:
 
     @cached_property
     def pairs(self) -> Counter[tuple[str, str]]:
-        """How often each two words follow each other; the text's start counts as a word."""
+        """The number of times that each two words follow each other. The text's start counts as a
+        word."""
         words = []
         for match in _WORD.finditer(self.text):
             words.append(match[0].casefold())
@@ -74,29 +76,28 @@ class Reading:
 
 
 def share(final: Reading, other: Reading) -> float:
-    """What share of `final`, 0 to 1, `other` agrees with.
-
-    Of final answers all or nothing; of long texts the share of pairs of words found in both.
-    """
+    """The share of `final`, 0 to 1, that `other` agrees with: 0 or 1 for final answers, for long
+    texts the share of pairs of words that both have."""
     if comparable(final, other):
         return float(final.key == other.key)
     return _covered(final.pairs, other.pairs)
 
 
 def comparable(one: Reading, other: Reading) -> bool:
-    """Whether both name a final answer, so that they either say the same or do not."""
+    """Whether both name a final answer, so that they either agree or do not."""
     return one.key is not None and other.key is not None
 
 
 def agreement(one: Reading, other: Reading) -> float:
-    """As `share`, the same both ways: the smaller of the two."""
+    """The smaller of the two shares that the answers have in each other (see `share`)."""
     if comparable(one, other):
         return float(one.key == other.key)
     fewer, more = sorted((one.pairs, other.pairs), key=Counter.total)
     return _covered(more, fewer)
 
 
-def _covered(wanted: Counter[tuple[str, str]], given: Counter[tuple[str, str]]) -> float:
-    total = wanted.total()
-    found = sum(min(count, given[pair]) for pair, count in wanted.items() if pair in given)
-    return found / total if total else 0.0
+def _covered(pairs: Counter[tuple[str, str]], others: Counter[tuple[str, str]]) -> float:
+    """The share of `pairs` that are among `others`."""
+    total = pairs.total()
+    common = sum(min(count, others[pair]) for pair, count in pairs.items() if pair in others)
+    return common / total if total else 0.0

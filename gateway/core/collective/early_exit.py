@@ -1,4 +1,4 @@
-"""When the answers so far are enough, so that nobody needs to wait for the others."""
+"""The early exit: when the answers so far are enough, the others are not waited for."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ MIN_AGREEING = 2
 
 
 class Exit(StrEnum):
-    """AGREED: so many agree that the others need not be heard. DECIDED: the others could not
-    change the outcome of the vote, or the choice by likelihood."""
+    """The reason of an early exit. AGREED: so many members agree that the others need not be heard.
+    DECIDED: the others could not change the vote, or the choice by likelihood."""
 
     AGREED = "agreed"
     DECIDED = "decided"
@@ -26,24 +26,25 @@ def early_exit(
     quorum: int,
     agreement: float,
     decisive: bool,
-    best_heard: bool = True,
+    best_answered: bool = True,
     agree: Agree = agreement,
 ) -> Exit | None:
-    """`outstanding` is the most weight that those still expected can bring.
+    """The reason to end the round now; None: there is none.
 
-    `agreement`: the share of the ballots' weight that must agree, with `quorum` ballots and two at
-    least. `decisive`: the outcome is a vote, so that a lead which can't be caught up ends it.
-    `best_heard`: none of those still expected fits better than the best of those that answered;
-    else agreement is enough only where it outweighs all that is outstanding.
+    `outstanding`: the largest weight that the answers to come can have together. `agreement`: the
+    share of the ballots' weight that must agree; it takes `quorum` ballots, and two at least.
+    `decisive`: the outcome is a vote, so that a lead that can't be caught up ends it.
+    `best_answered`: no member that still works fits better than the best that answered. Else
+    agreement is enough only where it outweighs all that is outstanding.
     """
     if not ballots:
         return None
-    verdict = vote(ballots, agree)
-    # What is outstanding could all go to the runner-up, or to an answer that nobody gave yet.
-    ahead = verdict.support > verdict.runner_up + outstanding
-    agreed = len(ballots) >= max(quorum, MIN_AGREEING) and verdict.share >= agreement - 1e-9
-    # Two that know little and err alike shall not silence the one that was asked for its skill.
-    if agreed and (best_heard or ahead):
+    result = vote(ballots, agree)
+    # All that is outstanding could go to the runner-up, or to an answer that none has given yet.
+    ahead = result.support > result.runner_up + outstanding
+    agreed = len(ballots) >= max(quorum, MIN_AGREEING) and result.share >= agreement - 1e-9
+    # Two members that fit badly and make the same mistake must not outvote the one that fits well.
+    if agreed and (best_answered or ahead):
         return Exit.AGREED
     if decisive and outstanding > 0.0 and ahead:
         return Exit.DECIDED
@@ -57,11 +58,11 @@ def could_agree(
     share: float,
     agree: Agree = agreement,
 ) -> bool:
-    """Whether an answer other than `winner`'s may yet have `share` of all weight behind it."""
+    """Whether an answer other than `winner`'s may still get `share` of all weight."""
     if share < 1.0 and any(ballot.reading.key is None for ballot in ballots):
-        # Texts agree in part, so that one like the winner's may gather more behind it than that.
+        # Long texts agree in part: one similar to the winner's may get more support than it.
         return True
-    verdict = vote(ballots, agree)
-    same = agree(verdict.winner.reading, winner.reading) >= AGREES
-    most = verdict.runner_up if same else verdict.support
-    return most + outstanding >= share * (verdict.total + outstanding) - 1e-9
+    result = vote(ballots, agree)
+    same = agree(result.winner.reading, winner.reading) >= AGREES
+    support = result.runner_up if same else result.support
+    return support + outstanding >= share * (result.total + outstanding) - 1e-9

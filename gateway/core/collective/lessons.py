@@ -1,4 +1,4 @@
-"""What an answer teaches about the members that took part in it."""
+"""Lessons: what an answer teaches about the quality of the members that took part in it."""
 
 from __future__ import annotations
 
@@ -8,54 +8,58 @@ from dataclasses import dataclass
 from gateway.core.collective.answers import AGREES
 from gateway.core.collective.report import Report
 
-VOTED = frozenset({"agreement", "majority", "weighted"})
-"""Ways of deciding in which members alone decide."""
+MEMBERS_DECIDED = frozenset({"agreement", "majority", "weighted"})
+"""The values of `Report.decided_by` where members alone decide."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """An observation of quality, 0 to 1, and how much it counts."""
+    """An observation of a member's quality, 0 to 1, and its weight in observations."""
 
     device: str
     value: float
     weight: float
 
 
-def teaches(report: Report, *, named: bool) -> bool:
-    """Whether an answer says anything of its members. Not where the caller `named` them, who may
-    have asked two devices of its own to agree, nor where it is the asking device's own word."""
+def is_evidence(report: Report, *, named: bool) -> bool:
+    """Whether an answer says anything about its members. It does not where the caller `named` them,
+    as it may have made two devices of its own agree, nor where it is the calling device's own."""
     return report.mode == "members" and not named and report.decided_by != "own"
 
 
-def from_agreement(
-    shares: Mapping[str, float], *, voted: bool = False, vague: Collection[str] = ()
+def lessons_from_agreement(
+    shares: Mapping[str, float], *, decided_by_members: bool = False, vague: Collection[str] = ()
 ) -> list[Lesson]:
-    """Agreement with the final answer stands in for being right. One member alone proves nothing:
-    the final answer is its own. `voted`: it is one of theirs in any case, so that a second one must
-    agree with it before it counts for or against anybody.
+    """Agreement with the final answer stands for being right.
 
-    `vague`: whose shares are of words in common, not of one final answer with another. Two good
-    texts have few: some speak for a member, and none says nothing against it.
+    `shares`: of the final answer that each member's answer agrees with. One member alone teaches
+    nothing, as the final answer is its own. `decided_by_members`: the final answer is one of
+    theirs, so that it counts only if a second member agrees with it.
+
+    `vague`: members whose share is one of words in common, not of final answers. Two good texts
+    have few words in common, so that a share counts for a member, and the lack of one does not
+    count against it.
     """
     if len(shares) < 2:
         return []
     clear = {device: share for device, share in shares.items() if device not in vague}
-    # The final text may be a member's own, which shares all of it: no more than a second one does.
-    most = sorted(shares.values())[-2]
-    lessons = [Lesson(d, 1.0, min(share, most)) for d, share in shares.items() if d in vague]
-    if not (voted and sum(share >= AGREES for share in clear.values()) < 2):
+    # A member whose text is the final one has a share of 1; it counts as much as the second best.
+    second_best = sorted(shares.values())[-2]
+    lessons = [Lesson(d, 1.0, min(share, second_best)) for d, share in shares.items() if d in vague]
+    agreeing = sum(share >= AGREES for share in clear.values())
+    if agreeing >= 2 or not decided_by_members:
         lessons += [Lesson(device, share, 1.0) for device, share in clear.items()]
     return [lesson for lesson in lessons if lesson.weight > 0.0]
 
 
-def from_failures(report: Report) -> list[Lesson]:
-    """One that broke the rules was of no use; one that said nothing, or was waited for in vain, was
-    of none where others did better with the same question in the same time."""
+def lessons_from_failures(report: Report) -> list[Lesson]:
+    """A member that broke the rules gets a quality of 0. So does one that gave an empty answer or
+    was too late, where other members answered the same question in that time."""
     lessons = []
     for part in report.parts:
         if part.role != "answer" or part.answered:
             continue
-        # Who was cut off by an early exit may have been about to answer.
+        # A straggler at an early exit may have been about to answer.
         late = part.code == "deadline" or (
             part.outcome == "straggler" and report.early_exit is None
         )
@@ -64,13 +68,14 @@ def from_failures(report: Report) -> list[Lesson]:
     return lessons
 
 
-def from_feedback(
+def lessons_from_feedback(
     shares: Mapping[str, float], score: float, weight: float, vague: Collection[str] = ()
 ) -> list[Lesson]:
-    """The caller's `score` of the final answer, 0 to 1, goes to those that agreed with it.
+    """The caller's `score` of the final answer, 0 to 1, is the quality of the members that agreed
+    with it.
 
-    Those that did not were wrong as far as it was right; where it was wrong, that says nothing of
-    them. To the `vague` (see `from_agreement`) it goes as far as they had a share in it.
+    Those that did not agree were wrong as far as it was right; a wrong final answer says nothing
+    about them. The score counts for the `vague` (see `lessons_from_agreement`) by their share.
     """
     lessons = []
     for device, share in shares.items():

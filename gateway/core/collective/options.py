@@ -1,4 +1,4 @@
-"""What one collective request is to do, with every default filled in."""
+"""The options of one collective request, with every default filled in."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ MAX_MEMBERS = 16
 
 
 class Aggregate(StrEnum):
-    """How one answer is made of many.
+    """The way in which one answer is made of many.
 
-    AUTO: what the members agree on, else TEMPLATE, or BEST_OF_N for models that judge better so.
-    TEMPLATE: a server model reads the answers in a prompt. MAJORITY and WEIGHTED: votes. BEST_OF_N:
-    the answer that a server model finds the likeliest, weighed with who gave it.
+    AUTO: what the members agree on; where they do not, BEST_OF_N for models that judge better by
+    likelihood, else TEMPLATE. TEMPLATE: a server model reads the answers in a prompt. MAJORITY and
+    WEIGHTED: votes. BEST_OF_N: the answer that is the likeliest by a server model and by the weight
+    of the members that gave it.
     """
 
     AUTO = "auto"
@@ -28,8 +29,8 @@ VOTES = frozenset({Aggregate.MAJORITY, Aggregate.WEIGHTED})
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """Who may be a member: those with these ids and, of them, those with one of these tags. Without
-    either, whoever may answer at all. `everybody`: as many as there may be."""
+    """The caller's choice of members: those with one of these ids (none: any) and with one of these
+    tags (none: any). `everybody`: as many of them as there may be."""
 
     names: tuple[str, ...] = ()
     tags: frozenset[str] = frozenset()
@@ -38,10 +39,8 @@ class Pick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelfMoa:
-    """One strong proposer sampled `samples` times instead of many members (arXiv 2502.00674).
-
-    `proposer` names a server model, or with `device` the id of one device.
-    """
+    """One strong proposer that is sampled `samples` times, in place of many members (Self-MoA,
+    arXiv 2502.00674). `proposer` is a server model's name or, if `device`, a device's id."""
 
     proposer: str
     samples: int
@@ -51,13 +50,14 @@ class SelfMoa:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """`quorum` counts answers; None: the share of those asked that the settings give.
+    """The options of one request.
 
+    `quorum` counts answers; None: the share of the chosen members that the settings give.
     `deadline_s` is for the members, over all rounds. `max_tokens` and `max_cost` bound what all
     members together may spend on one round. `agreement` is the share of the answers' weight that
-    must agree for `auto` to need no aggregator. `final_own`: the answer is the asking device's own
-    revised one. `degrade`: fewer members than the quorum will do. `template`: name@version, None:
-    what the settings' rules say.
+    must agree for `auto` to need no aggregator. `final_own`: the answer is the calling device's own
+    revised one. `degrade`: the request is answered also with fewer answers than the quorum.
+    `template`: name@version; None: the one that the settings' rules give.
     """
 
     aggregate: Aggregate

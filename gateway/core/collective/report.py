@@ -1,4 +1,4 @@
-"""What one collective request came to: filled in while it runs, handed to telemetry at its end."""
+"""The report of one collective request: filled in while it runs, given to telemetry at its end."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ Role = Literal["answer", "revise"]
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One request to one member. `merit` is its weight without the confidence that the answer's
-    `logprob` (mean per token) tells; `code` says why it failed; `tier`: where it was made."""
+    """What came of asking one member once.
+
+    `merit` is the weight of its vote, before it is multiplied with the confidence that the answer's
+    `logprob` (mean per token) tells. `code` says why it failed, `tier` where the answer was made,
+    `seconds` how long it took or was waited for. Round 0 has the first answers.
+    """
 
     device: str
     role: Role
@@ -42,6 +46,7 @@ class Part:
         return self.outcome == "answered"
 
     def ballot(self) -> Ballot:
+        """Its vote; a revised answer votes beside the member's first one."""
         voter = self.device if self.round == 0 else f"{self.device}/{self.round}"
         return Ballot(voter, self.reading, self.merit * confidence(self.logprob))
 
@@ -51,16 +56,20 @@ class Part:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """`spent` counts tokens by (tier, prompt or completion), `steps` seconds by step. `asked`
-    are those chosen first, `quorum` is what was needed of them, `answered` how many first answers
-    there were. `aggregator`: model and tier of the last of `server_calls`."""
+    """What one collective request came to.
+
+    `chosen` are the members that were asked first, `quorum` is the number of answers needed of
+    them, `answered` the number of first answers. `aggregator`: model and tier of the last of the
+    `server_calls`. `spent` counts tokens by (tier, prompt or completion), `steps` seconds by step.
+    `resumed`: another replica had begun it; `replayed`: the stored answer was sent.
+    """
 
     mode: str
     domain: str = ""
     decided_by: str = ""
     outcome: str = "ok"
     parts: list[Part] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    chosen: list[str] = field(default_factory=list)
     quorum: int = 0
     answered: int = 0
     rounds: int = 0
@@ -88,30 +97,33 @@ class Report:
         return sums["prompt"], sums["completion"]
 
 
-def best_heard(parts: Sequence[Part], merits: Sequence[float]) -> bool:
-    """Whether none of those still asked, by their `merits`, fits better than the best of those that
-    answered."""
-    heard = max((part.merit for part in parts if part.answered), default=0.0)
-    return max(merits, default=0.0) <= heard
+def best_has_answered(parts: Sequence[Part], merits: Sequence[float]) -> bool:
+    """Whether none of the members that still work, given by their `merits`, fits better than the
+    best of those that answered."""
+    best = max((part.merit for part in parts if part.answered), default=0.0)
+    return max(merits, default=0.0) <= best
 
 
 def latest(parts: Sequence[Part]) -> list[Part]:
-    """Each member's last answer, in the order of the members' first answers. What a member failed
-    to revise stands as it was."""
-    found: dict[str, Part] = {}
+    """Each member's last answer, in the order of the first answers. Where a member failed to revise
+    its answer, the earlier one stands."""
+    answers: dict[str, Part] = {}
     for part in parts:
         if part.answered:
-            found[part.device] = part
-    return list(found.values())
+            answers[part.device] = part
+    return list(answers.values())
 
 
 def opinions(parts: Sequence[Part]) -> list[Part]:
-    """What each member said first and what it says now, where it has revised that.
+    """Each member's first answer and, where it revised that, its last one.
 
-    Weak members give up right answers as well as wrong ones: a revision adds to the choice.
+    Weak members give up right answers as well as wrong ones, so that a revised answer is added to
+    the choice and does not replace the first.
     """
     first: dict[str, Part] = {}
     for part in parts:
         if part.answered:
             first.setdefault(part.device, part)
-    return [one for part in latest(parts) for one in dict.fromkeys((first[part.device], part))]
+    return [
+        answer for last in latest(parts) for answer in dict.fromkeys((first[last.device], last))
+    ]

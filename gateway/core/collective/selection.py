@@ -1,9 +1,9 @@
-"""Whom to ask: members scored by how well they fit the question and how good they proved to be."""
+"""The selection of members, by how well they fit the question and how good they proved to be."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.core.collective.options import Pick
@@ -12,15 +12,15 @@ from gateway.core.devices.privacy import answers
 from gateway.core.state.operations import Mean
 
 FLOOR = 0.1
-"""The fit of a member whose description has nothing to do with the question: measured quality
-still tells such members apart."""
+"""The fit of a member whose description has nothing to do with the question. It is above 0, so that
+measured quality still tells such members apart."""
 FAMILIAR = 1.25
-"""Factor for members that answered this session before."""
+"""The factor for members that answered in this session before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """What is held of a member of whom nothing is known; `weight` in observations."""
+    """The quality that is expected of a member without observations; `weight` in observations."""
 
     quality: float = 0.5
     weight: float = 4.0
@@ -28,8 +28,8 @@ class Prior:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """`similarity` of description and question, -1 to 1; `tokens` and `seconds` are what it is
-    expected to take for an answer."""
+    """A member that may be chosen. `similarity` of description and question: -1 to 1. `seconds` and
+    `tokens` (prompt and answer) are what an answer of its is expected to take."""
 
     member: Member
     similarity: float
@@ -40,8 +40,9 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """`merit`: its score without the bonus for familiarity, the weight of its vote."""
+class ScoredMember:
+    """A candidate with its score. `merit`, the score without the bonus for familiarity, is the
+    weight of its vote."""
 
     candidate: Candidate
     merit: float
@@ -54,8 +55,8 @@ class Scored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
-    """Bounds for one round: members, seconds each, tokens and cost of all together. `price` is per
-    token."""
+    """The bounds of one round: the number of members, the seconds of each, and the tokens and the
+    cost of all together. `price` is per token."""
 
     members: int
     seconds: float = math.inf
@@ -66,32 +67,30 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """`spare`: who stands in for one that fails, best first. `left_out`: why others were not
-    asked, by id."""
+    """The members to ask, and those that take the place of one that fails, both best first."""
 
-    chosen: Sequence[Scored]
-    spare: Sequence[Scored]
-    left_out: Mapping[str, str]
+    chosen: Sequence[ScoredMember]
+    spare: Sequence[ScoredMember]
 
 
-def expected_quality(seen: Mean, prior: Prior) -> float:
-    """The mean of what was seen, drawn to the prior while that is little."""
-    weight = seen.weight + prior.weight
+def expected_quality(observed: Mean, prior: Prior) -> float:
+    """The mean of the observations and the prior, weighted by their numbers."""
+    weight = observed.weight + prior.weight
     if weight <= 0.0:
         return prior.quality
-    return (seen.value * seen.weight + prior.quality * prior.weight) / weight
+    return (observed.value * observed.weight + prior.quality * prior.weight) / weight
 
 
-def scored(candidate: Candidate, prior: Prior) -> Scored:
-    """Fit times quality (the paper's step 1, section IV-A, with a measured factor)."""
+def scored(candidate: Candidate, prior: Prior) -> ScoredMember:
+    """The score is fit times quality (the paper's step 1, section IV-A, with measured quality)."""
     fit = FLOOR + (1.0 - FLOOR) * min(1.0, max(0.0, candidate.similarity))
     merit = max(1e-6, fit * expected_quality(candidate.quality, prior))
-    return Scored(candidate, merit, merit * (FAMILIAR if candidate.familiar else 1.0))
+    return ScoredMember(candidate, merit, merit * (FAMILIAR if candidate.familiar else 1.0))
 
 
 def obstacle(member: Member, pick: Pick, owner: str) -> str | None:
-    """Why a member can't be asked now; None: it can. `owner`: whose device the caller proved to
-    be, or ""."""
+    """Why a member can't be asked now; None: it can. `owner`: the owner that the caller has proven
+    to act for, or ""."""
     if pick.names and member.id not in pick.names:
         return "not-named"
     if pick.tags and not pick.tags & member.tags:
@@ -110,33 +109,33 @@ def obstacle(member: Member, pick: Pick, owner: str) -> str | None:
 def choose(
     candidates: Sequence[Candidate], caps: Caps, prior: Prior, always: str = ""
 ) -> Selection:
-    """The best that the caps allow, best first; equal scores go by id, so that replicas agree.
+    """The best members that the caps allow. Equal scores are ordered by id, so that replicas agree.
 
-    One that would break a cap is passed over, and cheaper ones after it may still be taken.
-    One beyond the number stands by if it could take the place of any that was chosen. `always`: the
-    id of one that comes before all others.
+    A member that would break a cap is left out, and cheaper ones after it may still be chosen. Once
+    enough are chosen, a further one is spare if it could take the place of any of them within the
+    caps. `always`: the id of one that comes before all others.
     """
     ranked = sorted(
         (scored(candidate, prior) for candidate in candidates),
         key=lambda s: (s.id != always, -s.score, s.id),
     )
-    chosen: list[Scored] = []
-    spare: list[Scored] = []
-    left_out: dict[str, str] = {}
+    chosen: list[ScoredMember] = []
+    spare: list[ScoredMember] = []
     tokens = 0.0
-    for one in ranked:
+    for member in ranked:
         full = len(chosen) >= caps.members
+        # A spare member takes the place of a chosen one: at worst the one with the fewest tokens.
         freed = min((other.candidate.tokens for other in chosen), default=0.0) if full else 0.0
-        more = tokens - freed + one.candidate.tokens
-        if one.candidate.seconds > caps.seconds:
-            left_out[one.id] = "deadline"
-        elif more > caps.tokens:
-            left_out[one.id] = "tokens"
-        elif more * caps.price > caps.cost:
-            left_out[one.id] = "cost"
-        elif full:
-            spare.append(one)
+        total = tokens - freed + member.candidate.tokens
+        if (
+            member.candidate.seconds > caps.seconds
+            or total > caps.tokens
+            or total * caps.price > caps.cost
+        ):
+            continue
+        if full:
+            spare.append(member)
         else:
-            chosen.append(one)
-            tokens = more
-    return Selection(chosen, spare, left_out)
+            chosen.append(member)
+            tokens = total
+    return Selection(chosen, spare)

@@ -1,7 +1,7 @@
-"""Prompts in which a model reads what others answered.
+"""The templates of prompts in which a model reads what members answered.
 
-A template is versioned, so that a reply can say which one made it. Its text is filled in one pass:
-what a member wrote is never looked at for places to fill.
+A template has a version, so that a reply can name the one that was used. Its text is filled in one
+pass, so that a place such as `{answers}` in a member's text is not filled.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ MIN_LINES, MAX_LINES = 3, 4
 
 
 class Form(StrEnum):
-    """FINALS: final answers, one a line, three or four lines, repeated by the weight behind them;
-    what small models are trained on. QUOTES: whole texts, quoted line by line under the members'
-    numbers."""
+    """The form in which answers stand in a prompt. FINALS: three or four lines with a final answer
+    each, which is repeated according to its weight; small models are trained on this form. QUOTES:
+    whole texts, quoted line by line under the members' numbers."""
 
     FINALS = "finals"
     QUOTES = "quotes"
@@ -32,7 +32,8 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """`purpose` is aggregate or revise. `answer_chars` and `answers` bound what is quoted."""
+    """The text of a prompt with places to fill. `purpose` is aggregate or revise; at most `answers`
+    answers of `answer_chars` characters are shown."""
 
     name: str
     version: int
@@ -49,8 +50,8 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class TemplateRule:
-    """Of the rules that fit, the first holds. `models` and `domains` are patterns as file names
-    have them."""
+    """A rule that gives a template for certain models and domains, both as patterns like those of
+    file names. The first rule that fits holds."""
 
     template: str
     models: Sequence[str] = ("*",)
@@ -64,15 +65,18 @@ class TemplateRule:
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """`by_id` is by name@version."""
+    """The templates by id (name@version), and the rules that choose among them."""
 
     by_id: Mapping[str, Template]
     rules: Sequence[TemplateRule]
 
-    def choose(self, purpose: str, model: str, domain: str, asked: str | None = None) -> Template:
-        """`asked`, where it serves the purpose, else by the rules. Raises LookupError."""
-        if asked is not None and self.by_id[asked].purpose == purpose:
-            return self.by_id[asked]
+    def choose(
+        self, purpose: str, model: str, domain: str, requested: str | None = None
+    ) -> Template:
+        """The template `requested`, if it has this purpose, else the one of the rules. Raises
+        LookupError."""
+        if requested is not None and self.by_id[requested].purpose == purpose:
+            return self.by_id[requested]
         for rule in self.rules:
             template = self.by_id[rule.template]
             if template.purpose == purpose and rule.fits(model, domain):
@@ -81,7 +85,7 @@ class Templates:
 
 
 def aggregation_prompt(template: Template, question: str, ballots: Sequence[Ballot]) -> str:
-    """`ballots`, one at least, best first."""
+    """The prompt to aggregate the answers of `ballots`, one at least, best first."""
     if template.form is Form.FINALS:
         answers = "\n".join(f"- {line}" for line in final_lines(ballots, template.answer_chars))
     else:
@@ -93,7 +97,7 @@ def aggregation_prompt(template: Template, question: str, ballots: Sequence[Ball
 
 
 def revision_prompt(template: Template, question: str, own: Reading, other: Reading) -> str:
-    """`own` is what the member said before, `other` what was made of everybody's answers."""
+    """The prompt to revise an answer: `own` is the member's, `other` the aggregate of all."""
     shown = {"own": own, "other": other}
     if template.form is Form.FINALS:
         places = {name: _final(reading, template.answer_chars) for name, reading in shown.items()}
@@ -105,18 +109,18 @@ def revision_prompt(template: Template, question: str, own: Reading, other: Read
 
 
 def final_lines(ballots: Sequence[Ballot], max_chars: int) -> list[str]:
-    """A line for each answer, three or four in all: the distinct ones, those with the most weight
-    behind them first; where there is room the weightier ones stand there more than once."""
+    """The three or four lines of the form FINALS: the distinct final answers, heaviest first. Where
+    there is room, heavier ones stand there more than once."""
     weights: dict[str, tuple[str, float]] = {}
     for ballot in ballots:
         line = _final(ballot.reading, max_chars)
         key = ballot.reading.key or line
-        first, weight = weights.get(key, (line, 0.0))
-        weights[key] = first, weight + ballot.weight
-    ranked = sorted(weights.values(), key=lambda found: -found[1])[:MAX_LINES]
+        first_line, weight = weights.get(key, (line, 0.0))
+        weights[key] = first_line, weight + ballot.weight
+    ranked = sorted(weights.values(), key=lambda item: -item[1])[:MAX_LINES]
     counts = [1] * len(ranked)
     while sum(counts) < min(max(len(ballots), MIN_LINES), MAX_LINES):
-        # Whoever has the most weight per line shown gets the next one (D'Hondt).
+        # The answer with the most weight per line shown gets the next line (D'Hondt).
         most = max(range(len(ranked)), key=lambda i: (ranked[i][1] / counts[i], -i))
         counts[most] += 1
     return [line for (line, _), count in zip(ranked, counts, strict=True) for _ in range(count)]

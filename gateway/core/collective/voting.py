@@ -1,7 +1,7 @@
-"""Votes on answers: each answer is supported by those that agree with it.
+"""Votes on answers: each answer has the support of those that agree with it.
 
-Where answers are short this is the plurality vote; of long texts it picks the one closest to all
-others (the medoid, as in minimum Bayes risk decoding).
+With short answers this is the plurality vote. With long texts the one that is closest to all others
+wins (the medoid, as in minimum Bayes risk decoding).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LEAST_CONFIDENCE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
-    """`voter` tells ballots apart; `weight` is above 0."""
+    """One answer in a vote. `voter` tells ballots apart; `weight` is above 0."""
 
     voter: str
     reading: Reading
@@ -26,8 +26,8 @@ class Ballot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoteResult:
-    """`share`: of all weight, what agrees with the winner; `runner_up`: the support of the best
-    answer that does not agree with it; `total`: all weight."""
+    """The result of a vote: the winner and its support, the support of the best answer that does
+    not agree with it (`runner_up`), and the weight of all ballots (`total`)."""
 
     winner: Ballot
     support: float
@@ -36,6 +36,7 @@ class VoteResult:
 
     @property
     def share(self) -> float:
+        """The share of all weight that agrees with the winner."""
         return self.support / self.total if self.total else 0.0
 
     @property
@@ -44,8 +45,8 @@ class VoteResult:
 
 
 class Agreements:
-    """How much readings agree, each two compared once: votes are held after every arrival, and what
-    was compared before need not be again."""
+    """A memory of how much readings agree. A vote is held after every answer, and no two readings
+    are compared twice."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], float] = {}
@@ -61,7 +62,7 @@ Agree = Callable[[Reading, Reading], float]
 
 
 def vote(ballots: Sequence[Ballot], agree: Agree = agreement) -> VoteResult:
-    """Of at least one ballot. A tie goes to the heavier ballot, then to the earlier."""
+    """The vote of one ballot at least. A tie goes to the heavier, then to the earlier ballot."""
     agreed = [[agree(a.reading, b.reading) for b in ballots] for a in ballots]
     support = [sum(r * b.weight for r, b in zip(row, ballots, strict=True)) for row in agreed]
     best = max(range(len(ballots)), key=lambda i: (support[i], ballots[i].weight, -i))
@@ -73,17 +74,18 @@ def vote(ballots: Sequence[Ballot], agree: Agree = agreement) -> VoteResult:
 
 
 def best_first(ballots: Sequence[Ballot]) -> list[Ballot]:
-    """By weight; of equal ones the earlier first."""
+    """The ballots by weight; of equal ones the earlier comes first."""
     return sorted(ballots, key=lambda ballot: -ballot.weight)
 
 
-def equal(ballots: Sequence[Ballot]) -> list[Ballot]:
-    """The same with one vote each."""
+def unweighted(ballots: Sequence[Ballot]) -> list[Ballot]:
+    """The ballots with a weight of 1 each."""
     return [Ballot(ballot.voter, ballot.reading) for ballot in ballots]
 
 
 def confidence(logprob: float | None) -> float:
-    """From a mean log-probability per token to 0..1; in the middle where nothing is known."""
+    """The confidence, 0 to 1, that a mean log-probability per token tells; 0.5 where none is
+    known."""
     if logprob is None or not math.isfinite(logprob):
         return 0.5
     return max(LEAST_CONFIDENCE, math.exp(min(0.0, logprob)))

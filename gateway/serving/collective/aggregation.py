@@ -1,4 +1,5 @@
-"""One answer out of many: by a server model that reads them, or by a vote."""
+"""Aggregation: one answer is made of many, by a server model that reads them, by their likelihood
+under it, or by a vote."""
 
 from __future__ import annotations
 
@@ -12,171 +13,185 @@ from gateway.core.collective.early_exit import MIN_AGREEING
 from gateway.core.collective.options import Aggregate
 from gateway.core.collective.report import Part
 from gateway.core.collective.templates import Templates, aggregation_prompt
-from gateway.core.collective.voting import Agree, Ballot, VoteResult, best_first, equal, vote
+from gateway.core.collective.voting import Agree, Ballot, VoteResult, best_first, unweighted, vote
 from gateway.errors import ClientStalled, GatewayError
-from gateway.serving.collective.best_of_n import BestOfN
-from gateway.serving.collective.likelihood import Likelihood
+from gateway.serving.collective.best_of_n import BestOfN, Likelihoods
 from gateway.serving.collective.options import CollectiveRequest
-from gateway.serving.collective.server_model import Emit, ServerAnswer, ServerModel
+from gateway.serving.collective.server_model import ServerAnswer, ServerModel, TextSink
 
-Served = Callable[[str], Sequence[str] | None]
-"""The real models that a name may come out as, likeliest first; None for an unknown name."""
+ServedModels = Callable[[str], Sequence[str] | None]
+"""The real models that a name may stand for, likeliest first; None for an unknown name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Final:
-    """An answer and how it came about. `spoken` where a server model said it; `fallback`: the code
-    of the error for which it was voted on instead; `calls` to server models."""
+class FinalAnswer:
+    """An answer and how it came about. `calls`: the server model's answers that it took.
+    `fallback`: the code of the error for which a vote took the server model's place."""
 
     text: str
     decided_by: str
     finish_reason: str = "stop"
     disagreement: bool = False
     template: str | None = None
-    spoken: Sequence[ServerAnswer] = ()
+    calls: Sequence[ServerAnswer] = ()
     fallback: str | None = None
 
 
 class Aggregator:
+    """The ways to make one answer of many.
+
+    `likelihood_models`: patterns of models that judge answers better by their likelihood than by
+    reading them; with these `auto` means `best-of-n`.
+    """
+
     def __init__(
         self,
         *,
-        speaking: ServerModel,
-        likelihood: Likelihood,
+        server_model: ServerModel,
+        likelihoods: Likelihoods,
         templates: Templates,
-        served: Served,
-        rather_likelihood: Sequence[str] = (),
+        served: ServedModels,
+        likelihood_models: Sequence[str] = (),
     ) -> None:
-        """`rather_likelihood`: patterns of models that judge answers better by their likelihood
-        than by reading them, which is what `auto` has them do."""
-        self._rather_likelihood = rather_likelihood
-        self._speaking = speaking
-        self._likelihood = likelihood
+        self._server_model = server_model
+        self._likelihoods = likelihoods
         self._templates = templates
         self._served = served
+        self._likelihood_models = likelihood_models
 
-    def weighing(self, asked: CollectiveRequest) -> BestOfN | None:
-        """For one request, to be closed at its end; None where answers are not weighed."""
-        how = asked.options.aggregate
-        if how is Aggregate.BEST_OF_N or (
-            how is Aggregate.AUTO and self._by_likelihood(asked.options.aggregator)
+    def best_of_n(self, request: CollectiveRequest) -> BestOfN | None:
+        """The choice by likelihood for one request, which the caller closes; None where the request
+        is decided in another way."""
+        aggregate = request.options.aggregate
+        if aggregate is Aggregate.BEST_OF_N or (
+            aggregate is Aggregate.AUTO and self._prefers_likelihood(request.options.aggregator)
         ):
-            return BestOfN(self._likelihood, asked)
+            return BestOfN(self._likelihoods, request)
         return None
 
     async def decide(
         self,
-        asked: CollectiveRequest,
+        *,
+        request: CollectiveRequest,
         parts: Sequence[Part],
         domain: str,
         name: str,
-        emit: Emit | None,
-        weighing: BestOfN | None,
+        sink: TextSink | None,
+        best_of_n: BestOfN | None,
         agree: Agree = agreement,
-    ) -> Final:
-        """`parts`: an answer of each member, one at least. `emit` takes the text as it comes, None:
-        it is not for the caller. `name` tells this aggregate from others in logs. `weighing`: the
+    ) -> FinalAnswer:
+        """The answer that is made of `parts`, one at least. `sink` gets the text as it comes; None:
+        it is not for the caller. `name` tells this aggregate from others in logs. `best_of_n`: the
         request's.
 
-        Raises GatewayError only when the server model failed after it began to speak to `emit`, and
-        a vote would not have begun so; ClientStalled.
+        Where the server model fails, a weighted vote decides. Raises GatewayError only when the
+        server model failed after it had sent text to `sink`, and the vote's winner does not begin
+        with that text; ClientStalled.
         """
         ballots = best_first([part.ballot() for part in parts])
-        verdict = vote(ballots, agree)
-        how = asked.options.aggregate
-        said = _Said(emit)
-        if how is Aggregate.MAJORITY:
-            return await _voted(vote(equal(ballots), agree), "majority", said)
-        if how is Aggregate.WEIGHTED:
-            return await _voted(verdict, "weighted", said)
-        agreed = verdict.share >= asked.options.agreement - 1e-9
-        if how is Aggregate.AUTO and agreed and len(ballots) >= MIN_AGREEING:
-            return await _voted(verdict, "agreement", said)
+        result = vote(ballots, agree)
+        aggregate = request.options.aggregate
+        sent = _SentText(sink)
+        if aggregate is Aggregate.MAJORITY:
+            return await _by_vote(vote(unweighted(ballots), agree), "majority", sent)
+        if aggregate is Aggregate.WEIGHTED:
+            return await _by_vote(result, "weighted", sent)
+        agreed = result.share >= request.options.agreement - 1e-9
+        if aggregate is Aggregate.AUTO and agreed and len(ballots) >= MIN_AGREEING:
+            return await _by_vote(result, "agreement", sent)
         try:
-            if weighing is not None:
-                return await _likeliest(ballots, verdict, said, weighing)
-            return await self._read(asked, ballots, verdict, domain, name, said)
+            if best_of_n is not None:
+                return await _by_likelihood(ballots, result, sent, best_of_n)
+            return await self._by_reading(request, ballots, result, domain, name, sent)
         except ClientStalled:
             raise
         except GatewayError as error:
-            if not verdict.winner.reading.text.startswith(said.text):
+            if not result.winner.reading.text.startswith(sent.sent):
                 raise
-            final = await _voted(verdict, "weighted", said)
-            spent = () if weighing is None else weighing.spent()
-            return replace(final, fallback=error.code or "error", spoken=spent)
+            answer = await _by_vote(result, "weighted", sent)
+            calls = () if best_of_n is None else best_of_n.spent()
+            return replace(answer, fallback=error.code or "error", calls=calls)
 
-    async def plain(self, asked: CollectiveRequest, emit: Emit | None) -> Final:
-        """No member answered: the server model alone. Raises GatewayError."""
-        messages = asked.with_last(asked.question)
-        spoken = await self._speaking.speak(asked, messages, "plain", emit)
-        return Final(
-            text=spoken.text,
+    async def without_members(
+        self, request: CollectiveRequest, sink: TextSink | None
+    ) -> FinalAnswer:
+        """The server model's own answer, where no member gave one. Raises GatewayError."""
+        messages = request.with_last(request.question)
+        answer = await self._server_model.answer(request, messages, "plain", sink)
+        return FinalAnswer(
+            text=answer.text,
             decided_by="plain",
-            finish_reason=spoken.finish_reason,
-            spoken=[spoken],
+            finish_reason=answer.finish_reason,
+            calls=[answer],
         )
 
-    def _likely(self, model: str) -> str:
-        """The real model that a virtual one most likely comes out as."""
-        return (self._served(model) or (model,))[0]
+    def _likeliest_model(self, name: str) -> str:
+        """The real model that a virtual one most likely stands for."""
+        return (self._served(name) or (name,))[0]
 
-    def _by_likelihood(self, model: str) -> bool:
-        likely = self._likely(model)
-        return any(fnmatchcase(likely, pattern) for pattern in self._rather_likelihood)
+    def _prefers_likelihood(self, name: str) -> bool:
+        model = self._likeliest_model(name)
+        return any(fnmatchcase(model, pattern) for pattern in self._likelihood_models)
 
-    async def _read(
+    async def _by_reading(
         self,
-        asked: CollectiveRequest,
+        request: CollectiveRequest,
         ballots: Sequence[Ballot],
-        verdict: VoteResult,
+        result: VoteResult,
         domain: str,
         name: str,
-        said: _Said,
-    ) -> Final:
-        likely = self._likely(asked.options.aggregator)
-        template = self._templates.choose("aggregate", likely, domain, asked.options.template)
-        prompt = aggregation_prompt(template, asked.question, ballots)
-        emit = None if said.emit is None else said
-        spoken = await self._speaking.speak(asked, asked.with_last(prompt), name, emit)
-        return Final(
-            text=spoken.text,
+        sent: _SentText,
+    ) -> FinalAnswer:
+        model = self._likeliest_model(request.options.aggregator)
+        template = self._templates.choose("aggregate", model, domain, request.options.template)
+        prompt = aggregation_prompt(template, request.question, ballots)
+        sink = sent if sent.for_caller else None
+        answer = await self._server_model.answer(request, request.with_last(prompt), name, sink)
+        return FinalAnswer(
+            text=answer.text,
             decided_by="template",
-            finish_reason=spoken.finish_reason,
-            disagreement=verdict.disagreement,
+            finish_reason=answer.finish_reason,
+            disagreement=result.disagreement,
             template=template.id,
-            spoken=[spoken],
+            calls=[answer],
         )
 
 
-class _Said:
-    """Passes on what is said, and remembers it: nobody is told anything twice."""
+class _SentText:
+    """A `TextSink` that remembers what was sent, so that nothing is sent twice. It passes the text
+    on where it is `for_caller`."""
 
-    def __init__(self, emit: Emit | None) -> None:
-        self.emit = emit
-        self.text = ""
+    def __init__(self, sink: TextSink | None) -> None:
+        self._sink = sink
+        self.for_caller = sink is not None
+        self.sent = ""
 
-    async def __call__(self, text: str) -> None:
-        self.text += text
-        if self.emit is not None and text:
-            await self.emit(text)
+    async def text(self, piece: str) -> None:
+        self.sent += piece
+        if self._sink is not None and piece:
+            await self._sink.text(piece)
 
-    async def up_to(self, text: str) -> None:
-        """`text` begins with what was said."""
-        await self(text[len(self.text) :])
-
-
-async def _voted(verdict: VoteResult, by: str, said: _Said) -> Final:
-    text = verdict.winner.reading.text
-    await said.up_to(text)
-    return Final(text=text, decided_by=by, disagreement=verdict.disagreement)
+    async def complete(self, text: str) -> None:
+        """Send the rest of `text`, which begins with what was sent."""
+        await self.text(text[len(self.sent) :])
 
 
-async def _likeliest(
-    ballots: Sequence[Ballot], verdict: VoteResult, said: _Said, weighing: BestOfN
-) -> Final:
-    # Whichever it is, it begins with what they have in common.
-    await said.up_to(commonprefix([ballot.reading.text for ballot in ballots]))
-    text = (await weighing.best(ballots)).reading.text
-    await said.up_to(text)
-    spent = weighing.spent()
-    return Final(text=text, decided_by="best-of-n", disagreement=verdict.disagreement, spoken=spent)
+async def _by_vote(result: VoteResult, decided_by: str, sent: _SentText) -> FinalAnswer:
+    text = result.winner.reading.text
+    await sent.complete(text)
+    return FinalAnswer(text=text, decided_by=decided_by, disagreement=result.disagreement)
+
+
+async def _by_likelihood(
+    ballots: Sequence[Ballot], result: VoteResult, sent: _SentText, best_of_n: BestOfN
+) -> FinalAnswer:
+    # Whichever answer wins, it begins with what all have in common.
+    await sent.complete(commonprefix([ballot.reading.text for ballot in ballots]))
+    text = (await best_of_n.best(ballots)).reading.text
+    await sent.complete(text)
+    return FinalAnswer(
+        text=text,
+        decided_by="best-of-n",
+        disagreement=result.disagreement,
+        calls=best_of_n.spent(),
+    )

@@ -1,153 +1,170 @@
-"""One request's way through the four steps: chosen members answer, a server model aggregates, the
-members revise in the light of that, one answer comes back (the paper's section IV-A, Fig. 10)."""
+"""The deliberation of one request: members answer, a server model aggregates, the members revise in
+the light of that, and one final answer comes of it (the paper's section IV-A, Fig. 10)."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from gateway.core.collective.answers import AGREES, Reading
-from gateway.core.collective.early_exit import Exit
-from gateway.core.collective.quorum import needed, step_deadline
-from gateway.core.collective.report import Part, Report, Role, latest, opinions
+from gateway.core.collective.early_exit import Exit, could_agree, early_exit
+from gateway.core.collective.options import VOTES, Aggregate, Options
+from gateway.core.collective.quorum import answers_needed, step_deadline
+from gateway.core.collective.report import (
+    Part,
+    Report,
+    Role,
+    best_has_answered,
+    latest,
+    opinions,
+)
 from gateway.core.collective.templates import Templates, revision_prompt
-from gateway.core.collective.voting import Agreements
+from gateway.core.collective.voting import Agree, Agreements, Ballot, best_first, unweighted
 from gateway.core.ports import Clock
 from gateway.errors import TooFewMembers
-from gateway.serving.collective.aggregation import Aggregator, Final
+from gateway.serving.collective.aggregation import Aggregator, FinalAnswer
+from gateway.serving.collective.best_of_n import BestOfN
+from gateway.serving.collective.idempotency import HeldClaim
 from gateway.serving.collective.options import CollectiveRequest
 from gateway.serving.collective.policy import CollectivePolicy
 from gateway.serving.collective.proposers import Proposers
-from gateway.serving.collective.round import Gathered, Plan, Proposer, Say, gather
-from gateway.serving.collective.server_model import Emit, ServerAnswer
-from gateway.serving.collective.stop_condition import StopCondition
+from gateway.serving.collective.round import Proposer, RoundPlan, run_round
+from gateway.serving.collective.server_model import ServerAnswer
 
-Keep = Callable[[], Awaitable[None]]
-"""Leaves what the report holds so far to whoever may have to take over; raises Conflict when
-another has."""
+
+class AnswerSink(Protocol):
+    """What a deliberation tells the caller: comments on how it goes (`say`), that the answer may
+    begin (`begin`), and the answer's text."""
+
+    async def say(self, comment: str) -> None: ...
+
+    async def begin(self) -> None: ...
+
+    async def text(self, piece: str) -> None: ...
 
 
 class Deliberation:
-    """`own`: the device whose own revised answer is wanted, or "". `report` is filled in."""
+    """One request's way from its proposers to its final answer.
+
+    `own`: the device whose own revised answer is wanted, or "". `report` is filled in; where it
+    holds parts already, which another replica left, the deliberation goes on from there.
+    """
 
     def __init__(
         self,
         *,
-        asked: CollectiveRequest,
-        panel: Proposers,
-        aggregating: Aggregator,
+        request: CollectiveRequest,
+        proposers: Proposers,
+        aggregator: Aggregator,
         templates: Templates,
         policy: CollectivePolicy,
         clock: Clock,
         report: Report,
         own: str = "",
     ) -> None:
-        self._asked = asked
-        self._panel = panel
-        self._aggregating = aggregating
+        self._request = request
+        self._proposers = proposers
+        self._aggregator = aggregator
         self._templates = templates
         self._policy = policy
         self._clock = clock
         self._report = report
         self._own = own
         self._agreements = Agreements()
-        self._weighing = aggregating.weighing(asked)
-        self._deadline = clock.now() + asked.options.deadline_s
+        self._best_of_n = aggregator.best_of_n(request)
+        self._deadline = clock.now() + request.options.deadline_s
 
-    async def run(
-        self, say: Say, emit: Emit, ready: Callable[[], Awaitable[None]], keep: Keep
-    ) -> Final:
-        """The final answer, its text given to `emit` as it comes; `ready` is called when the quorum
-        question is settled. Raises TooFewMembers where the request would rather fail; GatewayError
-        when no member answered and the server model can't either, or when it failed in the middle
-        of the final answer."""
+    async def run(self, reply: AnswerSink, claim: HeldClaim) -> FinalAnswer:
+        """The final answer, whose text goes to `reply` as it comes; `claim` keeps each round that
+        is done.
+
+        Raises TooFewMembers where the request prefers an error to fewer answers than the quorum;
+        Conflict when another replica took the request over; GatewayError when no member answered
+        and the server model fails too, or when it fails in the middle of the final answer.
+        """
         try:
-            return await self._run(say, emit, ready, keep)
+            return await self._run(reply, claim)
         finally:
-            if self._weighing is not None:
-                await self._weighing.close()
-                self._spend(self._weighing.spent())
+            if self._best_of_n is not None:
+                await self._best_of_n.close()
+                self._spend(self._best_of_n.spent())
 
-    async def _run(
-        self, say: Say, emit: Emit, ready: Callable[[], Awaitable[None]], keep: Keep
-    ) -> Final:
+    async def _run(self, reply: AnswerSink, claim: HeldClaim) -> FinalAnswer:
         if not self._report.parts:
-            seats = self._panel.seats
-            self._report.asked = [seat.name for seat in seats]
-            self._report.quorum = self._needed(max(1, len(seats)))
-            await self._first(say)
-            await keep()
+            chosen = self._proposers.chosen
+            self._report.chosen = [proposer.name for proposer in chosen]
+            self._report.quorum = self._answers_needed(max(1, len(chosen)))
+            await self._first_round(reply)
+            await claim.keep_round(self._report)
         self._judge_quorum()
-        await ready()
-        for round_ in range(self._done() + 1, self._asked.options.rounds + 1):
-            if not await self._revise(round_, say):
+        await reply.begin()
+        last_round = max((part.round for part in self._report.parts), default=0)
+        for round_ in range(last_round + 1, self._request.options.rounds + 1):
+            if not await self._revise(round_, reply):
                 break
-            await keep()
-        return await self._conclude(emit)
+            await claim.keep_round(self._report)
+        return await self._conclude(reply)
 
-    def _done(self) -> int:
-        return max((part.round for part in self._report.parts), default=0)
-
-    async def _first(self, say: Say) -> None:
-        seats = self._panel.seats
-        if not seats or (not self._asked.options.degrade and self._needed(len(seats)) > len(seats)):
-            # For an error that is certain nobody need work.
+    async def _first_round(self, reply: AnswerSink) -> None:
+        options, chosen = self._request.options, self._proposers.chosen
+        quorum = self._answers_needed(len(chosen))
+        if not chosen or (not options.degrade and quorum > len(chosen)):
+            # The quorum can't be met, and the request prefers an error: no member should work.
             return
-        if self._weighing is not None and len(seats) > 1:
-            self._weighing.begin()
-        quorum = self._needed(len(seats))
-        ending = StopCondition(
-            options=self._asked.options,
-            quorum=quorum,
-            agree=self._agreements,
-            weighing=self._weighing,
+        if self._best_of_n is not None and len(chosen) > 1:
+            self._best_of_n.begin()
+        stop = StopCondition(
+            options=options, quorum=quorum, agree=self._agreements, best_of_n=self._best_of_n
         )
-        await say("selected " + " ".join(seat.name for seat in seats))
+        await reply.say("selected " + " ".join(proposer.name for proposer in chosen))
         with self._timed("answer"):
-            found = await self._gather(seats, self._panel.spare, "answer", 0, say, ending)
-        self._report.parts += found.parts
-        self._report.early_exit = found.exit
+            self._report.early_exit = await self._round(
+                "answer", 0, chosen, self._proposers.spare, reply, stop
+            )
 
-    async def _gather(
+    async def _round(
         self,
-        seats: Sequence[Proposer],
-        spare: Sequence[Proposer],
         role: Role,
         round_: int,
-        say: Say,
-        exit: Callable[[Sequence[Part], Sequence[float]], Exit | None],
-    ) -> Gathered:
-        steps = self._asked.options.rounds + 1 - round_
-        deadline = step_deadline(self._clock.now(), self._deadline, steps)
-        # Nobody waits for answers that can't come; the verdict is on the number that was asked for.
-        quorum = min(self._needed(len(seats)), len(seats))
-        firm = role == "answer" and not self._asked.options.degrade
-        pending = tuple if self._weighing is None else self._weighing.pending
-        plan = Plan(
+        proposers: Sequence[Proposer],
+        spare: Sequence[Proposer],
+        reply: AnswerSink,
+        stop: StopCondition | None,
+    ) -> Exit | None:
+        options, best_of_n = self._request.options, self._best_of_n
+        remaining_steps = options.rounds + 1 - round_
+        plan = RoundPlan(
             role=role,
             round=round_,
-            quorum=quorum,
-            deadline=deadline,
+            # More answers than there are proposers can't come: the round does not wait for them.
+            # Whether the quorum was met is judged by the number that was needed.
+            quorum=min(self._answers_needed(len(proposers)), len(proposers)),
+            deadline=step_deadline(self._clock.now(), self._deadline, remaining_steps),
             grace=self._policy.grace,
-            exit=exit,
-            firm=firm,
-            pending=pending,
+            exit=stop if stop is not None else lambda parts, merits: None,
+            strict=role == "answer" and not options.degrade,
+            pending=tuple if best_of_n is None else best_of_n.pending,
         )
-        return await gather(seats, spare, plan, self._clock, say)
+        result = await run_round(
+            proposers=proposers, spare=spare, plan=plan, clock=self._clock, progress=reply
+        )
+        self._report.parts += result.parts
+        return result.exit
 
-    def _needed(self, asked: int) -> int:
-        return needed(asked, self._asked.options.quorum, self._policy.quorum)
+    def _answers_needed(self, proposers: int) -> int:
+        return answers_needed(proposers, self._request.options.quorum, self._policy.quorum)
 
     def _judge_quorum(self) -> None:
-        report, options = self._report, self._asked.options
+        report, options = self._report, self._request.options
         report.answered = sum(part.answered and part.role == "answer" for part in report.parts)
-        # A lead that can't be caught up needs no quorum.
+        # After an early exit the outcome is certain, however few have answered.
         if report.answered >= report.quorum or report.early_exit is not None:
             return
         if not options.degrade:
             raise TooFewMembers(
-                f"{report.answered} of the {report.quorum} members that the quorum needs answered; "
-                "ask again, lower tierflow.collective.quorum, or set on_too_few to degrade",
+                f"{report.answered} members answered, and the quorum is {report.quorum}; send the "
+                "request again, lower tierflow.collective.quorum, or set on_too_few to degrade",
                 retry_after=1.0,
                 code="too_few_members",
             )
@@ -156,68 +173,71 @@ class Deliberation:
         else:
             report.degraded = "quorum_missed" if report.answered else "no_answers"
 
-    async def _revise(self, round_: int, say: Say) -> bool:
-        """Whether a round took place: nobody is asked again when all agree already."""
-        standing = latest(self._report.parts)
-        if not standing:
+    async def _revise(self, round_: int, reply: AnswerSink) -> bool:
+        """Have the members revise their answers in the light of an interim aggregate. Gives False
+        when no round took place, because all agree already or none can revise."""
+        answers = latest(self._report.parts)
+        if not answers:
             return False
         with self._timed("aggregate"):
-            said = opinions(self._report.parts)
-            interim = await self._decide(said, f"interim-{round_}", None)
-        other = Reading(interim.text)
-        agree = self._agreements
-        if all(agree(part.reading, other) >= AGREES for part in standing) and not self._own:
+            interim = Reading((await self._decide(f"interim-{round_}", None)).text)
+        all_agree = all(self._agreements(a.reading, interim) >= AGREES for a in answers)
+        if all_agree and not self._own:
             return False
-        seats = [seat for part in standing if (seat := self._reviser(part, other)) is not None]
-        if not seats:
+        revisers = [r for part in answers if (r := self._reviser(part, interim)) is not None]
+        if not revisers:
             return False
-        await say(f"revising {' '.join(seat.name for seat in seats)}")
+        await reply.say(f"revising {' '.join(proposer.name for proposer in revisers)}")
         with self._timed("revise"):
-            found = await self._gather(seats, (), "revise", round_, say, lambda p, m: None)
-        self._report.parts += found.parts
+            await self._round("revise", round_, revisers, (), reply, None)
         self._report.rounds = round_
         return True
 
-    def _reviser(self, part: Part, other: Reading) -> Proposer | None:
-        asked, domain = self._asked, self._report.domain
-        model = self._panel.model(part)
-        template = self._templates.choose("revise", model, domain, asked.options.template)
-        prompt = revision_prompt(template, asked.question, part.reading, other)
-        return self._panel.reviser(part, asked.with_last(prompt))
+    def _reviser(self, part: Part, interim: Reading) -> Proposer | None:
+        request, domain = self._request, self._report.domain
+        model = self._proposers.model(part)
+        template = self._templates.choose("revise", model, domain, request.options.template)
+        prompt = revision_prompt(template, request.question, part.reading, interim)
+        return self._proposers.reviser(part, request.with_last(prompt))
 
-    async def _conclude(self, emit: Emit) -> Final:
-        standing = latest(self._report.parts)
+    async def _conclude(self, reply: AnswerSink) -> FinalAnswer:
+        answers = latest(self._report.parts)
         if self._own:
-            if own := next((part for part in standing if part.device == self._own), None):
-                await emit(own.text)
-                return self._noted(Final(text=own.text, decided_by="own"))
+            if own := next((part for part in answers if part.device == self._own), None):
+                await reply.text(own.text)
+                return self._noted(FinalAnswer(text=own.text, decided_by="own"))
             self._report.degraded = self._report.degraded or "own_missing"
         with self._timed("aggregate"):
-            if not standing:
-                return self._noted(await self._aggregating.plain(self._asked, emit))
-            return await self._decide(opinions(self._report.parts), "aggregate", emit)
+            if not answers:
+                return self._noted(await self._aggregator.without_members(self._request, reply))
+            return await self._decide("aggregate", reply)
 
-    async def _decide(self, parts: Sequence[Part], name: str, emit: Emit | None) -> Final:
-        domain = self._report.domain
+    async def _decide(self, name: str, reply: AnswerSink | None) -> FinalAnswer:
         return self._noted(
-            await self._aggregating.decide(
-                self._asked, parts, domain, name, emit, self._weighing, self._agreements
+            await self._aggregator.decide(
+                request=self._request,
+                parts=opinions(self._report.parts),
+                domain=self._report.domain,
+                name=name,
+                sink=reply,
+                best_of_n=self._best_of_n,
+                agree=self._agreements,
             )
         )
 
-    def _noted(self, final: Final) -> Final:
+    def _noted(self, answer: FinalAnswer) -> FinalAnswer:
         report = self._report
-        report.decided_by = final.decided_by
-        report.fallback = final.fallback or report.fallback
-        report.disagreement = report.disagreement or final.disagreement
-        self._spend(final.spoken)
-        return final
+        report.decided_by = answer.decided_by
+        report.fallback = answer.fallback or report.fallback
+        report.disagreement = report.disagreement or answer.disagreement
+        self._spend(answer.calls)
+        return answer
 
     def _spend(self, calls: Sequence[ServerAnswer]) -> None:
         self._report.server_calls += len(calls)
-        for spoken in calls:
-            self._report.aggregator = spoken.model, spoken.tier
-            self._report.spend(spoken.tier, spoken.prompt_tokens, spoken.completion_tokens)
+        for call in calls:
+            self._report.aggregator = call.model, call.tier
+            self._report.spend(call.tier, call.prompt_tokens, call.completion_tokens)
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:
@@ -227,3 +247,52 @@ class Deliberation:
         finally:
             steps = self._report.steps
             steps[step] = steps.get(step, 0.0) + self._clock.now() - began
+
+
+class StopCondition:
+    """The test whether the first answers are enough, so that the others need not be waited for.
+
+    `quorum`: the number of answers that is needed. `best_of_n`: scores answers that differ; None
+    where likelihood does not decide.
+    """
+
+    def __init__(
+        self, *, options: Options, quorum: int, agree: Agree, best_of_n: BestOfN | None
+    ) -> None:
+        self._options = options
+        self._quorum = quorum
+        self._agree = agree
+        self._best_of_n = best_of_n
+
+    def __call__(self, parts: Sequence[Part], merits: Sequence[float]) -> Exit | None:
+        """`merits` of the proposers that still work: the largest weights of their answers."""
+        aggregate = self._options.aggregate
+        ballots = [part.ballot() for part in parts if part.answered]
+        outstanding = sum(merits)
+        if aggregate is Aggregate.MAJORITY:
+            ballots, outstanding = unweighted(ballots), float(len(merits))
+        if aggregate in (Aggregate.AUTO, *VOTES):
+            exit = early_exit(
+                ballots,
+                outstanding,
+                quorum=self._quorum,
+                agreement=self._options.agreement,
+                decisive=aggregate in VOTES,
+                best_answered=best_has_answered(parts, merits),
+                agree=self._agree,
+            )
+            if exit is not None:
+                return exit
+        return None if self._best_of_n is None else self._by_likelihood(ballots, merits)
+
+    def _by_likelihood(self, ballots: Sequence[Ballot], merits: Sequence[float]) -> Exit | None:
+        assert self._best_of_n is not None
+        winner = self._best_of_n.winner_so_far(best_first(ballots), merits)
+        if winner is None or self._options.rounds > 0:
+            # Before a revision all members are to be heard.
+            return None
+        if self._options.aggregate is Aggregate.AUTO and could_agree(
+            ballots, winner, sum(merits), self._options.agreement, self._agree
+        ):
+            return None
+        return Exit.DECIDED

@@ -1,4 +1,4 @@
-"""A caller says how good an answer was: its members' quality in that domain rises or falls."""
+"""Feedback: a caller judges an answer, and its members' measured quality in that domain changes."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ from typing import Any
 
 import orjson
 
-from gateway.core.collective.lessons import from_feedback
+from gateway.core.collective.lessons import lessons_from_feedback
 from gateway.core.ports import CollectiveTelemetry, StateStore
 from gateway.core.state.operations import Advance, Hold, Read, Release
 from gateway.errors import Conflict, InvalidRequest
-from gateway.serving.collective.memory import ROUNDS, observations
+from gateway.serving.collective.memory import ROUNDS, quality_observations
 from gateway.serving.collective.policy import CollectivePolicy
 
-_USED = b"{}"
+JUDGED = b"{}"
+"""What stands in the place of an answer's record once it has been judged."""
 JUDGING = "judging"
 JUDGING_S = 10.0
-"""Longer than a store's timeouts; after that a judgement that was lost may be given again."""
+"""The lease of one who judges. It is longer than a store's timeouts, so that a judgement that was
+lost on its way can be given again when it has run out."""
 
 
 class FeedbackHandler:
+    """Takes judgements of answers. `new_id` makes a name for each one who judges."""
+
     def __init__(
         self,
         *,
@@ -29,50 +33,54 @@ class FeedbackHandler:
         telemetry: CollectiveTelemetry,
         new_id: Callable[[], str],
     ) -> None:
-        """`new_id` tells one who judges from another."""
         self._new_id = new_id
         self._store = store
         self._policy = policy
         self._telemetry = telemetry
 
-    async def give(self, id: str, score: float) -> int:
-        """How many members it concerned. Raises InvalidRequest for an unknown answer, Conflict for
-        a second opinion on the same one, StateLost: then it may be given again."""
+    async def judge(self, id: str, score: float) -> int:
+        """Apply `score`, 0 to 1, to the members of the answer `id`, and give their number.
+
+        Raises InvalidRequest for an unknown answer, Conflict for one that has been judged or is
+        being judged, StateLost: then it may be tried again.
+        """
         ((_, value),) = await self._store.run(Read(ROUNDS, id))
         _unjudged(value)
-        who = self._new_id()
-        # Whoever holds the answer judges alone, so that two at once don't both count.
-        hold = Hold(kind=JUDGING, name=id, holder=who, value=b"", ttl_s=JUDGING_S)
-        held, (round_, value) = await self._store.run(hold, Read(ROUNDS, id))
+        judge = self._new_id()
+        # A lease on the answer, so that of two judgements at once only one counts.
+        lease = Hold(kind=JUDGING, name=id, holder=judge, value=b"", ttl_s=JUDGING_S)
+        held, (round_, value) = await self._store.run(lease, Read(ROUNDS, id))
         if not held:
             raise Conflict(
                 f"id: this answer is being judged; try again in {JUDGING_S:g} s",
                 param="id",
                 code="being_judged",
             )
-        told = _unjudged(value)
+        answer = _unjudged(value)
         weight, keep = self._policy.feedback_weight, self._policy.keep
-        lessons = from_feedback(told["shares"], score, weight, told["vague"])
-        # In one run: a mark without its lessons would lose the judgement for good.
+        lessons = lessons_from_feedback(answer["shares"], score, weight, answer["vague"])
+        # In one run: if the answer were marked as judged and the lessons were lost, the judgement
+        # could not be given again.
         await self._store.run(
-            Advance(kind=ROUNDS, name=id, expected=round_, value=_USED, ttl_s=keep.feedback_s),
-            *observations(told["domain"], lessons, keep.half_life_s),
-            Release(JUDGING, id, who),
+            Advance(kind=ROUNDS, name=id, expected=round_, value=JUDGED, ttl_s=keep.feedback_s),
+            *quality_observations(answer["domain"], lessons, keep.half_life_s),
+            Release(JUDGING, id, judge),
         )
-        self._telemetry.feedback(told["domain"])
+        self._telemetry.feedback(answer["domain"])
         return len(lessons)
 
 
 def _unjudged(value: bytes | None) -> dict[str, Any]:
-    """What is known of an answer. Raises InvalidRequest, Conflict."""
+    """The record of an answer: its domain, its members' shares, and which of these are vague.
+    Raises InvalidRequest, Conflict."""
     if value is None:
         raise InvalidRequest(
-            "id: no such answer of a collective, or it is too old to be judged (collective."
-            "quality.feedback_s)",
+            "id: no such answer of a collective, or it is too old to be judged "
+            "(collective.quality.feedback_s)",
             param="id",
             code="unknown_answer",
         )
-    told: dict[str, Any] = orjson.loads(value)
-    if not told:
+    answer: dict[str, Any] = orjson.loads(value)
+    if not answer:
         raise Conflict("id: this answer has been judged", param="id", code="already_judged")
-    return told
+    return answer

@@ -1,4 +1,4 @@
-"""How well each member fits a question, and what the question is about."""
+"""How well each member fits a question, and which domain the question belongs to."""
 
 from __future__ import annotations
 
@@ -10,29 +10,41 @@ from gateway.core.collective.similarity import cosine, nearest, word_overlap
 from gateway.core.devices.member import Member
 from gateway.core.ports import CollectiveTelemetry, Embedder
 from gateway.errors import EmbeddingFailed, GatewayError
-from gateway.serving.collective.description_vectors import DescriptionVectors
+
+Vector = Sequence[float]
 
 QUESTION_CHARS = 2000
-"""More says nothing more about what a question is about; embedders cut earlier still."""
+"""What a question is about stands in its first characters; embedders cut it earlier still."""
 OTHER = "other"
-PATIENCE_S = 0.5
-"""For descriptions that were never seen: enough for a few, and many are made in the meantime."""
+"""The domain of a question that is close to none of the configured ones."""
 LEAST_SIMILAR, LEAST_OVERLAP = 0.1, 0.01
-"""Below this a question is of no domain."""
+"""A question that is less close than this to every domain belongs to `OTHER`."""
+PATIENCE_S = 0.5
+"""How long a question waits for the vectors of new descriptions. It is enough for a few of them;
+the others are made in the background."""
+MAX_VECTORS = 8192
+EMBEDDING_BATCH = 8
+"""Descriptions that the embedder gets in one call: a question waits for one such call at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """`similarity` by member's id; `by` is embedding or words."""
+    """A question's domain, and how similar each member's description is to the question (-1 to 1,
+    by the member's id). `method`: embedding or words."""
 
     domain: str
     similarity: Mapping[str, float]
-    by: str
+    method: str
 
 
 class FitEstimator:
-    """`domains` maps names to what they are about. Without an embedder words are compared, and
-    likewise for members whose descriptions' vectors are not made within `patience_s`."""
+    """The measure of how well members fit a question.
+
+    It compares vectors of an `embedder`. Words are compared in their place without an embedder,
+    when the question's vector does not come within `timeout_s`, and for each member whose
+    description's vector does not come within `patience_s`. `domains` maps names to what they are
+    about.
+    """
 
     def __init__(
         self,
@@ -44,59 +56,130 @@ class FitEstimator:
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._embedder = embedder
-        self._offers = None if embedder is None else DescriptionVectors(embedder, telemetry)
+        self._descriptions = None if embedder is None else DescriptionVectors(embedder, telemetry)
         self._patience_s = patience_s
         self._domains = domains
         self._telemetry = telemetry
         self._timeout_s = timeout_s
 
     async def fit(self, question: str, members: Sequence[Member]) -> Fit:
-        """Never fails: where no vectors can be had, words must do."""
-        if self._embedder is not None and self._offers is not None:
+        """Never raises."""
+        if self._embedder is not None and self._descriptions is not None:
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    asked, domain = await self._about(self._embedder, question)
+                    vector, domain = await self._question_vector(self._embedder, question)
             except (GatewayError, TimeoutError):
                 self._telemetry.embedding_failed(self._embedder.name)
             else:
-                offers = await self._offers.vectors(members, self._patience_s)
-                return _by_vectors(question, asked, domain, members, offers)
-        return self._by_words(question, members)
+                vectors = await self._descriptions.vectors(members, self._patience_s)
+                return _fit_by_vectors(question, vector, domain, members, vectors)
+        return self._fit_by_words(question, members)
 
     def close(self) -> None:
-        if self._offers is not None:
-            self._offers.close()
+        if self._descriptions is not None:
+            self._descriptions.close()
 
-    async def _about(self, embedder: Embedder, question: str) -> tuple[Sequence[float], str]:
+    async def _question_vector(self, embedder: Embedder, question: str) -> tuple[Vector, str]:
         """The question's vector and its domain."""
         texts = [question[:QUESTION_CHARS], *self._domains.values()]
         vectors = await embedder.embed(texts)
         if len(vectors) != len(texts) or len({len(vector) for vector in vectors}) > 1:
             raise EmbeddingFailed(f"{embedder.name} gave vectors that do not fit together")
-        asked, *domains = vectors
-        near = [(n, cosine(asked, v)) for n, v in zip(self._domains, domains, strict=True)]
-        return asked, nearest(near, LEAST_SIMILAR, OTHER)
+        vector, *domains = vectors
+        similarities = [
+            (name, cosine(vector, domain))
+            for name, domain in zip(self._domains, domains, strict=True)
+        ]
+        return vector, nearest(similarities, LEAST_SIMILAR, OTHER)
 
-    def _by_words(self, question: str, members: Sequence[Member]) -> Fit:
-        near = [(n, word_overlap(question, about, (n,))) for n, about in self._domains.items()]
+    def _fit_by_words(self, question: str, members: Sequence[Member]) -> Fit:
+        overlaps = [
+            (name, word_overlap(question, about, (name,))) for name, about in self._domains.items()
+        ]
         similarity = {m.id: word_overlap(question, m.description, m.tags) for m in members}
-        return Fit(nearest(near, LEAST_OVERLAP, OTHER), similarity, "words")
+        return Fit(nearest(overlaps, LEAST_OVERLAP, OTHER), similarity, "words")
 
 
-def _by_vectors(
+def _fit_by_vectors(
     question: str,
-    asked: Sequence[float],
+    question_vector: Vector,
     domain: str,
     members: Sequence[Member],
-    offers: Mapping[str, Sequence[float]],
+    vectors: Mapping[str, Vector],
 ) -> Fit:
     similarity = {}
     for member in members:
-        vector = offers.get(member.id, ())
+        vector = vectors.get(member.id, ())
         # A vector of another length is another model's, which may have been exchanged just now.
         similarity[member.id] = (
-            cosine(asked, vector)
-            if len(vector) == len(asked)
+            cosine(question_vector, vector)
+            if len(vector) == len(question_vector)
             else word_overlap(question, member.description, member.tags)
         )
     return Fit(domain, similarity, "embedding")
+
+
+class DescriptionVectors:
+    """The vectors of the members' descriptions and tags, kept while the members are registered.
+
+    One background task makes those that are missing, so that each is made once however many
+    requests need it. At most `max_vectors` are kept.
+    """
+
+    def __init__(
+        self, embedder: Embedder, telemetry: CollectiveTelemetry, max_vectors: int = MAX_VECTORS
+    ) -> None:
+        self._embedder = embedder
+        self._telemetry = telemetry
+        self._max_vectors = max_vectors
+        self._vectors: dict[str, Vector] = {}
+        self._missing: dict[str, None] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def vectors(self, members: Sequence[Member], patience_s: float) -> Mapping[str, Vector]:
+        """The vectors by member's id, without those that are not made within `patience_s` seconds;
+        later calls have them. Never raises."""
+        texts = {member.id: description_text(member) for member in members}
+        self._request(list(dict.fromkeys(texts.values())))
+        if self._task is not None and any(text not in self._vectors for text in texts.values()):
+            await asyncio.wait([self._task], timeout=patience_s)
+        return {id: self._vectors[text] for id, text in texts.items() if text in self._vectors}
+
+    def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _request(self, texts: Sequence[str]) -> None:
+        """Have the missing vectors made, as far as there is room.
+
+        A vector goes only when its member is gone. With more members than places a newer one would
+        otherwise take the place of an older one at each request, and most vectors would be made
+        again and again.
+        """
+        missing = [text for text in texts if text not in self._vectors]
+        if len(self._vectors) + len(missing) > self._max_vectors:
+            current = set(texts)
+            self._vectors = {text: v for text, v in self._vectors.items() if text in current}
+        room = self._max_vectors - len(self._vectors) - len(self._missing)
+        fresh = [text for text in missing if text not in self._missing]
+        self._missing |= dict.fromkeys(fresh[: max(0, room)])
+        if self._missing and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._make_missing())
+
+    async def _make_missing(self) -> None:
+        while batch := list(self._missing)[:EMBEDDING_BATCH]:
+            try:
+                vectors = await self._embedder.embed(batch)
+            except GatewayError:
+                # The next request that needs them has them made again.
+                self._telemetry.embedding_failed(self._embedder.name)
+                self._missing.clear()
+                return
+            for text, vector in zip(batch, vectors, strict=True):
+                self._vectors[text] = vector
+                self._missing.pop(text, None)
+
+
+def description_text(member: Member) -> str:
+    """What a member says of itself, as one text."""
+    return f"{member.description}\n{' '.join(sorted(member.tags))}".strip()

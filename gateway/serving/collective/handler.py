@@ -1,4 +1,4 @@
-"""A request for the model `tierflow-collective`, from admission to its last byte."""
+"""The handler of requests for the model `tierflow-collective`, from admission to the last byte."""
 
 from __future__ import annotations
 
@@ -10,32 +10,34 @@ import orjson
 from gateway.core.collective.answers import Reading
 from gateway.core.collective.report import Report
 from gateway.core.outcome import Outcome
+from gateway.core.ports import Clock
 from gateway.core.state.operations import ClaimState
 from gateway.core.types import InferenceRequest
 from gateway.errors import ClientStalled, GatewayError
 from gateway.protocol.collective import MODEL
-from gateway.serving.collective.aggregation import Final
+from gateway.serving.collective.aggregation import FinalAnswer
 from gateway.serving.collective.deliberation import Deliberation
-from gateway.serving.collective.idempotency import claim_held
+from gateway.serving.collective.idempotency import held_claim
 from gateway.serving.collective.options import CollectiveRequest, read
-from gateway.serving.collective.preparation import (
+from gateway.serving.collective.reply import Conclusion, Reply, StreamReply, WholeReply, completion
+from gateway.serving.collective.report import evidence, reply_block
+from gateway.serving.collective.selection import (
     CollectiveDeps,
     PreparedRequest,
     check_names,
     prepare,
 )
-from gateway.serving.collective.reply import Conclusion, Reply, StreamReply, WholeReply, completion
-from gateway.serving.collective.report import block, learned
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
 from gateway.serving.requests.relay import Sink
 
 
 class CollectiveHandler:
-    """`idle_s`: seconds that a caller may take nothing of a stream."""
+    """The handler of collective requests. `idle_s`: seconds after which a caller that takes nothing
+    of its stream is given up."""
 
-    def __init__(self, means: CollectiveDeps, admission: Admission, idle_s: float) -> None:
-        self._with = means
+    def __init__(self, deps: CollectiveDeps, admission: Admission, idle_s: float) -> None:
+        self._deps = deps
         self._admission = admission
         self._idle_s = idle_s
         self._settling: set[asyncio.Task[None]] = set()
@@ -49,113 +51,106 @@ class CollectiveHandler:
 
         def finished(outcome: Outcome) -> None:
             report.outcome = outcome.kind
-            self._with.telemetry.finished(outcome)
-            self._with.collectives.finished(report)
+            self._deps.telemetry.finished(outcome)
+            self._deps.collective_telemetry.finished(report)
 
-        with Lifecycle(outcome, self._with.clock, finished):
-            asked = read(request, self._with.policy)
-            check_names(self._with, asked)
-            report.mode = "self-moa" if asked.options.self_moa else "members"
+        with Lifecycle(outcome, self._deps.clock, finished):
+            collective_request = read(request, self._deps.policy)
+            check_names(self._deps, collective_request)
+            report.mode = "self-moa" if collective_request.options.self_moa else "members"
             async with AdmissionSlot(self._admission, outcome):
-                await self._answer(asked, sink, outcome, report)
+                await self._answer(collective_request, sink, outcome, report)
 
     async def close(self) -> None:
-        """What was learned last is still written."""
+        """Wait until what the last answers taught is stored."""
         if self._settling:
             await asyncio.gather(*self._settling)
 
     async def _answer(
-        self, asked: CollectiveRequest, sink: Sink, outcome: Outcome, report: Report
+        self, request: CollectiveRequest, sink: Sink, outcome: Outcome, report: Report
     ) -> None:
-        began = self._with.clock.now()
-        opened = await prepare(self._with, asked, report)
-        report.steps["select"] = self._with.clock.now() - began
-        if opened.known.claimed.state is ClaimState.DONE:
+        began = self._deps.clock.now()
+        prepared = await prepare(self._deps, request, report)
+        report.steps["select"] = self._deps.clock.now() - began
+        if prepared.prior.claimed.state is ClaimState.DONE:
             report.replayed = True
-            await self._replay(opened, sink, outcome)
-            return
-        await self._deliberate(opened, sink, outcome)
+            await self._replay(prepared, sink, outcome)
+        else:
+            await self._deliberate(prepared, sink, outcome)
 
-    async def _deliberate(self, opened: PreparedRequest, sink: Sink, outcome: Outcome) -> None:
-        id = f"chatcmpl-{self._with.new_id()}"
-        reply = self._reply(opened.asked, sink, outcome, id)
-        lease_s = self._with.policy.keep.lease_s
+    async def _deliberate(self, prepared: PreparedRequest, sink: Sink, outcome: Outcome) -> None:
+        deps, request = self._deps, prepared.request
+        id = f"chatcmpl-{deps.new_id()}"
+        reply = self._reply(request, sink, outcome, id, int(deps.unix_time()))
+        claim = held_claim(deps.memory, prepared.keys, prepared.prior, deps.policy.keep.lease_s)
         try:
-            async with claim_held(self._with.records, opened.query, lease_s):
-                # Where too few members may be an error, it is to be an error's status.
-                if opened.asked.options.degrade:
+            async with claim as held:
+                # A request that prefers an error to a missed quorum gets the error's status: it
+                # begins only when the quorum is met.
+                if request.options.degrade:
                     await reply.begin()
-                final = await self._final(opened, reply, outcome)
+                timed_reply = _TimedReply(reply, outcome, deps.clock)
+                final = await self._deliberation(prepared).run(timed_reply, held)
         except ClientStalled:
             raise
         except GatewayError as error:
             outcome.kind = error_kind(error)
             await reply.fail(error)
             return
-        conclusion = self._conclusion(opened, final, outcome)
-        task = self._settle(opened, final, id, conclusion)
-        if opened.query.key is not None:
-            # Whoever asks again as soon as this is answered gets the same.
-            await asyncio.shield(task)
+        conclusion = self._conclusion(prepared, final)
+        settled = self._settle(prepared, final, id, conclusion)
+        if prepared.keys.key is not None:
+            # The answer is stored first: a repetition must get the same one.
+            await asyncio.shield(settled)
         await reply.finish(conclusion)
 
-    async def _final(self, opened: PreparedRequest, reply: Reply, outcome: Outcome) -> Final:
-        with_, stored = self._with, opened.known.stored
-        deliberation = Deliberation(
-            asked=opened.asked,
-            panel=opened.panel,
-            aggregating=with_.aggregating,
-            templates=with_.templates,
-            policy=with_.policy,
-            clock=with_.clock,
-            report=opened.report,
-            own=opened.own,
+    def _deliberation(self, prepared: PreparedRequest) -> Deliberation:
+        return Deliberation(
+            request=prepared.request,
+            proposers=prepared.proposers,
+            aggregator=self._deps.aggregator,
+            templates=self._deps.templates,
+            policy=self._deps.policy,
+            clock=self._deps.clock,
+            report=prepared.report,
+            own=prepared.own,
         )
 
-        async def emit(text: str) -> None:
-            if outcome.first_byte is None:
-                outcome.first_byte = with_.clock.now()
-            outcome.last_byte = with_.clock.now()
-            await reply.text(text)
-
-        async def keep() -> None:
-            nonlocal stored
-            stored = await with_.records.keep_round(opened.query, stored, opened.report)
-
-        return await deliberation.run(reply.say, emit, reply.begin, keep)
-
-    def _conclusion(self, opened: PreparedRequest, final: Final, outcome: Outcome) -> Conclusion:
-        report = opened.report
+    def _conclusion(self, prepared: PreparedRequest, final: FinalAnswer) -> Conclusion:
+        report = prepared.report
         for part in report.parts:
             report.spend(part.tier, part.prompt_tokens, part.completion_tokens)
-        about = block(report, final, self._with.policy.prices)
         return Conclusion(
-            text=final.text, finish_reason=final.finish_reason, usage=report.usage, block=about
+            text=final.text,
+            finish_reason=final.finish_reason,
+            usage=report.usage,
+            block=reply_block(report, final, self._deps.policy.prices),
         )
 
     def _settle(
-        self, opened: PreparedRequest, final: Final, id: str, conclusion: Conclusion
+        self, prepared: PreparedRequest, final: FinalAnswer, id: str, conclusion: Conclusion
     ) -> asyncio.Task[None]:
+        """Store the answer and what it taught, in the background."""
         answer = None
-        if opened.query.key is not None:
-            answer = completion(id, int(self._with.wall()), conclusion)
+        if prepared.keys.key is not None:
+            answer = completion(id, int(self._deps.unix_time()), conclusion)
         task = asyncio.create_task(
-            self._with.records.settle(
-                opened.query,
-                opened.known,
-                id,
-                answer,
-                opened.report,
-                learned(opened.asked, opened.report, Reading(final.text)),
+            self._deps.memory.settle(
+                keys=prepared.keys,
+                prior=prepared.prior,
+                answer_id=id,
+                answer=answer,
+                report=prepared.report,
+                evidence=evidence(prepared.request, prepared.report, Reading(final.text)),
             )
         )
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
         return task
 
-    async def _replay(self, opened: PreparedRequest, sink: Sink, outcome: Outcome) -> None:
-        """The stored answer once more, in the same shape."""
-        body = orjson.loads(opened.known.claimed.answer or b"{}")
+    async def _replay(self, prepared: PreparedRequest, sink: Sink, outcome: Outcome) -> None:
+        """Send the stored answer once more, as a body or a stream as this request asks."""
+        body = orjson.loads(prepared.prior.claimed.answer or b"{}")
         usage = body["usage"]
         conclusion = Conclusion(
             text=body["choices"][0]["message"]["content"],
@@ -163,27 +158,37 @@ class CollectiveHandler:
             usage=(usage["prompt_tokens"], usage["completion_tokens"]),
             block=body["tierflow"],
         )
-        reply = self._reply(opened.asked, sink, outcome, body["id"], body["created"])
+        reply = self._reply(prepared.request, sink, outcome, body["id"], body["created"])
         await reply.begin()
         await reply.text(conclusion.text)
         await reply.finish(conclusion)
 
     def _reply(
-        self,
-        asked: CollectiveRequest,
-        sink: Sink,
-        outcome: Outcome,
-        id: str,
-        created: int | None = None,
+        self, request: CollectiveRequest, sink: Sink, outcome: Outcome, id: str, created: int
     ) -> Reply:
-        when = int(self._with.wall()) if created is None else created
-        if not asked.request.stream:
-            return WholeReply(sink=sink, outcome=outcome, id=id, created=when)
+        if not request.request.stream:
+            return WholeReply(sink=sink, outcome=outcome, id=id, created=created)
         return StreamReply(
             sink=sink,
             outcome=outcome,
             id=id,
-            created=when,
-            include_usage=asked.usage,
+            created=created,
+            include_usage=request.usage,
             idle_s=self._idle_s,
         )
+
+
+class _TimedReply:
+    """A reply that notes in the request's outcome when its text came."""
+
+    def __init__(self, reply: Reply, outcome: Outcome, clock: Clock) -> None:
+        self._outcome = outcome
+        self._clock = clock
+        self._reply = reply
+        self.say, self.begin = reply.say, reply.begin
+
+    async def text(self, piece: str) -> None:
+        self._outcome.last_byte = self._clock.now()
+        if self._outcome.first_byte is None:
+            self._outcome.first_byte = self._outcome.last_byte
+        await self._reply.text(piece)

@@ -1,18 +1,29 @@
-"""A collective's calls of the shared store: one round trip before the work, one after it."""
+"""The calls of the shared store that a collective makes: one before the work, one after it, and
+with an idempotency key one for each round."""
 
 from __future__ import annotations
 
 from gateway.core.collective.report import Report
 from gateway.core.ports import CollectiveTelemetry, StateStore
-from gateway.core.state.operations import Claimed, ClaimState, Complete
+from gateway.core.state.operations import Claimed, ClaimState
 from gateway.errors import Conflict, QuotaExceeded, StateLost
-from gateway.serving.collective import memory
-from gateway.serving.collective.memory_values import KnownBefore, Learned, Query
+from gateway.serving.collective.memory import (
+    Evidence,
+    PriorKnowledge,
+    RequestKeys,
+    claim_operation,
+    complete_operation,
+    prior_knowledge,
+    recall_operations,
+    round_operation,
+    settlement_operations,
+)
 from gateway.serving.collective.policy import CollectivePolicy
 
 
 class CollectiveMemory:
-    """Without the store requests are answered all the same, unless they could be answered twice."""
+    """The memory in the shared store. While the store is lost, requests are answered without it;
+    only those with an idempotency key fail, as they could be answered twice."""
 
     def __init__(
         self, store: StateStore, policy: CollectivePolicy, telemetry: CollectiveTelemetry
@@ -22,79 +33,87 @@ class CollectiveMemory:
         self._keep = policy.keep
         self._telemetry = telemetry
 
-    async def recall(self, query: Query) -> KnownBefore:
-        """Raises QuotaExceeded; StateLost only where the request has an idempotency key: without
-        the store the same request could be answered twice."""
-        asked = memory.recalling(query, self._policy)
-        if not asked:
-            return KnownBefore()
+    async def recall(self, keys: RequestKeys) -> PriorKnowledge:
+        """Read what is known, spend the caller's quota and claim the idempotency key. Raises
+        QuotaExceeded; StateLost only for a request with an idempotency key."""
+        operations = recall_operations(keys, self._policy)
+        if not operations:
+            return PriorKnowledge()
         try:
-            results = await self._store.run(*asked.values())
+            results = await self._store.run(*operations.values())
         except StateLost:
             self._telemetry.state_lost("recall")
-            if query.key is not None:
+            if keys.key is not None:
                 raise
-            return KnownBefore()
-        found = dict(zip(asked, results, strict=True))
-        known, wait = memory.known(query, found), found.get("quota", 0.0)
-        if wait > 0.0 and known.claimed.state is not ClaimState.DONE:
-            if _ours(known.claimed):
-                await self.give_up(query)
+            return PriorKnowledge()
+        by_purpose = dict(zip(operations, results, strict=True))
+        prior = prior_knowledge(keys, by_purpose)
+        wait_s = by_purpose.get("quota", 0.0)
+        # A stored answer costs nothing, so that it comes again also without quota.
+        if wait_s > 0.0 and prior.claimed.state is not ClaimState.DONE:
+            if _ours(prior.claimed):
+                await self.give_up(keys)
             raise QuotaExceeded(
-                "as many collective requests as this caller may make for now; wait, or raise "
-                "collective.requests_per_minute",
-                retry_after=wait,
+                "this caller has made as many collective requests as it may for now; wait, or "
+                "raise collective.requests_per_minute",
+                retry_after=wait_s,
                 code="quota_exceeded",
             )
-        return known
+        return prior
 
-    async def renew(self, query: Query) -> bool:
-        """Keep the claim on an idempotency key. Gives False when it is another's by now, which took
-        this replica for dead. Raises StateLost."""
-        (claimed,) = await self._store.run(memory.claim(query, self._keep))
+    async def renew(self, keys: RequestKeys) -> bool:
+        """Renew the claim on the idempotency key. Gives False when another replica has taken it
+        over. Raises StateLost."""
+        (claimed,) = await self._store.run(claim_operation(keys, self._keep))
         return _ours(claimed)
 
-    async def give_up(self, query: Query) -> None:
-        """Let the idempotency key go: the request failed, and may be made again."""
-        if query.key is None:
+    async def give_up(self, keys: RequestKeys) -> None:
+        """Give the claim up: the request failed, and may be made again."""
+        if keys.key is None:
             return
         try:
-            await self._store.run(
-                Complete(
-                    name=query.key, holder=query.holder, answer=None, ttl_s=self._keep.idempotency_s
-                )
-            )
+            await self._store.run(complete_operation(keys, None, self._keep))
         except StateLost:
             self._telemetry.state_lost("give_up")
 
-    async def keep_round(self, query: Query, stored: int, report: Report) -> int:
-        """Leave what is done so far to whoever may have to take over; gives the rounds stored.
-        Raises Conflict when another has."""
-        if query.key is None:
-            return stored
-        claim = memory.claim(query, self._keep)
-        done = memory.round_done(query, stored, report, self._keep)
+    async def keep_round(self, keys: RequestKeys, stored_rounds: int, report: Report) -> int:
+        """Store what is done so far for a replica that may have to take over. Gives the number of
+        rounds that are stored now. Raises Conflict when another replica has taken over."""
+        if keys.key is None:
+            return stored_rounds
         try:
-            claimed, _ = await self._store.run(claim, done)
+            claimed, _ = await self._store.run(
+                claim_operation(keys, self._keep),
+                round_operation(keys, stored_rounds, report, self._keep),
+            )
         except StateLost:
             self._telemetry.state_lost("keep_round")
-            return stored
+            return stored_rounds
         if not _ours(claimed):
             raise taken_over()
-        return stored + 1
+        return stored_rounds + 1
 
     async def settle(
         self,
-        query: Query,
-        known: KnownBefore,
+        *,
+        keys: RequestKeys,
+        prior: PriorKnowledge,
         answer_id: str,
         answer: bytes | None,
         report: Report,
-        learned: Learned,
+        evidence: Evidence,
     ) -> None:
-        """After the answer, all that `storing.settlement` says in one round trip. A lost store
-        loses it; the caller has its answer."""
-        operations = memory.settlement(query, known, answer_id, answer, report, learned, self._keep)
+        """Store what `settlement_operations` says, in one round trip. Never raises: the caller has
+        its answer, and a store that is lost then loses what was learned."""
+        operations = settlement_operations(
+            keys=keys,
+            prior=prior,
+            answer_id=answer_id,
+            answer=answer,
+            report=report,
+            evidence=evidence,
+            keep=self._keep,
+        )
         if not operations:
             return
         try:
@@ -110,7 +129,8 @@ def _ours(claimed: Claimed) -> bool:
 def taken_over() -> Conflict:
     """Another replica took this one for dead, and answers in its place."""
     return Conflict(
-        "idempotency-key: another replica has taken this request over; ask again with the same key",
+        "idempotency-key: another replica has taken this request over; send it again with the same "
+        "key",
         param="idempotency-key",
         code="idempotency_running",
     )

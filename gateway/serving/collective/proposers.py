@@ -1,4 +1,5 @@
-"""Those who answer: devices that were chosen, or one strong proposer several times."""
+"""The proposers of a collective: the devices that were chosen, or one strong proposer several
+times."""
 
 from __future__ import annotations
 
@@ -9,24 +10,30 @@ from typing import Any, Protocol
 
 from gateway.core.collective.options import SelfMoa
 from gateway.core.collective.report import Part
-from gateway.core.collective.selection import Scored, Selection
-from gateway.core.devices.member import Kind, Member, WorkOrder
+from gateway.core.collective.selection import ScoredMember, Selection
+from gateway.core.devices.member import Kind, MemberFailed, WorkEnd, WorkOrder
 from gateway.core.ports import Members
 from gateway.serving.collective.options import CollectiveRequest, prompt_tokens
-from gateway.serving.collective.proposals import ask_device, ask_server
-from gateway.serving.collective.round import Heard, Proposal, Proposer
-from gateway.serving.collective.server_model import server_call
-from gateway.serving.requests.engine_calls import EngineCalls
+from gateway.serving.collective.round import Proposal, Proposer
+from gateway.serving.collective.server_model import ServerModel, server_call
+from gateway.serving.requests.engine_calls import EngineCall
 
 Messages = Sequence[Mapping[str, Any]]
 
+PROMPT_SLACK = 256
+"""Tokens that a device's chat template and system prompt may add to one per character."""
+
 
 class Proposers(Protocol):
-    """`seats` and `spare` give their first answers. `reviser` gives the seat of one that can revise
-    what it said, with these messages; None: it can't. `model`: what answers at that seat."""
+    """The proposers of one request: the `chosen` ones, and `spare` ones that take the place of
+    those that fail, best first.
+
+    `reviser` gives the proposer that revises its answer `part`, given `messages`; None where it
+    can't revise. `model` names the model that made the answer `part`, "" where that is unknown.
+    """
 
     @property
-    def seats(self) -> Sequence[Proposer]: ...
+    def chosen(self) -> Sequence[Proposer]: ...
 
     @property
     def spare(self) -> Sequence[Proposer]: ...
@@ -37,154 +44,218 @@ class Proposers(Protocol):
 
 
 class DeviceProposers:
+    """The devices that were chosen for a request.
+
+    `owner`: whose devices besides the public ones may be given this work. `price`: of one token of
+    theirs. `max_chars`: the longest answer of one device.
+    """
+
     def __init__(
         self,
         *,
         members: Members,
         selection: Selection,
-        asked: CollectiveRequest,
+        request: CollectiveRequest,
         max_chars: int,
         owner: str = "",
         price: float = 0.0,
     ) -> None:
-        """`owner`: whose devices besides the public ones may be given this work. `price`: of one
-        token of theirs."""
         self._members = members
+        self._selection = selection
+        self._request = request
         self._max_chars = max_chars
         self._owner = owner
-        self._asked = asked
-        self._asks = len(selection.chosen)
         self._price = price
-        self._known = {s.id: s for s in (*selection.chosen, *selection.spare)}
-        first = asked.with_last(asked.question)
-        self.seats = [self._seat(one, "generate", first) for one in selection.chosen]
-        self.spare = [self._seat(one, "generate", first) for one in selection.spare]
+        self._scored = {scored.id: scored for scored in (*selection.chosen, *selection.spare)}
+        question = request.with_last(request.question)
+        self.chosen = [self._proposer(s, "generate", question) for s in selection.chosen]
+        self.spare = [self._proposer(s, "generate", question) for s in selection.spare]
 
     def reviser(self, part: Part, messages: Messages) -> Proposer | None:
-        one = self._known.get(part.device)
-        if one is None or "revise" not in one.candidate.member.abilities:
+        scored = self._scored.get(part.device)
+        if scored is None or "revise" not in scored.candidate.member.abilities:
             return None
-        return self._seat(one, "revise", messages)
+        return self._proposer(scored, "revise", messages)
 
     def model(self, part: Part) -> str:
-        """Its family and, where it has none, its name."""
-        member: Member | None = None
-        if part.device in self._known:
-            member = self._known[part.device].candidate.member
-        if member is None or not member.models:
+        """Its name and, where it has none, its family."""
+        scored = self._scored.get(part.device)
+        if scored is None or not scored.candidate.member.models:
             return ""
-        return member.models[0].name or member.models[0].family
+        model = scored.candidate.member.models[0]
+        return model.name or model.family
 
-    def _seat(self, one: Scored, kind: Kind, messages: Messages) -> Proposer:
-        sampling = _within(self._asked, self._asks, messages, self._price)
-        heard = Heard()
-
-        async def propose(left_s: float) -> Proposal:
-            order = _order(kind, messages, sampling, left_s, self._owner)
-            return await ask_device(self._members, one.id, order, self._max_chars, heard)
-
-        return Proposer(
-            name=one.id,
-            merit=one.merit,
-            propose=propose,
-            expected_s=one.candidate.seconds,
-            heard=heard,
+    def _proposer(self, scored: ScoredMember, kind: Kind, messages: Messages) -> DeviceProposer:
+        return DeviceProposer(
+            members=self._members,
+            device=scored.id,
+            name=scored.id,
+            merit=scored.merit,
+            expected_s=scored.candidate.seconds,
+            kind=kind,
+            messages=messages,
+            sampling=_capped_sampling(
+                self._request, len(self._selection.chosen), messages, self._price
+            ),
+            owner=self._owner,
+            max_chars=self._max_chars,
         )
 
 
-def _within(
-    asked: CollectiveRequest, members: int, messages: Messages, price: float = 0.0
-) -> Mapping[str, Any]:
-    """The sampling with what each may say when all together may take `max_tokens` and cost
-    `max_cost`, prompts among it."""
-    options = asked.options
-    most = math.inf if options.max_tokens is None else float(options.max_tokens)
-    if options.max_cost is not None and price > 0.0:
-        most = min(most, options.max_cost / price)
-    if math.isinf(most):
-        return asked.sampling
-    each = max(1, int(most / max(1, members) - prompt_tokens(messages)))
-    return {**asked.sampling, "max_tokens": min(each, int(asked.sampling["max_tokens"]))}
-
-
-def _order(
-    kind: Kind, messages: Messages, sampling: Mapping[str, Any], left_s: float, owner: str
-) -> WorkOrder:
-    rest = {name: value for name, value in sampling.items() if name != "max_tokens"}
-    return WorkOrder(
-        kind=kind,
-        messages=messages,
-        max_tokens=int(sampling["max_tokens"]),
-        deadline_s=left_s,
-        sampling=rest,
-        owner=owner,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    asked: CollectiveRequest
-    wanted: SelfMoa
-    number: int
-
-    def sampling(self, messages: Messages) -> dict[str, Any]:
-        """Each sample with a seed of its own, so that they differ and a request can be repeated."""
-        seed = int(self.asked.sampling.get("seed", 0)) + self.number
-        seed = min(seed, 2**63 - 1)
-        each = _within(self.asked, self.wanted.samples, messages)
-        return {**each, "temperature": self.wanted.temperature, "seed": seed}
-
-
 class SampleProposers:
-    """`self-moa`: a server model, or one device, answers several times."""
+    """One strong proposer, a server model or a device, that answers a request several times
+    (`self-moa`). The samples are called sample-1, sample-2, and so on."""
 
     spare: Sequence[Proposer] = ()
 
     def __init__(
         self,
         *,
-        calls: EngineCalls,
+        server_model: ServerModel,
         members: Members,
-        asked: CollectiveRequest,
-        wanted: SelfMoa,
+        request: CollectiveRequest,
+        self_moa: SelfMoa,
         max_chars: int,
         owner: str = "",
     ) -> None:
-        self._owner = owner
-        self._calls = calls
+        self._server_model = server_model
         self._members = members
-        self._wanted = wanted
+        self._request = request
+        self._self_moa = self_moa
         self._max_chars = max_chars
-        self._samples = {
-            f"sample-{n}": _Sample(asked, wanted, n) for n in range(1, wanted.samples + 1)
-        }
-        first = asked.with_last(asked.question)
-        self.seats = [self._seat(name, 1.0, "generate", first) for name in self._samples]
+        self._owner = owner
+        self._numbers = {f"sample-{n}": n for n in range(1, self_moa.samples + 1)}
+        question = request.with_last(request.question)
+        self.chosen = [self._proposer(name, 1.0, "generate", question) for name in self._numbers]
 
     def reviser(self, part: Part, messages: Messages) -> Proposer | None:
-        if part.device not in self._samples:
+        if part.device not in self._numbers:
             return None
-        return self._seat(part.device, part.merit, "revise", messages)
+        return self._proposer(part.device, part.merit, "revise", messages)
 
     def model(self, part: Part) -> str:
-        return self._wanted.proposer
+        return self._self_moa.proposer
 
-    def _seat(self, name: str, merit: float, kind: Kind, messages: Messages) -> Proposer:
-        sample, heard = self._samples[name], Heard()
-        sampling = sample.sampling(messages)
-
-        async def device(left_s: float) -> Proposal:
-            order = _order(kind, messages, sampling, left_s, self._owner)
-            proposer = self._wanted.proposer
-            return await ask_device(self._members, proposer, order, self._max_chars, heard)
-
-        async def server(left_s: float) -> Proposal:
-            call = server_call(sample.asked, messages, f"{kind}-{sample.number}")
-            body = {**call.body, **sampling}
-            return await ask_server(
-                self._calls, replace(call, model=self._wanted.proposer, body=body)
+    def _proposer(self, name: str, merit: float, kind: Kind, messages: Messages) -> Proposer:
+        sampling = self._sampling(self._numbers[name], messages)
+        if self._self_moa.device:
+            return DeviceProposer(
+                members=self._members,
+                device=self._self_moa.proposer,
+                name=name,
+                merit=merit,
+                expected_s=0.0,
+                kind=kind,
+                messages=messages,
+                sampling=sampling,
+                owner=self._owner,
+                max_chars=self._max_chars,
             )
+        call = server_call(self._request, messages, f"{kind}-{self._numbers[name]}")
+        call = replace(call, model=self._self_moa.proposer, body={**call.body, **sampling})
+        return ServerProposer(server_model=self._server_model, call=call, name=name, merit=merit)
 
-        return Proposer(
-            name=name, merit=merit, propose=device if self._wanted.device else server, heard=heard
+    def _sampling(self, number: int, messages: Messages) -> Mapping[str, Any]:
+        """With a seed for each sample, so that samples differ and a request can be repeated."""
+        seed = min(int(self._request.sampling.get("seed", 0)) + number, 2**63 - 1)
+        capped = _capped_sampling(self._request, self._self_moa.samples, messages)
+        return {**capped, "temperature": self._self_moa.temperature, "seed": seed}
+
+
+@dataclass(slots=True, kw_only=True)
+class DeviceProposer:
+    """A `Proposer` that is a device, asked over its connection."""
+
+    members: Members
+    device: str
+    name: str
+    merit: float
+    expected_s: float
+    kind: Kind
+    messages: Messages
+    sampling: Mapping[str, Any]
+    owner: str
+    max_chars: int
+    received_tokens: int = 0
+
+    async def propose(self, remaining_s: float) -> Proposal:
+        """Raises MemberFailed, also for an answer longer than `max_chars`."""
+        order = self._order(remaining_s)
+        work = self.members.assign(self.device, order)
+        pieces, chars = list[str](), 0
+        try:
+            while not isinstance(piece := await work.read(), WorkEnd):
+                chars += len(piece.text)
+                tokens = self.received_tokens + max(0, piece.tokens)
+                self.received_tokens = min(tokens, order.max_tokens)
+                if chars > self.max_chars:
+                    message = (
+                        f"{self.device} gave an answer of more than {self.max_chars} characters"
+                    )
+                    raise MemberFailed(device=self.device, code="misbehaved", message=message)
+                pieces.append(piece.text)
+        except BaseException:
+            work.cancel()
+            raise
+        return self._proposal("".join(pieces), piece, order)
+
+    def _order(self, remaining_s: float) -> WorkOrder:
+        sampling = {name: value for name, value in self.sampling.items() if name != "max_tokens"}
+        return WorkOrder(
+            kind=self.kind,
+            messages=self.messages,
+            max_tokens=int(self.sampling["max_tokens"]),
+            deadline_s=remaining_s,
+            sampling=sampling,
+            owner=self.owner,
         )
+
+    def _proposal(self, text: str, end: WorkEnd, order: WorkOrder) -> Proposal:
+        if end.reason not in ("stop", "length"):
+            message = f"{self.device} broke off its answer"
+            raise MemberFailed(device=self.device, code="broken", message=message)
+        # A device may claim any number of tokens; more than the order allows are not believed.
+        chars = sum(len(str(message.get("content"))) for message in order.messages)
+        return Proposal(
+            text=text,
+            prompt_tokens=min(max(0, end.prompt_tokens), chars + PROMPT_SLACK),
+            completion_tokens=min(max(0, end.completion_tokens), order.max_tokens),
+            logprob=end.logprob,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerProposer:
+    """A `Proposer` that is one sample of a server model. Its tokens are known only at the end."""
+
+    server_model: ServerModel
+    call: EngineCall
+    name: str
+    merit: float
+    expected_s: float = 0.0
+    received_tokens: int = 0
+
+    async def propose(self, remaining_s: float) -> Proposal:
+        """Raises what `ServerModel.whole` raises."""
+        answer = await self.server_model.whole(self.call)
+        return Proposal(
+            text=answer.text,
+            prompt_tokens=answer.prompt_tokens,
+            completion_tokens=answer.completion_tokens,
+            tier=answer.tier,
+        )
+
+
+def _capped_sampling(
+    request: CollectiveRequest, proposers: int, messages: Messages, price: float = 0.0
+) -> Mapping[str, Any]:
+    """The request's sampling, with `max_tokens` cut to one proposer's share of what all may take
+    (`tierflow.collective.max_tokens`) and cost (`max_cost`), prompts included."""
+    options = request.options
+    most = math.inf if options.max_tokens is None else float(options.max_tokens)
+    if options.max_cost is not None and price > 0.0:
+        most = min(most, options.max_cost / price)
+    if math.isinf(most):
+        return request.sampling
+    share = max(1, int(most / max(1, proposers) - prompt_tokens(messages)))
+    return {**request.sampling, "max_tokens": min(share, int(request.sampling["max_tokens"]))}

@@ -1,42 +1,40 @@
-"""The `tierflow` object of a reply: who said what share of it, how long it took, what it cost."""
+"""The `tierflow` object of a reply, and what a final answer says of the members that took part."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from gateway.core.collective.answers import Reading, comparable, share
-from gateway.core.collective.lessons import VOTED, from_agreement, from_failures, teaches
+from gateway.core.collective.lessons import (
+    MEMBERS_DECIDED,
+    is_evidence,
+    lessons_from_agreement,
+    lessons_from_failures,
+)
 from gateway.core.collective.report import Part, Report
 from gateway.core.prices import Prices
 from gateway.protocol.collective import AggregatorBlock, CollectiveBlock, MemberBlock
-from gateway.serving.collective.aggregation import Final
-from gateway.serving.collective.memory_values import Learned
+from gateway.serving.collective.aggregation import FinalAnswer
+from gateway.serving.collective.memory import Evidence
 from gateway.serving.collective.options import CollectiveRequest
 
 
-def shares(report: Report, final: Reading) -> dict[str, float]:
-    """What share of the final text each device's first answer agrees with."""
-    if report.mode != "members":
-        return {}
-    return {part.device: share(final, part.reading) for part in _first(report)}
+def evidence(request: CollectiveRequest, report: Report, final: Reading) -> Evidence:
+    """What the final answer says of its members, and what of that a caller may judge."""
+    shares = _shares(report, final)
+    if not is_evidence(report, named=bool(request.options.pick.names)):
+        return Evidence(shares=shares)
+    vague = [p.device for p in _first_answers(report) if not comparable(final, p.reading)]
+    decided_by_members = report.decided_by in MEMBERS_DECIDED
+    lessons = [
+        *lessons_from_agreement(shares, decided_by_members=decided_by_members, vague=vague),
+        *lessons_from_failures(report),
+    ]
+    return Evidence(shares=shares, lessons=lessons, judged=shares, vague=vague)
 
 
-def _first(report: Report) -> list[Part]:
-    return [part for part in report.parts if part.answered and part.role == "answer"]
-
-
-def learned(asked: CollectiveRequest, report: Report, final: Reading) -> Learned:
-    """What the answer says of its members, and what of that a caller may judge."""
-    found = shares(report, final)
-    if not teaches(report, named=bool(asked.options.pick.names)):
-        return Learned(shares=found)
-    voted = report.decided_by in VOTED
-    vague = [p.device for p in _first(report) if not comparable(final, p.reading)]
-    lessons = [*from_agreement(found, voted=voted, vague=vague), *from_failures(report)]
-    return Learned(shares=found, lessons=lessons, judged=found, vague=vague)
-
-
-def block(report: Report, final: Final, prices: Prices) -> dict[str, Any]:
+def reply_block(report: Report, final: FinalAnswer, prices: Prices) -> dict[str, Any]:
+    """The reply's `tierflow` object."""
     reading = Reading(final.text)
     aggregator = None
     if report.aggregator is not None:
@@ -44,10 +42,10 @@ def block(report: Report, final: Final, prices: Prices) -> dict[str, Any]:
         aggregator = AggregatorBlock(
             model=model, tier=tier, template=final.template, calls=report.server_calls
         )
-    found = CollectiveBlock(
+    block = CollectiveBlock(
         mode=report.mode,
         decided_by=final.decided_by,
-        members=[_member(part, reading) for part in report.parts],
+        members=[_member_block(part, reading) for part in report.parts],
         aggregator=aggregator,
         quorum=report.quorum,
         rounds=report.rounds,
@@ -56,18 +54,29 @@ def block(report: Report, final: Final, prices: Prices) -> dict[str, Any]:
         degraded=report.degraded,
         fallback=report.fallback,
         disagreement=report.disagreement,
-        cost=round(cost(report, prices), 6),
+        cost=round(_cost(report, prices), 6),
         ms={step: round(seconds * 1000.0, 1) for step, seconds in report.steps.items()},
         resumed=report.resumed,
     )
-    return {"collective": found.model_dump(exclude_none=True)}
+    return {"collective": block.model_dump(exclude_none=True)}
 
 
-def cost(report: Report, prices: Prices) -> float:
+def _shares(report: Report, final: Reading) -> dict[str, float]:
+    """The share of the final text that each device's first answer agrees with, by device."""
+    if report.mode != "members":
+        return {}
+    return {part.device: share(final, part.reading) for part in _first_answers(report)}
+
+
+def _first_answers(report: Report) -> list[Part]:
+    return [part for part in report.parts if part.answered and part.role == "answer"]
+
+
+def _cost(report: Report, prices: Prices) -> float:
     return sum(prices.of(tier, tokens) for (tier, _), tokens in report.spent.items())
 
 
-def _member(part: Part, final: Reading) -> MemberBlock:
+def _member_block(part: Part, final: Reading) -> MemberBlock:
     return MemberBlock(
         device=part.device,
         role=part.role,

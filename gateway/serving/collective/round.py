@@ -1,26 +1,28 @@
-"""One round: several are asked at once, and as many answers come in as are needed."""
+"""One round of a collective: several proposers are asked at once, and it ends when there are enough
+answers."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.core.collective.early_exit import Exit
 from gateway.core.collective.quorum import grace_ends
-from gateway.core.collective.report import Part, Role, best_heard
+from gateway.core.collective.report import Part, PartOutcome, Role, best_has_answered
 from gateway.core.devices.member import MemberFailed
 from gateway.core.ports import Clock
 from gateway.errors import GatewayError
 
-BEST_SLACK = 1.25
-"""What the best-fitting member is expected to take is a mean, and it often takes more."""
+SLOWNESS = 1.25
+"""The best-fitting member is waited for this many times as long as it takes on average, as it often
+takes longer than that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """What one of those asked said. `logprob`: mean per token, None where unknown."""
+    """A proposer's answer. `logprob`: the mean per token, None where unknown."""
 
     text: str
     prompt_tokens: int = 0
@@ -29,36 +31,46 @@ class Proposal:
     tier: str = "device"
 
 
-@dataclass(slots=True)
-class Heard:
-    """Tokens that have arrived so far: they were made, whether or not an answer comes of it."""
+class Proposer(Protocol):
+    """One that is asked for an answer: a device, or one sample of a model.
 
-    tokens: int = 0
+    `merit` is the weight of its vote, `expected_s` the time that it is likely to take,
+    `received_tokens` how many tokens of its answer have come so far.
+
+    `propose` is called once. It raises GatewayError; when it is cancelled, the device or the engine
+    is told to stop.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def merit(self) -> float: ...
+
+    @property
+    def expected_s(self) -> float: ...
+
+    @property
+    def received_tokens(self) -> int: ...
+
+    async def propose(self, remaining_s: float) -> Proposal: ...
+
+
+class ProgressSink(Protocol):
+    """The place where a caller reads how its request goes. Comments hold names and numbers only."""
+
+    async def say(self, comment: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proposer:
-    """One to ask. `propose` gets the seconds that it has, and raises GatewayError; cancelled, it
-    makes whoever works for it stop. `expected_s` is how long it is likely to take; `heard` counts
-    while it works."""
+class RoundPlan:
+    """The rules of one round.
 
-    name: str
-    merit: float
-    propose: Callable[[float], Awaitable[Proposal]]
-    expected_s: float = 0.0
-    heard: Heard = field(default_factory=Heard)
-
-
-Say = Callable[[str], Awaitable[None]]
-"""Tells the caller how it goes; takes names and numbers only."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """`deadline` is on the gateway's clock, `grace` a share of the time that the quorum took.
-    `exit` looks at the parts so far and at the merits of those still asked, after each part and
-    whenever one of `pending` ends. `firm`: fewer answers than the quorum are worth nothing, so that
-    it ends when there can't be as many any more."""
+    `deadline` is on the gateway's clock, `grace` a share of the time that the quorum took.
+    `strict`: the round ends as soon as the quorum can't be met any more. `exit` gets the parts so
+    far and the merits of the proposers that still work, and gives a reason to end early; it is
+    called after each part and whenever one of `pending` ends.
+    """
 
     role: Role
     round: int
@@ -66,13 +78,13 @@ class Plan:
     deadline: float
     grace: float
     exit: Callable[[Sequence[Part], Sequence[float]], Exit | None] = lambda parts, merits: None
-    firm: bool = False
+    strict: bool = False
     pending: Callable[[], Collection[asyncio.Future[Any]]] = tuple
 
 
 @dataclass(slots=True)
-class Gathered:
-    """`parts` in the order in which they came."""
+class RoundResult:
+    """What came of a round; `parts` in the order in which they came."""
 
     parts: list[Part] = field(default_factory=list)
     exit: Exit | None = None
@@ -82,163 +94,180 @@ class Gathered:
         return sum(part.answered for part in self.parts)
 
 
-async def gather(
-    seats: Sequence[Proposer], spare: Sequence[Proposer], plan: Plan, clock: Clock, say: Say
-) -> Gathered:
-    """Ask all `seats`; one of `spare` stands in for each that fails while there is time for it.
+async def run_round(
+    *,
+    proposers: Sequence[Proposer],
+    spare: Sequence[Proposer],
+    plan: RoundPlan,
+    clock: Clock,
+    progress: ProgressSink,
+) -> RoundResult:
+    """Ask all `proposers`. When one fails, one of `spare` takes its place if there is time for it.
 
-    Ends when all are done, at the deadline, when the grace after the quorum is over, or as
-    `plan.exit` says. Whoever still works then is stopped and counts as a straggler.
+    The round ends when all are done, at the deadline, when the grace after the quorum is over, or
+    when `plan.exit` says so. Proposers that still work then are stopped and count as stragglers.
     """
     round_ = _Round(plan, clock, list(spare))
     try:
-        for seat in seats:
-            round_.ask(seat)
-        while round_.running and round_.found.exit is None and not round_.lost:
-            done = await round_.next()
-            if done is None:
+        for proposer in proposers:
+            round_.ask(proposer)
+        while not round_.over:
+            parts = await round_.next_parts()
+            if parts is None:
                 break
-            for part in done:
-                await say(_line(part))
-        return round_.close()
+            for part in parts:
+                await progress.say(_progress(part))
+        return round_.finish()
     finally:
         await round_.stop()
 
 
 class _Round:
-    def __init__(self, plan: Plan, clock: Clock, spare: list[Proposer]) -> None:
-        self.plan = plan
-        self.found = Gathered()
-        self.running: dict[asyncio.Task[Proposal], tuple[Proposer, float]] = {}
+    """The state of a round: who works since when, and what has come so far."""
+
+    def __init__(self, plan: RoundPlan, clock: Clock, spare: list[Proposer]) -> None:
+        self._plan = plan
         self._clock = clock
         self._spare = spare
+        self._result = RoundResult()
+        self._working: dict[asyncio.Task[Proposal], tuple[Proposer, float]] = {}
         self._began = clock.now()
-        self._until = plan.deadline
-        self._met: float | None = None
+        self._ends = plan.deadline
+        self._quorum_met: float | None = None
 
-    def ask(self, seat: Proposer) -> None:
+    @property
+    def over(self) -> bool:
+        return not self._working or self._result.exit is not None or self._quorum_lost
+
+    @property
+    def _quorum_lost(self) -> bool:
+        possible = self._result.answered + len(self._working)
+        return self._plan.strict and possible < self._plan.quorum
+
+    def ask(self, proposer: Proposer) -> None:
         now = self._clock.now()
-        left = max(0.001, self.plan.deadline - now)
-        task = asyncio.create_task(_proposal(seat, left))
-        self.running[task] = seat, now
+        remaining_s = max(0.001, self._plan.deadline - now)
+        task = asyncio.create_task(_proposal(proposer, remaining_s))
+        self._working[task] = proposer, now
 
-    async def next(self) -> list[Part] | None:
-        """Wait for whoever is next, or for what `Plan.exit` waits for; None when time is up."""
-        left = max(0.0, self._until - self._clock.now())
+    async def next_parts(self) -> list[Part] | None:
+        """Wait for the next answer or failure, or for what `RoundPlan.exit` waits for; None when
+        the time is up."""
         done, _ = await asyncio.wait(
-            {*self.running, *self.plan.pending()},
-            timeout=left,
+            {*self._working, *self._plan.pending()},
+            timeout=max(0.0, self._ends - self._clock.now()),
             return_when=asyncio.FIRST_COMPLETED,
         )
         if not done:
             return None
-        # A set has no order; that of asking makes equal cases come out equal.
-        came = [self._take(task) for task in [*self.running] if task in done]
-        self._look()
-        return came
+        # `done` is a set without order; the order of asking makes equal cases come out equal.
+        parts = [self._part_of(task) for task in [*self._working] if task in done]
+        self._check_end()
+        return parts
 
-    def _take(self, task: asyncio.Task[Proposal]) -> Part:
-        seat, began = self.running.pop(task)
+    def finish(self) -> RoundResult:
+        """Count those that still work as stragglers."""
+        now = self._clock.now()
+        for proposer, began in self._working.values():
+            self._result.parts.append(self._part(proposer, "straggler", now - began))
+        return self._result
+
+    async def stop(self) -> None:
+        """Tell those that still work to stop, without waiting for their answers."""
+        for task in self._working:
+            task.cancel()
+        if self._working:
+            await asyncio.gather(*self._working, return_exceptions=True)
+
+    def _part_of(self, task: asyncio.Task[Proposal]) -> Part:
+        proposer, began = self._working.pop(task)
         seconds = self._clock.now() - began
         error = task.exception()
         if error is None:
-            part = self._answered(seat, seconds, task.result())
+            part = self._part(proposer, "answered", seconds, proposal=task.result())
         elif isinstance(error, GatewayError):
-            part = self._part(seat, "failed", seconds, error.code or "error")
-            self._replace()
+            part = self._part(proposer, "failed", seconds, code=error.code or "error")
+            self._ask_spare()
         else:
             raise error
-        self.found.parts.append(part)
+        self._result.parts.append(part)
         return part
 
-    def _replace(self) -> None:
-        left = self.plan.deadline - self._clock.now()
+    def _ask_spare(self) -> None:
+        remaining_s = self._plan.deadline - self._clock.now()
         while self._spare:
-            seat = self._spare.pop(0)
-            if seat.expected_s < left:
-                self.ask(seat)
+            proposer = self._spare.pop(0)
+            if proposer.expected_s < remaining_s:
+                self.ask(proposer)
                 return
 
-    def _look(self) -> None:
-        """Is it enough by now?"""
-        plan, now = self.plan, self._clock.now()
-        if self._met is None and self.found.answered >= plan.quorum:
-            self._met = now
-        if self._met is not None:
-            self._until = grace_ends(
-                self._began, self._met, plan.grace, plan.deadline, self._best_by()
+    def _check_end(self) -> None:
+        """Set the end of the round once the quorum is met, and the reason to end it now if there
+        is one."""
+        plan, parts = self._plan, self._result.parts
+        if self._quorum_met is None and self._result.answered >= plan.quorum:
+            self._quorum_met = self._clock.now()
+        if self._quorum_met is not None:
+            self._ends = grace_ends(
+                self._began, self._quorum_met, plan.grace, plan.deadline, self._best_expected()
             )
-        if self.running:
-            merits = [seat.merit for seat, _ in self.running.values()]
-            self.found.exit = plan.exit(self.found.parts, merits)
+        if self._working:
+            merits = [proposer.merit for proposer, _ in self._working.values()]
+            self._result.exit = plan.exit(parts, merits)
 
-    @property
-    def lost(self) -> bool:
-        return self.plan.firm and self.found.answered + len(self.running) < self.plan.quorum
-
-    def _best_by(self) -> float:
-        """When those that fit better than all who answered have had the time that they take; 0.0:
-        nobody does."""
+    def _best_expected(self) -> float:
+        """Until when to wait for those that fit better than all that have answered; 0.0 where there
+        are none."""
         return max(
             (
-                began + BEST_SLACK * seat.expected_s
-                for seat, began in self.running.values()
-                if not best_heard(self.found.parts, [seat.merit])
+                began + SLOWNESS * proposer.expected_s
+                for proposer, began in self._working.values()
+                if not best_has_answered(self._result.parts, [proposer.merit])
             ),
             default=0.0,
         )
 
-    def close(self) -> Gathered:
-        now = self._clock.now()
-        for seat, began in self.running.values():
-            self.found.parts.append(self._part(seat, "straggler", now - began))
-        return self.found
-
-    async def stop(self) -> None:
-        """Whoever still works is told to stop, and nobody waits for that."""
-        for task in self.running:
-            task.cancel()
-        if self.running:
-            await asyncio.gather(*self.running, return_exceptions=True)
-
-    def _answered(self, seat: Proposer, seconds: float, said: Proposal) -> Part:
+    def _part(
+        self,
+        proposer: Proposer,
+        outcome: PartOutcome,
+        seconds: float,
+        *,
+        code: str | None = None,
+        proposal: Proposal | None = None,
+    ) -> Part:
+        if proposal is None:
+            # Tokens that have come were made and paid for, though no answer came of them.
+            proposal = Proposal(text="", completion_tokens=proposer.received_tokens)
         return Part(
-            device=seat.name,
-            role=self.plan.role,
-            round=self.plan.round,
-            outcome="answered",
+            device=proposer.name,
+            role=self._plan.role,
+            round=self._plan.round,
+            outcome=outcome,
             seconds=seconds,
-            merit=seat.merit,
-            code=None,
-            text=said.text,
-            prompt_tokens=said.prompt_tokens,
-            completion_tokens=said.completion_tokens,
-            logprob=said.logprob,
-            tier=said.tier,
-        )
-
-    def _part(self, seat: Proposer, outcome: str, seconds: float, code: str | None = None) -> Part:
-        failed = outcome == "failed"
-        return Part(
-            device=seat.name,
-            role=self.plan.role,
-            round=self.plan.round,
-            outcome="failed" if failed else "straggler",
-            seconds=seconds,
-            merit=seat.merit,
+            merit=proposer.merit,
             code=code,
-            completion_tokens=seat.heard.tokens,
+            text=proposal.text,
+            prompt_tokens=proposal.prompt_tokens,
+            completion_tokens=proposal.completion_tokens,
+            logprob=proposal.logprob,
+            tier=proposal.tier,
         )
 
 
-async def _proposal(seat: Proposer, left: float) -> Proposal:
-    said = await seat.propose(left)
-    if not said.text.strip():
-        raise MemberFailed(device=seat.name, code="empty", message=f"{seat.name} said nothing")
-    return said
+async def _proposal(proposer: Proposer, remaining_s: float) -> Proposal:
+    proposal = await proposer.propose(remaining_s)
+    if not proposal.text.strip():
+        name = proposer.name
+        raise MemberFailed(device=name, code="empty", message=f"{name} gave an empty answer")
+    return proposal
 
 
-def _line(part: Part) -> str:
-    what = part.outcome if part.code is None else f"{part.outcome} ({part.code})"
-    verb = "revised" if part.role == "revise" and part.answered else what
-    return f"{verb} {part.device} {part.seconds * 1000:.0f} ms"
+def _progress(part: Part) -> str:
+    if part.role == "revise" and part.answered:
+        outcome = "revised"
+    elif part.code is None:
+        outcome = part.outcome
+    else:
+        outcome = f"{part.outcome} ({part.code})"
+    return f"{outcome} {part.device} {part.seconds * 1000:.0f} ms"

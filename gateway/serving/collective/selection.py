@@ -1,86 +1,268 @@
-"""Step 1: which registered devices are asked, from what they say of themselves and how they did."""
+"""The first step of a collective: who calls, what is known, and which members are asked."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from zlib import crc32
 
 from gateway.core.collective.options import Pick
 from gateway.core.collective.quorum import step_deadline
-from gateway.core.collective.selection import (
-    Candidate,
-    Caps,
-    Selection,
-    choose,
-    obstacle,
-)
+from gateway.core.collective.report import Report
+from gateway.core.collective.selection import Candidate, Caps, Selection, choose, obstacle
+from gateway.core.collective.templates import Templates
 from gateway.core.devices.member import Member
-from gateway.core.ports import Members
-from gateway.core.state.operations import Mean
-from gateway.serving.collective.fit import Fit
-from gateway.serving.collective.memory_values import KnownBefore
+from gateway.core.ports import Callers, Clock, CollectiveTelemetry, Members, Telemetry
+from gateway.core.state.operations import ClaimState, Mean
+from gateway.errors import InvalidRequest, StateLost, UnknownModel
+from gateway.serving.collective.aggregation import Aggregator, ServedModels
+from gateway.serving.collective.fit import Fit, FitEstimator
+from gateway.serving.collective.idempotency import check_claim
+from gateway.serving.collective.memory import (
+    STRAGGLER_WEIGHT,
+    PriorKnowledge,
+    RequestKeys,
+    UnfinishedRequest,
+    hashed,
+)
+from gateway.serving.collective.memory_store import CollectiveMemory
 from gateway.serving.collective.options import CollectiveRequest, prompt_tokens
-from gateway.serving.collective.pace import IN_VAIN
 from gateway.serving.collective.policy import CollectivePolicy
+from gateway.serving.collective.proposers import DeviceProposers, Proposers, SampleProposers
+from gateway.serving.collective.server_model import ServerModel
 
-MOST_COMPARED = 1024
-"""Members that are compared with one question, which is done while everybody waits."""
-MOST_LOOKED_AT = 64
-"""Members whose quality is read: the ones that fit best, however many have registered."""
+MAX_COMPARED = 1024
+"""Members that are compared with one question. The request waits for the comparison."""
+MAX_CANDIDATES = 64
+"""The best-fitting members, whose measured quality is read from the store."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectiveDeps:
+    """The parts that a collective works with. `unix_time` gives seconds, `new_id` 32 hex digits
+    that nobody can guess."""
+
+    members: Members
+    callers: Callers
+    server_model: ServerModel
+    memory: CollectiveMemory
+    fit_estimator: FitEstimator
+    aggregator: Aggregator
+    templates: Templates
+    served: ServedModels
+    policy: CollectivePolicy
+    clock: Clock
+    telemetry: Telemetry
+    collective_telemetry: CollectiveTelemetry
+    unix_time: Callable[[], float]
+    new_id: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedRequest:
+    """A request whose proposers are chosen. `own`: the calling device if its own revised answer is
+    wanted, else ""."""
+
+    request: CollectiveRequest
+    keys: RequestKeys
+    prior: PriorKnowledge
+    proposers: Proposers
+    own: str
+    report: Report
+
+
+def check_names(deps: CollectiveDeps, request: CollectiveRequest) -> None:
+    """Raises UnknownModel or InvalidRequest for a model or a template that does not exist."""
+    options, self_moa = request.options, request.options.self_moa
+    models = {"aggregator": options.aggregator}
+    if self_moa is not None and not self_moa.device:
+        models["self_moa.model"] = self_moa.proposer
+    for name, model in models.items():
+        if deps.served(model) is None:
+            param = f"tierflow.collective.{name}"
+            raise UnknownModel(
+                f"{param}: no such model; GET /v1/models lists them",
+                param=param,
+                code="model_not_found",
+            )
+    templates = deps.templates.by_id
+    if options.template is not None and options.template not in templates:
+        param = "tierflow.collective.template"
+        raise InvalidRequest(
+            f"{param}: no such template; there are {', '.join(sorted(templates))}",
+            param=param,
+            code="unknown_template",
+        )
+
+
+async def prepare(
+    deps: CollectiveDeps, request: CollectiveRequest, report: Report
+) -> PreparedRequest:
+    """Choose the proposers. What the store knows is read in one round trip.
+
+    Raises InvalidRequest, QuotaExceeded and, for a request with an idempotency key, Conflict and
+    StateLost.
+    """
+    options = request.options
+    device, owner = await _caller(deps, request)
+    own = device if options.final_own else ""
+    members: list[Member] = []
+    if options.self_moa is None:
+        members = eligible(deps.members, options.pick, owner, request.question, own)
+    fit = await deps.fit_estimator.fit(request.question, members)
+    members = closest(members, fit, own)
+    report.domain = fit.domain
+    keys = _keys(deps, request, fit.domain, [m.id for m in members])
+    prior = await deps.memory.recall(keys)
+    check_claim(prior.claimed)
+    unfinished = prior.unfinished
+    if prior.claimed.state is ClaimState.TAKEN_OVER and unfinished is not None and unfinished.parts:
+        _resume(report, unfinished)
+        # Only the members that took part go on, though others might be chosen by now.
+        answered = {part.device for part in unfinished.parts if part.answered}
+        members = [m for m in members if m.id in unfinished.chosen or m.id in answered]
+    return PreparedRequest(
+        request=request,
+        keys=keys,
+        prior=prior,
+        proposers=_proposers(deps, request, members, fit, prior, owner, own),
+        own=own,
+        report=report,
+    )
+
+
+def _resume(report: Report, unfinished: UnfinishedRequest) -> None:
+    report.resumed = True
+    report.parts, report.chosen = list(unfinished.parts), list(unfinished.chosen)
+    report.quorum, report.early_exit = unfinished.quorum, unfinished.early_exit
+
+
+async def _caller(deps: CollectiveDeps, request: CollectiveRequest) -> tuple[str, str]:
+    """The device that calls and its proven owner, each "" where there is none. Raises
+    InvalidRequest when a device's own answer is wanted and no device calls."""
+    authorization = request.request.caller.authorization
+    caller = None
+    if authorization:
+        try:
+            caller = await deps.callers.callers_owner(authorization)
+        except StateLost:
+            deps.collective_telemetry.state_lost("caller")
+    if caller is None and request.options.final_own:
+        raise InvalidRequest(
+            "tierflow.collective.final: own is for a device; send its token as "
+            "`Authorization: Bearer …`",
+            param="tierflow.collective.final",
+            code="invalid_caller",
+        )
+    return caller or ("", "")
+
+
+def _keys(
+    deps: CollectiveDeps, request: CollectiveRequest, domain: str, devices: list[str]
+) -> RequestKeys:
+    inference = request.request
+    caller = hashed(inference.caller.authorization)
+    key, session = inference.caller.idempotency_key, inference.demands.session
+    digest = ""
+    if key is not None:
+        digest = hashed(inference.path, inference.body.decode("utf-8", "replace"))
+    return RequestKeys(
+        domain=domain,
+        devices=devices,
+        caller=caller,
+        holder=deps.new_id(),
+        session=None if session is None else hashed(caller, session),
+        key=None if key is None else hashed(caller, key),
+        digest=digest,
+    )
+
+
+def _proposers(
+    deps: CollectiveDeps,
+    request: CollectiveRequest,
+    members: Sequence[Member],
+    fit: Fit,
+    prior: PriorKnowledge,
+    owner: str,
+    own: str,
+) -> Proposers:
+    max_chars = deps.policy.max_answer_chars
+    if request.options.self_moa is not None:
+        return SampleProposers(
+            server_model=deps.server_model,
+            members=deps.members,
+            request=request,
+            self_moa=request.options.self_moa,
+            max_chars=max_chars,
+            owner=owner,
+        )
+    return DeviceProposers(
+        members=deps.members,
+        selection=choose_members(request, members, fit, prior, deps.policy, own),
+        request=request,
+        max_chars=max_chars,
+        owner=owner,
+        price=deps.policy.prices.per_token("device"),
+    )
 
 
 def eligible(
     members: Members, pick: Pick, owner: str, question: str, always: str = ""
 ) -> list[Member]:
-    """Those that may be asked; of very many, others for each question, with `always` among them."""
+    """The members that may be asked. Of more than `MAX_COMPARED` each question gets another
+    selection, which `always` is part of."""
     found = [m for m in members.members() if obstacle(m, pick, owner) is None]
-    if len(found) <= MOST_COMPARED:
+    if len(found) <= MAX_COMPARED:
         return found
-    turn = crc32(question.encode("utf-8", "replace"))
-    found.sort(key=lambda m: (m.id != always, crc32(m.id.encode(), turn)))
-    return found[:MOST_COMPARED]
+    seed = crc32(question.encode("utf-8", "replace"))
+    found.sort(key=lambda m: (m.id != always, crc32(m.id.encode(), seed)))
+    return found[:MAX_COMPARED]
 
 
 def closest(members: Sequence[Member], fit: Fit, always: str) -> list[Member]:
-    """The members to look at, those that fit best first."""
+    """The `MAX_CANDIDATES` members that fit best, best first; `always` comes before all others."""
     ranked = sorted(members, key=lambda m: (m.id != always, -fit.similarity.get(m.id, 0.0), m.id))
-    return ranked[:MOST_LOOKED_AT]
+    return ranked[:MAX_CANDIDATES]
 
 
-def select(
-    asked: CollectiveRequest,
+def choose_members(
+    request: CollectiveRequest,
     members: Sequence[Member],
     fit: Fit,
-    known: KnownBefore,
+    prior: PriorKnowledge,
     policy: CollectivePolicy,
     always: str,
 ) -> Selection:
-    options = asked.options
+    """The members to ask, within the request's caps; `always` comes before all others."""
+    options = request.options
     caps = Caps(
         members=options.max_members,
         seconds=step_deadline(0.0, options.deadline_s, options.rounds + 1),
-        tokens=float("inf") if options.max_tokens is None else float(options.max_tokens),
-        cost=float("inf") if options.max_cost is None else options.max_cost,
+        tokens=math.inf if options.max_tokens is None else float(options.max_tokens),
+        cost=math.inf if options.max_cost is None else options.max_cost,
         price=policy.prices.per_token("device"),
     )
-    candidates = [_candidate(asked, member, fit, known) for member in members]
+    candidates = [_candidate(request, member, fit, prior) for member in members]
     return choose(candidates, caps, policy.prior, always)
 
 
-def _candidate(asked: CollectiveRequest, member: Member, fit: Fit, known: KnownBefore) -> Candidate:
-    # Half of what it may say, where nobody has seen it answer yet.
-    answer = _expected(known.tokens.get(member.id), asked.sampling["max_tokens"] / 2)
+def _candidate(
+    request: CollectiveRequest, member: Member, fit: Fit, prior: PriorKnowledge
+) -> Candidate:
+    max_tokens = request.sampling["max_tokens"]
+    # A member that has not been observed is expected to use half of what it may.
+    answer_tokens = min(_mean_or(prior.tokens.get(member.id), max_tokens / 2), float(max_tokens))
     return Candidate(
         member=member,
         similarity=fit.similarity.get(member.id, 0.0),
-        quality=known.quality.get(member.id, Mean()),
-        seconds=_expected(known.seconds.get(member.id), member.condition.round_trip_s),
-        tokens=prompt_tokens(asked.with_last(asked.question))
-        + min(answer, float(asked.sampling["max_tokens"])),
-        familiar=member.id in known.familiar,
+        quality=prior.quality.get(member.id, Mean()),
+        seconds=_mean_or(prior.seconds.get(member.id), member.condition.round_trip_s),
+        tokens=prompt_tokens(request.with_last(request.question)) + answer_tokens,
+        familiar=member.id in prior.familiar,
     )
 
 
-def _expected(mean: Mean | None, otherwise: float) -> float:
-    # Once waited for in vain says too little to leave a member out for it.
-    return mean.value if mean is not None and mean.weight > IN_VAIN else otherwise
+def _mean_or(mean: Mean | None, default: float) -> float:
+    """The mean, if it rests on more than one wait in vain for a straggler."""
+    return mean.value if mean is not None and mean.weight > STRAGGLER_WEIGHT else default

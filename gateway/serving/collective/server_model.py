@@ -1,134 +1,155 @@
-"""A server model says something, whole or as it comes."""
+"""The server model of a collective: it aggregates answers, gives samples, or answers alone."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.core.types import Demands
 from gateway.errors import EngineFailed, GatewayError
 from gateway.serving.collective.options import CollectiveRequest
-from gateway.serving.collective.proposals import message_text
 from gateway.serving.requests.engine_calls import EngineCall, EngineCalls, EngineReply
 
-Emit = Callable[[str], Awaitable[None]]
-"""Takes the next text for the caller."""
+
+class TextSink(Protocol):
+    """The place where a text goes while it is made, such as the reply to the caller."""
+
+    async def text(self, piece: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerAnswer:
-    """Tokens as the engine counted them."""
+    """One answer of a server model; tokens as the engine counted them."""
 
     text: str
     model: str
     tier: str
+    endpoint: str
     finish_reason: str = "stop"
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
 
 class ServerModel:
+    """The calls to server models for text, as whole answers or as streams."""
+
     def __init__(self, calls: EngineCalls) -> None:
         self._calls = calls
 
-    async def speak(
+    async def answer(
         self,
-        asked: CollectiveRequest,
+        request: CollectiveRequest,
         messages: Sequence[Mapping[str, Any]],
         name: str,
-        emit: Emit | None,
+        sink: TextSink | None,
     ) -> ServerAnswer:
-        """Raises what `EngineCalls` raises, and EngineFailed for an empty answer."""
-        call = server_call(asked, messages, name)
-        if emit is None or not asked.request.stream:
-            spoken = await self._whole(call)
-            if emit is not None:
-                await emit(spoken.text)
-            return spoken
-        return await self._streamed(call, emit)
+        """The aggregator's answer to `messages`; `sink` gets the text as it comes. `name` tells the
+        call from others in logs. Raises what `EngineCalls` raises, and EngineFailed for an empty
+        answer."""
+        call = server_call(request, messages, name)
+        if sink is not None and request.request.stream:
+            return await self._streamed(call, sink)
+        answer = _not_empty(await self.whole(call))
+        if sink is not None:
+            await sink.text(answer.text)
+        return answer
 
-    async def _whole(self, call: EngineCall) -> ServerAnswer:
-        answered = await self._calls.whole(call)
-        text = message_text(answered.body, answered.endpoint)
-        if not text.strip():
-            raise _nothing(answered)
-        return _spoken(text, answered, answered.body.get("usage"), answered.body)
-
-    async def _streamed(self, call: EngineCall, emit: Emit) -> ServerAnswer:
-        """A stream that breaks off after its first text is asked for once more, as a whole, and
-        goes on where it was if the model says the same up to there. Failures before the first
-        text are the business of `requests.attempts`."""
-        said = list[str]()
+    async def whole(self, call: EngineCall) -> ServerAnswer:
+        """One call's answer, which may be empty. Raises what `EngineCalls.whole` raises, and
+        EngineFailed for a reply without a text."""
+        reply = await self._calls.whole(call)
         try:
-            return await self._relayed(self._calls.stream(call), said, emit)
+            choice = reply.body["choices"][0]
+            text, finish_reason = choice["message"]["content"], choice.get("finish_reason")
+        except (AttributeError, LookupError, TypeError):
+            text, finish_reason = None, None
+        if not isinstance(text, str):
+            raise EngineFailed(
+                f"{reply.endpoint} sent no text", endpoint=reply.endpoint, code="engine_error"
+            )
+        return server_answer(reply, text, reply.body.get("usage"), finish_reason)
+
+    async def _streamed(self, call: EngineCall, sink: TextSink) -> ServerAnswer:
+        """A stream that breaks off after its first text is asked for once more, as a whole. It
+        goes on where it stopped if the new answer begins with the text that was sent. Failures
+        before the first text are the business of `requests.attempts`."""
+        sent = list[str]()
+        try:
+            return await self._relayed(self._calls.stream(call), sent, sink)
         except GatewayError:
-            before = "".join(said)
+            before = "".join(sent)
             if not before:
                 raise
-            again = await self._whole(replace(call, part=f"{call.part}-again"))
+            again = _not_empty(await self.whole(replace(call, part=f"{call.part}-again")))
             if not again.text.startswith(before):
                 raise
-            await emit(again.text[len(before) :])
-            # The prompt was read twice, and what came of the first try was said: about a token a
-            # piece, as there is no count of a stream that broke off.
+            await sink.text(again.text[len(before) :])
+            # The prompt was read twice. The first try's tokens count too: about one a piece, as a
+            # stream that broke off has no usage.
             return replace(
                 again,
                 prompt_tokens=2 * again.prompt_tokens,
-                completion_tokens=again.completion_tokens + len(said),
+                completion_tokens=again.completion_tokens + len(sent),
             )
 
     async def _relayed(
-        self, events: AsyncGenerator[EngineReply], said: list[str], emit: Emit
+        self, events: AsyncGenerator[EngineReply], sent: list[str], sink: TextSink
     ) -> ServerAnswer:
         last: EngineReply | None = None
-        usage, reason = None, "stop"
+        usage, finish_reason = None, None
         async with aclosing(events):
             async for event in events:
                 last = event
                 usage = event.body.get("usage") or usage
                 for choice in event.body.get("choices") or ():
-                    reason = choice.get("finish_reason") or reason
+                    finish_reason = choice.get("finish_reason") or finish_reason
                     if text := (choice.get("delta") or {}).get("content"):
-                        said.append(text)
-                        await emit(text)
-        text = "".join(said)
-        assert last is not None, "ServerCalls raises for a stream without events"
-        if not text.strip():
-            raise _nothing(last)
-        return _spoken(text, last, usage, {"choices": [{"finish_reason": reason}]})
+                        sent.append(text)
+                        await sink.text(text)
+        assert last is not None, "EngineCalls raises for a stream without events"
+        return _not_empty(server_answer(last, "".join(sent), usage, finish_reason))
 
 
 def server_call(
-    asked: CollectiveRequest, messages: Sequence[Mapping[str, Any]], name: str
+    request: CollectiveRequest, messages: Sequence[Mapping[str, Any]], name: str
 ) -> EngineCall:
-    """To the aggregator, within what the caller demands of tiers and models."""
-    demands = asked.request.demands
+    """A call to the aggregator, within what the caller demands of tiers and models."""
+    demands = request.request.demands
     return EngineCall(
-        parent=asked.request,
+        parent=request.request,
         part=name,
-        model=asked.options.aggregator,
-        body={**asked.body, "messages": list(messages)},
+        model=request.options.aggregator,
+        body={**request.body, "messages": list(messages)},
         demands=Demands(max_tier=demands.max_tier, min_quality=demands.min_quality),
     )
 
 
-def _spoken(
-    text: str, by: EngineReply, usage: Mapping[str, Any] | None, body: Mapping[str, Any]
+def server_answer(
+    reply: EngineReply,
+    text: str,
+    usage: Mapping[str, Any] | None,
+    finish_reason: str | None = None,
 ) -> ServerAnswer:
+    """`text` with what the engine's reply says of its making."""
     usage = usage or {}
     return ServerAnswer(
         text=text,
-        model=by.model,
-        tier=by.tier,
-        finish_reason=body["choices"][0].get("finish_reason") or "stop",
+        model=reply.model,
+        tier=reply.tier,
+        endpoint=reply.endpoint,
+        finish_reason=finish_reason or "stop",
         prompt_tokens=usage.get("prompt_tokens") or 0,
         completion_tokens=usage.get("completion_tokens") or 0,
     )
 
 
-def _nothing(answered: EngineReply) -> EngineFailed:
-    return EngineFailed(
-        f"{answered.endpoint} said nothing", endpoint=answered.endpoint, code="empty_answer"
-    )
+def _not_empty(answer: ServerAnswer) -> ServerAnswer:
+    if not answer.text.strip():
+        raise EngineFailed(
+            f"{answer.endpoint} sent an empty answer",
+            endpoint=answer.endpoint,
+            code="empty_answer",
+        )
+    return answer

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from gateway.core.collective.answers import Reading
 from gateway.core.collective.likeliest import (
-    MAX_CANDIDATES,
-    Weighed,
-    candidates,
+    MAX_ANSWERS,
+    Logprobs,
+    answers_to_score,
+    distinct_answers,
     likeliest,
     mostly_short,
-    to_weigh,
 )
 from gateway.core.collective.voting import Ballot, best_first
 
@@ -47,7 +47,7 @@ def votes(draw: st.DrawFn) -> tuple[list[Ballot], dict[str, list[float]]]:
     return found, {text: draw(LOGPROBS) for text in TEXTS}
 
 
-def best_of_all(ballots: Sequence[Ballot], weighed: Weighed) -> str:
+def best_of_all(ballots: Sequence[Ballot], weighed: Logprobs) -> str:
     """The definition: everything is weighed, the first of the best wins."""
     short = mostly_short(ballots)
 
@@ -55,7 +55,7 @@ def best_of_all(ballots: Sequence[Ballot], weighed: Weighed) -> str:
         values = weighed[found[place].text]
         return (sum(values) if short else sum(values) / len(values)) + math.log(found[place].weight)
 
-    found = candidates(ballots)
+    found = distinct_answers(ballots)
     return found[max(range(len(found)), key=score)].text
 
 
@@ -76,7 +76,7 @@ def test_weighing_what_can_still_win_comes_to_an_end_with_the_best(
     ballots, weighed = drawn
     known: dict[str, list[float]] = {}
     while (winner := likeliest(ballots, known)) is None:
-        wanted = to_weigh(ballots, known)
+        wanted = answers_to_score(ballots, known)
         assert wanted and not any(one.text in known for one in wanted)
         known[wanted[0].text] = weighed[wanted[0].text]
     assert winner.text == best_of_all(ballots, weighed)
@@ -120,19 +120,19 @@ def test_many_new_answers_may_push_one_out_of_those_that_are_weighed() -> None:
     ballots = [ballot(f"device-{n}", "Answer: X", 0.1) for n in range(10)]
     weighed = {"Answer: X": [-0.01]}
     assert likeliest(ballots, weighed, [0.1] * 2) is not None
-    assert likeliest(ballots, weighed, [0.01] * MAX_CANDIDATES) is None
+    assert likeliest(ballots, weighed, [0.01] * MAX_ANSWERS) is None
 
 
 def test_an_answer_far_behind_is_not_weighed_with_the_first() -> None:
     ballots = [ballot("a", "Answer: 1", 3.0), ballot("b", "Answer: 2", 2.0),
                ballot("c", "Answer: 3", 1.0)]  # fmt: skip
-    assert [one.text for one in to_weigh(ballots, {})] == ["Answer: 1", "Answer: 2"]
+    assert [one.text for one in answers_to_score(ballots, {})] == ["Answer: 1", "Answer: 2"]
 
 
 def test_when_the_heaviest_is_unlikely_all_others_are_weighed() -> None:
     ballots = [ballot("a", "Answer: 1", 3.0), ballot("b", "Answer: 2", 2.0),
                ballot("c", "Answer: 3", 1.0)]  # fmt: skip
-    left = to_weigh(ballots, {"Answer: 1": [-5.0]})
+    left = answers_to_score(ballots, {"Answer: 1": [-5.0]})
     assert [one.text for one in left] == ["Answer: 2", "Answer: 3"]
 
 
@@ -140,7 +140,7 @@ def test_a_certain_answer_of_the_heaviest_ends_it_at_once() -> None:
     ballots = [ballot("a", "Answer: 1", 3.0), ballot("b", "Answer: 2", 2.0)]
     winner = likeliest(ballots, {"Answer: 1": [-0.1, -0.1]})
     assert winner is not None and winner.text == "Answer: 1"
-    assert to_weigh(ballots, {"Answer: 1": [-0.1, -0.1]}) == []
+    assert answers_to_score(ballots, {"Answer: 1": [-0.1, -0.1]}) == []
 
 
 def test_a_member_still_expected_may_outweigh_it() -> None:

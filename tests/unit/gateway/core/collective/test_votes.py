@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.core.collective import voting
 from gateway.core.collective.answers import MAX_WORDS, Reading, agreement
 from gateway.core.collective.early_exit import Exit, early_exit
-from gateway.core.collective.voting import Agreements, Ballot, confidence, equal, vote
+from gateway.core.collective.voting import Agreements, Ballot, confidence, unweighted, vote
 from tests.unit.gateway.core.collective.build import ballots
 
 ANSWERS = st.lists(st.sampled_from("abc"), min_size=1, max_size=8)
@@ -26,7 +26,7 @@ def test_most_votes_win() -> None:
 def test_weight_may_beat_number() -> None:
     found = ballots("4", "5", "5", weights=(0.9, 0.2, 0.3))
     assert vote(found).winner.reading.text == "4"
-    assert vote(equal(found)).winner.reading.text == "5"
+    assert vote(unweighted(found)).winner.reading.text == "5"
 
 
 def test_of_long_texts_the_one_closest_to_all_wins() -> None:
@@ -99,10 +99,10 @@ def test_whoever_is_outstanding_can_not_change_a_decided_vote(
 
 def test_agreement_of_the_weak_does_not_silence_a_better_member() -> None:
     weak = ballots("41", "41", weights=(0.05, 0.05))
-    found = early_exit(weak, 0.5, quorum=2, agreement=1.0, decisive=False, best_heard=False)
+    found = early_exit(weak, 0.5, quorum=2, agreement=1.0, decisive=False, best_answered=False)
     assert found is None
     heavy = ballots("42", "42", weights=(0.4, 0.4))
-    found = early_exit(heavy, 0.5, quorum=2, agreement=1.0, decisive=False, best_heard=False)
+    found = early_exit(heavy, 0.5, quorum=2, agreement=1.0, decisive=False, best_answered=False)
     assert found is Exit.AGREED, "what it says could not outweigh them"
 
 

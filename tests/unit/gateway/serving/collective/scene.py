@@ -26,13 +26,13 @@ from gateway.core.ports import StateStore
 from gateway.core.types import Caller, InferenceRequest
 from gateway.errors import EngineFailed, GatewayError, StateLost
 from gateway.serving.collective.aggregation import Aggregator
+from gateway.serving.collective.best_of_n import Likelihoods
 from gateway.serving.collective.feedback import FeedbackHandler
 from gateway.serving.collective.fit import FitEstimator
 from gateway.serving.collective.handler import CollectiveHandler
-from gateway.serving.collective.likelihood import Likelihood
 from gateway.serving.collective.memory_store import CollectiveMemory
 from gateway.serving.collective.policy import CollectivePolicy
-from gateway.serving.collective.preparation import CollectiveDeps
+from gateway.serving.collective.selection import CollectiveDeps
 from gateway.serving.collective.server_model import ServerModel
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.engine_calls import EngineCall, EngineReply
@@ -255,10 +255,10 @@ class Scene:
         members: FakeMembers | None = None,
         embedder: Any = None,
         fields: Mapping[str, Mapping[str, Any]] | None = None,
-        rather_likelihood: Sequence[str] = (),
+        likelihood_models: Sequence[str] = (),
         idle_s: float = 5.0,
     ) -> None:
-        self._rather_likelihood = rather_likelihood
+        self._likelihood_models = likelihood_models
         self._idle_s = idle_s
         self.members = members or FakeMembers(says, **(fields or {}))
         self.calls = calls or FakeCalls()
@@ -267,7 +267,7 @@ class Scene:
         self.told, self.recorder = Told(), Recorder()
         self.policy = policy or CollectivePolicy(domains={"mathematics": "numbers, times, plus"})
         self._ids = (f"{n:032x}" for n in itertools.count(1))
-        self.story = self._story(owners or {}, embedder)
+        self.handler = self._handler(owners or {}, embedder)
         self.feedback = FeedbackHandler(
             store=self.store,
             policy=self.policy,
@@ -275,40 +275,40 @@ class Scene:
             new_id=lambda: next(self._ids),
         )
 
-    def _story(self, owners: Mapping[str, str], embedder: Any) -> CollectiveHandler:
+    def _handler(self, owners: Mapping[str, str], embedder: Any) -> CollectiveHandler:
         calls: Any = self.calls
-        self.records = CollectiveMemory(self.store, self.policy, self.told)
-        means = CollectiveDeps(
+        server_model = ServerModel(calls)
+        deps = CollectiveDeps(
             members=self.members,
             callers=FakeCallers(owners),
-            calls=calls,
-            records=self.records,
-            fitting=FitEstimator(
+            server_model=server_model,
+            memory=CollectiveMemory(self.store, self.policy, self.told),
+            fit_estimator=FitEstimator(
                 embedder=embedder, domains=self.policy.domains, telemetry=self.told, timeout_s=5.0
             ),
-            aggregating=Aggregator(
-                speaking=ServerModel(calls),
-                likelihood=Likelihood(calls),
+            aggregator=Aggregator(
+                server_model=server_model,
+                likelihoods=Likelihoods(calls),
                 templates=templates(),
                 served=served,
-                rather_likelihood=self._rather_likelihood,
+                likelihood_models=self._likelihood_models,
             ),
             templates=templates(),
             served=served,
             policy=self.policy,
             clock=self.clock,
             telemetry=self.recorder,
-            collectives=self.told,
-            wall=lambda: 1_700_000_000.0,
+            collective_telemetry=self.told,
+            unix_time=lambda: 1_700_000_000.0,
             new_id=lambda: next(self._ids),
         )
         admission = Admission(AdmissionLimits(), self.clock, self.recorder)
-        return CollectiveHandler(means, admission, self._idle_s)
+        return CollectiveHandler(deps, admission, self._idle_s)
 
     async def send(self, asked: InferenceRequest) -> ListSink:
         sink = ListSink()
-        await self.story.answer(asked, {}, sink)
-        await self.story.close()
+        await self.handler.answer(asked, {}, sink)
+        await self.handler.close()
         return sink
 
     async def ask(self, **options: Any) -> dict[str, Any]:

@@ -9,9 +9,8 @@ import pytest
 
 from gateway.core.collective.options import Pick
 from gateway.errors import EmbeddingFailed
-from gateway.serving.collective.description_vectors import DescriptionVectors
-from gateway.serving.collective.fit import FitEstimator
-from gateway.serving.collective.selection import MOST_COMPARED, eligible
+from gateway.serving.collective.fit import DescriptionVectors, FitEstimator
+from gateway.serving.collective.selection import MAX_COMPARED, eligible
 from tests.unit.gateway.serving.collective.scene import FakeMembers, Told, member
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +50,7 @@ async def test_a_question_does_not_wait_for_descriptions_that_take_long() -> Non
         embedder=slow, domains={"words": "words"}, telemetry=told, timeout_s=5.0, patience_s=0.01
     )
     first = await fitting.fit(QUESTION, MEMBERS)
-    assert (first.domain, first.by) == ("words", "embedding")
+    assert (first.domain, first.method) == ("words", "embedding")
     assert first.similarity["near"] == 0.0 < first.similarity["far"], "by their words"
     assert told.unembedded == []
     fitting.close()
@@ -73,7 +72,7 @@ async def test_descriptions_are_embedded_meanwhile_and_once_for_all_requests() -
 async def test_more_descriptions_than_there_is_room_for_do_not_drive_each_other_out() -> None:
     slow = Slow()
     slow.release(100)
-    offers = DescriptionVectors(slow, Told(), most=2)
+    offers = DescriptionVectors(slow, Told(), max_vectors=2)
     many = [member(f"m{n}", description=f"good {n}") for n in range(4)]
     for _ in range(3):
         assert set(await offers.vectors(many, 5.0)) == {"m0", "m1"}
@@ -97,9 +96,9 @@ async def test_descriptions_that_can_not_be_embedded_are_compared_by_words() -> 
 
 
 def test_of_very_many_members_some_are_compared_others_with_another_question() -> None:
-    crowd = FakeMembers(dict.fromkeys((f"m{n}" for n in range(MOST_COMPARED + 50)), "7"))
+    crowd = FakeMembers(dict.fromkeys((f"m{n}" for n in range(MAX_COMPARED + 50)), "7"))
     one, again, other = (
         [m.id for m in eligible(crowd, Pick(), "", question, "m7")] for question in "aab"
     )
-    assert len(one) == MOST_COMPARED and one == again and one[0] == "m7"
+    assert len(one) == MAX_COMPARED and one == again and one[0] == "m7"
     assert set(one) != set(other)

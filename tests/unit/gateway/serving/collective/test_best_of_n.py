@@ -79,7 +79,7 @@ async def test_a_member_that_can_not_change_the_choice_is_not_waited_for() -> No
     many: dict[str, Said] = dict.fromkeys(("a", "b", "c"), "Answer: 42")
     says: dict[str, Said] = {**many, "odd": "Answer: 48", "slow": asyncio.Event()}
     good = dict.fromkeys(many, {"description": "what 6 times 7 is"})
-    scene = Scene(says, FakeCalls(nearly_certain), fields=good, rather_likelihood=("rill-*",))
+    scene = Scene(says, FakeCalls(nearly_certain), fields=good, likelihood_models=("rill-*",))
     body = await scene.ask(members="all", quorum=5)
     about = body["tierflow"]["collective"]
     assert (about["decided_by"], about["early_exit"]) == ("best-of-n", "decided")
@@ -140,7 +140,7 @@ async def test_a_caller_that_stops_reading_before_the_choice_is_not_taken_for_an
     scene = Scene(THREE, FakeCalls(equally_likely), idle_s=0.05)
     asked = chat(stream=True, aggregate="best-of-n", members="all", quorum=3)
     with pytest.raises(ClientStalled):
-        await scene.story.answer(asked, {}, Stalled())
+        await scene.handler.answer(asked, {}, Stalled())
 
 
 async def test_the_model_that_weighed_is_named_also_where_it_did_so_in_an_earlier_round() -> None:
@@ -182,7 +182,7 @@ async def test_an_answer_is_weighed_with_its_end() -> None:
 
 
 async def test_auto_weighs_answers_where_the_aggregator_does_better_so() -> None:
-    scene = Scene(THREE, FakeCalls(equally_likely), rather_likelihood=("rill-*",))
+    scene = Scene(THREE, FakeCalls(equally_likely), likelihood_models=("rill-*",))
     body = await scene.ask(members="all", quorum=3)
     assert body["tierflow"]["collective"]["decided_by"] == "best-of-n"
 

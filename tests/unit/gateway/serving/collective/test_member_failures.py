@@ -12,7 +12,7 @@ from gateway.core.devices.member import MemberFailed
 from gateway.errors import EngineFailed, GatewayError, TooFewMembers
 from gateway.serving.collective import deliberation
 from gateway.serving.collective.policy import CollectivePolicy
-from gateway.serving.collective.round import Gathered, Plan, gather
+from gateway.serving.collective.round import RoundPlan, RoundResult, run_round
 from gateway.serving.requests.engine_calls import EngineCall
 from tests.unit.gateway.serving.collective.scene import (
     FakeCalls,
@@ -222,12 +222,12 @@ def quorums() -> Iterator[list[int]]:
     """The answers that each round waits for."""
     found: list[int] = []
 
-    async def noted(seats: Any, spare: Any, plan: Plan, *rest: Any) -> Gathered:
+    async def noted(*, plan: RoundPlan, **rest: Any) -> RoundResult:
         found.append(plan.quorum)
-        return await gather(seats, spare, plan, *rest)
+        return await run_round(plan=plan, **rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deliberation, "gather", noted)
+        patch.setattr(deliberation, "run_round", noted)
         yield found
 
 

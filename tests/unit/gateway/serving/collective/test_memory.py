@@ -10,7 +10,7 @@ from gateway.core.collective.report import Part
 from gateway.core.state.operations import Advance, Claim, ClaimState, Means, Observe, Read
 from gateway.errors import Conflict, InvalidRequest, QuotaExceeded, StateLost
 from gateway.serving.collective.feedback import JUDGING_S
-from gateway.serving.collective.memory_values import UnfinishedRequest, hashed
+from gateway.serving.collective.memory import UnfinishedRequest, hashed
 from gateway.serving.collective.policy import CollectivePolicy, Keep, Quota
 from tests.unit.gateway.fakes import SteppingClock
 from tests.unit.gateway.serving.collective.scene import (
@@ -48,7 +48,7 @@ async def test_one_round_trip_before_the_work_and_one_after() -> None:
 async def test_feedback_moves_the_quality_of_those_that_agreed() -> None:
     scene = Scene(THREE)
     body = await scene.ask(aggregate="majority", members="all", quorum=3)
-    assert await scene.feedback.give(body["id"], 0.0) == 2
+    assert await scene.feedback.judge(body["id"], 0.0) == 2
     maths, code, reading = await quality(scene, "maths", "code", "reading")
     assert maths == code < 0.5 and reading == 0.0
     assert scene.told.judged == ["mathematics"]
@@ -57,11 +57,11 @@ async def test_feedback_moves_the_quality_of_those_that_agreed() -> None:
 async def test_an_answer_is_judged_once() -> None:
     scene = Scene(THREE)
     body = await scene.ask(members="all", quorum=3)
-    await scene.feedback.give(body["id"], 1.0)
+    await scene.feedback.judge(body["id"], 1.0)
     with pytest.raises(Conflict):
-        await scene.feedback.give(body["id"], 1.0)
+        await scene.feedback.judge(body["id"], 1.0)
     with pytest.raises(InvalidRequest):
-        await scene.feedback.give("chatcmpl-" + "0" * 32, 1.0)
+        await scene.feedback.judge("chatcmpl-" + "0" * 32, 1.0)
 
 
 class Breaking(CountingStore):
@@ -83,18 +83,18 @@ async def test_a_judgement_that_the_store_lost_may_be_given_again(trip: int) -> 
     body = await scene.ask(members="all", quorum=3)
     store.breaks_at = store.trips + trip
     with pytest.raises(StateLost):
-        await scene.feedback.give(body["id"], 1.0)
+        await scene.feedback.judge(body["id"], 1.0)
     before = await weights(scene, "maths")
     while clock.now() < 2 * JUDGING_S:
         pass
-    assert await scene.feedback.give(body["id"], 1.0) == 3
+    assert await scene.feedback.judge(body["id"], 1.0) == 3
     assert await weights(scene, "maths") > before
 
 
 async def test_two_who_judge_at_once_count_once() -> None:
     scene = Scene(THREE)
     body = await scene.ask(members="all", quorum=3)
-    both: Any = [scene.feedback.give(body["id"], 1.0) for _ in range(2)]
+    both: Any = [scene.feedback.judge(body["id"], 1.0) for _ in range(2)]
     found = await asyncio.gather(*both, return_exceptions=True)
     assert sorted(type(each).__name__ for each in found) == ["Conflict", "int"]
     assert await weights(scene, "maths") == [5.0]
@@ -187,7 +187,7 @@ async def test_what_a_dead_replica_left_is_taken_up_from_its_last_round() -> Non
         scene,
         name,
         digest,
-        UnfinishedRequest(asked=["maths", "code"], quorum=2, early_exit=None, parts=left),
+        UnfinishedRequest(chosen=["maths", "code"], quorum=2, early_exit=None, parts=left),
     )
     body = orjson.loads((await scene.send(chat(key="k", members="all", aggregate="template"))).body)
     about = body["tierflow"]["collective"]
@@ -236,7 +236,7 @@ async def test_who_takes_over_goes_on_with_the_same_members_and_quorum() -> None
         ),
     ]
     left = UnfinishedRequest(
-        asked=["maths", "code", "reading"], quorum=3, early_exit="decided", parts=parts
+        chosen=["maths", "code", "reading"], quorum=3, early_exit="decided", parts=parts
     )
     await leave(scene, name, digest, left)
     body = orjson.loads((await scene.send(chat(key="k", **options))).body)
@@ -253,7 +253,7 @@ async def test_what_is_left_tells_all_that_is_needed_to_go_on() -> None:
     name, digest = names("k", members="all", quorum=2)
     ((_, value),) = await scene.store.run(Read("collective", f"{name}/{digest}"))
     left = UnfinishedRequest.loaded(value)
-    assert (sorted(left.asked), left.quorum) == (["code", "maths", "reading"], 2)
+    assert (sorted(left.chosen), left.quorum) == (["code", "maths", "reading"], 2)
     assert UnfinishedRequest.loaded(left.dumped()) == left
 
 
@@ -336,7 +336,7 @@ async def test_members_that_the_caller_named_learn_nothing_from_each_other() -> 
     scene = Scene(THREE)
     body = await scene.ask(aggregate="majority", members=["maths", "code"], quorum=2)
     assert await weights(scene, "maths", "code") == [0.0, 0.0]
-    assert await scene.feedback.give(body["id"], 1.0) == 0
+    assert await scene.feedback.judge(body["id"], 1.0) == 0
     assert await weights(scene, "maths", "code") == [0.0, 0.0]
 
 
@@ -346,7 +346,7 @@ async def test_a_devices_own_answer_is_no_proof_of_its_quality() -> None:
     body = await scene.ask(token="maths", **options)
     assert body["tierflow"]["collective"]["decided_by"] == "own"
     assert await weights(scene, *THREE) == [0.0, 0.0, 0.0]
-    assert await scene.feedback.give(body["id"], 1.0) == 0
+    assert await scene.feedback.judge(body["id"], 1.0) == 0
 
 
 async def test_a_device_that_misbehaves_loses_quality() -> None:
@@ -391,7 +391,7 @@ async def test_praise_of_a_long_answer_lowers_nobody() -> None:
     }
     scene = Scene(letters, FakeCalls("Dear Ann,\nthe garden misses you since the summer"))
     body = await scene.ask(aggregate="template", members="all", quorum=3)
-    await scene.feedback.give(body["id"], 1.0)
+    await scene.feedback.judge(body["id"], 1.0)
     assert min(await weights(scene, "maths", "code")) > 0.0
     assert await quality(scene, "maths", "code") == [1.0, 1.0]
     assert await weights(scene, "reading") == [0.0]
