@@ -20,8 +20,7 @@ from gateway.adapters.prometheus.requests import Metrics
 from gateway.adapters.prometheus.speculation import SpeculationMetrics
 from gateway.adapters.prometheus.state import StateMetrics
 from gateway.core.prices import Prices
-from services.device_agent.metrics import WATCHED
-from services.device_agent.metrics import Metrics as AgentMetrics
+from services.device_agent.metrics import WATCHED, AgentMetrics
 from services.vllm_server.race.counts import MEANINGS
 
 INTRODUCTION = """\

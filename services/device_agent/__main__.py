@@ -13,7 +13,7 @@ import uvicorn
 from services.device_agent.agent import Agent, build
 from services.device_agent.arguments import (
     ENROLMENT_TOKEN,
-    Refusal,
+    ArgumentFailure,
     check,
     check_gateway,
     enrolment_parser,
@@ -24,35 +24,42 @@ from services.device_agent.enrolment import EnrolmentFailed, enrol
 
 
 def serve(argv: Sequence[str]) -> None:
-    """Raises Refusal."""
+    """Raises ArgumentFailure."""
     arguments = parser().parse_args(argv)
     check(arguments)
     agent = build(arguments)
     if arguments.no_api:
-        asyncio.run(until_told(agent))
+        asyncio.run(run_without_api(agent))
         return
     uvicorn.run(
         agent.app(), host=arguments.host, port=arguments.port, log_level="warning", access_log=False
     )
 
 
-async def until_told(agent: Agent) -> None:
-    """Work without an API, until a signal says stop."""
-    told = asyncio.Event()
+async def run_without_api(agent: Agent) -> None:
+    """Until SIGINT or SIGTERM."""
+    stop = asyncio.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(signum, told.set)
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     async with agent.running():
-        await told.wait()
+        await stop.wait()
 
 
 def enrol_this_device(argv: Sequence[str]) -> None:
-    """Raises Refusal, EnrolmentFailed."""
+    """Raises ArgumentFailure, EnrolmentFailed."""
     arguments = enrolment_parser().parse_args(argv)
     check_gateway(arguments.gateway)
     token = enrolment_token(arguments)
     if not token:
-        raise Refusal(f"give --enrolment-token-file, or set {ENROLMENT_TOKEN}")
-    device = asyncio.run(enrol(arguments.gateway, token, arguments.name, arguments.token_file))
+        raise ArgumentFailure(f"give --enrolment-token-file, or set {ENROLMENT_TOKEN}")
+    device = asyncio.run(
+        enrol(
+            gateway=arguments.gateway,
+            enrolment_token=token,
+            name=arguments.name,
+            file=arguments.token_file,
+        )
+    )
     print(f"enrolled as {device}; its token is in {arguments.token_file}")
 
 
@@ -64,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
             enrol_this_device(argv[1:])
         else:
             serve(argv)
-    except Refusal as exc:
+    except ArgumentFailure as exc:
         print(f"device_agent: error: {exc}", file=sys.stderr)
         return 2
     except EnrolmentFailed as exc:

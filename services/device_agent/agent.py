@@ -1,10 +1,11 @@
-"""The agent's parts, put together: model, link, membership, the API for applications."""
+"""Builds the agent from its parts: model, link, membership, the API for applications."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -12,76 +13,81 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from services.device_agent.answering import Answering
+from services.device_agent.answer_router import AnswerRouter
 from services.device_agent.api.app import DeviceApi
-from services.device_agent.api.forwarding import Forwarding
-from services.device_agent.arguments import Refusal, device_token
-from services.device_agent.drafters.opening import open_drafter
+from services.device_agent.api.gateway_proxy import GatewayProxy
+from services.device_agent.arguments import ArgumentFailure, device_token
 from services.device_agent.drafters.port import DrafterFailed
+from services.device_agent.drafters.registry import open_drafter
 from services.device_agent.drafting_thread import DraftingThread
-from services.device_agent.link import Link, uniform
-from services.device_agent.membership.conditions import Conditions
+from services.device_agent.link import Link
+from services.device_agent.membership.active_work import ActiveWork
+from services.device_agent.membership.device_state import DeviceState
 from services.device_agent.membership.profile import ProfileFailed, describe_model, read_profile
 from services.device_agent.membership.registration import Membership
 from services.device_agent.membership.sensors import Sensors
-from services.device_agent.membership.workload import Workload
-from services.device_agent.metrics import Metrics
+from services.device_agent.metrics import AgentMetrics
 from services.device_agent.text import ModelFolderFailed, TextModel
 
 VERSION = "0.1.0"
 log = logging.getLogger("tierflow.device")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Agent:
-    """`link` is None without a gateway, `membership` where the device only drafts."""
+    """The agent of one device, built and ready to run.
+
+    `link` is None without a gateway, `membership` where the device only drafts.
+    """
 
     thread: DraftingThread
-    answering: Answering
+    router: AnswerRouter
     link: Link | None
     membership: Membership | None
-    conditions: Conditions
-    metrics: Metrics
+    state: DeviceState
+    metrics: AgentMetrics
     gateway: str | None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         try:
-            await self.thread.warm()
+            await self.thread.warm_up()
         except DrafterFailed as exc:
-            log.warning("the drafter does not draft: %s", exc)
+            log.warning("the drafter failed: %s", exc)
         async with AsyncExitStack() as stack:
             stack.callback(self.thread.close)
             if self.membership is not None:
-                await self.conditions.refresh()
-                await stack.enter_async_context(_beside(self.membership.run()))
+                await self.state.refresh()
+                await stack.enter_async_context(_running(self.membership.run()))
             if self.link is not None:
-                await stack.enter_async_context(_beside(self.link.run()))
+                await stack.enter_async_context(_running(self.link.run()))
             yield
 
     def app(self) -> Starlette:
         """The API, which runs the agent for as long as it is served."""
-        forwarding = Forwarding(self.gateway)
+        gateway = GatewayProxy(self.gateway)
 
         @asynccontextmanager
         async def lifespan(app: Starlette) -> AsyncIterator[None]:
             async with self.running():
                 yield
-                await forwarding.close()
+                await gateway.close()
 
-        api = DeviceApi(self.answering, forwarding, self.metrics, self.membership)
+        api = DeviceApi(
+            router=self.router, gateway=gateway, metrics=self.metrics, membership=self.membership
+        )
         return api.app(lifespan)
 
 
 def build(arguments: argparse.Namespace) -> Agent:
-    """Raises Refusal."""
+    """Raises ArgumentFailure."""
     token = device_token(arguments)
     try:
         model = TextModel(arguments.model)
         drafter = open_drafter(
             arguments.drafter,
             arguments.model,
-            model.context,
+            context=model.context,
             threads=arguments.threads,
             engine_url=arguments.engine_url,
             engine_model=arguments.engine_model,
@@ -90,19 +96,32 @@ def build(arguments: argparse.Namespace) -> Agent:
             vocabulary=model.vocabulary,
         )
     except (ModelFolderFailed, DrafterFailed) as exc:
-        raise Refusal(str(exc)) from exc
+        raise ArgumentFailure(str(exc)) from exc
     link = None
     if arguments.gateway:
-        link = Link(arguments.gateway, token.token, f"tierflow-device/{VERSION}", uniform)
-    metrics, thread = Metrics(), DraftingThread(drafter)
-    answering = Answering(model, thread, link, metrics)
-    conditions = Conditions(Sensors(arguments.sysfs).read, arguments.hot_celsius)
+        link = Link(
+            gateway=arguments.gateway,
+            token=token.token,
+            agent=f"tierflow-device/{VERSION}",
+            uniform=random.random,
+        )
+    metrics, thread = AgentMetrics(), DraftingThread(drafter)
+    router = AnswerRouter(model=model, thread=thread, link=link, metrics=metrics)
+    state = DeviceState(Sensors(arguments.sysfs).read, arguments.hot_celsius)
     membership = None
     if link is not None and not arguments.no_member:
-        membership = _membership(arguments, model, thread, link, conditions, metrics)
-    _watch(metrics, answering)
+        membership = _membership(arguments, model, thread, link, state, metrics)
+    _watch(metrics, router)
     gateway = arguments.gateway.rstrip("/") if arguments.gateway else None
-    return Agent(thread, answering, link, membership, conditions, metrics, gateway)
+    return Agent(
+        thread=thread,
+        router=router,
+        link=link,
+        membership=membership,
+        state=state,
+        metrics=metrics,
+        gateway=gateway,
+    )
 
 
 def _membership(
@@ -110,10 +129,10 @@ def _membership(
     model: TextModel,
     thread: DraftingThread,
     link: Link,
-    conditions: Conditions,
-    metrics: Metrics,
+    state: DeviceState,
+    metrics: AgentMetrics,
 ) -> Membership:
-    tags = None if arguments.tags is None else [t for t in arguments.tags.split(",") if t]
+    tags = None if arguments.tags is None else [tag for tag in arguments.tags.split(",") if tag]
     try:
         profile = read_profile(
             arguments.model,
@@ -125,19 +144,31 @@ def _membership(
             max_work=arguments.max_work,
         )
     except ProfileFailed as exc:
-        raise Refusal(str(exc)) from exc
-    workload = Workload(
-        profile, model, thread, conditions, arguments.min_battery, link.send, metrics
+        raise ArgumentFailure(str(exc)) from exc
+    active_work = ActiveWork(
+        profile=profile,
+        model=model,
+        thread=thread,
+        state=state,
+        min_battery=arguments.min_battery,
+        send=link.send,
+        metrics=metrics,
     )
-    membership = Membership(profile, workload, conditions, link.send, uniform)
+    membership = Membership(
+        profile=profile,
+        active_work=active_work,
+        state=state,
+        send=link.send,
+        uniform=random.random,
+    )
     link.member = membership
     metrics.watch("member", lambda: float(membership.device is not None))
-    metrics.watch("member_active_work", lambda: float(workload.working))
+    metrics.watch("member_active_work", lambda: float(active_work.working))
     return membership
 
 
-def _watch(metrics: Metrics, answering: Answering) -> None:
-    drafter, link = answering.thread.drafter, answering.link
+def _watch(metrics: AgentMetrics, router: AnswerRouter) -> None:
+    drafter, link = router.thread.drafter, router.link
     metrics.watch("draft_step_seconds", lambda: drafter.step_s)
     if link is None:
         return
@@ -150,8 +181,8 @@ def _watch(metrics: Metrics, answering: Answering) -> None:
 
 
 @asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Runs it until the context ends."""
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs `work` in a task until the context ends."""
     task = asyncio.create_task(work)
     try:
         yield

@@ -1,74 +1,76 @@
-"""What an answer is made of, whoever gives it."""
+"""An answer: the request for it, its pieces as they come, and the report on how it came about."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-By = Literal["draft", "verifier", "device"]
+from gateway.protocol.fields import Sampling
+
+TokenOrigin = Literal["draft", "verifier", "device"]
+"""Who produced a token: a draft that was verified, the verifier itself, or the device alone."""
+
 FinishReason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """A request for one answer to a prompt of token ids. None: the model's default."""
+class GenerationRequest:
+    """A request for one answer to a prompt of token ids.
+
+    `window` is how many draft tokens may be ahead of the verified text; None: it adapts.
+    """
 
     prompt: list[int]
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    seed: int | None = None
-    stop: tuple[str, ...] = ()
-    ignore_eos: bool = False
+    sampling: Sampling = Sampling()
     window: int | None = None
-    """Draft tokens ahead at most; None: adapts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Token ids that are settled, and who produced each: a draft that was verified, the verifier
-    itself, or the device alone."""
+class AnswerPiece:
+    """The next tokens of an answer, which will not change any more, and the origin of each."""
 
-    ids: list[int]
-    by: list[By]
+    token_ids: list[int]
+    origins: list[TokenOrigin]
 
-    def runs(self) -> list[Piece]:
-        """The same, one piece for each stretch of tokens by the same maker."""
-        runs: list[Piece] = []
-        for token, maker in zip(self.ids, self.by, strict=True):
-            if not runs or runs[-1].by[0] != maker:
-                runs.append(Piece([], []))
-            runs[-1].ids.append(token)
-            runs[-1].by.append(maker)
-        return runs
+    def split_by_origin(self) -> list[AnswerPiece]:
+        """The same tokens, as one piece for each stretch of tokens of one origin."""
+        pieces: list[AnswerPiece] = []
+        for token_id, origin in zip(self.token_ids, self.origins, strict=True):
+            if not pieces or pieces[-1].origins[0] != origin:
+                pieces.append(AnswerPiece([], []))
+            pieces[-1].token_ids.append(token_id)
+            pieces[-1].origins.append(origin)
+        return pieces
 
 
 @dataclass(slots=True)
-class Report:
-    """How an answer came about; complete when it has ended."""
+class AnswerReport:
+    """The report on how an answer came about; complete when the answer has ended.
+
+    `logprob` is the sum of the natural log-probabilities of the unverified tokens, as the device's
+    model has them at temperature 1. `degraded` says why the answer did not come the way that was
+    asked for; None: it did.
+    """
 
     way: str
     endpoint: str | None = None
-    reason: FinishReason = "stop"
-    verified: int = 0
-    unverified: int = 0
-    drafted: int = 0
-    accepted: int = 0
+    finish_reason: FinishReason = "stop"
+    verified_tokens: int = 0
+    unverified_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
     degraded: str | None = None
     logprob: float = 0.0
-    """Sum of the natural log-probabilities of the unverified tokens, as the device's model has
-    them at temperature 1."""
-    ids: list[int] = field(default_factory=list)
+    token_ids: list[int] = field(default_factory=list)
 
-    def public(self) -> dict[str, object]:
-        """For the `tierflow` field of an answer."""
+    def to_json(self) -> dict[str, object]:
+        """The field `tierflow` of an answer."""
         return {
             "way": self.way,
             "endpoint": self.endpoint,
-            "verified_tokens": self.verified,
-            "drafted_tokens": self.drafted,
-            "accepted_tokens": self.accepted,
-            "unverified_tokens": self.unverified,
+            "verified_tokens": self.verified_tokens,
+            "drafted_tokens": self.drafted_tokens,
+            "accepted_tokens": self.accepted_tokens,
+            "unverified_tokens": self.unverified_tokens,
             "degraded": self.degraded,
         }

@@ -1,4 +1,4 @@
-"""The command line of the agent: what can be said, and what is refused."""
+"""The command line of the agent: its options, and the checks of their values."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import get_args
 
 from gateway.protocol.work import MAX_WORK, Privacy
-from services.device_agent.drafters.opening import KINDS
+from services.device_agent.drafters.registry import KINDS
 from services.device_agent.enrolment import DeviceToken, read_token
 from services.device_agent.link import TokenMissing, websocket_url
 from services.device_agent.membership.sensors import SYSFS
 
-TOKEN = "TIERFLOW_DEVICE_TOKEN"
+DEVICE_TOKEN = "TIERFLOW_DEVICE_TOKEN"
 ENROLMENT_TOKEN = "TIERFLOW_ENROLMENT_TOKEN"
 
 
-class Refusal(Exception):
+class ArgumentFailure(Exception):
     """An argument can't be used; one line that names it."""
 
 
@@ -26,11 +26,13 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python -m services.device_agent",
         description="Answers on a device, drafts for the servers, and works as a member.",
-        epilog="`python -m services.device_agent enrol --help`: get a token of its own.",
+        epilog="`python -m services.device_agent enrol --help`: get a token for this device.",
     )
     top.add_argument("--gateway", help="its URL; without it the device answers alone")
     top.add_argument("--model", type=Path, required=True, help="folder of the small model")
-    top.add_argument("--token-file", type=Path, help=f"holds the device token (or set {TOKEN})")
+    top.add_argument(
+        "--token-file", type=Path, help=f"holds the device token (or set {DEVICE_TOKEN})"
+    )
     top.add_argument("--host", default="127.0.0.1")
     top.add_argument("--port", type=int, default=8090)
     top.add_argument("--no-api", action="store_true", help="a member without an API of its own")
@@ -48,10 +50,10 @@ def parser() -> argparse.ArgumentParser:
 def enrolment_parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python -m services.device_agent enrol",
-        description="Exchange an enrolment token for a token of the device's own.",
+        description="Exchange an enrolment token for a token of this device.",
     )
     top.add_argument("--gateway", required=True, help="its URL")
-    top.add_argument("--token-file", type=Path, required=True, help="is written")
+    top.add_argument("--token-file", type=Path, required=True, help="the file to write")
     _enrolment(top)
     return top
 
@@ -59,8 +61,8 @@ def enrolment_parser() -> argparse.ArgumentParser:
 def _membership(top: argparse.ArgumentParser) -> None:
     group = top.add_argument_group("as a member")
     group.add_argument("--no-member", action="store_true", help="only draft, take no work")
-    group.add_argument("--describe", help="what it is good at; default: as the model's folder says")
-    group.add_argument("--tags", help="separated by commas; default: as the model's folder says")
+    group.add_argument("--describe", help="what it is good at; default: as in the model's folder")
+    group.add_argument("--tags", help="separated by commas; default: as in the model's folder")
     group.add_argument("--owner", default="", help="whose device it is")
     group.add_argument("--privacy", choices=get_args(Privacy), default="public", help="whose work")
     group.add_argument("--max-work", type=int, default=2, help="at once; default: %(default)s")
@@ -80,7 +82,7 @@ def _enrolment(top: argparse.ArgumentParser) -> None:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """What needs no file. Raises Refusal."""
+    """The checks that need no file. Raises ArgumentFailure."""
     bounds: Sequence[tuple[str, float, float]] = (
         ("spoil", 0, 1),
         ("port", 1, 65535),
@@ -93,48 +95,58 @@ def check(arguments: argparse.Namespace) -> None:
         value = getattr(arguments, name)
         if not low <= value <= high:
             flag = name.replace("_", "-")
-            raise Refusal(f"--{flag} {value}: must be {low} to {high}")
+            raise ArgumentFailure(f"--{flag} {value}: must be {low} to {high}")
     if arguments.no_api and (arguments.no_member or not arguments.gateway):
-        raise Refusal("--no-api leaves nothing to do without --gateway, or with --no-member")
+        raise ArgumentFailure(
+            "--no-api leaves nothing to do: it needs --gateway, and no --no-member"
+        )
     if arguments.gateway:
         check_gateway(arguments.gateway)
 
 
 def check_gateway(url: str) -> None:
-    """Raises Refusal."""
+    """Raises ArgumentFailure."""
     try:
         websocket_url(url)
     except ValueError as exc:
-        raise Refusal(f"--gateway: {exc}") from exc
+        raise ArgumentFailure(f"--gateway: {exc}") from exc
 
 
 def device_token(
     arguments: argparse.Namespace, environ: Mapping[str, str] = os.environ
 ) -> DeviceToken:
-    """Raises Refusal where there is none, and none can be had."""
+    """Raises ArgumentFailure where there is no token and no way to get one."""
     file: Path | None = arguments.token_file
-    given = "" if file else environ.get(TOKEN, "").strip()
+    token = "" if file else environ.get(DEVICE_TOKEN, "").strip()
     enrolment = enrolment_token(arguments, environ)
     try:
         if file is not None and not enrolment and not read_token(file):
-            raise Refusal(
+            raise ArgumentFailure(
                 f"--token-file {file}: is missing or empty; give an enrolment token to get one"
             )
     except TokenMissing as exc:
-        raise Refusal(f"--token-file: {exc}") from exc
-    if arguments.gateway and not given and file is None:
+        raise ArgumentFailure(f"--token-file: {exc}") from exc
+    if arguments.gateway and not token and file is None:
         if enrolment:
-            raise Refusal("--token-file: needed to keep the token that enrolment gives")
-        raise Refusal(f"--gateway needs a device token: give --token-file or set {TOKEN}")
-    return DeviceToken(given, file, arguments.gateway or "", enrolment, arguments.name)
+            raise ArgumentFailure("--token-file: needed to keep the token that enrolment gives")
+        raise ArgumentFailure(
+            f"--gateway needs a device token: give --token-file or set {DEVICE_TOKEN}"
+        )
+    return DeviceToken(
+        token=token,
+        file=file,
+        gateway=arguments.gateway or "",
+        enrolment_token=enrolment,
+        name=arguments.name,
+    )
 
 
 def enrolment_token(arguments: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> str:
-    """Empty where none was given. Raises Refusal."""
+    """Empty where there is none. Raises ArgumentFailure."""
     file: Path | None = arguments.enrolment_token_file
     if file is None:
         return environ.get(ENROLMENT_TOKEN, "").strip()
     try:
         return file.read_text().strip()
     except OSError as exc:
-        raise Refusal(f"--enrolment-token-file {file}: {exc.strerror}") from exc
+        raise ArgumentFailure(f"--enrolment-token-file {file}: {exc.strerror}") from exc

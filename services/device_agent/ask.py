@@ -1,7 +1,7 @@
-"""`python -m services.device_agent.ask "a question"`: ask an agent, and see who wrote what.
+"""`python -m services.device_agent.ask "a question"`: ask an agent, and see who wrote which text.
 
 Green: drafted on the device and verified by the server. Plain: written by the server itself.
-Yellow: the device alone, verified by nobody.
+Yellow: written by the device alone, not verified.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TIMEOUT_S = 120.0
 
 
 class AskFailed(Exception):
-    """One line for the user."""
+    """The question got no answer; one line for the user."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -61,12 +61,12 @@ def chunks(agent: str, model: str, question: str) -> Iterator[Any]:
         raise AskFailed(f"no agent answers at {agent}: {type(exc).__name__}") from exc
 
 
-def painted(text: str, by: str) -> str:
-    return f"{COLOURS[by]}{text}{RESET}" if text and COLOURS[by] else text
+def coloured(text: str, origin: str) -> str:
+    return f"{COLOURS[origin]}{text}{RESET}" if text and COLOURS[origin] else text
 
 
 def show(agent: str, model: str, question: str, plain: bool) -> dict[str, Any]:
-    """Prints the answer as it comes; gives what the last chunk reports."""
+    """Prints the answer as it comes; returns the report of the last chunk."""
     started, signs = time.monotonic(), ""
     report: dict[str, Any] = {}
     for chunk in chunks(agent, model, question):
@@ -76,9 +76,9 @@ def show(agent: str, model: str, question: str, plain: bool) -> dict[str, Any]:
             continue
         text = chunk["choices"][0]["delta"].get("content") or ""
         extra = chunk.get("tierflow") or {}
-        by = extra.get("by", ["verifier"])[0]  # one maker a chunk, as we asked for marks
-        print(text if plain else painted(text, by), end="", flush=True)
-        signs += SIGNS[by] * len(text)
+        origin = extra.get("by", ["verifier"])[0]  # one origin a chunk, as marks were asked for
+        print(text if plain else coloured(text, origin), end="", flush=True)
+        signs += SIGNS[origin] * len(text)
         if "way" in extra:
             report = extra
     print(f"\n{signs}" if plain else "")

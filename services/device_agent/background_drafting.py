@@ -1,4 +1,4 @@
-"""Drafting for others, behind the device's own user: the model runs for them where it is idle."""
+"""Drafting for others while the device's own user leaves the model idle."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from services.device_agent.drafters.port import Chooser, Drafter, DraftStream, G
 from services.device_agent.drafting_thread import DraftingThread
 
 PATIENCE_S = 0.02
-"""Behind drafts of the device's own user. A burst of a millisecond after so long costs that user a
-twentieth at most, and keeps the work of others from standing still."""
+"""How long a burst waits behind those of the device's own user. A burst of a millisecond after so
+long costs that user a twentieth at most, and keeps the work of others from standing still."""
 
 ONE_CONTEXT_PATIENCE_S = 2.0
 ONE_CONTEXT_BURST = 32
-"""Where a change of stream means to read a text anew: changes must be few."""
+"""The same where a change of stream means to read a text anew: changes must be few."""
 
 READ_AT_ONCE = 128
-"""Tokens of a prompt, before the device's own user is looked after again."""
+"""Tokens of a prompt that are read before the device's own user may have the model again."""
 
 
 class BackgroundDrafting:
-    """Gives each piece of work its turn, one burst after another, in the order of asking."""
+    """The model's spare time: pieces of work get it burst by burst, first come, first served."""
 
     def __init__(self, thread: DraftingThread) -> None:
         self._thread = thread
@@ -48,17 +48,17 @@ class BackgroundDrafting:
 
         Raises DrafterFailed.
         """
-        thread, left = self._thread, False
+        thread, cancelled = self._thread, False
 
         def enough(guess: Guess) -> bool:
-            return stop(guess) or left or thread.wanted > 0
+            return stop(guess) or cancelled or thread.user_bursts > 0
 
         try:
-            for end in self._parts(stream, len(text)):
+            for end in self._pauses(stream, len(text)):
                 await self._burst(stream, text[:end], 1, enough)
             return await self._burst(stream, text, count, enough, chooser)
         except asyncio.CancelledError:
-            left = True
+            cancelled = True
             raise
 
     async def _burst(
@@ -70,20 +70,21 @@ class BackgroundDrafting:
         chooser: Chooser | None = None,
     ) -> list[Guess]:
         async with self._turn:
-            await self._make_way()
-            return await self._thread.burst_of(stream, text, count, stop, chooser)
+            await self._wait_for_user()
+            return await self._thread.run_burst(stream, text, count, stop, chooser)
 
-    def _parts(self, stream: DraftStream, length: int) -> range:
+    def _pauses(self, stream: DraftStream, length: int) -> range:
         """Where to pause while a long text is read."""
         if self.drafter.least_burst > 1:
             return range(0)  # a call costs more than the pause is worth
         return range(min(stream.cached, length) + READ_AT_ONCE, length, READ_AT_ONCE)
 
-    async def _make_way(self) -> None:
+    async def _wait_for_user(self) -> None:
+        """Until the device's own user needs the model no more, or patience has run out."""
         thread, loop = self._thread, asyncio.get_running_loop()
         one_context = self.drafter.one_context
         end = loop.time() + (ONE_CONTEXT_PATIENCE_S if one_context else PATIENCE_S)
-        while thread.answers if one_context else thread.wanted:
+        while thread.user_answers if one_context else thread.user_bursts:
             thread.changed.clear()
             try:
                 async with asyncio.timeout_at(end):

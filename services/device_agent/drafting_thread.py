@@ -1,4 +1,4 @@
-"""Runs the drafter beside the event loop: in a thread when it takes long, in place when not."""
+"""Runs the drafter beside the event loop: long bursts in a thread, short ones in place."""
 
 from __future__ import annotations
 
@@ -13,45 +13,43 @@ from services.device_agent.drafters.port import Chooser, Drafter, DraftStream, G
 IN_PLACE_S = 0.001
 """A burst shorter than this costs less than handing it to a thread and back."""
 
-
 READ_IN_PLACE = 64
 """Tokens; a longer text is read in the thread."""
-
 
 WARM_TOKENS = 32
 
 
 class DraftingThread:
-    """One thread for all sessions: a device has one accelerator, and bursts are short.
+    """The one thread in which all sessions draft: a device has one accelerator.
 
-    `answers` counts answers to the device's own user, `wanted` its drafts that are asked for now:
-    whoever works for others makes way (see BackgroundDrafting).
+    `user_answers` counts the answers to the device's own user, `user_bursts` the bursts that these
+    wait for now: work for others makes way for them (see BackgroundDrafting).
     """
 
     def __init__(self, drafter: Drafter) -> None:
         self.drafter = drafter
         self._pool = ThreadPoolExecutor(1, "drafting")
         self._busy = threading.Lock()
-        self.answers = 0
-        self.wanted = 0
+        self.user_answers = 0
+        self.user_bursts = 0
         self.changed = asyncio.Event()
-        """Set, and cleared by whoever waits, when `answers` or `wanted` has fallen to 0."""
+        """Set when one of the two has fallen to 0; those who wait for that clear it."""
 
     @contextmanager
-    def answering(self) -> Iterator[None]:
-        """For as long as the device's own user is being answered."""
-        self.answers += 1
+    def serving_user(self) -> Iterator[None]:
+        """The context of an answer to the device's own user."""
+        self.user_answers += 1
         try:
             yield
         finally:
-            self.answers -= 1
-            if not self.answers:
+            self.user_answers -= 1
+            if not self.user_answers:
                 self.changed.set()
 
     def burst(self, most: int) -> int:
-        """How many tokens to draft before looking for news again."""
-        fitting = int(IN_PLACE_S / max(self.drafter.step_s, 1e-6))
-        return max(1, min(most, max(fitting, self.drafter.least_burst)))
+        """How many tokens to draft in one go: at most `most`, and what IN_PLACE_S is enough for."""
+        in_place = int(IN_PLACE_S / max(self.drafter.step_s, 1e-6))
+        return max(1, min(most, max(in_place, self.drafter.least_burst)))
 
     async def draft(
         self,
@@ -62,15 +60,15 @@ class DraftingThread:
         chooser: Chooser | None = None,
     ) -> list[Guess]:
         """For the device's own user. Raises DrafterFailed."""
-        self.wanted += 1
+        self.user_bursts += 1
         try:
-            return await self.burst_of(stream, text, count, stop, chooser)
+            return await self.run_burst(stream, text, count, stop, chooser)
         finally:
-            self.wanted -= 1
-            if not self.wanted:
+            self.user_bursts -= 1
+            if not self.user_bursts:
                 self.changed.set()
 
-    async def burst_of(
+    async def run_burst(
         self,
         stream: DraftStream,
         text: Sequence[int],
@@ -78,7 +76,7 @@ class DraftingThread:
         stop: Callable[[Guess], bool],
         chooser: Chooser | None = None,
     ) -> list[Guess]:
-        """For anybody, as soon as the model is free. Raises DrafterFailed."""
+        """For the user or for others, as soon as the model is free. Raises DrafterFailed."""
         unread = max(0, len(text) - stream.cached)
         short = count * self.drafter.step_s < 2 * IN_PLACE_S and unread <= READ_IN_PLACE
         # Some models have one context for all streams: never two bursts at a time.
@@ -87,7 +85,7 @@ class DraftingThread:
                 guesses = stream.draft(text, count, stop, chooser)
             finally:
                 self._busy.release()
-            await asyncio.sleep(0)  # what came in the meantime is seen to first
+            await asyncio.sleep(0)  # frames that have come in the meantime are handled first
             return guesses
 
         def burst() -> list[Guess]:
@@ -96,8 +94,8 @@ class DraftingThread:
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, burst)
 
-    async def warm(self) -> None:
-        """Draft a little of nothing: the first answer then finds everything in place."""
+    async def warm_up(self) -> None:
+        """Draft a few tokens, so that the first answer does not wait for memory and kernels."""
         stream = self.drafter.start()
         loop = asyncio.get_running_loop()
         try:

@@ -1,4 +1,4 @@
-"""A device's own token: read from its file, or got once in exchange for an enrolment token."""
+"""The token of a device: read from its file, or obtained once for an enrolment token."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from services.device_agent.link import TokenMissing
 
 PATH = "/v1/devices/enrol"
 TIMEOUT_S = 10.0
-MOST_CHARS = 300
+MAX_CHARS = 300
+"""Of the gateway's words that are repeated to the user."""
 
 
 class EnrolmentFailed(TokenMissing):
-    """One line for the user. `final`: another try would end the same."""
+    """The gateway did not enrol the device; one line. `final`: another try would end the same."""
 
     def __init__(self, message: str, final: bool = False) -> None:
         super().__init__(message)
@@ -26,15 +27,20 @@ class EnrolmentFailed(TokenMissing):
 
 
 async def enrol(
-    gateway: str, enrolment_token: str, name: str | None, file: Path, attempt: str | None = None
+    *,
+    gateway: str,
+    enrolment_token: str,
+    name: str | None,
+    file: Path,
+    attempt: str | None = None,
 ) -> str:
     """Exchanges the enrolment token, and writes the device's token to `file`, for its owner only.
 
-    `name` None: the one that the operator chose, or else one that the gateway makes up. `attempt`:
-    the same in each try, so that one whose answer was lost can be repeated; None: a new one.
-    Gives the device's name at the gateway. Raises EnrolmentFailed.
+    `name` None: the operator's choice, or else one that the gateway makes up. `attempt` stays the
+    same over several tries, so that one whose answer was lost can be repeated; None: a new one.
+    Returns the device's name at the gateway. Raises EnrolmentFailed.
     """
-    new = _opened(file)  # first: what can't be written must not use up the enrolment token
+    new = _new_file(file)  # first: a file that can't be written must not use the token up
     try:
         device, token = await _exchange(gateway, enrolment_token, name, attempt or new_attempt())
         new.write_text(token + "\n")
@@ -46,8 +52,8 @@ async def enrol(
     return device
 
 
-def _opened(file: Path) -> Path:
-    """An empty file beside it that only its owner can read. Raises EnrolmentFailed."""
+def _new_file(file: Path) -> Path:
+    """An empty file beside `file` that only its owner can read. Raises EnrolmentFailed."""
     new = file.with_name(file.name + ".new")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -75,26 +81,38 @@ async def _exchange(
         problem = type(exc).__name__
         raise EnrolmentFailed(f"the gateway can't be reached to enrol: {problem}") from exc
     try:
-        said: Any = answer.json()
+        content: Any = answer.json()
         if answer.status_code < 300:
-            device, token = said["device"], said["device_token"]
+            device, token = content["device"], content["device_token"]
             if not (isinstance(token, str) and token.isascii() and token.isprintable() and token):
                 raise ValueError
-            return str(device)[:MOST_CHARS], token
-        why = str(said["error"]["message"])[:MOST_CHARS]
+            return str(device)[:MAX_CHARS], token
+        reason = str(content["error"]["message"])[:MAX_CHARS]
     except (ValueError, KeyError, TypeError):
-        why = f"it answered {answer.status_code}"
+        reason = f"it answered {answer.status_code}"
     final = 400 <= answer.status_code < 500 and answer.status_code not in (408, 429)
-    raise EnrolmentFailed(f"the gateway does not enrol this device: {' '.join(why.split())}", final)
+    raise EnrolmentFailed(
+        f"the gateway does not enrol this device: {' '.join(reason.split())}", final
+    )
 
 
 class DeviceToken:
-    """`token` is called for each connection. With an enrolment token, a missing file is made."""
+    """The token of this device, read again for each connection.
+
+    `token`, where it is not empty, wins over `file`. With an enrolment token, a missing file is
+    written.
+    """
 
     def __init__(
-        self, given: str, file: Path | None, gateway: str, enrolment_token: str, name: str | None
+        self,
+        *,
+        token: str,
+        file: Path | None,
+        gateway: str,
+        enrolment_token: str,
+        name: str | None,
     ) -> None:
-        self._given = given
+        self._token = token
         self._file = file
         self._gateway = gateway
         self._enrolment_token = enrolment_token
@@ -104,18 +122,24 @@ class DeviceToken:
 
     async def token(self) -> str:
         """Raises TokenMissing."""
-        if self._given:
-            return self._given
+        if self._token:
+            return self._token
         if self._file is None:
-            raise TokenMissing("there is no device token")
-        if found := read_token(self._file):
-            return found
+            raise TokenMissing("the agent has no device token")
+        if token := read_token(self._file):
+            return token
         if self._refused is not None:
             raise self._refused
         try:
-            await enrol(self._gateway, self._enrolment_token, self._name, self._file, self._attempt)
+            await enrol(
+                gateway=self._gateway,
+                enrolment_token=self._enrolment_token,
+                name=self._name,
+                file=self._file,
+                attempt=self._attempt,
+            )
         except EnrolmentFailed as failed:
-            # Asking on with a token that was refused would be guessing.
+            # To go on with a token that was refused would be guessing.
             self._refused = failed if failed.final else None
             raise
         return read_token(self._file)
@@ -128,5 +152,5 @@ def read_token(file: Path) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "it is no text"
+        reason = exc.strerror if isinstance(exc, OSError) else "it is not text"
         raise TokenMissing(f"the token file {file}: {reason}") from exc

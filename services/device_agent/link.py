@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -15,9 +14,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from gateway.protocol import speculation as wire
 from gateway.protocol import work
-from services.device_agent.channel import Channel
-from services.device_agent.drafting.allowance import Allowance
-from services.device_agent.probes import Probes
+from services.device_agent.backoff import pause_s
+from services.device_agent.drafting.rate_limit import DraftRateLimit
+from services.device_agent.link_probes import LinkProbes
+from services.device_agent.session_channel import SessionChannel
 
 log = logging.getLogger("tierflow.device")
 
@@ -28,62 +28,66 @@ SILENCE_S = 3.0
 PING_S = 0.5
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 15.0
+MAX_FAILURES = 8
+"""After so many in a row the pause is the longest."""
 
-DOUBLED = ("replaced", "duplicate_device")
-"""Errors that tell of another device with the same token."""
+TOKEN_IN_USE = ("replaced", "duplicate_device")
+"""Codes of errors that another device with the same token causes."""
 
 LOST = "the connection to the gateway failed"
-"""Whoever finds it out first, reading or sending: the reason that is told begins the same."""
+"""How the reason begins, whether reading or sending has found the loss first."""
 
 
 class LinkLost(Exception):
-    """There is no connection now."""
+    """There is no connection to the gateway now."""
 
 
 class TokenMissing(Exception):
-    """There is no device token, and none can be had; one line that says why."""
+    """The agent has no device token and can't get one; one line that says why."""
 
 
 class Member(Protocol):
-    """What the gateway gives work to. All its methods return at once."""
+    """The part of the agent to which the gateway gives work. All its methods return at once."""
 
-    def welcomed(self) -> None:
+    def connected(self) -> None:
         """A connection has just been made."""
         ...
 
-    def take(self, frame: work.FromGateway) -> None: ...
+    def handle_frame(self, frame: work.FromGateway) -> None: ...
 
-    def heard(self, error: wire.Error) -> bool:
-        """Whether an error without a session is about its registration."""
+    def handle_error(self, error: wire.Error) -> bool:
+        """For an error without a session; returns whether it is about the registration."""
         ...
 
-    def lost(self) -> None: ...
+    def disconnected(self) -> None: ...
 
 
 class Link:
-    """`run` keeps it up until cancelled. `gateway` is a URL as in http://host:8080.
+    """The connection to the gateway, which `run` keeps up until it is cancelled.
 
-    `token` gives the device's token, and raises TokenMissing. `member`, where there is one, hears
-    of work. `problem` says why it is down (None: it is up); `offers` is what can be asked of the
-    gateway.
+    `gateway` is a URL as in http://host:8080. `token` gives the device's token, and raises
+    TokenMissing. `agent` is the program's name and version. `uniform` draws from 0 to 1. `member`,
+    where there is one, is given the frames about work. `problem` says why the link is down (None:
+    it is up). `offers` holds what the gateway offers by tier, `models` by the model's name.
     """
 
     def __init__(
         self,
+        *,
         gateway: str,
         token: Callable[[], Awaitable[str]],
         agent: str,
-        jitter: Callable[[], float],
+        uniform: Callable[[], float],
     ) -> None:
         self._url = websocket_url(gateway)
         self._token = token
         self._agent = agent
-        self._jitter = jitter
+        self._uniform = uniform
         self._connection: ClientConnection | None = None
-        self._channels: dict[int, Channel] = {}
+        self._channels: dict[int, SessionChannel] = {}
         self._numbers = itertools.count(1)
-        self._heard = 0.0
-        self.probes = Probes(time.monotonic)
+        self._last_frame_at = 0.0
+        self.probes = LinkProbes(time.monotonic)
         self.offers: dict[str, wire.Offer] = {}
         self.models: dict[str, wire.Offer] = {}
         self.problem: str | None = "not connected yet"
@@ -91,20 +95,20 @@ class Link:
         self.received_bytes = 0
         self.connects = 0
         self.member: Member | None = None
-        self._doubled = False
+        self._token_in_use = False
         self._places = asyncio.Semaphore(wire.MAX_SESSIONS)
-        self.allowance = Allowance(0.0, 0.0)
+        self.rate_limit = DraftRateLimit(0.0, 0.0)
 
     @property
     def up(self) -> bool:
         return self.problem is None
 
     async def run(self) -> None:
-        pause = FIRST_PAUSE_S
+        failures = 0
         while True:
             started = time.monotonic()
             try:
-                await self._connected()
+                await self._connect()
             except TokenMissing as exc:
                 self._down(str(exc))
             except InvalidStatus as exc:
@@ -114,19 +118,23 @@ class Link:
                 self._down(f"{LOST}: {type(exc).__name__}")
             finally:
                 self._lose_all()
-            if self._doubled:
-                # Two with one token would otherwise throw each other out without end.
-                pause, self._doubled = LONGEST_PAUSE_S, False
-            elif time.monotonic() - started > pause:
+            failures += 1
+            if time.monotonic() - started > self._pause_s(failures, 1.0):
                 # It held for a while: the next try need not wait as long as after a failure.
-                pause = FIRST_PAUSE_S
-            await asyncio.sleep(pause * (0.5 + self._jitter()))
-            pause = min(2 * pause, LONGEST_PAUSE_S)
+                failures = 1
+            if self._token_in_use:
+                # Two with one token would otherwise throw each other out without end.
+                failures, self._token_in_use = MAX_FAILURES, False
+            await asyncio.sleep(self._pause_s(failures, self._uniform()))
 
-    async def open(self, request: Callable[[int], wire.Open]) -> tuple[Channel, wire.Open]:
-        """A new session; `request` gets its number. The caller sends the frame, and must `close`.
+    def _pause_s(self, failures: int, uniform: float) -> float:
+        return pause_s(failures, uniform, first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S)
 
-        Waits for a place where the gateway takes no more at once. Raises LinkLost.
+    async def open(self, request: Callable[[int], wire.Open]) -> tuple[SessionChannel, wire.Open]:
+        """A new session; `request` makes its first frame from the session's number.
+
+        The caller sends that frame, and must `close` the channel. Waits where the gateway takes no
+        more sessions at once. Raises LinkLost.
         """
         places = self._places
         await places.acquire()
@@ -134,12 +142,12 @@ class Link:
             places.release()
             raise LinkLost(self.problem)
         number = next(self._numbers)
-        channel = self._channels[number] = Channel(number, places.release)
+        channel = self._channels[number] = SessionChannel(number, places.release)
         return channel, request(number)
 
-    def close(self, channel: Channel) -> None:
+    def close(self, channel: SessionChannel) -> None:
         self._channels.pop(channel.number, None)
-        channel.leave()
+        channel.release()
 
     async def send(self, frame: wire.FromDevice) -> None:
         """Raises LinkLost."""
@@ -149,11 +157,11 @@ class Link:
         try:
             await self._connection.send(message)
         except WebSocketException as exc:
-            # Where the reader has found out before, it knows more.
+            # Where reading has found the loss before, its reason says more.
             raise LinkLost(self.problem or LOST) from exc
         self.sent_bytes += len(message)
 
-    async def _connected(self) -> None:
+    async def _connect(self) -> None:
         token = await self._token()
         async with connect(
             self._url,
@@ -169,16 +177,16 @@ class Link:
             async with asyncio.timeout(CONNECT_S):
                 frame = _decode(await connection.recv())
             if not isinstance(frame, wire.Welcome):
-                raise wire.FrameError("the gateway's first frame is no welcome")
+                raise wire.FrameError("the gateway's first frame must be welcome")
             self._connection, self.problem = connection, None
-            self._heard = time.monotonic()
+            self._last_frame_at = time.monotonic()
             self.connects += 1
-            self._offered(frame.offers)
-            self.allowance = Allowance(frame.drafts_per_s, self._heard)
+            self._set_offers(frame.offers)
+            self.rate_limit = DraftRateLimit(frame.drafts_per_s, self._last_frame_at)
             self._places = asyncio.Semaphore(max(1, frame.max_sessions))
             log.info("connected to the gateway as %s", frame.device)
             if self.member is not None:
-                self.member.welcomed()
+                self.member.connected()
             pinging = asyncio.create_task(self._ping())
             try:
                 await self._receive(connection)
@@ -190,22 +198,22 @@ class Link:
 
     async def _receive(self, connection: ClientConnection) -> None:
         async for message in connection:
-            self._heard = time.monotonic()
+            self._last_frame_at = time.monotonic()
             self.received_bytes += len(message)
             frame = _decode(message)
             if isinstance(frame, wire.Pong):
                 self.probes.answered(frame.n)
-                self._offered(frame.offers)
+                self._set_offers(frame.offers)
             elif isinstance(frame, wire.Error) and frame.s is None:
-                if self.member is None or not self.member.heard(frame):
+                if self.member is None or not self.member.handle_error(frame):
                     log.warning("the gateway says %s: %s", frame.code, frame.message)
                 if frame.fatal:
-                    self._doubled = frame.code in DOUBLED
+                    self._token_in_use = frame.code in TOKEN_IN_USE
                     self._down(frame.message)
                     return
             elif isinstance(frame, work.FromGateway):
                 if self.member is not None:
-                    self.member.take(frame)
+                    self.member.handle_frame(frame)
             elif (
                 isinstance(frame, wire.Opened | wire.Tokens | wire.Done | wire.Error)
                 and frame.s in self._channels
@@ -215,9 +223,9 @@ class Link:
 
     async def _ping(self) -> None:
         while True:
-            if time.monotonic() - self._heard > SILENCE_S and self._connection is not None:
+            if time.monotonic() - self._last_frame_at > SILENCE_S and self._connection is not None:
                 self._down(f"the gateway was silent for {SILENCE_S:g} s")
-                # What waits to be sent would hold up a polite close.
+                # Not close(): frames that wait to be sent would hold it up.
                 self._connection.transport.abort()
                 return
             try:
@@ -226,7 +234,7 @@ class Link:
                 return
             await asyncio.sleep(PING_S if self.probes.warm else PING_S / 10)
 
-    def _offered(self, offers: list[wire.Offer]) -> None:
+    def _set_offers(self, offers: list[wire.Offer]) -> None:
         # The first of a tier is its default, and the first of a model its nearest.
         self.offers = {offer.tier: offer for offer in reversed(offers)}
         self.models = {offer.model: offer for offer in reversed(offers)}
@@ -244,11 +252,11 @@ class Link:
             channel.lose(self.problem)
         self._channels.clear()
         if self.member is not None:
-            self.member.lost()
+            self.member.disconnected()
 
 
 def websocket_url(gateway: str) -> str:
-    """Raises ValueError for what is no http:// or https:// URL."""
+    """Raises ValueError for anything but an http:// or https:// URL."""
     scheme, separator, rest = gateway.partition("://")
     if not separator or scheme not in ("http", "https") or not rest:
         raise ValueError(f"{gateway!r} is not an http:// or https:// URL")
@@ -256,6 +264,7 @@ def websocket_url(gateway: str) -> str:
 
 
 def refusal(status: int) -> str:
+    """Why the gateway has refused the connection, by the HTTP status of its answer."""
     if status in (401, 403):
         return "the gateway refuses the device token: ask its operator for a new one"
     return f"the gateway answered {status} to the connection"
@@ -263,9 +272,5 @@ def refusal(status: int) -> str:
 
 def _decode(message: str | bytes) -> wire.FromGateway:
     if isinstance(message, str):
-        raise wire.FrameError("a text message: frames are binary")
+        raise wire.FrameError("a text message; frames are binary")
     return wire.decode_from_gateway(message)
-
-
-def uniform() -> float:
-    return random.random()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from services.device_agent.answer import Report
+from services.device_agent.answer import AnswerReport
 
 WATCHED = {
     "member": "1 while the device is registered as a member.",
@@ -22,8 +22,8 @@ WATCHED = {
 """The gauges that are read when someone asks, and their meanings."""
 
 
-class Metrics:
-    """The agent's metrics and their registry."""
+class AgentMetrics:
+    """The Prometheus metrics of one agent, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -78,27 +78,29 @@ class Metrics:
         gauge = Gauge(f"tierflow_device_{name}", WATCHED[name], registry=self.registry)
         gauge.set_function(value)
 
-    def learned(self, model: str, acceptance: float, second: float, step_s: float) -> None:
+    def verifier_measured(
+        self, model: str, *, acceptance: float, second: float, step_s: float
+    ) -> None:
         """What is known of a verifying model now."""
         self._acceptance.labels(model, "first").set(acceptance)
         self._acceptance.labels(model, "second").set(second)
         self._step.labels(model).set(step_s)
 
-    def worked(self, kind: str, outcome: str, tokens: int = 0) -> None:
-        """A piece of work is over; `tokens` that were generated for it."""
+    def work_ended(self, kind: str, outcome: str, tokens: int = 0) -> None:
+        """A piece of work has ended, for which `tokens` were generated."""
         self._work.labels(kind, outcome).inc()
         self._work_tokens.labels(kind).inc(tokens)
 
-    def refused(self, code: str) -> None:
+    def work_refused(self, code: str) -> None:
         self._refused.labels(code).inc()
 
-    def begun(self, way: str) -> None:
+    def answer_started(self, way: str) -> None:
         self._active.labels(way).inc()
 
-    def ended(self, report: Report) -> None:
+    def answer_ended(self, report: AnswerReport) -> None:
         self._active.labels(report.way).dec()
         self._answers.labels(report.way, "yes" if report.degraded else "no").inc()
-        self._tokens.labels("verified").inc(report.verified)
-        self._tokens.labels("unverified").inc(report.unverified)
-        self._drafted.inc(report.drafted)
-        self._accepted.inc(report.accepted)
+        self._tokens.labels("verified").inc(report.verified_tokens)
+        self._tokens.labels("unverified").inc(report.unverified_tokens)
+        self._drafted.inc(report.drafted_tokens)
+        self._accepted.inc(report.accepted_tokens)

@@ -1,4 +1,4 @@
-"""Between text and token ids, exactly as the servers do it: template, tokenizer, stop texts."""
+"""Text to token ids and back, exactly as the servers do it: template, tokenizer, stop texts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ from gateway.protocol.tokenizer import PROBE, fingerprint
 
 
 class ModelFolderFailed(Exception):
-    """The model's folder lacks something; one line that names it."""
+    """The model's folder lacks a file; one line that names it."""
 
 
 class TextModel:
-    """What a model's folder says about text. Raises ModelFolderFailed."""
+    """The part of a model that is about text: tokenizer, chat template, end tokens, context.
+
+    `fingerprint` is the tokenizer's, `context` and `vocabulary` count tokens. Raises
+    ModelFolderFailed.
+    """
 
     def __init__(self, folder: Path) -> None:
         for name in ("tokenizer.json", "config.json"):
@@ -41,73 +45,91 @@ class TextModel:
         return ids
 
     def encode_prompt(self, text: str) -> list[int]:
-        """A plain prompt, with what the tokenizer puts before every text."""
+        """A prompt that is no chat, after the tokens that the tokenizer puts before every text."""
         ids: list[int] = self.tokenizer.encode(text).ids
         return ids
 
     def encode_chat(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
         """Raises ValueError where the template refuses the messages."""
         if self._template is None:
-            raise ValueError("this model has no chat template: use /v1/completions")
+            raise ValueError("this model has no chat template; use /v1/completions")
+        texts = [joined_text(message) for message in messages]
         try:
-            text = self._template.render(messages=messages, add_generation_prompt=True)
+            text = self._template.render(messages=texts, add_generation_prompt=True)
         except jinja2.TemplateError as exc:
             raise ValueError(f"the model's chat template refuses the messages: {exc}") from exc
         return self.encode(text)
 
 
 class TextStream:
-    """Turns ids into text as they come; holds back what might become a stop text."""
+    """The text of an answer, from its token ids as they come.
+
+    It holds back what might become a stop text. `stopped` is the stop text that ended the answer.
+    """
 
     def __init__(self, tokenizer: Tokenizer, stops: Sequence[str]) -> None:
         self._tokenizer = tokenizer
         self._decoder = DecodeStream(skip_special_tokens=True)
         self._stops = tuple(stops)
-        self._held = ""
+        self._held_back = ""
         self.stopped: str | None = None
 
-    def feed(self, ids: Sequence[int]) -> str:
-        """Text that is certain now. After a stop text, nothing more comes."""
-        for token in ids:
+    def feed(self, token_ids: Sequence[int]) -> str:
+        """The text that is certain now. After a stop text, nothing more comes."""
+        for token_id in token_ids:
             if self.stopped is not None:
                 return ""
-            self._held += self._step(token)
+            self._held_back += self._step(token_id)
             # As vLLM: of several, the one that is complete first, then the one named first.
-            found = [
-                (self._held.find(stop) + len(stop), number, stop)
+            matches = [
+                (self._held_back.find(stop) + len(stop), number, stop)
                 for number, stop in enumerate(self._stops)
-                if stop in self._held
+                if stop in self._held_back
             ]
-            if found:
-                end, _, self.stopped = min(found)
-                text, self._held = self._held[: end - len(self.stopped)], ""
+            if matches:
+                end, _, self.stopped = min(matches)
+                text, self._held_back = self._held_back[: end - len(self.stopped)], ""
                 return text
-        certain = len(self._held) - self._possible()
-        text, self._held = self._held[:certain], self._held[certain:]
+        certain = len(self._held_back) - self._possible_stop()
+        text, self._held_back = self._held_back[:certain], self._held_back[certain:]
         return text
 
-    def _step(self, token: int) -> str:
+    def _step(self, token_id: int) -> str:
         try:
-            return self._decoder.step(self._tokenizer, token) or ""
+            return self._decoder.step(self._tokenizer, token_id) or ""
         except Exception as exc:
-            # Ids that are no UTF-8 together upset it; vLLM begins anew there, and so must we.
+            # The decoder fails on ids that are not UTF-8 together; as vLLM does, begin again.
             if "Invalid prefix" not in str(exc):
                 raise
             self._decoder = DecodeStream(skip_special_tokens=True)
-            return self._decoder.step(self._tokenizer, token) or ""
+            return self._decoder.step(self._tokenizer, token_id) or ""
 
     def finish(self) -> str:
-        """What was held back, at the end of the answer."""
-        text, self._held = self._held, ""
+        """The text that was held back, at the end of the answer."""
+        text, self._held_back = self._held_back, ""
         return text
 
-    def _possible(self) -> int:
-        """Length of the longest end of the held text that begins a stop text."""
+    def _possible_stop(self) -> int:
+        """Length of the longest end of the text held back that begins a stop text."""
         longest = max((len(stop) - 1 for stop in self._stops), default=0)
-        for length in range(min(longest, len(self._held)), 0, -1):
-            if any(stop.startswith(self._held[-length:]) for stop in self._stops):
+        for length in range(min(longest, len(self._held_back)), 0, -1):
+            if any(stop.startswith(self._held_back[-length:]) for stop in self._stops):
                 return length
         return 0
+
+
+def joined_text(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The message with its parts of text joined, as the servers do. Raises ValueError."""
+    parts = message.get("content")
+    if parts is None or isinstance(parts, str):
+        return message
+    texts = [
+        part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None
+        for part in (parts if isinstance(parts, list) else [None])
+    ]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("content must be a string, or a list of parts of type text")
+    return {**message, "content": "\n".join(str(text) for text in texts)}
 
 
 def _template(folder: Path) -> jinja2.Template | None:
@@ -140,4 +162,4 @@ def _ids(config: Mapping[str, Any], name: str) -> list[int]:
     value = config.get(name)
     if value is None:
         return []
-    return [int(each) for each in value] if isinstance(value, list) else [int(value)]
+    return [int(token_id) for token_id in value] if isinstance(value, list) else [int(value)]

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.device_agent.drafters.emulation import NoisyDrafter
 from services.device_agent.drafters.engine import EngineDrafter
-from services.device_agent.drafters.guesses import Stopwatch
 from services.device_agent.drafters.onnx import OnnxDrafter, OnnxStream
-from services.device_agent.drafters.opening import open_drafter
 from services.device_agent.drafters.port import Drafter, DrafterFailed, Guess
-from services.device_agent.drafters.spoiled import SpoiledDrafter
+from services.device_agent.drafters.registry import open_drafter
+from services.device_agent.drafters.step_time import StepTime
 from services.device_agent.text import TextModel
 from tests.servers import SHIPPED_FAMILY, eventually, start_vllm
 
@@ -57,7 +57,7 @@ def never(guess: Guess) -> bool:
     scope="module",
     params=[
         "onnx",
-        "spoiled",
+        "noisy",
         "llama",
         pytest.param("vllm", marks=[pytest.mark.integration, pytest.mark.engine]),
     ],
@@ -76,14 +76,14 @@ def build(kind: str, folder: Path, stack: ExitStack) -> Case:
     onnx = OnnxDrafter(FOLDER / "model.onnx", CONTEXT)
     if kind == "onnx":
         return Case(onnx)
-    if kind == "spoiled":
-        return Case(SpoiledDrafter(onnx, 0.3, MODEL.vocabulary))
+    if kind == "noisy":
+        return Case(NoisyDrafter(onnx, 0.3, MODEL.vocabulary))
     if kind == "llama":
         pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
         gguf = os.environ.get("TIERFLOW_TEST_GGUF")
         if not gguf:
             pytest.skip("TIERFLOW_TEST_GGUF names no folder with a model of llama.cpp")
-        return Case(open_drafter("llama", Path(gguf), CONTEXT))
+        return Case(open_drafter("llama", Path(gguf), context=CONTEXT))
     python = os.environ.get("TIERFLOW_ENGINE_PYTHON")
     if not python:
         pytest.skip("TIERFLOW_ENGINE_PYTHON is not set; `make test` sets it")
@@ -229,15 +229,15 @@ def test_long_texts_are_read_in_parts_to_the_same_end(monkeypatch: pytest.Monkey
 
 
 def test_time_is_that_of_single_tokens() -> None:
-    stopwatch = Stopwatch(1.0)
-    lap = stopwatch.lap()
-    lap.read(500)
-    lap.end()
-    assert stopwatch.seconds == 1.0, "a long reading is no draft step"
-    lap = stopwatch.lap()
-    lap.read(1)
-    lap.end()
-    assert stopwatch.seconds < 1.0
+    step_time = StepTime(1.0)
+    timer = step_time.start()
+    timer.step(500)
+    timer.stop()
+    assert step_time.seconds == 1.0, "a long reading is no draft step"
+    timer = step_time.start()
+    timer.step(1)
+    timer.stop()
+    assert step_time.seconds < 1.0
 
 
 REFERENCE = """
@@ -280,25 +280,25 @@ def test_onnx_says_what_transformers_says() -> None:
 )
 def test_a_missing_file_is_named(tmp_path: Path, kind: str, message: str) -> None:
     with pytest.raises(DrafterFailed, match=message):
-        open_drafter(kind, tmp_path, CONTEXT)
+        open_drafter(kind, tmp_path, context=CONTEXT)
 
 
 def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"nothing")
     with pytest.raises(DrafterFailed, match="x.onnx can't be loaded"):
-        open_drafter("onnx", tmp_path, CONTEXT)
+        open_drafter("onnx", tmp_path, context=CONTEXT)
 
 
 def test_an_engine_that_is_not_there_is_named() -> None:
     with pytest.raises(DrafterFailed, match="--engine-url"):
-        open_drafter("openai", FOLDER, CONTEXT)
+        open_drafter("openai", FOLDER, context=CONTEXT)
     with pytest.raises(DrafterFailed, match="127.0.0.1:1"):
-        open_drafter("openai", FOLDER, CONTEXT, engine_url="http://127.0.0.1:1")
+        open_drafter("openai", FOLDER, context=CONTEXT, engine_url="http://127.0.0.1:1")
 
 
-def test_spoiled_drafts_are_wrong_as_often_as_asked() -> None:
+def test_noisy_drafts_are_wrong_as_often_as_asked() -> None:
     onnx = OnnxDrafter(FOLDER / "model.onnx", CONTEXT)
-    spoiled, right = SpoiledDrafter(onnx, 0.5, MODEL.vocabulary).start(), onnx.start()
+    spoiled, right = NoisyDrafter(onnx, 0.5, MODEL.vocabulary).start(), onnx.start()
     texts = [[*prompt, token] for prompt in PROMPTS for token in range(10, 210)]
     agree = sum(
         spoiled.draft(text, 1, never)[0].token == right.draft(text, 1, never)[0].token

@@ -1,4 +1,4 @@
-"""The routes: inference, models, health, metrics."""
+"""The routes of the device's API: inference, models, health, metrics."""
 
 from __future__ import annotations
 
@@ -15,43 +15,46 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route as HttpRoute
 from starlette.types import Lifespan
 
-from services.device_agent.answer import Piece, Report
-from services.device_agent.answering import Answering, Route
-from services.device_agent.api.forwarding import Forwarding
-from services.device_agent.api.leaving import unless_left
-from services.device_agent.api.rendering import Renderer, error_body
+from services.device_agent.answer import AnswerPiece, AnswerReport
+from services.device_agent.answer_router import AnswerRoute, AnswerRouter
+from services.device_agent.api.client_disconnect import cancel_on_disconnect
+from services.device_agent.api.gateway_proxy import GatewayProxy
 from services.device_agent.api.requests import (
-    MODELS,
+    VIRTUAL_MODELS,
+    ApiRequest,
     BadRequest,
-    Request,
-    beyond_the_device,
+    api_request,
     read_body,
-    understand,
-    way_of,
+    server_only_fields,
+    way_for,
 )
+from services.device_agent.api.responses import ResponseWriter, error_body
 from services.device_agent.drafters.port import DrafterFailed
 from services.device_agent.membership.registration import Membership
-from services.device_agent.metrics import Metrics
+from services.device_agent.metrics import AgentMetrics
 from services.device_agent.text import TextStream
-from services.device_agent.together import Refused
+from services.device_agent.verified_answer import RequestRefused
 
 VERIFIED_HEADER = "x-tierflow-verified-tokens"
 MAX_BODY_BYTES = 8 * 1024 * 1024
 BODY_S = 30.0
 STATUSES = {"model_not_found": 404, "gateway_unreachable": 503}
-"""Of refusals by their code; 400 for the others."""
+"""HTTP status of a refusal by its code; 400 for the others."""
 
 
 class DeviceApi:
+    """The OpenAI API that the agent serves. `membership` is None where the device only drafts."""
+
     def __init__(
         self,
-        answering: Answering,
-        forwarding: Forwarding,
-        metrics: Metrics,
+        *,
+        router: AnswerRouter,
+        gateway: GatewayProxy,
+        metrics: AgentMetrics,
         membership: Membership | None = None,
     ) -> None:
-        self._answering = answering
-        self._forwarding = forwarding
+        self._router = router
+        self._gateway = gateway
         self._metrics = metrics
         self._membership = membership
 
@@ -75,26 +78,31 @@ class DeviceApi:
         return await self._infer(http, chat=False)
 
     async def _infer(self, http: HttpRequest, chat: bool) -> Response:
-        answering = self._answering
+        router, drafter = self._router, self._router.thread.drafter
         try:
-            raw = await _read(http)
-            content = _json(raw)
+            content = _json(await _read(http))
             body = read_body(content)
-            way = way_of(body.model, answering.thread.drafter.name, self._served())
-            if beyond := beyond_the_device(content):
-                return await self._forwarding.forward(http, content, way, beyond)
-            context = answering.thread.drafter.context
-            request = understand(body, chat, http.headers, way, answering.model, context)
-            route = answering.route(way, body.model)
-            work = self._begun if request.stream else self._whole
-            return await unless_left(http, work(request, route))
+            way = way_for(body.model, drafter.name, self._served())
+            if fields := server_only_fields(content):
+                return await self._gateway.forward(http, content, way, fields)
+            request = api_request(
+                body,
+                http.headers,
+                chat=chat,
+                way=way,
+                model=router.model,
+                context=drafter.context,
+            )
+            route = router.route(way, body.model)
+            work = self._stream if request.stream else self._whole
+            return await cancel_on_disconnect(http, work(request, route))
         except BadRequest as exc:
             status = STATUSES.get(exc.code or "", 400)
             kind = "invalid_request_error" if status < 500 else "server_error"
             return JSONResponse(error_body(str(exc), kind, exc.param, exc.code), status)
-        except Refused as exc:
+        except RequestRefused as exc:
             return JSONResponse(
-                error_body(str(exc), "invalid_request_error", _named(exc, chat), exc.code),
+                error_body(str(exc), "invalid_request_error", _field_at_fault(exc, chat), exc.code),
                 status_code=400,
             )
         except DrafterFailed as exc:
@@ -102,65 +110,66 @@ class DeviceApi:
                 error_body(str(exc), "server_error", None, "drafter_failed"), status_code=503
             )
 
-    async def _whole(self, request: Request, route: Route) -> Response:
-        report = Report(route.way)
-        text = TextStream(self._answering.model.tokenizer, request.ask.stop)
-        pieces = []
-        answer = self._answering.answer(request.ask, route, report)
+    async def _whole(self, request: ApiRequest, route: AnswerRoute) -> Response:
+        report = AnswerReport(route.way)
+        text = self._text(request)
+        texts = []
+        answer = self._router.answer(request.generation, route, report)
         async with aclosing(answer):
             async for piece in answer:
-                report.ids += piece.ids
-                pieces.append(text.feed(piece.ids))
-                if text.stopped is not None and piece.by[0] == "device":
-                    report.reason = "stop"
+                report.token_ids += piece.token_ids
+                texts.append(text.feed(piece.token_ids))
+                if _ends_locally(text, piece, report):
                     break
-        content = "".join(pieces) + text.finish()
+        content = "".join(texts) + text.finish()
         return JSONResponse(
-            Renderer(request).whole(content, report),
-            headers={VERIFIED_HEADER: str(report.verified)},
+            ResponseWriter(request).whole(content, report),
+            headers={VERIFIED_HEADER: str(report.verified_tokens)},
         )
 
-    async def _begun(self, request: Request, route: Route) -> Response:
-        """A stream whose first tokens are there: what is refused before them has a status."""
-        report = Report(route.way)
-        answer = self._answering.answer(request.ask, route, report)
+    async def _stream(self, request: ApiRequest, route: AnswerRoute) -> Response:
+        """Begins with the first tokens, so that a refusal before them has an HTTP status."""
+        report = AnswerReport(route.way)
+        answer = self._router.answer(request.generation, route, report)
         try:
             first = await anext(answer, None)
         except BaseException:
             await answer.aclose()
             raise
-        stream = self._stream(request, report, _from(first, answer))
-        return StreamingResponse(stream, media_type="text/event-stream")
+        events = self._events(request, report, _chain(first, answer))
+        return StreamingResponse(events, media_type="text/event-stream")
 
-    async def _stream(
-        self, request: Request, report: Report, answer: AsyncGenerator[Piece]
+    async def _events(
+        self, request: ApiRequest, report: AnswerReport, answer: AsyncGenerator[AnswerPiece]
     ) -> AsyncIterator[bytes]:
-        renderer = Renderer(request)
-        text = TextStream(self._answering.model.tokenizer, request.ask.stop)
+        writer = ResponseWriter(request)
+        text = self._text(request)
         try:
-            if opening := renderer.first():
+            if opening := writer.first():
                 yield opening
             async for piece in answer:
-                # With marks each chunk has one maker, so that its text can be told apart.
-                for part in piece.runs() if request.marks else (piece,):
-                    new = text.feed(part.ids)
+                # With marks each chunk has one origin, so that clients can tell its text apart.
+                for part in piece.split_by_origin() if request.marks else (piece,):
+                    new = text.feed(part.token_ids)
                     if new or request.token_ids or request.marks:
-                        yield renderer.piece(new, part)
-                if text.stopped is not None and piece.by[0] == "device":
-                    report.reason = "stop"
+                        yield writer.piece(new, part)
+                if _ends_locally(text, piece, report):
                     break
             if rest := text.finish():
-                yield renderer.piece(rest, None)
-            yield renderer.last(report)
-        except Refused as exc:
-            yield renderer.error(error_body(str(exc), "invalid_request_error", None, exc.code))
+                yield writer.piece(rest, None)
+            yield writer.last(report)
+        except RequestRefused as exc:
+            yield writer.error(error_body(str(exc), "invalid_request_error", None, exc.code))
         except DrafterFailed as exc:
-            yield renderer.error(error_body(str(exc), "server_error", None, "drafter_failed"))
+            yield writer.error(error_body(str(exc), "server_error", None, "drafter_failed"))
         finally:
             await answer.aclose()
 
+    def _text(self, request: ApiRequest) -> TextStream:
+        return TextStream(self._router.model.tokenizer, request.generation.sampling.stop)
+
     async def models(self, http: HttpRequest) -> Response:
-        names = [*MODELS, self._answering.thread.drafter.name, *self._served()]
+        names = [*VIRTUAL_MODELS, self._router.thread.drafter.name, *self._served()]
         return JSONResponse(
             {
                 "object": "list",
@@ -172,19 +181,19 @@ class DeviceApi:
         )
 
     def _served(self) -> dict[str, str]:
-        link = self._answering.link
+        link = self._router.link
         return {name: offer.tier for name, offer in link.models.items()} if link else {}
 
     async def health(self, http: HttpRequest) -> Response:
         return JSONResponse({"status": "ok"})
 
     async def ready(self, http: HttpRequest) -> Response:
-        """Ready as soon as the device can answer alone; a lost link is a condition."""
-        link = self._answering.link
+        """Always ready, as the device can answer alone; a lost link is a condition."""
+        link = self._router.link
         problem = link.problem if link else None
         conditions = {"link-lost": problem} if problem else {}
         member = self._membership
-        reason = "no gateway was named" if link is None else "--no-member: it only drafts"
+        reason = "the agent has no gateway" if link is None else "--no-member: it only drafts"
         return JSONResponse(
             {
                 "ready": True,
@@ -199,7 +208,9 @@ class DeviceApi:
         return Response(page, media_type=CONTENT_TYPE_LATEST)
 
 
-async def _from(first: Piece | None, rest: AsyncGenerator[Piece]) -> AsyncGenerator[Piece]:
+async def _chain(
+    first: AnswerPiece | None, rest: AsyncGenerator[AnswerPiece]
+) -> AsyncGenerator[AnswerPiece]:
     async with aclosing(rest):
         if first is not None:
             yield first
@@ -207,25 +218,32 @@ async def _from(first: Piece | None, rest: AsyncGenerator[Piece]) -> AsyncGenera
                 yield piece
 
 
-def _named(refused: Refused, chat: bool) -> str | None:
-    """The field that a refusal is about."""
+def _ends_locally(text: TextStream, piece: AnswerPiece, report: AnswerReport) -> bool:
+    """Whether a stop text ends an answer of the device alone; a server ends its own."""
+    if text.stopped is None or piece.origins[0] != "device":
+        return False
+    report.finish_reason = "stop"
+    return True
+
+
+def _field_at_fault(refused: RequestRefused, chat: bool) -> str | None:
     if refused.code in ("context_length_exceeded", "prompt_too_long"):
         return "messages" if chat else "prompt"
     return "model" if refused.code in ("tokenizer_differs", "model_not_found") else None
 
 
 async def _read(http: HttpRequest) -> bytes:
-    """The body. Raises BadRequest when it is too large or does not come."""
+    """The body. Raises BadRequest where it is too large or does not arrive."""
     pieces, size = [], 0
     try:
         async with asyncio.timeout(BODY_S):
             async for piece in http.stream():
                 size += len(piece)
                 if size > MAX_BODY_BYTES:
-                    raise BadRequest(f"the body has more than {MAX_BODY_BYTES} bytes", None)
+                    raise BadRequest(f"the body has more than {MAX_BODY_BYTES} bytes")
                 pieces.append(piece)
     except TimeoutError as exc:
-        raise BadRequest(f"the body did not arrive in {BODY_S:g} s", None) from exc
+        raise BadRequest(f"the body did not arrive in {BODY_S:g} s") from exc
     return b"".join(pieces)
 
 
@@ -233,4 +251,4 @@ def _json(raw: bytes) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as exc:
-        raise BadRequest(f"the body is no JSON: {exc}", None) from exc
+        raise BadRequest(f"the body is not JSON: {exc}") from exc

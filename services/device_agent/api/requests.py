@@ -1,4 +1,4 @@
-"""Reads a request body: what it asks of the device, or that it is for the gateway to answer."""
+"""Reads the body of a request, and says whether the device or the gateway has to answer it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gateway.protocol.fields import Sampling
 from gateway.protocol.speculation import MAX_PROMPT_TOKENS
-from services.device_agent.answer import Ask
+from services.device_agent.answer import GenerationRequest
 from services.device_agent.text import TextModel
 
-MODELS = {
+VIRTUAL_MODELS = {
     "tierflow-on-device": "on-device",
     "tierflow-device-edge": "device-edge",
     "tierflow-device-cloud": "device-cloud",
@@ -20,26 +21,30 @@ MODELS = {
 }
 WINDOW_HEADER = "x-tierflow-draft-window"
 MARKS_HEADER = "x-tierflow-marks"
-MOST_AHEAD = 64
+MAX_WINDOW = 64
+"""Draft tokens ahead of the verified text that a caller may ask for."""
 
 Stop = Annotated[str, Field(min_length=1, max_length=64)]
 Ids = list[Annotated[int, Field(ge=0)]]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 
-# What a server's option may be set to without a change of the answer.
-NEUTRAL: dict[str, tuple[object, ...]] = {
+NEUTRAL_VALUES: dict[str, tuple[object, ...]] = {
     "skip_special_tokens": (True,),
     "add_generation_prompt": (True,),
     "spaces_between_special_tokens": (True,),
     "repetition_penalty": (1,),
     "add_special_tokens": (),
 }
+"""Values of servers' options that change nothing in the answer."""
 
 
 class BadRequest(Exception):
-    """`param` names the field."""
+    """The request can't be answered as it is; `param` names the field at fault.
 
-    def __init__(self, message: str, param: str | None, code: str | None = None) -> None:
+    `code` None: the body is malformed.
+    """
+
+    def __init__(self, message: str, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
         self.param = param
         self.code = code
@@ -49,8 +54,8 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class Body(BaseModel):
-    """The fields that a device understands. Others make it a request for the gateway."""
+class RequestBody(BaseModel):
+    """The fields that a device understands. With others, the request goes to the gateway."""
 
     model_config = ConfigDict(strict=True)
 
@@ -72,10 +77,15 @@ class Body(BaseModel):
     user: str | None = None
 
 
-@dataclass(frozen=True)
-class Request:
+@dataclass(frozen=True, kw_only=True)
+class ApiRequest:
+    """A request of an application: what to generate, by which way, and what the reply must hold.
+
+    `usage`: a last chunk with the tokens' number; `token_ids`: their ids; `marks`: their origin.
+    """
+
     way: str
-    ask: Ask
+    generation: GenerationRequest
     chat: bool
     model: str
     stream: bool
@@ -84,47 +94,60 @@ class Request:
     marks: bool
 
 
-def read_body(body: object) -> Body:
+def read_body(body: object) -> RequestBody:
     """Raises BadRequest."""
     if not isinstance(body, dict):
-        raise BadRequest("the body must be a JSON object", None)
+        raise BadRequest("the body must be a JSON object")
     try:
-        return Body.model_validate(body)
+        return RequestBody.model_validate(body)
     except ValidationError as exc:
         first = exc.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else None
         raise BadRequest(f"{name}: {first['msg']}", name) from exc
 
 
-def beyond_the_device(body: Mapping[str, Any]) -> list[str]:
+def server_only_fields(body: Mapping[str, Any]) -> list[str]:
     """Fields that are set and that only a server understands, such as tools or logprobs."""
-    found = []
+    fields = []
     for name, value in body.items():
-        known = name in Body.model_fields or value is None
-        neutral = NEUTRAL.get(name, (False, 0, "", [], {}))
+        known = name in RequestBody.model_fields or value is None
+        neutral = NEUTRAL_VALUES.get(name, (False, 0, "", [], {}))
         if not known and value not in neutral:
-            found.append(name)
-    return found + (["n"] if body.get("n") not in (None, 1) else [])
+            fields.append(name)
+    return fields + (["n"] if body.get("n") not in (None, 1) else [])
 
 
-def way_of(model: str, drafter: str, served: Mapping[str, str]) -> str:
-    """`served` maps the servers' model names to their tiers. Raises BadRequest."""
-    if model in MODELS:
-        return MODELS[model]
+def way_for(model: str, drafter: str, served: Mapping[str, str]) -> str:
+    """The way to answer a request for `model`.
+
+    `drafter` is the device's own model; `served` maps the servers' models to their tiers.
+    Raises BadRequest.
+    """
+    if model in VIRTUAL_MODELS:
+        return VIRTUAL_MODELS[model]
     if model == drafter:
         return "on-device"
     if model in served:
         return f"device-{served[model]}"
-    known = ", ".join([*MODELS, drafter, *served])
+    known = ", ".join([*VIRTUAL_MODELS, drafter, *served])
     raise BadRequest(
         f"the model {model!r} does not exist; available: {known}", "model", "model_not_found"
     )
 
 
-def understand(
-    body: Body, chat: bool, headers: Mapping[str, str], way: str, model: TextModel, context: int
-) -> Request:
-    """Raises BadRequest. A prompt beyond the device's own context is a server's to take."""
+def api_request(
+    body: RequestBody,
+    headers: Mapping[str, str],
+    *,
+    chat: bool,
+    way: str,
+    model: TextModel,
+    context: int,
+) -> ApiRequest:
+    """The request that `body` and `headers` describe. `context` is the device's own, in tokens.
+
+    A prompt beyond it may still be for a server. Raises BadRequest.
+    """
     prompt = _prompt(body, chat, model)
     most = context - 1 if way == "on-device" else MAX_PROMPT_TOKENS
     if len(prompt) > most:
@@ -135,20 +158,19 @@ def understand(
             "context_length_exceeded",
         )
     stops = [body.stop] if isinstance(body.stop, str) else body.stop or []
-    ask = Ask(
-        prompt=prompt,
+    sampling = Sampling(
         max_tokens=body.max_completion_tokens or body.max_tokens,
         temperature=body.temperature,
         top_p=body.top_p,
         top_k=body.top_k,
         seed=body.seed,
-        stop=tuple(stops),
+        stop=stops,
         ignore_eos=body.ignore_eos,
-        window=_window(headers.get(WINDOW_HEADER, "auto")),
     )
-    return Request(
+    window = _window(headers.get(WINDOW_HEADER, "auto"))
+    return ApiRequest(
         way=way,
-        ask=ask,
+        generation=GenerationRequest(prompt, sampling, window),
         chat=chat,
         model=body.model,
         stream=body.stream,
@@ -158,16 +180,16 @@ def understand(
     )
 
 
-def _prompt(body: Body, chat: bool, model: TextModel) -> list[int]:
+def _prompt(body: RequestBody, chat: bool, model: TextModel) -> list[int]:
     if chat:
         if not body.messages:
-            raise BadRequest("messages: at least one is needed", "messages")
+            raise BadRequest("messages: must hold at least one message", "messages")
         try:
-            return model.encode_chat([of_text(message) for message in body.messages])
+            return model.encode_chat(body.messages)
         except ValueError as exc:
             raise BadRequest(f"messages: {exc}", "messages") from exc
     if not body.prompt:
-        raise BadRequest("prompt: a text or a list of token ids is needed", "prompt")
+        raise BadRequest("prompt: must be a string or a list of token ids", "prompt")
     if isinstance(body.prompt, str):
         return model.encode_prompt(body.prompt)
     if max(body.prompt) >= model.vocabulary:
@@ -177,25 +199,11 @@ def _prompt(body: Body, chat: bool, model: TextModel) -> list[int]:
     return body.prompt
 
 
-def of_text(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The message with its parts of text joined, as the servers do. Raises ValueError."""
-    parts = message.get("content")
-    if parts is None or isinstance(parts, str):
-        return message
-    texts = [
-        part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None
-        for part in (parts if isinstance(parts, list) else [None])
-    ]
-    if not all(isinstance(text, str) for text in texts):
-        raise ValueError("content must be a text, or a list of parts of type text")
-    return {**message, "content": "\n".join(str(text) for text in texts)}
-
-
 def _window(text: str) -> int | None:
     if text == "auto":
         return None
-    if not (text.isascii() and text.isdigit() and int(text) <= MOST_AHEAD):
+    if not (text.isascii() and text.isdigit() and int(text) <= MAX_WINDOW):
         raise BadRequest(
-            f"{WINDOW_HEADER}: {text!r} must be auto or 0 to {MOST_AHEAD}", WINDOW_HEADER
+            f"{WINDOW_HEADER}: {text!r} must be auto or 0 to {MAX_WINDOW}", WINDOW_HEADER
         )
     return int(text)

@@ -1,6 +1,6 @@
 """Any OpenAI-compatible engine on the device: vLLM or TensorRT Edge-LLM on a Jetson, llama-server.
 
-It keeps its own prefix cache, so the whole text is sent each time and little of it is computed.
+The engine keeps its own prefix cache: the whole text is sent each time, and little of it computed.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from typing import Any
 
 import httpx
 
-from services.device_agent.drafters.guesses import Stopwatch
 from services.device_agent.drafters.port import Chooser, DrafterFailed, Guess
+from services.device_agent.drafters.step_time import StepTime
 
 TIMEOUT_S = 30.0
 
 
 class EngineDrafter:
-    """`url` is the engine's base without /v1. Raises DrafterFailed when it can't be asked."""
+    """A drafter that asks an engine. `url` is the engine's base without /v1.
+
+    `model` None: the first model that it serves. Raises DrafterFailed when the engine fails.
+    """
 
     def __init__(self, url: str, model: str | None, context: int) -> None:
         self._client = httpx.Client(base_url=url.rstrip("/"), timeout=TIMEOUT_S, trust_env=False)
@@ -28,14 +31,14 @@ class EngineDrafter:
         self.least_burst = 4
         self.in_place = False
         self.one_context = False
-        self._stopwatch = Stopwatch(0.02)
+        self._step_time = StepTime(0.02)
 
     @property
     def step_s(self) -> float:
-        return self._stopwatch.seconds
+        return self._step_time.seconds
 
     def start(self) -> EngineStream:
-        return EngineStream(self, self._stopwatch)
+        return EngineStream(self, self._step_time)
 
     def close(self) -> None:
         self._client.close()
@@ -46,13 +49,13 @@ class EngineDrafter:
             answer = self._client.post(path, json=body) if body else self._client.get(path)
         except httpx.HTTPError as exc:
             problem = f"{self._client.base_url}{path}: {type(exc).__name__}"
-            raise DrafterFailed(f"the drafting engine can't be asked: {problem}") from exc
+            raise DrafterFailed(f"the drafting engine does not answer: {problem}") from exc
         if answer.status_code != 200:
             raise DrafterFailed(f"the drafting engine answered {answer.status_code} to {path}")
         try:
             return answer.json()
         except ValueError as exc:
-            raise DrafterFailed(f"the drafting engine's answer to {path} is no JSON") from exc
+            raise DrafterFailed(f"the drafting engine's answer to {path} is not JSON") from exc
 
     def _first_model(self) -> str:
         models = self.ask("/v1/models")["data"]
@@ -62,9 +65,11 @@ class EngineDrafter:
 
 
 class EngineStream:
-    def __init__(self, drafter: EngineDrafter, stopwatch: Stopwatch) -> None:
+    """A stream of EngineDrafter; `cached` is what the engine is taken to have kept."""
+
+    def __init__(self, drafter: EngineDrafter, step_time: StepTime) -> None:
         self._drafter = drafter
-        self._stopwatch = stopwatch
+        self._step_time = step_time
         self.cached = 0
 
     def draft(
@@ -93,22 +98,22 @@ class EngineStream:
         try:
             guesses = _guesses(self._drafter.ask("/v1/completions", body)["choices"][0])
         except (KeyError, IndexError, TypeError) as exc:
-            raise DrafterFailed("the drafting engine's answer is no completion") from exc
+            raise DrafterFailed("the drafting engine's answer is not a completion") from exc
         self.cached = len(text)
-        self._stopwatch.add(time.perf_counter() - started, max(1, len(guesses)))
+        self._step_time.add(time.perf_counter() - started, max(1, len(guesses)))
         for number, guess in enumerate(guesses):
             if stop(guess):
                 return guesses[: number + 1]
         return guesses
 
     def close(self) -> None:
-        """The engine forgets by itself."""
+        """Nothing to do: the engine drops its cache by itself."""
 
 
 def _guesses(choice: dict[str, Any]) -> list[Guess]:
     ids = choice.get("token_ids")
     if ids is None:
-        raise DrafterFailed("the drafting engine gives no token ids (return_token_ids): use vLLM")
+        raise DrafterFailed("the drafting engine returns no token_ids; use one that does, as vLLM")
     logprobs = (choice.get("logprobs") or {}).get("token_logprobs") or [None] * len(ids)
     return [
         Guess(int(token), math.exp(logprob) if logprob is not None else 0.5)

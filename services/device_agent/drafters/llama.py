@@ -1,4 +1,4 @@
-"""llama.cpp (GGUF), the optional extra `llama`."""
+"""llama.cpp with GGUF files, by the optional extra `llama`."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from services.device_agent.drafters.guesses import Stopwatch
+from services.device_agent.drafters.cached_stream import CachedStream
 from services.device_agent.drafters.port import DrafterFailed, Logits
-from services.device_agent.drafters.stepping import SteppingStream
+from services.device_agent.drafters.step_time import StepTime
 
 
 class LlamaDrafter:
-    """One context for all streams: another stream's text is rolled back like any other.
+    """A model in llama.cpp, with one context for all streams.
+
+    Another stream's text is rolled back like any other.
 
     `gpu_layers` -1 puts all layers on the GPU where the build has one. Raises DrafterFailed.
     """
 
-    def __init__(self, file: Path, context: int, threads: int = 1, gpu_layers: int = -1) -> None:
+    def __init__(self, file: Path, *, context: int, threads: int = 1, gpu_layers: int = -1) -> None:
         try:
             from llama_cpp import Llama
         except ImportError as exc:
@@ -43,28 +45,30 @@ class LlamaDrafter:
         self.in_place = False
         self.one_context = True
         self.cached: list[int] = []
-        self._stopwatch = Stopwatch(0.01)
+        self._step_time = StepTime(0.01)
 
     @property
     def step_s(self) -> float:
-        return self._stopwatch.seconds
+        return self._step_time.seconds
 
     def start(self) -> LlamaStream:
-        return LlamaStream(self, self._stopwatch)
+        return LlamaStream(self, self._step_time)
 
     def close(self) -> None:
         self.llama.close()
 
 
-class LlamaStream(SteppingStream):
-    def __init__(self, drafter: LlamaDrafter, stopwatch: Stopwatch) -> None:
-        super().__init__(drafter.context, stopwatch, drafter.cached)
+class LlamaStream(CachedStream):
+    """A stream of LlamaDrafter, in the context that all its streams share."""
+
+    def __init__(self, drafter: LlamaDrafter, step_time: StepTime) -> None:
+        super().__init__(drafter.context, step_time, drafter.cached)
         self._drafter = drafter
 
     def close(self) -> None:
         """The context belongs to the drafter."""
 
-    def _forget(self, kept: int) -> None:
+    def _roll_back(self, kept: int) -> None:
         # `eval` removes from the KV cache what lies beyond n_tokens before it computes.
         self._drafter.llama.n_tokens = kept
         del self._written[kept:]

@@ -1,4 +1,4 @@
-"""ONNX Runtime: the default drafter, a wheel for every platform."""
+"""ONNX Runtime: the default drafter, as it has a wheel for every platform."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from services.device_agent.drafters.guesses import Stopwatch
+from services.device_agent.drafters.cached_stream import CachedStream
 from services.device_agent.drafters.port import DrafterFailed, Logits
-from services.device_agent.drafters.stepping import SteppingStream
+from services.device_agent.drafters.step_time import StepTime
 
 FIRST_CAPACITY = 256
 SHARED_CACHE = "tierflow.shared_kv_cache"
 
 
 class OnnxDrafter:
-    """A decoder with a KV cache, as `model_family onnx` writes it for Llama checkpoints.
+    """A decoder with a KV cache, as `model_family onnx` exports it from Llama checkpoints.
 
     Raises DrafterFailed for a file that is missing or has other inputs.
     """
@@ -40,32 +40,37 @@ class OnnxDrafter:
         self.least_burst = 1
         self.in_place = True
         self.one_context = False
-        self._stopwatch = Stopwatch(1e-3)
-        inputs = {each.name: each for each in self.session.get_inputs()}
-        self.caches = {n: n.replace("past_key_values", "present") for n in inputs if "past" in n}
+        self._step_time = StepTime(1e-3)
+        inputs = {entry.name: entry for entry in self.session.get_inputs()}
+        self.caches = {
+            name: name.replace("past_key_values", "present") for name in inputs if "past" in name
+        }
         shared = self.session.get_modelmeta().custom_metadata_map.get(SHARED_CACHE)
         if shared != "1" or not {"input_ids", "attention_mask"} <= inputs.keys():
             raise DrafterFailed(
-                f"{file} was not written by `python -m services.model_family onnx`: write it anew"
+                f"{file} was not written by `python -m services.model_family onnx`: write it again"
             )
         _, self.heads, _, self.head = inputs[next(iter(self.caches))].shape
 
     @property
     def step_s(self) -> float:
-        return self._stopwatch.seconds
+        return self._step_time.seconds
 
     def start(self) -> OnnxStream:
-        return OnnxStream(self, self._stopwatch)
+        return OnnxStream(self, self._step_time)
 
     def close(self) -> None:
         """Nothing but memory is held."""
 
 
-class OnnxStream(SteppingStream):
-    """The KV cache is one buffer a layer, used up to a length: going back costs nothing."""
+class OnnxStream(CachedStream):
+    """A stream of OnnxDrafter.
 
-    def __init__(self, drafter: OnnxDrafter, stopwatch: Stopwatch) -> None:
-        super().__init__(drafter.context, stopwatch, [])
+    Its KV cache is one buffer a layer, used up to a length: rolling back costs nothing.
+    """
+
+    def __init__(self, drafter: OnnxDrafter, step_time: StepTime) -> None:
+        super().__init__(drafter.context, step_time, [])
         self._drafter = drafter
         self._capacity = 0
         self._buffers: dict[str, Any] = {}
@@ -75,7 +80,7 @@ class OnnxStream(SteppingStream):
         self._capacity = 0
         self._written.clear()
 
-    def _forget(self, kept: int) -> None:
+    def _roll_back(self, kept: int) -> None:
         del self._written[kept:]
 
     def _read(self, tokens: list[int]) -> Logits:

@@ -13,14 +13,14 @@ Logits = NDArray[np.float32]
 
 
 class DrafterFailed(Exception):
-    """The model can't be loaded, or stopped working; one line that names the cause and the fix."""
+    """The model can't be loaded, or it stopped working; one line that names cause and fix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A token that the drafter takes for the next one, and how sure it is (0 to 1).
+    """A drafter's guess of the next token, with its probability (0 to 1).
 
-    `second` is the next likely token, -1 where the model does not tell.
+    `second` is the token that is likeliest after it, -1 where the model does not tell.
     """
 
     token: int
@@ -29,7 +29,7 @@ class Guess:
 
 
 class Chooser(Protocol):
-    """Picks the next token from logits [vocabulary]; for answers without a verifier."""
+    """A rule that picks the next token from logits [vocabulary]; for answers without a verifier."""
 
     temperature: float
     top_p: float
@@ -40,9 +40,10 @@ class Chooser(Protocol):
 
 
 class DraftStream(Protocol):
-    """One text that grows. What was computed for a text's beginning is kept and used again.
+    """A stream of drafts for one text that grows.
 
-    `cached` is how many tokens of the last text need not be read again.
+    What was computed for the beginning of a text is kept and used again: `cached` is how many
+    tokens of the last text need not be read again.
     """
 
     @property
@@ -55,11 +56,11 @@ class DraftStream(Protocol):
         stop: Callable[[Guess], bool],
         chooser: Chooser | None = None,
     ) -> list[Guess]:
-        """The next tokens after `text`, greedily or by `chooser`: `count`, or up to `stop`.
+        """The next tokens after `text`, greedily or by `chooser`: `count`, or fewer.
 
-        `stop` is asked after every guess, which is part of the result. A text that shares only
-        its head with the last one rolls the KV cache back to there and reads the rest.
-        Raises DrafterFailed.
+        `stop` is called with every guess; the one for which it is true is the last. For a text
+        that shares only its beginning with the last one, the KV cache is rolled back to there and
+        the rest is read. Raises DrafterFailed.
         """
         ...
 
@@ -67,12 +68,13 @@ class DraftStream(Protocol):
 
 
 class Drafter(Protocol):
-    """A loaded model. `context` is the longest text in tokens, `step_s` what a token takes now.
+    """A loaded model that drafts.
 
-    `least_burst`: tokens below which a call is not worth its overhead. `in_place`: whether short
+    `context` is the longest text in tokens, `step_s` what a token takes now, in seconds.
+    `least_burst` is how many tokens make a call worth its overhead. `in_place` says whether short
     bursts may run on the event loop, as they wait for nobody and know what each stream has read.
-    `one_context`: whether its streams share one KV cache, so that each change of stream costs
-    reading a text anew.
+    `one_context` says whether its streams share one KV cache, so that each change of stream means
+    to read a text anew.
     """
 
     name: str

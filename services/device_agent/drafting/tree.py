@@ -1,8 +1,8 @@
-"""The device's side of a session: what is verified, and a tree of guesses beyond it. Pure.
+"""The draft tree of a session: the verified text, and the drafter's guesses beyond it. Pure.
 
 Positions count the answer's tokens from 0. The tree grows where a further token is likeliest to
 be reached, along the drafter's first guesses and, where it is unsure, its second ones: when the
-first proves wrong, the verifier need not wait a round trip for a better one. (Best-first growth
+first proves wrong, the verifier does not wait a round trip for a better one. (Best-first growth
 as in EAGLE-2, Li et al. 2024, section 4; hedging over outcomes as in SpecInfer, Miao et al. 2024.)
 """
 
@@ -18,48 +18,51 @@ from services.device_agent.drafters.port import Guess
 from services.device_agent.drafting.acceptance import Acceptance
 
 WORTH = 0.005
-"""A token that is reached less often than this, seen from the verified text, is not drafted."""
+"""The least chance that a token is reached from the verified text, for it to be drafted."""
 
 WORTH_SECOND = 0.01
-"""The same for a second guess: each begins a run of its own, which costs more than its tokens."""
+"""The same for a second guess, which begins a run of its own: that costs more than its tokens."""
 
 SWITCH = 0.3
-"""A branch is left for one that is likelier by this: to change branches costs a read."""
+"""A branch is left when its chance is below this share of another's: a change costs a read."""
 
 MAX_NODES = 200
 """Unverified tokens in all branches: what the engine's mailbox holds of a session, and more than
 fits a round trip."""
 
 
-class OutOfStep(Exception):
+class PositionMismatch(Exception):
     """The verifier's tokens don't begin where the last ones ended."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
-    """Draft tokens for output positions from `position` on, and those right before."""
+class DraftRun:
+    """Draft tokens for output positions from `position` on, and the token ids right before."""
 
     position: int
-    tokens: list[int]
+    token_ids: list[int]
     before: list[int]
 
 
-def join(gathered: list[Outgoing], more: Outgoing) -> None:
-    """Add `more` to the last of those gathered where it goes on from there, else beside them."""
-    if gathered:
-        last = gathered[-1]
-        ends = [*last.before, *last.tokens][-len(more.before) :] if more.before else []
-        follows = more.position == last.position + len(last.tokens) and more.before == ends
-        if follows and len(last.tokens) + len(more.tokens) <= MAX_DRAFT_TOKENS:
-            last.tokens.extend(more.tokens)
+def append_run(runs: list[DraftRun], run: DraftRun) -> None:
+    """Extend the last of `runs` by `run` where it continues that one, else append it."""
+    if runs:
+        last = runs[-1]
+        end = [*last.before, *last.token_ids][-len(run.before) :] if run.before else []
+        continues = run.position == last.position + len(last.token_ids) and run.before == end
+        if continues and len(last.token_ids) + len(run.token_ids) <= MAX_DRAFT_TOKENS:
+            last.token_ids.extend(run.token_ids)
             return
-    gathered.append(more)
+    runs.append(run)
 
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """A token at output position `position`, reached with the chance `reach` (of the whole
-    answer so far as the tree knows it). `guess` is what the drafter says comes after it."""
+    """A token of the tree at output position `position`.
+
+    `reach` is the chance that the answer gets there, counted from the beginning of the tree.
+    `guess` is the drafter's guess of the token after it.
+    """
 
     token: int
     position: int
@@ -72,8 +75,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where the tree may grow: after `parent`, by `token`. `parent` has no guess yet where
-    `token` is None: then the drafter says what comes."""
+    """A place where the tree may grow: after `parent`, by `token`.
+
+    Where `token` is None, `parent` has no guess yet, and the drafter has to make it.
+    """
 
     parent: Node
     token: int | None
@@ -82,9 +87,10 @@ class Slot:
 
 
 class DraftTree:
-    """`acceptance` is shared by sessions: what one learns, the next knows.
+    """The verified tokens of one answer, and a tree of draft tokens beyond them.
 
-    `trunk_only`: no second guesses, for a fixed window.
+    `acceptance` is shared by sessions: what one learns, the next knows. `trunk_only` leaves second
+    guesses out, for a fixed window.
     """
 
     def __init__(
@@ -104,10 +110,10 @@ class DraftTree:
         self._open(Slot(self._root, None, 1.0))
 
     def best(self, window: int) -> Slot | None:
-        """Where a further token is likeliest to be reached, at most `window` tokens ahead."""
+        """The slot whose token is likeliest to be reached, at most `window` tokens ahead."""
         postponed = []
-        found = None
-        while self._slots and found is None:
+        best = None
+        while self._slots and best is None:
             entry = heapq.heappop(self._slots)
             slot = entry[2]
             if slot.parent.dead:
@@ -115,21 +121,21 @@ class DraftTree:
             if slot.reach < WORTH * self._root.reach or self.nodes >= MAX_NODES:
                 postponed.append(entry)
                 break
-            seldom = slot.second and slot.reach < WORTH_SECOND * self._root.reach
-            if seldom or slot.parent.position - self._root.position >= window:
+            too_rare = slot.second and slot.reach < WORTH_SECOND * self._root.reach
+            if too_rare or slot.parent.position - self._root.position >= window:
                 postponed.append(entry)
             else:
-                found = slot
+                best = slot
         for entry in postponed:
             heapq.heappush(self._slots, entry)
-        return found
+        return best
 
     def depth(self, slot: Slot) -> int:
-        """Unverified tokens before the slot's."""
+        """How many unverified tokens stand before the slot's."""
         return slot.parent.position - self._root.position
 
     def pursue(self, slot: Slot) -> Callable[[Guess], bool]:
-        """Asked of each guess after `text(slot)`: whether the tree is better grown elsewhere."""
+        """A test for each guess after `text(slot)`: whether to grow the tree elsewhere now."""
         rival = -self._slots[0][0] if self._slots else 0.0
         least = max(WORTH * self._root.reach, SWITCH * rival)
         reach = slot.reach
@@ -142,15 +148,15 @@ class DraftTree:
         return enough
 
     def text(self, slot: Slot) -> list[int]:
-        """The answer up to and with the slot's token."""
-        tail = [] if slot.token is None else [slot.token]
-        return [*self.verified, *self._path(slot.parent), *tail]
+        """The answer's token ids up to the slot's token, which is the last one."""
+        last = [] if slot.token is None else [slot.token]
+        return [*self.verified, *self._path(slot.parent), *last]
 
-    def grow(self, slot: Slot, guesses: Sequence[Guess]) -> Outgoing | None:
-        """Take what the drafter says after `text(slot)`; gives the new tokens to send.
+    def grow(self, slot: Slot, guesses: Sequence[Guess]) -> DraftRun | None:
+        """Add the drafter's guesses after `text(slot)`; returns the new tokens to send.
 
-        Each guess is about the token after those before it, so the last one's token is not part
-        of the tree yet: it becomes a slot.
+        Each guess is about the token after those before it. The last one's token is not part of
+        the tree yet: it becomes a slot.
         """
         added: list[int] = []
         node = slot.parent
@@ -171,12 +177,15 @@ class DraftTree:
         if not guesses:
             # The drafter's context is full: nothing grows here.
             node.guess = Guess(-1, 0.0)
-        return self._outgoing(start, added, node) if added else None
+        return self._run(start, added, node) if added else None
 
     def verify(self, position: int, tokens: Sequence[int]) -> int:
-        """Take verified tokens; gives how many of them stood in the tree. Raises OutOfStep."""
+        """Add verified tokens; returns how many of them stood in the tree.
+
+        Raises PositionMismatch.
+        """
         if position != len(self.verified):
-            raise OutOfStep(f"tokens for position {position}, expected {len(self.verified)}")
+            raise PositionMismatch(f"tokens for position {position}, expected {len(self.verified)}")
         return sum(self._verify_one(token) for token in tokens)
 
     def _verify_one(self, token: int) -> bool:
@@ -188,17 +197,17 @@ class DraftTree:
         self.verified.append(token)
         chosen = root.children.pop(token, None)
         root.dead = True
-        stood = chosen is not None
-        self.nodes -= stood
+        drafted = chosen is not None
+        self.nodes -= drafted
         for sibling in root.children.values():
-            self.nodes -= _bury(sibling)
+            self.nodes -= _mark_dead(sibling)
         if chosen is None:
             chosen = Node(token, len(self.verified) - 1, 1.0, None)
             self._slots.clear()
             self._open(Slot(chosen, None, 1.0))
         chosen.parent = None
         self._root = chosen
-        return stood
+        return drafted
 
     def _add(self, parent: Node, token: int, reach: float) -> Node:
         node = parent.children[token] = Node(token, parent.position + 1, reach, parent)
@@ -215,22 +224,23 @@ class DraftTree:
             reach = node.reach * (1 - chance) * self.acceptance.second
             self._open(Slot(node, guess.second, reach, second=True))
 
-    def _outgoing(self, start: int, added: list[int], last: Node) -> Outgoing:
+    def _run(self, start: int, added: list[int], last: Node) -> DraftRun:
         path = [*self.verified, *self._path(last)]
-        return Outgoing(start, added, path[max(0, start - BEFORE) : start])
+        return DraftRun(start, added, path[max(0, start - BEFORE) : start])
 
     def _path(self, node: Node) -> list[int]:
-        """The unverified tokens up to and with `node`."""
-        return [each.token for each in _up(node, self._root)][::-1]
+        """The unverified tokens up to `node`, its own the last."""
+        return [ancestor.token for ancestor in _ancestors(node, self._root)][::-1]
 
 
-def _up(node: Node, root: Node) -> Iterator[Node]:
+def _ancestors(node: Node, root: Node) -> Iterator[Node]:
+    """`node`, its parent and so on, up to the one below `root`."""
     while node is not root and node.parent is not None:
         yield node
         node = node.parent
 
 
-def _bury(node: Node) -> int:
-    """Mark a branch as dead; gives its number of nodes."""
+def _mark_dead(node: Node) -> int:
+    """Mark a branch as dead; returns its number of nodes."""
     node.dead = True
-    return 1 + sum(_bury(child) for child in node.children.values())
+    return 1 + sum(_mark_dead(child) for child in node.children.values())

@@ -1,4 +1,4 @@
-"""Whether a device takes a piece of work, decided at once from what it knows of itself."""
+"""Whether a device accepts a piece of work, decided at once from what it knows of itself. Pure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ HOT_RETRY_S = 30.0
 BATTERY_RETRY_S = 300.0
 BUSY_RETRY_S = 1.0
 
+FIRST_USUAL_TOKENS = 16.0
+"""Tokens that an answer is taken to have before there was any; low, as a wrong refusal costs more
+than work that is given up at its deadline."""
+
+NEWEST_WEIGHT = 0.1
+"""Weight of the newest answer in the running means."""
+
 
 class WorkRefused(Exception):
-    """`code` as on the wire; `retry_s` is a hint, 0 where another try would end the same."""
+    """The device does not do a piece of work; `code` is the wire's.
+
+    `retry_s` hints at when another try might end otherwise; 0: none would.
+    """
 
     def __init__(self, code: work.RefusalCode, message: str, retry_s: float = 0.0) -> None:
         super().__init__(message)
@@ -20,12 +30,15 @@ class WorkRefused(Exception):
         self.retry_s = retry_s
 
 
-@dataclass(frozen=True)
-class Standing:
-    """The device now: `working` counts work in progress, `own` answers to its own user."""
+@dataclass(frozen=True, kw_only=True)
+class DeviceLoad:
+    """What a device is doing, and what it would do for others.
+
+    `working` counts work in progress, `user_answers` answers to the device's own user.
+    """
 
     working: int
-    own: int
+    user_answers: int
     max_work: int
     condition: work.Condition
     min_battery: float
@@ -33,39 +46,50 @@ class Standing:
     abilities: tuple[work.Kind, ...]
 
 
-@dataclass(frozen=True)
-class Pace:
-    """Seconds a token takes to write and to read, and how many tokens answers usually have."""
+@dataclass
+class AnswerTimeEstimate:
+    """An estimate of how long answers take, from running means over the work that was done.
 
-    step_s: float
-    read_s: float
-    usual: float
+    `usual_tokens` is how many tokens answers have, `read_s` the seconds to read a prompt's token.
+    """
 
-    def needed_s(self, prompt: int, budget: int, others: int) -> float:
-        """Until the answer is likely there, in seconds, beside `others` with the same share."""
-        return self.read_s * prompt + self.step_s * min(budget, self.usual) * (others + 1)
+    usual_tokens: float = FIRST_USUAL_TOKENS
+    read_s: float = 0.0
+
+    def seconds(self, *, step_s: float, prompt: int, budget: int, others: int) -> float:
+        """Until an answer is likely complete, beside `others` that share the model.
+
+        `step_s` is the model's time for a token; `prompt` and `budget` are tokens.
+        """
+        tokens = min(budget, self.usual_tokens)
+        return self.read_s * prompt + step_s * tokens * (others + 1)
+
+    def learn(self, *, prompt: int, read_s: float, tokens: int) -> None:
+        """From one answer: `read_s` seconds for a prompt of so many tokens, then `tokens`."""
+        self.read_s += NEWEST_WEIGHT * (read_s / prompt - self.read_s)
+        self.usual_tokens += NEWEST_WEIGHT * (tokens - self.usual_tokens)
 
 
-def admit(frame: work.Work, standing: Standing) -> None:
-    """What can be told without the prompt. Raises WorkRefused."""
-    condition = standing.condition
-    if standing.privacy == "private":
+def check_load(frame: work.Work, load: DeviceLoad) -> None:
+    """The checks that need no prompt. Raises WorkRefused."""
+    condition = load.condition
+    if load.privacy == "private":
         raise WorkRefused("private", "this device works for its own user only")
-    if frame.kind not in standing.abilities:
-        raise WorkRefused("unable", f"kind: this device can't {frame.kind}")
+    if frame.kind not in load.abilities:
+        raise WorkRefused("unable", f"kind: this device has no ability {frame.kind}")
     if condition.hot:
         raise WorkRefused("hot", "the device is too hot", HOT_RETRY_S)
-    if condition.battery is not None and condition.battery < standing.min_battery:
+    if condition.battery is not None and condition.battery < load.min_battery:
         raise WorkRefused(
             "battery",
-            f"the battery is at {condition.battery:.0%}, below {standing.min_battery:.0%}",
+            f"the battery is at {condition.battery:.0%}, below {load.min_battery:.0%}",
             BATTERY_RETRY_S,
         )
-    if standing.working + standing.own >= standing.max_work:
+    if load.working + load.user_answers >= load.max_work:
         raise WorkRefused(
             "busy",
-            f"{standing.working} pieces of work and {standing.own} answers to the device's own "
-            f"user are under way, at most {standing.max_work} at once",
+            f"{load.working} pieces of work and {load.user_answers} answers to the device's own "
+            f"user are in progress, at most {load.max_work} at once",
             BUSY_RETRY_S,
         )
 
@@ -79,12 +103,12 @@ def check_size(prompt: int, context: int) -> None:
         )
 
 
-def check_pace(frame: work.Work, prompt: int, pace: Pace, others: int) -> None:
-    """`others`: what shares the device meanwhile. Raises WorkRefused."""
-    needed = pace.needed_s(prompt, frame.sampling.max_tokens or 1, others)
-    if needed > frame.deadline_s:
+def check_deadline(frame: work.Work, needed_s: float, others: int) -> None:
+    """`others`: how many answers share the model meanwhile. Raises WorkRefused."""
+    if needed_s > frame.deadline_s:
         raise WorkRefused(
             "deadline",
-            f"deadline_s: it would take about {needed:.2g} s, {frame.deadline_s:.2g} s are given",
-            needed - frame.deadline_s if others else 0.0,
+            f"deadline_s: the answer would take about {needed_s:.2g} s, more than "
+            f"{frame.deadline_s:.2g} s",
+            needed_s - frame.deadline_s if others else 0.0,
         )

@@ -1,4 +1,4 @@
-"""What a device says of itself when it registers: from its model's folder, and from its flags."""
+"""The profile with which a device registers: from its model's folder, and from its flags."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ import msgspec
 from gateway.protocol import work
 
 FILE = "tierflow-device.json"
-MOST_BYTES = 1 << 16
+MAX_BYTES = 1 << 16
 
 
 class ProfileFailed(Exception):
-    """Something of it can't be said; one line that names the field and what it must be."""
+    """A field of the profile is unusable; one line that names it and what it must be."""
 
 
-@dataclass(frozen=True)
-class Profile:
-    """`tags` holds tags and domains. `instance` tells this process from others with its token."""
+@dataclass(frozen=True, kw_only=True)
+class MemberProfile:
+    """What a device tells the gateway about itself.
+
+    `tags` holds tags and domains. `instance` tells this process from others with its token.
+    """
 
     description: str
     tags: tuple[str, ...]
@@ -57,30 +60,31 @@ def read_profile(
     owner: str = "",
     privacy: work.Privacy = "public",
     max_work: int = 2,
-) -> Profile:
-    """`description` and `tags` replace what the folder's file says. Raises ProfileFailed."""
-    said = _file(folder / FILE)
-    whose = f"{folder / FILE}: "
-    found = [*_texts(said, "tags", whose), *_texts(said, "domains", whose)]
-    profile = Profile(
-        _text(said, "description", whose) if description is None else description,
-        tuple(dict.fromkeys(found if tags is None else tags)),
-        model,
-        owner,
-        privacy,
-        max_work,
+) -> MemberProfile:
+    """`description` and `tags` replace those of the folder's file. Raises ProfileFailed."""
+    file = folder / FILE
+    content = _content(file)
+    described = _text(content, "description", file)
+    tagged = [*_texts(content, "tags", file), *_texts(content, "domains", file)]
+    profile = MemberProfile(
+        description=described if description is None else description,
+        tags=tuple(dict.fromkeys(tagged if tags is None else tags)),
+        model=model,
+        owner=owner,
+        privacy=privacy,
+        max_work=max_work,
         instance=secrets.token_hex(16),
     )
     try:
-        # The frame's own bounds are the ones that count.
+        # The wire has the bounds of all fields.
         msgspec.convert(msgspec.to_builtins(profile.register(work.Condition())), work.Register)
     except msgspec.ValidationError as exc:
-        raise ProfileFailed(f"the device can't register like this: {exc}") from exc
+        raise ProfileFailed(f"the device can't register with this profile: {exc}") from exc
     return profile
 
 
 def describe_model(name: str, folder: Path, tokenizer: str) -> work.Model:
-    """`tokenizer` is its fingerprint; the family is what the name begins with."""
+    """`tokenizer` is its fingerprint. The family is the name up to its first hyphen."""
     try:
         config = json.loads((folder / "config.json").read_text())
     except (OSError, ValueError):
@@ -89,7 +93,7 @@ def describe_model(name: str, folder: Path, tokenizer: str) -> work.Model:
 
 
 def _parameters(config: Mapping[str, Any]) -> int:
-    """Weights of a decoder as Llama has them, without biases; 0 where the numbers are missing."""
+    """How many weights a decoder like Llama's has, without biases; 0 where numbers are missing."""
     try:
         hidden, layers = int(config["hidden_size"]), int(config["num_hidden_layers"])
         heads = int(config["num_attention_heads"])
@@ -104,29 +108,30 @@ def _parameters(config: Mapping[str, Any]) -> int:
     return tables + layers * layer + hidden
 
 
-def _file(file: Path) -> Mapping[str, Any]:
+def _content(file: Path) -> Mapping[str, Any]:
+    """Of a JSON file; empty where there is none."""
     if not file.is_file():
         return {}
     try:
-        if file.stat().st_size > MOST_BYTES:
-            raise ProfileFailed(f"{file}: has more than {MOST_BYTES} bytes")
-        said = json.loads(file.read_text())
+        if file.stat().st_size > MAX_BYTES:
+            raise ProfileFailed(f"{file}: has more than {MAX_BYTES} bytes")
+        content = json.loads(file.read_text())
     except (OSError, ValueError) as exc:
         raise ProfileFailed(f"{file}: can't be read as JSON: {type(exc).__name__}") from exc
-    if not isinstance(said, dict):
+    if not isinstance(content, dict):
         raise ProfileFailed(f"{file}: must be a JSON object with description, tags and domains")
-    return said
+    return content
 
 
-def _text(said: Mapping[str, Any], name: str, whose: str) -> str:
-    value = said.get(name, "")
+def _text(content: Mapping[str, Any], name: str, file: Path) -> str:
+    value = content.get(name, "")
     if not isinstance(value, str):
-        raise ProfileFailed(f"{whose}{name}: must be a text")
+        raise ProfileFailed(f"{file}: {name}: must be a string")
     return value
 
 
-def _texts(said: Mapping[str, Any], name: str, whose: str) -> list[str]:
-    value = said.get(name, [])
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise ProfileFailed(f"{whose}{name}: must be a list of texts")
+def _texts(content: Mapping[str, Any], name: str, file: Path) -> list[str]:
+    value = content.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise ProfileFailed(f"{file}: {name}: must be a list of strings")
     return value

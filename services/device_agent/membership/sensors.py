@@ -1,4 +1,4 @@
-"""Heat and charge as the kernel tells them, under `thermal` and `power_supply` of sysfs.
+"""Heat and charge, as the kernel gives them under `thermal` and `power_supply` of sysfs.
 
 https://docs.kernel.org/driver-api/thermal/sysfs-api.html and
 https://docs.kernel.org/power/power_supply_class.html; Jetsons and laptops have the same files.
@@ -11,40 +11,46 @@ from pathlib import Path
 
 SYSFS = Path("/sys/class")
 NOT_THE_CHIP = ("pmic", "thermal-fan-est")
-"""Zones of Jetsons that show a fixed figure, or one that is made from others."""
+"""Zones of Jetsons that show a fixed figure, or one computed from others."""
 
 PLAUSIBLE = range(-40, 150)
-"""Degrees Celsius; a sensor without power tells others."""
+"""Degrees Celsius; a sensor without power gives other figures."""
 
 
 @dataclass(frozen=True)
-class Reading:
-    """`celsius` of the hottest zone, None without any; `battery` 0 to 1 while it is what the
-    device runs on, None on mains."""
+class SensorReading:
+    """One reading of the sensors.
+
+    `celsius` is that of the hottest zone, None without any. `battery` is the charge, 0 to 1, while
+    the device runs on it; None: it runs on mains.
+    """
 
     celsius: float | None = None
     battery: float | None = None
 
 
 class Sensors:
-    """Reads files that may be slow or go away at any time; what can't be read is not there."""
+    """The kernel's files for heat and charge, which may be slow or go away at any time.
+
+    A file that can't be read counts as absent.
+    """
 
     def __init__(self, root: Path = SYSFS) -> None:
         self._thermal = root / "thermal"
         self._power = root / "power_supply"
 
-    def read(self) -> Reading:
-        return Reading(self._celsius(), self._battery())
+    def read(self) -> SensorReading:
+        return SensorReading(self._celsius(), self._battery())
 
     def _celsius(self) -> float | None:
-        found = []
+        temperatures = []
         for zone in _folders(self._thermal, "thermal_zone"):
             if _text(zone / "type").lower().startswith(NOT_THE_CHIP):
                 continue
             celsius = _number(zone / "temp", 1e-3)
             if celsius is not None and PLAUSIBLE.start <= celsius < PLAUSIBLE.stop:
-                found.append(celsius)
-        return max(found, default=None)
+                temperatures.append(celsius)
+        return max(temperatures, default=None)
 
     def _battery(self) -> float | None:
         mains: list[bool] = []
@@ -58,15 +64,15 @@ class Sensors:
             elif (charge := _charge(supply)) is not None:
                 charges.append(charge)
                 statuses.add(_text(supply / "status"))
-        # Some batteries never say that they are discharging: then the mains tell.
-        runs_on_it = "Discharging" in statuses or (
+        # Some batteries never report that they are discharging: then the mains decide.
+        on_battery = "Discharging" in statuses or (
             statuses <= {"Unknown", ""} and mains != [] and not any(mains)
         )
-        return sum(charges) / len(charges) if charges and runs_on_it else None
+        return sum(charges) / len(charges) if charges and on_battery else None
 
 
 def _charge(supply: Path) -> float | None:
-    """0 to 1."""
+    """The charge of a battery, 0 to 1."""
     share = _number(supply / "capacity", 0.01)
     if share is None:
         for kind in ("energy", "charge"):
@@ -79,7 +85,7 @@ def _charge(supply: Path) -> float | None:
 
 def _folders(root: Path, prefix: str) -> list[Path]:
     try:
-        return sorted(each for each in root.iterdir() if each.name.startswith(prefix))
+        return sorted(folder for folder in root.iterdir() if folder.name.startswith(prefix))
     except OSError:
         return []
 

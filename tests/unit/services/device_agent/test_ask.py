@@ -14,9 +14,9 @@ REPORT = {
 
 
 def test_each_maker_has_its_colour_and_its_sign() -> None:
-    assert ask.painted("x", "draft") == f"{ask.COLOURS['draft']}x{ask.RESET}"
-    assert ask.painted("x", "verifier") == "x"
-    assert ask.painted("", "draft") == ""
+    assert ask.coloured("x", "draft") == f"{ask.COLOURS['draft']}x{ask.RESET}"
+    assert ask.coloured("x", "verifier") == "x"
+    assert ask.coloured("", "draft") == ""
     assert len(set(ask.SIGNS.values())) == 3
 
 

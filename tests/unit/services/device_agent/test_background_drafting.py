@@ -44,7 +44,7 @@ async def test_work_that_waits_long_gets_a_burst_in_between(
     monkeypatch.setattr(background_drafting, "PATIENCE_S", 0.001)
     drafter = ScriptedDrafter(range(100))
     thread = DraftingThread(drafter)
-    thread.wanted = 1  # and never less
+    thread.user_bursts = 1  # and never less
     guesses = await BackgroundDrafting(thread).draft(drafter.start(), [1], 8, lambda _: False)
     assert len(guesses) == 1, "the burst ends at once where the model is wanted"
     thread.close()
@@ -57,7 +57,7 @@ async def test_where_streams_share_a_context_work_waits_for_the_whole_answer(
     drafter = ScriptedDrafter(range(100), one_context=True)
     thread = DraftingThread(drafter)
     background = BackgroundDrafting(thread)
-    with thread.answering():
+    with thread.serving_user():
         work = asyncio.create_task(background.draft(drafter.start(), [1], 1, lambda _: False))
         await thread.draft(drafter.start(), [1], 1, lambda _: False)
         await rounds()

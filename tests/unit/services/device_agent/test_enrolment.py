@@ -14,7 +14,13 @@ from typing import Any
 import pytest
 
 from services.device_agent.__main__ import main
-from services.device_agent.arguments import ENROLMENT_TOKEN, TOKEN, Refusal, device_token, parser
+from services.device_agent.arguments import (
+    DEVICE_TOKEN,
+    ENROLMENT_TOKEN,
+    ArgumentFailure,
+    device_token,
+    parser,
+)
 from services.device_agent.enrolment import DeviceToken, EnrolmentFailed
 from services.device_agent.link import TokenMissing
 from tests.servers import free_port
@@ -23,7 +29,7 @@ ONE_TIME = "the-enrolment-token"
 
 
 class Gateway:
-    """Answers what the test says; notes what it was asked."""
+    """A gateway that enrols devices as the test says, and records the requests."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
@@ -69,7 +75,7 @@ def enrol(gateway: str, file: Path) -> int:
 @pytest.fixture(autouse=True)
 def given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ENROLMENT_TOKEN, ONE_TIME)
-    monkeypatch.delenv(TOKEN, raising=False)
+    monkeypatch.delenv(DEVICE_TOKEN, raising=False)
 
 
 def test_the_token_is_written_for_its_owner_only(gateway: Gateway, tmp_path: Path) -> None:
@@ -168,5 +174,5 @@ def test_a_missing_token_file_is_refused_where_nothing_can_make_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(ENROLMENT_TOKEN)
-    with pytest.raises(Refusal, match="--token-file .*missing or empty"):
+    with pytest.raises(ArgumentFailure, match="--token-file .*missing or empty"):
         token_of(tmp_path / "device.token", "http://gateway")

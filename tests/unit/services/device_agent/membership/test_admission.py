@@ -12,15 +12,23 @@ from hypothesis import strategies as st
 from gateway.protocol import work
 from gateway.protocol.fields import Sampling
 from services.device_agent.membership.admission import (
-    Pace,
-    Standing,
+    AnswerTimeEstimate,
+    DeviceLoad,
     WorkRefused,
-    admit,
-    check_pace,
+    check_deadline,
+    check_load,
     check_size,
 )
 
-READY = Standing(0, 0, 2, work.Condition(), 0.3, "public", ("generate", "revise"))
+READY = DeviceLoad(
+    working=0,
+    user_answers=0,
+    max_work=2,
+    condition=work.Condition(),
+    min_battery=0.3,
+    privacy="public",
+    abilities=("generate", "revise"),
+)
 
 
 def frame(kind: work.Kind = "generate", budget: int = 100, deadline_s: float = 10.0) -> work.Work:
@@ -30,12 +38,12 @@ def frame(kind: work.Kind = "generate", budget: int = 100, deadline_s: float = 1
 
 def refused(**more: Any) -> WorkRefused:
     with pytest.raises(WorkRefused) as caught:
-        admit(frame(), replace(READY, **more))
+        check_load(frame(), replace(READY, **more))
     return caught.value
 
 
 def test_an_idle_device_on_mains_takes_work() -> None:
-    admit(frame(), READY)
+    check_load(frame(), READY)
 
 
 @pytest.mark.parametrize(
@@ -46,8 +54,8 @@ def test_an_idle_device_on_mains_takes_work() -> None:
         ("hot", {"condition": work.Condition(hot=True)}),
         ("battery", {"condition": work.Condition(battery=0.29)}),
         ("busy", {"working": 2}),
-        ("busy", {"working": 1, "own": 1}),
-        ("busy", {"own": 2}),
+        ("busy", {"working": 1, "user_answers": 1}),
+        ("busy", {"user_answers": 2}),
     ],
 )
 def test_each_reason_has_its_code(code: str, more: dict[str, Any]) -> None:
@@ -61,7 +69,7 @@ def test_what_another_try_may_mend_says_when() -> None:
 
 
 def test_a_full_battery_and_a_user_with_room_beside_him_refuse_nothing() -> None:
-    admit(frame(), replace(READY, condition=work.Condition(battery=0.3), own=1))
+    check_load(frame(), replace(READY, condition=work.Condition(battery=0.3), user_answers=1))
 
 
 def test_a_prompt_must_leave_room_for_an_answer() -> None:
@@ -71,13 +79,18 @@ def test_a_prompt_must_leave_room_for_an_answer() -> None:
     assert caught.value.code == "too_long"
 
 
-def test_a_deadline_that_the_pace_can_not_make_is_refused() -> None:
-    pace = Pace(step_s=0.1, read_s=0.01, usual=16)
-    check_pace(frame(deadline_s=2.7), 100, pace, others=0)
+def test_a_deadline_that_the_device_can_not_make_is_refused() -> None:
+    estimate = AnswerTimeEstimate(usual_tokens=16, read_s=0.01)
+
+    def check(budget: int, deadline_s: float, others: int) -> None:
+        needed_s = estimate.seconds(step_s=0.1, prompt=100, budget=budget, others=others)
+        check_deadline(frame(budget=budget, deadline_s=deadline_s), needed_s, others)
+
+    check(100, 2.7, others=0)
     with pytest.raises(WorkRefused) as caught:
-        check_pace(frame(deadline_s=2.7), 100, pace, others=1)
+        check(100, 2.7, others=1)
     assert caught.value.code == "deadline"
-    check_pace(frame(budget=1, deadline_s=1.2), 100, pace, others=0)
+    check(1, 1.2, others=0)
 
 
 seconds = st.floats(0, 10)
@@ -87,7 +100,10 @@ seconds = st.floats(0, 10)
 def test_what_shares_the_device_never_makes_it_faster(
     step_s: float, read_s: float, usual: float, prompt: int, budget: int
 ) -> None:
-    pace = Pace(step_s, read_s, usual)
-    needed = [pace.needed_s(prompt, budget, others) for others in range(4)]
+    estimate = AnswerTimeEstimate(usual_tokens=usual, read_s=read_s)
+    needed = [
+        estimate.seconds(step_s=step_s, prompt=prompt, budget=budget, others=others)
+        for others in range(4)
+    ]
     assert needed == sorted(needed)
-    assert pace.needed_s(prompt, budget, 0) <= read_s * prompt + step_s * budget + 1e-6
+    assert needed[0] <= read_s * prompt + step_s * budget + 1e-6

@@ -14,10 +14,14 @@ from gateway.protocol import speculation as wire
 from gateway.protocol import work
 from services.device_agent.membership import registration
 from services.device_agent.membership.registration import Membership
-from services.device_agent.membership.sensors import Reading
+from services.device_agent.membership.sensors import SensorReading
 from services.device_agent.text import TextModel
 from tests.servers import SHIPPED_FAMILY
-from tests.unit.services.device_agent.membership.scene import Scene, order, scene
+from tests.unit.services.device_agent.membership.active_work_rig import (
+    ActiveWorkRig,
+    active_work_rig,
+    work_frame,
+)
 from tests.unit.services.device_agent.scripted_drafter import ScriptedDrafter
 
 pytestmark = pytest.mark.anyio
@@ -37,14 +41,19 @@ class Clock:
 
 
 @asynccontextmanager
-async def member(model: TextModel) -> AsyncIterator[tuple[Membership, Scene, Clock]]:
-    async with scene(model, ScriptedDrafter(model.encode("word " * 500))) as here:
+async def member(model: TextModel) -> AsyncIterator[tuple[Membership, ActiveWorkRig, Clock]]:
+    async with active_work_rig(model, ScriptedDrafter(model.encode("word " * 500))) as rig:
         clock = Clock()
         made = Membership(
-            here.profile, here.workload, here.conditions, here.send, lambda: 0.5, clock
+            profile=rig.profile,
+            active_work=rig.active_work,
+            state=rig.state,
+            send=rig.send,
+            uniform=lambda: 0.5,
+            clock=clock,
         )
-        yield made, here, clock
-        made.lost()
+        yield made, rig, clock
+        made.disconnected()
         await settled()
 
 
@@ -53,30 +62,30 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def sent(here: Scene, kind: type[Any]) -> list[Any]:
-    return [frame for frame in here.frames if isinstance(frame, kind)]
+def sent(rig: ActiveWorkRig, kind: type[Any]) -> list[Any]:
+    return [frame for frame in rig.frames if isinstance(frame, kind)]
 
 
 async def test_it_registers_on_each_connection_as_the_same_process(model: TextModel) -> None:
-    async with member(model) as (made, here, _):
+    async with member(model) as (made, rig, _):
         for _ in range(2):
-            made.welcomed()
+            made.connected()
             await settled()
-            made.take(work.Registered("phone", 4))
+            made.handle_frame(work.Registered("phone", 4))
             assert made.status()["registered"] == "phone"
-            made.lost()
+            made.disconnected()
             assert made.status() == {"registered": None, "reason": registration.NOT_CONNECTED}
-        one, other = sent(here, work.Register)
+        one, other = sent(rig, work.Register)
         assert one == other
 
 
 async def test_the_gateway_may_grant_less_than_was_offered(model: TextModel) -> None:
-    async with member(model) as (made, here, _):
-        made.welcomed()
-        made.take(work.Registered("phone", 1))
-        assert here.workload.max_work == 1
-        made.take(work.Registered("phone", 60))
-        assert here.workload.max_work == 4, "never more than the device offers"
+    async with member(model) as (made, rig, _):
+        made.connected()
+        made.handle_frame(work.Registered("phone", 1))
+        assert rig.active_work.max_work == 1
+        made.handle_frame(work.Registered("phone", 60))
+        assert rig.active_work.max_work == 4, "never more than the device offers"
 
 
 @pytest.mark.parametrize(
@@ -91,18 +100,18 @@ async def test_the_gateway_may_grant_less_than_was_offered(model: TextModel) -> 
 async def test_a_refusal_is_told_once_and_tried_again_much_later(
     model: TextModel, error: wire.Error, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with member(model) as (made, here, clock):
+    async with member(model) as (made, rig, clock):
         for _ in range(3):
-            made.welcomed()
+            made.connected()
             await settled()
-            made.heard(error)
-            made.lost()
-            made.welcomed()
+            made.handle_error(error)
+            made.disconnected()
+            made.connected()
             await settled()
             assert made.status()["reason"] == error.message
-            made.lost()
-            clock.now += registration.AGAIN_S
-        assert len(sent(here, work.Register)) == 3
+            made.disconnected()
+            clock.now += registration.RETRY_S
+        assert len(sent(rig, work.Register)) == 3
         warned = [each for each in caplog.records if each.levelno >= logging.WARNING]
         assert len(warned) == 1 and error.message in warned[0].getMessage()
 
@@ -110,22 +119,22 @@ async def test_a_refusal_is_told_once_and_tried_again_much_later(
 async def test_the_wait_after_a_refusal_ends_by_itself(
     model: TextModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registration, "AGAIN_S", 0.0)
-    async with member(model) as (made, here, _):
-        made.welcomed()
+    monkeypatch.setattr(registration, "RETRY_S", 0.0)
+    async with member(model) as (made, rig, _):
+        made.connected()
         await settled()
-        assert made.heard(wire.Error("owner_differs", "no"))
+        assert made.handle_error(wire.Error("owner_differs", "no"))
         await settled()
-        assert len(sent(here, work.Register)) == 2
+        assert len(sent(rig, work.Register)) == 2
 
 
 async def test_errors_about_other_things_are_left_to_the_link(model: TextModel) -> None:
     async with member(model) as (made, _, _):
-        made.welcomed()
+        made.connected()
         await settled()
-        assert not made.heard(wire.Error("replaced", "another connection", None, True))
-        made.take(work.Registered("phone", 2))
-        assert not made.heard(wire.Error("flood", "too many"))
+        assert not made.handle_error(wire.Error("replaced", "another connection", None, True))
+        made.handle_frame(work.Registered("phone", 2))
+        assert not made.handle_error(wire.Error("flood", "too many"))
         assert made.status()["registered"] == "phone"
 
 
@@ -133,40 +142,40 @@ async def test_a_gateway_that_never_answers_is_no_end(
     model: TextModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registration, "ANSWER_S", 0.0)
-    async with member(model) as (made, here, _):
-        made.welcomed()
+    async with member(model) as (made, rig, _):
+        made.connected()
         await settled()
-        assert "no answer to the registration" in str(made.status()["reason"])
-        assert len(sent(here, work.Register)) == 1
+        assert "did not answer the registration" in str(made.status()["reason"])
+        assert len(sent(rig, work.Register)) == 1
 
 
 async def test_changes_of_the_condition_are_told_and_nothing_else(
     model: TextModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registration, "TELL_S", 0.0)
-    async with member(model) as (made, here, _):
+    monkeypatch.setattr(registration, "CHECK_S", 0.0)
+    async with member(model) as (made, rig, _):
         running = asyncio.create_task(made.run())
-        made.welcomed()
+        made.connected()
         await settled()
-        assert not sent(here, work.State)
-        made.take(work.Registered("phone", 2))
-        here.conditions.take(Reading(99.0, 0.5))
+        assert not sent(rig, work.State)
+        made.handle_frame(work.Registered("phone", 2))
+        rig.state.update(SensorReading(99.0, 0.5))
         await settled()
-        here.conditions.take(Reading(99.0, 0.4999))
+        rig.state.update(SensorReading(99.0, 0.4999))
         await settled()
-        assert [frame.condition.battery for frame in sent(here, work.State)] == [0.5]
-        assert sent(here, work.State)[0].condition.hot
+        assert [frame.condition.battery for frame in sent(rig, work.State)] == [0.5]
+        assert sent(rig, work.State)[0].condition.hot
         running.cancel()
 
 
 async def test_work_is_taken_and_recalled_and_ends_with_the_connection(model: TextModel) -> None:
-    async with member(model) as (made, here, _):
-        made.welcomed()
-        made.take(work.Registered("phone", 2))
-        made.take(order(1, max_tokens=500))
-        made.take(order(2, max_tokens=500))
+    async with member(model) as (made, rig, _):
+        made.connected()
+        made.handle_frame(work.Registered("phone", 2))
+        made.handle_frame(work_frame(1, max_tokens=500))
+        made.handle_frame(work_frame(2, max_tokens=500))
         assert made.status()["working"] == 2
-        made.take(work.Recall(1))
+        made.handle_frame(work.Recall(1))
         assert made.status()["working"] == 1
-        made.lost()
-        assert here.workload.working == 0
+        made.disconnected()
+        assert rig.active_work.working == 0

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.device_agent.membership.conditions import COOLER, Conditions
-from services.device_agent.membership.sensors import Reading, Sensors
+from services.device_agent.membership.device_state import COOLER, DeviceState
+from services.device_agent.membership.sensors import SensorReading, Sensors
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +20,7 @@ def put(root: Path, path: str, **files: str) -> None:
 
 
 def test_without_any_files_it_is_neither_hot_nor_on_a_battery(tmp_path: Path) -> None:
-    assert Sensors(tmp_path / "none").read() == Reading(None, None)
+    assert Sensors(tmp_path / "none").read() == SensorReading(None, None)
 
 
 def test_the_hottest_zone_counts(tmp_path: Path) -> None:
@@ -84,20 +84,20 @@ def test_a_mouse_is_no_power_supply(tmp_path: Path) -> None:
 def test_what_is_no_number_is_not_there(tmp_path: Path) -> None:
     put(tmp_path, "thermal/thermal_zone0", type="x", temp="warm")
     put(tmp_path, "power_supply/BAT0", type="Battery", status="Discharging", capacity="half")
-    assert Sensors(tmp_path).read() == Reading(None, None)
+    assert Sensors(tmp_path).read() == SensorReading(None, None)
 
 
 def test_a_hot_device_is_hot_until_it_is_clearly_cooler() -> None:
-    conditions = Conditions(Reading, hot_celsius=80)
-    told = []
+    state = DeviceState(SensorReading, hot_celsius=80)
+    hot = []
     for celsius in (79.9, 80.0, 79.0, 80 - COOLER, 80 - COOLER - 0.1, 79.9):
-        conditions.take(Reading(celsius))
-        told.append(conditions.now(0).hot)
-    assert told == [False, True, True, True, False, False]
+        state.update(SensorReading(celsius))
+        hot.append(state.condition(0).hot)
+    assert hot == [False, True, True, True, False, False]
 
 
 async def test_a_reading_is_what_is_told_from_then_on() -> None:
-    conditions = Conditions(lambda: Reading(95.0, 0.123), hot_celsius=90)
-    await conditions.refresh()
-    now = conditions.now(working=2)
-    assert (now.hot, now.battery, now.working) == (True, 0.12, 2)
+    state = DeviceState(lambda: SensorReading(95.0, 0.123), hot_celsius=90)
+    await state.refresh()
+    condition = state.condition(working=2)
+    assert (condition.hot, condition.battery, condition.working) == (True, 0.12, 2)

@@ -1,0 +1,182 @@
+"""Chooses who gives an answer, and continues it on the device when the verifier is lost."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from gateway.protocol.speculation import Offer, Tier
+from services.device_agent.answer import AnswerPiece, AnswerReport, GenerationRequest
+from services.device_agent.drafters.port import DrafterFailed, DraftStream
+from services.device_agent.drafting_thread import DraftingThread
+from services.device_agent.link import Link
+from services.device_agent.local_answer import local_answer
+from services.device_agent.metrics import AgentMetrics
+from services.device_agent.text import TextModel
+from services.device_agent.verified_answer import RequestRefused, VerifiedAnswer, VerifierLost
+from services.device_agent.verifier_profile import VerifierProfile
+
+ON_DEVICE, DEVICE_EDGE, DEVICE_CLOUD = "on-device", "device-edge", "device-cloud"
+WAYS: dict[str, tuple[Tier, ...]] = {
+    ON_DEVICE: (),
+    DEVICE_EDGE: ("edge",),
+    DEVICE_CLOUD: ("cloud",),
+    "auto": ("cloud", "edge"),
+}
+"""Each way to answer, and the tiers that may verify: the first of them that the gateway offers."""
+
+
+@dataclass(frozen=True)
+class AnswerRoute:
+    """Who gives an answer: the verifier of `offer`, or (None) the device alone.
+
+    `degraded` says why the device answers alone though another way was asked for.
+    """
+
+    way: str
+    offer: Offer | None = None
+    degraded: str | None = None
+
+
+class AnswerRouter:
+    """The answers of one device, each by the best way that is open.
+
+    `verifiers` holds what was learned of each verifying model, by its name.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: TextModel,
+        thread: DraftingThread,
+        link: Link | None,
+        metrics: AgentMetrics,
+    ) -> None:
+        self.model = model
+        self.thread = thread
+        self.link = link
+        self._metrics = metrics
+        self.verifiers: dict[str, VerifierProfile] = defaultdict(VerifierProfile)
+
+    def route(self, way: str, model: str = "") -> AnswerRoute:
+        """`model` is the name in the request; where a server serves it, only that one verifies.
+
+        Raises RequestRefused for a tier whose tokenizer differs from the device's.
+        """
+        tiers = WAYS[way]
+        if not tiers:
+            return AnswerRoute(ON_DEVICE)
+        if self.link is None or not self.link.up:
+            problem = self.link.problem if self.link else "the agent has no gateway"
+            return AnswerRoute(ON_DEVICE, degraded=problem)
+        offers = [self.link.offers[tier] for tier in tiers if tier in self.link.offers]
+        if model in self.link.models:
+            offers = [self.link.models[model]]
+        fingerprint = self.model.fingerprint
+        for offer in offers:
+            if offer.tokenizer in ("", fingerprint):
+                return AnswerRoute(f"device-{offer.tier}", offer)
+        if offers and way != "auto":
+            raise RequestRefused(
+                "tokenizer_differs",
+                f"model: the tokenizer of {offers[0].model} (fingerprint {offers[0].tokenizer}) "
+                f"differs from this device's (fingerprint {fingerprint})",
+            )
+        return AnswerRoute(
+            ON_DEVICE,
+            degraded=f"the gateway offers no {' or '.join(tiers)} tier with the device's tokenizer",
+        )
+
+    async def answer(
+        self, request: GenerationRequest, route: AnswerRoute, report: AnswerReport
+    ) -> AsyncGenerator[AnswerPiece]:
+        """Raises RequestRefused before the first piece; DrafterFailed when nobody can continue."""
+        report.way, report.degraded = route.way, route.degraded
+        self._metrics.answer_started(route.way)
+        pieces = self._pieces(request, route, report)
+        try:
+            with self.thread.serving_user():
+                async with aclosing(pieces):
+                    async for piece in pieces:
+                        yield piece
+        except DrafterFailed as exc:
+            report.degraded = report.degraded or str(exc)
+            raise
+        finally:
+            self._metrics.answer_ended(report)
+
+    async def _pieces(
+        self, request: GenerationRequest, route: AnswerRoute, report: AnswerReport
+    ) -> AsyncGenerator[AnswerPiece]:
+        stream = self.thread.drafter.start()
+        answer: list[int] = []
+        try:
+            if route.offer is not None and self.link is not None:
+                try:
+                    verified = self._verified(request, route.offer, report, stream, self.link)
+                    async with aclosing(verified):
+                        async for piece in verified:
+                            answer += piece.token_ids
+                            yield piece
+                    return
+                except VerifierLost as exc:
+                    report.degraded = str(exc)
+                    if self._is_complete(request, answer):
+                        return
+            self._check_room(request)
+            local = local_answer(request, report, self.thread, stream, self.model, beginning=answer)
+            async with aclosing(local):
+                async for piece in local:
+                    yield piece
+        finally:
+            stream.close()
+
+    async def _verified(
+        self,
+        request: GenerationRequest,
+        offer: Offer,
+        report: AnswerReport,
+        stream: DraftStream,
+        link: Link,
+    ) -> AsyncGenerator[AnswerPiece]:
+        verifier = self.verifiers[offer.model]
+        answer = VerifiedAnswer(
+            link=link,
+            verifier=verifier,
+            thread=self.thread,
+            stream=stream,
+            request=request,
+            report=report,
+            end_tokens=self.model.end_tokens,
+        )
+        pieces = answer.pieces(offer, self.model.fingerprint)
+        try:
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    yield piece
+        finally:
+            acceptance = verifier.acceptance
+            self._metrics.verifier_measured(
+                offer.model,
+                acceptance=acceptance.overall.value,
+                second=acceptance.second,
+                step_s=verifier.step_s,
+            )
+
+    def _check_room(self, request: GenerationRequest) -> None:
+        context = self.thread.drafter.context
+        if len(request.prompt) >= context:
+            raise RequestRefused(
+                "context_length_exceeded",
+                f"the prompt has {len(request.prompt)} tokens; the device alone can answer at most "
+                f"{context - 1}",
+            )
+
+    def _is_complete(self, request: GenerationRequest, answer: list[int]) -> bool:
+        """Whether the verified part is the whole answer, though its end was not announced."""
+        sampling = request.sampling
+        if sampling.max_tokens is not None and len(answer) >= sampling.max_tokens:
+            return True
+        return bool(answer) and not sampling.ignore_eos and answer[-1] in self.model.end_tokens

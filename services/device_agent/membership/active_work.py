@@ -1,0 +1,157 @@
+"""The work that a device has in hand: admitted, done concurrently, given up when recalled."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from gateway.protocol import work
+from services.device_agent.background_drafting import BackgroundDrafting
+from services.device_agent.drafters.port import DrafterFailed
+from services.device_agent.drafting_thread import DraftingThread
+from services.device_agent.link import LinkLost
+from services.device_agent.membership.admission import (
+    AnswerTimeEstimate,
+    DeviceLoad,
+    WorkRefused,
+    check_deadline,
+    check_load,
+    check_size,
+)
+from services.device_agent.membership.device_state import DeviceState
+from services.device_agent.membership.profile import MemberProfile
+from services.device_agent.membership.work_item import Send, WorkItem, read_prompt
+from services.device_agent.metrics import AgentMetrics
+from services.device_agent.text import TextModel
+
+log = logging.getLogger("tierflow.device")
+
+
+class ActiveWork:
+    """All work of a device that is in progress, each piece a task of its own.
+
+    `max_work` is how much at once the gateway has agreed to; `send` puts a frame on the link.
+    """
+
+    def __init__(
+        self,
+        *,
+        profile: MemberProfile,
+        model: TextModel,
+        thread: DraftingThread,
+        state: DeviceState,
+        min_battery: float,
+        send: Send,
+        metrics: AgentMetrics,
+    ) -> None:
+        self.max_work = profile.max_work
+        self._profile = profile
+        self._model = model
+        self._thread = thread
+        self._background = BackgroundDrafting(thread)
+        self._state = state
+        self._min_battery = min_battery
+        self._send = send
+        self._metrics = metrics
+        self._estimate = AnswerTimeEstimate()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._refusals: set[asyncio.Task[None]] = set()
+
+    @property
+    def working(self) -> int:
+        return len(self._tasks)
+
+    def start(self, frame: work.Work) -> None:
+        """Begin the work, or refuse it at once."""
+        if frame.w in self._tasks:
+            log.warning("the gateway gave two pieces of work the number %d", frame.w)
+            return
+        try:
+            check_load(frame, self._load())
+        except WorkRefused as refused:
+            self._metrics.work_ended(frame.kind, "refused")
+            task = asyncio.create_task(self._refuse(frame, refused))
+            self._refusals.add(task)
+            task.add_done_callback(self._refusals.discard)
+            return
+        task = asyncio.create_task(self._work(frame))
+        self._tasks[frame.w] = task
+        task.add_done_callback(lambda ended: self._remove(frame.w, ended))
+
+    def _remove(self, number: int, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(number) is task:
+            del self._tasks[number]
+
+    def recall(self, number: int) -> None:
+        if (task := self._tasks.pop(number, None)) is not None:
+            task.cancel("recalled")
+
+    def drop(self) -> list[asyncio.Task[None]]:
+        """Give up everything without a word to the gateway; returns the tasks that are ending."""
+        tasks = [*self._tasks.values(), *self._refusals]
+        for task in tasks:
+            task.cancel("lost")
+        self._tasks.clear()
+        return tasks
+
+    def _load(self) -> DeviceLoad:
+        return DeviceLoad(
+            working=self.working,
+            user_answers=self._thread.user_answers,
+            max_work=self.max_work,
+            condition=self._state.condition(self.working),
+            min_battery=self._min_battery,
+            privacy=self._profile.privacy,
+            abilities=self._profile.abilities,
+        )
+
+    async def _work(self, frame: work.Work) -> None:
+        item = WorkItem(frame=frame, model=self._model, thread=self._thread, send=self._send)
+        outcome = "failed"
+        try:
+            async with asyncio.timeout(frame.deadline_s):
+                await self._run(frame, item)
+            outcome = item.report.finish_reason
+        except asyncio.CancelledError as cancelled:
+            outcome = str(cancelled.args[0]) if cancelled.args else "lost"
+            raise
+        except WorkRefused as refused:
+            outcome = "refused"
+            await self._refuse(frame, refused)
+        except TimeoutError:
+            outcome = "deadline"
+            message = f"deadline_s: the {frame.deadline_s:.3g} s are over"
+            await self._refuse(frame, WorkRefused("deadline", message))
+        except DrafterFailed as failed:
+            log.warning("work was not done: %s", failed)
+            await self._refuse(frame, WorkRefused("unable", "the device's model failed"))
+        except LinkLost:
+            outcome = "lost"
+        except Exception as exc:
+            # One piece of work must not end the others. The message may hold part of the prompt.
+            log.error("work was not done: %s", type(exc).__name__)
+            await self._refuse(frame, WorkRefused("unable", "the device failed"))
+        finally:
+            self._metrics.work_ended(frame.kind, outcome, item.report.unverified_tokens)
+
+    async def _run(self, frame: work.Work, item: WorkItem) -> None:
+        prompt = await read_prompt(self._model, frame.messages)
+        drafter, estimate = self._thread.drafter, self._estimate
+        check_size(len(prompt), drafter.context)
+        others = self.working - 1 + self._thread.user_answers
+        needed_s = estimate.seconds(
+            step_s=drafter.step_s,
+            prompt=len(prompt),
+            budget=frame.sampling.max_tokens or 1,
+            others=others,
+        )
+        check_deadline(frame, needed_s, others)
+        await item.run(prompt, self._background)
+        estimate.learn(prompt=len(prompt), read_s=item.read_s, tokens=item.report.unverified_tokens)
+
+    async def _refuse(self, frame: work.Work, refused: WorkRefused) -> None:
+        self._metrics.work_refused(refused.code)
+        try:
+            await self._send(work.Refused(frame.w, refused.code, str(refused), refused.retry_s))
+        except LinkLost:
+            return

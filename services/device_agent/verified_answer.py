@@ -1,0 +1,259 @@
+"""An answer that the device drafts and a server verifies."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncGenerator
+
+from gateway.protocol import speculation as wire
+from services.device_agent.answer import (
+    AnswerPiece,
+    AnswerReport,
+    GenerationRequest,
+    TokenOrigin,
+)
+from services.device_agent.drafters.port import DrafterFailed, DraftStream, Guess
+from services.device_agent.drafting.tree import (
+    DraftRun,
+    DraftTree,
+    PositionMismatch,
+    Slot,
+    append_run,
+)
+from services.device_agent.drafting_thread import DraftingThread
+from services.device_agent.link import Link, LinkLost
+from services.device_agent.session_channel import SessionChannel, SessionFrame
+from services.device_agent.verifier_profile import VerifierProfile
+
+log = logging.getLogger("tierflow.device")
+
+BURST = 8
+"""Draft tokens at most before the device looks for frames from the gateway."""
+
+FRAME_S = 0.002
+"""Drafts of so long are sent in one frame; each frame costs everybody on its way."""
+
+PATIENCE_S = 90.0
+"""For the next token, on a link that is up: the gateway itself gives an engine up sooner."""
+
+TRIAL_WINDOW = 2
+TRIAL_TOKENS = 16
+"""Where drafting does not pay, the first tokens of some answers are drafted without being sent, to
+see whether it would pay."""
+
+PERMANENT = frozenset(
+    {"bad_open", "tokenizer_differs", "model_not_found", "prompt_too_long", "engine_refused"}
+)
+"""Codes of errors that another try, or another way to answer, would not mend."""
+
+
+class RequestRefused(Exception):
+    """No verifier, and no other device, would take this request; `code` tells why."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class VerifierLost(Exception):
+    """No more verified tokens will come for this answer; the device has to continue it."""
+
+
+class VerifiedAnswer:
+    """One speculative session at the gateway, seen from the device.
+
+    `pieces` yields verified tokens as they come; `tree.verified` holds all of them. Meanwhile the
+    device drafts ahead and sends what it has drafted.
+    """
+
+    def __init__(
+        self,
+        *,
+        link: Link,
+        verifier: VerifierProfile,
+        thread: DraftingThread,
+        stream: DraftStream,
+        request: GenerationRequest,
+        report: AnswerReport,
+        end_tokens: frozenset[int],
+    ) -> None:
+        self._link = link
+        self._verifier = verifier
+        self._thread = thread
+        self._stream = stream
+        self._request = request
+        self._report = report
+        end_tokens = frozenset() if request.sampling.ignore_eos else end_tokens
+        trunk_only = request.window is not None
+        self.tree = DraftTree(verifier.acceptance, end_tokens, trunk_only=trunk_only)
+        self._per_step = 0
+        self._last_tokens_at = 0.0
+        self._ended = False
+        self._sends = False
+        self._drafter_failed = False
+        self._is_trial = verifier.next_is_trial()
+
+    async def pieces(self, offer: wire.Offer, tokenizer: str) -> AsyncGenerator[AnswerPiece]:
+        """`tokenizer` is the device's fingerprint. Raises RequestRefused, VerifierLost."""
+        self._per_step = offer.per_step
+
+        def open_frame(number: int) -> wire.Open:
+            return wire.Open(
+                number,
+                offer.tier,
+                tokenizer,
+                self._request.prompt,
+                sampling=self._request.sampling,
+                model=offer.model,
+            )
+
+        try:
+            channel, opening = await self._link.open(open_frame)
+        except LinkLost as exc:
+            raise VerifierLost(str(exc)) from exc
+        try:
+            await self._link.send(opening)
+            while True:
+                frames = channel.receive()
+                self._measure_step(sum(isinstance(frame, wire.Tokens) for frame in frames))
+                for frame in frames:
+                    if piece := self._handle(frame):
+                        yield piece
+                if self._ended:
+                    return
+                if channel.lost is not None:
+                    raise VerifierLost(channel.lost)
+                if not await self._draft_and_send(channel) and not await channel.wait(PATIENCE_S):
+                    raise VerifierLost(f"no token came for {PATIENCE_S:g} s")
+        except LinkLost as exc:
+            raise VerifierLost(str(exc)) from exc
+        finally:
+            self._link.close(channel)
+            if not self._ended and channel.lost is None:
+                await self._cancel(channel.number)
+
+    def _handle(self, frame: SessionFrame) -> AnswerPiece | None:
+        if isinstance(frame, wire.Tokens):
+            return self._handle_tokens(frame)
+        if isinstance(frame, wire.Opened):
+            self._report.endpoint = frame.endpoint
+            self._per_step = frame.per_step
+        elif isinstance(frame, wire.Done):
+            self._handle_done(frame)
+        elif frame.fatal:
+            self._ended = True
+            if frame.code in PERMANENT:
+                raise RequestRefused(frame.code, frame.message)
+            raise VerifierLost(frame.message)
+        return None
+
+    def _measure_step(self, steps: int) -> None:
+        """Learn the verifier's step from the frames of tokens that have just come."""
+        if steps:
+            now = time.monotonic()
+            if self._last_tokens_at:
+                self._verifier.learn_step(now - self._last_tokens_at, steps)
+            self._last_tokens_at = now
+
+    def _handle_tokens(self, frame: wire.Tokens) -> AnswerPiece:
+        try:
+            self.tree.verify(frame.p, frame.i)
+        except PositionMismatch as exc:
+            raise VerifierLost(f"the gateway's tokens have a gap: {exc}") from exc
+        self._report.verified_tokens += len(frame.i)
+        self._report.accepted_tokens += frame.d
+        origins: list[TokenOrigin] = ["draft"] * frame.d
+        origins += ["verifier"] * (len(frame.i) - frame.d)
+        return AnswerPiece(frame.i, origins)
+
+    def _handle_done(self, frame: wire.Done) -> None:
+        self._ended = True
+        self._report.drafted_tokens = frame.drafted
+        self._report.accepted_tokens = frame.accepted
+        self._report.finish_reason = "length" if frame.reason == "length" else "stop"
+        if frame.reason in ("error", "cancelled"):
+            raise VerifierLost("the server ended the answer")
+
+    async def _draft_and_send(self, channel: SessionChannel) -> bool:
+        """Draft and send one frame at most; returns whether there was anything to draft."""
+        # Nothing drafted yet: the verifier is alone until the first tokens are there.
+        urgent = self.tree.nodes == 0
+        end = time.monotonic() + FRAME_S
+        runs: list[DraftRun] = []
+        worked = False
+        while self._link.rate_limit.allows(time.monotonic()):
+            grown = await self._grow(channel, runs)
+            worked = worked or grown
+            full = len(runs) == wire.MAX_RUNS
+            if urgent or not grown or full or channel.has_news or time.monotonic() > end:
+                break
+        if runs and self._sends:
+            await self._send(channel, runs)
+        return worked
+
+    async def _grow(self, channel: SessionChannel, runs: list[DraftRun]) -> bool:
+        """Draft at one slot of the tree; returns whether there was one."""
+        tree, window = self.tree, self._window()
+        slot = tree.best(window)
+        if slot is None:
+            return False
+        guesses: list[Guess] = []
+        if slot.token not in tree.end_tokens:
+            try:
+                guesses = await self._draft(slot, min(BURST, window - tree.depth(slot)), channel)
+            except DrafterFailed as exc:
+                log.warning("no more drafts for this answer: %s", exc)
+                self._drafter_failed = True
+                return False
+        if (run := tree.grow(slot, guesses)) is not None:
+            append_run(runs, run)
+        return True
+
+    def _window(self) -> int:
+        """Tokens to be ahead of the verified text now; decides whether to send them, too."""
+        if self._drafter_failed:
+            return 0
+        fixed = self._request.window
+        if fixed is not None:
+            self._sends = fixed > 0 and self._per_step > 0
+            return fixed if self._sends else 0
+        verifier, drafter = self._verifier, self._thread.drafter
+        inputs = verifier.speedup_inputs(
+            draft_s=drafter.step_s,
+            round_trip_s=self._link.probes.round_trip_s,
+            per_step=self._per_step,
+        )
+        self._sends = self._per_step > 0 and verifier.decide(inputs)
+        if self._sends:
+            return verifier.window(inputs)
+        tries = self._is_trial and len(self.tree.verified) < TRIAL_TOKENS
+        return TRIAL_WINDOW if tries else 0
+
+    async def _draft(self, slot: Slot, most: int, channel: SessionChannel) -> list[Guess]:
+        leaves_branch = self.tree.pursue(slot)
+
+        def enough(guess: Guess) -> bool:
+            return leaves_branch(guess) or channel.has_news
+
+        text = [*self._request.prompt, *self.tree.text(slot)]
+        return await self._thread.draft(self._stream, text, self._thread.burst(most), enough)
+
+    async def _send(self, channel: SessionChannel, runs: list[DraftRun]) -> None:
+        first, *others = runs
+        frame = wire.Draft(
+            channel.number,
+            first.position,
+            first.token_ids,
+            first.before,
+            [wire.Run(run.position, run.token_ids, run.before) for run in others],
+        )
+        self._link.rate_limit.spend(frame.weight)
+        await self._link.send(frame)
+        self._report.drafted_tokens += sum(len(run.token_ids) for run in runs)
+
+    async def _cancel(self, number: int) -> None:
+        try:
+            await self._link.send(wire.Cancel(number))
+        except LinkLost:
+            return

@@ -1,0 +1,188 @@
+from typing import Any
+
+import pytest
+
+from gateway.protocol.fields import Sampling
+from gateway.protocol.speculation import MAX_PROMPT_TOKENS
+from services.device_agent.answer import AnswerPiece, AnswerReport
+from services.device_agent.api.requests import (
+    VIRTUAL_MODELS,
+    ApiRequest,
+    BadRequest,
+    api_request,
+    read_body,
+    server_only_fields,
+    way_for,
+)
+from services.device_agent.api.responses import ResponseWriter
+from services.device_agent.text import TextModel
+from tests.servers import SHIPPED_FAMILY
+
+MODEL = TextModel(SHIPPED_FAMILY / "rill-device")
+CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+def understood(
+    body: dict[str, Any], chat: bool = True, way: str = "auto", **headers: str
+) -> ApiRequest:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return api_request(
+        read_body(body), named, chat=chat, way=way, model=MODEL, context=MODEL.context
+    )
+
+
+def refusal(body: object) -> BadRequest:
+    with pytest.raises(BadRequest) as caught:
+        understood(body)  # type: ignore[arg-type]
+    return caught.value
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"model": 5}, "model"),
+    ({"messages": "Hi"}, "messages"),
+    ({"messages": None}, "messages"),
+    ({"messages": [{"role": "user", "content": 5}]}, "messages"),
+    ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages"),
+    ({"temperature": -0.1}, "temperature"),
+    ({"temperature": 2.1}, "temperature"),
+    ({"top_p": 0}, "top_p"),
+    ({"top_k": -2}, "top_k"),
+    ({"max_tokens": 0}, "max_tokens"),
+    ({"max_completion_tokens": True}, "max_completion_tokens"),
+    ({"seed": "1"}, "seed"),
+    ({"stop": ["a"] * 5}, "stop"),
+    ({"stop": "x" * 65}, "stop"),
+    ({"stream": "yes"}, "stream"),
+    ({"stream_options": []}, "stream_options"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "field"), WRONG)
+def test_the_wrong_field_is_named(wrong: dict[str, Any], field: str) -> None:
+    error = refusal({**CHAT, **wrong})
+    assert error.param == field
+    assert str(error).startswith(field)
+
+
+def test_a_body_that_is_no_object_is_refused() -> None:
+    assert refusal([1]).param is None
+
+
+def test_what_is_absent_stays_the_models_default() -> None:
+    generation = understood(CHAT).generation
+    assert generation.prompt == MODEL.encode_chat(CHAT["messages"])
+    assert generation.sampling == Sampling()
+    assert generation.window is None
+
+
+def test_what_is_given_is_kept() -> None:
+    given = {"temperature": 1, "top_p": 0.5, "top_k": 5, "seed": 3, "stop": "x", "max_tokens": 9}
+    request = understood({**CHAT, **given}, x_tierflow_draft_window="7", x_tierflow_marks="1")
+    assert request.generation.sampling == Sampling(
+        temperature=1, top_p=0.5, top_k=5, seed=3, stop=["x"], max_tokens=9
+    )
+    assert request.generation.window == 7
+    assert request.marks and not request.stream
+
+
+@pytest.mark.parametrize("window", ["-1", "65", "x", "", "1.5", "٣"])
+def test_a_wrong_window_is_named(window: str) -> None:
+    with pytest.raises(BadRequest, match="x-tierflow-draft-window"):
+        understood(CHAT, x_tierflow_draft_window=window)
+
+
+def test_prompts_are_text_or_ids() -> None:
+    text = understood({"model": "m", "prompt": "Hi"}, chat=False).generation.prompt
+    assert understood({"model": "m", "prompt": text}, chat=False).generation.prompt == text
+    for wrong in ("", [], [MODEL.vocabulary], [-1], ["a", "b"], None):
+        with pytest.raises(BadRequest) as caught:
+            understood({"model": "m", "prompt": wrong}, chat=False)
+        assert caught.value.param == "prompt"
+
+
+def test_a_prompt_without_room_for_an_answer_is_refused() -> None:
+    body = {"model": "m", "prompt": [5] * MODEL.context}
+    with pytest.raises(BadRequest) as caught:
+        understood(body, chat=False, way="on-device")
+    assert caught.value.code == "context_length_exceeded"
+    assert understood({**body, "prompt": body["prompt"][:-1]}, chat=False, way="on-device")
+
+
+def test_a_prompt_beyond_the_device_is_a_servers_to_take() -> None:
+    body = {"model": "m", "prompt": [5] * MODEL.context}
+    assert len(understood(body, chat=False, way="device-cloud").generation.prompt) == MODEL.context
+
+
+def test_a_prompt_that_no_frame_takes_is_refused_before_it_is_sent() -> None:
+    body = {"model": "m", "prompt": [5] * (MAX_PROMPT_TOKENS + 1)}
+    with pytest.raises(BadRequest) as caught:
+        understood(body, chat=False, way="device-cloud")
+    assert (caught.value.param, caught.value.code) == ("prompt", "context_length_exceeded")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("seed", 2**63), ("top_k", 2**31), ("max_tokens", 2**31)]
+)
+def test_numbers_that_no_server_takes_are_named(field: str, value: int) -> None:
+    assert refusal({**CHAT, field: value}).param == field
+
+
+def test_options_that_change_the_answer_are_a_servers_even_when_they_are_false() -> None:
+    assert server_only_fields({**CHAT, "skip_special_tokens": False}) == ["skip_special_tokens"]
+    assert server_only_fields({**CHAT, "add_special_tokens": False}) == ["add_special_tokens"]
+    assert server_only_fields({**CHAT, "logprobs": False, "presence_penalty": 0}) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "beyond"),
+    [
+        ({}, []),
+        ({"n": 1, "user": "x", "logprobs": False, "tools": [], "presence_penalty": 0}, []),
+        ({"n": 2}, ["n"]),
+        ({"logprobs": True}, ["logprobs"]),
+        ({"tools": [{}], "response_format": {"type": "json_object"}}, ["tools", "response_format"]),
+        ({"presence_penalty": 0.5, "logit_bias": {"5": 1}}, ["presence_penalty", "logit_bias"]),
+    ],
+)
+def test_what_only_servers_understand_is_listed(more: dict[str, Any], beyond: list[str]) -> None:
+    assert server_only_fields({**CHAT, **more}) == beyond
+
+
+def test_the_way_follows_the_models_name() -> None:
+    served = {"rill-edge": "edge", "rill-cloud": "cloud"}
+    assert {name: way_for(name, "rill-device", served) for name in VIRTUAL_MODELS} == VIRTUAL_MODELS
+    assert way_for("rill-device", "rill-device", served) == "on-device"
+    assert way_for("rill-cloud", "rill-device", served) == "device-cloud"
+    with pytest.raises(BadRequest, match=r"'gpt-9'.*tierflow-auto.*rill-cloud") as caught:
+        way_for("gpt-9", "rill-device", served)
+    assert (caught.value.param, caught.value.code) == ("model", "model_not_found")
+
+
+def test_a_piece_is_split_by_its_makers() -> None:
+    runs = AnswerPiece([1, 2, 3, 4], ["draft", "draft", "verifier", "draft"]).split_by_origin()
+    assert [(run.token_ids, run.origins) for run in runs] == [
+        ([1, 2], ["draft", "draft"]),
+        ([3], ["verifier"]),
+        ([4], ["draft"]),
+    ]
+    assert AnswerPiece([], []).split_by_origin() == []
+
+
+@pytest.mark.parametrize("chat", [True, False])
+def test_a_whole_answer_tells_usage_and_how_it_came_about(chat: bool) -> None:
+    body = CHAT if chat else {"model": "m", "prompt": [5, 6]}
+    request = understood({**body, "return_token_ids": True}, chat)
+    report = AnswerReport("device-cloud", "e", "length", token_ids=[1, 2, 3, 4, 5])
+    report.verified_tokens, report.unverified_tokens = 3, 2
+    whole = ResponseWriter(request).whole("text", report)
+    (choice,) = whole["choices"]
+    assert whole["object"] == ("chat.completion" if chat else "text_completion")
+    assert (choice["message"]["content"] if chat else choice["text"]) == "text"
+    assert (choice["token_ids"], choice["finish_reason"]) == ([1, 2, 3, 4, 5], "length")
+    prompt = len(request.generation.prompt)
+    assert whole["usage"] == {
+        "prompt_tokens": prompt,
+        "completion_tokens": 5,
+        "total_tokens": prompt + 5,
+    }
+    assert whole["tierflow"] == report.to_json()

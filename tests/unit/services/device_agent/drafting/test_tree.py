@@ -1,0 +1,181 @@
+"""Whatever is drafted and verified, what is sent stands after what it says it stands after."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from gateway.protocol.speculation import BEFORE, MAX_DRAFT_TOKENS
+from services.device_agent.drafters.port import Guess
+from services.device_agent.drafting.acceptance import Acceptance
+from services.device_agent.drafting.tree import MAX_NODES, DraftTree, PositionMismatch
+
+END = 9
+BURST = 8
+tokens = st.integers(0, END)
+guesses = st.builds(Guess, tokens, st.sampled_from([0.05, 0.4, 0.8, 0.97, 1.0]), st.just(-1)) | (
+    st.builds(Guess, tokens, st.sampled_from([0.05, 0.4, 0.8, 0.97, 1.0]), tokens)
+)
+
+
+class Model(RuleBasedStateMachine):
+    """The model is the verified text and the set of all texts that were sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tree = DraftTree(Acceptance(), frozenset({END}))
+        self.said: list[int] = []
+        self.sent: set[tuple[int, ...]] = set()
+
+    def living(self) -> set[tuple[int, ...]]:
+        """Texts beyond the verified one that agree with it."""
+        head = tuple(self.said)
+        return {each for each in self.sent if len(each) > len(head) and each[: len(head)] == head}
+
+    @rule(window=st.integers(0, 64), drafted=st.lists(guesses, max_size=BURST), data=st.data())
+    def grow(self, window: int, drafted: list[Guess], data: st.DataObject) -> None:
+        slot = self.tree.best(window)
+        if slot is None:
+            return
+        depth, text = self.tree.depth(slot), self.tree.text(slot)
+        assert depth < window
+        assert text[: len(self.said)] == self.said
+        tail = [] if slot.token is None else [slot.token]
+        assert len(text) == len(self.said) + depth + len(tail)
+        assert depth == 0 or tuple(text[: len(text) - len(tail)]) in self.living()
+        assert END not in text[len(self.said) : len(text) - len(tail)], "ends are not continued"
+        drafted = drafted[: window - depth]
+        if slot.token == END:
+            drafted = []
+        enough = self.tree.pursue(slot)
+        kept = []
+        for guess in drafted:
+            kept.append(guess)
+            if enough(guess):
+                break
+        run = self.tree.grow(slot, kept)
+        if run is None:
+            assert not tail and len(kept) <= 1
+            return
+        assert run.token_ids == [*tail, *(guess.token for guess in kept[:-1])]
+        assert 1 <= len(run.token_ids) <= MAX_DRAFT_TOKENS
+        assert run.position == len(text) - len(tail)
+        before = text[: run.position]
+        assert run.before == before[max(0, len(before) - BEFORE) :]
+        for count in range(1, len(run.token_ids) + 1):
+            whole = (*before, *run.token_ids[:count])
+            assert whole not in self.sent, "nothing is sent twice"
+            self.sent.add(whole)
+            assert len(whole) - len(self.said) <= max(window, 1)
+
+    @precondition(lambda self: self.living())
+    @rule(data=st.data(), count=st.integers(1, 5))
+    def verify_what_was_drafted(self, data: st.DataObject, count: int) -> None:
+        whole = data.draw(st.sampled_from(sorted(self.living())))
+        right = list(whole[len(self.said) :])[:count]
+        self.verify(right)
+
+    @rule(right=st.lists(tokens, min_size=1, max_size=5))
+    def verify(self, right: list[int]) -> None:
+        stood = 0
+        for token in right:
+            stood += (*self.said, token) in self.living()
+            self.said.append(token)
+        assert self.tree.verify(len(self.said) - len(right), right) == stood
+
+    @rule(gap=st.sampled_from([-1, 1, 7]))
+    def a_gap_is_an_error(self, gap: int) -> None:
+        with pytest.raises(PositionMismatch):
+            self.tree.verify(len(self.said) + gap, [1])
+
+    @invariant()
+    def the_verified_text_is_what_was_given(self) -> None:
+        assert self.tree.verified == self.said
+
+    @invariant()
+    def the_count_of_nodes_is_exact(self) -> None:
+        assert self.tree.nodes == len(self.living()) < MAX_NODES + BURST
+
+
+TestModel = Model.TestCase
+TestModel.settings = settings(max_examples=60, stateful_step_count=30)
+
+
+def grown(tree: DraftTree, *drafted: Guess) -> list[int]:
+    slot = tree.best(32)
+    assert slot is not None
+    run = tree.grow(slot, drafted)
+    return [] if run is None else run.token_ids
+
+
+def texts(tree: DraftTree, count: int) -> list[list[int]]:
+    """What is read next, when nothing is known of any of it."""
+    found = []
+    for _ in range(count):
+        slot = tree.best(32)
+        if slot is None:
+            break
+        found.append(tree.text(slot))
+        tree.grow(slot, [])
+    return found
+
+
+def test_where_the_drafter_is_unsure_its_second_guess_is_drafted_too() -> None:
+    tree = DraftTree(Acceptance())
+    assert grown(tree, Guess(1, 0.4, 2), Guess(3, 0.99, 4)) == [1]
+    assert [2] in texts(tree, 4)
+
+
+def test_a_trunk_alone_has_no_second_guesses() -> None:
+    tree = DraftTree(Acceptance(), trunk_only=True)
+    assert grown(tree, Guess(1, 0.4, 2), Guess(3, 0.4, 4)) == [1]
+    assert texts(tree, 4) == [[1, 3]]
+
+
+def test_a_second_guess_equal_to_the_first_is_none() -> None:
+    tree = DraftTree(Acceptance())
+    grown(tree, Guess(1, 0.4, 1), Guess(3, 0.4, 3))
+    assert texts(tree, 4) == [[1, 3]]
+
+
+def test_it_grows_where_a_token_is_likeliest_to_be_reached() -> None:
+    tree = DraftTree(Acceptance())
+    grown(tree, Guess(1, 0.2, 2), Guess(3, 0.2, 4))
+    assert texts(tree, 1) == [[2]], "the second guess is likelier than the first's successor"
+
+
+def test_no_more_than_the_mailbox_holds_is_drafted() -> None:
+    tree = DraftTree(Acceptance())
+    for _ in range(500):
+        tree.acceptance.learn(0.9999, True)
+    while (slot := tree.best(10_000)) is not None:
+        tree.grow(slot, [Guess(7, 0.9999)] * BURST)
+    assert MAX_NODES <= tree.nodes < MAX_NODES + BURST
+    tree.verify(0, [7] * BURST)
+    assert tree.best(10_000) is not None, "what was verified makes room"
+
+
+def test_what_is_hardly_ever_reached_is_not_drafted() -> None:
+    tree = DraftTree(Acceptance())
+    rounds = 0
+    while (slot := tree.best(64)) is not None:
+        tree.grow(slot, [Guess(3, 0.1)])
+        rounds += 1
+    assert rounds <= 3
+    assert tree.nodes <= 2
+
+
+def test_learns_from_the_verified_token_alone() -> None:
+    tree = DraftTree(Acceptance())
+    grown(tree, Guess(1, 0.9, 2), Guess(3, 0.9, 4), Guess(5, 0.9, 6))
+    before, second = tree.acceptance.overall.value, tree.acceptance.second
+    tree.verify(0, [1])
+    after = tree.acceptance.overall.value
+    assert after > before and tree.acceptance.second == second
+    tree.verify(1, [4])
+    assert tree.acceptance.overall.value < after
+    assert tree.acceptance.second > second
+    tree.verify(2, [9, 9])
+    assert len(tree.verified) == 4

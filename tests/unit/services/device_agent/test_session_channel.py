@@ -1,0 +1,36 @@
+import asyncio
+
+import pytest
+
+from gateway.protocol import speculation as wire
+from services.device_agent.session_channel import SessionChannel
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_frames_come_in_order_and_once() -> None:
+    channel = SessionChannel(1, lambda: None)
+    frames = [wire.Tokens(1, place, [place]) for place in range(3)]
+    for frame in frames:
+        channel.put(frame)
+    assert channel.has_news
+    assert channel.receive() == frames
+    assert not channel.has_news and channel.receive() == []
+
+
+async def test_waiting_ends_with_news() -> None:
+    channel = SessionChannel(1, lambda: None)
+    waiting = asyncio.create_task(channel.wait(5))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    channel.put(wire.Tokens(1, 0, [5]))
+    await asyncio.wait_for(waiting, 5)
+
+
+async def test_what_came_before_a_loss_is_still_given() -> None:
+    channel = SessionChannel(1, lambda: None)
+    channel.put(wire.Tokens(1, 0, [5]))
+    channel.lose("cut")
+    assert channel.receive() == [wire.Tokens(1, 0, [5])]
+    assert channel.lost == "cut"
+    await asyncio.wait_for(channel.wait(5), 5)
