@@ -1,4 +1,4 @@
-"""The `Embedder` that asks a pool: any model with /v1/embeddings."""
+"""The `Embedder` port over a pool whose model has /v1/embeddings."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from gateway.serving.requests.engine_calls import EngineCall, EngineCalls
 
 PATH = "/v1/embeddings"
 MAX_CHARS = 2000
-MAX_UNITS = 8192
+"""The length to which a text is cut."""
+MAX_DIMENSIONS = 8192
 
 
 class EndpointEmbedder:
+    """An embedder that asks the served model `model`."""
+
     name = "pool"
 
     def __init__(
@@ -33,35 +36,38 @@ class EndpointEmbedder:
         )
         body = {"input": [text[:MAX_CHARS] for text in texts], "encoding_format": "float"}
         try:
-            answered = await self._calls.whole(
+            reply = await self._calls.whole(
                 EngineCall(parent=parent, part="embed", model=self._model, body=body, path=PATH)
             )
         except GatewayError as error:
             raise EmbeddingFailed(
                 f"{self._model} gave no embeddings: {error.message}", code=error.code
             ) from error
-        vectors = [_vector(item) for item in _items(answered.body)]
+        vectors = [_vector(item) for item in _items(reply.body)]
         if len(vectors) != len(texts):
-            raise EmbeddingFailed(f"{self._model} gave {len(vectors)} vectors for {len(texts)}")
+            raise EmbeddingFailed(
+                f"{self._model} gave {len(vectors)} vectors for {len(texts)} texts"
+            )
         return vectors
 
 
 def _items(body: Any) -> list[Any]:
     data = body.get("data")
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
-        raise EmbeddingFailed("the embeddings' body holds no list of data")
+        raise EmbeddingFailed("the body of the embeddings has no list `data`")
     return sorted(data, key=lambda item: item.get("index") or 0)
 
 
 def _vector(item: Any) -> list[float]:
-    given = item.get("embedding")
-    if not isinstance(given, list) or not 0 < len(given) <= MAX_UNITS:
-        raise EmbeddingFailed("an embedding is no list of numbers")
+    """The item's embedding with a length of 1. Raises EmbeddingFailed."""
+    embedding = item.get("embedding")
+    if not isinstance(embedding, list) or not 0 < len(embedding) <= MAX_DIMENSIONS:
+        raise EmbeddingFailed(f"an embedding is not a list of 1 to {MAX_DIMENSIONS} numbers")
     try:
-        values = [float(x) for x in given]
+        values = [float(x) for x in embedding]
     except (TypeError, ValueError):
-        raise EmbeddingFailed("an embedding is no list of numbers") from None
+        raise EmbeddingFailed("an embedding is not a list of numbers") from None
     length = math.sqrt(sum(x * x for x in values))
     if not 0.0 < length < math.inf:
-        raise EmbeddingFailed("an embedding has no direction")
+        raise EmbeddingFailed("an embedding is not finite, or all of it is 0")
     return [x / length for x in values]

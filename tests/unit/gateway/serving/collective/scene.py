@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -39,17 +39,35 @@ from gateway.serving.requests.engine_calls import EngineCall, EngineReply
 from tests.unit.gateway.build import request
 from tests.unit.gateway.fakes import ListSink, Recorder, SteppingClock
 
+Behaviour = Callable[[WorkOrder], AsyncGenerator[str]]
+"""What a device does with an order: it yields the pieces of its answer, waits, or raises."""
 
-class Pieces(tuple[Any, ...]):
-    """What a device says piece by piece; an event is waited for, an error ends it."""
-
-    def __new__(cls, *pieces: str | GatewayError | asyncio.Event) -> Pieces:
-        return super().__new__(cls, pieces)
+Script = str | Behaviour
+"""An answer in one piece, or a behaviour."""
 
 
-Said = str | GatewayError | asyncio.Event | Callable[[WorkOrder], str] | Pieces
-"""An answer, a failure, an answer of `late` once the event is set, one made from the order, or
-pieces."""
+def failing(code: str, *pieces: str) -> Behaviour:
+    """Fails after these pieces."""
+
+    async def behaviour(order: WorkOrder) -> AsyncGenerator[str]:
+        for piece in pieces:
+            yield piece
+        raise MemberFailed(device="", code=code, message="no")
+
+    return behaviour
+
+
+def waiting(event: asyncio.Event | None = None, *pieces: str) -> Behaviour:
+    """Waits for the event (None: for ever) after these pieces, and then answers late."""
+
+    async def behaviour(order: WorkOrder) -> AsyncGenerator[str]:
+        for piece in pieces:
+            yield piece
+        await (event or asyncio.Event()).wait()
+        yield "Answer: late"
+
+    return behaviour
+
 
 QUESTION = "What is 6 times 7?"
 THREE = {"maths": "Answer: 42", "code": "Answer: 42", "reading": "Answer: 48"}
@@ -67,18 +85,21 @@ def member(id: str, **fields: Any) -> Member:
 
 
 class FakeMembers:
-    """`says` by device and kind of work; a device without a script is gone."""
+    """The `Members` port over scripted devices.
+
+    `scripts` by device: one for all its orders, or a list with one for each, of which the last is
+    for all further orders. `fields` of the devices' `Member`s by device. A device without a script
+    is gone.
+    """
 
     def __init__(
-        self, says: Mapping[str, Said | Sequence[Said]], **fields: Mapping[str, Any]
+        self, scripts: Mapping[str, Script | Sequence[Script]], **fields: Mapping[str, Any]
     ) -> None:
-        self._says: dict[str, list[Any]] = {
-            id: list(said)
-            if isinstance(said, list | tuple) and not isinstance(said, Pieces)
-            else [said]
-            for id, said in says.items()
+        self._scripts = {
+            id: list(script) if isinstance(script, list) else [script]
+            for id, script in scripts.items()
         }
-        self.known = [member(id, **fields.get(id, {})) for id in says]
+        self.known = [member(id, **fields.get(id, {})) for id in scripts]
         self.orders: list[tuple[str, WorkOrder]] = []
         self.cancelled: list[str] = []
 
@@ -87,43 +108,42 @@ class FakeMembers:
 
     def assign(self, device: str, order: WorkOrder) -> FakeAssignment:
         self.orders.append((device, order))
-        script = self._says.get(device) or [
-            MemberFailed(device=device, code="unknown", message="nobody")
-        ]
-        said = script.pop(0) if len(script) > 1 else script[0]
-        return FakeAssignment(self, device, order, said)
+        scripts: list[Any] = self._scripts.get(device) or [failing("unknown")]
+        script = scripts.pop(0) if len(scripts) > 1 else scripts[0]
+        behaviour = in_one_piece(script) if isinstance(script, str) else script
+        return FakeAssignment(self, device, behaviour(order))
 
     def asked(self, kind: str = "generate") -> list[str]:
         return [device for device, order in self.orders if order.kind == kind]
 
 
+def in_one_piece(answer: str) -> Behaviour:
+    async def behaviour(order: WorkOrder) -> AsyncGenerator[str]:
+        yield answer
+
+    return behaviour
+
+
 class FakeAssignment:
-    def __init__(self, members: FakeMembers, device: str, order: WorkOrder, said: Said) -> None:
+    """The `Assignment` port over a behaviour's pieces; each counts as five tokens."""
+
+    def __init__(self, members: FakeMembers, device: str, pieces: AsyncGenerator[str]) -> None:
         self._members = members
         self._device = device
-        self._order = order
-        self._said: Said | None = said
+        self._pieces = pieces
 
     async def read(self) -> WorkPiece | WorkEnd:
-        said, self._said = self._said, None
-        if isinstance(said, Pieces) and said:
-            said, self._said = said[0], Pieces(*said[1:]) or None
-        if said is None or isinstance(said, Pieces):
-            return WorkEnd(reason="stop", prompt_tokens=10, completion_tokens=5, logprob=-0.1)
-        if isinstance(said, GatewayError):
-            raise said
-        if isinstance(said, asyncio.Event):
-            await said.wait()
-            return WorkPiece("Answer: late", 5)
-        return WorkPiece(said if isinstance(said, str) else said(self._order), 5)
+        async for piece in self._pieces:
+            return WorkPiece(piece, 5)
+        return WorkEnd(reason="stop", prompt_tokens=10, completion_tokens=5, logprob=-0.1)
 
     def cancel(self) -> None:
         self._members.cancelled.append(self._device)
 
 
 class FakeCalls:
-    """A server model. `says` is text, an error, or made from the call; streams come word by word,
-    and break off after `breaks_after` of them."""
+    """The calls to a server model. `says` is its text, an error, or made from the call. Streams
+    come word by word; one breaks off after `breaks_after` words."""
 
     def __init__(
         self, says: str | GatewayError | Callable[[EngineCall], Any] = "Answer: 42"
@@ -246,13 +266,12 @@ class Scene:
 
     def __init__(
         self,
-        says: Mapping[str, Said | Sequence[Said]],
+        scripts: Mapping[str, Script | Sequence[Script]],
         calls: FakeCalls | None = None,
         *,
         store: StateStore | None = None,
         policy: CollectivePolicy | None = None,
         owners: Mapping[str, str] | None = None,
-        members: FakeMembers | None = None,
         embedder: Any = None,
         fields: Mapping[str, Mapping[str, Any]] | None = None,
         likelihood_models: Sequence[str] = (),
@@ -260,7 +279,7 @@ class Scene:
     ) -> None:
         self._likelihood_models = likelihood_models
         self._idle_s = idle_s
-        self.members = members or FakeMembers(says, **(fields or {}))
+        self.members = FakeMembers(scripts, **(fields or {}))
         self.calls = calls or FakeCalls()
         self.clock = SteppingClock()
         self.store = store or CountingStore(self.clock)

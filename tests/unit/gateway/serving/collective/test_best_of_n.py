@@ -13,11 +13,12 @@ from tests.unit.gateway.fakes import ListSink
 from tests.unit.gateway.serving.collective.scene import (
     THREE,
     FakeCalls,
-    Said,
     Scene,
+    Script,
     broken,
     chat,
     outcomes,
+    waiting,
 )
 
 pytestmark = pytest.mark.anyio
@@ -55,7 +56,7 @@ def weighed(scene: Scene) -> list[str]:
 
 
 async def test_an_answer_that_can_not_win_any_more_is_not_weighed() -> None:
-    many: dict[str, Said] = dict.fromkeys(("a", "b", "c"), "Answer: 42")
+    many: dict[str, Script] = dict.fromkeys(("a", "b", "c"), "Answer: 42")
     scene = Scene({**many, "odd": "Answer: 48"}, FakeCalls(equally_likely))
     body = await scene.ask(aggregate="best-of-n", members="all", quorum=4)
     assert body["choices"][0]["message"]["content"] == "Answer: 42"
@@ -70,14 +71,14 @@ async def test_answers_that_differ_are_weighed_while_others_are_at_work() -> Non
             late.set()
         return equally_likely(call)
 
-    scene = Scene({"a": "Answer: 42", "b": "Answer: 48", "slow": late}, FakeCalls(says))
+    scene = Scene({"a": "Answer: 42", "b": "Answer: 48", "slow": waiting(late)}, FakeCalls(says))
     body = await scene.ask(aggregate="best-of-n", members="all", quorum=3)
     assert outcomes(body)["slow"] == "answered", "it waited for the first likelihood"
 
 
 async def test_a_member_that_can_not_change_the_choice_is_not_waited_for() -> None:
-    many: dict[str, Said] = dict.fromkeys(("a", "b", "c"), "Answer: 42")
-    says: dict[str, Said] = {**many, "odd": "Answer: 48", "slow": asyncio.Event()}
+    many: dict[str, Script] = dict.fromkeys(("a", "b", "c"), "Answer: 42")
+    says: dict[str, Script] = {**many, "odd": "Answer: 48", "slow": waiting()}
     good = dict.fromkeys(many, {"description": "what 6 times 7 is"})
     scene = Scene(says, FakeCalls(nearly_certain), fields=good, likelihood_models=("rill-*",))
     body = await scene.ask(members="all", quorum=5)
@@ -120,7 +121,7 @@ async def test_a_text_that_is_no_candidate_any_more_may_be_refused() -> None:
         return equally_likely(call)
 
     scene = Scene(
-        {"a": "long\nAnswer: late", "b": "Answer: 48", "slow": late},
+        {"a": "long\nAnswer: late", "b": "Answer: 48", "slow": waiting(late)},
         FakeCalls(says),
         fields={"slow": {"description": "what 6 times 7 is"}},
     )

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import orjson
 import pytest
 
-from gateway.core.devices.member import MemberFailed
 from gateway.errors import EngineFailed, GatewayError, TooFewMembers
 from gateway.serving.collective import deliberation
 from gateway.serving.collective.policy import CollectivePolicy
@@ -16,11 +15,12 @@ from gateway.serving.collective.round import RoundPlan, RoundResult, run_round
 from gateway.serving.requests.engine_calls import EngineCall
 from tests.unit.gateway.serving.collective.scene import (
     FakeCalls,
-    Pieces,
-    Said,
     Scene,
+    Script,
     broken,
     chat,
+    failing,
+    waiting,
 )
 
 pytestmark = pytest.mark.anyio
@@ -29,12 +29,8 @@ QUICK = CollectivePolicy(deadline_s=0.2)
 """Long enough for fakes; what never comes is given up soon."""
 
 
-def failed(device: str, code: str) -> MemberFailed:
-    return MemberFailed(device=device, code=code, message="no")
-
-
 async def test_the_next_best_stands_in_for_one_that_refuses() -> None:
-    says: dict[str, Said] = {"a": failed("a", "busy"), "b": "Answer: 42", "c": "Answer: 42"}
+    says: dict[str, Script] = {"a": failing("busy"), "b": "Answer: 42", "c": "Answer: 42"}
     scene = Scene(says)
     body = await scene.ask(max_members=2, quorum=2)
     about = body["tierflow"]["collective"]
@@ -44,8 +40,7 @@ async def test_the_next_best_stands_in_for_one_that_refuses() -> None:
 
 
 async def test_who_is_slow_is_told_to_stop_and_not_waited_for() -> None:
-    late = asyncio.Event()
-    scene = Scene({"a": "Answer: 1", "b": "Answer: 2", "slow": late}, FakeCalls("Answer: 1"))
+    scene = Scene({"a": "Answer: 1", "b": "Answer: 2", "slow": waiting()}, FakeCalls("Answer: 1"))
     body = await scene.ask(aggregate="template", members="all", quorum=2)
     about = body["tierflow"]["collective"]
     assert {m["device"]: m["outcome"] for m in about["members"]}["slow"] == "straggler"
@@ -54,7 +49,7 @@ async def test_who_is_slow_is_told_to_stop_and_not_waited_for() -> None:
 
 
 async def test_fewer_than_the_quorum_answer_with_the_reason() -> None:
-    says: dict[str, Said] = {"a": "Answer: 1", "b": failed("b", "lost"), "c": failed("c", "hot")}
+    says: dict[str, Script] = {"a": "Answer: 1", "b": failing("lost"), "c": failing("hot")}
     body = await Scene(says, FakeCalls("Answer: 1")).ask(members="all", quorum=3)
     about = body["tierflow"]["collective"]
     assert about["degraded"] == "quorum_missed"
@@ -62,7 +57,7 @@ async def test_fewer_than_the_quorum_answer_with_the_reason() -> None:
 
 
 async def test_too_few_are_an_error_where_the_request_wants_that() -> None:
-    scene = Scene({"a": "Answer: 1", "b": failed("b", "lost")}, policy=QUICK)
+    scene = Scene({"a": "Answer: 1", "b": failing("lost")}, policy=QUICK)
     with pytest.raises(TooFewMembers):
         await scene.ask(members="all", quorum=2, on_too_few="fail")
     with pytest.raises(TooFewMembers):
@@ -72,10 +67,10 @@ async def test_too_few_are_an_error_where_the_request_wants_that() -> None:
 
 @pytest.mark.parametrize(
     ("says", "reason"),
-    [({}, "no_members"), ({"a": MemberFailed(device="a", code="lost", message="")}, "no_answers")],
+    [({}, "no_members"), ({"a": failing("lost")}, "no_answers")],
 )
 async def test_without_any_answer_the_server_model_answers_plainly(
-    says: dict[str, MemberFailed], reason: str
+    says: dict[str, Script], reason: str
 ) -> None:
     scene = Scene(says, FakeCalls("Answer: 42"))
     streamed = await scene.stream()
@@ -86,7 +81,7 @@ async def test_without_any_answer_the_server_model_answers_plainly(
 
 
 async def test_at_the_deadline_what_there_is_must_do() -> None:
-    scene = Scene({"a": "Answer: 1", "slow": asyncio.Event()}, FakeCalls("Answer: 1"))
+    scene = Scene({"a": "Answer: 1", "slow": waiting()}, FakeCalls("Answer: 1"))
     body = await scene.ask(members="all", quorum=2, deadline_ms=100)
     assert body["tierflow"]["collective"]["degraded"] == "quorum_missed"
 
@@ -154,7 +149,7 @@ async def test_instructions_to_the_aggregator_stay_quoted() -> None:
 
 
 async def test_a_caller_that_leaves_stops_everybody() -> None:
-    scene = Scene({"a": asyncio.Event(), "b": asyncio.Event()})
+    scene = Scene({"a": waiting(), "b": waiting()})
     task = asyncio.create_task(scene.ask(members="all"))
     while len(scene.members.orders) < 2:
         await asyncio.sleep(0)
@@ -186,12 +181,12 @@ async def test_tokens_that_a_device_claims_are_bounded_by_what_it_was_asked() ->
 
 async def test_a_revision_does_not_wait_for_more_answers_than_can_come() -> None:
     """Two of five are gone: the quorum of four was missed, and is out of reach for the others."""
-    says: dict[str, Said | list[Said]] = {
+    says: dict[str, Script | Sequence[Script]] = {
         "a": ["Answer: 1", "Answer: 1"],
         "b": ["Answer: 2", "Answer: 2"],
         "c": ["Answer: 3", "Answer: 3"],
-        "d": failed("d", "lost"),
-        "e": failed("e", "lost"),
+        "d": failing("lost"),
+        "e": failing("lost"),
     }
     scene = Scene(says, FakeCalls("Answer: 1"))
     with quorums() as waited_for:
@@ -209,7 +204,7 @@ async def test_nobody_works_for_a_quorum_that_can_not_be_met() -> None:
 
 
 async def test_too_few_is_said_as_soon_as_it_is_certain() -> None:
-    says: dict[str, Said] = {"a": asyncio.Event(), "b": failed("b", "lost")}
+    says: dict[str, Script] = {"a": waiting(), "b": failing("lost")}
     scene = Scene(says)
     async with asyncio.timeout(10):
         with pytest.raises(TooFewMembers):
@@ -233,11 +228,10 @@ def quorums() -> Iterator[list[int]]:
 
 async def test_what_a_straggler_and_a_failed_member_said_is_counted() -> None:
     """Devices made those tokens, whatever came of them."""
-    late = asyncio.Event()
-    says: dict[str, Said] = {
+    says: dict[str, Script] = {
         "a": "Answer: 1",
-        "slow": Pieces("I", " think", late),
-        "lost": Pieces("I", failed("lost", "lost")),
+        "slow": waiting(None, "I", " think"),
+        "lost": failing("lost", "I"),
     }
     scene = Scene(says, FakeCalls("Answer: 1"))
     body = await scene.ask(members="all", quorum=1, aggregate="template")

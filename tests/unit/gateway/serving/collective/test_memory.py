@@ -19,6 +19,7 @@ from tests.unit.gateway.serving.collective.scene import (
     LostStore,
     Scene,
     chat,
+    waiting,
 )
 
 pytestmark = pytest.mark.anyio
@@ -272,7 +273,7 @@ async def take_over(scene: Scene, name: str, digest: str) -> None:
 
 
 async def test_a_replica_whose_request_was_taken_over_stops() -> None:
-    scene = Scene({"a": asyncio.Event(), "b": asyncio.Event()}, policy=PAUSED)
+    scene = Scene({"a": waiting(), "b": waiting()}, policy=PAUSED)
     task = asyncio.create_task(scene.send(chat(key="k", members="all")))
     while len(scene.members.orders) < 2:
         await asyncio.sleep(0)
@@ -286,7 +287,9 @@ async def test_a_replica_whose_request_was_taken_over_stops() -> None:
 
 async def test_a_round_is_not_left_for_a_request_that_was_taken_over() -> None:
     late = asyncio.Event()
-    scene = Scene({"a": "Answer: 41", "b": late}, policy=CollectivePolicy(keep=Keep(lease_s=30.0)))
+    scene = Scene(
+        {"a": "Answer: 41", "b": waiting(late)}, policy=CollectivePolicy(keep=Keep(lease_s=30.0))
+    )
     task = asyncio.create_task(scene.send(chat(key="k", members="all", quorum=2)))
     while len(scene.members.orders) < 2:
         await asyncio.sleep(0)
@@ -357,8 +360,7 @@ async def test_a_device_that_misbehaves_loses_quality() -> None:
 
 
 async def test_one_that_is_waited_for_in_vain_loses_quality_and_its_pace_is_known() -> None:
-    never = asyncio.Event()
-    scene = Scene({**THREE, "slow": never}, FakeCalls("Answer: 42"))
+    scene = Scene({**THREE, "slow": waiting()}, FakeCalls("Answer: 42"))
     await scene.ask(members="all", quorum=3, aggregate="template")
     assert await weights(scene, "slow") == [1.0]
     ((pace,),) = await scene.store.run(Means("pace", ["slow/seconds"]))
@@ -366,8 +368,7 @@ async def test_one_that_is_waited_for_in_vain_loses_quality_and_its_pace_is_know
 
 
 async def test_being_waited_for_less_than_it_takes_makes_nobody_look_quicker() -> None:
-    never = asyncio.Event()
-    scene = Scene({**THREE, "slow": never}, FakeCalls("Answer: 42"))
+    scene = Scene({**THREE, "slow": waiting()}, FakeCalls("Answer: 42"))
     await scene.store.run(
         Observe(kind="pace", name="slow/seconds", value=20.0, weight=3.0, half_life_s=1e7)
     )

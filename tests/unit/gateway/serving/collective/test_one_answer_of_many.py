@@ -1,16 +1,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 import pytest
 
 from gateway.core.collective import voting
 from gateway.core.collective.answers import Reading, agreement
-from gateway.core.devices.member import MemberCondition, MemberFailed
+from gateway.core.devices.member import MemberCondition, WorkOrder
 from gateway.errors import InvalidRequest
-from tests.unit.gateway.serving.collective.scene import THREE, FakeCalls, Said, Scene, outcomes
+from tests.unit.gateway.serving.collective.scene import (
+    THREE,
+    FakeCalls,
+    Scene,
+    Script,
+    failing,
+    outcomes,
+    waiting,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -63,8 +71,7 @@ async def test_a_stream_brings_the_aggregators_tokens_as_they_come() -> None:
 
 
 async def test_members_that_agree_need_no_aggregator() -> None:
-    late = asyncio.Event()
-    scene = Scene({"maths": "so 7 * 6\nAnswer: 42", "code": "Answer: 42.", "slow": late})
+    scene = Scene({"maths": "so 7 * 6\nAnswer: 42", "code": "Answer: 42.", "slow": waiting()})
     body = await scene.ask(members="all", quorum=2)
     assert body["choices"][0]["message"]["content"].rstrip(".").endswith("42")
     about = body["tierflow"]["collective"]
@@ -92,9 +99,13 @@ async def test_votes_need_no_server_model(how: str, text: str) -> None:
 
 
 async def test_a_vote_ends_when_the_others_could_not_change_it() -> None:
-    late = asyncio.Event()
-    says: dict[str, Said] = {"a": "Answer: 1", "b": "Answer: 1", "c": "Answer: 1", "d": "Answer: 2"}
-    scene = Scene({**says, "slow": late})
+    says: dict[str, Script] = {
+        "a": "Answer: 1",
+        "b": "Answer: 1",
+        "c": "Answer: 1",
+        "d": "Answer: 2",
+    }
+    scene = Scene({**says, "slow": waiting()})
     body = await scene.ask(aggregate="majority", members="all", quorum=5)
     assert body["tierflow"]["collective"]["early_exit"] == "decided"
 
@@ -133,8 +144,11 @@ async def test_a_right_answer_that_its_member_gives_up_stays_a_candidate() -> No
 
 
 async def test_a_member_that_fails_to_revise_stands_by_its_answer() -> None:
-    gone = MemberFailed(device="code", code="lost", message="gone")
-    scene = Scene({"maths": "Answer: 42", "code": ["Answer: 43", gone]}, FakeCalls("Answer: 42"))
+    scripts: dict[str, Script | Sequence[Script]] = {
+        "maths": "Answer: 42",
+        "code": ["Answer: 43", failing("lost")],
+    }
+    scene = Scene(scripts, FakeCalls("Answer: 42"))
     body = await scene.ask(aggregate="majority", members="all", rounds=1, quorum=2)
     assert body["choices"][0]["message"]["content"] in ("Answer: 42", "Answer: 43")
     assert body["tierflow"]["collective"]["members"][-1]["outcome"] in ("answered", "failed")
@@ -185,13 +199,13 @@ async def test_the_specialist_is_heard_when_two_others_agree() -> None:
     """Weights of those that don't fit can't settle what the one that fits was asked for."""
     others = asyncio.Event()
 
-    def last(order: Any) -> str:
+    async def last(order: WorkOrder) -> AsyncGenerator[str]:
         in_a_while(others.set)
-        return "Answer: 41"
+        yield "Answer: 41"
 
     away = MemberCondition(round_trip_s=5.0)
     fields = {"maths": {"description": "what 6 times 7 is", "condition": away}}
-    scene = Scene({"a": "Answer: 41", "b": last, "maths": others}, fields=fields)
+    scene = Scene({"a": "Answer: 41", "b": last, "maths": waiting(others)}, fields=fields)
     body = await scene.ask(members="all", quorum=2, aggregate="weighted")
     about = body["tierflow"]["collective"]
     assert outcomes(body)["maths"] == "answered"
