@@ -1,4 +1,4 @@
-"""`python -m deploy.compose.secrets`: make what the services of docker-compose.yml share.
+"""`python -m deploy.compose.secrets`: make the secrets that docker-compose.yml's services share.
 
 Writes one file of variables for each part into deploy/compose/private, once: files that are there
 already stay, so that running parts keep working. Nothing in that folder is ever committed.
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy.local.secrets import digest, write_private
+from deploy.local.instance_secrets import digest, write_private
 
 FOLDER = Path(__file__).parent / "private"
 DEVICES = {
@@ -24,7 +24,7 @@ DEVICES = {
 
 
 def variables(secret: Callable[[], str]) -> dict[str, dict[str, str]]:
-    """What stands in each part's file; `secret` makes each secret anew."""
+    """The variables in each part's file; `secret` makes a new secret at each call."""
     mailbox, admin = secret(), secret()
     tokens = {service: secret() for service in DEVICES}
     pool = "TIERFLOW_GATEWAY_POOLS__{}__MAILBOX_SECRET"
@@ -44,7 +44,7 @@ def variables(secret: Callable[[], str]) -> dict[str, dict[str, str]]:
 
 
 def make(folder: Path = FOLDER) -> bool:
-    """Whether anything was written; all or nothing, as the files belong together."""
+    """Make the files; gives whether they were made. All or none, as they belong together."""
     made = variables(lambda: secrets.token_hex(32))
     if all((folder / f"{part}.env").is_file() for part in made):
         return False
@@ -56,5 +56,5 @@ def make(folder: Path = FOLDER) -> bool:
 
 
 if __name__ == "__main__":
-    done = "made" if make() else "kept"
-    print(f"{done} the secrets in {FOLDER}", file=sys.stderr)
+    action = "made" if make() else "kept"
+    print(f"{action} the secrets in {FOLDER}", file=sys.stderr)

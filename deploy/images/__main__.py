@@ -1,6 +1,6 @@
 """`python -m deploy.images NAME…`: build images with docker, podman or buildah.
 
-The names are those of the table in `deploy.images.recipes`. Variables: CONTAINER_TOOL, PIP_CONF (a
+The names are those of the table in `deploy.images.build`. Variables: CONTAINER_TOOL, PIP_CONF (a
 pip.conf for the build), PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, IMAGE_REGISTRY, IMAGE_ARGS (further
 arguments for the tool's build command).
 """
@@ -12,26 +12,32 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from deploy.images.building import ROOT, command, revision, version
-from deploy.images.recipes import RECIPES
-from deploy.images.tool import NoTool, container_tool
+from deploy.images.build import (
+    RECIPES,
+    ROOT,
+    ToolMissing,
+    build_command,
+    container_tool,
+    revision,
+    version,
+)
 
 
 def main(argv: Sequence[str]) -> int:
     unknown = sorted(set(argv) - set(RECIPES))
     if unknown or not argv:
-        wrong = f"no image {unknown[0]}" if unknown else "no image named"
-        print(f"images: error: {wrong}; there are {', '.join(RECIPES)}", file=sys.stderr)
+        problem = f"there is no image {unknown[0]}" if unknown else "name an image"
+        print(f"images: error: {problem}; the images are {', '.join(RECIPES)}", file=sys.stderr)
         return 2
     try:
         tool = container_tool(os.environ)
-    except NoTool as error:
+    except ToolMissing as error:
         print(f"images: error: {error}", file=sys.stderr)
         return 1
-    # HEALTHCHECK is no part of the OCI's own format, which podman and buildah would take.
+    # HEALTHCHECK is not in the OCI's own format, which is the default of podman and buildah.
     environment = {**os.environ, "BUILDAH_FORMAT": "docker"}
     for name in argv:
-        build = command(tool, RECIPES[name], os.environ, version(), revision())
+        build = build_command(tool, RECIPES[name], os.environ, tag=version(), commit=revision())
         print("+", *build, flush=True)
         if subprocess.run(build, cwd=ROOT, env=environment).returncode:
             print(f"images: error: {name} was not built, see above", file=sys.stderr)

@@ -6,7 +6,8 @@ import argparse
 import sys
 
 from deploy.local.commands import CommandFailure, down, up
-from deploy.local.settings import SettingError, describe, read_settings
+from deploy.local.settings import read_settings
+from deploy.local.variables import SettingError, describe
 
 
 def main(argv: list[str]) -> int:

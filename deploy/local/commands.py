@@ -1,4 +1,4 @@
-"""`up` and `down`: their order of steps, and what they tell the user."""
+"""`up` and `down`: the order of their steps, and their messages to the user."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.local import preflight
-from deploy.local.components import Component, components, gateway_config
-from deploy.local.logs import why_it_ended
+from deploy.local.components import GATEWAY_CONFIG, Component, Launch, gateway_config
+from deploy.local.instance import AlreadyUp, Instance, Record, boot_id, stop_runner
+from deploy.local.instance_secrets import ADMIN_TOKEN, Secrets, instance_secrets, write_private
+from deploy.local.logs import causes
 from deploy.local.processes import (
-    Stopped,
+    StopRequested,
     Supervisor,
     raise_on_stop,
     run_quietly,
     signal_name,
 )
 from deploy.local.readiness import Gateway, NotReady, wait_until_ready
-from deploy.local.secrets import ADMIN_TOKEN, Secrets, instance_secrets, write_private
 from deploy.local.settings import CHECKOUT, Settings
-from deploy.local.state import AlreadyUp, Instance, Record, boot_id, stop_runner
 
 DOWN_TIMEOUT = 30.0
 
 
 class CommandFailure(Exception):
-    """The command can't do its work; one line for the user, and the lines to show below it."""
+    """A command that can't do its work; one line for the user, and details to show with it."""
 
     def __init__(self, message: str, details: Sequence[str] = ()) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ def up(settings: Settings) -> None:
             if swept := instance.sweep():
                 print(f"removed {swept} processes that an earlier run left behind", flush=True)
             _run(settings, instance)
-    except Stopped:
+    except StopRequested:
         print("tierflow is stopped", flush=True)
     except AlreadyUp as already:
         raise CommandFailure(
@@ -60,14 +60,24 @@ def _run(settings: Settings, instance: Instance) -> None:
     engine_python = _engine_python(settings)
     names = [device.name for device in settings.devices]
     secrets = instance_secrets(instance.folder, names)
-    write_private(instance.folder / "gateway.yaml", gateway_config(settings, secrets))
+    write_private(instance.folder / GATEWAY_CONFIG, gateway_config(settings, secrets))
     temporary = tempfile.mkdtemp(prefix="tierflow-")
-    cores = os.sched_getaffinity(0)
-    parts = components(settings, instance, secrets, sys.executable, engine_python, temporary, cores)
-    # Until the parts are recorded by name, the record still says who holds the instance.
+    launch = Launch(
+        settings=settings,
+        instance=instance,
+        secrets=secrets,
+        gateway_python=sys.executable,
+        engine_python=engine_python,
+        temporary=temporary,
+        cores=os.sched_getaffinity(0),
+    )
+    parts = launch.components()
+    # The record says who holds the instance, also before it has the parts.
     instance.write(Record(os.getpid(), boot_id(), temporary))
     try:
-        supervisor, problems = _supervise(settings, instance, parts, secrets, temporary)
+        supervisor, problems = _supervise(
+            settings, instance, parts=parts, secrets=secrets, temporary=temporary
+        )
     finally:
         instance.sweep()
     _report(supervisor, instance, problems)
@@ -76,35 +86,48 @@ def _run(settings: Settings, instance: Instance) -> None:
 def _supervise(
     settings: Settings,
     instance: Instance,
+    *,
     parts: Sequence[Component],
     secrets: Secrets,
     temporary: str,
 ) -> tuple[Supervisor, list[str]]:
-    """Run the parts until they have ended; also what went wrong while waiting for them."""
+    """Run the parts until they have ended; gives also what went wrong while they started."""
     problems: list[str] = []
 
     def watch(supervisor: Supervisor) -> None:
         instance.write(Record(os.getpid(), boot_id(), temporary, supervisor.leaders()))
         try:
-            here = Gateway(settings.port, secrets.admin_token)
             ended = supervisor.ended
-            if wait_until_ready(parts, here, settings.start_timeout, supervisor.wait, ended):
-                left = [part.device for part in parts if part.device and part.name not in ended]
-                print(announcement(settings, instance, left), flush=True)
+            if wait_until_ready(
+                parts,
+                Gateway(settings.port, secrets.admin_token),
+                timeout=settings.start_timeout,
+                sleep=supervisor.wait,
+                ended=ended,
+            ):
+                devices = [part.device for part in parts if part.device and part.name not in ended]
+                print(announcement(settings, instance, devices), flush=True)
         except NotReady as late:
             problems.append(str(late))
             supervisor.stop()
 
-    def gone(name: str, code: int) -> None:
+    def on_end(name: str, code: int) -> None:
         log = _log(instance, name)
-        print(f"device {name} stopped ({signal_name(code)}), the rest goes on; log: {log}")
-        for line in why_it_ended(log):
+        print(f"device {name} stopped ({signal_name(code)}), the other parts go on; log: {log}")
+        for line in causes(log):
             print(f"  {line}", flush=True)
 
-    supervisor = Supervisor(watch, gone)
+    supervisor = Supervisor(watch, on_end)
     for part in parts:
         log = _log(instance, part.name)
-        supervisor.add(part.name, part.command, part.environment, CHECKOUT, log, part.vital)
+        supervisor.add(
+            part.name,
+            part.command,
+            environment=part.environment,
+            cwd=CHECKOUT,
+            log=log,
+            vital=part.vital,
+        )
     if settings.devices_note:
         print(settings.devices_note)
     print(f"starting {', '.join(part.name for part in parts)}; logs in {instance.logs}", flush=True)
@@ -117,7 +140,7 @@ def _report(supervisor: Supervisor, instance: Instance, problems: list[str]) -> 
         name, code = supervisor.failed
         log = _log(instance, name)
         message = f"{name} stopped ({signal_name(code)}), so everything was stopped; log: {log}"
-        raise CommandFailure(message, why_it_ended(log))
+        raise CommandFailure(message, causes(log))
     if problems:
         raise CommandFailure(f"{problems[0]}; logs in {instance.logs}")
     print("tierflow is stopped", flush=True)
@@ -141,7 +164,7 @@ def _engine_python(settings: Settings) -> str:
 
 
 def announcement(settings: Settings, instance: Instance, devices: Sequence[str]) -> str:
-    """What is said once all is ready. `devices` are those that have registered."""
+    """The message once everything is ready. `devices` are those that have registered."""
     members = [f"  devices: {', '.join(devices)}"] if devices else []
     return "\n".join(
         [
@@ -163,8 +186,8 @@ def down(settings: Settings) -> None:
     if was_held and not stop_runner(instance, DOWN_TIMEOUT):
         record = instance.read()
         raise CommandFailure(
-            f"tierflow on port {settings.port} does not stop within {DOWN_TIMEOUT:.0f} s; "
-            f"kill process {record.runner if record else 'unknown'} and say `make down` again"
+            f"tierflow on port {settings.port} did not stop within {DOWN_TIMEOUT:.0f} s; "
+            f"kill process {record.runner if record else 'unknown'} and run `make down` again"
         )
     swept = instance.sweep()
     if was_held:

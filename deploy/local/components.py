@@ -1,17 +1,19 @@
-"""The parts of an instance: what is run for each pool and for the gateway, with which settings."""
+"""The components of an instance: the processes for pools, gateway and devices, with settings."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import yaml
 
-from deploy.local.secrets import Secrets, device_token_file, digest
-from deploy.local.settings import CHECKOUT, SHIPPED_FAMILY, Device, Model, Settings
-from deploy.local.state import Instance
+from deploy.local.instance import Instance
+from deploy.local.instance_secrets import Secrets, device_token_file, digest
+from deploy.local.settings import CHECKOUT, HOST, Device, Engine, Settings
+from deploy.local.variables import SHIPPED_FAMILY
 
+GATEWAY_CONFIG = "gateway.yaml"
 SELF_CHECK = {
     "template": (
         "{question}\nYour answer was: {answer}\nAnother answer is: {answer}\n"
@@ -20,141 +22,141 @@ SELF_CHECK = {
     "expects": "same",
     "max_tokens": 96,
 }
-"""The family follows only prompts that it was trained on: this is its prompt for revising."""
+"""The shipped family follows only prompts that it was trained on: this one is for revising."""
 
-BEHIND_THE_OTHERS = ("nice", "-n", "10")
+LOW_PRIORITY = ("nice", "-n", "10")
 """vLLM's processes look for work without pause for a second after each request. On few cores they
-would keep gateway and device from theirs, which is little and cannot wait: drafts come too late."""
+would take the time of gateway and device, whose work is little and urgent: a draft would come too
+late."""
 
 MEMBER_WORK = 4
-"""At once, for a device that has no user of its own."""
+"""Work that a device does at once when it has no user of its own."""
 
 
 @dataclass(frozen=True)
 class Component:
-    """One process to start, and how to see that it works."""
+    """One process of an instance: how it is started, and how to see that it works."""
 
     name: str
     command: list[str]
     environment: dict[str, str]
     port: int
-    model: str | None
+    model: str | None = None
     """The model it serves; None for the gateway and for devices."""
     device: str | None = None
-    """The name under which a device registers; it has no port."""
+    """The name under which a device registers at the gateway, whose port it has."""
 
     @property
     def vital(self) -> bool:
-        """Whether nothing works without it: devices come and go."""
+        """Whether everything stops with it; devices come and go."""
         return self.device is None
 
     @property
     def health_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/health"
+        return f"http://{HOST}:{self.port}/health"
 
 
-def components(
-    settings: Settings,
-    instance: Instance,
-    secrets: Secrets,
-    gateway_python: str,
-    engine_python: str,
-    temporary: str,
-    cores: set[int],
-    environ: Mapping[str, str] = os.environ,
-) -> list[Component]:
-    """The engines, smallest first, the gateway, the devices. `cores` are the machine's cores."""
-    environment = {name: value for name, value in environ.items() if name != "VIRTUAL_ENV"}
-    path = [str(CHECKOUT), *filter(None, [environ.get("PYTHONPATH")])]
-    environment |= {"PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
-    edge_cores, cloud_cores = share_cores(cores)
-    engines = [
-        ("edge", settings.edge_model, settings.edge_port, settings.edge_draft_port, edge_cores),
-        (
-            "cloud",
-            settings.cloud_model,
-            settings.cloud_port,
-            settings.cloud_draft_port,
-            cloud_cores,
-        ),
-    ]
-    for_engines = {"TMPDIR": temporary}
-    if settings.drafts:
-        for_engines["TIERFLOW_DRAFT_SECRET"] = secrets.mailbox
-    parts = [
-        Component(
-            name,
-            engine_command(settings, model, port, drafts, pinned, gateway_python, engine_python),
-            environment | for_engines,
-            port,
-            model.name,
+@dataclass(frozen=True)
+class Launch:
+    """What the commands of an instance's parts are made from.
+
+    `temporary` is the folder for the engines' temporary files, `cores` are the machine's cores, and
+    `environ` is the environment that all parts get.
+    """
+
+    settings: Settings
+    instance: Instance
+    secrets: Secrets
+    gateway_python: str
+    engine_python: str
+    temporary: str
+    cores: set[int]
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    def components(self) -> list[Component]:
+        """The engines, smallest first, the gateway, the devices."""
+        return [*self._engines(), self._gateway(), *self._devices()]
+
+    def _engines(self) -> list[Component]:
+        settings = self.settings
+        edge_cores, cloud_cores = share_cores(self.cores)
+        environment = self._environment | {"TMPDIR": self.temporary}
+        if settings.drafts:
+            environment["TIERFLOW_DRAFT_SECRET"] = self.secrets.mailbox
+        return [
+            Component(
+                name=engine.tier,
+                command=self._engine_command(engine, cores),
+                environment=environment,
+                port=engine.port,
+                model=engine.model.name,
+            )
+            for engine, cores in zip(settings.engines, (edge_cores, cloud_cores), strict=True)
+        ]
+
+    def _engine_command(self, engine: Engine, cores: str) -> list[str]:
+        settings = self.settings
+        address = ["--host", HOST, "--port", str(engine.port)]
+        if settings.engine == "simulator":
+            command = [self.gateway_python, "-m", "services.engine_simulator"]
+            return [*command, "--model", engine.model.name, *address, *settings.engine_args]
+        mailbox = ("--draft-mailbox", f"{HOST}:{engine.draft_port}") if settings.drafts else ()
+        return [
+            *LOW_PRIORITY,
+            *(self.engine_python, "-m", "services.vllm_server"),
+            *("--model", engine.model.source, "--served-model-name", engine.model.name),
+            *address,
+            *("--dtype", settings.dtype),
+            *("--max-model-len", str(settings.max_model_len or "auto")),
+            *("--kv-cache-gib", str(settings.kv_cache_gib)),
+            *("--cores", cores),
+            *mailbox,
+            "--",
+            *settings.engine_args,
+        ]
+
+    def _gateway(self) -> Component:
+        config = self.instance.folder / GATEWAY_CONFIG
+        admin = {"TIERFLOW_GATEWAY_ADMIN__TOKEN": digest(self.secrets.admin_token)}
+        return Component(
+            name="gateway",
+            command=[self.gateway_python, "-m", "gateway", "--config", str(config)],
+            environment=self._environment | admin,
+            port=self.settings.port,
         )
-        for name, model, port, drafts, pinned in engines
-    ]
-    config = instance.folder / "gateway.yaml"
-    command = [gateway_python, "-m", "gateway", "--config", str(config)]
-    admin = {"TIERFLOW_GATEWAY_ADMIN__TOKEN": digest(secrets.admin_token)}
-    devices = [
-        Component(
-            device.name,
-            device_command(settings, device, instance, gateway_python),
-            environment,
-            settings.port,
-            None,
-            device.name,
-        )
-        for device in settings.devices
-    ]
-    return [
-        *parts,
-        Component("gateway", command, environment | admin, settings.port, None),
-        *devices,
-    ]
 
+    def _devices(self) -> list[Component]:
+        return [
+            Component(
+                name=device.name,
+                command=self._device_command(device),
+                environment=self._environment,
+                port=self.settings.port,
+                device=device.name,
+            )
+            for device in self.settings.devices
+        ]
 
-def device_command(
-    settings: Settings, device: Device, instance: Instance, gateway_python: str
-) -> list[str]:
-    return [
-        *BEHIND_THE_OTHERS,
-        *(gateway_python, "-m", "services.device_agent", "--no-api"),
-        *("--gateway", settings.url),
-        *("--model", str(device.folder)),
-        *("--token-file", str(device_token_file(instance.folder, device.name))),
-        *("--max-work", str(MEMBER_WORK)),
-    ]
+    def _device_command(self, device: Device) -> list[str]:
+        return [
+            *LOW_PRIORITY,
+            *(self.gateway_python, "-m", "services.device_agent", "--no-api"),
+            *("--gateway", self.settings.url),
+            *("--model", str(device.folder)),
+            *("--token-file", str(device_token_file(self.instance.folder, device.name))),
+            *("--max-work", str(MEMBER_WORK)),
+        ]
 
-
-def engine_command(
-    settings: Settings,
-    model: Model,
-    port: int,
-    draft_port: int,
-    cores: str,
-    gateway_python: str,
-    engine_python: str,
-) -> list[str]:
-    address = ["--host", "127.0.0.1", "--port", str(port)]
-    if settings.engine == "simulator":
-        command = [gateway_python, "-m", "services.engine_simulator", "--model", model.name]
-        return [*command, *address, *settings.engine_args]
-    return [
-        *BEHIND_THE_OTHERS,
-        *(engine_python, "-m", "services.vllm_server"),
-        *("--model", model.source, "--served-model-name", model.name),
-        *address,
-        *("--dtype", settings.dtype),
-        *("--max-model-len", str(settings.max_model_len or "auto")),
-        *("--kv-cache-gib", str(settings.kv_cache_gib)),
-        *("--cores", cores),
-        *(("--draft-mailbox", f"127.0.0.1:{draft_port}") if settings.drafts else ()),
-        "--",
-        *settings.engine_args,
-    ]
+    @property
+    def _environment(self) -> dict[str, str]:
+        """The environment of every part: it imports this checkout and writes its log at once."""
+        environment = {name: text for name, text in self.environ.items() if name != "VIRTUAL_ENV"}
+        path = [str(CHECKOUT), *filter(None, [self.environ.get("PYTHONPATH")])]
+        return environment | {"PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
 
 
 def share_cores(cores: set[int]) -> tuple[str, str]:
-    """Cores of the edge's and the cloud's engine, as comma-separated lists.
+    """The cores of the edge's and of the cloud's engine, as comma-separated lists.
 
     The larger model gets two thirds. From four cores on, one stays free for the gateway. On a
     single core, both engines share it.
@@ -169,7 +171,7 @@ def share_cores(cores: set[int]) -> tuple[str, str]:
 
 
 def cascade_config(settings: Settings) -> dict[str, object]:
-    """How the shipped family is asked about its answers. What judges them the gateway knows."""
+    """The cascade's self-check for the shipped family; the gateway ships its predictors."""
     shipped = {str(CHECKOUT / SHIPPED_FAMILY / name) for name in ("rill-edge", "rill-cloud")}
     if {settings.edge_model.source, settings.cloud_model.source} != shipped:
         return {}
@@ -178,24 +180,21 @@ def cascade_config(settings: Settings) -> dict[str, object]:
 
 def gateway_config(settings: Settings, secrets: Secrets) -> str:
     """The gateway's configuration file, YAML. It holds a secret."""
-    pools: dict[str, dict[str, object]] = {
-        name: {"tier": name, "endpoints": [f"http://127.0.0.1:{port}"]}
-        for name, port in (("edge", settings.edge_port), ("cloud", settings.cloud_port))
-    }
-    if settings.drafts:
-        for name, port in (
-            ("edge", settings.edge_draft_port),
-            ("cloud", settings.cloud_draft_port),
-        ):
-            pools[name]["mailboxes"] = [f"127.0.0.1:{port}"]
-            pools[name]["mailbox_secret"] = secrets.mailbox
     return yaml.safe_dump(
         {
-            "listen": {"host": "127.0.0.1", "port": settings.port},
+            "listen": {"host": HOST, "port": settings.port},
             "family": [model.name for model in settings.family],
-            "pools": pools,
+            "pools": {engine.tier: _pool(settings, engine, secrets) for engine in settings.engines},
             "devices": {"tokens": secrets.token_hashes},
             **cascade_config(settings),
         },
         sort_keys=False,
     )
+
+
+def _pool(settings: Settings, engine: Engine, secrets: Secrets) -> dict[str, object]:
+    pool: dict[str, object] = {"tier": engine.tier, "endpoints": [f"http://{HOST}:{engine.port}"]}
+    if settings.drafts:
+        pool["mailboxes"] = [f"{HOST}:{engine.draft_port}"]
+        pool["mailbox_secret"] = secrets.mailbox
+    return pool

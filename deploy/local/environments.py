@@ -30,14 +30,14 @@ RECIPE = "1"
 """Part of every environment's name: raise it when the steps below change."""
 
 FREE_DISK_GB = {"gateway": 2.0, "engine": 7.0}
-"""What an installation needs while it runs: the files, and the packages they come from."""
+"""Disk that an installation takes: the files, and the packages from which they come."""
 
 MARKER = "complete"
 """Written last into a finished environment; without it a folder is a half-made one."""
 
 
 class EnvironmentFailure(Exception):
-    """An environment can't be made; the message is one line for the user."""
+    """An environment that can't be made; the message is one line for the user."""
 
 
 def cache_root() -> Path:
@@ -80,17 +80,17 @@ def ensure(name: str, locks: Path = LOCKS, root: Path | None = None) -> Path:
             raise EnvironmentFailure(
                 f"can't make {root}: {error.strerror}; set TIERFLOW_CACHE to a folder of yours"
             ) from error
-        with alone(folder.with_suffix(".lock")) as held:
+        with locked(folder.with_suffix(".lock")) as lock_fd:
             if not is_complete(folder):
-                make(name, lock, folder, held)
+                make(name, lock, folder, lock_fd)
     return folder / "bin" / "python"
 
 
 @contextlib.contextmanager
-def alone(path: Path) -> Iterator[int]:
-    """Hold the lock at `path`, whose file descriptor is given.
+def locked(path: Path) -> Iterator[int]:
+    """Hold the lock at `path`; gives its file descriptor.
 
-    It is released when no process has it open any more, however they ended.
+    The lock is released when no process has the file open any more, however they ended.
     """
     with path.open("w") as handle:
         try:
@@ -101,11 +101,11 @@ def alone(path: Path) -> Iterator[int]:
         yield handle.fileno()
 
 
-def make(name: str, lock: Path, folder: Path, held: int) -> None:
+def make(name: str, lock: Path, folder: Path, lock_fd: int) -> None:
     """Build the environment in `folder`; the marker is its last file.
 
-    `held` is the lock's file descriptor. Every step keeps it open: one that outlives this process
-    must not meet the next one's attempt.
+    `lock_fd` is the lock's file descriptor. Every step keeps it open, so that a step that outlives
+    this process still keeps others out.
     """
     if folder.exists():
         say(f"removing a half-made {folder.name}")
@@ -118,9 +118,9 @@ def make(name: str, lock: Path, folder: Path, held: int) -> None:
     started = time.monotonic()
     with log.open("w") as output:
         progress = Progress(name, len(packages), started)
-        for what, command, required in steps(lock, folder):
-            progress.stage(what)
-            code = run_logged(command, held, output.write, progress.line)
+        for step, command, required in steps(lock, folder):
+            progress.stage(step)
+            code = run_logged(command, lock_fd, output.write, progress.line)
             output.flush()
             if code and required:
                 progress.end()
@@ -133,7 +133,7 @@ def make(name: str, lock: Path, folder: Path, held: int) -> None:
 
 
 def steps(lock: Path, folder: Path) -> list[tuple[str, list[str], bool]]:
-    """What to run one after the other: its name, the command, and whether it must succeed."""
+    """The steps in their order: name, command, and whether the command must succeed."""
     base = getattr(sys, "_base_executable", None) or sys.executable
     python = str(folder / "bin" / "python")
     pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
@@ -143,13 +143,13 @@ def steps(lock: Path, folder: Path) -> list[tuple[str, list[str], bool]]:
     return [
         ("an empty environment", [base, "-m", "venv", str(folder)], True),
         ("packages", pip, True),
-        # Some packages ship templates that are no valid Python, so its exit code says little.
+        # Some packages ship templates that are not valid Python, so its exit code says little.
         ("bytecode", compile_all, False),
     ]
 
 
 def run_logged(
-    command: list[str], held: int, write: Callable[[str], object], line: Callable[[str], None]
+    command: list[str], lock_fd: int, write: Callable[[str], object], line: Callable[[str], None]
 ) -> int:
     """Run to the end; every line of output goes to both callables."""
     with subprocess.Popen(
@@ -158,7 +158,7 @@ def run_logged(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        pass_fds=[held],
+        pass_fds=[lock_fd],
     ) as process:
         assert process.stdout is not None
         try:
@@ -171,32 +171,32 @@ def run_logged(
 
 
 class Progress:
-    """What is being installed and for how long: a live line on a terminal, else one per 10 s."""
+    """The progress of an installation: a live line on a terminal, else a line per 10 s."""
 
     def __init__(self, name: str, packages: int, started: float) -> None:
         self.name, self.packages, self.started = name, packages, started
         self.seen = 0
-        self.what = ""
+        self.current = ""
         self.live = sys.stderr.isatty()
         self.shown = started
 
-    def stage(self, what: str) -> None:
-        self.what = what
+    def stage(self, step: str) -> None:
+        self.current = step
         self.show(force=True)
 
     def line(self, text: str) -> None:
         if found := re.match(r"(?:Collecting|Processing) (\S+)", text):
             self.seen += 1
             package = found[1].rsplit("/", 1)[-1].split("-cp")[0]
-            self.what = f"{package} ({self.seen} of {self.packages})"
+            self.current = f"{package} ({self.seen} of {self.packages})"
             self.show()
         elif text.startswith("Installing collected packages"):
-            self.what = f"unpacking {self.packages} packages"
+            self.current = f"unpacking {self.packages} packages"
             self.show(force=True)
 
     def show(self, force: bool = False) -> None:
         now = time.monotonic()
-        text = f"{self.name}: {self.what}, {now - self.started:.0f} s"
+        text = f"{self.name}: {self.current}, {now - self.started:.0f} s"
         if self.live:
             sys.stderr.write(f"\r\x1b[2K{text}")
             sys.stderr.flush()
@@ -238,7 +238,7 @@ UNREACHABLE = re.compile(
 
 
 def explain(log: str) -> str:
-    """One line on why an installation failed, from pip's output."""
+    """The reason why an installation failed, in one line, from pip's output."""
     if "No space left on device" in log:
         return "the disk is full: free some, or set TIERFLOW_CACHE to a folder on another disk"
     if UNREACHABLE.search(log):

@@ -19,7 +19,7 @@ OTHER_FORMATS = (("tokenizer.model",), ("tekken.json",), ("vocab.json", "merges.
 
 
 class TokenizerMissing(Exception):
-    """A folder holds no tokenizer files."""
+    """A folder or a hub model without readable tokenizer files."""
 
 
 def tokenizer_fingerprint(tokenizer: Mapping[str, Any]) -> str:
@@ -52,7 +52,7 @@ def folder_fingerprint(folder: Path) -> str:
         try:
             return tokenizer_fingerprint(json.loads(path.read_text()))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise TokenizerMissing(f"{path} is no tokenizer: {error}") from error
+            raise TokenizerMissing(f"{path} can't be read as a tokenizer: {error}") from error
     for names in OTHER_FORMATS:
         files = [folder / name for name in names]
         if all(file.is_file() for file in files):

@@ -1,4 +1,4 @@
-"""What a part's log says about why the part ended."""
+"""The causes that a log names for the end of a part."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PREFIX = re.compile(r"^\(\w+ pid=\d+\) (?:\w+ [\d-]+ [\d:]+ \[[^\]]*\]\s*)?")
 """vLLM's `(EngineCore pid=7) ERROR 01-31 10:00:00 [core.py:1]`."""
 
 
-def why_it_ended(log: Path) -> list[str]:
+def causes(log: Path) -> list[str]:
     """The lines that name errors, first cause first; without any, the last lines of the log.
 
     The end alone often says little: vLLM names the cause before long traces of what it broke.
@@ -23,8 +23,8 @@ def why_it_ended(log: Path) -> list[str]:
     except OSError:
         return []
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    causes = [PREFIX.sub("", line).strip() for line in lines if _names_an_error(line)]
-    return list(dict.fromkeys(causes))[:MOST_CAUSES] or lines[-LAST_LINES:]
+    named = [PREFIX.sub("", line).strip() for line in lines if _names_an_error(line)]
+    return list(dict.fromkeys(named))[:MOST_CAUSES] or lines[-LAST_LINES:]
 
 
 def _names_an_error(line: str) -> bool:

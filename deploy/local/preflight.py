@@ -13,21 +13,21 @@ from pathlib import Path
 import psutil
 
 from deploy.local.fingerprint import TokenizerMissing, folder_fingerprint
-from deploy.local.settings import Model, Settings
+from deploy.local.settings import HOST, Model, Settings
 
 ENGINE_BASE_GIB = 1.5
-"""What a vLLM server takes beside weights and KV cache: three processes with torch."""
+"""Memory of a vLLM server beside weights and KV cache: three processes with torch."""
 
 SIMULATOR_GIB = 0.1
 DEVICE_GIB = 0.2
-"""What an agent takes with a specialist of the shipped family."""
+"""Memory of a device agent with a specialist of the shipped family."""
 
 LIBRARIES = {"libnuma.so.1": "libnuma1"}
-"""What vLLM's CPU build needs of the system and no wheel brings, with Debian's packages."""
+"""System libraries that vLLM's CPU build needs and no wheel has, with their Debian packages."""
 
 
 class PreflightFailure(Exception):
-    """Something is not as it must be before the start; one line for the user."""
+    """A condition of the start that does not hold; one line for the user."""
 
 
 def check(settings: Settings) -> None:
@@ -47,7 +47,7 @@ def check_ports(settings: Settings) -> None:
         try:
             with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(("127.0.0.1", port))
+                probe.bind((HOST, port))
         except OSError as error:
             if isinstance(error, PermissionError):
                 reason = f"port {port} needs more rights"
@@ -91,22 +91,24 @@ def check_models(settings: Settings) -> None:
         if not model.folder.is_dir():
             raise PreflightFailure(f"{variable}: there is no folder {model.folder}")
         if not (model.folder / "config.json").is_file():
-            raise PreflightFailure(f"{variable}: {model.folder} has no config.json, so no model")
+            raise PreflightFailure(
+                f"{variable}: {model.folder} has no config.json, so it is not a model"
+            )
 
 
 def check_devices(settings: Settings) -> None:
     for device in settings.devices:
         folder = device.folder
-        for what in ("config.json", "tokenizer.json", "*.onnx"):
-            if not any(folder.glob(what)):
+        for file in ("config.json", "tokenizer.json", "*.onnx"):
+            if not any(folder.glob(file)):
                 raise PreflightFailure(
-                    f"TIERFLOW_DEVICES: {folder} has no {what}, so the device {device.name} can't "
-                    "start; leave it out, or set TIERFLOW_DEVICES= for none"
+                    f"TIERFLOW_DEVICES: {folder} has no {file}, so the device {device.name} can't "
+                    "start; leave it out, or set TIERFLOW_DEVICES to nothing"
                 )
 
 
 def check_one_tokenizer(family: Iterable[Model]) -> None:
-    """Refuse a family whose members' token ids mean different things."""
+    """Refuse a family whose members give different token ids to the same text."""
     first: tuple[str, str] | None = None
     for model in family:
         try:
@@ -131,13 +133,13 @@ def hub_tokenizer(source: str) -> Path:
     try:
         return Path(snapshot_download(source, allow_patterns=patterns))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise TokenizerMissing(f"{source} can't be fetched from the model hub: {why}") from error
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise TokenizerMissing(f"{source} can't be fetched from the model hub: {reason}") from error
 
 
 def check_memory(settings: Settings, available: float) -> None:
     """`available` is in GiB."""
-    needed = sum(_engine_gib(settings, m) for m in (settings.edge_model, settings.cloud_model))
+    needed = sum(_engine_gib(settings, engine.model) for engine in settings.engines)
     needed += DEVICE_GIB * len(settings.devices)
     if needed > available:
         fewer = "" if not settings.devices else ", fewer devices with TIERFLOW_DEVICES"
@@ -161,7 +163,7 @@ def _weights_gib(model: Model) -> float:
 
 
 def available_gib() -> float:
-    """Memory that can be had without swapping, within the control group's limit, GiB."""
+    """Memory that is available without swapping, within the control group's limit, GiB."""
     available = float(psutil.virtual_memory().available)
     group = Path("/sys/fs/cgroup")
     try:

@@ -1,8 +1,8 @@
-"""Runs the parts side by side with honcho: a vital one stops, all stop.
+"""Runs the parts of an instance side by side, with honcho: when a vital one stops, all stop.
 
-What is added to honcho's manager: output goes straight to a log file, no process outlives the
-runner even if that is killed, the part that failed is known by name, and a stop asked for at any
-moment, by a signal or from a thread, ends everything within a bound.
+Added to honcho's manager: output goes straight to a log file; no process outlives the runner, even
+if that is killed; the part that failed is known by name; and a stop that is requested at any
+moment, by a signal or from a thread, ends everything within a bounded time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from honcho.manager import Manager
 from honcho.printer import Printer
 from honcho.process import Popen, Process
 
-from deploy.local.state import Leader
+from deploy.local.instance import Leader
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 KILL_AFTER = 10.0
@@ -43,7 +43,7 @@ def die_with_parent(signum: int) -> None:
 
 
 class TiedProcess(Process):  # type: ignore[misc]
-    """A process that gets SIGTERM when the runner is gone, however that ended."""
+    """A process that gets SIGTERM when the runner has ended, in whatever way."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -60,22 +60,22 @@ class TiedProcess(Process):  # type: ignore[misc]
 
 
 class Supervisor(Manager):  # type: ignore[misc]
-    """Runs all parts until a vital one ends or `stop` is called.
+    """The runner of all parts, until a vital one ends or `stop` is called.
 
-    `watch` runs in a thread of its own once all parts have a process. `gone(name, code)` is told
-    of each other part that ends by itself.
+    `watch` runs in a thread of its own once all parts have a process. `on_end(name, exit_code)` is
+    called for each part that ends by itself without being vital.
     """
 
     def __init__(
-        self, watch: Callable[[Supervisor], None], gone: Callable[[str, int], None]
+        self, watch: Callable[[Supervisor], None], on_end: Callable[[str, int], None]
     ) -> None:
         super().__init__(Printer(StringIO()))
         self._process_ctor = TiedProcess
         self._watch = watch
-        self._gone = gone
+        self._on_end = on_end
         self._dispensable: set[str] = set()
         self.ended: dict[str, int] = {}
-        """Exit codes of the parts that ended by themselves and that the others do without."""
+        """Exit codes of the parts that ended by themselves and are not vital."""
         self._stop = threading.Event()
         self.failed: tuple[str, int] | None = None
         """The part that ended by itself first, and its exit code."""
@@ -84,12 +84,13 @@ class Supervisor(Manager):  # type: ignore[misc]
         self,
         name: str,
         command: list[str],
+        *,
         environment: Mapping[str, str],
         cwd: Path,
         log: Path,
         vital: bool = True,
     ) -> None:
-        """A part that is started by `loop`; its output goes to `log`, which is emptied."""
+        """Add a part, which `loop` starts; its output goes to `log`, which is emptied."""
         if not vital:
             self._dispensable.add(name)
         log.write_bytes(b"")
@@ -105,19 +106,19 @@ class Supervisor(Manager):  # type: ignore[misc]
         return self._stop.is_set() or self._terminating
 
     def wait(self, seconds: float) -> bool:
-        """Sleep; True at once if everything is to stop."""
+        """Sleep; True at once where everything is to stop."""
         return self._stop.wait(seconds)
 
     def leaders(self) -> list[Leader]:
-        """Of the parts that run, first processes of their sessions."""
-        found = []
+        """The first process of each part that runs."""
+        leaders = []
         for name, process in self._processes.items():
             try:
                 created = psutil.Process(process["pid"]).create_time()
             except psutil.Error:
                 continue
-            found.append(Leader(name, process["pid"], created))
-        return found
+            leaders.append(Leader(name, process["pid"], created))
+        return leaders
 
     def _start(self) -> None:
         # honcho has just set its own handlers, which know SIGINT and SIGTERM only.
@@ -154,7 +155,7 @@ class Supervisor(Manager):  # type: ignore[misc]
         for name in self._dispensable & codes.keys() - self.ended.keys():
             if not self.stopping:
                 self.ended[name] = codes[name]
-                self._gone(name, codes[name])
+                self._on_end(name, codes[name])
         return bool(codes.keys() - self._dispensable)
 
     def terminate(self) -> None:
@@ -164,7 +165,7 @@ class Supervisor(Manager):  # type: ignore[misc]
             return
         if not self._terminating and not self._stop.is_set():
             ended = {n: p["returncode"] for n, p in self._processes.items() if "returncode" in p}
-            vital = (each for each in ended.items() if each[0] not in self._dispensable)
+            vital = (part for part in ended.items() if part[0] not in self._dispensable)
             self.failed = next(vital, None)
         super().terminate()
         self._stop.set()
@@ -192,15 +193,15 @@ def run_quietly(command: list[str], cwd: Path) -> tuple[int, str]:
     return process.returncode, output
 
 
-class Stopped(Exception):
-    """A stop was asked for before anything ran."""
+class StopRequested(Exception):
+    """A request to stop that came before anything ran."""
 
 
 def raise_on_stop() -> None:
-    """Turn the signals that mean stop into Stopped, until a Supervisor takes them over."""
+    """Have the stop signals raise StopRequested, until a Supervisor handles them itself."""
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        raise Stopped
+        raise StopRequested
 
     for signum in STOP_SIGNALS:
         signal.signal(signum, stop)

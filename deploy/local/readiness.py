@@ -1,5 +1,5 @@
-"""Waits until every part works: the parts answer, each pool has generated a token, and the devices
-have registered."""
+"""Waits until every component works: it answers, its pool has generated a token, and devices have
+registered."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TextIO
 import httpx
 
 from deploy.local.components import Component
+from deploy.local.settings import HOST
 
 STOPPED = "stopped"
 POLL_SECONDS = 0.25
@@ -22,19 +23,19 @@ TOKEN_TIMEOUT = 60.0
 
 @dataclass(frozen=True)
 class Gateway:
-    """Where it is, and what an operator shows it."""
+    """The gateway as an operator reaches it: its port and the operator's token."""
 
     port: int
     admin_token: str
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{HOST}:{self.port}"
 
 
 @dataclass
-class Waiting:
-    """How far one component is."""
+class Progress:
+    """The progress of one component towards being ready."""
 
     component: Component
     state: str = "starting"
@@ -42,10 +43,10 @@ class Waiting:
     """From the start until it was ready; None before."""
 
 
-class Board:
-    """One line a component with elapsed seconds: redrawn on a terminal, else on changes."""
+class ProgressBoard:
+    """One line a component with elapsed seconds: redrawn on a terminal, else printed on changes."""
 
-    def __init__(self, rows: Sequence[Waiting], started: float, output: TextIO) -> None:
+    def __init__(self, rows: Sequence[Progress], started: float, output: TextIO) -> None:
         self.rows, self.started, self.output = rows, started, output
         self.live = output.isatty()
         self.drawn = 0
@@ -68,7 +69,7 @@ class Board:
                     self.output.write(f"  {self._text(row, now)}\n")
         self.output.flush()
 
-    def _text(self, row: Waiting, now: float) -> str:
+    def _text(self, row: Progress, now: float) -> str:
         elapsed = row.seconds if row.seconds is not None else now - self.started
         what = f" {row.component.model}" if row.component.model else ""
         what = " (device)" if row.component.device else what
@@ -76,27 +77,28 @@ class Board:
 
 
 class NotReady(Exception):
-    """The time to start is over; names what was not ready and why."""
+    """The end of the time to start; names what is not ready, and why."""
 
 
 def wait_until_ready(
     components: Sequence[Component],
     gateway: Gateway,
+    *,
     timeout: float,
     sleep: Callable[[float], bool],
     ended: Mapping[str, int],
     output: TextIO = sys.stdout,
 ) -> bool:
-    """Block until all components are ready; False if `sleep` said that everything is to stop.
+    """Block until all components are ready; False where `sleep` returned that everything stops.
 
-    `timeout` in seconds. `sleep(seconds)` returns True when waiting is pointless. `ended` holds
-    devices that stopped by themselves, for which nobody waits. Raises NotReady.
+    `timeout` in seconds. `sleep(seconds)` returns True when everything is to stop. Devices in
+    `ended` stopped by themselves and are not waited for. Raises NotReady.
     """
     started = time.monotonic()
-    rows = [Waiting(component) for component in components]
-    front = next(row for row in rows if row.component.name == "gateway")
-    board = Board(rows, started, output)
-    # Proxies from the environment have no business between two ports of this machine.
+    rows = [Progress(component) for component in components]
+    gateway_row = next(row for row in rows if row.component.name == "gateway")
+    board = ProgressBoard(rows, started, output)
+    # A proxy from the environment must not stand between two ports of this machine.
     with httpx.Client(trust_env=False, timeout=2.0) as client:
         while True:
             for row in rows:
@@ -104,7 +106,7 @@ def wait_until_ready(
                     if row.component.name in ended:
                         row.state = STOPPED
                     else:
-                        advance(row, front.state == "ready", gateway, client)
+                        advance(row, gateway_row.state == "ready", gateway, client)
                     if row.state in ("ready", STOPPED):
                         row.seconds = time.monotonic() - started
                 board.show(time.monotonic())
@@ -118,8 +120,8 @@ def wait_until_ready(
                 return False
 
 
-def advance(row: Waiting, served: bool, gateway: Gateway, client: httpx.Client) -> None:
-    """One look at a component; its state becomes `ready` when there is nothing left to wait for.
+def advance(row: Progress, served: bool, gateway: Gateway, client: httpx.Client) -> None:
+    """Check a component once; its state becomes `ready` when it works.
 
     `served`: whether the gateway answers.
     """
@@ -141,7 +143,7 @@ def advance(row: Waiting, served: bool, gateway: Gateway, client: httpx.Client) 
 
 
 def registered(client: httpx.Client, gateway: Gateway, device: str) -> str:
-    """`ready` once the gateway has the device as a member, else what it said."""
+    """`ready` once the device is a member at the gateway, else what is missing."""
     headers = {"Authorization": f"Bearer {gateway.admin_token}"}
     try:
         answer = client.get(f"{gateway.url}/v1/devices/{device}", headers=headers)
@@ -159,7 +161,7 @@ def registered(client: httpx.Client, gateway: Gateway, device: str) -> str:
 
 
 def first_token(client: httpx.Client, gateway: str, model: str) -> str:
-    """`ready` once the gateway has passed on a token of this model, else what it said."""
+    """`ready` once the gateway has relayed a token of this model, else what is missing."""
     body = {
         "model": model,
         "max_tokens": 1,

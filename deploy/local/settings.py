@@ -1,79 +1,46 @@
 """The settings of `make up`, read from the environment here and nowhere else.
 
-`python3 -m deploy.local.settings` lists them; needs nothing but Python's library.
+`python3 -m deploy.local.settings` lists their variables; it needs nothing but Python's library.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shlex
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.local.variables import (
+    DTYPES,
+    ENGINES,
+    SHIPPED_FAMILY,
+    SPECIALISTS,
+    SWITCH,
+    VARIABLES,
+    SettingError,
+    arguments,
+    choice,
+    describe,
+    port,
+    positive,
+    whole,
+)
+
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
-SHIPPED_FAMILY = "services/model_family/weights"
-DTYPES = ("auto", "float32", "bfloat16", "float16")
-ENGINES = ("vllm", "simulator")
-SWITCH = ("on", "off")
-SPECIALISTS = "mathematics code reading"
+HOST = "127.0.0.1"
 SPECIALIST = "rill-device-"
 """Begins the name of each specialist's folder beside the shipped family."""
-
-
-class SettingError(Exception):
-    """An environment variable has a value that can't be used; names it and says what can."""
-
-
-@dataclass(frozen=True)
-class Variable:
-    """One environment variable: its name, default, and what it means."""
-
-    name: str
-    default: str
-    meaning: str
-
-
-VARIABLES = (
-    Variable("TIERFLOW_PORT", "8080", "port of the gateway"),
-    Variable("TIERFLOW_EDGE_PORT", "8101", "port of the edge pool's engine"),
-    Variable("TIERFLOW_CLOUD_PORT", "8102", "port of the cloud pool's engine"),
-    Variable(
-        "TIERFLOW_EDGE_MODEL",
-        f"{SHIPPED_FAMILY}/rill-edge",
-        "the edge's model, a folder or a hub id; served under its last path part",
-    ),
-    Variable("TIERFLOW_CLOUD_MODEL", f"{SHIPPED_FAMILY}/rill-cloud", "the cloud's model, likewise"),
-    Variable(
-        "TIERFLOW_DEVICE_MODEL",
-        f"{SHIPPED_FAMILY}/rill-device, or none with models of your own",
-        "the family's smallest member; not served here, its tokenizer must fit",
-    ),
-    Variable(
-        "TIERFLOW_DEVICES",
-        f"{SPECIALISTS}; none with models of your own or the simulator",
-        "devices that are started as members: shipped specialists, or folders; set empty: none",
-    ),
-    Variable("TIERFLOW_DTYPE", "auto", f"one of {', '.join(DTYPES)}; auto: as in the checkpoint"),
-    Variable("TIERFLOW_KV_CACHE_GIB", "1", "KV cache of each engine, GiB"),
-    Variable("TIERFLOW_MAX_MODEL_LEN", "auto", "longest context in tokens; auto: what fits"),
-    Variable("TIERFLOW_ENGINE", "vllm", "vllm, or simulator (no model is run, no torch needed)"),
-    Variable("TIERFLOW_SPECULATION", "on", "on or off: whether the engines verify devices' drafts"),
-    Variable("TIERFLOW_EDGE_DRAFT_PORT", "8111", "port on which the edge's engine takes drafts"),
-    Variable("TIERFLOW_CLOUD_DRAFT_PORT", "8112", "the same for the cloud's"),
-    Variable("TIERFLOW_ENGINE_ARGS", "", "further arguments for both engines"),
-    Variable("TIERFLOW_ENGINE_PYTHON", "", "Python that has vLLM; empty: it is installed"),
-    Variable("TIERFLOW_START_TIMEOUT", "600", "seconds an engine may take to start"),
-    Variable("TIERFLOW_STATE", "~/.local/state", "holds logs and what is running, in tierflow/"),
-    Variable("TIERFLOW_CACHE", "~/.cache/tierflow", "holds the Python environments"),
+OWN_MODELS = (
+    "no devices are started: the specialists belong to the shipped family; "
+    "to start your own, name their folders in TIERFLOW_DEVICES"
 )
+LONGEST_LEN = 100_000_000
 
 
 @dataclass(frozen=True)
 class Model:
-    """A family member: where it comes from, and the name it is served under."""
+    """A member of the family: where it comes from, and the name under which it is served."""
 
     source: str
     """A folder's absolute path, or an id on the model hub."""
@@ -91,15 +58,25 @@ class Model:
 
 @dataclass(frozen=True)
 class Device:
-    """A device that is started here: its name at the gateway, and its model's folder."""
+    """A device that `make up` starts: its name at the gateway, and its model's folder."""
 
     name: str
     folder: Path
 
 
 @dataclass(frozen=True)
+class Engine:
+    """The engine of one tier: its model, its port, and the port on which it takes drafts."""
+
+    tier: str
+    model: Model
+    port: int
+    draft_port: int
+
+
+@dataclass(frozen=True)
 class Settings:
-    """What `make up` starts. Ports are TCP ports on 127.0.0.1."""
+    """The settings of one instance. Ports are TCP ports on 127.0.0.1."""
 
     port: int
     edge_port: int
@@ -109,7 +86,7 @@ class Settings:
     device_model: Model | None
     devices: tuple[Device, ...]
     devices_note: str
-    """Why there are none though nobody said so; empty where there is nothing to say."""
+    """Why no devices are started though none were turned off; empty where that needs no saying."""
     dtype: str
     kv_cache_gib: float
     max_model_len: int | None
@@ -128,7 +105,15 @@ class Settings:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def engines(self) -> tuple[Engine, Engine]:
+        """Edge and cloud."""
+        return (
+            Engine("edge", self.edge_model, self.edge_port, self.edge_draft_port),
+            Engine("cloud", self.cloud_model, self.cloud_port, self.cloud_draft_port),
+        )
 
     @property
     def drafts(self) -> bool:
@@ -137,7 +122,7 @@ class Settings:
 
     @property
     def ports(self) -> dict[str, int]:
-        """Every port that is listened on, by its variable."""
+        """Every port on which a part listens, by its variable."""
         ports = {
             "TIERFLOW_PORT": self.port,
             "TIERFLOW_EDGE_PORT": self.edge_port,
@@ -158,49 +143,50 @@ class Settings:
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings from environment variables; empty ones count as absent. Raises SettingError."""
     values = {v.name: environ.get(v.name, "").strip() or v.default for v in VARIABLES}
-    own_models = environ.get("TIERFLOW_EDGE_MODEL") or environ.get("TIERFLOW_CLOUD_MODEL")
-    device = environ.get("TIERFLOW_DEVICE_MODEL", "").strip()
-    if not device and not own_models:
-        device = f"{SHIPPED_FAMILY}/rill-device"
-    port = _port(values, "TIERFLOW_PORT")
-    length = values["TIERFLOW_MAX_MODEL_LEN"]
+    own_models = bool(environ.get("TIERFLOW_EDGE_MODEL") or environ.get("TIERFLOW_CLOUD_MODEL"))
+    gateway_port = port(values, "TIERFLOW_PORT")
     settings = Settings(
-        port=port,
-        edge_port=_port(values, "TIERFLOW_EDGE_PORT"),
-        cloud_port=_port(values, "TIERFLOW_CLOUD_PORT"),
-        edge_model=_model(values, "TIERFLOW_EDGE_MODEL"),
-        cloud_model=_model(values, "TIERFLOW_CLOUD_MODEL"),
-        device_model=_model({"TIERFLOW_DEVICE_MODEL": device}, "TIERFLOW_DEVICE_MODEL")
-        if device
-        else None,
-        devices=_devices(environ, bool(own_models)),
+        port=gateway_port,
+        edge_port=port(values, "TIERFLOW_EDGE_PORT"),
+        cloud_port=port(values, "TIERFLOW_CLOUD_PORT"),
+        edge_model=_model("TIERFLOW_EDGE_MODEL", values["TIERFLOW_EDGE_MODEL"]),
+        cloud_model=_model("TIERFLOW_CLOUD_MODEL", values["TIERFLOW_CLOUD_MODEL"]),
+        device_model=_device_model(environ, own_models),
+        devices=_devices(environ, own_models),
         devices_note=OWN_MODELS if own_models and "TIERFLOW_DEVICES" not in environ else "",
-        dtype=_choice(values, "TIERFLOW_DTYPE", DTYPES),
-        kv_cache_gib=_positive(values, "TIERFLOW_KV_CACHE_GIB"),
-        max_model_len=None
-        if length == "auto"
-        else _whole(values, "TIERFLOW_MAX_MODEL_LEN", 1, 100_000_000, "auto or a number of tokens"),
-        engine=_choice(values, "TIERFLOW_ENGINE", ENGINES),
-        speculation=_choice(values, "TIERFLOW_SPECULATION", SWITCH) == "on",
-        edge_draft_port=_port(values, "TIERFLOW_EDGE_DRAFT_PORT"),
-        cloud_draft_port=_port(values, "TIERFLOW_CLOUD_DRAFT_PORT"),
-        engine_args=_arguments(values, "TIERFLOW_ENGINE_ARGS"),
+        dtype=choice(values, "TIERFLOW_DTYPE", DTYPES),
+        kv_cache_gib=positive(values, "TIERFLOW_KV_CACHE_GIB"),
+        max_model_len=_max_model_len(values),
+        engine=choice(values, "TIERFLOW_ENGINE", ENGINES),
+        speculation=choice(values, "TIERFLOW_SPECULATION", SWITCH) == "on",
+        edge_draft_port=port(values, "TIERFLOW_EDGE_DRAFT_PORT"),
+        cloud_draft_port=port(values, "TIERFLOW_CLOUD_DRAFT_PORT"),
+        engine_args=arguments(values, "TIERFLOW_ENGINE_ARGS"),
         engine_python=values["TIERFLOW_ENGINE_PYTHON"],
-        start_timeout=_positive(values, "TIERFLOW_START_TIMEOUT"),
-        state=_state_root(environ) / "tierflow" / str(port),
+        start_timeout=positive(values, "TIERFLOW_START_TIMEOUT"),
+        state=_state_root(environ) / "tierflow" / str(gateway_port),
     )
     _check_distinct(settings)
     return settings
 
 
-OWN_MODELS = (
-    "no devices are started, as the specialists are of the shipped family; "
-    "name folders of yours with TIERFLOW_DEVICES"
-)
+def _device_model(environ: Mapping[str, str], own_models: bool) -> Model | None:
+    """The family's smallest member; the shipped one has no place in a family of own models."""
+    text = environ.get("TIERFLOW_DEVICE_MODEL", "").strip()
+    if not text and own_models:
+        return None
+    return _model("TIERFLOW_DEVICE_MODEL", text or f"{SHIPPED_FAMILY}/rill-device")
+
+
+def _max_model_len(values: Mapping[str, str]) -> int | None:
+    name = "TIERFLOW_MAX_MODEL_LEN"
+    if values[name] == "auto":
+        return None
+    return whole(values, name, "auto or a number of tokens", low=1, high=LONGEST_LEN)
 
 
 def _devices(environ: Mapping[str, str], own_models: bool) -> tuple[Device, ...]:
-    """Here an empty variable is not absent: it turns them off. Raises SettingError."""
+    """The devices to start; an empty variable turns them off. Raises SettingError."""
     text = environ.get("TIERFLOW_DEVICES")
     if text is None:
         off = own_models or environ.get("TIERFLOW_ENGINE", "").strip() == "simulator"
@@ -219,59 +205,27 @@ def _device(word: str, text: str) -> Device:
     name = folder.name.removeprefix(SPECIALIST)
     if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise SettingError(
-            f"TIERFLOW_DEVICES={text}: {word} names no specialist and no folder; a name has "
+            f"TIERFLOW_DEVICES={text}: {word} is not a specialist's name or a folder; a name has "
             "letters, digits, '.', '_' and '-'"
         )
     return Device(name, Path(os.path.abspath(CHECKOUT / folder)))
 
 
-def _whole(values: Mapping[str, str], name: str, low: int, high: int, expected: str) -> int:
-    text = values[name]
-    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-        raise SettingError(f"{name}={text}: must be {expected}")
-    return int(text)
+def _model(variable: str, text: str) -> Model:
+    """A folder if it is one or is written like one, else an id on the model hub (`owner/name`).
 
-
-def _port(values: Mapping[str, str], name: str) -> int:
-    return _whole(values, name, 1, 65535, "a port, 1 to 65535")
-
-
-def _positive(values: Mapping[str, str], name: str) -> float:
-    try:
-        number = float(values[name])
-    except ValueError:
-        number = 0.0
-    if not 0.0 < number < 1e9:
-        raise SettingError(f"{name}={values[name]}: must be a number above 0")
-    return number
-
-
-def _choice(values: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
-    if values[name] not in choices:
-        raise SettingError(f"{name}={values[name]}: must be one of {', '.join(choices)}")
-    return values[name]
-
-
-def _arguments(values: Mapping[str, str], name: str) -> tuple[str, ...]:
-    try:
-        return tuple(shlex.split(values[name]))
-    except ValueError as error:
-        raise SettingError(f"{name}={values[name]}: {error}") from error
-
-
-def _model(values: Mapping[str, str], name: str) -> Model:
-    """A folder if it is one or is written like one, else an id on the model hub (`owner/name`)."""
-    text = values[name]
+    Raises SettingError.
+    """
     path = Path(os.path.expanduser(text))
     if path.is_absolute() or text.startswith("."):
         return Model(os.path.abspath(path))
     in_checkout = CHECKOUT / path
-    if text.startswith(f"{SHIPPED_FAMILY}/"):
-        return Model(str(in_checkout))
-    if os.path.isdir(in_checkout):
+    if text.startswith(f"{SHIPPED_FAMILY}/") or in_checkout.is_dir():
         return Model(str(in_checkout))
     if text.count("/") != 1 or not all(text.split("/")):
-        raise SettingError(f"{name}={text}: no such folder, and no hub id (owner/name) either")
+        raise SettingError(
+            f"{variable}={text}: there is no such folder, and it is not a hub id (owner/name)"
+        )
     return Model(text)
 
 
@@ -294,19 +248,6 @@ def _check_distinct(settings: Settings) -> None:
                     f"{variable} and {seen[value]} have the same {what}, {value}: change one"
                 )
             seen[value] = variable
-
-
-def describe() -> str:
-    """The variables with their defaults, for `make help`."""
-    width = max(len(variable.name) for variable in VARIABLES)
-    lines = ["Variables of `make up`, with their defaults:"]
-    for variable in VARIABLES:
-        text = f"{variable.meaning} [{variable.default or 'empty'}]"
-        wrapped = textwrap.wrap(text, 96 - width, break_on_hyphens=False)
-        lines.append(f"  {variable.name:<{width}}  {wrapped[0]}")
-        lines.extend(" " * (width + 4) + line for line in wrapped[1:])
-    lines.append("In STATE/tierflow/PORT: device.token lets a device in, admin.token an operator.")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What one instance leaves on disk: logs, the record of its processes, and who holds it.
+"""One instance on disk: its logs, the record of its processes, and the lock of who holds it.
 
 The instance on port N owns `STATE/tierflow/N/`. Its runner holds a lock there for as long as it
 lives, so that a record without a holder is one left by a runner that was killed.
@@ -23,7 +23,7 @@ SWEEP_SECONDS = 5.0
 
 
 class AlreadyUp(Exception):
-    """Another runner holds this instance."""
+    """The instance is held by another runner, whose process id is `pid`."""
 
     def __init__(self, pid: int | None) -> None:
         super().__init__(pid)
@@ -32,17 +32,17 @@ class AlreadyUp(Exception):
 
 @dataclass(frozen=True)
 class Leader:
-    """First process of a session that the runner started; it and all its children are one part."""
+    """The first process of a session that the runner started: with its children, one part."""
 
     name: str
     pid: int
     created: float
-    """Unix time as the kernel tells it; tells this process from a later one with its pid."""
+    """Unix time of its start: distinguishes it from a later process with the same pid."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a runner has started."""
+    """The record of what a runner has started."""
 
     runner: int
     boot: str
@@ -60,7 +60,7 @@ def boot_id() -> str:
 
 
 class Instance:
-    """The folder of one instance."""
+    """The folder of one instance, with its lock and its record."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -81,6 +81,7 @@ class Instance:
             yield
 
     def is_held(self) -> bool:
+        """Whether a runner holds the instance now."""
         if not self._lock.exists():
             return False
         with self._lock.open("a+") as handle:
@@ -105,31 +106,31 @@ class Instance:
             return None
 
     def sweep(self, patience: float = SWEEP_SECONDS) -> int:
-        """End every process that the record names and forget it; how many there still were.
+        """End every process of the record and delete it; gives how many there still were.
 
-        `patience`: seconds they get to end by themselves before they are killed.
+        They get `patience` seconds to end by themselves before they are killed.
         """
         record = self.read()
         if record is None:
             return 0
-        left = [] if record.boot != boot_id() else processes_of(record.leaders)
-        end(left, patience)
+        remaining = [] if record.boot != boot_id() else processes_of(record.leaders)
+        end(remaining, patience)
         shutil.rmtree(record.temporary, ignore_errors=True)
         self._record.unlink(missing_ok=True)
-        return len(left)
+        return len(remaining)
 
 
 def processes_of(leaders: list[Leader]) -> list[psutil.Process]:
-    """All live processes in the sessions of these leaders, whose leader may be gone."""
+    """All live processes in the sessions of these leaders, even where the leader is gone."""
     sessions = {leader.pid for leader in leaders if not _replaced(leader)}
-    found = []
+    processes = []
     for process in psutil.process_iter():
         try:
             if os.getsid(process.pid) in sessions and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+                processes.append(process)
         except (OSError, psutil.Error):
             continue
-    return found
+    return processes
 
 
 def _replaced(leader: Leader) -> bool:

@@ -6,13 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.local.settings import (
-    CHECKOUT,
-    VARIABLES,
-    SettingError,
-    describe,
-    read_settings,
-)
+from deploy.local.settings import CHECKOUT, read_settings
+from deploy.local.variables import VARIABLES, SettingError, describe
 
 
 def test_the_shipped_family_is_served_by_default() -> None:

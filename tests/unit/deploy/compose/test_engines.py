@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.images.building import ROOT
+from deploy.images.build import ROOT
 from services.vllm_server.arguments import Replica, parse
-from tests.unit.deploy.test_compose import FOLDER, SERVICES
+from tests.unit.deploy.compose.test_services import FOLDER, SERVICES
 
 DEFAULT = dict(
     line.split("=", 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.local.state import (
+from deploy.local.instance import (
     AlreadyUp,
     Instance,
     Leader,

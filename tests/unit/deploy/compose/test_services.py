@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from deploy.compose import secrets
-from deploy.images.building import ROOT, version
+from deploy.images.build import ROOT, version
 from gateway.settings import Settings
 from services.device_agent.arguments import parser
 

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.images.building import ROOT, command
-from deploy.images.recipes import RECIPES
+from deploy.images.build import RECIPES, ROOT, ToolMissing, build_command, container_tool
 from deploy.images.requirements import requirements
-from deploy.images.tool import NoTool, container_tool
 
 
 def installed(*tools: str) -> dict[str, str]:
@@ -27,31 +25,33 @@ def test_docker_is_taken_before_podman_and_podman_before_buildah() -> None:
 def test_the_tool_can_be_named() -> None:
     named = {"CONTAINER_TOOL": "nerdctl"}
     assert container_tool(named, installed("docker", "nerdctl").get) == "nerdctl"
-    with pytest.raises(NoTool, match="nerdctl"):
+    with pytest.raises(ToolMissing, match="nerdctl"):
         container_tool(named, installed("docker").get)
 
 
 def test_without_any_tool_it_says_what_to_install() -> None:
-    with pytest.raises(NoTool, match="docker, podman"):
+    with pytest.raises(ToolMissing, match="docker, podman"):
         container_tool({}, installed().get)
 
 
 def test_an_index_is_named_on_the_command_line_but_not_given() -> None:
     environment = {"PIP_EXTRA_INDEX_URL": "https://user:password@index.example/simple"}
-    line = command("docker", RECIPES["gateway"], environment, "1.2.3", "abc")
+    line = build_command("docker", RECIPES["gateway"], environment, tag="1.2.3", commit="abc")
     assert line[line.index("PIP_EXTRA_INDEX_URL") - 1] == "--build-arg"
     assert "password" not in " ".join(line)
     assert "PIP_INDEX_URL" not in line
 
 
 def test_pips_configuration_goes_in_as_a_secret() -> None:
-    line = command("podman", RECIPES["device"], {"PIP_CONF": "/x/pip.conf"}, "1", "abc")
+    line = build_command(
+        "podman", RECIPES["device"], {"PIP_CONF": "/x/pip.conf"}, tag="1", commit="abc"
+    )
     assert line[line.index("--secret") + 1] == "id=pip,src=/x/pip.conf"
 
 
 def test_the_registry_stands_before_the_name_and_the_version_behind() -> None:
     environment = {"IMAGE_REGISTRY": "registry.example/", "IMAGE_ARGS": "--no-cache --pull"}
-    line = command("docker", RECIPES["vllm-cpu"], environment, "1.2.3", "abc")
+    line = build_command("docker", RECIPES["vllm-cpu"], environment, tag="1.2.3", commit="abc")
     assert line[line.index("--tag") + 1] == "registry.example/tierflow/vllm-cpu:1.2.3"
     assert line.index("--no-cache") + 1 == line.index("--pull")
     assert line[-1] == "."

@@ -8,10 +8,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.local.components import Component, components, gateway_config, share_cores
-from deploy.local.secrets import Secrets
+from deploy.local.components import Component, Launch, gateway_config, share_cores
+from deploy.local.instance import Instance
+from deploy.local.instance_secrets import Secrets
 from deploy.local.settings import CHECKOUT, read_settings
-from deploy.local.state import Instance
 from gateway.assembly_cascade import predictors
 from gateway.settings import Settings as GatewaySettings
 from services.device_agent.arguments import parser
@@ -28,16 +28,16 @@ OWN = {"TIERFLOW_EDGE_MODEL": "owner/small", "TIERFLOW_CLOUD_MODEL": "owner/larg
 def parts(
     tmp_path: Path, environ: dict[str, str] | None = None, **variables: str
 ) -> list[Component]:
-    return components(
-        read_settings(OWN | variables),
-        Instance(tmp_path),
-        SECRETS,
+    return Launch(
+        settings=read_settings(OWN | variables),
+        instance=Instance(tmp_path),
+        secrets=SECRETS,
         gateway_python="/gateway/python",
         engine_python="/engine/python",
         temporary="/temporary",
         cores={0, 1},
         environ=environ or {},
-    )
+    ).components()
 
 
 def value(command: list[str], option: str) -> str:

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.images.building import version
-from deploy.images.recipes import RECIPES
-from tests.unit.deploy.dockerfile import DOCKERFILES, ROOT, Dockerfile
+from deploy.images.build import RECIPES, version
+from tests.unit.deploy.images.dockerfile import DOCKERFILES, ROOT, Dockerfile
 
 LABELS = {"title", "description", "version", "revision", "licenses", "base.name"}
 each = pytest.mark.parametrize("path", DOCKERFILES, ids=str)

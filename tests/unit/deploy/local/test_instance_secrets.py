@@ -3,7 +3,7 @@
 import stat
 from pathlib import Path
 
-from deploy.local.secrets import instance_secrets, write_private
+from deploy.local.instance_secrets import instance_secrets, write_private
 
 
 def test_an_instance_keeps_its_secrets_from_one_start_to_the_next(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from deploy.images.building import ROOT, version
+from deploy.images.build import ROOT, version
 from services.device_agent.arguments import ENROLMENT_TOKEN, parser
 
 IMAGE = f"tierflow/device-jetson:{version()}"

@@ -1,4 +1,4 @@
-"""What the parts of an instance know and nobody else: made once, kept in its folder."""
+"""The secrets that the parts of an instance share: made once, kept in its folder."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ MAILBOX_SECRET = "mailbox.secret"
 
 
 LOCAL = "local"
-"""The name of the device that `device_token` stands for: whichever the user starts himself."""
+"""The name of the device that `device_token` lets in: the one that the user starts."""
 
 
 @dataclass(frozen=True)
 class Secrets:
-    """`device_token` lets a device in at the gateway, `mailbox` the gateway at the engines, and
-    `admin_token` operators at the gateway. `devices` holds the tokens of devices by their name."""
+    """The secrets of one instance.
+
+    `device_token` lets the user's device in at the gateway, `mailbox` the gateway at the engines,
+    and `admin_token` operators at the gateway. `devices` holds the tokens of the devices that are
+    started here, by name.
+    """
 
     device_token: str
     mailbox: str
@@ -36,9 +40,9 @@ class Secrets:
 
 
 def instance_secrets(folder: Path, devices: Iterable[str] = ()) -> Secrets:
-    """The instance's secrets; made where they are missing, readable by the owner only.
+    """The instance's secrets; missing ones are made. Only the owner can read the files.
 
-    `devices` are the names of those that get tokens of their own.
+    `devices` are the names of devices that get tokens of their own.
     """
     folder.mkdir(parents=True, exist_ok=True)
     return Secrets(
@@ -50,7 +54,7 @@ def instance_secrets(folder: Path, devices: Iterable[str] = ()) -> Secrets:
 
 
 def digest(token: str) -> str:
-    """Its SHA-256 in hex, which is all that the gateway need know."""
+    """The token's SHA-256 in hex, which is all that the gateway needs to know."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from deploy.local.logs import LAST_LINES, why_it_ended
+from deploy.local.logs import LAST_LINES, causes
 
 CORE = "(EngineCore pid=7) ERROR 01-31 10:00:00 [core.py:1510]"
 
@@ -10,7 +10,7 @@ CORE = "(EngineCore pid=7) ERROR 01-31 10:00:00 [core.py:1510]"
 def shown(tmp_path: Path, *lines: str) -> list[str]:
     log = tmp_path / "edge.log"
     log.write_text("\n".join(lines))
-    return why_it_ended(log)
+    return causes(log)
 
 
 def test_causes_are_shown_once_and_first_cause_first(tmp_path: Path) -> None:
@@ -42,4 +42,4 @@ def test_without_a_named_error_the_end_is_shown(tmp_path: Path) -> None:
 
 
 def test_a_log_that_does_not_exist_has_no_lines(tmp_path: Path) -> None:
-    assert why_it_ended(tmp_path / "absent") == []
+    assert causes(tmp_path / "absent") == []
