@@ -134,3 +134,12 @@ class IdleTimeout(UpstreamError):
 
 class EngineFailed(UpstreamError):
     pass
+
+
+def error_place(error: BaseException) -> str:
+    """File and line where an error that nobody foresaw arose. It stands in logs in place of the
+    error's message, which could quote a prompt."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "unknown"

@@ -68,11 +68,12 @@ def error_body(message: str, kind: str, param: str | None = None, code: str | No
 
 def internal_error(error: Exception, request_id: str | None = None) -> bytes:
     """Log an error of ours that nobody foresaw, without its message: that could quote a prompt."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "unknown"
-    log.error("internal_error", error=type(error).__name__, place=place, request_id=request_id)
+    log.error(
+        "internal_error",
+        error=type(error).__name__,
+        place=errors.error_place(error),
+        request_id=request_id,
+    )
     return error_body(
         "the gateway failed on this request; its log names the place",
         "server_error",

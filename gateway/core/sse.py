@@ -7,9 +7,16 @@ still incomplete, so that a broken stream can be ended with one clean error even
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from gateway.core.upstream_errors import ended_early, engine_failed, error_event, unreadable
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
+"""An event that grows beyond this is given out as it is: its reader will find it broken."""
 _USAGE = re.compile(rb'"usage": ?\{')
 _PROMPT = re.compile(rb'"(?:prompt|input)_tokens": ?(\d+)')
 _COMPLETION = re.compile(rb'"(?:completion|output)_tokens": ?(\d+)')
@@ -37,6 +44,52 @@ class EventBuffer:
         """What a stream that ended properly left without a final blank line."""
         tail, self._tail = self._tail, b""
         return tail
+
+
+class EventReader:
+    """Reads an engine's stream of JSON events, up to its [DONE]; `done` tells that this has come.
+
+    An engine writes an event's data on one line. Comments are passed over, and so is whatever
+    comes after [DONE].
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        self.done = False
+        self._endpoint = endpoint
+        self._buffer = EventBuffer()
+
+    def feed(self, chunk: bytes) -> Iterator[dict[str, Any]]:
+        """The events that are complete now. Raises EngineFailed for one that is no JSON object,
+        an error, or endless."""
+        events = self._buffer.feed(chunk)
+        if len(events) > MAX_EVENT_BYTES and not events.endswith(b"\n"):
+            raise engine_failed(self._endpoint, "sent an endless event")
+        for line in events.splitlines():
+            if line.startswith(b"data:") and not self.done:
+                data = line[5:].strip()
+                if data == b"[DONE]":
+                    self.done = True
+                else:
+                    yield answer_object(data, self._endpoint)
+
+    def finish(self) -> None:
+        """The connection has closed. Raises EngineFailed if that was before [DONE]."""
+        if not self.done:
+            raise ended_early(self._endpoint)
+
+
+def answer_object(data: bytes, endpoint: str) -> dict[str, Any]:
+    """An engine's whole answer or one event of it, parsed. Raises EngineFailed if it is no JSON
+    object, or an error."""
+    try:
+        answer = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise unreadable(endpoint) from error
+    if not isinstance(answer, dict):
+        raise unreadable(endpoint)
+    if "error" in answer:
+        raise error_event(endpoint)
+    return answer
 
 
 def _last_event_end(data: bytes) -> int:

@@ -70,6 +70,12 @@ class InferenceRequest:
     demands: Demands = Demands()
     caller: Caller = Caller()
 
+    def remaining_s(self, now: float) -> float | None:
+        """Seconds until the caller's deadline, at least 0; None without one."""
+        if self.demands.deadline_s is None:
+            return None
+        return max(0.0, self.demands.deadline_s - (now - self.received))
+
 
 class Probe(StrEnum):
     """How an endpoint is looked at.

@@ -12,7 +12,8 @@ from gateway.adapters.engines.mailbox import Mailbox
 from gateway.core.ports import Answer, ModelServer, Verification
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.types import Endpoint
-from gateway.errors import EngineFailed, InvalidRequest
+from gateway.core.upstream_errors import bad_status, engine_failed
+from gateway.errors import InvalidRequest
 
 COMPLETIONS = "/v1/completions"
 _HEADERS = {"content-type": "application/json"}
@@ -39,11 +40,7 @@ class EngineVerifier:
             found = orjson.loads(await _read_small(answer))
             return [int(token) for token in found["tokens"]]
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-            raise EngineFailed(
-                f"{endpoint.id} gave no token ids for the messages",
-                endpoint=endpoint.id,
-                code="engine_error",
-            ) from error
+            raise engine_failed(endpoint.id, "sent no token ids for the messages") from error
         finally:
             answer.close()
 
@@ -74,11 +71,7 @@ class EngineVerifier:
             return answer
         try:
             if answer.status >= 500 or answer.status < 400:
-                raise EngineFailed(
-                    f"{endpoint.id} answered {answer.status} to {path}",
-                    endpoint=endpoint.id,
-                    code="engine_error",
-                )
+                raise bad_status(endpoint.id, path, answer.status)
             raise InvalidRequest(_complaint(await _read_small(answer)), code="engine_refused")
         finally:
             answer.close()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Telemetry
 from gateway.core.types import InferenceRequest
+from gateway.core.upstream_errors import client_stalled
 from gateway.errors import ClientStalled, GatewayError
 from gateway.serving.cascade.audits import Audits
 from gateway.serving.cascade.options import NAME, CascadeRequest, read
@@ -106,12 +107,8 @@ class _Patient:
 
     async def send(self, data: bytes, more: bool) -> None:
         with ProgressTimeout(self._clock.now) as watchdog:
-            watchdog.expect(self._stalled_s, _stalled)
+            watchdog.expect(self._stalled_s, client_stalled)
             await self._sink.send(data, more)
 
     async def fail(self, error: GatewayError) -> None:
         await self._sink.fail(error)
-
-
-def _stalled() -> ClientStalled:
-    return ClientStalled("the client stopped reading", code="client_stalled")

@@ -10,7 +10,7 @@ from typing import Any
 from gateway.core.ports import EndpointSource
 from gateway.core.types import Demands
 from gateway.core.types import Tier as Place
-from gateway.errors import EngineFailed
+from gateway.core.upstream_errors import not_a_chat_completion
 from gateway.serving.cascade.answers import AnswerPiece, LowerAnswer, piece_of, prompt_tokens
 from gateway.serving.cascade.options import CascadeRequest
 from gateway.serving.requests.engine_calls import EngineCall, EngineCalls, EngineReply
@@ -56,7 +56,7 @@ class LowerTier:
             choice = answered.body["choices"][0]
             piece = piece_of(choice, choice["message"])
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise _strange(answered) from error
+            raise not_a_chat_completion(answered.endpoint) from error
         draft = self._draft(answered)
         draft.take(piece)
         draft.body = answered.body
@@ -79,7 +79,7 @@ class LowerTier:
                     try:
                         piece = piece_of(choice, choice["delta"])
                     except (KeyError, TypeError, ValueError) as error:
-                        raise _strange(event) from error
+                        raise not_a_chat_completion(event.endpoint) from error
                     draft.take(piece)
                     draft.cut = _cut(draft, asked, tier)
                     if piece.text or piece.ids or piece.reason:
@@ -140,11 +140,3 @@ def _cut(draft: LowerAnswer, asked: CascadeRequest, tier: StageSpec) -> bool:
     if draft.reason != "length":
         return False
     return asked.most is None or draft.tokens < asked.most
-
-
-def _strange(answered: EngineReply) -> EngineFailed:
-    return EngineFailed(
-        f"{answered.endpoint} sent what is no chat completion",
-        endpoint=answered.endpoint,
-        code="engine_error",
-    )

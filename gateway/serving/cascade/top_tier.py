@@ -11,7 +11,8 @@ from gateway.core.body import prompt_chars_and_key
 from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.core.routing.routing import Choice
 from gateway.core.types import InferenceRequest
-from gateway.errors import EngineFailed, NoEndpoint
+from gateway.core.upstream_errors import not_a_chat_completion
+from gateway.errors import NoEndpoint
 from gateway.serving.cascade.answers import AnswerPiece, piece_of, prompt_tokens
 from gateway.serving.cascade.escalation_state import Escalation
 from gateway.serving.cascade.lower_tier import StageSpec, demands_of
@@ -110,11 +111,7 @@ class TopTier:
                     try:
                         piece = piece_of(given, given["delta"])
                     except (KeyError, TypeError, ValueError) as error:
-                        raise EngineFailed(
-                            f"{event.endpoint} sent what is no chat completion",
-                            endpoint=event.endpoint,
-                            code="engine_error",
-                        ) from error
+                        raise not_a_chat_completion(event.endpoint) from error
                     if piece.text or piece.ids or piece.reason:
                         # Whoever finds a stop text reads no further, and hears of no usage.
                         ascent.tokens += piece.tokens

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from gateway.core.cascade.prediction import Prediction
@@ -11,12 +12,12 @@ from gateway.core.endpoint_rates import learn
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Verification
 from gateway.core.speculation.job import Batch, Job
-from gateway.errors import (
-    DeadlineExceeded,
-    EngineFailed,
-    FirstTokenTimeout,
-    IdleTimeout,
-    InvalidRequest,
+from gateway.core.upstream_errors import (
+    aborted,
+    deadline_exceeded,
+    first_token_timeout,
+    idle_timeout,
+    prompt_too_long,
 )
 from gateway.serving.cascade.answers import AnswerPiece
 from gateway.serving.cascade.escalation_state import Escalation
@@ -42,7 +43,8 @@ class VerifiedPrediction:
     async def pieces(self, ascent: Escalation) -> AsyncGenerator[AnswerPiece]:
         """Raises UpstreamError, InvalidRequest, DeadlineExceeded. The `slot` stays the caller's."""
         outcome = self._outcome(ascent)
-        now = self.verifiers.clock.now
+        now, idle_s = self.verifiers.clock.now, self.waits.idle_s
+        too_quiet = partial(idle_timeout, self.slot.choice.state.endpoint.id, idle_s)
         with Lifecycle(outcome, self.verifiers.clock, self.verifiers.telemetry.finished):
             with ProgressTimeout(now) as watchdog:
                 watchdog.expect(*self._first_wait(ascent))
@@ -58,7 +60,7 @@ class VerifiedPrediction:
                     # While whoever takes the pieces is busy, the engine is not to blame.
                     watchdog.extend(float("inf"))
                     yield self._piece(batch)
-                    watchdog.expect(self.waits.idle_s, self._too_quiet)
+                    watchdog.expect(idle_s, too_quiet)
                     batch = await verification.read()
                 _note(ascent, prediction, outcome, verification.usage)
             outcome.finished = now()
@@ -98,17 +100,13 @@ class VerifiedPrediction:
             bounds.append(max(1, self.asked.most - len(ascent.sent_ids)))
         if bounds:
             if min(bounds) < 1:
-                raise InvalidRequest(
-                    f"the prompt has {prompt_tokens} tokens; {choice.model} takes {longest}, "
-                    "with one for the answer at least",
-                    code="prompt_too_long",
-                )
+                raise prompt_too_long(choice.model, prompt_tokens, longest or 0)
             sampling["max_tokens"] = min(bounds)
         return sampling
 
     def _piece(self, batch: Batch) -> AnswerPiece:
         if batch.reason is not None and batch.reason not in ("stop", "length"):
-            raise self._failed("gave the answer up")
+            raise aborted(self.slot.choice.state.endpoint.id)
         return AnswerPiece(
             text=batch.text, ids=batch.ids, logprobs=(), reason=batch.reason, stop=batch.stop
         )
@@ -130,28 +128,8 @@ class VerifiedPrediction:
     def _first_wait(self, ascent: Escalation) -> tuple[float, Callable[[], Exception]]:
         endpoint, seconds = self.slot.choice.state.endpoint.id, self.waits.first_token_s
         if ascent.deadline_s is not None and ascent.deadline_s <= seconds:
-            return ascent.deadline_s, lambda: DeadlineExceeded(
-                "the deadline in x-tierflow-deadline-ms passed before the top tier answered",
-                param="x-tierflow-deadline-ms",
-                code="deadline_exceeded",
-            )
-        return seconds, lambda: FirstTokenTimeout(
-            f"no first token from {endpoint} in {seconds:g} s",
-            endpoint=endpoint,
-            code="first_token_timeout",
-        )
-
-    def _too_quiet(self) -> Exception:
-        endpoint = self.slot.choice.state.endpoint.id
-        return IdleTimeout(
-            f"{endpoint} sent nothing for {self.waits.idle_s:g} s",
-            endpoint=endpoint,
-            code="idle_timeout",
-        )
-
-    def _failed(self, what: str) -> EngineFailed:
-        endpoint = self.slot.choice.state.endpoint.id
-        return EngineFailed(f"{endpoint} {what}", endpoint=endpoint, code="engine_error")
+            return ascent.deadline_s, partial(deadline_exceeded, "the top tier answered")
+        return seconds, partial(first_token_timeout, endpoint, seconds)
 
 
 def _within(ids: list[int], vocabulary: int | None) -> list[int]:

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import orjson
 
 from gateway.core.outcome import Outcome
-from gateway.errors import ClientStalled, GatewayError
+from gateway.core.upstream_errors import client_stalled
+from gateway.errors import GatewayError
 from gateway.protocol.collective import MODEL
 from gateway.serving.requests.relay import Sink
 
@@ -160,7 +161,7 @@ class StreamReply:
                 async with asyncio.timeout(self._idle_s):
                     await self._sink.send(data, more=True)
             except TimeoutError:
-                raise ClientStalled("the client stopped reading", code="client_stalled") from None
+                raise client_stalled() from None
         else:
             self._kept.append(data)
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from gateway.core.types import Demands
-from gateway.errors import EngineFailed, GatewayError
+from gateway.core.upstream_errors import empty_answer, no_text
+from gateway.errors import GatewayError
 from gateway.serving.collective.options import CollectiveRequest
 from gateway.serving.requests.engine_calls import EngineCall, EngineCalls, EngineReply
 
@@ -66,9 +67,7 @@ class ServerModel:
         except (AttributeError, LookupError, TypeError):
             text, finish_reason = None, None
         if not isinstance(text, str):
-            raise EngineFailed(
-                f"{reply.endpoint} sent no text", endpoint=reply.endpoint, code="engine_error"
-            )
+            raise no_text(reply.endpoint)
         return server_answer(reply, text, reply.body.get("usage"), finish_reason)
 
     async def _streamed(self, call: EngineCall, sink: TextSink) -> ServerAnswer:
@@ -147,9 +146,5 @@ def server_answer(
 
 def _not_empty(answer: ServerAnswer) -> ServerAnswer:
     if not answer.text.strip():
-        raise EngineFailed(
-            f"{answer.endpoint} sent an empty answer",
-            endpoint=answer.endpoint,
-            code="empty_answer",
-        )
+        raise empty_answer(answer.endpoint)
     return answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.core.body import replace_model
 from gateway.core.outcome import Outcome
@@ -11,14 +12,8 @@ from gateway.core.ports import Answer, Clock, EndpointSource, ModelServer, Telem
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Choice, Routing
 from gateway.core.types import EndpointState, InferenceRequest
-from gateway.errors import (
-    ConnectFailed,
-    DeadlineExceeded,
-    EngineFailed,
-    FirstTokenTimeout,
-    GatewayError,
-    InvalidRequest,
-)
+from gateway.core.upstream_errors import bad_status, deadline_exceeded, first_token_timeout
+from gateway.errors import ConnectFailed, GatewayError, InvalidRequest
 from gateway.serving.requests.attempts import Attempts, EndpointSlot, note_attempt
 from gateway.serving.requests.progress_timeout import ProgressTimeout
 from gateway.serving.requests.scale_from_zero import WakeQueue
@@ -143,11 +138,7 @@ class Dispatch:
             slot.answer = answer
             streaming = answer.headers.get("content-type", "").startswith("text/event-stream")
             if answer.status >= 500 or 300 <= answer.status < 400:
-                raise EngineFailed(
-                    f"{state.endpoint.id} answered {answer.status}",
-                    endpoint=state.endpoint.id,
-                    code="engine_error",
-                )
+                raise bad_status(state.endpoint.id, request.path, answer.status)
             first = await answer.read()
             if not streaming:
                 first = await _read_all(answer, first)
@@ -158,30 +149,11 @@ class Dispatch:
     ) -> tuple[float, Callable[[], Exception]]:
         """How long to wait for the first bytes, and the error when they don't come."""
         seconds = self._waits.first_token_s if request.stream else self._waits.answer_s
-        deadline = request.demands.deadline_s
-        if deadline is not None:
-            left = max(0.0, deadline - (self._clock.now() - request.received))
-            if left <= seconds:
-                return left, _deadline_exceeded
-        endpoint = state.endpoint.id
-
-        def error() -> FirstTokenTimeout:
-            what = "first token" if request.stream else "answer"
-            return FirstTokenTimeout(
-                f"no {what} from {endpoint} in {seconds:g} s",
-                endpoint=endpoint,
-                code="first_token_timeout",
-            )
-
-        return seconds, error
-
-
-def _deadline_exceeded() -> DeadlineExceeded:
-    return DeadlineExceeded(
-        "the deadline in x-tierflow-deadline-ms passed before the answer began",
-        param="x-tierflow-deadline-ms",
-        code="deadline_exceeded",
-    )
+        remaining = request.remaining_s(self._clock.now())
+        if remaining is not None and remaining <= seconds:
+            return remaining, partial(deadline_exceeded, "the answer began")
+        what = "first token" if request.stream else "answer"
+        return seconds, partial(first_token_timeout, state.endpoint.id, seconds, what)
 
 
 async def _read_all(answer: Answer, first: bytes) -> bytes:

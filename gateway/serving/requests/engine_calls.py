@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -17,9 +18,10 @@ from gateway.core.body import prompt_chars_and_key
 from gateway.core.endpoint_rates import learn
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, Telemetry
-from gateway.core.sse import EventBuffer
+from gateway.core.sse import EventReader, answer_object
 from gateway.core.types import Demands, InferenceRequest
-from gateway.errors import EngineFailed, IdleTimeout, InvalidRequest
+from gateway.core.upstream_errors import idle_timeout
+from gateway.errors import InvalidRequest
 from gateway.protocol.headers import REQUEST_ID
 from gateway.serving.requests.dispatch import Dispatch, OpenAnswer, Waits
 from gateway.serving.requests.lifecycle import Lifecycle
@@ -66,7 +68,7 @@ class EngineCalls:
         Cancelling it makes the engine give up the work.
         """
         async with self._opened(call, stream=False) as (opened, outcome):
-            body = _parsed(opened.first, outcome)
+            body = answer_object(opened.first, outcome.endpoint)
             usage = body.get("usage") or {}
             outcome.prompt_tokens = usage.get("prompt_tokens")
             outcome.completion_tokens = usage.get("completion_tokens") or 0
@@ -81,14 +83,11 @@ class EngineCalls:
         """
         body = {**call.body, "stream_options": {"include_usage": True}}
         async with self._opened(replace(call, body=body), stream=True) as (opened, outcome):
-            buffer, ended, chunk = EventBuffer(), False, opened.first
+            reader, chunk = EventReader(outcome.endpoint), opened.first
             with ProgressTimeout(self._clock.now) as watchdog:
                 while chunk:
                     outcome.last_byte = self._clock.now()
-                    for data in _events(buffer.feed(chunk)):
-                        if ended := data == b"[DONE]":
-                            break
-                        event = _parsed(data, outcome)
+                    for event in reader.feed(chunk):
                         _count(event, outcome)
                         # While whoever takes the events is busy, the engine is not to blame.
                         watchdog.extend(float("inf"))
@@ -98,14 +97,12 @@ class EngineCalls:
                             tier=outcome.tier,
                             endpoint=outcome.endpoint,
                         )
-                    watchdog.expect(self._waits.idle_s, lambda: _too_quiet(outcome, self._waits))
+                    watchdog.expect(
+                        self._waits.idle_s,
+                        partial(idle_timeout, outcome.endpoint, self._waits.idle_s),
+                    )
                     chunk = await opened.answer.read()
-            if not ended:
-                raise EngineFailed(
-                    f"{outcome.endpoint} ended its answer early",
-                    endpoint=outcome.endpoint,
-                    code="engine_disconnected",
-                )
+            reader.finish()
 
     @asynccontextmanager
     async def _opened(
@@ -148,43 +145,12 @@ def _request(call: EngineCall, now: float, *, stream: bool) -> InferenceRequest:
     )
 
 
-def _events(events: bytes) -> list[bytes]:
-    lines = events.replace(b"\r\n", b"\n").split(b"\n")
-    return [line[5:].strip() for line in lines if line.startswith(b"data:")]
-
-
-def _parsed(data: bytes, outcome: Outcome) -> Mapping[str, Any]:
-    try:
-        found = orjson.loads(data)
-    except orjson.JSONDecodeError as exc:
-        raise _unreadable(outcome) from exc
-    if not isinstance(found, dict) or "error" in found:
-        raise _unreadable(outcome)
-    return found
-
-
-def _unreadable(outcome: Outcome) -> EngineFailed:
-    return EngineFailed(
-        f"{outcome.endpoint} sent what is no answer",
-        endpoint=outcome.endpoint,
-        code="engine_error",
-    )
-
-
 def _refused(data: bytes, outcome: Outcome) -> InvalidRequest:
     """Without the engine's own words: they may quote the prompt."""
     return InvalidRequest(
         f"{outcome.model} refused the request with status {outcome.status}: most often it is too "
         "long for the model, or a sampling parameter is out of range",
         code="engine_refused",
-    )
-
-
-def _too_quiet(outcome: Outcome, waits: Waits) -> IdleTimeout:
-    return IdleTimeout(
-        f"{outcome.endpoint} sent nothing for {waits.idle_s:g} s",
-        endpoint=outcome.endpoint,
-        code="idle_timeout",
     )
 
 

@@ -10,7 +10,8 @@ from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, Telemetry
 from gateway.core.sse import EventBuffer, count_tokens, find_usage
 from gateway.core.types import InferenceRequest
-from gateway.errors import ClientStalled, EngineFailed, GatewayError, IdleTimeout
+from gateway.core.upstream_errors import client_stalled, ended_early, idle_timeout
+from gateway.errors import ClientStalled, GatewayError
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.dispatch import Dispatch, OpenAnswer, Waits
 from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
@@ -114,12 +115,8 @@ class InferenceHandler:
 
         def too_quiet() -> GatewayError:
             if sending:
-                return ClientStalled("the client stopped reading", code="client_stalled")
-            return IdleTimeout(
-                f"{endpoint} sent nothing for {idle_s:g} s",
-                endpoint=endpoint,
-                code="idle_timeout",
-            )
+                return client_stalled()
+            return idle_timeout(endpoint, idle_s)
 
         with ProgressTimeout(now) as watchdog:
             watchdog.expect(idle_s, too_quiet)
@@ -139,9 +136,7 @@ class InferenceHandler:
                     gap(model, tier, moment - last)
                     last = moment
         if not _complete(tail, request=outcome.request):
-            raise EngineFailed(
-                f"{endpoint} ended its answer early", endpoint=endpoint, code="engine_disconnected"
-            )
+            raise ended_early(endpoint)
         return tail
 
 

@@ -13,8 +13,8 @@ from gateway.core.routing.empty_pools import empty_pools
 from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.core.routing.routing import RETRY_AFTER_S, Choice
 from gateway.core.types import EndpointState, InferenceRequest, PoolState
+from gateway.core.upstream_errors import deadline_exceeded
 from gateway.errors import (
-    DeadlineExceeded,
     GatewayError,
     InvalidRequest,
     NoEndpoint,
@@ -99,11 +99,10 @@ class WakeQueue:
         seconds: float,
     ) -> Choice:
         takes, full = _takes(request), None
-        late, deadline = False, request.demands.deadline_s
-        if deadline is not None:
-            left = max(0.0, deadline - (self._clock.now() - request.received))
-            late = left < seconds
-            seconds = min(left, seconds)
+        remaining = request.remaining_s(self._clock.now())
+        late = remaining is not None and remaining < seconds
+        if remaining is not None:
+            seconds = min(remaining, seconds)
         try:
             async with asyncio.timeout(seconds):
                 while True:
@@ -119,7 +118,7 @@ class WakeQueue:
                             raise
         except TimeoutError:
             if late:
-                raise _deadline_exceeded() from None
+                raise deadline_exceeded("an endpoint came up") from None
             if full is not None:
                 raise full from None
             raise _not_in_time(pool) from None
@@ -150,12 +149,4 @@ def _not_in_time(pool: PoolState) -> NoEndpoint:
         f"pool {pool.name} got no endpoint within {pool.hold_s:g} s; try again in a moment",
         retry_after=RETRY_AFTER_S,
         code="no_endpoint",
-    )
-
-
-def _deadline_exceeded() -> DeadlineExceeded:
-    return DeadlineExceeded(
-        "the deadline in x-tierflow-deadline-ms passed before an endpoint came up",
-        param="x-tierflow-deadline-ms",
-        code="deadline_exceeded",
     )

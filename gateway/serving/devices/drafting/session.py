@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Verification
 from gateway.core.routing.routing import Choice
 from gateway.core.speculation.job import Batch, Job
-from gateway.errors import FirstTokenTimeout, GatewayError, InvalidRequest
+from gateway.core.upstream_errors import first_token_timeout, prompt_too_long
+from gateway.errors import GatewayError, error_place
 from gateway.protocol.speculation import Draft, Opened
 from gateway.serving.devices.drafting.context import SessionContext
 from gateway.serving.devices.drafting.drafts import DraftForwarder
@@ -59,7 +60,7 @@ class DraftingSession:
             except GatewayError as error:
                 self._fail(error, error.message)
             except Exception as error:
-                context.outcome.problem = _place(error)
+                context.outcome.problem = f"{type(error).__name__} at {error_place(error)}"
                 self._fail(error, "the gateway failed on this session; its log says where")
 
     def _fail(self, error: Exception, message: str) -> None:
@@ -91,8 +92,9 @@ class DraftingSession:
 
     async def _answer_at(self, slot: EndpointSlot) -> None:
         context, services = self._context, self._context.services
+        endpoint, seconds = slot.choice.state.endpoint.id, services.waits.first_token_s
         with ProgressTimeout(services.clock.now) as watchdog:
-            watchdog.expect(services.waits.first_token_s, self._no_token(slot))
+            watchdog.expect(seconds, partial(first_token_timeout, endpoint, seconds))
             verification, first = await self._begin(slot)
             await relay(context, verification, first, watchdog)
 
@@ -127,28 +129,6 @@ class DraftingSession:
         if longest is not None:
             room = longest - len(state.prompt)
             if room < 1:
-                raise InvalidRequest(
-                    f"the prompt has {len(state.prompt)} tokens; {choice.model} takes "
-                    f"{longest}, with one for the answer at least",
-                    code="prompt_too_long",
-                )
+                raise prompt_too_long(choice.model, len(state.prompt), longest)
             sampling.setdefault("max_tokens", room)
         return sampling
-
-    def _no_token(self, slot: EndpointSlot) -> Callable[[], Exception]:
-        endpoint = slot.choice.state.endpoint.id
-        seconds = self._context.services.waits.first_token_s
-        return lambda: FirstTokenTimeout(
-            f"no first token from {endpoint} in {seconds:g} s",
-            endpoint=endpoint,
-            code="first_token_timeout",
-        )
-
-
-def _place(error: Exception) -> str:
-    """Where an error that nobody foresaw arose, without its message: that could quote a prompt."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "unknown"
-    return f"{type(error).__name__} at {where}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 from gateway.core.ports import Verification
 from gateway.core.speculation.job import Batch
-from gateway.errors import EngineFailed, IdleTimeout
+from gateway.core.upstream_errors import aborted, idle_timeout
 from gateway.protocol.speculation import FinishReason, Tokens
 from gateway.serving.devices.drafting.context import SessionContext
 from gateway.serving.requests.progress_timeout import ProgressTimeout
@@ -30,7 +30,7 @@ async def relay(
     step_done, gap = services.telemetry.step, services.verifiers.telemetry.gap
     reason: FinishReason = "stop"
     stop, last = None, 0.0
-    watchdog.expect(idle_s, _too_quiet(outcome.endpoint, idle_s))
+    watchdog.expect(idle_s, partial(idle_timeout, outcome.endpoint, idle_s))
     while batch is not None:
         moment = now()
         if batch.ids:
@@ -53,15 +53,9 @@ async def relay(
 
 
 def _reason(endpoint: str, reason: str) -> FinishReason:
-    """Raises EngineFailed for an end that is none, such as an abort on the engine's side."""
+    """Raises EngineFailed for any other reason, such as an abort on the engine's side."""
     if reason == "stop":
         return "stop"
     if reason == "length":
         return "length"
-    raise EngineFailed(f"{endpoint} gave the answer up", endpoint=endpoint, code="engine_error")
-
-
-def _too_quiet(endpoint: str, seconds: float) -> Callable[[], Exception]:
-    return lambda: IdleTimeout(
-        f"{endpoint} sent nothing for {seconds:g} s", endpoint=endpoint, code="idle_timeout"
-    )
+    raise aborted(endpoint)

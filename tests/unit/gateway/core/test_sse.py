@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.sse import MAX_EVENT_BYTES, EventBuffer, Usage, count_tokens, find_usage
+from gateway.core.sse import (
+    MAX_EVENT_BYTES,
+    EventBuffer,
+    EventReader,
+    Usage,
+    count_tokens,
+    find_usage,
+)
+from gateway.errors import EngineFailed
 
 event = st.binary(max_size=30).map(lambda text: b"data: " + text.replace(b"\n", b"") + b"\n\n")
 
@@ -32,6 +40,53 @@ def test_windows_line_ends_are_event_ends_too() -> None:
 def test_a_stream_without_event_ends_does_not_fill_the_memory() -> None:
     data = b"x" * (MAX_EVENT_BYTES + 1)
     assert EventBuffer().feed(data) == data
+
+
+STREAM = (
+    b': a comment\n\ndata: {"a":1}\r\n\r\nevent: x\ndata:{"a":2}\n\ndata: [DONE]\n\ndata: late\n\n'
+)
+
+
+@given(cuts=st.sets(st.integers(1, len(STREAM) - 1)))
+def test_events_are_read_the_same_however_the_stream_is_cut(cuts: set[int]) -> None:
+    edges = [0, *sorted(cuts), len(STREAM)]
+    reader = EventReader("edge:1")
+    events = [
+        event
+        for begin, end in zip(edges, edges[1:], strict=False)
+        for event in reader.feed(STREAM[begin:end])
+    ]
+    assert events == [{"a": 1}, {"a": 2}]
+    reader.finish()
+
+
+def test_events_before_a_broken_one_are_read() -> None:
+    events = EventReader("edge:1").feed(b'data: {"a":1}\n\ndata: {half\n\n')
+    assert next(events) == {"a": 1}
+    with pytest.raises(EngineFailed, match="edge:1 sent something that is not a JSON object"):
+        next(events)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "message"),
+    [
+        (b"data: [1]\n\n", "edge:1 sent something that is not a JSON object"),
+        (b'data: {"error":{"message":"secret"}}\n\n', "edge:1 ended its answer with an error"),
+        (b"x" * (MAX_EVENT_BYTES + 1), "edge:1 sent an endless event"),
+    ],
+)
+def test_a_broken_event_is_a_failure_that_quotes_nothing(chunk: bytes, message: str) -> None:
+    with pytest.raises(EngineFailed) as caught:
+        list(EventReader("edge:1").feed(chunk))
+    assert (caught.value.message, caught.value.code) == (message, "engine_error")
+
+
+def test_a_stream_that_closes_before_its_end_is_a_failure() -> None:
+    reader = EventReader("edge:1")
+    list(reader.feed(b'data: {"a":1}\n\ndata: [DONE]'))
+    with pytest.raises(EngineFailed, match="edge:1 ended its answer early") as caught:
+        reader.finish()
+    assert caught.value.code == "engine_disconnected"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,97 @@
+"""The errors of an answer that comes late, broken or not at all: each is built here, once.
+
+The handlers and the engines' adapters raise them, and whatever way a request goes, its caller reads
+the same words and gets the same code. A message names the endpoint; it never quotes the engine,
+which may repeat the prompt.
+"""
+
+from __future__ import annotations
+
+from gateway.errors import (
+    ClientStalled,
+    DeadlineExceeded,
+    EngineFailed,
+    FirstTokenTimeout,
+    IdleTimeout,
+    InvalidRequest,
+)
+
+DEADLINE = "x-tierflow-deadline-ms"
+
+
+def engine_failed(endpoint: str, what: str, code: str = "engine_error") -> EngineFailed:
+    """`what` continues the sentence that begins with the endpoint's id."""
+    return EngineFailed(f"{endpoint} {what}", endpoint=endpoint, code=code)
+
+
+def bad_status(endpoint: str, path: str, status: int) -> EngineFailed:
+    return engine_failed(endpoint, f"answered {path} with status {status}")
+
+
+def ended_early(endpoint: str) -> EngineFailed:
+    """The connection closed before the stream's [DONE]."""
+    return engine_failed(endpoint, "ended its answer early", "engine_disconnected")
+
+
+def aborted(endpoint: str) -> EngineFailed:
+    """The answer's finish reason is neither `stop` nor `length`."""
+    return engine_failed(endpoint, "aborted its answer")
+
+
+def error_event(endpoint: str) -> EngineFailed:
+    return engine_failed(endpoint, "ended its answer with an error")
+
+
+def unreadable(endpoint: str) -> EngineFailed:
+    return engine_failed(endpoint, "sent something that is not a JSON object")
+
+
+def not_a_chat_completion(endpoint: str) -> EngineFailed:
+    return engine_failed(endpoint, "sent something that is not a chat completion")
+
+
+def no_text(endpoint: str) -> EngineFailed:
+    """A chat completion whose message has no text at all, such as a tool call."""
+    return engine_failed(endpoint, "sent an answer without text")
+
+
+def empty_answer(endpoint: str) -> EngineFailed:
+    """The text is there, but has nothing but blanks."""
+    return engine_failed(endpoint, "sent an empty answer", "empty_answer")
+
+
+def first_token_timeout(
+    endpoint: str, seconds: float, what: str = "first token"
+) -> FirstTokenTimeout:
+    return FirstTokenTimeout(
+        f"{endpoint} sent no {what} within {seconds:g} s",
+        endpoint=endpoint,
+        code="first_token_timeout",
+    )
+
+
+def idle_timeout(endpoint: str, seconds: float) -> IdleTimeout:
+    return IdleTimeout(
+        f"{endpoint} sent nothing for {seconds:g} s", endpoint=endpoint, code="idle_timeout"
+    )
+
+
+def deadline_exceeded(before: str) -> DeadlineExceeded:
+    """`before` says what had not happened yet, such as "the answer began"."""
+    return DeadlineExceeded(
+        f"the deadline in {DEADLINE} passed before {before}",
+        param=DEADLINE,
+        code="deadline_exceeded",
+    )
+
+
+def prompt_too_long(model: str, prompt_tokens: int, max_model_len: int) -> InvalidRequest:
+    return InvalidRequest(
+        f"the prompt has {prompt_tokens} tokens; {model} has room for {max_model_len} tokens, "
+        "at least one of them for the answer",
+        code="prompt_too_long",
+    )
+
+
+def client_stalled() -> ClientStalled:
+    return ClientStalled("the client stopped reading", code="client_stalled")
