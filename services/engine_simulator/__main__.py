@@ -7,7 +7,7 @@ import sys
 
 import uvicorn
 
-from services.engine_simulator.app import SimulatorApp
+from services.engine_simulator.api.app import SimulatorApp
 from services.engine_simulator.settings import Settings, parse_arguments
 
 

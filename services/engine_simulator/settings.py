@@ -1,4 +1,4 @@
-"""Command line to frozen settings; a bad flag or value ends in one line and exit code 2."""
+"""The command line and its settings; a bad flag or value ends in one line and exit code 2."""
 
 import argparse
 import sys
@@ -6,13 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from services.engine_simulator.engine.faults import Faults, parse_flag
 from services.engine_simulator.errors import EngineError
-from services.engine_simulator.faults import Faults, parse_flag
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The simulated machine. Rates are tokens per second; decode is of one request alone."""
+    """The speed of the simulated machine.
+
+    Rates are tokens per second; that of decoding is for one request alone.
+    """
 
     prefill_tokens_per_s: float = 4000.0
     decode_tokens_per_s: float = 50.0
@@ -25,8 +28,10 @@ class Rates:
     unpaced: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
+    """The settings of one simulated engine."""
+
     model: str
     host: str
     port: int

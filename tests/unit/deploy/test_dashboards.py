@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from deploy.reference.metrics import agent_registry, gateway_sections
-from services.engine_simulator.metrics import Metrics as EngineMetrics
+from services.engine_simulator.engine.metrics import EngineMetrics
 from tests.dashboards import Query, files, filled, load, panels, queries, variables
 from tests.servers import CHECKOUT
 

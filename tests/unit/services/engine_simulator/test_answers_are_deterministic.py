@@ -3,7 +3,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.services.engine_simulator.driving import ask, chat, simulator
+from tests.unit.services.engine_simulator.asgi_client import ask, chat, simulator
 
 prompts = st.text(min_size=1, max_size=60)
 app, twin = simulator("--unpaced"), simulator("--unpaced")

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from tests.unit.services.engine_simulator.driving import Call, ask, chat, get, post, simulator
+from tests.unit.services.engine_simulator.asgi_client import Call, ask, chat, get, post, simulator
 
 CHAT = "/v1/chat/completions"
 

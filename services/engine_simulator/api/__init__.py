@@ -1,0 +1,1 @@
+"""The HTTP API of vLLM: bodies, routes and answers in its field order."""

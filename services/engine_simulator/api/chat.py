@@ -1,0 +1,199 @@
+"""/v1/chat/completions: checks a request, puts it into the engine and writes the answer."""
+
+from typing import Any
+
+from services.engine_simulator.api import chat_template, identity, logprobs, structured_output
+from services.engine_simulator.api.exchange import DONE, Exchange, event
+from services.engine_simulator.api.job_response import respond
+from services.engine_simulator.api.sampling import check_prompt, check_sampling, limits
+from services.engine_simulator.api.schema import ChatBody, StreamOptions, parse
+from services.engine_simulator.engine.decoding import Token
+from services.engine_simulator.engine.engine import Engine, PromptRequest
+from services.engine_simulator.engine.language_model import Context
+from services.engine_simulator.errors import invalid
+
+_MAX_LOGPROBS = 20
+
+
+async def chat_completions(engine: Engine, exchange: Exchange) -> None:
+    body = parse(ChatBody, await exchange.body())
+    plan = engine.admit()
+    model = engine.resolve(body.model)
+    n = check_sampling(body)
+    if body.top_logprobs and not body.logprobs:
+        raise invalid("top_logprobs", "when using `top_logprobs`, `logprobs` must be set to true.")
+    if body.top_logprobs and not 0 <= body.top_logprobs <= _MAX_LOGPROBS:
+        raise invalid("top_logprobs", f"at most {_MAX_LOGPROBS} are served.", body.top_logprobs)
+    prompt = chat_template.render(body.messages)
+    check_prompt(prompt, engine.settings.max_model_len)
+    max_tokens = body.max_completion_tokens
+    if max_tokens is None:
+        max_tokens = body.max_tokens
+    bounds = limits(body, max_tokens, len(prompt), engine.settings.max_model_len)
+    salt = Context(model, body.seed, 0, prompt).draw()
+    call = structured_output.tool_call(body, salt)
+    script = call[1] if call else structured_output.json_answer(body.response_format, salt)
+    request = PromptRequest(prompt, bounds, n, body.seed, script)
+    job = engine.submit(model, [request], plan)
+    request_id = identity.new_id("chatcmpl-", exchange.header(b"x-request-id"))
+    renderer = ChatRenderer(
+        request_id=request_id,
+        model=model,
+        body=body,
+        prompt=prompt,
+        n=n,
+        function=call[0] if call else None,
+    )
+    await respond(engine, exchange, job, renderer, bool(body.stream))
+
+
+class ChatRenderer:
+    """A chat completion in vLLM's field order: the whole answer, or the chunks of a stream.
+
+    `function` is the name of the function that the answer calls; None: it is text.
+    """
+
+    def __init__(
+        self,
+        *,
+        request_id: str,
+        model: str,
+        body: ChatBody,
+        prompt: list[int],
+        n: int,
+        function: str | None,
+    ) -> None:
+        self._id = request_id
+        self._model = model
+        self._created = identity.now()
+        self._body = body
+        self._prompt = prompt
+        self._n = n
+        self._function = function
+        self._named = isinstance(body.tool_choice, dict)
+        self._options = body.stream_options or StreamOptions()
+        self._counts = [0] * n
+
+    def opening(self) -> bytes:
+        return b"".join(self._role(choice) for choice in range(self._n))
+
+    def token(self, choice: int, token: Token) -> bytes:
+        self._counts[choice] += 1
+        entry: dict[str, Any] = {
+            "index": choice,
+            "delta": self._delta(choice, token),
+            "logprobs": self._logprobs([token]),
+            "finish_reason": None,
+        }
+        if token.finish_reason is not None:
+            entry["finish_reason"] = self._finish_reason(token)
+            entry["stop_reason"] = token.stop_reason
+        entry["token_ids"] = [token.id] if self._body.return_token_ids else None
+        chunk = self._chunk([entry])
+        if token.finish_reason is not None and not self._options.include_usage:
+            chunk["system_fingerprint"] = identity.FINGERPRINT
+        return self._with_usage(chunk, self._counts[choice])
+
+    def closing(self) -> bytes:
+        if not self._options.include_usage:
+            return DONE
+        chunk = self._chunk([])
+        chunk["usage"] = identity.usage(len(self._prompt), sum(self._counts))
+        chunk["system_fingerprint"] = identity.FINGERPRINT
+        return event(chunk) + DONE
+
+    def whole(self, answers: list[list[Token]]) -> object:
+        completion_tokens = sum(map(len, answers))
+        return {
+            "id": self._id,
+            "object": "chat.completion",
+            "created": self._created,
+            "model": self._model,
+            "choices": [self._choice(index, tokens) for index, tokens in enumerate(answers)],
+            "service_tier": None,
+            "system_fingerprint": identity.FINGERPRINT,
+            "usage": identity.detailed_usage(len(self._prompt), completion_tokens),
+            "prompt_logprobs": self._prompt_logprobs(),
+            "prompt_token_ids": self._prompt if self._body.return_token_ids else None,
+            "prompt_text": None,
+            "kv_transfer_params": None,
+            "ec_transfer_params": None,
+            "metrics": None,
+        }
+
+    def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "id": self._id,
+            "object": "chat.completion.chunk",
+            "created": self._created,
+            "model": self._model,
+            "choices": choices,
+        }
+
+    def _with_usage(self, chunk: dict[str, Any], completion_tokens: int) -> bytes:
+        if self._options.include_usage and self._options.continuous_usage_stats:
+            chunk["usage"] = identity.continuous_usage(len(self._prompt), completion_tokens)
+        return event(chunk)
+
+    def _role(self, choice: int) -> bytes:
+        delta = {"role": "assistant", "content": ""}
+        entry = {"index": choice, "delta": delta, "logprobs": None, "finish_reason": None}
+        chunk = self._chunk([entry])
+        if self._options.include_usage and self._options.continuous_usage_stats:
+            chunk["usage"] = identity.continuous_usage(len(self._prompt), 0)
+        chunk["prompt_token_ids"] = self._prompt if self._body.return_token_ids else None
+        chunk["prompt_text"] = None
+        return event(chunk)
+
+    def _delta(self, choice: int, token: Token) -> dict[str, Any]:
+        if self._function is None:
+            return {"content": token.text} if token.text else {}
+        call: dict[str, Any] = {"index": 0, "function": {"arguments": token.text}}
+        if self._counts[choice] == 1:
+            call = {
+                "id": identity.new_id("chatcmpl-tool-"),
+                "type": "function",
+                "index": 0,
+                "function": {"name": self._function, "arguments": token.text},
+            }
+        return {"tool_calls": [call]} if token.text or self._counts[choice] == 1 else {}
+
+    def _logprobs(self, tokens: list[Token]) -> dict[str, Any] | None:
+        return (
+            logprobs.for_chat(tokens, self._body.top_logprobs or 0) if self._body.logprobs else None
+        )
+
+    def _finish_reason(self, token: Token) -> str | None:
+        if self._function is not None and not self._named and token.finish_reason == "stop":
+            return "tool_calls"
+        return token.finish_reason
+
+    def _choice(self, index: int, tokens: list[Token]) -> dict[str, Any]:
+        text = "".join(token.text for token in tokens)
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": text if self._function is None else "",
+            "refusal": None,
+            "annotations": None,
+            "audio": None,
+            "function_call": None,
+        }
+        if self._function is not None:
+            function = {"name": self._function, "arguments": text}
+            call_id = identity.new_id("chatcmpl-tool-")
+            message["tool_calls"] = [{"id": call_id, "type": "function", "function": function}]
+        return {
+            "index": index,
+            "message": {**message, "reasoning": None},
+            "logprobs": self._logprobs(tokens),
+            "finish_reason": self._finish_reason(tokens[-1]),
+            "stop_reason": tokens[-1].stop_reason,
+            "token_ids": [token.id for token in tokens] if self._body.return_token_ids else None,
+            "routed_experts": None,
+        }
+
+    def _prompt_logprobs(self) -> object:
+        if self._body.prompt_logprobs is None:
+            return None
+        context = Context(self._model, self._body.seed, 0, ())
+        return logprobs.prompt_logprobs(context, self._prompt, self._body.prompt_logprobs)
