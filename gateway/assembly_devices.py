@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 import time
 from dataclasses import dataclass
@@ -74,6 +75,7 @@ def device_services(
         replica_outbox=replica_outbox,
         leases=Leases(registry=members, store=store, clock=clock, period=period),
         clock=clock,
+        uniform=random.random,
         watch=TokenWatch(devices=devices, tokens=tokens, store=store, clock=clock),
     )
     enrolments = Enrolments(

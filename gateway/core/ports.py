@@ -122,7 +122,8 @@ class Verifier(Protocol):
 class DeviceTelemetry(Protocol):
     """Takes what happened to the devices' connections. None of its methods blocks or raises.
 
-    `traffic` counts bytes from (`up`) and to a device, `refused` frames that lie, by their code.
+    `traffic` counts bytes from (`up`) and to a device, `refused` frames that break the protocol,
+    by their code.
     """
 
     def connected(self, devices: int) -> None: ...

@@ -9,6 +9,7 @@ As a process it asks one device for one piece of work, and waits:
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -78,6 +79,7 @@ async def asker(redis: str) -> AsyncIterator[MembersRegistry]:
         leases=leases,
         clock=clock,
         watch=watch,
+        uniform=random.random,
     )
     bus.start()
     try:

@@ -17,6 +17,7 @@ from functools import partial
 
 import structlog
 
+from gateway.core.backoff import pause_s
 from gateway.core.ports import Clock, StateStore
 from gateway.errors import StateLost
 from gateway.serving.devices.leases import Leases
@@ -46,6 +47,7 @@ class ReplicaBus:
         leases: Leases,
         clock: Clock,
         watch: TokenWatch,
+        uniform: Callable[[], float],
     ) -> None:
         self._store = store
         self._registry = registry
@@ -54,6 +56,7 @@ class ReplicaBus:
         self._leases = leases
         self._clock = clock
         self._watch = watch
+        self._uniform = uniform
         self._remote_work_server = RemoteWorkServer(
             replica=registry.replica,
             replica_outbox=replica_outbox,
@@ -76,7 +79,10 @@ class ReplicaBus:
             messages.replies_channel(self._registry.replica),
         ):
             runs[channel.partition(":")[0]] = partial(self._listen, channel)
-        self._tasks = [asyncio.create_task(keep_running(name, run)) for name, run in runs.items()]
+        self._tasks = [
+            asyncio.create_task(keep_running(name, run, self._uniform))
+            for name, run in runs.items()
+        ]
 
     async def stop(self) -> None:
         relays = self._remote_work_server.close()
@@ -92,13 +98,7 @@ class ReplicaBus:
         await self._leases.stop()
 
     async def _listen(self, channel: str) -> None:
-        """Until the store takes it: the gateway may start before the store does."""
-        while True:
-            try:
-                self._subscriptions.append(await self._store.listen(channel, self._receive))
-                return
-            except StateLost:
-                await asyncio.sleep(AGAIN_S)
+        self._subscriptions.append(await self._store.listen(channel, self._receive))
 
     def _receive(self, data: bytes) -> None:
         for message in messages.decode(data):
@@ -135,16 +135,21 @@ class ReplicaBus:
             self._remote_work_server.beat()
 
 
-async def keep_running(task: str, run: Callable[[], Awaitable[None]]) -> None:
-    """Run it again after AGAIN_S whenever it fails, until it returns.
+async def keep_running(
+    task: str, run: Callable[[], Awaitable[None]], uniform: Callable[[], float]
+) -> None:
+    """Run it again after AGAIN_S at most whenever it fails, until it returns.
 
-    An error is logged by its type, as its message might quote a prompt. A task that ended instead,
-    such as the one of the leases, would lose the devices here to everybody.
+    A task that ended instead, such as the one of the leases, would lose the devices here to
+    everybody. The pause does not grow: leases of replicas last only a few seconds. An error is
+    logged by its type, as its message might quote a prompt; a lost store reports itself.
     """
     while True:
         try:
             await run()
             return
+        except StateLost:
+            pass
         except Exception as error:
             log.error("member_task_failed", task=task, error=type(error).__name__)
-        await asyncio.sleep(AGAIN_S)
+        await asyncio.sleep(pause_s(1, uniform(), first_s=AGAIN_S, longest_s=AGAIN_S))

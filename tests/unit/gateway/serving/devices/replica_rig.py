@@ -170,6 +170,7 @@ class Replica:
             leases=self.leases,
             clock=clock,
             watch=self.watch,
+            uniform=lambda: 0.0,
         )
         self._tasks: list[asyncio.Task[None]] = []
 

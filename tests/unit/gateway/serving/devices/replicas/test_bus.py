@@ -1,4 +1,4 @@
-"""What a task fails of that must not end while the gateway runs."""
+"""The tasks that keep a replica in touch with others go on after any failure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def test_a_task_that_fails_is_logged_without_its_words_and_begins_anew() -
             raise failures.pop(0)
 
     with capture_logs() as lines:
-        await keep_running("leases", run)
+        await keep_running("leases", run, lambda: 0.0)
     assert [(line["task"], line["error"]) for line in lines] == [
         ("leases", "KeyError"),
         ("leases", "RecursionError"),
