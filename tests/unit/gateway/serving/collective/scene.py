@@ -142,13 +142,13 @@ class FakeAssignment:
 
 
 class FakeCalls:
-    """The calls to a server model. `says` is its text, an error, or made from the call. Streams
+    """The calls to a server model. `scripted` is its text, an error, or made from the call. Streams
     come word by word; one breaks off after `breaks_after` words."""
 
     def __init__(
-        self, says: str | GatewayError | Callable[[EngineCall], Any] = "Answer: 42"
+        self, answer: str | GatewayError | Callable[[EngineCall], Any] = "Answer: 42"
     ) -> None:
-        self.says = says
+        self.scripted = answer
         self.breaks_after: int | None = None
         self.calls: list[EngineCall] = []
 
@@ -156,37 +156,30 @@ class FakeCalls:
         """The last message of a call."""
         return str(self.calls[place].body["messages"][-1]["content"])
 
-    def _said(self, call: EngineCall) -> Any:
+    def _answer(self, call: EngineCall) -> Any:
         self.calls.append(call)
-        said = self.says(call) if callable(self.says) else self.says
-        if isinstance(said, GatewayError):
-            raise said
-        return said
+        answer = self.scripted(call) if callable(self.scripted) else self.scripted
+        if isinstance(answer, GatewayError):
+            raise answer
+        return answer
 
     async def whole(self, call: EngineCall) -> EngineReply:
-        said = self._said(call)
-        body = said if isinstance(said, dict) else _completion(said)
-        return EngineReply(body=body, model="rill-edge", tier="edge", endpoint="edge:1")
+        answer = self._answer(call)
+        return _reply(answer if isinstance(answer, dict) else _completion(answer))
 
     async def stream(self, call: EngineCall) -> Any:
-        words = str(self._said(call)).split(" ")
+        words = str(self._answer(call)).split(" ")
         for place, word in enumerate(words):
             if place == self.breaks_after:
                 self.breaks_after = None
                 raise EngineFailed("gone", endpoint="edge:1", code="engine_disconnected")
             delta = {"content": word if place == 0 else f" {word}"}
-            yield EngineReply(
-                body={"choices": [{"delta": delta}]},
-                model="rill-edge",
-                tier="edge",
-                endpoint="edge:1",
-            )
-        yield EngineReply(
-            body={"choices": [], "usage": _usage()},
-            model="rill-edge",
-            tier="edge",
-            endpoint="edge:1",
-        )
+            yield _reply({"choices": [{"delta": delta}]})
+        yield _reply({"choices": [], "usage": _usage()})
+
+
+def _reply(body: dict[str, Any]) -> EngineReply:
+    return EngineReply(body=body, model="rill-edge", tier="edge", endpoint="edge:1")
 
 
 def _completion(text: str) -> dict[str, Any]:
@@ -202,8 +195,8 @@ def broken(code: str = "engine_error") -> EngineFailed:
     return EngineFailed("edge:1 failed", endpoint="edge:1", code=code)
 
 
-class Told:
-    """A `CollectiveTelemetry` that remembers."""
+class CollectiveRecorder:
+    """A `CollectiveTelemetry` that remembers what it was given."""
 
     def __init__(self) -> None:
         self.reports: list[Report] = []
@@ -283,14 +276,14 @@ class Scene:
         self.calls = calls or FakeCalls()
         self.clock = SteppingClock()
         self.store = store or CountingStore(self.clock)
-        self.told, self.recorder = Told(), Recorder()
+        self.telemetry, self.recorder = CollectiveRecorder(), Recorder()
         self.policy = policy or CollectivePolicy(domains={"mathematics": "numbers, times, plus"})
         self._ids = (f"{n:032x}" for n in itertools.count(1))
         self.handler = self._handler(owners or {}, embedder)
         self.feedback = FeedbackHandler(
             store=self.store,
             policy=self.policy,
-            telemetry=self.told,
+            telemetry=self.telemetry,
             new_id=lambda: next(self._ids),
         )
 
@@ -301,9 +294,12 @@ class Scene:
             members=self.members,
             callers=FakeCallers(owners),
             server_model=server_model,
-            memory=CollectiveMemory(self.store, self.policy, self.told),
+            memory=CollectiveMemory(self.store, self.policy, self.telemetry),
             fit_estimator=FitEstimator(
-                embedder=embedder, domains=self.policy.domains, telemetry=self.told, timeout_s=5.0
+                embedder=embedder,
+                domains=self.policy.domains,
+                telemetry=self.telemetry,
+                timeout_s=5.0,
             ),
             aggregator=Aggregator(
                 server_model=server_model,
@@ -317,7 +313,7 @@ class Scene:
             policy=self.policy,
             clock=self.clock,
             telemetry=self.recorder,
-            collective_telemetry=self.told,
+            collective_telemetry=self.telemetry,
             unix_time=lambda: 1_700_000_000.0,
             new_id=lambda: next(self._ids),
         )

@@ -11,7 +11,7 @@ from gateway.core.collective.options import Pick
 from gateway.errors import EmbeddingFailed
 from gateway.serving.collective.fit import DescriptionVectors, FitEstimator
 from gateway.serving.collective.selection import MAX_COMPARED, eligible
-from tests.unit.gateway.serving.collective.scene import FakeMembers, Told, member
+from tests.unit.gateway.serving.collective.scene import CollectiveRecorder, FakeMembers, member
 
 pytestmark = pytest.mark.anyio
 QUESTION = "words to weigh"
@@ -45,21 +45,25 @@ MEMBERS = [
 
 
 async def test_a_question_does_not_wait_for_descriptions_that_take_long() -> None:
-    slow, told = Slow(), Told()
+    slow, telemetry = Slow(), CollectiveRecorder()
     fitting = FitEstimator(
-        embedder=slow, domains={"words": "words"}, telemetry=told, timeout_s=5.0, patience_s=0.01
+        embedder=slow,
+        domains={"words": "words"},
+        telemetry=telemetry,
+        timeout_s=5.0,
+        patience_s=0.01,
     )
     first = await fitting.fit(QUESTION, MEMBERS)
     assert (first.domain, first.method) == ("words", "embedding")
     assert first.similarity["near"] == 0.0 < first.similarity["far"], "by their words"
-    assert told.unembedded == []
+    assert telemetry.unembedded == []
     fitting.close()
 
 
 async def test_descriptions_are_embedded_meanwhile_and_once_for_all_requests() -> None:
     slow = Slow()
     fitting = FitEstimator(
-        embedder=slow, domains={}, telemetry=Told(), timeout_s=5.0, patience_s=0.01
+        embedder=slow, domains={}, telemetry=CollectiveRecorder(), timeout_s=5.0, patience_s=0.01
     )
     await asyncio.gather(*(fitting.fit(QUESTION, MEMBERS) for _ in range(3)))
     slow.release(2)
@@ -72,7 +76,7 @@ async def test_descriptions_are_embedded_meanwhile_and_once_for_all_requests() -
 async def test_more_descriptions_than_there_is_room_for_do_not_drive_each_other_out() -> None:
     slow = Slow()
     slow.release(100)
-    offers = DescriptionVectors(slow, Told(), max_vectors=2)
+    offers = DescriptionVectors(slow, CollectiveRecorder(), max_vectors=2)
     many = [member(f"m{n}", description=f"good {n}") for n in range(4)]
     for _ in range(3):
         assert set(await offers.vectors(many, 5.0)) == {"m0", "m1"}
@@ -87,12 +91,12 @@ async def test_descriptions_that_can_not_be_embedded_are_compared_by_words() -> 
                 raise EmbeddingFailed("no")
             return await super().embed(texts)
 
-    told = Told()
-    found = await FitEstimator(embedder=Broken(), domains={}, telemetry=told, timeout_s=5.0).fit(
-        QUESTION, MEMBERS
-    )
+    telemetry = CollectiveRecorder()
+    found = await FitEstimator(
+        embedder=Broken(), domains={}, telemetry=telemetry, timeout_s=5.0
+    ).fit(QUESTION, MEMBERS)
     assert found.similarity["far"] > found.similarity["near"]
-    assert told.unembedded == ["slow"]
+    assert telemetry.unembedded == ["slow"]
 
 
 def test_of_very_many_members_some_are_compared_others_with_another_question() -> None:

@@ -62,7 +62,7 @@ async def test_too_few_are_an_error_where_the_request_wants_that() -> None:
         await scene.ask(members="all", quorum=2, on_too_few="fail")
     with pytest.raises(TooFewMembers):
         await scene.stream(members="all", quorum=2, on_too_few="fail")
-    assert scene.told.reports[-1].outcome == "too_few_members"
+    assert scene.telemetry.reports[-1].outcome == "too_few_members"
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ async def test_an_answer_that_broke_off_and_was_asked_again_costs_both() -> None
     calls.breaks_after = 2
     scene = Scene({"a": "Answer: 1", "b": "Answer: 2"}, calls)
     await scene.stream(aggregate="template", members="all", quorum=2)
-    spent = scene.told.reports[-1].spent
+    spent = scene.telemetry.reports[-1].spent
     assert (spent["edge", "prompt"], spent["edge", "completion"]) == (200, 20 + 2)
 
 
@@ -261,4 +261,4 @@ async def test_weighing_that_fails_half_way_costs_what_it_took() -> None:
     scene = Scene({"a": "Answer: 42", "b": "Answer: 48"}, FakeCalls(says))
     body = await scene.ask(aggregate="best-of-n", members="all", quorum=2)
     assert body["tierflow"]["collective"]["fallback"] == "engine_error"
-    assert scene.told.reports[-1].spent["edge", "prompt"] == 3
+    assert scene.telemetry.reports[-1].spent["edge", "prompt"] == 3

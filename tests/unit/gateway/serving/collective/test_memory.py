@@ -52,7 +52,7 @@ async def test_feedback_moves_the_quality_of_those_that_agreed() -> None:
     assert await scene.feedback.judge(body["id"], 0.0) == 2
     maths, code, reading = await quality(scene, "maths", "code", "reading")
     assert maths == code < 0.5 and reading == 0.0
-    assert scene.told.judged == ["mathematics"]
+    assert scene.telemetry.judged == ["mathematics"]
 
 
 async def test_an_answer_is_judged_once() -> None:
@@ -119,7 +119,7 @@ async def test_a_repeated_request_gets_the_stored_answer() -> None:
     again = await scene.send(chat(key="k", members="all", quorum=3))
     assert orjson.loads(again.body) == orjson.loads(first.body)
     assert len(scene.members.orders) == asked
-    assert scene.told.reports[-1].replayed
+    assert scene.telemetry.reports[-1].replayed
 
 
 async def test_a_repeated_stream_is_a_stream_again() -> None:
@@ -282,7 +282,7 @@ async def test_a_replica_whose_request_was_taken_over_stops() -> None:
         with pytest.raises(Conflict):
             await task
     assert sorted(scene.members.cancelled) == ["a", "b"]
-    assert scene.told.reports[-1].outcome == "idempotency_running"
+    assert scene.telemetry.reports[-1].outcome == "idempotency_running"
 
 
 async def test_a_round_is_not_left_for_a_request_that_was_taken_over() -> None:
@@ -304,10 +304,10 @@ async def test_a_round_is_not_left_for_a_request_that_was_taken_over() -> None:
 
 async def test_a_request_that_failed_may_be_made_again_with_its_key() -> None:
     scene = Scene({})
-    scene.calls.says = StateLost("x", retry_after=1, code="engine_error")
+    scene.calls.scripted = StateLost("x", retry_after=1, code="engine_error")
     with pytest.raises(StateLost):
         await scene.send(chat(key="k"))
-    scene.calls.says = "Answer: 42"
+    scene.calls.scripted = "Answer: 42"
     sink = await scene.send(chat(key="k"))
     assert b"Answer: 42" in sink.body
 
@@ -327,7 +327,7 @@ async def test_without_the_shared_state_collectives_go_on() -> None:
     scene = Scene(THREE, store=LostStore())  # type: ignore[arg-type]
     body = await scene.ask(members="all", quorum=3, session="s")
     assert body["choices"][0]["message"]["content"].startswith("Answer")
-    assert scene.told.lost == ["recall", "settle"]
+    assert scene.telemetry.lost == ["recall", "settle"]
 
 
 async def test_without_the_shared_state_a_key_can_not_be_honoured() -> None:

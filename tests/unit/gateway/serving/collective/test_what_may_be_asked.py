@@ -171,7 +171,7 @@ async def test_words_are_compared_when_the_embedder_fails() -> None:
     scene = Scene({"far": "Answer: 1", "near": "Answer: 2"}, fields=fields, embedder=Broken())
     await scene.ask(max_members=1)
     assert scene.members.asked() == ["near"]
-    assert scene.told.unembedded == ["broken"]
+    assert scene.telemetry.unembedded == ["broken"]
 
 
 async def test_usage_ends_a_stream_where_it_was_asked_for() -> None:
