@@ -113,7 +113,7 @@ def _supervise(
 
     def on_end(name: str, code: int) -> None:
         log = _log(instance, name)
-        print(f"device {name} stopped ({signal_name(code)}), the other parts go on; log: {log}")
+        print(f"device {name} stopped ({signal_name(code)}), the rest goes on; log: {log}")
         for line in causes(log):
             print(f"  {line}", flush=True)
 

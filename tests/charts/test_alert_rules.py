@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from tests.charts.cases import rendered
+from tests.charts.test_dashboards import KINDS
 from tests.servers import CHECKOUT
-from tests.unit.deploy.test_dashboards import KINDS
 
 RULES = CHECKOUT / "charts/gateway/rules"
 FILES = sorted(RULES.glob("*.yaml"))

@@ -1,5 +1,7 @@
 """Ask a question until it is answered: URL MODEL SECONDS. Exit code 1 when it is not."""
 
+# The charts gateway and model-pool each have this file: a chart can read only its own files.
+
 import json
 import sys
 import time
