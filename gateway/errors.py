@@ -27,9 +27,10 @@ GatewayError
 
 
 class GatewayError(Exception):
-    """Carries a message that is safe to show to the caller: it never quotes a prompt."""
+    """Carries a message that is safe to show to the caller: it never quotes a prompt. `code` tells
+    a program what is wrong, `param` names the field or header that is."""
 
-    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+    def __init__(self, message: str, *, code: str, param: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
@@ -37,7 +38,10 @@ class GatewayError(Exception):
 
 
 class ConfigError(GatewayError):
-    """Names the setting, what is wrong with it and what would be right."""
+    """Names the setting, what is wrong with it and what would be right. No caller sees it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="internal_error")
 
 
 class InvalidRequest(GatewayError):

@@ -48,15 +48,10 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         "A field or parameter has a value that is not allowed.",
         "Give a value as the message says.",
     ),
-    "invalid_field": ErrorCode(
-        errors.InvalidRequest,
-        "A field is not allowed with this virtual model.",
-        "Leave the field out, or name a served model.",
-    ),
     "invalid_parameter": ErrorCode(
         errors.InvalidRequest,
-        "A parameter is not allowed with this virtual model.",
-        "Leave the parameter out, or name a served model.",
+        "A field or value is not allowed with this virtual model.",
+        "Leave the field out, or name a served model.",
     ),
     "invalid_header": ErrorCode(
         errors.InvalidRequest,

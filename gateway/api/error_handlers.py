@@ -53,7 +53,7 @@ def render(error: errors.GatewayError) -> tuple[int, dict[str, str], bytes]:
         headers["retry-after"] = "1"
     elif status == 401:
         headers["www-authenticate"] = "Bearer"
-    return status, headers, error_body(error.message, kind, error.param, error.code)
+    return status, headers, error_body(error.message, kind, code=error.code, param=error.param)
 
 
 def status_and_type(error: type[errors.GatewayError]) -> tuple[int, str]:
@@ -61,7 +61,7 @@ def status_and_type(error: type[errors.GatewayError]) -> tuple[int, str]:
     return next(value for cls, value in _STATUS.items() if issubclass(error, cls))
 
 
-def error_body(message: str, kind: str, param: str | None = None, code: str | None = None) -> bytes:
+def error_body(message: str, kind: str, *, code: str, param: str | None = None) -> bytes:
     detail = ErrorDetail(message=message, type=kind, param=param, code=code)
     return ErrorBody(error=detail).model_dump_json().encode()
 
@@ -101,7 +101,7 @@ def install(app: FastAPI) -> None:
         first = error.errors()[0]
         param = ".".join(str(part) for part in first["loc"][1:])
         message = f"{param}: {first['msg']}"
-        body = error_body(message, "invalid_request_error", param, "invalid_value")
+        body = error_body(message, "invalid_request_error", code="invalid_value", param=param)
         return Response(body, 400, media_type="application/json")
 
     @app.exception_handler(errors.GatewayError)

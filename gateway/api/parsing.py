@@ -14,6 +14,8 @@ from gateway.core.types import Caller, Demands, InferenceRequest, Tier
 from gateway.errors import InvalidRequest
 from gateway.protocol import headers as names
 from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
+from gateway.serving.chat.request import PATH as CHAT
+from gateway.serving.chat.request import check
 
 _READ = frozenset(
     name.encode()
@@ -64,6 +66,7 @@ def parse(
     if not isinstance(fields, dict):
         raise InvalidRequest("the body must be a JSON object", code="invalid_json")
     model, in_body = _model(path, fields)
+    stream = check(fields).stream if path == CHAT else fields.get("stream")
     chars, key = prompt_chars_and_key(fields)
     return InferenceRequest(
         id=id,
@@ -71,7 +74,7 @@ def parse(
         model=model,
         body=body,
         received=received,
-        stream=fields.get("stream") is True,
+        stream=stream is True,
         prompt_chars=chars,
         prefix_key=key,
         max_tokens=_max_tokens(fields),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 Confidence = Literal["logprobs", "agreement", "self-check"]
@@ -29,8 +28,3 @@ class CascadeOptions(Struct, frozen=True, forbid_unknown_fields=True):
     samples: Annotated[int, Meta(ge=1, le=16)] | None = None
     features: bool = False
     window: Annotated[int, Meta(ge=1, le=256)] | None = None
-
-
-def read_options(given: Any) -> CascadeOptions:
-    """Raises msgspec.ValidationError, which names the field."""
-    return msgspec.convert(given, CascadeOptions)

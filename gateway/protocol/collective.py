@@ -4,56 +4,58 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from msgspec import Meta, Struct
 from pydantic import BaseModel, ConfigDict, Field
 
 MODEL = "tierflow-collective"
 FEEDBACK_PATH = "/v1/collective/feedback"
 MAX_NAMES = 64
 
-Name = Annotated[str, Field(min_length=1, max_length=256)]
-Device = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
-TemplateId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}@[0-9]{1,6}$")]
+Name = Annotated[str, Meta(min_length=1, max_length=256)]
+Device = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Tag = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
+TemplateId = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,64}@[0-9]{1,6}$")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+class SelfMoaOptions(Struct, frozen=True, forbid_unknown_fields=True):
+    """One strong proposer, sampled several times: a server `model` (None: the aggregator), or a
+    `device` in its place."""
+
+    model: Name | None = None
+    device: Device | None = None
+    samples: Annotated[int, Meta(ge=1, le=16)] = 5
+    temperature: Annotated[float, Meta(ge=0, le=2)] = 0.7
 
 
-class SelfMoaOptions(_Strict):
-    """One strong proposer, sampled several times."""
+class CollectiveOptions(Struct, frozen=True, forbid_unknown_fields=True):
+    """`tierflow.collective` of a request. What is absent is the settings' default.
 
-    model: Name | None = Field(default=None, description="a server model; none: the aggregator")
-    device: Device | None = Field(default=None, description="a device in the model's place")
-    samples: int = Field(default=5, ge=1, le=16)
-    temperature: float = Field(default=0.7, ge=0, le=2)
-
-
-class CollectiveOptions(_Strict):
-    """`tierflow.collective` of a request. What is absent is the settings' default."""
+    `tags`: only members with one of these. `max_tokens` and `max_cost` are for all members together
+    and per round; `rounds` counts revisions; `template` is name@version.
+    """
 
     mode: Literal["members", "self-moa"] = "members"
     aggregate: Literal["auto", "template", "majority", "weighted", "best-of-n"] | None = None
     members: (
-        Literal["auto", "all"] | Annotated[list[Device], Field(min_length=1, max_length=MAX_NAMES)]
+        Literal["auto", "all"] | Annotated[list[Device], Meta(min_length=1, max_length=MAX_NAMES)]
     ) = "auto"
-    tags: Annotated[list[Tag], Field(max_length=32)] = Field(
-        default=[], description="only members with one of these"
-    )
-    max_members: int | None = Field(default=None, ge=1, le=16)
-    quorum: int | None = Field(default=None, ge=1, le=16)
-    deadline_ms: float | None = Field(default=None, ge=1, le=600_000)
-    max_tokens: int | None = Field(
-        default=None, ge=1, le=1_000_000, description="of all members together, per round"
-    )
-    max_cost: float | None = Field(default=None, gt=0, description="likewise")
-    rounds: int | None = Field(default=None, ge=0, le=3, description="of revision")
+    tags: Annotated[list[Tag], Meta(max_length=32)] = []
+    max_members: Annotated[int, Meta(ge=1, le=16)] | None = None
+    quorum: Annotated[int, Meta(ge=1, le=16)] | None = None
+    deadline_ms: Annotated[float, Meta(ge=1, le=600_000)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    max_cost: Annotated[float, Meta(gt=0)] | None = None
+    rounds: Annotated[int, Meta(ge=0, le=3)] | None = None
     final: Literal["aggregate", "own"] = "aggregate"
     on_too_few: Literal["degrade", "fail"] | None = None
     aggregator: Name | None = None
     template: TemplateId | None = None
-    agreement: float | None = Field(default=None, gt=0.5, le=1)
+    agreement: Annotated[float, Meta(gt=0.5, le=1)] | None = None
     self_moa: SelfMoaOptions = SelfMoaOptions()
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Feedback(_Strict):

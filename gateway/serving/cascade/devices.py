@@ -15,7 +15,6 @@ from gateway.serving.cascade.options import CascadeRequest
 TOKENS = 256
 WAIT_S = 30.0
 MAX_CHARS = 64 * 1024
-_SAMPLING = ("temperature", "top_p", "top_k", "seed", "stop", "ignore_eos")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +47,7 @@ class DeviceTier:
             messages=asked.messages,
             max_tokens=min(bounds, default=TOKENS),
             deadline_s=min(deadline_s or WAIT_S, WAIT_S),
-            sampling={
-                name: asked.body[name] for name in _SAMPLING if asked.body.get(name) is not None
-            },
+            sampling=asked.chat.sampling(),
         )
         work = self.members.assign(draft.endpoint, order)
         try:

@@ -79,7 +79,7 @@ async def _degrade(
         if failure is not None and isinstance(error, InvalidRequest):
             raise failure from error
         raise error
-    course.told.degraded, course.told.tier = error.code or "error", draft.tier
+    course.told.degraded, course.told.tier = error.code, draft.tier
     course.place(draft.tier, draft.endpoint)
     if ascent.stops:
         course.reply.discard()

@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-import orjson
-
 from gateway.core.types import InferenceRequest
-from gateway.errors import InvalidRequest
-from gateway.protocol.cascade import CascadeOptions, read_options
+from gateway.protocol.cascade import CascadeOptions
+from gateway.serving.chat import request as chat_request
+from gateway.serving.chat.request import ChatRequest
 
-CHAT = "/v1/chat/completions"
 NAME = "tierflow-cascade"
 
 SAMPLING = frozenset(
@@ -41,10 +38,17 @@ _OURS = frozenset(
         "logprobs", "top_logprobs", "n", "user", "tools", "tool_choice", "parallel_tool_calls",
     }
 )  # fmt: skip
-_REFUSED = (
-    "functions", "function_call", "audio", "prompt_logprobs", "best_of", "use_beam_search", "echo",
-)  # fmt: skip
-MAX_STOPS = 16
+_PLAIN = "leave it out, or name a served model"
+_UNSUPPORTED = {
+    "tools": "a call of a tool has no confidence that could be judged",
+    "functions": _PLAIN,
+    "function_call": _PLAIN,
+    "audio": _PLAIN,
+    "prompt_logprobs": _PLAIN,
+    "best_of": _PLAIN,
+    "use_beam_search": _PLAIN,
+    "echo": _PLAIN,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,7 @@ class CascadeRequest:
     of token ids too. `divisible`: another model may go on in the middle of it.
     """
 
+    chat: ChatRequest
     request: InferenceRequest
     options: CascadeOptions
     messages: Sequence[Mapping[str, Any]]
@@ -91,85 +96,28 @@ class CascadeRequest:
 
 def read(request: InferenceRequest) -> CascadeRequest:
     """Raises InvalidRequest."""
-    if request.path != CHAT:
-        raise InvalidRequest(
-            f"{NAME} answers {CHAT} only; name another model for {request.path}",
-            param="model",
-            code="invalid_route",
-        )
-    fields = orjson.loads(request.body)
-    options = _options(fields.get("tierflow"))
-    messages = fields.get("messages")
-    if not isinstance(messages, list) or not messages or not _all_maps(messages):
-        raise InvalidRequest("messages: a list of messages, one at least", param="messages")
-    _refuse(fields)
-    stops = _stops(fields.get("stop"))
-    body = {name: value for name, value in fields.items() if name not in _OURS}
-    plain_text = all(isinstance(message.get("content"), str) for message in messages)
-    portable = plain_text and body.keys() <= SAMPLING and not fields.get("logprobs")
+    chat = chat_request.read(request, NAME)
+    chat_request.refuse(chat, NAME, _UNSUPPORTED)
+    if chat.body.logprobs and chat.body.stream:
+        raise chat_request.unsupported("logprobs", NAME, "a stream has none; ask without `stream`")
+    if chat.options.collective is not None:
+        raise chat_request.unsupported("tierflow.collective", NAME, "it takes `tierflow.cascade`")
+    body = {name: value for name, value in chat.fields.items() if name not in _OURS}
+    plain_text = all(isinstance(message.content, str) for message in chat.body.messages)
+    portable = plain_text and body.keys() <= SAMPLING and not chat.body.logprobs
     return CascadeRequest(
+        chat=chat,
         request=request,
-        options=options,
-        messages=messages,
+        options=chat.options.cascade or CascadeOptions(),
+        messages=chat.messages,
         body=body,
-        most=request.max_tokens,
-        stops=stops,
-        include_stop=fields.get("include_stop_str_in_output") is True,
-        include_usage=_wants_usage(fields.get("stream_options")),
-        token_ids=fields.get("return_token_ids") is True,
-        logprobs=fields.get("logprobs") is True,
-        top_logprobs=fields.get("top_logprobs"),
+        most=chat.max_tokens,
+        stops=chat.stops,
+        include_stop=chat.body.include_stop_str_in_output,
+        include_usage=chat.include_usage,
+        token_ids=chat.body.return_token_ids is True,
+        logprobs=chat.body.logprobs is True,
+        top_logprobs=chat.body.top_logprobs,
         portable=portable,
         divisible=portable and not any(body.get(name) for name in OF_THE_WHOLE),
     )
-
-
-def _options(given: Any) -> CascadeOptions:
-    if given is None:
-        return CascadeOptions()
-    if not isinstance(given, dict):
-        raise InvalidRequest('tierflow: an object, such as {"cascade": {}}', param="tierflow")
-    for name in given:
-        if name != "cascade":
-            raise InvalidRequest(
-                f"tierflow.{name[:64]}: unknown; {NAME} takes tierflow.cascade",
-                param=f"tierflow.{name[:64]}",
-            )
-    try:
-        return read_options(given.get("cascade", {}))
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(f"tierflow.cascade: {error}", param="tierflow.cascade") from None
-
-
-def _refuse(fields: Mapping[str, Any]) -> None:
-    n = fields.get("n")
-    if n not in (None, 1):
-        raise _unsupported("n", "one answer a request; leave it out")
-    if fields.get("tools"):
-        raise _unsupported("tools", "a call of a tool has no confidence that could be judged")
-    if fields.get("logprobs") and fields.get("stream"):
-        raise _unsupported("logprobs", "not in a stream; ask without stream")
-    for name in _REFUSED:
-        if fields.get(name):
-            raise _unsupported(name, "leave it out, or name a served model")
-
-
-def _unsupported(name: str, why: str) -> InvalidRequest:
-    return InvalidRequest(f"{name}: not with {NAME}: {why}", param=name, code="invalid_parameter")
-
-
-def _stops(given: Any) -> tuple[str, ...]:
-    stops = [given] if isinstance(given, str) else given or []
-    if not isinstance(stops, list) or len(stops) > MAX_STOPS:
-        raise InvalidRequest(f"stop: a text, or a list of {MAX_STOPS} at most", param="stop")
-    if not all(isinstance(stop, str) for stop in stops):
-        raise InvalidRequest("stop: texts", param="stop")
-    return tuple(stop for stop in stops if stop)
-
-
-def _wants_usage(options: Any) -> bool:
-    return isinstance(options, dict) and options.get("include_usage") is True
-
-
-def _all_maps(messages: Sequence[Any]) -> bool:
-    return all(isinstance(message, dict) for message in messages)

@@ -55,6 +55,7 @@ class AcceptanceRules:
                 f"tierflow.cascade.confidence: the gateway's predictor knows no {method}; "
                 "calibrate it for that, or leave it out",
                 param="tierflow.cascade.confidence",
+                code="invalid_parameter",
             )
         return self._rule(asked, predictor, method, model)
 

@@ -110,7 +110,7 @@ class Aggregator:
                 raise
             answer = await _by_vote(result, "weighted", sent)
             calls = () if best_of_n is None else best_of_n.spent()
-            return replace(answer, fallback=error.code or "error", calls=calls)
+            return replace(answer, fallback=error.code, calls=calls)
 
     async def without_members(
         self, request: CollectiveRequest, sink: TextSink | None

@@ -45,16 +45,14 @@ class EndpointEmbedder:
             ) from error
         vectors = [_vector(item) for item in _items(reply.body)]
         if len(vectors) != len(texts):
-            raise EmbeddingFailed(
-                f"{self._model} gave {len(vectors)} vectors for {len(texts)} texts"
-            )
+            raise _broken(f"{self._model} gave {len(vectors)} vectors for {len(texts)} texts")
         return vectors
 
 
 def _items(body: Any) -> list[Any]:
     data = body.get("data")
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
-        raise EmbeddingFailed("the body of the embeddings has no list `data`")
+        raise _broken("the body of the embeddings has no list `data`")
     return sorted(data, key=lambda item: item.get("index") or 0)
 
 
@@ -62,12 +60,16 @@ def _vector(item: Any) -> list[float]:
     """The item's embedding with a length of 1. Raises EmbeddingFailed."""
     embedding = item.get("embedding")
     if not isinstance(embedding, list) or not 0 < len(embedding) <= MAX_DIMENSIONS:
-        raise EmbeddingFailed(f"an embedding is not a list of 1 to {MAX_DIMENSIONS} numbers")
+        raise _broken(f"an embedding is not a list of 1 to {MAX_DIMENSIONS} numbers")
     try:
         values = [float(x) for x in embedding]
     except (TypeError, ValueError):
-        raise EmbeddingFailed("an embedding is not a list of numbers") from None
+        raise _broken("an embedding is not a list of numbers") from None
     length = math.sqrt(sum(x * x for x in values))
     if not 0.0 < length < math.inf:
-        raise EmbeddingFailed("an embedding is not finite, or all of it is 0")
+        raise _broken("an embedding is not finite, or all of it is 0")
     return [x / length for x in values]
+
+
+def _broken(message: str) -> EmbeddingFailed:
+    return EmbeddingFailed(message, code="embedding_broken")

@@ -84,7 +84,9 @@ class FitEstimator:
         texts = [question[:QUESTION_CHARS], *self._domains.values()]
         vectors = await embedder.embed(texts)
         if len(vectors) != len(texts) or len({len(vector) for vector in vectors}) > 1:
-            raise EmbeddingFailed(f"{embedder.name} gave vectors that do not fit together")
+            raise EmbeddingFailed(
+                f"{embedder.name} gave vectors that do not fit together", code="embedding_broken"
+            )
         vector, *domains = vectors
         similarities = [
             (name, cosine(vector, domain))

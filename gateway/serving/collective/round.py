@@ -186,7 +186,7 @@ class _Round:
         if error is None:
             part = self._part(proposer, "answered", seconds, proposal=task.result())
         elif isinstance(error, GatewayError):
-            part = self._part(proposer, "failed", seconds, code=error.code or "error")
+            part = self._part(proposer, "failed", seconds, code=error.code)
             self._ask_spare()
         else:
             raise error

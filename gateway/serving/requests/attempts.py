@@ -75,7 +75,7 @@ class Attempts:
                 self._reached_engines
             ):
                 raise failure
-            self._telemetry.retried(last.state.endpoint.pool, failure.code or "error")
+            self._telemetry.retried(last.state.endpoint.pool, failure.code)
         self.last = choice
         return EndpointSlot(choice, self._endpoints, self)
 

@@ -169,6 +169,8 @@ def _body_for(request: InferenceRequest, model: str) -> bytes:
     body = replace_model(request.body, model)
     if body is None:
         raise InvalidRequest(
-            'model: write the key plainly as "model", without escapes', param="model"
+            'model: write the key plainly as "model", without escapes',
+            param="model",
+            code="invalid_model",
         )
     return body

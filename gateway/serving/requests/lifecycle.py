@@ -26,7 +26,7 @@ INTERNAL_ERROR = "internal_error"
 def error_kind(error: BaseException) -> str:
     """The `Outcome.kind` of a request that this error ended."""
     if isinstance(error, GatewayError):
-        return error.code or "error"
+        return error.code
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
         return "cancelled"
     return INTERNAL_ERROR

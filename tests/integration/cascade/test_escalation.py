@@ -217,10 +217,10 @@ def test_a_client_that_leaves_ends_the_work_of_both_tiers(scene: Scene) -> None:
     ("fields", "param"),
     [
         ({"n": 2}, "n"),
-        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"tools": [{"function": {"name": "f"}}]}, "tools"),
         ({"logprobs": True, "stream": True}, "logprobs"),
-        ({"tierflow": {"cascade": {"qualty": 0.9}}}, "tierflow.cascade"),
-        ({"tierflow": {"cascade": {"quality": 7}}}, "tierflow.cascade"),
+        ({"tierflow": {"cascade": {"qualty": 0.9}}}, "tierflow.cascade.qualty"),
+        ({"tierflow": {"cascade": {"quality": 7}}}, "tierflow.cascade.quality"),
         ({"tierflow": {"collective": {}}}, "tierflow.collective"),
         ({"messages": []}, "messages"),
         ({"stop": 5}, "stop"),

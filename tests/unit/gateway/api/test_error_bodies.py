@@ -21,6 +21,8 @@ def every_error() -> list[type[errors.GatewayError]]:
 def make(cls: type[errors.GatewayError]) -> errors.GatewayError:
     if issubclass(cls, MemberFailed):
         return cls(device="phone", code="code", message="what and how")
+    if issubclass(cls, errors.ConfigError):
+        return cls("what and how")
     if issubclass(cls, errors.RetryLater):
         return cls("what and how", retry_after=1.2, code="code")
     if issubclass(cls, errors.UpstreamError):
@@ -34,7 +36,8 @@ def test_every_error_has_a_status_and_an_openai_body(cls: type[errors.GatewayErr
     detail = json.loads(body)["error"]
     assert 400 <= status < 600
     assert set(detail) == {"message", "type", "param", "code"}
-    assert (detail["message"], detail["code"]) == ("what and how", "code")
+    assert detail["message"] == "what and how"
+    assert detail["code"] == ("internal_error" if cls is errors.ConfigError else "code")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,9 @@ from gateway.api.parsing import parse, read_headers, request_id
 from gateway.core.types import InferenceRequest, Tier
 from gateway.errors import InvalidRequest
 
+MESSAGES = [{"role": "user", "content": "hi"}]
+BODY = {"model": "m", "messages": MESSAGES}
+
 
 def parsed(body: object, headers: dict[str, str] | None = None) -> InferenceRequest:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -23,7 +26,7 @@ def complaint(body: object, headers: dict[str, str] | None = None) -> InvalidReq
 
 
 def test_the_body_stays_as_it_came() -> None:
-    body = b' {"model" : "m", "temperature":1.0e0, "unknown": [1]}'
+    body = b' {"model" : "m", "temperature":1.0e0, "unknown": [1], "messages": [{"role": "user"}]}'
     assert parsed(body).body == body
 
 
@@ -50,7 +53,7 @@ def test_tokenize_may_leave_the_model_open() -> None:
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "max_output_tokens"])
 def test_every_name_of_the_token_limit_is_known(name: str) -> None:
-    assert parsed({"model": "m", name: 9}).max_tokens == 9
+    assert parsed(BODY | {name: 9}).max_tokens == 9
 
 
 @pytest.mark.parametrize(
@@ -66,7 +69,7 @@ def test_every_name_of_the_token_limit_is_known(name: str) -> None:
     ],
 )
 def test_a_wrong_demand_names_its_header(header: str, value: str) -> None:
-    error = complaint({"model": "m"}, {header: value})
+    error = complaint(BODY, {header: value})
     assert error.param == header
     assert header in error.message
 
@@ -78,7 +81,7 @@ def test_demands_are_read_from_the_headers() -> None:
         "x-tierflow-deadline-ms": "1500",
         "x-tierflow-session": "s",
     }
-    demands = parsed({"model": "m"}, headers).demands
+    demands = parsed(BODY, headers).demands
     assert demands.max_tier is Tier.EDGE
     assert (demands.min_quality, demands.deadline_s, demands.session) == ("rill-edge", 1.5, "s")
 

@@ -138,7 +138,7 @@ async def test_a_failure_reaches_all_who_wait_and_is_not_kept() -> None:
 
         async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
             if self.fails:
-                raise EmbeddingFailed("no")
+                raise EmbeddingFailed("no", code="embedding_broken")
             return await super().embed(texts)
 
     failing = Failing()

@@ -88,7 +88,7 @@ async def test_descriptions_that_can_not_be_embedded_are_compared_by_words() -> 
     class Broken(Slow):
         async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
             if any(text.startswith("good") for text in texts):
-                raise EmbeddingFailed("no")
+                raise EmbeddingFailed("no", code="embedding_broken")
             return await super().embed(texts)
 
     telemetry = CollectiveRecorder()

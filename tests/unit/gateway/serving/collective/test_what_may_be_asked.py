@@ -20,14 +20,14 @@ USER = {"role": "user", "content": "hi"}
     ("body", "param"),
     [
         ({"n": 2}, "n"),
-        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"tools": [{"function": {"name": "f"}}]}, "tools"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"response_format": 3}, "response_format"),
         ({"logprobs": True}, "logprobs"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "assistant", "content": "x"}]}, "messages"),
         ({"messages": [USER] * 65}, "messages"),
-        ({"messages": [{"role": "tool", "content": "x"}, USER]}, "messages.0"),
+        ({"messages": [{"role": "tool", "content": "x"}, USER]}, "messages.0.role"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
             "messages.0.content",
@@ -147,7 +147,7 @@ class Broken:
     name = "broken"
 
     async def embed(self, texts: Any) -> Any:
-        raise EmbeddingFailed("no")
+        raise EmbeddingFailed("no", code="embedding_broken")
 
 
 class Letters:

@@ -84,7 +84,7 @@ def test_a_failure_after_the_answer_began_is_the_requests_own_end() -> None:
 def test_an_error_of_the_callers_is_not_retried() -> None:
     failover = Failover()
     with pytest.raises(InvalidRequest), failover.attempts.at(chosen(failover.states[0])):
-        raise InvalidRequest("no")
+        raise InvalidRequest("no", code="invalid_value")
     assert failover.states[0].in_flight == 0
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.admission import AdmissionLimits
 from gateway.core.outcome import Outcome
-from gateway.errors import EngineFailed, InvalidRequest, Overloaded
+from gateway.errors import EngineFailed, Overloaded
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle
 from tests.unit.gateway.build import request
@@ -51,7 +51,6 @@ async def test_a_request_that_ends_well_is_reported_once_with_its_end() -> None:
     ("error", "kind"),
     [
         (EngineFailed("broke", endpoint="edge:1", code="engine_error"), "engine_error"),
-        (InvalidRequest("no code"), "error"),
         (ZeroDivisionError(), "internal_error"),
     ],
 )

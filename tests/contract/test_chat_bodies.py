@@ -1,0 +1,161 @@
+"""A chat body is read in one way: what is wrong with it is told alike, whichever model it names.
+
+A plain model's own engine would refuse each of these bodies too, but in its own words and with a
+number as `code`; that it does holds the gateway to refusing nothing that vLLM accepts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.deployment import Deployment
+
+pytestmark = pytest.mark.integration
+
+CHAT = "/v1/chat/completions"
+PLAIN, CASCADE, COLLECTIVE = "rill-cloud", "tierflow-cascade", "tierflow-collective"
+USER = {"role": "user", "content": "What is 5 plus 6?"}
+TOOL = {"type": "function", "function": {"name": "add"}}
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"messages": None}, "messages"),
+    ({"messages": "hi"}, "messages"),
+    ({"messages": []}, "messages"),
+    ({"messages": ["hi"]}, "messages.0"),
+    ({"messages": [{"content": "hi"}]}, "messages.0.role"),
+    ({"messages": [{"role": 7, "content": "hi"}]}, "messages.0.role"),
+    ({"messages": [{"role": "user", "content": 7}]}, "messages.0.content"),
+    ({"temperature": "hot"}, "temperature"),
+    ({"temperature": [1]}, "temperature"),
+    ({"temperature": -1}, "temperature"),
+    ({"temperature": 9}, "temperature"),
+    ({"top_p": 0}, "top_p"),
+    ({"top_p": 1.5}, "top_p"),
+    ({"top_k": -2}, "top_k"),
+    ({"top_k": 1.5}, "top_k"),
+    ({"min_p": 2}, "min_p"),
+    ({"seed": "x"}, "seed"),
+    ({"seed": 2**63}, "seed"),
+    ({"presence_penalty": 3}, "presence_penalty"),
+    ({"frequency_penalty": "x"}, "frequency_penalty"),
+    ({"repetition_penalty": 0}, "repetition_penalty"),
+    ({"logit_bias": "x"}, "logit_bias"),
+    ({"n": 0}, "n"),
+    ({"n": -1}, "n"),
+    ({"n": "x"}, "n"),
+    ({"max_tokens": "x"}, "max_tokens"),
+    ({"max_tokens": 0}, "max_tokens"),
+    ({"max_completion_tokens": 1.5}, "max_completion_tokens"),
+    ({"min_tokens": -1}, "min_tokens"),
+    ({"min_tokens": 9, "max_tokens": 5}, "min_tokens"),
+    ({"stop": 7}, "stop"),
+    ({"stop": [7]}, "stop.0"),
+    ({"stop": ""}, "stop"),
+    ({"stop": ["#"] * 10}, "stop"),
+    ({"ignore_eos": "x"}, "ignore_eos"),
+    ({"stream": "x"}, "stream"),
+    ({"stream": True, "stream_options": [1]}, "stream_options"),
+    ({"stream": True, "stream_options": {"include_usage": "x"}}, "stream_options.include_usage"),
+    ({"stream_options": {"include_usage": True}}, "stream_options"),
+    ({"logprobs": "x"}, "logprobs"),
+    ({"top_logprobs": 2}, "top_logprobs"),
+    ({"logprobs": True, "top_logprobs": "x"}, "top_logprobs"),
+    ({"tools": "x"}, "tools"),
+    ({"tools": []}, "tools"),
+    ({"tools": [7]}, "tools.0"),
+    ({"tools": [{"type": "function", "function": {}}]}, "tools.0.function.name"),
+    ({"tool_choice": "auto"}, "tool_choice"),
+    ({"tools": [TOOL], "tool_choice": "may"}, "tool_choice"),
+    ({"response_format": "x"}, "response_format"),
+    ({"response_format": {"type": "x"}}, "response_format.type"),
+    ({"user": 7}, "user"),
+]
+BAD_TIERFLOW: list[tuple[dict[str, Any], str]] = [
+    ({"tierflow": 7}, "tierflow"),
+    ({"tierflow": {"surprise": 1}}, "tierflow.surprise"),
+    ({"tierflow": {"cascade": {"surprise": 1}}}, "tierflow.cascade.surprise"),
+    ({"tierflow": {"cascade": {"quality": 7}}}, "tierflow.cascade.quality"),
+    ({"tierflow": {"collective": {"surprise": 1}}}, "tierflow.collective.surprise"),
+    ({"tierflow": {"collective": {"rounds": "x"}}}, "tierflow.collective.rounds"),
+]
+GOOD: list[dict[str, Any]] = [
+    {},
+    {"messages": [{"role": "system", "content": "Be brief."}, USER]},
+    {"messages": [{"role": "user", "content": [{"type": "text", "text": "What is 5 plus 6?"}]}]},
+    {"temperature": 0, "top_p": 1, "top_k": -1, "seed": 3, "n": 1},
+    {"temperature": 2, "seed": 2**63 - 1},
+    {"temperature": "0.5"},
+    {"temperature": None, "stop": None, "n": None, "stream_options": None, "tools": None},
+    {"frequency_penalty": -2, "presence_penalty": 2},
+    {"max_completion_tokens": 4},
+    {"stop": "#"},
+    {"stop": ["#", "\n\n", "x", "y"]},
+    {"stream": True},
+    {"stream": True, "stream_options": {"include_usage": True}},
+    {"response_format": {"type": "text"}},
+    {"user": "somebody", "metadata": {"some": "thing"}},
+    {"tierflow": None},
+    {"tierflow": {}},
+]
+ONLY_PLAIN: list[tuple[dict[str, Any], str]] = [
+    ({"n": 2, "temperature": 1}, "n"),
+    ({"tools": [TOOL]}, "tools"),
+    ({"stream": True, "logprobs": True}, "logprobs"),
+]
+
+
+def ask(deployment: Deployment, model: str, fields: dict[str, Any]) -> httpx.Response:
+    body = {"model": model, "messages": [USER], "max_tokens": 6, **fields}
+    return httpx.post(deployment.gateway.url + CHAT, json=body, timeout=60)
+
+
+def refusal(answer: httpx.Response) -> tuple[int, Any, Any]:
+    error = answer.json()["error"]
+    assert error["message"] and error["type"] == "invalid_request_error"
+    return answer.status_code, error["code"], error["param"]
+
+
+def shown(value: object) -> str:
+    return str(value)[:60]
+
+
+@pytest.mark.parametrize(("fields", "param"), BAD + BAD_TIERFLOW, ids=shown)
+def test_a_bad_body_is_refused_alike_by_every_model(
+    deployment: Deployment, fields: dict[str, Any], param: str
+) -> None:
+    refusals = {
+        model: refusal(ask(deployment, model, fields)) for model in (PLAIN, CASCADE, COLLECTIVE)
+    }
+    assert refusals == dict.fromkeys(refusals, (400, "invalid_value", param))
+
+
+@pytest.mark.parametrize("fields", GOOD, ids=shown)
+def test_a_good_body_is_answered_by_every_model(
+    deployment: Deployment, fields: dict[str, Any]
+) -> None:
+    for model in (PLAIN, CASCADE, COLLECTIVE):
+        answer = ask(deployment, model, fields)
+        assert answer.status_code == 200, (model, answer.text)
+
+
+@pytest.mark.parametrize(("fields", "param"), ONLY_PLAIN, ids=shown)
+def test_what_only_plain_models_heed_is_refused_alike_by_the_others(
+    deployment: Deployment, fields: dict[str, Any], param: str
+) -> None:
+    assert ask(deployment, PLAIN, fields).status_code == 200
+    for model in (CASCADE, COLLECTIVE):
+        assert refusal(ask(deployment, model, fields)) == (400, "invalid_parameter", param)
+
+
+def test_vllm_itself_accepts_none_of_the_bad_bodies(deployment: Deployment) -> None:
+    if deployment.kind != "vllm":
+        pytest.skip("the simulator checks fewer fields than vLLM does")
+    url, accepted = deployment.cloud.url + CHAT, []
+    for fields, _ in BAD:
+        body = {"model": PLAIN, "messages": [USER], "max_tokens": 6, **fields}
+        if httpx.post(url, json=body, timeout=60).status_code == 200:
+            accepted.append(fields)
+    assert accepted == []
