@@ -60,6 +60,11 @@ def empty_answer(endpoint: str) -> EngineFailed:
     return engine_failed(endpoint, "sent an empty answer", "empty_answer")
 
 
+def no_likelihood(endpoint: str) -> EngineFailed:
+    """The engine does not say how likely it finds an answer that is given to it."""
+    return engine_failed(endpoint, "gave no likelihood of a given answer", "no_likelihood")
+
+
 def first_token_timeout(
     endpoint: str, seconds: float, what: str = "first token"
 ) -> FirstTokenTimeout:

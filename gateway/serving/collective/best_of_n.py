@@ -23,7 +23,7 @@ from gateway.core.collective.likeliest import (
 )
 from gateway.core.collective.untrusted import harmless
 from gateway.core.collective.voting import Ballot
-from gateway.errors import EngineFailed
+from gateway.core.upstream_errors import no_likelihood
 from gateway.serving.collective.options import CollectiveRequest
 from gateway.serving.collective.server_model import ServerAnswer, server_answer, server_call
 from gateway.serving.requests.engine_calls import EngineCalls, EngineReply
@@ -148,7 +148,7 @@ class Likelihoods:
         )
         count = reply.body.get("count")
         if not isinstance(count, int):
-            raise _no_likelihood(reply)
+            raise no_likelihood(reply.endpoint)
         return count
 
     async def prompt_logprobs(
@@ -175,21 +175,13 @@ def _answer_logprobs(reply: EngineReply, prompt_length: int) -> Sequence[float]:
     Raises EngineFailed."""
     rows = reply.body.get("prompt_logprobs")
     if not isinstance(rows, list) or len(rows) <= prompt_length:
-        raise _no_likelihood(reply)
+        raise no_likelihood(reply.endpoint)
     try:
         # The token that stands there comes first in its row, alternatives after it.
         logprobs = [float(next(iter(row.values()))["logprob"]) for row in rows[prompt_length:]]
     except (AttributeError, KeyError, StopIteration, TypeError, ValueError):
-        raise _no_likelihood(reply) from None
+        raise no_likelihood(reply.endpoint) from None
     if not math.isfinite(sum(logprobs)):
-        raise _no_likelihood(reply)
+        raise no_likelihood(reply.endpoint)
     # Rounding may lift a certain token above 0.
     return [min(0.0, value) for value in logprobs]
-
-
-def _no_likelihood(reply: EngineReply) -> EngineFailed:
-    return EngineFailed(
-        f"{reply.endpoint} gave no likelihood of a given answer",
-        endpoint=reply.endpoint,
-        code="no_likelihood",
-    )
