@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
@@ -16,13 +14,12 @@ class Taken(BaseModel):
     members: int = Field(description="whose measured quality changed")
 
 
-def collective_router(desk: Callable[[], FeedbackHandler]) -> APIRouter:
-    """`desk` is asked at each call: it exists once the server has started."""
+def collective_router(handler: FeedbackHandler) -> APIRouter:
     router = APIRouter(tags=["collective"])
     errors = {status: {"model": ErrorBody} for status in (400, 409, 503)}
 
     @router.post(FEEDBACK_PATH, summary="How good was this answer?", responses=errors)  # type: ignore[arg-type]
     async def feedback(given: Feedback) -> Taken:
-        return Taken(members=await desk().judge(given.id, given.score))
+        return Taken(members=await handler.judge(given.id, given.score))
 
     return router

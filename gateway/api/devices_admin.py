@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -55,17 +55,14 @@ class DeviceAdmin:
 
 
 class DeviceHandlers:
-    """The handlers of the routes. All raise GatewayError.
+    """The handlers of the routes. All raise GatewayError."""
 
-    `admin` is called at each request: what it gives exists once the server has started.
-    """
-
-    def __init__(self, admin: Callable[[], DeviceAdmin]) -> None:
+    def __init__(self, admin: DeviceAdmin) -> None:
         self._admin = admin
 
     async def mint(self, request: Request) -> Enrolment:
         wish = await read_body(request, EnrolmentWish)
-        token = await self._admin().enrolments.mint(
+        token = await self._admin.enrolments.mint(
             wish.name or "", wish.owner or "", frozenset(wish.privacy), wish.ttl_s
         )
         log.info("enrolment_minted", device=wish.name, owner=wish.owner, ttl_s=wish.ttl_s)
@@ -80,7 +77,7 @@ class DeviceHandlers:
     async def enrol(self, request: Request) -> Enrolled:
         wish = await read_body(request, EnrolRequest)
         address = request.client.host if request.client else "unknown"
-        record, token = await self._admin().enrolments.exchange(
+        record, token = await self._admin.enrolments.exchange(
             wish.enrolment_token, wish.name or "", address, wish.attempt or ""
         )
         log.info("device_enrolled", device=record.device, address=address)
@@ -96,12 +93,12 @@ class DeviceHandlers:
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
         after: Annotated[str, Query(max_length=256)] = "",
     ) -> DeviceList:
-        found, lost = await self._admin().cards()
+        found, lost = await self._admin.cards()
         rest = [card for card in found if card.id > after]
         return DeviceList(data=rest[:limit], has_more=len(rest) > limit, partial=lost is not None)
 
     async def device(self, id: str) -> DeviceCard:
-        found, lost = await self._admin().cards()
+        found, lost = await self._admin.cards()
         for card in found:
             if card.id == id:
                 return card
@@ -110,13 +107,12 @@ class DeviceHandlers:
         raise UnknownDevice(f"there is no device {id!r}", code="unknown_device")
 
     async def revoke(self, id: str) -> DeviceRevoked:
-        await self._admin().enrolments.revoke(id)
+        await self._admin.enrolments.revoke(id)
         log.info("device_revoked", device=id)
         return DeviceRevoked(id=id)
 
 
-def devices_router(gate: AdminGate, admin: Callable[[], DeviceAdmin]) -> APIRouter:
-    """`admin` as in `DeviceHandlers`."""
+def devices_router(gate: AdminGate, admin: DeviceAdmin) -> APIRouter:
     router, handlers = APIRouter(tags=["devices"]), DeviceHandlers(admin)
     operators: dict[str, Any] = {
         "dependencies": [Depends(gate)],

@@ -60,7 +60,7 @@ class ClientGone(Exception):
 
 
 class InferenceRoutes:
-    """`stories` answer the models that they are named by, `inference` all others.
+    """`handlers` answer the models that they are named by, `inference` all others.
 
     `max_body_bytes` and `body_s` (seconds) bound what a caller may send, and how slowly.
     """
@@ -72,10 +72,10 @@ class InferenceRoutes:
         clock: Clock,
         max_body_bytes: int,
         body_s: float,
-        stories: Mapping[str, RequestHandler] | None = None,
+        handlers: Mapping[str, RequestHandler] | None = None,
     ) -> None:
         self._inference = inference
-        self._stories = stories or {}
+        self._handlers = handlers or {}
         self._clock = clock
         self._max_body_bytes = max_body_bytes
         self._body_s = body_s
@@ -90,8 +90,8 @@ class InferenceRoutes:
             upstream = {name: headers[name] for name in _FORWARDED if name in headers}
             upstream[names.REQUEST_ID] = sink.request_id
             async with _Listening(receive):
-                story = self._stories.get(request.model, self._inference)
-                await story.answer(request, upstream, sink)
+                handler = self._handlers.get(request.model, self._inference)
+                await handler.answer(request, upstream, sink)
         except ClientGone:
             pass
         except GatewayError as error:

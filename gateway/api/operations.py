@@ -24,13 +24,13 @@ from gateway.protocol.openai import (
 
 
 def models_router(
-    endpoints: EndpointSource, max_request_bytes: int, stories: Sequence[str] = ()
+    endpoints: EndpointSource, max_request_bytes: int, composed: Sequence[str] = ()
 ) -> APIRouter:
-    """`stories`: virtual models that the gateway answers itself, with others' help."""
+    """`composed`: virtual models whose answers the gateway composes of others'."""
     router = APIRouter(tags=["models"])
 
     def cards() -> list[ModelCard]:
-        return model_cards(endpoints.states(), endpoints.pools(), max_request_bytes, stories)
+        return model_cards(endpoints.states(), endpoints.pools(), max_request_bytes, composed)
 
     @router.get("/v1/models", summary="All models, over all pools, and the virtual ones")
     async def models() -> ModelList:
@@ -55,7 +55,7 @@ def model_cards(
     states: Sequence[EndpointState],
     pools: Sequence[PoolState],
     max_request_bytes: int,
-    stories: Sequence[str] = (),
+    composed: Sequence[str] = (),
 ) -> list[ModelCard]:
     """What the endpoints serve, what a pool that holds requests will, and the virtual models."""
     cards: dict[str, ModelCard] = {}
@@ -94,7 +94,7 @@ def model_cards(
         ModelCard(
             id=name, pools=names, max_request_bytes=max_request_bytes, ready=ready, virtual=True
         )
-        for name in (*VIRTUAL_MODELS, *stories)
+        for name in (*VIRTUAL_MODELS, *composed)
     ]
     return [*cards.values(), *virtual]
 

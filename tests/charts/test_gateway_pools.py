@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway import pools
 from gateway.errors import ConfigError
 from gateway.settings import Settings, shipped_profiles
+from gateway.wiring import pools
 from tests.charts.helm import Refusal, render
 
 pytestmark = pytest.mark.helm

@@ -68,8 +68,10 @@ class FailoverStore:
         await self._watch.start()
 
     async def stop(self) -> None:
-        await self._watch.stop()
-        await self._store.stop()
+        try:
+            await self._watch.stop()
+        finally:
+            await self._store.stop()
 
     def problem(self) -> str | None:
         if not self._watch.lost:

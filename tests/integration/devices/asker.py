@@ -13,14 +13,13 @@ import random
 import secrets
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.prometheus.members import MemberMetrics
-from gateway.assembly_state import build_store
 from gateway.core.devices.member import MemberFailed, WorkEnd, WorkOrder
 from gateway.core.ports import Assignment
 from gateway.serving.devices.leases import Leases, Period
@@ -30,6 +29,7 @@ from gateway.serving.devices.replicas.outbox import ReplicaOutbox
 from gateway.serving.devices.replicas.remote_work import RemoteWork
 from gateway.serving.devices.tokens import DeviceTokens, TokenWatch
 from gateway.settings import Settings
+from gateway.wiring.state import SharedState
 
 QUESTION = [{"role": "user", "content": "3 + 4?"}]
 
@@ -45,8 +45,9 @@ class NoDevices:
 async def asker(redis: str) -> AsyncIterator[MembersRegistry]:
     pools: Any = {"cloud": {"tier": "cloud", "endpoints": ["http://127.0.0.1:9"]}}
     settings = Settings(pools=pools, state={"redis": {"url": redis}, "timeout_s": 2})  # type: ignore[arg-type]
-    clock, state = MonotonicClock(), build_store(settings, CollectorRegistry(), MonotonicClock())
-    await state.start()
+    clock, stack = MonotonicClock(), AsyncExitStack()
+    state = SharedState(settings, CollectorRegistry(), clock)
+    await state.start(stack)
     store, replica = state.shared, secrets.token_hex(8)
     replica_outbox = ReplicaOutbox(store)
     remote_work = RemoteWork(
@@ -86,7 +87,7 @@ async def asker(redis: str) -> AsyncIterator[MembersRegistry]:
         yield members
     finally:
         await bus.stop()
-        await state.stop()
+        await stack.aclose()
 
 
 def order(**fields: Any) -> WorkOrder:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
 import uvicorn
 import yaml
 
-from gateway import app
-from gateway.assembly_devices import DeviceServices, device_services
 from gateway.core.devices.member import Member, MemberCondition, WorkEnd, WorkOrder, WorkPiece
 from gateway.settings import Settings
+from gateway.wiring.app import build_parts, web_app
+from gateway.wiring.devices import DeviceParts
 from tests.integration.agent import digest, start_agent
 from tests.integration.device import TOKEN
 from tests.servers import Server, free_port
@@ -40,7 +39,7 @@ class Answer:
 @dataclass
 class RealGateway:
     url: str
-    services: DeviceServices
+    devices: DeviceParts
     folder: Path
     agents: list[Server] = field(default_factory=list)
 
@@ -50,7 +49,7 @@ class RealGateway:
         return agent
 
     def member(self, device: str = "phone") -> Member | None:
-        return next((each for each in self.services.members.members() if each.id == device), None)
+        return next((each for each in self.devices.members.members() if each.id == device), None)
 
     def condition(self) -> MemberCondition:
         """Of the phone, which must be registered."""
@@ -66,7 +65,7 @@ class RealGateway:
 
     async def answer(self, order: WorkOrder, device: str = "phone") -> Answer:
         """Raises MemberFailed."""
-        assignment, answer = self.services.members.assign(device, order), Answer()
+        assignment, answer = self.devices.members.assign(device, order), Answer()
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 item = await assignment.read()
@@ -87,18 +86,8 @@ async def soon(look: Callable[[], object], what: str, seconds: float = PATIENCE_
 
 
 @asynccontextmanager
-async def real_gateway(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, **devices: Any
-) -> AsyncIterator[RealGateway]:
+async def real_gateway(folder: Path, **devices: Any) -> AsyncIterator[RealGateway]:
     """Its pool has no engine: nothing here asks one."""
-    made: list[DeviceServices] = []
-
-    def noted(*arguments: Any, **named: Any) -> DeviceServices:
-        made.append(device_services(*arguments, **named))
-        return made[-1]
-
-    monkeypatch.setattr(app, "device_services", noted)
-    monkeypatch.setattr(app, "_tune_gc", lambda: None)  # this process is not the gateway's alone
     tokens = {"phone": digest(TOKEN), "watch": digest("token-of-the-watch")}
     edge = {"tier": "edge", "endpoints": [f"http://127.0.0.1:{free_port()}"]}
     wanted = {
@@ -110,17 +99,19 @@ async def real_gateway(
     file.write_text(yaml.safe_dump(wanted))
     settings = Settings.load(file)
     port = free_port()
-    config = uvicorn.Config(
-        app.create_app(settings), port=port, log_level="warning", ws="websockets-sansio"
-    )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    await soon(lambda: server.started, "the gateway serves")
-    here = RealGateway(f"http://127.0.0.1:{port}", made[0], folder)
-    try:
-        yield here
-    finally:
-        for agent in here.agents:
-            await asyncio.to_thread(agent.stop)
-        server.should_exit = True
-        await asyncio.wait_for(serving, PATIENCE_S)
+    async with AsyncExitStack() as stack:
+        parts = await build_parts(stack, settings)
+        config = uvicorn.Config(
+            web_app(settings, parts), port=port, log_level="warning", ws="websockets-sansio"
+        )
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve())
+        await soon(lambda: server.started, "the gateway serves")
+        here = RealGateway(f"http://127.0.0.1:{port}", parts.devices, folder)
+        try:
+            yield here
+        finally:
+            for agent in here.agents:
+                await asyncio.to_thread(agent.stop)
+            server.should_exit = True
+            await asyncio.wait_for(serving, PATIENCE_S)

@@ -25,8 +25,8 @@ MESSAGES = [{"role": "user", "content": QUESTION}]
 
 
 @pytest.fixture
-async def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RealGateway]:
-    async with real_gateway(tmp_path, monkeypatch) as made:
+async def here(tmp_path: Path) -> AsyncIterator[RealGateway]:
+    async with real_gateway(tmp_path) as made:
         yield made
 
 
@@ -117,7 +117,7 @@ async def test_its_own_user_is_answered_as_ever_while_it_works(here: RealGateway
 async def test_work_that_nobody_wants_any_more_is_given_up(here: RealGateway) -> None:
     agent = await here.agent()
     await here.registered()
-    assignment = here.services.members.assign("phone", LONG)
+    assignment = here.devices.members.assign("phone", LONG)
     await assignment.read()
     assignment.cancel()
     for _ in range(500):
@@ -132,7 +132,7 @@ async def test_work_that_nobody_wants_any_more_is_given_up(here: RealGateway) ->
 async def test_a_device_that_has_enough_to_do_says_so(here: RealGateway) -> None:
     await here.agent("--max-work", "1")
     await here.registered()
-    assignment = here.services.members.assign("phone", LONG)
+    assignment = here.devices.members.assign("phone", LONG)
     await assignment.read()
     assert await failure(here, order()) == "busy"
     assignment.cancel()
@@ -212,7 +212,7 @@ async def test_after_a_cut_it_registers_again_and_the_work_was_lost(here: RealGa
         agent = await here.agent()
         here.url = direct
         instance = (await here.registered()).instance
-        assignment = here.services.members.assign("phone", LONG)
+        assignment = here.devices.members.assign("phone", LONG)
         await assignment.read()
         await asyncio.to_thread(control.ask, cut_s=0.2)
         with pytest.raises(MemberFailed) as failed:

@@ -12,8 +12,8 @@ from deploy.local.components import Component, Launch, gateway_config, share_cor
 from deploy.local.instance import Instance
 from deploy.local.instance_secrets import Secrets
 from deploy.local.settings import CHECKOUT, read_settings
-from gateway.assembly_cascade import predictors
 from gateway.settings import Settings as GatewaySettings
+from gateway.wiring.cascade import predictors
 from services.device_agent.arguments import parser
 
 SECRETS = Secrets(

@@ -10,10 +10,10 @@ import pytest
 
 from deploy.reference.metrics import Family, agent_registry, families, gateway_sections, registry_of
 from gateway.adapters.prometheus.discovery import DiscoveryMetrics
-from gateway.app import create_app
 from gateway.core.types import Tier
 from gateway.protocol.mailbox import MailboxGreeting
 from gateway.settings import Pool, Settings, shipped_profiles
+from gateway.wiring.app import gateway
 from services.vllm_server.race.counts import MEANINGS, Counts
 from services.vllm_server.race.mailbox import MailboxServer
 
@@ -30,10 +30,10 @@ def test_every_metric_has_a_meaning_that_is_a_sentence(family: Family) -> None:
 @pytest.mark.anyio
 async def test_the_gateway_exports_these_and_nothing_else() -> None:
     pool = Pool(tier=Tier.EDGE, endpoints=("http://127.0.0.1:1",))
-    app = create_app(Settings(pools={"edge": pool}, profiles=shipped_profiles()))
-    transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-        page = (await client.get("/metrics")).text
+    async with gateway(Settings(pools={"edge": pool}, profiles=shipped_profiles())) as app:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            page = (await client.get("/metrics")).text
     exported = re.findall(r"^# TYPE (\S+)", page, re.M)
     # A gateway that is not in a cluster exports nothing of discovery.
     of_discovery = {each.name for each in families(registry_of(DiscoveryMetrics(tuple)))}

@@ -26,7 +26,7 @@ async def api(replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
     error_handlers.install(app)
     admin = DeviceAdmin(replica.enrolments, replica.members, replica.tokens)
     gate = AdminGate(hashlib.sha256(ADMIN.encode()).hexdigest())
-    app.include_router(devices_router(gate, lambda: admin))
+    app.include_router(devices_router(gate, admin))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app),
         base_url="http://gateway",

@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 
 from gateway.adapters.state.memory import MemoryStore
-from gateway.assembly_collective import shipped_templates
 from gateway.core.admission import AdmissionLimits
 from gateway.core.collective.report import Report
 from gateway.core.collective.templates import Form, Template, TemplateRule, Templates
@@ -36,6 +35,7 @@ from gateway.serving.collective.selection import CollectiveDeps
 from gateway.serving.collective.server_model import ServerModel
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.engine_calls import EngineCall, EngineReply
+from gateway.wiring.collective import shipped_templates
 from tests.unit.gateway.build import request
 from tests.unit.gateway.fakes import ListSink, Recorder, SteppingClock
 

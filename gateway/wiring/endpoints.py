@@ -1,20 +1,21 @@
-"""What keeps the endpoints current while the gateway runs: scraper, mailboxes, discovery."""
+"""The endpoints are kept current while the gateway runs: by scraper, mailboxes and discovery."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 
-from gateway import pools
 from gateway.adapters.endpoints.kubernetes import DiscoveredEndpoints
 from gateway.adapters.endpoints.live import LiveEndpoints
 from gateway.adapters.endpoints.scraper import Scraper
 from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.fingerprint import TokenizerCheck
-from gateway.adapters.engines.mailbox import Mailbox
 from gateway.core.ports import Clock
 from gateway.errors import ConfigError
 from gateway.settings import Settings
+from gateway.wiring import pools
 from k8s.discovery import cluster
 from k8s.discovery.discovery import Discovery, Wanted
 from k8s.discovery.endpoints import PortNames
@@ -42,7 +43,7 @@ def wanted_discovery(settings: Settings) -> Wanted | None:
 
 
 class EndpointUpkeep:
-    """`start` and `stop` inside the event loop. `mailboxes`, by endpoint, are kept in step."""
+    """The tasks that keep the endpoints current. `mailboxes`, by endpoint, are kept in step."""
 
     def __init__(
         self,
@@ -52,11 +53,10 @@ class EndpointUpkeep:
         endpoints: LiveEndpoints,
         client: AiohttpModelServer,
         clock: Clock,
-        mailboxes: dict[str, Mailbox],
-        uniform: Callable[[], float],
+        uniform: Callable[[], float] = random.random,
     ) -> None:
+        self.mailboxes = pools.fixed_mailboxes(settings)
         self._endpoints = endpoints
-        self._mailboxes = mailboxes
         self._fixed = tuple(endpoints.states())
         self._tokenizers = TokenizerCheck(settings.family, client, settings.scrape.timeout_s)
         self._scraper = Scraper(
@@ -77,7 +77,7 @@ class EndpointUpkeep:
             endpoints=endpoints,
             scraper=self._scraper,
             client=client,
-            mailboxes=mailboxes,
+            mailboxes=self.mailboxes,
         )
         self._discovery = Discovery(wanted, self._discovered, uniform) if wanted else None
         self._settled = False
@@ -97,19 +97,20 @@ class EndpointUpkeep:
             self._settled = found and all(state.seen for state in self._endpoints.states())
         return self._settled
 
-    def start(self) -> None:
-        for mailbox in self._mailboxes.values():
+    def start(self, stack: AsyncExitStack) -> None:
+        """Inside the event loop; `stack` stops everything that was started."""
+        stack.push_async_callback(self._stop_mailboxes)
+        for mailbox in self.mailboxes.values():
             mailbox.start()
+        stack.push_async_callback(self._scraper.stop)
         for state in self._fixed:
             self._scraper.watch(state)
         if self._discovery is not None:
+            stack.push_async_callback(self._discovery.stop)
             self._discovery.start()
 
-    async def stop(self) -> None:
-        if self._discovery is not None:
-            await self._discovery.stop()
-        await self._scraper.stop()
-        await asyncio.gather(*(mailbox.stop() for mailbox in self._mailboxes.values()))
+    async def _stop_mailboxes(self) -> None:
+        await asyncio.gather(*(mailbox.stop() for mailbox in self.mailboxes.values()))
 
     def conditions(self) -> dict[str, str]:
         """What is degraded, by name, in words for the operator."""
@@ -117,7 +118,7 @@ class EndpointUpkeep:
         if unchecked := self._tokenizers.unchecked:
             engines = ", ".join(sorted(unchecked))
             found["tokenizer-unchecked"] = f"no /tokenize at the engines of {engines}"
-        boxes = self._mailboxes.values()
+        boxes = self.mailboxes.values()
         if lost := [f"{box.endpoint_id} ({box.problem})" for box in boxes if box.problem]:
             found["mailbox-lost"] = f"drafts don't reach {', '.join(lost)}; answers go on without"
         if blind := [f"{w.namespace}: {w.problem}" for w in self.watches if w.problem]:

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
-from gateway.assembly_cascade import CascadePart, predictors
 from gateway.core.cascade.predictor import METHODS, ConfidenceModel, Predictor, Term, to_data
-from gateway.core.prices import Prices
+from gateway.core.cascade.predictor_choice import Predictors
 from gateway.errors import ConfigError
 from gateway.settings.cascade import CascadeSettings, CascadeStage
+from gateway.wiring.cascade import predictors
 
 EDGE, CLOUD = {"model": "tierflow-edge"}, {"model": "tierflow-cloud"}
 BY_MEAN = ConfidenceModel(
@@ -22,11 +21,11 @@ BY_MEAN = ConfidenceModel(
 )
 
 
-def part(folder: Path, methods: list[str], *stages: dict[str, Any], **more: Any) -> CascadePart:
+def chosen(folder: Path, methods: list[str], *stages: dict[str, Any], **more: Any) -> Predictors:
     file = folder / "predictor.json"
     file.write_text(json.dumps(to_data(Predictor(dict.fromkeys(methods, BY_MEAN)))))
     settings = CascadeSettings.model_validate({"predictor": str(file), "stages": stages, **more})
-    return CascadePart(settings, CollectorRegistry(), Prices())
+    return predictors(settings)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +41,7 @@ def test_a_predictor_that_can_never_judge_a_stage_is_refused_at_the_start(
     tmp_path: Path, methods: list[str], stages: list[dict[str, Any]], more: dict[str, Any]
 ) -> None:
     with pytest.raises(ConfigError, match=r"cascade\.predictor: .* has no method"):
-        part(tmp_path, methods, *stages, **more)
+        chosen(tmp_path, methods, *stages, **more)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +55,8 @@ def test_a_predictor_that_can_never_judge_a_stage_is_refused_at_the_start(
 def test_a_predictor_needs_no_more_than_its_stages_do(
     tmp_path: Path, methods: list[str], stages: list[dict[str, Any]]
 ) -> None:
-    part(tmp_path, methods, *stages)
+    given = chosen(tmp_path, methods, *stages).given
+    assert given is not None and given.models.keys() == set(methods)
 
 
 @pytest.mark.parametrize(("device", "devices"), [("any", ("any",)), (["a", "b"], ("a", "b"))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ from prometheus_client import CollectorRegistry
 
 from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.state.redis.connection import Target
-from gateway.assembly_state import build_store, target
 from gateway.core.state.operations import Read
 from gateway.errors import ConfigError, StateLost
 from gateway.settings import Settings
+from gateway.wiring.state import SharedState, target
 
 POOLS = {"edge": {"tier": "edge", "endpoints": ["http://127.0.0.1:1"]}}
 
@@ -98,7 +99,7 @@ def test_the_url_may_come_from_the_environment(
 def test_several_replicas_without_redis_are_told_so(tmp_path: Path) -> None:
     def conditions(**state: Any) -> dict[str, str]:
         settings = load(tmp_path, **state)
-        return build_store(settings, CollectorRegistry(), MonotonicClock()).conditions()
+        return SharedState(settings, CollectorRegistry(), MonotonicClock()).conditions()
 
     assert conditions() == {}
     assert "up to 4 replicas" in conditions(replicas=4)["state-not-shared"]
@@ -109,12 +110,12 @@ def test_several_replicas_without_redis_are_told_so(tmp_path: Path) -> None:
 async def test_devices_go_by_the_same_looks_and_counts_as_everybody(tmp_path: Path) -> None:
     settings = load(tmp_path, redis={"url": "redis://127.0.0.1:9"}, when_lost="open")
     registry = CollectorRegistry()
-    state = build_store(settings, registry, MonotonicClock())
-    await state.start()
-    assert await state.store.run(Read("device-token", "a")) == [(0, None)]
-    with pytest.raises(StateLost):
-        await state.shared.run(Read("device-token", "a"))
-    await state.stop()
+    state = SharedState(settings, registry, MonotonicClock())
+    async with AsyncExitStack() as stack:
+        await state.start(stack)
+        assert await state.store.run(Read("device-token", "a")) == [(0, None)]
+        with pytest.raises(StateLost):
+            await state.shared.run(Read("device-token", "a"))
     counted = {
         outcome: registry.get_sample_value(
             "tierflow_state_operations_total", {"operation": "read", "outcome": outcome}

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import create_app
 from gateway.errors import ConfigError
-from gateway.pools import fixed_states
 from gateway.settings import Settings
+from gateway.wiring.app import gateway
+from gateway.wiring.pools import fixed_states
 
 GOOD = """
 family: [rill-edge, rill-cloud]
@@ -144,6 +144,7 @@ pools:
     assert [state.endpoint.id for state in states] == ["gateway:80/one", "gateway:80/two"]
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("text", "names"),
     [
@@ -151,17 +152,19 @@ pools:
         (found("kubeconfig: nowhere"), "discovery.kubeconfig: nowhere is of no use"),
     ],
 )
-def test_discovery_without_a_way_to_a_cluster_fails_at_start(
+async def test_discovery_without_a_way_to_a_cluster_fails_at_start(
     tmp_path: Path, text: str, names: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     settings = load(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
-        create_app(settings)
+        async with gateway(settings):
+            pass
     assert names in caught.value.message
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("text", "names"),
     [
@@ -176,12 +179,13 @@ def test_discovery_without_a_way_to_a_cluster_fails_at_start(
         (GOOD + "profiles: {mine: {picker: coin}}", "profiles.mine.picker: unknown name 'coin'"),
     ],
 )
-def test_settings_that_contradict_each_other_fail_at_start(
+async def test_settings_that_contradict_each_other_fail_at_start(
     tmp_path: Path, text: str, names: str
 ) -> None:
     settings = load(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
-        create_app(settings)
+        async with gateway(settings):
+            pass
     assert names in caught.value.message
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import AsyncExitStack
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -18,7 +19,7 @@ from gateway.settings.state import Redis, RedisTls, parse_address, parse_url
 
 
 class SharedState:
-    """`store` is for everybody from the start on; `start` and `stop` inside the event loop.
+    """The store that the replicas share, or the one in memory: `store` is for everybody.
 
     `shared` never stands in for what is lost: it raises StateLost whatever the rule is, for those
     whom an answer of this replica's own memory would mislead.
@@ -49,13 +50,11 @@ class SharedState:
             )
             self.store, self.shared = self._served, self._served.without_local()
 
-    async def start(self) -> None:
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Inside the event loop; `stack` stops what was started."""
         if self._served is not None:
+            stack.push_async_callback(self._served.stop)
             await self._served.start()
-
-    async def stop(self) -> None:
-        if self._served is not None:
-            await self._served.stop()
 
     def conditions(self) -> dict[str, str]:
         """What is degraded, by name, in words for the operator."""
@@ -68,11 +67,6 @@ class SharedState:
                 "set state.redis to have them share it"
             )
         return found
-
-
-def build_store(settings: Settings, registry: CollectorRegistry, clock: Clock) -> SharedState:
-    """Call it once for each registry, outside or inside the event loop."""
-    return SharedState(settings, registry, clock)
 
 
 def target(redis: Redis) -> Target:

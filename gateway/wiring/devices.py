@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import secrets
-import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from gateway.adapters.prometheus.devices import DeviceMetrics
-from gateway.adapters.prometheus.members import MemberMetrics
 from gateway.api.devices import DeviceRoute
 from gateway.api.devices_admin import DeviceAdmin
-from gateway.core.ports import Clock, StateStore
+from gateway.core.ports import DeviceTelemetry, MemberTelemetry, SessionTelemetry, StateStore
 from gateway.serving.devices.connections import DeviceConnections
 from gateway.serving.devices.drafting.context import DraftingDeps
 from gateway.serving.devices.enrolment import Enrolments
@@ -25,34 +22,41 @@ from gateway.serving.devices.replicas.remote_work import RemoteWork
 from gateway.serving.devices.tokens import DeviceTokens, TokenWatch
 from gateway.serving.devices.work import WorkLimits
 from gateway.settings import Settings
+from gateway.wiring.shared import Shared
 
 
-@dataclass(frozen=True, kw_only=True)
-class DeviceServices:
-    """`members` are the registered devices, `tokens` tell who asks; `bus` must run."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceTelemetries:
+    """Where it is told what happens to connections, to members' work and to drafting sessions."""
+
+    devices: DeviceTelemetry
+    members: MemberTelemetry
+    sessions: SessionTelemetry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceParts:
+    """All that serves devices: `members` are the registered ones, `tokens` tell who asks."""
 
     route: DeviceRoute
     members: MembersRegistry
     tokens: DeviceTokens
     admin: DeviceAdmin
-    bus: ReplicaBus
 
 
-def device_services(
+def build_devices(
+    stack: AsyncExitStack,
     settings: Settings,
+    *,
+    shared: Shared,
     store: StateStore,
-    speculation: DraftingDeps,
-    clock: Clock,
-    metrics: DeviceMetrics,
-    member_metrics: MemberMetrics,
-) -> DeviceServices:
-    """Inside the event loop."""
-    wanted, replica, replica_outbox = settings.devices, secrets.token_hex(8), ReplicaOutbox(store)
+    telemetries: DeviceTelemetries,
+) -> DeviceParts:
+    """Inside the event loop; `stack` ends the replica's part in the exchange with others."""
+    wanted, clock, replica = settings.devices, shared.clock, secrets.token_hex(8)
+    replica_outbox = ReplicaOutbox(store)
     remote_work = RemoteWork(
-        replica=replica,
-        replica_outbox=replica_outbox,
-        clock=clock,
-        new_id=lambda: secrets.token_hex(16),
+        replica=replica, replica_outbox=replica_outbox, clock=clock, new_id=shared.new_id
     )
     members = MembersRegistry(
         replica=replica,
@@ -60,11 +64,21 @@ def device_services(
         replica_outbox=replica_outbox,
         remote_work=remote_work,
         clock=clock,
-        telemetry=member_metrics,
+        telemetry=telemetries.members,
         lease_s=wanted.lease_s,
     )
-    devices = DeviceConnections(
-        limits=_limits(settings), speculation=speculation, telemetry=metrics, registrar=members
+    connections = DeviceConnections(
+        limits=_limits(settings),
+        speculation=DraftingDeps(
+            verifiers=shared.verifiers,
+            admission=shared.admission,
+            telemetry=telemetries.sessions,
+            clock=clock,
+            waits=shared.waits,
+            new_id=shared.new_id,
+        ),
+        telemetry=telemetries.devices,
+        registrar=members,
     )
     tokens = DeviceTokens(tokens=wanted.tokens, owners=wanted.owners, store=store, clock=clock)
     period = Period(wanted.lease_s, min(wanted.heartbeat_s, wanted.lease_s / 3))
@@ -75,23 +89,23 @@ def device_services(
         replica_outbox=replica_outbox,
         leases=Leases(registry=members, store=store, clock=clock, period=period),
         clock=clock,
-        uniform=random.random,
-        watch=TokenWatch(devices=devices, tokens=tokens, store=store, clock=clock),
+        uniform=shared.uniform,
+        watch=TokenWatch(devices=connections, tokens=tokens, store=store, clock=clock),
     )
+    stack.push_async_callback(bus.stop)
+    bus.start()
     enrolments = Enrolments(
         store=store,
         tokens=tokens,
         replica_outbox=replica_outbox,
         attempts=EnrolmentAttempts(store, clock),
-        unix_time=time.time,
+        unix_time=shared.wall,
     )
-    admin = DeviceAdmin(enrolments, members, tokens)
-    return DeviceServices(
-        route=DeviceRoute(devices, tokens),
+    return DeviceParts(
+        route=DeviceRoute(connections, tokens),
         members=members,
         tokens=tokens,
-        admin=admin,
-        bus=bus,
+        admin=DeviceAdmin(enrolments, members, tokens),
     )
 
 

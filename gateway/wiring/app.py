@@ -1,0 +1,207 @@
+"""The whole gateway, from its settings to one ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.routing import WebSocketRoute
+from starlette.types import ASGIApp
+
+from gateway.adapters.clock import MonotonicClock
+from gateway.adapters.endpoints.live import LiveEndpoints
+from gateway.adapters.engines.client import AiohttpModelServer
+from gateway.adapters.engines.verifier import EngineVerifier
+from gateway.adapters.prometheus.cascade import CascadeMetrics
+from gateway.adapters.prometheus.collective import CollectiveMetrics
+from gateway.adapters.prometheus.devices import DeviceMetrics
+from gateway.adapters.prometheus.discovery import DiscoveryMetrics, PoolMetrics
+from gateway.adapters.prometheus.mailboxes import MailboxMetrics
+from gateway.adapters.prometheus.members import MemberMetrics
+from gateway.adapters.prometheus.requests import Metrics
+from gateway.adapters.prometheus.speculation import SpeculationMetrics
+from gateway.adapters.prometheus.speculation_telemetry import SpeculationTelemetry
+from gateway.adapters.prometheus.telemetry import RequestTelemetry
+from gateway.api import error_handlers
+from gateway.api.admin_token import AdminGate
+from gateway.api.collective import collective_router
+from gateway.api.devices_admin import devices_router
+from gateway.api.fast_path import FastPath
+from gateway.api.inference import InferenceRoutes
+from gateway.api.operations import documented_inference, models_router, operations_router
+from gateway.core.prices import Prices
+from gateway.protocol.collective import MODEL as COLLECTIVE
+from gateway.protocol.speculation import PATH
+from gateway.serving.cascade.options import NAME as CASCADE
+from gateway.serving.requests.relay import InferenceHandler
+from gateway.settings import Settings
+from gateway.wiring import pools
+from gateway.wiring.cascade import CascadeParts, build_cascade, outcome_log, predictors
+from gateway.wiring.collective import (
+    CollectiveParts,
+    build_collective,
+    choose_embedder,
+    collective_templates,
+)
+from gateway.wiring.devices import DeviceParts, DeviceTelemetries, build_devices
+from gateway.wiring.endpoints import EndpointUpkeep, wanted_discovery
+from gateway.wiring.shared import Shared, build_shared
+from gateway.wiring.state import SharedState
+
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayParts:
+    """The parts of a gateway that runs, and what `/ready` says of them.
+
+    `embedding_problem`: why members are chosen by words; "" where they are not.
+    """
+
+    registry: CollectorRegistry
+    endpoints: LiveEndpoints
+    upkeep: EndpointUpkeep
+    state: SharedState
+    shared: Shared
+    devices: DeviceParts
+    cascade: CascadeParts
+    collective: CollectiveParts
+    embedding_problem: str
+
+    @property
+    def settled(self) -> bool:
+        """Whether every endpoint that there was at the start has been looked at."""
+        return self.upkeep.settled
+
+    def conditions(self) -> Mapping[str, str]:
+        """The degraded modes, by name, in words for the operator."""
+        found = self.upkeep.conditions() | self.state.conditions()
+        if self.embedding_problem:
+            found["embedding-missing"] = self.embedding_problem
+        return found
+
+
+@asynccontextmanager
+async def gateway(settings: Settings) -> AsyncGenerator[ASGIApp]:
+    """The gateway runs until the block ends.
+
+    Raises ConfigError for settings that can't work together, before anything is started.
+    """
+    async with AsyncExitStack() as stack:
+        yield web_app(settings, await build_parts(stack, settings))
+
+
+async def build_parts(stack: AsyncExitStack, settings: Settings) -> GatewayParts:
+    """Start all parts; `stack` stops them. Raises ConfigError."""
+    routing, wanted = pools.routing(settings), wanted_discovery(settings)
+    endpoints = LiveEndpoints(pools.fixed_states(settings), pools.pool_states(settings))
+    templates, judges = collective_templates(settings), predictors(settings.cascade)
+    prices = Prices(settings.prices.model_dump())
+    clock, metrics = MonotonicClock(), Metrics(endpoints.states)
+    registry = metrics.registry
+    registry.register(PoolMetrics(endpoints))
+    state = SharedState(settings, registry, clock)
+
+    # From here on every part that is started is on the stack before the next one is.
+    server = AiohttpModelServer(settings.timeouts.connect_s, *pools.api_keys(settings))
+    stack.push_async_callback(server.close)
+    await state.start(stack)
+    upkeep = EndpointUpkeep(
+        settings=settings, wanted=wanted, endpoints=endpoints, client=server, clock=clock
+    )
+    registry.register(MailboxMetrics(lambda: tuple(upkeep.mailboxes.values())))
+    if wanted is not None:
+        registry.register(DiscoveryMetrics(lambda: upkeep.watches))
+    upkeep.start(stack)
+    shared = build_shared(
+        settings,
+        routing=routing,
+        endpoints=endpoints,
+        server=server,
+        verifier=EngineVerifier(server, upkeep.mailboxes),
+        clock=clock,
+        telemetry=RequestTelemetry(metrics),
+    )
+    devices = build_devices(
+        stack,
+        settings,
+        shared=shared,
+        store=state.shared,
+        telemetries=DeviceTelemetries(
+            devices=DeviceMetrics(registry),
+            members=MemberMetrics(registry),
+            sessions=SpeculationTelemetry(metrics, SpeculationMetrics(registry)),
+        ),
+    )
+    cascade = build_cascade(
+        stack,
+        settings.cascade,
+        shared=shared,
+        members=devices.members,
+        predictors=judges,
+        telemetry=CascadeMetrics(registry, prices),
+        log=outcome_log(stack, settings.cascade),
+    )
+    embedder, problem = choose_embedder(stack, settings.collective.embedding, shared)
+    collective = build_collective(
+        stack,
+        settings,
+        shared=shared,
+        members=devices.members,
+        callers=devices.tokens,
+        store=state.store,
+        templates=templates,
+        telemetry=CollectiveMetrics(registry, prices),
+        embedder=embedder,
+    )
+    return GatewayParts(
+        registry=registry,
+        endpoints=endpoints,
+        upkeep=upkeep,
+        state=state,
+        shared=shared,
+        devices=devices,
+        cascade=cascade,
+        collective=collective,
+        embedding_problem=problem,
+    )
+
+
+def web_app(settings: Settings, parts: GatewayParts) -> ASGIApp:
+    """The inference routes on the fast path, and FastAPI for everything else."""
+    shared, limits = parts.shared, settings.limits
+    inference = InferenceRoutes(
+        inference=InferenceHandler(
+            admission=shared.admission,
+            dispatch=shared.dispatch,
+            clock=shared.clock,
+            telemetry=shared.telemetry,
+            waits=shared.waits,
+        ),
+        handlers={COLLECTIVE: parts.collective.handler, CASCADE: parts.cascade.handler},
+        clock=shared.clock,
+        max_body_bytes=limits.max_body_bytes,
+        body_s=settings.timeouts.body_s,
+    )
+    app = FastAPI(title="Tierflow gateway", version=VERSION, redirect_slashes=False)
+    error_handlers.install(app)
+
+    def metrics_page() -> tuple[bytes, str]:
+        return generate_latest(parts.registry), CONTENT_TYPE_LATEST
+
+    async def passed_through(request: Request) -> Response:
+        raise AssertionError("the fast path serves this route")
+
+    for router in (
+        models_router(parts.endpoints, limits.max_body_bytes, (CASCADE, COLLECTIVE)),
+        operations_router(parts.endpoints, parts, metrics_page),
+        devices_router(AdminGate(settings.admin.digest), parts.devices.admin),
+        collective_router(parts.collective.feedback),
+        documented_inference(passed_through),
+    ):
+        app.include_router(router)
+    app.router.routes.append(WebSocketRoute(PATH, parts.devices.route))
+    return FastPath(inference, app)

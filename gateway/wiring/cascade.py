@@ -1,0 +1,133 @@
+"""Builds `tierflow-cascade` out of the settings and what all requests share."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.adapters.files.outcome_log import OutcomeFile
+from gateway.adapters.files.predictors import CAUTIOUS, load_predictor, shipped
+from gateway.core.cascade.ports import CascadeTelemetry, OutcomeLog
+from gateway.core.cascade.predictor import BY_MEAN, Predictor
+from gateway.core.cascade.predictor_choice import Predictors
+from gateway.core.ports import Members
+from gateway.errors import ConfigError
+from gateway.serving.cascade.audits import Audits
+from gateway.serving.cascade.confidence import ConfidenceProbes, ProbeSettings
+from gateway.serving.cascade.devices import DeviceTier
+from gateway.serving.cascade.handler import CascadeHandler
+from gateway.serving.cascade.lower_tier import LowerTier, StageSpec
+from gateway.serving.cascade.rules import AcceptanceRules, CascadeDefaults
+from gateway.serving.cascade.services import CascadeDeps
+from gateway.serving.cascade.top_tier import TopTier
+from gateway.settings.cascade import CascadeSettings
+from gateway.wiring.shared import Shared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CascadeParts:
+    """What answers `tierflow-cascade`."""
+
+    handler: CascadeHandler
+
+
+def build_cascade(
+    stack: AsyncExitStack,
+    settings: CascadeSettings,
+    *,
+    shared: Shared,
+    members: Members | None,
+    predictors: Predictors,
+    telemetry: CascadeTelemetry,
+    log: OutcomeLog | None = None,
+) -> CascadeParts:
+    """Inside the event loop; `stack` stops the audits under way."""
+    lower = LowerTier(shared.calls, shared.endpoints)
+    defaults = CascadeDefaults(
+        quality=settings.quality,
+        method=settings.confidence,
+        stream_mode=settings.stream_mode,
+        audit_share=settings.audit_share,
+    )
+    tiers = [StageSpec(s.model or "", s.devices, s.max_tokens) for s in settings.stages]
+    services = CascadeDeps(
+        tiers=tiers,
+        defaults=defaults,
+        rules=AcceptanceRules(
+            tiers=tiers, endpoints=shared.endpoints, predictors=predictors, defaults=defaults
+        ),
+        lower=lower,
+        upper=TopTier(
+            verifiers=shared.verifiers,
+            calls=shared.calls,
+            waits=shared.waits,
+            new_id=shared.new_id,
+        ),
+        judges=ConfidenceProbes(shared.calls, lower, judging(settings)),
+        devices=DeviceTier(members),
+        endpoints=shared.endpoints,
+        clock=shared.clock,
+        telemetry=telemetry,
+        log=log,
+        uniform=shared.uniform,
+        wall=shared.wall,
+    )
+    audits = Audits(services, shared.calls)
+    stack.push_async_callback(audits.stop)
+    return CascadeParts(
+        handler=CascadeHandler(
+            services=services,
+            admission=shared.admission,
+            telemetry=shared.telemetry,
+            audits=audits,
+            stalled_s=shared.waits.idle_s,
+        )
+    )
+
+
+def outcome_log(stack: AsyncExitStack, settings: CascadeSettings) -> OutcomeLog | None:
+    """The file of outcomes, which `stack` closes; None where the settings name none."""
+    if settings.outcome_log is None:
+        return None
+    file = OutcomeFile(Path(settings.outcome_log))
+    stack.callback(file.close)
+    return file
+
+
+def judging(settings: CascadeSettings) -> ProbeSettings:
+    check = settings.self_check
+    return ProbeSettings(
+        samples=settings.samples,
+        temperature=settings.sample_temperature,
+        lead=settings.answer_lead,
+        template=check.template,
+        expects=check.expects,
+        max_tokens=check.max_tokens,
+    )
+
+
+def predictors(settings: CascadeSettings) -> Predictors:
+    """Raises ConfigError."""
+    given = None
+    if settings.predictor is not None:
+        given = load_predictor(settings.predictor)
+        require_methods(given, settings)
+    return Predictors(load_predictor(CAUTIOUS), shipped(), given)
+
+
+def require_methods(predictor: Predictor, settings: CascadeSettings) -> None:
+    """Raises ConfigError where a lower stage could never be judged."""
+    name = settings.predictor
+    below = settings.stages[:-1]
+    if any(stage.devices for stage in below) and predictor.model(BY_MEAN) is None:
+        raise ConfigError(
+            f"cascade.predictor: {name} has no method {BY_MEAN}, by which a device's answers are "
+            "judged; calibrate with the device as the lowest stage, or leave the predictor out"
+        )
+    wanted = settings.confidence
+    if any(stage.model for stage in below) and predictor.model(wanted) is None:
+        raise ConfigError(
+            f"cascade.predictor: {name} has no method {wanted}, which cascade.confidence asks for; "
+            "calibrate it with that method, or leave the predictor out"
+        )

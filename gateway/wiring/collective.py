@@ -1,0 +1,215 @@
+"""From the settings to the model `tierflow-collective` and what belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from gateway.adapters.embedding.cached import CachedEmbedder
+from gateway.adapters.embedding.files import find_files
+from gateway.core.collective.selection import Prior
+from gateway.core.collective.templates import Form, Template, TemplateRule, Templates
+from gateway.core.ports import (
+    Callers,
+    CollectiveTelemetry,
+    Embedder,
+    EndpointSource,
+    Members,
+    StateStore,
+)
+from gateway.core.prices import Prices
+from gateway.core.routing.policies import VIRTUAL_MODELS
+from gateway.errors import ConfigError, EmbeddingFailed
+from gateway.serving.collective.aggregation import Aggregator
+from gateway.serving.collective.best_of_n import Likelihoods
+from gateway.serving.collective.embedding import EndpointEmbedder
+from gateway.serving.collective.feedback import FeedbackHandler
+from gateway.serving.collective.fit import FitEstimator
+from gateway.serving.collective.handler import CollectiveHandler
+from gateway.serving.collective.memory_store import CollectiveMemory
+from gateway.serving.collective.policy import CollectivePolicy, Keep, Quota
+from gateway.serving.collective.selection import CollectiveDeps
+from gateway.serving.collective.server_model import ServerModel
+from gateway.settings import Settings
+from gateway.settings.collective import CollectiveSettings
+from gateway.settings.collective import Embedding as EmbeddingSettings
+from gateway.wiring.shared import Shared
+
+BATCH = 32
+"""Texts that a pool's model is given in one call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectiveParts:
+    """What answers `tierflow-collective`, and takes feedback on its answers."""
+
+    handler: CollectiveHandler
+    feedback: FeedbackHandler
+
+
+def build_collective(
+    stack: AsyncExitStack,
+    settings: Settings,
+    *,
+    shared: Shared,
+    members: Members,
+    callers: Callers,
+    store: StateStore,
+    templates: Templates,
+    telemetry: CollectiveTelemetry,
+    embedder: Embedder | None,
+) -> CollectiveParts:
+    """Inside the event loop; `stack` ends what is under way. Without an embedder members are
+    chosen by words."""
+    wanted = settings.collective
+    policy = _policy(wanted, Prices(settings.prices.model_dump()))
+    served = partial(_served, shared.endpoints)
+    server_model = ServerModel(shared.calls)
+    fit_estimator = FitEstimator(
+        embedder=embedder,
+        domains=policy.domains,
+        telemetry=telemetry,
+        timeout_s=wanted.embedding.timeout_s,
+    )
+    stack.callback(fit_estimator.close)
+    deps = CollectiveDeps(
+        members=members,
+        callers=callers,
+        server_model=server_model,
+        memory=CollectiveMemory(store, policy, telemetry),
+        fit_estimator=fit_estimator,
+        aggregator=Aggregator(
+            server_model=server_model,
+            likelihoods=Likelihoods(shared.calls),
+            templates=templates,
+            served=served,
+            likelihood_models=wanted.rather_likelihood,
+        ),
+        templates=templates,
+        served=served,
+        policy=policy,
+        clock=shared.clock,
+        telemetry=shared.telemetry,
+        collective_telemetry=telemetry,
+        unix_time=shared.wall,
+        new_id=shared.new_id,
+    )
+    handler = CollectiveHandler(deps, shared.admission, shared.waits.idle_s)
+    stack.push_async_callback(handler.close)
+    feedback = FeedbackHandler(
+        store=store, policy=policy, telemetry=telemetry, new_id=shared.new_id
+    )
+    return CollectiveParts(handler=handler, feedback=feedback)
+
+
+def _policy(wanted: CollectiveSettings, prices: Prices) -> CollectivePolicy:
+    quota = None
+    if wanted.requests_per_minute is not None:
+        quota = Quota(float(wanted.burst), wanted.requests_per_minute / 60.0)
+    quality = wanted.quality
+    return CollectivePolicy(
+        aggregator=wanted.aggregator,
+        aggregate=wanted.aggregate,
+        max_members=wanted.max_members,
+        quorum=wanted.quorum,
+        grace=wanted.grace,
+        agreement=wanted.agreement,
+        deadline_s=wanted.deadline_s,
+        rounds=wanted.rounds,
+        on_too_few=wanted.on_too_few,
+        member_tokens=wanted.member_tokens,
+        max_question_chars=wanted.max_question_chars,
+        max_answer_chars=wanted.max_answer_chars,
+        feedback_weight=quality.feedback_weight,
+        prior=Prior(quality.prior, quality.prior_weight),
+        prices=prices,
+        quota=quota,
+        keep=Keep(
+            idempotency_s=wanted.idempotency_s,
+            lease_s=wanted.lease_s,
+            affinity_s=wanted.affinity_s,
+            feedback_s=quality.feedback_s,
+            half_life_s=quality.half_life_s,
+        ),
+        domains=wanted.domains,
+    )
+
+
+def collective_templates(settings: Settings) -> Templates:
+    """The shipped ones, and the settings'. Raises ConfigError."""
+    wanted = settings.collective
+    shipped = shipped_templates()
+    given = {id: spec.model_dump() for id, spec in wanted.templates.items()}
+    by_id = {id: _template(id, spec) for id, spec in (shipped["templates"] | given).items()}
+    rules = [TemplateRule(**rule.model_dump()) for rule in wanted.template_rules]
+    rules += [TemplateRule(**rule) for rule in shipped["rules"]]
+    for rule in rules:
+        if rule.template not in by_id:
+            raise ConfigError(
+                f"collective.template_rules: unknown template {rule.template}; "
+                f"known: {', '.join(sorted(by_id))}"
+            )
+    return Templates(by_id, rules)
+
+
+def shipped_templates() -> dict[str, Any]:
+    text = resources.files("gateway.core.collective").joinpath("templates.yaml").read_text()
+    loaded: dict[str, Any] = yaml.safe_load(text)
+    return loaded
+
+
+def _template(id: str, spec: dict[str, Any]) -> Template:
+    name, _, version = id.rpartition("@")
+    return Template(name=name, version=int(version), **{**spec, "form": Form(spec["form"])})
+
+
+def choose_embedder(
+    stack: AsyncExitStack, wanted: EmbeddingSettings, shared: Shared
+) -> tuple[Embedder | None, str]:
+    """The embedder, which `stack` closes; or None, and why members are chosen by words: that works,
+    and the operator must hear of it."""
+    problem = "collective.embedding.source is words"
+    if wanted.source == "pool":
+        pool = EndpointEmbedder(
+            calls=shared.calls, model=wanted.model, clock=shared.clock, new_id=shared.new_id
+        )
+        return _cached(stack, pool, wanted.cache, BATCH), ""
+    if wanted.source == "minilm":
+        try:
+            files = find_files()
+            # Its libraries come with the extra `embedding`.
+            from gateway.adapters.embedding.minilm import MiniLm
+
+            local = MiniLm(files)
+        except EmbeddingFailed as error:
+            problem = error.message
+        except ImportError as error:
+            problem = f"the module {error.name} is not installed"
+        else:
+            stack.callback(local.close)
+            return _cached(stack, local, wanted.cache), ""
+    return None, f"{problem}; members are chosen by their tags and words"
+
+
+def _cached(stack: AsyncExitStack, embedder: Embedder, size: int, batch: int = 1) -> Embedder:
+    cached = CachedEmbedder(embedder, size, batch)
+    stack.callback(cached.close)
+    return cached
+
+
+def _served(endpoints: EndpointSource, model: str) -> Sequence[str] | None:
+    """The real models that a name may come out as, likeliest first; None for an unknown name."""
+    states = sorted(endpoints.states(), key=lambda state: not state.healthy)
+    if model in VIRTUAL_MODELS:
+        tier = model.removeprefix("tierflow-")
+        states.sort(key=lambda state: state.endpoint.tier.value != tier)
+        return list(dict.fromkeys(name for state in states for name in state.models))
+    pools = {name for pool in endpoints.pools() for name in (*pool.models, *pool.labels)}
+    known = pools | {name for state in states for name in state.models}
+    return (model,) if model in known else None

@@ -1,0 +1,102 @@
+"""What every way of answering draws on: one admission, one retry budget, one dispatch."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.core.admission import AdmissionLimits
+from gateway.core.ports import Clock, EndpointSource, ModelServer, Telemetry, Verifier
+from gateway.core.retry import RetryBudget
+from gateway.core.routing.routing import Routing
+from gateway.serving.requests.admission import Admission
+from gateway.serving.requests.dispatch import Dispatch, Waits
+from gateway.serving.requests.engine_calls import EngineCalls
+from gateway.serving.requests.scale_from_zero import WakeQueue
+from gateway.serving.requests.verifiers import Verifiers
+from gateway.settings import Settings
+
+
+def random_id() -> str:
+    """32 hex digits that nobody can guess."""
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """The parts that chat requests, drafting sessions, cascades and collectives have in common.
+
+    `uniform` gives numbers from 0 to 1, `wall` Unix time in seconds, `new_id` 32 hex digits that
+    nobody can guess.
+    """
+
+    endpoints: EndpointSource
+    clock: Clock
+    telemetry: Telemetry
+    admission: Admission
+    waits: Waits
+    dispatch: Dispatch
+    calls: EngineCalls
+    verifiers: Verifiers
+    uniform: Callable[[], float]
+    wall: Callable[[], float]
+    new_id: Callable[[], str]
+
+
+def build_shared(
+    settings: Settings,
+    *,
+    routing: Routing,
+    endpoints: EndpointSource,
+    server: ModelServer,
+    verifier: Verifier,
+    clock: Clock,
+    telemetry: Telemetry,
+    uniform: Callable[[], float] = random.random,
+    wall: Callable[[], float] = time.time,
+    new_id: Callable[[], str] = random_id,
+) -> Shared:
+    timeouts, limits, retries = settings.timeouts, settings.limits, settings.retries
+    waits = Waits(timeouts.first_token_s, timeouts.idle_s, timeouts.answer_s)
+    budget = RetryBudget(ratio=retries.ratio, max_attempts=retries.max_attempts)
+    dispatch = Dispatch(
+        routing=routing,
+        endpoints=endpoints,
+        server=server,
+        clock=clock,
+        telemetry=telemetry,
+        budget=budget,
+        waits=waits,
+        uniform=uniform,
+        holding=WakeQueue(
+            endpoints=endpoints, family=settings.family, clock=clock, max_held=limits.max_queue
+        ),
+    )
+    return Shared(
+        endpoints=endpoints,
+        clock=clock,
+        telemetry=telemetry,
+        admission=Admission(
+            AdmissionLimits(limits.max_in_flight, limits.max_queue, limits.max_wait_s),
+            clock,
+            telemetry,
+        ),
+        waits=waits,
+        dispatch=dispatch,
+        calls=EngineCalls(dispatch=dispatch, clock=clock, telemetry=telemetry, waits=waits),
+        verifiers=Verifiers(
+            routing=routing,
+            endpoints=endpoints,
+            verifier=verifier,
+            clock=clock,
+            telemetry=telemetry,
+            budget=budget,
+            uniform=uniform,
+        ),
+        uniform=uniform,
+        wall=wall,
+        new_id=new_id,
+    )
