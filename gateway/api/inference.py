@@ -101,8 +101,8 @@ class InferenceRoutes:
             await sink.refuse(500, {}, internal_error(error, sink.request_id))
 
     async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
-        with ProgressTimeout(self._clock.now) as watchdog:
-            watchdog.expect(self._body_s, self._too_slow)
+        with ProgressTimeout(self._clock.now) as timeout:
+            timeout.expect(self._body_s, self._too_slow)
             return await self._read(headers, receive)
 
     def _too_slow(self) -> InvalidRequest:

@@ -179,7 +179,7 @@ def web_app(settings: Settings, parts: GatewayParts) -> ASGIApp:
             dispatch=shared.dispatch,
             clock=shared.clock,
             telemetry=shared.telemetry,
-            waits=shared.waits,
+            timeouts=shared.timeouts,
         ),
         handlers={COLLECTIVE: parts.collective.handler, CASCADE: parts.cascade.handler},
         clock=shared.clock,

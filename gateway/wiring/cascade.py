@@ -61,7 +61,7 @@ def build_cascade(
         upper=TopTier(
             verifiers=shared.verifiers,
             calls=shared.calls,
-            waits=shared.waits,
+            timeouts=shared.timeouts,
             new_id=shared.new_id,
         ),
         judges=ConfidenceProbes(shared.calls, lower, judging(settings)),
@@ -81,7 +81,7 @@ def build_cascade(
             admission=shared.admission,
             telemetry=shared.telemetry,
             audits=audits,
-            stalled_s=shared.waits.idle_s,
+            stalled_s=shared.timeouts.idle_s,
         )
     )
 

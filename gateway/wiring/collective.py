@@ -100,7 +100,7 @@ def build_collective(
         unix_time=shared.wall,
         new_id=shared.new_id,
     )
-    handler = CollectiveHandler(deps, shared.admission, shared.waits.idle_s)
+    handler = CollectiveHandler(deps, shared.admission, shared.timeouts.idle_s)
     stack.push_async_callback(handler.close)
     feedback = FeedbackHandler(
         store=store, policy=policy, telemetry=telemetry, new_id=shared.new_id

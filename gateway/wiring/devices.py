@@ -74,7 +74,7 @@ def build_devices(
             admission=shared.admission,
             telemetry=telemetries.sessions,
             clock=clock,
-            waits=shared.waits,
+            timeouts=shared.timeouts,
             new_id=shared.new_id,
         ),
         telemetry=telemetries.devices,

@@ -13,10 +13,11 @@ from gateway.core.ports import Clock, EndpointSource, ModelServer, Telemetry, Ve
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Routing
 from gateway.serving.requests.admission import Admission
-from gateway.serving.requests.dispatch import Dispatch, Waits
+from gateway.serving.requests.dispatch import Dispatch
 from gateway.serving.requests.engine_calls import EngineCalls
+from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from gateway.serving.requests.scale_from_zero import WakeQueue
-from gateway.serving.requests.verifiers import Verifiers
+from gateway.serving.requests.verifiers import VerifierEndpoints
 from gateway.settings import Settings
 
 
@@ -37,10 +38,10 @@ class Shared:
     clock: Clock
     telemetry: Telemetry
     admission: Admission
-    waits: Waits
+    timeouts: AnswerTimeouts
     dispatch: Dispatch
     calls: EngineCalls
-    verifiers: Verifiers
+    verifiers: VerifierEndpoints
     uniform: Callable[[], float]
     wall: Callable[[], float]
     new_id: Callable[[], str]
@@ -59,8 +60,10 @@ def build_shared(
     wall: Callable[[], float] = time.time,
     new_id: Callable[[], str] = random_id,
 ) -> Shared:
-    timeouts, limits, retries = settings.timeouts, settings.limits, settings.retries
-    waits = Waits(timeouts.first_token_s, timeouts.idle_s, timeouts.answer_s)
+    limits, retries = settings.limits, settings.retries
+    timeouts = AnswerTimeouts(
+        settings.timeouts.first_token_s, settings.timeouts.idle_s, settings.timeouts.answer_s
+    )
     budget = RetryBudget(ratio=retries.ratio, max_attempts=retries.max_attempts)
     dispatch = Dispatch(
         routing=routing,
@@ -69,9 +72,9 @@ def build_shared(
         clock=clock,
         telemetry=telemetry,
         budget=budget,
-        waits=waits,
+        timeouts=timeouts,
         uniform=uniform,
-        holding=WakeQueue(
+        wake_queue=WakeQueue(
             endpoints=endpoints, family=settings.family, clock=clock, max_held=limits.max_queue
         ),
     )
@@ -84,10 +87,10 @@ def build_shared(
             clock,
             telemetry,
         ),
-        waits=waits,
+        timeouts=timeouts,
         dispatch=dispatch,
-        calls=EngineCalls(dispatch=dispatch, clock=clock, telemetry=telemetry, waits=waits),
-        verifiers=Verifiers(
+        calls=EngineCalls(dispatch=dispatch, clock=clock, telemetry=telemetry, timeouts=timeouts),
+        verifiers=VerifierEndpoints(
             routing=routing,
             endpoints=endpoints,
             verifier=verifier,

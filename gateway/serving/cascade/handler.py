@@ -106,8 +106,8 @@ class _Patient:
         await self._sink.start(status, headers, outcome, length)
 
     async def send(self, data: bytes, more: bool) -> None:
-        with ProgressTimeout(self._clock.now) as watchdog:
-            watchdog.expect(self._stalled_s, client_stalled)
+        with ProgressTimeout(self._clock.now) as timeout:
+            timeout.expect(self._stalled_s, client_stalled)
             await self._sink.send(data, more)
 
     async def fail(self, error: GatewayError) -> None:

@@ -19,18 +19,18 @@ from gateway.serving.cascade.lower_tier import StageSpec, demands_of
 from gateway.serving.cascade.options import CascadeRequest
 from gateway.serving.cascade.verified_prediction import VerifiedPrediction
 from gateway.serving.requests.attempts import Attempts
-from gateway.serving.requests.dispatch import Waits
 from gateway.serving.requests.engine_calls import EngineCall, EngineCalls
-from gateway.serving.requests.verifiers import Verifiers
+from gateway.serving.requests.progress_timeout import AnswerTimeouts
+from gateway.serving.requests.verifiers import VerifierEndpoints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopTier:
     """`new_id` gives hex digits that nobody can guess."""
 
-    verifiers: Verifiers
+    verifiers: VerifierEndpoints
     calls: EngineCalls
-    waits: Waits
+    timeouts: AnswerTimeouts
     new_id: Callable[[], str]
 
     async def answer(
@@ -59,7 +59,7 @@ class TopTier:
             with attempts.at(choice) as slot:
                 run = VerifiedPrediction(
                     verifiers=self.verifiers,
-                    waits=self.waits,
+                    timeouts=self.timeouts,
                     new_id=self.new_id,
                     asked=asked,
                     slot=slot,

@@ -23,10 +23,9 @@ from gateway.serving.cascade.answers import AnswerPiece
 from gateway.serving.cascade.escalation_state import Escalation
 from gateway.serving.cascade.options import CascadeRequest
 from gateway.serving.requests.attempts import EndpointSlot, note_attempt
-from gateway.serving.requests.dispatch import Waits
 from gateway.serving.requests.lifecycle import Lifecycle
-from gateway.serving.requests.progress_timeout import ProgressTimeout
-from gateway.serving.requests.verifiers import Verifiers
+from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
+from gateway.serving.requests.verifiers import VerifierEndpoints
 
 MAX_PREDICTED = 2048
 """Draft ids that an engine keeps for one answer."""
@@ -34,8 +33,8 @@ MAX_PREDICTED = 2048
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedPrediction:
-    verifiers: Verifiers
-    waits: Waits
+    verifiers: VerifierEndpoints
+    timeouts: AnswerTimeouts
     new_id: Callable[[], str]
     asked: CascadeRequest
     slot: EndpointSlot
@@ -43,11 +42,11 @@ class VerifiedPrediction:
     async def pieces(self, ascent: Escalation) -> AsyncGenerator[AnswerPiece]:
         """Raises UpstreamError, InvalidRequest, DeadlineExceeded. The `slot` stays the caller's."""
         outcome = self._outcome(ascent)
-        now, idle_s = self.verifiers.clock.now, self.waits.idle_s
+        now, idle_s = self.verifiers.clock.now, self.timeouts.idle_s
         too_quiet = partial(idle_timeout, self.slot.choice.state.endpoint.id, idle_s)
         with Lifecycle(outcome, self.verifiers.clock, self.verifiers.telemetry.finished):
-            with ProgressTimeout(now) as watchdog:
-                watchdog.expect(*self._first_wait(ascent))
+            with ProgressTimeout(now) as timeout:
+                timeout.expect(*self._first_wait(ascent))
                 prediction, verification = await self._open(ascent)
                 batch = await verification.read()
                 outcome.status, outcome.first_byte = 200, now()
@@ -58,9 +57,9 @@ class VerifiedPrediction:
                         verification.draft(anew)
                     _note(ascent, prediction, outcome, verification.usage)
                     # While whoever takes the pieces is busy, the engine is not to blame.
-                    watchdog.extend(float("inf"))
+                    timeout.extend(float("inf"))
                     yield self._piece(batch)
-                    watchdog.expect(idle_s, too_quiet)
+                    timeout.expect(idle_s, too_quiet)
                     batch = await verification.read()
                 _note(ascent, prediction, outcome, verification.usage)
             outcome.finished = now()
@@ -126,7 +125,7 @@ class VerifiedPrediction:
         return outcome
 
     def _first_wait(self, ascent: Escalation) -> tuple[float, Callable[[], Exception]]:
-        endpoint, seconds = self.slot.choice.state.endpoint.id, self.waits.first_token_s
+        endpoint, seconds = self.slot.choice.state.endpoint.id, self.timeouts.first_token_s
         if ascent.deadline_s is not None and ascent.deadline_s <= seconds:
             return ascent.deadline_s, partial(deadline_exceeded, "the top tier answered")
         return seconds, partial(first_token_timeout, endpoint, seconds)

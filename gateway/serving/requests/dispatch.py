@@ -15,17 +15,8 @@ from gateway.core.types import EndpointState, InferenceRequest
 from gateway.core.upstream_errors import bad_status, deadline_exceeded, first_token_timeout
 from gateway.errors import ConnectFailed, GatewayError, InvalidRequest
 from gateway.serving.requests.attempts import Attempts, EndpointSlot, note_attempt
-from gateway.serving.requests.progress_timeout import ProgressTimeout
+from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
 from gateway.serving.requests.scale_from_zero import WakeQueue
-
-
-@dataclass(frozen=True, slots=True)
-class Waits:
-    """Seconds: until a stream's first bytes, between two pieces, for an answer in one piece."""
-
-    first_token_s: float
-    idle_s: float
-    answer_s: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,9 +47,9 @@ class Dispatch:
         clock: Clock,
         telemetry: Telemetry,
         budget: RetryBudget,
-        waits: Waits,
+        timeouts: AnswerTimeouts,
         uniform: Callable[[], float],
-        holding: WakeQueue,
+        wake_queue: WakeQueue,
     ) -> None:
         self._routing = routing
         self._endpoints = endpoints
@@ -66,16 +57,16 @@ class Dispatch:
         self._clock = clock
         self._telemetry = telemetry
         self._budget = budget
-        self._waits = waits
+        self._timeouts = timeouts
         self._uniform = uniform
-        self._holding = holding
+        self._wake_queue = wake_queue
 
     async def open(
         self,
         request: InferenceRequest,
         headers: Mapping[str, str],
         outcome: Outcome,
-        watchdog: ProgressTimeout,
+        timeout: ProgressTimeout,
     ) -> OpenAnswer:
         """Choose and send until an endpoint answers. The caller must `release` what it gets.
 
@@ -91,7 +82,7 @@ class Dispatch:
                 choice = await self._wait_for_endpoint(request, refusal, attempts, outcome)
             with attempts.at(choice) as slot:
                 note_attempt(outcome, choice, self._clock.now())
-                opened = await self._send(request, slot, headers, watchdog)
+                opened = await self._send(request, slot, headers, timeout)
                 slot.keep()
                 return opened
 
@@ -110,7 +101,7 @@ class Dispatch:
         # An endpoint that could not be reached may be a good one once it has come up.
         attempts.failed_ids.clear()
         try:
-            return await self._holding.wait(
+            return await self._wake_queue.wait(
                 request, refusal, lambda: self._choose(request, attempts), attempts.held_s
             )
         except GatewayError as error:
@@ -127,13 +118,13 @@ class Dispatch:
         request: InferenceRequest,
         slot: EndpointSlot,
         headers: Mapping[str, str],
-        watchdog: ProgressTimeout,
+        timeout: ProgressTimeout,
     ) -> OpenAnswer:
         """One attempt, until the first bytes are there, or all of an answer in one piece."""
         state = slot.choice.state
         body = _body_for(request, slot.choice.model)
-        with watchdog:
-            watchdog.expect(*self._first_wait(request, state))
+        with timeout:
+            timeout.expect(*self._first_wait(request, state))
             answer = await self._server.open(state.endpoint, request.path, headers, body)
             slot.answer = answer
             streaming = answer.headers.get("content-type", "").startswith("text/event-stream")
@@ -148,7 +139,7 @@ class Dispatch:
         self, request: InferenceRequest, state: EndpointState
     ) -> tuple[float, Callable[[], Exception]]:
         """How long to wait for the first bytes, and the error when they don't come."""
-        seconds = self._waits.first_token_s if request.stream else self._waits.answer_s
+        seconds = self._timeouts.first_token_s if request.stream else self._timeouts.answer_s
         remaining = request.remaining_s(self._clock.now())
         if remaining is not None and remaining <= seconds:
             return remaining, partial(deadline_exceeded, "the answer began")

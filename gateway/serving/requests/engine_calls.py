@@ -23,9 +23,9 @@ from gateway.core.types import Demands, InferenceRequest
 from gateway.core.upstream_errors import idle_timeout
 from gateway.errors import InvalidRequest
 from gateway.protocol.headers import REQUEST_ID
-from gateway.serving.requests.dispatch import Dispatch, OpenAnswer, Waits
+from gateway.serving.requests.dispatch import Dispatch, OpenAnswer
 from gateway.serving.requests.lifecycle import Lifecycle
-from gateway.serving.requests.progress_timeout import ProgressTimeout
+from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 
@@ -55,12 +55,12 @@ class EngineReply:
 
 class EngineCalls:
     def __init__(
-        self, *, dispatch: Dispatch, clock: Clock, telemetry: Telemetry, waits: Waits
+        self, *, dispatch: Dispatch, clock: Clock, telemetry: Telemetry, timeouts: AnswerTimeouts
     ) -> None:
         self._dispatch = dispatch
         self._clock = clock
         self._telemetry = telemetry
-        self._waits = waits
+        self._timeouts = timeouts
 
     async def whole(self, call: EngineCall) -> EngineReply:
         """Raises what `Dispatch.open` raises; InvalidRequest when the engine refuses the body.
@@ -84,22 +84,22 @@ class EngineCalls:
         body = {**call.body, "stream_options": {"include_usage": True}}
         async with self._opened(replace(call, body=body), stream=True) as (opened, outcome):
             reader, chunk = EventReader(outcome.endpoint), opened.first
-            with ProgressTimeout(self._clock.now) as watchdog:
+            with ProgressTimeout(self._clock.now) as timeout:
                 while chunk:
                     outcome.last_byte = self._clock.now()
                     for event in reader.feed(chunk):
                         _count(event, outcome)
                         # While whoever takes the events is busy, the engine is not to blame.
-                        watchdog.extend(float("inf"))
+                        timeout.extend(float("inf"))
                         yield EngineReply(
                             body=event,
                             model=outcome.model,
                             tier=outcome.tier,
                             endpoint=outcome.endpoint,
                         )
-                    watchdog.expect(
-                        self._waits.idle_s,
-                        partial(idle_timeout, outcome.endpoint, self._waits.idle_s),
+                    timeout.expect(
+                        self._timeouts.idle_s,
+                        partial(idle_timeout, outcome.endpoint, self._timeouts.idle_s),
                     )
                     chunk = await opened.answer.read()
             reader.finish()

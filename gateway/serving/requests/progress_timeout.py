@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerTimeouts:
+    """How long an engine may take, in seconds: until a stream's first bytes, between two pieces of
+    it, and for an answer in one piece."""
+
+    first_token_s: float
+    idle_s: float
+    answer_s: float
 
 
 class ProgressTimeout:

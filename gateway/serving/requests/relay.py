@@ -13,9 +13,9 @@ from gateway.core.types import InferenceRequest
 from gateway.core.upstream_errors import client_stalled, ended_early, idle_timeout
 from gateway.errors import ClientStalled, GatewayError
 from gateway.serving.requests.admission import Admission
-from gateway.serving.requests.dispatch import Dispatch, OpenAnswer, Waits
+from gateway.serving.requests.dispatch import Dispatch, OpenAnswer
 from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
-from gateway.serving.requests.progress_timeout import ProgressTimeout
+from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
 
 USAGE_TAIL_BYTES = 4096
 
@@ -43,13 +43,13 @@ class InferenceHandler:
         dispatch: Dispatch,
         clock: Clock,
         telemetry: Telemetry,
-        waits: Waits,
+        timeouts: AnswerTimeouts,
     ) -> None:
         self._admission = admission
         self._dispatch = dispatch
         self._clock = clock
         self._telemetry = telemetry
-        self._waits = waits
+        self._timeouts = timeouts
 
     async def answer(
         self, request: InferenceRequest, headers: Mapping[str, str], sink: Sink
@@ -66,8 +66,8 @@ class InferenceHandler:
     async def _answer(
         self, request: InferenceRequest, headers: Mapping[str, str], sink: Sink, outcome: Outcome
     ) -> None:
-        watchdog = ProgressTimeout(self._clock.now)
-        opened = await self._dispatch.open(request, headers, outcome, watchdog)
+        timeout = ProgressTimeout(self._clock.now)
+        opened = await self._dispatch.open(request, headers, outcome, timeout)
         try:
             outcome.status = opened.answer.status
             if outcome.status >= 400:
@@ -107,7 +107,7 @@ class InferenceHandler:
         self, opened: OpenAnswer, sink: Sink, outcome: Outcome, buffer: EventBuffer
     ) -> bytes:
         """Relay to the end; gives the last events, where an engine puts its usage figures."""
-        read, now, idle_s = opened.answer.read, self._clock.now, self._waits.idle_s
+        read, now, idle_s = opened.answer.read, self._clock.now, self._timeouts.idle_s
         endpoint, model, tier = opened.state.endpoint.id, outcome.model, outcome.tier
         gap = self._telemetry.gap
         last, tail, chunk = outcome.first_byte or 0.0, b"", opened.first
@@ -118,8 +118,8 @@ class InferenceHandler:
                 return client_stalled()
             return idle_timeout(endpoint, idle_s)
 
-        with ProgressTimeout(now) as watchdog:
-            watchdog.expect(idle_s, too_quiet)
+        with ProgressTimeout(now) as timeout:
+            timeout.expect(idle_s, too_quiet)
             while chunk:
                 if events := buffer.feed(chunk):
                     sending = True
@@ -129,7 +129,7 @@ class InferenceHandler:
                         outcome.completion_tokens += tokens
                         outcome.last_byte = last
                     tail = events if len(events) > 256 else tail[-USAGE_TAIL_BYTES:] + events
-                watchdog.extend(now() + idle_s)
+                timeout.extend(now() + idle_s)
                 chunk = await read()
                 if chunk:
                     moment = now()

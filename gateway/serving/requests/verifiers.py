@@ -19,7 +19,7 @@ TIERS: Mapping[Tier, Literal["edge", "cloud"]] = {Tier.EDGE: "edge", Tier.CLOUD:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verifiers:
+class VerifierEndpoints:
     """The endpoints, for devices."""
 
     routing: Routing

@@ -12,19 +12,19 @@ from gateway.core.types import InferenceRequest, Tier
 from gateway.protocol.speculation import Done, FinishReason, FromGateway, Open
 from gateway.serving.devices.outbox import Outbox
 from gateway.serving.requests.admission import Admission
-from gateway.serving.requests.dispatch import Waits
-from gateway.serving.requests.verifiers import Verifiers
+from gateway.serving.requests.progress_timeout import AnswerTimeouts
+from gateway.serving.requests.verifiers import VerifierEndpoints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftingDeps:
     """What every session needs. `new_id` gives hex digits that nobody can guess."""
 
-    verifiers: Verifiers
+    verifiers: VerifierEndpoints
     admission: Admission
     telemetry: SessionTelemetry
     clock: Clock
-    waits: Waits
+    timeouts: AnswerTimeouts
     new_id: Callable[[], str]
 
 

@@ -92,11 +92,11 @@ class DraftingSession:
 
     async def _answer_at(self, slot: EndpointSlot) -> None:
         context, services = self._context, self._context.services
-        endpoint, seconds = slot.choice.state.endpoint.id, services.waits.first_token_s
-        with ProgressTimeout(services.clock.now) as watchdog:
-            watchdog.expect(seconds, partial(first_token_timeout, endpoint, seconds))
+        endpoint, seconds = slot.choice.state.endpoint.id, services.timeouts.first_token_s
+        with ProgressTimeout(services.clock.now) as timeout:
+            timeout.expect(seconds, partial(first_token_timeout, endpoint, seconds))
             verification, first = await self._begin(slot)
-            await relay(context, verification, first, watchdog)
+            await relay(context, verification, first, timeout)
 
     async def _begin(self, slot: EndpointSlot) -> tuple[Verification, Batch | None]:
         """Until the first ids are there."""

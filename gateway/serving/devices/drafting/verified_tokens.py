@@ -16,7 +16,7 @@ async def relay(
     context: SessionContext,
     verification: Verification,
     batch: Batch | None,
-    watchdog: ProgressTimeout,
+    timeout: ProgressTimeout,
 ) -> None:
     """From the first batch to `done`. Raises UpstreamError."""
     services, outcome, state = context.services, context.outcome.request, context.state
@@ -26,11 +26,11 @@ async def relay(
         context.say,
         context.frame.s,
     )
-    tier, idle_s = context.tier, services.waits.idle_s
+    tier, idle_s = context.tier, services.timeouts.idle_s
     step_done, gap = services.telemetry.step, services.verifiers.telemetry.gap
     reason: FinishReason = "stop"
     stop, last = None, 0.0
-    watchdog.expect(idle_s, partial(idle_timeout, outcome.endpoint, idle_s))
+    timeout.expect(idle_s, partial(idle_timeout, outcome.endpoint, idle_s))
     while batch is not None:
         moment = now()
         if batch.ids:
@@ -44,7 +44,7 @@ async def relay(
             outcome.last_byte = last = moment
         if batch.reason is not None:
             reason, stop = _reason(outcome.endpoint, batch.reason), batch.stop
-        watchdog.extend(moment + idle_s)
+        timeout.extend(moment + idle_s)
         batch = await read()
     outcome.status = 200
     if usage := verification.usage:

@@ -9,7 +9,8 @@ from gateway.core.admission import AdmissionLimits
 from gateway.core.retry import RetryBudget
 from gateway.core.types import EndpointState, InferenceRequest, PoolState
 from gateway.serving.requests.admission import Admission
-from gateway.serving.requests.dispatch import Dispatch, Waits
+from gateway.serving.requests.dispatch import Dispatch
+from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from gateway.serving.requests.relay import InferenceHandler
 from gateway.serving.requests.scale_from_zero import WakeQueue
 from tests.unit.gateway.build import FAMILY, request, routing, state
@@ -39,7 +40,7 @@ class Rig:
         self,
         scripts: Mapping[str, Callable[[], FakeAnswer]],
         states: Sequence[EndpointState] | None = None,
-        waits: Waits | None = None,
+        timeouts: AnswerTimeouts | None = None,
         budget: RetryBudget | None = None,
         pools: Sequence[PoolState] = (),
         max_held: int = 8,
@@ -51,7 +52,7 @@ class Rig:
         self.endpoints = FakeEndpoints(self.states, pools)
         self.telemetry = Recorder()
         clock = SteppingClock()
-        waits = waits or Waits(first_token_s=30.0, idle_s=30.0, answer_s=30.0)
+        timeouts = timeouts or AnswerTimeouts(first_token_s=30.0, idle_s=30.0, answer_s=30.0)
         dispatch = Dispatch(
             routing=routing(),
             endpoints=self.endpoints,
@@ -59,9 +60,9 @@ class Rig:
             clock=clock,
             telemetry=self.telemetry,
             budget=budget or RetryBudget(),
-            waits=waits,
+            timeouts=timeouts,
             uniform=lambda: 0.0,
-            holding=WakeQueue(
+            wake_queue=WakeQueue(
                 endpoints=self.endpoints, family=FAMILY, clock=clock, max_held=max_held
             ),
         )
@@ -71,7 +72,7 @@ class Rig:
             dispatch=dispatch,
             clock=clock,
             telemetry=self.telemetry,
-            waits=waits,
+            timeouts=timeouts,
         )
 
     async def ask(self, asked: InferenceRequest, sink: ListSink | None = None) -> ListSink:

@@ -36,10 +36,11 @@ from gateway.serving.cascade.rules import AcceptanceRules, CascadeDefaults
 from gateway.serving.cascade.services import CascadeDeps
 from gateway.serving.cascade.top_tier import TopTier
 from gateway.serving.requests.admission import Admission
-from gateway.serving.requests.dispatch import Dispatch, Waits
+from gateway.serving.requests.dispatch import Dispatch
 from gateway.serving.requests.engine_calls import EngineCalls
+from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from gateway.serving.requests.scale_from_zero import WakeQueue
-from gateway.serving.requests.verifiers import Verifiers
+from gateway.serving.requests.verifiers import VerifierEndpoints
 from tests.unit.gateway.build import FAMILY, request, routing, state
 from tests.unit.gateway.fakes import (
     FakeAnswer,
@@ -162,7 +163,7 @@ class Rig:
         tiers: Sequence[StageSpec] = EDGE_CLOUD,
         members: FakeMembers | None = None,
         states: Sequence[EndpointState] | None = None,
-        waits: Waits | None = None,
+        timeouts: AnswerTimeouts | None = None,
         clock: Clock | None = None,
         predictor: Predictor | None = None,
         shipped: Sequence[Predictor] = (),
@@ -176,7 +177,7 @@ class Rig:
         self.server, self.verifier = FakeServer(small), FakeVerifier(large)
         self.endpoints, self.telemetry, self.told = FakeEndpoints(self.states), Recorder(), Told()
         clock = clock or SteppingClock()
-        waits = waits or Waits(30.0, 30.0, 30.0)
+        timeouts = timeouts or AnswerTimeouts(30.0, 30.0, 30.0)
         dispatch = Dispatch(
             routing=routing(),
             endpoints=self.endpoints,
@@ -184,12 +185,14 @@ class Rig:
             clock=clock,
             telemetry=self.telemetry,
             budget=RetryBudget(),
-            waits=waits,
+            timeouts=timeouts,
             uniform=lambda: 0.0,
-            holding=WakeQueue(endpoints=self.endpoints, family=FAMILY, clock=clock, max_held=8),
+            wake_queue=WakeQueue(endpoints=self.endpoints, family=FAMILY, clock=clock, max_held=8),
         )
-        calls = EngineCalls(dispatch=dispatch, clock=clock, telemetry=self.telemetry, waits=waits)
-        verifiers = Verifiers(
+        calls = EngineCalls(
+            dispatch=dispatch, clock=clock, telemetry=self.telemetry, timeouts=timeouts
+        )
+        verifiers = VerifierEndpoints(
             routing=routing(),
             endpoints=self.endpoints,
             verifier=self.verifier,
@@ -210,7 +213,9 @@ class Rig:
                 tiers=tiers, endpoints=self.endpoints, predictors=predictors, defaults=defaults
             ),
             lower=lower,
-            upper=TopTier(verifiers=verifiers, calls=calls, waits=waits, new_id=lambda: "0" * 32),
+            upper=TopTier(
+                verifiers=verifiers, calls=calls, timeouts=timeouts, new_id=lambda: "0" * 32
+            ),
             judges=ConfidenceProbes(
                 calls,
                 lower,
@@ -238,7 +243,7 @@ class Rig:
             admission=admission,
             telemetry=self.telemetry,
             audits=self.audits,
-            stalled_s=waits.idle_s,
+            stalled_s=timeouts.idle_s,
         )
 
     async def ask(self, headers: Mapping[str, Any] | None = None, **fields: Any) -> Any:

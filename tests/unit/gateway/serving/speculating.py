@@ -22,8 +22,8 @@ from gateway.serving.devices.drafting.context import DraftingDeps
 from gateway.serving.devices.frames import DeviceLimits
 from gateway.serving.devices.registration import Membership
 from gateway.serving.requests.admission import Admission
-from gateway.serving.requests.dispatch import Waits
-from gateway.serving.requests.verifiers import Verifiers
+from gateway.serving.requests.progress_timeout import AnswerTimeouts
+from gateway.serving.requests.verifiers import VerifierEndpoints
 from tests.unit.gateway.build import routing
 from tests.unit.gateway.fakes import FakeEndpoints, Recorder, SteppingClock
 
@@ -183,7 +183,7 @@ class DeviceRig:
         states: Sequence[EndpointState],
         scripts: Scripts,
         *,
-        waits: Waits | None = None,
+        timeouts: AnswerTimeouts | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.states = states
@@ -194,7 +194,7 @@ class DeviceRig:
         self.telemetry = SpeculationRecorder()
         self.requests = Recorder()
         clock = clock or SteppingClock()
-        verifiers = Verifiers(
+        verifiers = VerifierEndpoints(
             routing=routing(),
             endpoints=self.endpoints,
             verifier=self.verifier,
@@ -208,7 +208,7 @@ class DeviceRig:
             admission=Admission(AdmissionLimits(), clock, self.requests),
             telemetry=self.telemetry,
             clock=clock,
-            waits=waits or Waits(30.0, 30.0, 30.0),
+            timeouts=timeouts or AnswerTimeouts(30.0, 30.0, 30.0),
             new_id=lambda: "0" * 32,
         )
         self.verifiers = verifiers

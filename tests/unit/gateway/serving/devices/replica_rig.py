@@ -33,8 +33,8 @@ from gateway.serving.devices.replicas.remote_work import RemoteWork
 from gateway.serving.devices.tokens import DeviceTokens, TokenWatch, digest
 from gateway.serving.devices.work import WorkLimits
 from gateway.serving.requests.admission import Admission
-from gateway.serving.requests.dispatch import Waits
-from gateway.serving.requests.verifiers import Verifiers
+from gateway.serving.requests.progress_timeout import AnswerTimeouts
+from gateway.serving.requests.verifiers import VerifierEndpoints
 from tests.unit.gateway.build import routing
 from tests.unit.gateway.fakes import FakeEndpoints, Recorder
 from tests.unit.gateway.serving.speculating import (
@@ -194,7 +194,7 @@ class Replica:
 
 def _speculation(clock: MonotonicClock) -> DraftingDeps:
     requests = Recorder()
-    verifiers = Verifiers(
+    verifiers = VerifierEndpoints(
         routing=routing(),
         endpoints=FakeEndpoints([]),
         verifier=FakeVerifier({}),
@@ -208,7 +208,7 @@ def _speculation(clock: MonotonicClock) -> DraftingDeps:
         admission=Admission(AdmissionLimits(), clock, requests),
         telemetry=SpeculationRecorder(),
         clock=clock,
-        waits=Waits(30.0, 30.0, 30.0),
+        timeouts=AnswerTimeouts(30.0, 30.0, 30.0),
         new_id=lambda: "0" * 32,
     )
 

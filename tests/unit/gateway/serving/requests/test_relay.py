@@ -12,7 +12,7 @@ from gateway.errors import (
     FirstTokenTimeout,
     GatewayError,
 )
-from gateway.serving.requests.dispatch import Waits
+from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from tests.unit.gateway.build import request, state
 from tests.unit.gateway.fakes import (
     FakeAnswer,
@@ -92,7 +92,7 @@ async def test_with_nowhere_else_to_go_the_failure_itself_is_told() -> None:
 async def test_an_engine_that_never_begins_is_given_up_for_another() -> None:
     rig = Rig(
         {"edge:1": stream(NEVER), "cloud:1": stream(*EVENTS)},
-        waits=Waits(first_token_s=0.02, idle_s=30.0, answer_s=30.0),
+        timeouts=AnswerTimeouts(first_token_s=0.02, idle_s=30.0, answer_s=30.0),
     )
     assert (await rig.ask(streamed())).body == b"".join(EVENTS)
     assert rig.telemetry.retries == [("edge", "first_token_timeout")]
@@ -142,7 +142,7 @@ async def test_the_callers_deadline_ends_the_wait() -> None:
 async def test_a_stream_that_breaks_ends_with_one_clean_error(tail: list[Piece], code: str) -> None:
     rig = Rig(
         {"edge:1": stream(EVENTS[0], b'data: {"half', *tail), "cloud:1": stream(*EVENTS)},
-        waits=Waits(first_token_s=30.0, idle_s=0.02, answer_s=30.0),
+        timeouts=AnswerTimeouts(first_token_s=30.0, idle_s=0.02, answer_s=30.0),
     )
     sink = await rig.ask(streamed())
     assert sink.body == EVENTS[0]
@@ -193,7 +193,7 @@ async def test_a_client_that_stops_reading_does_not_hold_the_engine() -> None:
 
     rig = Rig(
         {"edge:1": stream(*EVENTS)},
-        waits=Waits(first_token_s=30.0, idle_s=0.02, answer_s=30.0),
+        timeouts=AnswerTimeouts(first_token_s=30.0, idle_s=0.02, answer_s=30.0),
     )
     with pytest.raises(GatewayError):
         await rig.ask(streamed(), ListSink(on_send=stuck))
@@ -213,7 +213,7 @@ async def test_a_first_token_timeout_without_another_endpoint_is_told() -> None:
     rig = Rig(
         {"edge:1": stream(NEVER)},
         [state("edge:1")],
-        waits=Waits(first_token_s=0.02, idle_s=30.0, answer_s=30.0),
+        timeouts=AnswerTimeouts(first_token_s=0.02, idle_s=30.0, answer_s=30.0),
     )
     with pytest.raises(FirstTokenTimeout):
         await rig.ask(streamed())

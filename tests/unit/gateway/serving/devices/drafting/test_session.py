@@ -11,7 +11,7 @@ from gateway.protocol import speculation as wire
 from gateway.serving.devices.drafting.drafts import MAX_EARLY
 from gateway.serving.devices.frames import DeviceLimits
 from gateway.serving.devices.outbox import MAX_WAITING
-from gateway.serving.requests.dispatch import Waits
+from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from tests.unit.gateway.build import state
 from tests.unit.gateway.fakes import broken
 from tests.unit.gateway.serving.speculating import (
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 HELLO = wire.Hello(wire.VERSION)
 ANSWER: list[Piece] = [Batch(ids=[5, 6]), Batch(ids=[7], reason="stop", stop="END")]
-IMPATIENT = Waits(first_token_s=0.02, idle_s=30.0, answer_s=30.0)
+IMPATIENT = AnswerTimeouts(first_token_s=0.02, idle_s=30.0, answer_s=30.0)
 
 
 async def finished(rig: DeviceRig, *frames: wire.FromDevice) -> FakeLink:
@@ -139,7 +139,7 @@ async def test_a_failure_before_the_first_token_is_not_seen_by_the_device() -> N
 
 
 async def test_an_engine_that_never_begins_is_told_when_there_is_no_other() -> None:
-    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [None]}, waits=IMPATIENT)
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [None]}, timeouts=IMPATIENT)
     link = await finished(rig, opening())
     error = link.of(wire.Error)[0]
     assert (error.code, error.s, error.fatal) == ("first_token_timeout", 1, True)
