@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 
 import structlog
@@ -85,17 +85,29 @@ class ReplicaBus:
         ]
 
     async def stop(self) -> None:
-        relays = self._remote_work_server.close()
-        await asyncio.gather(*relays, return_exceptions=True)
+        """What fails here keeps nothing else from its end."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._leases.stop)
+            stack.callback(self._unsubscribe)
+            stack.push_async_callback(self._stop_tasks)
+            stack.push_async_callback(self._say_farewell)
+            relays = self._remote_work_server.close()
+            await asyncio.gather(*relays, return_exceptions=True)
+
+    async def _say_farewell(self) -> None:
+        """What waits for other replicas still goes out, for a while."""
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
                 await self._replica_outbox.flush()
+
+    async def _stop_tasks(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _unsubscribe(self) -> None:
         for unsubscribe in self._subscriptions:
             unsubscribe()
-        await self._leases.stop()
 
     async def _listen(self, channel: str) -> None:
         self._subscriptions.append(await self._store.listen(channel, self._receive))
