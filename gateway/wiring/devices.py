@@ -10,7 +10,7 @@ from gateway.api.devices import DeviceRoute
 from gateway.api.devices_admin import DeviceAdmin
 from gateway.core.ports import DeviceTelemetry, MemberTelemetry, SessionTelemetry, StateStore
 from gateway.serving.devices.connections import DeviceConnections
-from gateway.serving.devices.drafting.context import DraftingDeps
+from gateway.serving.devices.drafting.session import DraftingDeps
 from gateway.serving.devices.enrolment import Enrolments
 from gateway.serving.devices.enrolment_attempts import EnrolmentAttempts
 from gateway.serving.devices.frames import DeviceLimits
@@ -69,7 +69,7 @@ def build_devices(
     )
     connections = DeviceConnections(
         limits=_limits(settings),
-        speculation=DraftingDeps(
+        drafting=DraftingDeps(
             verifiers=shared.verifiers,
             admission=shared.admission,
             telemetry=telemetries.sessions,

@@ -12,14 +12,15 @@ from typing import Any
 AHEAD = 512
 """Positions beyond the last verified one up to which drafts may begin."""
 BEHIND = 4096
-"""Positions before the last verified one from which a draft is no longer late, but a lie: a link
-with a round trip of 4 s to an engine with 1000 tokens/s would bring drafts as late as that."""
+"""Positions before the last verified one to which drafts may reach back. A link with a round trip
+of 4 s to an engine with 1000 tokens/s brings drafts as late as that; later ones are no accident."""
 BRANCHES = 8
 """Different drafts that are remembered for one position; more pass, but are not counted."""
 
 
 class DraftRefused(Exception):
-    """A draft that no honest device sends. `code` is from a small, fixed set."""
+    """A draft that no honest device sends. `code` is position_ahead, position_behind or
+    id_beyond_vocabulary."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -29,7 +30,7 @@ class DraftRefused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What one batch of verified ids tells.
+    """What one batch of verified ids says about the drafts.
 
     `position`: of its first id. `drafted`: how many of its first ids had been drafted. `accepted`:
     how many came true from a draft. `refused`: the place in the batch where a draft stood that
@@ -46,7 +47,10 @@ class Step:
 
 @dataclass(slots=True, kw_only=True)
 class SessionState:
-    """`vocabulary`: ids are below it, None when unknown. Counts are in tokens."""
+    """An answer so far, and the drafts for it that are on their way to the verifier.
+
+    `vocabulary`: ids are below it; None when unknown. Counts are in tokens.
+    """
 
     prompt: Sequence[int]
     sampling: Mapping[str, Any] = field(default_factory=dict)
@@ -85,8 +89,8 @@ class SessionState:
                 if len(known) < BRANCHES:
                     known.setdefault(token, now)
 
-    def take(self, ids: Sequence[int], now: float) -> Step:
-        """The ids that one step verified, all but the last of which may have been drafts."""
+    def commit(self, ids: Sequence[int], now: float) -> Step:
+        """Append the ids that one step verified; all but the last may have been drafts."""
         position, last = len(self.verified), len(ids) - 1
         accepted = drafted = 0
         refused: int | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.core.devices.grant import Grant
 from gateway.core.ports import DeviceTelemetry
-from gateway.serving.devices.drafting.context import DraftingDeps
+from gateway.serving.devices.drafting.session import DraftingDeps
 from gateway.serving.devices.frames import ConnectionEnded, DeviceLimits, FrameHandler
 from gateway.serving.devices.outbox import Link, Outbox
 from gateway.serving.devices.registration import Membership, Registrar
@@ -31,12 +31,12 @@ class DeviceConnections:
         self,
         *,
         limits: DeviceLimits,
-        speculation: DraftingDeps,
+        drafting: DraftingDeps,
         telemetry: DeviceTelemetry,
         registrar: Registrar,
     ) -> None:
         self._limits = limits
-        self._speculation = speculation
+        self._drafting = drafting
         self._telemetry = telemetry
         self._registrar = registrar
         self._connected: dict[str, list[DeviceConnection]] = {}
@@ -48,7 +48,7 @@ class DeviceConnections:
             link=link,
             grant=grant,
             limits=self._limits,
-            speculation=self._speculation,
+            drafting=self._drafting,
             telemetry=self._telemetry,
             registrar=self._registrar,
         )
@@ -95,14 +95,14 @@ class DeviceConnection:
         link: Link,
         grant: Grant,
         limits: DeviceLimits,
-        speculation: DraftingDeps,
+        drafting: DraftingDeps,
         telemetry: DeviceTelemetry,
         registrar: Registrar,
     ) -> None:
         self._link = link
         self._lease_s = limits.lease_s
         self._telemetry = telemetry
-        self._clock = speculation.clock
+        self._clock = drafting.clock
         self._outbox = Outbox(link, telemetry)
         self.membership = Membership(
             grant=grant, limits=limits.work, registrar=registrar, outbox=self._outbox, end=self.end
@@ -110,7 +110,7 @@ class DeviceConnection:
         self._frames = FrameHandler(
             membership=self.membership,
             limits=limits,
-            speculation=speculation,
+            drafting=drafting,
             telemetry=telemetry,
             outbox=self._outbox,
         )

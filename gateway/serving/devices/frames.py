@@ -12,9 +12,7 @@ from gateway.core.speculation.session import DraftRefused
 from gateway.core.token_bucket import TokenBucket
 from gateway.protocol import speculation as wire
 from gateway.protocol import work
-from gateway.serving.devices.drafting.context import DraftingDeps
-from gateway.serving.devices.drafting.session import DraftingSession
-from gateway.serving.devices.drafting.session_start import BadOpen, start
+from gateway.serving.devices.drafting.session import BadOpen, DraftingDeps, DraftingSession
 from gateway.serving.devices.outbox import Outbox
 from gateway.serving.devices.registration import Membership
 from gateway.serving.devices.work import ProtocolViolation, WorkLimits
@@ -57,17 +55,17 @@ class FrameHandler:
         *,
         membership: Membership,
         limits: DeviceLimits,
-        speculation: DraftingDeps,
+        drafting: DraftingDeps,
         telemetry: DeviceTelemetry,
         outbox: Outbox,
     ) -> None:
         self._device = membership.grant.device
         self._membership = membership
         self._limits = limits
-        self._speculation = speculation
+        self._drafting = drafting
         self._telemetry = telemetry
         self._outbox = outbox
-        self._clock = speculation.clock
+        self._clock = drafting.clock
         self._violations = TokenBucket(burst=MAX_VIOLATIONS, per_s=1.0)
         self._frames = TokenBucket(burst=FRAMES_AT_ONCE, per_s=FRAMES_PER_S)
         self._opens = TokenBucket(burst=limits.max_sessions, per_s=limits.max_sessions)
@@ -110,7 +108,7 @@ class FrameHandler:
         elif isinstance(frame, wire.Ping):
             self._telemetry.link(frame.round_trip_s, frame.bytes_per_s)
             self._membership.link_measured(frame.round_trip_s, frame.bytes_per_s)
-            self._outbox.put(wire.Pong(frame.n, self._speculation.verifiers.offers()))
+            self._outbox.put(wire.Pong(frame.n, self._drafting.verifiers.offers()))
         elif isinstance(frame, wire.Hello):
             self._violation("bad_frame", "hello: only the first frame may be hello")
         else:
@@ -143,7 +141,7 @@ class FrameHandler:
                 limits.heartbeat_s,
                 max_sessions=limits.max_sessions,
                 drafts_per_s=limits.drafts_per_s,
-                offers=self._speculation.verifiers.offers(),
+                offers=self._drafting.verifiers.offers(),
             )
         )
 
@@ -170,7 +168,9 @@ class FrameHandler:
             )
         else:
             try:
-                session = start(self._speculation, frame, self._device, self._outbox)
+                session = DraftingSession(
+                    deps=self._drafting, frame=frame, device=self._device, outbox=self._outbox
+                )
             except BadOpen as error:
                 self._remember_ended(frame.s)
                 self._violation("bad_open", str(error), frame.s, fatal=True)
@@ -189,8 +189,8 @@ class FrameHandler:
     def _session_over(self, s: int) -> None:
         session, _ = self._sessions.pop(s)
         self._remember_ended(s)
-        # One that was cancelled before its task ran for the first time said nothing itself.
-        session.cancelled()
+        # A session that is cancelled before its task has run at all says nothing itself.
+        session.confirm_cancelled()
 
     def _remember_ended(self, s: int) -> None:
         self._ended[s] = None

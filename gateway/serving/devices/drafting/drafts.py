@@ -1,47 +1,62 @@
-"""The way of a session's drafts, from the device to the verifier."""
+"""Drafts of one session, from the device to the verifier."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from gateway.core.ports import Verification
+from gateway.core.ports import Clock, Verification
+from gateway.core.speculation.outcome import SessionOutcome
+from gateway.core.speculation.session import SessionState
 from gateway.protocol.speculation import Draft, Run
-from gateway.serving.devices.drafting.context import SessionContext
 
 MAX_EARLY = 64
 """Runs of drafts that wait until an endpoint has accepted the session."""
 
 
 class DraftForwarder:
-    """`connect` it to an answer that is made, and `disconnect` it when that is over."""
+    """Checks a session's drafts, and hands those that can still be of use to the verifier.
 
-    def __init__(self, context: SessionContext) -> None:
-        self._context = context
+    `connect` it to an answer that is being made, and `disconnect` it when that is over; drafts that
+    come in between wait. `count(fate, tokens)` is told of forwarded, late and dropped draft tokens.
+    """
+
+    def __init__(
+        self,
+        *,
+        state: SessionState,
+        outcome: SessionOutcome,
+        clock: Clock,
+        count: Callable[[str, int], None],
+    ) -> None:
+        self._state = state
+        self._outcome = outcome
+        self._clock = clock
+        self._count = count
         self._verification: Verification | None = None
         self._early: list[Run] = []
 
-    def take(self, frame: Draft) -> None:
-        """Raises DraftRefused for a draft that lies, of which nothing is taken."""
-        runs = frame.runs
-        fresh = [self._context.state.check(run.p, run.i) for run in runs]
-        late = [run for run, useful in zip(runs, fresh, strict=True) if not useful]
-        runs = [run for run, useful in zip(runs, fresh, strict=True) if useful]
+    def handle(self, frame: Draft) -> None:
+        """Raises DraftRefused for a frame with a draft that no honest device sends; then none of
+        its drafts is used."""
+        useful, late = list[Run](), list[Run]()
+        for run in frame.runs:
+            (useful if self._state.check(run.p, run.i) else late).append(run)
         if late:
-            self._context.outcome.late += _tokens(late)
-            self._count("late", late)
+            self._outcome.late += _tokens(late)
+            self._count("late", _tokens(late))
         if self._verification is not None:
-            self._forward(self._verification, runs)
+            self._forward(self._verification, useful)
         else:
             room = MAX_EARLY - len(self._early)
-            self._early += runs[:room]
-            self._drop(runs[room:])
+            self._early += useful[:room]
+            self._drop(useful[room:])
 
     def connect(self, verification: Verification) -> None:
         self._verification = verification
-        vocabulary = self._context.state.vocabulary
+        vocabulary = self._state.vocabulary
         early, self._early = self._early, []
-        self._drop([run for run in early if _foreign(run, vocabulary)])
-        self._forward(verification, [run for run in early if not _foreign(run, vocabulary)])
+        self._drop([run for run in early if _beyond(run, vocabulary)])
+        self._forward(verification, [run for run in early if not _beyond(run, vocabulary)])
 
     def disconnect(self) -> None:
         self._verification = None
@@ -50,23 +65,21 @@ class DraftForwarder:
         if not runs:
             return
         if verification.draft([(run.p, run.i, run.b) for run in runs]):
-            now = self._context.services.clock.now()
+            now = self._clock.now()
             for run in runs:
-                self._context.state.forwarded(run.p, run.i, now)
-            self._count("forwarded", runs)
+                self._state.forwarded(run.p, run.i, now)
+            self._count("forwarded", _tokens(runs))
         else:
             self._drop(runs)
 
     def _drop(self, runs: Sequence[Run]) -> None:
         if runs:
-            self._context.outcome.dropped += _tokens(runs)
-            self._count("dropped", runs)
-
-    def _count(self, fate: str, runs: Sequence[Run]) -> None:
-        self._context.services.telemetry.drafts(self._context.tier, fate, _tokens(runs))
+            self._outcome.dropped += _tokens(runs)
+            self._count("dropped", _tokens(runs))
 
 
-def _foreign(run: Run, vocabulary: int | None) -> bool:
+def _beyond(run: Run, vocabulary: int | None) -> bool:
+    """Whether the run has an id that is not in the vocabulary; None: unknown."""
     return vocabulary is not None and max(run.i) >= vocabulary
 
 

@@ -3,132 +3,204 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
+
+from gateway.core.body import prompt_chars_and_key
 from gateway.core.outcome import Outcome
-from gateway.core.ports import Verification
+from gateway.core.ports import Clock, SessionTelemetry, Verification
 from gateway.core.routing.routing import Choice
 from gateway.core.speculation.job import Batch, Job
+from gateway.core.speculation.outcome import SessionOutcome
+from gateway.core.speculation.session import SessionState
+from gateway.core.types import InferenceRequest, Tier
 from gateway.core.upstream_errors import first_token_timeout, prompt_too_long
 from gateway.errors import GatewayError, error_place
-from gateway.protocol.speculation import Draft, Opened
-from gateway.serving.devices.drafting.context import SessionContext
+from gateway.protocol.speculation import Draft, Open
 from gateway.serving.devices.drafting.drafts import DraftForwarder
-from gateway.serving.devices.drafting.verified_tokens import relay
+from gateway.serving.devices.drafting.reply import SessionReply
+from gateway.serving.devices.drafting.verified_tokens import TokenRelay
+from gateway.serving.devices.outbox import Outbox
+from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.attempts import EndpointSlot, note_attempt
 from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
-from gateway.serving.requests.progress_timeout import ProgressTimeout
+from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
+from gateway.serving.requests.verifiers import VerifierEndpoints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftingDeps:
+    """What every session needs. `new_id` gives hex digits that nobody can guess."""
+
+    verifiers: VerifierEndpoints
+    admission: Admission
+    telemetry: SessionTelemetry
+    clock: Clock
+    timeouts: AnswerTimeouts
+    new_id: Callable[[], str]
+
+
+class BadOpen(Exception):
+    """An `open` frame whose fields contradict each other, or can't be read."""
 
 
 class DraftingSession:
-    """`run` it in a task of its own; cancelling that makes the engine give up its work."""
+    """One answer by an engine, for which a device drafts.
 
-    def __init__(self, context: SessionContext) -> None:
-        self._context = context
-        self._drafts = DraftForwarder(context)
-        self._told = False
+    `run` it in a task of its own; cancelling that makes the engine give up its work. Frames of the
+    device come in meanwhile, by `draft`.
+    """
+
+    def __init__(self, *, deps: DraftingDeps, frame: Open, device: str, outbox: Outbox) -> None:
+        """Raises BadOpen."""
+        self._deps = deps
+        self._frame = frame
+        self._tier = tier = Tier(frame.tier)
+        self._request = _request(frame, deps.new_id(), deps.clock.now())
+        self._outcome = outcome = SessionOutcome(
+            request=Outcome(request=self._request), device=device
+        )
+        self._state = state = SessionState(
+            prompt=list(frame.prompt), sampling=msgspec.to_builtins(frame.sampling)
+        )
+        self._reply = SessionReply(s=frame.s, outbox=outbox, state=state, outcome=outcome)
+        self._drafts = DraftForwarder(
+            state=state,
+            outcome=outcome,
+            clock=deps.clock,
+            count=partial(deps.telemetry.drafts, tier),
+        )
+        self._relay = TokenRelay(
+            state=state,
+            outcome=outcome.request,
+            reply=self._reply,
+            tier=tier,
+            clock=deps.clock,
+            idle_s=deps.timeouts.idle_s,
+            telemetry=deps.telemetry,
+            requests=deps.verifiers.telemetry,
+        )
 
     def count_received(self, size: int) -> None:
         """Count a frame of `size` bytes that was about this session."""
-        self._context.outcome.bytes_up += size
+        self._outcome.bytes_up += size
 
     def draft(self, frame: Draft) -> None:
-        """Hand a draft on. Raises DraftRefused for one that lies."""
-        self._drafts.take(frame)
+        """Hand drafts on to the verifier. Raises DraftRefused."""
+        self._drafts.handle(frame)
 
     def mute(self) -> None:
-        """Say nothing more: the connection ends, which is no end of the answer itself."""
-        self._context.silent = True
+        """The connection ends: the device is told nothing more."""
+        self._reply.mute()
 
-    def cancelled(self) -> None:
-        """Confirm, if nothing else has been said yet."""
-        self._context.done("cancelled")
+    def confirm_cancelled(self) -> None:
+        """Tell the device that its session was cancelled, unless it has been told another end."""
+        self._reply.done("cancelled")
 
     async def run(self) -> None:
-        """To the end of the answer; what goes wrong is told to the device."""
-        context, services = self._context, self._context.services
-        outcome = context.outcome.request
-        services.telemetry.began(context.tier)
-        with Lifecycle(outcome, services.clock, self._report):
+        """To the end of the answer. Errors are told to the device, and not raised."""
+        deps, outcome = self._deps, self._outcome.request
+        deps.telemetry.began(self._tier)
+        with Lifecycle(outcome, deps.clock, self._report):
             try:
-                async with AdmissionSlot(services.admission, outcome):
+                async with AdmissionSlot(deps.admission, outcome):
                     await self._answer()
             except asyncio.CancelledError:
-                self.cancelled()
+                self.confirm_cancelled()
                 raise
             except GatewayError as error:
                 self._fail(error, error.message)
             except Exception as error:
-                context.outcome.problem = f"{type(error).__name__} at {error_place(error)}"
+                self._outcome.problem = f"{type(error).__name__} at {error_place(error)}"
                 self._fail(error, "the gateway failed on this session; its log says where")
 
     def _fail(self, error: Exception, message: str) -> None:
-        kind = self._context.outcome.request.kind = error_kind(error)
-        self._context.fail(kind, message)
+        kind = self._outcome.request.kind = error_kind(error)
+        self._reply.fail(kind, message)
 
     def _report(self, request: Outcome) -> None:
-        context, state = self._context, self._context.state
-        outcome = context.outcome
+        outcome, state = self._outcome, self._state
         request.completion_tokens = len(state.verified)
         outcome.drafted, outcome.accepted = state.drafted, state.accepted
         outcome.steps = state.steps
-        context.services.telemetry.ended(context.tier, outcome)
+        self._deps.telemetry.ended(self._tier, outcome)
 
     async def _answer(self) -> None:
-        context, services = self._context, self._context.services
-        attempts = services.verifiers.attempts()
+        verifiers, clock = self._deps.verifiers, self._deps.clock
+        attempts = verifiers.attempts()
         while True:
-            choice = services.verifiers.choose(
-                context.request, context.tier, context.frame.tokenizer, attempts
-            )
+            choice = verifiers.choose(self._request, self._tier, self._frame.tokenizer, attempts)
             with attempts.at(choice) as slot:
-                note_attempt(context.outcome.request, choice, services.clock.now())
+                note_attempt(self._outcome.request, choice, clock.now())
                 try:
                     return await self._answer_at(slot)
                 finally:
-                    slot.begun = bool(context.state.verified)
+                    slot.begun = bool(self._state.verified)
                     self._drafts.disconnect()
 
     async def _answer_at(self, slot: EndpointSlot) -> None:
-        context, services = self._context, self._context.services
-        endpoint, seconds = slot.choice.state.endpoint.id, services.timeouts.first_token_s
-        with ProgressTimeout(services.clock.now) as timeout:
+        endpoint, seconds = slot.choice.state.endpoint.id, self._deps.timeouts.first_token_s
+        with ProgressTimeout(self._deps.clock.now) as timeout:
             timeout.expect(seconds, partial(first_token_timeout, endpoint, seconds))
-            verification, first = await self._begin(slot)
-            await relay(context, verification, first, timeout)
+            verification, first = await self._open(slot)
+            await self._relay.run(verification, first, timeout)
 
-    async def _begin(self, slot: EndpointSlot) -> tuple[Verification, Batch | None]:
-        """Until the first ids are there."""
-        context, choice = self._context, slot.choice
-        verifier, frame, state = context.services.verifiers.verifier, context.frame, context.state
-        endpoint = choice.state.endpoint
+    async def _open(self, slot: EndpointSlot) -> tuple[Verification, Batch | None]:
+        """Start the answer at the endpoint, and read its first batch."""
+        choice, frame, state = slot.choice, self._frame, self._state
+        verifier, endpoint = self._deps.verifiers.verifier, choice.state.endpoint
         if frame.messages and not state.prompt:
             state.prompt = await verifier.tokenize(endpoint, choice.model, frame.messages)
         job = Job(
-            session=context.services.new_id(),
+            session=self._deps.new_id(),
             model=choice.model,
             prompt=state.prompt,
-            sampling=self._sampling(slot.choice),
+            sampling=self._sampling(choice),
         )
         facts = verifier.facts(endpoint)
         state.vocabulary = facts.vocabulary
         verification = slot.answer = await verifier.open(endpoint, job)
-        if not self._told:
-            self._told = True
-            prompt = list(state.prompt) if frame.messages else []
-            context.say(Opened(frame.s, choice.model, endpoint.id, facts.per_step, prompt))
+        self._reply.opened(
+            model=choice.model,
+            endpoint=endpoint.id,
+            per_step=facts.per_step,
+            prompt=state.prompt if frame.messages else (),
+        )
         self._drafts.connect(verification)
         return verification, await verification.read()
 
     def _sampling(self, choice: Choice) -> dict[str, Any]:
-        """With the longest answer that fits where the device set no limit."""
-        state = self._context.state
-        sampling = dict(state.sampling)
+        """With the longest answer that fits into the context, where the device set no limit."""
+        sampling, prompt_tokens = dict(self._state.sampling), len(self._state.prompt)
         longest = choice.state.models[choice.model].max_model_len
         if longest is not None:
-            room = longest - len(state.prompt)
+            room = longest - prompt_tokens
             if room < 1:
-                raise prompt_too_long(choice.model, len(state.prompt), longest)
+                raise prompt_too_long(choice.model, prompt_tokens, longest)
             sampling.setdefault("max_tokens", room)
         return sampling
+
+
+def _request(frame: Open, id: str, now: float) -> InferenceRequest:
+    """The session as the routing sees it. Raises BadOpen."""
+    if bool(frame.prompt) == bool(frame.messages):
+        raise BadOpen("give either prompt (token ids) or messages, and not both")
+    try:
+        chars, key = prompt_chars_and_key({"messages": frame.messages, "prompt": frame.prompt})
+    except RecursionError:
+        raise BadOpen("messages: nested too deeply") from None
+    return InferenceRequest(
+        id=id,
+        path="/v1/completions",
+        model=frame.model or f"tierflow-{frame.tier}",
+        body=b"",
+        received=now,
+        stream=True,
+        prompt_chars=chars,
+        prefix_key=key,
+        max_tokens=frame.sampling.max_tokens,
+    )

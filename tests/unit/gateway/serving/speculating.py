@@ -18,7 +18,7 @@ from gateway.core.types import Endpoint, EndpointState
 from gateway.errors import ConnectFailed
 from gateway.protocol import speculation as wire
 from gateway.serving.devices.connections import DeviceConnections
-from gateway.serving.devices.drafting.context import DraftingDeps
+from gateway.serving.devices.drafting.session import DraftingDeps
 from gateway.serving.devices.frames import DeviceLimits
 from gateway.serving.devices.registration import Membership
 from gateway.serving.requests.admission import Admission
@@ -203,7 +203,7 @@ class DeviceRig:
             budget=RetryBudget(),
             uniform=lambda: 0.0,
         )
-        speculation = DraftingDeps(
+        drafting = DraftingDeps(
             verifiers=verifiers,
             admission=Admission(AdmissionLimits(), clock, self.requests),
             telemetry=self.telemetry,
@@ -215,7 +215,7 @@ class DeviceRig:
         self.registrar = FakeRegistrar()
         self.devices = DeviceConnections(
             limits=DeviceLimits(),
-            speculation=speculation,
+            drafting=drafting,
             telemetry=self.telemetry,
             registrar=self.registrar,
         )

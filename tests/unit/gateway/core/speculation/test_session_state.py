@@ -18,7 +18,7 @@ IDS = st.lists(st.integers(0, 9), min_size=1, max_size=6)
 def test_a_step_tells_how_many_of_its_first_tokens_had_been_drafted() -> None:
     state = SessionState(prompt=[1])
     state.forwarded(0, [5, 6, 7, 8], now=1.0)
-    step = state.take([5, 6, 9], now=1.5)
+    step = state.commit([5, 6, 9], now=1.5)
     assert (step.position, step.tokens, step.drafted, step.accepted) == (0, 3, 2, 2)
     assert step.refused == 2
     assert step.age_s == 0.5
@@ -27,27 +27,27 @@ def test_a_step_tells_how_many_of_its_first_tokens_had_been_drafted() -> None:
 def test_the_last_token_of_a_step_is_the_engines_own_even_when_it_was_drafted() -> None:
     state = SessionState(prompt=[1])
     state.forwarded(0, [5, 6], now=0.0)
-    assert state.take([5], now=1.0).accepted == 0
-    assert state.take([6], now=1.0).refused is None
+    assert state.commit([5], now=1.0).accepted == 0
+    assert state.commit([6], now=1.0).refused is None
 
 
 def test_a_token_counts_when_any_branch_had_it() -> None:
     state = SessionState(prompt=[1])
     state.forwarded(0, [5, 6], now=0.0)
     state.forwarded(0, [4, 7], now=0.0)
-    assert state.take([4, 6, 1], now=0.0).accepted == 2
+    assert state.commit([4, 6, 1], now=0.0).accepted == 2
 
 
 def test_a_token_that_nobody_drafted_ends_the_drafted_run() -> None:
     state = SessionState(prompt=[1])
     state.forwarded(0, [5], now=0.0)
     state.forwarded(2, [7], now=0.0)
-    step = state.take([5, 6, 7, 8], now=0.0)
+    step = state.commit([5, 6, 7, 8], now=0.0)
     assert (step.drafted, step.accepted) == (1, 2)
 
 
 def test_an_end_without_tokens_is_a_step_of_none() -> None:
-    step = SessionState(prompt=[1]).take([], now=0.0)
+    step = SessionState(prompt=[1]).commit([], now=0.0)
     assert (step.tokens, step.drafted, step.accepted, step.refused) == (0, 0, 0, None)
 
 
@@ -103,7 +103,7 @@ def test_counts_agree_with_a_plain_reckoning(events: list[tuple[str, int, list[i
             drafts |= {(place, token) for place, token in enumerate(ids, position)}
             drafted += len(ids)
         else:
-            step = state.take(ids, now=1.0)
+            step = state.commit(ids, now=1.0)
             hits = [(p, t) in drafts for p, t in enumerate(ids[:-1], len(truth))]
             crowded = any(
                 sum(place == p for p, _ in drafts) > BRANCHES
@@ -126,5 +126,5 @@ def test_memory_is_bounded_by_what_may_be_drafted(drafts: list[tuple[int, list[i
             state.forwarded(position, ids, now=0.0)
     assert len(state._forwarded) <= AHEAD + 64
     assert all(len(known) <= BRANCHES for known in state._forwarded.values())
-    state.take([0] * (AHEAD + 64), now=0.0)
+    state.commit([0] * (AHEAD + 64), now=0.0)
     assert not state._forwarded

@@ -21,7 +21,7 @@ from gateway.errors import StateLost
 from gateway.protocol import speculation as wire
 from gateway.protocol import work
 from gateway.serving.devices.connections import DeviceConnections
-from gateway.serving.devices.drafting.context import DraftingDeps
+from gateway.serving.devices.drafting.session import DraftingDeps
 from gateway.serving.devices.enrolment import Enrolments
 from gateway.serving.devices.enrolment_attempts import EnrolmentAttempts
 from gateway.serving.devices.frames import DeviceLimits
@@ -139,7 +139,7 @@ class Replica:
         )
         self.devices = DeviceConnections(
             limits=DeviceLimits(lease_s=lease_s, work=limits),
-            speculation=_speculation(clock),
+            drafting=_drafting(clock),
             telemetry=self.frames,
             registrar=self.members,
         )
@@ -192,7 +192,7 @@ class Replica:
         await self.bus.stop()
 
 
-def _speculation(clock: MonotonicClock) -> DraftingDeps:
+def _drafting(clock: MonotonicClock) -> DraftingDeps:
     requests = Recorder()
     verifiers = VerifierEndpoints(
         routing=routing(),

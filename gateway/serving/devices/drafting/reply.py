@@ -1,0 +1,68 @@
+"""What the device is told of one session: `opened`, `tokens`, and the one frame that ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.core.speculation.outcome import SessionOutcome
+from gateway.core.speculation.session import SessionState, Step
+from gateway.protocol.speculation import Done, FinishReason, FromGateway, Opened, Tokens
+from gateway.serving.devices.outbox import Outbox
+
+
+class SessionReply:
+    """The frames of one session to its device, counted in the session's outcome.
+
+    `s` is the device's number for the session. Exactly one frame ends it, `done` or an error; once
+    it is muted, none.
+    """
+
+    def __init__(
+        self, *, s: int, outbox: Outbox, state: SessionState, outcome: SessionOutcome
+    ) -> None:
+        self._s = s
+        self._outbox = outbox
+        self._state = state
+        self._outcome = outcome
+        self._opened = False
+        self._ended = False
+
+    def opened(self, *, model: str, endpoint: str, per_step: int, prompt: Sequence[int]) -> None:
+        """Once a session: at another endpoint it goes on as it was opened."""
+        if not self._opened:
+            self._opened = True
+            self._send(Opened(self._s, model, endpoint, per_step, list(prompt)))
+
+    def tokens(self, step: Step, ids: Sequence[int]) -> None:
+        self._send(Tokens(self._s, step.position, list(ids), step.drafted))
+
+    def done(self, reason: FinishReason, stop: str | None = None) -> None:
+        """Unless it has ended already. `stop` is the stop text that ended the answer."""
+        if self._ended:
+            return
+        self._ended = True
+        state = self._state
+        self._send(
+            Done(
+                self._s,
+                reason,
+                prompt_tokens=self._outcome.request.prompt_tokens or len(state.prompt),
+                completion_tokens=len(state.verified),
+                drafted=state.drafted,
+                accepted=state.accepted,
+                stop=stop,
+            )
+        )
+
+    def fail(self, code: str, message: str) -> None:
+        """Unless it has ended already."""
+        if not self._ended:
+            self._ended = True
+            self._outcome.bytes_down += self._outbox.error(code, message, self._s, fatal=True)
+
+    def mute(self) -> None:
+        """The connection ends: tell the device no end of the session."""
+        self._ended = True
+
+    def _send(self, frame: FromGateway) -> None:
+        self._outcome.bytes_down += self._outbox.put(frame)
