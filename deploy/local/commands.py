@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.local import preflight
-from deploy.local.components import GATEWAY_CONFIG, Component, Launch, gateway_config
+from deploy.local.components import GATEWAY_CONFIG, Launch, gateway_config
 from deploy.local.instance import AlreadyUp, Instance, Record, boot_id, stop_runner
-from deploy.local.instance_secrets import ADMIN_TOKEN, Secrets, instance_secrets, write_private
+from deploy.local.instance_secrets import ADMIN_TOKEN, instance_secrets, write_private
 from deploy.local.logs import causes
 from deploy.local.processes import (
     StopRequested,
@@ -61,93 +61,92 @@ def _run(settings: Settings, instance: Instance) -> None:
     names = [device.name for device in settings.devices]
     secrets = instance_secrets(instance.folder, names)
     write_private(instance.folder / GATEWAY_CONFIG, gateway_config(settings, secrets))
-    temporary = tempfile.mkdtemp(prefix="tierflow-")
     launch = Launch(
         settings=settings,
         instance=instance,
         secrets=secrets,
         gateway_python=sys.executable,
         engine_python=engine_python,
-        temporary=temporary,
+        temporary=tempfile.mkdtemp(prefix="tierflow-"),
         cores=os.sched_getaffinity(0),
     )
-    parts = launch.components()
     # The record says who holds the instance, also before it has the parts.
-    instance.write(Record(os.getpid(), boot_id(), temporary))
+    instance.write(Record(os.getpid(), boot_id(), launch.temporary))
+    run = _Run(launch)
     try:
-        supervisor, problems = _supervise(
-            settings, instance, parts=parts, secrets=secrets, temporary=temporary
-        )
+        run.until_ended()
     finally:
         instance.sweep()
-    _report(supervisor, instance, problems)
+    run.report()
 
 
-def _supervise(
-    settings: Settings,
-    instance: Instance,
-    *,
-    parts: Sequence[Component],
-    secrets: Secrets,
-    temporary: str,
-) -> tuple[Supervisor, list[str]]:
-    """Run the parts until they have ended; gives also what went wrong while they started."""
-    problems: list[str] = []
+class _Run:
+    """One run of an instance's parts, from their start until all have ended."""
 
-    def watch(supervisor: Supervisor) -> None:
-        instance.write(Record(os.getpid(), boot_id(), temporary, supervisor.leaders()))
+    def __init__(self, launch: Launch) -> None:
+        self._launch = launch
+        self._instance = launch.instance
+        self._parts = launch.components()
+        self._problem: str | None = None
+        self._supervisor = Supervisor(self._watch, self._on_device_end)
+
+    def until_ended(self) -> None:
+        """Start the parts; returns when all have ended."""
+        for part in self._parts:
+            self._supervisor.add(
+                part.name,
+                part.command,
+                environment=part.environment,
+                cwd=CHECKOUT,
+                log=self._log(part.name),
+                vital=part.vital,
+            )
+        if note := self._launch.settings.devices_note:
+            print(note)
+        names = ", ".join(part.name for part in self._parts)
+        print(f"starting {names}; logs in {self._instance.logs}", flush=True)
+        self._supervisor.loop()
+
+    def report(self) -> None:
+        """Say how the run ended. Raises CommandFailure where that was not on request."""
+        if self._supervisor.failed:
+            name, code = self._supervisor.failed
+            log = self._log(name)
+            message = f"{name} stopped ({signal_name(code)}), so everything was stopped; log: {log}"
+            raise CommandFailure(message, causes(log))
+        if self._problem:
+            raise CommandFailure(f"{self._problem}; logs in {self._instance.logs}")
+        print("tierflow is stopped", flush=True)
+
+    def _watch(self, supervisor: Supervisor) -> None:
+        """Record the processes, wait until they are ready, and say so."""
+        settings, ended = self._launch.settings, supervisor.ended
+        leaders = supervisor.leaders()
+        self._instance.write(Record(os.getpid(), boot_id(), self._launch.temporary, leaders))
         try:
-            ended = supervisor.ended
-            if wait_until_ready(
-                parts,
-                Gateway(settings.port, secrets.admin_token),
+            ready = wait_until_ready(
+                self._parts,
+                Gateway(settings.port, self._launch.secrets.admin_token),
                 timeout=settings.start_timeout,
                 sleep=supervisor.wait,
                 ended=ended,
-            ):
-                devices = [part.device for part in parts if part.device and part.name not in ended]
-                print(announcement(settings, instance, devices), flush=True)
+            )
         except NotReady as late:
-            problems.append(str(late))
+            self._problem = str(late)
             supervisor.stop()
+            return
+        if ready:
+            names = [part.device for part in self._parts if part.device and part.name not in ended]
+            print(announcement(settings, self._instance, names), flush=True)
 
-    def on_end(name: str, code: int) -> None:
-        log = _log(instance, name)
+    def _on_device_end(self, name: str, code: int) -> None:
+        log = self._log(name)
         print(f"device {name} stopped ({signal_name(code)}), the rest goes on; log: {log}")
         for line in causes(log):
             print(f"  {line}", flush=True)
 
-    supervisor = Supervisor(watch, on_end)
-    for part in parts:
-        log = _log(instance, part.name)
-        supervisor.add(
-            part.name,
-            part.command,
-            environment=part.environment,
-            cwd=CHECKOUT,
-            log=log,
-            vital=part.vital,
-        )
-    if settings.devices_note:
-        print(settings.devices_note)
-    print(f"starting {', '.join(part.name for part in parts)}; logs in {instance.logs}", flush=True)
-    supervisor.loop()
-    return supervisor, problems
-
-
-def _report(supervisor: Supervisor, instance: Instance, problems: list[str]) -> None:
-    if supervisor.failed:
-        name, code = supervisor.failed
-        log = _log(instance, name)
-        message = f"{name} stopped ({signal_name(code)}), so everything was stopped; log: {log}"
-        raise CommandFailure(message, causes(log))
-    if problems:
-        raise CommandFailure(f"{problems[0]}; logs in {instance.logs}")
-    print("tierflow is stopped", flush=True)
-
-
-def _log(instance: Instance, name: str) -> Path:
-    return instance.logs / f"{name}.log"
+    def _log(self, name: str) -> Path:
+        return self._instance.logs / f"{name}.log"
 
 
 def _engine_python(settings: Settings) -> str:

@@ -58,7 +58,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Launch:
-    """What the commands of an instance's parts are made from.
+    """The start of an instance: all that its components are made from.
 
     `temporary` is the folder for the engines' temporary files, `cores` are the machine's cores, and
     `environ` is the environment that all parts get.

@@ -71,9 +71,9 @@ class ProgressBoard:
 
     def _text(self, row: Progress, now: float) -> str:
         elapsed = row.seconds if row.seconds is not None else now - self.started
-        what = f" {row.component.model}" if row.component.model else ""
-        what = " (device)" if row.component.device else what
-        return f"{row.component.name + what:<24} {elapsed:4.0f} s  {row.state}"
+        kind = f" {row.component.model}" if row.component.model else ""
+        kind = " (device)" if row.component.device else kind
+        return f"{row.component.name + kind:<24} {elapsed:4.0f} s  {row.state}"
 
 
 class NotReady(Exception):
@@ -151,10 +151,10 @@ def registered(client: httpx.Client, gateway: Gateway, device: str) -> str:
         return f"connecting: {type(error).__name__}"
     if answer.status_code == 200:
         try:
-            known = answer.json()["registered"]
+            is_member = answer.json()["registered"]
         except (ValueError, KeyError, TypeError):
-            known = False
-        return "ready" if known else "connecting"
+            is_member = False
+        return "ready" if is_member else "connecting"
     if answer.status_code == 404:
         return "connecting"
     return f"not registered: HTTP {answer.status_code}"

@@ -28,7 +28,7 @@ Comparisons = dict[str, Comparison]
 
 
 class GatewayBenchmark(Benchmark[Plan]):
-    """What the gateway costs, and what the sizes of the family are worth."""
+    """The benchmark of what the gateway costs, and of what the family's sizes are worth."""
 
     name = "bench"
     engines = len(TIERS)

@@ -32,8 +32,8 @@ async def ask_row(
     Raises BenchmarkFailure.
     """
     options: dict[str, Any] = {"threshold": EVERYTHING_PASSES, "features": True, "window": window}
-    asked = [client.ask(CASCADE, question, confidence=method, **options) for method in methods]
-    top, *lowers = await asyncio.gather(client.ask(upper, question), *asked)
+    replies = [client.ask(CASCADE, question, confidence=method, **options) for method in methods]
+    top, *lowers = await asyncio.gather(client.ask(upper, question), *replies)
     stages = [_stage(reply) for reply in lowers]
     if any(stage["decision"] != "accepted" for stage in stages):
         return None

@@ -19,7 +19,7 @@ cloud model's parameters."""
 
 @dataclass(frozen=True, slots=True)
 class MethodResult:
-    """What one method came to over all questions.
+    """The result of one method over all questions.
 
     `accuracy` is in points, with a 95 % bootstrap interval; tokens and cost are per answer;
     `right` and `replies` are by question.

@@ -23,7 +23,10 @@ EVERY = 20
 
 
 class CollectiveBenchmark(Benchmark[Plan]):
-    """What devices answer together, against each alone, one sampled, edge and cloud."""
+    """The benchmark of collectives and the cascade.
+
+    Devices together against each alone, the best one sampled, edge and cloud.
+    """
 
     name = "collective"
     least_cores = 2

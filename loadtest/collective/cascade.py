@@ -21,7 +21,7 @@ HEADLINE = 0.99
 
 @dataclass(frozen=True, slots=True)
 class SavingsPoint:
-    """What a cascade saves of the cloud, and at which accuracy.
+    """The savings of a cascade, and its accuracy.
 
     `saving` is the share of always-cloud's cloud tokens that were not needed, `ratio` the accuracy
     over always-cloud's, `escalated` a share of the questions, `kept` of the predicted tokens.

@@ -50,14 +50,14 @@ def domains(results: Mapping[str, MethodResult], questions: Sequence[Question]) 
 
 def failures(run: FailureRun, questions: Sequence[Question]) -> Table:
     """The answers to the questions from the first failure on."""
-    asked = questions[run.since :]
+    later = questions[run.since :]
     before, during = run.before[run.since :], run.during[run.since :]
     rows: list[Sequence[Cell]] = [
-        ["all ten devices", len(asked), points(before, asked), failed_requests(before), None],
+        ["all ten devices", len(later), points(before, later), failed_requests(before), None],
         [
             "three of ten fail",
-            len(asked),
-            points(during, asked),
+            len(later),
+            points(during, later),
             failed_requests(during),
             run.lost_members,
         ],
@@ -74,8 +74,8 @@ def failed_requests(replies: Sequence[Reply]) -> int:
 
 def drop(run: FailureRun, questions: Sequence[Question]) -> float:
     """Points of accuracy that the failures cost, from the first one on."""
-    asked = questions[run.since :]
-    return points(run.before[run.since :], asked) - points(run.during[run.since :], asked)
+    later = questions[run.since :]
+    return points(run.before[run.since :], later) - points(run.during[run.since :], later)
 
 
 def points(replies: Sequence[Reply], questions: Sequence[Question]) -> float:

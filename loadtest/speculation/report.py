@@ -45,8 +45,8 @@ KEYS = (
 
 @dataclass
 class Measurements:
-    """What the links gave: comparisons, samples by link, and server-only TPOT by RTT at the main
-    rate, in ms."""
+    """The measurements of all links: comparisons, samples by link, and server-only TPOT by RTT at
+    the main rate, in ms."""
 
     comparisons: list[LinkComparison] = field(default_factory=list)
     links: list[list[Sample]] = field(default_factory=list)
@@ -104,7 +104,7 @@ def final_figures(
 def notes(
     testbed: Testbed, prompts: Sequence[Prompt], comparisons: Sequence[LinkComparison]
 ) -> dict[str, str]:
-    """What is said of the measurements beside the tables."""
+    """Notes on the measurements, for the head of the results."""
     lengths = sorted(len(prompt.ids) for prompt in prompts)
     return {
         "gateway": versions(("uvicorn", "uvloop", "aiohttp", "onnxruntime")),

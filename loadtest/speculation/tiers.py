@@ -36,7 +36,7 @@ Answers = Mapping[str, Sequence[TokenStream]]
 
 @dataclass(frozen=True, slots=True)
 class TierResult:
-    """What a tier, or two together, came to over all questions.
+    """The result of a tier, or of two together, over all questions.
 
     `accuracy` is 0 to 1; `speedup` is tokens/s over those of the verifier alone, None for single
     tiers; `different` counts answers whose ids are not the verifier's own.

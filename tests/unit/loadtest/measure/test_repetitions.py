@@ -49,7 +49,7 @@ def test_repetitions_are_interleaved_and_turn_round() -> None:
     assert found == {"a": [1, 6, 7], "b": [2, 5, 8], "c": [3, 4, 9]}
 
 
-def test_each_step_is_events_before_it_runs() -> None:
+def test_each_step_is_reported_before_it_runs() -> None:
     events: list[str] = []
     interleaved(1, {"a": lambda: events.append("ran")}, events.append)
     assert events == ["a", "ran"]
