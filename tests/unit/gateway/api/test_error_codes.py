@@ -149,6 +149,25 @@ def test_the_listed_error_is_the_one_that_is_raised(code: str) -> None:
         assert all(issubclass(each, errors.GatewayError) for each in raised)
 
 
+def test_every_error_that_a_caller_sees_has_a_code() -> None:
+    """A GatewayError without a code would reach the caller as null."""
+    without = [
+        f"{file.relative_to(GATEWAY)}:{node.lineno}"
+        for file, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and _is_error(ast.unparse(node.func).rpartition(".")[2])
+        and not any(keyword.arg == "code" for keyword in node.keywords)
+    ]
+    assert without == []
+
+
+def _is_error(name: str) -> bool:
+    cls = getattr(errors, name, None)
+    internal = (errors.ConfigError,)
+    return isinstance(cls, type) and issubclass(cls, errors.GatewayError) and cls not in internal
+
+
 def test_a_session_ends_with_codes_that_are_explained() -> None:
     assert set(SESSION_ERRORS) <= set(HTTP_ERRORS)
 
