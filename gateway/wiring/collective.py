@@ -33,7 +33,7 @@ from gateway.serving.collective.feedback import FeedbackHandler
 from gateway.serving.collective.fit import FitEstimator
 from gateway.serving.collective.handler import CollectiveHandler
 from gateway.serving.collective.memory_store import CollectiveMemory
-from gateway.serving.collective.policy import CollectivePolicy, Keep, Quota
+from gateway.serving.collective.options import CollectivePolicy, Keep, Quota
 from gateway.serving.collective.selection import CollectiveDeps
 from gateway.serving.collective.server_model import ServerModel
 from gateway.settings import Settings

@@ -28,13 +28,12 @@ VOTES = frozenset({Aggregate.MAJORITY, Aggregate.WEIGHTED})
 
 
 @dataclass(frozen=True, slots=True)
-class Pick:
+class MemberFilter:
     """The caller's choice of members: those with one of these ids (none: any) and with one of these
-    tags (none: any). `everybody`: as many of them as there may be."""
+    tags (none: any)."""
 
-    names: tuple[str, ...] = ()
+    ids: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
-    everybody: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +60,7 @@ class Options:
     """
 
     aggregate: Aggregate
-    pick: Pick
+    filter: MemberFilter
     max_members: int
     quorum: int | None
     deadline_s: float

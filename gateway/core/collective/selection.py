@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.core.collective.options import Pick
+from gateway.core.collective.options import MemberFilter
 from gateway.core.devices.member import Member
 from gateway.core.devices.privacy import answers
 from gateway.core.state.operations import Mean
@@ -22,8 +22,8 @@ FAMILIAR = 1.25
 class Prior:
     """The quality that is expected of a member without observations; `weight` in observations."""
 
-    quality: float = 0.5
-    weight: float = 4.0
+    quality: float
+    weight: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +88,12 @@ def scored(candidate: Candidate, prior: Prior) -> ScoredMember:
     return ScoredMember(candidate, merit, merit * (FAMILIAR if candidate.familiar else 1.0))
 
 
-def obstacle(member: Member, pick: Pick, owner: str) -> str | None:
+def obstacle(member: Member, filter: MemberFilter, owner: str) -> str | None:
     """Why a member can't be asked now; None: it can. `owner`: the owner that the caller has proven
     to act for, or ""."""
-    if pick.names and member.id not in pick.names:
+    if filter.ids and member.id not in filter.ids:
         return "not-named"
-    if pick.tags and not pick.tags & member.tags:
+    if filter.tags and not filter.tags & member.tags:
         return "tags"
     if not answers(member, owner):
         return "private"

@@ -116,7 +116,7 @@ class Aggregator:
         self, request: CollectiveRequest, sink: TextSink | None
     ) -> FinalAnswer:
         """The server model's own answer, where no member gave one. Raises GatewayError."""
-        messages = request.with_last(request.question)
+        messages = request.messages_with(request.question)
         answer = await self._server_model.answer(request, messages, "plain", sink)
         return FinalAnswer(
             text=answer.text,
@@ -146,7 +146,7 @@ class Aggregator:
         template = self._templates.choose("aggregate", model, domain, request.options.template)
         prompt = aggregation_prompt(template, request.question, ballots)
         sink = sent if sent.for_caller else None
-        answer = await self._server_model.answer(request, request.with_last(prompt), name, sink)
+        answer = await self._server_model.answer(request, request.messages_with(prompt), name, sink)
         return FinalAnswer(
             text=answer.text,
             decided_by="template",

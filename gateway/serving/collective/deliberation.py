@@ -26,8 +26,7 @@ from gateway.errors import TooFewMembers
 from gateway.serving.collective.aggregation import Aggregator, FinalAnswer
 from gateway.serving.collective.best_of_n import BestOfN
 from gateway.serving.collective.idempotency import HeldClaim
-from gateway.serving.collective.options import CollectiveRequest
-from gateway.serving.collective.policy import CollectivePolicy
+from gateway.serving.collective.options import CollectivePolicy, CollectiveRequest
 from gateway.serving.collective.proposers import Proposers
 from gateway.serving.collective.round import Proposer, RoundPlan, run_round
 from gateway.serving.collective.server_model import ServerAnswer
@@ -198,7 +197,7 @@ class Deliberation:
         model = self._proposers.model(part)
         template = self._templates.choose("revise", model, domain, request.options.template)
         prompt = revision_prompt(template, request.question, part.reading, interim)
-        return self._proposers.reviser(part, request.with_last(prompt))
+        return self._proposers.reviser(part, request.messages_with(prompt))
 
     async def _conclude(self, reply: AnswerSink) -> FinalAnswer:
         answers = latest(self._report.parts)

@@ -12,7 +12,7 @@ from gateway.core.ports import CollectiveTelemetry, StateStore
 from gateway.core.state.operations import Advance, Hold, Read, Release
 from gateway.errors import Conflict, InvalidRequest
 from gateway.serving.collective.memory import ROUNDS, quality_observations
-from gateway.serving.collective.policy import CollectivePolicy
+from gateway.serving.collective.options import CollectivePolicy
 
 JUDGED = b"{}"
 """What stands in the place of an answer's record once it has been judged."""

@@ -166,14 +166,14 @@ class CollectiveHandler:
     def _reply(
         self, request: CollectiveRequest, sink: Sink, outcome: Outcome, id: str, created: int
     ) -> Reply:
-        if not request.request.stream:
+        if not request.inference.stream:
             return WholeReply(sink=sink, outcome=outcome, id=id, created=created)
         return StreamReply(
             sink=sink,
             outcome=outcome,
             id=id,
             created=created,
-            include_usage=request.usage,
+            include_usage=request.include_usage,
             idle_s=self._idle_s,
         )
 

@@ -37,7 +37,7 @@ from gateway.core.state.operations import (
     Read,
     Spend,
 )
-from gateway.serving.collective.policy import CollectivePolicy, Keep
+from gateway.serving.collective.options import CollectivePolicy, Keep
 
 QUALITY, PACE, AFFINITY, QUOTA, ROUNDS = "quality", "pace", "affinity", "quota", "collective"
 STRAGGLER_WEIGHT = 0.5

@@ -18,7 +18,7 @@ from gateway.serving.collective.memory import (
     round_operation,
     settlement_operations,
 )
-from gateway.serving.collective.policy import CollectivePolicy
+from gateway.serving.collective.options import CollectivePolicy
 
 
 class CollectiveMemory:

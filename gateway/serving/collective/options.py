@@ -1,4 +1,6 @@
-"""From a chat request to what a collective is asked; every complaint names its field."""
+"""The options of a collective: what the settings say for all requests (`CollectivePolicy`), and the
+options of one request, completed with that (`CollectiveRequest`). Every complaint names its field.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +11,28 @@ from typing import Any
 from gateway.core.collective.options import (
     MAX_MEMBERS,
     Aggregate,
+    MemberFilter,
     Options,
-    Pick,
     SelfMoa,
 )
+from gateway.core.collective.selection import Prior
+from gateway.core.prices import Prices
 from gateway.core.types import InferenceRequest
 from gateway.errors import InvalidRequest
 from gateway.protocol.collective import MODEL, CollectiveOptions
 from gateway.protocol.work import MAX_MESSAGES
 from gateway.serving.chat import request as chat_request
 from gateway.serving.chat.request import DEVICE_SAMPLING, ChatRequest
-from gateway.serving.collective.policy import CollectivePolicy
 
 WHERE = "tierflow.collective"
 CHARS_PER_TOKEN = 4
-_SERVER_SAMPLING = (*DEVICE_SAMPLING, "min_p", "frequency_penalty", "presence_penalty")
-"""Members understand fewer fields than the server model."""
+"""A rough mean over tokenizers and languages."""
 MAX_STOP_CHARS = 64
 ROLES = ("system", "developer", "user", "assistant")
-_MEMBERS_ALONE = ("members", "tags", "max_members", "max_cost")
-"""Options that say who is asked, which self-moa has settled."""
+_SERVER_SAMPLING = (*DEVICE_SAMPLING, "min_p", "frequency_penalty", "presence_penalty")
+"""The sampling fields of the server model; members understand fewer."""
+_NOT_WITH_SELF_MOA = ("members", "tags", "max_members", "max_cost")
+"""Options that choose members, of which self-moa has none."""
 _TEXT_ALONE = "members answer in text; leave it out"
 _NO_ONE_MODEL = "there is no one model whose probabilities these would be; leave it out"
 _UNSUPPORTED = {
@@ -43,27 +47,75 @@ _UNSUPPORTED = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The requests that one caller may make: `burst` at once, and `per_s` a second in the long
+    run."""
+
+    burst: float
+    per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """The seconds that things stay in the store, and the half-life of what was learned."""
+
+    idempotency_s: float
+    lease_s: float
+    affinity_s: float
+    feedback_s: float
+    half_life_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectivePolicy:
+    """The settings of collectives as the serving side needs them; `settings.collective` explains
+    each and has the defaults. `quorum`, `grace` and `agreement` are shares; `domains` maps names to
+    what they are about; `quota` None: callers have none."""
+
+    aggregator: str
+    aggregate: str
+    max_members: int
+    quorum: float
+    grace: float
+    agreement: float
+    deadline_s: float
+    rounds: int
+    on_too_few: str
+    member_tokens: int
+    max_question_chars: int
+    max_answer_chars: int
+    feedback_weight: float
+    prior: Prior
+    prices: Prices
+    quota: Quota | None
+    keep: Keep
+    domains: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectiveRequest:
-    """`question` is the last user message's text, `context` the messages before it. `sampling` is
-    for members, with `max_tokens`; `body` for server models, without messages. `usage`: a stream
-    ends with a usage chunk."""
+    """A chat request to a collective, with every option filled in.
 
-    request: InferenceRequest
+    `question` is the last user message's text, `context` the messages before it. `sampling` is for
+    members, with `max_tokens`; `body` is for server models, without messages.
+    """
+
+    inference: InferenceRequest
     options: Options
     question: str
     context: Sequence[Mapping[str, Any]]
     sampling: Mapping[str, Any]
     body: Mapping[str, Any]
-    usage: bool
+    include_usage: bool
 
-    def with_last(self, content: str) -> list[Mapping[str, Any]]:
+    def messages_with(self, content: str) -> list[Mapping[str, Any]]:
         """The messages with `content` in the question's place."""
         return [*self.context, {"role": "user", "content": content}]
 
 
 def prompt_tokens(messages: Sequence[Mapping[str, Any]]) -> float:
-    """Of any tokenizer, roughly."""
+    """About how many tokens the messages have."""
     return sum(len(str(message.get("content"))) for message in messages) / CHARS_PER_TOKEN
 
 
@@ -78,18 +130,18 @@ def read(request: InferenceRequest, policy: CollectivePolicy) -> CollectiveReque
     if chat.max_tokens is not None:
         server["max_tokens"] = chat.max_tokens
     return CollectiveRequest(
-        request=request,
+        inference=request,
         options=_options(chat.options.collective or CollectiveOptions(), policy),
         question=question,
         context=context,
         sampling=sampling,
         body=server,
-        usage=chat.include_usage,
+        include_usage=chat.include_usage,
     )
 
 
 def _refuse(chat: ChatRequest) -> None:
-    """What is right for other models, but not for members."""
+    """Raises InvalidRequest for a field that other models may heed, but not members."""
     chat_request.refuse(chat, MODEL, _UNSUPPORTED)
     format = chat.body.response_format
     if format is not None and format.type != "text":
@@ -124,7 +176,7 @@ def _messages(
 
 
 def _text(message: Mapping[str, Any], place: int) -> str:
-    """A message's text; parts that are none are refused, as members can't be shown them."""
+    """A message's text. Raises InvalidRequest for a message with anything else."""
     where = f"messages.{place}"
     if message["role"] not in ROLES:
         raise _unsupported(f"{where}.role", f"give one of {', '.join(ROLES)}")
@@ -139,8 +191,9 @@ def _text(message: Mapping[str, Any], place: int) -> str:
 
 
 def _options(given: CollectiveOptions, policy: CollectivePolicy) -> Options:
+    """The given options, with the policy's in the place of those that are absent."""
     names = given.members if isinstance(given.members, list) else []
-    everybody = given.members == "all"
+    all_members = given.members == "all"
     rounds = policy.rounds if given.rounds is None else given.rounds
     if given.final == "own" and rounds == 0:
         raise chat_request.invalid(
@@ -153,13 +206,13 @@ def _options(given: CollectiveOptions, policy: CollectivePolicy) -> Options:
         raise chat_request.invalid(
             f"{WHERE}.aggregator", "name a model that is served, or tierflow-edge"
         )
-    most = given.max_members or (
-        MAX_MEMBERS if everybody else min(len(set(names)), MAX_MEMBERS) or policy.max_members
+    max_members = given.max_members or (
+        MAX_MEMBERS if all_members else min(len(set(names)), MAX_MEMBERS) or policy.max_members
     )
     return Options(
         aggregate=Aggregate(given.aggregate or policy.aggregate),
-        pick=Pick(tuple(dict.fromkeys(names)), frozenset(given.tags), everybody),
-        max_members=most,
+        filter=MemberFilter(frozenset(names), frozenset(given.tags)),
+        max_members=max_members,
         quorum=given.quorum,
         deadline_s=given.deadline_ms / 1000.0 if given.deadline_ms else policy.deadline_s,
         rounds=rounds,
@@ -175,18 +228,18 @@ def _options(given: CollectiveOptions, policy: CollectivePolicy) -> Options:
 
 
 def _self_moa(given: CollectiveOptions, aggregator: str) -> SelfMoa:
-    wanted = given.self_moa
-    for name in _MEMBERS_ALONE:
+    self_moa = given.self_moa
+    for name in _NOT_WITH_SELF_MOA:
         if getattr(given, name) != getattr(CollectiveOptions(), name):
-            raise _invalid(name, "it is for members; self-moa goes by self_moa.samples")
-    if wanted.model and wanted.device:
+            raise _invalid(name, "it is for members; self-moa takes self_moa.samples")
+    if self_moa.model and self_moa.device:
         raise _invalid("self_moa", "name a model or a device, not both")
-    proposer = wanted.device or wanted.model or aggregator
+    proposer = self_moa.device or self_moa.model or aggregator
     return SelfMoa(
         proposer=proposer,
-        samples=wanted.samples,
-        temperature=wanted.temperature,
-        device=bool(wanted.device),
+        samples=self_moa.samples,
+        temperature=self_moa.temperature,
+        device=bool(self_moa.device),
     )
 
 

@@ -22,7 +22,7 @@ from gateway.serving.collective.options import CollectiveRequest
 def evidence(request: CollectiveRequest, report: Report, final: Reading) -> Evidence:
     """What the final answer says of its members, and what of that a caller may judge."""
     shares = _shares(report, final)
-    if not is_evidence(report, named=bool(request.options.pick.names)):
+    if not is_evidence(report, named=bool(request.options.filter.ids)):
         return Evidence(shares=shares)
     vague = [p.device for p in _first_answers(report) if not comparable(final, p.reading)]
     decided_by_members = report.decided_by in MEMBERS_DECIDED

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
-from gateway.core.collective.options import Pick
+from gateway.core.collective.options import MemberFilter
 from gateway.core.collective.quorum import step_deadline
 from gateway.core.collective.report import Report
 from gateway.core.collective.selection import Candidate, Caps, Selection, choose, obstacle
@@ -27,8 +27,7 @@ from gateway.serving.collective.memory import (
     hashed,
 )
 from gateway.serving.collective.memory_store import CollectiveMemory
-from gateway.serving.collective.options import CollectiveRequest, prompt_tokens
-from gateway.serving.collective.policy import CollectivePolicy
+from gateway.serving.collective.options import CollectivePolicy, CollectiveRequest, prompt_tokens
 from gateway.serving.collective.proposers import DeviceProposers, Proposers, SampleProposers
 from gateway.serving.collective.server_model import ServerModel
 
@@ -109,7 +108,7 @@ async def prepare(
     own = device if options.final_own else ""
     members: list[Member] = []
     if options.self_moa is None:
-        members = eligible(deps.members, options.pick, owner, request.question, own)
+        members = eligible(deps.members, options.filter, owner, request.question, own)
     fit = await deps.fit_estimator.fit(request.question, members)
     members = closest(members, fit, own)
     report.domain = fit.domain
@@ -141,7 +140,7 @@ def _resume(report: Report, unfinished: UnfinishedRequest) -> None:
 async def _caller(deps: CollectiveDeps, request: CollectiveRequest) -> tuple[str, str]:
     """The device that calls and its proven owner, each "" where there is none. Raises
     InvalidRequest when a device's own answer is wanted and no device calls."""
-    authorization = request.request.caller.authorization
+    authorization = request.inference.caller.authorization
     caller = None
     if authorization:
         try:
@@ -161,7 +160,7 @@ async def _caller(deps: CollectiveDeps, request: CollectiveRequest) -> tuple[str
 def _keys(
     deps: CollectiveDeps, request: CollectiveRequest, domain: str, devices: list[str]
 ) -> RequestKeys:
-    inference = request.request
+    inference = request.inference
     caller = hashed(inference.caller.authorization)
     key, session = inference.caller.idempotency_key, inference.demands.session
     digest = ""
@@ -208,11 +207,11 @@ def _proposers(
 
 
 def eligible(
-    members: Members, pick: Pick, owner: str, question: str, always: str = ""
+    members: Members, filter: MemberFilter, owner: str, question: str, always: str = ""
 ) -> list[Member]:
     """The members that may be asked. Of more than `MAX_COMPARED` each question gets another
     selection, which `always` is part of."""
-    found = [m for m in members.members() if obstacle(m, pick, owner) is None]
+    found = [m for m in members.members() if obstacle(m, filter, owner) is None]
     if len(found) <= MAX_COMPARED:
         return found
     seed = crc32(question.encode("utf-8", "replace"))
@@ -258,7 +257,7 @@ def _candidate(
         similarity=fit.similarity.get(member.id, 0.0),
         quality=prior.quality.get(member.id, Mean()),
         seconds=_mean_or(prior.seconds.get(member.id), member.condition.round_trip_s),
-        tokens=prompt_tokens(request.with_last(request.question)) + answer_tokens,
+        tokens=prompt_tokens(request.messages_with(request.question)) + answer_tokens,
         familiar=member.id in prior.familiar,
     )
 

@@ -50,7 +50,7 @@ class ServerModel:
         call from others in logs. Raises what `EngineCalls` raises, and EngineFailed for an empty
         answer."""
         call = server_call(request, messages, name)
-        if sink is not None and request.request.stream:
+        if sink is not None and request.inference.stream:
             return await self._streamed(call, sink)
         answer = _not_empty(await self.whole(call))
         if sink is not None:
@@ -115,9 +115,9 @@ def server_call(
     request: CollectiveRequest, messages: Sequence[Mapping[str, Any]], name: str
 ) -> EngineCall:
     """A call to the aggregator, within what the caller demands of tiers and models."""
-    demands = request.request.demands
+    demands = request.inference.demands
     return EngineCall(
-        parent=request.request,
+        parent=request.inference,
         part=name,
         model=request.options.aggregator,
         body={**request.body, "messages": list(messages)},

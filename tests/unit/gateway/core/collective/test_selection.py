@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.collective.options import Pick
+from gateway.core.collective.options import MemberFilter
 from gateway.core.collective.quorum import answers_needed, grace_ends, step_deadline
 from gateway.core.collective.selection import (
     Candidate,
@@ -21,7 +22,7 @@ from gateway.core.devices.member import MemberCondition
 from gateway.core.state.operations import Mean
 from tests.unit.gateway.core.collective.build import candidate, member
 
-PRIOR = Prior()
+PRIOR = Prior(0.5, 4.0)
 CANDIDATES = st.lists(
     st.builds(
         candidate,
@@ -122,24 +123,26 @@ def test_the_order_in_which_members_are_listed_makes_no_difference(
 
 
 @pytest.mark.parametrize(
-    ("fields", "pick", "owner", "reason"),
+    ("fields", "filter", "owner", "reason"),
     [
-        ({}, Pick(), "", None),
-        ({"abilities": frozenset()}, Pick(), "", "unable"),
-        ({"privacy": "private"}, Pick(), "ann", "private"),
-        ({"privacy": "owner", "owner": "ann"}, Pick(), "ann", None),
-        ({"privacy": "owner", "owner": "ann"}, Pick(), "bob", "private"),
-        ({"privacy": "owner"}, Pick(), "", "private"),
-        ({"condition": MemberCondition(hot=True)}, Pick(), "", "hot"),
-        ({"condition": MemberCondition(working=1)}, Pick(), "", "busy"),
-        ({}, Pick(names=("other",)), "", "not-named"),
-        ({}, Pick(names=("me",)), "", None),
-        ({"tags": frozenset({"code"})}, Pick(tags=frozenset({"maths"})), "", "tags"),
-        ({"tags": frozenset({"code"})}, Pick(tags=frozenset({"maths", "code"})), "", None),
+        ({}, MemberFilter(), "", None),
+        ({"abilities": frozenset()}, MemberFilter(), "", "unable"),
+        ({"privacy": "private"}, MemberFilter(), "ann", "private"),
+        ({"privacy": "owner", "owner": "ann"}, MemberFilter(), "ann", None),
+        ({"privacy": "owner", "owner": "ann"}, MemberFilter(), "bob", "private"),
+        ({"privacy": "owner"}, MemberFilter(), "", "private"),
+        ({"condition": MemberCondition(hot=True)}, MemberFilter(), "", "hot"),
+        ({"condition": MemberCondition(working=1)}, MemberFilter(), "", "busy"),
+        ({}, MemberFilter(ids=frozenset({"other"})), "", "not-named"),
+        ({}, MemberFilter(ids=frozenset({"me"})), "", None),
+        ({"tags": frozenset({"code"})}, MemberFilter(tags=frozenset({"maths"})), "", "tags"),
+        ({"tags": frozenset({"code"})}, MemberFilter(tags=frozenset({"maths", "code"})), "", None),
     ],
 )
-def test_who_may_be_asked(fields: dict, pick: Pick, owner: str, reason: str | None) -> None:  # type: ignore[type-arg]
-    assert obstacle(member("me", **fields), pick, owner) == reason
+def test_who_may_be_asked(
+    fields: dict[str, Any], filter: MemberFilter, owner: str, reason: str | None
+) -> None:
+    assert obstacle(member("me", **fields), filter, owner) == reason
 
 
 def test_a_quorum_is_a_number_or_a_share_rounded_up() -> None:

@@ -17,10 +17,11 @@ from gateway.core.collective.templates import (
 )
 from gateway.core.collective.untrusted import CONTROL, harmless, one_line, quoted
 from gateway.core.collective.voting import Ballot
+from gateway.settings import Discovery, Settings
+from gateway.wiring.collective import collective_templates
 from tests.unit.gateway.core.collective.build import ballots
-from tests.unit.gateway.serving.collective.scene import templates
 
-SHIPPED = templates().by_id
+SHIPPED = collective_templates(Settings(discovery=Discovery())).by_id
 PIECES = st.sampled_from(
     [
         "<|end|>",
@@ -170,7 +171,7 @@ def test_a_member_that_counts_for_more_than_two_others_comes_first() -> None:
 
 
 def test_rules_choose_by_model_and_domain_and_a_request_may_name_one() -> None:
-    all_ = templates()
+    all_ = collective_templates(Settings(discovery=Discovery()))
     assert all_.choose("aggregate", "rill-edge", "code").id == "rill-judge@1"
     assert all_.choose("aggregate", "qwen", "code").id == "open@1"
     assert all_.choose("revise", "rill-device", "code").id == "rill-revise@1"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from gateway.adapters.state.memory import MemoryStore
-from gateway.core.admission import AdmissionLimits
 from gateway.core.collective.report import Report
-from gateway.core.collective.templates import Form, Template, TemplateRule, Templates
 from gateway.core.devices.member import (
     DeviceModel,
     Member,
@@ -21,23 +21,15 @@ from gateway.core.devices.member import (
     WorkOrder,
     WorkPiece,
 )
-from gateway.core.ports import StateStore
+from gateway.core.ports import Embedder, StateStore
 from gateway.core.types import Caller, InferenceRequest
 from gateway.errors import EngineFailed, GatewayError, StateLost
-from gateway.serving.collective.aggregation import Aggregator
-from gateway.serving.collective.best_of_n import Likelihoods
-from gateway.serving.collective.feedback import FeedbackHandler
-from gateway.serving.collective.fit import FitEstimator
-from gateway.serving.collective.handler import CollectiveHandler
-from gateway.serving.collective.memory_store import CollectiveMemory
-from gateway.serving.collective.policy import CollectivePolicy
-from gateway.serving.collective.selection import CollectiveDeps
-from gateway.serving.collective.server_model import ServerModel
-from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.engine_calls import EngineCall, EngineReply
-from gateway.wiring.collective import shipped_templates
-from tests.unit.gateway.build import request
-from tests.unit.gateway.fakes import ListSink, Recorder, SteppingClock
+from gateway.settings import Settings
+from gateway.wiring.collective import build_collective, collective_templates
+from gateway.wiring.shared import build_shared
+from tests.unit.gateway.build import request, routing, state
+from tests.unit.gateway.fakes import FakeEndpoints, ListSink, Recorder, SteppingClock
 
 Behaviour = Callable[[WorkOrder], AsyncGenerator[str]]
 """What a device does with an order: it yields the pieces of its answer, waits, or raises."""
@@ -69,6 +61,8 @@ def waiting(event: asyncio.Event | None = None, *pieces: str) -> Behaviour:
     return behaviour
 
 
+COLLECTIVE = {"domains": {"mathematics": "numbers, times, plus"}, "rather_likelihood": ()}
+"""Settings of the collective that tests have unless they say otherwise."""
 QUESTION = "What is 6 times 7?"
 THREE = {"maths": "Answer: 42", "code": "Answer: 42", "reading": "Answer: 48"}
 
@@ -245,17 +239,13 @@ class FakeCallers:
         return (device, self._owners[device]) if device in self._owners else None
 
 
-def templates() -> Templates:
-    shipped = shipped_templates()
-    by_id = {
-        id: Template(name=id[:-2], version=1, **{**spec, "form": Form(spec["form"])})
-        for id, spec in shipped["templates"].items()
-    }
-    return Templates(by_id, [TemplateRule(**rule) for rule in shipped["rules"]])
-
-
 class Scene:
-    """`ask` gives what a client would read: the body, or a stream's events and comments."""
+    """A collective as it is wired, with fakes around it. `ask` and `stream` give what a client
+    would read: the body, or a stream's events and comments.
+
+    `collective` are settings of the collective, `fields` those of the devices' `Member`s,
+    `owners` the devices' owners by device. The edge serves rill-edge, the cloud big.
+    """
 
     def __init__(
         self,
@@ -263,62 +253,52 @@ class Scene:
         calls: FakeCalls | None = None,
         *,
         store: StateStore | None = None,
-        policy: CollectivePolicy | None = None,
+        collective: Mapping[str, Any] | None = None,
+        prices: Mapping[str, float] | None = None,
         owners: Mapping[str, str] | None = None,
-        embedder: Any = None,
+        embedder: Embedder | None = None,
         fields: Mapping[str, Mapping[str, Any]] | None = None,
-        likelihood_models: Sequence[str] = (),
         idle_s: float = 5.0,
     ) -> None:
-        self._likelihood_models = likelihood_models
-        self._idle_s = idle_s
         self.members = FakeMembers(scripts, **(fields or {}))
         self.calls = calls or FakeCalls()
         self.clock = SteppingClock()
         self.store = store or CountingStore(self.clock)
         self.telemetry, self.recorder = CollectiveRecorder(), Recorder()
-        self.policy = policy or CollectivePolicy(domains={"mathematics": "numbers, times, plus"})
-        self._ids = (f"{n:032x}" for n in itertools.count(1))
-        self.handler = self._handler(owners or {}, embedder)
-        self.feedback = FeedbackHandler(
-            store=self.store,
-            policy=self.policy,
-            telemetry=self.telemetry,
-            new_id=lambda: next(self._ids),
+        settings = Settings.model_validate(
+            {
+                "discovery": {},
+                "collective": {**COLLECTIVE, **(collective or {})},
+                "prices": prices or {},
+                "timeouts": {"idle_s": idle_s},
+            }
         )
-
-    def _handler(self, owners: Mapping[str, str], embedder: Any) -> CollectiveHandler:
-        calls: Any = self.calls
-        server_model = ServerModel(calls)
-        deps = CollectiveDeps(
-            members=self.members,
-            callers=FakeCallers(owners),
-            server_model=server_model,
-            memory=CollectiveMemory(self.store, self.policy, self.telemetry),
-            fit_estimator=FitEstimator(
-                embedder=embedder,
-                domains=self.policy.domains,
-                telemetry=self.telemetry,
-                timeout_s=5.0,
-            ),
-            aggregator=Aggregator(
-                server_model=server_model,
-                likelihoods=Likelihoods(calls),
-                templates=templates(),
-                served=served,
-                likelihood_models=self._likelihood_models,
-            ),
-            templates=templates(),
-            served=served,
-            policy=self.policy,
+        ids = (f"{n:032x}" for n in itertools.count(1))
+        nothing: Any = None
+        shared = build_shared(
+            settings,
+            routing=routing(),
+            endpoints=FakeEndpoints([state(), state("cloud:1", "cloud", model="big")]),
+            server=nothing,
+            verifier=nothing,
             clock=self.clock,
             telemetry=self.recorder,
-            collective_telemetry=self.telemetry,
-            unix_time=lambda: 1_700_000_000.0,
-            new_id=lambda: next(self._ids),
+            wall=lambda: 1_700_000_000.0,
+            new_id=lambda: next(ids),
         )
-        admission = Admission(AdmissionLimits(), self.clock, self.recorder)
-        return CollectiveHandler(deps, admission, self._idle_s)
+        engine_calls: Any = self.calls
+        parts = build_collective(
+            AsyncExitStack(),
+            settings,
+            shared=replace(shared, calls=engine_calls),
+            members=self.members,
+            callers=FakeCallers(owners or {}),
+            store=self.store,
+            templates=collective_templates(settings),
+            telemetry=self.telemetry,
+            embedder=embedder,
+        )
+        self.handler, self.feedback = parts.handler, parts.feedback
 
     async def send(self, asked: InferenceRequest) -> ListSink:
         sink = ListSink()
@@ -351,11 +331,6 @@ class Streamed:
     @property
     def text(self) -> str:
         return "".join(self.pieces)
-
-
-def served(model: str) -> Sequence[str] | None:
-    known = {"tierflow-edge": ["rill-edge"], "rill-edge": ["rill-edge"], "big": ["big"]}
-    return known.get(model)
 
 
 def chat(

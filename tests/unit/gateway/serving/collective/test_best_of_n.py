@@ -80,7 +80,9 @@ async def test_a_member_that_can_not_change_the_choice_is_not_waited_for() -> No
     many: dict[str, Script] = dict.fromkeys(("a", "b", "c"), "Answer: 42")
     says: dict[str, Script] = {**many, "odd": "Answer: 48", "slow": waiting()}
     good = dict.fromkeys(many, {"description": "what 6 times 7 is"})
-    scene = Scene(says, FakeCalls(nearly_certain), fields=good, likelihood_models=("rill-*",))
+    scene = Scene(
+        says, FakeCalls(nearly_certain), fields=good, collective={"rather_likelihood": ["rill-*"]}
+    )
     body = await scene.ask(members="all", quorum=5)
     about = body["tierflow"]["collective"]
     assert (about["decided_by"], about["early_exit"]) == ("best-of-n", "decided")
@@ -183,7 +185,7 @@ async def test_an_answer_is_weighed_with_its_end() -> None:
 
 
 async def test_auto_weighs_answers_where_the_aggregator_does_better_so() -> None:
-    scene = Scene(THREE, FakeCalls(equally_likely), likelihood_models=("rill-*",))
+    scene = Scene(THREE, FakeCalls(equally_likely), collective={"rather_likelihood": ["rill-*"]})
     body = await scene.ask(members="all", quorum=3)
     assert body["tierflow"]["collective"]["decided_by"] == "best-of-n"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.core.collective.options import Pick
+from gateway.core.collective.options import MemberFilter
 from gateway.errors import EmbeddingFailed
 from gateway.serving.collective.fit import DescriptionVectors, FitEstimator
 from gateway.serving.collective.selection import MAX_COMPARED, eligible
@@ -102,7 +102,7 @@ async def test_descriptions_that_can_not_be_embedded_are_compared_by_words() -> 
 def test_of_very_many_members_some_are_compared_others_with_another_question() -> None:
     crowd = FakeMembers(dict.fromkeys((f"m{n}" for n in range(MAX_COMPARED + 50)), "7"))
     one, again, other = (
-        [m.id for m in eligible(crowd, Pick(), "", question, "m7")] for question in "aab"
+        [m.id for m in eligible(crowd, MemberFilter(), "", question, "m7")] for question in "aab"
     )
     assert len(one) == MAX_COMPARED and one == again and one[0] == "m7"
     assert set(one) != set(other)

@@ -10,7 +10,6 @@ import pytest
 
 from gateway.errors import EngineFailed, GatewayError, TooFewMembers
 from gateway.serving.collective import deliberation
-from gateway.serving.collective.policy import CollectivePolicy
 from gateway.serving.collective.round import RoundPlan, RoundResult, run_round
 from gateway.serving.requests.engine_calls import EngineCall
 from tests.unit.gateway.serving.collective.scene import (
@@ -25,7 +24,7 @@ from tests.unit.gateway.serving.collective.scene import (
 
 pytestmark = pytest.mark.anyio
 
-QUICK = CollectivePolicy(deadline_s=0.2)
+QUICK = {"deadline_s": 0.2}
 """Long enough for fakes; what never comes is given up soon."""
 
 
@@ -57,7 +56,7 @@ async def test_fewer_than_the_quorum_answer_with_the_reason() -> None:
 
 
 async def test_too_few_are_an_error_where_the_request_wants_that() -> None:
-    scene = Scene({"a": "Answer: 1", "b": failing("lost")}, policy=QUICK)
+    scene = Scene({"a": "Answer: 1", "b": failing("lost")}, collective=QUICK)
     with pytest.raises(TooFewMembers):
         await scene.ask(members="all", quorum=2, on_too_few="fail")
     with pytest.raises(TooFewMembers):

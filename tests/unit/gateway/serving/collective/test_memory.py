@@ -11,7 +11,6 @@ from gateway.core.state.operations import Advance, Claim, ClaimState, Means, Obs
 from gateway.errors import Conflict, InvalidRequest, QuotaExceeded, StateLost
 from gateway.serving.collective.feedback import JUDGING_S
 from gateway.serving.collective.memory import UnfinishedRequest, hashed
-from gateway.serving.collective.policy import CollectivePolicy, Keep, Quota
 from tests.unit.gateway.fakes import SteppingClock
 from tests.unit.gateway.serving.collective.scene import (
     CountingStore,
@@ -258,7 +257,7 @@ async def test_what_is_left_tells_all_that_is_needed_to_go_on() -> None:
     assert UnfinishedRequest.loaded(left.dumped()) == left
 
 
-PAUSED = CollectivePolicy(keep=Keep(lease_s=0.03))
+PAUSED = {"lease_s": 0.03}
 
 
 async def take_over(scene: Scene, name: str, digest: str) -> None:
@@ -273,7 +272,7 @@ async def take_over(scene: Scene, name: str, digest: str) -> None:
 
 
 async def test_a_replica_whose_request_was_taken_over_stops() -> None:
-    scene = Scene({"a": waiting(), "b": waiting()}, policy=PAUSED)
+    scene = Scene({"a": waiting(), "b": waiting()}, collective=PAUSED)
     task = asyncio.create_task(scene.send(chat(key="k", members="all")))
     while len(scene.members.orders) < 2:
         await asyncio.sleep(0)
@@ -287,9 +286,7 @@ async def test_a_replica_whose_request_was_taken_over_stops() -> None:
 
 async def test_a_round_is_not_left_for_a_request_that_was_taken_over() -> None:
     late = asyncio.Event()
-    scene = Scene(
-        {"a": "Answer: 41", "b": waiting(late)}, policy=CollectivePolicy(keep=Keep(lease_s=30.0))
-    )
+    scene = Scene({"a": "Answer: 41", "b": waiting(late)}, collective={"lease_s": 30.0})
     task = asyncio.create_task(scene.send(chat(key="k", members="all", quorum=2)))
     while len(scene.members.orders) < 2:
         await asyncio.sleep(0)
@@ -313,8 +310,7 @@ async def test_a_request_that_failed_may_be_made_again_with_its_key() -> None:
 
 
 async def test_a_caller_has_a_quota() -> None:
-    policy = CollectivePolicy(quota=Quota(burst=2.0, per_s=0.0001), keep=Keep())
-    scene = Scene(THREE, policy=policy)
+    scene = Scene(THREE, collective={"burst": 2, "requests_per_minute": 0.006})
     for _ in range(2):
         await scene.ask()
     with pytest.raises(QuotaExceeded) as raised:

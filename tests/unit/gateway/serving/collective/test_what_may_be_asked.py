@@ -5,9 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.core.prices import Prices
 from gateway.errors import EmbeddingFailed, InvalidRequest, UnknownModel
-from gateway.serving.collective.policy import CollectivePolicy
 from tests.unit.gateway.build import request
 from tests.unit.gateway.serving.collective.scene import FakeCalls, Scene, chat
 
@@ -136,8 +134,7 @@ async def test_the_cap_is_for_prompts_as_well() -> None:
 
 
 async def test_a_cap_on_the_cost_bounds_what_each_may_say() -> None:
-    policy = CollectivePolicy(prices=Prices({"device": 1.0}))
-    scene = Scene(dict.fromkeys("ab", "Answer: 1"), policy=policy)
+    scene = Scene(dict.fromkeys("ab", "Answer: 1"), prices={"device": 1.0})
     await scene.ask(members="all", max_cost=0.3)
     assert len(scene.members.orders) == 2
     assert sum(order.max_tokens for _, order in scene.members.orders) <= 300
