@@ -28,8 +28,8 @@ class AdminGate:
                 "(TIERFLOW_GATEWAY_ADMIN__TOKEN): 16 characters at least, or its SHA-256 in hex",
                 code="admin_disabled",
             )
-        given = hashlib.sha256((shown.credentials if shown else "").encode()).hexdigest()
-        if not hmac.compare_digest(given.encode(), self._digest.encode()):
+        digest = hashlib.sha256((shown.credentials if shown else "").encode()).hexdigest()
+        if not hmac.compare_digest(digest.encode(), self._digest.encode()):
             raise Unauthenticated(
                 "send `Authorization: Bearer <admin token>`", code="invalid_admin_token"
             )

@@ -16,20 +16,20 @@ from gateway.serving.devices.device_lease import Sighting
 from gateway.serving.devices.enrolment_records import DeviceRecord
 
 
-def cards(
+def device_cards(
     settings: Iterable[str],
     owners: Mapping[str, str],
     enrolled: Mapping[str, DeviceRecord],
     sightings: Iterable[Sighting],
 ) -> list[DeviceCard]:
-    """Every device that may connect or is registered, by name. `settings`: names of the devices
-    whose tokens are there, `owners` theirs."""
-    found = {
+    """Every device that may connect or is registered, sorted by name. `settings`: the names of the
+    devices whose tokens are in the settings; `owners`: their owners there, by name."""
+    cards = {
         name: DeviceCard(id=name, source="settings", owner=owners.get(name), registered=False)
         for name in settings
     }
     for name, record in enrolled.items():
-        found[name] = DeviceCard(
+        cards[name] = DeviceCard(
             id=name,
             source="enrolled",
             owner=record.owner or None,
@@ -38,12 +38,12 @@ def cards(
         )
     for sighting in sightings:
         member = sighting.lease.member
-        card = found.setdefault(
+        card = cards.setdefault(
             member.id, DeviceCard(id=member.id, source="unknown", registered=True)
         )
         card.registered, card.registration = True, registration(sighting)
         card.owner = card.owner or member.owner or None
-    return [found[name] for name in sorted(found)]
+    return [cards[name] for name in sorted(cards)]
 
 
 def registration(sighting: Sighting) -> Registration:

@@ -25,9 +25,10 @@ class DeviceRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        headers = scope["headers"]
+        token = next((value for name, value in headers if name == b"authorization"), b"")
         try:
-            grant = await self._tokens.find(given.decode("latin-1"))
+            grant = await self._tokens.find(token.decode("latin-1"))
         except StateLost as error:
             await _refuse(receive, send, *render(error))
             return

@@ -10,7 +10,7 @@ import structlog
 from fastapi import APIRouter, Depends, Query, Request
 
 from gateway.api.admin_token import AdminGate
-from gateway.api.device_cards import cards
+from gateway.api.device_cards import device_cards
 from gateway.api.json_body import documented, read_body
 from gateway.errors import StateLost, UnknownDevice
 from gateway.protocol.devices import (
@@ -51,7 +51,7 @@ class DeviceAdmin:
         except StateLost as error:
             lost = error
         sightings = self.members.sightings()
-        return cards(self.tokens.names, self.tokens.owners, enrolled, sightings), lost
+        return device_cards(self.tokens.names, self.tokens.owners, enrolled, sightings), lost
 
 
 class DeviceHandlers:
@@ -93,13 +93,13 @@ class DeviceHandlers:
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
         after: Annotated[str, Query(max_length=256)] = "",
     ) -> DeviceList:
-        found, lost = await self._admin.cards()
-        rest = [card for card in found if card.id > after]
-        return DeviceList(data=rest[:limit], has_more=len(rest) > limit, partial=lost is not None)
+        cards, lost = await self._admin.cards()
+        later = [card for card in cards if card.id > after]
+        return DeviceList(data=later[:limit], has_more=len(later) > limit, partial=lost is not None)
 
     async def device(self, id: str) -> DeviceCard:
-        found, lost = await self._admin.cards()
-        for card in found:
+        cards, lost = await self._admin.cards()
+        for card in cards:
             if card.id == id:
                 return card
         if lost is not None:

@@ -53,7 +53,7 @@ def build_devices(
     telemetries: DeviceTelemetries,
 ) -> DeviceParts:
     """Inside the event loop; `stack` ends the replica's part in the exchange with others."""
-    wanted, clock, replica = settings.devices, shared.clock, secrets.token_hex(8)
+    devices, clock, replica = settings.devices, shared.clock, secrets.token_hex(8)
     replica_outbox = ReplicaOutbox(store)
     remote_work = RemoteWork(
         replica=replica, replica_outbox=replica_outbox, clock=clock, new_id=shared.new_id
@@ -65,7 +65,7 @@ def build_devices(
         remote_work=remote_work,
         clock=clock,
         telemetry=telemetries.members,
-        lease_s=wanted.lease_s,
+        lease_s=devices.lease_s,
     )
     connections = DeviceConnections(
         limits=_limits(settings),
@@ -80,8 +80,8 @@ def build_devices(
         telemetry=telemetries.devices,
         registrar=members,
     )
-    tokens = DeviceTokens(tokens=wanted.tokens, owners=wanted.owners, store=store, clock=clock)
-    period = Period(wanted.lease_s, min(wanted.heartbeat_s, wanted.lease_s / 3))
+    tokens = DeviceTokens(tokens=devices.tokens, owners=devices.owners, store=store, clock=clock)
+    period = Period(devices.lease_s, min(devices.heartbeat_s, devices.lease_s / 3))
     bus = ReplicaBus(
         store=store,
         registry=members,
@@ -110,11 +110,11 @@ def build_devices(
 
 
 def _limits(settings: Settings) -> DeviceLimits:
-    wanted = settings.devices
+    devices = settings.devices
     return DeviceLimits(
-        lease_s=wanted.lease_s,
-        heartbeat_s=wanted.heartbeat_s,
-        max_sessions=wanted.max_sessions,
-        drafts_per_s=wanted.drafts_per_s,
-        work=WorkLimits(wanted.max_work, wanted.max_work_s, wanted.max_answer_bytes),
+        lease_s=devices.lease_s,
+        heartbeat_s=devices.heartbeat_s,
+        max_sessions=devices.max_sessions,
+        drafts_per_s=devices.drafts_per_s,
+        work=WorkLimits(devices.max_work, devices.max_work_s, devices.max_answer_bytes),
     )

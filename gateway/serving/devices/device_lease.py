@@ -62,14 +62,14 @@ class RegisteredDevice:
     """A device that is registered at this replica, with what this replica knows of its lease.
 
     `held_since` is when the store said last that the lease is held from here; None: not yet.
-    `changed`: the store should hear of it before the renewal is due. `older` gives up the lease
-    that the device had at another replica before it came here. `beat` counts renewals.
+    `changed`: the store should hear of it before the renewal is due. `superseded` gives up
+    the lease that the device had at another replica before it came here. `beat` counts renewals.
     """
 
     def __init__(self, membership: Membership) -> None:
         self.membership = membership
         self.held_since: float | None = None
-        self.older: list[Release] = []
+        self.superseded: list[Release] = []
         self.beat = 0
         self.changed = True
         self._published_in_flight = 0
@@ -126,10 +126,10 @@ def release(member: Member) -> Release:
 
 def held_at_peer(member: Member, peers: PeerDevices) -> Member | None:
     """The same process of the device, where another replica has its lease as far as is known."""
-    there = peers.lease(member.id)
-    if there is None or there.instance != member.instance or there.replica == member.replica:
+    other = peers.lease(member.id)
+    if other is None or other.instance != member.instance or other.replica == member.replica:
         return None
-    return there
+    return other
 
 
 class LeaseAcquirer:
@@ -149,27 +149,27 @@ class LeaseAcquirer:
         """Whether the lease is ours; False where somebody else has it. Raises StateLost.
 
         `before` is done first. A lease that the same process of the device has at another replica
-        is given up; where the store is lost, `device.older` keeps that in mind.
+        is given up; where the store is lost, `device.superseded` keeps its release for later.
         """
-        wanted = hold(member, device.lease(member), self._lease_s)
-        there = held_at_peer(member, self._peers)
-        device.older = [] if there is None else [release(there)]
-        *_, held = await self._store.run(*before, *device.older, wanted)
-        if not held and not device.older:
-            held = await self._take_over(member, wanted)
+        claim = hold(member, device.lease(member), self._lease_s)
+        at_peer = held_at_peer(member, self._peers)
+        device.superseded = [] if at_peer is None else [release(at_peer)]
+        *_, held = await self._store.run(*before, *device.superseded, claim)
+        if not held and not device.superseded:
+            held = await self._take_over(member, claim)
         return bool(held)
 
-    async def _take_over(self, member: Member, wanted: Hold) -> bool:
+    async def _take_over(self, member: Member, claim: Hold) -> bool:
         """The device may have moved here before this replica has heard of its lease. The store
         knows whether the lease is that of the same process."""
         if self._peers.lease(member.id) is not None:
             return False
         (held,) = await self._store.run(Held(KIND))
-        there = decode_lease(held.get(member.id))
-        if there is None or there.member.instance != member.instance:
+        lease = decode_lease(held.get(member.id))
+        if lease is None or lease.member.instance != member.instance:
             return False
-        older = Release(KIND, member.id, holder(there.member))
-        _, taken = await self._store.run(older, wanted)
+        superseded = Release(KIND, member.id, holder(lease.member))
+        _, taken = await self._store.run(superseded, claim)
         return bool(taken)
 
 

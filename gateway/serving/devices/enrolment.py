@@ -197,14 +197,14 @@ class Enrolments:
         self._tokens.forget(record.device)
         self._replica_outbox.put(DEVICES, TokenRevoked(record.device, record.digest))
 
-    def _name(self, enrolment: EnrolmentRecord, given: str) -> str:
-        if enrolment.name and given not in ("", enrolment.name):
+    def _name(self, enrolment: EnrolmentRecord, offered: str) -> str:
+        if enrolment.name and offered not in ("", enrolment.name):
             raise InvalidRequest(
                 "name: the operator chose another one for this token; leave it out",
                 param="name",
                 code="invalid_name",
             )
-        name = enrolment.name or given or f"device-{secrets.token_hex(4)}"
+        name = enrolment.name or offered or f"device-{secrets.token_hex(4)}"
         self._check_not_in_settings(name)
         return name
 

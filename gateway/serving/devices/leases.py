@@ -60,13 +60,13 @@ class Leases:
         own = Hold(kind=REPLICA, name=replica, holder=replica, value=b"", ttl_s=REPLICA_LEASE_S)
         try:
             _, replicas = await self._store.run(own, Held(REPLICA))
-            asked = self._clock.now()
+            read_at = self._clock.now()
             (held,) = await self._store.run(Held(device_lease.KIND))
         except StateLost:
             self._forget_peers(began)
         else:
             self._refreshed = began
-            self._registry.peers.refresh(held, replicas, asked, self._clock.now())
+            self._registry.peers.refresh(held, replicas, read_at, self._clock.now())
             self._evict_moved(began)
         await self._renew(began)
 
@@ -100,15 +100,15 @@ class Leases:
         """Gives those that could not be done."""
         done = 0
         try:
-            for some in slices(releases):
-                await self._store.run(*some)
-                done += len(some)
+            for batch in slices(releases):
+                await self._store.run(*batch)
+                done += len(batch)
         except StateLost:
             pass
         return releases[done:]
 
     def _evict_moved(self, began: float) -> None:
-        """Only leases that were held before `began`: the reading may be older than the others."""
+        """Of leases that were held before `began`: newer ones may be missing in what was read."""
         for name, device in self._registry.own():
             since = device.held_since
             if since is not None and since < began and self._moved(device):
@@ -123,27 +123,27 @@ class Leases:
         )
 
     async def _renew(self, began: float) -> None:
-        """The longest-waiting first: where the store takes only some, no device waits for ever."""
+        """Those first that have waited longest, so that all get their turn at a busy store."""
         due = [device for _, device in self._registry.own() if self._due(device, began)]
         due.sort(key=lambda device: device.held_since or float("-inf"))
-        for some in slices(due):
+        for batch in slices(due):
             pairs = [
                 (device, member)
-                for device in some
+                for device in batch
                 if (member := device.member) is not None
                 and self._registry.find_own(member.id) is device
             ]
-            older = [release for device, _ in pairs for release in device.older]
+            superseded = [release for device, _ in pairs for release in device.superseded]
             holds = [self._hold(device, member) for device, member in pairs]
             if not holds:
                 continue
             try:
-                results = await self._store.run(*older, *holds)
+                results = await self._store.run(*superseded, *holds)
             except StateLost:
                 for device, _ in pairs:
                     device.changed = True
                 return
-            for (device, _), held in zip(pairs, results[len(older) :], strict=True):
+            for (device, _), held in zip(pairs, results[len(superseded) :], strict=True):
                 self._renewed(device, held, began)
 
     def _due(self, device: RegisteredDevice, now: float) -> bool:
@@ -159,7 +159,7 @@ class Leases:
         if self._registry.find_own(name) is not device:
             return
         if held:
-            device.held_since, device.older = began, []
+            device.held_since, device.superseded = began, []
         elif self._moved(device):
             self._registry.evict_moved(name)
         else:

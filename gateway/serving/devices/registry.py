@@ -104,7 +104,7 @@ class MembersRegistry:
             self._telemetry.registration("duplicate_device")
             raise duplicate()
         if held:
-            device.held_since, device.older = began, []
+            device.held_since, device.superseded = began, []
         self.peers.came_here(member.id)
         self._replica_outbox.put(DEVICES, DeviceJoined(member))
         self._telemetry.registration("registered")

@@ -153,8 +153,8 @@ class TokenWatch:
         """Raises StateLost."""
         used = self._devices.enrolled_tokens()
         self._renewed = {d: at for d, at in self._renewed.items() if d in used.values()}
-        for some in slices(list(used.items())):
-            await self._check(some)
+        for batch in slices(list(used.items())):
+            await self._check(batch)
 
     def revoked(self, device: str, digest: str) -> None:
         """The token is revoked: end the device's connection here."""
@@ -196,8 +196,8 @@ class TokenWatch:
         self._renewed[record.digest] = self._clock.now()
 
 
-def _remember(known: OrderedDict[str, V], authorization: str, value: V) -> None:
-    known[authorization] = value
-    known.move_to_end(authorization)
-    if len(known) > MAX_REMEMBERED:
-        known.popitem(last=False)
+def _remember(memory: OrderedDict[str, V], authorization: str, value: V) -> None:
+    memory[authorization] = value
+    memory.move_to_end(authorization)
+    if len(memory) > MAX_REMEMBERED:
+        memory.popitem(last=False)

@@ -85,17 +85,17 @@ class ReplicaBus:
         ]
 
     async def stop(self) -> None:
-        """What fails here keeps nothing else from its end."""
+        """Every step is done, whatever fails in another."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._leases.stop)
             stack.callback(self._unsubscribe)
             stack.push_async_callback(self._stop_tasks)
-            stack.push_async_callback(self._say_farewell)
+            stack.push_async_callback(self._flush)
             relays = self._remote_work_server.close()
             await asyncio.gather(*relays, return_exceptions=True)
 
-    async def _say_farewell(self) -> None:
-        """What waits for other replicas still goes out, for a while."""
+    async def _flush(self) -> None:
+        """Send the messages that still wait, within FAREWELL_S."""
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
                 await self._replica_outbox.flush()

@@ -38,24 +38,28 @@ class PeerDevices:
 
     def left(self, device: str, replica: str) -> None:
         """Unless it is registered with a third replica by now."""
-        known = self._devices.get(device)
-        if known is not None and known.lease.member.replica == replica:
+        peer = self._devices.get(device)
+        if peer is not None and peer.lease.member.replica == replica:
             del self._devices[device]
 
     def lease(self, device: str) -> Member | None:
         """The member that has the lease, as far as is known; its replica may be gone."""
-        known = self._devices.get(device)
-        return self._leases.get(device) if known is None else known.lease.member
+        peer = self._devices.get(device)
+        return self._leases.get(device) if peer is None else peer.lease.member
 
     def came_here(self, device: str) -> None:
         self._devices.pop(device, None)
         self._leases.pop(device, None)
 
     def refresh(
-        self, held: Mapping[str, bytes | None], replicas: Collection[str], asked: float, now: float
+        self,
+        held: Mapping[str, bytes | None],
+        replicas: Collection[str],
+        read_at: float,
+        now: float,
     ) -> None:
-        """Replace everything by the leases that the store had when it was `asked`, or a little
-        later. Devices of replicas that are gone are left out, as nobody can reach them."""
+        """Replace everything by the leases that the store had at `read_at`, or a little later.
+        Devices of replicas that are gone are left out, as nobody can reach them."""
         devices = dict[str, PeerDevice]()
         self._leases = {}
         for device, value in held.items():
@@ -70,7 +74,7 @@ class PeerDevices:
             same = before is not None and before.lease.beat == lease.beat
             devices[device] = PeerDevice(lease, before.since if same and before else now)
         # What was announced meanwhile may be newer than the answer.
-        newer = {device: known for device, known in self._devices.items() if known.since > asked}
+        newer = {device: peer for device, peer in self._devices.items() if peer.since > read_at}
         self._devices = newer | devices
 
     def forget(self) -> None:

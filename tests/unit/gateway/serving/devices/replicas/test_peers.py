@@ -28,16 +28,16 @@ def held(*leases: DeviceLease) -> dict[str, bytes]:
 def test_what_was_announced_outlives_an_older_look_and_no_newer_one() -> None:
     others = PeerDevices("here")
     others.joined(PHONE, now=2.0)
-    others.refresh({}, ["there"], asked=1.5, now=2.5)
+    others.refresh({}, ["there"], read_at=1.5, now=2.5)
     assert names(others) == ["phone"]
-    others.refresh({}, ["there"], asked=3.0, now=3.1)
+    others.refresh({}, ["there"], read_at=3.0, now=3.1)
     assert names(others) == []
 
 
 def test_devices_of_a_replica_without_a_lease_are_left_out() -> None:
     others = PeerDevices("here")
     for replicas, expected in ((["there"], ["phone"]), (["another"], [])):
-        others.refresh(held(DeviceLease(member=PHONE)), replicas, asked=1.0, now=1.0)
+        others.refresh(held(DeviceLease(member=PHONE)), replicas, read_at=1.0, now=1.0)
         assert names(others) == expected
         assert others.lease("phone") == PHONE
 
@@ -45,7 +45,7 @@ def test_devices_of_a_replica_without_a_lease_are_left_out() -> None:
 def test_a_lease_is_as_old_as_its_last_renewal_that_was_seen() -> None:
     others = PeerDevices("here")
     for now, beat, since in ((1.0, 7, 1.0), (2.0, 7, 1.0), (3.0, 8, 3.0)):
-        others.refresh(held(DeviceLease(member=PHONE, beat=beat)), ["there"], asked=now, now=now)
+        others.refresh(held(DeviceLease(member=PHONE, beat=beat)), ["there"], read_at=now, now=now)
         assert [seen.since for seen in others] == [since]
 
 
@@ -53,7 +53,7 @@ def test_own_devices_and_what_is_no_lease_are_passed_over() -> None:
     others = PeerDevices("here")
     own = DeviceLease(member=replace(PHONE, id="own", replica="here"))
     wrong = {"watch": encode_lease(DeviceLease(member=PHONE)), "lamp": b"\xc1", "lock": None}
-    others.refresh({**held(own), **wrong}, ["here", "there"], asked=1.0, now=1.0)
+    others.refresh({**held(own), **wrong}, ["here", "there"], read_at=1.0, now=1.0)
     assert names(others) == []
 
 
