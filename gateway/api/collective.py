@@ -10,7 +10,9 @@ from gateway.protocol.openai import ErrorBody
 from gateway.serving.collective.feedback import FeedbackHandler
 
 
-class Taken(BaseModel):
+class FeedbackResult(BaseModel):
+    """What came of a caller's feedback."""
+
     members: int = Field(description="whose measured quality changed")
 
 
@@ -19,7 +21,7 @@ def collective_router(handler: FeedbackHandler) -> APIRouter:
     errors = {status: {"model": ErrorBody} for status in (400, 409, 503)}
 
     @router.post(FEEDBACK_PATH, summary="How good was this answer?", responses=errors)  # type: ignore[arg-type]
-    async def feedback(given: Feedback) -> Taken:
-        return Taken(members=await handler.judge(given.id, given.score))
+    async def judge(feedback: Feedback) -> FeedbackResult:
+        return FeedbackResult(members=await handler.judge(feedback.id, feedback.score))
 
     return router

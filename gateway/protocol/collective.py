@@ -1,4 +1,5 @@
-"""What a caller may ask of a collective, and what it is told about it; see docs/collective.md."""
+"""The wire formats of a collective: a request's options, the reply's block, and feedback; see
+docs/collective.md."""
 
 from __future__ import annotations
 
@@ -59,13 +60,15 @@ class _Strict(BaseModel):
 
 
 class Feedback(_Strict):
+    """A caller's judgement of an answer."""
+
     id: str = Field(pattern=r"^chatcmpl-[0-9a-f]{32}$", description="of the answer")
     score: float = Field(ge=0, le=1, description="1: right, 0: wrong")
 
 
 class MemberBlock(BaseModel):
-    """What became of one request to one member. `outcome`: answered, straggler (was not waited
-    for), or failed, with `code`. `share`: what share of the final text it agrees with."""
+    """What came of asking one member once. `outcome`: answered, straggler (it was not waited for),
+    or failed, with `code`. `share`: the share of the final text that it agrees with."""
 
     device: str
     role: Literal["answer", "revise"]
@@ -79,6 +82,8 @@ class MemberBlock(BaseModel):
 
 
 class AggregatorBlock(BaseModel):
+    """The server model that aggregated, and the number of its calls."""
+
     model: str
     tier: str
     template: str | None = None
@@ -88,7 +93,7 @@ class AggregatorBlock(BaseModel):
 class CollectiveBlock(BaseModel):
     """`tierflow.collective` of a reply. `decided_by`: template, majority, weighted, best-of-n, own,
     agreement (early exit), or plain (no member answered). `degraded` and `fallback` say why the
-    answer came about in another way than was asked."""
+    answer came about in another way than the request wants."""
 
     mode: str
     decided_by: str
