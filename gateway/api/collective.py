@@ -21,7 +21,7 @@ def collective_router(handler: FeedbackHandler) -> APIRouter:
     errors = {status: {"model": ErrorBody} for status in (400, 409, 503)}
 
     @router.post(FEEDBACK_PATH, summary="How good was this answer?", responses=errors)  # type: ignore[arg-type]
-    async def judge(feedback: Feedback) -> FeedbackResult:
-        return FeedbackResult(members=await handler.judge(feedback.id, feedback.score))
+    async def feedback(judgement: Feedback) -> FeedbackResult:
+        return FeedbackResult(members=await handler.judge(judgement.id, judgement.score))
 
     return router
