@@ -1,4 +1,4 @@
-"""Every link between the pages leads to a file and a heading that exist."""
+"""Every link between the pages leads to a heading that exists, every named file is there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\((?!https?://|mailto:)([^)\s#]*)(?:#([^)\s]*))?\)")
+PATH = re.compile(r"`((?:gateway|services|deploy|loadtest|tests|charts|k8s)/[\w./-]+)`")
+MADE_LATER = {"deploy/compose/private"}
 FENCE = re.compile(r"^```.*?^```", re.M | re.S)
 
 
@@ -26,3 +28,9 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert target.exists(), f"{page.name}: {path}"
         if anchor:
             assert anchor in anchors(target), f"{page.name}: {path}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    named = set(PATH.findall(page.read_text())) - MADE_LATER
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
