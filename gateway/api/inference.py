@@ -48,7 +48,7 @@ _FORWARDED = ("content-type", "traceparent", "tracestate")
 
 
 class RequestHandler(Protocol):
-    """Answers a request into a sink, as `serving.inference.Inference` does."""
+    """Answers a request into a sink, as `serving.requests.relay.InferenceHandler` does."""
 
     async def answer(
         self, request: InferenceRequest, headers: Mapping[str, str], sink: Sink

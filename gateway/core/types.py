@@ -125,8 +125,9 @@ class Limits:
 class EndpointState:
     """What is known of a replica now, kept in memory and read by everyone.
 
-    Its `EndpointSource` writes what the engine says; `serving.dispatch` counts `in_flight`, and
-    `core.learning` the estimates. `seen`: whether it has been looked at, with whatever result.
+    Its `EndpointSource` writes what the engine says; `serving.requests.attempts` counts
+    `in_flight`, and `core.endpoint_rates` learns the estimates. `seen`: whether it has been looked
+    at, with whatever result.
     `waiting`, `running` and `kv_use` (0 to 1) are the engine's own, as of the last scrape;
     `in_flight` counts what this gateway has open there, `in_flight_at_scrape` the same then.
     `tokenizer` is the fingerprint of what its first model does with text, None when unknown.
@@ -174,7 +175,7 @@ class PoolState:
 
     `hold_s`: seconds that requests wait while it has no healthy endpoint. `models`: what it serves
     or served last; `labels`: the same as its slices' labels say it. `held`: requests that wait for
-    it now, counted by `serving.holding`.
+    it now, counted by `serving.requests.scale_from_zero`.
     """
 
     name: str

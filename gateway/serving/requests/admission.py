@@ -1,4 +1,4 @@
-"""The door: lets a bounded number of requests in, and holds the others in order of arrival."""
+"""Admission: a bounded number of requests runs at once, others queue in the order of arrival."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from gateway.errors import Overloaded
 
 
 class Admission:
+    """The gate that every request passes: `enter` before its work, `leave` after it.
+
+    `core.admission.admit` decides; this counts and queues. `lifecycle.AdmissionSlot` pairs the two
+    calls.
+    """
+
     def __init__(self, limits: AdmissionLimits, clock: Clock, telemetry: Telemetry) -> None:
         self._limits = limits
         self._clock = clock
@@ -19,9 +25,9 @@ class Admission:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def enter(self) -> float:
-        """Wait for a place; gives the seconds waited. Every `enter` needs one `leave`.
+        """Wait for a place, and give the seconds waited. Every `enter` needs one `leave`.
 
-        Raises Overloaded when the queue is full or the wait too long.
+        Raises Overloaded when the queue is full or the wait is too long.
         """
         verdict = admit(self._inside, len(self._waiting), self._limits)
         if verdict is AdmissionVerdict.SHED:
@@ -36,10 +42,10 @@ class Admission:
 
     def leave(self) -> None:
         while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                # The place goes over as it is: nobody can slip in between.
-                turn.set_result(None)
+            place = self._waiting.popleft()
+            if not place.done():
+                # The place is handed over and never free, so that nobody can jump the queue.
+                place.set_result(None)
                 break
         else:
             self._inside -= 1
@@ -47,26 +53,28 @@ class Admission:
 
     async def _wait(self) -> float:
         start = self._clock.now()
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
         self._report()
         try:
             async with asyncio.timeout(self._limits.max_wait_s):
-                await turn
+                await place
         except BaseException as error:
-            if turn.done() and not turn.cancelled():
+            if place.done() and not place.cancelled():
                 self.leave()
-            elif turn in self._waiting:
-                self._waiting.remove(turn)
+            elif place in self._waiting:
+                self._waiting.remove(place)
                 self._report()
             if isinstance(error, TimeoutError):
                 raise self._overloaded("no place came free in the gateway's queue") from error
             raise
         return self._clock.now() - start
 
-    def _overloaded(self, why: str) -> Overloaded:
+    def _overloaded(self, cause: str) -> Overloaded:
         return Overloaded(
-            f"{why}; try again in a moment", retry_after=self._limits.max_wait_s, code="overloaded"
+            f"{cause}; try again in a moment",
+            retry_after=self._limits.max_wait_s,
+            code="overloaded",
         )
 
     def _report(self) -> None:

@@ -21,7 +21,8 @@ from gateway.serving.requests.scale_from_zero import WakeQueue
 
 @dataclass(slots=True, kw_only=True)
 class OpenAnswer:
-    """An answer that has begun. `first` is its first bytes, or all of them when not `streaming`."""
+    """An engine's answer that has begun. `first` are its first bytes, or all of them if it is not
+    `streaming`."""
 
     answer: Answer
     slot: EndpointSlot
@@ -33,11 +34,16 @@ class OpenAnswer:
         return self.slot.choice.state
 
     def release(self) -> None:
-        """Give the endpoint's place back. Before the answer's end the engine gives up its work."""
+        """Give the endpoint's place back. Before the answer's end this stops the engine's work."""
         self.slot.release()
 
 
 class Dispatch:
+    """Opens an engine's answer for a request, at the endpoint that the routing chooses.
+
+    `uniform` gives random numbers in [0, 1).
+    """
+
     def __init__(
         self,
         *,
@@ -138,7 +144,7 @@ class Dispatch:
     def _first_wait(
         self, request: InferenceRequest, state: EndpointState
     ) -> tuple[float, Callable[[], Exception]]:
-        """How long to wait for the first bytes, and the error when they don't come."""
+        """How many seconds to wait for the first bytes, and the error when they don't come."""
         seconds = self._timeouts.first_token_s if request.stream else self._timeouts.answer_s
         remaining = request.remaining_s(self._clock.now())
         if remaining is not None and remaining <= seconds:

@@ -32,8 +32,12 @@ CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineCall:
-    """`part` names it in logs. `body` is an OpenAI body without `model` and `stream`; `model` may
-    be virtual. Of the caller's demands only what `demands` says holds."""
+    """One request of the gateway's own to an engine.
+
+    `parent` is the caller's request that it serves, `part` tells it from others of the same parent
+    in logs. `body` is an OpenAI body without `model` and `stream`; `model` may be virtual. The
+    parent's demands don't hold for it, only `demands` does.
+    """
 
     parent: InferenceRequest
     part: str
@@ -45,7 +49,7 @@ class EngineCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineReply:
-    """The engine's body, parsed, and who gave it."""
+    """An engine's answer, or one event of it: the parsed body, and where it was made."""
 
     body: Mapping[str, Any]
     model: str
@@ -54,6 +58,8 @@ class EngineReply:
 
 
 class EngineCalls:
+    """Makes calls to engines, and gives their answers parsed: as a whole or event by event."""
+
     def __init__(
         self, *, dispatch: Dispatch, clock: Clock, telemetry: Telemetry, timeouts: AnswerTimeouts
     ) -> None:
@@ -63,33 +69,35 @@ class EngineCalls:
         self._timeouts = timeouts
 
     async def whole(self, call: EngineCall) -> EngineReply:
-        """Raises what `Dispatch.open` raises; InvalidRequest when the engine refuses the body.
+        """The answer in one piece. Cancelling this makes the engine give up its work.
 
-        Cancelling it makes the engine give up the work.
+        Raises what `Dispatch.open` raises, InvalidRequest when the engine refuses the body, and
+        EngineFailed when its answer can't be read.
         """
-        async with self._opened(call, stream=False) as (opened, outcome):
+        async with self._open(call, stream=False) as (opened, outcome):
             body = answer_object(opened.first, outcome.endpoint)
-            usage = body.get("usage") or {}
-            outcome.prompt_tokens = usage.get("prompt_tokens")
-            outcome.completion_tokens = usage.get("completion_tokens") or 0
+            _note_usage(body, outcome)
             return EngineReply(
                 body=body, model=outcome.model, tier=outcome.tier, endpoint=outcome.endpoint
             )
 
     async def stream(self, call: EngineCall) -> AsyncGenerator[EngineReply]:
-        """Each data event of the stream; the last has the usage. Ends early by `aclose`.
+        """The events of a stream as they come; the last one has the usage. `aclose` makes the
+        engine give up its work.
 
-        Raises as `whole`, and EngineFailed or IdleTimeout when the stream breaks.
+        Raises as `whole` does, and EngineFailed or IdleTimeout when the stream breaks.
         """
         body = {**call.body, "stream_options": {"include_usage": True}}
-        async with self._opened(replace(call, body=body), stream=True) as (opened, outcome):
+        async with self._open(replace(call, body=body), stream=True) as (opened, outcome):
             reader, chunk = EventReader(outcome.endpoint), opened.first
             with ProgressTimeout(self._clock.now) as timeout:
                 while chunk:
                     outcome.last_byte = self._clock.now()
                     for event in reader.feed(chunk):
-                        _count(event, outcome)
-                        # While whoever takes the events is busy, the engine is not to blame.
+                        _note_usage(event, outcome)
+                        if event.get("choices") and not event.get("usage"):
+                            outcome.completion_tokens += 1
+                        # While the reader of the events is busy, the engine's time does not count.
                         timeout.extend(float("inf"))
                         yield EngineReply(
                             body=event,
@@ -105,7 +113,7 @@ class EngineCalls:
             reader.finish()
 
     @asynccontextmanager
-    async def _opened(
+    async def _open(
         self, call: EngineCall, *, stream: bool
     ) -> AsyncGenerator[tuple[OpenAnswer, Outcome]]:
         request = _request(call, self._clock.now(), stream=stream)
@@ -119,7 +127,7 @@ class EngineCalls:
                 outcome.status = opened.answer.status
                 outcome.first_byte = outcome.last_byte = self._clock.now()
                 if outcome.status >= 400:
-                    raise _refused(opened.first, outcome)
+                    raise _refused(outcome)
                 yield opened, outcome
                 outcome.finished = self._clock.now()
                 learn(opened.state, outcome)
@@ -130,7 +138,7 @@ class EngineCalls:
 def _request(call: EngineCall, now: float, *, stream: bool) -> InferenceRequest:
     body = {**call.body, "model": call.model, "stream": stream}
     chars, key = prompt_chars_and_key(body)
-    most = body.get("max_completion_tokens") or body.get("max_tokens")
+    max_tokens = body.get("max_completion_tokens") or body.get("max_tokens")
     return InferenceRequest(
         id=f"{call.parent.id}/{call.part}",
         path=call.path,
@@ -140,13 +148,13 @@ def _request(call: EngineCall, now: float, *, stream: bool) -> InferenceRequest:
         stream=stream,
         prompt_chars=chars,
         prefix_key=key,
-        max_tokens=most if isinstance(most, int) else None,
+        max_tokens=max_tokens if isinstance(max_tokens, int) else None,
         demands=call.demands,
     )
 
 
-def _refused(data: bytes, outcome: Outcome) -> InvalidRequest:
-    """Without the engine's own words: they may quote the prompt."""
+def _refused(outcome: Outcome) -> InvalidRequest:
+    """The engine's own words are left out: they may quote the prompt."""
     return InvalidRequest(
         f"{outcome.model} refused the request with status {outcome.status}: most often it is too "
         "long for the model, or a sampling parameter is out of range",
@@ -154,9 +162,8 @@ def _refused(data: bytes, outcome: Outcome) -> InvalidRequest:
     )
 
 
-def _count(event: Mapping[str, Any], outcome: Outcome) -> None:
-    if usage := event.get("usage"):
+def _note_usage(body: Mapping[str, Any], outcome: Outcome) -> None:
+    """As far as this body or event has the engine's own counts."""
+    if usage := body.get("usage"):
         outcome.prompt_tokens = usage.get("prompt_tokens")
         outcome.completion_tokens = usage.get("completion_tokens") or outcome.completion_tokens
-    elif event.get("choices"):
-        outcome.completion_tokens += 1

@@ -19,10 +19,11 @@ class AnswerTimeouts:
 
 
 class ProgressTimeout:
-    """Cancels the block it guards when its deadline passes, and raises `error()` instead.
+    """A block with a deadline that may be moved: when it passes, the block is cancelled and
+    `error()` is raised in place of the cancellation.
 
-    Like asyncio.timeout, but `extend` only notes a time: the timer that runs out early looks at
-    it and sleeps again. `now` is the gateway's clock, in seconds.
+    It differs from asyncio.timeout in `extend`, which only notes a time: a timer that runs out
+    too early looks at it and is set again. `now` is the gateway's clock, in seconds.
     """
 
     __slots__ = ("_deadline", "_error", "_expired", "_loop", "_now", "_task", "_timer")
@@ -37,21 +38,21 @@ class ProgressTimeout:
         self._expired = False
 
     def expect(self, seconds: float, error: Callable[[], Exception]) -> None:
-        """From now on, `seconds` until the next `extend` or `expect`; then `error()` is raised."""
+        """Set the deadline `seconds` from now, and the error for it."""
         self._error = error
         self._deadline = self._now() + seconds
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(seconds, self._look)
+        self._timer = self._loop.call_later(seconds, self._check)
 
     def extend(self, deadline: float) -> None:
         """Move the deadline to a later moment on the clock."""
         self._deadline = deadline
 
-    def _look(self) -> None:
-        left = self._deadline - self._now()
-        if left > 0.0:
-            self._timer = self._loop.call_later(left, self._look)
+    def _check(self) -> None:
+        remaining = self._deadline - self._now()
+        if remaining > 0.0:
+            self._timer = self._loop.call_later(remaining, self._check)
         elif self._task is not None:
             self._expired = True
             self._task.cancel()

@@ -1,4 +1,4 @@
-"""One inference request from admission to its last byte."""
+"""A request whose answer is an engine's own: from admission to the last byte."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ USAGE_TAIL_BYTES = 4096
 
 
 class Sink(Protocol):
-    """Where the answer goes. `start` once, then `send`, the last time with `more=False`.
+    """The caller's end of an answer. `start` once, then `send`, the last time with `more=False`.
 
-    `fail` ends what has been started with one error that the client can read.
+    `fail` ends an answer that has been started with one error that the client can read.
     """
 
     async def start(
@@ -36,6 +36,8 @@ class Sink(Protocol):
 
 
 class InferenceHandler:
+    """Answers requests for models that engines serve, by relaying the engine's bytes."""
+
     def __init__(
         self,
         *,
@@ -74,52 +76,52 @@ class InferenceHandler:
                 outcome.kind = "client_error"
             outcome.first_byte = outcome.last_byte = self._clock.now()
             if opened.streaming:
-                await self._relay(opened, sink, outcome)
+                await self._send_stream(opened, sink, outcome)
             else:
-                await self._whole(opened, sink, outcome)
+                await self._send_whole(opened, sink, outcome)
             outcome.finished = self._clock.now()
             learn(opened.state, outcome)
         finally:
             opened.release()
 
-    async def _whole(self, opened: OpenAnswer, sink: Sink, outcome: Outcome) -> None:
+    async def _send_whole(self, opened: OpenAnswer, sink: Sink, outcome: Outcome) -> None:
         data = opened.first
-        _take_usage(data[-USAGE_TAIL_BYTES:], outcome)
+        _note_usage(data[-USAGE_TAIL_BYTES:], outcome)
         await sink.start(opened.answer.status, opened.answer.headers, outcome, len(data))
         await sink.send(data, more=False)
 
-    async def _relay(self, opened: OpenAnswer, sink: Sink, outcome: Outcome) -> None:
-        """Pass on events as they complete; on a failure end with one clean error event."""
+    async def _send_stream(self, opened: OpenAnswer, sink: Sink, outcome: Outcome) -> None:
+        """Pass events on as they complete. A failure ends the stream with one error event."""
         await sink.start(opened.answer.status, opened.answer.headers, outcome, None)
         buffer = EventBuffer()
         try:
-            tail = await self._pump(opened, sink, outcome, buffer)
+            tail = await self._relay(opened, sink, outcome, buffer)
         except ClientStalled:
             raise
         except GatewayError as error:
             outcome.kind = error_kind(error)
             await sink.fail(error)
             return
-        _take_usage(tail, outcome)
+        _note_usage(tail, outcome)
         await sink.send(buffer.rest(), more=False)
 
-    async def _pump(
+    async def _relay(
         self, opened: OpenAnswer, sink: Sink, outcome: Outcome, buffer: EventBuffer
     ) -> bytes:
-        """Relay to the end; gives the last events, where an engine puts its usage figures."""
+        """Relay to the end, and give the last events, which hold the engine's usage figures."""
         read, now, idle_s = opened.answer.read, self._clock.now, self._timeouts.idle_s
         endpoint, model, tier = opened.state.endpoint.id, outcome.model, outcome.tier
         gap = self._telemetry.gap
-        last, tail, chunk = outcome.first_byte or 0.0, b"", opened.first
+        read_at, tail, chunk = outcome.first_byte or 0.0, b"", opened.first
         sending = False
 
-        def too_quiet() -> GatewayError:
+        def stalled() -> GatewayError:
             if sending:
                 return client_stalled()
             return idle_timeout(endpoint, idle_s)
 
         with ProgressTimeout(now) as timeout:
-            timeout.expect(idle_s, too_quiet)
+            timeout.expect(idle_s, stalled)
             while chunk:
                 if events := buffer.feed(chunk):
                     sending = True
@@ -127,27 +129,26 @@ class InferenceHandler:
                     sending = False
                     if tokens := count_tokens(events):
                         outcome.completion_tokens += tokens
-                        outcome.last_byte = last
+                        outcome.last_byte = read_at
                     tail = events if len(events) > 256 else tail[-USAGE_TAIL_BYTES:] + events
                 timeout.extend(now() + idle_s)
                 chunk = await read()
                 if chunk:
-                    moment = now()
-                    gap(model, tier, moment - last)
-                    last = moment
-        if not _complete(tail, request=outcome.request):
+                    previous, read_at = read_at, now()
+                    gap(model, tier, read_at - previous)
+        if not _is_complete(tail, outcome.request):
             raise ended_early(endpoint)
         return tail
 
 
-def _complete(tail: bytes, request: InferenceRequest) -> bool:
-    """Did a stream end as its protocol says? Chat and completions end with [DONE]."""
+def _is_complete(tail: bytes, request: InferenceRequest) -> bool:
+    """Whether a stream ended as its protocol says: chat and completions end with [DONE]."""
     if not request.path.endswith("/completions"):
         return True
     return b"data: [DONE]" in tail[-64:] or b"data:[DONE]" in tail[-64:]
 
 
-def _take_usage(data: bytes, outcome: Outcome) -> None:
+def _note_usage(data: bytes, outcome: Outcome) -> None:
     if usage := find_usage(data):
         outcome.prompt_tokens = usage.prompt_tokens
         outcome.completion_tokens = usage.completion_tokens

@@ -1,6 +1,7 @@
-"""Requests that wait for a pool that was scaled to zero and wakes for them.
+"""Requests that wait for a pool that was scaled to zero and is waking up.
 
-They wait for its first endpoint, and go on waiting while the ones that came up are full.
+A request that no endpoint can take now waits for the first endpoint of an empty pool, for the
+pool's `hold_s` seconds at most. It goes on waiting while the endpoints that have come up are full.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ from gateway.errors import (
 
 
 class WakeQueue:
-    """Holds `max_held` requests at most, over all pools."""
+    """The requests that wait for an endpoint of an empty pool, `max_held` at most over all pools.
+
+    `family` lists models, smallest first.
+    """
 
     def __init__(
         self, *, endpoints: EndpointSource, family: Sequence[str], clock: Clock, max_held: int
@@ -42,20 +46,20 @@ class WakeQueue:
         choose: Callable[[], Choice],
         held_s: float = 0.0,
     ) -> Choice:
-        """Try `choose` again whenever an endpoint came up or has a place, after `refusal`.
+        """Call `choose` again whenever an endpoint has come up or has a free place, until it gives
+        a choice. `refusal` is the error that it raised before; `held_s` are the seconds that the
+        request has waited here already.
 
-        `held_s`: seconds that it has been held already, which count.
-
-        Raises the refusal when no pool is worth waiting for, NoEndpoint when none came up in time,
-        Overloaded when those that did stayed full or too many wait, DeadlineExceeded; what `choose`
-        raises when waiting longer can't help.
+        Raises the refusal when there is no pool to wait for; NoEndpoint when no endpoint came up in
+        time; Overloaded when those that did stayed full, or when too many requests wait;
+        DeadlineExceeded; and an error of `choose` that waiting can't change.
         """
-        pools = self._worth_waiting(request, refusal)
+        pools = self._pools_to_wait_for(request, refusal)
         if not pools:
             raise refusal
         pool = pools[0]
         if pool.hold_s <= 0:
-            raise _empty(pool)
+            raise _no_endpoint_now(pool)
         if self._held >= self._max_held:
             raise Overloaded(
                 f"too many requests wait for an endpoint of pool {pool.name} already",
@@ -65,78 +69,82 @@ class WakeQueue:
         self._held += 1
         pool.held += 1
         try:
-            return await self._until_up(request, pool, choose, pool.hold_s - held_s)
+            return await self._wait_for(pool, request, choose, pool.hold_s - held_s)
         finally:
             pool.held -= 1
             self._held -= 1
 
-    def _worth_waiting(
+    def _pools_to_wait_for(
         self, request: InferenceRequest, refusal: GatewayError
     ) -> Sequence[PoolState]:
-        """Those that hold requests come first, each kind in the order of preference."""
-        may_pass = isinstance(refusal, NoEndpoint | Overloaded | UnknownModel)
-        if not may_pass and refusal.code != "demand_not_met":
+        """The empty pools that could take the request. Those that hold requests come first, and
+        both kinds are in the order of the request's preference."""
+        may_change = isinstance(refusal, NoEndpoint | Overloaded | UnknownModel)
+        if not may_change and refusal.code != "demand_not_met":
             return ()
         states, now = self._endpoints.states(), self._clock.now()
         pools = empty_pools(request, self._endpoints.pools(), states, self._family, now)
         if isinstance(refusal, NoEndpoint | Overloaded):
-            # These say it better than that a pool is empty, so only holding changes anything.
+            # The refusal tells the caller more than "the pool has no endpoint now" does, so only a
+            # pool that holds requests is of use.
             pools = [pool for pool in pools if pool.hold_s > 0]
         return sorted(pools, key=lambda pool: pool.hold_s <= 0)
 
-    def _chosen(self, choose: Callable[[], Choice], place: EndpointState | None) -> Choice:
-        """What was chosen. The `place` that it was woken for is the next one's if not used."""
-        choice = choose()
-        if place is not None and choice.state is not place:
-            self._endpoints.freed(place)
-        return choice
-
-    async def _until_up(
+    async def _wait_for(
         self,
-        request: InferenceRequest,
         pool: PoolState,
+        request: InferenceRequest,
         choose: Callable[[], Choice],
         seconds: float,
     ) -> Choice:
-        takes, full = _takes(request), None
+        is_usable = _usable_by(request)
         remaining = request.remaining_s(self._clock.now())
-        late = remaining is not None and remaining < seconds
+        deadline_first = remaining is not None and remaining < seconds
         if remaining is not None:
             seconds = min(remaining, seconds)
+        overloaded: Overloaded | None = None
         try:
             async with asyncio.timeout(seconds):
                 while True:
-                    place = await self._endpoints.place(takes)
+                    freed = await self._endpoints.place(is_usable)
                     try:
-                        return self._chosen(choose, place)
+                        return self._choose(choose, freed)
                     except Overloaded as error:
-                        full = error
+                        overloaded = error
                     except (NoEndpoint, UnknownModel):
-                        full = None
+                        overloaded = None
                     except InvalidRequest as error:
                         if error.code != "demand_not_met":
                             raise
         except TimeoutError:
-            if late:
+            if deadline_first:
                 raise deadline_exceeded("an endpoint came up") from None
-            if full is not None:
-                raise full from None
-            raise _not_in_time(pool) from None
+            if overloaded is not None:
+                raise overloaded from None
+            raise _no_endpoint_in_time(pool) from None
+
+    def _choose(self, choose: Callable[[], Choice], freed: EndpointState | None) -> Choice:
+        """`freed` has the free place that this request was woken for. If it chooses another
+        endpoint, the next request is woken for that place."""
+        choice = choose()
+        if freed is not None and choice.state is not freed:
+            self._endpoints.freed(freed)
+        return choice
 
 
-def _takes(request: InferenceRequest) -> Callable[[EndpointState], bool]:
-    """Would a place at this endpoint be of use to it?"""
-    model, tier = request.model, request.demands.max_tier
+def _usable_by(request: InferenceRequest) -> Callable[[EndpointState], bool]:
+    """Tells whether a free place at an endpoint is of use to the request."""
+    model, max_tier = request.model, request.demands.max_tier
     any_model = model in VIRTUAL_MODELS
 
-    def takes(state: EndpointState) -> bool:
-        near = tier is None or state.endpoint.tier.rank <= tier.rank
-        return near and state.healthy and (any_model or model in state.models)
+    def is_usable(state: EndpointState) -> bool:
+        allowed = max_tier is None or state.endpoint.tier.rank <= max_tier.rank
+        return allowed and state.healthy and (any_model or model in state.models)
 
-    return takes
+    return is_usable
 
 
-def _empty(pool: PoolState) -> NoEndpoint:
+def _no_endpoint_now(pool: PoolState) -> NoEndpoint:
     return NoEndpoint(
         f"pool {pool.name} has no endpoint now; see /ready for the cause",
         retry_after=RETRY_AFTER_S,
@@ -144,7 +152,7 @@ def _empty(pool: PoolState) -> NoEndpoint:
     )
 
 
-def _not_in_time(pool: PoolState) -> NoEndpoint:
+def _no_endpoint_in_time(pool: PoolState) -> NoEndpoint:
     return NoEndpoint(
         f"pool {pool.name} got no endpoint within {pool.hold_s:g} s; try again in a moment",
         retry_after=RETRY_AFTER_S,

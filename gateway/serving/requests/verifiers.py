@@ -20,7 +20,11 @@ TIERS: Mapping[Tier, Literal["edge", "cloud"]] = {Tier.EDGE: "edge", Tier.CLOUD:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifierEndpoints:
-    """The endpoints, for devices."""
+    """The endpoints as drafting sessions and escalations see them: places where draft tokens are
+    verified.
+
+    `uniform` gives random numbers in [0, 1).
+    """
 
     routing: Routing
     endpoints: EndpointSource
@@ -31,39 +35,40 @@ class VerifierEndpoints:
     uniform: Callable[[], float]
 
     def offers(self) -> list[Offer]:
-        """What each tier answers with now: one offer a model, the first is the tier's default."""
-        found: dict[tuple[str, str, str], Offer] = {}
+        """The models that each tier answers with now. A tier's first offer is its default."""
+        offers: dict[tuple[str, str, str], Offer] = {}
         for tier, name in TIERS.items():
             for state in self.endpoints.states():
                 if state.endpoint.tier is tier and state.healthy and state.models:
                     model, tokenizer = next(iter(state.models)), state.tokenizer or ""
                     per_step = self.verifier.facts(state.endpoint).per_step
                     key = (name, model, tokenizer)
-                    if key not in found or found[key].per_step < per_step:
-                        found[key] = Offer(name, model, tokenizer, per_step)
-        return list(found.values())
+                    if key not in offers or offers[key].per_step < per_step:
+                        offers[key] = Offer(name, model, tokenizer, per_step)
+        return list(offers.values())
 
     def attempts(self) -> Attempts:
-        """Those of one new request."""
+        """The attempts of one new request."""
         return Attempts(endpoints=self.endpoints, telemetry=self.telemetry, budget=self.budget)
 
     def choose(
         self, request: InferenceRequest, tier: Tier, tokenizer: str, attempts: Attempts
     ) -> Choice:
-        """An endpoint of this tier with this tokenizer.
+        """An endpoint of this tier whose tokenizer has the device's fingerprint.
 
-        Raises InvalidRequest (`tokenizer_differs`, `tokenizer_unknown`), and what `Routing` does.
+        Raises InvalidRequest (`tokenizer_differs`, `tokenizer_unknown`), and what `Routing.choose`
+        raises; after a failed attempt its failure instead.
         """
-        at_tier = [s for s in self.endpoints.states() if s.endpoint.tier is tier]
-        alike = [s for s in at_tier if s.tokenizer == tokenizer]
+        at_tier = [state for state in self.endpoints.states() if state.endpoint.tier is tier]
+        matching = [state for state in at_tier if state.tokenizer == tokenizer]
         if attempts.last is not None:
             # The device has been told the model's name.
-            alike = [s for s in alike if attempts.last.model in s.models]
+            matching = [state for state in matching if attempts.last.model in state.models]
         try:
-            if not alike:
+            if not matching:
                 raise _no_match(tier, tokenizer, at_tier)
             return self.routing.choose(
-                request, alike, self.clock.now(), self.uniform, attempts.failed_ids
+                request, matching, self.clock.now(), self.uniform, attempts.failed_ids
             )
         except GatewayError:
             attempts.raise_failure()
