@@ -302,9 +302,9 @@ async def whole(assignment: Assignment) -> tuple[str, WorkEnd]:
     """The answer to its end. Raises MemberFailed."""
     text = ""
     async with asyncio.timeout(20):
-        while not isinstance(said := await assignment.read(), WorkEnd):
-            text += said.text
-    return text, said
+        while not isinstance(piece := await assignment.read(), WorkEnd):
+            text += piece.text
+    return text, piece
 
 
 async def failure(assignment: Assignment) -> str:

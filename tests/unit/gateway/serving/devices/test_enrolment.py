@@ -107,12 +107,12 @@ async def test_a_used_an_expired_and_an_unknown_token_are_refused_alike() -> Non
         used, expired = await minted(here), await minted(here, ttl_s=0.01)
         await here.enrolments.exchange(used, "phone", "1.1.1.1")
         await asyncio.wait_for(_expires(here, expired), 5)
-        said = set()
+        errors = set()
         for token in (used, expired, "tfe_guess"):
             with pytest.raises(Denied) as caught:
                 await here.enrolments.exchange(token, "watch", "1.1.1.1")
-            said.add((caught.value.message, caught.value.code))
-        assert len(said) == 1
+            errors.add((caught.value.message, caught.value.code))
+        assert len(errors) == 1
 
 
 def tears(run: int, what: str) -> Callable[[tuple[Operation, ...]], str]:
@@ -208,7 +208,7 @@ async def _expires(here: Replica, token: str) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_who_guesses_too_often_is_barred_and_no_good_token() -> None:
+async def test_an_address_that_guesses_too_often_is_barred_but_a_good_token_is_not() -> None:
     async with replicas(1) as (here,):
         behind_the_same_proxy = await minted(here)
         codes = []
@@ -341,7 +341,7 @@ async def test_a_name_is_free_when_the_device_is_revoked_while_its_record_is_ren
         assert await enrolled(there, "phone") != own
 
 
-async def test_a_device_that_is_revoked_while_it_is_enrolled_is_not_and_its_name_is_free() -> None:
+async def test_a_device_that_is_revoked_during_its_exchange_leaves_its_name_free() -> None:
     async with replicas(2) as (here, there):
         token = await minted(here, "phone")
         here.store.meanwhile = revokes(there)

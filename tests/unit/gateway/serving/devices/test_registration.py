@@ -26,15 +26,15 @@ pytestmark = pytest.mark.anyio
 WHERE = pytest.mark.parametrize("where", [0, 1], ids=["same replica", "another replica"])
 
 
-async def test_a_member_is_what_it_says_but_for_its_name_and_place() -> None:
+async def test_a_member_is_as_the_device_says_but_for_its_name_and_replica() -> None:
     async with replicas(2) as both:
-        said = registration(
+        register = registration(
             description="knows\n\n- sums\x00",
             tags=["math"],
             owner="ann",
             condition=work.Condition(battery=0.5),
         )
-        phone = await device(both[0], said)
+        phone = await device(both[0], register)
         phone.put(wire.Ping(1, 0.02, 1e6))
         assert phone.link.of(work.Registered) == [work.Registered("phone", 2)]
         await until(lambda: both[1].names())
@@ -60,16 +60,16 @@ async def test_a_state_and_a_new_registration_are_seen_at_the_other_replica() ->
 async def test_other_replicas_see_how_much_a_device_has_to_do() -> None:
     async with replicas(2) as (here, there):
         phone = await device(here)
-        asked = here.members.assign("phone", order())
+        assignment = here.members.assign("phone", order())
         await phone.work()
         await soon(lambda: [m.condition.working for m in there.members.members()] == [1])
         (sighting,) = there.members.sightings()
         assert sighting.lease.in_flight == 1
-        asked.cancel()
+        assignment.cancel()
         await soon(lambda: [m.condition.working for m in there.members.members()] == [0])
 
 
-async def test_a_change_of_its_work_is_told_before_the_lease_is_to_be_renewed() -> None:
+async def test_a_change_of_the_work_in_flight_is_published_before_the_renewal_is_due() -> None:
     async with replicas(2, started=False) as (here, there):
         phone = await device(here)
         await here.leases.turn()
@@ -80,10 +80,10 @@ async def test_a_change_of_its_work_is_told_before_the_lease_is_to_be_renewed() 
             return [member.condition.working for member in there.members.members()]
 
         assert await seen() == [0]
-        asked = here.members.assign("phone", order())
+        assignment = here.members.assign("phone", order())
         await phone.work()
         assert await seen() == [1]
-        asked.cancel()
+        assignment.cancel()
         assert await seen() == [0]
 
 
@@ -91,11 +91,11 @@ async def test_a_change_of_its_work_is_told_before_the_lease_is_to_be_renewed() 
 async def test_the_same_process_takes_over_and_the_older_ones_work_is_lost(where: int) -> None:
     async with replicas(2) as both:
         older = await device(both[0])
-        asked = both[0].members.assign("phone", order())
+        assignment = both[0].members.assign("phone", order())
         await older.work()
         newer = await device(both[where])
         assert newer.link.of(work.Registered)
-        assert await failure(asked) == "lost"
+        assert await failure(assignment) == "lost"
         await older.task
         assert older.link.closed == (1008, "replaced")
         again = both[0].members.assign("phone", order())
@@ -116,14 +116,16 @@ async def test_another_process_with_the_token_is_refused_while_the_lease_lives(w
         await thief.task
         assert thief.errors() == ["duplicate_device"]
         assert both[where].telemetry.registrations[-1] == "duplicate_device"
-        asked = both[1].members.assign("phone", order())
+        assignment = both[1].members.assign("phone", order())
         given = await phone.work()
         phone.put(work.Finished(given.w, "stop", 1, 1))
-        await whole(asked)
+        await whole(assignment)
 
 
 @WHERE
-async def test_one_that_would_draft_under_a_registered_devices_name_is_refused(where: int) -> None:
+async def test_a_connection_that_drafts_under_a_registered_name_is_refused(
+    where: int,
+) -> None:
     async with replicas(2) as both:
         phone = await device(both[0])
         await until(lambda: both[1].names())
@@ -180,13 +182,13 @@ async def test_what_was_recorded_at_enrolment_holds(
         assert here.telemetry.registrations == [code]
 
 
-async def test_a_recorded_owner_needs_not_be_said() -> None:
+async def test_a_device_may_leave_out_its_recorded_owner() -> None:
     async with replicas(1) as (here,):
         await device(here, None, Grant(device="phone", owner="ann"))
         assert here.members.members()[0].owner == "ann"
 
 
-async def test_frames_about_work_before_registering_are_lies() -> None:
+async def test_frames_about_work_before_registering_break_the_protocol() -> None:
     async with replicas(1) as (here,):
         link = FakeLink(wire.Hello(wire.VERSION), work.Piece(1, "x", 1))
         here.connect(link, Grant(device="phone"))
@@ -217,7 +219,7 @@ async def test_devices_of_a_replica_that_died_leave_with_its_lease() -> None:
         await soon(lambda: not there.names())
 
 
-async def test_while_the_store_is_lost_devices_register_here_and_are_told_of_later() -> None:
+async def test_while_the_store_is_lost_devices_register_at_this_replica_alone() -> None:
     async with replicas(2) as (here, there):
         here.store.lost = True
         phone = await device(here)

@@ -1,15 +1,23 @@
-"""How often the store is asked who is behind a token."""
+"""How often the store is asked about devices' tokens, and in how large calls."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from gateway.adapters.state.memory import MemoryStore
+from gateway.core.state import bounds
 from gateway.core.state.operations import Advance, Operation
 from gateway.serving.devices.enrolment_records import TOKENS, DeviceRecord, encode
-from gateway.serving.devices.tokens import MAX_REMEMBERED, REMEMBERED_S, DeviceTokens, digest
+from gateway.serving.devices.tokens import (
+    MAX_REMEMBERED,
+    REMEMBERED_S,
+    DeviceTokens,
+    TokenWatch,
+    digest,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -23,10 +31,14 @@ class StoppedClock:
 
 
 class CountingStore(MemoryStore):
+    """Counts its calls; `largest` is the most operations of one call."""
+
     runs = 0
+    largest = 0
 
     async def run(self, *operations: Operation) -> list[Any]:
         self.runs += 1
+        self.largest = max(self.largest, len(operations))
         return await super().run(*operations)
 
 
@@ -54,7 +66,7 @@ class Scene:
         return await self.tokens.callers_owner(f"Bearer {token}")
 
 
-async def test_a_token_that_is_unknown_costs_one_look_in_a_few_seconds() -> None:
+async def test_an_unknown_token_is_looked_up_once_in_a_few_seconds() -> None:
     scene = Scene()
     assert [await scene.owner("tfd_nobody") for _ in range(5)] == [None] * 5
     assert scene.store.runs == 1
@@ -71,7 +83,7 @@ async def test_a_token_that_was_unknown_is_found_a_few_seconds_after_it_is_good(
     assert await scene.owner("tfd_phone") == ("phone", "ann")
 
 
-async def test_guesses_put_no_known_token_out_of_memory() -> None:
+async def test_guessed_tokens_put_no_known_token_out_of_memory() -> None:
     scene = Scene()
     await scene.enrolled("tfd_phone")
     await scene.owner("tfd_phone")
@@ -82,7 +94,32 @@ async def test_guesses_put_no_known_token_out_of_memory() -> None:
     assert scene.store.runs == 0
 
 
-async def test_a_token_of_something_else_costs_no_look() -> None:
+async def test_a_token_of_another_kind_is_not_looked_up() -> None:
     scene = Scene()
     assert await scene.owner("sk-of-a-user") is None
     assert scene.store.runs == 0
+
+
+async def test_tokens_are_checked_in_calls_that_the_store_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounds, "MAX_OPERATIONS", 2)
+    scene, connections = Scene(), RevokedConnections()
+    await TokenWatch(
+        devices=connections, tokens=scene.tokens, store=scene.store, clock=scene.clock
+    ).turn()
+    assert connections.ended == [f"phone-{n}" for n in range(5)]
+    assert scene.store.largest == 2
+
+
+class RevokedConnections:
+    """Five devices whose tokens are not in the store."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    def enrolled_tokens(self) -> Mapping[str, str]:
+        return {f"phone-{n}": f"digest-{n}" for n in range(5)}
+
+    def end_revoked(self, device: str, digest: str) -> None:
+        self.ended.append(device)

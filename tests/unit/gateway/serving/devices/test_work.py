@@ -26,13 +26,13 @@ pytestmark = pytest.mark.anyio
 async def test_an_answer_comes_in_pieces_and_ends() -> None:
     async with replicas(1) as (here,):
         phone = await device(here)
-        asked = here.members.assign("phone", order(sampling={"temperature": 0.5}))
+        assignment = here.members.assign("phone", order(sampling={"temperature": 0.5}))
         given = await phone.work()
         assert (given.kind, given.messages[0]["content"]) == ("generate", "3 + 4?")
         assert (given.sampling.max_tokens, given.sampling.temperature) == (64, 0.5)
         phone.put(work.Piece(given.w, "It is ", 2), work.Piece(given.w, "7", 1))
         phone.put(work.Finished(given.w, "stop", 5, 3, -0.25))
-        text, end = await whole(asked)
+        text, end = await whole(assignment)
         assert text == "It is 7"
         assert (end.reason, end.prompt_tokens, end.completion_tokens) == ("stop", 5, 3)
         assert end.logprob == -0.25
@@ -40,13 +40,13 @@ async def test_an_answer_comes_in_pieces_and_ends() -> None:
 
 
 @pytest.mark.parametrize("code", ["busy", "hot", "battery", "unable", "too_long", "deadline"])
-async def test_a_refusal_reaches_the_asker_with_its_reason_and_not_its_words(code: str) -> None:
+async def test_a_refusal_reaches_the_asker_with_its_code_but_not_its_message(code: str) -> None:
     async with replicas(1) as (here,):
         phone = await device(here)
-        asked = here.members.assign("phone", order())
+        assignment = here.members.assign("phone", order())
         given = await phone.work()
         phone.put(work.Refused(given.w, code, "3 + 4? No.", 7.0))  # type: ignore[arg-type]
-        assert await failure(asked) == code
+        assert await failure(assignment) == code
         assert here.telemetry.refusals[code] == 1
         assert phone.recalled() == []
 
@@ -87,20 +87,20 @@ async def test_a_device_is_given_no_more_at_once_than_the_settings_allow() -> No
 async def test_more_than_was_asked_for_is_cut_off_and_counted(flood: list[work.Piece]) -> None:
     async with replicas(1, limits=WorkLimits(max_answer_bytes=4096)) as (here,):
         phone = await device(here)
-        asked = here.members.assign("phone", order())
+        assignment = here.members.assign("phone", order())
         await phone.work()
         phone.put(*flood)
-        assert await failure(asked) == "misbehaved"
+        assert await failure(assignment) == "misbehaved"
         await until(lambda: "answer_too_long" in phone.errors())
         assert phone.recalled() == [1]
 
 
-async def test_what_was_under_way_when_work_was_recalled_is_no_lie_but_megabytes_are() -> None:
+async def test_frames_under_way_when_work_is_recalled_are_tolerated_up_to_a_megabyte() -> None:
     async with replicas(1) as (here,):
         phone = await device(here)
-        asked = here.members.assign("phone", order())
+        assignment = here.members.assign("phone", order())
         await phone.work()
-        asked.cancel()
+        assignment.cancel()
         phone.put(work.Piece(1, "late", 1), work.Finished(1, "stop", 1, 1))
         phone.put(work.State(work.Condition(hot=True)))
         await until(lambda: here.members.members()[0].condition.hot)
@@ -120,15 +120,15 @@ async def test_what_was_under_way_when_work_was_recalled_is_no_lie_but_megabytes
         (registration("another-instance"), "instance_changed"),
     ],
 )
-async def test_frames_that_lie_are_answered_and_change_nothing(
+async def test_frames_that_break_the_protocol_are_answered_and_change_nothing(
     frame: work.FromDevice, code: str
 ) -> None:
     async with replicas(1) as (here,):
         phone = await device(here)
-        asked = here.members.assign("phone", order())
+        assignment = here.members.assign("phone", order())
         await phone.work()
         phone.put(work.Piece(1, "7", 1), work.Finished(1, "stop", 1, 1), frame)
-        assert (await whole(asked))[0] == "7"
+        assert (await whole(assignment))[0] == "7"
         await until(lambda: phone.errors() == [code])
         assert here.names() == {"phone"}
 
@@ -136,8 +136,8 @@ async def test_frames_that_lie_are_answered_and_change_nothing(
 async def test_the_gateway_keeps_the_deadline_itself() -> None:
     async with replicas(1) as (here,):
         phone = await device(here)
-        asked = here.members.assign("phone", order(deadline_s=0.05))
-        assert await failure(asked) == "deadline"
+        assignment = here.members.assign("phone", order(deadline_s=0.05))
+        assert await failure(assignment) == "deadline"
         await until(lambda: phone.recalled() == [1])
 
 
@@ -147,7 +147,7 @@ async def test_a_lost_connection_fails_all_its_work_at_once() -> None:
         both = [here.members.assign("phone", order()) for _ in range(2)]
         await phone.work(2)
         await phone.leave()
-        assert [await failure(asked) for asked in both] == ["lost", "lost"]
+        assert [await failure(assignment) for assignment in both] == ["lost", "lost"]
         assert here.names() == set()
         assert await failure(here.members.assign("phone", order())) == "unknown"
 
@@ -191,12 +191,12 @@ async def test_a_device_answers_whom_its_privacy_class_allows(
         )
         await until(lambda: there.names() == {"phone"})
         for replica in (here, there):
-            asked = replica.members.assign("phone", order(owner=owner))
+            assignment = replica.members.assign("phone", order(owner=owner))
             if takes:
                 await phone.work(len(phone.works()) + 1)
-                asked.cancel()
+                assignment.cancel()
             else:
-                assert await failure(asked) == "private"
+                assert await failure(assignment) == "private"
 
 
 async def test_work_of_a_kind_that_was_not_offered_is_not_given() -> None:
@@ -208,14 +208,14 @@ async def test_work_of_a_kind_that_was_not_offered_is_not_given() -> None:
 async def test_pieces_that_nobody_reads_are_joined() -> None:
     async with replicas(1) as (here,):
         phone = await device(here)
-        asked = here.members.assign("phone", order())
+        assignment = here.members.assign("phone", order())
         await phone.work()
         phone.put(*(work.Piece(1, "a", 1) for _ in range(40)))
         phone.put(work.Finished(1, "length", 1, 40))
         await until(lambda: here.telemetry.worked)
-        piece = await asked.read()
+        piece = await assignment.read()
         assert piece == type(piece)("a" * 40, 40)  # type: ignore[call-arg]
-        await asyncio.wait_for(asked.read(), 5)
+        await asyncio.wait_for(assignment.read(), 5)
 
 
 def nested(deep: int) -> Any:
@@ -234,14 +234,14 @@ async def test_a_device_is_given_the_role_and_the_text_of_each_message_alone() -
             {"role": "system", "content": "Be brief.", "name": "x", "more": nested(2000)},
             {"role": "user", "content": parts},
         ]
-        asked = here.members.assign("phone", order(messages=messages))
+        assignment = here.members.assign("phone", order(messages=messages))
         given = await phone.work()
         assert given.messages == [
             {"role": "system", "content": "Be brief."},
             {"role": "user", "content": "3 + 4\n= ?"},
         ]
         phone.put(work.Piece(given.w, "7", 1), work.Finished(given.w, "stop", 5, 1))
-        assert (await whole(asked))[0] == "7"
+        assert (await whole(assignment))[0] == "7"
 
 
 UNSAYABLE = pytest.mark.parametrize(
@@ -259,12 +259,12 @@ UNSAYABLE = pytest.mark.parametrize(
 
 
 @UNSAYABLE
-async def test_what_no_device_can_be_told_fails_as_unable(fields: dict[str, Any]) -> None:
+async def test_an_order_that_no_frame_can_carry_fails_as_unable(fields: dict[str, Any]) -> None:
     async with replicas(2) as (here, there):
         phone = await device(there)
         await until(lambda: here.names() == {"phone"})
         for replica in (here, there):
             assert await failure(replica.members.assign("phone", order(**fields))) == "unable"
-        asked = here.members.assign("phone", order())
+        assignment = here.members.assign("phone", order())
         assert (await phone.work()).messages == order().messages
-        asked.cancel()
+        assignment.cancel()

@@ -101,10 +101,10 @@ async def test_a_session_counts_the_bytes_of_its_own_frames() -> None:
     assert outcome.bytes_down == sum(len(wire.encode(each)) for each in heard)
 
 
-async def test_of_a_frame_with_one_lie_nothing_is_taken() -> None:
+async def test_a_frame_with_one_dishonest_draft_is_refused_whole() -> None:
     rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [None]})
-    lie = wire.Draft(1, 0, [5], [], [wire.Run(100_000, [6])])
-    link = FakeLink(HELLO, opening(), lie, wire.Draft(1, 0, [9]))
+    dishonest = wire.Draft(1, 0, [5], [], [wire.Run(100_000, [6])])
+    link = FakeLink(HELLO, opening(), dishonest, wire.Draft(1, 0, [9]))
     task = rig.connect(link)
     await until(lambda: rig.verifier.made and rig.verifier.made[0].drafts)
     assert rig.verifier.made[0].drafts == [(0, [9], [])]
@@ -113,7 +113,7 @@ async def test_of_a_frame_with_one_lie_nothing_is_taken() -> None:
     await task
 
 
-async def test_drafts_that_cannot_be_left_are_counted_and_change_nothing() -> None:
+async def test_drafts_that_the_verifier_cannot_take_are_counted_and_change_nothing() -> None:
     rig = DeviceRig([state("edge:1")], {"edge:1": lambda: ANSWER})
     rig.verifier.takes_drafts = False
     link = await finished(rig, opening(), wire.Draft(1, 0, [5, 6]))
@@ -138,7 +138,7 @@ async def test_a_failure_before_the_first_token_is_not_seen_by_the_device() -> N
     assert rig.requests.retries == [("edge", "engine_disconnected")]
 
 
-async def test_an_engine_that_never_begins_is_told_when_there_is_no_other() -> None:
+async def test_a_device_is_told_of_an_engine_that_never_begins_when_there_is_no_other() -> None:
     rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [None]}, timeouts=IMPATIENT)
     link = await finished(rig, opening())
     error = link.of(wire.Error)[0]
@@ -155,14 +155,14 @@ async def test_a_failure_after_the_first_token_ends_the_session() -> None:
     assert len(rig.verifier.jobs) == 1
 
 
-async def test_an_engine_that_gives_up_by_itself_is_no_proper_end() -> None:
+async def test_an_answer_that_the_engine_aborts_fails_the_session() -> None:
     rig = DeviceRig(
         [state("edge:1")], {"edge:1": lambda: [Batch(ids=[5]), Batch(ids=[], reason="abort")]}
     )
     assert (await finished(rig, opening())).of(wire.Error)[0].code == "engine_error"
 
 
-async def test_an_error_nobody_foresaw_is_told_without_its_words() -> None:
+async def test_an_unexpected_error_is_reported_without_its_message() -> None:
     rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [ValueError("secret prompt")]})
     link = await finished(rig, opening())
     error = link.of(wire.Error)[0]
@@ -179,7 +179,9 @@ async def test_an_error_nobody_foresaw_is_told_without_its_words() -> None:
         ({"model": "rill-cloud"}, "model_not_found"),
     ],
 )
-async def test_what_no_endpoint_can_answer_is_refused(fields: dict[str, Any], code: str) -> None:
+async def test_a_session_that_no_endpoint_can_answer_fails(
+    fields: dict[str, Any], code: str
+) -> None:
     rig = DeviceRig([state("edge:1")], {"edge:1": lambda: ANSWER})
     link = await finished(rig, opening(**fields))
     assert [error.code for error in link.of(wire.Error)] == [code]

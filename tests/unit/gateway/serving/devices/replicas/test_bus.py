@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.core.state.operations import Held
+from gateway.errors import StateLost
 from gateway.protocol import work
 from gateway.serving.devices.replicas import bus
 from gateway.serving.devices.replicas.bus import keep_running
@@ -29,7 +30,7 @@ def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bus, "AGAIN_S", 0.0)
 
 
-async def test_a_task_that_fails_is_logged_without_its_words_and_begins_anew() -> None:
+async def test_a_task_that_fails_is_logged_without_its_message_and_begins_anew() -> None:
     failures: list[Exception] = [KeyError("3 + 4?"), RecursionError()]
 
     async def run() -> None:
@@ -43,6 +44,18 @@ async def test_a_task_that_fails_is_logged_without_its_words_and_begins_anew() -
         ("leases", "RecursionError"),
     ]
     assert "3 + 4?" not in str(lines)
+
+
+async def test_a_lost_store_is_not_logged_by_each_task_that_waits_for_it() -> None:
+    failures: list[Exception] = [StateLost("lost", retry_after=1.0, code="state_lost")]
+
+    async def run() -> None:
+        if failures:
+            raise failures.pop(0)
+
+    with capture_logs() as lines:
+        await keep_running("leases", run, lambda: 0.0)
+    assert not lines and not failures
 
 
 def break_(replica: Replica, where: str, times: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -60,7 +73,7 @@ def break_(replica: Replica, where: str, times: int, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(("where", "times"), [("publish", 1), ("run", 1), ("listen", 3)])
-async def test_replicas_stay_in_touch_after_a_failure_that_nobody_foresaw(
+async def test_replicas_stay_in_touch_after_an_unexpected_failure(
     where: str, times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with replicas(2, started=False) as (here, there):
@@ -75,7 +88,7 @@ async def test_replicas_stay_in_touch_after_a_failure_that_nobody_foresaw(
                 await asyncio.sleep(0)
         phone = await device(there)
         await until(lambda: here.names() == {"phone"})
-        asked = here.members.assign("phone", order())
+        assignment = here.members.assign("phone", order())
         given = await phone.work()
         phone.put(work.Piece(given.w, "7", 1), work.Finished(given.w, "stop", 5, 1))
-        assert (await whole(asked))[0] == "7"
+        assert (await whole(assignment))[0] == "7"

@@ -37,8 +37,8 @@ class Reader:
         return self
 
 
-def text(n: int, said: str = "7") -> WorkText:
-    return WorkText(id="id", n=n, text=said, tokens=1)
+def text(n: int, content: str = "7") -> WorkText:
+    return WorkText(id="id", n=n, text=content, tokens=1)
 
 
 async def test_a_message_that_cannot_be_written_is_dropped_alone() -> None:
@@ -63,15 +63,15 @@ async def test_a_message_that_cannot_be_written_is_dropped_alone() -> None:
 async def test_large_messages_take_none_with_them_that_the_store_would_refuse() -> None:
     reader = await Reader().listen()
     large = MAX_BUNDLE_BYTES * 3 // 4
-    said = [text(n, "x" * (large if n % 4 else 1)) for n in range(24)]
-    said.append(text(24, "x" * (MAX_BUNDLE_BYTES + 1)))
-    for message in said:
+    sent = [text(n, "x" * (large if n % 4 else 1)) for n in range(24)]
+    sent.append(text(24, "x" * (MAX_BUNDLE_BYTES + 1)))
+    for message in sent:
         assert reader.replica_outbox.put("replies:a", message)
     await reader.replica_outbox.flush()
-    assert reader.messages == said
+    assert reader.messages == sent
     together = [len(bundle) for bundle in reader.bundles if len(decode(bundle)) > 1]
     assert max(together) <= MAX_BUNDLE_BYTES + MAX_BUNDLE
-    assert len(reader.bundles) < len(said)
+    assert len(reader.bundles) < len(sent)
 
 
 async def test_small_messages_for_one_channel_travel_together() -> None:

@@ -25,7 +25,7 @@ def held(*leases: DeviceLease) -> dict[str, bytes]:
     return {lease.member.id: encode_lease(lease) for lease in leases}
 
 
-def test_what_was_announced_outlives_an_older_look_and_no_newer_one() -> None:
+def test_an_announcement_outlives_an_older_reading_of_the_leases_but_no_newer_one() -> None:
     others = PeerDevices("here")
     others.joined(PHONE, now=2.0)
     others.refresh({}, ["there"], read_at=1.5, now=2.5)
@@ -49,7 +49,7 @@ def test_a_lease_is_as_old_as_its_last_renewal_that_was_seen() -> None:
         assert [seen.since for seen in others] == [since]
 
 
-def test_own_devices_and_what_is_no_lease_are_passed_over() -> None:
+def test_own_devices_and_unreadable_leases_are_passed_over() -> None:
     others = PeerDevices("here")
     own = DeviceLease(member=replace(PHONE, id="own", replica="here"))
     wrong = {"watch": encode_lease(DeviceLease(member=PHONE)), "lamp": b"\xc1", "lock": None}
@@ -57,7 +57,7 @@ def test_own_devices_and_what_is_no_lease_are_passed_over() -> None:
     assert names(others) == []
 
 
-def test_one_leaves_only_from_where_it_is() -> None:
+def test_a_device_leaves_only_the_replica_that_has_it() -> None:
     others = PeerDevices("here")
     others.joined(PHONE, now=1.0)
     others.left("phone", "another")

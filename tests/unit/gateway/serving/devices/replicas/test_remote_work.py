@@ -36,13 +36,13 @@ async def known(here: Replica, there: Replica) -> FakeDevice:
 async def test_an_answer_comes_over_the_other_replica() -> None:
     async with replicas(2) as (here, there):
         phone = await known(here, there)
-        asked = here.members.assign("phone", order(sampling={"stop": ["."]}))
+        assignment = here.members.assign("phone", order(sampling={"stop": ["."]}))
         given = await phone.work()
         assert given.sampling.stop == ["."]
         phone.put(work.Piece(given.w, "It is ", 2))
-        assert await asked.read() == WorkPiece("It is ", 2)
+        assert await assignment.read() == WorkPiece("It is ", 2)
         phone.put(work.Piece(given.w, "7", 1), work.Finished(given.w, "stop", 5, 3, -0.5))
-        text, end = await whole(asked)
+        text, end = await whole(assignment)
         assert (text, end.reason, end.completion_tokens, end.logprob) == ("7", "stop", 3, -0.5)
         # It is counted once, where it was asked for.
         assert here.telemetry.worked == [("generate", "stop")]
@@ -56,9 +56,9 @@ async def test_a_refusal_and_a_cancellation_travel_too() -> None:
         await phone.work()
         phone.put(work.Refused(1, "hot", retry_s=3.0))
         assert await failure(refused) == "hot"
-        asked = here.members.assign("phone", order())
+        assignment = here.members.assign("phone", order())
         await phone.work(2)
-        asked.cancel()
+        assignment.cancel()
         await until(lambda: phone.recalled() == [2])
 
 
@@ -66,34 +66,34 @@ async def test_the_device_has_no_more_at_once_whoever_asks() -> None:
     async with replicas(3) as (here, there, elsewhere):
         phone = await known(here, there)
         await until(lambda: elsewhere.names())
-        asked = [r.members.assign("phone", order()) for r in (here, elsewhere)]
+        assignment = [r.members.assign("phone", order()) for r in (here, elsewhere)]
         await phone.work(2)
         assert await failure(there.members.assign("phone", order())) == "busy"
         assert await failure(here.members.assign("phone", order())) == "busy"
         more = [here.members.assign("phone", order()) for _ in range(2)]
         assert await failure(more[1]) == "busy"
-        for one in asked:
+        for one in assignment:
             one.cancel()
 
 
-async def test_a_device_that_leaves_fails_what_others_asked_of_it() -> None:
+async def test_a_device_that_leaves_fails_the_work_of_other_replicas() -> None:
     async with replicas(2) as (here, there):
         phone = await known(here, there)
-        asked = here.members.assign("phone", order())
+        assignment = here.members.assign("phone", order())
         await phone.work()
         await phone.leave()
-        assert await failure(asked) == "lost"
+        assert await failure(assignment) == "lost"
 
 
 async def test_a_replica_that_dies_in_the_middle_fails_its_work() -> None:
     async with replicas(2) as (here, there):
         phone = await known(here, there)
-        asked = here.members.assign("phone", order())
+        assignment = here.members.assign("phone", order())
         await phone.work()
         phone.put(work.Piece(1, "It", 1))
-        assert await asked.read() == WorkPiece("It", 1)
+        assert await assignment.read() == WorkPiece("It", 1)
         there.die()
-        assert await failure(asked) == "lost"
+        assert await failure(assignment) == "lost"
 
 
 async def test_an_asker_that_dies_has_its_work_recalled() -> None:
@@ -110,7 +110,7 @@ async def test_an_asker_that_dies_has_its_work_recalled() -> None:
 async def test_a_lost_message_is_noticed_and_the_work_recalled() -> None:
     async with replicas(2) as (here, there):
         phone = await known(here, there)
-        asked = here.members.assign("phone", order())
+        assignment = here.members.assign("phone", order())
         await phone.work()
         channel = replies_channel(here.members.replica)
         there.store.loses = lambda to: to == channel
@@ -119,7 +119,7 @@ async def test_a_lost_message_is_noticed_and_the_work_recalled() -> None:
         await until(lambda: there.store.published[channel] > before)
         there.store.loses = lambda _: False
         phone.put(work.Piece(1, "is", 1))
-        assert await failure(asked) == "lost"
+        assert await failure(assignment) == "lost"
         await until(lambda: phone.recalled() == [1])
 
 
@@ -135,19 +135,19 @@ async def test_an_order_that_never_arrives_is_given_up() -> None:
 async def test_work_that_lasts_is_not_taken_for_lost() -> None:
     async with replicas(2) as (here, there):
         phone = await known(here, there)
-        asked = here.members.assign("phone", order())
+        assignment = here.members.assign("phone", order())
         given = await phone.work()
         channel = replies_channel(here.members.replica)
         async with asyncio.timeout(10):
             while there.store.published[channel] < HEARTBEATS:
                 await asyncio.sleep(0.01)
         phone.put(work.Piece(given.w, "7", 1), work.Finished(given.w, "stop", 1, 1))
-        assert (await whole(asked))[0] == "7"
+        assert (await whole(assignment))[0] == "7"
 
 
 async def test_a_deadline_holds_over_replicas() -> None:
     async with replicas(2) as (here, there):
         phone = await known(here, there)
-        asked = here.members.assign("phone", order(deadline_s=0.1))
-        assert await failure(asked) == "deadline"
+        assignment = here.members.assign("phone", order(deadline_s=0.1))
+        assert await failure(assignment) == "deadline"
         assert phone.recalled() == [1]

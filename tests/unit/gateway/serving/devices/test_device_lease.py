@@ -33,7 +33,7 @@ async def tell(phone: FakeDevice, replica: Replica) -> None:
     await until(lambda: replica.members.members()[0].condition.hot)
 
 
-async def test_the_replica_that_it_left_renews_nothing_and_ends_the_older_connection() -> None:
+async def test_the_first_replica_renews_nothing_and_ends_the_older_connection() -> None:
     async with replicas(2, started=False) as (here, there):
         older = await device(here)
         newer = await device(there)
@@ -47,7 +47,7 @@ async def test_the_replica_that_it_left_renews_nothing_and_ends_the_older_connec
         assert there.names() == {"phone"} and not newer.task.done()
 
 
-async def test_what_the_replica_that_it_left_gives_up_late_is_not_the_newer_lease() -> None:
+async def test_a_late_release_of_the_first_replica_leaves_the_newer_lease_alone() -> None:
     async with replicas(2, started=False) as (here, there):
         phone = await device(here)
         await there.leases.turn()
@@ -66,7 +66,7 @@ async def test_what_the_replica_that_it_left_gives_up_late_is_not_the_newer_leas
         assert not newer.task.done()
 
 
-async def test_it_gets_in_at_once_also_where_the_replica_that_had_it_died() -> None:
+async def test_a_device_gets_in_at_once_also_where_its_replica_has_died() -> None:
     async with replicas(2, started=False) as (here, there):
         await device(here)
         here.die()
@@ -75,7 +75,7 @@ async def test_it_gets_in_at_once_also_where_the_replica_that_had_it_died() -> N
         assert await where(there) == there.members.replica
 
 
-async def test_of_two_that_let_it_in_without_the_store_the_first_to_take_the_lease_stays() -> None:
+async def test_the_first_to_take_the_lease_when_the_store_is_back_keeps_the_device() -> None:
     async with replicas(2, started=False) as (here, there):
         here.store.lost = there.store.lost = True
         first, second = await device(here), await device(there)

@@ -1,9 +1,8 @@
-"""More devices than the store takes in one call."""
+"""Leases of more devices than the store takes in one call."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 import pytest
 
@@ -12,8 +11,6 @@ from gateway.core.state import bounds
 from gateway.core.state.operations import Held, Release
 from gateway.serving.devices import leases
 from gateway.serving.devices.replicas.messages import decode_lease
-from gateway.serving.devices.tokens import TokenWatch
-from tests.unit.gateway.fakes import SteppingClock
 from tests.unit.gateway.serving.devices.replica_rig import FakeDevice, Replica, device, replicas
 from tests.unit.gateway.serving.speculating import until
 
@@ -47,7 +44,7 @@ async def test_all_are_renewed_in_calls_that_the_store_takes() -> None:
         assert await beats(there) == {f"phone-{n}": 1 for n in range(MANY)}
 
 
-async def test_leases_are_renewed_also_where_a_look_at_all_of_them_fails() -> None:
+async def test_leases_are_renewed_also_where_reading_all_of_them_fails() -> None:
     async with replicas(2, started=False) as (here, there):
         await many(here)
         here.store.refuses = lambda operations: Held("device") in operations
@@ -57,7 +54,7 @@ async def test_leases_are_renewed_also_where_a_look_at_all_of_them_fails() -> No
         assert set(living) == {here.members.replica}
 
 
-async def test_what_one_turn_could_not_renew_the_next_one_does() -> None:
+async def test_the_next_turn_renews_what_one_turn_could_not() -> None:
     async with replicas(2, started=False) as (here, there):
         await many(here)
         calls = list[int]()
@@ -75,7 +72,7 @@ async def test_what_one_turn_could_not_renew_the_next_one_does() -> None:
         assert all((await beats(there)).values())
 
 
-async def test_leases_of_many_that_leave_are_given_up_at_once_without_a_look_at_all(
+async def test_leases_of_devices_that_leave_are_given_up_at_once_without_reading_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(leases, "REFRESH_S", 3600.0)
@@ -103,26 +100,3 @@ async def test_a_replica_that_stops_gives_up_all_of_them() -> None:
         await many(here)
         await here.leases.stop()
         assert await beats(there) == {}
-
-
-async def test_tokens_are_looked_at_in_calls_that_the_store_takes() -> None:
-    async with replicas(1, started=False) as (here,):
-        here.store.refuses = lambda operations: len(operations) > AT_ONCE
-        connected = Connected()
-        await TokenWatch(
-            devices=connected, tokens=here.tokens, store=here.store, clock=SteppingClock()
-        ).turn()
-        assert connected.gone == [f"phone-{n}" for n in range(MANY)]
-
-
-class Connected:
-    """Devices whose tokens are not in the store."""
-
-    def __init__(self) -> None:
-        self.gone: list[str] = []
-
-    def enrolled_tokens(self) -> Mapping[str, str]:
-        return {f"phone-{n}": f"digest-{n}" for n in range(MANY)}
-
-    def end_revoked(self, device: str, digest: str) -> None:
-        self.gone.append(device)
