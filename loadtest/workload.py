@@ -9,11 +9,12 @@ from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway.protocol.virtual_models import AUTO, CLOUD, EDGE
 from loadtest.measure.chat import chat_body
 from loadtest.measure.command import BenchmarkFailure
 from loadtest.prompts import questions
 
-DEFAULT_MODELS = "tierflow-auto:2,tierflow-edge:1,tierflow-cloud:1"
+DEFAULT_MODELS = f"{AUTO}:2,{EDGE}:1,{CLOUD}:1"
 VARIABLES = {
     "TIERFLOW_URL": ("http://127.0.0.1:8080", "the gateway's address"),
     "TIERFLOW_LOAD_MODELS": (DEFAULT_MODELS, "model:weight, separated by commas"),

@@ -14,6 +14,7 @@ from gateway.core.types import Caller, Demands, InferenceRequest, Tier
 from gateway.errors import InvalidRequest
 from gateway.protocol import headers as names
 from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
+from gateway.protocol.virtual_models import AUTO
 from gateway.serving.chat.request import PATH as CHAT
 from gateway.serving.chat.request import check
 
@@ -87,7 +88,7 @@ def parse(
 def _model(path: str, fields: Mapping[str, Any]) -> tuple[str, bool]:
     model = fields.get("model")
     if model is None and path in _MODEL_OPTIONAL:
-        return "tierflow-auto", False
+        return AUTO, False
     if not isinstance(model, str) or not model or len(model) > MAX_NAME_CHARS:
         raise InvalidRequest(
             "model: give the name of a served model as a string; GET /v1/models lists them",

@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 from pydantic import BaseModel, ConfigDict, Field
 
-MODEL = "tierflow-collective"
+from gateway.protocol.virtual_models import COLLECTIVE
+
+MODEL = COLLECTIVE
 FEEDBACK_PATH = "/v1/collective/feedback"
 MAX_NAMES = 64
 

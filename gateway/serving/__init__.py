@@ -1,5 +1,8 @@
-"""One story a file. Sees core and errors; knows neither HTTP frameworks nor client libraries.
+"""What happens to a request between the web edge and the engines.
 
-One exception: what serves devices speaks `gateway.protocol.speculation` itself. Its frames are
-checked values once decoded, and a second set of the same types in core would add nothing.
+`requests` has what every request goes through; `chat` what cascades and collectives share of the
+chat API; `cascade` and `collective` compose an answer of others'; `devices` serves the devices that
+draft and work. It sees core, errors and the wire formats of `gateway.protocol`, whose frames are
+checked values once decoded; beside the standard library it uses msgspec, orjson, pydantic and
+structlog. It knows no web framework, client library, store or metrics: a contract holds that.
 """

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
+from gateway.protocol.virtual_models import CASCADE, CLOUD, COLLECTIVE, EDGE
 from gateway.settings.group import Group, Unit
 
 ANY = "any"
@@ -33,7 +34,7 @@ class CascadeStage(Group):
             raise ValueError("model: give either model or device")
         if ANY in self.devices and len(self.devices) > 1:
             raise ValueError(f"device: name devices, or say {ANY} alone")
-        if self.model in ("tierflow-cascade", "tierflow-collective"):
+        if self.model in (CASCADE, COLLECTIVE):
             raise ValueError(f"model: {self.model} can't be a stage of a cascade")
         return self
 
@@ -75,7 +76,7 @@ class CascadeSettings(Group):
     """The virtual model `tierflow-cascade`; see docs/cascade.md."""
 
     stages: tuple[CascadeStage, ...] = Field(
-        default=(CascadeStage(model="tierflow-edge"), CascadeStage(model="tierflow-cloud")),
+        default=(CascadeStage(model=EDGE), CascadeStage(model=CLOUD)),
         min_length=2,
         max_length=4,
         description="Two to four stages, the lowest tier first.",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from gateway.protocol.virtual_models import EDGE
 from gateway.settings.group import Group, Unit
 
 Share = Annotated[float, Field(ge=0, le=1), Unit("share")]
@@ -111,9 +112,7 @@ class Embedding(Group):
 class CollectiveSettings(Group):
     """The virtual model `tierflow-collective` and its defaults; see docs/collective.md."""
 
-    aggregator: str = Field(
-        default="tierflow-edge", description="The server model that aggregates."
-    )
+    aggregator: str = Field(default=EDGE, description="The server model that aggregates.")
     aggregate: Literal["auto", "template", "majority", "weighted", "best-of-n"] = Field(
         default="auto", description="The way in which one answer is made of the members' answers."
     )

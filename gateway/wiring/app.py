@@ -33,9 +33,8 @@ from gateway.api.fast_path import FastPath
 from gateway.api.inference import InferenceRoutes
 from gateway.api.operations import documented_inference, models_router, operations_router
 from gateway.core.prices import Prices
-from gateway.protocol.collective import MODEL as COLLECTIVE
 from gateway.protocol.speculation import PATH
-from gateway.serving.cascade.options import NAME as CASCADE
+from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
 from gateway.serving.requests.relay import InferenceHandler
 from gateway.settings import Settings
 from gateway.wiring import pools

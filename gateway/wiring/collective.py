@@ -26,6 +26,7 @@ from gateway.core.ports import (
 from gateway.core.prices import Prices
 from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.errors import ConfigError, EmbeddingFailed
+from gateway.protocol.virtual_models import OF_TIER
 from gateway.serving.collective.aggregation import Aggregator
 from gateway.serving.collective.best_of_n import Likelihoods
 from gateway.serving.collective.embedding import EndpointEmbedder
@@ -207,8 +208,7 @@ def _served(endpoints: EndpointSource, model: str) -> Sequence[str] | None:
     """The real models that a name may come out as, likeliest first; None for an unknown name."""
     states = sorted(endpoints.states(), key=lambda state: not state.healthy)
     if model in VIRTUAL_MODELS:
-        tier = model.removeprefix("tierflow-")
-        states.sort(key=lambda state: state.endpoint.tier.value != tier)
+        states.sort(key=lambda state: OF_TIER.get(state.endpoint.tier.value) != model)
         return list(dict.fromkeys(name for state in states for name in state.models))
     pools = {name for pool in endpoints.pools() for name in (*pool.models, *pool.labels)}
     known = pools | {name for state in states for name in state.models}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 
+from gateway.protocol.virtual_models import AUTO
 from loadtest.bench.plan import Plan
 from loadtest.canned_engine import MODEL
 from loadtest.measure.baselines import EngineAndGateway
@@ -53,7 +54,7 @@ def one_at_a_time(targets: EngineAndGateway, rounds: int) -> list[Reading]:
     # The end comes 5 ms after the only chunk: what follows must not compete with the first bytes.
     first = request(stream=True, canned="paced", max_tokens=1)
     streams = targets.one_at_a_time(first, rounds // 4)
-    auto = RequestSeries(targets.gateway.target, request("tierflow-auto"))
+    auto = RequestSeries(targets.gateway.target, request(AUTO))
     (virtual,) = alternating([auto], rounds=rounds)
     median = direct.latency(0.5)
     return [

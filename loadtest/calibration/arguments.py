@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from gateway.protocol.virtual_models import CLOUD
 from loadtest.measure.command import BenchmarkFailure
 from loadtest.measure.settings import CHECKOUT
 
@@ -27,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
         each.add_argument("--questions", type=int, default=1600, help="default: %(default)s")
         each.add_argument("--max-tokens", type=int, default=160, help="of an answer")
         each.add_argument("--at-once", type=int, default=8, help="questions; default: %(default)s")
-        each.add_argument("--upper", default="tierflow-cloud", help="default: %(default)s")
+        each.add_argument("--upper", default=CLOUD, help="default: %(default)s")
     ask.add_argument(
         "--methods", default="logprobs", help=f"of {', '.join(METHODS)}; default: %(default)s"
     )

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.protocol.virtual_models import CASCADE
 from loadtest.calibration.client import CascadeClient
-from loadtest.calibration.rows import CASCADE
 from loadtest.measure.family import Question, is_right
 
 ACCEPTED = "accepted"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.protocol.virtual_models import CASCADE
 from loadtest.collective.accuracy import right_answer, right_answers
-from loadtest.collective.plan import CASCADE, Method
+from loadtest.collective.plan import Method
 from loadtest.measure.chat import Reply
 from loadtest.measure.command import BenchmarkFailure
 from loadtest.measure.family import Question

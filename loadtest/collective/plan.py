@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.protocol import virtual_models
 from loadtest.measure.chat import chat_body
 
 SPECIALISTS = ("mathematics", "code", "lists", "reading")
@@ -14,7 +15,6 @@ EVERYBODY = (GENERALIST, *SPECIALISTS)
 MAX_TOKENS = 96
 COLLECTIVE_TASKS = frozenset({"judge", "revise"})
 """Tasks whose questions quote others' answers: members work on them, and no user asks them."""
-COLLECTIVE, CASCADE = "tierflow-collective", "tierflow-cascade"
 KEYS = (
     "best_member", "self_moa", "collective_5", "edge", "cloud", "ttft_ratio",
     "accuracy_drop_with_failures", "cascade_cloud_token_saving", "cascade_accuracy_ratio",
@@ -65,7 +65,7 @@ def collective(name: str, members: Sequence[str] | str, **options: Any) -> Metho
         **options,
     }
     chosen.setdefault("quorum", len(members) if named else chosen["max_members"])
-    return Method(name, COLLECTIVE, {"collective": chosen})
+    return Method(name, virtual_models.COLLECTIVE, {"collective": chosen})
 
 
 def alone(member: str) -> Method:
@@ -86,7 +86,7 @@ SELF_MOA, MAJORITY, WEIGHTED, BEST, READ, REVISED = (
     "collective of 5, revised",
 )  # fmt: skip
 EDGE, CLOUD, SELECTED = "edge", "cloud", "3 selected of 5"
-SERVERS = (Method(EDGE, "tierflow-edge"), Method(CLOUD, "tierflow-cloud"))
+SERVERS = (Method(EDGE, virtual_models.EDGE), Method(CLOUD, virtual_models.CLOUD))
 
 
 def methods() -> list[Method]:
@@ -113,4 +113,4 @@ def self_moa(proposer: str) -> Method:
     arXiv 2502.00674, section 2), at the tokens of the collective of 5."""
     sampled = {"device": proposer, "samples": len(EVERYBODY)}
     options = {"mode": "self-moa", "self_moa": sampled, "rounds": 0}
-    return Method(SELF_MOA, COLLECTIVE, {"collective": options})
+    return Method(SELF_MOA, virtual_models.COLLECTIVE, {"collective": options})

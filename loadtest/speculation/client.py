@@ -14,8 +14,6 @@ from loadtest.speculation.token_streams import TokenStream, read_token_stream
 MAX_TOKENS = 96
 COMPLETIONS = "/v1/completions"
 WINDOW_HEADER = "x-tierflow-draft-window"
-DEVICE_CLOUD, DEVICE_EDGE = "tierflow-device-cloud", "tierflow-device-edge"
-ON_DEVICE = "tierflow-on-device"
 IDLE_S = 2.0
 """Servers close connections that idle for long: after this time a new one is opened."""
 

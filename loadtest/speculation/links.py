@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from random import Random
 from time import monotonic
 
+from gateway.protocol.virtual_models import DEVICE_CLOUD
 from loadtest.measure.closed_loop import run
 from loadtest.measure.processes import Process
-from loadtest.speculation.client import DEVICE_CLOUD, Client, request
+from loadtest.speculation.client import Client, request
 from loadtest.speculation.engines import COLOCATED, Engines, ExclusiveEngine
 from loadtest.speculation.plan import (
     CO_LOCATED,

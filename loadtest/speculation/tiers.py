@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from gateway.protocol.virtual_models import DEVICE_CLOUD, DEVICE_EDGE, ON_DEVICE
 from loadtest.measure.closed_loop import run
 from loadtest.measure.family import Question, is_right
 from loadtest.measure.processes import Process
 from loadtest.measure.results import Cell, Table
 from loadtest.measure.statistics import Spread, bootstrap, sums_ratio
-from loadtest.speculation.client import DEVICE_CLOUD, DEVICE_EDGE, ON_DEVICE, Client, request
+from loadtest.speculation.client import Client, request
 from loadtest.speculation.engines import Engines, ExclusiveEngine
 from loadtest.speculation.links import PLAIN_CLOUD, PLAIN_EDGE
 from loadtest.speculation.plan import NATURAL, SERVER_ONLY

@@ -9,20 +9,14 @@ from collections.abc import Sequence
 from functools import partial
 from time import monotonic
 
+from gateway.protocol.virtual_models import DEVICE_CLOUD, DEVICE_EDGE, ON_DEVICE
 from loadtest.measure.closed_loop import run
 from loadtest.measure.command import BenchmarkFailure
 from loadtest.measure.family import Question
 from loadtest.measure.http_client import post
 from loadtest.measure.processes import Process, wait_until
 from loadtest.measure.servers import START_S
-from loadtest.speculation.client import (
-    COMPLETIONS,
-    DEVICE_CLOUD,
-    DEVICE_EDGE,
-    ON_DEVICE,
-    Client,
-    request,
-)
+from loadtest.speculation.client import COMPLETIONS, Client, request
 from loadtest.speculation.links import PLAIN_CLOUD, Prompt
 from loadtest.speculation.plan import A30, A80, DIRECT, NATURAL, USELESS
 from loadtest.speculation.testbed import Testbed

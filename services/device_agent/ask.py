@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from gateway.protocol.virtual_models import AUTO
 from services.device_agent.api.requests import MARKS_HEADER
 
 COLOURS = {"draft": "\033[32m", "verifier": "", "device": "\033[33m"}
@@ -35,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("question")
     top.add_argument("--agent", default="http://127.0.0.1:8090", help="default: %(default)s")
-    top.add_argument("--model", default="tierflow-auto", help="default: %(default)s")
+    top.add_argument("--model", default=AUTO, help="default: %(default)s")
     top.add_argument("--plain", action="store_true", help="signs below the text, no colours")
     return top
 

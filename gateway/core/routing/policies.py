@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gateway.core.routing.expected_time import expected_seconds
 from gateway.core.types import EndpointState, InferenceRequest, Tier
+from gateway.protocol import virtual_models
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,7 @@ def least_time(
 
 
 VIRTUAL_MODELS: Mapping[str, Policy] = {
-    "tierflow-edge": prefer(Tier.EDGE),
-    "tierflow-cloud": prefer(Tier.CLOUD),
-    "tierflow-auto": least_time,
+    virtual_models.EDGE: prefer(Tier.EDGE),
+    virtual_models.CLOUD: prefer(Tier.CLOUD),
+    virtual_models.AUTO: least_time,
 }

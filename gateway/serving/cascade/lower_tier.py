@@ -11,12 +11,13 @@ from gateway.core.ports import EndpointSource
 from gateway.core.types import Demands
 from gateway.core.types import Tier as Place
 from gateway.core.upstream_errors import not_a_chat_completion
+from gateway.protocol.virtual_models import CLOUD, EDGE
 from gateway.serving.cascade.answers import AnswerPiece, LowerAnswer, piece_of, prompt_tokens
 from gateway.serving.cascade.options import CascadeRequest
 from gateway.serving.requests.engine_calls import EngineCall, EngineCalls, EngineReply
 
 ANY = "any"
-_PLACES: Mapping[str, Place] = {"tierflow-edge": Place.EDGE, "tierflow-cloud": Place.CLOUD}
+_PLACES: Mapping[str, Place] = {EDGE: Place.EDGE, CLOUD: Place.CLOUD}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from typing import Any
 
 from gateway.core.types import InferenceRequest
 from gateway.protocol.cascade import CascadeOptions
+from gateway.protocol.virtual_models import CASCADE
 from gateway.serving.chat import request as chat_request
 from gateway.serving.chat.request import ChatRequest
 
-NAME = "tierflow-cascade"
+NAME = CASCADE
 
 SAMPLING = frozenset(
     {

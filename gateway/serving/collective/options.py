@@ -20,6 +20,7 @@ from gateway.core.prices import Prices
 from gateway.core.types import InferenceRequest
 from gateway.errors import InvalidRequest
 from gateway.protocol.collective import MODEL, CollectiveOptions
+from gateway.protocol.virtual_models import CASCADE
 from gateway.protocol.work import MAX_MESSAGES
 from gateway.serving.chat import request as chat_request
 from gateway.serving.chat.request import DEVICE_SAMPLING, ChatRequest
@@ -202,7 +203,7 @@ def _options(given: CollectiveOptions, policy: CollectivePolicy) -> Options:
     if given.final == "own" and given.mode == "self-moa":
         raise _invalid("final", "own is for members; self-moa has none")
     aggregator = given.aggregator or policy.aggregator
-    if aggregator.startswith((MODEL, "tierflow-cascade")):
+    if aggregator.startswith((MODEL, CASCADE)):
         raise chat_request.invalid(
             f"{WHERE}.aggregator", "name a model that is served, or tierflow-edge"
         )

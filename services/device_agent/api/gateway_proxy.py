@@ -9,13 +9,14 @@ import httpx
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response, StreamingResponse
 
+from gateway.protocol.virtual_models import AUTO, CLOUD, EDGE
 from services.device_agent.api.requests import BadRequest
 from services.device_agent.api.responses import error_body, event
 
 GATEWAY_MODELS = {
-    "device-edge": "tierflow-edge",
-    "device-cloud": "tierflow-cloud",
-    "auto": "tierflow-auto",
+    "device-edge": EDGE,
+    "device-cloud": CLOUD,
+    "auto": AUTO,
 }
 """The gateway's virtual model for each way to answer."""
 ANSWER_S = 600.0

@@ -8,16 +8,17 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gateway.protocol import virtual_models
 from gateway.protocol.fields import Sampling
 from gateway.protocol.speculation import MAX_PROMPT_TOKENS
 from services.device_agent.answer import GenerationRequest
 from services.device_agent.text import TextModel
 
 VIRTUAL_MODELS = {
-    "tierflow-on-device": "on-device",
-    "tierflow-device-edge": "device-edge",
-    "tierflow-device-cloud": "device-cloud",
-    "tierflow-auto": "auto",
+    virtual_models.ON_DEVICE: "on-device",
+    virtual_models.DEVICE_EDGE: "device-edge",
+    virtual_models.DEVICE_CLOUD: "device-cloud",
+    virtual_models.AUTO: "auto",
 }
 WINDOW_HEADER = "x-tierflow-draft-window"
 MARKS_HEADER = "x-tierflow-marks"

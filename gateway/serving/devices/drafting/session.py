@@ -21,6 +21,7 @@ from gateway.core.types import InferenceRequest, Tier
 from gateway.core.upstream_errors import first_token_timeout, prompt_too_long
 from gateway.errors import GatewayError, error_place
 from gateway.protocol.speculation import Draft, Open
+from gateway.protocol.virtual_models import OF_TIER
 from gateway.serving.devices.drafting.drafts import DraftForwarder
 from gateway.serving.devices.drafting.reply import SessionReply
 from gateway.serving.devices.drafting.verified_tokens import TokenRelay
@@ -196,7 +197,7 @@ def _request(frame: Open, id: str, now: float) -> InferenceRequest:
     return InferenceRequest(
         id=id,
         path="/v1/completions",
-        model=frame.model or f"tierflow-{frame.tier}",
+        model=frame.model or OF_TIER[frame.tier],
         body=b"",
         received=now,
         stream=True,

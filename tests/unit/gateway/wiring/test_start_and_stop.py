@@ -135,7 +135,7 @@ async def assert_nothing_is_left(
     assert asyncio.all_tasks() - before == set()
     assert [session for session in sessions if not session.closed] == []
     assert [
-        t.name for t in threading.enumerate() if t.name.startswith(("outcomes", "minilm"))
+        t.name for t in threading.enumerate() if t.name.startswith(("outcomes", "embedding"))
     ] == []
 
 

@@ -1,0 +1,23 @@
+"""The virtual models: names that callers may give instead of a served model's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+PREFIX = "tierflow-"
+
+AUTO = "tierflow-auto"
+"""The gateway: the tier with the least expected time. The device agent: its best way to answer."""
+EDGE = "tierflow-edge"
+CLOUD = "tierflow-cloud"
+"""That tier first."""
+CASCADE = "tierflow-cascade"
+COLLECTIVE = "tierflow-collective"
+
+ON_DEVICE = "tierflow-on-device"
+DEVICE_EDGE = "tierflow-device-edge"
+DEVICE_CLOUD = "tierflow-device-cloud"
+"""Of the device agent alone."""
+
+OF_TIER: Mapping[str, str] = {"edge": EDGE, "cloud": CLOUD}
+"""The virtual model that prefers a tier, by the tier's name."""
