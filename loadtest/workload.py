@@ -28,7 +28,7 @@ VARIABLES = {
 """Variable: (default, meaning)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """The settings of a load test: which models are asked, by how many users, and for how long.
 

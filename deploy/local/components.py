@@ -33,7 +33,7 @@ MEMBER_WORK = 4
 """Work that a device does at once when it has no user of its own."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Component:
     """One process of an instance: how it is started, and how to see that it works."""
 
@@ -56,7 +56,7 @@ class Component:
         return f"http://{HOST}:{self.port}/health"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Launch:
     """The start of an instance: all that its components are made from.
 

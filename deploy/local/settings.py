@@ -74,7 +74,7 @@ class Engine:
     draft_port: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of one instance. Ports are TCP ports on 127.0.0.1."""
 

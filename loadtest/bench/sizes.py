@@ -16,7 +16,7 @@ from loadtest.measure.statistics import Spread
 MAX_TOKENS = 96
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
     """The speed of a size in one repetition, one request at a time: seconds, tokens per second.
 
@@ -30,7 +30,7 @@ class Speed:
     tokens_per_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
     """A member of the family with what was measured of it.
 

@@ -15,7 +15,7 @@ from loadtest.measure.family import Question, is_right
 ACCEPTED = "accepted"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
     """The cascade's and the top tier's answer to one question.
 
@@ -68,7 +68,7 @@ async def ask_pair(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Savings:
     """Accuracies and shares from 0 to 1 over all pairs."""
 

@@ -17,7 +17,7 @@ Price = Callable[[Reply], float]
 cloud model's parameters."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MethodResult:
     """The result of one method over all questions.
 

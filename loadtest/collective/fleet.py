@@ -45,7 +45,7 @@ def device_models(family: Mapping[str, Path]) -> dict[str, Path]:
     return models
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Fleet:
     """A gateway and the devices behind it.
 

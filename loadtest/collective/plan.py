@@ -22,7 +22,7 @@ KEYS = (
 """The keys of the final line, in this order. Accuracies and the drop are in points."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """How many questions are asked.
 

@@ -27,7 +27,7 @@ METHODS: Mapping[str, Method] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TtftResult:
     """TTFT of one method with devices of one pace.
 

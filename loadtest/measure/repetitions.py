@@ -57,7 +57,7 @@ def milliseconds(figure: str, candidate_s: float, baseline_s: float) -> Reading:
     return Reading(figure, "ms", candidate_s * 1e3, baseline_s * 1e3)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """A figure over all repetitions. `compared` is the spread of the per-repetition results."""
 
@@ -82,12 +82,12 @@ def _comparison(figure: str, group: Sequence[Reading]) -> Comparison:
     theirs = [reading.baseline for reading in group if reading.baseline is not None]
     combine = group[0].combine
     return Comparison(
-        figure,
-        group[0].unit,
-        Spread.of(ours),
-        Spread.of(theirs) if theirs else None,
-        paired(ours, theirs, combine) if theirs else None,
-        combine,
+        figure=figure,
+        unit=group[0].unit,
+        candidate=Spread.of(ours),
+        baseline=Spread.of(theirs) if theirs else None,
+        compared=paired(ours, theirs, combine) if theirs else None,
+        combine=combine,
     )
 
 

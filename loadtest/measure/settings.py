@@ -18,7 +18,7 @@ TIERS = ("device", "edge", "cloud")
 P = TypeVar("P")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(Generic[P]):
     """The settings of one benchmark.
 

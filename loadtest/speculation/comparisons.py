@@ -19,7 +19,7 @@ from loadtest.speculation.plan import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkComparison:
     """One variant on one link, compared with server-only streaming. Times in ms.
 

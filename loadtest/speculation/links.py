@@ -38,7 +38,7 @@ class Prompt:
     ids: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One answer of a round. Times in seconds.
 

@@ -65,7 +65,7 @@ class LinkPlan:
         return f"RTT {self.round_trip_ms} ms, {self.rate_mb_s:g} MB/s"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """How much is measured: `prompts` for timing, `questions` for the table of tiers, and rounds.
 

@@ -21,7 +21,7 @@ from loadtest.speculation.engines import Engines
 from loadtest.speculation.plan import DIRECT, SERVER_ONLY
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Testbed:
     """All servers that the client asks: engines, two gateways, links, and agents by drafter.
 

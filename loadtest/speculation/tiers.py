@@ -35,7 +35,7 @@ VERIFIER = {"device-edge": "edge only", "device-cloud": "cloud only"}
 Answers = Mapping[str, Sequence[TokenStream]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TierResult:
     """The result of a tier, or of two together, over all questions.
 

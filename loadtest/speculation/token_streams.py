@@ -16,7 +16,7 @@ RESOLUTION_S = 1e-5
 """The least TPOT that is reported: a short answer may arrive in one read."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenStream:
     """The token ids of one streamed answer; `chunks` are (seconds, ids) of each event with ids.
 

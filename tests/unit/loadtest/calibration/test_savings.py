@@ -7,7 +7,18 @@ from loadtest.calibration.savings import Pair, savings
 
 def pair(right: bool, up: bool) -> Pair:
     reason = "confidence" if up else None
-    return Pair("task", right, True, up, 10 * up, 10, 8, reason, 8 * up, 6 * up)
+    return Pair(
+        task="task",
+        cascade_right=right,
+        upper_right=True,
+        same_text=up,
+        cascade_upper_tokens=10 * up,
+        upper_tokens=10,
+        lower_tokens=8,
+        reason=reason,
+        predicted=8 * up,
+        kept=6 * up,
+    )
 
 
 def test_the_saving_is_in_the_top_tiers_tokens() -> None:

@@ -7,7 +7,17 @@ from tests.unit.loadtest.collective.replies import QUESTIONS, right, wrong
 
 
 def alone(name: str, accuracy: Spread) -> MethodResult:
-    return MethodResult(Method(f"{name} alone", "m"), accuracy, 0, 0, 0, 0, 0, [], [])
+    return MethodResult(
+        method=Method(f"{name} alone", "m"),
+        accuracy=accuracy,
+        tokens=0,
+        cost=0,
+        median_ms=0,
+        p95_ms=0,
+        failed=0,
+        right=[],
+        replies=[],
+    )
 
 
 def test_the_best_member_is_chosen_by_accuracy() -> None:

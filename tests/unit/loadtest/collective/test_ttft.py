@@ -24,8 +24,15 @@ def test_no_question_is_asked_in_two_streams() -> None:
 def test_the_headline_is_the_worse_method_at_the_pace_of_an_orin_nano() -> None:
     def measured(method: str, pace_ms: float, ratio: float) -> ttft.TtftResult:
         some = Spread(1.0, 1.0, 1.0)
-        return ttft.TtftResult(method, pace_ms, 1, some, some, Spread(ratio, ratio, ratio))
+        return ttft.TtftResult(
+            method=method,
+            pace_ms=pace_ms,
+            streams=1,
+            ttft_ms=some,
+            slowest_ms=some,
+            ratio=Spread(ratio, ratio, ratio),
+        )
 
     nano, agx = ttft.NANO_MS, ttft.AGX_MS
-    found = [measured("a", nano, 1.1), measured("b", nano, 1.2), measured("a", agx, 1.5)]
-    assert ttft.worst(found) == 1.2
+    results = [measured("a", nano, 1.1), measured("b", nano, 1.2), measured("a", agx, 1.5)]
+    assert ttft.worst(results) == 1.2

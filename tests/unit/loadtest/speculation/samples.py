@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from loadtest.speculation.links import Sample
 from loadtest.speculation.plan import DIRECT, QUICK, SERVER_ONLY, Variant
 
@@ -9,11 +11,20 @@ LINK = QUICK.links[0]
 
 
 def sample(number: int, variant: Variant, tpot: float | None, **fields: object) -> Sample:
-    about = {
-        "ttft": 0.05, "latency": 0.4, "gaps": (), "exact": True, "accepted": 0, "drafted": 0,
-        "degraded": False,
-    }  # fmt: skip
-    return Sample(number, number, variant, tpot, **{**about, **fields})  # type: ignore[arg-type]
+    usual = Sample(
+        round=number,
+        prompt=number,
+        variant=variant,
+        tpot=tpot,
+        ttft=0.05,
+        latency=0.4,
+        gaps=(),
+        exact=True,
+        accepted=0,
+        drafted=0,
+        degraded=False,
+    )
+    return replace(usual, **fields)  # type: ignore[arg-type]
 
 
 def measured(speed: float, variant: Variant) -> list[Sample]:
