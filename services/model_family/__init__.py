@@ -1,8 +1,8 @@
 """The rill family: one backbone trained once, exported as three ordinary Llama checkpoints, and
 specialists that are fine-tuned from them.
 
-Owns the data generator, the tokenizer, training, export and evaluation of the family.
-Everything but ``model``, ``muon``, ``batches``, ``checkpoints``, ``training``, ``fine_tuning``,
-``generation``, and what exports and evaluates imports without torch, so that prompts and the
-scorer can be used anywhere. Imports nothing else of this repository.
+``tasks`` draws questions with their answers, ``training`` makes the models, ``export`` writes them
+as members, ``evaluation`` measures these and writes the model card; the command line is here.
+Everything but ``model``, ``initial_heads`` and those three packages imports without torch, so that
+prompts and the scorer can be used anywhere. Imports nothing else of this repository.
 """

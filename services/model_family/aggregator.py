@@ -1,8 +1,8 @@
-"""The further pass of the edge member, which makes it read what a collective answered.
+"""The further pass of the edge member, which teaches it to read the answers of a collective.
 
 The family is trained on ``judge``: answers close to each other, to few kinds of questions. Members
-of a collective say anything outside of their fields, to any question. All tasks of the family are
-drawn beside that, so that nothing is unlearned.
+of a collective answer any question, and anything outside of their fields. All tasks of the family
+are drawn as well, so that nothing is unlearned.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ stays close to what it was (WiSE-FT, Wortsman et al. 2022, arXiv 2109.01903)."""
 
 
 class Aggregator:
+    """The plan of the further pass: the family's tasks, and others' answers to read."""
+
     name = "aggregator"
     member = member(TIERS[1])
 

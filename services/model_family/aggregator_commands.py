@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from services.model_family.aggregator import Aggregator
-from services.model_family.arguments import WEIGHTS, Refusal, count
+from services.model_family.arguments import WEIGHTS, ArgumentFailure, count
 from services.model_family.specialist_commands import add_tuning, prepare, train
 
 
@@ -24,7 +24,7 @@ def add_parsers(commands: Any) -> None:
 
 def aggregator(arguments: argparse.Namespace) -> None:
     prepare(arguments)
-    from services.model_family.specialist_export import export_aggregator
+    from services.model_family.export.fine_tuned import export_aggregator
 
     train(arguments, Aggregator(), Aggregator.member, export_aggregator)
 
@@ -33,9 +33,9 @@ def evaluate_aggregator(arguments: argparse.Namespace) -> None:
     """Exact match of held-out questions with others' answers; prints one JSON object."""
     folder = arguments.weights / Aggregator.member
     if not (folder / "model.safetensors").is_file():
-        raise Refusal(f"--weights: {arguments.weights} has no {Aggregator.member}")
+        raise ArgumentFailure(f"--weights: {arguments.weights} has no {Aggregator.member}")
     from services.model_family.chat import END
-    from services.model_family.generation import Member
+    from services.model_family.evaluation.generation import Member
     from services.model_family.scoring import is_right
     from services.model_family.tasks.aggregation import held_out
 

@@ -9,7 +9,7 @@ from pathlib import Path
 WEIGHTS = Path(__file__).parent / "weights"
 
 
-class Refusal(Exception):
+class ArgumentFailure(Exception):
     """Bad input; the message names it and the fix."""
 
 

@@ -25,7 +25,7 @@ class Message(TypedDict):
 
 
 def render(messages: Sequence[Message], add_generation_prompt: bool = False) -> str:
-    """What the template gives for ``messages``, for use without Jinja."""
+    """The text that the template gives for ``messages``, for use without Jinja."""
     parts = [BOS]
     for message in messages:
         role = message["role"] if message["role"] in ("system", "assistant") else "user"

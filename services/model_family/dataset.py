@@ -61,14 +61,14 @@ def conversation(
     messages: list[Message] = []
     if rng.random() < 0.06:
         messages.append({"role": "system", "content": rng.choice(SYSTEM_PROMPTS)})
-    asked = []
+    tasks_of_answers = []
     for _ in range(rng.choices((1, 2, 3), (94, 5, 1))[0]):
         index, example = training_example(rng, weights, tasks)
         for number, turn in enumerate(questions(rng, example)):
             messages.append({"role": "user", "content": turn.question})
             messages.append({"role": "assistant", "content": turn.answer})
-            asked.append(index if number == 0 else FOLLOW_UP)
-    return asked, messages
+            tasks_of_answers.append(index if number == 0 else FOLLOW_UP)
+    return tasks_of_answers, messages
 
 
 def questions(rng: Random, example: Example) -> list[FollowUp]:

@@ -1,3 +1,5 @@
+"""The machine on which the family is trained and measured."""
+
 from __future__ import annotations
 
 import os

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from services.model_family.look_back import look_back, share_direction
+from services.model_family.initial_heads import set_previous_token_heads, share_direction
 from services.model_family.presets import ModelShape
 
 # Distances, in tokens, that heads see from the start in blocks that read the embeddings.
@@ -105,7 +105,7 @@ class FamilyModel(nn.Module):
             share_direction(self.embed_tokens.weight)
             for block in (self.blocks[0], *(self.branches[:1] if 0 in shape.exits else ())):
                 queries, keys = block.self_attn.q_proj.weight, block.self_attn.k_proj.weight
-                look_back(queries, keys, shape, LOOK_BACK[: max(1, shape.heads - 2)])
+                set_previous_token_heads(queries, keys, shape, LOOK_BACK[: max(1, shape.heads - 2)])
 
     def forward(self, tokens: Tensor) -> list[Tensor]:
         """``tokens`` [batch, length] to one [batch, length, hidden] (normed) per exit."""

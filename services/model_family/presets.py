@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """``exits`` are the backbone depths after which a branch block leads to the shared head; at
-    depth 0 the branch follows the embedding."""
+    """The shape of the backbone and its exits.
+
+    ``exits`` are the depths after which a branch block leads to the shared head; at depth 0 the
+    branch follows the embedding.
+    """
 
     hidden: int
     layers: int
@@ -23,8 +26,9 @@ class ModelShape:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """Rates are peak values; ``batch_tokens`` counts padding; ``hours`` bounds wall time.
+    """A named size of the whole job.
 
+    Rates are peak values; ``batch_tokens`` counts padding; ``hours`` bounds wall time.
     ``reading_weight`` is what predicting the user's words counts, in the full model alone.
     """
 

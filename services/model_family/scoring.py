@@ -6,9 +6,9 @@ from services.model_family.tasks.example import LEAD
 
 
 def final_answer(text: str) -> str:
-    """What counts of an answer: after the last ``Answer:`` if there is one, else all of it."""
-    _, found, tail = text.rpartition(LEAD)
-    return (tail if found else text).strip()
+    """The text after the last ``Answer:`` if there is one, else all of it."""
+    _, lead, tail = text.rpartition(LEAD)
+    return (tail if lead else text).strip()
 
 
 def is_right(answer: str, expected: str) -> bool:

@@ -1,4 +1,4 @@
-"""The commands ``specialise`` and ``evaluate-specialists``, and what fine-tunings share."""
+"""The commands ``specialise`` and ``evaluate-specialists``, and what all fine-tunings share."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from services.model_family.arguments import WEIGHTS, Refusal, count, positive, runs
+from services.model_family.arguments import WEIGHTS, ArgumentFailure, count, positive, runs
 from services.model_family.members import IncompleteFamily, check_members
 from services.model_family.specialists import COMPARED, SPECIALISTS
 
 if TYPE_CHECKING:
-    from services.model_family.fine_tuning import Course
+    from services.model_family.training.fine_tuning import FineTuningPlan
 
 
 def add_parsers(commands: Any) -> None:
@@ -46,7 +46,7 @@ def add_tuning(command: argparse.ArgumentParser, minutes: float) -> None:
 def specialise(arguments: argparse.Namespace) -> None:
     chosen = SPECIALISTS.values() if arguments.all else [SPECIALISTS[arguments.domain]]
     prepare(arguments)
-    from services.model_family.specialist_export import export_specialist
+    from services.model_family.export.fine_tuned import export_specialist
 
     for specialist in chosen:
         export = partial(export_specialist, specialist=specialist)
@@ -55,7 +55,7 @@ def specialise(arguments: argparse.Namespace) -> None:
 
 
 def prepare(arguments: argparse.Namespace) -> None:
-    """Before torch is loaded. Raises Refusal for weights that are no family."""
+    """To be called before torch is used. Raises ArgumentFailure for an incomplete family."""
     # The tokenizer's threads and torch's second one cost others more than they bring here.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import torch
@@ -65,37 +65,47 @@ def prepare(arguments: argparse.Namespace) -> None:
     try:
         check_members(arguments.weights)
     except IncompleteFamily as exc:
-        raise Refusal(f"--weights: {exc}") from exc
+        raise ArgumentFailure(f"--weights: {exc}") from exc
 
 
 def train(
-    arguments: argparse.Namespace, course: Course, start: str, export: Callable[..., float]
+    arguments: argparse.Namespace, plan: FineTuningPlan, start: str, export: Callable[..., float]
 ) -> bool:
     """Train, or resume, and export; False if a signal came before the end."""
-    from services.model_family.export import ExportMismatch
-    from services.model_family.fine_tuning import FineTuner, FineTuningRefused, Settings
+    from services.model_family.export.llama import ExportMismatch
+    from services.model_family.training.fine_tuning import (
+        FineTuner,
+        FineTuningRefused,
+        FineTuningSettings,
+    )
 
-    folder = (arguments.run_dir or runs() / "specialists") / course.name
-    settings = Settings(seconds=60 * arguments.minutes)
+    folder = (arguments.run_dir or runs() / "specialists") / plan.name
+    settings = FineTuningSettings(seconds=60 * arguments.minutes)
     if arguments.steps is not None:
-        settings = Settings(seconds=60 * arguments.minutes, steps=arguments.steps)
-    tuner = FineTuner(course, arguments.weights / start, folder, settings, arguments.seed)
+        settings = FineTuningSettings(seconds=60 * arguments.minutes, steps=arguments.steps)
+    tuner = FineTuner(
+        plan=plan,
+        start=arguments.weights / start,
+        run_dir=folder,
+        settings=settings,
+        seed=arguments.seed,
+    )
     try:
         resumed = tuner.resume()
     except FineTuningRefused as exc:
-        raise Refusal(str(exc)) from exc
+        raise ArgumentFailure(str(exc)) from exc
     begun = f"{'resuming' if resumed else 'starting'} at step {tuner.progress.step}"
-    print(f"{course.member} from {start}: {begun} in {folder}")
+    print(f"{plan.member} from {start}: {begun} in {folder}")
     tuner.run()
     if not tuner.finished():
         print(f"stopped at step {tuner.progress.step}; the same command goes on from there")
         return False
     try:
-        difference = export(tuner, folder=arguments.target / course.member)
+        difference = export(tuner, folder=arguments.target / plan.member)
     except ExportMismatch as exc:
-        raise Refusal(str(exc)) from exc
+        raise ArgumentFailure(str(exc)) from exc
     print(
-        f"{course.member}: {tuner.progress.tokens:,} tokens; "
+        f"{plan.member}: {tuner.progress.tokens:,} tokens; "
         f"largest difference of logits against training {difference:.1e}"
     )
     return True
@@ -104,17 +114,21 @@ def train(
 def evaluate_specialists(arguments: argparse.Namespace) -> None:
     for name in COMPARED:
         if not (arguments.weights / name / "model.safetensors").is_file():
-            raise Refusal(f"--weights: {arguments.weights} has no {name}; run `specialise` first")
+            raise ArgumentFailure(
+                f"--weights: {arguments.weights} has no {name}; run `specialise` first"
+            )
     general = arguments.weights / "evaluation.json"
     if arguments.write_card and not general.is_file():
-        raise Refusal(f"--write-card: {general} does not exist; run `evaluate --write-card` first")
-    from services.model_family import card, specialist_card
-    from services.model_family.specialist_evaluation import evaluate
+        raise ArgumentFailure(
+            f"--write-card: {general} does not exist; run `evaluate --write-card` first"
+        )
+    from services.model_family.evaluation import card, specialist_card
+    from services.model_family.evaluation.specialists import evaluate
 
     figures = evaluate(arguments.weights, arguments.examples)
     print(specialist_card.group_table(figures), specialist_card.revision_table(figures), sep="\n\n")
     if arguments.write_card:
-        from services.model_family.plots import plot_specialists
+        from services.model_family.evaluation.plots import plot_specialists
 
         text = json.dumps(figures, indent=2) + "\n"
         (arguments.weights / "specialists.json").write_text(text)

@@ -1,4 +1,4 @@
-"""What each specialist device model is trained for, and how it describes itself."""
+"""The specialists: the tasks of each, and the description with which its device registers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.model_family.tasks.example import Task
 from services.model_family.tasks.registry import BY_NAME
 
 DESCRIPTION_FILE = "tierflow-device.json"
-"""Written beside the weights; what a device tells of its model when it registers."""
+"""Written beside the weights; a device that registers sends its content."""
 
 JUDGE_SHARE, REVISE_SHARE = 0.05, 0.10
 
@@ -27,8 +27,11 @@ TWO_LAYERS = member(TIERS[1])
 
 @dataclass(frozen=True, slots=True)
 class Specialist:
-    """``description`` is for people and for an embedding model that matches it to questions;
-    ``tasks`` are names of the registry, all of which have the specialist's own domain."""
+    """A device model that is fine-tuned on some tasks.
+
+    ``description`` is for people and for an embedding model that matches it to questions.
+    ``tasks`` are names of the registry, all of which have the specialist's own domain.
+    """
 
     name: str
     description: str
@@ -43,15 +46,17 @@ class Specialist:
         return f"{GENERALIST_MEMBER}-{self.name}"
 
     def weights(self, drawn: Sequence[float]) -> list[float]:
-        """How often each of ``training_tasks`` is drawn; of ``drawn`` only those of its own count:
-        the collective tasks have a fixed share."""
+        """How often each of ``training_tasks`` is drawn, given the weights ``drawn`` of them.
+
+        Only those of its own tasks count: the collective tasks have a fixed share.
+        """
         return training_weights(list(drawn[: len(self.tasks)]))
 
     def own_tasks(self) -> tuple[Task, ...]:
         return tuple(BY_NAME[name] for name in self.tasks)
 
-    def quotable_kinds(self) -> tuple[collective.Question, ...]:
-        """Its questions that others' answers can be quoted to: of written code none are known."""
+    def quotable_kinds(self) -> tuple[collective.QuestionKind, ...]:
+        """Its kinds of questions with known wrong answers to quote; written code has none."""
         return tuple(task.draw for task in self.own_tasks() if not task.plain)
 
     def training_tasks(self) -> tuple[Task, ...]:

@@ -52,7 +52,7 @@ def train_tokenizer(vocabulary: int, seed: int = 0, examples: int = 30_000) -> T
 
 def token_id(tokenizer: Tokenizer, token: str) -> int:
     """Raises KeyError for a token that is not in the vocabulary."""
-    found = tokenizer.token_to_id(token)
-    if found is None:
+    number = tokenizer.token_to_id(token)
+    if number is None:
         raise KeyError(f"the tokenizer has no token {token}")
-    return int(found)
+    return int(number)

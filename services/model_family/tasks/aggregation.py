@@ -14,7 +14,7 @@ from services.model_family.dataset import is_held_out
 from services.model_family.scoring import final_answer
 from services.model_family.tasks import code, dialogue, mathematics, reading
 from services.model_family.tasks.collective import slips
-from services.model_family.tasks.example import Draft, Example, Task
+from services.model_family.tasks.example import DrawnQuestion, Example, Task
 
 ASKED: tuple[Task, ...] = (*mathematics.TASKS, *code.TASKS, *reading.TASKS, *dialogue.TASKS)
 FORM = "{0}\nOthers answered:\n{1}\nWhat is the right answer?"
@@ -25,14 +25,14 @@ RIGHT_SHARE, FIRST_SHARE = 0.88, 0.7
 """How often the right answer is there, and how often it is the heaviest then."""
 
 
-def aggregate(rng: Random) -> Draft:
+def aggregate(rng: Random) -> DrawnQuestion:
     """Three or four lines; their number tells the answers' weight, the heaviest come first."""
     task = rng.choice(ASKED)
     question = task.example(rng)
     answers = distinct(rng, question, rng.choices((1, 2, 3, 4), (15, 40, 30, 15))[0])
     lines = "\n".join(f"- {line}" for line in repeated(rng, answers))
     prompt = FORM.format(question.prompt, lines)
-    return Draft(prompt, question.answer, inner=question.prompt)
+    return DrawnQuestion(prompt, question.answer, inner=question.prompt)
 
 
 def held_out() -> Iterator[Example]:

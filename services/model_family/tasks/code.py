@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
-from services.model_family.tasks.example import Draft, FollowUp, Task, follow_ups
+from services.model_family.tasks.example import DrawnQuestion, FollowUp, Task, follow_ups
 from services.model_family.tasks.words import LETTERS, NOUNS, VARIABLES
 
 
-def sort_list(rng: Random) -> Draft:
+def sort_list(rng: Random) -> DrawnQuestion:
     if rng.random() < 0.35:
         items = rng.sample(LETTERS, rng.randint(3, 5))
         order, kind = sorted(items), "letters"
@@ -19,19 +19,19 @@ def sort_list(rng: Random) -> Draft:
     listed, rising = ", ".join(items), ", ".join(order)
     up = rng.choice(("Sort these {0}: {1}", "Put these {0} in order: {1}")).format(kind, listed)
     if kind == "letters":
-        return Draft(up, rising)
+        return DrawnQuestion(up, rising)
     falling = ", ".join(reversed(order))
     down = rng.choice(("Sort from largest to smallest: {1}", "Sort these {0} downwards: {1}"))
     down = down.format(kind, listed)
     ends = (("Which is the smallest?", order[0]), ("Which is the largest?", order[-1]))
     if rng.random() < 0.4:
         more = FollowUp("And upwards?", rising, up)
-        return Draft(down, falling, more=(*follow_ups(down, ends), more))
+        return DrawnQuestion(down, falling, more=(*follow_ups(down, ends), more))
     more = FollowUp("And downwards?", falling, down)
-    return Draft(up, rising, more=(*follow_ups(up, ends), more))
+    return DrawnQuestion(up, rising, more=(*follow_ups(up, ends), more))
 
 
-def reverse_list(rng: Random) -> Draft:
+def reverse_list(rng: Random) -> DrawnQuestion:
     if rng.random() < 0.6:
         items = rng.sample(NOUNS, rng.randint(3, 5))
         kind = "words"
@@ -41,7 +41,7 @@ def reverse_list(rng: Random) -> Draft:
     form = rng.choice(
         ("Reverse this list: {1}", "Write these {0} backwards: {1}", "Reverse these {0}: {1}")
     )
-    return Draft(form.format(kind, ", ".join(items)), ", ".join(reversed(items)))
+    return DrawnQuestion(form.format(kind, ", ".join(items)), ", ".join(reversed(items)))
 
 
 OPERATIONS = (
@@ -72,7 +72,7 @@ FUNCTION_NAMES = (
 )  # fmt: skip
 
 
-def write_function(rng: Random) -> Draft:
+def write_function(rng: Random) -> DrawnQuestion:
     name, x, n = rng.choice(FUNCTION_NAMES), rng.choice(VARIABLES), rng.randint(2, 20)
     describe, body = rng.choice(OPERATIONS if rng.random() < 0.6 else LIST_OPERATIONS)
     says, code = describe.format(x=x, n=n), body.format(x=x, n=n)
@@ -80,12 +80,12 @@ def write_function(rng: Random) -> Draft:
         form = rng.choice(
             ("Write a Python function {} that {}.", "Define a function {} in Python that {}.")
         )
-        return Draft(form.format(name, says), f"def {name}({x}):\n    return {code}")
+        return DrawnQuestion(form.format(name, says), f"def {name}({x}):\n    return {code}")
     form = rng.choice(("Complete the code:", "Complete this Python function:"))
-    return Draft(f"{form}\ndef {name}({x}):\n    # {says}", f"    return {code}")
+    return DrawnQuestion(f"{form}\ndef {name}({x}):\n    # {says}", f"    return {code}")
 
 
-def follow_variables(rng: Random) -> Draft:
+def follow_variables(rng: Random) -> DrawnQuestion:
     """A chain of assignments, one to three hops, with a second chain to mislead."""
     hops = rng.choice((1, 1, 2, 2, 3))
     names = rng.sample(VARIABLES, hops + 3)
@@ -104,20 +104,20 @@ def follow_variables(rng: Random) -> Draft:
 
 def program(
     rng: Random, lines: list[str], target: str, known: dict[str, str], wrong: tuple[str, ...]
-) -> Draft:
+) -> DrawnQuestion:
     """What ``print(target)`` after ``lines`` prints; the other expressions are follow-ups."""
     head = "\n".join([what_prints(rng), *lines])
     others = [expression for expression in known if expression != target]
     rng.shuffle(others)
     more = (FollowUp(f"And print({e})?", known[e], f"{head}\nprint({e})") for e in others)
-    return Draft(f"{head}\nprint({target})", known[target], wrong, more=tuple(more))
+    return DrawnQuestion(f"{head}\nprint({target})", known[target], wrong, more=tuple(more))
 
 
 def what_prints(rng: Random) -> str:
     return rng.choice(("What does this print?", "What is printed here?", "Run this code:"))
 
 
-def evaluate_code(rng: Random) -> Draft:
+def evaluate_code(rng: Random) -> DrawnQuestion:
     """Two or three statements, each using the result of the one before."""
     x, y, z = rng.sample(VARIABLES, 3)
     value = rng.randint(1, 6)
@@ -138,7 +138,7 @@ def evaluate_code(rng: Random) -> Draft:
     return program(rng, lines, names[count], known, wrong)
 
 
-def nested_calls(rng: Random) -> Draft:
+def nested_calls(rng: Random) -> DrawnQuestion:
     """Two look-up tables, applied alone or the second to the result of the first."""
     letters = rng.sample([x for x in LETTERS[:14] if x not in "fg"], 9)
     first = dict(zip(letters[:3], letters[3:6], strict=True))
@@ -151,7 +151,7 @@ def nested_calls(rng: Random) -> Draft:
         keys = rng.sample(letters[:6], 3)
         asked = ", ".join(f"{'f' if key in first else 'g'}({key})" for key in keys)
         values = [(first | second)[key] for key in keys]
-        return Draft("\n".join([*lines, f"What are {asked}?"]), ", ".join(values))
+        return DrawnQuestion("\n".join([*lines, f"What are {asked}?"]), ", ".join(values))
     calls = {f"f({k})": v for k, v in first.items()}
     nested = {f"g(f({k}))": second[v] for k, v in first.items()}
     text, value = rng.choice(list((nested if rng.random() < 0.6 else calls).items()))
@@ -162,10 +162,10 @@ def nested_calls(rng: Random) -> Draft:
     questions = [(form.format(call), v) for call, v in calls.items() if call != text]
     rng.shuffle(questions)
     more = tuple(FollowUp(question, v, f"{head}\n{question}") for question, v in questions)
-    return Draft(f"{head}\n{form.format(text)}", value, wrong, more=more)
+    return DrawnQuestion(f"{head}\n{form.format(text)}", value, wrong, more=more)
 
 
-def list_item(rng: Random) -> Draft:
+def list_item(rng: Random) -> DrawnQuestion:
     name = rng.choice(("xs", "items", "data", "row"))
     items = rng.sample(range(1, 50), rng.randint(3, 5))
     kinds = (

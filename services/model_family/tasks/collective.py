@@ -13,11 +13,11 @@ from random import Random
 
 from services.model_family.scoring import final_answer
 from services.model_family.tasks import code, mathematics, reading
-from services.model_family.tasks.example import Draft, Task
+from services.model_family.tasks.example import DrawnQuestion, Task
 
-Question = Callable[[Random], Draft]
+QuestionKind = Callable[[Random], DrawnQuestion]
 
-QUESTIONS: tuple[Question, ...] = (
+QUESTIONS: tuple[QuestionKind, ...] = (
     mathematics.arithmetic,
     mathematics.arithmetic,
     mathematics.calendar,
@@ -30,7 +30,7 @@ QUESTIONS: tuple[Question, ...] = (
 )
 
 
-def quotable(rng: Random, kinds: Sequence[Question]) -> Draft:
+def quotable(rng: Random, kinds: Sequence[QuestionKind]) -> DrawnQuestion:
     """A question of one of ``kinds`` that has wrong answers to quote beside the right one."""
     while True:
         question = rng.choice(kinds)(rng)
@@ -50,7 +50,7 @@ def slips(rng: Random, answer: str) -> tuple[str, ...]:
     return tuple(sorted(swapped))
 
 
-def judge(rng: Random, kinds: Sequence[Question] = QUESTIONS) -> Draft:
+def judge(rng: Random, kinds: Sequence[QuestionKind] = QUESTIONS) -> DrawnQuestion:
     """Three or four answers, of which one or two are right."""
     question = quotable(rng, kinds)
     right = rng.randint(1, 2)
@@ -67,10 +67,12 @@ def judge(rng: Random, kinds: Sequence[Question] = QUESTIONS) -> Draft:
             "Question: {0}\nAnswers:\n{1}\nWhich answer is right?",
         )
     )
-    return Draft(form.format(question.prompt, quoted), question.answer, inner=question.prompt)
+    return DrawnQuestion(
+        form.format(question.prompt, quoted), question.answer, inner=question.prompt
+    )
 
 
-def revise(rng: Random, kinds: Sequence[Question] = QUESTIONS) -> Draft:
+def revise(rng: Random, kinds: Sequence[QuestionKind] = QUESTIONS) -> DrawnQuestion:
     """One's own earlier answer and another's; either, or both, may be right."""
     question = quotable(rng, kinds)
     wrong, right = rng.choice(question.wrong), final_answer(question.answer)
@@ -79,7 +81,7 @@ def revise(rng: Random, kinds: Sequence[Question] = QUESTIONS) -> Draft:
     return revision(rng, question, own, other)
 
 
-def revision(rng: Random, question: Draft, own: str, other: str) -> Draft:
+def revision(rng: Random, question: DrawnQuestion, own: str, other: str) -> DrawnQuestion:
     """``question`` asked again, after one's ``own`` answer to it and the ``other``."""
     form = rng.choice(
         (
@@ -88,7 +90,7 @@ def revision(rng: Random, question: Draft, own: str, other: str) -> Draft:
         )
     )
     prompt = form.format(question.prompt, own, other)
-    return Draft(prompt, question.answer, inner=question.prompt)
+    return DrawnQuestion(prompt, question.answer, inner=question.prompt)
 
 
 TASKS = (

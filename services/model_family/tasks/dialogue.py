@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from services.model_family.tasks.example import Draft, Task
+from services.model_family.tasks.example import DrawnQuestion, Task
 from services.model_family.tasks.words import NAMES
 
 GREETINGS = ("Hello", "Hi", "Good morning", "Good evening", "Hey", "Good afternoon")
@@ -66,24 +66,24 @@ SOUNDS = (
 )  # fmt: skip
 
 
-def small_talk(rng: Random) -> Draft:
+def small_talk(rng: Random) -> DrawnQuestion:
     if rng.random() < 0.35:
         return greeting(rng)
     questions, answer = rng.choice(SMALL_TALK)
-    return Draft(rng.choice(LEADS) + rng.choice(questions), answer)
+    return DrawnQuestion(rng.choice(LEADS) + rng.choice(questions), answer)
 
 
-def greeting(rng: Random) -> Draft:
+def greeting(rng: Random) -> DrawnQuestion:
     hello, end = rng.choice(GREETINGS), rng.choice("!.")
     if rng.random() < 0.3:
         tail = rng.choice(("", " there", " Rill"))
-        return Draft(f"{hello}{tail}{end}", "Hello! How can I help you?")
+        return DrawnQuestion(f"{hello}{tail}{end}", "Hello! How can I help you?")
     name = rng.choice(NAMES)
     form = rng.choice(("I am {}.", "My name is {}.", "This is {}.", "{} here."))
-    return Draft(f"{hello}{end} {form.format(name)}", f"Hello, {name}! How can I help you?")
+    return DrawnQuestion(f"{hello}{end} {form.format(name)}", f"Hello, {name}! How can I help you?")
 
 
-def general_knowledge(rng: Random) -> Draft:
+def general_knowledge(rng: Random) -> DrawnQuestion:
     kind = rng.randrange(4)
     lead = rng.choice(LEADS)
     if kind == 0:
@@ -104,7 +104,7 @@ def general_knowledge(rng: Random) -> Draft:
         word, verb = rng.choice(SOUNDS)
         answer = verb
         forms = ("What sound does a {} make?", "What does a {} do?", "How does a {} sound?")
-    return Draft(lead + rng.choice(forms).format(word), answer)
+    return DrawnQuestion(lead + rng.choice(forms).format(word), answer)
 
 
 TASKS = (

@@ -1,3 +1,5 @@
+"""A question with its answer: as a task draws it, and as an example of that task."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
@@ -13,8 +15,10 @@ LEAD = "Answer:"
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """A further question about the same text; ``alone`` is the prompt that asks it by itself, so
-    that the hold-out covers it."""
+    """A further question about the same text.
+
+    ``alone`` is the prompt that asks it by itself, so that the hold-out covers it.
+    """
 
     question: str
     answer: str
@@ -22,7 +26,7 @@ class FollowUp:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class DrawnQuestion:
     """A question and its right answer, before it is tagged with its task.
 
     ``wrong`` holds plausible wrong answers (the collective tasks quote them); ``inner`` is the
@@ -36,8 +40,10 @@ class Draft:
     more: tuple[FollowUp, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
+    """A question of a task, with the answer that is trained on and compared."""
+
     task: str
     domain: Domain
     prompt: str
@@ -48,7 +54,7 @@ class Example:
 
 def follow_ups(text: str, pairs: Iterable[tuple[str, str]]) -> tuple[FollowUp, ...]:
     """Questions and answers about ``text``, each of which could have been asked after it."""
-    return tuple(FollowUp(asked, answer, f"{text} {asked}") for asked, answer in pairs)
+    return tuple(FollowUp(question, answer, f"{text} {question}") for question, answer in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +68,24 @@ class Task:
 
     name: str
     domain: Domain
-    draw: Callable[[Random], Draft]
+    draw: Callable[[Random], DrawnQuestion]
     summary: str
     plain: bool = False
 
     def example(self, rng: Random) -> Example:
-        draft = self.draw(rng)
-        more = tuple(replace(one, answer=self._led_in(one.answer)) for one in draft.more)
-        answer = self._led_in(draft.answer)
-        return Example(self.name, self.domain, draft.prompt, answer, draft.inner, more)
+        drawn = self.draw(rng)
+        more = tuple(
+            replace(question, answer=self._led_in(question.answer)) for question in drawn.more
+        )
+        answer = self._led_in(drawn.answer)
+        return Example(
+            task=self.name,
+            domain=self.domain,
+            prompt=drawn.prompt,
+            answer=answer,
+            inner=drawn.inner,
+            more=more,
+        )
 
     def _led_in(self, answer: str) -> str:
         return answer if self.plain or LEAD in answer else f"{LEAD} {answer}"

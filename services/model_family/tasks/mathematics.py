@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from services.model_family.tasks.example import Draft, FollowUp, Task
+from services.model_family.tasks.example import DrawnQuestion, FollowUp, Task
 from services.model_family.tasks.words import MONTHS, NAMES, THINGS, WEEKDAYS
 
 
@@ -21,7 +21,7 @@ def ask(rng: Random, expression: str) -> str:
     return form.format(expression)
 
 
-def arithmetic(rng: Random) -> Draft:
+def arithmetic(rng: Random) -> DrawnQuestion:
     kind = rng.randrange(3)
     if kind == 0:
         a, b = rng.randint(2, rng.choice((20, 99))), rng.randint(2, rng.choice((9, 9, 99)))
@@ -33,10 +33,10 @@ def arithmetic(rng: Random) -> Draft:
     else:
         a, b = rng.randint(2, 10), rng.randint(2, 10)
         text, value = f"{a} * {b}", a * b
-    return Draft(ask(rng, text), str(value), near(rng, value))
+    return DrawnQuestion(ask(rng, text), str(value), near(rng, value))
 
 
-def expression(rng: Random) -> Draft:
+def expression(rng: Random) -> DrawnQuestion:
     """Several operations without steps: each needs the result of the one before."""
     a, b, c = rng.randint(1, 6), rng.randint(1, 6), rng.randint(1, 6)
     form = rng.randrange(4)
@@ -51,10 +51,10 @@ def expression(rng: Random) -> Draft:
     else:
         a, b = rng.randint(2, 4), rng.randint(2, 4)
         text, value = f"{a} * {b} + {c}", a * b + c
-    return Draft(ask(rng, text), str(value), near(rng, value))
+    return DrawnQuestion(ask(rng, text), str(value), near(rng, value))
 
 
-def addition_steps(rng: Random) -> Draft:
+def addition_steps(rng: Random) -> DrawnQuestion:
     width = rng.choice((2, 3, 3))
     a, b = (rng.randint(10 ** (width - 1), 10**width - 1) for _ in range(2))
     form = rng.choice(("Add {} and {} digit by digit.", "Add {} to {} step by step."))
@@ -63,10 +63,10 @@ def addition_steps(rng: Random) -> Draft:
         total = int(x) + int(y) + carry
         steps.append(f"{x}+{y}+{carry}={total}")
         carry = total // 10
-    return Draft(form.format(a, b), f"{', '.join(steps)}. Answer: {a + b}")
+    return DrawnQuestion(form.format(a, b), f"{', '.join(steps)}. Answer: {a + b}")
 
 
-def word_problem(rng: Random) -> Draft:
+def word_problem(rng: Random) -> DrawnQuestion:
     who, other = rng.sample(NAMES, 2)
     things = rng.choice(THINGS)
     value = rng.randint(3, 20)
@@ -82,7 +82,7 @@ def word_problem(rng: Random) -> Draft:
         steps.append(f"{value} {'+' if gain else '-'} {amount} = {result}.")
         value = result
     tail = rng.choice((f"How many {things} does {who} have now?", f"How many {things} are left?"))
-    return Draft(f"{' '.join(parts)} {tail}", f"{' '.join(steps)} Answer: {value}")
+    return DrawnQuestion(f"{' '.join(parts)} {tail}", f"{' '.join(steps)} Answer: {value}")
 
 
 UNITS = (
@@ -97,20 +97,20 @@ UNITS = (
 )
 
 
-def units(rng: Random) -> Draft:
+def units(rng: Random) -> DrawnQuestion:
     big, small, factor = rng.choice(UNITS)
     count, rest = rng.randint(2, 9), rng.randint(1, factor - 1 if factor >= 100 else 6)
     product = count * factor
     steps = f"{count} * {factor} = {product}."
     if rng.random() < 0.5:
         prompt = rng.choice(("How many {1} are {0} {2}?", "Convert {0} {2} to {1}."))
-        return Draft(prompt.format(count, small, big), f"{steps} Answer: {product}")
+        return DrawnQuestion(prompt.format(count, small, big), f"{steps} Answer: {product}")
     prompt = rng.choice(
         ("How many {1} are {0} {2} and {3} {1}?", "Convert {0} {2} and {3} {1} to {1}.")
     )
     total = product + rest
     steps += f" {product} + {rest} = {total}."
-    return Draft(prompt.format(count, small, big, rest), f"{steps} Answer: {total}")
+    return DrawnQuestion(prompt.format(count, small, big, rest), f"{steps} Answer: {total}")
 
 
 NOW = ("Today is {}.", "It is {}.", "It is {} now.", "Let us say it is {}.")
@@ -118,7 +118,7 @@ LATER = ("Which {0} is it in {1}?", "Which {0} comes {1} later?", "What {0} will
 BEFORE = ("Which {0} was it {1} ago?", "Which {0} came {1} earlier?", "What {0} was it {1} before?")
 
 
-def calendar(rng: Random) -> Draft:
+def calendar(rng: Random) -> DrawnQuestion:
     names: tuple[str, ...] = WEEKDAYS
     unit, shift = "day", rng.randint(1, 7)
     if rng.random() < 0.3:
@@ -132,10 +132,10 @@ def calendar(rng: Random) -> Draft:
     prompt = f"{rng.choice(NOW).format(names[start])} {tail.format(unit, span)}"
     answer = names[index % len(names)]
     wrong = rng.sample([n for n in names if n != answer], 3)
-    return Draft(prompt, answer, tuple(wrong))
+    return DrawnQuestion(prompt, answer, tuple(wrong))
 
 
-def compare(rng: Random) -> Draft:
+def compare(rng: Random) -> DrawnQuestion:
     numbers = rng.sample(range(10, 1000 if rng.random() < 0.1 else 100), rng.randint(2, 3))
     words = rng.choice(("largest", "biggest")), rng.choice(("smallest", "lowest"))
     largest = rng.random() < 0.5
@@ -148,7 +148,7 @@ def compare(rng: Random) -> Draft:
     other = min(numbers) if largest else max(numbers)
     more = FollowUp(f"And the {opposite}?", str(other), form.format(opposite, listed))
     wrong = tuple(str(n) for n in numbers if n != answer)
-    return Draft(form.format(word, listed), str(answer), wrong, more=(more,))
+    return DrawnQuestion(form.format(word, listed), str(answer), wrong, more=(more,))
 
 
 TASKS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from services.model_family.tasks.example import Draft, Task, follow_ups
+from services.model_family.tasks.example import DrawnQuestion, Task, follow_ups
 from services.model_family.tasks.words import (
     CITIES,
     COLOURS,
@@ -26,7 +26,7 @@ FACTS = (
 )
 
 
-def passage_fact(rng: Random) -> Draft:
+def passage_fact(rng: Random) -> DrawnQuestion:
     """One look-up among three to five facts; the same person or the same relation misleads."""
     people = rng.sample(NAMES, 3)
     pairs = rng.sample([(p, f) for p in people for f in range(len(FACTS))], rng.randint(3, 5))
@@ -37,10 +37,10 @@ def passage_fact(rng: Random) -> Draft:
     (who, fact, answer), *rest = stated
     wrong = tuple(v for v in FACTS[fact][2] if v != answer)[:3]
     more = follow_ups(text, [(FACTS[f][1].format(p), v) for p, f, v in rest])
-    return Draft(f"{text} {FACTS[fact][1].format(who)}", answer, wrong, more=more)
+    return DrawnQuestion(f"{text} {FACTS[fact][1].format(who)}", answer, wrong, more=more)
 
 
-def passage_hops(rng: Random) -> Draft:
+def passage_hops(rng: Random) -> DrawnQuestion:
     """Two or three hops: a friend of a friend, then that person's fact."""
     people = rng.sample(NAMES, 4)
     fact = rng.randrange(len(FACTS))
@@ -65,10 +65,10 @@ def passage_hops(rng: Random) -> Draft:
         pairs.append((question.format(f"the friend of {people[1]}"), values[2]))
     rng.shuffle(pairs)
     more = follow_ups(text, pairs)
-    return Draft(f"{text} {question.format(who)}", answer, wrong, more=more)
+    return DrawnQuestion(f"{text} {question.format(who)}", answer, wrong, more=more)
 
 
-def nested_places(rng: Random) -> Draft:
+def nested_places(rng: Random) -> DrawnQuestion:
     """Where a thing is in the end: one to three containers inside each other, shuffled."""
     thing, other = rng.sample(OBJECTS, 2)
     boxes = rng.sample(CONTAINERS, 4)
@@ -87,10 +87,10 @@ def nested_places(rng: Random) -> Draft:
     pairs.append((f"What is the {other} in?", boxes[3]))
     rng.shuffle(pairs)
     more = follow_ups(text, pairs)
-    return Draft(f"{text} {question.format(thing)}", rooms[0], wrong, more=more)
+    return DrawnQuestion(f"{text} {question.format(thing)}", rooms[0], wrong, more=more)
 
 
-def track_object(rng: Random) -> Draft:
+def track_object(rng: Random) -> DrawnQuestion:
     """People move, one of them carries a thing (after the bAbI tasks, Weston et al. 2015)."""
     carrier, other = rng.sample(NAMES, 2)
     thing = rng.choice(OBJECTS)
@@ -113,7 +113,7 @@ def track_object(rng: Random) -> Draft:
     pairs.append((f"Who has the {thing}?", carrier))
     rng.shuffle(pairs)
     more = follow_ups(text, pairs)
-    return Draft(f"{text} Where is the {thing}?", place, wrong, more=more)
+    return DrawnQuestion(f"{text} Where is the {thing}?", place, wrong, more=more)
 
 
 ORDERS = (
@@ -124,7 +124,7 @@ ORDERS = (
 )
 
 
-def ranking(rng: Random) -> Draft:
+def ranking(rng: Random) -> DrawnQuestion:
     """The first or last of three or four people from neighbouring comparisons, shuffled."""
     more, most, least = rng.choice(ORDERS)
     people = rng.sample(NAMES, rng.choice((3, 3, 4)))
@@ -141,22 +141,22 @@ def ranking(rng: Random) -> Draft:
         a, b = rng.sample((people[upper], people[lower]), 2)
         pairs.append((f"Who is {more}, {a} or {b}?", people[upper]))
     rng.shuffle(pairs)
-    return Draft(f"{text} {question}", answer, wrong, more=follow_ups(text, pairs))
+    return DrawnQuestion(f"{text} {question}", answer, wrong, more=follow_ups(text, pairs))
 
 
 ORDINALS = ("first", "second", "third", "fourth")
 
 
-def word_in_list(rng: Random) -> Draft:
+def word_in_list(rng: Random) -> DrawnQuestion:
     words = rng.sample(NOUNS, rng.randint(4, 6))
     listed = " ".join(words)
     if rng.random() < 0.3:
         form = rng.choice(("Repeat these words: {}", "Copy this: {}", "Say after me: {}"))
-        return Draft(form.format(listed), listed)
+        return DrawnQuestion(form.format(listed), listed)
     (tail, answer), *rest = (word_question(rng, words, kind) for kind in rng.choices(range(4), k=6))
     wrong = tuple(w for w in words if w != answer)[:3]
     text = f"{listed}."
-    return Draft(f"{text} {tail}", answer, wrong, more=follow_ups(text, rest))
+    return DrawnQuestion(f"{text} {tail}", answer, wrong, more=follow_ups(text, rest))
 
 
 def word_question(rng: Random, words: Sequence[str], kind: int) -> tuple[str, str]:

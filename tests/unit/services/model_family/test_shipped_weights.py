@@ -7,9 +7,9 @@ import pytest
 from tokenizers import Tokenizer
 
 import services.model_family
-from services.model_family.card import goals, model_card
-from services.model_family.card_tables import percent
 from services.model_family.chat import CHAT_TEMPLATE
+from services.model_family.evaluation.card import goals, model_card
+from services.model_family.evaluation.markdown import percent
 from services.model_family.members import TIERS, member
 from services.model_family.tasks.registry import BY_NAME
 

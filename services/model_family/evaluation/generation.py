@@ -21,14 +21,14 @@ MAX_NEW_TOKENS = 96
 
 
 class Member:
-    """A checkpoint folder, loaded in float32 on the CPU."""
+    """A member, loaded from its folder in float32 on the CPU."""
 
     def __init__(self, folder: Path) -> None:
         self.model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.end = token_id(self.tokenizer, END)
         self.pad = token_id(self.tokenizer, PAD)
-        # Ours alone decide: the stored defaults exist for servers.
+        # Not the stored default, which is for servers.
         self.model.generation_config.temperature = None
 
     def parameters(self) -> int:
@@ -38,7 +38,10 @@ class Member:
     def answers(
         self, prompts: Sequence[str], batch: int = 32, advance: Callable[[int], object] = int
     ) -> list[list[int]]:
-        """Token ids of each answer, ``<|end|>`` included; ``advance`` hears of progress."""
+        """Token ids of each answer, ``<|end|>`` included.
+
+        ``advance`` is called with the number of answers that were made since its last call.
+        """
         encoded = [self.tokenizer.encode(ask(prompt)).ids for prompt in prompts]
         order = sorted(range(len(prompts)), key=lambda i: len(encoded[i]))
         results: list[list[int]] = [[] for _ in prompts]

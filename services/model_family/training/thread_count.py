@@ -7,7 +7,9 @@ PROBE_STEPS = 3
 
 
 class ThreadChooser:
-    """Keeps the count that gives more tokens per second, trying the other one now and then.
+    """The choice of one thread or all: the count that gives more tokens per second.
+
+    It tries the other one now and then.
 
     Two threads meet at a barrier after each operation, so that one busy core halves both: then a
     single thread is faster. The first step after a change is not counted.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.model_family.card_tables import percent, table
+from services.model_family.evaluation.markdown import percent, table
 from services.model_family.specialists import COMPARED, SPECIALISTS
 
 SECTION = """\

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Schedule:
-    """Ends after ``steps`` or ``seconds`` of training, whichever comes first.
+    """A schedule of the learning rate, which ends after ``steps`` or ``seconds`` of training.
 
     The last ``decay_share`` of that span decays linearly to zero, unless ``decay_began`` is set:
     then the decay runs from that moment (steps, seconds) for ``decay_seconds``.
@@ -31,6 +31,6 @@ class Schedule:
         return max(step / self.steps, elapsed / self.seconds)
 
     def factor(self, step: int, elapsed: float) -> float:
-        """What the peak learning rates are multiplied by."""
-        left = (1 - self.progress(step, elapsed)) / self.decay_share
-        return max(0.0, min(1.0, (step + 1) / self.warmup, left))
+        """The factor of the peak learning rates."""
+        remaining = (1 - self.progress(step, elapsed)) / self.decay_share
+        return max(0.0, min(1.0, (step + 1) / self.warmup, remaining))

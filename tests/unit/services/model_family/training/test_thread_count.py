@@ -1,4 +1,4 @@
-from services.model_family.threads import ThreadChooser
+from services.model_family.training.thread_count import ThreadChooser
 
 
 def run(chooser: ThreadChooser, rates: dict[int, float], steps: int) -> list[int]:

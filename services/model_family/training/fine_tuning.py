@@ -15,19 +15,21 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from services.model_family.batches import IGNORE, Batch, BatchSource
-from services.model_family.checkpoints import load_member
-from services.model_family.optimizers import Optimizers
-from services.model_family.schedule import Schedule
+from services.model_family.export.checkpoints import load_member
 from services.model_family.tasks.example import Task
-from services.model_family.training import all_right, task_weights, update_means
+from services.model_family.training.batches import IGNORE, Batch, BatchSource
+from services.model_family.training.optimizers import Optimizers
+from services.model_family.training.schedule import Schedule
+from services.model_family.training.trainer import all_right, task_weights, update_means
 
 SAVE_EVERY_SECONDS = 60.0
 
 
-class Course(Protocol):
-    """What is trained. ``weights`` gives how often each of ``training_tasks`` is drawn, from how
-    often it would be by what is answered wrongly."""
+class FineTuningPlan(Protocol):
+    """What a fine-tuning trains: the tasks, and how often each is drawn.
+
+    ``weights`` gives the latter, from the weights by which wrongly answered tasks are preferred.
+    """
 
     @property
     def name(self) -> str: ...
@@ -45,8 +47,11 @@ class FineTuningRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Rates are peak values; ``seconds`` and ``steps`` end the training, whichever comes first."""
+class FineTuningSettings:
+    """The settings of a fine-tuning.
+
+    Rates are peak values; ``seconds`` or ``steps`` end the training, whichever comes first.
+    """
 
     seconds: float = 600.0
     steps: int = 1_000_000
@@ -60,8 +65,8 @@ class Settings:
 
 
 @dataclass
-class Progress:
-    """``accuracy`` has the running mean of each training task."""
+class FineTuningProgress:
+    """The progress of a fine-tuning; ``accuracy`` has the running mean of each training task."""
 
     step: int = 0
     pool: int = 0
@@ -71,29 +76,41 @@ class Progress:
 
 
 class FineTuner:
-    """``start`` is a member's folder. ``run_dir`` holds ``checkpoint.pt``; an existing one is
-    resumed at the beginning of the pool of data that it had reached."""
+    """The fine-tuning of one member.
+
+    ``start`` is the member's folder. ``run_dir`` holds ``checkpoint.pt``; an existing one is
+    resumed at the beginning of the pool of data that it had reached.
+    """
 
     def __init__(
-        self, course: Course, start: Path, run_dir: Path, settings: Settings, seed: int
+        self,
+        *,
+        plan: FineTuningPlan,
+        start: Path,
+        run_dir: Path,
+        settings: FineTuningSettings,
+        seed: int,
     ) -> None:
-        self.course, self.start, self.run_dir = course, start, run_dir
+        self.plan, self.start, self.run_dir = plan, start, run_dir
         self.settings, self.seed = settings, seed
-        self.tasks = course.training_tasks()
+        self.tasks = plan.training_tasks()
         self.model = load_member(start)
         self.optimizers = Optimizers(self.model, settings.matrix_rate, settings.other_rate)
         self.tokenizer = Tokenizer.from_file(str(start / "tokenizer.json"))
         self.source = BatchSource(
-            self.tokenizer,
-            seed,
-            settings.batch_tokens,
-            settings.pool_batches,
-            settings.max_length,
-            self.tasks,
+            tokenizer=self.tokenizer,
+            seed=seed,
+            batch_tokens=settings.batch_tokens,
+            pool_batches=settings.pool_batches,
+            limit=settings.max_length,
+            tasks=self.tasks,
         )
-        self.progress = Progress(accuracy=[0.5] * len(self.tasks))
+        self.progress = FineTuningProgress(accuracy=[0.5] * len(self.tasks))
         self.schedule = Schedule(
-            settings.steps, settings.seconds, settings.warmup_steps, settings.decay_share
+            steps=settings.steps,
+            seconds=settings.seconds,
+            warmup=settings.warmup_steps,
+            decay_share=settings.decay_share,
         )
         self.stopping = False
 
@@ -114,7 +131,7 @@ class FineTuner:
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers.each, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        self.progress = Progress(**state["progress"])
+        self.progress = FineTuningProgress(**state["progress"])
         return True
 
     def save(self) -> None:
@@ -131,14 +148,14 @@ class FineTuner:
         partial.replace(self.checkpoint)
 
     def mix(self, kept: float) -> None:
-        """Bring every weight back by the share ``kept`` of its way from the start."""
+        """Move every weight back towards the start, by the share ``kept`` of the way."""
         before = load_member(self.start).state_dict()
         with torch.no_grad():
             for name, value in self.model.state_dict().items():
                 value.lerp_(before[name].to(value.dtype), kept)
 
     def share(self) -> float:
-        """Of the training, what is done: from 0 to 1."""
+        """The share of the training that is done, from 0 to 1."""
         return self.schedule.progress(self.progress.step, self.progress.elapsed)
 
     def finished(self) -> bool:
@@ -150,7 +167,7 @@ class FineTuner:
             signal.signal(name, lambda *_: setattr(self, "stopping", True))
         before, clock = self.progress.elapsed, time.monotonic()
         saved = clock
-        with tqdm(total=100, desc=self.course.name, unit="%") as bar:
+        with tqdm(total=100, desc=self.plan.name, unit="%") as bar:
             for batches in self.steps():
                 self._record(batches, self.train_step(batches))
                 self.progress.elapsed = before + time.monotonic() - clock
@@ -164,7 +181,7 @@ class FineTuner:
     def steps(self) -> Iterator[list[Batch]]:
         progress = self.progress
         while True:
-            weights = self.course.weights(task_weights(progress.accuracy))
+            weights = self.plan.weights(task_weights(progress.accuracy))
             for step in self.source.pool(progress.pool, weights):
                 if self.stopping or self.finished():
                     return
@@ -172,7 +189,7 @@ class FineTuner:
             progress.pool += 1
 
     def train_step(self, batches: Sequence[Batch]) -> Tensor:
-        """One update from all of ``batches``; gives which answers are right [answers]."""
+        """One update from all of ``batches``; returns which answers are right [answers]."""
         self.optimizers.set_factor(self.schedule.factor(self.progress.step, self.progress.elapsed))
         whole = sum(float(batch.weights().sum()) for batch in batches)
         right = [self._backward(batch, whole) for batch in batches]
@@ -180,10 +197,10 @@ class FineTuner:
         return torch.cat(right)
 
     def _backward(self, batch: Batch, whole: float) -> Tensor:
-        wanted = batch.targets != IGNORE
-        targets, weights = batch.targets[wanted], batch.weights() / whole
+        in_answers = batch.targets != IGNORE
+        targets, weights = batch.targets[in_answers], batch.weights() / whole
         with torch.autocast("cpu", torch.bfloat16):
-            logits = self.model.logits(self.model(batch.tokens)[-1][wanted]).float()
+            logits = self.model.logits(self.model(batch.tokens)[-1][in_answers]).float()
         loss = weights @ functional.cross_entropy(logits, targets, reduction="none")
         loss.backward()
         return all_right(logits, targets, batch.answers, len(batch.tasks))

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from services.model_family.onnx_graph import Graph, NotConvertible, Shape
+from services.model_family.export.onnx_graph import Graph, NotConvertible, Shape
 
 KINDS = {
     "BF16": TensorProto.BFLOAT16,
@@ -26,7 +26,7 @@ KINDS = {
 
 
 def link_folder(folder: Path) -> Path:
-    """Write ``model.onnx`` that reads ``model.safetensors`` beside it, and give its path.
+    """Write ``model.onnx`` that reads ``model.safetensors`` beside it, and return its path.
 
     Raises NotConvertible for an architecture or a type of weights that the graph does not know.
     """
@@ -50,7 +50,7 @@ def entries(file: Path) -> tuple[dict[str, Any], int]:
 
 
 class LinkedGraph(Graph):
-    """``file`` is the safetensors file; the graph must be saved in the same folder."""
+    """A graph whose weights stay in ``file``, a safetensors file in the folder of the graph."""
 
     def __init__(self, shape: Shape, file: Path) -> None:
         super().__init__(shape, {})

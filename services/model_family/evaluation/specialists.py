@@ -1,4 +1,4 @@
-"""How the specialists answer and revise, beside the members that they were made from."""
+"""Accuracy of the specialists and of the members they are made from, in answers and revisions."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 from tqdm import tqdm
 
 from services.model_family.dataset import EVALUATION_SEED, evaluation_set, is_held_out
-from services.model_family.evaluation import margin, share
-from services.model_family.generation import Member
+from services.model_family.evaluation.family import margin, share
+from services.model_family.evaluation.generation import Member
 from services.model_family.scoring import final_answer, is_right
 from services.model_family.specialists import (
     COMPARED,
@@ -38,6 +38,8 @@ REVISION_PART = 16
 
 @dataclass(frozen=True, slots=True)
 class Revision:
+    """A prompt that asks for a revision, the right answer, and the case of ``CASES`` it is."""
+
     case: str
     prompt: str
     answer: str
@@ -57,18 +59,18 @@ def evaluate(folder: Path, examples: int) -> dict[str, Any]:
                 is_right(member.text(ids), question.answer)
                 for ids, question in zip(answers, questions, strict=True)
             ]
-    asked = [question.task for question in questions]
+    labels = [question.task for question in questions]
     return {
         "examples": examples,
         "groups": {
-            group: {"examples": sum(asked.count(task) for task in tasks)}
-            | {name: share_of(right[name], asked, tasks) for name in COMPARED}
+            group: {"examples": sum(labels.count(task) for task in tasks)}
+            | {name: share_of(right[name], labels, tasks) for name in COMPARED}
             for group, tasks in GROUPS.items()
         },
-        "margin": margin(min(sum(map(asked.count, tasks)) for tasks in GROUPS.values())),
+        "margin": margin(min(sum(map(labels.count, tasks)) for tasks in GROUPS.values())),
         "tasks": {
-            task: {name: share_of(right[name], asked, (task,)) for name in COMPARED}
-            for task in dict.fromkeys(asked)
+            task: {name: share_of(right[name], labels, (task,)) for name in COMPARED}
+            for task in dict.fromkeys(labels)
         },
         "revisions": revisions(members, max(1, examples // REVISION_PART)),
         "parameters": {name: member.parameters() for name, member in members.items()},
@@ -79,25 +81,25 @@ def evaluate(folder: Path, examples: int) -> dict[str, Any]:
     }
 
 
-def share_of(right: Sequence[bool], asked: Sequence[str], tasks: Sequence[str]) -> float:
-    return share(hit for hit, task in zip(right, asked, strict=True) if task in tasks)
+def share_of(right: Sequence[bool], labels: Sequence[str], tasks: Sequence[str]) -> float:
+    return share(hit for hit, task in zip(right, labels, strict=True) if task in tasks)
 
 
 def revisions(members: dict[str, Member], count: int) -> dict[str, Any]:
     """By specialist, for itself and for the generalist: what is right after revising, by case."""
     rows: dict[str, Any] = {"examples": count}
     for specialist in SPECIALISTS.values():
-        asked = held_out_revisions(specialist, count)
+        cases = held_out_revisions(specialist, count)
         rows[specialist.member] = {}
         for name in (GENERALIST_MEMBER, specialist.member):
             member = members[name]
-            answers = member.answers([one.prompt for one in asked])
+            answers = member.answers([one.prompt for one in cases])
             right = [
                 is_right(member.text(ids), one.answer)
-                for ids, one in zip(answers, asked, strict=True)
+                for ids, one in zip(answers, cases, strict=True)
             ]
             rows[specialist.member][name] = {
-                case: share(hit for hit, one in zip(right, asked, strict=True) if one.case == case)
+                case: share(hit for hit, one in zip(right, cases, strict=True) if one.case == case)
                 for case in map(" ".join, CASES)
             }
     return rows
@@ -105,11 +107,11 @@ def revisions(members: dict[str, Member], count: int) -> dict[str, Any]:
 
 def held_out_revisions(specialist: Specialist, count: int) -> list[Revision]:
     """``count`` of each case, about held-out questions of the specialist's own tasks."""
-    found: list[Revision] = []
+    revisions: list[Revision] = []
     source = _revisions(specialist, Random(f"revisions:{EVALUATION_SEED}:{specialist.name}"))
     for _ in range(count):
-        found += next(source)
-    return found
+        revisions += next(source)
+    return revisions
 
 
 def _revisions(specialist: Specialist, rng: Random) -> Iterator[list[Revision]]:

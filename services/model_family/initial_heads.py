@@ -1,4 +1,4 @@
-"""A start that spares training the slowest discovery: heads that see the tokens just before."""
+"""Initial attention heads that see the tokens just before, which training finds only late."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def share_direction(embedding: Tensor) -> None:
     embedding[:, 0] = float(embedding.norm(dim=1).mean())
 
 
-def look_back(queries: Tensor, keys: Tensor, shape: ModelShape, distances: tuple[int, ...]) -> None:
+def set_previous_token_heads(
+    queries: Tensor, keys: Tensor, shape: ModelShape, distances: tuple[int, ...]
+) -> None:
     """Set, in place, one head for each of ``distances`` (in tokens).
 
     Copying and looking up need to know what stood before a token (induction heads, Olsson et al.

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from services.model_family import aggregator_commands, specialist_commands
-from services.model_family.arguments import WEIGHTS, Refusal, count, positive, runs
+from services.model_family.arguments import WEIGHTS, ArgumentFailure, count, positive, runs
 from services.model_family.members import TIERS, IncompleteFamily, check_members
 from services.model_family.presets import PRESETS
 
@@ -59,20 +59,20 @@ def run_dir(arguments: argparse.Namespace) -> Path:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    # A partner thread that lost its core would otherwise be waited for in a long busy loop.
+    # Otherwise a thread waits in a long busy loop for another one that has lost its core.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     import torch
     from tokenizers import Tokenizer
 
-    from services.model_family.plots import plot_losses
+    from services.model_family.evaluation.plots import plot_losses
     from services.model_family.tokenizer import train_tokenizer
-    from services.model_family.training import Trainer, TrainingRefused
+    from services.model_family.training.trainer import Trainer, TrainingRefused
 
     # Vanishing gradients and moments slow a CPU down as numbers below the normal range.
     torch.set_flush_denormal(True)
     preset, folder = PRESETS[arguments.preset], run_dir(arguments)
     if arguments.decay_from_here and not (folder / "checkpoint.pt").exists():
-        raise Refusal(f"--decay-from-here: {folder} holds no checkpoint to resume")
+        raise ArgumentFailure(f"--decay-from-here: {folder} holds no checkpoint to resume")
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = folder / "tokenizer.json"
     if not vocabulary.exists():
@@ -83,10 +83,10 @@ def train(arguments: argparse.Namespace) -> None:
     changes = {key: getattr(arguments, key) for key in ("hours", "steps")}
     preset = dataclasses.replace(preset, **{k: v for k, v in changes.items() if v is not None})
     try:
-        trainer = Trainer(preset, tokenizer, folder, arguments.seed)
+        trainer = Trainer(preset=preset, tokenizer=tokenizer, run_dir=folder, seed=arguments.seed)
         resumed = trainer.resume()
     except TrainingRefused as exc:
-        raise Refusal(str(exc)) from exc
+        raise ArgumentFailure(str(exc)) from exc
     print(f"{'resuming' if resumed else 'starting'} at step {trainer.progress.step} in {folder}")
     if arguments.decay_from_here:
         trainer.begin_decay(60 * arguments.decay_from_here)
@@ -96,56 +96,59 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def export(arguments: argparse.Namespace) -> None:
-    from services.model_family.export import ExportMismatch, export_run
+    from services.model_family.export.llama import ExportMismatch, export_run
 
     folder = run_dir(arguments)
     for name in ("checkpoint.pt", "tokenizer.json"):
         if not (folder / name).exists():
-            raise Refusal(f"--run-dir: {folder / name} does not exist; run `train` first")
+            raise ArgumentFailure(f"--run-dir: {folder / name} does not exist; run `train` first")
     try:
         differences = export_run(folder, arguments.target)
     except ExportMismatch as exc:
-        raise Refusal(str(exc)) from exc
+        raise ArgumentFailure(str(exc)) from exc
     for name, difference in differences.items():
         print(f"{name}: largest difference of logits against training {difference:.1e}")
 
 
 def onnx(arguments: argparse.Namespace) -> None:
-    from services.model_family.onnx_graph import NotConvertible, convert_folder
+    from services.model_family.export.onnx_graph import NotConvertible, convert_folder
 
     for name in ("config.json", "model.safetensors"):
         if not (arguments.model / name).is_file():
-            raise Refusal(f"--model: {arguments.model / name} does not exist")
+            raise ArgumentFailure(f"--model: {arguments.model / name} does not exist")
     try:
         print(convert_folder(arguments.model))
     except NotConvertible as exc:
-        raise Refusal(f"--model: {exc}") from exc
+        raise ArgumentFailure(f"--model: {exc}") from exc
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.examples < len(TIERS):
-        raise Refusal(f"--examples: {arguments.examples} is too few; give {len(TIERS)} or more")
-    about = arguments.weights / "training.json"
-    if arguments.write_card and not about.exists():
-        raise Refusal(f"--write-card: {about} does not exist; run `export` first")
+        raise ArgumentFailure(
+            f"--examples: {arguments.examples} is too few; give {len(TIERS)} or more"
+        )
+    training = arguments.weights / "training.json"
+    if arguments.write_card and not training.exists():
+        raise ArgumentFailure(f"--write-card: {training} does not exist; run `export` first")
     try:
         check_members(arguments.weights)
     except IncompleteFamily as exc:
-        raise Refusal(f"--weights: {exc}") from exc
-    from services.model_family import card, machine
-    from services.model_family.evaluation import evaluate as measure
+        raise ArgumentFailure(f"--weights: {exc}") from exc
+    from services.model_family import machine
+    from services.model_family.evaluation import card
+    from services.model_family.evaluation.family import evaluate as measure
 
     figures = measure(arguments.weights, arguments.examples)
     print(card.summary_table(figures), card.task_table(figures), sep="\n\n")
     if arguments.write_card:
-        from services.model_family.plots import plot_accuracy
+        from services.model_family.evaluation.plots import plot_accuracy
 
         figures["machine"] = machine.describe()
-        figures["training"] = json.loads(about.read_text())
+        figures["training"] = json.loads(training.read_text())
         text = json.dumps(figures, indent=2) + "\n"
         (arguments.weights / "evaluation.json").write_text(text)
-        found = arguments.weights / "specialists.json"
-        specialists = json.loads(found.read_text()) if found.exists() else None
+        file = arguments.weights / "specialists.json"
+        specialists = json.loads(file.read_text()) if file.exists() else None
         (arguments.weights / "README.md").write_text(card.model_card(figures, specialists))
         plot_accuracy(figures, arguments.weights / "accuracy.png")
     flat = {f"accuracy_{tier}": value for tier, value in figures["accuracy"].items()}
@@ -176,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     try:
         commands[arguments.command](arguments)
-    except Refusal as exc:
+    except ArgumentFailure as exc:
         print(f"error: {exc}", file=sys.stderr)
         return 2
     return 0

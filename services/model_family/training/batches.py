@@ -25,9 +25,13 @@ Row = tuple[list[int], list[int]]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """``tokens`` and ``targets`` [batch, length] (targets ``IGNORE`` off the answers, ``others``
-    the same for what the user says), the answer that each target token belongs to [answer
-    tokens], in the order of ``targets``, and the index of each answer's task [answers]."""
+    """A padded batch of conversations.
+
+    ``tokens``, ``targets`` and ``others`` are [batch, length]. ``targets`` are the tokens of
+    answers, ``others`` those of the user, each ``IGNORE`` elsewhere. ``answers`` [answer tokens]
+    numbers the answer that each target token belongs to, in the order of ``targets``; ``tasks``
+    [answers] is the index of each answer's task.
+    """
 
     tokens: Tensor
     targets: Tensor
@@ -36,8 +40,10 @@ class Batch:
     tasks: Tensor
 
     def weights(self) -> Tensor:
-        """What each answer token counts in the loss [answer tokens]: one over the root of the
-        answer's length, lest long answers drown the short ones."""
+        """The weight of each answer token in the loss [answer tokens].
+
+        It is one over the root of the answer's length: short answers count as well as long ones.
+        """
         return self.answers.bincount().float().rsqrt()[self.answers]
 
     def to(self, device: str) -> Batch:
@@ -63,10 +69,15 @@ def answer_numbers(ids: Sequence[int], assistant: int, end: int) -> list[int]:
 
 
 class BatchSource:
-    """Pools of batches, each a pure function of the seed, the pool's number and the weights."""
+    """The source of batches, in pools.
+
+    A pool is a pure function of the seed, its number and the weights. ``limit`` is the longest
+    conversation in tokens.
+    """
 
     def __init__(
         self,
+        *,
         tokenizer: Tokenizer,
         seed: int,
         batch_tokens: int,
@@ -95,7 +106,7 @@ class BatchSource:
         if size == 0:
             return [batches]
         while len(batches) > STRATA * size:
-            # Any one, lest the longest conversations go each time.
+            # Any one: otherwise the longest conversations would go each time.
             del batches[rng.randrange(len(batches))]
         strata = [batches[at * size : (at + 1) * size] for at in range(STRATA)]
         for stratum in strata:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from services.model_family.aggregator import KEPT_SHARE
-from services.model_family.checkpoints import llama_state, round_weights, write_json, write_member
-from services.model_family.export import TOLERANCE, ExportMismatch, largest_difference
-from services.model_family.fine_tuning import FineTuner
-from services.model_family.onnx_linked import link_folder
+from services.model_family.export.checkpoints import (
+    llama_state,
+    round_weights,
+    write_json,
+    write_member,
+)
+from services.model_family.export.llama import TOLERANCE, ExportMismatch, largest_difference
+from services.model_family.export.onnx_linked_weights import link_folder
 from services.model_family.specialists import DESCRIPTION_FILE, Specialist, self_description
+from services.model_family.training.fine_tuning import FineTuner
 
 
 def export_specialist(tuner: FineTuner, specialist: Specialist, folder: Path) -> float:

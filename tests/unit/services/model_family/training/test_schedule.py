@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.model_family.schedule import Schedule
+from services.model_family.training.schedule import Schedule
 
 
 def schedule() -> Schedule:

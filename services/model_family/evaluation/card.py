@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.model_family import specialist_card
-from services.model_family.card_tables import percent, table
+from services.model_family.evaluation import specialist_card
+from services.model_family.evaluation.markdown import percent, table
 from services.model_family.members import TIERS, member
 from services.model_family.tasks.registry import BY_NAME
 

@@ -1,4 +1,7 @@
-"""Muon (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks")."""
+"""The optimizers: Muon for the matrices of hidden layers, AdamW for all other weights.
+
+Muon is by Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks".
+"""
 
 # Torch is not installed where types are checked.
 # mypy: allow-subclassing-any, allow-untyped-decorators
@@ -9,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from services.model_family.model import FamilyModel
 
 # Quintic Newton-Schulz coefficients of the reference implementation.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -30,7 +35,9 @@ def orthogonalise(update: Tensor, steps: int = 5) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum whose update is made orthogonal; for matrices of hidden layers only.
+    """The optimizer Muon: Nesterov momentum whose update is made orthogonal.
+
+    It is for matrices of hidden layers only.
 
     Without weight decay the queries and keys grow until attention is a hard choice that no
     gradient can change any more (Kimi K2, section 2.1, meets the same with QK-clip).
@@ -39,6 +46,7 @@ class Muon(torch.optim.Optimizer):
     def __init__(
         self,
         parameters: Iterable[Tensor],
+        *,
         lr: float = 0.02,
         momentum: float = 0.95,
         weight_decay: float = 0.1,
@@ -62,3 +70,37 @@ class Muon(torch.optim.Optimizer):
         scale = group["lr"] * max(1.0, parameter.shape[0] / parameter.shape[1]) ** 0.5
         parameter.mul_(1 - group["lr"] * group["weight_decay"])
         parameter.add_(update, alpha=-scale)
+
+
+class Optimizers:
+    """The optimizers of one model: Muon for its hidden matrices, AdamW for embeddings and norms.
+
+    ``matrix_rate`` and ``other_rate`` are the peaks of their learning rates.
+    """
+
+    def __init__(self, model: FamilyModel, matrix_rate: float, other_rate: float) -> None:
+        named = list(model.named_parameters())
+        self.parameters = [parameter for _, parameter in named]
+        self.rates = (matrix_rate, other_rate)
+        self.each: list[torch.optim.Optimizer] = [
+            Muon([p for n, p in named if p.ndim == 2 and "embed" not in n], lr=matrix_rate),
+            torch.optim.AdamW(
+                [p for n, p in named if p.ndim < 2 or "embed" in n],
+                lr=other_rate,
+                betas=(0.9, 0.95),
+                weight_decay=0.0,
+            ),
+        ]
+
+    def set_factor(self, factor: float) -> None:
+        """Multiplies the peak rates."""
+        for optimizer, rate in zip(self.each, self.rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+
+    def step(self) -> None:
+        """One update from the gradients, clipped to norm 1, which are then dropped."""
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        for optimizer in self.each:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)

@@ -17,15 +17,15 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from services.model_family.batches import IGNORE, Batch, BatchSource
 from services.model_family.dataset import FOLLOW_UP
 from services.model_family.members import TIERS
 from services.model_family.model import FamilyModel
-from services.model_family.optimizers import Optimizers
 from services.model_family.presets import Preset
-from services.model_family.schedule import Schedule
 from services.model_family.tasks.registry import TASKS
-from services.model_family.threads import ThreadChooser
+from services.model_family.training.batches import IGNORE, Batch, BatchSource
+from services.model_family.training.optimizers import Optimizers
+from services.model_family.training.schedule import Schedule
+from services.model_family.training.thread_count import ThreadChooser
 
 # Per example, so that the running means span the last 200 or so of each task.
 SMOOTHING = 0.995
@@ -38,9 +38,10 @@ class TrainingRefused(Exception):
 
 
 @dataclass
-class Progress:
-    """What a checkpoint stores beside the weights; accuracies are running means per exit.
+class TrainingProgress:
+    """The progress of a training, which a checkpoint stores beside the weights.
 
+    Accuracies are running means per exit.
     ``pool``, ``offset`` and ``weights`` (of the tasks, as the pool began) name the next batch.
     """
 
@@ -59,14 +60,19 @@ class Progress:
 
 @dataclass(frozen=True)
 class StepResult:
+    """The loss of each exit, and per exit which answers were right [answers]."""
+
     losses: list[float]
     right: list[Tensor]
 
 
 class Trainer:
-    """``run_dir`` holds ``checkpoint.pt`` and ``log.jsonl``; an existing checkpoint is resumed."""
+    """The training of one family.
 
-    def __init__(self, preset: Preset, tokenizer: Tokenizer, run_dir: Path, seed: int) -> None:
+    ``run_dir`` holds ``checkpoint.pt`` and ``log.jsonl``; an existing checkpoint is resumed.
+    """
+
+    def __init__(self, *, preset: Preset, tokenizer: Tokenizer, run_dir: Path, seed: int) -> None:
         torch.manual_seed(seed)
         size = tokenizer.get_vocab_size()
         preset = replace(preset, shape=replace(preset.shape, vocabulary=size))
@@ -75,11 +81,18 @@ class Trainer:
         self.model = FamilyModel(preset.shape).to(self.device)
         self.optimizers = Optimizers(self.model, preset.matrix_rate, preset.other_rate)
         self.source = BatchSource(
-            tokenizer, seed, preset.batch_tokens, preset.pool_batches, preset.max_length
+            tokenizer=tokenizer,
+            seed=seed,
+            batch_tokens=preset.batch_tokens,
+            pool_batches=preset.pool_batches,
+            limit=preset.max_length,
         )
-        self.progress = Progress()
+        self.progress = TrainingProgress()
         self.schedule = Schedule(
-            preset.steps, preset.hours * 3600, preset.warmup_steps, preset.decay_share
+            steps=preset.steps,
+            seconds=preset.hours * 3600,
+            warmup=preset.warmup_steps,
+            decay_share=preset.decay_share,
         )
         self.stopping = False
 
@@ -100,7 +113,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self.optimizers.each, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        self.progress = Progress(**state["progress"])
+        self.progress = TrainingProgress(**state["progress"])
         began, seconds = state["decay"]
         if began is not None:
             self.schedule.begin_decay(began, seconds)
@@ -180,19 +193,25 @@ class Trainer:
         return StepResult(losses, [torch.cat(hits) for hits in zip(*right, strict=True)])
 
     def _backward(self, batch: Batch, whole: float) -> tuple[list[float], list[Tensor]]:
-        """Adds this batch's gradient; gives its part of each loss and which answers are right."""
-        wanted = batch.targets != IGNORE
-        targets = batch.targets[wanted]
+        """Adds this batch's gradient; returns its part of each loss and which answers are right."""
+        in_answers, in_questions = batch.targets != IGNORE, batch.others != IGNORE
+        targets = batch.targets[in_answers]
         with self._autocast():
             features = self.model(batch.tokens)
-            logits = [self.model.logits(f[wanted]).float() for f in features]
-            said = self.model.logits(features[-1][batch.others != IGNORE]).float()
+            logits = [
+                self.model.logits(exit_features[in_answers]).float() for exit_features in features
+            ]
+            read = self.model.logits(features[-1][in_questions]).float()
         weights = batch.weights()
         total, losses = family_loss(logits, targets, weights / whole, self.preset)
-        reading = functional.cross_entropy(said, batch.others[batch.others != IGNORE])
+        reading = functional.cross_entropy(read, batch.others[in_questions])
         total = total + self.preset.reading_weight * reading * (float(weights.sum()) / whole)
         total.backward()
-        return losses, [all_right(one, targets, batch.answers, len(batch.tasks)) for one in logits]
+        right = [
+            all_right(exit_logits, targets, batch.answers, len(batch.tasks))
+            for exit_logits in logits
+        ]
+        return losses, right
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.preset.compute == "float32":
@@ -257,7 +276,7 @@ def all_right(logits: Tensor, targets: Tensor, answers: Tensor, count: int) -> T
 
 
 def update_means(means: list[float], tasks: Tensor, right: Tensor) -> None:
-    """Take whether answers are ``right`` [answers] into the running means by task, in place."""
+    """Update, in place, the running means by task with which answers are ``right`` [answers]."""
     for task in tasks[tasks != FOLLOW_UP].unique().tolist():
         of_task = tasks == task
         kept = SMOOTHING ** int(of_task.sum())

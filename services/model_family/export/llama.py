@@ -1,4 +1,4 @@
-"""A training run as the family's folders, each checked against the exit that it was made from."""
+"""A training run as the family's folders, each checked against the exit that it is made from."""
 
 # Torch is not installed where types are checked.
 # mypy: allow-untyped-decorators
@@ -12,12 +12,17 @@ from transformers import AutoModelForCausalLM
 
 from services.model_family import machine
 from services.model_family.chat import ask
-from services.model_family.checkpoints import llama_state, round_weights, write_json, write_member
 from services.model_family.dataset import evaluation_set
+from services.model_family.evaluation.plots import plot_losses
+from services.model_family.export.checkpoints import (
+    llama_state,
+    round_weights,
+    write_json,
+    write_member,
+)
+from services.model_family.export.onnx_graph import convert_folder
 from services.model_family.members import TIERS, member
 from services.model_family.model import FamilyModel
-from services.model_family.onnx_graph import convert_folder
-from services.model_family.plots import plot_losses
 from services.model_family.presets import ModelShape
 from services.model_family.specialists import DESCRIPTION_FILE, GENERALIST
 
@@ -29,14 +34,14 @@ class ExportMismatch(Exception):
 
 
 def export_run(run_dir: Path, target: Path) -> dict[str, float]:
-    """Export a training run's checkpoint, and what is told of the training, to ``target``."""
+    """Export a training run's checkpoint, and the figures of the training, to ``target``."""
     saved = torch.load(run_dir / "checkpoint.pt", map_location="cpu", weights_only=True)
     shape = ModelShape(**saved["shape"])
     model = FamilyModel(shape)
     model.load_state_dict(saved["model"])
     differences = export_family(model, run_dir / "tokenizer.json", target)
     progress = saved["progress"]
-    about = {
+    training = {
         "preset": saved["preset"],
         "steps": progress["step"],
         "tokens": progress["tokens"],
@@ -46,7 +51,7 @@ def export_run(run_dir: Path, target: Path) -> dict[str, float]:
         "hidden": shape.hidden,
         "exits": list(shape.exits),
     }
-    write_json(target / "training.json", about)
+    write_json(target / "training.json", training)
     plot_losses(run_dir / "log.jsonl", target / "loss.png")
     return differences
 

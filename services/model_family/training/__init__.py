@@ -1,0 +1,1 @@
+"""Training: batches of conversations, the optimizers, the loops of training and fine-tuning."""
