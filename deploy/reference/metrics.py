@@ -12,12 +12,15 @@ from deploy.reference.markdown import GENERATED, code, linked, paragraphs, table
 from gateway.adapters.endpoints.live import LiveEndpoints
 from gateway.adapters.prometheus.cascade import CascadeMetrics
 from gateway.adapters.prometheus.collective import CollectiveMetrics
-from gateway.adapters.prometheus.devices import DeviceMetrics
-from gateway.adapters.prometheus.discovery import DiscoveryMetrics, PoolMetrics
-from gateway.adapters.prometheus.mailboxes import MailboxMetrics
-from gateway.adapters.prometheus.members import MemberMetrics
-from gateway.adapters.prometheus.requests import Metrics
-from gateway.adapters.prometheus.speculation import SpeculationMetrics
+from gateway.adapters.prometheus.devices import DeviceMetrics, MemberMetrics
+from gateway.adapters.prometheus.drafting import DraftingTelemetry
+from gateway.adapters.prometheus.endpoints import (
+    DiscoveryMetrics,
+    EndpointMetrics,
+    MailboxMetrics,
+    PoolMetrics,
+)
+from gateway.adapters.prometheus.requests import RequestTelemetry
 from gateway.adapters.prometheus.state import StateMetrics
 from gateway.core.prices import Prices
 from services.device_agent.metrics import WATCHED, AgentMetrics
@@ -56,7 +59,7 @@ def gateway_sections() -> tuple[Section, ...]:
             "Requests and endpoints",
             "Requests and streams, and the endpoints as this gateway sees them. Devices' sessions "
             "count as requests, too: docs/gateway.md.",
-            lambda: Metrics(lambda: ()).registry,
+            _requests_and_endpoints,
         ),
         Section(
             "Pools and discovery",
@@ -88,7 +91,9 @@ def gateway_sections() -> tuple[Section, ...]:
         Section(
             "Speculation",
             "Drafts from devices, and what verifiers accept of them: docs/speculation.md.",
-            lambda: _registry_with(SpeculationMetrics),
+            lambda: _registry_with(
+                lambda registry: DraftingTelemetry(registry, lambda outcome: None)
+            ),
         ),
         Section(
             "Mailboxes",
@@ -101,6 +106,12 @@ def gateway_sections() -> tuple[Section, ...]:
             lambda: _registry_with(lambda registry: StateMetrics(registry, lambda: None)),
         ),
     )
+
+
+def _requests_and_endpoints() -> CollectorRegistry:
+    registry = registry_of(EndpointMetrics(lambda: ()))
+    RequestTelemetry(registry)
+    return registry
 
 
 def agent_registry() -> CollectorRegistry:

@@ -17,14 +17,15 @@ from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.verifier import EngineVerifier
 from gateway.adapters.prometheus.cascade import CascadeMetrics
 from gateway.adapters.prometheus.collective import CollectiveMetrics
-from gateway.adapters.prometheus.devices import DeviceMetrics
-from gateway.adapters.prometheus.discovery import DiscoveryMetrics, PoolMetrics
-from gateway.adapters.prometheus.mailboxes import MailboxMetrics
-from gateway.adapters.prometheus.members import MemberMetrics
-from gateway.adapters.prometheus.requests import Metrics
-from gateway.adapters.prometheus.speculation import SpeculationMetrics
-from gateway.adapters.prometheus.speculation_telemetry import SpeculationTelemetry
-from gateway.adapters.prometheus.telemetry import RequestTelemetry
+from gateway.adapters.prometheus.devices import DeviceMetrics, MemberMetrics
+from gateway.adapters.prometheus.drafting import DraftingTelemetry
+from gateway.adapters.prometheus.endpoints import (
+    DiscoveryMetrics,
+    EndpointMetrics,
+    MailboxMetrics,
+    PoolMetrics,
+)
+from gateway.adapters.prometheus.requests import RequestTelemetry
 from gateway.api import error_handlers
 from gateway.api.admin_token import AdminGate
 from gateway.api.collective import collective_router
@@ -99,8 +100,9 @@ async def build_parts(stack: AsyncExitStack, settings: Settings) -> GatewayParts
     endpoints = LiveEndpoints(pools.fixed_states(settings), pools.pool_states(settings))
     templates, judges = collective_templates(settings), predictors(settings.cascade)
     prices = Prices(settings.prices.model_dump())
-    clock, metrics = MonotonicClock(), Metrics(endpoints.states)
-    registry = metrics.registry
+    clock, registry = MonotonicClock(), CollectorRegistry()
+    requests = RequestTelemetry(registry)
+    registry.register(EndpointMetrics(endpoints.states))
     registry.register(PoolMetrics(endpoints))
     state = SharedState(settings, registry, clock)
 
@@ -122,7 +124,7 @@ async def build_parts(stack: AsyncExitStack, settings: Settings) -> GatewayParts
         server=server,
         verifier=EngineVerifier(server, upkeep.mailboxes),
         clock=clock,
-        telemetry=RequestTelemetry(metrics),
+        telemetry=requests,
     )
     devices = build_devices(
         stack,
@@ -132,7 +134,7 @@ async def build_parts(stack: AsyncExitStack, settings: Settings) -> GatewayParts
         telemetries=DeviceTelemetries(
             devices=DeviceMetrics(registry),
             members=MemberMetrics(registry),
-            sessions=SpeculationTelemetry(metrics, SpeculationMetrics(registry)),
+            sessions=DraftingTelemetry(registry, requests.count),
         ),
     )
     cascade = build_cascade(

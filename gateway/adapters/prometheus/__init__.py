@@ -1,1 +1,1 @@
-"""The telemetry ports as Prometheus metrics."""
+"""The telemetry ports as Prometheus metrics and log lines: a file for each dashboard row."""

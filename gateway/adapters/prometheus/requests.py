@@ -1,17 +1,20 @@
-"""Prometheus metrics, all under `tierflow_`. Every label comes from a bounded set."""
+"""Requests: their metrics, and one log line for each. Neither ever holds prompt text.
+
+Every label comes from a bounded set.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from gateway.core.outcome import Outcome
-from gateway.core.types import EndpointState
+
+log = structlog.get_logger("tierflow.request")
 
 TTFT_BUCKETS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 GAP_BUCKETS = (0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08, 0.15, 0.3, 1, 5)
@@ -19,11 +22,11 @@ QUEUE_BUCKETS = (0.0005, 0.001, 0.005, 0.02, 0.1, 0.3, 1.0, 3.0, 10.0)
 DURATION_BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 
 
-class Metrics:
-    """Owns the registry. `states` is read at each scrape of ours, for the endpoint gauges."""
+class RequestTelemetry:
+    """The `Telemetry` port."""
 
-    def __init__(self, states: Callable[[], Sequence[EndpointState]]) -> None:
-        self.registry = CollectorRegistry()
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
         place = ("tier", "model")
         self._requests = self._counter(
             "requests",
@@ -67,28 +70,56 @@ class Metrics:
         self._queue = self._histogram(
             "queue_seconds", "Time of waiting for admission at the gateway.", (), QUEUE_BUCKETS
         )
-        self.in_flight = Gauge(
+        self._in_flight = Gauge(
             "tierflow_in_flight_requests",
             "Requests inside the gateway now.",
-            registry=self.registry,
+            registry=self._registry,
         )
-        self.waiting = Gauge(
+        self._waiting = Gauge(
             "tierflow_queued_requests",
             "Requests that wait for admission now.",
-            registry=self.registry,
+            registry=self._registry,
         )
-        self.registry.register(_Endpoints(states))
         self._children: dict[tuple[str, str], tuple[Any, ...]] = {}
 
     def _counter(self, name: str, text: str, labels: Sequence[str]) -> Counter:
-        return Counter(f"tierflow_{name}", text, labels, registry=self.registry)
+        return Counter(f"tierflow_{name}", text, labels, registry=self._registry)
 
     def _histogram(
         self, name: str, text: str, labels: Sequence[str], buckets: Sequence[float]
     ) -> Histogram:
-        return Histogram(f"tierflow_{name}", text, labels, buckets=buckets, registry=self.registry)
+        return Histogram(f"tierflow_{name}", text, labels, buckets=buckets, registry=self._registry)
+
+    def load(self, inside: int, waiting: int) -> None:
+        self._in_flight.set(inside)
+        self._waiting.set(waiting)
 
     def finished(self, outcome: Outcome) -> None:
+        self.count(outcome)
+        request = outcome.request
+        log.info(
+            "request",
+            request_id=request.id,
+            path=request.path,
+            # What the caller wrote is logged only once it proved to be a model's name.
+            asked=request.model if outcome.model else "unknown",
+            model=outcome.model,
+            tier=outcome.tier,
+            endpoint=outcome.endpoint,
+            reason=outcome.reason,
+            outcome=outcome.kind,
+            status=outcome.status,
+            stream=request.stream,
+            attempts=outcome.attempts,
+            prompt_tokens=outcome.prompt_tokens,
+            completion_tokens=outcome.completion_tokens,
+            queue_ms=milliseconds(outcome.queue_s),
+            ttft_ms=milliseconds(outcome.ttft_s),
+            duration_ms=milliseconds(outcome.finished - request.received),
+        )
+
+    def count(self, outcome: Outcome) -> None:
+        """Only the metrics, for a request whose log line is another's."""
         tier, model = outcome.tier, outcome.model or "none"
         self._request_child(tier, model, outcome.kind, outcome.reason).inc()
         _, ttft, tpot, duration, prompt, completion = self._place(tier, model)
@@ -132,34 +163,6 @@ def _bound(counter: Counter, labels: tuple[str, ...]) -> Counter:
     return counter.labels(*labels)
 
 
-class _Endpoints(Collector):
-    """The endpoints' states, read when someone asks: nothing to keep in step."""
-
-    def __init__(self, states: Callable[[], Sequence[EndpointState]]) -> None:
-        self._states = states
-
-    def collect(self) -> Iterable[Metric]:
-        labels = ["pool", "tier", "endpoint"]
-        up = GaugeMetricFamily(
-            "tierflow_endpoint_up", "1 while the endpoint takes requests.", labels=labels
-        )
-        busy = GaugeMetricFamily(
-            "tierflow_endpoint_in_flight", "This gateway's requests at the endpoint.", labels=labels
-        )
-        queue = GaugeMetricFamily(
-            "tierflow_endpoint_queue",
-            "All requests that wait at the endpoint, as this gateway sees them.",
-            labels=labels,
-        )
-        full = GaugeMetricFamily(
-            "tierflow_endpoint_saturated",
-            "1 while other tiers are preferred to the endpoint.",
-            labels=labels,
-        )
-        for state in self._states():
-            where = [state.endpoint.pool, state.endpoint.tier.value, state.endpoint.id]
-            up.add_metric(where, float(state.healthy))
-            busy.add_metric(where, float(state.in_flight))
-            queue.add_metric(where, float(state.queue))
-            full.add_metric(where, float(state.saturated))
-        return [up, busy, queue, full]
+def milliseconds(seconds: float | None) -> float | None:
+    """As logs have them."""
+    return None if seconds is None else round(seconds * 1000.0, 2)

@@ -19,7 +19,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from gateway.adapters.clock import MonotonicClock
-from gateway.adapters.prometheus.members import MemberMetrics
+from gateway.adapters.prometheus.devices import MemberMetrics
 from gateway.core.devices.member import MemberFailed, WorkEnd, WorkOrder
 from gateway.core.ports import Assignment
 from gateway.serving.devices.leases import Leases, Period

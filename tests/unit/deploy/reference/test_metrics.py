@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from deploy.reference.metrics import Family, agent_registry, families, gateway_sections, registry_of
-from gateway.adapters.prometheus.discovery import DiscoveryMetrics
+from gateway.adapters.prometheus.endpoints import DiscoveryMetrics
 from gateway.core.types import Tier
 from gateway.protocol.mailbox import MailboxGreeting
 from gateway.settings import Pool, Settings, shipped_profiles

@@ -13,7 +13,7 @@ from gateway.adapters.endpoints.scraper import Scraper
 from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.fingerprint import TokenizerCheck
 from gateway.adapters.engines.mailbox import Mailbox
-from gateway.adapters.prometheus.discovery import PoolMetrics
+from gateway.adapters.prometheus.endpoints import PoolMetrics
 from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, Tier
 from k8s.discovery.endpoints import FoundEndpoint, FoundPool, Snapshot
 from tests.unit.gateway.fakes import SteppingClock

@@ -1,14 +1,22 @@
-"""Prometheus metrics of devices' sessions. Every label comes from a bounded set."""
+"""Drafting sessions: their metrics, and one log line for each, without any ids or text.
+
+Every label comes from a bounded set.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from gateway.adapters.prometheus.requests import milliseconds
+from gateway.core.outcome import Outcome
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import Step
+
+log = structlog.get_logger("tierflow.session")
 
 AGE_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.5, 1.0, 3.0)
 BYTES_BUCKETS = (256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576)
@@ -17,10 +25,15 @@ PLACES = 16
 """Places in a step that are told apart; all beyond count together."""
 
 
-class SpeculationMetrics:
-    """The counting half of the `SessionTelemetry` port."""
+class DraftingTelemetry:
+    """The `SessionTelemetry` port. A session counts among the ordinary requests as well, with its
+    times and tokens: `count_request` does that."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, count_request: Callable[[Outcome], None]
+    ) -> None:
+        self._count_request = count_request
+
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"tierflow_{name}", text, labels, registry=registry)
 
@@ -85,6 +98,8 @@ class SpeculationMetrics:
         self._sessions.labels(tier, outcome.request.kind).inc()
         self._bytes.labels(tier, "up").observe(outcome.bytes_up)
         self._bytes.labels(tier, "down").observe(outcome.bytes_down)
+        self._count_request(outcome.request)
+        _log(tier, outcome)
 
     def drafts(self, tier: str, fate: str, tokens: int) -> None:
         _bound(self._drafts, tier, fate).inc(tokens)
@@ -112,3 +127,34 @@ def _place(place: int) -> str:
 @lru_cache(maxsize=512)
 def _bound(counter: Counter, *labels: str) -> Counter:
     return counter.labels(*labels)
+
+
+def _log(tier: str, outcome: SessionOutcome) -> None:
+    request = outcome.request
+    write = log.error if outcome.problem else log.info
+    write(
+        "session",
+        session_id=request.request.id,
+        device=outcome.device,
+        asked_tier=tier,
+        model=request.model,
+        tier=request.tier,
+        endpoint=request.endpoint,
+        reason=request.reason,
+        outcome=request.kind,
+        attempts=request.attempts,
+        prompt_tokens=request.prompt_tokens,
+        completion_tokens=request.completion_tokens,
+        drafted=outcome.drafted,
+        accepted=outcome.accepted,
+        dropped=outcome.dropped,
+        late=outcome.late,
+        bytes_up=outcome.bytes_up,
+        bytes_down=outcome.bytes_down,
+        steps=outcome.steps,
+        queue_ms=milliseconds(request.queue_s),
+        ttft_ms=milliseconds(request.ttft_s),
+        tpot_ms=milliseconds(request.tpot_s),
+        duration_ms=milliseconds(request.finished - request.request.received),
+        **({"problem": outcome.problem} if outcome.problem else {}),
+    )
