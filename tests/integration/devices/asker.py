@@ -1,5 +1,4 @@
-"""A replica of the gateway that only asks: it shares a Redis with real gateways, and gives work to
-the devices that are connected to them.
+"""A gateway that only asks: it shares a Redis with real gateways, and gives work to their devices.
 
 As a process it asks one device for one piece of work, and waits:
 
@@ -9,85 +8,30 @@ As a process it asks one device for one piece of work, and waits:
 from __future__ import annotations
 
 import asyncio
-import random
-import secrets
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from prometheus_client import CollectorRegistry
-
-from gateway.adapters.clock import MonotonicClock
-from gateway.adapters.prometheus.devices import MemberMetrics
 from gateway.core.devices.member import MemberFailed, WorkEnd, WorkOrder
-from gateway.core.ports import Assignment
-from gateway.serving.devices.leases import Leases, Period
-from gateway.serving.devices.registry import MembersRegistry
-from gateway.serving.devices.replicas.bus import ReplicaBus
-from gateway.serving.devices.replicas.outbox import ReplicaOutbox
-from gateway.serving.devices.replicas.remote_work import RemoteWork
-from gateway.serving.devices.tokens import DeviceTokens, TokenWatch
-from gateway.settings import Settings
-from gateway.wiring.state import SharedState
+from gateway.core.ports import Assignment, Members
+from gateway.settings import Settings, shipped_profiles
+from gateway.wiring.app import build_parts
 
 QUESTION = [{"role": "user", "content": "3 + 4?"}]
 
 
-class NoDevices:
-    def enrolled_tokens(self) -> Mapping[str, str]:
-        return {}
-
-    def end_revoked(self, device: str, digest: str) -> None: ...
-
-
 @asynccontextmanager
-async def asker(redis: str) -> AsyncIterator[MembersRegistry]:
-    pools: Any = {"cloud": {"tier": "cloud", "endpoints": ["http://127.0.0.1:9"]}}
-    settings = Settings(pools=pools, state={"redis": {"url": redis}, "timeout_s": 2})  # type: ignore[arg-type]
-    clock, stack = MonotonicClock(), AsyncExitStack()
-    state = SharedState(settings, CollectorRegistry(), clock)
-    await state.start(stack)
-    store, replica = state.shared, secrets.token_hex(8)
-    replica_outbox = ReplicaOutbox(store)
-    remote_work = RemoteWork(
-        replica=replica,
-        replica_outbox=replica_outbox,
-        clock=clock,
-        new_id=lambda: secrets.token_hex(16),
-    )
-    members = MembersRegistry(
-        replica=replica,
-        store=store,
-        replica_outbox=replica_outbox,
-        remote_work=remote_work,
-        clock=clock,
-        telemetry=MemberMetrics(CollectorRegistry()),
-        lease_s=15.0,
-    )
-    leases = Leases(registry=members, store=store, clock=clock, period=Period(15.0, 5.0))
-    watch = TokenWatch(
-        devices=NoDevices(),
-        tokens=DeviceTokens(tokens={}, owners={}, store=store, clock=clock),
-        store=store,
-        clock=clock,
-    )
-    bus = ReplicaBus(
-        store=store,
-        registry=members,
-        remote_work=remote_work,
-        replica_outbox=replica_outbox,
-        leases=leases,
-        clock=clock,
-        watch=watch,
-        uniform=random.random,
-    )
-    bus.start()
-    try:
-        yield members
-    finally:
-        await bus.stop()
-        await stack.aclose()
+async def asker(redis: str) -> AsyncIterator[Members]:
+    """The members as a gateway without devices and without a port of its own knows them."""
+    values: dict[str, Any] = {
+        "pools": {"cloud": {"tier": "cloud", "endpoints": ["http://127.0.0.1:9"]}},
+        "state": {"redis": {"url": redis}, "timeout_s": 2},
+        "profiles": shipped_profiles(),
+    }
+    settings = Settings(**values)
+    async with AsyncExitStack() as stack:
+        yield (await build_parts(stack, settings)).devices.members
 
 
 def order(**fields: Any) -> WorkOrder:
@@ -100,7 +44,7 @@ def order(**fields: Any) -> WorkOrder:
     return WorkOrder(**(given | fields))
 
 
-async def known(members: MembersRegistry, *devices: str) -> None:
+async def known(members: Members, *devices: str) -> None:
     """Wait until these, and no others, are registered somewhere."""
     async with asyncio.timeout(20):
         while {member.id for member in members.members()} != set(devices):
@@ -111,8 +55,8 @@ async def whole(assignment: Assignment) -> str:
     """The answer's text. Raises MemberFailed."""
     text = ""
     async with asyncio.timeout(30):
-        while not isinstance(said := await assignment.read(), WorkEnd):
-            text += said.text
+        while not isinstance(piece := await assignment.read(), WorkEnd):
+            text += piece.text
     return text
 
 

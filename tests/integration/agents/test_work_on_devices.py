@@ -15,8 +15,8 @@ from gateway.core.devices.member import MemberFailed, WorkOrder
 from services.device_agent.__main__ import main
 from services.device_agent.text import TextModel
 from tests.integration.agent import MODEL, link
+from tests.integration.agents.gateway import ADMIN, RealGateway, real_gateway, soon
 from tests.integration.device import TOKEN
-from tests.integration.members.gateway import ADMIN, RealGateway, real_gateway, soon
 from tests.servers import Server, start
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
