@@ -1,4 +1,4 @@
-"""The way to an API server, with the official client. What it raises is turned into our errors."""
+"""The way to an API server, with the official client. Its errors become ours."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class Api:
-    """EndpointSlices on one API server. Raises ApiRefused (Expired for 410) and ApiLost."""
+    """A client for the EndpointSlices of one API server.
+
+    Raises ApiRefused (Expired for 410) and ApiLost.
+    """
 
     def __init__(self, client: ApiClient) -> None:
         from kubernetes.aio.client import DiscoveryV1Api
@@ -88,7 +91,7 @@ async def open_api(kubeconfig: str | None) -> Api:
 
 
 def check(kubeconfig: str | None) -> None:
-    """Raises ClusterUnknown when there is no way to an API server at all."""
+    """Raises ClusterUnknown when neither a pod's account nor a kubeconfig names an API server."""
     from kubernetes.aio import config
     from kubernetes.aio.client import Configuration
 

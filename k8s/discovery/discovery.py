@@ -16,7 +16,9 @@ from k8s.discovery.slices import POOL_LABEL, TIER_LABEL
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to watch. `selector`: labels that the slices carry beside the pool's and the tier's.
+    """The slices to watch.
+
+    `selector`: labels that the slices carry beside the pool's and the tier's.
 
     `kubeconfig` None means the service account of the pod that this runs in.
     """
@@ -34,7 +36,10 @@ class Wanted:
 
 
 class Listener(Protocol):
-    """Hears of changes, inside the event loop. None of its methods blocks or raises."""
+    """A listener that is called at changes, inside the event loop.
+
+    None of its methods blocks or raises.
+    """
 
     def found(self, snapshot: Snapshot) -> None: ...
 
@@ -44,7 +49,10 @@ class Listener(Protocol):
 
 
 class Discovery:
-    """`start` watches until `stop`. `settled`: each namespace has been listed, or failed once."""
+    """The watches of all namespaces, from `start` to `stop`.
+
+    `settled`: each namespace has been listed, or failed once.
+    """
 
     def __init__(self, wanted: Wanted, listener: Listener, uniform: Callable[[], float]) -> None:
         self._wanted = wanted

@@ -23,7 +23,10 @@ class PortNames:
 
 @dataclass(frozen=True, slots=True, order=True)
 class FoundPool:
-    """`models` are the label's values: names made safe for labels. It may have no endpoint."""
+    """A pool as its slices describe it. It may have no endpoint.
+
+    `models` are the label's values: names made safe for labels.
+    """
 
     name: str
     tier: str
@@ -32,7 +35,7 @@ class FoundPool:
 
 @dataclass(frozen=True, slots=True, order=True)
 class FoundEndpoint:
-    """`host` is in brackets where it is an IPv6 address; `drafts_port` is None without one."""
+    """The address of one pod. `host` is in brackets where it is an IPv6 address."""
 
     pool: str
     host: str
@@ -46,7 +49,10 @@ class FoundEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Sorted, each endpoint once. `problems` says in one line each what was passed over."""
+    """All pools and endpoints in use, sorted, each once.
+
+    `problems` has one line for each thing that was passed over.
+    """
 
     pools: tuple[FoundPool, ...] = ()
     endpoints: tuple[FoundEndpoint, ...] = ()
@@ -55,7 +61,7 @@ class Snapshot:
 
 @dataclass(slots=True)
 class _Seen:
-    """An address as the slices so far tell it."""
+    """An address as the slices that were read so far describe it."""
 
     endpoint: FoundEndpoint
     uid: str
@@ -139,7 +145,7 @@ def _note(new: _Seen, item: Slice, reading: _Reading) -> None:
         reading.problems.add(
             f"{_where(item)}: {new.endpoint.id} is in pool {known.endpoint.pool} already"
         )
-    # While slices are rewritten one may tell the past: whoever says no is believed.
+    # While slices are rewritten one may be out of date: the one that says no is believed.
     known.usable = known.usable and new.usable
 
 

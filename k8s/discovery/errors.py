@@ -11,7 +11,10 @@ from __future__ import annotations
 
 
 class DiscoveryError(Exception):
-    """Its text is for the operator: one line, with what to do where that is known."""
+    """A failure between here and an API server.
+
+    Its text is one line for the operator, with what to do where that is known.
+    """
 
 
 class ClusterUnknown(DiscoveryError):
@@ -23,7 +26,7 @@ class ApiLost(DiscoveryError):
 
 
 class ApiRefused(DiscoveryError):
-    """`status` is the HTTP status, or the code of a watch's ERROR event."""
+    """A refusal by the API server; `status` is HTTP's, or the code of a watch's ERROR event."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

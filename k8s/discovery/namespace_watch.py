@@ -12,11 +12,14 @@ from k8s.discovery.errors import ApiLost, DiscoveryError, Expired, refused
 from k8s.discovery.slices import Bookmark, Event, Slice, SliceList, Status, decode
 
 BRIEF_S = 1.0
-"""A watch that ends sooner, and said nothing, counts as failed: or it would be opened in a loop."""
+"""A watch that ends sooner without an event counts as failed, and is not reopened at once."""
 
 
 class Reports(Protocol):
-    """Takes what happened, inside the event loop. None of its methods blocks or raises."""
+    """A listener to one watch, called inside the event loop.
+
+    None of its methods blocks or raises.
+    """
 
     def changed(self) -> None: ...
 
@@ -26,8 +29,10 @@ class Reports(Protocol):
 
 
 class NamespaceWatch:
-    """`run` goes on until it is cancelled. `slices` (by name) stay as last known while the API
-    server is lost; `problem` is empty while the watch stands.
+    """The watch of one namespace; `run` goes on until it is cancelled.
+
+    `slices` (by name) stay as last known while the API server is lost; `problem` is empty while
+    the watch stands.
 
     `resync_s`: seconds after which everything is listed anew. `failures` and `lists` only grow.
     """

@@ -12,7 +12,10 @@ MODEL_LABEL = "tierflow.dev/model"
 
 
 class _Wire(msgspec.Struct, frozen=True, rename="camel"):
-    """Fields that are not listed are passed over; the API may send null for any that is empty."""
+    """An object as the API sends it, which may have null in place of anything that is empty.
+
+    Fields that are not listed are passed over.
+    """
 
 
 class Metadata(_Wire, frozen=True):
@@ -59,7 +62,10 @@ class SliceList(_Wire, frozen=True):
 
 
 class Event(_Wire, frozen=True):
-    """`object` is a slice; for BOOKMARK only its metadata, for ERROR a `Status`."""
+    """An event of a watch.
+
+    `object` is a slice; for BOOKMARK only its metadata, for ERROR a `Status`.
+    """
 
     type: str
     object: msgspec.Raw
@@ -79,7 +85,7 @@ Kind = TypeVar("Kind")
 
 
 def decode(data: bytes | msgspec.Raw, kind: type[Kind]) -> Kind:
-    """Raises ValueError for what is no such object."""
+    """Raises ValueError for any other object."""
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.DecodeError as error:

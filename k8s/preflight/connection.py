@@ -16,7 +16,7 @@ PAGE = 500
 
 
 class Refused(Exception):
-    """The API server answered, with a status that is no success."""
+    """An answer of the API server with a status other than success."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -24,11 +24,14 @@ class Refused(Exception):
 
 
 class Unreachable(Exception):
-    """No answer: no connection, no trust in the certificate, or too late."""
+    """A missing answer: no connection, no trust in the certificate, or too late."""
 
 
 class Connection:
-    """Answers are the API's JSON as it is, so that an object of another version is no obstacle."""
+    """A connection to an API server.
+
+    Its answers are the API's JSON as it is, so that objects of other versions can be read.
+    """
 
     def __init__(self, client: ApiClient, timeout_s: float) -> None:
         self._client = client

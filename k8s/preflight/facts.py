@@ -76,7 +76,7 @@ class Right:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What an API server told. Every reading may have failed on its own."""
+    """The facts that were read from an API server. Every reading may have failed on its own."""
 
     version: Reading[str]
     nodes: Reading[tuple[Node, ...]]
@@ -92,7 +92,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a registry says about one image."""
+    """A registry's answer about one image."""
 
     architectures: frozenset[str]
     """Empty: the registry has no such image."""

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class UsageFailure(Exception):
-    """One line for the user that names what to change; exit code 2."""
+    """A command line or file that can't be used; one line that says what to change, exit code 2."""

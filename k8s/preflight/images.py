@@ -11,7 +11,7 @@ DEFAULT_FOLDER = "library"
 
 @dataclass(frozen=True)
 class Image:
-    """A name as in `registry/folder/name:tag`, complete."""
+    """A complete image name, `registry/folder/name:tag`."""
 
     registry: str
     repository: str

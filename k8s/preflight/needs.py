@@ -20,7 +20,7 @@ USUAL_RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
 @dataclass(frozen=True)
 class PodNeed:
-    """Equal pods that one object makes."""
+    """The equal pods that one object makes."""
 
     owner: str
     """As in `Deployment/tierflow-gateway`."""
@@ -63,7 +63,7 @@ class Needs:
 
 
 def needs(rendered: Iterable[Object]) -> Needs:
-    """Raises UsageFailure for an object that lacks a part, or asks for what is no quantity."""
+    """Raises UsageFailure for an object that lacks a part or requests what can't be counted."""
     objects = tuple(rendered)
     least = {name: pods for each in objects for name, pods in _read(_autoscaled, each)}
     pods = [pod for each in objects for pod in _read(partial(_pods, least=least), each)]

@@ -104,7 +104,7 @@ def _matches(node: Node, rule: Mapping[str, Any]) -> bool:
 
 
 def _above(greater: str | None, less: str | None) -> bool:
-    """As the scheduler compares labels: what is no whole number compares with nothing."""
+    """Compare as the scheduler does: a label that is not a whole number never matches."""
     try:
         return int(greater or "") > int(less or "")
     except ValueError:

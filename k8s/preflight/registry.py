@@ -25,7 +25,7 @@ ABSENT = Manifest(frozenset())
 
 
 class NoAnswer(Exception):
-    """The registry does not say whether it has the image; one phrase."""
+    """A registry that does not say whether it has the image; one phrase."""
 
 
 def look_up(names: Iterable[str], timeout_s: float) -> Mapping[str, Reading[Manifest]]:

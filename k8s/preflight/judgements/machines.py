@@ -19,7 +19,7 @@ def version(reading: Reading[str]) -> Finding:
         return Finding(check, Result.NOT_CHECKED, reading.reason)
     parsed = re.match(r"v?(\d+)\.(\d+)", reading)
     if parsed is None:
-        return Finding(check, Result.NOT_CHECKED, f"{reading!r} is no version of Kubernetes")
+        return Finding(check, Result.NOT_CHECKED, f"{reading!r} is not a version of Kubernetes")
     found = (int(parsed[1]), int(parsed[2]))
     if found < OLDEST:
         todo = f"upgrade the cluster: the charts are made for {SUPPORTED}"

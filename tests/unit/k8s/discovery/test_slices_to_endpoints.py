@@ -129,8 +129,10 @@ some_slices = st.lists(
 
 
 def built(drawn: list[tuple[list[Object], str]]) -> list[Object]:
+    # Names sort like numbers: of two pools that claim one address, the first slice's has it.
     return [
-        endpoint_slice(f"s{number}", *pods, pool=pool) for number, (pods, pool) in enumerate(drawn)
+        endpoint_slice(f"s{number:02}", *pods, pool=pool)
+        for number, (pods, pool) in enumerate(drawn)
     ]
 
 
