@@ -8,7 +8,7 @@ from contextlib import aclosing
 from gateway.core.cascade.stop_texts import StopScanner
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.serving.cascade.answers import AnswerPiece
-from gateway.serving.cascade.held_back import HeldBackStream
+from gateway.serving.cascade.held_back import HeldBackStream, send_text
 from gateway.serving.cascade.state import CascadeState
 
 
@@ -26,7 +26,10 @@ async def escalate(course: CascadeState, failure: GatewayError | None) -> None:
                 if not said:
                     said = True
                     course.place(ascent.tier, ascent.endpoint)
-                    await course.reply.escalated(course.told.reason or "tier-failed", ascent.model)
+                    course.reply.model = ascent.model
+                    await course.reply.begin()
+                    reason_told = course.told.reason or "tier-failed"
+                    await course.reply.say(f"escalated {reason_told} {ascent.model}")
                 await flow.send(piece, ascent.model)
                 if piece.reason is not None:
                     reason, stop = piece.reason, piece.stop
@@ -75,7 +78,7 @@ async def _degrade(
 ) -> None:
     """Give the small answer, if there is one and nothing of another has been sent."""
     draft, ascent = course.draft, course.ascent
-    if draft is None or not draft.reason or (said and course.reply.begun):
+    if draft is None or not draft.reason or (said and course.reply.has_text):
         if failure is not None and isinstance(error, InvalidRequest):
             raise failure from error
         raise error
@@ -83,7 +86,7 @@ async def _degrade(
     course.place(draft.tier, draft.endpoint)
     if ascent.stops:
         course.reply.discard()
-        await course.reply.put(draft.text, draft.ids, draft.model)
+        await send_text(course.reply, draft.text, draft.ids, draft.model)
     else:
         sent = len(ascent.sent_text)
         rest = AnswerPiece(text=draft.text[sent:], ids=draft.ids[len(ascent.sent_ids) :])

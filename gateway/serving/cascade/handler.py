@@ -7,17 +7,15 @@ from collections.abc import Mapping
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Telemetry
 from gateway.core.types import InferenceRequest
-from gateway.core.upstream_errors import client_stalled
 from gateway.errors import ClientStalled, GatewayError
 from gateway.serving.cascade.audits import Audits
 from gateway.serving.cascade.options import NAME, CascadeRequest, read
-from gateway.serving.cascade.reply import CascadeReply, CascadeStreamReply, CascadeWholeReply
 from gateway.serving.cascade.services import CascadeDeps
 from gateway.serving.cascade.state import CascadeState
 from gateway.serving.cascade.tiers import run
+from gateway.serving.chat.reply import CallerSink, reply_to
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
-from gateway.serving.requests.progress_timeout import ProgressTimeout
 from gateway.serving.requests.relay import Sink
 
 
@@ -50,9 +48,9 @@ class CascadeHandler:
         with Lifecycle(outcome, self._services.clock, self._telemetry.finished):
             asked = read(request)
             async with AdmissionSlot(self._admission, outcome):
-                await self._answer(asked, outcome, _Patient(sink, self._services, self._stalled_s))
+                await self._answer(asked, outcome, sink)
 
-    async def _answer(self, asked: CascadeRequest, outcome: Outcome, sink: _Patient) -> None:
+    async def _answer(self, asked: CascadeRequest, outcome: Outcome, sink: Sink) -> None:
         course = self._course(asked, outcome, sink)
         # Its tokens are counted with the tiers that made them.
         outcome.model, outcome.reason, outcome.attempts = NAME, "cascade", 1
@@ -62,12 +60,9 @@ class CascadeHandler:
         except ClientStalled:
             raise
         except GatewayError as error:
-            if not course.reply.started:
-                raise
             outcome.kind = error_kind(error)
-            await sink.fail(error)
+            await course.reply.fail(error)
         finally:
-            outcome.first_byte = outcome.last_byte = sink.first
             self._services.telemetry.cascaded(course.told)
         self._audits.finished(course)
 
@@ -79,36 +74,14 @@ class CascadeHandler:
         stream_mode = asked.options.stream_mode or services.defaults.stream_mode
         live = asked.request.stream and stream_mode == "live"
         live = live and asked.divisible and rule.method == "logprobs"
-        created = int(services.wall())
-        reply: CascadeReply = (
-            CascadeStreamReply(asked=asked, sink=sink, outcome=outcome, created=created)
-            if asked.request.stream
-            else CascadeWholeReply(asked=asked, sink=sink, outcome=outcome, created=created)
+        reply = reply_to(
+            asked.chat,
+            CallerSink(sink, services.clock, self._stalled_s),
+            outcome,
+            id=f"chatcmpl-{asked.request.id}",
+            created=int(services.wall()),
+            model=NAME,
         )
         return CascadeState(
             services=services, asked=asked, by_models=rule, live=live, reply=reply, outcome=outcome
         )
-
-
-class _Patient:
-    """The caller's sink, for one that stops reading not for ever; `first` is when it began."""
-
-    def __init__(self, sink: Sink, services: CascadeDeps, stalled_s: float) -> None:
-        self._sink = sink
-        self._clock = services.clock
-        self._stalled_s = stalled_s
-        self.first: float | None = None
-
-    async def start(
-        self, status: int, headers: Mapping[str, str], outcome: Outcome, length: int | None
-    ) -> None:
-        self.first = self._clock.now()
-        await self._sink.start(status, headers, outcome, length)
-
-    async def send(self, data: bytes, more: bool) -> None:
-        with ProgressTimeout(self._clock.now) as timeout:
-            timeout.expect(self._stalled_s, client_stalled)
-            await self._sink.send(data, more)
-
-    async def fail(self, error: GatewayError) -> None:
-        await self._sink.fail(error)

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.core.cascade.hold_back import HoldBack
 from gateway.core.cascade.stop_texts import StopScanner
 from gateway.serving.cascade.answers import AnswerPiece
-from gateway.serving.cascade.reply import CascadeReply
+from gateway.serving.chat.reply import Reply
+
+
+async def send_text(reply: Reply, text: str, token_ids: Sequence[int], model: str) -> None:
+    """The reply begins with the first text that is certain to go out."""
+    reply.model = model
+    if text or token_ids:
+        await reply.begin()
+    await reply.text(text, token_ids)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -16,7 +25,7 @@ class HeldBackStream:
     """What has gone out: `ids` are those of whole pieces, `text` what they say, before any stop
     text is cut off. The reply's text is what `stops` lets through."""
 
-    reply: CascadeReply
+    reply: Reply
     stops: StopScanner
     ids: list[int] = field(default_factory=list)
     text: str = ""
@@ -63,9 +72,9 @@ class HeldBackStream:
         self.ids += piece.ids
         self.tokens += piece.tokens
         self.text += piece.text
-        await self.reply.put(self.stops.feed(piece.text), piece.ids, model)
+        await send_text(self.reply, self.stops.feed(piece.text), piece.ids, model)
 
     async def flush(self, model: str) -> None:
         """At the answer's end: what looked like the beginning of a stop text was none."""
         if not self.stopped and (held := self.stops.rest()):
-            await self.reply.put(held, (), model)
+            await send_text(self.reply, held, (), model)

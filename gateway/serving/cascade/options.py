@@ -94,6 +94,18 @@ class CascadeRequest:
         fields = self.fields(stops=stops)
         return {name: value for name, value in fields.items() if name in SAMPLING}
 
+    def own_body(self, body: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """An engine's body without what only the cascade asked the engine for."""
+        if body is None:
+            return None
+        choice = dict(body["choices"][0])
+        own = {**body, "choices": [choice]}
+        if not self.logprobs:
+            choice["logprobs"] = None
+        if not self.token_ids:
+            choice["token_ids"] = own["prompt_token_ids"] = None
+        return own
+
 
 def read(request: InferenceRequest) -> CascadeRequest:
     """Raises InvalidRequest."""

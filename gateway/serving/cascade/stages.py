@@ -9,7 +9,7 @@ from gateway.core.cascade.features import features, from_mean
 from gateway.core.cascade.hold_back import HoldBack
 from gateway.core.cascade.stop_texts import StopScanner
 from gateway.serving.cascade.answers import LowerAnswer
-from gateway.serving.cascade.held_back import HeldBackStream
+from gateway.serving.cascade.held_back import HeldBackStream, send_text
 from gateway.serving.cascade.lower_tier import StageSpec
 from gateway.serving.cascade.state import CascadeState
 
@@ -45,7 +45,7 @@ async def accept(course: CascadeState, draft: LowerAnswer) -> None:
         if flow.stopped:
             draft.reason, draft.stop = "stop", flow.stops.stopped
     else:
-        await course.reply.put(draft.text, draft.ids, draft.model)
+        await send_text(course.reply, draft.text, draft.ids, draft.model)
     await course.end(draft.model, draft.reason or "stop", draft.stop, draft)
 
 

@@ -14,9 +14,9 @@ from gateway.serving.cascade.escalation_state import Escalation
 from gateway.serving.cascade.held_back import HeldBackStream
 from gateway.serving.cascade.lower_tier import StageSpec
 from gateway.serving.cascade.options import CascadeRequest
-from gateway.serving.cascade.reply import CascadeReply, End
 from gateway.serving.cascade.rules import AcceptanceRule
 from gateway.serving.cascade.services import CascadeDeps
+from gateway.serving.chat.reply import Conclusion, Reply
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class CascadeState:
     asked: CascadeRequest
     by_models: AcceptanceRule
     live: bool
-    reply: CascadeReply
+    reply: Reply
     outcome: Outcome
     told: CascadeOutcome = field(default_factory=CascadeOutcome)
     rule: AcceptanceRule = field(init=False)
@@ -87,14 +87,14 @@ class CascadeState:
             self.ascent.how if self.ascent.model else None,
             self.asked.options.features,
         )
-        await self.reply.end(
-            End(
-                reason=reason,
-                stop=stop,
+        self.reply.model = model
+        await self.reply.finish(
+            Conclusion(
+                finish_reason=reason,
+                stop_reason=stop,
                 usage=usage(self.told),
-                about=about,
-                model=model,
-                draft=draft,
+                tierflow={"cascade": about},
+                engine_body=None if draft is None else self.asked.own_body(draft.body),
             )
         )
 

@@ -10,16 +10,15 @@ import orjson
 from gateway.core.collective.answers import Reading
 from gateway.core.collective.report import Report
 from gateway.core.outcome import Outcome
-from gateway.core.ports import Clock
 from gateway.core.state.operations import ClaimState
 from gateway.core.types import InferenceRequest
 from gateway.errors import ClientStalled, GatewayError
 from gateway.protocol.collective import MODEL
+from gateway.serving.chat.reply import CallerSink, Conclusion, Reply, completion, reply_to
 from gateway.serving.collective.aggregation import FinalAnswer
 from gateway.serving.collective.deliberation import Deliberation
 from gateway.serving.collective.idempotency import held_claim
 from gateway.serving.collective.options import CollectiveRequest, read
-from gateway.serving.collective.reply import Conclusion, Reply, StreamReply, WholeReply, completion
 from gateway.serving.collective.report import evidence, reply_block
 from gateway.serving.collective.selection import (
     CollectiveDeps,
@@ -80,8 +79,8 @@ class CollectiveHandler:
 
     async def _deliberate(self, prepared: PreparedRequest, sink: Sink, outcome: Outcome) -> None:
         deps, request = self._deps, prepared.request
-        id = f"chatcmpl-{deps.new_id()}"
-        reply = self._reply(request, sink, outcome, id, int(deps.unix_time()))
+        id, created = f"chatcmpl-{deps.new_id()}", int(deps.unix_time())
+        reply = self._reply(request, sink, outcome, id, created)
         claim = held_claim(deps.memory, prepared.keys, prepared.prior, deps.policy.keep.lease_s)
         try:
             async with claim as held:
@@ -89,8 +88,7 @@ class CollectiveHandler:
                 # begins only when the quorum is met.
                 if request.options.degrade:
                     await reply.begin()
-                timed_reply = _TimedReply(reply, outcome, deps.clock)
-                final = await self._deliberation(prepared).run(timed_reply, held)
+                final = await self._deliberation(prepared).run(reply, held)
         except ClientStalled:
             raise
         except GatewayError as error:
@@ -98,7 +96,7 @@ class CollectiveHandler:
             await reply.fail(error)
             return
         conclusion = self._conclusion(prepared, final)
-        settled = self._settle(prepared, final, id, conclusion)
+        settled = self._settle(prepared, final, id, created, conclusion)
         if prepared.keys.key is not None:
             # The answer is stored first: a repetition must get the same one.
             await asyncio.shield(settled)
@@ -121,19 +119,25 @@ class CollectiveHandler:
         for part in report.parts:
             report.spend(part.tier, part.prompt_tokens, part.completion_tokens)
         return Conclusion(
-            text=final.text,
             finish_reason=final.finish_reason,
             usage=report.usage,
-            block=reply_block(report, final, self._deps.policy.prices),
+            tierflow=reply_block(report, final, self._deps.policy.prices),
         )
 
     def _settle(
-        self, prepared: PreparedRequest, final: FinalAnswer, id: str, conclusion: Conclusion
+        self,
+        prepared: PreparedRequest,
+        final: FinalAnswer,
+        id: str,
+        created: int,
+        conclusion: Conclusion,
     ) -> asyncio.Task[None]:
         """Store the answer and what it taught, in the background."""
         answer = None
         if prepared.keys.key is not None:
-            answer = completion(id, int(self._deps.unix_time()), conclusion)
+            answer = completion(
+                id=id, created=created, model=MODEL, text=final.text, conclusion=conclusion
+            )
         task = asyncio.create_task(
             self._deps.memory.settle(
                 keys=prepared.keys,
@@ -153,42 +157,17 @@ class CollectiveHandler:
         body = orjson.loads(prepared.prior.claimed.answer or b"{}")
         usage = body["usage"]
         conclusion = Conclusion(
-            text=body["choices"][0]["message"]["content"],
             finish_reason=body["choices"][0]["finish_reason"],
             usage=(usage["prompt_tokens"], usage["completion_tokens"]),
-            block=body["tierflow"],
+            tierflow=body["tierflow"],
         )
         reply = self._reply(prepared.request, sink, outcome, body["id"], body["created"])
         await reply.begin()
-        await reply.text(conclusion.text)
+        await reply.text(body["choices"][0]["message"]["content"])
         await reply.finish(conclusion)
 
     def _reply(
         self, request: CollectiveRequest, sink: Sink, outcome: Outcome, id: str, created: int
     ) -> Reply:
-        if not request.inference.stream:
-            return WholeReply(sink=sink, outcome=outcome, id=id, created=created)
-        return StreamReply(
-            sink=sink,
-            outcome=outcome,
-            id=id,
-            created=created,
-            include_usage=request.include_usage,
-            idle_s=self._idle_s,
-        )
-
-
-class _TimedReply:
-    """A reply that notes in the request's outcome when its text came."""
-
-    def __init__(self, reply: Reply, outcome: Outcome, clock: Clock) -> None:
-        self._outcome = outcome
-        self._clock = clock
-        self._reply = reply
-        self.say, self.begin = reply.say, reply.begin
-
-    async def text(self, piece: str) -> None:
-        self._outcome.last_byte = self._clock.now()
-        if self._outcome.first_byte is None:
-            self._outcome.first_byte = self._outcome.last_byte
-        await self._reply.text(piece)
+        caller = CallerSink(sink, self._deps.clock, self._idle_s)
+        return reply_to(request.chat, caller, outcome, id=id, created=created, model=MODEL)

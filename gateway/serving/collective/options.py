@@ -102,13 +102,16 @@ class CollectiveRequest:
     members, with `max_tokens`; `body` is for server models, without messages.
     """
 
-    inference: InferenceRequest
+    chat: ChatRequest
     options: Options
     question: str
     context: Sequence[Mapping[str, Any]]
     sampling: Mapping[str, Any]
     body: Mapping[str, Any]
-    include_usage: bool
+
+    @property
+    def inference(self) -> InferenceRequest:
+        return self.chat.inference
 
     def messages_with(self, content: str) -> list[Mapping[str, Any]]:
         """The messages with `content` in the question's place."""
@@ -131,13 +134,12 @@ def read(request: InferenceRequest, policy: CollectivePolicy) -> CollectiveReque
     if chat.max_tokens is not None:
         server["max_tokens"] = chat.max_tokens
     return CollectiveRequest(
-        inference=request,
+        chat=chat,
         options=_options(chat.options.collective or CollectiveOptions(), policy),
         question=question,
         context=context,
         sampling=sampling,
         body=server,
-        include_usage=chat.include_usage,
     )
 
 

@@ -326,7 +326,7 @@ class Streamed:
     @property
     def pieces(self) -> list[str]:
         deltas = [c["choices"][0]["delta"] for c in self.chunks if c["choices"]]
-        return [delta["content"] for delta in deltas if "content" in delta]
+        return [delta["content"] for delta in deltas if delta.get("content")]
 
     @property
     def text(self) -> str:

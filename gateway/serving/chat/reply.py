@@ -1,0 +1,289 @@
+"""The one writer of a chat answer: as one body, or as a stream of chunks.
+
+Its headers and chunks are those of vLLM's own stream, key by key, so that a client can't tell by
+their shape who wrote them. Only `tierflow` in the last chunk or the body is ours, and comments,
+which readers of server-sent events pass over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+from gateway.core.outcome import Outcome
+from gateway.core.ports import Clock
+from gateway.core.upstream_errors import client_stalled
+from gateway.errors import GatewayError
+from gateway.serving.chat.request import ChatRequest
+from gateway.serving.requests.progress_timeout import ProgressTimeout
+from gateway.serving.requests.relay import Sink
+
+STREAM_HEADERS = {"content-type": "text/event-stream; charset=utf-8"}
+BODY_HEADERS = {"content-type": "application/json"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclusion:
+    """How an answer ended. `usage`: prompt and completion tokens; `tierflow`: the reply's object of
+    that name; `engine_body`: the body of the engine that gave the whole answer, if one did."""
+
+    finish_reason: str
+    usage: tuple[int, int]
+    tierflow: Mapping[str, Any]
+    stop_reason: str | int | None = None
+    engine_body: Mapping[str, Any] | None = None
+
+
+class Reply(Protocol):
+    """An answer on its way to the caller.
+
+    `model` is the one whose text comes now. `begun`: the caller has heard something, so that an
+    error can only end the reply. `has_text`: some of the answer itself has gone out. `say` is a
+    comment on how it goes. What comes before `begin` is kept until then.
+    """
+
+    model: str
+    begun: bool
+    has_text: bool
+
+    async def begin(self) -> None: ...
+
+    async def say(self, comment: str) -> None: ...
+
+    async def text(self, piece: str, token_ids: Sequence[int] = ()) -> None: ...
+
+    def discard(self) -> None:
+        """Forget the text that has not gone out."""
+        ...
+
+    async def finish(self, conclusion: Conclusion) -> None: ...
+
+    async def fail(self, error: GatewayError) -> None:
+        """End a reply that has begun; else raise the error."""
+        ...
+
+
+class CallerSink:
+    """A sink that gives a caller up who reads nothing for `stalled_s` seconds: it then raises
+    ClientStalled."""
+
+    def __init__(self, sink: Sink, clock: Clock, stalled_s: float) -> None:
+        self._sink = sink
+        self._stalled_s = stalled_s
+        self._clock = clock
+
+    async def start(
+        self, status: int, headers: Mapping[str, str], outcome: Outcome, length: int | None
+    ) -> None:
+        await self._sink.start(status, headers, outcome, length)
+
+    async def send(self, data: bytes, more: bool) -> None:
+        with ProgressTimeout(self._clock.now) as timeout:
+            timeout.expect(self._stalled_s, client_stalled)
+            await self._sink.send(data, more)
+
+    async def fail(self, error: GatewayError) -> None:
+        await self._sink.fail(error)
+
+    def now(self) -> float:
+        return self._clock.now()
+
+
+def reply_to(
+    chat: ChatRequest,
+    sink: CallerSink,
+    outcome: Outcome,
+    *,
+    id: str,
+    created: int,
+    model: str,
+) -> Reply:
+    """A stream where the caller asks for one. `created` is in seconds since 1970."""
+    kind = StreamReply if chat.inference.stream else WholeReply
+    return kind(chat=chat, sink=sink, outcome=outcome, id=id, created=created, model=model)
+
+
+class WholeReply:
+    """One JSON body at the end. Nothing goes out before, so every error still has its status."""
+
+    def __init__(
+        self,
+        *,
+        chat: ChatRequest,
+        sink: CallerSink,
+        outcome: Outcome,
+        id: str,
+        created: int,
+        model: str,
+    ) -> None:
+        self.model = model
+        self.begun = self.has_text = False
+        self._with_token_ids = chat.body.return_token_ids is True
+        self._sink = sink
+        self._outcome = outcome
+        self._id = id
+        self._created = created
+        self._text: list[str] = []
+        self._token_ids: list[int] = []
+
+    async def begin(self) -> None:
+        """A body begins when it is complete."""
+
+    async def say(self, comment: str) -> None:
+        """A body has no comments."""
+
+    async def text(self, piece: str, token_ids: Sequence[int] = ()) -> None:
+        self._text.append(piece)
+        self._token_ids += token_ids
+
+    def discard(self) -> None:
+        self._text.clear()
+        self._token_ids.clear()
+
+    async def finish(self, conclusion: Conclusion) -> None:
+        data = completion(
+            id=self._id,
+            created=self._created,
+            model=self.model,
+            text="".join(self._text),
+            token_ids=self._token_ids if self._with_token_ids else None,
+            conclusion=conclusion,
+        )
+        self.begun = self.has_text = True
+        self._outcome.first_byte = self._outcome.last_byte = self._sink.now()
+        await self._sink.start(200, BODY_HEADERS, self._outcome, len(data))
+        await self._sink.send(data, more=False)
+
+    async def fail(self, error: GatewayError) -> None:
+        raise error
+
+
+class StreamReply:
+    """Server-sent events: chunks, and comments between them."""
+
+    def __init__(
+        self,
+        *,
+        chat: ChatRequest,
+        sink: CallerSink,
+        outcome: Outcome,
+        id: str,
+        created: int,
+        model: str,
+    ) -> None:
+        self.model = model
+        self.begun = self.has_text = False
+        self._with_token_ids = chat.body.return_token_ids is True
+        self._include_usage = chat.include_usage
+        self._sink = sink
+        self._outcome = outcome
+        self._head = {"id": id, "object": "chat.completion.chunk", "created": created}
+        self._kept: list[bytes] = []
+
+    async def begin(self) -> None:
+        if self.begun:
+            return
+        self.begun = True
+        await self._sink.start(200, STREAM_HEADERS, self._outcome, None)
+        role = _choice({"role": "assistant", "content": ""})
+        first = self._chunk([role], prompt_token_ids=None, prompt_text=None)
+        await self._sink.send(first + b"".join(self._kept), more=True)
+
+    async def say(self, comment: str) -> None:
+        await self._send(b": " + " ".join(comment.split()).encode() + b"\n\n")
+
+    async def text(self, piece: str, token_ids: Sequence[int] = ()) -> None:
+        if not (piece or token_ids):
+            return
+        self.has_text = True
+        self._outcome.last_byte = self._sink.now()
+        if self._outcome.first_byte is None:
+            self._outcome.first_byte = self._outcome.last_byte
+        shown = list(token_ids) if self._with_token_ids else None
+        await self._send(self._chunk([_choice({"content": piece}, token_ids=shown)]))
+
+    def discard(self) -> None:
+        """Text of a stream has gone out, or is about to."""
+
+    async def finish(self, conclusion: Conclusion) -> None:
+        await self.begin()
+        choice = _choice(
+            {"content": ""},
+            finish_reason=conclusion.finish_reason,
+            stop_reason=conclusion.stop_reason,
+            token_ids=None,
+        )
+        end: dict[str, Any] = {"system_fingerprint": None}
+        if self._include_usage:
+            last = self._chunk([choice], tierflow=conclusion.tierflow)
+            last += self._chunk([], usage=_usage(conclusion.usage), **end)
+        else:
+            last = self._chunk([choice], **end, tierflow=conclusion.tierflow)
+        await self._sink.send(last + b"data: [DONE]\n\n", more=False)
+
+    async def fail(self, error: GatewayError) -> None:
+        if not self.begun:
+            raise error
+        await self._sink.fail(error)
+
+    async def _send(self, data: bytes) -> None:
+        if self.begun:
+            await self._sink.send(data, more=True)
+        else:
+            self._kept.append(data)
+
+    def _chunk(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
+        chunk = {**self._head, "model": self.model, "choices": choices, **more}
+        return b"data: " + orjson.dumps(chunk) + b"\n\n"
+
+
+def completion(
+    *,
+    id: str,
+    created: int,
+    model: str,
+    text: str,
+    conclusion: Conclusion,
+    token_ids: Sequence[int] | None = None,
+) -> bytes:
+    """A `chat.completion`: the engine's own body where there is one, else one around `text`."""
+    body: dict[str, Any] = {"id": id, "object": "chat.completion", "created": created}
+    if conclusion.engine_body is not None:
+        body = {**conclusion.engine_body, "id": id}
+    else:
+        message = {"role": "assistant", "content": text}
+        choice = {
+            "index": 0,
+            "message": message,
+            "logprobs": None,
+            "finish_reason": conclusion.finish_reason,
+            "stop_reason": conclusion.stop_reason,
+            "token_ids": token_ids,
+        }
+        body |= {"model": model, "choices": [choice]}
+    usage = _usage(conclusion.usage)
+    return orjson.dumps({**body, "usage": usage, "tierflow": conclusion.tierflow})
+
+
+def _choice(
+    delta: Mapping[str, str], *, finish_reason: str | None = None, **more: Any
+) -> dict[str, Any]:
+    return {
+        "index": 0,
+        "delta": delta,
+        "logprobs": None,
+        "finish_reason": finish_reason,
+        **more,
+    }
+
+
+def _usage(usage: tuple[int, int]) -> dict[str, int]:
+    prompt, completion = usage
+    return {
+        "prompt_tokens": prompt,
+        "total_tokens": prompt + completion,
+        "completion_tokens": completion,
+    }

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.adapters.clock import MonotonicClock
+from gateway.core.outcome import Outcome
+from gateway.errors import ClientStalled, EngineFailed
+from gateway.serving.chat.reply import CallerSink, Conclusion, Reply, reply_to
+from gateway.serving.chat.request import read
+from tests.unit.gateway.build import request
+from tests.unit.gateway.fakes import ListSink, SteppingClock
+
+pytestmark = pytest.mark.anyio
+
+END = Conclusion(finish_reason="stop", usage=(3, 4), tierflow={"cascade": {"x": 1}})
+BROKEN = EngineFailed("edge:1 broke", endpoint="edge:1", code="engine_error")
+
+
+class Scene:
+    def __init__(self, **fields: Any) -> None:
+        body = {"messages": [{"role": "user", "content": "hi"}], **fields}
+        stream = fields.get("stream") is True
+        inference = request("tierflow-cascade", body=orjson.dumps(body), stream=stream)
+        self.sink, self.outcome = ListSink(), Outcome(request=inference)
+        self.reply: Reply = reply_to(
+            read(inference, "tierflow-cascade"),
+            CallerSink(self.sink, SteppingClock(), 30.0),
+            self.outcome,
+            id="chatcmpl-1",
+            created=9,
+            model="small",
+        )
+
+    @property
+    def body(self) -> Any:
+        return orjson.loads(self.sink.body)
+
+    @property
+    def events(self) -> list[str]:
+        return self.sink.body.decode().split("\n\n")[:-1]
+
+    @property
+    def chunks(self) -> list[Any]:
+        data = [event[6:] for event in self.events if event.startswith("data: {")]
+        return [orjson.loads(event) for event in data]
+
+
+async def test_a_body_holds_all_the_text_at_once() -> None:
+    scene = Scene()
+    for piece in ("six", " sevens"):
+        await scene.reply.text(piece, [1])
+    assert scene.sink.sent == []
+    scene.reply.model = "large"
+    await scene.reply.finish(END)
+    (choice,) = scene.body["choices"]
+    assert choice["message"] == {"role": "assistant", "content": "six sevens"}
+    assert (choice["finish_reason"], choice["token_ids"]) == ("stop", None)
+    assert (scene.body["id"], scene.body["model"]) == ("chatcmpl-1", "large")
+    assert scene.body["usage"]["total_tokens"] == 7
+    assert scene.body["tierflow"] == {"cascade": {"x": 1}}
+    assert scene.outcome.first_byte is not None
+
+
+async def test_text_that_was_discarded_is_not_in_the_body() -> None:
+    scene = Scene(return_token_ids=True)
+    await scene.reply.text("wrong", [1, 2])
+    scene.reply.discard()
+    await scene.reply.text("right", [3])
+    await scene.reply.finish(END)
+    (choice,) = scene.body["choices"]
+    assert (choice["message"]["content"], choice["token_ids"]) == ("right", [3])
+
+
+async def test_an_engine_s_own_body_goes_out_with_our_id_usage_and_object() -> None:
+    scene = Scene()
+    own: dict[str, Any] = {
+        "id": "x",
+        "model": "m",
+        "choices": [{"index": 0}],
+        "usage": {},
+        "metrics": None,
+    }
+    await scene.reply.finish(
+        Conclusion(finish_reason="stop", usage=(1, 1), tierflow={}, engine_body=own)
+    )
+    assert list(scene.body) == [*own, "tierflow"]
+    assert (scene.body["id"], scene.body["usage"]["total_tokens"]) == ("chatcmpl-1", 2)
+
+
+async def test_an_error_before_a_body_is_an_error_s_status() -> None:
+    scene = Scene()
+    await scene.reply.begin()
+    await scene.reply.text("half")
+    with pytest.raises(EngineFailed):
+        await scene.reply.fail(BROKEN)
+    assert scene.sink.status == 0
+
+
+async def test_what_comes_before_a_stream_begins_is_kept_until_then() -> None:
+    scene = Scene(stream=True)
+    await scene.reply.say("selected a")
+    await scene.reply.text("six")
+    assert scene.sink.sent == []
+    await scene.reply.begin()
+    await scene.reply.begin()
+    await scene.reply.say("revising\nb")
+    assert scene.chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    assert scene.events[1] == ": selected a"
+    assert scene.chunks[1]["choices"][0]["delta"] == {"content": "six"}
+    assert scene.events[3] == ": revising b"
+
+
+async def test_a_stream_ends_with_its_reason_its_usage_and_done() -> None:
+    scene = Scene(stream=True, stream_options={"include_usage": True})
+    await scene.reply.text("six")
+    await scene.reply.finish(END)
+    *_, last, usage = scene.chunks
+    assert last["choices"][0]["finish_reason"] == "stop"
+    assert last["tierflow"] == {"cascade": {"x": 1}}
+    assert usage["choices"] == [] and usage["usage"]["total_tokens"] == 7
+    assert scene.events[-1] == "data: [DONE]"
+    assert scene.sink.ended
+
+
+async def test_a_stream_s_token_ids_go_only_to_who_asks_for_them() -> None:
+    for asked, shown in ((False, None), (True, [5])):
+        scene = Scene(stream=True, return_token_ids=asked)
+        await scene.reply.begin()
+        await scene.reply.text("six", [5])
+        assert scene.chunks[1]["choices"][0]["token_ids"] == shown
+
+
+async def test_an_error_ends_a_stream_only_when_it_has_begun() -> None:
+    scene = Scene(stream=True)
+    with pytest.raises(EngineFailed):
+        await scene.reply.fail(BROKEN)
+    await scene.reply.begin()
+    assert scene.reply.begun and not scene.reply.has_text
+    await scene.reply.fail(BROKEN)
+    assert scene.sink.failure is BROKEN
+
+
+async def test_times_of_a_stream_are_those_of_its_text() -> None:
+    scene = Scene(stream=True)
+    await scene.reply.begin()
+    assert scene.outcome.first_byte is None
+    await scene.reply.text("six")
+    await scene.reply.text(" sevens")
+    first, last = scene.outcome.first_byte, scene.outcome.last_byte
+    assert first is not None and last is not None and first < last
+
+
+async def test_a_caller_who_reads_nothing_is_given_up() -> None:
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    sink = CallerSink(ListSink(never), MonotonicClock(), 0.01)
+    with pytest.raises(ClientStalled):
+        await sink.send(b"x", more=True)
