@@ -18,7 +18,7 @@ LOCAL = "local"
 """The name of the device that `device_token` lets in: the one that the user starts."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Secrets:
     """The secrets of one instance.
 
@@ -46,10 +46,10 @@ def instance_secrets(folder: Path, devices: Iterable[str] = ()) -> Secrets:
     """
     folder.mkdir(parents=True, exist_ok=True)
     return Secrets(
-        _kept(folder / DEVICE_TOKEN),
-        _kept(folder / MAILBOX_SECRET),
-        _kept(folder / ADMIN_TOKEN),
-        {name: _kept(device_token_file(folder, name)) for name in devices},
+        device_token=_kept(folder / DEVICE_TOKEN),
+        mailbox=_kept(folder / MAILBOX_SECRET),
+        admin_token=_kept(folder / ADMIN_TOKEN),
+        devices={name: _kept(device_token_file(folder, name)) for name in devices},
     )
 
 

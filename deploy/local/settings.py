@@ -64,7 +64,7 @@ class Device:
     folder: Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Engine:
     """The engine of one tier: its model, its port, and the port on which it takes drafts."""
 
@@ -111,8 +111,18 @@ class Settings:
     def engines(self) -> tuple[Engine, Engine]:
         """Edge and cloud."""
         return (
-            Engine("edge", self.edge_model, self.edge_port, self.edge_draft_port),
-            Engine("cloud", self.cloud_model, self.cloud_port, self.cloud_draft_port),
+            Engine(
+                tier="edge",
+                model=self.edge_model,
+                port=self.edge_port,
+                draft_port=self.edge_draft_port,
+            ),
+            Engine(
+                tier="cloud",
+                model=self.cloud_model,
+                port=self.cloud_port,
+                draft_port=self.cloud_draft_port,
+            ),
         )
 
     @property

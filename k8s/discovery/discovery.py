@@ -62,9 +62,9 @@ class Discovery:
         self.watches = [
             NamespaceWatch(
                 namespace,
-                wanted.label_selector,
-                partial(open_api, wanted.kubeconfig),
-                self,
+                selector=wanted.label_selector,
+                connect=partial(open_api, wanted.kubeconfig),
+                reports=self,
                 resync_s=wanted.resync_s,
                 uniform=uniform,
             )

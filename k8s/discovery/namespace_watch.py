@@ -40,10 +40,10 @@ class NamespaceWatch:
     def __init__(
         self,
         namespace: str,
+        *,
         selector: str,
         connect: Callable[[], Awaitable[Api]],
         reports: Reports,
-        *,
         resync_s: float,
         uniform: Callable[[], float],
     ) -> None:

@@ -107,4 +107,4 @@ def table(sizes: Sequence[Size]) -> Table:
         for size in sizes
     ]
     title = "The family: quality, and speed through the gateway at one request at a time"
-    return Table("quality", title, columns, rows)
+    return Table(name="quality", title=title, columns=columns, rows=rows)

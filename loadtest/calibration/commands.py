@@ -98,7 +98,10 @@ def _targets(methods: Mapping[str, Any]) -> Table:
         for quality, point in report["targets"].items()
     ]
     return Table(
-        "targets", "The cascade at each quality target, on what was held out", columns, rows
+        name="targets",
+        title="The cascade at each quality target, on what was held out",
+        columns=columns,
+        rows=rows,
     )
 
 
@@ -141,7 +144,7 @@ def _by_task(pairs: Sequence[Pair]) -> Table:
                 100 * part.saving, 100 * part.escalated, 100 * part.kept,
             ]
         )  # fmt: skip
-    return Table("tasks", "The cascade by task", columns, rows)
+    return Table(name="tasks", title="The cascade by task", columns=columns, rows=rows)
 
 
 def _questions(count: int) -> list[Question]:

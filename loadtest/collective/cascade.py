@@ -20,7 +20,7 @@ METHODS = {
 HEADLINE = 0.99
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SavingsPoint:
     """The savings of a cascade, and its accuracy.
 
@@ -48,11 +48,11 @@ def measured(
     predicted = sum(report.get("predicted_tokens") or 0 for report in reports)
     kept = sum(report.get("kept_tokens") or 0 for report in reports)
     return SavingsPoint(
-        name,
-        1 - sum(map(cloud_tokens, replies)) / sum(reply.tokens for reply in cloud),
-        sum(right_answers(replies, questions)) / sum(right_answers(cloud, questions)),
-        sum(bool(report.get("escalated")) for report in reports) / len(reports),
-        kept / predicted if predicted else None,
+        name=name,
+        saving=1 - sum(map(cloud_tokens, replies)) / sum(reply.tokens for reply in cloud),
+        ratio=sum(right_answers(replies, questions)) / sum(right_answers(cloud, questions)),
+        escalated=sum(bool(report.get("escalated")) for report in reports) / len(reports),
+        kept=kept / predicted if predicted else None,
     )
 
 
@@ -79,11 +79,15 @@ def curve(
     best = sum(right_answers(cloud, questions))
     right = sum(right_answers(edge, questions))
     spent = 0
-    points = [SavingsPoint("", 1.0, right / best, 0.0)]
+    points = [SavingsPoint(name="", saving=1.0, ratio=right / best, escalated=0.0)]
     for done, n in enumerate(order, start=1):
         right += right_answer(cloud[n], questions[n]) - right_answer(edge[n], questions[n])
         spent += cloud[n].tokens
-        points.append(SavingsPoint("", 1 - spent / total, right / best, done / len(order)))
+        points.append(
+            SavingsPoint(
+                name="", saving=1 - spent / total, ratio=right / best, escalated=done / len(order)
+            )
+        )
     return points
 
 

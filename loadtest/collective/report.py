@@ -33,7 +33,12 @@ def methods(results: Mapping[str, MethodResult]) -> Table:
         "failed",
     )  # fmt: skip
     count = len(next(iter(results.values())).replies)
-    return Table("ways", f"{count} held-out questions, mixed over domains", columns, rows)
+    return Table(
+        name="ways",
+        title=f"{count} held-out questions, mixed over domains",
+        columns=columns,
+        rows=rows,
+    )
 
 
 def domains(results: Mapping[str, MethodResult], questions: Sequence[Question]) -> Table:
@@ -45,7 +50,7 @@ def domains(results: Mapping[str, MethodResult], questions: Sequence[Question]) 
         rows.append(
             [task, *(100 * sum(results[name].right[n] for n in at) / len(at) for name in names)]
         )
-    return Table("tasks", "Accuracy by task, %", ("task", *names), rows)
+    return Table(name="tasks", title="Accuracy by task, %", columns=("task", *names), rows=rows)
 
 
 def failures(run: FailureRun, questions: Sequence[Question]) -> Table:
@@ -65,7 +70,12 @@ def failures(run: FailureRun, questions: Sequence[Question]) -> Table:
     columns = (
         "devices", "questions", "accuracy %", "failed requests", "answers that lost a member",
     )  # fmt: skip
-    return Table("failures", "Devices that fail while they are at work", columns, rows)
+    return Table(
+        name="failures",
+        title="Devices that fail while they are at work",
+        columns=columns,
+        rows=rows,
+    )
 
 
 def failed_requests(replies: Sequence[Reply]) -> int:
@@ -92,7 +102,9 @@ def first_tokens(results: Sequence[TtftResult]) -> Table:
         "device ms a token", "streamed collective", "streams", "TTFT ms",
         "slowest needed member ms", "ratio",
     )  # fmt: skip
-    return Table("ttft", "Time to the first token, devices at a pace", columns, rows)
+    return Table(
+        name="ttft", title="Time to the first token, devices at a pace", columns=columns, rows=rows
+    )
 
 
 def cascades(points: Sequence[SavingsPoint]) -> Table:
@@ -107,7 +119,9 @@ def cascades(points: Sequence[SavingsPoint]) -> Table:
         "cascade", "cloud tokens saved %", "accuracy ÷ cloud's", "escalated %",
         "predicted tokens kept %",
     )  # fmt: skip
-    return Table("cascade", "Edge first, cloud where it is needed", columns, rows)
+    return Table(
+        name="cascade", title="Edge first, cloud where it is needed", columns=columns, rows=rows
+    )
 
 
 def final_figures(

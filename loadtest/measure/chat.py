@@ -31,7 +31,7 @@ def chat_body(
     }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """A server's reply to one question.
 
@@ -66,13 +66,13 @@ class Reply:
 def whole_reply(response: httpx.Response, seconds: float) -> Reply:
     """The reply that came in one piece; one without text where the status is not 200."""
     if response.status_code != 200:
-        return Reply(response.status_code, "", 0, seconds)
+        return Reply(status=response.status_code, text="", tokens=0, seconds=seconds)
     body = response.json()
     return Reply(
-        200,
-        body["choices"][0]["message"]["content"] or "",
-        body["usage"]["completion_tokens"],
-        seconds,
+        status=200,
+        text=body["choices"][0]["message"]["content"] or "",
+        tokens=body["usage"]["completion_tokens"],
+        seconds=seconds,
         model=body["model"],
         tier=response.headers.get("x-tierflow-tier", ""),
         tierflow=body.get("tierflow") or {},
@@ -84,11 +84,11 @@ def streamed_reply(answer: StreamedAnswer, seconds: float) -> Reply:
     if answer.error or not answer.complete:
         raise BenchmarkFailure(f"a stream failed: {answer.error or 'it ended early'}")
     return Reply(
-        200,
-        answer.text,
-        answer.tokens,
-        seconds,
-        answer.ttft,
+        status=200,
+        text=answer.text,
+        tokens=answer.tokens,
+        seconds=seconds,
+        first_s=answer.ttft,
         model=answer.model,
         tierflow=answer.tierflow,
     )
@@ -112,7 +112,7 @@ class ChatClient:
         try:
             response = self._http.post(PATH, json=body)
         except httpx.HTTPError:
-            return Reply(0, "", 0, perf_counter() - start)
+            return Reply(status=0, text="", tokens=0, seconds=perf_counter() - start)
         return whole_reply(response, perf_counter() - start)
 
     def stream(self, body: Mapping[str, Any]) -> Reply:

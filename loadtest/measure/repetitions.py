@@ -100,4 +100,9 @@ def table(
         added = each.compared if each.combine is difference else None
         share = each.compared if each.combine is ratio else None
         rows.append([each.figure, each.unit, each.baseline, each.candidate, added, share])
-    return Table(name, title, ("figure", "unit", baseline, candidate, "added", "ratio"), rows)
+    return Table(
+        name=name,
+        title=title,
+        columns=("figure", "unit", baseline, candidate, "added", "ratio"),
+        rows=rows,
+    )

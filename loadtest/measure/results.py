@@ -14,7 +14,7 @@ from loadtest.measure.statistics import Spread
 Cell: TypeAlias = Spread | float | int | str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """A table of results; `name` is part of its file's name.
 

@@ -93,7 +93,7 @@ def pool(tier: str, engine: Process) -> dict[str, object]:
     return {"tier": tier, "endpoints": [engine.url]}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DraftVerifier:
     """An engine that verifies drafts, which the gateway sends to its mailbox with the secret."""
 
@@ -121,7 +121,7 @@ def start_draft_verifier(
         arguments=(*one_core_arguments(cores), "--draft-mailbox", mailbox),
         environment={"TIERFLOW_DRAFT_SECRET": secret},
     )
-    return DraftVerifier(tier, engine, mailbox, secret)
+    return DraftVerifier(tier=tier, engine=engine, mailbox=mailbox, secret=secret)
 
 
 def token_hashes(tokens: Mapping[str, str]) -> dict[str, str]:

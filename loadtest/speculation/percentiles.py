@@ -14,7 +14,7 @@ from loadtest.speculation.plan import CONTROL, SERVER_ONLY, DraftConfig, Variant
 SHARES = (0.5, 0.95, 0.99)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TpotPercentiles:
     """TPOT of one drafter over all links.
 
@@ -58,7 +58,7 @@ def _name(variant: Variant) -> str | None:
 def _percentiles(name: str, pairs: Sequence[tuple[float, float]]) -> TpotPercentiles:
     ours = [own for _, own in pairs]
     slowness = [percentile(ours, share) for share in SHARES]
-    return TpotPercentiles(name, len(pairs), slowness, p99_ratio(pairs))
+    return TpotPercentiles(name=name, answers=len(pairs), slowness=slowness, ratio=p99_ratio(pairs))
 
 
 def table(percentiles: Sequence[TpotPercentiles]) -> Table:
@@ -70,4 +70,4 @@ def table(percentiles: Sequence[TpotPercentiles]) -> Table:
         "Slow answers over all links: TPOT over the link's median server-only TPOT "
         "(p99 ratio: server-only over this)"
     )
-    return Table("tails", title, columns, rows)
+    return Table(name="tails", title=title, columns=columns, rows=rows)

@@ -139,7 +139,7 @@ def ratios(comparisons: Sequence[LinkComparison]) -> Table:
         "TPOT with the adaptive window, against server-only streaming "
         "(ratios above 1: faster; in brackets 95 % bootstrap intervals)"
     )
-    return Table("ratios", title, columns, rows)
+    return Table(name="ratios", title=title, columns=columns, rows=rows)
 
 
 def windows(comparisons: Sequence[LinkComparison]) -> Table:
@@ -151,7 +151,12 @@ def windows(comparisons: Sequence[LinkComparison]) -> Table:
     )  # fmt: skip
     natural = sorted((each for each in comparisons if _in_windows(each.variant)), key=_order)
     rows = [_row(each, adaptive=False) for each in natural]
-    return Table("windows", "TPOT by draft window, at natural acceptance", columns, rows)
+    return Table(
+        name="windows",
+        title="TPOT by draft window, at natural acceptance",
+        columns=columns,
+        rows=rows,
+    )
 
 
 def _in_windows(variant: Variant) -> bool:
@@ -211,4 +216,4 @@ def drafters(
         "acceptance as the agent measured it",
     )  # fmt: skip
     title = "Drafters: the chance that a draft token is right when all before it are"
-    return Table("drafters", title, columns, rows)
+    return Table(name="drafters", title=title, columns=columns, rows=rows)

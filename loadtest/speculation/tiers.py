@@ -133,4 +133,4 @@ def table(tiers: Tiers, questions: int) -> Table:
         f"Tiers alone and together: {questions} held-out questions, servers behind a link of "
         f"RTT {ROUND_TRIP_MS} ms and {RATE_MB_S:g} MB/s"
     )
-    return Table("tiers", title, columns, rows)
+    return Table(name="tiers", title=title, columns=columns, rows=rows)

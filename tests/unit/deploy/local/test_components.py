@@ -17,10 +17,10 @@ from gateway.wiring.cascade import predictors
 from services.device_agent.arguments import parser
 
 SECRETS = Secrets(
-    "the-token-of-a-device",
-    "the-secret-of-the-mailboxes",
-    "the-token-of-an-operator",
-    {"code": "the-token-of-code", "reading": "the-token-of-reading"},
+    device_token="the-token-of-a-device",
+    mailbox="the-secret-of-the-mailboxes",
+    admin_token="the-token-of-an-operator",
+    devices={"code": "the-token-of-code", "reading": "the-token-of-reading"},
 )
 OWN = {"TIERFLOW_EDGE_MODEL": "owner/small", "TIERFLOW_CLOUD_MODEL": "owner/large"}
 

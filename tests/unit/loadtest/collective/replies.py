@@ -9,11 +9,11 @@ QUESTIONS = [Question("arithmetic", f"{n} + 1 = ?", f"Answer: {n + 1}") for n in
 
 
 def right(n: int, tokens: int = 10) -> Reply:
-    return Reply(200, f"{n} + 1. Answer: {n + 1}", tokens, 0.1)
+    return Reply(status=200, text=f"{n} + 1. Answer: {n + 1}", tokens=tokens, seconds=0.1)
 
 
 def wrong(tokens: int = 10) -> Reply:
-    return Reply(200, "Answer: 99", tokens, 0.1)
+    return Reply(status=200, text="Answer: 99", tokens=tokens, seconds=0.1)
 
 
 EDGE = [right(0), wrong(), right(2), wrong()]

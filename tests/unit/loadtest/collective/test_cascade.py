@@ -31,7 +31,7 @@ def escalating(cloud: int, *, escalated: bool, n: int) -> Reply:
     text = f"Answer: {n + 1}"
     if not escalated:
         report |= {"predicted_tokens": 0, "kept_tokens": 0}
-    return Reply(200, text, 10, 0.1, tierflow={"cascade": report})
+    return Reply(status=200, text=text, tokens=10, seconds=0.1, tierflow={"cascade": report})
 
 
 def test_a_cascade_is_charged_for_the_cloud_tokens_that_it_used() -> None:

@@ -15,4 +15,7 @@ def test_every_sample_of_self_moa_is_paid_for(tmp_path: Path) -> None:
     price = Cost(family, {"a": tmp_path / "small"}).sampling("a", 2)
     members = [{"device": "sample-1", "tokens": 8}, {"device": "sample-2", "tokens": 8}]
     report = {"members": members, "decided_by": "agreement", "aggregator": None}
-    assert price(Reply(200, "", 16, 0.1, tierflow={"collective": report})) == 4.0
+    assert (
+        price(Reply(status=200, text="", tokens=16, seconds=0.1, tierflow={"collective": report}))
+        == 4.0
+    )

@@ -10,7 +10,14 @@ def test_the_slowest_needed_member_is_the_last_whose_answer_was_used() -> None:
         {"ms": 80.0, "outcome": "answered"},
         {"ms": 900.0, "outcome": "straggler"},
     ]
-    reply = Reply(200, "", 1, 1.0, 0.09, tierflow={"collective": {"members": members}})
+    reply = Reply(
+        status=200,
+        text="",
+        tokens=1,
+        seconds=1.0,
+        first_s=0.09,
+        tierflow={"collective": {"members": members}},
+    )
     assert ttft.slowest_needed_ms(reply) == 80.0
 
 

@@ -7,7 +7,12 @@ import pytest
 from loadtest.measure.results import Cell, Table, final_line, write, written
 from loadtest.measure.statistics import Spread
 
-TABLE = Table("speed", "Speed", ("what", "ms"), [["a", Spread(1.5, 1.0, 2.0)], ["b", None]])
+TABLE = Table(
+    name="speed",
+    title="Speed",
+    columns=("what", "ms"),
+    rows=[["a", Spread(1.5, 1.0, 2.0)], ["b", None]],
+)
 
 
 @pytest.mark.parametrize(
