@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.core.collective.options import MemberFilter
-from gateway.core.devices.member import Member
-from gateway.core.devices.privacy import answers
+from gateway.core.devices.member import Member, answers
 from gateway.core.state.operations import Mean
 
 FLOOR = 0.1

@@ -1,1 +1,1 @@
-"""Devices that offer themselves as members of a collective."""
+"""Members: registered devices, what their tokens allow, and the work that they can be given."""

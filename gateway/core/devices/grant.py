@@ -1,4 +1,4 @@
-"""What a device's token stands for, and what a registration may say beside it."""
+"""Grants: what a device may register as, by the token that it shows."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ ALL: frozenset[Privacy] = frozenset({"public", "owner", "private"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """`owner` None: nobody recorded one, and the device names it itself. `privacy`: the classes
-    that it may register with. `digest`: its enrolled token's SHA-256; empty for one of the
-    settings', which nobody can revoke here."""
+    """What a device's token stands for: its name, its owner, its privacy classes.
+
+    `owner` None: nobody recorded one, and the device names it itself. `privacy`: the classes that
+    it may register with. `digest`: the SHA-256 of an enrolled token; empty for a token of the
+    settings, which can't be revoked through the API.
+    """
 
     device: str
     owner: str | None = None
@@ -22,8 +25,8 @@ class Grant:
 
 
 class RegistrationRefused(Exception):
-    """The connection ends with it. `code`: duplicate_device, owner_differs or
-    privacy_not_allowed."""
+    """A registration that can't be; the device's connection ends. `code`: duplicate_device,
+    owner_differs or privacy_not_allowed."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -32,9 +35,9 @@ class RegistrationRefused(Exception):
 
 
 def admit(grant: Grant, offered: Member, max_work: int) -> Member:
-    """The member that a device becomes. Raises RegistrationRefused.
+    """The member that a device becomes, which has `offered` to be one. Raises RegistrationRefused.
 
-    Only a recorded owner is proven; a device that names another one is not what it says.
+    Only a recorded owner is proven, so a device that names another one is refused.
     """
     if grant.owner is not None and offered.owner not in ("", grant.owner):
         raise RegistrationRefused(
@@ -55,6 +58,7 @@ def admit(grant: Grant, offered: Member, max_work: int) -> Member:
 
 
 def duplicate() -> RegistrationRefused:
+    """Another process of the device is registered under its name."""
     return RegistrationRefused(
         "duplicate_device",
         "another process with this token is registered; give each device a token of its own, or "

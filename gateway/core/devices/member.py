@@ -1,4 +1,4 @@
-"""A registered device as everybody in the gateway sees it, and what it can be given to do."""
+"""Members: registered devices as the gateway sees them, and the work that they can be given."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ Privacy = Literal["public", "owner", "private"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceModel:
-    """`parameters` counts weights (0: unknown), `tokenizer` is its fingerprint."""
+    """A model that a device runs. `parameters` counts weights (0: unknown); `tokenizer` is the
+    tokenizer's fingerprint."""
 
     name: str
     family: str = ""
@@ -24,7 +25,10 @@ class DeviceModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberCondition:
-    """As the device last said it, and its link as it measured it (0: nothing yet)."""
+    """A device's state as it last reported it, and its link as it measured it (0: not yet).
+
+    `battery` from 0 to 1, None on mains; `working`: pieces of work under way at the device.
+    """
 
     battery: float | None = None
     hot: bool = False
@@ -35,8 +39,9 @@ class MemberCondition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """`id` is the device's name, which its token stands for; `replica` the gateway replica that
-    holds its connection. Description and tags are the device's own words: untrusted text."""
+    """A registered device. `id` is its name, which its token stands for; each process of it draws
+    an `instance` of its own; `replica` is the gateway replica that has its connection. Description
+    and tags are the device's own words: untrusted text."""
 
     id: str
     instance: str
@@ -53,9 +58,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkOrder:
-    """`messages` as in a chat completion; `deadline_s` in seconds from now; `sampling` holds
-    fields of `protocol.fields.Sampling`, but for `max_tokens`. `owner` is the one that the caller
-    has proven to be; a device of privacy `owner` takes work of its own owner alone."""
+    """One question for one device. `messages` as in a chat completion; `deadline_s` in seconds from
+    now; `sampling` holds fields of `protocol.fields.Sampling`, but for `max_tokens`. `owner` is the
+    one that the caller has proven to be: a device of privacy class `owner` takes work of its own
+    owner alone."""
 
     kind: Kind
     messages: Sequence[Mapping[str, Any]]
@@ -67,13 +73,16 @@ class WorkOrder:
 
 @dataclass(frozen=True, slots=True)
 class WorkPiece:
+    """A part of an answer, and how many tokens it stands for."""
+
     text: str
     tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkEnd:
-    """`reason` is an OpenAI finish reason; `logprob` the mean per token, None where unknown."""
+    """The good end of an answer. `reason` is an OpenAI finish reason; `logprob` is the mean natural
+    log-probability per token, None where unknown."""
 
     reason: str
     prompt_tokens: int
@@ -82,7 +91,7 @@ class WorkEnd:
 
 
 class MemberFailed(GatewayError):
-    """A device can't or won't do its work; `code`: busy, hot, battery, private, unable, too_long,
+    """A device can't or won't do its work. `code`: busy, hot, battery, private, unable, too_long,
     deadline, lost (its connection or its replica is gone), unknown, misbehaved, or cancelled (by
     whoever asked). `retry_s`: the device's hint when to ask again, 0 for none."""
 
@@ -90,3 +99,11 @@ class MemberFailed(GatewayError):
         super().__init__(message, code=code)
         self.device = device
         self.retry_s = retry_s
+
+
+def answers(member: Member, owner: str) -> bool:
+    """Whether the member answers questions of this owner. `owner` is the one that the caller has
+    proven to be, empty for everybody else."""
+    if member.privacy == "public":
+        return True
+    return member.privacy == "owner" and member.owner != "" and member.owner == owner

@@ -1,1 +1,1 @@
-"""Answers for which a device drafts: what is verified, what is credible, what came true."""
+"""Answers for which a device drafts: what is verified, which drafts may pass, which came true."""

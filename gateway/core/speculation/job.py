@@ -1,4 +1,4 @@
-"""What an engine is asked for, and what it gives back step by step."""
+"""Jobs for an engine that verifies drafts, and the batches of tokens that it gives back."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """`session` names the drafts that belong to it: hex digits that nobody can guess.
-
-    `prompt` are token ids; `sampling` are fields of the OpenAI API, with only what was asked for.
-    """
+    """An answer that an engine is asked for. `session` names the drafts that belong to it: hex
+    digits that nobody can guess. `prompt` are token ids; `sampling` are fields of the OpenAI API,
+    those alone that the device has set."""
 
     session: str
     model: str
@@ -22,10 +21,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What one step of the engine gave: ids, and at the end why it ended.
+    """The token ids of one step of the engine, and at the end why the answer ended.
 
     `reason` is the OpenAI finish reason, `stop` the stop text that ended it. `text` is what the
-    engine has written out by now; what a token begins and the next one ends comes with that one.
+    engine has decoded by now: a letter whose bytes span two tokens comes with the second.
     """
 
     ids: Sequence[int]

@@ -1,4 +1,4 @@
-"""What one session came to: handed to telemetry when it ends."""
+"""The outcome of one drafting session, which telemetry gets when it ends."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from gateway.core.outcome import Outcome
 
 @dataclass(slots=True, kw_only=True)
 class SessionOutcome:
-    """`request` is what an ordinary request would report. `dropped` counts draft tokens that the
-    verifier never got, by the cause; `late` those that came after their positions were verified.
-    `bytes_up` and `bytes_down` are those of the session's own frames, as the device sends and gets
-    them. `problem` names the place of an error of our own.
+    """What one session came to. `request` is what an ordinary request would report. `dropped`
+    counts draft tokens that the verifier never got; `late` those that came after their positions
+    were verified. `bytes_up` and `bytes_down` are those of the session's own frames, as the device
+    sends and gets them. `problem` names the place of an error in the gateway itself.
     """
 
     request: Outcome

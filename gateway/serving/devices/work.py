@@ -15,8 +15,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.core.devices.member import Member, WorkEnd, WorkOrder
-from gateway.core.devices.privacy import answers
+from gateway.core.devices.member import Member, WorkEnd, WorkOrder, answers
 from gateway.protocol import speculation as wire
 from gateway.protocol import work
 from gateway.protocol.fields import Sampling

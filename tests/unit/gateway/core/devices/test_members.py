@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.devices.grant import ALL, Grant, RegistrationRefused, admit
-from gateway.core.devices.member import DeviceModel, Member
-from gateway.core.devices.privacy import answers
+from gateway.core.devices.member import DeviceModel, Member, answers
 
 OFFERED = Member(
     id="",
