@@ -9,9 +9,9 @@ MIN_TOKENS = 4
 MIN_PROMPT_CHARS = 200
 
 
-def learn(state: EndpointState, outcome: Outcome) -> None:
-    """Update the endpoint's estimates from a request that it finished."""
-    now, first = outcome.finished, outcome.first_byte
+def learn(state: EndpointState, outcome: Outcome, now: float) -> None:
+    """Update the endpoint's estimates from a request that it has just finished."""
+    first = outcome.first_byte
     if outcome.kind != "ok" or outcome.status != 200 or first is None:
         return
     tokens, last = outcome.completion_tokens, outcome.last_byte

@@ -1,7 +1,8 @@
-"""Server-sent events as bytes: where events end, and how many tokens went by.
+"""Server-sent events: where they end, what they say, and how many tokens went by.
 
-The gateway relays an engine's stream as it is. It only holds back the tail of an event that is
-still incomplete, so that a broken stream can be ended with one clean error event.
+The gateway relays an engine's stream as it is (`EventBuffer`). It only holds back the tail of an
+event that is still incomplete, so that a broken stream can be ended with one clean error event.
+Where the gateway needs what an engine says, it reads the events (`EventReader`).
 """
 
 from __future__ import annotations

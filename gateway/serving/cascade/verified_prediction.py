@@ -14,18 +14,15 @@ from gateway.core.ports import Verification
 from gateway.core.speculation.job import Batch, Job
 from gateway.core.upstream_errors import (
     aborted,
-    deadline_exceeded,
-    first_token_timeout,
     idle_timeout,
-    prompt_too_long,
 )
 from gateway.serving.cascade.answers import AnswerPiece
 from gateway.serving.cascade.escalation_state import Escalation
 from gateway.serving.cascade.options import CascadeRequest
 from gateway.serving.requests.attempts import EndpointSlot, note_attempt
 from gateway.serving.requests.lifecycle import Lifecycle
-from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
-from gateway.serving.requests.verifiers import VerifierEndpoints
+from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout, first_wait
+from gateway.serving.requests.verifiers import VerifierEndpoints, room_for_answer
 
 MAX_PREDICTED = 2048
 """Draft ids that an engine keeps for one answer."""
@@ -46,7 +43,14 @@ class VerifiedPrediction:
         too_quiet = partial(idle_timeout, self.slot.choice.state.endpoint.id, idle_s)
         with Lifecycle(outcome, self.verifiers.clock, self.verifiers.telemetry.finished):
             with ProgressTimeout(now) as timeout:
-                timeout.expect(*self._first_wait(ascent))
+                timeout.expect(
+                    *first_wait(
+                        self.slot.choice.state.endpoint.id,
+                        self.timeouts.first_token_s,
+                        remaining_s=ascent.deadline_s,
+                        before="the top tier answered",
+                    )
+                )
                 prediction, verification = await self._open(ascent)
                 batch = await verification.read()
                 outcome.status, outcome.first_byte = 200, now()
@@ -62,8 +66,7 @@ class VerifiedPrediction:
                     timeout.expect(idle_s, too_quiet)
                     batch = await verification.read()
                 _note(ascent, prediction, outcome, verification.usage)
-            outcome.finished = now()
-            learn(self.slot.choice.state, outcome)
+            learn(self.slot.choice.state, outcome, now())
 
     async def _open(self, ascent: Escalation) -> tuple[Prediction, Verification]:
         verifier, choice = self.verifiers.verifier, self.slot.choice
@@ -91,15 +94,11 @@ class VerifiedPrediction:
     def _sampling(self, ascent: Escalation, prompt_tokens: int) -> dict[str, Any]:
         sampling = self.asked.sampling(stops=ascent.stops)
         choice = self.slot.choice
-        longest = choice.state.models[choice.model].max_model_len
-        bounds = []
-        if longest is not None:
-            bounds.append(longest - prompt_tokens)
+        room = room_for_answer(choice, prompt_tokens)
+        bounds = [] if room is None else [room]
         if self.asked.most is not None:
             bounds.append(max(1, self.asked.most - len(ascent.sent_ids)))
         if bounds:
-            if min(bounds) < 1:
-                raise prompt_too_long(choice.model, prompt_tokens, longest or 0)
             sampling["max_tokens"] = min(bounds)
         return sampling
 
@@ -123,12 +122,6 @@ class VerifiedPrediction:
         outcome = Outcome(request=request)
         note_attempt(outcome, choice, now)
         return outcome
-
-    def _first_wait(self, ascent: Escalation) -> tuple[float, Callable[[], Exception]]:
-        endpoint, seconds = self.slot.choice.state.endpoint.id, self.timeouts.first_token_s
-        if ascent.deadline_s is not None and ascent.deadline_s <= seconds:
-            return ascent.deadline_s, partial(deadline_exceeded, "the top tier answered")
-        return seconds, partial(first_token_timeout, endpoint, seconds)
 
 
 def _within(ids: list[int], vocabulary: int | None) -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from gateway.core.body import replace_model
 from gateway.core.outcome import Outcome
@@ -12,10 +11,10 @@ from gateway.core.ports import Answer, Clock, EndpointSource, ModelServer, Telem
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Choice, Routing
 from gateway.core.types import EndpointState, InferenceRequest
-from gateway.core.upstream_errors import bad_status, deadline_exceeded, first_token_timeout
+from gateway.core.upstream_errors import bad_status
 from gateway.errors import ConnectFailed, GatewayError, InvalidRequest
 from gateway.serving.requests.attempts import Attempts, EndpointSlot, note_attempt
-from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
+from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout, first_wait
 from gateway.serving.requests.scale_from_zero import WakeQueue
 
 
@@ -144,13 +143,12 @@ class Dispatch:
     def _first_wait(
         self, request: InferenceRequest, state: EndpointState
     ) -> tuple[float, Callable[[], Exception]]:
-        """How many seconds to wait for the first bytes, and the error when they don't come."""
-        seconds = self._timeouts.first_token_s if request.stream else self._timeouts.answer_s
-        remaining = request.remaining_s(self._clock.now())
-        if remaining is not None and remaining <= seconds:
-            return remaining, partial(deadline_exceeded, "the answer began")
-        what = "first token" if request.stream else "answer"
-        return seconds, partial(first_token_timeout, state.endpoint.id, seconds, what)
+        return first_wait(
+            state.endpoint.id,
+            self._timeouts.first_token_s if request.stream else self._timeouts.answer_s,
+            what="first token" if request.stream else "answer",
+            remaining_s=request.remaining_s(self._clock.now()),
+        )
 
 
 async def _read_all(answer: Answer, first: bytes) -> bytes:

@@ -129,8 +129,7 @@ class EngineCalls:
                 if outcome.status >= 400:
                     raise _refused(outcome)
                 yield opened, outcome
-                outcome.finished = self._clock.now()
-                learn(opened.state, outcome)
+                learn(opened.state, outcome, self._clock.now())
             finally:
                 opened.release()
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
+
+from gateway.core.upstream_errors import deadline_exceeded, first_token_timeout
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,24 @@ class AnswerTimeouts:
     first_token_s: float
     idle_s: float
     answer_s: float
+
+
+def first_wait(
+    endpoint: str,
+    seconds: float,
+    *,
+    what: str = "first token",
+    remaining_s: float | None = None,
+    before: str = "the answer began",
+) -> tuple[float, Callable[[], Exception]]:
+    """What `ProgressTimeout.expect` takes for the wait for an endpoint's first bytes: `seconds` or
+    the `remaining_s` until the caller's deadline, and the error for whichever ends first.
+
+    `what` has not come within `seconds`; `before` is what had not happened at the deadline.
+    """
+    if remaining_s is not None and remaining_s <= seconds:
+        return remaining_s, partial(deadline_exceeded, before)
+    return seconds, partial(first_token_timeout, endpoint, seconds, what)
 
 
 class ProgressTimeout:

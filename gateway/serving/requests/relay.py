@@ -79,8 +79,7 @@ class InferenceHandler:
                 await self._send_stream(opened, sink, outcome)
             else:
                 await self._send_whole(opened, sink, outcome)
-            outcome.finished = self._clock.now()
-            learn(opened.state, outcome)
+            learn(opened.state, outcome, self._clock.now())
         finally:
             opened.release()
 

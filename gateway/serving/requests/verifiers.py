@@ -10,6 +10,7 @@ from gateway.core.ports import Clock, EndpointSource, Telemetry, Verifier
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import RETRY_AFTER_S, Choice, Routing
 from gateway.core.types import EndpointState, InferenceRequest, Tier
+from gateway.core.upstream_errors import prompt_too_long
 from gateway.errors import GatewayError, InvalidRequest, NoEndpoint
 from gateway.protocol.speculation import Offer
 from gateway.serving.requests.attempts import Attempts
@@ -73,6 +74,19 @@ class VerifierEndpoints:
         except GatewayError:
             attempts.raise_failure()
             raise
+
+
+def room_for_answer(choice: Choice, prompt_tokens: int) -> int | None:
+    """How many tokens an answer may have there, at least one; None: the engine sets no limit.
+
+    Raises InvalidRequest (`prompt_too_long`).
+    """
+    max_model_len = choice.state.models[choice.model].max_model_len
+    if max_model_len is None:
+        return None
+    if prompt_tokens >= max_model_len:
+        raise prompt_too_long(choice.model, prompt_tokens, max_model_len)
+    return max_model_len - prompt_tokens
 
 
 def _no_match(tier: Tier, tokenizer: str, states: Sequence[EndpointState]) -> GatewayError:

@@ -18,7 +18,6 @@ from gateway.core.speculation.job import Batch, Job
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import SessionState
 from gateway.core.types import InferenceRequest, Tier
-from gateway.core.upstream_errors import first_token_timeout, prompt_too_long
 from gateway.errors import GatewayError, error_place
 from gateway.protocol.speculation import Draft, Open
 from gateway.protocol.virtual_models import OF_TIER
@@ -29,8 +28,8 @@ from gateway.serving.devices.outbox import Outbox
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.attempts import EndpointSlot, note_attempt
 from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
-from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
-from gateway.serving.requests.verifiers import VerifierEndpoints
+from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout, first_wait
+from gateway.serving.requests.verifiers import VerifierEndpoints, room_for_answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +145,7 @@ class DraftingSession:
     async def _answer_at(self, slot: EndpointSlot) -> None:
         endpoint, seconds = slot.choice.state.endpoint.id, self._deps.timeouts.first_token_s
         with ProgressTimeout(self._deps.clock.now) as timeout:
-            timeout.expect(seconds, partial(first_token_timeout, endpoint, seconds))
+            timeout.expect(*first_wait(endpoint, seconds))
             verification, first = await self._open(slot)
             await self._relay.run(verification, first, timeout)
 
@@ -176,12 +175,9 @@ class DraftingSession:
 
     def _sampling(self, choice: Choice) -> dict[str, Any]:
         """With the longest answer that fits into the context, where the device set no limit."""
-        sampling, prompt_tokens = dict(self._state.sampling), len(self._state.prompt)
-        longest = choice.state.models[choice.model].max_model_len
-        if longest is not None:
-            room = longest - prompt_tokens
-            if room < 1:
-                raise prompt_too_long(choice.model, prompt_tokens, longest)
+        sampling = dict(self._state.sampling)
+        room = room_for_answer(choice, len(self._state.prompt))
+        if room is not None:
             sampling.setdefault("max_tokens", room)
         return sampling
 
