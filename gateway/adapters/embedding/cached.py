@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
+from gateway.core.bounded_dict import BoundedDict
 from gateway.core.ports import Embedder
 from gateway.errors import EmbeddingFailed
 
@@ -26,9 +26,8 @@ class CachedEmbedder:
     def __init__(self, embedder: Embedder, size: int, batch: int = 1) -> None:
         self.name = embedder.name
         self._embedder = embedder
-        self._size = size
         self._batch = batch
-        self._kept: OrderedDict[bytes, Vector] = OrderedDict()
+        self._kept = BoundedDict[bytes, Vector](size)
         self._coming: dict[bytes, asyncio.Future[Vector]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -69,7 +68,7 @@ class CachedEmbedder:
                 some = keys[at : at + self._batch]
                 made = await self._embedder.embed([missing[key] for key in some])
                 for key, vector in zip(some, made, strict=True):
-                    self._keep(key, vector)
+                    self._kept[key] = vector
                     self._coming.pop(key).set_result(vector)
         except Exception as error:
             for key in keys:
@@ -79,8 +78,3 @@ class CachedEmbedder:
             for key in keys:
                 if future := self._coming.pop(key, None):
                     future.cancel()
-
-    def _keep(self, key: bytes, vector: Vector) -> None:
-        self._kept[key] = vector
-        while len(self._kept) > self._size:
-            self._kept.popitem(last=False)

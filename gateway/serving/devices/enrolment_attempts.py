@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
+from gateway.core.bounded_dict import BoundedDict
 from gateway.core.ports import Clock, StateStore
 from gateway.core.state.operations import Spend
 from gateway.errors import TooManyAttempts
@@ -20,7 +19,7 @@ class EnrolmentAttempts:
     def __init__(self, store: StateStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._barred_until: OrderedDict[str, float] = OrderedDict()
+        self._barred_until = BoundedDict[str, float](MAX_BARRED)
 
     async def count_wrong(self, address: str) -> None:
         """One more wrong token. Raises TooManyAttempts when it was one too many, StateLost."""
@@ -31,14 +30,8 @@ class EnrolmentAttempts:
             Spend(kind="quota", name=f"enrol/{address}", amount=1.0, burst=AT_ONCE, per_s=PER_S)
         )
         if wait_s > 0:
-            self._bar(address, self._clock.now() + wait_s)
+            self._barred_until[address] = self._clock.now() + wait_s
             raise _too_many(wait_s)
-
-    def _bar(self, address: str, until: float) -> None:
-        self._barred_until[address] = until
-        self._barred_until.move_to_end(address)
-        if len(self._barred_until) > MAX_BARRED:
-            self._barred_until.popitem(last=False)
 
 
 def _too_many(wait_s: float) -> TooManyAttempts:

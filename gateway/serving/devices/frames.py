@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from dataclasses import dataclass
 
+from gateway.core.bounded_dict import BoundedDict
 from gateway.core.devices.grant import RegistrationRefused, duplicate
 from gateway.core.ports import DeviceTelemetry
 from gateway.core.speculation.session import DraftRefused
@@ -73,7 +73,7 @@ class FrameHandler:
             burst=max(limits.drafts_per_s, LARGEST_DRAFT), per_s=limits.drafts_per_s
         )
         self._sessions: dict[int, tuple[DraftingSession, asyncio.Task[None]]] = {}
-        self._ended: OrderedDict[int, None] = OrderedDict()
+        self._ended = BoundedDict[int, None](MAX_ENDED)
         self._greeted = False
         self._size = 0
 
@@ -172,7 +172,7 @@ class FrameHandler:
                     deps=self._drafting, frame=frame, device=self._device, outbox=self._outbox
                 )
             except BadOpen as error:
-                self._remember_ended(frame.s)
+                self._ended[frame.s] = None
                 self._violation("bad_open", str(error), frame.s, fatal=True)
                 return
             task = asyncio.create_task(session.run())
@@ -182,20 +182,15 @@ class FrameHandler:
 
     def _refuse(self, s: int, code: str, message: str) -> None:
         """Refuse to open a session. Its device is only too busy, so this counts as no violation."""
-        self._remember_ended(s)
+        self._ended[s] = None
         self._telemetry.refused(code)
         self._outbox.error(code, message, s, fatal=True)
 
     def _session_over(self, s: int) -> None:
         session, _ = self._sessions.pop(s)
-        self._remember_ended(s)
+        self._ended[s] = None
         # A session that is cancelled before its task has run at all says nothing itself.
         session.confirm_cancelled()
-
-    def _remember_ended(self, s: int) -> None:
-        self._ended[s] = None
-        if len(self._ended) > MAX_ENDED:
-            self._ended.popitem(last=False)
 
     def _draft(self, frame: wire.Draft) -> None:
         session, _ = self._sessions.get(frame.s, (None, None))

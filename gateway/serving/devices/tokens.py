@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol
 
+from gateway.core.bounded_dict import BoundedDict
 from gateway.core.devices.grant import Grant
 from gateway.core.ports import Clock, StateStore
 from gateway.core.state.bounds import slices
@@ -23,8 +23,6 @@ MAX_REMEMBERED, REMEMBERED_S = 1024, 5.0
 """Callers whose token was looked up, and for how long that answer is used again."""
 WATCH_PERIOD_S = 5.0
 RENEW_S = 86_400.0
-
-V = TypeVar("V")
 
 
 def digest(token: str) -> str:
@@ -51,8 +49,8 @@ class DeviceTokens:
         self._tokens = {name: value.encode() for name, value in tokens.items()}
         self._store = store
         self._clock = clock
-        self._callers: OrderedDict[str, tuple[float, Grant]] = OrderedDict()
-        self._unknown: OrderedDict[str, float] = OrderedDict()
+        self._callers = BoundedDict[str, tuple[float, Grant]](MAX_REMEMBERED)
+        self._unknown = BoundedDict[str, float](MAX_REMEMBERED)
 
     async def find(self, authorization: str) -> Grant | None:
         """The grant of an Authorization header; None for a token that is nobody's.
@@ -88,9 +86,9 @@ class DeviceTokens:
         else:
             grant = await self.find(authorization)
             if grant is None and PREFIX in authorization:
-                _remember(self._unknown, authorization, now)
+                self._unknown[authorization] = now
             elif grant is not None and grant.digest:
-                _remember(self._callers, authorization, (now, grant))
+                self._callers[authorization] = now, grant
         return None if grant is None else (grant.device, grant.owner or "")
 
     def forget(self, device: str) -> None:
@@ -194,10 +192,3 @@ class TokenWatch:
         if still is None:
             await self._store.run(Release(ENROLLED, record.device, record.enrolment))
         self._renewed[record.digest] = self._clock.now()
-
-
-def _remember(memory: OrderedDict[str, V], authorization: str, value: V) -> None:
-    memory[authorization] = value
-    memory.move_to_end(authorization)
-    if len(memory) > MAX_REMEMBERED:
-        memory.popitem(last=False)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
+from gateway.core.bounded_dict import BoundedDict
 from gateway.core.devices.member import Member, WorkEnd, WorkOrder, answers
 from gateway.protocol import speculation as wire
 from gateway.protocol import work
@@ -88,7 +89,7 @@ class WorkTable:
         self._limits = limits
         self._outbox = outbox
         self._active: dict[int, _Active] = {}
-        self._ended: OrderedDict[int, int] = OrderedDict()
+        self._ended = BoundedDict[int, int](MAX_ENDED)
         self._next = 1
         self.refusals: Counter[str] = Counter()
         self.finished = 0
@@ -188,8 +189,6 @@ class WorkTable:
         """`tolerated`: bytes of frames about it that may still come."""
         del self._active[w]
         self._ended[w] = tolerated
-        if len(self._ended) > MAX_ENDED:
-            self._ended.popitem(last=False)
 
     def _find(self, w: int, size: int) -> _Active | None:
         """None for a frame that may have been under way when the gateway ended its work."""
