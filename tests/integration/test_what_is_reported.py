@@ -75,7 +75,7 @@ def test_in_flight_returns_to_zero_and_endpoints_are_up(
 
 def test_an_unknown_name_makes_no_new_series(http: httpx.Client) -> None:
     for number in range(5):
-        body = {"model": f"made-up-{number}", "messages": []}
+        body = {"model": f"made-up-{number}", "messages": [{"role": "user", "content": "Hi"}]}
         assert http.post(CHAT, json=body).status_code == 404
     assert "made-up" not in http.get("/metrics").text
 
