@@ -12,6 +12,8 @@ TIMEOUT_S = 10.0
 
 
 class Api:
+    """The operators' API of a gateway."""
+
     def __init__(self, url: str, token: str) -> None:
         """Raises BadInput."""
         if not url.startswith(("http://", "https://")):

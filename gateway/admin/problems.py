@@ -2,7 +2,7 @@
 
 
 class BadInput(Exception):
-    """What was given can't be meant."""
+    """A mistake on the command line."""
 
 
 class CommandRefused(Exception):

@@ -15,7 +15,8 @@ _credentials = Depends(_bearer)
 
 
 class AdminGate:
-    """A dependency of routes. `digest`: the admin token's SHA-256 in hex; None: nobody may."""
+    """The gate before the operators' routes, a dependency of theirs. `digest`: the admin token's
+    SHA-256 in hex; None: nobody may."""
 
     def __init__(self, digest: str | None) -> None:
         self._digest = digest

@@ -17,7 +17,7 @@ GONE_S = 1.0
 
 
 class DeviceRoute:
-    """Plain ASGI, as it runs once per token."""
+    """The route at which devices connect: plain ASGI, as it runs once per token."""
 
     def __init__(self, devices: DeviceConnections, tokens: DeviceTokens) -> None:
         self._devices = devices

@@ -48,7 +48,7 @@ _FORWARDED = ("content-type", "traceparent", "tracestate")
 
 
 class RequestHandler(Protocol):
-    """Answers a request into a sink, as `serving.requests.relay.InferenceHandler` does."""
+    """A way to answer a request into a sink, such as `serving.requests.relay.InferenceHandler`."""
 
     async def answer(
         self, request: InferenceRequest, headers: Mapping[str, str], sink: Sink
@@ -60,7 +60,8 @@ class ClientGone(Exception):
 
 
 class InferenceRoutes:
-    """`handlers` answer the models that they are named by, `inference` all others.
+    """The inference routes, as plain ASGI. `handlers` answer the models that they are named by,
+    `inference` all others.
 
     `max_body_bytes` and `body_s` (seconds) bound what a caller may send, and how slowly.
     """
@@ -133,7 +134,7 @@ class InferenceRoutes:
 
 
 class _Listening:
-    """Cancels the block as soon as the caller leaves, and raises ClientGone instead."""
+    """A block that is cancelled as soon as the caller leaves; it raises ClientGone instead."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -160,7 +161,7 @@ class _Listening:
 
 
 class AsgiSink:
-    """Writes an answer to the caller."""
+    """The caller's end of an answer."""
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send

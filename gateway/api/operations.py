@@ -100,8 +100,8 @@ def model_cards(
 
 
 class GatewayStatus(Protocol):
-    """How the gateway stands: `settled` once everything has been looked at, and the degraded
-    modes by name."""
+    """The gateway's own condition: `settled` once everything has been looked at, and the
+    degraded modes by name."""
 
     @property
     def settled(self) -> bool: ...

@@ -7,6 +7,8 @@ from enum import Enum
 
 
 class AdmissionVerdict(Enum):
+    """The decision on a new request: it enters, waits in the queue, or is shed."""
+
     ENTER = "enter"
     WAIT = "wait"
     SHED = "shed"
@@ -14,7 +16,8 @@ class AdmissionVerdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """`max_wait_s`: how long a request may stand in the gateway's own queue, in seconds."""
+    """The limits of admission. `max_wait_s`: how long a request may stand in the gateway's own
+    queue, in seconds."""
 
     max_in_flight: int = 4096
     max_queue: int = 1024

@@ -9,10 +9,11 @@ from gateway.core.types import InferenceRequest
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """Times are in seconds on the gateway's clock, None where the request didn't get that far.
+    """The account of one request, from its arrival to its end. Times are in seconds on the
+    gateway's clock, None where the request didn't get that far.
 
-    `kind` is one of: ok, client_error (4xx), cancelled (the caller left), and the codes of our
-    own errors. `opened` is when the last attempt was sent, `queue_s` the wait for admission.
+    `kind` is one of: ok, client_error (4xx), cancelled (the caller left), and the codes of our own
+    errors. `opened` is when the last attempt was sent, `queue_s` the wait for admission.
     """
 
     request: InferenceRequest

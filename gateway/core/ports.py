@@ -31,10 +31,10 @@ class Answer(Protocol):
 
 
 class ModelServer(Protocol):
-    """Speaks to one engine. `open` returns when the answer's head has arrived.
+    """A client of the engines. `open` returns when the answer's head has arrived.
 
-    Raises ConnectFailed when nothing was processed for certain, EngineFailed when the
-    connection broke later.
+    Raises ConnectFailed when nothing was processed for certain, EngineFailed when the connection
+    broke later.
     """
 
     async def open(
@@ -45,7 +45,8 @@ class ModelServer(Protocol):
 
 
 class EndpointSource(Protocol):
-    """Knows the endpoints. `states` and `pools` are in memory: calling them costs nothing.
+    """The endpoints that are known now. `states` and `pools` are in memory: calling them costs
+    nothing.
 
     They may be other endpoints at each call; a state that is held stays good to count on.
     `mark_failed` takes a replica out at once, until it is seen healthy again.
@@ -67,13 +68,13 @@ class EndpointSource(Protocol):
 
 
 class Clock(Protocol):
-    """Seconds, monotonic, from an arbitrary start."""
+    """A clock: seconds, monotonic, from an arbitrary start."""
 
     def now(self) -> float: ...
 
 
 class Telemetry(Protocol):
-    """Takes what happened. None of its methods blocks or raises."""
+    """The place where requests are counted and logged. None of its methods blocks or raises."""
 
     def finished(self, outcome: Outcome) -> None: ...
 
@@ -104,7 +105,8 @@ class Verification(Protocol):
 
 
 class Verifier(Protocol):
-    """Makes answers out of token ids, and checks drafts where that saves steps.
+    """The way to engines that make answers out of token ids, and check drafts where that saves
+    steps.
 
     `open` returns when the engine has accepted the job. `open` and `tokenize` raise UpstreamError
     when the engine failed, InvalidRequest when it refused what it was given.
@@ -120,10 +122,10 @@ class Verifier(Protocol):
 
 
 class DeviceTelemetry(Protocol):
-    """Takes what happened to the devices' connections. None of its methods blocks or raises.
+    """The place where devices' connections are counted. None of its methods blocks or raises.
 
-    `traffic` counts bytes from (`up`) and to a device, `refused` frames that break the protocol,
-    by their code.
+    `traffic` counts bytes from (`up`) and to a device, `refused` frames that break the protocol, by
+    their code.
     """
 
     def connected(self, devices: int) -> None: ...
@@ -136,7 +138,7 @@ class DeviceTelemetry(Protocol):
 
 
 class SessionTelemetry(Protocol):
-    """Takes what happened to their sessions. None of its methods blocks or raises.
+    """The place where drafting sessions are counted. None of its methods blocks or raises.
 
     `drafts` counts draft tokens by their fate: forwarded, late, or dropped.
     """
@@ -175,7 +177,8 @@ class StateStore(Protocol):
 
 
 class StateTelemetry(Protocol):
-    """Takes what happened to a store on a server. None of its methods blocks or raises.
+    """The place where calls of a store on a server are counted. None of its methods blocks or
+    raises.
 
     `operations` counts by name (hold, enter, …) and outcome: ok, lost, local (answered by the
     replica's own store in its place) or refused.
@@ -208,7 +211,7 @@ class Members(Protocol):
 
 
 class MemberTelemetry(Protocol):
-    """Takes what happened to members and their work. None of its methods blocks or raises.
+    """The place where members and their work are counted. None of its methods blocks or raises.
 
     `outcome` is a finish reason or the code of MemberFailed; `registration` takes `registered` or
     the code of what was refused.
@@ -224,7 +227,7 @@ class MemberTelemetry(Protocol):
 
 
 class Embedder(Protocol):
-    """Turns texts into vectors of unit length. Raises EmbeddingFailed."""
+    """A model that turns texts into vectors of unit length. Raises EmbeddingFailed."""
 
     name: str
 
@@ -232,14 +235,14 @@ class Embedder(Protocol):
 
 
 class Callers(Protocol):
-    """Tells by an Authorization header which device asks, and its proven owner ("": nobody's); None
-    where it is no device's token. Raises StateLost."""
+    """The way to tell, by an Authorization header which device asks, and its proven owner ("":
+    nobody's); None where it is no device's token. Raises StateLost."""
 
     async def callers_owner(self, authorization: str) -> tuple[str, str] | None: ...
 
 
 class CollectiveTelemetry(Protocol):
-    """Takes what happened in collectives. None of its methods blocks or raises."""
+    """The place where collectives are counted. None of its methods blocks or raises."""
 
     def finished(self, report: Report) -> None: ...
 

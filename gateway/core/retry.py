@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, kw_only=True)
 class RetryBudget:
-    """A bucket that each request fills by `ratio` and each retry drains by one.
+    """The budget of retries that all requests share. A bucket that each request fills by `ratio`
+    and each retry drains by one.
 
     So retries stay below `ratio` of the traffic in the long run; `reserve` retries are free, for
     quiet times. `max_attempts` bounds the tries of one request that reached an engine, the first

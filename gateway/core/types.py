@@ -10,6 +10,8 @@ from gateway.core.estimate import Estimate
 
 
 class Tier(StrEnum):
+    """A tier of the hierarchy, from the device to the cloud."""
+
     DEVICE = "device"
     EDGE = "edge"
     CLOUD = "cloud"
@@ -103,7 +105,8 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """`max_model_len` in tokens; None when the engine doesn't say."""
+    """A model that an endpoint serves. `max_model_len` in tokens; None when the engine doesn't
+    say."""
 
     name: str
     max_model_len: int | None = None

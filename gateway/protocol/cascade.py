@@ -12,11 +12,11 @@ MIN_QUALITY, MAX_QUALITY = 0.5, 0.9999
 
 
 class CascadeOptions(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is left out is as the gateway's settings say.
+    """`tierflow.cascade` of a request. What is left out is as the gateway's settings say.
 
     `quality`: the share of the top tier's accuracy that is to be kept; `threshold`: the least
-    confidence that is accepted, instead (0: everything, above 1: nothing). `stream_mode`: live
-    lets tokens flow while confidence holds, exact holds them until it is decided whose they are.
+    confidence that is accepted, instead (0: everything, above 1: nothing). `stream_mode`: live lets
+    tokens flow while confidence holds, exact holds them until it is decided whose they are.
     `samples`: answers that agreement asks for. `features`: tell them in the reply. `window`: tokens
     of a window, for the collection of features for another predictor.
     """

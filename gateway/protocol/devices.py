@@ -33,7 +33,8 @@ class EnrolmentWish(Given):
 
 
 class Enrolment(BaseModel):
-    """Said once: the gateway keeps only the token's SHA-256."""
+    """A one-time token that enrols a device. It is shown once: the gateway keeps only its
+    SHA-256."""
 
     object: Literal["device.enrolment"] = "device.enrolment"
     enrolment_token: str = Field(description="for one device, once")
@@ -44,6 +45,8 @@ class Enrolment(BaseModel):
 
 
 class EnrolRequest(Given):
+    """A device's wish to be enrolled."""
+
     enrolment_token: str = Field(min_length=1, max_length=256)
     name: DeviceName | None = Field(
         default=None, description="null: the operator's, else one is made up"
@@ -57,7 +60,7 @@ class EnrolRequest(Given):
 
 
 class Enrolled(BaseModel):
-    """Said once: the gateway keeps only the token's SHA-256."""
+    """A device's own token. It is shown once: the gateway keeps only its SHA-256."""
 
     object: Literal["device.enrolled"] = "device.enrolled"
     device: str
@@ -67,6 +70,8 @@ class Enrolled(BaseModel):
 
 
 class DeviceModelCard(BaseModel):
+    """A model that a device runs."""
+
     name: str
     family: str = ""
     parameters: int = Field(default=0, description="weights; 0: unknown")
@@ -74,18 +79,22 @@ class DeviceModelCard(BaseModel):
 
 
 class DeviceCondition(BaseModel):
+    """A device's battery and heat."""
+
     battery: float | None = Field(default=None, description="charge, 0 to 1; null: on mains")
     hot: bool = False
 
 
 class DeviceLink(BaseModel):
-    """As the device measured it; 0: not yet."""
+    """A device's link. As the device measured it; 0: not yet."""
 
     round_trip_s: float = 0.0
     bytes_per_s: float = 0.0
 
 
 class DeviceWork(BaseModel):
+    """A device's work: now, and since it registered."""
+
     in_flight: int = 0
     max_work: int
     finished: int = Field(default=0, description="completed on this connection")
@@ -109,6 +118,8 @@ class Registration(BaseModel):
 
 
 class DeviceCard(BaseModel):
+    """A device, as operators see it."""
+
     id: str
     object: Literal["device"] = "device"
     source: Literal["settings", "enrolled", "unknown"] = Field(
@@ -121,6 +132,8 @@ class DeviceCard(BaseModel):
 
 
 class DeviceList(BaseModel):
+    """A page of devices."""
+
     object: Literal["list"] = "list"
     data: list[DeviceCard]
     has_more: bool = Field(description="ask again with after=<the last id>")
@@ -132,6 +145,8 @@ class DeviceList(BaseModel):
 
 
 class DeviceRevoked(BaseModel):
+    """The device whose token was revoked."""
+
     object: Literal["device.revoked"] = "device.revoked"
     id: str
     revoked: bool = True

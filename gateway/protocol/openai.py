@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ErrorDetail(BaseModel):
+    """The error of an OpenAI error body."""
+
     message: str = Field(description="what is wrong, and what would be right")
     type: str
     param: str | None = None
@@ -15,6 +17,8 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorBody(BaseModel):
+    """An OpenAI error body."""
+
     error: ErrorDetail
 
 
@@ -34,12 +38,15 @@ class ModelCard(BaseModel):
 
 
 class ModelList(BaseModel):
+    """The body of /v1/models."""
+
     object: Literal["list"] = "list"
     data: list[ModelCard]
 
 
 class InferenceBody(BaseModel):
-    """Everything else in the body passes through to the engine untouched."""
+    """The body of an inference request. Fields that are not named here reach the engine
+    untouched."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -51,6 +58,8 @@ class InferenceBody(BaseModel):
 
 
 class PoolCondition(BaseModel):
+    """A pool, as /ready tells it."""
+
     ready: bool
     tier: str
     endpoints: dict[str, str] = Field(description="endpoint id -> ok, or why not")
@@ -58,6 +67,8 @@ class PoolCondition(BaseModel):
 
 
 class Readiness(BaseModel):
+    """The body of /ready."""
+
     ready: bool
     conditions: dict[str, str] = Field(default={}, description="degraded modes, by name")
     pools: dict[str, PoolCondition]

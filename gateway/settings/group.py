@@ -18,4 +18,6 @@ class Unit:
 
 
 class Group(BaseModel):
+    """A group of settings: frozen, and with no unknown names."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")

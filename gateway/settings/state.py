@@ -153,6 +153,8 @@ class StateSettings(Group):
 
 
 class Location(Group):
+    """The parts of a Redis URL."""
+
     host: str
     port: int
     tls: bool

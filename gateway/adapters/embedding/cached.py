@@ -16,8 +16,8 @@ MAX_COMING = 256
 
 
 class CachedEmbedder:
-    """`size` counts texts. Not the texts are kept, but their digests. `batch`: how many are
-    embedded in one call.
+    """An embedder that keeps the vectors of texts seen lately, `size` of them, by the texts'
+    digests. `batch`: how many are embedded in one call.
 
     What is under way goes on when those that wait for it give up, and is kept when it is there, so
     that nothing is computed twice. Raises EmbeddingFailed, also where too much is under way.

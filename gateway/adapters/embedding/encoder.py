@@ -17,7 +17,8 @@ from gateway.adapters.embedding.runtime import session
 
 
 class Encoder:
-    """`file` is a Hugging Face BertModel's safetensors file; its names tell the number of layers.
+    """A BERT encoder that runs on ONNX Runtime. `file` is a Hugging Face BertModel's safetensors
+    file; its names tell the number of layers.
 
     Raises what the libraries do for a file that is broken or of another model.
     """

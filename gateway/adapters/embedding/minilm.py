@@ -20,8 +20,8 @@ MAX_CHARS = 8192
 
 
 class MiniLm:
-    """Loads at the first use, about 100 MB with its libraries. Raises EmbeddingFailed when its
-    files are broken."""
+    """The embedding model in the gateway's own process. It loads at the first use, about 100 MB
+    with its libraries. Raises EmbeddingFailed when its files are broken."""
 
     name = "minilm"
 

@@ -33,7 +33,8 @@ class PoolPolicy:
 
 
 class DiscoveredEndpoints:
-    """Listens to `k8s.discovery`. `policies` by pool; a pool without one takes `default`.
+    """The listener of `k8s.discovery` that puts endpoints into rotation. `policies` by pool; a
+    pool without one takes `default`.
 
     `fixed` names the pools that have a list of their own: slices must not add to these.
     """

@@ -11,12 +11,15 @@ from gateway.core.types import Endpoint, EndpointState, Limits, PoolState
 
 @dataclass(frozen=True, slots=True)
 class Changes:
+    """The endpoints that came and went."""
+
     arrived: Sequence[EndpointState]
     departed: Sequence[EndpointState]
 
 
 class LiveEndpoints:
-    """Holds the states. Everything here runs in one event loop.
+    """The endpoints, listed and discovered, with their states. Everything here runs in one event
+    loop.
 
     `states` is a tuple that `replace` swaps as a whole, so whoever reads it needs no lock.
     """

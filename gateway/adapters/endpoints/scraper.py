@@ -32,7 +32,8 @@ class _Notes:
 
 
 class Scraper:
-    """One task per endpoint, so that a hung one delays no other.
+    """The scraper, which looks at every endpoint again and again. One task per endpoint, so that
+    a hung one delays no other.
 
     `interval_s`, `timeout_s` in seconds; after `failures` failed scrapes in a row an endpoint is
     taken out. An endpoint that the hot path took out comes back with the next good scrape. `up` is

@@ -9,7 +9,8 @@ from gateway.core.types import EndpointState
 
 
 class Turns:
-    """Everything here runs in one event loop."""
+    """The queue of requests that wait for a place at an endpoint. Everything here runs in one
+    event loop."""
 
     def __init__(self) -> None:
         self._waiting: dict[

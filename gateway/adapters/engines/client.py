@@ -43,7 +43,8 @@ class EngineAnswer:
 
 
 class AiohttpModelServer:
-    """Opens answers. `connect_timeout_s` bounds a new connection; later waits are the caller's."""
+    """The client of the engines, with one pool of connections for all. `connect_timeout_s`
+    bounds a new connection; later waits are the caller's."""
 
     def __init__(
         self,

@@ -15,6 +15,8 @@ SECONDS_BUCKETS = (0.005, 0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 3
 
 
 class _Series:
+    """The way in which all series here are made."""
+
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
 
@@ -27,7 +29,7 @@ class _Series:
 
 
 class _Requests(_Series):
-    """How they ended, which were repeated, and what callers say of their answers."""
+    """Requests: how they ended, which were repeated, and what callers say of their answers."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
@@ -59,7 +61,7 @@ class _Requests(_Series):
 
 
 class _MemberSeries(_Series):
-    """What became of the requests to them."""
+    """Members: what became of the requests to them."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
@@ -85,7 +87,7 @@ class _MemberSeries(_Series):
 
 
 class _Decisions(_Series):
-    """How many were asked, and how one answer was made of theirs."""
+    """Decisions: how many members were asked, and how one answer was made of theirs."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
@@ -137,7 +139,7 @@ class _Decisions(_Series):
 
 
 class _Spending(_Series):
-    """Tokens, their cost, and seconds."""
+    """Spending: tokens, their cost, and seconds."""
 
     def __init__(self, registry: CollectorRegistry, prices: Prices) -> None:
         super().__init__(registry)
@@ -167,7 +169,7 @@ class _Spending(_Series):
 
 
 class _Setbacks(_Series):
-    """What collectives went on without."""
+    """Setbacks: what collectives went on without."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)

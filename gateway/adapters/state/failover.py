@@ -20,6 +20,8 @@ ONCE = (Advance, Claim, Complete)
 
 
 class ServedStore(StateStore, Protocol):
+    """A store on a server, which can be lost."""
+
     def start(self) -> None: ...
 
     async def stop(self) -> None: ...

@@ -18,8 +18,9 @@ log = structlog.get_logger("tierflow.state")
 
 
 class StateWatch:
-    """`look` raises StateLost. `rule` is for the log, `returned` is called at a look that
-    succeeds after failures, whether or not they came to a loss.
+    """The watch over a store on a server. `look` raises StateLost. `rule` is for the log,
+    `returned` is called at a look that succeeds after failures, whether or not they came to a
+    loss.
 
     `lost` is whether callers must do without, and `problem` why.
     """

@@ -12,6 +12,8 @@ log = structlog.get_logger("tierflow.state")
 
 
 class Listeners:
+    """The functions that listen to each channel of this replica."""
+
     def __init__(self) -> None:
         self._takers: dict[str, list[Take]] = {}
 

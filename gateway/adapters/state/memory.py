@@ -27,8 +27,8 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True)
 class MemoryBounds:
-    """Of each kind: how many records, and the bytes of their values. A kind that is full takes
-    nothing from the others."""
+    """The bounds of what is kept in memory. Of each kind: how many records, and the bytes of
+    their values. A kind that is full takes nothing from the others."""
 
     max_entries: int = 100_000
     max_bytes: int = 64 * 1024 * 1024

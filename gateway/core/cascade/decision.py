@@ -19,7 +19,8 @@ _BY_METHOD: Mapping[str, Reason] = {"agreement": "disagreement", "self-check": "
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """`reason` is None for what is accepted."""
+    """The judgement on one answer: its confidence, and why it goes up. `reason` is None for what
+    is accepted."""
 
     confidence: float
     reason: Reason | None

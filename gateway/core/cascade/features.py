@@ -30,7 +30,7 @@ FEATURES = (*FROM_TOKENS, *ASKED)
 
 @dataclass(slots=True, kw_only=True)
 class RunningFeatures:
-    """`features` of an answer that is still being made: a token costs the same at any length."""
+    """The features of an answer that is still being made. A token costs the same at any length."""
 
     window: int = WINDOW
     count: int = 0

@@ -15,7 +15,8 @@ from gateway.core.cascade.predictor import ConfidenceModel
 
 @dataclass(slots=True, kw_only=True)
 class HoldBack:
-    """`model` judges beginnings by what tokens tell alone; `threshold` is 0 to 1."""
+    """The rule that says how much of a stream may go out before the whole is judged. `model`
+    judges beginnings by what tokens tell alone; `threshold` is 0 to 1."""
 
     model: ConfidenceModel
     threshold: float

@@ -11,10 +11,11 @@ from gateway.core.cascade.decision import Reason
 
 @dataclass(slots=True, kw_only=True)
 class Stage:
-    """What one tier did: `confidence` is None where nothing judged it (the top tier's answer).
+    """The account of one tier's part in a request. `confidence` is None where nothing judged it
+    (the top tier's answer).
 
-    `decision` is accepted, escalated, answered (the top), failed or degraded; times in seconds.
-    The `judging_` tokens were spent on samples or self-checks. Of a tier that failed, `tokens` are
+    `decision` is accepted, escalated, answered (the top), failed or degraded; times in seconds. The
+    `judging_` tokens were spent on samples or self-checks. Of a tier that failed, `tokens` are
     those that had come.
     """
 
@@ -33,7 +34,8 @@ class Stage:
 
 @dataclass(slots=True, kw_only=True)
 class CascadeOutcome:
-    """What one request came to. `tier` gave the answer, or its end where two wrote it."""
+    """The outcome of one request to the cascade. `tier` gave the answer, or its end where two
+    wrote it."""
 
     stages: list[Stage] = field(default_factory=list)
     tier: str = "none"
@@ -44,7 +46,7 @@ class CascadeOutcome:
 
 
 class CascadeTelemetry(Protocol):
-    """Takes what happened. Neither method blocks or raises."""
+    """The place where cascades are counted. Neither method blocks or raises."""
 
     def cascaded(self, outcome: CascadeOutcome) -> None: ...
 
@@ -52,7 +54,8 @@ class CascadeTelemetry(Protocol):
 
 
 class OutcomeLog(Protocol):
-    """Keeps outcomes for calibration: numbers and names, never text. `write` doesn't block."""
+    """The log of outcomes that calibration reads: numbers and names, never text. `write` doesn't
+    block."""
 
     def write(self, entry: Mapping[str, Any]) -> None: ...
 

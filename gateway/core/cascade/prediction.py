@@ -60,7 +60,8 @@ def resume(verified: Sequence[int], predicted: Sequence[int], near: int) -> int 
 
 @dataclass(slots=True, kw_only=True)
 class Prediction:
-    """What is offered of `predicted` while the answer is verified.
+    """The drafts that a lower tier's answer gives while the top tier makes its own: what is
+    offered of `predicted` at each point.
 
     `verified` are the ids so far, `kept` counts those that equal what was offered at their place.
     """

@@ -39,9 +39,10 @@ class Term:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfidenceModel:
-    """`link` turns the sum of the terms and the bias into 0..1: logistic, or exp for a sum of
-    log-probabilities. `curve`: (given, calibrated), rising in both. `thresholds`: quality target
-    (share of the top tier's accuracy) -> the least confidence that is accepted."""
+    """A model of the confidence in an answer, out of its features. `link` turns the sum of the
+    terms and the bias into 0..1: logistic, or exp for a sum of log-probabilities. `curve`:
+    (given, calibrated), rising in both. `thresholds`: quality target (share of the top tier's
+    accuracy) -> the least confidence that is accepted."""
 
     terms: Sequence[Term]
     bias: float = 0.0
@@ -78,7 +79,8 @@ class ConfidenceModel:
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """`pair`: the names of the lower and the upper model that it was fitted for, empty for any."""
+    """A predictor: a confidence model for each method, fitted to one pair of models. `pair`: the
+    names of the lower and the upper model that it was fitted for, empty for any."""
 
     models: Mapping[str, ConfidenceModel]
     window: int = WINDOW

@@ -10,8 +10,9 @@ from gateway.core.cascade.predictor import Predictor
 
 @dataclass(frozen=True, slots=True)
 class Predictors:
-    """`given` holds for any pair; without it the one of `shipped` that was fitted to the pair, and
-    `cautious`, which knows every method, for all other models."""
+    """The predictors that a gateway knows. `given` holds for any pair; without it the one of
+    `shipped` that was fitted to the pair, and `cautious`, which knows every method, for all
+    other models."""
 
     cautious: Predictor
     shipped: Sequence[Predictor] = ()

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, kw_only=True)
 class StopScanner:
-    """`feed` it text in any pieces: what comes out, in order, is the text up to the first stop.
+    """A scanner that cuts a text at the first stop text in it. `feed` it text in any pieces:
+    what comes out, in order, is the text up to the first stop.
 
     As long as a stop text may have begun, what could belong to it is held back; `rest` gives that
     at the end. `stopped` is the stop text that was found. `include`: it belongs to the text.

@@ -18,6 +18,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
+    """A routing profile: filters, weighted scorers and a picker, which choose an endpoint of a
+    pool."""
+
     name: str
     filters: tuple[Filter, ...]
     scorers: tuple[tuple[Scorer, float], ...]

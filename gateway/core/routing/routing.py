@@ -15,7 +15,8 @@ RETRY_AFTER_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`model` is the name that the endpoint serves; `reason` is one of a fixed, small set."""
+    """The endpoint that a request goes to. `model` is the name that the endpoint serves;
+    `reason` is one of a fixed, small set."""
 
     state: EndpointState
     model: str
@@ -24,7 +25,8 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """`profiles` maps a pool's name to its profile; `family` lists models, smallest first."""
+    """The routing: tier policies order the pools, profiles choose in them. `profiles` maps a
+    pool's name to its profile; `family` lists models, smallest first."""
 
     profiles: Mapping[str, Profile]
     family: Sequence[str]

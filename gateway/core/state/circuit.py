@@ -9,9 +9,9 @@ from gateway.core.backoff import pause_s
 
 @dataclass(slots=True, kw_only=True)
 class Circuit:
-    """Opens after `failures` in a row, of callers or of looks. Only a look that succeeds takes
-    failures back: in a store of several parts, what goes well with one says nothing of another.
-    """
+    """A circuit breaker between callers and a store. It opens after `failures` in a row, of
+    callers or of looks. Only a look that succeeds takes failures back: in a store of several
+    parts, what goes well with one says nothing of another."""
 
     failures: int = 3
     first_pause_s: float = 0.1

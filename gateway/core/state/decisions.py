@@ -37,8 +37,8 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[Record]):
-    """`record` is to be kept until the time `until`, from which on it counts as absent; None: keep
-    nothing. `result` is what the operation gives."""
+    """The outcome of one operation on one record. `record` is to be kept until the time `until`,
+    from which on it counts as absent; None: keep nothing. `result` is what the operation gives."""
 
     record: Record | None
     until: float
@@ -54,6 +54,8 @@ def nothing(result: Any) -> Decision[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
+    """A lease: who holds the name, with what value, until when."""
+
     holder: str
     value: bytes
     until: float
@@ -79,6 +81,8 @@ def release(lease: Lease | None, given_up: Release) -> Decision[Lease]:
 
 @dataclass(frozen=True, slots=True)
 class Round:
+    """A value with the number of times that it was written."""
+
     number: int
     value: bytes
     until: float
@@ -101,7 +105,7 @@ def forget(stored: Round | None) -> Decision[Round]:
 
 @dataclass(frozen=True, slots=True)
 class BucketLevel:
-    """`level` was in it at the time `at`."""
+    """The record of a bucket that is not full. `level` was in it at the time `at`."""
 
     level: float
     at: float

@@ -108,6 +108,8 @@ class Mean:
 
 
 class ClaimState(StrEnum):
+    """The state in which a claim found its idempotency key."""
+
     NEW = "new"
     TAKEN_OVER = "taken-over"
     RUNNING = "running"
@@ -132,6 +134,8 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
+    """The result of a claim; `answer` where it is DONE."""
+
     state: ClaimState
     answer: bytes | None = None
 

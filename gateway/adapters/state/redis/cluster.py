@@ -21,6 +21,8 @@ MAX_REDIRECTIONS = 3
 
 
 class Cluster:
+    """A Redis cluster: commands go to the master that has their slot."""
+
     def __init__(self, target: Target, timeout_s: float) -> None:
         self._topology = Topology(target, timeout_s)
 

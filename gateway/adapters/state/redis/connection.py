@@ -22,6 +22,8 @@ MAX_CONNECTIONS = 32
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
+    """A user's name and password."""
+
     username: str | None = None
     password: str | None = field(default=None, repr=False)
 
@@ -31,8 +33,9 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """`addresses` of the server, of the cluster's nodes to begin with, or, where there is a
-    `master`, of the sentinels that know it. `tls` holds redis-py's ssl_* options; None: plain."""
+    """The place where Redis is, and how it is spoken to. `addresses` of the server, of the
+    cluster's nodes to begin with, or, where there is a `master`, of the sentinels that know it.
+    `tls` holds redis-py's ssl_* options; None: plain."""
 
     addresses: Sequence[Address]
     database: int = 0

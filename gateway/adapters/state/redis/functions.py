@@ -36,7 +36,8 @@ from gateway.core.state.operations import (
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """`code` is for FUNCTION LOAD, `name` is also that of its one function."""
+    """The library of functions that carry out the operations. `code` is for FUNCTION LOAD,
+    `name` is also that of its one function."""
 
     name: str
     code: str
@@ -44,7 +45,8 @@ class Library:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionCall:
-    """Keys in one slot, arguments, and how the reply is read."""
+    """A call of one of the library's functions. Keys in one slot, arguments, and how the reply
+    is read."""
 
     function: str
     keys: Sequence[str]

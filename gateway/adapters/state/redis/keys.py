@@ -5,7 +5,7 @@ from __future__ import annotations
 
 
 class Keys:
-    """`prefix` keeps several deployments on one server apart."""
+    """The names of keys and channels. `prefix` keeps several deployments on one server apart."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix

@@ -17,16 +17,17 @@ from gateway.adapters.state.redis.functions import Library
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`key` decides where it goes."""
+    """A command of Redis. `key` decides where it goes."""
 
     key: str
     words: Sequence[str | bytes]
 
 
 class Route(Protocol):
-    """`send` is one round trip to each server concerned, all at once. It gives replies in order,
-    errors that a server answered among them, and raises RedisError or OSError when one could not
-    be reached. Nothing here is bounded in time: the caller does that."""
+    """The way of commands to the servers concerned. `send` is one round trip to each server
+    concerned, all at once. It gives replies in order, errors that a server answered among them,
+    and raises RedisError or OSError when one could not be reached. Nothing here is bounded in
+    time: the caller does that."""
 
     async def send(self, commands: Sequence[Command]) -> list[Any]: ...
 

@@ -14,7 +14,8 @@ SLOTS = 16384
 
 
 class SlotMap:
-    """`ranges` are (first slot, last slot, the master's address)."""
+    """The map of a cluster's slots to its masters. `ranges` are (first slot, last slot, the
+    master's address)."""
 
     def __init__(self, ranges: Sequence[tuple[int, int, Address]]) -> None:
         self._ranges = sorted(ranges)

@@ -29,8 +29,9 @@ Result = TypeVar("Result")
 
 
 class RedisStore:
-    """`start` and `stop` inside the event loop. Every call ends within `timeout_s`, whatever the
-    server does, and raises StateLost where it did not answer; what was asked may yet be done."""
+    """A `StateStore` on Redis. `start` and `stop` inside the event loop. Every call ends within
+    `timeout_s`, whatever the server does, and raises StateLost where it did not answer; what was
+    asked may yet be done."""
 
     def __init__(
         self,

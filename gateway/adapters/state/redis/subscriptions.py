@@ -24,7 +24,8 @@ log = structlog.get_logger("tierflow.state")
 
 
 class Subscriptions:
-    """`problem` is why nothing is heard now. Messages sent meanwhile are lost."""
+    """The connection on which this replica hears its channels. `problem` is why nothing is heard
+    now. Messages sent meanwhile are lost."""
 
     def __init__(
         self, *, route: Route, keys: Keys, timeout_s: float, uniform: Callable[[], float]

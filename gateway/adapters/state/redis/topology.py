@@ -14,7 +14,8 @@ from gateway.adapters.state.redis.slots import SlotMap, read_slots
 
 
 class Topology:
-    """`look` asks for it anew, while callers go on by what is known. `timeout_s` is each node's."""
+    """The topology of a cluster, as its nodes tell it. `look` asks for it anew; meanwhile
+    callers go on by what is known. `timeout_s` is each node's."""
 
     def __init__(self, target: Target, timeout_s: float) -> None:
         self._target = target
