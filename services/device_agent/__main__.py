@@ -20,7 +20,7 @@ from services.device_agent.arguments import (
     enrolment_token,
     parser,
 )
-from services.device_agent.enrolment import EnrolmentFailed, enrol
+from services.device_agent.link.enrolment import EnrolmentFailed, enrol
 
 
 def serve(argv: Sequence[str]) -> None:

@@ -13,14 +13,14 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from services.device_agent.answer_router import AnswerRouter
+from services.device_agent.answers.answer_router import AnswerRouter
 from services.device_agent.api.app import DeviceApi
 from services.device_agent.api.gateway_proxy import GatewayProxy
 from services.device_agent.arguments import ArgumentFailure, device_token
 from services.device_agent.drafters.port import DrafterFailed
 from services.device_agent.drafters.registry import open_drafter
 from services.device_agent.drafting_thread import DraftingThread
-from services.device_agent.link import Link
+from services.device_agent.link.link import Link
 from services.device_agent.membership.active_work import ActiveWork
 from services.device_agent.membership.device_state import DeviceState
 from services.device_agent.membership.profile import ProfileFailed, describe_model, read_profile

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from services.device_agent.answer import AnswerReport
+from services.device_agent.answers.answer import AnswerReport
 
 WATCHED = {
     "member": "1 while the device is registered as a member.",

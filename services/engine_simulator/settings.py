@@ -10,7 +10,7 @@ from services.engine_simulator.engine.faults import Faults, parse_flag
 from services.engine_simulator.errors import EngineError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
     """The speed of the simulated machine.
 
@@ -101,34 +101,34 @@ def _parser() -> _Parser:
 def parse_arguments(argv: Sequence[str] | None = None) -> Settings:
     """Exits with code 2 and one line on standard error when an argument is wrong."""
     parser = _parser()
-    given = parser.parse_args(argv)
-    faults = Faults(given.seed)
-    for text in given.fault:
+    options = parser.parse_args(argv)
+    faults = Faults(options.seed)
+    for text in options.fault:
         try:
             name, value, requests = parse_flag(text)
             faults.set(name, value.split(",") if name == "models" else value, requests)
         except (EngineError, ValueError) as exc:
             parser.error(f"--fault {text}: {exc}")
     rates = Rates(
-        prefill_tokens_per_s=given.prefill_tokens_per_s,
-        decode_tokens_per_s=given.decode_tokens_per_s,
-        batch_slowdown=given.batch_slowdown,
-        max_num_seqs=given.max_num_seqs,
-        max_batched_tokens=given.max_num_batched_tokens,
-        kv_cache_tokens=given.kv_cache_tokens,
-        draft_tokens=given.num_speculative_tokens,
-        acceptance_rate=given.acceptance_rate,
-        unpaced=given.unpaced,
+        prefill_tokens_per_s=options.prefill_tokens_per_s,
+        decode_tokens_per_s=options.decode_tokens_per_s,
+        batch_slowdown=options.batch_slowdown,
+        max_num_seqs=options.max_num_seqs,
+        max_batched_tokens=options.max_num_batched_tokens,
+        kv_cache_tokens=options.kv_cache_tokens,
+        draft_tokens=options.num_speculative_tokens,
+        acceptance_rate=options.acceptance_rate,
+        unpaced=options.unpaced,
     )
     return Settings(
-        model=given.model,
-        host=given.host,
-        port=given.port,
-        max_model_len=given.max_model_len,
-        seed=given.seed,
-        embedding_dimensions=given.embedding_dimensions,
-        max_body_bytes=given.max_body_bytes,
-        allow_fault_control=given.allow_fault_control,
+        model=options.model,
+        host=options.host,
+        port=options.port,
+        max_model_len=options.max_model_len,
+        seed=options.seed,
+        embedding_dimensions=options.embedding_dimensions,
+        max_body_bytes=options.max_body_bytes,
+        allow_fault_control=options.allow_fault_control,
         faults=faults,
         rates=rates,
     )

@@ -36,7 +36,7 @@ def evaluate_aggregator(arguments: argparse.Namespace) -> None:
         raise ArgumentFailure(f"--weights: {arguments.weights} has no {Aggregator.member}")
     from services.model_family.chat import END
     from services.model_family.evaluation.generation import Member
-    from services.model_family.scoring import is_right
+    from services.model_family.evaluation.scoring import is_right
     from services.model_family.tasks.aggregation import held_out
 
     member = Member(folder)

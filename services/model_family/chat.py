@@ -20,6 +20,8 @@ CHAT_TEMPLATE = """\
 
 
 class Message(TypedDict):
+    """A message of a chat."""
+
     role: str
     content: str
 

@@ -20,6 +20,8 @@ LOOK_BACK = (1, 2, 3)
 
 
 class Norm(nn.Module):
+    """The root-mean-square norm of a Llama block."""
+
     def __init__(self, width: int, eps: float) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
@@ -31,6 +33,8 @@ class Norm(nn.Module):
 
 
 class Attention(nn.Module):
+    """The causal self-attention of a Llama block, with rotary positions."""
+
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
@@ -55,6 +59,8 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
+    """The gated feed-forward layer of a Llama block."""
+
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
         self.gate_proj = nn.Linear(width, inner, bias=False)

@@ -24,7 +24,7 @@ class ModelShape:
     norm_eps: float = 1e-5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
     """A named size of the whole job.
 

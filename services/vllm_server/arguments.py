@@ -35,7 +35,7 @@ class ArgumentFailure(Exception):
     """An argument can't be used; one line that names it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Replica:
     """One vLLM server: what it serves, and where."""
 
@@ -74,6 +74,27 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> R
 
     Of the environment only the mailbox's secret is read. Raises ArgumentFailure.
     """
+    options = _parser().parse_args(argv)
+    if not 1 <= options.port <= 65535:
+        raise ArgumentFailure(f"--port {options.port}: must be 1 to 65535")
+    if options.kv_cache_gib is not None and not options.kv_cache_gib > 0:
+        raise ArgumentFailure(f"--kv-cache-gib {options.kv_cache_gib}: must be above 0")
+    return Replica(
+        model=options.model,
+        served_model_name=options.served_model_name,
+        host=options.host,
+        port=options.port,
+        dtype=options.dtype,
+        max_model_len=_max_model_len(options.max_model_len),
+        kv_cache_gib=options.kv_cache_gib,
+        cores=options.cores,
+        further=tuple(options.further),
+        draft_mailbox=_draft_mailbox(options.draft_mailbox, environment.get(DRAFT_SECRET, "")),
+        draft_tokens_per_step=_draft_tokens_per_step(options.draft_tokens_per_step),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m services.vllm_server",
         description="Serve one model with vLLM behind the OpenAI API.",
@@ -96,24 +117,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> R
     )
     parser.add_argument("--draft-tokens-per-step", type=int, default=16, help="default: 16")
     parser.add_argument("further", nargs="*", metavar="-- ARGUMENT", help="for vLLM")
-    given = parser.parse_args(argv)
-    if not 1 <= given.port <= 65535:
-        raise ArgumentFailure(f"--port {given.port}: must be 1 to 65535")
-    if given.kv_cache_gib is not None and not given.kv_cache_gib > 0:
-        raise ArgumentFailure(f"--kv-cache-gib {given.kv_cache_gib}: must be above 0")
-    return Replica(
-        model=given.model,
-        served_model_name=given.served_model_name,
-        host=given.host,
-        port=given.port,
-        dtype=given.dtype,
-        max_model_len=_max_model_len(given.max_model_len),
-        kv_cache_gib=given.kv_cache_gib,
-        cores=given.cores,
-        further=tuple(given.further),
-        draft_mailbox=_draft_mailbox(given.draft_mailbox, environment.get(DRAFT_SECRET, "")),
-        draft_tokens_per_step=_draft_tokens_per_step(given.draft_tokens_per_step),
-    )
+    return parser
 
 
 def _max_model_len(text: str) -> int | None:
@@ -161,7 +165,7 @@ def read_config(model: str) -> dict[str, object] | None:
     except ValueError as error:
         raise ArgumentFailure(f"--model {model}: config.json can't be read: {error}") from error
     if not isinstance(config, dict):
-        raise ArgumentFailure(f"--model {model}: config.json is no JSON object")
+        raise ArgumentFailure(f"--model {model}: config.json is not a JSON object")
     return config
 
 
@@ -201,10 +205,10 @@ def launch(replica: Replica, config: dict[str, object] | None, on_cpu: bool) -> 
     return Launch([*arguments, *replica.further], environment, overrides, server=f"{RACE}.server")
 
 
-def _dtype(wanted: str, config: dict[str, object] | None) -> str:
+def _dtype(dtype: str, config: dict[str, object] | None) -> str:
     """vLLM's auto turns a float32 checkpoint into a 16-bit one; ours keeps what was trained."""
-    if wanted != "auto" or config is None:
-        return wanted
+    if dtype != "auto" or config is None:
+        return dtype
     stored = config.get("dtype") or config.get("torch_dtype")
     return "float32" if stored == "float32" else "auto"
 

@@ -15,8 +15,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route as HttpRoute
 from starlette.types import Lifespan
 
-from services.device_agent.answer import AnswerPiece, AnswerReport
-from services.device_agent.answer_router import AnswerRoute, AnswerRouter
+from services.device_agent.answers.answer import AnswerPiece, AnswerReport
+from services.device_agent.answers.answer_router import AnswerRoute, AnswerRouter
+from services.device_agent.answers.verified_answer import RequestRefused
 from services.device_agent.api.client_disconnect import cancel_on_disconnect
 from services.device_agent.api.gateway_proxy import GatewayProxy
 from services.device_agent.api.requests import (
@@ -33,7 +34,6 @@ from services.device_agent.drafters.port import DrafterFailed
 from services.device_agent.membership.registration import Membership
 from services.device_agent.metrics import AgentMetrics
 from services.device_agent.text import TextStream
-from services.device_agent.verified_answer import RequestRefused
 
 VERIFIED_HEADER = "x-tierflow-verified-tokens"
 MAX_BODY_BYTES = 8 * 1024 * 1024

@@ -9,20 +9,20 @@ import httpx
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response, StreamingResponse
 
-from gateway.protocol.virtual_models import AUTO, CLOUD, EDGE
+from gateway.protocol import headers, virtual_models
 from services.device_agent.api.requests import BadRequest
 from services.device_agent.api.responses import error_body, event
 
 GATEWAY_MODELS = {
-    "device-edge": EDGE,
-    "device-cloud": CLOUD,
-    "auto": AUTO,
+    "device-edge": virtual_models.EDGE,
+    "device-cloud": virtual_models.CLOUD,
+    "auto": virtual_models.AUTO,
 }
 """The gateway's virtual model for each way to answer."""
 ANSWER_S = 600.0
 CONNECT_S = 5.0
 LOST = "the connection to the gateway broke in the middle of the answer"
-PASSED_HEADERS = ("content-type", "x-request-id", "x-tierflow-tier", "x-tierflow-reason")
+PASSED_HEADERS = ("content-type", headers.REQUEST_ID, headers.TIER, headers.REASON)
 
 
 class GatewayProxy:
@@ -45,7 +45,7 @@ class GatewayProxy:
             raise BadRequest(
                 f"{names}: the device does not support this; ask a server's model", fields[0]
             )
-        if str(body["model"]).startswith("tierflow-"):
+        if str(body["model"]).startswith(virtual_models.PREFIX):
             body = {**body, "model": GATEWAY_MODELS[way]}
         request = self._client.build_request("POST", self._gateway + http.url.path, json=body)
         try:
@@ -56,8 +56,8 @@ class GatewayProxy:
                 fields[0],
                 "gateway_unreachable",
             ) from exc
-        headers = {name: answer.headers[name] for name in PASSED_HEADERS if name in answer.headers}
-        return StreamingResponse(_relay(answer), answer.status_code, headers)
+        passed = {name: answer.headers[name] for name in PASSED_HEADERS if name in answer.headers}
+        return StreamingResponse(_relay(answer), answer.status_code, passed)
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gateway.protocol import virtual_models
 from gateway.protocol.fields import Sampling
 from gateway.protocol.speculation import MAX_PROMPT_TOKENS
-from services.device_agent.answer import GenerationRequest
+from services.device_agent.answers.answer import GenerationRequest
 from services.device_agent.text import TextModel
 
 VIRTUAL_MODELS = {
@@ -52,6 +52,8 @@ class BadRequest(Exception):
 
 
 class StreamOptions(BaseModel):
+    """What a stream shall tell beside the answer."""
+
     include_usage: bool = False
 
 

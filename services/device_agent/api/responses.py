@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from services.device_agent.answer import AnswerPiece, AnswerReport
+from services.device_agent.answers.answer import AnswerPiece, AnswerReport
 from services.device_agent.api.requests import ApiRequest
 
 

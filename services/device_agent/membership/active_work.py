@@ -9,7 +9,7 @@ from gateway.protocol import work
 from services.device_agent.background_drafting import BackgroundDrafting
 from services.device_agent.drafters.port import DrafterFailed
 from services.device_agent.drafting_thread import DraftingThread
-from services.device_agent.link import LinkLost
+from services.device_agent.link.link import LinkLost
 from services.device_agent.membership.admission import (
     AnswerTimeEstimate,
     DeviceLoad,

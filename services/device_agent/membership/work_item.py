@@ -8,10 +8,10 @@ from contextlib import aclosing
 from typing import Any
 
 from gateway.protocol import work
-from services.device_agent.answer import AnswerReport, GenerationRequest
+from services.device_agent.answers.answer import AnswerReport, GenerationRequest
+from services.device_agent.answers.local_answer import local_answer
 from services.device_agent.background_drafting import BackgroundDrafting
 from services.device_agent.drafting_thread import DraftingThread
-from services.device_agent.local_answer import local_answer
 from services.device_agent.membership.admission import WorkRefused
 from services.device_agent.text import TextModel, TextStream
 

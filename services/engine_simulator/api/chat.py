@@ -30,7 +30,7 @@ async def chat_completions(engine: Engine, exchange: Exchange) -> None:
     if max_tokens is None:
         max_tokens = body.max_tokens
     bounds = limits(body, max_tokens, len(prompt), engine.settings.max_model_len)
-    salt = Context(model, body.seed, 0, prompt).draw()
+    salt = Context(model=model, seed=body.seed, prompt=prompt).draw()
     call = structured_output.tool_call(body, salt)
     script = call[1] if call else structured_output.json_answer(body.response_format, salt)
     request = PromptRequest(prompt, bounds, n, body.seed, script)
@@ -195,5 +195,5 @@ class ChatRenderer:
     def _prompt_logprobs(self) -> object:
         if self._body.prompt_logprobs is None:
             return None
-        context = Context(self._model, self._body.seed, 0, ())
+        context = Context(model=self._model, seed=self._body.seed)
         return logprobs.prompt_logprobs(context, self._prompt, self._body.prompt_logprobs)

@@ -25,7 +25,7 @@ async def completions(engine: Engine, exchange: Exchange) -> None:
     for prompt in prompts:
         check_prompt(prompt, room)
         bounds = limits(body, body.max_tokens, len(prompt), room)
-        salt = Context(model, body.seed, 0, prompt).draw()
+        salt = Context(model=model, seed=body.seed, prompt=prompt).draw()
         script = structured_output.json_answer(body.response_format, salt)
         requests.append(PromptRequest(prompt, bounds, n, body.seed, script))
     job = engine.submit(model, requests, plan)
@@ -134,7 +134,7 @@ class CompletionRenderer:
         }
 
     def _rows(self, prompt: list[int], top: int) -> list[dict[str, dict[str, Any]] | None]:
-        context = Context(self._model, self._body.seed, 0, ())
+        context = Context(model=self._model, seed=self._body.seed)
         return logprobs.prompt_logprobs(context, prompt, top)
 
     def _logprobs(

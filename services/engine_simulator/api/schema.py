@@ -10,11 +10,15 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Body(BaseModel):
+    """A request body that may name a model."""
+
     model_config = ConfigDict(extra="ignore")
     model: str | None = None
 
 
 class Message(BaseModel):
+    """A message of a chat."""
+
     model_config = ConfigDict(extra="ignore")
     role: str
     content: str | list[dict[str, Any]] | None = None
@@ -22,6 +26,8 @@ class Message(BaseModel):
 
 
 class StreamOptions(BaseModel):
+    """What a stream shall tell of its usage."""
+
     model_config = ConfigDict(extra="ignore")
     include_usage: bool = False
     continuous_usage_stats: bool = False
@@ -47,6 +53,8 @@ class SamplingBody(Body):
 
 
 class ChatBody(SamplingBody):
+    """The body of /v1/chat/completions."""
+
     messages: list[Message]
     max_completion_tokens: int | None = None
     logprobs: bool | None = False
@@ -56,6 +64,8 @@ class ChatBody(SamplingBody):
 
 
 class CompletionBody(SamplingBody):
+    """The body of /v1/completions."""
+
     max_tokens: int | None = 16
     prompt: str | list[int] | list[str] | list[list[int]] | None = None
     echo: bool | None = False
@@ -63,6 +73,8 @@ class CompletionBody(SamplingBody):
 
 
 class ResponsesBody(Body):
+    """The body of /v1/responses."""
+
     input: str | list[dict[str, Any]]
     instructions: str | None = None
     max_output_tokens: int | None = None
@@ -75,12 +87,16 @@ class ResponsesBody(Body):
 
 
 class EmbeddingsBody(Body):
+    """The body of /v1/embeddings."""
+
     input: str | list[int] | list[str] | list[list[int]]
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = None
 
 
 class TokenizeBody(Body):
+    """The body of /tokenize."""
+
     prompt: str | None = None
     messages: list[Message] | None = None
     add_generation_prompt: bool = True
@@ -88,6 +104,8 @@ class TokenizeBody(Body):
 
 
 class DetokenizeBody(Body):
+    """The body of /detokenize."""
+
     tokens: list[int]
 
 

@@ -77,7 +77,9 @@ class Engine:
         generations: list[Generation] = []
         for request in requests:
             for choice in range(request.n):
-                context = Context(model, request.seed, choice, request.prompt)
+                context = Context(
+                    model=model, seed=request.seed, choice=choice, prompt=request.prompt
+                )
                 source = (
                     generate(context, request.limits.min_tokens, request.limits.ignore_end)
                     if request.script is None

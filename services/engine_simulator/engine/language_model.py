@@ -45,7 +45,9 @@ def next_token(draw: int, last_id: int, *, may_end: bool) -> int:
 class Context:
     """The state of one generation: a hash of model, seed, choice and all token ids so far."""
 
-    def __init__(self, model: str, seed: int | None, choice: int, prompt: Sequence[int]) -> None:
+    def __init__(
+        self, *, model: str, seed: int | None = None, choice: int = 0, prompt: Sequence[int] = ()
+    ) -> None:
         self._hash = hashlib.blake2b(f"{model}\0{seed}\0{choice}\0".encode(), digest_size=8)
         self._hash.update(array("I", prompt).tobytes())
         self.last_id = prompt[-1] if prompt else 0

@@ -66,8 +66,8 @@ STOP_ID = FIRST_BYTE_ID + ord(".")
 
 def forms(word_class: WordClass, *, spaced: bool = True, capital: bool = False) -> tuple[int, ...]:
     """Ids of a class's words in one written form, in a fixed order."""
-    found = []
+    ids = []
     for word in _WORDS[word_class].split():
         written = word.capitalize() if capital else word
-        found.append(WORD_IDS[f" {written}" if spaced else written])
-    return tuple(found)
+        ids.append(WORD_IDS[f" {written}" if spaced else written])
+    return tuple(ids)

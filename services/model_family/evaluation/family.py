@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from services.model_family.dataset import evaluation_set
 from services.model_family.evaluation.generation import Member
+from services.model_family.evaluation.scoring import is_right
 from services.model_family.members import TIERS, check_members, member
-from services.model_family.scoring import is_right
 from services.model_family.tasks.example import Example
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from services.model_family.dataset import EVALUATION_SEED, evaluation_set, is_held_out
 from services.model_family.evaluation.family import margin, share
 from services.model_family.evaluation.generation import Member
-from services.model_family.scoring import final_answer, is_right
+from services.model_family.evaluation.scoring import final_answer, is_right
 from services.model_family.specialists import (
     COMPARED,
     GENERALIST_MEMBER,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from random import Random
 
 from services.model_family.dataset import is_held_out
-from services.model_family.scoring import final_answer
+from services.model_family.evaluation.scoring import final_answer
 from services.model_family.tasks import code, dialogue, mathematics, reading
 from services.model_family.tasks.collective import slips
 from services.model_family.tasks.example import DrawnQuestion, Example, Task

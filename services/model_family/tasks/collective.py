@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 
-from services.model_family.scoring import final_answer
+from services.model_family.evaluation.scoring import final_answer
 from services.model_family.tasks import code, mathematics, reading
 from services.model_family.tasks.example import DrawnQuestion, Task
 

@@ -20,7 +20,7 @@ class Branches:
     """The drafts of every session, bounded in sessions, texts that they continue, and tokens.
 
     A session that no request has claimed yet is kept as well, as its drafts may arrive first.
-    What finds no room is lost, rather than anything older: the oldest stands nearest to its step.
+    Drafts that find no room are lost, rather than older ones: these are nearest to their step.
     """
 
     max_sessions: int = 4096
@@ -67,14 +67,14 @@ class Branches:
             return
         entry.put(position, tokens, before, now)
 
-    def take(self, session: str, said: Sequence[int], limit: int, now: int = 0) -> list[int]:
-        """Up to `limit` draft tokens that continue `said`, all of the request's output so far.
+    def take(self, session: str, output: Sequence[int], limit: int, now: int = 0) -> list[int]:
+        """Up to `limit` draft tokens that continue `output`, all of the request's tokens so far.
 
-        Tokens that have been said in the meantime are dropped. A branch that contradicts what
-        was said is forgotten: whatever follows a wrong token is worthless.
+        Tokens that were generated in the meantime are dropped. A branch that contradicts the
+        output is forgotten: whatever follows a wrong token is worthless.
         """
         entry = self._sessions.get(session)
-        return [] if entry is None else entry.take(said, limit, now)
+        return [] if entry is None else entry.take(output, limit, now)
 
     def forget(self, session: str) -> None:
         """The session is over; what still comes for it is dropped."""

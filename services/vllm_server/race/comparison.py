@@ -1,4 +1,4 @@
-"""Which drafts of greedy requests stand, and what the verifier says after them. Pure."""
+"""Which drafts of greedy requests stand, and the verifier's token after them. Pure."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def verified(
         right = 0
         while right < number and likeliest[row + right] == drafts[draft + right]:
             right += 1
-        said = likeliest[row : row + right + 1]
-        rows.append([*said, *[PLACEHOLDER] * (width - len(said))])
+        tokens = likeliest[row : row + right + 1]
+        rows.append([*tokens, *[PLACEHOLDER] * (width - len(tokens))])
         row += number + 1
         draft += number
     return rows

@@ -48,7 +48,7 @@ def blocks(request: Any) -> bool:
 def decodes(request: Any) -> bool:
     """Whether the next step would compute exactly one token: all but the last are computed.
 
-    Until `min_tokens` are said the sampler would forbid to end after accepted drafts, too, even
+    Until there are `min_tokens`, the sampler would forbid the end after accepted drafts, too, even
     where they reach that number: drafts wait for the first step in which nothing is forbidden.
     """
     return bool(

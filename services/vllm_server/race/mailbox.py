@@ -52,18 +52,20 @@ class MailboxServer:
         self._report = report
         self._waiting: deque[tuple[DraftMessage, int]] = deque(maxlen=MAX_WAITING)
         self._peers: set[Peer] = set()
-        self._strangers: set[Peer] = set()
+        self._unauthenticated: set[Peer] = set()
         self._counts = dict.fromkeys(("denied", "refused", "foreign", "dropped", "turned_away"), 0)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, port), family=family)
         self._listener.setblocking(False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
-        self._looking = threading.Lock()
+        self._polling = threading.Lock()
         self._stepped = 0.0
         self._closed = threading.Event()
         # A daemon: it ends with the engine, however that ends.
-        self._thread = threading.Thread(target=self._stand_in, name="draft-mailbox", daemon=True)
+        self._thread = threading.Thread(
+            target=self._poll_while_idle, name="draft-mailbox", daemon=True
+        )
         self._thread.start()
 
     @property
@@ -72,7 +74,7 @@ class MailboxServer:
 
     def drain(self, limit: int) -> list[tuple[DraftMessage, int]]:
         """At most `limit` messages, each with its arrival (monotonic, us). Never waits."""
-        self._stepped = self._look()
+        self._stepped = self._poll()
         waiting = self._waiting
         return [waiting.popleft() for _ in range(min(limit, len(waiting)))] if waiting else []
 
@@ -83,38 +85,38 @@ class MailboxServer:
     def close(self) -> None:
         self._closed.set()
         self._thread.join(5.0)
-        with self._looking:
+        with self._polling:
             for peer in list(self._peers):
                 self._drop(peer)
             self._selector.close()
             self._listener.close()
 
-    def _stand_in(self) -> None:
+    def _poll_while_idle(self) -> None:
         pause = IDLE_S
         while not self._closed.wait(pause):
             idle = time.monotonic() - self._stepped >= BUSY_S
             pause = IDLE_S if idle else BUSY_S
             if idle:
-                self._look()
+                self._poll()
 
-    def _look(self) -> float:
-        """One look into all sockets, unless somebody else is at it; gives when that was."""
+    def _poll(self) -> float:
+        """One look into all sockets, unless another thread is at it; returns when that was."""
         now = time.monotonic()
-        if self._closed.is_set() or not self._looking.acquire(blocking=False):
+        if self._closed.is_set() or not self._polling.acquire(blocking=False):
             return now
         try:
             for key, _ in self._selector.select(0):
                 if key.data is None:
-                    self._welcome(now)
+                    self._accept(now)
                 else:
-                    self._hear(key.data)
-            for peer in [each for each in self._strangers if now > each.deadline]:
+                    self._read(key.data)
+            for peer in [each for each in self._unauthenticated if now > each.deadline]:
                 self._drop(peer)
         finally:
-            self._looking.release()
+            self._polling.release()
         return now
 
-    def _welcome(self, now: float) -> None:
+    def _accept(self, now: float) -> None:
         try:
             connection, _ = self._listener.accept()
         except OSError:
@@ -125,20 +127,20 @@ class MailboxServer:
             return
         peer = Peer(connection, now + HANDSHAKE_S)
         self._peers.add(peer)
-        self._strangers.add(peer)
+        self._unauthenticated.add(peer)
         self._selector.register(connection, selectors.EVENT_READ, peer)
         try:
             peer.send(peer.nonce)
         except PeerGone:
             self._drop(peer)
 
-    def _hear(self, peer: Peer) -> None:
+    def _read(self, peer: Peer) -> None:
         try:
             peer.receive()
             if not peer.admitted:
                 self._admit(peer)
             while peer.admitted and (message := peer.message()) is not None:
-                self._take(message, peer)
+                self._handle(message, peer)
         except PeerGone:
             self._drop(peer)
         except ValueError:
@@ -146,17 +148,17 @@ class MailboxServer:
             self._drop(peer)
 
     def _admit(self, peer: Peer) -> None:
-        given = peer.proof()
-        if given is None:
+        proof = peer.proof()
+        if proof is None:
             return
-        if not hmac.compare_digest(given, wire.proof(self._secret, peer.nonce)):
+        if not hmac.compare_digest(proof, wire.proof(self._secret, peer.nonce)):
             self._counts["denied"] += 1
             raise PeerGone
         peer.send(wire.framed(self._greeting))
         peer.admitted = True
-        self._strangers.discard(peer)
+        self._unauthenticated.discard(peer)
 
-    def _take(self, message: bytes, peer: Peer) -> None:
+    def _handle(self, message: bytes, peer: Peer) -> None:
         if message == wire.COUNTS_QUESTION:
             peer.send(wire.framed(self.counts()))
             return
@@ -174,6 +176,6 @@ class MailboxServer:
 
     def _drop(self, peer: Peer) -> None:
         self._peers.discard(peer)
-        self._strangers.discard(peer)
+        self._unauthenticated.discard(peer)
         self._selector.unregister(peer.connection)
         peer.connection.close()

@@ -16,7 +16,11 @@ class PeerGone(Exception):
 
 
 class Peer:
-    """`admitted` is for its owner to set, who judges the answer to `nonce`."""
+    """One connection of a client.
+
+    `admitted` is for the owner to set, who checks the answer to `nonce`; until `deadline` it must
+    have come.
+    """
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
         connection.setblocking(False)
@@ -28,7 +32,7 @@ class Peer:
         self._buffer = bytearray()
 
     def receive(self) -> None:
-        """Take what has come, up to RECEIVE bytes. Raises PeerGone."""
+        """Read what has come, up to RECEIVE bytes. Raises PeerGone."""
         try:
             piece = self.connection.recv(RECEIVE)
         except BlockingIOError:
@@ -40,7 +44,7 @@ class Peer:
         self._buffer += piece
 
     def send(self, message: bytes) -> None:
-        """Raises PeerGone, too for a peer that doesn't read what it has asked for."""
+        """Raises PeerGone, also for a peer that does not read what it has asked for."""
         try:
             sent = self.connection.send(message)
         except OSError as failure:
@@ -49,11 +53,11 @@ class Peer:
             raise PeerGone
 
     def proof(self) -> bytes | None:
-        """The answer to the nonce, once it is there whole."""
+        """The answer to the nonce; None until all of it has come."""
         return self._cut(0, wire.PROOF_BYTES)
 
     def message(self) -> bytes | None:
-        """The next whole one. Raises ValueError for a length that none has."""
+        """The next message; None until all of it has come. Raises ValueError for its length."""
         if len(self._buffer) < wire.LENGTH_BYTES:
             return None
         size = int.from_bytes(self._buffer[: wire.LENGTH_BYTES], "big")
@@ -64,6 +68,6 @@ class Peer:
     def _cut(self, begin: int, end: int) -> bytes | None:
         if len(self._buffer) < end:
             return None
-        found = bytes(self._buffer[begin:end])
+        piece = bytes(self._buffer[begin:end])
         del self._buffer[:end]
-        return found
+        return piece

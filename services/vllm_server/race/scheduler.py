@@ -143,15 +143,15 @@ class RaceScheduler(Scheduler):
         return bool(free < rows * len(self.running))
 
     def _drafts(self, session: str, request: Request, room: int, now: int) -> list[int]:
-        said = request.output_token_ids
+        output = request.output_token_ids
         # The verifying step adds a token of its own after the drafts.
         limit = min(
             room,
             self.num_spec_tokens,
-            request.max_tokens - len(said) - 1,
+            request.max_tokens - len(output) - 1,
             self.max_model_len - request.num_tokens - 1,
         )
-        drafts = self._branches.take(session, said, limit, now)
+        drafts = self._branches.take(session, output, limit, now)
         if drafts and request.use_structured_output:
             valid: list[int] = self.structured_output_manager.validate_tokens(request, drafts)
             return valid

@@ -41,12 +41,12 @@ class DraftSession:
             self._levels.add(child)
             parent = child
 
-    def take(self, said: Sequence[int], limit: int, now: int) -> list[int]:
-        """Up to `limit` tokens that continue `said`; what it contradicts is forgotten."""
+    def take(self, output: Sequence[int], limit: int, now: int) -> list[int]:
+        """Up to `limit` tokens that continue `output`; drafts that it contradicts are forgotten."""
         if not self._grounds:
             return []
-        length = len(said)
-        moved = (self._moved(ground, said) for ground in self._grounds)
+        length = len(output)
+        moved = (self._moved(ground, output) for ground in self._grounds)
         self._grounds = [ground for ground in moved if ground is not None]
         self._levels.forget_before(length - 1)
         if limit <= 0:
@@ -64,21 +64,21 @@ class DraftSession:
             self._counts.unused += self._bury(ground)
         self._grounds.clear()
 
-    def _moved(self, ground: Node, said: Sequence[int]) -> Node | None:
+    def _moved(self, ground: Node, output: Sequence[int]) -> Node | None:
         """The ground where the text has got to, None where nothing of it is left."""
         start = ground.position + 1
-        if start > len(said):
+        if start > len(output):
             return ground
         assert ground.before is not None
-        if not ends_alike(ground.before, said[max(0, start - MAX_BEFORE) : start]):
+        if not ends_alike(ground.before, output[max(0, start - MAX_BEFORE) : start]):
             self._counts.stale += self._bury(ground)
             return None
-        for token in said[start:]:
+        for token in output[start:]:
             ground = self._step(ground, token)
         if not ground.children:
             ground.dead = True
             return None
-        ground.before = tuple(said[max(0, len(said) - MAX_BEFORE) :])
+        ground.before = tuple(output[max(0, len(output) - MAX_BEFORE) :])
         return ground
 
     def _step(self, ground: Node, token: int) -> Node:
@@ -93,7 +93,7 @@ class DraftSession:
         return child
 
     def _bury(self, ground: Node) -> int:
-        """Forget all that stands on it; gives how many tokens of that had met no fate yet."""
+        """Forget all that stands on it; returns how many of these tokens had met no fate yet."""
         ground.dead = True
         fresh = 0
         for node in ground.all_below():

@@ -37,16 +37,16 @@ class Node:
 
     def follows(self, before: Sequence[int]) -> bool:
         """Whether the text up to here ends with `before`, as far back as both are known."""
-        node, left = self, len(before)
+        node, remaining = self, len(before)
         while node.before is None:
-            if left == 0:
+            if remaining == 0:
                 return True
-            left -= 1
-            if node.token != before[left]:
+            remaining -= 1
+            if node.token != before[remaining]:
                 return False
             assert node.parent is not None
             node = node.parent
-        return ends_alike(node.before, before[:left])
+        return ends_alike(node.before, before[:remaining])
 
     def agreed(self, tokens: Sequence[int]) -> tuple[int, Node]:
         """How many of `tokens` stand here already, one after the other, and where they end."""
@@ -79,17 +79,17 @@ class Levels:
 
     def at(self, position: int) -> list[Node]:
         """In order of arrival."""
-        found = self._nodes.get(position)
-        if found is None:
+        nodes = self._nodes.get(position)
+        if nodes is None:
             return []
-        if any(node.dead for node in found):
-            found = self._nodes[position] = [node for node in found if not node.dead]
-        return found
+        if any(node.dead for node in nodes):
+            nodes = self._nodes[position] = [node for node in nodes if not node.dead]
+        return nodes
 
     def forget_before(self, position: int) -> None:
-        """Nothing that stands before `position` is asked for again."""
-        for place in [each for each in self._nodes if each < position]:
-            del self._nodes[place]
+        """Drop all before `position`, which is not needed again."""
+        for earlier in [other for other in self._nodes if other < position]:
+            del self._nodes[earlier]
 
 
 def best_parent(

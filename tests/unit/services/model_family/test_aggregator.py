@@ -9,7 +9,7 @@ from random import Random
 from gateway.wiring.collective import shipped_templates
 from services.model_family.aggregator import AGGREGATE_SHARE, Aggregator
 from services.model_family.dataset import is_held_out, trainable, training_example
-from services.model_family.scoring import final_answer
+from services.model_family.evaluation.scoring import final_answer
 from services.model_family.tasks.aggregation import ASKED, FORM, RIGHT_SHARE, TASK, held_out, line
 from services.model_family.tasks.registry import TASKS
 

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from services.model_family.scoring import final_answer
+from services.model_family.evaluation.scoring import final_answer
 from services.model_family.tasks.dialogue import CAPITALS, OPPOSITES
 from services.model_family.tasks.example import Example
 from services.model_family.tasks.mathematics import UNITS

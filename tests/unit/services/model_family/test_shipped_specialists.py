@@ -14,8 +14,8 @@ from services.device_agent.drafters.onnx import OnnxDrafter
 from services.device_agent.text import TextModel
 from services.model_family.chat import ask
 from services.model_family.dataset import evaluation_set, held_out
+from services.model_family.evaluation.scoring import is_right
 from services.model_family.members import TIERS, member
-from services.model_family.scoring import is_right
 from services.model_family.specialists import (
     COMPARED,
     DESCRIPTION_FILE,

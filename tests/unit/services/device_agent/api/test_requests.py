@@ -4,7 +4,7 @@ import pytest
 
 from gateway.protocol.fields import Sampling
 from gateway.protocol.speculation import MAX_PROMPT_TOKENS
-from services.device_agent.answer import AnswerPiece, AnswerReport
+from services.device_agent.answers.answer import AnswerPiece, AnswerReport
 from services.device_agent.api.requests import (
     VIRTUAL_MODELS,
     ApiRequest,

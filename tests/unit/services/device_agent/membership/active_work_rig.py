@@ -13,7 +13,7 @@ from gateway.protocol import work
 from gateway.protocol.fields import Sampling
 from services.device_agent.drafters.port import Drafter
 from services.device_agent.drafting_thread import DraftingThread
-from services.device_agent.link import LinkLost
+from services.device_agent.link.link import LinkLost
 from services.device_agent.membership.active_work import ActiveWork
 from services.device_agent.membership.device_state import DeviceState
 from services.device_agent.membership.profile import MemberProfile

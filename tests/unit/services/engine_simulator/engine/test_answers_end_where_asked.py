@@ -13,7 +13,7 @@ APP = simulator("--unpaced")
 
 
 def tokens_of(prompt: str, limits: Limits) -> list[Token]:
-    context = Context("m", None, 0, encode(prompt))
+    context = Context(model="m", prompt=encode(prompt))
     return list(decode_tokens(generate(context, limits.min_tokens, limits.ignore_end), limits))
 
 
@@ -98,7 +98,7 @@ def test_an_open_answer_fills_the_context_at_most() -> None:
 
 
 def test_generated_text_reads_as_words() -> None:
-    context = Context("m", None, 0, encode("hello"))
+    context = Context(model="m", prompt=encode("hello"))
     text = decode(token_id for token_id, _ in islice(generate(context, 0, True), 200))
     assert set(text) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ. ")
     assert text.count(". ") > 5

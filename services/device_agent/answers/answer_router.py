@@ -8,15 +8,19 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from gateway.protocol.speculation import Offer, Tier
-from services.device_agent.answer import AnswerPiece, AnswerReport, GenerationRequest
+from services.device_agent.answers.answer import AnswerPiece, AnswerReport, GenerationRequest
+from services.device_agent.answers.local_answer import local_answer
+from services.device_agent.answers.verified_answer import (
+    RequestRefused,
+    VerifiedAnswer,
+    VerifierLost,
+)
+from services.device_agent.answers.verifier_profile import VerifierProfile
 from services.device_agent.drafters.port import DrafterFailed, DraftStream
 from services.device_agent.drafting_thread import DraftingThread
-from services.device_agent.link import Link
-from services.device_agent.local_answer import local_answer
+from services.device_agent.link.link import Link
 from services.device_agent.metrics import AgentMetrics
 from services.device_agent.text import TextModel
-from services.device_agent.verified_answer import RequestRefused, VerifiedAnswer, VerifierLost
-from services.device_agent.verifier_profile import VerifierProfile
 
 ON_DEVICE, DEVICE_EDGE, DEVICE_CLOUD = "on-device", "device-edge", "device-cloud"
 WAYS: dict[str, tuple[Tier, ...]] = {

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core import backoff as gateway_backoff
-from services.device_agent.backoff import pause_s
+from services.device_agent.link.backoff import pause_s
 
 
 def test_pauses_double_up_to_the_longest() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from services.device_agent.link_probes import PAD_BYTES, PAD_EVERY_S, WARM_AFTER, LinkProbes
+from services.device_agent.link.link_probes import PAD_BYTES, PAD_EVERY_S, WARM_AFTER, LinkProbes
 
 
 class Clock:

@@ -14,10 +14,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from gateway.protocol import speculation as wire
 from gateway.protocol import work
-from services.device_agent.backoff import pause_s
 from services.device_agent.drafting.rate_limit import DraftRateLimit
-from services.device_agent.link_probes import LinkProbes
-from services.device_agent.session_channel import SessionChannel
+from services.device_agent.link.backoff import pause_s
+from services.device_agent.link.link_probes import LinkProbes
+from services.device_agent.link.session_channel import SessionChannel
 
 log = logging.getLogger("tierflow.device")
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.device_agent.verifier_profile import TRIAL_EVERY, VerifierProfile
+from services.device_agent.answers.verifier_profile import TRIAL_EVERY, VerifierProfile
 from tests.unit.services.device_agent.drafting.test_speedup import USUAL
 
 

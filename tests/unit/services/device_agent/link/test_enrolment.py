@@ -21,8 +21,8 @@ from services.device_agent.arguments import (
     device_token,
     parser,
 )
-from services.device_agent.enrolment import DeviceToken, EnrolmentFailed
-from services.device_agent.link import TokenMissing
+from services.device_agent.link.enrolment import DeviceToken, EnrolmentFailed
+from services.device_agent.link.link import TokenMissing
 from tests.servers import free_port
 
 ONE_TIME = "the-enrolment-token"

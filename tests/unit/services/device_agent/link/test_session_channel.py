@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from gateway.protocol import speculation as wire
-from services.device_agent.session_channel import SessionChannel
+from services.device_agent.link.session_channel import SessionChannel
 
 pytestmark = pytest.mark.anyio
 

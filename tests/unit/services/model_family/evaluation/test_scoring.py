@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.model_family.scoring import final_answer, is_right
+from services.model_family.evaluation.scoring import final_answer, is_right
 
 
 @pytest.mark.parametrize(

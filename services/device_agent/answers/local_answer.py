@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from gateway.protocol.fields import Sampling
-from services.device_agent.answer import AnswerPiece, AnswerReport, GenerationRequest
+from services.device_agent.answers.answer import AnswerPiece, AnswerReport, GenerationRequest
 from services.device_agent.drafters.port import Chooser, Drafter, DraftStream, Guess, Logits
 from services.device_agent.text import TextModel
 

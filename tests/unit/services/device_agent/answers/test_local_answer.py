@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.device_agent.local_answer import Sampler
+from services.device_agent.answers.local_answer import Sampler
 
 rows = st.lists(st.floats(-8, 8, width=32), min_size=2, max_size=30).map(
     lambda values: np.array(values, np.float32)

@@ -7,12 +7,13 @@ import time
 from collections.abc import AsyncGenerator
 
 from gateway.protocol import speculation as wire
-from services.device_agent.answer import (
+from services.device_agent.answers.answer import (
     AnswerPiece,
     AnswerReport,
     GenerationRequest,
     TokenOrigin,
 )
+from services.device_agent.answers.verifier_profile import VerifierProfile
 from services.device_agent.drafters.port import DrafterFailed, DraftStream, Guess
 from services.device_agent.drafting.tree import (
     DraftRun,
@@ -22,9 +23,8 @@ from services.device_agent.drafting.tree import (
     append_run,
 )
 from services.device_agent.drafting_thread import DraftingThread
-from services.device_agent.link import Link, LinkLost
-from services.device_agent.session_channel import SessionChannel, SessionFrame
-from services.device_agent.verifier_profile import VerifierProfile
+from services.device_agent.link.link import Link, LinkLost
+from services.device_agent.link.session_channel import SessionChannel, SessionFrame
 
 log = logging.getLogger("tierflow.device")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from services.device_agent.link import TokenMissing
+from services.device_agent.link.link import TokenMissing
 
 PATH = "/v1/devices/enrol"
 TIMEOUT_S = 10.0
