@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from gateway.core.final_answer import LEAD
 from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
 from gateway.protocol.virtual_models import CASCADE, CLOUD, COLLECTIVE, EDGE
 from gateway.settings.group import Group, Unit
@@ -102,7 +103,7 @@ class CascadeSettings(Group):
         default=0.7, gt=0, le=2, description="The sampling temperature of these answers."
     )
     answer_lead: str = Field(
-        default="Answer:",
+        default=LEAD,
         max_length=64,
         description="The text after which the final answer stands.",
     )

@@ -36,8 +36,10 @@ class Stream:
 
 
 def stream(deployment: Deployment, model: str, **fields: Any) -> Stream:
+    """An answer that ends at its bound on tokens."""
     messages = [{"role": "user", "content": "What is 5 plus 6?"}]
     body = {"model": model, "messages": messages, "stream": True, "max_tokens": 4, **fields}
+    body["ignore_eos"] = True
     answer = httpx.post(deployment.gateway.url + CHAT, json=body, timeout=60)
     assert answer.status_code == 200, answer.text
     found = Stream(dict(answer.headers))
@@ -60,7 +62,8 @@ def shape(value: Any) -> Any:
 @pytest.mark.parametrize("model", VIRTUAL)
 def test_the_headers_are_those_of_an_engine_s_stream(deployment: Deployment, model: str) -> None:
     plain, ours = stream(deployment, PLAIN), stream(deployment, model)
-    assert set(ours.headers) == set(plain.headers)
+    # vLLM's middleware for other origins adds `vary`; the gateway's answers don't differ by origin.
+    assert set(ours.headers) == set(plain.headers) - {"vary"}
     assert ours.headers["content-type"] == plain.headers["content-type"]
 
 
@@ -72,6 +75,9 @@ def test_the_chunks_have_the_keys_of_an_engine_s(
     plain, ours = stream(deployment, PLAIN, **fields), stream(deployment, model, **fields)
     assert shape(ours.chunks[0]) == shape(plain.chunks[0])
     assert {str(shape(chunk)) for chunk in ours.text} == {str(shape(plain.text[0]))}
+    # Only an engine's last chunk may hold text as well, that of the last token.
+    for last in (plain.last, ours.last):
+        last["choices"][0]["delta"].pop("content", None)
     assert shape(ours.last) == shape(plain.last)
     assert shape(ours.chunks[-1]) == shape(plain.chunks[-1])
 

@@ -1,4 +1,4 @@
-"""Answers: the final answer in a text, and how much two answers agree.
+"""How much two answers agree: their final answers, or the words of long texts.
 
 Members write the texts, so that all work is linear in their lengths whatever they hold.
 """
@@ -10,42 +10,15 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
-SHORT_CHARS = 160
-"""A text of one line up to this length is itself the final answer."""
+from gateway.core.final_answer import final_answer, normalised
+
 MAX_WORDS = 512
 """The words of a long text that are compared. Its beginning tells how far it agrees with another,
 and the request waits for the comparison."""
 AGREES = 0.5
 """The agreement from which on two answers count as the same one."""
 
-_LEAD = re.compile(r"\banswer\s*[:：]", re.IGNORECASE)
-_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_NUMBER = re.compile(r"[-+]?\d{1,30}\.\d{0,30}")
 _WORD = re.compile(r"\w+")
-_EDGES = " \t\r\n.;:!?\"'`*_$“”‘’«»"
-
-
-def final_answer(text: str) -> str | None:
-    """The line after the last `Answer:`, or all of a short text of one line, or None."""
-    leads = list(_LEAD.finditer(text))
-    if leads:
-        tail = text[leads[-1].end() :].strip()
-        return tail.splitlines()[0].strip() if tail else None
-    whole = text.strip()
-    if whole and len(whole) <= SHORT_CHARS and len(whole.splitlines()) == 1:
-        return whole
-    return None
-
-
-def normalised(answer: str) -> str:
-    """The same text for answers that differ only in case, spaces, quotes, end marks or a number's
-    form."""
-    text = " ".join(answer.casefold().split()).strip(_EDGES)
-    if _THOUSANDS.fullmatch(text):
-        text = text.replace(",", "")
-    if _NUMBER.fullmatch(text):
-        text = text.rstrip("0").rstrip(".")
-    return re.sub(r" ?, ?", ", ", text)
 
 
 @dataclass(frozen=True)

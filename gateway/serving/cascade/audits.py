@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.core.cascade.agreement import final
 from gateway.core.cascade.audit_weights import DONE, MISSED
+from gateway.core.final_answer import answer_key
 from gateway.errors import GatewayError
 from gateway.serving.cascade.answers import LowerAnswer
 from gateway.serving.cascade.lower_tier import demands_of
@@ -80,7 +80,7 @@ class Audits:
         lead = self._services.judges.how.lead
         choices = answered.body.get("choices") or [{}]
         text = str((choices[0].get("message") or {}).get("content") or "")
-        agreed = final(text, lead) == final(draft.text, lead)
+        agreed = answer_key(text, lead) == answer_key(draft.text, lead)
         if course.told.reason is None:
             self._services.telemetry.audited(agreed)
         self._log(course, draft, agreed, DONE, answered)

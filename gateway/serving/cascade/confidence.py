@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.core.cascade.agreement import agreement, final
+from gateway.core.cascade.agreement import agreement
+from gateway.core.final_answer import after_lead, answer_key, normalised
 from gateway.errors import GatewayError
 from gateway.serving.cascade.answers import LowerAnswer, prompt_tokens
 from gateway.serving.cascade.lower_tier import LowerTier, StageSpec, demands_of, demands_within
@@ -103,20 +104,19 @@ class ConfidenceProbes:
         except GatewayError:
             return
         _count(draft, answered)
-        texts = _texts(answered)
-        said = final(texts[0], self.how.lead) if texts else ""
+        text, lead = (_texts(answered) or [""])[0], self.how.lead
         if self.how.expects == "yes":
-            right = final(texts[0]).startswith("yes") if texts else False
+            right = normalised(text).startswith("yes")
         else:
-            right = said == final(draft.text, self.how.lead)
+            right = answer_key(text, lead) == answer_key(draft.text, lead)
         draft.values["self_check"] = float(right)
 
     def _own(self, draft: LowerAnswer) -> str:
         """What is shown of an answer: where its end is to be repeated, that end."""
         if self.how.expects == "yes":
             return draft.text
-        _, found, tail = draft.text.rpartition(self.how.lead)
-        return (tail if found else draft.text).strip()
+        tail = after_lead(draft.text, self.how.lead)
+        return draft.text.strip() if tail is None else tail
 
 
 def _texts(answered: EngineReply) -> list[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway.core.cascade.agreement import final
 from gateway.core.cascade.decision import Judgement
 from gateway.core.cascade.ports import CascadeOutcome
+from gateway.core.final_answer import answer_key
 from gateway.core.outcome import Outcome
 from gateway.serving.cascade.account import account, climbed, failed, judged, usage
 from gateway.serving.cascade.answers import LowerAnswer
@@ -103,4 +103,4 @@ class CascadeState:
         if self.draft is None or self.upper_text is None or not self.draft.reason:
             return None
         lead = self.services.judges.how.lead
-        return final(self.draft.text, lead) == final(self.upper_text, lead)
+        return answer_key(self.draft.text, lead) == answer_key(self.upper_text, lead)

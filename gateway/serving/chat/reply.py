@@ -211,7 +211,7 @@ class StreamReply:
     async def finish(self, conclusion: Conclusion) -> None:
         await self.begin()
         choice = _choice(
-            {"content": ""},
+            {},
             finish_reason=conclusion.finish_reason,
             stop_reason=conclusion.stop_reason,
             token_ids=None,
