@@ -116,7 +116,7 @@ class Aggregator:
         self, request: CollectiveRequest, sink: TextSink | None
     ) -> FinalAnswer:
         """The server model's own answer, where no member gave one. Raises GatewayError."""
-        messages = request.messages_with(request.question)
+        messages = request.messages
         answer = await self._server_model.answer(request, messages, "plain", sink)
         return FinalAnswer(
             text=answer.text,

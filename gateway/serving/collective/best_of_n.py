@@ -141,7 +141,7 @@ class Likelihoods:
     async def prompt_length(self, request: CollectiveRequest) -> int:
         """Tokens of the prompt that asks for an answer. Raises what `EngineCalls.whole` raises, and
         EngineFailed for an engine that does not count them."""
-        messages = request.messages_with(request.question)
+        messages = request.messages
         call = server_call(request, messages, "weigh/prompt")
         reply = await self._calls.whole(
             replace(call, path="/tokenize", body={"messages": messages})
@@ -156,7 +156,7 @@ class Likelihoods:
     ) -> PromptLogprobs:
         """For `text` as the answer; `number` tells the call from others in logs. Raises what
         `EngineCalls.whole` raises."""
-        messages = request.messages_with(request.question)
+        messages = request.messages
         answer: Mapping[str, Any] = {"role": "assistant", "content": harmless(text, ANSWER_CHARS)}
         call = server_call(request, messages, f"weigh/{number}")
         body = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 from gateway.core.collective.answers import AGREES, Reading
 from gateway.core.collective.early_exit import Exit, could_agree, early_exit
@@ -23,6 +22,7 @@ from gateway.core.collective.templates import Templates, revision_prompt
 from gateway.core.collective.voting import Agree, Agreements, Ballot, best_first, unweighted
 from gateway.core.ports import Clock
 from gateway.errors import TooFewMembers
+from gateway.serving.chat.reply import Reply
 from gateway.serving.collective.aggregation import Aggregator, FinalAnswer
 from gateway.serving.collective.best_of_n import BestOfN
 from gateway.serving.collective.idempotency import HeldClaim
@@ -30,17 +30,6 @@ from gateway.serving.collective.options import CollectivePolicy, CollectiveReque
 from gateway.serving.collective.proposers import Proposers
 from gateway.serving.collective.round import Proposer, RoundPlan, run_round
 from gateway.serving.collective.server_model import ServerAnswer
-
-
-class AnswerSink(Protocol):
-    """What a deliberation tells the caller: comments on how it goes (`say`), that the answer may
-    begin (`begin`), and the answer's text."""
-
-    async def say(self, comment: str) -> None: ...
-
-    async def begin(self) -> None: ...
-
-    async def text(self, piece: str) -> None: ...
 
 
 class Deliberation:
@@ -74,7 +63,7 @@ class Deliberation:
         self._best_of_n = aggregator.best_of_n(request)
         self._deadline = clock.now() + request.options.deadline_s
 
-    async def run(self, reply: AnswerSink, claim: HeldClaim) -> FinalAnswer:
+    async def run(self, reply: Reply, claim: HeldClaim) -> FinalAnswer:
         """The final answer, whose text goes to `reply` as it comes; `claim` keeps each round that
         is done.
 
@@ -89,7 +78,7 @@ class Deliberation:
                 await self._best_of_n.close()
                 self._spend(self._best_of_n.spent())
 
-    async def _run(self, reply: AnswerSink, claim: HeldClaim) -> FinalAnswer:
+    async def _run(self, reply: Reply, claim: HeldClaim) -> FinalAnswer:
         if not self._report.parts:
             chosen = self._proposers.chosen
             self._report.chosen = [proposer.name for proposer in chosen]
@@ -105,7 +94,7 @@ class Deliberation:
             await claim.keep_round(self._report)
         return await self._conclude(reply)
 
-    async def _first_round(self, reply: AnswerSink) -> None:
+    async def _first_round(self, reply: Reply) -> None:
         options, chosen = self._request.options, self._proposers.chosen
         quorum = self._answers_needed(len(chosen))
         if not chosen or (not options.degrade and quorum > len(chosen)):
@@ -128,7 +117,7 @@ class Deliberation:
         round_: int,
         proposers: Sequence[Proposer],
         spare: Sequence[Proposer],
-        reply: AnswerSink,
+        reply: Reply,
         stop: StopCondition | None,
     ) -> Exit | None:
         options, best_of_n = self._request.options, self._best_of_n
@@ -172,7 +161,7 @@ class Deliberation:
         else:
             report.degraded = "quorum_missed" if report.answered else "no_answers"
 
-    async def _revise(self, round_: int, reply: AnswerSink) -> bool:
+    async def _revise(self, round_: int, reply: Reply) -> bool:
         """Have the members revise their answers in the light of an interim aggregate. Gives False
         when no round took place, because all agree already or none can revise."""
         answers = latest(self._report.parts)
@@ -199,7 +188,7 @@ class Deliberation:
         prompt = revision_prompt(template, request.question, part.reading, interim)
         return self._proposers.reviser(part, request.messages_with(prompt))
 
-    async def _conclude(self, reply: AnswerSink) -> FinalAnswer:
+    async def _conclude(self, reply: Reply) -> FinalAnswer:
         answers = latest(self._report.parts)
         if self._own:
             if own := next((part for part in answers if part.device == self._own), None):
@@ -211,7 +200,7 @@ class Deliberation:
                 return self._noted(await self._aggregator.without_members(self._request, reply))
             return await self._decide("aggregate", reply)
 
-    async def _decide(self, name: str, reply: AnswerSink | None) -> FinalAnswer:
+    async def _decide(self, name: str, reply: Reply | None) -> FinalAnswer:
         return self._noted(
             await self._aggregator.decide(
                 request=self._request,

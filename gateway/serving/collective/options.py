@@ -113,6 +113,11 @@ class CollectiveRequest:
     def inference(self) -> InferenceRequest:
         return self.chat.inference
 
+    @property
+    def messages(self) -> list[Mapping[str, Any]]:
+        """The context and the question, as texts."""
+        return self.messages_with(self.question)
+
     def messages_with(self, content: str) -> list[Mapping[str, Any]]:
         """The messages with `content` in the question's place."""
         return [*self.context, {"role": "user", "content": content}]

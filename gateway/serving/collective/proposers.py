@@ -67,7 +67,7 @@ class DeviceProposers:
         self._owner = owner
         self._price = price
         self._scored = {scored.id: scored for scored in (*selection.chosen, *selection.spare)}
-        question = request.messages_with(request.question)
+        question = request.messages
         self.chosen = [self._proposer(s, "generate", question) for s in selection.chosen]
         self.spare = [self._proposer(s, "generate", question) for s in selection.spare]
 
@@ -125,7 +125,7 @@ class SampleProposers:
         self._max_chars = max_chars
         self._owner = owner
         self._numbers = {f"sample-{n}": n for n in range(1, self_moa.samples + 1)}
-        question = request.messages_with(request.question)
+        question = request.messages
         self.chosen = [self._proposer(name, 1.0, "generate", question) for name in self._numbers]
 
     def reviser(self, part: Part, messages: Messages) -> Proposer | None:

@@ -257,7 +257,7 @@ def _candidate(
         similarity=fit.similarity.get(member.id, 0.0),
         quality=prior.quality.get(member.id, Mean()),
         seconds=_mean_or(prior.seconds.get(member.id), member.condition.round_trip_s),
-        tokens=prompt_tokens(request.messages_with(request.question)) + answer_tokens,
+        tokens=prompt_tokens(request.messages) + answer_tokens,
         familiar=member.id in prior.familiar,
     )
 
