@@ -1,4 +1,7 @@
-"""A timeout whose deadline moves cheaply: once per relayed piece, without touching a timer."""
+"""How long engines and callers may take, and a timeout whose deadline moves cheaply.
+
+A relayed stream moves its deadline with every piece, so that must not touch a timer.
+"""
 
 from __future__ import annotations
 
