@@ -14,6 +14,7 @@ from gateway.api.device_cards import device_cards
 from gateway.api.json_body import documented, read_body
 from gateway.errors import StateLost, UnknownDevice
 from gateway.protocol.devices import (
+    ENROL_PATH,
     DeviceCard,
     DeviceList,
     DeviceRevoked,
@@ -126,7 +127,7 @@ def devices_router(gate: AdminGate, admin: DeviceAdmin) -> APIRouter:
         **operators,
     )(handlers.mint)
     router.post(
-        "/v1/devices/enrol",
+        ENROL_PATH,
         summary="Exchange an enrolment token for a device's own token",
         status_code=201,
         openapi_extra=documented(EnrolRequest),

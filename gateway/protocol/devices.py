@@ -6,10 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.protocol.fields import Privacy
+
+ENROL_PATH = "/v1/devices/enrol"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 DeviceName = Annotated[str, Field(pattern=NAME_PATTERN)]
 Owner = Annotated[str, Field(min_length=1, max_length=256)]
-Privacy = Literal["public", "owner", "private"]
 
 
 class Given(BaseModel):

@@ -14,6 +14,8 @@ Text = Annotated[str, Meta(max_length=1000)]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 Tier = Literal["edge", "cloud"]
 FinishReason = Literal["stop", "length", "cancelled", "error"]
+Privacy = Literal["public", "owner", "private"]
+"""Whose questions a device answers: anybody's, its owner's, or none (it only drafts)."""
 StopText = Annotated[str, Meta(min_length=1, max_length=64)]
 
 

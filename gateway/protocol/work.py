@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from gateway.protocol.fields import FinishReason, Name, Number, Sampling, Seconds, Text
+from gateway.protocol.fields import Privacy as Privacy
 
 MAX_WORK = 64
 MAX_MESSAGES = 64
@@ -20,8 +21,6 @@ MAX_TAGS = 32
 MAX_MODELS = 16
 
 Kind = Literal["generate", "revise"]
-Privacy = Literal["public", "owner", "private"]
-"""Whose questions a device answers: anybody's, its owner's, or none (it only drafts)."""
 RefusalCode = Literal["busy", "hot", "battery", "private", "unable", "too_long", "deadline"]
 Tag = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
 Share = Annotated[float, Meta(ge=0, le=1)]

@@ -45,7 +45,7 @@ class TextModel:
         return ids
 
     def encode_prompt(self, text: str) -> list[int]:
-        """A prompt that is no chat, after the tokens that the tokenizer puts before every text."""
+        """The ids of a plain prompt, with those that the tokenizer puts before every text."""
         ids: list[int] = self.tokenizer.encode(text).ids
         return ids
 

@@ -49,7 +49,7 @@ PERMANENT = frozenset(
 
 
 class RequestRefused(Exception):
-    """No verifier, and no other device, would take this request; `code` tells why."""
+    """The request can't be answered as it is, here or elsewhere; `code` tells why."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

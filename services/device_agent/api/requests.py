@@ -84,7 +84,7 @@ class RequestBody(BaseModel):
 class ApiRequest:
     """A request of an application: what to generate, by which way, and what the reply must hold.
 
-    `usage`: a last chunk with the tokens' number; `token_ids`: their ids; `marks`: their origin.
+    `usage`: a last chunk that counts the tokens; `token_ids`: their ids; `marks`: their origins.
     """
 
     way: str

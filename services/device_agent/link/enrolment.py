@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 
+from gateway.protocol.devices import ENROL_PATH
 from services.device_agent.link.link import TokenMissing
 
-PATH = "/v1/devices/enrol"
 TIMEOUT_S = 10.0
 MAX_CHARS = 300
 """Of the gateway's words that are repeated to the user."""
@@ -76,7 +76,7 @@ async def _exchange(
     try:
         async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
             async with asyncio.timeout(TIMEOUT_S):
-                answer = await client.post(gateway.rstrip("/") + PATH, json=body)
+                answer = await client.post(gateway.rstrip("/") + ENROL_PATH, json=body)
     except (httpx.HTTPError, TimeoutError) as exc:
         problem = type(exc).__name__
         raise EnrolmentFailed(f"the gateway can't be reached to enrol: {problem}") from exc

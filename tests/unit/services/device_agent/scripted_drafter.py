@@ -1,4 +1,4 @@
-"""A drafter that says what the test has written, and waits where the test wants it to."""
+"""A drafter whose tokens the test has written, and which waits where the test wants it to."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ PATIENCE_S = 10.0
 
 
 class ScriptedDrafter:
-    """Goes on with `says`, beginning with its first id after a prompt of any length. `gate`
-    holds every burst; `bursts` notes who was served: the id of each stream, one a burst."""
+    """A drafter that continues any prompt with `token_ids`.
+
+    `gate` holds every burst. `bursts` records which stream each burst was for, by its number.
+    """
 
     name, context, least_burst = "rill-device", 2048, 1
 
     def __init__(
-        self, says: Sequence[int], in_place: bool = False, one_context: bool = False
+        self, token_ids: Sequence[int], in_place: bool = False, one_context: bool = False
     ) -> None:
-        self.says = list(says)
+        self.token_ids = list(token_ids)
         self.in_place = in_place
         self.one_context = one_context
         self.step_s = 1e-3
@@ -58,10 +60,10 @@ class ScriptedStream:
         if drafter.fails is not None:
             raise drafter.fails
         self.prompt = len(text) if self.prompt is None else self.prompt
-        said = len(text) - self.prompt
+        written = len(text) - self.prompt
         self.cached = len(text)
         guesses: list[Guess] = []
-        for token in drafter.says[said : said + count]:
+        for token in drafter.token_ids[written : written + count]:
             guesses.append(Guess(token, 0.5))
             if stop(guesses[-1]):
                 break
