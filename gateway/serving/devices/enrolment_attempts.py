@@ -13,8 +13,8 @@ MAX_BARRED = 4096
 
 
 class EnrolmentAttempts:
-    """Bars an address for a while after too many wrong tokens. The count is in the shared store;
-    what it said last is remembered here, so that a barred address costs no round trip."""
+    """Bars an address for a while after too many wrong tokens. The count is shared by all replicas;
+    the end of the bar is remembered here, so that further attempts cost no round trip."""
 
     def __init__(self, store: StateStore, clock: Clock) -> None:
         self._store = store

@@ -22,7 +22,7 @@ REPLICA_LEASE_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Seconds: how long a device's lease holds, how often it is renewed."""
+    """The times of a device's lease, in seconds: how long it holds, how often it is renewed."""
 
     lease_s: float
     renew_s: float

@@ -47,7 +47,7 @@ from tests.unit.gateway.serving.speculating import (
 QUESTION = [{"role": "user", "content": "3 + 4?"}]
 
 
-class TornStore:
+class FaultyStore:
     """A store that can be lost, or refuse a call, and that can lose what is published, or a run.
 
     `ran` are the operations that it was given. `tears` is asked at each run: "request" and "answer"
@@ -117,7 +117,7 @@ class Replica:
     """One gateway's devices. `die` stops it without a word to anybody."""
 
     def __init__(self, store: MemoryStore, limits: WorkLimits, lease_s: float) -> None:
-        self.store = TornStore(store)
+        self.store = FaultyStore(store)
         self.telemetry, self.frames = MemberRecorder(), SpeculationRecorder()
         clock = MonotonicClock()
         self.replica_outbox = replica_outbox = ReplicaOutbox(self.store)
