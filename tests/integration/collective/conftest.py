@@ -12,7 +12,7 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
-from tests.integration.collective.judge import Judge, judging
+from tests.integration.collective.judge import Judge, running_judge
 from tests.integration.devices.scene import digest
 from tests.integration.gateway_replicas import ONE_OR_TWO, Replicas, replicas
 from tests.integration.member import Behaviour, Member, member, registration
@@ -86,7 +86,7 @@ def config(judge: Judge, **collective: object) -> dict[str, Any]:
 async def gateways_with_a_judge(
     folder: Path, count: int, **collective: object
 ) -> AsyncIterator[tuple[Replicas, Judge]]:
-    async with judging() as judge:
+    async with running_judge() as judge:
         # Beside the loop: the judge answers in it.
         starting = replicas(folder, *[config(judge, **collective)] * count, ready=False)
         gateways = await asyncio.to_thread(starting.__enter__)
@@ -115,7 +115,7 @@ async def whole_place(
 async def place(whole_place: Place) -> Place:
     """With a judge that has heard nothing, and no devices."""
     judge = whole_place.judge
-    judge.says = lambda prompt: "Answer: 42"
+    judge.answer_to = lambda prompt: "Answer: 42"
     judge.gate.set()
     for gateway in whole_place.gateways.each:
         await listed(gateway, lambda seen: not seen)

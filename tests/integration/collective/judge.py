@@ -14,11 +14,11 @@ MODEL = "rill-edge"
 
 
 class Judge:
-    """`says` makes the answer from the last message; None: the connection breaks.
-    It waits at `gate`."""
+    """A scripted server model. `answer_to` makes the answer from the last message (None: the
+    connection breaks); the answer waits at `gate`."""
 
     def __init__(self) -> None:
-        self.says: Callable[[str], str | None] = lambda prompt: "Answer: 42"
+        self.answer_to: Callable[[str], str | None] = lambda prompt: "Answer: 42"
         self.prompts: list[str] = []
         self.url = ""
         self.gate = asyncio.Event()
@@ -33,7 +33,7 @@ class Judge:
         prompt = body["messages"][-1]["content"]
         self.prompts.append(prompt)
         await self.gate.wait()
-        text = self.says(prompt)
+        text = self.answer_to(prompt)
         if text is None:
             assert request.transport is not None
             request.transport.abort()
@@ -57,7 +57,7 @@ def _event(body: dict[str, Any]) -> bytes:
 
 
 @asynccontextmanager
-async def judging() -> AsyncIterator[Judge]:
+async def running_judge() -> AsyncIterator[Judge]:
     judge, app = Judge(), web.Application()
     app.router.add_get("/v1/models", judge.models)
     app.router.add_post("/v1/chat/completions", judge.chat)

@@ -55,7 +55,7 @@ async def test_devices_answer_and_the_server_model_judges(place: Place) -> None:
 
 
 async def test_the_openai_client_reads_the_stream(place: Place) -> None:
-    place.judge.says = lambda prompt: "six sevens are 42"
+    place.judge.answer_to = lambda prompt: "six sevens are 42"
     async with place.members(maths=RIGHT, code=WRONG):
         stream = await place.client.chat.completions.create(
             model="tierflow-collective",

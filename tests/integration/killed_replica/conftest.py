@@ -18,12 +18,12 @@ from tests.integration.cascade.conftest import PREDICTOR, pools
 from tests.integration.collective.conftest import ADMIN, listed
 from tests.integration.devices.scene import digest
 from tests.integration.gateway_replicas import Replicas, replicas
-from tests.integration.killed_replica.answering import (
+from tests.integration.killed_replica.engines_and_devices import (
     DOUBT,
     NUMBERS,
     HeldEngine,
     Replies,
-    Returning,
+    RoamingDevice,
     question,
     right,
     wrong,
@@ -41,7 +41,7 @@ class Scene:
     large: HeldEngine
     both: Replicas
     client: AsyncOpenAI
-    devices: list[Returning]
+    devices: list[RoamingDevice]
     gate: asyncio.Event
 
     @property
@@ -102,7 +102,9 @@ def _ready(gateway: Server) -> bool:
 async def scene(engines: tuple[HeldEngine, HeldEngine], both: Replicas) -> AsyncIterator[Scene]:
     gate = asyncio.Event()
     orders = [[*both.each[n % 2 :], *both.each[: n % 2]] for n in range(len(DEVICES))]
-    devices = [Returning(name, order, gate) for name, order in zip(DEVICES, orders, strict=True)]
+    devices = [
+        RoamingDevice(name, order, gate) for name, order in zip(DEVICES, orders, strict=True)
+    ]
     async with (
         _living(devices),
         AsyncOpenAI(
@@ -115,7 +117,7 @@ async def scene(engines: tuple[HeldEngine, HeldEngine], both: Replicas) -> Async
 
 
 @asynccontextmanager
-async def _living(devices: Sequence[Returning]) -> AsyncIterator[None]:
+async def _living(devices: Sequence[RoamingDevice]) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(device.live()) for device in devices]
     try:
         yield

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from tests.integration.collective.conftest import listed
-from tests.integration.killed_replica.answering import NUMBERS
-from tests.integration.killed_replica.asking import collective, requests
+from tests.integration.killed_replica.client_requests import collective, requests
 from tests.integration.killed_replica.conftest import DEVICES, Scene
+from tests.integration.killed_replica.engines_and_devices import NUMBERS
 from tests.redis_server import needs_redis
 
 pytestmark = [pytest.mark.integration, pytest.mark.redis, pytest.mark.anyio, needs_redis]
@@ -19,7 +19,7 @@ async def all_under_way(scene: Scene) -> None:
     """The edge is amid plain requests and cascades, each device has work for each collective."""
     async with asyncio.timeout(30):
         while scene.small.held < 2 * len(NUMBERS) or any(
-            device.works < len(NUMBERS) for device in scene.devices
+            device.orders < len(NUMBERS) for device in scene.devices
         ):
             await asyncio.sleep(0.02)
 
@@ -51,7 +51,7 @@ async def test_devices_of_a_killed_replica_come_back_at_the_other_and_answer(sce
     assert [before[name] == mine for name in DEVICES] == [False, True, False, True]
     asking = [asyncio.create_task(collective(n).answer(scene.client)) for n in NUMBERS]
     async with asyncio.timeout(30):
-        while any(device.works < len(NUMBERS) for device in scene.devices):
+        while any(device.orders < len(NUMBERS) for device in scene.devices):
             await asyncio.sleep(0.02)
     await asyncio.to_thread(scene.one.kill)
     scene.let_go()

@@ -72,14 +72,14 @@ class HeldEngine(ChattingEngine):
 
 
 @dataclass
-class Returning:
+class RoamingDevice:
     """A device that goes over to the other gateway when its connection breaks."""
 
     name: str
     gateways: Sequence[Server]
     gate: asyncio.Event
-    works: int = 0
-    said: work.Register = field(default_factory=lambda: registration(max_work=8))
+    orders: int = 0
+    frame: work.Register = field(default_factory=lambda: registration(max_work=8))
 
     async def live(self) -> None:
         attempts = 0
@@ -87,13 +87,13 @@ class Returning:
             url = self.gateways[attempts % len(self.gateways)].url
             attempts += 1
             try:
-                async with member(url, self._answer, f"token-of-{self.name}", self.said) as here:
+                async with member(url, self._answer, f"token-of-{self.name}", self.frame) as here:
                     await here.until(lambda m: m.closed is not None)
             except OSError:
                 await asyncio.sleep(0.05)
 
     async def _answer(self, here: Member, given: work.Work) -> None:
-        self.works += 1
+        self.orders += 1
         await self.gate.wait()
         found = re.search(r"What is (\d+) plus", str(given.messages[-1]["content"]))
         assert found

@@ -10,7 +10,13 @@ import httpx2
 from openai import APIConnectionError, AsyncOpenAI
 
 from tests.integration.gateway_replicas import PATIENCE_S
-from tests.integration.killed_replica.answering import NUMBERS, question, right, verdict, wrong
+from tests.integration.killed_replica.engines_and_devices import (
+    NUMBERS,
+    question,
+    right,
+    verdict,
+    wrong,
+)
 
 
 @dataclass(frozen=True)
