@@ -33,8 +33,8 @@ ANSWER_CHARS = 4000
 
 
 class BestOfN:
-    """The choice by likelihood for one request. Answers are scored as they come, as far as the
-    choice needs it, and each text once. Whoever makes it closes it."""
+    """The choice by likelihood for one request. Answers are scored as they come, each text once,
+    and only those that the choice needs. The owner closes it."""
 
     def __init__(self, likelihoods: Likelihoods, request: CollectiveRequest) -> None:
         self._likelihoods = likelihoods

@@ -41,8 +41,8 @@ from gateway.serving.collective.options import CollectivePolicy, Keep
 
 QUALITY, PACE, AFFINITY, QUOTA, ROUNDS = "quality", "pace", "affinity", "quota", "collective"
 STRAGGLER_WEIGHT = 0.5
-"""The weight of a straggler's seconds, which were waited in vain and say only that it takes longer:
-one such observation does not keep a member from being chosen, two do."""
+"""The weight of a straggler's seconds. They say only that the member takes longer than that: one
+such observation alone does not count when members are chosen, two do."""
 
 
 def hashed(*parts: str) -> str:

@@ -263,5 +263,5 @@ def _candidate(
 
 
 def _mean_or(mean: Mean | None, default: float) -> float:
-    """The mean, if it rests on more than one wait in vain for a straggler."""
+    """The mean, if it rests on more than one observation of a straggler."""
     return mean.value if mean is not None and mean.weight > STRAGGLER_WEIGHT else default
