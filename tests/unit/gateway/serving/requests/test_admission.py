@@ -22,7 +22,7 @@ async def waiting(*tasks: asyncio.Task[float]) -> None:
         await asyncio.sleep(0)
 
 
-async def test_those_who_wait_enter_in_the_order_of_arrival() -> None:
+async def test_waiting_requests_enter_in_the_order_of_arrival() -> None:
     admission = door()
     assert await admission.enter() == 0.0
     first = asyncio.create_task(admission.enter())
@@ -66,7 +66,7 @@ async def test_leaving_the_queue_frees_the_place_in_it() -> None:
     assert await stays > 0.0
 
 
-async def test_a_turn_given_to_one_who_just_left_goes_to_the_next() -> None:
+async def test_a_place_given_to_a_caller_who_just_left_goes_to_the_next() -> None:
     admission = door()
     await admission.enter()
     gone = asyncio.create_task(admission.enter())

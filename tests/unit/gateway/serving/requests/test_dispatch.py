@@ -57,7 +57,7 @@ async def test_a_retry_that_cannot_be_made_is_not_charged() -> None:
         await spent.ask(streamed())
 
 
-async def test_with_nowhere_else_to_go_the_failure_itself_is_told() -> None:
+async def test_without_another_endpoint_the_failure_itself_is_told() -> None:
     rig = Rig({"edge:1": whole(b"secret prompt", 500)}, [state("edge:1")])
     with pytest.raises(EngineFailed, match="edge:1 answered /v1/chat/completions with status 500"):
         await rig.ask(streamed())

@@ -45,7 +45,7 @@ async def test_an_error_of_the_block_is_its_own() -> None:
         raise ZeroDivisionError
 
 
-async def test_who_is_cancelled_from_outside_stays_cancelled() -> None:
+async def test_a_block_that_is_cancelled_from_outside_stays_cancelled() -> None:
     async def wait() -> None:
         with ProgressTimeout(time.monotonic) as timeout:
             timeout.expect(10.0, idle)

@@ -59,7 +59,7 @@ async def test_a_request_waits_for_the_first_endpoint_and_is_answered_by_it() ->
     assert built.telemetry.outcomes[0].queue_s > 0
 
 
-async def test_an_endpoint_of_another_pool_lets_it_wait_on() -> None:
+async def test_an_endpoint_of_another_pool_lets_a_request_wait_on() -> None:
     edge = pool(LONG_S)
     built = rig(edge)
     asking = asyncio.create_task(built.ask(streamed("rill-edge")))
@@ -89,13 +89,13 @@ async def refusal(built: Rig, model: str, **demands: float) -> GatewayError:
     return caught.value
 
 
-async def test_one_that_waited_in_vain_is_told_how_long() -> None:
+async def test_a_request_that_waited_in_vain_is_told_how_long() -> None:
     error = await refusal(rig(pool(SHORT_S)), "rill-edge")
     assert isinstance(error, NoEndpoint)
     assert "pool edge got no endpoint within 0.01 s" in error.message
 
 
-async def test_no_more_are_held_than_may_queue() -> None:
+async def test_no_more_requests_are_held_than_may_queue() -> None:
     edge = pool(LONG_S)
     built = rig(edge)
     asking = [asyncio.create_task(built.ask(streamed("rill-edge"))) for _ in range(2)]
@@ -106,7 +106,7 @@ async def test_no_more_are_held_than_may_queue() -> None:
     await asyncio.gather(*asking, return_exceptions=True)
 
 
-async def test_the_callers_deadline_is_kept_while_it_waits() -> None:
+async def test_the_callers_deadline_is_kept_while_the_request_waits() -> None:
     error = await refusal(rig(pool(LONG_S)), "rill-edge", deadline_s=0.05)
     assert isinstance(error, DeadlineExceeded)
 
@@ -206,7 +206,7 @@ async def test_more_than_the_first_endpoint_takes_at_once_are_all_answered() -> 
     assert (edge.held, first.in_flight) == (0, 0)
 
 
-async def test_a_place_wakes_one_only_and_the_first_who_came() -> None:
+async def test_a_place_wakes_only_the_request_that_came_first() -> None:
     edge = pool(LONG_S)
     built = held_rig(edge, 3)
     gate = Gate(built)
@@ -223,7 +223,7 @@ async def test_a_place_wakes_one_only_and_the_first_who_came() -> None:
         await asyncio.gather(*asking)
 
 
-async def test_one_for_whom_no_place_came_free_is_told_that_all_are_full() -> None:
+async def test_a_request_for_which_no_place_came_free_is_told_that_all_are_taken() -> None:
     edge = pool(0.2)
     built = held_rig(edge, 2)
     asking = asyncio.create_task(refusal(built, "rill-edge"))
@@ -268,9 +268,7 @@ async def test_a_place_at_which_the_engine_failed_is_the_next_ones() -> None:
     assert isinstance(answered, ListSink) and answered.ended
 
 
-async def test_who_takes_another_place_than_the_one_it_was_woken_for_leaves_that_to_the_next() -> (
-    None
-):
+async def test_a_request_that_chooses_another_place_leaves_its_own_to_the_next() -> None:
     endpoints = FakeEndpoints([], [pool(LONG_S)])
     holding = WakeQueue(endpoints=endpoints, family=FAMILY, clock=SteppingClock(), max_held=2)
     here, there = state("edge:1", "edge"), state("edge:2", "edge")
