@@ -12,8 +12,9 @@ class Outcome:
     """The account of one request, from its arrival to its end. Times are in seconds on the
     gateway's clock, None where the request didn't get that far.
 
-    `kind` is one of: ok, client_error (4xx), cancelled (the caller left), and the codes of our own
-    errors. `opened` is when the last attempt was sent, `queue_s` the wait for admission.
+    `kind` is one of: ok, client_error (4xx), cancelled (the caller left), internal_error (one that
+    nobody foresaw), and the codes of our own errors. `opened` is when the last attempt was sent,
+    `queue_s` the wait for admission and for an endpoint to come up.
     """
 
     request: InferenceRequest
