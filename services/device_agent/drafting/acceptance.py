@@ -26,11 +26,6 @@ class DecayingRate:
     def value(self) -> float:
         return self._true / self._all
 
-    @property
-    def weight(self) -> float:
-        """How many observations it rests on, the prior's among them."""
-        return self._all
-
     def learn(self, holds: bool) -> None:
         self._true = self._true * self._keep + holds
         self._all = self._all * self._keep + 1

@@ -14,7 +14,7 @@ from vllm.v1.sample import rejection_sampler
 
 
 def fix_expand_kernel() -> None:
-    """In this process, before anything is sampled."""
+    """Replace the function in this process; to be called before anything is sampled."""
     rejection_sampler.expand_batch_to_tokens = expand_batch_to_tokens
 
 

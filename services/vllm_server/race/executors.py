@@ -1,4 +1,4 @@
-"""Spares each step a call to the workers that could bring nothing.
+"""Leaves out a call to the workers after each step, which could bring nothing.
 
 With a speculative configuration vLLM's engine asks the workers after every step for what they
 proposed: 5 % of a small model's step. Ours propose nothing (`race.proposer`); the scheduler
@@ -13,18 +13,18 @@ from typing import Any
 from vllm.v1.executor.abstract import Executor
 
 
-def spare_the_call_for_proposals() -> None:
-    """For every executor that is loaded, which the engine's own is before its scheduler is made."""
-    for kind in _kinds(Executor):
-        if "take_draft_token_ids" in vars(kind):
-            kind.take_draft_token_ids = _nothing
+def skip_proposal_calls() -> None:
+    """In all classes of executors; the engine's own is loaded before its scheduler is made."""
+    for executor in _classes(Executor):
+        if "take_draft_token_ids" in vars(executor):
+            executor.take_draft_token_ids = _no_proposals
 
 
-def _nothing(executor: Executor) -> None:
-    """No proposals."""
+def _no_proposals(executor: Executor) -> None:
+    """In place of the call to the workers."""
 
 
-def _kinds(kind: Any) -> Iterator[Any]:
-    yield kind
-    for narrower in kind.__subclasses__():
-        yield from _kinds(narrower)
+def _classes(base: Any) -> Iterator[Any]:
+    yield base
+    for subclass in base.__subclasses__():
+        yield from _classes(subclass)

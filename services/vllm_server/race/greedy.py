@@ -1,6 +1,6 @@
 """Verification of greedy requests by comparing ids: the same tokens at a fraction of the work.
 
-vLLM's rejection sampler goes the way of sampled requests for greedy ones too: two passes over the
+vLLM's rejection sampler treats greedy requests like sampled ones: two passes over the
 logits, copies of them, kernels that a CPU only imitates. Where a step has greedy requests alone
 and nothing bends their logits, a row's token is its argmax, and a draft stands when it is that
 (Leviathan et al. 2023, section 2.3, for a distribution with all its weight on one token).
@@ -21,15 +21,15 @@ from vllm.v1.sample.logits_processor.builtin import (
 from services.vllm_server.race.comparison import verified
 
 
-def shorten(sampler: Any) -> None:
-    """Let this rejection sampler take the short way where that gives the same."""
-    sampler.forward = _either(sampler.forward)
+def compare_greedy_rows(sampler: Any) -> None:
+    """Let this rejection sampler compare ids wherever that gives the same."""
+    sampler.forward = _with_comparison(sampler.forward)
 
 
-def _either(long_way: Callable[..., Any]) -> Callable[..., Any]:
+def _with_comparison(rejection_sampling: Callable[..., Any]) -> Callable[..., Any]:
     def forward(metadata: Any, draft_probs: Any, logits: Any, sampling: Any) -> Any:
         if draft_probs is not None or not plainly_greedy(sampling):
-            return long_way(metadata, draft_probs, logits, sampling)
+            return rejection_sampling(metadata, draft_probs, logits, sampling)
         likeliest = logits.to(torch.float32).argmax(dim=-1).tolist()
         rows = verified(likeliest, metadata.draft_token_ids.tolist(), metadata.num_draft_tokens)
         ids = torch.tensor(rows, dtype=torch.int32, device=logits.device)
@@ -39,7 +39,7 @@ def _either(long_way: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def plainly_greedy(sampling: Any) -> bool:
-    """Whether every row's token is the argmax of its bare logits, and no more is asked for."""
+    """Whether every row's token is the argmax of its bare logits, and nothing else is computed."""
     holder = sampling.thinking_budget_state_holder
     return bool(
         sampling.all_greedy

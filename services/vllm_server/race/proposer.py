@@ -1,4 +1,4 @@
-"""Makes vLLM ready to verify drafts without proposing any: the scheduler brings them."""
+"""A proposer that proposes nothing: vLLM verifies the drafts that the scheduler brings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class NoProposer:
-    """For `{"method": "custom_class"}` of vLLM's speculative configuration."""
+    """The `custom_class` of vLLM's speculative configuration, which makes it ready to verify."""
 
     def __init__(self, vllm_config: Any) -> None:
         del vllm_config

@@ -24,12 +24,12 @@ from gateway.protocol.mailbox import VERSION, MailboxGreeting
 from services.vllm_server.arguments import DRAFT_MAILBOX, DRAFT_SECRET, MIN_DRAFT_SECRET
 from services.vllm_server.race.branches import Branches
 from services.vllm_server.race.eligibility import blocks, decodes, may_draft, session_of
-from services.vllm_server.race.executors import spare_the_call_for_proposals
+from services.vllm_server.race.executors import skip_proposal_calls
 from services.vllm_server.race.mailbox import MailboxServer
 
 MESSAGES_AT_ONCE = 8
 DRAIN_US = 500
-"""Microseconds of a step, at most, for what has come in; the rest waits for the next one."""
+"""Microseconds of a step, at most, for drafts that have come; the rest waits for the next one."""
 EXPIRE_EVERY_US = 30_000_000
 
 log = logging.getLogger("vllm.tierflow")
@@ -44,7 +44,7 @@ class RaceScheduler(Scheduler):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        spare_the_call_for_proposals()
+        skip_proposal_calls()
         self._branches = Branches()
         self._claims: dict[str, Request] = {}
         self._blocking: set[str] = set()
@@ -70,7 +70,7 @@ class RaceScheduler(Scheduler):
 
     def schedule(self, *arguments: Any, **named: Any) -> Any:
         try:
-            self._hand_out()
+            self._assign_drafts()
         except Exception:
             self._failed()
             for request in self.running:
@@ -108,7 +108,7 @@ class RaceScheduler(Scheduler):
         self._mailbox.close()
         super().shutdown()
 
-    def _hand_out(self) -> None:
+    def _assign_drafts(self) -> None:
         now = time.monotonic_ns() // 1000
         self._empty_mailbox(now + DRAIN_US)
         if not len(self._branches):

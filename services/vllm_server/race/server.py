@@ -1,4 +1,4 @@
-"""vLLM's OpenAI server, which beside speculation also takes what it can't speculate for.
+"""vLLM's OpenAI server, which with speculation also takes requests that it can't speculate for.
 
 With a speculative configuration vLLM refuses min_p and logit_bias for every request, because its
 rejection sampler leaves them out. Here such requests are given no drafts (`race.eligibility`), and
@@ -13,8 +13,8 @@ from typing import Any
 SERVER = "vllm.entrypoints.openai.api_server"
 
 
-def lift_the_refusal() -> None:
-    """In this process, which checks the parameters of requests."""
+def accept_all_parameters() -> None:
+    """Turn off the check of requests' parameters, which runs in this process."""
     from vllm.sampling_params import SamplingParams
 
     # An AttributeError here says that another vLLM has other checks: look at them again.
@@ -24,9 +24,9 @@ def lift_the_refusal() -> None:
 
 
 def _accept(parameters: Any, speculation: Any) -> None:
-    """Everything may be asked for."""
+    """In place of the check."""
 
 
 if __name__ == "__main__":
-    lift_the_refusal()
+    accept_all_parameters()
     runpy.run_module(SERVER, run_name="__main__", alter_sys=True)

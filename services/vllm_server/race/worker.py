@@ -23,7 +23,7 @@ from vllm.v1.sample.logits_processor import BUILTIN_LOGITS_PROCESSORS, LogitsPro
 from vllm.v1.worker import gpu_model_runner
 
 from services.vllm_server.race.cpu_kernel_fix import fix_expand_kernel
-from services.vllm_server.race.greedy import shorten
+from services.vllm_server.race.greedy import compare_greedy_rows
 
 if current_platform.is_cpu():
     from vllm.v1.worker.cpu_worker import CPUWorker as Worker
@@ -40,8 +40,8 @@ class RaceWorker(Worker):
             fix_expand_kernel()
         super().init_device()
         if current_platform.is_cpu() and hasattr(self.model_runner, "rejection_sampler"):
-            # A GPU has real kernels for the long way, and would wait for the ids in the short one.
-            shorten(self.model_runner.rejection_sampler)
+            # On a GPU rejection sampling has real kernels, and a comparison would wait for the ids.
+            compare_greedy_rows(self.model_runner.rejection_sampler)
         self._speculation = self.model_runner.speculative_config
 
     def execute_model(self, scheduler_output: Any, *arguments: Any, **named: Any) -> Any:

@@ -21,7 +21,7 @@ def test_a_share_forgets_and_follows(prior: float) -> None:
     for _ in range(int(6 * MEMORY)):
         share.learn(False)
     assert share.value < 0.01
-    assert share.weight <= MEMORY + 1
+    assert share._all <= MEMORY + 1
 
 
 def test_before_anything_is_seen_a_guess_is_as_right_as_it_is_sure() -> None:
