@@ -15,11 +15,10 @@ from gateway.core.ports import Members
 from gateway.errors import ConfigError
 from gateway.serving.cascade.audits import Audits
 from gateway.serving.cascade.confidence import ConfidenceProbes, ProbeSettings
-from gateway.serving.cascade.devices import DeviceTier
 from gateway.serving.cascade.handler import CascadeHandler
-from gateway.serving.cascade.lower_tier import LowerTier, StageSpec
-from gateway.serving.cascade.rules import AcceptanceRules, CascadeDefaults
-from gateway.serving.cascade.services import CascadeDeps
+from gateway.serving.cascade.lower_tier import DeviceTier, LowerTier
+from gateway.serving.cascade.options import AcceptanceRules, CascadeDefaults, StageSpec
+from gateway.serving.cascade.state import CascadeDeps
 from gateway.serving.cascade.top_tier import TopTier
 from gateway.settings.cascade import CascadeSettings
 from gateway.wiring.shared import Shared
@@ -43,41 +42,41 @@ def build_cascade(
     log: OutcomeLog | None = None,
 ) -> CascadeParts:
     """Inside the event loop; `stack` stops the audits under way."""
-    lower = LowerTier(shared.calls, shared.endpoints)
+    lower_tier = LowerTier(shared.calls, shared.endpoints)
     defaults = CascadeDefaults(
         quality=settings.quality,
         method=settings.confidence,
         stream_mode=settings.stream_mode,
         audit_share=settings.audit_share,
     )
-    tiers = [StageSpec(s.model or "", s.devices, s.max_tokens) for s in settings.stages]
-    services = CascadeDeps(
-        tiers=tiers,
+    stages = [StageSpec(s.model or "", s.devices, s.max_tokens) for s in settings.stages]
+    deps = CascadeDeps(
+        stages=stages,
         defaults=defaults,
         rules=AcceptanceRules(
-            tiers=tiers, endpoints=shared.endpoints, predictors=predictors, defaults=defaults
+            stages=stages, endpoints=shared.endpoints, predictors=predictors, defaults=defaults
         ),
-        lower=lower,
-        upper=TopTier(
+        lower_tier=lower_tier,
+        top_tier=TopTier(
             verifiers=shared.verifiers,
             calls=shared.calls,
             timeouts=shared.timeouts,
             new_id=shared.new_id,
         ),
-        judges=ConfidenceProbes(shared.calls, lower, judging(settings)),
-        devices=DeviceTier(members),
+        probes=ConfidenceProbes(shared.calls, lower_tier, probe_settings(settings)),
+        device_tier=DeviceTier(members),
         endpoints=shared.endpoints,
         clock=shared.clock,
         telemetry=telemetry,
         log=log,
         uniform=shared.uniform,
-        wall=shared.wall,
+        unix_time=shared.wall,
     )
-    audits = Audits(services, shared.calls)
+    audits = Audits(deps, shared.calls)
     stack.push_async_callback(audits.stop)
     return CascadeParts(
         handler=CascadeHandler(
-            services=services,
+            deps=deps,
             admission=shared.admission,
             telemetry=shared.telemetry,
             audits=audits,
@@ -95,7 +94,7 @@ def outcome_log(stack: AsyncExitStack, settings: CascadeSettings) -> OutcomeLog 
     return file
 
 
-def judging(settings: CascadeSettings) -> ProbeSettings:
+def probe_settings(settings: CascadeSettings) -> ProbeSettings:
     check = settings.self_check
     return ProbeSettings(
         samples=settings.samples,

@@ -1,27 +1,32 @@
-"""Answers of one tier, whole and in pieces."""
+"""Answers of a cascade's tiers, whole and in pieces, and what goes up with an escalation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerPiece:
-    """What came at once. `text` may lag behind `ids`: a letter of several tokens comes with its
-    last one. `reason` and `stop` are the OpenAI finish reason and the stop text, at the end."""
+    """A piece of an answer that came at once. `text` may lag behind `token_ids`: a letter of
+    several tokens comes with its last one. The reasons are those of OpenAI and vLLM, and come with
+    the last piece."""
 
     text: str
-    ids: Sequence[int] = ()
+    token_ids: Sequence[int] = ()
     logprobs: Sequence[float] = ()
-    reason: str | None = None
-    stop: str | int | None = None
+    finish_reason: str | None = None
+    stop_reason: str | int | None = None
 
     @property
     def tokens(self) -> int:
         """How many it holds, also where an engine tells no ids."""
-        return max(len(self.ids), len(self.logprobs), int(bool(self.text)))
+        return max(len(self.token_ids), len(self.logprobs), int(bool(self.text)))
+
+    @property
+    def empty(self) -> bool:
+        return not (self.text or self.token_ids or self.finish_reason)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,50 +34,83 @@ class LowerAnswer:
     """A lower tier's answer, or as much of it as came.
 
     `body` is the engine's own, where it came whole. `tokenizer` is the fingerprint of what made
-    the ids, None where they mean nothing elsewhere. `cut`: at the tier's own limit.
-    `mean_logprob`: where only the mean over all tokens is known. The `judging_` ones were spent on
-    samples and self-checks.
+    the ids, None where they mean nothing elsewhere. `cut`: it ended at the stage's own limit.
+    `mean_logprob`: for a device, which tells only the mean over all tokens. The `probe_` tokens
+    were spent on samples and self-checks.
     """
 
     model: str
     tier: str
     endpoint: str
     text: str = ""
-    ids: list[int] = field(default_factory=list)
+    token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
-    reason: str | None = None
-    stop: str | int | None = None
+    finish_reason: str | None = None
+    stop_reason: str | int | None = None
     prompt_tokens: int = 0
-    tokens: int = 0
-    judging_prompt_tokens: int = 0
-    judging_tokens: int = 0
+    completion_tokens: int = 0
+    probe_prompt_tokens: int = 0
+    probe_tokens: int = 0
     tokenizer: str | None = None
-    values: dict[str, float] = field(default_factory=dict)
+    features: dict[str, float] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     cut: bool = False
     mean_logprob: float | None = None
-    _heard: int = 0
+    _tokens_of_pieces: int = 0
 
-    def take(self, piece: AnswerPiece) -> None:
-        """What was counted before holds until the engine's own count comes, at the end."""
+    def add(self, piece: AnswerPiece) -> None:
+        """The tokens of the pieces are counted until the engine's own count comes, at the end."""
         self.text += piece.text
-        self.ids += piece.ids
+        self.token_ids += piece.token_ids
         self.logprobs += piece.logprobs
-        self._heard += piece.tokens
-        self.tokens = max(self.tokens, self._heard)
-        self.reason = piece.reason or self.reason
-        self.stop = piece.stop if piece.stop is not None else self.stop
+        self._tokens_of_pieces += piece.tokens
+        self.completion_tokens = max(self.completion_tokens, self._tokens_of_pieces)
+        self.finish_reason = piece.finish_reason or self.finish_reason
+        if piece.stop_reason is not None:
+            self.stop_reason = piece.stop_reason
+
+    def end_at(self, stop: str | None) -> None:
+        """It ended at this stop text, which the gateway found itself."""
+        self.finish_reason, self.stop_reason = "stop", stop
 
 
-def piece_of(choice: Mapping[str, Any], said: Mapping[str, Any]) -> AnswerPiece:
-    """From a choice of a chat completion; `said` is its message or delta."""
-    content = said.get("content")
+@dataclass(slots=True, kw_only=True)
+class Escalation:
+    """What goes up to the top tier, and what came of it.
+
+    `sent_ids` and `sent_text` have gone to the caller; `predicted_ids` are the rest of the lower
+    answer, made by `tokenizer`. `rejected_models` have answered already. `engine_stops`: the
+    engine looks for stop texts itself. `prediction` is verified, or why it was of no use:
+    no-drafts, tokenizer-differs, no-prediction, not-portable. `begun`: some of it has come.
+    """
+
+    sent_ids: list[int] = field(default_factory=list)
+    sent_text: str = ""
+    predicted_ids: list[int] = field(default_factory=list)
+    tokenizer: str | None = None
+    rejected_models: Set[str] = frozenset()
+    engine_stops: bool = True
+    deadline_s: float | None = None
+    model: str = ""
+    tier: str = "none"
+    endpoint: str = ""
+    prediction: str = "no-prediction"
+    begun: bool = False
+    offered: int = 0
+    kept: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+def piece_of(choice: Mapping[str, Any], message: Mapping[str, Any]) -> AnswerPiece:
+    """From a choice of a chat completion; `message` is its message or delta."""
+    content = message.get("content")
     return AnswerPiece(
         text=content if isinstance(content, str) else "",
-        ids=list(choice.get("token_ids") or ()),
+        token_ids=list(choice.get("token_ids") or ()),
         logprobs=_logprobs(choice.get("logprobs")),
-        reason=choice.get("finish_reason"),
-        stop=choice.get("stop_reason"),
+        finish_reason=choice.get("finish_reason"),
+        stop_reason=choice.get("stop_reason"),
     )
 
 
@@ -87,6 +125,6 @@ def prompt_tokens(body: Mapping[str, Any]) -> int:
     return int(counted or len(body.get("prompt_token_ids") or ()))
 
 
-def _logprobs(given: Any) -> list[float]:
-    content = given.get("content") if isinstance(given, Mapping) else None
+def _logprobs(block: Any) -> list[float]:
+    content = block.get("content") if isinstance(block, Mapping) else None
     return [float(token["logprob"]) for token in content or ()]

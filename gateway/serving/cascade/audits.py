@@ -1,6 +1,6 @@
-"""What is kept of requests for calibration, and the audits that make it known.
+"""The log of outcomes that calibration reads, and the audits that find out what it lacks.
 
-Only a numbers' story: no text of a question or an answer leaves here.
+The log holds numbers and models' names, and no text of a question or an answer.
 """
 
 from __future__ import annotations
@@ -13,39 +13,40 @@ from gateway.core.cascade.audit_weights import DONE, MISSED
 from gateway.core.final_answer import answer_key
 from gateway.errors import GatewayError
 from gateway.serving.cascade.answers import LowerAnswer
-from gateway.serving.cascade.lower_tier import demands_of
-from gateway.serving.cascade.services import CascadeDeps
-from gateway.serving.cascade.state import CascadeState
+from gateway.serving.cascade.state import CascadeDeps, CascadeState
 from gateway.serving.requests.engine_calls import EngineCall, EngineCalls, EngineReply
 
 ACCEPTED, ESCALATED = "accepted", "escalated"
-MOST_AT_ONCE = 8
-"""Audits under way; further ones are left out."""
+MAX_RUNNING = 8
+"""Audits that run at once; further ones count as missed."""
 
 
 class Audits:
-    """Of answers of which nobody knows whether the top tier agrees, a share is drawn by chance, and
-    the top is asked for its own in the background: of those that were accepted, and of those that
-    the top only went on with, or failed to."""
+    """The audits of a share of the answers, drawn at random: the top tier is asked the same
+    question in the background.
 
-    def __init__(self, services: CascadeDeps, calls: EngineCalls) -> None:
-        self._services = services
+    They are drawn from the answers of which nobody knows whether the top tier agrees: those that
+    were accepted, and those that the top tier only continued, or failed to answer.
+    """
+
+    def __init__(self, deps: CascadeDeps, calls: EngineCalls) -> None:
+        self._deps = deps
         self._calls = calls
         self._running: set[asyncio.Task[None]] = set()
 
-    def finished(self, course: CascadeState) -> None:
-        """A request has been answered."""
-        draft = course.draft
-        if draft is None or not draft.values:
+    def finished(self, state: CascadeState) -> None:
+        """Log a request that has been answered, now or after its audit."""
+        answer = state.lower
+        if answer is None or not answer.features:
             return
-        agreed = course.agreed()
-        if agreed is not None or not self._drawn(draft):
-            self._log(course, draft, agreed)
+        agreed = state.tiers_agree()
+        if agreed is not None or not self._drawn(answer):
+            self._log(state, answer, agreed)
             return
-        if len(self._running) >= MOST_AT_ONCE:
-            self._log(course, draft, None, MISSED)
+        if len(self._running) >= MAX_RUNNING:
+            self._log(state, answer, None, MISSED)
             return
-        task = asyncio.create_task(self._audit(course, draft))
+        task = asyncio.create_task(self._audit(state, answer))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
@@ -54,77 +55,76 @@ class Audits:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    def _drawn(self, draft: LowerAnswer) -> bool:
-        services = self._services
-        if services.is_top(draft.model) or not draft.reason:
+    def _drawn(self, answer: LowerAnswer) -> bool:
+        deps = self._deps
+        if deps.is_top(answer.model) or not answer.finish_reason:
             return False
-        return services.uniform() < services.defaults.audit_share
+        return deps.uniform() < deps.defaults.audit_share
 
-    async def _audit(self, course: CascadeState, draft: LowerAnswer) -> None:
-        asked = course.asked
-        body = asked.fields()
-        if asked.most is not None:
-            body["max_tokens"] = asked.most
-        top = self._services.tiers[-1].model
+    async def _audit(self, state: CascadeState, answer: LowerAnswer) -> None:
+        request = state.request
+        body = request.chat_fields()
+        if request.chat.max_tokens is not None:
+            body["max_tokens"] = request.chat.max_tokens
         call = EngineCall(
-            parent=asked.request, part="audit", model=top, body=body, demands=demands_of(asked)
+            parent=request.inference,
+            part="audit",
+            model=self._deps.top_stage.model,
+            body=body,
+            demands=request.demands(),
         )
         try:
-            answered = await self._calls.whole(call)
+            reply = await self._calls.whole(call)
         except GatewayError:
-            answered = None
-        if answered is None or not self._services.is_top(answered.model):
-            # The top was busy, and a tier below it answered: that tells nothing.
-            self._log(course, draft, None, MISSED)
+            reply = None
+        if reply is None or not self._deps.is_top(reply.model):
+            # A tier below the top answered in its place, which tells nothing.
+            self._log(state, answer, None, MISSED)
             return
-        lead = self._services.judges.how.lead
-        choices = answered.body.get("choices") or [{}]
+        lead = self._deps.probes.settings.lead
+        choices = reply.body.get("choices") or [{}]
         text = str((choices[0].get("message") or {}).get("content") or "")
-        agreed = answer_key(text, lead) == answer_key(draft.text, lead)
-        if course.told.reason is None:
-            self._services.telemetry.audited(agreed)
-        self._log(course, draft, agreed, DONE, answered)
+        agreed = answer_key(text, lead) == answer_key(answer.text, lead)
+        if state.account.reason is None:
+            self._deps.telemetry.audited(agreed)
+        self._log(state, answer, agreed, DONE, reply)
 
     def _log(
         self,
-        course: CascadeState,
-        draft: LowerAnswer,
+        state: CascadeState,
+        answer: LowerAnswer,
         agreed: bool | None,
         audit: str | None = None,
-        answered: EngineReply | None = None,
+        reply: EngineReply | None = None,
     ) -> None:
-        """`audit`: what became of it, for an answer that was drawn, and stands for others that were
-        not; `answered`: what the top said to it."""
-        if self._services.log is None:
+        """`audit`: what came of it, for an answer that was drawn and stands for others that were
+        not; `reply`: the top tier's answer to it."""
+        if self._deps.log is None:
             return
-        told = course.told
-        stage = told.stages[-1] if told.reason is not None and told.stages else None
+        account = state.account
+        stage = account.stages[-1] if account.reason is not None and account.stages else None
         upper = stage.model if stage is not None else None
         tokens = stage.tokens if stage is not None else 0
-        if answered is not None:
-            # A whole answer's, where the top has only gone on with one.
-            upper = answered.model
-            tokens = int((answered.body.get("usage") or {}).get("completion_tokens") or 0)
+        if reply is not None:
+            # Those of the top's own whole answer, rather than of its continuation.
+            upper = reply.model
+            tokens = int((reply.body.get("usage") or {}).get("completion_tokens") or 0)
         entry: Mapping[str, Any] = {
             "version": 1,
-            "lower": draft.model,
+            "lower": answer.model,
             "upper": upper,
-            "method": course.rule.method,
-            "threshold": course.rule.threshold,
-            "confidence": course.rule.model.confidence(draft.values),
-            "decision": _decision(course),
-            "reason": told.reason,
-            "degraded": told.degraded,
-            "features": draft.values,
-            "window": course.rule.window,
-            "weight": 1.0 / self._services.defaults.audit_share if audit is not None else 1.0,
+            "method": state.rule.method,
+            "threshold": state.rule.threshold,
+            "confidence": state.rule.model.confidence(answer.features),
+            "decision": ACCEPTED if account.reason is None else ESCALATED,
+            "reason": account.reason,
+            "degraded": account.degraded,
+            "features": answer.features,
+            "window": state.rule.window,
+            "weight": 1.0 / self._deps.defaults.audit_share if audit is not None else 1.0,
             "audit": audit,
             "agreed": agreed,
-            "lower_tokens": draft.tokens,
+            "lower_tokens": answer.completion_tokens,
             "upper_tokens": tokens,
         }
-        self._services.log.write(entry)
-
-
-def _decision(course: CascadeState) -> str:
-    return ACCEPTED if course.told.reason is None else ESCALATED
+        self._deps.log.write(entry)

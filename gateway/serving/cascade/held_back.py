@@ -1,4 +1,5 @@
-"""Pieces of a lower tier's stream on their way out, as far as they may go already."""
+"""The pieces of a lower tier's stream on their way to the caller: those that may not go out yet are
+held back."""
 
 from __future__ import annotations
 
@@ -22,59 +23,63 @@ async def send_text(reply: Reply, text: str, token_ids: Sequence[int], model: st
 
 @dataclass(slots=True, kw_only=True)
 class HeldBackStream:
-    """What has gone out: `ids` are those of whole pieces, `text` what they say, before any stop
-    text is cut off. The reply's text is what `stops` lets through."""
+    """A stream whose pieces go to `reply` only as far as they are certain.
+
+    Of what has gone out, `token_ids` are those of whole pieces, and `text` is what they say before
+    a stop text is cut off; the reply's text is what the scanner lets through.
+    """
 
     reply: Reply
-    stops: StopScanner
-    ids: list[int] = field(default_factory=list)
+    scanner: StopScanner
+    token_ids: list[int] = field(default_factory=list)
     text: str = ""
-    tokens: int = 0
+    _tokens: int = 0
     _waiting: deque[AnswerPiece] = field(default_factory=deque)
 
     @property
-    def stopped(self) -> bool:
-        return self.stops.stopped is not None
+    def stopped_at(self) -> str | None:
+        """The stop text that was found."""
+        return self.scanner.stopped
 
     @property
     def begun(self) -> bool:
-        return bool(self.ids or self.text)
+        return bool(self.token_ids or self.text)
 
     async def offer(self, piece: AnswerPiece, hold: HoldBack, model: str) -> None:
-        """A further piece of the stream; sends those whose tokens are all free."""
+        """A further piece of the stream; sends those whose tokens are all free to go."""
         self._waiting.append(piece)
         free = hold.take(*piece.logprobs)
-        place, ready = self.tokens, 0
-        for number, each in enumerate(self._waiting, 1):
-            place += each.tokens
-            if place > free:
+        tokens, ready = self._tokens, 0
+        for number, waiting in enumerate(self._waiting, 1):
+            tokens += waiting.tokens
+            if tokens > free:
                 break
-            # Behind a piece without text a letter may be incomplete: no switch can be there.
-            if each.text:
+            # After a piece without text a letter may be incomplete: no model can go on there.
+            if waiting.text:
                 ready = number
         for _ in range(ready):
             await self.send(self._waiting.popleft(), model)
 
-    async def rest(self, model: str) -> None:
-        """All that was withheld."""
+    async def send_withheld(self, model: str) -> None:
+        """Send all that was held back; the answer has been accepted."""
         while self._waiting:
             await self.send(self._waiting.popleft(), model)
 
-    def withheld(self) -> list[int]:
-        """Gives the ids that were withheld, and forgets them."""
-        ids = [token for piece in self._waiting for token in piece.ids]
+    def take_withheld_ids(self) -> list[int]:
+        """The ids that were held back; they are forgotten here."""
+        token_ids = [token for piece in self._waiting for token in piece.token_ids]
         self._waiting.clear()
-        return ids
+        return token_ids
 
     async def send(self, piece: AnswerPiece, model: str) -> None:
-        if self.stopped:
+        if self.stopped_at is not None:
             return
-        self.ids += piece.ids
-        self.tokens += piece.tokens
+        self.token_ids += piece.token_ids
+        self._tokens += piece.tokens
         self.text += piece.text
-        await send_text(self.reply, self.stops.feed(piece.text), piece.ids, model)
+        await send_text(self.reply, self.scanner.feed(piece.text), piece.token_ids, model)
 
-    async def flush(self, model: str) -> None:
-        """At the answer's end: what looked like the beginning of a stop text was none."""
-        if not self.stopped and (held := self.stops.rest()):
-            await send_text(self.reply, held, (), model)
+    async def finish(self, model: str) -> None:
+        """At the answer's end, text that could have begun a stop text goes out as well."""
+        if self.stopped_at is None and (text := self.scanner.rest()):
+            await send_text(self.reply, text, (), model)

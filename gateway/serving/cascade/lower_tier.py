@@ -1,143 +1,180 @@
-"""Asks a tier below the top, so that its answer can be judged and handed up."""
+"""The tiers below the top, asked so that their answers can be judged and handed up: a pool of the
+gateway's own, or a registered device."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from gateway.core.ports import EndpointSource
-from gateway.core.types import Demands
-from gateway.core.types import Tier as Place
+from gateway.core.devices.member import Member, WorkEnd, WorkOrder
+from gateway.core.ports import EndpointSource, Members
 from gateway.core.upstream_errors import not_a_chat_completion
-from gateway.protocol.virtual_models import CLOUD, EDGE
+from gateway.errors import NoEndpoint
 from gateway.serving.cascade.answers import AnswerPiece, LowerAnswer, piece_of, prompt_tokens
-from gateway.serving.cascade.options import CascadeRequest
+from gateway.serving.cascade.options import ANY_DEVICE, CascadeRequest, StageSpec
 from gateway.serving.requests.engine_calls import EngineCall, EngineCalls, EngineReply
 
-ANY = "any"
-_PLACES: Mapping[str, Place] = {EDGE: Place.EDGE, CLOUD: Place.CLOUD}
-
-
-@dataclass(frozen=True, slots=True)
-class StageSpec:
-    """A stage as it is asked: `model` may be virtual; `devices` instead of it, ids or `any`."""
-
-    model: str = ""
-    devices: tuple[str, ...] = ()
-    max_tokens: int | None = None
-
-    @property
-    def name(self) -> str:
-        return self.model or "device"
-
-    @property
-    def place(self) -> Place | None:
-        """Where its virtual model prefers to be answered; None for a model's own name."""
-        return _PLACES.get(self.model)
+DEVICE_TOKENS = 256
+DEVICE_WAIT_S = 30.0
+MAX_DEVICE_CHARS = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class LowerTier:
-    """Asks through the gateway's own pools."""
+    """A lower stage that a pool answers."""
 
     calls: EngineCalls
     endpoints: EndpointSource
 
     async def whole(
-        self, asked: CascadeRequest, tier: StageSpec, deadline_s: float | None
+        self, request: CascadeRequest, stage: StageSpec, deadline_s: float | None
     ) -> LowerAnswer:
         """Raises what `EngineCalls.whole` does."""
-        body = _body(asked, tier)
-        if asked.top_logprobs:
-            body["top_logprobs"] = asked.top_logprobs
-        answered = await self.calls.whole(_call(asked, tier, body, deadline_s))
+        body = _body(request, stage)
+        if request.chat.body.top_logprobs:
+            body["top_logprobs"] = request.chat.body.top_logprobs
+        reply = await self.calls.whole(_call(request, stage, body, deadline_s))
         try:
-            choice = answered.body["choices"][0]
+            choice = reply.body["choices"][0]
             piece = piece_of(choice, choice["message"])
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise not_a_chat_completion(answered.endpoint) from error
-        draft = self._draft(answered)
-        draft.take(piece)
-        draft.body = answered.body
-        _count(draft, answered.body)
-        draft.cut = _cut(draft, asked, tier)
-        return draft
+            raise not_a_chat_completion(reply.endpoint) from error
+        answer = self._begun(reply)
+        answer.add(piece)
+        answer.body = reply.body
+        _count(answer, reply.body)
+        answer.cut = request.cut_at_stage(answer.finish_reason, answer.completion_tokens)
+        return answer
 
     async def stream(
-        self, asked: CascadeRequest, tier: StageSpec, deadline_s: float | None
+        self, request: CascadeRequest, stage: StageSpec, deadline_s: float | None
     ) -> AsyncGenerator[tuple[LowerAnswer, AnswerPiece]]:
-        """Each piece as it comes, with all that has come so far. Stop texts are left to the
-        caller, who must find one that lies across the switch, too."""
-        call = _call(asked, tier, _body(asked, tier, stops=False), deadline_s)
-        draft: LowerAnswer | None = None
+        """Each piece as it comes, with all that has come so far. The engine looks for no stop
+        texts: the reader of the pieces must also find one that two models write together."""
+        call = _call(request, stage, _body(request, stage, stops=False), deadline_s)
+        answer: LowerAnswer | None = None
         async with aclosing(self.calls.stream(call)) as events:
             async for event in events:
-                draft = draft or self._draft(event)
-                _count(draft, event.body)
+                answer = answer or self._begun(event)
+                _count(answer, event.body)
                 for choice in event.body.get("choices") or ():
                     try:
                         piece = piece_of(choice, choice["delta"])
                     except (KeyError, TypeError, ValueError) as error:
                         raise not_a_chat_completion(event.endpoint) from error
-                    draft.take(piece)
-                    draft.cut = _cut(draft, asked, tier)
-                    if piece.text or piece.ids or piece.reason:
-                        yield draft, piece
+                    answer.add(piece)
+                    tokens = answer.completion_tokens
+                    answer.cut = request.cut_at_stage(answer.finish_reason, tokens)
+                    if not piece.empty:
+                        yield answer, piece
 
-    def _draft(self, answered: EngineReply) -> LowerAnswer:
-        state = next(
-            (s for s in self.endpoints.states() if s.endpoint.id == answered.endpoint), None
-        )
-        tokenizer = state.tokenizer if state is not None else None
+    def _begun(self, reply: EngineReply) -> LowerAnswer:
+        state = next((s for s in self.endpoints.states() if s.endpoint.id == reply.endpoint), None)
         return LowerAnswer(
-            model=answered.model,
-            tier=answered.tier,
-            endpoint=answered.endpoint,
-            tokenizer=tokenizer,
+            model=reply.model,
+            tier=reply.tier,
+            endpoint=reply.endpoint,
+            tokenizer=state.tokenizer if state is not None else None,
         )
 
 
-def _body(asked: CascadeRequest, tier: StageSpec, *, stops: bool = True) -> dict[str, Any]:
-    body = {**asked.fields(stops=stops), "logprobs": True, "return_token_ids": True}
-    bounds = [bound for bound in (asked.most, tier.max_tokens) if bound is not None]
-    return body | ({"max_tokens": min(bounds)} if bounds else {})
+@dataclass(frozen=True, slots=True)
+class DeviceTier:
+    """The lowest stage where a registered device answers. `members` is None where the gateway has
+    no devices that take work."""
+
+    members: Members | None
+
+    def choose(self, stage: StageSpec) -> LowerAnswer:
+        """The device that is to answer, as an empty answer of its model. Raises NoEndpoint."""
+        member = self._choose(stage)
+        return LowerAnswer(
+            model=member.models[0].name if member.models else member.id,
+            tier="device",
+            endpoint=member.id,
+        )
+
+    async def fill(
+        self,
+        answer: LowerAnswer,
+        request: CascadeRequest,
+        stage: StageSpec,
+        deadline_s: float | None,
+    ) -> None:
+        """Have the chosen device answer. It tells no ids, and only the mean log-probability.
+
+        Raises MemberFailed, and leaves in `answer` what had come until then. Cancelling it recalls
+        the work.
+        """
+        assert self.members is not None
+        order = WorkOrder(
+            kind="generate",
+            messages=request.messages,
+            max_tokens=request.max_tokens_at(stage) or DEVICE_TOKENS,
+            deadline_s=min(deadline_s or DEVICE_WAIT_S, DEVICE_WAIT_S),
+            sampling=request.chat.sampling(),
+        )
+        work = self.members.assign(answer.endpoint, order)
+        try:
+            while not isinstance(part := await work.read(), WorkEnd):
+                answer.text = (answer.text + part.text)[:MAX_DEVICE_CHARS]
+                answer.completion_tokens += part.tokens
+        finally:
+            work.cancel()
+        answer.finish_reason = part.reason
+        answer.prompt_tokens = part.prompt_tokens
+        answer.completion_tokens = part.completion_tokens
+        answer.mean_logprob = part.logprob
+        answer.cut = request.cut_at_stage(part.reason, part.completion_tokens)
+
+    def _choose(self, stage: StageSpec) -> Member:
+        """The least busy one of those that are named, or of all; public ones only."""
+        members = self.members.members() if self.members is not None else ()
+        able = [member for member in members if _able(member)]
+        if stage.devices != (ANY_DEVICE,):
+            able = [member for member in able if member.id in stage.devices]
+        free = [member for member in able if member.condition.working < member.max_work]
+        if not free:
+            raise NoEndpoint(
+                "no registered device can take the question now",
+                retry_after=1.0,
+                code="no_device",
+            )
+        return _least_busy(free)
+
+
+def _body(request: CascadeRequest, stage: StageSpec, *, stops: bool = True) -> dict[str, Any]:
+    body = {**request.chat_fields(stops=stops), "logprobs": True, "return_token_ids": True}
+    bound = request.max_tokens_at(stage)
+    return body if bound is None else body | {"max_tokens": bound}
 
 
 def _call(
-    asked: CascadeRequest, tier: StageSpec, body: dict[str, Any], deadline_s: float | None
+    request: CascadeRequest, stage: StageSpec, body: dict[str, Any], deadline_s: float | None
 ) -> EngineCall:
     return EngineCall(
-        parent=asked.request,
+        parent=request.inference,
         part="draft",
-        model=tier.model,
+        model=stage.model,
         body=body,
-        demands=demands_of(asked, deadline_s),
+        demands=request.demands(deadline_s),
     )
 
 
-def demands_of(asked: CascadeRequest, deadline_s: float | None = None) -> Demands:
-    """The caller's own, with a deadline in seconds from now."""
-    return replace(asked.request.demands, deadline_s=deadline_s)
-
-
-def demands_within(asked: CascadeRequest, tier: StageSpec, deadline_s: float | None) -> Demands:
-    """For what only this tier's own model can say: it overflows to none above."""
-    demands, place = demands_of(asked, deadline_s), tier.place
-    if place is None or (demands.max_tier is not None and demands.max_tier.rank < place.rank):
-        return demands
-    return replace(demands, max_tier=place)
-
-
-def _count(draft: LowerAnswer, body: Mapping[str, Any]) -> None:
-    draft.prompt_tokens = prompt_tokens(body) or draft.prompt_tokens
+def _count(answer: LowerAnswer, body: Mapping[str, Any]) -> None:
+    answer.prompt_tokens = prompt_tokens(body) or answer.prompt_tokens
     if isinstance(usage := body.get("usage"), dict):
-        draft.tokens = max(int(usage.get("completion_tokens") or 0), len(draft.ids))
+        counted = int(usage.get("completion_tokens") or 0)
+        answer.completion_tokens = max(counted, len(answer.token_ids))
 
 
-def _cut(draft: LowerAnswer, asked: CascadeRequest, tier: StageSpec) -> bool:
-    """At the tier's limit; an answer that ends at the caller's own bound is what was asked for."""
-    if draft.reason != "length":
-        return False
-    return asked.most is None or draft.tokens < asked.most
+def _able(member: Member) -> bool:
+    return (
+        member.privacy == "public" and "generate" in member.abilities and not member.condition.hot
+    )
+
+
+def _least_busy(members: Sequence[Member]) -> Member:
+    return min(members, key=lambda m: (m.condition.working, m.condition.round_trip_s, m.id))

@@ -1,98 +1,206 @@
-"""A lower tier is asked, its answer judged, and given where it is accepted."""
+"""The stages of a cascade: a lower one is asked and its answer judged; the top one is asked when no
+lower answer was accepted."""
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
+from typing import NamedTuple
 
 from gateway.core.cascade.decision import Judgement, judge
 from gateway.core.cascade.features import features, from_mean
 from gateway.core.cascade.hold_back import HoldBack
 from gateway.core.cascade.stop_texts import StopScanner
-from gateway.serving.cascade.answers import LowerAnswer
+from gateway.errors import GatewayError, InvalidRequest
+from gateway.serving.cascade.answers import AnswerPiece, LowerAnswer
 from gateway.serving.cascade.held_back import HeldBackStream, send_text
-from gateway.serving.cascade.lower_tier import StageSpec
+from gateway.serving.cascade.options import StageSpec
 from gateway.serving.cascade.state import CascadeState
 
 
-async def attempt(course: CascadeState, tier: StageSpec) -> tuple[LowerAnswer, bool]:
-    """Ask one tier; its answer, and whether that is accepted. Raises GatewayError; what came until
-    then is the course's draft."""
-    services, began, left = course.services, course.services.clock.now(), course.left()
-    # Half of what is left, so that the tier above has a chance as well.
-    deadline = None if left is None else left / 2.0
-    course.rule = course.by_models
-    draft = course.draft = await _drafted(course, tier, deadline)
-    if course.by_models.method == "self-check" and not tier.devices:
-        taken = services.clock.now() - began
-        rest = None if deadline is None else max(0.001, deadline - taken)
-        await services.judges.checked(course.asked, draft, rest)
-    judgement = _judge(course, draft)
-    course.tell_judged(draft, judgement, began)
+async def ask(state: CascadeState, stage: StageSpec) -> tuple[LowerAnswer, bool]:
+    """Ask a lower stage: its answer, and whether that is accepted. Raises GatewayError; what had
+    come until then is the state's `lower`."""
+    deps, began, remaining_s = state.deps, state.deps.clock.now(), state.remaining_s()
+    # Half of the remaining time, so that the tier above has a chance as well.
+    deadline_s = None if remaining_s is None else remaining_s / 2.0
+    state.rule = state.models_rule
+    answer = state.lower = await _answer(state, stage, deadline_s)
+    if state.models_rule.method == "self-check" and not stage.devices:
+        spent_s = deps.clock.now() - began
+        rest_s = None if deadline_s is None else max(0.001, deadline_s - spent_s)
+        await deps.probes.check(state.request, answer, rest_s)
+    judgement = _judge(state, answer)
+    state.note_judged(answer, judgement, began)
     if not judgement.accepted:
-        course.below.add(draft.model)
-        course.told.reason = judgement.reason
-    return draft, judgement.accepted
+        state.rejected_models.add(answer.model)
+        state.account.reason = judgement.reason
+    return answer, judgement.accepted
 
 
-async def accept(course: CascadeState, draft: LowerAnswer) -> None:
-    """Give the caller this answer, or what is withheld of it."""
-    course.told.tier = draft.tier
-    course.place(draft.tier, draft.endpoint)
-    flow = course.flow
-    if flow is not None:
-        await flow.rest(draft.model)
-        await flow.flush(draft.model)
-        if flow.stopped:
-            draft.reason, draft.stop = "stop", flow.stops.stopped
+async def accept(state: CascadeState, answer: LowerAnswer) -> None:
+    """Give the caller this answer, or what was held back of it."""
+    state.account.tier = answer.tier
+    state.comes_from(answer.tier, answer.endpoint)
+    held_back = state.held_back
+    if held_back is None:
+        await send_text(state.reply, answer.text, answer.token_ids, answer.model)
     else:
-        await send_text(course.reply, draft.text, draft.ids, draft.model)
-    await course.end(draft.model, draft.reason or "stop", draft.stop, draft)
+        await held_back.send_withheld(answer.model)
+        await held_back.finish(answer.model)
+        if held_back.stopped_at is not None:
+            answer.end_at(held_back.stopped_at)
+    await state.finish_with_lower(answer)
 
 
-async def _drafted(course: CascadeState, tier: StageSpec, deadline: float | None) -> LowerAnswer:
-    services, asked = course.services, course.asked
-    if tier.devices:
-        draft = course.draft = services.devices.begin(tier)
-        course.rule = services.rules.for_devices(asked, draft.model)
-        await services.devices.finish(draft, asked, tier, deadline)
-        return draft
-    if course.live:
-        return await _streamed(course, tier, deadline)
-    if course.by_models.method == "agreement":
-        samples = asked.options.samples or services.judges.how.samples
-        return await services.judges.sampled(asked, tier, deadline, samples)
-    return await services.lower.whole(asked, tier, deadline)
+async def _answer(state: CascadeState, stage: StageSpec, deadline_s: float | None) -> LowerAnswer:
+    deps, request = state.deps, state.request
+    if stage.devices:
+        answer = state.lower = deps.device_tier.choose(stage)
+        state.rule = deps.rules.for_devices(request, answer.model)
+        await deps.device_tier.fill(answer, request, stage, deadline_s)
+        return answer
+    if state.live:
+        return await _streamed(state, stage, deadline_s)
+    if state.models_rule.method == "agreement":
+        samples = request.options.samples or deps.probes.settings.samples
+        return await deps.probes.sampled(request, stage, deadline_s, samples)
+    return await deps.lower_tier.whole(request, stage, deadline_s)
 
 
-async def _streamed(course: CascadeState, tier: StageSpec, deadline: float | None) -> LowerAnswer:
-    asked, rule = course.asked, course.rule
-    flow = course.flow = HeldBackStream(
-        reply=course.reply, stops=StopScanner(stops=asked.stops, include=asked.include_stop)
+async def _streamed(state: CascadeState, stage: StageSpec, deadline_s: float | None) -> LowerAnswer:
+    request, rule = state.request, state.models_rule
+    scanner = StopScanner(
+        stops=request.chat.stops, include=request.chat.body.include_stop_str_in_output
     )
+    held_back = state.held_back = HeldBackStream(reply=state.reply, scanner=scanner)
     hold = HoldBack(model=rule.model, threshold=rule.threshold, window=rule.window)
-    draft: LowerAnswer | None = None
-    pieces = course.services.lower.stream(asked, tier, deadline)
-    async with aclosing(pieces):
-        async for draft, piece in pieces:
-            course.draft = draft
-            course.place(draft.tier, draft.endpoint)
-            await flow.offer(piece, hold, draft.model)
-            if flow.stopped:
-                draft.reason, draft.stop = "stop", flow.stops.stopped
+    answer: LowerAnswer | None = None
+    async with aclosing(state.deps.lower_tier.stream(request, stage, deadline_s)) as pieces:
+        async for answer, piece in pieces:
+            state.lower = answer
+            state.comes_from(answer.tier, answer.endpoint)
+            await held_back.offer(piece, hold, answer.model)
+            if held_back.stopped_at is not None:
+                answer.end_at(held_back.stopped_at)
                 break
-    assert draft is not None, "a stream that ends properly has an answer"
-    return draft
+    assert answer is not None, "a stream that ends properly has an answer"
+    return answer
 
 
-def _judge(course: CascadeState, draft: LowerAnswer) -> Judgement:
-    rule = course.rule
-    if draft.logprobs:
-        draft.values |= features(draft.logprobs, rule.window)
-    elif draft.mean_logprob is not None:
-        draft.values |= from_mean(draft.mean_logprob)
-    if course.services.is_top(draft.model):
-        # The lower tier was busy or down, and the request went over to the top already.
+def _judge(state: CascadeState, answer: LowerAnswer) -> Judgement:
+    rule = state.rule
+    if answer.logprobs:
+        answer.features |= features(answer.logprobs, rule.window)
+    elif answer.mean_logprob is not None:
+        answer.features |= from_mean(answer.mean_logprob)
+    if state.deps.is_top(answer.model):
+        # The lower tier was busy or down, and the request overflowed to the top already.
         return Judgement(1.0, None)
-    if course.flow is not None and course.flow.stopped:
-        return Judgement(rule.model.confidence(draft.values), None)
-    return judge(rule.model, rule.method, draft.values, rule.threshold, length_cut=draft.cut)
+    if state.held_back is not None and state.held_back.stopped_at is not None:
+        return Judgement(rule.model.confidence(answer.features), None)
+    return judge(rule.model, rule.method, answer.features, rule.threshold, length_cut=answer.cut)
+
+
+class _End(NamedTuple):
+    """How the top tier's answer ended."""
+
+    finish_reason: str = "stop"
+    stop_reason: str | int | None = None
+
+
+async def escalate(state: CascadeState, failure: GatewayError | None) -> None:
+    """Ask the top tier; where it fails, the lower answer is given after all. `failure` is that of
+    the last lower stage. Raises GatewayError where no answer can be given."""
+    escalation, began = state.escalation, state.deps.clock.now()
+    held_back = _prepare(state)
+    try:
+        end = await _relay(state, held_back)
+    except asyncio.CancelledError:
+        state.note_escalated("failed", began)
+        raise
+    except GatewayError as error:
+        state.note_escalated("failed", began)
+        await _degrade(state, held_back, error, failure)
+        return
+    state.note_escalated("answered", began)
+    state.account.tier = escalation.tier
+    await held_back.finish(escalation.model)
+    if not escalation.sent_ids:
+        state.top_text = held_back.text
+    await state.finish_with_top(*end)
+
+
+def _prepare(state: CascadeState) -> HeldBackStream:
+    """Fill in what the lower answer leaves to the top tier."""
+    lower, escalation, held_back = state.lower, state.escalation, state.held_back
+    if held_back is None:
+        # The engine sees the whole answer, and looks for stop texts itself.
+        held_back = state.held_back = HeldBackStream(
+            reply=state.reply, scanner=StopScanner(stops=())
+        )
+        escalation.predicted_ids = list(lower.token_ids) if lower is not None else []
+    else:
+        escalation.engine_stops = False
+        escalation.sent_ids, escalation.sent_text = list(held_back.token_ids), held_back.text
+        escalation.predicted_ids = held_back.take_withheld_ids()
+    if lower is not None:
+        escalation.tokenizer = lower.tokenizer
+    escalation.rejected_models = frozenset(state.rejected_models)
+    escalation.deadline_s = state.remaining_s()
+    return held_back
+
+
+async def _relay(state: CascadeState, held_back: HeldBackStream) -> _End:
+    """Relay the top tier's answer to its end."""
+    deps, escalation, end = state.deps, state.escalation, _End()
+    answer = deps.top_tier.answer(state.request, deps.top_stage, escalation)
+    async with aclosing(answer) as pieces:
+        async for piece in pieces:
+            if not escalation.begun:
+                escalation.begun = True
+                await _announce(state)
+            await held_back.send(piece, escalation.model)
+            if piece.finish_reason is not None:
+                end = _End(piece.finish_reason, piece.stop_reason)
+            if held_back.stopped_at is not None:
+                return _End("stop", held_back.stopped_at)
+    return end
+
+
+async def _announce(state: CascadeState) -> None:
+    """Tell the caller, in a comment, that another model writes from here on."""
+    escalation = state.escalation
+    state.comes_from(escalation.tier, escalation.endpoint)
+    state.reply.model = escalation.model
+    await state.reply.begin()
+    await state.reply.say(f"escalated {state.account.reason or 'tier-failed'} {escalation.model}")
+
+
+async def _degrade(
+    state: CascadeState,
+    held_back: HeldBackStream,
+    error: GatewayError,
+    failure: GatewayError | None,
+) -> None:
+    """Give the lower answer, if there is one and nothing of the top's has been sent."""
+    lower, escalation = state.lower, state.escalation
+    if lower is None or not lower.finish_reason or (escalation.begun and state.reply.has_text):
+        if failure is not None and isinstance(error, InvalidRequest):
+            raise failure from error
+        raise error
+    state.account.degraded, state.account.tier = error.code, lower.tier
+    state.comes_from(lower.tier, lower.endpoint)
+    if escalation.engine_stops:
+        state.reply.discard()
+        await send_text(state.reply, lower.text, lower.token_ids, lower.model)
+    else:
+        rest = AnswerPiece(
+            text=lower.text[len(escalation.sent_text) :],
+            token_ids=lower.token_ids[len(escalation.sent_ids) :],
+        )
+        await held_back.send(rest, lower.model)
+        await held_back.finish(lower.model)
+        if held_back.stopped_at is not None:
+            lower.end_at(held_back.stopped_at)
+    await state.finish_with_lower(lower)

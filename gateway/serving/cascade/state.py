@@ -1,106 +1,217 @@
-"""One request in the cascade: what it has come to so far, and what is told of it."""
+"""One request in the cascade: what it draws on, what it has come to, and the account that is given
+of it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.core.cascade.decision import Judgement
-from gateway.core.cascade.ports import CascadeOutcome
+from gateway.core.cascade.ports import CascadeOutcome, CascadeTelemetry, OutcomeLog, Stage
 from gateway.core.final_answer import answer_key
 from gateway.core.outcome import Outcome
-from gateway.serving.cascade.account import account, climbed, failed, judged, usage
-from gateway.serving.cascade.answers import LowerAnswer
-from gateway.serving.cascade.escalation_state import Escalation
+from gateway.core.ports import Clock, EndpointSource
+from gateway.serving.cascade.answers import Escalation, LowerAnswer
+from gateway.serving.cascade.confidence import ConfidenceProbes
 from gateway.serving.cascade.held_back import HeldBackStream
-from gateway.serving.cascade.lower_tier import StageSpec
-from gateway.serving.cascade.options import CascadeRequest
-from gateway.serving.cascade.rules import AcceptanceRule
-from gateway.serving.cascade.services import CascadeDeps
+from gateway.serving.cascade.lower_tier import DeviceTier, LowerTier
+from gateway.serving.cascade.options import (
+    AcceptanceRule,
+    AcceptanceRules,
+    CascadeDefaults,
+    CascadeRequest,
+    StageSpec,
+)
+from gateway.serving.cascade.top_tier import TopTier
 from gateway.serving.chat.reply import Conclusion, Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CascadeDeps:
+    """What every request to the cascade draws on. `stages`: the lowest first, two at least.
+    `uniform` gives numbers from 0 to 1, `unix_time` the seconds since 1970."""
+
+    stages: Sequence[StageSpec]
+    defaults: CascadeDefaults
+    rules: AcceptanceRules
+    lower_tier: LowerTier
+    top_tier: TopTier
+    probes: ConfidenceProbes
+    device_tier: DeviceTier
+    endpoints: EndpointSource
+    clock: Clock
+    telemetry: CascadeTelemetry
+    log: OutcomeLog | None
+    uniform: Callable[[], float]
+    unix_time: Callable[[], float]
+
+    @property
+    def lower_stages(self) -> Sequence[StageSpec]:
+        return self.stages[:-1]
+
+    @property
+    def top_stage(self) -> StageSpec:
+        return self.stages[-1]
+
+    def is_top(self, model: str) -> bool:
+        """Whether the top tier answers with this model."""
+        tier = self.top_stage.tier
+        if tier is None:
+            return model == self.top_stage.model
+        states = [s for s in self.endpoints.states() if s.endpoint.tier is tier]
+        return any(next(iter(state.models), None) == model for state in states)
 
 
 @dataclass(slots=True, kw_only=True)
 class CascadeState:
-    """What is `told` of the request is complete when it has ended.
+    """What one request has come to so far.
 
-    `by_models` judges the answers of models; `rule` is the one that judged last. `live`: pieces of
-    a lower tier's answer may go out before it is judged, by way of `flow`. `draft` is the last
-    small answer, or as much as came of it; `below` names the models whose answers were not
-    accepted. `upper_text` is the top's answer, where it gave all of it.
+    `models_rule` judges the answers of models; `rule` is the one that judged last. `live`: pieces
+    of a lower answer may go out before it is judged, through `held_back`. `lower` is the last lower
+    answer, or as much as came of it; `rejected_models` gave answers that were not accepted.
+    `top_text` is the top tier's answer, where that gave all of it. `account` is complete when the
+    request has ended.
     """
 
-    services: CascadeDeps
-    asked: CascadeRequest
-    by_models: AcceptanceRule
+    deps: CascadeDeps
+    request: CascadeRequest
+    models_rule: AcceptanceRule
     live: bool
     reply: Reply
     outcome: Outcome
-    told: CascadeOutcome = field(default_factory=CascadeOutcome)
+    account: CascadeOutcome = field(default_factory=CascadeOutcome)
     rule: AcceptanceRule = field(init=False)
-    draft: LowerAnswer | None = None
-    upper_text: str | None = None
-    below: set[str] = field(default_factory=set)
-    flow: HeldBackStream | None = None
-    ascent: Escalation = field(default_factory=Escalation)
+    lower: LowerAnswer | None = None
+    top_text: str | None = None
+    rejected_models: set[str] = field(default_factory=set)
+    held_back: HeldBackStream | None = None
+    escalation: Escalation = field(default_factory=Escalation)
 
     def __post_init__(self) -> None:
-        self.rule = self.by_models
+        self.rule = self.models_rule
 
-    def left(self) -> float | None:
+    def remaining_s(self) -> float | None:
         """Seconds until the caller's own deadline; None: it has none."""
-        deadline = self.asked.request.demands.deadline_s
-        if deadline is None:
+        inference = self.request.inference
+        if inference.demands.deadline_s is None:
             return None
-        left = deadline - (self.services.clock.now() - self.asked.request.received)
-        return max(0.001, left)
+        spent_s = self.deps.clock.now() - inference.received
+        return max(0.001, inference.demands.deadline_s - spent_s)
 
-    def place(self, tier: str, endpoint: str) -> None:
-        """What headers and metrics tell: where the answer comes from, as far as that is known."""
+    def comes_from(self, tier: str, endpoint: str) -> None:
+        """Where the answer comes from, as far as that is known, for headers and metrics."""
         self.outcome.tier, self.outcome.endpoint = tier, endpoint
 
-    def tell_judged(self, draft: LowerAnswer, judgement: Judgement, began: float) -> None:
-        seconds = self.services.clock.now() - began
-        top = self.services.is_top(draft.model)
-        self.told.stages.append(judged(draft, judgement, seconds, top=top))
+    def note_judged(self, answer: LowerAnswer, judgement: Judgement, began: float) -> None:
+        """An answer that the top tier's own model gave is not judged."""
+        top = self.deps.is_top(answer.model)
+        decision = "answered" if top else "accepted" if judgement.accepted else "escalated"
+        stage = self._stage_of(answer, decision, began)
+        stage.judging_prompt_tokens = answer.probe_prompt_tokens
+        stage.judging_tokens = answer.probe_tokens
+        stage.features = answer.features
+        if not top:
+            stage.confidence = judgement.confidence
+        self.account.stages.append(stage)
 
-    def tell_failed(self, tier: StageSpec, before: LowerAnswer | None, began: float) -> None:
-        """`before` is the draft that there was before this tier was asked."""
-        draft = None if self.draft is before else self.draft
-        seconds = self.services.clock.now() - began
-        self.told.stages.append(failed(tier.name, draft, seconds))
+    def note_failed(self, spec: StageSpec, before: LowerAnswer | None, began: float) -> None:
+        """A lower stage broke off; `before` is the lower answer that there was before it."""
+        if self.lower is None or self.lower is before:
+            seconds = self.deps.clock.now() - began
+            stage = Stage(model=spec.name, tier="none", decision="failed", seconds=seconds)
+        else:
+            stage = self._stage_of(self.lower, "failed", began)
+        self.account.stages.append(stage)
 
-    def tell_upper(self, decision: str, began: float) -> None:
+    def note_escalated(self, decision: str, began: float) -> None:
         """`decision`: answered or failed."""
-        ascent, top = self.ascent, self.services.tiers[-1]
-        seconds = self.services.clock.now() - began
-        self.told.predicted, self.told.kept = ascent.offered, ascent.kept
-        self.told.stages.append(climbed(ascent, decision, seconds, top.model))
+        escalation = self.escalation
+        self.account.predicted, self.account.kept = escalation.offered, escalation.kept
+        stage = self._stage_of(escalation, decision, began)
+        stage.model = escalation.model or self.deps.top_stage.model
+        self.account.stages.append(stage)
 
-    async def end(
-        self, model: str, reason: str, stop: str | int | None, draft: LowerAnswer | None
-    ) -> None:
-        """The reply's end; `draft` where the answer is a small one."""
-        about = account(
-            self.told,
-            self.rule.method,
-            self.rule.threshold,
-            self.ascent.how if self.ascent.model else None,
-            self.asked.options.features,
+    def _stage_of(self, answer: LowerAnswer | Escalation, decision: str, began: float) -> Stage:
+        return Stage(
+            model=answer.model,
+            tier=answer.tier,
+            endpoint=answer.endpoint,
+            prompt_tokens=answer.prompt_tokens,
+            tokens=answer.completion_tokens,
+            decision=decision,
+            seconds=self.deps.clock.now() - began,
         )
+
+    async def finish_with_lower(self, answer: LowerAnswer) -> None:
+        """End the reply: a lower answer is the request's."""
+        body = None if answer.body is None else self.request.body_for_caller(answer.body)
+        reason = answer.finish_reason or "stop"
+        await self._finish(answer.model, reason, answer.stop_reason, body)
+
+    async def finish_with_top(self, finish_reason: str, stop_reason: str | int | None) -> None:
+        """End the reply: the top tier gave the answer, or the end of it."""
+        await self._finish(self.escalation.model, finish_reason, stop_reason, None)
+
+    async def _finish(
+        self,
+        model: str,
+        finish_reason: str,
+        stop_reason: str | int | None,
+        engine_body: Mapping[str, Any] | None,
+    ) -> None:
         self.reply.model = model
         await self.reply.finish(
             Conclusion(
-                finish_reason=reason,
-                stop_reason=stop,
-                usage=usage(self.told),
-                tierflow={"cascade": about},
-                engine_body=None if draft is None else self.asked.own_body(draft.body),
+                finish_reason=finish_reason,
+                stop_reason=stop_reason,
+                usage=usage(self.account),
+                tierflow={"cascade": reply_block(self)},
+                engine_body=engine_body,
             )
         )
 
-    def agreed(self) -> bool | None:
-        """Whether the tiers said the same; None where one of them was not heard whole."""
-        if self.draft is None or self.upper_text is None or not self.draft.reason:
+    def tiers_agree(self) -> bool | None:
+        """Whether both tiers gave the same answer; None where one of them is not known whole."""
+        if self.lower is None or self.top_text is None or not self.lower.finish_reason:
             return None
-        lead = self.services.judges.how.lead
-        return answer_key(self.draft.text, lead) == answer_key(self.upper_text, lead)
+        lead = self.deps.probes.settings.lead
+        return answer_key(self.lower.text, lead) == answer_key(self.top_text, lead)
+
+
+def usage(account: CascadeOutcome) -> tuple[int, int]:
+    """Prompt and completion tokens over all tiers."""
+    prompt = sum(stage.prompt_tokens + stage.judging_prompt_tokens for stage in account.stages)
+    return prompt, sum(stage.tokens + stage.judging_tokens for stage in account.stages)
+
+
+def reply_block(state: CascadeState) -> dict[str, Any]:
+    """The reply's `tierflow.cascade`."""
+    account, features = state.account, state.request.options.features
+    return {
+        "stages": [_stage_block(stage, features) for stage in account.stages],
+        "escalated": account.reason is not None,
+        "reason": account.reason,
+        "degraded": account.degraded,
+        "method": state.rule.method,
+        "threshold": round(state.rule.threshold, 6),
+        "prediction": state.escalation.prediction if state.escalation.model else None,
+        "predicted_tokens": account.predicted,
+        "kept_tokens": account.kept,
+    }
+
+
+def _stage_block(stage: Stage, features: bool) -> Mapping[str, Any]:
+    block: dict[str, Any] = {
+        "model": stage.model,
+        "tier": stage.tier,
+        "tokens": stage.tokens,
+        "confidence": None if stage.confidence is None else round(stage.confidence, 6),
+        "decision": stage.decision,
+        "ms": round(stage.seconds * 1000.0, 2),
+    }
+    if stage.judging_tokens:
+        block["judging_tokens"] = stage.judging_tokens
+    if features and stage.features:
+        block["features"] = dict(stage.features)
+    return block

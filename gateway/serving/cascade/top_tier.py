@@ -1,4 +1,5 @@
-"""Asks the top tier: the small answer goes along as a prediction where that can be verified."""
+"""The top tier, asked for its own answer: the lower answer goes along as a prediction where that
+can be verified."""
 
 from __future__ import annotations
 
@@ -13,10 +14,8 @@ from gateway.core.routing.routing import Choice
 from gateway.core.types import InferenceRequest
 from gateway.core.upstream_errors import not_a_chat_completion
 from gateway.errors import NoEndpoint
-from gateway.serving.cascade.answers import AnswerPiece, piece_of, prompt_tokens
-from gateway.serving.cascade.escalation_state import Escalation
-from gateway.serving.cascade.lower_tier import StageSpec, demands_of
-from gateway.serving.cascade.options import CascadeRequest
+from gateway.serving.cascade.answers import AnswerPiece, Escalation, piece_of, prompt_tokens
+from gateway.serving.cascade.options import CascadeRequest, StageSpec
 from gateway.serving.cascade.verified_prediction import VerifiedPrediction
 from gateway.serving.requests.attempts import Attempts
 from gateway.serving.requests.engine_calls import EngineCall, EngineCalls
@@ -26,7 +25,7 @@ from gateway.serving.requests.verifiers import VerifierEndpoints
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopTier:
-    """`new_id` gives hex digits that nobody can guess."""
+    """The top stage of the cascade. `new_id` gives hex digits that nobody can guess."""
 
     verifiers: VerifierEndpoints
     calls: EngineCalls
@@ -34,9 +33,9 @@ class TopTier:
     new_id: Callable[[], str]
 
     async def answer(
-        self, asked: CascadeRequest, tier: StageSpec, ascent: Escalation
+        self, request: CascadeRequest, stage: StageSpec, escalation: Escalation
     ) -> AsyncGenerator[AnswerPiece]:
-        """The top tier's own answer after what has been sent.
+        """The top tier's own answer after what has been sent; `escalation` is filled in.
 
         Raises what `Routing.choose` and `EngineCalls.stream` do. Until the first piece another
         endpoint is tried for one that fails.
@@ -44,111 +43,131 @@ class TopTier:
         attempts = self.verifiers.attempts()
         while True:
             try:
-                choice = self._choose(asked, tier, ascent, attempts)
+                choice = self._choose(request, stage, escalation, attempts)
             except NoEndpoint:
                 attempts.raise_failure()
-                if tier.model in VIRTUAL_MODELS:
-                    raise _nothing_above(tier) from None
-                # A pool that holds requests while it is empty does so in the ordinary way.
+                if stage.model in VIRTUAL_MODELS:
+                    raise _no_endpoint_above(stage) from None
+                # A chat completion waits for an empty pool to come up, where that is configured.
                 choice = None
-            if choice is None or not _can_verify(asked, ascent, choice):
-                async with aclosing(self._plainly(asked, choice, tier, ascent)) as plain:
-                    async for piece in plain:
+            if choice is None or not _can_verify(request, escalation, choice):
+                model = stage.model if choice is None else choice.model
+                async with aclosing(self._completion(request, model, escalation)) as pieces:
+                    async for piece in pieces:
                         yield piece
                 return
             with attempts.at(choice) as slot:
-                run = VerifiedPrediction(
+                verified = VerifiedPrediction(
                     verifiers=self.verifiers,
                     timeouts=self.timeouts,
                     new_id=self.new_id,
-                    asked=asked,
+                    request=request,
                     slot=slot,
                 )
-                async with aclosing(run.pieces(ascent)) as pieces:
+                async with aclosing(verified.pieces(escalation)) as pieces:
                     async for piece in pieces:
                         slot.begun = True
                         yield piece
                 return
 
     def _choose(
-        self, asked: CascadeRequest, tier: StageSpec, ascent: Escalation, attempts: Attempts
+        self,
+        request: CascadeRequest,
+        stage: StageSpec,
+        escalation: Escalation,
+        attempts: Attempts,
     ) -> Choice:
-        """An endpoint of the tier, none whose model has answered already: an overflow would only
-        ask that one again."""
-        found = self.verifiers
-        states = found.endpoints.states()
-        if tier.model in VIRTUAL_MODELS:
-            states = [s for s in states if next(iter(s.models), None) not in ascent.below]
-        request = _request(asked, tier, ascent)
-        return found.routing.choose(
-            request, states, found.clock.now(), found.uniform, attempts.failed_ids
+        """An endpoint of the tier whose model has not answered already: a virtual model could
+        overflow to one that has."""
+        verifiers = self.verifiers
+        states = verifiers.endpoints.states()
+        if stage.model in VIRTUAL_MODELS:
+            rejected = escalation.rejected_models
+            states = [s for s in states if next(iter(s.models), None) not in rejected]
+        return verifiers.routing.choose(
+            _verification_request(request, stage, escalation),
+            states,
+            verifiers.clock.now(),
+            verifiers.uniform,
+            attempts.failed_ids,
         )
 
-    async def _plainly(
-        self, asked: CascadeRequest, choice: Choice | None, tier: StageSpec, ascent: Escalation
+    async def _completion(
+        self, request: CascadeRequest, model: str, escalation: Escalation
     ) -> AsyncGenerator[AnswerPiece]:
-        body: dict[str, Any] = asked.fields(stops=ascent.stops)
-        body["return_token_ids"] = True
-        if asked.most is not None:
-            body["max_tokens"] = max(1, asked.most - len(ascent.sent_ids))
-        if ascent.sent_text:
-            begun = {"role": "assistant", "content": ascent.sent_text}
-            body["messages"] = [*asked.messages, begun]
-            body |= {"add_generation_prompt": False, "continue_final_message": True}
-        model = choice.model if choice is not None else tier.model
-        demands = demands_of(asked, ascent.deadline_s)
+        """An ordinary chat completion, without a prediction."""
         call = EngineCall(
-            parent=asked.request, part="escalation", model=model, body=body, demands=demands
+            parent=request.inference,
+            part="escalation",
+            model=model,
+            body=_completion_body(request, escalation),
+            demands=request.demands(escalation.deadline_s),
         )
         async with aclosing(self.calls.stream(call)) as events:
             async for event in events:
-                ascent.model, ascent.tier = event.model, event.tier
-                ascent.endpoint = event.endpoint
-                ascent.prompt_tokens = prompt_tokens(event.body) or ascent.prompt_tokens
+                escalation.model, escalation.tier = event.model, event.tier
+                escalation.endpoint = event.endpoint
+                escalation.prompt_tokens = prompt_tokens(event.body) or escalation.prompt_tokens
                 if usage := event.body.get("usage"):
-                    ascent.tokens = usage.get("completion_tokens") or ascent.tokens
-                for given in event.body.get("choices") or ():
+                    counted = usage.get("completion_tokens")
+                    escalation.completion_tokens = counted or escalation.completion_tokens
+                for choice in event.body.get("choices") or ():
                     try:
-                        piece = piece_of(given, given["delta"])
+                        piece = piece_of(choice, choice["delta"])
                     except (KeyError, TypeError, ValueError) as error:
                         raise not_a_chat_completion(event.endpoint) from error
-                    if piece.text or piece.ids or piece.reason:
-                        # Whoever finds a stop text reads no further, and hears of no usage.
-                        ascent.tokens += piece.tokens
+                    if not piece.empty:
+                        # The reader stops at a stop text, before the engine's own count comes.
+                        escalation.completion_tokens += piece.tokens
                         yield piece
 
 
-def _can_verify(asked: CascadeRequest, ascent: Escalation, choice: Choice) -> bool:
-    """Whether the answer can be made out of token ids; `ascent.how` says why not."""
-    if not asked.portable:
-        ascent.how = "not-portable"
-    elif not (ascent.predicted or ascent.sent_ids):
-        ascent.how = "no-prediction"
-    elif ascent.tokenizer is None or choice.state.tokenizer != ascent.tokenizer:
-        ascent.how = "tokenizer-differs"
+def _completion_body(request: CascadeRequest, escalation: Escalation) -> dict[str, Any]:
+    body = request.chat_fields(stops=escalation.engine_stops)
+    body["return_token_ids"] = True
+    if request.chat.max_tokens is not None:
+        body["max_tokens"] = max(1, request.chat.max_tokens - len(escalation.sent_ids))
+    if escalation.sent_text:
+        beginning = {"role": "assistant", "content": escalation.sent_text}
+        body["messages"] = [*request.messages, beginning]
+        body |= {"add_generation_prompt": False, "continue_final_message": True}
+    return body
+
+
+def _can_verify(request: CascadeRequest, escalation: Escalation, choice: Choice) -> bool:
+    """Whether the answer can be made out of token ids; `escalation.prediction` says why not."""
+    if not request.portable:
+        escalation.prediction = "not-portable"
+    elif not (escalation.predicted_ids or escalation.sent_ids):
+        escalation.prediction = "no-prediction"
+    elif escalation.tokenizer is None or choice.state.tokenizer != escalation.tokenizer:
+        escalation.prediction = "tokenizer-differs"
     else:
-        ascent.how = "verified"
-    return ascent.how == "verified"
+        escalation.prediction = "verified"
+    return escalation.prediction == "verified"
 
 
-def _request(asked: CascadeRequest, tier: StageSpec, ascent: Escalation) -> InferenceRequest:
-    chars, key = prompt_chars_and_key({"messages": asked.messages})
+def _verification_request(
+    request: CascadeRequest, stage: StageSpec, escalation: Escalation
+) -> InferenceRequest:
+    """For the routing alone: it has no body."""
+    chars, key = prompt_chars_and_key({"messages": request.messages})
     return replace(
-        asked.request,
-        id=f"{asked.request.id}/verification",
-        model=tier.model,
+        request.inference,
+        id=f"{request.inference.id}/verification",
+        model=stage.model,
         path="/v1/completions",
         body=b"",
         stream=True,
         prompt_chars=chars,
         prefix_key=key,
-        demands=demands_of(asked, ascent.deadline_s),
+        demands=request.demands(escalation.deadline_s),
     )
 
 
-def _nothing_above(tier: StageSpec) -> NoEndpoint:
+def _no_endpoint_above(stage: StageSpec) -> NoEndpoint:
     return NoEndpoint(
-        f"no endpoint above the lower tiers can answer for {tier.model} now; see /ready",
+        f"no endpoint above the lower tiers can answer for {stage.model} now; see /ready",
         retry_after=2.0,
         code="no_endpoint",
     )

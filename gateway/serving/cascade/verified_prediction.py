@@ -1,4 +1,4 @@
-"""One try to have the small answer verified: the text is the verifying model's own."""
+"""One attempt to have a lower answer verified: the text is the verifying model's own."""
 
 from __future__ import annotations
 
@@ -12,12 +12,8 @@ from gateway.core.endpoint_rates import learn
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Verification
 from gateway.core.speculation.job import Batch, Job
-from gateway.core.upstream_errors import (
-    aborted,
-    idle_timeout,
-)
-from gateway.serving.cascade.answers import AnswerPiece
-from gateway.serving.cascade.escalation_state import Escalation
+from gateway.core.upstream_errors import aborted, idle_timeout
+from gateway.serving.cascade.answers import AnswerPiece, Escalation
 from gateway.serving.cascade.options import CascadeRequest
 from gateway.serving.requests.attempts import EndpointSlot, note_attempt
 from gateway.serving.requests.lifecycle import Lifecycle
@@ -30,15 +26,17 @@ MAX_PREDICTED = 2048
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedPrediction:
+    """An answer that one endpoint makes out of token ids, with a lower answer as its prediction."""
+
     verifiers: VerifierEndpoints
     timeouts: AnswerTimeouts
     new_id: Callable[[], str]
-    asked: CascadeRequest
+    request: CascadeRequest
     slot: EndpointSlot
 
-    async def pieces(self, ascent: Escalation) -> AsyncGenerator[AnswerPiece]:
+    async def pieces(self, escalation: Escalation) -> AsyncGenerator[AnswerPiece]:
         """Raises UpstreamError, InvalidRequest, DeadlineExceeded. The `slot` stays the caller's."""
-        outcome = self._outcome(ascent)
+        outcome = self._outcome(escalation)
         now, idle_s = self.verifiers.clock.now, self.timeouts.idle_s
         too_quiet = partial(idle_timeout, self.slot.choice.state.endpoint.id, idle_s)
         with Lifecycle(outcome, self.verifiers.clock, self.verifiers.telemetry.finished):
@@ -47,57 +45,61 @@ class VerifiedPrediction:
                     *first_wait(
                         self.slot.choice.state.endpoint.id,
                         self.timeouts.first_token_s,
-                        remaining_s=ascent.deadline_s,
+                        remaining_s=escalation.deadline_s,
                         before="the top tier answered",
                     )
                 )
-                prediction, verification = await self._open(ascent)
+                prediction, verification = await self._open(escalation)
                 batch = await verification.read()
                 outcome.status, outcome.first_byte = 200, now()
                 while batch is not None:
                     outcome.last_byte = now()
                     outcome.completion_tokens += len(batch.ids)
-                    if anew := prediction.take(batch.ids):
-                        verification.draft(anew)
-                    _note(ascent, prediction, outcome, verification.usage)
-                    # While whoever takes the pieces is busy, the engine is not to blame.
+                    if new_drafts := prediction.take(batch.ids):
+                        verification.draft(new_drafts)
+                    _note(escalation, prediction, outcome, verification.usage)
+                    # While the reader of the pieces is busy, the engine is not to blame.
                     timeout.extend(float("inf"))
                     yield self._piece(batch)
                     timeout.expect(idle_s, too_quiet)
                     batch = await verification.read()
-                _note(ascent, prediction, outcome, verification.usage)
+                _note(escalation, prediction, outcome, verification.usage)
             learn(self.slot.choice.state, outcome, now())
 
-    async def _open(self, ascent: Escalation) -> tuple[Prediction, Verification]:
+    async def _open(self, escalation: Escalation) -> tuple[Prediction, Verification]:
         verifier, choice = self.verifiers.verifier, self.slot.choice
         endpoint = choice.state.endpoint
-        ascent.model, ascent.tier, ascent.endpoint = choice.model, endpoint.tier.value, endpoint.id
-        prompt = await verifier.tokenize(endpoint, choice.model, self.asked.messages)
-        prompt = [*prompt, *ascent.sent_ids]
-        ascent.prompt_tokens = len(prompt)
+        escalation.model, escalation.tier, escalation.endpoint = (
+            choice.model,
+            endpoint.tier.value,
+            endpoint.id,
+        )
+        prompt = await verifier.tokenize(endpoint, choice.model, self.request.messages)
+        prompt = [*prompt, *escalation.sent_ids]
+        escalation.prompt_tokens = len(prompt)
         facts = verifier.facts(endpoint)
-        ids = _within(ascent.predicted, facts.vocabulary)[:MAX_PREDICTED]
-        prediction = Prediction(predicted=ids, per_step=facts.per_step)
+        predicted = _within(escalation.predicted_ids, facts.vocabulary)[:MAX_PREDICTED]
+        prediction = Prediction(predicted=predicted, per_step=facts.per_step)
         job = Job(
             session=self.new_id(),
             model=choice.model,
             prompt=prompt,
-            sampling=self._sampling(ascent, len(prompt)),
+            sampling=self._sampling(escalation, len(prompt)),
         )
         verification = self.slot.answer = await verifier.open(endpoint, job)
         if facts.per_step < 1 or not verification.draft(prediction.begin()):
-            ascent.how = "no-drafts"
+            escalation.prediction = "no-drafts"
         else:
-            ascent.offered = len(ids)
+            escalation.offered = len(predicted)
         return prediction, verification
 
-    def _sampling(self, ascent: Escalation, prompt_tokens: int) -> dict[str, Any]:
-        sampling = self.asked.sampling(stops=ascent.stops)
+    def _sampling(self, escalation: Escalation, prompt_tokens: int) -> dict[str, Any]:
+        sampling = self.request.sampling(stops=escalation.engine_stops)
         choice = self.slot.choice
         room = room_for_answer(choice, prompt_tokens)
         bounds = [] if room is None else [room]
-        if self.asked.most is not None:
-            bounds.append(max(1, self.asked.most - len(ascent.sent_ids)))
+        if self.request.chat.max_tokens is not None:
+            bounds.append(max(1, self.request.chat.max_tokens - len(escalation.sent_ids)))
         if bounds:
             sampling["max_tokens"] = min(bounds)
         return sampling
@@ -106,14 +108,17 @@ class VerifiedPrediction:
         if batch.reason is not None and batch.reason not in ("stop", "length"):
             raise aborted(self.slot.choice.state.endpoint.id)
         return AnswerPiece(
-            text=batch.text, ids=batch.ids, logprobs=(), reason=batch.reason, stop=batch.stop
+            text=batch.text,
+            token_ids=batch.ids,
+            finish_reason=batch.reason,
+            stop_reason=batch.stop,
         )
 
-    def _outcome(self, ascent: Escalation) -> Outcome:
+    def _outcome(self, escalation: Escalation) -> Outcome:
         choice, now = self.slot.choice, self.verifiers.clock.now()
         request = replace(
-            self.asked.request,
-            id=f"{self.asked.request.id}/verification",
+            self.request.inference,
+            id=f"{self.request.inference.id}/verification",
             path="/v1/completions",
             model=choice.model,
             received=now,
@@ -133,9 +138,9 @@ def _within(ids: list[int], vocabulary: int | None) -> list[int]:
 
 
 def _note(
-    ascent: Escalation, prediction: Prediction, outcome: Outcome, usage: tuple[int, int] | None
+    escalation: Escalation, prediction: Prediction, outcome: Outcome, usage: tuple[int, int] | None
 ) -> None:
-    ascent.kept = min(prediction.kept, ascent.offered)
-    ascent.tokens = outcome.completion_tokens
+    escalation.kept = min(prediction.kept, escalation.offered)
+    escalation.completion_tokens = outcome.completion_tokens
     if usage is not None:
-        ascent.prompt_tokens = outcome.prompt_tokens = usage[0]
+        escalation.prompt_tokens = outcome.prompt_tokens = usage[0]

@@ -16,9 +16,9 @@ from gateway.core.devices.member import (
     WorkPiece,
 )
 from gateway.core.types import EndpointState
-from gateway.serving.cascade.lower_tier import StageSpec
+from gateway.serving.cascade.options import StageSpec
 from tests.unit.gateway.build import state
-from tests.unit.gateway.serving.cascade_rig import (
+from tests.unit.gateway.serving.cascade.rig import (
     EDGE_CLOUD,
     FakeAssignment,
     FakeMembers,
@@ -42,7 +42,7 @@ async def test_a_device_answers_first_and_is_judged_by_its_mean(
         WorkPiece("!", 1),
         WorkEnd(reason="stop", prompt_tokens=4, completion_tokens=2, logprob=logprob),
     )
-    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members)
+    rig = Rig({"edge:1": chat("No")}, {}, stages=DEVICE_FIRST, members=members)
     body = await rig.ask(temperature=0, seed=7)
     assert body["choices"][0]["message"]["content"] == text
     assert about(body)["stages"][0]["tier"] == "device"
@@ -66,7 +66,7 @@ async def test_a_device_is_judged_by_what_is_fitted_to_its_mean(
         WorkPiece("Hi", 1),
         WorkEnd(reason="stop", prompt_tokens=4, completion_tokens=2, logprob=logprob),
     )
-    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members, predictor=predictor)
+    rig = Rig({"edge:1": chat("No")}, {}, stages=DEVICE_FIRST, members=members, predictor=predictor)
     body = await rig.ask()
     assert body["choices"][0]["message"]["content"] == ("Hi" if accepted else "No")
     told = about(body)
@@ -97,7 +97,7 @@ async def test_what_is_shipped_for_a_pair_of_models_judges_these_alone(
     states: Sequence[EndpointState], tiers: Sequence[StageSpec], threshold: float
 ) -> None:
     replies = {"edge:1": chat("Hi"), "edge:2": chat("Hi")}
-    rig = Rig(replies, {}, states=states, tiers=tiers, shipped=[FITTED, FITTED_TO_DEVICES])
+    rig = Rig(replies, {}, states=states, stages=tiers, shipped=[FITTED, FITTED_TO_DEVICES])
     assert about(await rig.ask())["threshold"] == threshold
     asked: dict[str, Any] = {"cascade": {"confidence": "agreement"}}
     assert about(await rig.ask(tierflow=asked))["threshold"] == 0.9, "not fitted: cautious"
@@ -113,7 +113,7 @@ async def test_what_is_shipped_for_a_devices_model_judges_that_alone(
     )
     members.known = [Member(**{**_fields(members.known[0]), "models": [DeviceModel(name=model)]})]
     shipped = [FITTED, FITTED_TO_DEVICES]
-    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members, shipped=shipped)
+    rig = Rig({"edge:1": chat("No")}, {}, stages=DEVICE_FIRST, members=members, shipped=shipped)
     assert (await rig.ask())["choices"][0]["message"]["content"] == ("Hi" if passes else "No")
 
 
@@ -123,14 +123,14 @@ async def test_a_cascade_of_devices_and_a_top_needs_what_judges_devices_alone() 
         WorkEnd(reason="stop", prompt_tokens=4, completion_tokens=2, logprob=-0.1),
     )
     tiers = (StageSpec(devices=("any",)), StageSpec("tierflow-cloud"))
-    rig = Rig({}, {}, tiers=tiers, members=members, predictor=Predictor({"mean": BY_MEAN}))
+    rig = Rig({}, {}, stages=tiers, members=members, predictor=Predictor({"mean": BY_MEAN}))
     assert about(await rig.ask())["escalated"] is False
 
 
 async def test_where_devices_are_named_no_other_is_believed() -> None:
     members = FakeMembers()
     tiers = (StageSpec(devices=("tablet", "watch")), *EDGE_CLOUD)
-    rig = Rig({"edge:1": chat("No")}, {}, tiers=tiers, members=members)
+    rig = Rig({"edge:1": chat("No")}, {}, stages=tiers, members=members)
     assert (await rig.ask())["choices"][0]["message"]["content"] == "No"
     assert not members.orders
     members.known = [Member(**{**_fields(members.known[0]), "id": "watch"})]
@@ -144,7 +144,7 @@ async def test_where_devices_are_named_no_other_is_believed() -> None:
 @pytest.mark.parametrize("code", ["busy", "lost"])
 async def test_a_device_that_refuses_or_is_lost_is_passed_over(code: str) -> None:
     members = FakeMembers(MemberFailed(device="phone", code=code, message="it can't"))
-    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members)
+    rig = Rig({"edge:1": chat("No")}, {}, stages=DEVICE_FIRST, members=members)
     body = await rig.ask()
     assert body["choices"][0]["message"]["content"] == "No"
     assert [s["decision"] for s in about(body)["stages"]] == ["failed", "accepted"]
@@ -156,7 +156,7 @@ async def test_what_a_device_said_before_it_was_lost_is_counted() -> None:
         WorkPiece("!", 1),
         MemberFailed(device="phone", code="lost", message="it can't"),
     )
-    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=FakeMembers(*said))
+    rig = Rig({"edge:1": chat("No")}, {}, stages=DEVICE_FIRST, members=FakeMembers(*said))
     body = await rig.ask()
     assert [stage["tokens"] for stage in about(body)["stages"]] == [3, 3]
     assert about(body)["stages"][0]["tier"] == "device"
@@ -167,7 +167,7 @@ async def test_devices_that_are_private_or_full_are_not_asked() -> None:
     members = FakeMembers()
     phone = members.known[0]
     members.known = [Member(**{**_fields(phone), "privacy": "private"})]
-    rig = Rig({"edge:1": chat("No")}, {}, tiers=DEVICE_FIRST, members=members)
+    rig = Rig({"edge:1": chat("No")}, {}, stages=DEVICE_FIRST, members=members)
     assert (await rig.ask())["choices"][0]["message"]["content"] == "No"
     assert not members.orders
 

@@ -29,11 +29,10 @@ from gateway.core.speculation.job import Batch
 from gateway.core.types import EndpointState
 from gateway.serving.cascade.audits import Audits
 from gateway.serving.cascade.confidence import ConfidenceProbes, ProbeSettings
-from gateway.serving.cascade.devices import DeviceTier
 from gateway.serving.cascade.handler import CascadeHandler
-from gateway.serving.cascade.lower_tier import LowerTier, StageSpec
-from gateway.serving.cascade.rules import AcceptanceRules, CascadeDefaults
-from gateway.serving.cascade.services import CascadeDeps
+from gateway.serving.cascade.lower_tier import DeviceTier, LowerTier
+from gateway.serving.cascade.options import AcceptanceRules, CascadeDefaults, StageSpec
+from gateway.serving.cascade.state import CascadeDeps
 from gateway.serving.cascade.top_tier import TopTier
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.dispatch import Dispatch
@@ -160,7 +159,7 @@ class Rig:
         small: Mapping[str, Callable[[], FakeAnswer]],
         large: Mapping[str, Callable[[], Sequence[Piece]]],
         *,
-        tiers: Sequence[StageSpec] = EDGE_CLOUD,
+        stages: Sequence[StageSpec] = EDGE_CLOUD,
         members: FakeMembers | None = None,
         states: Sequence[EndpointState] | None = None,
         timeouts: AnswerTimeouts | None = None,
@@ -201,24 +200,24 @@ class Rig:
             budget=RetryBudget(),
             uniform=lambda: 0.0,
         )
-        lower = LowerTier(calls, self.endpoints)
+        lower_tier = LowerTier(calls, self.endpoints)
         defaults = CascadeDefaults(
             quality=0.99, method="logprobs", stream_mode="live", audit_share=audit_share
         )
         predictors = Predictors(load_predictor("cautious"), shipped, predictor)
-        services = CascadeDeps(
-            tiers=tiers,
+        deps = CascadeDeps(
+            stages=stages,
             defaults=defaults,
             rules=AcceptanceRules(
-                tiers=tiers, endpoints=self.endpoints, predictors=predictors, defaults=defaults
+                stages=stages, endpoints=self.endpoints, predictors=predictors, defaults=defaults
             ),
-            lower=lower,
-            upper=TopTier(
+            lower_tier=lower_tier,
+            top_tier=TopTier(
                 verifiers=verifiers, calls=calls, timeouts=timeouts, new_id=lambda: "0" * 32
             ),
-            judges=ConfidenceProbes(
+            probes=ConfidenceProbes(
                 calls,
-                lower,
+                lower_tier,
                 ProbeSettings(
                     samples=4,
                     temperature=0.7,
@@ -228,18 +227,18 @@ class Rig:
                     max_tokens=8,
                 ),
             ),
-            devices=DeviceTier(members),
+            device_tier=DeviceTier(members),
             endpoints=self.endpoints,
             clock=clock,
             telemetry=self.told,
             log=self.log,
             uniform=lambda: 0.4,
-            wall=lambda: 9.0,
+            unix_time=lambda: 9.0,
         )
         admission = Admission(AdmissionLimits(), clock, self.telemetry)
-        self.audits = Audits(services, calls)
+        self.audits = Audits(deps, calls)
         self.cascade = CascadeHandler(
-            services=services,
+            deps=deps,
             admission=admission,
             telemetry=self.telemetry,
             audits=self.audits,
