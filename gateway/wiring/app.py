@@ -36,7 +36,6 @@ from gateway.api.operations import documented_inference, models_router, operatio
 from gateway.core.prices import Prices
 from gateway.protocol.speculation import PATH
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
-from gateway.serving.requests.relay import InferenceHandler
 from gateway.settings import Settings
 from gateway.wiring import pools
 from gateway.wiring.cascade import CascadeParts, build_cascade, outcome_log, predictors
@@ -48,7 +47,7 @@ from gateway.wiring.collective import (
 )
 from gateway.wiring.devices import DeviceParts, DeviceTelemetries, build_devices
 from gateway.wiring.endpoints import EndpointUpkeep, wanted_discovery
-from gateway.wiring.shared import Shared, build_shared
+from gateway.wiring.shared import Shared, build_inference, build_shared
 from gateway.wiring.state import SharedState
 
 VERSION = "0.1.0"
@@ -127,7 +126,6 @@ async def build_parts(stack: AsyncExitStack, settings: Settings) -> GatewayParts
         telemetry=requests,
     )
     devices = build_devices(
-        stack,
         settings,
         shared=shared,
         store=state.shared,
@@ -137,6 +135,7 @@ async def build_parts(stack: AsyncExitStack, settings: Settings) -> GatewayParts
             sessions=DraftingTelemetry(registry, requests.count),
         ),
     )
+    devices.start(stack)
     cascade = build_cascade(
         stack,
         settings.cascade,
@@ -175,13 +174,7 @@ def web_app(settings: Settings, parts: GatewayParts) -> ASGIApp:
     """The inference routes on the fast path, and FastAPI for everything else."""
     shared, limits = parts.shared, settings.limits
     inference = InferenceRoutes(
-        inference=InferenceHandler(
-            admission=shared.admission,
-            dispatch=shared.dispatch,
-            clock=shared.clock,
-            telemetry=shared.telemetry,
-            timeouts=shared.timeouts,
-        ),
+        inference=build_inference(shared),
         handlers={COLLECTIVE: parts.collective.handler, CASCADE: parts.cascade.handler},
         clock=shared.clock,
         max_body_bytes=limits.max_body_bytes,

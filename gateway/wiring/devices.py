@@ -36,23 +36,41 @@ class DeviceTelemetries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceParts:
-    """All that serves devices: `members` are the registered ones, `tokens` tell who asks."""
+    """All that serves devices, at this replica and in the exchange with others."""
 
-    route: DeviceRoute
+    connections: DeviceConnections
     members: MembersRegistry
     tokens: DeviceTokens
-    admin: DeviceAdmin
+    token_watch: TokenWatch
+    enrolments: Enrolments
+    leases: Leases
+    replica_outbox: ReplicaOutbox
+    bus: ReplicaBus
+
+    def start(self, stack: AsyncExitStack) -> None:
+        """Inside the event loop; `stack` ends the exchange with other replicas."""
+        stack.push_async_callback(self.bus.stop)
+        self.bus.start()
+
+    @property
+    def route(self) -> DeviceRoute:
+        """Where devices connect."""
+        return DeviceRoute(self.connections, self.tokens)
+
+    @property
+    def admin(self) -> DeviceAdmin:
+        """What operators see and change."""
+        return DeviceAdmin(self.enrolments, self.members, self.tokens)
 
 
 def build_devices(
-    stack: AsyncExitStack,
     settings: Settings,
     *,
     shared: Shared,
     store: StateStore,
     telemetries: DeviceTelemetries,
 ) -> DeviceParts:
-    """Inside the event loop; `stack` ends the replica's part in the exchange with others."""
+    """Inside the event loop."""
     devices, clock, replica = settings.devices, shared.clock, secrets.token_hex(8)
     replica_outbox = ReplicaOutbox(store)
     remote_work = RemoteWork(
@@ -82,18 +100,18 @@ def build_devices(
     )
     tokens = DeviceTokens(tokens=devices.tokens, owners=devices.owners, store=store, clock=clock)
     period = Period(devices.lease_s, min(devices.heartbeat_s, devices.lease_s / 3))
+    leases = Leases(registry=members, store=store, clock=clock, period=period)
+    token_watch = TokenWatch(devices=connections, tokens=tokens, store=store, clock=clock)
     bus = ReplicaBus(
         store=store,
         registry=members,
         remote_work=remote_work,
         replica_outbox=replica_outbox,
-        leases=Leases(registry=members, store=store, clock=clock, period=period),
+        leases=leases,
         clock=clock,
         uniform=shared.uniform,
-        watch=TokenWatch(devices=connections, tokens=tokens, store=store, clock=clock),
+        watch=token_watch,
     )
-    stack.push_async_callback(bus.stop)
-    bus.start()
     enrolments = Enrolments(
         store=store,
         tokens=tokens,
@@ -102,10 +120,14 @@ def build_devices(
         unix_time=shared.wall,
     )
     return DeviceParts(
-        route=DeviceRoute(connections, tokens),
+        connections=connections,
         members=members,
         tokens=tokens,
-        admin=DeviceAdmin(enrolments, members, tokens),
+        token_watch=token_watch,
+        enrolments=enrolments,
+        leases=leases,
+        replica_outbox=replica_outbox,
+        bus=bus,
     )
 
 

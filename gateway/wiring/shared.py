@@ -16,6 +16,7 @@ from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.dispatch import Dispatch
 from gateway.serving.requests.engine_calls import EngineCalls
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
+from gateway.serving.requests.relay import InferenceHandler
 from gateway.serving.requests.scale_from_zero import WakeQueue
 from gateway.serving.requests.verifiers import VerifierEndpoints
 from gateway.settings import Settings
@@ -56,6 +57,7 @@ def build_shared(
     verifier: Verifier,
     clock: Clock,
     telemetry: Telemetry,
+    budget: RetryBudget | None = None,
     uniform: Callable[[], float] = random.random,
     wall: Callable[[], float] = time.time,
     new_id: Callable[[], str] = random_id,
@@ -64,7 +66,7 @@ def build_shared(
     timeouts = AnswerTimeouts(
         settings.timeouts.first_token_s, settings.timeouts.idle_s, settings.timeouts.answer_s
     )
-    budget = RetryBudget(ratio=retries.ratio, max_attempts=retries.max_attempts)
+    budget = budget or RetryBudget(ratio=retries.ratio, max_attempts=retries.max_attempts)
     dispatch = Dispatch(
         routing=routing,
         endpoints=endpoints,
@@ -102,4 +104,15 @@ def build_shared(
         uniform=uniform,
         wall=wall,
         new_id=new_id,
+    )
+
+
+def build_inference(shared: Shared) -> InferenceHandler:
+    """What answers every model that engines serve."""
+    return InferenceHandler(
+        admission=shared.admission,
+        dispatch=shared.dispatch,
+        clock=shared.clock,
+        telemetry=shared.telemetry,
+        timeouts=shared.timeouts,
     )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from gateway.adapters.endpoints.waiters import Turns
 from gateway.core.outcome import Outcome
+from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.types import Endpoint, EndpointState, PoolState
 from gateway.errors import ConnectFailed, EngineFailed, GatewayError
 
@@ -158,3 +161,91 @@ class ListSink:
 
 def broken() -> EngineFailed:
     return EngineFailed("broken", endpoint="edge:1", code="engine_disconnected")
+
+
+VerifiedPiece = Batch | Exception | None
+"""A batch to give, an error to raise, or None: say nothing more, ever."""
+
+VerifiedScripts = Mapping[str, Callable[[], Sequence[VerifiedPiece]]]
+"""What the verifier at the endpoint of this id answers, made anew for each attempt."""
+
+
+class FakeVerification:
+    def __init__(self, pieces: Sequence[VerifiedPiece], takes_drafts: bool) -> None:
+        self._pieces = list(pieces)
+        self._takes_drafts = takes_drafts
+        self.usage: tuple[int, int] | None = None
+        self.drafts: list[tuple[int, list[int], list[int]]] = []
+        self.closed = False
+
+    def draft(self, runs: Sequence[DraftRun]) -> bool:
+        if self._takes_drafts:
+            self.drafts += [(p, list(ids), list(before)) for p, ids, before in runs]
+        return self._takes_drafts
+
+    async def read(self) -> Batch | None:
+        await asyncio.sleep(0)
+        if not self._pieces:
+            return None
+        piece = self._pieces.pop(0)
+        if piece is None:
+            await asyncio.Event().wait()
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeVerifier:
+    """Answers by endpoint id; an endpoint without a script can't be reached.
+
+    While `accepting` is cleared, engines take their time to accept a job.
+    """
+
+    def __init__(self, scripts: VerifiedScripts) -> None:
+        self._scripts = scripts
+        self.jobs: list[Job] = []
+        self.made: list[FakeVerification] = []
+        self.takes_drafts = True
+        self.accepting = asyncio.Event()
+        self.accepting.set()
+
+    def facts(self, endpoint: Endpoint) -> DraftFacts:
+        return DraftFacts(8, 100)
+
+    async def tokenize(
+        self, endpoint: Endpoint, model: str, messages: Sequence[Mapping[str, Any]]
+    ) -> list[int]:
+        return [ord(letter) for message in messages for letter in message["content"]]
+
+    async def open(self, endpoint: Endpoint, job: Job) -> FakeVerification:
+        self.jobs.append(job)
+        await self.accepting.wait()
+        if endpoint.id not in self._scripts:
+            raise ConnectFailed("no", endpoint=endpoint.id, code="connect_failed")
+        self.made.append(FakeVerification(self._scripts[endpoint.id](), self.takes_drafts))
+        return self.made[-1]
+
+
+class MemberRecorder:
+    """A `MemberTelemetry` that remembers."""
+
+    def __init__(self) -> None:
+        self.devices: list[int] = []
+        self.registrations: list[str] = []
+        self.worked: list[tuple[str, str]] = []
+        self.refusals: Counter[str] = Counter()
+
+    def registered(self, devices: int) -> None:
+        self.devices.append(devices)
+
+    def registration(self, outcome: str) -> None:
+        self.registrations.append(outcome)
+
+    def work(self, kind: str, outcome: str, seconds: float) -> None:
+        self.worked.append((kind, outcome))
+
+    def refused(self, code: str) -> None:
+        self.refusals[code] += 1

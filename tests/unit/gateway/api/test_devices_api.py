@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from gateway.api import error_handlers
 from gateway.api.admin_token import AdminGate
-from gateway.api.devices_admin import DeviceAdmin, devices_router
+from gateway.api.devices_admin import devices_router
 from gateway.core.devices.grant import Grant
 from tests.unit.gateway.serving.devices.replica_rig import Replica, device, replicas
 
@@ -24,9 +24,8 @@ ADMIN = "token-of-the-operator"
 async def api(replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     error_handlers.install(app)
-    admin = DeviceAdmin(replica.enrolments, replica.members, replica.tokens)
     gate = AdminGate(hashlib.sha256(ADMIN.encode()).hexdigest())
-    app.include_router(devices_router(gate, admin))
+    app.include_router(devices_router(gate, replica.admin))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app),
         base_url="http://gateway",

@@ -45,11 +45,12 @@ from tests.unit.gateway.fakes import (
     FakeAnswer,
     FakeEndpoints,
     FakeServer,
+    FakeVerifier,
     ListSink,
     Recorder,
     SteppingClock,
 )
-from tests.unit.gateway.serving.speculating import FakeVerifier, Piece
+from tests.unit.gateway.fakes import VerifiedPiece as Piece
 
 EDGE_CLOUD = (StageSpec("tierflow-edge"), StageSpec("tierflow-cloud"))
 

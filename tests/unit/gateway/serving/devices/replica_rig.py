@@ -5,44 +5,24 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.state.memory import MemoryStore
-from gateway.core.admission import AdmissionLimits
 from gateway.core.devices.grant import Grant
 from gateway.core.devices.member import MemberFailed, WorkEnd, WorkOrder
 from gateway.core.ports import Assignment, StateStore
-from gateway.core.retry import RetryBudget
 from gateway.core.state.operations import Operation
 from gateway.errors import StateLost
 from gateway.protocol import speculation as wire
 from gateway.protocol import work
-from gateway.serving.devices.connections import DeviceConnections
-from gateway.serving.devices.drafting.session import DraftingDeps
-from gateway.serving.devices.enrolment import Enrolments
-from gateway.serving.devices.enrolment_attempts import EnrolmentAttempts
-from gateway.serving.devices.frames import DeviceLimits
-from gateway.serving.devices.leases import Leases, Period
-from gateway.serving.devices.registry import MembersRegistry
-from gateway.serving.devices.replicas.bus import ReplicaBus
-from gateway.serving.devices.replicas.outbox import ReplicaOutbox
-from gateway.serving.devices.replicas.remote_work import RemoteWork
-from gateway.serving.devices.tokens import DeviceTokens, TokenWatch, digest
-from gateway.serving.devices.work import WorkLimits
-from gateway.serving.requests.admission import Admission
-from gateway.serving.requests.progress_timeout import AnswerTimeouts
-from gateway.serving.requests.verifiers import VerifierEndpoints
-from tests.unit.gateway.build import routing
-from tests.unit.gateway.fakes import FakeEndpoints, Recorder
-from tests.unit.gateway.serving.speculating import (
-    FakeLink,
-    FakeVerifier,
-    SpeculationRecorder,
-    until,
-)
+from gateway.serving.devices.tokens import digest
+from gateway.wiring.devices import DeviceTelemetries, build_devices
+from tests.unit.gateway.fakes import MemberRecorder
+from tests.unit.gateway.rig import SharedRig
+from tests.unit.gateway.serving.devices.device_rig import FakeLink, SpeculationRecorder, until
 
 QUESTION = [{"role": "user", "content": "3 + 4?"}]
 
@@ -93,89 +73,40 @@ class FaultyStore:
             raise StateLost("torn", retry_after=1.0, code="state_lost")
 
 
-class MemberRecorder:
-    def __init__(self) -> None:
-        self.devices: list[int] = []
-        self.registrations: list[str] = []
-        self.worked: list[tuple[str, str]] = []
-        self.refusals: Counter[str] = Counter()
-
-    def registered(self, devices: int) -> None:
-        self.devices.append(devices)
-
-    def registration(self, outcome: str) -> None:
-        self.registrations.append(outcome)
-
-    def work(self, kind: str, outcome: str, seconds: float) -> None:
-        self.worked.append((kind, outcome))
-
-    def refused(self, code: str) -> None:
-        self.refusals[code] += 1
-
-
 class Replica:
     """One gateway's devices. `die` stops it without a word to anybody."""
 
-    def __init__(self, store: MemoryStore, limits: WorkLimits, lease_s: float) -> None:
+    def __init__(self, store: MemoryStore, limits: Mapping[str, Any], lease_s: float) -> None:
         self.store = FaultyStore(store)
-        self.telemetry, self.frames = MemberRecorder(), SpeculationRecorder()
-        clock = MonotonicClock()
-        self.replica_outbox = replica_outbox = ReplicaOutbox(self.store)
-        replica = secrets.token_hex(4)
-        remote_work = RemoteWork(
-            replica=replica,
-            replica_outbox=replica_outbox,
-            clock=clock,
+        self.telemetry, self.sessions = MemberRecorder(), SpeculationRecorder()
+        rig = SharedRig(
+            states=[],
+            clock=MonotonicClock(),
+            wall=lambda: 1e9,
             new_id=lambda: secrets.token_hex(8),
+            devices={
+                "lease_s": lease_s,
+                "heartbeat_s": lease_s / 3,
+                "tokens": {"kitchen": digest("of-the-kitchen")},
+                **limits,
+            },
         )
-        self.members = MembersRegistry(
-            replica=replica,
+        parts = build_devices(
+            rig.settings,
+            shared=rig.shared,
             store=self.store,
-            replica_outbox=replica_outbox,
-            remote_work=remote_work,
-            clock=clock,
-            telemetry=self.telemetry,
-            lease_s=lease_s,
+            telemetries=DeviceTelemetries(
+                devices=self.sessions, members=self.telemetry, sessions=self.sessions
+            ),
         )
-        self.devices = DeviceConnections(
-            limits=DeviceLimits(lease_s=lease_s, work=limits),
-            drafting=_drafting(clock),
-            telemetry=self.frames,
-            registrar=self.members,
-        )
-        self.leases = Leases(
-            registry=self.members,
-            store=self.store,
-            clock=clock,
-            period=Period(lease_s, lease_s / 3),
-        )
-        self.tokens = DeviceTokens(
-            tokens={"kitchen": digest("of-the-kitchen")}, owners={}, store=self.store, clock=clock
-        )
-        self.watch = TokenWatch(
-            devices=self.devices, tokens=self.tokens, store=self.store, clock=clock
-        )
-        self.enrolments = Enrolments(
-            store=self.store,
-            tokens=self.tokens,
-            replica_outbox=replica_outbox,
-            attempts=EnrolmentAttempts(self.store, clock),
-            unix_time=lambda: 1e9,
-        )
-        self.bus = ReplicaBus(
-            store=self.store,
-            registry=self.members,
-            remote_work=remote_work,
-            replica_outbox=replica_outbox,
-            leases=self.leases,
-            clock=clock,
-            watch=self.watch,
-            uniform=lambda: 0.0,
-        )
+        self.connections, self.members, self.bus = parts.connections, parts.members, parts.bus
+        self.leases, self.replica_outbox = parts.leases, parts.replica_outbox
+        self.tokens, self.watch = parts.tokens, parts.token_watch
+        self.enrolments, self.admin = parts.enrolments, parts.admin
         self._tasks: list[asyncio.Task[None]] = []
 
     def connect(self, link: FakeLink, grant: Grant) -> asyncio.Task[None]:
-        task = asyncio.create_task(self.devices.serve(link, grant))
+        task = asyncio.create_task(self.connections.serve(link, grant))
         self._tasks.append(task)
         return task
 
@@ -192,38 +123,17 @@ class Replica:
         await self.bus.stop()
 
 
-def _drafting(clock: MonotonicClock) -> DraftingDeps:
-    requests = Recorder()
-    verifiers = VerifierEndpoints(
-        routing=routing(),
-        endpoints=FakeEndpoints([]),
-        verifier=FakeVerifier({}),
-        clock=clock,
-        telemetry=requests,
-        budget=RetryBudget(),
-        uniform=lambda: 0.0,
-    )
-    return DraftingDeps(
-        verifiers=verifiers,
-        admission=Admission(AdmissionLimits(), clock, requests),
-        telemetry=SpeculationRecorder(),
-        clock=clock,
-        timeouts=AnswerTimeouts(30.0, 30.0, 30.0),
-        new_id=lambda: "0" * 32,
-    )
-
-
 @asynccontextmanager
 async def replicas(
     count: int,
     *,
-    limits: WorkLimits | None = None,
+    limits: Mapping[str, Any] | None = None,
     lease_s: float = 15.0,
     started: bool = True,
 ) -> AsyncIterator[list[Replica]]:
     """Unless `started`, they hear nothing of each other but by the turns that a test makes."""
     store = MemoryStore(MonotonicClock())
-    made = [Replica(store, limits or WorkLimits(), lease_s) for _ in range(count)]
+    made = [Replica(store, limits or {}, lease_s) for _ in range(count)]
     for replica in made if started else []:
         replica.bus.start()
     try:

@@ -7,6 +7,7 @@ import pytest
 from gateway.core.state.operations import Held
 from gateway.protocol import work
 from gateway.serving.devices.replicas.messages import decode_lease
+from tests.unit.gateway.serving.devices.device_rig import until
 from tests.unit.gateway.serving.devices.replica_rig import (
     FakeDevice,
     Replica,
@@ -15,7 +16,6 @@ from tests.unit.gateway.serving.devices.replica_rig import (
     registration,
     replicas,
 )
-from tests.unit.gateway.serving.speculating import until
 
 pytestmark = pytest.mark.anyio
 

@@ -26,8 +26,8 @@ from gateway.serving.devices.enrolment_attempts import AT_ONCE, EnrolmentAttempt
 from gateway.serving.devices.enrolment_records import ENROLMENTS, KEPT_S, TOKENS
 from gateway.serving.devices.replicas.outbox import ReplicaOutbox
 from gateway.serving.devices.tokens import DeviceTokens, digest
+from tests.unit.gateway.serving.devices.device_rig import until
 from tests.unit.gateway.serving.devices.replica_rig import Replica, device, replicas
-from tests.unit.gateway.serving.speculating import until
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,8 @@ from gateway.core.state import bounds
 from gateway.core.state.operations import Held, Release
 from gateway.serving.devices import leases
 from gateway.serving.devices.replicas.messages import decode_lease
+from tests.unit.gateway.serving.devices.device_rig import until
 from tests.unit.gateway.serving.devices.replica_rig import FakeDevice, Replica, device, replicas
-from tests.unit.gateway.serving.speculating import until
 
 pytestmark = pytest.mark.anyio
 

@@ -10,6 +10,7 @@ import pytest
 from gateway.core.devices.grant import Grant
 from gateway.protocol import speculation as wire
 from gateway.protocol import work
+from tests.unit.gateway.serving.devices.device_rig import FakeLink, opening, until
 from tests.unit.gateway.serving.devices.replica_rig import (
     device,
     failure,
@@ -19,7 +20,6 @@ from tests.unit.gateway.serving.devices.replica_rig import (
     replicas,
     whole,
 )
-from tests.unit.gateway.serving.speculating import FakeLink, opening, until
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,8 @@ import pytest
 
 from gateway.core.devices.grant import Grant
 from gateway.protocol import work
-from gateway.serving.devices.work import LATE_BYTES, WorkLimits
+from gateway.serving.devices.work import LATE_BYTES
+from tests.unit.gateway.serving.devices.device_rig import until
 from tests.unit.gateway.serving.devices.replica_rig import (
     device,
     failure,
@@ -18,7 +19,6 @@ from tests.unit.gateway.serving.devices.replica_rig import (
     replicas,
     whole,
 )
-from tests.unit.gateway.serving.speculating import until
 
 pytestmark = pytest.mark.anyio
 
@@ -69,7 +69,7 @@ async def test_a_device_has_no_more_work_at_once_than_it_takes() -> None:
 
 
 async def test_a_device_is_given_no_more_at_once_than_the_settings_allow() -> None:
-    async with replicas(1, limits=WorkLimits(max_work=1)) as (here,):
+    async with replicas(1, limits={"max_work": 1}) as (here,):
         phone = await device(here)
         assert phone.link.of(work.Registered)[0].max_work == 1
 
@@ -85,7 +85,7 @@ async def test_a_device_is_given_no_more_at_once_than_the_settings_allow() -> No
     ids=["text", "empty pieces", "tokens", "usage"],
 )
 async def test_more_than_was_asked_for_is_cut_off_and_counted(flood: list[work.Piece]) -> None:
-    async with replicas(1, limits=WorkLimits(max_answer_bytes=4096)) as (here,):
+    async with replicas(1, limits={"max_answer_bytes": 4096}) as (here,):
         phone = await device(here)
         assignment = here.members.assign("phone", order())
         await phone.work()

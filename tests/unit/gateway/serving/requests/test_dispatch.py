@@ -15,7 +15,7 @@ from tests.unit.gateway.fakes import (
     FakeAnswer,
     broken,
 )
-from tests.unit.gateway.serving.answering import Rig, stream, streamed, whole
+from tests.unit.gateway.rig import InferenceRig, stream, streamed, whole
 
 pytestmark = pytest.mark.anyio
 
@@ -24,13 +24,13 @@ NEVER = None
 
 
 async def test_the_engine_gets_the_served_name_for_a_virtual_model() -> None:
-    rig = Rig({"edge:1": stream(*EVENTS)})
+    rig = InferenceRig({"edge:1": stream(*EVENTS)})
     await rig.ask(streamed(body=b'{"x":1.00, "model":"tierflow-edge"}'))
     assert rig.server.calls[0][2] == b'{"x":1.00, "model":"rill-edge"}'
 
 
 async def test_an_engine_that_cannot_be_reached_is_taken_out_and_another_answers() -> None:
-    rig = Rig({"cloud:1": stream(*EVENTS)})
+    rig = InferenceRig({"cloud:1": stream(*EVENTS)})
     sink = await rig.ask(streamed())
     assert sink.body == b"".join(EVENTS)
     assert rig.endpoints.failed == ["edge:1"]
@@ -40,25 +40,25 @@ async def test_an_engine_that_cannot_be_reached_is_taken_out_and_another_answers
 
 
 async def test_a_server_error_before_the_first_byte_goes_elsewhere() -> None:
-    rig = Rig({"edge:1": whole(b"secret prompt", 500), "cloud:1": stream(*EVENTS)})
+    rig = InferenceRig({"edge:1": whole(b"secret prompt", 500), "cloud:1": stream(*EVENTS)})
     assert (await rig.ask(streamed())).body == b"".join(EVENTS)
     rig.assert_nothing_left_open()
 
 
 async def test_a_retry_that_cannot_be_made_is_not_charged() -> None:
     budget = RetryBudget(ratio=0.0, reserve=1.0)
-    alone = Rig({"edge:1": whole(b"", 500)}, [state("edge:1")], budget=budget)
+    alone = InferenceRig({"edge:1": whole(b"", 500)}, [state("edge:1")], budget=budget)
     with pytest.raises(EngineFailed):
         await alone.ask(streamed())
-    both = Rig({"edge:1": whole(b"", 500), "cloud:1": stream(*EVENTS)}, budget=budget)
+    both = InferenceRig({"edge:1": whole(b"", 500), "cloud:1": stream(*EVENTS)}, budget=budget)
     assert (await both.ask(streamed())).body == b"".join(EVENTS)
-    spent = Rig({"edge:1": whole(b"", 500), "cloud:1": stream(*EVENTS)}, budget=budget)
+    spent = InferenceRig({"edge:1": whole(b"", 500), "cloud:1": stream(*EVENTS)}, budget=budget)
     with pytest.raises(EngineFailed):
         await spent.ask(streamed())
 
 
 async def test_without_another_endpoint_the_failure_itself_is_told() -> None:
-    rig = Rig({"edge:1": whole(b"secret prompt", 500)}, [state("edge:1")])
+    rig = InferenceRig({"edge:1": whole(b"secret prompt", 500)}, [state("edge:1")])
     with pytest.raises(EngineFailed, match="edge:1 answered /v1/chat/completions with status 500"):
         await rig.ask(streamed())
     assert rig.telemetry.outcomes[0].kind == "engine_error"
@@ -67,7 +67,7 @@ async def test_without_another_endpoint_the_failure_itself_is_told() -> None:
 
 
 async def test_an_engine_that_never_begins_is_given_up_for_another() -> None:
-    rig = Rig(
+    rig = InferenceRig(
         {"edge:1": stream(NEVER), "cloud:1": stream(*EVENTS)},
         timeouts=AnswerTimeouts(first_token_s=0.02, idle_s=30.0, answer_s=30.0),
     )
@@ -79,7 +79,7 @@ async def test_an_engine_that_never_begins_is_given_up_for_another() -> None:
 async def test_the_attempts_of_one_request_are_bounded() -> None:
     states = [state(f"edge:{i}") for i in range(6)]
     failing = {s.endpoint.id: whole(b"", 500) for s in states}
-    rig = Rig(failing, states, budget=RetryBudget(max_attempts=3))
+    rig = InferenceRig(failing, states, budget=RetryBudget(max_attempts=3))
     with pytest.raises(EngineFailed):
         await rig.ask(streamed())
     assert len(rig.server.calls) == 3
@@ -89,20 +89,20 @@ async def test_the_attempts_of_one_request_are_bounded() -> None:
 
 async def test_a_dead_pool_of_any_size_never_hides_a_healthy_one() -> None:
     states = [*(state(f"edge:{i}") for i in range(6)), state("cloud:1", "cloud")]
-    rig = Rig({"cloud:1": stream(*EVENTS)}, states, budget=RetryBudget(reserve=0.0))
+    rig = InferenceRig({"cloud:1": stream(*EVENTS)}, states, budget=RetryBudget(reserve=0.0))
     assert (await rig.ask(streamed())).body == b"".join(EVENTS)
     rig.assert_nothing_left_open()
 
 
 async def test_when_no_endpoint_can_be_reached_that_is_told() -> None:
-    rig = Rig({})
+    rig = InferenceRig({})
     with pytest.raises(ConnectFailed):
         await rig.ask(streamed())
     assert rig.endpoints.failed == ["edge:1", "cloud:1"]
 
 
 async def test_the_callers_deadline_ends_the_wait() -> None:
-    rig = Rig({"edge:1": stream(NEVER)})
+    rig = InferenceRig({"edge:1": stream(NEVER)})
     with pytest.raises(DeadlineExceeded):
         await rig.ask(streamed(deadline_s=0.03))
     rig.assert_nothing_left_open()
@@ -110,13 +110,13 @@ async def test_the_callers_deadline_ends_the_wait() -> None:
 
 async def test_an_answer_in_one_piece_that_breaks_is_asked_for_again() -> None:
     half = FakeAnswer([b'{"half', broken()], content_type="application/json")
-    rig = Rig({"edge:1": lambda: half, "cloud:1": whole(b"{}")})
+    rig = InferenceRig({"edge:1": lambda: half, "cloud:1": whole(b"{}")})
     assert (await rig.ask(request("tierflow-edge"))).body == b"{}"
     rig.assert_nothing_left_open()
 
 
 async def test_a_first_token_timeout_without_another_endpoint_is_told() -> None:
-    rig = Rig(
+    rig = InferenceRig(
         {"edge:1": stream(NEVER)},
         [state("edge:1")],
         timeouts=AnswerTimeouts(first_token_s=0.02, idle_s=30.0, answer_s=30.0),

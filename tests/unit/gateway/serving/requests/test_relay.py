@@ -14,7 +14,7 @@ from tests.unit.gateway.fakes import (
     Piece,
     broken,
 )
-from tests.unit.gateway.serving.answering import Rig, stream, streamed, whole
+from tests.unit.gateway.rig import InferenceRig, stream, streamed, whole
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ NEVER = None
 
 
 async def test_a_stream_is_relayed_byte_for_byte() -> None:
-    rig = Rig({"edge:1": stream(*EVENTS)})
+    rig = InferenceRig({"edge:1": stream(*EVENTS)})
     sink = await rig.ask(streamed())
     assert sink.body == b"".join(EVENTS)
     assert sink.ended and sink.failure is None
@@ -34,7 +34,7 @@ async def test_a_stream_is_relayed_byte_for_byte() -> None:
 
 async def test_events_cut_anywhere_arrive_whole() -> None:
     data = b"".join(EVENTS)
-    rig = Rig({"edge:1": stream(data[:7], data[7:20], data[20:])})
+    rig = InferenceRig({"edge:1": stream(data[:7], data[7:20], data[20:])})
     sink = await rig.ask(streamed())
     assert sink.body == data
     assert all(piece.endswith(b"\n\n") for piece in sink.sent if piece)
@@ -49,7 +49,7 @@ async def test_events_cut_anywhere_arrive_whole() -> None:
     ],
 )
 async def test_a_stream_that_breaks_ends_with_one_clean_error(tail: list[Piece], code: str) -> None:
-    rig = Rig(
+    rig = InferenceRig(
         {"edge:1": stream(EVENTS[0], b'data: {"half', *tail), "cloud:1": stream(*EVENTS)},
         timeouts=AnswerTimeouts(first_token_s=30.0, idle_s=0.02, answer_s=30.0),
     )
@@ -62,7 +62,7 @@ async def test_a_stream_that_breaks_ends_with_one_clean_error(tail: list[Piece],
 
 
 async def test_an_engines_own_complaint_passes_through() -> None:
-    rig = Rig({"edge:1": whole(b'{"error":{"message":"too long"}}', 400)})
+    rig = InferenceRig({"edge:1": whole(b'{"error":{"message":"too long"}}', 400)})
     sink = await rig.ask(streamed())
     assert (sink.status, sink.body) == (400, b'{"error":{"message":"too long"}}')
     assert rig.telemetry.outcomes[0].kind == "client_error"
@@ -70,7 +70,7 @@ async def test_an_engines_own_complaint_passes_through() -> None:
 
 async def test_an_answer_in_one_piece_brings_its_usage_figures() -> None:
     body = b'{"usage":{"prompt_tokens":9,"completion_tokens":4}}'
-    rig = Rig({"edge:1": whole(body)})
+    rig = InferenceRig({"edge:1": whole(body)})
     assert (await rig.ask(request("tierflow-edge"))).body == body
     outcome = rig.telemetry.outcomes[0]
     assert (outcome.prompt_tokens, outcome.completion_tokens) == (9, 4)
@@ -78,7 +78,7 @@ async def test_an_answer_in_one_piece_brings_its_usage_figures() -> None:
 
 async def test_leaving_makes_the_engine_stop_before_the_first_token_too() -> None:
     for script in (stream(NEVER), stream(EVENTS[0], NEVER)):
-        rig = Rig({"edge:1": script})
+        rig = InferenceRig({"edge:1": script})
         task = asyncio.create_task(rig.ask(streamed()))
         while not rig.server.answers:
             await asyncio.sleep(0)
@@ -93,7 +93,7 @@ async def test_a_client_that_stops_reading_does_not_hold_the_engine() -> None:
     async def stuck() -> None:
         await asyncio.Event().wait()
 
-    rig = Rig(
+    rig = InferenceRig(
         {"edge:1": stream(*EVENTS)},
         timeouts=AnswerTimeouts(first_token_s=30.0, idle_s=0.02, answer_s=30.0),
     )
@@ -105,7 +105,7 @@ async def test_a_client_that_stops_reading_does_not_hold_the_engine() -> None:
 
 async def test_streams_teach_how_fast_an_endpoint_decodes() -> None:
     pieces = [b'data: {"a":%d}\n\n' % i for i in range(20)]
-    rig = Rig({"edge:1": stream(*pieces, EVENTS[-1])})
+    rig = InferenceRig({"edge:1": stream(*pieces, EVENTS[-1])})
     await rig.ask(streamed())
     assert rig.states[0].decode_s_per_token.mean is not None
     assert len(rig.telemetry.gaps) == 20

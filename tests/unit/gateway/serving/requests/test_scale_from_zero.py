@@ -20,7 +20,7 @@ from gateway.errors import (
 from gateway.serving.requests.scale_from_zero import WakeQueue
 from tests.unit.gateway.build import FAMILY, request, state
 from tests.unit.gateway.fakes import FakeAnswer, FakeEndpoints, ListSink, SteppingClock
-from tests.unit.gateway.serving.answering import Rig, stream, streamed
+from tests.unit.gateway.rig import InferenceRig, stream, streamed
 
 pytestmark = pytest.mark.anyio
 
@@ -32,12 +32,12 @@ def pool(hold_s: float, name: str = "edge") -> PoolState:
     return PoolState(name=name, tier=Tier(name), hold_s=hold_s, models=frozenset({f"rill-{name}"}))
 
 
-def rig(edge: PoolState, *others: PoolState, up: tuple[EndpointState, ...] = ()) -> Rig:
-    return Rig(
+def rig(edge: PoolState, *others: PoolState, up: tuple[EndpointState, ...] = ()) -> InferenceRig:
+    return InferenceRig(
         {"edge:1": stream(*EVENTS), "cloud:1": stream(*EVENTS)},
         list(up),
         pools=[edge, *others],
-        max_held=2,
+        limits={"max_queue": 2},
     )
 
 
@@ -83,7 +83,7 @@ async def test_a_caller_that_leaves_frees_its_place() -> None:
     built.assert_nothing_left_open()
 
 
-async def refusal(built: Rig, model: str, **demands: float) -> GatewayError:
+async def refusal(built: InferenceRig, model: str, **demands: float) -> GatewayError:
     with pytest.raises(GatewayError) as caught:
         await built.ask(streamed(model, **demands))
     return caught.value
@@ -168,7 +168,7 @@ def narrow(name: str, places: int, pool_name: str = "edge") -> EndpointState:
 class Gate:
     """An engine that begins no answer before it is told to."""
 
-    def __init__(self, built: Rig) -> None:
+    def __init__(self, built: InferenceRig) -> None:
         self._open, self._orders = built.server.open, asyncio.Semaphore(0)
         built.server.open = self.open  # type: ignore[method-assign]
 
@@ -183,9 +183,12 @@ class Gate:
             self._orders.release()
 
 
-def held_rig(edge: PoolState, held: int) -> Rig:
-    return Rig(
-        {"edge:1": stream(*EVENTS), "cloud:1": stream(*EVENTS)}, [], None, None, [edge], held
+def held_rig(edge: PoolState, held: int) -> InferenceRig:
+    return InferenceRig(
+        {"edge:1": stream(*EVENTS), "cloud:1": stream(*EVENTS)},
+        [],
+        pools=[edge],
+        limits={"max_queue": held},
     )
 
 
@@ -255,7 +258,9 @@ async def test_a_place_that_a_caller_leaves_unused_is_the_next_ones() -> None:
 async def test_a_place_at_which_the_engine_failed_is_the_next_ones() -> None:
     edge = pool(LONG_S)
     answers = [FakeAnswer([], 500), FakeAnswer(EVENTS)]
-    built = Rig({"edge:1": lambda: answers.pop(0)}, [], None, None, [edge], 2)
+    built = InferenceRig(
+        {"edge:1": lambda: answers.pop(0)}, [], pools=[edge], limits={"max_queue": 2}
+    )
     gate = Gate(built)
     asking = [asyncio.create_task(built.ask(streamed("rill-edge"))) for _ in range(2)]
     await until(lambda: edge.held == 2)

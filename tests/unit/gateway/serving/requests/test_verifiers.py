@@ -8,8 +8,7 @@ from gateway.errors import EngineFailed, InvalidRequest, NoEndpoint
 from gateway.protocol.speculation import Offer
 from gateway.serving.requests.verifiers import VerifierEndpoints
 from tests.unit.gateway.build import request, routing, state
-from tests.unit.gateway.fakes import FakeEndpoints, Recorder, SteppingClock
-from tests.unit.gateway.serving.speculating import FakeVerifier
+from tests.unit.gateway.fakes import FakeEndpoints, FakeVerifier, Recorder, SteppingClock
 
 
 def verifiers(*states: EndpointState) -> VerifierEndpoints:

@@ -13,12 +13,10 @@ from gateway.serving.devices.frames import DeviceLimits
 from gateway.serving.devices.outbox import MAX_WAITING
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from tests.unit.gateway.build import state
-from tests.unit.gateway.fakes import broken
-from tests.unit.gateway.serving.speculating import (
+from tests.unit.gateway.fakes import VerifiedPiece, VerifiedScripts, broken
+from tests.unit.gateway.serving.devices.device_rig import (
     DeviceRig,
     FakeLink,
-    Piece,
-    Scripts,
     opening,
     until,
 )
@@ -26,7 +24,7 @@ from tests.unit.gateway.serving.speculating import (
 pytestmark = pytest.mark.anyio
 
 HELLO = wire.Hello(wire.VERSION)
-ANSWER: list[Piece] = [Batch(ids=[5, 6]), Batch(ids=[7], reason="stop", stop="END")]
+ANSWER: list[VerifiedPiece] = [Batch(ids=[5, 6]), Batch(ids=[7], reason="stop", stop="END")]
 IMPATIENT = AnswerTimeouts(first_token_s=0.02, idle_s=30.0, answer_s=30.0)
 
 
@@ -50,7 +48,7 @@ async def test_an_answer_is_opened_relayed_and_done() -> None:
         wire.Tokens(1, 2, [7]),
         wire.Done(1, "stop", 3, 3, stop="END"),
     ]
-    outcome = rig.telemetry.outcomes[0].request
+    outcome = rig.sessions.outcomes[0].request
     assert (outcome.kind, outcome.tier, outcome.completion_tokens) == ("ok", "edge", 3)
     assert outcome.ttft_s is not None and outcome.tpot_s is not None
 
@@ -70,11 +68,11 @@ async def test_drafts_that_come_early_wait_for_the_engine_within_bounds() -> Non
     drafts = [wire.Draft(1, place, [place % 100]) for place in range(MAX_EARLY + 3)]
     link = FakeLink(HELLO, opening(), *drafts)
     task = rig.connect(link)
-    await until(lambda: len(rig.telemetry.fates) == 3)
+    await until(lambda: len(rig.sessions.fates) == 3)
     rig.verifier.accepting.set()
     await until(lambda: rig.verifier.made and len(rig.verifier.made[0].drafts) == MAX_EARLY)
     assert rig.verifier.made[0].drafts[:2] == [(0, [0], []), (1, [1], [])]
-    assert rig.telemetry.fates[:3] == [("edge", "dropped", 1)] * 3
+    assert rig.sessions.fates[:3] == [("edge", "dropped", 1)] * 3
     link.leave()
     await task
     rig.assert_nothing_left_open()
@@ -95,7 +93,7 @@ async def test_a_session_counts_the_bytes_of_its_own_frames() -> None:
     rig = DeviceRig([state("edge:1")], {"edge:1": lambda: ANSWER})
     ask, draft = opening(), wire.Draft(1, 0, [5, 6])
     link = await finished(rig, ask, draft)
-    (outcome,) = rig.telemetry.outcomes
+    (outcome,) = rig.sessions.outcomes
     heard = [each for each in link.sent if isinstance(each, wire.Opened | wire.Tokens | wire.Done)]
     assert outcome.bytes_up == len(wire.encode(ask)) + len(wire.encode(draft))
     assert outcome.bytes_down == sum(len(wire.encode(each)) for each in heard)
@@ -118,7 +116,7 @@ async def test_drafts_that_the_verifier_cannot_take_are_counted_and_change_nothi
     rig.verifier.takes_drafts = False
     link = await finished(rig, opening(), wire.Draft(1, 0, [5, 6]))
     assert link.of(wire.Done) == [wire.Done(1, "stop", 3, 3, stop="END")]
-    assert rig.telemetry.outcomes[0].dropped == 2
+    assert rig.sessions.outcomes[0].dropped == 2
 
 
 async def test_an_endpoint_that_cannot_be_reached_is_left_for_another() -> None:
@@ -130,12 +128,12 @@ async def test_an_endpoint_that_cannot_be_reached_is_left_for_another() -> None:
 
 
 async def test_a_failure_before_the_first_token_is_not_seen_by_the_device() -> None:
-    scripts: Scripts = {"edge:1": lambda: [broken()], "edge:2": lambda: ANSWER}
+    scripts: VerifiedScripts = {"edge:1": lambda: [broken()], "edge:2": lambda: ANSWER}
     rig = DeviceRig([state("edge:1"), state("edge:2", waiting=5)], scripts)
     link = await finished(rig, opening())
     assert len(link.of(wire.Opened)) == 1
     assert [frame.i for frame in link.of(wire.Tokens)] == [[5, 6], [7]]
-    assert rig.requests.retries == [("edge", "engine_disconnected")]
+    assert rig.telemetry.retries == [("edge", "engine_disconnected")]
 
 
 async def test_a_device_is_told_of_an_engine_that_never_begins_when_there_is_no_other() -> None:
@@ -146,8 +144,8 @@ async def test_a_device_is_told_of_an_engine_that_never_begins_when_there_is_no_
 
 
 async def test_a_failure_after_the_first_token_ends_the_session() -> None:
-    broken_off: list[Piece] = [Batch(ids=[5]), broken()]
-    scripts: Scripts = {name: lambda: broken_off for name in ("edge:1", "edge:2")}
+    broken_off: list[VerifiedPiece] = [Batch(ids=[5]), broken()]
+    scripts: VerifiedScripts = {name: lambda: broken_off for name in ("edge:1", "edge:2")}
     rig = DeviceRig([state("edge:1"), state("edge:2")], scripts)
     link = await finished(rig, opening())
     assert [frame.i for frame in link.of(wire.Tokens)] == [[5]]
@@ -167,8 +165,8 @@ async def test_an_unexpected_error_is_reported_without_its_message() -> None:
     link = await finished(rig, opening())
     error = link.of(wire.Error)[0]
     assert (error.code, error.s) == ("internal_error", 1)
-    assert rig.telemetry.outcomes[0].problem.startswith("ValueError at ")
-    assert "secret" not in error.message + rig.telemetry.outcomes[0].problem
+    assert rig.sessions.outcomes[0].problem.startswith("ValueError at ")
+    assert "secret" not in error.message + rig.sessions.outcomes[0].problem
 
 
 @pytest.mark.parametrize(
@@ -194,7 +192,7 @@ async def test_an_unknown_tokenizer_is_refused() -> None:
 
 
 async def test_a_device_that_does_not_read_is_closed_and_holds_nobody_up() -> None:
-    flood: list[Piece] = [Batch(ids=[5] * 1000)] * (MAX_WAITING // 1000 + 2)
+    flood: list[VerifiedPiece] = [Batch(ids=[5] * 1000)] * (MAX_WAITING // 1000 + 2)
     rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [*flood, None]})
     stuck = FakeLink(HELLO)
     first = rig.connect(stuck, "stuck")
@@ -203,7 +201,7 @@ async def test_a_device_that_does_not_read_is_closed_and_holds_nobody_up() -> No
     stuck.put(opening())
     await first
     assert stuck.closed == (1008, "too_slow")
-    assert rig.telemetry.codes == ["too_slow"]
+    assert rig.sessions.codes == ["too_slow"]
     rig.assert_nothing_left_open()
 
 
@@ -214,7 +212,7 @@ async def test_offers_are_what_healthy_endpoints_answer_with() -> None:
         state("edge:3", healthy=False, model="other"),
         state("cloud:1", "cloud"),
     ]
-    assert DeviceRig(states, {}).verifiers.offers() == [
+    assert DeviceRig(states, {}).shared.verifiers.offers() == [
         wire.Offer("edge", "rill-edge", "f", 8),
         wire.Offer("cloud", "rill-cloud", "f", 8),
     ]
@@ -232,7 +230,7 @@ async def test_a_connection_that_ends_says_nothing_about_its_sessions() -> None:
     assert older.of(wire.Error)[0].code == "replaced"
     assert older.closed == (1008, "replaced")
     await until(lambda: newer.of(wire.Welcome))
-    assert rig.telemetry.devices[-1] == 1
+    assert rig.sessions.devices[-1] == 1
     newer.leave()
     await other
     rig.assert_nothing_left_open()

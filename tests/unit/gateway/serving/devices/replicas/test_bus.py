@@ -13,6 +13,7 @@ from gateway.protocol import work
 from gateway.serving.devices.replicas import bus
 from gateway.serving.devices.replicas.bus import keep_running
 from gateway.serving.devices.replicas.messages import DeviceLeft
+from tests.unit.gateway.serving.devices.device_rig import until
 from tests.unit.gateway.serving.devices.replica_rig import (
     Replica,
     device,
@@ -20,7 +21,6 @@ from tests.unit.gateway.serving.devices.replica_rig import (
     replicas,
     whole,
 )
-from tests.unit.gateway.serving.speculating import until
 
 pytestmark = pytest.mark.anyio
 

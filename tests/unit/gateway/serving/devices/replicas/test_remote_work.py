@@ -9,6 +9,7 @@ import pytest
 from gateway.core.devices.member import WorkPiece
 from gateway.protocol import work
 from gateway.serving.devices.replicas.messages import replies_channel, work_channel
+from tests.unit.gateway.serving.devices.device_rig import until
 from tests.unit.gateway.serving.devices.replica_rig import (
     FakeDevice,
     Replica,
@@ -18,7 +19,6 @@ from tests.unit.gateway.serving.devices.replica_rig import (
     replicas,
     whole,
 )
-from tests.unit.gateway.serving.speculating import until
 
 pytestmark = pytest.mark.anyio
 
