@@ -9,9 +9,7 @@ from msgspec import Meta, Struct
 
 from gateway.protocol.cascade import CascadeOptions
 from gateway.protocol.collective import CollectiveOptions
-
-MAX_STOPS = 4
-"""As OpenAI, vLLM (VLLM_MAX_STOP_STRINGS) and the devices have it."""
+from gateway.protocol.fields import MAX_STOPS
 
 Count = Annotated[int, Meta(ge=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]

@@ -16,7 +16,10 @@ Tier = Literal["edge", "cloud"]
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 Privacy = Literal["public", "owner", "private"]
 """Whose questions a device answers: anybody's, its owner's, or none (it only drafts)."""
-StopText = Annotated[str, Meta(min_length=1, max_length=64)]
+MAX_STOPS = 4
+"""As many as OpenAI and vLLM (VLLM_MAX_STOP_STRINGS) take."""
+MAX_STOP_CHARS = 64
+StopText = Annotated[str, Meta(min_length=1, max_length=MAX_STOP_CHARS)]
 
 
 class Sampling(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -27,5 +30,5 @@ class Sampling(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     top_k: Annotated[int, Meta(ge=-1, lt=2**31)] | None = None
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     max_tokens: Annotated[int, Meta(ge=1, lt=2**31)] | None = None
-    stop: Annotated[list[StopText], Meta(max_length=4)] = []
+    stop: Annotated[list[StopText], Meta(max_length=MAX_STOPS)] = []
     ignore_eos: bool = False

@@ -40,8 +40,8 @@ class RunningFeatures:
     _worst: float = 0.0
     _last: deque[float] = field(default_factory=deque)
 
-    def take(self, logprob: float) -> None:
-        """The next token's."""
+    def add(self, logprob: float) -> None:
+        """Add the next token's."""
         known = _bounded(logprob)
         self.count += 1
         self._total += known
@@ -81,7 +81,7 @@ def features(logprobs: Iterable[float], window: int = WINDOW) -> dict[str, float
     """
     running = RunningFeatures(window=window)
     for value in logprobs:
-        running.take(value)
+        running.add(value)
     return running.values()
 
 

@@ -30,15 +30,15 @@ class HoldBack:
 
     @property
     def free(self) -> int:
-        """How many of the first tokens may go."""
+        """How many of the first tokens may go out."""
         return self._free
 
-    def take(self, *logprobs: float) -> int:
-        """Further tokens; gives `free`."""
+    def add(self, *logprobs: float) -> int:
+        """Add tokens; gives `free`."""
         for value in logprobs:
             if self.dipped:
                 break
-            self._so_far.take(value)
+            self._so_far.add(value)
             self._look()
         return self._free
 

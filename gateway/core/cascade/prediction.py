@@ -77,8 +77,9 @@ class Prediction:
     def begin(self) -> list[DraftRun]:
         return self._offer(0)
 
-    def take(self, ids: Sequence[int]) -> list[DraftRun]:
-        """Ids that were verified; gives what is to be offered anew, which is mostly nothing."""
+    def advance(self, ids: Sequence[int]) -> list[DraftRun]:
+        """Go on by the next ids of the verified answer; gives what is to be offered anew, which is
+        mostly nothing."""
         wrong = False
         for token in ids:
             offered = self._offered.pop(len(self.verified), None)

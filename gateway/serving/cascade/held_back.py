@@ -48,7 +48,7 @@ class HeldBackStream:
     async def offer(self, piece: AnswerPiece, hold: HoldBack, model: str) -> None:
         """A further piece of the stream; sends those whose tokens are all free to go."""
         self._waiting.append(piece)
-        free = hold.take(*piece.logprobs)
+        free = hold.add(*piece.logprobs)
         tokens, ready = self._tokens, 0
         for number, waiting in enumerate(self._waiting, 1):
             tokens += waiting.tokens
@@ -65,7 +65,7 @@ class HeldBackStream:
         while self._waiting:
             await self.send(self._waiting.popleft(), model)
 
-    def take_withheld_ids(self) -> list[int]:
+    def pop_withheld_ids(self) -> list[int]:
         """The ids that were held back; they are forgotten here."""
         token_ids = [token for piece in self._waiting for token in piece.token_ids]
         self._waiting.clear()

@@ -143,7 +143,7 @@ def _prepare(state: CascadeState) -> HeldBackStream:
     else:
         escalation.engine_stops = False
         escalation.sent_ids, escalation.sent_text = list(held_back.token_ids), held_back.text
-        escalation.predicted_ids = held_back.take_withheld_ids()
+        escalation.predicted_ids = held_back.pop_withheld_ids()
     if lower is not None:
         escalation.tokenizer = lower.tokenizer
     escalation.rejected_models = frozenset(state.rejected_models)

@@ -55,7 +55,7 @@ class VerifiedPrediction:
                 while batch is not None:
                     outcome.last_byte = now()
                     outcome.completion_tokens += len(batch.ids)
-                    if new_drafts := prediction.take(batch.ids):
+                    if new_drafts := prediction.advance(batch.ids):
                         verification.draft(new_drafts)
                     _note(escalation, prediction, outcome, verification.usage)
                     # While the reader of the pieces is busy, the engine is not to blame.

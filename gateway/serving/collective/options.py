@@ -20,6 +20,7 @@ from gateway.core.prices import Prices
 from gateway.core.types import InferenceRequest
 from gateway.errors import InvalidRequest
 from gateway.protocol.collective import MODEL, CollectiveOptions
+from gateway.protocol.fields import MAX_STOP_CHARS
 from gateway.protocol.virtual_models import CASCADE
 from gateway.protocol.work import MAX_MESSAGES
 from gateway.serving.chat import request as chat_request
@@ -28,7 +29,6 @@ from gateway.serving.chat.request import DEVICE_SAMPLING, ChatRequest
 WHERE = "tierflow.collective"
 CHARS_PER_TOKEN = 4
 """A rough mean over tokenizers and languages."""
-MAX_STOP_CHARS = 64
 ROLES = ("system", "developer", "user", "assistant")
 _SERVER_SAMPLING = (*DEVICE_SAMPLING, "min_p", "frequency_penalty", "presence_penalty")
 """The sampling fields of the server model; members understand fewer."""

@@ -53,7 +53,7 @@ def test_taken_one_by_one_tokens_tell_what_they_tell_together(
 ) -> None:
     running = RunningFeatures(window=window)
     for end, value in enumerate(logprobs, 1):
-        running.take(value)
+        running.add(value)
         assert running.values() == pytest.approx(by_definition(logprobs[:end], window), abs=1e-9)
         assert running.values() == features(logprobs[:end], window)
 

@@ -19,7 +19,7 @@ def test_only_what_a_whole_window_follows_is_free_and_never_less_than_before(
 ) -> None:
     hold, free = HoldBack(model=RULE, threshold=threshold, window=window), 0
     for count, value in enumerate(logprobs, 1):
-        now = hold.take(value)
+        now = hold.add(value)
         assert free <= now <= max(0, count - window + 1)
         free = now
 
@@ -29,7 +29,7 @@ def test_nothing_is_freed_from_the_first_dip_on(
     logprobs: list[float], window: int, threshold: float
 ) -> None:
     hold = HoldBack(model=RULE, threshold=threshold, window=window)
-    hold.take(*logprobs)
+    hold.add(*logprobs)
     beginnings = [features(logprobs[: end + 1], window) for end in range(len(logprobs))]
     held = [RULE.confidence(values) >= threshold for values in beginnings]
     dip = held.index(False) if False in held else len(held)
@@ -46,15 +46,15 @@ def test_it_does_not_matter_in_which_pieces_tokens_come(
         HoldBack(model=RULE, threshold=0.3, window=window),
         HoldBack(model=RULE, threshold=0.3, window=window),
     )
-    one.take(*logprobs)
-    two.take(*logprobs[:cut])
-    two.take(*logprobs[cut:])
+    one.add(*logprobs)
+    two.add(*logprobs[:cut])
+    two.add(*logprobs[cut:])
     assert (one.free, one.dipped) == (two.free, two.dipped)
 
 
 def test_where_everything_passes_everything_flows() -> None:
     hold = HoldBack(model=RULE, threshold=0.0, window=2)
-    assert hold.take(-5.0, -5.0, -5.0) == 2
+    assert hold.add(-5.0, -5.0, -5.0) == 2
 
 
 class Counted(float):
@@ -70,6 +70,6 @@ class Counted(float):
 def test_a_token_is_looked_at_once_however_long_the_answer_is() -> None:
     hold, count = HoldBack(model=RULE, threshold=0.5, window=4), 500
     for _ in range(count):
-        hold.take(Counted(-0.01))
+        hold.add(Counted(-0.01))
     assert hold.free == count - 3
     assert Counted.looks <= 2 * count

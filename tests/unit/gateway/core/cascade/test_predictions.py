@@ -40,7 +40,7 @@ def test_a_right_prediction_is_kept_whole_and_never_offered_twice(
     prediction = Prediction(predicted=ids, per_step=per_step)
     assert sum(len(run[1]) for run in prediction.begin()) == len(ids)
     for part in _parts(ids, steps):
-        assert prediction.take(part) == []
+        assert prediction.advance(part) == []
     assert prediction.kept == len(ids) and prediction.verified == ids
 
 
@@ -51,7 +51,7 @@ def test_what_is_offered_always_stands_beyond_what_is_verified(
     prediction = Prediction(predicted=predicted, per_step=per_step)
     offers: list[DraftRun] = prediction.begin()
     for number, token in enumerate(truth, 1):
-        offers = prediction.take([token])
+        offers = prediction.advance([token])
         assert all(position >= number for position, _, _ in offers)
     assert prediction.verified == truth
     assert prediction.kept <= len(truth)
@@ -60,16 +60,16 @@ def test_what_is_offered_always_stands_beyond_what_is_verified(
 def test_after_a_wrong_id_it_goes_on_where_the_text_comes_back() -> None:
     prediction = Prediction(predicted=[1, 2, 3, 9, 5, 6, 7], per_step=8)
     prediction.begin()
-    assert prediction.take([1, 2, 3, 4]) == [], "4 occurs nowhere: nothing to go by yet"
-    assert prediction.take([5]) == [(5, [6, 7], [2, 3, 4, 5])]
-    assert prediction.take([6, 7]) == [] and prediction.kept == 5
+    assert prediction.advance([1, 2, 3, 4]) == [], "4 occurs nowhere: nothing to go by yet"
+    assert prediction.advance([5]) == [(5, [6, 7], [2, 3, 4, 5])]
+    assert prediction.advance([6, 7]) == [] and prediction.kept == 5
 
 
 def test_what_the_larger_model_leaves_out_is_left_out() -> None:
     prediction = Prediction(predicted=[10, 11, 12, 13, 14, 15], per_step=8)
     prediction.begin()
-    assert prediction.take([10, 12]) == [(2, [13, 14, 15], [10, 12])]
-    assert prediction.take([13, 14]) == [] and prediction.kept == 3
+    assert prediction.advance([10, 12]) == [(2, [13, 14, 15], [10, 12])]
+    assert prediction.advance([13, 14]) == [] and prediction.kept == 3
 
 
 def test_a_single_id_far_from_its_place_is_chance() -> None:
