@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from gateway.adapters.files.predictors import load_predictor
-from gateway.core.admission import AdmissionLimits
 from gateway.core.cascade.ports import CascadeOutcome
 from gateway.core.cascade.predictor import Predictor
 from gateway.core.cascade.predictor_choice import Predictors
@@ -24,33 +24,16 @@ from gateway.core.devices.member import (
     WorkPiece,
 )
 from gateway.core.ports import Clock
-from gateway.core.retry import RetryBudget
 from gateway.core.speculation.job import Batch
 from gateway.core.types import EndpointState
-from gateway.serving.cascade.audits import Audits
-from gateway.serving.cascade.confidence import ConfidenceProbes, ProbeSettings
-from gateway.serving.cascade.handler import CascadeHandler
-from gateway.serving.cascade.lower_tier import DeviceTier, LowerTier
-from gateway.serving.cascade.options import AcceptanceRules, CascadeDefaults, StageSpec
-from gateway.serving.cascade.state import CascadeDeps
-from gateway.serving.cascade.top_tier import TopTier
-from gateway.serving.requests.admission import Admission
-from gateway.serving.requests.dispatch import Dispatch
-from gateway.serving.requests.engine_calls import EngineCalls
+from gateway.serving.cascade.options import StageSpec
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
-from gateway.serving.requests.scale_from_zero import WakeQueue
-from gateway.serving.requests.verifiers import VerifierEndpoints
-from tests.unit.gateway.build import FAMILY, request, routing, state
-from tests.unit.gateway.fakes import (
-    FakeAnswer,
-    FakeEndpoints,
-    FakeServer,
-    FakeVerifier,
-    ListSink,
-    Recorder,
-    SteppingClock,
-)
+from gateway.settings.cascade import ANY
+from gateway.wiring.cascade import build_cascade
+from tests.unit.gateway.build import request
+from tests.unit.gateway.fakes import FakeAnswer, ListSink, VerifiedScripts
 from tests.unit.gateway.fakes import VerifiedPiece as Piece
+from tests.unit.gateway.rig import SharedRig
 
 EDGE_CLOUD = (StageSpec("tierflow-edge"), StageSpec("tierflow-cloud"))
 
@@ -154,11 +137,13 @@ class Streamed:
             self.text += choice["delta"].get("content") or ""
 
 
-class Rig:
+class Rig(SharedRig):
+    """A cascade as it is wired, before scripted tiers, devices and a verifier."""
+
     def __init__(
         self,
         small: Mapping[str, Callable[[], FakeAnswer]],
-        large: Mapping[str, Callable[[], Sequence[Piece]]],
+        large: VerifiedScripts,
         *,
         stages: Sequence[StageSpec] = EDGE_CLOUD,
         members: FakeMembers | None = None,
@@ -169,82 +154,25 @@ class Rig:
         shipped: Sequence[Predictor] = (),
         audit_share: float = 0.0,
     ) -> None:
-        """`clock`: by default every look at it is a millisecond later; waits need a real one."""
-        self.states = states or [state("edge:1", "edge"), state("cloud:1", "cloud")]
-        for each in self.states:
-            each.tokenizer = each.tokenizer or "f"
-        self.log = Entries()
-        self.server, self.verifier = FakeServer(small), FakeVerifier(large)
-        self.endpoints, self.telemetry, self.told = FakeEndpoints(self.states), Recorder(), Told()
-        clock = clock or SteppingClock()
-        timeouts = timeouts or AnswerTimeouts(30.0, 30.0, 30.0)
-        dispatch = Dispatch(
-            routing=routing(),
-            endpoints=self.endpoints,
-            server=self.server,
-            clock=clock,
-            telemetry=self.telemetry,
-            budget=RetryBudget(),
+        super().__init__(
+            small,
+            states,
+            verified=large,
             timeouts=timeouts,
-            uniform=lambda: 0.0,
-            wake_queue=WakeQueue(endpoints=self.endpoints, family=FAMILY, clock=clock, max_held=8),
-        )
-        calls = EngineCalls(
-            dispatch=dispatch, clock=clock, telemetry=self.telemetry, timeouts=timeouts
-        )
-        verifiers = VerifierEndpoints(
-            routing=routing(),
-            endpoints=self.endpoints,
-            verifier=self.verifier,
             clock=clock,
-            telemetry=self.telemetry,
-            budget=RetryBudget(),
-            uniform=lambda: 0.0,
+            cascade={"stages": [_stage(spec) for spec in stages], "audit_share": audit_share},
         )
-        lower_tier = LowerTier(calls, self.endpoints)
-        defaults = CascadeDefaults(
-            quality=0.99, method="logprobs", stream_mode="live", audit_share=audit_share
-        )
-        predictors = Predictors(load_predictor("cautious"), shipped, predictor)
-        deps = CascadeDeps(
-            stages=stages,
-            defaults=defaults,
-            rules=AcceptanceRules(
-                stages=stages, endpoints=self.endpoints, predictors=predictors, defaults=defaults
-            ),
-            lower_tier=lower_tier,
-            top_tier=TopTier(
-                verifiers=verifiers, calls=calls, timeouts=timeouts, new_id=lambda: "0" * 32
-            ),
-            probes=ConfidenceProbes(
-                calls,
-                lower_tier,
-                ProbeSettings(
-                    samples=4,
-                    temperature=0.7,
-                    lead="Answer:",
-                    template="{question} {answer}",
-                    expects="yes",
-                    max_tokens=8,
-                ),
-            ),
-            device_tier=DeviceTier(members),
-            endpoints=self.endpoints,
-            clock=clock,
+        self.log, self.told = Entries(), Told()
+        self.stack = AsyncExitStack()
+        self.cascade = build_cascade(
+            self.stack,
+            self.settings.cascade,
+            shared=self.shared,
+            members=members,
+            predictors=Predictors(load_predictor("cautious"), shipped, predictor),
             telemetry=self.told,
             log=self.log,
-            uniform=lambda: 0.4,
-            unix_time=lambda: 9.0,
-        )
-        admission = Admission(AdmissionLimits(), clock, self.telemetry)
-        self.audits = Audits(deps, calls)
-        self.cascade = CascadeHandler(
-            deps=deps,
-            admission=admission,
-            telemetry=self.telemetry,
-            audits=self.audits,
-            stalled_s=timeouts.idle_s,
-        )
+        ).handler
 
     async def ask(self, headers: Mapping[str, Any] | None = None, **fields: Any) -> Any:
         body = {"model": "tierflow-cascade", "messages": [{"role": "user", "content": "hi"}]}
@@ -266,11 +194,10 @@ class Rig:
                 found.take(json.loads(line[6:]))
         return found
 
-    def assert_nothing_left_open(self) -> None:
-        assert [each.in_flight for each in self.states] == [0] * len(self.states)
-        assert all(made.closed for made in self.verifier.made)
-        assert all(answer.closed for answer in self.server.answers)
-        assert self.telemetry.loads[-1] == (0, 0)
+
+def _stage(spec: StageSpec) -> Mapping[str, Any]:
+    asks = {"device": "any" if spec.devices == (ANY,) else spec.devices} if spec.devices else {}
+    return {"model": spec.model or None, "max_tokens": spec.max_tokens, **asks}
 
 
 def verified(*batches: Piece) -> Mapping[str, Callable[[], Sequence[Piece]]]:

@@ -51,7 +51,7 @@ async def test_audits_that_are_not_made_are_told_as_missed() -> None:
         ("done", True), ("missed", None), ("missed", None),
     ]  # fmt: skip
     assert {row["weight"] for row in rows} == {2.0} and rows[0]["upper"] == "rill-cloud"
-    await rig.audits.stop()
+    await rig.stack.aclose()
 
 
 async def test_what_the_top_only_went_on_with_is_audited() -> None:

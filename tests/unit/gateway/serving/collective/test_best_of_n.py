@@ -10,10 +10,10 @@ import pytest
 from gateway.errors import ClientStalled, InvalidRequest
 from gateway.serving.requests.engine_calls import EngineCall
 from tests.unit.gateway.fakes import ListSink
-from tests.unit.gateway.serving.collective.scene import (
+from tests.unit.gateway.serving.collective.rig import (
     THREE,
     FakeCalls,
-    Scene,
+    Rig,
     Script,
     broken,
     chat,
@@ -32,11 +32,11 @@ async def test_the_likeliest_of_the_answers_wins_best_of_n() -> None:
         row = {"7": {"logprob": logprob}, "8": {"logprob": -0.01}}
         return {"prompt_logprobs": [None, row, row], "usage": {"prompt_tokens": 3}}
 
-    scene = Scene(THREE, FakeCalls(says))
-    body = await scene.ask(aggregate="best-of-n", members="all", quorum=3)
+    rig = Rig(THREE, FakeCalls(says))
+    body = await rig.ask(aggregate="best-of-n", members="all", quorum=3)
     assert body["choices"][0]["message"]["content"] == "Answer: 48"
     assert body["tierflow"]["collective"]["decided_by"] == "best-of-n"
-    assert len(scene.calls.calls) == 3, "the prompt's length, and each distinct answer once"
+    assert len(rig.calls.calls) == 3, "the prompt's length, and each distinct answer once"
 
 
 def equally_likely(call: EngineCall, logprob: float = -0.5) -> Any:
@@ -50,17 +50,17 @@ def nearly_certain(call: EngineCall) -> Any:
     return equally_likely(call, -0.01)
 
 
-def weighed(scene: Scene) -> list[str]:
+def weighed(rig: Rig) -> list[str]:
     """The answers whose likelihood was asked for, in this order."""
-    return [scene.calls.prompt(n) for n, c in enumerate(scene.calls.calls) if c.path != "/tokenize"]
+    return [rig.calls.prompt(n) for n, c in enumerate(rig.calls.calls) if c.path != "/tokenize"]
 
 
 async def test_an_answer_that_can_not_win_any_more_is_not_weighed() -> None:
     many: dict[str, Script] = dict.fromkeys(("a", "b", "c"), "Answer: 42")
-    scene = Scene({**many, "odd": "Answer: 48"}, FakeCalls(equally_likely))
-    body = await scene.ask(aggregate="best-of-n", members="all", quorum=4)
+    rig = Rig({**many, "odd": "Answer: 48"}, FakeCalls(equally_likely))
+    body = await rig.ask(aggregate="best-of-n", members="all", quorum=4)
     assert body["choices"][0]["message"]["content"] == "Answer: 42"
-    assert weighed(scene) == ["Answer: 42"]
+    assert weighed(rig) == ["Answer: 42"]
 
 
 async def test_answers_that_differ_are_weighed_while_others_are_at_work() -> None:
@@ -71,8 +71,8 @@ async def test_answers_that_differ_are_weighed_while_others_are_at_work() -> Non
             late.set()
         return equally_likely(call)
 
-    scene = Scene({"a": "Answer: 42", "b": "Answer: 48", "slow": waiting(late)}, FakeCalls(says))
-    body = await scene.ask(aggregate="best-of-n", members="all", quorum=3)
+    rig = Rig({"a": "Answer: 42", "b": "Answer: 48", "slow": waiting(late)}, FakeCalls(says))
+    body = await rig.ask(aggregate="best-of-n", members="all", quorum=3)
     assert outcomes(body)["slow"] == "answered", "it waited for the first likelihood"
 
 
@@ -80,20 +80,20 @@ async def test_a_member_that_can_not_change_the_choice_is_not_waited_for() -> No
     many: dict[str, Script] = dict.fromkeys(("a", "b", "c"), "Answer: 42")
     says: dict[str, Script] = {**many, "odd": "Answer: 48", "slow": waiting()}
     good = dict.fromkeys(many, {"description": "what 6 times 7 is"})
-    scene = Scene(
+    rig = Rig(
         says, FakeCalls(nearly_certain), fields=good, collective={"rather_likelihood": ["rill-*"]}
     )
-    body = await scene.ask(members="all", quorum=5)
+    body = await rig.ask(members="all", quorum=5)
     about = body["tierflow"]["collective"]
     assert (about["decided_by"], about["early_exit"]) == ("best-of-n", "decided")
-    assert scene.members.cancelled == ["slow"]
+    assert rig.members.cancelled == ["slow"]
     assert "degraded" not in about
 
 
 async def test_a_stream_begins_with_what_all_answers_have_in_common() -> None:
     """It is certain before any of them is weighed."""
-    scene = Scene(THREE, FakeCalls(equally_likely))
-    streamed = await scene.stream(aggregate="best-of-n", members="all", quorum=3)
+    rig = Rig(THREE, FakeCalls(equally_likely))
+    streamed = await rig.stream(aggregate="best-of-n", members="all", quorum=3)
     assert streamed.pieces == ["Answer: 4", "2"]
 
 
@@ -106,8 +106,8 @@ async def test_what_failed_while_members_worked_is_tried_again_for_the_choice() 
         return equally_likely(call)
 
     revised: dict[str, Any] = {name: [said, said] for name, said in THREE.items()}
-    scene = Scene(revised, FakeCalls(says))
-    body = await scene.ask(aggregate="best-of-n", members="all", quorum=3, rounds=1)
+    rig = Rig(revised, FakeCalls(says))
+    body = await rig.ask(aggregate="best-of-n", members="all", quorum=3, rounds=1)
     assert body["tierflow"]["collective"]["decided_by"] == "best-of-n"
 
 
@@ -122,12 +122,12 @@ async def test_a_text_that_is_no_candidate_any_more_may_be_refused() -> None:
             raise InvalidRequest("too long", code="engine_refused")
         return equally_likely(call)
 
-    scene = Scene(
+    rig = Rig(
         {"a": "long\nAnswer: late", "b": "Answer: 48", "slow": waiting(late)},
         FakeCalls(says),
         fields={"slow": {"description": "what 6 times 7 is"}},
     )
-    body = await scene.ask(aggregate="best-of-n", members="all", quorum=3)
+    body = await rig.ask(aggregate="best-of-n", members="all", quorum=3)
     about = body["tierflow"]["collective"]
     assert (about["decided_by"], about.get("fallback")) == ("best-of-n", None)
     assert body["choices"][0]["message"]["content"] == "Answer: late"
@@ -140,53 +140,53 @@ async def test_a_caller_that_stops_reading_before_the_choice_is_not_taken_for_an
                 await asyncio.Event().wait()
             await super().send(data, more)
 
-    scene = Scene(THREE, FakeCalls(equally_likely), idle_s=0.05)
+    rig = Rig(THREE, FakeCalls(equally_likely), idle_s=0.05)
     asked = chat(stream=True, aggregate="best-of-n", members="all", quorum=3)
     with pytest.raises(ClientStalled):
-        await scene.handler.answer(asked, {}, Stalled())
+        await rig.handler.answer(asked, {}, Stalled())
 
 
 async def test_the_model_that_weighed_is_named_also_where_it_did_so_in_an_earlier_round() -> None:
     revised: dict[str, Any] = {name: [said, said] for name, said in THREE.items()}
-    scene = Scene(revised, FakeCalls(equally_likely))
-    body = await scene.ask(aggregate="best-of-n", members="all", quorum=3, rounds=1)
+    rig = Rig(revised, FakeCalls(equally_likely))
+    body = await rig.ask(aggregate="best-of-n", members="all", quorum=3, rounds=1)
     named = body["tierflow"]["collective"]["aggregator"]
     assert (named["model"], named["calls"]) == ("rill-edge", 2)
 
 
 async def test_nothing_is_said_twice_when_the_likelihoods_fail() -> None:
-    scene = Scene(THREE, FakeCalls(broken()))
-    streamed = await scene.stream(aggregate="best-of-n", members="all", quorum=3)
+    rig = Rig(THREE, FakeCalls(broken()))
+    streamed = await rig.stream(aggregate="best-of-n", members="all", quorum=3)
     assert streamed.text == "Answer: 42"
     assert streamed.chunks[-1]["tierflow"]["collective"]["fallback"] == "engine_error"
 
 
 async def test_between_equally_likely_answers_the_members_weight_decides() -> None:
-    scene = Scene(THREE, FakeCalls(equally_likely))
-    body = await scene.ask(aggregate="best-of-n", members="all", quorum=3)
+    rig = Rig(THREE, FakeCalls(equally_likely))
+    body = await rig.ask(aggregate="best-of-n", members="all", quorum=3)
     assert body["choices"][0]["message"]["content"] == "Answer: 42"
 
 
 async def test_answers_that_are_all_the_same_are_not_weighed() -> None:
-    scene = Scene({"maths": "Answer: 42", "code": "6 * 7\nAnswer: 42"})
-    body = await scene.ask(aggregate="best-of-n", members="all", quorum=2)
+    rig = Rig({"maths": "Answer: 42", "code": "6 * 7\nAnswer: 42"})
+    body = await rig.ask(aggregate="best-of-n", members="all", quorum=2)
     assert body["tierflow"]["collective"]["decided_by"] == "best-of-n"
-    assert weighed(scene) == []
+    assert weighed(rig) == []
 
 
 async def test_an_answer_is_weighed_with_its_end() -> None:
     """One that breaks off would else be the likeliest: its beginning is part of every other."""
-    scene = Scene(THREE, FakeCalls(equally_likely))
-    await scene.ask(aggregate="best-of-n", members="all", quorum=3)
-    bodies = [call.body for call in scene.calls.calls if call.path != "/tokenize"]
+    rig = Rig(THREE, FakeCalls(equally_likely))
+    await rig.ask(aggregate="best-of-n", members="all", quorum=3)
+    bodies = [call.body for call in rig.calls.calls if call.path != "/tokenize"]
     assert len(bodies) == 2
     assert not any(body.get("continue_final_message") for body in bodies)
     assert all(body["add_generation_prompt"] is False for body in bodies)
 
 
 async def test_auto_weighs_answers_where_the_aggregator_does_better_so() -> None:
-    scene = Scene(THREE, FakeCalls(equally_likely), collective={"rather_likelihood": ["rill-*"]})
-    body = await scene.ask(members="all", quorum=3)
+    rig = Rig(THREE, FakeCalls(equally_likely), collective={"rather_likelihood": ["rill-*"]})
+    body = await rig.ask(members="all", quorum=3)
     assert body["tierflow"]["collective"]["decided_by"] == "best-of-n"
 
 
@@ -201,13 +201,13 @@ async def test_one_talkative_member_does_not_change_how_the_others_are_weighed()
         return {"prompt_logprobs": [None, {"7": {"logprob": 0.0}}, *rows], "usage": {}}
 
     talker = {"maths": "Answer: 42", "code": "Answer: 42", "reading": "no\n\nno\n\n" * 9}
-    scene = Scene(talker, FakeCalls(says))
-    body = await scene.ask(aggregate="best-of-n", members="all", quorum=3)
+    rig = Rig(talker, FakeCalls(says))
+    body = await rig.ask(aggregate="best-of-n", members="all", quorum=3)
     assert body["choices"][0]["message"]["content"] == "Answer: 42"
 
 
 async def test_without_likelihoods_best_of_n_is_a_weighted_vote() -> None:
-    scene = Scene(THREE, FakeCalls(lambda call: {"count": 2}))
-    body = await scene.ask(aggregate="best-of-n", members="all", quorum=3)
+    rig = Rig(THREE, FakeCalls(lambda call: {"count": 2}))
+    body = await rig.ask(aggregate="best-of-n", members="all", quorum=3)
     about = body["tierflow"]["collective"]
     assert (about["decided_by"], about["fallback"]) == ("weighted", "no_likelihood")

@@ -8,7 +8,7 @@ from gateway.core.collective.similarity import cosine
 from gateway.errors import EmbeddingFailed
 from gateway.serving.collective.embedding import EndpointEmbedder
 from tests.unit.gateway.fakes import SteppingClock
-from tests.unit.gateway.serving.collective.scene import FakeCalls, broken
+from tests.unit.gateway.serving.collective.rig import FakeCalls, broken
 
 pytestmark = pytest.mark.anyio
 

@@ -12,11 +12,11 @@ from gateway.errors import Conflict, InvalidRequest, QuotaExceeded, StateLost
 from gateway.serving.collective.feedback import JUDGING_S
 from gateway.serving.collective.memory import UnfinishedRequest, hashed
 from tests.unit.gateway.fakes import SteppingClock
-from tests.unit.gateway.serving.collective.scene import (
+from tests.unit.gateway.serving.collective.rig import (
     CountingStore,
     FakeCalls,
     LostStore,
-    Scene,
+    Rig,
     chat,
     waiting,
 )
@@ -26,42 +26,42 @@ pytestmark = pytest.mark.anyio
 THREE = {"maths": "Answer: 42", "code": "Answer: 42", "reading": "Answer: 48"}
 
 
-async def quality(scene: Scene, *devices: str) -> list[float]:
+async def quality(rig: Rig, *devices: str) -> list[float]:
     names = [f"{device}/mathematics" for device in devices]
-    ((means),) = await scene.store.run(Means("quality", names))
+    ((means),) = await rig.store.run(Means("quality", names))
     return [round(mean.value, 3) for mean in means]
 
 
 async def test_agreement_with_the_answer_is_remembered_by_domain() -> None:
-    scene = Scene(THREE)
-    body = await scene.ask(aggregate="majority", members="all", quorum=3, agreement=1)
+    rig = Rig(THREE)
+    body = await rig.ask(aggregate="majority", members="all", quorum=3, agreement=1)
     assert body["tierflow"]["collective"]["domain"] == "mathematics"
-    assert await quality(scene, "maths", "code", "reading") == [1.0, 1.0, 0.0]
+    assert await quality(rig, "maths", "code", "reading") == [1.0, 1.0, 0.0]
 
 
 async def test_one_round_trip_before_the_work_and_one_after() -> None:
-    scene = Scene(THREE)
-    await scene.ask(members="all", session="s", quorum=3)
-    assert isinstance(scene.store, CountingStore) and scene.store.trips == 2
+    rig = Rig(THREE)
+    await rig.ask(members="all", session="s", quorum=3)
+    assert isinstance(rig.store, CountingStore) and rig.store.trips == 2
 
 
 async def test_feedback_moves_the_quality_of_those_that_agreed() -> None:
-    scene = Scene(THREE)
-    body = await scene.ask(aggregate="majority", members="all", quorum=3)
-    assert await scene.feedback.judge(body["id"], 0.0) == 2
-    maths, code, reading = await quality(scene, "maths", "code", "reading")
+    rig = Rig(THREE)
+    body = await rig.ask(aggregate="majority", members="all", quorum=3)
+    assert await rig.feedback.judge(body["id"], 0.0) == 2
+    maths, code, reading = await quality(rig, "maths", "code", "reading")
     assert maths == code < 0.5 and reading == 0.0
-    assert scene.telemetry.judged == ["mathematics"]
+    assert rig.collectives.judged == ["mathematics"]
 
 
 async def test_an_answer_is_judged_once() -> None:
-    scene = Scene(THREE)
-    body = await scene.ask(members="all", quorum=3)
-    await scene.feedback.judge(body["id"], 1.0)
+    rig = Rig(THREE)
+    body = await rig.ask(members="all", quorum=3)
+    await rig.feedback.judge(body["id"], 1.0)
     with pytest.raises(Conflict):
-        await scene.feedback.judge(body["id"], 1.0)
+        await rig.feedback.judge(body["id"], 1.0)
     with pytest.raises(InvalidRequest):
-        await scene.feedback.judge("chatcmpl-" + "0" * 32, 1.0)
+        await rig.feedback.judge("chatcmpl-" + "0" * 32, 1.0)
 
 
 class Breaking(CountingStore):
@@ -79,69 +79,69 @@ class Breaking(CountingStore):
 @pytest.mark.parametrize("trip", [1, 2, 3])
 async def test_a_judgement_that_the_store_lost_may_be_given_again(trip: int) -> None:
     store = Breaking(clock := SteppingClock())
-    scene = Scene(THREE, store=store)
-    body = await scene.ask(members="all", quorum=3)
+    rig = Rig(THREE, store=store)
+    body = await rig.ask(members="all", quorum=3)
     store.breaks_at = store.trips + trip
     with pytest.raises(StateLost):
-        await scene.feedback.judge(body["id"], 1.0)
-    before = await weights(scene, "maths")
+        await rig.feedback.judge(body["id"], 1.0)
+    before = await weights(rig, "maths")
     while clock.now() < 2 * JUDGING_S:
         pass
-    assert await scene.feedback.judge(body["id"], 1.0) == 3
-    assert await weights(scene, "maths") > before
+    assert await rig.feedback.judge(body["id"], 1.0) == 3
+    assert await weights(rig, "maths") > before
 
 
 async def test_two_who_judge_at_once_count_once() -> None:
-    scene = Scene(THREE)
-    body = await scene.ask(members="all", quorum=3)
-    both: Any = [scene.feedback.judge(body["id"], 1.0) for _ in range(2)]
+    rig = Rig(THREE)
+    body = await rig.ask(members="all", quorum=3)
+    both: Any = [rig.feedback.judge(body["id"], 1.0) for _ in range(2)]
     found = await asyncio.gather(*both, return_exceptions=True)
     assert sorted(type(each).__name__ for each in found) == ["Conflict", "int"]
-    assert await weights(scene, "maths") == [5.0]
+    assert await weights(rig, "maths") == [5.0]
 
 
 async def test_the_members_of_a_session_are_preferred() -> None:
-    scene = Scene({"a": "Answer: 1", "b": "Answer: 1", "z": "Answer: 1"})
-    await scene.ask(members=["z"], session="s", quorum=1)
-    scene.members.orders.clear()
-    await scene.ask(max_members=1, session="s")
-    assert scene.members.asked() == ["z"]
-    scene.members.orders.clear()
-    await scene.ask(max_members=1, session="other")
-    assert scene.members.asked() == ["a"]
+    rig = Rig({"a": "Answer: 1", "b": "Answer: 1", "z": "Answer: 1"})
+    await rig.ask(members=["z"], session="s", quorum=1)
+    rig.members.orders.clear()
+    await rig.ask(max_members=1, session="s")
+    assert rig.members.asked() == ["z"]
+    rig.members.orders.clear()
+    await rig.ask(max_members=1, session="other")
+    assert rig.members.asked() == ["a"]
 
 
 async def test_a_repeated_request_gets_the_stored_answer() -> None:
-    scene = Scene(THREE)
-    first = await scene.send(chat(key="k", members="all", quorum=3))
-    asked = len(scene.members.orders)
-    again = await scene.send(chat(key="k", members="all", quorum=3))
+    rig = Rig(THREE)
+    first = await rig.send(chat(key="k", members="all", quorum=3))
+    asked = len(rig.members.orders)
+    again = await rig.send(chat(key="k", members="all", quorum=3))
     assert orjson.loads(again.body) == orjson.loads(first.body)
-    assert len(scene.members.orders) == asked
-    assert scene.telemetry.reports[-1].replayed
+    assert len(rig.members.orders) == asked
+    assert rig.collectives.reports[-1].replayed
 
 
 async def test_a_repeated_stream_is_a_stream_again() -> None:
-    scene = Scene(THREE, FakeCalls("six sevens are 42"))
-    first = await scene.stream(key="k", members="all", quorum=3)
-    again = await scene.stream(key="k", members="all", quorum=3)
+    rig = Rig(THREE, FakeCalls("six sevens are 42"))
+    first = await rig.stream(key="k", members="all", quorum=3)
+    again = await rig.stream(key="k", members="all", quorum=3)
     assert again.text == first.text == "six sevens are 42"
     assert again.chunks[-1]["tierflow"] == first.chunks[-1]["tierflow"]
     assert {c["id"] for c in again.chunks} == {c["id"] for c in first.chunks}
 
 
 async def test_another_body_under_the_same_key_is_refused() -> None:
-    scene = Scene(THREE)
-    await scene.send(chat(key="k"))
+    rig = Rig(THREE)
+    await rig.send(chat(key="k"))
     with pytest.raises(Conflict) as raised:
-        await scene.send(chat("Something else?", key="k"))
+        await rig.send(chat("Something else?", key="k"))
     assert raised.value.code == "idempotency_mismatch"
 
 
 async def test_another_caller_with_the_same_key_is_another_request() -> None:
-    scene = Scene(THREE)
-    await scene.send(chat(key="k"))
-    await scene.send(chat("Something else?", key="k", token="maths"))
+    rig = Rig(THREE)
+    await rig.send(chat(key="k"))
+    await rig.send(chat("Something else?", key="k", token="maths"))
 
 
 def names(key: str, **options: Any) -> tuple[str, str]:
@@ -151,19 +151,19 @@ def names(key: str, **options: Any) -> tuple[str, str]:
 
 
 async def test_a_request_under_way_elsewhere_is_not_answered_twice() -> None:
-    scene = Scene(THREE)
+    rig = Rig(THREE)
     name, digest = names("k", members="all")
-    await scene.store.run(
+    await rig.store.run(
         Claim(name=name, digest=digest, holder="another-replica", lease_s=60.0, ttl_s=600.0)
     )
     with pytest.raises(Conflict) as raised:
-        await scene.send(chat(key="k", members="all"))
+        await rig.send(chat(key="k", members="all"))
     assert raised.value.code == "idempotency_running"
-    assert scene.members.orders == []
+    assert rig.members.orders == []
 
 
 async def test_what_a_dead_replica_left_is_taken_up_from_its_last_round() -> None:
-    scene = Scene(THREE, FakeCalls("Answer: 42"))
+    rig = Rig(THREE, FakeCalls("Answer: 42"))
     name, digest = names("k", members="all", aggregate="template")
     left = [
         Part(
@@ -184,32 +184,32 @@ async def test_what_a_dead_replica_left_is_taken_up_from_its_last_round() -> Non
         ),
     ]
     await leave(
-        scene,
+        rig,
         name,
         digest,
         UnfinishedRequest(chosen=["maths", "code"], quorum=2, early_exit=None, parts=left),
     )
-    body = orjson.loads((await scene.send(chat(key="k", members="all", aggregate="template"))).body)
+    body = orjson.loads((await rig.send(chat(key="k", members="all", aggregate="template"))).body)
     about = body["tierflow"]["collective"]
-    assert scene.members.orders == [], "nobody is asked twice"
+    assert rig.members.orders == [], "nobody is asked twice"
     assert about["resumed"] and [m["device"] for m in about["members"]] == ["maths", "code"]
     assert body["choices"][0]["message"]["content"] == "Answer: 42"
 
 
-async def leave(scene: Scene, name: str, digest: str, left: UnfinishedRequest) -> None:
+async def leave(rig: Rig, name: str, digest: str, left: UnfinishedRequest) -> None:
     """As a replica does that dies then."""
-    await scene.store.run(
+    await rig.store.run(
         Claim(name=name, digest=digest, holder="dead-replica", lease_s=0.001, ttl_s=600.0),
         Advance(
             kind="collective", name=f"{name}/{digest}", expected=0, value=left.dumped(), ttl_s=600.0
         ),
     )
-    scene.clock.now()
+    rig.clock.now()
 
 
 async def test_who_takes_over_goes_on_with_the_same_members_and_quorum() -> None:
     """Though others would be chosen by now, and an early exit left some unheard."""
-    scene = Scene({**THREE, "better": "Answer: 42"}, FakeCalls("Answer: 42"))
+    rig = Rig({**THREE, "better": "Answer: 42"}, FakeCalls("Answer: 42"))
     options: dict[str, Any] = {
         "members": "all",
         "aggregate": "majority",
@@ -238,20 +238,20 @@ async def test_who_takes_over_goes_on_with_the_same_members_and_quorum() -> None
     left = UnfinishedRequest(
         chosen=["maths", "code", "reading"], quorum=3, early_exit="decided", parts=parts
     )
-    await leave(scene, name, digest, left)
-    body = orjson.loads((await scene.send(chat(key="k", **options))).body)
+    await leave(rig, name, digest, left)
+    body = orjson.loads((await rig.send(chat(key="k", **options))).body)
     about = body["tierflow"]["collective"]
     assert (about["quorum"], about["early_exit"]) == (3, "decided")
     assert "degraded" not in about
-    assert sorted(scene.members.asked("revise")) == ["code", "maths"]
-    assert scene.members.asked() == []
+    assert sorted(rig.members.asked("revise")) == ["code", "maths"]
+    assert rig.members.asked() == []
 
 
 async def test_what_is_left_tells_all_that_is_needed_to_go_on() -> None:
-    scene = Scene(THREE)
-    await scene.send(chat(key="k", members="all", quorum=2))
+    rig = Rig(THREE)
+    await rig.send(chat(key="k", members="all", quorum=2))
     name, digest = names("k", members="all", quorum=2)
-    ((_, value),) = await scene.store.run(Read("collective", f"{name}/{digest}"))
+    ((_, value),) = await rig.store.run(Read("collective", f"{name}/{digest}"))
     left = UnfinishedRequest.loaded(value)
     assert (sorted(left.chosen), left.quorum) == (["code", "maths", "reading"], 2)
     assert UnfinishedRequest.loaded(left.dumped()) == left
@@ -260,122 +260,122 @@ async def test_what_is_left_tells_all_that_is_needed_to_go_on() -> None:
 PAUSED = {"lease_s": 0.03}
 
 
-async def take_over(scene: Scene, name: str, digest: str) -> None:
+async def take_over(rig: Rig, name: str, digest: str) -> None:
     """As another replica does when the lease has run out, on the store's clock."""
     claim, taken = (
         Claim(name=name, digest=digest, holder="another-replica", lease_s=3600.0, ttl_s=3600.0),
         ClaimState.RUNNING,
     )
     while taken is not ClaimState.TAKEN_OVER:
-        (found,) = await scene.store.run(claim)
+        (found,) = await rig.store.run(claim)
         taken = found.state
 
 
 async def test_a_replica_whose_request_was_taken_over_stops() -> None:
-    scene = Scene({"a": waiting(), "b": waiting()}, collective=PAUSED)
-    task = asyncio.create_task(scene.send(chat(key="k", members="all")))
-    while len(scene.members.orders) < 2:
+    rig = Rig({"a": waiting(), "b": waiting()}, collective=PAUSED)
+    task = asyncio.create_task(rig.send(chat(key="k", members="all")))
+    while len(rig.members.orders) < 2:
         await asyncio.sleep(0)
-    await take_over(scene, *names("k", members="all"))
+    await take_over(rig, *names("k", members="all"))
     async with asyncio.timeout(10):
         with pytest.raises(Conflict):
             await task
-    assert sorted(scene.members.cancelled) == ["a", "b"]
-    assert scene.telemetry.reports[-1].outcome == "idempotency_running"
+    assert sorted(rig.members.cancelled) == ["a", "b"]
+    assert rig.collectives.reports[-1].outcome == "idempotency_running"
 
 
 async def test_a_round_is_not_left_for_a_request_that_was_taken_over() -> None:
     late = asyncio.Event()
-    scene = Scene({"a": "Answer: 41", "b": waiting(late)}, collective={"lease_s": 30.0})
-    task = asyncio.create_task(scene.send(chat(key="k", members="all", quorum=2)))
-    while len(scene.members.orders) < 2:
+    rig = Rig({"a": "Answer: 41", "b": waiting(late)}, collective={"lease_s": 30.0})
+    task = asyncio.create_task(rig.send(chat(key="k", members="all", quorum=2)))
+    while len(rig.members.orders) < 2:
         await asyncio.sleep(0)
     for _ in range(30_000):
-        scene.clock.now()
-    await take_over(scene, *names("k", members="all", quorum=2))
+        rig.clock.now()
+    await take_over(rig, *names("k", members="all", quorum=2))
     late.set()
     with pytest.raises(Conflict):
         await task
-    assert scene.calls.calls == [], "nobody aggregates beside the new holder"
+    assert rig.calls.calls == [], "nobody aggregates beside the new holder"
 
 
 async def test_a_request_that_failed_may_be_made_again_with_its_key() -> None:
-    scene = Scene({})
-    scene.calls.scripted = StateLost("x", retry_after=1, code="engine_error")
+    rig = Rig({})
+    rig.calls.scripted = StateLost("x", retry_after=1, code="engine_error")
     with pytest.raises(StateLost):
-        await scene.send(chat(key="k"))
-    scene.calls.scripted = "Answer: 42"
-    sink = await scene.send(chat(key="k"))
+        await rig.send(chat(key="k"))
+    rig.calls.scripted = "Answer: 42"
+    sink = await rig.send(chat(key="k"))
     assert b"Answer: 42" in sink.body
 
 
 async def test_a_caller_has_a_quota() -> None:
-    scene = Scene(THREE, collective={"burst": 2, "requests_per_minute": 0.006})
+    rig = Rig(THREE, collective={"burst": 2, "requests_per_minute": 0.006})
     for _ in range(2):
-        await scene.ask()
+        await rig.ask()
     with pytest.raises(QuotaExceeded) as raised:
-        await scene.ask()
+        await rig.ask()
     assert raised.value.retry_after > 0
-    await scene.ask(token="maths")
+    await rig.ask(token="maths")
 
 
 async def test_without_the_shared_state_collectives_go_on() -> None:
-    scene = Scene(THREE, store=LostStore())  # type: ignore[arg-type]
-    body = await scene.ask(members="all", quorum=3, session="s")
+    rig = Rig(THREE, store=LostStore())  # type: ignore[arg-type]
+    body = await rig.ask(members="all", quorum=3, session="s")
     assert body["choices"][0]["message"]["content"].startswith("Answer")
-    assert scene.telemetry.lost == ["recall", "settle"]
+    assert rig.collectives.lost == ["recall", "settle"]
 
 
 async def test_without_the_shared_state_a_key_can_not_be_honoured() -> None:
     with pytest.raises(StateLost):
-        await Scene(THREE, store=LostStore()).send(chat(key="k"))  # type: ignore[arg-type]
+        await Rig(THREE, store=LostStore()).send(chat(key="k"))  # type: ignore[arg-type]
 
 
 async def test_members_that_the_caller_named_learn_nothing_from_each_other() -> None:
-    scene = Scene(THREE)
-    body = await scene.ask(aggregate="majority", members=["maths", "code"], quorum=2)
-    assert await weights(scene, "maths", "code") == [0.0, 0.0]
-    assert await scene.feedback.judge(body["id"], 1.0) == 0
-    assert await weights(scene, "maths", "code") == [0.0, 0.0]
+    rig = Rig(THREE)
+    body = await rig.ask(aggregate="majority", members=["maths", "code"], quorum=2)
+    assert await weights(rig, "maths", "code") == [0.0, 0.0]
+    assert await rig.feedback.judge(body["id"], 1.0) == 0
+    assert await weights(rig, "maths", "code") == [0.0, 0.0]
 
 
 async def test_a_devices_own_answer_is_no_proof_of_its_quality() -> None:
-    scene = Scene(THREE, owners={"maths": "ann"})
+    rig = Rig(THREE, owners={"maths": "ann"})
     options = {"members": "all", "rounds": 1, "final": "own", "quorum": 3}
-    body = await scene.ask(token="maths", **options)
+    body = await rig.ask(token="maths", **options)
     assert body["tierflow"]["collective"]["decided_by"] == "own"
-    assert await weights(scene, *THREE) == [0.0, 0.0, 0.0]
-    assert await scene.feedback.judge(body["id"], 1.0) == 0
+    assert await weights(rig, *THREE) == [0.0, 0.0, 0.0]
+    assert await rig.feedback.judge(body["id"], 1.0) == 0
 
 
 async def test_a_device_that_misbehaves_loses_quality() -> None:
-    scene = Scene({**THREE, "liar": "7 " * 100_000})
-    await scene.ask(members="all", quorum=3)
-    assert await quality(scene, "liar") == [0.0]
-    assert await weights(scene, "liar") == [1.0]
+    rig = Rig({**THREE, "liar": "7 " * 100_000})
+    await rig.ask(members="all", quorum=3)
+    assert await quality(rig, "liar") == [0.0]
+    assert await weights(rig, "liar") == [1.0]
 
 
 async def test_one_that_is_waited_for_in_vain_loses_quality_and_its_pace_is_known() -> None:
-    scene = Scene({**THREE, "slow": waiting()}, FakeCalls("Answer: 42"))
-    await scene.ask(members="all", quorum=3, aggregate="template")
-    assert await weights(scene, "slow") == [1.0]
-    ((pace,),) = await scene.store.run(Means("pace", ["slow/seconds"]))
+    rig = Rig({**THREE, "slow": waiting()}, FakeCalls("Answer: 42"))
+    await rig.ask(members="all", quorum=3, aggregate="template")
+    assert await weights(rig, "slow") == [1.0]
+    ((pace,),) = await rig.store.run(Means("pace", ["slow/seconds"]))
     assert pace.value > 0.0 and 0.0 < pace.weight < 1.0
 
 
 async def test_being_waited_for_less_than_it_takes_makes_nobody_look_quicker() -> None:
-    scene = Scene({**THREE, "slow": waiting()}, FakeCalls("Answer: 42"))
-    await scene.store.run(
+    rig = Rig({**THREE, "slow": waiting()}, FakeCalls("Answer: 42"))
+    await rig.store.run(
         Observe(kind="pace", name="slow/seconds", value=20.0, weight=3.0, half_life_s=1e7)
     )
-    await scene.ask(members="all", quorum=3, aggregate="template")
-    ((pace,),) = await scene.store.run(Means("pace", ["slow/seconds"]))
+    await rig.ask(members="all", quorum=3, aggregate="template")
+    ((pace,),) = await rig.store.run(Means("pace", ["slow/seconds"]))
     assert pace.value == pytest.approx(20.0)
 
 
-async def weights(scene: Scene, *devices: str) -> list[float]:
+async def weights(rig: Rig, *devices: str) -> list[float]:
     names = [f"{device}/mathematics" for device in devices]
-    ((means),) = await scene.store.run(Means("quality", names))
+    ((means),) = await rig.store.run(Means("quality", names))
     return [round(mean.weight, 3) for mean in means]
 
 
@@ -386,9 +386,9 @@ async def test_praise_of_a_long_answer_lowers_nobody() -> None:
         "code": "Dear Ann,\nhow long it has been since the summer",
         "reading": "Hello!\nNothing new here",
     }
-    scene = Scene(letters, FakeCalls("Dear Ann,\nthe garden misses you since the summer"))
-    body = await scene.ask(aggregate="template", members="all", quorum=3)
-    await scene.feedback.judge(body["id"], 1.0)
-    assert min(await weights(scene, "maths", "code")) > 0.0
-    assert await quality(scene, "maths", "code") == [1.0, 1.0]
-    assert await weights(scene, "reading") == [0.0]
+    rig = Rig(letters, FakeCalls("Dear Ann,\nthe garden misses you since the summer"))
+    body = await rig.ask(aggregate="template", members="all", quorum=3)
+    await rig.feedback.judge(body["id"], 1.0)
+    assert min(await weights(rig, "maths", "code")) > 0.0
+    assert await quality(rig, "maths", "code") == [1.0, 1.0]
+    assert await weights(rig, "reading") == [0.0]

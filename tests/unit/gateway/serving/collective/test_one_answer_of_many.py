@@ -10,10 +10,10 @@ from gateway.core.collective import voting
 from gateway.core.collective.answers import Reading, agreement
 from gateway.core.devices.member import MemberCondition, WorkOrder
 from gateway.errors import InvalidRequest
-from tests.unit.gateway.serving.collective.scene import (
+from tests.unit.gateway.serving.collective.rig import (
     THREE,
     FakeCalls,
-    Scene,
+    Rig,
     Script,
     failing,
     outcomes,
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_members_answer_and_a_server_model_aggregates() -> None:
-    scene = Scene(THREE, FakeCalls("Answer: 42"))
-    body = await scene.ask(aggregate="template", members="all", quorum=3)
+    rig = Rig(THREE, FakeCalls("Answer: 42"))
+    body = await rig.ask(aggregate="template", members="all", quorum=3)
     assert body["object"] == "chat.completion" and body["model"] == "tierflow-collective"
     assert body["choices"][0]["message"] == {"role": "assistant", "content": "Answer: 42"}
     about = body["tierflow"]["collective"]
@@ -50,16 +50,16 @@ async def test_members_answer_and_a_server_model_aggregates() -> None:
 
 
 async def test_the_family_is_asked_in_the_form_that_it_was_trained_on() -> None:
-    scene = Scene(THREE)
-    await scene.ask(aggregate="template", members="all", quorum=3)
-    assert scene.calls.prompt() == (
+    rig = Rig(THREE)
+    await rig.ask(aggregate="template", members="all", quorum=3)
+    assert rig.calls.prompt() == (
         "What is 6 times 7?\nOthers answered:\n- 42\n- 42\n- 48\nWhat is the right answer?"
     )
 
 
 async def test_a_stream_brings_the_aggregators_tokens_as_they_come() -> None:
-    scene = Scene(THREE, FakeCalls("six sevens are 42"))
-    streamed = await scene.stream(aggregate="template", members="all", quorum=3)
+    rig = Rig(THREE, FakeCalls("six sevens are 42"))
+    streamed = await rig.stream(aggregate="template", members="all", quorum=3)
     assert streamed.pieces == ["six", " sevens", " are", " 42"]
     assert streamed.chunks[0]["choices"][0]["delta"]["role"] == "assistant"
     assert streamed.comments[0].split() == ["selected", "code", "maths", "reading"]
@@ -71,19 +71,19 @@ async def test_a_stream_brings_the_aggregators_tokens_as_they_come() -> None:
 
 
 async def test_members_that_agree_need_no_aggregator() -> None:
-    scene = Scene({"maths": "so 7 * 6\nAnswer: 42", "code": "Answer: 42.", "slow": waiting()})
-    body = await scene.ask(members="all", quorum=2)
+    rig = Rig({"maths": "so 7 * 6\nAnswer: 42", "code": "Answer: 42.", "slow": waiting()})
+    body = await rig.ask(members="all", quorum=2)
     assert body["choices"][0]["message"]["content"].rstrip(".").endswith("42")
     about = body["tierflow"]["collective"]
     assert (about["decided_by"], about["early_exit"]) == ("agreement", "agreed")
-    assert scene.calls.calls == []
+    assert rig.calls.calls == []
     assert outcomes(body)["slow"] == "straggler"
-    assert scene.members.cancelled == ["slow"]
+    assert rig.members.cancelled == ["slow"]
 
 
 async def test_members_that_disagree_do() -> None:
-    scene = Scene({"maths": "Answer: 42", "code": "Answer: 43"}, FakeCalls("Answer: 43"))
-    body = await scene.ask(members="all")
+    rig = Rig({"maths": "Answer: 42", "code": "Answer: 43"}, FakeCalls("Answer: 43"))
+    body = await rig.ask(members="all")
     about = body["tierflow"]["collective"]
     assert (about["decided_by"], about["disagreement"]) == ("template", True)
     assert body["choices"][0]["message"]["content"] == "Answer: 43"
@@ -91,11 +91,11 @@ async def test_members_that_disagree_do() -> None:
 
 @pytest.mark.parametrize(("how", "text"), [("majority", "Answer: 42"), ("weighted", "Answer: 42")])
 async def test_votes_need_no_server_model(how: str, text: str) -> None:
-    scene = Scene(THREE)
-    body = await scene.ask(aggregate=how, members="all", quorum=3)
+    rig = Rig(THREE)
+    body = await rig.ask(aggregate=how, members="all", quorum=3)
     assert body["choices"][0]["message"]["content"] == text
     assert body["tierflow"]["collective"]["decided_by"] == how
-    assert scene.calls.calls == []
+    assert rig.calls.calls == []
 
 
 async def test_a_vote_ends_when_the_others_could_not_change_it() -> None:
@@ -105,8 +105,8 @@ async def test_a_vote_ends_when_the_others_could_not_change_it() -> None:
         "c": "Answer: 1",
         "d": "Answer: 2",
     }
-    scene = Scene({**says, "slow": waiting()})
-    body = await scene.ask(aggregate="majority", members="all", quorum=5)
+    rig = Rig({**says, "slow": waiting()})
+    body = await rig.ask(aggregate="majority", members="all", quorum=5)
     assert body["tierflow"]["collective"]["early_exit"] == "decided"
 
 
@@ -115,9 +115,9 @@ async def test_members_revise_in_the_light_of_the_aggregate() -> None:
         "maths": ["Answer: 42", "Answer: 42"],
         "code": ["Answer: 43", "Answer: 42"],
     }
-    scene = Scene(says, FakeCalls("Answer: 42"))
-    body = await scene.ask(aggregate="template", members="all", rounds=2, quorum=2)
-    order = next(o for d, o in scene.members.orders if d == "code" and o.kind == "revise")
+    rig = Rig(says, FakeCalls("Answer: 42"))
+    body = await rig.ask(aggregate="template", members="all", rounds=2, quorum=2)
+    order = next(o for d, o in rig.members.orders if d == "code" and o.kind == "revise")
     assert order.messages[-1]["content"] == (
         "What is 6 times 7?\nYour answer was: 43\nAnother answer is: 42\nGive your final answer."
     )
@@ -138,8 +138,8 @@ async def test_a_right_answer_that_its_member_gives_up_stays_a_candidate() -> No
         "code": ["Answer: 42", "Answer: 40"],
         "reading": ["Answer: 43", "Answer: 39"],
     }
-    scene = Scene(says)
-    body = await scene.ask(aggregate="majority", members="all", rounds=1, quorum=3)
+    rig = Rig(says)
+    body = await rig.ask(aggregate="majority", members="all", rounds=1, quorum=3)
     assert body["choices"][0]["message"]["content"] == "Answer: 42"
 
 
@@ -148,30 +148,30 @@ async def test_a_member_that_fails_to_revise_stands_by_its_answer() -> None:
         "maths": "Answer: 42",
         "code": ["Answer: 43", failing("lost")],
     }
-    scene = Scene(scripts, FakeCalls("Answer: 42"))
-    body = await scene.ask(aggregate="majority", members="all", rounds=1, quorum=2)
+    rig = Rig(scripts, FakeCalls("Answer: 42"))
+    body = await rig.ask(aggregate="majority", members="all", rounds=1, quorum=2)
     assert body["choices"][0]["message"]["content"] in ("Answer: 42", "Answer: 43")
     assert body["tierflow"]["collective"]["members"][-1]["outcome"] in ("answered", "failed")
 
 
 async def test_the_asking_device_gets_its_own_revised_answer() -> None:
     says: dict[str, Any] = {"maths": "Answer: 42", "code": ["Answer: 1", "Answer: 42, I see"]}
-    scene = Scene(says, owners={"code": ""})
-    body = await scene.ask(aggregate="template", members="all", rounds=1, final="own", token="code")
+    rig = Rig(says, owners={"code": ""})
+    body = await rig.ask(aggregate="template", members="all", rounds=1, final="own", token="code")
     assert body["choices"][0]["message"]["content"] == "Answer: 42, I see"
     assert body["tierflow"]["collective"]["decided_by"] == "own"
 
 
 async def test_own_is_refused_without_a_devices_token() -> None:
     with pytest.raises(InvalidRequest) as raised:
-        await Scene(THREE).ask(rounds=1, final="own")
+        await Rig(THREE).ask(rounds=1, final="own")
     assert raised.value.param == "tierflow.collective.final"
 
 
 async def test_one_strong_model_may_be_sampled_instead() -> None:
-    scene = Scene({}, FakeCalls(lambda call: f"Answer: {call.body.get('seed', 0) % 2}"))
-    body = await scene.ask(mode="self-moa", self_moa={"samples": 3, "model": "big"}, quorum=3)
-    samples = [c for c in scene.calls.calls if c.model == "big"]
+    rig = Rig({}, FakeCalls(lambda call: f"Answer: {call.body.get('seed', 0) % 2}"))
+    body = await rig.ask(mode="self-moa", self_moa={"samples": 3, "model": "big"}, quorum=3)
+    samples = [c for c in rig.calls.calls if c.model == "big"]
     assert [(c.body["seed"], c.body["temperature"]) for c in samples] == [
         (1, 0.7),
         (2, 0.7),
@@ -183,9 +183,9 @@ async def test_one_strong_model_may_be_sampled_instead() -> None:
 
 
 async def test_a_single_device_may_be_sampled_too() -> None:
-    scene = Scene({"maths": "Answer: 42"})
-    body = await scene.ask(mode="self-moa", self_moa={"samples": 3, "device": "maths"}, quorum=2)
-    assert len(scene.members.orders) >= 2
+    rig = Rig({"maths": "Answer: 42"})
+    body = await rig.ask(mode="self-moa", self_moa={"samples": 3, "device": "maths"}, quorum=2)
+    assert len(rig.members.orders) >= 2
     assert body["tierflow"]["collective"]["decided_by"] == "agreement"
 
 
@@ -205,8 +205,8 @@ async def test_the_specialist_is_heard_when_two_others_agree() -> None:
 
     away = MemberCondition(round_trip_s=5.0)
     fields = {"maths": {"description": "what 6 times 7 is", "condition": away}}
-    scene = Scene({"a": "Answer: 41", "b": last, "maths": waiting(others)}, fields=fields)
-    body = await scene.ask(members="all", quorum=2, aggregate="weighted")
+    rig = Rig({"a": "Answer: 41", "b": last, "maths": waiting(others)}, fields=fields)
+    body = await rig.ask(members="all", quorum=2, aggregate="weighted")
     about = body["tierflow"]["collective"]
     assert outcomes(body)["maths"] == "answered"
     assert about.get("early_exit") is None
@@ -223,6 +223,6 @@ async def test_long_answers_are_compared_once_in_all_rounds(
 
     monkeypatch.setattr(voting, "agreement", counted)
     says = {f"m{n}": f"text {n}\n" + f"of many words {n} " * 50 for n in range(8)}
-    scene = Scene(says)
-    await scene.ask(members="all", quorum=8, aggregate="weighted", rounds=1)
+    rig = Rig(says)
+    await rig.ask(members="all", quorum=8, aggregate="weighted", rounds=1)
     assert len(compared) == len(set(compared))

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.errors import EmbeddingFailed, InvalidRequest, UnknownModel
 from tests.unit.gateway.build import request
-from tests.unit.gateway.serving.collective.scene import FakeCalls, Scene, chat
+from tests.unit.gateway.serving.collective.rig import FakeCalls, Rig, chat
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +44,7 @@ USER = {"role": "user", "content": "hi"}
 )
 async def test_what_can_not_be_done_is_refused_by_name(body: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequest) as raised:
-        await Scene({}).send(chat(body=body))
+        await Rig({}).send(chat(body=body))
     assert raised.value.param == param
     assert raised.value.message.startswith(param)
 
@@ -72,7 +72,7 @@ async def test_what_can_not_be_done_is_refused_by_name(body: dict[str, Any], par
 )
 async def test_options_are_refused_by_name(options: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequest) as raised:
-        await Scene({}).send(chat(**options))
+        await Rig({}).send(chat(**options))
     assert str(raised.value.param).startswith(f"tierflow.collective.{param}")
 
 
@@ -85,59 +85,59 @@ async def test_options_are_refused_by_name(options: dict[str, Any], param: str) 
 )
 async def test_unknown_models_are_refused_by_name(options: dict[str, Any], param: str) -> None:
     with pytest.raises(UnknownModel) as raised:
-        await Scene({}).send(chat(**options))
+        await Rig({}).send(chat(**options))
     assert raised.value.param == f"tierflow.collective.{param}"
 
 
 async def test_only_chat_is_answered() -> None:
     with pytest.raises(InvalidRequest) as raised:
-        await Scene({}).send(request("tierflow-collective", path="/v1/completions"))
+        await Rig({}).send(request("tierflow-collective", path="/v1/completions"))
     assert raised.value.code == "invalid_route"
 
 
 async def test_earlier_messages_go_to_members_and_server_as_they_are() -> None:
     system = {"role": "system", "content": "Be brief."}
     messages = [system, {"role": "user", "content": [{"type": "text", "text": "Two?"}]}]
-    scene = Scene({"a": "Answer: 1", "b": "Answer: 2"})
-    await scene.send(chat(body={"messages": messages, "temperature": 0.5, "stop": "#"}))
-    order = scene.members.orders[0][1]
+    rig = Rig({"a": "Answer: 1", "b": "Answer: 2"})
+    await rig.send(chat(body={"messages": messages, "temperature": 0.5, "stop": "#"}))
+    order = rig.members.orders[0][1]
     assert order.messages == [system, {"role": "user", "content": "Two?"}]
     assert order.sampling == {"temperature": 0.5, "stop": ["#"]}
-    assert scene.calls.calls[0].body["messages"][0] == system
-    assert scene.calls.calls[0].body["temperature"] == 0.5
+    assert rig.calls.calls[0].body["messages"][0] == system
+    assert rig.calls.calls[0].body["temperature"] == 0.5
 
 
 async def test_tags_and_names_narrow_the_choice() -> None:
     fields = {"a": {"tags": frozenset({"code"})}, "b": {"tags": frozenset({"maths"})}}
     says = {"a": "Answer: 1", "b": "Answer: 1", "c": "Answer: 1"}
-    by_tag = Scene(says, fields=fields)
+    by_tag = Rig(says, fields=fields)
     await by_tag.ask(tags=["maths"])
     assert by_tag.members.asked() == ["b"]
-    by_name = Scene(says, fields=fields)
+    by_name = Rig(says, fields=fields)
     await by_name.ask(members=["c", "a", "nobody"])
     assert sorted(by_name.members.asked()) == ["a", "c"]
 
 
 async def test_all_members_together_keep_to_the_token_cap() -> None:
-    scene = Scene(dict.fromkeys("abcd", "Answer: 1"))
-    await scene.ask(max_tokens=400)
-    assert 1 <= len(scene.members.orders) <= 4
-    assert sum(order.max_tokens for _, order in scene.members.orders) <= 400
+    rig = Rig(dict.fromkeys("abcd", "Answer: 1"))
+    await rig.ask(max_tokens=400)
+    assert 1 <= len(rig.members.orders) <= 4
+    assert sum(order.max_tokens for _, order in rig.members.orders) <= 400
 
 
 async def test_the_cap_is_for_prompts_as_well() -> None:
-    scene = Scene(dict.fromkeys("ab", "Answer: 1"))
+    rig = Rig(dict.fromkeys("ab", "Answer: 1"))
     question = "word " * 160
-    await scene.send(chat(question, members="all", max_tokens=700))
-    assert len(scene.members.orders) == 2
-    assert all(order.max_tokens <= 350 - 200 for _, order in scene.members.orders)
+    await rig.send(chat(question, members="all", max_tokens=700))
+    assert len(rig.members.orders) == 2
+    assert all(order.max_tokens <= 350 - 200 for _, order in rig.members.orders)
 
 
 async def test_a_cap_on_the_cost_bounds_what_each_may_say() -> None:
-    scene = Scene(dict.fromkeys("ab", "Answer: 1"), prices={"device": 1.0})
-    await scene.ask(members="all", max_cost=0.3)
-    assert len(scene.members.orders) == 2
-    assert sum(order.max_tokens for _, order in scene.members.orders) <= 300
+    rig = Rig(dict.fromkeys("ab", "Answer: 1"), prices={"device": 1.0})
+    await rig.ask(members="all", max_cost=0.3)
+    assert len(rig.members.orders) == 2
+    assert sum(order.max_tokens for _, order in rig.members.orders) <= 300
 
 
 class Broken:
@@ -158,21 +158,21 @@ class Letters:
 
 async def test_the_closest_descriptions_are_asked() -> None:
     fields = {"far": {"description": "zebras"}, "near": {"description": "words"}}
-    scene = Scene({"far": "Answer: 1", "near": "Answer: 2"}, fields=fields, embedder=Letters())
-    await scene.ask(max_members=1)
-    assert scene.members.asked() == ["near"]
+    rig = Rig({"far": "Answer: 1", "near": "Answer: 2"}, fields=fields, embedder=Letters())
+    await rig.ask(max_members=1)
+    assert rig.members.asked() == ["near"]
 
 
 async def test_words_are_compared_when_the_embedder_fails() -> None:
     fields = {"far": {"description": "paints"}, "near": {"description": "what 6 times 7 is"}}
-    scene = Scene({"far": "Answer: 1", "near": "Answer: 2"}, fields=fields, embedder=Broken())
-    await scene.ask(max_members=1)
-    assert scene.members.asked() == ["near"]
-    assert scene.telemetry.unembedded == ["broken"]
+    rig = Rig({"far": "Answer: 1", "near": "Answer: 2"}, fields=fields, embedder=Broken())
+    await rig.ask(max_members=1)
+    assert rig.members.asked() == ["near"]
+    assert rig.collectives.unembedded == ["broken"]
 
 
 async def test_usage_ends_a_stream_where_it_was_asked_for() -> None:
-    scene = Scene({"a": "Answer: 1", "b": "Answer: 2"}, FakeCalls("Answer: 1"))
-    sink = await scene.send(chat(stream=True, body={"stream_options": {"include_usage": True}}))
+    rig = Rig({"a": "Answer: 1", "b": "Answer: 2"}, FakeCalls("Answer: 1"))
+    sink = await rig.send(chat(stream=True, body={"stream_options": {"include_usage": True}}))
     last = sink.body.decode().split("\n\n")[-3]
     assert orjson.loads(last.removeprefix("data: "))["usage"]["completion_tokens"] == 30

@@ -25,11 +25,11 @@ from gateway.core.ports import Embedder, StateStore
 from gateway.core.types import Caller, InferenceRequest
 from gateway.errors import EngineFailed, GatewayError, StateLost
 from gateway.serving.requests.engine_calls import EngineCall, EngineReply
-from gateway.settings import Settings
+from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from gateway.wiring.collective import build_collective, collective_templates
-from gateway.wiring.shared import build_shared
-from tests.unit.gateway.build import request, routing, state
-from tests.unit.gateway.fakes import FakeEndpoints, ListSink, Recorder, SteppingClock
+from tests.unit.gateway.build import request, state
+from tests.unit.gateway.fakes import ListSink
+from tests.unit.gateway.rig import SharedRig
 
 Behaviour = Callable[[WorkOrder], AsyncGenerator[str]]
 """What a device does with an order: it yields the pieces of its answer, waits, or raises."""
@@ -239,7 +239,7 @@ class FakeCallers:
         return (device, self._owners[device]) if device in self._owners else None
 
 
-class Scene:
+class Rig(SharedRig):
     """A collective as it is wired, with fakes around it. `ask` and `stream` give what a client
     would read: the body, or a stream's events and comments.
 
@@ -260,42 +260,29 @@ class Scene:
         fields: Mapping[str, Mapping[str, Any]] | None = None,
         idle_s: float = 5.0,
     ) -> None:
-        self.members = FakeMembers(scripts, **(fields or {}))
-        self.calls = calls or FakeCalls()
-        self.clock = SteppingClock()
-        self.store = store or CountingStore(self.clock)
-        self.telemetry, self.recorder = CollectiveRecorder(), Recorder()
-        settings = Settings.model_validate(
-            {
-                "discovery": {},
-                "collective": {**COLLECTIVE, **(collective or {})},
-                "prices": prices or {},
-                "timeouts": {"idle_s": idle_s},
-            }
-        )
         ids = (f"{n:032x}" for n in itertools.count(1))
-        nothing: Any = None
-        shared = build_shared(
-            settings,
-            routing=routing(),
-            endpoints=FakeEndpoints([state(), state("cloud:1", "cloud", model="big")]),
-            server=nothing,
-            verifier=nothing,
-            clock=self.clock,
-            telemetry=self.recorder,
+        super().__init__(
+            states=[state(), state("cloud:1", "cloud", model="big")],
+            timeouts=AnswerTimeouts(first_token_s=30.0, idle_s=idle_s, answer_s=30.0),
             wall=lambda: 1_700_000_000.0,
             new_id=lambda: next(ids),
+            collective={**COLLECTIVE, **(collective or {})},
+            prices=prices or {},
         )
+        self.members = FakeMembers(scripts, **(fields or {}))
+        self.calls = calls or FakeCalls()
+        self.store = store or CountingStore(self.clock)
+        self.collectives = CollectiveRecorder()
         engine_calls: Any = self.calls
         parts = build_collective(
             AsyncExitStack(),
-            settings,
-            shared=replace(shared, calls=engine_calls),
+            self.settings,
+            shared=replace(self.shared, calls=engine_calls),
             members=self.members,
             callers=FakeCallers(owners or {}),
             store=self.store,
-            templates=collective_templates(settings),
-            telemetry=self.telemetry,
+            templates=collective_templates(self.settings),
+            telemetry=self.collectives,
             embedder=embedder,
         )
         self.handler, self.feedback = parts.handler, parts.feedback
