@@ -40,7 +40,7 @@ ask: ## ask the device agent a question and see who wrote each token; Q="What is
 
 test: ## run the tests; ARGS="-k words" hands arguments to pytest
 	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
-	  TIERFLOW_ENGINE_PYTHON="$$engine" "$$gateway" -m pytest $(ARGS)
+	  TIERFLOW_ENGINE_PYTHON="$$engine" "$$gateway" -m tests $(ARGS)
 
 test-cluster: ## install into the cluster that KUBECONFIG points to (such as kind) and test it there
 	@gateway=$(GATEWAY_PYTHON); TIERFLOW_CLUSTER_TESTS=1 "$$gateway" -m pytest tests/e2e $(ARGS)

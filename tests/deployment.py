@@ -1,33 +1,20 @@
-"""Starts a gateway in front of an edge and a cloud engine, simulated or real.
-
-Real vLLM needs the engine environment's Python (TIERFLOW_ENGINE_PYTHON) and a family: the shipped
-one, or the folder that TIERFLOW_TEST_FAMILY names, with rill-edge and rill-cloud in it.
-"""
+"""Starts a gateway in front of an edge and a cloud engine, simulated or real."""
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
-from tests.servers import (
-    SHIPPED_FAMILY,
-    Server,
-    eventually,
-    start_gateway,
-    start_simulator,
-    start_vllm,
-)
+from tests.engines import AT_ONCE, Engines
+from tests.servers import Server, eventually, start_gateway, start_simulator
 
 FAMILY = ["rill-device", "rill-edge", "rill-cloud"]
-MAX_RUNNING = 4
-"""Requests that each engine runs at once; small, so that a test can fill it."""
+MAX_RUNNING = AT_ONCE["cloud"]
+"""Requests that each engine runs at once, simulated or real."""
 
 
 @dataclass(frozen=True)
@@ -63,32 +50,16 @@ def simulators(folder: Path, stack: ExitStack) -> tuple[Server, Server]:
     return servers[0], servers[1]
 
 
-def vllm_servers(folder: Path, stack: ExitStack) -> tuple[Server, Server]:
-    python = os.environ.get("TIERFLOW_ENGINE_PYTHON")
-    if not python:
-        pytest.skip("TIERFLOW_ENGINE_PYTHON is not set; `make test` sets it")
-    family = Path(os.environ.get("TIERFLOW_TEST_FAMILY") or SHIPPED_FAMILY)
-    missing = [name for name in FAMILY[1:] if not (family / name / "config.json").is_file()]
-    if missing:
-        pytest.skip(f"no {', '.join(missing)} in {family}; `make family` trains them")
-    servers = []
-    for cores, model in enumerate(FAMILY[1:]):
-        flags = ("--max-num-seqs", str(MAX_RUNNING))
-        core = str(cores % (os.cpu_count() or 1))
-        servers.append(start_vllm(python, family / model, core, folder, *flags))
-        stack.callback(servers[-1].stop)
-    for server in servers:
-        eventually(partial(server.answers, "/health"), f"{server.name} loads", 300, 0.2)
-    return servers[0], servers[1]
-
-
 def gateway_ready(gateway: Server) -> Any:
     return httpx.get(gateway.url + "/ready").json()
 
 
-def deploy(kind: str, folder: Path, stack: ExitStack) -> Deployment:
-    """Everything is up and seen by the gateway; `stack` stops it."""
-    edge, cloud = (simulators if kind == "simulator" else vllm_servers)(folder, stack)
+def deploy(kind: str, engines: Engines, folder: Path, stack: ExitStack) -> Deployment:
+    """Everything is up and seen by the gateway; `stack` stops it, but for the shared engines."""
+    if kind == "simulator":
+        edge, cloud = simulators(folder, stack)
+    else:
+        edge, cloud = (engines.get(name).server for name in ("edge", "cloud"))
     gateway = start_gateway(gateway_config([edge], [cloud]), folder)
     stack.callback(gateway.stop)
 

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,8 @@ from services.device_agent.drafters.port import Drafter, DrafterFailed, Guess
 from services.device_agent.drafters.registry import open_drafter
 from services.device_agent.drafters.step_time import StepTime
 from services.device_agent.text import TextModel
-from tests.servers import SHIPPED_FAMILY, eventually, start_vllm
+from tests.engines import Engines, engine_python
+from tests.servers import SHIPPED_FAMILY
 
 FOLDER = SHIPPED_FAMILY / "rill-device"
 CONTEXT = 2048
@@ -59,20 +59,16 @@ def never(guess: Guess) -> bool:
         "onnx",
         "noisy",
         "llama",
-        pytest.param("vllm", marks=[pytest.mark.integration, pytest.mark.engine]),
+        pytest.param("vllm", marks=[pytest.mark.integration, pytest.mark.engine("edge")]),
     ],
 )
-def case(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Case]:
-    folder = tmp_path_factory.mktemp("drafter")
-    with ExitStack() as stack:
-        made = build(request.param, folder, stack)
-        stack.callback(made.drafter.close)
-        yield made
+def case(request: pytest.FixtureRequest, engines: Engines) -> Iterator[Case]:
+    made = build(request.param, engines)
+    yield made
+    made.drafter.close()
 
 
-def build(kind: str, folder: Path, stack: ExitStack) -> Case:
+def build(kind: str, engines: Engines) -> Case:
     onnx = OnnxDrafter(FOLDER / "model.onnx", CONTEXT)
     if kind == "onnx":
         return Case(onnx)
@@ -84,13 +80,9 @@ def build(kind: str, folder: Path, stack: ExitStack) -> Case:
         if not gguf:
             pytest.skip("TIERFLOW_TEST_GGUF names no folder with a model of llama.cpp")
         return Case(open_drafter("llama", Path(gguf), context=CONTEXT))
-    python = os.environ.get("TIERFLOW_ENGINE_PYTHON")
-    if not python:
-        pytest.skip("TIERFLOW_ENGINE_PYTHON is not set; `make test` sets it")
-    server = start_vllm(python, FOLDER, "0", folder, "--max-num-seqs", "2")
-    stack.callback(server.stop)
-    eventually(lambda: server.answers("/health"), "vLLM loads", 300, 0.2)
-    return Case(EngineDrafter(server.url, None, CONTEXT), keeps=False, ends=True)
+    # A larger model of the family: its tokens and its context are the device's own.
+    url = engines.get("edge").server.url
+    return Case(EngineDrafter(url, None, CONTEXT), keeps=False, ends=True)
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
@@ -259,10 +251,7 @@ print(json.dumps(found))
 
 @pytest.mark.engine
 def test_onnx_says_what_transformers_says() -> None:
-    python = os.environ.get("TIERFLOW_ENGINE_PYTHON")
-    if not python:
-        pytest.skip("TIERFLOW_ENGINE_PYTHON is not set; `make test` sets it")
-    command = [python, "-c", REFERENCE, str(FOLDER), json.dumps(PROMPTS)]
+    command = [engine_python(), "-c", REFERENCE, str(FOLDER), json.dumps(PROMPTS)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
     case = Case(OnnxDrafter(FOLDER / "model.onnx", CONTEXT))
     for prompt, wanted in zip(PROMPTS, json.loads(done.stdout.splitlines()[-1]), strict=True):

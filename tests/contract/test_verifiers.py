@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from gateway.protocol import mailbox as wire
+from tests.engines import Engines
 from tests.reference_verifier.client import MailboxClient, Verifier, new_session
-from tests.reference_verifier.servers import start_verifier
 from tests.reference_verifier.statistics import same_distribution
 from tests.servers import eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.engine]
+pytestmark = pytest.mark.integration
 TEXT = "<|user|>\nTell me about the river and the town.\n<|assistant|>\n"
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 40, "ignore_eos": True}
 SAMPLES = 250
@@ -30,16 +29,15 @@ ALPHA = 0.001
 Put = Callable[[str, Sequence[int], MailboxClient], None]
 
 
-@pytest.fixture(scope="module")
-def textbook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verifier]:
-    with ExitStack() as stack:
-        yield start_verifier("reference", tmp_path_factory.mktemp("textbook"), stack)
-
-
-@pytest.fixture(scope="module", params=["racing_engine", "textbook"], ids=["engine", "reference"])
-def verifier(request: pytest.FixtureRequest) -> Verifier:
-    found: Verifier = request.getfixturevalue(request.param)
-    return found
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("verifier", id="engine", marks=pytest.mark.engine("verifier")),
+        pytest.param("textbook", id="reference", marks=pytest.mark.engine("textbook")),
+    ],
+)
+def verifier(request: pytest.FixtureRequest, engines: Engines) -> Verifier:
+    return engines.get(request.param).verifier
 
 
 @pytest.fixture

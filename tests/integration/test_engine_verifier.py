@@ -12,14 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.deployment import Deployment
+from tests.engines import Engines
 from tests.reference_verifier.client import MailboxClient, Verifier, http, new_session
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.engine,
-    pytest.mark.parametrize("deployment", ["vllm"], indirect=True, scope="session"),
-]
+pytestmark = [pytest.mark.integration, pytest.mark.engine("cloud", "verifier")]
 TEXT = "<|user|>\nTell me about the river and the town.\n<|assistant|>\n"
 LENGTH = 32
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": LENGTH, "ignore_eos": True}
@@ -49,8 +45,8 @@ def racing(racing_engine: Verifier) -> Verifier:
 
 
 @pytest.fixture
-def plain(deployment: Deployment) -> Verifier:
-    return Verifier(deployment.cloud.url, deployment.cloud.name, 0)
+def plain(engines: Engines) -> Verifier:
+    return engines.get("cloud").verifier
 
 
 @pytest.fixture

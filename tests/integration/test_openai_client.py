@@ -22,7 +22,7 @@ pytestmark = [
         [
             pytest.param("simulator", 1, id="simulator"),
             pytest.param("simulator", 2, id="two-gateways", marks=[pytest.mark.redis, needs_redis]),
-            pytest.param("vllm", 1, id="vllm", marks=pytest.mark.engine),
+            pytest.param("vllm", 1, id="vllm", marks=pytest.mark.engine("edge", "cloud")),
         ],
         indirect=True,
         scope="session",

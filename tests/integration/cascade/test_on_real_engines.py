@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import httpx
@@ -14,11 +13,11 @@ import pytest
 from openai import OpenAI
 
 from services.model_family.dataset import evaluation_set
+from tests.engines import Engines
 from tests.reference_verifier.client import SECRET, Verifier
-from tests.reference_verifier.servers import engine_python
-from tests.servers import SHIPPED_FAMILY, Server, eventually, start_gateway, start_vllm
+from tests.servers import Server, eventually, start_gateway
 
-pytestmark = [pytest.mark.integration, pytest.mark.engine]
+pytestmark = [pytest.mark.integration, pytest.mark.engine("edge", "verifier")]
 TOKENS = 96
 QUESTIONS = [example.prompt for example in evaluation_set(48)]
 
@@ -33,12 +32,11 @@ class Answer:
 
 
 @pytest.fixture(scope="module")
-def gateway(racing_engine: Verifier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("cascade")
+def gateway(
+    engines: Engines, racing_engine: Verifier, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    edge = engines.get("edge").server
     with ExitStack() as stack:
-        edge = start_vllm(engine_python(), SHIPPED_FAMILY / "rill-edge", "1", folder)
-        stack.callback(edge.stop)
-        eventually(partial(edge.answers, "/health"), "the edge loads", 300, 0.2)
         config = {
             "pools": {
                 "edge": {"tier": "edge", "endpoints": [edge.url]},
@@ -50,7 +48,7 @@ def gateway(racing_engine: Verifier, tmp_path_factory: pytest.TempPathFactory) -
                 },
             }
         }
-        server = start_gateway(config, folder)
+        server = start_gateway(config, tmp_path_factory.mktemp("cascade"))
         stack.callback(server.stop)
 
         def ready() -> bool:

@@ -20,7 +20,7 @@ from tests.integration.exact.scene import SCRIPTED, Scene, token_of
 from tests.reference_verifier.client import Verifier
 from tests.servers import eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.engine, pytest.mark.anyio]
+pytestmark = [pytest.mark.integration, pytest.mark.engine("verifier"), pytest.mark.anyio]
 PHONE, TABLET = map(token_of, SCRIPTED)
 NEIGHBOURS = questions(6)
 LENGTH = 120

@@ -24,7 +24,7 @@ from tests.integration.exact.asking import Reply, server_only, together
 from tests.integration.exact.scene import Scene
 from tests.reference_verifier.statistics import same_distribution
 
-pytestmark = [pytest.mark.integration, pytest.mark.engine]
+pytestmark = [pytest.mark.integration, pytest.mark.engine("verifier")]
 QUESTION = "Write a short story about a fox."
 SAMPLES = 400
 ALPHA = 1e-4

@@ -24,7 +24,7 @@ from tests.integration.exact.asking import (
 )
 from tests.integration.exact.scene import Scene
 
-pytestmark = [pytest.mark.integration, pytest.mark.engine]
+pytestmark = [pytest.mark.integration, pytest.mark.engine("verifier")]
 WINDOWS = ("1", "2", "3", "4", "6", "8", "12", "16", "24", "32", "auto")
 DELAYS_MS = (0, 2, 10, 25, 50)
 JITTER = 0.4
