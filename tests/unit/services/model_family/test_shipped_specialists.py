@@ -2,7 +2,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +25,9 @@ from services.model_family.specialists import (
     Specialist,
     self_description,
 )
+from tests.unit.services.model_family.engine_environment import command
 
 WEIGHTS = Path(services.model_family.__file__).parent / "weights"
-ENGINE = os.environ.get("TIERFLOW_ENGINE_PYTHON")
 EACH = pytest.mark.parametrize("specialist", SPECIALISTS.values(), ids=SPECIALISTS)
 
 
@@ -105,15 +104,13 @@ def test_the_graph_reads_the_weights_of_the_safetensors_beside_it(
 
 
 @pytest.mark.engine
-@pytest.mark.skipif(not ENGINE, reason="TIERFLOW_ENGINE_PYTHON names no engine environment")
 @EACH
 def test_the_graph_computes_what_a_graph_of_float32_weights_computes(
     specialist: Specialist, tmp_path: Path
 ) -> None:
     for name in ("config.json", "model.safetensors"):
         shutil.copyfile(WEIGHTS / specialist.member / name, tmp_path / name)
-    command = [ENGINE or "", "-m", "services.model_family", "onnx", "--model", str(tmp_path)]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    command("onnx", "--model", tmp_path).check_returncode()
     text = TextModel(WEIGHTS / specialist.member)
     # Of random tokens two may be likely to the sixth digit, which rounding decides.
     for question in evaluation_set(24):

@@ -1,33 +1,21 @@
 """From the table to a folder with a specialist, in the engine environment."""
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-ENGINE = os.environ.get("TIERFLOW_ENGINE_PYTHON")
-pytestmark = [
-    pytest.mark.engine,
-    pytest.mark.skipif(not ENGINE, reason="TIERFLOW_ENGINE_PYTHON names no engine environment"),
-]
+from tests.unit.services.model_family.engine_environment import command
 
-
-def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [ENGINE or "", "-m", "services.model_family", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+pytestmark = pytest.mark.engine
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Of the run and of what it wrote."""
     run, target = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("target")
-    done = specialise(run, target, "--steps", "4")
+    done = specialise(run, target, "--steps", "2")
     assert done.returncode == 0, done.stderr
     return run, target
 
@@ -53,14 +41,14 @@ def test_a_specialist_s_folder_is_like_a_member_s_and_describes_itself(
         "training.json",
     }
     about = json.loads((target / "rill-device-lists" / "training.json").read_text())
-    assert about["start"] == "rill-device" and about["steps"] == 4 and about["tokens"] > 4000
+    assert about["start"] == "rill-device" and about["steps"] == 2 and about["tokens"] > 4000
 
 
 def test_a_run_goes_on_where_it_stopped_and_one_of_another_seed_is_refused(
     folders: tuple[Path, Path],
 ) -> None:
-    done = specialise(*folders, "--steps", "6")
-    assert "starting" not in done.stdout and "at step 4" in done.stdout, done.stderr
+    done = specialise(*folders, "--steps", "3")
+    assert "starting" not in done.stdout and "at step 2" in done.stdout, done.stderr
     done = specialise(*folders, "--seed", "1")
     assert done.returncode == 2
     assert "--run-dir" in done.stderr.splitlines()[-1]

@@ -1,18 +1,14 @@
 """The whole way from data to checkpoints, at the tiny preset, in the engine environment."""
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ENGINE = os.environ.get("TIERFLOW_ENGINE_PYTHON")
-pytestmark = [
-    pytest.mark.engine,
-    pytest.mark.skipif(not ENGINE, reason="TIERFLOW_ENGINE_PYTHON names no engine environment"),
-]
+from tests.unit.services.model_family.engine_environment import command, python
+
+pytestmark = pytest.mark.engine
 
 
 # Of the attention of the first block's first heads, the share on the token 1, 2 and 3 before.
@@ -30,15 +26,6 @@ scores = rotate(q, cos, sin) @ rotate(k, cos, sin).transpose(-1, -2) * 32**-0.5 
 seen = scores.softmax(-1)
 print(json.dumps([float(seen[:, d - 1].diagonal(-d, 1, 2)[:, 20:].mean()) for d in (1, 2, 3)]))
 """
-
-
-def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [ENGINE or "", "-m", "services.model_family", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
 
 
 def lines(run: Path) -> list[dict[str, list[float]]]:
@@ -115,9 +102,7 @@ def test_exporting_an_untrained_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_new_model_has_heads_that_see_the_tokens_before() -> None:
-    done = subprocess.run(
-        [ENGINE or "", "-c", LOOKING_BACK], capture_output=True, text=True, timeout=300
-    )
+    done = python("-c", LOOKING_BACK)
     assert done.returncode == 0, done.stderr
     shares = json.loads(done.stdout)
     assert len(shares) == 3
