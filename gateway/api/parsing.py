@@ -56,7 +56,7 @@ def request_id(headers: Mapping[str, str]) -> str:
 def parse(
     path: str, headers: Mapping[str, str], body: bytes, id: str, received: float
 ) -> InferenceRequest:
-    """Raises InvalidRequest."""
+    """Raises InvalidRequest; what is wrong with a chat body's fields is the request's `fault`."""
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -67,7 +67,12 @@ def parse(
     if not isinstance(fields, dict):
         raise InvalidRequest("the body must be a JSON object", code="invalid_json")
     model, in_body = _model(path, fields)
-    stream = check(fields).stream if path == CHAT else fields.get("stream")
+    stream, fault = fields.get("stream"), None
+    if path == CHAT:
+        try:
+            stream = check(fields).stream
+        except InvalidRequest as error:
+            fault = error
     chars, key = prompt_chars_and_key(fields)
     return InferenceRequest(
         id=id,
@@ -82,6 +87,7 @@ def parse(
         model_in_body=in_body,
         demands=demands(headers),
         caller=_caller(headers),
+        fault=fault,
     )
 
 

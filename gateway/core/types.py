@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.core.estimate import Estimate
+from gateway.errors import InvalidRequest
 
 
 class Tier(StrEnum):
@@ -56,7 +57,8 @@ class InferenceRequest:
     `prompt_chars` counts the text of the prompt (images and tool schemas aside), `prefix_key`
     identifies the prompt's head, `max_tokens` is what the caller allows (None: the engine's
     default), `received` is in seconds on the gateway's clock. `model_in_body` is False where the
-    caller left the model open and the route allows it.
+    caller left the model open and the route allows it. `fault` is what is wrong with the body:
+    whoever answers the request raises it, so that it is reported like any other refusal.
     """
 
     id: str
@@ -71,6 +73,7 @@ class InferenceRequest:
     model_in_body: bool = True
     demands: Demands = Demands()
     caller: Caller = Caller()
+    fault: InvalidRequest | None = None
 
     def remaining_s(self, now: float) -> float | None:
         """Seconds until the caller's deadline, at least 0; None without one."""

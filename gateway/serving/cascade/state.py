@@ -92,12 +92,9 @@ class CascadeState:
         self.rule = self.models_rule
 
     def remaining_s(self) -> float | None:
-        """Seconds until the caller's own deadline; None: it has none."""
-        inference = self.request.inference
-        if inference.demands.deadline_s is None:
-            return None
-        spent_s = self.deps.clock.now() - inference.received
-        return max(0.001, inference.demands.deadline_s - spent_s)
+        """Seconds until the caller's own deadline, never 0; None: it has none."""
+        remaining_s = self.request.inference.remaining_s(self.deps.clock.now())
+        return None if remaining_s is None else max(0.001, remaining_s)
 
     def comes_from(self, tier: str, endpoint: str) -> None:
         """Where the answer comes from, as far as that is known, for headers and metrics."""

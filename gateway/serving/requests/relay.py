@@ -62,6 +62,8 @@ class InferenceHandler:
         """
         outcome = Outcome(request=request)
         with Lifecycle(outcome, self._clock, self._telemetry.finished):
+            if request.fault is not None:
+                raise request.fault
             async with AdmissionSlot(self._admission, outcome):
                 await self._answer(request, headers, sink, outcome)
 

@@ -103,3 +103,11 @@ def test_any_bytes_are_either_parsed_or_refused(body: bytes) -> None:
         parsed(body)
     except InvalidRequest as error:
         assert error.message
+
+
+def test_what_is_wrong_with_a_chat_body_is_the_request_s_fault() -> None:
+    fault = parsed(BODY | {"n": 0}).fault
+    assert fault is not None
+    assert (fault.code, fault.param) == ("invalid_value", "n")
+    assert parsed(BODY).fault is None
+    assert parse("/v1/completions", {}, b'{"model":"m","n":0}', "id", 0.0).fault is None

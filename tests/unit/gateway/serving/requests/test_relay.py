@@ -4,9 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.errors import (
-    GatewayError,
-)
+from gateway.errors import GatewayError, InvalidRequest
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from tests.unit.gateway.build import request
 from tests.unit.gateway.fakes import (
@@ -30,6 +28,15 @@ async def test_a_stream_is_relayed_byte_for_byte() -> None:
     outcome = rig.telemetry.outcomes[0]
     assert (outcome.kind, outcome.tier, outcome.completion_tokens) == ("ok", "edge", 2)
     rig.assert_nothing_left_open()
+
+
+async def test_a_request_with_a_fault_is_refused_before_any_work_and_reported() -> None:
+    rig = InferenceRig({"edge:1": stream(*EVENTS)})
+    fault = InvalidRequest("n: expected a whole number", param="n", code="invalid_value")
+    with pytest.raises(InvalidRequest):
+        await rig.ask(request(fault=fault))
+    assert [outcome.kind for outcome in rig.telemetry.outcomes] == ["invalid_value"]
+    assert not rig.server.calls and not rig.telemetry.loads
 
 
 async def test_events_cut_anywhere_arrive_whole() -> None:
