@@ -33,7 +33,7 @@ def sure(text: str, *ids: int) -> bytes:
     return b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
 
 
-async def test_audits_that_are_not_made_are_told_as_missed() -> None:
+async def test_audits_that_are_not_made_are_logged_as_missed() -> None:
     """One fails, and of many at once only so many are made."""
 
     def hang() -> FakeAnswer:
@@ -54,7 +54,7 @@ async def test_audits_that_are_not_made_are_told_as_missed() -> None:
     await rig.stack.aclose()
 
 
-async def test_what_the_top_only_went_on_with_is_audited() -> None:
+async def test_an_answer_that_the_top_only_continued_is_audited() -> None:
     """Text had flowed, so nobody knows what the top itself would have said."""
     doubt = {"content": [{"token": "t", "logprob": -3.0}]}
     choice = {"index": 0, "delta": {"content": "b"}, "token_ids": [9], "logprobs": doubt}
@@ -72,7 +72,7 @@ async def test_what_the_top_only_went_on_with_is_audited() -> None:
     assert (row["weight"], row["upper_tokens"]) == (2.0, 3)
 
 
-async def test_what_the_top_answered_whole_needs_no_audit() -> None:
+async def test_an_answer_that_the_top_gave_whole_needs_no_audit() -> None:
     rig = Rig({"edge:1": chat("No", -2.0)}, TOP, audit_share=0.5)
     await rig.ask()
     [row] = rig.log.rows

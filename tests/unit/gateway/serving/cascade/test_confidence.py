@@ -54,7 +54,7 @@ async def test_samples_do_not_overflow_to_the_tier_above(demands: dict[str, Any]
 
 
 @pytest.mark.parametrize("options", [AGREEMENT, SELF_CHECK])
-async def test_what_judges_an_answer_keeps_to_the_callers_highest_tier(
+async def test_probes_keep_to_the_callers_highest_tier(
     options: dict[str, Any],
 ) -> None:
     """The model is served at both tiers, and is soonest done at the forbidden one."""
@@ -69,7 +69,7 @@ async def test_what_judges_an_answer_keeps_to_the_callers_highest_tier(
 
 
 @pytest.mark.parametrize(("options", "answers"), [(AGREEMENT, 2), (SELF_CHECK, 2)])
-async def test_what_judges_an_answer_is_counted_with_its_prompts(
+async def test_tokens_of_probes_are_counted_with_their_prompts(
     options: dict[str, Any], answers: int
 ) -> None:
     rig = Rig({"edge:1": chat("yes")}, {})
@@ -78,7 +78,7 @@ async def test_what_judges_an_answer_is_counted_with_its_prompts(
     assert body["usage"] == _usage(4 * answers, 3 * answers)
 
 
-async def test_an_answer_whose_caller_left_while_it_was_checked_is_told() -> None:
+async def test_an_answer_whose_caller_left_during_its_self_check_is_reported() -> None:
     answers = iter([chat("No"), lambda: FakeAnswer([None], 200, "application/json")])
     rig = Rig({"edge:1": lambda: next(answers)()}, {})
     task = asyncio.create_task(rig.ask(tierflow=SELF_CHECK))
@@ -91,7 +91,7 @@ async def test_an_answer_whose_caller_left_while_it_was_checked_is_told() -> Non
     assert (stage.model, stage.tokens, stage.prompt_tokens) == ("rill-edge", 3, 4)
 
 
-async def test_a_caller_that_leaves_takes_the_samples_along() -> None:
+async def test_samples_end_when_the_caller_leaves() -> None:
     rig = Rig({"edge:1": lambda: FakeAnswer([None], 200, "application/json")}, {})
     task = asyncio.create_task(rig.ask(tierflow=AGREEMENT))
     while len(rig.server.answers) < 2:

@@ -35,7 +35,7 @@ def sure(text: str, *ids: int) -> bytes:
     return b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
 
 
-async def test_what_was_made_for_a_caller_that_left_is_told() -> None:
+async def test_tokens_made_for_a_caller_that_left_are_reported() -> None:
     small: list[Any] = [event("", prompt_token_ids=[1, 2, 3, 4]), *[sure("a", 7)] * 12, None]
     rig = Rig({"edge:1": lambda: FakeAnswer(small)}, {})
     task = asyncio.create_task(rig.stream())
@@ -56,7 +56,7 @@ async def test_where_every_tier_fails_the_caller_hears_the_failure() -> None:
     rig.assert_nothing_left_open()
 
 
-async def test_a_caller_that_leaves_leaves_nothing_behind() -> None:
+async def test_nothing_stays_open_when_the_caller_leaves() -> None:
     rig = Rig({"edge:1": chat("No", -2.0)}, verified(Batch(ids=[5], text="Y"), None))
     task = asyncio.create_task(rig.ask())
     while not rig.verifier.made:
@@ -68,7 +68,7 @@ async def test_a_caller_that_leaves_leaves_nothing_behind() -> None:
     assert rig.telemetry.outcomes[-1].kind == "cancelled"
 
 
-async def test_it_answers_chat_alone() -> None:
+async def test_only_chat_is_answered() -> None:
     rig = Rig({}, {})
     asked = request("tierflow-cascade", path="/v1/completions", body=b"{}")
     with pytest.raises(InvalidRequest) as raised:

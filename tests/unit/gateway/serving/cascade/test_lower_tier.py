@@ -1,4 +1,4 @@
-"""A cascade on fakes that begins at a device, and what judges a device's answer."""
+"""A device as the lowest stage: when it is asked, and by which rule its answer is judged."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ BY_ALL = ConfidenceModel(terms=[Term(feature="low_share", weight=-1.0)], thresho
 
 
 @pytest.mark.parametrize(("logprob", "accepted"), [(-0.4, True), (-0.8, False)])
-async def test_a_device_is_judged_by_what_is_fitted_to_its_mean(
+async def test_a_device_is_judged_by_the_model_that_is_fitted_to_its_mean(
     logprob: float, accepted: bool
 ) -> None:
     """What is fitted to all that a server's tokens tell can't judge it."""
@@ -93,7 +93,7 @@ THREE = (StageSpec("tierflow-edge"), StageSpec("middle"), StageSpec("tierflow-cl
         ([state(), state("cloud:1", "cloud")], THREE, CAUTIOUS_THRESHOLD),
     ],
 )
-async def test_what_is_shipped_for_a_pair_of_models_judges_these_alone(
+async def test_a_shipped_predictor_judges_only_its_pair_of_models(
     states: Sequence[EndpointState], tiers: Sequence[StageSpec], threshold: float
 ) -> None:
     replies = {"edge:1": chat("Hi"), "edge:2": chat("Hi")}
@@ -104,7 +104,7 @@ async def test_what_is_shipped_for_a_pair_of_models_judges_these_alone(
 
 
 @pytest.mark.parametrize(("model", "passes"), [("rill-device", True), ("of-nobody", False)])
-async def test_what_is_shipped_for_a_devices_model_judges_that_alone(
+async def test_a_shipped_predictor_of_a_devices_model_judges_only_that_model(
     model: str, passes: bool
 ) -> None:
     members = FakeMembers(
@@ -117,7 +117,7 @@ async def test_what_is_shipped_for_a_devices_model_judges_that_alone(
     assert (await rig.ask())["choices"][0]["message"]["content"] == ("Hi" if passes else "No")
 
 
-async def test_a_cascade_of_devices_and_a_top_needs_what_judges_devices_alone() -> None:
+async def test_a_cascade_of_devices_and_a_top_needs_only_a_predictor_of_devices() -> None:
     members = FakeMembers(
         WorkPiece("Hi", 1),
         WorkEnd(reason="stop", prompt_tokens=4, completion_tokens=2, logprob=-0.1),
@@ -127,7 +127,7 @@ async def test_a_cascade_of_devices_and_a_top_needs_what_judges_devices_alone() 
     assert about(await rig.ask())["escalated"] is False
 
 
-async def test_where_devices_are_named_no_other_is_believed() -> None:
+async def test_where_devices_are_named_no_other_is_asked() -> None:
     members = FakeMembers()
     tiers = (StageSpec(devices=("tablet", "watch")), *EDGE_CLOUD)
     rig = Rig({"edge:1": chat("No")}, {}, stages=tiers, members=members)
@@ -150,7 +150,7 @@ async def test_a_device_that_refuses_or_is_lost_is_passed_over(code: str) -> Non
     assert [s["decision"] for s in about(body)["stages"]] == ["failed", "accepted"]
 
 
-async def test_what_a_device_said_before_it_was_lost_is_counted() -> None:
+async def test_tokens_of_a_device_that_was_lost_are_counted() -> None:
     said = (
         WorkPiece("Hi", 2),
         WorkPiece("!", 1),

@@ -32,13 +32,15 @@ def event(text: str, reason: str | None = None, **more: Any) -> bytes:
     return b"data: " + orjson.dumps({"choices": [choice], **more}) + b"\n\n"
 
 
-async def test_what_a_tier_cut_off_goes_up_and_what_the_caller_cut_off_does_not() -> None:
+async def test_an_answer_cut_at_the_stages_limit_goes_up_and_one_cut_at_the_callers_does_not() -> (
+    None
+):
     rig = Rig({"edge:1": chat("No", reason="length")}, TOP)
     assert about(await rig.ask())["reason"] == "length-cut"
     assert about(await rig.ask(max_tokens=3))["reason"] is None
 
 
-async def test_a_caller_may_keep_it_below_a_tier() -> None:
+async def test_a_caller_may_keep_the_cascade_below_a_tier() -> None:
     rig = Rig({"edge:1": chat("No", -2.0)}, TOP)
     body = await rig.ask({"max_tier": Place.EDGE})
     assert body["choices"][0]["message"]["content"] == "No"
@@ -67,7 +69,7 @@ async def test_a_tier_that_takes_half_of_the_time_is_left_for_the_next() -> None
     rig.assert_nothing_left_open()
 
 
-async def test_a_top_that_is_silent_beyond_the_deadline_leaves_the_small_answer() -> None:
+async def test_a_top_that_is_silent_beyond_the_deadline_leaves_the_lower_answer() -> None:
     clock = MonotonicClock()
     rig = Rig({"edge:1": chat("No", -2.0)}, verified(None), clock=clock)
     body = await rig.ask({"deadline_s": 0.4, "received": clock.now()})

@@ -38,7 +38,7 @@ def sure(text: str, *ids: int) -> bytes:
     return b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
 
 
-async def test_what_is_unsure_goes_up_with_its_ids_as_drafts() -> None:
+async def test_an_unsure_answer_goes_up_with_its_ids_as_drafts() -> None:
     rig = Rig({"edge:1": chat("No", -2.0)}, TOP)
     body = await rig.ask()
     assert body["choices"][0]["message"]["content"] == "Yes"
@@ -92,7 +92,7 @@ async def test_no_model_is_asked_a_second_time_as_the_top() -> None:
     assert about(body)["degraded"] == "no_endpoint" and len(rig.server.calls) == 1
 
 
-async def test_a_top_that_is_left_at_a_stop_text_has_its_tokens_counted() -> None:
+async def test_tokens_of_a_top_that_is_left_at_a_stop_text_are_counted() -> None:
     """Asked plainly, as the tokenizers differ; what flowed before goes along as text."""
     states = [state("edge:1", "edge", tokenizer="f"), state("cloud:1", "cloud", tokenizer="g")]
     broken = EngineFailed("no", endpoint="edge:1", code="engine_error")
