@@ -11,7 +11,7 @@ StreamMode = Literal["live", "exact"]
 MIN_QUALITY, MAX_QUALITY = 0.5, 0.9999
 
 
-class CascadeOptions(Struct, frozen=True, forbid_unknown_fields=True):
+class CascadeOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`tierflow.cascade` of a request. What is left out is as the gateway's settings say.
 
     `quality`: the share of the top tier's accuracy that is to be kept; `threshold`: the least

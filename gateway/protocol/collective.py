@@ -20,7 +20,7 @@ Tag = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 TemplateId = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,64}@[0-9]{1,6}$")]
 
 
-class SelfMoaOptions(Struct, frozen=True, forbid_unknown_fields=True):
+class SelfMoaOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One strong proposer, sampled several times: a server `model` (None: the aggregator), or a
     `device` in its place."""
 
@@ -30,7 +30,7 @@ class SelfMoaOptions(Struct, frozen=True, forbid_unknown_fields=True):
     temperature: Annotated[float, Meta(ge=0, le=2)] = 0.7
 
 
-class CollectiveOptions(Struct, frozen=True, forbid_unknown_fields=True):
+class CollectiveOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`tierflow.collective` of a request. What is absent is the settings' default.
 
     `tags`: only members with one of these. `max_tokens` and `max_cost` are for all members together

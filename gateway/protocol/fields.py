@@ -22,7 +22,7 @@ MAX_STOP_CHARS = 64
 StopText = Annotated[str, Meta(min_length=1, max_length=MAX_STOP_CHARS)]
 
 
-class Sampling(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Sampling(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """As in the OpenAI API. What is absent is the engine's default for its model."""
 
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None

@@ -42,7 +42,7 @@ class FrameError(Exception):
     """A message is no frame; the text names the field and what it must be."""
 
 
-class Offer(Struct, frozen=True):
+class Offer(Struct, frozen=True, kw_only=True):
     """A tier that answers: its model, the model's tokenizer, and how many draft tokens a step.
 
     `tokenizer` is empty when unknown; `per_step` 0 where drafts are not taken.
@@ -61,7 +61,7 @@ class Hello(Struct, tag="hello", tag_field="t", frozen=True):
     agent: Annotated[str, Meta(max_length=200)] = ""
 
 
-class Welcome(Struct, tag="welcome", tag_field="t", frozen=True):
+class Welcome(Struct, tag="welcome", tag_field="t", frozen=True, kw_only=True):
     """The gateway's answer: how long the lease lasts without news, and what it takes.
 
     `drafts_per_s`: draft tokens a second, over all sessions; what is beyond is refused.
@@ -77,7 +77,7 @@ class Welcome(Struct, tag="welcome", tag_field="t", frozen=True):
     offers: list[Offer] = []
 
 
-class Ping(Struct, tag="ping", tag_field="t", frozen=True, omit_defaults=True):
+class Ping(Struct, tag="ping", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
     """Renews the lease and measures the link; `pad` makes it a probe of the bandwidth.
 
     `round_trip_s` and `bytes_per_s` tell what the device has measured so far (0: nothing yet).
@@ -96,7 +96,7 @@ class Pong(Struct, tag="pong", tag_field="t", frozen=True):
     offers: list[Offer] = []
 
 
-class Open(Struct, tag="open", tag_field="t", frozen=True, omit_defaults=True):
+class Open(Struct, tag="open", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
     """Begin an answer at `tier`, for which the device may draft.
 
     `s` is the device's own number for the session, unused so far on this connection. The prompt
@@ -113,7 +113,7 @@ class Open(Struct, tag="open", tag_field="t", frozen=True, omit_defaults=True):
     model: Name | None = None
 
 
-class Opened(Struct, tag="opened", tag_field="t", frozen=True, omit_defaults=True):
+class Opened(Struct, tag="opened", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
     """Accepted; tokens follow. `prompt` only where messages were given."""
 
     s: int
@@ -131,7 +131,7 @@ class Run(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     b: Annotated[list[Id], Meta(max_length=BEFORE)] = []
 
 
-class Draft(Struct, tag="draft", tag_field="t", frozen=True, omit_defaults=True):
+class Draft(Struct, tag="draft", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
     """Token ids `i` for output positions from `p` on, after the ids `b` that stand before `p`.
 
     Drafts of one session may contradict each other: each is a branch, and `b` tells which text
@@ -154,7 +154,7 @@ class Draft(Struct, tag="draft", tag_field="t", frozen=True, omit_defaults=True)
         return max(LEAST_DRAFT, len(self.i) + sum(1 + len(run.i) for run in self.m))
 
 
-class Tokens(Struct, tag="tokens", tag_field="t", frozen=True, omit_defaults=True):
+class Tokens(Struct, tag="tokens", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
     """Verified ids `i` from output position `p` on; the first `d` of them had been drafted."""
 
     s: int
@@ -163,7 +163,7 @@ class Tokens(Struct, tag="tokens", tag_field="t", frozen=True, omit_defaults=Tru
     d: int = 0
 
 
-class Done(Struct, tag="done", tag_field="t", frozen=True, omit_defaults=True):
+class Done(Struct, tag="done", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
     """The answer is complete. `stop` is the stop text that ended it; the ids go beyond it."""
 
     s: int
@@ -181,7 +181,7 @@ class Cancel(Struct, tag="cancel", tag_field="t", frozen=True):
     s: Number
 
 
-class Error(Struct, tag="error", tag_field="t", frozen=True, omit_defaults=True):
+class Error(Struct, tag="error", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
     """About one session, or (without `s`) about the connection. `fatal` ends what it is about."""
 
     code: Code

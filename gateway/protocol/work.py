@@ -26,7 +26,7 @@ Tag = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
-class Model(Struct, frozen=True, omit_defaults=True):
+class Model(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """`parameters` counts weights (0: unknown), `tokenizer` is its fingerprint."""
 
     name: Name
@@ -43,7 +43,9 @@ class Condition(Struct, frozen=True, omit_defaults=True):
     working: Annotated[int, Meta(ge=0, le=MAX_WORK)] = 0
 
 
-class Register(Struct, tag="register", tag_field="t", frozen=True, omit_defaults=True):
+class Register(
+    Struct, tag="register", tag_field="t", frozen=True, omit_defaults=True, kw_only=True
+):
     """What a device is and can do. Sent after `welcome`, and again when it changes.
 
     `instance` is drawn anew by each process, so that a device that comes back can be told from a
@@ -74,7 +76,7 @@ class State(Struct, tag="state", tag_field="t", frozen=True):
     condition: Condition
 
 
-class Work(Struct, tag="work", tag_field="t", frozen=True, omit_defaults=True):
+class Work(Struct, tag="work", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
     """Do this: `messages` as in a chat completion, within `deadline_s` from now.
 
     `sampling.max_tokens` is the budget, always given.
@@ -101,7 +103,9 @@ class Piece(Struct, tag="piece", tag_field="t", frozen=True):
     n: Number
 
 
-class Finished(Struct, tag="finished", tag_field="t", frozen=True, omit_defaults=True):
+class Finished(
+    Struct, tag="finished", tag_field="t", frozen=True, omit_defaults=True, kw_only=True
+):
     """The answer is complete. `logprob`: mean natural log-probability per token, None: unknown."""
 
     w: Number
@@ -111,7 +115,7 @@ class Finished(Struct, tag="finished", tag_field="t", frozen=True, omit_defaults
     logprob: Annotated[float, Meta(le=0)] | None = None
 
 
-class Refused(Struct, tag="refused", tag_field="t", frozen=True, omit_defaults=True):
+class Refused(Struct, tag="refused", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
     """The device won't do it, or can't go on. `retry_s`: when to ask again, as a hint."""
 
     w: Number

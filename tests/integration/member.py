@@ -109,7 +109,7 @@ class Member:
             if not self.silent:
                 n += 1
                 try:
-                    await self.put(wire.Ping(n))
+                    await self.put(wire.Ping(n=n))
                 except (websockets.ConnectionClosed, OSError):
                     return
 
@@ -119,7 +119,7 @@ def registration(**fields: Any) -> work.Register:
     given: dict[str, Any] = {
         "instance": secrets.token_hex(8),
         "description": "knows sums",
-        "models": [work.Model("rill-device", "rill", 100_000)],
+        "models": [work.Model(name="rill-device", family="rill", parameters=100_000)],
         "abilities": ["generate", "revise"],
         "max_work": 4,
     }
@@ -153,7 +153,15 @@ def answers(*pieces: str, pause_s: float = 0.0, logprob: float | None = -0.1) ->
         for piece in pieces:
             await asyncio.sleep(pause_s)
             await member.put(work.Piece(given.w, piece, 1))
-        await member.put(work.Finished(given.w, "stop", 10, len(pieces), logprob))
+        await member.put(
+            work.Finished(
+                w=given.w,
+                reason="stop",
+                prompt_tokens=10,
+                completion_tokens=len(pieces),
+                logprob=logprob,
+            )
+        )
 
     return behave
 
@@ -171,7 +179,7 @@ def answers_with(answer: Callable[[work.Work], str], pause_s: float = 0.0) -> Be
 
 def refuses(code: work.RefusalCode, retry_s: float = 0.0) -> Behaviour:
     async def behave(member: Member, given: work.Work) -> None:
-        await member.put(work.Refused(given.w, code, "not now", retry_s))
+        await member.put(work.Refused(w=given.w, code=code, message="not now", retry_s=retry_s))
 
     return behave
 
@@ -194,7 +202,9 @@ def floods(text: str = "x" * 50_000, times: int = 100) -> Behaviour:
         member.deaf = True
         for _ in range(times):
             await member.put(work.Piece(given.w, text, 1))
-        await member.put(work.Finished(given.w, "stop", 10, times))
+        await member.put(
+            work.Finished(w=given.w, reason="stop", prompt_tokens=10, completion_tokens=times)
+        )
 
     return behave
 

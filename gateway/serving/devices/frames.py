@@ -135,10 +135,10 @@ class FrameHandler:
         limits = self._limits
         self._outbox.put(
             wire.Welcome(
-                wire.VERSION,
-                self._device,
-                limits.lease_s,
-                limits.heartbeat_s,
+                version=wire.VERSION,
+                device=self._device,
+                lease_s=limits.lease_s,
+                heartbeat_s=limits.heartbeat_s,
                 max_sessions=limits.max_sessions,
                 drafts_per_s=limits.drafts_per_s,
                 offers=self._drafting.verifiers.offers(),

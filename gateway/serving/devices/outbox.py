@@ -57,7 +57,7 @@ class Outbox:
         return not self.overflown.is_set() and self._size + size <= MAX_WAITING // 2
 
     def error(self, code: str, message: str, s: int | None = None, *, fatal: bool = False) -> int:
-        return self.put(Error(code[:64], message[:1000], s, fatal))
+        return self.put(Error(code=code[:64], message=message[:1000], s=s, fatal=fatal))
 
     async def run(self) -> None:
         """Send frames as they come, for ever. Raises OSError when the device is gone."""

@@ -229,11 +229,11 @@ def work_frame(w: int, order: WorkOrder, deadline_s: float) -> tuple[work.Work, 
     """The frame and its bytes. Raises Unfit, whatever the caller has put into the order."""
     try:
         frame = work.Work(
-            w,
-            order.kind,
-            list(map(dict, order.messages)),
-            msgspec.convert({**order.sampling, "max_tokens": order.max_tokens}, Sampling),
-            deadline_s,
+            w=w,
+            kind=order.kind,
+            messages=list(map(dict, order.messages)),
+            sampling=msgspec.convert({**order.sampling, "max_tokens": order.max_tokens}, Sampling),
+            deadline_s=deadline_s,
         )
         size = len(wire.encode(frame))
     except ENCODE_ERRORS as error:

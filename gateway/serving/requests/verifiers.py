@@ -45,7 +45,9 @@ class VerifierEndpoints:
                     per_step = self.verifier.facts(state.endpoint).per_step
                     key = (name, model, tokenizer)
                     if key not in offers or offers[key].per_step < per_step:
-                        offers[key] = Offer(name, model, tokenizer, per_step)
+                        offers[key] = Offer(
+                            tier=name, model=model, tokenizer=tokenizer, per_step=per_step
+                        )
         return list(offers.values())
 
     def attempts(self) -> Attempts:

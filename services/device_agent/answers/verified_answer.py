@@ -100,10 +100,10 @@ class VerifiedAnswer:
 
         def open_frame(number: int) -> wire.Open:
             return wire.Open(
-                number,
-                offer.tier,
-                tokenizer,
-                self._request.prompt,
+                s=number,
+                tier=offer.tier,
+                tokenizer=tokenizer,
+                prompt=self._request.prompt,
                 sampling=self._request.sampling,
                 model=offer.model,
             )
@@ -242,11 +242,11 @@ class VerifiedAnswer:
     async def _send(self, channel: SessionChannel, runs: list[DraftRun]) -> None:
         first, *others = runs
         frame = wire.Draft(
-            channel.number,
-            first.position,
-            first.token_ids,
-            first.before,
-            [wire.Run(run.position, run.token_ids, run.before) for run in others],
+            s=channel.number,
+            p=first.position,
+            i=first.token_ids,
+            b=first.before,
+            m=[wire.Run(run.position, run.token_ids, run.before) for run in others],
         )
         self._link.rate_limit.spend(frame.weight)
         await self._link.send(frame)

@@ -48,7 +48,12 @@ class LinkProbes:
         self._sent[self._number] = (self._now(), size)
         while len(self._sent) > MAX_UNANSWERED:
             del self._sent[next(iter(self._sent))]
-        return Ping(self._number, self.round_trip_s, self.bytes_per_s, b"\0" * size)
+        return Ping(
+            n=self._number,
+            round_trip_s=self.round_trip_s,
+            bytes_per_s=self.bytes_per_s,
+            pad=b"\0" * size,
+        )
 
     def answered(self, number: int) -> None:
         sent_at, size = self._sent.pop(number, (None, 0))

@@ -152,6 +152,10 @@ class ActiveWork:
     async def _refuse(self, frame: work.Work, refused: WorkRefused) -> None:
         self._metrics.work_refused(refused.code)
         try:
-            await self._send(work.Refused(frame.w, refused.code, str(refused), refused.retry_s))
+            await self._send(
+                work.Refused(
+                    w=frame.w, code=refused.code, message=str(refused), retry_s=refused.retry_s
+                )
+            )
         except LinkLost:
             return

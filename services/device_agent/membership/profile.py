@@ -89,7 +89,12 @@ def describe_model(name: str, folder: Path, tokenizer: str) -> work.Model:
         config = json.loads((folder / "config.json").read_text())
     except (OSError, ValueError):
         config = {}
-    return work.Model(name, name.partition("-")[0], _parameters(config), tokenizer)
+    return work.Model(
+        name=name,
+        family=name.partition("-")[0],
+        parameters=_parameters(config),
+        tokenizer=tokenizer,
+    )
 
 
 def _parameters(config: Mapping[str, Any]) -> int:

@@ -103,4 +103,10 @@ class WorkItem:
         report = self.report
         tokens = report.unverified_tokens
         mean = min(0.0, report.logprob / tokens) if tokens else None
-        return work.Finished(self._frame.w, report.finish_reason, prompt_tokens, tokens, mean)
+        return work.Finished(
+            w=self._frame.w,
+            reason=report.finish_reason,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=tokens,
+            logprob=mean,
+        )

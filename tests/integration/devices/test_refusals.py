@@ -30,13 +30,18 @@ from tests.servers import Server
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
 LIES = [
-    (wire.Draft(1, 10_000, [1]), "position_ahead"),
-    (wire.Draft(1, 0, [VOCABULARY]), "id_beyond_vocabulary"),
-    (wire.Draft(77, 0, [1]), "unknown_session"),
+    (wire.Draft(s=1, p=10_000, i=[1]), "position_ahead"),
+    (wire.Draft(s=1, p=0, i=[VOCABULARY]), "id_beyond_vocabulary"),
+    (wire.Draft(s=77, p=0, i=[1]), "unknown_session"),
     (wire.Cancel(77), "unknown_session"),
-    (wire.Open(1, "cloud", tokenizer(), prompt=PROMPT), "session_exists"),
-    (wire.Open(9, "cloud", tokenizer()), "bad_open"),
-    (wire.Open(9, "cloud", tokenizer(), [1], [{"content": "x"}]), "bad_open"),
+    (wire.Open(s=1, tier="cloud", tokenizer=tokenizer(), prompt=PROMPT), "session_exists"),
+    (wire.Open(s=9, tier="cloud", tokenizer=tokenizer()), "bad_open"),
+    (
+        wire.Open(
+            s=9, tier="cloud", tokenizer=tokenizer(), prompt=[1], messages=[{"content": "x"}]
+        ),
+        "bad_open",
+    ),
     (wire.Hello(wire.VERSION), "bad_frame"),
     (b"\xc1 no msgpack", "bad_frame"),
     ("text", "bad_frame"),
@@ -59,16 +64,18 @@ async def test_a_device_without_its_token_is_refused_before_the_upgrade(
 async def test_a_greeting_names_the_device_and_what_it_may_ask_for(gateway: Server) -> None:
     async with connected(gateway.url) as device:
         assert device.welcome.device == "phone"
-        offer = wire.Offer("cloud", "rill-cloud", tokenizer(), PER_STEP)
+        offer = wire.Offer(
+            tier="cloud", model="rill-cloud", tokenizer=tokenizer(), per_step=PER_STEP
+        )
         assert device.welcome.offers == [offer]
-        await device.put(wire.Ping(7, 0.02, 1e6))
+        await device.put(wire.Ping(n=7, round_trip_s=0.02, bytes_per_s=1e6))
         assert await device.expect(wire.Pong) == wire.Pong(7, [offer])
     assert gateway.metric("tierflow_device_round_trip_seconds_count") >= 1
 
 
 @pytest.mark.parametrize(
     ("frame", "code"),
-    [(wire.Hello(99), "version_unsupported"), (wire.Ping(1), "hello_expected")],
+    [(wire.Hello(99), "version_unsupported"), (wire.Ping(n=1), "hello_expected")],
 )
 async def test_a_wrong_first_frame_ends_the_connection(
     gateway: Server, frame: wire.FromDevice, code: str
@@ -100,7 +107,7 @@ async def test_a_frame_that_lies_is_answered_counted_and_disturbs_nothing(
 async def test_messages_that_are_no_json_are_refused(gateway: Server) -> None:
     messages = [{"role": "user", "content": b"\x00"}]
     async with connected(gateway.url) as device:
-        await device.put(wire.Open(1, "cloud", tokenizer(), messages=messages))
+        await device.put(wire.Open(s=1, tier="cloud", tokenizer=tokenizer(), messages=messages))
         error = await device.expect(wire.Error)
         assert (error.code, error.s, error.fatal) == ("bad_open", 1, True)
 
@@ -122,7 +129,7 @@ async def test_one_device_cannot_touch_the_session_of_another(
     ):
         await phone.put(opening(1, tokenizer(), PROMPT, 12))
         await phone.expect(wire.Opened)
-        await watch.put(wire.Draft(1, 0, [5]), wire.Cancel(1))
+        await watch.put(wire.Draft(s=1, p=0, i=[5]), wire.Cancel(1))
         for _ in range(2):
             assert (await watch.expect(wire.Error)).code == "unknown_session"
         engine.gate.set()
@@ -156,7 +163,9 @@ async def test_the_engines_refusal_reaches_the_device(
 
 async def test_a_prompt_that_is_too_long_is_refused(gateway: Server) -> None:
     async with connected(gateway.url) as device:
-        await device.put(wire.Open(3, "cloud", tokenizer(), prompt=[1] * MAX_MODEL_LEN))
+        await device.put(
+            wire.Open(s=3, tier="cloud", tokenizer=tokenizer(), prompt=[1] * MAX_MODEL_LEN)
+        )
         assert (await device.expect(wire.Error)).code == "prompt_too_long"
 
 
@@ -173,7 +182,7 @@ async def test_silence_beyond_the_lease_and_floods_end_in_time(tmp_path: Path) -
                 error = await device.until(wire.Error)
                 assert (error.code, error.s, error.fatal) == ("too_many_sessions", 3, True)
                 largest = wire.Draft(
-                    1, 0, [1] * 64, [], [wire.Run(0, [1] * 64)] * (wire.MAX_RUNS - 1)
+                    s=1, p=0, i=[1] * 64, b=[], m=[wire.Run(0, [1] * 64)] * (wire.MAX_RUNS - 1)
                 )
                 await device.put(largest, largest)
                 flood = await device.until(wire.Error)

@@ -50,7 +50,7 @@ async def test_messages_become_ids_at_the_engine(
 ) -> None:
     messages = [{"role": "user", "content": "abc"}]
     async with connected(gateway.url) as device:
-        await device.put(wire.Open(1, "cloud", tokenizer(), messages=messages))
+        await device.put(wire.Open(s=1, tier="cloud", tokenizer=tokenizer(), messages=messages))
         assert (await device.expect(wire.Opened)).prompt == [97, 98, 99]
         await device.put(wire.Cancel(1))
         assert (await device.until(wire.Done)).reason == "cancelled"
@@ -64,9 +64,9 @@ async def test_drafts_that_are_right_save_steps_and_are_counted(
     engine.gate.clear()
     async with connected(gateway.url) as device:
         # The first comes before the session is open, as a device may send it.
-        await device.put(opening(1, tokenizer(), PROMPT, 30), wire.Draft(1, 0, truth[:16]))
+        await device.put(opening(1, tokenizer(), PROMPT, 30), wire.Draft(s=1, p=0, i=truth[:16]))
         await device.expect(wire.Opened)
-        await device.put(wire.Draft(1, 16, [*truth[16:20], 999], truth[12:16]))
+        await device.put(wire.Draft(s=1, p=16, i=[*truth[16:20], 999], b=truth[12:16]))
         await soon(lambda: len(engine.drafts[session_of(engine)]) == 2, "both drafts are there")
         engine.gate.set()
         frames = []
@@ -82,7 +82,7 @@ async def test_late_drafts_are_normal(gateway: Server, engine: SpeculatingEngine
     async with connected(gateway.url) as device:
         await device.put(opening(1, tokenizer(), PROMPT, 12))
         await device.answer(1)
-        await device.put(wire.Draft(1, 2, [1, 2]), wire.Cancel(1), wire.Ping(1))
+        await device.put(wire.Draft(s=1, p=2, i=[1, 2]), wire.Cancel(1), wire.Ping(n=1))
         # No error frame comes before the pong.
         assert (await device.expect(wire.Pong)).n == 1
 
@@ -135,7 +135,7 @@ async def test_many_sessions_on_one_connection_do_not_mix(
     prompts = {s: [s, 2 * s] for s in range(1, 21)}
     async with connected(gateway.url) as device:
         for s, prompt in prompts.items():
-            draft = wire.Draft(s, 0, answer_ids(prompt, 10) if s % 2 else [3] * 10)
+            draft = wire.Draft(s=s, p=0, i=answer_ids(prompt, 10) if s % 2 else [3] * 10)
             await device.put(opening(s, tokenizer(), prompt, 40), draft)
         answers: dict[int, list[int]] = {s: [] for s in prompts}
         left = set(prompts)
@@ -156,7 +156,7 @@ async def test_a_lost_mailbox_costs_drafts_only_and_comes_back(
     assert engine.url.removeprefix("http://") in lost
     async with connected(gateway.url) as device:
         assert device.welcome.offers[0].per_step == 0
-        await device.put(opening(1, tokenizer(), PROMPT, 12), wire.Draft(1, 0, [1, 2]))
+        await device.put(opening(1, tokenizer(), PROMPT, 12), wire.Draft(s=1, p=0, i=[1, 2]))
         ids, done = await device.answer(1)
         assert (ids, done.drafted) == (answer_ids(PROMPT, 12), 0)
     engine.open_mailbox()
@@ -171,7 +171,16 @@ async def test_prompts_ids_and_tokens_stay_out_of_the_log(
     messages = [{"role": "user", "content": "zwitscherkanarienvogel"}]
     sampling = wire.Sampling(max_tokens=5)
     async with connected(gateway.url) as device:
-        await device.put(wire.Open(1, "cloud", tokenizer(), [], messages, sampling))
+        await device.put(
+            wire.Open(
+                s=1,
+                tier="cloud",
+                tokenizer=tokenizer(),
+                prompt=[],
+                messages=messages,
+                sampling=sampling,
+            )
+        )
         await device.answer(1)
     lines = [json.loads(line) for line in gateway.output().splitlines()]
     line = next(line for line in reversed(lines) if line["event"] == "session")
@@ -218,8 +227,10 @@ async def test_an_engine_without_a_mailbox_answers_and_takes_no_drafts(tmp_path:
             assert offer.per_step == 0
             sampling = wire.Sampling(temperature=0, max_tokens=12, ignore_eos=True)
             await device.put(
-                wire.Open(1, "edge", offer.tokenizer, prompt=PROMPT, sampling=sampling),
-                wire.Draft(1, 0, [1, 2, 3]),
+                wire.Open(
+                    s=1, tier="edge", tokenizer=offer.tokenizer, prompt=PROMPT, sampling=sampling
+                ),
+                wire.Draft(s=1, p=0, i=[1, 2, 3]),
             )
             ids, done = await device.answer(1)
     assert ids == whole["choices"][0]["token_ids"]

@@ -50,7 +50,7 @@ class Session:
     def draft(self, ids: list[int], ahead: int = 0) -> list[Draft]:
         place = len(self.heard) + ahead
         before = self.right[max(0, place - BEFORE) : place]
-        return [Draft(self.s, place, ids, before)] if ids else []
+        return [Draft(s=self.s, p=place, i=ids, b=before)] if ids else []
 
     def correct(self, ahead: int, count: int) -> list[int]:
         place = len(self.heard) + ahead
@@ -98,12 +98,12 @@ def contradicting(session: Session) -> list[Draft]:
 
 
 def late(session: Session) -> list[Draft]:
-    return [Draft(session.s, max(0, len(session.heard) - 8), session.right[:8])]
+    return [Draft(s=session.s, p=max(0, len(session.heard) - 8), i=session.right[:8])]
 
 
 def shifted(session: Session) -> list[Draft]:
     """Right ids at places where they do not belong, after a text that they do not continue."""
-    return [Draft(session.s, len(session.heard) + 3, [*session.correct(1, 8), 5], [7, 7])]
+    return [Draft(s=session.s, p=len(session.heard) + 3, i=[*session.correct(1, 8), 5], b=[7, 7])]
 
 
 def far_ahead(session: Session) -> list[Draft]:
@@ -115,13 +115,13 @@ def foreign(session: Session) -> list[Draft]:
 
 
 def of_nobody(session: Session) -> list[Draft]:
-    return [Draft(session.s + STRANGE, 1, [5, 6])] if session.news < NEWS else []
+    return [Draft(s=session.s + STRANGE, p=1, i=[5, 6])] if session.news < NEWS else []
 
 
 def of_another(session: Session) -> list[Draft]:
     """Wrong drafts in the name of each session there may be."""
     return [
-        Draft(s, len(session.heard) + 1, [9, 9, 9], session.heard[-2:])
+        Draft(s=s, p=len(session.heard) + 1, i=[9, 9, 9], b=session.heard[-2:])
         for s in range(1, len(LYING) + 1)
     ]
 

@@ -70,7 +70,13 @@ async def beside(scene: Scene, references: list[Reply], happening: Awaitable[Non
 
 def open_for(device: Device, s: int, prompt: list[int], tokens: int) -> wire.Open:
     sampling = wire.Sampling(temperature=0, max_tokens=tokens, ignore_eos=True)
-    return wire.Open(s, "cloud", device.welcome.offers[0].tokenizer, prompt, sampling=sampling)
+    return wire.Open(
+        s=s,
+        tier="cloud",
+        tokenizer=device.welcome.offers[0].tokenizer,
+        prompt=prompt,
+        sampling=sampling,
+    )
 
 
 async def test_devices_that_stall_or_lie(
@@ -127,14 +133,14 @@ async def test_a_device_that_leaves_mid_session_and_comes_back(
         async with connected(url, PHONE) as device:
             for s in heard:
                 await device.put(open_for(device, s, prompt, 1500))
-                await device.put(wire.Draft(s, 1, right[1:9], right[:1]))
+                await device.put(wire.Draft(s=s, p=1, i=right[1:9], b=right[:1]))
             while min(map(len, heard.values())) < 20:
                 frame = await device.until(wire.Tokens)
                 heard[frame.s] += frame.i
             await ends(device, url)
         async with connected(url, PHONE) as device:
             await device.put(open_for(device, 1, prompt, LENGTH))
-            await device.put(wire.Draft(1, 1, right[1:17], right[:1]))
+            await device.put(wire.Draft(s=1, p=1, i=right[1:17], b=right[:1]))
             assert (await device.answer(1))[0] == right
 
     neighbours = await beside(scene, references, leaves())

@@ -31,10 +31,18 @@ class SessionReply:
         """Once a session: at another endpoint it goes on as it was opened."""
         if not self._opened:
             self._opened = True
-            self._send(Opened(self._s, model, endpoint, per_step, list(prompt)))
+            self._send(
+                Opened(
+                    s=self._s,
+                    model=model,
+                    endpoint=endpoint,
+                    per_step=per_step,
+                    prompt=list(prompt),
+                )
+            )
 
     def tokens(self, step: Step, ids: Sequence[int]) -> None:
-        self._send(Tokens(self._s, step.position, list(ids), step.drafted))
+        self._send(Tokens(s=self._s, p=step.position, i=list(ids), d=step.drafted))
 
     def done(self, reason: FinishReason, stop: str | None = None) -> None:
         """Unless it has ended already. `stop` is the stop text that ended the answer."""
@@ -44,8 +52,8 @@ class SessionReply:
         state = self._state
         self._send(
             Done(
-                self._s,
-                reason,
+                s=self._s,
+                reason=reason,
                 prompt_tokens=self._outcome.request.prompt_tokens or len(state.prompt),
                 completion_tokens=len(state.verified),
                 drafted=state.drafted,

@@ -11,20 +11,40 @@ from gateway.protocol import speculation as wire
 
 FROM_DEVICE: list[wire.FromDevice] = [
     wire.Hello(wire.VERSION, "a device"),
-    wire.Ping(1, 0.02, 1e6, b"\x00" * 8),
-    wire.Open(1, "edge", "f", prompt=[1, 2], sampling=wire.Sampling(temperature=0.5, stop=["x"])),
-    wire.Open(2, "cloud", "f", messages=[{"role": "user", "content": "hi"}], model="rill-cloud"),
-    wire.Draft(1, 5, [1, 2, 3], [9, 8]),
-    wire.Draft(1, 5, [1, 2], [9], [wire.Run(6, [3], [9, 1]), wire.Run(7, [4, 5])]),
+    wire.Ping(n=1, round_trip_s=0.02, bytes_per_s=1e6, pad=b"\x00" * 8),
+    wire.Open(
+        s=1,
+        tier="edge",
+        tokenizer="f",
+        prompt=[1, 2],
+        sampling=wire.Sampling(temperature=0.5, stop=["x"]),
+    ),
+    wire.Open(
+        s=2,
+        tier="cloud",
+        tokenizer="f",
+        messages=[{"role": "user", "content": "hi"}],
+        model="rill-cloud",
+    ),
+    wire.Draft(s=1, p=5, i=[1, 2, 3], b=[9, 8]),
+    wire.Draft(s=1, p=5, i=[1, 2], b=[9], m=[wire.Run(6, [3], [9, 1]), wire.Run(7, [4, 5])]),
     wire.Cancel(1),
 ]
 FROM_GATEWAY: list[wire.FromGateway] = [
-    wire.Welcome(1, "phone", 15.0, 5.0, offers=[wire.Offer("edge", "rill-edge", "f", 16)]),
+    wire.Welcome(
+        version=1,
+        device="phone",
+        lease_s=15.0,
+        heartbeat_s=5.0,
+        offers=[wire.Offer(tier="edge", model="rill-edge", tokenizer="f", per_step=16)],
+    ),
     wire.Pong(3),
-    wire.Opened(1, "rill-edge", "edge:1", 16, [1, 2]),
-    wire.Tokens(1, 0, [5, 6], 1),
-    wire.Done(1, "stop", 3, 4, 10, 2, "x"),
-    wire.Error("flood", "too many", 1),
+    wire.Opened(s=1, model="rill-edge", endpoint="edge:1", per_step=16, prompt=[1, 2]),
+    wire.Tokens(s=1, p=0, i=[5, 6], d=1),
+    wire.Done(
+        s=1, reason="stop", prompt_tokens=3, completion_tokens=4, drafted=10, accepted=2, stop="x"
+    ),
+    wire.Error(code="flood", message="too many", s=1),
 ]
 
 

@@ -146,7 +146,7 @@ async def replicas(
 def registration(instance: str = "instance-1", **fields: Any) -> work.Register:
     given: dict[str, Any] = {
         "description": "knows sums",
-        "models": [work.Model("rill-device")],
+        "models": [work.Model(name="rill-device")],
         "abilities": ["generate", "revise"],
         "max_work": 2,
     }

@@ -35,7 +35,7 @@ async def test_a_member_is_as_the_device_says_but_for_its_name_and_replica() -> 
             condition=work.Condition(battery=0.5),
         )
         phone = await device(both[0], register)
-        phone.put(wire.Ping(1, 0.02, 1e6))
+        phone.put(wire.Ping(n=1, round_trip_s=0.02, bytes_per_s=1e6))
         assert phone.link.of(work.Registered) == [work.Registered("phone", 2)]
         await until(lambda: both[1].names())
         await until(lambda: both[0].members.members()[0].condition.round_trip_s)
@@ -100,7 +100,10 @@ async def test_the_same_process_takes_over_and_the_older_ones_work_is_lost(where
         assert older.link.closed == (1008, "replaced")
         again = both[0].members.assign("phone", order())
         given = await newer.work()
-        newer.put(work.Piece(given.w, "7", 1), work.Finished(given.w, "stop", 1, 1))
+        newer.put(
+            work.Piece(given.w, "7", 1),
+            work.Finished(w=given.w, reason="stop", prompt_tokens=1, completion_tokens=1),
+        )
         assert (await whole(again))[0] == "7"
         # Nothing of the older one's end touches the newer one's lease.
         await both[0].leases.turn()
@@ -118,7 +121,7 @@ async def test_another_process_with_the_token_is_refused_while_the_lease_lives(w
         assert both[where].telemetry.registrations[-1] == "duplicate_device"
         assignment = both[1].members.assign("phone", order())
         given = await phone.work()
-        phone.put(work.Finished(given.w, "stop", 1, 1))
+        phone.put(work.Finished(w=given.w, reason="stop", prompt_tokens=1, completion_tokens=1))
         await whole(assignment)
 
 
@@ -129,7 +132,7 @@ async def test_a_connection_that_drafts_under_a_registered_name_is_refused(
     async with replicas(2) as both:
         phone = await device(both[0])
         await until(lambda: both[1].names())
-        link = FakeLink(wire.Hello(wire.VERSION), wire.Ping(1), opening())
+        link = FakeLink(wire.Hello(wire.VERSION), wire.Ping(n=1), opening())
         await both[where].connect(link, Grant(device="phone"))
         assert link.closed == (1008, "duplicate_device")
         assert not phone.task.done()

@@ -31,7 +31,11 @@ async def test_an_answer_comes_in_pieces_and_ends() -> None:
         assert (given.kind, given.messages[0]["content"]) == ("generate", "3 + 4?")
         assert (given.sampling.max_tokens, given.sampling.temperature) == (64, 0.5)
         phone.put(work.Piece(given.w, "It is ", 2), work.Piece(given.w, "7", 1))
-        phone.put(work.Finished(given.w, "stop", 5, 3, -0.25))
+        phone.put(
+            work.Finished(
+                w=given.w, reason="stop", prompt_tokens=5, completion_tokens=3, logprob=-0.25
+            )
+        )
         text, end = await whole(assignment)
         assert text == "It is 7"
         assert (end.reason, end.prompt_tokens, end.completion_tokens) == ("stop", 5, 3)
@@ -45,7 +49,7 @@ async def test_a_refusal_reaches_the_asker_with_its_code_but_not_its_message(cod
         phone = await device(here)
         assignment = here.members.assign("phone", order())
         given = await phone.work()
-        phone.put(work.Refused(given.w, code, "3 + 4? No.", 7.0))  # type: ignore[arg-type]
+        phone.put(work.Refused(w=given.w, code=code, message="3 + 4? No.", retry_s=7.0))  # type: ignore[arg-type]
         assert await failure(assignment) == code
         assert here.telemetry.refusals[code] == 1
         assert phone.recalled() == []
@@ -80,7 +84,7 @@ async def test_a_device_is_given_no_more_at_once_than_the_settings_allow() -> No
         [work.Piece(1, "x" * 60_000, 1)],
         [work.Piece(1, "", 0)] * 300,
         [work.Piece(1, "a", 100)],
-        [work.Finished(1, "stop", 1, 1000)],
+        [work.Finished(w=1, reason="stop", prompt_tokens=1, completion_tokens=1000)],
     ],
     ids=["text", "empty pieces", "tokens", "usage"],
 )
@@ -101,7 +105,10 @@ async def test_frames_under_way_when_work_is_recalled_are_tolerated_up_to_a_mega
         assignment = here.members.assign("phone", order())
         await phone.work()
         assignment.cancel()
-        phone.put(work.Piece(1, "late", 1), work.Finished(1, "stop", 1, 1))
+        phone.put(
+            work.Piece(1, "late", 1),
+            work.Finished(w=1, reason="stop", prompt_tokens=1, completion_tokens=1),
+        )
         phone.put(work.State(work.Condition(hot=True)))
         await until(lambda: here.members.members()[0].condition.hot)
         assert phone.errors() == []
@@ -114,9 +121,9 @@ async def test_frames_under_way_when_work_is_recalled_are_tolerated_up_to_a_mega
     ("frame", "code"),
     [
         (work.Piece(1, "more", 1), "work_over"),
-        (work.Finished(1, "stop", 1, 1), "work_over"),
+        (work.Finished(w=1, reason="stop", prompt_tokens=1, completion_tokens=1), "work_over"),
         (work.Piece(77, "x", 1), "unknown_work"),
-        (work.Refused(0, "busy"), "unknown_work"),
+        (work.Refused(w=0, code="busy"), "unknown_work"),
         (registration("another-instance"), "instance_changed"),
     ],
 )
@@ -127,7 +134,11 @@ async def test_frames_that_break_the_protocol_are_answered_and_change_nothing(
         phone = await device(here)
         assignment = here.members.assign("phone", order())
         await phone.work()
-        phone.put(work.Piece(1, "7", 1), work.Finished(1, "stop", 1, 1), frame)
+        phone.put(
+            work.Piece(1, "7", 1),
+            work.Finished(w=1, reason="stop", prompt_tokens=1, completion_tokens=1),
+            frame,
+        )
         assert (await whole(assignment))[0] == "7"
         await until(lambda: phone.errors() == [code])
         assert here.names() == {"phone"}
@@ -211,7 +222,7 @@ async def test_pieces_that_nobody_reads_are_joined() -> None:
         assignment = here.members.assign("phone", order())
         await phone.work()
         phone.put(*(work.Piece(1, "a", 1) for _ in range(40)))
-        phone.put(work.Finished(1, "length", 1, 40))
+        phone.put(work.Finished(w=1, reason="length", prompt_tokens=1, completion_tokens=40))
         await until(lambda: here.telemetry.worked)
         piece = await assignment.read()
         assert piece == type(piece)("a" * 40, 40)  # type: ignore[call-arg]
@@ -240,7 +251,10 @@ async def test_a_device_is_given_the_role_and_the_text_of_each_message_alone() -
             {"role": "system", "content": "Be brief."},
             {"role": "user", "content": "3 + 4\n= ?"},
         ]
-        phone.put(work.Piece(given.w, "7", 1), work.Finished(given.w, "stop", 5, 1))
+        phone.put(
+            work.Piece(given.w, "7", 1),
+            work.Finished(w=given.w, reason="stop", prompt_tokens=5, completion_tokens=1),
+        )
         assert (await whole(assignment))[0] == "7"
 
 

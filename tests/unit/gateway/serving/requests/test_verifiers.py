@@ -26,7 +26,7 @@ def verifiers(*states: EndpointState) -> VerifierEndpoints:
 def test_one_model_of_one_tier_is_offered_once() -> None:
     states = [state(f"edge:{number}", tokenizer="f") for number in range(3)]
     found = verifiers(*states, state("cloud:1", "cloud", tokenizer="g", healthy=False))
-    assert found.offers() == [Offer("edge", "rill-edge", "f", 8)]
+    assert found.offers() == [Offer(tier="edge", model="rill-edge", tokenizer="f", per_step=8)]
 
 
 def test_an_endpoint_with_the_devices_tokenizer_is_chosen() -> None:

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_frames_come_in_order_and_once() -> None:
     channel = SessionChannel(1, lambda: None)
-    frames = [wire.Tokens(1, place, [place]) for place in range(3)]
+    frames = [wire.Tokens(s=1, p=place, i=[place]) for place in range(3)]
     for frame in frames:
         channel.put(frame)
     assert channel.has_news
@@ -23,14 +23,14 @@ async def test_waiting_ends_with_news() -> None:
     waiting = asyncio.create_task(channel.wait(5))
     await asyncio.sleep(0)
     assert not waiting.done()
-    channel.put(wire.Tokens(1, 0, [5]))
+    channel.put(wire.Tokens(s=1, p=0, i=[5]))
     await asyncio.wait_for(waiting, 5)
 
 
 async def test_what_came_before_a_loss_is_still_given() -> None:
     channel = SessionChannel(1, lambda: None)
-    channel.put(wire.Tokens(1, 0, [5]))
+    channel.put(wire.Tokens(s=1, p=0, i=[5]))
     channel.lose("cut")
-    assert channel.receive() == [wire.Tokens(1, 0, [5])]
+    assert channel.receive() == [wire.Tokens(s=1, p=0, i=[5])]
     assert channel.lost == "cut"
     await asyncio.wait_for(channel.wait(5), 5)

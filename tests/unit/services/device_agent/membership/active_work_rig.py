@@ -37,7 +37,7 @@ class ActiveWorkRig:
         self.thread = DraftingThread(drafter)
         self.state = DeviceState(SensorReading, 90.0)
         self.profile = MemberProfile(
-            description="", tags=(), model=work.Model("rill-device"), max_work=max_work
+            description="", tags=(), model=work.Model(name="rill-device"), max_work=max_work
         )
         self.active_work = ActiveWork(
             profile=self.profile,
@@ -108,5 +108,9 @@ def work_frame(
     **sampling: Any,
 ) -> work.Work:
     return work.Work(
-        w, kind, list(messages), Sampling(**{"max_tokens": 60, **sampling}), deadline_s
+        w=w,
+        kind=kind,
+        messages=list(messages),
+        sampling=Sampling(**{"max_tokens": 60, **sampling}),
+        deadline_s=deadline_s,
     )

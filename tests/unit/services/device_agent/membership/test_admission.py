@@ -33,7 +33,13 @@ READY = DeviceLoad(
 
 def frame(kind: work.Kind = "generate", budget: int = 100, deadline_s: float = 10.0) -> work.Work:
     message = {"role": "user", "content": "?"}
-    return work.Work(1, kind, [message], Sampling(max_tokens=budget), deadline_s)
+    return work.Work(
+        w=1,
+        kind=kind,
+        messages=[message],
+        sampling=Sampling(max_tokens=budget),
+        deadline_s=deadline_s,
+    )
 
 
 def refused(**more: Any) -> WorkRefused:

@@ -18,7 +18,7 @@ from services.device_agent.membership.profile import (
 )
 from tests.servers import SHIPPED_FAMILY
 
-MODEL = work.Model("rill-device-code")
+MODEL = work.Model(name="rill-device-code")
 
 
 def folder(path: Path, **said: Any) -> Path:

@@ -25,7 +25,9 @@ from tests.unit.services.device_agent.membership.active_work_rig import (
 from tests.unit.services.device_agent.scripted_drafter import ScriptedDrafter
 
 pytestmark = pytest.mark.anyio
-DUPLICATE = wire.Error("duplicate_device", "phone is registered by another process", None, True)
+DUPLICATE = wire.Error(
+    code="duplicate_device", message="phone is registered by another process", s=None, fatal=True
+)
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +94,8 @@ async def test_the_gateway_may_grant_less_than_was_offered(model: TextModel) -> 
     "error",
     [
         DUPLICATE,
-        wire.Error("owner_differs", "owner: the enrolment says another"),
-        wire.Error("bad_frame", "hello: only the first frame is one"),
+        wire.Error(code="owner_differs", message="owner: the enrolment says another"),
+        wire.Error(code="bad_frame", message="hello: only the first frame is one"),
     ],
     ids=lambda error: error.code,
 )
@@ -123,7 +125,7 @@ async def test_the_wait_after_a_refusal_ends_by_itself(
     async with member(model) as (made, rig, _):
         made.connected()
         await settled()
-        assert made.handle_error(wire.Error("owner_differs", "no"))
+        assert made.handle_error(wire.Error(code="owner_differs", message="no"))
         await settled()
         assert len(sent(rig, work.Register)) == 2
 
@@ -132,9 +134,11 @@ async def test_errors_about_other_things_are_left_to_the_link(model: TextModel) 
     async with member(model) as (made, _, _):
         made.connected()
         await settled()
-        assert not made.handle_error(wire.Error("replaced", "another connection", None, True))
+        assert not made.handle_error(
+            wire.Error(code="replaced", message="another connection", s=None, fatal=True)
+        )
         made.handle_frame(work.Registered("phone", 2))
-        assert not made.handle_error(wire.Error("flood", "too many"))
+        assert not made.handle_error(wire.Error(code="flood", message="too many"))
         assert made.status()["registered"] == "phone"
 
 

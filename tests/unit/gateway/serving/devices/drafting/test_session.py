@@ -43,10 +43,10 @@ async def test_an_answer_is_opened_relayed_and_done() -> None:
     rig = DeviceRig([state("edge:1")], {"edge:1": lambda: ANSWER})
     link = await finished(rig, opening())
     assert link.sent[1:] == [
-        wire.Opened(1, "rill-edge", "edge:1", 8),
-        wire.Tokens(1, 0, [5, 6]),
-        wire.Tokens(1, 2, [7]),
-        wire.Done(1, "stop", 3, 3, stop="END"),
+        wire.Opened(s=1, model="rill-edge", endpoint="edge:1", per_step=8),
+        wire.Tokens(s=1, p=0, i=[5, 6]),
+        wire.Tokens(s=1, p=2, i=[7]),
+        wire.Done(s=1, reason="stop", prompt_tokens=3, completion_tokens=3, stop="END"),
     ]
     outcome = rig.sessions.outcomes[0].request
     assert (outcome.kind, outcome.tier, outcome.completion_tokens) == ("ok", "edge", 3)
@@ -65,7 +65,7 @@ async def test_without_a_limit_the_answer_may_fill_the_context() -> None:
 async def test_drafts_that_come_early_wait_for_the_engine_within_bounds() -> None:
     rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [None]})
     rig.verifier.accepting.clear()
-    drafts = [wire.Draft(1, place, [place % 100]) for place in range(MAX_EARLY + 3)]
+    drafts = [wire.Draft(s=1, p=place, i=[place % 100]) for place in range(MAX_EARLY + 3)]
     link = FakeLink(HELLO, opening(), *drafts)
     task = rig.connect(link)
     await until(lambda: len(rig.sessions.fates) == 3)
@@ -80,7 +80,7 @@ async def test_drafts_that_come_early_wait_for_the_engine_within_bounds() -> Non
 
 async def test_branches_of_one_frame_go_to_the_engine_together() -> None:
     rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [None]})
-    draft = wire.Draft(1, 0, [5], [], [wire.Run(1, [6, 7], [5]), wire.Run(1, [8], [5])])
+    draft = wire.Draft(s=1, p=0, i=[5], b=[], m=[wire.Run(1, [6, 7], [5]), wire.Run(1, [8], [5])])
     link = FakeLink(HELLO, opening(), draft)
     task = rig.connect(link)
     await until(lambda: rig.verifier.made and len(rig.verifier.made[0].drafts) == 3)
@@ -91,7 +91,7 @@ async def test_branches_of_one_frame_go_to_the_engine_together() -> None:
 
 async def test_a_session_counts_the_bytes_of_its_own_frames() -> None:
     rig = DeviceRig([state("edge:1")], {"edge:1": lambda: ANSWER})
-    ask, draft = opening(), wire.Draft(1, 0, [5, 6])
+    ask, draft = opening(), wire.Draft(s=1, p=0, i=[5, 6])
     link = await finished(rig, ask, draft)
     (outcome,) = rig.sessions.outcomes
     heard = [each for each in link.sent if isinstance(each, wire.Opened | wire.Tokens | wire.Done)]
@@ -101,8 +101,8 @@ async def test_a_session_counts_the_bytes_of_its_own_frames() -> None:
 
 async def test_a_frame_with_one_dishonest_draft_is_refused_whole() -> None:
     rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [None]})
-    dishonest = wire.Draft(1, 0, [5], [], [wire.Run(100_000, [6])])
-    link = FakeLink(HELLO, opening(), dishonest, wire.Draft(1, 0, [9]))
+    dishonest = wire.Draft(s=1, p=0, i=[5], b=[], m=[wire.Run(100_000, [6])])
+    link = FakeLink(HELLO, opening(), dishonest, wire.Draft(s=1, p=0, i=[9]))
     task = rig.connect(link)
     await until(lambda: rig.verifier.made and rig.verifier.made[0].drafts)
     assert rig.verifier.made[0].drafts == [(0, [9], [])]
@@ -114,8 +114,10 @@ async def test_a_frame_with_one_dishonest_draft_is_refused_whole() -> None:
 async def test_drafts_that_the_verifier_cannot_take_are_counted_and_change_nothing() -> None:
     rig = DeviceRig([state("edge:1")], {"edge:1": lambda: ANSWER})
     rig.verifier.takes_drafts = False
-    link = await finished(rig, opening(), wire.Draft(1, 0, [5, 6]))
-    assert link.of(wire.Done) == [wire.Done(1, "stop", 3, 3, stop="END")]
+    link = await finished(rig, opening(), wire.Draft(s=1, p=0, i=[5, 6]))
+    assert link.of(wire.Done) == [
+        wire.Done(s=1, reason="stop", prompt_tokens=3, completion_tokens=3, stop="END")
+    ]
     assert rig.sessions.outcomes[0].dropped == 2
 
 
@@ -213,8 +215,8 @@ async def test_offers_are_what_healthy_endpoints_answer_with() -> None:
         state("cloud:1", "cloud"),
     ]
     assert DeviceRig(states, {}).shared.verifiers.offers() == [
-        wire.Offer("edge", "rill-edge", "f", 8),
-        wire.Offer("cloud", "rill-cloud", "f", 8),
+        wire.Offer(tier="edge", model="rill-edge", tokenizer="f", per_step=8),
+        wire.Offer(tier="cloud", model="rill-cloud", tokenizer="f", per_step=8),
     ]
 
 

@@ -90,5 +90,8 @@ async def test_replicas_stay_in_touch_after_an_unexpected_failure(
         await until(lambda: here.names() == {"phone"})
         assignment = here.members.assign("phone", order())
         given = await phone.work()
-        phone.put(work.Piece(given.w, "7", 1), work.Finished(given.w, "stop", 5, 1))
+        phone.put(
+            work.Piece(given.w, "7", 1),
+            work.Finished(w=given.w, reason="stop", prompt_tokens=5, completion_tokens=1),
+        )
         assert (await whole(assignment))[0] == "7"

@@ -41,7 +41,12 @@ async def test_an_answer_comes_over_the_other_replica() -> None:
         assert given.sampling.stop == ["."]
         phone.put(work.Piece(given.w, "It is ", 2))
         assert await assignment.read() == WorkPiece("It is ", 2)
-        phone.put(work.Piece(given.w, "7", 1), work.Finished(given.w, "stop", 5, 3, -0.5))
+        phone.put(
+            work.Piece(given.w, "7", 1),
+            work.Finished(
+                w=given.w, reason="stop", prompt_tokens=5, completion_tokens=3, logprob=-0.5
+            ),
+        )
         text, end = await whole(assignment)
         assert (text, end.reason, end.completion_tokens, end.logprob) == ("7", "stop", 3, -0.5)
         # It is counted once, where it was asked for.
@@ -54,7 +59,7 @@ async def test_a_refusal_and_a_cancellation_travel_too() -> None:
         phone = await known(here, there)
         refused = here.members.assign("phone", order())
         await phone.work()
-        phone.put(work.Refused(1, "hot", retry_s=3.0))
+        phone.put(work.Refused(w=1, code="hot", retry_s=3.0))
         assert await failure(refused) == "hot"
         assignment = here.members.assign("phone", order())
         await phone.work(2)
@@ -141,7 +146,10 @@ async def test_work_that_lasts_is_not_taken_for_lost() -> None:
         async with asyncio.timeout(10):
             while there.store.published[channel] < HEARTBEATS:
                 await asyncio.sleep(0.01)
-        phone.put(work.Piece(given.w, "7", 1), work.Finished(given.w, "stop", 1, 1))
+        phone.put(
+            work.Piece(given.w, "7", 1),
+            work.Finished(w=given.w, reason="stop", prompt_tokens=1, completion_tokens=1),
+        )
         assert (await whole(assignment))[0] == "7"
 
 
