@@ -51,9 +51,10 @@ class EndpointSource(Protocol):
     They may be other endpoints at each call; a state that is held stays good to count on.
     `mark_failed` takes a replica out at once, until it is seen healthy again.
 
-    `place` waits: it gives None when an endpoint turned healthy, and a state that it `takes` when
-    somebody was done there, which `freed` tells. That wakes one who waits, so whoever takes another
-    place after all, or none, must call `freed` for it in turn. It costs nothing where none waits.
+    `wait_for_slot` gives None when an endpoint turned healthy, and the state of a `usable` endpoint
+    when a request ended there, which `slot_freed` tells. `slot_freed` wakes one request that waits,
+    so a request that was woken and does not use the slot must call it in turn. It costs nothing
+    where no request waits.
     """
 
     def states(self) -> Sequence[EndpointState]: ...
@@ -62,9 +63,11 @@ class EndpointSource(Protocol):
 
     def mark_failed(self, endpoint_id: str, problem: str) -> None: ...
 
-    async def place(self, takes: Callable[[EndpointState], bool]) -> EndpointState | None: ...
+    async def wait_for_slot(
+        self, usable: Callable[[EndpointState], bool]
+    ) -> EndpointState | None: ...
 
-    def freed(self, state: EndpointState) -> None: ...
+    def slot_freed(self, state: EndpointState) -> None: ...
 
 
 class Clock(Protocol):
@@ -161,15 +164,18 @@ class StateStore(Protocol):
     longer: then what was asked may have been done, or not. They raise it, with another code, also
     for a value that is too large or where there is no room.
 
-    `listen` calls `take` for each message from then on, until the function that it gives is called;
-    it raises nothing: while the store is lost it is remembered, and holds from its return on.
+    `listen` calls `receive` for each message from then on, until the function that it gives is
+    called. It raises nothing: while the store is lost it is remembered, and holds from its return
+    on.
     """
 
     async def run(self, *operations: Operation) -> list[Any]: ...
 
     async def publish(self, channel: str, message: bytes) -> None: ...
 
-    async def listen(self, channel: str, take: Callable[[bytes], None]) -> Callable[[], None]: ...
+    async def listen(
+        self, channel: str, receive: Callable[[bytes], None]
+    ) -> Callable[[], None]: ...
 
     def problem(self) -> str | None:
         """Why the store can't be used now; None: it can."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from gateway.adapters.endpoints.waiters import Turns
+from gateway.adapters.endpoints.waiters import EndpointWaiters
 from gateway.core.types import Endpoint, EndpointState, Limits, PoolState
 
 
@@ -33,7 +33,7 @@ class LiveEndpoints:
         self._states = self._fixed
         self._pools = tuple(self._configured.values())
         self._by_id = {state.endpoint.id: state for state in self._fixed}
-        self._turns = Turns()
+        self._waiters = EndpointWaiters()
 
     def states(self) -> Sequence[EndpointState]:
         return self._states
@@ -48,19 +48,19 @@ class LiveEndpoints:
             state.healthy = False
             state.problem = problem
 
-    async def place(self, takes: Callable[[EndpointState], bool]) -> EndpointState | None:
-        return await self._turns.wait(takes)
+    async def wait_for_slot(self, usable: Callable[[EndpointState], bool]) -> EndpointState | None:
+        return await self._waiters.wait(usable)
 
-    def freed(self, state: EndpointState) -> None:
-        if self._turns.waiting:
-            self._turns.call_one(state)
+    def slot_freed(self, state: EndpointState) -> None:
+        if self._waiters.waiting:
+            self._waiters.wake_one(state)
 
     def up(self, state: EndpointState) -> None:
         """It turned healthy: note what its pool serves, and wake who waits."""
         for pool in self._pools:
             if pool.name == state.endpoint.pool:
                 pool.models = self._named.get(pool.name, frozenset()) | set(state.models)
-        self._turns.call_all()
+        self._waiters.wake_all()
 
     def replace(self, found: Iterable[tuple[Endpoint, Limits]]) -> Changes:
         """From now on these are the endpoints beside the fixed ones.

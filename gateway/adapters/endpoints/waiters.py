@@ -1,4 +1,4 @@
-"""Who waits for a place at an endpoint, in the order in which they came."""
+"""Requests that wait for a slot at an endpoint, in the order in which they came."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 from gateway.core.types import EndpointState
 
 
-class Turns:
-    """The queue of requests that wait for a place at an endpoint. Everything here runs in one
+class EndpointWaiters:
+    """The queue of requests that wait for a slot at an endpoint. Everything here runs in one
     event loop."""
 
     def __init__(self) -> None:
@@ -22,36 +22,37 @@ class Turns:
         return len(self._waiting)
 
     @property
-    def called(self) -> int:
+    def woken(self) -> int:
         """How many were woken and have not run yet."""
-        return sum(turn.done() for turn in self._waiting)
+        return sum(waiter.done() for waiter in self._waiting)
 
-    async def wait(self, takes: Callable[[EndpointState], bool]) -> EndpointState | None:
-        """Until `call_all` (None), or `call_one` for an endpoint that it `takes` (that one).
+    async def wait(self, usable: Callable[[EndpointState], bool]) -> EndpointState | None:
+        """Until `wake_all` (gives None), or `wake_one` for an endpoint that is `usable` (gives
+        that one).
 
-        Who is woken by a place and then leaves it must `call_one` for it: this does so itself
-        when it is cancelled in between.
+        A request that is woken for a slot and does not use it must `wake_one` for it. This
+        function does so itself when it is cancelled in between.
         """
-        turn: asyncio.Future[EndpointState | None] = asyncio.get_running_loop().create_future()
-        self._waiting[turn] = takes
+        waiter: asyncio.Future[EndpointState | None] = asyncio.get_running_loop().create_future()
+        self._waiting[waiter] = usable
         try:
-            return await turn
+            return await waiter
         except asyncio.CancelledError:
-            place = turn.result() if turn.done() and not turn.cancelled() else None
-            if place is not None:
-                self.call_one(place)
+            slot = waiter.result() if waiter.done() and not waiter.cancelled() else None
+            if slot is not None:
+                self.wake_one(slot)
             raise
         finally:
-            del self._waiting[turn]
+            del self._waiting[waiter]
 
-    def call_all(self) -> None:
-        for turn in self._waiting:
-            if not turn.done():
-                turn.set_result(None)
+    def wake_all(self) -> None:
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
-    def call_one(self, state: EndpointState) -> None:
-        """A place became free there: the first who takes it is woken, and nobody else."""
-        for turn, takes in self._waiting.items():
-            if not turn.done() and takes(state):
-                turn.set_result(state)
+    def wake_one(self, state: EndpointState) -> None:
+        """A slot became free there: the first request that can use it is woken, and no other."""
+        for waiter, usable in self._waiting.items():
+            if not waiter.done() and usable(state):
+                waiter.set_result(state)
                 return

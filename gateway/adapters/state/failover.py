@@ -122,9 +122,9 @@ class FailoverStore:
             raise
         self._telemetry.operations("publish", "ok", 1)
 
-    async def listen(self, channel: str, take: Callable[[bytes], None]) -> Callable[[], None]:
-        stop_local = None if self._local is None else await self._local.listen(channel, take)
-        stop = await self._store.listen(channel, take)
+    async def listen(self, channel: str, receive: Callable[[bytes], None]) -> Callable[[], None]:
+        stop_local = None if self._local is None else await self._local.listen(channel, receive)
+        stop = await self._store.listen(channel, receive)
 
         def stop_both() -> None:
             stop()

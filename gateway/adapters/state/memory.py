@@ -69,8 +69,8 @@ class MemoryStore:
     async def publish(self, channel: str, message: bytes) -> None:
         self._listeners.deliver(channel, message)
 
-    async def listen(self, channel: str, take: Callable[[bytes], None]) -> Callable[[], None]:
-        return self._listeners.add(channel, take)
+    async def listen(self, channel: str, receive: Callable[[bytes], None]) -> Callable[[], None]:
+        return self._listeners.add(channel, receive)
 
     def _carry_out(self, operation: Operation) -> Any:
         now = self._clock.now()

@@ -123,7 +123,7 @@ class EndpointSlot:
         if self.answer is not None:
             self.answer.close()
         self.choice.state.in_flight -= 1
-        self._endpoints.freed(self.choice.state)
+        self._endpoints.slot_freed(self.choice.state)
 
     def __enter__(self) -> EndpointSlot:
         self.choice.state.in_flight += 1

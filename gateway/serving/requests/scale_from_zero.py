@@ -106,7 +106,7 @@ class WakeQueue:
         try:
             async with asyncio.timeout(seconds):
                 while True:
-                    freed = await self._endpoints.place(is_usable)
+                    freed = await self._endpoints.wait_for_slot(is_usable)
                     try:
                         return self._choose(choose, freed)
                     except Overloaded as error:
@@ -128,7 +128,7 @@ class WakeQueue:
         endpoint, the next request is woken for that place."""
         choice = choose()
         if freed is not None and choice.state is not freed:
-            self._endpoints.freed(freed)
+            self._endpoints.slot_freed(freed)
         return choice
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from gateway.adapters.endpoints.waiters import Turns
+from gateway.adapters.endpoints.waiters import EndpointWaiters
 from gateway.core.outcome import Outcome
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.types import Endpoint, EndpointState, PoolState
@@ -66,7 +66,7 @@ class FakeEndpoints:
     def __init__(self, states: Sequence[EndpointState], pools: Sequence[PoolState] = ()) -> None:
         self._states = states
         self._pools = pools
-        self.turns = Turns()
+        self.waiters = EndpointWaiters()
         self.failed: list[str] = []
 
     def states(self) -> Sequence[EndpointState]:
@@ -75,19 +75,19 @@ class FakeEndpoints:
     def pools(self) -> Sequence[PoolState]:
         return self._pools
 
-    async def place(self, takes: Callable[[EndpointState], bool]) -> EndpointState | None:
-        return await self.turns.wait(takes)
+    async def wait_for_slot(self, usable: Callable[[EndpointState], bool]) -> EndpointState | None:
+        return await self.waiters.wait(usable)
 
-    def freed(self, state: EndpointState) -> None:
-        self.turns.call_one(state)
+    def slot_freed(self, state: EndpointState) -> None:
+        self.waiters.wake_one(state)
 
     @property
     def news_pending(self) -> bool:
-        return self.turns.called > 0
+        return self.waiters.woken > 0
 
     def arrive(self, state: EndpointState) -> None:
         self._states = [*self._states, state]
-        self.turns.call_all()
+        self.waiters.wake_all()
 
     def mark_failed(self, endpoint_id: str, problem: str) -> None:
         self.failed.append(endpoint_id)

@@ -102,8 +102,8 @@ class RedisStore:
         command = Command(key, ("PUBLISH", key, message))
         await self._in_time(lambda: self._replies([command]))
 
-    async def listen(self, channel: str, take: Callable[[bytes], None]) -> Callable[[], None]:
-        return await self._subscriptions.listen(channel, take)
+    async def listen(self, channel: str, receive: Callable[[bytes], None]) -> Callable[[], None]:
+        return await self._subscriptions.listen(channel, receive)
 
     async def _answers(self, commands: Sequence[Command]) -> list[Any]:
         """One round trip; two more where the server does not know our functions yet."""

@@ -9,7 +9,7 @@ import structlog
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
-from gateway.adapters.state.listeners import Listeners, Take
+from gateway.adapters.state.listeners import Listeners, Receive
 from gateway.adapters.state.redis.failures import words
 from gateway.adapters.state.redis.keys import Keys
 from gateway.adapters.state.redis.route import Route
@@ -48,11 +48,11 @@ class Subscriptions:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def listen(self, channel: str, take: Take) -> Callable[[], None]:
+    async def listen(self, channel: str, receive: Receive) -> Callable[[], None]:
         """Returns when the server has confirmed it, or at once while it can't be reached: then it
         counts from the return on."""
         key = self._keys.channel(channel)
-        stop = self._listeners.add(key, take, last=lambda: self._end(key))
+        stop = self._listeners.add(key, receive, last=lambda: self._end(key))
         heard = self._confirmed.setdefault(key, asyncio.Event())
         self._commands.put_nowait(("SUBSCRIBE", key))
         self._wanted.set()
@@ -123,9 +123,9 @@ class Subscriptions:
             async with asyncio.timeout(SILENT_AFTER_S):
                 reply = await connection.read_response()
             if isinstance(reply, list):
-                self._take(reply)
+                self._deliver(reply)
 
-    def _take(self, reply: Sequence[bytes]) -> None:
+    def _deliver(self, reply: Sequence[bytes]) -> None:
         kind, channel = reply[0], reply[1].decode()
         if kind == b"message":
             self._listeners.deliver(channel, reply[2])

@@ -93,7 +93,7 @@ async def test_who_waits_is_woken_by_the_next_that_comes_up_and_its_pool_learns_
     pool = PoolState(name="edge", tier=Tier.EDGE, models=frozenset({"named"}))
     endpoints = LiveEndpoints([], [pool])
     endpoints.replace(found("a:1"))
-    waiting = asyncio.create_task(endpoints.place(lambda _: False))
+    waiting = asyncio.create_task(endpoints.wait_for_slot(lambda _: False))
     await asyncio.sleep(0)
     state = by_id(endpoints, "a:1")
     state.models = {"rill-edge": ServedModel("rill-edge")}
@@ -135,17 +135,17 @@ async def test_a_pool_that_is_labelled_anew_moves_to_that_tier_unless_one_is_con
 async def test_a_place_that_becomes_free_wakes_the_first_who_takes_it_and_nobody_else() -> None:
     endpoints = LiveEndpoints([EndpointState(endpoint=endpoint("a:1"))], [])
     state = by_id(endpoints, "a:1")
-    endpoints.freed(state)
-    choosy = asyncio.create_task(endpoints.place(lambda _: False))
-    first, second = (asyncio.create_task(endpoints.place(lambda _: True)) for _ in range(2))
+    endpoints.slot_freed(state)
+    choosy = asyncio.create_task(endpoints.wait_for_slot(lambda _: False))
+    first, second = (asyncio.create_task(endpoints.wait_for_slot(lambda _: True)) for _ in range(2))
     await asyncio.sleep(0)
-    endpoints.freed(state)
+    endpoints.slot_freed(state)
     assert await asyncio.wait_for(first, 5) is state
     assert not choosy.done() and not second.done()
     # Woken, and cancelled before it ran: the place is the next one's.
-    third = asyncio.create_task(endpoints.place(lambda _: True))
+    third = asyncio.create_task(endpoints.wait_for_slot(lambda _: True))
     await asyncio.sleep(0)
-    endpoints.freed(state)
+    endpoints.slot_freed(state)
     second.cancel()
     assert await asyncio.wait_for(third, 5) is state
     choosy.cancel()

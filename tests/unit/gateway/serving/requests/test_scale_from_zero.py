@@ -285,8 +285,8 @@ async def test_a_request_that_chooses_another_place_leaves_its_own_to_the_next()
         )
         for at in (there, here)
     ]
-    await until(lambda: endpoints.turns.waiting == 2)
-    endpoints.freed(here)
+    await until(lambda: endpoints.waiters.waiting == 2)
+    endpoints.slot_freed(here)
     async with asyncio.timeout(5):
         choices = await asyncio.gather(*waits)
     assert [choice.state for choice in choices] == [there, here]
@@ -295,7 +295,7 @@ async def test_a_request_that_chooses_another_place_leaves_its_own_to_the_next()
 async def test_a_request_that_proves_unusable_leaves_its_place_to_the_next() -> None:
     edge = state("edge:1", "edge")
     built = rig(pool(LONG_S), up=(edge,))
-    waiting = asyncio.create_task(built.endpoints.place(lambda _: True))
+    waiting = asyncio.create_task(built.endpoints.wait_for_slot(lambda _: True))
     await asyncio.sleep(0)
     body = b'{"mod\\u0065l": "tierflow-edge"}'
     with pytest.raises(InvalidRequest):

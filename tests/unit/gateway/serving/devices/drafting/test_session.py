@@ -265,7 +265,7 @@ async def test_opening_and_cancelling_without_pause_is_a_flood() -> None:
 async def test_a_session_that_ends_leaves_its_place_to_a_request_that_waits() -> None:
     edge = state("edge:1")
     rig = DeviceRig([edge], {"edge:1": lambda: ANSWER})
-    waiting = asyncio.create_task(rig.endpoints.place(lambda _: True))
+    waiting = asyncio.create_task(rig.endpoints.wait_for_slot(lambda _: True))
     await asyncio.sleep(0)
     await finished(rig, opening())
     assert await asyncio.wait_for(waiting, 5) is edge
