@@ -48,5 +48,5 @@ class Api:
             return body
         problem = body.get("error") if isinstance(body, dict) else None
         message = problem.get("message") if isinstance(problem, dict) else None
-        said = str(message or f"{self._url}: status {answer.status_code}")
-        raise BadInput(said) if answer.status_code == 400 else CommandRefused(said)
+        explanation = str(message or f"{self._url}: status {answer.status_code}")
+        raise BadInput(explanation) if answer.status_code == 400 else CommandRefused(explanation)

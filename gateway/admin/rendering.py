@@ -24,21 +24,21 @@ def card(device: Mapping[str, Any]) -> str:
 
 
 def _row(device: Mapping[str, Any]) -> tuple[str, ...]:
-    said = device.get("registration")
+    registration = device.get("registration")
     owner = _short(device.get("owner") or "-")
-    if not said:
+    if not registration:
         return (_short(device["id"]), device["source"], owner, "absent", "-", "-", "-", "-")
-    condition, work = said["condition"], said["work"]
+    condition, work = registration["condition"], registration["work"]
     battery = condition["battery"]
     return (
         _short(device["id"]),
         device["source"],
         owner,
         "hot" if condition["hot"] else "registered",
-        said["privacy"],
+        registration["privacy"],
         f"{work['in_flight']}/{work['max_work']}",
         "mains" if battery is None else f"{battery:.0%}",
-        _short(", ".join(model["name"] for model in said["models"])),
+        _short(", ".join(model["name"] for model in registration["models"])),
     )
 
 

@@ -35,8 +35,8 @@ async def read_body(request: Request, kind: type[B]) -> B:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        said = f"{field}: {first['msg']}" if field else first["msg"]
-        raise InvalidRequest(said, param=field or None, code="invalid_body") from error
+        problem = f"{field}: {first['msg']}" if field else first["msg"]
+        raise InvalidRequest(problem, param=field or None, code="invalid_body") from error
 
 
 def documented(kind: type[BaseModel]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ from gateway.wiring.collective import (
     collective_templates,
 )
 from gateway.wiring.devices import DeviceParts, DeviceTelemetries, build_devices
-from gateway.wiring.endpoints import EndpointUpkeep, wanted_discovery
+from gateway.wiring.endpoints import EndpointUpkeep, discovery_scope
 from gateway.wiring.shared import Shared, build_inference, build_shared
 from gateway.wiring.state import SharedState
 
@@ -77,10 +77,10 @@ class GatewayParts:
 
     def conditions(self) -> Mapping[str, str]:
         """The degraded modes, by name, in words for the operator."""
-        found = self.upkeep.conditions() | self.state.conditions()
+        conditions = self.upkeep.conditions() | self.state.conditions()
         if self.embedding_problem:
-            found["embedding-missing"] = self.embedding_problem
-        return found
+            conditions["embedding-missing"] = self.embedding_problem
+        return conditions
 
 
 @asynccontextmanager
@@ -95,7 +95,7 @@ async def gateway(settings: Settings) -> AsyncGenerator[ASGIApp]:
 
 async def build_parts(stack: AsyncExitStack, settings: Settings) -> GatewayParts:
     """Start all parts; `stack` stops them. Raises ConfigError."""
-    routing, wanted = pools.routing(settings), wanted_discovery(settings)
+    routing, scope = pools.routing(settings), discovery_scope(settings)
     endpoints = LiveEndpoints(pools.fixed_states(settings), pools.pool_states(settings))
     templates, judges = collective_templates(settings), predictors(settings.cascade)
     prices = Prices(settings.prices.model_dump())
@@ -110,10 +110,10 @@ async def build_parts(stack: AsyncExitStack, settings: Settings) -> GatewayParts
     stack.push_async_callback(server.close)
     await state.start(stack)
     upkeep = EndpointUpkeep(
-        settings=settings, wanted=wanted, endpoints=endpoints, client=server, clock=clock
+        settings=settings, scope=scope, endpoints=endpoints, client=server, clock=clock
     )
     registry.register(MailboxMetrics(lambda: tuple(upkeep.mailboxes.values())))
-    if wanted is not None:
+    if scope is not None:
         registry.register(DiscoveryMetrics(lambda: upkeep.watches))
     upkeep.start(stack)
     shared = build_shared(

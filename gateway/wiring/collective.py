@@ -68,15 +68,15 @@ def build_collective(
 ) -> CollectiveParts:
     """Inside the event loop; `stack` ends what is under way. Without an embedder members are
     chosen by words."""
-    wanted = settings.collective
-    policy = _policy(wanted, Prices(settings.prices.model_dump()))
+    collective = settings.collective
+    policy = _policy(collective, Prices(settings.prices.model_dump()))
     served = partial(_served, shared.endpoints)
     server_model = ServerModel(shared.calls)
     fit_estimator = FitEstimator(
         embedder=embedder,
         domains=policy.domains,
         telemetry=telemetry,
-        timeout_s=wanted.embedding.timeout_s,
+        timeout_s=collective.embedding.timeout_s,
     )
     stack.callback(fit_estimator.close)
     deps = CollectiveDeps(
@@ -90,7 +90,7 @@ def build_collective(
             likelihoods=Likelihoods(shared.calls),
             templates=templates,
             served=served,
-            likelihood_models=wanted.rather_likelihood,
+            likelihood_models=collective.rather_likelihood,
         ),
         templates=templates,
         served=served,
@@ -109,46 +109,46 @@ def build_collective(
     return CollectiveParts(handler=handler, feedback=feedback)
 
 
-def _policy(wanted: CollectiveSettings, prices: Prices) -> CollectivePolicy:
+def _policy(collective: CollectiveSettings, prices: Prices) -> CollectivePolicy:
     quota = None
-    if wanted.requests_per_minute is not None:
-        quota = Quota(float(wanted.burst), wanted.requests_per_minute / 60.0)
-    quality = wanted.quality
+    if collective.requests_per_minute is not None:
+        quota = Quota(float(collective.burst), collective.requests_per_minute / 60.0)
+    quality = collective.quality
     return CollectivePolicy(
-        aggregator=wanted.aggregator,
-        aggregate=wanted.aggregate,
-        max_members=wanted.max_members,
-        quorum=wanted.quorum,
-        grace=wanted.grace,
-        agreement=wanted.agreement,
-        deadline_s=wanted.deadline_s,
-        rounds=wanted.rounds,
-        on_too_few=wanted.on_too_few,
-        member_tokens=wanted.member_tokens,
-        max_question_chars=wanted.max_question_chars,
-        max_answer_chars=wanted.max_answer_chars,
+        aggregator=collective.aggregator,
+        aggregate=collective.aggregate,
+        max_members=collective.max_members,
+        quorum=collective.quorum,
+        grace=collective.grace,
+        agreement=collective.agreement,
+        deadline_s=collective.deadline_s,
+        rounds=collective.rounds,
+        on_too_few=collective.on_too_few,
+        member_tokens=collective.member_tokens,
+        max_question_chars=collective.max_question_chars,
+        max_answer_chars=collective.max_answer_chars,
         feedback_weight=quality.feedback_weight,
         prior=Prior(quality.prior, quality.prior_weight),
         prices=prices,
         quota=quota,
         keep=Keep(
-            idempotency_s=wanted.idempotency_s,
-            lease_s=wanted.lease_s,
-            affinity_s=wanted.affinity_s,
+            idempotency_s=collective.idempotency_s,
+            lease_s=collective.lease_s,
+            affinity_s=collective.affinity_s,
             feedback_s=quality.feedback_s,
             half_life_s=quality.half_life_s,
         ),
-        domains=wanted.domains,
+        domains=collective.domains,
     )
 
 
 def collective_templates(settings: Settings) -> Templates:
     """The shipped ones, and the settings'. Raises ConfigError."""
-    wanted = settings.collective
+    collective = settings.collective
     shipped = shipped_templates()
-    given = {id: spec.model_dump() for id, spec in wanted.templates.items()}
+    given = {id: spec.model_dump() for id, spec in collective.templates.items()}
     by_id = {id: _template(id, spec) for id, spec in (shipped["templates"] | given).items()}
-    rules = [TemplateRule(**rule.model_dump()) for rule in wanted.template_rules]
+    rules = [TemplateRule(**rule.model_dump()) for rule in collective.template_rules]
     rules += [TemplateRule(**rule) for rule in shipped["rules"]]
     for rule in rules:
         if rule.template not in by_id:
@@ -171,17 +171,17 @@ def _template(id: str, spec: dict[str, Any]) -> Template:
 
 
 def choose_embedder(
-    stack: AsyncExitStack, wanted: EmbeddingSettings, shared: Shared
+    stack: AsyncExitStack, embedding: EmbeddingSettings, shared: Shared
 ) -> tuple[Embedder | None, str]:
     """The embedder, which `stack` closes; or None, and why members are chosen by words: that works,
     and the operator must hear of it."""
     problem = "collective.embedding.source is words"
-    if wanted.source == "pool":
+    if embedding.source == "pool":
         pool = EndpointEmbedder(
-            calls=shared.calls, model=wanted.model, clock=shared.clock, new_id=shared.new_id
+            calls=shared.calls, model=embedding.model, clock=shared.clock, new_id=shared.new_id
         )
-        return _cached(stack, pool, wanted.cache, BATCH), ""
-    if wanted.source == "minilm":
+        return _cached(stack, pool, embedding.cache, BATCH), ""
+    if embedding.source == "minilm":
         try:
             files = find_files()
             # Its libraries come with the extra `embedding`.
@@ -194,7 +194,7 @@ def choose_embedder(
             problem = f"the module {error.name} is not installed"
         else:
             stack.callback(local.close)
-            return _cached(stack, local, wanted.cache), ""
+            return _cached(stack, local, embedding.cache), ""
     return None, f"{problem}; members are chosen by their tags and words"
 
 

@@ -23,22 +23,22 @@ from k8s.discovery.errors import ClusterUnknown
 from k8s.discovery.namespace_watch import NamespaceWatch
 
 
-def wanted_discovery(settings: Settings) -> Wanted | None:
+def discovery_scope(settings: Settings) -> Wanted | None:
     """None where everything is listed. Raises ConfigError when there is no way to a cluster."""
-    found = settings.discovery
-    if found is None:
+    discovery = settings.discovery
+    if discovery is None:
         return None
     try:
-        cluster.check(found.kubeconfig)
-        namespaces = found.namespaces or (cluster.own_namespace(found.kubeconfig),)
+        cluster.check(discovery.kubeconfig)
+        namespaces = discovery.namespaces or (cluster.own_namespace(discovery.kubeconfig),)
     except ClusterUnknown as error:
         raise ConfigError(f"discovery: {error}") from error
     return Wanted(
         tuple(dict.fromkeys(namespaces)),
-        found.selector,
-        found.resync_s,
-        found.kubeconfig,
-        PortNames(found.http_port, found.drafts_port),
+        discovery.selector,
+        discovery.resync_s,
+        discovery.kubeconfig,
+        PortNames(discovery.http_port, discovery.drafts_port),
     )
 
 
@@ -49,7 +49,7 @@ class EndpointUpkeep:
         self,
         *,
         settings: Settings,
-        wanted: Wanted | None,
+        scope: Wanted | None,
         endpoints: LiveEndpoints,
         client: AiohttpModelServer,
         clock: Clock,
@@ -79,7 +79,7 @@ class EndpointUpkeep:
             client=client,
             mailboxes=self.mailboxes,
         )
-        self._discovery = Discovery(wanted, self._discovered, uniform) if wanted else None
+        self._discovery = Discovery(scope, self._discovered, uniform) if scope else None
         self._settled = False
 
     @property
@@ -93,8 +93,8 @@ class EndpointUpkeep:
         Those that come later take nothing away: the others go on answering.
         """
         if not self._settled:
-            found = self._discovery is None or self._discovery.settled
-            self._settled = found and all(state.seen for state in self._endpoints.states())
+            listed = self._discovery is None or self._discovery.settled
+            self._settled = listed and all(state.seen for state in self._endpoints.states())
         return self._settled
 
     def start(self, stack: AsyncExitStack) -> None:
@@ -114,17 +114,19 @@ class EndpointUpkeep:
 
     def conditions(self) -> dict[str, str]:
         """What is degraded, by name, in words for the operator."""
-        found = {}
+        conditions = {}
         if unchecked := self._tokenizers.unchecked:
             engines = ", ".join(sorted(unchecked))
-            found["tokenizer-unchecked"] = f"no /tokenize at the engines of {engines}"
+            conditions["tokenizer-unchecked"] = f"no /tokenize at the engines of {engines}"
         boxes = self.mailboxes.values()
         if lost := [f"{box.endpoint_id} ({box.problem})" for box in boxes if box.problem]:
-            found["mailbox-lost"] = f"drafts don't reach {', '.join(lost)}; answers go on without"
+            conditions["mailbox-lost"] = (
+                f"drafts don't reach {', '.join(lost)}; answers go on without"
+            )
         if blind := [f"{w.namespace}: {w.problem}" for w in self.watches if w.problem]:
-            found["discovery-lost"] = (
+            conditions["discovery-lost"] = (
                 f"{'; '.join(blind)}; the endpoints known last stay in use until it is back"
             )
         if passed_over := self._discovered.passed_over:
-            found["discovery-passed-over"] = "; ".join(passed_over)
-        return found
+            conditions["discovery-passed-over"] = "; ".join(passed_over)
+        return conditions

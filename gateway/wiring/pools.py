@@ -51,8 +51,8 @@ def pool_states(settings: Settings) -> list[PoolState]:
 
 def policies(settings: Settings) -> dict[str, PoolPolicy]:
     """Of the pools that discovery fills."""
-    found = settings.discovery
-    shared = found.mailbox_secret if found else None
+    discovery = settings.discovery
+    shared = discovery.mailbox_secret if discovery else None
     return {
         name: PoolPolicy(
             tier=pool.tier,
@@ -67,8 +67,8 @@ def policies(settings: Settings) -> dict[str, PoolPolicy]:
 
 def default_policy(settings: Settings) -> PoolPolicy:
     """Of the pools that discovery finds and nobody configured."""
-    found = settings.discovery
-    return PoolPolicy(mailbox_secret=_plain_secret(found.mailbox_secret if found else None))
+    discovery = settings.discovery
+    return PoolPolicy(mailbox_secret=_plain_secret(discovery.mailbox_secret if discovery else None))
 
 
 def routing(settings: Settings) -> Routing:
@@ -87,8 +87,8 @@ def routing(settings: Settings) -> Routing:
 
 def api_keys(settings: Settings) -> tuple[dict[str, str | None], str | None]:
     """Each configured pool's key, and the one of pools that discovery finds beside these."""
-    found = settings.discovery
-    shared = found.api_key if found else None
+    discovery = settings.discovery
+    shared = discovery.api_key if discovery else None
     keys = {
         name: _plain(pool.api_key or (shared if pool.endpoints is None else None))
         for name, pool in settings.pools.items()
@@ -98,15 +98,15 @@ def api_keys(settings: Settings) -> tuple[dict[str, str | None], str | None]:
 
 def fixed_mailboxes(settings: Settings) -> dict[str, Mailbox]:
     """By endpoint."""
-    found = {}
+    discovery = {}
     for pool in settings.pools.values():
         secret = _plain_secret(pool.mailbox_secret) or b""
         for url, address in zip(pool.endpoints or (), pool.mailboxes, strict=False):
             id = endpoint_id(url)
-            found[id] = Mailbox(
+            discovery[id] = Mailbox(
                 endpoint_id=id, address=address, secret=secret, uniform=random.random
             )
-    return found
+    return discovery
 
 
 def _limits(pool: Pool) -> Limits:

@@ -26,25 +26,25 @@ class SharedState:
     """
 
     def __init__(self, settings: Settings, registry: CollectorRegistry, clock: Clock) -> None:
-        wanted = settings.state
+        state = settings.state
         limits = MemoryBounds(
-            wanted.memory.max_entries, wanted.memory.max_bytes, wanted.max_value_bytes
+            state.memory.max_entries, state.memory.max_bytes, state.max_value_bytes
         )
         memory = MemoryStore(clock, limits)
         metrics = StateMetrics(registry, lambda: self.store.problem())
         self.store: StateStore = memory
         self.shared: StateStore = memory
         self._served: FailoverStore | None = None
-        self._replicas = wanted.replicas
-        if wanted.redis is not None:
+        self._replicas = state.replicas
+        if state.redis is not None:
             redis = RedisStore(
-                target=target(wanted.redis),
+                target=target(state.redis),
                 uniform=random.random,
-                timeout_s=wanted.timeout_s,
-                prefix=wanted.prefix,
-                max_value_bytes=wanted.max_value_bytes,
+                timeout_s=state.timeout_s,
+                prefix=state.prefix,
+                max_value_bytes=state.max_value_bytes,
             )
-            local = memory if wanted.when_lost == "open" else None
+            local = memory if state.when_lost == "open" else None
             self._served = FailoverStore(
                 store=redis, local=local, clock=clock, telemetry=metrics, uniform=random.random
             )
@@ -58,15 +58,15 @@ class SharedState:
 
     def conditions(self) -> dict[str, str]:
         """What is degraded, by name, in words for the operator."""
-        found = {}
+        conditions = {}
         if problem := self.store.problem():
-            found["state-lost"] = problem
+            conditions["state-lost"] = problem
         if self._served is None and self._replicas > 1:
-            found["state-not-shared"] = (
+            conditions["state-not-shared"] = (
                 f"up to {self._replicas} replicas run, each with state of its own; "
                 "set state.redis to have them share it"
             )
-        return found
+        return conditions
 
 
 def target(redis: Redis) -> Target:

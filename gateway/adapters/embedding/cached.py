@@ -33,15 +33,15 @@ class CachedEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Vector]:
         keys = [blake2b(text.encode("utf-8", "replace"), digest_size=16).digest() for text in texts]
-        wanted = dict(zip(keys, texts, strict=True))
-        found = {key: self._kept[key] for key in wanted if key in self._kept}
-        for key in found:
+        by_key = dict(zip(keys, texts, strict=True))
+        vectors = {key: self._kept[key] for key in by_key if key in self._kept}
+        for key in vectors:
             self._kept.move_to_end(key)
-        self._begin({k: t for k, t in wanted.items() if k not in found and k not in self._coming})
-        coming = {key: self._coming[key] for key in wanted if key not in found}
+        self._begin({k: t for k, t in by_key.items() if k not in vectors and k not in self._coming})
+        coming = {key: self._coming[key] for key in by_key if key not in vectors}
         for key, future in coming.items():
-            found[key] = await asyncio.shield(future)
-        return [found[key] for key in keys]
+            vectors[key] = await asyncio.shield(future)
+        return [vectors[key] for key in keys]
 
     def close(self) -> None:
         for task in self._tasks:

@@ -61,17 +61,17 @@ class Lease:
     until: float
 
 
-def hold(lease: Lease | None, wanted: Hold, now: float) -> Decision[Lease]:
-    if lease is not None and lease.holder != wanted.holder:
+def hold(lease: Lease | None, operation: Hold, now: float) -> Decision[Lease]:
+    if lease is not None and lease.holder != operation.holder:
         return Decision(lease, lease.until, False)
-    until = now + wanted.ttl_s
-    return Decision(Lease(wanted.holder, wanted.value, until), until, True)
+    until = now + operation.ttl_s
+    return Decision(Lease(operation.holder, operation.value, until), until, True)
 
 
-def release(lease: Lease | None, given_up: Release) -> Decision[Lease]:
+def release(lease: Lease | None, operation: Release) -> Decision[Lease]:
     if lease is None:
         return nothing(False)
-    if lease.holder != given_up.holder:
+    if lease.holder != operation.holder:
         return Decision(lease, lease.until, False)
     return nothing(True)
 
@@ -88,12 +88,12 @@ class Round:
     until: float
 
 
-def advance(stored: Round | None, wanted: Advance, now: float) -> Decision[Round]:
+def advance(stored: Round | None, operation: Advance, now: float) -> Decision[Round]:
     number = 0 if stored is None else stored.number
-    if number != wanted.expected:
+    if number != operation.expected:
         return Decision(stored, 0.0 if stored is None else stored.until, False)
-    until = now + wanted.ttl_s
-    return Decision(Round(number + 1, wanted.value, until), until, True)
+    until = now + operation.ttl_s
+    return Decision(Round(number + 1, operation.value, until), until, True)
 
 
 def forget(stored: Round | None) -> Decision[Round]:
@@ -112,13 +112,13 @@ class BucketLevel:
     until: float
 
 
-def spend(bucket: BucketLevel | None, wanted: Spend, now: float) -> Decision[BucketLevel]:
+def spend(bucket: BucketLevel | None, operation: Spend, now: float) -> Decision[BucketLevel]:
     """A full bucket is not kept: one that is not there is full."""
-    burst, per_s = wanted.burst, wanted.per_s
+    burst, per_s = operation.burst, operation.per_s
     level = burst
     if bucket is not None:
         level = refilled(bucket.level, now - bucket.at, burst, per_s)
-    level, wait_s = spent(level, wanted.amount, burst, per_s)
+    level, wait_s = spent(level, operation.amount, burst, per_s)
     if level >= burst:
         return Decision(None, 0.0, wait_s)
     until = now + (burst - level) / per_s
@@ -146,18 +146,18 @@ class Memory:
         return Mean(self.value, self.weight * 0.5 ** (elapsed / self.half_life_s))
 
 
-def observe(memory: Memory | None, seen: Observe, now: float) -> Decision[Memory]:
-    half_life_s = seen.half_life_s
+def observe(memory: Memory | None, operation: Observe, now: float) -> Decision[Memory]:
+    half_life_s = operation.half_life_s
     before = Mean()
     if memory is not None:
         # The past fades as it is told now, whatever it was told before.
         before = Memory(
             value=memory.value, weight=memory.weight, at=memory.at, half_life_s=half_life_s
         ).mean(now)
-    weight = before.weight + seen.weight
+    weight = before.weight + operation.weight
     if weight <= 0.0:
         return nothing(Mean())
-    value = (before.value * before.weight + seen.value * seen.weight) / weight
+    value = (before.value * before.weight + operation.value * operation.weight) / weight
     until = now + FORGOTTEN_AFTER * half_life_s
     return Decision(
         Memory(value=value, weight=weight, at=now, half_life_s=half_life_s),
@@ -181,38 +181,41 @@ class Claiming:
     answer: bytes | None = None
 
 
-def claim(claiming: Claiming | None, wanted: Claim, now: float) -> Decision[Claiming]:
+def claim(claiming: Claiming | None, operation: Claim, now: float) -> Decision[Claiming]:
     """The holder that claims again renews its lease and is told NEW again."""
     if claiming is None:
-        return _claim_taken(wanted, now, ClaimState.NEW)
-    if claiming.digest != wanted.digest:
+        return _claim_taken(operation, now, ClaimState.NEW)
+    if claiming.digest != operation.digest:
         return _claim_unchanged(claiming, Claimed(ClaimState.MISMATCH))
     if claiming.done:
         return _claim_unchanged(claiming, Claimed(ClaimState.DONE, claiming.answer))
-    if claiming.holder == wanted.holder:
-        return _claim_taken(wanted, now, ClaimState.NEW)
+    if claiming.holder == operation.holder:
+        return _claim_taken(operation, now, ClaimState.NEW)
     if claiming.lease_until > now:
         return _claim_unchanged(claiming, Claimed(ClaimState.RUNNING))
-    return _claim_taken(wanted, now, ClaimState.TAKEN_OVER)
+    return _claim_taken(operation, now, ClaimState.TAKEN_OVER)
 
 
-def complete(claiming: Claiming | None, finished: Complete, now: float) -> Decision[Claiming]:
+def complete(claiming: Claiming | None, operation: Complete, now: float) -> Decision[Claiming]:
     """An answer that is stored stays as it is: completing it again changes nothing."""
     if claiming is None:
         return nothing(False)
-    if claiming.holder != finished.holder or claiming.done:
-        return _claim_unchanged(claiming, claiming.holder == finished.holder)
-    if finished.answer is None:
+    if claiming.holder != operation.holder or claiming.done:
+        return _claim_unchanged(claiming, claiming.holder == operation.holder)
+    if operation.answer is None:
         return nothing(True)
-    until = now + finished.ttl_s
-    done = replace(claiming, done=True, answer=finished.answer, until=until)
+    until = now + operation.ttl_s
+    done = replace(claiming, done=True, answer=operation.answer, until=until)
     return Decision(done, until, True)
 
 
-def _claim_taken(wanted: Claim, now: float, state: ClaimState) -> Decision[Claiming]:
-    until = now + max(wanted.ttl_s, wanted.lease_s)
+def _claim_taken(operation: Claim, now: float, state: ClaimState) -> Decision[Claiming]:
+    until = now + max(operation.ttl_s, operation.lease_s)
     taken = Claiming(
-        digest=wanted.digest, holder=wanted.holder, lease_until=now + wanted.lease_s, until=until
+        digest=operation.digest,
+        holder=operation.holder,
+        lease_until=now + operation.lease_s,
+        until=until,
     )
     return Decision(taken, until, Claimed(state))
 

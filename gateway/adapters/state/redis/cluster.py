@@ -95,9 +95,9 @@ class Cluster:
             if isinstance(result, BaseException):
                 raise result
 
-    def _redirected(self, reply: Any, asked: Address) -> tuple[Address, bool] | None:
+    def _redirected(self, reply: Any, node: Address) -> tuple[Address, bool] | None:
         """Where the command must go instead, and whether the node has to be told to take it."""
         if isinstance(reply, AskError):  # MovedError is one too
-            address = (reply.host or asked[0], int(reply.port))
+            address = (reply.host or node[0], int(reply.port))
             return address, not isinstance(reply, MovedError)
         return None

@@ -31,11 +31,11 @@ class SlotMap:
         return self._ranges[place][2]
 
 
-def read_slots(reply: Sequence[Any], asked: Address) -> SlotMap:
+def read_slots(reply: Sequence[Any], node: Address) -> SlotMap:
     """Of CLUSTER SLOTS: [first, last, [host, port, id, …] of the master, of replicas …], …; a node
-    that does not know its own host's name leaves it out, and then is the one that was asked."""
+    that does not know its own host's name leaves it out, and then it is this `node`."""
     ranges = []
     for first, last, (host, port, *_), *_ in reply:
-        name = host.decode() if host else asked[0]
+        name = host.decode() if host else node[0]
         ranges.append((int(first), int(last), (name, int(port))))
     return SlotMap(ranges)
