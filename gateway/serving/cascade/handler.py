@@ -14,7 +14,7 @@ from gateway.serving.cascade.audits import Audits
 from gateway.serving.cascade.options import CascadeRequest, read
 from gateway.serving.cascade.stages import accept, ask, escalate
 from gateway.serving.cascade.state import CascadeDeps, CascadeState
-from gateway.serving.chat.reply import CallerSink, reply_to
+from gateway.serving.chat.reply import CallerSink, ReplyHead, reply_to
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
 from gateway.serving.requests.relay import Sink
@@ -83,11 +83,9 @@ class CascadeHandler:
             live=live and request.divisible and rule.method == "logprobs",
             reply=reply_to(
                 request.chat,
-                CallerSink(sink, deps.clock, self._stalled_s),
-                outcome,
-                id=f"chatcmpl-{request.inference.id}",
-                created=int(deps.unix_time()),
-                model=CASCADE,
+                CallerSink(sink=sink, outcome=outcome, clock=deps.clock, stalled_s=self._stalled_s),
+                ReplyHead(f"chatcmpl-{request.inference.id}", int(deps.unix_time())),
+                CASCADE,
             ),
             outcome=outcome,
         )

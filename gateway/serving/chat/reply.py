@@ -67,20 +67,19 @@ class Reply(Protocol):
 
 
 class CallerSink:
-    """A sink that gives a caller up who reads nothing for `stalled_s` seconds: it then raises
-    ClientStalled."""
+    """The caller of one request. It is given up when it reads nothing for `stalled_s` seconds:
+    `send` then raises ClientStalled. `outcome` gets the times at which text went out."""
 
-    def __init__(self, sink: Sink, clock: Clock, stalled_s: float) -> None:
+    def __init__(self, *, sink: Sink, outcome: Outcome, clock: Clock, stalled_s: float) -> None:
         self._sink = sink
-        self._stalled_s = stalled_s
+        self._outcome = outcome
         self._clock = clock
+        self._stalled_s = stalled_s
 
-    async def start(
-        self, status: int, headers: Mapping[str, str], outcome: Outcome, length: int | None
-    ) -> None:
-        await self._sink.start(status, headers, outcome, length)
+    async def start(self, headers: Mapping[str, str], length: int | None = None) -> None:
+        await self._sink.start(200, headers, self._outcome, length)
 
-    async def send(self, data: bytes, more: bool) -> None:
+    async def send(self, data: bytes, *, more: bool) -> None:
         with ProgressTimeout(self._clock.now) as timeout:
             timeout.expect(self._stalled_s, client_stalled)
             await self._sink.send(data, more)
@@ -88,44 +87,47 @@ class CallerSink:
     async def fail(self, error: GatewayError) -> None:
         await self._sink.fail(error)
 
-    def now(self) -> float:
-        return self._clock.now()
+    def note_text(self) -> None:
+        self._outcome.last_byte = self._clock.now()
+        if self._outcome.first_byte is None:
+            self._outcome.first_byte = self._outcome.last_byte
 
 
-def reply_to(
-    chat: ChatRequest,
-    sink: CallerSink,
-    outcome: Outcome,
-    *,
-    id: str,
-    created: int,
-    model: str,
-) -> Reply:
-    """A stream where the caller asks for one. `created` is in seconds since 1970."""
-    kind = StreamReply if chat.inference.stream else WholeReply
-    return kind(chat=chat, sink=sink, outcome=outcome, id=id, created=created, model=model)
+@dataclass(frozen=True, slots=True)
+class ReplyHead:
+    """What a body and each chunk begin with; `created` is in seconds since 1970."""
+
+    id: str
+    created: int
 
 
-class WholeReply:
-    """One JSON body at the end. Nothing goes out before, so every error still has its status."""
+def reply_to(chat: ChatRequest, caller: CallerSink, head: ReplyHead, model: str) -> Reply:
+    """A stream where the request asks for one, else a body."""
+    if not chat.inference.stream:
+        return WholeReply(chat, caller, head, model)
+    return StreamReply(chat, caller, head, model)
 
-    def __init__(
-        self,
-        *,
-        chat: ChatRequest,
-        sink: CallerSink,
-        outcome: Outcome,
-        id: str,
-        created: int,
-        model: str,
-    ) -> None:
+
+class _BaseReply:
+    """What both kinds of reply know."""
+
+    def __init__(self, chat: ChatRequest, caller: CallerSink, head: ReplyHead, model: str) -> None:
         self.model = model
         self.begun = self.has_text = False
-        self._with_token_ids = chat.body.return_token_ids is True
-        self._sink = sink
-        self._outcome = outcome
-        self._id = id
-        self._created = created
+        self._chat = chat
+        self._caller = caller
+        self._head = head
+
+    def _shown(self, token_ids: Sequence[int]) -> list[int] | None:
+        """The token ids for a caller that asks for them."""
+        return list(token_ids) if self._chat.body.return_token_ids else None
+
+
+class WholeReply(_BaseReply):
+    """One JSON body at the end. Nothing goes out before, so every error still has its status."""
+
+    def __init__(self, chat: ChatRequest, caller: CallerSink, head: ReplyHead, model: str) -> None:
+        super().__init__(chat, caller, head, model)
         self._text: list[str] = []
         self._token_ids: list[int] = []
 
@@ -145,52 +147,36 @@ class WholeReply:
 
     async def finish(self, conclusion: Conclusion) -> None:
         data = completion(
-            id=self._id,
-            created=self._created,
+            head=self._head,
             model=self.model,
             text="".join(self._text),
-            token_ids=self._token_ids if self._with_token_ids else None,
+            token_ids=self._shown(self._token_ids),
             conclusion=conclusion,
         )
         self.begun = self.has_text = True
-        self._outcome.first_byte = self._outcome.last_byte = self._sink.now()
-        await self._sink.start(200, BODY_HEADERS, self._outcome, len(data))
-        await self._sink.send(data, more=False)
+        self._caller.note_text()
+        await self._caller.start(BODY_HEADERS, len(data))
+        await self._caller.send(data, more=False)
 
     async def fail(self, error: GatewayError) -> None:
         raise error
 
 
-class StreamReply:
+class StreamReply(_BaseReply):
     """Server-sent events: chunks, and comments between them."""
 
-    def __init__(
-        self,
-        *,
-        chat: ChatRequest,
-        sink: CallerSink,
-        outcome: Outcome,
-        id: str,
-        created: int,
-        model: str,
-    ) -> None:
-        self.model = model
-        self.begun = self.has_text = False
-        self._with_token_ids = chat.body.return_token_ids is True
-        self._include_usage = chat.include_usage
-        self._sink = sink
-        self._outcome = outcome
-        self._head = {"id": id, "object": "chat.completion.chunk", "created": created}
+    def __init__(self, chat: ChatRequest, caller: CallerSink, head: ReplyHead, model: str) -> None:
+        super().__init__(chat, caller, head, model)
         self._kept: list[bytes] = []
 
     async def begin(self) -> None:
         if self.begun:
             return
         self.begun = True
-        await self._sink.start(200, STREAM_HEADERS, self._outcome, None)
+        await self._caller.start(STREAM_HEADERS)
         role = _choice({"role": "assistant", "content": ""})
         first = self._chunk([role], prompt_token_ids=None, prompt_text=None)
-        await self._sink.send(first + b"".join(self._kept), more=True)
+        await self._caller.send(first + b"".join(self._kept), more=True)
 
     async def say(self, comment: str) -> None:
         await self._send(b": " + " ".join(comment.split()).encode() + b"\n\n")
@@ -199,11 +185,9 @@ class StreamReply:
         if not (piece or token_ids):
             return
         self.has_text = True
-        self._outcome.last_byte = self._sink.now()
-        if self._outcome.first_byte is None:
-            self._outcome.first_byte = self._outcome.last_byte
-        shown = list(token_ids) if self._with_token_ids else None
-        await self._send(self._chunk([_choice({"content": piece}, token_ids=shown)]))
+        self._caller.note_text()
+        choice = _choice({"content": piece}, token_ids=self._shown(token_ids))
+        await self._send(self._chunk([choice]))
 
     def discard(self) -> None:
         """Text of a stream has gone out, or is about to."""
@@ -217,42 +201,47 @@ class StreamReply:
             token_ids=None,
         )
         end: dict[str, Any] = {"system_fingerprint": None}
-        if self._include_usage:
+        if self._chat.include_usage:
             last = self._chunk([choice], tierflow=conclusion.tierflow)
             last += self._chunk([], usage=_usage(conclusion.usage), **end)
         else:
             last = self._chunk([choice], **end, tierflow=conclusion.tierflow)
-        await self._sink.send(last + b"data: [DONE]\n\n", more=False)
+        await self._caller.send(last + b"data: [DONE]\n\n", more=False)
 
     async def fail(self, error: GatewayError) -> None:
         if not self.begun:
             raise error
-        await self._sink.fail(error)
+        await self._caller.fail(error)
 
     async def _send(self, data: bytes) -> None:
         if self.begun:
-            await self._sink.send(data, more=True)
+            await self._caller.send(data, more=True)
         else:
             self._kept.append(data)
 
     def _chunk(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
-        chunk = {**self._head, "model": self.model, "choices": choices, **more}
+        chunk = {
+            "id": self._head.id,
+            "object": "chat.completion.chunk",
+            "created": self._head.created,
+            "model": self.model,
+            "choices": choices,
+            **more,
+        }
         return b"data: " + orjson.dumps(chunk) + b"\n\n"
 
 
 def completion(
     *,
-    id: str,
-    created: int,
+    head: ReplyHead,
     model: str,
     text: str,
     conclusion: Conclusion,
     token_ids: Sequence[int] | None = None,
 ) -> bytes:
     """A `chat.completion`: the engine's own body where there is one, else one around `text`."""
-    body: dict[str, Any] = {"id": id, "object": "chat.completion", "created": created}
     if conclusion.engine_body is not None:
-        body = {**conclusion.engine_body, "id": id}
+        body = {**conclusion.engine_body, "id": head.id}
     else:
         message = {"role": "assistant", "content": text}
         choice = {
@@ -263,7 +252,13 @@ def completion(
             "stop_reason": conclusion.stop_reason,
             "token_ids": token_ids,
         }
-        body |= {"model": model, "choices": [choice]}
+        body = {
+            "id": head.id,
+            "object": "chat.completion",
+            "created": head.created,
+            "model": model,
+            "choices": [choice],
+        }
     usage = _usage(conclusion.usage)
     return orjson.dumps({**body, "usage": usage, "tierflow": conclusion.tierflow})
 

@@ -14,7 +14,14 @@ from gateway.core.state.operations import ClaimState
 from gateway.core.types import InferenceRequest
 from gateway.errors import ClientStalled, GatewayError
 from gateway.protocol.collective import MODEL
-from gateway.serving.chat.reply import CallerSink, Conclusion, Reply, completion, reply_to
+from gateway.serving.chat.reply import (
+    CallerSink,
+    Conclusion,
+    Reply,
+    ReplyHead,
+    completion,
+    reply_to,
+)
 from gateway.serving.collective.aggregation import FinalAnswer
 from gateway.serving.collective.deliberation import Deliberation
 from gateway.serving.collective.idempotency import held_claim
@@ -79,8 +86,8 @@ class CollectiveHandler:
 
     async def _deliberate(self, prepared: PreparedRequest, sink: Sink, outcome: Outcome) -> None:
         deps, request = self._deps, prepared.request
-        id, created = f"chatcmpl-{deps.new_id()}", int(deps.unix_time())
-        reply = self._reply(request, sink, outcome, id, created)
+        head = ReplyHead(f"chatcmpl-{deps.new_id()}", int(deps.unix_time()))
+        reply = self._reply(request, sink, outcome, head)
         claim = held_claim(deps.memory, prepared.keys, prepared.prior, deps.policy.keep.lease_s)
         try:
             async with claim as held:
@@ -96,7 +103,7 @@ class CollectiveHandler:
             await reply.fail(error)
             return
         conclusion = self._conclusion(prepared, final)
-        settled = self._settle(prepared, final, id, created, conclusion)
+        settled = self._settle(prepared, final, head, conclusion)
         if prepared.keys.key is not None:
             # The answer is stored first: a repetition must get the same one.
             await asyncio.shield(settled)
@@ -128,21 +135,18 @@ class CollectiveHandler:
         self,
         prepared: PreparedRequest,
         final: FinalAnswer,
-        id: str,
-        created: int,
+        head: ReplyHead,
         conclusion: Conclusion,
     ) -> asyncio.Task[None]:
         """Store the answer and what it taught, in the background."""
         answer = None
         if prepared.keys.key is not None:
-            answer = completion(
-                id=id, created=created, model=MODEL, text=final.text, conclusion=conclusion
-            )
+            answer = completion(head=head, model=MODEL, text=final.text, conclusion=conclusion)
         task = asyncio.create_task(
             self._deps.memory.settle(
                 keys=prepared.keys,
                 prior=prepared.prior,
-                answer_id=id,
+                answer_id=head.id,
                 answer=answer,
                 report=prepared.report,
                 evidence=evidence(prepared.request, prepared.report, Reading(final.text)),
@@ -161,13 +165,15 @@ class CollectiveHandler:
             usage=(usage["prompt_tokens"], usage["completion_tokens"]),
             tierflow=body["tierflow"],
         )
-        reply = self._reply(prepared.request, sink, outcome, body["id"], body["created"])
+        reply = self._reply(prepared.request, sink, outcome, ReplyHead(body["id"], body["created"]))
         await reply.begin()
         await reply.text(body["choices"][0]["message"]["content"])
         await reply.finish(conclusion)
 
     def _reply(
-        self, request: CollectiveRequest, sink: Sink, outcome: Outcome, id: str, created: int
+        self, request: CollectiveRequest, sink: Sink, outcome: Outcome, head: ReplyHead
     ) -> Reply:
-        caller = CallerSink(sink, self._deps.clock, self._idle_s)
-        return reply_to(request.chat, caller, outcome, id=id, created=created, model=MODEL)
+        caller = CallerSink(
+            sink=sink, outcome=outcome, clock=self._deps.clock, stalled_s=self._idle_s
+        )
+        return reply_to(request.chat, caller, head, MODEL)

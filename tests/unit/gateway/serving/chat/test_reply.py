@@ -9,7 +9,7 @@ import pytest
 from gateway.adapters.clock import MonotonicClock
 from gateway.core.outcome import Outcome
 from gateway.errors import ClientStalled, EngineFailed
-from gateway.serving.chat.reply import CallerSink, Conclusion, Reply, reply_to
+from gateway.serving.chat.reply import CallerSink, Conclusion, Reply, ReplyHead, reply_to
 from gateway.serving.chat.request import read
 from tests.unit.gateway.build import request
 from tests.unit.gateway.fakes import ListSink, SteppingClock
@@ -28,11 +28,9 @@ class Scene:
         self.sink, self.outcome = ListSink(), Outcome(request=inference)
         self.reply: Reply = reply_to(
             read(inference, "tierflow-cascade"),
-            CallerSink(self.sink, SteppingClock(), 30.0),
-            self.outcome,
-            id="chatcmpl-1",
-            created=9,
-            model="small",
+            CallerSink(sink=self.sink, outcome=self.outcome, clock=SteppingClock(), stalled_s=30.0),
+            ReplyHead("chatcmpl-1", 9),
+            "small",
         )
 
     @property
@@ -158,6 +156,11 @@ async def test_a_caller_who_reads_nothing_is_given_up() -> None:
     async def never() -> None:
         await asyncio.Event().wait()
 
-    sink = CallerSink(ListSink(never), MonotonicClock(), 0.01)
+    caller = CallerSink(
+        sink=ListSink(never),
+        outcome=Outcome(request=request()),
+        clock=MonotonicClock(),
+        stalled_s=0.01,
+    )
     with pytest.raises(ClientStalled):
-        await sink.send(b"x", more=True)
+        await caller.send(b"x", more=True)
