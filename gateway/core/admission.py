@@ -19,9 +19,9 @@ class AdmissionLimits:
     """The limits of admission. `max_wait_s`: how long a request may stand in the gateway's own
     queue, in seconds."""
 
-    max_in_flight: int = 4096
-    max_queue: int = 1024
-    max_wait_s: float = 10.0
+    max_in_flight: int
+    max_queue: int
+    max_wait_s: float
 
 
 def admit(in_flight: int, queued: int, limits: AdmissionLimits) -> AdmissionVerdict:

@@ -15,9 +15,9 @@ class RetryBudget:
     included.
     """
 
-    ratio: float = 0.2
+    ratio: float
+    max_attempts: int
     reserve: float = 10.0
-    max_attempts: int = 3
     _tokens: float | None = None
 
     def request_started(self) -> None:

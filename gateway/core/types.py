@@ -103,7 +103,7 @@ class Endpoint:
     url: str
     pool: str
     tier: Tier
-    probe: Probe = Probe.ENGINE
+    probe: Probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +123,8 @@ class Limits:
     requests of this gateway's it takes no more.
     """
 
-    saturation_queue: int = 8
-    max_in_flight: int = 512
+    saturation_queue: int
+    max_in_flight: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,7 +140,7 @@ class EndpointState:
     """
 
     endpoint: Endpoint
-    limits: Limits = Limits()
+    limits: Limits
     healthy: bool = False
     seen: bool = False
     problem: str = "not seen yet"

@@ -38,7 +38,7 @@ from gateway.serving.collective.options import CollectivePolicy, Keep, Quota
 from gateway.serving.collective.selection import CollectiveDeps
 from gateway.serving.collective.server_model import ServerModel
 from gateway.settings import Settings
-from gateway.settings.collective import CollectiveSettings
+from gateway.settings.collective import CollectiveSettings, TemplateRuleSettings, TemplateSettings
 from gateway.settings.collective import Embedding as EmbeddingSettings
 from gateway.wiring.shared import Shared
 
@@ -146,10 +146,15 @@ def collective_templates(settings: Settings) -> Templates:
     """The shipped ones, and the settings'. Raises ConfigError."""
     collective = settings.collective
     shipped = shipped_templates()
-    given = {id: spec.model_dump() for id, spec in collective.templates.items()}
-    by_id = {id: _template(id, spec) for id, spec in (shipped["templates"] | given).items()}
-    rules = [TemplateRule(**rule.model_dump()) for rule in collective.template_rules]
-    rules += [TemplateRule(**rule) for rule in shipped["rules"]]
+    specs = {id: TemplateSettings(**spec) for id, spec in shipped["templates"].items()}
+    by_id = {id: _template(id, spec) for id, spec in (specs | collective.templates).items()}
+    rules = [
+        TemplateRule(**rule.model_dump())
+        for rule in (
+            *collective.template_rules,
+            *(TemplateRuleSettings(**rule) for rule in shipped["rules"]),
+        )
+    ]
     for rule in rules:
         if rule.template not in by_id:
             raise ConfigError(
@@ -165,9 +170,11 @@ def shipped_templates() -> dict[str, Any]:
     return loaded
 
 
-def _template(id: str, spec: dict[str, Any]) -> Template:
+def _template(id: str, spec: TemplateSettings) -> Template:
     name, _, version = id.rpartition("@")
-    return Template(name=name, version=int(version), **{**spec, "form": Form(spec["form"])})
+    return Template(
+        name=name, version=int(version), **(spec.model_dump() | {"form": Form(spec.form)})
+    )
 
 
 def choose_embedder(

@@ -12,7 +12,7 @@ from gateway.adapters.endpoints.kubernetes import PoolPolicy
 from gateway.adapters.engines.mailbox import Mailbox
 from gateway.core.routing.profile import build_profile
 from gateway.core.routing.routing import Routing
-from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, Probe, ServedModel
+from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, Probe, ServedModel, Tier
 from gateway.errors import ConfigError
 from gateway.settings import Pool, Settings
 
@@ -66,9 +66,15 @@ def policies(settings: Settings) -> dict[str, PoolPolicy]:
 
 
 def default_policy(settings: Settings) -> PoolPolicy:
-    """Of the pools that discovery finds and nobody configured."""
+    """Of the pools that discovery finds and nobody configured: a pool's defaults. Their tier is
+    their label's."""
     discovery = settings.discovery
-    return PoolPolicy(mailbox_secret=_plain_secret(discovery.mailbox_secret if discovery else None))
+    pool = Pool(tier=Tier.EDGE)
+    return PoolPolicy(
+        limits=_limits(pool),
+        mailbox_secret=_plain_secret(discovery.mailbox_secret if discovery else None),
+        probe=pool.probe,
+    )
 
 
 def routing(settings: Settings) -> Routing:

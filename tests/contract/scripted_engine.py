@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from gateway.core.types import Endpoint, Tier
+from gateway.core.types import Endpoint, Probe, Tier
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]
 """(reader, writer, how many connections came before) -> handles one connection."""
@@ -53,7 +53,11 @@ async def scripted_engine(script: Script) -> AsyncIterator[Endpoint]:
     port = server.sockets[0].getsockname()[1]
     try:
         yield Endpoint(
-            id=f"127.0.0.1:{port}", url=f"http://127.0.0.1:{port}", pool="edge", tier=Tier.EDGE
+            id=f"127.0.0.1:{port}",
+            url=f"http://127.0.0.1:{port}",
+            pool="edge",
+            tier=Tier.EDGE,
+            probe=Probe.ENGINE,
         )
     finally:
         server.close()

@@ -18,6 +18,7 @@ from gateway.adapters.state.redis.store import RedisStore
 from gateway.core.ports import StateStore
 from gateway.core.state.operations import Operation
 from tests.redis_server import RedisServer, redis_cluster, redis_server, sentinels
+from tests.unit.gateway.build import BOUNDS
 
 PATIENCE_S = 5.0
 """These tests are about what is done, not how fast: the machine may be busy."""
@@ -104,7 +105,7 @@ class Replicas:
 async def replicas(kind: str, servers: Servers) -> AsyncIterator[Replicas]:
     clock, prefix = Moving(), f"test-{secrets.token_hex(4)}"
     if kind == "memory":
-        memory = MemoryStore(clock)
+        memory = MemoryStore(clock, BOUNDS)
         yield Replicas(kind, memory, memory, prefix, (), clock)
         return
     target, data = servers.get(kind)
@@ -119,7 +120,13 @@ async def replicas(kind: str, servers: Servers) -> AsyncIterator[Replicas]:
 def redis_store(
     target: Target, prefix: str = "tierflow", timeout_s: float = PATIENCE_S
 ) -> RedisStore:
-    return RedisStore(target=target, uniform=random.random, timeout_s=timeout_s, prefix=prefix)
+    return RedisStore(
+        target=target,
+        uniform=random.random,
+        timeout_s=timeout_s,
+        prefix=prefix,
+        max_value_bytes=BOUNDS.max_value_bytes,
+    )
 
 
 def keys_of(replicas: Replicas) -> Iterator[tuple[RedisServer, str, int]]:

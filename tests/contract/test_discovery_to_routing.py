@@ -13,10 +13,12 @@ from gateway.adapters.endpoints.live import LiveEndpoints
 from gateway.adapters.endpoints.scraper import Scraper
 from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.fingerprint import TokenizerCheck
+from gateway.core.types import Probe
 from k8s.discovery.discovery import Discovery, Wanted
 from k8s.discovery.endpoints import Snapshot
 from tests.contract.test_discovery import SELECTOR, Heard
 from tests.kubernetes_api import ApiServer, Object, endpoint_slice, pod, running_api_server
+from tests.unit.gateway.build import LIMITS
 from tests.unit.gateway.fakes import SteppingClock
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +47,7 @@ class Routed(Heard):
         )
         self._discovered = DiscoveredEndpoints(
             policies={},
-            default=PoolPolicy(),
+            default=PoolPolicy(limits=LIMITS, probe=Probe.ENGINE),
             fixed=frozenset(),
             endpoints=self.endpoints,
             scraper=self.scraper,

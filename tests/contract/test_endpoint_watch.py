@@ -15,6 +15,7 @@ from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.fingerprint import TokenizerCheck
 from gateway.core.types import Endpoint, EndpointState, Probe, ServedModel, Tier
 from tests.contract.scripted_engine import read_request, scripted_engine
+from tests.unit.gateway.build import LIMITS
 from tests.unit.gateway.fakes import SteppingClock
 
 pytestmark = pytest.mark.anyio
@@ -94,7 +95,9 @@ async def watching(*all_pages: Pages) -> AsyncIterator[Watch]:
         client = AiohttpModelServer(2.0, {})
         stack.push_async_callback(client.close)
         endpoints = [await stack.enter_async_context(engine(pages)) for pages in all_pages]
-        yield Watch([EndpointState(endpoint=endpoint) for endpoint in endpoints], client)
+        yield Watch(
+            [EndpointState(endpoint=endpoint, limits=LIMITS) for endpoint in endpoints], client
+        )
 
 
 async def test_a_good_engine_is_up_with_its_models_and_limits() -> None:
@@ -127,7 +130,14 @@ async def test_an_engine_that_hangs_is_out_and_says_why() -> None:
 async def test_an_engine_that_is_gone_is_out_and_says_why() -> None:
     client = AiohttpModelServer(2.0, {})
     nobody = EndpointState(
-        endpoint=Endpoint(id="127.0.0.1:1", url="http://127.0.0.1:1", pool="edge", tier=Tier.EDGE)
+        endpoint=Endpoint(
+            id="127.0.0.1:1",
+            url="http://127.0.0.1:1",
+            pool="edge",
+            tier=Tier.EDGE,
+            probe=Probe.ENGINE,
+        ),
+        limits=LIMITS,
     )
     state = await Watch([nobody], client).look()
     await client.close()
@@ -207,7 +217,7 @@ async def test_who_came_up_is_told_once_until_it_was_down() -> None:
 
 def probed(watch: Watch, probe: Probe) -> EndpointState:
     endpoint = replace(watch.states[0].endpoint, probe=probe)
-    watch.states = [EndpointState(endpoint=endpoint)]
+    watch.states = [EndpointState(endpoint=endpoint, limits=LIMITS)]
     return watch.states[0]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.core.ports import ModelServer
-from gateway.core.types import Endpoint, Tier
+from gateway.core.types import Endpoint, Probe, Tier
 from gateway.errors import ConnectFailed, EngineFailed
 from tests.contract.scripted_engine import OK, chunk, read_request, scripted_engine
 
@@ -77,7 +77,9 @@ async def test_pieces_are_given_as_they_come(server: ModelServer) -> None:
 
 
 async def test_a_port_where_nobody_listens_is_a_failed_connect(server: ModelServer) -> None:
-    nobody = Endpoint(id="127.0.0.1:1", url="http://127.0.0.1:1", pool="edge", tier=Tier.EDGE)
+    nobody = Endpoint(
+        id="127.0.0.1:1", url="http://127.0.0.1:1", pool="edge", tier=Tier.EDGE, probe=Probe.ENGINE
+    )
     with pytest.raises(ConnectFailed) as caught:
         await server.open(nobody, PATH, {}, b"{}")
     assert caught.value.endpoint == "127.0.0.1:1"
@@ -214,6 +216,9 @@ async def test_a_pools_key_goes_to_that_pools_engines_only(server: ModelServer) 
 
     async with scripted_engine(script) as endpoint:
         await everything(
-            server, Endpoint(id=endpoint.id, url=endpoint.url, pool="cloud", tier=Tier.CLOUD)
+            server,
+            Endpoint(
+                id=endpoint.id, url=endpoint.url, pool="cloud", tier=Tier.CLOUD, probe=Probe.ENGINE
+            ),
         )
     assert b"Authorization: Bearer key\r\n" in heads[0]

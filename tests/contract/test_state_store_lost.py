@@ -20,7 +20,6 @@ from gateway.adapters.state.failover import FailoverStore
 from gateway.adapters.state.memory import MemoryStore
 from gateway.adapters.state.redis.connection import Credentials, Target
 from gateway.adapters.state.redis.keys import Keys
-from gateway.adapters.state.redis.store import RedisStore
 from gateway.core.state.operations import Advance, Held, Hold, Read
 from gateway.errors import StateLost
 from tests.contract.state_stores import redis_store, target_of
@@ -32,6 +31,7 @@ from tests.redis_server import (
     redis_server,
     sentinels,
 )
+from tests.unit.gateway.build import BOUNDS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, needs_redis]
 LEASE = Hold(kind="device", name="phone", holder="one", value=b"v", ttl_s=60.0)
@@ -66,8 +66,8 @@ async def failing_over(
 ) -> AsyncIterator[FailoverStore]:
     clock = MonotonicClock()
     store = FailoverStore(
-        store=RedisStore(target=target, uniform=random.random, timeout_s=timeout_s),
-        local=MemoryStore(clock) if when_lost == "open" else None,
+        store=redis_store(target, timeout_s=timeout_s),
+        local=MemoryStore(clock, BOUNDS) if when_lost == "open" else None,
         clock=clock,
         telemetry=Counts(),
         uniform=random.random,

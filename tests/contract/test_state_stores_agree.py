@@ -31,6 +31,7 @@ from gateway.core.state.operations import (
 )
 from tests.contract.state_stores import Moving, functions_ahead, redis_store, target_of
 from tests.redis_server import RedisServer, needs_redis, redis_server
+from tests.unit.gateway.build import BOUNDS
 
 pytestmark = [pytest.mark.redis, needs_redis]
 
@@ -113,7 +114,7 @@ def test_redis_gives_what_the_rules_give(
 async def _compare(server: RedisServer, steps: list[Operation | float]) -> None:
     prefix = f"test-{secrets.token_hex(4)}"
     clock, redis = Moving(), redis_store(target_of(server), prefix)
-    memory = MemoryStore(clock)
+    memory = MemoryStore(clock, BOUNDS)
     try:
         for step in steps:
             if isinstance(step, float):

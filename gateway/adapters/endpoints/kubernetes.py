@@ -27,9 +27,9 @@ class PoolPolicy:
     """What the configuration says of a pool's endpoints. `tier` None takes the label's."""
 
     tier: Tier | None = None
-    limits: Limits = Limits()
+    limits: Limits
     mailbox_secret: bytes | None = None
-    probe: Probe = Probe.ENGINE
+    probe: Probe
 
 
 class DiscoveredEndpoints:

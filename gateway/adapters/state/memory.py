@@ -30,17 +30,17 @@ class MemoryBounds:
     """The bounds of what is kept in memory. Of each kind: how many records, and the bytes of
     their values. A kind that is full takes nothing from the others."""
 
-    max_entries: int = 100_000
-    max_bytes: int = 64 * 1024 * 1024
-    max_value_bytes: int = 4 * 1024 * 1024
+    max_entries: int
+    max_bytes: int
+    max_value_bytes: int
 
 
 class MemoryStore:
     """A `StateStore` for one replica. Raises StateLost only for what is over its bounds."""
 
-    def __init__(self, clock: Clock, limits: MemoryBounds | None = None) -> None:
+    def __init__(self, clock: Clock, limits: MemoryBounds) -> None:
         self._clock = clock
-        self._limits = limits or MemoryBounds()
+        self._limits = limits
         self._shelves: dict[Shelf, dict[str, _Kept]] = defaultdict(dict)
         self._bytes: dict[Shelf, int] = defaultdict(int)
         self._expiry: list[tuple[float, Shelf, str]] = []

@@ -40,8 +40,8 @@ class Template:
     purpose: str
     form: Form
     text: str
-    answer_chars: int = 2000
-    answers: int = 16
+    answer_chars: int
+    answers: int
 
     @property
     def id(self) -> str:
@@ -54,8 +54,8 @@ class TemplateRule:
     file names. The first rule that fits holds."""
 
     template: str
-    models: Sequence[str] = ("*",)
-    domains: Sequence[str] = ("*",)
+    models: Sequence[str]
+    domains: Sequence[str]
 
     def fits(self, model: str, domain: str) -> bool:
         return any(fnmatchcase(model, p) for p in self.models) and any(

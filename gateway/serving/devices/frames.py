@@ -31,11 +31,11 @@ MAX_ENDED = 4096
 class DeviceLimits:
     """Limits per device: seconds, sessions at once, and draft tokens a second."""
 
-    lease_s: float = 15.0
-    heartbeat_s: float = 5.0
-    max_sessions: int = 64
-    drafts_per_s: float = 10_000.0
-    work: WorkLimits = WorkLimits()
+    lease_s: float
+    heartbeat_s: float
+    max_sessions: int
+    drafts_per_s: float
+    work: WorkLimits
 
 
 class ConnectionEnded(Exception):

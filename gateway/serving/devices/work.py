@@ -44,9 +44,9 @@ MAX_ENDED = 1024
 class WorkLimits:
     """Limits per device: work at once, seconds for one, bytes of text in one answer."""
 
-    max_work: int = 8
-    max_work_s: float = 600.0
-    max_answer_bytes: int = 1 << 18
+    max_work: int
+    max_work_s: float
+    max_answer_bytes: int
 
 
 class Unfit(Exception):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from gateway.adapters.state.memory import MemoryBounds
+from gateway.core.retry import RetryBudget
 from gateway.core.routing.profile import build_profile
 from gateway.core.routing.routing import Routing
 from gateway.core.types import (
@@ -12,11 +15,14 @@ from gateway.core.types import (
     EndpointState,
     InferenceRequest,
     Limits,
+    Probe,
     ServedModel,
     Tier,
 )
 from gateway.settings import shipped_profiles
 
+LIMITS = Limits(saturation_queue=8, max_in_flight=512)
+BOUNDS = MemoryBounds(max_entries=100_000, max_bytes=1 << 26, max_value_bytes=1 << 22)
 FAMILY = ("rill-device", "rill-edge", "rill-cloud")
 
 
@@ -40,8 +46,10 @@ def state(name: str = "edge:1", pool: str = "edge", **fields: Any) -> EndpointSt
     """A healthy endpoint of the pool's tier, serving rill-<pool>."""
     model = fields.pop("model", f"rill-{pool}")
     built = EndpointState(
-        endpoint=Endpoint(id=name, url=f"http://{name}", pool=pool, tier=Tier(pool)),
-        limits=Limits(**fields.pop("limits", {})),
+        endpoint=Endpoint(
+            id=name, url=f"http://{name}", pool=pool, tier=Tier(pool), probe=Probe.ENGINE
+        ),
+        limits=replace(LIMITS, **fields.pop("limits", {})),
         healthy=True,
         seen=True,
         problem="",
@@ -50,6 +58,12 @@ def state(name: str = "edge:1", pool: str = "edge", **fields: Any) -> EndpointSt
     for field, value in fields.items():
         setattr(built, field, value)
     return built
+
+
+def retry_budget(
+    *, ratio: float = 0.2, max_attempts: int = 3, reserve: float = 10.0
+) -> RetryBudget:
+    return RetryBudget(ratio=ratio, max_attempts=max_attempts, reserve=reserve)
 
 
 def measured(built: EndpointState, *, decode_s: float, prefill_s: float = 1e-5) -> EndpointState:

@@ -23,7 +23,6 @@ LOOKS_IN_A_CLUSTER = 16
 """Slots that are tried to see whether all of it is there: with three masters, one that is away is
 missed once in six hundred times."""
 LOOK_TTL_S = 10.0
-MAX_VALUE_BYTES = 4 * 1024 * 1024
 
 Result = TypeVar("Result")
 
@@ -38,9 +37,9 @@ class RedisStore:
         *,
         target: Target,
         uniform: Callable[[], float],
-        timeout_s: float = 0.25,
-        prefix: str = "tierflow",
-        max_value_bytes: int = MAX_VALUE_BYTES,
+        timeout_s: float,
+        prefix: str,
+        max_value_bytes: int,
         functions: Library | None = None,
     ) -> None:
         self.target = target

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.core.admission import AdmissionLimits, AdmissionVerdict, admit
 from gateway.core.estimate import Estimate
-from gateway.core.retry import RetryBudget
-from tests.unit.gateway.build import state
+from tests.unit.gateway.build import retry_budget, state
 
 positive = st.floats(1e-6, 1e6)
 
@@ -36,7 +35,7 @@ def test_a_value_that_is_no_measurement_is_left_out(value: float) -> None:
 
 
 def test_retries_stay_a_fraction_of_the_traffic() -> None:
-    budget = RetryBudget(ratio=0.2, reserve=5.0)
+    budget = retry_budget(ratio=0.2, reserve=5.0)
     granted = 0
     for _ in range(1000):
         budget.request_started()
@@ -45,13 +44,13 @@ def test_retries_stay_a_fraction_of_the_traffic() -> None:
 
 
 def test_one_request_has_a_bounded_number_of_attempts() -> None:
-    budget = RetryBudget(max_attempts=3)
+    budget = retry_budget(max_attempts=3)
     assert [budget.allow_retry(attempts) for attempts in (1, 2, 3)] == [True, True, False]
 
 
 @given(inside=st.integers(0, 20), queued=st.integers(0, 20))
 def test_admission_holds_its_limits(inside: int, queued: int) -> None:
-    verdict = admit(inside, queued, AdmissionLimits(max_in_flight=10, max_queue=5))
+    verdict = admit(inside, queued, AdmissionLimits(max_in_flight=10, max_queue=5, max_wait_s=10.0))
     if verdict is AdmissionVerdict.ENTER:
         assert inside < 10 and queued == 0
     elif verdict is AdmissionVerdict.WAIT:
@@ -61,7 +60,7 @@ def test_admission_holds_its_limits(inside: int, queued: int) -> None:
 
 
 def test_a_newcomer_never_passes_those_who_wait() -> None:
-    limits = AdmissionLimits(max_in_flight=10, max_queue=5)
+    limits = AdmissionLimits(max_in_flight=10, max_queue=5, max_wait_s=10.0)
     assert admit(in_flight=3, queued=1, limits=limits) is AdmissionVerdict.WAIT
 
 

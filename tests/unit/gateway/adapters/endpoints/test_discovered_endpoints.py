@@ -14,8 +14,9 @@ from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.fingerprint import TokenizerCheck
 from gateway.adapters.engines.mailbox import Mailbox
 from gateway.adapters.prometheus.endpoints import PoolMetrics
-from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, Tier
+from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, Probe, Tier
 from k8s.discovery.endpoints import FoundEndpoint, FoundPool, Snapshot
+from tests.unit.gateway.build import LIMITS
 from tests.unit.gateway.fakes import SteppingClock
 
 pytestmark = pytest.mark.anyio
@@ -27,10 +28,14 @@ EDGE = FoundPool("edge", "edge", ("rill-edge",))
 class Scene:
     def __init__(self, client: AiohttpModelServer) -> None:
         fixed = Endpoint(
-            id="10.9.9.9:80", url="http://10.9.9.9:80", pool="elsewhere", tier=Tier.CLOUD
+            id="10.9.9.9:80",
+            url="http://10.9.9.9:80",
+            pool="elsewhere",
+            tier=Tier.CLOUD,
+            probe=Probe.ENGINE,
         )
         self.endpoints = LiveEndpoints(
-            [EndpointState(endpoint=fixed)],
+            [EndpointState(endpoint=fixed, limits=LIMITS)],
             [
                 PoolState(name="edge", tier=Tier.EDGE, hold_s=30.0),
                 PoolState(name="elsewhere", tier=Tier.CLOUD),
@@ -48,9 +53,11 @@ class Scene:
         )
         self.discovered = DiscoveredEndpoints(
             policies={
-                "edge": PoolPolicy(tier=Tier.EDGE, limits=Limits(3, 5), mailbox_secret=SECRET)
+                "edge": PoolPolicy(
+                    tier=Tier.EDGE, limits=Limits(3, 5), probe=Probe.ENGINE, mailbox_secret=SECRET
+                )
             },
-            default=PoolPolicy(),
+            default=PoolPolicy(limits=LIMITS, probe=Probe.ENGINE),
             fixed=frozenset({"elsewhere"}),
             endpoints=self.endpoints,
             scraper=self.scraper,
@@ -89,7 +96,7 @@ async def test_an_endpoint_takes_its_pools_policy_and_an_unlisted_pool_the_defau
         edge, other = here.found().values()
         assert (edge.endpoint.url, edge.limits) == ("http://127.0.0.1:1", Limits(3, 5))
         assert (other.endpoint.url, other.endpoint.tier) == ("http://[::1]:2", Tier.CLOUD)
-        assert other.limits == Limits()
+        assert other.limits == LIMITS
         assert {pool.name: pool.tier for pool in here.endpoints.pools()} == {
             "edge": Tier.EDGE,
             "elsewhere": Tier.CLOUD,

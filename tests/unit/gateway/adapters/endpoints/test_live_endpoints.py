@@ -5,17 +5,18 @@ import asyncio
 import pytest
 
 from gateway.adapters.endpoints.live import LiveEndpoints
-from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, ServedModel, Tier
+from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, Probe, ServedModel, Tier
+from tests.unit.gateway.build import LIMITS
 
 pytestmark = pytest.mark.anyio
 
 
 def endpoint(name: str, pool: str = "edge") -> Endpoint:
-    return Endpoint(id=name, url=f"http://{name}", pool=pool, tier=Tier.EDGE)
+    return Endpoint(id=name, url=f"http://{name}", pool=pool, tier=Tier.EDGE, probe=Probe.ENGINE)
 
 
 def found(*names: str) -> list[tuple[Endpoint, Limits]]:
-    return [(endpoint(name), Limits()) for name in names]
+    return [(endpoint(name), LIMITS) for name in names]
 
 
 def ids(endpoints: LiveEndpoints) -> list[str]:
@@ -27,7 +28,7 @@ def by_id(endpoints: LiveEndpoints, name: str) -> EndpointState:
 
 
 async def test_what_is_found_stands_beside_what_is_fixed() -> None:
-    endpoints = LiveEndpoints([EndpointState(endpoint=endpoint("fixed:1"))], [])
+    endpoints = LiveEndpoints([EndpointState(endpoint=endpoint("fixed:1"), limits=LIMITS)], [])
     endpoints.replace(found("a:1", "b:1"))
     assert ids(endpoints) == ["fixed:1", "a:1", "b:1"]
     changes = endpoints.replace(found("b:1", "c:1"))
@@ -82,7 +83,7 @@ async def test_one_that_moves_to_another_pool_is_another() -> None:
     endpoints = LiveEndpoints([], [])
     endpoints.replace(found("a:1"))
     before = by_id(endpoints, "a:1")
-    changes = endpoints.replace([(endpoint("a:1", "other"), Limits())])
+    changes = endpoints.replace([(endpoint("a:1", "other"), LIMITS)])
     assert by_id(endpoints, "a:1").endpoint.pool == "other"
     assert list(changes.departed) == [before]
 
@@ -121,19 +122,25 @@ async def test_a_pool_that_is_found_goes_with_its_slices_and_a_configured_one_st
 async def test_a_pool_that_is_labelled_anew_moves_to_that_tier_unless_one_is_configured() -> None:
     endpoints = LiveEndpoints([], [PoolState(name="edge", tier=Tier.EDGE)])
     endpoints.replace_pools(
-        [PoolState(name="edge", tier=Tier.EDGE), PoolState(name="more", tier=Tier.EDGE)]
+        [
+            PoolState(name="edge", tier=Tier.EDGE),
+            PoolState(name="more", tier=Tier.EDGE),
+        ]
     )
     more = endpoints.pools()[1]
     more.held = 2
     endpoints.replace_pools(
-        [PoolState(name="edge", tier=Tier.CLOUD), PoolState(name="more", tier=Tier.CLOUD)]
+        [
+            PoolState(name="edge", tier=Tier.CLOUD),
+            PoolState(name="more", tier=Tier.CLOUD),
+        ]
     )
     assert [pool.tier for pool in endpoints.pools()] == [Tier.EDGE, Tier.CLOUD]
     assert endpoints.pools()[1] is more and more.held == 2
 
 
 async def test_a_place_that_becomes_free_wakes_the_first_who_takes_it_and_nobody_else() -> None:
-    endpoints = LiveEndpoints([EndpointState(endpoint=endpoint("a:1"))], [])
+    endpoints = LiveEndpoints([EndpointState(endpoint=endpoint("a:1"), limits=LIMITS)], [])
     state = by_id(endpoints, "a:1")
     endpoints.slot_freed(state)
     choosy = asyncio.create_task(endpoints.wait_for_slot(lambda _: False))

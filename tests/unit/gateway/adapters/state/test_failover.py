@@ -15,6 +15,7 @@ from gateway.adapters.state.memory import MemoryStore
 from gateway.core.state.circuit import Circuit
 from gateway.core.state.operations import Advance, Claim, Complete, Held, Hold, Operation
 from gateway.errors import StateLost
+from tests.unit.gateway.build import BOUNDS
 
 pytestmark = pytest.mark.anyio
 LEASE = Hold(kind="device", name="phone", holder="one", value=b"v", ttl_s=60.0)
@@ -24,7 +25,7 @@ class Served:
     """A store on a server, which fails as told."""
 
     def __init__(self) -> None:
-        self.memory = MemoryStore(MonotonicClock())
+        self.memory = MemoryStore(MonotonicClock(), BOUNDS)
         self.error: StateLost | None = None
         self.asked = self.looked = 0
         self.may_look = asyncio.Event()
@@ -79,7 +80,7 @@ class Scene:
     def __init__(self, when_lost: str = "closed") -> None:
         self.served, self.counts = Served(), Counts()
         clock = MonotonicClock()
-        local = MemoryStore(clock) if when_lost == "open" else None
+        local = MemoryStore(clock, BOUNDS) if when_lost == "open" else None
         circuit = Circuit(failures=3, first_pause_s=0.001, longest_pause_s=0.002)
         self.store = FailoverStore(
             store=self.served,
@@ -233,7 +234,7 @@ async def test_open_what_must_happen_once_waits_until_the_loss_is_known(once: Op
 
 
 async def _alone(operation: Operation) -> list[Any]:
-    return await MemoryStore(MonotonicClock()).run(operation)
+    return await MemoryStore(MonotonicClock(), BOUNDS).run(operation)
 
 
 async def test_open_what_a_single_failure_left_behind_is_forgotten() -> None:

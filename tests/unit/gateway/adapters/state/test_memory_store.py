@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from gateway.adapters.state.memory import MemoryBounds, MemoryStore
+from gateway.adapters.state.memory import MemoryStore
 from gateway.core.state.operations import Advance, Claim, Held, Hold, Release, Spend
 from gateway.errors import StateLost
+from tests.unit.gateway.build import BOUNDS
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +28,7 @@ def hold(name: str, value: bytes = b"", ttl_s: float = 10.0) -> Hold:
 
 async def test_a_kind_that_is_full_takes_nothing_from_the_others() -> None:
     clock = Stopped()
-    store = MemoryStore(clock, MemoryBounds(max_entries=3))
+    store = MemoryStore(clock, replace(BOUNDS, max_entries=3))
     for number in range(3):
         await store.run(
             Claim(name=f"key-{number}", digest="body", holder="one", lease_s=5.0, ttl_s=10.0)
@@ -46,7 +49,7 @@ async def test_a_kind_that_is_full_takes_nothing_from_the_others() -> None:
 
 
 async def test_bytes_are_bounded_too_and_given_back() -> None:
-    store = MemoryStore(Stopped(), MemoryBounds(max_bytes=100))
+    store = MemoryStore(Stopped(), replace(BOUNDS, max_bytes=100))
     await store.run(hold("a", bytes(80)))
     with pytest.raises(StateLost, match="100 bytes"):
         await store.run(hold("b", bytes(30)))
@@ -56,7 +59,7 @@ async def test_bytes_are_bounded_too_and_given_back() -> None:
 
 async def test_what_expired_is_cleared_away_by_whatever_is_done_next() -> None:
     clock = Stopped()
-    store = MemoryStore(clock)
+    store = MemoryStore(clock, BOUNDS)
     for number in range(1000):
         await store.run(
             Advance(kind="collective", name=str(number), expected=0, value=b"", ttl_s=10.0)
@@ -70,7 +73,7 @@ async def test_what_expired_is_cleared_away_by_whatever_is_done_next() -> None:
 
 async def test_leases_that_are_taken_and_given_up_again_leave_nothing() -> None:
     clock = Stopped()
-    store = MemoryStore(clock)
+    store = MemoryStore(clock, BOUNDS)
     for number in range(5000):
         clock.time += 0.001
         await store.run(Hold(kind="work", name="phone", holder=str(number), value=b"", ttl_s=60.0))
@@ -81,7 +84,7 @@ async def test_leases_that_are_taken_and_given_up_again_leave_nothing() -> None:
 
 async def test_a_bucket_that_is_full_again_is_not_kept() -> None:
     clock = Stopped()
-    store = MemoryStore(clock)
+    store = MemoryStore(clock, BOUNDS)
     await store.run(Spend(kind="quota", name="caller", amount=5.0, burst=10.0, per_s=1.0))
     assert store.entries == 1
     clock.time = 6.0

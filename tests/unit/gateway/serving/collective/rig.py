@@ -27,7 +27,7 @@ from gateway.errors import EngineFailed, GatewayError, StateLost
 from gateway.serving.requests.engine_calls import EngineCall, EngineReply
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from gateway.wiring.collective import build_collective, collective_templates
-from tests.unit.gateway.build import request, state
+from tests.unit.gateway.build import BOUNDS, request, state
 from tests.unit.gateway.fakes import ListSink
 from tests.unit.gateway.rig import SharedRig
 
@@ -271,7 +271,7 @@ class Rig(SharedRig):
         )
         self.members = FakeMembers(scripts, **(fields or {}))
         self.calls = calls or FakeCalls()
-        self.store = store or CountingStore(self.clock)
+        self.store = store or CountingStore(self.clock, BOUNDS)
         self.collectives = CollectiveRecorder()
         engine_calls: Any = self.calls
         parts = build_collective(

@@ -11,6 +11,7 @@ from gateway.core.state.operations import Advance, Claim, ClaimState, Means, Obs
 from gateway.errors import Conflict, InvalidRequest, QuotaExceeded, StateLost
 from gateway.serving.collective.feedback import JUDGING_S
 from gateway.serving.collective.memory import UnfinishedRequest, hashed
+from tests.unit.gateway.build import BOUNDS
 from tests.unit.gateway.fakes import SteppingClock
 from tests.unit.gateway.serving.collective.rig import (
     CountingStore,
@@ -78,7 +79,7 @@ class Breaking(CountingStore):
 
 @pytest.mark.parametrize("trip", [1, 2, 3])
 async def test_a_judgement_that_the_store_lost_may_be_given_again(trip: int) -> None:
-    store = Breaking(clock := SteppingClock())
+    store = Breaking(clock := SteppingClock(), BOUNDS)
     rig = Rig(THREE, store=store)
     body = await rig.ask(members="all", quorum=3)
     store.breaks_at = store.trips + trip

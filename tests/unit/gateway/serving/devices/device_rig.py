@@ -15,6 +15,7 @@ from gateway.core.types import EndpointState
 from gateway.protocol import speculation as wire
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from gateway.wiring.devices import DeviceTelemetries, build_devices
+from tests.unit.gateway.build import BOUNDS
 from tests.unit.gateway.fakes import MemberRecorder, VerifiedScripts
 from tests.unit.gateway.rig import SharedRig
 
@@ -99,7 +100,7 @@ class DeviceRig(SharedRig):
         self.devices = build_devices(
             self.settings,
             shared=self.shared,
-            store=MemoryStore(self.clock),
+            store=MemoryStore(self.clock, BOUNDS),
             telemetries=DeviceTelemetries(
                 devices=self.sessions, members=MemberRecorder(), sessions=self.sessions
             ),

@@ -20,6 +20,7 @@ from gateway.protocol import speculation as wire
 from gateway.protocol import work
 from gateway.serving.devices.tokens import digest
 from gateway.wiring.devices import DeviceTelemetries, build_devices
+from tests.unit.gateway.build import BOUNDS
 from tests.unit.gateway.fakes import MemberRecorder
 from tests.unit.gateway.rig import SharedRig
 from tests.unit.gateway.serving.devices.device_rig import FakeLink, SpeculationRecorder, until
@@ -132,7 +133,7 @@ async def replicas(
     started: bool = True,
 ) -> AsyncIterator[list[Replica]]:
     """Unless `started`, they hear nothing of each other but by the turns that a test makes."""
-    store = MemoryStore(MonotonicClock())
+    store = MemoryStore(MonotonicClock(), BOUNDS)
     made = [Replica(store, limits or {}, lease_s) for _ in range(count)]
     for replica in made if started else []:
         replica.bus.start()

@@ -18,6 +18,7 @@ from gateway.serving.devices.tokens import (
     TokenWatch,
     digest,
 )
+from tests.unit.gateway.build import BOUNDS
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +46,7 @@ class CountingStore(MemoryStore):
 class Scene:
     def __init__(self) -> None:
         self.clock = StoppedClock()
-        self.store = CountingStore(self.clock)
+        self.store = CountingStore(self.clock, BOUNDS)
         self.tokens = DeviceTokens(tokens={}, owners={}, store=self.store, clock=self.clock)
 
     async def enrolled(self, token: str) -> None:

@@ -8,7 +8,7 @@ from gateway.core.routing.routing import Choice
 from gateway.core.types import EndpointState
 from gateway.errors import ConnectFailed, EngineFailed, InvalidRequest, UpstreamError
 from gateway.serving.requests.attempts import Attempts, note_attempt
-from tests.unit.gateway.build import request, state
+from tests.unit.gateway.build import request, retry_budget, state
 from tests.unit.gateway.fakes import FakeAnswer, FakeEndpoints, Recorder
 
 
@@ -20,7 +20,7 @@ class Failover:
         self.endpoints = FakeEndpoints(self.states)
         self.telemetry = Recorder()
         self.attempts = Attempts(
-            endpoints=self.endpoints, telemetry=self.telemetry, budget=budget or RetryBudget()
+            endpoints=self.endpoints, telemetry=self.telemetry, budget=budget or retry_budget()
         )
 
     def fail(self, at: int, error: UpstreamError) -> None:
@@ -89,7 +89,7 @@ def test_an_error_of_the_callers_is_not_retried() -> None:
 
 
 def test_a_refused_connection_takes_the_endpoint_out_and_costs_no_budget() -> None:
-    failover = Failover(RetryBudget(ratio=0.0, reserve=0.0))
+    failover = Failover(retry_budget(ratio=0.0, reserve=0.0))
     failover.fail(0, refused("edge:1"))
     assert failover.endpoints.failed == ["edge:1"]
     failover.attempts.at(chosen(failover.states[1]))
@@ -97,7 +97,7 @@ def test_a_refused_connection_takes_the_endpoint_out_and_costs_no_budget() -> No
 
 
 def test_without_budget_the_last_failure_is_raised() -> None:
-    failover = Failover(RetryBudget(ratio=0.0, reserve=0.0))
+    failover = Failover(retry_budget(ratio=0.0, reserve=0.0))
     failover.fail(0, broke("edge:1"))
     with pytest.raises(EngineFailed, match="broke"):
         failover.attempts.at(chosen(failover.states[1]))
@@ -106,7 +106,7 @@ def test_without_budget_the_last_failure_is_raised() -> None:
 
 
 def test_attempts_that_reached_an_engine_are_bounded() -> None:
-    failover = Failover(RetryBudget(max_attempts=2))
+    failover = Failover(retry_budget(max_attempts=2))
     failover.fail(0, broke("edge:1"))
     failover.fail(1, refused("edge:2"))
     failover.fail(0, broke("edge:1"))

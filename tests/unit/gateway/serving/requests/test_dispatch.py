@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.retry import RetryBudget
 from gateway.errors import (
     ConnectFailed,
     DeadlineExceeded,
@@ -10,7 +9,7 @@ from gateway.errors import (
     FirstTokenTimeout,
 )
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
-from tests.unit.gateway.build import request, state
+from tests.unit.gateway.build import request, retry_budget, state
 from tests.unit.gateway.fakes import (
     FakeAnswer,
     broken,
@@ -46,7 +45,7 @@ async def test_a_server_error_before_the_first_byte_goes_elsewhere() -> None:
 
 
 async def test_a_retry_that_cannot_be_made_is_not_charged() -> None:
-    budget = RetryBudget(ratio=0.0, reserve=1.0)
+    budget = retry_budget(ratio=0.0, reserve=1.0)
     alone = InferenceRig({"edge:1": whole(b"", 500)}, [state("edge:1")], budget=budget)
     with pytest.raises(EngineFailed):
         await alone.ask(streamed())
@@ -79,7 +78,7 @@ async def test_an_engine_that_never_begins_is_given_up_for_another() -> None:
 async def test_the_attempts_of_one_request_are_bounded() -> None:
     states = [state(f"edge:{i}") for i in range(6)]
     failing = {s.endpoint.id: whole(b"", 500) for s in states}
-    rig = InferenceRig(failing, states, budget=RetryBudget(max_attempts=3))
+    rig = InferenceRig(failing, states, budget=retry_budget(max_attempts=3))
     with pytest.raises(EngineFailed):
         await rig.ask(streamed())
     assert len(rig.server.calls) == 3
@@ -89,7 +88,7 @@ async def test_the_attempts_of_one_request_are_bounded() -> None:
 
 async def test_a_dead_pool_of_any_size_never_hides_a_healthy_one() -> None:
     states = [*(state(f"edge:{i}") for i in range(6)), state("cloud:1", "cloud")]
-    rig = InferenceRig({"cloud:1": stream(*EVENTS)}, states, budget=RetryBudget(reserve=0.0))
+    rig = InferenceRig({"cloud:1": stream(*EVENTS)}, states, budget=retry_budget(reserve=0.0))
     assert (await rig.ask(streamed())).body == b"".join(EVENTS)
     rig.assert_nothing_left_open()
 

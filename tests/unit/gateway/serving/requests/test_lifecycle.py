@@ -21,7 +21,7 @@ class Door:
     def __init__(self, max_queue: int = 8) -> None:
         self.telemetry = Recorder()
         self.clock = SteppingClock()
-        limits = AdmissionLimits(max_in_flight=1, max_queue=max_queue)
+        limits = AdmissionLimits(max_in_flight=1, max_queue=max_queue, max_wait_s=10.0)
         self.admission = Admission(limits, self.clock, self.telemetry)
 
     async def answer(self, work: asyncio.Future[None], outcome: Outcome) -> None:

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.retry import RetryBudget
 from gateway.core.types import EndpointState, Tier
 from gateway.errors import EngineFailed, InvalidRequest, NoEndpoint
 from gateway.protocol.speculation import Offer
 from gateway.serving.requests.verifiers import VerifierEndpoints
-from tests.unit.gateway.build import request, routing, state
+from tests.unit.gateway.build import request, retry_budget, routing, state
 from tests.unit.gateway.fakes import FakeEndpoints, FakeVerifier, Recorder, SteppingClock
 
 
@@ -18,7 +17,7 @@ def verifiers(*states: EndpointState) -> VerifierEndpoints:
         verifier=FakeVerifier({}),
         clock=SteppingClock(),
         telemetry=Recorder(),
-        budget=RetryBudget(),
+        budget=retry_budget(),
         uniform=lambda: 0.0,
     )
 

@@ -9,9 +9,9 @@ import pytest
 from gateway.core.speculation.job import Batch
 from gateway.protocol import speculation as wire
 from gateway.serving.devices.drafting.drafts import MAX_EARLY
-from gateway.serving.devices.frames import DeviceLimits
 from gateway.serving.devices.outbox import MAX_WAITING
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
+from gateway.settings.devices import DeviceSettings
 from tests.unit.gateway.build import state
 from tests.unit.gateway.fakes import VerifiedPiece, VerifiedScripts, broken
 from tests.unit.gateway.serving.devices.device_rig import (
@@ -251,7 +251,7 @@ async def test_opening_and_cancelling_without_pause_is_a_flood() -> None:
     def ended(count: int) -> bool:
         return len(link.of(wire.Done)) == count
 
-    for s in range(DeviceLimits().max_sessions):
+    for s in range(DeviceSettings().max_sessions):
         link.put(opening(s), wire.Cancel(s))
         await until(partial(ended, s + 1))
     link.put(opening(1000))

@@ -16,6 +16,7 @@ from gateway.serving.devices.replicas.outbox import (
     MAX_WAITING,
     ReplicaOutbox,
 )
+from tests.unit.gateway.build import BOUNDS
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +25,7 @@ class Reader:
     """`bundles` are those that came over its channel."""
 
     def __init__(self) -> None:
-        self.store = MemoryStore(MonotonicClock())
+        self.store = MemoryStore(MonotonicClock(), BOUNDS)
         self.replica_outbox = ReplicaOutbox(self.store)
         self.bundles: list[bytes] = []
 
