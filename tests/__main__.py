@@ -7,6 +7,7 @@ them as they are.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -24,8 +25,11 @@ ENGINES = (SLOWEST, "-m", "engine", "--override-ini", "cache_dir=.pytest_cache/e
 
 
 def start(arguments: Sequence[str], output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+    # Tests start some hundred processes: without bytecode each would compile our sources anew.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     return subprocess.Popen(
         [sys.executable, "-m", "pytest", *arguments],
+        env=environment,
         stdout=output,
         stderr=subprocess.STDOUT if output else None,
         preexec_fn=partial(die_with_parent, signal.SIGTERM),
