@@ -27,6 +27,9 @@ QUESTIONS = [
     *(f"Tom has {n} apples and gives {n // 2} away. How many are left?" for n in range(4, 17)),
 ]
 assert len(QUESTIONS) >= 50
+ATTEMPTS = 20
+"""Until both streams of a question are cut into the same events."""
+
 CREATED = re.compile(rb'"created":\d+')
 
 
@@ -83,18 +86,20 @@ def test_whole_answers(deployment: Deployment, anyone: httpx.Client, tier: str) 
 
 @pytest.mark.parametrize("tier", ["edge", "cloud"])
 def test_streamed_answers(deployment: Deployment, anyone: httpx.Client, tier: str) -> None:
-    """An engine under load may put two tokens into one event; then their content is compared."""
+    """A busy engine may put two tokens into one event, and not so when it is asked again: the
+    content is the same each time, and the bytes are when both were cut alike."""
     engine = deployment.edge if tier == "edge" else deployment.cloud
-    same_bytes = 0
     for number, question in enumerate(QUESTIONS):
         path, body = asked(number, question)
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-        direct = reply(anyone, engine, path, {"model": f"rill-{tier}", **body}, f"same-{number}")
-        model = f"rill-{tier}" if number % 4 < 2 else f"tierflow-{tier}"
-        through = reply(
-            anyone, deployment.gateway, path, {"model": model, **body}, f"same-{number}"
-        )
-        same_bytes += through == direct
-        assert choices(through) == choices(direct), question
-        assert through.endswith(b"data: [DONE]\n\n")
-    assert same_bytes >= 0.9 * len(QUESTIONS)
+        own = {"model": f"rill-{tier}", **body}
+        any_name = {"model": f"rill-{tier}" if number % 4 < 2 else f"tierflow-{tier}", **body}
+        for _ in range(ATTEMPTS):
+            direct = reply(anyone, engine, path, own, f"same-{number}")
+            through = reply(anyone, deployment.gateway, path, any_name, f"same-{number}")
+            assert choices(through) == choices(direct), question
+            assert through.endswith(b"data: [DONE]\n\n")
+            if through == direct:
+                break
+        else:
+            pytest.fail(f"other bytes in each of {ATTEMPTS} attempts: {question}")
