@@ -140,6 +140,12 @@ def _check_together(body: ChatBody, fields: Mapping[str, Any]) -> None:
         raise invalid("min_tokens", f"expected at most {most}, the answer's bound")
     if body.tool_choice not in (None, "none") and not body.tools:
         raise invalid("tool_choice", "only with `tools`")
+    if body.temperature == 0 and body.n not in (None, 1):
+        raise invalid("n", "expected 1 with `temperature` 0, which gives one answer")
+    for index, message in enumerate(fields["messages"]):
+        # vLLM takes a message without `content`, not one whose content is null.
+        if message["role"] == "user" and message.get("content", "") is None:
+            raise invalid(f"messages.{index}.content", "expected a string or a list")
 
 
 def _options(given: Any) -> TierflowOptions:
