@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.device_agent.drafters.emulation import NoisyDrafter
@@ -92,10 +92,7 @@ def test_greedy_drafts_are_the_same_each_time(case: Case, prompt: list[int]) -> 
     assert all(0 <= guess.probability <= 1.0001 for guess in case.guesses(prompt, 16))
 
 
-@settings(
-    max_examples=20,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_after_a_roll_back_drafts_are_those_of_a_fresh_stream(
     case: Case, data: st.DataObject

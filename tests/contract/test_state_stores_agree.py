@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.adapters.state.memory import MemoryStore
@@ -101,10 +101,7 @@ def runner() -> Iterator[asyncio.Runner]:
         Spend(kind="k", name="a", amount=2.5, burst=3.0, per_s=0.03),
     ]
 )
-@settings(
-    max_examples=150,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=150)
 def test_redis_gives_what_the_rules_give(
     server: RedisServer, runner: asyncio.Runner, steps: list[Operation | float]
 ) -> None:
