@@ -8,8 +8,8 @@ import pytest
 from gateway.settings import ENV_PREFIX
 from tests.charts.cases import rendered
 from tests.charts.helm import Rendering, render
-from tests.charts.test_network_policies import ELSEWHERE, by_name, flows
-from tests.charts.test_settings import gateway, load
+from tests.charts.network.test_network_policies import ELSEWHERE, by_name, flows
+from tests.charts.values.test_settings import gateway, load
 
 pytestmark = pytest.mark.helm
 VARIABLE = f"{ENV_PREFIX}STATE__REDIS__URL"

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.charts.cases import rendered
-from tests.charts.test_dashboards import KINDS
+from tests.charts.monitoring.test_dashboards import KINDS
 from tests.servers import CHECKOUT
 
 RULES = CHECKOUT / "charts/gateway/rules"

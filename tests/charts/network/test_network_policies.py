@@ -6,7 +6,7 @@ import pytest
 
 from tests.charts.cases import every_rendering, rendered
 from tests.charts.helm import NAMESPACE, Rendering, render
-from tests.charts.network import Elsewhere, Place, allowed
+from tests.charts.network.policies import Elsewhere, Place, allowed
 from tests.charts.pods import Pod, pods
 
 pytestmark = pytest.mark.helm

@@ -7,7 +7,7 @@ import yaml
 
 from k8s.preflight.rendering import Object
 from tests.charts.helm import Rendering, render
-from tests.charts.network import allowed
+from tests.charts.network.policies import allowed
 from tests.charts.pods import Pod, pods
 
 pytestmark = pytest.mark.helm

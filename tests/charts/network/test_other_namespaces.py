@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.charts.helm import Rendering, render
-from tests.charts.network import allowed
+from tests.charts.network.policies import allowed
 from tests.charts.pods import Pod, pods
 from tests.servers import CHECKOUT
 
