@@ -18,9 +18,16 @@ from typing import Any
 import yaml
 from aiohttp import web
 
+from gateway.protocol.backoff import pause_s
+
 PATH = "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
 Object = dict[str, Any]
 _Watch = tuple[web.Request, asyncio.Queue[bytes | None]]
+
+
+def shortest_pause_s(failures: int) -> float:
+    """The pause of a watcher that lost its API server, in seconds."""
+    return pause_s(failures, 0.0, first_s=0.2, longest_s=10.0)
 
 
 def pod(

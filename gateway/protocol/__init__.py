@@ -1,1 +1,2 @@
-"""Wire formats: what clients, devices and engines see. Imports nothing of ours."""
+"""What both ends of a link share: wire formats, and how long they wait before the next try. Imports
+nothing of ours."""

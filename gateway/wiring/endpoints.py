@@ -14,6 +14,7 @@ from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.fingerprint import TokenizerCheck
 from gateway.core.ports import Clock
 from gateway.errors import ConfigError
+from gateway.protocol.backoff import pause_s
 from gateway.settings import Settings
 from gateway.wiring import pools
 from k8s.discovery import cluster
@@ -21,6 +22,9 @@ from k8s.discovery.discovery import Discovery, Wanted
 from k8s.discovery.endpoints import PortNames
 from k8s.discovery.errors import ClusterUnknown
 from k8s.discovery.namespace_watch import NamespaceWatch
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
+"""Bounds of the pause before a lost API server is tried again."""
 
 
 def discovery_scope(settings: Settings) -> Wanted | None:
@@ -79,7 +83,17 @@ class EndpointUpkeep:
             client=client,
             mailboxes=self.mailboxes,
         )
-        self._discovery = Discovery(scope, self._discovered, uniform) if scope else None
+        self._discovery = (
+            Discovery(
+                scope,
+                self._discovered,
+                lambda failures: pause_s(
+                    failures, uniform(), first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S
+                ),
+            )
+            if scope
+            else None
+        )
         self._settled = False
 
     @property

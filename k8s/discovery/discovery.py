@@ -51,10 +51,11 @@ class Listener(Protocol):
 class Discovery:
     """The watches of all namespaces, from `start` to `stop`.
 
-    `settled`: each namespace has been listed, or failed once.
+    `settled`: each namespace has been listed, or failed once. `pause_s`: the seconds before a lost
+    API server is tried again, by the failures in a row (from 1).
     """
 
-    def __init__(self, wanted: Wanted, listener: Listener, uniform: Callable[[], float]) -> None:
+    def __init__(self, wanted: Wanted, listener: Listener, pause_s: Callable[[int], float]) -> None:
         self._wanted = wanted
         self._listener = listener
         self._told = Snapshot()
@@ -66,7 +67,7 @@ class Discovery:
                 connect=partial(open_api, wanted.kubeconfig),
                 reports=self,
                 resync_s=wanted.resync_s,
-                uniform=uniform,
+                pause_s=pause_s,
             )
             for namespace in wanted.namespaces
         ]

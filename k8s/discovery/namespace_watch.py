@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from k8s.discovery.backoff import pause_s
 from k8s.discovery.cluster import Api
 from k8s.discovery.errors import ApiLost, DiscoveryError, Expired, refused
 from k8s.discovery.slices import Bookmark, Event, Slice, SliceList, Status, decode
@@ -34,7 +33,8 @@ class NamespaceWatch:
     `slices` (by name) stay as last known while the API server is lost; `problem` is empty while
     the watch stands.
 
-    `resync_s`: seconds after which everything is listed anew. `failures` and `lists` only grow.
+    `resync_s`: seconds after which everything is listed anew. `pause_s`: the seconds before the
+    next try, by the failures in a row (from 1). `failures` and `lists` only grow.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class NamespaceWatch:
         connect: Callable[[], Awaitable[Api]],
         reports: Reports,
         resync_s: float,
-        uniform: Callable[[], float],
+        pause_s: Callable[[int], float],
     ) -> None:
         self.namespace = namespace
         self.slices: Mapping[str, Slice] = {}
@@ -57,7 +57,7 @@ class NamespaceWatch:
         self._connect = connect
         self._reports = reports
         self._resync_s = resync_s
-        self._uniform = uniform
+        self._pause_s = pause_s
         self._version = ""
         self._list_due = 0.0
         self._in_a_row = 0
@@ -80,7 +80,7 @@ class NamespaceWatch:
                 self._in_a_row += 1
                 self._failed(ApiLost(f"unreadable answer ({type(error).__name__}: {error})"))
             if self.problem:
-                await asyncio.sleep(pause_s(self._in_a_row, self._uniform()))
+                await asyncio.sleep(self._pause_s(self._in_a_row))
 
     async def _connected(self) -> None:
         """Until something fails. The credentials are read anew each time that it is called."""

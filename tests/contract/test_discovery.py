@@ -12,7 +12,13 @@ import pytest
 from k8s.discovery import cluster
 from k8s.discovery.discovery import Discovery, Wanted
 from k8s.discovery.endpoints import Snapshot
-from tests.kubernetes_api import ApiServer, endpoint_slice, pod, running_api_server
+from tests.kubernetes_api import (
+    ApiServer,
+    endpoint_slice,
+    pod,
+    running_api_server,
+    shortest_pause_s,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -59,7 +65,7 @@ class Scene:
         self.discovery = Discovery(
             Wanted(kubeconfig=kubeconfig, **fields),  # type: ignore[arg-type]
             self.heard,
-            lambda: 0.0,
+            shortest_pause_s,
         )
 
     @property

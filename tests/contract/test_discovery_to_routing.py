@@ -17,7 +17,14 @@ from gateway.core.types import Probe
 from k8s.discovery.discovery import Discovery, Wanted
 from k8s.discovery.endpoints import Snapshot
 from tests.contract.test_discovery import SELECTOR, Heard
-from tests.kubernetes_api import ApiServer, Object, endpoint_slice, pod, running_api_server
+from tests.kubernetes_api import (
+    ApiServer,
+    Object,
+    endpoint_slice,
+    pod,
+    running_api_server,
+    shortest_pause_s,
+)
 from tests.unit.gateway.build import LIMITS
 from tests.unit.gateway.fakes import SteppingClock
 
@@ -75,7 +82,7 @@ async def routed(folder: Path) -> AsyncIterator[tuple[ApiServer, Routed]]:
         here = Routed(client)
         kubeconfig = str(api.kubeconfig(folder))
         wanted = Wanted(["tierflow"], SELECTOR, kubeconfig=kubeconfig)
-        discovery = Discovery(wanted, here, lambda: 0.0)
+        discovery = Discovery(wanted, here, shortest_pause_s)
         discovery.start()
         try:
             await here.routes_to(STAYS, LEAVES)

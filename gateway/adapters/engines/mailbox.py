@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from gateway.core.backoff import pause_s
 from gateway.core.speculation.job import DraftFacts, DraftRun
 from gateway.protocol import mailbox as wire
+from gateway.protocol.backoff import pause_s
 
 HANDSHAKE_S = 5.0
 MAX_BUFFER = 256 * 1024

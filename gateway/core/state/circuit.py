@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.core.backoff import pause_s
+from gateway.protocol.backoff import pause_s
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,8 +14,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from gateway.protocol import speculation as wire
 from gateway.protocol import work
+from gateway.protocol.backoff import pause_s
 from services.device_agent.drafting.rate_limit import DraftRateLimit
-from services.device_agent.link.backoff import pause_s
 from services.device_agent.link.link_probes import LinkProbes
 from services.device_agent.link.session_channel import SessionChannel
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from gateway.protocol import speculation as wire
 from gateway.protocol import work
-from services.device_agent.link.backoff import pause_s
+from gateway.protocol.backoff import pause_s
 from services.device_agent.link.link import LinkLost
 from services.device_agent.membership.active_work import ActiveWork
 from services.device_agent.membership.device_state import DeviceState

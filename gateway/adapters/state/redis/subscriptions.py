@@ -13,7 +13,7 @@ from gateway.adapters.state.listeners import Listeners, Receive
 from gateway.adapters.state.redis.failures import words
 from gateway.adapters.state.redis.keys import Keys
 from gateway.adapters.state.redis.route import Route
-from gateway.core.backoff import pause_s
+from gateway.protocol.backoff import pause_s
 
 PING_EVERY_S = 1.0
 SILENT_AFTER_S = 3.0

@@ -17,9 +17,9 @@ from functools import partial
 
 import structlog
 
-from gateway.core.backoff import pause_s
 from gateway.core.ports import Clock, StateStore
 from gateway.errors import StateLost
+from gateway.protocol.backoff import pause_s
 from gateway.serving.devices.leases import Leases
 from gateway.serving.devices.registry import MembersRegistry
 from gateway.serving.devices.replicas import messages

@@ -3,8 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import backoff
-from k8s.discovery import backoff as discovery
+from gateway.protocol import backoff
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1))
@@ -25,9 +24,15 @@ def test_one_more_failure_never_shortens_the_pause(failures: int, uniform: float
     assert before <= after
 
 
-@given(st.integers(1, 10_000), st.floats(0, 1))
-def test_discovery_backs_off_by_the_same_formula(failures: int, uniform: float) -> None:
-    """The walls between the packages forbid to share it."""
-    assert discovery.pause_s(failures, uniform) == backoff.pause_s(
-        failures, uniform, first_s=discovery.FIRST_S, longest_s=discovery.LONGEST_S
+def test_pauses_double_up_to_the_longest() -> None:
+    pauses = [
+        backoff.pause_s(failures, 1.0, first_s=0.2, longest_s=15.0) for failures in range(1, 10)
+    ]
+    assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 15.0, 15.0]
+
+
+def test_those_who_fail_together_do_not_try_together() -> None:
+    low, middle, high = (
+        backoff.pause_s(4, uniform, first_s=0.2, longest_s=10.0) for uniform in (0.0, 0.5, 1.0)
     )
+    assert low < middle < high

@@ -1,4 +1,4 @@
-"""The back-off: how long to wait before the next try of what failed."""
+"""The back-off: how long either end of a link waits before its next try of what failed. Pure."""
 
 from __future__ import annotations
 
