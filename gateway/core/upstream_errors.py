@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from gateway.errors import (
     ClientStalled,
+    ConnectFailed,
     DeadlineExceeded,
     EngineFailed,
     FirstTokenTimeout,
@@ -26,6 +27,25 @@ def engine_failed(endpoint: str, what: str, code: str = "engine_error") -> Engin
 
 def bad_status(endpoint: str, path: str, status: int) -> EngineFailed:
     return engine_failed(endpoint, f"answered {path} with status {status}")
+
+
+def connect_failed(endpoint: str) -> ConnectFailed:
+    return ConnectFailed(
+        f"could not connect to {endpoint}", endpoint=endpoint, code="connect_failed"
+    )
+
+
+def connection_broke(endpoint: str, when: str) -> EngineFailed:
+    """`when` ends the sentence, such as "while it answered"."""
+    return EngineFailed(
+        f"the connection to {endpoint} broke {when}", endpoint=endpoint, code="engine_disconnected"
+    )
+
+
+def check_failed(endpoint: str, problem: str, code: str = "unhealthy") -> EngineFailed:
+    """A health check failed. `problem` stands beside the endpoint's id in /ready and in logs, so
+    it does not repeat it."""
+    return EngineFailed(problem, endpoint=endpoint, code=code)
 
 
 def ended_early(endpoint: str) -> EngineFailed:

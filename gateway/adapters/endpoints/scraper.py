@@ -14,7 +14,8 @@ from gateway.adapters.engines.fingerprint import TokenizerCheck
 from gateway.adapters.engines.vllm_page import EngineLoad, mean_since, parse_load
 from gateway.core.ports import Clock
 from gateway.core.types import EndpointState, Probe, ServedModel
-from gateway.errors import EngineFailed, GatewayError
+from gateway.core.upstream_errors import check_failed
+from gateway.errors import GatewayError
 
 MODELS_EVERY = 10
 """Scrapes between two looks at what a healthy endpoint serves."""
@@ -86,7 +87,7 @@ class Scraper:
         was_healthy, endpoint = state.healthy, state.endpoint
         notes = self._notes.setdefault(endpoint.id, _Notes())
         try:
-            await self._look(state, notes, thorough=not was_healthy)
+            await self._check(state, notes, thorough=not was_healthy)
         except GatewayError as error:
             notes.missed += 1
             if not was_healthy or notes.missed >= self._failures:
@@ -108,53 +109,45 @@ class Scraper:
         if state.healthy and not was_healthy:
             self._up(state)
 
-    async def _look(self, state: EndpointState, notes: _Notes, *, thorough: bool) -> None:
+    async def _check(self, state: EndpointState, notes: _Notes, *, thorough: bool) -> None:
         probe = state.endpoint.probe
         if probe is Probe.ANSWERS:
-            return await self._answers(state)
+            return await self._check_answers(state)
         if probe is Probe.MODELS:
-            await self._models(state)
+            await self._read_models(state)
         else:
-            await self._health(state)
+            await self._check_health(state)
         notes.scrapes += 1
         if thorough or notes.scrapes % MODELS_EVERY == 0:
             if probe is Probe.ENGINE:
-                await self._models(state)
+                await self._read_models(state)
             await self._tokenizers.check(state)
         if probe is Probe.ENGINE:
-            await self._load(state, notes)
+            await self._read_load(state, notes)
 
-    async def _answers(self, state: EndpointState) -> None:
+    async def _check_answers(self, state: EndpointState) -> None:
         status, _ = await self._client.get(state.endpoint, "/v1/models", self._timeout_s)
         if status >= 500:
-            raise EngineFailed(
-                f"/v1/models answered {status}", endpoint=state.endpoint.id, code="unhealthy"
-            )
+            raise check_failed(state.endpoint.id, f"/v1/models answered {status}")
 
-    async def _health(self, state: EndpointState) -> None:
+    async def _check_health(self, state: EndpointState) -> None:
         status, _ = await self._client.get(state.endpoint, "/health", self._timeout_s)
         if status != 200:
-            raise EngineFailed(
-                f"/health answered {status}", endpoint=state.endpoint.id, code="unhealthy"
-            )
+            raise check_failed(state.endpoint.id, f"/health answered {status}")
 
-    async def _models(self, state: EndpointState) -> None:
+    async def _read_models(self, state: EndpointState) -> None:
         status, body = await self._client.get(state.endpoint, "/v1/models", self._timeout_s)
         if status != 200:
-            raise EngineFailed(
-                f"/v1/models answered {status}", endpoint=state.endpoint.id, code="unhealthy"
-            )
+            raise check_failed(state.endpoint.id, f"/v1/models answered {status}")
         models = {
             item["id"]: ServedModel(item["id"], item.get("max_model_len"))
             for item in orjson.loads(body)["data"]
         }
         if not models:
-            raise EngineFailed(
-                "/v1/models lists none", endpoint=state.endpoint.id, code="unhealthy"
-            )
+            raise check_failed(state.endpoint.id, "/v1/models lists none")
         state.models = models
 
-    async def _load(self, state: EndpointState, notes: _Notes) -> None:
+    async def _read_load(self, state: EndpointState, notes: _Notes) -> None:
         status, page = await self._client.get(state.endpoint, "/metrics", self._timeout_s)
         if status != 200:
             # An engine without metrics still serves; only routing knows less.

@@ -8,7 +8,7 @@ import aiohttp
 from yarl import URL
 
 from gateway.core.types import Endpoint
-from gateway.errors import ConnectFailed, EngineFailed
+from gateway.core.upstream_errors import check_failed, connect_failed, connection_broke
 
 KEEP_ALIVE_S = 4.0
 """Below the 5 s after which vLLM's server closes an idle connection."""
@@ -32,11 +32,7 @@ class EngineAnswer:
         try:
             return await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
-            raise EngineFailed(
-                f"the connection to {self._endpoint.id} broke while it answered",
-                endpoint=self._endpoint.id,
-                code="engine_disconnected",
-            ) from error
+            raise connection_broke(self._endpoint.id, "while it answered") from error
 
     def close(self) -> None:
         self._response.close()
@@ -78,15 +74,9 @@ class AiohttpModelServer:
         try:
             response = await self._post(url, headers, body)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise ConnectFailed(
-                f"could not connect to {endpoint.id}", endpoint=endpoint.id, code="connect_failed"
-            ) from error
+            raise connect_failed(endpoint.id) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise EngineFailed(
-                f"the connection to {endpoint.id} broke before it answered",
-                endpoint=endpoint.id,
-                code="engine_disconnected",
-            ) from error
+            raise connection_broke(endpoint.id, "before it answered") from error
         return EngineAnswer(response, endpoint)
 
     async def _post(
@@ -125,13 +115,11 @@ class AiohttpModelServer:
             ) as response:
                 return response.status, await response.read()
         except TimeoutError as error:
-            raise EngineFailed(
-                f"{path} gave no answer in {timeout_s:g} s", endpoint=endpoint.id, code="timeout"
-            ) from error
+            problem = f"{path} gave no answer in {timeout_s:g} s"
+            raise check_failed(endpoint.id, problem, "timeout") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise EngineFailed(
-                f"{path}: {type(error).__name__}", endpoint=endpoint.id, code="connect_failed"
-            ) from error
+            problem = f"{path}: {type(error).__name__}"
+            raise check_failed(endpoint.id, problem, "connect_failed") from error
 
     def forget(self, endpoint: Endpoint) -> None:
         """It has left: nothing more is kept for its URL."""

@@ -9,6 +9,7 @@ import orjson
 
 from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.core.types import EndpointState
+from gateway.core.upstream_errors import check_failed
 from gateway.errors import EngineFailed
 from gateway.protocol.tokenizer import PROBE, fingerprint
 
@@ -56,20 +57,20 @@ class TokenizerCheck:
             with suppress(EngineFailed):
                 state.tokenizer = await self._fingerprint(state, model)
             return
-        found = state.tokenizer = await self._fingerprint(state, model)
-        if found is None:
+        actual = state.tokenizer = await self._fingerprint(state, model)
+        if actual is None:
             self._unchecked[state.endpoint.id] = model
             return
         self._unchecked.pop(state.endpoint.id, None)
         if self._reference is None:
-            self._reference = (model, found)
+            self._reference = (model, actual)
         reference, expected = self._reference
-        if found != expected:
-            raise EngineFailed(
-                f"refused: the tokenizer of {model} (fingerprint {found}) differs from that "
+        if actual != expected:
+            raise check_failed(
+                state.endpoint.id,
+                f"refused: the tokenizer of {model} (fingerprint {actual}) differs from that "
                 f"of {reference} (fingerprint {expected}); a family must share one",
-                endpoint=state.endpoint.id,
-                code="tokenizer_differs",
+                "tokenizer_differs",
             )
         self._agreeing.add(state.endpoint.id)
 
