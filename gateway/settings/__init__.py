@@ -1,7 +1,8 @@
-"""Settings: the only reader of the environment and of the config file.
+"""Settings: what the gateway can be configured with, each with its default, unit and meaning.
 
 A YAML file (`--config`) gives the values, and `TIERFLOW_GATEWAY_*` variables go over it, with `__`
-between levels: TIERFLOW_GATEWAY_TIMEOUTS__IDLE_S=30.
+between levels: TIERFLOW_GATEWAY_TIMEOUTS__IDLE_S=30. Nothing else of the gateway's process reads
+the environment or the file. Imports core, errors and the names and limits of protocol.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from gateway.settings.cascade import CascadeSettings
 from gateway.settings.collective import CollectiveSettings
 from gateway.settings.devices import DeviceSettings
 from gateway.settings.group import Group, Unit
+from gateway.settings.moved import refuse_moved
 from gateway.settings.prices import PriceSettings
 from gateway.settings.state import StateSettings
 
@@ -262,6 +264,12 @@ class Settings(BaseSettings):
         pattern="^(debug|info|warning|error)$",
         description="The least level that is logged: debug, info, warning or error.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none_moved(cls, values: dict[str, Any]) -> dict[str, Any]:
+        refuse_moved(values)
+        return values
 
     @model_validator(mode="after")
     def _somewhere_to_go(self) -> Settings:

@@ -110,6 +110,28 @@ def test_a_wrong_setting_is_named_in_one_line(tmp_path: Path, text: str, names: 
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("collective: {prices: {edge: 2}}", "collective.prices"),
+        ("cascade: {cost_per_token: {edge: 2}}", "cascade.cost_per_token"),
+    ],
+)
+def test_a_moved_setting_says_where_it_went(tmp_path: Path, text: str, name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, GOOD + text)
+    assert caught.value.message.startswith(f"{name}: set `prices` instead")
+    assert "\n" not in caught.value.message
+
+
+def test_a_moved_setting_in_the_environment_says_where_it_went(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIERFLOW_GATEWAY_COLLECTIVE__PRICES__EDGE", "2")
+    with pytest.raises(ConfigError, match="collective.prices: set `prices` instead"):
+        load(tmp_path, GOOD)
+
+
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: No such file"):
         Settings.load(Path("nowhere.yaml"))
