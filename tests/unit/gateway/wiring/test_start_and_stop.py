@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,21 +22,68 @@ from tests.servers import free_port
 
 pytestmark = pytest.mark.anyio
 
-STARTS = [
+OPENING = [
     "gateway.wiring.app:AiohttpModelServer.__init__",
+    "gateway.wiring.cascade:OutcomeFile.__init__",
+]
+"""Constructors that open something: nobody has the part, to close it, before they return."""
+
+STARTS = [
+    "gateway.wiring.state:FailoverStore.start",
     "gateway.adapters.state.redis.store:RedisStore.start",
     "gateway.adapters.state.health:StateWatch.start",
+    "gateway.wiring.app:EndpointUpkeep.__init__",
+    "gateway.wiring.app:EndpointUpkeep.start",
+    "gateway.wiring.app:MailboxMetrics.__init__",
+    "gateway.wiring.app:DiscoveryMetrics.__init__",
     "gateway.adapters.engines.mailbox:Mailbox.start",
-    "gateway.adapters.endpoints.scraper:Scraper.watch",
-    "k8s.discovery.discovery:Discovery.start",
+    "gateway.wiring.endpoints:Scraper.watch",
+    "gateway.wiring.endpoints:Discovery.start",
+    "gateway.wiring.app:EngineVerifier.__init__",
+    "gateway.wiring.shared:Dispatch.__init__",
+    "gateway.wiring.shared:Admission.__init__",
+    "gateway.wiring.shared:EngineCalls.__init__",
+    "gateway.wiring.shared:VerifierEndpoints.__init__",
     "gateway.wiring.app:build_shared",
-    "gateway.serving.devices.replicas.bus:ReplicaBus.start",
-    "gateway.wiring.cascade:OutcomeFile.__init__",
+    "gateway.wiring.app:DeviceMetrics.__init__",
+    "gateway.wiring.app:MemberMetrics.__init__",
+    "gateway.wiring.app:DraftingTelemetry.__init__",
+    "gateway.wiring.devices:ReplicaOutbox.__init__",
+    "gateway.wiring.devices:RemoteWork.__init__",
+    "gateway.wiring.devices:MembersRegistry.__init__",
+    "gateway.wiring.devices:DeviceConnections.__init__",
+    "gateway.wiring.devices:DeviceTokens.__init__",
+    "gateway.wiring.devices:Leases.__init__",
+    "gateway.wiring.devices:TokenWatch.__init__",
+    "gateway.wiring.devices:ReplicaBus.__init__",
+    "gateway.wiring.devices:ReplicaBus.start",
+    "gateway.wiring.devices:Enrolments.__init__",
+    "gateway.wiring.app:build_devices",
+    "gateway.wiring.app:CascadeMetrics.__init__",
+    "gateway.wiring.app:outcome_log",
+    "gateway.wiring.cascade:LowerTier.__init__",
+    "gateway.wiring.cascade:TopTier.__init__",
+    "gateway.wiring.cascade:ConfidenceProbes.__init__",
+    "gateway.wiring.cascade:Audits.__init__",
     "gateway.wiring.cascade:CascadeHandler.__init__",
+    "gateway.wiring.app:build_cascade",
+    "gateway.wiring.collective:EndpointEmbedder.__init__",
     "gateway.adapters.embedding.minilm:MiniLm.__init__",
-    "gateway.adapters.embedding.cached:CachedEmbedder.__init__",
+    "gateway.wiring.collective:CachedEmbedder.__init__",
+    "gateway.wiring.app:choose_embedder",
+    "gateway.wiring.app:CollectiveMetrics.__init__",
+    "gateway.wiring.collective:FitEstimator.__init__",
+    "gateway.wiring.collective:CollectiveMemory.__init__",
+    "gateway.wiring.collective:Aggregator.__init__",
     "gateway.wiring.collective:CollectiveHandler.__init__",
+    "gateway.wiring.collective:FeedbackHandler.__init__",
+    "gateway.wiring.app:build_collective",
+    "gateway.wiring.app:build_parts",
+    "gateway.wiring.app:build_inference",
     "gateway.wiring.app:InferenceRoutes.__init__",
+    "gateway.wiring.app:FastAPI.__init__",
+    "gateway.wiring.app:FastPath.__init__",
+    "gateway.wiring.app:web_app",
 ]
 STOPS = [
     "gateway.adapters.engines.client:AiohttpModelServer.close",
@@ -56,46 +104,88 @@ STOPS = [
 ]
 
 
+ENDS_WITHIN_S = 5.0
+
+
 class Broken(Exception):
     """What the test makes a part raise."""
 
 
+class Leftovers:
+    """The tasks, threads and client sessions that are left of a gateway."""
+
+    def __init__(self) -> None:
+        self.sessions: list[aiohttp.ClientSession] = []
+        self._tasks_before = asyncio.all_tasks()
+        self._threads_before = set(threading.enumerate())
+
+    @property
+    def tasks(self) -> set[asyncio.Task[Any]]:
+        return asyncio.all_tasks() - self._tasks_before
+
+    @property
+    def threads(self) -> set[threading.Thread]:
+        named = {t for t in threading.enumerate() if t.name.startswith(("outcomes", "embedding"))}
+        return named - self._threads_before
+
+    async def assert_none(self) -> None:
+        """What has been told to end may take its turns to do so."""
+        if tasks := self.tasks:
+            await asyncio.wait(tasks, timeout=ENDS_WITHIN_S)
+        for thread in self.threads:
+            await asyncio.to_thread(thread.join, ENDS_WITHIN_S)
+        assert self.tasks == set()
+        assert self.threads == set()
+        assert [session for session in self.sessions if not session.closed] == []
+
+    async def clear(self) -> None:
+        """End what can be ended, so that the next test begins without it."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        for session in self.sessions:
+            await session.close()
+
+
 @pytest.fixture
-async def settings(tmp_path: Path) -> AsyncIterator[Settings]:
-    """Of a gateway that has every part that there is."""
-    api = ApiServer()
-    await api.start()
+def settings(tmp_path: Path) -> Settings:
+    """Of a gateway that has every part that there is, and reaches nothing."""
     edge = {
         "tier": "edge",
         "endpoints": [f"http://127.0.0.1:{free_port()}"],
         "mailboxes": [f"127.0.0.1:{free_port()}"],
         "mailbox_secret": "a secret of sixteen",
     }
+    kubeconfig = ApiServer(port=free_port()).kubeconfig(tmp_path)
     file = tmp_path / "gateway.yaml"
     wanted: dict[str, Any] = {
         "pools": {"edge": edge},
-        "discovery": {"namespaces": ["tierflow"], "kubeconfig": str(api.kubeconfig(tmp_path))},
+        "discovery": {"namespaces": ["tierflow"], "kubeconfig": str(kubeconfig)},
         "state": {"redis": {"url": f"redis://127.0.0.1:{free_port()}"}, "timeout_s": 0.2},
         "collective": {"embedding": {"source": "pool", "model": "an-embedder"}},
         "cascade": {"outcome_log": str(tmp_path / "outcomes.jsonl")},
     }
     file.write_text(yaml.safe_dump(wanted))
-    yield Settings.load(file)
-    await api.stop()
+    return Settings.load(file)
 
 
-@pytest.fixture
-def sessions(monkeypatch: pytest.MonkeyPatch) -> list[aiohttp.ClientSession]:
-    """Every client session that is made."""
-    made: list[aiohttp.ClientSession] = []
+@asynccontextmanager
+async def nothing_left() -> AsyncGenerator[Leftovers]:
+    """Asserts that what runs in the block leaves nothing, and ends what it left."""
+    leftovers = Leftovers()
     original = aiohttp.ClientSession.__init__
 
     def noted(self: aiohttp.ClientSession, *arguments: Any, **named: Any) -> None:
         original(self, *arguments, **named)
-        made.append(self)
+        leftovers.sessions.append(self)
 
-    monkeypatch.setattr(aiohttp.ClientSession, "__init__", noted)
-    return made
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(aiohttp.ClientSession, "__init__", noted)
+        try:
+            yield leftovers
+            await leftovers.assert_none()
+        finally:
+            await leftovers.clear()
 
 
 def break_part(monkeypatch: pytest.MonkeyPatch, where: str, *, after: bool) -> None:
@@ -127,58 +217,43 @@ def minilm(settings: Settings) -> Settings:
     return settings.model_copy(update={"collective": collective})
 
 
-async def assert_nothing_is_left(
-    before: set[asyncio.Task[Any]], sessions: list[aiohttp.ClientSession]
+async def assert_start_fails(settings: Settings) -> None:
+    async with nothing_left():
+        with pytest.raises(Broken):
+            async with gateway(settings):
+                pytest.fail("a part has failed")
+
+
+@pytest.mark.parametrize("where", [*OPENING, *STARTS])
+async def test_a_part_that_fails_before_it_starts_leaves_nothing_running(
+    where: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for _ in range(3):  # A task that was cancelled ends in one of the next turns.
-        await asyncio.sleep(0)
-    assert asyncio.all_tasks() - before == set()
-    assert [session for session in sessions if not session.closed] == []
-    assert [
-        t.name for t in threading.enumerate() if t.name.startswith(("outcomes", "embedding"))
-    ] == []
+    break_part(monkeypatch, where, after=False)
+    await assert_start_fails(minilm(settings) if "minilm" in where else settings)
 
 
 @pytest.mark.parametrize("where", STARTS)
-async def test_a_part_that_fails_at_start_leaves_nothing_running(
-    where: str,
-    settings: Settings,
-    sessions: list[aiohttp.ClientSession],
-    monkeypatch: pytest.MonkeyPatch,
+async def test_a_part_that_fails_after_it_has_started_leaves_nothing_running(
+    where: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if "minilm" in where:
-        settings = minilm(settings)
-    before = asyncio.all_tasks()
-    break_part(monkeypatch, where, after=False)
-    with pytest.raises(Broken):
-        async with gateway(settings):
-            pytest.fail("a part has failed")
-    await assert_nothing_is_left(before, sessions)
+    break_part(monkeypatch, where, after=True)
+    await assert_start_fails(minilm(settings) if "minilm" in where else settings)
 
 
 @pytest.mark.parametrize("where", STOPS)
 async def test_a_part_that_fails_at_stop_keeps_no_other_running(
-    where: str,
-    settings: Settings,
-    sessions: list[aiohttp.ClientSession],
-    monkeypatch: pytest.MonkeyPatch,
+    where: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if "minilm" in where:
-        settings = minilm(settings)
-    before = asyncio.all_tasks()
     break_part(monkeypatch, where, after=True)
-    with pytest.raises(Broken):
+    async with nothing_left():
+        with pytest.raises(Broken):
+            async with gateway(minilm(settings) if "minilm" in where else settings):
+                pass
+
+
+async def test_a_gateway_that_starts_and_stops_leaves_nothing_running(settings: Settings) -> None:
+    async with nothing_left() as leftovers:
         async with gateway(settings):
-            pass
-    await assert_nothing_is_left(before, sessions)
-
-
-async def test_a_gateway_that_starts_and_stops_leaves_nothing_running(
-    settings: Settings, sessions: list[aiohttp.ClientSession]
-) -> None:
-    before = asyncio.all_tasks()
-    async with gateway(settings):
-        assert asyncio.all_tasks() - before, "its parts run"
-        assert any(thread.name == "outcomes" for thread in threading.enumerate())
-        assert sessions and not sessions[0].closed
-    await assert_nothing_is_left(before, sessions)
+            assert leftovers.tasks, "its parts run"
+            assert [thread.name for thread in leftovers.threads] == ["outcomes"]
+            assert [session.closed for session in leftovers.sessions][:1] == [False]
