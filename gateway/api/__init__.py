@@ -1,1 +1,4 @@
-"""The web edge: parse, call serving, render. Sees serving, core and protocol, never adapters."""
+"""The web edge: parse, call serving, render.
+
+Sees serving, core, errors and protocol, never adapters.
+"""

@@ -5,4 +5,6 @@ round needs (`quorum`) and when they are enough (`early_exit`), how much answers
 and how one is chosen (`voting`, `likeliest`) or made by a model that reads them (`templates`, with
 `untrusted` texts made harmless), and what the outcome (`report`) teaches about its members
 (`lessons`).
+
+Imports errors, and of core what lies in no room, `core.devices` and `core.state`.
 """

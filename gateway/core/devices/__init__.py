@@ -1,1 +1,4 @@
-"""Members: registered devices, what their tokens allow, and the work that they can be given."""
+"""Members: registered devices, what their tokens allow, and the work that they can be given.
+
+Imports errors, and no other room of core.
+"""

@@ -1,1 +1,4 @@
-"""Answers for which a device drafts: what is verified, which drafts may pass, which came true."""
+"""Answers for which a device drafts: what is verified, which drafts may pass, which came true.
+
+Imports of core what lies in no room.
+"""

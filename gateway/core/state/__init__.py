@@ -4,4 +4,6 @@
 the record that is kept (None: nothing, or it has expired), an operation and the time, they give
 what to keep and the result. A store in memory calls them; one with functions of its own on a server
 must decide alike, which the contract tests check.
+
+Imports errors, core's token bucket, and protocol's back-off for the circuit breaker.
 """

@@ -7,4 +7,6 @@ What streams before it is judged goes through `held_back`. The top (`top_tier`) 
 has been sent, and may verify the lower answer as a prediction (`verified_prediction`). `state`
 holds what a request has come to and gives an account of it; `audits` logs outcomes for calibration.
 The rules themselves are in `core.cascade`.
+
+Imports core, errors and protocol, `serving.chat` and `serving.requests`.
 """

@@ -7,4 +7,6 @@ after the rounds `aggregation` makes one answer of theirs, by a vote, by likelih
 by a server model that reads them (`server_model`). `idempotency` keeps two replicas from answering
 the same request, `report` says how the answer came about and what it teaches about its members, and
 `feedback` is what callers say of it. The rules themselves are in `core.collective`.
+
+Imports core, errors and protocol, `serving.chat` and `serving.requests`.
 """

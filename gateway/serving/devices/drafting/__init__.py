@@ -5,5 +5,6 @@ answer there, and picks another where that fails before the first token. `drafts
 device's drafts and hands them to the verifier; `verified_tokens` passes each engine step's tokens
 back to the device, with how many of them it had drafted. A draft never delays a step.
 
-Imports core, errors, `serving.requests`, the device's outbox, and the frames of protocol.
+Imports core, errors, `serving.requests`, the device's outbox, and of protocol the frames and the
+virtual models' names.
 """

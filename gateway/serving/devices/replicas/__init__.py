@@ -6,5 +6,6 @@ the format. `peers` knows the devices of other replicas, and `remote_work` gives
 docstring draws the protocol. The store may lose any message, so each is numbered, repeated, or
 found out by a look at the leases.
 
-Imports core, errors and `serving.devices`.
+Imports core, errors, the registry, leases, tokens and work of `serving.devices`, and protocol's
+back-off.
 """
