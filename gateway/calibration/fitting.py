@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from gateway.calibration import logistic
 from gateway.calibration.cost_curve import Sample
+from gateway.core.cascade.features import has_features
 from gateway.core.cascade.predictor import ConfidenceModel, Term
 
 
@@ -50,8 +51,4 @@ def _standards(rows: Sequence[Sequence[float]]) -> tuple[list[float], list[float
 
 def usable(samples: Sequence[Sample], names: Sequence[str]) -> list[Sample]:
     """Those whose features are all known."""
-
-    def has_all(values: Mapping[str, float]) -> bool:
-        return all(name in values for name in names)
-
-    return [sample for sample in samples if has_all(sample.values)]
+    return [sample for sample in samples if has_features(sample.values, names)]

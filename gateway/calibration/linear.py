@@ -22,8 +22,8 @@ def solve(matrix: Sequence[Sequence[float]], right: Sequence[float]) -> list[flo
                     here - factor * above
                     for here, above in zip(rows[row], rows[column], strict=True)
                 ]
-    found = [0.0] * size
+    solution = [0.0] * size
     for row in reversed(range(size)):
-        known = sum(rows[row][column] * found[column] for column in range(row + 1, size))
-        found[row] = (rows[row][size] - known) / rows[row][row]
-    return found
+        solved = sum(rows[row][column] * solution[column] for column in range(row + 1, size))
+        solution[row] = (rows[row][size] - solved) / rows[row][row]
+    return solution

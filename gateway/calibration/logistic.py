@@ -30,8 +30,8 @@ def fitted(
     weights = [0.0] * size
     penalty = [*[l2] * (size - 1), 1e-9]
 
-    def value(tried: Sequence[float]) -> float:
-        return _penalised(rows, right, counts, tried, penalty)
+    def value(trial: Sequence[float]) -> float:
+        return _penalised(rows, right, counts, trial, penalty)
 
     best = value(weights)
     for _ in range(MAX_STEPS):
@@ -39,12 +39,12 @@ def fitted(
         step = solve(hessian, gradient)
         # Far from the optimum a whole step may overshoot: halve it until it helps.
         for halved in range(MAX_HALVINGS):
-            tried = [w + s * 0.5**halved for w, s in zip(weights, step, strict=True)]
-            if (reached := value(tried)) >= best:
+            trial = [w + s * 0.5**halved for w, s in zip(weights, step, strict=True)]
+            if (reached := value(trial)) >= best:
                 break
         else:
             return weights
-        gained, weights, best = reached - best, tried, reached
+        gained, weights, best = reached - best, trial, reached
         if gained < CLOSE * (1.0 + abs(best)):
             return weights
     return weights
@@ -61,11 +61,11 @@ def _derivatives(
     size = len(weights)
     gradient = [-p * w for p, w in zip(penalty, weights, strict=True)]
     hessian = [[penalty[i] if i == j else 0.0 for j in range(size)] for i in range(size)]
-    for row, wanted, count in zip(rows, right, counts, strict=True):
-        given = _given(row, weights)
-        spread = count * max(given * (1.0 - given), 1e-12)
+    for row, outcome, count in zip(rows, right, counts, strict=True):
+        probability = _probability(row, weights)
+        spread = count * max(probability * (1.0 - probability), 1e-12)
         for i, value in enumerate(row):
-            gradient[i] += count * value * (wanted - given)
+            gradient[i] += count * value * (outcome - probability)
             for j in range(i + 1):
                 hessian[i][j] += spread * value * row[j]
     for i in range(size):
@@ -83,12 +83,12 @@ def _penalised(
 ) -> float:
     """The log-likelihood less the penalty."""
     total = -0.5 * sum(p * w * w for p, w in zip(penalty, weights, strict=True))
-    for row, wanted, count in zip(rows, right, counts, strict=True):
-        given = _given(row, weights)
-        total += count * math.log(max(given if wanted else 1.0 - given, 1e-300))
+    for row, outcome, count in zip(rows, right, counts, strict=True):
+        probability = _probability(row, weights)
+        total += count * math.log(max(probability if outcome else 1.0 - probability, 1e-300))
     return total
 
 
-def _given(row: Sequence[float], weights: Sequence[float]) -> float:
+def _probability(row: Sequence[float], weights: Sequence[float]) -> float:
     """The probability that the weights give."""
     return link("logistic", sum(v * w for v, w in zip(row, weights, strict=True)))

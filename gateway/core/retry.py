@@ -21,14 +21,14 @@ class RetryBudget:
     _tokens: float | None = None
 
     def request_started(self) -> None:
-        self._tokens = min(self.reserve, self._left() + self.ratio)
+        self._tokens = min(self.reserve, self._remaining() + self.ratio)
 
     def allow_retry(self, attempts: int) -> bool:
         """True, and the budget is charged, if a request may try again after `attempts` tries."""
-        if attempts >= self.max_attempts or self._left() < 1.0:
+        if attempts >= self.max_attempts or self._remaining() < 1.0:
             return False
-        self._tokens = self._left() - 1.0
+        self._tokens = self._remaining() - 1.0
         return True
 
-    def _left(self) -> float:
+    def _remaining(self) -> float:
         return self.reserve if self._tokens is None else self._tokens

@@ -14,13 +14,13 @@ DeviceName = Annotated[str, Field(pattern=NAME_PATTERN)]
 Owner = Annotated[str, Field(min_length=1, max_length=256)]
 
 
-class Given(BaseModel):
-    """What a caller sends: a field that nobody knows is a mistake."""
+class RequestBody(BaseModel):
+    """The body of a request: a field that nobody knows is a mistake."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class EnrolmentWish(Given):
+class EnrolmentWish(RequestBody):
     """What an operator allows a device that is yet to come."""
 
     name: DeviceName | None = Field(default=None, description="null: the device may choose")
@@ -46,7 +46,7 @@ class Enrolment(BaseModel):
     expires_in_s: float
 
 
-class EnrolRequest(Given):
+class EnrolRequest(RequestBody):
     """A device's wish to be enrolled."""
 
     enrolment_token: str = Field(min_length=1, max_length=256)

@@ -41,11 +41,11 @@ class Listener(Protocol):
     None of its methods blocks or raises.
     """
 
-    def found(self, snapshot: Snapshot) -> None: ...
+    def endpoints_changed(self, snapshot: Snapshot) -> None: ...
 
-    def lost(self, namespace: str, problem: str) -> None: ...
+    def watch_lost(self, namespace: str, problem: str) -> None: ...
 
-    def regained(self, namespace: str) -> None: ...
+    def watch_regained(self, namespace: str) -> None: ...
 
 
 class Discovery:
@@ -89,10 +89,10 @@ class Discovery:
         new = snapshot(slices, self._wanted.ports)
         if new != self._told:
             self._told = new
-            self._listener.found(new)
+            self._listener.endpoints_changed(new)
 
-    def lost(self, namespace: str, problem: str) -> None:
-        self._listener.lost(namespace, problem)
+    def watch_lost(self, namespace: str, problem: str) -> None:
+        self._listener.watch_lost(namespace, problem)
 
-    def regained(self, namespace: str) -> None:
-        self._listener.regained(namespace)
+    def watch_regained(self, namespace: str) -> None:
+        self._listener.watch_regained(namespace)

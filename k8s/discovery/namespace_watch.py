@@ -22,9 +22,9 @@ class Reports(Protocol):
 
     def changed(self) -> None: ...
 
-    def lost(self, namespace: str, problem: str) -> None: ...
+    def watch_lost(self, namespace: str, problem: str) -> None: ...
 
-    def regained(self, namespace: str) -> None: ...
+    def watch_regained(self, namespace: str) -> None: ...
 
 
 class NamespaceWatch:
@@ -134,7 +134,7 @@ class NamespaceWatch:
     def _stands(self) -> None:
         if self.problem:
             self.problem = ""
-            self._reports.regained(self.namespace)
+            self._reports.watch_regained(self.namespace)
 
     def _failed(self, error: DiscoveryError) -> None:
         self.failures += 1
@@ -142,4 +142,4 @@ class NamespaceWatch:
         problem = str(error)
         if problem != self.problem:
             self.problem = problem
-            self._reports.lost(self.namespace, problem)
+            self._reports.watch_lost(self.namespace, problem)

@@ -34,15 +34,15 @@ class Heard:
         self.regains = 0
         self._news = asyncio.Event()
 
-    def found(self, snapshot: Snapshot) -> None:
+    def endpoints_changed(self, snapshot: Snapshot) -> None:
         self.snapshots.append(snapshot)
         self._news.set()
 
-    def lost(self, namespace: str, problem: str) -> None:
+    def watch_lost(self, namespace: str, problem: str) -> None:
         self.problems.append(problem)
         self._news.set()
 
-    def regained(self, namespace: str) -> None:
+    def watch_regained(self, namespace: str) -> None:
         self.regains += 1
         self._news.set()
 

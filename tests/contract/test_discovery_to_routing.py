@@ -62,9 +62,9 @@ class Routed(Heard):
             mailboxes={},
         )
 
-    def found(self, snapshot: Snapshot) -> None:
-        self._discovered.found(snapshot)
-        super().found(snapshot)
+    def endpoints_changed(self, snapshot: Snapshot) -> None:
+        self._discovered.endpoints_changed(snapshot)
+        super().endpoints_changed(snapshot)
 
     async def routes_to(self, *addresses: str, seconds: float = 15.0) -> None:
         wanted = {f"{address}:{NOBODY}" for address in addresses}

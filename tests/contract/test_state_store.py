@@ -13,7 +13,7 @@ import pytest
 from gateway.core.state.operations import (
     Advance,
     Claim,
-    Claimed,
+    ClaimResult,
     ClaimState,
     Complete,
     Forget,
@@ -179,35 +179,35 @@ async def test_a_mean_forgets_by_halves(state: Replicas) -> None:
 
 async def test_one_request_does_the_work_and_all_get_its_answer(state: Replicas) -> None:
     assert await state.run(claim("one"), claim("two"), claim("two", "other")) == [
-        Claimed(ClaimState.NEW),
-        Claimed(ClaimState.RUNNING),
-        Claimed(ClaimState.MISMATCH),
+        ClaimResult(ClaimState.NEW),
+        ClaimResult(ClaimState.RUNNING),
+        ClaimResult(ClaimState.MISMATCH),
     ]
     assert await state.run(Complete(name="key", holder="two", answer=b"wrong", ttl_s=60.0)) == [
         False
     ]
     assert await state.run(Complete(name="key", holder="one", answer=b"", ttl_s=60.0)) == [True]
     assert await state.other.run(claim("two"), claim("one"), claim("x", "other")) == [
-        Claimed(ClaimState.DONE, b""),
-        Claimed(ClaimState.DONE, b""),
-        Claimed(ClaimState.MISMATCH),
+        ClaimResult(ClaimState.DONE, b""),
+        ClaimResult(ClaimState.DONE, b""),
+        ClaimResult(ClaimState.MISMATCH),
     ]
     state.travel(61)
-    assert await state.first(claim("x", "other")) == Claimed(ClaimState.NEW)
+    assert await state.first(claim("x", "other")) == ClaimResult(ClaimState.NEW)
 
 
 async def test_a_claim_whose_holder_died_is_taken_over_after_its_lease(state: Replicas) -> None:
     await state.run(claim("dies"))
     state.travel(4)
     assert await state.run(claim("dies"), claim("next")) == [
-        Claimed(ClaimState.NEW),
-        Claimed(ClaimState.RUNNING),
+        ClaimResult(ClaimState.NEW),
+        ClaimResult(ClaimState.RUNNING),
     ]
     state.travel(6)
-    assert await state.first(claim("next", "other")) == Claimed(ClaimState.MISMATCH)
+    assert await state.first(claim("next", "other")) == ClaimResult(ClaimState.MISMATCH)
     assert await state.run(claim("next"), claim("dies")) == [
-        Claimed(ClaimState.TAKEN_OVER),
-        Claimed(ClaimState.RUNNING),
+        ClaimResult(ClaimState.TAKEN_OVER),
+        ClaimResult(ClaimState.RUNNING),
     ]
     assert await state.run(
         Complete(name="key", holder="dies", answer=b"late", ttl_s=60.0),
@@ -216,7 +216,7 @@ async def test_a_claim_whose_holder_died_is_taken_over_after_its_lease(state: Re
     assert await state.first(Complete(name="key", holder="next", answer=None, ttl_s=60.0)), (
         "an answer stays"
     )
-    assert await state.first(claim("dies")) == Claimed(ClaimState.DONE, b"answer")
+    assert await state.first(claim("dies")) == ClaimResult(ClaimState.DONE, b"answer")
 
 
 async def test_a_claim_that_is_given_up_can_be_made_again(state: Replicas) -> None:
@@ -224,7 +224,7 @@ async def test_a_claim_that_is_given_up_can_be_made_again(state: Replicas) -> No
     assert await state.run(
         claim("two", "other"), Complete(name="none", holder="two", answer=b"", ttl_s=1.0)
     ) == [
-        Claimed(ClaimState.NEW),
+        ClaimResult(ClaimState.NEW),
         False,
     ]
 
@@ -241,7 +241,7 @@ async def test_a_name_may_be_anything(state: Replicas, name: str) -> None:
         Claim(name=name, digest="d", holder=name, lease_s=1.0, ttl_s=5.0),
     )
     assert results[:4] == [True, {name: b"v"}, True, 0.0]
-    assert results[6] == Claimed(ClaimState.NEW)
+    assert results[6] == ClaimResult(ClaimState.NEW)
 
 
 @pytest.mark.parametrize(

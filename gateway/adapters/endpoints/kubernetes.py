@@ -60,11 +60,11 @@ class DiscoveredEndpoints:
         self._fixed_ids = {state.endpoint.id for state in endpoints.states()}
         self.passed_over: tuple[str, ...] = ()
 
-    def found(self, snapshot: Snapshot) -> None:
+    def endpoints_changed(self, snapshot: Snapshot) -> None:
         problems = list(snapshot.problems)
         pools = {pool.name: pool for pool in snapshot.pools}
         tiers = {name: tier for name in pools if (tier := self._tier(pools[name], problems))}
-        wanted = [
+        listed = [
             (self._endpoint(item, tiers[item.pool]), self._policy(item.pool).limits)
             for item in snapshot.endpoints
             if item.pool in tiers and item.id not in self._fixed_ids
@@ -73,15 +73,15 @@ class DiscoveredEndpoints:
             PoolState(name=name, tier=tier, labels=frozenset(pools[name].models))
             for name, tier in tiers.items()
         )
-        self._follow(self._endpoints.replace(wanted))
-        in_use = {endpoint.id for endpoint, _ in wanted}
+        self._follow(self._endpoints.replace(listed))
+        in_use = {endpoint.id for endpoint, _ in listed}
         self._keep_mailboxes([item for item in snapshot.endpoints if item.id in in_use])
         self.passed_over = tuple(problems)
 
-    def lost(self, namespace: str, problem: str) -> None:
+    def watch_lost(self, namespace: str, problem: str) -> None:
         log.warning("discovery_lost", namespace=namespace, problem=problem)
 
-    def regained(self, namespace: str) -> None:
+    def watch_regained(self, namespace: str) -> None:
         log.info("discovery_up", namespace=namespace)
 
     def _policy(self, pool: str) -> PoolPolicy:

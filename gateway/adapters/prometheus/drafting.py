@@ -90,10 +90,10 @@ class DraftingTelemetry:
             "direction",
         )
 
-    def began(self, tier: str) -> None:
+    def session_started(self, tier: str) -> None:
         self._active.labels(f"device-{tier}").inc()
 
-    def ended(self, tier: str, outcome: SessionOutcome) -> None:
+    def session_ended(self, tier: str, outcome: SessionOutcome) -> None:
         self._active.labels(f"device-{tier}").dec()
         self._sessions.labels(tier, outcome.request.kind).inc()
         self._bytes.labels(tier, "up").observe(outcome.bytes_up)

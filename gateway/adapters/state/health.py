@@ -45,7 +45,7 @@ class StateWatch:
 
     async def start(self) -> None:
         """Looks once, so that a store that is away is known from the start."""
-        await self._look()
+        await self._check()
         if self._circuit.suspicious:
             self._circuit.trip()
             self._judge()
@@ -80,10 +80,10 @@ class StateWatch:
                 pass
             quiet = self._clock.now() - self._succeeded_at >= LOOK_EVERY_S
             if self._circuit.suspicious or quiet:
-                await self._look()
+                await self._check()
             self._trouble.clear()
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         try:
             await self._try()
         except StateLost as error:

@@ -90,7 +90,7 @@ def from_mean(logprob: float) -> dict[str, float]:
     return {"mean": _bounded(logprob)}
 
 
-def known(values: Mapping[str, float], names: Sequence[str]) -> bool:
+def has_features(values: Mapping[str, float], names: Sequence[str]) -> bool:
     return all(name in values for name in names)
 
 

@@ -39,10 +39,10 @@ class HoldBack:
             if self.dipped:
                 break
             self._so_far.add(value)
-            self._look()
+            self._check()
         return self._free
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         values = self._so_far.values()
         if self.model.below_floor(values) or self.model.confidence(values) < self.threshold:
             self.dipped = self.threshold > 0.0

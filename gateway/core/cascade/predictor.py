@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gateway.core.cascade.features import FEATURES, WINDOW, known
+from gateway.core.cascade.features import FEATURES, WINDOW, has_features
 
 VERSION = 1
 BY_MEAN = "mean"
@@ -57,7 +57,7 @@ class ConfidenceModel:
 
     def confidence(self, values: Mapping[str, float]) -> float:
         """0 to 1; 0 where a feature that it needs is not known."""
-        if not known(values, self.features):
+        if not has_features(values, self.features):
             return 0.0
         total = self.bias + math.fsum(
             term.weight * (values[term.feature] - term.centre) / term.scale for term in self.terms

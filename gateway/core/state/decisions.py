@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 from gateway.core.state.operations import (
     Advance,
     Claim,
-    Claimed,
+    ClaimResult,
     ClaimState,
     Complete,
     Forget,
@@ -170,8 +170,9 @@ def observe(memory: Memory | None, operation: Observe, now: float) -> Decision[M
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claiming:
-    """`lease_until` is when the holder's claim may be taken over; `done` once it has answered."""
+class ClaimRecord:
+    """The record of a claim. `lease_until` is when it may be taken over; `done` once its holder has
+    answered."""
 
     digest: str
     holder: str
@@ -181,47 +182,47 @@ class Claiming:
     answer: bytes | None = None
 
 
-def claim(claiming: Claiming | None, operation: Claim, now: float) -> Decision[Claiming]:
+def claim(record: ClaimRecord | None, operation: Claim, now: float) -> Decision[ClaimRecord]:
     """The holder that claims again renews its lease and is told NEW again."""
-    if claiming is None:
+    if record is None:
         return _claim_taken(operation, now, ClaimState.NEW)
-    if claiming.digest != operation.digest:
-        return _claim_unchanged(claiming, Claimed(ClaimState.MISMATCH))
-    if claiming.done:
-        return _claim_unchanged(claiming, Claimed(ClaimState.DONE, claiming.answer))
-    if claiming.holder == operation.holder:
+    if record.digest != operation.digest:
+        return _claim_unchanged(record, ClaimResult(ClaimState.MISMATCH))
+    if record.done:
+        return _claim_unchanged(record, ClaimResult(ClaimState.DONE, record.answer))
+    if record.holder == operation.holder:
         return _claim_taken(operation, now, ClaimState.NEW)
-    if claiming.lease_until > now:
-        return _claim_unchanged(claiming, Claimed(ClaimState.RUNNING))
+    if record.lease_until > now:
+        return _claim_unchanged(record, ClaimResult(ClaimState.RUNNING))
     return _claim_taken(operation, now, ClaimState.TAKEN_OVER)
 
 
-def complete(claiming: Claiming | None, operation: Complete, now: float) -> Decision[Claiming]:
+def complete(record: ClaimRecord | None, operation: Complete, now: float) -> Decision[ClaimRecord]:
     """An answer that is stored stays as it is: completing it again changes nothing."""
-    if claiming is None:
+    if record is None:
         return nothing(False)
-    if claiming.holder != operation.holder or claiming.done:
-        return _claim_unchanged(claiming, claiming.holder == operation.holder)
+    if record.holder != operation.holder or record.done:
+        return _claim_unchanged(record, record.holder == operation.holder)
     if operation.answer is None:
         return nothing(True)
     until = now + operation.ttl_s
-    done = replace(claiming, done=True, answer=operation.answer, until=until)
+    done = replace(record, done=True, answer=operation.answer, until=until)
     return Decision(done, until, True)
 
 
-def _claim_taken(operation: Claim, now: float, state: ClaimState) -> Decision[Claiming]:
+def _claim_taken(operation: Claim, now: float, state: ClaimState) -> Decision[ClaimRecord]:
     until = now + max(operation.ttl_s, operation.lease_s)
-    taken = Claiming(
+    fresh = ClaimRecord(
         digest=operation.digest,
         holder=operation.holder,
         lease_until=now + operation.lease_s,
         until=until,
     )
-    return Decision(taken, until, Claimed(state))
+    return Decision(fresh, until, ClaimResult(state))
 
 
-def _claim_unchanged(claiming: Claiming, result: Claimed | bool) -> Decision[Claiming]:
-    return Decision(claiming, claiming.until, result)
+def _claim_unchanged(record: ClaimRecord, result: ClaimResult | bool) -> Decision[ClaimRecord]:
+    return Decision(record, record.until, result)
 
 
 # All of them
@@ -274,6 +275,6 @@ def size_of(record: Any) -> int:
     match record:
         case Lease(holder, value) | Round(holder, value):
             return len(value) + (len(holder) if isinstance(holder, str) else 0)
-        case Claiming():
+        case ClaimRecord():
             return len(record.digest) + len(record.holder) + len(record.answer or b"")
     return 0

@@ -119,7 +119,7 @@ class ClaimState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Claim an idempotency key for a request whose body has `digest`. Gives a `Claimed`.
+    """Claim an idempotency key for a request whose body has `digest`. Gives a `ClaimResult`.
 
     RUNNING while another holder works on it and its lease (`lease_s`, renewed by claiming again)
     has not expired, TAKEN_OVER when it has, DONE with the stored answer, MISMATCH for another body.
@@ -133,7 +133,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimResult:
     """The result of a claim; `answer` where it is DONE."""
 
     state: ClaimState

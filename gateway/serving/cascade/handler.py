@@ -57,7 +57,7 @@ class CascadeHandler:
         # The tokens are counted with the tiers that made them.
         outcome.model, outcome.reason, outcome.attempts = CASCADE, "cascade", 1
         try:
-            await climb(state)
+            await ask_stages(state)
             outcome.status = 200
         except ClientStalled:
             raise
@@ -91,7 +91,7 @@ class CascadeHandler:
         )
 
 
-async def climb(state: CascadeState) -> None:
+async def ask_stages(state: CascadeState) -> None:
     """Ask the lower stages in turn until an answer is accepted, and then the top. Raises
     GatewayError while nothing has been sent, and UpstreamError after."""
     failure: GatewayError | None = None

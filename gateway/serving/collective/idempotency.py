@@ -27,7 +27,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from gateway.core.collective.report import Report
-from gateway.core.state.operations import Claimed, ClaimState
+from gateway.core.state.operations import ClaimResult, ClaimState
 from gateway.errors import Conflict, StateLost
 from gateway.serving.collective.memory import PriorKnowledge, RequestKeys
 from gateway.serving.collective.memory_store import CollectiveMemory, taken_over
@@ -36,7 +36,7 @@ RENEWALS = 3
 """Renewals for each lease, so that one may fail."""
 
 
-def check_claim(claimed: Claimed) -> None:
+def check_claim(claimed: ClaimResult) -> None:
     """Raises Conflict while another holder works on the request, or for another body."""
     if claimed.state is ClaimState.RUNNING:
         raise Conflict(

@@ -27,7 +27,7 @@ from gateway.core.collective.report import Part, Report
 from gateway.core.state.operations import (
     Advance,
     Claim,
-    Claimed,
+    ClaimResult,
     ClaimState,
     Complete,
     Mean,
@@ -118,7 +118,7 @@ class PriorKnowledge:
     tokens: Mapping[str, Mean] = field(default_factory=dict)
     familiar: frozenset[str] = frozenset()
     affinity_round: int = 0
-    claimed: Claimed = Claimed(ClaimState.NEW)
+    claimed: ClaimResult = ClaimResult(ClaimState.NEW)
     stored_rounds: int = 0
     unfinished: UnfinishedRequest | None = None
 
@@ -173,7 +173,7 @@ def prior_knowledge(keys: RequestKeys, results: Mapping[str, Any]) -> PriorKnowl
         tokens=dict(zip(keys.devices, paces[1::2], strict=False)),
         familiar=frozenset(orjson.loads(members)) if members else frozenset(),
         affinity_round=affinity_round,
-        claimed=results.get("claim", Claimed(ClaimState.NEW)),
+        claimed=results.get("claim", ClaimResult(ClaimState.NEW)),
         stored_rounds=stored_rounds,
         unfinished=UnfinishedRequest.loaded(unfinished) if unfinished else None,
     )

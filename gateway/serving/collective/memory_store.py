@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from gateway.core.collective.report import Report
 from gateway.core.ports import CollectiveTelemetry, StateStore
-from gateway.core.state.operations import Claimed, ClaimState
+from gateway.core.state.operations import ClaimResult, ClaimState
 from gateway.errors import Conflict, QuotaExceeded, StateLost
 from gateway.serving.collective.memory import (
     Evidence,
@@ -122,7 +122,7 @@ class CollectiveMemory:
             self._telemetry.state_lost("settle")
 
 
-def _ours(claimed: Claimed) -> bool:
+def _ours(claimed: ClaimResult) -> bool:
     return claimed.state in (ClaimState.NEW, ClaimState.TAKEN_OVER)
 
 

@@ -82,7 +82,7 @@ class Enrolments:
         if name:
             self._check_not_in_settings(name)
             if name in await self.enrolled():
-                raise _taken(name)
+                raise _name_taken(name)
         token = ONE_TIME + secrets.token_urlsafe(32)
         record = encode(EnrolmentRecord(name=name, owner=owner, privacy=privacy))
         await self._store.run(
@@ -134,7 +134,7 @@ class Enrolments:
         claim = _hold_name(used, KEPT_S) if used else _hold_name(record, CLAIM_S)
         (claimed,) = await self._store.run(claim)
         if not claimed:
-            raise _taken(record.device)
+            raise _name_taken(record.device)
         enrolment = replace(enrolment, attempt=digest(attempt) if attempt else "")
         if not (await self._use_up(number, enrolment, record) and await self._keep(record)):
             await self._undo(record)
@@ -224,7 +224,7 @@ class Enrolments:
             )
 
 
-def _taken(name: str) -> Conflict:
+def _name_taken(name: str) -> Conflict:
     return Conflict(
         f"name: {name} is enrolled already; choose another, or revoke it first",
         param="name",

@@ -63,7 +63,7 @@ class Cluster:
         return found
 
     def failed(self) -> None:
-        self._topology.look()
+        self._topology.refresh()
 
     async def close(self) -> None:
         await self._topology.close()

@@ -18,7 +18,7 @@ from gateway.core.state.decisions import FORGOTTEN_AFTER
 from gateway.core.state.operations import (
     Advance,
     Claim,
-    Claimed,
+    ClaimResult,
     ClaimState,
     Complete,
     Forget,
@@ -149,5 +149,5 @@ def _means(reply: Sequence[bytes]) -> list[Mean]:
     return [_mean(pair) for pair in zip(reply[::2], reply[1::2], strict=True)]
 
 
-def _claimed(reply: Sequence[bytes]) -> Claimed:
-    return Claimed(ClaimState(reply[0].decode()), reply[1])
+def _claimed(reply: Sequence[bytes]) -> ClaimResult:
+    return ClaimResult(ClaimState(reply[0].decode()), reply[1])

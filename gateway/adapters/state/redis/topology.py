@@ -14,7 +14,7 @@ from gateway.adapters.state.redis.slots import SlotMap, read_slots
 
 
 class Topology:
-    """The topology of a cluster, as its nodes tell it. `look` asks for it anew; meanwhile
+    """The topology of a cluster, as its nodes tell it. `refresh` asks for it anew; meanwhile
     callers go on by what is known. `timeout_s` is each node's."""
 
     def __init__(self, target: Target, timeout_s: float) -> None:
@@ -22,19 +22,19 @@ class Topology:
         self._timeout_s = timeout_s
         self._clients: dict[Address, Redis] = {}
         self._slots: SlotMap | None = None
-        self._looking: asyncio.Task[None] | None = None
+        self._refreshing: asyncio.Task[None] | None = None
 
-    def look(self) -> asyncio.Task[None]:
-        """One look at a time, which may be under way already."""
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
-            self._looking.add_done_callback(_heard)
-        return self._looking
+    def refresh(self) -> asyncio.Task[None]:
+        """One refresh at a time, which may be under way already."""
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._ask_nodes())
+            self._refreshing.add_done_callback(_retrieve_error)
+        return self._refreshing
 
     async def slots(self) -> SlotMap:
-        """As known, or as the first look finds them. Raises RedisError when no node answers."""
+        """As known, or as the first refresh finds them. Raises RedisError when no node answers."""
         if self._slots is None:
-            await asyncio.shield(self.look())
+            await asyncio.shield(self.refresh())
         assert self._slots is not None
         return self._slots
 
@@ -44,12 +44,14 @@ class Topology:
             client = self._clients[address] = client_to(self._target, address)
         return client
 
-    async def _look(self) -> None:
+    async def _ask_nodes(self) -> None:
         """Ask the nodes in turn until one answers. Raises ConnectionError when none does."""
         known = self._slots.masters if self._slots else ()
-        asked = list(dict.fromkeys((*random.sample(known, len(known)), *self._target.addresses)))
+        addresses = list(
+            dict.fromkeys((*random.sample(known, len(known)), *self._target.addresses))
+        )
         problem = ""
-        for address in asked:
+        for address in addresses:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     (reply,) = await pipelined(self.client(address), [("CLUSTER", "SLOTS")])
@@ -65,20 +67,20 @@ class Topology:
 
     async def _drop_others(self) -> None:
         assert self._slots is not None
-        wanted = {*self._slots.masters, *self._target.addresses}
-        gone = [self._clients.pop(address) for address in self._clients.keys() - wanted]
+        current = {*self._slots.masters, *self._target.addresses}
+        gone = [self._clients.pop(address) for address in self._clients.keys() - current]
         await asyncio.gather(*(disconnect(client) for client in gone))
 
     async def close(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.gather(self._refreshing, return_exceptions=True)
         clients = list(self._clients.values())
         self._clients.clear()
         await asyncio.gather(*(disconnect(client) for client in clients))
 
 
-def _heard(task: asyncio.Task[None]) -> None:
-    """Who waits for it gets the error too; nobody need."""
+def _retrieve_error(task: asyncio.Task[None]) -> None:
+    """Retrieve the error of a task that nobody may be waiting for: asyncio would log it else."""
     if not task.cancelled():
         task.exception()

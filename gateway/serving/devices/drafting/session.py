@@ -104,7 +104,7 @@ class DraftingSession:
     async def run(self) -> None:
         """To the end of the answer. Errors are told to the device, and not raised."""
         deps, outcome = self._deps, self._outcome.request
-        deps.telemetry.began(self._tier)
+        deps.telemetry.session_started(self._tier)
         with Lifecycle(outcome, deps.clock, self._report):
             try:
                 async with AdmissionSlot(deps.admission, outcome):
@@ -127,7 +127,7 @@ class DraftingSession:
         request.completion_tokens = len(state.verified)
         outcome.drafted, outcome.accepted = state.drafted, state.accepted
         outcome.steps = state.steps
-        self._deps.telemetry.ended(self._tier, outcome)
+        self._deps.telemetry.session_ended(self._tier, outcome)
 
     async def _answer(self) -> None:
         verifiers, clock = self._deps.verifiers, self._deps.clock

@@ -124,7 +124,7 @@ class ReplicaBus:
         elif isinstance(message, messages.DeviceJoined):
             self._joined(message)
         elif isinstance(message, messages.DeviceLeft):
-            self._registry.peers.left(message.device, message.replica)
+            self._registry.peers.remove(message.device, message.replica)
         else:
             self._watch.revoked(message.device, message.digest)
 
@@ -138,7 +138,7 @@ class ReplicaBus:
             if claimed is None or claimed.instance != member.instance:
                 return  # The store will say whose the lease is.
             self._registry.evict_moved(member.id)
-        self._registry.peers.joined(member, self._clock.now())
+        self._registry.peers.add(member, self._clock.now())
 
     async def _beat(self) -> None:
         while True:

@@ -65,7 +65,7 @@ class WorkRecalled(Struct, tag="recalled", frozen=True):
     id: str
 
 
-class StillWanted(Struct, tag="asking", frozen=True):
+class AskerHeartbeat(Struct, tag="asking", frozen=True):
     """A heartbeat of `asker`, with the work that it still wants of one owner."""
 
     asker: str
@@ -100,7 +100,7 @@ class WorkFailed(Struct, tag="failed", frozen=True, kw_only=True):
     retry_s: float = 0.0
 
 
-class StillWorking(Struct, tag="working", frozen=True):
+class OwnerHeartbeat(Struct, tag="working", frozen=True):
     """A heartbeat of the owner `replica`, with the work that is under way for one asker."""
 
     replica: str
@@ -108,8 +108,8 @@ class StillWorking(Struct, tag="working", frozen=True):
 
 
 ToEverybody = DeviceJoined | DeviceLeft | TokenRevoked
-ToOwner = RemoteOrder | WorkRecalled | StillWanted
-ToAsker = WorkText | WorkEnded | WorkFailed | StillWorking
+ToOwner = RemoteOrder | WorkRecalled | AskerHeartbeat
+ToAsker = WorkText | WorkEnded | WorkFailed | OwnerHeartbeat
 Message = ToEverybody | ToOwner | ToAsker
 
 

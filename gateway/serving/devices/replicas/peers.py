@@ -32,12 +32,12 @@ class PeerDevices:
     def __iter__(self) -> Iterator[PeerDevice]:
         return iter(list(self._devices.values()))
 
-    def joined(self, member: Member, now: float) -> None:
+    def add(self, member: Member, now: float) -> None:
         if member.replica != self._replica:
             self._devices[member.id] = PeerDevice(DeviceLease(member=member), now)
 
-    def left(self, device: str, replica: str) -> None:
-        """Unless it is registered with a third replica by now."""
+    def remove(self, device: str, replica: str) -> None:
+        """Remove it, unless it is registered with a third replica by now."""
         peer = self._devices.get(device)
         if peer is not None and peer.lease.member.replica == replica:
             del self._devices[device]

@@ -5,8 +5,8 @@
                                                 <----   WorkText {id, n: 0}, WorkText {id, n: 1} ...
                                                 <----   WorkEnded or WorkFailed {id, n: last}
       WorkRecalled {id}                         ---->     cancels: the caller has left
-      StillWanted {ids}                         ---->     every BEAT_S, to each owner
-                                                <----   StillWorking {ids}, every BEAT_S
+      AskerHeartbeat {ids}                      ---->     every BEAT_S, to each owner
+                                                <----   OwnerHeartbeat {ids}, every BEAT_S
 
 Channels of the store deliver in order and at most once, so each side watches for what is lost:
 
@@ -29,9 +29,9 @@ from dataclasses import dataclass
 from gateway.core.devices.member import Member, MemberFailed, WorkOrder, WorkPiece
 from gateway.core.ports import Clock
 from gateway.serving.devices.replicas.messages import (
+    AskerHeartbeat,
+    OwnerHeartbeat,
     RemoteOrder,
-    StillWanted,
-    StillWorking,
     ToAsker,
     ToOwner,
     WorkEnded,
@@ -107,7 +107,7 @@ class RemoteWork:
         return answer
 
     def receive(self, message: ToAsker) -> None:
-        if isinstance(message, StillWorking):
+        if isinstance(message, OwnerHeartbeat):
             for id in message.ids:
                 if (requested := self._requested.get(id)) is not None:
                     requested.heard = self._clock.now()
@@ -124,7 +124,7 @@ class RemoteWork:
             else:
                 wanted.setdefault(requested.replica, []).append(id)
         for replica, ids in wanted.items():
-            self._replica_outbox.put(work_channel(replica), StillWanted(self._replica, ids))
+            self._replica_outbox.put(work_channel(replica), AskerHeartbeat(self._replica, ids))
 
     def _record(self, requested: _Requested, message: WorkText | WorkEnded | WorkFailed) -> None:
         answer = requested.answer
@@ -205,7 +205,7 @@ class RemoteWorkServer:
             else:
                 working.setdefault(serving.asker, []).append(id)
         for asker, ids in working.items():
-            self._replica_outbox.put(replies_channel(asker), StillWorking(self._replica, ids))
+            self._replica_outbox.put(replies_channel(asker), OwnerHeartbeat(self._replica, ids))
 
     def close(self) -> list[asyncio.Task[None]]:
         """Cancel everything. Gives the tasks under way, which the caller must await."""

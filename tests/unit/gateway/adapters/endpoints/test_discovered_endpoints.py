@@ -66,7 +66,7 @@ class Scene:
         )
 
     def finds(self, *endpoints: FoundEndpoint, pools: tuple[FoundPool, ...] = (EDGE,)) -> None:
-        self.discovered.found(Snapshot(pools, endpoints))
+        self.discovered.endpoints_changed(Snapshot(pools, endpoints))
 
     def found(self) -> dict[str, EndpointState]:
         return {s.endpoint.id: s for s in self.endpoints.states()[1:]}

@@ -73,14 +73,14 @@ class SpeculationRecorder:
     def refused(self, code: str) -> None:
         self.codes.append(code)
 
-    def began(self, tier: str) -> None: ...
+    def session_started(self, tier: str) -> None: ...
 
     def drafts(self, tier: str, fate: str, tokens: int) -> None:
         self.fates.append((tier, fate, tokens))
 
     def step(self, tier: str, step: Step) -> None: ...
 
-    def ended(self, tier: str, outcome: SessionOutcome) -> None:
+    def session_ended(self, tier: str, outcome: SessionOutcome) -> None:
         self.outcomes.append(outcome)
 
 

@@ -27,7 +27,7 @@ def held(*leases: DeviceLease) -> dict[str, bytes]:
 
 def test_an_announcement_outlives_an_older_reading_of_the_leases_but_no_newer_one() -> None:
     others = PeerDevices("here")
-    others.joined(PHONE, now=2.0)
+    others.add(PHONE, now=2.0)
     others.refresh({}, ["there"], read_at=1.5, now=2.5)
     assert names(others) == ["phone"]
     others.refresh({}, ["there"], read_at=3.0, now=3.1)
@@ -59,8 +59,8 @@ def test_own_devices_and_unreadable_leases_are_passed_over() -> None:
 
 def test_a_device_leaves_only_the_replica_that_has_it() -> None:
     others = PeerDevices("here")
-    others.joined(PHONE, now=1.0)
-    others.left("phone", "another")
+    others.add(PHONE, now=1.0)
+    others.remove("phone", "another")
     assert names(others) == ["phone"]
-    others.left("phone", "there")
+    others.remove("phone", "there")
     assert names(others) == []
