@@ -67,7 +67,9 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         errors.InvalidRequest, "The body has no `model`.", "Name a model of `GET /v1/models`."
     ),
     "invalid_model": ErrorCode(
-        errors.InvalidRequest, "`model` is not a text.", "Name a model of `GET /v1/models`."
+        errors.InvalidRequest,
+        "`model` is empty, longer than 256 characters or not a string.",
+        "Name a model of `GET /v1/models`.",
     ),
     "body_timeout": ErrorCode(
         errors.InvalidRequest,
@@ -106,8 +108,8 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
     ),
     "engine_refused": ErrorCode(
         errors.InvalidRequest,
-        "The engine refused the request; the message is its own.",
-        "Correct the request as the message says.",
+        "The engine refused the request; `param` is the field that it names, if any.",
+        "Correct the request as the message says; a plain model's is the engine's own.",
     ),
     # Load, endpoints and time.
     "overloaded": ErrorCode(

@@ -58,7 +58,7 @@ class InferenceRequest:
     identifies the prompt's head, `max_tokens` is what the caller allows (None: the engine's
     default), `received` is in seconds on the gateway's clock. `model_in_body` is False where the
     caller left the model open and the route allows it. `fault` is what is wrong with the body:
-    whoever answers the request raises it, so that it is reported like any other refusal.
+    the request's lifecycle raises it, so that it is reported like any other refusal.
     """
 
     id: str

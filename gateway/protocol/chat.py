@@ -14,11 +14,22 @@ from gateway.protocol.fields import MAX_STOPS
 Count = Annotated[int, Meta(ge=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 StopText = Annotated[str, Meta(min_length=1)]
+MAX_ANSWERS = 16_384
+"""The bound on `n` that vLLM has by default (VLLM_MAX_N_SEQUENCES)."""
+MAX_LOGPROBS = 20
+"""As many likely tokens for each position as OpenAI gives, and vLLM by default (--max-logprobs)."""
+Logprobs = Annotated[int, Meta(ge=0, le=MAX_LOGPROBS)]
+
+
+class ContentPart(Struct):
+    """A part of a message, such as a text or an image; vLLM infers a type that is missing."""
+
+    type: str | None = None
 
 
 class Message(Struct):
     role: str
-    content: str | list[Any] | None = None
+    content: str | list[str | ContentPart] | None = None
 
 
 class StreamOptions(Struct):
@@ -28,6 +39,13 @@ class StreamOptions(Struct):
 
 class FunctionName(Struct):
     name: str
+
+
+class NamedTool(Struct):
+    """A choice of the tool that the answer must call."""
+
+    function: FunctionName
+    type: Literal["function"] = "function"
 
 
 class Tool(Struct):
@@ -43,13 +61,13 @@ class ChatBody(Struct, kw_only=True):
     messages: Annotated[list[Message], Meta(min_length=1)]
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    n: Count | None = None
-    max_tokens: Count | None = None
+    n: Annotated[int, Meta(ge=1, le=MAX_ANSWERS)] | None = None
+    max_tokens: int | None = None
     max_completion_tokens: Count | None = None
     min_tokens: Annotated[int, Meta(ge=0)] = 0
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
-    top_k: Annotated[int, Meta(ge=-1, lt=2**31)] | None = None
+    top_k: Annotated[int, Meta(ge=-1)] | None = None
     min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     presence_penalty: Penalty | None = None
@@ -65,12 +83,12 @@ class ChatBody(Struct, kw_only=True):
     skip_special_tokens: bool = True
     spaces_between_special_tokens: bool = True
     logprobs: bool | None = False
-    top_logprobs: Annotated[int, Meta(ge=-1)] | None = None
-    prompt_logprobs: Annotated[int, Meta(ge=-1)] | None = None
+    top_logprobs: Logprobs | None = None
+    prompt_logprobs: Logprobs | None = None
     return_token_ids: bool | None = None
     response_format: ResponseFormat | None = None
     tools: Annotated[list[Tool], Meta(min_length=1)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
     user: str | None = None
     tierflow: Any = None

@@ -266,7 +266,7 @@ def test_embeddings_where_the_engine_has_them_and_a_clean_refusal_elsewhere(
         client.embeddings.create(model="rill-edge", input="one river")
 
 
-def test_what_an_engine_refuses_reaches_the_caller_as_it_said_it(
+def test_what_an_engine_refuses_reaches_the_caller_in_its_words(
     client: OpenAI, deployment: Deployment
 ) -> None:
     with pytest.raises(BadRequestError) as through:
@@ -276,5 +276,6 @@ def test_what_an_engine_refuses_reaches_the_caller_as_it_said_it(
         pytest.raises(BadRequestError) as straight,
     ):
         direct.chat.completions.create(model="rill-edge", messages=QUESTION, max_tokens=10**6)
-    assert through.value.response.content == straight.value.response.content
+    ours, own = (raised.value.response.json()["error"] for raised in (through, straight))
+    assert ours == {**own, "code": "engine_refused"}
     assert through.value.response.headers["x-tierflow-tier"] == "edge"

@@ -43,17 +43,6 @@ _HEEDED_HERE = frozenset(
         "logprobs", "top_logprobs", "n", "user", "tools", "tool_choice", "parallel_tool_calls",
     }
 )  # fmt: skip
-_LEAVE_OUT = "leave it out, or name a served model"
-_UNSUPPORTED = {
-    "tools": "the confidence in a tool call can't be judged; " + _LEAVE_OUT,
-    "functions": _LEAVE_OUT,
-    "function_call": _LEAVE_OUT,
-    "audio": _LEAVE_OUT,
-    "prompt_logprobs": _LEAVE_OUT,
-    "best_of": _LEAVE_OUT,
-    "use_beam_search": _LEAVE_OUT,
-    "echo": _LEAVE_OUT,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +150,7 @@ class CascadeRequest:
 def read(request: InferenceRequest) -> CascadeRequest:
     """Raises InvalidRequest."""
     chat = chat_request.read(request, CASCADE)
-    chat_request.refuse(chat, CASCADE, _UNSUPPORTED)
+    chat_request.refuse(chat, CASCADE, {})
     if chat.body.logprobs and chat.body.stream:
         raise chat_request.unsupported(
             "logprobs", CASCADE, "a stream has none; ask without `stream`"

@@ -13,10 +13,10 @@ from msgspec import inspect
 
 from gateway.core.types import InferenceRequest
 from gateway.errors import InvalidRequest
-from gateway.protocol.chat import ChatBody, TierflowOptions
+from gateway.protocol.chat import ChatBody, NamedTool, TierflowOptions
 from gateway.protocol.fields import Sampling
+from gateway.serving.requests.engine_calls import CHAT
 
-PATH = "/v1/chat/completions"
 DEVICE_SAMPLING = tuple(name for name in Sampling.__struct_fields__ if name != "max_tokens")
 """Sampling fields that a device understands; the bound on tokens is the work order's own."""
 
@@ -24,10 +24,22 @@ _WORDS = {
     "int": "a whole number",
     "float": "a number",
     "str": "a string",
-    "bool": "true or false",
+    "bool": "a boolean",
     "array": "a list",
     "object": "an object",
 }
+_LEAVE_OUT = "leave it out, or name a served model"
+_UNHEEDED = {
+    "tools": "its answer is text; " + _LEAVE_OUT,
+    "functions": "its answer is text; " + _LEAVE_OUT,
+    "function_call": "its answer is text; " + _LEAVE_OUT,
+    "audio": "its answer is text; " + _LEAVE_OUT,
+    "prompt_logprobs": _LEAVE_OUT,
+    "best_of": _LEAVE_OUT,
+    "use_beam_search": _LEAVE_OUT,
+    "echo": _LEAVE_OUT,
+}
+"""Fields that no virtual model can heed, and why."""
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*?)`", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(.*?)`", re.DOTALL)
 _MAX_NAME_CHARS = 64
@@ -76,9 +88,9 @@ class ChatRequest:
 
 def read(request: InferenceRequest, model: str) -> ChatRequest:
     """The body of a request to the virtual model `model`. Raises InvalidRequest."""
-    if request.path != PATH:
+    if request.path != CHAT:
         raise InvalidRequest(
-            f"model: {model} answers {PATH} only; name another model for {request.path}",
+            f"model: {model} answers {CHAT} only; name another model for {request.path}",
             param="model",
             code="invalid_route",
         )
@@ -88,9 +100,11 @@ def read(request: InferenceRequest, model: str) -> ChatRequest:
 
 
 def check(fields: Mapping[str, Any]) -> ChatBody:
-    """Raises InvalidRequest for the first known field with a value that no model could accept.
+    """Raises InvalidRequest for the first known field with a value out of its bounds.
 
-    Numbers and booleans may be written as strings: vLLM reads them so.
+    These are OpenAI's and vLLM's own. Numbers and booleans may be written as strings, as for vLLM.
+    vLLM also takes a boolean for a number, spaces around one, and words such as `yes` for a
+    boolean; the gateway does not. Nor does it take another `tierflow` than its own.
     """
     try:
         body = msgspec.convert(fields, ChatBody, strict=False, str_keys=True)
@@ -108,11 +122,11 @@ def max_tokens(body: ChatBody) -> int | None:
 
 
 def refuse(request: ChatRequest, model: str, reasons: Mapping[str, str]) -> None:
-    """Raises InvalidRequest where a field is given that `model` can't heed. `reasons` says why by
-    the field's name."""
+    """Raises InvalidRequest where a field is given that `model` can't heed: one that no virtual
+    model can, or one of `reasons`, which says why by the field's name."""
     if request.body.n not in (None, 1):
         raise unsupported("n", model, "it gives one answer to a request; leave it out")
-    for name, reason in reasons.items():
+    for name, reason in {**_UNHEEDED, **reasons}.items():
         if request.fields.get(name):
             raise unsupported(name, model, reason)
 
@@ -120,12 +134,12 @@ def refuse(request: ChatRequest, model: str, reasons: Mapping[str, str]) -> None
 def unsupported(param: str, model: str, reason: str) -> InvalidRequest:
     """For a value that other models may heed."""
     return InvalidRequest(
-        f"{param}: not with {model}: {reason}", param=param, code="invalid_parameter"
+        f"{param} is not for {model}: {reason}", param=param, code="invalid_parameter"
     )
 
 
 def invalid(param: str, expected: str) -> InvalidRequest:
-    """For a value that no model could accept."""
+    """For a value that is refused at every model."""
     return InvalidRequest(f"{param}: {expected}", param=param, code="invalid_value")
 
 
@@ -136,10 +150,16 @@ def _check_together(body: ChatBody, fields: Mapping[str, Any]) -> None:
     if body.top_logprobs and not body.logprobs:
         raise invalid("top_logprobs", "only with `logprobs`: true")
     most = max_tokens(body)
+    if most is not None and most < 1:
+        raise invalid("max_tokens", "expected a whole number >= 1")
     if most is not None and body.min_tokens > most:
         raise invalid("min_tokens", f"expected at most {most}, the answer's bound")
     if body.tool_choice not in (None, "none") and not body.tools:
         raise invalid("tool_choice", "only with `tools`")
+    if isinstance(body.tool_choice, NamedTool):
+        name = body.tool_choice.function.name
+        if all(tool.function.name != name for tool in body.tools or ()):
+            raise invalid("tool_choice", "expected the name of one of the `tools`")
     if body.temperature == 0 and body.n not in (None, 1):
         raise invalid("n", "expected 1 with `temperature` 0, which gives one answer")
     for index, message in enumerate(fields["messages"]):
@@ -166,10 +186,16 @@ def _complaint(error: msgspec.ValidationError, body: type, root: str = "") -> In
         expected = "unknown field" if said.startswith("Object contains") else "missing"
     elif said.startswith("Invalid enum value"):
         choices = _choices(body, path[1:] if root else path)
-        expected = f"expected one of {', '.join(choices)}" if choices else "not a known value"
+        expected = _one_of(choices)
     else:
         expected = _in_json_words(said)
     return invalid(".".join(path), expected)
+
+
+def _one_of(choices: Sequence[str]) -> str:
+    if not choices:
+        return "not a known value"
+    return f"expected {'one of ' if len(choices) > 1 else ''}{', '.join(choices)}"
 
 
 def _in_json_words(said: str) -> str:

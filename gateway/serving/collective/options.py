@@ -20,7 +20,7 @@ from gateway.core.prices import Prices
 from gateway.core.types import InferenceRequest
 from gateway.errors import InvalidRequest
 from gateway.protocol.collective import MODEL, CollectiveOptions
-from gateway.protocol.fields import MAX_STOP_CHARS
+from gateway.protocol.fields import MAX_STOP_CHARS, MAX_TOP_K
 from gateway.protocol.virtual_models import CASCADE
 from gateway.protocol.work import MAX_MESSAGES
 from gateway.serving.chat import request as chat_request
@@ -34,17 +34,13 @@ _SERVER_SAMPLING = (*DEVICE_SAMPLING, "min_p", "frequency_penalty", "presence_pe
 """The sampling fields of the server model; members understand fewer."""
 _NOT_WITH_SELF_MOA = ("members", "tags", "max_members", "max_cost")
 """Options that choose members, of which self-moa has none."""
-_TEXT_ALONE = "members answer in text; leave it out"
-_NO_ONE_MODEL = "there is no one model whose probabilities these would be; leave it out"
+_NO_ONE_MODEL = "several models make the answer, so it has no probabilities; leave it out"
 _UNSUPPORTED = {
-    "tools": _TEXT_ALONE,
-    "functions": _TEXT_ALONE,
     "logprobs": _NO_ONE_MODEL,
     "top_logprobs": _NO_ONE_MODEL,
     "logit_bias": "members have tokenizers of their own; leave it out",
     "structured_outputs": "members answer freely; leave it out",
     "prediction": "there is no one model to verify it; leave it out",
-    "audio": _TEXT_ALONE,
 }
 
 
@@ -156,6 +152,8 @@ def _refuse(chat: ChatRequest) -> None:
         raise _unsupported("response_format", "members answer in text; leave it out")
     if any(len(text) > MAX_STOP_CHARS for text in chat.stops):
         raise _unsupported("stop", f"members take texts of up to {MAX_STOP_CHARS} characters")
+    if chat.body.top_k is not None and chat.body.top_k > MAX_TOP_K:
+        raise _unsupported("top_k", f"members take up to {MAX_TOP_K}")
     if chat.options.cascade is not None:
         raise _unsupported("tierflow.cascade", "it takes `tierflow.collective`")
 

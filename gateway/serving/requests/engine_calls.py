@@ -21,11 +21,11 @@ from gateway.core.ports import Clock, Telemetry
 from gateway.core.sse import EventReader, answer_object
 from gateway.core.types import Demands, InferenceRequest
 from gateway.core.upstream_errors import idle_timeout
-from gateway.errors import InvalidRequest
 from gateway.protocol.headers import REQUEST_ID
 from gateway.serving.requests.dispatch import Dispatch, OpenAnswer
 from gateway.serving.requests.lifecycle import Lifecycle
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
+from gateway.serving.requests.refusals import refused
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 
@@ -127,7 +127,7 @@ class EngineCalls:
                 outcome.status = opened.answer.status
                 outcome.first_byte = outcome.last_byte = self._clock.now()
                 if outcome.status >= 400:
-                    raise _refused(outcome)
+                    raise refused(outcome.model, outcome.status, opened.first)
                 yield opened, outcome
                 learn(opened.state, outcome, self._clock.now())
             finally:
@@ -149,15 +149,6 @@ def _request(call: EngineCall, now: float, *, stream: bool) -> InferenceRequest:
         prefix_key=key,
         max_tokens=max_tokens if isinstance(max_tokens, int) else None,
         demands=call.demands,
-    )
-
-
-def _refused(outcome: Outcome) -> InvalidRequest:
-    """The engine's own words are left out: they may quote the prompt."""
-    return InvalidRequest(
-        f"{outcome.model} refused the request with status {outcome.status}: most often it is too "
-        "long for the model, or a sampling parameter is out of range",
-        code="engine_refused",
     )
 
 

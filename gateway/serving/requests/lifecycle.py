@@ -34,7 +34,8 @@ def error_kind(error: BaseException) -> str:
 
 class Lifecycle:
     """The block in which one request is answered. At its end, whatever ends it, the outcome gets
-    its kind and the time, and goes to `report`. Errors pass through.
+    its kind and the time, and goes to `report`. Errors pass through. A request with
+    a fault ends as it enters.
 
     An error that the block handles itself, because an answer has begun, it notes with `error_kind`.
     """
@@ -47,7 +48,10 @@ class Lifecycle:
         self._report = report
 
     def __enter__(self) -> None:
-        pass
+        fault = self._outcome.request.fault
+        if fault is not None:
+            self.__exit__(type(fault), fault, None)
+            raise fault
 
     def __exit__(
         self,

@@ -14,8 +14,10 @@ from gateway.core.upstream_errors import client_stalled, ended_early, idle_timeo
 from gateway.errors import ClientStalled, GatewayError
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.dispatch import Dispatch, OpenAnswer
+from gateway.serving.requests.engine_calls import CHAT
 from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
+from gateway.serving.requests.refusals import relayed
 
 USAGE_TAIL_BYTES = 4096
 
@@ -62,8 +64,6 @@ class InferenceHandler:
         """
         outcome = Outcome(request=request)
         with Lifecycle(outcome, self._clock, self._telemetry.finished):
-            if request.fault is not None:
-                raise request.fault
             async with AdmissionSlot(self._admission, outcome):
                 await self._answer(request, headers, sink, outcome)
 
@@ -87,6 +87,8 @@ class InferenceHandler:
 
     async def _send_whole(self, opened: OpenAnswer, sink: Sink, outcome: Outcome) -> None:
         data = opened.first
+        if opened.answer.status >= 400 and outcome.request.path == CHAT:
+            data = relayed(data)
         _note_usage(data[-USAGE_TAIL_BYTES:], outcome)
         await sink.start(opened.answer.status, opened.answer.headers, outcome, len(data))
         await sink.send(data, more=False)

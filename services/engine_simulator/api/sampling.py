@@ -5,7 +5,7 @@ from services.engine_simulator.engine.decoding import Limits
 from services.engine_simulator.engine.vocabulary import VOCABULARY_SIZE
 from services.engine_simulator.errors import EngineError, invalid
 
-_MAX_CHOICES = 64
+_MAX_CHOICES = 16_384
 
 
 def check_prompt(prompt: list[int], max_model_len: int) -> None:
@@ -61,6 +61,7 @@ def check_sampling(body: SamplingBody) -> int:
     if body.temperature is not None and body.temperature < 0:
         message = f"temperature must be non-negative, got {body.temperature}."
         raise invalid("temperature", message, body.temperature)
-    if body.stream_options is not None and not body.stream:
+    given = body.stream_options is not None and body.stream_options.model_fields_set
+    if given and not body.stream:
         raise invalid("stream_options", "Stream options can only be defined when `stream=True`.")
     return n

@@ -95,7 +95,7 @@ def test_what_one_model_can_not_heed_is_refused_with_its_reason() -> None:
         with pytest.raises(InvalidRequest) as raised:
             refuse(chat(**fields), "tierflow-cascade", {"audio": "it answers in text"})
         assert (raised.value.code, raised.value.param) == ("invalid_parameter", param)
-        assert "not with tierflow-cascade" in raised.value.message
+        assert "is not for tierflow-cascade" in raised.value.message
     refuse(chat(n=1, audio=None), "tierflow-cascade", {"audio": "it answers in text"})
 
 

@@ -68,10 +68,14 @@ async def test_a_stream_that_breaks_ends_with_one_clean_error(tail: list[Piece],
     rig.assert_nothing_left_open()
 
 
-async def test_an_engines_own_complaint_passes_through() -> None:
-    rig = InferenceRig({"edge:1": whole(b'{"error":{"message":"too long"}}', 400)})
+async def test_an_engines_own_complaint_passes_through_with_our_code() -> None:
+    said = b'{"error":{"message":"too long","type":"x","param":"body.max_tokens","code":400}}'
+    rig = InferenceRig({"edge:1": whole(said, 400)})
     sink = await rig.ask(streamed())
-    assert (sink.status, sink.body) == (400, b'{"error":{"message":"too long"}}')
+    told = (
+        b'{"error":{"message":"too long","type":"x","param":"max_tokens","code":"engine_refused"}}'
+    )
+    assert (sink.status, sink.body) == (400, told)
     assert rig.telemetry.outcomes[0].kind == "client_error"
 
 

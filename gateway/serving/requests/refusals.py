@@ -1,0 +1,53 @@
+"""An engine's refusal of a request (a 4xx): one code, and the field that the engine names.
+
+vLLM gives the status as the `code` of an error, and the path of a field in its own model as the
+`param`. A caller gets `engine_refused` and the field's name, whoever passes the refusal on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from gateway.errors import InvalidRequest
+
+CODE = "engine_refused"
+_ROOT = "body."
+
+
+def relayed(data: bytes) -> bytes:
+    """The engine's own body with our code; unchanged where it isn't an engine's error."""
+    body = _read(data)
+    if body is None:
+        return data
+    error = {**body["error"], "code": CODE, "param": _param(body["error"])}
+    return orjson.dumps({**body, "error": error})
+
+
+def refused(model: str, status: int, data: bytes) -> InvalidRequest:
+    """For a call of the gateway's own. The engine's words are left out: they may quote the
+    prompt."""
+    body = _read(data)
+    return InvalidRequest(
+        f"{model} refused the request with status {status}: most often it is too long for the "
+        "model, or a sampling parameter is out of range",
+        code=CODE,
+        param=_param(body["error"]) if body else None,
+    )
+
+
+def _read(data: bytes) -> dict[str, Any] | None:
+    """An error whose code is no text yet."""
+    try:
+        body = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    error = body.get("error") if isinstance(body, dict) else None
+    return body if isinstance(error, dict) and not isinstance(error.get("code"), str) else None
+
+
+def _param(error: Mapping[str, Any]) -> str | None:
+    param = error.get("param")
+    return param.removeprefix(_ROOT) if isinstance(param, str) else None
