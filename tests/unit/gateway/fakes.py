@@ -7,9 +7,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from gateway.adapters.endpoints.waiters import EndpointWaiters
+from gateway.adapters.state.memory import MemoryStore
 from gateway.core.outcome import Outcome
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
+from gateway.core.state.operations import Operation
 from gateway.core.types import Endpoint, EndpointState, PoolState
 from gateway.errors import ConnectFailed, EngineFailed, GatewayError
 
@@ -157,6 +161,38 @@ class ListSink:
     @property
     def body(self) -> bytes:
         return b"".join(self.sent)
+
+
+class StreamedReply:
+    """A streamed answer, as a client reads it."""
+
+    def __init__(self, sink: ListSink) -> None:
+        self.sink = sink
+        lines = sink.body.decode().split("\n\n")
+        self.comments = [line[2:] for line in lines if line.startswith(": ")]
+        self.data = [line[6:] for line in lines if line.startswith("data: ")]
+        self.chunks = [orjson.loads(line) for line in self.data if line != "[DONE]"]
+
+    @property
+    def pieces(self) -> list[str]:
+        deltas = [choice["delta"] for chunk in self.chunks for choice in chunk["choices"]]
+        return [delta["content"] for delta in deltas if delta.get("content")]
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+class CountingStore(MemoryStore):
+    """Counts round trips. `largest` is the most operations of one of them."""
+
+    trips = 0
+    largest = 0
+
+    async def run(self, *operations: Operation) -> list[Any]:
+        self.trips += 1
+        self.largest = max(self.largest, len(operations))
+        return await super().run(*operations)
 
 
 def broken() -> EngineFailed:

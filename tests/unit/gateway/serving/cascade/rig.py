@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,14 +15,6 @@ from gateway.adapters.files.predictors import load_predictor
 from gateway.core.cascade.ports import CascadeOutcome
 from gateway.core.cascade.predictor import Predictor
 from gateway.core.cascade.predictor_choice import Predictors
-from gateway.core.devices.member import (
-    DeviceModel,
-    Member,
-    MemberFailed,
-    WorkEnd,
-    WorkOrder,
-    WorkPiece,
-)
 from gateway.core.ports import Clock
 from gateway.core.speculation.job import Batch
 from gateway.core.types import EndpointState
@@ -31,7 +23,8 @@ from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from gateway.settings.cascade import ANY
 from gateway.wiring.cascade import build_cascade
 from tests.unit.gateway.build import request
-from tests.unit.gateway.fakes import FakeAnswer, ListSink, VerifiedScripts
+from tests.unit.gateway.fake_members import FakeMembers
+from tests.unit.gateway.fakes import FakeAnswer, ListSink, StreamedReply, VerifiedScripts
 from tests.unit.gateway.fakes import VerifiedPiece as Piece
 from tests.unit.gateway.rig import SharedRig
 
@@ -59,7 +52,9 @@ def chat(text: str, logprob: float = -0.001, reason: str = "stop", tokens: int =
 
 
 @dataclass
-class Told:
+class CascadeRecorder:
+    """A `CascadeTelemetry` that remembers."""
+
     outcomes: list[CascadeOutcome] = field(default_factory=list)
 
     def cascaded(self, outcome: CascadeOutcome) -> None:
@@ -68,7 +63,7 @@ class Told:
     def audited(self, agreed: bool) -> None: ...
 
 
-class Entries:
+class OutcomeEntries:
     """An `OutcomeLog`."""
 
     def __init__(self) -> None:
@@ -85,59 +80,26 @@ class Entries:
         return self.rows
 
 
-class FakeAssignment:
-    def __init__(self, said: Sequence[WorkPiece | WorkEnd | MemberFailed]) -> None:
-        self._said = list(said)
-        self.cancelled = False
+class CascadeStream(StreamedReply):
+    """A streamed answer of the cascade; none of its events is an error."""
 
-    async def read(self) -> WorkPiece | WorkEnd:
-        said = self._said.pop(0)
-        if isinstance(said, MemberFailed):
-            raise said
-        return said
+    def __init__(self, sink: ListSink) -> None:
+        super().__init__(sink)
+        assert not [chunk for chunk in self.chunks if "error" in chunk]
 
-    def cancel(self) -> None:
-        self.cancelled = True
+    @property
+    def usage(self) -> dict[str, int]:
+        return self._last(chunk.get("usage") for chunk in self.chunks)
 
+    @property
+    def about(self) -> dict[str, Any]:
+        return self._last((chunk.get("tierflow") or {}).get("cascade") for chunk in self.chunks)
 
-class FakeMembers:
-    def __init__(self, *said: WorkPiece | WorkEnd | MemberFailed) -> None:
-        model = DeviceModel(name="rill-device")
-        self.known = [
-            Member(
-                id="phone",
-                instance="i",
-                description="",
-                models=[model],
-                abilities=frozenset({"generate"}),
-            )
-        ]
-        self.orders: list[WorkOrder] = []
-        self.work = FakeAssignment(said)
-
-    def members(self) -> Sequence[Member]:
-        return self.known
-
-    def assign(self, device: str, order: WorkOrder) -> FakeAssignment:
-        self.orders.append(order)
-        return self.work
+    def _last(self, found: Iterable[dict[str, Any] | None]) -> dict[str, Any]:
+        return next(reversed([each for each in found if each]), {})
 
 
-@dataclass
-class Streamed:
-    text: str = ""
-    usage: dict[str, int] = field(default_factory=dict)
-    about: dict[str, Any] = field(default_factory=dict)
-
-    def take(self, chunk: Mapping[str, Any]) -> None:
-        assert "error" not in chunk, chunk
-        self.usage = chunk.get("usage") or self.usage
-        self.about = (chunk.get("tierflow") or {}).get("cascade") or self.about
-        for choice in chunk["choices"]:
-            self.text += choice["delta"].get("content") or ""
-
-
-class Rig(SharedRig):
+class CascadeRig(SharedRig):
     """A cascade as it is wired, before scripted tiers, devices and a verifier."""
 
     def __init__(
@@ -162,7 +124,7 @@ class Rig(SharedRig):
             clock=clock,
             cascade={"stages": [_stage(spec) for spec in stages], "audit_share": audit_share},
         )
-        self.log, self.told = Entries(), Told()
+        self.log, self.cascades = OutcomeEntries(), CascadeRecorder()
         self.stack = AsyncExitStack()
         self.cascade = build_cascade(
             self.stack,
@@ -170,29 +132,28 @@ class Rig(SharedRig):
             shared=self.shared,
             members=members,
             predictors=Predictors(load_predictor("cautious"), shipped, predictor),
-            telemetry=self.told,
+            telemetry=self.cascades,
             log=self.log,
         ).handler
 
     async def ask(self, headers: Mapping[str, Any] | None = None, **fields: Any) -> Any:
         body = {"model": "tierflow-cascade", "messages": [{"role": "user", "content": "hi"}]}
         most, data = fields.get("max_tokens"), orjson.dumps(body | fields)
-        asked = request("tierflow-cascade", body=data, max_tokens=most, **(headers or {}))
         sink = ListSink()
-        await self.cascade.answer(asked, {}, sink)
+        await self.cascade.answer(
+            request("tierflow-cascade", body=data, max_tokens=most, **(headers or {})), {}, sink
+        )
         return json.loads(sink.body)
 
-    async def stream(self, **fields: Any) -> Streamed:
+    async def stream(self, **fields: Any) -> CascadeStream:
         messages = [{"role": "user", "content": "hi"}]
         body = {"model": "tierflow-cascade", "messages": messages, "stream": True, **fields}
         body["stream_options"] = {"include_usage": True}
-        asked = request("tierflow-cascade", body=orjson.dumps(body), stream=True)
-        sink, found = ListSink(), Streamed()
-        await self.cascade.answer(asked, {}, sink)
-        for line in sink.body.split(b"\n"):
-            if line.startswith(b"data: {"):
-                found.take(json.loads(line[6:]))
-        return found
+        sink = ListSink()
+        await self.cascade.answer(
+            request("tierflow-cascade", body=orjson.dumps(body), stream=True), {}, sink
+        )
+        return CascadeStream(sink)
 
 
 def _stage(spec: StageSpec) -> Mapping[str, Any]:

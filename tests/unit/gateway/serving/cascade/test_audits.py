@@ -12,12 +12,7 @@ from gateway.serving.cascade.audits import MAX_RUNNING
 from tests.unit.gateway.fakes import (
     FakeAnswer,
 )
-from tests.unit.gateway.serving.cascade.rig import (
-    TOP,
-    Rig,
-    chat,
-    verified,
-)
+from tests.unit.gateway.serving.cascade.rig import TOP, CascadeRig, chat, verified
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +35,7 @@ async def test_audits_that_are_not_made_are_logged_as_missed() -> None:
         return FakeAnswer([None], 200, "application/json")
 
     audits = iter([chat("Hi"), lambda: FakeAnswer([], 500), *[hang] * MAX_RUNNING])
-    rig = Rig({"edge:1": chat("Hi"), "cloud:1": lambda: next(audits)()}, {}, audit_share=0.5)
+    rig = CascadeRig({"edge:1": chat("Hi"), "cloud:1": lambda: next(audits)()}, {}, audit_share=0.5)
     for count in (1, 2):
         await rig.ask()
         await rig.log.reach(count)
@@ -60,7 +55,7 @@ async def test_an_answer_that_the_top_only_continued_is_audited() -> None:
     choice = {"index": 0, "delta": {"content": "b"}, "token_ids": [9], "logprobs": doubt}
     doubtful = b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
     small = [*[sure("a", 7)] * 12, doubtful, event("", "stop"), b"data: [DONE]\n\n"]
-    rig = Rig(
+    rig = CascadeRig(
         {"edge:1": lambda: FakeAnswer(small), "cloud:1": chat("a" * 12 + "b")},
         verified(Batch(ids=[8], reason="stop", text="c")),
         audit_share=0.5,
@@ -73,7 +68,7 @@ async def test_an_answer_that_the_top_only_continued_is_audited() -> None:
 
 
 async def test_an_answer_that_the_top_gave_whole_needs_no_audit() -> None:
-    rig = Rig({"edge:1": chat("No", -2.0)}, TOP, audit_share=0.5)
+    rig = CascadeRig({"edge:1": chat("No", -2.0)}, TOP, audit_share=0.5)
     await rig.ask()
     [row] = rig.log.rows
     assert (row["agreed"], row["audit"], row["weight"]) == (False, None, 1.0)

@@ -14,12 +14,7 @@ from tests.unit.gateway.build import state
 from tests.unit.gateway.fakes import (
     FakeAnswer,
 )
-from tests.unit.gateway.serving.cascade.rig import (
-    TOP,
-    Rig,
-    about,
-    chat,
-)
+from tests.unit.gateway.serving.cascade.rig import TOP, CascadeRig, about, chat
 
 pytestmark = pytest.mark.anyio
 AGREEMENT: dict[str, Any] = {"cascade": {"confidence": "agreement"}}
@@ -37,7 +32,7 @@ async def test_samples_and_self_checks_end_with_the_lower_tiers_time(
 ) -> None:
     clock = MonotonicClock()
     answers = iter([chat("No"), lambda: FakeAnswer([None], 200, "application/json")])
-    rig = Rig({"edge:1": lambda: next(answers)()}, TOP, clock=clock)
+    rig = CascadeRig({"edge:1": lambda: next(answers)()}, TOP, clock=clock)
     body = await rig.ask({"deadline_s": 0.4, "received": clock.now()}, tierflow=options)
     assert body["choices"][0]["message"]["content"] == "Yes"
     assert about(body)["escalated"]
@@ -47,7 +42,7 @@ async def test_samples_and_self_checks_end_with_the_lower_tiers_time(
 @pytest.mark.parametrize("demands", [{}, {"max_tier": Place.CLOUD}])
 async def test_samples_do_not_overflow_to_the_tier_above(demands: dict[str, Any]) -> None:
     states = [state("edge:1", "edge", healthy=False), state("cloud:1", "cloud")]
-    rig = Rig({"cloud:1": chat("Yes")}, {}, states=states)
+    rig = CascadeRig({"cloud:1": chat("Yes")}, {}, states=states)
     body = await rig.ask(demands, tierflow=AGREEMENT)
     assert about(body)["stages"][0]["decision"] == "answered"
     assert len(rig.server.calls) == 1, "the answer itself"
@@ -63,7 +58,9 @@ async def test_probes_keep_to_the_callers_highest_tier(
         state("cloud:1", "cloud", model="same"),
     ]
     tiers = (StageSpec("same"), StageSpec("tierflow-cloud"))
-    rig = Rig({"edge:1": chat("No"), "cloud:1": chat("No")}, TOP, stages=tiers, states=states)
+    rig = CascadeRig(
+        {"edge:1": chat("No"), "cloud:1": chat("No")}, TOP, stages=tiers, states=states
+    )
     await rig.ask({"max_tier": Place.EDGE}, tierflow=options)
     assert [endpoint for endpoint, _, _ in rig.server.calls] == ["edge:1"] * 2
 
@@ -72,7 +69,7 @@ async def test_probes_keep_to_the_callers_highest_tier(
 async def test_tokens_of_probes_are_counted_with_their_prompts(
     options: dict[str, Any], answers: int
 ) -> None:
-    rig = Rig({"edge:1": chat("yes")}, {})
+    rig = CascadeRig({"edge:1": chat("yes")}, {})
     body = await rig.ask(tierflow=options)
     assert about(body)["reason"] is None
     assert body["usage"] == _usage(4 * answers, 3 * answers)
@@ -80,19 +77,19 @@ async def test_tokens_of_probes_are_counted_with_their_prompts(
 
 async def test_an_answer_whose_caller_left_during_its_self_check_is_reported() -> None:
     answers = iter([chat("No"), lambda: FakeAnswer([None], 200, "application/json")])
-    rig = Rig({"edge:1": lambda: next(answers)()}, {})
+    rig = CascadeRig({"edge:1": lambda: next(answers)()}, {})
     task = asyncio.create_task(rig.ask(tierflow=SELF_CHECK))
     while len(rig.server.answers) < 2:
         await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    [stage] = rig.told.outcomes[0].stages
+    [stage] = rig.cascades.outcomes[0].stages
     assert (stage.model, stage.tokens, stage.prompt_tokens) == ("rill-edge", 3, 4)
 
 
 async def test_samples_end_when_the_caller_leaves() -> None:
-    rig = Rig({"edge:1": lambda: FakeAnswer([None], 200, "application/json")}, {})
+    rig = CascadeRig({"edge:1": lambda: FakeAnswer([None], 200, "application/json")}, {})
     task = asyncio.create_task(rig.ask(tierflow=AGREEMENT))
     while len(rig.server.answers) < 2:
         await asyncio.sleep(0)

@@ -15,11 +15,7 @@ from tests.unit.gateway.fakes import (
     FakeAnswer,
     ListSink,
 )
-from tests.unit.gateway.serving.cascade.rig import (
-    Rig,
-    chat,
-    verified,
-)
+from tests.unit.gateway.serving.cascade.rig import CascadeRig, chat, verified
 
 pytestmark = pytest.mark.anyio
 
@@ -37,19 +33,19 @@ def sure(text: str, *ids: int) -> bytes:
 
 async def test_tokens_made_for_a_caller_that_left_are_reported() -> None:
     small: list[Any] = [event("", prompt_token_ids=[1, 2, 3, 4]), *[sure("a", 7)] * 12, None]
-    rig = Rig({"edge:1": lambda: FakeAnswer(small)}, {})
+    rig = CascadeRig({"edge:1": lambda: FakeAnswer(small)}, {})
     task = asyncio.create_task(rig.stream())
     while not (rig.server.answers and len(rig.server.answers[0]._pieces) == 0):
         await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    [stage] = rig.told.outcomes[0].stages
+    [stage] = rig.cascades.outcomes[0].stages
     assert (stage.tier, stage.tokens, stage.prompt_tokens) == ("edge", 12, 4)
 
 
 async def test_where_every_tier_fails_the_caller_hears_the_failure() -> None:
-    rig = Rig({}, {})
+    rig = CascadeRig({}, {})
     with pytest.raises(GatewayError) as raised:
         await rig.ask()
     assert raised.value.code in ("no_endpoint", "connect_failed")
@@ -57,7 +53,7 @@ async def test_where_every_tier_fails_the_caller_hears_the_failure() -> None:
 
 
 async def test_nothing_stays_open_when_the_caller_leaves() -> None:
-    rig = Rig({"edge:1": chat("No", -2.0)}, verified(Batch(ids=[5], text="Y"), None))
+    rig = CascadeRig({"edge:1": chat("No", -2.0)}, verified(Batch(ids=[5], text="Y"), None))
     task = asyncio.create_task(rig.ask())
     while not rig.verifier.made:
         await asyncio.sleep(0)
@@ -69,7 +65,7 @@ async def test_nothing_stays_open_when_the_caller_leaves() -> None:
 
 
 async def test_only_chat_is_answered() -> None:
-    rig = Rig({}, {})
+    rig = CascadeRig({}, {})
     asked = request("tierflow-cascade", path="/v1/completions", body=b"{}")
     with pytest.raises(InvalidRequest) as raised:
         await rig.cascade.answer(asked, {}, ListSink())

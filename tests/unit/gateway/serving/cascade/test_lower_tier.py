@@ -10,7 +10,6 @@ import pytest
 from gateway.core.cascade.predictor import ConfidenceModel, Predictor, Term
 from gateway.core.devices.member import (
     DeviceModel,
-    Member,
     MemberFailed,
     WorkEnd,
     WorkPiece,
@@ -18,14 +17,8 @@ from gateway.core.devices.member import (
 from gateway.core.types import EndpointState
 from gateway.serving.cascade.options import StageSpec
 from tests.unit.gateway.build import state
-from tests.unit.gateway.serving.cascade.rig import (
-    EDGE_CLOUD,
-    FakeAssignment,
-    FakeMembers,
-    Rig,
-    about,
-    chat,
-)
+from tests.unit.gateway.fake_members import FakeMembers, failing, steps
+from tests.unit.gateway.serving.cascade.rig import EDGE_CLOUD, CascadeRig, about, chat
 
 pytestmark = pytest.mark.anyio
 
@@ -38,16 +31,20 @@ async def test_a_device_answers_first_and_is_judged_by_its_mean(
     logprob: float | None, text: str
 ) -> None:
     members = FakeMembers(
-        WorkPiece("Hi", 1),
-        WorkPiece("!", 1),
-        WorkEnd(reason="stop", prompt_tokens=4, completion_tokens=2, logprob=logprob),
+        {
+            "phone": steps(
+                WorkPiece("Hi", 1),
+                WorkPiece("!", 1),
+                WorkEnd(reason="stop", prompt_tokens=4, completion_tokens=2, logprob=logprob),
+            )
+        }
     )
-    rig = Rig({"edge:1": chat("No")}, {}, stages=DEVICE_FIRST, members=members)
+    rig = CascadeRig({"edge:1": chat("No")}, {}, stages=DEVICE_FIRST, members=members)
     body = await rig.ask(temperature=0, seed=7)
     assert body["choices"][0]["message"]["content"] == text
     assert about(body)["stages"][0]["tier"] == "device"
-    [order] = members.orders
-    assert order.sampling == {"temperature": 0, "seed": 7} and members.work.cancelled
+    [(_, order)] = members.orders
+    assert order.sampling == {"temperature": 0, "seed": 7} and members.cancelled
 
 
 BY_MEAN = ConfidenceModel(
@@ -63,14 +60,22 @@ async def test_a_device_is_judged_by_the_model_that_is_fitted_to_its_mean(
     """What is fitted to all that a server's tokens tell can't judge it."""
     predictor = Predictor({"logprobs": BY_ALL, "mean": BY_MEAN})
     members = FakeMembers(
-        WorkPiece("Hi", 1),
-        WorkEnd(reason="stop", prompt_tokens=4, completion_tokens=2, logprob=logprob),
+        {
+            "phone": steps(
+                WorkPiece("Hi", 1),
+                WorkEnd(reason="stop", prompt_tokens=4, completion_tokens=2, logprob=logprob),
+            )
+        }
     )
-    rig = Rig({"edge:1": chat("No")}, {}, stages=DEVICE_FIRST, members=members, predictor=predictor)
+    rig = CascadeRig(
+        {"edge:1": chat("No")}, {}, stages=DEVICE_FIRST, members=members, predictor=predictor
+    )
     body = await rig.ask()
     assert body["choices"][0]["message"]["content"] == ("Hi" if accepted else "No")
-    told = about(body)
-    assert (told["method"], told["threshold"]) == (("mean", 0.5) if accepted else ("logprobs", 0.4))
+    report = about(body)
+    assert (report["method"], report["threshold"]) == (
+        ("mean", 0.5) if accepted else ("logprobs", 0.4)
+    )
 
 
 FITTED = Predictor({"logprobs": BY_MEAN}, 3, ("rill-edge", "rill-cloud"))
@@ -97,7 +102,7 @@ async def test_a_shipped_predictor_judges_only_its_pair_of_models(
     states: Sequence[EndpointState], tiers: Sequence[StageSpec], threshold: float
 ) -> None:
     replies = {"edge:1": chat("Hi"), "edge:2": chat("Hi")}
-    rig = Rig(replies, {}, states=states, stages=tiers, shipped=[FITTED, FITTED_TO_DEVICES])
+    rig = CascadeRig(replies, {}, states=states, stages=tiers, shipped=[FITTED, FITTED_TO_DEVICES])
     assert about(await rig.ask())["threshold"] == threshold
     asked: dict[str, Any] = {"cascade": {"confidence": "agreement"}}
     assert about(await rig.ask(tierflow=asked))["threshold"] == 0.9, "not fitted: cautious"
@@ -108,55 +113,63 @@ async def test_a_shipped_predictor_of_a_devices_model_judges_only_that_model(
     model: str, passes: bool
 ) -> None:
     members = FakeMembers(
-        WorkPiece("Hi", 1),
-        WorkEnd(reason="stop", prompt_tokens=4, completion_tokens=2, logprob=-0.4),
+        {
+            "phone": steps(
+                WorkPiece("Hi", 1),
+                WorkEnd(reason="stop", prompt_tokens=4, completion_tokens=2, logprob=-0.4),
+            )
+        },
+        phone={"models": [DeviceModel(name=model)]},
     )
-    members.known = [Member(**{**_fields(members.known[0]), "models": [DeviceModel(name=model)]})]
     shipped = [FITTED, FITTED_TO_DEVICES]
-    rig = Rig({"edge:1": chat("No")}, {}, stages=DEVICE_FIRST, members=members, shipped=shipped)
+    rig = CascadeRig(
+        {"edge:1": chat("No")}, {}, stages=DEVICE_FIRST, members=members, shipped=shipped
+    )
     assert (await rig.ask())["choices"][0]["message"]["content"] == ("Hi" if passes else "No")
 
 
 async def test_a_cascade_of_devices_and_a_top_needs_only_a_predictor_of_devices() -> None:
     members = FakeMembers(
-        WorkPiece("Hi", 1),
-        WorkEnd(reason="stop", prompt_tokens=4, completion_tokens=2, logprob=-0.1),
+        {
+            "phone": steps(
+                WorkPiece("Hi", 1),
+                WorkEnd(reason="stop", prompt_tokens=4, completion_tokens=2, logprob=-0.1),
+            )
+        }
     )
     tiers = (StageSpec(devices=("any",)), StageSpec("tierflow-cloud"))
-    rig = Rig({}, {}, stages=tiers, members=members, predictor=Predictor({"mean": BY_MEAN}))
+    rig = CascadeRig({}, {}, stages=tiers, members=members, predictor=Predictor({"mean": BY_MEAN}))
     assert about(await rig.ask())["escalated"] is False
 
 
 async def test_where_devices_are_named_no_other_is_asked() -> None:
-    members = FakeMembers()
     tiers = (StageSpec(devices=("tablet", "watch")), *EDGE_CLOUD)
-    rig = Rig({"edge:1": chat("No")}, {}, stages=tiers, members=members)
+    phone, watch = FakeMembers({"phone": "Hi"}), FakeMembers({"watch": "Hi"})
+    rig = CascadeRig({"edge:1": chat("No")}, {}, stages=tiers, members=phone)
     assert (await rig.ask())["choices"][0]["message"]["content"] == "No"
-    assert not members.orders
-    members.known = [Member(**{**_fields(members.known[0]), "id": "watch"})]
-    members.work = FakeAssignment(
-        [WorkEnd(reason="stop", prompt_tokens=4, completion_tokens=2, logprob=-0.001)]
-    )
-    await rig.ask()
-    assert len(members.orders) == 1
+    assert not phone.orders
+    await CascadeRig({"edge:1": chat("No")}, {}, stages=tiers, members=watch).ask()
+    assert len(watch.orders) == 1
 
 
 @pytest.mark.parametrize("code", ["busy", "lost"])
 async def test_a_device_that_refuses_or_is_lost_is_passed_over(code: str) -> None:
-    members = FakeMembers(MemberFailed(device="phone", code=code, message="it can't"))
-    rig = Rig({"edge:1": chat("No")}, {}, stages=DEVICE_FIRST, members=members)
+    members = FakeMembers({"phone": failing(code)})
+    rig = CascadeRig({"edge:1": chat("No")}, {}, stages=DEVICE_FIRST, members=members)
     body = await rig.ask()
     assert body["choices"][0]["message"]["content"] == "No"
     assert [s["decision"] for s in about(body)["stages"]] == ["failed", "accepted"]
 
 
 async def test_tokens_of_a_device_that_was_lost_are_counted() -> None:
-    said = (
+    work = steps(
         WorkPiece("Hi", 2),
         WorkPiece("!", 1),
         MemberFailed(device="phone", code="lost", message="it can't"),
     )
-    rig = Rig({"edge:1": chat("No")}, {}, stages=DEVICE_FIRST, members=FakeMembers(*said))
+    rig = CascadeRig(
+        {"edge:1": chat("No")}, {}, stages=DEVICE_FIRST, members=FakeMembers({"phone": work})
+    )
     body = await rig.ask()
     assert [stage["tokens"] for stage in about(body)["stages"]] == [3, 3]
     assert about(body)["stages"][0]["tier"] == "device"
@@ -164,13 +177,7 @@ async def test_tokens_of_a_device_that_was_lost_are_counted() -> None:
 
 
 async def test_devices_that_are_private_or_full_are_not_asked() -> None:
-    members = FakeMembers()
-    phone = members.known[0]
-    members.known = [Member(**{**_fields(phone), "privacy": "private"})]
-    rig = Rig({"edge:1": chat("No")}, {}, stages=DEVICE_FIRST, members=members)
+    members = FakeMembers({"phone": "Hi"}, phone={"privacy": "private"})
+    rig = CascadeRig({"edge:1": chat("No")}, {}, stages=DEVICE_FIRST, members=members)
     assert (await rig.ask())["choices"][0]["message"]["content"] == "No"
     assert not members.orders
-
-
-def _fields(member: Member) -> dict[str, Any]:
-    return {name: getattr(member, name) for name in member.__slots__}

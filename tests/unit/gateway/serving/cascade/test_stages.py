@@ -16,13 +16,7 @@ from tests.unit.gateway.fakes import (
     FakeAnswer,
     ListSink,
 )
-from tests.unit.gateway.serving.cascade.rig import (
-    TOP,
-    Rig,
-    about,
-    chat,
-    verified,
-)
+from tests.unit.gateway.serving.cascade.rig import TOP, CascadeRig, about, chat, verified
 
 pytestmark = pytest.mark.anyio
 
@@ -35,13 +29,13 @@ def event(text: str, reason: str | None = None, **more: Any) -> bytes:
 async def test_an_answer_cut_at_the_stages_limit_goes_up_and_one_cut_at_the_callers_does_not() -> (
     None
 ):
-    rig = Rig({"edge:1": chat("No", reason="length")}, TOP)
+    rig = CascadeRig({"edge:1": chat("No", reason="length")}, TOP)
     assert about(await rig.ask())["reason"] == "length-cut"
     assert about(await rig.ask(max_tokens=3))["reason"] is None
 
 
 async def test_a_caller_may_keep_the_cascade_below_a_tier() -> None:
-    rig = Rig({"edge:1": chat("No", -2.0)}, TOP)
+    rig = CascadeRig({"edge:1": chat("No", -2.0)}, TOP)
     body = await rig.ask({"max_tier": Place.EDGE})
     assert body["choices"][0]["message"]["content"] == "No"
     assert about(body)["degraded"] == "demand_not_met" and not rig.verifier.jobs
@@ -49,7 +43,7 @@ async def test_a_caller_may_keep_the_cascade_below_a_tier() -> None:
 
 async def test_a_tier_that_takes_half_of_the_time_is_left_for_the_next() -> None:
     clock = MonotonicClock()
-    rig = Rig(
+    rig = CascadeRig(
         {
             "edge:1": lambda: FakeAnswer([None], 200, "application/json"),
             "cloud:1": lambda: FakeAnswer(
@@ -71,7 +65,7 @@ async def test_a_tier_that_takes_half_of_the_time_is_left_for_the_next() -> None
 
 async def test_a_top_that_is_silent_beyond_the_deadline_leaves_the_lower_answer() -> None:
     clock = MonotonicClock()
-    rig = Rig({"edge:1": chat("No", -2.0)}, verified(None), clock=clock)
+    rig = CascadeRig({"edge:1": chat("No", -2.0)}, verified(None), clock=clock)
     body = await rig.ask({"deadline_s": 0.4, "received": clock.now()})
     assert body["choices"][0]["message"]["content"] == "No"
     assert about(body)["degraded"] == "deadline_exceeded"
@@ -79,7 +73,9 @@ async def test_a_top_that_is_silent_beyond_the_deadline_leaves_the_lower_answer(
 
 
 async def test_an_engine_without_log_probabilities_is_never_trusted() -> None:
-    rig = Rig({"edge:1": chat("No", tokens=0)}, verified(Batch(ids=[8], reason="stop", text="Yes")))
+    rig = CascadeRig(
+        {"edge:1": chat("No", tokens=0)}, verified(Batch(ids=[8], reason="stop", text="Yes"))
+    )
     rig.server._scripts = {
         **rig.server._scripts,
         "cloud:1": lambda: FakeAnswer(
@@ -96,7 +92,7 @@ async def test_an_engine_without_log_probabilities_is_never_trusted() -> None:
 
 
 async def test_a_quality_in_the_header_holds_where_the_body_says_nothing() -> None:
-    rig = Rig({"edge:1": chat("No", -0.2)}, TOP)
+    rig = CascadeRig({"edge:1": chat("No", -0.2)}, TOP)
     strict, loose = {"cascade_quality": 0.99}, {"cascade_quality": 0.9}
     assert about(await rig.ask(strict))["threshold"] == 0.95
     assert about(await rig.ask(loose))["threshold"] == 0.7
@@ -109,7 +105,7 @@ async def test_a_stream_whose_tokens_nobody_can_judge_waits_for_the_top() -> Non
         events = [event(text) for text in texts]
         return lambda: FakeAnswer([*events, event("", "stop"), b"data: [DONE]\n\n"])
 
-    rig = Rig({"edge:1": says("N", "o"), "cloud:1": says("Ye", "s")}, {})
+    rig = CascadeRig({"edge:1": says("N", "o"), "cloud:1": says("Ye", "s")}, {})
     messages = [{"role": "user", "content": "hi"}]
     body = orjson.dumps({"model": "tierflow-cascade", "messages": messages, "stream": True})
     sink = ListSink()

@@ -12,12 +12,7 @@ from tests.unit.gateway.build import state
 from tests.unit.gateway.fakes import (
     FakeAnswer,
 )
-from tests.unit.gateway.serving.cascade.rig import (
-    TOP,
-    Rig,
-    about,
-    chat,
-)
+from tests.unit.gateway.serving.cascade.rig import TOP, CascadeRig, about, chat
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +34,7 @@ def sure(text: str, *ids: int) -> bytes:
 
 
 async def test_an_unsure_answer_goes_up_with_its_ids_as_drafts() -> None:
-    rig = Rig({"edge:1": chat("No", -2.0)}, TOP)
+    rig = CascadeRig({"edge:1": chat("No", -2.0)}, TOP)
     body = await rig.ask()
     assert body["choices"][0]["message"]["content"] == "Yes"
     [made] = rig.verifier.made
@@ -52,7 +47,7 @@ async def test_an_unsure_answer_goes_up_with_its_ids_as_drafts() -> None:
 async def test_ids_of_another_tokenizer_are_never_offered() -> None:
     states = [state("edge:1", "edge", tokenizer="f"), state("cloud:1", "cloud", tokenizer="g")]
     stream = b'data: {"choices":[{"index":0,"delta":{"content":"Yes"},"finish_reason":"stop"}]}\n\n'
-    rig = Rig(
+    rig = CascadeRig(
         {
             "edge:1": chat("No", -2.0),
             "cloud:1": lambda: FakeAnswer([stream, b"data: [DONE]\n\n"]),
@@ -69,24 +64,26 @@ async def test_ids_of_another_tokenizer_are_never_offered() -> None:
 async def test_ids_beyond_the_verifiers_vocabulary_are_never_offered() -> None:
     answer = orjson.loads(chat("No", -2.0)()._pieces[0])
     answer["choices"][0]["token_ids"] = [5, 100, 6]
-    rig = Rig({"edge:1": lambda: FakeAnswer([orjson.dumps(answer)], 200, "application/json")}, TOP)
+    rig = CascadeRig(
+        {"edge:1": lambda: FakeAnswer([orjson.dumps(answer)], 200, "application/json")}, TOP
+    )
     await rig.ask()
     assert rig.verifier.made[0].drafts == [(0, [5], [])]
 
 
 async def test_an_answer_that_the_top_gave_for_a_lower_tier_stands() -> None:
     """The edge is down, so its virtual model went over to the cloud."""
-    rig = Rig({"cloud:1": chat("Yes", -2.0)}, {})
+    rig = CascadeRig({"cloud:1": chat("Yes", -2.0)}, {})
     body = await rig.ask()
     assert body["choices"][0]["message"]["content"] == "Yes"
     assert about(body)["stages"][0]["decision"] == "answered"
-    assert not about(body)["escalated"] and rig.told.outcomes[0].tier == "cloud"
+    assert not about(body)["escalated"] and rig.cascades.outcomes[0].tier == "cloud"
 
 
 async def test_no_model_is_asked_a_second_time_as_the_top() -> None:
     """The cloud is down: its virtual model would go over to the edge, which has answered."""
     states = [state("edge:1", "edge"), state("cloud:1", "cloud", healthy=False)]
-    rig = Rig({"edge:1": chat("No", -2.0)}, {}, states=states)
+    rig = CascadeRig({"edge:1": chat("No", -2.0)}, {}, states=states)
     body = await rig.ask()
     assert body["choices"][0]["message"]["content"] == "No"
     assert about(body)["degraded"] == "no_endpoint" and len(rig.server.calls) == 1
@@ -98,7 +95,7 @@ async def test_tokens_of_a_top_that_is_left_at_a_stop_text_are_counted() -> None
     broken = EngineFailed("no", endpoint="edge:1", code="engine_error")
     small: list[Any] = [event("", prompt_token_ids=[1, 2, 3, 4]), *[sure("a", 7)] * 12, broken]
     large = [event("", prompt_token_ids=[1, 2, 3]), event("b"), event("c"), event("|"), event("d")]
-    rig = Rig(
+    rig = CascadeRig(
         {"edge:1": lambda: FakeAnswer(small), "cloud:1": lambda: FakeAnswer(large)},
         {},
         states=states,
@@ -118,7 +115,7 @@ async def test_a_top_endpoint_that_fails_is_left_for_another() -> None:
         ],
         "cloud:2": TOP["cloud:1"],
     }
-    rig = Rig({"edge:1": chat("No", -2.0)}, scripts, states=states)
+    rig = CascadeRig({"edge:1": chat("No", -2.0)}, scripts, states=states)
     body = await rig.ask()
     assert body["choices"][0]["message"]["content"] == "Yes"
     rig.assert_nothing_left_open()

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
 import orjson
 
-from gateway.adapters.state.memory import MemoryStore
 from gateway.core.collective.report import Report
-from gateway.core.devices.member import (
-    DeviceModel,
-    Member,
-    MemberFailed,
-    WorkEnd,
-    WorkOrder,
-    WorkPiece,
-)
 from gateway.core.ports import Embedder, StateStore
 from gateway.core.types import Caller, InferenceRequest
 from gateway.errors import EngineFailed, GatewayError, StateLost
@@ -28,111 +18,14 @@ from gateway.serving.requests.engine_calls import EngineCall, EngineReply
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from gateway.wiring.collective import build_collective, collective_templates
 from tests.unit.gateway.build import BOUNDS, request, state
-from tests.unit.gateway.fakes import ListSink
+from tests.unit.gateway.fake_members import FakeMembers, Script
+from tests.unit.gateway.fakes import CountingStore, ListSink, StreamedReply
 from tests.unit.gateway.rig import SharedRig
-
-Behaviour = Callable[[WorkOrder], AsyncGenerator[str]]
-"""What a device does with an order: it yields the pieces of its answer, waits, or raises."""
-
-Script = str | Behaviour
-"""An answer in one piece, or a behaviour."""
-
-
-def failing(code: str, *pieces: str) -> Behaviour:
-    """Fails after these pieces."""
-
-    async def behaviour(order: WorkOrder) -> AsyncGenerator[str]:
-        for piece in pieces:
-            yield piece
-        raise MemberFailed(device="", code=code, message="no")
-
-    return behaviour
-
-
-def waiting(event: asyncio.Event | None = None, *pieces: str) -> Behaviour:
-    """Waits for the event (None: for ever) after these pieces, and then answers late."""
-
-    async def behaviour(order: WorkOrder) -> AsyncGenerator[str]:
-        for piece in pieces:
-            yield piece
-        await (event or asyncio.Event()).wait()
-        yield "Answer: late"
-
-    return behaviour
-
 
 COLLECTIVE = {"domains": {"mathematics": "numbers, times, plus"}, "rather_likelihood": ()}
 """Settings of the collective that tests have unless they say otherwise."""
 QUESTION = "What is 6 times 7?"
 THREE = {"maths": "Answer: 42", "code": "Answer: 42", "reading": "Answer: 48"}
-
-
-def member(id: str, **fields: Any) -> Member:
-    given: dict[str, Any] = {
-        "instance": f"instance-{id}",
-        "description": f"good at {id}",
-        "models": [DeviceModel(name="rill-device", family="rill")],
-        "abilities": frozenset({"generate", "revise"}),
-        "max_work": 4,
-    }
-    return Member(id=id, **{**given, **fields})
-
-
-class FakeMembers:
-    """The `Members` port over scripted devices.
-
-    `scripts` by device: one for all its orders, or a list with one for each, of which the last is
-    for all further orders. `fields` of the devices' `Member`s by device. A device without a script
-    is gone.
-    """
-
-    def __init__(
-        self, scripts: Mapping[str, Script | Sequence[Script]], **fields: Mapping[str, Any]
-    ) -> None:
-        self._scripts = {
-            id: list(script) if isinstance(script, list) else [script]
-            for id, script in scripts.items()
-        }
-        self.known = [member(id, **fields.get(id, {})) for id in scripts]
-        self.orders: list[tuple[str, WorkOrder]] = []
-        self.cancelled: list[str] = []
-
-    def members(self) -> Sequence[Member]:
-        return self.known
-
-    def assign(self, device: str, order: WorkOrder) -> FakeAssignment:
-        self.orders.append((device, order))
-        scripts: list[Any] = self._scripts.get(device) or [failing("unknown")]
-        script = scripts.pop(0) if len(scripts) > 1 else scripts[0]
-        behaviour = in_one_piece(script) if isinstance(script, str) else script
-        return FakeAssignment(self, device, behaviour(order))
-
-    def asked(self, kind: str = "generate") -> list[str]:
-        return [device for device, order in self.orders if order.kind == kind]
-
-
-def in_one_piece(answer: str) -> Behaviour:
-    async def behaviour(order: WorkOrder) -> AsyncGenerator[str]:
-        yield answer
-
-    return behaviour
-
-
-class FakeAssignment:
-    """The `Assignment` port over a behaviour's pieces; each counts as five tokens."""
-
-    def __init__(self, members: FakeMembers, device: str, pieces: AsyncGenerator[str]) -> None:
-        self._members = members
-        self._device = device
-        self._pieces = pieces
-
-    async def read(self) -> WorkPiece | WorkEnd:
-        async for piece in self._pieces:
-            return WorkPiece(piece, 5)
-        return WorkEnd(reason="stop", prompt_tokens=10, completion_tokens=5, logprob=-0.1)
-
-    def cancel(self) -> None:
-        self._members.cancelled.append(self._device)
 
 
 class FakeCalls:
@@ -218,16 +111,6 @@ class LostStore:
         raise StateLost("no state", retry_after=1.0, code="state_lost")
 
 
-class CountingStore(MemoryStore):
-    """Counts round trips."""
-
-    trips = 0
-
-    async def run(self, *operations: Any) -> list[Any]:
-        self.trips += 1
-        return await super().run(*operations)
-
-
 class FakeCallers:
     """Tokens by device: `Bearer token-of-<device>`; `owners` by device."""
 
@@ -239,7 +122,7 @@ class FakeCallers:
         return (device, self._owners[device]) if device in self._owners else None
 
 
-class Rig(SharedRig):
+class CollectiveRig(SharedRig):
     """A collective as it is wired, with fakes around it. `ask` and `stream` give what a client
     would read: the body, or a stream's events and comments.
 
@@ -287,37 +170,19 @@ class Rig(SharedRig):
         )
         self.handler, self.feedback = parts.handler, parts.feedback
 
-    async def send(self, asked: InferenceRequest) -> ListSink:
+    async def send(self, request: InferenceRequest) -> ListSink:
         sink = ListSink()
-        await self.handler.answer(asked, {}, sink)
+        await self.handler.answer(request, {}, sink)
         await self.handler.close()
         return sink
 
     async def ask(self, **options: Any) -> dict[str, Any]:
         sink = await self.send(chat(**options))
-        found: dict[str, Any] = orjson.loads(sink.body)
-        return found
+        body: dict[str, Any] = orjson.loads(sink.body)
+        return body
 
-    async def stream(self, **options: Any) -> Streamed:
-        return Streamed(await self.send(chat(stream=True, **options)))
-
-
-class Streamed:
-    def __init__(self, sink: ListSink) -> None:
-        self.sink = sink
-        lines = sink.body.decode().split("\n\n")
-        self.comments = [line[2:] for line in lines if line.startswith(": ")]
-        self.data = [line[6:] for line in lines if line.startswith("data: ")]
-        self.chunks = [orjson.loads(line) for line in self.data if line != "[DONE]"]
-
-    @property
-    def pieces(self) -> list[str]:
-        deltas = [c["choices"][0]["delta"] for c in self.chunks if c["choices"]]
-        return [delta["content"] for delta in deltas if delta.get("content")]
-
-    @property
-    def text(self) -> str:
-        return "".join(self.pieces)
+    async def stream(self, **options: Any) -> StreamedReply:
+        return StreamedReply(await self.send(chat(stream=True, **options)))
 
 
 def chat(

@@ -9,16 +9,15 @@ import pytest
 
 from gateway.errors import ClientStalled, InvalidRequest
 from gateway.serving.requests.engine_calls import EngineCall
+from tests.unit.gateway.fake_members import Script, waiting
 from tests.unit.gateway.fakes import ListSink
 from tests.unit.gateway.serving.collective.rig import (
     THREE,
+    CollectiveRig,
     FakeCalls,
-    Rig,
-    Script,
     broken,
     chat,
     outcomes,
-    waiting,
 )
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +31,7 @@ async def test_the_likeliest_of_the_answers_wins_best_of_n() -> None:
         row = {"7": {"logprob": logprob}, "8": {"logprob": -0.01}}
         return {"prompt_logprobs": [None, row, row], "usage": {"prompt_tokens": 3}}
 
-    rig = Rig(THREE, FakeCalls(says))
+    rig = CollectiveRig(THREE, FakeCalls(says))
     body = await rig.ask(aggregate="best-of-n", members="all", quorum=3)
     assert body["choices"][0]["message"]["content"] == "Answer: 48"
     assert body["tierflow"]["collective"]["decided_by"] == "best-of-n"
@@ -50,14 +49,14 @@ def nearly_certain(call: EngineCall) -> Any:
     return equally_likely(call, -0.01)
 
 
-def weighed(rig: Rig) -> list[str]:
+def weighed(rig: CollectiveRig) -> list[str]:
     """The answers whose likelihood was asked for, in this order."""
     return [rig.calls.prompt(n) for n, c in enumerate(rig.calls.calls) if c.path != "/tokenize"]
 
 
 async def test_an_answer_that_can_not_win_any_more_is_not_weighed() -> None:
     many: dict[str, Script] = dict.fromkeys(("a", "b", "c"), "Answer: 42")
-    rig = Rig({**many, "odd": "Answer: 48"}, FakeCalls(equally_likely))
+    rig = CollectiveRig({**many, "odd": "Answer: 48"}, FakeCalls(equally_likely))
     body = await rig.ask(aggregate="best-of-n", members="all", quorum=4)
     assert body["choices"][0]["message"]["content"] == "Answer: 42"
     assert weighed(rig) == ["Answer: 42"]
@@ -71,7 +70,9 @@ async def test_answers_that_differ_are_weighed_while_others_are_at_work() -> Non
             late.set()
         return equally_likely(call)
 
-    rig = Rig({"a": "Answer: 42", "b": "Answer: 48", "slow": waiting(late)}, FakeCalls(says))
+    rig = CollectiveRig(
+        {"a": "Answer: 42", "b": "Answer: 48", "slow": waiting(late)}, FakeCalls(says)
+    )
     body = await rig.ask(aggregate="best-of-n", members="all", quorum=3)
     assert outcomes(body)["slow"] == "answered", "it waited for the first likelihood"
 
@@ -80,7 +81,7 @@ async def test_a_member_that_can_not_change_the_choice_is_not_waited_for() -> No
     many: dict[str, Script] = dict.fromkeys(("a", "b", "c"), "Answer: 42")
     says: dict[str, Script] = {**many, "odd": "Answer: 48", "slow": waiting()}
     good = dict.fromkeys(many, {"description": "what 6 times 7 is"})
-    rig = Rig(
+    rig = CollectiveRig(
         says, FakeCalls(nearly_certain), fields=good, collective={"rather_likelihood": ["rill-*"]}
     )
     body = await rig.ask(members="all", quorum=5)
@@ -92,7 +93,7 @@ async def test_a_member_that_can_not_change_the_choice_is_not_waited_for() -> No
 
 async def test_a_stream_begins_with_what_all_answers_have_in_common() -> None:
     """It is certain before any of them is weighed."""
-    rig = Rig(THREE, FakeCalls(equally_likely))
+    rig = CollectiveRig(THREE, FakeCalls(equally_likely))
     streamed = await rig.stream(aggregate="best-of-n", members="all", quorum=3)
     assert streamed.pieces == ["Answer: 4", "2"]
 
@@ -106,7 +107,7 @@ async def test_what_failed_while_members_worked_is_tried_again_for_the_choice() 
         return equally_likely(call)
 
     revised: dict[str, Any] = {name: [said, said] for name, said in THREE.items()}
-    rig = Rig(revised, FakeCalls(says))
+    rig = CollectiveRig(revised, FakeCalls(says))
     body = await rig.ask(aggregate="best-of-n", members="all", quorum=3, rounds=1)
     assert body["tierflow"]["collective"]["decided_by"] == "best-of-n"
 
@@ -122,7 +123,7 @@ async def test_a_text_that_is_no_candidate_any_more_may_be_refused() -> None:
             raise InvalidRequest("too long", code="engine_refused")
         return equally_likely(call)
 
-    rig = Rig(
+    rig = CollectiveRig(
         {"a": "long\nAnswer: late", "b": "Answer: 48", "slow": waiting(late)},
         FakeCalls(says),
         fields={"slow": {"description": "what 6 times 7 is"}},
@@ -140,7 +141,7 @@ async def test_a_caller_that_stops_reading_before_the_choice_is_not_taken_for_an
                 await asyncio.Event().wait()
             await super().send(data, more)
 
-    rig = Rig(THREE, FakeCalls(equally_likely), idle_s=0.05)
+    rig = CollectiveRig(THREE, FakeCalls(equally_likely), idle_s=0.05)
     asked = chat(stream=True, aggregate="best-of-n", members="all", quorum=3)
     with pytest.raises(ClientStalled):
         await rig.handler.answer(asked, {}, Stalled())
@@ -148,27 +149,27 @@ async def test_a_caller_that_stops_reading_before_the_choice_is_not_taken_for_an
 
 async def test_the_model_that_weighed_is_named_also_where_it_did_so_in_an_earlier_round() -> None:
     revised: dict[str, Any] = {name: [said, said] for name, said in THREE.items()}
-    rig = Rig(revised, FakeCalls(equally_likely))
+    rig = CollectiveRig(revised, FakeCalls(equally_likely))
     body = await rig.ask(aggregate="best-of-n", members="all", quorum=3, rounds=1)
     named = body["tierflow"]["collective"]["aggregator"]
     assert (named["model"], named["calls"]) == ("rill-edge", 2)
 
 
 async def test_nothing_is_said_twice_when_the_likelihoods_fail() -> None:
-    rig = Rig(THREE, FakeCalls(broken()))
+    rig = CollectiveRig(THREE, FakeCalls(broken()))
     streamed = await rig.stream(aggregate="best-of-n", members="all", quorum=3)
     assert streamed.text == "Answer: 42"
     assert streamed.chunks[-1]["tierflow"]["collective"]["fallback"] == "engine_error"
 
 
 async def test_between_equally_likely_answers_the_members_weight_decides() -> None:
-    rig = Rig(THREE, FakeCalls(equally_likely))
+    rig = CollectiveRig(THREE, FakeCalls(equally_likely))
     body = await rig.ask(aggregate="best-of-n", members="all", quorum=3)
     assert body["choices"][0]["message"]["content"] == "Answer: 42"
 
 
 async def test_answers_that_are_all_the_same_are_not_weighed() -> None:
-    rig = Rig({"maths": "Answer: 42", "code": "6 * 7\nAnswer: 42"})
+    rig = CollectiveRig({"maths": "Answer: 42", "code": "6 * 7\nAnswer: 42"})
     body = await rig.ask(aggregate="best-of-n", members="all", quorum=2)
     assert body["tierflow"]["collective"]["decided_by"] == "best-of-n"
     assert weighed(rig) == []
@@ -176,7 +177,7 @@ async def test_answers_that_are_all_the_same_are_not_weighed() -> None:
 
 async def test_an_answer_is_weighed_with_its_end() -> None:
     """One that breaks off would else be the likeliest: its beginning is part of every other."""
-    rig = Rig(THREE, FakeCalls(equally_likely))
+    rig = CollectiveRig(THREE, FakeCalls(equally_likely))
     await rig.ask(aggregate="best-of-n", members="all", quorum=3)
     bodies = [call.body for call in rig.calls.calls if call.path != "/tokenize"]
     assert len(bodies) == 2
@@ -185,7 +186,9 @@ async def test_an_answer_is_weighed_with_its_end() -> None:
 
 
 async def test_auto_weighs_answers_where_the_aggregator_does_better_so() -> None:
-    rig = Rig(THREE, FakeCalls(equally_likely), collective={"rather_likelihood": ["rill-*"]})
+    rig = CollectiveRig(
+        THREE, FakeCalls(equally_likely), collective={"rather_likelihood": ["rill-*"]}
+    )
     body = await rig.ask(members="all", quorum=3)
     assert body["tierflow"]["collective"]["decided_by"] == "best-of-n"
 
@@ -201,13 +204,13 @@ async def test_one_talkative_member_does_not_change_how_the_others_are_weighed()
         return {"prompt_logprobs": [None, {"7": {"logprob": 0.0}}, *rows], "usage": {}}
 
     talker = {"maths": "Answer: 42", "code": "Answer: 42", "reading": "no\n\nno\n\n" * 9}
-    rig = Rig(talker, FakeCalls(says))
+    rig = CollectiveRig(talker, FakeCalls(says))
     body = await rig.ask(aggregate="best-of-n", members="all", quorum=3)
     assert body["choices"][0]["message"]["content"] == "Answer: 42"
 
 
 async def test_without_likelihoods_best_of_n_is_a_weighted_vote() -> None:
-    rig = Rig(THREE, FakeCalls(lambda call: {"count": 2}))
+    rig = CollectiveRig(THREE, FakeCalls(lambda call: {"count": 2}))
     body = await rig.ask(aggregate="best-of-n", members="all", quorum=3)
     about = body["tierflow"]["collective"]
     assert (about["decided_by"], about["fallback"]) == ("weighted", "no_likelihood")

@@ -11,11 +11,8 @@ from gateway.core.collective.options import MemberFilter
 from gateway.errors import EmbeddingFailed
 from gateway.serving.collective.fit import DescriptionVectors, FitEstimator
 from gateway.serving.collective.selection import MAX_COMPARED, eligible
-from tests.unit.gateway.serving.collective.rig import (
-    CollectiveRecorder,
-    FakeMembers,
-    member,
-)
+from tests.unit.gateway.fake_members import FakeMembers, member
+from tests.unit.gateway.serving.collective.rig import CollectiveRecorder
 
 pytestmark = pytest.mark.anyio
 QUESTION = "words to weigh"

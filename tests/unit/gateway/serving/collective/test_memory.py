@@ -12,42 +12,36 @@ from gateway.errors import Conflict, InvalidRequest, QuotaExceeded, StateLost
 from gateway.serving.collective.feedback import JUDGING_S
 from gateway.serving.collective.memory import UnfinishedRequest, hashed
 from tests.unit.gateway.build import BOUNDS
-from tests.unit.gateway.fakes import SteppingClock
-from tests.unit.gateway.serving.collective.rig import (
-    CountingStore,
-    FakeCalls,
-    LostStore,
-    Rig,
-    chat,
-    waiting,
-)
+from tests.unit.gateway.fake_members import waiting
+from tests.unit.gateway.fakes import CountingStore, SteppingClock
+from tests.unit.gateway.serving.collective.rig import CollectiveRig, FakeCalls, LostStore, chat
 
 pytestmark = pytest.mark.anyio
 
 THREE = {"maths": "Answer: 42", "code": "Answer: 42", "reading": "Answer: 48"}
 
 
-async def quality(rig: Rig, *devices: str) -> list[float]:
+async def quality(rig: CollectiveRig, *devices: str) -> list[float]:
     names = [f"{device}/mathematics" for device in devices]
     ((means),) = await rig.store.run(Means("quality", names))
     return [round(mean.value, 3) for mean in means]
 
 
 async def test_agreement_with_the_answer_is_remembered_by_domain() -> None:
-    rig = Rig(THREE)
+    rig = CollectiveRig(THREE)
     body = await rig.ask(aggregate="majority", members="all", quorum=3, agreement=1)
     assert body["tierflow"]["collective"]["domain"] == "mathematics"
     assert await quality(rig, "maths", "code", "reading") == [1.0, 1.0, 0.0]
 
 
 async def test_one_round_trip_before_the_work_and_one_after() -> None:
-    rig = Rig(THREE)
+    rig = CollectiveRig(THREE)
     await rig.ask(members="all", session="s", quorum=3)
     assert isinstance(rig.store, CountingStore) and rig.store.trips == 2
 
 
 async def test_feedback_moves_the_quality_of_those_that_agreed() -> None:
-    rig = Rig(THREE)
+    rig = CollectiveRig(THREE)
     body = await rig.ask(aggregate="majority", members="all", quorum=3)
     assert await rig.feedback.judge(body["id"], 0.0) == 2
     maths, code, reading = await quality(rig, "maths", "code", "reading")
@@ -56,7 +50,7 @@ async def test_feedback_moves_the_quality_of_those_that_agreed() -> None:
 
 
 async def test_an_answer_is_judged_once() -> None:
-    rig = Rig(THREE)
+    rig = CollectiveRig(THREE)
     body = await rig.ask(members="all", quorum=3)
     await rig.feedback.judge(body["id"], 1.0)
     with pytest.raises(Conflict):
@@ -80,7 +74,7 @@ class Breaking(CountingStore):
 @pytest.mark.parametrize("trip", [1, 2, 3])
 async def test_a_judgement_that_the_store_lost_may_be_given_again(trip: int) -> None:
     store = Breaking(clock := SteppingClock(), BOUNDS)
-    rig = Rig(THREE, store=store)
+    rig = CollectiveRig(THREE, store=store)
     body = await rig.ask(members="all", quorum=3)
     store.breaks_at = store.trips + trip
     with pytest.raises(StateLost):
@@ -93,7 +87,7 @@ async def test_a_judgement_that_the_store_lost_may_be_given_again(trip: int) -> 
 
 
 async def test_two_who_judge_at_once_count_once() -> None:
-    rig = Rig(THREE)
+    rig = CollectiveRig(THREE)
     body = await rig.ask(members="all", quorum=3)
     both: Any = [rig.feedback.judge(body["id"], 1.0) for _ in range(2)]
     found = await asyncio.gather(*both, return_exceptions=True)
@@ -102,18 +96,18 @@ async def test_two_who_judge_at_once_count_once() -> None:
 
 
 async def test_the_members_of_a_session_are_preferred() -> None:
-    rig = Rig({"a": "Answer: 1", "b": "Answer: 1", "z": "Answer: 1"})
+    rig = CollectiveRig({"a": "Answer: 1", "b": "Answer: 1", "z": "Answer: 1"})
     await rig.ask(members=["z"], session="s", quorum=1)
     rig.members.orders.clear()
     await rig.ask(max_members=1, session="s")
-    assert rig.members.asked() == ["z"]
+    assert rig.members.devices() == ["z"]
     rig.members.orders.clear()
     await rig.ask(max_members=1, session="other")
-    assert rig.members.asked() == ["a"]
+    assert rig.members.devices() == ["a"]
 
 
 async def test_a_repeated_request_gets_the_stored_answer() -> None:
-    rig = Rig(THREE)
+    rig = CollectiveRig(THREE)
     first = await rig.send(chat(key="k", members="all", quorum=3))
     asked = len(rig.members.orders)
     again = await rig.send(chat(key="k", members="all", quorum=3))
@@ -123,7 +117,7 @@ async def test_a_repeated_request_gets_the_stored_answer() -> None:
 
 
 async def test_a_repeated_stream_is_a_stream_again() -> None:
-    rig = Rig(THREE, FakeCalls("six sevens are 42"))
+    rig = CollectiveRig(THREE, FakeCalls("six sevens are 42"))
     first = await rig.stream(key="k", members="all", quorum=3)
     again = await rig.stream(key="k", members="all", quorum=3)
     assert again.text == first.text == "six sevens are 42"
@@ -132,7 +126,7 @@ async def test_a_repeated_stream_is_a_stream_again() -> None:
 
 
 async def test_another_body_under_the_same_key_is_refused() -> None:
-    rig = Rig(THREE)
+    rig = CollectiveRig(THREE)
     await rig.send(chat(key="k"))
     with pytest.raises(Conflict) as raised:
         await rig.send(chat("Something else?", key="k"))
@@ -140,7 +134,7 @@ async def test_another_body_under_the_same_key_is_refused() -> None:
 
 
 async def test_another_caller_with_the_same_key_is_another_request() -> None:
-    rig = Rig(THREE)
+    rig = CollectiveRig(THREE)
     await rig.send(chat(key="k"))
     await rig.send(chat("Something else?", key="k", token="maths"))
 
@@ -152,7 +146,7 @@ def names(key: str, **options: Any) -> tuple[str, str]:
 
 
 async def test_a_request_under_way_elsewhere_is_not_answered_twice() -> None:
-    rig = Rig(THREE)
+    rig = CollectiveRig(THREE)
     name, digest = names("k", members="all")
     await rig.store.run(
         Claim(name=name, digest=digest, holder="another-replica", lease_s=60.0, ttl_s=600.0)
@@ -164,7 +158,7 @@ async def test_a_request_under_way_elsewhere_is_not_answered_twice() -> None:
 
 
 async def test_what_a_dead_replica_left_is_taken_up_from_its_last_round() -> None:
-    rig = Rig(THREE, FakeCalls("Answer: 42"))
+    rig = CollectiveRig(THREE, FakeCalls("Answer: 42"))
     name, digest = names("k", members="all", aggregate="template")
     left = [
         Part(
@@ -197,7 +191,7 @@ async def test_what_a_dead_replica_left_is_taken_up_from_its_last_round() -> Non
     assert body["choices"][0]["message"]["content"] == "Answer: 42"
 
 
-async def leave(rig: Rig, name: str, digest: str, left: UnfinishedRequest) -> None:
+async def leave(rig: CollectiveRig, name: str, digest: str, left: UnfinishedRequest) -> None:
     """As a replica does that dies then."""
     await rig.store.run(
         Claim(name=name, digest=digest, holder="dead-replica", lease_s=0.001, ttl_s=600.0),
@@ -210,7 +204,7 @@ async def leave(rig: Rig, name: str, digest: str, left: UnfinishedRequest) -> No
 
 async def test_who_takes_over_goes_on_with_the_same_members_and_quorum() -> None:
     """Though others would be chosen by now, and an early exit left some unheard."""
-    rig = Rig({**THREE, "better": "Answer: 42"}, FakeCalls("Answer: 42"))
+    rig = CollectiveRig({**THREE, "better": "Answer: 42"}, FakeCalls("Answer: 42"))
     options: dict[str, Any] = {
         "members": "all",
         "aggregate": "majority",
@@ -244,12 +238,12 @@ async def test_who_takes_over_goes_on_with_the_same_members_and_quorum() -> None
     about = body["tierflow"]["collective"]
     assert (about["quorum"], about["early_exit"]) == (3, "decided")
     assert "degraded" not in about
-    assert sorted(rig.members.asked("revise")) == ["code", "maths"]
-    assert rig.members.asked() == []
+    assert sorted(rig.members.devices("revise")) == ["code", "maths"]
+    assert rig.members.devices() == []
 
 
 async def test_what_is_left_tells_all_that_is_needed_to_go_on() -> None:
-    rig = Rig(THREE)
+    rig = CollectiveRig(THREE)
     await rig.send(chat(key="k", members="all", quorum=2))
     name, digest = names("k", members="all", quorum=2)
     ((_, value),) = await rig.store.run(Read("collective", f"{name}/{digest}"))
@@ -261,7 +255,7 @@ async def test_what_is_left_tells_all_that_is_needed_to_go_on() -> None:
 PAUSED = {"lease_s": 0.03}
 
 
-async def take_over(rig: Rig, name: str, digest: str) -> None:
+async def take_over(rig: CollectiveRig, name: str, digest: str) -> None:
     """As another replica does when the lease has run out, on the store's clock."""
     claim, taken = (
         Claim(name=name, digest=digest, holder="another-replica", lease_s=3600.0, ttl_s=3600.0),
@@ -273,7 +267,7 @@ async def take_over(rig: Rig, name: str, digest: str) -> None:
 
 
 async def test_a_replica_whose_request_was_taken_over_stops() -> None:
-    rig = Rig({"a": waiting(), "b": waiting()}, collective=PAUSED)
+    rig = CollectiveRig({"a": waiting(), "b": waiting()}, collective=PAUSED)
     task = asyncio.create_task(rig.send(chat(key="k", members="all")))
     while len(rig.members.orders) < 2:
         await asyncio.sleep(0)
@@ -287,7 +281,7 @@ async def test_a_replica_whose_request_was_taken_over_stops() -> None:
 
 async def test_a_round_is_not_left_for_a_request_that_was_taken_over() -> None:
     late = asyncio.Event()
-    rig = Rig({"a": "Answer: 41", "b": waiting(late)}, collective={"lease_s": 30.0})
+    rig = CollectiveRig({"a": "Answer: 41", "b": waiting(late)}, collective={"lease_s": 30.0})
     task = asyncio.create_task(rig.send(chat(key="k", members="all", quorum=2)))
     while len(rig.members.orders) < 2:
         await asyncio.sleep(0)
@@ -301,7 +295,7 @@ async def test_a_round_is_not_left_for_a_request_that_was_taken_over() -> None:
 
 
 async def test_a_request_that_failed_may_be_made_again_with_its_key() -> None:
-    rig = Rig({})
+    rig = CollectiveRig({})
     rig.calls.scripted = StateLost("x", retry_after=1, code="engine_error")
     with pytest.raises(StateLost):
         await rig.send(chat(key="k"))
@@ -311,7 +305,7 @@ async def test_a_request_that_failed_may_be_made_again_with_its_key() -> None:
 
 
 async def test_a_caller_has_a_quota() -> None:
-    rig = Rig(THREE, collective={"burst": 2, "requests_per_minute": 0.006})
+    rig = CollectiveRig(THREE, collective={"burst": 2, "requests_per_minute": 0.006})
     for _ in range(2):
         await rig.ask()
     with pytest.raises(QuotaExceeded) as raised:
@@ -321,7 +315,7 @@ async def test_a_caller_has_a_quota() -> None:
 
 
 async def test_without_the_shared_state_collectives_go_on() -> None:
-    rig = Rig(THREE, store=LostStore())  # type: ignore[arg-type]
+    rig = CollectiveRig(THREE, store=LostStore())  # type: ignore[arg-type]
     body = await rig.ask(members="all", quorum=3, session="s")
     assert body["choices"][0]["message"]["content"].startswith("Answer")
     assert rig.collectives.lost == ["recall", "settle"]
@@ -329,11 +323,11 @@ async def test_without_the_shared_state_collectives_go_on() -> None:
 
 async def test_without_the_shared_state_a_key_can_not_be_honoured() -> None:
     with pytest.raises(StateLost):
-        await Rig(THREE, store=LostStore()).send(chat(key="k"))  # type: ignore[arg-type]
+        await CollectiveRig(THREE, store=LostStore()).send(chat(key="k"))  # type: ignore[arg-type]
 
 
 async def test_members_that_the_caller_named_learn_nothing_from_each_other() -> None:
-    rig = Rig(THREE)
+    rig = CollectiveRig(THREE)
     body = await rig.ask(aggregate="majority", members=["maths", "code"], quorum=2)
     assert await weights(rig, "maths", "code") == [0.0, 0.0]
     assert await rig.feedback.judge(body["id"], 1.0) == 0
@@ -341,7 +335,7 @@ async def test_members_that_the_caller_named_learn_nothing_from_each_other() -> 
 
 
 async def test_a_devices_own_answer_is_no_proof_of_its_quality() -> None:
-    rig = Rig(THREE, owners={"maths": "ann"})
+    rig = CollectiveRig(THREE, owners={"maths": "ann"})
     options = {"members": "all", "rounds": 1, "final": "own", "quorum": 3}
     body = await rig.ask(token="maths", **options)
     assert body["tierflow"]["collective"]["decided_by"] == "own"
@@ -350,14 +344,14 @@ async def test_a_devices_own_answer_is_no_proof_of_its_quality() -> None:
 
 
 async def test_a_device_that_misbehaves_loses_quality() -> None:
-    rig = Rig({**THREE, "liar": "7 " * 100_000})
+    rig = CollectiveRig({**THREE, "liar": "7 " * 100_000})
     await rig.ask(members="all", quorum=3)
     assert await quality(rig, "liar") == [0.0]
     assert await weights(rig, "liar") == [1.0]
 
 
 async def test_one_that_is_waited_for_in_vain_loses_quality_and_its_pace_is_known() -> None:
-    rig = Rig({**THREE, "slow": waiting()}, FakeCalls("Answer: 42"))
+    rig = CollectiveRig({**THREE, "slow": waiting()}, FakeCalls("Answer: 42"))
     await rig.ask(members="all", quorum=3, aggregate="template")
     assert await weights(rig, "slow") == [1.0]
     ((pace,),) = await rig.store.run(Means("pace", ["slow/seconds"]))
@@ -365,7 +359,7 @@ async def test_one_that_is_waited_for_in_vain_loses_quality_and_its_pace_is_know
 
 
 async def test_being_waited_for_less_than_it_takes_makes_nobody_look_quicker() -> None:
-    rig = Rig({**THREE, "slow": waiting()}, FakeCalls("Answer: 42"))
+    rig = CollectiveRig({**THREE, "slow": waiting()}, FakeCalls("Answer: 42"))
     await rig.store.run(
         Observe(kind="pace", name="slow/seconds", value=20.0, weight=3.0, half_life_s=1e7)
     )
@@ -374,7 +368,7 @@ async def test_being_waited_for_less_than_it_takes_makes_nobody_look_quicker() -
     assert pace.value == pytest.approx(20.0)
 
 
-async def weights(rig: Rig, *devices: str) -> list[float]:
+async def weights(rig: CollectiveRig, *devices: str) -> list[float]:
     names = [f"{device}/mathematics" for device in devices]
     ((means),) = await rig.store.run(Means("quality", names))
     return [round(mean.weight, 3) for mean in means]
@@ -387,7 +381,7 @@ async def test_praise_of_a_long_answer_lowers_nobody() -> None:
         "code": "Dear Ann,\nhow long it has been since the summer",
         "reading": "Hello!\nNothing new here",
     }
-    rig = Rig(letters, FakeCalls("Dear Ann,\nthe garden misses you since the summer"))
+    rig = CollectiveRig(letters, FakeCalls("Dear Ann,\nthe garden misses you since the summer"))
     body = await rig.ask(aggregate="template", members="all", quorum=3)
     await rig.feedback.judge(body["id"], 1.0)
     assert min(await weights(rig, "maths", "code")) > 0.0

@@ -10,21 +10,14 @@ from gateway.core.collective import voting
 from gateway.core.collective.answers import Reading, agreement
 from gateway.core.devices.member import MemberCondition, WorkOrder
 from gateway.errors import InvalidRequest
-from tests.unit.gateway.serving.collective.rig import (
-    THREE,
-    FakeCalls,
-    Rig,
-    Script,
-    failing,
-    outcomes,
-    waiting,
-)
+from tests.unit.gateway.fake_members import Script, failing, waiting
+from tests.unit.gateway.serving.collective.rig import THREE, CollectiveRig, FakeCalls, outcomes
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_members_answer_and_a_server_model_aggregates() -> None:
-    rig = Rig(THREE, FakeCalls("Answer: 42"))
+    rig = CollectiveRig(THREE, FakeCalls("Answer: 42"))
     body = await rig.ask(aggregate="template", members="all", quorum=3)
     assert body["object"] == "chat.completion" and body["model"] == "tierflow-collective"
     assert body["choices"][0]["message"] == {"role": "assistant", "content": "Answer: 42"}
@@ -50,7 +43,7 @@ async def test_members_answer_and_a_server_model_aggregates() -> None:
 
 
 async def test_the_family_is_asked_in_the_form_that_it_was_trained_on() -> None:
-    rig = Rig(THREE)
+    rig = CollectiveRig(THREE)
     await rig.ask(aggregate="template", members="all", quorum=3)
     assert rig.calls.prompt() == (
         "What is 6 times 7?\nOthers answered:\n- 42\n- 42\n- 48\nWhat is the right answer?"
@@ -58,7 +51,7 @@ async def test_the_family_is_asked_in_the_form_that_it_was_trained_on() -> None:
 
 
 async def test_a_stream_brings_the_aggregators_tokens_as_they_come() -> None:
-    rig = Rig(THREE, FakeCalls("six sevens are 42"))
+    rig = CollectiveRig(THREE, FakeCalls("six sevens are 42"))
     streamed = await rig.stream(aggregate="template", members="all", quorum=3)
     assert streamed.pieces == ["six", " sevens", " are", " 42"]
     assert streamed.chunks[0]["choices"][0]["delta"]["role"] == "assistant"
@@ -71,7 +64,7 @@ async def test_a_stream_brings_the_aggregators_tokens_as_they_come() -> None:
 
 
 async def test_members_that_agree_need_no_aggregator() -> None:
-    rig = Rig({"maths": "so 7 * 6\nAnswer: 42", "code": "Answer: 42.", "slow": waiting()})
+    rig = CollectiveRig({"maths": "so 7 * 6\nAnswer: 42", "code": "Answer: 42.", "slow": waiting()})
     body = await rig.ask(members="all", quorum=2)
     assert body["choices"][0]["message"]["content"].rstrip(".").endswith("42")
     about = body["tierflow"]["collective"]
@@ -82,7 +75,7 @@ async def test_members_that_agree_need_no_aggregator() -> None:
 
 
 async def test_members_that_disagree_do() -> None:
-    rig = Rig({"maths": "Answer: 42", "code": "Answer: 43"}, FakeCalls("Answer: 43"))
+    rig = CollectiveRig({"maths": "Answer: 42", "code": "Answer: 43"}, FakeCalls("Answer: 43"))
     body = await rig.ask(members="all")
     about = body["tierflow"]["collective"]
     assert (about["decided_by"], about["disagreement"]) == ("template", True)
@@ -91,7 +84,7 @@ async def test_members_that_disagree_do() -> None:
 
 @pytest.mark.parametrize(("how", "text"), [("majority", "Answer: 42"), ("weighted", "Answer: 42")])
 async def test_votes_need_no_server_model(how: str, text: str) -> None:
-    rig = Rig(THREE)
+    rig = CollectiveRig(THREE)
     body = await rig.ask(aggregate=how, members="all", quorum=3)
     assert body["choices"][0]["message"]["content"] == text
     assert body["tierflow"]["collective"]["decided_by"] == how
@@ -105,7 +98,7 @@ async def test_a_vote_ends_when_the_others_could_not_change_it() -> None:
         "c": "Answer: 1",
         "d": "Answer: 2",
     }
-    rig = Rig({**says, "slow": waiting()})
+    rig = CollectiveRig({**says, "slow": waiting()})
     body = await rig.ask(aggregate="majority", members="all", quorum=5)
     assert body["tierflow"]["collective"]["early_exit"] == "decided"
 
@@ -115,7 +108,7 @@ async def test_members_revise_in_the_light_of_the_aggregate() -> None:
         "maths": ["Answer: 42", "Answer: 42"],
         "code": ["Answer: 43", "Answer: 42"],
     }
-    rig = Rig(says, FakeCalls("Answer: 42"))
+    rig = CollectiveRig(says, FakeCalls("Answer: 42"))
     body = await rig.ask(aggregate="template", members="all", rounds=2, quorum=2)
     order = next(o for d, o in rig.members.orders if d == "code" and o.kind == "revise")
     assert order.messages[-1]["content"] == (
@@ -138,7 +131,7 @@ async def test_a_right_answer_that_its_member_gives_up_stays_a_candidate() -> No
         "code": ["Answer: 42", "Answer: 40"],
         "reading": ["Answer: 43", "Answer: 39"],
     }
-    rig = Rig(says)
+    rig = CollectiveRig(says)
     body = await rig.ask(aggregate="majority", members="all", rounds=1, quorum=3)
     assert body["choices"][0]["message"]["content"] == "Answer: 42"
 
@@ -148,7 +141,7 @@ async def test_a_member_that_fails_to_revise_stands_by_its_answer() -> None:
         "maths": "Answer: 42",
         "code": ["Answer: 43", failing("lost")],
     }
-    rig = Rig(scripts, FakeCalls("Answer: 42"))
+    rig = CollectiveRig(scripts, FakeCalls("Answer: 42"))
     body = await rig.ask(aggregate="majority", members="all", rounds=1, quorum=2)
     assert body["choices"][0]["message"]["content"] in ("Answer: 42", "Answer: 43")
     assert body["tierflow"]["collective"]["members"][-1]["outcome"] in ("answered", "failed")
@@ -156,7 +149,7 @@ async def test_a_member_that_fails_to_revise_stands_by_its_answer() -> None:
 
 async def test_the_asking_device_gets_its_own_revised_answer() -> None:
     says: dict[str, Any] = {"maths": "Answer: 42", "code": ["Answer: 1", "Answer: 42, I see"]}
-    rig = Rig(says, owners={"code": ""})
+    rig = CollectiveRig(says, owners={"code": ""})
     body = await rig.ask(aggregate="template", members="all", rounds=1, final="own", token="code")
     assert body["choices"][0]["message"]["content"] == "Answer: 42, I see"
     assert body["tierflow"]["collective"]["decided_by"] == "own"
@@ -164,12 +157,12 @@ async def test_the_asking_device_gets_its_own_revised_answer() -> None:
 
 async def test_own_is_refused_without_a_devices_token() -> None:
     with pytest.raises(InvalidRequest) as raised:
-        await Rig(THREE).ask(rounds=1, final="own")
+        await CollectiveRig(THREE).ask(rounds=1, final="own")
     assert raised.value.param == "tierflow.collective.final"
 
 
 async def test_one_strong_model_may_be_sampled_instead() -> None:
-    rig = Rig({}, FakeCalls(lambda call: f"Answer: {call.body.get('seed', 0) % 2}"))
+    rig = CollectiveRig({}, FakeCalls(lambda call: f"Answer: {call.body.get('seed', 0) % 2}"))
     body = await rig.ask(mode="self-moa", self_moa={"samples": 3, "model": "big"}, quorum=3)
     samples = [c for c in rig.calls.calls if c.model == "big"]
     assert [(c.body["seed"], c.body["temperature"]) for c in samples] == [
@@ -183,7 +176,7 @@ async def test_one_strong_model_may_be_sampled_instead() -> None:
 
 
 async def test_a_single_device_may_be_sampled_too() -> None:
-    rig = Rig({"maths": "Answer: 42"})
+    rig = CollectiveRig({"maths": "Answer: 42"})
     body = await rig.ask(mode="self-moa", self_moa={"samples": 3, "device": "maths"}, quorum=2)
     assert len(rig.members.orders) >= 2
     assert body["tierflow"]["collective"]["decided_by"] == "agreement"
@@ -205,7 +198,7 @@ async def test_the_specialist_is_heard_when_two_others_agree() -> None:
 
     away = MemberCondition(round_trip_s=5.0)
     fields = {"maths": {"description": "what 6 times 7 is", "condition": away}}
-    rig = Rig({"a": "Answer: 41", "b": last, "maths": waiting(others)}, fields=fields)
+    rig = CollectiveRig({"a": "Answer: 41", "b": last, "maths": waiting(others)}, fields=fields)
     body = await rig.ask(members="all", quorum=2, aggregate="weighted")
     about = body["tierflow"]["collective"]
     assert outcomes(body)["maths"] == "answered"
@@ -223,6 +216,6 @@ async def test_long_answers_are_compared_once_in_all_rounds(
 
     monkeypatch.setattr(voting, "agreement", counted)
     says = {f"m{n}": f"text {n}\n" + f"of many words {n} " * 50 for n in range(8)}
-    rig = Rig(says)
+    rig = CollectiveRig(says)
     await rig.ask(members="all", quorum=8, aggregate="weighted", rounds=1)
     assert len(compared) == len(set(compared))

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.errors import EmbeddingFailed, InvalidRequest, UnknownModel
 from tests.unit.gateway.build import request
-from tests.unit.gateway.serving.collective.rig import FakeCalls, Rig, chat
+from tests.unit.gateway.serving.collective.rig import CollectiveRig, FakeCalls, chat
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +44,7 @@ USER = {"role": "user", "content": "hi"}
 )
 async def test_what_can_not_be_done_is_refused_by_name(body: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequest) as raised:
-        await Rig({}).send(chat(body=body))
+        await CollectiveRig({}).send(chat(body=body))
     assert raised.value.param == param
     assert raised.value.message.startswith(param)
 
@@ -72,7 +72,7 @@ async def test_what_can_not_be_done_is_refused_by_name(body: dict[str, Any], par
 )
 async def test_options_are_refused_by_name(options: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequest) as raised:
-        await Rig({}).send(chat(**options))
+        await CollectiveRig({}).send(chat(**options))
     assert str(raised.value.param).startswith(f"tierflow.collective.{param}")
 
 
@@ -85,20 +85,20 @@ async def test_options_are_refused_by_name(options: dict[str, Any], param: str) 
 )
 async def test_unknown_models_are_refused_by_name(options: dict[str, Any], param: str) -> None:
     with pytest.raises(UnknownModel) as raised:
-        await Rig({}).send(chat(**options))
+        await CollectiveRig({}).send(chat(**options))
     assert raised.value.param == f"tierflow.collective.{param}"
 
 
 async def test_only_chat_is_answered() -> None:
     with pytest.raises(InvalidRequest) as raised:
-        await Rig({}).send(request("tierflow-collective", path="/v1/completions"))
+        await CollectiveRig({}).send(request("tierflow-collective", path="/v1/completions"))
     assert raised.value.code == "invalid_route"
 
 
 async def test_earlier_messages_go_to_members_and_server_as_they_are() -> None:
     system = {"role": "system", "content": "Be brief."}
     messages = [system, {"role": "user", "content": [{"type": "text", "text": "Two?"}]}]
-    rig = Rig({"a": "Answer: 1", "b": "Answer: 2"})
+    rig = CollectiveRig({"a": "Answer: 1", "b": "Answer: 2"})
     await rig.send(chat(body={"messages": messages, "temperature": 0.5, "stop": "#"}))
     order = rig.members.orders[0][1]
     assert order.messages == [system, {"role": "user", "content": "Two?"}]
@@ -110,23 +110,23 @@ async def test_earlier_messages_go_to_members_and_server_as_they_are() -> None:
 async def test_tags_and_names_narrow_the_choice() -> None:
     fields = {"a": {"tags": frozenset({"code"})}, "b": {"tags": frozenset({"maths"})}}
     says = {"a": "Answer: 1", "b": "Answer: 1", "c": "Answer: 1"}
-    by_tag = Rig(says, fields=fields)
+    by_tag = CollectiveRig(says, fields=fields)
     await by_tag.ask(tags=["maths"])
-    assert by_tag.members.asked() == ["b"]
-    by_name = Rig(says, fields=fields)
+    assert by_tag.members.devices() == ["b"]
+    by_name = CollectiveRig(says, fields=fields)
     await by_name.ask(members=["c", "a", "nobody"])
-    assert sorted(by_name.members.asked()) == ["a", "c"]
+    assert sorted(by_name.members.devices()) == ["a", "c"]
 
 
 async def test_all_members_together_keep_to_the_token_cap() -> None:
-    rig = Rig(dict.fromkeys("abcd", "Answer: 1"))
+    rig = CollectiveRig(dict.fromkeys("abcd", "Answer: 1"))
     await rig.ask(max_tokens=400)
     assert 1 <= len(rig.members.orders) <= 4
     assert sum(order.max_tokens for _, order in rig.members.orders) <= 400
 
 
 async def test_the_cap_is_for_prompts_as_well() -> None:
-    rig = Rig(dict.fromkeys("ab", "Answer: 1"))
+    rig = CollectiveRig(dict.fromkeys("ab", "Answer: 1"))
     question = "word " * 160
     await rig.send(chat(question, members="all", max_tokens=700))
     assert len(rig.members.orders) == 2
@@ -134,7 +134,7 @@ async def test_the_cap_is_for_prompts_as_well() -> None:
 
 
 async def test_a_cap_on_the_cost_bounds_what_each_may_say() -> None:
-    rig = Rig(dict.fromkeys("ab", "Answer: 1"), prices={"device": 1.0})
+    rig = CollectiveRig(dict.fromkeys("ab", "Answer: 1"), prices={"device": 1.0})
     await rig.ask(members="all", max_cost=0.3)
     assert len(rig.members.orders) == 2
     assert sum(order.max_tokens for _, order in rig.members.orders) <= 300
@@ -158,21 +158,23 @@ class Letters:
 
 async def test_the_closest_descriptions_are_asked() -> None:
     fields = {"far": {"description": "zebras"}, "near": {"description": "words"}}
-    rig = Rig({"far": "Answer: 1", "near": "Answer: 2"}, fields=fields, embedder=Letters())
+    rig = CollectiveRig(
+        {"far": "Answer: 1", "near": "Answer: 2"}, fields=fields, embedder=Letters()
+    )
     await rig.ask(max_members=1)
-    assert rig.members.asked() == ["near"]
+    assert rig.members.devices() == ["near"]
 
 
 async def test_words_are_compared_when_the_embedder_fails() -> None:
     fields = {"far": {"description": "paints"}, "near": {"description": "what 6 times 7 is"}}
-    rig = Rig({"far": "Answer: 1", "near": "Answer: 2"}, fields=fields, embedder=Broken())
+    rig = CollectiveRig({"far": "Answer: 1", "near": "Answer: 2"}, fields=fields, embedder=Broken())
     await rig.ask(max_members=1)
-    assert rig.members.asked() == ["near"]
+    assert rig.members.devices() == ["near"]
     assert rig.collectives.unembedded == ["broken"]
 
 
 async def test_usage_ends_a_stream_where_it_was_asked_for() -> None:
-    rig = Rig({"a": "Answer: 1", "b": "Answer: 2"}, FakeCalls("Answer: 1"))
+    rig = CollectiveRig({"a": "Answer: 1", "b": "Answer: 2"}, FakeCalls("Answer: 1"))
     sink = await rig.send(chat(stream=True, body={"stream_options": {"include_usage": True}}))
     last = sink.body.decode().split("\n\n")[-3]
     assert orjson.loads(last.removeprefix("data: "))["usage"]["completion_tokens"] == 30

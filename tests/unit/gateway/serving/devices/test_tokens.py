@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import pytest
 
-from gateway.adapters.state.memory import MemoryStore
 from gateway.core.state import bounds
-from gateway.core.state.operations import Advance, Operation
+from gateway.core.state.operations import Advance
 from gateway.serving.devices.enrolment_records import TOKENS, DeviceRecord, encode
 from gateway.serving.devices.tokens import (
     MAX_REMEMBERED,
@@ -19,6 +17,7 @@ from gateway.serving.devices.tokens import (
     digest,
 )
 from tests.unit.gateway.build import BOUNDS
+from tests.unit.gateway.fakes import CountingStore
 
 pytestmark = pytest.mark.anyio
 
@@ -31,19 +30,9 @@ class StoppedClock:
         return self.time
 
 
-class CountingStore(MemoryStore):
-    """Counts its calls; `largest` is the most operations of one call."""
+class TokenLookups:
+    """The tokens of devices, on a store that counts."""
 
-    runs = 0
-    largest = 0
-
-    async def run(self, *operations: Operation) -> list[Any]:
-        self.runs += 1
-        self.largest = max(self.largest, len(operations))
-        return await super().run(*operations)
-
-
-class Scene:
     def __init__(self) -> None:
         self.clock = StoppedClock()
         self.store = CountingStore(self.clock, BOUNDS)
@@ -61,56 +50,56 @@ class Scene:
         await self.store.run(
             Advance(kind=TOKENS, name=record.digest, expected=0, value=encode(record), ttl_s=600.0)
         )
-        self.store.runs = 0
+        self.store.trips = 0
 
     async def owner(self, token: str) -> tuple[str, str] | None:
         return await self.tokens.callers_owner(f"Bearer {token}")
 
 
 async def test_an_unknown_token_is_looked_up_once_in_a_few_seconds() -> None:
-    scene = Scene()
-    assert [await scene.owner("tfd_nobody") for _ in range(5)] == [None] * 5
-    assert scene.store.runs == 1
-    scene.clock.time += REMEMBERED_S
-    assert await scene.owner("tfd_nobody") is None
-    assert scene.store.runs == 2
+    lookups = TokenLookups()
+    assert [await lookups.owner("tfd_nobody") for _ in range(5)] == [None] * 5
+    assert lookups.store.trips == 1
+    lookups.clock.time += REMEMBERED_S
+    assert await lookups.owner("tfd_nobody") is None
+    assert lookups.store.trips == 2
 
 
 async def test_a_token_that_was_unknown_is_found_a_few_seconds_after_it_is_good() -> None:
-    scene = Scene()
-    assert await scene.owner("tfd_phone") is None
-    await scene.enrolled("tfd_phone")
-    scene.clock.time += REMEMBERED_S
-    assert await scene.owner("tfd_phone") == ("phone", "ann")
+    lookups = TokenLookups()
+    assert await lookups.owner("tfd_phone") is None
+    await lookups.enrolled("tfd_phone")
+    lookups.clock.time += REMEMBERED_S
+    assert await lookups.owner("tfd_phone") == ("phone", "ann")
 
 
 async def test_guessed_tokens_put_no_known_token_out_of_memory() -> None:
-    scene = Scene()
-    await scene.enrolled("tfd_phone")
-    await scene.owner("tfd_phone")
+    lookups = TokenLookups()
+    await lookups.enrolled("tfd_phone")
+    await lookups.owner("tfd_phone")
     for number in range(MAX_REMEMBERED + 1):
-        await scene.owner(f"tfd_{number}")
-    scene.store.runs = 0
-    assert await scene.owner("tfd_phone") == ("phone", "ann")
-    assert scene.store.runs == 0
+        await lookups.owner(f"tfd_{number}")
+    lookups.store.trips = 0
+    assert await lookups.owner("tfd_phone") == ("phone", "ann")
+    assert lookups.store.trips == 0
 
 
 async def test_a_token_of_another_kind_is_not_looked_up() -> None:
-    scene = Scene()
-    assert await scene.owner("sk-of-a-user") is None
-    assert scene.store.runs == 0
+    lookups = TokenLookups()
+    assert await lookups.owner("sk-of-a-user") is None
+    assert lookups.store.trips == 0
 
 
 async def test_tokens_are_checked_in_calls_that_the_store_takes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bounds, "MAX_OPERATIONS", 2)
-    scene, connections = Scene(), RevokedConnections()
+    lookups, connections = TokenLookups(), RevokedConnections()
     await TokenWatch(
-        devices=connections, tokens=scene.tokens, store=scene.store, clock=scene.clock
+        devices=connections, tokens=lookups.tokens, store=lookups.store, clock=lookups.clock
     ).turn()
     assert connections.ended == [f"phone-{n}" for n in range(5)]
-    assert scene.store.largest == 2
+    assert lookups.store.largest == 2
 
 
 class RevokedConnections:
