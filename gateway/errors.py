@@ -27,8 +27,9 @@ GatewayError
 
 
 class GatewayError(Exception):
-    """Carries a message that is safe to show to the caller: it never quotes a prompt. `code` tells
-    a program what is wrong, `param` names the field or header that is."""
+    """An error that the gateway raises on purpose. `message` is safe to show to the caller: it
+    never quotes a prompt. `code` tells a program what is wrong, `param` names the field or header
+    that is."""
 
     def __init__(self, message: str, *, code: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -38,30 +39,31 @@ class GatewayError(Exception):
 
 
 class ConfigError(GatewayError):
-    """Names the setting, what is wrong with it and what would be right. No caller sees it."""
+    """A setting that can't work. The message names it, what is wrong with it and what would be
+    right; no caller sees it."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="internal_error")
 
 
 class InvalidRequest(GatewayError):
-    pass
+    """A wrong body, parameter or header of the caller's."""
 
 
 class UnknownModel(InvalidRequest):
-    pass
+    """A model that no pool serves."""
 
 
 class UnknownDevice(InvalidRequest):
-    pass
+    """A device that is not known, or not connected."""
 
 
 class BodyTooLarge(InvalidRequest):
-    pass
+    """A body that is larger than the limit."""
 
 
 class RetryLater(GatewayError):
-    """`retry_after` is in seconds, a hint for the caller."""
+    """An error that may pass. `retry_after` is in seconds, a hint for the caller."""
 
     def __init__(self, message: str, *, retry_after: float, code: str) -> None:
         super().__init__(message, code=code)
@@ -69,55 +71,55 @@ class RetryLater(GatewayError):
 
 
 class NoEndpoint(RetryLater):
-    pass
+    """A request that nothing healthy can take now."""
 
 
 class Overloaded(RetryLater):
-    pass
+    """A request for which every place is taken."""
 
 
 class DeadlineExceeded(GatewayError):
-    pass
+    """A request whose own deadline passed before its answer began."""
 
 
 class ClientStalled(GatewayError):
-    pass
+    """A caller that has stopped reading its answer."""
 
 
 class StateLost(RetryLater):
-    pass
+    """A store that the replicas share and that can't be reached, or can't take the value."""
 
 
 class TooManyAttempts(RetryLater):
-    pass
+    """A caller that has been wrong, or has asked, too often."""
 
 
 class TooFewMembers(RetryLater):
-    pass
+    """A collective with fewer members than its quorum."""
 
 
 class QuotaExceeded(RetryLater):
-    pass
+    """A caller that has used up its quota for now."""
 
 
 class EmbeddingFailed(GatewayError):
-    pass
+    """A text for which no vector could be made."""
 
 
 class Conflict(GatewayError):
-    pass
+    """A request that contradicts another one."""
 
 
 class Denied(GatewayError):
-    pass
+    """A caller who is known and may not do this."""
 
 
 class Unauthenticated(GatewayError):
-    pass
+    """A caller who has not shown who it is."""
 
 
 class UpstreamError(GatewayError):
-    """`endpoint` is the id of the replica that failed."""
+    """An engine that failed while it held the request. `endpoint` is the id of the replica."""
 
     def __init__(self, message: str, *, endpoint: str, code: str) -> None:
         super().__init__(message, code=code)
@@ -125,19 +127,19 @@ class UpstreamError(GatewayError):
 
 
 class ConnectFailed(UpstreamError):
-    pass
+    """An engine that could not be connected to."""
 
 
 class FirstTokenTimeout(UpstreamError):
-    pass
+    """An engine that did not begin its answer in time."""
 
 
 class IdleTimeout(UpstreamError):
-    pass
+    """An engine that stopped sending in the middle of its answer."""
 
 
 class EngineFailed(UpstreamError):
-    pass
+    """An engine that failed with a server error, a broken connection or an unreadable answer."""
 
 
 def error_place(error: BaseException) -> str:

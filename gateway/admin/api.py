@@ -19,7 +19,9 @@ class Api:
         if not url.startswith(("http://", "https://")):
             raise BadInput(f"--url: {url!r} is not an http:// or https:// URL")
         if not (token.isascii() and token.isprintable()):
-            raise BadInput("the admin token has characters that no token has")
+            raise BadInput(
+                "the admin token is not printable ASCII; give the gateway's `admin.token`"
+            )
         self._url = url.rstrip("/")
         self._certificates = httpx.create_ssl_context()
         self._headers = {"authorization": f"Bearer {token}"}

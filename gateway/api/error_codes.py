@@ -275,7 +275,7 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
     # The gateway itself.
     "internal_error": ErrorCode(
         GatewayError,
-        "The gateway failed in a way that nobody foresaw.",
+        "An error that the gateway does not expect: a fault of its own.",
         "Report it with the `internal_error` line of the gateway's log.",
     ),
 }

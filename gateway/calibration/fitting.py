@@ -12,7 +12,7 @@ from gateway.core.cascade.predictor import ConfidenceModel, Term
 
 
 class TooLittle(ValueError):
-    """Nothing can be learned from these outcomes; says why."""
+    """Outcomes from which nothing can be learned; the message says why."""
 
 
 def fit(samples: Sequence[Sample], names: Sequence[str], l2: float = 1.0) -> ConfidenceModel:

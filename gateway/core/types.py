@@ -117,7 +117,7 @@ class ServedModel:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When an endpoint counts as busy.
+    """The limits from which on an endpoint counts as busy.
 
     From `saturation_queue` waiting requests on, other tiers are preferred; at `max_in_flight`
     requests of this gateway's it takes no more.

@@ -39,7 +39,7 @@ LEAST_DRAFT = 4
 
 
 class FrameError(Exception):
-    """A message is no frame; the text names the field and what it must be."""
+    """A message that is no frame; the text names the field and what it must be."""
 
 
 class Offer(Struct, frozen=True, kw_only=True):
@@ -78,7 +78,8 @@ class Welcome(Struct, tag="welcome", tag_field="t", frozen=True, kw_only=True):
 
 
 class Ping(Struct, tag="ping", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
-    """Renews the lease and measures the link; `pad` makes it a probe of the bandwidth.
+    """A heartbeat, which renews the lease and measures the link; `pad` makes it a probe of the
+    bandwidth.
 
     `round_trip_s` and `bytes_per_s` tell what the device has measured so far (0: nothing yet).
     """
@@ -90,14 +91,14 @@ class Ping(Struct, tag="ping", tag_field="t", frozen=True, omit_defaults=True, k
 
 
 class Pong(Struct, tag="pong", tag_field="t", frozen=True):
-    """To the ping of the same number. `offers` as of now."""
+    """The answer to the ping of the same number. `offers` as of now."""
 
     n: int
     offers: list[Offer] = []
 
 
 class Open(Struct, tag="open", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
-    """Begin an answer at `tier`, for which the device may draft.
+    """A request for an answer at `tier`, for which the device may draft.
 
     `s` is the device's own number for the session, unused so far on this connection. The prompt
     is either `prompt` (token ids), or `messages` (as in a chat completion; the ids come back in
@@ -114,7 +115,7 @@ class Open(Struct, tag="open", tag_field="t", frozen=True, omit_defaults=True, k
 
 
 class Opened(Struct, tag="opened", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
-    """Accepted; tokens follow. `prompt` only where messages were given."""
+    """The acceptance of a session; tokens follow. `prompt` only where messages were given."""
 
     s: int
     model: str
@@ -124,7 +125,7 @@ class Opened(Struct, tag="opened", tag_field="t", frozen=True, omit_defaults=Tru
 
 
 class Run(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """Token ids `i` for output positions from `p` on, after the ids `b` that stand before `p`."""
+    """A run of token ids `i` for output positions from `p` on, after the ids `b` before `p`."""
 
     p: Number
     i: Annotated[list[Id], Meta(min_length=1, max_length=MAX_DRAFT_TOKENS)]
@@ -132,7 +133,7 @@ class Run(Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
 
 
 class Draft(Struct, tag="draft", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
-    """Token ids `i` for output positions from `p` on, after the ids `b` that stand before `p`.
+    """A draft: token ids `i` for output positions from `p` on, after the ids `b` before `p`.
 
     Drafts of one session may contradict each other: each is a branch, and `b` tells which text
     it continues. The first that was sent is tried first. `m` holds further ones in one frame.
@@ -164,7 +165,7 @@ class Tokens(Struct, tag="tokens", tag_field="t", frozen=True, omit_defaults=Tru
 
 
 class Done(Struct, tag="done", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
-    """The answer is complete. `stop` is the stop text that ended it; the ids go beyond it."""
+    """The end of a complete answer. `stop` is the stop text that ended it; the ids go beyond it."""
 
     s: int
     reason: FinishReason
@@ -176,13 +177,15 @@ class Done(Struct, tag="done", tag_field="t", frozen=True, omit_defaults=True, k
 
 
 class Cancel(Struct, tag="cancel", tag_field="t", frozen=True):
-    """The device wants no more of this answer; `done` with reason `cancelled` confirms."""
+    """The end of a session by the device, which wants no more of the answer; `done` with reason
+    `cancelled` confirms."""
 
     s: Number
 
 
 class Error(Struct, tag="error", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
-    """About one session, or (without `s`) about the connection. `fatal` ends what it is about."""
+    """An error of one session, or (without `s`) of the connection. `fatal` ends what it is
+    about."""
 
     code: Code
     message: Text

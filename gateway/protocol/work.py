@@ -27,7 +27,8 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Model(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """`parameters` counts weights (0: unknown), `tokenizer` is its fingerprint."""
+    """A model of a device's. `parameters` counts weights (0: unknown), `tokenizer` is its
+    fingerprint."""
 
     name: Name
     family: Annotated[str, Meta(max_length=256)] = ""
@@ -36,7 +37,8 @@ class Model(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Condition(Struct, frozen=True, omit_defaults=True):
-    """How the device is now. `battery` is its charge where it runs on one; None: on mains."""
+    """The condition of a device now. `battery` is its charge where it runs on one; None: on
+    mains."""
 
     battery: Share | None = None
     hot: bool = False
@@ -46,7 +48,8 @@ class Condition(Struct, frozen=True, omit_defaults=True):
 class Register(
     Struct, tag="register", tag_field="t", frozen=True, omit_defaults=True, kw_only=True
 ):
-    """What a device is and can do. Sent after `welcome`, and again when it changes.
+    """The registration of a device: what it is and can do. Sent after `welcome`, and again when it
+    changes.
 
     `instance` is drawn anew by each process, so that a device that comes back can be told from a
     second one with the same token.
@@ -64,20 +67,21 @@ class Register(
 
 
 class Registered(Struct, tag="registered", tag_field="t", frozen=True, omit_defaults=True):
-    """The registration stands; work may come. `max_work` may be less than was offered."""
+    """The confirmation of a registration: work may come. `max_work` may be less than was
+    offered."""
 
     device: str
     max_work: int
 
 
 class State(Struct, tag="state", tag_field="t", frozen=True):
-    """The device's condition has changed."""
+    """A change of the device's condition."""
 
     condition: Condition
 
 
 class Work(Struct, tag="work", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
-    """Do this: `messages` as in a chat completion, within `deadline_s` from now.
+    """An order of work: answer `messages`, as in a chat completion, within `deadline_s` from now.
 
     `sampling.max_tokens` is the budget, always given.
     """
@@ -90,7 +94,8 @@ class Work(Struct, tag="work", tag_field="t", frozen=True, omit_defaults=True, k
 
 
 class Recall(Struct, tag="recall", tag_field="t", frozen=True):
-    """The gateway wants no more of this work; nothing needs to be said about it any more."""
+    """The recall of work that the gateway no longer wants; nothing needs to be said about it any
+    more."""
 
     w: Number
 
@@ -106,7 +111,8 @@ class Piece(Struct, tag="piece", tag_field="t", frozen=True):
 class Finished(
     Struct, tag="finished", tag_field="t", frozen=True, omit_defaults=True, kw_only=True
 ):
-    """The answer is complete. `logprob`: mean natural log-probability per token, None: unknown."""
+    """The end of a complete answer. `logprob`: mean natural log-probability per token, None:
+    unknown."""
 
     w: Number
     reason: FinishReason
@@ -116,7 +122,8 @@ class Finished(
 
 
 class Refused(Struct, tag="refused", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
-    """The device won't do it, or can't go on. `retry_s`: when to ask again, as a hint."""
+    """The refusal of work that the device won't do, or can't go on with. `retry_s`: when to ask
+    again, as a hint."""
 
     w: Number
     code: RefusalCode

@@ -120,16 +120,21 @@ class Pool(Group):
                 "give one per endpoint, in their order"
             )
         if self.mailboxes and secret is None:
-            raise ValueError("mailbox_secret: mailboxes need it; set the engines' own")
+            raise ValueError("mailbox_secret: set it to the engines' own; `mailboxes` need it")
         _long_enough(secret)
         return self
 
     @model_validator(mode="after")
     def _named(self) -> Pool:
         if self.probe is Probe.ANSWERS and not self.models:
-            raise ValueError("models: name them; probe answers does not ask for them")
+            raise ValueError(
+                "models: list what the pool serves; `probe: answers` does not ask for it"
+            )
         if self.probe is Probe.ANSWERS and self.endpoints is None:
-            raise ValueError("probe: answers is for listed endpoints; found ones say their models")
+            raise ValueError(
+                "probe: `answers` needs a list of `endpoints`; give `models` or `engine` for those "
+                "that discovery finds"
+            )
         return self
 
 

@@ -93,18 +93,21 @@ class Redis(Group):
     @model_validator(mode="after")
     def _one_way(self) -> Redis:
         if self.sentinels and not self.master:
-            raise ValueError("master: name it; sentinels may watch several")
+            raise ValueError("master: set the name of the master; `sentinels` may watch several")
         if self.master and not self.sentinels:
-            raise ValueError("sentinels: list those that watch the master")
+            raise ValueError("sentinels: list the sentinels that watch `master`")
         if self.sentinels and (self.url is not None or self.cluster):
-            raise ValueError("sentinels: keep them, or url; the sentinels know where the server is")
+            raise ValueError(
+                "sentinels: leave `url` and `cluster` out, or leave `sentinels` out; sentinels "
+                "tell where the server is"
+            )
         if not self.sentinels and self.url is None:
-            raise ValueError("url: name the server, or set sentinels and master")
+            raise ValueError("url: set the server's URL, or set `sentinels` and `master`")
         if self.cluster and self.url is not None:
             if parse_url(self.url.get_secret_value()).database:
                 raise ValueError("url: a cluster has no databases; leave the number out")
         if self.nodes and not self.cluster:
-            raise ValueError("nodes: only with cluster: true")
+            raise ValueError("nodes: set `cluster: true` too, or leave `nodes` out")
         return self
 
 

@@ -26,10 +26,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"far": FAR | {"mailboxes": ["nowhere"]}}, "mailboxes"),
     ({"far": FAR | {"mailboxes": ["a:65536"]}}, "mailboxes"),
     ({"far": FAR | {"mailboxes": ["a:0"]}}, "mailboxes"),
-    ({"far": FAR | {"probe": "answers"}}, "pools.far.models: name them"),
+    ({"far": FAR | {"probe": "answers"}}, "pools.far.models: list what the pool serves"),
     (
         {"edge": {"tier": "edge", "probe": "answers", "models": ["m"]}},
-        "pools.edge.probe: answers is for listed endpoints",
+        "pools.edge.probe: `answers` needs a list of `endpoints`",
     ),
     (
         {"edge": {"tier": "edge", "profile": "nope"}},

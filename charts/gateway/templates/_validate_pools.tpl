@@ -43,10 +43,10 @@
 {{- $pool := last . -}}
 {{- if eq (toString $pool.probe) "answers" -}}
 {{- if not $pool.endpoints -}}
-{{- fail (printf "gateway: pools.%s.probe: answers is for listed endpoints; those that discovery finds say their models" $name) -}}
+{{- fail (printf "gateway: pools.%s.probe: `answers` needs a list of `endpoints`; give `models` or `engine` for those that discovery finds" $name) -}}
 {{- end -}}
 {{- if not $pool.models -}}
-{{- fail (printf "gateway: pools.%s.models: name them; probe answers does not ask for them" $name) -}}
+{{- fail (printf "gateway: pools.%s.models: list what the pool serves; `probe: answers` does not ask for it" $name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

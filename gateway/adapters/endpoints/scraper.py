@@ -25,7 +25,7 @@ log = structlog.get_logger("tierflow.scraper")
 
 @dataclass(slots=True)
 class _Notes:
-    """Of one endpoint, between two scrapes."""
+    """The notes on one endpoint, between two scrapes."""
 
     load: EngineLoad = field(default_factory=EngineLoad)
     scrapes: int = 0

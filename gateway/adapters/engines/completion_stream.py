@@ -12,7 +12,8 @@ from gateway.core.upstream_errors import engine_failed
 
 
 class CompletionStream:
-    """`read` gives a batch per event that holds ids or an end; `usage` what the engine counted."""
+    """A stream of token ids from an engine. `read` gives a batch per event that holds ids or an
+    end; `usage` is what the engine counted."""
 
     def __init__(self, answer: Answer, endpoint_id: str) -> None:
         self._answer = answer

@@ -15,7 +15,8 @@ from gateway.protocol.tokenizer import PROBE, fingerprint
 
 
 class TokenizerCheck:
-    """Compares fingerprints over the family, by behaviour: the ids that a probe text gets.
+    """The check that the family shares one tokenizer. It compares fingerprints by behaviour: the
+    ids that a probe text gets.
 
     A member whose fingerprint differs from that of the member seen first is refused, as long as
     one that has that member's is there. Engines without /tokenize can't be checked; `unchecked`

@@ -26,11 +26,12 @@ log = structlog.get_logger("tierflow.mailbox")
 
 
 class MailboxRefused(Exception):
-    """The other side speaks something else, or doesn't know our secret."""
+    """An other side that speaks something else, or doesn't know our secret."""
 
 
 class Mailbox:
-    """`start` keeps it connected to `host`:`port` until `stop`. `problem` is empty when it is.
+    """The client of an engine's mailbox for drafts. `start` keeps it connected to `address` until
+    `stop`; `problem` is empty while it is.
 
     `counts` are the engine's own, as of `counts_every_s` seconds ago at most.
     """
@@ -157,5 +158,8 @@ class Mailbox:
 async def _message(reader: asyncio.StreamReader) -> bytes:
     size = int.from_bytes(await reader.readexactly(wire.LENGTH_BYTES), "big")
     if not 0 < size <= wire.MAX_REPLY_BYTES:
-        raise MailboxRefused(f"a message of {size} bytes is none of its wire")
+        raise MailboxRefused(
+            f"it announced a message of {size} bytes, where a mailbox sends 1 to "
+            f"{wire.MAX_REPLY_BYTES}; check that the address in `mailboxes` is a mailbox's"
+        )
     return await reader.readexactly(size)

@@ -21,7 +21,8 @@ MAX_SMALL_BYTES = 8 * 1024 * 1024
 
 
 class EngineVerifier:
-    """`mailboxes` by endpoint id; an endpoint without one answers and takes no drafts."""
+    """The verifier of drafts at the engines. `mailboxes` by endpoint id; an endpoint without one
+    answers and takes no drafts."""
 
     def __init__(self, server: ModelServer, mailboxes: Mapping[str, Mailbox]) -> None:
         self._server = server
@@ -65,7 +66,10 @@ class EngineVerifier:
         try:
             data = orjson.dumps(body)
         except orjson.JSONEncodeError as error:
-            raise InvalidRequest("messages: only what JSON knows", code="bad_open") from error
+            raise InvalidRequest(
+                "messages: a value is not JSON; give texts, numbers, lists and maps alone",
+                code="bad_open",
+            ) from error
         answer = await self._server.open(endpoint, path, _HEADERS, data)
         if answer.status == 200:
             return answer

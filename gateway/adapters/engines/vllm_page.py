@@ -25,7 +25,8 @@ _LINE = re.compile(
 
 @dataclass(slots=True, kw_only=True)
 class EngineLoad:
-    """Sums over the engine's label sets (data-parallel ranks); `kv_use` is their highest.
+    """The load of an engine: sums over its label sets (data-parallel ranks); `kv_use` is their
+    highest.
 
     Counters (seconds, tokens, counts) grow from the engine's start.
     """

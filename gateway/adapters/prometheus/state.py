@@ -10,7 +10,7 @@ BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 
 
 class StateMetrics:
-    """Implements `StateTelemetry`. `problem` is asked whenever someone reads the page."""
+    """The `StateTelemetry` port. `problem` is asked whenever someone reads the page."""
 
     def __init__(self, registry: CollectorRegistry, problem: Callable[[], str | None]) -> None:
         up = Gauge(

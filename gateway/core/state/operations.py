@@ -13,8 +13,8 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Take or renew a lease, with a value that others may read. Gives True, or False while another
-    holder has it."""
+    """The taking or renewal of a lease, with a value that others may read. Gives True, or False
+    while another holder has it."""
 
     kind: str
     name: str
@@ -25,7 +25,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Give a lease up. Gives False where somebody else holds it by now."""
+    """The end of a lease, by its holder. Gives False where somebody else holds it by now."""
 
     kind: str
     name: str
@@ -34,14 +34,15 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """All leases of a kind that have not expired. Gives a mapping from name to value."""
+    """A reading of all leases of a kind that have not expired. Gives a mapping from name to
+    value."""
 
     kind: str
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Gives (round, value), or (0, None) where nothing is stored."""
+    """A reading of a stored value. Gives (round, value), or (0, None) where nothing is stored."""
 
     kind: str
     name: str
@@ -49,8 +50,8 @@ class Read:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advance:
-    """Compare and set: store `value` as round `expected` + 1 if the round is `expected` (0: nothing
-    is stored yet). Gives True when it was."""
+    """A compare-and-set: it stores `value` as round `expected` + 1 if the round is `expected` (0:
+    nothing is stored yet). Gives True when it was."""
 
     kind: str
     name: str
@@ -61,7 +62,7 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Remove what `Advance` stored. Gives True when there was something."""
+    """The removal of what `Advance` stored. Gives True when there was something."""
 
     kind: str
     name: str
@@ -69,8 +70,8 @@ class Forget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spend:
-    """Take `amount` from a bucket of `burst`, refilled with `per_s` a second. Gives 0.0 when it was
-    taken, else the seconds after which it could be."""
+    """A withdrawal of `amount` from a token bucket of `burst`, refilled with `per_s` a second.
+    Gives 0.0 when it was taken, else the seconds after which it could be."""
 
     kind: str
     name: str
@@ -81,7 +82,7 @@ class Spend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observe:
-    """Add an observation of `value` with `weight` to a mean in which the past counts half after
+    """An observation of `value` with `weight`, added to a mean in which the past counts half after
     `half_life_s`. Gives the new `Mean`."""
 
     kind: str
@@ -93,7 +94,8 @@ class Observe:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """Gives a list of `Mean`, one for each name; weight 0 where nothing is known."""
+    """A reading of means. Gives a list of `Mean`, one for each name; weight 0 where nothing is
+    known."""
 
     kind: str
     names: Sequence[str]
@@ -101,7 +103,7 @@ class Means:
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """`weight` is the sum of the observations' weights, decayed to now."""
+    """A decaying mean. `weight` is the sum of the observations' weights, decayed to now."""
 
     value: float = 0.0
     weight: float = 0.0
@@ -119,7 +121,7 @@ class ClaimState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Claim an idempotency key for a request whose body has `digest`. Gives a `ClaimResult`.
+    """A claim to an idempotency key, for a request whose body has `digest`. Gives a `ClaimResult`.
 
     RUNNING while another holder works on it and its lease (`lease_s`, renewed by claiming again)
     has not expired, TAKEN_OVER when it has, DONE with the stored answer, MISMATCH for another body.
@@ -142,7 +144,8 @@ class ClaimResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complete:
-    """Store the answer under a claimed key (None: give the claim up). Gives True if it was ours."""
+    """The end of a claim: it stores the answer under the key, or gives the claim up (None). Gives
+    True if the claim was the holder's."""
 
     name: str
     holder: str

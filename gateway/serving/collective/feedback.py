@@ -23,7 +23,7 @@ lost on its way can be given again when it has run out."""
 
 
 class FeedbackHandler:
-    """Takes judgements of answers. `new_id` makes a name for each one who judges."""
+    """The handler of judgements of answers. `new_id` makes a name for each one who judges."""
 
     def __init__(
         self,

@@ -39,7 +39,7 @@ class DeviceLimits:
 
 
 class ConnectionEnded(Exception):
-    """The gateway ends the connection, for this reason."""
+    """The end of a connection by the gateway, with its reason."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -48,7 +48,7 @@ class ConnectionEnded(Exception):
 
 
 class FrameHandler:
-    """Handles one device's frames, and holds the sessions that it has opened."""
+    """The handler of one device's frames, with the sessions that the device has opened."""
 
     def __init__(
         self,

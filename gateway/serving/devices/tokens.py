@@ -31,7 +31,8 @@ def digest(token: str) -> str:
 
 
 class DeviceTokens:
-    """Tells whose a bearer token is: a device of the settings, an enrolled one, or nobody's.
+    """The devices' bearer tokens: each is that of a device of the settings, of an enrolled one, or
+    nobody's.
 
     `tokens` and `owners` are the settings': SHA-256 in hex, and owner, by the device's name.
     """

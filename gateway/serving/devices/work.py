@@ -50,7 +50,7 @@ class WorkLimits:
 
 
 class Unfit(Exception):
-    """An order can't be given to a device. `message` goes on after the device's name."""
+    """An order that can't be given to a device. `message` goes on after the device's name."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -239,7 +239,9 @@ def work_frame(w: int, order: WorkOrder, deadline_s: float) -> tuple[work.Work, 
     except ENCODE_ERRORS as error:
         raise Unfit("unable", "was asked for something that no frame can carry") from error
     if size > MAX_ORDER_BYTES:
-        raise Unfit("too_long", f"was asked with {size} bytes; {MAX_ORDER_BYTES} go out at most")
+        raise Unfit(
+            "too_long", f"takes an order of {MAX_ORDER_BYTES} bytes at most; this one has {size}"
+        )
     return frame, size
 
 

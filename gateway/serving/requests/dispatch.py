@@ -38,7 +38,8 @@ class OpenAnswer:
 
 
 class Dispatch:
-    """Opens an engine's answer for a request, at the endpoint that the routing chooses.
+    """The dispatch of requests: it opens an engine's answer at the endpoint that the routing
+    chooses.
 
     `uniform` gives random numbers in [0, 1).
     """

@@ -10,8 +10,6 @@ from redis.crc import key_slot
 
 from gateway.adapters.state.redis.connection import Address
 
-SLOTS = 16384
-
 
 class SlotMap:
     """The map of a cluster's slots to its masters. `ranges` are (first slot, last slot, the

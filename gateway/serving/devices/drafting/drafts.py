@@ -14,7 +14,8 @@ MAX_EARLY = 64
 
 
 class DraftForwarder:
-    """Checks a session's drafts, and hands those that can still be of use to the verifier.
+    """The way of a session's drafts to the verifier: each is checked, and those that can still be
+    of use are handed on.
 
     `connect` it to an answer that is being made, and `disconnect` it when that is over; drafts that
     come in between wait. `count(fate, tokens)` is told of forwarded, late and dropped draft tokens.

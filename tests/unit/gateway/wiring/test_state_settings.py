@@ -64,17 +64,20 @@ def test_a_cluster_is_found_by_any_of_its_nodes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("redis", "words"),
     [
-        ({}, "url: name the server"),
+        ({}, "url: set the server's URL"),
         ({"url": "http://a"}, "not redis://"),
         ({"url": "redis://:hunter2@a/x"}, "not redis://"),
         ({"url": "redis://a?db=1"}, "not redis://"),
         ({"url": "redis://a:port"}, "not redis://"),
-        ({"sentinels": ["a:1"]}, "master: name it"),
+        ({"sentinels": ["a:1"]}, "master: set the name"),
         ({"master": "m"}, "sentinels: list"),
         ({"sentinels": ["a"], "master": "m"}, "'a' is not host:port"),
-        ({"sentinels": ["a:1"], "master": "m", "url": "redis://a"}, "sentinels: keep them, or url"),
+        (
+            {"sentinels": ["a:1"], "master": "m", "url": "redis://a"},
+            "sentinels: leave `url`",
+        ),
         ({"url": "redis://a/1", "cluster": True}, "a cluster has no databases"),
-        ({"url": "redis://a", "nodes": ["b:1"]}, "only with cluster"),
+        ({"url": "redis://a", "nodes": ["b:1"]}, "nodes: set `cluster: true` too"),
         ({"url": "redis://a", "tls": {"key": "k"}}, "certificate, key: give both"),
     ],
 )
