@@ -33,6 +33,8 @@ from gateway.api.devices_admin import devices_router
 from gateway.api.fast_path import FastPath
 from gateway.api.inference import InferenceRoutes
 from gateway.api.operations import documented_inference, models_router, operations_router
+from gateway.core.cascade.predictor_choice import Predictors
+from gateway.core.collective.templates import Templates
 from gateway.core.prices import Prices
 from gateway.protocol.speculation import PATH
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
@@ -54,11 +56,20 @@ VERSION = "0.1.0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GatewayParts:
-    """The parts of a gateway that runs, and what `/ready` says of them.
+class VirtualModels:
+    """The models that are composed of others' answers.
 
-    `embedding_problem`: why members are chosen by words; "" where they are not.
+    `embedding_problem`: why a collective's members are chosen by words; "" where they are not.
     """
+
+    cascade: CascadeParts
+    collective: CollectiveParts
+    embedding_problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayParts:
+    """The parts of a gateway that runs, and what `/ready` says of them."""
 
     registry: CollectorRegistry
     endpoints: LiveEndpoints
@@ -66,9 +77,7 @@ class GatewayParts:
     state: SharedState
     shared: Shared
     devices: DeviceParts
-    cascade: CascadeParts
-    collective: CollectiveParts
-    embedding_problem: str
+    models: VirtualModels
 
     @property
     def settled(self) -> bool:
@@ -78,8 +87,8 @@ class GatewayParts:
     def conditions(self) -> Mapping[str, str]:
         """The degraded modes, by name, in words for the operator."""
         conditions = self.upkeep.conditions() | self.state.conditions()
-        if self.embedding_problem:
-            conditions["embedding-missing"] = self.embedding_problem
+        if self.models.embedding_problem:
+            conditions["embedding-missing"] = self.models.embedding_problem
         return conditions
 
 
@@ -98,7 +107,6 @@ async def build_parts(stack: AsyncExitStack, settings: Settings) -> GatewayParts
     routing, scope = pools.routing(settings), discovery_scope(settings)
     endpoints = LiveEndpoints(pools.fixed_states(settings), pools.pool_states(settings))
     templates, judges = collective_templates(settings), predictors(settings.cascade)
-    prices = Prices(settings.prices.model_dump())
     clock, registry = MonotonicClock(), CollectorRegistry()
     requests = RequestTelemetry(registry)
     registry.register(EndpointMetrics(endpoints.states))
@@ -125,17 +133,53 @@ async def build_parts(stack: AsyncExitStack, settings: Settings) -> GatewayParts
         clock=clock,
         telemetry=requests,
     )
-    devices = build_devices(
+    telemetries = _device_telemetries(registry, requests)
+    devices = build_devices(settings, shared=shared, store=state.shared, telemetries=telemetries)
+    devices.start(stack)
+    models = _virtual_models(
+        stack,
         settings,
         shared=shared,
-        store=state.shared,
-        telemetries=DeviceTelemetries(
-            devices=DeviceMetrics(registry),
-            members=MemberMetrics(registry),
-            sessions=DraftingTelemetry(registry, requests.count),
-        ),
+        devices=devices,
+        state=state,
+        registry=registry,
+        templates=templates,
+        judges=judges,
     )
-    devices.start(stack)
+    return GatewayParts(
+        registry=registry,
+        endpoints=endpoints,
+        upkeep=upkeep,
+        state=state,
+        shared=shared,
+        devices=devices,
+        models=models,
+    )
+
+
+def _device_telemetries(
+    registry: CollectorRegistry, requests: RequestTelemetry
+) -> DeviceTelemetries:
+    return DeviceTelemetries(
+        devices=DeviceMetrics(registry),
+        members=MemberMetrics(registry),
+        sessions=DraftingTelemetry(registry, requests.count),
+    )
+
+
+def _virtual_models(
+    stack: AsyncExitStack,
+    settings: Settings,
+    *,
+    shared: Shared,
+    devices: DeviceParts,
+    state: SharedState,
+    registry: CollectorRegistry,
+    templates: Templates,
+    judges: Predictors,
+) -> VirtualModels:
+    """The cascade, then the collective; `stack` stops what they start."""
+    prices = Prices(settings.prices.model_dump())
     cascade = build_cascade(
         stack,
         settings.cascade,
@@ -157,25 +201,15 @@ async def build_parts(stack: AsyncExitStack, settings: Settings) -> GatewayParts
         telemetry=CollectiveMetrics(registry, prices),
         embedder=embedder,
     )
-    return GatewayParts(
-        registry=registry,
-        endpoints=endpoints,
-        upkeep=upkeep,
-        state=state,
-        shared=shared,
-        devices=devices,
-        cascade=cascade,
-        collective=collective,
-        embedding_problem=problem,
-    )
+    return VirtualModels(cascade=cascade, collective=collective, embedding_problem=problem)
 
 
 def web_app(settings: Settings, parts: GatewayParts) -> ASGIApp:
     """The inference routes on the fast path, and FastAPI for everything else."""
-    shared, limits = parts.shared, settings.limits
+    shared, models, limits = parts.shared, parts.models, settings.limits
     inference = InferenceRoutes(
         inference=build_inference(shared),
-        handlers={COLLECTIVE: parts.collective.handler, CASCADE: parts.cascade.handler},
+        handlers={COLLECTIVE: models.collective.handler, CASCADE: models.cascade.handler},
         clock=shared.clock,
         max_body_bytes=limits.max_body_bytes,
         body_s=settings.timeouts.body_s,
@@ -193,7 +227,7 @@ def web_app(settings: Settings, parts: GatewayParts) -> ASGIApp:
         models_router(parts.endpoints, limits.max_body_bytes, (CASCADE, COLLECTIVE)),
         operations_router(parts.endpoints, parts, metrics_page),
         devices_router(AdminGate(settings.admin.digest), parts.devices.admin),
-        collective_router(parts.collective.feedback),
+        collective_router(models.collective.feedback),
         documented_inference(passed_through),
     ):
         app.include_router(router)

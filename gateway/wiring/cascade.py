@@ -43,12 +43,7 @@ def build_cascade(
 ) -> CascadeParts:
     """Inside the event loop; `stack` stops the audits under way."""
     lower_tier = LowerTier(shared.calls, shared.endpoints)
-    defaults = CascadeDefaults(
-        quality=settings.quality,
-        method=settings.confidence,
-        stream_mode=settings.stream_mode,
-        audit_share=settings.audit_share,
-    )
+    defaults = cascade_defaults(settings)
     stages = [StageSpec(s.model or "", s.devices, s.max_tokens) for s in settings.stages]
     deps = CascadeDeps(
         stages=stages,
@@ -82,6 +77,15 @@ def build_cascade(
             audits=audits,
             stalled_s=shared.timeouts.idle_s,
         )
+    )
+
+
+def cascade_defaults(settings: CascadeSettings) -> CascadeDefaults:
+    return CascadeDefaults(
+        quality=settings.quality,
+        method=settings.confidence,
+        stream_mode=settings.stream_mode,
+        audit_share=settings.audit_share,
     )
 
 

@@ -72,13 +72,7 @@ def build_collective(
     policy = _policy(collective, Prices(settings.prices.model_dump()))
     served = partial(_served, shared.endpoints)
     server_model = ServerModel(shared.calls)
-    fit_estimator = FitEstimator(
-        embedder=embedder,
-        domains=policy.domains,
-        telemetry=telemetry,
-        timeout_s=collective.embedding.timeout_s,
-    )
-    stack.callback(fit_estimator.close)
+    fit_estimator = _fit_estimator(stack, collective, telemetry, embedder)
     deps = CollectiveDeps(
         members=members,
         callers=callers,
@@ -107,6 +101,23 @@ def build_collective(
         store=store, policy=policy, telemetry=telemetry, new_id=shared.new_id
     )
     return CollectiveParts(handler=handler, feedback=feedback)
+
+
+def _fit_estimator(
+    stack: AsyncExitStack,
+    collective: CollectiveSettings,
+    telemetry: CollectiveTelemetry,
+    embedder: Embedder | None,
+) -> FitEstimator:
+    """The estimator of how well members fit, which `stack` closes."""
+    estimator = FitEstimator(
+        embedder=embedder,
+        domains=collective.domains,
+        telemetry=telemetry,
+        timeout_s=collective.embedding.timeout_s,
+    )
+    stack.callback(estimator.close)
+    return estimator
 
 
 def _policy(collective: CollectiveSettings, prices: Prices) -> CollectivePolicy:

@@ -22,12 +22,13 @@ from gateway.serving.devices.replicas.remote_work import RemoteWork
 from gateway.serving.devices.tokens import DeviceTokens, TokenWatch
 from gateway.serving.devices.work import WorkLimits
 from gateway.settings import Settings
+from gateway.settings.devices import DeviceSettings
 from gateway.wiring.shared import Shared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceTelemetries:
-    """Where it is told what happens to connections, to members' work and to drafting sessions."""
+    """The telemetry of connections, of members' work and of drafting sessions."""
 
     devices: DeviceTelemetry
     members: MemberTelemetry
@@ -63,6 +64,15 @@ class DeviceParts:
         return DeviceAdmin(self.enrolments, self.members, self.tokens)
 
 
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """The sending half of the exchange between replicas, with the name that this one has in it."""
+
+    replica: str
+    outbox: ReplicaOutbox
+    remote_work: RemoteWork
+
+
 def build_devices(
     settings: Settings,
     *,
@@ -71,42 +81,25 @@ def build_devices(
     telemetries: DeviceTelemetries,
 ) -> DeviceParts:
     """Inside the event loop."""
-    devices, clock, replica = settings.devices, shared.clock, secrets.token_hex(8)
-    replica_outbox = ReplicaOutbox(store)
-    remote_work = RemoteWork(
-        replica=replica, replica_outbox=replica_outbox, clock=clock, new_id=shared.new_id
-    )
-    members = MembersRegistry(
-        replica=replica,
-        store=store,
-        replica_outbox=replica_outbox,
-        remote_work=remote_work,
-        clock=clock,
-        telemetry=telemetries.members,
-        lease_s=devices.lease_s,
+    devices, clock = settings.devices, shared.clock
+    exchange = _exchange(shared, store)
+    members = _members(
+        exchange, shared=shared, store=store, telemetry=telemetries.members, lease_s=devices.lease_s
     )
     connections = DeviceConnections(
-        limits=_limits(settings),
-        drafting=DraftingDeps(
-            verifiers=shared.verifiers,
-            admission=shared.admission,
-            telemetry=telemetries.sessions,
-            clock=clock,
-            timeouts=shared.timeouts,
-            new_id=shared.new_id,
-        ),
+        limits=_limits(devices),
+        drafting=_drafting(shared, telemetries.sessions),
         telemetry=telemetries.devices,
         registrar=members,
     )
     tokens = DeviceTokens(tokens=devices.tokens, owners=devices.owners, store=store, clock=clock)
-    period = Period(devices.lease_s, min(devices.heartbeat_s, devices.lease_s / 3))
-    leases = Leases(registry=members, store=store, clock=clock, period=period)
+    leases = Leases(registry=members, store=store, clock=clock, period=_period(devices))
     token_watch = TokenWatch(devices=connections, tokens=tokens, store=store, clock=clock)
     bus = ReplicaBus(
         store=store,
         registry=members,
-        remote_work=remote_work,
-        replica_outbox=replica_outbox,
+        remote_work=exchange.remote_work,
+        replica_outbox=exchange.outbox,
         leases=leases,
         clock=clock,
         uniform=shared.uniform,
@@ -115,7 +108,7 @@ def build_devices(
     enrolments = Enrolments(
         store=store,
         tokens=tokens,
-        replica_outbox=replica_outbox,
+        replica_outbox=exchange.outbox,
         attempts=EnrolmentAttempts(store, clock),
         unix_time=shared.wall,
     )
@@ -126,13 +119,54 @@ def build_devices(
         token_watch=token_watch,
         enrolments=enrolments,
         leases=leases,
-        replica_outbox=replica_outbox,
+        replica_outbox=exchange.outbox,
         bus=bus,
     )
 
 
-def _limits(settings: Settings) -> DeviceLimits:
-    devices = settings.devices
+def _exchange(shared: Shared, store: StateStore) -> _Exchange:
+    replica, outbox = secrets.token_hex(8), ReplicaOutbox(store)
+    remote_work = RemoteWork(
+        replica=replica, replica_outbox=outbox, clock=shared.clock, new_id=shared.new_id
+    )
+    return _Exchange(replica, outbox, remote_work)
+
+
+def _members(
+    exchange: _Exchange,
+    *,
+    shared: Shared,
+    store: StateStore,
+    telemetry: MemberTelemetry,
+    lease_s: float,
+) -> MembersRegistry:
+    return MembersRegistry(
+        replica=exchange.replica,
+        store=store,
+        replica_outbox=exchange.outbox,
+        remote_work=exchange.remote_work,
+        clock=shared.clock,
+        telemetry=telemetry,
+        lease_s=lease_s,
+    )
+
+
+def _drafting(shared: Shared, telemetry: SessionTelemetry) -> DraftingDeps:
+    return DraftingDeps(
+        verifiers=shared.verifiers,
+        admission=shared.admission,
+        telemetry=telemetry,
+        clock=shared.clock,
+        timeouts=shared.timeouts,
+        new_id=shared.new_id,
+    )
+
+
+def _period(devices: DeviceSettings) -> Period:
+    return Period(devices.lease_s, min(devices.heartbeat_s, devices.lease_s / 3))
+
+
+def _limits(devices: DeviceSettings) -> DeviceLimits:
     return DeviceLimits(
         lease_s=devices.lease_s,
         heartbeat_s=devices.heartbeat_s,

@@ -19,7 +19,7 @@ from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from gateway.serving.requests.relay import InferenceHandler
 from gateway.serving.requests.scale_from_zero import WakeQueue
 from gateway.serving.requests.verifiers import VerifierEndpoints
-from gateway.settings import Settings
+from gateway.settings import RequestLimits, Settings, Timeouts
 
 
 def random_id() -> str:
@@ -63,9 +63,7 @@ def build_shared(
     new_id: Callable[[], str] = random_id,
 ) -> Shared:
     limits, retries = settings.limits, settings.retries
-    timeouts = AnswerTimeouts(
-        settings.timeouts.first_token_s, settings.timeouts.idle_s, settings.timeouts.answer_s
-    )
+    timeouts = _timeouts(settings.timeouts)
     budget = budget or RetryBudget(ratio=retries.ratio, max_attempts=retries.max_attempts)
     dispatch = Dispatch(
         routing=routing,
@@ -84,11 +82,7 @@ def build_shared(
         endpoints=endpoints,
         clock=clock,
         telemetry=telemetry,
-        admission=Admission(
-            AdmissionLimits(limits.max_in_flight, limits.max_queue, limits.max_wait_s),
-            clock,
-            telemetry,
-        ),
+        admission=Admission(_admission_limits(limits), clock, telemetry),
         timeouts=timeouts,
         dispatch=dispatch,
         calls=EngineCalls(dispatch=dispatch, clock=clock, telemetry=telemetry, timeouts=timeouts),
@@ -105,6 +99,14 @@ def build_shared(
         wall=wall,
         new_id=new_id,
     )
+
+
+def _timeouts(waits: Timeouts) -> AnswerTimeouts:
+    return AnswerTimeouts(waits.first_token_s, waits.idle_s, waits.answer_s)
+
+
+def _admission_limits(limits: RequestLimits) -> AdmissionLimits:
+    return AdmissionLimits(limits.max_in_flight, limits.max_queue, limits.max_wait_s)
 
 
 def build_inference(shared: Shared) -> InferenceHandler:
