@@ -1,5 +1,5 @@
 """The `StateStore` port: in memory, in Redis, and what happens when Redis is lost.
 
-`memory` and `redis` are the stores; `failover` puts one in the other's place by the configured
-rule, and `health` watches for it. Imports core and errors, and no other adapter.
+`memory` and `redis` are the stores; `failover` says what is done while a store on a server is lost,
+and `health` notices that it is lost, or back. Imports core and errors, and no other adapter.
 """
