@@ -15,16 +15,17 @@ from gateway.core.ports import Clock
 from gateway.core.types import InferenceRequest
 from gateway.errors import BodyTooLarge, ClientStalled, GatewayError, InvalidRequest
 from gateway.protocol import headers as names
+from gateway.protocol.paths import CHAT, COMPLETIONS, EMBEDDINGS, TOKENIZE
 from gateway.serving.requests.progress_timeout import ProgressTimeout
 from gateway.serving.requests.relay import Sink
 
 PATHS = frozenset(
     {
-        "/v1/chat/completions",
-        "/v1/completions",
+        CHAT,
+        COMPLETIONS,
         "/v1/responses",
-        "/v1/embeddings",
-        "/tokenize",
+        EMBEDDINGS,
+        TOKENIZE,
         "/detokenize",
     }
 )

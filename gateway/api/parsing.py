@@ -14,9 +14,9 @@ from gateway.core.types import Caller, Demands, InferenceRequest, Tier
 from gateway.errors import InvalidRequest
 from gateway.protocol import headers as names
 from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
+from gateway.protocol.paths import CHAT
 from gateway.protocol.virtual_models import AUTO
 from gateway.serving.chat.request import check
-from gateway.serving.requests.engine_calls import CHAT
 
 _READ = frozenset(
     name.encode()

@@ -16,8 +16,7 @@ from gateway.errors import (
     IdleTimeout,
     InvalidRequest,
 )
-
-DEADLINE = "x-tierflow-deadline-ms"
+from gateway.protocol.headers import DEADLINE_MS
 
 
 def engine_failed(endpoint: str, what: str, code: str = "engine_error") -> EngineFailed:
@@ -104,8 +103,8 @@ def idle_timeout(endpoint: str, seconds: float) -> IdleTimeout:
 def deadline_exceeded(before: str) -> DeadlineExceeded:
     """`before` says what had not happened yet, such as "the answer began"."""
     return DeadlineExceeded(
-        f"the deadline in {DEADLINE} passed before {before}",
-        param=DEADLINE,
+        f"the deadline in {DEADLINE_MS} passed before {before}",
+        param=DEADLINE_MS,
         code="deadline_exceeded",
     )
 

@@ -18,6 +18,8 @@ Name = Annotated[str, Meta(min_length=1, max_length=256)]
 Device = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Tag = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 TemplateId = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,64}@[0-9]{1,6}$")]
+Aggregate = Literal["auto", "template", "majority", "weighted", "best-of-n"]
+OnTooFew = Literal["degrade", "fail"]
 
 
 class SelfMoaOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -38,7 +40,7 @@ class CollectiveOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """
 
     mode: Literal["members", "self-moa"] = "members"
-    aggregate: Literal["auto", "template", "majority", "weighted", "best-of-n"] | None = None
+    aggregate: Aggregate | None = None
     members: (
         Literal["auto", "all"] | Annotated[list[Device], Meta(min_length=1, max_length=MAX_NAMES)]
     ) = "auto"
@@ -50,7 +52,7 @@ class CollectiveOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     max_cost: Annotated[float, Meta(gt=0)] | None = None
     rounds: Annotated[int, Meta(ge=0, le=3)] | None = None
     final: Literal["aggregate", "own"] = "aggregate"
-    on_too_few: Literal["degrade", "fail"] | None = None
+    on_too_few: OnTooFew | None = None
     aggregator: Name | None = None
     template: TemplateId | None = None
     agreement: Annotated[float, Meta(gt=0.5, le=1)] | None = None

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from gateway.core.final_answer import LEAD
-from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
+from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY, Confidence, StreamMode
 from gateway.protocol.virtual_models import CASCADE, CLOUD, COLLECTIVE, EDGE
 from gateway.settings.group import Group, Unit
 
@@ -93,7 +93,7 @@ class CascadeSettings(Group):
         le=MAX_QUALITY,
         description="The share of the top tier's accuracy to keep.",
     )
-    confidence: Literal["logprobs", "agreement", "self-check"] = Field(
+    confidence: Confidence = Field(
         default="logprobs", description="What the confidence in an answer is computed from."
     )
     samples: Annotated[int, Unit("answers")] = Field(
@@ -108,7 +108,7 @@ class CascadeSettings(Group):
         description="The text after which the final answer stands.",
     )
     self_check: SelfCheck = SelfCheck()
-    stream_mode: Literal["live", "exact"] = Field(
+    stream_mode: StreamMode = Field(
         default="live",
         description="`live`: tokens flow while confidence holds. `exact`: nothing flows before the "
         "decision.",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from gateway.protocol.collective import Aggregate, OnTooFew
 from gateway.protocol.virtual_models import EDGE
 from gateway.settings.group import Group, Unit
 
@@ -113,7 +114,7 @@ class CollectiveSettings(Group):
     """The virtual model `tierflow-collective` and its defaults; see docs/collective.md."""
 
     aggregator: str = Field(default=EDGE, description="The server model that aggregates.")
-    aggregate: Literal["auto", "template", "majority", "weighted", "best-of-n"] = Field(
+    aggregate: Aggregate = Field(
         default="auto", description="The way in which one answer is made of the members' answers."
     )
     rather_likelihood: tuple[str, ...] = Field(
@@ -144,7 +145,7 @@ class CollectiveSettings(Group):
     rounds: Annotated[int, Unit("rounds")] = Field(
         default=0, ge=0, le=3, description="The rounds of revision."
     )
-    on_too_few: Literal["degrade", "fail"] = Field(
+    on_too_few: OnTooFew = Field(
         default="degrade",
         description="Without a quorum: `degrade` answers with what there is, `fail` gives 503.",
     )

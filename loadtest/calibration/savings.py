@@ -26,7 +26,6 @@ class Pair:
     task: str
     cascade_right: bool
     upper_right: bool
-    same_text: bool
     cascade_upper_tokens: int
     upper_tokens: int
     lower_tokens: int
@@ -56,7 +55,6 @@ async def ask_pair(
         task=question.task,
         cascade_right=is_right(cascade.text, question.answer),
         upper_right=is_right(top.text, question.answer),
-        same_text=cascade.text == top.text,
         cascade_upper_tokens=sum(
             stage["tokens"] for stage in report["stages"] if stage["model"] == top.model
         ),
@@ -80,7 +78,6 @@ class Savings:
     kept: float
     lower_tokens: int
     upper_tokens: int
-    same_where_escalated: float
     reasons: dict[str, int]
 
     @property
@@ -94,7 +91,6 @@ def savings(pairs: Sequence[Pair]) -> Savings:
     always = sum(pair.upper_tokens for pair in pairs)
     needed = sum(pair.cascade_upper_tokens for pair in pairs)
     predicted = sum(pair.predicted for pair in pairs)
-    same = sum(pair.same_text for pair in escalated)
     return Savings(
         questions=count,
         cascade_accuracy=sum(pair.cascade_right for pair in pairs) / count,
@@ -104,6 +100,5 @@ def savings(pairs: Sequence[Pair]) -> Savings:
         kept=sum(pair.kept for pair in pairs) / predicted if predicted else 0.0,
         lower_tokens=sum(pair.lower_tokens for pair in pairs),
         upper_tokens=needed,
-        same_where_escalated=same / len(escalated) if escalated else 1.0,
         reasons=dict(Counter(pair.reason or ACCEPTED for pair in pairs)),
     )

@@ -11,6 +11,7 @@ from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.core.types import EndpointState
 from gateway.core.upstream_errors import check_failed
 from gateway.errors import EngineFailed
+from gateway.protocol.paths import TOKENIZE
 from gateway.protocol.tokenizer import PROBE, fingerprint
 
 
@@ -78,7 +79,7 @@ class TokenizerCheck:
     async def _fingerprint(self, state: EndpointState, model: str) -> str | None:
         status, body = await self._client.post(
             state.endpoint,
-            "/tokenize",
+            TOKENIZE,
             self._timeout_s,
             {"model": model, "prompt": PROBE, "add_special_tokens": False},
         )

@@ -14,8 +14,8 @@ from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.types import Endpoint
 from gateway.core.upstream_errors import bad_status, engine_failed
 from gateway.errors import InvalidRequest
+from gateway.protocol.paths import COMPLETIONS, TOKENIZE
 
-COMPLETIONS = "/v1/completions"
 _HEADERS = {"content-type": "application/json"}
 MAX_SMALL_BYTES = 8 * 1024 * 1024
 
@@ -36,7 +36,7 @@ class EngineVerifier:
         self, endpoint: Endpoint, model: str, messages: Sequence[Mapping[str, Any]]
     ) -> list[int]:
         body = {"model": model, "messages": messages, "add_generation_prompt": True}
-        answer = await self._ask(endpoint, "/tokenize", body)
+        answer = await self._ask(endpoint, TOKENIZE, body)
         try:
             found = orjson.loads(await _read_small(answer))
             return [int(token) for token in found["tokens"]]

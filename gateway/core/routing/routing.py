@@ -9,6 +9,7 @@ from gateway.core.routing.policies import VIRTUAL_MODELS, PoolView, Preference, 
 from gateway.core.routing.profile import Profile
 from gateway.core.types import EndpointState, InferenceRequest
 from gateway.errors import InvalidRequest, NoEndpoint, Overloaded, UnknownModel
+from gateway.protocol.headers import MAX_TIER, MIN_QUALITY
 
 RETRY_AFTER_S = 2.0
 
@@ -101,8 +102,8 @@ class Routing:
             if not views:
                 raise InvalidRequest(
                     f"{request.model} is not served at tier {max_tier} or closer; "
-                    "allow a higher tier in x-tierflow-max-tier or name another model",
-                    param="x-tierflow-max-tier",
+                    f"allow a higher tier in {MAX_TIER} or name another model",
+                    param=MAX_TIER,
                     code="demand_not_met",
                 )
         if demands.min_quality is not None:
@@ -111,8 +112,8 @@ class Routing:
             if not views:
                 raise InvalidRequest(
                     f"no pool that {request.model} may use has quality {demands.min_quality} or "
-                    "better; lower x-tierflow-min-quality or allow a higher tier",
-                    param="x-tierflow-min-quality",
+                    f"better; lower {MIN_QUALITY} or allow a higher tier",
+                    param=MIN_QUALITY,
                     code="demand_not_met",
                 )
         return list(views)
@@ -121,9 +122,9 @@ class Routing:
         quality = self.quality(name)
         if quality is None:
             raise InvalidRequest(
-                f"x-tierflow-min-quality: unknown family member {name!r}; "
+                f"{MIN_QUALITY}: unknown family member {name!r}; "
                 f"members, smallest first: {', '.join(self.family) or 'none configured'}",
-                param="x-tierflow-min-quality",
+                param=MIN_QUALITY,
                 code="unknown_family_member",
             )
         return quality

@@ -14,6 +14,7 @@ from gateway.core.routing.routing import Choice
 from gateway.core.types import InferenceRequest
 from gateway.core.upstream_errors import not_a_chat_completion
 from gateway.errors import NoEndpoint
+from gateway.protocol.paths import COMPLETIONS
 from gateway.serving.cascade.answers import AnswerPiece, Escalation, piece_of, prompt_tokens
 from gateway.serving.cascade.options import CascadeRequest, StageSpec
 from gateway.serving.cascade.verified_prediction import VerifiedPrediction
@@ -156,7 +157,7 @@ def _verification_request(
         request.inference,
         id=f"{request.inference.id}/verification",
         model=stage.model,
-        path="/v1/completions",
+        path=COMPLETIONS,
         body=b"",
         stream=True,
         prompt_chars=chars,

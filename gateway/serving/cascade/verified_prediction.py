@@ -13,6 +13,7 @@ from gateway.core.outcome import Outcome
 from gateway.core.ports import Verification
 from gateway.core.speculation.job import Batch, Job
 from gateway.core.upstream_errors import aborted, idle_timeout
+from gateway.protocol.paths import COMPLETIONS
 from gateway.serving.cascade.answers import AnswerPiece, Escalation
 from gateway.serving.cascade.options import CascadeRequest
 from gateway.serving.requests.attempts import EndpointSlot, note_attempt
@@ -119,7 +120,7 @@ class VerifiedPrediction:
         request = replace(
             self.request.inference,
             id=f"{self.request.inference.id}/verification",
-            path="/v1/completions",
+            path=COMPLETIONS,
             model=choice.model,
             received=now,
             stream=True,

@@ -15,7 +15,7 @@ from gateway.core.types import InferenceRequest
 from gateway.errors import InvalidRequest
 from gateway.protocol.chat import ChatBody, NamedTool, TierflowOptions
 from gateway.protocol.fields import Sampling
-from gateway.serving.requests.engine_calls import CHAT
+from gateway.protocol.paths import CHAT
 
 DEVICE_SAMPLING = tuple(name for name in Sampling.__struct_fields__ if name != "max_tokens")
 """Sampling fields that a device understands; the bound on tokens is the work order's own."""

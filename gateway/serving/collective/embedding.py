@@ -9,9 +9,9 @@ from typing import Any
 from gateway.core.ports import Clock
 from gateway.core.types import InferenceRequest
 from gateway.errors import EmbeddingFailed, GatewayError
+from gateway.protocol.paths import EMBEDDINGS
 from gateway.serving.requests.engine_calls import EngineCall, EngineCalls
 
-PATH = "/v1/embeddings"
 MAX_CHARS = 2000
 """The length to which a text is cut."""
 MAX_DIMENSIONS = 8192
@@ -32,12 +32,18 @@ class EndpointEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         parent = InferenceRequest(
-            id=self._new_id(), path=PATH, model=self._model, body=b"", received=self._clock.now()
+            id=self._new_id(),
+            path=EMBEDDINGS,
+            model=self._model,
+            body=b"",
+            received=self._clock.now(),
         )
         body = {"input": [text[:MAX_CHARS] for text in texts], "encoding_format": "float"}
         try:
             reply = await self._calls.whole(
-                EngineCall(parent=parent, part="embed", model=self._model, body=body, path=PATH)
+                EngineCall(
+                    parent=parent, part="embed", model=self._model, body=body, path=EMBEDDINGS
+                )
             )
         except GatewayError as error:
             raise EmbeddingFailed(

@@ -22,12 +22,11 @@ from gateway.core.sse import EventReader, answer_object
 from gateway.core.types import Demands, InferenceRequest
 from gateway.core.upstream_errors import idle_timeout
 from gateway.protocol.headers import REQUEST_ID
+from gateway.protocol.paths import CHAT
 from gateway.serving.requests.dispatch import Dispatch, OpenAnswer
 from gateway.serving.requests.lifecycle import Lifecycle
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
 from gateway.serving.requests.refusals import refused
-
-CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

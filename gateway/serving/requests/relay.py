@@ -12,9 +12,9 @@ from gateway.core.sse import EventBuffer, count_tokens, find_usage
 from gateway.core.types import InferenceRequest
 from gateway.core.upstream_errors import client_stalled, ended_early, idle_timeout
 from gateway.errors import ClientStalled, GatewayError
+from gateway.protocol.paths import CHAT
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.dispatch import Dispatch, OpenAnswer
-from gateway.serving.requests.engine_calls import CHAT
 from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
 from gateway.serving.requests.refusals import relayed

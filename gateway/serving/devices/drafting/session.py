@@ -19,6 +19,7 @@ from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import SessionState
 from gateway.core.types import InferenceRequest, Tier
 from gateway.errors import GatewayError, error_place
+from gateway.protocol.paths import COMPLETIONS
 from gateway.protocol.speculation import Draft, Open
 from gateway.protocol.virtual_models import OF_TIER
 from gateway.serving.devices.drafting.drafts import DraftForwarder
@@ -192,7 +193,7 @@ def _request(frame: Open, id: str, now: float) -> InferenceRequest:
         raise BadOpen("messages: nested too deeply") from None
     return InferenceRequest(
         id=id,
-        path="/v1/completions",
+        path=COMPLETIONS,
         model=frame.model or OF_TIER[frame.tier],
         body=b"",
         received=now,

@@ -11,7 +11,6 @@ def pair(right: bool, up: bool) -> Pair:
         task="task",
         cascade_right=right,
         upper_right=True,
-        same_text=up,
         cascade_upper_tokens=10 * up,
         upper_tokens=10,
         lower_tokens=8,
@@ -26,4 +25,3 @@ def test_the_saving_is_in_the_top_tiers_tokens() -> None:
     assert (total.saving, total.escalated, total.kept) == (0.75, 0.25, 0.75)
     assert (total.cascade_accuracy, total.ratio) == (0.75, 0.75)
     assert total.reasons == {"accepted": 3, "confidence": 1}
-    assert total.same_where_escalated == 1.0
