@@ -88,6 +88,7 @@ def build_collective(
         ),
         templates=templates,
         served=served,
+        room=partial(_room, shared.endpoints),
         policy=policy,
         clock=shared.clock,
         telemetry=shared.telemetry,
@@ -220,6 +221,13 @@ def _cached(stack: AsyncExitStack, embedder: Embedder, size: int, batch: int = 1
     cached = CachedEmbedder(embedder, size, batch)
     stack.callback(cached.close)
     return cached
+
+
+def _room(endpoints: EndpointSource, model: str) -> int | None:
+    """The most tokens that an engine has room for under this name; None where none says it."""
+    names = _served(endpoints, model) or ()
+    models = (served for state in endpoints.states() for served in state.models.values())
+    return max((m.max_model_len or 0 for m in models if m.name in names), default=0) or None
 
 
 def _served(endpoints: EndpointSource, model: str) -> Sequence[str] | None:

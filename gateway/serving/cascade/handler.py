@@ -82,10 +82,12 @@ class CascadeHandler:
             models_rule=rule,
             live=live and request.divisible and rule.method == "logprobs",
             reply=reply_to(
-                request.chat,
-                CallerSink(sink=sink, outcome=outcome, clock=deps.clock, stalled_s=self._stalled_s),
-                ReplyHead(f"chatcmpl-{request.inference.id}", int(deps.unix_time())),
-                CASCADE,
+                chat=request.chat,
+                caller=CallerSink(
+                    sink=sink, outcome=outcome, clock=deps.clock, stalled_s=self._stalled_s
+                ),
+                head=ReplyHead(f"chatcmpl-{request.inference.id}", int(deps.unix_time())),
+                model=CASCADE,
             ),
             outcome=outcome,
         )

@@ -101,22 +101,25 @@ class ReplyHead:
     created: int
 
 
-def reply_to(chat: ChatRequest, caller: CallerSink, head: ReplyHead, model: str) -> Reply:
+def reply_to(*, chat: ChatRequest, caller: CallerSink, head: ReplyHead, model: str) -> Reply:
     """A stream where the request asks for one, else a body."""
-    if not chat.inference.stream:
-        return WholeReply(chat, caller, head, model)
-    return StreamReply(chat, caller, head, model)
+    kind = StreamReply if chat.inference.stream else WholeReply
+    return kind(chat=chat, caller=caller, head=head, model=model)
 
 
 class _BaseReply:
-    """What both kinds of reply know."""
+    """What both kinds of reply know. `_pieces` have not gone out."""
 
-    def __init__(self, chat: ChatRequest, caller: CallerSink, head: ReplyHead, model: str) -> None:
+    def __init__(
+        self, *, chat: ChatRequest, caller: CallerSink, head: ReplyHead, model: str
+    ) -> None:
         self.model = model
         self.begun = self.has_text = False
         self._chat = chat
         self._caller = caller
         self._head = head
+        self._pieces: list[bytes] = []
+        self._token_ids: list[int] = []
 
     def _shown(self, token_ids: Sequence[int]) -> list[int] | None:
         """The token ids for a caller that asks for them."""
@@ -126,11 +129,6 @@ class _BaseReply:
 class WholeReply(_BaseReply):
     """One JSON body at the end. Nothing goes out before, so every error still has its status."""
 
-    def __init__(self, chat: ChatRequest, caller: CallerSink, head: ReplyHead, model: str) -> None:
-        super().__init__(chat, caller, head, model)
-        self._text: list[str] = []
-        self._token_ids: list[int] = []
-
     async def begin(self) -> None:
         """A body begins when it is complete."""
 
@@ -138,18 +136,18 @@ class WholeReply(_BaseReply):
         """A body has no comments."""
 
     async def text(self, piece: str, token_ids: Sequence[int] = ()) -> None:
-        self._text.append(piece)
+        self._pieces.append(piece.encode())
         self._token_ids += token_ids
 
     def discard(self) -> None:
-        self._text.clear()
+        self._pieces.clear()
         self._token_ids.clear()
 
     async def finish(self, conclusion: Conclusion) -> None:
         data = completion(
             head=self._head,
             model=self.model,
-            text="".join(self._text),
+            text=b"".join(self._pieces).decode(),
             token_ids=self._shown(self._token_ids),
             conclusion=conclusion,
         )
@@ -165,10 +163,6 @@ class WholeReply(_BaseReply):
 class StreamReply(_BaseReply):
     """Server-sent events: chunks, and comments between them."""
 
-    def __init__(self, chat: ChatRequest, caller: CallerSink, head: ReplyHead, model: str) -> None:
-        super().__init__(chat, caller, head, model)
-        self._kept: list[bytes] = []
-
     async def begin(self) -> None:
         if self.begun:
             return
@@ -176,7 +170,7 @@ class StreamReply(_BaseReply):
         await self._caller.start(STREAM_HEADERS)
         role = _choice({"role": "assistant", "content": ""})
         first = self._chunk([role], prompt_token_ids=None, prompt_text=None)
-        await self._caller.send(first + b"".join(self._kept), more=True)
+        await self._caller.send(first + b"".join(self._pieces), more=True)
 
     async def say(self, comment: str) -> None:
         await self._send(b": " + " ".join(comment.split()).encode() + b"\n\n")
@@ -217,7 +211,7 @@ class StreamReply(_BaseReply):
         if self.begun:
             await self._caller.send(data, more=True)
         else:
-            self._kept.append(data)
+            self._pieces.append(data)
 
     def _chunk(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
         chunk = {

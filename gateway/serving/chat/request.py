@@ -204,6 +204,9 @@ def _in_json_words(said: str) -> str:
     def words(types: re.Match[str]) -> str:
         return " or ".join(_WORDS.get(name, name) for name in types[1].split(" | "))
 
+    if "`int" in said:
+        # orjson reads a whole number beyond 64 bits as a float.
+        said = said.replace("got `float`", "got a fraction or more than 64 bits")
     return re.sub("`([^`]*)`", words, said).replace("Expected", "expected")
 
 

@@ -31,6 +31,7 @@ from gateway.serving.collective.selection import (
     CollectiveDeps,
     PreparedRequest,
     check_names,
+    check_room,
     prepare,
 )
 from gateway.serving.requests.admission import Admission
@@ -63,6 +64,7 @@ class CollectiveHandler:
         with Lifecycle(outcome, self._deps.clock, finished):
             collective_request = read(request, self._deps.policy)
             check_names(self._deps, collective_request)
+            check_room(self._deps, collective_request)
             report.mode = "self-moa" if collective_request.options.self_moa else "members"
             async with AdmissionSlot(self._admission, outcome):
                 await self._answer(collective_request, sink, outcome, report)
@@ -176,4 +178,4 @@ class CollectiveHandler:
         caller = CallerSink(
             sink=sink, outcome=outcome, clock=self._deps.clock, stalled_s=self._idle_s
         )
-        return reply_to(request.chat, caller, head, MODEL)
+        return reply_to(chat=request.chat, caller=caller, head=head, model=MODEL)

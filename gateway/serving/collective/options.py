@@ -24,6 +24,7 @@ from gateway.protocol.fields import MAX_STOP_CHARS, MAX_TOP_K
 from gateway.protocol.virtual_models import CASCADE
 from gateway.protocol.work import MAX_MESSAGES
 from gateway.serving.chat import request as chat_request
+from gateway.serving.chat.messages import text_of
 from gateway.serving.chat.request import DEVICE_SAMPLING, ChatRequest
 
 WHERE = "tierflow.collective"
@@ -186,14 +187,10 @@ def _text(message: Mapping[str, Any], place: int) -> str:
     where = f"messages.{place}"
     if message["role"] not in ROLES:
         raise _unsupported(f"{where}.role", f"give one of {', '.join(ROLES)}")
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else [None]
-    texts = [part.get("text") if isinstance(part, dict) else None for part in parts]
-    if not all(isinstance(text, str) for text in texts):
+    text = text_of(message.get("content"))
+    if text is None:
         raise _unsupported(f"{where}.content", "members take text, no images, audio or files")
-    return "\n".join(map(str, texts))
+    return text
 
 
 def _options(given: CollectiveOptions, policy: CollectivePolicy) -> Options:

@@ -39,8 +39,9 @@ MAX_CANDIDATES = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectiveDeps:
-    """The parts that a collective works with. `unix_time` gives seconds, `new_id` 32 hex digits
-    that nobody can guess."""
+    """The parts that a collective works with. `room` gives the most tokens that a model's engines
+    take, if they say it; `unix_time` gives seconds, `new_id` 32 hex digits that nobody can guess.
+    """
 
     members: Members
     callers: Callers
@@ -50,6 +51,7 @@ class CollectiveDeps:
     aggregator: Aggregator
     templates: Templates
     served: ServedModels
+    room: Callable[[str], int | None]
     policy: CollectivePolicy
     clock: Clock
     telemetry: Telemetry
@@ -92,6 +94,19 @@ def check_names(deps: CollectiveDeps, request: CollectiveRequest) -> None:
             f"{param}: no such template; there are {', '.join(sorted(templates))}",
             param=param,
             code="unknown_template",
+        )
+
+
+def check_room(deps: CollectiveDeps, request: CollectiveRequest) -> None:
+    """Raises InvalidRequest for an answer longer than the aggregator's engine gives, which would
+    refuse it only after the reply has begun."""
+    model, most = request.options.aggregator, request.chat.max_tokens
+    room = deps.room(model)
+    if most is not None and room is not None and most > room:
+        raise InvalidRequest(
+            f"max_tokens: {model} has room for {room} tokens",
+            param="max_tokens",
+            code="engine_refused",
         )
 
 

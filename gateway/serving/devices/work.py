@@ -20,6 +20,7 @@ from gateway.core.devices.member import Member, WorkEnd, WorkOrder, answers
 from gateway.protocol import speculation as wire
 from gateway.protocol import work
 from gateway.protocol.fields import Sampling
+from gateway.serving.chat.messages import text_of
 from gateway.serving.devices.outbox import Outbox
 from gateway.serving.devices.replicas.messages import ENCODE_ERRORS
 from gateway.serving.devices.work_answer import WorkAnswer, failed
@@ -253,8 +254,7 @@ def max_prompt_tokens(order: WorkOrder) -> int:
 
 def _text_message(message: Mapping[str, Any]) -> Mapping[str, Any]:
     role, content = message.get("role"), message.get("content")
-    parts = content if isinstance(content, list) else [{"text": content}]
-    texts = [part.get("text") if isinstance(part, dict) else None for part in parts]
-    if not isinstance(role, str) or not all(isinstance(text, str) for text in texts):
+    text = text_of(content)
+    if not isinstance(role, str) or text is None:
         raise Unfit("unable", "takes messages of text only")
-    return {"role": role, "content": "\n".join(map(str, texts))}
+    return {"role": role, "content": text}

@@ -27,10 +27,12 @@ class Scene:
         inference = request("tierflow-cascade", body=orjson.dumps(body), stream=stream)
         self.sink, self.outcome = ListSink(), Outcome(request=inference)
         self.reply: Reply = reply_to(
-            read(inference, "tierflow-cascade"),
-            CallerSink(sink=self.sink, outcome=self.outcome, clock=SteppingClock(), stalled_s=30.0),
-            ReplyHead("chatcmpl-1", 9),
-            "small",
+            chat=read(inference, "tierflow-cascade"),
+            caller=CallerSink(
+                sink=self.sink, outcome=self.outcome, clock=SteppingClock(), stalled_s=30.0
+            ),
+            head=ReplyHead("chatcmpl-1", 9),
+            model="small",
         )
 
     @property

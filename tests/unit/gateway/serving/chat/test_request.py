@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ USER = {"role": "user", "content": "hi"}
 
 def chat(**fields: Any) -> ChatRequest:
     body = {"model": "tierflow-cascade", "messages": [USER], **fields}
-    return read(request("tierflow-cascade", body=orjson.dumps(body)), "tierflow-cascade")
+    return read(request("tierflow-cascade", body=json.dumps(body).encode()), "tierflow-cascade")
 
 
 def complaint(**fields: Any) -> InvalidRequest:
@@ -31,6 +31,15 @@ def complaint(**fields: Any) -> InvalidRequest:
     [
         ({"temperature": "hot"}, "temperature: expected a number or null, got a string"),
         ({"temperature": 9}, "temperature: expected a number <= 2.0"),
+        (
+            {"seed": 2**70},
+            "seed: expected a whole number or null, got a fraction or more than 64 bits",
+        ),
+        ({"stream": "x"}, "stream: expected a boolean or null, got a string"),
+        (
+            {"tools": [{"type": "x", "function": {"name": "add"}}]},
+            "tools.0.type: expected function",
+        ),
         ({"messages": []}, "messages: expected a list of length >= 1"),
         ({"messages": [{"content": "x"}]}, "messages.0.role: missing"),
         ({"tool_choice": "may"}, "tool_choice: expected one of auto, none, required"),
