@@ -35,7 +35,6 @@ from gateway.api.inference import InferenceRoutes
 from gateway.api.operations import documented_inference, models_router, operations_router
 from gateway.core.cascade.predictor_choice import Predictors
 from gateway.core.collective.templates import Templates
-from gateway.core.prices import Prices
 from gateway.protocol.speculation import PATH
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
 from gateway.settings import Settings
@@ -179,14 +178,13 @@ def _virtual_models(
     judges: Predictors,
 ) -> VirtualModels:
     """The cascade, then the collective; `stack` stops what they start."""
-    prices = Prices(settings.prices.model_dump())
     cascade = build_cascade(
         stack,
         settings.cascade,
         shared=shared,
         members=devices.members,
         predictors=judges,
-        telemetry=CascadeMetrics(registry, prices),
+        telemetry=CascadeMetrics(registry, shared.prices),
         log=outcome_log(stack, settings.cascade),
     )
     embedder, problem = choose_embedder(stack, settings.collective.embedding, shared)
@@ -198,7 +196,7 @@ def _virtual_models(
         callers=devices.tokens,
         store=state.store,
         templates=templates,
-        telemetry=CollectiveMetrics(registry, prices),
+        telemetry=CollectiveMetrics(registry, shared.prices),
         embedder=embedder,
     )
     return VirtualModels(cascade=cascade, collective=collective, embedding_problem=problem)

@@ -26,7 +26,7 @@ from gateway.wiring.shared import Shared
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CascadeParts:
-    """What answers `tierflow-cascade`."""
+    """The handler of `tierflow-cascade`."""
 
     handler: CascadeHandler
 

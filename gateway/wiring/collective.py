@@ -48,7 +48,7 @@ BATCH = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectiveParts:
-    """What answers `tierflow-collective`, and takes feedback on its answers."""
+    """The handlers of `tierflow-collective`: of requests, and of feedback on their answers."""
 
     handler: CollectiveHandler
     feedback: FeedbackHandler
@@ -69,7 +69,7 @@ def build_collective(
     """Inside the event loop; `stack` ends what is under way. Without an embedder members are
     chosen by words."""
     collective = settings.collective
-    policy = _policy(collective, Prices(settings.prices.model_dump()))
+    policy = _policy(collective, shared.prices)
     served = partial(_served, shared.endpoints)
     server_model = ServerModel(shared.calls)
     fit_estimator = _fit_estimator(stack, collective, telemetry, embedder)

@@ -37,7 +37,7 @@ class DeviceTelemetries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceParts:
-    """All that serves devices, at this replica and in the exchange with others."""
+    """The parts that serve devices, at this replica and in the exchange with others."""
 
     connections: DeviceConnections
     members: MembersRegistry

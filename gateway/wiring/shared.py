@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from gateway.core.admission import AdmissionLimits
 from gateway.core.ports import Clock, EndpointSource, ModelServer, Telemetry, Verifier
+from gateway.core.prices import Prices
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Routing
 from gateway.serving.requests.admission import Admission
@@ -43,6 +44,7 @@ class Shared:
     dispatch: Dispatch
     calls: EngineCalls
     verifiers: VerifierEndpoints
+    prices: Prices
     uniform: Callable[[], float]
     wall: Callable[[], float]
     new_id: Callable[[], str]
@@ -74,9 +76,7 @@ def build_shared(
         budget=budget,
         timeouts=timeouts,
         uniform=uniform,
-        wake_queue=WakeQueue(
-            endpoints=endpoints, family=settings.family, clock=clock, max_held=limits.max_queue
-        ),
+        wake_queue=_wake_queue(settings, endpoints, clock),
     )
     return Shared(
         endpoints=endpoints,
@@ -95,10 +95,16 @@ def build_shared(
             budget=budget,
             uniform=uniform,
         ),
+        prices=Prices(settings.prices.model_dump()),
         uniform=uniform,
         wall=wall,
         new_id=new_id,
     )
+
+
+def _wake_queue(settings: Settings, endpoints: EndpointSource, clock: Clock) -> WakeQueue:
+    held = settings.limits.max_queue
+    return WakeQueue(endpoints=endpoints, family=settings.family, clock=clock, max_held=held)
 
 
 def _timeouts(waits: Timeouts) -> AnswerTimeouts:
