@@ -48,7 +48,7 @@ class ChatUser(User):
     def ask(self) -> None:
         body = next(self._bodies)
         model = body["model"]
-        answer = StreamedAnswer(perf_counter())
+        answer = StreamedAnswer(sent=perf_counter())
         try:
             tier = self._stream(body, answer)
             report(f"{model} > {tier}" if tier else model, answer, perf_counter() - answer.sent)

@@ -71,7 +71,7 @@ def _run(settings: Settings, instance: Instance) -> None:
         cores=os.sched_getaffinity(0),
     )
     # The record says who holds the instance, also before it has the parts.
-    instance.write(Record(os.getpid(), boot_id(), launch.temporary))
+    instance.write(Record(runner=os.getpid(), boot=boot_id(), temporary=launch.temporary))
     run = _Run(launch)
     try:
         run.until_ended()
@@ -122,7 +122,14 @@ class _Run:
         """Record the processes, wait until they are ready, and say so."""
         settings, ended = self._launch.settings, supervisor.ended
         leaders = supervisor.leaders()
-        self._instance.write(Record(os.getpid(), boot_id(), self._launch.temporary, leaders))
+        self._instance.write(
+            Record(
+                runner=os.getpid(),
+                boot=boot_id(),
+                temporary=self._launch.temporary,
+                leaders=leaders,
+            )
+        )
         try:
             ready = wait_until_ready(
                 self._parts,

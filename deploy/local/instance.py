@@ -40,7 +40,7 @@ class Leader:
     """Unix time of its start: distinguishes it from a later process with the same pid."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Record:
     """The record of what a runner has started."""
 

@@ -33,7 +33,7 @@ device or a caller. A histogram has the series `_bucket`, `_sum` and `_count`. d
 tells how metrics are collected and shown."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Family:
     """One metric, with the name under which it is exported."""
 
@@ -145,7 +145,12 @@ def families(registry: CollectorRegistry) -> Iterator[Family]:
         for metric in collector.collect():
             ending = "_total" if metric.type == "counter" else ""
             labels = metric._labelnames if of_wrapper is None else of_wrapper  # type: ignore[attr-defined]
-            yield Family(metric.name + ending, metric.type, tuple(labels), metric.documentation)
+            yield Family(
+                name=metric.name + ending,
+                kind=metric.type,
+                labels=tuple(labels),
+                meaning=metric.documentation,
+            )
 
 
 def _table(registry: CollectorRegistry) -> str:

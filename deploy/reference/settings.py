@@ -32,7 +32,7 @@ names that can't stand in a variable, such as those with a hyphen, are given as 
 above."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Setting:
     """One setting, as the page shows it. `field` has its description, default and bounds."""
 
@@ -116,7 +116,7 @@ def _sections(group: type[BaseModel], path: str, variable: str) -> Iterator[Sect
         if _is_group(shape):
             below.append((shape, inner, inner_variable))
             continue
-        settings.append(Setting(inner, inner_variable, shape, field))
+        settings.append(Setting(path=inner, variable=inner_variable, shape=shape, field=field))
         arguments = get_args(shape)
         if get_origin(shape) is dict and _is_group(arguments[1]):
             below.append((arguments[1], f"{inner}.<name>", f"{inner_variable}__<NAME>"))

@@ -38,11 +38,11 @@ def discovery_scope(settings: Settings) -> Wanted | None:
     except ClusterUnknown as error:
         raise ConfigError(f"discovery: {error}") from error
     return Wanted(
-        tuple(dict.fromkeys(namespaces)),
-        discovery.selector,
-        discovery.resync_s,
-        discovery.kubeconfig,
-        PortNames(discovery.http_port, discovery.drafts_port),
+        namespaces=tuple(dict.fromkeys(namespaces)),
+        selector=discovery.selector,
+        resync_s=discovery.resync_s,
+        kubeconfig=discovery.kubeconfig,
+        ports=PortNames(discovery.http_port, discovery.drafts_port),
     )
 
 

@@ -14,7 +14,7 @@ from k8s.discovery.namespace_watch import NamespaceWatch
 from k8s.discovery.slices import POOL_LABEL, TIER_LABEL
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """The slices to watch.
 
@@ -62,7 +62,7 @@ class Discovery:
         self._tasks: list[asyncio.Task[None]] = []
         self.watches = [
             NamespaceWatch(
-                namespace,
+                namespace=namespace,
                 selector=wanted.label_selector,
                 connect=partial(open_api, wanted.kubeconfig),
                 reports=self,

@@ -33,7 +33,7 @@ class FoundPool:
     models: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
 class FoundEndpoint:
     """The address of one pod. `host` is in brackets where it is an IPv6 address."""
 
@@ -59,7 +59,7 @@ class Snapshot:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Seen:
     """An address as the slices that were read so far describe it."""
 
@@ -129,10 +129,10 @@ def _members(item: Slice, pool: str, ports: PortNames, reading: _Reading) -> Non
             host = f"[{address}]" if ":" in address else address
             _note(
                 _Seen(
-                    FoundEndpoint(pool, host, port, drafts),
-                    member.target_ref.uid if member.target_ref else "",
-                    _FAMILIES.get(item.address_type, len(_FAMILIES)),
-                    usable(member),
+                    endpoint=FoundEndpoint(pool=pool, host=host, port=port, drafts_port=drafts),
+                    uid=member.target_ref.uid if member.target_ref else "",
+                    family=_FAMILIES.get(item.address_type, len(_FAMILIES)),
+                    usable=usable(member),
                 ),
                 item,
                 reading,

@@ -39,8 +39,8 @@ class NamespaceWatch:
 
     def __init__(
         self,
-        namespace: str,
         *,
+        namespace: str,
         selector: str,
         connect: Callable[[], Awaitable[Api]],
         reports: Reports,

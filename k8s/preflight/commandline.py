@@ -15,7 +15,7 @@ LONGEST_S = 3600.0
 """Nobody waits longer for one answer, and sockets take no infinite time."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     release: Release
     manifests: Path | None
@@ -55,7 +55,9 @@ def parse(argv: Sequence[str]) -> Options:
     if given.manifests and values:
         raise UsageFailure("--manifests and --values exclude each other: the one is rendered")
     return Options(
-        release=Release(given.chart, given.release, given.namespace, values),
+        release=Release(
+            chart=given.chart, name=given.release, namespace=given.namespace, values=values
+        ),
         manifests=given.manifests,
         kubeconfig=given.kubeconfig,
         context=given.context,

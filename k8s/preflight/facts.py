@@ -29,7 +29,7 @@ class Taint:
     effect: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Node:
     name: str
     architecture: str
@@ -60,7 +60,7 @@ class ServedKind:
     namespaced: bool
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, kw_only=True)
 class Right:
     """One question to the API server: may I do this?"""
 
@@ -74,7 +74,7 @@ class Right:
         return f"{self.verb} {self.resource}" + (f".{self.group}" if self.group else "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cluster:
     """The facts that were read from an API server. Every reading may have failed on its own."""
 

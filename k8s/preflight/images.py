@@ -9,7 +9,7 @@ DEFAULT_HOST = "registry-1.docker.io"
 DEFAULT_FOLDER = "library"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Image:
     """A complete image name, `registry/folder/name:tag`."""
 
@@ -52,4 +52,4 @@ def image(name: str) -> Image:
         repository, tag = path, "" if digest else "latest"
     if registry == DEFAULT_REGISTRY and "/" not in repository:
         repository = f"{DEFAULT_FOLDER}/{repository}"
-    return Image(registry, repository, tag, digest)
+    return Image(registry=registry, repository=repository, tag=tag, digest=digest)

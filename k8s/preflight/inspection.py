@@ -22,12 +22,20 @@ def inspect(
         cluster = read_cluster(connection, namespace, versions)
     except Unreachable as why:
         todo = "see that the cluster runs, and that --context names the one you mean"
-        return [Finding(check, Result.MISSING, f"{connection.server}: {why}", todo)]
+        return [
+            Finding(
+                check=check, result=Result.MISSING, found=f"{connection.server}: {why}", todo=todo
+            )
+        ]
     except Refused as why:
         todo = "renew the credentials in the kubeconfig"
-        return [Finding(check, Result.MISSING, f"{connection.server}: {why}", todo)]
+        return [
+            Finding(
+                check=check, result=Result.MISSING, found=f"{connection.server}: {why}", todo=todo
+            )
+        ]
     install = ask(connection, install_rights(needs.objects, cluster, namespace))
     granted = ask(connection, granted_rights(needs.objects, namespace))
     manifests = look_up((name for pod in needs.pods for name in pod.images), timeout_s)
-    reached = Finding(check, Result.OK, connection.server)
+    reached = Finding(check=check, result=Result.OK, found=connection.server)
     return [reached, *judge(namespace, needs, cluster, manifests, install, granted)]

@@ -18,7 +18,7 @@ TEMPLATED = ("Deployment", "StatefulSet", "DaemonSet", "Job", "ReplicaSet")
 USUAL_RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PodNeed:
     """The equal pods that one object makes."""
 
@@ -105,7 +105,9 @@ def _pod(owner: str, replicas: int, spec: Mapping[str, Any], *, short_lived: boo
         asked = requests(spec)
     except ValueError as error:
         raise UsageFailure(f"{owner}: {error}; write it as 500m or 2Gi") from error
-    return PodNeed(owner, replicas, asked, spec, short_lived)
+    return PodNeed(
+        owner=owner, replicas=replicas, requests=asked, spec=spec, short_lived=short_lived
+    )
 
 
 def _is_hook(owner: Object) -> bool:

@@ -23,7 +23,7 @@ Object: TypeAlias = dict[str, Any]
 HELM_S = 60.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Release:
     chart: Path
     name: str

@@ -19,7 +19,7 @@ class Result(StrEnum):
     NOT_CHECKED = "not checked"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finding:
     check: str
     result: Result

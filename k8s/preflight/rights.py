@@ -20,9 +20,12 @@ def install_rights(objects: Iterable[Object], cluster: Cluster, namespace: str) 
     """What installing, upgrading and uninstalling takes. Kinds that the cluster does not serve
     are left out: another check names them."""
     # Helm keeps each release in a Secret.
-    rights = {Right(verb, "", "secrets", namespace) for verb in RELEASE_VERBS}
+    rights = {
+        Right(verb=verb, group="", resource="secrets", namespace=namespace)
+        for verb in RELEASE_VERBS
+    }
     if cluster.namespace_exists is False:
-        rights.add(Right("create", "", "namespaces", ""))
+        rights.add(Right(verb="create", group="", resource="namespaces", namespace=""))
     for each in objects:
         served = cluster.served.get(each["apiVersion"], {})
         found = None if isinstance(served, Unread) else served.get(each["kind"])
@@ -35,7 +38,7 @@ def _of_kind(version: str, found: ServedKind, each: Object, namespace: str) -> I
     group = version.rpartition("/")[0]
     where = each["metadata"].get("namespace", namespace) if found.namespaced else ""
     for verb in INSTALL_VERBS:
-        yield Right(verb, group, found.plural, where)
+        yield Right(verb=verb, group=group, resource=found.plural, namespace=where)
 
 
 def granted_rights(objects: Iterable[Object], namespace: str) -> frozenset[Right]:
@@ -47,7 +50,7 @@ def granted_rights(objects: Iterable[Object], namespace: str) -> frozenset[Right
         where = each["metadata"].get("namespace", namespace) if each["kind"] == "Role" else ""
         for rule in each.get("rules") or ():
             rights |= {
-                Right(verb, group, resource, where)
+                Right(verb=verb, group=group, resource=resource, namespace=where)
                 for group in rule.get("apiGroups") or ()
                 for resource in rule.get("resources") or ()
                 for verb in rule.get("verbs") or ()

@@ -68,8 +68,14 @@ def one_at_a_time(targets: EngineAndGateway, rounds: int) -> list[Reading]:
 def answers(targets: EngineAndGateway, seconds: float) -> list[Reading]:
     direct, ours = targets.loaded(request(), concurrency=CONCURRENCY, seconds=seconds)
     return [
-        Reading(ANSWERS, "1/s", ours.window.rate, direct.window.rate, ratio),
-        Reading(f"{ANSWERS}: gateway CPU", "µs each", ours.cpu_us_each),
+        Reading(
+            figure=ANSWERS,
+            unit="1/s",
+            candidate=ours.window.rate,
+            baseline=direct.window.rate,
+            combine=ratio,
+        ),
+        Reading(figure=f"{ANSWERS}: gateway CPU", unit="µs each", candidate=ours.cpu_us_each),
     ]
 
 
@@ -77,8 +83,14 @@ def flushed_streams(targets: EngineAndGateway, seconds: float) -> list[Reading]:
     requests = request(stream=True, canned="flush")
     direct, ours = targets.loaded(requests, concurrency=CONCURRENCY, seconds=seconds)
     return [
-        Reading(STREAMS, "1/s", ours.window.rate, direct.window.rate, ratio),
-        Reading(f"{STREAMS}: gateway CPU", "µs each", ours.cpu_us_each),
+        Reading(
+            figure=STREAMS,
+            unit="1/s",
+            candidate=ours.window.rate,
+            baseline=direct.window.rate,
+            combine=ratio,
+        ),
+        Reading(figure=f"{STREAMS}: gateway CPU", unit="µs each", candidate=ours.cpu_us_each),
     ]
 
 
@@ -97,15 +109,19 @@ def paced_streams(targets: EngineAndGateway, count: int, seconds: float) -> list
     return [
         *(
             Reading(
-                TRANSIT.format(count, f"p{share:.0f}"),
-                "ms",
-                percentile(ours_ms, share / 100),
-                percentile(theirs_ms, share / 100),
+                figure=TRANSIT.format(count, f"p{share:.0f}"),
+                unit="ms",
+                candidate=percentile(ours_ms, share / 100),
+                baseline=percentile(theirs_ms, share / 100),
             )
             for share in (50, 99)
         ),
         milliseconds(f"{count} paced streams: TTFT p50", first[1], first[0]),
-        Reading(f"{count} paced streams: gateway CPU", "% of a core", 100 * ours.cpu_share),
+        Reading(
+            figure=f"{count} paced streams: gateway CPU",
+            unit="% of a core",
+            candidate=100 * ours.cpu_share,
+        ),
     ]
 
 

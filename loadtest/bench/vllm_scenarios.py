@@ -66,11 +66,11 @@ def loaded(targets: EngineAndGateway, model: str, seconds: float) -> list[Readin
     direct, ours = engine.window, gateway.window
     name = f"stream, c={CONCURRENCY}"
     return [
-        Reading(RATE, "1/s", ours.rate, direct.rate, ratio),
+        Reading(figure=RATE, unit="1/s", candidate=ours.rate, baseline=direct.rate, combine=ratio),
         milliseconds(f"{name}: TTFT p50", ttft(answers(ours), 0.5), ttft(answers(direct), 0.5)),
         milliseconds(f"{name}: TPOT p50", fixed_tpot(ours, 0.5), fixed_tpot(direct, 0.5)),
         milliseconds(f"{name}: TPOT p99", fixed_tpot(ours, 0.99), fixed_tpot(direct, 0.99)),
-        Reading(f"{name}: gateway CPU", "µs each", gateway.cpu_us_each),
+        Reading(figure=f"{name}: gateway CPU", unit="µs each", candidate=gateway.cpu_us_each),
     ]
 
 

@@ -59,7 +59,7 @@ class CascadeClient:
         return whole_reply(response, perf_counter() - start)
 
     async def _streamed(self, body: Mapping[str, Any]) -> Reply:
-        answer = StreamedAnswer(perf_counter())
+        answer = StreamedAnswer(sent=perf_counter())
         async with self.http.stream("POST", PATH, json=body) as response:
             if response.status_code != 200:
                 raise refusal(response.status_code, await response.aread())

@@ -52,10 +52,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("--listen and --to: there must be as many of one as of the other")
     try:
         arguments.conditions = Conditions(
-            1e-3 * arguments.delay_ms,
-            1e-3 * arguments.jitter_ms,
-            1e6 * arguments.rate_mb_s or math.inf,
-            arguments.stall,
+            delay_s=1e-3 * arguments.delay_ms,
+            jitter_s=1e-3 * arguments.jitter_ms,
+            bytes_per_s=1e6 * arguments.rate_mb_s or math.inf,
+            stall=arguments.stall,
         )
     except ValueError as error:
         parser.error(str(error))
@@ -68,7 +68,7 @@ async def emulate(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     links = [
-        Link(port, to, conditions=arguments.conditions, seed=arguments.seed + number)
+        Link(port=port, to=to, conditions=arguments.conditions, seed=arguments.seed + number)
         for number, (port, to) in enumerate(zip(arguments.listen, arguments.to, strict=True))
     ]
     for link in links:

@@ -45,7 +45,7 @@ class Stall:
         return (cycle + 1 + whole) * self.every_s + self.for_s + rest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
     """The conditions of a line: one-way delay and jitter in seconds, its rate, its stalls.
 

@@ -19,7 +19,7 @@ class Link:
     """
 
     def __init__(
-        self, port: int, to: tuple[str, int], *, conditions: Conditions, seed: int
+        self, *, port: int, to: tuple[str, int], conditions: Conditions, seed: int
     ) -> None:
         self.port = port
         self.to = to

@@ -117,7 +117,7 @@ class ChatClient:
 
     def stream(self, body: Mapping[str, Any]) -> Reply:
         """Raises BenchmarkFailure where there is no stream or it does not end as it should."""
-        answer = StreamedAnswer(perf_counter())
+        answer = StreamedAnswer(sent=perf_counter())
         with self._http.stream("POST", PATH, json=body) as response:
             if response.status_code != 200:
                 raise refusal(response.status_code, response.read())

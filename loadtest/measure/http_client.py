@@ -26,7 +26,7 @@ class Target:
     port: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Exchange:
     """One request and its answer. Times are seconds on `time.monotonic`.
 
@@ -103,7 +103,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             raise BenchmarkFailure("the server closed a kept-alive connection")
         self._finished = asyncio.get_running_loop().create_future()
-        self._exchange = Exchange(monotonic())
+        self._exchange = Exchange(sent=monotonic())
         self._transport.write(request)
         try:
             return await self._finished

@@ -99,7 +99,7 @@ def last_line(text: str) -> str:
 class Process:
     """A process that was started, its log, and the port that it serves (0: none)."""
 
-    def __init__(self, name: str, popen: subprocess.Popen[bytes], *, port: int, log: Path) -> None:
+    def __init__(self, *, name: str, popen: subprocess.Popen[bytes], port: int, log: Path) -> None:
         self.name = name
         self.target = Target(HOST, port)
         self.log = log
@@ -229,7 +229,7 @@ class Processes:
                 # A group of its own: Ctrl-C reaches us alone, and we end the group as a whole.
                 start_new_session=True,
             )
-        process = Process(name, popen, port=port, log=log)
+        process = Process(name=name, popen=popen, port=port, log=log)
         self._running.append(process)
         return process
 

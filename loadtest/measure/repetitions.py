@@ -38,7 +38,7 @@ def ratio(candidate: float, baseline: float) -> float:
     return candidate / baseline if baseline else float("inf")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """One figure of one repetition. `baseline` is None where only the candidate has it.
 
@@ -54,7 +54,7 @@ class Reading:
 
 def milliseconds(figure: str, candidate_s: float, baseline_s: float) -> Reading:
     """A reading in milliseconds of two times that are given in seconds."""
-    return Reading(figure, "ms", candidate_s * 1e3, baseline_s * 1e3)
+    return Reading(figure=figure, unit="ms", candidate=candidate_s * 1e3, baseline=baseline_s * 1e3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ class EventParser:
         return events
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class StreamedAnswer:
     """One streamed chat or text completion, as its events come in.
 
@@ -122,7 +122,7 @@ class StreamedAnswer:
 
 def followed(sent: float, pieces: Iterable[tuple[float, bytes]]) -> StreamedAnswer:
     """The answer that arrived as these (time, bytes)."""
-    answer = StreamedAnswer(sent)
+    answer = StreamedAnswer(sent=sent)
     for now, piece in pieces:
         answer.observe(now, piece)
     return answer

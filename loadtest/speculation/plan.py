@@ -50,7 +50,7 @@ Variant: TypeAlias = DraftConfig | str
 """How a question is answered: with drafts from a device, or server-only, direct, co-located."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkPlan:
     """One link with the configurations measured on it, those of `sweep` less often than `main`."""
 
@@ -89,7 +89,13 @@ def links(
     main = [DraftConfig(drafter) for drafter in DRAFTERS]
     sweep = [DraftConfig(NATURAL, str(window)) for window in windows]
     return [
-        LinkPlan(round_trip, rate, main, sweep if round_trip in sweep_at else (), seconds)
+        LinkPlan(
+            round_trip_ms=round_trip,
+            rate_mb_s=rate,
+            main=main,
+            sweep=sweep if round_trip in sweep_at else (),
+            seconds=seconds,
+        )
         for rate in rates
         for round_trip in ROUND_TRIPS_MS
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelShape:
     """The shape of the backbone and its exits.
 
@@ -52,7 +52,9 @@ class Preset:
 
 SMALL = Preset(
     name="small",
-    shape=ModelShape(192, 8, 6, 512, (0, 1), 1536),
+    shape=ModelShape(
+        hidden=192, layers=8, heads=6, feed_forward=512, exits=(0, 1), vocabulary=1536
+    ),
     steps=20_000,
     hours=3.0,
     batch_tokens=4096,
@@ -67,7 +69,9 @@ SMALL = Preset(
 BASE = Preset(
     name="base",
     # What fits, all three members together, in the 40 MB that a repository should carry.
-    shape=ModelShape(320, 9, 5, 768, (0, 1), 1536),
+    shape=ModelShape(
+        hidden=320, layers=9, heads=5, feed_forward=768, exits=(0, 1), vocabulary=1536
+    ),
     steps=3_000,
     hours=0.5,
     batch_tokens=65_536,
@@ -81,7 +85,9 @@ BASE = Preset(
 
 TINY = Preset(
     name="tiny",
-    shape=ModelShape(64, 3, 2, 128, (0, 1), 384, context=512),
+    shape=ModelShape(
+        hidden=64, layers=3, heads=2, feed_forward=128, exits=(0, 1), vocabulary=384, context=512
+    ),
     steps=16,
     hours=0.1,
     batch_tokens=1024,

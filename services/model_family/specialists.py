@@ -25,7 +25,7 @@ GENERALIST_MEMBER = member(TIERS[0])
 TWO_LAYERS = member(TIERS[1])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Specialist:
     """A device model that is fine-tuned on some tasks.
 
@@ -66,7 +66,12 @@ class Specialist:
         return (
             *self.own_tasks(),
             *(
-                Task(name, "reading", partial(draw, kinds=kinds), BY_NAME[name].summary)
+                Task(
+                    name=name,
+                    domain="reading",
+                    draw=partial(draw, kinds=kinds),
+                    summary=BY_NAME[name].summary,
+                )
                 for name, draw in about_own.items()
             ),
         )
@@ -82,11 +87,14 @@ SPECIALISTS: Mapping[str, Specialist] = {
     one.name: one
     for one in (
         Specialist(
-            "mathematics",
-            "Mathematics: adds, subtracts and multiplies small numbers, works out expressions, "
-            "word problems, unit conversions, weekdays and months, and compares numbers.",
-            ("mathematics", "arithmetic", "units", "calendar"),
-            (
+            name="mathematics",
+            description=(
+                "Mathematics: adds, subtracts and multiplies small numbers, works out "
+                "expressions, word problems, unit conversions, weekdays and months, and "
+                "compares numbers."
+            ),
+            tags=("mathematics", "arithmetic", "units", "calendar"),
+            tasks=(
                 "arithmetic",
                 "expression",
                 "addition_steps",
@@ -97,26 +105,40 @@ SPECIALISTS: Mapping[str, Specialist] = {
             ),
         ),
         Specialist(
-            "code",
-            "Python code: writes small functions, says what a short program prints, indexes lists, "
-            "follows variables through assignments and applies look-up tables f and g in turn.",
-            ("code", "python", "programs"),
-            ("write_function", "follow_variables", "evaluate_code", "nested_calls", "list_item"),
+            name="code",
+            description=(
+                "Python code: writes small functions, says what a short program prints, "
+                "indexes lists, follows variables through assignments and applies look-up "
+                "tables f and g in turn."
+            ),
+            tags=("code", "python", "programs"),
+            tasks=(
+                "write_function",
+                "follow_variables",
+                "evaluate_code",
+                "nested_calls",
+                "list_item",
+            ),
             start=TWO_LAYERS,
         ),
         Specialist(
-            "lists",
-            "Lists: sorts and reverses lists of numbers, letters and words, picks items, words "
-            "and neighbours by their place, and finds the largest, the smallest, first or last.",
-            ("lists", "sorting", "ranking"),
-            ("sort_list", "reverse_list", "list_item", "word_in_list", "ranking", "compare"),
+            name="lists",
+            description=(
+                "Lists: sorts and reverses lists of numbers, letters and words, picks items, "
+                "words and neighbours by their place, and finds the largest, the smallest, "
+                "first or last."
+            ),
+            tags=("lists", "sorting", "ranking"),
+            tasks=("sort_list", "reverse_list", "list_item", "word_in_list", "ranking", "compare"),
         ),
         Specialist(
-            "reading",
-            "Reading: answers questions about a short passage on people, where they live, their "
-            "jobs, pets and friends, and on where objects are or have been carried.",
-            ("reading", "passages", "people", "places"),
-            ("passage_fact", "passage_hops", "nested_places", "track_object"),
+            name="reading",
+            description=(
+                "Reading: answers questions about a short passage on people, where they live, "
+                "their jobs, pets and friends, and on where objects are or have been carried."
+            ),
+            tags=("reading", "passages", "people", "places"),
+            tasks=("passage_fact", "passage_hops", "nested_places", "track_object"),
             start=TWO_LAYERS,
         ),
     )

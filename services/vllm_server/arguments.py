@@ -57,7 +57,7 @@ class Replica:
     draft_tokens_per_step: int = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Launch:
     """What to execute: the module to run as the server, its arguments and its environment."""
 
@@ -199,10 +199,15 @@ def launch(replica: Replica, config: dict[str, object] | None, on_cpu: bool) -> 
     if kv_cache_gib is not None:
         arguments += ["--kv-cache-memory-bytes", str(int(kv_cache_gib * 2**30))]
     if replica.draft_mailbox is None:
-        return Launch([*arguments, *replica.further], environment)
+        return Launch(arguments=[*arguments, *replica.further], environment=environment)
     arguments += _speculation(replica.draft_tokens_per_step)
     overrides = {DRAFT_MAILBOX: replica.draft_mailbox}
-    return Launch([*arguments, *replica.further], environment, overrides, server=f"{RACE}.server")
+    return Launch(
+        arguments=[*arguments, *replica.further],
+        environment=environment,
+        overrides=overrides,
+        server=f"{RACE}.server",
+    )
 
 
 def _dtype(dtype: str, config: dict[str, object] | None) -> str:

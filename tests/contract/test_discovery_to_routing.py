@@ -81,7 +81,7 @@ async def routed(folder: Path) -> AsyncIterator[tuple[ApiServer, Routed]]:
         api.put(listed("leaves", pod(LEAVES)))
         here = Routed(client)
         kubeconfig = str(api.kubeconfig(folder))
-        wanted = Wanted(["tierflow"], SELECTOR, kubeconfig=kubeconfig)
+        wanted = Wanted(namespaces=["tierflow"], selector=SELECTOR, kubeconfig=kubeconfig)
         discovery = Discovery(wanted, here, shortest_pause_s)
         discovery.start()
         try:

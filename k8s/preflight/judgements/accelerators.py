@@ -29,11 +29,21 @@ def accelerators(needs: Needs, reading: Reading[tuple[Node, ...]]) -> list[Findi
     """A row for each resource that is asked for, and for each that the nodes only have."""
     asked = sorted({name for pod in needs.pods for name in pod.devices})
     if isinstance(reading, Unread):
-        return [Finding(name, Result.NOT_CHECKED, reading.reason) for name in asked or ["GPUs"]]
+        return [
+            Finding(check=name, result=Result.NOT_CHECKED, found=reading.reason)
+            for name in asked or ["GPUs"]
+        ]
     offered = [name for name in KNOWN if name not in asked and _having(name, reading)]
     found = [_asked(name, needs.pods, reading) for name in asked]
-    found += [Finding(name, Result.OK, f"{_offer(name, reading)}; not used") for name in offered]
-    return found or [Finding("GPUs", Result.OK, "no node has one, and the values ask for none")]
+    found += [
+        Finding(check=name, result=Result.OK, found=f"{_offer(name, reading)}; not used")
+        for name in offered
+    ]
+    return found or [
+        Finding(
+            check="GPUs", result=Result.OK, found="no node has one, and the values ask for none"
+        )
+    ]
 
 
 def _asked(name: str, pods: Iterable[PodNeed], nodes: tuple[Node, ...]) -> Finding:
@@ -48,11 +58,21 @@ def _asked(name: str, pods: Iterable[PodNeed], nodes: tuple[Node, ...]) -> Findi
         most = max(node.allocatable[name] for node in having)
         if amount > most:
             todo = f"a node with {amount} of them, or a smaller tensor parallel size"
-            return Finding(name, Result.MISSING, f"{pod.owner} asks for {amount}; {found}", todo)
+            return Finding(
+                check=name,
+                result=Result.MISSING,
+                found=f"{pod.owner} asks for {amount}; {found}",
+                todo=todo,
+            )
         if not any(node.allocatable.get(name, 0) >= amount for node in admitted(pod, nodes)):
             todo = "its nodeSelector, affinity and tolerations leave none of these nodes"
-            return Finding(name, Result.MISSING, f"{pod.owner} asks for {amount}; {found}", todo)
-    return Finding(name, Result.OK, found)
+            return Finding(
+                check=name,
+                result=Result.MISSING,
+                found=f"{pod.owner} asks for {amount}; {found}",
+                todo=todo,
+            )
+    return Finding(check=name, result=Result.OK, found=found)
 
 
 def _nowhere(name: str, nodes: tuple[Node, ...]) -> Finding:
@@ -64,9 +84,11 @@ def _nowhere(name: str, nodes: tuple[Node, ...]) -> Finding:
     )
     if present:
         found = f"no node offers it; the hardware is in {', '.join(dict.fromkeys(present))}"
-        return Finding(name, Result.MISSING, found, PLUGIN.format(resource=name))
+        return Finding(
+            check=name, result=Result.MISSING, found=found, todo=PLUGIN.format(resource=name)
+        )
     todo = f"add a node with it, {PLUGIN.format(resource=name)}, or choose values for CPUs"
-    return Finding(name, Result.MISSING, "no node offers it", todo)
+    return Finding(check=name, result=Result.MISSING, found="no node offers it", todo=todo)
 
 
 def _having(name: str, nodes: tuple[Node, ...]) -> list[Node]:
@@ -91,17 +113,19 @@ def runtime_classes(needs: Needs, reading: Reading[frozenset[str]]) -> Finding:
     named = {name for pod in needs.pods if (name := pod.spec.get("runtimeClassName"))}
     if isinstance(reading, Unread):
         result = Result.NOT_CHECKED if named else Result.OK
-        return Finding(check, result, reading.reason if named else "none asked for")
+        return Finding(
+            check=check, result=result, found=reading.reason if named else "none asked for"
+        )
     listed = ", ".join(sorted(reading)) or "none"
     absent = sorted(named - reading)
     if absent:
         todo = f"install what brings {', '.join(absent)}, or leave runtimeClassName empty"
-        return Finding(check, Result.MISSING, listed, todo)
+        return Finding(check=check, result=Result.MISSING, found=listed, todo=todo)
     plain_gpu = any(
         "nvidia.com/gpu" in pod.devices and not pod.spec.get("runtimeClassName")
         for pod in needs.pods
     )
     if plain_gpu and "nvidia" in reading:
         todo = "if pods see no GPU (as on k3s), set the pool's runtimeClassName to nvidia"
-        return Finding(check, Result.OK, listed, todo)
-    return Finding(check, Result.OK, listed)
+        return Finding(check=check, result=Result.OK, found=listed, todo=todo)
+    return Finding(check=check, result=Result.OK, found=listed)

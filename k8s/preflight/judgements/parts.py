@@ -53,18 +53,22 @@ def parts(needs: Needs, served: Served) -> list[Finding]:
 def _part(part: Part, needs: Needs, served: Served) -> Finding:
     used = [each for each in needs.objects if _group(each) == part.group]
     if not used:
-        return Finding(part.name, Result.OK, "the values do not use it")
+        return Finding(check=part.name, result=Result.OK, found="the values do not use it")
     unread = [
         reading.reason
         for each in used
         if isinstance(reading := served.get(each["apiVersion"], {}), Unread)
     ]
     if unread:
-        return Finding(part.name, Result.NOT_CHECKED, unread[0])
+        return Finding(check=part.name, result=Result.NOT_CHECKED, found=unread[0])
     absent = sorted({_named(each) for each in used if not _is_served(each, served)})
     if absent:
-        return Finding(part.name, Result.MISSING, f"no {', '.join(absent)}", part.todo)
-    return Finding(part.name, Result.OK, ", ".join(sorted({_named(each) for each in used})))
+        return Finding(
+            check=part.name, result=Result.MISSING, found=f"no {', '.join(absent)}", todo=part.todo
+        )
+    return Finding(
+        check=part.name, result=Result.OK, found=", ".join(sorted({_named(each) for each in used}))
+    )
 
 
 def _others(needs: Needs, served: Served) -> list[Finding]:
@@ -77,22 +81,24 @@ def _others(needs: Needs, served: Served) -> list[Finding]:
         if isinstance(reading := served.get(each["apiVersion"], {}), Unread)
     }
     if unread:
-        return [Finding(check, Result.NOT_CHECKED, sorted(unread)[0])]
+        return [Finding(check=check, result=Result.NOT_CHECKED, found=sorted(unread)[0])]
     absent = sorted({_named(each) for each in used if not _is_served(each, served)})
     if absent:
         todo = "install what defines them, or leave them out of the values"
-        return [Finding(check, Result.MISSING, f"no {', '.join(absent)}", todo)]
+        return [
+            Finding(check=check, result=Result.MISSING, found=f"no {', '.join(absent)}", todo=todo)
+        ]
     return []
 
 
 def _metrics(reading: Reading[Mapping[str, ServedKind]]) -> Finding:
     check = "resource metrics"
     if isinstance(reading, Unread):
-        return Finding(check, Result.NOT_CHECKED, reading.reason)
+        return Finding(check=check, result=Result.NOT_CHECKED, found=reading.reason)
     if not reading:
         todo = "install metrics-server: until then autoscaling stays at its least replicas"
-        return Finding(check, Result.WARNING, f"no {METRICS_API}", todo)
-    return Finding(check, Result.OK, METRICS_API)
+        return Finding(check=check, result=Result.WARNING, found=f"no {METRICS_API}", todo=todo)
+    return Finding(check=check, result=Result.OK, found=METRICS_API)
 
 
 def ingress_classes(needs: Needs, reading: Reading[frozenset[str]]) -> list[Finding]:
@@ -101,14 +107,14 @@ def ingress_classes(needs: Needs, reading: Reading[frozenset[str]]) -> list[Find
     if not ingresses:
         return []
     if isinstance(reading, Unread):
-        return [Finding(check, Result.NOT_CHECKED, reading.reason)]
+        return [Finding(check=check, result=Result.NOT_CHECKED, found=reading.reason)]
     listed = ", ".join(sorted(reading)) or "none"
     named = {name for each in ingresses if (name := each["spec"].get("ingressClassName"))}
     absent = sorted(named - reading)
     if absent or not reading:
         todo = "install an ingress controller, or name a class that exists in the values"
-        return [Finding(check, Result.MISSING, listed, todo)]
-    return [Finding(check, Result.OK, listed)]
+        return [Finding(check=check, result=Result.MISSING, found=listed, todo=todo)]
+    return [Finding(check=check, result=Result.OK, found=listed)]
 
 
 def _group(each: Object) -> str:

@@ -10,15 +10,17 @@ from k8s.preflight.report import Finding, Result
 
 def permissions(check: str, answers: Mapping[Right, Reading[bool]]) -> Finding:
     if not answers:
-        return Finding(check, Result.OK, "none are needed")
+        return Finding(check=check, result=Result.OK, found="none are needed")
     refused = sorted(right for right, answer in answers.items() if answer is False)
     unread = [answer.reason for answer in answers.values() if isinstance(answer, Unread)]
     if refused:
         todo = "ask a cluster administrator for these rights, in a role bound to you"
-        return Finding(check, Result.MISSING, f"you may not {_listed(refused)}", todo)
+        return Finding(
+            check=check, result=Result.MISSING, found=f"you may not {_listed(refused)}", todo=todo
+        )
     if unread:
-        return Finding(check, Result.NOT_CHECKED, unread[0])
-    return Finding(check, Result.OK, f"all {len(answers)} that were asked about")
+        return Finding(check=check, result=Result.NOT_CHECKED, found=unread[0])
+    return Finding(check=check, result=Result.OK, found=f"all {len(answers)} that were asked about")
 
 
 def _listed(rights: Iterable[Right]) -> str:

@@ -35,25 +35,43 @@ def _pull(name: str, targets: list[Node], unknown: bool, reading: Reading[Manife
     check = f"image {name}"
     holding = {node.name for node in targets if image(name).names & node.images}
     if targets and len(holding) == len(targets):
-        return Finding(check, Result.OK, "every node that may run it holds it already")
+        return Finding(
+            check=check, result=Result.OK, found="every node that may run it holds it already"
+        )
     some = f"; {len(holding)} of {len(targets)} nodes hold it already" if holding else ""
     if isinstance(reading, Unread):
         todo = "see that the nodes can pull it: with imagePullSecrets, or loaded beforehand"
-        return Finding(check, Result.NOT_CHECKED, reading.reason + some, todo)
+        return Finding(
+            check=check, result=Result.NOT_CHECKED, found=reading.reason + some, todo=todo
+        )
     if not reading.architectures:
         found = f"{image(name).registry} has no such image{some}"
         todo = f"{PUSH}, or load it into every node"
-        return Finding(check, Result.WARNING if holding else Result.MISSING, found, todo)
+        return Finding(
+            check=check,
+            result=Result.WARNING if holding else Result.MISSING,
+            found=found,
+            todo=todo,
+        )
     listed = ", ".join(sorted(reading.architectures))
     if unknown:
-        return Finding(check, Result.NOT_CHECKED, f"exists for {listed}; the nodes are not known")
+        return Finding(
+            check=check,
+            result=Result.NOT_CHECKED,
+            found=f"exists for {listed}; the nodes are not known",
+        )
     needed = {node.architecture for node in targets}
     lacking = sorted(needed - reading.architectures)
     if not lacking:
-        return Finding(check, Result.OK, listed)
+        return Finding(check=check, result=Result.OK, found=listed)
     found = f"exists for {listed}, not for {', '.join(lacking)}"
     if needed & reading.architectures:
         usable = sorted(needed & reading.architectures)[0]
         todo = f"keep its pods off those nodes: nodeSelector kubernetes.io/arch: {usable}"
-        return Finding(check, Result.WARNING, found, todo)
-    return Finding(check, Result.MISSING, found, "build it for this architecture: make images")
+        return Finding(check=check, result=Result.WARNING, found=found, todo=todo)
+    return Finding(
+        check=check,
+        result=Result.MISSING,
+        found=found,
+        todo="build it for this architecture: make images",
+    )

@@ -22,9 +22,9 @@ def room(
     check = "CPU and memory"
     lasting = [pod for pod in needs.pods if not pod.short_lived]
     if isinstance(nodes, Unread):
-        return [Finding(check, Result.NOT_CHECKED, nodes.reason)]
+        return [Finding(check=check, result=Result.NOT_CHECKED, found=nodes.reason)]
     if not any(node.usable for node in nodes):
-        return [Finding(check, Result.NOT_CHECKED, "no node is usable")]
+        return [Finding(check=check, result=Result.NOT_CHECKED, found="no node is usable")]
     misfits = [finding for pod in lasting if (finding := _alone(pod, nodes))]
     if misfits:
         return misfits
@@ -37,8 +37,8 @@ def room(
     found = f"{asked}, the nodes have {_left(nodes, used)} left{note}"
     if left_over:
         todo = f"no room for all of {', '.join(left_over)}: add nodes, or lower replicas, requests"
-        return [Finding(check, Result.WARNING, found, todo)]
-    return [Finding(check, Result.OK, found)]
+        return [Finding(check=check, result=Result.WARNING, found=found, todo=todo)]
+    return [Finding(check=check, result=Result.OK, found=found)]
 
 
 def _alone(pod: PodNeed, nodes: tuple[Node, ...]) -> Finding | None:
@@ -47,7 +47,7 @@ def _alone(pod: PodNeed, nodes: tuple[Node, ...]) -> Finding | None:
     if not candidates:
         todo = "label or untaint a node, or change nodeSelector, affinity, tolerations"
         found = "no usable node has the labels it asks for without taints against it"
-        return Finding(check, Result.MISSING, found, todo)
+        return Finding(check=check, result=Result.MISSING, found=found, todo=todo)
     if any(fits(pod, node.allocatable) for node in candidates):
         return None
     largest = max(candidates, key=lambda node: node.allocatable.get("memory", Decimal(0)))
@@ -61,7 +61,7 @@ def _alone(pod: PodNeed, nodes: tuple[Node, ...]) -> Finding | None:
         f"it asks for {_amounts(pod.requests)}; {largest.name} has {_amounts(largest.allocatable)}"
     )
     todo = f"too little: {lacking}; a larger node, or smaller requests in the values"
-    return Finding(check, Result.MISSING, found, todo)
+    return Finding(check=check, result=Result.MISSING, found=found, todo=todo)
 
 
 def _together(pods: list[PodNeed]) -> str:

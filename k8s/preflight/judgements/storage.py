@@ -28,29 +28,42 @@ def storage(needs: Needs, reading: Reading[tuple[StorageClass, ...]]) -> list[Fi
     check = "storage classes"
     if isinstance(reading, Unread):
         result = Result.NOT_CHECKED if needs.claims else Result.OK
-        return [Finding(check, result, reading.reason if needs.claims else "no volume is claimed")]
+        return [
+            Finding(
+                check=check,
+                result=result,
+                found=reading.reason if needs.claims else "no volume is claimed",
+            )
+        ]
     listed = ", ".join(f"{each.name} (default)" if each.default else each.name for each in reading)
     found = [_claim(claim, reading) for claim in needs.claims]
-    return [Finding(check, Result.OK, listed or "none"), *found]
+    return [Finding(check=check, result=Result.OK, found=listed or "none"), *found]
 
 
 def _claim(claim: ClaimNeed, classes: tuple[StorageClass, ...]) -> Finding:
     check = f"volume {claim.name}"
     if claim.storage_class == "":
         todo = "it names no class, so that a PersistentVolume must be there for it already"
-        return Finding(check, Result.NOT_CHECKED, "no class wanted", todo)
+        return Finding(check=check, result=Result.NOT_CHECKED, found="no class wanted", todo=todo)
     chosen = _chosen(claim, classes)
     if chosen is None and claim.storage_class is None:
         todo = "make one the default, or name one in the values (storageClass)"
-        return Finding(check, Result.MISSING, "no default storage class", todo)
+        return Finding(
+            check=check, result=Result.MISSING, found="no default storage class", todo=todo
+        )
     if chosen is None:
         todo = "choose one that exists: kubectl get storageclass"
-        return Finding(check, Result.MISSING, f"there is no class {claim.storage_class}", todo)
+        return Finding(
+            check=check,
+            result=Result.MISSING,
+            found=f"there is no class {claim.storage_class}",
+            todo=todo,
+        )
     if claim.shared and chosen.provisioner in ONE_NODE_ONLY:
         found = f"ReadWriteMany, and {chosen.name} ({chosen.provisioner}) serves one node only"
         todo = "choose a class of a network file system, or keep all replicas on one node"
-        return Finding(check, Result.WARNING, found, todo)
-    return Finding(check, Result.OK, chosen.name)
+        return Finding(check=check, result=Result.WARNING, found=found, todo=todo)
+    return Finding(check=check, result=Result.OK, found=chosen.name)
 
 
 def _chosen(claim: ClaimNeed, classes: tuple[StorageClass, ...]) -> StorageClass | None:

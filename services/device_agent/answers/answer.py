@@ -43,7 +43,7 @@ class AnswerPiece:
         return pieces
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class AnswerReport:
     """The report on how an answer came about; complete when the answer has ended.
 

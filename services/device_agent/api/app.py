@@ -111,7 +111,7 @@ class DeviceApi:
             )
 
     async def _whole(self, request: ApiRequest, route: AnswerRoute) -> Response:
-        report = AnswerReport(route.way)
+        report = AnswerReport(way=route.way)
         text = self._text(request)
         texts = []
         answer = self._router.answer(request.generation, route, report)
@@ -129,7 +129,7 @@ class DeviceApi:
 
     async def _stream(self, request: ApiRequest, route: AnswerRoute) -> Response:
         """Begins with the first tokens, so that a refusal before them has an HTTP status."""
-        report = AnswerReport(route.way)
+        report = AnswerReport(way=route.way)
         answer = self._router.answer(request.generation, route, report)
         try:
             first = await anext(answer, None)

@@ -20,7 +20,7 @@ class LlamaDrafter:
     `gpu_layers` -1 puts all layers on the GPU where the build has one. Raises DrafterFailed.
     """
 
-    def __init__(self, file: Path, *, context: int, threads: int = 1, gpu_layers: int = -1) -> None:
+    def __init__(self, *, file: Path, context: int, threads: int = 1, gpu_layers: int = -1) -> None:
         try:
             from llama_cpp import Llama
         except ImportError as exc:

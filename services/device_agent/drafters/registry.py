@@ -38,7 +38,7 @@ def open_drafter(
             raise DrafterFailed("--drafter openai needs --engine-url: the address of the engine")
         drafter = EngineDrafter(engine_url, engine_model, context)
     elif kind == "llama":
-        drafter = LlamaDrafter(_one_file(model, "*.gguf"), context=context, threads=threads)
+        drafter = LlamaDrafter(file=_one_file(model, "*.gguf"), context=context, threads=threads)
     else:
         # Imported here: a device with another drafter needs no ONNX Runtime.
         from services.device_agent.drafters.onnx import OnnxDrafter

@@ -56,7 +56,7 @@ def append_run(runs: list[DraftRun], run: DraftRun) -> None:
     runs.append(run)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Node:
     """A token of the tree at output position `position`.
 
@@ -73,7 +73,7 @@ class Node:
     dead: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
     """A place where the tree may grow: after `parent`, by `token`.
 
@@ -104,10 +104,10 @@ class DraftTree:
         self.verified: list[int] = []
         self.nodes = 0
         self._trunk_only = trunk_only
-        self._root = Node(-1, -1, 1.0, None)
+        self._root = Node(token=-1, position=-1, reach=1.0, parent=None)
         self._slots: list[tuple[float, int, Slot]] = []
         self._order = itertools.count()
-        self._open(Slot(self._root, None, 1.0))
+        self._open(Slot(parent=self._root, token=None, reach=1.0))
 
     def best(self, window: int) -> Slot | None:
         """The slot whose token is likeliest to be reached, at most `window` tokens ahead."""
@@ -170,7 +170,7 @@ class DraftTree:
             last = number == len(guesses) - 1 or len(added) >= MAX_DRAFT_TOKENS
             self._open_second(node, guess, chance)
             if last:
-                self._open(Slot(node, guess.token, node.reach * chance))
+                self._open(Slot(parent=node, token=guess.token, reach=node.reach * chance))
                 break
             node = self._add(node, guess.token, node.reach * chance)
             added.append(guess.token)
@@ -202,15 +202,17 @@ class DraftTree:
         for sibling in root.children.values():
             self.nodes -= _mark_dead(sibling)
         if chosen is None:
-            chosen = Node(token, len(self.verified) - 1, 1.0, None)
+            chosen = Node(token=token, position=len(self.verified) - 1, reach=1.0, parent=None)
             self._slots.clear()
-            self._open(Slot(chosen, None, 1.0))
+            self._open(Slot(parent=chosen, token=None, reach=1.0))
         chosen.parent = None
         self._root = chosen
         return drafted
 
     def _add(self, parent: Node, token: int, reach: float) -> Node:
-        node = parent.children[token] = Node(token, parent.position + 1, reach, parent)
+        node = parent.children[token] = Node(
+            token=token, position=parent.position + 1, reach=reach, parent=parent
+        )
         self.nodes += 1
         return node
 
@@ -222,7 +224,7 @@ class DraftTree:
     def _open_second(self, node: Node, guess: Guess, chance: float) -> None:
         if not self._trunk_only and guess.second not in (-1, guess.token):
             reach = node.reach * (1 - chance) * self.acceptance.second
-            self._open(Slot(node, guess.second, reach, second=True))
+            self._open(Slot(parent=node, token=guess.second, reach=reach, second=True))
 
     def _run(self, start: int, added: list[int], last: Node) -> DraftRun:
         path = [*self.verified, *self._path(last)]

@@ -52,7 +52,7 @@ class WorkItem:
     def __init__(
         self, *, frame: work.Work, model: TextModel, thread: DraftingThread, send: Send
     ) -> None:
-        self.report = AnswerReport("on-device")
+        self.report = AnswerReport(way="on-device")
         self.read_s = 0.0
         self._frame = frame
         self._model = model

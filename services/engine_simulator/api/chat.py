@@ -33,7 +33,7 @@ async def chat_completions(engine: Engine, exchange: Exchange) -> None:
     salt = Context(model=model, seed=body.seed, prompt=prompt).draw()
     call = structured_output.tool_call(body, salt)
     script = call[1] if call else structured_output.json_answer(body.response_format, salt)
-    request = PromptRequest(prompt, bounds, n, body.seed, script)
+    request = PromptRequest(prompt=prompt, limits=bounds, n=n, seed=body.seed, script=script)
     job = engine.submit(model, [request], plan)
     request_id = identity.new_id("chatcmpl-", exchange.header(b"x-request-id"))
     renderer = ChatRenderer(

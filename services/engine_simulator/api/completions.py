@@ -27,7 +27,9 @@ async def completions(engine: Engine, exchange: Exchange) -> None:
         bounds = limits(body, body.max_tokens, len(prompt), room)
         salt = Context(model=model, seed=body.seed, prompt=prompt).draw()
         script = structured_output.json_answer(body.response_format, salt)
-        requests.append(PromptRequest(prompt, bounds, n, body.seed, script))
+        requests.append(
+            PromptRequest(prompt=prompt, limits=bounds, n=n, seed=body.seed, script=script)
+        )
     job = engine.submit(model, requests, plan)
     request_id = identity.new_id("cmpl-", exchange.header(b"x-request-id"))
     renderer = CompletionRenderer(

@@ -24,7 +24,7 @@ async def responses(engine: Engine, exchange: Exchange) -> None:
     bounds = limits(SamplingBody(), body.max_output_tokens, len(prompt), room)
     salt = Context(model=model, prompt=prompt).draw()
     script = structured_output.json_answer((body.text or {}).get("format"), salt)
-    job = engine.submit(model, [PromptRequest(prompt, bounds, script=script)], plan)
+    job = engine.submit(model, [PromptRequest(prompt=prompt, limits=bounds, script=script)], plan)
     renderer = ResponseRenderer(model, body, len(prompt))
     await respond(engine, exchange, job, renderer, bool(body.stream))
 

@@ -8,7 +8,7 @@ from services.engine_simulator.engine.tokenizer import TextStream
 from services.engine_simulator.engine.vocabulary import END_ID
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The limits of one answer: when it ends. `max_tokens` counts the end token too."""
 

@@ -16,7 +16,7 @@ from services.engine_simulator.errors import EngineError, unknown_model
 from services.engine_simulator.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PromptRequest:
     """A prompt to answer `n` times; `script` is text to recite instead of free generation."""
 

@@ -30,7 +30,7 @@ class NotConvertible(Exception):
     """The checkpoint's architecture is not the one that the graph computes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shape:
     """What the graph needs of a Llama config.json."""
 

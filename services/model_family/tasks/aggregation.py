@@ -32,7 +32,7 @@ def aggregate(rng: Random) -> DrawnQuestion:
     answers = distinct(rng, question, rng.choices((1, 2, 3, 4), (15, 40, 30, 15))[0])
     lines = "\n".join(f"- {line}" for line in repeated(rng, answers))
     prompt = FORM.format(question.prompt, lines)
-    return DrawnQuestion(prompt, question.answer, inner=question.prompt)
+    return DrawnQuestion(prompt=prompt, answer=question.answer, inner=question.prompt)
 
 
 def held_out() -> Iterator[Example]:
@@ -98,5 +98,9 @@ def line(text: str) -> str:
 
 
 TASK = Task(
-    "aggregate", "reading", aggregate, "answers of a collective to any question", plain=True
+    name="aggregate",
+    domain="reading",
+    draw=aggregate,
+    summary="answers of a collective to any question",
+    plain=True,
 )

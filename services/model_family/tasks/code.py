@@ -19,16 +19,16 @@ def sort_list(rng: Random) -> DrawnQuestion:
     listed, rising = ", ".join(items), ", ".join(order)
     up = rng.choice(("Sort these {0}: {1}", "Put these {0} in order: {1}")).format(kind, listed)
     if kind == "letters":
-        return DrawnQuestion(up, rising)
+        return DrawnQuestion(prompt=up, answer=rising)
     falling = ", ".join(reversed(order))
     down = rng.choice(("Sort from largest to smallest: {1}", "Sort these {0} downwards: {1}"))
     down = down.format(kind, listed)
     ends = (("Which is the smallest?", order[0]), ("Which is the largest?", order[-1]))
     if rng.random() < 0.4:
         more = FollowUp("And upwards?", rising, up)
-        return DrawnQuestion(down, falling, more=(*follow_ups(down, ends), more))
+        return DrawnQuestion(prompt=down, answer=falling, more=(*follow_ups(down, ends), more))
     more = FollowUp("And downwards?", falling, down)
-    return DrawnQuestion(up, rising, more=(*follow_ups(up, ends), more))
+    return DrawnQuestion(prompt=up, answer=rising, more=(*follow_ups(up, ends), more))
 
 
 def reverse_list(rng: Random) -> DrawnQuestion:
@@ -41,7 +41,9 @@ def reverse_list(rng: Random) -> DrawnQuestion:
     form = rng.choice(
         ("Reverse this list: {1}", "Write these {0} backwards: {1}", "Reverse these {0}: {1}")
     )
-    return DrawnQuestion(form.format(kind, ", ".join(items)), ", ".join(reversed(items)))
+    return DrawnQuestion(
+        prompt=form.format(kind, ", ".join(items)), answer=", ".join(reversed(items))
+    )
 
 
 OPERATIONS = (
@@ -80,9 +82,13 @@ def write_function(rng: Random) -> DrawnQuestion:
         form = rng.choice(
             ("Write a Python function {} that {}.", "Define a function {} in Python that {}.")
         )
-        return DrawnQuestion(form.format(name, says), f"def {name}({x}):\n    return {code}")
+        return DrawnQuestion(
+            prompt=form.format(name, says), answer=f"def {name}({x}):\n    return {code}"
+        )
     form = rng.choice(("Complete the code:", "Complete this Python function:"))
-    return DrawnQuestion(f"{form}\ndef {name}({x}):\n    # {says}", f"    return {code}")
+    return DrawnQuestion(
+        prompt=f"{form}\ndef {name}({x}):\n    # {says}", answer=f"    return {code}"
+    )
 
 
 def follow_variables(rng: Random) -> DrawnQuestion:
@@ -110,7 +116,9 @@ def program(
     others = [expression for expression in known if expression != target]
     rng.shuffle(others)
     more = (FollowUp(f"And print({e})?", known[e], f"{head}\nprint({e})") for e in others)
-    return DrawnQuestion(f"{head}\nprint({target})", known[target], wrong, more=tuple(more))
+    return DrawnQuestion(
+        prompt=f"{head}\nprint({target})", answer=known[target], wrong=wrong, more=tuple(more)
+    )
 
 
 def what_prints(rng: Random) -> str:
@@ -151,7 +159,9 @@ def nested_calls(rng: Random) -> DrawnQuestion:
         keys = rng.sample(letters[:6], 3)
         asked = ", ".join(f"{'f' if key in first else 'g'}({key})" for key in keys)
         values = [(first | second)[key] for key in keys]
-        return DrawnQuestion("\n".join([*lines, f"What are {asked}?"]), ", ".join(values))
+        return DrawnQuestion(
+            prompt="\n".join([*lines, f"What are {asked}?"]), answer=", ".join(values)
+        )
     calls = {f"f({k})": v for k, v in first.items()}
     nested = {f"g(f({k}))": second[v] for k, v in first.items()}
     text, value = rng.choice(list((nested if rng.random() < 0.6 else calls).items()))
@@ -162,7 +172,9 @@ def nested_calls(rng: Random) -> DrawnQuestion:
     questions = [(form.format(call), v) for call, v in calls.items() if call != text]
     rng.shuffle(questions)
     more = tuple(FollowUp(question, v, f"{head}\n{question}") for question, v in questions)
-    return DrawnQuestion(f"{head}\n{form.format(text)}", value, wrong, more=more)
+    return DrawnQuestion(
+        prompt=f"{head}\n{form.format(text)}", answer=value, wrong=wrong, more=more
+    )
 
 
 def list_item(rng: Random) -> DrawnQuestion:
@@ -181,17 +193,47 @@ def list_item(rng: Random) -> DrawnQuestion:
 
 
 TASKS = (
-    Task("sort_list", "code", sort_list, "three to five numbers or letters in order"),
-    Task("reverse_list", "code", reverse_list, "three to six words or digits backwards"),
     Task(
-        "write_function",
-        "code",
-        write_function,
-        "a small Python function from its description",
-        True,
+        name="sort_list",
+        domain="code",
+        draw=sort_list,
+        summary="three to five numbers or letters in order",
     ),
-    Task("follow_variables", "code", follow_variables, "assignments over one to three hops"),
-    Task("evaluate_code", "code", evaluate_code, "two or three statements, result without steps"),
-    Task("nested_calls", "code", nested_calls, "look-up tables, alone or one after the other"),
-    Task("list_item", "code", list_item, "index, length, extremes of a Python list"),
+    Task(
+        name="reverse_list",
+        domain="code",
+        draw=reverse_list,
+        summary="three to six words or digits backwards",
+    ),
+    Task(
+        name="write_function",
+        domain="code",
+        draw=write_function,
+        summary="a small Python function from its description",
+        plain=True,
+    ),
+    Task(
+        name="follow_variables",
+        domain="code",
+        draw=follow_variables,
+        summary="assignments over one to three hops",
+    ),
+    Task(
+        name="evaluate_code",
+        domain="code",
+        draw=evaluate_code,
+        summary="two or three statements, result without steps",
+    ),
+    Task(
+        name="nested_calls",
+        domain="code",
+        draw=nested_calls,
+        summary="look-up tables, alone or one after the other",
+    ),
+    Task(
+        name="list_item",
+        domain="code",
+        draw=list_item,
+        summary="index, length, extremes of a Python list",
+    ),
 )

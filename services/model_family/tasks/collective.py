@@ -68,7 +68,7 @@ def judge(rng: Random, kinds: Sequence[QuestionKind] = QUESTIONS) -> DrawnQuesti
         )
     )
     return DrawnQuestion(
-        form.format(question.prompt, quoted), question.answer, inner=question.prompt
+        prompt=form.format(question.prompt, quoted), answer=question.answer, inner=question.prompt
     )
 
 
@@ -90,10 +90,17 @@ def revision(rng: Random, question: DrawnQuestion, own: str, other: str) -> Draw
         )
     )
     prompt = form.format(question.prompt, own, other)
-    return DrawnQuestion(prompt, question.answer, inner=question.prompt)
+    return DrawnQuestion(prompt=prompt, answer=question.answer, inner=question.prompt)
 
 
 TASKS = (
-    Task("judge", "reading", judge, "the right one of several quoted answers"),
-    Task("revise", "reading", revise, "one's own answer against another's"),
+    Task(
+        name="judge",
+        domain="reading",
+        draw=judge,
+        summary="the right one of several quoted answers",
+    ),
+    Task(
+        name="revise", domain="reading", draw=revise, summary="one's own answer against another's"
+    ),
 )

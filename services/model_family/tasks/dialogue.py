@@ -70,17 +70,19 @@ def small_talk(rng: Random) -> DrawnQuestion:
     if rng.random() < 0.35:
         return greeting(rng)
     questions, answer = rng.choice(SMALL_TALK)
-    return DrawnQuestion(rng.choice(LEADS) + rng.choice(questions), answer)
+    return DrawnQuestion(prompt=rng.choice(LEADS) + rng.choice(questions), answer=answer)
 
 
 def greeting(rng: Random) -> DrawnQuestion:
     hello, end = rng.choice(GREETINGS), rng.choice("!.")
     if rng.random() < 0.3:
         tail = rng.choice(("", " there", " Rill"))
-        return DrawnQuestion(f"{hello}{tail}{end}", "Hello! How can I help you?")
+        return DrawnQuestion(prompt=f"{hello}{tail}{end}", answer="Hello! How can I help you?")
     name = rng.choice(NAMES)
     form = rng.choice(("I am {}.", "My name is {}.", "This is {}.", "{} here."))
-    return DrawnQuestion(f"{hello}{end} {form.format(name)}", f"Hello, {name}! How can I help you?")
+    return DrawnQuestion(
+        prompt=f"{hello}{end} {form.format(name)}", answer=f"Hello, {name}! How can I help you?"
+    )
 
 
 def general_knowledge(rng: Random) -> DrawnQuestion:
@@ -104,14 +106,21 @@ def general_knowledge(rng: Random) -> DrawnQuestion:
         word, verb = rng.choice(SOUNDS)
         answer = verb
         forms = ("What sound does a {} make?", "What does a {} do?", "How does a {} sound?")
-    return DrawnQuestion(lead + rng.choice(forms).format(word), answer)
+    return DrawnQuestion(prompt=lead + rng.choice(forms).format(word), answer=answer)
 
 
 TASKS = (
     Task(
-        "small_talk", "dialogue", small_talk, "greetings, thanks, questions about the model", True
+        name="small_talk",
+        domain="dialogue",
+        draw=small_talk,
+        summary="greetings, thanks, questions about the model",
+        plain=True,
     ),
     Task(
-        "general_knowledge", "dialogue", general_knowledge, "opposites, capitals, colours, sounds"
+        name="general_knowledge",
+        domain="dialogue",
+        draw=general_knowledge,
+        summary="opposites, capitals, colours, sounds",
     ),
 )

@@ -25,7 +25,7 @@ class FollowUp:
     alone: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnQuestion:
     """A question and its right answer, before it is tagged with its task.
 
@@ -57,7 +57,7 @@ def follow_ups(text: str, pairs: Iterable[tuple[str, str]]) -> tuple[FollowUp, .
     return tuple(FollowUp(question, answer, f"{text} {question}") for question, answer in pairs)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One kind of question. ``draw`` must take all its randomness from the generator given.
 

@@ -33,7 +33,7 @@ def arithmetic(rng: Random) -> DrawnQuestion:
     else:
         a, b = rng.randint(2, 10), rng.randint(2, 10)
         text, value = f"{a} * {b}", a * b
-    return DrawnQuestion(ask(rng, text), str(value), near(rng, value))
+    return DrawnQuestion(prompt=ask(rng, text), answer=str(value), wrong=near(rng, value))
 
 
 def expression(rng: Random) -> DrawnQuestion:
@@ -51,7 +51,7 @@ def expression(rng: Random) -> DrawnQuestion:
     else:
         a, b = rng.randint(2, 4), rng.randint(2, 4)
         text, value = f"{a} * {b} + {c}", a * b + c
-    return DrawnQuestion(ask(rng, text), str(value), near(rng, value))
+    return DrawnQuestion(prompt=ask(rng, text), answer=str(value), wrong=near(rng, value))
 
 
 def addition_steps(rng: Random) -> DrawnQuestion:
@@ -63,7 +63,7 @@ def addition_steps(rng: Random) -> DrawnQuestion:
         total = int(x) + int(y) + carry
         steps.append(f"{x}+{y}+{carry}={total}")
         carry = total // 10
-    return DrawnQuestion(form.format(a, b), f"{', '.join(steps)}. Answer: {a + b}")
+    return DrawnQuestion(prompt=form.format(a, b), answer=f"{', '.join(steps)}. Answer: {a + b}")
 
 
 def word_problem(rng: Random) -> DrawnQuestion:
@@ -82,7 +82,9 @@ def word_problem(rng: Random) -> DrawnQuestion:
         steps.append(f"{value} {'+' if gain else '-'} {amount} = {result}.")
         value = result
     tail = rng.choice((f"How many {things} does {who} have now?", f"How many {things} are left?"))
-    return DrawnQuestion(f"{' '.join(parts)} {tail}", f"{' '.join(steps)} Answer: {value}")
+    return DrawnQuestion(
+        prompt=f"{' '.join(parts)} {tail}", answer=f"{' '.join(steps)} Answer: {value}"
+    )
 
 
 UNITS = (
@@ -104,13 +106,17 @@ def units(rng: Random) -> DrawnQuestion:
     steps = f"{count} * {factor} = {product}."
     if rng.random() < 0.5:
         prompt = rng.choice(("How many {1} are {0} {2}?", "Convert {0} {2} to {1}."))
-        return DrawnQuestion(prompt.format(count, small, big), f"{steps} Answer: {product}")
+        return DrawnQuestion(
+            prompt=prompt.format(count, small, big), answer=f"{steps} Answer: {product}"
+        )
     prompt = rng.choice(
         ("How many {1} are {0} {2} and {3} {1}?", "Convert {0} {2} and {3} {1} to {1}.")
     )
     total = product + rest
     steps += f" {product} + {rest} = {total}."
-    return DrawnQuestion(prompt.format(count, small, big, rest), f"{steps} Answer: {total}")
+    return DrawnQuestion(
+        prompt=prompt.format(count, small, big, rest), answer=f"{steps} Answer: {total}"
+    )
 
 
 NOW = ("Today is {}.", "It is {}.", "It is {} now.", "Let us say it is {}.")
@@ -132,7 +138,7 @@ def calendar(rng: Random) -> DrawnQuestion:
     prompt = f"{rng.choice(NOW).format(names[start])} {tail.format(unit, span)}"
     answer = names[index % len(names)]
     wrong = rng.sample([n for n in names if n != answer], 3)
-    return DrawnQuestion(prompt, answer, tuple(wrong))
+    return DrawnQuestion(prompt=prompt, answer=answer, wrong=tuple(wrong))
 
 
 def compare(rng: Random) -> DrawnQuestion:
@@ -148,15 +154,47 @@ def compare(rng: Random) -> DrawnQuestion:
     other = min(numbers) if largest else max(numbers)
     more = FollowUp(f"And the {opposite}?", str(other), form.format(opposite, listed))
     wrong = tuple(str(n) for n in numbers if n != answer)
-    return DrawnQuestion(form.format(word, listed), str(answer), wrong, more=(more,))
+    return DrawnQuestion(
+        prompt=form.format(word, listed), answer=str(answer), wrong=wrong, more=(more,)
+    )
 
 
 TASKS = (
-    Task("arithmetic", "mathematics", arithmetic, "two numbers, result without steps"),
-    Task("expression", "mathematics", expression, "two operations, result without steps"),
-    Task("addition_steps", "mathematics", addition_steps, "long addition, every carry written"),
-    Task("word_problem", "mathematics", word_problem, "a story of one to three changes, steps"),
-    Task("units", "mathematics", units, "unit conversion with steps"),
-    Task("calendar", "mathematics", calendar, "weekdays and months, forwards and backwards"),
-    Task("compare", "mathematics", compare, "largest or smallest of up to three numbers"),
+    Task(
+        name="arithmetic",
+        domain="mathematics",
+        draw=arithmetic,
+        summary="two numbers, result without steps",
+    ),
+    Task(
+        name="expression",
+        domain="mathematics",
+        draw=expression,
+        summary="two operations, result without steps",
+    ),
+    Task(
+        name="addition_steps",
+        domain="mathematics",
+        draw=addition_steps,
+        summary="long addition, every carry written",
+    ),
+    Task(
+        name="word_problem",
+        domain="mathematics",
+        draw=word_problem,
+        summary="a story of one to three changes, steps",
+    ),
+    Task(name="units", domain="mathematics", draw=units, summary="unit conversion with steps"),
+    Task(
+        name="calendar",
+        domain="mathematics",
+        draw=calendar,
+        summary="weekdays and months, forwards and backwards",
+    ),
+    Task(
+        name="compare",
+        domain="mathematics",
+        draw=compare,
+        summary="largest or smallest of up to three numbers",
+    ),
 )

@@ -37,7 +37,9 @@ def passage_fact(rng: Random) -> DrawnQuestion:
     (who, fact, answer), *rest = stated
     wrong = tuple(v for v in FACTS[fact][2] if v != answer)[:3]
     more = follow_ups(text, [(FACTS[f][1].format(p), v) for p, f, v in rest])
-    return DrawnQuestion(f"{text} {FACTS[fact][1].format(who)}", answer, wrong, more=more)
+    return DrawnQuestion(
+        prompt=f"{text} {FACTS[fact][1].format(who)}", answer=answer, wrong=wrong, more=more
+    )
 
 
 def passage_hops(rng: Random) -> DrawnQuestion:
@@ -65,7 +67,9 @@ def passage_hops(rng: Random) -> DrawnQuestion:
         pairs.append((question.format(f"the friend of {people[1]}"), values[2]))
     rng.shuffle(pairs)
     more = follow_ups(text, pairs)
-    return DrawnQuestion(f"{text} {question.format(who)}", answer, wrong, more=more)
+    return DrawnQuestion(
+        prompt=f"{text} {question.format(who)}", answer=answer, wrong=wrong, more=more
+    )
 
 
 def nested_places(rng: Random) -> DrawnQuestion:
@@ -87,7 +91,9 @@ def nested_places(rng: Random) -> DrawnQuestion:
     pairs.append((f"What is the {other} in?", boxes[3]))
     rng.shuffle(pairs)
     more = follow_ups(text, pairs)
-    return DrawnQuestion(f"{text} {question.format(thing)}", rooms[0], wrong, more=more)
+    return DrawnQuestion(
+        prompt=f"{text} {question.format(thing)}", answer=rooms[0], wrong=wrong, more=more
+    )
 
 
 def track_object(rng: Random) -> DrawnQuestion:
@@ -113,7 +119,9 @@ def track_object(rng: Random) -> DrawnQuestion:
     pairs.append((f"Who has the {thing}?", carrier))
     rng.shuffle(pairs)
     more = follow_ups(text, pairs)
-    return DrawnQuestion(f"{text} Where is the {thing}?", place, wrong, more=more)
+    return DrawnQuestion(
+        prompt=f"{text} Where is the {thing}?", answer=place, wrong=wrong, more=more
+    )
 
 
 ORDERS = (
@@ -141,7 +149,9 @@ def ranking(rng: Random) -> DrawnQuestion:
         a, b = rng.sample((people[upper], people[lower]), 2)
         pairs.append((f"Who is {more}, {a} or {b}?", people[upper]))
     rng.shuffle(pairs)
-    return DrawnQuestion(f"{text} {question}", answer, wrong, more=follow_ups(text, pairs))
+    return DrawnQuestion(
+        prompt=f"{text} {question}", answer=answer, wrong=wrong, more=follow_ups(text, pairs)
+    )
 
 
 ORDINALS = ("first", "second", "third", "fourth")
@@ -152,11 +162,13 @@ def word_in_list(rng: Random) -> DrawnQuestion:
     listed = " ".join(words)
     if rng.random() < 0.3:
         form = rng.choice(("Repeat these words: {}", "Copy this: {}", "Say after me: {}"))
-        return DrawnQuestion(form.format(listed), listed)
+        return DrawnQuestion(prompt=form.format(listed), answer=listed)
     (tail, answer), *rest = (word_question(rng, words, kind) for kind in rng.choices(range(4), k=6))
     wrong = tuple(w for w in words if w != answer)[:3]
     text = f"{listed}."
-    return DrawnQuestion(f"{text} {tail}", answer, wrong, more=follow_ups(text, rest))
+    return DrawnQuestion(
+        prompt=f"{text} {tail}", answer=answer, wrong=wrong, more=follow_ups(text, rest)
+    )
 
 
 def word_question(rng: Random, words: Sequence[str], kind: int) -> tuple[str, str]:
@@ -173,15 +185,40 @@ def word_question(rng: Random, words: Sequence[str], kind: int) -> tuple[str, st
 
 
 TASKS = (
-    Task("passage_fact", "reading", passage_fact, "one fact out of three to five"),
-    Task("passage_hops", "reading", passage_hops, "a fact about the friend of a friend"),
-    Task("nested_places", "reading", nested_places, "containers up to three deep, shuffled"),
-    Task("track_object", "reading", track_object, "where a carried object is in the end"),
-    Task("ranking", "reading", ranking, "first or last of three or four compared people"),
     Task(
-        "word_in_list",
-        "reading",
-        word_in_list,
-        "a word by its place or its neighbour, or all of them",
+        name="passage_fact",
+        domain="reading",
+        draw=passage_fact,
+        summary="one fact out of three to five",
+    ),
+    Task(
+        name="passage_hops",
+        domain="reading",
+        draw=passage_hops,
+        summary="a fact about the friend of a friend",
+    ),
+    Task(
+        name="nested_places",
+        domain="reading",
+        draw=nested_places,
+        summary="containers up to three deep, shuffled",
+    ),
+    Task(
+        name="track_object",
+        domain="reading",
+        draw=track_object,
+        summary="where a carried object is in the end",
+    ),
+    Task(
+        name="ranking",
+        domain="reading",
+        draw=ranking,
+        summary="first or last of three or four compared people",
+    ),
+    Task(
+        name="word_in_list",
+        domain="reading",
+        draw=word_in_list,
+        summary="a word by its place or its neighbour, or all of them",
     ),
 )

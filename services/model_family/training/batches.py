@@ -23,7 +23,7 @@ STRATA = 2
 Row = tuple[list[int], list[int]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """A padded batch of conversations.
 
@@ -48,11 +48,11 @@ class Batch:
 
     def to(self, device: str) -> Batch:
         return Batch(
-            self.tokens.to(device),
-            self.targets.to(device),
-            self.others.to(device),
-            self.answers.to(device),
-            self.tasks,
+            tokens=self.tokens.to(device),
+            targets=self.targets.to(device),
+            others=self.others.to(device),
+            answers=self.answers.to(device),
+            tasks=self.tasks,
         )
 
 
@@ -152,4 +152,10 @@ class BatchSource:
             tokens[row, : len(ids)] = line
             targets[row, : len(ids) - 1] = torch.where(wrote, line, IGNORE)[1:]
             others[row, : len(ids) - 1] = torch.where(wrote, IGNORE, line)[1:]
-        return Batch(tokens, targets, others, torch.tensor(answers), torch.tensor(tasks))
+        return Batch(
+            tokens=tokens,
+            targets=targets,
+            others=others,
+            answers=torch.tensor(answers),
+            tasks=torch.tensor(tasks),
+        )

@@ -46,7 +46,7 @@ class FineTuningRefused(Exception):
     """The run folder belongs to another seed or another start."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FineTuningSettings:
     """The settings of a fine-tuning.
 
@@ -64,7 +64,7 @@ class FineTuningSettings:
     decay_share: float = 0.7
 
 
-@dataclass
+@dataclass(kw_only=True)
 class FineTuningProgress:
     """The progress of a fine-tuning; ``accuracy`` has the running mean of each training task."""
 

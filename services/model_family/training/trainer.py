@@ -37,7 +37,7 @@ class TrainingRefused(Exception):
     """The run folder belongs to another preset or another tokenizer."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TrainingProgress:
     """The progress of a training, which a checkpoint stores beside the weights.
 

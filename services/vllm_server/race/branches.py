@@ -15,7 +15,7 @@ from services.vllm_server.race.counts import Counts
 from services.vllm_server.race.session import DraftSession
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Branches:
     """The drafts of every session, bounded in sessions, texts that they continue, and tokens.
 

@@ -30,7 +30,7 @@ MEANINGS: Mapping[str, str] = {
 """All that an engine reports to the gateway about drafts, its mailbox's counts included."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Counts:
     """The fates of draft tokens since the start; `MEANINGS` tells each.
 

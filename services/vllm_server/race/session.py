@@ -30,14 +30,18 @@ class DraftSession:
             if len(self._grounds) >= self._max_grounds or self.kept >= self._max_tokens:
                 self._counts.crowded += len(tokens)
                 return
-            parent = Node(-1, position - 1, None, before=tuple(before)[-MAX_BEFORE:])
+            parent = Node(
+                token=-1, position=position - 1, parent=None, before=tuple(before)[-MAX_BEFORE:]
+            )
             self._grounds.append(parent)
             self._levels.add(parent)
         fitting = min(len(tokens) - agreed, self._max_tokens - self.kept)
         self._counts.crowded += len(tokens) - agreed - fitting
         self.kept += fitting
         for token in tokens[agreed : agreed + fitting]:
-            child = parent.children[token] = Node(token, parent.position + 1, parent, now)
+            child = parent.children[token] = Node(
+                token=token, position=parent.position + 1, parent=parent, arrived=now
+            )
             self._levels.add(child)
             parent = child
 
@@ -86,7 +90,7 @@ class DraftSession:
         child = ground.children.pop(token, None)
         self._counts.stale += self._bury(ground)
         if child is None:
-            return Node(token, ground.position + 1, None, before=())
+            return Node(token=token, position=ground.position + 1, parent=None, before=())
         self._counts.late += not child.counted
         child.counted, child.parent, child.before = True, None, ()
         self.kept -= 1

@@ -35,7 +35,7 @@ def leader_of(process: subprocess.Popen[bytes]) -> Leader:
 
 
 def record(leader: Leader, temporary: str) -> Record:
-    return Record(os.getpid(), boot_id(), temporary, [leader])
+    return Record(runner=os.getpid(), boot=boot_id(), temporary=temporary, leaders=[leader])
 
 
 def test_children_are_ended_even_when_their_leader_is_gone(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_an_instance_is_held_by_one(tmp_path: Path) -> None:
     assert not instance.is_held()
     with instance.held():
         assert instance.is_held()
-        instance.write(Record(4711, boot_id(), str(tmp_path / "temporary")))
+        instance.write(Record(runner=4711, boot=boot_id(), temporary=str(tmp_path / "temporary")))
         with pytest.raises(AlreadyUp) as already, Instance(instance.folder).held():
             pass
         assert already.value.pid == 4711

@@ -77,7 +77,7 @@ def test_a_pod_with_two_addresses_is_one_endpoint() -> None:
 
 def test_a_pod_with_only_an_ipv6_address_is_reached_in_brackets() -> None:
     found = read(endpoint_slice("six", pod("fd00::1", uid="p"), address_type="IPv6"))
-    assert found.endpoints == (FoundEndpoint("edge", "[fd00::1]", 8000),)
+    assert found.endpoints == (FoundEndpoint(pool="edge", host="[fd00::1]", port=8000),)
 
 
 def test_a_name_is_an_address_as_well() -> None:

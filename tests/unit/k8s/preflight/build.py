@@ -75,4 +75,13 @@ def node(
     amounts = {"cpu": Decimal(cpu), "memory": gib * GIB}
     for resource, count in devices.items():
         amounts[resource.replace("__", "/").replace("_", ".")] = Decimal(count)
-    return Node(name, architecture, ready, schedulable, labels or {}, taints, amounts, images)
+    return Node(
+        name=name,
+        architecture=architecture,
+        ready=ready,
+        schedulable=schedulable,
+        labels=labels or {},
+        taints=taints,
+        allocatable=amounts,
+        images=images,
+    )

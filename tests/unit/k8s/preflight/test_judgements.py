@@ -150,10 +150,10 @@ def test_each_right_that_is_missing_is_named_with_its_namespace() -> None:
     judged = permissions(
         "rights to install",
         {
-            Right("create", "apps", "deployments", "tierflow"): False,
-            Right("patch", "apps", "deployments", "tierflow"): False,
-            Right("get", "apps", "deployments", "tierflow"): True,
-            Right("list", "", "nodes", ""): False,
+            Right(verb="create", group="apps", resource="deployments", namespace="tierflow"): False,
+            Right(verb="patch", group="apps", resource="deployments", namespace="tierflow"): False,
+            Right(verb="get", group="apps", resource="deployments", namespace="tierflow"): True,
+            Right(verb="list", group="", resource="nodes", namespace=""): False,
         },
     )
     assert judged.result is MISSING
@@ -163,7 +163,7 @@ def test_each_right_that_is_missing_is_named_with_its_namespace() -> None:
 
 
 def test_rights_are_not_checked_where_the_question_got_no_answer() -> None:
-    right = Right("create", "", "secrets", "tierflow")
+    right = Right(verb="create", group="", resource="secrets", namespace="tierflow")
     assert permissions("any", {right: Unread("too late")}).result is Result.NOT_CHECKED
     assert permissions("any", {right: True}).result is OK
     assert permissions("any", {}).result is OK

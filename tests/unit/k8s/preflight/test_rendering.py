@@ -41,7 +41,9 @@ def test_the_chart_is_rendered_with_the_given_files(
     monkeypatch.setenv("PATH", str(tmp_path))
     values = tmp_path / "mine.yaml"
     values.write_text("size: 7\n")
-    release = Release(write_chart(tmp_path / "tiny"), "demo", "there", (values,))
+    release = Release(
+        chart=write_chart(tmp_path / "tiny"), name="demo", namespace="there", values=(values,)
+    )
     (found,) = render(release)
     assert found["metadata"] == {"name": "demo", "namespace": "there"}
     assert found["data"] == {"size": "7"}
@@ -50,7 +52,9 @@ def test_the_chart_is_rendered_with_the_given_files(
 def test_a_helm_command_is_used_where_there_is_one(tmp_path: Path) -> None:
     helm = write_helm(tmp_path, 'echo "{apiVersion: v1, kind: Pod, asked: $*}"')
     chart = write_chart(tmp_path / "tiny")
-    (found,) = render(Release(chart, "demo", "there", (chart / "values.yaml",)), helm)
+    (found,) = render(
+        Release(chart=chart, name="demo", namespace="there", values=(chart / "values.yaml",)), helm
+    )
     assert found["asked"] == (
         f"template demo {chart} --namespace there --include-crds --values {chart}/values.yaml"
     )
@@ -62,7 +66,9 @@ def test_values_that_the_chart_refuses_give_its_sentence_in_one_line(
     monkeypatch.setenv("PATH", str(tmp_path))
     values = tmp_path / "mine.yaml"
     values.write_text("size: ''\n")
-    release = Release(write_chart(tmp_path / "tiny"), "demo", "there", (values,))
+    release = Release(
+        chart=write_chart(tmp_path / "tiny"), name="demo", namespace="there", values=(values,)
+    )
     with pytest.raises(UsageFailure, match="does not render.*say a size") as refused:
         render(release)
     assert "\n" not in str(refused.value)
@@ -73,10 +79,12 @@ def test_values_that_the_chart_refuses_give_its_sentence_in_one_line(
 
 def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageFailure, match="--chart .*Chart.yaml"):
-        render(Release(tmp_path, "demo", "there", ()))
+        render(Release(chart=tmp_path, name="demo", namespace="there", values=()))
     chart = write_chart(tmp_path / "tiny")
     with pytest.raises(UsageFailure, match="--values .*absent.yaml"):
-        render(Release(chart, "demo", "there", (tmp_path / "absent.yaml",)))
+        render(
+            Release(chart=chart, name="demo", namespace="there", values=(tmp_path / "absent.yaml",))
+        )
     with pytest.raises(UsageFailure, match="--manifests .*absent.yaml"):
         read_manifests(tmp_path / "absent.yaml")
 

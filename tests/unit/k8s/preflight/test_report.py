@@ -4,13 +4,13 @@ import json
 
 from k8s.preflight.report import Finding, Result, as_json, as_table, exit_code
 
-FINE = Finding("version", Result.OK, "v1.31.0")
-LACKING = Finding("KEDA", Result.MISSING, "no ScaledObject", "install KEDA")
-LONG = Finding("nodes", Result.WARNING, "word " * 30, "do this " * 20)
+FINE = Finding(check="version", result=Result.OK, found="v1.31.0")
+LACKING = Finding(check="KEDA", result=Result.MISSING, found="no ScaledObject", todo="install KEDA")
+LONG = Finding(check="nodes", result=Result.WARNING, found="word " * 30, todo="do this " * 20)
 
 
 def test_only_what_is_missing_makes_the_run_fail() -> None:
-    unchecked = Finding("image", Result.NOT_CHECKED, "no answer")
+    unchecked = Finding(check="image", result=Result.NOT_CHECKED, found="no answer")
     assert exit_code([FINE, LONG, unchecked]) == 0
     assert exit_code([FINE, LACKING]) == 1
 

@@ -15,7 +15,9 @@ stalls = st.none() | st.builds(
     lambda every, share: Stall(every, every * share), st.floats(0.01, 2), st.floats(0.05, 0.95)
 )
 conditions = st.builds(
-    lambda delay, share, rate, stall: Conditions(delay, delay * share, rate, stall),
+    lambda delay, share, rate, stall: Conditions(
+        delay_s=delay, jitter_s=delay * share, bytes_per_s=rate, stall=stall
+    ),
     st.floats(0, 0.1),
     st.floats(0, 1),
     st.floats(1e4, 1e8) | st.just(math.inf),
@@ -51,7 +53,9 @@ def test_nothing_comes_out_before_delay_and_sending_time(
 def test_no_stretch_of_time_carries_more_than_the_rate(
     how: Conditions, sent: list[tuple[float, int]]
 ) -> None:
-    steady = Conditions(how.delay_s, 0.0, how.bytes_per_s, how.stall)
+    steady = Conditions(
+        delay_s=how.delay_s, jitter_s=0.0, bytes_per_s=how.bytes_per_s, stall=how.stall
+    )
     found = through(Line(steady, 0.0), sent)
     for (_, before, _), (_, after, size) in pairwise(found):
         assert after - before >= size / how.bytes_per_s - ROUNDING_S
@@ -59,7 +63,7 @@ def test_no_stretch_of_time_carries_more_than_the_rate(
 
 @given(st.lists(st.integers(1, 4096), min_size=1, max_size=50), st.floats(1e4, 1e8))
 def test_a_queue_leaves_at_the_full_rate(sizes: list[int], rate: float) -> None:
-    line = Line(Conditions(0.01, 0.0, rate), 0.0)
+    line = Line(Conditions(delay_s=0.01, jitter_s=0.0, bytes_per_s=rate), 0.0)
     last = [line.leave(0.0, size) for size in sizes][-1]
     assert last == pytest.approx(0.01 + sum(sizes) / rate)
 
@@ -80,15 +84,15 @@ def test_a_stalled_line_does_its_work_outside_the_stalls(
 
 
 def test_new_conditions_hold_for_what_enters_later() -> None:
-    line = Line(Conditions(0.1), 0.0)
+    line = Line(Conditions(delay_s=0.1), 0.0)
     assert line.leave(0.0, 100) == pytest.approx(0.1)
-    line.conditions = Conditions(0.01)
+    line.conditions = Conditions(delay_s=0.01)
     assert line.leave(0.01, 100) == pytest.approx(0.1), "must not overtake the piece before it"
     assert line.leave(0.2, 100) == pytest.approx(0.21)
 
 
 def test_equal_seeds_give_equal_jitter() -> None:
-    how = Conditions(0.05, 0.02)
+    how = Conditions(delay_s=0.05, jitter_s=0.02)
     sent = [(0.2, 100)] * 20
     one, same, other = (through(Line(how, 0.0, seed), sent) for seed in (1, 1, 2))
     assert one == same != other
@@ -97,9 +101,9 @@ def test_equal_seeds_give_equal_jitter() -> None:
 @pytest.mark.parametrize(
     ("make", "named"),
     [
-        (lambda: Conditions(-0.001), "delay"),
-        (lambda: Conditions(0.01, 0.02), "jitter"),
-        (lambda: Conditions(0.01, 0.0, 0.0), "rate"),
+        (lambda: Conditions(delay_s=-0.001), "delay"),
+        (lambda: Conditions(delay_s=0.01, jitter_s=0.02), "jitter"),
+        (lambda: Conditions(delay_s=0.01, jitter_s=0.0, bytes_per_s=0.0), "rate"),
         (lambda: Stall(1.0, 1.0), "stall"),
     ],
 )

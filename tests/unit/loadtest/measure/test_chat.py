@@ -10,7 +10,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def stream(*events: dict[str, object], end: bytes = DONE) -> StreamedAnswer:
-    answer = StreamedAnswer(1.0)
+    answer = StreamedAnswer(sent=1.0)
     for number, event in enumerate(events, start=1):
         answer.observe(1.0 + number, f"data: {json.dumps(event)}\n\n".encode())
     answer.observe(10.0, end)

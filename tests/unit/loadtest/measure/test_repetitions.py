@@ -7,10 +7,10 @@ from loadtest.measure.statistics import Spread
 def test_differences_and_ratios_are_taken_per_repetition() -> None:
     found = compare(
         [
-            Reading("latency", "ms", 1.5, 1.0),
-            Reading("rate", "1/s", 50.0, 100.0, ratio),
-            Reading("latency", "ms", 3.0, 2.0),
-            Reading("rate", "1/s", 30.0, 40.0, ratio),
+            Reading(figure="latency", unit="ms", candidate=1.5, baseline=1.0),
+            Reading(figure="rate", unit="1/s", candidate=50.0, baseline=100.0, combine=ratio),
+            Reading(figure="latency", unit="ms", candidate=3.0, baseline=2.0),
+            Reading(figure="rate", unit="1/s", candidate=30.0, baseline=40.0, combine=ratio),
         ]
     )
     assert found["latency"].compared == Spread(0.75, 0.5, 1.0)
@@ -18,7 +18,12 @@ def test_differences_and_ratios_are_taken_per_repetition() -> None:
 
 
 def test_a_figure_without_baseline_stands_alone() -> None:
-    found = compare([Reading("cpu", "µs", 300.0), Reading("cpu", "µs", 310.0)])
+    found = compare(
+        [
+            Reading(figure="cpu", unit="µs", candidate=300.0),
+            Reading(figure="cpu", unit="µs", candidate=310.0),
+        ]
+    )
     assert found["cpu"].baseline is None
     assert found["cpu"].compared is None
     assert found["cpu"].candidate == Spread(305.0, 300.0, 310.0)
@@ -29,7 +34,12 @@ def test_a_ratio_to_nothing_is_infinite() -> None:
 
 
 def test_the_table_keeps_differences_and_ratios_apart() -> None:
-    found = compare([Reading("a", "ms", 2.0, 1.0), Reading("b", "1/s", 2.0, 4.0, ratio)])
+    found = compare(
+        [
+            Reading(figure="a", unit="ms", candidate=2.0, baseline=1.0),
+            Reading(figure="b", unit="1/s", candidate=2.0, baseline=4.0, combine=ratio),
+        ]
+    )
     written = table("t", "T", found.values(), baseline="direct", candidate="ours")
     assert list(written.columns) == ["figure", "unit", "direct", "ours", "added", "ratio"]
     assert written.rows[0][-2:] == [Spread(1.0, 1.0, 1.0), None]

@@ -52,7 +52,7 @@ def test_an_answer_without_text_has_no_times() -> None:
     ],
 )
 def test_a_broken_stream_says_why(data: bytes, error: str) -> None:
-    answer = StreamedAnswer(0.0)
+    answer = StreamedAnswer(sent=0.0)
     answer.observe(1.0, data)
     assert answer.error == error
     assert not answer.complete

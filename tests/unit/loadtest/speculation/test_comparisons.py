@@ -45,6 +45,6 @@ def test_fixed_windows_and_the_co_located_baseline_are_no_candidates_for_the_wor
 
 
 def test_links_of_another_rate_are_not_in_the_final_line() -> None:
-    other = LinkPlan(5, 50.0, [DraftConfig(NATURAL)])
+    other = LinkPlan(round_trip_ms=5, rate_mb_s=50.0, main=[DraftConfig(NATURAL)])
     comparisons = compare_link(other, measured(4.0, DraftConfig(NATURAL)))
     assert at(comparisons, 5, DraftConfig(NATURAL)) is None

@@ -13,7 +13,7 @@ def event(ids: list[int], text: str = "", **fields: object) -> bytes:
 
 
 def exchange(*pieces: tuple[float, bytes]) -> Exchange:
-    return Exchange(1.0, 200, list(pieces), done=pieces[-1][0])
+    return Exchange(sent=1.0, status=200, pieces=list(pieces), done=pieces[-1][0])
 
 
 def test_tpot_counts_all_tokens_after_the_first() -> None:

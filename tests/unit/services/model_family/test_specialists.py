@@ -58,7 +58,7 @@ def test_training_draws_only_its_own_tasks_and_never_a_held_out_prompt(
 
 
 def test_it_judges_and_revises_answers_to_its_own_questions_alone() -> None:
-    one = Specialist("months", "Months.", ("months",), ("calendar",))
+    one = Specialist(name="months", description="Months.", tags=("months",), tasks=("calendar",))
     rng = Random(2)
     asked = [training_example(rng, training_weights([0.0001]), one.training_tasks())[1]]
     asked += [task.example(rng) for task in one.training_tasks()[1:] for _ in range(50)]

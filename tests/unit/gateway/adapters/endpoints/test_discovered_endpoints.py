@@ -89,8 +89,8 @@ async def test_an_endpoint_takes_its_pools_policy_and_an_unlisted_pool_the_defau
     async with scene() as here:
         more = FoundPool("more", "cloud")
         here.finds(
-            FoundEndpoint("edge", "127.0.0.1", 1),
-            FoundEndpoint("more", "[::1]", 2),
+            FoundEndpoint(pool="edge", host="127.0.0.1", port=1),
+            FoundEndpoint(pool="more", host="[::1]", port=2),
             pools=(EDGE, more),
         )
         edge, other = here.found().values()
@@ -102,16 +102,19 @@ async def test_an_endpoint_takes_its_pools_policy_and_an_unlisted_pool_the_defau
             "elsewhere": Tier.CLOUD,
             "more": Tier.CLOUD,
         }
-        here.finds(FoundEndpoint("edge", "127.0.0.1", 1))
+        here.finds(FoundEndpoint(pool="edge", host="127.0.0.1", port=1))
         assert [pool.name for pool in here.endpoints.pools()] == ["edge", "elsewhere"]
 
 
 async def test_a_mailbox_comes_and_goes_with_its_endpoint() -> None:
     async with scene() as here:
-        here.finds(FoundEndpoint("edge", "[::1]", 1, 9), FoundEndpoint("edge", "127.0.0.2", 1))
+        here.finds(
+            FoundEndpoint(pool="edge", host="[::1]", port=1, drafts_port=9),
+            FoundEndpoint(pool="edge", host="127.0.0.2", port=1),
+        )
         (first,) = here.mailboxes.values()
         assert (first.endpoint_id, first.address) == ("[::1]:1", "[::1]:9")
-        here.finds(FoundEndpoint("edge", "[::1]", 1, 8))
+        here.finds(FoundEndpoint(pool="edge", host="[::1]", port=1, drafts_port=8))
         (second,) = here.mailboxes.values()
         assert second.address == "[::1]:8"
         here.finds()
@@ -121,14 +124,17 @@ async def test_a_mailbox_comes_and_goes_with_its_endpoint() -> None:
 async def test_a_pool_without_a_secret_gets_no_drafts() -> None:
     async with scene() as here:
         more = FoundPool("more", "cloud")
-        here.finds(FoundEndpoint("more", "127.0.0.1", 1, 9), pools=(more,))
+        here.finds(
+            FoundEndpoint(pool="more", host="127.0.0.1", port=1, drafts_port=9), pools=(more,)
+        )
         assert here.mailboxes == {}
 
 
 async def test_slices_cannot_add_to_a_pool_that_is_listed() -> None:
     async with scene() as here:
         here.finds(
-            FoundEndpoint("elsewhere", "127.0.0.1", 1), pools=(FoundPool("elsewhere", "cloud"),)
+            FoundEndpoint(pool="elsewhere", host="127.0.0.1", port=1),
+            pools=(FoundPool("elsewhere", "cloud"),),
         )
         assert here.found() == {}
         assert here.discovered.passed_over == (
@@ -139,8 +145,8 @@ async def test_slices_cannot_add_to_a_pool_that_is_listed() -> None:
 async def test_an_unknown_tier_is_passed_over_and_a_configured_one_counts() -> None:
     async with scene() as here:
         here.finds(
-            FoundEndpoint("edge", "127.0.0.1", 1),
-            FoundEndpoint("more", "127.0.0.2", 1),
+            FoundEndpoint(pool="edge", host="127.0.0.1", port=1),
+            FoundEndpoint(pool="more", host="127.0.0.2", port=1),
             pools=(FoundPool("edge", "cloud"), FoundPool("more", "moon")),
         )
         (edge,) = here.found().values()
@@ -153,10 +159,13 @@ async def test_an_unknown_tier_is_passed_over_and_a_configured_one_counts() -> N
 
 async def test_the_demand_counts_what_is_held_and_what_still_ends_at_one_that_left() -> None:
     async with scene() as here:
-        here.finds(FoundEndpoint("edge", "127.0.0.1", 1), FoundEndpoint("edge", "127.0.0.2", 1))
+        here.finds(
+            FoundEndpoint(pool="edge", host="127.0.0.1", port=1),
+            FoundEndpoint(pool="edge", host="127.0.0.2", port=1),
+        )
         for state in here.found().values():
             state.in_flight = 2
-        here.finds(FoundEndpoint("edge", "127.0.0.2", 1))
+        here.finds(FoundEndpoint(pool="edge", host="127.0.0.2", port=1))
         here.endpoints.pools()[0].held = 3
         demand, held = PoolMetrics(here.endpoints).collect()
         assert {s.labels["pool"]: s.value for s in demand.samples} == {"edge": 7, "elsewhere": 0}

@@ -172,7 +172,9 @@ def test_a_piece_is_split_by_its_makers() -> None:
 def test_a_whole_answer_tells_usage_and_how_it_came_about(chat: bool) -> None:
     body = CHAT if chat else {"model": "m", "prompt": [5, 6]}
     request = understood({**body, "return_token_ids": True}, chat)
-    report = AnswerReport("device-cloud", "e", "length", token_ids=[1, 2, 3, 4, 5])
+    report = AnswerReport(
+        way="device-cloud", endpoint="e", finish_reason="length", token_ids=[1, 2, 3, 4, 5]
+    )
     report.verified_tokens, report.unverified_tokens = 3, 2
     whole = ResponseWriter(request).whole("text", report)
     (choice,) = whole["choices"]

@@ -21,7 +21,7 @@ def tokens_of(prompt: str, limits: Limits) -> list[Token]:
 def test_no_more_than_max_tokens_come_and_only_the_last_has_a_reason(
     prompt: str, max_tokens: int
 ) -> None:
-    tokens = tokens_of(prompt, Limits(max_tokens))
+    tokens = tokens_of(prompt, Limits(max_tokens=max_tokens))
     assert 1 <= len(tokens) <= max_tokens
     assert [token.finish_reason for token in tokens[:-1]] == [None] * (len(tokens) - 1)
     expected = "stop" if tokens[-1].id == END_ID else "length"
@@ -30,23 +30,23 @@ def test_no_more_than_max_tokens_come_and_only_the_last_has_a_reason(
 
 @given(st.text(max_size=30), st.integers(1, 40))
 def test_ignoring_the_end_gives_exactly_max_tokens(prompt: str, max_tokens: int) -> None:
-    tokens = tokens_of(prompt, Limits(max_tokens, ignore_end=True))
+    tokens = tokens_of(prompt, Limits(max_tokens=max_tokens, ignore_end=True))
     assert len(tokens) == max_tokens
     assert END_ID not in [token.id for token in tokens]
 
 
 @given(st.text(max_size=30), st.integers(1, 40))
 def test_min_tokens_puts_the_end_off(prompt: str, min_tokens: int) -> None:
-    assert len(tokens_of(prompt, Limits(80, min_tokens=min_tokens))) >= min_tokens
+    assert len(tokens_of(prompt, Limits(max_tokens=80, min_tokens=min_tokens))) >= min_tokens
 
 
 @given(st.text(max_size=10), st.integers(1, 12), st.integers(1, 6))
 def test_text_ends_before_the_first_stop_string(prompt: str, start: int, length: int) -> None:
-    free = "".join(token.text for token in tokens_of(prompt, Limits(30)))
+    free = "".join(token.text for token in tokens_of(prompt, Limits(max_tokens=30)))
     stop = free[start : start + length]
     if not stop:
         return
-    stopped = tokens_of(prompt, Limits(30, stop=(stop,)))
+    stopped = tokens_of(prompt, Limits(max_tokens=30, stop=(stop,)))
     text = "".join(token.text for token in stopped)
     assert text == free[: free.find(stop)]
     assert (stopped[-1].finish_reason, stopped[-1].stop_reason) == ("stop", stop)
@@ -54,28 +54,30 @@ def test_text_ends_before_the_first_stop_string(prompt: str, start: int, length:
 
 @given(st.text(max_size=10))
 def test_a_kept_stop_string_ends_the_text(prompt: str) -> None:
-    tokens = tokens_of(prompt, Limits(60, stop=(" ",), keep_stop=True, ignore_end=True))
+    tokens = tokens_of(prompt, Limits(max_tokens=60, stop=(" ",), keep_stop=True, ignore_end=True))
     assert "".join(token.text for token in tokens).endswith(" ")
 
 
 @given(st.text(max_size=10), st.text(min_size=1, max_size=8))
 def test_a_stop_string_that_never_comes_loses_no_text(prompt: str, stop: str) -> None:
-    free = "".join(token.text for token in tokens_of(prompt, Limits(30)))
+    free = "".join(token.text for token in tokens_of(prompt, Limits(max_tokens=30)))
     if stop in free:
         return
-    held = tokens_of(prompt, Limits(30, stop=(stop,)))
+    held = tokens_of(prompt, Limits(max_tokens=30, stop=(stop,)))
     assert "".join(token.text for token in held) == free
 
 
 def test_a_stop_token_ends_the_answer_and_is_named() -> None:
-    third = tokens_of("x", Limits(30, ignore_end=True))[2].id
-    tokens = tokens_of("x", Limits(30, stop_token_ids=frozenset({third}), ignore_end=True))
+    third = tokens_of("x", Limits(max_tokens=30, ignore_end=True))[2].id
+    tokens = tokens_of(
+        "x", Limits(max_tokens=30, stop_token_ids=frozenset({third}), ignore_end=True)
+    )
     assert tokens[-1].stop_reason == third
     assert len(tokens) <= 3
 
 
 def test_answers_end_by_themselves() -> None:
-    lengths = [len(tokens_of(f"question {i}", Limits(2000))) for i in range(50)]
+    lengths = [len(tokens_of(f"question {i}", Limits(max_tokens=2000))) for i in range(50)]
     assert max(lengths) < 2000
     assert min(lengths) < 40
 
