@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from tokenizers import Tokenizer
@@ -18,6 +18,7 @@ from tqdm import tqdm
 from services.model_family.export.checkpoints import load_member
 from services.model_family.tasks.example import Task
 from services.model_family.training.batches import IGNORE, Batch, BatchSource
+from services.model_family.training.checkpoint import Checkpoint
 from services.model_family.training.optimizers import Optimizers
 from services.model_family.training.schedule import Schedule
 from services.model_family.training.trainer import all_right, task_weights, update_means
@@ -112,40 +113,25 @@ class FineTuner:
             warmup=settings.warmup_steps,
             decay_share=settings.decay_share,
         )
+        self.checkpoint = Checkpoint(run_dir, self.model, self.optimizers)
         self.stopping = False
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.run_dir / "checkpoint.pt"
 
     def resume(self) -> bool:
         """Take up the checkpoint of ``run_dir`` if there is one. Raises FineTuningRefused."""
-        if not self.checkpoint.exists():
+        state = self.checkpoint.load()
+        if state is None:
             return False
-        state = torch.load(self.checkpoint, weights_only=True)
         if (state["start"], state["seed"]) != (self.start.name, self.seed):
             raise FineTuningRefused(
                 f"{self.run_dir} was trained from {state['start']} with --seed {state['seed']}; "
                 "give another --run-dir"
             )
-        self.model.load_state_dict(state["model"])
-        for optimizer, saved in zip(self.optimizers.each, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        self.checkpoint.restore(state)
         self.progress = FineTuningProgress(**state["progress"])
         return True
 
     def save(self) -> None:
-        self.run_dir.mkdir(parents=True, exist_ok=True)
-        partial = self.checkpoint.with_suffix(".partial")
-        state: dict[str, Any] = {
-            "start": self.start.name,
-            "seed": self.seed,
-            "model": self.model.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers.each],
-            "progress": vars(self.progress),
-        }
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
+        self.checkpoint.save(start=self.start.name, seed=self.seed, progress=vars(self.progress))
 
     def mix(self, kept: float) -> None:
         """Move every weight back towards the start, by the share ``kept`` of the way."""

@@ -23,6 +23,7 @@ from services.model_family.model import FamilyModel
 from services.model_family.presets import Preset
 from services.model_family.tasks.registry import TASKS
 from services.model_family.training.batches import IGNORE, Batch, BatchSource
+from services.model_family.training.checkpoint import Checkpoint
 from services.model_family.training.optimizers import Optimizers
 from services.model_family.training.schedule import Schedule
 from services.model_family.training.thread_count import ThreadChooser
@@ -94,25 +95,20 @@ class Trainer:
             warmup=preset.warmup_steps,
             decay_share=preset.decay_share,
         )
+        self.checkpoint = Checkpoint(run_dir, self.model, self.optimizers)
         self.stopping = False
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.run_dir / "checkpoint.pt"
 
     def resume(self) -> bool:
         """Take up the checkpoint of ``run_dir`` if there is one. Raises TrainingRefused."""
-        if not self.checkpoint.exists():
+        state = self.checkpoint.load(self.device)
+        if state is None:
             return False
-        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
         if state["preset"] != self.preset.name:
             raise TrainingRefused(
                 f"{self.run_dir} was trained with preset {state['preset']}, not "
                 f"{self.preset.name}; give another --run-dir"
             )
-        self.model.load_state_dict(state["model"])
-        for optimizer, saved in zip(self.optimizers.each, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        self.checkpoint.restore(state)
         self.progress = TrainingProgress(**state["progress"])
         began, seconds = state["decay"]
         if began is not None:
@@ -124,18 +120,12 @@ class Trainer:
         self.schedule.begin_decay(self.progress.elapsed, seconds)
 
     def save(self) -> None:
-        self.run_dir.mkdir(parents=True, exist_ok=True)
-        partial = self.checkpoint.with_suffix(".partial")
-        state: dict[str, Any] = {
-            "preset": self.preset.name,
-            "shape": asdict(self.preset.shape),
-            "model": self.model.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers.each],
-            "progress": vars(self.progress),
-            "decay": (self.schedule.decay_began, self.schedule.decay_seconds),
-        }
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
+        self.checkpoint.save(
+            preset=self.preset.name,
+            shape=asdict(self.preset.shape),
+            progress=vars(self.progress),
+            decay=(self.schedule.decay_began, self.schedule.decay_seconds),
+        )
 
     def run(self, stop_at: int | None = None) -> None:
         """Train to the schedule's end, to step ``stop_at``, or until SIGTERM or SIGINT.
