@@ -3,10 +3,11 @@
 from typing import Any
 
 from services.engine_simulator.api import chat_template, identity, logprobs, structured_output
-from services.engine_simulator.api.exchange import DONE, Exchange, event
+from services.engine_simulator.api.answer_renderer import AnswerRenderer
+from services.engine_simulator.api.exchange import Exchange, event
 from services.engine_simulator.api.job_response import respond
 from services.engine_simulator.api.sampling import check_prompt, check_sampling, limits
-from services.engine_simulator.api.schema import ChatBody, StreamOptions, parse
+from services.engine_simulator.api.schema import ChatBody, parse
 from services.engine_simulator.engine.decoding import Token
 from services.engine_simulator.engine.engine import Engine, PromptRequest
 from services.engine_simulator.engine.language_model import Context
@@ -47,7 +48,7 @@ async def chat_completions(engine: Engine, exchange: Exchange) -> None:
     await respond(engine, exchange, job, renderer, bool(body.stream))
 
 
-class ChatRenderer:
+class ChatRenderer(AnswerRenderer):
     """A chat completion in vLLM's field order: the whole answer, or the chunks of a stream.
 
     `function` is the name of the function that the answer calls; None: it is text.
@@ -63,16 +64,20 @@ class ChatRenderer:
         n: int,
         function: str | None,
     ) -> None:
-        self._id = request_id
-        self._model = model
-        self._created = identity.now()
+        super().__init__(
+            request_id=request_id,
+            model=model,
+            body_kind="chat.completion",
+            chunk_kind="chat.completion.chunk",
+            options=body.stream_options,
+            prompt_tokens=len(prompt),
+            choices=n,
+        )
         self._body = body
         self._prompt = prompt
         self._n = n
         self._function = function
         self._named = isinstance(body.tool_choice, dict)
-        self._options = body.stream_options or StreamOptions()
-        self._counts = [0] * n
 
     def opening(self) -> bytes:
         return b"".join(self._role(choice) for choice in range(self._n))
@@ -89,30 +94,17 @@ class ChatRenderer:
             entry["finish_reason"] = self._finish_reason(token)
             entry["stop_reason"] = token.stop_reason
         entry["token_ids"] = [token.id] if self._body.return_token_ids else None
-        chunk = self._chunk([entry])
-        if token.finish_reason is not None and not self._options.include_usage:
-            chunk["system_fingerprint"] = identity.FINGERPRINT
-        return self._with_usage(chunk, self._counts[choice])
-
-    def closing(self) -> bytes:
-        if not self._options.include_usage:
-            return DONE
-        chunk = self._chunk([])
-        chunk["usage"] = identity.usage(len(self._prompt), sum(self._counts))
-        chunk["system_fingerprint"] = identity.FINGERPRINT
-        return event(chunk) + DONE
+        return self._token_event(
+            entry,
+            last=token.finish_reason is not None,
+            prompt_tokens=len(self._prompt),
+            completion_tokens=self._counts[choice],
+        )
 
     def whole(self, answers: list[list[Token]]) -> object:
-        completion_tokens = sum(map(len, answers))
+        choices = [self._choice(index, tokens) for index, tokens in enumerate(answers)]
         return {
-            "id": self._id,
-            "object": "chat.completion",
-            "created": self._created,
-            "model": self._model,
-            "choices": [self._choice(index, tokens) for index, tokens in enumerate(answers)],
-            "service_tier": None,
-            "system_fingerprint": identity.FINGERPRINT,
-            "usage": identity.detailed_usage(len(self._prompt), completion_tokens),
+            **self._answer(choices, sum(map(len, answers))),
             "prompt_logprobs": self._prompt_logprobs(),
             "prompt_token_ids": self._prompt if self._body.return_token_ids else None,
             "prompt_text": None,
@@ -121,26 +113,11 @@ class ChatRenderer:
             "metrics": None,
         }
 
-    def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
-        return {
-            "id": self._id,
-            "object": "chat.completion.chunk",
-            "created": self._created,
-            "model": self._model,
-            "choices": choices,
-        }
-
-    def _with_usage(self, chunk: dict[str, Any], completion_tokens: int) -> bytes:
-        if self._options.include_usage and self._options.continuous_usage_stats:
-            chunk["usage"] = identity.continuous_usage(len(self._prompt), completion_tokens)
-        return event(chunk)
-
     def _role(self, choice: int) -> bytes:
         delta = {"role": "assistant", "content": ""}
         entry = {"index": choice, "delta": delta, "logprobs": None, "finish_reason": None}
         chunk = self._chunk([entry])
-        if self._options.include_usage and self._options.continuous_usage_stats:
-            chunk["usage"] = identity.continuous_usage(len(self._prompt), 0)
+        self._add_running_usage(chunk, len(self._prompt), 0)
         chunk["prompt_token_ids"] = self._prompt if self._body.return_token_ids else None
         chunk["prompt_text"] = None
         return event(chunk)

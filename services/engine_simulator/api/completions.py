@@ -3,11 +3,12 @@
 from typing import Any
 
 from services.engine_simulator.api import identity, logprobs, structured_output
-from services.engine_simulator.api.exchange import DONE, Exchange, event
+from services.engine_simulator.api.answer_renderer import AnswerRenderer
+from services.engine_simulator.api.exchange import Exchange
 from services.engine_simulator.api.job_response import respond
 from services.engine_simulator.api.prompts import as_prompts
 from services.engine_simulator.api.sampling import check_prompt, check_sampling, limits
-from services.engine_simulator.api.schema import CompletionBody, StreamOptions, parse
+from services.engine_simulator.api.schema import CompletionBody, parse
 from services.engine_simulator.engine.decoding import Token
 from services.engine_simulator.engine.engine import Engine, PromptRequest
 from services.engine_simulator.engine.language_model import Context
@@ -38,7 +39,7 @@ async def completions(engine: Engine, exchange: Exchange) -> None:
     await respond(engine, exchange, job, renderer, bool(body.stream))
 
 
-class CompletionRenderer:
+class CompletionRenderer(AnswerRenderer):
     """A text completion in vLLM's field order: the whole answer, or the chunks of a stream.
 
     Choice `i` answers prompt `i // n`.
@@ -47,14 +48,18 @@ class CompletionRenderer:
     def __init__(
         self, *, request_id: str, model: str, body: CompletionBody, prompts: list[list[int]], n: int
     ) -> None:
-        self._id = request_id
-        self._model = model
-        self._created = identity.now()
+        super().__init__(
+            request_id=request_id,
+            model=model,
+            body_kind="text_completion",
+            chunk_kind="text_completion",
+            options=body.stream_options,
+            prompt_tokens=sum(map(len, prompts)),
+            choices=n * len(prompts),
+        )
         self._body = body
         self._prompts = prompts
         self._n = n
-        self._options = body.stream_options or StreamOptions()
-        self._counts = [0] * (n * len(prompts))
         self._lengths = [0] * (n * len(prompts))
 
     def opening(self) -> bytes:
@@ -75,45 +80,20 @@ class CompletionRenderer:
             "token_ids": [token.id] if self._body.return_token_ids else None,
         }
         self._lengths[choice] += len(echoed) + len(token.text)
-        chunk = self._chunk([entry])
-        if token.finish_reason is not None and not self._options.include_usage:
-            chunk["system_fingerprint"] = identity.FINGERPRINT
-        if self._options.include_usage and self._options.continuous_usage_stats:
-            chunk["usage"] = identity.continuous_usage(len(prompt), self._counts[choice])
-        return event(chunk)
-
-    def closing(self) -> bytes:
-        if not self._options.include_usage:
-            return DONE
-        chunk = self._chunk([])
-        chunk["usage"] = identity.usage(sum(map(len, self._prompts)), sum(self._counts))
-        chunk["system_fingerprint"] = identity.FINGERPRINT
-        return event(chunk) + DONE
+        return self._token_event(
+            entry,
+            last=token.finish_reason is not None,
+            prompt_tokens=len(prompt),
+            completion_tokens=self._counts[choice],
+        )
 
     def whole(self, answers: list[list[Token]]) -> object:
-        completion_tokens = sum(map(len, answers))
-        prompt_tokens = sum(map(len, self._prompts))
+        choices = [self._choice(index, tokens) for index, tokens in enumerate(answers)]
         return {
-            "id": self._id,
-            "object": "text_completion",
-            "created": self._created,
-            "model": self._model,
-            "choices": [self._choice(index, tokens) for index, tokens in enumerate(answers)],
-            "service_tier": None,
-            "system_fingerprint": identity.FINGERPRINT,
-            "usage": identity.detailed_usage(prompt_tokens, completion_tokens),
+            **self._answer(choices, sum(map(len, answers))),
             "kv_transfer_params": None,
             "ec_transfer_params": None,
             "metrics": None,
-        }
-
-    def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
-        return {
-            "id": self._id,
-            "object": "text_completion",
-            "created": self._created,
-            "model": self._model,
-            "choices": choices,
         }
 
     def _choice(self, index: int, tokens: list[Token]) -> dict[str, Any]:
