@@ -32,7 +32,6 @@ class End(asyncio.Protocol):
         self.line = line
         self.other: End | None = None
         self.transport: asyncio.Transport | None = None
-        self.bytes_taken = 0
         self._loop = loop
         self._in_flight: deque[tuple[float, bytes | None]] = deque()
         self._in_flight_bytes = 0
@@ -65,7 +64,6 @@ class End(asyncio.Protocol):
         self.regulate()
 
     def data_received(self, data: bytes) -> None:
-        self.bytes_taken += len(data)
         now = self._loop.time()
         for begin in range(0, len(data), PIECE_BYTES):
             piece = data[begin : begin + PIECE_BYTES]

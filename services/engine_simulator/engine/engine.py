@@ -1,6 +1,5 @@
 """The engine: which model it serves, its scheduler, its metrics and its faults."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,7 +44,6 @@ class Engine:
         self.faults = settings.faults
         self.metrics = EngineMetrics(settings.model, settings.max_model_len, rates.draft_tokens)
         self.scheduler = Scheduler(rates, self.metrics, settings.seed)
-        self.started_at = int(time.time())
 
     def models(self) -> list[str]:
         return self.faults.current().models or [self.settings.model]
