@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from services.device_agent.drafters.port import Chooser, Drafter, DraftStream, Guess
+from services.device_agent.drafters.port import Burst, Drafter, DraftStream, Guess
 from services.device_agent.drafting_thread import DraftingThread
 
 PATIENCE_S = 0.02
@@ -36,14 +36,7 @@ class BackgroundDrafting:
             return min(most, ONE_CONTEXT_BURST)
         return self._thread.burst(most)
 
-    async def draft(
-        self,
-        stream: DraftStream,
-        text: Sequence[int],
-        count: int,
-        stop: Callable[[Guess], bool],
-        chooser: Chooser | None = None,
-    ) -> list[Guess]:
+    async def draft(self, stream: DraftStream, burst: Burst) -> list[Guess]:
         """Ends early, after one token at least, when the device's own user needs the model.
 
         Raises DrafterFailed.
@@ -51,27 +44,21 @@ class BackgroundDrafting:
         thread, cancelled = self._thread, False
 
         def enough(guess: Guess) -> bool:
-            return stop(guess) or cancelled or thread.user_bursts > 0
+            return burst.stop(guess) or cancelled or thread.user_bursts > 0
 
         try:
-            for end in self._pauses(stream, len(text)):
-                await self._burst(stream, text[:end], 1, enough)
-            return await self._burst(stream, text, count, enough, chooser)
+            for end in self._pauses(stream, len(burst.text)):
+                reading = Burst(text=burst.text[:end], count=1, stop=enough)
+                await self._in_turn(stream, reading)
+            return await self._in_turn(stream, replace(burst, stop=enough))
         except asyncio.CancelledError:
             cancelled = True
             raise
 
-    async def _burst(
-        self,
-        stream: DraftStream,
-        text: Sequence[int],
-        count: int,
-        stop: Callable[[Guess], bool],
-        chooser: Chooser | None = None,
-    ) -> list[Guess]:
+    async def _in_turn(self, stream: DraftStream, burst: Burst) -> list[Guess]:
         async with self._turn:
             await self._wait_for_user()
-            return await self._thread.run_burst(stream, text, count, stop, chooser)
+            return await self._thread.run_burst(stream, burst)
 
     def _pauses(self, stream: DraftStream, length: int) -> range:
         """Where to pause while a long text is read."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from services.device_agent.drafters.port import Chooser, Drafter, DraftStream, Guess
+from services.device_agent.drafters.port import Burst, Drafter, DraftStream, Guess
 
 IN_PLACE_S = 0.001
 """A burst shorter than this costs less than handing it to a thread and back."""
@@ -51,48 +51,34 @@ class DraftingThread:
         in_place = int(IN_PLACE_S / max(self.drafter.step_s, 1e-6))
         return max(1, min(most, max(in_place, self.drafter.least_burst)))
 
-    async def draft(
-        self,
-        stream: DraftStream,
-        text: Sequence[int],
-        count: int,
-        stop: Callable[[Guess], bool],
-        chooser: Chooser | None = None,
-    ) -> list[Guess]:
+    async def draft(self, stream: DraftStream, burst: Burst) -> list[Guess]:
         """For the device's own user. Raises DrafterFailed."""
         self.user_bursts += 1
         try:
-            return await self.run_burst(stream, text, count, stop, chooser)
+            return await self.run_burst(stream, burst)
         finally:
             self.user_bursts -= 1
             if not self.user_bursts:
                 self.changed.set()
 
-    async def run_burst(
-        self,
-        stream: DraftStream,
-        text: Sequence[int],
-        count: int,
-        stop: Callable[[Guess], bool],
-        chooser: Chooser | None = None,
-    ) -> list[Guess]:
+    async def run_burst(self, stream: DraftStream, burst: Burst) -> list[Guess]:
         """For the user or for others, as soon as the model is free. Raises DrafterFailed."""
-        unread = max(0, len(text) - stream.cached)
-        short = count * self.drafter.step_s < 2 * IN_PLACE_S and unread <= READ_IN_PLACE
+        unread = max(0, len(burst.text) - stream.cached)
+        short = burst.count * self.drafter.step_s < 2 * IN_PLACE_S and unread <= READ_IN_PLACE
         # Some models have one context for all streams: never two bursts at a time.
         if short and self.drafter.in_place and self._busy.acquire(blocking=False):
             try:
-                guesses = stream.draft(text, count, stop, chooser)
+                guesses = burst.run(stream)
             finally:
                 self._busy.release()
             await asyncio.sleep(0)  # frames that have come in the meantime are handled first
             return guesses
 
-        def burst() -> list[Guess]:
+        def run() -> list[Guess]:
             with self._busy:
-                return stream.draft(text, count, stop, chooser)
+                return burst.run(stream)
 
-        return await asyncio.get_running_loop().run_in_executor(self._pool, burst)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
 
     async def warm_up(self) -> None:
         """Draft a few tokens, so that the first answer does not wait for memory and kernels."""

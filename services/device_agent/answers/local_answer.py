@@ -6,14 +6,14 @@ The device answers alone where the caller asks for that, and where the servers a
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from gateway.protocol.fields import Sampling
 from services.device_agent.answers.answer import AnswerPiece, AnswerReport, GenerationRequest
-from services.device_agent.drafters.port import Chooser, Drafter, DraftStream, Guess, Logits
+from services.device_agent.drafters.port import Burst, Drafter, DraftStream, Guess, Logits
 from services.device_agent.text import TextModel
 
 BURST = 8
@@ -34,14 +34,7 @@ class GenerationTurns(Protocol):
 
     def burst(self, most: int) -> int: ...
 
-    async def draft(
-        self,
-        stream: DraftStream,
-        text: Sequence[int],
-        count: int,
-        stop: Callable[[Guess], bool],
-        chooser: Chooser | None = None,
-    ) -> list[Guess]: ...
+    async def draft(self, stream: DraftStream, burst: Burst) -> list[Guess]: ...
 
 
 async def local_answer(
@@ -70,8 +63,9 @@ async def local_answer(
         return guess.token in end_tokens
 
     while remaining > 0:
-        burst = min(remaining, turns.burst(BURST))
-        guesses = await turns.draft(stream, text, burst, is_end, sampler)
+        count = min(remaining, turns.burst(BURST))
+        burst = Burst(text=text, count=count, stop=is_end, chooser=sampler)
+        guesses = await turns.draft(stream, burst)
         if not guesses:
             break
         token_ids = [guess.token for guess in guesses]

@@ -14,7 +14,7 @@ from services.device_agent.answers.answer import (
     TokenOrigin,
 )
 from services.device_agent.answers.verifier_profile import VerifierProfile
-from services.device_agent.drafters.port import DrafterFailed, DraftStream, Guess
+from services.device_agent.drafters.port import Burst, DrafterFailed, DraftStream, Guess
 from services.device_agent.drafting.tree import (
     DraftRun,
     DraftTree,
@@ -237,7 +237,8 @@ class VerifiedAnswer:
             return leaves_branch(guess) or channel.has_news
 
         text = [*self._request.prompt, *self.tree.text(slot)]
-        return await self._thread.draft(self._stream, text, self._thread.burst(most), enough)
+        burst = Burst(text=text, count=self._thread.burst(most), stop=enough)
+        return await self._thread.draft(self._stream, burst)
 
     async def _send(self, channel: SessionChannel, runs: list[DraftRun]) -> None:
         first, *others = runs

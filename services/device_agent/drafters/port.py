@@ -67,6 +67,19 @@ class DraftStream(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Burst:
+    """A stretch of drafting without a pause; its fields are what `DraftStream.draft` takes."""
+
+    text: Sequence[int]
+    count: int
+    stop: Callable[[Guess], bool]
+    chooser: Chooser | None = None
+
+    def run(self, stream: DraftStream) -> list[Guess]:
+        return stream.draft(self.text, self.count, self.stop, self.chooser)
+
+
 class Drafter(Protocol):
     """A loaded model that drafts.
 

@@ -12,6 +12,9 @@ LONGEST_S = 0.5
 class DraftRateLimit:
     """A token bucket for draft tokens, of which one frame may overdraw.
 
+    The gateway's own bucket refuses what exceeds it. This one asks before a frame is drafted whose
+    length is not known yet, and knows of the gateway no more than its protocol.
+
     `per_s` is what the gateway takes; 0: no limit. Times are seconds on a clock that does not go
     back.
     """

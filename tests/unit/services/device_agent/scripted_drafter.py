@@ -5,9 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from services.device_agent.drafters.port import Chooser, Guess
+from services.device_agent.drafters.port import Burst, Chooser, Guess
 
 PATIENCE_S = 10.0
+
+
+def burst(
+    text: Sequence[int], count: int, stop: Callable[[Guess], bool] = lambda _: False
+) -> Burst:
+    return Burst(text=text, count=count, stop=stop)
 
 
 class ScriptedDrafter:

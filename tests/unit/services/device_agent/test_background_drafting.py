@@ -9,7 +9,7 @@ import pytest
 from services.device_agent import background_drafting
 from services.device_agent.background_drafting import BackgroundDrafting
 from services.device_agent.drafting_thread import DraftingThread
-from tests.unit.services.device_agent.scripted_drafter import ScriptedDrafter
+from tests.unit.services.device_agent.scripted_drafter import ScriptedDrafter, burst
 
 pytestmark = pytest.mark.anyio
 
@@ -26,11 +26,11 @@ async def test_the_devices_own_user_is_served_first(monkeypatch: pytest.MonkeyPa
     background = BackgroundDrafting(thread)
     own, other = drafter.start(), drafter.start()
     drafter.gate.clear()
-    first = asyncio.create_task(thread.draft(own, [1], 1, lambda _: False))
+    first = asyncio.create_task(thread.draft(own, burst([1], 1)))
     await rounds()
-    work = asyncio.create_task(background.draft(other, [1], 1, lambda _: False))
+    work = asyncio.create_task(background.draft(other, burst([1], 1)))
     await rounds()
-    second = asyncio.create_task(thread.draft(own, [1], 1, lambda _: False))
+    second = asyncio.create_task(thread.draft(own, burst([1], 1)))
     await rounds()
     drafter.gate.set()
     await asyncio.gather(first, second, work)
@@ -45,7 +45,7 @@ async def test_work_that_waits_long_gets_a_burst_in_between(
     drafter = ScriptedDrafter(range(100))
     thread = DraftingThread(drafter)
     thread.user_bursts = 1  # and never less
-    guesses = await BackgroundDrafting(thread).draft(drafter.start(), [1], 8, lambda _: False)
+    guesses = await BackgroundDrafting(thread).draft(drafter.start(), burst([1], 8))
     assert len(guesses) == 1, "the burst ends at once where the model is wanted"
     thread.close()
 
@@ -58,8 +58,8 @@ async def test_where_streams_share_a_context_work_waits_for_the_whole_answer(
     thread = DraftingThread(drafter)
     background = BackgroundDrafting(thread)
     with thread.serving_user():
-        work = asyncio.create_task(background.draft(drafter.start(), [1], 1, lambda _: False))
-        await thread.draft(drafter.start(), [1], 1, lambda _: False)
+        work = asyncio.create_task(background.draft(drafter.start(), burst([1], 1)))
+        await thread.draft(drafter.start(), burst([1], 1))
         await rounds()
         assert not work.done()
     assert len(await work) == 1
@@ -76,7 +76,7 @@ async def test_pieces_of_work_take_turns() -> None:
         stream = drafter.start()
         text = [1]
         for _ in range(5):
-            guesses = await background.draft(stream, text, 2, lambda _: False)
+            guesses = await background.draft(stream, burst(text, 2))
             text += [guess.token for guess in guesses]
 
     drafter.gate.clear()
@@ -92,7 +92,7 @@ async def test_a_long_prompt_is_read_in_parts() -> None:
     drafter = ScriptedDrafter(range(100))
     thread = DraftingThread(drafter)
     stream = drafter.start()
-    await BackgroundDrafting(thread).draft(stream, [1] * 500, 1, lambda _: False)
+    await BackgroundDrafting(thread).draft(stream, burst([1] * 500, 1))
     assert len(drafter.bursts) == 4
     assert stream.cached == 500
     thread.close()
@@ -110,14 +110,14 @@ async def test_work_that_is_given_up_ends_its_burst() -> None:
         guessed.append(1)
         return False
 
-    work = asyncio.create_task(background.draft(stream, [1], 50_000, note))
+    work = asyncio.create_task(background.draft(stream, burst([1], 50_000, note)))
     await rounds()
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
         await work
     drafter.gate.set()
     thread.release(stream)
-    await thread.draft(drafter.start(), [1], 1, lambda _: False)
+    await thread.draft(drafter.start(), burst([1], 1))
     thread.close()
     assert len(guessed) == 1
     assert drafter.closed == 1

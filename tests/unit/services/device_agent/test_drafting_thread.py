@@ -10,6 +10,7 @@ import pytest
 
 from services.device_agent.drafters.port import Chooser, Guess
 from services.device_agent.drafting_thread import READ_IN_PLACE, DraftingThread
+from tests.unit.services.device_agent.scripted_drafter import burst
 
 pytestmark = pytest.mark.anyio
 
@@ -55,8 +56,8 @@ async def test_short_bursts_run_in_place_and_long_readings_beside_the_loop() -> 
     model = Model()
     model.gate.set()
     thread = DraftingThread(model)
-    await thread.draft(model, [1], 4, lambda _: False)
-    await thread.draft(model, [1] * (READ_IN_PLACE + 1), 4, lambda _: False)
+    await thread.draft(model, burst([1], 4))
+    await thread.draft(model, burst([1] * (READ_IN_PLACE + 1), 4))
     assert model.threads == [threading.main_thread().name, "drafting_0"]
     thread.close()
 
@@ -64,9 +65,9 @@ async def test_short_bursts_run_in_place_and_long_readings_beside_the_loop() -> 
 async def test_a_short_burst_never_meets_a_long_one() -> None:
     model = Model()
     thread = DraftingThread(model)
-    long = asyncio.create_task(thread.draft(model, [1] * 1000, 1, lambda _: False))
+    long = asyncio.create_task(thread.draft(model, burst([1] * 1000, 1)))
     await asyncio.to_thread(model.begun.wait, 10)
-    short = asyncio.create_task(thread.draft(model, [1], 1, lambda _: False))
+    short = asyncio.create_task(thread.draft(model, burst([1], 1)))
     await asyncio.sleep(0)
     assert not short.done()
     model.gate.set()

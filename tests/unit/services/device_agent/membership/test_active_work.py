@@ -21,7 +21,7 @@ from tests.unit.services.device_agent.membership.active_work_rig import (
     SECRET,
     active_work_rig,
 )
-from tests.unit.services.device_agent.scripted_drafter import ScriptedDrafter
+from tests.unit.services.device_agent.scripted_drafter import ScriptedDrafter, burst
 
 pytestmark = pytest.mark.anyio
 FOLDER = SHIPPED_FAMILY / "rill-device"
@@ -240,7 +240,7 @@ async def test_dropped_work_ends_at_once(model: TextModel) -> None:
         assert rig.active_work.working == 0
         await asyncio.wait(ending)
         drafter.gate.set()
-        await rig.thread.draft(drafter.start(), [1], 1, lambda _: False)
+        await rig.thread.draft(drafter.start(), burst([1], 1))
     assert rig.counted("member_work_total", outcome="lost") == 1
     assert drafter.closed == 1
 
