@@ -16,7 +16,7 @@ SHARES = (0.50, 0.95, 0.99)
 
 @dataclass(slots=True)
 class Samples:
-    """All that a load test measured.
+    """The measurements of a load test.
 
     `values` by (metric, model); `failures` counted by (model, reason); `tokens` that arrived. A
     model's name may have the tier that answered appended.

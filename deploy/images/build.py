@@ -17,7 +17,7 @@ TOOLS = ("docker", "podman", "buildah")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one image is built."""
+    """The recipe of an image."""
 
     image: str
     """The image's name without registry and tag."""

@@ -39,7 +39,7 @@ def up(settings: Settings) -> None:
     instance = Instance(settings.state)
     raise_on_stop()
     try:
-        with instance.held():
+        with instance.lock():
             if swept := instance.sweep():
                 print(f"removed {swept} processes that an earlier run left behind", flush=True)
             _run(settings, instance)
@@ -81,7 +81,7 @@ def _run(settings: Settings, instance: Instance) -> None:
 
 
 class _Run:
-    """One run of an instance's parts, from their start until all have ended."""
+    """The run of an instance's parts, from their start until all have ended."""
 
     def __init__(self, launch: Launch) -> None:
         self._launch = launch
@@ -188,15 +188,15 @@ def announcement(settings: Settings, instance: Instance, devices: Sequence[str])
 def down(settings: Settings) -> None:
     """Stop the instance on this port, and what a killed one left. Raises CommandFailure."""
     instance = Instance(settings.state)
-    was_held = instance.is_held()
-    if was_held and not stop_runner(instance, DOWN_TIMEOUT):
+    was_locked = instance.is_locked()
+    if was_locked and not stop_runner(instance, DOWN_TIMEOUT):
         record = instance.read()
         raise CommandFailure(
             f"tierflow on port {settings.port} did not stop within {DOWN_TIMEOUT:.0f} s; "
             f"kill process {record.runner if record else 'unknown'} and run `make down` again"
         )
     swept = instance.sweep()
-    if was_held:
+    if was_locked:
         print("tierflow is stopped")
     elif swept:
         print(f"removed {swept} processes that an earlier run left behind")

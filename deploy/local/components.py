@@ -35,7 +35,7 @@ MEMBER_WORK = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
-    """One process of an instance: how it is started, and how to see that it works."""
+    """A process of an instance: how it is started, and how to see that it works."""
 
     name: str
     command: list[str]

@@ -96,7 +96,7 @@ def locked(path: Path) -> Iterator[int]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"waiting for another process that makes {path.stem}")
+            report(f"waiting for another process that makes {path.stem}")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle.fileno()
 
@@ -108,16 +108,16 @@ def make(name: str, lock: Path, folder: Path, lock_fd: int) -> None:
     this process still keeps others out.
     """
     if folder.exists():
-        say(f"removing a half-made {folder.name}")
+        report(f"removing a half-made {folder.name}")
         shutil.rmtree(folder)
     check_disk(name, folder.parent)
     check_venv_module()
     packages = [line for line in lock.read_text().splitlines() if line and line[0] != "#"]
-    say(f"making the {name} environment, {len(packages)} packages, in {folder}")
+    report(f"making the {name} environment, {len(packages)} packages, in {folder}")
     log = folder.with_suffix(".log")
     started = time.monotonic()
     with log.open("w") as output:
-        progress = Progress(name, len(packages), started)
+        progress = InstallationProgress(name, len(packages), started)
         for step, command, required in steps(lock, folder):
             progress.stage(step)
             code = run_logged(command, lock_fd, output.write, progress.line)
@@ -129,7 +129,7 @@ def make(name: str, lock: Path, folder: Path, lock_fd: int) -> None:
                 raise EnvironmentFailure(f"{reason} (log: {log})")
         progress.end()
     (folder / MARKER).write_text(f"{lock.name}\n")
-    say(f"the {name} environment is ready, after {time.monotonic() - started:.0f} s")
+    report(f"the {name} environment is ready, after {time.monotonic() - started:.0f} s")
 
 
 def steps(lock: Path, folder: Path) -> list[tuple[str, list[str], bool]]:
@@ -170,7 +170,7 @@ def run_logged(
             process.kill()
 
 
-class Progress:
+class InstallationProgress:
     """The progress of an installation: a live line on a terminal, else a line per 10 s."""
 
     def __init__(self, name: str, packages: int, started: float) -> None:
@@ -202,7 +202,7 @@ class Progress:
             sys.stderr.flush()
         elif force or now - self.shown >= 10:
             self.shown = now
-            say(text)
+            report(text)
 
     def end(self) -> None:
         if self.live:
@@ -257,7 +257,7 @@ def explain(log: str) -> str:
     return f"the installation failed: {errors[-1].strip() if errors else 'no output'}"
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
@@ -282,10 +282,10 @@ def main() -> int:
             use_a_newer_python()
         print(ensure(name))
     except EnvironmentFailure as failure:
-        say(f"tierflow: {failure}")
+        report(f"tierflow: {failure}")
         return 1
     except KeyboardInterrupt:
-        say(f"tierflow: interrupted; the {name} environment is not made")
+        report(f"tierflow: interrupted; the {name} environment is not made")
         return 130
     return 0
 

@@ -65,14 +65,14 @@ class Instance:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.logs = folder / "logs"
-        self._lock = folder / "lock"
+        self._lock_file = folder / "lock"
         self._record = folder / "running.json"
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Hold the instance for as long as the context lasts. Raises AlreadyUp."""
         self.logs.mkdir(parents=True, exist_ok=True)
-        with self._lock.open("a+") as handle:
+        with self._lock_file.open("a+") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -80,11 +80,11 @@ class Instance:
                 raise AlreadyUp(record.runner if record else None) from error
             yield
 
-    def is_held(self) -> bool:
+    def is_locked(self) -> bool:
         """Whether a runner holds the instance now."""
-        if not self._lock.exists():
+        if not self._lock_file.exists():
             return False
-        with self._lock.open("a+") as handle:
+        with self._lock_file.open("a+") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -160,7 +160,7 @@ def stop_runner(instance: Instance, timeout: float) -> bool:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(record.runner, signal.SIGTERM)
     deadline = time.monotonic() + timeout
-    while instance.is_held():
+    while instance.is_locked():
         if time.monotonic() > deadline:
             return False
         time.sleep(0.1)

@@ -46,10 +46,10 @@ def instance_secrets(folder: Path, devices: Iterable[str] = ()) -> Secrets:
     """
     folder.mkdir(parents=True, exist_ok=True)
     return Secrets(
-        device_token=_kept(folder / DEVICE_TOKEN),
-        mailbox=_kept(folder / MAILBOX_SECRET),
-        admin_token=_kept(folder / ADMIN_TOKEN),
-        devices={name: _kept(device_token_file(folder, name)) for name in devices},
+        device_token=_stored_secret(folder / DEVICE_TOKEN),
+        mailbox=_stored_secret(folder / MAILBOX_SECRET),
+        admin_token=_stored_secret(folder / ADMIN_TOKEN),
+        devices={name: _stored_secret(device_token_file(folder, name)) for name in devices},
     )
 
 
@@ -72,7 +72,7 @@ def write_private(file: Path, text: str) -> None:
     new.replace(file)
 
 
-def _kept(file: Path) -> str:
+def _stored_secret(file: Path) -> str:
     if not file.is_file() or not file.read_text().strip():
         write_private(file, secrets.token_hex(32) + "\n")
     return file.read_text().strip()

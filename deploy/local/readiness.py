@@ -34,7 +34,7 @@ class Gateway:
 
 
 @dataclass
-class Progress:
+class ComponentProgress:
     """The progress of one component towards being ready."""
 
     component: Component
@@ -44,9 +44,9 @@ class Progress:
 
 
 class ProgressBoard:
-    """One line a component with elapsed seconds: redrawn on a terminal, else printed on changes."""
+    """The display of progress: a line per component, redrawn on a terminal, else added."""
 
-    def __init__(self, rows: Sequence[Progress], started: float, output: TextIO) -> None:
+    def __init__(self, rows: Sequence[ComponentProgress], started: float, output: TextIO) -> None:
         self.rows, self.started, self.output = rows, started, output
         self.live = output.isatty()
         self.drawn = 0
@@ -69,7 +69,7 @@ class ProgressBoard:
                     self.output.write(f"  {self._text(row, now)}\n")
         self.output.flush()
 
-    def _text(self, row: Progress, now: float) -> str:
+    def _text(self, row: ComponentProgress, now: float) -> str:
         elapsed = row.seconds if row.seconds is not None else now - self.started
         kind = f" {row.component.model}" if row.component.model else ""
         kind = " (device)" if row.component.device else kind
@@ -95,7 +95,7 @@ def wait_until_ready(
     `ended` stopped by themselves and are not waited for. Raises NotReady.
     """
     started = time.monotonic()
-    rows = [Progress(component) for component in components]
+    rows = [ComponentProgress(component) for component in components]
     gateway_row = next(row for row in rows if row.component.name == "gateway")
     board = ProgressBoard(rows, started, output)
     # A proxy from the environment must not stand between two ports of this machine.
@@ -120,7 +120,7 @@ def wait_until_ready(
                 return False
 
 
-def advance(row: Progress, served: bool, gateway: Gateway, client: httpx.Client) -> None:
+def advance(row: ComponentProgress, served: bool, gateway: Gateway, client: httpx.Client) -> None:
     """Check a component once; its state becomes `ready` when it works.
 
     `served`: whether the gateway answers.

@@ -23,7 +23,7 @@ class SettingError(Exception):
 
 @dataclass(frozen=True)
 class Variable:
-    """One environment variable: its name, default, and what it means."""
+    """An environment variable: its name, default, and what it means."""
 
     name: str
     default: str

@@ -35,7 +35,7 @@ tells how metrics are collected and shown."""
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """One metric, with the name under which it is exported."""
+    """A metric, with the name under which it is exported."""
 
     name: str
     kind: str
@@ -44,7 +44,7 @@ class Family:
 
 
 @dataclass(frozen=True)
-class Section:
+class MetricsSection:
     """The metrics of one subject. `build` makes them in a registry of their own."""
 
     heading: str
@@ -52,55 +52,55 @@ class Section:
     build: Callable[[], CollectorRegistry]
 
 
-def gateway_sections() -> tuple[Section, ...]:
+def gateway_sections() -> tuple[MetricsSection, ...]:
     """All that the gateway exports; a test compares it with the gateway's own page."""
     return (
-        Section(
+        MetricsSection(
             "Requests and endpoints",
             "Requests and streams, and the endpoints as this gateway sees them. Devices' sessions "
             "count as requests, too: docs/gateway.md.",
             _requests_and_endpoints,
         ),
-        Section(
+        MetricsSection(
             "Pools and discovery",
             "Pools, and the discovery of their endpoints in Kubernetes: docs/gateway.md.",
             lambda: registry_of(PoolMetrics(LiveEndpoints([], [])), DiscoveryMetrics(lambda: ())),
         ),
-        Section(
+        MetricsSection(
             "Cascades",
             "Requests for `tierflow-cascade`: docs/cascade.md. The calls to its tiers count as "
             "requests for their own models. The caller's request counts under the model "
             "`tierflow-cascade`, without tokens.",
             lambda: _registry_with(lambda registry: CascadeMetrics(registry, Prices())),
         ),
-        Section(
+        MetricsSection(
             "Collectives",
             "Requests for `tierflow-collective`: docs/collective.md.",
             lambda: _registry_with(lambda registry: CollectiveMetrics(registry, Prices())),
         ),
-        Section(
+        MetricsSection(
             "Devices' connections",
             "The connections of devices: docs/speculation.md.",
             lambda: _registry_with(DeviceMetrics),
         ),
-        Section(
+        MetricsSection(
             "Members and their work",
             "Devices that are registered as members: docs/device-members.md.",
             lambda: _registry_with(MemberMetrics),
         ),
-        Section(
+        MetricsSection(
             "Speculation",
             "Drafts from devices, and what verifiers accept of them: docs/speculation.md.",
             lambda: _registry_with(
                 lambda registry: DraftingTelemetry(registry, lambda outcome: None)
             ),
         ),
-        Section(
+        MetricsSection(
             "Mailboxes",
             "The engines' mailboxes for drafts: docs/speculation.md.",
             lambda: registry_of(MailboxMetrics(lambda: ())),
         ),
-        Section(
+        MetricsSection(
             "Shared state",
             "The state that replicas share: docs/state.md.",
             lambda: _registry_with(lambda registry: StateMetrics(registry, lambda: None)),

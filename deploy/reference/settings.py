@@ -34,7 +34,7 @@ above."""
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One setting, as the page shows it. `field` has its description, default and bounds."""
+    """A setting, as the page shows it. `field` has its description, default and bounds."""
 
     path: str
     variable: str
@@ -48,15 +48,15 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Section:
-    """One group of settings under its path; the outermost has none."""
+class SettingsSection:
+    """A group of settings under its path; the outermost has none."""
 
     path: str
     sentence: str
     settings: tuple[Setting, ...]
 
 
-def sections() -> Iterator[Section]:
+def sections() -> Iterator[SettingsSection]:
     return _sections(Settings, "", ENV_PREFIX.removesuffix("_"))
 
 
@@ -107,7 +107,7 @@ def default(setting: Setting) -> str:
     return shown
 
 
-def _sections(group: type[BaseModel], path: str, variable: str) -> Iterator[Section]:
+def _sections(group: type[BaseModel], path: str, variable: str) -> Iterator[SettingsSection]:
     settings, below = [], []
     for name, field in group.model_fields.items():
         shape = _without_none(field.annotation)
@@ -123,7 +123,9 @@ def _sections(group: type[BaseModel], path: str, variable: str) -> Iterator[Sect
         elif get_origin(shape) is tuple and _is_group(arguments[0]):
             below.append((arguments[0], f"{inner}[]", ""))
     if settings:
-        yield Section(path, linked(" ".join((group.__doc__ or "").split())), tuple(settings))
+        yield SettingsSection(
+            path, linked(" ".join((group.__doc__ or "").split())), tuple(settings)
+        )
     for deeper in below:
         yield from _sections(*deeper)
 

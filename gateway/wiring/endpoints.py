@@ -18,7 +18,7 @@ from gateway.protocol.backoff import pause_s
 from gateway.settings import Settings
 from gateway.wiring import pools
 from k8s.discovery import cluster
-from k8s.discovery.discovery import Discovery, Wanted
+from k8s.discovery.discovery import Discovery, DiscoveryScope
 from k8s.discovery.endpoints import PortNames
 from k8s.discovery.errors import ClusterUnknown
 from k8s.discovery.namespace_watch import NamespaceWatch
@@ -27,7 +27,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
 """Bounds of the pause before a lost API server is tried again."""
 
 
-def discovery_scope(settings: Settings) -> Wanted | None:
+def discovery_scope(settings: Settings) -> DiscoveryScope | None:
     """None where everything is listed. Raises ConfigError when there is no way to a cluster."""
     discovery = settings.discovery
     if discovery is None:
@@ -37,7 +37,7 @@ def discovery_scope(settings: Settings) -> Wanted | None:
         namespaces = discovery.namespaces or (cluster.own_namespace(discovery.kubeconfig),)
     except ClusterUnknown as error:
         raise ConfigError(f"discovery: {error}") from error
-    return Wanted(
+    return DiscoveryScope(
         namespaces=tuple(dict.fromkeys(namespaces)),
         selector=discovery.selector,
         resync_s=discovery.resync_s,
@@ -53,7 +53,7 @@ class EndpointUpkeep:
         self,
         *,
         settings: Settings,
-        scope: Wanted | None,
+        scope: DiscoveryScope | None,
         endpoints: LiveEndpoints,
         client: AiohttpModelServer,
         clock: Clock,

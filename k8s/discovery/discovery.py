@@ -15,7 +15,7 @@ from k8s.discovery.slices import POOL_LABEL, TIER_LABEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class DiscoveryScope:
     """The slices to watch.
 
     `selector`: labels that the slices carry beside the pool's and the tier's.
@@ -55,21 +55,23 @@ class Discovery:
     API server is tried again, by the failures in a row (from 1).
     """
 
-    def __init__(self, wanted: Wanted, listener: Listener, pause_s: Callable[[int], float]) -> None:
-        self._wanted = wanted
+    def __init__(
+        self, scope: DiscoveryScope, listener: Listener, pause_s: Callable[[int], float]
+    ) -> None:
+        self._scope = scope
         self._listener = listener
         self._told = Snapshot()
         self._tasks: list[asyncio.Task[None]] = []
         self.watches = [
             NamespaceWatch(
                 namespace=namespace,
-                selector=wanted.label_selector,
-                connect=partial(open_api, wanted.kubeconfig),
+                selector=scope.label_selector,
+                connect=partial(open_api, scope.kubeconfig),
                 reports=self,
-                resync_s=wanted.resync_s,
+                resync_s=scope.resync_s,
                 pause_s=pause_s,
             )
-            for namespace in wanted.namespaces
+            for namespace in scope.namespaces
         ]
 
     @property
@@ -86,7 +88,7 @@ class Discovery:
 
     def changed(self) -> None:
         slices = [item for watch in self.watches for item in watch.slices.values()]
-        new = snapshot(slices, self._wanted.ports)
+        new = snapshot(slices, self._scope.ports)
         if new != self._told:
             self._told = new
             self._listener.endpoints_changed(new)

@@ -49,7 +49,7 @@ class FoundEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All pools and endpoints in use, sorted, each once.
+    """The pools and endpoints in use, sorted, each once.
 
     `problems` has one line for each thing that was passed over.
     """

@@ -36,7 +36,7 @@ class Target(_Wire, frozen=True):
 
 
 class Member(_Wire, frozen=True):
-    """One pod. Addresses after the first have no meaning in the API."""
+    """A pod. Addresses after the first have no meaning in the API."""
 
     addresses: list[str] | None = None
     conditions: Conditions | None = None

@@ -13,7 +13,7 @@ Amounts: TypeAlias = Mapping[str, Decimal]
 
 @dataclass(frozen=True)
 class Unread:
-    """Something that could not be read."""
+    """A fact that could not be read."""
 
     reason: str
 
@@ -62,7 +62,7 @@ class ServedKind:
 
 @dataclass(frozen=True, order=True, kw_only=True)
 class Right:
-    """One question to the API server: may I do this?"""
+    """A question to the API server: may I do this?"""
 
     verb: str
     group: str

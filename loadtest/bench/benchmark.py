@@ -7,7 +7,7 @@ from itertools import chain
 
 from loadtest.bench import canned_scenarios, plots, vllm_scenarios
 from loadtest.bench import sizes as family_sizes
-from loadtest.bench.plan import Plan
+from loadtest.bench.plan import BenchPlan
 from loadtest.bench.sizes import Size, Speed
 from loadtest.measure.baselines import EngineAndGateway
 from loadtest.measure.benchmark import Benchmark
@@ -27,7 +27,7 @@ from loadtest.measure.settings import TIERS
 Comparisons = dict[str, Comparison]
 
 
-class GatewayBenchmark(Benchmark[Plan]):
+class GatewayBenchmark(Benchmark[BenchPlan]):
     """The benchmark of what the gateway costs, and of what the family's sizes are worth."""
 
     name = "bench"

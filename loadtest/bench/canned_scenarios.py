@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from gateway.protocol.virtual_models import AUTO
-from loadtest.bench.plan import Plan
+from loadtest.bench.plan import BenchPlan
 from loadtest.canned_engine import MODEL
 from loadtest.measure.baselines import EngineAndGateway
 from loadtest.measure.chat import PATH
@@ -36,7 +36,7 @@ def request(model: str = MODEL, **fields: object) -> list[bytes]:
     return [post(PATH, body | fields)]
 
 
-def scenarios(targets: EngineAndGateway, plan: Plan) -> dict[str, Callable[[], list[Reading]]]:
+def scenarios(targets: EngineAndGateway, plan: BenchPlan) -> dict[str, Callable[[], list[Reading]]]:
     """By name; each call is one repetition."""
     return {
         "one request at a time": partial(one_at_a_time, targets, plan.rounds),

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How long the benchmark measures, and how often.
+class BenchPlan:
+    """The plan of the benchmark: how long it measures, and how often.
 
     `rounds` are requests to each side, `paced` the numbers of paced streams at a time, `questions`
     those per size and repetition, `examples` the held-out questions per size.
@@ -23,7 +23,7 @@ class Plan:
     examples: int
 
 
-FULL = Plan(
+FULL = BenchPlan(
     repetitions=5,
     rounds=1000,
     window_s=1.5,
@@ -33,7 +33,7 @@ FULL = Plan(
     questions=20,
     examples=600,
 )
-QUICK = Plan(
+QUICK = BenchPlan(
     repetitions=3,
     rounds=500,
     window_s=1.0,

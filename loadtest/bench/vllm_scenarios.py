@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from loadtest.bench.plan import Plan
+from loadtest.bench.plan import BenchPlan
 from loadtest.measure.baselines import EngineAndGateway
 from loadtest.measure.chat import PATH
 from loadtest.measure.closed_loop import Window
@@ -42,7 +42,7 @@ def requests(model: str, tokens: int) -> list[bytes]:
 
 
 def scenarios(
-    targets: EngineAndGateway, model: str, plan: Plan
+    targets: EngineAndGateway, model: str, plan: BenchPlan
 ) -> dict[str, Callable[[], list[Reading]]]:
     """By name; each call is one repetition."""
     return {

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """How a gateway is asked: where it is, how many questions at once, the longest answer."""
+    """The load on a gateway: where it is, how many questions at once, the longest answer."""
 
     url: str
     at_once: int

@@ -68,7 +68,7 @@ async def ask_pair(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Savings:
-    """Accuracies and shares from 0 to 1 over all pairs."""
+    """The savings of a cascade: accuracies and shares from 0 to 1 over all pairs."""
 
     questions: int
     cascade_accuracy: float

@@ -10,7 +10,15 @@ from loadtest.collective.accuracy import MethodResult, measure, results
 from loadtest.collective.cascade import SavingsPoint
 from loadtest.collective.cost import Cost
 from loadtest.collective.fleet import Fleet, device_models, start_fleet
-from loadtest.collective.plan import CLOUD, EDGE, EVERYBODY, SERVERS, Plan, methods, self_moa
+from loadtest.collective.plan import (
+    CLOUD,
+    EDGE,
+    EVERYBODY,
+    SERVERS,
+    CollectivePlan,
+    methods,
+    self_moa,
+)
 from loadtest.collective.questions import cut, mixed, unfitted
 from loadtest.measure.benchmark import Benchmark
 from loadtest.measure.chat import ChatClient, Reply
@@ -22,7 +30,7 @@ EVERY = 20
 """Questions between two lines of progress."""
 
 
-class CollectiveBenchmark(Benchmark[Plan]):
+class CollectiveBenchmark(Benchmark[CollectivePlan]):
     """The benchmark of collectives and the cascade.
 
     Devices together against each alone, the best one sampled, edge and cloud.

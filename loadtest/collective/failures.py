@@ -24,7 +24,7 @@ MOMENTS = (0.1, 0.2, 0.3)
 
 @dataclass(frozen=True, slots=True)
 class FailureRun:
-    """Replies to the same questions before any device failed, and while three did.
+    """The replies to the same questions before any device failed, and while three did.
 
     `since` is the number of the question with which the first one fails.
     """

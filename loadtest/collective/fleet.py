@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from loadtest.collective.plan import GENERALIST, SPECIALISTS, Plan
+from loadtest.collective.plan import GENERALIST, SPECIALISTS, CollectivePlan
 from loadtest.measure.command import BenchmarkFailure, Progress
 from loadtest.measure.processes import HOST, Cores, Process, Processes, free_port, wait_until
 from loadtest.measure.servers import (
@@ -115,7 +115,7 @@ class Fleet:
 
 def start_fleet(
     processes: Processes,
-    settings: Settings[Plan],
+    settings: Settings[CollectivePlan],
     *,
     models: Mapping[str, Path],
     names: Sequence[str],
@@ -157,7 +157,7 @@ def start_fleet(
 
 
 def _start_pools(
-    processes: Processes, settings: Settings[Plan], cores: Cores, progress: Progress
+    processes: Processes, settings: Settings[CollectivePlan], cores: Cores, progress: Progress
 ) -> dict[str, object]:
     """Engines of the cloud and the edge, ready; gives the gateway's settings of their pools."""
     secret = secrets.token_hex(16)

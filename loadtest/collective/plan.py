@@ -23,8 +23,8 @@ KEYS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How many questions are asked.
+class CollectivePlan:
+    """The plan of the benchmark: how many questions are asked.
 
     `each`: of every task. `streams`: further ones of every task, for each method and pace of the
     TTFT part. `failing`: while devices fail. `cascade`: of the cascade, to whose questions its
@@ -37,13 +37,13 @@ class Plan:
     cascade: int
 
 
-FULL = Plan(each=10, streams=2, failing=220, cascade=540)
-QUICK = Plan(each=2, streams=1, failing=44, cascade=66)
+FULL = CollectivePlan(each=10, streams=2, failing=220, cascade=540)
+QUICK = CollectivePlan(each=2, streams=1, failing=44, cascade=66)
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One way to have a question answered: the model, and the body's `tierflow` field."""
+    """A way to have a question answered: the model, and the body's `tierflow` field."""
 
     name: str
     model: str

@@ -29,7 +29,7 @@ METHODS: Mapping[str, Method] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TtftResult:
-    """TTFT of one method with devices of one pace.
+    """The TTFT of one method with devices of one pace.
 
     Medians with 95 % bootstrap intervals, in milliseconds; `ratio` is TTFT over the time of the
     slowest needed member.

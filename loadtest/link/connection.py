@@ -23,7 +23,7 @@ RESET = struct.pack("ii", 1, 0)
 
 
 class End(asyncio.Protocol):
-    """One end of a connection through the link.
+    """An end of a connection through the link.
 
     What this side sends enters `line`, and is written to the `other` side when it comes out.
     """

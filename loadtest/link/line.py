@@ -67,7 +67,7 @@ class Conditions:
 
 
 class Line:
-    """One direction of a link. Times are seconds on the caller's clock, never running backwards.
+    """A direction of a link. Times are seconds on the caller's clock, never running backwards.
 
     New conditions hold for what enters from then on; what is on its way keeps its time.
     """

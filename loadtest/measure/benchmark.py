@@ -17,7 +17,7 @@ P = TypeVar("P")
 
 
 class Benchmark(ABC, Generic[P]):
-    """One run of a benchmark: its settings, the processes that it starts, and its results.
+    """A run of a benchmark: its settings, the processes that it starts, and its results.
 
     `name` begins the names of its result files. `least_cores` are the cores that it needs, and
     `engines` counts the vLLM servers that run at the same time.

@@ -95,7 +95,7 @@ def streamed_reply(answer: StreamedAnswer, seconds: float) -> Reply:
 
 
 class ChatClient:
-    """One caller, which asks one question at a time."""
+    """A caller, which asks one question at a time."""
 
     def __init__(self, url: str, timeout_s: float = 60.0) -> None:
         self._http = httpx.Client(base_url=url, timeout=timeout_s, trust_env=False)

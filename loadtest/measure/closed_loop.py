@@ -98,7 +98,7 @@ async def _closed_loop(
 
 @dataclass(frozen=True, slots=True)
 class RequestSeries:
-    """Requests that go to one target, one at a time."""
+    """A series of requests that go to one target, one at a time."""
 
     target: Target
     requests: Sequence[bytes]

@@ -28,7 +28,7 @@ class Target:
 
 @dataclass(slots=True, kw_only=True)
 class Exchange:
-    """One request and its answer. Times are seconds on `time.monotonic`.
+    """A request and its answer. Times are seconds on `time.monotonic`.
 
     `pieces` are the body as it arrived: (time, bytes) each.
     """
@@ -75,7 +75,7 @@ def refusal(status: int, body: bytes) -> BenchmarkFailure:
 
 
 class Connection(asyncio.Protocol):
-    """One kept-alive connection with at most one request under way."""
+    """A kept-alive connection with at most one request under way."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None

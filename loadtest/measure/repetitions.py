@@ -40,7 +40,7 @@ def ratio(candidate: float, baseline: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One figure of one repetition. `baseline` is None where only the candidate has it.
+    """A figure of one repetition. `baseline` is None where only the candidate has it.
 
     `combine` says how the two are compared: `difference` for times, `ratio` for rates.
     """

@@ -11,7 +11,7 @@ DONE = "[DONE]"
 
 
 class EventParser:
-    """Cuts a byte stream into the `data` of its events (WHATWG HTML, section 9.2).
+    """A parser of server-sent events (WHATWG HTML, section 9.2): of bytes it makes each `data`.
 
     Of an event's fields only `data` is kept; its lines are joined with a newline. Line ends are
     LF or CR LF.
@@ -38,7 +38,7 @@ class EventParser:
 
 @dataclass(slots=True, kw_only=True)
 class StreamedAnswer:
-    """One streamed chat or text completion, as its events come in.
+    """A streamed chat or text completion, as its events come in.
 
     Times are seconds on the caller's clock. `token_times` has one entry per event that carries
     text: exact for engines that send an event per token. `id_chunks` are (time, token ids) of each

@@ -16,7 +16,7 @@ from loadtest.speculation import percentiles, plots, report, tiers, warm_up
 from loadtest.speculation.comparisons import compare_link
 from loadtest.speculation.engines import start_engines
 from loadtest.speculation.links import Prompt, measure_link
-from loadtest.speculation.plan import DRAFTERS, NATURAL, Plan, seconds_for
+from loadtest.speculation.plan import DRAFTERS, NATURAL, SpeculationPlan, seconds_for
 from loadtest.speculation.report import Measurements
 from loadtest.speculation.testbed import Testbed
 
@@ -24,14 +24,16 @@ CANDIDATES = 900
 """Held-out questions of which the prompts are chosen."""
 
 
-class SpeculationBenchmark(Benchmark[Plan]):
+class SpeculationBenchmark(Benchmark[SpeculationPlan]):
     """The benchmark of drafts from a device: every link, against server-only streaming."""
 
     name = "speculation"
     least_cores = 2
     engines = 5
 
-    def __init__(self, settings: Settings[Plan], processes: Processes, progress: Progress) -> None:
+    def __init__(
+        self, settings: Settings[SpeculationPlan], processes: Processes, progress: Progress
+    ) -> None:
         super().__init__(settings, processes, progress)
         self.start = monotonic()
 

@@ -21,7 +21,7 @@ from loadtest.speculation.plan import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkComparison:
-    """One variant on one link, compared with server-only streaming. Times in ms.
+    """A variant on one link, compared with server-only streaming. Times in ms.
 
     `ratio` and `p99` are server-only TPOT over that of the variant, `answer` is the same of whole
     answers' times: above 1 is faster. `mismatches` counts answers whose ids differ from those of

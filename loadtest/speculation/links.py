@@ -19,7 +19,7 @@ from loadtest.speculation.plan import (
     SERVER_ONLY,
     DraftConfig,
     LinkPlan,
-    Plan,
+    SpeculationPlan,
     Variant,
     configs_of_round,
 )
@@ -40,7 +40,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One answer of a round. Times in seconds.
+    """An answer of a round. Times in seconds.
 
     `tpot` is None where the answer was too short, which only a wrong answer can be. `gaps` are the
     engine's steps, of the engine asked directly. `exact`: its ids are the cloud size's own.
@@ -61,7 +61,7 @@ class Sample:
 
 def measure_link(
     link: LinkPlan,
-    plan: Plan,
+    plan: SpeculationPlan,
     *,
     testbed: Testbed,
     prompts: Sequence[Prompt],
@@ -72,7 +72,11 @@ def measure_link(
 
 
 async def _measure(
-    link: LinkPlan, plan: Plan, testbed: Testbed, prompts: Sequence[Prompt], seconds: float
+    link: LinkPlan,
+    plan: SpeculationPlan,
+    testbed: Testbed,
+    prompts: Sequence[Prompt],
+    seconds: float,
 ) -> list[Sample]:
     random = Random(f"{link.round_trip_ms} {link.rate_mb_s}")
     samples: list[Sample] = []
@@ -102,7 +106,9 @@ async def _measure(
     return samples
 
 
-def _variants(link: LinkPlan, plan: Plan, number: int, engines: Engines) -> list[Variant]:
+def _variants(
+    link: LinkPlan, plan: SpeculationPlan, number: int, engines: Engines
+) -> list[Variant]:
     """The variants of a round; the engine itself and the co-located baseline are asked seldom."""
     configs = configs_of_round(link, number, plan.sweep_every)
     variants: list[Variant] = [SERVER_ONLY, CONTROL, *configs]

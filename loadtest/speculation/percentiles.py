@@ -16,7 +16,7 @@ SHARES = (0.5, 0.95, 0.99)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TpotPercentiles:
-    """TPOT of one drafter over all links.
+    """The TPOT of one drafter over all links.
 
     `slowness` is TPOT over the link's median server-only TPOT, at each of SHARES. `ratio` is the
     p99 of server-only over that of the drafter: below 1 its slow answers are slower.

@@ -52,7 +52,7 @@ Variant: TypeAlias = DraftConfig | str
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkPlan:
-    """One link with the configurations measured on it, those of `sweep` less often than `main`."""
+    """A link with the configurations measured on it, those of `sweep` less often than `main`."""
 
     round_trip_ms: int
     rate_mb_s: float
@@ -66,8 +66,8 @@ class LinkPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How much is measured: `prompts` for timing, `questions` for the table of tiers, and rounds.
+class SpeculationPlan:
+    """The plan of the benchmark: `prompts` for timing, `questions` for the table of tiers, rounds.
 
     A round asks about one prompt in every variant of a link; the configurations of a sweep and the
     co-located baseline take part in every `sweep_every`-th only. `budget_s` is for the whole run.
@@ -101,7 +101,7 @@ def links(
     ]
 
 
-FULL = Plan(
+FULL = SpeculationPlan(
     links=links(
         (0.5, RATE_MB_S, 50.0),
         windows=(1, 2, 4, 8, 16, 22, 32),
@@ -115,7 +115,7 @@ FULL = Plan(
     sweep_every=4,
     budget_s=1020.0,
 )
-QUICK = Plan(
+QUICK = SpeculationPlan(
     links=links((RATE_MB_S,), windows=(1, 4, 8, 16, 32), sweep_at=(20,), seconds=26.0),
     prompts=13,
     questions=24,
@@ -126,7 +126,9 @@ QUICK = Plan(
 )
 
 
-def seconds_for(link: LinkPlan, plan: Plan, *, passed_s: float, remaining_links: int) -> float:
+def seconds_for(
+    link: LinkPlan, plan: SpeculationPlan, *, passed_s: float, remaining_links: int
+) -> float:
     """How long to measure a link: as planned, or less where the machine was slow so far.
 
     `remaining_links` counts this one too.

@@ -23,7 +23,7 @@ from loadtest.speculation.plan import DIRECT, SERVER_ONLY
 
 @dataclass(slots=True, kw_only=True)
 class Testbed:
-    """All servers that the client asks: engines, two gateways, links, and agents by drafter.
+    """The servers that the client asks: engines, two gateways, links, and agents by drafter.
 
     `baseline` is the gateway for server-only streaming, `drafting` the one that takes drafts.
     `link_ports` are the near ends of the links, by drafter and `server-only`.

@@ -94,12 +94,12 @@ class AgentMetrics:
     def work_refused(self, code: str) -> None:
         self._refused.labels(code).inc()
 
-    def answer_started(self, way: str) -> None:
-        self._active.labels(way).inc()
+    def answer_started(self, placement: str) -> None:
+        self._active.labels(placement).inc()
 
     def answer_ended(self, report: AnswerReport) -> None:
-        self._active.labels(report.way).dec()
-        self._answers.labels(report.way, "yes" if report.degraded else "no").inc()
+        self._active.labels(report.placement).dec()
+        self._answers.labels(report.placement, "yes" if report.degraded else "no").inc()
         self._tokens.labels("verified").inc(report.verified_tokens)
         self._tokens.labels("unverified").inc(report.unverified_tokens)
         self._drafted.inc(report.drafted_tokens)

@@ -10,7 +10,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 
 class ArgumentFailure(Exception):
-    """Bad input; the message names it and the fix."""
+    """A fault of the input; the message names it and the fix."""
 
 
 def positive(text: str) -> float:

@@ -89,7 +89,7 @@ class Block(nn.Module):
 
 
 class FamilyModel(nn.Module):
-    """All members in one; ``forward`` gives the features of each exit, smallest first."""
+    """The members in one; ``forward`` gives the features of each exit, smallest first."""
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()

@@ -37,7 +37,7 @@ class ArgumentFailure(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Replica:
-    """One vLLM server: what it serves, and where."""
+    """A vLLM server: what it serves, and where."""
 
     model: str
     """A folder's path, or an id on the model hub."""

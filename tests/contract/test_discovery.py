@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from k8s.discovery import cluster
-from k8s.discovery.discovery import Discovery, Wanted
+from k8s.discovery.discovery import Discovery, DiscoveryScope
 from k8s.discovery.endpoints import Snapshot
 from tests.kubernetes_api import (
     ApiServer,
@@ -63,7 +63,7 @@ class Scene:
         fields = {"namespaces": ["tierflow"], "selector": SELECTOR, **wanted}
         kubeconfig = str(api.kubeconfig(folder))
         self.discovery = Discovery(
-            Wanted(kubeconfig=kubeconfig, **fields),  # type: ignore[arg-type]
+            DiscoveryScope(kubeconfig=kubeconfig, **fields),  # type: ignore[arg-type]
             self.heard,
             shortest_pause_s,
         )

@@ -12,7 +12,7 @@ import pytest
 from kubernetes.aio.config import incluster_config
 
 from k8s.discovery import cluster
-from k8s.discovery.discovery import Discovery, Wanted
+from k8s.discovery.discovery import Discovery, DiscoveryScope
 from tests.contract.test_discovery import Heard
 from tests.kubernetes_api import (
     ApiServer,
@@ -72,7 +72,9 @@ async def test_a_pod_needs_nothing_but_its_service_account(
     async with inside(certificate, tmp_path, monkeypatch) as api:
         cluster.check(None)
         heard = Heard()
-        discovery = Discovery(Wanted(namespaces=[cluster.own_namespace(None)]), heard, shortest_pause_s)
+        discovery = Discovery(
+            DiscoveryScope(namespaces=[cluster.own_namespace(None)]), heard, shortest_pause_s
+        )
         discovery.start()
         await heard.until(lambda: bool(heard.snapshots) and heard.ids == ["10.0.0.1"])
         await heard.until(lambda: heard.regains == 1)
@@ -94,7 +96,7 @@ async def test_a_server_with_a_foreign_certificate_is_not_told_the_token(
         foreign = self_signed(tmp_path / "foreign.pem")
         monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(foreign))
         heard = Heard()
-        discovery = Discovery(Wanted(namespaces=["site"]), heard, shortest_pause_s)
+        discovery = Discovery(DiscoveryScope(namespaces=["site"]), heard, shortest_pause_s)
         discovery.start()
         await heard.until(lambda: bool(heard.problems))
         assert "no connection to the API server" in heard.problems[0]

@@ -14,7 +14,7 @@ from gateway.adapters.endpoints.scraper import Scraper
 from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.fingerprint import TokenizerCheck
 from gateway.core.types import Probe
-from k8s.discovery.discovery import Discovery, Wanted
+from k8s.discovery.discovery import Discovery, DiscoveryScope
 from k8s.discovery.endpoints import Snapshot
 from tests.contract.test_discovery import SELECTOR, Heard
 from tests.kubernetes_api import (
@@ -67,9 +67,9 @@ class Routed(Heard):
         super().endpoints_changed(snapshot)
 
     async def routes_to(self, *addresses: str, seconds: float = 15.0) -> None:
-        wanted = {f"{address}:{NOBODY}" for address in addresses}
+        scope = {f"{address}:{NOBODY}" for address in addresses}
         await self.until(
-            lambda: {state.endpoint.id for state in self.endpoints.states()} == wanted, seconds
+            lambda: {state.endpoint.id for state in self.endpoints.states()} == scope, seconds
         )
 
 
@@ -81,8 +81,8 @@ async def routed(folder: Path) -> AsyncIterator[tuple[ApiServer, Routed]]:
         api.put(listed("leaves", pod(LEAVES)))
         here = Routed(client)
         kubeconfig = str(api.kubeconfig(folder))
-        wanted = Wanted(namespaces=["tierflow"], selector=SELECTOR, kubeconfig=kubeconfig)
-        discovery = Discovery(wanted, here, shortest_pause_s)
+        scope = DiscoveryScope(namespaces=["tierflow"], selector=SELECTOR, kubeconfig=kubeconfig)
+        discovery = Discovery(scope, here, shortest_pause_s)
         discovery.start()
         try:
             await here.routes_to(STAYS, LEAVES)

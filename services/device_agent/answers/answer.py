@@ -48,11 +48,11 @@ class AnswerReport:
     """The report on how an answer came about; complete when the answer has ended.
 
     `logprob` is the sum of the natural log-probabilities of the unverified tokens, as the device's
-    model has them at temperature 1. `degraded` says why the answer did not come the way that was
-    asked for; None: it did.
+    model has them at temperature 1. `degraded` says why the answer did not come as was asked
+    for; None: it did. `placement`: on-device, device-edge or device-cloud.
     """
 
-    way: str
+    placement: str
     endpoint: str | None = None
     finish_reason: FinishReason = "stop"
     verified_tokens: int = 0
@@ -66,7 +66,7 @@ class AnswerReport:
     def to_json(self) -> dict[str, object]:
         """The field `tierflow` of an answer."""
         return {
-            "way": self.way,
+            "way": self.placement,
             "endpoint": self.endpoint,
             "verified_tokens": self.verified_tokens,
             "drafted_tokens": self.drafted_tokens,

@@ -23,29 +23,29 @@ from services.device_agent.metrics import AgentMetrics
 from services.device_agent.text import TextModel
 
 ON_DEVICE, DEVICE_EDGE, DEVICE_CLOUD = "on-device", "device-edge", "device-cloud"
-WAYS: dict[str, tuple[Tier, ...]] = {
+VERIFYING_TIERS: dict[str, tuple[Tier, ...]] = {
     ON_DEVICE: (),
     DEVICE_EDGE: ("edge",),
     DEVICE_CLOUD: ("cloud",),
     "auto": ("cloud", "edge"),
 }
-"""Each way to answer, and the tiers that may verify: the first of them that the gateway offers."""
+"""By placement, the tiers that may verify: the first of them that the gateway offers."""
 
 
 @dataclass(frozen=True)
 class AnswerRoute:
-    """Who gives an answer: the verifier of `offer`, or (None) the device alone.
+    """The choice of who gives an answer: the verifier of `offer`, or (None) the device alone.
 
-    `degraded` says why the device answers alone though another way was asked for.
+    `degraded` says why the device answers alone though another placement was asked for.
     """
 
-    way: str
+    placement: str
     offer: Offer | None = None
     degraded: str | None = None
 
 
 class AnswerRouter:
-    """The answers of one device, each by the best way that is open.
+    """The answers of one device, each from the best placement that is open.
 
     `verifiers` holds what was learned of each verifying model, by its name.
     """
@@ -64,12 +64,12 @@ class AnswerRouter:
         self._metrics = metrics
         self.verifiers: dict[str, VerifierProfile] = defaultdict(VerifierProfile)
 
-    def route(self, way: str, model: str = "") -> AnswerRoute:
+    def route(self, placement: str, model: str = "") -> AnswerRoute:
         """`model` is the name in the request; where a server serves it, only that one verifies.
 
         Raises RequestRefused for a tier whose tokenizer differs from the device's.
         """
-        tiers = WAYS[way]
+        tiers = VERIFYING_TIERS[placement]
         if not tiers:
             return AnswerRoute(ON_DEVICE)
         if self.link is None or not self.link.up:
@@ -82,7 +82,7 @@ class AnswerRouter:
         for offer in offers:
             if offer.tokenizer in ("", fingerprint):
                 return AnswerRoute(f"device-{offer.tier}", offer)
-        if offers and way != "auto":
+        if offers and placement != "auto":
             raise RequestRefused(
                 "tokenizer_differs",
                 f"model: the tokenizer of {offers[0].model} (fingerprint {offers[0].tokenizer}) "
@@ -97,8 +97,8 @@ class AnswerRouter:
         self, request: GenerationRequest, route: AnswerRoute, report: AnswerReport
     ) -> AsyncGenerator[AnswerPiece]:
         """Raises RequestRefused before the first piece; DrafterFailed when nobody can continue."""
-        report.way, report.degraded = route.way, route.degraded
-        self._metrics.answer_started(route.way)
+        report.placement, report.degraded = route.placement, route.degraded
+        self._metrics.answer_started(route.placement)
         pieces = self._pieces(request, route, report)
         try:
             with self.thread.serving_user():

@@ -57,11 +57,11 @@ class RequestRefused(Exception):
 
 
 class VerifierLost(Exception):
-    """No more verified tokens will come for this answer; the device has to continue it."""
+    """The loss of the verifier: no more verified tokens come, the device has to go on alone."""
 
 
 class VerifiedAnswer:
-    """One speculative session at the gateway, seen from the device.
+    """A speculative session at the gateway, seen from the device.
 
     `pieces` yields verified tokens as they come; `tree.verified` holds all of them. Meanwhile the
     device drafts ahead and sends what it has drafted.

@@ -25,9 +25,9 @@ from services.device_agent.api.requests import (
     ApiRequest,
     BadRequest,
     api_request,
+    placement_for,
     read_body,
     server_only_fields,
-    way_for,
 )
 from services.device_agent.api.responses import ResponseWriter, error_body
 from services.device_agent.drafters.port import DrafterFailed
@@ -82,18 +82,18 @@ class DeviceApi:
         try:
             content = _json(await _read(http))
             body = read_body(content)
-            way = way_for(body.model, drafter.name, self._served())
+            placement = placement_for(body.model, drafter.name, self._served())
             if fields := server_only_fields(content):
-                return await self._gateway.forward(http, content, way, fields)
+                return await self._gateway.forward(http, content, placement, fields)
             request = api_request(
                 body,
                 http.headers,
                 chat=chat,
-                way=way,
+                placement=placement,
                 model=router.model,
                 context=drafter.context,
             )
-            route = router.route(way, body.model)
+            route = router.route(placement, body.model)
             work = self._stream if request.stream else self._whole
             return await cancel_on_disconnect(http, work(request, route))
         except BadRequest as exc:
@@ -111,7 +111,7 @@ class DeviceApi:
             )
 
     async def _whole(self, request: ApiRequest, route: AnswerRoute) -> Response:
-        report = AnswerReport(way=route.way)
+        report = AnswerReport(placement=route.placement)
         text = self._text(request)
         texts = []
         answer = self._router.answer(request.generation, route, report)
@@ -129,7 +129,7 @@ class DeviceApi:
 
     async def _stream(self, request: ApiRequest, route: AnswerRoute) -> Response:
         """Begins with the first tokens, so that a refusal before them has an HTTP status."""
-        report = AnswerReport(way=route.way)
+        report = AnswerReport(placement=route.placement)
         answer = self._router.answer(request.generation, route, report)
         try:
             first = await anext(answer, None)

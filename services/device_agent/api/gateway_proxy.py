@@ -18,7 +18,7 @@ GATEWAY_MODELS = {
     "device-cloud": virtual_models.CLOUD,
     "auto": virtual_models.AUTO,
 }
-"""The gateway's virtual model for each way to answer."""
+"""The gateway's virtual model for each placement."""
 ANSWER_S = 600.0
 CONNECT_S = 5.0
 LOST = "the connection to the gateway broke in the middle of the answer"
@@ -34,19 +34,19 @@ class GatewayProxy:
         self._client = httpx.AsyncClient(timeout=timeout, trust_env=False)
 
     async def forward(
-        self, http: HttpRequest, body: dict[str, Any], way: str, fields: list[str]
+        self, http: HttpRequest, body: dict[str, Any], placement: str, fields: list[str]
     ) -> Response:
         """The gateway's response. `fields` are those that only a server understands.
 
         Raises BadRequest where the device alone shall answer, or the gateway is out of reach.
         """
         names = ", ".join(fields)
-        if way not in GATEWAY_MODELS or self._gateway is None:
+        if placement not in GATEWAY_MODELS or self._gateway is None:
             raise BadRequest(
                 f"{names}: the device does not support this; ask a server's model", fields[0]
             )
         if str(body["model"]).startswith(virtual_models.PREFIX):
-            body = {**body, "model": GATEWAY_MODELS[way]}
+            body = {**body, "model": GATEWAY_MODELS[placement]}
         request = self._client.build_request("POST", self._gateway + http.url.path, json=body)
         try:
             answer = await self._client.send(request, stream=True)

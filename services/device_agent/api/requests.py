@@ -82,12 +82,12 @@ class RequestBody(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class ApiRequest:
-    """A request of an application: what to generate, by which way, and what the reply must hold.
+    """A request of an application: what to generate, where, and what the reply must hold.
 
     `usage`: a last chunk that counts the tokens; `token_ids`: their ids; `marks`: their origins.
     """
 
-    way: str
+    placement: str
     generation: GenerationRequest
     chat: bool
     model: str
@@ -120,8 +120,8 @@ def server_only_fields(body: Mapping[str, Any]) -> list[str]:
     return fields + (["n"] if body.get("n") not in (None, 1) else [])
 
 
-def way_for(model: str, drafter: str, served: Mapping[str, str]) -> str:
-    """The way to answer a request for `model`.
+def placement_for(model: str, drafter: str, served: Mapping[str, str]) -> str:
+    """The placement of the answer to a request for `model`.
 
     `drafter` is the device's own model; `served` maps the servers' models to their tiers.
     Raises BadRequest.
@@ -143,7 +143,7 @@ def api_request(
     headers: Mapping[str, str],
     *,
     chat: bool,
-    way: str,
+    placement: str,
     model: TextModel,
     context: int,
 ) -> ApiRequest:
@@ -152,7 +152,7 @@ def api_request(
     A prompt beyond it may still be for a server. Raises BadRequest.
     """
     prompt = _prompt(body, chat, model)
-    most = context - 1 if way == "on-device" else MAX_PROMPT_TOKENS
+    most = context - 1 if placement == "on-device" else MAX_PROMPT_TOKENS
     if len(prompt) > most:
         field = "messages" if chat else "prompt"
         raise BadRequest(
@@ -172,7 +172,7 @@ def api_request(
     )
     window = _window(headers.get(WINDOW_HEADER, "auto"))
     return ApiRequest(
-        way=way,
+        placement=placement,
         generation=GenerationRequest(prompt, sampling, window),
         chat=chat,
         model=body.model,

@@ -37,7 +37,7 @@ class PositionMismatch(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DraftRun:
-    """Draft tokens for output positions from `position` on, and the token ids right before."""
+    """A run of draft tokens from output position `position` on, and the token ids right before."""
 
     position: int
     token_ids: list[int]

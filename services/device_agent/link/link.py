@@ -39,7 +39,7 @@ LOST = "the connection to the gateway failed"
 
 
 class LinkLost(Exception):
-    """There is no connection to the gateway now."""
+    """The loss of the connection to the gateway."""
 
 
 class TokenMissing(Exception):

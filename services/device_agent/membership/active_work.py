@@ -28,7 +28,7 @@ log = logging.getLogger("tierflow.device")
 
 
 class ActiveWork:
-    """All work of a device that is in progress, each piece a task of its own.
+    """The work of a device that is in progress, each piece a task of its own.
 
     `max_work` is how much at once the gateway has agreed to; `send` puts a frame on the link.
     """

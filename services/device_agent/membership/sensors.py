@@ -19,7 +19,7 @@ PLAUSIBLE = range(-40, 150)
 
 @dataclass(frozen=True)
 class SensorReading:
-    """One reading of the sensors.
+    """A reading of the sensors.
 
     `celsius` is that of the hottest zone, None without any. `battery` is the charge, 0 to 1, while
     the device runs on it; None: it runs on mains.

@@ -44,7 +44,7 @@ async def read_prompt(model: TextModel, messages: Sequence[Mapping[str, Any]]) -
 
 
 class WorkItem:
-    """One piece of work in progress. Its deadline is the caller's to keep.
+    """A piece of work in progress. Its deadline is the caller's to keep.
 
     `report` grows with the answer. `read_s` is the time from the start to the first tokens.
     """
@@ -52,7 +52,7 @@ class WorkItem:
     def __init__(
         self, *, frame: work.Work, model: TextModel, thread: DraftingThread, send: Send
     ) -> None:
-        self.report = AnswerReport(way="on-device")
+        self.report = AnswerReport(placement="on-device")
         self.read_s = 0.0
         self._frame = frame
         self._model = model

@@ -13,7 +13,7 @@ FIRST_WORD_ID = FIRST_BYTE_ID + 256
 
 
 class WordClass(IntEnum):
-    """Grammar classes; the language model walks from one to the next."""
+    """A grammar class; the language model walks from one to the next."""
 
     OTHER = 0
     ARTICLE = 1

@@ -85,7 +85,7 @@ def write_onnx(config: Mapping[str, Any], weights: Mapping[str, Array], target: 
 
 
 class Graph:
-    """Collects nodes and constants; `build` gives the model."""
+    """A model in the making: its nodes and constants; `build` gives the model."""
 
     def __init__(self, shape: Shape, weights: Mapping[str, Array]) -> None:
         self.shape = shape

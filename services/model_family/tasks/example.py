@@ -59,7 +59,7 @@ def follow_ups(text: str, pairs: Iterable[tuple[str, str]]) -> tuple[FollowUp, .
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One kind of question. ``draw`` must take all its randomness from the generator given.
+    """A kind of question. ``draw`` must take all its randomness from the generator given.
 
     Unless ``plain``, the answer is led in by ``Answer:`` (after the steps, where there are some):
     its first word then follows a space, as the same word does in the question, so that the

@@ -16,7 +16,7 @@ class PeerGone(Exception):
 
 
 class Peer:
-    """One connection of a client.
+    """A connection of a client.
 
     `admitted` is for the owner to set, who checks the answer to `nonce`; until `deadline` it must
     have come.

@@ -36,7 +36,7 @@ log = logging.getLogger("vllm.tierflow")
 
 
 class RaceScheduler(Scheduler):
-    """vLLM's scheduler, which before each step hands drafts from outside to their requests.
+    """The scheduler of vLLM, which before each step hands drafts from outside to their requests.
 
     It never waits: without a fitting draft a request decodes one token as usual. Should anything
     of ours fail, the step goes on without drafts, and the failure is counted and logged once.

@@ -69,7 +69,7 @@ class Node:
 
 
 class Levels:
-    """All living nodes by position, so that a parent is found without a search."""
+    """The living nodes by position, so that a parent is found without a search."""
 
     def __init__(self) -> None:
         self._nodes: dict[int, list[Node]] = {}

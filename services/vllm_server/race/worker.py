@@ -32,7 +32,7 @@ else:
 
 
 class RaceWorker(Worker):
-    """vLLM's worker for this platform, with speculation switched on step by step."""
+    """The worker of vLLM for this platform, with speculation switched on step by step."""
 
     def init_device(self) -> None:
         gpu_model_runner.build_logitsprocs = build_processors

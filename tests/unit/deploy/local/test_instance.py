@@ -86,16 +86,16 @@ def test_pids_from_before_a_reboot_are_left_alone(tmp_path: Path) -> None:
             left.kill()
 
 
-def test_an_instance_is_held_by_one(tmp_path: Path) -> None:
+def test_an_instance_is_locked_by_one(tmp_path: Path) -> None:
     instance = Instance(tmp_path / "8080")
-    assert not instance.is_held()
-    with instance.held():
-        assert instance.is_held()
+    assert not instance.is_locked()
+    with instance.lock():
+        assert instance.is_locked()
         instance.write(Record(runner=4711, boot=boot_id(), temporary=str(tmp_path / "temporary")))
-        with pytest.raises(AlreadyUp) as already, Instance(instance.folder).held():
+        with pytest.raises(AlreadyUp) as already, Instance(instance.folder).lock():
             pass
         assert already.value.pid == 4711
-    assert not instance.is_held()
+    assert not instance.is_locked()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"leaders": 3}'])

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.bench.plan import FULL, QUICK, Plan
+from loadtest.bench.plan import FULL, QUICK, BenchPlan
 from loadtest.measure.command import BenchmarkFailure
 from loadtest.measure.settings import CHECKOUT, Settings, read_settings
 
 
-def read(environ: dict[str, str]) -> Settings[Plan]:
+def read(environ: dict[str, str]) -> Settings[BenchPlan]:
     return read_settings(full=FULL, quick=QUICK, command="make bench", environ=environ)
 
 

@@ -10,9 +10,9 @@ from services.device_agent.api.requests import (
     ApiRequest,
     BadRequest,
     api_request,
+    placement_for,
     read_body,
     server_only_fields,
-    way_for,
 )
 from services.device_agent.api.responses import ResponseWriter
 from services.device_agent.text import TextModel
@@ -23,11 +23,11 @@ CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "
 
 
 def understood(
-    body: dict[str, Any], chat: bool = True, way: str = "auto", **headers: str
+    body: dict[str, Any], chat: bool = True, placement: str = "auto", **headers: str
 ) -> ApiRequest:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return api_request(
-        read_body(body), named, chat=chat, way=way, model=MODEL, context=MODEL.context
+        read_body(body), named, chat=chat, placement=placement, model=MODEL, context=MODEL.context
     )
 
 
@@ -103,20 +103,23 @@ def test_prompts_are_text_or_ids() -> None:
 def test_a_prompt_without_room_for_an_answer_is_refused() -> None:
     body = {"model": "m", "prompt": [5] * MODEL.context}
     with pytest.raises(BadRequest) as caught:
-        understood(body, chat=False, way="on-device")
+        understood(body, chat=False, placement="on-device")
     assert caught.value.code == "context_length_exceeded"
-    assert understood({**body, "prompt": body["prompt"][:-1]}, chat=False, way="on-device")
+    assert understood({**body, "prompt": body["prompt"][:-1]}, chat=False, placement="on-device")
 
 
 def test_a_prompt_beyond_the_device_is_a_servers_to_take() -> None:
     body = {"model": "m", "prompt": [5] * MODEL.context}
-    assert len(understood(body, chat=False, way="device-cloud").generation.prompt) == MODEL.context
+    assert (
+        len(understood(body, chat=False, placement="device-cloud").generation.prompt)
+        == MODEL.context
+    )
 
 
 def test_a_prompt_that_no_frame_takes_is_refused_before_it_is_sent() -> None:
     body = {"model": "m", "prompt": [5] * (MAX_PROMPT_TOKENS + 1)}
     with pytest.raises(BadRequest) as caught:
-        understood(body, chat=False, way="device-cloud")
+        understood(body, chat=False, placement="device-cloud")
     assert (caught.value.param, caught.value.code) == ("prompt", "context_length_exceeded")
 
 
@@ -148,13 +151,15 @@ def test_what_only_servers_understand_is_listed(more: dict[str, Any], beyond: li
     assert server_only_fields({**CHAT, **more}) == beyond
 
 
-def test_the_way_follows_the_models_name() -> None:
+def test_the_placement_follows_the_models_name() -> None:
     served = {"rill-edge": "edge", "rill-cloud": "cloud"}
-    assert {name: way_for(name, "rill-device", served) for name in VIRTUAL_MODELS} == VIRTUAL_MODELS
-    assert way_for("rill-device", "rill-device", served) == "on-device"
-    assert way_for("rill-cloud", "rill-device", served) == "device-cloud"
+    assert {
+        name: placement_for(name, "rill-device", served) for name in VIRTUAL_MODELS
+    } == VIRTUAL_MODELS
+    assert placement_for("rill-device", "rill-device", served) == "on-device"
+    assert placement_for("rill-cloud", "rill-device", served) == "device-cloud"
     with pytest.raises(BadRequest, match=r"'gpt-9'.*tierflow-auto.*rill-cloud") as caught:
-        way_for("gpt-9", "rill-device", served)
+        placement_for("gpt-9", "rill-device", served)
     assert (caught.value.param, caught.value.code) == ("model", "model_not_found")
 
 
@@ -173,7 +178,7 @@ def test_a_whole_answer_tells_usage_and_how_it_came_about(chat: bool) -> None:
     body = CHAT if chat else {"model": "m", "prompt": [5, 6]}
     request = understood({**body, "return_token_ids": True}, chat)
     report = AnswerReport(
-        way="device-cloud", endpoint="e", finish_reason="length", token_ids=[1, 2, 3, 4, 5]
+        placement="device-cloud", endpoint="e", finish_reason="length", token_ids=[1, 2, 3, 4, 5]
     )
     report.verified_tokens, report.unverified_tokens = 3, 2
     whole = ResponseWriter(request).whole("text", report)
