@@ -1,5 +1,5 @@
-{{/* What the gateway would refuse at its start, as gateway/settings.py and gateway/pools.py do: a
-     pod that restarts for ever says it to nobody. */}}
+{{/* What the gateway would refuse at its start, as gateway/settings and gateway/wiring/pools.py do:
+     a pod that restarts for ever says it to nobody. */}}
 {{- define "gateway.validatePools" -}}
 {{- $static := false -}}
 {{- range $name, $pool := .Values.pools -}}

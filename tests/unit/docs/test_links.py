@@ -12,6 +12,16 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\((?!https?://|mailto:)([^)\s#]*)(?:#([^)\s]*))?\)")
 PATH = re.compile(r"`((?:gateway|services|deploy|loadtest|tests|charts|k8s)/[\w./-]+)`")
 MADE_LATER = {"deploy/compose/private"}
+SOURCES = [
+    path
+    for place in ("charts", "deploy", ".ci", "Makefile", "pyproject.toml")
+    for path in sorted([ROOT / place, *(ROOT / place).rglob("*")])
+    if path.is_file() and path.suffix != ".pyc"
+]
+SOURCE_PATH = re.compile(
+    r"(?<![\w./-])((?:gateway|services|deploy|loadtest|tests|charts|k8s)/[\w./-]+"
+    r"\.(?:json|md|py|sh|toml|tpl|ya?ml))\b"
+)
 FENCE = re.compile(r"^```.*?^```", re.M | re.S)
 
 
@@ -34,3 +44,13 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 def test_every_file_that_is_named_exists(page: Path) -> None:
     named = set(PATH.findall(page.read_text())) - MADE_LATER
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_every_file_that_charts_and_deployment_name_exists() -> None:
+    named = {
+        (str(source.relative_to(ROOT)), path)
+        for source in SOURCES
+        for path in SOURCE_PATH.findall(source.read_text(errors="replace"))
+    }
+    assert named, "no file was named: the test looks in the wrong place"
+    assert [names for names in sorted(named) if not (ROOT / names[1]).exists()] == []
