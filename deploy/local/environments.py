@@ -185,9 +185,9 @@ class InstallationProgress:
         self.show(force=True)
 
     def line(self, text: str) -> None:
-        if found := re.match(r"(?:Collecting|Processing) (\S+)", text):
+        if match := re.match(r"(?:Collecting|Processing) (\S+)", text):
             self.seen += 1
-            package = found[1].rsplit("/", 1)[-1].split("-cp")[0]
+            package = match[1].rsplit("/", 1)[-1].split("-cp")[0]
             self.current = f"{package} ({self.seen} of {self.packages})"
             self.show()
         elif text.startswith("Installing collected packages"):
@@ -264,8 +264,8 @@ def report(text: str) -> None:
 def use_a_newer_python() -> None:
     """Run this script again on a Python that is new enough, if there is one."""
     for minor in range(OLDEST_PYTHON[1], OLDEST_PYTHON[1] + 4):
-        if found := shutil.which(f"python3.{minor}"):
-            os.execv(found, [found, *sys.argv])
+        if python := shutil.which(f"python3.{minor}"):
+            os.execv(python, [python, *sys.argv])
     raise EnvironmentFailure(
         f"Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or later is needed, this is "
         f"{platform.python_version()}: install the packages python3.11 and python3.11-venv"

@@ -46,7 +46,7 @@ def page() -> str:
         linked(OF_FRAMES.format(codes=session_codes)),
         table(
             ("code", "about", "meaning"),
-            ((code(name), each.about, each.meaning) for name, each in FRAME_ERRORS.items()),
+            ((code(name), entry.about, entry.meaning) for name, entry in FRAME_ERRORS.items()),
         ),
         "## Members' work",
         linked(OF_WORK),
@@ -59,9 +59,9 @@ def page() -> str:
 
 
 def _http() -> Iterator[tuple[str, str, str, str, str]]:
-    for name, each in HTTP_ERRORS.items():
-        status, kind = _status_and_type(each)
-        yield code(name), str(status), code(kind), each.meaning, each.remedy
+    for name, entry in HTTP_ERRORS.items():
+        status, kind = _status_and_type(entry)
+        yield code(name), str(status), code(kind), entry.meaning, entry.remedy
 
 
 def _status_and_type(listed: ErrorCode) -> tuple[int, str]:

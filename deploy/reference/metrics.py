@@ -157,8 +157,8 @@ def _table(registry: CollectorRegistry) -> str:
     return table(
         ("metric", "type", "labels", "meaning"),
         (
-            (code(each.name), each.kind, ", ".join(each.labels), each.meaning)
-            for each in families(registry)
+            (code(family.name), family.kind, ", ".join(family.labels), family.meaning)
+            for family in families(registry)
         ),
     )
 

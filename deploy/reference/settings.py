@@ -84,11 +84,11 @@ def unit(setting: Setting) -> str:
         return ", ".join(map(code, get_args(shape)))
     kind = get_origin(shape) or shape
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return ", ".join(code(str(one.value)) for one in kind)
+        return ", ".join(code(str(member.value)) for member in kind)
     if kind in (int, float):
-        for ending, found in UNITS.items():
+        for ending, unit in UNITS.items():
             if setting.name.endswith(ending):
-                return found
+                return unit
         raise LookupError(f"{setting.path}: give it a Unit, or a name that ends in one")
     return KINDS.get(kind, "text or list")
 
@@ -154,7 +154,7 @@ def _without_none(shape: Any) -> Any:
     if get_origin(shape) is Annotated:
         return _without_none(get_args(shape)[0])
     if get_origin(shape) in (Union, UnionType):
-        others = [_without_none(one) for one in get_args(shape) if one is not type(None)]
+        others = [_without_none(member) for member in get_args(shape) if member is not type(None)]
         return others[0] if len(others) == 1 else Union[tuple(others)]  # noqa: UP007
     return shape
 
@@ -180,7 +180,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_unset=True)
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+        return [_plain(member) for member in value]
     return value
 
 

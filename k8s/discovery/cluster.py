@@ -117,16 +117,16 @@ async def _configuration(kubeconfig: str | None) -> Configuration:
     from kubernetes.aio import config
     from kubernetes.aio.client import Configuration
 
-    found = Configuration()
+    configuration = Configuration()
     with _unknown(kubeconfig):
         if kubeconfig is None:
             # Reads the token's file again every minute, and so follows its rotation.
-            config.load_incluster_config(found)
+            config.load_incluster_config(configuration)
         else:
             await config.load_kube_config(
-                kubeconfig, client_configuration=found, persist_config=False
+                kubeconfig, client_configuration=configuration, persist_config=False
             )
-    return found
+    return configuration
 
 
 @contextmanager
@@ -164,19 +164,19 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
 
 def _keep_alive(response: aiohttp.ClientResponse) -> None:
     transport = response.connection.transport if response.connection else None
-    found = transport.get_extra_info("socket") if transport else None
-    if found is None:
+    link = transport.get_extra_info("socket") if transport else None
+    if link is None:
         return
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in KEEPALIVE.items():
         # Not every system has all of them.
         if (option := getattr(socket, name, None)) is not None:
-            found.setsockopt(socket.IPPROTO_TCP, option, value)
+            link.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _message(body: bytes) -> str:
     try:
-        said = decode(body, Status).message
+        message = decode(body, Status).message
     except ValueError:
-        said = None
-    return said or "it gave no reason"
+        message = None
+    return message or "it gave no reason"

@@ -99,19 +99,19 @@ class NamespaceWatch:
             self._listed(decode(await api.list(self.namespace, self._selector), SliceList))
             self._list_due = loop.time() + self._resync_s
         seconds = max(1, round(self._list_due - loop.time()))
-        began, told = loop.time(), False
+        began, has_events = loop.time(), False
         async with api.watch(self.namespace, self._selector, self._version, seconds) as lines:
             self._stands()
             async for line in lines:
                 self._take(line)
-                told, self._in_a_row = True, 0
-        if not told and loop.time() - began < min(BRIEF_S, 0.5 * seconds):
+                has_events, self._in_a_row = True, 0
+        if not has_events and loop.time() - began < min(BRIEF_S, 0.5 * seconds):
             raise ApiLost("the API server ends every watch at once")
 
-    def _listed(self, found: SliceList) -> None:
+    def _listed(self, slices: SliceList) -> None:
         self.lists += 1
-        self._version = found.metadata.resource_version
-        self.slices = {item.metadata.name: item for item in found.items or ()}
+        self._version = slices.metadata.resource_version
+        self.slices = {item.metadata.name: item for item in slices.items or ()}
         self.tried = True
         self._reports.changed()
 

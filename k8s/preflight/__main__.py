@@ -17,14 +17,14 @@ from k8s.preflight.report import as_json, as_table, exit_code
 def main(argv: Sequence[str]) -> int:
     try:
         options = parse(argv)
-        given = options.manifests
-        rendered = read_manifests(given) if given else render(options.release)
-        wanted = needs(rendered)
+        manifests = options.manifests
+        rendered = read_manifests(manifests) if manifests else render(options.release)
+        release_needs = needs(rendered)
         connection = connect(options.kubeconfig, options.context, options.timeout_s)
     except UsageFailure as failure:
         print(f"preflight: {failure}", file=sys.stderr)
         return 2
-    findings = inspect(connection, wanted, options.release.namespace, options.timeout_s)
+    findings = inspect(connection, release_needs, options.release.namespace, options.timeout_s)
     print(as_json(findings) if options.json else as_table(findings))
     return exit_code(findings)
 

@@ -46,21 +46,24 @@ def parse(argv: Sequence[str]) -> Options:
     add("--timeout", type=float, default=5.0, metavar="SECONDS",
         help="for each request (default: 5)")  # fmt: skip
     add("--output", "-o", choices=("table", "json"), default="table")
-    given = parser.parse_args(argv)
-    values = tuple(file for files in given.values for file in files)
-    if not 0 < given.timeout <= LONGEST_S:
+    arguments = parser.parse_args(argv)
+    values = tuple(file for files in arguments.values for file in files)
+    if not 0 < arguments.timeout <= LONGEST_S:
         raise UsageFailure(
-            f"--timeout {given.timeout:g}: must be above 0 and at most {LONGEST_S:g} seconds"
+            f"--timeout {arguments.timeout:g}: must be above 0 and at most {LONGEST_S:g} seconds"
         )
-    if given.manifests and values:
+    if arguments.manifests and values:
         raise UsageFailure("--manifests and --values exclude each other: the one is rendered")
     return Options(
         release=Release(
-            chart=given.chart, name=given.release, namespace=given.namespace, values=values
+            chart=arguments.chart,
+            name=arguments.release,
+            namespace=arguments.namespace,
+            values=values,
         ),
-        manifests=given.manifests,
-        kubeconfig=given.kubeconfig,
-        context=given.context,
-        timeout_s=given.timeout,
-        json=given.output == "json",
+        manifests=arguments.manifests,
+        kubeconfig=arguments.kubeconfig,
+        context=arguments.context,
+        timeout_s=arguments.timeout,
+        json=arguments.output == "json",
     )

@@ -51,14 +51,14 @@ class Connection:
 
     def items(self, path: str) -> list[dict[str, Any]]:
         """All pages of a list. Raises Refused and Unreachable."""
-        found: list[dict[str, Any]] = []
+        items: list[dict[str, Any]] = []
         query = {"limit": str(PAGE)}
         while True:
             page = self.get(path, **query)
-            found += page.get("items") or []
+            items += page.get("items") or []
             following = (page.get("metadata") or {}).get("continue")
             if not following:
-                return found
+                return items
             query["continue"] = following
 
     def _request(

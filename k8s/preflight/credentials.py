@@ -39,13 +39,13 @@ def client(kubeconfig: Path | None, context: str | None) -> ApiClient:
         inside = False
     try:
         with _logged() as problems:
-            found = _inside() if inside else _outside(kubeconfig, context)
+            credentials = _inside() if inside else _outside(kubeconfig, context)
     except (ConfigException, OSError, yaml.YAMLError, ValueError, TypeError) as error:
         raise UsageFailure(f"{source}: {_one_line(str(error))}") from error
     if problems:
         raise UsageFailure(f"{source}: no credentials: {_one_line(problems[0])}")
-    _check_token(found.configuration, source)
-    return found
+    _check_token(credentials.configuration, source)
+    return credentials
 
 
 def _inside() -> ApiClient:

@@ -16,7 +16,7 @@ def inspect(
     connection: Connection, needs: Needs, namespace: str, timeout_s: float
 ) -> list[Finding]:
     """`timeout_s` holds for each request to a registry."""
-    versions = {each["apiVersion"] for each in needs.objects} | {METRICS_API}
+    versions = {entry["apiVersion"] for entry in needs.objects} | {METRICS_API}
     check = "API server"
     try:
         cluster = read_cluster(connection, namespace, versions)

@@ -65,20 +65,20 @@ class Needs:
 def needs(rendered: Iterable[Object]) -> Needs:
     """Raises UsageFailure for an object that lacks a part or requests what can't be counted."""
     objects = tuple(rendered)
-    least = {name: pods for each in objects for name, pods in _read(_autoscaled, each)}
-    pods = [pod for each in objects for pod in _read(partial(_pods, least=least), each)]
-    claims = [claim for each in objects for claim in _read(_claims, each)]
+    least = {name: pods for entry in objects for name, pods in _read(_autoscaled, entry)}
+    pods = [pod for entry in objects for pod in _read(partial(_pods, least=least), entry)]
+    claims = [claim for entry in objects for claim in _read(_claims, entry)]
     return Needs(tuple(pods), tuple(claims), objects)
 
 
-def _read(part: Callable[[Object], Iterator[Found]], each: Object) -> list[Found]:
+def _read(part: Callable[[Object], Iterator[Found]], entry: Object) -> list[Found]:
     """No API server would take an object without them, but a file may hold it."""
     try:
-        return list(part(each))
+        return list(part(entry))
     except (AttributeError, KeyError, TypeError) as error:
-        name = (each.get("metadata") or {}).get("name") or "without a name"
+        name = (entry.get("metadata") or {}).get("name") or "without a name"
         what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise UsageFailure(f"{each['kind']}/{name}: can't be read: {what}") from error
+        raise UsageFailure(f"{entry['kind']}/{name}: can't be read: {what}") from error
 
 
 def _pods(owner: Object, least: Mapping[str, int]) -> Iterator[PodNeed]:
@@ -114,18 +114,18 @@ def _is_hook(owner: Object) -> bool:
     return "helm.sh/hook" in (owner["metadata"].get("annotations") or {})
 
 
-def _autoscaled(each: Object) -> Iterator[tuple[str, int]]:
+def _autoscaled(entry: Object) -> Iterator[tuple[str, int]]:
     """The least number of replicas of what a HorizontalPodAutoscaler scales."""
-    if each["kind"] == "HorizontalPodAutoscaler":
-        target = each["spec"]["scaleTargetRef"]
-        yield f"{target['kind']}/{target['name']}", each["spec"].get("minReplicas", 1)
+    if entry["kind"] == "HorizontalPodAutoscaler":
+        target = entry["spec"]["scaleTargetRef"]
+        yield f"{target['kind']}/{target['name']}", entry["spec"].get("minReplicas", 1)
 
 
-def _claims(each: Object) -> Iterator[ClaimNeed]:
-    if each["kind"] == "PersistentVolumeClaim":
-        yield _claim(each["metadata"]["name"], each["spec"])
-    if each["kind"] == "StatefulSet":
-        for template in each["spec"].get("volumeClaimTemplates") or ():
+def _claims(entry: Object) -> Iterator[ClaimNeed]:
+    if entry["kind"] == "PersistentVolumeClaim":
+        yield _claim(entry["metadata"]["name"], entry["spec"])
+    if entry["kind"] == "StatefulSet":
+        for template in entry["spec"].get("volumeClaimTemplates") or ():
             yield _claim(template["metadata"]["name"], template["spec"])
 
 

@@ -53,8 +53,8 @@ def read_cluster(connection: Connection, namespace: str, versions: Iterable[str]
         ),
         namespace_exists=attempt(lambda: _exists(connection, f"/api/v1/namespaces/{namespace}")),
         served={
-            each: attempt(lambda each=each: _served(connection, each))  # type: ignore[misc]
-            for each in sorted(set(versions))
+            version: attempt(lambda version=version: _served(connection, version))  # type: ignore[misc]
+            for version in sorted(set(versions))
         },
     )
 
@@ -97,7 +97,9 @@ def _served(connection: Connection, version: str) -> Mapping[str, ServedKind]:
 
 def node(item: Mapping[str, Any]) -> Node:
     spec, status = item.get("spec") or {}, item.get("status") or {}
-    conditions = {each["type"]: each["status"] for each in status.get("conditions") or ()}
+    conditions = {
+        condition["type"]: condition["status"] for condition in status.get("conditions") or ()
+    }
     named = [name for image in status.get("images") or () for name in image.get("names") or ()]
     return Node(
         name=item["metadata"]["name"],

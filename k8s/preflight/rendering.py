@@ -54,13 +54,13 @@ def read_manifests(path: Path) -> tuple[Object, ...]:
 def objects(text: str, source: str) -> tuple[Object, ...]:
     """Raises UsageFailure when `text` is not YAML documents of Kubernetes objects."""
     try:
-        found = [document for document in yaml.safe_load_all(text) if document]
+        documents = [document for document in yaml.safe_load_all(text) if document]
     except yaml.YAMLError as error:
         raise UsageFailure(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
-    for document in found:
+    for document in documents:
         if not isinstance(document, dict) or not {"apiVersion", "kind"} <= document.keys():
             raise UsageFailure(f"{source}: holds something that is no Kubernetes object")
-    return tuple(found)
+    return tuple(documents)
 
 
 def _by_command(helm: str, release: Release) -> str:

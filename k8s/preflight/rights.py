@@ -26,29 +26,29 @@ def install_rights(objects: Iterable[Object], cluster: Cluster, namespace: str) 
     }
     if cluster.namespace_exists is False:
         rights.add(Right(verb="create", group="", resource="namespaces", namespace=""))
-    for each in objects:
-        served = cluster.served.get(each["apiVersion"], {})
-        found = None if isinstance(served, Unread) else served.get(each["kind"])
-        if found is not None:
-            rights.update(_of_kind(each["apiVersion"], found, each, namespace))
+    for entry in objects:
+        served = cluster.served.get(entry["apiVersion"], {})
+        kind = None if isinstance(served, Unread) else served.get(entry["kind"])
+        if kind is not None:
+            rights.update(_of_kind(entry["apiVersion"], kind, entry, namespace))
     return frozenset(rights)
 
 
-def _of_kind(version: str, found: ServedKind, each: Object, namespace: str) -> Iterator[Right]:
+def _of_kind(version: str, kind: ServedKind, entry: Object, namespace: str) -> Iterator[Right]:
     group = version.rpartition("/")[0]
-    where = each["metadata"].get("namespace", namespace) if found.namespaced else ""
+    where = entry["metadata"].get("namespace", namespace) if kind.namespaced else ""
     for verb in INSTALL_VERBS:
-        yield Right(verb=verb, group=group, resource=found.plural, namespace=where)
+        yield Right(verb=verb, group=group, resource=kind.plural, namespace=where)
 
 
 def granted_rights(objects: Iterable[Object], namespace: str) -> frozenset[Right]:
     """What the chart's roles grant. Only who holds these rights may grant them."""
     rights = set()
-    for each in objects:
-        if each["kind"] not in ("Role", "ClusterRole"):
+    for entry in objects:
+        if entry["kind"] not in ("Role", "ClusterRole"):
             continue
-        where = each["metadata"].get("namespace", namespace) if each["kind"] == "Role" else ""
-        for rule in each.get("rules") or ():
+        where = entry["metadata"].get("namespace", namespace) if entry["kind"] == "Role" else ""
+        for rule in entry.get("rules") or ():
             rights |= {
                 Right(verb=verb, group=group, resource=resource, namespace=where)
                 for group in rule.get("apiGroups") or ()

@@ -16,7 +16,7 @@ from loadtest.measure.statistics import Spread
 def plot_overhead(panel_titles: Mapping[str, Comparison], path: Path) -> Path:
     """One panel per comparison, by title: direct and through the gateway, with their spread."""
     figure, axes = panels(len(panel_titles), width=2.6, height=3.0)
-    for each, (title, comparison) in zip(axes, panel_titles.items(), strict=True):
+    for panel, (title, comparison) in zip(axes, panel_titles.items(), strict=True):
         for place, (label, spread, colour) in enumerate(
             (
                 ("direct", comparison.baseline, BASELINE),
@@ -24,11 +24,11 @@ def plot_overhead(panel_titles: Mapping[str, Comparison], path: Path) -> Path:
             )
         ):
             if spread is not None:
-                _bar(each, place, label, spread, colour)
-        each.set_title(title, fontsize=9)
-        each.set_ylabel(comparison.unit, fontsize=8)
-        each.set_xticks([0, 1], ["direct", "gateway"])
-        each.grid(False, axis="x")
+                _bar(panel, place, label, spread, colour)
+        panel.set_title(title, fontsize=9)
+        panel.set_ylabel(comparison.unit, fontsize=8)
+        panel.set_xticks([0, 1], ["direct", "gateway"])
+        panel.grid(False, axis="x")
     return save(figure, path)
 
 

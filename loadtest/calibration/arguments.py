@@ -23,21 +23,23 @@ def parser() -> argparse.ArgumentParser:
     measure = commands.add_parser(
         "measure", help="ask the cascade as it is, and the top tier, on held-out questions"
     )
-    for each in (ask, measure):
-        each.add_argument("--url", default="http://127.0.0.1:8080", help="default: %(default)s")
-        each.add_argument("--questions", type=int, default=1600, help="default: %(default)s")
-        each.add_argument("--max-tokens", type=int, default=160, help="of an answer")
-        each.add_argument("--at-once", type=int, default=8, help="questions; default: %(default)s")
-        each.add_argument("--upper", default=CLOUD, help="default: %(default)s")
+    for command in (ask, measure):
+        command.add_argument("--url", default="http://127.0.0.1:8080", help="default: %(default)s")
+        command.add_argument("--questions", type=int, default=1600, help="default: %(default)s")
+        command.add_argument("--max-tokens", type=int, default=160, help="of an answer")
+        command.add_argument(
+            "--at-once", type=int, default=8, help="questions; default: %(default)s"
+        )
+        command.add_argument("--upper", default=CLOUD, help="default: %(default)s")
     ask.add_argument(
         "--methods", default="logprobs", help=f"of {', '.join(METHODS)}; default: %(default)s"
     )
     log.add_argument("file", type=Path)
-    for each in (ask, log):
-        each.add_argument("--window", type=int, default=4, help="tokens; default: %(default)s")
-        each.add_argument("--output", type=Path, required=True, help="the predictor's file")
-        each.add_argument("--plot", type=Path, help="default: beside the predictor, as .png")
-        each.add_argument("--isotonic", action="store_true", help="by isotonic regression")
+    for command in (ask, log):
+        command.add_argument("--window", type=int, default=4, help="tokens; default: %(default)s")
+        command.add_argument("--output", type=Path, required=True, help="the predictor's file")
+        command.add_argument("--plot", type=Path, help="default: beside the predictor, as .png")
+        command.add_argument("--isotonic", action="store_true", help="by isotonic regression")
     measure.add_argument("--quality", type=float, help="default: the gateway's own")
     measure.add_argument("--confidence", choices=METHODS, help="default: the gateway's own")
     measure.add_argument("--stream-mode", choices=("whole", "exact", "live"), default="whole")

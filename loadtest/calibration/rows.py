@@ -38,8 +38,8 @@ async def ask_row(
     if any(stage["decision"] != "accepted" for stage in stages):
         return None
     features: dict[str, float] = {}
-    for each in stages:
-        features |= each.get("features", {})
+    for entry in stages:
+        features |= entry.get("features", {})
     stage = stages[0]
     return {
         "task": question.task,
@@ -51,7 +51,7 @@ async def ask_row(
         "upper_right": is_right(top.text, question.answer),
         "lower_tokens": stage["tokens"],
         "upper_tokens": top.tokens,
-        "judging_tokens": sum(each.get("judging_tokens", 0) for each in stages),
+        "judging_tokens": sum(entry.get("judging_tokens", 0) for entry in stages),
     }
 
 

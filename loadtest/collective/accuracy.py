@@ -72,7 +72,7 @@ def result(
     seconds = [reply.seconds for reply in replies]
     return MethodResult(
         method=method,
-        accuracy=bootstrap([100.0 * each for each in right], statistics.fmean),
+        accuracy=bootstrap([100.0 * hit for hit in right], statistics.fmean),
         tokens=statistics.fmean(reply.tokens for reply in replies),
         cost=statistics.fmean(price(reply) for reply in replies),
         median_ms=1e3 * statistics.median(seconds),

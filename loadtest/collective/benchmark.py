@@ -45,7 +45,7 @@ class CollectiveBenchmark(Benchmark[CollectivePlan]):
         models = device_models(self.settings.family)
         python = self.settings.engine_python
         further = self.plan.streams * len(ttft.METHODS) * len(ttft.PACES_MS)
-        questions, streamed = cut(mixed(python, self.plan.each + further), self.plan.each)
+        questions, streamed = cut(mixed(python, self.plan.per_task + further), self.plan.per_task)
         for_cascade = unfitted(python, self.plan.cascade)
         failing = questions[: self.plan.failing]
         fleet = self.start_fleet(models)

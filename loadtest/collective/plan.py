@@ -26,19 +26,19 @@ KEYS = (
 class CollectivePlan:
     """The plan of the benchmark: how many questions are asked.
 
-    `each`: of every task. `streams`: further ones of every task, for each method and pace of the
-    TTFT part. `failing`: while devices fail. `cascade`: of the cascade, to whose questions its
+    `per_task`: of every task. `streams`: further ones of every task, for each method and pace of
+    the TTFT part. `failing`: while devices fail. `cascade`: of the cascade, to whose questions its
     shipped predictor was not fitted.
     """
 
-    each: int
+    per_task: int
     streams: int
     failing: int
     cascade: int
 
 
-FULL = CollectivePlan(each=10, streams=2, failing=220, cascade=540)
-QUICK = CollectivePlan(each=2, streams=1, failing=44, cascade=66)
+FULL = CollectivePlan(per_task=10, streams=2, failing=220, cascade=540)
+QUICK = CollectivePlan(per_task=2, streams=1, failing=44, cascade=66)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,23 +12,23 @@ CALIBRATION = 1500
 """Questions of which a part fitted the shipped predictor of the cascade; see docs/cascade.md."""
 
 
-def mixed(python: str, each: int) -> list[Question]:
-    """`each` questions of every task but the collective ones. Raises BenchmarkFailure."""
+def mixed(python: str, per_task: int) -> list[Question]:
+    """`per_task` questions of every task but the collective ones. Raises BenchmarkFailure."""
     by_task: dict[str, list[Question]] = {}
-    for question in held_out(python, 2 * TASKS * each):
+    for question in held_out(python, 2 * TASKS * per_task):
         if question.task not in COLLECTIVE_TASKS:
             by_task.setdefault(question.task, []).append(question)
-    short = [task for task, questions in by_task.items() if len(questions) < each]
+    short = [task for task, questions in by_task.items() if len(questions) < per_task]
     if short:
-        raise BenchmarkFailure(f"fewer than {each} held-out questions of: {', '.join(short)}")
+        raise BenchmarkFailure(f"fewer than {per_task} held-out questions of: {', '.join(short)}")
     rounds = zip(*by_task.values(), strict=False)
     in_turn = [question for of_each_task in rounds for question in of_each_task]
-    return in_turn[: each * len(by_task)]
+    return in_turn[: per_task * len(by_task)]
 
 
-def cut(questions: list[Question], each: int) -> tuple[list[Question], list[Question]]:
-    """The first `each` of every task, and the others."""
-    place = each * len({question.task for question in questions})
+def cut(questions: list[Question], per_task: int) -> tuple[list[Question], list[Question]]:
+    """The first `per_task` of every task, and the others."""
+    place = per_task * len({question.task for question in questions})
     return questions[:place], questions[place:]
 
 

@@ -46,17 +46,17 @@ class TtftResult:
 def shares(questions: Sequence[Question]) -> dict[float, Sequence[Question]]:
     """The questions of each pace. None is asked twice: the gateway keeps a question's embedding, so
     only a new one pays the full price of choosing members."""
-    each = len(questions) // len(PACES_MS)
-    return {pace: questions[n * each : (n + 1) * each] for n, pace in enumerate(PACES_MS)}
+    share = len(questions) // len(PACES_MS)
+    return {pace: questions[n * share : (n + 1) * share] for n, pace in enumerate(PACES_MS)}
 
 
 def measure(client: ChatClient, pace_ms: float, questions: Sequence[Question]) -> list[TtftResult]:
     """The methods share the questions likewise. Raises BenchmarkFailure."""
     replies: dict[str, list[Reply]] = {name: [] for name in METHODS}
-    each = len(questions) // len(METHODS)
-    for place in range(each):
+    share = len(questions) // len(METHODS)
+    for place in range(share):
         for turn, (name, method) in enumerate(METHODS.items()):
-            question = questions[turn * each + place]
+            question = questions[turn * share + place]
             replies[name].append(client.stream(method.body(question.prompt, stream=True)))
     return [_result(name, pace_ms, measured) for name, measured in replies.items()]
 

@@ -116,9 +116,9 @@ def alternating(series: Sequence[RequestSeries], *, rounds: int) -> list[Window]
 
 async def _alternating(series: Sequence[RequestSeries], rounds: int) -> list[Window]:
     async with AsyncExitStack() as stack:
-        connections = [await opened(stack, each.target) for each in series]
-        for each, connection in zip(series, connections, strict=True):
-            checked(await connection.exchange(each.requests[0]))
+        connections = [await opened(stack, side.target) for side in series]
+        for side, connection in zip(series, connections, strict=True):
+            checked(await connection.exchange(side.requests[0]))
         exchanges: list[list[Exchange]] = [[] for _ in series]
         start = monotonic()
         for number in range(rounds):

@@ -37,7 +37,7 @@ def panels(count: int, *, width: float = 4.2, height: float = 3.4) -> tuple[Figu
 
 def error_bars(spreads: Iterable[Spread]) -> list[list[float]]:
     """Of matplotlib's kind: how far each spread reaches below its median, and above it."""
-    reaches = [(each.median - each.low, each.high - each.median) for each in spreads]
+    reaches = [(spread.median - spread.low, spread.high - spread.median) for spread in spreads]
     return [[below for below, _ in reaches], [above for _, above in reaches]]
 
 

@@ -96,10 +96,19 @@ def table(
 ) -> Table:
     """The comparisons as a table; `baseline` and `candidate` head their columns."""
     rows: list[Sequence[Cell]] = []
-    for each in comparisons:
-        added = each.compared if each.combine is difference else None
-        share = each.compared if each.combine is ratio else None
-        rows.append([each.figure, each.unit, each.baseline, each.candidate, added, share])
+    for comparison in comparisons:
+        added = comparison.compared if comparison.combine is difference else None
+        share = comparison.compared if comparison.combine is ratio else None
+        rows.append(
+            [
+                comparison.figure,
+                comparison.unit,
+                comparison.baseline,
+                comparison.candidate,
+                added,
+                share,
+            ]
+        )
     return Table(
         name=name,
         title=title,

@@ -108,12 +108,12 @@ def _comparison(
 
 def worst_p99(comparisons: Iterable[LinkComparison]) -> LinkComparison:
     """The adaptive configuration whose slowest answers lose most. Raises ValueError without any."""
-    return _lowest_p99(each for each in comparisons if each.adaptive)
+    return _lowest_p99(comparison for comparison in comparisons if comparison.adaptive)
 
 
 def worst_control_p99(comparisons: Iterable[LinkComparison]) -> LinkComparison:
     """The same of the control, which shows what chance does. Raises ValueError without any."""
-    return _lowest_p99(each for each in comparisons if each.variant == CONTROL)
+    return _lowest_p99(comparison for comparison in comparisons if comparison.variant == CONTROL)
 
 
 def _lowest_p99(comparisons: Iterable[LinkComparison]) -> LinkComparison:

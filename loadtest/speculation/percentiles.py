@@ -63,7 +63,7 @@ def _percentiles(name: str, pairs: Sequence[tuple[float, float]]) -> TpotPercent
 
 def table(percentiles: Sequence[TpotPercentiles]) -> Table:
     rows: list[Sequence[Cell]] = [
-        [each.name, each.answers, *each.slowness, each.ratio] for each in percentiles
+        [row.name, row.answers, *row.slowness, row.ratio] for row in percentiles
     ]
     columns = ("drafts", "answers", "p50", "p95", "p99", "p99 ratio")
     title = (

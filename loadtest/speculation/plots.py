@@ -95,13 +95,13 @@ def _sweep(
     """The natural drafter's fixed windows on one link, by window."""
     return sorted(
         (
-            (int(each.variant.window), each)
-            for each in comparisons
-            if isinstance(each.variant, DraftConfig)
-            and each.variant.drafter == NATURAL
-            and not each.variant.adaptive
-            and each.on_main_rate
-            and each.link.round_trip_ms == round_trip_ms
+            (int(comparison.variant.window), comparison)
+            for comparison in comparisons
+            if isinstance(comparison.variant, DraftConfig)
+            and comparison.variant.drafter == NATURAL
+            and not comparison.variant.adaptive
+            and comparison.on_main_rate
+            and comparison.link.round_trip_ms == round_trip_ms
         ),
         key=lambda point: point[0],
     )

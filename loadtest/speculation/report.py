@@ -131,9 +131,9 @@ def ratios(comparisons: Sequence[LinkComparison]) -> Table:
         "drafts accepted %", "mismatches", "degraded",
     )  # fmt: skip
     rows = [
-        _row(each, adaptive=True)
-        for each in comparisons
-        if each.adaptive or each.variant == CONTROL
+        _row(comparison, adaptive=True)
+        for comparison in comparisons
+        if comparison.adaptive or comparison.variant == CONTROL
     ]
     title = (
         "TPOT with the adaptive window, against server-only streaming "
@@ -149,8 +149,10 @@ def windows(comparisons: Sequence[LinkComparison]) -> Table:
         "TPOT ms", "ratio", "p99 ratio", "answer ratio", "TTFT ms", "server-only TTFT ms",
         "drafts accepted %", "mismatches", "degraded",
     )  # fmt: skip
-    natural = sorted((each for each in comparisons if _in_windows(each.variant)), key=_order)
-    rows = [_row(each, adaptive=False) for each in natural]
+    natural = sorted(
+        (comparison for comparison in comparisons if _in_windows(comparison.variant)), key=_order
+    )
+    rows = [_row(comparison, adaptive=False) for comparison in natural]
     return Table(
         name="windows",
         title="TPOT by draft window, at natural acceptance",

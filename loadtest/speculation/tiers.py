@@ -120,14 +120,14 @@ def table(tiers: Tiers, questions: int) -> Table:
     )  # fmt: skip
     rows: list[Sequence[Cell]] = [
         [
-            each.name,
-            100 * each.accuracy,
-            each.tokens_per_s,
-            each.tpot_ms,
-            each.speedup,
-            each.different,
+            tier.name,
+            100 * tier.accuracy,
+            tier.tokens_per_s,
+            tier.tpot_ms,
+            tier.speedup,
+            tier.different,
         ]
-        for each in tiers.values()
+        for tier in tiers.values()
     ]
     title = (
         f"Tiers alone and together: {questions} held-out questions, servers behind a link of "

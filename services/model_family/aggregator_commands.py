@@ -15,11 +15,11 @@ from services.model_family.specialist_commands import add_tuning, prepare, train
 
 def add_parsers(commands: Any) -> None:
     """Adds both to the subparsers of the command line."""
-    one = commands.add_parser("aggregator", help="teach the edge member to read others' answers")
-    add_tuning(one, 14.0)
-    two = commands.add_parser("evaluate-aggregator", help="measure how well it reads them")
-    two.add_argument("--weights", type=Path, default=WEIGHTS, help="default: %(default)s")
-    two.add_argument("--examples", type=count, default=600, help="default: %(default)s")
+    teach = commands.add_parser("aggregator", help="teach the edge member to read others' answers")
+    add_tuning(teach, 14.0)
+    evaluate = commands.add_parser("evaluate-aggregator", help="measure how well it reads them")
+    evaluate.add_argument("--weights", type=Path, default=WEIGHTS, help="default: %(default)s")
+    evaluate.add_argument("--examples", type=count, default=600, help="default: %(default)s")
 
 
 def aggregator(arguments: argparse.Namespace) -> None:

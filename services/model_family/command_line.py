@@ -25,9 +25,11 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train all exits together, or resume")
     export = commands.add_parser("export", help="write each exit as a Llama checkpoint")
-    for one in (train, export):
-        one.add_argument("--preset", choices=sorted(PRESETS), default="small")
-        one.add_argument("--run-dir", type=Path, help="checkpoints (default: below TIERFLOW_CACHE)")
+    for command in (train, export):
+        command.add_argument("--preset", choices=sorted(PRESETS), default="small")
+        command.add_argument(
+            "--run-dir", type=Path, help="checkpoints (default: below TIERFLOW_CACHE)"
+        )
     train.add_argument("--seed", type=int, default=0, help="of the data and the first weights")
     train.add_argument("--hours", type=positive, help="end after this much training time")
     train.add_argument("--steps", type=count, help="end after this many steps")

@@ -73,7 +73,7 @@ def conversation(
 
 def questions(rng: Random, example: Example) -> list[FollowUp]:
     """The example's own question and some that follow it, none of them held out."""
-    more = [one for one in example.more if not is_held_out(one.alone)]
+    more = [follow_up for follow_up in example.more if not is_held_out(follow_up.alone)]
     first = FollowUp(example.prompt, example.answer, example.prompt)
     return [first, *more[: rng.choice(FOLLOW_UPS)]]
 

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 def add_parsers(commands: Any) -> None:
     """Adds both to the subparsers of the command line."""
-    one = commands.add_parser("specialise", help="fine-tune the device member on some tasks")
-    which = one.add_mutually_exclusive_group(required=True)
+    specialise = commands.add_parser("specialise", help="fine-tune the device member on some tasks")
+    which = specialise.add_mutually_exclusive_group(required=True)
     which.add_argument("--domain", choices=sorted(SPECIALISTS))
     which.add_argument("--all", action="store_true", help="each domain in turn")
-    add_tuning(one, 10.0)
-    two = commands.add_parser("evaluate-specialists", help="measure the specialists by domain")
-    two.add_argument("--weights", type=Path, default=WEIGHTS, help="default: %(default)s")
-    two.add_argument("--examples", type=count, default=2400, help="default: %(default)s")
-    two.add_argument("--write-card", action="store_true", help="README, figures and plot too")
+    add_tuning(specialise, 10.0)
+    evaluate = commands.add_parser("evaluate-specialists", help="measure the specialists by domain")
+    evaluate.add_argument("--weights", type=Path, default=WEIGHTS, help="default: %(default)s")
+    evaluate.add_argument("--examples", type=count, default=2400, help="default: %(default)s")
+    evaluate.add_argument("--write-card", action="store_true", help="README, figures and plot too")
 
 
 def add_tuning(command: argparse.ArgumentParser, minutes: float) -> None:

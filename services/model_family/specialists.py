@@ -84,8 +84,8 @@ def training_weights(own: list[float]) -> list[float]:
 
 
 SPECIALISTS: Mapping[str, Specialist] = {
-    one.name: one
-    for one in (
+    specialist.name: specialist
+    for specialist in (
         Specialist(
             name="mathematics",
             description=(
@@ -145,14 +145,14 @@ SPECIALISTS: Mapping[str, Specialist] = {
 }
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    **{one.name: one.tasks for one in SPECIALISTS.values()},
+    **{specialist.name: specialist.tasks for specialist in SPECIALISTS.values()},
     "dialogue": tuple(task.name for task in dialogue.TASKS),
 }
 """The tasks by which specialists are compared."""
 
 COMPARED = (
-    *dict.fromkeys((GENERALIST_MEMBER, *(one.start for one in SPECIALISTS.values()))),
-    *(one.member for one in SPECIALISTS.values()),
+    *dict.fromkeys((GENERALIST_MEMBER, *(specialist.start for specialist in SPECIALISTS.values()))),
+    *(specialist.member for specialist in SPECIALISTS.values()),
 )
 """Names of the members that specialists are made from, then of the specialists."""
 

@@ -45,44 +45,46 @@ Served = Mapping[str, Reading[Mapping[str, ServedKind]]]
 def parts(needs: Needs, served: Served) -> list[Finding]:
     found = [_part(part, needs, served) for part in PARTS]
     found += _others(needs, served)
-    if any(each["kind"] == "HorizontalPodAutoscaler" for each in needs.objects):
+    if any(entry["kind"] == "HorizontalPodAutoscaler" for entry in needs.objects):
         found.append(_metrics(served.get(METRICS_API, {})))
     return found
 
 
 def _part(part: Part, needs: Needs, served: Served) -> Finding:
-    used = [each for each in needs.objects if _group(each) == part.group]
+    used = [entry for entry in needs.objects if _group(entry) == part.group]
     if not used:
         return Finding(check=part.name, result=Result.OK, found="the values do not use it")
     unread = [
         reading.reason
-        for each in used
-        if isinstance(reading := served.get(each["apiVersion"], {}), Unread)
+        for entry in used
+        if isinstance(reading := served.get(entry["apiVersion"], {}), Unread)
     ]
     if unread:
         return Finding(check=part.name, result=Result.NOT_CHECKED, found=unread[0])
-    absent = sorted({_named(each) for each in used if not _is_served(each, served)})
+    absent = sorted({_named(entry) for entry in used if not _is_served(entry, served)})
     if absent:
         return Finding(
             check=part.name, result=Result.MISSING, found=f"no {', '.join(absent)}", todo=part.todo
         )
     return Finding(
-        check=part.name, result=Result.OK, found=", ".join(sorted({_named(each) for each in used}))
+        check=part.name,
+        result=Result.OK,
+        found=", ".join(sorted({_named(entry) for entry in used})),
     )
 
 
 def _others(needs: Needs, served: Served) -> list[Finding]:
     """Kinds of no part above: only a row where something is wrong with them."""
     check, ours = "other kinds", {part.group for part in PARTS}
-    used = [each for each in needs.objects if _group(each) not in ours]
+    used = [entry for entry in needs.objects if _group(entry) not in ours]
     unread = {
         reading.reason
-        for each in used
-        if isinstance(reading := served.get(each["apiVersion"], {}), Unread)
+        for entry in used
+        if isinstance(reading := served.get(entry["apiVersion"], {}), Unread)
     }
     if unread:
         return [Finding(check=check, result=Result.NOT_CHECKED, found=sorted(unread)[0])]
-    absent = sorted({_named(each) for each in used if not _is_served(each, served)})
+    absent = sorted({_named(entry) for entry in used if not _is_served(entry, served)})
     if absent:
         todo = "install what defines them, or leave them out of the values"
         return [
@@ -102,14 +104,14 @@ def _metrics(reading: Reading[Mapping[str, ServedKind]]) -> Finding:
 
 
 def ingress_classes(needs: Needs, reading: Reading[frozenset[str]]) -> list[Finding]:
-    ingresses = [each for each in needs.objects if each["kind"] == "Ingress"]
+    ingresses = [entry for entry in needs.objects if entry["kind"] == "Ingress"]
     check = "ingress class"
     if not ingresses:
         return []
     if isinstance(reading, Unread):
         return [Finding(check=check, result=Result.NOT_CHECKED, found=reading.reason)]
     listed = ", ".join(sorted(reading)) or "none"
-    named = {name for each in ingresses if (name := each["spec"].get("ingressClassName"))}
+    named = {name for entry in ingresses if (name := entry["spec"].get("ingressClassName"))}
     absent = sorted(named - reading)
     if absent or not reading:
         todo = "install an ingress controller, or name a class that exists in the values"
@@ -117,14 +119,14 @@ def ingress_classes(needs: Needs, reading: Reading[frozenset[str]]) -> list[Find
     return [Finding(check=check, result=Result.OK, found=listed)]
 
 
-def _group(each: Object) -> str:
-    return str(each["apiVersion"]).rpartition("/")[0]
+def _group(entry: Object) -> str:
+    return str(entry["apiVersion"]).rpartition("/")[0]
 
 
-def _named(each: Object) -> str:
-    return f"{each['kind']} ({each['apiVersion']})"
+def _named(entry: Object) -> str:
+    return f"{entry['kind']} ({entry['apiVersion']})"
 
 
-def _is_served(each: Object, served: Served) -> bool:
-    reading = served.get(each["apiVersion"], {})
-    return not isinstance(reading, Unread) and each["kind"] in reading
+def _is_served(entry: Object, served: Served) -> bool:
+    reading = served.get(entry["apiVersion"], {})
+    return not isinstance(reading, Unread) and entry["kind"] in reading

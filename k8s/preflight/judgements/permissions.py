@@ -30,6 +30,6 @@ def _listed(rights: Iterable[Right]) -> str:
         _, _, resource = str(right).partition(" ")
         verbs.setdefault((resource, right.namespace), []).append(right.verb)
     return "; ".join(
-        f"{', '.join(sorted(each))} {resource} in {namespace or 'the whole cluster'}"
-        for (resource, namespace), each in sorted(verbs.items())
+        f"{', '.join(sorted(names))} {resource} in {namespace or 'the whole cluster'}"
+        for (resource, namespace), names in sorted(verbs.items())
     )

@@ -19,15 +19,15 @@ def pulls(
     manifests: Mapping[str, Reading[Manifest]],
 ) -> list[Finding]:
     """A row for each image."""
-    wanted: dict[str, dict[str, Node]] = {}
+    targets_by_image: dict[str, dict[str, Node]] = {}
     for pod in needs.pods:
         targets = () if isinstance(nodes, Unread) else admitted(pod, nodes)
         for name in pod.images:
-            wanted.setdefault(name, {}).update({node.name: node for node in targets})
+            targets_by_image.setdefault(name, {}).update({node.name: node for node in targets})
     unknown = isinstance(nodes, Unread)
     return [
         _pull(name, list(targets.values()), unknown, manifests.get(name, Unread("not asked for")))
-        for name, targets in sorted(wanted.items())
+        for name, targets in sorted(targets_by_image.items())
     ]
 
 

@@ -35,7 +35,10 @@ def storage(needs: Needs, reading: Reading[tuple[StorageClass, ...]]) -> list[Fi
                 found=reading.reason if needs.claims else "no volume is claimed",
             )
         ]
-    listed = ", ".join(f"{each.name} (default)" if each.default else each.name for each in reading)
+    listed = ", ".join(
+        f"{storage_class.name} (default)" if storage_class.default else storage_class.name
+        for storage_class in reading
+    )
     found = [_claim(claim, reading) for claim in needs.claims]
     return [Finding(check=check, result=Result.OK, found=listed or "none"), *found]
 
@@ -68,5 +71,8 @@ def _claim(claim: ClaimNeed, classes: tuple[StorageClass, ...]) -> Finding:
 
 def _chosen(claim: ClaimNeed, classes: tuple[StorageClass, ...]) -> StorageClass | None:
     if claim.storage_class is None:
-        return next((each for each in classes if each.default), None)
-    return next((each for each in classes if each.name == claim.storage_class), None)
+        return next((storage_class for storage_class in classes if storage_class.default), None)
+    return next(
+        (storage_class for storage_class in classes if storage_class.name == claim.storage_class),
+        None,
+    )

@@ -7,9 +7,9 @@ from typing import Any
 FINGERPRINT = "engine-simulator-1"
 
 
-def new_id(prefix: str, given: str | None = None) -> str:
+def new_id(prefix: str, request_id: str | None = None) -> str:
     """`prefix` and the caller's request id when there is one, as vLLM does, else 64 random bits."""
-    return f"{prefix}{given or os.urandom(8).hex()}"
+    return f"{prefix}{request_id or os.urandom(8).hex()}"
 
 
 def now() -> int:

@@ -28,11 +28,11 @@ def evaluate(folder: Path, examples: int, speed: bool = True) -> dict[str, Any]:
     answers: dict[str, list[list[int]]] = {}
     right: dict[str, list[bool]] = {}
     with tqdm(total=len(TIERS) * examples, unit="answer") as bar:
-        for tier, one in members.items():
+        for tier, tier_member in members.items():
             bar.set_description(member(tier))
-            answers[tier] = one.answers(prompts, advance=bar.update)
+            answers[tier] = tier_member.answers(prompts, advance=bar.update)
             right[tier] = [
-                is_right(one.text(ids), question.answer)
+                is_right(tier_member.text(ids), question.answer)
                 for ids, question in zip(answers[tier], questions, strict=True)
             ]
     cloud = answers[TIERS[-1]]

@@ -51,9 +51,9 @@ def distinct(rng: Random, question: Example, count: int) -> list[str]:
     for _ in range(20):
         if len(wrong) == count:
             break
-        one = line(wrong_answer(rng, question))
-        if one and one != right and one not in wrong:
-            wrong.append(one)
+        answer = line(wrong_answer(rng, question))
+        if answer and answer != right and answer not in wrong:
+            wrong.append(answer)
     if rng.random() >= RIGHT_SHARE:
         return wrong or [right]
     rest = wrong[: count - 1]
@@ -68,7 +68,7 @@ def repeated(rng: Random, answers: list[str]) -> list[str]:
     for _ in range(total - len(answers)):
         counts[min(rng.choices(range(len(answers)), range(len(answers), 0, -1))[0], 3)] += 1
     ranked = sorted(counts, reverse=True)
-    return [one for one, count in zip(answers, ranked, strict=True) for _ in range(count)]
+    return [answer for answer, count in zip(answers, ranked, strict=True) for _ in range(count)]
 
 
 def wrong_answer(rng: Random, question: Example) -> str:

@@ -49,7 +49,7 @@ def plainly_greedy(sampling: Any) -> bool:
         and not sampling.bad_words_token_ids
         and sampling.allowed_token_ids_mask is None
         and not (holder is not None and holder.has_tracked_requests())
-        and not any(_bends(each) for each in sampling.logitsprocs.non_argmax_invariant)
+        and not any(_bends(processor) for processor in sampling.logitsprocs.non_argmax_invariant)
     )
 
 

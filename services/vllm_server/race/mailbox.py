@@ -110,7 +110,7 @@ class MailboxServer:
                     self._accept(now)
                 else:
                     self._read(key.data)
-            for peer in [each for each in self._unauthenticated if now > each.deadline]:
+            for peer in [peer for peer in self._unauthenticated if now > peer.deadline]:
                 self._drop(peer)
         finally:
             self._polling.release()

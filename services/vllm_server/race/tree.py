@@ -109,7 +109,7 @@ def best_parent(
     return best, count
 
 
-def ends_alike(one: Sequence[int], other: Sequence[int]) -> bool:
+def ends_alike(left: Sequence[int], right: Sequence[int]) -> bool:
     """Whether the last tokens agree, as far back as both are known."""
-    length = min(len(one), len(other))
-    return length == 0 or list(one[-length:]) == list(other[-length:])
+    length = min(len(left), len(right))
+    return length == 0 or list(left[-length:]) == list(right[-length:])
