@@ -75,8 +75,10 @@ def evaluate(folder: Path, examples: int) -> dict[str, Any]:
         "revisions": revisions(members, max(1, examples // REVISION_PART)),
         "parameters": {name: member.parameters() for name, member in members.items()},
         "training": {
-            one.member: json.loads((folder / one.member / "training.json").read_text())
-            for one in SPECIALISTS.values()
+            specialist.member: json.loads(
+                (folder / specialist.member / "training.json").read_text()
+            )
+            for specialist in SPECIALISTS.values()
         },
     }
 
@@ -93,14 +95,16 @@ def revisions(members: dict[str, Member], count: int) -> dict[str, Any]:
         rows[specialist.member] = {}
         for name in (GENERALIST_MEMBER, specialist.member):
             member = members[name]
-            answers = member.answers([one.prompt for one in cases])
+            answers = member.answers([case.prompt for case in cases])
             right = [
-                is_right(member.text(ids), one.answer)
-                for ids, one in zip(answers, cases, strict=True)
+                is_right(member.text(ids), case.answer)
+                for ids, case in zip(answers, cases, strict=True)
             ]
             rows[specialist.member][name] = {
-                case: share(hit for hit, one in zip(right, cases, strict=True) if one.case == case)
-                for case in map(" ".join, CASES)
+                kind: share(
+                    hit for hit, case in zip(right, cases, strict=True) if case.case == kind
+                )
+                for kind in map(" ".join, CASES)
             }
     return rows
 

@@ -46,7 +46,7 @@ def slips(rng: Random, answer: str) -> tuple[str, ...]:
         return mathematics.near(rng, int(answer))
     items = answer.split(", ")
     swaps = [[*items[:at], *items[at : at + 2][::-1], *items[at + 2 :]] for at in range(len(items))]
-    swapped = {", ".join(one) for one in swaps} - {answer}
+    swapped = {", ".join(swap) for swap in swaps} - {answer}
     return tuple(sorted(swapped))
 
 

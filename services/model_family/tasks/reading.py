@@ -85,8 +85,8 @@ def nested_places(rng: Random) -> DrawnQuestion:
     question = rng.choice(("In which room is the {}?", "Which room holds the {}?"))
     wrong = (rooms[1], *(r for r in ROOMS if r not in rooms))[:3]
     text = " ".join(lines)
-    pairs = [(question.format(one), rooms[0]) for one in path[1:-1]]
-    pairs += [(question.format(one), rooms[1]) for one in (other, boxes[3])]
+    pairs = [(question.format(holder), rooms[0]) for holder in path[1:-1]]
+    pairs += [(question.format(inner), rooms[1]) for inner in (other, boxes[3])]
     pairs += [(f"What is the {a} in?", b) for a, b in zip(path, path[1:-1], strict=False)]
     pairs.append((f"What is the {other} in?", boxes[3]))
     rng.shuffle(pairs)
