@@ -34,7 +34,7 @@ from gateway.serving.collective.feedback import FeedbackHandler
 from gateway.serving.collective.fit import FitEstimator
 from gateway.serving.collective.handler import CollectiveHandler
 from gateway.serving.collective.memory_store import CollectiveMemory
-from gateway.serving.collective.options import CollectivePolicy, Keep, Quota
+from gateway.serving.collective.options import CollectivePolicy, Quota, RetentionTimes
 from gateway.serving.collective.selection import CollectiveDeps
 from gateway.serving.collective.server_model import ServerModel
 from gateway.settings import Settings
@@ -143,7 +143,7 @@ def _policy(collective: CollectiveSettings, prices: Prices) -> CollectivePolicy:
         prior=Prior(quality.prior, quality.prior_weight),
         prices=prices,
         quota=quota,
-        keep=Keep(
+        retention=RetentionTimes(
             idempotency_s=collective.idempotency_s,
             lease_s=collective.lease_s,
             affinity_s=collective.affinity_s,

@@ -102,7 +102,9 @@ class Aggregator:
         try:
             if best_of_n is not None:
                 return await _by_likelihood(ballots, result, sent, best_of_n)
-            return await self._by_reading(request, ballots, result, domain, name, sent)
+            return await self._by_reading(
+                request, ballots, result=result, domain=domain, name=name, sent=sent
+            )
         except ClientStalled:
             raise
         except GatewayError as error:
@@ -137,6 +139,7 @@ class Aggregator:
         self,
         request: CollectiveRequest,
         ballots: Sequence[Ballot],
+        *,
         result: VoteResult,
         domain: str,
         name: str,

@@ -108,13 +108,19 @@ class Deliberation:
         await reply.say("selected " + " ".join(proposer.name for proposer in chosen))
         with self._timed("answer"):
             self._report.early_exit = await self._round(
-                "answer", 0, chosen, self._proposers.spare, reply, stop
+                "answer",
+                0,
+                proposers=chosen,
+                spare=self._proposers.spare,
+                reply=reply,
+                stop=stop,
             )
 
     async def _round(
         self,
         role: Role,
         round_: int,
+        *,
         proposers: Sequence[Proposer],
         spare: Sequence[Proposer],
         reply: Reply,
@@ -177,7 +183,9 @@ class Deliberation:
             return False
         await reply.say(f"revising {' '.join(proposer.name for proposer in revisers)}")
         with self._timed("revise"):
-            await self._round("revise", round_, revisers, (), reply, None)
+            await self._round(
+                "revise", round_, proposers=revisers, spare=(), reply=reply, stop=None
+            )
         self._report.rounds = round_
         return True
 

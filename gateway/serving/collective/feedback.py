@@ -57,13 +57,15 @@ class FeedbackHandler:
                 code="being_judged",
             )
         answer = _unjudged(value)
-        weight, keep = self._policy.feedback_weight, self._policy.keep
+        weight, retention = self._policy.feedback_weight, self._policy.retention
         lessons = lessons_from_feedback(answer["shares"], score, weight, answer["vague"])
         # In one run: if the answer were marked as judged and the lessons were lost, the judgement
         # could not be given again.
         await self._store.run(
-            Advance(kind=ROUNDS, name=id, expected=round_, value=JUDGED, ttl_s=keep.feedback_s),
-            *quality_observations(answer["domain"], lessons, keep.half_life_s),
+            Advance(
+                kind=ROUNDS, name=id, expected=round_, value=JUDGED, ttl_s=retention.feedback_s
+            ),
+            *quality_observations(answer["domain"], lessons, retention.half_life_s),
             Release(JUDGING, id, judge),
         )
         self._telemetry.feedback(answer["domain"])

@@ -90,7 +90,9 @@ class CollectiveHandler:
         deps, request = self._deps, prepared.request
         head = ReplyHead(f"chatcmpl-{deps.new_id()}", int(deps.unix_time()))
         reply = self._reply(request, sink, outcome, head)
-        claim = held_claim(deps.memory, prepared.keys, prepared.prior, deps.policy.keep.lease_s)
+        claim = held_claim(
+            deps.memory, prepared.keys, prepared.prior, deps.policy.retention.lease_s
+        )
         try:
             async with claim as held:
                 # A request that prefers an error to a missed quorum gets the error's status: it

@@ -37,7 +37,7 @@ from gateway.core.state.operations import (
     Read,
     Spend,
 )
-from gateway.serving.collective.options import CollectivePolicy, Keep
+from gateway.serving.collective.options import CollectivePolicy, RetentionTimes
 
 QUALITY, PACE, AFFINITY, QUOTA, ROUNDS = "quality", "pace", "affinity", "quota", "collective"
 STRAGGLER_WEIGHT = 0.5
@@ -157,7 +157,7 @@ def recall_operations(keys: RequestKeys, policy: CollectivePolicy) -> dict[str, 
             per_s=policy.quota.per_s,
         )
     if keys.key is not None:
-        operations["claim"] = claim_operation(keys, policy.keep)
+        operations["claim"] = claim_operation(keys, policy.retention)
         operations["rounds"] = Read(ROUNDS, keys.rounds)
     return operations
 
@@ -179,22 +179,24 @@ def prior_knowledge(keys: RequestKeys, results: Mapping[str, Any]) -> PriorKnowl
     )
 
 
-def claim_operation(keys: RequestKeys, keep: Keep) -> Claim:
+def claim_operation(keys: RequestKeys, retention: RetentionTimes) -> Claim:
     """Only with an idempotency key."""
     assert keys.key is not None
     return Claim(
         name=keys.key,
         digest=keys.digest,
         holder=keys.holder,
-        lease_s=keep.lease_s,
-        ttl_s=keep.idempotency_s,
+        lease_s=retention.lease_s,
+        ttl_s=retention.idempotency_s,
     )
 
 
 # During the work, and after it.
 
 
-def round_operation(keys: RequestKeys, stored_rounds: int, report: Report, keep: Keep) -> Advance:
+def round_operation(
+    keys: RequestKeys, stored_rounds: int, report: Report, retention: RetentionTimes
+) -> Advance:
     """Stores what is done so far for a replica that may have to take over."""
     unfinished = UnfinishedRequest(
         chosen=report.chosen, quorum=report.quorum, early_exit=report.early_exit, parts=report.parts
@@ -204,14 +206,16 @@ def round_operation(keys: RequestKeys, stored_rounds: int, report: Report, keep:
         name=keys.rounds,
         expected=stored_rounds,
         value=unfinished.dumped(),
-        ttl_s=keep.idempotency_s,
+        ttl_s=retention.idempotency_s,
     )
 
 
-def complete_operation(keys: RequestKeys, answer: bytes | None, keep: Keep) -> Complete:
+def complete_operation(
+    keys: RequestKeys, answer: bytes | None, retention: RetentionTimes
+) -> Complete:
     """Stores the answer under the idempotency key; None gives the claim up."""
     assert keys.key is not None
-    return Complete(name=keys.key, holder=keys.holder, answer=answer, ttl_s=keep.idempotency_s)
+    return Complete(name=keys.key, holder=keys.holder, answer=answer, ttl_s=retention.idempotency_s)
 
 
 def settlement_operations(
@@ -222,17 +226,17 @@ def settlement_operations(
     answer: bytes | None,
     report: Report,
     evidence: Evidence,
-    keep: Keep,
+    retention: RetentionTimes,
 ) -> list[Operation]:
     """What is stored after the work: lessons, the session's members, what feedback needs, and with
     an idempotency key the answer."""
     operations: list[Operation] = list(
-        quality_observations(keys.domain, evidence.lessons, keep.half_life_s)
+        quality_observations(keys.domain, evidence.lessons, retention.half_life_s)
     )
     if report.mode == "members":
-        operations += _pace_observations(report.parts, prior.seconds, keep.half_life_s)
+        operations += _pace_observations(report.parts, prior.seconds, retention.half_life_s)
     if evidence.shares:
-        operations.append(_feedback_operation(keys.domain, answer_id, evidence, keep))
+        operations.append(_feedback_operation(keys.domain, answer_id, evidence, retention))
     if keys.session is not None and evidence.shares:
         operations.append(
             Advance(
@@ -240,11 +244,11 @@ def settlement_operations(
                 name=keys.session,
                 expected=prior.affinity_round,
                 value=orjson.dumps(sorted(evidence.shares)),
-                ttl_s=keep.affinity_s,
+                ttl_s=retention.affinity_s,
             )
         )
     if keys.key is not None:
-        operations.append(complete_operation(keys, answer, keep))
+        operations.append(complete_operation(keys, answer, retention))
     return operations
 
 
@@ -294,8 +298,14 @@ def _pace_observations(
     return observations
 
 
-def _feedback_operation(domain: str, answer_id: str, evidence: Evidence, keep: Keep) -> Advance:
+def _feedback_operation(
+    domain: str, answer_id: str, evidence: Evidence, retention: RetentionTimes
+) -> Advance:
     value = {"domain": domain, "shares": dict(evidence.judged), "vague": list(evidence.vague)}
     return Advance(
-        kind=ROUNDS, name=answer_id, expected=0, value=orjson.dumps(value), ttl_s=keep.feedback_s
+        kind=ROUNDS,
+        name=answer_id,
+        expected=0,
+        value=orjson.dumps(value),
+        ttl_s=retention.feedback_s,
     )

@@ -30,7 +30,7 @@ class CollectiveMemory:
     ) -> None:
         self._store = store
         self._policy = policy
-        self._keep = policy.keep
+        self._retention = policy.retention
         self._telemetry = telemetry
 
     async def recall(self, keys: RequestKeys) -> PriorKnowledge:
@@ -64,7 +64,7 @@ class CollectiveMemory:
     async def renew(self, keys: RequestKeys) -> bool:
         """Renew the claim on the idempotency key. Gives False when another replica has taken it
         over. Raises StateLost."""
-        (claimed,) = await self._store.run(claim_operation(keys, self._keep))
+        (claimed,) = await self._store.run(claim_operation(keys, self._retention))
         return _ours(claimed)
 
     async def give_up(self, keys: RequestKeys) -> None:
@@ -72,7 +72,7 @@ class CollectiveMemory:
         if keys.key is None:
             return
         try:
-            await self._store.run(complete_operation(keys, None, self._keep))
+            await self._store.run(complete_operation(keys, None, self._retention))
         except StateLost:
             self._telemetry.state_lost("give_up")
 
@@ -83,8 +83,8 @@ class CollectiveMemory:
             return stored_rounds
         try:
             claimed, _ = await self._store.run(
-                claim_operation(keys, self._keep),
-                round_operation(keys, stored_rounds, report, self._keep),
+                claim_operation(keys, self._retention),
+                round_operation(keys, stored_rounds, report, self._retention),
             )
         except StateLost:
             self._telemetry.state_lost("keep_round")
@@ -112,7 +112,7 @@ class CollectiveMemory:
             answer=answer,
             report=report,
             evidence=evidence,
-            keep=self._keep,
+            retention=self._retention,
         )
         if not operations:
             return

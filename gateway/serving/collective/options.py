@@ -55,7 +55,7 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keep:
+class RetentionTimes:
     """The seconds that things stay in the store, and the half-life of what was learned."""
 
     idempotency_s: float
@@ -87,7 +87,7 @@ class CollectivePolicy:
     prior: Prior
     prices: Prices
     quota: Quota | None
-    keep: Keep
+    retention: RetentionTimes
     domains: Mapping[str, str]
 
 

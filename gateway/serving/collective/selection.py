@@ -140,7 +140,9 @@ async def prepare(
         request=request,
         keys=keys,
         prior=prior,
-        proposers=_proposers(deps, request, members, fit, prior, owner, own),
+        proposers=_proposers(
+            deps, request, members=members, fit=fit, prior=prior, owner=owner, own=own
+        ),
         own=own,
         report=report,
     )
@@ -195,6 +197,7 @@ def _keys(
 def _proposers(
     deps: CollectiveDeps,
     request: CollectiveRequest,
+    *,
     members: Sequence[Member],
     fit: Fit,
     prior: PriorKnowledge,
@@ -213,7 +216,9 @@ def _proposers(
         )
     return DeviceProposers(
         members=deps.members,
-        selection=choose_members(request, members, fit, prior, deps.policy, own),
+        selection=choose_members(
+            request, members=members, fit=fit, prior=prior, policy=deps.policy, always=own
+        ),
         request=request,
         max_chars=max_chars,
         owner=owner,
@@ -226,12 +231,12 @@ def eligible(
 ) -> list[Member]:
     """The members that may be asked. Of more than `MAX_COMPARED` each question gets another
     selection, which `always` is part of."""
-    found = [m for m in members.members() if obstacle(m, filter, owner) is None]
-    if len(found) <= MAX_COMPARED:
-        return found
+    candidates = [m for m in members.members() if obstacle(m, filter, owner) is None]
+    if len(candidates) <= MAX_COMPARED:
+        return candidates
     seed = crc32(question.encode("utf-8", "replace"))
-    found.sort(key=lambda m: (m.id != always, crc32(m.id.encode(), seed)))
-    return found[:MAX_COMPARED]
+    candidates.sort(key=lambda m: (m.id != always, crc32(m.id.encode(), seed)))
+    return candidates[:MAX_COMPARED]
 
 
 def closest(members: Sequence[Member], fit: Fit, always: str) -> list[Member]:
@@ -242,6 +247,7 @@ def closest(members: Sequence[Member], fit: Fit, always: str) -> list[Member]:
 
 def choose_members(
     request: CollectiveRequest,
+    *,
     members: Sequence[Member],
     fit: Fit,
     prior: PriorKnowledge,
