@@ -14,9 +14,9 @@ from pathlib import Path
 
 from openai import OpenAI
 
+from tests.containers.checks import answered, confined, survived, wait_until_ready
 from tests.containers.kube_play import Unplayable, playable
 from tests.containers.podman import Played, Podman, PodmanFailed
-from tests.containers.proof import answered, confined, survived, wait_until_ready
 from tests.containers.rendering import ROOT, render
 from tests.servers import free_port
 

@@ -57,7 +57,7 @@ class Heard:
                 await self._news.wait()
 
 
-class Scene:
+class DiscoveryRig:
     def __init__(self, api: ApiServer, folder: Path, **wanted: object) -> None:
         self.api, self.folder, self.heard = api, folder, Heard()
         fields = {"namespaces": ["tierflow"], "selector": SELECTOR, **wanted}
@@ -84,10 +84,10 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(folder: Path, **wanted: object) -> AsyncIterator[Scene]:
+async def rig(folder: Path, **wanted: object) -> AsyncIterator[DiscoveryRig]:
     async with running_api_server() as api:
         api.put(endpoint_slice("a", pod("10.0.0.1")))
-        built = Scene(api, folder, **wanted)
+        built = DiscoveryRig(api, folder, **wanted)
         built.discovery.start()
         await built.sees("10.0.0.1")
         await built.stands()
@@ -96,7 +96,7 @@ async def scene(folder: Path, **wanted: object) -> AsyncIterator[Scene]:
 
 
 async def test_every_change_arrives_without_another_list(tmp_path: Path) -> None:
-    async with scene(tmp_path) as here:
+    async with rig(tmp_path) as here:
         here.api.put(endpoint_slice("b", pod("10.0.0.2")))
         await here.sees("10.0.0.1", "10.0.0.2")
         here.api.put(endpoint_slice("a", pod("10.0.0.1", False)))
@@ -107,7 +107,7 @@ async def test_every_change_arrives_without_another_list(tmp_path: Path) -> None
 
 
 async def test_only_what_the_labels_select_is_seen(tmp_path: Path) -> None:
-    async with scene(tmp_path) as here:
+    async with rig(tmp_path) as here:
         foreign = {"app.kubernetes.io/part-of": "another"}
         here.api.put(endpoint_slice("foreign", pod("10.0.0.7"), labels=foreign))
         here.api.put(endpoint_slice("elsewhere", pod("10.0.0.8"), namespace="other"))
@@ -118,7 +118,7 @@ async def test_only_what_the_labels_select_is_seen(tmp_path: Path) -> None:
 
 
 async def test_other_namespaces_are_watched_where_they_are_named(tmp_path: Path) -> None:
-    async with scene(tmp_path, namespaces=["tierflow", "site"]) as here:
+    async with rig(tmp_path, namespaces=["tierflow", "site"]) as here:
         here.api.put(endpoint_slice("b", pod("10.0.0.2"), namespace="site"))
         await here.sees("10.0.0.1", "10.0.0.2")
         assert {asked.namespace for asked in here.api.asked} == {"tierflow", "site"}
@@ -127,7 +127,7 @@ async def test_other_namespaces_are_watched_where_they_are_named(tmp_path: Path)
 async def test_a_watch_that_breaks_in_the_middle_of_a_line_goes_on_where_it_was(
     tmp_path: Path,
 ) -> None:
-    async with scene(tmp_path) as here:
+    async with rig(tmp_path) as here:
         here.api.put(endpoint_slice("b", pod("10.0.0.2")))
         await here.sees("10.0.0.1", "10.0.0.2")
         here.api.drop()
@@ -138,7 +138,7 @@ async def test_a_watch_that_breaks_in_the_middle_of_a_line_goes_on_where_it_was(
 
 
 async def test_a_watch_that_ends_in_good_order_is_no_failure(tmp_path: Path) -> None:
-    async with scene(tmp_path) as here:
+    async with rig(tmp_path) as here:
         here.api.bookmark()
         here.api.end()
         here.api.put(endpoint_slice("b", pod("10.0.0.2")))
@@ -147,7 +147,7 @@ async def test_a_watch_that_ends_in_good_order_is_no_failure(tmp_path: Path) -> 
 
 
 async def test_a_bookmark_moves_on_where_the_next_watch_begins(tmp_path: Path) -> None:
-    async with scene(tmp_path) as here:
+    async with rig(tmp_path) as here:
         # Versions grow by what happens to others, too.
         here.api.put(endpoint_slice("foreign", pod("10.0.0.9"), namespace="other"))
         here.api.forget()
@@ -163,7 +163,7 @@ async def test_a_bookmark_moves_on_where_the_next_watch_begins(tmp_path: Path) -
 async def test_an_expired_version_is_answered_with_a_new_list(
     tmp_path: Path, as_event: bool
 ) -> None:
-    async with scene(tmp_path) as here:
+    async with rig(tmp_path) as here:
         here.api.gone_as_event = as_event
         here.api.put(endpoint_slice("b", pod("10.0.0.2")))
         await here.sees("10.0.0.1", "10.0.0.2")
@@ -175,7 +175,7 @@ async def test_an_expired_version_is_answered_with_a_new_list(
 
 
 async def test_a_lost_api_server_takes_nothing_away_and_comes_back(tmp_path: Path) -> None:
-    async with scene(tmp_path) as here:
+    async with rig(tmp_path) as here:
         await here.api.stop()
         await here.fails("no connection to the API server")
         assert here.heard.ids == ["10.0.0.1"]
@@ -190,7 +190,7 @@ async def test_an_api_server_that_never_answers_counts_as_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster, "OPEN_S", 0.2)
-    async with scene(tmp_path) as here:
+    async with rig(tmp_path) as here:
         here.api.silent = True
         here.api.drop()
         await here.fails("no answer in time")
@@ -201,7 +201,7 @@ async def test_an_api_server_that_never_answers_counts_as_lost(
 
 @pytest.mark.parametrize("page", [None, "<h1>Bad Gateway</h1>"])
 async def test_server_errors_are_told_and_outlived(tmp_path: Path, page: str | None) -> None:
-    async with scene(tmp_path) as here:
+    async with rig(tmp_path) as here:
         here.api.refuse, here.api.page = 502, page
         here.api.drop()
         await here.fails("the API server answered 502")
@@ -214,7 +214,7 @@ async def test_server_errors_are_told_and_outlived(tmp_path: Path, page: str | N
 async def test_a_missing_right_is_named_with_what_to_grant(tmp_path: Path) -> None:
     async with running_api_server() as api:
         api.refuse, api.say = 403, 'User "system:serviceaccount:x:y" cannot list'
-        here = Scene(api, tmp_path)
+        here = DiscoveryRig(api, tmp_path)
         here.discovery.start()
         await here.fails("get, list and watch on endpointslices")
         assert "namespace tierflow" in here.problem and "serviceaccount:x:y" in here.problem
@@ -231,7 +231,7 @@ async def test_a_right_to_list_but_not_to_watch_is_told_and_what_was_listed_is_u
     async with running_api_server() as api:
         api.put(endpoint_slice("a", pod("10.0.0.1")))
         api.refuse_watches = 403
-        here = Scene(api, tmp_path)
+        here = DiscoveryRig(api, tmp_path)
         here.discovery.start()
         await here.sees("10.0.0.1")
         await here.fails("get, list and watch on endpointslices")
@@ -239,7 +239,7 @@ async def test_a_right_to_list_but_not_to_watch_is_told_and_what_was_listed_is_u
 
 
 async def test_new_credentials_are_read_where_the_old_ones_are_refused(tmp_path: Path) -> None:
-    async with scene(tmp_path) as here:
+    async with rig(tmp_path) as here:
         here.api.token = "rotated"
         here.api.drop()
         await here.fails("does not accept the credentials")
@@ -259,7 +259,7 @@ async def test_new_credentials_are_read_where_the_old_ones_are_refused(tmp_path:
     ],
 )
 async def test_whatever_a_watch_says_its_watcher_lives_on(tmp_path: Path, line: bytes) -> None:
-    async with scene(tmp_path) as here:
+    async with rig(tmp_path) as here:
         here.api.interject(line)
         await here.heard.until(lambda: bool(here.heard.problems))
         here.api.put(endpoint_slice("b", pod("10.0.0.2")))
@@ -268,7 +268,7 @@ async def test_whatever_a_watch_says_its_watcher_lives_on(tmp_path: Path, line: 
 
 
 async def test_everything_is_listed_anew_after_a_while(tmp_path: Path) -> None:
-    async with scene(tmp_path, resync_s=1.0) as here:
+    async with rig(tmp_path, resync_s=1.0) as here:
         async with asyncio.timeout(15):
             while here.discovery.watches[0].lists < 3:
                 await asyncio.sleep(0.02)

@@ -25,7 +25,7 @@ OF_REQUESTS = (
 
 
 @dataclass
-class Scene:
+class GatewayOnRedis:
     gateway: Server
     redis: RedisServer
 
@@ -50,7 +50,7 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
+def on_redis(tmp_path: Path) -> Iterator[GatewayOnRedis]:
     with ExitStack() as stack:
         redis = stack.enter_context(redis_server(tmp_path))
         engine = start_simulator("rill-edge", tmp_path)
@@ -61,41 +61,43 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         }
         gateway = start_gateway(config, tmp_path)
         stack.callback(gateway.stop)
-        yield Scene(gateway, redis)
+        yield GatewayOnRedis(gateway, redis)
 
 
-def test_plain_requests_leave_nothing_in_redis(scene: Scene) -> None:
-    assert scene.problem == ""
+def test_plain_requests_leave_nothing_in_redis(on_redis: GatewayOnRedis) -> None:
+    assert on_redis.problem == ""
     for _ in range(5):
-        scene.ask()
-    assert scene.kept() == []
+        on_redis.ask()
+    assert on_redis.kept() == []
     for operation in OF_REQUESTS:
-        done = scene.gateway.metric("tierflow_state_operations_total", operation=operation)
+        done = on_redis.gateway.metric("tierflow_state_operations_total", operation=operation)
         assert done == 0, operation
 
 
-def test_a_loss_is_told_once_and_answers_go_on(scene: Scene) -> None:
-    scene.redis.kill()
-    eventually(lambda: "goes on with its own" in scene.problem, "/ready tells the loss")
-    assert scene.gateway.metric("tierflow_state_up") == 0
-    scene.ask()
-    scene.redis.start()
-    eventually(lambda: not scene.problem, "/ready tells the return")
-    assert scene.gateway.metric("tierflow_state_up") == 1
-    log = scene.gateway.output()
+def test_a_loss_is_told_once_and_answers_go_on(on_redis: GatewayOnRedis) -> None:
+    on_redis.redis.kill()
+    eventually(lambda: "goes on with its own" in on_redis.problem, "/ready tells the loss")
+    assert on_redis.gateway.metric("tierflow_state_up") == 0
+    on_redis.ask()
+    on_redis.redis.start()
+    eventually(lambda: not on_redis.problem, "/ready tells the return")
+    assert on_redis.gateway.metric("tierflow_state_up") == 1
+    log = on_redis.gateway.output()
     assert log.count('"state_lost"') == 1 and log.count('"state_back"') == 1
 
 
-def test_a_frozen_redis_holds_up_neither_start_nor_stop(scene: Scene, tmp_path: Path) -> None:
-    scene.redis.freeze()
-    eventually(lambda: scene.problem, "/ready tells the loss")
+def test_a_frozen_redis_holds_up_neither_start_nor_stop(
+    on_redis: GatewayOnRedis, tmp_path: Path
+) -> None:
+    on_redis.redis.freeze()
+    eventually(lambda: on_redis.problem, "/ready tells the loss")
     config = {
         "pools": {"edge": {"tier": "edge", "endpoints": ["http://127.0.0.1:1"]}},
-        "state": {"redis": {"url": scene.redis.url}, "when_lost": "closed"},
+        "state": {"redis": {"url": on_redis.redis.url}, "when_lost": "closed"},
     }
     another = start_gateway(config, tmp_path, ready=False)
     conditions = httpx.get(another.url + "/ready", trust_env=False).json()["conditions"]
     assert "is refused until it is back" in conditions["state-lost"]
     another.stop()
     assert another.process.returncode is not None
-    scene.redis.thaw()
+    on_redis.redis.thaw()

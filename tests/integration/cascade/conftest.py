@@ -45,7 +45,7 @@ PREDICTOR = {
 
 
 @dataclass
-class Reply:
+class CascadeReply:
     status: int = 200
     text: str = ""
     ids: list[int] = field(default_factory=list)
@@ -60,7 +60,9 @@ class Reply:
 
 
 @dataclass
-class Scene:
+class TwoTiers:
+    """The engines and the gateways before them, with what a client asks and reads."""
+
     small: ChattingEngine
     large: ChattingEngine
     gateways: Replicas
@@ -73,10 +75,10 @@ class Scene:
         body |= {"stream_options": {"include_usage": True}} if stream else {}
         return body | fields
 
-    def ask(self, stream: bool = False, **fields: Any) -> Reply:
+    def ask(self, stream: bool = False, **fields: Any) -> CascadeReply:
         headers = fields.pop("headers", {})
         body, path = self.body(stream, **fields), "/v1/chat/completions"
-        reply = Reply()
+        reply = CascadeReply()
         if not stream:
             answer = self.http.post(path, json=body, headers=headers)
             reply.status, reply.body = answer.status_code, answer.json()
@@ -100,7 +102,7 @@ class Scene:
         return self.gateways.metric(f"tierflow_cascade_{name}", **labels)
 
 
-def _take(reply: Reply, chunk: dict[str, Any]) -> None:
+def _take(reply: CascadeReply, chunk: dict[str, Any]) -> None:
     reply.error = chunk.get("error") or reply.error
     reply.usage = chunk.get("usage") or reply.usage
     reply.about = (chunk.get("tierflow") or {}).get("cascade") or reply.about
@@ -139,9 +141,9 @@ def _config(small: ChattingEngine, large: ChattingEngine, predictor: Path, outco
 
 
 @pytest.fixture(scope="module", params=ONE_OR_TWO)
-def whole_scene(
+def whole_tiers(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Scene]:
+) -> Iterator[TwoTiers]:
     folder = tmp_path_factory.mktemp("cascade")
     predictor = folder / "predictor.json"
     predictor.write_text(json.dumps(PREDICTOR))
@@ -154,15 +156,15 @@ def whole_scene(
         configs = [_config(small, large, predictor, file) for file in outcomes]
         gateways = stack.enter_context(replicas(folder, *configs))
         http = stack.enter_context(gateways.http())
-        scene = Scene(small, large, gateways, http, outcomes)
-        eventually(lambda: _well(scene), "both pools are ready")
-        yield scene
+        tiers = TwoTiers(small, large, gateways, http, outcomes)
+        eventually(lambda: _well(tiers), "both pools are ready")
+        yield tiers
 
 
 @pytest.fixture
-def scene(whole_scene: Scene) -> Scene:
+def tiers(whole_tiers: TwoTiers) -> TwoTiers:
     """With engines that are well, sure, and have said nothing."""
-    for engine in (whole_scene.small, whole_scene.large):
+    for engine in (whole_tiers.small, whole_tiers.large):
         engine.replies, engine.doubts, engine.samples = {}, set(), []
         engine.chat_refuses = engine.refuses = engine.breaks_after = None
         engine.chats.clear()
@@ -170,12 +172,12 @@ def scene(whole_scene: Scene) -> Scene:
         engine.drafts.clear()
         engine.aborted = 0
         engine.gate.set()
-    eventually(lambda: _well(whole_scene), "both pools are ready")
-    return whole_scene
+    eventually(lambda: _well(whole_tiers), "both pools are ready")
+    return whole_tiers
 
 
-def _well(scene: Scene) -> bool:
-    for gateway in scene.gateways.each:
+def _well(tiers: TwoTiers) -> bool:
+    for gateway in tiers.gateways.each:
         found = httpx.get(gateway.url + "/ready").json()
         if found["conditions"] or not all(pool["ready"] for pool in found["pools"].values()):
             return False

@@ -13,7 +13,7 @@ import pytest
 from openai import OpenAI
 
 from tests.integration.cascade.chatting_engine import ids_of
-from tests.integration.cascade.conftest import QUESTION, Scene
+from tests.integration.cascade.conftest import QUESTION, TwoTiers
 from tests.servers import eventually
 
 pytestmark = pytest.mark.integration
@@ -23,11 +23,11 @@ STREAMS = pytest.mark.parametrize("stream", [False, True])
 
 
 def both(
-    scene: Scene, small: str = SMALL, large: str = LARGE, doubts: set[int] | None = None
+    tiers: TwoTiers, small: str = SMALL, large: str = LARGE, doubts: set[int] | None = None
 ) -> None:
-    scene.small.replies[QUESTION] = small
-    scene.large.replies[QUESTION] = large
-    scene.small.doubts = doubts or set()
+    tiers.small.replies[QUESTION] = small
+    tiers.large.replies[QUESTION] = large
+    tiers.small.doubts = doubts or set()
 
 
 def exact(**options: Any) -> dict[str, Any]:
@@ -35,21 +35,21 @@ def exact(**options: Any) -> dict[str, Any]:
 
 
 @STREAMS
-def test_a_sure_small_answer_is_the_answer(scene: Scene, stream: bool) -> None:
-    both(scene)
-    reply = scene.ask(stream)
+def test_a_sure_small_answer_is_the_answer(tiers: TwoTiers, stream: bool) -> None:
+    both(tiers)
+    reply = tiers.ask(stream)
     assert (reply.text, reply.ids, reply.reason) == (SMALL, ids_of(SMALL), "stop")
     assert reply.about["escalated"] is False and reply.about["reason"] is None
     [stage] = reply.about["stages"]
     assert (stage["model"], stage["tier"], stage["decision"]) == ("rill-edge", "edge", "accepted")
     assert stage["tokens"] == len(ids_of(SMALL)) and 0.5 < stage["confidence"] <= 1.0
     assert reply.usage["completion_tokens"] == len(ids_of(SMALL))
-    assert not scene.large.bodies
+    assert not tiers.large.bodies
 
 
-def test_an_accepted_body_is_the_engines_own_but_for_what_is_ours(scene: Scene) -> None:
-    both(scene)
-    body = scene.ask(return_token_ids=False).body
+def test_an_accepted_body_is_the_engines_own_but_for_what_is_ours(tiers: TwoTiers) -> None:
+    both(tiers)
+    body = tiers.ask(return_token_ids=False).body
     assert (body["created"], body["model"]) == (7, "rill-edge")
     assert body["id"].startswith("chatcmpl-") and "/" not in body["id"]
     choice = body["choices"][0]
@@ -59,15 +59,15 @@ def test_an_accepted_body_is_the_engines_own_but_for_what_is_ours(scene: Scene) 
 
 @STREAMS
 def test_a_doubtful_answer_goes_up_as_a_prediction_and_the_text_is_the_top_models(
-    scene: Scene, stream: bool
+    tiers: TwoTiers, stream: bool
 ) -> None:
-    both(scene, doubts={20})
-    reply = scene.ask(stream, **exact())
+    both(tiers, doubts={20})
+    reply = tiers.ask(stream, **exact())
     assert (reply.text, reply.ids, reply.reason) == (LARGE, ids_of(LARGE), "stop")
     assert reply.about["escalated"] and reply.about["reason"] == "confidence"
     assert [stage["decision"] for stage in reply.about["stages"]] == ["escalated", "answered"]
-    [job] = scene.large.bodies
-    [drafts] = scene.large.drafts.values()
+    [job] = tiers.large.bodies
+    [drafts] = tiers.large.drafts.values()
     offered = {p + n: token for p, ids in drafts for n, token in enumerate(ids)}
     assert [offered[place] for place in range(19)] == ids_of(SMALL)[:19]
     assert reply.about["prediction"] == "verified"
@@ -79,57 +79,57 @@ def test_a_doubtful_answer_goes_up_as_a_prediction_and_the_text_is_the_top_model
     assert job["prompt"] == [ord(letter) for letter in QUESTION]
 
 
-def test_without_a_way_for_drafts_the_top_is_asked_all_the_same(scene: Scene) -> None:
-    both(scene, doubts={5})
-    scene.large.close_mailbox()
+def test_without_a_way_for_drafts_the_top_is_asked_all_the_same(tiers: TwoTiers) -> None:
+    both(tiers, doubts={5})
+    tiers.large.close_mailbox()
     try:
         eventually(
             lambda: all(
                 httpx.get(gateway.url + "/ready").json()["conditions"]
-                for gateway in scene.gateways.each
+                for gateway in tiers.gateways.each
             ),
             "the mailbox is lost",
         )
-        reply = scene.ask()
+        reply = tiers.ask()
     finally:
-        scene.large.open_mailbox()
+        tiers.large.open_mailbox()
     assert reply.text == LARGE
     assert reply.about["prediction"] == "no-drafts" and reply.about["kept_tokens"] == 0
 
 
 @pytest.mark.parametrize("threshold", [0.0, 2.0])
-def test_a_threshold_of_the_callers_decides(scene: Scene, threshold: float) -> None:
-    both(scene, doubts={5})
-    reply = scene.ask(**exact(threshold=threshold))
+def test_a_threshold_of_the_callers_decides(tiers: TwoTiers, threshold: float) -> None:
+    both(tiers, doubts={5})
+    reply = tiers.ask(**exact(threshold=threshold))
     assert reply.text == (LARGE if threshold else SMALL)
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_small_tier_that_fails_is_passed_over(scene: Scene, stream: bool) -> None:
+def test_a_small_tier_that_fails_is_passed_over(tiers: TwoTiers, stream: bool) -> None:
     """It is asked at the edge, which fails, and the request goes over to the cloud."""
-    both(scene)
-    scene.small.chat_refuses = 500
-    reply = scene.ask(stream)
+    both(tiers)
+    tiers.small.chat_refuses = 500
+    reply = tiers.ask(stream)
     assert reply.text == LARGE and reply.reason == "stop"
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_when_the_top_fails_the_small_answer_is_given_with_the_reason(
-    scene: Scene, stream: bool
+    tiers: TwoTiers, stream: bool
 ) -> None:
-    both(scene, doubts={20})
-    scene.large.refuses = scene.large.chat_refuses = 500
-    reply = scene.ask(stream)
+    both(tiers, doubts={20})
+    tiers.large.refuses = tiers.large.chat_refuses = 500
+    reply = tiers.ask(stream)
     assert (reply.status, reply.text, reply.ids) == (200, SMALL, ids_of(SMALL))
     assert reply.about["degraded"] == "engine_error" and reply.about["reason"] == "confidence"
     assert [stage["decision"] for stage in reply.about["stages"]] == ["escalated", "failed"]
     assert reply.done is stream
 
 
-def test_an_answer_in_one_piece_survives_a_top_that_breaks_off(scene: Scene) -> None:
-    both(scene, doubts={20})
-    scene.large.breaks_after = 9
-    reply = scene.ask()
+def test_an_answer_in_one_piece_survives_a_top_that_breaks_off(tiers: TwoTiers) -> None:
+    both(tiers, doubts={20})
+    tiers.large.breaks_after = 9
+    reply = tiers.ask()
     assert (reply.status, reply.text) == (200, SMALL)
     assert reply.about["degraded"] == "engine_disconnected"
 
@@ -137,10 +137,10 @@ def test_an_answer_in_one_piece_survives_a_top_that_breaks_off(scene: Scene) -> 
 @pytest.mark.parametrize(
     ("samples", "up"), [(["Answer: 19"] * 4, False), (["Answer: 19", "20", "21", "22"], True)]
 )
-def test_samples_that_disagree_send_it_up(scene: Scene, samples: list[str], up: bool) -> None:
-    both(scene)
-    scene.small.samples = samples
-    reply = scene.ask(tierflow={"cascade": {"confidence": "agreement", "features": True}})
+def test_samples_that_disagree_send_it_up(tiers: TwoTiers, samples: list[str], up: bool) -> None:
+    both(tiers)
+    tiers.small.samples = samples
+    reply = tiers.ask(tierflow={"cascade": {"confidence": "agreement", "features": True}})
     assert reply.text == (LARGE if up else SMALL)
     assert reply.about["reason"] == ("disagreement" if up else None)
     stage = reply.about["stages"][0]
@@ -149,28 +149,28 @@ def test_samples_that_disagree_send_it_up(scene: Scene, samples: list[str], up: 
 
 
 @pytest.mark.parametrize("verdict", ["Yes, it is.", "No."])
-def test_a_model_that_doubts_its_own_answer_sends_it_up(scene: Scene, verdict: str) -> None:
-    both(scene)
-    scene.small.replies[
+def test_a_model_that_doubts_its_own_answer_sends_it_up(tiers: TwoTiers, verdict: str) -> None:
+    both(tiers)
+    tiers.small.replies[
         f"{QUESTION}\n\nProposed answer:\n{SMALL}\n\n"
         "Is the proposed answer right? Answer yes or no."
     ] = verdict
-    reply = scene.ask(tierflow={"cascade": {"confidence": "self-check"}})
+    reply = tiers.ask(tierflow={"cascade": {"confidence": "self-check"}})
     assert reply.text == (SMALL if verdict.startswith("Yes") else LARGE)
     assert reply.about["reason"] == (None if verdict.startswith("Yes") else "self-check")
 
 
-def test_what_is_kept_for_calibration_has_numbers_and_no_text(scene: Scene) -> None:
-    both(scene, doubts={20})
-    before = [len(rows) for rows in _outcomes(scene)]
+def test_what_is_kept_for_calibration_has_numbers_and_no_text(tiers: TwoTiers) -> None:
+    both(tiers, doubts={20})
+    before = [len(rows) for rows in _outcomes(tiers)]
 
     def added() -> list[dict[str, Any]]:
-        both = zip(before, _outcomes(scene), strict=True)
+        both = zip(before, _outcomes(tiers), strict=True)
         return [row for count, rows in both for row in rows[count:]]
 
-    scene.ask()
-    scene.small.doubts = set()
-    scene.ask()
+    tiers.ask()
+    tiers.small.doubts = set()
+    tiers.ask()
     eventually(lambda: len(added()) >= 2, "2 rows")
     rows = added()
     up = next(row for row in rows if row["decision"] == "escalated")
@@ -178,39 +178,39 @@ def test_what_is_kept_for_calibration_has_numbers_and_no_text(scene: Scene) -> N
     assert (up["agreed"], stayed["agreed"]) == (False, False), "19 and 20, and an audit"
     assert up["features"]["minimum"] < stayed["features"]["minimum"]
     assert (up["lower"], up["upper"]) == ("rill-edge", "rill-cloud")
-    text = "".join(file.read_text() for file in scene.outcomes) + scene.gateways.output()
+    text = "".join(file.read_text() for file in tiers.outcomes) + tiers.gateways.output()
     assert QUESTION not in text and "twelve" not in text
 
 
-def _outcomes(scene: Scene) -> list[list[dict[str, Any]]]:
+def _outcomes(tiers: TwoTiers) -> list[list[dict[str, Any]]]:
     """Of each gateway."""
-    texts = [file.read_text() if file.exists() else "" for file in scene.outcomes]
+    texts = [file.read_text() if file.exists() else "" for file in tiers.outcomes]
     return [[json.loads(line) for line in text.splitlines()] for text in texts]
 
 
 @contextmanager
-def left_alone(scene: Scene, **fields: Any) -> Iterator[None]:
+def left_alone(tiers: TwoTiers, **fields: Any) -> Iterator[None]:
     """A caller that asks, and leaves when the block ends."""
-    host, _, port = scene.gateways.next().id.partition(":")
-    data = json.dumps(scene.body(True, **fields)).encode()
+    host, _, port = tiers.gateways.next().id.partition(":")
+    data = json.dumps(tiers.body(True, **fields)).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\ncontent-length: {len(data)}"
     with socket.create_connection((host, int(port)), 10) as connection:
         connection.sendall(head.encode() + b"\r\n\r\n" + data)
         yield
 
 
-def test_a_client_that_leaves_ends_the_work_of_both_tiers(scene: Scene) -> None:
-    both(scene, doubts={20})
-    scene.large.gate.clear()
-    with left_alone(scene, **exact()):
-        eventually(lambda: scene.large.running, "the top is at work")
-    eventually(lambda: scene.large.aborted and not scene.large.running, "its work was given up")
-    scene.large.gate.set()
-    scene.small.gate.clear()
-    with left_alone(scene, tierflow={"cascade": {"threshold": 0.0}}):
-        eventually(lambda: scene.small.running, "the small model is at work")
-    eventually(lambda: scene.small.aborted and not scene.small.running, "its work was given up")
-    assert scene.gateways.metric("tierflow_in_flight_requests") == 0
+def test_a_client_that_leaves_ends_the_work_of_both_tiers(tiers: TwoTiers) -> None:
+    both(tiers, doubts={20})
+    tiers.large.gate.clear()
+    with left_alone(tiers, **exact()):
+        eventually(lambda: tiers.large.running, "the top is at work")
+    eventually(lambda: tiers.large.aborted and not tiers.large.running, "its work was given up")
+    tiers.large.gate.set()
+    tiers.small.gate.clear()
+    with left_alone(tiers, tierflow={"cascade": {"threshold": 0.0}}):
+        eventually(lambda: tiers.small.running, "the small model is at work")
+    eventually(lambda: tiers.small.aborted and not tiers.small.running, "its work was given up")
+    assert tiers.gateways.metric("tierflow_in_flight_requests") == 0
 
 
 @pytest.mark.parametrize(
@@ -227,33 +227,33 @@ def test_a_client_that_leaves_ends_the_work_of_both_tiers(scene: Scene) -> None:
     ],
 )
 def test_what_it_cannot_do_is_refused_by_name(
-    scene: Scene, fields: dict[str, Any], param: str
+    tiers: TwoTiers, fields: dict[str, Any], param: str
 ) -> None:
-    answer = scene.http.post("/v1/chat/completions", json=scene.body(**fields))
+    answer = tiers.http.post("/v1/chat/completions", json=tiers.body(**fields))
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == param
 
 
-def test_other_routes_refuse_it_and_models_lists_it(scene: Scene) -> None:
+def test_other_routes_refuse_it_and_models_lists_it(tiers: TwoTiers) -> None:
     body = {"model": "tierflow-cascade", "prompt": "hi", "input": "hi"}
     for path in ("/v1/completions", "/v1/embeddings", "/v1/responses", "/tokenize"):
-        answer = scene.http.post(path, json=body)
+        answer = tiers.http.post(path, json=body)
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, "model")
-    card = scene.http.get("/v1/models/tierflow-cascade").json()
+    card = tiers.http.get("/v1/models/tierflow-cascade").json()
     assert card["virtual"] and card["ready"]
 
 
-def test_log_probabilities_come_with_whole_answers(scene: Scene) -> None:
-    both(scene)
-    body = scene.ask(logprobs=True).body
+def test_log_probabilities_come_with_whole_answers(tiers: TwoTiers) -> None:
+    both(tiers)
+    body = tiers.ask(logprobs=True).body
     assert len(body["choices"][0]["logprobs"]["content"]) == len(ids_of(SMALL))
 
 
-def test_the_openai_package_reads_it(scene: Scene) -> None:
-    both(scene, doubts={20})
-    http = scene.gateways.openai_client()
+def test_the_openai_package_reads_it(tiers: TwoTiers) -> None:
+    both(tiers, doubts={20})
+    http = tiers.gateways.openai_client()
     with OpenAI(
-        base_url=scene.gateways.v1, api_key="none", max_retries=0, http_client=http
+        base_url=tiers.gateways.v1, api_key="none", max_retries=0, http_client=http
     ) as client:
         question: Any = [{"role": "user", "content": QUESTION}]
         whole = client.chat.completions.create(model="tierflow-cascade", messages=question)
@@ -272,15 +272,15 @@ def test_the_openai_package_reads_it(scene: Scene) -> None:
     assert chunks[-1].usage is not None and chunks[-1].usage.completion_tokens > 0
 
 
-def test_metrics_tell_where_answers_came_from_and_what_they_cost(scene: Scene) -> None:
-    both(scene, doubts={20})
+def test_metrics_tell_where_answers_came_from_and_what_they_cost(tiers: TwoTiers) -> None:
+    both(tiers, doubts={20})
     names = [("answers_total", {"tier": "cloud"}), ("escalations_total", {"reason": "confidence"})]
     names += [("predicted_tokens_total", {}), ("kept_tokens_total", {})]
     names += [("tokens_total", {"tier": "edge"}), ("cost_total", {"tier": "cloud"})]
     names += [("confidence_count", {"tier": "edge"})]
-    before = [scene.metric(name, **labels) for name, labels in names]
-    scene.ask()
-    after = [scene.metric(name, **labels) for name, labels in names]
+    before = [tiers.metric(name, **labels) for name, labels in names]
+    tiers.ask()
+    after = [tiers.metric(name, **labels) for name, labels in names]
     rise = [now - then for now, then in zip(after, before, strict=True)]
     assert rise[0] == rise[1] == rise[6] == 1
     assert rise[2] == rise[4] == len(ids_of(SMALL))

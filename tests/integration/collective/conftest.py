@@ -13,7 +13,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from tests.integration.collective.judge import Judge, running_judge
-from tests.integration.devices.scene import digest
+from tests.integration.devices.device_gateway import digest
 from tests.integration.gateway_replicas import ONE_OR_TWO, Replicas, replicas
 from tests.integration.member import Behaviour, Member, member, registration
 from tests.servers import Server

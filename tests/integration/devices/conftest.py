@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.integration.devices.scene import gateway_before
+from tests.integration.devices.device_gateway import gateway_before
 from tests.integration.speculating_engine import (
     SpeculatingEngine,
 )

@@ -17,7 +17,7 @@ import websockets
 
 from gateway.protocol import work
 from tests.integration.device import connected
-from tests.integration.devices.asker import asker, known, order, whole
+from tests.integration.devices.asking_gateway import asking_gateway, known, order, whole
 from tests.integration.devices.two_gateways import ADMIN, Gateways, gateways
 from tests.integration.member import answers, member, registration, stalls
 from tests.redis_server import needs_redis
@@ -42,7 +42,7 @@ async def test_an_enrolled_device_connects_anywhere_and_leaves_when_it_is_revoke
     token = both.enrolled("camera", owner="bob", privacy=["public", "owner"])
     async with member(both[1].url, answers("7"), token) as camera:
         assert camera.registered == work.Registered("camera", 4)
-        async with asker(both.redis.url) as members:
+        async with asking_gateway(both.redis.url) as members:
             await known(members, "camera")
             assert members.members()[0].owner == "bob"
             assert await whole(members.assign("camera", order())) == "7"
@@ -142,7 +142,7 @@ def test_without_an_admin_token_nobody_may_and_is_told_what_to_set(tmp_path: Pat
 async def test_operators_see_every_device_a_page_at_a_time(both: Gateways) -> None:
     said = registration(tags=["math"], condition=work.Condition(battery=0.5))
     async with (
-        asker(both.redis.url) as members,
+        asking_gateway(both.redis.url) as members,
         member(both[1].url, stalls(), register=said) as phone,
     ):
         await known(members, "phone")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.protocol import work
-from tests.integration.devices.asker import asker, failure, known, order, whole
+from tests.integration.devices.asking_gateway import asking_gateway, failure, known, order, whole
 from tests.integration.devices.two_gateways import Gateways, gateways
 from tests.integration.member import (
     answers,
@@ -38,7 +38,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateways]:
 
 async def test_answers_stream_from_devices_at_both_gateways(both: Gateways) -> None:
     async with (
-        asker(both.redis.url) as members,
+        asking_gateway(both.redis.url) as members,
         member(both[0].url, answers("It is ", "7")),
         member(both[1].url, answers("Seven", pause_s=0.05), WATCH),
     ):
@@ -51,7 +51,7 @@ async def test_answers_stream_from_devices_at_both_gateways(both: Gateways) -> N
 
 async def test_a_refusal_a_stall_and_a_cancellation(both: Gateways) -> None:
     async with (
-        asker(both.redis.url) as members,
+        asking_gateway(both.redis.url) as members,
         member(both[0].url, refuses("battery")) as phone,
     ):
         await known(members, "phone")
@@ -70,7 +70,7 @@ async def test_a_refusal_a_stall_and_a_cancellation(both: Gateways) -> None:
 async def test_one_that_sends_megabytes_is_cut_off_counted_and_sent_away(both: Gateways) -> None:
     counted = both[0].metric("tierflow_device_frame_errors_total", code="answer_too_long")
     async with (
-        asker(both.redis.url) as members,
+        asking_gateway(both.redis.url) as members,
         member(both[0].url, floods(times=400)) as liar,
         member(both[0].url, answers("7"), WATCH),
     ):
@@ -86,7 +86,7 @@ async def test_one_that_sends_megabytes_is_cut_off_counted_and_sent_away(both: G
 
 async def test_one_that_vanishes_is_gone_at_once(both: Gateways) -> None:
     async with (
-        asker(both.redis.url) as members,
+        asking_gateway(both.redis.url) as members,
         member(both[0].url, vanishes("It is")),
     ):
         await known(members, "phone")
@@ -97,7 +97,7 @@ async def test_one_that_vanishes_is_gone_at_once(both: Gateways) -> None:
 
 async def test_one_that_falls_silent_leaves_within_its_lease(both: Gateways) -> None:
     async with (
-        asker(both.redis.url) as members,
+        asking_gateway(both.redis.url) as members,
         member(both[0].url, stalls()) as phone,
     ):
         await known(members, "phone")
@@ -108,7 +108,10 @@ async def test_one_that_falls_silent_leaves_within_its_lease(both: Gateways) -> 
 
 
 async def test_another_process_with_the_token_is_refused_at_either_gateway(both: Gateways) -> None:
-    async with asker(both.redis.url) as members, member(both[0].url, answers("7")) as phone:
+    async with (
+        asking_gateway(both.redis.url) as members,
+        member(both[0].url, answers("7")) as phone,
+    ):
         await known(members, "phone")
         for gateway in both.each:
             async with member(gateway.url, answers("8")) as thief:
@@ -120,7 +123,7 @@ async def test_another_process_with_the_token_is_refused_at_either_gateway(both:
 async def test_the_same_process_may_come_back_at_the_other_gateway(both: Gateways) -> None:
     mine = registration()
     async with (
-        asker(both.redis.url) as members,
+        asking_gateway(both.redis.url) as members,
         member(both[0].url, answers("7"), register=mine) as before,
     ):
         await known(members, "phone")
@@ -138,8 +141,14 @@ async def test_an_asker_that_is_killed_has_its_work_recalled(
     both: Gateways, tmp_path: Path
 ) -> None:
     async with member(both[0].url, stalls("It")) as phone:
-        command = [sys.executable, "-m", "tests.integration.devices.asker", both.redis.url, "phone"]
-        asking = start("asker", command, tmp_path, "")
+        command = [
+            sys.executable,
+            "-m",
+            "tests.integration.devices.asking_gateway",
+            both.redis.url,
+            "phone",
+        ]
+        asking = start("asking_gateway", command, tmp_path, "")
         await phone.until(lambda m: m.works)
         asking.kill()
         await phone.until(lambda m: m.recalled == [1])
@@ -151,7 +160,7 @@ async def test_a_gateway_that_is_killed_fails_its_work_and_its_devices_come_back
 ) -> None:
     with gateways(tmp_path, lease_s=4, heartbeat_s=1) as both:
         mine = registration()
-        async with asker(both.redis.url) as members:
+        async with asking_gateway(both.redis.url) as members:
             async with member(both[0].url, stalls("It is"), register=mine) as phone:
                 await known(members, "phone")
                 first = members.members()[0].replica
@@ -194,7 +203,7 @@ async def test_without_redis_devices_stay_and_are_seen_again_when_it_is_back(
             async with member(one[0].url, answers("8"), WATCH) as watch:
                 assert watch.registered == work.Registered("watch", 4)
                 one.redis.start()
-                async with asker(one.redis.url) as members:
+                async with asking_gateway(one.redis.url) as members:
                     await known(members, "phone", "watch")
                     assert await whole(members.assign("phone", order())) == "7"
                 assert phone.closed is None

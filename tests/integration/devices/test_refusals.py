@@ -10,7 +10,7 @@ import websockets
 
 from gateway.protocol import speculation as wire
 from tests.integration.device import TOKEN, connected, opening
-from tests.integration.devices.scene import (
+from tests.integration.devices.device_gateway import (
     PROMPT,
     digest,
     gateway_before,

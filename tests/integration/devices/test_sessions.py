@@ -11,7 +11,7 @@ import pytest
 
 from gateway.protocol import speculation as wire
 from tests.integration.device import TOKEN, connected, opening
-from tests.integration.devices.scene import (
+from tests.integration.devices.device_gateway import (
     PROMPT,
     conditions,
     digest,

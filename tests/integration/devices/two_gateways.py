@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from tests.integration.device import TOKEN
-from tests.integration.devices.scene import digest
+from tests.integration.devices.device_gateway import digest
 from tests.redis_server import RedisServer, redis_server
 from tests.servers import Server, eventually, start_gateway
 

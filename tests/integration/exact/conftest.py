@@ -7,20 +7,20 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.integration.exact.scene import Scene, open_scene
+from tests.integration.exact.drafting_fleet import DraftingFleet, open_fleet
 from tests.reference_verifier.client import Verifier
 
 
 @pytest.fixture(scope="package")
-def whole_scene(
+def whole_fleet(
     racing_engine: Verifier, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Scene]:
+) -> Iterator[DraftingFleet]:
     with ExitStack() as stack:
-        yield open_scene(racing_engine, tmp_path_factory.mktemp("exact"), stack)
+        yield open_fleet(racing_engine, tmp_path_factory.mktemp("exact"), stack)
 
 
 @pytest.fixture
-def scene(whole_scene: Scene) -> Scene:
+def fleet(whole_fleet: DraftingFleet) -> DraftingFleet:
     """With links that do not delay."""
-    whole_scene.link.ask(delay_ms=0, jitter_ms=0, rate_mb_s=0, stall=None)
-    return whole_scene
+    whole_fleet.link.ask(delay_ms=0, jitter_ms=0, rate_mb_s=0, stall=None)
+    return whole_fleet

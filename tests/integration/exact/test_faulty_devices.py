@@ -14,9 +14,9 @@ import pytest
 
 from gateway.protocol import speculation as wire
 from tests.integration.device import Device, connected
-from tests.integration.exact.asking import Reply, questions, server_only, together
-from tests.integration.exact.misdeeds import LYING, Misdeed, Session, flood, play
-from tests.integration.exact.scene import SCRIPTED, Scene, token_of
+from tests.integration.exact.chat import DraftedReply, questions, server_only, together
+from tests.integration.exact.drafting_fleet import SCRIPTED, DraftingFleet, token_of
+from tests.integration.exact.violations import VIOLATIONS, Session, Violation, flood, play
 from tests.reference_verifier.client import Verifier
 from tests.servers import eventually
 
@@ -28,23 +28,25 @@ ENDLESS: dict[str, Any] = {"ignore_eos": True}
 
 
 @pytest.fixture(scope="module")
-def references(whole_scene: Scene) -> list[Reply]:
-    return [server_only(whole_scene, question, **ENDLESS) for question in NEIGHBOURS]
+def references(whole_fleet: DraftingFleet) -> list[DraftedReply]:
+    return [server_only(whole_fleet, question, **ENDLESS) for question in NEIGHBOURS]
 
 
 @pytest.fixture(scope="module")
-def prompt(whole_scene: Scene) -> list[int]:
-    return whole_scene.engine.tokenize("<|user|>\nTell me about the town.\n<|assistant|>\n")
+def prompt(whole_fleet: DraftingFleet) -> list[int]:
+    return whole_fleet.engine.tokenize("<|user|>\nTell me about the town.\n<|assistant|>\n")
 
 
 @pytest.fixture(scope="module")
-def right(whole_scene: Scene, prompt: list[int]) -> list[int]:
+def right(whole_fleet: DraftingFleet, prompt: list[int]) -> list[int]:
     """What the server alone says to the prompt."""
-    alone = Verifier(whole_scene.gateway.url, "rill-cloud", 0)
+    alone = Verifier(whole_fleet.gateway.url, "rill-cloud", 0)
     return alone.answer(prompt, temperature=0, max_tokens=LENGTH, ignore_eos=True).ids
 
 
-async def beside(scene: Scene, references: list[Reply], happening: Awaitable[None]) -> int:
+async def beside(
+    fleet: DraftingFleet, references: list[DraftedReply], happening: Awaitable[None]
+) -> int:
     """Neighbours ask until `happening` is over, and hear what they should. How many answers."""
     over, heard = asyncio.Event(), 0
 
@@ -52,7 +54,7 @@ async def beside(scene: Scene, references: list[Reply], happening: Awaitable[Non
         nonlocal heard
         question, how = NEIGHBOURS[number], {"window": ("auto", "8", "16")[number % 3], **ENDLESS}
         while True:
-            reply = await asyncio.to_thread(together, scene, number % 2, question, **how)
+            reply = await asyncio.to_thread(together, fleet, number % 2, question, **how)
             assert reply.said == references[number].said
             heard += 1
             if over.is_set():
@@ -80,33 +82,33 @@ def open_for(device: Device, s: int, prompt: list[int], tokens: int) -> wire.Ope
 
 
 async def test_devices_that_stall_or_lie(
-    scene: Scene, references: list[Reply], prompt: list[int], right: list[int]
+    fleet: DraftingFleet, references: list[DraftedReply], prompt: list[int], right: list[int]
 ) -> None:
     async def lies() -> None:
-        async with connected(scene.gateway.url, PHONE) as device:
-            sessions = [Session(s, misdeed, right) for s, misdeed in enumerate(LYING, 1)]
+        async with connected(fleet.gateway.url, PHONE) as device:
+            sessions = [Session(s, violation, right) for s, violation in enumerate(VIOLATIONS, 1)]
             for session in sessions:
                 await device.put(open_for(device, session.s, prompt, LENGTH))
             await play(device, sessions)
             for session in sessions:
-                assert session.heard == right, session.misdeed
-                assert session.errors == session.misdeed.errors, session.misdeed
+                assert session.heard == right, session.violation
+                assert session.errors == session.violation.errors, session.violation
 
-    await beside(scene, references, lies())
-    assert scene.counts()["failures"] == 0
+    await beside(fleet, references, lies())
+    assert fleet.counts()["failures"] == 0
 
 
 async def test_a_device_that_floods(
-    scene: Scene, references: list[Reply], prompt: list[int], right: list[int]
+    fleet: DraftingFleet, references: list[DraftedReply], prompt: list[int], right: list[int]
 ) -> None:
     async def floods() -> None:
-        async with connected(scene.gateway.url, TABLET) as device:
-            session = Session(1, Misdeed(flood, {"flood"}), right)
+        async with connected(fleet.gateway.url, TABLET) as device:
+            session = Session(1, Violation(flood, {"flood"}), right)
             await device.put(open_for(device, 1, prompt, LENGTH))
             await play(device, [session])
             assert (session.heard, session.errors) == (right, {"flood"})
 
-    await beside(scene, references, floods())
+    await beside(fleet, references, floods())
 
 
 async def dies(device: Device, url: str) -> None:
@@ -120,14 +122,14 @@ async def is_replaced(device: Device, url: str) -> None:
 
 @pytest.mark.parametrize("ends", [dies, is_replaced])
 async def test_a_device_that_leaves_mid_session_and_comes_back(
-    scene: Scene,
-    references: list[Reply],
+    fleet: DraftingFleet,
+    references: list[DraftedReply],
     prompt: list[int],
     right: list[int],
     ends: Callable[[Device, str], Awaitable[None]],
 ) -> None:
-    url, heard = scene.gateway.url, {1: list[int](), 2: list[int]()}
-    before = scene.finished()
+    url, heard = fleet.gateway.url, {1: list[int](), 2: list[int]()}
+    before = fleet.finished()
 
     async def leaves() -> None:
         async with connected(url, PHONE) as device:
@@ -143,43 +145,45 @@ async def test_a_device_that_leaves_mid_session_and_comes_back(
             await device.put(wire.Draft(s=1, p=1, i=right[1:17], b=right[:1]))
             assert (await device.answer(1))[0] == right
 
-    neighbours = await beside(scene, references, leaves())
+    neighbours = await beside(fleet, references, leaves())
     for ids in heard.values():
         assert ids[:LENGTH] == right[: len(ids)]
-    eventually(lambda: scene.running() == 0, "the engine works on nothing")
+    eventually(lambda: fleet.running() == 0, "the engine works on nothing")
     # All but the two that were left came to their end.
-    assert scene.finished() == before + neighbours + 1
+    assert fleet.finished() == before + neighbours + 1
 
 
 async def test_an_agent_whose_link_is_cut_goes_on_alone_and_is_exact_again_later(
-    scene: Scene, references: list[Reply]
+    fleet: DraftingFleet, references: list[DraftedReply]
 ) -> None:
     question, tokens = NEIGHBOURS[0], 200
     how: dict[str, Any] = {"max_tokens": tokens, **ENDLESS}
-    reference = server_only(scene, question, **how)
+    reference = server_only(fleet, question, **how)
     cut = False
 
-    def cuts(reply: Reply) -> None:
+    def cuts(reply: DraftedReply) -> None:
         nonlocal cut
         if len(reply.ids) >= 10 and not cut:
             cut = True
-            scene.link.ask(link=1, cut_s=0.3)
+            fleet.link.ask(link=1, cut_s=0.3)
 
-    reply = together(scene, 1, question, window="1", heard=cuts, **how)
+    reply = together(fleet, 1, question, window="1", heard=cuts, **how)
     verified = reply.about["verified_tokens"]
     assert 10 <= verified < tokens == len(reply.ids)
     assert reply.ids[:verified] == reference.ids[:verified]
     assert reply.about["degraded"] and set(reply.by[verified:]) == {"device"}
-    eventually(lambda: scene.linked(1), "the agent is back")
-    eventually(lambda: scene.running() == 0, "the engine works on nothing")
-    assert together(scene, 1, question, **how).said == reference.said
+    eventually(lambda: fleet.linked(1), "the agent is back")
+    eventually(lambda: fleet.running() == 0, "the engine works on nothing")
+    assert together(fleet, 1, question, **how).said == reference.said
 
 
-async def test_links_that_stall_again_and_again(scene: Scene, references: list[Reply]) -> None:
-    scene.link.ask(delay_ms=5, jitter_ms=2, stall=[0.3, 0.15])
+async def test_links_that_stall_again_and_again(
+    fleet: DraftingFleet, references: list[DraftedReply]
+) -> None:
+    fleet.link.ask(delay_ms=5, jitter_ms=2, stall=[0.3, 0.15])
 
     async def nothing() -> None:
         return None
 
     for _ in range(3):
-        assert await beside(scene, references, nothing()) >= len(NEIGHBOURS)
+        assert await beside(fleet, references, nothing()) >= len(NEIGHBOURS)

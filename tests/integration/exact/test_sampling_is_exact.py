@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.exact.asking import Reply, server_only, together
-from tests.integration.exact.scene import Scene
+from tests.integration.exact.chat import DraftedReply, server_only, together
+from tests.integration.exact.drafting_fleet import DraftingFleet
 from tests.reference_verifier.statistics import same_distribution
 
 pytestmark = [pytest.mark.integration, pytest.mark.engine("verifier")]
@@ -37,15 +37,15 @@ AT_ONCE = 4
     "sampling", [{"temperature": 1.0, "top_p": 0.9}, {"temperature": 0.8, "top_k": 8}]
 )
 def test_sampled_answers_have_the_servers_distribution(
-    scene: Scene, sampling: dict[str, Any]
+    fleet: DraftingFleet, sampling: dict[str, Any]
 ) -> None:
     how: dict[str, Any] = {**sampling, "max_tokens": LENGTH, "ignore_eos": True}
 
-    def drafted(seed: int) -> Reply:
-        return together(scene, 0, QUESTION, window="8", seed=seed, **how)
+    def drafted(seed: int) -> DraftedReply:
+        return together(fleet, 0, QUESTION, window="8", seed=seed, **how)
 
-    def plain(seed: int) -> Reply:
-        return server_only(scene, QUESTION, seed=seed, **how)
+    def plain(seed: int) -> DraftedReply:
+        return server_only(fleet, QUESTION, seed=seed, **how)
 
     with ThreadPoolExecutor(AT_ONCE) as threads:
         ours = list(threads.map(drafted, range(SAMPLES)))

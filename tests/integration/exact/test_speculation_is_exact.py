@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from tests.integration.exact.asking import (
+from tests.integration.exact.chat import (
     DEVICE_CLOUD,
-    Reply,
+    DraftedReply,
     ask,
     questions,
     server_only,
     together,
 )
-from tests.integration.exact.scene import Scene
+from tests.integration.exact.drafting_fleet import DraftingFleet
 
 pytestmark = [pytest.mark.integration, pytest.mark.engine("verifier")]
 WINDOWS = ("1", "2", "3", "4", "6", "8", "12", "16", "24", "32", "auto")
@@ -66,9 +66,9 @@ CASES = all_cases()
 
 
 @pytest.fixture(scope="module")
-def references(whole_scene: Scene) -> dict[Case, Reply]:
-    def answer(case: Case) -> Reply:
-        return server_only(whole_scene, case.question, ignore_eos=case.endless)
+def references(whole_fleet: DraftingFleet) -> dict[Case, DraftedReply]:
+    def answer(case: Case) -> DraftedReply:
+        return server_only(whole_fleet, case.question, ignore_eos=case.endless)
 
     with ThreadPoolExecutor(AT_ONCE[0]) as threads:
         return dict(zip(CASES, threads.map(answer, CASES), strict=True))
@@ -83,18 +83,18 @@ def accepted() -> Counter[str]:
 @pytest.mark.parametrize("at_once", AT_ONCE)
 @pytest.mark.parametrize("delay_ms", DELAYS_MS)
 def test_greedy_answers_are_the_servers_own(
-    scene: Scene,
-    references: dict[Case, Reply],
+    fleet: DraftingFleet,
+    references: dict[Case, DraftedReply],
     accepted: Counter[str],
     delay_ms: int,
     at_once: int,
 ) -> None:
-    scene.link.ask(delay_ms=delay_ms, jitter_ms=JITTER * delay_ms)
+    fleet.link.ask(delay_ms=delay_ms, jitter_ms=JITTER * delay_ms)
     mine = [case for case in CASES if case.delay_ms == delay_ms]
 
-    def answer(case: Case) -> Reply:
+    def answer(case: Case) -> DraftedReply:
         how: dict[str, Any] = {"window": case.window, "ignore_eos": case.endless}
-        return together(scene, case.agent, case.question, stream=case.stream, **how)
+        return together(fleet, case.agent, case.question, stream=case.stream, **how)
 
     with ThreadPoolExecutor(at_once) as threads:
         replies = list(threads.map(answer, mine))
@@ -116,18 +116,18 @@ def test_drafts_came_true_at_every_window(accepted: Counter[str]) -> None:
     "sampling", [{"logit_bias": {"20": 12}}, {"temperature": 1.0, "min_p": 0.1}]
 )
 def test_what_allows_no_drafts_is_the_servers_own_beside_drafted_answers(
-    scene: Scene, references: dict[Case, Reply], sampling: dict[str, Any]
+    fleet: DraftingFleet, references: dict[Case, DraftedReply], sampling: dict[str, Any]
 ) -> None:
     case = next(case for case in CASES if case.endless)
     how: dict[str, Any] = {**sampling, "seed": 7, "ignore_eos": True}
-    alone = ask(scene.engine.url, "rill-cloud", case.question, **how)
+    alone = ask(fleet.engine.url, "rill-cloud", case.question, **how)
     assert alone.ids != references[case].ids
     with ThreadPoolExecutor(4) as threads:
         beside = [
-            threads.submit(together, scene, agent, case.question, window="8", ignore_eos=True)
+            threads.submit(together, fleet, agent, case.question, window="8", ignore_eos=True)
             for agent in (0, 1)
         ]
-        for url, model in [(scene.gateway.url, "rill-cloud"), (scene.agents[0].url, DEVICE_CLOUD)]:
+        for url, model in [(fleet.gateway.url, "rill-cloud"), (fleet.agents[0].url, DEVICE_CLOUD)]:
             assert ask(url, model, case.question, **how).said == alone.said
         for drafted in beside:
             assert drafted.result().said == references[case].said

@@ -16,7 +16,7 @@ from openai import AsyncOpenAI
 
 from tests.integration.cascade.conftest import PREDICTOR, pools
 from tests.integration.collective.conftest import ADMIN, listed
-from tests.integration.devices.scene import digest
+from tests.integration.devices.device_gateway import digest
 from tests.integration.gateway_replicas import Replicas, replicas
 from tests.integration.killed_replica.engines_and_devices import (
     DOUBT,
@@ -34,7 +34,7 @@ DEVICES = ("maths", "code", "lists", "reading")
 
 
 @dataclass
-class Scene:
+class ReplicaPair:
     """Everybody who answers waits until `let_go`."""
 
     small: HeldEngine
@@ -99,7 +99,9 @@ def _ready(gateway: Server) -> bool:
 
 
 @pytest.fixture
-async def scene(engines: tuple[HeldEngine, HeldEngine], both: Replicas) -> AsyncIterator[Scene]:
+async def pair(
+    engines: tuple[HeldEngine, HeldEngine], both: Replicas
+) -> AsyncIterator[ReplicaPair]:
     gate = asyncio.Event()
     orders = [[*both.each[n % 2 :], *both.each[: n % 2]] for n in range(len(DEVICES))]
     devices = [
@@ -113,7 +115,7 @@ async def scene(engines: tuple[HeldEngine, HeldEngine], both: Replicas) -> Async
     ):
         for gateway in both.each:
             await listed(gateway, lambda seen: seen.keys() == set(DEVICES))
-        yield Scene(*engines, both, client, devices, gate)
+        yield ReplicaPair(*engines, both, client, devices, gate)
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ SECRET = b"sixteen-or-more-c"
 EDGE = FoundPool("edge", "edge", ("rill-edge",))
 
 
-class Scene:
+class EndpointsRig:
     def __init__(self, client: AiohttpModelServer) -> None:
         fixed = Endpoint(
             id="10.9.9.9:80",
@@ -73,9 +73,9 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene() -> AsyncIterator[Scene]:
+async def rig() -> AsyncIterator[EndpointsRig]:
     client = AiohttpModelServer(1.0, {})
-    built = Scene(client)
+    built = EndpointsRig(client)
     try:
         yield built
     finally:
@@ -86,7 +86,7 @@ async def scene() -> AsyncIterator[Scene]:
 
 
 async def test_an_endpoint_takes_its_pools_policy_and_an_unlisted_pool_the_defaults() -> None:
-    async with scene() as here:
+    async with rig() as here:
         more = FoundPool("more", "cloud")
         here.finds(
             FoundEndpoint(pool="edge", host="127.0.0.1", port=1),
@@ -107,7 +107,7 @@ async def test_an_endpoint_takes_its_pools_policy_and_an_unlisted_pool_the_defau
 
 
 async def test_a_mailbox_comes_and_goes_with_its_endpoint() -> None:
-    async with scene() as here:
+    async with rig() as here:
         here.finds(
             FoundEndpoint(pool="edge", host="[::1]", port=1, drafts_port=9),
             FoundEndpoint(pool="edge", host="127.0.0.2", port=1),
@@ -122,7 +122,7 @@ async def test_a_mailbox_comes_and_goes_with_its_endpoint() -> None:
 
 
 async def test_a_pool_without_a_secret_gets_no_drafts() -> None:
-    async with scene() as here:
+    async with rig() as here:
         more = FoundPool("more", "cloud")
         here.finds(
             FoundEndpoint(pool="more", host="127.0.0.1", port=1, drafts_port=9), pools=(more,)
@@ -131,7 +131,7 @@ async def test_a_pool_without_a_secret_gets_no_drafts() -> None:
 
 
 async def test_slices_cannot_add_to_a_pool_that_is_listed() -> None:
-    async with scene() as here:
+    async with rig() as here:
         here.finds(
             FoundEndpoint(pool="elsewhere", host="127.0.0.1", port=1),
             pools=(FoundPool("elsewhere", "cloud"),),
@@ -143,7 +143,7 @@ async def test_slices_cannot_add_to_a_pool_that_is_listed() -> None:
 
 
 async def test_an_unknown_tier_is_passed_over_and_a_configured_one_counts() -> None:
-    async with scene() as here:
+    async with rig() as here:
         here.finds(
             FoundEndpoint(pool="edge", host="127.0.0.1", port=1),
             FoundEndpoint(pool="more", host="127.0.0.2", port=1),
@@ -158,7 +158,7 @@ async def test_an_unknown_tier_is_passed_over_and_a_configured_one_counts() -> N
 
 
 async def test_the_demand_counts_what_is_held_and_what_still_ends_at_one_that_left() -> None:
-    async with scene() as here:
+    async with rig() as here:
         here.finds(
             FoundEndpoint(pool="edge", host="127.0.0.1", port=1),
             FoundEndpoint(pool="edge", host="127.0.0.2", port=1),

@@ -76,7 +76,7 @@ def away(code: str = "state_lost") -> StateLost:
     return StateLost("Redis at nowhere can't be reached", retry_after=1.0, code=code)
 
 
-class Scene:
+class FailoverRig:
     def __init__(self, when_lost: str = "closed") -> None:
         self.served, self.counts = Served(), Counts()
         clock = MonotonicClock()
@@ -109,107 +109,107 @@ class Scene:
 
 
 async def test_after_failures_in_a_row_nobody_is_let_through() -> None:
-    scene = Scene()
-    await scene.store.start()
-    await scene.lose()
-    asked = scene.served.asked
+    rig = FailoverRig()
+    await rig.store.start()
+    await rig.lose()
+    asked = rig.served.asked
     for _ in range(50):
         with pytest.raises(StateLost) as lost:
-            await scene.store.run(LEASE)
+            await rig.store.run(LEASE)
         assert lost.value.retry_after == 1.0
-    assert scene.served.asked == asked
-    await scene.regain()
-    assert await scene.store.run(LEASE) == [True]
-    await scene.store.stop()
+    assert rig.served.asked == asked
+    await rig.regain()
+    assert await rig.store.run(LEASE) == [True]
+    await rig.store.stop()
 
 
 async def test_one_look_at_a_time() -> None:
-    scene = Scene()
-    await scene.store.start()
-    await scene.lose()
-    looked = scene.served.looked
+    rig = FailoverRig()
+    await rig.store.start()
+    await rig.lose()
+    looked = rig.served.looked
     for _ in range(50):
         with pytest.raises(StateLost):
-            await scene.store.run(LEASE)
+            await rig.store.run(LEASE)
         await asyncio.sleep(0)
-    assert scene.served.looked - looked <= 1
-    await scene.regain()
-    await scene.store.stop()
+    assert rig.served.looked - looked <= 1
+    await rig.regain()
+    await rig.store.stop()
 
 
 async def test_a_single_failure_is_no_loss_where_a_look_succeeds() -> None:
-    scene = Scene()
-    await scene.store.start()
-    scene.served.error = away()
+    rig = FailoverRig()
+    await rig.store.start()
+    rig.served.error = away()
     with pytest.raises(StateLost):
-        await scene.store.run(LEASE)
-    scene.served.error = None
-    assert scene.store.problem() is None
-    assert await scene.store.run(LEASE) == [True]
-    await scene.store.stop()
+        await rig.store.run(LEASE)
+    rig.served.error = None
+    assert rig.store.problem() is None
+    assert await rig.store.run(LEASE) == [True]
+    await rig.store.stop()
 
 
 async def test_a_refusal_says_nothing_of_the_store() -> None:
-    scene = Scene("open")
-    await scene.store.start()
-    scene.served.error = away("state_too_large")
+    rig = FailoverRig("open")
+    await rig.store.start()
+    rig.served.error = away("state_too_large")
     for _ in range(5):
         with pytest.raises(StateLost):
-            await scene.store.run(LEASE)
-    scene.served.error = None
-    assert scene.store.problem() is None
-    assert scene.counts.counted == {("hold", "refused"): 5}
-    await scene.store.stop()
+            await rig.store.run(LEASE)
+    rig.served.error = None
+    assert rig.store.problem() is None
+    assert rig.counts.counted == {("hold", "refused"): 5}
+    await rig.store.stop()
 
 
 async def test_open_callers_are_answered_all_the_while() -> None:
-    scene = Scene("open")
+    rig = FailoverRig("open")
     heard: list[bytes] = []
-    await scene.store.start()
-    await scene.store.listen("work", heard.append)
-    await scene.lose()
-    assert await scene.store.run(Held("device")) == [{"phone": b"v"}]
-    await scene.store.publish("work", b"m")
+    await rig.store.start()
+    await rig.store.listen("work", heard.append)
+    await rig.lose()
+    assert await rig.store.run(Held("device")) == [{"phone": b"v"}]
+    await rig.store.publish("work", b"m")
     assert heard == [b"m"]
-    assert scene.counts.counted["hold", "local"] == 3
-    await scene.regain()
-    assert await scene.store.run(Held("device")) == [{}]
-    await scene.store.publish("work", b"n")
+    assert rig.counts.counted["hold", "local"] == 3
+    await rig.regain()
+    assert await rig.store.run(Held("device")) == [{}]
+    await rig.store.publish("work", b"n")
     assert heard == [b"m", b"n"], "each is heard once"
-    await scene.store.stop()
+    await rig.store.stop()
 
 
 async def test_who_wants_no_local_answers_is_not_let_through_either_and_counted() -> None:
-    scene = Scene("open")
-    strict = scene.store.without_local()
-    await scene.store.start()
+    rig = FailoverRig("open")
+    strict = rig.store.without_local()
+    await rig.store.start()
     assert await strict.run(LEASE) == [True]
-    assert scene.counts.counted["hold", "ok"] == 1
-    await scene.lose()
-    asked, local = scene.served.asked, scene.counts.counted["hold", "local"]
+    assert rig.counts.counted["hold", "ok"] == 1
+    await rig.lose()
+    asked, local = rig.served.asked, rig.counts.counted["hold", "local"]
     with pytest.raises(StateLost):
         await strict.run(LEASE)
     with pytest.raises(StateLost):
         await strict.publish("work", b"m")
-    assert (scene.served.asked, scene.counts.counted["hold", "local"]) == (asked, local)
-    assert scene.counts.counted["hold", "lost"] == scene.counts.counted["publish", "lost"] == 1
-    await scene.regain()
+    assert (rig.served.asked, rig.counts.counted["hold", "local"]) == (asked, local)
+    assert rig.counts.counted["hold", "lost"] == rig.counts.counted["publish", "lost"] == 1
+    await rig.regain()
     assert await strict.run(Held("device")) == [{"phone": b"v"}]
-    await scene.store.stop()
+    await rig.store.stop()
 
 
 async def test_the_failures_of_who_wants_no_local_answers_show_the_loss_to_all() -> None:
-    scene = Scene("open")
-    strict = scene.store.without_local()
-    await scene.store.start()
-    scene.served.may_look.clear()
-    scene.served.error = away()
+    rig = FailoverRig("open")
+    strict = rig.store.without_local()
+    await rig.store.start()
+    rig.served.may_look.clear()
+    rig.served.error = away()
     for _ in range(3):
         with pytest.raises(StateLost):
             await strict.run(LEASE)
-    assert "until it is back" in (scene.store.problem() or "")
-    await scene.regain()
-    await scene.store.stop()
+    assert "until it is back" in (rig.store.problem() or "")
+    await rig.regain()
+    await rig.store.stop()
 
 
 @pytest.mark.parametrize(
@@ -221,16 +221,16 @@ async def test_the_failures_of_who_wants_no_local_answers_show_the_loss_to_all()
     ],
 )
 async def test_open_what_must_happen_once_waits_until_the_loss_is_known(once: Operation) -> None:
-    scene = Scene("open")
-    await scene.store.start()
-    scene.served.may_look.clear()
-    scene.served.error = away()
+    rig = FailoverRig("open")
+    await rig.store.start()
+    rig.served.may_look.clear()
+    rig.served.error = away()
     for _ in range(2):
         with pytest.raises(StateLost):
-            await scene.store.run(LEASE, once)
-    assert await scene.store.run(Held("device"), once) == [{}, *await _alone(once)]
-    await scene.regain()
-    await scene.store.stop()
+            await rig.store.run(LEASE, once)
+    assert await rig.store.run(Held("device"), once) == [{}, *await _alone(once)]
+    await rig.regain()
+    await rig.store.stop()
 
 
 async def _alone(operation: Operation) -> list[Any]:
@@ -238,59 +238,59 @@ async def _alone(operation: Operation) -> list[Any]:
 
 
 async def test_open_what_a_single_failure_left_behind_is_forgotten() -> None:
-    scene = Scene("open")
-    await scene.store.start()
-    scene.served.error = away()
-    assert await scene.store.run(LEASE, Held("device")) == [True, {"phone": b"v"}]
-    looked = scene.served.looked
-    scene.served.error = None
+    rig = FailoverRig("open")
+    await rig.store.start()
+    rig.served.error = away()
+    assert await rig.store.run(LEASE, Held("device")) == [True, {"phone": b"v"}]
+    looked = rig.served.looked
+    rig.served.error = None
     async with asyncio.timeout(20):
-        while scene.served.looked == looked:
+        while rig.served.looked == looked:
             await asyncio.sleep(0.001)
-    scene.served.error = away()
-    scene.served.may_look.clear()
-    assert await scene.store.run(Held("device")) == [{}]
-    await scene.regain()
-    await scene.store.stop()
+    rig.served.error = away()
+    rig.served.may_look.clear()
+    assert await rig.store.run(Held("device")) == [{}]
+    await rig.regain()
+    await rig.store.stop()
 
 
 async def test_a_message_that_may_have_arrived_is_not_sent_again() -> None:
-    scene = Scene("open")
+    rig = FailoverRig("open")
     heard: list[bytes] = []
-    await scene.store.start()
-    await scene.store.listen("work", heard.append)
-    scene.served.error = away()
+    await rig.store.start()
+    await rig.store.listen("work", heard.append)
+    rig.served.error = away()
     with pytest.raises(StateLost):
-        await scene.store.publish("work", b"m")
+        await rig.store.publish("work", b"m")
     assert heard == []
-    await scene.store.stop()
+    await rig.store.stop()
 
 
 async def test_a_store_that_is_away_at_the_start_counts_as_lost_at_once() -> None:
-    scene = Scene()
-    scene.served.error = away()
-    await scene.store.start()
-    assert "Redis at nowhere" in (scene.store.problem() or "")
-    await scene.regain()
-    await scene.store.stop()
+    rig = FailoverRig()
+    rig.served.error = away()
+    await rig.store.start()
+    assert "Redis at nowhere" in (rig.store.problem() or "")
+    await rig.regain()
+    await rig.store.stop()
 
 
 async def test_what_the_store_itself_says_is_passed_on() -> None:
-    scene = Scene()
-    await scene.store.start()
-    scene.served.own_problem = "messages are not heard"
-    assert scene.store.problem() == "messages are not heard"
-    await scene.store.stop()
+    rig = FailoverRig()
+    await rig.store.start()
+    rig.served.own_problem = "messages are not heard"
+    assert rig.store.problem() == "messages are not heard"
+    await rig.store.stop()
 
 
 async def test_what_was_done_is_counted() -> None:
-    scene = Scene()
-    await scene.store.start()
-    await scene.store.run(LEASE, LEASE, Held("device"))
-    await scene.store.publish("work", b"m")
-    assert scene.counts.counted == {("hold", "ok"): 2, ("held", "ok"): 1, ("publish", "ok"): 1}
-    assert scene.counts.trips == 1
-    await scene.lose()
-    assert scene.counts.counted["hold", "lost"] == 3
-    await scene.regain()
-    await scene.store.stop()
+    rig = FailoverRig()
+    await rig.store.start()
+    await rig.store.run(LEASE, LEASE, Held("device"))
+    await rig.store.publish("work", b"m")
+    assert rig.counts.counted == {("hold", "ok"): 2, ("held", "ok"): 1, ("publish", "ok"): 1}
+    assert rig.counts.trips == 1
+    await rig.lose()
+    assert rig.counts.counted["hold", "lost"] == 3
+    await rig.regain()
+    await rig.store.stop()

@@ -20,7 +20,7 @@ END = Conclusion(finish_reason="stop", usage=(3, 4), tierflow={"cascade": {"x": 
 BROKEN = EngineFailed("edge:1 broke", endpoint="edge:1", code="engine_error")
 
 
-class Scene:
+class ReplyRig:
     def __init__(self, **fields: Any) -> None:
         body = {"messages": [{"role": "user", "content": "hi"}], **fields}
         stream = fields.get("stream") is True
@@ -50,33 +50,33 @@ class Scene:
 
 
 async def test_a_body_holds_all_the_text_at_once() -> None:
-    scene = Scene()
+    rig = ReplyRig()
     for piece in ("six", " sevens"):
-        await scene.reply.text(piece, [1])
-    assert scene.sink.sent == []
-    scene.reply.model = "large"
-    await scene.reply.finish(END)
-    (choice,) = scene.body["choices"]
+        await rig.reply.text(piece, [1])
+    assert rig.sink.sent == []
+    rig.reply.model = "large"
+    await rig.reply.finish(END)
+    (choice,) = rig.body["choices"]
     assert choice["message"] == {"role": "assistant", "content": "six sevens"}
     assert (choice["finish_reason"], choice["token_ids"]) == ("stop", None)
-    assert (scene.body["id"], scene.body["model"]) == ("chatcmpl-1", "large")
-    assert scene.body["usage"]["total_tokens"] == 7
-    assert scene.body["tierflow"] == {"cascade": {"x": 1}}
-    assert scene.outcome.first_byte is not None
+    assert (rig.body["id"], rig.body["model"]) == ("chatcmpl-1", "large")
+    assert rig.body["usage"]["total_tokens"] == 7
+    assert rig.body["tierflow"] == {"cascade": {"x": 1}}
+    assert rig.outcome.first_byte is not None
 
 
 async def test_text_that_was_discarded_is_not_in_the_body() -> None:
-    scene = Scene(return_token_ids=True)
-    await scene.reply.text("wrong", [1, 2])
-    scene.reply.discard()
-    await scene.reply.text("right", [3])
-    await scene.reply.finish(END)
-    (choice,) = scene.body["choices"]
+    rig = ReplyRig(return_token_ids=True)
+    await rig.reply.text("wrong", [1, 2])
+    rig.reply.discard()
+    await rig.reply.text("right", [3])
+    await rig.reply.finish(END)
+    (choice,) = rig.body["choices"]
     assert (choice["message"]["content"], choice["token_ids"]) == ("right", [3])
 
 
 async def test_an_engine_s_own_body_goes_out_with_our_id_usage_and_object() -> None:
-    scene = Scene()
+    rig = ReplyRig()
     own: dict[str, Any] = {
         "id": "x",
         "model": "m",
@@ -84,73 +84,73 @@ async def test_an_engine_s_own_body_goes_out_with_our_id_usage_and_object() -> N
         "usage": {},
         "metrics": None,
     }
-    await scene.reply.finish(
+    await rig.reply.finish(
         Conclusion(finish_reason="stop", usage=(1, 1), tierflow={}, engine_body=own)
     )
-    assert list(scene.body) == [*own, "tierflow"]
-    assert (scene.body["id"], scene.body["usage"]["total_tokens"]) == ("chatcmpl-1", 2)
+    assert list(rig.body) == [*own, "tierflow"]
+    assert (rig.body["id"], rig.body["usage"]["total_tokens"]) == ("chatcmpl-1", 2)
 
 
 async def test_an_error_before_a_body_is_an_error_s_status() -> None:
-    scene = Scene()
-    await scene.reply.begin()
-    await scene.reply.text("half")
+    rig = ReplyRig()
+    await rig.reply.begin()
+    await rig.reply.text("half")
     with pytest.raises(EngineFailed):
-        await scene.reply.fail(BROKEN)
-    assert scene.sink.status == 0
+        await rig.reply.fail(BROKEN)
+    assert rig.sink.status == 0
 
 
 async def test_what_comes_before_a_stream_begins_is_kept_until_then() -> None:
-    scene = Scene(stream=True)
-    await scene.reply.say("selected a")
-    await scene.reply.text("six")
-    assert scene.sink.sent == []
-    await scene.reply.begin()
-    await scene.reply.begin()
-    await scene.reply.say("revising\nb")
-    assert scene.chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
-    assert scene.events[1] == ": selected a"
-    assert scene.chunks[1]["choices"][0]["delta"] == {"content": "six"}
-    assert scene.events[3] == ": revising b"
+    rig = ReplyRig(stream=True)
+    await rig.reply.say("selected a")
+    await rig.reply.text("six")
+    assert rig.sink.sent == []
+    await rig.reply.begin()
+    await rig.reply.begin()
+    await rig.reply.say("revising\nb")
+    assert rig.chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    assert rig.events[1] == ": selected a"
+    assert rig.chunks[1]["choices"][0]["delta"] == {"content": "six"}
+    assert rig.events[3] == ": revising b"
 
 
 async def test_a_stream_ends_with_its_reason_its_usage_and_done() -> None:
-    scene = Scene(stream=True, stream_options={"include_usage": True})
-    await scene.reply.text("six")
-    await scene.reply.finish(END)
-    *_, last, usage = scene.chunks
+    rig = ReplyRig(stream=True, stream_options={"include_usage": True})
+    await rig.reply.text("six")
+    await rig.reply.finish(END)
+    *_, last, usage = rig.chunks
     assert last["choices"][0]["finish_reason"] == "stop"
     assert last["tierflow"] == {"cascade": {"x": 1}}
     assert usage["choices"] == [] and usage["usage"]["total_tokens"] == 7
-    assert scene.events[-1] == "data: [DONE]"
-    assert scene.sink.ended
+    assert rig.events[-1] == "data: [DONE]"
+    assert rig.sink.ended
 
 
 async def test_a_stream_s_token_ids_go_only_to_who_asks_for_them() -> None:
     for asked, shown in ((False, None), (True, [5])):
-        scene = Scene(stream=True, return_token_ids=asked)
-        await scene.reply.begin()
-        await scene.reply.text("six", [5])
-        assert scene.chunks[1]["choices"][0]["token_ids"] == shown
+        rig = ReplyRig(stream=True, return_token_ids=asked)
+        await rig.reply.begin()
+        await rig.reply.text("six", [5])
+        assert rig.chunks[1]["choices"][0]["token_ids"] == shown
 
 
 async def test_an_error_ends_a_stream_only_when_it_has_begun() -> None:
-    scene = Scene(stream=True)
+    rig = ReplyRig(stream=True)
     with pytest.raises(EngineFailed):
-        await scene.reply.fail(BROKEN)
-    await scene.reply.begin()
-    assert scene.reply.begun and not scene.reply.has_text
-    await scene.reply.fail(BROKEN)
-    assert scene.sink.failure is BROKEN
+        await rig.reply.fail(BROKEN)
+    await rig.reply.begin()
+    assert rig.reply.begun and not rig.reply.has_text
+    await rig.reply.fail(BROKEN)
+    assert rig.sink.failure is BROKEN
 
 
 async def test_times_of_a_stream_are_those_of_its_text() -> None:
-    scene = Scene(stream=True)
-    await scene.reply.begin()
-    assert scene.outcome.first_byte is None
-    await scene.reply.text("six")
-    await scene.reply.text(" sevens")
-    first, last = scene.outcome.first_byte, scene.outcome.last_byte
+    rig = ReplyRig(stream=True)
+    await rig.reply.begin()
+    assert rig.outcome.first_byte is None
+    await rig.reply.text("six")
+    await rig.reply.text(" sevens")
+    first, last = rig.outcome.first_byte, rig.outcome.last_byte
     assert first is not None and last is not None and first < last
 
 

@@ -2,7 +2,7 @@
 
 As a process it asks one device for one piece of work, and waits:
 
-    python -m tests.integration.devices.asker redis://127.0.0.1:6379/0 phone
+    python -m tests.integration.devices.asking_gateway redis://127.0.0.1:6379/0 phone
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ QUESTION = [{"role": "user", "content": "3 + 4?"}]
 
 
 @asynccontextmanager
-async def asker(redis: str) -> AsyncIterator[Members]:
+async def asking_gateway(redis: str) -> AsyncIterator[Members]:
     """The members as a gateway without devices and without a port of its own knows them."""
     values: dict[str, Any] = {
         "pools": {"cloud": {"tier": "cloud", "endpoints": ["http://127.0.0.1:9"]}},
@@ -69,7 +69,7 @@ async def failure(assignment: Assignment) -> str:
 
 
 async def _main(redis: str, device: str) -> None:
-    async with asker(redis) as members:
+    async with asking_gateway(redis) as members:
         await known(members, device)
         print(await whole(members.assign(device, order())), flush=True)
 

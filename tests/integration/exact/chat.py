@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from services.model_family.dataset import evaluation_set
-from tests.integration.exact.scene import Scene
+from tests.integration.exact.drafting_fleet import DraftingFleet
 
 TOKENS = 48
 """An answer's length at most."""
@@ -21,7 +21,7 @@ WINDOW = "x-tierflow-draft-window"
 
 
 @dataclass
-class Reply:
+class DraftedReply:
     """`about` is what the agent tells of the answer; `by` who made each token, where marked."""
 
     text: str = ""
@@ -61,13 +61,13 @@ def ask(
     question: str,
     stream: bool = True,
     window: str = "auto",
-    heard: Callable[[Reply], None] = lambda reply: None,
+    heard: Callable[[DraftedReply], None] = lambda reply: None,
     **sampling: Any,
-) -> Reply:
+) -> DraftedReply:
     """`heard` is called with what there is so far, after each chunk."""
     body = {"messages": [{"role": "user", "content": question}], "max_tokens": TOKENS}
     body |= {"model": model, "temperature": 0, "return_token_ids": True, **sampling}
-    path, headers, reply = url + "/v1/chat/completions", {WINDOW: window}, Reply()
+    path, headers, reply = url + "/v1/chat/completions", {WINDOW: window}, DraftedReply()
     if not stream:
         answer = http.post(path, json=body, headers=headers)
         assert answer.status_code == 200, answer.text
@@ -84,11 +84,11 @@ def ask(
     return reply
 
 
-def server_only(scene: Scene, question: str, **sampling: Any) -> Reply:
+def server_only(fleet: DraftingFleet, question: str, **sampling: Any) -> DraftedReply:
     """The same engine's answer through the gateway, without drafts."""
-    return ask(scene.gateway.url, "rill-cloud", question, **sampling)
+    return ask(fleet.gateway.url, "rill-cloud", question, **sampling)
 
 
-def together(scene: Scene, agent: int, question: str, **how: Any) -> Reply:
+def together(fleet: DraftingFleet, agent: int, question: str, **how: Any) -> DraftedReply:
     """What the device and the cloud answer together."""
-    return ask(scene.agents[agent].url, DEVICE_CLOUD, question, **how)
+    return ask(fleet.agents[agent].url, DEVICE_CLOUD, question, **how)

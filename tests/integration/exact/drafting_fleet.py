@@ -34,7 +34,7 @@ DRAFTS_PER_S = 10_000
 
 
 @dataclass(frozen=True)
-class Scene:
+class DraftingFleet:
     """`agents` are the devices' own servers, the second one's drafts spoiled; `link` sets what
     lies between the gateway and each, by their place."""
 
@@ -71,7 +71,7 @@ def token_of(name: str) -> str:
     return f"the token of {name}, which is long enough"
 
 
-def open_scene(engine: Verifier, folder: Path, stack: ExitStack) -> Scene:
+def open_fleet(engine: Verifier, folder: Path, stack: ExitStack) -> DraftingFleet:
     """All is up and connected; `stack` stops it."""
     devices = [*SCRIPTED, "agent-0", "agent-1"]
     pool: dict[str, Any] = {"tier": "cloud", "endpoints": [engine.url]}
@@ -83,10 +83,10 @@ def open_scene(engine: Verifier, folder: Path, stack: ExitStack) -> Scene:
     ports = [free_port() for _ in range(2)]
     link = stack.enter_context(start_links(gateway, ports, folder, stack))
     agents = [start_agent(number, ports[number], folder, stack) for number in range(2)]
-    scene = Scene(engine, gateway, (agents[0], agents[1]), link)
+    fleet = DraftingFleet(engine, gateway, (agents[0], agents[1]), link)
     for number in range(2):
-        eventually(lambda number=number: scene.linked(number), "the agent sees the cloud")  # type: ignore[misc]
-    return scene
+        eventually(lambda number=number: fleet.linked(number), "the agent sees the cloud")  # type: ignore[misc]
+    return fleet
 
 
 def start_links(gateway: Server, ports: list[int], folder: Path, stack: ExitStack) -> Control:

@@ -7,7 +7,7 @@ import time
 import httpx
 from openai import OpenAI
 
-from tests.containers.asking import Asker, ask
+from tests.containers.client import RepeatingClient, ask
 from tests.containers.hardening import lapses
 from tests.containers.podman import Played, Podman
 from tests.servers import eventually
@@ -61,13 +61,15 @@ def survived(client: OpenAI, podman: Podman, victim: str) -> bool:
 
     A stream that was under way may end in one error that says so; it was begun before.
     """
-    with Asker(client, "tierflow-edge") as asker:
-        eventually(lambda: len(asker.outcomes) > 2, "answers before the kill", 60)
+    with RepeatingClient(client, "tierflow-edge") as repeating:
+        eventually(lambda: len(repeating.outcomes) > 2, "answers before the kill", 60)
         podman.run("kill", victim)
         killed = time.monotonic()
-        eventually(lambda: len(asker.begun_after(killed)) >= AFTERWARDS, "answers after it", 180)
-    before = [outcome for outcome in asker.outcomes if outcome.begun <= killed]
-    after = asker.begun_after(killed)
+        eventually(
+            lambda: len(repeating.begun_after(killed)) >= AFTERWARDS, "answers after it", 180
+        )
+    before = [outcome for outcome in repeating.outcomes if outcome.begun <= killed]
+    after = repeating.begun_after(killed)
     interrupted = [outcome.error for outcome in before if outcome.error]
     print(f"killed {victim}; interrupted streams: {interrupted or 'none'}")
     wrong = [outcome for outcome in after if not outcome.right]

@@ -15,20 +15,20 @@ from gateway.protocol.speculation import (
     Tokens,
 )
 from tests.integration.device import Device
-from tests.integration.exact.scene import DRAFTS_PER_S
+from tests.integration.exact.drafting_fleet import DRAFTS_PER_S
 
 NEWS = 40
 """How often the sessions whose frames are refused misbehave: a connection may a hundred times."""
 
 EVERY = 3
-"""Misdeeds come after every third step: all together stay below what the gateway takes a second."""
+"""Violations come after every third step: all stay below what the gateway takes a second."""
 
 STRANGE = 1000
 """Added to a session's number, it is nobody's."""
 
 
 @dataclass(frozen=True)
-class Misdeed:
+class Violation:
     """`drafts(session)` are its next frames; `errors` the codes that they are refused with."""
 
     drafts: Callable[[Session], Iterable[Draft]]
@@ -40,7 +40,7 @@ class Session:
     """`right` is the whole answer, `heard` what has come of it, `news` how often some came."""
 
     s: int
-    misdeed: Misdeed
+    violation: Violation
     right: list[int]
     heard: list[int] = field(default_factory=list)
     news: int = 0
@@ -77,7 +77,7 @@ async def play(device: Device, sessions: list[Session]) -> None:
             session.heard += frame.i
         session.news += 1
         if session.news % EVERY == 1:
-            await device.put(*session.misdeed.drafts(session))
+            await device.put(*session.violation.drafts(session))
 
 
 def never(session: Session) -> list[Draft]:
@@ -122,7 +122,7 @@ def of_another(session: Session) -> list[Draft]:
     """Wrong drafts in the name of each session there may be."""
     return [
         Draft(s=s, p=len(session.heard) + 1, i=[9, 9, 9], b=session.heard[-2:])
-        for s in range(1, len(LYING) + 1)
+        for s in range(1, len(VIOLATIONS) + 1)
     ]
 
 
@@ -132,9 +132,9 @@ def flood(session: Session) -> list[Draft]:
     return session.draft([7] * MAX_DRAFT_TOKENS, ahead=1) * count if session.news == 1 else []
 
 
-LYING = [
-    *map(Misdeed, (never, once, wrong, contradicting, late, shifted, of_another)),
-    Misdeed(far_ahead, {"position_ahead"}),
-    Misdeed(foreign, {"id_beyond_vocabulary"}),
-    Misdeed(of_nobody, {"unknown_session"}),
+VIOLATIONS = [
+    *map(Violation, (never, once, wrong, contradicting, late, shifted, of_another)),
+    Violation(far_ahead, {"position_ahead"}),
+    Violation(foreign, {"id_beyond_vocabulary"}),
+    Violation(of_nobody, {"unknown_session"}),
 ]

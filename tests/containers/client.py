@@ -45,7 +45,7 @@ def ask(client: OpenAI, model: str) -> Outcome:
     return outcome
 
 
-class Asker:
+class RepeatingClient:
     """Asks one question after the other in a thread, until stopped."""
 
     def __init__(self, client: OpenAI, model: str) -> None:
@@ -54,7 +54,7 @@ class Asker:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Asker:
+    def __enter__(self) -> RepeatingClient:
         self._thread.start()
         return self
 
