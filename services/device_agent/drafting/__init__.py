@@ -1,1 +1,4 @@
-"""What to draft and what to send: pure, without clock, link or model."""
+"""What to draft and what to send: pure, without clock, link or model.
+
+Imports of the agent the port's types alone (`drafters.port`).
+"""

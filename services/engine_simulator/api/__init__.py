@@ -1,1 +1,1 @@
-"""The HTTP API of vLLM: bodies, routes and answers in its field order."""
+"""The HTTP API of vLLM: bodies, routes and answers in its field order. It is built on `engine`."""
