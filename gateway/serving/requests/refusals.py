@@ -18,9 +18,9 @@ _ROOT = "body."
 
 
 def relayed(data: bytes) -> bytes:
-    """The engine's own body with our code; unchanged where it isn't an engine's error."""
+    """The engine's own body with our code; unchanged where it has no error, or a code in words."""
     body = _read(data)
-    if body is None:
+    if body is None or isinstance(body["error"].get("code"), str):
         return data
     error = {**body["error"], "code": CODE, "param": _param(body["error"])}
     return orjson.dumps({**body, "error": error})
@@ -39,13 +39,12 @@ def refused(model: str, status: int, data: bytes) -> InvalidRequest:
 
 
 def _read(data: bytes) -> dict[str, Any] | None:
-    """An error whose code is no text yet."""
     try:
         body = orjson.loads(data)
     except orjson.JSONDecodeError:
         return None
     error = body.get("error") if isinstance(body, dict) else None
-    return body if isinstance(error, dict) and not isinstance(error.get("code"), str) else None
+    return body if isinstance(error, dict) else None
 
 
 def _param(error: Mapping[str, Any]) -> str | None:

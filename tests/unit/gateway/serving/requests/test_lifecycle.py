@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.admission import AdmissionLimits
 from gateway.core.outcome import Outcome
-from gateway.errors import EngineFailed, Overloaded
+from gateway.errors import EngineFailed, InvalidRequest, Overloaded
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle
 from tests.unit.gateway.build import request
@@ -37,6 +37,16 @@ def done(error: BaseException | None = None) -> asyncio.Future[None]:
     else:
         future.set_exception(error)
     return future
+
+
+async def test_a_request_with_a_fault_ends_as_it_enters_and_is_reported_once() -> None:
+    fault = InvalidRequest("n: expected a whole number", code="invalid_value", param="n")
+    door, outcome = Door(), Outcome(request=request(fault=fault))
+    with pytest.raises(InvalidRequest) as raised:
+        await door.answer(done(), outcome)
+    assert raised.value is fault
+    assert door.telemetry.outcomes == [outcome]
+    assert outcome.kind == "invalid_value" and door.telemetry.loads == []
 
 
 async def test_a_request_that_ends_well_is_reported_once_with_its_end() -> None:

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from gateway.serving.requests.refusals import refused, relayed
+
+SAID = {"message": "x is too large", "type": "BadRequestError", "param": "body.x", "code": 400}
+
+
+def test_a_relayed_refusal_keeps_its_words_and_gets_our_code() -> None:
+    told = orjson.loads(relayed(orjson.dumps({"error": SAID, "more": 1})))
+    assert told == {"error": {**SAID, "param": "x", "code": "engine_refused"}, "more": 1}
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"no JSON", b"[1]", b'{"error": "x"}', b'{"detail": "Not Found"}']
+)
+def test_what_is_no_engine_s_error_is_relayed_as_it_is(body: bytes) -> None:
+    assert relayed(body) == body
+    assert refused("small", 400, body).param is None
+
+
+def test_a_code_that_is_a_text_stays() -> None:
+    body = orjson.dumps({"error": {**SAID, "code": "prompt_too_long"}})
+    assert relayed(body) == body
+
+
+def test_a_refusal_of_our_own_call_names_the_field_and_quotes_nothing() -> None:
+    error = refused("small", 400, orjson.dumps({"error": SAID}))
+    assert (error.code, error.param) == ("engine_refused", "x")
+    assert "too large" not in error.message
