@@ -65,7 +65,7 @@ class _MemberSeries(_Series):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
-        self._parts = self._counter(
+        self._contributions = self._counter(
             "members",
             "Requests to members. role: answer or revise. outcome: answered, straggler (the "
             "request did not wait for it), or the code of a failure.",
@@ -80,10 +80,12 @@ class _MemberSeries(_Series):
         )
 
     def record(self, report: Report) -> None:
-        for part in report.parts:
-            self._parts.labels(part.role, part.code or part.outcome).inc()
-            if part.answered:
-                self._seconds.labels(part.role).observe(part.seconds)
+        for contribution in report.contributions:
+            self._contributions.labels(
+                contribution.role, contribution.code or contribution.outcome
+            ).inc()
+            if contribution.answered:
+                self._seconds.labels(contribution.role).observe(contribution.seconds)
 
 
 class _Decisions(_Series):
@@ -124,7 +126,9 @@ class _Decisions(_Series):
         )
 
     def record(self, report: Report) -> None:
-        self._asked.observe(sum(part.role == "answer" for part in report.parts))
+        self._asked.observe(
+            sum(contribution.role == "answer" for contribution in report.contributions)
+        )
         self._rounds.observe(report.rounds)
         if report.answered < report.quorum:
             self._misses.inc()

@@ -56,15 +56,17 @@ def lessons_from_failures(report: Report) -> list[Lesson]:
     """A member that broke the rules gets a quality of 0. So does one that gave an empty answer or
     was too late, where other members answered the same question in that time."""
     lessons = []
-    for part in report.parts:
-        if part.role != "answer" or part.answered:
+    for contribution in report.contributions:
+        if contribution.role != "answer" or contribution.answered:
             continue
         # A straggler at an early exit may have been about to answer.
-        late = part.code == "deadline" or (
-            part.outcome == "straggler" and report.early_exit is None
+        late = contribution.code == "deadline" or (
+            contribution.outcome == "straggler" and report.early_exit is None
         )
-        if part.code == "misbehaved" or (report.answered and (late or part.code == "empty")):
-            lessons.append(Lesson(part.device, 0.0, 1.0))
+        if contribution.code == "misbehaved" or (
+            report.answered and (late or contribution.code == "empty")
+        ):
+            lessons.append(Lesson(contribution.device, 0.0, 1.0))
     return lessons
 
 

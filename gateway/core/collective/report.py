@@ -11,13 +11,13 @@ from typing import Any, Literal
 from gateway.core.collective.answers import Reading
 from gateway.core.collective.voting import Ballot, confidence
 
-PartOutcome = Literal["answered", "straggler", "failed"]
+ContributionOutcome = Literal["answered", "straggler", "failed"]
 Role = Literal["answer", "revise"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
-    """What came of asking one member once.
+class Contribution:
+    """A member's contribution: what came of asking it once.
 
     `merit` is the weight of its vote, before it is multiplied with the confidence that the answer's
     `logprob` (mean per token) tells. `code` says why it failed, `tier` where the answer was made,
@@ -27,7 +27,7 @@ class Part:
     device: str
     role: Role
     round: int
-    outcome: PartOutcome
+    outcome: ContributionOutcome
     seconds: float
     merit: float = 1.0
     code: str | None = None
@@ -68,7 +68,7 @@ class Report:
     domain: str = ""
     decided_by: str = ""
     outcome: str = "ok"
-    parts: list[Part] = field(default_factory=list)
+    contributions: list[Contribution] = field(default_factory=list)
     chosen: list[str] = field(default_factory=list)
     quorum: int = 0
     answered: int = 0
@@ -97,33 +97,37 @@ class Report:
         return sums["prompt"], sums["completion"]
 
 
-def best_has_answered(parts: Sequence[Part], merits: Sequence[float]) -> bool:
+def best_has_answered(contributions: Sequence[Contribution], merits: Sequence[float]) -> bool:
     """Whether none of the members that still work, given by their `merits`, fits better than the
     best of those that answered."""
-    best = max((part.merit for part in parts if part.answered), default=0.0)
+    best = max(
+        (contribution.merit for contribution in contributions if contribution.answered), default=0.0
+    )
     return max(merits, default=0.0) <= best
 
 
-def latest(parts: Sequence[Part]) -> list[Part]:
+def latest(contributions: Sequence[Contribution]) -> list[Contribution]:
     """Each member's last answer, in the order of the first answers. Where a member failed to revise
     its answer, the earlier one stands."""
-    answers: dict[str, Part] = {}
-    for part in parts:
-        if part.answered:
-            answers[part.device] = part
+    answers: dict[str, Contribution] = {}
+    for contribution in contributions:
+        if contribution.answered:
+            answers[contribution.device] = contribution
     return list(answers.values())
 
 
-def opinions(parts: Sequence[Part]) -> list[Part]:
+def opinions(contributions: Sequence[Contribution]) -> list[Contribution]:
     """Each member's first answer and, where it revised that, its last one.
 
     Weak members give up right answers as well as wrong ones, so that a revised answer is added to
     the choice and does not replace the first.
     """
-    first: dict[str, Part] = {}
-    for part in parts:
-        if part.answered:
-            first.setdefault(part.device, part)
+    first: dict[str, Contribution] = {}
+    for contribution in contributions:
+        if contribution.answered:
+            first.setdefault(contribution.device, contribution)
     return [
-        answer for last in latest(parts) for answer in dict.fromkeys((first[last.device], last))
+        answer
+        for last in latest(contributions)
+        for answer in dict.fromkeys((first[last.device], last))
     ]

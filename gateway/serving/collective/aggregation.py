@@ -11,7 +11,7 @@ from os.path import commonprefix
 from gateway.core.collective.answers import agreement
 from gateway.core.collective.early_exit import MIN_AGREEING
 from gateway.core.collective.options import Aggregate
-from gateway.core.collective.report import Part
+from gateway.core.collective.report import Contribution
 from gateway.core.collective.templates import Templates, aggregation_prompt
 from gateway.core.collective.voting import Agree, Ballot, VoteResult, best_first, unweighted, vote
 from gateway.errors import ClientStalled, GatewayError
@@ -73,22 +73,22 @@ class Aggregator:
         self,
         *,
         request: CollectiveRequest,
-        parts: Sequence[Part],
+        contributions: Sequence[Contribution],
         domain: str,
         name: str,
         sink: TextSink | None,
         best_of_n: BestOfN | None,
         agree: Agree = agreement,
     ) -> FinalAnswer:
-        """The answer that is made of `parts`, one at least. `sink` gets the text as it comes; None:
-        it is not for the caller. `name` tells this aggregate from others in logs. `best_of_n`: the
-        request's.
+        """The answer that is made of `contributions`, one at least. `sink` gets the text as it
+        comes; None: it is not for the caller. `name` tells this aggregate from others in logs.
+        `best_of_n`: the request's.
 
         Where the server model fails, a weighted vote decides. Raises GatewayError only when the
         server model failed after it had sent text to `sink`, and the vote's winner does not begin
         with that text; ClientStalled.
         """
-        ballots = best_first([part.ballot() for part in parts])
+        ballots = best_first([contribution.ballot() for contribution in contributions])
         result = vote(ballots, agree)
         aggregate = request.options.aggregate
         sent = _SentText(sink)

@@ -11,7 +11,7 @@ from gateway.core.collective.early_exit import Exit, could_agree, early_exit
 from gateway.core.collective.options import VOTES, Aggregate, Options
 from gateway.core.collective.quorum import answers_needed, step_deadline
 from gateway.core.collective.report import (
-    Part,
+    Contribution,
     Report,
     Role,
     best_has_answered,
@@ -36,7 +36,7 @@ class Deliberation:
     """One request's way from its proposers to its final answer.
 
     `own`: the device whose own revised answer is wanted, or "". `report` is filled in; where it
-    holds parts already, which another replica left, the deliberation goes on from there.
+    holds contributions already, which another replica left, the deliberation goes on from there.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Deliberation:
                 self._spend(self._best_of_n.spent())
 
     async def _run(self, reply: Reply, claim: HeldClaim) -> FinalAnswer:
-        if not self._report.parts:
+        if not self._report.contributions:
             chosen = self._proposers.chosen
             self._report.chosen = [proposer.name for proposer in chosen]
             self._report.quorum = self._answers_needed(max(1, len(chosen)))
@@ -87,7 +87,9 @@ class Deliberation:
             await claim.keep_round(self._report)
         self._judge_quorum()
         await reply.begin()
-        last_round = max((part.round for part in self._report.parts), default=0)
+        last_round = max(
+            (contribution.round for contribution in self._report.contributions), default=0
+        )
         for round_ in range(last_round + 1, self._request.options.rounds + 1):
             if not await self._revise(round_, reply):
                 break
@@ -136,14 +138,14 @@ class Deliberation:
             quorum=min(self._answers_needed(len(proposers)), len(proposers)),
             deadline=step_deadline(self._clock.now(), self._deadline, remaining_steps),
             grace=self._policy.grace,
-            exit=stop if stop is not None else lambda parts, merits: None,
+            exit=stop if stop is not None else lambda contributions, merits: None,
             strict=role == "answer" and not options.degrade,
             pending=tuple if best_of_n is None else best_of_n.pending,
         )
         result = await run_round(
             proposers=proposers, spare=spare, plan=plan, clock=self._clock, progress=reply
         )
-        self._report.parts += result.parts
+        self._report.contributions += result.contributions
         return result.exit
 
     def _answers_needed(self, proposers: int) -> int:
@@ -151,7 +153,10 @@ class Deliberation:
 
     def _judge_quorum(self) -> None:
         report, options = self._report, self._request.options
-        report.answered = sum(part.answered and part.role == "answer" for part in report.parts)
+        report.answered = sum(
+            contribution.answered and contribution.role == "answer"
+            for contribution in report.contributions
+        )
         # After an early exit the outcome is certain, however few have answered.
         if report.answered >= report.quorum or report.early_exit is not None:
             return
@@ -162,7 +167,7 @@ class Deliberation:
                 retry_after=1.0,
                 code="too_few_members",
             )
-        if not report.parts:
+        if not report.contributions:
             report.degraded = "no_members"
         else:
             report.degraded = "quorum_missed" if report.answered else "no_answers"
@@ -170,7 +175,7 @@ class Deliberation:
     async def _revise(self, round_: int, reply: Reply) -> bool:
         """Have the members revise their answers in the light of an interim aggregate. Gives False
         when no round took place, because all agree already or none can revise."""
-        answers = latest(self._report.parts)
+        answers = latest(self._report.contributions)
         if not answers:
             return False
         with self._timed("aggregate"):
@@ -178,7 +183,9 @@ class Deliberation:
         all_agree = all(self._agreements(a.reading, interim) >= AGREES for a in answers)
         if all_agree and not self._own:
             return False
-        revisers = [r for part in answers if (r := self._reviser(part, interim)) is not None]
+        revisers = [
+            r for contribution in answers if (r := self._reviser(contribution, interim)) is not None
+        ]
         if not revisers:
             return False
         await reply.say(f"revising {' '.join(proposer.name for proposer in revisers)}")
@@ -189,17 +196,19 @@ class Deliberation:
         self._report.rounds = round_
         return True
 
-    def _reviser(self, part: Part, interim: Reading) -> Proposer | None:
+    def _reviser(self, contribution: Contribution, interim: Reading) -> Proposer | None:
         request, domain = self._request, self._report.domain
-        model = self._proposers.model(part)
+        model = self._proposers.model(contribution)
         template = self._templates.choose("revise", model, domain, request.options.template)
-        prompt = revision_prompt(template, request.question, part.reading, interim)
-        return self._proposers.reviser(part, request.messages_with(prompt))
+        prompt = revision_prompt(template, request.question, contribution.reading, interim)
+        return self._proposers.reviser(contribution, request.messages_with(prompt))
 
     async def _conclude(self, reply: Reply) -> FinalAnswer:
-        answers = latest(self._report.parts)
+        answers = latest(self._report.contributions)
         if self._own:
-            if own := next((part for part in answers if part.device == self._own), None):
+            if own := next(
+                (contribution for contribution in answers if contribution.device == self._own), None
+            ):
                 await reply.text(own.text)
                 return self._noted(FinalAnswer(text=own.text, decided_by="own"))
             self._report.degraded = self._report.degraded or "own_missing"
@@ -212,7 +221,7 @@ class Deliberation:
         return self._noted(
             await self._aggregator.decide(
                 request=self._request,
-                parts=opinions(self._report.parts),
+                contributions=opinions(self._report.contributions),
                 domain=self._report.domain,
                 name=name,
                 sink=reply,
@@ -260,10 +269,12 @@ class StopCondition:
         self._agree = agree
         self._best_of_n = best_of_n
 
-    def __call__(self, parts: Sequence[Part], merits: Sequence[float]) -> Exit | None:
+    def __call__(
+        self, contributions: Sequence[Contribution], merits: Sequence[float]
+    ) -> Exit | None:
         """`merits` of the proposers that still work: the largest weights of their answers."""
         aggregate = self._options.aggregate
-        ballots = [part.ballot() for part in parts if part.answered]
+        ballots = [contribution.ballot() for contribution in contributions if contribution.answered]
         outstanding = sum(merits)
         if aggregate is Aggregate.MAJORITY:
             ballots, outstanding = unweighted(ballots), float(len(merits))
@@ -274,7 +285,7 @@ class StopCondition:
                 quorum=self._quorum,
                 agreement=self._options.agreement,
                 decisive=aggregate in VOTES,
-                best_answered=best_has_answered(parts, merits),
+                best_answered=best_has_answered(contributions, merits),
                 agree=self._agree,
             )
             if exit is not None:

@@ -127,8 +127,10 @@ class CollectiveHandler:
 
     def _conclusion(self, prepared: PreparedRequest, final: FinalAnswer) -> Conclusion:
         report = prepared.report
-        for part in report.parts:
-            report.spend(part.tier, part.prompt_tokens, part.completion_tokens)
+        for contribution in report.contributions:
+            report.spend(
+                contribution.tier, contribution.prompt_tokens, contribution.completion_tokens
+            )
         return Conclusion(
             finish_reason=final.finish_reason,
             usage=report.usage,

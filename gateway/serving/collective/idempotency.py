@@ -7,7 +7,7 @@ The *rounds* are what has been done so far, so that another replica can go on fr
     replica A                           store                 replica B, with the same request
     claim                           ->  NEW
                                         RUNNING           <-  claim: 409 idempotency_running
-    claim and first round's parts   ->  NEW, 1 round
+    claim and first round's answers ->  NEW, 1 round
     claim, every lease_s / 3        ->  NEW, a longer lease
     (A dies, or pauses for longer than the lease)
                                         TAKEN_OVER, round <-  claim: goes on with the same members

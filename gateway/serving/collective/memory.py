@@ -23,7 +23,7 @@ from typing import Any
 import orjson
 
 from gateway.core.collective.lessons import Lesson
-from gateway.core.collective.report import Part, Report
+from gateway.core.collective.report import Contribution, Report
 from gateway.core.state.operations import (
     Advance,
     Claim,
@@ -80,7 +80,7 @@ class UnfinishedRequest:
     chosen: Sequence[str]
     quorum: int
     early_exit: str | None
-    parts: Sequence[Part]
+    contributions: Sequence[Contribution]
 
     def dumped(self) -> bytes:
         return orjson.dumps(
@@ -88,7 +88,7 @@ class UnfinishedRequest:
                 "asked": list(self.chosen),
                 "quorum": self.quorum,
                 "early_exit": self.early_exit,
-                "parts": [part.as_dict() for part in self.parts],
+                "parts": [contribution.as_dict() for contribution in self.contributions],
             }
         )
 
@@ -99,7 +99,7 @@ class UnfinishedRequest:
             chosen=loaded["asked"],
             quorum=loaded["quorum"],
             early_exit=loaded["early_exit"],
-            parts=[Part(**part) for part in loaded["parts"]],
+            contributions=[Contribution(**contribution) for contribution in loaded["parts"]],
         )
 
 
@@ -199,7 +199,10 @@ def round_operation(
 ) -> Advance:
     """Stores what is done so far for a replica that may have to take over."""
     unfinished = UnfinishedRequest(
-        chosen=report.chosen, quorum=report.quorum, early_exit=report.early_exit, parts=report.parts
+        chosen=report.chosen,
+        quorum=report.quorum,
+        early_exit=report.early_exit,
+        contributions=report.contributions,
     )
     return Advance(
         kind=ROUNDS,
@@ -234,7 +237,7 @@ def settlement_operations(
         quality_observations(keys.domain, evidence.lessons, retention.half_life_s)
     )
     if report.mode == "members":
-        operations += _pace_observations(report.parts, prior.seconds, retention.half_life_s)
+        operations += _pace_observations(report.contributions, prior.seconds, retention.half_life_s)
     if evidence.shares:
         operations.append(_feedback_operation(keys.domain, answer_id, evidence, retention))
     if keys.session is not None and evidence.shares:
@@ -268,7 +271,7 @@ def quality_observations(
 
 
 def _pace_observations(
-    parts: Sequence[Part], prior_seconds: Mapping[str, Mean], half_life_s: float
+    contributions: Sequence[Contribution], prior_seconds: Mapping[str, Mean], half_life_s: float
 ) -> list[Observe]:
     observations: list[Observe] = []
 
@@ -283,18 +286,18 @@ def _pace_observations(
             )
         )
 
-    for part in parts:
-        if part.role != "answer":
+    for contribution in contributions:
+        if contribution.role != "answer":
             continue
-        if part.answered:
-            observe(part.device, "seconds", part.seconds)
-            observe(part.device, "tokens", float(part.completion_tokens))
+        if contribution.answered:
+            observe(contribution.device, "seconds", contribution.seconds)
+            observe(contribution.device, "tokens", float(contribution.completion_tokens))
         # A straggler takes longer than the wait for it, which tells something only beyond its mean.
         elif (
-            part.outcome == "straggler"
-            and part.seconds > prior_seconds.get(part.device, Mean()).value
+            contribution.outcome == "straggler"
+            and contribution.seconds > prior_seconds.get(contribution.device, Mean()).value
         ):
-            observe(part.device, "seconds", part.seconds, STRAGGLER_WEIGHT)
+            observe(contribution.device, "seconds", contribution.seconds, STRAGGLER_WEIGHT)
     return observations
 
 

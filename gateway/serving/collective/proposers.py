@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from gateway.core.collective.options import SelfMoa
-from gateway.core.collective.report import Part
+from gateway.core.collective.report import Contribution
 from gateway.core.collective.selection import ScoredMember, Selection
 from gateway.core.devices.member import Kind, MemberFailed, WorkEnd, WorkOrder
 from gateway.core.ports import Members
@@ -28,8 +28,8 @@ class Proposers(Protocol):
     """The proposers of one request: the `chosen` ones, and `spare` ones that take the place of
     those that fail, best first.
 
-    `reviser` gives the proposer that revises its answer `part`, given `messages`; None where it
-    can't revise. `model` names the model that made the answer `part`, "" where that is unknown.
+    `reviser` gives the proposer that revises its own `contribution`, given `messages`; None where
+    it can't revise. `model` names the model that made a contribution, "" where that is unknown.
     """
 
     @property
@@ -38,9 +38,9 @@ class Proposers(Protocol):
     @property
     def spare(self) -> Sequence[Proposer]: ...
 
-    def reviser(self, part: Part, messages: Messages) -> Proposer | None: ...
+    def reviser(self, contribution: Contribution, messages: Messages) -> Proposer | None: ...
 
-    def model(self, part: Part) -> str: ...
+    def model(self, contribution: Contribution) -> str: ...
 
 
 class DeviceProposers:
@@ -71,15 +71,15 @@ class DeviceProposers:
         self.chosen = [self._proposer(s, "generate", question) for s in selection.chosen]
         self.spare = [self._proposer(s, "generate", question) for s in selection.spare]
 
-    def reviser(self, part: Part, messages: Messages) -> Proposer | None:
-        scored = self._scored.get(part.device)
+    def reviser(self, contribution: Contribution, messages: Messages) -> Proposer | None:
+        scored = self._scored.get(contribution.device)
         if scored is None or "revise" not in scored.candidate.member.abilities:
             return None
         return self._proposer(scored, "revise", messages)
 
-    def model(self, part: Part) -> str:
+    def model(self, contribution: Contribution) -> str:
         """Its name and, where it has none, its family."""
-        scored = self._scored.get(part.device)
+        scored = self._scored.get(contribution.device)
         if scored is None or not scored.candidate.member.models:
             return ""
         model = scored.candidate.member.models[0]
@@ -128,12 +128,12 @@ class SampleProposers:
         question = request.messages
         self.chosen = [self._proposer(name, 1.0, "generate", question) for name in self._numbers]
 
-    def reviser(self, part: Part, messages: Messages) -> Proposer | None:
-        if part.device not in self._numbers:
+    def reviser(self, contribution: Contribution, messages: Messages) -> Proposer | None:
+        if contribution.device not in self._numbers:
             return None
-        return self._proposer(part.device, part.merit, "revise", messages)
+        return self._proposer(contribution.device, contribution.merit, "revise", messages)
 
-    def model(self, part: Part) -> str:
+    def model(self, contribution: Contribution) -> str:
         return self._self_moa.proposer
 
     def _proposer(self, name: str, merit: float, kind: Kind, messages: Messages) -> Proposer:

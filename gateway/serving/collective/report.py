@@ -11,7 +11,7 @@ from gateway.core.collective.lessons import (
     lessons_from_agreement,
     lessons_from_failures,
 )
-from gateway.core.collective.report import Part, Report
+from gateway.core.collective.report import Contribution, Report
 from gateway.core.prices import Prices
 from gateway.protocol.collective import AggregatorBlock, CollectiveBlock, MemberBlock
 from gateway.serving.collective.aggregation import FinalAnswer
@@ -45,7 +45,7 @@ def reply_block(report: Report, final: FinalAnswer, prices: Prices) -> dict[str,
     block = CollectiveBlock(
         mode=report.mode,
         decided_by=final.decided_by,
-        members=[_member_block(part, reading) for part in report.parts],
+        members=[_member_block(contribution, reading) for contribution in report.contributions],
         aggregator=aggregator,
         quorum=report.quorum,
         rounds=report.rounds,
@@ -65,26 +65,33 @@ def _shares(report: Report, final: Reading) -> dict[str, float]:
     """The share of the final text that each device's first answer agrees with, by device."""
     if report.mode != "members":
         return {}
-    return {part.device: share(final, part.reading) for part in _first_answers(report)}
+    return {
+        contribution.device: share(final, contribution.reading)
+        for contribution in _first_answers(report)
+    }
 
 
-def _first_answers(report: Report) -> list[Part]:
-    return [part for part in report.parts if part.answered and part.role == "answer"]
+def _first_answers(report: Report) -> list[Contribution]:
+    return [
+        contribution
+        for contribution in report.contributions
+        if contribution.answered and contribution.role == "answer"
+    ]
 
 
 def _cost(report: Report, prices: Prices) -> float:
     return sum(prices.of(tier, tokens) for (tier, _), tokens in report.spent.items())
 
 
-def _member_block(part: Part, final: Reading) -> MemberBlock:
+def _member_block(contribution: Contribution, final: Reading) -> MemberBlock:
     return MemberBlock(
-        device=part.device,
-        role=part.role,
-        round=part.round,
-        outcome=part.outcome,
-        code=part.code,
-        ms=round(part.seconds * 1000.0, 1),
-        prompt_tokens=part.prompt_tokens,
-        tokens=part.completion_tokens,
-        share=round(share(final, part.reading), 3) if part.answered else None,
+        device=contribution.device,
+        role=contribution.role,
+        round=contribution.round,
+        outcome=contribution.outcome,
+        code=contribution.code,
+        ms=round(contribution.seconds * 1000.0, 1),
+        prompt_tokens=contribution.prompt_tokens,
+        tokens=contribution.completion_tokens,
+        share=round(share(final, contribution.reading), 3) if contribution.answered else None,
     )

@@ -10,7 +10,12 @@ from typing import Any, Protocol
 
 from gateway.core.collective.early_exit import Exit
 from gateway.core.collective.quorum import grace_ends
-from gateway.core.collective.report import Part, PartOutcome, Role, best_has_answered
+from gateway.core.collective.report import (
+    Contribution,
+    ContributionOutcome,
+    Role,
+    best_has_answered,
+)
 from gateway.core.devices.member import MemberFailed
 from gateway.core.ports import Clock
 from gateway.errors import GatewayError
@@ -67,9 +72,9 @@ class RoundPlan:
     """The rules of one round.
 
     `deadline` is on the gateway's clock, `grace` a share of the time that the quorum took.
-    `strict`: the round ends as soon as the quorum can't be met any more. `exit` gets the parts so
-    far and the merits of the proposers that still work, and gives a reason to end early; it is
-    called after each part and whenever one of `pending` ends.
+    `strict`: the round ends as soon as the quorum can't be met any more. `exit` gets the
+    contributions so far and the merits of the proposers that still work, and gives a reason to end
+    early; it is called after each contribution and whenever one of `pending` ends.
     """
 
     role: Role
@@ -77,21 +82,23 @@ class RoundPlan:
     quorum: int
     deadline: float
     grace: float
-    exit: Callable[[Sequence[Part], Sequence[float]], Exit | None] = lambda parts, merits: None
+    exit: Callable[[Sequence[Contribution], Sequence[float]], Exit | None] = (
+        lambda contributions, merits: None
+    )
     strict: bool = False
     pending: Callable[[], Collection[asyncio.Future[Any]]] = tuple
 
 
 @dataclass(slots=True)
 class RoundResult:
-    """What came of a round; `parts` in the order in which they came."""
+    """What came of a round; `contributions` in the order in which they came."""
 
-    parts: list[Part] = field(default_factory=list)
+    contributions: list[Contribution] = field(default_factory=list)
     exit: Exit | None = None
 
     @property
     def answered(self) -> int:
-        return sum(part.answered for part in self.parts)
+        return sum(contribution.answered for contribution in self.contributions)
 
 
 async def run_round(
@@ -112,11 +119,11 @@ async def run_round(
         for proposer in proposers:
             round_.ask(proposer)
         while not round_.over:
-            parts = await round_.next_parts()
-            if parts is None:
+            contributions = await round_.next_contributions()
+            if contributions is None:
                 break
-            for part in parts:
-                await progress.say(_progress(part))
+            for contribution in contributions:
+                await progress.say(_progress(contribution))
         return round_.finish()
     finally:
         await round_.stop()
@@ -150,7 +157,7 @@ class _Round:
         task = asyncio.create_task(_proposal(proposer, remaining_s))
         self._working[task] = proposer, now
 
-    async def next_parts(self) -> list[Part] | None:
+    async def next_contributions(self) -> list[Contribution] | None:
         """Wait for the next answer or failure, or for what `RoundPlan.exit` waits for; None when
         the time is up."""
         done, _ = await asyncio.wait(
@@ -161,15 +168,17 @@ class _Round:
         if not done:
             return None
         # `done` is a set without order; the order of asking makes equal cases come out equal.
-        parts = [self._part_of(task) for task in [*self._working] if task in done]
+        contributions = [self._contribution_of(task) for task in [*self._working] if task in done]
         self._check_end()
-        return parts
+        return contributions
 
     def finish(self) -> RoundResult:
         """Count those that still work as stragglers."""
         now = self._clock.now()
         for proposer, began in self._working.values():
-            self._result.parts.append(self._part(proposer, "straggler", now - began))
+            self._result.contributions.append(
+                self._contribution(proposer, "straggler", now - began)
+            )
         return self._result
 
     async def stop(self) -> None:
@@ -179,19 +188,19 @@ class _Round:
         if self._working:
             await asyncio.gather(*self._working, return_exceptions=True)
 
-    def _part_of(self, task: asyncio.Task[Proposal]) -> Part:
+    def _contribution_of(self, task: asyncio.Task[Proposal]) -> Contribution:
         proposer, began = self._working.pop(task)
         seconds = self._clock.now() - began
         error = task.exception()
         if error is None:
-            part = self._part(proposer, "answered", seconds, proposal=task.result())
+            contribution = self._contribution(proposer, "answered", seconds, proposal=task.result())
         elif isinstance(error, GatewayError):
-            part = self._part(proposer, "failed", seconds, code=error.code)
+            contribution = self._contribution(proposer, "failed", seconds, code=error.code)
             self._ask_spare()
         else:
             raise error
-        self._result.parts.append(part)
-        return part
+        self._result.contributions.append(contribution)
+        return contribution
 
     def _ask_spare(self) -> None:
         remaining_s = self._plan.deadline - self._clock.now()
@@ -204,7 +213,7 @@ class _Round:
     def _check_end(self) -> None:
         """Set the end of the round once the quorum is met, and the reason to end it now if there
         is one."""
-        plan, parts = self._plan, self._result.parts
+        plan, contributions = self._plan, self._result.contributions
         if self._quorum_met is None and self._result.answered >= plan.quorum:
             self._quorum_met = self._clock.now()
         if self._quorum_met is not None:
@@ -213,7 +222,7 @@ class _Round:
             )
         if self._working:
             merits = [proposer.merit for proposer, _ in self._working.values()]
-            self._result.exit = plan.exit(parts, merits)
+            self._result.exit = plan.exit(contributions, merits)
 
     def _best_expected(self) -> float:
         """Until when to wait for those that fit better than all that have answered; 0.0 where there
@@ -222,24 +231,24 @@ class _Round:
             (
                 began + SLOWNESS * proposer.expected_s
                 for proposer, began in self._working.values()
-                if not best_has_answered(self._result.parts, [proposer.merit])
+                if not best_has_answered(self._result.contributions, [proposer.merit])
             ),
             default=0.0,
         )
 
-    def _part(
+    def _contribution(
         self,
         proposer: Proposer,
-        outcome: PartOutcome,
+        outcome: ContributionOutcome,
         seconds: float,
         *,
         code: str | None = None,
         proposal: Proposal | None = None,
-    ) -> Part:
+    ) -> Contribution:
         if proposal is None:
             # Tokens that have come were made and paid for, though no answer came of them.
             proposal = Proposal(text="", completion_tokens=proposer.received_tokens)
-        return Part(
+        return Contribution(
             device=proposer.name,
             role=self._plan.role,
             round=self._plan.round,
@@ -263,11 +272,11 @@ async def _proposal(proposer: Proposer, remaining_s: float) -> Proposal:
     return proposal
 
 
-def _progress(part: Part) -> str:
-    if part.role == "revise" and part.answered:
+def _progress(contribution: Contribution) -> str:
+    if contribution.role == "revise" and contribution.answered:
         outcome = "revised"
-    elif part.code is None:
-        outcome = part.outcome
+    elif contribution.code is None:
+        outcome = contribution.outcome
     else:
-        outcome = f"{part.outcome} ({part.code})"
-    return f"{outcome} {part.device} {part.seconds * 1000:.0f} ms"
+        outcome = f"{contribution.outcome} ({contribution.code})"
+    return f"{outcome} {contribution.device} {contribution.seconds * 1000:.0f} ms"

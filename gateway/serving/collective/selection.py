@@ -131,10 +131,18 @@ async def prepare(
     prior = await deps.memory.recall(keys)
     check_claim(prior.claimed)
     unfinished = prior.unfinished
-    if prior.claimed.state is ClaimState.TAKEN_OVER and unfinished is not None and unfinished.parts:
+    if (
+        prior.claimed.state is ClaimState.TAKEN_OVER
+        and unfinished is not None
+        and unfinished.contributions
+    ):
         _resume(report, unfinished)
         # Only the members that took part go on, though others might be chosen by now.
-        answered = {part.device for part in unfinished.parts if part.answered}
+        answered = {
+            contribution.device
+            for contribution in unfinished.contributions
+            if contribution.answered
+        }
         members = [m for m in members if m.id in unfinished.chosen or m.id in answered]
     return PreparedRequest(
         request=request,
@@ -150,7 +158,7 @@ async def prepare(
 
 def _resume(report: Report, unfinished: UnfinishedRequest) -> None:
     report.resumed = True
-    report.parts, report.chosen = list(unfinished.parts), list(unfinished.chosen)
+    report.contributions, report.chosen = list(unfinished.contributions), list(unfinished.chosen)
     report.quorum, report.early_exit = unfinished.quorum, unfinished.early_exit
 
 
@@ -230,7 +238,7 @@ def eligible(
     members: Members, filter: MemberFilter, owner: str, question: str, always: str = ""
 ) -> list[Member]:
     """The members that may be asked. Of more than `MAX_COMPARED` each question gets another
-    selection, which `always` is part of."""
+    selection, which `always` is contribution of."""
     candidates = [m for m in members.members() if obstacle(m, filter, owner) is None]
     if len(candidates) <= MAX_COMPARED:
         return candidates

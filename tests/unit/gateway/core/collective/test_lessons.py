@@ -8,7 +8,7 @@ from gateway.core.collective.lessons import (
     lessons_from_failures,
     lessons_from_feedback,
 )
-from gateway.core.collective.report import Part, Report
+from gateway.core.collective.report import Contribution, Report
 from gateway.core.collective.similarity import nearest, word_overlap
 from gateway.core.prices import Prices
 
@@ -60,50 +60,58 @@ def test_words_in_common_speak_for_a_member_and_their_lack_against_none() -> Non
 
 
 @pytest.mark.parametrize(
-    ("part", "learns"),
+    ("contribution", "learns"),
     [
         (
-            Part(
+            Contribution(
                 device="m", role="answer", round=0, outcome="failed", seconds=1.0, code="misbehaved"
             ),
             True,
         ),
         (
-            Part(device="m", role="answer", round=0, outcome="failed", seconds=1.0, code="empty"),
+            Contribution(
+                device="m", role="answer", round=0, outcome="failed", seconds=1.0, code="empty"
+            ),
             True,
         ),
         (
-            Part(
+            Contribution(
                 device="m", role="answer", round=0, outcome="failed", seconds=1.0, code="deadline"
             ),
             True,
         ),
-        (Part(device="m", role="answer", round=0, outcome="straggler", seconds=1.0), True),
+        (Contribution(device="m", role="answer", round=0, outcome="straggler", seconds=1.0), True),
         (
-            Part(device="m", role="answer", round=0, outcome="failed", seconds=1.0, code="busy"),
+            Contribution(
+                device="m", role="answer", round=0, outcome="failed", seconds=1.0, code="busy"
+            ),
             False,
         ),
         (
-            Part(device="m", role="answer", round=0, outcome="failed", seconds=1.0, code="lost"),
+            Contribution(
+                device="m", role="answer", round=0, outcome="failed", seconds=1.0, code="lost"
+            ),
             False,
         ),
-        (Part(device="m", role="revise", round=1, outcome="straggler", seconds=1.0), False),
+        (Contribution(device="m", role="revise", round=1, outcome="straggler", seconds=1.0), False),
     ],
 )
-def test_one_that_was_of_no_use_loses_quality(part: Part, learns: bool) -> None:
-    report = Report(mode="members", parts=[part], answered=1)
+def test_one_that_was_of_no_use_loses_quality(contribution: Contribution, learns: bool) -> None:
+    report = Report(mode="members", contributions=[contribution], answered=1)
     assert lessons_from_failures(report) == ([Lesson("m", 0.0, 1.0)] if learns else [])
 
 
 def test_those_who_were_cut_off_or_all_alike_late_have_done_nothing_wrong() -> None:
-    straggler = Part(device="m", role="answer", round=0, outcome="straggler", seconds=1.0)
+    straggler = Contribution(device="m", role="answer", round=0, outcome="straggler", seconds=1.0)
     assert (
         lessons_from_failures(
-            Report(mode="members", parts=[straggler], answered=1, early_exit="agreed")
+            Report(mode="members", contributions=[straggler], answered=1, early_exit="agreed")
         )
         == []
     )
-    assert lessons_from_failures(Report(mode="members", parts=[straggler], answered=0)) == []
+    assert (
+        lessons_from_failures(Report(mode="members", contributions=[straggler], answered=0)) == []
+    )
 
 
 def test_praise_raises_those_that_agreed_and_lowers_the_others() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.core.collective.report import Part
+from gateway.core.collective.report import Contribution
 from gateway.core.state.operations import Advance, Claim, ClaimState, Means, Observe, Read
 from gateway.errors import Conflict, InvalidRequest, QuotaExceeded, StateLost
 from gateway.serving.collective.feedback import JUDGING_S
@@ -161,7 +161,7 @@ async def test_what_a_dead_replica_left_is_taken_up_from_its_last_round() -> Non
     rig = CollectiveRig(THREE, FakeCalls("Answer: 42"))
     name, digest = names("k", members="all", aggregate="template")
     left = [
-        Part(
+        Contribution(
             device="maths",
             role="answer",
             round=0,
@@ -169,7 +169,7 @@ async def test_what_a_dead_replica_left_is_taken_up_from_its_last_round() -> Non
             seconds=0.1,
             text="Answer: 42",
         ),
-        Part(
+        Contribution(
             device="code",
             role="answer",
             round=0,
@@ -182,7 +182,7 @@ async def test_what_a_dead_replica_left_is_taken_up_from_its_last_round() -> Non
         rig,
         name,
         digest,
-        UnfinishedRequest(chosen=["maths", "code"], quorum=2, early_exit=None, parts=left),
+        UnfinishedRequest(chosen=["maths", "code"], quorum=2, early_exit=None, contributions=left),
     )
     body = orjson.loads((await rig.send(chat(key="k", members="all", aggregate="template"))).body)
     about = body["tierflow"]["collective"]
@@ -212,8 +212,8 @@ async def test_who_takes_over_goes_on_with_the_same_members_and_quorum() -> None
         "quorum": 3,
     }
     name, digest = names("k", **options)
-    parts = [
-        Part(
+    contributions = [
+        Contribution(
             device="maths",
             role="answer",
             round=0,
@@ -221,7 +221,7 @@ async def test_who_takes_over_goes_on_with_the_same_members_and_quorum() -> None
             seconds=0.1,
             text="Answer: 41",
         ),
-        Part(
+        Contribution(
             device="code",
             role="answer",
             round=0,
@@ -231,7 +231,10 @@ async def test_who_takes_over_goes_on_with_the_same_members_and_quorum() -> None
         ),
     ]
     left = UnfinishedRequest(
-        chosen=["maths", "code", "reading"], quorum=3, early_exit="decided", parts=parts
+        chosen=["maths", "code", "reading"],
+        quorum=3,
+        early_exit="decided",
+        contributions=contributions,
     )
     await leave(rig, name, digest, left)
     body = orjson.loads((await rig.send(chat(key="k", **options))).body)

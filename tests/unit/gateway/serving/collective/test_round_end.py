@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from gateway.core.collective.report import Part
+from gateway.core.collective.report import Contribution
 from gateway.serving.collective.round import (
     Proposal,
     Proposer,
@@ -93,8 +93,8 @@ async def round_of(
     )
 
 
-def outcomes(parts: list[Part]) -> dict[str, str]:
-    return {part.device: part.outcome for part in parts}
+def outcomes(contributions: list[Contribution]) -> dict[str, str]:
+    return {contribution.device: contribution.outcome for contribution in contributions}
 
 
 async def test_the_best_fitting_member_is_waited_for_beyond_the_grace() -> None:
@@ -102,7 +102,7 @@ async def test_the_best_fitting_member_is_waited_for_beyond_the_grace() -> None:
     best = answers_after(two_answered, "best", merit=0.9)
     others = answers_at("a", clock, 1.0), answers_at("b", clock, 1.0)
     result = await round_of(*others, best, clock=clock, two_answered=two_answered)
-    assert outcomes(result.parts) == {"a": "answered", "b": "answered", "best": "answered"}
+    assert outcomes(result.contributions) == {"a": "answered", "b": "answered", "best": "answered"}
 
 
 async def test_one_that_fits_worse_is_not() -> None:
@@ -110,4 +110,4 @@ async def test_one_that_fits_worse_is_not() -> None:
     worse = answers_after(never, "worse", merit=0.1)
     others = answers_at("a", clock, 1.0), answers_at("b", clock, 1.0)
     result = await round_of(*others, worse, clock=clock, two_answered=asyncio.Event())
-    assert outcomes(result.parts)["worse"] == "straggler"
+    assert outcomes(result.contributions)["worse"] == "straggler"
