@@ -60,7 +60,7 @@ class Discovery:
     ) -> None:
         self._scope = scope
         self._listener = listener
-        self._told = Snapshot()
+        self._latest = Snapshot()
         self._tasks: list[asyncio.Task[None]] = []
         self.watches = [
             NamespaceWatch(
@@ -89,8 +89,8 @@ class Discovery:
     def changed(self) -> None:
         slices = [item for watch in self.watches for item in watch.slices.values()]
         new = snapshot(slices, self._scope.ports)
-        if new != self._told:
-            self._told = new
+        if new != self._latest:
+            self._latest = new
             self._listener.endpoints_changed(new)
 
     def watch_lost(self, namespace: str, problem: str) -> None:

@@ -73,7 +73,7 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """One Llama decoder layer; submodule names are those of a Llama checkpoint."""
+    """A Llama decoder layer; submodule names are those of a Llama checkpoint."""
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()

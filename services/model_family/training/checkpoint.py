@@ -31,7 +31,9 @@ class Checkpoint:
     def restore(self, state: dict[str, Any]) -> None:
         """Give model and optimizers what `load` has read."""
         self._model.load_state_dict(state["model"])
-        for optimizer, saved in zip(self._optimizers.each, state["optimizers"], strict=True):
+        for optimizer, saved in zip(
+            self._optimizers.torch_optimizers, state["optimizers"], strict=True
+        ):
             optimizer.load_state_dict(saved)
 
     def save(self, **values: Any) -> None:
@@ -40,7 +42,9 @@ class Checkpoint:
         state = {
             **values,
             "model": self._model.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers.each],
+            "optimizers": [
+                optimizer.state_dict() for optimizer in self._optimizers.torch_optimizers
+            ],
         }
         torch.save(state, partial)
         partial.replace(self.path)

@@ -82,7 +82,7 @@ class Optimizers:
         named = list(model.named_parameters())
         self.parameters = [parameter for _, parameter in named]
         self.rates = (matrix_rate, other_rate)
-        self.each: list[torch.optim.Optimizer] = [
+        self.torch_optimizers: list[torch.optim.Optimizer] = [
             Muon([p for n, p in named if p.ndim == 2 and "embed" not in n], lr=matrix_rate),
             torch.optim.AdamW(
                 [p for n, p in named if p.ndim < 2 or "embed" in n],
@@ -94,13 +94,13 @@ class Optimizers:
 
     def set_factor(self, factor: float) -> None:
         """Multiplies the peak rates."""
-        for optimizer, rate in zip(self.each, self.rates, strict=True):
+        for optimizer, rate in zip(self.torch_optimizers, self.rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
 
     def step(self) -> None:
         """One update from the gradients, clipped to norm 1, which are then dropped."""
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        for optimizer in self.each:
+        for optimizer in self.torch_optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
