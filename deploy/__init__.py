@@ -1,0 +1,1 @@
+"""How Tierflow is installed and started: on one machine, in containers, on Kubernetes."""

@@ -1,0 +1,1 @@
+"""The gateway: one OpenAI API before devices, edge and cloud. `wiring` puts its parts together."""
