@@ -26,7 +26,7 @@ class Api:
         self._certificates = httpx.create_ssl_context()
         self._headers = {"authorization": f"Bearer {token}"}
 
-    def call(self, method: str, path: str, **given: Any) -> dict[str, Any]:
+    def call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         """Raises BadInput where the gateway finds the request wrong, else Refused."""
         try:
             # The admin token goes to the gateway alone, through no proxy of the environment, from
@@ -38,7 +38,7 @@ class Api:
                 timeout=TIMEOUT_S,
                 trust_env=False,
                 verify=self._certificates,
-                **given,
+                **arguments,
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise CommandRefused(f"{self._url}: {' '.join(str(error).split())}") from error

@@ -19,8 +19,8 @@ PARTIAL = "The gateway's shared state is lost: some enrolled devices are missing
 def run(arguments: argparse.Namespace) -> None:
     """Raises BadInput and Refused."""
     api = Api(arguments.url, admin_token(arguments.token_file))
-    found, text = _COMMANDS[arguments.command](api, arguments)
-    print(json.dumps(found, indent=2) if arguments.json else text)
+    answer, text = _COMMANDS[arguments.command](api, arguments)
+    print(json.dumps(answer, indent=2) if arguments.json else text)
 
 
 def _enrol(api: Api, arguments: argparse.Namespace) -> tuple[Mapping[str, Any], str]:
@@ -28,8 +28,8 @@ def _enrol(api: Api, arguments: argparse.Namespace) -> tuple[Mapping[str, Any], 
     for field in ("name", "owner", "privacy"):
         if (value := getattr(arguments, field)) is not None:
             wish[field] = value
-    found = api.call("POST", "/v1/admin/enrolments", json=wish)
-    return found, str(found["enrolment_token"])
+    answer = api.call("POST", "/v1/admin/enrolments", json=wish)
+    return answer, str(answer["enrolment_token"])
 
 
 def _list(api: Api, arguments: argparse.Namespace) -> tuple[Mapping[str, Any], str]:
@@ -43,18 +43,18 @@ def _list(api: Api, arguments: argparse.Namespace) -> tuple[Mapping[str, Any], s
             bool(page["has_more"] and page["data"]),
             partial or bool(page.get("partial")),
         )
-    found = {"object": "list", "data": devices, "has_more": False, "partial": partial}
-    return found, "\n".join([table(devices), *([PARTIAL] if partial else [])])
+    answer = {"object": "list", "data": devices, "has_more": False, "partial": partial}
+    return answer, "\n".join([table(devices), *([PARTIAL] if partial else [])])
 
 
 def _show(api: Api, arguments: argparse.Namespace) -> tuple[Mapping[str, Any], str]:
-    found = api.call("GET", f"/v1/devices/{quote(arguments.name, safe='')}")
-    return found, card(found)
+    answer = api.call("GET", f"/v1/devices/{quote(arguments.name, safe='')}")
+    return answer, card(answer)
 
 
 def _revoke(api: Api, arguments: argparse.Namespace) -> tuple[Mapping[str, Any], str]:
-    found = api.call("DELETE", f"/v1/devices/{quote(arguments.name, safe='')}")
-    return found, f"{found['id']} is revoked"
+    answer = api.call("DELETE", f"/v1/devices/{quote(arguments.name, safe='')}")
+    return answer, f"{answer['id']} is revoked"
 
 
 _COMMANDS = {"enrol": _enrol, "list": _list, "show": _show, "revoke": _revoke}

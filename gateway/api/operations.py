@@ -58,6 +58,21 @@ def model_cards(
     composed: Sequence[str] = (),
 ) -> list[ModelCard]:
     """What the endpoints serve, what a pool that holds requests will, and the virtual models."""
+    cards = _served_cards(states, max_request_bytes)
+    _add_held_models(cards, pools, max_request_bytes)
+    ready = any(card.ready for card in cards.values())
+    names = sorted(pool.name for pool in pools)
+    virtual = [
+        ModelCard(
+            id=name, pools=names, max_request_bytes=max_request_bytes, ready=ready, virtual=True
+        )
+        for name in (*VIRTUAL_MODELS, *composed)
+    ]
+    return [*cards.values(), *virtual]
+
+
+def _served_cards(states: Sequence[EndpointState], max_request_bytes: int) -> dict[str, ModelCard]:
+    """Of the models that endpoints serve, by name."""
     cards: dict[str, ModelCard] = {}
     for state in states:
         for served in state.models.values():
@@ -75,12 +90,19 @@ def model_cards(
             if served.max_model_len is not None and card.max_model_len is not None:
                 card.max_model_len = min(card.max_model_len, served.max_model_len)
             card.ready = card.ready or state.healthy
+    return cards
+
+
+def _add_held_models(
+    cards: dict[str, ModelCard], pools: Sequence[PoolState], max_request_bytes: int
+) -> None:
+    """Add what pools that hold requests will serve once they have an endpoint."""
     for pool in pools:
-        for served_then in sorted(pool.models) if pool.hold_s else ():
+        for name in sorted(pool.models) if pool.hold_s else ():
             card = cards.setdefault(
-                served_then,
+                name,
                 ModelCard(
-                    id=served_then,
+                    id=name,
                     tier=pool.tier.value,
                     max_request_bytes=max_request_bytes,
                     ready=False,
@@ -88,15 +110,6 @@ def model_cards(
             )
             if pool.name not in card.pools:
                 card.pools.append(pool.name)
-    ready = any(card.ready for card in cards.values())
-    names = sorted(pool.name for pool in pools)
-    virtual = [
-        ModelCard(
-            id=name, pools=names, max_request_bytes=max_request_bytes, ready=ready, virtual=True
-        )
-        for name in (*VIRTUAL_MODELS, *composed)
-    ]
-    return [*cards.values(), *virtual]
 
 
 class GatewayStatus(Protocol):
@@ -154,16 +167,16 @@ def readiness(
     """Ready when every endpoint has been looked at and one pool at least can answer: the other
     pools' requests for a virtual model overflow to it, so it must stay in service. A pool that
     holds requests counts as well: were the gateway taken out, none could come to wake it."""
-    found = {
+    by_pool = {
         pool.name: PoolCondition(ready=False, tier=pool.tier.value, endpoints={}, held=pool.held)
         for pool in pools
     }
     for state in states:
-        pool = found[state.endpoint.pool]
+        pool = by_pool[state.endpoint.pool]
         pool.endpoints[state.endpoint.id] = "ok" if state.healthy else state.problem
         pool.ready = pool.ready or state.healthy
-    takes = any(pool.ready for pool in found.values()) or any(pool.hold_s > 0 for pool in pools)
-    return Readiness(ready=takes and settled, conditions=dict(conditions), pools=found)
+    takes = any(pool.ready for pool in by_pool.values()) or any(pool.hold_s > 0 for pool in pools)
+    return Readiness(ready=takes and settled, conditions=dict(conditions), pools=by_pool)
 
 
 def documented_inference(handler: Callable[..., Any]) -> APIRouter:

@@ -143,7 +143,7 @@ def _point(point: Point) -> dict[str, float | None]:
 
 def read_rows(path: Path) -> list[tuple[str, Sample]]:
     """(split, sample) of each row that tells enough. Raises Refusal, OSError."""
-    found, rows = [], []
+    samples, rows = [], []
     for number, line in enumerate(path.read_text().splitlines(), 1):
         try:
             row = json.loads(line)
@@ -152,9 +152,9 @@ def read_rows(path: Path) -> list[tuple[str, Sample]]:
             raise Refusal(f"{path}:{number}: not an outcome: {error}") from error
         rows.append(row)
         if sample is not None:
-            found.append((row, sample))
+            samples.append((row, sample))
     factors = made_up_for(rows)
-    return [(str(row.get("split", "")), _weighted(row, sample, factors)) for row, sample in found]
+    return [(str(row.get("split", "")), _weighted(row, sample, factors)) for row, sample in samples]
 
 
 def _weighted(row: dict[str, Any], sample: Sample, factors: Mapping[str, float]) -> Sample:

@@ -33,7 +33,7 @@ class Admin(Group):
         """The token's SHA-256 in hex."""
         if self.token is None:
             return None
-        given = self.token.get_secret_value()
-        if re.fullmatch("[0-9a-f]{64}", given):
-            return given
-        return hashlib.sha256(given.encode()).hexdigest()
+        token = self.token.get_secret_value()
+        if re.fullmatch("[0-9a-f]{64}", token):
+            return token
+        return hashlib.sha256(token.encode()).hexdigest()

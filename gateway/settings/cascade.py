@@ -42,8 +42,8 @@ class CascadeStage(Group):
     @property
     def devices(self) -> tuple[str, ...]:
         """() where it is a model."""
-        given = self.device or ()
-        return (given,) if isinstance(given, str) else given
+        names = self.device or ()
+        return (names,) if isinstance(names, str) else names
 
 
 class SelfCheck(Group):

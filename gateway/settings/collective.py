@@ -69,8 +69,8 @@ class TemplateSettings(Group):
 
     @model_validator(mode="after")
     def _places(self) -> TemplateSettings:
-        wanted = ("question", "answers") if self.purpose == "aggregate" else ("own", "other")
-        if missing := [place for place in wanted if f"{{{place}}}" not in self.text]:
+        places = ("question", "answers") if self.purpose == "aggregate" else ("own", "other")
+        if missing := [place for place in places if f"{{{place}}}" not in self.text]:
             raise ValueError(f"text: put {{{missing[0]}}} where it belongs")
         return self
 

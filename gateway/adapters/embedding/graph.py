@@ -48,11 +48,11 @@ class EncoderGraph:
             states = self._layer(prefix, states)
         self._add("Identity", [states], ["states"])
         shape: list[str | int] = [1, "tokens", self._units]
-        given, made = (
+        inputs, outputs = (
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)]
             for name in ("embeddings", "states")
         )
-        return helper.make_graph(self._nodes, "encoder", given, made, self._constants)
+        return helper.make_graph(self._nodes, "encoder", inputs, outputs, self._constants)
 
     def _layer(self, prefix: str, states: str) -> str:
         parts = [f"{prefix}.attention.self.{each}" for each in ("query", "key", "value")]

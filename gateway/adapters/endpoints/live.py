@@ -62,7 +62,7 @@ class LiveEndpoints:
                 pool.models = self._named.get(pool.name, frozenset()) | set(state.models)
         self._waiters.wake_all()
 
-    def replace(self, found: Iterable[tuple[Endpoint, Limits]]) -> Changes:
+    def replace(self, listed: Iterable[tuple[Endpoint, Limits]]) -> Changes:
         """From now on these are the endpoints beside the fixed ones.
 
         One that stays keeps its state, and so does one that comes back while requests are still
@@ -71,7 +71,7 @@ class LiveEndpoints:
         before = self._found
         self._leaving = {state.endpoint.id: state for state in self.leaving()}
         self._found = {}
-        for endpoint, limits in found:
+        for endpoint, limits in listed:
             state = before.get(endpoint.id)
             if state is None or state.endpoint != endpoint:
                 state = self._come(endpoint, limits)
@@ -83,14 +83,14 @@ class LiveEndpoints:
         self._by_id = {state.endpoint.id: state for state in self._states}
         return Changes(arrived, departed)
 
-    def replace_pools(self, found: Iterable[PoolState]) -> None:
+    def replace_pools(self, listed: Iterable[PoolState]) -> None:
         """The pools that were found; those that are configured as well only learn their labels.
 
         One that was found before keeps what is counted and known of it, under its tier of now.
         """
         pools = dict(self._configured)
         known = {pool.name: pool for pool in self._pools}
-        for new in found:
+        for new in listed:
             pool = pools[new.name] = known.get(new.name, new)
             pool.labels = new.labels
             if new.name not in self._configured:

@@ -38,8 +38,8 @@ class EngineVerifier:
         body = {"model": model, "messages": messages, "add_generation_prompt": True}
         answer = await self._ask(endpoint, TOKENIZE, body)
         try:
-            found = orjson.loads(await _read_small(answer))
-            return [int(token) for token in found["tokens"]]
+            reply = orjson.loads(await _read_small(answer))
+            return [int(token) for token in reply["tokens"]]
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
             raise engine_failed(endpoint.id, "sent no token ids for the messages") from error
         finally:

@@ -19,7 +19,7 @@ SWEEP = 64
 
 
 @dataclass(slots=True)
-class _Kept:
+class _Entry:
     record: Any
     until: float
     size: int
@@ -41,7 +41,7 @@ class MemoryStore:
     def __init__(self, clock: Clock, limits: MemoryBounds) -> None:
         self._clock = clock
         self._limits = limits
-        self._shelves: dict[Shelf, dict[str, _Kept]] = defaultdict(dict)
+        self._shelves: dict[Shelf, dict[str, _Entry]] = defaultdict(dict)
         self._bytes: dict[Shelf, int] = defaultdict(int)
         self._expiry: list[tuple[float, Shelf, str]] = []
         self._scheduled: set[tuple[Shelf, str]] = set()
@@ -78,41 +78,41 @@ class MemoryStore:
         match operation:
             case Held(kind):
                 shelf = self._shelves.get(("lease", kind), {})
-                return {n: kept.record.value for n, kept in shelf.items() if kept.until > now}
+                return {n: entry.record.value for n, entry in shelf.items() if entry.until > now}
             case Read(kind, name):
                 stored = self._record(("round", kind), name, now)
                 return (0, None) if stored is None else (stored.number, stored.value)
             case Means(kind, names):
-                found = (self._record(("mean", kind), name, now) for name in names)
-                return [Mean() if each is None else each.mean(now) for each in found]
+                records = (self._record(("mean", kind), name, now) for name in names)
+                return [Mean() if each is None else each.mean(now) for each in records]
         on, name = place(operation)
         decision = decide(operation, self._record(on, name, now), now)
         self._keep(on, name, decision)
         return decision.result
 
     def _record(self, shelf: Shelf, name: str, now: float) -> Any:
-        kept = self._shelves.get(shelf, {}).get(name)
-        return kept.record if kept is not None and kept.until > now else None
+        entry = self._shelves.get(shelf, {}).get(name)
+        return entry.record if entry is not None and entry.until > now else None
 
     def _keep(self, shelf: Shelf, name: str, decision: Decision[Any]) -> None:
-        kept = self._shelves[shelf].get(name)
+        entry = self._shelves[shelf].get(name)
         if decision.record is None:
-            if kept is not None:
+            if entry is not None:
                 self._drop(shelf, name)
             return
         size = len(name) + size_of(decision.record)
-        self._make_room(shelf, kept, size)
-        self._bytes[shelf] += size - (kept.size if kept else 0)
-        self._shelves[shelf][name] = _Kept(decision.record, decision.until, size)
+        self._make_room(shelf, entry, size)
+        self._bytes[shelf] += size - (entry.size if entry else 0)
+        self._shelves[shelf][name] = _Entry(decision.record, decision.until, size)
         if (shelf, name) not in self._scheduled:
             self._schedule(decision.until, shelf, name)
 
-    def _make_room(self, shelf: Shelf, kept: _Kept | None, size: int) -> None:
+    def _make_room(self, shelf: Shelf, entry: _Entry | None, size: int) -> None:
         """Raises StateLost where there is none: what others hold is not given away."""
-        entries = len(self._shelves[shelf]) + (kept is None)
+        entries = len(self._shelves[shelf]) + (entry is None)
         if entries > self._limits.max_entries:
             raise bounds.full(shelf[1], f"{self._limits.max_entries} entries")
-        more = size - (kept.size if kept else 0)
+        more = size - (entry.size if entry else 0)
         if more > 0 and self._bytes[shelf] + more > self._limits.max_bytes:
             raise bounds.full(shelf[1], f"{self._limits.max_bytes} bytes")
 
@@ -127,11 +127,11 @@ class MemoryStore:
                 return
             _, shelf, name = heapq.heappop(self._expiry)
             self._scheduled.discard((shelf, name))
-            kept = self._shelves.get(shelf, {}).get(name)
-            if kept is not None and kept.until <= now:
+            entry = self._shelves.get(shelf, {}).get(name)
+            if entry is not None and entry.until <= now:
                 self._drop(shelf, name)
-            elif kept is not None:
-                self._schedule(kept.until, shelf, name)
+            elif entry is not None:
+                self._schedule(entry.until, shelf, name)
 
     def _schedule(self, when: float, shelf: Shelf, name: str) -> None:
         """Once for each record, however often it is renewed: it is looked at again when due."""

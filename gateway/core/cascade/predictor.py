@@ -41,7 +41,7 @@ class Term:
 class ConfidenceModel:
     """A model of the confidence in an answer, out of its features. `link` turns the sum of the
     terms and the bias into 0..1: logistic, or exp for a sum of log-probabilities. `curve`:
-    (given, calibrated), rising in both. `thresholds`: quality target (share of the top tier's
+    (confidence, calibrated), rising in both. `thresholds`: quality target (share of the top tier's
     accuracy) -> the least confidence that is accepted."""
 
     terms: Sequence[Term]
@@ -99,18 +99,18 @@ def link(kind: Link, total: float) -> float:
     return power / (1.0 + power)
 
 
-def calibrated(given: float, curve: Sequence[tuple[float, float]]) -> float:
+def calibrated(confidence: float, curve: Sequence[tuple[float, float]]) -> float:
     """Linear between the curve's points, level beyond them."""
     if not curve:
-        return given
-    if given <= curve[0][0]:
+        return confidence
+    if confidence <= curve[0][0]:
         return curve[0][1]
     for (left, low), (right, high) in zip(curve, curve[1:], strict=False):
-        if given <= right:
+        if confidence <= right:
             if right <= left:
                 return low
             # Rounding must not lead past the next point.
-            return min(high, low + (high - low) * (given - left) / (right - left))
+            return min(high, low + (high - low) * (confidence - left) / (right - left))
     return curve[-1][1]
 
 

@@ -29,9 +29,9 @@ class StopScanner:
         if not self.stops:
             return text
         data = self._held + text
-        found = [(data.find(stop), stop) for stop in self.stops]
+        places = [(data.find(stop), stop) for stop in self.stops]
         # The one that is complete first ends the answer, as it would were letters to come alone.
-        hits = [(place + len(stop), place, stop) for place, stop in found if place >= 0]
+        hits = [(place + len(stop), place, stop) for place, stop in places if place >= 0]
         if hits:
             end, place, self.stopped = min(hits)
             self._held = ""

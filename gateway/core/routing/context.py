@@ -19,5 +19,5 @@ def has_room(request: InferenceRequest, model: str, state: EndpointState, now: f
     served = state.models.get(model)
     if served is None or served.max_model_len is None:
         return True
-    wanted = request.max_tokens if request.max_tokens is not None else 1
-    return prompt_tokens(request, state, now) + wanted <= served.max_model_len
+    answer_tokens = request.max_tokens if request.max_tokens is not None else 1
+    return prompt_tokens(request, state, now) + answer_tokens <= served.max_model_len

@@ -41,9 +41,9 @@ def _fits(request: InferenceRequest, pool: PoolState, family: Sequence[str]) -> 
         return False
     if request.model not in VIRTUAL_MODELS and not _may_serve({request.model}, pool):
         return False
-    wanted = demands.min_quality
-    return wanted is None or (
-        wanted in family and _may_serve(set(family[family.index(wanted) :]), pool)
+    min_quality = demands.min_quality
+    return min_quality is None or (
+        min_quality in family and _may_serve(set(family[family.index(min_quality) :]), pool)
     )
 
 

@@ -92,9 +92,9 @@ def least_time(
     deadline = request.demands.deadline_s
     if deadline is None:
         return [Preference(view, "least-time") for view in ordered]
-    left = deadline - (now - request.received)
+    remaining_s = deadline - (now - request.received)
     return [
-        Preference(view, "least-time" if times[view.name] <= left else "deadline-unlikely")
+        Preference(view, "least-time" if times[view.name] <= remaining_s else "deadline-unlikely")
         for view in ordered
     ]
 

@@ -31,11 +31,11 @@ class Profile:
         self, request: InferenceRequest, model: str, states: Sequence[EndpointState], now: float
     ) -> list[EndpointState]:
         """The endpoints that every filter keeps; those with room for the context, if any has."""
-        kept = [s for s in states if all(keep(request, model, s, now) for keep in self.filters)]
-        if self.prefer_room and len(kept) > 1:
-            roomy = [s for s in kept if has_room(request, model, s, now)]
-            return roomy or kept
-        return kept
+        passing = [s for s in states if all(keep(request, model, s, now) for keep in self.filters)]
+        if self.prefer_room and len(passing) > 1:
+            roomy = [s for s in passing if has_room(request, model, s, now)]
+            return roomy or passing
+        return passing
 
     def pick(
         self,

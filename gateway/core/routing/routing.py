@@ -107,8 +107,8 @@ class Routing:
                     code="demand_not_met",
                 )
         if demands.min_quality is not None:
-            wanted = self._demanded_quality(demands.min_quality)
-            views = [v for v in views if v.quality is not None and v.quality >= wanted]
+            rank = self._demanded_quality(demands.min_quality)
+            views = [v for v in views if v.quality is not None and v.quality >= rank]
             if not views:
                 raise InvalidRequest(
                     f"no pool that {request.model} may use has quality {demands.min_quality} or "

@@ -155,8 +155,8 @@ class DeviceConnection:
         with ProgressTimeout(now) as timeout:
             timeout.expect(lease_s, lapsed)
             while (message := await self._link.receive()) is not None:
-                self.membership.heard = heard = now()
-                timeout.extend(heard + lease_s)
+                self.membership.heard_at = heard_at = now()
+                timeout.extend(heard_at + lease_s)
                 self._telemetry.traffic(len(message), 0)
                 self._frames.handle(message)
 

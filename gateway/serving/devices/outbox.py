@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import NoReturn, Protocol
 
 from gateway.core.ports import DeviceTelemetry
 from gateway.protocol.speculation import Error, FromGateway, encode
@@ -25,6 +26,14 @@ class Link(Protocol):
     async def send(self, message: bytes) -> None: ...
 
     async def close(self, code: int, reason: str) -> None: ...
+
+
+async def flush_forever(added: asyncio.Event, flush: Callable[[], Awaitable[None]]) -> NoReturn:
+    """Flush a queue whenever `added` tells that something was put into it."""
+    while True:
+        await added.wait()
+        added.clear()
+        await flush()
 
 
 class Outbox:
@@ -61,10 +70,7 @@ class Outbox:
 
     async def run(self) -> None:
         """Send frames as they come, for ever. Raises OSError when the device is gone."""
-        while True:
-            await self._added.wait()
-            self._added.clear()
-            await self.flush()
+        await flush_forever(self._added, self.flush)
 
     async def flush(self) -> None:
         while self._waiting:

@@ -45,7 +45,7 @@ class Membership:
     """One connection's side of a registration: what the device says of itself, and its work.
 
     `claimed` is the member that the device has asked to be, from its first `register` on; `member`
-    is set while the registration stands. `heard` is the time of the device's last frame, on the
+    is set while the registration stands. `heard_at` is the time of the device's last frame, on the
     gateway's clock. `end(code, message)` closes the connection.
     """
 
@@ -62,7 +62,7 @@ class Membership:
         self.end = end
         self.member: Member | None = None
         self.claimed: Member | None = None
-        self.heard = 0.0
+        self.heard_at = 0.0
         self.work_table = WorkTable(grant.device, limits, outbox)
         self._limits = limits
         self._registrar = registrar

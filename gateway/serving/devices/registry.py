@@ -148,7 +148,7 @@ class MembersRegistry:
         """Every registered device, and when it was heard."""
         now = self._clock.now()
         own = [
-            Sighting(device.lease(member), now - device.membership.heard)
+            Sighting(device.lease(member), now - device.membership.heard_at)
             for device in self._own.values()
             if (member := device.member) is not None
         ]

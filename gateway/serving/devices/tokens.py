@@ -101,11 +101,11 @@ class DeviceTokens:
     def _name_in_settings(self, hashed: str) -> str | None:
         """Compares with every token of the settings, in constant time: the time that it takes tells
         nothing about them."""
-        found = None
+        match = None
         for name, expected in self._tokens.items():
             if hmac.compare_digest(hashed.encode(), expected):
-                found = name
-        return found
+                match = name
+        return match
 
 
 class EnrolledConnections(Protocol):

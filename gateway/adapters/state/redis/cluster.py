@@ -59,8 +59,8 @@ class Cluster:
 
     def listening(self) -> AbstractAsyncContextManager[AbstractConnection]:
         """To any node: the nodes pass messages on to one another."""
-        found: AbstractAsyncContextManager[AbstractConnection] = self._listening()
-        return found
+        connection: AbstractAsyncContextManager[AbstractConnection] = self._listening()
+        return connection
 
     def failed(self) -> None:
         self._topology.refresh()
@@ -83,8 +83,8 @@ class Cluster:
             for index in part:
                 words += [("ASKING",)] if todo[index][1] else []
                 words.append(commands[index].words)
-            found = await pipelined(self._topology.client(address), words)
-            answers = [f for w, f in zip(words, found, strict=True) if w != ("ASKING",)]
+            replies = await pipelined(self._topology.client(address), words)
+            answers = [f for w, f in zip(words, replies, strict=True) if w != ("ASKING",)]
             for index, answer in zip(part, answers, strict=True):
                 replies[index] = answer
 

@@ -98,8 +98,8 @@ class OneServer:
         await load_into(self._client, library)
 
     def listening(self) -> AbstractAsyncContextManager[AbstractConnection]:
-        found: AbstractAsyncContextManager[AbstractConnection] = connection_of(self._client)
-        return found
+        connection: AbstractAsyncContextManager[AbstractConnection] = connection_of(self._client)
+        return connection
 
     def failed(self) -> None:
         pass

@@ -53,13 +53,13 @@ class Subscriptions:
         counts from the return on."""
         key = self._keys.channel(channel)
         stop = self._listeners.add(key, receive, last=lambda: self._end(key))
-        heard = self._confirmed.setdefault(key, asyncio.Event())
+        confirmed = self._confirmed.setdefault(key, asyncio.Event())
         self._commands.put_nowait(("SUBSCRIBE", key))
         self._wanted.set()
         if self.problem is None:
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    await heard.wait()
+                    await confirmed.wait()
             except TimeoutError:
                 # The loss shows where messages are read.
                 pass
@@ -105,8 +105,8 @@ class Subscriptions:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            for heard in self._confirmed.values():
-                heard.clear()
+            for confirmed in self._confirmed.values():
+                confirmed.clear()
 
     async def _write(self, connection: AbstractConnection) -> None:
         while True:

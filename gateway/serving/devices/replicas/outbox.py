@@ -7,6 +7,7 @@ from collections import deque
 
 from gateway.core.ports import StateStore
 from gateway.errors import StateLost
+from gateway.serving.devices.outbox import flush_forever
 from gateway.serving.devices.replicas.messages import ENCODE_ERRORS, Message, bundle, encode
 
 MAX_WAITING = 16 << 20
@@ -47,10 +48,7 @@ class ReplicaOutbox:
 
     async def run(self) -> None:
         """Send messages as they come, for ever."""
-        while True:
-            await self._added.wait()
-            self._added.clear()
-            await self.flush()
+        await flush_forever(self._added, self.flush)
 
     async def flush(self) -> None:
         while self._waiting:

@@ -59,7 +59,7 @@ class _Requested:
     answer: WorkAnswer
     replica: str
     device: str
-    heard: float
+    heard_at: float
     next: int = 0
 
 
@@ -95,7 +95,7 @@ class RemoteWork:
             return failed(member.id, unfit.code, f"{member.id} {unfit.message}")
         id, answer = self._new_id(), WorkAnswer(member.id, order.deadline_s + UNDER_WAY_S)
         self._requested[id] = _Requested(
-            answer=answer, replica=member.replica, device=member.id, heard=self._clock.now()
+            answer=answer, replica=member.replica, device=member.id, heard_at=self._clock.now()
         )
         self._by_device[member.id] += 1
         message = RemoteOrder(
@@ -110,20 +110,20 @@ class RemoteWork:
         if isinstance(message, OwnerHeartbeat):
             for id in message.ids:
                 if (requested := self._requested.get(id)) is not None:
-                    requested.heard = self._clock.now()
+                    requested.heard_at = self._clock.now()
         elif (requested := self._requested.get(message.id)) is not None:
-            requested.heard = self._clock.now()
+            requested.heard_at = self._clock.now()
             self._record(requested, message)
 
     def beat(self) -> None:
         """Every BEAT_S: give up what nobody works on, and tell the owners what is still wanted."""
-        now, wanted = self._clock.now(), dict[str, list[str]]()
+        now, ids_of = self._clock.now(), dict[str, list[str]]()
         for id, requested in list(self._requested.items()):
-            if now - requested.heard > SILENT_S:
+            if now - requested.heard_at > SILENT_S:
                 requested.answer.fail("lost", f"nothing is heard of {requested.device} any more")
             else:
-                wanted.setdefault(requested.replica, []).append(id)
-        for replica, ids in wanted.items():
+                ids_of.setdefault(requested.replica, []).append(id)
+        for replica, ids in ids_of.items():
             self._replica_outbox.put(work_channel(replica), AskerHeartbeat(self._replica, ids))
 
     def _record(self, requested: _Requested, message: WorkText | WorkEnded | WorkFailed) -> None:
@@ -160,7 +160,7 @@ class _Serving:
     answer: WorkAnswer
     asker: str
     task: asyncio.Task[None]
-    heard: float
+    heard_at: float
 
 
 class RemoteWorkServer:
@@ -194,13 +194,13 @@ class RemoteWorkServer:
             for id in message.ids:
                 serving = self._serving.get(id)
                 if serving is not None and serving.asker == message.asker:
-                    serving.heard = self._clock.now()
+                    serving.heard_at = self._clock.now()
 
     def beat(self) -> None:
         """Every BEAT_S: cancel what nobody wants any more, and tell askers what is under way."""
         now, working = self._clock.now(), dict[str, list[str]]()
         for id, serving in list(self._serving.items()):
-            if now - serving.heard > SILENT_S:
+            if now - serving.heard_at > SILENT_S:
                 serving.answer.cancel()
             else:
                 working.setdefault(serving.asker, []).append(id)
@@ -217,7 +217,7 @@ class RemoteWorkServer:
         answer = self._assign(order)
         task = asyncio.create_task(self._relay(order, answer))
         self._serving[order.id] = _Serving(
-            answer=answer, asker=order.asker, task=task, heard=self._clock.now()
+            answer=answer, asker=order.asker, task=task, heard_at=self._clock.now()
         )
         task.add_done_callback(lambda _: self._serving.pop(order.id, None))
 
