@@ -73,7 +73,7 @@ def endpoint_slice(
 
 
 @dataclass(frozen=True)
-class Asked:
+class ApiRequest:
     """One request: `verb` is list or watch, `version` what it starts from."""
 
     verb: str
@@ -100,7 +100,7 @@ class ApiServer:
     gone_as_event: bool = False
     silent: bool = False
     tls: ssl.SSLContext | None = None
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[ApiRequest] = field(default_factory=list)
     _version: int = 100
     _oldest: int = 0
     _objects: dict[tuple[str, str], Object] = field(default_factory=dict)
@@ -117,7 +117,7 @@ class ApiServer:
         return len(self._watches)
 
     def count(self, verb: str) -> int:
-        return sum(asked.verb == verb for asked in self.asked)
+        return sum(each.verb == verb for each in self.requests)
 
     def put(self, item: Object) -> None:
         """Create it or change it."""
@@ -214,7 +214,9 @@ class ApiServer:
         version = query.get("resourceVersion", "")
         bookmarks = query.get("allowWatchBookmarks", "").lower() in ("true", "1")
         verb = "watch" if watch else "list"
-        self.asked.append(Asked(verb, request.match_info["namespace"], version, bookmarks, token))
+        self.requests.append(
+            ApiRequest(verb, request.match_info["namespace"], version, bookmarks, token)
+        )
         if self.silent:
             await asyncio.Event().wait()
         if self.token is not None and token != self.token:

@@ -121,7 +121,7 @@ async def test_other_namespaces_are_watched_where_they_are_named(tmp_path: Path)
     async with rig(tmp_path, namespaces=["tierflow", "site"]) as here:
         here.api.put(endpoint_slice("b", pod("10.0.0.2"), namespace="site"))
         await here.sees("10.0.0.1", "10.0.0.2")
-        assert {asked.namespace for asked in here.api.asked} == {"tierflow", "site"}
+        assert {each.namespace for each in here.api.requests} == {"tierflow", "site"}
 
 
 async def test_a_watch_that_breaks_in_the_middle_of_a_line_goes_on_where_it_was(
@@ -156,7 +156,7 @@ async def test_a_bookmark_moves_on_where_the_next_watch_begins(tmp_path: Path) -
         here.api.put(endpoint_slice("b", pod("10.0.0.2")))
         await here.sees("10.0.0.1", "10.0.0.2")
         assert here.api.count("list") == 1
-        assert all(asked.bookmarks for asked in here.api.asked if asked.verb == "watch")
+        assert all(each.bookmarks for each in here.api.requests if each.verb == "watch")
 
 
 @pytest.mark.parametrize("as_event", [False, True])
@@ -246,7 +246,7 @@ async def test_new_credentials_are_read_where_the_old_ones_are_refused(tmp_path:
         here.api.kubeconfig(tmp_path, token="rotated")
         here.api.put(endpoint_slice("b", pod("10.0.0.2")))
         await here.sees("10.0.0.1", "10.0.0.2")
-        assert here.api.asked[-1].token == "rotated"
+        assert here.api.requests[-1].token == "rotated"
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ async def test_a_pod_needs_nothing_but_its_service_account(
         api.drop()
         api.put(endpoint_slice("b", pod("10.0.0.2"), namespace="site"))
         await heard.until(lambda: heard.ids == ["10.0.0.1", "10.0.0.2"])
-        assert api.asked[-1].token == "second"
+        assert api.requests[-1].token == "second"
         await discovery.stop()
 
 
@@ -100,5 +100,5 @@ async def test_a_server_with_a_foreign_certificate_is_not_told_the_token(
         discovery.start()
         await heard.until(lambda: bool(heard.problems))
         assert "no connection to the API server" in heard.problems[0]
-        assert api.asked == []
+        assert api.requests == []
         await discovery.stop()

@@ -47,29 +47,29 @@ class FamilyEngine(SpeculatingEngine):
         return self.text.encode(text)
 
     def answer(self, body: dict[str, Any]) -> tuple[list[int], str, str | None]:
-        said = self.says(body["prompt"], body["max_tokens"])
+        ids = self.answer_ids(body["prompt"], body["max_tokens"])
         ends = frozenset() if body.get("ignore_eos") else self.text.end_tokens
-        for count, token in enumerate(said, 1):
+        for count, token in enumerate(ids, 1):
             if token in ends:
-                return said[:count], "stop", None
-            whole = self.text.tokenizer.decode(said[:count])
+                return ids[:count], "stop", None
+            whole = self.text.tokenizer.decode(ids[:count])
             for stop in body.get("stop") or []:
                 if stop in whole:
-                    return said[:count], "stop", stop
-        return said, "length", None
+                    return ids[:count], "stop", stop
+        return ids, "length", None
 
-    def says(self, prompt: list[int], count: int) -> list[int]:
+    def answer_ids(self, prompt: list[int], count: int) -> list[int]:
         """The small model's greedy text, which goes on from what is changed in it."""
         stream = self._drafter.start()
-        said: list[int] = []
-        while len(said) < count:
-            (guess,) = stream.draft([*prompt, *said], 1, lambda _: True)
-            swerve = len(said) % SWERVES == SWERVES - 1
-            said.append((guess.token + 11) % 1000 + 300 if swerve else guess.token)
-        return said
+        ids: list[int] = []
+        while len(ids) < count:
+            (guess,) = stream.draft([*prompt, *ids], 1, lambda _: True)
+            swerve = len(ids) % SWERVES == SWERVES - 1
+            ids.append((guess.token + 11) % 1000 + 300 if swerve else guess.token)
+        return ids
 
     def to(self, question: list[dict[str, str]], count: int) -> list[int]:
-        return self.says(self.text.encode_chat(question), count)
+        return self.answer_ids(self.text.encode_chat(question), count)
 
 
 @dataclass

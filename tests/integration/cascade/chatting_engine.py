@@ -45,10 +45,10 @@ class ChattingEngine(SpeculatingEngine):
         """The rest of the reply after what the prompt holds of it already."""
         prompt, most = body["prompt"], body.get("max_tokens") or MAX_MODEL_LEN
         for question, reply in self.replies.items():
-            asked = self.encode(question)
-            if prompt[: len(asked)] == asked:
-                said, whole = prompt[len(asked) :], ids_of(reply)
-                rest = whole[len(said) :] if whole[: len(said)] == said else ids_of("!")
+            question_ids = self.encode(question)
+            if prompt[: len(question_ids)] == question_ids:
+                begun, whole = prompt[len(question_ids) :], ids_of(reply)
+                rest = whole[len(begun) :] if whole[: len(begun)] == begun else ids_of("!")
                 return rest[:most], "stop" if len(rest) <= most else "length", None
         raise AssertionError("nobody foresaw this question")
 
@@ -64,10 +64,10 @@ class ChattingEngine(SpeculatingEngine):
         if self.chat_refuses is not None:
             return web.json_response({"error": {"message": "no"}}, status=self.chat_refuses)
         messages = body["messages"]
-        said = messages.pop()["content"] if messages[-1]["role"] == "assistant" else ""
+        begun = messages.pop()["content"] if messages[-1]["role"] == "assistant" else ""
         question = "".join(message["content"] for message in messages)
         whole = ids_of(self.replies[question])
-        ids = whole[len(said.encode()) :][: body.get("max_tokens") or None]
+        ids = whole[len(begun.encode()) :][: body.get("max_tokens") or None]
         reason = "stop" if ids[-1] == END else "length"
         if not body.get("stream"):
             return self._whole(body, ids, reason)

@@ -107,8 +107,8 @@ def _take(reply: CascadeReply, chunk: dict[str, Any]) -> None:
     reply.usage = chunk.get("usage") or reply.usage
     reply.about = (chunk.get("tierflow") or {}).get("cascade") or reply.about
     for choice in chunk.get("choices") or ():
-        said = choice.get("message") or choice.get("delta") or {}
-        reply.text += said.get("content") or ""
+        message = choice.get("message") or choice.get("delta") or {}
+        reply.text += message.get("content") or ""
         reply.ids += choice.get("token_ids") or []
         reply.reason = choice.get("finish_reason") or reply.reason
         reply.stop = choice.get("stop_reason") or reply.stop

@@ -42,10 +42,10 @@ class Place:
         async with AsyncExitStack() as stack:
             found: dict[str, Member] = {}
             for name, behaviour in behaviours.items():
-                said = registration(description=f"good at {name}", tags=[name])
+                profile = registration(description=f"good at {name}", tags=[name])
                 url = self.gateways.each[len(found) % len(self.gateways.each)].url
                 found[name] = await stack.enter_async_context(
-                    member(url, behaviour, f"token-of-{name}", said)
+                    member(url, behaviour, f"token-of-{name}", profile)
                 )
             for gateway in self.gateways.each:
                 await listed(gateway, lambda seen: seen.keys() >= behaviours.keys())

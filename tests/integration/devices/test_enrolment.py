@@ -140,13 +140,13 @@ def test_without_an_admin_token_nobody_may_and_is_told_what_to_set(tmp_path: Pat
 
 
 async def test_operators_see_every_device_a_page_at_a_time(both: Gateways) -> None:
-    said = registration(tags=["math"], condition=work.Condition(battery=0.5))
+    profile = registration(tags=["math"], condition=work.Condition(battery=0.5))
     async with (
         asking_gateway(both.redis.url) as members,
-        member(both[1].url, stalls(), register=said) as phone,
+        member(both[1].url, stalls(), register=profile) as phone,
     ):
         await known(members, "phone")
-        asked = members.assign("phone", order())
+        assignment = members.assign("phone", order())
         await phone.until(lambda m: m.works)
 
         def seen() -> Any:
@@ -160,7 +160,7 @@ async def test_operators_see_every_device_a_page_at_a_time(both: Gateways) -> No
         assert found["tags"] == ["math"]
         assert found["models"][0]["name"] == "rill-device"
         assert 0 <= found["lease_age_s"] < 15
-        asked.cancel()
+        assignment.cancel()
     everybody = both.admin(0, "GET", "/v1/devices").json()
     paged, after = [], ""
     while True:

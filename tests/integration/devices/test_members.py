@@ -43,8 +43,8 @@ async def test_answers_stream_from_devices_at_both_gateways(both: Gateways) -> N
         member(both[1].url, answers("Seven", pause_s=0.05), WATCH),
     ):
         await known(members, "phone", "watch")
-        asked = [members.assign(device, order()) for device in ("phone", "watch")]
-        assert [await whole(each) for each in asked] == ["It is 7", "Seven"]
+        assignments = [members.assign(device, order()) for device in ("phone", "watch")]
+        assert [await whole(each) for each in assignments] == ["It is 7", "Seven"]
         phone = next(m for m in members.members() if m.id == "phone")
         assert (phone.owner, phone.description, phone.max_work) == ("ann", "knows sums", 4)
 
@@ -59,9 +59,9 @@ async def test_a_refusal_a_stall_and_a_cancellation(both: Gateways) -> None:
         phone.behaviour = stalls("It")
         assert await failure(members.assign("phone", order(deadline_s=0.5))) == "deadline"
         await phone.until(lambda m: m.recalled == [2])
-        asked = members.assign("phone", order())
-        await asked.read()
-        asked.cancel()
+        assignment = members.assign("phone", order())
+        await assignment.read()
+        assignment.cancel()
         await phone.until(lambda m: m.recalled == [2, 3])
         assert phone.errors == []
     assert both[0].metric("tierflow_device_work_refusals_total", code="battery") >= 1
@@ -75,8 +75,8 @@ async def test_one_that_sends_megabytes_is_cut_off_counted_and_sent_away(both: G
         member(both[0].url, answers("7"), WATCH),
     ):
         await known(members, "phone", "watch")
-        asked = members.assign("phone", order())
-        assert await failure(asked) == "misbehaved"
+        assignment = members.assign("phone", order())
+        assert await failure(assignment) == "misbehaved"
         await liar.until(lambda m: m.closed is not None)
         assert liar.closed == "too_many_errors"
         assert await whole(members.assign("watch", order())) == "7"
@@ -101,9 +101,9 @@ async def test_one_that_falls_silent_leaves_within_its_lease(both: Gateways) -> 
         member(both[0].url, stalls()) as phone,
     ):
         await known(members, "phone")
-        asked = members.assign("phone", order())
+        assignment = members.assign("phone", order())
         phone.silent = True
-        assert await failure(asked) == "lost"
+        assert await failure(assignment) == "lost"
         await known(members)
 
 
@@ -164,10 +164,10 @@ async def test_a_gateway_that_is_killed_fails_its_work_and_its_devices_come_back
             async with member(both[0].url, stalls("It is"), register=mine) as phone:
                 await known(members, "phone")
                 first = members.members()[0].replica
-                asked = members.assign("phone", order())
-                await asked.read()
+                assignment = members.assign("phone", order())
+                await assignment.read()
                 both[0].kill()
-                assert await failure(asked) == "lost"
+                assert await failure(assignment) == "lost"
                 await phone.until(lambda m: m.closed is not None)
             # Its lease still stands: the same process may come back, no other may.
             async with member(both[1].url, answers("8"), register=mine) as back:

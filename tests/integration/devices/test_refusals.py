@@ -29,7 +29,7 @@ from tests.servers import Server
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
-LIES = [
+VIOLATIONS = [
     (wire.Draft(s=1, p=10_000, i=[1]), "position_ahead"),
     (wire.Draft(s=1, p=0, i=[VOCABULARY]), "id_beyond_vocabulary"),
     (wire.Draft(s=77, p=0, i=[1]), "unknown_session"),
@@ -87,16 +87,20 @@ async def test_a_wrong_first_frame_ends_the_connection(
         assert await device.closed() == code
 
 
-@pytest.mark.parametrize(("lie", "code"), LIES, ids=[f"{n}-{c}" for n, (_, c) in enumerate(LIES)])
+@pytest.mark.parametrize(
+    ("violation", "code"), VIOLATIONS, ids=[f"{n}-{c}" for n, (_, c) in enumerate(VIOLATIONS)]
+)
 async def test_a_frame_that_lies_is_answered_counted_and_disturbs_nothing(
-    gateway: Server, engine: SpeculatingEngine, lie: wire.FromDevice | bytes | str, code: str
+    gateway: Server, engine: SpeculatingEngine, violation: wire.FromDevice | bytes | str, code: str
 ) -> None:
     counted = gateway.metric("tierflow_device_frame_errors_total", code=code)
     engine.gate.clear()
     async with connected(gateway.url) as device:
         await device.put(opening(1, tokenizer(), PROMPT, 12))
         await device.expect(wire.Opened)
-        await device.connection.send(lie if isinstance(lie, bytes | str) else wire.encode(lie))
+        await device.connection.send(
+            violation if isinstance(violation, bytes | str) else wire.encode(violation)
+        )
         assert (await device.expect(wire.Error)).code == code
         engine.gate.set()
         ids, _ = await device.answer(1)

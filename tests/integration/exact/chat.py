@@ -32,11 +32,11 @@ class DraftedReply:
     by: list[str] = field(default_factory=list)
 
     @property
-    def said(self) -> tuple[str, list[int], str | None, int]:
+    def unchanged(self) -> tuple[str, list[int], str | None, int]:
         """All that drafts must not change."""
         return self.text, self.ids, self.reason, self.prompt_tokens
 
-    def take(self, chunk: dict[str, Any]) -> None:
+    def add(self, chunk: dict[str, Any]) -> None:
         """Add a chunk, or a whole answer."""
         assert "error" not in chunk, chunk
         self.prompt_tokens = (chunk.get("usage") or {}).get("prompt_tokens", self.prompt_tokens)
@@ -44,8 +44,8 @@ class DraftedReply:
         self.by += about.pop("by", [])
         self.about |= about
         for choice in chunk["choices"]:
-            said = choice.get("message") or choice.get("delta") or {}
-            self.text += said.get("content") or ""
+            message = choice.get("message") or choice.get("delta") or {}
+            self.text += message.get("content") or ""
             self.ids += choice.get("token_ids") or []
             self.reason = choice["finish_reason"] or self.reason
 
@@ -71,7 +71,7 @@ def ask(
     if not stream:
         answer = http.post(path, json=body, headers=headers)
         assert answer.status_code == 200, answer.text
-        reply.take(answer.json())
+        reply.add(answer.json())
         return reply
     body |= {"stream": True, "stream_options": {"include_usage": True}}
     headers["x-tierflow-marks"] = "1"
@@ -79,7 +79,7 @@ def ask(
         assert response.status_code == 200, response.read()
         for line in response.iter_lines():
             if line.startswith("data: ") and line != "data: [DONE]":
-                reply.take(json.loads(line[6:]))
+                reply.add(json.loads(line[6:]))
                 heard(reply)
     return reply
 

@@ -99,9 +99,9 @@ class SharedRig:
 class InferenceRig(SharedRig):
     """Requests for models that engines serve."""
 
-    async def ask(self, asked: InferenceRequest, sink: ListSink | None = None) -> ListSink:
+    async def ask(self, inference: InferenceRequest, sink: ListSink | None = None) -> ListSink:
         sink = sink or ListSink()
-        await build_inference(self.shared).answer(asked, {}, sink)
+        await build_inference(self.shared).answer(inference, {}, sink)
         return sink
 
 

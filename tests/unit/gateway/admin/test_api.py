@@ -16,7 +16,7 @@ class Listening(HTTPServer):
     """Answers everything, and remembers what was asked with which token."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str]] = []
+        self.requests: list[tuple[str, str]] = []
         super().__init__(("127.0.0.1", 0), Answers)
 
     @property
@@ -28,7 +28,7 @@ class Answers(BaseHTTPRequestHandler):
     server: Listening
 
     def do_GET(self) -> None:
-        self.server.asked.append((self.path, self.headers["authorization"]))
+        self.server.requests.append((self.path, self.headers["authorization"]))
         body = json.dumps({"object": "list"}).encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
@@ -58,5 +58,5 @@ def test_the_admin_token_goes_through_no_proxy_of_the_environment(
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     assert Api(gateway.url, "secret").call("GET", "/v1/devices") == {"object": "list"}
-    assert proxy.asked == []
-    assert gateway.asked == [("/v1/devices", "Bearer secret")]
+    assert proxy.requests == []
+    assert gateway.requests == [("/v1/devices", "Bearer secret")]

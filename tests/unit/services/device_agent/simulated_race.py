@@ -40,7 +40,7 @@ class Setting:
 
 @dataclass
 class Outcome:
-    said: list[int] = field(default_factory=list)
+    generated: list[int] = field(default_factory=list)
     verified: list[int] = field(default_factory=list)
     steps: int = 0
     sent: int = 0
@@ -77,20 +77,22 @@ class Race:
         heapq.heappush(self._events, (time, next(self._order), kind, what))
 
     def _step(self, now: float, _: None) -> None:
-        said, setting = self.outcome.said, self.setting
-        room = min(setting.per_step, setting.tokens - len(said) - 1)
-        drafts = self._mailbox.take(SESSION, said, room) if said else []
+        generated, setting = self.outcome.generated, self.setting
+        room = min(setting.per_step, setting.tokens - len(generated) - 1)
+        drafts = self._mailbox.take(SESSION, generated, room) if generated else []
         right = 0
-        while right < len(drafts) and drafts[right] == self.right[len(said) + right]:
+        while right < len(drafts) and drafts[right] == self.right[len(generated) + right]:
             right += 1
-        self._at(now + setting.step, "said", self.right[len(said) : len(said) + right + 1])
+        self._at(
+            now + setting.step, "generated", self.right[len(generated) : len(generated) + right + 1]
+        )
 
-    def _said(self, now: float, new: list[int]) -> None:
+    def _generated(self, now: float, new: list[int]) -> None:
         outcome = self.outcome
         outcome.steps += 1
-        self._at(now + self.setting.one_way, "heard_at", (len(outcome.said), new))
-        outcome.said += new
-        if len(outcome.said) < self.setting.tokens:
+        self._at(now + self.setting.one_way, "heard_at", (len(outcome.generated), new))
+        outcome.generated += new
+        if len(outcome.generated) < self.setting.tokens:
             self._at(now, "step", None)
 
     def _heard_of(self) -> None:

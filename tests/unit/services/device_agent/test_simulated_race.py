@@ -30,7 +30,7 @@ anything = st.builds(
 @given(anything)
 def test_whatever_link_and_drafter_the_text_is_exact_and_no_step_is_added(setting: Setting) -> None:
     outcome = Race(setting).run()
-    assert outcome.said == outcome.verified == truth(setting)
+    assert outcome.generated == outcome.verified == truth(setting)
     assert outcome.steps <= setting.tokens
     # What a step costs does not depend on drafts rig: nothing ever waits for them.
     plain = Race(replace(setting, window=0)).run()

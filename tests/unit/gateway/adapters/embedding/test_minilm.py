@@ -78,10 +78,10 @@ class Counted:
     name = "counted"
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.embedded: list[str] = []
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
-        self.asked += texts
+        self.embedded += texts
         return [[float(len(text)), 0.0] for text in texts]
 
 
@@ -90,9 +90,9 @@ async def test_texts_seen_lately_are_not_embedded_again() -> None:
     cached = CachedEmbedder(counted, 2)
     assert await cached.embed(["a", "bb", "a"]) == [[1.0, 0.0], [2.0, 0.0], [1.0, 0.0]]
     assert await cached.embed(["bb", "ccc"]) == [[2.0, 0.0], [3.0, 0.0]]
-    assert counted.asked == ["a", "bb", "ccc"]
+    assert counted.embedded == ["a", "bb", "ccc"]
     await cached.embed(["a"])
-    assert counted.asked == ["a", "bb", "ccc", "a"], "the least recent went"
+    assert counted.embedded == ["a", "bb", "ccc", "a"], "the least recent went"
 
 
 class Held:
@@ -101,12 +101,12 @@ class Held:
     name = "held"
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.embedded: list[str] = []
         self.go_on = asyncio.Event()
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         for text in texts:
-            self.asked.append(text)
+            self.embedded.append(text)
             if text.endswith("?"):
                 await self.go_on.wait()
         return [[float(len(text)), 0.0] for text in texts]
@@ -116,24 +116,24 @@ async def test_what_was_embedded_before_a_timeout_is_not_embedded_again() -> Non
     held = Held()
     cached = CachedEmbedder(held, 8)
     impatient = asyncio.create_task(cached.embed(["a", "why?"]))
-    while held.asked != ["a", "why?"]:
+    while held.embedded != ["a", "why?"]:
         await asyncio.sleep(0)
     impatient.cancel()
     assert await cached.embed(["a"]) == [[1.0, 0.0]]
     held.go_on.set()
     assert await cached.embed(["why?", "b"]) == [[4.0, 0.0], [1.0, 0.0]]
-    assert held.asked == ["a", "why?", "b"]
+    assert held.embedded == ["a", "why?", "b"]
 
 
 async def test_a_text_that_several_want_at_once_is_embedded_once() -> None:
     held = Held()
     cached = CachedEmbedder(held, 8)
     tasks = [asyncio.create_task(cached.embed(["why?"])) for _ in range(5)]
-    while not held.asked:
+    while not held.embedded:
         await asyncio.sleep(0)
     held.go_on.set()
     assert await asyncio.gather(*tasks) == [[[4.0, 0.0]]] * 5
-    assert held.asked == ["why?"]
+    assert held.embedded == ["why?"]
 
 
 async def test_a_failure_reaches_all_who_wait_and_is_not_kept() -> None:

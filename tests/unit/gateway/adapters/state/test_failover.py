@@ -27,7 +27,7 @@ class Served:
     def __init__(self) -> None:
         self.memory = MemoryStore(MonotonicClock(), BOUNDS)
         self.error: StateLost | None = None
-        self.asked = self.looked = 0
+        self.runs = self.looked = 0
         self.may_look = asyncio.Event()
         self.may_look.set()
         self.own_problem: str | None = None
@@ -46,7 +46,7 @@ class Served:
             raise self.error
 
     async def run(self, *operations: Operation) -> list[Any]:
-        self.asked += 1
+        self.runs += 1
         if self.error is not None:
             raise self.error
         return await self.memory.run(*operations)
@@ -112,12 +112,12 @@ async def test_after_failures_in_a_row_nobody_is_let_through() -> None:
     rig = FailoverRig()
     await rig.store.start()
     await rig.lose()
-    asked = rig.served.asked
+    runs = rig.served.runs
     for _ in range(50):
         with pytest.raises(StateLost) as lost:
             await rig.store.run(LEASE)
         assert lost.value.retry_after == 1.0
-    assert rig.served.asked == asked
+    assert rig.served.runs == runs
     await rig.regain()
     assert await rig.store.run(LEASE) == [True]
     await rig.store.stop()
@@ -186,12 +186,12 @@ async def test_who_wants_no_local_answers_is_not_let_through_either_and_counted(
     assert await strict.run(LEASE) == [True]
     assert rig.counts.counted["hold", "ok"] == 1
     await rig.lose()
-    asked, local = rig.served.asked, rig.counts.counted["hold", "local"]
+    runs, local = rig.served.runs, rig.counts.counted["hold", "local"]
     with pytest.raises(StateLost):
         await strict.run(LEASE)
     with pytest.raises(StateLost):
         await strict.publish("work", b"m")
-    assert (rig.served.asked, rig.counts.counted["hold", "local"]) == (asked, local)
+    assert (rig.served.runs, rig.counts.counted["hold", "local"]) == (runs, local)
     assert rig.counts.counted["hold", "lost"] == rig.counts.counted["publish", "lost"] == 1
     await rig.regain()
     assert await strict.run(Held("device")) == [{"phone": b"v"}]

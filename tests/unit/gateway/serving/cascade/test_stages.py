@@ -101,11 +101,11 @@ async def test_a_quality_in_the_header_holds_where_the_body_says_nothing() -> No
 
 
 async def test_a_stream_whose_tokens_nobody_can_judge_waits_for_the_top() -> None:
-    def says(*texts: str) -> Callable[[], FakeAnswer]:
+    def replies(*texts: str) -> Callable[[], FakeAnswer]:
         events = [event(text) for text in texts]
         return lambda: FakeAnswer([*events, event("", "stop"), b"data: [DONE]\n\n"])
 
-    rig = CascadeRig({"edge:1": says("N", "o"), "cloud:1": says("Ye", "s")}, {})
+    rig = CascadeRig({"edge:1": replies("N", "o"), "cloud:1": replies("Ye", "s")}, {})
     messages = [{"role": "user", "content": "hi"}]
     body = orjson.dumps({"model": "tierflow-cascade", "messages": messages, "stream": True})
     sink = ListSink()

@@ -24,14 +24,14 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_the_likeliest_of_the_answers_wins_best_of_n() -> None:
-    def says(call: EngineCall) -> Any:
+    def scripted(call: EngineCall) -> Any:
         if call.path == "/tokenize":
             return {"count": 2}
         logprob = -0.1 if "48" in call.body["messages"][-1]["content"] else -2.0
         row = {"7": {"logprob": logprob}, "8": {"logprob": -0.01}}
         return {"prompt_logprobs": [None, row, row], "usage": {"prompt_tokens": 3}}
 
-    rig = CollectiveRig(THREE, FakeCalls(says))
+    rig = CollectiveRig(THREE, FakeCalls(scripted))
     body = await rig.ask(aggregate="best-of-n", members="all", quorum=3)
     assert body["choices"][0]["message"]["content"] == "Answer: 48"
     assert body["tierflow"]["collective"]["decided_by"] == "best-of-n"
@@ -65,13 +65,13 @@ async def test_an_answer_that_can_not_win_any_more_is_not_weighed() -> None:
 async def test_answers_that_differ_are_weighed_while_others_are_at_work() -> None:
     late = asyncio.Event()
 
-    def says(call: EngineCall) -> Any:
+    def scripted(call: EngineCall) -> Any:
         if call.path != "/tokenize":
             late.set()
         return equally_likely(call)
 
     rig = CollectiveRig(
-        {"a": "Answer: 42", "b": "Answer: 48", "slow": waiting(late)}, FakeCalls(says)
+        {"a": "Answer: 42", "b": "Answer: 48", "slow": waiting(late)}, FakeCalls(scripted)
     )
     body = await rig.ask(aggregate="best-of-n", members="all", quorum=3)
     assert outcomes(body)["slow"] == "answered", "it waited for the first likelihood"
@@ -79,10 +79,13 @@ async def test_answers_that_differ_are_weighed_while_others_are_at_work() -> Non
 
 async def test_a_member_that_can_not_change_the_choice_is_not_waited_for() -> None:
     many: dict[str, Script] = dict.fromkeys(("a", "b", "c"), "Answer: 42")
-    says: dict[str, Script] = {**many, "odd": "Answer: 48", "slow": waiting()}
+    scripts: dict[str, Script] = {**many, "odd": "Answer: 48", "slow": waiting()}
     good = dict.fromkeys(many, {"description": "what 6 times 7 is"})
     rig = CollectiveRig(
-        says, FakeCalls(nearly_certain), fields=good, collective={"rather_likelihood": ["rill-*"]}
+        scripts,
+        FakeCalls(nearly_certain),
+        fields=good,
+        collective={"rather_likelihood": ["rill-*"]},
     )
     body = await rig.ask(members="all", quorum=5)
     about = body["tierflow"]["collective"]
@@ -101,13 +104,13 @@ async def test_a_stream_begins_with_what_all_answers_have_in_common() -> None:
 async def test_what_failed_while_members_worked_is_tried_again_for_the_choice() -> None:
     failures = [broken()]
 
-    def says(call: EngineCall) -> Any:
+    def scripted(call: EngineCall) -> Any:
         if call.path != "/tokenize" and failures:
             raise failures.pop()
         return equally_likely(call)
 
     revised: dict[str, Any] = {name: [said, said] for name, said in THREE.items()}
-    rig = CollectiveRig(revised, FakeCalls(says))
+    rig = CollectiveRig(revised, FakeCalls(scripted))
     body = await rig.ask(aggregate="best-of-n", members="all", quorum=3, rounds=1)
     assert body["tierflow"]["collective"]["decided_by"] == "best-of-n"
 
@@ -115,7 +118,7 @@ async def test_what_failed_while_members_worked_is_tried_again_for_the_choice() 
 async def test_a_text_that_is_no_candidate_any_more_may_be_refused() -> None:
     late = asyncio.Event()
 
-    def says(call: EngineCall) -> Any:
+    def scripted(call: EngineCall) -> Any:
         if call.path == "/tokenize":
             return {"count": 2}
         if "long" in call.body["messages"][-1]["content"]:
@@ -125,7 +128,7 @@ async def test_a_text_that_is_no_candidate_any_more_may_be_refused() -> None:
 
     rig = CollectiveRig(
         {"a": "long\nAnswer: late", "b": "Answer: 48", "slow": waiting(late)},
-        FakeCalls(says),
+        FakeCalls(scripted),
         fields={"slow": {"description": "what 6 times 7 is"}},
     )
     body = await rig.ask(aggregate="best-of-n", members="all", quorum=3)
@@ -196,7 +199,7 @@ async def test_auto_weighs_answers_where_the_aggregator_does_better_so() -> None
 async def test_one_talkative_member_does_not_change_how_the_others_are_weighed() -> None:
     """By the token a long text of common words would beat any short answer."""
 
-    def says(call: EngineCall) -> Any:
+    def scripted(call: EngineCall) -> Any:
         if call.path == "/tokenize":
             return {"count": 2}
         talk = "no" in call.body["messages"][-1]["content"]
@@ -204,7 +207,7 @@ async def test_one_talkative_member_does_not_change_how_the_others_are_weighed()
         return {"prompt_logprobs": [None, {"7": {"logprob": 0.0}}, *rows], "usage": {}}
 
     talker = {"maths": "Answer: 42", "code": "Answer: 42", "reading": "no\n\nno\n\n" * 9}
-    rig = CollectiveRig(talker, FakeCalls(says))
+    rig = CollectiveRig(talker, FakeCalls(scripted))
     body = await rig.ask(aggregate="best-of-n", members="all", quorum=3)
     assert body["choices"][0]["message"]["content"] == "Answer: 42"
 

@@ -25,12 +25,12 @@ class Slow:
 
     def __init__(self) -> None:
         self.may = asyncio.Semaphore(0)
-        self.asked: list[str] = []
+        self.embedded: list[str] = []
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         for text in texts:
             if text.startswith("good"):
-                self.asked.append(text)
+                self.embedded.append(text)
                 await self.may.acquire()
         return [[1.0, 0.0] if "w" in text else [0.0, 1.0] for text in texts]
 
@@ -71,7 +71,7 @@ async def test_descriptions_are_embedded_meanwhile_and_once_for_all_requests() -
     async with asyncio.timeout(10):
         while set((await fitting.fit(QUESTION, MEMBERS)).similarity.values()) != {1.0}:
             pass
-    assert sorted(slow.asked) == ["good swimmer", "good to weigh words"]
+    assert sorted(slow.embedded) == ["good swimmer", "good to weigh words"]
 
 
 async def test_more_descriptions_than_there_is_room_for_do_not_drive_each_other_out() -> None:
@@ -81,7 +81,7 @@ async def test_more_descriptions_than_there_is_room_for_do_not_drive_each_other_
     many = [member(f"m{n}", description=f"good {n}") for n in range(4)]
     for _ in range(3):
         assert set(await offers.vectors(many, 5.0)) == {"m0", "m1"}
-    assert slow.asked == ["good 0", "good 1"]
+    assert slow.embedded == ["good 0", "good 1"]
     assert set(await offers.vectors(many[2:], 5.0)) == {"m2", "m3"}, "who has gone makes room"
 
 

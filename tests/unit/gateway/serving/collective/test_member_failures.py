@@ -22,8 +22,8 @@ QUICK = {"deadline_s": 0.2}
 
 
 async def test_the_next_best_stands_in_for_one_that_refuses() -> None:
-    says: dict[str, Script] = {"a": failing("busy"), "b": "Answer: 42", "c": "Answer: 42"}
-    rig = CollectiveRig(says)
+    scripts: dict[str, Script] = {"a": failing("busy"), "b": "Answer: 42", "c": "Answer: 42"}
+    rig = CollectiveRig(scripts)
     body = await rig.ask(max_members=2, quorum=2)
     about = body["tierflow"]["collective"]
     assert sorted(rig.members.devices()) == ["a", "b", "c"]
@@ -43,8 +43,8 @@ async def test_who_is_slow_is_told_to_stop_and_not_waited_for() -> None:
 
 
 async def test_fewer_than_the_quorum_answer_with_the_reason() -> None:
-    says: dict[str, Script] = {"a": "Answer: 1", "b": failing("lost"), "c": failing("hot")}
-    body = await CollectiveRig(says, FakeCalls("Answer: 1")).ask(members="all", quorum=3)
+    scripts: dict[str, Script] = {"a": "Answer: 1", "b": failing("lost"), "c": failing("hot")}
+    body = await CollectiveRig(scripts, FakeCalls("Answer: 1")).ask(members="all", quorum=3)
     about = body["tierflow"]["collective"]
     assert about["degraded"] == "quorum_missed"
     assert body["choices"][0]["message"]["content"] == "Answer: 1"
@@ -60,13 +60,13 @@ async def test_too_few_are_an_error_where_the_request_wants_that() -> None:
 
 
 @pytest.mark.parametrize(
-    ("says", "reason"),
+    ("scripts", "reason"),
     [({}, "no_members"), ({"a": failing("lost")}, "no_answers")],
 )
 async def test_without_any_answer_the_server_model_answers_plainly(
-    says: dict[str, Script], reason: str
+    scripts: dict[str, Script], reason: str
 ) -> None:
-    rig = CollectiveRig(says, FakeCalls("Answer: 42"))
+    rig = CollectiveRig(scripts, FakeCalls("Answer: 42"))
     streamed = await rig.stream()
     assert streamed.text == "Answer: 42"
     about = streamed.chunks[-1]["tierflow"]["collective"]
@@ -82,8 +82,8 @@ async def test_at_the_deadline_what_there_is_must_do() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_vote_stands_in_for_an_aggregator_that_fails(stream: bool) -> None:
-    says = {"a": "Answer: 1", "b": "Answer: 1", "c": "Answer: 2"}
-    rig = CollectiveRig(says, FakeCalls(broken()))
+    scripts = {"a": "Answer: 1", "b": "Answer: 1", "c": "Answer: 2"}
+    rig = CollectiveRig(scripts, FakeCalls(broken()))
     if stream:
         streamed = await rig.stream(aggregate="template", members="all", quorum=3)
         text, about = streamed.text, streamed.chunks[-1]["tierflow"]["collective"]
@@ -160,11 +160,11 @@ async def test_a_caller_that_leaves_stops_everybody() -> None:
 
 async def test_private_devices_work_for_their_owner_alone() -> None:
     fields = {"mine": {"privacy": "owner", "owner": "ann"}, "locked": {"privacy": "private"}}
-    says = {"mine": "Answer: 1", "other": "Answer: 1", "locked": "Answer: 1"}
-    everybody = CollectiveRig(says, fields=fields, owners={"mine": "ann"})
+    scripts = {"mine": "Answer: 1", "other": "Answer: 1", "locked": "Answer: 1"}
+    everybody = CollectiveRig(scripts, fields=fields, owners={"mine": "ann"})
     await everybody.ask(members="all")
     assert everybody.members.devices() == ["other"]
-    hers = CollectiveRig(says, fields=fields, owners={"mine": "ann"})
+    hers = CollectiveRig(scripts, fields=fields, owners={"mine": "ann"})
     await hers.ask(members="all", token="mine")
     assert sorted(hers.members.devices()) == ["mine", "other"]
     assert {order.owner for _, order in hers.members.orders} == {"ann"}
@@ -179,14 +179,14 @@ async def test_tokens_that_a_device_claims_are_bounded_by_what_it_was_asked() ->
 
 async def test_a_revision_does_not_wait_for_more_answers_than_can_come() -> None:
     """Two of five are gone: the quorum of four was missed, and is out of reach for the others."""
-    says: dict[str, Script | Sequence[Script]] = {
+    scripts: dict[str, Script | Sequence[Script]] = {
         "a": ["Answer: 1", "Answer: 1"],
         "b": ["Answer: 2", "Answer: 2"],
         "c": ["Answer: 3", "Answer: 3"],
         "d": failing("lost"),
         "e": failing("lost"),
     }
-    rig = CollectiveRig(says, FakeCalls("Answer: 1"))
+    rig = CollectiveRig(scripts, FakeCalls("Answer: 1"))
     with quorums() as waited_for:
         body = await rig.ask(members="all", quorum=4, rounds=1, aggregate="template")
     assert waited_for == [4, 3]
@@ -202,8 +202,8 @@ async def test_nobody_works_for_a_quorum_that_can_not_be_met() -> None:
 
 
 async def test_too_few_is_said_as_soon_as_it_is_certain() -> None:
-    says: dict[str, Script] = {"a": waiting(), "b": failing("lost")}
-    rig = CollectiveRig(says)
+    scripts: dict[str, Script] = {"a": waiting(), "b": failing("lost")}
+    rig = CollectiveRig(scripts)
     async with asyncio.timeout(10):
         with pytest.raises(TooFewMembers):
             await rig.ask(members="all", quorum=2, on_too_few="fail", deadline_ms=600_000)
@@ -226,12 +226,12 @@ def quorums() -> Iterator[list[int]]:
 
 async def test_what_a_straggler_and_a_failed_member_said_is_counted() -> None:
     """Devices made those tokens, whatever came of them."""
-    says: dict[str, Script] = {
+    scripts: dict[str, Script] = {
         "a": "Answer: 1",
         "slow": waiting(None, "I", " think"),
         "lost": failing("lost", "I"),
     }
-    rig = CollectiveRig(says, FakeCalls("Answer: 1"))
+    rig = CollectiveRig(scripts, FakeCalls("Answer: 1"))
     body = await rig.ask(members="all", quorum=1, aggregate="template")
     tokens = {m["device"]: m["tokens"] for m in body["tierflow"]["collective"]["members"]}
     assert tokens == {"a": 5, "slow": 10, "lost": 5}
@@ -248,7 +248,7 @@ async def test_an_answer_that_broke_off_and_was_asked_again_costs_both() -> None
 
 
 async def test_weighing_that_fails_half_way_costs_what_it_took() -> None:
-    def says(call: EngineCall) -> Any:
+    def scripted(call: EngineCall) -> Any:
         if call.path == "/tokenize":
             return {"count": 2}
         if "48" in call.body["messages"][-1]["content"]:
@@ -256,7 +256,7 @@ async def test_weighing_that_fails_half_way_costs_what_it_took() -> None:
         row = {"7": {"logprob": -0.5}}
         return {"prompt_logprobs": [None, row, row, row], "usage": {"prompt_tokens": 3}}
 
-    rig = CollectiveRig({"a": "Answer: 42", "b": "Answer: 48"}, FakeCalls(says))
+    rig = CollectiveRig({"a": "Answer: 42", "b": "Answer: 48"}, FakeCalls(scripted))
     body = await rig.ask(aggregate="best-of-n", members="all", quorum=2)
     assert body["tierflow"]["collective"]["fallback"] == "engine_error"
     assert rig.collectives.reports[-1].spent["edge", "prompt"] == 3

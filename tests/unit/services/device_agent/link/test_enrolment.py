@@ -32,14 +32,14 @@ class Gateway:
     """A gateway that enrols devices as the test says, and records the requests."""
 
     def __init__(self) -> None:
-        self.asked: list[Any] = []
+        self.requests: list[Any] = []
         self.answer: tuple[int, Any] = (200, {"device": "phone", "device_token": "t" * 43})
         noted = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
-                noted.asked.append((self.path, json.loads(body)))
+                noted.requests.append((self.path, json.loads(body)))
                 status, said = noted.answer
                 content = said if isinstance(said, bytes) else json.dumps(said).encode()
                 self.send_response(status)
@@ -81,10 +81,10 @@ def given(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_token_is_written_for_its_owner_only(gateway: Gateway, tmp_path: Path) -> None:
     file = tmp_path / "new" / "device.token"
     assert enrol(gateway.url + "/", file) == 0
-    ((path, asked),) = gateway.asked
+    ((path, body),) = gateway.requests
     assert path == "/v1/devices/enrol"
-    assert len(asked.pop("attempt")) == 32
-    assert asked == {"enrolment_token": ONE_TIME, "name": "phone"}
+    assert len(body.pop("attempt")) == 32
+    assert body == {"enrolment_token": ONE_TIME, "name": "phone"}
     assert file.read_text() == "t" * 43 + "\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert list(file.parent.iterdir()) == [file]
@@ -124,7 +124,7 @@ def test_a_file_that_can_not_be_written_does_not_use_up_the_token(
     (tmp_path / "file").write_text("")
     assert enrol(gateway.url, tmp_path / "file" / "device.token") == 1
     assert "can't be written" in capsys.readouterr().err
-    assert not gateway.asked
+    assert not gateway.requests
 
 
 def test_without_an_enrolment_token_it_says_what_to_give(
@@ -148,10 +148,10 @@ def test_an_agent_without_a_token_enrols_by_itself_and_only_once(
 ) -> None:
     token = token_of(tmp_path / "device.token", gateway.url)
     assert [asyncio.run(token.token()) for _ in range(2)] == ["t" * 43] * 2
-    assert len(gateway.asked) == 1
+    assert len(gateway.requests) == 1
     again = token_of(tmp_path / "device.token", gateway.url)
     assert asyncio.run(again.token()) == "t" * 43
-    assert len(gateway.asked) == 1
+    assert len(gateway.requests) == 1
 
 
 def test_a_refused_enrolment_is_not_asked_for_again_but_an_outage_is(
@@ -162,12 +162,12 @@ def test_a_refused_enrolment_is_not_asked_for_again_but_an_outage_is(
     for _ in range(2):
         with pytest.raises(TokenMissing, match="later"):
             asyncio.run(token.token())
-    assert len(gateway.asked) == 2
+    assert len(gateway.requests) == 2
     gateway.answer = (403, {"error": {"message": "used before"}})
     for _ in range(2):
         with pytest.raises(EnrolmentFailed, match="used before"):
             asyncio.run(token.token())
-    assert len(gateway.asked) == 3
+    assert len(gateway.requests) == 3
 
 
 def test_a_missing_token_file_is_refused_where_nothing_can_make_it(
