@@ -39,7 +39,7 @@ FEATURE_SETS = {
 
 
 class Refusal(Exception):
-    """Bad input; the message names it and the fix."""
+    """An input that is refused; the message names it and the fix."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, kw_only=True)
 class Estimate:
-    """Exponentially weighted mean; without news it drifts back to `prior`.
+    """An exponentially weighted mean; without news it drifts back to `prior`.
 
     The drift matters for routing: an endpoint that was slow once, and is therefore left alone,
     gets its second chance after a few `half_life`s (seconds). `weight` is the share of a new

@@ -26,7 +26,8 @@ _CONTENT_FREE = re.compile(rb'"role": ?"assistant", ?"content": ?""')
 
 @dataclass(slots=True)
 class EventBuffer:
-    """Cuts a byte stream at event ends. What comes out, in order, is exactly what went in."""
+    """A buffer that cuts a byte stream at event ends. What comes out, in order, is exactly what
+    went in."""
 
     _tail: bytes = b""
 
@@ -48,7 +49,7 @@ class EventBuffer:
 
 
 class EventReader:
-    """Reads an engine's stream of JSON events, up to its [DONE]; `done` tells that this has come.
+    """A reader of an engine's stream of JSON events, up to its [DONE]; `done`: that has come.
 
     An engine writes an event's data on one line. Comments are passed over, and so is whatever
     comes after [DONE].

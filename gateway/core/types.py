@@ -83,7 +83,7 @@ class InferenceRequest:
 
 
 class Probe(StrEnum):
-    """How an endpoint is looked at.
+    """The way in which an endpoint is looked at.
 
     ENGINE: /health, /v1/models and /metrics, as vLLM has them. MODELS: /v1/models alone, for what
     speaks the API and is no engine, such as a gateway in front of some. ANSWERS: any answer below

@@ -117,5 +117,15 @@ def prompt_too_long(model: str, prompt_tokens: int, max_model_len: int) -> Inval
     )
 
 
+def question_too_long(characters: int, max_characters: int) -> InvalidRequest:
+    """Too long for a collective, whatever its members' models take."""
+    return InvalidRequest(
+        f"messages: {characters} characters; every member gets them all, and the limit is "
+        f"{max_characters} (collective.max_question_chars)",
+        param="messages",
+        code="prompt_too_long",
+    )
+
+
 def client_stalled() -> ClientStalled:
     return ClientStalled("the client stopped reading", code="client_stalled")

@@ -43,7 +43,8 @@ Token = Annotated[int, Meta(ge=0, lt=2**31)]
 
 
 class DraftMessage(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """Draft `tokens` for output positions from `position` on, after a text ending in `before`."""
+    """A draft: `tokens` for output positions from `position` on, after a text ending in
+    `before`."""
 
     session: Annotated[str, Meta(min_length=8, max_length=64)]
     position: Token

@@ -39,7 +39,8 @@ DraftRun = tuple[int, Sequence[int], Sequence[int]]
 
 @dataclass(frozen=True, slots=True)
 class DraftFacts:
-    """How an endpoint takes drafts: tokens a step (0: not at all), and its vocabulary's size."""
+    """The way in which an endpoint takes drafts: tokens a step (0: not at all), and its
+    vocabulary's size."""
 
     per_step: int = 0
     vocabulary: int | None = None

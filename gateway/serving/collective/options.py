@@ -18,6 +18,7 @@ from gateway.core.collective.options import (
 from gateway.core.collective.selection import Prior
 from gateway.core.prices import Prices
 from gateway.core.types import InferenceRequest
+from gateway.core.upstream_errors import question_too_long
 from gateway.errors import InvalidRequest
 from gateway.protocol.collective import MODEL, CollectiveOptions
 from gateway.protocol.fields import MAX_STOP_CHARS, MAX_TOP_K
@@ -169,12 +170,7 @@ def _messages(
     if messages[-1].get("role") != "user" or not texts[-1].strip():
         raise _unsupported("messages", "the last one must be the user's, with a question as text")
     if (length := sum(map(len, texts))) > max_chars:
-        raise InvalidRequest(
-            f"messages: {length} characters; every member gets them all, and the limit is "
-            f"{max_chars} (collective.max_question_chars)",
-            param="messages",
-            code="prompt_too_long",
-        )
+        raise question_too_long(length, max_chars)
     context: list[Mapping[str, Any]] = [
         {"role": message["role"], "content": text}
         for message, text in zip(messages[:-1], texts[:-1], strict=True)

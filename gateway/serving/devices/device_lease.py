@@ -133,7 +133,7 @@ def held_at_peer(member: Member, peers: PeerDevices) -> Member | None:
 
 
 class LeaseAcquirer:
-    """Takes the leases of devices that register here.
+    """The taker of the leases of devices that register here.
 
     `lease_s`: seconds for which a lease holds in the store without being renewed.
     """

@@ -13,8 +13,9 @@ MAX_BARRED = 4096
 
 
 class EnrolmentAttempts:
-    """Bars an address for a while after too many wrong tokens. The count is shared by all replicas;
-    the end of the bar is remembered here, so that further attempts cost no round trip."""
+    """The count of wrong tokens, which bars an address for a while after too many of them. The
+    count is shared by all replicas; the end of the bar is remembered here, so that further attempts
+    cost no round trip."""
 
     def __init__(self, store: StateStore, clock: Clock) -> None:
         self._store = store

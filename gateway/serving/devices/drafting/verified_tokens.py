@@ -18,7 +18,8 @@ from gateway.serving.requests.progress_timeout import ProgressTimeout
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRelay:
-    """Commits each batch of verified tokens to the session's state, and passes it to the device.
+    """The way of verified tokens to the device: each batch is committed to the session's state
+    first.
 
     `idle_s`: seconds that the engine may take for one batch. `telemetry` is told of each step,
     `requests` of the gaps between tokens.

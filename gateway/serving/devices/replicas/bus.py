@@ -34,8 +34,8 @@ log = structlog.get_logger("tierflow.members")
 
 
 class ReplicaBus:
-    """Delivers the messages of other replicas, and runs everything that keeps this replica in touch
-    with them. `start` and `stop` inside the event loop."""
+    """The bus between replicas: it delivers their messages, and runs everything that keeps this
+    replica in touch with them. `start` and `stop` inside the event loop."""
 
     def __init__(
         self,
