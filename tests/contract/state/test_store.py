@@ -27,7 +27,7 @@ from gateway.core.state.operations import (
     Spend,
 )
 from gateway.errors import StateLost
-from tests.contract.state_stores import Replicas, Servers, keys_of, replicas
+from tests.contract.state.stores import Replicas, Servers, keys_of, replicas
 from tests.redis_server import needs_redis
 
 pytestmark = pytest.mark.anyio

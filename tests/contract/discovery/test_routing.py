@@ -16,7 +16,7 @@ from gateway.adapters.engines.fingerprint import TokenizerCheck
 from gateway.core.types import Probe
 from k8s.discovery.discovery import Discovery, DiscoveryScope
 from k8s.discovery.endpoints import Snapshot
-from tests.contract.test_discovery import SELECTOR, Heard
+from tests.contract.discovery.test_discovery import SELECTOR, Heard
 from tests.kubernetes_api import (
     ApiServer,
     Object,

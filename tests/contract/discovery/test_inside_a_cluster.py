@@ -13,7 +13,7 @@ from kubernetes.aio.config import incluster_config
 
 from k8s.discovery import cluster
 from k8s.discovery.discovery import Discovery, DiscoveryScope
-from tests.contract.test_discovery import Heard
+from tests.contract.discovery.test_discovery import Heard
 from tests.kubernetes_api import (
     ApiServer,
     endpoint_slice,

@@ -12,7 +12,7 @@ import pytest
 from gateway.adapters.state.redis.connection import Credentials, Target
 from gateway.core.state.operations import Advance, Claim, Hold, Means, Observe, Spend
 from gateway.errors import StateLost
-from tests.contract.state_stores import redis_store
+from tests.contract.state.stores import redis_store
 from tests.redis_server import RedisServer, needs_redis, redis_server
 from tests.servers import CHECKOUT, eventually, free_port
 

@@ -22,7 +22,7 @@ from gateway.adapters.state.redis.connection import Credentials, Target
 from gateway.adapters.state.redis.keys import Keys
 from gateway.core.state.operations import Advance, Held, Hold, Read
 from gateway.errors import StateLost
-from tests.contract.state_stores import redis_store, target_of
+from tests.contract.state.stores import redis_store, target_of
 from tests.redis_server import (
     RedisCluster,
     RedisServer,

@@ -17,7 +17,7 @@ from gateway.core.state.operations import (
     Read,
     Spend,
 )
-from tests.contract.state_stores import redis_store, target_of
+from tests.contract.state.stores import redis_store, target_of
 from tests.counting_proxy import counting_proxy
 from tests.redis_server import RedisServer, needs_redis, redis_cluster, redis_server
 

@@ -29,7 +29,7 @@ from gateway.core.state.operations import (
     Release,
     Spend,
 )
-from tests.contract.state_stores import Moving, functions_ahead, redis_store, target_of
+from tests.contract.state.stores import Moving, functions_ahead, redis_store, target_of
 from tests.redis_server import RedisServer, needs_redis, redis_server
 from tests.unit.gateway.build import BOUNDS
 
