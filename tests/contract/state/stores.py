@@ -77,7 +77,7 @@ def functions_ahead(seconds: float) -> functions.Library:
 
 
 @dataclass
-class Replicas:
+class StoreReplicas:
     """Two replicas' stores on one state; in memory they are one and the same."""
 
     kind: str
@@ -102,17 +102,17 @@ class Replicas:
 
 
 @asynccontextmanager
-async def replicas(kind: str, servers: Servers) -> AsyncIterator[Replicas]:
+async def replicas(kind: str, servers: Servers) -> AsyncIterator[StoreReplicas]:
     clock, prefix = Moving(), f"test-{secrets.token_hex(4)}"
     if kind == "memory":
         memory = MemoryStore(clock, BOUNDS)
-        yield Replicas(kind, memory, memory, prefix, (), clock)
+        yield StoreReplicas(kind, memory, memory, prefix, (), clock)
         return
     target, data = servers.get(kind)
     one, other = redis_store(target, prefix), redis_store(target, prefix)
     one.start()
     other.start()
-    yield Replicas(kind, one, other, prefix, data, clock)
+    yield StoreReplicas(kind, one, other, prefix, data, clock)
     await one.stop()
     await other.stop()
 
@@ -129,7 +129,7 @@ def redis_store(
     )
 
 
-def keys_of(replicas: Replicas) -> Iterator[tuple[RedisServer, str, int]]:
+def keys_of(replicas: StoreReplicas) -> Iterator[tuple[RedisServer, str, int]]:
     """(server, key, milliseconds to live) of all that they have stored; -1: for ever."""
     for server in replicas.servers:
         with server.client() as client:

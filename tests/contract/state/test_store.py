@@ -27,7 +27,7 @@ from gateway.core.state.operations import (
     Spend,
 )
 from gateway.errors import StateLost
-from tests.contract.state.stores import Replicas, Servers, keys_of, replicas
+from tests.contract.state.stores import Servers, StoreReplicas, keys_of, replicas
 from tests.redis_server import needs_redis
 
 pytestmark = pytest.mark.anyio
@@ -42,13 +42,13 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 
 @pytest.fixture(params=["memory", *REDIS])
-async def state(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterator[Replicas]:
+async def state(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterator[StoreReplicas]:
     async with replicas(request.param, servers) as found:
         yield found
 
 
 @pytest.fixture(params=REDIS)
-async def redis(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterator[Replicas]:
+async def redis(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterator[StoreReplicas]:
     async with replicas(request.param, servers) as found:
         yield found
 
@@ -61,14 +61,14 @@ def claim(holder: str, digest: str = "body", lease_s: float = 5.0) -> Claim:
     return Claim(name="key", digest=digest, holder=holder, lease_s=lease_s, ttl_s=60.0)
 
 
-async def test_a_lease_is_its_holders_and_read_by_all(state: Replicas) -> None:
+async def test_a_lease_is_its_holders_and_read_by_all(state: StoreReplicas) -> None:
     assert await state.first(hold("one", b"first"))
     assert await state.other.run(hold("two", b"second")) == [False]
     assert await state.other.run(Held("device")) == [{"phone": b"first"}]
     assert await state.run(Held("another kind")) == [{}]
 
 
-async def test_a_renewed_lease_lives_on_with_its_new_value(state: Replicas) -> None:
+async def test_a_renewed_lease_lives_on_with_its_new_value(state: StoreReplicas) -> None:
     await state.run(hold("one", b"first"))
     state.travel(8)
     assert await state.first(hold("one", b"second"))
@@ -78,14 +78,14 @@ async def test_a_renewed_lease_lives_on_with_its_new_value(state: Replicas) -> N
     assert await state.first(Held("device")) == {}
 
 
-async def test_an_expired_lease_is_anybodys(state: Replicas) -> None:
+async def test_an_expired_lease_is_anybodys(state: StoreReplicas) -> None:
     await state.run(hold("one"))
     state.travel(11)
     assert await state.run(hold("two", b"2"), Held("device")) == [True, {"phone": b"2"}]
     assert await state.run(hold("one"), Release("device", "phone", "one")) == [False, False]
 
 
-async def test_leases_of_a_kind_end_each_in_its_time(state: Replicas) -> None:
+async def test_leases_of_a_kind_end_each_in_its_time(state: StoreReplicas) -> None:
     await state.run(hold("one", b"a", "tablet", 100), hold("one", b"b", "phone", 5))
     state.travel(6)
     assert await state.first(Held("device")) == {"tablet": b"a"}
@@ -95,7 +95,7 @@ async def test_leases_of_a_kind_end_each_in_its_time(state: Replicas) -> None:
     ]
 
 
-async def test_a_lease_is_given_up_by_its_holder_only(state: Replicas) -> None:
+async def test_a_lease_is_given_up_by_its_holder_only(state: StoreReplicas) -> None:
     await state.run(hold("one"))
     assert not await state.first(Release("device", "phone", "two"))
     assert await state.first(Release("device", "phone", "one"))
@@ -103,7 +103,7 @@ async def test_a_lease_is_given_up_by_its_holder_only(state: Replicas) -> None:
     assert await state.run(Held("device"), hold("two")) == [{}, True]
 
 
-async def test_more_leases_are_listed_than_one_command_takes(state: Replicas) -> None:
+async def test_more_leases_are_listed_than_one_command_takes(state: StoreReplicas) -> None:
     names = [f"device-{number}" for number in range(2500)]
     for start in range(0, len(names), 500):
         await state.run(*(hold("one", n.encode(), n, 50) for n in names[start : start + 500]))
@@ -112,7 +112,7 @@ async def test_more_leases_are_listed_than_one_command_takes(state: Replicas) ->
     assert await state.run(hold("one", b"", "last"), Held("device")) == [True, {"last": b""}]
 
 
-async def test_a_round_follows_only_the_one_its_writer_saw(state: Replicas) -> None:
+async def test_a_round_follows_only_the_one_its_writer_saw(state: StoreReplicas) -> None:
     def advance(expected: int, value: bytes) -> Advance:
         return Advance(kind="collective", name="c", expected=expected, value=value, ttl_s=10.0)
 
@@ -131,7 +131,7 @@ async def test_a_round_follows_only_the_one_its_writer_saw(state: Replicas) -> N
     assert await state.run(Read("collective", "c"), advance(0, b"anew")) == [(0, None), True]
 
 
-async def test_what_is_forgotten_starts_anew(state: Replicas) -> None:
+async def test_what_is_forgotten_starts_anew(state: StoreReplicas) -> None:
     await state.run(Advance(kind="collective", name="c", expected=0, value=b"a", ttl_s=10.0))
     assert await state.run(Forget("collective", "c"), Forget("collective", "c")) == [True, False]
     await state.run(Advance(kind="collective", name="c", expected=0, value=b"a", ttl_s=10.0))
@@ -142,7 +142,7 @@ async def test_what_is_forgotten_starts_anew(state: Replicas) -> None:
     ]
 
 
-async def test_a_bucket_says_when_there_will_be_enough(state: Replicas) -> None:
+async def test_a_bucket_says_when_there_will_be_enough(state: StoreReplicas) -> None:
     def spend(amount: float) -> Spend:
         return Spend(kind="quota", name="caller", amount=amount, burst=10.0, per_s=0.5)
 
@@ -156,7 +156,7 @@ async def test_a_bucket_says_when_there_will_be_enough(state: Replicas) -> None:
     assert await state.first(spend(10.0)) > 15.0
 
 
-async def test_a_mean_forgets_by_halves(state: Replicas) -> None:
+async def test_a_mean_forgets_by_halves(state: StoreReplicas) -> None:
     def observe(value: float, weight: float = 1.0) -> Observe:
         return Observe(
             kind="quality", name="phone/mathematics", value=value, weight=weight, half_life_s=100.0
@@ -177,7 +177,7 @@ async def test_a_mean_forgets_by_halves(state: Replicas) -> None:
     assert await state.first(observe(0.25, 0.0)) == Mean()
 
 
-async def test_one_request_does_the_work_and_all_get_its_answer(state: Replicas) -> None:
+async def test_one_request_does_the_work_and_all_get_its_answer(state: StoreReplicas) -> None:
     assert await state.run(claim("one"), claim("two"), claim("two", "other")) == [
         ClaimResult(ClaimState.NEW),
         ClaimResult(ClaimState.RUNNING),
@@ -196,7 +196,9 @@ async def test_one_request_does_the_work_and_all_get_its_answer(state: Replicas)
     assert await state.first(claim("x", "other")) == ClaimResult(ClaimState.NEW)
 
 
-async def test_a_claim_whose_holder_died_is_taken_over_after_its_lease(state: Replicas) -> None:
+async def test_a_claim_whose_holder_died_is_taken_over_after_its_lease(
+    state: StoreReplicas,
+) -> None:
     await state.run(claim("dies"))
     state.travel(4)
     assert await state.run(claim("dies"), claim("next")) == [
@@ -219,7 +221,7 @@ async def test_a_claim_whose_holder_died_is_taken_over_after_its_lease(state: Re
     assert await state.first(claim("dies")) == ClaimResult(ClaimState.DONE, b"answer")
 
 
-async def test_a_claim_that_is_given_up_can_be_made_again(state: Replicas) -> None:
+async def test_a_claim_that_is_given_up_can_be_made_again(state: StoreReplicas) -> None:
     await state.run(claim("one"), Complete(name="key", holder="one", answer=None, ttl_s=60.0))
     assert await state.run(
         claim("two", "other"), Complete(name="none", holder="two", answer=b"", ttl_s=1.0)
@@ -230,7 +232,7 @@ async def test_a_claim_that_is_given_up_can_be_made_again(state: Replicas) -> No
 
 
 @pytest.mark.parametrize("name", ["a{b}c", "}{", "{}", "with space", "ü/\n%:*", "n" * 1024])
-async def test_a_name_may_be_anything(state: Replicas, name: str) -> None:
+async def test_a_name_may_be_anything(state: StoreReplicas, name: str) -> None:
     results = await state.run(
         Hold(kind="device", name=name, holder=name, value=b"v", ttl_s=5.0),
         Held("device"),
@@ -257,23 +259,23 @@ async def test_a_name_may_be_anything(state: Replicas, name: str) -> None:
         Means("quality", ["n"] * 10_001),
     ],
 )
-async def test_what_nobody_can_mean_is_refused(state: Replicas, operation: Observe) -> None:
+async def test_what_nobody_can_mean_is_refused(state: StoreReplicas, operation: Observe) -> None:
     with pytest.raises(ValueError, match=f"{type(operation).__name__}\\."):
         await state.run(operation)
 
 
-async def test_a_value_that_is_too_large_is_refused(state: Replicas) -> None:
+async def test_a_value_that_is_too_large_is_refused(state: StoreReplicas) -> None:
     with pytest.raises(StateLost) as refused:
         await state.run(hold("one", bytes(4 * 1024 * 1024 + 1)))
     assert refused.value.code == "state_too_large"
     assert await state.first(hold("one", bytes(4 * 1024 * 1024)))
 
 
-async def test_nothing_asked_is_nothing_done(state: Replicas) -> None:
+async def test_nothing_asked_is_nothing_done(state: StoreReplicas) -> None:
     assert await state.run() == []
 
 
-async def test_messages_arrive_at_every_replica_in_order(state: Replicas) -> None:
+async def test_messages_arrive_at_every_replica_in_order(state: StoreReplicas) -> None:
     heard: dict[str, list[bytes]] = {"one": [], "other": [], "elsewhere": []}
     last = asyncio.Event()
 
@@ -301,7 +303,7 @@ async def test_messages_arrive_at_every_replica_in_order(state: Replicas) -> Non
     assert len(heard["other"]) == 100
 
 
-async def test_a_listener_that_fails_takes_nothing_from_the_others(state: Replicas) -> None:
+async def test_a_listener_that_fails_takes_nothing_from_the_others(state: StoreReplicas) -> None:
     def fail(message: bytes) -> None:
         raise RuntimeError
 
@@ -314,7 +316,7 @@ async def test_a_listener_that_fails_takes_nothing_from_the_others(state: Replic
         assert [await heard.get(), await heard.get()] == [b"1", b"2"]
 
 
-async def test_one_of_many_advances_a_round(state: Replicas) -> None:
+async def test_one_of_many_advances_a_round(state: StoreReplicas) -> None:
     stores = (state.one, state.other)
     for expected in range(3):
         tries = (
@@ -328,7 +330,7 @@ async def test_one_of_many_advances_a_round(state: Replicas) -> None:
         assert await state.first(Read("collective", "c")) == (expected + 1, b"%d" % won[0])
 
 
-async def test_one_of_many_claims_and_one_of_many_takes_over(state: Replicas) -> None:
+async def test_one_of_many_claims_and_one_of_many_takes_over(state: StoreReplicas) -> None:
     stores = (state.one, state.other)
     for generation, expected in enumerate((ClaimState.NEW, ClaimState.TAKEN_OVER)):
         tries = (stores[number % 2].run(claim(f"{generation}-{number}")) for number in range(40))
@@ -337,7 +339,7 @@ async def test_one_of_many_claims_and_one_of_many_takes_over(state: Replicas) ->
         state.travel(6)
 
 
-async def test_no_more_is_spent_than_there_is(state: Replicas) -> None:
+async def test_no_more_is_spent_than_there_is(state: StoreReplicas) -> None:
     stores = (state.one, state.other)
     tries = (
         stores[n % 2].run(Spend(kind="quota", name="caller", amount=1.0, burst=10.0, per_s=1e-6))
@@ -347,7 +349,7 @@ async def test_no_more_is_spent_than_there_is(state: Replicas) -> None:
     assert results.count(0.0) == 10
 
 
-async def test_every_key_expires(redis: Replicas) -> None:
+async def test_every_key_expires(redis: StoreReplicas) -> None:
     await redis.run(
         hold("one", b"v"),
         hold("one", b"v", "tablet", 1.0),

@@ -111,6 +111,16 @@ class SteppingClock:
         return self._now
 
 
+class StoppedClock:
+    """It stands at `time`, which a test moves."""
+
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def now(self) -> float:
+        return self.time
+
+
 class Recorder:
     """A `Telemetry` that remembers."""
 

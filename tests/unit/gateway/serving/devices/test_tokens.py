@@ -17,17 +17,9 @@ from gateway.serving.devices.tokens import (
     digest,
 )
 from tests.unit.gateway.build import BOUNDS
-from tests.unit.gateway.fakes import CountingStore
+from tests.unit.gateway.fakes import CountingStore, StoppedClock
 
 pytestmark = pytest.mark.anyio
-
-
-class StoppedClock:
-    def __init__(self) -> None:
-        self.time = 100.0
-
-    def now(self) -> float:
-        return self.time
 
 
 class TokenLookups:

@@ -13,7 +13,7 @@ from gateway.serving.devices.outbox import MAX_WAITING
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from gateway.settings.devices import DeviceSettings
 from tests.unit.gateway.build import state
-from tests.unit.gateway.fakes import VerifiedPiece, VerifiedScripts, broken
+from tests.unit.gateway.fakes import StoppedClock, VerifiedPiece, VerifiedScripts, broken
 from tests.unit.gateway.serving.devices.device_rig import (
     DeviceRig,
     FakeLink,
@@ -236,11 +236,6 @@ async def test_a_connection_that_ends_says_nothing_about_its_sessions() -> None:
     newer.leave()
     await other
     rig.assert_nothing_left_open()
-
-
-class StoppedClock:
-    def now(self) -> float:
-        return 1.0
 
 
 async def test_opening_and_cancelling_without_pause_is_a_flood() -> None:
