@@ -16,9 +16,9 @@ Penalty = Annotated[float, Meta(ge=-2, le=2)]
 StopText = Annotated[str, Meta(min_length=1)]
 MAX_ANSWERS = 16_384
 """The bound on `n` that vLLM has by default (VLLM_MAX_N_SEQUENCES)."""
-MAX_LOGPROBS = 20
-"""As many likely tokens for each position as OpenAI gives, and vLLM by default (--max-logprobs)."""
-Logprobs = Annotated[int, Meta(ge=0, le=MAX_LOGPROBS)]
+Logprobs = Annotated[int, Meta(ge=-1)]
+"""The likely tokens given for each position, -1 for all; their bound is an engine's own option
+(--max-logprobs)."""
 
 
 class ContentPart(Struct):
