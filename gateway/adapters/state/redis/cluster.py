@@ -83,10 +83,10 @@ class Cluster:
             for index in part:
                 words += [("ASKING",)] if todo[index][1] else []
                 words.append(commands[index].words)
-            replies = await pipelined(self._topology.client(address), words)
-            answers = [f for w, f in zip(words, replies, strict=True) if w != ("ASKING",)]
-            for index, answer in zip(part, answers, strict=True):
-                replies[index] = answer
+            raw = await pipelined(self._topology.client(address), words)
+            own = [reply for word, reply in zip(words, raw, strict=True) if word != ("ASKING",)]
+            for index, reply in zip(part, own, strict=True):
+                replies[index] = reply
 
         results = await asyncio.gather(
             *(send_to(address, part) for address, part in parts.items()), return_exceptions=True
