@@ -1,8 +1,8 @@
-"""`python -m tests`: the whole suite, in two runs of pytest side by side.
+"""`python -m tests`: the whole suite, in two lanes of pytest side by side.
 
-One run is of the tests that need the engine environment, which wait for engines to load and to
-compute; the other is of all that need none. With arguments there is a single run, and pytest gets
-them as they are.
+One lane is of the tests that need the engine environment, which wait for engines to load and to
+compute, and then of some that wait for devices; the other is of all the rest. With arguments there
+is a single run, and pytest gets them as they are.
 """
 
 from __future__ import annotations
@@ -13,14 +13,23 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import IO
+
+import pytest
 
 from deploy.local.processes import die_with_parent
 
 SLOWEST = "--durations=10"
-OTHERS = (SLOWEST, "-m", "not engine")
+SECOND_LANE = ("tests/integration/agents", "tests/integration/routing")
+"""What makes both lanes about as long."""
+OTHERS = (SLOWEST, "-m", "not engine", *(f"--ignore={folder}" for folder in SECOND_LANE))
 ENGINES = (SLOWEST, "-m", "engine", "--override-ini", "cache_dir=.pytest_cache/engines")
+AFTER_ENGINES = (
+    *(SLOWEST, "-m", "not engine", "--override-ini", "cache_dir=.pytest_cache/after_engines"),
+    *SECOND_LANE,
+)
 """Each run keeps its own list of what failed last."""
 
 
@@ -45,11 +54,19 @@ def ended(run: subprocess.Popen[bytes]) -> int:
             continue
 
 
+def second_lane(engines: subprocess.Popen[bytes], output: IO[bytes]) -> list[int]:
+    """The exit codes of its runs; who interrupts the first wants no second."""
+    codes = [ended(engines)]
+    if codes[0] != pytest.ExitCode.INTERRUPTED:
+        codes.append(ended(start(AFTER_ENGINES, output)))
+    return codes
+
+
 def side_by_side() -> int:
-    """Shows one run as it goes and the other when both have ended. The worse exit code of both."""
-    with tempfile.TemporaryFile() as output:
-        engines = start(ENGINES, output)
-        codes = [ended(start(OTHERS)), ended(engines)]
+    """Shows one lane as it goes and the other when both have ended. The worst exit code of all."""
+    with tempfile.TemporaryFile() as output, ThreadPoolExecutor(1) as thread:
+        second = thread.submit(second_lane, start(ENGINES, output), output)
+        codes = [ended(start(OTHERS)), *second.result()]
         output.seek(0)
         sys.stdout.buffer.write(output.read())
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""A run of the whole suite fails when either of its halves does, and shows both."""
+"""A run of the whole suite fails when any of its runs does, and shows all."""
 
 import subprocess
 import sys
@@ -10,23 +10,44 @@ import pytest
 import tests.__main__ as suite
 
 
+def runs_end_with(
+    monkeypatch: pytest.MonkeyPatch, *, others: int, engines: int, after_engines: int
+) -> None:
+    """Each run prints its name and ends with this exit code."""
+    runs = {
+        suite.OTHERS: ("others", others),
+        suite.ENGINES: ("engines", engines),
+        suite.AFTER_ENGINES: ("after engines", after_engines),
+    }
+
+    def start(arguments: Sequence[str], output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+        name, code = runs[tuple(arguments)]
+        script = f"print({name!r}); raise SystemExit({code})"
+        return subprocess.Popen([sys.executable, "-c", script], stdout=output)
+
+    monkeypatch.setattr(suite, "start", start)
+
+
 @pytest.mark.parametrize(
-    ("others", "engines", "code"), [(0, 0, 0), (1, 0, 1), (0, 1, 1), (1, 2, 2), (2, 1, 2)]
+    ("others", "engines", "after_engines", "code"),
+    [(0, 0, 0, 0), (1, 0, 0, 1), (0, 1, 0, 1), (0, 0, 1, 1), (1, 3, 0, 3), (3, 1, 1, 3)],
 )
-def test_the_worse_exit_code_counts_and_both_outputs_are_shown(
+def test_the_worst_exit_code_counts_and_all_outputs_are_shown(
     monkeypatch: pytest.MonkeyPatch,
     capfdbinary: pytest.CaptureFixture[bytes],
     others: int,
     engines: int,
+    after_engines: int,
     code: int,
 ) -> None:
-    codes = {suite.OTHERS: others, suite.ENGINES: engines}
-
-    def start(arguments: Sequence[str], output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
-        own = codes[tuple(arguments)]
-        script = f"print('half {arguments[2]}'); raise SystemExit({own})"
-        return subprocess.Popen([sys.executable, "-c", script], stdout=output)
-
-    monkeypatch.setattr(suite, "start", start)
+    runs_end_with(monkeypatch, others=others, engines=engines, after_engines=after_engines)
     assert suite.side_by_side() == code
-    assert capfdbinary.readouterr().out == b"half not engine\nhalf engine\n"
+    assert capfdbinary.readouterr().out == b"others\nengines\nafter engines\n"
+
+
+def test_an_interrupted_lane_starts_no_further_run(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    runs_end_with(monkeypatch, others=2, engines=2, after_engines=0)
+    assert suite.side_by_side() == 2
+    assert capfdbinary.readouterr().out == b"others\nengines\n"
