@@ -22,6 +22,7 @@ import httpx
 import yaml
 
 from deploy.local.processes import die_with_parent
+from tests.forked_process import ForkedProcess, is_program
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SHIPPED_FAMILY = CHECKOUT / "services/model_family/weights"
@@ -54,7 +55,7 @@ class Server:
     """A process that serves HTTP at `url`; what it prints goes to `log`."""
 
     name: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | ForkedProcess
     log: Path
     url: str
 
@@ -108,6 +109,10 @@ def start(
     name: str, command: Sequence[str], folder: Path, url: str, env: Mapping[str, str] | None = None
 ) -> Server:
     log = folder / f"{name}-{time.monotonic_ns()}.log"
+    log.touch()
+    if is_program(command):
+        forked = ForkedProcess(command, log, {**os.environ, **(env or {})})
+        return Server(name, forked, log, url)
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
