@@ -6,6 +6,7 @@ import shlex
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -23,29 +24,57 @@ def nothing_is_left(run: Run, sessions: set[int]) -> bool:
     return not members(sessions) and all(is_free(port) for port in run.ports)
 
 
-def test_both_pools_answer_once_it_says_that_it_is_up(tmp_path: Path) -> None:
-    with up(tmp_path) as run:
-        line = run.read_until(UP)
-        url = f"http://127.0.0.1:{run.ports[0]}"
-        assert line == UP + url
-        for model in ("rill-edge", "rill-cloud"):
-            answer = httpx.post(
-                f"{url}/v1/completions", json={"model": model, "prompt": "Hi", "max_tokens": 2}
-            )
-            assert answer.json()["usage"]["completion_tokens"] == 2
-        assert httpx.get(f"{url}/ready").status_code == 200
-    assert run.log.count(UP) == 1
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """An instance to ask, not to stop, whose output has been read up to its curl."""
+    with up(tmp_path_factory.mktemp("up")) as run:
+        run.read_until("curl ")
+        run.read_until("-d ")
+        yield run
 
 
-def test_the_curl_it_prints_works(tmp_path: Path) -> None:
-    with up(tmp_path) as run:
-        run.read_until(UP)
-        first = run.read_until("curl ").strip()
-        command = shlex.split(first.removesuffix("\\") + run.read_until("-d "))
-        answer = subprocess.run(
-            [*command, "--silent", "--fail"], capture_output=True, text=True, check=True
+def state_of(run: Run) -> Path:
+    """The folder that was given for it."""
+    return run.folder.parent.parent
+
+
+def test_both_pools_answer_once_it_says_that_it_is_up(running: Run) -> None:
+    url = f"http://127.0.0.1:{running.ports[0]}"
+    assert running.lines.count(UP + url) == running.log.count(UP) == 1
+    for model in ("rill-edge", "rill-cloud"):
+        answer = httpx.post(
+            f"{url}/v1/completions", json={"model": model, "prompt": "Hi", "max_tokens": 2}
         )
-        assert '"choices"' in answer.stdout
+        assert answer.json()["usage"]["completion_tokens"] == 2
+    assert httpx.get(f"{url}/ready").status_code == 200
+
+
+def test_the_curl_it_prints_works(running: Run) -> None:
+    first, second = (next(line for line in running.lines if w in line) for w in ("curl ", "-d "))
+    answer = subprocess.run(
+        [*shlex.split(first.strip().removesuffix("\\") + second), "--silent", "--fail"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert '"choices"' in answer.stdout
+
+
+def test_a_second_up_says_that_it_is_up_already(running: Run) -> None:
+    port = str(running.ports[0])
+    with up(state_of(running), TIERFLOW_PORT=port) as second:
+        assert second.wait() == 1
+        assert len(second.lines) == 1
+        assert f"port {port} is in use: tierflow is already up there" in second.log
+        second.environment["TIERFLOW_PORT"] = str(second.ports[0])
+    assert httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
+
+
+def test_two_instances_run_side_by_side(running: Run) -> None:
+    with up(state_of(running)) as other:
+        other.read_until(UP)
+        assert other.down().returncode == 0
+        assert httpx.get(f"http://127.0.0.1:{running.ports[0]}/health").status_code == 200
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -85,18 +114,6 @@ def test_down_with_nothing_up_says_so(tmp_path: Path) -> None:
     stopped = run.down()
     assert stopped.returncode == 0
     assert stopped.stdout == f"nothing is running on port {run.ports[0]}\n"
-
-
-def test_a_second_up_says_that_it_is_up_already(tmp_path: Path) -> None:
-    with up(tmp_path) as run:
-        run.read_until(UP)
-        port = str(run.ports[0])
-        with up(tmp_path, TIERFLOW_PORT=port) as second:
-            assert second.wait() == 1
-            assert len(second.lines) == 1
-            assert f"port {port} is in use: tierflow is already up there" in second.log
-            second.environment["TIERFLOW_PORT"] = str(second.ports[0])
-        assert httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
 
 
 def test_a_killed_runner_takes_everything_with_it(tmp_path: Path) -> None:
@@ -169,11 +186,3 @@ def test_a_missing_model_is_refused_before_anything_is_started(tmp_path: Path) -
     with up(tmp_path, TIERFLOW_ENGINE="vllm", TIERFLOW_EDGE_MODEL=absent) as run:
         assert run.wait() == 1
         assert run.lines == [f"tierflow: TIERFLOW_EDGE_MODEL: there is no folder {absent}"]
-
-
-def test_two_instances_run_side_by_side(tmp_path: Path) -> None:
-    with up(tmp_path) as one, up(tmp_path) as other:
-        one.read_until(UP)
-        other.read_until(UP)
-        assert one.down().returncode == 0
-        assert httpx.get(f"http://127.0.0.1:{other.ports[0]}/health").status_code == 200

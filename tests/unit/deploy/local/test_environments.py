@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -36,45 +37,29 @@ def test_a_name_stands_for_the_content_of_a_lock_file(one: bytes, other: bytes) 
     assert all(len(name.removeprefix("gateway-")) == 12 for name in names)
 
 
-def test_an_environment_is_made_once(tmp_path: Path) -> None:
-    locks = write_lock(tmp_path / "locks")
-    python = ensure("tiny", locks, tmp_path / "cache")
-    shown = subprocess.run(
-        [python, "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True, check=True
-    )
-    assert Path(shown.stdout.strip()) == python.parent.parent
-    made = python.stat().st_ctime_ns, (python.parent.parent / MARKER).stat().st_ino
-    assert ensure("tiny", locks, tmp_path / "cache") == python
-    assert (python.stat().st_ctime_ns, (python.parent.parent / MARKER).stat().st_ino) == made
+@dataclass(frozen=True)
+class Made:
+    """An environment that two processes asked for at once, over what an interrupted one left."""
+
+    locks: Path
+    cache: Path
+    folder: Path
+    codes: list[int]
+    outputs: list[str]
+    errors: list[str]
 
 
-def test_a_half_made_environment_is_made_again(tmp_path: Path) -> None:
-    locks = write_lock(tmp_path / "locks")
-    folder = environment_folder("tiny", (locks / "tiny.txt").read_bytes(), tmp_path / "cache")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    place = tmp_path_factory.mktemp("environments")
+    locks, cache = write_lock(place / "locks"), place / "cache"
+    folder = environment_folder("tiny", (locks / "tiny.txt").read_bytes(), cache)
     (folder / "bin").mkdir(parents=True)
     (folder / "bin" / "python").write_text("broken")
     (folder / "leftover").write_text("of an interrupted installation")
-    python = ensure("tiny", locks, tmp_path / "cache")
-    assert is_complete(folder)
-    assert python.read_bytes() != b"broken"
-    assert not (folder / "leftover").exists()
-
-
-def test_a_failed_installation_leaves_no_environment(tmp_path: Path) -> None:
-    locks = write_lock(tmp_path / "locks", "not a requirement")
-    with pytest.raises(EnvironmentFailure) as failed:
-        ensure("tiny", locks, tmp_path / "cache")
-    assert "\n" not in str(failed.value)
-    folder = environment_folder("tiny", (locks / "tiny.txt").read_bytes(), tmp_path / "cache")
-    assert not folder.exists()
-    assert folder.with_suffix(".log").read_text()
-
-
-def test_two_callers_at_once_get_one_environment(tmp_path: Path) -> None:
-    locks = write_lock(tmp_path / "locks")
     call = (
         "import sys; from pathlib import Path; from deploy.local.environments import ensure;"
-        f"print(ensure('tiny', Path({str(locks)!r}), Path({str(tmp_path / 'cache')!r})))"
+        f"print(ensure('tiny', Path({str(locks)!r}), Path({str(cache)!r})))"
     )
     both = [
         subprocess.Popen(
@@ -86,10 +71,48 @@ def test_two_callers_at_once_get_one_environment(tmp_path: Path) -> None:
         )
         for _ in range(2)
     ]
-    outputs = [process.communicate() for process in both]
-    assert [process.returncode for process in both] == [0, 0]
-    assert outputs[0][0] == outputs[1][0] != ""
-    assert sum("is ready, after" in errors for _, errors in outputs) == 1
+    written = [process.communicate() for process in both]
+    return Made(
+        locks=locks,
+        cache=cache,
+        folder=folder,
+        codes=[process.returncode for process in both],
+        outputs=[output for output, _ in written],
+        errors=[errors for _, errors in written],
+    )
+
+
+def test_an_environment_is_made_once(made: Made) -> None:
+    python = made.folder / "bin" / "python"
+    shown = subprocess.run(
+        [python, "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True, check=True
+    )
+    assert Path(shown.stdout.strip()) == made.folder
+    before = python.stat().st_ctime_ns, (made.folder / MARKER).stat().st_ino
+    assert ensure("tiny", made.locks, made.cache) == python
+    assert (python.stat().st_ctime_ns, (made.folder / MARKER).stat().st_ino) == before
+
+
+def test_a_half_made_environment_is_made_again(made: Made) -> None:
+    assert is_complete(made.folder)
+    assert (made.folder / "bin" / "python").read_bytes() != b"broken"
+    assert not (made.folder / "leftover").exists()
+
+
+def test_two_callers_at_once_get_one_environment(made: Made) -> None:
+    assert made.codes == [0, 0]
+    assert made.outputs == [f"{made.folder / 'bin' / 'python'}\n"] * 2
+    assert sum("is ready, after" in errors for errors in made.errors) == 1
+
+
+def test_a_failed_installation_leaves_no_environment(tmp_path: Path) -> None:
+    locks = write_lock(tmp_path / "locks", "not a requirement")
+    with pytest.raises(EnvironmentFailure) as failed:
+        ensure("tiny", locks, tmp_path / "cache")
+    assert "\n" not in str(failed.value)
+    folder = environment_folder("tiny", (locks / "tiny.txt").read_bytes(), tmp_path / "cache")
+    assert not folder.exists()
+    assert folder.with_suffix(".log").read_text()
 
 
 def test_a_lock_file_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_the_graph_computes_what_a_graph_of_float32_weights_computes(
     command("onnx", "--model", tmp_path).check_returncode()
     text = TextModel(WEIGHTS / specialist.member)
     # Of random tokens two may be likely to the sixth digit, which rounding decides.
-    for question in evaluation_set(24):
+    for question in evaluation_set(8):
         ids = text.encode(ask(question.prompt) + question.answer)
         linked, whole = logits(WEIGHTS / specialist.member, ids), logits(tmp_path, ids)
         assert np.abs(linked - whole).max() < 2e-3

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.engine
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Of the run and of what it wrote."""
     run, target = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("target")
-    done = specialise(run, target, "--steps", "2")
+    done = specialise(run, target, "--steps", "1")
     assert done.returncode == 0, done.stderr
     return run, target
 
@@ -41,14 +41,14 @@ def test_a_specialist_s_folder_is_like_a_member_s_and_describes_itself(
         "training.json",
     }
     about = json.loads((target / "rill-device-lists" / "training.json").read_text())
-    assert about["start"] == "rill-device" and about["steps"] == 2 and about["tokens"] > 4000
+    assert about["start"] == "rill-device" and about["steps"] == 1 and about["tokens"] > 2000
 
 
 def test_a_run_goes_on_where_it_stopped_and_one_of_another_seed_is_refused(
     folders: tuple[Path, Path],
 ) -> None:
-    done = specialise(*folders, "--steps", "3")
-    assert "starting" not in done.stdout and "at step 2" in done.stdout, done.stderr
+    done = specialise(*folders, "--steps", "2")
+    assert "starting" not in done.stdout and "at step 1" in done.stdout, done.stderr
     done = specialise(*folders, "--seed", "1")
     assert done.returncode == 2
     assert "--run-dir" in done.stderr.splitlines()[-1]
