@@ -22,8 +22,13 @@ import pytest
 from deploy.local.processes import die_with_parent
 
 SLOWEST = "--durations=10"
-SECOND_LANE = ("tests/integration/agents", "tests/integration/routing")
-"""What makes both lanes about as long."""
+SECOND_LANE = (
+    "tests/integration/agents",
+    "tests/integration/local",
+    "tests/integration/routing",
+)
+"""What makes both lanes about as long: with the engines gone, what starts devices at a low priority
+has a core for them."""
 OTHERS = (SLOWEST, "-m", "not engine", *(f"--ignore={folder}" for folder in SECOND_LANE))
 ENGINES = (SLOWEST, "-m", "engine", "--override-ini", "cache_dir=.pytest_cache/engines")
 AFTER_ENGINES = (

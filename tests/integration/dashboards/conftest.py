@@ -1,4 +1,4 @@
-"""The stack and its Prometheus, each once for all queries."""
+"""The stack and its Prometheus, each once for all queries; both stop with them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.integration.dashboards.stack import Stack, stack
 from tests.servers import eventually
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with stack(tmp_path_factory.mktemp("dashboards")) as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def watched(running: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """Prometheus that has seen each series before and after it grew."""
     addresses = {

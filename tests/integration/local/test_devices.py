@@ -30,7 +30,7 @@ def registered(run: Run) -> set[str]:
     return {device["id"] for device in answer.json()["data"] if device["registered"]}
 
 
-def test_devices_are_registered_and_named_once_it_is_up(tmp_path: Path) -> None:
+def test_devices_are_named_once_it_is_up_and_one_that_crashes_is_reported(tmp_path: Path) -> None:
     with up(tmp_path, TIERFLOW_DEVICES=copies(tmp_path, "sums", "words")) as run:
         run.read_until(UP)
         assert registered(run) == {"sums", "words"}
@@ -38,10 +38,6 @@ def test_devices_are_registered_and_named_once_it_is_up(tmp_path: Path) -> None:
         told = run.read_until("operator's token: ")
         assert told.endswith(f"{run.folder}/admin.token")
 
-
-def test_a_device_that_crashes_is_reported_and_the_rest_goes_on(tmp_path: Path) -> None:
-    with up(tmp_path, TIERFLOW_DEVICES=copies(tmp_path, "sums", "words")) as run:
-        run.read_until(UP)
         sessions = run.sessions()
         run.part("sums").kill()
         told = run.read_until("device sums stopped")
