@@ -91,6 +91,8 @@ def stack(folder: Path) -> Iterator[Stack]:
     with ExitStack() as stack:
         threads = stack.enter_context(ThreadPoolExecutor(STUCK))
         engine = FamilyEngine()
+        # Slow enough for drafts to come in time beside whatever else runs.
+        engine.step_s = 0.02
         engine.start()
         stack.callback(engine.stop)
         edge = []
