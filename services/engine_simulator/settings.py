@@ -30,9 +30,13 @@ class Rates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The settings of one simulated engine."""
+    """The settings of one simulated engine.
+
+    `weights` names the model whose answers it gives; "": those of the model that it serves.
+    """
 
     model: str
+    weights: str
     host: str
     port: int
     max_model_len: int
@@ -74,6 +78,8 @@ def _parser() -> _Parser:
     share = _number(float, 0, 1)
     add = parser.add_argument
     add("--model", required=True, help="name the model is served by")
+    add("--weights", default="", metavar="MODEL",
+        help="give this model's answers; engines with equal weights answer alike")  # fmt: skip
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=_number(int, 0, 65535), default=8000, help="port; 0 takes a free one")
     add("--prefill-tokens-per-s", type=rate, default=default.prefill_tokens_per_s, help="prefill")
@@ -122,6 +128,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> Settings:
     )
     return Settings(
         model=options.model,
+        weights=options.weights,
         host=options.host,
         port=options.port,
         max_model_len=options.max_model_len,

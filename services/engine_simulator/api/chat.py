@@ -20,6 +20,7 @@ async def chat_completions(engine: Engine, exchange: Exchange) -> None:
     body = parse(ChatBody, await exchange.body())
     plan = engine.admit()
     model = engine.resolve(body.model)
+    weights = engine.weights(model)
     n = check_sampling(body)
     if body.top_logprobs and not body.logprobs:
         raise invalid("top_logprobs", "when using `top_logprobs`, `logprobs` must be set to true.")
@@ -31,7 +32,7 @@ async def chat_completions(engine: Engine, exchange: Exchange) -> None:
     if max_tokens is None:
         max_tokens = body.max_tokens
     bounds = limits(body, max_tokens, len(prompt), engine.settings.max_model_len)
-    salt = Context(model=model, seed=body.seed, prompt=prompt).draw()
+    salt = Context(model=weights, seed=body.seed, prompt=prompt).draw()
     call = structured_output.tool_call(body, salt)
     script = call[1] if call else structured_output.json_answer(body.response_format, salt)
     request = PromptRequest(prompt=prompt, limits=bounds, n=n, seed=body.seed, script=script)
@@ -40,6 +41,7 @@ async def chat_completions(engine: Engine, exchange: Exchange) -> None:
     renderer = ChatRenderer(
         request_id=request_id,
         model=model,
+        weights=weights,
         body=body,
         prompt=prompt,
         n=n,
@@ -59,6 +61,7 @@ class ChatRenderer(AnswerRenderer):
         *,
         request_id: str,
         model: str,
+        weights: str,
         body: ChatBody,
         prompt: list[int],
         n: int,
@@ -73,6 +76,7 @@ class ChatRenderer(AnswerRenderer):
             prompt_tokens=len(prompt),
             choices=n,
         )
+        self._weights = weights
         self._body = body
         self._prompt = prompt
         self._n = n
@@ -172,5 +176,5 @@ class ChatRenderer(AnswerRenderer):
     def _prompt_logprobs(self) -> object:
         if self._body.prompt_logprobs is None:
             return None
-        context = Context(model=self._model, seed=self._body.seed)
+        context = Context(model=self._weights, seed=self._body.seed)
         return logprobs.prompt_logprobs(context, self._prompt, self._body.prompt_logprobs)

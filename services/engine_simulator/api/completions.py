@@ -19,6 +19,7 @@ async def completions(engine: Engine, exchange: Exchange) -> None:
     body = parse(CompletionBody, await exchange.body())
     plan = engine.admit()
     model = engine.resolve(body.model)
+    weights = engine.weights(model)
     n = check_sampling(body)
     prompts = as_prompts(body.prompt)
     room = engine.settings.max_model_len
@@ -26,7 +27,7 @@ async def completions(engine: Engine, exchange: Exchange) -> None:
     for prompt in prompts:
         check_prompt(prompt, room)
         bounds = limits(body, body.max_tokens, len(prompt), room)
-        salt = Context(model=model, seed=body.seed, prompt=prompt).draw()
+        salt = Context(model=weights, seed=body.seed, prompt=prompt).draw()
         script = structured_output.json_answer(body.response_format, salt)
         requests.append(
             PromptRequest(prompt=prompt, limits=bounds, n=n, seed=body.seed, script=script)
@@ -34,7 +35,7 @@ async def completions(engine: Engine, exchange: Exchange) -> None:
     job = engine.submit(model, requests, plan)
     request_id = identity.new_id("cmpl-", exchange.header(b"x-request-id"))
     renderer = CompletionRenderer(
-        request_id=request_id, model=model, body=body, prompts=prompts, n=n
+        request_id=request_id, model=model, weights=weights, body=body, prompts=prompts, n=n
     )
     await respond(engine, exchange, job, renderer, bool(body.stream))
 
@@ -46,7 +47,14 @@ class CompletionRenderer(AnswerRenderer):
     """
 
     def __init__(
-        self, *, request_id: str, model: str, body: CompletionBody, prompts: list[list[int]], n: int
+        self,
+        *,
+        request_id: str,
+        model: str,
+        weights: str,
+        body: CompletionBody,
+        prompts: list[list[int]],
+        n: int,
     ) -> None:
         super().__init__(
             request_id=request_id,
@@ -57,6 +65,7 @@ class CompletionRenderer(AnswerRenderer):
             prompt_tokens=sum(map(len, prompts)),
             choices=n * len(prompts),
         )
+        self._weights = weights
         self._body = body
         self._prompts = prompts
         self._n = n
@@ -116,7 +125,7 @@ class CompletionRenderer(AnswerRenderer):
         }
 
     def _rows(self, prompt: list[int], top: int) -> list[dict[str, dict[str, Any]] | None]:
-        context = Context(model=self._model, seed=self._body.seed)
+        context = Context(model=self._weights, seed=self._body.seed)
         return logprobs.prompt_logprobs(context, prompt, top)
 
     def _logprobs(

@@ -8,12 +8,16 @@ from typing import Protocol
 
 import orjson
 
-from services.engine_simulator.api.exchange import EVENT_STREAM, JSON, Exchange
+from services.engine_simulator.api.exchange import DONE, EVENT_STREAM, JSON, Exchange, event
 from services.engine_simulator.engine.decoding import Token
 from services.engine_simulator.engine.engine import Engine, Job
 from services.engine_simulator.engine.faults import FaultPlan
+from services.engine_simulator.errors import EngineError
 
 _GARBAGE = b'data: {"id":"\xff\xfe,,,\n\n'
+_FAILURE = EngineError(
+    "EngineCore encountered an issue.", status=500, kind="InternalServerError"
+).body()
 
 
 class Renderer(Protocol):
@@ -35,6 +39,10 @@ class Renderer(Protocol):
 async def respond(
     engine: Engine, exchange: Exchange, job: Job, renderer: Renderer, stream: bool
 ) -> None:
+    if job.plan.empty:
+        _abort(engine, job)
+        await (exchange.reply(b"", content_type=EVENT_STREAM) if stream else exchange.json({}))
+        return
     watcher = None
     if not job.tokens.finished:
         watcher = asyncio.create_task(exchange.disconnected())
@@ -66,8 +74,8 @@ async def _stream(exchange: Exchange, job: Job, renderer: Renderer) -> None:
     sent, pieces = 0, [renderer.opening()]
     async for batch in job.tokens.batches():
         for choice, token in batch:
-            if plan.close_after_tokens is not None and sent >= plan.close_after_tokens:
-                await exchange.write(b"".join(pieces))
+            if plan.breaks_at(sent):
+                await _break(exchange, plan, pieces, renderer.token(choice, token))
                 return
             if plan.token_delay_s or plan.token_jitter_s:
                 await exchange.write(b"".join(pieces))
@@ -86,6 +94,19 @@ async def _stream(exchange: Exchange, job: Job, renderer: Renderer) -> None:
     await exchange.write(b"".join(pieces), last=True)
 
 
+async def _break(
+    exchange: Exchange, plan: FaultPlan, pieces: list[bytes], following: bytes
+) -> None:
+    """Sends what is due, and then what the fault says in place of the event that follows."""
+    if plan.error_event_after_tokens is not None:
+        # As vLLM ends the streams of an engine that has died; before a token there is no opening.
+        due = pieces if plan.error_event_after_tokens else []
+        await exchange.write(b"".join([*due, event(_FAILURE), DONE]), last=True)
+        return
+    half = following[: len(following) // 2] if plan.half_event_after_tokens is not None else b""
+    await exchange.write(b"".join([*pieces, half]))
+
+
 async def _whole(exchange: Exchange, job: Job, renderer: Renderer) -> None:
     answers: list[list[Token]] = [[] for _ in job.generations]
     async for batch in job.tokens.batches():
@@ -97,7 +118,7 @@ async def _whole(exchange: Exchange, job: Job, renderer: Renderer) -> None:
     body = orjson.dumps(renderer.whole(answers))
     if job.plan.garbage_after_tokens is not None:
         body = _GARBAGE
-    if job.plan.close_after_tokens is not None:
+    if job.plan.breaks_at(sum(map(len, answers))):
         await exchange.start(200, JSON, len(body))
         await exchange.write(body[: len(body) // 2])
         return

@@ -22,7 +22,7 @@ async def responses(engine: Engine, exchange: Exchange) -> None:
     room = engine.settings.max_model_len
     check_prompt(prompt, room)
     bounds = limits(SamplingBody(), body.max_output_tokens, len(prompt), room)
-    salt = Context(model=model, prompt=prompt).draw()
+    salt = Context(model=engine.weights(model), prompt=prompt).draw()
     script = structured_output.json_answer((body.text or {}).get("format"), salt)
     job = engine.submit(model, [PromptRequest(prompt=prompt, limits=bounds, script=script)], plan)
     renderer = ResponseRenderer(model, body, len(prompt))

@@ -57,9 +57,15 @@ class Engine:
             raise unknown_model(name, served)
         return name
 
+    def weights(self, model: str) -> str:
+        """Whose answers the model gives: its own, unless the settings name another."""
+        return self.settings.weights or model
+
     def admit(self) -> FaultPlan:
-        """The faults of this inference request. Raises EngineError (500, 503)."""
+        """The faults of this inference request. Raises EngineError (400 to 599)."""
         plan = self.faults.next_plan()
+        if plan.status is not None:
+            raise EngineError("A simulated refusal.", status=plan.status, kind="SimulatedError")
         if plan.refuse:
             raise EngineError(
                 "The engine refuses requests.", status=503, kind="ServiceUnavailableError"
@@ -73,10 +79,11 @@ class Engine:
         hang_after = 0 if plan.hang_before_first_byte else plan.hang_after_tokens
         queue = TokenQueue(sum(request.n for request in requests))
         generations: list[Generation] = []
+        weights = self.weights(model)
         for request in requests:
             for choice in range(request.n):
                 context = Context(
-                    model=model, seed=request.seed, choice=choice, prompt=request.prompt
+                    model=weights, seed=request.seed, choice=choice, prompt=request.prompt
                 )
                 source = (
                     generate(context, request.limits.min_tokens, request.limits.ignore_end)

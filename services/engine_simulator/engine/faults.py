@@ -19,6 +19,10 @@ class FaultPlan(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     refuse: bool = Field(default=False, description="answer 503 to every inference request")
     error_probability: float = Field(default=0.0, ge=0, le=1, description="answer 500 this often")
+    status: int | None = Field(
+        default=None, ge=400, le=599, description="answer every inference request with it"
+    )
+    empty: bool = Field(default=False, description="answer 200 without an event or a field")
     hang_before_first_byte: bool = Field(
         default=False, description="accept, then send not one byte"
     )
@@ -26,6 +30,12 @@ class FaultPlan(BaseModel):
         default=None, ge=0, description="stop producing, stay connected"
     )
     close_after_tokens: int | None = Field(default=None, ge=0, description="close the socket")
+    half_event_after_tokens: int | None = Field(
+        default=None, ge=0, description="send half of the next event, then close the socket"
+    )
+    error_event_after_tokens: int | None = Field(
+        default=None, ge=0, description="end the stream with an error event"
+    )
     garbage_after_tokens: int | None = Field(
         default=None, ge=0, description="send a broken SSE event"
     )
@@ -35,6 +45,15 @@ class FaultPlan(BaseModel):
     )
     unhealthy: bool = Field(default=False, description="/health answers 503")
     models: list[str] | None = Field(default=None, description="serve these model names instead")
+
+    def breaks_at(self, tokens: int) -> bool:
+        """Whether an answer that has so many tokens ends here, before it is complete."""
+        counts = (
+            self.close_after_tokens,
+            self.half_event_after_tokens,
+            self.error_event_after_tokens,
+        )
+        return any(count is not None and tokens >= count for count in counts)
 
 
 NO_FAULTS = FaultPlan()

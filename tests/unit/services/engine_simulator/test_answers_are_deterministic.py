@@ -31,6 +31,15 @@ def test_model_seed_and_choice_each_change_the_answer() -> None:
     assert len(texts) == 6
 
 
+def test_engines_with_equal_weights_answer_alike_under_any_name() -> None:
+    other = simulator("--unpaced", "--weights", "m", "--fault", "models=x")
+    body = chat("hello", max_tokens=20, seed=3, prompt_logprobs=1)
+    own = ask(app, "/v1/chat/completions", body).json()
+    twin = ask(other, "/v1/chat/completions", {**body, "model": "x"}).json()
+    assert (twin["model"], own["model"]) == ("x", "m")
+    assert (twin["choices"], twin["prompt_logprobs"]) == (own["choices"], own["prompt_logprobs"])
+
+
 @given(prompts, st.integers(2, 40), st.data())
 def test_continuing_from_the_tokens_so_far_gives_the_rest(
     prompt: str, length: int, data: st.DataObject

@@ -1,4 +1,5 @@
 import asyncio
+import json
 
 import pytest
 
@@ -41,6 +42,40 @@ def test_a_whole_answer_is_cut_in_the_middle() -> None:
     assert (answer.status, answer.complete) == (200, False)
     with pytest.raises(ValueError):
         answer.json()
+
+
+def test_half_an_event_is_the_last_that_a_client_gets() -> None:
+    app = simulator("--unpaced", "--fault", "half_event_after_tokens=2")
+    answer = ask(app, CHAT, chat("hi", stream=True, max_tokens=9))
+    *whole, half = answer.data.split(b"\n\n")
+    assert (len(whole), answer.complete) == (3, False)
+    assert half.startswith(b'data: {"id":"chatcmpl-')
+    with pytest.raises(ValueError):
+        json.loads(half.removeprefix(b"data: "))
+
+
+@pytest.mark.parametrize("tokens", [0, 2])
+def test_an_engine_that_died_says_so_in_the_stream_and_ends_it(tokens: int) -> None:
+    app = simulator("--unpaced", "--fault", f"error_event_after_tokens={tokens}")
+    answer = ask(app, CHAT, chat("hi", stream=True, max_tokens=9))
+    *before, failure = answer.events()
+    assert len(before) == (tokens + 1 if tokens else 0)
+    assert (failure["error"]["code"], answer.complete) == (500, True)
+    assert answer.data.endswith(b"data: [DONE]\n\n")
+
+
+def test_an_empty_answer_is_200_without_anything_in_it() -> None:
+    app = simulator("--unpaced", "--fault", "empty")
+    whole, stream = (ask(app, CHAT, chat("hi", stream=stream)) for stream in (False, True))
+    assert (whole.status, whole.json(), whole.complete) == (200, {}, True)
+    assert (stream.status, stream.data, stream.complete) == (200, b"", True)
+    page = get(app, "/metrics").data
+    assert b'running{engine="0",model_name="m"} 0.0' in page
+
+
+def test_any_status_can_be_answered() -> None:
+    app = simulator("--unpaced", "--fault", "status=429@1")
+    assert statuses(app, 2) == [429, 200]
 
 
 def test_garbage_stands_between_good_events() -> None:
@@ -99,6 +134,7 @@ def test_fault_control_is_refused_unless_it_was_allowed() -> None:
     [
         ({"explode": True}, "explode"),
         ({"error_probability": 2}, "error_probability"),
+        ({"status": 200}, "status"),
         ({"token_delay_s": "soon"}, "token_delay_s"),
         ({"refuse": {"value": True, "requests": 0}}, "refuse"),
         ({"refuse": {"value": True, "requests": "x"}}, "refuse"),
