@@ -5,12 +5,14 @@ GatewayError
 ├── InvalidRequest         the caller's body or header is wrong
 │   ├── UnknownModel
 │   ├── UnknownDevice
+│   ├── UnknownStream
 │   └── BodyTooLarge
 ├── NoEndpoint             nothing healthy can take the request now
 ├── Overloaded             something healthy could, but every place is taken
 ├── DeadlineExceeded       the caller's own deadline passed before the first byte
 ├── ClientStalled          the caller stopped reading its answer
 ├── StateLost              the store that the replicas share can't be reached
+├── StreamGone             what the caller missed of a stream can't be had any more
 ├── EmbeddingFailed        no vector for a text could be made
 ├── Conflict               the request contradicts another one: an idempotency key, a device
 ├── Denied                 the caller is not who may do this
@@ -58,6 +60,10 @@ class UnknownDevice(InvalidRequest):
     """A device that is not known, or not connected."""
 
 
+class UnknownStream(InvalidRequest):
+    """A resumable stream that was never made, has been forgotten, or is another caller's."""
+
+
 class BodyTooLarge(InvalidRequest):
     """A body that is larger than the limit."""
 
@@ -88,6 +94,10 @@ class ClientStalled(GatewayError):
 
 class StateLost(RetryLater):
     """A store that the replicas share and that can't be reached, or can't take the value."""
+
+
+class StreamGone(GatewayError):
+    """A resumable stream that a caller comes back to and that can't be given whole any more."""
 
 
 class TooManyAttempts(RetryLater):

@@ -21,6 +21,7 @@ from gateway.adapters.prometheus.endpoints import (
     PoolMetrics,
 )
 from gateway.adapters.prometheus.requests import RequestTelemetry
+from gateway.adapters.prometheus.resumable import ResumableMetrics
 from gateway.adapters.prometheus.state import StateMetrics
 from gateway.core.prices import Prices
 from services.device_agent.metrics import WATCHED, AgentMetrics
@@ -60,6 +61,11 @@ def gateway_sections() -> tuple[MetricsSection, ...]:
             "Requests and streams, and the endpoints as this gateway sees them. Devices' sessions "
             "count as requests, too: docs/gateway.md.",
             _requests_and_endpoints,
+        ),
+        MetricsSection(
+            "Resumable streams",
+            "Streams that survive their connection, by request: docs/resumable-streams.md.",
+            lambda: _registry_with(_resumable),
         ),
         MetricsSection(
             "Pools and discovery",
@@ -106,6 +112,10 @@ def gateway_sections() -> tuple[MetricsSection, ...]:
             lambda: _registry_with(lambda registry: StateMetrics(registry, lambda: None)),
         ),
     )
+
+
+def _resumable(registry: CollectorRegistry) -> None:
+    ResumableMetrics(registry=registry, connected=int, away=int, kept_bytes=int)
 
 
 def _requests_and_endpoints() -> CollectorRegistry:

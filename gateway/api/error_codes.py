@@ -157,6 +157,22 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         "The engine paused for longer than `timeouts.idle_s` or `timeouts.answer_s`.",
         "Try again later; raise the setting for slow engines.",
     ),
+    # Resumable streams.
+    "unknown_stream": ErrorCode(
+        errors.UnknownStream,
+        "There is no such stream for this caller, or it ended too long ago.",
+        "Send the request anew; the Authorization header must be the one that began the stream.",
+    ),
+    "stream_gone": ErrorCode(
+        errors.StreamGone,
+        "Events after `Last-Event-ID` are not kept any more.",
+        "Send the request anew; come back sooner, or raise `resumable.max_stream_bytes`.",
+    ),
+    "stream_lost": ErrorCode(
+        errors.StreamGone,
+        "The replica that had the stream has ended, and the rest of the answer with it.",
+        "Send the request anew.",
+    ),
     # Collectives.
     "too_few_members": ErrorCode(
         errors.TooFewMembers,

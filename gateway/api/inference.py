@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
+from gateway.api.client_disconnect import ClientGone, Listening
 from gateway.api.error_handlers import internal_error, render
 from gateway.api.parsing import parse, read_headers, request_id
+from gateway.api.resumable import ResumableAnswers
+from gateway.core.event_log import read_event_id
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock
 from gateway.core.types import InferenceRequest
 from gateway.errors import BodyTooLarge, ClientStalled, GatewayError, InvalidRequest
 from gateway.protocol import headers as names
-from gateway.protocol.paths import CHAT, COMPLETIONS, EMBEDDINGS, TOKENIZE
+from gateway.protocol.paths import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, TOKENIZE
 from gateway.serving.requests.progress_timeout import ProgressTimeout
 from gateway.serving.requests.relay import Sink
 
@@ -23,7 +25,7 @@ PATHS = frozenset(
     {
         CHAT,
         COMPLETIONS,
-        "/v1/responses",
+        RESPONSES,
         EMBEDDINGS,
         TOKENIZE,
         "/detokenize",
@@ -56,10 +58,6 @@ class RequestHandler(Protocol):
     ) -> None: ...
 
 
-class ClientGone(Exception):
-    """The caller left before its request was complete."""
-
-
 class InferenceRoutes:
     """The inference routes, as plain ASGI. `handlers` answer the models that they are named by,
     `inference` all others.
@@ -74,10 +72,12 @@ class InferenceRoutes:
         clock: Clock,
         max_body_bytes: int,
         body_s: float,
+        resumable: ResumableAnswers,
         handlers: Mapping[str, RequestHandler] | None = None,
     ) -> None:
         self._inference = inference
         self._handlers = handlers or {}
+        self._resumable = resumable
         self._clock = clock
         self._max_body_bytes = max_body_bytes
         self._body_s = body_s
@@ -88,11 +88,24 @@ class InferenceRoutes:
         sink = AsgiSink(send, request_id(headers))
         try:
             body = await self._body(headers, receive)
+            if (last := headers.get(names.LAST_EVENT_ID)) and (found := read_event_id(last)):
+                await self._resume(*found, headers, receive, send)
+                return
             request = parse(scope["path"], headers, body, sink.request_id, received)
             upstream = {name: headers[name] for name in _FORWARDED if name in headers}
             upstream[names.REQUEST_ID] = sink.request_id
-            async with _Listening(receive):
-                handler = self._handlers.get(request.model, self._inference)
+            handler = self._handlers.get(request.model, self._inference)
+            if seconds := self._resumable.seconds(headers, request):
+                await self._resumable.serve(
+                    seconds=seconds,
+                    request_id=request.id,
+                    authorization=request.caller.authorization,
+                    receive=receive,
+                    send=send,
+                    work=lambda send: handler.answer(request, upstream, AsgiSink(send, request.id)),
+                )
+                return
+            async with Listening(receive):
                 await handler.answer(request, upstream, sink)
         except ClientGone:
             pass
@@ -101,6 +114,14 @@ class InferenceRoutes:
                 await sink.refuse(*render(error))
         except Exception as error:
             await sink.refuse(500, {}, internal_error(error, sink.request_id))
+
+    async def _resume(
+        self, stream: str, position: int, headers: Mapping[str, str], receive: Receive, send: Send
+    ) -> None:
+        """A client sends its whole request again to come back, as libraries for POST do."""
+        authorization = headers.get(names.AUTHORIZATION, "")
+        answer = await self._resumable.resume(stream, authorization, position)
+        await answer(receive, send)
 
     async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
         with ProgressTimeout(self._clock.now) as timeout:
@@ -132,33 +153,6 @@ class InferenceRoutes:
                 code="body_too_large",
             )
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-class _Listening:
-    """A block that is cancelled as soon as the caller leaves; it raises ClientGone instead."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._left = False
-
-    async def __aenter__(self) -> None:
-        self._task = asyncio.current_task()
-        self._listener = asyncio.create_task(self._listen())
-
-    async def _listen(self) -> None:
-        message: Message = {"type": "http.request"}
-        while message["type"] != "http.disconnect":
-            message = await self._receive()
-        self._left = True
-        if self._task is not None:
-            self._task.cancel()
-
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._listener.cancel()
-        if self._left and self._task is not None:
-            self._task.uncancel()
-            if kind is asyncio.CancelledError:
-                raise ClientGone
 
 
 class AsgiSink:

@@ -29,6 +29,8 @@ _READ = frozenset(
         names.REQUEST_ID,
         names.IDEMPOTENCY_KEY,
         names.AUTHORIZATION,
+        names.RESUMABLE,
+        names.LAST_EVENT_ID,
         "content-type",
         "content-length",
         "traceparent",
@@ -136,7 +138,7 @@ def _tier(value: str | None) -> Tier | None:
     try:
         return Tier(value.strip().lower())
     except ValueError:
-        raise _bad(names.MAX_TIER, f"one of {', '.join(Tier)}") from None
+        raise bad_header(names.MAX_TIER, f"one of {', '.join(Tier)}") from None
 
 
 def _deadline(value: str | None) -> float | None:
@@ -147,7 +149,7 @@ def _deadline(value: str | None) -> float | None:
     except ValueError:
         milliseconds = 0.0
     if not 0.0 < milliseconds <= MAX_DEADLINE_MS:
-        raise _bad(names.DEADLINE_MS, f"milliseconds above 0, at most {MAX_DEADLINE_MS:.0f}")
+        raise bad_header(names.DEADLINE_MS, f"milliseconds above 0, at most {MAX_DEADLINE_MS:.0f}")
     return milliseconds / 1000.0
 
 
@@ -159,7 +161,7 @@ def _quality(value: str | None) -> float | None:
     except ValueError:
         quality = 0.0
     if not MIN_QUALITY <= quality <= MAX_QUALITY:
-        raise _bad(names.CASCADE_QUALITY, f"a share from {MIN_QUALITY} to {MAX_QUALITY}")
+        raise bad_header(names.CASCADE_QUALITY, f"a share from {MIN_QUALITY} to {MAX_QUALITY}")
     return quality
 
 
@@ -167,9 +169,10 @@ def _name(header: str, value: str | None) -> str | None:
     if value is None:
         return None
     if not value.strip() or len(value) > MAX_NAME_CHARS:
-        raise _bad(header, f"1 to {MAX_NAME_CHARS} characters")
+        raise bad_header(header, f"1 to {MAX_NAME_CHARS} characters")
     return value.strip()
 
 
-def _bad(header: str, expected: str) -> InvalidRequest:
+def bad_header(header: str, expected: str) -> InvalidRequest:
+    """`expected` ends the sentence, such as "milliseconds above 0"."""
     return InvalidRequest(f"{header}: expected {expected}", param=header, code="invalid_header")

@@ -195,6 +195,18 @@ class StateTelemetry(Protocol):
     def operations(self, name: str, outcome: str, number: int) -> None: ...
 
 
+class ResumableTelemetry(Protocol):
+    """The place where resumable streams are counted. None of its methods blocks or raises.
+
+    `resumed` takes where the stream was: `own` or `other` replica. `lost` takes the reason:
+    expired, evicted, overflown, replica_gone, broken or stopped.
+    """
+
+    def resumed(self, replica: str) -> None: ...
+
+    def lost(self, reason: str) -> None: ...
+
+
 class Assignment(Protocol):
     """Work that one device was given. `read` gives pieces, and at last one end; it raises
     MemberFailed. `cancel` is idempotent, and needs no answer."""

@@ -35,6 +35,7 @@ from gateway.settings.devices import DeviceSettings
 from gateway.settings.group import Group, Unit
 from gateway.settings.moved import refuse_moved
 from gateway.settings.prices import PriceSettings
+from gateway.settings.resumable import ResumableSettings
 from gateway.settings.state import StateSettings
 
 ENV_PREFIX = "TIERFLOW_GATEWAY_"
@@ -258,6 +259,7 @@ class Settings(BaseSettings):
     scrape: Scrape = Scrape()
     limits: RequestLimits = RequestLimits()
     retries: Retries = Retries()
+    resumable: ResumableSettings = ResumableSettings()
     devices: DeviceSettings = DeviceSettings()
     collective: CollectiveSettings = CollectiveSettings()
     prices: PriceSettings = PriceSettings()

@@ -33,6 +33,7 @@ from gateway.api.devices_admin import devices_router
 from gateway.api.fast_path import FastPath
 from gateway.api.inference import InferenceRoutes
 from gateway.api.operations import documented_inference, models_router, operations_router
+from gateway.api.resumable import streams_router
 from gateway.core.cascade.predictor_choice import Predictors
 from gateway.core.collective.templates import Templates
 from gateway.protocol.speculation import PATH
@@ -48,6 +49,7 @@ from gateway.wiring.collective import (
 )
 from gateway.wiring.devices import DeviceParts, DeviceTelemetries, build_devices
 from gateway.wiring.endpoints import EndpointUpkeep, discovery_scope
+from gateway.wiring.resumable import ResumableParts, build_resumable
 from gateway.wiring.shared import Shared, build_inference, build_shared
 from gateway.wiring.state import SharedState
 
@@ -76,6 +78,7 @@ class GatewayParts:
     state: SharedState
     shared: Shared
     devices: DeviceParts
+    resumable: ResumableParts
     models: VirtualModels
 
     @property
@@ -135,6 +138,14 @@ async def build_parts(stack: AsyncExitStack, settings: Settings) -> GatewayParts
     telemetries = _device_telemetries(registry, requests)
     devices = build_devices(settings, shared=shared, store=state.shared, telemetries=telemetries)
     devices.start(stack)
+    resumable = build_resumable(
+        settings,
+        replica=devices.members.replica,
+        shared=shared,
+        store=state.shared if settings.state.redis else None,
+        registry=registry,
+    )
+    await resumable.start(stack)
     models = _virtual_models(
         stack,
         settings,
@@ -152,6 +163,7 @@ async def build_parts(stack: AsyncExitStack, settings: Settings) -> GatewayParts
         state=state,
         shared=shared,
         devices=devices,
+        resumable=resumable,
         models=models,
     )
 
@@ -211,6 +223,7 @@ def web_app(settings: Settings, parts: GatewayParts) -> ASGIApp:
         clock=shared.clock,
         max_body_bytes=limits.max_body_bytes,
         body_s=settings.timeouts.body_s,
+        resumable=parts.resumable.answers,
     )
     app = FastAPI(title="Tierflow gateway", version=VERSION, redirect_slashes=False)
     error_handlers.install(app)
@@ -227,6 +240,7 @@ def web_app(settings: Settings, parts: GatewayParts) -> ASGIApp:
         devices_router(AdminGate(settings.admin.digest), parts.devices.admin),
         collective_router(models.collective.feedback),
         documented_inference(passed_through),
+        streams_router(parts.resumable.answers),
     ):
         app.include_router(router)
     app.router.routes.append(WebSocketRoute(PATH, parts.devices.route))

@@ -1,0 +1,46 @@
+"""How a request's work learns that its caller has left."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.types import Message, Receive
+
+
+class ClientGone(Exception):
+    """The caller has left."""
+
+
+class Listening:
+    """A block that is cancelled as soon as the caller leaves; it raises ClientGone instead.
+
+    The body of the request must have been read.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._left = False
+
+    async def __aenter__(self) -> Listening:
+        self._task = asyncio.current_task()
+        self._listener = asyncio.create_task(self._listen())
+        return self
+
+    def leave(self) -> None:
+        """End the block as if the caller had left."""
+        self._left = True
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _listen(self) -> None:
+        message: Message = {"type": "http.request"}
+        while message["type"] != "http.disconnect":
+            message = await self._receive()
+        self.leave()
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._listener.cancel()
+        if self._left and self._task is not None:
+            self._task.uncancel()
+            if kind is asyncio.CancelledError:
+                raise ClientGone

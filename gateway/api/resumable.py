@@ -1,0 +1,278 @@
+"""Resumable streams over HTTP: by request a stream outlives its connection, and its caller can come
+back to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from fastapi import APIRouter, Request, Response
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.api.client_disconnect import ClientGone, Listening
+from gateway.api.error_handlers import internal_error, render
+from gateway.api.parsing import bad_header
+from gateway.core.event_log import read_event_id
+from gateway.core.ports import Clock
+from gateway.core.types import InferenceRequest
+from gateway.core.upstream_errors import client_stalled
+from gateway.errors import ClientStalled, GatewayError, StateLost, StreamGone
+from gateway.protocol import headers as names
+from gateway.protocol.openai import ErrorBody
+from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES, STREAMS
+from gateway.serving.requests.progress_timeout import ProgressTimeout
+from gateway.serving.resumable.resumption import Resumption
+from gateway.serving.resumable.stream import (
+    Reader,
+    ReaderReplaced,
+    ResumableStream,
+    StreamBroken,
+    StreamHead,
+)
+from gateway.serving.resumable.streams import ResumableStreams
+
+PATHS = frozenset({CHAT, COMPLETIONS, RESPONSES})
+"""The routes whose streams can be resumed."""
+MAX_SECONDS = 3600
+Work = Callable[[Send], Awaitable[None]]
+"""What answers a request by the `send` that it is given."""
+
+
+def wanted_seconds(headers: Mapping[str, str]) -> int:
+    """For how long a stream is to survive its connection; 0: it is not. Raises InvalidRequest."""
+    value = headers.get(names.RESUMABLE)
+    if value is None:
+        return 0
+    seconds = int(value) if value.isascii() and value.isdigit() and len(value) < 9 else 0
+    if not 1 <= seconds <= MAX_SECONDS:
+        raise bad_header(names.RESUMABLE, f"whole seconds from 1 to {MAX_SECONDS}")
+    return seconds
+
+
+class ResumableAnswers:
+    """The streams of requests that asked for it, and the way back to them. A connection that takes
+    nothing for `stalled_s` seconds counts as broken."""
+
+    def __init__(
+        self, *, streams: ResumableStreams, resumption: Resumption, clock: Clock, stalled_s: float
+    ) -> None:
+        self._streams = streams
+        self._resumption = resumption
+        self._clock = clock
+        self._stalled_s = stalled_s
+
+    def seconds(self, headers: Mapping[str, str], request: InferenceRequest) -> float:
+        """How long this request's stream will survive its connection; 0: not at all. Raises
+        InvalidRequest for a bad header, whatever the request."""
+        wanted = wanted_seconds(headers)
+        if not (wanted and request.stream and request.path in PATHS):
+            return 0.0
+        return min(wanted, self._streams.limits.max_s)
+
+    async def serve(
+        self,
+        *,
+        seconds: float,
+        request_id: str,
+        authorization: str,
+        receive: Receive,
+        send: Send,
+        work: Work,
+    ) -> None:
+        """Let `work` send its answer. Once it is a stream, it goes on without this connection.
+
+        Raises ClientGone when the caller leaves, and what `work` raises before the stream begins.
+        """
+        recording = RecordingSend(send)
+        task = asyncio.create_task(self._work(work, recording, request_id))
+
+        def opened(head: StreamHead) -> ResumableStream:
+            return self._streams.open(
+                authorization=authorization, seconds=seconds, head=head, work=task
+            )
+
+        recording.opened = opened
+        async with Listening(receive) as listening:
+            try:
+                stream = await recording.stream(task)
+            except asyncio.CancelledError:
+                await _cancelled(task)
+                raise
+            if stream is not None:
+                reader = self._streams.connect(stream, 0)
+                await self.send_events(reader, send, listening)
+
+    async def resume(
+        self, stream: str, authorization: str, position: int
+    ) -> Callable[[Receive, Send], Awaitable[None]]:
+        """What sends the events after this position. Raises UnknownStream, StreamGone or
+        StateLost."""
+        reader = await self._resumption.resume(stream, authorization, position)
+
+        async def answer(receive: Receive, send: Send) -> None:
+            try:
+                async with Listening(receive) as listening:
+                    await self.send_events(reader, send, listening)
+            except ClientGone:
+                pass
+
+        return answer
+
+    async def drop(self, stream: str, authorization: str) -> None:
+        """Raises UnknownStream or StateLost."""
+        await self._resumption.drop(stream, authorization)
+
+    async def send_events(self, reader: Reader, send: Send, listening: Listening) -> None:
+        """Send the stream as it comes. A connection that ends without a last piece tells the
+        caller to come back."""
+        reader.replaced, position = listening.leave, reader.position
+        try:
+            await send(_start(reader.head))
+            while True:
+                batch = await reader.read(position)
+                with ProgressTimeout(self._clock.now) as timeout:
+                    timeout.expect(self._stalled_s, client_stalled)
+                    await send(_body(batch.data, more=not batch.final))
+                position = batch.position
+                if batch.final:
+                    return
+        except StreamGone as gone:
+            *_, body = render(gone)
+            await send(_body(b"data: " + body + b"\n\n", more=False))
+        except (ReaderReplaced, StreamBroken, StateLost, ClientStalled):
+            pass
+        finally:
+            reader.close(position)
+
+    async def _work(self, work: Work, recording: RecordingSend, request_id: str) -> None:
+        """An error after the stream has begun can only end it."""
+        try:
+            await work(recording)
+        except Exception as error:
+            if not recording.started:
+                raise
+            if isinstance(error, GatewayError):
+                *_, body = render(error)
+            else:
+                body = internal_error(error, request_id)
+            await recording.end(body)
+
+
+class RecordingSend:
+    """The `send` of a request whose stream shall outlive its connection. What is not a stream of
+    events it passes on. `opened` makes the stream; `started`: an answer has begun."""
+
+    opened: Callable[[StreamHead], ResumableStream]
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+        self._stream: ResumableStream | None = None
+        self._opened = asyncio.Event()
+
+    async def end(self, error: bytes) -> None:
+        """End a stream with one error. Other answers just stop: their length tells."""
+        if self._stream is not None:
+            await self(_body(b"data: " + error + b"\n\n", more=False))
+
+    async def stream(self, work: asyncio.Task[None]) -> ResumableStream | None:
+        """The stream, once it has begun; None where the answer that was sent is none."""
+        opened = asyncio.create_task(self._opened.wait())
+        try:
+            await asyncio.wait({work, opened}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            opened.cancel()
+        if self._stream is None:
+            await work
+        return self._stream
+
+    async def __call__(self, message: Message) -> None:
+        stream, self.started = self._stream, True
+        if stream is not None:
+            await stream.write(message.get("body", b""))
+            if not message.get("more_body"):
+                stream.end()
+        elif message["type"] == "http.response.start" and _is_event_stream(message):
+            head = StreamHead(message["status"], tuple(message["headers"]))
+            self._stream = self.opened(head)
+            self._stream.head = _resumable_head(self._stream)
+            self._opened.set()
+        else:
+            await self._send(message)
+
+
+def streams_router(answers: ResumableAnswers) -> APIRouter:
+    router = APIRouter(tags=["inference"])
+    errors = {status: {"model": ErrorBody} for status in (400, 404, 410, 503)}
+
+    @router.get(
+        STREAMS + "/{stream}",
+        summary="What the caller missed of a resumable stream, and the rest",
+        response_class=Response,
+        responses=errors,  # type: ignore[arg-type]
+    )
+    async def resume(stream: str, request: Request) -> Response:
+        position = _position(stream, request.headers.get(names.LAST_EVENT_ID))
+        authorization = request.headers.get(names.AUTHORIZATION, "")
+        return _Events(await answers.resume(stream, authorization, position))
+
+    @router.delete(
+        STREAMS + "/{stream}",
+        summary="End a resumable stream that its caller wants no longer",
+        status_code=204,
+        responses=errors,  # type: ignore[arg-type]
+    )
+    async def drop(stream: str, request: Request) -> None:
+        await answers.drop(stream, request.headers.get(names.AUTHORIZATION, ""))
+
+    return router
+
+
+class _Events(Response):
+    """A response that sends a stream."""
+
+    def __init__(self, answer: Callable[[Receive, Send], Awaitable[None]]) -> None:
+        super().__init__()
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._answer(receive, send)
+
+
+def _position(stream: str, value: str | None) -> int:
+    """Raises InvalidRequest for the id of another stream's event."""
+    if value is None or not value.strip():
+        return 0
+    found = read_event_id(value.strip())
+    if found is None or found[0] != stream:
+        raise bad_header(names.LAST_EVENT_ID, f"the id of an event of the stream {stream[:64]!r}")
+    return found[1]
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _is_event_stream(message: Message) -> bool:
+    kinds = (value for name, value in message["headers"] if name == b"content-type")
+    return message["status"] == 200 and next(kinds, b"").startswith(b"text/event-stream")
+
+
+def _resumable_head(stream: ResumableStream) -> StreamHead:
+    added = (
+        (names.STREAM.encode(), stream.id.encode()),
+        (names.RESUMABLE.encode(), f"{stream.seconds:g}".encode()),
+        # The way back is a GET, and no proxy may answer it from a cache.
+        (b"cache-control", b"no-store"),
+    )
+    kept = (item for item in stream.head.headers if item[0] != b"cache-control")
+    return StreamHead(stream.head.status, (*kept, *added))
+
+
+def _start(head: StreamHead) -> Message:
+    return {"type": "http.response.start", "status": head.status, "headers": list(head.headers)}
+
+
+def _body(data: bytes, *, more: bool) -> Message:
+    return {"type": "http.response.body", "body": data, "more_body": more}

@@ -1,0 +1,394 @@
+"""Streams of other replicas: the side that a caller has come back to, and the side that has them.
+
+    asker: RemoteStreams                          owner: StreamServer
+      StreamPull {reader, stream, after: 7} ---->   connects the reader to the stream
+                                           <----   StreamEvents {after: 7, position: 9, data}
+      StreamPull {after: 9}                ---->   waits for more
+                                           <----   StreamEvents {after: 9, position: 9}, nothing yet
+      StreamPull {wanted: false}           ---->   the caller reads slowly, and is still there
+      StreamLeft {position: 9}             ---->   the caller is away, or has everything
+      StreamDropped {stream}               ---->   ends the stream: nobody wants it
+
+The asker pulls, so nothing waits anywhere. It pulls again every BEAT_S: a message that the store
+has lost costs that time and nothing else, and events that come twice are told by `after`. A side
+that hears nothing for SILENT_S takes the other for gone: the owner's stream is alone again, the
+asker's caller is told that the stream is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from gateway.core.ports import Clock, StateStore
+from gateway.errors import GatewayError, StateLost, StreamGone, UnknownStream
+from gateway.serving.resumable.messages import (
+    FromAsker,
+    FromOwner,
+    StreamDropped,
+    StreamEvents,
+    StreamLeft,
+    StreamPull,
+    StreamRefused,
+    asker_channel,
+    decode,
+    encode,
+    owner_channel,
+)
+from gateway.serving.resumable.stream import (
+    EventBatch,
+    Reader,
+    ReaderReplaced,
+    StreamBroken,
+    StreamHead,
+    StreamReader,
+)
+from gateway.serving.resumable.streams import ResumableStreams, unknown_stream
+
+BEAT_S = 0.5
+SILENT_S = 5.0
+REPLACED, BROKEN = "replaced", "broken"
+
+
+def stream_lost() -> StreamGone:
+    return StreamGone(
+        "the replica that had this stream does not answer: it has ended, and the stream with it; "
+        "send the request anew",
+        code="stream_lost",
+    )
+
+
+class RemoteReader:
+    """The `Reader` of another replica's stream."""
+
+    def __init__(
+        self, *, remote: RemoteStreams, id: str, owner: str, stream: str, caller: str, position: int
+    ) -> None:
+        self.id = id
+        self.owner = owner
+        self.stream = stream
+        self.caller = caller
+        self.position = position
+        self.replaced: Callable[[], None] = lambda: None
+        self.heard_at = remote.clock.now()
+        self._remote = remote
+        self._head: StreamHead | None = None
+        self._answer: asyncio.Future[EventBatch] | None = None
+        self._first: EventBatch | None = None
+
+    @property
+    def head(self) -> StreamHead:
+        if self._head is None:
+            raise AssertionError("the owner has not answered yet")
+        return self._head
+
+    async def open(self) -> None:
+        """Wait for the owner's first answer. Raises UnknownStream, StreamGone or StateLost."""
+        self._first = await self._pull(self.position)
+
+    async def read(self, position: int) -> EventBatch:
+        first, self._first = self._first, None
+        if first is not None and (first.data or first.final):
+            return first
+        while True:
+            batch = await self._pull(position)
+            if batch.data or batch.final:
+                return batch
+
+    def close(self, position: int) -> None:
+        self.position = position
+        self._remote.forget(self)
+
+    def pull(self) -> StreamPull:
+        """What tells the owner how far this reader is."""
+        return StreamPull(
+            reader=self.id,
+            asker=self._remote.replica,
+            stream=self.stream,
+            caller=self.caller,
+            after=self.position,
+            wanted=self._answer is not None,
+            opening=self._head is None,
+        )
+
+    def receive(self, message: FromOwner) -> None:
+        self.heard_at = self._remote.clock.now()
+        if isinstance(message, StreamRefused):
+            self.fail(_refusal(message))
+        elif self._answer is not None and message.after == self.position:
+            self._head = StreamHead(message.status, message.headers)
+            batch = EventBatch(message.data, message.position, message.final)
+            if not self._answer.done():
+                self._answer.set_result(batch)
+
+    def fail(self, error: Exception) -> None:
+        if isinstance(error, ReaderReplaced):
+            self.replaced()
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+
+    async def _pull(self, position: int) -> EventBatch:
+        self.position = position
+        self._answer = asyncio.get_running_loop().create_future()
+        # It counts from here: while the caller read slowly, there was nothing to hear.
+        self.heard_at = self._remote.clock.now()
+        try:
+            await self._remote.send(self)
+            return await self._answer
+        finally:
+            self._answer = None
+
+
+def _refusal(message: StreamRefused) -> Exception:
+    if message.code == REPLACED:
+        return ReaderReplaced()
+    if message.code == BROKEN:
+        return StreamBroken()
+    if message.code == "unknown_stream":
+        return unknown_stream()
+    return StreamGone(message.message, code=message.code)
+
+
+class RemoteStreams:
+    """The asking side: readers of this replica at other replicas' streams. `new_id` gives what
+    nobody can guess. `start` and `stop` inside the event loop."""
+
+    def __init__(
+        self, *, replica: str, store: StateStore, clock: Clock, new_id: Callable[[], str]
+    ) -> None:
+        self.replica = replica
+        self.clock = clock
+        self._store = store
+        self._new_id = new_id
+        self._readers: dict[str, RemoteReader] = {}
+        self._farewells: set[asyncio.Task[None]] = set()
+
+    async def open(self, owner: str, stream: str, caller: str, position: int) -> Reader:
+        """A reader of a stream that the replica `owner` has. Raises UnknownStream, StreamGone or
+        StateLost."""
+        reader = RemoteReader(
+            remote=self,
+            id=self._new_id(),
+            owner=owner,
+            stream=stream,
+            caller=caller,
+            position=position,
+        )
+        self._readers[reader.id] = reader
+        try:
+            await reader.open()
+        except BaseException:
+            self.forget(reader)
+            raise
+        return reader
+
+    async def drop(self, owner: str, stream: str, caller: str) -> None:
+        """End a stream of the replica `owner`. Raises StateLost."""
+        await self._store.publish(owner_channel(owner), encode(StreamDropped(stream, caller)))
+
+    async def send(self, reader: RemoteReader) -> None:
+        await self._store.publish(owner_channel(reader.owner), encode(reader.pull()))
+
+    def receive(self, message: FromOwner) -> None:
+        if (reader := self._readers.get(message.reader)) is not None:
+            reader.receive(message)
+
+    def forget(self, reader: RemoteReader) -> None:
+        """Tell the owner, which would find out by the silence."""
+        if self._readers.pop(reader.id, None) is not None:
+            task = asyncio.create_task(self._say_farewell(reader))
+            self._farewells.add(task)
+            task.add_done_callback(self._farewells.discard)
+
+    async def beat(self) -> None:
+        """Every BEAT_S: pull again what is waited for, and say who is still there."""
+        now = self.clock.now()
+        for reader in list(self._readers.values()):
+            if reader.pull().wanted and now - reader.heard_at > SILENT_S:
+                reader.fail(stream_lost())
+                continue
+            try:
+                await self.send(reader)
+            except StateLost as lost:
+                reader.fail(lost)
+
+    async def stop(self) -> None:
+        await asyncio.gather(*self._farewells, return_exceptions=True)
+
+    async def _say_farewell(self, reader: RemoteReader) -> None:
+        message = encode(StreamLeft(reader.id, reader.position))
+        with suppress(StateLost):
+            await self._store.publish(owner_channel(reader.owner), message)
+
+
+@dataclass(slots=True, kw_only=True)
+class _ServedReader:
+    """A reader at another replica. `refusal`: it is over, and this is what it is told."""
+
+    pull: StreamPull
+    heard_at: float
+    reader: StreamReader | None = None
+    refusal: StreamRefused | None = None
+    pulled: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class StreamServer:
+    """The owning side: streams of this replica, for callers who have come back to another one."""
+
+    def __init__(self, *, streams: ResumableStreams, store: StateStore, clock: Clock) -> None:
+        self._streams = streams
+        self._store = store
+        self._clock = clock
+        self._served: dict[str, _ServedReader] = {}
+
+    def receive(self, message: FromAsker) -> None:
+        if isinstance(message, StreamLeft):
+            self._forget(message.reader, message.position)
+            return
+        if isinstance(message, StreamDropped):
+            with suppress(UnknownStream):
+                self._streams.drop(self._streams.find(message.stream, message.caller))
+            return
+        served, now = self._served.get(message.reader), self._clock.now()
+        if served is None:
+            served = self._served[message.reader] = _ServedReader(pull=message, heard_at=now)
+            self._connect(served)
+            served.task = asyncio.create_task(self._serve(served))
+        elif message.after >= served.pull.after:
+            served.pull, served.heard_at = message, now
+        if message.wanted or served.refusal is not None:
+            served.pulled.set()
+
+    def beat(self) -> None:
+        """Every BEAT_S: forget those who are silent."""
+        now = self._clock.now()
+        for id, served in list(self._served.items()):
+            if now - served.heard_at > SILENT_S:
+                self._forget(id, served.pull.after)
+
+    async def stop(self) -> None:
+        tasks = [served.task for served in self._served.values() if served.task]
+        for id, served in list(self._served.items()):
+            self._forget(id, served.pull.after)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _connect(self, served: _ServedReader) -> None:
+        pull = served.pull
+        if not pull.opening:
+            # It was taken for gone. Its caller may read elsewhere by now, and must not be cut off.
+            served.refusal = _refused(pull, BROKEN)
+            return
+        try:
+            stream = self._streams.find(pull.stream, pull.caller)
+            served.reader = self._streams.connect(stream, pull.after)
+        except GatewayError as error:
+            served.refusal = _refused(pull, error.code, error.message)
+            return
+        served.reader.replaced = served.pulled.set
+
+    def _forget(self, reader: str, position: int) -> None:
+        served = self._served.pop(reader, None)
+        if served is None:
+            return
+        if served.reader is not None:
+            served.reader.close(position)
+        if served.task is not None:
+            served.task.cancel()
+
+    async def _serve(self, served: _ServedReader) -> None:
+        """Answer each pull: with events, or with none where none come in time."""
+        while True:
+            await served.pulled.wait()
+            served.pulled.clear()
+            answer = await self._answer(served)
+            with suppress(StateLost):
+                await self._publish(served, answer)
+
+    async def _answer(self, served: _ServedReader) -> FromOwner:
+        pull, reader = served.pull, served.reader
+        if reader is None or served.refusal is not None:
+            return served.refusal or _refused(pull, BROKEN)
+        batch = EventBatch(b"", pull.after, False)
+        try:
+            async with asyncio.timeout(BEAT_S):
+                batch = await reader.read(pull.after)
+        except TimeoutError:
+            pass
+        except ReaderReplaced:
+            served.refusal = _refused(pull, REPLACED)
+        except StreamBroken:
+            served.refusal = _refused(pull, BROKEN)
+        except GatewayError as error:
+            served.refusal = _refused(pull, error.code, error.message)
+        return served.refusal or _events(pull, batch, reader.head)
+
+    async def _publish(self, served: _ServedReader, answer: FromOwner) -> None:
+        channel = asker_channel(served.pull.asker)
+        try:
+            await self._store.publish(channel, encode(answer))
+        except StateLost as lost:
+            if lost.code != "state_too_large":
+                raise
+            served.refusal = _refused(served.pull, "stream_gone", lost.message)
+            await self._store.publish(channel, encode(served.refusal))
+
+
+def _refused(pull: StreamPull, code: str, message: str = "") -> StreamRefused:
+    return StreamRefused(reader=pull.reader, code=code, message=message)
+
+
+def _events(pull: StreamPull, batch: EventBatch, head: StreamHead) -> StreamEvents:
+    return StreamEvents(
+        reader=pull.reader,
+        after=pull.after,
+        position=batch.position,
+        data=batch.data,
+        final=batch.final,
+        status=head.status,
+        headers=head.headers,
+    )
+
+
+class StreamBus:
+    """The replica's line to the others about streams: it hears their messages and keeps in touch.
+    `start` and `stop` inside the event loop."""
+
+    def __init__(
+        self, *, replica: str, store: StateStore, remote: RemoteStreams, server: StreamServer
+    ) -> None:
+        self._replica = replica
+        self._store = store
+        self._remote = remote
+        self._server = server
+        self._heartbeat: asyncio.Task[None] | None = None
+        self._subscriptions: list[Callable[[], None]] = []
+
+    async def start(self) -> None:
+        for channel in (owner_channel(self._replica), asker_channel(self._replica)):
+            self._subscriptions.append(await self._store.listen(channel, self._receive))
+        self._heartbeat = asyncio.create_task(self._beat())
+
+    async def stop(self) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+            await asyncio.gather(self._heartbeat, return_exceptions=True)
+        await self._server.stop()
+        await self._remote.stop()
+        for unsubscribe in self._subscriptions:
+            unsubscribe()
+
+    def _receive(self, data: bytes) -> None:
+        message = decode(data)
+        if isinstance(message, FromAsker):
+            self._server.receive(message)
+        elif message is not None:
+            self._remote.receive(message)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
+            self._server.beat()
+            await self._remote.beat()
