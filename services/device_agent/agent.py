@@ -65,7 +65,7 @@ class Agent:
 
     def app(self) -> Starlette:
         """The API, which runs the agent for as long as it is served."""
-        gateway = GatewayProxy(self.gateway)
+        gateway = GatewayProxy(gateway=self.gateway, uniform=random.random)
 
         @asynccontextmanager
         async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route as HttpRoute
 from starlette.types import Lifespan
 
+from gateway.protocol.paths import STREAMS
 from services.device_agent.answers.answer import AnswerPiece, AnswerReport
 from services.device_agent.answers.answer_router import AnswerRoute, AnswerRouter
 from services.device_agent.answers.verified_answer import RequestRefused
@@ -63,6 +64,7 @@ class DeviceApi:
             routes=[
                 HttpRoute("/v1/chat/completions", self.chat, methods=["POST"]),
                 HttpRoute("/v1/completions", self.completions, methods=["POST"]),
+                HttpRoute(STREAMS + "/{stream}", self.streams, methods=["GET", "DELETE"]),
                 HttpRoute("/v1/models", self.models),
                 HttpRoute("/health", self.health),
                 HttpRoute("/ready", self.ready),
@@ -76,6 +78,13 @@ class DeviceApi:
 
     async def completions(self, http: HttpRequest) -> Response:
         return await self._infer(http, chat=False)
+
+    async def streams(self, http: HttpRequest) -> Response:
+        """A caller that asked for a resumable stream comes back to it."""
+        try:
+            return await self._gateway.resume(http, http.path_params["stream"])
+        except BadRequest as exc:
+            return _refused(exc)
 
     async def _infer(self, http: HttpRequest, chat: bool) -> Response:
         router, drafter = self._router, self._router.thread.drafter
@@ -97,9 +106,7 @@ class DeviceApi:
             work = self._stream if request.stream else self._whole
             return await cancel_on_disconnect(http, work(request, route))
         except BadRequest as exc:
-            status = STATUSES.get(exc.code or "", 400)
-            kind = "invalid_request_error" if status < 500 else "server_error"
-            return JSONResponse(error_body(str(exc), kind, exc.param, exc.code), status)
+            return _refused(exc)
         except RequestRefused as exc:
             return JSONResponse(
                 error_body(str(exc), "invalid_request_error", _field_at_fault(exc, chat), exc.code),
@@ -206,6 +213,12 @@ class DeviceApi:
     async def metrics(self, http: HttpRequest) -> Response:
         page = generate_latest(self._metrics.registry)
         return Response(page, media_type=CONTENT_TYPE_LATEST)
+
+
+def _refused(exc: BadRequest) -> Response:
+    status = STATUSES.get(exc.code or "", 400)
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return JSONResponse(error_body(str(exc), kind, exc.param, exc.code), status)
 
 
 async def _chain(

@@ -1,17 +1,27 @@
-"""Passes requests with options that only a server understands on to the gateway."""
+"""Passes requests with options that only a server understands on to the gateway.
+
+A stream survives a link that breaks: the gateway keeps it, and the agent comes back for the rest.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response, StreamingResponse
 
 from gateway.protocol import headers, virtual_models
+from gateway.protocol.backoff import pause_s
+from gateway.protocol.paths import STREAMS
 from services.device_agent.api.requests import BadRequest
 from services.device_agent.api.responses import error_body, event
+from services.device_agent.api.resumable_events import ResumableEvents
 
 GATEWAY_MODELS = {
     "device-edge": virtual_models.EDGE,
@@ -21,17 +31,37 @@ GATEWAY_MODELS = {
 """The gateway's virtual model for each placement."""
 ANSWER_S = 600.0
 CONNECT_S = 5.0
+RESUMABLE_S = 60
+"""For how long the gateway is asked to keep a stream whose link is broken."""
+SILENT_S = 20.0
+"""A stream that is silent for so long is fetched anew, as its link may be gone without a word.
+Where only the answer pauses, that costs one request."""
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
 LOST = "the connection to the gateway broke in the middle of the answer"
 PASSED_HEADERS = ("content-type", headers.REQUEST_ID, headers.TIER, headers.REASON)
+RESUMABLE_HEADERS = (headers.STREAM, headers.RESUMABLE)
+"""Passed on to a caller who asked for a resumable stream."""
 
 
 class GatewayProxy:
-    """The way to the gateway's own API. `gateway` is its URL; None: there is none."""
+    """The way to the gateway's own API. `gateway` is its URL; None: there is none. `uniform` draws
+    from 0 to 1, `pause` waits for so many seconds."""
 
-    def __init__(self, gateway: str | None) -> None:
+    def __init__(
+        self,
+        *,
+        gateway: str | None,
+        uniform: Callable[[], float],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self._gateway = gateway
+        self._uniform = uniform
+        self._pause = pause
         timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
-        self._client = httpx.AsyncClient(timeout=timeout, trust_env=False)
+        self._client = httpx.AsyncClient(timeout=timeout, trust_env=False, transport=transport)
+        self._farewells: set[asyncio.Task[None]] = set()
 
     async def forward(
         self, http: HttpRequest, body: dict[str, Any], placement: str, fields: list[str]
@@ -47,7 +77,11 @@ class GatewayProxy:
             )
         if str(body["model"]).startswith(virtual_models.PREFIX):
             body = {**body, "model": GATEWAY_MODELS[placement]}
-        request = self._client.build_request("POST", self._gateway + http.url.path, json=body)
+        wanted = http.headers.get(headers.RESUMABLE)
+        sent = {headers.RESUMABLE: wanted or str(RESUMABLE_S)} if body.get("stream") else {}
+        request = self._client.build_request(
+            "POST", self._gateway + http.url.path, json=body, headers=sent
+        )
         try:
             answer = await self._client.send(request, stream=True)
         except httpx.HTTPError as exc:
@@ -56,11 +90,121 @@ class GatewayProxy:
                 fields[0],
                 "gateway_unreachable",
             ) from exc
-        passed = {name: answer.headers[name] for name in PASSED_HEADERS if name in answer.headers}
-        return StreamingResponse(_relay(answer), answer.status_code, passed)
+        return self._response(answer, keep_ids=wanted is not None)
+
+    async def resume(self, http: HttpRequest, stream: str) -> Response:
+        """The gateway's response to a caller that comes back to its stream, or ends it. Raises
+        BadRequest where the gateway is out of reach."""
+        last = http.headers.get(headers.LAST_EVENT_ID)
+        sent = {headers.LAST_EVENT_ID: last} if last else {}
+        try:
+            if self._gateway is None:
+                raise httpx.ConnectError("there is no gateway")
+            request = self._client.build_request(
+                http.method, f"{self._gateway}{STREAMS}/{quote(stream, safe='')}", headers=sent
+            )
+            answer = await self._client.send(request, stream=True)
+        except httpx.HTTPError as exc:
+            raise BadRequest(
+                "the stream is the gateway's, which is out of reach; come back later",
+                None,
+                "gateway_unreachable",
+            ) from exc
+        return self._response(answer, keep_ids=True)
 
     async def close(self) -> None:
+        await asyncio.gather(*self._farewells, return_exceptions=True)
         await self._client.aclose()
+
+    def _response(self, answer: httpx.Response, keep_ids: bool) -> Response:
+        names = PASSED_HEADERS + (RESUMABLE_HEADERS if keep_ids else ())
+        passed = {name: answer.headers[name] for name in names if name in answer.headers}
+        if headers.STREAM in answer.headers:
+            content = self._relay_resumable(answer, ResumableEvents(keep_ids=keep_ids), keep_ids)
+        else:
+            content = _relay(answer)
+        return StreamingResponse(content, answer.status_code, passed)
+
+    async def _relay_resumable(
+        self, answer: httpx.Response, events: ResumableEvents, kept: bool
+    ) -> AsyncIterator[bytes]:
+        """The whole stream, over as many connections as it takes. `kept`: the caller may come back
+        itself, so a stream that it leaves goes on."""
+        stream, seconds = answer.headers[headers.STREAM], _seconds(answer)
+        at: httpx.Response | None = answer
+        over = False
+        try:
+            while at is not None:
+                try:
+                    async for piece in _pieces(at):
+                        if passed := events.feed(piece):
+                            yield passed
+                    yield events.rest()
+                    over = True
+                    return
+                except (httpx.HTTPError, TimeoutError):
+                    events.drop_incomplete()
+                    await at.aclose()
+                    at = await self._resumed(stream, events.last_id, seconds)
+            yield event(error_body(LOST, "server_error", None, "gateway_lost"))
+        finally:
+            if at is not None:
+                self._say_farewell(at, stream if not (over or kept) else None)
+
+    async def _resumed(self, stream: str, last_id: str, seconds: float) -> httpx.Response | None:
+        """What follows the event with this id; None where it can't be had any more."""
+        until, failures = time.monotonic() + seconds, 0
+        sent = {headers.LAST_EVENT_ID: last_id} if last_id else {}
+        timeout = httpx.Timeout(SILENT_S, connect=CONNECT_S)
+        url = f"{self._gateway}{STREAMS}/{stream}"
+        while time.monotonic() < until:
+            failures += 1
+            await self._pause(
+                pause_s(failures, self._uniform(), first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S)
+            )
+            request = self._client.build_request("GET", url, headers=sent, timeout=timeout)
+            try:
+                answer = await self._client.send(request, stream=True)
+            except httpx.HTTPError:
+                continue
+            if answer.status_code == 200:
+                return answer
+            await answer.aclose()
+            if answer.status_code < 500:
+                return None
+        return None
+
+    def _say_farewell(self, answer: httpx.Response, stream: str | None) -> None:
+        """Close the connection, and end the stream that nobody wants any more. In a task of its
+        own, as whoever reads the answer may have been cancelled."""
+        task = asyncio.create_task(self._farewell(answer, stream))
+        self._farewells.add(task)
+        task.add_done_callback(self._farewells.discard)
+
+    async def _farewell(self, answer: httpx.Response, stream: str | None) -> None:
+        with suppress(httpx.HTTPError):
+            await answer.aclose()
+            if stream is not None:
+                await self._client.delete(f"{self._gateway}{STREAMS}/{stream}", timeout=CONNECT_S)
+
+
+async def _pieces(answer: httpx.Response) -> AsyncIterator[bytes]:
+    """Raises TimeoutError for a connection that is silent."""
+    pieces = answer.aiter_raw()
+    while True:
+        async with asyncio.timeout(SILENT_S):
+            piece = await anext(pieces, None)
+        if piece is None:
+            return
+        yield piece
+
+
+def _seconds(answer: httpx.Response) -> float:
+    """How long the gateway keeps the stream."""
+    try:
+        return float(answer.headers.get(headers.RESUMABLE, RESUMABLE_S))
+    except ValueError:
+        return float(RESUMABLE_S)
 
 
 async def _relay(answer: httpx.Response) -> AsyncIterator[bytes]:

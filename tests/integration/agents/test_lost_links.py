@@ -168,6 +168,33 @@ def test_without_a_link_what_only_servers_understand_is_refused(here: Broken) ->
     assert error["message"].startswith("n: ")
 
 
+def test_a_stream_that_only_passes_through_survives_a_cut(here: Broken) -> None:
+    """A server's own answer, with what only servers give: the application sees one whole stream."""
+    body = {**ASKED, "model": "rill-edge", "max_tokens": 60, "logprobs": True, "stream": True}
+    url = here.world.gateway.url + "/v1/chat/completions"
+    truth = chunks(here.world.http.post(url, json=body).text)
+    resumed = here.world.gateway.metric("tierflow_streams_resumed_total")
+    heard, cut = "", False
+    url = here.world.agent.url + "/v1/chat/completions"
+    with here.world.http.stream("POST", url, json=body) as answer:
+        for text in answer.iter_text():
+            heard += text
+            if not cut and len(chunks(heard)) >= 10:
+                cut = True
+                here.control.ask(cut_s=0.3)
+    assert chunks(heard) == truth
+    assert heard.count("[DONE]") == 1
+    assert "id: " not in heard
+    assert here.world.gateway.metric("tierflow_streams_resumed_total") > resumed
+
+
+def chunks(stream: str) -> list[str]:
+    """The text of each whole event that has some."""
+    lines = [line[6:] for line in stream.split("\n\n")[:-1] if line.startswith("data: {")]
+    deltas = [orjson.loads(line)["choices"][0]["delta"] for line in lines]
+    return [delta["content"] for delta in deltas if delta.get("content")]
+
+
 def test_silence_counts_as_a_loss(here: Broken) -> None:
     """Nothing is reset, nothing comes: only the silence tells."""
     gateway = here.world.gateway.process
