@@ -67,7 +67,8 @@ def build_resumable(
         streams=streams,
         resumption=Resumption(streams=streams, remote=remote, telemetry=telemetry),
         clock=shared.clock,
-        stalled_s=settings.timeouts.idle_s,
+        # Sooner than the request itself would be given up, because this caller may come back.
+        stalled_s=settings.timeouts.idle_s / 2,
     )
     return ResumableParts(streams=streams, answers=answers, bus=bus)
 

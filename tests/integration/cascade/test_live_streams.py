@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.integration.cascade.chatting_engine import ids_of
@@ -54,6 +55,25 @@ def test_tokens_flow_before_the_small_answer_is_complete(tiers: TwoTiers) -> Non
         assert tiers.small.running
         tiers.small.gate.clear()
     eventually(lambda: not tiers.small.running, "the work was given up")
+
+
+def test_a_caller_that_is_cut_off_comes_back_to_the_rest(tiers: TwoTiers) -> None:
+    """Also across the switch of models, and to another gateway."""
+    doubting_at(tiers, 6)
+    headers, text = {"x-tierflow-resumable": "30"}, ""
+    path, body = "/v1/chat/completions", tiers.body(True)
+    with tiers.http.stream("POST", path, json=body, headers=headers) as response:
+        stream = response.headers["x-tierflow-stream"]
+        first = next(line for line in response.iter_lines() if line.startswith("id: "))
+    answer = tiers.http.get(f"/v1/streams/{stream}", headers={"last-event-id": first[4:]})
+    for line in answer.text.split("\n"):
+        if line.startswith("data: {"):
+            for choice in orjson.loads(line[6:])["choices"]:
+                text += choice["delta"].get("content") or ""
+    assert text == LARGE
+    assert answer.text.count("data: [DONE]") == 1
+    # A comment is a line of its own: the official client takes a blank line after it for an event.
+    assert "\n: escalated confidence rill-cloud\nid: " in answer.text
 
 
 def test_after_a_dip_nothing_flows_until_it_is_decided(tiers: TwoTiers) -> None:

@@ -54,7 +54,8 @@ async def test_devices_answer_and_the_server_model_judges(place: Place) -> None:
     assert place.judge.prompts[-1].splitlines()[1:-1].count("- 42") == 2
 
 
-async def test_the_openai_client_reads_the_stream(place: Place) -> None:
+@pytest.mark.parametrize("headers", [{}, {"x-tierflow-resumable": "30"}])
+async def test_the_openai_client_reads_the_stream(place: Place, headers: dict[str, str]) -> None:
     place.judge.answer_to = lambda prompt: "six sevens are 42"
     async with place.members(maths=RIGHT, code=WRONG):
         stream = await place.client.chat.completions.create(
@@ -63,6 +64,7 @@ async def test_the_openai_client_reads_the_stream(place: Place) -> None:
             stream=True,
             stream_options={"include_usage": True},
             extra_body={"tierflow": {"collective": {"aggregate": "template"}}},
+            extra_headers=headers,
         )
         chunks = [chunk async for chunk in stream]
     text = [c.choices[0].delta.content for c in chunks if c.choices]

@@ -57,7 +57,10 @@ class Replica:
 
 @asynccontextmanager
 async def replica(
-    name: str = "0", store: StateStore | None = None, limits: StreamLimits = LIMITS
+    name: str = "0",
+    store: StateStore | None = None,
+    limits: StreamLimits = LIMITS,
+    stalled_s: float = 30.0,
 ) -> AsyncIterator[Replica]:
     clock, telemetry, id = MonotonicClock(), ResumableRecorder(), name * 16
     store = store or MemoryStore(clock, BOUNDS)
@@ -70,7 +73,9 @@ async def replica(
         server=StreamServer(streams=streams, store=store, clock=clock),
     )
     resumption = Resumption(streams=streams, remote=remote, telemetry=telemetry)
-    answers = ResumableAnswers(streams=streams, resumption=resumption, clock=clock, stalled_s=30.0)
+    answers = ResumableAnswers(
+        streams=streams, resumption=resumption, clock=clock, stalled_s=stalled_s
+    )
     await bus.start()
     try:
         yield Replica(streams, answers, bus, telemetry)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from starlette.types import Send
+from starlette.types import Message, Send
 
 from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.state.memory import MemoryStore
@@ -151,7 +151,7 @@ async def test_a_slow_caller_slows_the_work_and_not_the_memory() -> None:
     read = asyncio.Event()
 
     class Slow(Caller):
-        async def send(self, message: dict[str, object]) -> None:  # type: ignore[override]
+        async def send(self, message: Message) -> None:
             if message.get("body"):
                 await read.wait()
             await super().send(message)
@@ -159,12 +159,12 @@ async def test_a_slow_caller_slows_the_work_and_not_the_memory() -> None:
     async def work(send: Send) -> None:
         nonlocal written
 
-        async def counted(message: dict[str, object]) -> None:
+        async def counted(message: Message) -> None:
             nonlocal written
             await send(message)
             written += 1
 
-        await writing(*[piece] * 100)(counted)  # type: ignore[arg-type]
+        await writing(*[piece] * 100)(counted)
 
     async with replica() as here:
         caller = Slow()
@@ -177,6 +177,22 @@ async def test_a_slow_caller_slows_the_work_and_not_the_memory() -> None:
         read.set()
         await task
         assert without_ids(caller.body) == piece * 100
+
+
+async def test_a_link_that_is_gone_without_a_word_holds_nothing_up() -> None:
+    class Silent(Caller):
+        async def send(self, message: Message) -> None:
+            if message.get("body"):
+                await asyncio.Event().wait()
+            await super().send(message)
+
+    async with replica(stalled_s=0.05) as here:
+        caller = Silent()
+        await begin(here, caller, writing(*EVENTS))
+        assert here.streams.away == 1
+        back = Caller()
+        await come_back(here, back, caller.headers["x-tierflow-stream"])
+        assert without_ids(back.body) == WHOLE
 
 
 async def test_a_stream_that_outgrows_its_bytes_is_gone_for_whoever_missed_them() -> None:

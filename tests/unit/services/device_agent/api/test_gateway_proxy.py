@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request as HttpRequest
 from starlette.responses import StreamingResponse
 
+from services.device_agent.api import gateway_proxy
 from services.device_agent.api.gateway_proxy import RESUMABLE_S, GatewayProxy, _relay
 from services.device_agent.api.resumable_events import ResumableEvents
 
@@ -153,6 +154,26 @@ async def test_a_gateway_that_cannot_be_reached_for_a_while_is_asked_again() -> 
     told = await heard(gateway)
     assert told.endswith(b"data: [DONE]\n\n")
     assert b"error" not in told
+
+
+async def test_a_link_that_is_silent_is_one_that_broke(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Silent(Breaking):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for piece in self._pieces:
+                yield piece
+            await asyncio.Event().wait()
+
+    class Link(Gateway):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            answer = await super().handle_async_request(request)
+            if request.method == "POST":
+                answer.stream = Silent(WITH_IDS[0][:70])
+            return answer
+
+    monkeypatch.setattr(gateway_proxy, "SILENT_S", 0.02)
+    told = await heard(Link())
+    assert told.replace(b": working\n", b"").count(b"data: ") == 3
+    assert told.endswith(b"data: [DONE]\n\n")
 
 
 async def test_an_application_that_leaves_ends_the_gateways_stream() -> None:
