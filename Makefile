@@ -13,10 +13,12 @@ IMAGES ?= gateway vllm-cpu device
 PRESET ?= small
 QUICK ?= 0
 ARGS ?=
+ENGINE ?= simulator
+SECONDS ?=
 Q ?= Add 417 and 325 digit by digit.
 
 .PHONY: help up down device ask test test-cluster test-containers lint docs bench bench-speculation \
-  bench-collective load family specialists images compose-secrets clean
+  bench-collective chaos soak load family specialists images compose-secrets clean
 
 help: ## list the targets and the variables they take
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -64,6 +66,15 @@ bench-speculation: ## measure drafts from a device against server-only streaming
 bench-collective: ## measure devices that answer together, and the cascade; QUICK=1 is short
 	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
 	  TIERFLOW_ENGINE_PYTHON="$$engine" QUICK=$(QUICK) "$$gateway" -m loadtest.collective
+
+chaos: ## break everything once under load and check every answer; QUICK=1; ENGINE=vllm: real engines
+	@gateway=$(GATEWAY_PYTHON); engine=; \
+	  if [ "$(ENGINE)" = vllm ]; then engine=$(ENGINE_PYTHON); fi; \
+	  TIERFLOW_ENGINE_PYTHON="$$engine" QUICK=$(QUICK) "$$gateway" -m loadtest.chaos --engine $(ENGINE)
+
+soak: ## the same load for an hour, or SECONDS=600: memory and descriptors must not grow; QUICK=1
+	@gateway=$(GATEWAY_PYTHON); \
+	  QUICK=$(QUICK) "$$gateway" -m loadtest.soak $(if $(SECONDS),--seconds $(SECONDS))
 
 load: ## run locust headless for a minute against `make up`
 	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m loadtest.load

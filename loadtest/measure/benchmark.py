@@ -20,12 +20,14 @@ class Benchmark(ABC, Generic[P]):
     """A run of a benchmark: its settings, the processes that it starts, and its results.
 
     `name` begins the names of its result files. `least_cores` are the cores that it needs, and
-    `engines` counts the vLLM servers that run at the same time.
+    `engines` counts the vLLM servers that run at the same time. `exit_code` is the command's, once
+    everything has been measured.
     """
 
     name: str
     least_cores = 1
     engines: int
+    exit_code = 0
 
     def __init__(self, settings: Settings[P], processes: Processes, progress: Progress) -> None:
         self.settings = settings
@@ -48,7 +50,9 @@ class Benchmark(ABC, Generic[P]):
         """
         check_cores(os.sched_getaffinity(0), self.least_cores)
         check_memory(self.engines)
-        self._engine = engine_versions(self.settings.engine_python, command)
+        self._engine = (
+            engine_versions(self.settings.engine_python, command) if self.engines else "simulated"
+        )
         return final_line(self.measure())
 
     def write(self, tables: Sequence[Table], notes: Mapping[str, Any]) -> None:
@@ -62,10 +66,11 @@ def run_benchmark(kind: type[Benchmark[P]], command: str, *, full: P, quick: P) 
 
     def work(progress: Progress) -> int:
         make = f"make {command}"
-        settings = read_settings(full=full, quick=quick, command=make)
+        settings = read_settings(full=full, quick=quick, command=make, engines=kind.engines > 0)
         with Processes(settings.logs) as processes:
-            line = kind(settings, processes, progress).run(make)
+            benchmark = kind(settings, processes, progress)
+            line = benchmark.run(make)
         print(line)
-        return 0
+        return benchmark.exit_code
 
     return run_command(command, work)

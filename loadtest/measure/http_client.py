@@ -30,11 +30,12 @@ class Target:
 class Exchange:
     """A request and its answer. Times are seconds on `time.monotonic`.
 
-    `pieces` are the body as it arrived: (time, bytes) each.
+    `status` is 0 until there is one. `pieces` are the body as it arrived: (time, bytes) each.
     """
 
     sent: float
     status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
     pieces: list[tuple[float, bytes]] = field(default_factory=list)
     done: float = 0.0
 
@@ -53,6 +54,14 @@ class Exchange:
         return b"".join(piece for _, piece in self.pieces)
 
 
+class BrokenAnswer(BenchmarkFailure):
+    """A connection that ended before its answer did; `exchange` holds what had come."""
+
+    def __init__(self, message: str, exchange: Exchange) -> None:
+        super().__init__(message)
+        self.exchange = exchange
+
+
 def post(
     path: str, fields: Mapping[str, object], headers: Mapping[str, str] | None = None
 ) -> bytes:
@@ -66,6 +75,13 @@ def post(
         *(f"{name}: {value}" for name, value in (headers or {}).items()),
     ]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def get(path: str, headers: Mapping[str, str] | None = None) -> bytes:
+    """A whole GET request, ready to be written."""
+    lines = [f"GET {path} HTTP/1.1", "Host: benchmark"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n"
 
 
 def refusal(status: int, body: bytes) -> BenchmarkFailure:
@@ -94,16 +110,26 @@ class Connection(asyncio.Protocol):
             raise BenchmarkFailure(f"nothing answers at {where}: {error}") from error
         return connection
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the server has kept the connection so far."""
+        return self._transport is not None
+
+    @property
+    def under_way(self) -> Exchange | None:
+        """The exchange whose answer is not complete: what has come of it so far."""
+        return self._exchange
+
     async def exchange(self, request: bytes) -> Exchange:
         """Send a request and wait for the whole answer, whatever its status.
 
-        Raises BenchmarkFailure when the connection ends before.
+        Raises BrokenAnswer when the connection ends before.
         """
         assert self._finished is None, "one request at a time"
+        self._exchange = exchange = Exchange(sent=monotonic())
         if self._transport is None:
-            raise BenchmarkFailure("the server closed a kept-alive connection")
+            raise BrokenAnswer("the server closed a kept-alive connection", exchange)
         self._finished = asyncio.get_running_loop().create_future()
-        self._exchange = Exchange(sent=monotonic())
         self._transport.write(request)
         try:
             return await self._finished
@@ -129,8 +155,13 @@ class Connection(asyncio.Protocol):
         self._fail("the connection ended before the answer did")
 
     def _fail(self, why: str) -> None:
-        if self._finished is not None and not self._finished.done():
-            self._finished.set_exception(BenchmarkFailure(why))
+        if self._finished is not None and not self._finished.done() and self._exchange is not None:
+            self._exchange.done = monotonic()
+            self._finished.set_exception(BrokenAnswer(why, self._exchange))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._exchange is not None:
+            self._exchange.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         if self._exchange is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import socket
 import sys
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtest.measure.command import Progress
+from loadtest.measure.command import BenchmarkFailure, Progress
 from loadtest.measure.processes import HOST, Cores, Process, Processes, free_port
 
 START_S = 30.0
@@ -19,13 +21,19 @@ ONE_CORE_KV_GIB = "0.25"
 
 
 def start_gateway(
-    processes: Processes, settings: Mapping[str, object], *, cores: Set[int], folder: Path
+    processes: Processes,
+    settings: Mapping[str, object],
+    *,
+    cores: Set[int],
+    folder: Path,
+    port: int = 0,
+    start: int = 1,
 ) -> Process:
-    """A gateway with these settings, on a free port; ready when every pool is.
+    """A gateway with these settings, on this port or a free one; ready when every pool is.
 
-    Raises BenchmarkFailure.
+    `start` counts the starts at this port: each has a log of its own. Raises BenchmarkFailure.
     """
-    port = free_port()
+    port = port or free_port()
     settings = {"listen": {"host": HOST, "port": port}, **settings}
     # YAML is a superset of JSON.
     name = f"gateway-{port}"
@@ -33,9 +41,53 @@ def start_gateway(
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(json.dumps(settings, indent=1))
     command = [sys.executable, "-m", "gateway", "--config", str(config)]
-    gateway = processes.start(name, command, cores=cores, port=port)
+    log = name if start == 1 else f"{name}-{start}"
+    gateway = processes.start(log, command, cores=cores, port=port)
     gateway.wait_ready("/ready", START_S)
     return gateway
+
+
+def start_simulator(
+    processes: Processes,
+    model: str,
+    *,
+    cores: Set[int],
+    arguments: Sequence[str] = (),
+    port: int = 0,
+) -> Process:
+    """A simulated engine, on this port or a free one. Raises BenchmarkFailure."""
+    port = port or free_port()
+    command = [
+        *(sys.executable, "-m", "services.engine_simulator", "--model", model),
+        *("--port", str(port), *arguments),
+    ]
+    engine = processes.start(f"simulator-{port}", command, cores=cores, port=port)
+    engine.wait_ready("/health", START_S)
+    return engine
+
+
+def start_redis(processes: Processes, *, cores: Set[int], folder: Path, port: int = 0) -> Process:
+    """A redis-server that saves nothing, on this port or a free one. Raises BenchmarkFailure."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        raise BenchmarkFailure(
+            "redis-server is not installed; Debian's package redis-server has it", 2
+        )
+    port = port or free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [
+        *(binary, "--port", str(port), "--bind", HOST, "--dir", str(folder)),
+        *("--save", "", "--appendonly", "no", "--protected-mode", "no"),
+    ]
+    server = processes.start(f"redis-{port}", command, cores=cores, port=port)
+    server.wait_for(lambda: _accepts(port), START_S)
+    return server
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((HOST, port)) == 0
 
 
 def start_canned_engine(
@@ -61,19 +113,21 @@ def start_vllm(
     arguments: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     name: str | None = None,
+    port: int = 0,
 ) -> Process:
     """A real engine that serves `model` as `name`, by default under its folder's name.
 
     It is not ready yet: see `wait_for_engine`. `python` is that of the engine environment. Where
     the machine has a GPU, vLLM takes it.
     """
-    port = free_port()
+    log = f"vllm-{name or model.name}" + (f"-{port}" if port else "")
+    port = port or free_port()
     name = name or model.name
     command = [
         *(python, "-m", "services.vllm_server", "--model", str(model)),
         *("--served-model-name", name, "--port", str(port), *arguments),
     ]
-    return processes.start(f"vllm-{name}", command, cores=cores, port=port, environment=environment)
+    return processes.start(log, command, cores=cores, port=port, environment=environment)
 
 
 def one_core_arguments(cores: Cores) -> tuple[str, ...]:

@@ -23,7 +23,8 @@ class Settings(Generic[P]):
     """The settings of one benchmark.
 
     `plan` says what is measured, how often and for how long. `engine_python` runs vLLM, `family`
-    has the folder of each tier's model, and `results` is the folder for tables, plots and logs.
+    has the folder of each tier's model (both are empty where no real engine is needed), and
+    `results` is the folder for tables, plots and logs.
     """
 
     plan: P
@@ -38,11 +39,17 @@ class Settings(Generic[P]):
 
 
 def read_settings(
-    *, full: P, quick: P, command: str, environ: Mapping[str, str] = os.environ
+    *,
+    full: P,
+    quick: P,
+    command: str,
+    engines: bool = True,
+    environ: Mapping[str, str] = os.environ,
 ) -> Settings[P]:
     """Read the variables; the plan is `quick` where QUICK is 1. Messages name `command`.
 
-    Raises BenchmarkFailure with exit code 2, naming the variable or the folder.
+    `engines` says whether the benchmark runs real ones. Raises BenchmarkFailure with exit code 2,
+    naming the variable or the folder.
     """
     chosen = environ.get("QUICK") or "0"
     if chosen not in ("0", "1"):
@@ -51,8 +58,8 @@ def read_settings(
     results = environ.get("TIERFLOW_BENCH_RESULTS") or CHECKOUT / "bench-results"
     return Settings(
         plan=quick if chosen == "1" else full,
-        engine_python=_engine_python(environ, command),
-        family=_family(Path(weights).expanduser().resolve()),
+        engine_python=_engine_python(environ, command) if engines else "",
+        family=_family(Path(weights).expanduser().resolve()) if engines else {},
         results=Path(results).expanduser().resolve(),
     )
 

@@ -13,13 +13,19 @@ DONE = "[DONE]"
 class EventParser:
     """A parser of server-sent events (WHATWG HTML, section 9.2): of bytes it makes each `data`.
 
-    Of an event's fields only `data` is kept; its lines are joined with a newline. Line ends are
-    LF or CR LF.
+    Of an event's fields only `data` is given; its lines are joined with a newline. `last_id` is
+    the id of the last event that was complete. Line ends are LF or CR LF.
     """
 
     def __init__(self) -> None:
         self._rest = b""
         self._data: list[str] = []
+        self._id = self.last_id = ""
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether an event has begun that is not complete."""
+        return bool(self._rest or self._data)
 
     def feed(self, chunk: bytes) -> list[str]:
         """The data of the events that this chunk completes."""
@@ -30,9 +36,13 @@ class EventParser:
             if line.startswith(b"data:"):
                 text = line[len(b"data:") :].removeprefix(b" ")
                 self._data.append(text.decode("utf-8", "replace"))
-            elif not line and self._data:
-                events.append("\n".join(self._data))
-                self._data = []
+            elif line.startswith(b"id:"):
+                self._id = line[len(b"id:") :].removeprefix(b" ").decode("utf-8", "replace")
+            elif not line:
+                self.last_id = self._id
+                if self._data:
+                    events.append("\n".join(self._data))
+                    self._data = []
         return events
 
 

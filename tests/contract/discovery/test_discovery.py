@@ -12,7 +12,7 @@ import pytest
 from k8s.discovery import cluster
 from k8s.discovery.discovery import Discovery, DiscoveryScope
 from k8s.discovery.endpoints import Snapshot
-from tests.kubernetes_api import (
+from loadtest.kubernetes_api import (
     ApiServer,
     endpoint_slice,
     pod,

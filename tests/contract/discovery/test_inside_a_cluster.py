@@ -13,14 +13,14 @@ from kubernetes.aio.config import incluster_config
 
 from k8s.discovery import cluster
 from k8s.discovery.discovery import Discovery, DiscoveryScope
-from tests.contract.discovery.test_discovery import Heard
-from tests.kubernetes_api import (
+from loadtest.kubernetes_api import (
     ApiServer,
     endpoint_slice,
     pod,
     running_api_server,
     shortest_pause_s,
 )
+from tests.contract.discovery.test_discovery import Heard
 
 pytestmark = pytest.mark.anyio
 

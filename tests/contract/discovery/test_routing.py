@@ -16,8 +16,7 @@ from gateway.adapters.engines.fingerprint import TokenizerCheck
 from gateway.core.types import Probe
 from k8s.discovery.discovery import Discovery, DiscoveryScope
 from k8s.discovery.endpoints import Snapshot
-from tests.contract.discovery.test_discovery import SELECTOR, Heard
-from tests.kubernetes_api import (
+from loadtest.kubernetes_api import (
     ApiServer,
     Object,
     endpoint_slice,
@@ -25,6 +24,7 @@ from tests.kubernetes_api import (
     running_api_server,
     shortest_pause_s,
 )
+from tests.contract.discovery.test_discovery import SELECTOR, Heard
 from tests.unit.gateway.build import LIMITS
 from tests.unit.gateway.fakes import SteppingClock
 

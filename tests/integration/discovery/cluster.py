@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from loadtest.kubernetes_api import ApiServer, Object, endpoint_slice, pod
 from tests.integration.fleet import engine, question
-from tests.kubernetes_api import ApiServer, Object, endpoint_slice, pod
 from tests.servers import Server, eventually, metric_in, start_gateway
 
 Result = TypeVar("Result")

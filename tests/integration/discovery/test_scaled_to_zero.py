@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from loadtest.kubernetes_api import endpoint_slice
 from tests.integration.discovery.cluster import Cluster
 from tests.integration.fleet import question
-from tests.kubernetes_api import endpoint_slice
 from tests.servers import eventually
 
 pytestmark = pytest.mark.integration

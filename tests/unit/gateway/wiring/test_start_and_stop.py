@@ -17,7 +17,7 @@ import yaml
 
 from gateway.settings import Settings
 from gateway.wiring.app import gateway
-from tests.kubernetes_api import ApiServer
+from loadtest.kubernetes_api import ApiServer
 from tests.servers import free_port
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from k8s.discovery.endpoints import FoundEndpoint, FoundPool, PortNames, Snapshot, snapshot
 from k8s.discovery.slices import Slice, decode
-from tests.kubernetes_api import Object, endpoint_slice, pod
+from loadtest.kubernetes_api import Object, endpoint_slice, pod
 
 NULL_CONDITIONS: Object = {"addresses": ["10.0.0.9"], "conditions": None}
 

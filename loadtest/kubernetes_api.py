@@ -72,7 +72,7 @@ def endpoint_slice(
     }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ApiRequest:
     """One request: `verb` is list or watch, `version` what it starts from."""
 
@@ -83,7 +83,7 @@ class ApiRequest:
     token: str
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ApiServer:
     """`refuse` (a status) and `say` (its message) stand for every answer, or for `refuse_watches`
     only; `page` is the refusal of something before the API server; `token` is what callers must
@@ -215,7 +215,13 @@ class ApiServer:
         bookmarks = query.get("allowWatchBookmarks", "").lower() in ("true", "1")
         verb = "watch" if watch else "list"
         self.requests.append(
-            ApiRequest(verb, request.match_info["namespace"], version, bookmarks, token)
+            ApiRequest(
+                verb=verb,
+                namespace=request.match_info["namespace"],
+                version=version,
+                bookmarks=bookmarks,
+                token=token,
+            )
         )
         if self.silent:
             await asyncio.Event().wait()
