@@ -21,7 +21,7 @@ class ResumableSettings(Group):
     max_away: Annotated[int, Unit("streams")] = Field(
         default=1024,
         ge=1,
-        description="Streams without their caller at once; beyond, the oldest ends.",
+        description="Streams without their caller at once; beyond, one ends.",
     )
     max_stream_bytes: int = Field(
         default=4 * 1024 * 1024,
@@ -31,5 +31,5 @@ class ResumableSettings(Group):
     max_bytes: int = Field(
         default=256 * 1024 * 1024,
         ge=1024,
-        description="What is kept of all streams; beyond, the oldest without its caller ends.",
+        description="What is kept of all streams; beyond, one without its caller ends.",
     )

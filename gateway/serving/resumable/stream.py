@@ -62,21 +62,24 @@ class Reader(Protocol):
 
 
 class ResumableStream:
-    """A stream of this replica. `caller` is the digest of who owns it, `seconds` how long it lives
-    without its caller, `work` what writes it. `delivered_to` is the number of the last event that a
-    connection took. `grown` is called after each piece."""
+    """A stream of this replica. `caller` is the digest of who owns it, a different one for each
+    stream, and `owner` the one that is the same for all of a caller's streams. `seconds` is how
+    long it lives without its caller, `work` what writes it. `delivered_to` is the number of the
+    last event that a connection took. `grown` is called after each piece."""
 
     def __init__(
         self,
         *,
         id: str,
         caller: str,
+        owner: str,
         seconds: float,
         head: StreamHead,
         grown: Callable[[ResumableStream], None],
     ) -> None:
         self.id = id
         self.caller = caller
+        self.owner = owner
         self.seconds = seconds
         self.head = head
         self.log = EventLog(id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -43,9 +43,8 @@ class StreamLimits:
 class ResumableStreams:
     """The resumable streams of this replica, by id.
 
-    A stream whose caller is away ends after its time. Where there are too many of these, or all
-    streams together are too large, those end first whose answer was sent to its end, then the one
-    that has been alone for longest. `new_id` gives 32 hex digits that nobody can guess.
+    A stream whose caller is away ends after its time, or where there are too many of these, or all
+    streams together are too large. `new_id` gives 32 hex digits that nobody can guess.
     """
 
     def __init__(
@@ -84,6 +83,7 @@ class ResumableStreams:
         stream = ResumableStream(
             id=id,
             caller=caller_digest(id, authorization),
+            owner=caller_digest("", authorization),
             seconds=seconds,
             head=head,
             grown=self._grown,
@@ -155,13 +155,23 @@ class ResumableStreams:
         stream.log.trim(limits.max_stream_bytes, stream.sent)
         self._measure(stream)
         while self.away > limits.max_away or self.kept_bytes > limits.max_bytes:
-            alone = next(iter(self._delivered or self._away), None)
-            if alone is None:
+            evicted = self._evictable()
+            if evicted is None:
                 # Every caller is there. What this one has been sent is kept no longer.
                 stream.log.trim(0, stream.sent)
                 self._measure(stream)
                 return
-            self._end(self._streams[alone], "evicted")
+            self._end(evicted, "evicted")
+
+    def _evictable(self) -> ResumableStream | None:
+        """Of those whose caller is away: the oldest that was sent to its end, else the oldest of
+        the caller that has most of them, so that nobody takes the room of all others."""
+        for id in self._delivered:
+            return self._streams[id]
+        away = [self._streams[id] for id in self._away]
+        for owner, _ in Counter(stream.owner for stream in away).most_common(1):
+            return next(stream for stream in away if stream.owner == owner)
+        return None
 
     def _measure(self, stream: ResumableStream) -> None:
         if stream.id not in self._streams:

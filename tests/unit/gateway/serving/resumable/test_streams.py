@@ -17,6 +17,7 @@ from gateway.errors import EngineFailed, StreamGone, UnknownStream
 from tests.unit.gateway.build import BOUNDS
 from tests.unit.gateway.core.test_event_log import without_ids
 from tests.unit.gateway.serving.resumable.stream_rig import (
+    KEY,
     LIMITS,
     Caller,
     Replica,
@@ -38,10 +39,11 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def left(at: Replica, *events: bytes, seconds: float = 30.0) -> str:
+async def left(at: Replica, *events: bytes, seconds: float = 30.0, key: str = KEY) -> str:
     """A stream whose caller left after the first event; more events than that come."""
     gate, caller = asyncio.Event(), Caller()
-    task = asyncio.create_task(begin(at, caller, writing(*events, gate=gate), seconds=seconds))
+    work = writing(*events, gate=gate)
+    task = asyncio.create_task(begin(at, caller, work, seconds=seconds, key=key))
     while b"\n\n" not in caller.body:
         await asyncio.sleep(0)
     caller.leave()
@@ -223,6 +225,19 @@ async def test_of_too_many_the_oldest_ends_but_first_those_that_were_delivered()
             caller = Caller()
             await come_back(here, caller, stream)
             assert without_ids(caller.body) == WHOLE
+
+
+async def test_a_caller_with_many_streams_takes_no_room_of_others() -> None:
+    async with replica(limits=replace(LIMITS, max_away=3)) as here:
+        single = await left(here, *EVENTS, key="Bearer another")
+        streams = [await left(here, *EVENTS) for _ in range(4)]
+        caller = Caller()
+        await come_back(here, caller, single, key="Bearer another")
+        assert without_ids(caller.body) == WHOLE
+        for stream in streams[:2]:
+            with pytest.raises(UnknownStream):
+                await come_back(here, Caller(), stream)
+        await come_back(here, Caller(), streams[-1])
 
 
 async def test_all_streams_together_stay_within_their_bytes() -> None:
