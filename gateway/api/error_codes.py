@@ -134,7 +134,22 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
     ),
     "engine_error": ErrorCode(
         errors.EngineFailed,
-        "The engine answered with a server error or with something unreadable.",
+        "The engine answered with a server error, or without what was asked for.",
+        "Try again; the engine's log has the cause.",
+    ),
+    "error_event": ErrorCode(
+        errors.EngineFailed,
+        "The engine began to answer, and said in its answer that it had failed.",
+        "Try again; the engine's log has the cause.",
+    ),
+    "engine_aborted": ErrorCode(
+        errors.EngineFailed,
+        "The engine gave the answer up, as one that shuts down does.",
+        "Try again.",
+    ),
+    "unreadable_answer": ErrorCode(
+        errors.EngineFailed,
+        "The engine sent something that is not its API's: no JSON, or an event without end.",
         "Try again; the engine's log has the cause.",
     ),
     "engine_disconnected": ErrorCode(
@@ -354,7 +369,7 @@ FRAME_ERRORS: Mapping[str, FrameErrorCode] = {
 SESSION_ERRORS = (
     "model_not_found", "no_endpoint", "overloaded", "prompt_too_long", "engine_refused",
     "connect_failed", "first_token_timeout", "idle_timeout", "engine_disconnected",
-    "engine_error", "internal_error",
+    "engine_error", "error_event", "engine_aborted", "unreadable_answer", "internal_error",
 )  # fmt: skip
 """The codes of `HTTP_ERRORS` that an `error` frame may carry about a session."""
 

@@ -14,6 +14,7 @@ from gateway.api.resumable import ResumableAnswers
 from gateway.core.event_log import read_event_id
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock
+from gateway.core.streams.protocols import stream_protocol
 from gateway.core.types import InferenceRequest
 from gateway.errors import BodyTooLarge, ClientStalled, GatewayError, InvalidRequest
 from gateway.protocol import headers as names
@@ -85,7 +86,7 @@ class InferenceRoutes:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         received = self._clock.now()
         headers = read_headers(scope["headers"])
-        sink = AsgiSink(send, request_id(headers))
+        sink = AsgiSink(send, request_id(headers), scope["path"])
         try:
             body = await self._body(headers, receive)
             if (last := headers.get(names.LAST_EVENT_ID)) and (found := read_event_id(last)):
@@ -111,9 +112,9 @@ class InferenceRoutes:
             pass
         except GatewayError as error:
             if not isinstance(error, ClientStalled):
-                await sink.refuse(*render(error))
+                await sink.end(*render(error))
         except Exception as error:
-            await sink.refuse(500, {}, internal_error(error, sink.request_id))
+            await sink.end(500, {}, internal_error(error, sink.request_id))
 
     async def _resume(
         self, stream: str, position: int, headers: Mapping[str, str], receive: Receive, send: Send
@@ -156,12 +157,14 @@ class InferenceRoutes:
 
 
 class AsgiSink:
-    """The caller's end of an answer."""
+    """The caller's end of an answer to a request of the route `path`."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, path: str) -> None:
         self._send = send
         self.request_id = request_id
-        self._started = False
+        self._protocol = stream_protocol(path)
+        self._started = self._streams = self._ended = False
+        self._first = self._last = b""
 
     async def start(
         self, status: int, headers: Mapping[str, str], outcome: Outcome, length: int | None
@@ -179,19 +182,25 @@ class AsgiSink:
         ]
         if length is not None:
             raw.append((b"content-length", str(length).encode()))
-        self._started = True
+        self._started, self._streams = True, length is None
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
 
     async def send(self, data: bytes, more: bool) -> None:
+        self._ended = not more
+        if self._protocol.numbered and not data.startswith(b":"):
+            self._first, self._last = self._first or data, data
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
 
     async def fail(self, error: GatewayError) -> None:
-        """End a stream that has begun. No [DONE] follows: the answer is not complete."""
+        """End a stream that has begun."""
         _, _, body = render(error)
-        await self.send(b"data: " + body + b"\n\n", more=False)
+        await self._fail(body)
 
-    async def refuse(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Answer with an error, unless an answer has begun: then there is nothing more to say."""
+    async def end(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """End the answer with an error, whose status and headers are for one that has not begun. A
+        stream that has begun ends with an event; in a body there is no room for an error."""
+        if self._streams and not self._ended:
+            await self._fail(body)
         if self._started:
             return
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -203,3 +212,6 @@ class AsgiSink:
         self._started = True
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
         await self.send(body, more=False)
+
+    async def _fail(self, body: bytes) -> None:
+        await self.send(self._protocol.failure(body, self._first, self._last), more=False)

@@ -19,13 +19,17 @@ class Answer(Protocol):
     """An engine's answer while it arrives.
 
     `read` gives the next bytes as they come, b"" at the end, and raises `UpstreamError`.
-    `close` is idempotent; before the end it makes the engine give up the work.
+    `close` is idempotent; before the end it makes the engine give up the work. `drain` says that
+    the answer is complete, though its connection may not have ended: the connection may be used
+    again if it ends soon, and is closed if not. After that `close` does nothing.
     """
 
     status: int
     headers: Mapping[str, str]
 
     async def read(self) -> bytes: ...
+
+    def drain(self) -> None: ...
 
     def close(self) -> None: ...
 

@@ -53,16 +53,21 @@ def ended_early(endpoint: str) -> EngineFailed:
 
 
 def aborted(endpoint: str) -> EngineFailed:
-    """The answer's finish reason is neither `stop` nor `length`."""
-    return engine_failed(endpoint, "aborted its answer")
+    """The answer's finish reason is `abort` or `error`, or it has none."""
+    return engine_failed(endpoint, "aborted its answer", "engine_aborted")
 
 
 def error_event(endpoint: str) -> EngineFailed:
-    return engine_failed(endpoint, "ended its answer with an error")
+    """An error stands where the answer, or an event of it, should be."""
+    return engine_failed(endpoint, "ended its answer with an error", "error_event")
 
 
 def unreadable(endpoint: str) -> EngineFailed:
-    return engine_failed(endpoint, "sent something that is not a JSON object")
+    return engine_failed(endpoint, "sent something that is not a JSON object", "unreadable_answer")
+
+
+def endless_event(endpoint: str) -> EngineFailed:
+    return engine_failed(endpoint, "sent an endless event", "unreadable_answer")
 
 
 def not_a_chat_completion(endpoint: str) -> EngineFailed:

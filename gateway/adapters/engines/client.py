@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 import aiohttp
@@ -12,6 +13,8 @@ from gateway.core.upstream_errors import check_failed, connect_failed, connectio
 
 KEEP_ALIVE_S = 4.0
 """Below the 5 s after which vLLM's server closes an idle connection."""
+DRAIN_S = 1.0
+"""How long the end of a connection may come after the end of its answer."""
 
 _SKIPPED = ("Accept-Encoding", "User-Agent", "Accept")
 
@@ -20,11 +23,12 @@ class EngineAnswer:
     """An answer on its way. Closing it before its end closes the connection: the engine then
     sees the caller as gone and gives the work up."""
 
-    __slots__ = ("_endpoint", "_response", "headers", "status")
+    __slots__ = ("_draining", "_endpoint", "_response", "headers", "status")
 
     def __init__(self, response: aiohttp.ClientResponse, endpoint: Endpoint) -> None:
         self._response = response
         self._endpoint = endpoint
+        self._draining = False
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
 
@@ -34,8 +38,15 @@ class EngineAnswer:
         except (aiohttp.ClientError, OSError) as error:
             raise connection_broke(self._endpoint.id, "while it answered") from error
 
+    def drain(self) -> None:
+        self._draining = True
+        if not self._response.closed:
+            # aiohttp puts the connection back at the answer's end, whether anybody reads or not.
+            asyncio.get_running_loop().call_later(DRAIN_S, self._response.close)
+
     def close(self) -> None:
-        self._response.close()
+        if not self._draining:
+            self._response.close()
 
 
 class AiohttpModelServer:

@@ -7,8 +7,10 @@ from typing import Any
 
 from gateway.core.ports import Answer
 from gateway.core.speculation.job import Batch
-from gateway.core.sse import EventReader
+from gateway.core.streams.answer_stream import AnswerStream
+from gateway.core.streams.sse import objects
 from gateway.core.upstream_errors import engine_failed
+from gateway.protocol.paths import COMPLETIONS
 
 
 class CompletionStream:
@@ -18,19 +20,20 @@ class CompletionStream:
     def __init__(self, answer: Answer, endpoint_id: str) -> None:
         self._answer = answer
         self._endpoint = endpoint_id
-        self._reader = EventReader(endpoint_id)
+        self._stream = AnswerStream(COMPLETIONS, endpoint_id)
         self._ready: deque[Batch] = deque()
         self.usage: tuple[int, int] | None = None
 
     async def read(self) -> Batch | None:
         """None at the proper end. Raises EngineFailed."""
         while not self._ready:
-            if self._reader.done:
+            if self._stream.over:
+                self._stream.finish()
+                self._answer.drain()
                 return None
             chunk = await self._answer.read()
-            if not chunk:
-                self._reader.finish()
-            for event in self._reader.feed(chunk):
+            events = self._stream.feed(chunk) if chunk else self._stream.finish()
+            for event in objects(events, self._endpoint):
                 self._event(event)
         return self._ready.popleft()
 

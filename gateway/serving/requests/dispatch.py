@@ -10,6 +10,8 @@ from gateway.core.outcome import Outcome
 from gateway.core.ports import Answer, Clock, EndpointSource, ModelServer, Telemetry
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Choice, Routing
+from gateway.core.streams.answer_stream import AnswerStream
+from gateway.core.streams.sse import is_event_stream
 from gateway.core.types import EndpointState, InferenceRequest
 from gateway.core.upstream_errors import bad_status
 from gateway.errors import ConnectFailed, GatewayError, InvalidRequest
@@ -20,13 +22,13 @@ from gateway.serving.requests.scale_from_zero import WakeQueue
 
 @dataclass(slots=True, kw_only=True)
 class OpenAnswer:
-    """An engine's answer that has begun. `first` are its first bytes, or all of them if it is not
-    `streaming`."""
+    """An engine's answer that has begun. `first` are the first good events of its `stream`, or all
+    of an answer that is none."""
 
     answer: Answer
     slot: EndpointSlot
     first: bytes
-    streaming: bool
+    stream: AnswerStream | None
 
     @property
     def state(self) -> EndpointState:
@@ -126,20 +128,21 @@ class Dispatch:
         headers: Mapping[str, str],
         timeout: ProgressTimeout,
     ) -> OpenAnswer:
-        """One attempt, until the first bytes are there, or all of an answer in one piece."""
+        """One attempt, until the first event is there, or all of an answer in one piece."""
         state = slot.choice.state
         body = _body_for(request, slot.choice.model)
         with timeout:
             timeout.expect(*self._first_wait(request, state))
             answer = await self._server.open(state.endpoint, request.path, headers, body)
             slot.answer = answer
-            streaming = answer.headers.get("content-type", "").startswith("text/event-stream")
             if answer.status >= 500 or 300 <= answer.status < 400:
                 raise bad_status(state.endpoint.id, request.path, answer.status)
-            first = await answer.read()
-            if not streaming:
-                first = await _read_all(answer, first)
-            return OpenAnswer(answer=answer, slot=slot, first=first, streaming=streaming)
+            if answer.status < 300 and is_event_stream(answer.headers):
+                stream = AnswerStream(request.path, state.endpoint.id)
+                first = await _first_events(answer, stream)
+            else:
+                stream, first = None, await _read_all(answer)
+            return OpenAnswer(answer=answer, slot=slot, first=first, stream=stream)
 
     def _first_wait(
         self, request: InferenceRequest, state: EndpointState
@@ -152,8 +155,22 @@ class Dispatch:
         )
 
 
-async def _read_all(answer: Answer, first: bytes) -> bytes:
-    pieces = [first]
+async def _first_events(answer: Answer, stream: AnswerStream) -> bytes:
+    """All up to the first event of the answer. Comments are none: until something of the answer
+    itself is there, another endpoint may still give it. Raises EngineFailed."""
+    events = b""
+    while not (stream.progressed or stream.over):
+        chunk = await answer.read()
+        if not chunk:
+            return events + stream.finish()
+        events += stream.feed(chunk)
+    if stream.over and not stream.done:
+        stream.finish()
+    return events
+
+
+async def _read_all(answer: Answer) -> bytes:
+    pieces = [await answer.read()]
     while pieces[-1]:
         pieces.append(await answer.read())
     return b"".join(pieces)

@@ -18,9 +18,10 @@ from gateway.core.body import prompt_chars_and_key
 from gateway.core.endpoint_rates import learn
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, Telemetry
-from gateway.core.sse import EventReader, answer_object
+from gateway.core.streams.answer_stream import AnswerStream
+from gateway.core.streams.sse import answer_object, objects
 from gateway.core.types import Demands, InferenceRequest
-from gateway.core.upstream_errors import idle_timeout
+from gateway.core.upstream_errors import idle_timeout, unreadable
 from gateway.protocol.headers import REQUEST_ID
 from gateway.protocol.paths import CHAT
 from gateway.serving.requests.dispatch import Dispatch, OpenAnswer
@@ -88,11 +89,15 @@ class EngineCalls:
         """
         body = {**call.body, "stream_options": {"include_usage": True}}
         async with self._open(replace(call, body=body), stream=True) as (opened, outcome):
-            reader, chunk = EventReader(outcome.endpoint), opened.first
+            stream, events = opened.stream, opened.first
+            if stream is None:
+                raise unreadable(outcome.endpoint)
+            idle_s, endpoint = self._timeouts.idle_s, outcome.endpoint
             with ProgressTimeout(self._clock.now) as timeout:
-                while chunk:
-                    outcome.last_byte = self._clock.now()
-                    for event in reader.feed(chunk):
+                while True:
+                    if stream.progressed:
+                        outcome.last_byte = self._clock.now()
+                    for event in objects(events, endpoint):
                         _note_usage(event, outcome)
                         if event.get("choices") and not event.get("usage"):
                             outcome.completion_tokens += 1
@@ -104,12 +109,14 @@ class EngineCalls:
                             tier=outcome.tier,
                             endpoint=outcome.endpoint,
                         )
-                    timeout.expect(
-                        self._timeouts.idle_s,
-                        partial(idle_timeout, outcome.endpoint, self._timeouts.idle_s),
-                    )
+                    if stream.over:
+                        break
+                    if stream.progressed:
+                        timeout.expect(idle_s, partial(idle_timeout, endpoint, idle_s))
                     chunk = await opened.answer.read()
-            reader.finish()
+                    events = stream.feed(chunk) if chunk else stream.finish()
+            stream.finish()
+            opened.answer.drain()
 
     @asynccontextmanager
     async def _open(

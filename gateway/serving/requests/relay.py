@@ -8,10 +8,11 @@ from typing import Protocol
 from gateway.core.endpoint_rates import learn
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, Telemetry
-from gateway.core.sse import EventBuffer, count_tokens, find_usage
+from gateway.core.streams.answer_stream import AnswerStream
+from gateway.core.streams.usage import Usage, find_usage
 from gateway.core.types import InferenceRequest
-from gateway.core.upstream_errors import client_stalled, ended_early, idle_timeout
-from gateway.errors import ClientStalled, GatewayError
+from gateway.core.upstream_errors import client_stalled, idle_timeout
+from gateway.errors import GatewayError, UpstreamError
 from gateway.protocol.paths import CHAT
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.dispatch import Dispatch, OpenAnswer
@@ -19,13 +20,11 @@ from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_k
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
 from gateway.serving.requests.refusals import relayed
 
-USAGE_TAIL_BYTES = 4096
-
 
 class Sink(Protocol):
     """The caller's end of an answer. `start` once, then `send`, the last time with `more=False`.
 
-    `fail` ends an answer that has been started with one error that the client can read.
+    `fail` ends a stream that has been started with the one error event of its route's protocol.
     """
 
     async def start(
@@ -77,8 +76,8 @@ class InferenceHandler:
             if outcome.status >= 400:
                 outcome.kind = "client_error"
             outcome.first_byte = outcome.last_byte = self._clock.now()
-            if opened.streaming:
-                await self._send_stream(opened, sink, outcome)
+            if opened.stream is not None:
+                await self._send_stream(opened, opened.stream, sink, outcome)
             else:
                 await self._send_whole(opened, sink, outcome)
             learn(opened.state, outcome, self._clock.now())
@@ -89,34 +88,35 @@ class InferenceHandler:
         data = opened.first
         if opened.answer.status >= 400 and outcome.request.path == CHAT:
             data = relayed(data)
-        _note_usage(data[-USAGE_TAIL_BYTES:], outcome)
+        _note_usage(find_usage(data), outcome)
         await sink.start(opened.answer.status, opened.answer.headers, outcome, len(data))
         await sink.send(data, more=False)
 
-    async def _send_stream(self, opened: OpenAnswer, sink: Sink, outcome: Outcome) -> None:
+    async def _send_stream(
+        self, opened: OpenAnswer, stream: AnswerStream, sink: Sink, outcome: Outcome
+    ) -> None:
         """Pass events on as they complete. A failure ends the stream with one error event."""
         await sink.start(opened.answer.status, opened.answer.headers, outcome, None)
-        buffer = EventBuffer()
         try:
-            tail = await self._relay(opened, sink, outcome, buffer)
-        except ClientStalled:
-            raise
-        except GatewayError as error:
+            await self._relay(opened, stream, sink, outcome)
+        except UpstreamError as error:
             outcome.kind = error_kind(error)
-            await sink.fail(error)
-            return
-        _note_usage(tail, outcome)
-        await sink.send(buffer.rest(), more=False)
+            with ProgressTimeout(self._clock.now) as timeout:
+                timeout.expect(self._timeouts.idle_s, client_stalled)
+                await sink.fail(error)
+        finally:
+            _note_usage(stream.usage, outcome)
 
     async def _relay(
-        self, opened: OpenAnswer, sink: Sink, outcome: Outcome, buffer: EventBuffer
-    ) -> bytes:
-        """Relay to the end, and give the last events, which hold the engine's usage figures."""
+        self, opened: OpenAnswer, stream: AnswerStream, sink: Sink, outcome: Outcome
+    ) -> None:
+        """Relay to the end, which the last events bring: what the engine does after them does not
+        matter. Raises UpstreamError when the engine breaks, in whatever way; nothing of a broken
+        event has been sent then. Raises ClientStalled."""
         read, now, idle_s = opened.answer.read, self._clock.now, self._timeouts.idle_s
         endpoint, model, tier = opened.state.endpoint.id, outcome.model, outcome.tier
         gap = self._telemetry.gap
-        read_at, tail, chunk = outcome.first_byte or 0.0, b"", opened.first
-        sending = False
+        read_at, events, sending = outcome.first_byte or 0.0, opened.first, False
 
         def stalled() -> GatewayError:
             if sending:
@@ -125,33 +125,34 @@ class InferenceHandler:
 
         with ProgressTimeout(now) as timeout:
             timeout.expect(idle_s, stalled)
-            while chunk:
-                if events := buffer.feed(chunk):
+            while True:
+                if events:
                     sending = True
-                    await sink.send(events, more=True)
+                    await sink.send(events, more=not stream.done)
                     sending = False
-                    if tokens := count_tokens(events):
-                        outcome.completion_tokens += tokens
+                    if stream.tokens:
+                        outcome.completion_tokens += stream.tokens
                         outcome.last_byte = read_at
-                    tail = events if len(events) > 256 else tail[-USAGE_TAIL_BYTES:] + events
-                timeout.extend(now() + idle_s)
+                if stream.over:
+                    break
+                if stream.progressed:
+                    # Comments are no progress.
+                    timeout.extend(now() + idle_s)
                 chunk = await read()
-                if chunk:
-                    previous, read_at = read_at, now()
-                    gap(model, tier, read_at - previous)
-        if not _is_complete(tail, outcome.request):
-            raise ended_early(endpoint)
-        return tail
+                if not chunk:
+                    break
+                previous, read_at = read_at, now()
+                gap(model, tier, read_at - previous)
+                events = stream.feed(chunk)
+            if not stream.done:
+                last = stream.finish()
+                sending = True
+                await sink.send(last, more=False)
+        opened.answer.drain()
 
 
-def _is_complete(tail: bytes, request: InferenceRequest) -> bool:
-    """Whether a stream ended as its protocol says: chat and completions end with [DONE]."""
-    if not request.path.endswith("/completions"):
-        return True
-    return b"data: [DONE]" in tail[-64:] or b"data:[DONE]" in tail[-64:]
-
-
-def _note_usage(data: bytes, outcome: Outcome) -> None:
-    if usage := find_usage(data):
+def _note_usage(usage: Usage | None, outcome: Outcome) -> None:
+    """The engine's own counts, in place of those made on the way."""
+    if usage is not None:
         outcome.prompt_tokens = usage.prompt_tokens
         outcome.completion_tokens = usage.completion_tokens

@@ -28,7 +28,7 @@ class FakeAnswer:
         self.status = status
         self.headers: Mapping[str, str] = {"content-type": content_type}
         self._pieces = list(pieces)
-        self.closed = False
+        self.closed = self.drained = False
 
     async def read(self) -> bytes:
         piece = self._pieces.pop(0) if self._pieces else b""
@@ -37,6 +37,9 @@ class FakeAnswer:
         if isinstance(piece, Exception):
             raise piece
         return piece or b""
+
+    def drain(self) -> None:
+        self.drained = True
 
     def close(self) -> None:
         self.closed = True

@@ -54,12 +54,12 @@ async def test_a_stop_token_is_no_stop_text() -> None:
     ("pieces", "code"),
     [
         ([EVENTS[:100]], "engine_disconnected"),
-        ([b'data: {"error":{"message":"secret prompt"}}\n\n'], "engine_error"),
-        ([b"data: {half\n\n"], "engine_error"),
-        ([b"data: [1]\n\n"], "engine_error"),
+        ([b'data: {"error":{"message":"secret prompt"}}\n\n'], "error_event"),
+        ([b"data: {half\n\n"], "unreadable_answer"),
+        ([b"data: [1]\n\n"], "unreadable_answer"),
         ([b'data: {"choices":[{"text":"a"}]}\n\n'], "engine_error"),
         ([b'data: {"choices":7}\n\n'], "engine_error"),
-        ([b"x" * (9 * 1024 * 1024)], "engine_error"),
+        ([b"x" * (9 * 1024 * 1024)], "unreadable_answer"),
     ],
 )
 async def test_what_is_no_answer_is_a_failure_that_quotes_nothing(

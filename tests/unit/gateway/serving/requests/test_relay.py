@@ -8,6 +8,7 @@ from gateway.errors import GatewayError, InvalidRequest
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from tests.unit.gateway.build import request
 from tests.unit.gateway.fakes import (
+    FakeAnswer,
     ListSink,
     Piece,
     broken,
@@ -18,6 +19,10 @@ pytestmark = pytest.mark.anyio
 
 EVENTS = [b'data: {"a":1}\n\n', b'data: {"a":2}\n\n', b"data: [DONE]\n\n"]
 NEVER = None
+IMPATIENT = AnswerTimeouts(first_token_s=30.0, idle_s=0.02, answer_s=30.0)
+ERROR = b'data: {"error":{"message":"secret","code":500}}\n\n'
+ABORT = b'data: {"choices":[{"finish_reason":"abort"}]}\n\n'
+GARBAGE = b"data: {half\n\n"
 
 
 async def test_a_stream_is_relayed_byte_for_byte() -> None:
@@ -58,7 +63,7 @@ async def test_events_cut_anywhere_arrive_whole() -> None:
 async def test_a_stream_that_breaks_ends_with_one_clean_error(tail: list[Piece], code: str) -> None:
     rig = InferenceRig(
         {"edge:1": stream(EVENTS[0], b'data: {"half', *tail), "cloud:1": stream(*EVENTS)},
-        timeouts=AnswerTimeouts(first_token_s=30.0, idle_s=0.02, answer_s=30.0),
+        timeouts=IMPATIENT,
     )
     sink = await rig.ask(streamed())
     assert sink.body == EVENTS[0]
@@ -106,7 +111,7 @@ async def test_a_client_that_stops_reading_does_not_hold_the_engine() -> None:
 
     rig = InferenceRig(
         {"edge:1": stream(*EVENTS)},
-        timeouts=AnswerTimeouts(first_token_s=30.0, idle_s=0.02, answer_s=30.0),
+        timeouts=IMPATIENT,
     )
     with pytest.raises(GatewayError):
         await rig.ask(streamed(), ListSink(on_send=stuck))
@@ -120,3 +125,102 @@ async def test_streams_teach_how_fast_an_endpoint_decodes() -> None:
     await rig.ask(streamed())
     assert rig.states[0].decode_s_per_token.mean is not None
     assert len(rig.telemetry.gaps) == 20
+
+
+@pytest.mark.parametrize(
+    ("broken_event", "code"),
+    [(ERROR, "error_event"), (ABORT, "engine_aborted"), (GARBAGE, "unreadable_answer")],
+)
+async def test_an_event_that_says_the_answer_failed_is_not_relayed(
+    broken_event: bytes, code: str
+) -> None:
+    rig = InferenceRig({"edge:1": stream(EVENTS[0], EVENTS[1] + broken_event, EVENTS[-1])})
+    sink = await rig.ask(streamed())
+    assert sink.body == EVENTS[0] + EVENTS[1]
+    assert sink.failure is not None and sink.failure.code == code
+    assert "secret" not in sink.failure.message
+    outcome = rig.telemetry.outcomes[0]
+    assert (outcome.kind, outcome.status, outcome.completion_tokens) == (code, 200, 2)
+    rig.assert_nothing_left_open()
+
+
+@pytest.mark.parametrize("first", [ERROR, ABORT, GARBAGE, EVENTS[0] + ERROR, EVENTS[-1], b""])
+async def test_a_first_event_that_is_broken_is_the_attempts_failure(first: bytes) -> None:
+    rig = InferenceRig({"edge:1": stream(b": hello\n\n", first), "cloud:1": stream(*EVENTS)})
+    sink = await rig.ask(streamed())
+    assert (sink.body, sink.failure) == (b"".join(EVENTS), None)
+    outcome = rig.telemetry.outcomes[0]
+    assert (outcome.kind, outcome.tier, outcome.attempts) == ("ok", "cloud", 2)
+    rig.assert_nothing_left_open()
+
+
+@pytest.mark.parametrize("late", [[NEVER], [ERROR], [broken()], [b": " + b"x" * 90 + b"\n\n"]])
+@pytest.mark.parametrize("done", [b"data: [DONE]\n\n", b"data: [DONE]"])
+async def test_an_answer_is_over_at_done(late: list[Piece], done: bytes) -> None:
+    rig = InferenceRig({"edge:1": stream(EVENTS[0], done, *late)})
+    sink = await rig.ask(streamed())
+    assert sink.body == EVENTS[0] + EVENTS[-1]
+    assert sink.ended and sink.failure is None
+    assert rig.telemetry.outcomes[0].kind == "ok"
+    assert rig.server.answers[0].drained
+    rig.assert_nothing_left_open()
+
+
+async def test_comments_are_relayed_and_are_no_progress() -> None:
+    comment = b": still here\n\n"
+    rig = InferenceRig(
+        {"edge:1": lambda: CommentingAnswer([EVENTS[0]], comment)}, timeouts=IMPATIENT
+    )
+    sink = await rig.ask(streamed())
+    assert sink.body.startswith(EVENTS[0] + comment)
+    assert sink.failure is not None and sink.failure.code == "idle_timeout"
+    assert rig.telemetry.outcomes[0].kind == "idle_timeout"
+
+
+async def test_comments_are_no_first_token() -> None:
+    rig = InferenceRig(
+        {"edge:1": lambda: CommentingAnswer([], b": working\n\n"), "cloud:1": stream(*EVENTS)},
+        timeouts=AnswerTimeouts(first_token_s=0.02, idle_s=30.0, answer_s=30.0),
+    )
+    assert (await rig.ask(streamed())).body == b"".join(EVENTS)
+
+
+class CommentingAnswer(FakeAnswer):
+    """Comments for ever, after some pieces."""
+
+    def __init__(self, pieces: list[Piece], comment: bytes) -> None:
+        super().__init__(pieces)
+        self._comment = comment
+
+    async def read(self) -> bytes:
+        await asyncio.sleep(0.001)
+        return await super().read() or self._comment
+
+
+async def test_a_response_that_ends_without_its_last_event_has_failed() -> None:
+    created = b'event: response.created\ndata: {"type":"response.created","response":{}}\n\n'
+    end = b'event: response.completed\ndata: {"type":"response.completed","response":{}}\n\n'
+    for events, kind in (([created, end, NEVER], "ok"), ([created], "engine_disconnected")):
+        rig = InferenceRig({"edge:1": stream(*events)})
+        sink = await rig.ask(streamed(path="/v1/responses"))
+        assert rig.telemetry.outcomes[0].kind == kind
+        assert (sink.failure is None) is (kind == "ok")
+
+
+async def test_a_caller_that_reads_nothing_is_not_waited_for_to_tell_it_of_a_failure() -> None:
+    class StuckSink(ListSink):
+        async def fail(self, error: GatewayError) -> None:
+            await asyncio.Event().wait()
+
+    rig = InferenceRig({"edge:1": stream(EVENTS[0], ERROR)}, timeouts=IMPATIENT)
+    with pytest.raises(GatewayError):
+        await rig.ask(streamed(), StuckSink())
+    rig.assert_nothing_left_open()
+
+
+async def test_usage_that_much_follows_is_counted() -> None:
+    body = b'{"usage":{"prompt_tokens":9,"completion_tokens":4},"prompt_logprobs":[' + b"null," * 9000
+    rig = InferenceRig({"edge:1": whole(body + b"null]}")})
+    await rig.ask(request("tierflow-edge"))
+    outcome = rig.telemetry.outcomes[0]
+    assert (outcome.prompt_tokens, outcome.completion_tokens) == (9, 4)

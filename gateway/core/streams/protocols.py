@@ -1,0 +1,141 @@
+"""How the streams of each route end, well or with an error: the one table of it.
+
+    route                  ends well with                            fails with
+    chat, completions      data: [DONE]                              data: {"error": …}
+    responses              response.completed, response.incomplete   response.failed
+    any other              the end of the connection                 data: {"error": …}
+
+A stream that fails has no [DONE]: the answer is not complete.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import orjson
+
+from gateway.core.streams.sse import each_event, payload
+from gateway.core.upstream_errors import aborted, error_event
+from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES
+
+_BROKEN_REASONS = frozenset({"abort", "error"})
+_BROKEN_STATUSES = frozenset({"failed", "cancelled"})
+_SEQUENCE_NUMBER = re.compile(rb'"sequence_number": ?(\d+)')
+
+
+class StreamProtocol(Protocol):
+    """The rules by which streams of one kind end.
+
+    `marks`: each event that ends such a stream, or says that it has failed, is no JSON object or
+    has one of these in its bytes. `done_ends`: a [DONE] ends it well; `close_ends`: the end of the
+    connection does. `token_mark` stands once in each event that carries text, None where every
+    event does. `resumes_count`: a failure event needs what has been sent before it.
+    """
+
+    marks: tuple[bytes, ...]
+    done_ends: bool
+    close_ends: bool
+    token_mark: bytes | None
+    numbered: bool
+
+    def ends(self, event: Mapping[str, Any]) -> bool:
+        """Whether this event ends the stream well."""
+        ...
+
+    def check(self, event: Mapping[str, Any], endpoint: str) -> None:
+        """Raises EngineFailed for an event by which the engine says that the answer failed."""
+        ...
+
+    def failure(self, body: bytes, first: bytes, last: bytes) -> bytes:
+        """The event that ends a stream with an error. `body` is the error as a JSON body has it,
+        `first` and `last` are the first and the last events that have been sent."""
+        ...
+
+
+class ChunkStream:
+    """The streams of chat and completions: chunks without a type, then [DONE]."""
+
+    marks = (b'"error"', b'"abort"')
+    done_ends, close_ends = True, False
+    token_mark: bytes | None = None
+    numbered = False
+
+    def ends(self, event: Mapping[str, Any]) -> bool:
+        return False
+
+    def check(self, event: Mapping[str, Any], endpoint: str) -> None:
+        choices = event.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict) and choice.get("finish_reason") in _BROKEN_REASONS:
+                raise aborted(endpoint)
+
+    def failure(self, body: bytes, first: bytes, last: bytes) -> bytes:
+        return b"data: " + body + b"\n\n"
+
+
+class UnknownStream(ChunkStream):
+    """The streams of routes whose protocol the gateway does not know: an error is read as in chat,
+    and the end of the connection is their end."""
+
+    close_ends = True
+
+
+class TypedEventStream:
+    """The streams of the Responses API: numbered events with a type, the last of which has the
+    whole response."""
+
+    marks = (b'"error"', b'"response.completed"', b'"response.incomplete"', b'"response.failed"')
+    done_ends, close_ends = False, False
+    token_mark: bytes | None = b'.delta"'
+    numbered = True
+
+    def ends(self, event: Mapping[str, Any]) -> bool:
+        return event.get("type") in ("response.completed", "response.incomplete")
+
+    def check(self, event: Mapping[str, Any], endpoint: str) -> None:
+        if event.get("type") in ("error", "response.failed"):
+            raise error_event(endpoint)
+        response = event.get("response")
+        if isinstance(response, dict) and response.get("status") in _BROKEN_STATUSES:
+            raise aborted(endpoint)
+
+    def failure(self, body: bytes, first: bytes, last: bytes) -> bytes:
+        error = orjson.loads(body)["error"]
+        numbers = [int(number) for number in _SEQUENCE_NUMBER.findall(last)]
+        event = {
+            "type": "response.failed",
+            "sequence_number": max(numbers, default=-1) + 1,
+            "response": {
+                "object": "response",
+                "output": [],
+                **_response_begun(first),
+                "status": "failed",
+                "error": {"code": error["code"], "message": error["message"]},
+            },
+        }
+        return b"event: response.failed\ndata: " + orjson.dumps(event) + b"\n\n"
+
+
+def _response_begun(events: bytes) -> Mapping[str, Any]:
+    """The response as the first event tells it: its id, model and options."""
+    data = next(filter(None, map(payload, each_event(events))), b"{}")
+    try:
+        response = orjson.loads(data)["response"]
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return {}
+    return response if isinstance(response, dict) else {}
+
+
+_CHUNKS, _UNKNOWN = ChunkStream(), UnknownStream()
+_PROTOCOLS: Mapping[str, StreamProtocol] = {
+    CHAT: _CHUNKS,
+    COMPLETIONS: _CHUNKS,
+    RESPONSES: TypedEventStream(),
+}
+
+
+def stream_protocol(path: str) -> StreamProtocol:
+    """The rules for the streams of the route `path`."""
+    return _PROTOCOLS.get(path, _UNKNOWN)
