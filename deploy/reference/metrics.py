@@ -120,7 +120,7 @@ def _resumable(registry: CollectorRegistry) -> None:
 
 def _requests_and_endpoints() -> CollectorRegistry:
     registry = registry_of(EndpointMetrics(lambda: ()))
-    RequestTelemetry(registry)
+    RequestTelemetry(registry, status_of=lambda error: 0, is_model=lambda name: False)
     return registry
 
 

@@ -63,6 +63,13 @@ def status_and_type(error: type[errors.GatewayError]) -> tuple[int, str]:
     return next(value for cls, value in _STATUS.items() if issubclass(error, cls))
 
 
+def status_of(error: type[BaseException]) -> int:
+    """The HTTP status that a caller gets with such an error; 0 where no caller is left."""
+    if not issubclass(error, Exception) or issubclass(error, errors.ClientStalled):
+        return 0
+    return status_and_type(error)[0] if issubclass(error, errors.GatewayError) else 500
+
+
 def error_body(message: str, kind: str, *, code: str, param: str | None = None) -> bytes:
     detail = ErrorDetail(message=message, type=kind, param=param, code=code)
     return ErrorBody(error=detail).model_dump_json().encode()

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.api.client_disconnect import ClientGone, Listening
 from gateway.api.error_handlers import internal_error, render
-from gateway.api.parsing import parse, read_headers, request_id
+from gateway.api.parsing import parse, read_headers, request_id, unread
 from gateway.api.resumable import ResumableAnswers
 from gateway.core.event_log import read_event_id
 from gateway.core.outcome import Outcome
@@ -84,15 +84,13 @@ class InferenceRoutes:
         self._body_s = body_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        received = self._clock.now()
         headers = read_headers(scope["headers"])
         sink = AsgiSink(send, request_id(headers), scope["path"])
         try:
-            body = await self._body(headers, receive)
+            request = await self._request(scope["path"], headers, receive, sink.request_id)
             if (last := headers.get(names.LAST_EVENT_ID)) and (found := read_event_id(last)):
                 await self._resume(*found, headers, receive, send)
                 return
-            request = parse(scope["path"], headers, body, sink.request_id, received)
             upstream = {name: headers[name] for name in _FORWARDED if name in headers}
             upstream[names.REQUEST_ID] = sink.request_id
             handler = self._handlers.get(request.model, self._inference)
@@ -103,7 +101,9 @@ class InferenceRoutes:
                     authorization=request.caller.authorization,
                     receive=receive,
                     send=send,
-                    work=lambda send: handler.answer(request, upstream, AsgiSink(send, request.id)),
+                    work=lambda send: handler.answer(
+                        request, upstream, AsgiSink(send, request.id, request.path)
+                    ),
                 )
                 return
             async with Listening(receive):
@@ -123,6 +123,17 @@ class InferenceRoutes:
         authorization = headers.get(names.AUTHORIZATION, "")
         answer = await self._resumable.resume(stream, authorization, position)
         await answer(receive, send)
+
+    async def _request(
+        self, path: str, headers: Mapping[str, str], receive: Receive, id: str
+    ) -> InferenceRequest:
+        """What is wrong with the request, or with the way its body came, is its `fault`."""
+        received = self._clock.now()
+        try:
+            body = await self._body(headers, receive)
+        except InvalidRequest as error:
+            return unread(path, id, received, error)
+        return parse(path, headers, body, id, received)
 
     async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
         with ProgressTimeout(self._clock.now) as timeout:

@@ -58,23 +58,23 @@ def request_id(headers: Mapping[str, str]) -> str:
 def parse(
     path: str, headers: Mapping[str, str], body: bytes, id: str, received: float
 ) -> InferenceRequest:
-    """Raises InvalidRequest; what is wrong with a chat body's fields is the request's `fault`."""
+    """What is wrong is the request's `fault`, beside all that could be read."""
     try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(
-            f"the body is not valid JSON: {error.msg} at line {error.lineno} column {error.colno}",
-            code="invalid_json",
-        ) from None
-    if not isinstance(fields, dict):
-        raise InvalidRequest("the body must be a JSON object", code="invalid_json")
-    model, in_body = _model(path, fields)
+        fields = _fields(body)
+        model, in_body = _model(path, fields)
+    except InvalidRequest as error:
+        return unread(path, id, received, error)
     stream, fault = fields.get("stream"), None
     if path == CHAT:
         try:
             stream = check(fields).stream
         except InvalidRequest as error:
             fault = error
+    asked, caller = Demands(), _NOBODY
+    try:
+        asked, caller = demands(headers), _caller(headers)
+    except InvalidRequest as error:
+        fault = error
     chars, key = prompt_chars_and_key(fields)
     return InferenceRequest(
         id=id,
@@ -87,10 +87,28 @@ def parse(
         prefix_key=key,
         max_tokens=_max_tokens(fields),
         model_in_body=in_body,
-        demands=demands(headers),
-        caller=_caller(headers),
+        demands=asked,
+        caller=caller,
         fault=fault,
     )
+
+
+def unread(path: str, id: str, received: float, fault: InvalidRequest) -> InferenceRequest:
+    """A request of which only the fault is known: it is refused and reported as any other."""
+    return InferenceRequest(id=id, path=path, model="", body=b"", received=received, fault=fault)
+
+
+def _fields(body: bytes) -> dict[str, Any]:
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(
+            f"the body is not valid JSON: {error.msg} at line {error.lineno} column {error.colno}",
+            code="invalid_json",
+        ) from None
+    if not isinstance(fields, dict):
+        raise InvalidRequest("the body must be a JSON object", code="invalid_json")
+    return fields
 
 
 def _model(path: str, fields: Mapping[str, Any]) -> tuple[str, bool]:

@@ -13,12 +13,15 @@ class Outcome:
     gateway's clock, None where the request didn't get that far.
 
     `kind` is one of: ok, client_error (4xx), cancelled (the caller left), internal_error (one that
-    nobody foresaw), and the codes of our own errors. `opened` is when the last attempt was sent,
+    nobody foresaw), and the codes of our own errors. `error` is the error that ended the request
+    before its answer began. `status` is the one that was sent with the answer, 0 before that.
+    `opened` is when the last attempt was sent,
     `queue_s` the wait for admission and for an endpoint to come up.
     """
 
     request: InferenceRequest
     kind: str = "ok"
+    error: type[BaseException] | None = None
     status: int = 0
     model: str = ""
     tier: str = "none"

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from gateway.adapters.endpoints.kubernetes import PoolPolicy
 from gateway.adapters.engines.mailbox import Mailbox
+from gateway.core.ports import EndpointSource
+from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.core.routing.profile import build_profile
 from gateway.core.routing.routing import Routing
 from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, Probe, ServedModel, Tier
 from gateway.errors import ConfigError
+from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
 from gateway.settings import Pool, Settings
 
 DEFAULT_PROFILE = "default"
@@ -47,6 +51,20 @@ def pool_states(settings: Settings) -> list[PoolState]:
         PoolState(name=name, tier=pool.tier, hold_s=pool.hold_s, models=frozenset(pool.models))
         for name, pool in settings.pools.items()
     ]
+
+
+def model_names(settings: Settings, endpoints: EndpointSource) -> Callable[[str], bool]:
+    """Tells the names of models that are configured, served now or virtual from all others."""
+    fixed = {*settings.family, *VIRTUAL_MODELS, CASCADE, COLLECTIVE}
+
+    def is_model(name: str) -> bool:
+        return (
+            name in fixed
+            or any(name in state.models for state in endpoints.states())
+            or any(name in pool.models or name in pool.labels for pool in endpoints.pools())
+        )
+
+    return is_model
 
 
 def policies(settings: Settings) -> dict[str, PoolPolicy]:

@@ -5,7 +5,7 @@ Every label comes from a bounded set.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -23,10 +23,22 @@ DURATION_BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 
 
 class RequestTelemetry:
-    """The `Telemetry` port."""
+    """The `Telemetry` port.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    `status_of` gives the HTTP status that a caller gets with an error; `is_model` tells the names
+    of models that are configured or served from what a caller made up.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        *,
+        status_of: Callable[[type[BaseException]], int],
+        is_model: Callable[[str], bool],
+    ) -> None:
         self._registry = registry
+        self._status_of = status_of
+        self._is_model = is_model
         place = ("tier", "model")
         self._requests = self._counter(
             "requests",
@@ -101,14 +113,14 @@ class RequestTelemetry:
             "request",
             request_id=request.id,
             path=request.path,
-            # What the caller wrote is logged only once it proved to be a model's name.
-            asked=request.model if outcome.model else "unknown",
+            # What the caller wrote is logged only if it is a model's name.
+            asked=request.model if outcome.model or self._is_model(request.model) else "unknown",
             model=outcome.model,
             tier=outcome.tier,
             endpoint=outcome.endpoint,
             reason=outcome.reason,
             outcome=outcome.kind,
-            status=outcome.status,
+            status=self._status(outcome),
             stream=request.stream,
             attempts=outcome.attempts,
             prompt_tokens=outcome.prompt_tokens,
@@ -134,6 +146,12 @@ class RequestTelemetry:
         if outcome.completion_tokens:
             completion.inc(outcome.completion_tokens)
         self._queue.observe(outcome.queue_s)
+
+    def _status(self, outcome: Outcome) -> int:
+        """As it was sent: with the answer, or with an error in its place."""
+        if outcome.status or outcome.error is None:
+            return outcome.status
+        return self._status_of(outcome.error)
 
     def gap(self, model: str, tier: str, seconds: float) -> None:
         self._place(tier, model)[0].observe(seconds)

@@ -58,7 +58,6 @@ class CascadeHandler:
         outcome.model, outcome.reason, outcome.attempts = CASCADE, "cascade", 1
         try:
             await ask_stages(state)
-            outcome.status = 200
         except ClientStalled:
             raise
         except GatewayError as error:

@@ -68,7 +68,8 @@ class Reply(Protocol):
 
 class CallerSink:
     """The caller of one request. It is given up when it reads nothing for `stalled_s` seconds:
-    `send` then raises ClientStalled. `outcome` gets the times at which text went out."""
+    `send` then raises ClientStalled. `outcome` gets the status, and the times at which text goes
+    out."""
 
     def __init__(self, *, sink: Sink, outcome: Outcome, clock: Clock, stalled_s: float) -> None:
         self._sink = sink
@@ -77,6 +78,7 @@ class CallerSink:
         self._stalled_s = stalled_s
 
     async def start(self, headers: Mapping[str, str], length: int | None = None) -> None:
+        self._outcome.status = 200
         await self._sink.start(200, headers, self._outcome, length)
 
     async def send(self, data: bytes, *, more: bool) -> None:

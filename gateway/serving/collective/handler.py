@@ -53,7 +53,7 @@ class CollectiveHandler:
         self, request: InferenceRequest, headers: Mapping[str, str], sink: Sink
     ) -> None:
         """Answer into `sink`. Raises GatewayError only while nothing has been started."""
-        outcome = Outcome(request=request, model=MODEL, reason="collective", status=200)
+        outcome = Outcome(request=request, model=MODEL, reason="collective")
         report = Report(mode="members")
 
         def finished(outcome: Outcome) -> None:

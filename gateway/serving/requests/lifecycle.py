@@ -61,7 +61,7 @@ class Lifecycle:
     ) -> None:
         outcome = self._outcome
         if error is not None:
-            outcome.kind = error_kind(error)
+            outcome.kind, outcome.error = error_kind(error), type(error)
         outcome.finished = self._clock.now()
         self._report(outcome)
 
