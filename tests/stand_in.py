@@ -1,4 +1,4 @@
-"""Servers that answer over real HTTP in place of an API server and of a registry.
+"""Servers that answer over real HTTP in place of an API server, a registry and an engine.
 
 Answers stand in a table by path and are changed by the tests. Requests are remembered.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 
@@ -35,8 +35,22 @@ class Silence:
     """In place of an answer: the connection stays open, and nothing comes."""
 
 
+@dataclass
+class Script:
+    """A stream whose bytes are sent as they stand here, one piece after the other, and how it ends:
+    as HTTP says, with the connection cut off, with nothing more on an open connection, or with
+    `refrain` again and again until the caller leaves. `gate`: what follows the first piece waits
+    for it."""
+
+    pieces: Sequence[bytes]
+    ending: Literal["closed", "cut", "open", "refrain"] = "closed"
+    refrain: bytes = b": still here\n\n"
+    content_type: str = "text/event-stream"
+    gate: threading.Event = field(default_factory=threading.Event)
+
+
 Answerer: TypeAlias = Callable[[Request], Answer]
-Table: TypeAlias = dict[str, Answer | Silence | Answerer]
+Table: TypeAlias = dict[str, Answer | Silence | Script | Answerer]
 
 
 @dataclass
@@ -105,6 +119,9 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(found, Silence):
             of.ended.wait()
             return
+        if isinstance(found, Script):
+            self._play(found)
+            return
         answer = found if isinstance(found, Answer) else found(request)
         content = (
             answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
@@ -115,6 +132,31 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def _play(self, script: Script) -> None:
+        self.protocol_version = "HTTP/1.1"
+        self.send_response(200)
+        self.send_header("Content-Type", script.content_type)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for piece in script.pieces[:1]:
+            self._chunk(piece)
+        script.gate.wait()
+        for piece in script.pieces[1:]:
+            self._chunk(piece)
+        if script.ending == "open":
+            self.server.stand_in.ended.wait()
+        while script.ending == "refrain" and not self.server.stand_in.ended.wait(0.02):
+            try:
+                self._chunk(script.refrain)
+            except OSError:
+                break
+        if script.ending == "closed":
+            self.wfile.write(b"0\r\n\r\n")
+        self.close_connection = True
+
+    def _chunk(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""

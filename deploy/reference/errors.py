@@ -19,7 +19,8 @@ OF_HTTP = """\
 The body of an error is `{"error": {"message", "type", "param", "code"}}`, as OpenAI's. `message`
 says what to do, and `param` names the field or header that is wrong. An answer with status 429 or
 503 says in `Retry-After` how many seconds to wait. A stream that has begun ends with one event
-`data: {"error": …}` of the same shape, at `/v1/responses` with `response.failed`. An engine's own 4xx passes through unchanged."""
+`data: {"error": …}` of the same shape, at `/v1/responses` with `response.failed`. An engine's own
+4xx passes through unchanged."""
 
 OF_FRAMES = """\
 The gateway tells a device of an error with an `error` frame: docs/speculation.md. An error about a

@@ -8,12 +8,14 @@ from collections import deque
 from gateway.core.streams.protocols import stream_protocol
 from gateway.core.streams.sse import DONE, EventBuffer, answer_object, each_event, payload
 from gateway.core.streams.usage import Usage, find_usage
-from gateway.core.upstream_errors import ended_early
+from gateway.core.upstream_errors import ended_early, error_event
 from gateway.errors import EngineFailed
 
 DONE_EVENT = b"data: " + DONE + b"\n\n"
 _LAST_PIECES = 4
 """So many of the last pieces are kept, as the engine's usage figures stand in one of them."""
+_OBJECT_END = b"}\n\n"
+_ERROR_NAMES = (b"event: error", b"event:error")
 _CONTENT_FREE = re.compile(rb'"role": ?"assistant", ?"content": ?""')
 
 
@@ -21,8 +23,8 @@ class AnswerStream:
     """An engine's stream: the good events of what has come, and how it ended.
 
     What `feed` gives may go on to the caller: whole events, none of which says that the answer has
-    failed. An engine writes one line of JSON an event, so a look at its bytes is enough for nearly
-    all of them; only an event that raises a doubt is parsed.
+    failed. A look at the bytes is enough for ordinary events, which are nearly all; what looks
+    otherwise is parsed.
 
     `done`: the stream has ended as its route's protocol says. `over`: it has ended, well or not;
     what comes after that is no part of it. `progressed`: the last piece brought an event of the
@@ -35,7 +37,11 @@ class AnswerStream:
         "_buffer",
         "_endpoint",
         "_failure",
+        "_head",
+        "_joint",
         "_last",
+        "_lines",
+        "_mark",
         "_opening",
         "_protocol",
         "done",
@@ -45,12 +51,15 @@ class AnswerStream:
     )
 
     def __init__(self, path: str, endpoint: str) -> None:
-        self._protocol = stream_protocol(path)
+        protocol = self._protocol = stream_protocol(path)
+        self._head, self._lines = protocol.head, protocol.lines
+        self._joint = _OBJECT_END + protocol.head
+        self._mark = protocol.marks[0] if protocol.marks else b""
+        self._opening = protocol.chunks
         self._endpoint = endpoint
         self._buffer = EventBuffer(endpoint)
         self._last: deque[bytes] = deque(maxlen=_LAST_PIECES)
         self._failure: EngineFailed | None = None
-        self._opening = True
         self.done = self.over = self.progressed = False
         self.tokens = 0
 
@@ -60,14 +69,18 @@ class AnswerStream:
         Raises EngineFailed for an endless event. Any other failure ends the stream here, so that
         the good events before it are given; `finish` then raises it.
         """
+        if self.over:
+            self.tokens, self.progressed = 0, False
+            return b""
         events = self._buffer.feed(chunk)
-        count = _plain_events(events)
-        if count:
-            for mark in self._protocol.marks:
-                if mark in events:
-                    break
-            else:
-                self._note(events, count)
+        if events.startswith(self._head) and events.endswith(_OBJECT_END) and self._mark:
+            count = events.count(self._mark)
+            if events.count(b"\n") == count * self._lines and (
+                count == 1 or events.count(self._joint) == count - 1
+            ):
+                self._last.append(events)
+                self.progressed = True
+                self.tokens = self._without_openings(events, count) if self._opening else count
                 return events
         return self._examine(events)
 
@@ -78,9 +91,10 @@ class AnswerStream:
         if not self.over:
             rest = self._buffer.rest()
             events = self._examine(rest + b"\n\n") if rest.strip() else b""
-            if self._protocol.close_ends and self._failure is None:
-                self.done = True
-            elif self._failure is not None and self._failure.code == "unreadable_answer":
+            if self._failure is None:
+                self.done = self.done or self._protocol.close_ends
+            elif self._failure.code == "unreadable_answer":
+                # The half of an event.
                 self._failure = None
             self.over = True
         if not self.done:
@@ -98,9 +112,9 @@ class AnswerStream:
         good: list[bytes] = []
         try:
             for event in each_event(events):
+                good.append(self._read(event))
                 if self.over:
                     break
-                good.append(self._read(event))
         except EngineFailed as failure:
             self._failure, self.over = failure, True
         return b"".join(good)
@@ -116,33 +130,26 @@ class AnswerStream:
             self.done = self.over = self.progressed = True
             return DONE_EVENT
         answer = answer_object(data, self._endpoint)
+        if event.startswith(_ERROR_NAMES):
+            raise error_event(self._endpoint)
         self._protocol.check(answer, self._endpoint)
         self.done = self.over = self._protocol.ends(answer)
-        tokens = self.tokens
-        self._note(event, 1)
-        self.tokens += tokens
+        self._last.append(event)
+        self.progressed = True
+        self._count(event)
         return event
 
-    def _note(self, events: bytes, count: int) -> None:
-        self.progressed = True
-        self._last.append(events)
-        mark = self._protocol.token_mark
-        if mark is not None:
-            count = events.count(mark)
-        elif self._opening:
-            openings = len(_CONTENT_FREE.findall(events))
-            self._opening = openings == count
-            count -= openings
-        self.tokens = count
+    def _count(self, event: bytes) -> None:
+        """Add one event's token, and note the way in which the engine writes its JSON."""
+        mark = next((mark for mark in self._protocol.marks if mark in event), None)
+        self._mark = mark or self._mark
+        if self._opening:
+            self.tokens += self._without_openings(event, 1)
+        elif self._protocol.chunks or mark is not None:
+            self.tokens += 1
 
-
-def _plain_events(events: bytes) -> int:
-    """How many events these are, if each has one line of data that looks like a JSON object; 0 if
-    one has not, and must be read."""
-    if not events.endswith(b"}\n\n"):
-        return 0
-    count = events.count(b"\n\n")
-    begun = events.count(b"\ndata: {") + events.startswith(b"data: {")
-    if begun != count or (count > 1 and events.count(b"}\n\n") != count):
-        return 0
-    return count
+    def _without_openings(self, events: bytes, count: int) -> int:
+        """A stream of chunks opens with events that name the role and carry nothing else."""
+        openings = len(_CONTENT_FREE.findall(events))
+        self._opening = openings == count
+        return max(0, count - openings)

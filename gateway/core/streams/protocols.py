@@ -11,7 +11,7 @@ A stream that fails has no [DONE]: the answer is not complete.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import orjson
@@ -28,16 +28,21 @@ _SEQUENCE_NUMBER = re.compile(rb'"sequence_number": ?(\d+)')
 class StreamProtocol(Protocol):
     """The rules by which streams of one kind end.
 
-    `marks`: each event that ends such a stream, or says that it has failed, is no JSON object or
-    has one of these in its bytes. `done_ends`: a [DONE] ends it well; `close_ends`: the end of the
-    connection does. `token_mark` stands once in each event that carries text, None where every
-    event does. `resumes_count`: a failure event needs what has been sent before it.
+    An ordinary event, one that neither ends such a stream nor says that it has failed, is known by
+    its bytes: it begins with `head`, has `lines` line ends, the last two after a brace, and has in
+    it one of `marks` (the one that the engine's JSON has), once. Whatever looks otherwise is read.
+
+    `done_ends`: a [DONE] ends it well; `close_ends`: the end of the connection does. `chunks`:
+    all events are alike, and each carries about a token; else the ordinary ones alone. `numbered`:
+    a failure is made of what has been sent before it.
     """
 
-    marks: tuple[bytes, ...]
+    head: bytes
+    lines: int
+    marks: Sequence[bytes]
     done_ends: bool
     close_ends: bool
-    token_mark: bytes | None
+    chunks: bool
     numbered: bool
 
     def ends(self, event: Mapping[str, Any]) -> bool:
@@ -57,10 +62,9 @@ class StreamProtocol(Protocol):
 class ChunkStream:
     """The streams of chat and completions: chunks without a type, then [DONE]."""
 
-    marks = (b'"error"', b'"abort"')
-    done_ends, close_ends = True, False
-    token_mark: bytes | None = None
-    numbered = False
+    head, lines = b"data: {", 2
+    marks: Sequence[bytes] = (b'"finish_reason":null', b'"finish_reason": null')
+    done_ends, close_ends, chunks, numbered = True, False, True, False
 
     def ends(self, event: Mapping[str, Any]) -> bool:
         return False
@@ -79,6 +83,7 @@ class UnknownStream(ChunkStream):
     """The streams of routes whose protocol the gateway does not know: an error is read as in chat,
     and the end of the connection is their end."""
 
+    marks = ()
     close_ends = True
 
 
@@ -86,10 +91,9 @@ class TypedEventStream:
     """The streams of the Responses API: numbered events with a type, the last of which has the
     whole response."""
 
-    marks = (b'"error"', b'"response.completed"', b'"response.incomplete"', b'"response.failed"')
-    done_ends, close_ends = False, False
-    token_mark: bytes | None = b'.delta"'
-    numbered = True
+    head, lines = b"event: ", 3
+    marks: Sequence[bytes] = (b'.delta"',)
+    done_ends, close_ends, chunks, numbered = False, False, False, True
 
     def ends(self, event: Mapping[str, Any]) -> bool:
         return event.get("type") in ("response.completed", "response.incomplete")

@@ -219,7 +219,9 @@ async def test_a_caller_that_reads_nothing_is_not_waited_for_to_tell_it_of_a_fai
 
 
 async def test_usage_that_much_follows_is_counted() -> None:
-    body = b'{"usage":{"prompt_tokens":9,"completion_tokens":4},"prompt_logprobs":[' + b"null," * 9000
+    body = (
+        b'{"usage":{"prompt_tokens":9,"completion_tokens":4},"prompt_logprobs":[' + b"null," * 9000
+    )
     rig = InferenceRig({"edge:1": whole(body + b"null]}")})
     await rig.ask(request("tierflow-edge"))
     outcome = rig.telemetry.outcomes[0]

@@ -159,7 +159,7 @@ async def test_an_answer_that_the_engine_aborts_fails_the_session() -> None:
     rig = DeviceRig(
         [state("edge:1")], {"edge:1": lambda: [Batch(ids=[5]), Batch(ids=[], reason="abort")]}
     )
-    assert (await finished(rig, opening())).of(wire.Error)[0].code == "engine_error"
+    assert (await finished(rig, opening())).of(wire.Error)[0].code == "engine_aborted"
 
 
 async def test_an_unexpected_error_is_reported_without_its_message() -> None:
