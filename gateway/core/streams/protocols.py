@@ -59,7 +59,7 @@ class StreamProtocol(Protocol):
         ...
 
 
-class ChunkStream:
+class ChunkProtocol:
     """The streams of chat and completions: chunks without a type, then [DONE]."""
 
     head, lines = b"data: {", 2
@@ -79,15 +79,15 @@ class ChunkStream:
         return b"data: " + body + b"\n\n"
 
 
-class UnknownStream(ChunkStream):
+class OtherProtocol(ChunkProtocol):
     """The streams of routes whose protocol the gateway does not know: an error is read as in chat,
     and the end of the connection is their end."""
 
-    marks = ()
+    marks: Sequence[bytes] = ()
     close_ends = True
 
 
-class TypedEventStream:
+class TypedEventProtocol:
     """The streams of the Responses API: numbered events with a type, the last of which has the
     whole response."""
 
@@ -132,11 +132,11 @@ def _response_begun(events: bytes) -> Mapping[str, Any]:
     return response if isinstance(response, dict) else {}
 
 
-_CHUNKS, _UNKNOWN = ChunkStream(), UnknownStream()
+_CHUNKS, _UNKNOWN = ChunkProtocol(), OtherProtocol()
 _PROTOCOLS: Mapping[str, StreamProtocol] = {
     CHAT: _CHUNKS,
     COMPLETIONS: _CHUNKS,
-    RESPONSES: TypedEventStream(),
+    RESPONSES: TypedEventProtocol(),
 }
 
 
