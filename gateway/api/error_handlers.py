@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from gateway import errors
+from gateway.protocol.field_problems import field_problem
 from gateway.protocol.openai import ErrorBody, ErrorDetail
 
 log = structlog.get_logger("tierflow.api")
@@ -109,7 +110,7 @@ def install(app: FastAPI) -> None:
     async def validation(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         param = ".".join(str(part) for part in first["loc"][1:])
-        message = f"{param}: {first['msg']}"
+        message = f"{param}: {field_problem(first)}"
         body = error_body(message, "invalid_request_error", code="invalid_value", param=param)
         return Response(body, 400, media_type="application/json")
 

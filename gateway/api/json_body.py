@@ -9,6 +9,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from gateway.errors import BodyTooLarge, InvalidRequest
+from gateway.protocol.field_problems import field_name, field_problem
 
 MAX_BYTES = 64 * 1024
 BODY_S = 10.0
@@ -34,8 +35,11 @@ async def read_body(request: Request, kind: type[B]) -> B:
         return kind.model_validate_json(bytes(data) or b"{}")
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        problem = f"{field}: {first['msg']}" if field else first["msg"]
+        field, problem = field_name(first), field_problem(first)
+        if field:
+            problem = f"{field}: {problem}"
+        elif first["type"] != "value_error":
+            problem = f"the body {problem}"
         raise InvalidRequest(problem, param=field or None, code="invalid_body") from error
 
 

@@ -7,6 +7,7 @@ the environment or the file. Imports core, errors and the names and limits of pr
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ from pydantic_settings import (
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from gateway.core.types import Probe, Tier
@@ -35,6 +37,7 @@ from gateway.settings.devices import DeviceSettings
 from gateway.settings.group import Group, Unit
 from gateway.settings.moved import refuse_moved
 from gateway.settings.prices import PriceSettings
+from gateway.settings.problems import explain
 from gateway.settings.resumable import ResumableSettings
 from gateway.settings.state import StateSettings
 
@@ -308,7 +311,9 @@ class Settings(BaseSettings):
         try:
             settings = cls(**values)
         except ValidationError as error:
-            raise ConfigError(_explain(error)) from error
+            raise ConfigError(explain(error, cls)) from error
+        except SettingsError as error:
+            raise ConfigError(_no_json(error)) from error
         return settings.model_copy(update={"profiles": shipped_profiles() | settings.profiles})
 
 
@@ -316,6 +321,13 @@ def shipped_profiles() -> dict[str, dict[str, Any]]:
     text = resources.files("gateway.core.routing").joinpath("profiles.yaml").read_text()
     loaded: dict[str, dict[str, Any]] = yaml.safe_load(text)
     return loaded
+
+
+def _no_json(error: SettingsError) -> str:
+    """For a variable of a list or map. The value stays out: it might be a secret."""
+    named = re.search(r'field "(\w+)"', str(error))
+    variable = ENV_PREFIX + (named[1].upper() if named else "*")
+    return f'{variable}: lists and maps are written as JSON in a variable, such as ["a", "b"]'
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -329,14 +341,3 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"config file {path}: expected settings by name at the top level")
     return values
-
-
-def _explain(error: ValidationError) -> str:
-    """One line that names each setting that is wrong. Values stay out: one might be a secret."""
-    parts = []
-    for item in error.errors(include_input=False, include_url=False):
-        message = item["msg"].removeprefix("Value error, ")
-        name = ".".join(str(part) for part in item["loc"])
-        # What concerns several settings names them itself.
-        parts.append(f"{name}: {message}" if name else message)
-    return "; ".join(parts)

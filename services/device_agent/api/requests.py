@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.protocol import virtual_models
+from gateway.protocol.field_problems import field_problem
 from gateway.protocol.fields import Sampling
 from gateway.protocol.speculation import MAX_PROMPT_TOKENS
 from services.device_agent.answers.answer import GenerationRequest
@@ -106,7 +107,7 @@ def read_body(body: object) -> RequestBody:
     except ValidationError as exc:
         first = exc.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0]) if first["loc"] else None
-        raise BadRequest(f"{name}: {first['msg']}", name) from exc
+        raise BadRequest(f"{name}: {field_problem(first)}", name) from exc
 
 
 def server_only_fields(body: Mapping[str, Any]) -> list[str]:

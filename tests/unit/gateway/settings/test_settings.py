@@ -71,8 +71,11 @@ def test_the_environment_goes_over_the_file(
         ("pools: {}", "pools: "),
         ("[1]", "expected settings by name"),
         ("a: [", "not valid YAML"),
-        (GOOD + "extra: 1", "extra: Extra inputs are not permitted"),
-        (GOOD.replace("tier: edge", "tier: moon"), "pools.edge.tier: Input should be 'device'"),
+        (GOOD + "extra: 1", "extra: is no known name; known: listen, pools"),
+        (
+            GOOD.replace("tier: edge", "tier: moon"),
+            "pools.edge.tier: must be 'device', 'edge' or 'cloud'",
+        ),
         (GOOD.replace("http://127.0.0.1:1/", "ftp://x"), "pools.edge.endpoints: 'ftp://x' is not"),
         (GOOD + "timeouts: {idle_s: 0}", "timeouts.idle_s: "),
         (GOOD + "log_level: loud", "log_level: "),
@@ -84,7 +87,7 @@ def test_the_environment_goes_over_the_file(
         (drafts('mailboxes: ["a:1", "b:1"]'), "mailboxes: 2 for 1 endpoints"),
         (drafts('mailboxes: ["a:1"]'), "mailbox_secret: set it to the engines' own"),
         (drafts('mailboxes: ["a:1"], mailbox_secret: short'), "mailbox_secret: 16 characters"),
-        (devices("tokens: {phone: secret}"), "devices.tokens.phone: String should match"),
+        (devices("tokens: {phone: secret}"), "devices.tokens.phone: must have the form"),
         (devices(f"tokens: {{a: {HASH}, b: {HASH}}}"), "two devices have the same token"),
         (devices(f"tokens: {{'a b': {HASH}}}"), "devices.tokens.a b"),
         (devices("lease_s: 5, heartbeat_s: 5"), "heartbeat_s: must be shorter than lease_s"),
@@ -108,6 +111,48 @@ def test_a_wrong_setting_is_named_in_one_line(tmp_path: Path, text: str, names: 
         load(tmp_path, text)
     assert names in caught.value.message
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (GOOD + "timeout: {idle_s: 3}", "timeout: is no known name; did you mean timeouts?"),
+        (GOOD + "timeouts: {idel_s: 3}", "timeouts.idel_s: is no known name; did you mean idle_s?"),
+        (
+            GOOD.replace("tier: edge", "teir: edge"),
+            "pools.edge.tier: is missing; it has no default. The tier of the pool; "
+            "pools.edge.teir: is no known name; did you mean tier?",
+        ),
+        (GOOD + "family: rill-edge", "family: must be a list, such as [a, b]"),
+        (GOOD + "limits: 3", "limits: must be a map, such as {name: value}"),
+        (GOOD + "limits: {max_queue: 1.5}", "limits.max_queue: must be a whole number, such as 3"),
+        (GOOD + "limits: {max_queue: -1}", "limits.max_queue: must be 0 or more"),
+        (GOOD + "timeouts: {idle_s: 0}", "timeouts.idle_s: must be more than 0"),
+        (GOOD + "timeouts: {idle_s: soon}", "timeouts.idle_s: must be a number, such as 1.5"),
+        (GOOD + "state: {when_lost: ajar}", "state.when_lost: must be 'open' or 'closed'"),
+        (GOOD + "listen: {port: 70000}", "listen.port: must be 65535 or less"),
+        (
+            GOOD + "log_level: loud",
+            "log_level: must have the form ^(debug|info|warning|error)$. The least level that is "
+            "logged: debug, info, warning or error",
+        ),
+        ("pools: {edge: {tier: edge, endpoints: []}}", "pools.edge.endpoints: must have 1 entries"),
+        (GOOD + "state: {redis: {tls: {enabled: perhaps}}}", "must be true or false"),
+    ],
+)
+def test_a_wrong_setting_says_what_to_write(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert sentence in caught.value.message
+    assert "Input should" not in caught.value.message
+
+
+def test_a_list_in_a_variable_that_is_no_json_says_how_to_write_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIERFLOW_GATEWAY_FAMILY", "rill-edge,rill-cloud")
+    with pytest.raises(ConfigError, match="TIERFLOW_GATEWAY_FAMILY: lists and maps are written"):
+        load(tmp_path, GOOD)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,58 @@
+"""What pydantic finds wrong with a field, as a sentence that says what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SENTENCES: Mapping[str, str] = {
+    "missing": "is missing; it has no default",
+    "extra_forbidden": "is no known name",
+    "greater_than": "must be more than {gt:g}",
+    "greater_than_equal": "must be {ge:g} or more",
+    "less_than": "must be less than {lt:g}",
+    "less_than_equal": "must be {le:g} or less",
+    "finite_number": "must be a finite number",
+    "int_type": "must be a whole number, such as 3",
+    "int_parsing": "must be a whole number, such as 3",
+    "int_from_float": "must be a whole number, such as 3",
+    "float_type": "must be a number, such as 1.5",
+    "float_parsing": "must be a number, such as 1.5",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": 'must be text, such as "words"',
+    "string_too_short": "must have {min_length} characters or more",
+    "string_too_long": "must have {max_length} characters or less",
+    "string_pattern_mismatch": "must have the form {pattern}",
+    "too_short": "must have {min_length} entries or more",
+    "too_long": "must have {max_length} entries or less",
+    "list_type": "must be a list, such as [a, b]",
+    "tuple_type": "must be a list, such as [a, b]",
+    "dict_type": "must be a map, such as {{name: value}}",
+    "model_type": "must be a map, such as {{name: value}}",
+    "model_attributes_type": "must be a map, such as {{name: value}}",
+    "enum": "must be {expected}",
+    "literal_error": "must be {expected}",
+    "json_invalid": "is no valid JSON: {error}",
+}
+"""By pydantic's type of the error; its context fills in the bounds."""
+
+
+def field_problem(item: Mapping[str, Any]) -> str:
+    """One of the errors that `ValidationError.errors` lists, without the field's name and value.
+
+    Where a validator of ours raised it, its own words.
+    """
+    sentence = SENTENCES.get(item["type"])
+    if sentence is not None:
+        try:
+            return sentence.format(**item.get("ctx", {}))
+        except (KeyError, ValueError):
+            pass
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return message.replace("Input should be", "must be").replace("Input should", "must")
+
+
+def field_name(item: Mapping[str, Any]) -> str:
+    """The place of the field, with a dot between two levels; empty for the whole."""
+    return ".".join(str(part) for part in item["loc"])
