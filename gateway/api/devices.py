@@ -6,12 +6,16 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 
+import structlog
 from starlette.types import Receive, Scope, Send
 
-from gateway.api.error_handlers import error_body, internal_error, render
-from gateway.errors import StateLost
+from gateway.api.error_handlers import internal_error, render
+from gateway.core.devices.grant import Grant
+from gateway.errors import StateLost, Unauthenticated
 from gateway.serving.devices.connections import DeviceConnections
 from gateway.serving.devices.tokens import DeviceTokens
+
+log = structlog.get_logger("tierflow.devices")
 
 GONE_S = 1.0
 
@@ -28,12 +32,11 @@ class DeviceRoute:
         headers = scope["headers"]
         token = next((value for name, value in headers if name == b"authorization"), b"")
         try:
-            grant = await self._tokens.find(token.decode("latin-1"))
-        except StateLost as error:
+            grant = await self._grant(token.decode("latin-1"))
+        except (StateLost, Unauthenticated) as error:
+            address = scope["client"][0] if scope.get("client") else "unknown"
+            log.info("device_refused", code=error.code, address=address)
             await _refuse(receive, send, *render(error))
-            return
-        if grant is None:
-            await _refuse(receive, send, 401, {"www-authenticate": "Bearer"}, _unknown())
             return
         await send({"type": "websocket.accept"})
         try:
@@ -41,14 +44,12 @@ class DeviceRoute:
         except Exception as error:
             internal_error(error)
 
-
-def _unknown() -> bytes:
-    return error_body(
-        "connect with `Authorization: Bearer <device token>`; the gateway's settings list devices "
-        "under devices.tokens, others must be enrolled",
-        "authentication_error",
-        code="invalid_device_token",
-    )
+    async def _grant(self, authorization: str) -> Grant:
+        """Raises StateLost, and Unauthenticated for a token that opens nothing."""
+        grant = await self._tokens.find(authorization)
+        if grant is None:
+            raise await self._tokens.refusal(authorization)
+        return grant
 
 
 async def _refuse(

@@ -251,8 +251,18 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
     ),
     "invalid_device_token": ErrorCode(
         errors.Unauthenticated,
-        "The device's token is missing, unknown or revoked.",
+        "The device's token is missing, or is no device's.",
         "Enrol the device, or list its token under `devices.tokens`.",
+    ),
+    "revoked_device_token": ErrorCode(
+        errors.Unauthenticated,
+        "The enrolled device's token has been revoked.",
+        "Enrol the device again if it may come back.",
+    ),
+    "unknown_device_token": ErrorCode(
+        errors.Unauthenticated,
+        "No enrolled device has this token: it was made up, or lost with the shared state.",
+        "Enrol the device again; `GET /ready` tells by `state-emptied` that the state was emptied.",
     ),
     "invalid_enrolment_token": ErrorCode(
         errors.Denied,
@@ -349,6 +359,10 @@ FRAME_ERRORS: Mapping[str, FrameErrorCode] = {
         "connection", "The device has come back on a newer connection with the same token."
     ),
     "revoked": FrameErrorCode("connection", "The device's token has been revoked."),
+    "unknown_token": FrameErrorCode(
+        "connection",
+        "The enrolled device's token was lost with the gateway's shared state; enrol it again.",
+    ),
     "duplicate_device": FrameErrorCode(
         "connection", "Another process is registered with the same token."
     ),

@@ -191,10 +191,13 @@ class StateTelemetry(Protocol):
     raises.
 
     `operations` counts by name (hold, enter, …) and outcome: ok, lost, local (answered by the
-    replica's own store in its place) or refused.
+    replica's own store in its place) or refused. `emptied` counts the times that the store's
+    content was found gone.
     """
 
     def round_trip(self, seconds: float) -> None: ...
+
+    def emptied(self) -> None: ...
 
     def operations(self, name: str, outcome: str, number: int) -> None: ...
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import secrets
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -10,9 +12,10 @@ from prometheus_client import CollectorRegistry
 
 from gateway.adapters.prometheus.state import StateMetrics
 from gateway.adapters.state.failover import FailoverStore
+from gateway.adapters.state.mark import StoreMark
 from gateway.adapters.state.memory import MemoryBounds, MemoryStore
 from gateway.adapters.state.redis.connection import Credentials, Target
-from gateway.adapters.state.redis.store import RedisStore
+from gateway.adapters.state.redis.store import LOOKS_IN_A_CLUSTER, RedisStore
 from gateway.core.ports import Clock, StateStore
 from gateway.settings import Settings
 from gateway.settings.state import Redis, RedisTls, parse_address, parse_url
@@ -35,6 +38,7 @@ class SharedState:
         self.store: StateStore = memory
         self.shared: StateStore = memory
         self._served: FailoverStore | None = None
+        self._mark: StoreMark | None = None
         self._replicas = state.replicas
         if state.redis is not None:
             redis = RedisStore(
@@ -49,24 +53,41 @@ class SharedState:
                 store=redis, local=local, clock=clock, telemetry=metrics, uniform=random.random
             )
             self.store, self.shared = self._served, self._served.without_local()
+            self._mark = StoreMark(
+                store=redis,
+                clock=clock,
+                telemetry=metrics,
+                new_id=lambda: secrets.token_hex(16),
+                places=LOOKS_IN_A_CLUSTER if redis.target.cluster else 1,
+            )
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Inside the event loop; `stack` stops what was started."""
         if self._served is not None:
             stack.push_async_callback(self._served.stop)
             await self._served.start()
+        if self._mark is not None:
+            looking = asyncio.create_task(self._mark.run())
+            stack.push_async_callback(_end, looking)
 
     def conditions(self) -> dict[str, str]:
         """What is degraded, by name, in words for the operator."""
         conditions = {}
         if problem := self.store.problem():
             conditions["state-lost"] = problem
+        if self._mark is not None and (emptied := self._mark.problem()):
+            conditions["state-emptied"] = emptied
         if self._served is None and self._replicas > 1:
             conditions["state-not-shared"] = (
                 f"up to {self._replicas} replicas run, each with state of its own; "
                 "set state.redis to have them share it"
             )
         return conditions
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def target(redis: Redis) -> Target:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,11 +11,14 @@ from typing import Any
 
 import httpx
 import pytest
+import websockets
 
+from tests.integration.device import connected
 from tests.redis_server import RedisServer, needs_redis, redis_server
 from tests.servers import Server, eventually, start_gateway, start_simulator
 
-pytestmark = [pytest.mark.integration, pytest.mark.redis, needs_redis]
+pytestmark = [pytest.mark.integration, pytest.mark.redis, pytest.mark.anyio, needs_redis]
+ADMIN = "an-operators-token"
 CHAT = {"model": "rill-edge", "messages": [{"role": "user", "content": "x"}]}
 
 OF_REQUESTS = (
@@ -44,9 +48,27 @@ class GatewayOnRedis:
         assert httpx.post(url, json=CHAT, trust_env=False).status_code == 200
 
     def kept(self) -> list[str]:
-        """Keys, but for those of the looks that each gateway makes, and of its own lease."""
+        """Keys, but for those of the looks that each gateway makes, its mark and its own lease."""
+        own = (":{look-", "{replica}", "{mark:")
         with self.redis.client() as client:
-            return [k for k in client.scan_iter("*") if ":{look-" not in k and "{replica}" not in k]
+            return [k for k in client.scan_iter("*") if not any(part in k for part in own)]
+
+    def has_mark(self) -> bool:
+        with self.redis.client() as client:
+            return any("{mark:" in key for key in client.scan_iter("*"))
+
+    def enrolled(self) -> str:
+        """The token of a device that has just been enrolled."""
+        operator = {"authorization": f"Bearer {ADMIN}"}
+        minted = httpx.post(
+            self.gateway.url + "/v1/admin/enrolments", json={}, headers=operator, trust_env=False
+        ).json()
+        answer = httpx.post(
+            self.gateway.url + "/v1/devices/enrol",
+            json={"enrolment_token": minted["enrolment_token"]},
+            trust_env=False,
+        )
+        return str(answer.json()["device_token"])
 
 
 @pytest.fixture
@@ -58,6 +80,7 @@ def on_redis(tmp_path: Path) -> Iterator[GatewayOnRedis]:
         config = {
             "pools": {"edge": {"tier": "edge", "endpoints": [engine.url]}},
             "state": {"redis": {"url": redis.url}},
+            "admin": {"token": ADMIN},
         }
         gateway = start_gateway(config, tmp_path)
         stack.callback(gateway.stop)
@@ -78,12 +101,39 @@ def test_a_loss_is_told_once_and_answers_go_on(on_redis: GatewayOnRedis) -> None
     on_redis.redis.kill()
     eventually(lambda: "goes on with its own" in on_redis.problem, "/ready tells the loss")
     assert on_redis.gateway.metric("tierflow_state_up") == 0
+    assert on_redis.gateway.metric("tierflow_condition", condition="state-lost") == 1
     on_redis.ask()
     on_redis.redis.start()
     eventually(lambda: not on_redis.problem, "/ready tells the return")
     assert on_redis.gateway.metric("tierflow_state_up") == 1
+    assert on_redis.gateway.metric("tierflow_condition", condition="state-lost") == 0
     log = on_redis.gateway.output()
     assert log.count('"state_lost"') == 1 and log.count('"state_back"') == 1
+
+
+@pytest.mark.parametrize("how", ["flushed", "restarted"])
+async def test_an_emptied_store_is_noticed_and_its_devices_are_told_to_enrol_again(
+    on_redis: GatewayOnRedis, how: str
+) -> None:
+    token = on_redis.enrolled()
+    async with connected(on_redis.gateway.url, token):
+        pass
+    eventually(lambda: on_redis.has_mark(), "the gateway has left its mark")
+    if how == "flushed":
+        with on_redis.redis.client() as client:
+            client.flushall()
+    else:
+        on_redis.redis.kill()
+        on_redis.redis.start()
+    eventually(lambda: "state-emptied" in on_redis.ready()["conditions"], "/ready tells it")
+    assert on_redis.gateway.metric("tierflow_state_emptied_total") == 1
+    assert on_redis.gateway.output().count('"state_emptied"') == 1
+    with pytest.raises(websockets.InvalidStatus) as caught:
+        async with connected(on_redis.gateway.url, token):
+            pass
+    told = json.loads(caught.value.response.body)["error"]
+    assert told["code"] == "unknown_device_token"
+    assert "enrol the device again" in told["message"]
 
 
 def test_a_frozen_redis_holds_up_neither_start_nor_stop(

@@ -26,6 +26,12 @@ class StateMetrics:
             ["operation", "outcome"],
             registry=registry,
         )
+        self._emptied = Counter(
+            "tierflow_state_emptied",
+            "Times that this gateway found the shared state emptied: enrolled devices must enrol "
+            "again.",
+            registry=registry,
+        )
         self._seconds = Histogram(
             "tierflow_state_seconds",
             "Time of round trips to Redis, failed ones included.",
@@ -35,6 +41,9 @@ class StateMetrics:
 
     def round_trip(self, seconds: float) -> None:
         self._seconds.observe(seconds)
+
+    def emptied(self) -> None:
+        self._emptied.inc()
 
     def operations(self, name: str, outcome: str, number: int) -> None:
         self._operations.labels(name, outcome).inc(number)

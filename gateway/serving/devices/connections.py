@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
+
 from gateway.core.devices.grant import Grant
 from gateway.core.ports import DeviceTelemetry
 from gateway.serving.devices.drafting.session import DraftingDeps
@@ -13,6 +15,8 @@ from gateway.serving.devices.frames import ConnectionEnded, DeviceLimits, FrameH
 from gateway.serving.devices.outbox import Link, Outbox
 from gateway.serving.devices.registration import Membership, Registrar
 from gateway.serving.requests.progress_timeout import ProgressTimeout
+
+log = structlog.get_logger("tierflow.devices")
 
 FAREWELL_S = 1.0
 POLICY = 1008
@@ -59,19 +63,26 @@ class DeviceConnections:
                 older.end("replaced", "a newer connection with the same token has taken over")
         connections.append(connection)
         self._count_connections(1)
+        began, reason = self._drafting.clock.now(), "internal_error"
+        log.info("device_connected", device=grant.device)
         try:
-            await connection.run()
+            reason = await connection.run()
+        except asyncio.CancelledError:
+            reason = "gateway_stops"
+            raise
         finally:
             connections.remove(connection)
             if not connections and self._connected.get(grant.device) is connections:
                 del self._connected[grant.device]
             self._count_connections(-1)
+            lasted_s = round(self._drafting.clock.now() - began, 3)
+            log.info("device_gone", device=grant.device, reason=reason, lasted_s=lasted_s)
 
-    def end_revoked(self, device: str, digest: str) -> None:
+    def end_enrolled(self, device: str, digest: str, code: str, message: str) -> None:
         """End the device's connections that were opened with the enrolled token of this digest."""
         for connection in self._connected.get(device, ()):
             if connection.membership.grant.digest == digest:
-                connection.end("revoked", "this device's token has been revoked")
+                connection.end(code, message)
 
     def enrolled_tokens(self) -> Mapping[str, str]:
         """The digests of the enrolled tokens that are in use here, by device."""
@@ -121,8 +132,9 @@ class DeviceConnection:
         if not self._ended.done():
             self._ended.set_result(ConnectionEnded(code, message))
 
-    async def run(self) -> None:
-        """Until the connection is over. All work that engines do for the device ends with it."""
+    async def run(self) -> str:
+        """Until the connection is over, and gives why: the code that the device was told, or
+        `left` where it went by itself. All work that engines do for the device ends with it."""
         reading = asyncio.create_task(self._read())
         writing = asyncio.create_task(self._outbox.run())
         full = asyncio.create_task(self._outbox.overflown.wait())
@@ -135,15 +147,17 @@ class DeviceConnection:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
         read_result, _, overflown, *_ = results
-        if self._ended.done():
-            await self._farewell(self._ended.result())
-        elif isinstance(read_result, ConnectionEnded):
-            await self._farewell(read_result)
-        elif overflown is True:
+        ended = self._ended.result() if self._ended.done() else read_result
+        if isinstance(ended, ConnectionEnded):
+            await self._farewell(ended)
+            return ended.code
+        if overflown is True:
             self._telemetry.refused("too_slow")
             await self._close("too_slow")
-        elif isinstance(read_result, Exception) and not isinstance(read_result, OSError):
-            raise read_result
+            return "too_slow"
+        if isinstance(ended, Exception) and not isinstance(ended, OSError):
+            raise ended
+        return "left"
 
     async def _read(self) -> None:
         """Handle frames until the device leaves. Raises ConnectionEnded."""

@@ -1,10 +1,12 @@
 """Enrolment: how a device gets a token of its own for a one-time token, and loses it again.
 
-The store keeps three things (`enrolment_records`), of which each alone decides a race:
+The store keeps four things (`enrolment_records`), of which each of the first three alone decides a
+race:
 
     ENROLMENTS  SHA-256 of the one-time token -> who may enrol; once used, whom it has enrolled
     TOKENS      SHA-256 of a device's token   -> the device: this is what opens a connection
     ENROLLED    the device's name             -> a lease, held by the one-time token's SHA-256
+    REVOKED     SHA-256 of a device's token   -> it was revoked, and not lost with the store
 
     device: POST /v1/devices/enrol {one-time token, attempt}
       1 Read ENROLMENTS       unknown or expired: 403. Used: only a repetition may go on, see below
@@ -37,6 +39,7 @@ from gateway.serving.devices.enrolment_records import (
     ENROLLED,
     ENROLMENTS,
     KEPT_S,
+    REVOKED,
     TOKENS,
     DeviceRecord,
     EnrolmentRecord,
@@ -102,6 +105,12 @@ class Enrolments:
         if (record := (await self.enrolled()).get(device)) is None:
             self._check_not_in_settings(device)
             raise UnknownDevice(f"there is no enrolled device {device!r}", code="unknown_device")
+        # First: whoever finds the token gone must find the reason.
+        await self._store.run(
+            Advance(
+                kind=REVOKED, name=record.digest, expected=0, value=device.encode(), ttl_s=KEPT_S
+            )
+        )
         await self._store.run(Forget(TOKENS, record.digest), Forget(ENROLMENTS, record.enrolment))
         await self._store.run(Release(ENROLLED, device, record.enrolment))
         self._announce_revoked(record)

@@ -16,8 +16,11 @@ TOKENS = "device-token"
 ENROLLED = "enrolled"
 """Kind of the leases on the names of enrolled devices. The holder is the SHA-256 of the one-time
 token, so that a device which repeats its exchange holds the name already."""
+REVOKED = "revoked-token"
+"""Kind of the cells that say that a token was revoked, by its SHA-256: a token that has neither
+cell was lost with the store's content, or never given."""
 KEPT_S = 90 * 86_400.0
-"""Seconds for which a device stays enrolled without connecting."""
+"""Seconds for which a device stays enrolled without connecting, and a revoked token is known."""
 
 R = TypeVar("R", bound=Struct)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import structlog
+
 from gateway.core.devices.grant import duplicate
 from gateway.core.devices.member import Member, WorkOrder
 from gateway.core.ports import Clock, MemberTelemetry, StateStore
@@ -28,6 +30,8 @@ from gateway.serving.devices.replicas.outbox import ReplicaOutbox
 from gateway.serving.devices.replicas.peers import PeerDevice, PeerDevices
 from gateway.serving.devices.replicas.remote_work import RemoteWork
 from gateway.serving.devices.work_answer import WorkAnswer, failed
+
+log = structlog.get_logger("tierflow.devices")
 
 
 class MembersRegistry:
@@ -107,6 +111,8 @@ class MembersRegistry:
             device.held_since, device.superseded = began, []
         self.peers.came_here(member.id)
         self._replica_outbox.put(DEVICES, DeviceJoined(member))
+        models = [model.name for model in member.models]
+        log.info("device_registered", device=member.id, models=models, max_work=member.max_work)
         self._telemetry.registration("registered")
         self._telemetry.registered(len(self._own))
 

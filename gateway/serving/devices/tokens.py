@@ -8,13 +8,24 @@ import hmac
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import structlog
+
 from gateway.core.bounded_dict import BoundedDict
 from gateway.core.devices.grant import Grant
 from gateway.core.ports import Clock, StateStore
 from gateway.core.state.bounds import slices
 from gateway.core.state.operations import Advance, Hold, Read, Release
-from gateway.errors import StateLost
-from gateway.serving.devices.enrolment_records import ENROLLED, KEPT_S, TOKENS, DeviceRecord, decode
+from gateway.errors import StateLost, Unauthenticated
+from gateway.serving.devices.enrolment_records import (
+    ENROLLED,
+    KEPT_S,
+    REVOKED,
+    TOKENS,
+    DeviceRecord,
+    decode,
+)
+
+log = structlog.get_logger("tierflow.devices")
 
 PREFIX = "tfd_"
 """Of enrolled devices' tokens: the store is not asked about any other."""
@@ -23,6 +34,11 @@ MAX_REMEMBERED, REMEMBERED_S = 1024, 5.0
 """Callers whose token was looked up, and for how long that answer is used again."""
 WATCH_PERIOD_S = 5.0
 RENEW_S = 86_400.0
+UNKNOWN = (
+    "the gateway does not know this device's token: it was made up, or lost with the gateway's "
+    "shared state; enrol the device again"
+)
+REVOKED_TOKEN = "this device's token has been revoked; enrol the device again if it may come back"
 
 
 def digest(token: str) -> str:
@@ -58,9 +74,7 @@ class DeviceTokens:
 
         Looks into the store at most once, and only for enrolled devices. Raises StateLost.
         """
-        scheme, _, token = authorization.partition(" ")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not 0 < len(token) <= MAX_TOKEN:
+        if not (token := _bearer(authorization)):
             return None
         hashed = digest(token)
         if (name := self._name_in_settings(hashed)) is not None:
@@ -74,6 +88,26 @@ class DeviceTokens:
         return Grant(
             device=record.device, owner=record.owner, privacy=record.privacy, digest=hashed
         )
+
+    async def refusal(self, authorization: str) -> Unauthenticated:
+        """Why a header that `find` knows no grant for opens nothing. Raises StateLost."""
+        token = _bearer(authorization)
+        if not token:
+            return Unauthenticated(
+                "connect with `Authorization: Bearer <device token>`; the gateway's settings list "
+                "devices under devices.tokens, others must be enrolled",
+                code="invalid_device_token",
+            )
+        if not token.startswith(PREFIX):
+            return Unauthenticated(
+                "this token is no device's: list its SHA-256 under devices.tokens in the gateway's "
+                "settings, or enrol the device",
+                code="invalid_device_token",
+            )
+        ((_, revoked),) = await self._store.run(Read(REVOKED, digest(token)))
+        if revoked is not None:
+            return Unauthenticated(REVOKED_TOKEN, code="revoked_device_token")
+        return Unauthenticated(UNKNOWN, code="unknown_device_token")
 
     async def callers_owner(self, authorization: str) -> tuple[str, str] | None:
         """The calling device and its proven owner ("": nobody's), for a request that carries a
@@ -108,19 +142,28 @@ class DeviceTokens:
         return match
 
 
+def _bearer(authorization: str) -> str:
+    """The token of the header; empty where there is none, or one that is too long."""
+    scheme, _, token = authorization.partition(" ")
+    token = token.strip()
+    return token if scheme.lower() == "bearer" and len(token) <= MAX_TOKEN else ""
+
+
 class EnrolledConnections(Protocol):
     """The connections that were opened with enrolled tokens; `DeviceConnections` has them.
 
-    `enrolled_tokens` gives the token's SHA-256 by device.
+    `enrolled_tokens` gives the token's SHA-256 by device. `end_enrolled` ends the device's
+    connections that were opened with the token of this digest, with a code and words for it.
     """
 
     def enrolled_tokens(self) -> Mapping[str, str]: ...
 
-    def end_revoked(self, device: str, digest: str) -> None: ...
+    def end_enrolled(self, device: str, digest: str, code: str, message: str) -> None: ...
 
 
 class TokenWatch:
-    """The task that keeps enrolled tokens in use, and ends connections whose token was revoked.
+    """The task that keeps enrolled tokens in use, and ends connections whose token is gone: it was
+    revoked, or the store has lost it.
 
     Every replica is told of a revocation; the watch finds those whose message was lost.
     """
@@ -158,16 +201,31 @@ class TokenWatch:
     def revoked(self, device: str, digest: str) -> None:
         """The token is revoked: end the device's connection here."""
         self._tokens.forget(device)
-        self._devices.end_revoked(device, digest)
+        self._devices.end_enrolled(device, digest, "revoked", REVOKED_TOKEN)
 
     async def _check(self, used: Sequence[tuple[str, str]]) -> None:
-        """One round trip, and three more for each device that has just connected."""
+        """One round trip, one more where tokens are gone, and three more for each device that has
+        just connected."""
         records = await self._store.run(*(Read(TOKENS, digest) for _, digest in used))
+        gone = []
         for (device, digest), (number, value) in zip(used, records, strict=True):
             if (record := decode(DeviceRecord, value)) is None:
-                self.revoked(device, digest)
+                gone.append((device, digest))
             elif self._clock.now() - self._renewed.get(digest, float("-inf")) >= RENEW_S:
                 await self._renew(record, number, value)
+        if gone:
+            await self._end(gone)
+
+    async def _end(self, gone: Sequence[tuple[str, str]]) -> None:
+        """Tell devices whose token the store does not have why."""
+        reasons = await self._store.run(*(Read(REVOKED, digest) for _, digest in gone))
+        for (device, digest), (_, revoked) in zip(gone, reasons, strict=True):
+            if revoked is not None:
+                self.revoked(device, digest)
+                continue
+            log.warning("device_token_lost", device=device)
+            self._tokens.forget(device)
+            self._devices.end_enrolled(device, digest, "unknown_token", UNKNOWN)
 
     async def _renew(self, record: DeviceRecord, number: int, value: bytes) -> None:
         """Keep a token that is used for KEPT_S more, and its name with it.

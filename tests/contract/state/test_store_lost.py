@@ -47,6 +47,8 @@ class Counts:
     def round_trip(self, seconds: float) -> None:
         self.trips += 1
 
+    def emptied(self) -> None: ...
+
     def operations(self, name: str, outcome: str, number: int) -> None:
         self.counted[name, outcome] += number
 

@@ -12,7 +12,7 @@ import pytest
 from gateway.adapters.clock import MonotonicClock
 from gateway.core.devices.grant import Grant
 from gateway.core.devices.member import Privacy
-from gateway.core.state.operations import Held, Hold, Operation, Read
+from gateway.core.state.operations import Forget, Held, Hold, Operation, Read
 from gateway.errors import (
     Conflict,
     Denied,
@@ -21,6 +21,7 @@ from gateway.errors import (
     StateLost,
     UnknownDevice,
 )
+from gateway.protocol import speculation as wire
 from gateway.serving.devices.enrolment import Enrolments
 from gateway.serving.devices.enrolment_attempts import AT_ONCE, EnrolmentAttempts
 from gateway.serving.devices.enrolment_records import ENROLMENTS, KEPT_S, TOKENS
@@ -276,6 +277,39 @@ async def test_a_revocation_that_was_not_heard_is_found() -> None:
         await there.watch.turn()
         await phone.task
         assert phone.link.closed == (1008, "revoked")
+
+
+async def test_a_device_whose_token_the_store_has_lost_is_told_to_enrol_again() -> None:
+    async with replicas(1) as (here,):
+        own = await enrolled(here, "phone")
+        phone = await device(here, None, await here.tokens.find(f"Bearer {own}"))
+        await here.store.run(Forget(TOKENS, digest(own)))
+        await here.watch.turn()
+        await phone.task
+        assert phone.link.closed == (1008, "unknown_token")
+        (error,) = phone.link.of(wire.Error)
+        assert "enrol the device again" in error.message
+
+
+@pytest.mark.parametrize(
+    ("authorization", "code", "words"),
+    [
+        ("", "invalid_device_token", "connect with"),
+        ("Basic tfd_x", "invalid_device_token", "connect with"),
+        ("Bearer something-else", "invalid_device_token", "no device's"),
+        ("Bearer tfd_made-up", "unknown_device_token", "enrol the device again"),
+        ("Bearer {own}", "revoked_device_token", "has been revoked"),
+    ],
+)
+async def test_a_token_that_opens_nothing_is_told_why(
+    authorization: str, code: str, words: str
+) -> None:
+    async with replicas(1) as (here,):
+        own = await enrolled(here, "phone")
+        await here.enrolments.revoke("phone")
+        refusal = await here.tokens.refusal(authorization.format(own=own))
+        assert refusal.code == code and words in refusal.message
+        assert own not in refusal.message
 
 
 async def test_only_enrolled_devices_can_be_revoked() -> None:

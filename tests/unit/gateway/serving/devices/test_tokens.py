@@ -86,22 +86,22 @@ async def test_tokens_are_checked_in_calls_that_the_store_takes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bounds, "MAX_OPERATIONS", 2)
-    lookups, connections = TokenLookups(), RevokedConnections()
+    lookups, connections = TokenLookups(), ForgottenConnections()
     await TokenWatch(
         devices=connections, tokens=lookups.tokens, store=lookups.store, clock=lookups.clock
     ).turn()
-    assert connections.ended == [f"phone-{n}" for n in range(5)]
+    assert connections.ended == [(f"phone-{n}", "unknown_token") for n in range(5)]
     assert lookups.store.largest == 2
 
 
-class RevokedConnections:
+class ForgottenConnections:
     """Five devices whose tokens are not in the store."""
 
     def __init__(self) -> None:
-        self.ended: list[str] = []
+        self.ended: list[tuple[str, str]] = []
 
     def enrolled_tokens(self) -> Mapping[str, str]:
         return {f"phone-{n}": f"digest-{n}" for n in range(5)}
 
-    def end_revoked(self, device: str, digest: str) -> None:
-        self.ended.append(device)
+    def end_enrolled(self, device: str, digest: str, code: str, message: str) -> None:
+        self.ended.append((device, code))
