@@ -25,7 +25,7 @@ DEVICES = {
 
 def variables(secret: Callable[[], str]) -> dict[str, dict[str, str]]:
     """The variables in each part's file; `secret` makes a new secret at each call."""
-    mailbox, admin = secret(), secret()
+    mailbox, admin, redis = secret(), secret(), secret()
     tokens = {service: secret() for service in DEVICES}
     pool = "TIERFLOW_GATEWAY_POOLS__{}__MAILBOX_SECRET"
     device = "TIERFLOW_GATEWAY_DEVICES__TOKENS__{}"
@@ -35,9 +35,12 @@ def variables(secret: Callable[[], str]) -> dict[str, dict[str, str]]:
             pool.format("EDGE"): mailbox,
             pool.format("CLOUD"): mailbox,
             "TIERFLOW_GATEWAY_ADMIN__TOKEN": digest(admin),
+            "TIERFLOW_GATEWAY_STATE__REDIS__PASSWORD": redis,
             **{device.format(DEVICES[name]): digest(token) for name, token in tokens.items()},
         },
         **{name: {"TIERFLOW_DEVICE_TOKEN": token} for name, token in tokens.items()},
+        # The name by which the server's own command line finds it.
+        "redis": {"REDISCLI_AUTH": redis},
         "grafana": {"GF_SECURITY_ADMIN_PASSWORD": secret()},
         "operator": {"TIERFLOW_ADMIN_TOKEN": admin},
     }

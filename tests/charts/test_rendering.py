@@ -38,14 +38,15 @@ def test_values_are_shipped_for_kind_edge_cloud_and_a_family_from_the_hub() -> N
     assert {"kind", "edge", "cloud", "huggingface"} <= DEPLOYMENTS.keys()
 
 
-def test_the_defaults_need_no_gpu_no_custom_kind_and_no_volume() -> None:
+def test_the_defaults_need_no_gpu_no_custom_kind_and_no_volume_but_the_enrolments() -> None:
     found = rendered("defaults").objects
     groups = {each["apiVersion"].rpartition("/")[0] for each in found}
     assert groups <= {"", "apps", "autoscaling", "policy", "rbac.authorization.k8s.io"} | {
         "networking.k8s.io"
     }
     assert "gpu" not in yaml.safe_dump_all(found)
-    assert not list(rendered("defaults").of_kind("PersistentVolumeClaim"))
+    claims = rendered("defaults").of_kind("PersistentVolumeClaim")
+    assert [claim["metadata"]["name"] for claim in claims] == [f"{RELEASE}-redis"]
 
 
 def test_the_defaults_are_two_pools_a_gateway_and_redis() -> None:

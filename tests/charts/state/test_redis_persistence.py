@@ -23,9 +23,16 @@ def volume(rendering: Rendering) -> dict[str, Any]:
     return found
 
 
+def test_what_devices_were_enrolled_is_kept_without_a_word() -> None:
+    (claim,) = [one for one in claims(rendered("defaults")) if "redis" in one["metadata"]["name"]]
+    kept = volume(rendered("defaults"))["persistentVolumeClaim"]["claimName"]
+    assert kept == claim["metadata"]["name"]
+
+
 def test_without_persistence_no_claim_is_asked_of_the_cluster() -> None:
-    assert "emptyDir" in volume(rendered("defaults"))
-    assert not any("redis" in one["metadata"]["name"] for one in claims(rendered("defaults")))
+    rendering = render({"redis": {"persistence": {"enabled": False}}})
+    assert "emptyDir" in volume(rendering)
+    assert claims(rendering) == []
 
 
 def test_with_persistence_the_file_is_on_a_claim_that_uninstalling_keeps() -> None:

@@ -108,3 +108,11 @@ def test_prometheus_scrapes_the_engines_of_each_profile(profile: str) -> None:
     }
     reached = [host for name, each in engines(profile).items() for host in names(name, each)]
     assert all(reached.count(host) == 1 for host in hosts) and hosts == POOLS.keys()
+
+
+@each_profile
+def test_engines_keep_models_of_the_hub_and_have_its_token(profile: str) -> None:
+    for service in engines(profile).values():
+        assert "models:/models" in service["volumes"]
+        assert service["environment"]["HF_HOME"] == "/models"
+        assert service["environment"]["HF_TOKEN"] == "${HF_TOKEN:-}"

@@ -93,6 +93,27 @@ def test_the_parts_secrets_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     admin = made["operator"]["TIERFLOW_ADMIN_TOKEN"]
     assert settings.admin.digest == hashlib.sha256(admin.encode()).hexdigest()
     assert admin not in str(made["gateway"])
+    redis = settings.state.redis
+    assert redis is not None and redis.password is not None
+    assert redis.password.get_secret_value() == made["redis"]["REDISCLI_AUTH"]
+
+
+def test_the_store_keeps_enrolled_devices_and_asks_for_a_password() -> None:
+    service = SERVICES["redis"]
+    (command,) = service["command"]
+    assert "--appendonly yes" in command and "--maxmemory-policy noeviction" in command
+    assert "state:/data" in service["volumes"] and "state" in COMPOSE["volumes"]
+    assert "requirepass" in command and service["env_file"] == ["deploy/compose/private/redis.env"]
+
+
+def test_prometheus_scrapes_every_device() -> None:
+    config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    (job,) = [each for each in config["scrape_configs"] if each["job_name"] == "devices"]
+    targets = [target for group in job["static_configs"] for target in group["targets"]]
+    assert targets == [f"{name}:8090" for name in secrets.DEVICES]
+    for name in secrets.DEVICES:
+        arguments = parser().parse_args(SERVICES[name]["command"])
+        assert (arguments.host, arguments.port) == ("0.0.0.0", 8090)
 
 
 def test_each_device_runs_a_model_of_the_image_under_a_token_of_its_own() -> None:
