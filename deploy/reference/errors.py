@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from deploy.reference.markdown import GENERATED, code, linked, paragraphs, table
+from gateway.api.conditions import CONDITIONS
 from gateway.api.error_codes import (
     FRAME_ERRORS,
     HTTP_ERRORS,
@@ -35,6 +36,11 @@ Why a member's work failed: docs/device-members.md. These codes are in the reply
 in `tierflow_device_work_total`."""
 
 
+OF_CONDITIONS = """\
+`GET /ready` names under `conditions` what the gateway goes on without, each with its cause in
+words. No condition makes it 503 by itself. `tierflow_condition` is 1 for each."""
+
+
 def page() -> str:
     session_codes = ", ".join(map(code, SESSION_ERRORS))
     return paragraphs(
@@ -52,6 +58,12 @@ def page() -> str:
         "## Members' work",
         linked(OF_WORK),
         table(("code", "meaning"), ((code(name), text) for name, text in WORK_ERRORS.items())),
+        "## Conditions",
+        OF_CONDITIONS,
+        table(
+            ("condition", "meaning", "what to do"),
+            ((code(name), each.meaning, linked(each.remedy)) for name, each in CONDITIONS.items()),
+        ),
         "## Logs and metrics",
         "No caller sees these codes. They are in the gateway's logs, in the labels of metrics and "
         "in the conditions of `GET /ready`.",

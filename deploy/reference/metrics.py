@@ -12,6 +12,7 @@ from deploy.reference.markdown import GENERATED, code, linked, paragraphs, table
 from gateway.adapters.endpoints.live import LiveEndpoints
 from gateway.adapters.prometheus.cascade import CascadeMetrics
 from gateway.adapters.prometheus.collective import CollectiveMetrics
+from gateway.adapters.prometheus.conditions import ConditionMetrics
 from gateway.adapters.prometheus.devices import DeviceMetrics, MemberMetrics
 from gateway.adapters.prometheus.drafting import DraftingTelemetry
 from gateway.adapters.prometheus.endpoints import (
@@ -68,15 +69,20 @@ def gateway_sections() -> tuple[MetricsSection, ...]:
             lambda: _registry_with(_resumable),
         ),
         MetricsSection(
+            "Conditions",
+            "What the gateway goes on without: docs/errors.md.",
+            lambda: registry_of(ConditionMetrics(dict)),
+        ),
+        MetricsSection(
             "Pools and discovery",
             "Pools, and the discovery of their endpoints in Kubernetes: docs/gateway.md.",
             lambda: registry_of(PoolMetrics(LiveEndpoints([], [])), DiscoveryMetrics(lambda: ())),
         ),
         MetricsSection(
             "Cascades",
-            "Requests for `tierflow-cascade`: docs/cascade.md. The calls to its tiers count as "
-            "requests for their own models. The caller's request counts under the model "
-            "`tierflow-cascade`, without tokens.",
+            "Requests for `tierflow-cascade`: docs/cascade.md. The caller's request counts under "
+            "that model, without tokens. The calls to its tiers count as "
+            "`tierflow_subrequests_total` of their own models.",
             lambda: _registry_with(lambda registry: CascadeMetrics(registry, Prices())),
         ),
         MetricsSection(
@@ -138,8 +144,9 @@ def page() -> str:
         parts += [f"### {section.heading}", linked(section.sentence), _table(section.build())]
     parts += [
         "## The engines' counts of drafts",
-        "`tierflow_mailbox_count` has these values of its label `count`, as far as the engine "
-        'reports them. They count since the engine\'s start, but for those that say "now".',
+        "`tierflow_mailbox_events_total` and `tierflow_mailbox_levels` have these values of their "
+        'label `count`, as far as the engine reports them: the latter those that say "now", the '
+        "former all others, which count since the engine's start.",
         table(("count", "meaning"), ((code(name), text) for name, text in MEANINGS.items())),
         "## The device agent",
         linked("Served on the device's own port, 8090: docs/device-agent.md."),

@@ -57,8 +57,9 @@ class InferenceRequest:
     `prompt_chars` counts the text of the prompt (images and tool schemas aside), `prefix_key`
     identifies the prompt's head, `max_tokens` is what the caller allows (None: the engine's
     default), `received` is in seconds on the gateway's clock. `model_in_body` is False where the
-    caller left the model open and the route allows it. `fault` is what is wrong with the body:
-    the request's lifecycle raises it, so that it is reported like any other refusal.
+    caller left the model open and the route allows it. `parent` is the id of the caller's request
+    that this one of the gateway's own serves; empty for a caller's. `fault` is what is wrong with
+    the body: the request's lifecycle raises it, so that it is reported like any other refusal.
     """
 
     id: str
@@ -73,6 +74,7 @@ class InferenceRequest:
     model_in_body: bool = True
     demands: Demands = Demands()
     caller: Caller = Caller()
+    parent: str = ""
     fault: InvalidRequest | None = None
 
     def remaining_s(self, now: float) -> float | None:

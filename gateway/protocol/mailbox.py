@@ -38,6 +38,8 @@ MAX_BEFORE = 16
 
 COUNTS_QUESTION = b"\x90"
 """The client's question for counts: the empty array."""
+LEVELS = frozenset({"waiting", "sessions", "connections"})
+"""The counts that tell how many there are now, and may fall; all others only grow."""
 
 Token = Annotated[int, Meta(ge=0, lt=2**31)]
 

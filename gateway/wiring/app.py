@@ -6,8 +6,14 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import structlog
 from fastapi import FastAPI, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    disable_created_metrics,
+    generate_latest,
+)
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp
 
@@ -15,8 +21,10 @@ from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.endpoints.live import LiveEndpoints
 from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.verifier import EngineVerifier
+from gateway.adapters.files.outcome_log import OutcomeFile
 from gateway.adapters.prometheus.cascade import CascadeMetrics
 from gateway.adapters.prometheus.collective import CollectiveMetrics
+from gateway.adapters.prometheus.conditions import ConditionMetrics
 from gateway.adapters.prometheus.devices import DeviceMetrics, MemberMetrics
 from gateway.adapters.prometheus.drafting import DraftingTelemetry
 from gateway.adapters.prometheus.endpoints import (
@@ -40,7 +48,7 @@ from gateway.protocol.speculation import PATH
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
 from gateway.settings import Settings
 from gateway.wiring import pools
-from gateway.wiring.cascade import CascadeParts, build_cascade, outcome_log, predictors
+from gateway.wiring.cascade import CascadeParts, build_cascade, outcome_file, predictors
 from gateway.wiring.collective import (
     CollectiveParts,
     build_collective,
@@ -55,6 +63,8 @@ from gateway.wiring.state import SharedState
 
 VERSION = "0.1.0"
 
+log = structlog.get_logger("tierflow.gateway")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualModels:
@@ -65,7 +75,19 @@ class VirtualModels:
 
     cascade: CascadeParts
     collective: CollectiveParts
+    outcomes: OutcomeFile | None
     embedding_problem: str
+
+    def conditions(self) -> dict[str, str]:
+        """What is degraded, by name, in words for the operator."""
+        conditions = {}
+        if self.embedding_problem:
+            conditions["embedding-missing"] = self.embedding_problem
+        if failing := self.collective.fit_estimator.problem:
+            conditions["embedding-failing"] = f"{failing}; members are chosen by tags and words"
+        if self.outcomes is not None and self.outcomes.problem:
+            conditions["outcomes-lost"] = self.outcomes.problem
+        return conditions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +110,7 @@ class GatewayParts:
 
     def conditions(self) -> Mapping[str, str]:
         """The degraded modes, by name, in words for the operator."""
-        conditions = self.upkeep.conditions() | self.state.conditions()
-        if self.models.embedding_problem:
-            conditions["embedding-missing"] = self.models.embedding_problem
-        return conditions
+        return self.upkeep.conditions() | self.state.conditions() | self.models.conditions()
 
 
 @asynccontextmanager
@@ -100,8 +119,15 @@ async def gateway(settings: Settings) -> AsyncGenerator[ASGIApp]:
 
     Raises ConfigError for settings that can't work together, before anything is started.
     """
-    async with AsyncExitStack() as stack:
-        yield web_app(settings, await build_parts(stack, settings))
+    # When a series began is of no use to Prometheus, and a line for each on every page.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    address = f"{settings.listen.host}:{settings.listen.port}"
+    log.info("gateway_starts", version=VERSION, address=address, pools=sorted(settings.pools))
+    try:
+        async with AsyncExitStack() as stack:
+            yield web_app(settings, await build_parts(stack, settings))
+    finally:
+        log.info("gateway_stopped")
 
 
 async def build_parts(stack: AsyncExitStack, settings: Settings) -> GatewayParts:
@@ -157,7 +183,7 @@ async def build_parts(stack: AsyncExitStack, settings: Settings) -> GatewayParts
         templates=templates,
         judges=judges,
     )
-    return GatewayParts(
+    parts = GatewayParts(
         registry=registry,
         endpoints=endpoints,
         upkeep=upkeep,
@@ -167,6 +193,8 @@ async def build_parts(stack: AsyncExitStack, settings: Settings) -> GatewayParts
         resumable=resumable,
         models=models,
     )
+    registry.register(ConditionMetrics(parts.conditions))
+    return parts
 
 
 def _device_telemetries(
@@ -191,14 +219,16 @@ def _virtual_models(
     judges: Predictors,
 ) -> VirtualModels:
     """The cascade, then the collective; `stack` stops what they start."""
+    telemetry = CascadeMetrics(registry, shared.prices)
+    outcomes = outcome_file(stack, settings.cascade, telemetry.outcome_lost)
     cascade = build_cascade(
         stack,
         settings.cascade,
         shared=shared,
         members=devices.members,
         predictors=judges,
-        telemetry=CascadeMetrics(registry, shared.prices),
-        log=outcome_log(stack, settings.cascade),
+        telemetry=telemetry,
+        log=outcomes,
     )
     embedder, problem = choose_embedder(stack, settings.collective.embedding, shared)
     collective = build_collective(
@@ -212,7 +242,9 @@ def _virtual_models(
         telemetry=CollectiveMetrics(registry, shared.prices),
         embedder=embedder,
     )
-    return VirtualModels(cascade=cascade, collective=collective, embedding_problem=problem)
+    return VirtualModels(
+        cascade=cascade, collective=collective, outcomes=outcomes, embedding_problem=problem
+    )
 
 
 def web_app(settings: Settings, parts: GatewayParts) -> ASGIApp:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,11 +90,13 @@ def cascade_defaults(settings: CascadeSettings) -> CascadeDefaults:
     )
 
 
-def outcome_log(stack: AsyncExitStack, settings: CascadeSettings) -> OutcomeLog | None:
+def outcome_file(
+    stack: AsyncExitStack, settings: CascadeSettings, lost: Callable[[], None]
+) -> OutcomeFile | None:
     """The file of outcomes, which `stack` closes; None where the settings name none."""
     if settings.outcome_log is None:
         return None
-    file = OutcomeFile(Path(settings.outcome_log))
+    file = OutcomeFile(Path(settings.outcome_log), lost)
     stack.callback(file.close)
     return file
 

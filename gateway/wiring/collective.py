@@ -9,6 +9,7 @@ from functools import partial
 from importlib import resources
 from typing import Any
 
+import structlog
 import yaml
 
 from gateway.adapters.embedding.cached import CachedEmbedder
@@ -42,16 +43,20 @@ from gateway.settings.collective import CollectiveSettings, TemplateRuleSettings
 from gateway.settings.collective import Embedding as EmbeddingSettings
 from gateway.wiring.shared import Shared
 
+log = structlog.get_logger("tierflow.embedding")
+
 BATCH = 32
 """Texts that a pool's model is given in one call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectiveParts:
-    """The handlers of `tierflow-collective`: of requests, and of feedback on their answers."""
+    """The handlers of `tierflow-collective`: of requests, and of feedback on their answers; and
+    what tells which members fit a question."""
 
     handler: CollectiveHandler
     feedback: FeedbackHandler
+    fit_estimator: FitEstimator
 
 
 def build_collective(
@@ -101,7 +106,7 @@ def build_collective(
     feedback = FeedbackHandler(
         store=store, policy=policy, telemetry=telemetry, new_id=shared.new_id
     )
-    return CollectiveParts(handler=handler, feedback=feedback)
+    return CollectiveParts(handler=handler, feedback=feedback, fit_estimator=fit_estimator)
 
 
 def _fit_estimator(
@@ -193,27 +198,28 @@ def choose_embedder(
     stack: AsyncExitStack, embedding: EmbeddingSettings, shared: Shared
 ) -> tuple[Embedder | None, str]:
     """The embedder, which `stack` closes; or None, and why members are chosen by words: that works,
-    and the operator must hear of it."""
-    problem = "collective.embedding.source is words"
+    and the operator who did not choose it must hear of it."""
+    if embedding.source == "words":
+        return None, ""
     if embedding.source == "pool":
         pool = EndpointEmbedder(
             calls=shared.calls, model=embedding.model, clock=shared.clock, new_id=shared.new_id
         )
         return _cached(stack, pool, embedding.cache, BATCH), ""
-    if embedding.source == "minilm":
-        try:
-            files = find_files()
-            # Its libraries come with the extra `embedding`.
-            from gateway.adapters.embedding.minilm import MiniLm
+    try:
+        files = find_files()
+        # Its libraries come with the extra `embedding`.
+        from gateway.adapters.embedding.minilm import MiniLm
 
-            local = MiniLm(files)
-        except EmbeddingFailed as error:
-            problem = error.message
-        except ImportError as error:
-            problem = f"the module {error.name} is not installed"
-        else:
-            stack.callback(local.close)
-            return _cached(stack, local, embedding.cache), ""
+        local = MiniLm(files)
+    except EmbeddingFailed as error:
+        problem = error.message
+    except ImportError as error:
+        problem = f"the module {error.name} is not installed"
+    else:
+        stack.callback(local.close)
+        return _cached(stack, local, embedding.cache), ""
+    log.warning("embedding_missing", problem=problem)
     return None, f"{problem}; members are chosen by their tags and words"
 
 

@@ -133,7 +133,9 @@ class EndpointUpkeep:
             engines = ", ".join(sorted(unchecked))
             conditions["tokenizer-unchecked"] = f"no /tokenize at the engines of {engines}"
         boxes = self.mailboxes.values()
-        if lost := [f"{box.endpoint_id} ({box.problem})" for box in boxes if box.problem]:
+        if lost := [
+            f"{box.address} of {box.endpoint_id} ({box.problem})" for box in boxes if box.problem
+        ]:
             conditions["mailbox-lost"] = (
                 f"drafts don't reach {', '.join(lost)}; answers go on without"
             )

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from services.device_agent.answers.answer import AnswerReport
 
-WATCHED = {
+GAUGES = {
     "member": "1 while the device is registered as a member.",
     "member_active_work": "Pieces of work in progress now.",
     "draft_step_seconds": "Time for one draft token.",
     "link_up": "1 while the gateway can be reached.",
     "link_round_trip_seconds": "Round trip to the gateway.",
     "link_bytes_per_second": "Bandwidth to the gateway, as last measured.",
-    "link_sent_bytes": "Bytes of frames sent since the start.",
-    "link_received_bytes": "Bytes of frames received since the start.",
-    "link_connects": "Connections made since the start.",
 }
-"""The gauges that are read when someone asks, and their meanings."""
+COUNTERS = {
+    "link_sent_bytes": "Bytes of frames sent.",
+    "link_received_bytes": "Bytes of frames received.",
+    "link_connects": "Connections made.",
+}
+WATCHED = GAUGES | COUNTERS
+"""What is read when someone asks, and its meaning."""
+
+
+class _WatchedCounter(Collector):
+    """A counter whose value is kept elsewhere and never falls."""
+
+    def __init__(self, name: str, text: str, value: Callable[[], float]) -> None:
+        self._name, self._text, self._value = name, text, value
+
+    def collect(self) -> Iterable[Metric]:
+        return [CounterMetricFamily(self._name, self._text, value=self._value())]
 
 
 class AgentMetrics:
@@ -74,9 +89,12 @@ class AgentMetrics:
         return Counter(f"tierflow_device_{name}", text, labels, registry=self.registry)
 
     def watch(self, name: str, value: Callable[[], float]) -> None:
-        """Export one of the gauges in `WATCHED`."""
-        gauge = Gauge(f"tierflow_device_{name}", WATCHED[name], registry=self.registry)
-        gauge.set_function(value)
+        """Export one of the figures in `WATCHED`."""
+        full = f"tierflow_device_{name}"
+        if name in COUNTERS:
+            self.registry.register(_WatchedCounter(full, COUNTERS[name], value))
+            return
+        Gauge(full, GAUGES[name], registry=self.registry).set_function(value)
 
     def verifier_measured(
         self, model: str, *, acceptance: float, second: float, step_s: float

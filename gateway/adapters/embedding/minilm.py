@@ -28,6 +28,7 @@ class MiniLm:
     def __init__(self, files: ModelFiles) -> None:
         self._files = files
         self._loaded: tuple[Tokenizer, Encoder] | None = None
+        self._broken = False
         # One thread: two texts at once would only take turns on the same cores.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedding")
 
@@ -43,7 +44,6 @@ class MiniLm:
         return [float(x) for x in model.embed(tokenizer.encode(text[:MAX_CHARS]).ids)]
 
     def _load(self) -> tuple[Tokenizer, Encoder]:
-        log.info("embedding_loads", file=self._files.weights.name)
         try:
             tokenizer = Tokenizer.from_file(str(self._files.tokenizer))
             tokenizer.no_padding()
@@ -52,11 +52,13 @@ class MiniLm:
             model.embed(tokenizer.encode("a question").ids)
         except Exception as error:
             # What the libraries raise for broken files is of no common kind.
-            log.error("embedding_broken", error=type(error).__name__)
+            if not self._broken:
+                log.error("embedding_broken", error=type(error).__name__)
+            self._broken = True
             raise EmbeddingFailed(
                 "the embedding model's files can't be read; install the package anew",
                 code="embedding_broken",
             ) from error
         log.info("embedding_ready", layers=model.layers)
-        self._loaded = tokenizer, model
+        self._loaded, self._broken = (tokenizer, model), False
         return self._loaded

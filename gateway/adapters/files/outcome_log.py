@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,19 @@ log = structlog.get_logger("tierflow.outcomes")
 
 
 class OutcomeFile:
-    """The `OutcomeLog` port. What finds no room, or no disk, is lost, and the first loss logged."""
+    """The `OutcomeLog` port. What finds no room, or no disk, is lost, and `lost` is called for
+    each. `problem` is why the last one could not be written; empty while they are. The log says
+    when that changes, and once that outcomes came too fast."""
 
-    def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self, path: Path, lost: Callable[[], None] = lambda: None, max_bytes: int = MAX_BYTES
+    ) -> None:
         self._path = path
+        self._count_lost = lost
         self._max_bytes = max_bytes
+        self._overflown = False
+        self.problem = ""
         self._entries: queue.Queue[bytes | None] = queue.Queue(MAX_WAITING)
-        self._lost = False
         self._thread = threading.Thread(target=self._write_all, name="outcomes", daemon=True)
         self._thread.start()
 
@@ -32,7 +38,10 @@ class OutcomeFile:
         try:
             self._entries.put_nowait(orjson.dumps(entry) + b"\n")
         except queue.Full:
-            self._lose("too many outcomes at once")
+            self._count_lost()
+            if not self._overflown:
+                log.warning("outcomes_lost", file=str(self._path), problem="too many at once")
+            self._overflown = True
 
     def close(self) -> None:
         """Write what waits, and end; after a second at the latest."""
@@ -52,8 +61,16 @@ class OutcomeFile:
                     file.write(line)
             except OSError as error:
                 self._lose(error.strerror or "the file can't be written")
+            else:
+                self._written()
 
     def _lose(self, why: str) -> None:
-        if not self._lost:
-            self._lost = True
-            log.warning("outcomes_lost", why=why)
+        self._count_lost()
+        if not self.problem:
+            log.warning("outcomes_lost", file=str(self._path), problem=why)
+        self.problem = f"{self._path}: {why}"
+
+    def _written(self) -> None:
+        if self.problem:
+            log.info("outcomes_written", file=str(self._path))
+        self.problem = ""

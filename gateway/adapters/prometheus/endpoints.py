@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from gateway.adapters.endpoints.live import LiveEndpoints
 from gateway.adapters.engines.mailbox import Mailbox
 from gateway.core.types import EndpointState
+from gateway.protocol import mailbox as wire
 from k8s.discovery.namespace_watch import NamespaceWatch
 
 MAX_COUNTS = 32
@@ -117,14 +118,20 @@ class MailboxMetrics(Collector):
         up = GaugeMetricFamily(
             "tierflow_mailbox_connected", "1 while drafts reach the engine.", labels=["endpoint"]
         )
-        counts = GaugeMetricFamily(
-            "tierflow_mailbox_count",
+        events = CounterMetricFamily(
+            "tierflow_mailbox_events",
             "The engine's own counts of its drafts since its start, listed below.",
+            labels=["endpoint", "count"],
+        )
+        levels = GaugeMetricFamily(
+            "tierflow_mailbox_levels",
+            "The engine's own figures of its drafts as they are now, listed below.",
             labels=["endpoint", "count"],
         )
         for mailbox in self._mailboxes():
             up.add_metric([mailbox.endpoint_id], float(mailbox.connected))
             for name, value in list(mailbox.counts.items())[:MAX_COUNTS]:
                 if _COUNT_NAME.fullmatch(name):
-                    counts.add_metric([mailbox.endpoint_id, name], float(value))
-        return [up, counts]
+                    family = levels if name in wire.LEVELS else events
+                    family.add_metric([mailbox.endpoint_id, name], float(value))
+        return [up, events, levels]

@@ -42,10 +42,22 @@ class RequestTelemetry:
         place = ("tier", "model")
         self._requests = self._counter(
             "requests",
-            "Requests that ended. outcome: ok, client_error (an engine's 4xx), cancelled, "
+            "Callers' requests that ended. outcome: ok, client_error (an engine's 4xx), cancelled, "
             "client_stalled or an error code. reason: as in x-tierflow-reason. tier and model are "
             "none where no engine was reached.",
             ("tier", "model", "outcome", "reason"),
+        )
+        self._subrequests = self._counter(
+            "subrequests",
+            "Requests that the gateway itself made to engines, for cascades and collectives. "
+            "Labels as those of tierflow_requests_total, which leaves them out.",
+            ("tier", "model", "outcome", "reason"),
+        )
+        self._subrequest_duration = self._histogram(
+            "subrequest_duration_seconds",
+            "Time of such a request of the gateway's own, to the last byte.",
+            place,
+            DURATION_BUCKETS,
         )
         self._retries = self._counter(
             "retries",
@@ -54,8 +66,9 @@ class RequestTelemetry:
         )
         self._tokens = self._counter(
             "tokens",
-            "Tokens relayed. kind completion: the engine's figure where the caller asked for "
-            "usage, else one per event; kind prompt: where the engine reports them.",
+            "Tokens of engines' answers, those for cascades and collectives too. kind completion: "
+            "the engine's figure where the caller asked for usage, else one per event; kind "
+            "prompt: where the engine reports them.",
             (*place, "kind"),
         )
         self._ttft = self._histogram(
@@ -110,7 +123,7 @@ class RequestTelemetry:
         self.count(outcome)
         request = outcome.request
         log.info(
-            "request",
+            "subrequest" if request.parent else "request",
             request_id=request.id,
             path=request.path,
             # What the caller wrote is logged only if it is a model's name.
@@ -128,23 +141,27 @@ class RequestTelemetry:
             queue_ms=milliseconds(outcome.queue_s),
             ttft_ms=milliseconds(outcome.ttft_s),
             duration_ms=milliseconds(outcome.finished - request.received),
+            **({"parent": request.parent} if request.parent else {}),
         )
 
     def count(self, outcome: Outcome) -> None:
         """Only the metrics, for a request whose log line is another's."""
         tier, model = outcome.tier, outcome.model or "none"
-        self._request_child(tier, model, outcome.kind, outcome.reason).inc()
         _, ttft, tpot, duration, prompt, completion = self._place(tier, model)
+        if outcome.prompt_tokens:
+            prompt.inc(outcome.prompt_tokens)
+        if outcome.completion_tokens:
+            completion.inc(outcome.completion_tokens)
+        if outcome.request.parent:
+            self._count_subrequest(tier, model, outcome)
+            return
+        _bound(self._requests, (tier, model, outcome.kind, outcome.reason)).inc()
         if outcome.endpoint:
             duration.observe(outcome.finished - outcome.request.received)
         if outcome.ttft_s is not None:
             ttft.observe(outcome.ttft_s)
         if outcome.tpot_s is not None:
             tpot.observe(outcome.tpot_s)
-        if outcome.prompt_tokens:
-            prompt.inc(outcome.prompt_tokens)
-        if outcome.completion_tokens:
-            completion.inc(outcome.completion_tokens)
         self._queue.observe(outcome.queue_s)
 
     def _status(self, outcome: Outcome) -> int:
@@ -153,14 +170,18 @@ class RequestTelemetry:
             return outcome.status
         return self._status_of(outcome.error)
 
+    def _count_subrequest(self, tier: str, model: str, outcome: Outcome) -> None:
+        """Not among what callers see: neither how much they ask, nor how long they wait."""
+        _bound(self._subrequests, (tier, model, outcome.kind, outcome.reason)).inc()
+        if outcome.endpoint:
+            seconds = outcome.finished - outcome.request.received
+            self._subrequest_duration.labels(tier, model).observe(seconds)
+
     def gap(self, model: str, tier: str, seconds: float) -> None:
         self._place(tier, model)[0].observe(seconds)
 
     def retried(self, pool: str, cause: str) -> None:
         self._retries.labels(pool, cause).inc()
-
-    def _request_child(self, *labels: str) -> Counter:
-        return _bound(self._requests, labels)
 
     def _place(self, tier: str, model: str) -> tuple[Any, ...]:
         children = self._children.get((tier, model))

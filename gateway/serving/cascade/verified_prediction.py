@@ -120,6 +120,7 @@ class VerifiedPrediction:
         request = replace(
             self.request.inference,
             id=f"{self.request.inference.id}/verification",
+            parent=self.request.inference.id,
             path=COMPLETIONS,
             model=choice.model,
             received=now,

@@ -43,7 +43,7 @@ class FitEstimator:
     It compares vectors of an `embedder`. Words are compared in their place without an embedder,
     when the question's vector does not come within `timeout_s`, and for each member whose
     description's vector does not come within `patience_s`. `domains` maps names to what they are
-    about.
+    about. `problem`: why the last question got no vector; empty where it did.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class FitEstimator:
         self._domains = domains
         self._telemetry = telemetry
         self._timeout_s = timeout_s
+        self.problem = ""
 
     async def fit(self, question: str, members: Sequence[Member]) -> Fit:
         """Never raises."""
@@ -68,9 +69,13 @@ class FitEstimator:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     vector, domain = await self._question_vector(self._embedder, question)
-            except (GatewayError, TimeoutError):
+            except (GatewayError, TimeoutError) as error:
                 self._telemetry.embedding_failed(self._embedder.name)
+                late = f"no vector within {self._timeout_s:g} s"
+                reason = error.message if isinstance(error, GatewayError) else late
+                self.problem = f"{self._embedder.name}: {reason}"
             else:
+                self.problem = ""
                 vectors = await self._descriptions.vectors(members, self._patience_s)
                 return _fit_by_vectors(question, vector, domain, members, vectors)
         return self._fit_by_words(question, members)

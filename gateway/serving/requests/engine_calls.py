@@ -1,7 +1,8 @@
 """Calls that the gateway itself makes to its engines, on behalf of one request of a caller's.
 
 They are routed, retried, measured and logged like any other request, under the caller's id with
-a part behind it (`<id>/aggregate`), but stand in no queue: the caller's request has been admitted.
+a part behind it (`<id>/aggregate`), but counted apart from callers', and stand in no queue: the
+caller's request has been admitted.
 """
 
 from __future__ import annotations
@@ -154,6 +155,7 @@ def _request(call: EngineCall, now: float, *, stream: bool) -> InferenceRequest:
         prefix_key=key,
         max_tokens=max_tokens if isinstance(max_tokens, int) else None,
         demands=call.demands,
+        parent=call.parent.id,
     )
 
 

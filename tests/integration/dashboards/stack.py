@@ -45,7 +45,7 @@ class Stack:
         return self.http.post(gateway.url + "/v1/chat/completions", json=body)
 
     def traffic(self) -> None:
-        """Answers, streams, failing engines, a wrong model's name, and a drafting device."""
+        """Answers, streams, failing engines, a wrong model's name, a cascade, a drafting device."""
         for gateway in self.gateways:
             for stream in (False, True):
                 assert self.ask(gateway, EDGE, stream).status_code == 200
@@ -55,6 +55,7 @@ class Stack:
             for engine in self.edge:
                 self.http.delete(engine.url + "/simulator/faults")
             assert self.ask(gateway, "no-such-model").status_code == 404
+            assert self.ask(gateway, "tierflow-cascade").status_code == 200
         drafted = self.http.post(
             self.agent.url + "/v1/chat/completions", json={"model": DRAFTED, **ASKED}
         )
@@ -125,7 +126,8 @@ def _config(engine: FamilyEngine, edge: list[Server], large: Server) -> dict[str
         "saturation_queue": 1,
     }
     patience = {"first_token_s": 600.0, "idle_s": 600.0, "answer_s": 600.0}
-    return {**config, "timeouts": patience}
+    cascade = {"stages": [{"model": EDGE}, {"model": DRAFTED}]}
+    return {**config, "timeouts": patience, "cascade": cascade}
 
 
 def _complete(stack: Stack) -> bool:

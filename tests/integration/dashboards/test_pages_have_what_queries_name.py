@@ -1,8 +1,11 @@
-"""Metrics and labels of the dashboards' queries, on real pages; needs no Prometheus."""
+"""Metrics and labels of the dashboards' queries, on real pages; needs no Prometheus. And pages
+that promtool has nothing to say about."""
 
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from collections import defaultdict
 
 import pytest
@@ -47,3 +50,17 @@ def test_every_metric_is_on_a_page_with_the_labels_that_are_used(
         assert selector.labels <= labels[selector.metric], selector.text
         assert query.groupings - FROM_SCRAPING <= labels[selector.metric], query.expression
     assert query.legend_labels <= query.groupings
+
+
+@pytest.mark.skipif(
+    shutil.which("promtool") is None,
+    reason="promtool is not installed; Debian's package prometheus has it",
+)
+def test_promtool_has_nothing_to_say_about_the_pages_of_gateways_and_agents(running: Stack) -> None:
+    for server in (*running.gateways, running.agent):
+        page = running.page(server)
+        assert "_created" not in page
+        checked = subprocess.run(
+            ["promtool", "check", "metrics"], input=page, capture_output=True, text=True
+        )
+        assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")

@@ -63,7 +63,7 @@ STARTS = [
     "gateway.wiring.resumable:StreamBus.start",
     "gateway.wiring.app:build_resumable",
     "gateway.wiring.app:CascadeMetrics.__init__",
-    "gateway.wiring.app:outcome_log",
+    "gateway.wiring.app:outcome_file",
     "gateway.wiring.cascade:LowerTier.__init__",
     "gateway.wiring.cascade:TopTier.__init__",
     "gateway.wiring.cascade:ConfidenceProbes.__init__",

@@ -100,6 +100,28 @@ async def test_descriptions_that_can_not_be_embedded_are_compared_by_words() -> 
     assert telemetry.unembedded == ["slow"]
 
 
+async def test_the_operator_is_told_while_questions_get_no_vector() -> None:
+    class Ill(Slow):
+        well = False
+
+        async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+            if not self.well:
+                raise EmbeddingFailed("its engine is down", code="no_endpoint")
+            return await super().embed(texts)
+
+    ill = Ill()
+    fitting = FitEstimator(
+        embedder=ill, domains={}, telemetry=CollectiveRecorder(), timeout_s=5.0, patience_s=0.01
+    )
+    assert fitting.problem == ""
+    await fitting.fit(QUESTION, MEMBERS)
+    assert fitting.problem == "slow: its engine is down"
+    ill.well = True
+    await fitting.fit(QUESTION, MEMBERS)
+    assert fitting.problem == ""
+    fitting.close()
+
+
 def test_of_very_many_members_some_are_compared_others_with_another_question() -> None:
     crowd = FakeMembers(dict.fromkeys((f"m{n}" for n in range(MAX_COMPARED + 50)), "7"))
     one, again, other = (
