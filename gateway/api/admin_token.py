@@ -5,13 +5,23 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from fastapi import Depends
+import structlog
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from gateway.errors import Denied, Unauthenticated
 
+log = structlog.get_logger("tierflow.api")
 _bearer = HTTPBearer(auto_error=False, description="the admin token")
 _credentials = Depends(_bearer)
+
+
+def client_address(request: Request) -> str:
+    """The address that a request comes from, for the log; behind a proxy the proxy's."""
+    return request.client.host if request.client else "unknown"
+
+
+_address = Depends(client_address)
 
 
 class AdminGate:
@@ -21,7 +31,9 @@ class AdminGate:
     def __init__(self, digest: str | None) -> None:
         self._digest = digest
 
-    def __call__(self, shown: HTTPAuthorizationCredentials | None = _credentials) -> None:
+    def __call__(
+        self, shown: HTTPAuthorizationCredentials | None = _credentials, address: str = _address
+    ) -> None:
         """Raises Denied where nobody may, and Unauthenticated. Compares in constant time."""
         if self._digest is None:
             raise Denied(
@@ -29,8 +41,15 @@ class AdminGate:
                 "(TIERFLOW_GATEWAY_ADMIN__TOKEN): 16 characters at least, or its SHA-256 in hex",
                 code="admin_disabled",
             )
-        digest = hashlib.sha256((shown.credentials if shown else "").encode()).hexdigest()
-        if not hmac.compare_digest(digest.encode(), self._digest.encode()):
+        if shown is None:
             raise Unauthenticated(
                 "send `Authorization: Bearer <admin token>`", code="invalid_admin_token"
+            )
+        digest = hashlib.sha256(shown.credentials.encode()).hexdigest()
+        if not hmac.compare_digest(digest.encode(), self._digest.encode()):
+            log.warning("admin_refused", address=address)
+            raise Unauthenticated(
+                "this admin token is wrong; the right one is admin.token in the gateway's "
+                "settings, or what that is the SHA-256 of",
+                code="invalid_admin_token",
             )

@@ -64,7 +64,9 @@ def registration(sighting: Sighting) -> Registration:
         privacy=member.privacy,
         lease_age_s=round(max(0.0, sighting.age_s), 3),
         condition=DeviceCondition(battery=condition.battery, hot=condition.hot),
-        link=DeviceLink(round_trip_s=condition.round_trip_s, bytes_per_s=condition.bytes_per_s),
+        link=DeviceLink(
+            round_trip_s=round(condition.round_trip_s, 6), bytes_per_s=round(condition.bytes_per_s)
+        ),
         work=DeviceWork(
             in_flight=lease.in_flight,
             max_work=member.max_work,

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Depends, Query, Request
 
-from gateway.api.admin_token import AdminGate
+from gateway.api.admin_token import AdminGate, client_address
 from gateway.api.device_cards import device_cards
 from gateway.api.json_body import documented, read_body
-from gateway.errors import StateLost, UnknownDevice
+from gateway.errors import GatewayError, StateLost, UnknownDevice
 from gateway.protocol.devices import (
     ENROL_PATH,
     DeviceCard,
@@ -77,10 +77,14 @@ class DeviceHandlers:
 
     async def enrol(self, request: Request) -> Enrolled:
         wish = await read_body(request, EnrolRequest)
-        address = request.client.host if request.client else "unknown"
-        record, token = await self._admin.enrolments.exchange(
-            wish.enrolment_token, wish.name or "", address, wish.attempt or ""
-        )
+        address = client_address(request)
+        try:
+            record, token = await self._admin.enrolments.exchange(
+                wish.enrolment_token, wish.name or "", address, wish.attempt or ""
+            )
+        except GatewayError as error:
+            log.warning("enrolment_refused", code=error.code, address=address)
+            raise
         log.info("device_enrolled", device=record.device, address=address)
         return Enrolled(
             device=record.device,

@@ -130,10 +130,12 @@ def operations_router(
     """`metrics` gives a page and its content type."""
     router = APIRouter(tags=["operations"])
 
+    @router.head("/health", include_in_schema=False)
     @router.get("/health", summary="Alive")
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
+    @router.head("/ready", include_in_schema=False)
     @router.get(
         "/ready",
         summary="Can anything be answered? Per pool, and why not",

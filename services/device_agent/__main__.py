@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import uvicorn
 
@@ -22,6 +25,11 @@ from services.device_agent.arguments import (
 )
 from services.device_agent.link.enrolment import EnrolmentFailed, enrol
 
+STARTUP_FAILURE = 3
+"""The exit code where the API can't be served, as uvicorn's own."""
+
+log = logging.getLogger("tierflow.device")
+
 
 def serve(argv: Sequence[str]) -> None:
     """Raises ArgumentFailure."""
@@ -31,9 +39,19 @@ def serve(argv: Sequence[str]) -> None:
     if arguments.no_api:
         asyncio.run(run_without_api(agent))
         return
-    uvicorn.run(
-        agent.app(), host=arguments.host, port=arguments.port, log_level="warning", access_log=False
+    config = uvicorn.Config(
+        agent.app(),
+        host=arguments.host,
+        port=arguments.port,
+        log_level="warning",
+        access_log=False,
+        log_config=None,
     )
+    server = _Server(config)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
 
 
 async def run_without_api(agent: Agent) -> None:
@@ -63,9 +81,27 @@ def enrol_this_device(argv: Sequence[str]) -> None:
     print(f"enrolled as {device}; its token is in {arguments.token_file}")
 
 
-def main(argv: Sequence[str]) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+def _configure_logs() -> None:
+    """Lines on standard error, each with its time in UTC."""
+    handler = logging.StreamHandler()
+    line = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    line.converter = time.gmtime
+    handler.setFormatter(line)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+class _Server(uvicorn.Server):
+    """A server that says where it listens, once it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            log.info("serving at http://%s:%d", self.config.host, self.config.port)
+
+
+def main(argv: Sequence[str]) -> int:
+    _configure_logs()
     try:
         if argv[:1] == ["enrol"]:
             enrol_this_device(argv[1:])

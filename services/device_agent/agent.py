@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from prometheus_client import disable_created_metrics
 from starlette.applications import Starlette
 
 from services.device_agent.answers.answer_router import AnswerRouter
@@ -54,7 +55,15 @@ class Agent:
             await self.thread.warm_up()
         except DrafterFailed as exc:
             log.warning("the drafter failed: %s", exc)
+        drafter = self.thread.drafter
+        log.info(
+            "starts with %s, %d tokens of context; gateway: %s",
+            drafter.name,
+            drafter.context,
+            self.gateway or "none",
+        )
         async with AsyncExitStack() as stack:
+            stack.callback(log.info, "stopped")
             stack.callback(self.thread.close)
             if self.membership is not None:
                 await self.state.refresh()
@@ -81,6 +90,8 @@ class Agent:
 
 def build(arguments: argparse.Namespace) -> Agent:
     """Raises ArgumentFailure."""
+    # When a series began is of no use to Prometheus, and a line for each on every page.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     token = device_token(arguments)
     try:
         model = TextModel(arguments.model)

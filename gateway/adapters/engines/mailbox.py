@@ -119,7 +119,7 @@ class Mailbox:
             raise MailboxRefused(f"it speaks version {greeting.version}; this is {wire.VERSION}")
         self.facts = DraftFacts(greeting.per_step, greeting.vocabulary)
         self._transport, self.problem = writer.transport, ""
-        log.info("mailbox_up", endpoint=self.endpoint_id)
+        log.info("mailbox_up", mailbox=self.address, endpoint=self.endpoint_id)
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Ask for the counts now and then, until the connection ends.
@@ -151,7 +151,9 @@ class Mailbox:
         what = str(error) if isinstance(error, MailboxRefused) else known.get(type(error))
         problem = what or type(error).__name__
         if problem != self.problem:
-            log.warning("mailbox_lost", endpoint=self.endpoint_id, problem=problem)
+            log.warning(
+                "mailbox_lost", mailbox=self.address, endpoint=self.endpoint_id, problem=problem
+            )
         self.problem = problem
 
 

@@ -11,11 +11,9 @@ from typing import Any
 import httpx
 
 from gateway.protocol.devices import ENROL_PATH
-from services.device_agent.link.link import TokenMissing
+from services.device_agent.link.link import MAX_REASON, TokenMissing, reason_in
 
 TIMEOUT_S = 10.0
-MAX_CHARS = 300
-"""Of the gateway's words that are repeated to the user."""
 
 
 class EnrolmentFailed(TokenMissing):
@@ -80,20 +78,18 @@ async def _exchange(
     except (httpx.HTTPError, TimeoutError) as exc:
         problem = type(exc).__name__
         raise EnrolmentFailed(f"the gateway can't be reached to enrol: {problem}") from exc
-    try:
-        content: Any = answer.json()
-        if answer.status_code < 300:
+    if answer.status_code < 300:
+        try:
+            content: Any = answer.json()
             device, token = content["device"], content["device_token"]
             if not (isinstance(token, str) and token.isascii() and token.isprintable() and token):
                 raise ValueError
-            return str(device)[:MAX_CHARS], token
-        reason = str(content["error"]["message"])[:MAX_CHARS]
-    except (ValueError, KeyError, TypeError):
-        reason = f"it answered {answer.status_code}"
+            return str(device)[:MAX_REASON], token
+        except (ValueError, KeyError, TypeError):
+            pass
+    reason = reason_in(answer.content) or f"it answered {answer.status_code}"
     final = 400 <= answer.status_code < 500 and answer.status_code not in (408, 429)
-    raise EnrolmentFailed(
-        f"the gateway does not enrol this device: {' '.join(reason.split())}", final
-    )
+    raise EnrolmentFailed(f"the gateway does not enrol this device: {reason}", final)
 
 
 class DeviceToken:

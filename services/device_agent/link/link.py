@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -30,6 +31,9 @@ FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 15.0
 MAX_FAILURES = 8
 """After so many in a row the pause is the longest."""
+
+MAX_REASON = 300
+"""Characters of the gateway's words that are repeated to the user."""
 
 TOKEN_IN_USE = ("replaced", "duplicate_device")
 """Codes of errors that another device with the same token causes."""
@@ -112,7 +116,7 @@ class Link:
             except TokenMissing as exc:
                 self._down(str(exc))
             except InvalidStatus as exc:
-                self._down(refusal(exc.response.status_code))
+                self._down(refusal(exc.response.status_code, bytes(exc.response.body)))
             except Exception as exc:
                 # Whatever it was: a device without a link for good would be worse.
                 self._down(f"{LOST}: {type(exc).__name__}")
@@ -184,7 +188,7 @@ class Link:
             self._set_offers(frame.offers)
             self.rate_limit = DraftRateLimit(frame.drafts_per_s, self._last_frame_at)
             self._places = asyncio.Semaphore(max(1, frame.max_sessions))
-            log.info("connected to the gateway as %s", frame.device)
+            log.info("connected to the gateway as %s, at %s", frame.device, self._url)
             if self.member is not None:
                 self.member.connected()
             pinging = asyncio.create_task(self._ping())
@@ -263,11 +267,21 @@ def websocket_url(gateway: str) -> str:
     return f"{'wss' if scheme == 'https' else 'ws'}://{rest.rstrip('/')}{wire.PATH}"
 
 
-def refusal(status: int) -> str:
-    """Why the gateway has refused the connection, by the HTTP status of its answer."""
+def refusal(status: int, body: bytes) -> str:
+    """Why the gateway has refused the connection, in its own words where its answer has any."""
+    reason = reason_in(body)
     if status in (401, 403):
-        return "the gateway refuses the device token: ask its operator for a new one"
-    return f"the gateway answered {status} to the connection"
+        return f"the gateway refuses the device token: {reason or 'ask its operator for a new one'}"
+    return f"the gateway answered {status} to the connection" + (f": {reason}" if reason else "")
+
+
+def reason_in(body: bytes) -> str:
+    """The message of a gateway's error on one line, cut to MAX_REASON; empty without one."""
+    try:
+        message = json.loads(body)["error"]["message"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return " ".join(message.split())[:MAX_REASON] if isinstance(message, str) else ""
 
 
 def _decode(message: str | bytes) -> wire.FromGateway:

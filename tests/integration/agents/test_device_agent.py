@@ -262,7 +262,7 @@ def test_metrics_tell_ways_tokens_and_the_link(here: World) -> None:
     assert figure("accepted_tokens_total") > before[1]
     assert figure("answers_total", way="device-cloud", degraded="no") == answers + 1
     assert figure("active_answers", way="device-cloud") == 0
-    assert figure("link_connects") == 1
+    assert figure("link_connects_total") == 1
     eventually(lambda: figure("link_bytes_per_second") > 0, "the bandwidth is measured")
     assert figure("link_round_trip_seconds") > 0
     assert figure("draft_step_seconds") > 0

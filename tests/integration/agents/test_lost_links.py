@@ -208,14 +208,14 @@ def test_silence_counts_as_a_loss(here: Broken) -> None:
 
 def test_a_stall_shorter_than_the_patience_loses_nothing(here: Broken) -> None:
     here.world.engine.step_s = 0.005
-    connects = here.world.agent.metric("tierflow_device_link_connects")
+    connects = here.world.agent.metric("tierflow_device_link_connects_total")
     here.control.ask(delay_ms=5, stall=[0.5, 0.3])
     for window in ("auto", "0"):
         answer = here.world.ask(LONG, x_tierflow_draft_window=window).json()
         assert answer["choices"][0]["token_ids"] == here.world.engine.to(QUESTION, TOKENS)
         assert answer["tierflow"]["verified_tokens"] == TOKENS
         assert answer["tierflow"]["degraded"] is None
-    assert here.world.agent.metric("tierflow_device_link_connects") == connects
+    assert here.world.agent.metric("tierflow_device_link_connects_total") == connects
 
 
 def test_a_gateway_that_is_killed_and_comes_back(here: Broken) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -233,6 +234,24 @@ async def test_nothing_that_was_asked_is_in_its_log(here: RealGateway) -> None:
     assert "registered as phone" in agent.output()
 
 
+async def test_its_log_tells_start_model_gateway_address_and_stop_each_with_its_time(
+    here: RealGateway,
+) -> None:
+    agent = await here.agent()
+    await here.registered()
+    await asyncio.to_thread(agent.stop)
+    lines = agent.output().splitlines()
+    begins = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (INFO|WARNING) ")
+    assert all(begins.match(line) for line in lines)
+    told = [line.partition(" INFO ")[2] for line in lines]
+    starts = rf"starts with rill-device, \d+ tokens of context; gateway: {here.url}"
+    assert re.fullmatch(starts, told[0])
+    assert f"serving at {agent.url}" in told
+    at = here.url.replace("http://", "ws://")
+    assert f"connected to the gateway as phone, at {at}/v1/devices/connect" in told
+    assert told[-1] == "stopped"
+
+
 async def test_a_device_enrols_itself_works_and_is_shut_out_when_it_is_revoked(
     here: RealGateway,
 ) -> None:
@@ -252,7 +271,7 @@ async def test_a_device_enrols_itself_works_and_is_shut_out_when_it_is_revoked(
         assert file.read_text().strip() not in agent.output()
         assert (await client.delete("/v1/devices/jetson")).status_code == 200
         await soon(lambda: here.member("jetson") is None, "it is gone")
-        await soon(lambda: "refuses the device token" in agent.output(), "it says why")
+        await soon(lambda: "has been revoked" in agent.output(), "it says why")
 
 
 async def test_an_enrolment_token_is_good_for_one_device_only(

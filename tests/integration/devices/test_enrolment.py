@@ -120,9 +120,14 @@ def test_names_of_the_settings_and_of_others_are_taken(both: Gateways) -> None:
     ],
 )
 def test_only_operators_may(both: Gateways, method: str, path: str, tmp_path: Path) -> None:
-    for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {ADMIN}"}):
+    for words, headers in (
+        ("send `Authorization", {}),
+        ("this admin token is wrong", {"authorization": "Bearer wrong"}),
+        ("send `Authorization", {"authorization": f"Basic {ADMIN}"}),
+    ):
         answer = httpx.request(method, both[0].url + path, headers=headers)
         assert (answer.status_code, code(answer)) == (401, "invalid_admin_token")
+        assert answer.json()["error"]["message"].startswith(words)
         assert answer.headers["www-authenticate"] == "Bearer"
 
 

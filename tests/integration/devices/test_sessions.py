@@ -153,7 +153,7 @@ async def test_a_lost_mailbox_costs_drafts_only_and_comes_back(
 ) -> None:
     engine.close_mailbox()
     lost = await soon(lambda: conditions(gateway).get("mailbox-lost"), "the loss is told")
-    assert engine.url.removeprefix("http://") in lost
+    assert f"{engine.mailbox} of {engine.url.removeprefix('http://')}" in lost
     async with connected(gateway.url) as device:
         assert device.welcome.offers[0].per_step == 0
         await device.put(opening(1, tokenizer(), PROMPT, 12), wire.Draft(s=1, p=0, i=[1, 2]))
@@ -163,6 +163,9 @@ async def test_a_lost_mailbox_costs_drafts_only_and_comes_back(
     await soon(lambda: not conditions(gateway), "it is connected again")
     assert gateway.metric("tierflow_speculation_draft_tokens_total", fate="dropped") >= 2
     assert gateway.metric("tierflow_mailbox_connected") == 1
+    lines = [json.loads(line) for line in gateway.output().splitlines()]
+    told = [line for line in lines if line["event"] in ("mailbox_lost", "mailbox_up")]
+    assert told and {line["mailbox"] for line in told} == {engine.mailbox}
 
 
 async def test_prompts_ids_and_tokens_stay_out_of_the_log(
