@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
+from urllib.parse import quote
 
 import httpx
 
@@ -15,6 +16,7 @@ from deploy.local.components import Component
 from deploy.local.settings import HOST
 
 STOPPED = "stopped"
+UNSEEN = "loaded, the gateway has not seen it yet"
 POLL_SECONDS = 0.25
 HEARTBEAT_SECONDS = 10.0
 TOKEN_TIMEOUT = 60.0
@@ -161,7 +163,16 @@ def registered(client: httpx.Client, gateway: Gateway, device: str) -> str:
 
 
 def first_token(client: httpx.Client, gateway: str, model: str) -> str:
-    """`ready` once the gateway has relayed a token of this model, else what is missing."""
+    """`ready` once the gateway has relayed a token of this model, else what is missing.
+
+    Nothing is asked before the gateway has seen the model: it would count as a failed request.
+    """
+    try:
+        card = client.get(f"{gateway}/v1/models/{quote(model)}")
+        if card.status_code != 200 or not card.json()["ready"]:
+            return UNSEEN
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        return f"no token yet: {type(error).__name__}"
     body = {
         "model": model,
         "max_tokens": 1,
@@ -172,7 +183,7 @@ def first_token(client: httpx.Client, gateway: str, model: str) -> str:
     except httpx.HTTPError as error:
         return f"no token yet: {type(error).__name__}"
     if answer.status_code == 503:
-        return "loaded, the gateway has not seen it yet"
+        return UNSEEN
     if answer.status_code != 200:
         return f"no token yet: HTTP {answer.status_code}"
     try:

@@ -51,6 +51,15 @@ def test_an_unknown_path_and_a_wrong_method_have_openai_bodies(http: httpx.Clien
     assert (missing.status_code, wrong.status_code) == (404, 405)
     assert missing.json()["error"]["message"]
     assert wrong.json()["error"]["message"]
+    codes = [answer.json()["error"]["code"] for answer in (missing, wrong)]
+    assert codes == ["not_found", "method_not_allowed"]
+    assert wrong.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_a_load_balancer_may_ask_without_a_body(http: httpx.Client, path: str) -> None:
+    answer = http.head(path)
+    assert (answer.status_code, answer.content) == (200, b"")
 
 
 def test_the_api_is_described(http: httpx.Client, gateway: Server) -> None:

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.integration.local.instance import Run, is_free, members, up
+from tests.servers import metric_in
 
 pytestmark = pytest.mark.integration
 
@@ -47,6 +48,12 @@ def test_both_pools_answer_once_it_says_that_it_is_up(running: Run) -> None:
         )
         assert answer.json()["usage"]["completion_tokens"] == 2
     assert httpx.get(f"{url}/ready").status_code == 200
+
+
+def test_its_own_questions_at_the_start_fail_none(running: Run) -> None:
+    page = httpx.get(f"http://127.0.0.1:{running.ports[0]}/metrics").text
+    asked = metric_in(page, "tierflow_requests_total")
+    assert asked == metric_in(page, "tierflow_requests_total", outcome="ok") >= 2
 
 
 def test_the_curl_it_prints_works(running: Run) -> None:
