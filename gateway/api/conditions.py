@@ -11,56 +11,56 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """A degraded mode in which the gateway goes on answering."""
+class DegradedMode:
+    """A mode in which the gateway goes on answering without something that it is meant to have."""
 
     meaning: str
     remedy: str
 
 
-CONDITIONS: Mapping[str, Condition] = {
-    "tokenizer-unchecked": Condition(
+CONDITIONS: Mapping[str, DegradedMode] = {
+    "tokenizer-unchecked": DegradedMode(
         meaning="A pool's engines have no `/tokenize`, so nobody knows whether their vocabulary is "
         "the family's. They answer, and take no drafts.",
         remedy="Serve the model with vLLM where devices are to draft for it.",
     ),
-    "mailbox-lost": Condition(
+    "mailbox-lost": DegradedMode(
         meaning="Drafts do not reach an engine; it answers without them.",
         remedy="Check the address, its port in firewalls, and the secret.",
     ),
-    "discovery-lost": Condition(
+    "discovery-lost": DegradedMode(
         meaning="The Kubernetes API does not report changes; the endpoints known last stay in use.",
         remedy="Check the API server, and the Role of the gateway's service account.",
     ),
-    "discovery-passed-over": Condition(
+    "discovery-passed-over": DegradedMode(
         meaning="Endpoints or pools that were found can't be used.",
         remedy="Correct what the condition names.",
     ),
-    "state-lost": Condition(
+    "state-lost": DegradedMode(
         meaning="Redis can't be used; by `state.when_lost` replicas go on with their own state, or "
         "refuse what needs it.",
         remedy="Bring Redis back; docs/state.md.",
     ),
-    "state-emptied": Condition(
+    "state-emptied": DegradedMode(
         meaning="Redis has lost its content while the gateway ran, within the last day. Devices "
         "that were enrolled before are unknown.",
         remedy="Enrol the devices again, and let Redis write to a disk; docs/state.md.",
     ),
-    "state-not-shared": Condition(
+    "state-not-shared": DegradedMode(
         meaning="Several replicas run, and each has state of its own.",
         remedy="Set `state.redis`.",
     ),
-    "embedding-missing": Condition(
+    "embedding-missing": DegradedMode(
         meaning="The embedding model is not installed; a collective's members are chosen by tags "
         "and words.",
         remedy="Install the extra `embedding`, or set `collective.embedding.source: pool`.",
     ),
-    "embedding-failing": Condition(
+    "embedding-failing": DegradedMode(
         meaning="The last question to a collective got no vector; its members were chosen by tags "
         "and words.",
         remedy="Check the embedding model that the condition names.",
     ),
-    "outcomes-lost": Condition(
+    "outcomes-lost": DegradedMode(
         meaning="Outcomes of cascades are not written to `cascade.outcome_log`; answers go on.",
         remedy="Make room on the disk, or give the gateway the right to write there.",
     ),
