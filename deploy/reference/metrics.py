@@ -121,7 +121,7 @@ def gateway_sections() -> tuple[MetricsSection, ...]:
 
 
 def _resumable(registry: CollectorRegistry) -> None:
-    ResumableMetrics(registry=registry, connected=int, away=int, kept_bytes=int)
+    ResumableMetrics(registry=registry, streams=dict, kept_bytes=int)
 
 
 def _requests_and_endpoints() -> CollectorRegistry:

@@ -46,8 +46,7 @@ def build_resumable(
     """`replica` is this replica's name, `store` what it shares with others."""
     telemetry = ResumableMetrics(
         registry=registry,
-        connected=lambda: streams.connected,
-        away=lambda: streams.away,
+        streams=lambda: streams.by_state(),
         kept_bytes=lambda: streams.kept_bytes,
     )
     streams = ResumableStreams(

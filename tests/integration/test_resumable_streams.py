@@ -153,7 +153,7 @@ def test_the_work_goes_on_while_the_caller_is_away_and_is_kept(here: Here) -> No
     cancelled = here.gateways.metric("tierflow_requests_total", outcome="cancelled")
     first = begin(here.gateways.next(), LONG, 500)
     eventually(lambda: here.idle, "the engine is done")
-    away = here.gateways.metric("tierflow_resumable_streams", caller="away")
+    away = here.gateways.metric("tierflow_resumable_streams", state="away")
     assert away >= 1
     rest = come_back(here.gateways.next(), first.headers["x-tierflow-stream"], first.last_id)
     assert texts(first.data + rest.data) == plain(here, LONG)

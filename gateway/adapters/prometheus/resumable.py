@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+STATES = ("connected", "away", "delivered")
+
 
 class ResumableMetrics:
-    """The `ResumableTelemetry` port. `connected`, `away` and `kept_bytes` are asked whenever
-    someone reads the page."""
+    """The `ResumableTelemetry` port. `streams` gives the number of streams by their state, and
+    `kept_bytes` their cost; both are asked whenever someone reads the page."""
 
     def __init__(
         self,
         *,
         registry: CollectorRegistry,
-        connected: Callable[[], int],
-        away: Callable[[], int],
+        streams: Callable[[], Mapping[str, int]],
         kept_bytes: Callable[[], int],
     ) -> None:
-        streams = Gauge(
+        numbers = Gauge(
             "tierflow_resumable_streams",
-            "Resumable streams now. caller: connected or away; those that were sent to their end "
-            "are away until their time is up.",
-            ["caller"],
+            "Resumable streams now. state: connected, away (without their caller) or delivered "
+            "(sent to their end, and kept until their time is up).",
+            ["state"],
             registry=registry,
         )
-        streams.labels("connected").set_function(connected)
-        streams.labels("away").set_function(away)
+        for state in STATES:
+            numbers.labels(state).set_function(partial(_number, streams, state))
         size = Gauge(
             "tierflow_resumable_kept_bytes",
             "What all resumable streams cost in memory now.",
@@ -56,3 +58,7 @@ class ResumableMetrics:
 
     def lost(self, reason: str) -> None:
         self._lost.labels(reason).inc()
+
+
+def _number(streams: Callable[[], Mapping[str, int]], state: str) -> int:
+    return streams().get(state, 0)

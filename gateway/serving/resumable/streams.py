@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import hmac
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gateway.core.event_log import stream_id
@@ -66,13 +66,12 @@ class ResumableStreams:
         self._delivered = OrderedDict[str, asyncio.TimerHandle]()
         self._works: set[asyncio.Task[None]] = set()
 
-    @property
-    def connected(self) -> int:
-        return len(self._streams) - self.away
-
-    @property
-    def away(self) -> int:
-        return len(self._away) + len(self._delivered)
+    def by_state(self) -> Mapping[str, int]:
+        """The number of streams that are connected to their caller, of those whose caller is away,
+        and of those that were sent to their end."""
+        away, delivered = len(self._away), len(self._delivered)
+        connected = len(self._streams) - away - delivered
+        return {"connected": connected, "away": away, "delivered": delivered}
 
     def open(
         self, *, authorization: str, seconds: float, head: StreamHead, work: asyncio.Task[None]
@@ -154,7 +153,7 @@ class ResumableStreams:
         limits = self.limits
         stream.log.trim(limits.max_stream_bytes, stream.sent)
         self._measure(stream)
-        while self.away > limits.max_away or self.kept_bytes > limits.max_bytes:
+        while self._alone > limits.max_away or self.kept_bytes > limits.max_bytes:
             evicted = self._evictable()
             if evicted is None:
                 # Every caller is there. What this one has been sent is kept no longer.
@@ -162,6 +161,10 @@ class ResumableStreams:
                 self._measure(stream)
                 return
             self._end(evicted, "evicted")
+
+    @property
+    def _alone(self) -> int:
+        return len(self._away) + len(self._delivered)
 
     def _evictable(self) -> ResumableStream | None:
         """Of those whose caller is away: the oldest that was sent to its end, else the oldest of

@@ -84,6 +84,11 @@ async def replica(
         await streams.close()
 
 
+def states(at: Replica) -> tuple[int, ...]:
+    """Streams that are connected, whose caller is away, and that were delivered."""
+    return tuple(at.streams.by_state().values())
+
+
 class Caller:
     """A caller whose connection breaks once so many bytes of the body have come; None: it holds."""
 

@@ -18,6 +18,7 @@ from tests.unit.gateway.serving.resumable.stream_rig import (
     come_back,
     read_through,
     replica,
+    states,
     writing,
 )
 from tests.unit.gateway.serving.resumable.test_streams import EVENTS, left, settle
@@ -66,7 +67,7 @@ async def test_a_stream_that_is_still_written_is_followed_from_another_replica()
         task = asyncio.create_task(come_back(other, back, stream))
         while b"data: 0" not in back.body:
             await asyncio.sleep(0.001)
-        assert owner.streams.connected == 1
+        assert states(owner) == (1, 0, 0)
         gate.set()
         await task
         assert back.complete
@@ -74,7 +75,7 @@ async def test_a_stream_that_is_still_written_is_followed_from_another_replica()
         assert back.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert other.telemetry.resumes == ["other"]
         await settle()
-        assert (owner.streams.connected, owner.streams.away) == (0, 1)
+        assert states(owner) == (0, 0, 1)
         assert owner.telemetry.losses == []
 
 
@@ -85,9 +86,9 @@ async def test_another_replica_asks_for_the_same_key() -> None:
         with pytest.raises(UnknownStream):
             await come_back(other, Caller(), stream, key="Bearer another")
         await other.answers.drop(stream, "Bearer another")
-        assert owner.streams.away == 1
+        assert states(owner) == (0, 1, 0)
         await other.answers.drop(stream, "Bearer mine")
-        assert owner.streams.away == 0
+        assert states(owner) == (0, 0, 0)
 
 
 async def test_a_replica_that_is_gone_is_told_as_such() -> None:
@@ -153,4 +154,4 @@ async def test_a_caller_that_leaves_the_other_replica_leaves_its_stream() -> Non
         back.leave()
         await task
         await settle()
-        assert (owner.streams.connected, owner.streams.away) == (0, 1)
+        assert states(owner) == (0, 1, 0)

@@ -25,6 +25,7 @@ from tests.unit.gateway.serving.resumable.stream_rig import (
     come_back,
     read_through,
     replica,
+    states,
     writing,
 )
 
@@ -85,7 +86,7 @@ async def test_a_connection_that_holds_sees_the_stream_with_ids() -> None:
 async def test_the_work_goes_on_without_its_caller() -> None:
     async with replica() as here:
         stream = await left(here, *EVENTS)
-        assert (here.streams.connected, here.streams.away) == (0, 1)
+        assert states(here) == (0, 1, 0)
         caller = Caller()
         await come_back(here, caller, stream, 1)
         assert without_ids(caller.body) == b"".join(EVENTS[1:])
@@ -109,7 +110,7 @@ async def test_a_caller_that_stays_away_ends_its_stream_and_the_work() -> None:
             await ended.wait()
         await settle()
         assert here.telemetry.losses == ["expired"]
-        assert (here.streams.away, here.streams.kept_bytes) == (0, 0)
+        assert (states(here), here.streams.kept_bytes) == ((0, 0, 0), 0)
         with pytest.raises(UnknownStream):
             await come_back(here, Caller(), caller.headers["x-tierflow-stream"])
 
@@ -118,7 +119,7 @@ async def test_a_stream_that_was_read_to_its_end_is_no_loss() -> None:
     async with replica() as here:
         await begin(here, Caller(), writing(*EVENTS), seconds=0.01)
         async with asyncio.timeout(10):
-            while here.streams.away:
+            while any(states(here)):
                 await asyncio.sleep(0.01)
         assert here.telemetry.losses == []
 
@@ -191,7 +192,7 @@ async def test_a_link_that_is_gone_without_a_word_holds_nothing_up() -> None:
     async with replica(stalled_s=0.05) as here:
         caller = Silent()
         await begin(here, caller, writing(*EVENTS))
-        assert here.streams.away == 1
+        assert states(here) == (0, 1, 0)
         back = Caller()
         await come_back(here, back, caller.headers["x-tierflow-stream"])
         assert without_ids(back.body) == WHOLE
@@ -254,7 +255,7 @@ async def test_a_caller_may_end_its_stream() -> None:
         with pytest.raises(UnknownStream):
             await here.answers.drop(stream, "Bearer another")
         await here.answers.drop(stream, "Bearer mine")
-        assert here.streams.away == 0
+        assert states(here) == (0, 0, 0)
         assert here.telemetry.losses == []
 
 
@@ -265,7 +266,7 @@ async def test_an_error_before_the_stream_is_the_callers_as_ever() -> None:
     async with replica() as here:
         with pytest.raises(EngineFailed):
             await begin(here, Caller(), failing)
-        assert here.streams.connected == here.streams.away == 0
+        assert states(here) == (0, 0, 0)
 
 
 async def test_an_error_after_the_caller_has_left_ends_the_stream_with_one_event() -> None:
