@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
@@ -94,16 +95,10 @@ class InferenceRoutes:
             upstream = {name: headers[name] for name in _FORWARDED if name in headers}
             upstream[names.REQUEST_ID] = sink.request_id
             handler = self._handlers.get(request.model, self._inference)
-            if seconds := self._resumable.seconds(headers, request):
+            if seconds := self._resumable.seconds(request):
+                work = partial(self._record, handler, request, upstream)
                 await self._resumable.serve(
-                    seconds=seconds,
-                    request_id=request.id,
-                    authorization=request.caller.authorization,
-                    receive=receive,
-                    send=send,
-                    work=lambda send: handler.answer(
-                        request, upstream, AsgiSink(send, request.id, request.path)
-                    ),
+                    request, seconds=seconds, receive=receive, send=send, work=work
                 )
                 return
             async with Listening(receive):
@@ -115,6 +110,22 @@ class InferenceRoutes:
                 await sink.end(*render(error))
         except Exception as error:
             await sink.end(500, {}, internal_error(error, sink.request_id))
+
+    async def _record(
+        self,
+        handler: RequestHandler,
+        request: InferenceRequest,
+        upstream: Mapping[str, str],
+        send: Send,
+    ) -> None:
+        """The work of a stream that may outlive its connection, to its end, good or not."""
+        sink = AsgiSink(send, request.id, request.path)
+        try:
+            await handler.answer(request, upstream, sink)
+        except GatewayError as error:
+            await sink.end(*render(error))
+        except Exception as error:
+            await sink.end(500, {}, internal_error(error, request.id))
 
     async def _resume(
         self, stream: str, position: int, headers: Mapping[str, str], receive: Receive, send: Send

@@ -40,6 +40,7 @@ _READ = frozenset(
 _ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 _MODEL_OPTIONAL = frozenset({"/tokenize", "/detokenize"})
 MAX_DEADLINE_MS = 24 * 3600 * 1000.0
+MAX_RESUMABLE_S = 3600
 MAX_NAME_CHARS = 256
 _NOBODY = Caller()
 
@@ -140,6 +141,7 @@ def demands(headers: Mapping[str, str]) -> Demands:
         deadline_s=_deadline(headers.get(names.DEADLINE_MS)),
         session=_name(names.SESSION, headers.get(names.SESSION)),
         cascade_quality=_quality(headers.get(names.CASCADE_QUALITY)),
+        resumable_s=_resumable(headers.get(names.RESUMABLE)),
     )
 
 
@@ -181,6 +183,15 @@ def _quality(value: str | None) -> float | None:
     if not MIN_QUALITY <= quality <= MAX_QUALITY:
         raise bad_header(names.CASCADE_QUALITY, f"a share from {MIN_QUALITY} to {MAX_QUALITY}")
     return quality
+
+
+def _resumable(value: str | None) -> int | None:
+    if value is None:
+        return None
+    seconds = int(value) if value.isascii() and value.isdigit() and len(value) < 9 else 0
+    if not 1 <= seconds <= MAX_RESUMABLE_S:
+        raise bad_header(names.RESUMABLE, f"whole seconds from 1 to {MAX_RESUMABLE_S}")
+    return seconds
 
 
 def _name(header: str, value: str | None) -> str | None:

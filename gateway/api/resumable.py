@@ -4,19 +4,21 @@ back to it."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.api.client_disconnect import ClientGone, Listening
-from gateway.api.error_handlers import internal_error, render
+from gateway.api.error_handlers import render
 from gateway.api.parsing import bad_header
 from gateway.core.event_log import read_event_id
 from gateway.core.ports import Clock
+from gateway.core.streams.protocols import stream_protocol
 from gateway.core.types import InferenceRequest
 from gateway.core.upstream_errors import client_stalled
-from gateway.errors import ClientStalled, GatewayError, StateLost, StreamGone
+from gateway.errors import ClientStalled, StateLost, StreamGone
 from gateway.protocol import headers as names
 from gateway.protocol.openai import ErrorBody
 from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES, STREAMS
@@ -33,20 +35,8 @@ from gateway.serving.resumable.streams import ResumableStreams
 
 PATHS = frozenset({CHAT, COMPLETIONS, RESPONSES})
 """The routes whose streams can be resumed."""
-MAX_SECONDS = 3600
-Work = Callable[[Send], Awaitable[None]]
-"""What answers a request by the `send` that it is given."""
-
-
-def wanted_seconds(headers: Mapping[str, str]) -> int:
-    """For how long a stream is to survive its connection; 0: it is not. Raises InvalidRequest."""
-    value = headers.get(names.RESUMABLE)
-    if value is None:
-        return 0
-    seconds = int(value) if value.isascii() and value.isdigit() and len(value) < 9 else 0
-    if not 1 <= seconds <= MAX_SECONDS:
-        raise bad_header(names.RESUMABLE, f"whole seconds from 1 to {MAX_SECONDS}")
-    return seconds
+Work = Callable[[Send], Coroutine[Any, Any, None]]
+"""What answers a request by the `send` that it is given. It ends a stream with an error itself."""
 
 
 class ResumableAnswers:
@@ -61,34 +51,32 @@ class ResumableAnswers:
         self._clock = clock
         self._stalled_s = stalled_s
 
-    def seconds(self, headers: Mapping[str, str], request: InferenceRequest) -> float:
-        """How long this request's stream will survive its connection; 0: not at all. Raises
-        InvalidRequest for a bad header, whatever the request."""
-        wanted = wanted_seconds(headers)
-        if not (wanted and request.stream and request.path in PATHS):
+    def seconds(self, request: InferenceRequest) -> float:
+        """How long this request's stream will survive its connection; 0: not at all."""
+        wanted = request.demands.resumable_s
+        if wanted is None or not request.stream or request.path not in PATHS:
             return 0.0
         return min(wanted, self._streams.limits.max_s)
 
     async def serve(
         self,
+        request: InferenceRequest,
         *,
         seconds: float,
-        request_id: str,
-        authorization: str,
         receive: Receive,
         send: Send,
         work: Work,
     ) -> None:
         """Let `work` send its answer. Once it is a stream, it goes on without this connection.
 
-        Raises ClientGone when the caller leaves, and what `work` raises before the stream begins.
+        Raises ClientGone when the caller leaves.
         """
-        recording = RecordingSend(send)
-        task = asyncio.create_task(self._work(work, recording, request_id))
+        recording = RecordingSend(send, request.path)
+        task = asyncio.create_task(work(recording))
 
         def opened(head: StreamHead) -> ResumableStream:
             return self._streams.open(
-                authorization=authorization, seconds=seconds, head=head, work=task
+                authorization=request.caller.authorization, seconds=seconds, head=head, work=task
             )
 
         recording.opened = opened
@@ -125,7 +113,7 @@ class ResumableAnswers:
     async def send_events(self, reader: Reader, send: Send, listening: Listening) -> None:
         """Send the stream as it comes. A connection that ends without a last piece tells the
         caller to come back."""
-        reader.replaced, position = listening.leave, reader.position
+        reader.replaced, position, last = listening.leave, reader.position, b""
         try:
             await send(_start(reader.head))
             while True:
@@ -133,47 +121,30 @@ class ResumableAnswers:
                 with ProgressTimeout(self._clock.now) as timeout:
                     timeout.expect(self._stalled_s, client_stalled)
                     await send(_body(batch.data, more=not batch.final))
-                position = batch.position
+                position, last = batch.position, batch.data
                 if batch.final:
                     return
         except StreamGone as gone:
             *_, body = render(gone)
-            await send(_body(b"data: " + body + b"\n\n", more=False))
+            event = stream_protocol(reader.head.path).failure(body, b"", last)
+            await send(_body(event, more=False))
         except (ReaderReplaced, StreamBroken, StateLost, ClientStalled):
             pass
         finally:
             reader.close(position)
 
-    async def _work(self, work: Work, recording: RecordingSend, request_id: str) -> None:
-        """An error after the stream has begun can only end it."""
-        try:
-            await work(recording)
-        except Exception as error:
-            if not recording.started:
-                raise
-            if isinstance(error, GatewayError):
-                *_, body = render(error)
-            else:
-                body = internal_error(error, request_id)
-            await recording.end(body)
-
 
 class RecordingSend:
     """The `send` of a request whose stream shall outlive its connection. What is not a stream of
-    events it passes on. `opened` makes the stream; `started`: an answer has begun."""
+    events it passes on. `opened` makes the stream."""
 
     opened: Callable[[StreamHead], ResumableStream]
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, path: str) -> None:
         self._send = send
-        self.started = False
+        self._path = path
         self._stream: ResumableStream | None = None
         self._opened = asyncio.Event()
-
-    async def end(self, error: bytes) -> None:
-        """End a stream with one error. Other answers just stop: their length tells."""
-        if self._stream is not None:
-            await self(_body(b"data: " + error + b"\n\n", more=False))
 
     async def stream(self, work: asyncio.Task[None]) -> ResumableStream | None:
         """The stream, once it has begun; None where the answer that was sent is none."""
@@ -187,13 +158,13 @@ class RecordingSend:
         return self._stream
 
     async def __call__(self, message: Message) -> None:
-        stream, self.started = self._stream, True
+        stream = self._stream
         if stream is not None:
             await stream.write(message.get("body", b""))
             if not message.get("more_body"):
                 stream.end()
         elif message["type"] == "http.response.start" and _is_event_stream(message):
-            head = StreamHead(message["status"], tuple(message["headers"]))
+            head = StreamHead(self._path, message["status"], tuple(message["headers"]))
             self._stream = self.opened(head)
             self._stream.head = _resumable_head(self._stream)
             self._opened.set()
@@ -267,7 +238,7 @@ def _resumable_head(stream: ResumableStream) -> StreamHead:
         (b"cache-control", b"no-store"),
     )
     kept = (item for item in stream.head.headers if item[0] != b"cache-control")
-    return StreamHead(stream.head.status, (*kept, *added))
+    return StreamHead(stream.head.path, stream.head.status, (*kept, *added))
 
 
 def _start(head: StreamHead) -> Message:

@@ -28,9 +28,10 @@ _RANKS = {tier: rank for rank, tier in enumerate(Tier)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demands:
-    """What the caller asks of the routing, from the `x-tierflow-*` headers.
+    """What the caller asks for beside its answer, from the `x-tierflow-*` headers.
 
-    `cascade_quality` is the share of the top tier's accuracy that a cascade is to keep.
+    `cascade_quality` is the share of the top tier's accuracy that a cascade is to keep,
+    `resumable_s` how long a stream is to survive its connection.
     """
 
     max_tier: Tier | None = None
@@ -38,6 +39,7 @@ class Demands:
     deadline_s: float | None = None
     session: str | None = None
     cascade_quality: float | None = None
+    resumable_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,13 +50,14 @@ class StreamDropped(Struct, tag="dropped", frozen=True):
 
 class StreamEvents(Struct, tag="events", frozen=True, kw_only=True):
     """The events after number `after`, the last of which is `position`; none where nothing new came
-    for a while. `status` and `headers` are those of the stream's response."""
+    for a while. `path`, `status` and `headers` are those of the stream's `StreamHead`."""
 
     reader: str
     after: int
     position: int
     data: bytes
     final: bool
+    path: str
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
 

@@ -118,7 +118,7 @@ class RemoteReader:
         if isinstance(message, StreamRefused):
             self.fail(_refusal(message))
         elif self._answer is not None and message.after == self.position:
-            self._head = StreamHead(message.status, message.headers)
+            self._head = StreamHead(message.path, message.status, message.headers)
             batch = EventBatch(message.data, message.position, message.final)
             if not self._answer.done():
                 self._answer.set_result(batch)
@@ -347,6 +347,7 @@ def _events(pull: StreamPull, batch: EventBatch, head: StreamHead) -> StreamEven
         position=batch.position,
         data=batch.data,
         final=batch.final,
+        path=head.path,
         status=head.status,
         headers=head.headers,
     )

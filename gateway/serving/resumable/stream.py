@@ -25,8 +25,10 @@ class StreamBroken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StreamHead:
-    """The head of a stream's response: the status, and names and values of the headers."""
+    """The head of a stream's response: the status, and names and values of the headers. `path` is
+    the route of the request."""
 
+    path: str
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,13 +14,14 @@ from starlette.types import Message, Send
 from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.state.memory import MemoryStore
 from gateway.api.client_disconnect import ClientGone
-from gateway.api.resumable import ResumableAnswers
+from gateway.api.resumable import ResumableAnswers, Work
 from gateway.core.event_log import read_event_id
 from gateway.core.ports import StateStore
+from gateway.core.types import Caller as KnownCaller
 from gateway.serving.resumable.remote_streams import RemoteStreams, StreamBus, StreamServer
 from gateway.serving.resumable.resumption import Resumption
 from gateway.serving.resumable.streams import ResumableStreams, StreamLimits
-from tests.unit.gateway.build import BOUNDS
+from tests.unit.gateway.build import BOUNDS, request
 
 LIMITS = StreamLimits(max_s=300.0, max_away=10, max_stream_bytes=1 << 20, max_bytes=1 << 22)
 KEY = "Bearer mine"
@@ -134,7 +135,7 @@ def last_id(events: bytes) -> tuple[str, int] | None:
     return read_event_id(ids[-1].decode()) if ids else None
 
 
-def writing(*events: bytes, gate: asyncio.Event | None = None) -> Callable[[Send], Awaitable[None]]:
+def writing(*events: bytes, gate: asyncio.Event | None = None) -> Work:
     """The work of a stream. With a `gate`, what follows the first event waits for it."""
 
     async def work(send: Send) -> None:
@@ -153,7 +154,7 @@ def writing(*events: bytes, gate: asyncio.Event | None = None) -> Callable[[Send
 async def begin(
     at: Replica,
     caller: Caller,
-    work: Callable[[Send], Awaitable[None]],
+    work: Work,
     *,
     seconds: float = 30.0,
     key: str = KEY,
@@ -161,9 +162,8 @@ async def begin(
     """The caller's own request, until its connection ends."""
     try:
         await at.answers.serve(
+            request("rill-edge", stream=True, caller=KnownCaller(key)),
             seconds=seconds,
-            request_id="request-1",
-            authorization=key,
             receive=caller.receive,
             send=caller.send,
             work=work,
@@ -179,9 +179,7 @@ async def come_back(
     await answer(caller.receive, caller.send)
 
 
-async def read_through(
-    replicas: Sequence[Replica], work: Callable[[Send], Awaitable[None]], breaks: Sequence[int]
-) -> bytes:
+async def read_through(replicas: Sequence[Replica], work: Work, breaks: Sequence[int]) -> bytes:
     """What a client has of a stream whose connections break after so many bytes, one after the
     other, and that comes back to the next replica each time."""
     # The first connection has the head at least, or nobody would know where to come back.

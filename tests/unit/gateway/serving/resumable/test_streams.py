@@ -13,7 +13,7 @@ from starlette.types import Message, Send
 
 from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.state.memory import MemoryStore
-from gateway.errors import EngineFailed, StreamGone, UnknownStream
+from gateway.errors import StreamGone, UnknownStream
 from tests.unit.gateway.build import BOUNDS
 from tests.unit.gateway.core.test_event_log import without_ids
 from tests.unit.gateway.serving.resumable.stream_rig import (
@@ -257,34 +257,6 @@ async def test_a_caller_may_end_its_stream() -> None:
         await here.answers.drop(stream, "Bearer mine")
         assert states(here) == (0, 0, 0)
         assert here.telemetry.losses == []
-
-
-async def test_an_error_before_the_stream_is_the_callers_as_ever() -> None:
-    async def failing(send: Send) -> None:
-        raise EngineFailed("broken", endpoint="edge:1", code="engine_error")
-
-    async with replica() as here:
-        with pytest.raises(EngineFailed):
-            await begin(here, Caller(), failing)
-        assert states(here) == (0, 0, 0)
-
-
-async def test_an_error_after_the_caller_has_left_ends_the_stream_with_one_event() -> None:
-    async def failing(send: Send) -> None:
-        headers = [(b"content-type", b"text/event-stream")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": EVENTS[0], "more_body": True})
-        raise ValueError("a secret prompt")
-
-    async with replica() as here:
-        caller = Caller(breaks_after=5)
-        await begin(here, caller, failing)
-        await settle()
-        back = Caller()
-        await come_back(here, back, caller.headers["x-tierflow-stream"], 1)
-        assert back.complete
-        assert b'"code":"internal_error"' in back.body
-        assert b"secret" not in back.body
 
 
 async def test_an_answer_that_is_no_stream_passes_untouched() -> None:

@@ -1,0 +1,174 @@
+"""What a request's headers make of its stream, and how a stream ends whose caller has left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import pytest
+from starlette.types import Message
+
+from gateway.adapters.clock import MonotonicClock
+from gateway.api.inference import InferenceRoutes
+from gateway.core.outcome import Outcome
+from gateway.core.types import InferenceRequest
+from gateway.errors import EngineFailed
+from gateway.serving.requests.relay import Sink
+from tests.unit.gateway.core.test_event_log import without_ids
+from tests.unit.gateway.serving.resumable.stream_rig import Caller, Replica, replica, states
+
+pytestmark = pytest.mark.anyio
+EVENTS = [b"data: 1\n\n", b"data: 2\n\n", b"data: [DONE]\n\n"]
+BODY = b'{"model": "rill-edge", "prompt": "hi", "input": "hi", "stream": true}'
+ROUTES = ["/v1/completions", "/v1/responses"]
+
+
+class Handler:
+    """Answers with EVENTS; what is `raised` comes after the first, once the gate is open."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.raised: Exception | None = None
+
+    async def answer(
+        self, request: InferenceRequest, headers: Mapping[str, str], sink: Sink
+    ) -> None:
+        if request.fault is not None:
+            raise request.fault
+        outcome = Outcome(request=request)
+        await sink.start(200, {"content-type": "text/event-stream"}, outcome, None)
+        await sink.send(EVENTS[0], more=True)
+        await self.gate.wait()
+        if self.raised is not None:
+            raise self.raised
+        for event in EVENTS[1:]:
+            await sink.send(event, more=event != EVENTS[-1])
+
+
+class Post(Caller):
+    """A caller that sends a body first."""
+
+    def __init__(self, breaks_after: int | None = None, body: bytes = BODY) -> None:
+        super().__init__(breaks_after)
+        self._sent: bytes | None = body
+
+    async def receive(self) -> Message:
+        sent, self._sent = self._sent, None
+        if sent is not None:
+            return {"type": "http.request", "body": sent, "more_body": False}
+        return await super().receive()
+
+
+class Gateway:
+    def __init__(self, at: Replica) -> None:
+        self.handler = Handler()
+        self.streams = at
+        self._routes = InferenceRoutes(
+            inference=self.handler,
+            clock=MonotonicClock(),
+            max_body_bytes=1000,
+            body_s=30.0,
+            resumable=at.answers,
+        )
+
+    async def post(self, caller: Post, path: str = ROUTES[0], **headers: str) -> Post:
+        raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        await self._routes({"path": path, "headers": raw}, caller.receive, caller.send)
+        return caller
+
+
+@asynccontextmanager
+async def gateway() -> AsyncIterator[Gateway]:
+    async with replica() as here:
+        yield Gateway(here)
+
+
+async def test_without_the_header_a_stream_is_the_engines_own() -> None:
+    async with gateway() as here:
+        caller = await here.post(Post())
+        assert caller.body == b"".join(EVENTS)
+        assert "x-tierflow-stream" not in caller.headers
+        assert states(here.streams) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("path", ROUTES)
+async def test_with_the_header_it_has_ids(path: str) -> None:
+    async with gateway() as here:
+        caller = await here.post(Post(), path, x_tierflow_resumable="30")
+        assert without_ids(caller.body) == b"".join(EVENTS)
+        assert caller.complete
+        assert states(here.streams) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("path", ["/tokenize", "/v1/embeddings"])
+async def test_other_routes_have_no_resumable_streams(path: str) -> None:
+    async with gateway() as here:
+        caller = await here.post(Post(), path, x_tierflow_resumable="30")
+        assert "x-tierflow-stream" not in caller.headers
+
+
+async def test_a_bad_header_is_a_fault_of_the_request() -> None:
+    async with gateway() as here:
+        caller = await here.post(Post(), x_tierflow_resumable="soon")
+        assert caller.status == 400
+        assert b'"param":"x-tierflow-resumable"' in caller.body
+
+
+async def test_the_same_request_with_the_last_id_goes_on() -> None:
+    async with gateway() as here:
+        here.handler.gate.clear()
+        first = await here.post(Post(breaks_after=1), x_tierflow_resumable="30")
+        here.handler.gate.set()
+        last = first.headers["x-tierflow-stream"] + ":1"
+        again = await here.post(Post(), x_tierflow_resumable="30", last_event_id=last)
+        assert without_ids(again.body) == b"".join(EVENTS[1:])
+        other = await here.post(Post(), last_event_id="the id of another kind of stream")
+        assert other.body == b"".join(EVENTS)
+
+
+@pytest.mark.parametrize(
+    ("path", "end"), list(zip(ROUTES, (b'{"error":', b"response.failed"), strict=True))
+)
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [
+        (EngineFailed("it broke", endpoint="edge:1", code="engine_error"), b"engine_error"),
+        (ValueError("a secret prompt"), b"internal_error"),
+    ],
+)
+async def test_an_error_after_the_caller_has_left_waits_for_it_in_the_routes_own_words(
+    path: str, end: bytes, raised: Exception, code: bytes
+) -> None:
+    async with gateway() as here:
+        here.handler.gate.clear()
+        here.handler.raised = raised
+        first = await here.post(Post(breaks_after=1), path, x_tierflow_resumable="30")
+        here.handler.gate.set()
+        last = first.headers["x-tierflow-stream"] + ":1"
+        again = await here.post(Post(), path, last_event_id=last)
+        assert again.complete
+        assert again.body.count(b"data: ") == 1
+        assert end in again.body and code in again.body
+        assert b"secret" not in again.body
+
+
+async def test_a_caller_that_leaves_before_the_stream_begins_cancels_the_work() -> None:
+    class Waiting(Handler):
+        cancelled = False
+
+        async def answer(
+            self, request: InferenceRequest, headers: Mapping[str, str], sink: Sink
+        ) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.cancelled = True
+
+    async with gateway() as here:
+        waiting = Waiting()
+        here._routes._inference = waiting
+        await here.post(Post(breaks_after=0), x_tierflow_resumable="30")
+        assert waiting.cancelled
+        assert states(here.streams) == (0, 0, 0)
