@@ -16,7 +16,7 @@ from loadtest.callers.verdicts import Attempt
 from loadtest.measure.command import BenchmarkFailure
 from loadtest.measure.http_client import BrokenAnswer, Connection, Exchange, Target, get, post
 
-PATIENCE_S = 90.0
+PATIENCE_S = 60.0
 """A caller waits for an answer no longer than this."""
 REPETITIONS = 2
 """How often a request is repeated that got not even a status, as OpenAI's clients do."""

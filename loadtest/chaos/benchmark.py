@@ -49,21 +49,23 @@ class ChaosRun(Benchmark[ChaosPlan]):
 
     def measure(self) -> Mapping[str, float | None]:
         """Everything; gives the figures of the final line. Raises BenchmarkFailure."""
-        result = run(self._run())
+        result = run(self.observe())
         figures = result.figures()
         self.exit_code = 0 if result.passed else 1
         self._write(result, figures)
         return figures
 
-    async def _run(self) -> ChaosResult:
+    async def observe(self) -> ChaosResult:
+        """The calm time and the faults, with what became of every call. Raises BenchmarkFailure."""
         testbed = Testbed(
             processes=self.processes,
             engines=self.start_engines(),
             settings={"family": list(self.family)},
             logs=self.settings.logs,
             cores=self.cores.all,
+            replicas=self.plan.replicas,
         )
-        self.progress("starting engines, Redis, and two replicas of the gateway")
+        self.progress("starting engines, Redis, and the gateway's replicas")
         async with testbed.running():
             questions = await asyncio.to_thread(self.questions)
             self.progress(f"{self.plan.calm_s:g} calm seconds, {self.plan.callers} at a time")
@@ -99,7 +101,7 @@ class ChaosRun(Benchmark[ChaosPlan]):
         ]
         notes = {
             "callers": f"{self.plan.callers}, {self.plan.crowd or self.plan.callers} at most",
-            "replicas of the gateway": "2, with the settings as shipped",
+            "replicas of the gateway": f"{self.plan.replicas}, with the settings as shipped",
         }
         self.write(tables, notes)
         folder = self.settings.results

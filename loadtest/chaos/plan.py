@@ -14,13 +14,14 @@ from loadtest.chaos.schedule import Phase
 class ChaosPlan:
     """The plan of a run.
 
-    `edge` and `cloud` count the engines; one gives a request alone `tokens_per_s`: so slow that
-    most faults meet streams in their middle. `callers` ask at a time, but `crowd` where one engine
-    of three is bad. A fault is in force for `fault_s` seconds and `rest_s` follow; the calm run
-    before takes `calm_s`, each bad engine `crowd_s`. Answers have `tokens` tokens, from the first
-    to the second.
+    `replicas` counts those of the gateway, `edge` and `cloud` the engines; an engine gives a
+    request alone `tokens_per_s`: so slow that most faults meet streams in their middle. `callers`
+    ask at a time, but `crowd` where one engine of three is bad. A fault is in force for `fault_s`
+    seconds and `rest_s` follow; the calm run before takes `calm_s`, each bad engine `crowd_s`.
+    Answers have `tokens` tokens, from the first to the second.
     """
 
+    replicas: int = 2
     edge: int = 3
     cloud: int = 2
     tokens_per_s: int = 12
@@ -113,12 +114,12 @@ FULL = ChaosPlan(
     phases=simulated_phases,
 )
 QUICK = ChaosPlan(
-    callers=120,
+    callers=100,
     crowd=500,
-    calm_s=12.0,
-    fault_s=4.5,
-    rest_s=2.0,
-    crowd_s=10.0,
+    calm_s=10.0,
+    fault_s=3.5,
+    rest_s=1.5,
+    crowd_s=8.0,
     questions=300,
     tokens=(16, 40),
     phases=simulated_phases,

@@ -7,6 +7,8 @@ API server is a stand-in within this process.
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
@@ -21,7 +23,6 @@ from loadtest.measure.http_client import Target
 from loadtest.measure.processes import HOST, Process, Processes, free_port
 from loadtest.measure.servers import START_S, start_gateway, start_redis
 
-REPLICAS = 2
 NAMESPACE = "tierflow"
 
 
@@ -61,8 +62,26 @@ class Engine:
     part: Part
 
 
+async def _begin(parts: Sequence[Part]) -> None:
+    await asyncio.gather(*(asyncio.to_thread(part.begin) for part in parts))
+
+
+def clock_ahead(days: int) -> Sequence[str]:
+    """A command whose process has a monotonic clock that is so many days ahead, as on a host that
+    was started earlier. Nothing for no days, and where a time namespace is not allowed."""
+    seconds = str(86_400 * days)
+    offsets = ("unshare", "--time", "--monotonic", seconds, "--boottime", seconds, "--")
+    if not days or shutil.which("unshare") is None:
+        return ()
+    allowed = subprocess.run([*offsets, "true"], capture_output=True).returncode == 0
+    return offsets if allowed else ()
+
+
 class Testbed:
-    """The system under faults; `target` is where plain callers go, `lossy` leads over the link."""
+    """The system under faults; `target` is where plain callers go, `lossy` leads over the link.
+
+    Each start of a gateway's replica has a clock a day further ahead than the one before.
+    """
 
     __test__ = False
 
@@ -74,6 +93,7 @@ class Testbed:
         settings: Mapping[str, Any],
         logs: Path,
         cores: Set[int],
+        replicas: int,
     ) -> None:
         self.engines = engines
         self.api = ApiServer()
@@ -84,7 +104,7 @@ class Testbed:
         self._balancer, self._link, self._control = (free_port() for _ in range(3))
         self.redis = self._part("redis", self._start_redis)
         self.replicas = [
-            self._part(f"gateway {number}", self._start_gateway) for number in range(1, 3)
+            self._part(f"gateway {number + 1}", self._start_gateway) for number in range(replicas)
         ]
 
     def _part(self, name: str, start: Callable[[int, int], Process]) -> Part:
@@ -115,11 +135,8 @@ class Testbed:
                 self.api.put(self._slice(engine))
             self._logs.mkdir(parents=True, exist_ok=True)
             self.api.kubeconfig(self._logs)
-            parts = [self.redis, *(engine.part for engine in self.engines)]
-            await asyncio.gather(*(asyncio.to_thread(part.begin) for part in parts))
-            for part in self.replicas:
-                await asyncio.to_thread(part.begin)
-            self._start_proxies()
+            await _begin([self.redis, *(engine.part for engine in self.engines)])
+            await asyncio.gather(_begin(self.replicas), asyncio.to_thread(self._start_proxies))
             yield self
         finally:
             await self.api.stop()
@@ -176,6 +193,7 @@ class Testbed:
             folder=self._logs,
             port=port,
             start=number,
+            within=clock_ahead(number - 1),
         )
 
     def _start_proxies(self) -> None:

@@ -34,7 +34,8 @@ class ProcessSeries:
         try:
             process = psutil.Process(self.pid)
             rss = process.memory_info().rss / MIB
-            self.samples.append(ProcessSample(monotonic(), rss, process.num_fds()))
+            if rss:  # One that was killed has none until its parent has waited for it.
+                self.samples.append(ProcessSample(monotonic(), rss, process.num_fds()))
         except psutil.Error:
             return
 

@@ -28,10 +28,12 @@ def start_gateway(
     folder: Path,
     port: int = 0,
     start: int = 1,
+    within: Sequence[str] = (),
 ) -> Process:
     """A gateway with these settings, on this port or a free one; ready when every pool is.
 
-    `start` counts the starts at this port: each has a log of its own. Raises BenchmarkFailure.
+    `start` counts the starts at this port: each has a log of its own. `within` is a command that
+    runs the one that follows it, as unshare(1) does. Raises BenchmarkFailure.
     """
     port = port or free_port()
     settings = {"listen": {"host": HOST, "port": port}, **settings}
@@ -40,7 +42,7 @@ def start_gateway(
     config = folder / f"{name}.yaml"
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(json.dumps(settings, indent=1))
-    command = [sys.executable, "-m", "gateway", "--config", str(config)]
+    command = [*within, sys.executable, "-m", "gateway", "--config", str(config)]
     log = name if start == 1 else f"{name}-{start}"
     gateway = processes.start(log, command, cores=cores, port=port)
     gateway.wait_ready("/ready", START_S)
