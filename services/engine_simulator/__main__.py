@@ -6,6 +6,7 @@ import socket
 import sys
 
 import uvicorn
+from prometheus_client import disable_created_metrics
 
 from services.engine_simulator.api.app import SimulatorApp
 from services.engine_simulator.settings import Settings, parse_arguments
@@ -26,6 +27,8 @@ def _bind(settings: Settings) -> socket.socket:
 
 def main() -> None:
     settings = parse_arguments()
+    # As vLLM is started by services.vllm_server.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     listener = _bind(settings)
     config = uvicorn.Config(
         SimulatorApp(settings),

@@ -277,6 +277,7 @@ def test_what_an_engine_says_of_itself(engine: httpx.Client) -> None:
 def test_metrics(engine: httpx.Client) -> None:
     ask(engine, CHAT, messages=MESSAGES)
     page = engine.get("/metrics").text
+    assert "_created" not in page
     labels = '{engine="0",model_name="rill-cloud"}'
     for name in [*GAUGES, *COUNTERS, *(h + "_sum" for h in HISTOGRAMS)]:
         assert f"\nvllm:{name}{labels} " in page, name

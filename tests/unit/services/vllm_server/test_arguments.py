@@ -94,6 +94,11 @@ def test_usage_is_never_reported() -> None:
     assert environment["VLLM_NO_USAGE_STATS"] == environment["DO_NOT_TRACK"] == "1"
 
 
+def test_no_series_says_when_it_began() -> None:
+    environment = launch(replica(), None, True).environment
+    assert environment["PROMETHEUS_DISABLE_CREATED_SERIES"] == "true"
+
+
 def test_further_arguments_win() -> None:
     start = launch(replica("--", "--tool-call-parser", "mistral", "--seed", "3"), {}, True)
     assert value(start.arguments, "--tool-call-parser") == "mistral"
