@@ -22,8 +22,12 @@ GatewayError
 ├── TooFewMembers          a collective has fewer members than its quorum, and may not degrade
 └── UpstreamError          an engine failed while it held the request
     ├── ConnectFailed
+    │   └── ConnectTimeout
+    ├── StaleConnection    a kept connection had ended
+    ├── EndpointLost       the request was moved away from an endpoint that does not answer
     ├── FirstTokenTimeout
     ├── IdleTimeout
+    ├── EngineBusy         it asks to be left alone for a while
     └── EngineFailed       it answered with a server error
 """
 
@@ -129,15 +133,43 @@ class Unauthenticated(GatewayError):
 
 
 class UpstreamError(GatewayError):
-    """An engine that failed while it held the request. `endpoint` is the id of the replica."""
+    """An engine that failed while it held the request. `endpoint` is the id of the replica.
 
-    def __init__(self, message: str, *, endpoint: str, code: str) -> None:
+    `certain`: any other request would have failed there as well, so the failure says nothing about
+    this one. `retry_after`: the seconds after which the engine wants to be asked again, where it
+    has said so.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        endpoint: str,
+        code: str,
+        certain: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message, code=code)
         self.endpoint = endpoint
+        self.certain = certain
+        self.retry_after = retry_after
 
 
 class ConnectFailed(UpstreamError):
-    """An engine that could not be connected to."""
+    """An engine that refused the connection, so that it never got the request."""
+
+
+class ConnectTimeout(ConnectFailed):
+    """An engine that did not accept a connection in time. Once is no proof that it is gone."""
+
+
+class StaleConnection(UpstreamError):
+    """A kept connection that ended before the first byte of the answer. Most often the engine had
+    closed it at this very moment and never read the request."""
+
+
+class EndpointLost(UpstreamError):
+    """An endpoint that a waiting request was moved away from, as it does not answer."""
 
 
 class FirstTokenTimeout(UpstreamError):
@@ -146,6 +178,10 @@ class FirstTokenTimeout(UpstreamError):
 
 class IdleTimeout(UpstreamError):
     """An engine that stopped sending in the middle of its answer."""
+
+
+class EngineBusy(UpstreamError):
+    """An engine that takes no more requests for a while (429)."""
 
 
 class EngineFailed(UpstreamError):

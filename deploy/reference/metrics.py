@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
 from deploy.reference.markdown import GENERATED, code, linked, paragraphs, table
+from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.endpoints.live import LiveEndpoints
 from gateway.adapters.prometheus.cascade import CascadeMetrics
 from gateway.adapters.prometheus.collective import CollectiveMetrics
@@ -125,7 +126,7 @@ def _resumable(registry: CollectorRegistry) -> None:
 
 
 def _requests_and_endpoints() -> CollectorRegistry:
-    registry = registry_of(EndpointMetrics(lambda: ()))
+    registry = registry_of(EndpointMetrics(lambda: (), MonotonicClock()))
     RequestTelemetry(registry, status_of=lambda error: 0, is_model=lambda name: False)
     return registry
 

@@ -132,6 +132,36 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         "The endpoint refused the connection, and no other was left.",
         "Try again after `Retry-After`; `GET /ready` names the endpoint.",
     ),
+    "connect_timeout": ErrorCode(
+        errors.ConnectTimeout,
+        "The endpoint accepted no connection within `timeouts.connect_s`, and no other was left.",
+        "Try again after `Retry-After`; `GET /ready` names the endpoint.",
+    ),
+    "stale_connection": ErrorCode(
+        errors.StaleConnection,
+        "A kept connection to the endpoint had ended, and no other attempt was left.",
+        "Try again.",
+    ),
+    "endpoint_down": ErrorCode(
+        errors.EndpointLost,
+        "The endpoint was taken out of use before it answered, and no other attempt was left.",
+        "Try again; `GET /ready` names the endpoint.",
+    ),
+    "endpoint_silent": ErrorCode(
+        errors.EndpointLost,
+        "The endpoint answered nobody for longer than usual, and no other attempt was left.",
+        "Try again; `GET /ready` names the endpoint.",
+    ),
+    "engine_busy": ErrorCode(
+        errors.EngineBusy,
+        "Every endpoint that may answer says that it takes no more requests for now (429).",
+        "Try again after `Retry-After`; add replicas if it persists.",
+    ),
+    "engine_denied": ErrorCode(
+        errors.EngineFailed,
+        "The endpoint refused the gateway's own credentials; the caller's are not in question.",
+        "Correct the pool's `api_key`.",
+    ),
     "engine_error": ErrorCode(
         errors.EngineFailed,
         "The engine answered with a server error, or without what was asked for.",
@@ -382,8 +412,9 @@ FRAME_ERRORS: Mapping[str, FrameErrorCode] = {
 
 SESSION_ERRORS = (
     "model_not_found", "no_endpoint", "overloaded", "prompt_too_long", "engine_refused",
-    "connect_failed", "first_token_timeout", "idle_timeout", "engine_disconnected",
-    "engine_error", "error_event", "engine_aborted", "unreadable_answer", "internal_error",
+    "connect_failed", "connect_timeout", "stale_connection", "first_token_timeout",
+    "idle_timeout", "engine_disconnected", "engine_busy", "engine_denied", "engine_error",
+    "error_event", "engine_aborted", "unreadable_answer", "internal_error",
 )  # fmt: skip
 """The codes of `HTTP_ERRORS` that an `error` frame may carry about a session."""
 

@@ -41,6 +41,7 @@ _STATUS: Mapping[type[errors.GatewayError], tuple[int, str]] = {
     errors.FirstTokenTimeout: (504, "timeout_error"),
     errors.IdleTimeout: (504, "timeout_error"),
     errors.ConnectFailed: (503, "service_unavailable_error"),
+    errors.EngineBusy: (429, "rate_limit_error"),
     errors.UpstreamError: (502, "upstream_error"),
     errors.GatewayError: (500, "server_error"),
 }
@@ -52,7 +53,9 @@ def render(error: errors.GatewayError) -> tuple[int, dict[str, str], bytes]:
     headers = {}
     if isinstance(error, errors.RetryLater):
         headers["retry-after"] = str(math.ceil(error.retry_after))
-    elif status == 503:
+    elif isinstance(error, errors.UpstreamError) and error.retry_after is not None:
+        headers["retry-after"] = str(math.ceil(error.retry_after))
+    elif status in (429, 503):
         headers["retry-after"] = "1"
     elif status == 401:
         headers["www-authenticate"] = "Bearer"

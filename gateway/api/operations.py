@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from gateway.api.inference import PATHS
-from gateway.core.ports import EndpointSource
+from gateway.core.ports import Clock, EndpointSource
 from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.core.types import EndpointState, PoolState
 from gateway.errors import UnknownModel
@@ -125,6 +125,7 @@ class GatewayStatus(Protocol):
 def operations_router(
     endpoints: EndpointSource,
     condition: GatewayStatus,
+    clock: Clock,
     metrics: Callable[[], tuple[bytes, str]],
 ) -> APIRouter:
     """`metrics` gives a page and its content type."""
@@ -147,6 +148,7 @@ def operations_router(
             endpoints.pools(),
             condition.conditions(),
             settled=condition.settled,
+            now=clock.now(),
         )
         response.status_code = 200 if answer.ready else 503
         return answer
@@ -165,17 +167,20 @@ def readiness(
     conditions: Mapping[str, str],
     *,
     settled: bool,
+    now: float,
 ) -> Readiness:
     """Ready when every endpoint has been looked at and one pool at least can answer: the other
     pools' requests for a virtual model overflow to it, so it must stay in service. A pool that
-    holds requests counts as well: were the gateway taken out, none could come to wake it."""
+    holds requests counts as well: were the gateway taken out, none could come to wake it. An
+    endpoint that is ejected is named, and leaves its pool ready: where all are, they are all
+    tried."""
     by_pool = {
         pool.name: PoolCondition(ready=False, tier=pool.tier.value, endpoints={}, held=pool.held)
         for pool in pools
     }
     for state in states:
         pool = by_pool[state.endpoint.pool]
-        pool.endpoints[state.endpoint.id] = "ok" if state.healthy else state.problem
+        pool.endpoints[state.endpoint.id] = state.condition(now)
         pool.ready = pool.ready or state.healthy
     takes = any(pool.ready for pool in by_pool.values()) or any(pool.hold_s > 0 for pool in pools)
     return Readiness(ready=takes and settled, conditions=dict(conditions), pools=by_pool)

@@ -23,5 +23,7 @@ def learn(state: EndpointState, outcome: Outcome, now: float) -> None:
             # Prefill is in it, so this errs on the slow side; only clients that never stream
             # leave nothing better.
             state.decode_s_per_token.observe((last - outcome.opened) / tokens, now)
+    if outcome.request.stream and tokens >= MIN_TOKENS:
+        state.usual.pauses.observe(outcome.longest_pause_s)
     if outcome.prompt_tokens and outcome.request.prompt_chars >= MIN_PROMPT_CHARS:
         state.chars_per_token.observe(outcome.request.prompt_chars / outcome.prompt_tokens, now)

@@ -10,7 +10,8 @@ from gateway.core.types import InferenceRequest
 @dataclass(slots=True, kw_only=True)
 class Outcome:
     """The account of one request, from its arrival to its end. Times are in seconds on the
-    gateway's clock, None where the request didn't get that far.
+    gateway's clock, None where the request didn't get that far. `longest_pause_s`: the longest
+    between two pieces of a stream.
 
     `kind` is one of: ok, client_error (4xx), cancelled (the caller left), internal_error (one that
     nobody foresaw), and the codes of our own errors. `error` is the error that ended the request
@@ -35,6 +36,7 @@ class Outcome:
     finished: float = 0.0
     prompt_tokens: int | None = None
     completion_tokens: int = 0
+    longest_pause_s: float = 0.0
 
     @property
     def ttft_s(self) -> float | None:

@@ -81,13 +81,20 @@ class Clock(Protocol):
 
 
 class Telemetry(Protocol):
-    """The place where requests are counted and logged. None of its methods blocks or raises."""
+    """The place where requests are counted and logged. None of its methods blocks or raises.
+
+    `cause` is the code of the failure. `endpoint_returned`: a trial of an ejected one succeeded.
+    """
 
     def finished(self, outcome: Outcome) -> None: ...
 
     def gap(self, model: str, tier: str, seconds: float) -> None: ...
 
     def retried(self, pool: str, cause: str) -> None: ...
+
+    def endpoint_ejected(self, endpoint: Endpoint, cause: str, pause_s: float) -> None: ...
+
+    def endpoint_returned(self, endpoint: Endpoint) -> None: ...
 
     def load(self, inside: int, waiting: int) -> None: ...
 

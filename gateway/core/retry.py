@@ -8,11 +8,17 @@ from dataclasses import dataclass
 @dataclass(slots=True, kw_only=True)
 class RetryBudget:
     """The budget of retries that all requests share. A bucket that each request fills by `ratio`
-    and each retry drains by one.
+    and each charged retry drains by one.
 
-    So retries stay below `ratio` of the traffic in the long run; `reserve` retries are free, for
-    quiet times. `max_attempts` bounds the tries of one request that reached an engine, the first
-    included.
+    So charged retries stay below `ratio` of the traffic in the long run; `reserve` of them are
+    free, for quiet times. `max_attempts` bounds the tries of one request that reached an engine,
+    the first included, charged or not.
+
+    A retry is charged where it may make things worse: after a timeout, which has cost an engine its
+    work, and at an endpoint that fails requests itself. One that goes from an endpoint that fails
+    at once to one that is sound costs what the request would have cost anyway, so it is not: an
+    endpoint that breaks fails all that it held in one moment, before it can be ejected, and they
+    all have to find another.
     """
 
     ratio: float
@@ -23,9 +29,13 @@ class RetryBudget:
     def request_started(self) -> None:
         self._tokens = min(self.reserve, self._remaining() + self.ratio)
 
-    def allow_retry(self, attempts: int) -> bool:
+    def allow_retry(self, attempts: int, *, charged: bool = True) -> bool:
         """True, and the budget is charged, if a request may try again after `attempts` tries."""
-        if attempts >= self.max_attempts or self._remaining() < 1.0:
+        if attempts >= self.max_attempts:
+            return False
+        if not charged:
+            return True
+        if self._remaining() < 1.0:
             return False
         self._tokens = self._remaining() - 1.0
         return True

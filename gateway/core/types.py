@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.core.estimate import Estimate
+from gateway.core.outlier_ejection import PassiveHealth
+from gateway.core.usual_waits import UsualWaits
 from gateway.errors import InvalidRequest
 
 
@@ -141,6 +143,10 @@ class EndpointState:
     `waiting`, `running` and `kv_use` (0 to 1) are the engine's own, as of the last scrape;
     `in_flight` counts what this gateway has open there, `in_flight_at_scrape` the same then.
     `tokenizer` is the fingerprint of what its first model does with text, None when unknown.
+    `health` is what requests have shown of it, `usual` how long it takes; `answered_at` is when it
+    last sent anything to anybody, in seconds on the gateway's clock. `waiting` requests apart,
+    `first_token_waits` are those of this gateway that have got nothing from it yet: each is called
+    when it is taken out of use, and moves elsewhere if it can.
     """
 
     endpoint: Endpoint
@@ -160,6 +166,10 @@ class EndpointState:
     service_s: Estimate = field(default_factory=lambda: Estimate(prior=1.0))
     answer_tokens: Estimate = field(default_factory=lambda: Estimate(prior=128.0))
     chars_per_token: Estimate = field(default_factory=lambda: Estimate(prior=4.0))
+    health: PassiveHealth = field(default_factory=PassiveHealth)
+    usual: UsualWaits = field(default_factory=UsualWaits)
+    answered_at: float = float("-inf")
+    first_token_waits: set[Callable[[], None]] = field(default_factory=set)
 
     @property
     def queue(self) -> int:
@@ -169,6 +179,15 @@ class EndpointState:
         """
         since = max(0, self.in_flight - self.in_flight_at_scrape)
         return self.waiting + since if self.waiting else 0
+
+    def condition(self, now: float) -> str:
+        """`ok`, or why it gets no requests, in words for the operator."""
+        return (self.health.problem(now) or "ok") if self.healthy else self.problem
+
+    def lost(self) -> None:
+        """It is out of use: tell the requests that wait for its first bytes."""
+        for moved in tuple(self.first_token_waits):
+            moved()
 
     @property
     def saturated(self) -> bool:

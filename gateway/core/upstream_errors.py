@@ -10,13 +10,19 @@ from __future__ import annotations
 from gateway.errors import (
     ClientStalled,
     ConnectFailed,
+    ConnectTimeout,
     DeadlineExceeded,
+    EndpointLost,
+    EngineBusy,
     EngineFailed,
     FirstTokenTimeout,
     IdleTimeout,
     InvalidRequest,
+    StaleConnection,
 )
 from gateway.protocol.headers import DEADLINE_MS
+
+DOWN = "endpoint_down"
 
 
 def engine_failed(endpoint: str, what: str, code: str = "engine_error") -> EngineFailed:
@@ -24,13 +30,84 @@ def engine_failed(endpoint: str, what: str, code: str = "engine_error") -> Engin
     return EngineFailed(f"{endpoint} {what}", endpoint=endpoint, code=code)
 
 
-def bad_status(endpoint: str, path: str, status: int) -> EngineFailed:
-    return engine_failed(endpoint, f"answered {path} with status {status}")
+def bad_status(
+    endpoint: str,
+    path: str,
+    status: int,
+    *,
+    certain: bool = False,
+    retry_after: float | None = None,
+) -> EngineFailed:
+    return EngineFailed(
+        f"{endpoint} answered {path} with status {status}",
+        endpoint=endpoint,
+        code="engine_error",
+        certain=certain,
+        retry_after=retry_after,
+    )
+
+
+def engine_denied(endpoint: str, path: str, status: int) -> EngineFailed:
+    """The engine refuses the gateway's own credentials, which are not the caller's."""
+    return EngineFailed(
+        f"{endpoint} refused the gateway's own credentials at {path} with status {status}",
+        endpoint=endpoint,
+        code="engine_denied",
+        certain=True,
+    )
+
+
+def engine_busy(endpoint: str, retry_after: float | None) -> EngineBusy:
+    return EngineBusy(
+        f"{endpoint} takes no more requests for now",
+        endpoint=endpoint,
+        code="engine_busy",
+        certain=True,
+        retry_after=retry_after,
+    )
+
+
+def no_answer(endpoint: str) -> EngineFailed:
+    """A status of 200, and nothing behind it."""
+    return engine_failed(endpoint, "answered with status 200 and nothing else")
 
 
 def connect_failed(endpoint: str) -> ConnectFailed:
     return ConnectFailed(
-        f"could not connect to {endpoint}", endpoint=endpoint, code="connect_failed"
+        f"could not connect to {endpoint}", endpoint=endpoint, code="connect_failed", certain=True
+    )
+
+
+def connect_timeout(endpoint: str, seconds: float) -> ConnectTimeout:
+    return ConnectTimeout(
+        f"{endpoint} accepted no connection within {seconds:g} s",
+        endpoint=endpoint,
+        code="connect_timeout",
+        certain=True,
+    )
+
+
+def stale_connection(endpoint: str) -> StaleConnection:
+    return StaleConnection(
+        f"a kept connection to {endpoint} had ended", endpoint=endpoint, code="stale_connection"
+    )
+
+
+def endpoint_down(endpoint: str) -> EndpointLost:
+    """It was taken out while a request waited for its first byte."""
+    return EndpointLost(
+        f"{endpoint} was taken out of use before it answered",
+        endpoint=endpoint,
+        code=DOWN,
+    )
+
+
+def endpoint_silent(endpoint: str, seconds: float) -> EndpointLost:
+    """It has answered nobody for longer than is usual there."""
+    return EndpointLost(
+        f"{endpoint} has sent nothing to anybody for {seconds:.3g} s",
+        endpoint=endpoint,
+        code="endpoint_silent",
     )
 
 

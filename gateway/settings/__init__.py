@@ -201,6 +201,57 @@ class Timeouts(Group):
         default=600.0, gt=0, description="The wait for an answer that is not streamed."
     )
     body_s: float = Field(default=30.0, gt=0, description="The wait for the caller's whole body.")
+    usual_factor: Annotated[float, Unit("times")] = Field(
+        default=5.0,
+        ge=0,
+        description="An endpoint that has sent nothing to anybody for so many times the longest "
+        "wait that is usual there counts as stuck, and requests that wait there for their first "
+        "token move to another one. The other timeouts are never exceeded. 0: only they hold.",
+    )
+    usual_floor_s: float = Field(
+        default=3.0, gt=0, description="The least silence for which an endpoint counts as stuck."
+    )
+
+
+class Ejection(Group):
+    """Outlier ejection: an endpoint whose requests fail gets none for a while; see
+    docs/gateway.md."""
+
+    consecutive_failures: Annotated[int, Unit("failures")] = Field(
+        default=3,
+        ge=1,
+        description="Failed requests in a row after which an endpoint is ejected.",
+    )
+    failure_share: Annotated[float, Unit("share")] = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="The share of failed requests from which on an endpoint is ejected.",
+    )
+    min_requests: Annotated[int, Unit("requests")] = Field(
+        default=10, ge=1, description="Requests within the window below which no share counts."
+    )
+    window_s: float = Field(
+        default=10.0,
+        gt=0,
+        description="The time after which a request counts for 1/e in the share.",
+    )
+    first_pause_s: float = Field(
+        default=2.0,
+        gt=0,
+        description="The longest first pause; each further one is up to twice as long.",
+    )
+    longest_pause_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="The longest pause. An endpoint that has been well for as long begins anew.",
+    )
+    slow_start_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="The time over which an endpoint that returns gets its full share of the "
+        "requests.",
+    )
 
 
 class Scrape(Group):
@@ -262,6 +313,7 @@ class Settings(BaseSettings):
     scrape: Scrape = Scrape()
     limits: RequestLimits = RequestLimits()
     retries: Retries = Retries()
+    ejection: Ejection = Ejection()
     resumable: ResumableSettings = ResumableSettings()
     devices: DeviceSettings = DeviceSettings()
     collective: CollectiveSettings = CollectiveSettings()

@@ -138,7 +138,7 @@ async def build_parts(stack: AsyncExitStack, settings: Settings) -> GatewayParts
     clock, registry = MonotonicClock(), CollectorRegistry()
     is_model = pools.model_names(settings, endpoints)
     requests = RequestTelemetry(registry, status_of=error_handlers.status_of, is_model=is_model)
-    registry.register(EndpointMetrics(endpoints.states))
+    registry.register(EndpointMetrics(endpoints.states, clock))
     registry.register(PoolMetrics(endpoints))
     state = SharedState(settings, registry, clock)
 
@@ -269,7 +269,7 @@ def web_app(settings: Settings, parts: GatewayParts) -> ASGIApp:
 
     for router in (
         models_router(parts.endpoints, limits.max_body_bytes, (CASCADE, COLLECTIVE)),
-        operations_router(parts.endpoints, parts, metrics_page),
+        operations_router(parts.endpoints, parts, parts.shared.clock, metrics_page),
         devices_router(AdminGate(settings.admin.digest), parts.devices.admin),
         collective_router(models.collective.feedback),
         documented_inference(passed_through),

@@ -68,6 +68,7 @@ class EndpointUpkeep:
             clock=clock,
             tokenizers=self._tokenizers,
             up=endpoints.up,
+            down=endpoints.down,
             interval_s=settings.scrape.interval_s,
             timeout_s=settings.scrape.timeout_s,
             failures=settings.scrape.failures,

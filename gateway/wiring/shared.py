@@ -9,18 +9,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.core.admission import AdmissionLimits
+from gateway.core.outlier_ejection import EjectionRule
 from gateway.core.ports import Clock, EndpointSource, ModelServer, Telemetry, Verifier
 from gateway.core.prices import Prices
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Routing
+from gateway.core.usual_waits import UsualWaitRule
 from gateway.serving.requests.admission import Admission
+from gateway.serving.requests.attempts import Failover
 from gateway.serving.requests.dispatch import Dispatch
 from gateway.serving.requests.engine_calls import EngineCalls
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from gateway.serving.requests.relay import InferenceHandler
 from gateway.serving.requests.scale_from_zero import WakeQueue
 from gateway.serving.requests.verifiers import VerifierEndpoints
-from gateway.settings import RequestLimits, Settings, Timeouts
+from gateway.settings import Ejection, RequestLimits, Settings, Timeouts
 
 
 def random_id() -> str:
@@ -41,6 +44,7 @@ class Shared:
     telemetry: Telemetry
     admission: Admission
     timeouts: AnswerTimeouts
+    usual_waits: UsualWaitRule
     dispatch: Dispatch
     calls: EngineCalls
     verifiers: VerifierEndpoints
@@ -65,16 +69,23 @@ def build_shared(
     new_id: Callable[[], str] = random_id,
 ) -> Shared:
     limits, retries = settings.limits, settings.retries
-    timeouts = _timeouts(settings.timeouts)
-    budget = budget or RetryBudget(ratio=retries.ratio, max_attempts=retries.max_attempts)
+    timeouts, usual_waits = _timeouts(settings.timeouts), _usual_waits(settings.timeouts)
+    failover = Failover(
+        endpoints=endpoints,
+        telemetry=telemetry,
+        budget=budget or RetryBudget(ratio=retries.ratio, max_attempts=retries.max_attempts),
+        ejection=_ejection_rule(settings.ejection),
+        clock=clock,
+        uniform=uniform,
+    )
     dispatch = Dispatch(
         routing=routing,
         endpoints=endpoints,
         server=server,
         clock=clock,
-        telemetry=telemetry,
-        budget=budget,
+        failover=failover,
         timeouts=timeouts,
+        usual_waits=usual_waits,
         uniform=uniform,
         wake_queue=_wake_queue(settings, endpoints, clock),
     )
@@ -84,6 +95,7 @@ def build_shared(
         telemetry=telemetry,
         admission=Admission(_admission_limits(limits), clock, telemetry),
         timeouts=timeouts,
+        usual_waits=usual_waits,
         dispatch=dispatch,
         calls=EngineCalls(dispatch=dispatch, clock=clock, telemetry=telemetry, timeouts=timeouts),
         verifiers=VerifierEndpoints(
@@ -92,7 +104,7 @@ def build_shared(
             verifier=verifier,
             clock=clock,
             telemetry=telemetry,
-            budget=budget,
+            failover=failover,
             uniform=uniform,
         ),
         prices=Prices(settings.prices.model_dump()),
@@ -109,6 +121,22 @@ def _wake_queue(settings: Settings, endpoints: EndpointSource, clock: Clock) -> 
 
 def _timeouts(waits: Timeouts) -> AnswerTimeouts:
     return AnswerTimeouts(waits.first_token_s, waits.idle_s, waits.answer_s)
+
+
+def _usual_waits(waits: Timeouts) -> UsualWaitRule:
+    return UsualWaitRule(factor=waits.usual_factor, floor_s=waits.usual_floor_s)
+
+
+def _ejection_rule(ejection: Ejection) -> EjectionRule:
+    return EjectionRule(
+        consecutive_failures=ejection.consecutive_failures,
+        failure_share=ejection.failure_share,
+        min_requests=ejection.min_requests,
+        window_s=ejection.window_s,
+        first_pause_s=ejection.first_pause_s,
+        longest_pause_s=ejection.longest_pause_s,
+        slow_start_s=ejection.slow_start_s,
+    )
 
 
 def _admission_limits(limits: RequestLimits) -> AdmissionLimits:

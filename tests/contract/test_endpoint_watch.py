@@ -29,8 +29,9 @@ class Pages:
 
     model: str = "rill-edge"
     tokens: list[int] | None = field(default_factory=lambda: [1, 2, 3])
+    tokenize: bytes | None = None
     health: int | None = 200
-    metrics: str = ""
+    metrics: str | None = ""
     models: bytes | None = None
     models_status: int = 200
 
@@ -41,7 +42,9 @@ class Pages:
             listed = {"data": [{"id": self.model, "max_model_len": 2048}]}
             return self.models_status, self.models or json.dumps(listed).encode()
         if path == "/metrics":
-            return 200, self.metrics.encode()
+            return None if self.metrics is None else (200, self.metrics.encode())
+        if path == "/tokenize" and self.tokenize is not None:
+            return 200, self.tokenize
         if path == "/tokenize" and self.tokens is not None:
             return 200, json.dumps({"tokens": self.tokens}).encode()
         return 404, b"{}"
@@ -72,15 +75,21 @@ class Watch:
         self.states = states
         self.tokenizers = TokenizerCheck(FAMILY, client, 2.0)
         self.came_up: list[EndpointState] = []
+        self.went_down: list[str] = []
         self.scraper = Scraper(
             client=client,
             clock=SteppingClock(),
             tokenizers=self.tokenizers,
             up=self.came_up.append,
+            down=self.goes_down,
             interval_s=1.0,
             timeout_s=0.25,
             failures=2,
         )
+
+    def goes_down(self, state: EndpointState, problem: str) -> None:
+        state.healthy = False
+        self.went_down.append(problem)
 
     async def look(self, times: int = 1) -> EndpointState:
         for _ in range(times):
@@ -161,6 +170,28 @@ async def test_the_load_is_the_engines_own() -> None:
     assert (state.running, state.waiting, state.saturated) == (3, 9, True)
 
 
+@pytest.mark.parametrize(
+    "metrics", [None, "vllm:num_requests_running +Inf\nvllm:kv_cache_usage_perc NaN\n"]
+)
+async def test_an_engine_without_usable_metrics_serves(metrics: str | None) -> None:
+    pages = Pages(metrics="vllm:num_requests_running 3\n")
+    async with watching(pages) as watch:
+        assert (await watch.look()).running == 3
+        pages.metrics = metrics
+        state = await watch.look(2)
+    assert state.healthy
+    assert (state.running, state.waiting, state.kv_use) == (0, 0, 0.0)
+
+
+async def test_metrics_that_hang_are_not_waited_for_at_every_look() -> None:
+    pages = Pages(metrics=None)
+    async with watching(pages) as watch:
+        await watch.look(2)
+        pages.metrics = "vllm:num_requests_running 3\n"
+        assert (await watch.look()).running == 0
+        assert (await watch.look(MODELS_EVERY)).running == 3
+
+
 async def test_decode_speed_is_learned_between_two_looks() -> None:
     name = "vllm:inter_token_latency_seconds"
     pages = Pages(metrics=f"{name}_sum 1.0\n{name}_count 10\n")
@@ -201,6 +232,32 @@ async def test_an_engine_that_cannot_be_checked_serves_and_is_named() -> None:
     async with watching(Pages(tokens=None)) as watch:
         assert (await watch.look()).healthy
         assert watch.tokenizers.unchecked == {"rill-edge"}
+
+
+@pytest.mark.parametrize(
+    "answer", [b'{"tokens": []}', b'{"ids": [1]}', b'{"tokens": ["a"]}', b"[1, 2]", b"no json"]
+)
+async def test_a_tokenize_of_another_dialect_is_no_reference_and_puts_nobody_out(
+    answer: bytes,
+) -> None:
+    odd, plain = Pages("rill-edge", tokenize=answer), Pages("rill-cloud", [1, 2])
+    async with watching(odd, plain) as watch:
+        assert (await watch.look()).healthy
+        assert watch.states[0].healthy
+        assert watch.states[0].tokenizer is None
+        assert watch.tokenizers.unchecked == {"rill-edge"}
+
+
+async def test_who_is_down_is_told_with_the_cause_also_at_the_first_look() -> None:
+    pages = Pages(health=500)
+    async with watching(pages) as watch:
+        await watch.look(2)
+        assert watch.went_down == ["/health answered 500"]
+        pages.health = 200
+        await watch.look()
+        pages.health = None
+        await watch.look(2)
+    assert watch.went_down[1:] == ["/health gave no answer in 0.25 s"]
 
 
 async def test_who_came_up_is_told_once_until_it_was_down() -> None:

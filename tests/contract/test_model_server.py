@@ -10,7 +10,7 @@ import pytest
 from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.core.ports import ModelServer
 from gateway.core.types import Endpoint, Probe, Tier
-from gateway.errors import ConnectFailed, EngineFailed
+from gateway.errors import ConnectFailed, EngineFailed, StaleConnection
 from tests.contract.scripted_engine import OK, chunk, read_request, scripted_engine
 
 pytestmark = pytest.mark.anyio
@@ -172,12 +172,16 @@ async def test_cancelling_before_the_answer_ends_the_connection_too(server: Mode
             await noticed.wait()
 
 
-async def test_a_kept_connection_that_went_stale_costs_no_request(server: ModelServer) -> None:
+async def test_a_request_whose_kept_connection_had_ended_is_told_and_not_sent_again(
+    server: ModelServer,
+) -> None:
     """The engine answers once per connection, says it keeps it, and closes it on the next ask."""
+    delivered: list[int] = []
 
     async def script(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter, before: int
     ) -> None:
+        delivered.append(before)
         await read_request(reader)
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
         await writer.drain()
@@ -185,7 +189,26 @@ async def test_a_kept_connection_that_went_stale_costs_no_request(server: ModelS
 
     async with scripted_engine(script) as endpoint:
         assert await everything(server, endpoint) == b"ok"
+        with pytest.raises(StaleConnection):
+            await everything(server, endpoint)
+        # Others that are kept may have ended as well, so the next ones are made anew.
         assert await everything(server, endpoint) == b"ok"
+        assert await everything(server, endpoint) == b"ok"
+    assert delivered == [0, 1, 2]
+
+
+async def test_what_a_new_connection_delivered_is_not_sent_again(server: ModelServer) -> None:
+    delivered: list[bytes] = []
+
+    async def script(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, before: int
+    ) -> None:
+        delivered.append((await read_request(reader))[0])
+
+    async with scripted_engine(script) as endpoint:
+        with pytest.raises(EngineFailed):
+            await everything(server, endpoint)
+    assert len(delivered) == 1
 
 
 async def test_a_redirect_is_not_followed(server: ModelServer) -> None:

@@ -15,11 +15,13 @@ FLAGS = ("--allow-fault-control", "--decode-tokens-per-s", "400", "--max-num-seq
 VIRTUAL = {f"tierflow-{name}" for name in ("edge", "cloud", "auto", "cascade", "collective")}
 MODELS = {"rill-edge", "rill-cloud", *VIRTUAL}
 PATIENCE = {
+    "ejection": {"first_pause_s": 0.2, "longest_pause_s": 0.4, "slow_start_s": 0.0},
     "timeouts": {"connect_s": 1.0, "first_token_s": 1.0, "idle_s": 1.0, "answer_s": 2.0},
     "retries": {"ratio": 1.0},
     "limits": {"max_body_bytes": 65536},
 }
-"""Gateway settings: seconds until it gives up on an engine, and a retry for every request."""
+"""Gateway settings: seconds until it gives up on an engine, a retry for every request, and short
+pauses for those that fail."""
 
 
 def engine(model: str, folder: Path, port: int = 0) -> Server:
@@ -51,6 +53,12 @@ class Fleet:
             self.http.delete(server.url + "/simulator/faults")
         eventually(self._calm, "the fleet is well and idle")
 
+    def _try_ejected(self, conditions: list[str]) -> None:
+        """Only requests show that an endpoint that was ejected is well again."""
+        if any(condition.startswith("ejected") for condition in conditions):
+            for model in ("rill-edge", "rill-cloud"):
+                self.ask(model)
+
     def stop(self) -> None:
         for server in [*self.engines, self.gateway]:
             server.stop()
@@ -62,7 +70,9 @@ class Fleet:
 
     def _calm(self) -> bool:
         pools = self.ready()["pools"].values()
-        well = all(state == "ok" for pool in pools for state in pool["endpoints"].values())
+        conditions = [state for pool in pools for state in pool["endpoints"].values()]
+        self._try_ejected(conditions)
+        well = all(condition == "ok" for condition in conditions)
         listed = {card["id"] for card in self.get("/v1/models").json()["data"]}
         idle = all(server.metric("vllm:num_requests_running") == 0 for server in self.engines)
         known = metric_in(self.get("/metrics").text, "tierflow_endpoint_queue") == 0

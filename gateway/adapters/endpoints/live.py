@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from gateway.adapters.endpoints.waiters import EndpointWaiters
 from gateway.core.types import Endpoint, EndpointState, Limits, PoolState
+
+log = structlog.get_logger("tierflow.endpoints")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,19 @@ class LiveEndpoints:
     def mark_failed(self, endpoint_id: str, problem: str) -> None:
         state = self._by_id.get(endpoint_id)
         # One that has left meanwhile is out already.
-        if state is not None:
-            state.healthy = False
-            state.problem = problem
+        if state is not None and state.healthy:
+            self.down(state, problem)
+
+    def down(self, state: EndpointState, problem: str) -> None:
+        """It is out of use: say so, and move the requests that wait there."""
+        state.healthy, state.problem = False, problem
+        log.warning(
+            "endpoint_down",
+            endpoint=state.endpoint.id,
+            pool=state.endpoint.pool,
+            problem=problem,
+        )
+        state.lost()
 
     async def wait_for_slot(self, usable: Callable[[EndpointState], bool]) -> EndpointState | None:
         return await self._waiters.wait(usable)
@@ -57,6 +71,8 @@ class LiveEndpoints:
 
     def up(self, state: EndpointState) -> None:
         """It turned healthy: note what its pool serves, and wake who waits."""
+        state.health.restarted()
+        log.info("endpoint_up", endpoint=state.endpoint.id, pool=state.endpoint.pool)
         for pool in self._pools:
             if pool.name == state.endpoint.pool:
                 pool.models = self._named.get(pool.name, frozenset()) | set(state.models)

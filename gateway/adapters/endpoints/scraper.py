@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import orjson
-import structlog
 
 from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.fingerprint import TokenizerCheck
@@ -20,8 +19,6 @@ from gateway.errors import GatewayError
 MODELS_EVERY = 10
 """Scrapes between two looks at what a healthy endpoint serves."""
 
-log = structlog.get_logger("tierflow.scraper")
-
 
 @dataclass(slots=True)
 class _Notes:
@@ -30,6 +27,7 @@ class _Notes:
     load: EngineLoad = field(default_factory=EngineLoad)
     scrapes: int = 0
     missed: int = 0
+    without_metrics: bool = False
 
 
 class Scraper:
@@ -38,7 +36,8 @@ class Scraper:
 
     `interval_s`, `timeout_s` in seconds; after `failures` failed scrapes in a row an endpoint is
     taken out. An endpoint that the hot path took out comes back with the next good scrape. `up` is
-    told each endpoint that turns healthy.
+    told each endpoint that turns healthy, and `down` each that is out with the cause: also one that
+    was never in, at the first look.
     """
 
     def __init__(
@@ -48,6 +47,7 @@ class Scraper:
         clock: Clock,
         tokenizers: TokenizerCheck,
         up: Callable[[EndpointState], None],
+        down: Callable[[EndpointState, str], None],
         interval_s: float,
         timeout_s: float,
         failures: int,
@@ -56,6 +56,7 @@ class Scraper:
         self._clock = clock
         self._tokenizers = tokenizers
         self._up = up
+        self._down = down
         self._interval_s = interval_s
         self._timeout_s = timeout_s
         self._failures = failures
@@ -84,29 +85,26 @@ class Scraper:
 
     async def scrape(self, state: EndpointState) -> None:
         """Bring one state up to date."""
-        was_healthy, endpoint = state.healthy, state.endpoint
-        notes = self._notes.setdefault(endpoint.id, _Notes())
+        thorough = not state.healthy
+        notes = self._notes.setdefault(state.endpoint.id, _Notes())
+        problem = ""
         try:
-            await self._check(state, notes, thorough=not was_healthy)
+            await self._check(state, notes, thorough=thorough)
+            notes.missed = 0
         except GatewayError as error:
             notes.missed += 1
-            if not was_healthy or notes.missed >= self._failures:
-                state.healthy, state.problem = False, error.message
+            if thorough or notes.missed >= self._failures:
+                problem = error.message
         except Exception as error:
             # Whatever an engine sends, its watcher must live on.
-            state.healthy, state.problem = False, f"unreadable answer: {type(error).__name__}"
-        else:
-            notes.missed = 0
+            problem = f"unreadable answer: {type(error).__name__}"
+        first, state.seen = not state.seen, True
+        if problem:
+            if state.healthy or first:
+                self._down(state, problem)
+            state.problem = problem
+        elif not notes.missed and not state.healthy:
             state.healthy, state.problem = True, ""
-        state.seen = True
-        if state.healthy != was_healthy:
-            log.info(
-                "endpoint_up" if state.healthy else "endpoint_down",
-                endpoint=endpoint.id,
-                pool=endpoint.pool,
-                problem=state.problem,
-            )
-        if state.healthy and not was_healthy:
             self._up(state)
 
     async def _check(self, state: EndpointState, notes: _Notes, *, thorough: bool) -> None:
@@ -147,13 +145,27 @@ class Scraper:
             raise check_failed(state.endpoint.id, "/v1/models lists none")
         state.models = models
 
+    async def _metrics(self, state: EndpointState) -> bytes | None:
+        try:
+            status, page = await self._client.get(state.endpoint, "/metrics", self._timeout_s)
+        except GatewayError:
+            return None
+        return page if status == 200 else None
+
     async def _read_load(self, state: EndpointState, notes: _Notes) -> None:
-        status, page = await self._client.get(state.endpoint, "/metrics", self._timeout_s)
-        if status != 200:
-            # An engine without metrics still serves; only routing knows less.
+        """An engine without usable metrics still serves; only routing knows less."""
+        if notes.without_metrics and notes.scrapes % MODELS_EVERY:
+            return
+        page = await self._metrics(state)
+        notes.without_metrics = page is None
+        if page is None:
+            state.running, state.waiting, state.kv_use = 0, 0, 0.0
+            state.in_flight_at_scrape = state.in_flight
             return
         new, old, now = parse_load(page), notes.load, self._clock.now()
         notes.load = new
+        if (new.prompt_tokens, new.decodes) != (old.prompt_tokens, old.decodes):
+            state.answered_at = now
         state.running, state.waiting = int(new.running), int(new.waiting)
         state.kv_use = new.kv_use
         state.in_flight_at_scrape = state.in_flight

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import Any
 
 import aiohttp
 from yarl import URL
 
 from gateway.core.types import Endpoint
-from gateway.core.upstream_errors import check_failed, connect_failed, connection_broke
+from gateway.core.upstream_errors import (
+    check_failed,
+    connect_failed,
+    connect_timeout,
+    connection_broke,
+    stale_connection,
+)
+from gateway.errors import UpstreamError
 
 KEEP_ALIVE_S = 4.0
 """Below the 5 s after which vLLM's server closes an idle connection."""
 DRAIN_S = 1.0
 """How long the end of a connection may come after the end of its answer."""
+STALE_S = 1.0
+"""A kept connection that the engine had closed shows it within a round trip. What breaks later
+broke under the request's own work."""
+LATE_S = 0.25
+"""A wait that ends this much later than its limit was held up by this process itself, whose event
+loop stood still: that says nothing about the engine."""
 
 _SKIPPED = ("Accept-Encoding", "User-Agent", "Accept")
 
@@ -49,57 +65,111 @@ class EngineAnswer:
             self._response.close()
 
 
+_connected: ContextVar[bool] = ContextVar("connected", default=False)
+"""Whether the request that runs in this task has made a connection of its own."""
+
+
+class _Connections(aiohttp.TCPConnector):
+    """aiohttp's pool of connections, which notes when it makes a new one."""
+
+    async def _create_connection(self, *args: Any, **options: Any) -> Any:
+        _connected.set(True)
+        return await super()._create_connection(*args, **options)
+
+
 class AiohttpModelServer:
     """The client of the engines, with one pool of connections for all. `connect_timeout_s`
-    bounds a new connection; later waits are the caller's."""
+    bounds a new connection; later waits are the caller's.
+
+    Nothing is sent twice: a request whose kept connection had ended is a `StaleConnection`, and for
+    as long as other kept connections to that engine may have ended with it, requests there make
+    new ones. `monotonic` gives seconds.
+    """
 
     def __init__(
         self,
         connect_timeout_s: float,
         api_keys: Mapping[str, str | None],
         default_key: str | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`api_keys` maps a pool's name to the bearer token that its engines ask for, None for
         none; `default_key` is for pools that are not in it."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s),
+        self._connect_timeout_s = connect_timeout_s
+        self._monotonic = monotonic
+        self._session = self._open_session(
+            _Connections(limit=0, keepalive_timeout=KEEP_ALIVE_S), connect_timeout_s
+        )
+        self._unkept = self._open_session(
+            _Connections(limit=0, force_close=True), connect_timeout_s
+        )
+        self._stale_until: dict[str, float] = {}
+        self._urls: dict[tuple[str, str], URL] = {}
+        self._authorization = {pool: _bearer(key) for pool, key in api_keys.items()}
+        self._default = _bearer(default_key)
+
+    @staticmethod
+    def _open_session(
+        connections: aiohttp.TCPConnector, connect_timeout_s: float
+    ) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connections,
+            timeout=_limit(sock_connect=connect_timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_SKIPPED,
             auto_decompress=False,
             read_bufsize=2**18,
             trust_env=False,
         )
-        self._urls: dict[tuple[str, str], URL] = {}
-        self._authorization = {pool: _bearer(key) for pool, key in api_keys.items()}
-        self._default = _bearer(default_key)
 
     async def open(
         self, endpoint: Endpoint, path: str, headers: Mapping[str, str], body: bytes
     ) -> EngineAnswer:
+        """Raises StaleConnection, ConnectFailed, ConnectTimeout, EngineFailed."""
         url = self._urls.get((endpoint.url, path))
         if url is None:
             url = self._urls[endpoint.url, path] = URL(endpoint.url + path)
         if key := self._authorization.get(endpoint.pool, self._default):
             headers = {**headers, "Authorization": key}
+        _connected.set(False)
+        began = self._monotonic()
         try:
-            response = await self._post(url, headers, body)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            response = await self._post(endpoint, url, headers, body)
+        except aiohttp.ConnectionTimeoutError as error:
+            raise connect_timeout(endpoint.id, self._connect_timeout_s) from error
+        except aiohttp.ClientConnectorError as error:
             raise connect_failed(endpoint.id) from error
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            now = self._monotonic()
+            if _connected.get() or now - began > STALE_S:
+                raise connection_broke(endpoint.id, "before it answered") from error
+            self._stale_until[endpoint.url] = now + KEEP_ALIVE_S
+            raise stale_connection(endpoint.id) from error
         except (aiohttp.ClientError, OSError) as error:
             raise connection_broke(endpoint.id, "before it answered") from error
         return EngineAnswer(response, endpoint)
 
     async def _post(
-        self, url: URL, headers: Mapping[str, str], body: bytes
+        self, endpoint: Endpoint, url: URL, headers: Mapping[str, str], body: bytes
     ) -> aiohttp.ClientResponse:
+        """Connects once more where the wait for a connection was late by this process's fault."""
+        session = self._session_for(endpoint)
+        began = self._monotonic()
         try:
-            return await self._session.post(url, data=body, headers=headers, allow_redirects=False)
-        except aiohttp.ClientConnectorError:
-            raise
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            # Most often a kept-alive connection that the engine closed at this very moment.
-            return await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+            return await session.post(url, data=body, headers=headers, allow_redirects=False)
+        except aiohttp.ConnectionTimeoutError:
+            if self._monotonic() - began < self._connect_timeout_s + LATE_S:
+                raise
+            return await session.post(url, data=body, headers=headers, allow_redirects=False)
+
+    def _session_for(self, endpoint: Endpoint) -> aiohttp.ClientSession:
+        until = self._stale_until.get(endpoint.url) if self._stale_until else None
+        if until is None:
+            return self._session
+        if self._monotonic() < until:
+            return self._unkept
+        del self._stale_until[endpoint.url]
+        return self._session
 
     async def get(self, endpoint: Endpoint, path: str, timeout_s: float) -> tuple[int, bytes]:
         """A small answer in one piece, for the scraper. Raises EngineFailed."""
@@ -114,6 +184,18 @@ class AiohttpModelServer:
     async def _small(
         self, method: str, endpoint: Endpoint, path: str, timeout_s: float, body: object
     ) -> tuple[int, bytes]:
+        """Asks once more where the wait was late by this process's fault."""
+        began = self._monotonic()
+        try:
+            return await self._ask(method, endpoint, path, timeout_s, body)
+        except UpstreamError as error:
+            if error.code != "timeout" or self._monotonic() - began < timeout_s + LATE_S:
+                raise
+        return await self._ask(method, endpoint, path, timeout_s, body)
+
+    async def _ask(
+        self, method: str, endpoint: Endpoint, path: str, timeout_s: float, body: object
+    ) -> tuple[int, bytes]:
         key = self._authorization.get(endpoint.pool, self._default)
         try:
             async with self._session.request(
@@ -121,7 +203,7 @@ class AiohttpModelServer:
                 URL(endpoint.url + path),
                 json=body,
                 headers={"Authorization": key} if key else None,
-                timeout=aiohttp.ClientTimeout(total=timeout_s),
+                timeout=_limit(total=timeout_s),
                 allow_redirects=False,
             ) as response:
                 return response.status, await response.read()
@@ -136,9 +218,20 @@ class AiohttpModelServer:
         """It has left: nothing more is kept for its URL."""
         for url, path in [key for key in self._urls if key[0] == endpoint.url]:
             del self._urls[url, path]
+        self._stale_until.pop(endpoint.url, None)
 
     async def close(self) -> None:
         await self._session.close()
+        await self._unkept.close()
+
+
+def _limit(
+    *, total: float | None = None, sock_connect: float | None = None
+) -> aiohttp.ClientTimeout:
+    """Seconds as they are given: aiohttp rounds longer waits up to whole ones."""
+    return aiohttp.ClientTimeout(
+        total=total, sock_connect=sock_connect, ceil_threshold=float("inf")
+    )
 
 
 def _bearer(key: str | None) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 
 import orjson
 
@@ -20,8 +19,8 @@ class TokenizerCheck:
     ids that a probe text gets.
 
     A member whose fingerprint differs from that of the member seen first is refused, as long as
-    one that has that member's is there. Engines without /tokenize can't be checked; `unchecked`
-    names their models.
+    one that has that member's is there. Engines without a /tokenize of vLLM's kind can't be
+    checked; `unchecked` names their models.
     """
 
     def __init__(
@@ -54,12 +53,10 @@ class TokenizerCheck:
         Raises EngineFailed, naming both fingerprints, when the endpoint's tokenizer differs.
         """
         model = next(iter(state.models))
+        actual = state.tokenizer = await self._fingerprint(state, model)
         if model not in self._family:
             # Devices want to know it; nothing else depends on it.
-            with suppress(EngineFailed):
-                state.tokenizer = await self._fingerprint(state, model)
             return
-        actual = state.tokenizer = await self._fingerprint(state, model)
         if actual is None:
             self._unchecked[state.endpoint.id] = model
             return
@@ -77,13 +74,27 @@ class TokenizerCheck:
         self._agreeing.add(state.endpoint.id)
 
     async def _fingerprint(self, state: EndpointState, model: str) -> str | None:
-        status, body = await self._client.post(
-            state.endpoint,
-            TOKENIZE,
-            self._timeout_s,
-            {"model": model, "prompt": PROBE, "add_special_tokens": False},
-        )
-        if status != 200:
-            return None
-        tokens = orjson.loads(body)["tokens"]
-        return fingerprint(tokens)
+        """None where the engine gives no token ids for the probe, whatever it does instead. One
+        that does not answer has the fingerprint that it had."""
+        try:
+            status, body = await self._client.post(
+                state.endpoint,
+                TOKENIZE,
+                self._timeout_s,
+                {"model": model, "prompt": PROBE, "add_special_tokens": False},
+            )
+        except EngineFailed:
+            return state.tokenizer
+        return fingerprint(ids) if status == 200 and (ids := _token_ids(body)) else None
+
+
+def _token_ids(body: bytes) -> list[int] | None:
+    """None where the answer is of another dialect than vLLM's."""
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    ids = answer.get("tokens") if isinstance(answer, dict) else None
+    if isinstance(ids, list) and all(type(id) is int for id in ids):
+        return ids
+    return None

@@ -9,11 +9,12 @@ import orjson
 
 from gateway.adapters.engines.completion_stream import CompletionStream
 from gateway.adapters.engines.mailbox import Mailbox
+from gateway.core.answer_faults import body_fault, status_fault
 from gateway.core.ports import Answer, ModelServer, Verification
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.types import Endpoint
-from gateway.core.upstream_errors import bad_status, engine_failed
-from gateway.errors import InvalidRequest
+from gateway.core.upstream_errors import engine_failed
+from gateway.errors import InvalidRequest, UpstreamError
 from gateway.protocol.paths import COMPLETIONS, TOKENIZE
 
 _HEADERS = {"content-type": "application/json"}
@@ -62,7 +63,7 @@ class EngineVerifier:
         return EngineVerification(stream, job.session, mailbox)
 
     async def _ask(self, endpoint: Endpoint, path: str, body: object) -> Answer:
-        """Raises ConnectFailed, EngineFailed; InvalidRequest with the engine's own words."""
+        """Raises UpstreamError; InvalidRequest with the engine's own words."""
         try:
             data = orjson.dumps(body)
         except orjson.JSONEncodeError as error:
@@ -73,10 +74,16 @@ class EngineVerifier:
         answer = await self._server.open(endpoint, path, _HEADERS, data)
         if answer.status == 200:
             return answer
+        status, headers = answer.status, answer.headers
         try:
-            if answer.status >= 500 or answer.status < 400:
-                raise bad_status(endpoint.id, path, answer.status)
-            raise InvalidRequest(_complaint(await _read_small(answer)), code="engine_refused")
+            fault = status_fault(endpoint.id, path, status, headers)
+            if fault is None:
+                refusal = await _read_small(answer)
+                found = body_fault(endpoint.id, path, status, headers, refusal)
+                if not isinstance(found, UpstreamError):
+                    raise InvalidRequest(_complaint(refusal), code="engine_refused")
+                fault = found
+            raise fault
         finally:
             answer.close()
 

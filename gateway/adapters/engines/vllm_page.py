@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -45,14 +46,14 @@ class EngineLoad:
 
 
 def parse_load(page: bytes) -> EngineLoad:
-    """Series that are missing stay zero; values that are no numbers are passed over."""
+    """Series that are missing stay zero; values that are no finite numbers are passed over."""
     load = EngineLoad()
     for name, raw in _LINE.findall(page):
         try:
             value = float(raw)
         except ValueError:
             continue
-        if value != value:
+        if not math.isfinite(value):
             continue
         field = _SERIES[name]
         if field == "kv_use":

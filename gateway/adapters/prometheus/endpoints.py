@@ -10,6 +10,8 @@ from prometheus_client.registry import Collector
 
 from gateway.adapters.endpoints.live import LiveEndpoints
 from gateway.adapters.engines.mailbox import Mailbox
+from gateway.core.outlier_ejection import Standing
+from gateway.core.ports import Clock
 from gateway.core.types import EndpointState
 from gateway.protocol import mailbox as wire
 from k8s.discovery.namespace_watch import NamespaceWatch
@@ -22,13 +24,22 @@ _COUNT_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 class EndpointMetrics(Collector):
     """The endpoints' states."""
 
-    def __init__(self, states: Callable[[], Sequence[EndpointState]]) -> None:
+    def __init__(self, states: Callable[[], Sequence[EndpointState]], clock: Clock) -> None:
         self._states = states
+        self._clock = clock
 
     def collect(self) -> Iterable[Metric]:
         labels = ["pool", "tier", "endpoint"]
         up = GaugeMetricFamily(
-            "tierflow_endpoint_up", "1 while the endpoint takes requests.", labels=labels
+            "tierflow_endpoint_up",
+            "1 while the endpoint passes the look at its health.",
+            labels=labels,
+        )
+        standing = GaugeMetricFamily(
+            "tierflow_endpoint_standing",
+            "1 for what requests have shown of the endpoint: good, busy (it asks to be left "
+            "alone), ejected, trial (single requests try it) or slow_start.",
+            labels=[*labels, "standing"],
         )
         busy = GaugeMetricFamily(
             "tierflow_endpoint_in_flight", "This gateway's requests at the endpoint.", labels=labels
@@ -43,13 +54,17 @@ class EndpointMetrics(Collector):
             "1 while other tiers are preferred to the endpoint.",
             labels=labels,
         )
+        now = self._clock.now()
         for state in self._states():
             where = [state.endpoint.pool, state.endpoint.tier.value, state.endpoint.id]
             up.add_metric(where, float(state.healthy))
             busy.add_metric(where, float(state.in_flight))
             queue.add_metric(where, float(state.queue))
             full.add_metric(where, float(state.saturated))
-        return [up, busy, queue, full]
+            current = state.health.standing(now)
+            for each in Standing:
+                standing.add_metric([*where, each.value], float(each is current))
+        return [up, standing, busy, queue, full]
 
 
 class PoolMetrics(Collector):

@@ -13,6 +13,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from gateway.core.outcome import Outcome
+from gateway.core.types import Endpoint
 
 log = structlog.get_logger("tierflow.request")
 
@@ -62,6 +63,12 @@ class RequestTelemetry:
         self._retries = self._counter(
             "retries",
             "Attempts beyond a request's first, by the pool that failed and the error code.",
+            ("pool", "cause"),
+        )
+        self._ejections = self._counter(
+            "ejections",
+            "Times that an endpoint was ejected, failed trials included, by the error code of the "
+            "last failure.",
             ("pool", "cause"),
         )
         self._tokens = self._counter(
@@ -182,6 +189,19 @@ class RequestTelemetry:
 
     def retried(self, pool: str, cause: str) -> None:
         self._retries.labels(pool, cause).inc()
+
+    def endpoint_ejected(self, endpoint: Endpoint, cause: str, pause_s: float) -> None:
+        self._ejections.labels(endpoint.pool, cause).inc()
+        log.warning(
+            "endpoint_ejected",
+            endpoint=endpoint.id,
+            pool=endpoint.pool,
+            cause=cause,
+            pause_s=round(pause_s, 2),
+        )
+
+    def endpoint_returned(self, endpoint: Endpoint) -> None:
+        log.warning("endpoint_returned", endpoint=endpoint.id, pool=endpoint.pool)
 
     def _place(self, tier: str, model: str) -> tuple[Any, ...]:
         children = self._children.get((tier, model))

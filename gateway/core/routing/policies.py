@@ -68,7 +68,10 @@ def prefer(tier: Tier) -> Policy:
             away = view.tier.rank - tier.rank
             return away < 0, abs(away), view.expected_seconds(request, now)
 
-        return [Preference(view, "tier") for view in sorted(views, key=distance)]
+        return [
+            Preference(view, "tier" if view.tier is tier else "failover")
+            for view in sorted(views, key=distance)
+        ]
 
     return policy
 

@@ -28,10 +28,22 @@ class Profile:
     prefer_room: bool = True
 
     def eligible(
-        self, request: InferenceRequest, model: str, states: Sequence[EndpointState], now: float
+        self,
+        request: InferenceRequest,
+        model: str,
+        states: Sequence[EndpointState],
+        now: float,
+        *,
+        ejected_too: bool = False,
     ) -> list[EndpointState]:
-        """The endpoints that every filter keeps; those with room for the context, if any has."""
-        passing = [s for s in states if all(keep(request, model, s, now) for keep in self.filters)]
+        """The endpoints that every filter keeps and that are not ejected, unless `ejected_too`;
+        those with room for the context, if any has."""
+        passing = [
+            s
+            for s in states
+            if (ejected_too or s.health.admits(now))
+            and all(keep(request, model, s, now) for keep in self.filters)
+        ]
         if self.prefer_room and len(passing) > 1:
             roomy = [s for s in passing if has_room(request, model, s, now)]
             return roomy or passing
@@ -44,14 +56,28 @@ class Profile:
         now: float,
         uniform: Callable[[], float],
     ) -> EndpointState:
-        """One of `eligible` (not empty)."""
+        """One of `eligible` (not empty). One that is to be tried after an ejection comes first, as
+        nothing else would show that it is well again; one that has just returned stands for
+        election for its share of the requests only."""
+        if len(eligible) > 1:
+            for state in eligible:
+                if state.health.ejected and state.health.admits(now):
+                    return state
+            eligible = [s for s in eligible if _stands(s, now, uniform)] or eligible
         if len(eligible) == 1:
             return eligible[0]
         totals = [0.0] * len(eligible)
         for scorer, weight in self.scorers:
             for index, score in enumerate(scorer(request, eligible, now)):
                 totals[index] += weight * score
+        for index, state in enumerate(eligible):
+            totals[index] *= state.health.weight(now)
         return eligible[self.picker(totals, uniform)]
+
+
+def _stands(state: EndpointState, now: float, uniform: Callable[[], float]) -> bool:
+    share = state.health.share(now)
+    return share >= 1.0 or uniform() < share
 
 
 def build_profile(name: str, spec: Mapping[str, Any]) -> Profile:

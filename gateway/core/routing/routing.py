@@ -42,28 +42,54 @@ class Routing:
     ) -> Choice:
         """Pick an endpoint that is not in `tried` (ids that already failed this request).
 
+        Where every endpoint that may take the request is ejected, they all may: ejection never
+        refuses a caller.
+
         Raises UnknownModel, InvalidRequest (demands that no pool can meet), NoEndpoint,
         Overloaded.
         """
-        policy = VIRTUAL_MODELS.get(request.model)
-        views = self._views(request, states, now, tried, virtual=policy is not None)
-        if not views:
-            raise _nothing_serves(request.model, states)
-        allowed = self._within_demands(request, views)
-        preferences = (policy or by_model)(request, allowed, now)
-        chosen = _first_usable(preferences)
+        try:
+            preferences, chosen = self._preferred(request, states, now, tried)
+        except NoEndpoint:
+            if all(state.health.admits(now) for state in states):
+                raise
+            preferences, chosen = self._preferred(request, states, now, tried, ejected_too=True)
         view = chosen.view
         reason = _reason(preferences, chosen, bool(tried))
         free = [state for state in view.eligible if not state.full]
         state = self.profiles[view.name].pick(request, free, now, uniform)
         return Choice(state, view.model, reason)
 
-    def _views(
+    def _preferred(
         self,
         request: InferenceRequest,
         states: Sequence[EndpointState],
         now: float,
         tried: Set[str],
+        *,
+        ejected_too: bool = False,
+    ) -> tuple[list[Preference], Preference]:
+        """The pools in the order of the request's tier policy, and the first that can take it."""
+        policy = VIRTUAL_MODELS.get(request.model)
+
+        def eligible(pool: str, model: str, group: list[EndpointState]) -> list[EndpointState]:
+            untried = [s for s in group if s.endpoint.id not in tried]
+            return self.profiles[pool].eligible(
+                request, model, untried, now, ejected_too=ejected_too
+            )
+
+        views = self._views(request, states, eligible, virtual=policy is not None)
+        if not views:
+            raise _nothing_serves(request.model, states)
+        allowed = self._within_demands(request, views)
+        preferences = (policy or by_model)(request, allowed, now)
+        return preferences, _first_usable(preferences)
+
+    def _views(
+        self,
+        request: InferenceRequest,
+        states: Sequence[EndpointState],
+        eligible: Callable[[str, str, list[EndpointState]], list[EndpointState]],
         *,
         virtual: bool,
     ) -> list[PoolView]:
@@ -82,9 +108,7 @@ class Routing:
                 tier=group[0].endpoint.tier,
                 model=model,
                 quality=self.quality(model),
-                eligible=self.profiles[pool].eligible(
-                    request, model, [s for s in group if s.endpoint.id not in tried], now
-                ),
+                eligible=eligible(pool, model, group),
             )
             for (pool, model), group in members.items()
         ]

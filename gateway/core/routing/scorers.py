@@ -7,6 +7,9 @@ from hashlib import blake2b
 
 from gateway.core.types import EndpointState, InferenceRequest
 
+MAX_KEY_BYTES = 64
+"""blake2b takes no longer key."""
+
 Scorer = Callable[[InferenceRequest, Sequence[EndpointState], float], list[float]]
 """(request, candidates, now) -> one score per candidate, in their order."""
 
@@ -64,9 +67,11 @@ def _affinity(key: bytes, candidates: Sequence[EndpointState]) -> list[float]:
     count = len(candidates)
     if not key or count == 1:
         return [0.0] * count
+    if len(key) > MAX_KEY_BYTES:
+        # Cut short, keys with the same beginning would all have the same owner.
+        key = blake2b(key).digest()
     weights = [
-        blake2b(state.endpoint.id.encode(), key=key[:64], digest_size=8).digest()
-        for state in candidates
+        blake2b(state.endpoint.id.encode(), key=key, digest_size=8).digest() for state in candidates
     ]
     order = sorted(range(count), key=weights.__getitem__, reverse=True)
     scores = [0.0] * count

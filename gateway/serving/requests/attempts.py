@@ -3,7 +3,7 @@
 Chat requests (`dispatch`), drafting sessions (`devices.drafting.session`) and escalations
 (`cascade.top_tier`) go through the same loop:
 
-    attempts = Attempts(endpoints=endpoints, telemetry=telemetry, budget=budget)
+    attempts = failover.attempts()
     while True:
         choice = routing.choose(..., attempts.failed_ids)
         with attempts.at(choice) as slot:
@@ -14,18 +14,39 @@ Chat requests (`dispatch`), drafting sessions (`devices.drafting.session`) and e
 They differ in what they choose from, and in what they do when nothing is left to choose. What
 `collective.server_model` does is another policy: it asks again *after* the first token, and goes on
 only where the new answer begins as the old one.
+
+Whose fault is a failure? Some are the endpoint's whatever the request (`UpstreamError.certain`).
+The others might be this request's own: they count against the endpoint once another has answered
+the same request. One that fails at several endpoints and is answered at none counts against none,
+so that no request can have them all ejected.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
 
 from gateway.core.outcome import Outcome
-from gateway.core.ports import EndpointSource, Telemetry
+from gateway.core.outlier_ejection import EjectionRule
+from gateway.core.ports import Clock, EndpointSource, Telemetry
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Choice
-from gateway.errors import ConnectFailed, UpstreamError
+from gateway.core.types import EndpointState
+from gateway.core.upstream_errors import DOWN
+from gateway.errors import (
+    ConnectFailed,
+    ConnectTimeout,
+    EndpointLost,
+    EngineBusy,
+    FirstTokenTimeout,
+    StaleConnection,
+    UpstreamError,
+)
+
+BUSY_S = 1.0
+"""An engine that says that it is busy, and not for how long, is left alone for so many seconds."""
 
 
 class ClosableAnswer(Protocol):
@@ -34,65 +55,132 @@ class ClosableAnswer(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failover:
+    """What the attempts of all requests share: the retry budget, and the rule by which endpoints
+    that fail are ejected. `uniform` gives random numbers in [0, 1)."""
+
+    endpoints: EndpointSource
+    telemetry: Telemetry
+    budget: RetryBudget
+    ejection: EjectionRule
+    clock: Clock
+    uniform: Callable[[], float]
+
+    def attempts(self) -> Attempts:
+        """The attempts of one new request."""
+        self.budget.request_started()
+        return Attempts(self)
+
+    def count_success(self, state: EndpointState, trial: bool) -> None:
+        if state.health.succeed(trial, self.ejection, self.clock.now()):
+            self.telemetry.endpoint_returned(state.endpoint)
+
+    def count_failure(self, state: EndpointState, trial: bool, cause: str) -> None:
+        """A failure that is the endpoint's own. Where it is ejected for it, the requests that
+        wait there are moved."""
+        now = self.clock.now()
+        pause_s = state.health.fail(trial, self.ejection, cause, now, self.uniform)
+        if pause_s is not None:
+            self.telemetry.endpoint_ejected(state.endpoint, cause, pause_s)
+            state.lost()
+
+
 class Attempts:
-    """The attempts of one request, within the retry budget that all requests share.
+    """The attempts of one request.
 
     `failed_ids` are the endpoints that failed it, `failure` is the last failure, `last` the last
-    choice. `held_s` counts the seconds that it has waited for an endpoint to come up.
+    choice. `held_s` counts the seconds that it has waited for an endpoint to come up. `moved`: it
+    has left an endpoint for being silent. It may be slow by nature, so that happens once, and from
+    then on it has the time that the settings give.
     """
 
     __slots__ = (
-        "_budget",
-        "_endpoints",
+        "_doubtful",
+        "_failover",
         "_reached_engines",
-        "_telemetry",
+        "_stale_ids",
         "failed_ids",
         "failure",
         "held_s",
         "last",
+        "moved",
     )
 
-    def __init__(
-        self, *, endpoints: EndpointSource, telemetry: Telemetry, budget: RetryBudget
-    ) -> None:
-        self._endpoints = endpoints
-        self._telemetry = telemetry
-        self._budget = budget
+    def __init__(self, failover: Failover) -> None:
+        self._failover = failover
         self._reached_engines = 0
+        self._doubtful: list[tuple[EndpointState, str]] = []
+        self._stale_ids: set[str] = set()
         self.failed_ids: set[str] = set()
         self.failure: UpstreamError | None = None
         self.held_s = 0.0
         self.last: Choice | None = None
-        budget.request_started()
+        self.moved = False
 
     def at(self, choice: Choice) -> EndpointSlot:
         """The next attempt. Raises the last failure when the budget allows none."""
         failure, last = self.failure, self.last
         if failure is not None and last is not None:
-            # A failure to connect cost the engine nothing, so it is not charged: a dead pool of
-            # any size must not stand before a healthy one. `failed_ids` bounds these attempts.
-            if not isinstance(failure, ConnectFailed) and not self._budget.allow_retry(
-                self._reached_engines
-            ):
-                raise failure
-            self._telemetry.retried(last.state.endpoint.pool, failure.code)
+            if not self._may_retry(failure, choice.state):
+                self.raise_failure()
+            self._failover.telemetry.retried(last.state.endpoint.pool, failure.code)
         self.last = choice
-        return EndpointSlot(choice, self._endpoints, self)
+        return EndpointSlot(choice, self._failover, self)
 
-    def failed(self, error: UpstreamError) -> None:
+    def _may_retry(self, failure: UpstreamError, next_state: EndpointState) -> bool:
+        # What was not delivered cost the engine nothing, so it is not charged: a dead pool of
+        # any size must not stand before a healthy one. `failed_ids` bounds these attempts.
+        if isinstance(failure, ConnectFailed | StaleConnection):
+            return True
+        sound = next_state.health.sound(self._failover.clock.now())
+        charged = not sound or isinstance(failure, FirstTokenTimeout)
+        return self._failover.budget.allow_retry(self._reached_engines, charged=charged)
+
+    def failed(self, error: UpstreamError, slot: EndpointSlot) -> None:
         """Note that the last attempt failed: its endpoint is not chosen again."""
         self.failure = error
+        state, failover = slot.choice.state, self._failover
+        health, now = state.health, failover.clock.now()
+        if isinstance(error, StaleConnection) and error.endpoint not in self._stale_ids:
+            # The endpoint may be as good as ever.
+            self._stale_ids.add(error.endpoint)
+            return
         self.failed_ids.add(error.endpoint)
-        if isinstance(error, ConnectFailed):
-            self._endpoints.mark_failed(error.endpoint, error.message)
-        else:
+        if not isinstance(error, ConnectFailed):
             self._reached_engines += 1
+        elif not isinstance(error, ConnectTimeout):
+            # The look at its health brings it back.
+            failover.endpoints.mark_failed(error.endpoint, error.message)
+            return
+        if isinstance(error, EngineBusy):
+            health.busy(slot.take_trial(), error.retry_after or BUSY_S, now)
+        elif error.certain or slot.trial:
+            failover.count_failure(state, slot.take_trial(), error.code)
+            if error.retry_after is not None:
+                health.busy(False, error.retry_after, now)
+        elif isinstance(error, EndpointLost) and error.code == DOWN:
+            return
+        else:
+            self.moved = self.moved or isinstance(error, EndpointLost)
+            health.doubt(now)
+            self._doubtful.append((state, error.code))
+
+    def succeeded(self) -> None:
+        """An endpoint answers: those that failed the same request before did so by themselves."""
+        for state, cause in self._doubtful:
+            self._failover.count_failure(state, False, cause)
+        self._doubtful.clear()
 
     def raise_failure(self) -> None:
         """Raise the last failure, if there is one. With no other endpoint left, it tells the
         caller more than the refusal of the routing does."""
-        if self.failure is not None:
-            raise self.failure from None
+        if self.failure is None:
+            return
+        if len({state.endpoint.id for state, _ in self._doubtful}) == 1:
+            self.succeeded()
+        self._doubtful.clear()
+        raise self.failure from None
 
 
 class EndpointSlot:
@@ -102,18 +190,20 @@ class EndpointSlot:
     `answer` is what the engine is making there, once it is; it is closed with the place. An
     UpstreamError that ends the block is noted and does not leave it, so that the loop around it
     chooses again. Set `begun` as soon as something of the answer has gone to the caller: from then
-    on a failure is the request's own end, and passes on.
+    on a failure is the request's own end, and passes on. `trial`: it tries an endpoint that is
+    ejected, and that has not been counted yet.
     """
 
-    __slots__ = ("_attempts", "_endpoints", "_kept", "answer", "begun", "choice")
+    __slots__ = ("_attempts", "_failover", "_kept", "answer", "begun", "choice", "trial")
 
-    def __init__(self, choice: Choice, endpoints: EndpointSource, attempts: Attempts) -> None:
+    def __init__(self, choice: Choice, failover: Failover, attempts: Attempts) -> None:
         self.choice = choice
         self.answer: ClosableAnswer | None = None
         self.begun = False
-        self._endpoints = endpoints
+        self._failover = failover
         self._attempts = attempts
         self._kept = False
+        self.trial = False
 
     def keep(self) -> None:
         """The place outlives the block: whoever gets the answer releases it."""
@@ -122,11 +212,23 @@ class EndpointSlot:
     def release(self) -> None:
         if self.answer is not None:
             self.answer.close()
-        self.choice.state.in_flight -= 1
-        self._endpoints.slot_freed(self.choice.state)
+        state = self.choice.state
+        state.in_flight -= 1
+        state.health.abandon(self.take_trial())
+        self._failover.endpoints.slot_freed(state)
+
+    def broke(self, error: UpstreamError) -> None:
+        """The endpoint failed in the middle of its answer."""
+        self._failover.count_failure(self.choice.state, self.take_trial(), error.code)
+
+    def take_trial(self) -> bool:
+        """`trial`, which is counted by whoever takes it."""
+        trial, self.trial = self.trial, False
+        return trial
 
     def __enter__(self) -> EndpointSlot:
         self.choice.state.in_flight += 1
+        self.trial = self.choice.state.health.begin()
         return self
 
     def __exit__(
@@ -135,14 +237,20 @@ class EndpointSlot:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        if error is None and self._kept:
-            return False
-        retried = isinstance(error, UpstreamError) and not self.begun
-        if isinstance(error, UpstreamError) and retried:
+        if error is None:
+            self._failover.count_success(self.choice.state, self.take_trial())
+            self._attempts.succeeded()
+            if self._kept:
+                return False
+        failed = isinstance(error, UpstreamError)
+        if isinstance(error, UpstreamError):
             # Before the place is given back, so that nobody is woken for an endpoint that is gone.
-            self._attempts.failed(error)
+            if self.begun:
+                self.broke(error)
+            else:
+                self._attempts.failed(error, self)
         self.release()
-        return retried
+        return failed and not self.begun
 
 
 def note_attempt(outcome: Outcome, choice: Choice, now: float) -> None:

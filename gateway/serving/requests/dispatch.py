@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from gateway.core.answer_faults import EngineRefusal, body_fault, named_fault, status_fault
 from gateway.core.body import replace_model
 from gateway.core.outcome import Outcome
-from gateway.core.ports import Answer, Clock, EndpointSource, ModelServer, Telemetry
-from gateway.core.retry import RetryBudget
+from gateway.core.ports import Answer, Clock, EndpointSource, ModelServer
 from gateway.core.routing.routing import Choice, Routing
 from gateway.core.streams.answer_stream import AnswerStream
 from gateway.core.streams.sse import is_event_stream
 from gateway.core.types import EndpointState, InferenceRequest
-from gateway.core.upstream_errors import bad_status
-from gateway.errors import ConnectFailed, GatewayError, InvalidRequest
-from gateway.serving.requests.attempts import Attempts, EndpointSlot, note_attempt
+from gateway.core.usual_waits import UsualWaitRule
+from gateway.errors import (
+    ConnectFailed,
+    EngineFailed,
+    GatewayError,
+    InvalidRequest,
+    UpstreamError,
+)
+from gateway.serving.requests.attempts import Attempts, EndpointSlot, Failover, note_attempt
+from gateway.serving.requests.first_token_wait import FirstTokenWait
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout, first_wait
 from gateway.serving.requests.scale_from_zero import WakeQueue
 
@@ -53,9 +60,9 @@ class Dispatch:
         endpoints: EndpointSource,
         server: ModelServer,
         clock: Clock,
-        telemetry: Telemetry,
-        budget: RetryBudget,
+        failover: Failover,
         timeouts: AnswerTimeouts,
+        usual_waits: UsualWaitRule,
         uniform: Callable[[], float],
         wake_queue: WakeQueue,
     ) -> None:
@@ -63,9 +70,9 @@ class Dispatch:
         self._endpoints = endpoints
         self._server = server
         self._clock = clock
-        self._telemetry = telemetry
-        self._budget = budget
+        self._failover = failover
         self._timeouts = timeouts
+        self._usual_waits = usual_waits
         self._uniform = uniform
         self._wake_queue = wake_queue
 
@@ -80,9 +87,7 @@ class Dispatch:
 
         Raises InvalidRequest, NoEndpoint, Overloaded, DeadlineExceeded, UpstreamError.
         """
-        attempts = Attempts(
-            endpoints=self._endpoints, telemetry=self._telemetry, budget=self._budget
-        )
+        attempts = self._failover.attempts()
         while True:
             try:
                 choice = self._choose(request, attempts)
@@ -90,7 +95,10 @@ class Dispatch:
                 choice = await self._wait_for_endpoint(request, refusal, attempts, outcome)
             with attempts.at(choice) as slot:
                 note_attempt(outcome, choice, self._clock.now())
-                opened = await self._send(request, slot, headers, timeout)
+                with timeout, self._first_token_wait(request, slot, attempts, timeout):
+                    timeout.expect(*self._first_wait(request, choice.state))
+                    opened = await self._send(request, slot, headers)
+                self._note_first_bytes(opened, outcome)
                 slot.keep()
                 return opened
 
@@ -122,27 +130,62 @@ class Dispatch:
             outcome.queue_s += waited
 
     async def _send(
+        self, request: InferenceRequest, slot: EndpointSlot, headers: Mapping[str, str]
+    ) -> OpenAnswer:
+        """One attempt, until the first event is there, or all of an answer in one piece.
+
+        Raises an UpstreamError where the endpoint is to blame for what came.
+        """
+        endpoint, path = slot.choice.state.endpoint, request.path
+        body = _body_for(request, slot.choice.model)
+        answer = slot.answer = await self._server.open(endpoint, path, headers, body)
+        status, of_answer = answer.status, answer.headers
+        if fault := status_fault(endpoint.id, path, status, of_answer):
+            raise fault
+        is_stream = status < 300 and is_event_stream(of_answer)
+        stream = AnswerStream(path, endpoint.id) if is_stream else None
+        first = await _first_part(answer, stream, path, endpoint.id)
+        if isinstance(first, EngineRefusal):
+            answer.close()
+            refused = RefusedAnswer(first.status)
+            return OpenAnswer(answer=refused, slot=slot, first=first.body, stream=None)
+        return OpenAnswer(answer=answer, slot=slot, first=first, stream=stream)
+
+    def _first_token_wait(
         self,
         request: InferenceRequest,
         slot: EndpointSlot,
-        headers: Mapping[str, str],
+        attempts: Attempts,
         timeout: ProgressTimeout,
-    ) -> OpenAnswer:
-        """One attempt, until the first event is there, or all of an answer in one piece."""
-        state = slot.choice.state
-        body = _body_for(request, slot.choice.model)
-        with timeout:
-            timeout.expect(*self._first_wait(request, state))
-            answer = await self._server.open(state.endpoint, request.path, headers, body)
-            slot.answer = answer
-            if answer.status >= 500 or 300 <= answer.status < 400:
-                raise bad_status(state.endpoint.id, request.path, answer.status)
-            if answer.status < 300 and is_event_stream(answer.headers):
-                stream = AnswerStream(request.path, state.endpoint.id)
-                first = await _first_events(answer, stream)
-            else:
-                stream, first = None, await _read_all(answer)
-            return OpenAnswer(answer=answer, slot=slot, first=first, stream=stream)
+    ) -> FirstTokenWait:
+        state, usual_s = slot.choice.state, None
+        if request.stream and not attempts.moved:
+            usual_s = state.usual.first_token_limit(request.prompt_chars, self._usual_waits)
+
+        def movable() -> bool:
+            """Whether an endpoint that nothing speaks against could take the request."""
+            tried, now = attempts.failed_ids | {state.endpoint.id}, self._clock.now()
+            try:
+                choice = self._routing.choose(
+                    request, self._endpoints.states(), now, self._uniform, tried
+                )
+            except GatewayError:
+                return False
+            return choice.state.health.sound(now)
+
+        return FirstTokenWait(
+            state=state,
+            timeout=timeout,
+            movable=movable,
+            usual_s=usual_s,
+            now=self._clock.now,
+        )
+
+    def _note_first_bytes(self, opened: OpenAnswer, outcome: Outcome) -> None:
+        now, state, request = self._clock.now(), opened.state, outcome.request
+        state.answered_at = now
+        if opened.stream is not None and outcome.opened is not None:
+            state.usual.first_token_seen(request.prompt_chars, now - outcome.opened)
 
     def _first_wait(
         self, request: InferenceRequest, state: EndpointState
@@ -155,17 +198,59 @@ class Dispatch:
         )
 
 
-async def _first_events(answer: Answer, stream: AnswerStream) -> bytes:
-    """All up to the first event of the answer. Comments are none: until something of the answer
-    itself is there, another endpoint may still give it. Raises EngineFailed."""
-    events = b""
-    while not (stream.progressed or stream.over):
-        chunk = await answer.read()
-        if not chunk:
-            return events + stream.finish()
-        events += stream.feed(chunk)
-    if stream.over and not stream.done:
-        stream.finish()
+class RefusedAnswer:
+    """An engine's refusal that came as the first event of a stream, as the `Answer` that it would
+    have been without one."""
+
+    headers: Mapping[str, str] = {"content-type": "application/json"}
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+    async def read(self) -> bytes:
+        return b""
+
+    def drain(self) -> None:
+        """The engine's own answer is closed already."""
+
+    def close(self) -> None:
+        """The engine's own answer is closed already."""
+
+
+async def _first_part(
+    answer: Answer, stream: AnswerStream | None, path: str, endpoint: str
+) -> bytes | EngineRefusal:
+    """A stream up to the first event of its answer, or an answer in one piece. Raises the
+    UpstreamError that the endpoint is to blame for."""
+    if stream is not None:
+        return await _first_events(answer, stream, path, endpoint)
+    whole = await _read_all(answer)
+    fault = body_fault(endpoint, path, answer.status, answer.headers, whole)
+    if isinstance(fault, UpstreamError):
+        raise fault
+    return fault or whole
+
+
+async def _first_events(
+    answer: Answer, stream: AnswerStream, path: str, endpoint: str
+) -> bytes | EngineRefusal:
+    """Comments are no events: until something of the answer itself is there, another endpoint may
+    still give it. An error in its place counts as the status that it names."""
+    events = received = b""
+    try:
+        while not (stream.progressed or stream.over):
+            chunk = await answer.read()
+            if not chunk:
+                return events + stream.finish()
+            received = received + chunk if received else chunk
+            events += stream.feed(chunk)
+        if stream.over and not stream.done:
+            stream.finish()
+    except EngineFailed as failure:
+        fault = named_fault(endpoint, path, answer.headers, received)
+        if isinstance(fault, EngineRefusal):
+            return fault
+        raise fault or failure from None
     return events
 
 

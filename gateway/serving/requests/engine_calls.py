@@ -22,6 +22,7 @@ from gateway.core.ports import Clock, Telemetry
 from gateway.core.streams.sse import answer_object, objects
 from gateway.core.types import Demands, InferenceRequest
 from gateway.core.upstream_errors import idle_timeout, unreadable
+from gateway.errors import UpstreamError
 from gateway.protocol.headers import REQUEST_ID
 from gateway.protocol.paths import CHAT
 from gateway.serving.requests.dispatch import Dispatch, OpenAnswer
@@ -96,7 +97,7 @@ class EngineCalls:
             with ProgressTimeout(self._clock.now) as timeout:
                 while True:
                     if stream.progressed:
-                        outcome.last_byte = self._clock.now()
+                        outcome.last_byte = opened.state.answered_at = self._clock.now()
                     for event in objects(events, endpoint):
                         _note_usage(event, outcome)
                         if event.get("choices") and not event.get("usage"):
@@ -134,7 +135,11 @@ class EngineCalls:
                 outcome.first_byte = outcome.last_byte = self._clock.now()
                 if outcome.status >= 400:
                     raise refused(outcome.model, outcome.status, opened.first)
-                yield opened, outcome
+                try:
+                    yield opened, outcome
+                except UpstreamError as error:
+                    opened.slot.broke(error)
+                    raise
                 learn(opened.state, outcome, self._clock.now())
             finally:
                 opened.release()

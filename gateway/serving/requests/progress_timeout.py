@@ -42,15 +42,21 @@ def first_wait(
     return seconds, partial(first_token_timeout, endpoint, seconds, what)
 
 
+LATE_S = 0.25
+"""A timer that runs out this much after its time was held up by this process, whose event loop
+stood still: what it waited for may have come meanwhile, and is read first."""
+
+
 class ProgressTimeout:
     """A block with a deadline that may be moved: when it passes, the block is cancelled and
     `error()` is raised in place of the cancellation.
 
     It differs from asyncio.timeout in `extend`, which only notes a time: a timer that runs out
-    too early looks at it and is set again. `now` is the gateway's clock, in seconds.
+    too early looks at it and is set again. `now` is the gateway's clock, in seconds. The time for
+    which the event loop stood still does not count.
     """
 
-    __slots__ = ("_deadline", "_error", "_expired", "_loop", "_now", "_task", "_timer")
+    __slots__ = ("_deadline", "_due", "_error", "_expired", "_loop", "_now", "_task", "_timer")
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -58,6 +64,7 @@ class ProgressTimeout:
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = float("inf")
+        self._due = float("inf")
         self._error: Callable[[], Exception] = TimeoutError
         self._expired = False
 
@@ -67,22 +74,36 @@ class ProgressTimeout:
         self._deadline = self._now() + seconds
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(seconds, self._check)
+        self._set_timer(seconds)
 
     def extend(self, deadline: float) -> None:
         """Move the deadline to a later moment on the clock."""
         self._deadline = deadline
 
-    def _check(self) -> None:
-        remaining = self._deadline - self._now()
-        if remaining > 0.0:
-            self._timer = self._loop.call_later(remaining, self._check)
-        elif self._task is not None:
+    def end(self, error: Callable[[], Exception]) -> None:
+        """The deadline is now, and this is the error for it. Without effect outside the block."""
+        if self._task is not None and not self._expired:
+            self._error = error
             self._expired = True
             self._task.cancel()
 
+    def _set_timer(self, seconds: float) -> None:
+        self._due = self._loop.time() + seconds
+        self._timer = self._loop.call_later(seconds, self._check)
+
+    def _check(self) -> None:
+        late = self._loop.time() - self._due
+        remaining = self._deadline - self._now()
+        if remaining > 0.0:
+            self._set_timer(remaining)
+        elif late > LATE_S:
+            self._set_timer(late)
+        else:
+            self.end(self._error)
+
     def __enter__(self) -> ProgressTimeout:
         self._task = asyncio.current_task()
+        self._expired = False
         return self
 
     def __exit__(

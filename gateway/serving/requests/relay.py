@@ -101,6 +101,7 @@ class InferenceHandler:
             await self._relay(opened, stream, sink, outcome)
         except UpstreamError as error:
             outcome.kind = error_kind(error)
+            opened.slot.broke(error)
             with ProgressTimeout(self._clock.now) as timeout:
                 timeout.expect(self._timeouts.idle_s, client_stalled)
                 await sink.fail(error)
@@ -115,7 +116,7 @@ class InferenceHandler:
         event has been sent then. Raises ClientStalled."""
         read, now, idle_s = opened.answer.read, self._clock.now, self._timeouts.idle_s
         endpoint, model, tier = opened.state.endpoint.id, outcome.model, outcome.tier
-        gap = self._telemetry.gap
+        gap, state = self._telemetry.gap, opened.state
         read_at, events, sending = outcome.first_byte or 0.0, opened.first, False
 
         def stalled() -> GatewayError:
@@ -142,7 +143,10 @@ class InferenceHandler:
                 if not chunk:
                     break
                 previous, read_at = read_at, now()
-                gap(model, tier, read_at - previous)
+                state.answered_at, pause_s = read_at, read_at - previous
+                if pause_s > outcome.longest_pause_s:
+                    outcome.longest_pause_s = pause_s
+                gap(model, tier, pause_s)
                 events = stream.feed(chunk)
             if not stream.done:
                 last = stream.finish()

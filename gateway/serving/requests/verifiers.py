@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.core.ports import Clock, EndpointSource, Telemetry, Verifier
-from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import RETRY_AFTER_S, Choice, Routing
 from gateway.core.types import EndpointState, InferenceRequest, Tier
 from gateway.core.upstream_errors import prompt_too_long
 from gateway.errors import GatewayError, InvalidRequest, NoEndpoint
 from gateway.protocol.speculation import Offer
-from gateway.serving.requests.attempts import Attempts
+from gateway.serving.requests.attempts import Attempts, Failover
 
 TIERS: Mapping[Tier, Literal["edge", "cloud"]] = {Tier.EDGE: "edge", Tier.CLOUD: "cloud"}
 """Where devices' drafts are verified, as the wire names it."""
@@ -32,7 +31,7 @@ class VerifierEndpoints:
     verifier: Verifier
     clock: Clock
     telemetry: Telemetry
-    budget: RetryBudget
+    failover: Failover
     uniform: Callable[[], float]
 
     def offers(self) -> list[Offer]:
@@ -52,7 +51,7 @@ class VerifierEndpoints:
 
     def attempts(self) -> Attempts:
         """The attempts of one new request."""
-        return Attempts(endpoints=self.endpoints, telemetry=self.telemetry, budget=self.budget)
+        return self.failover.attempts()
 
     def choose(
         self, request: InferenceRequest, tier: Tier, tokenizer: str, attempts: Attempts

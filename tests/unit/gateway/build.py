@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.adapters.state.memory import MemoryBounds
+from gateway.core.outlier_ejection import EjectionRule
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.profile import build_profile
 from gateway.core.routing.routing import Routing
@@ -64,6 +65,20 @@ def retry_budget(
     *, ratio: float = 0.2, max_attempts: int = 3, reserve: float = 10.0
 ) -> RetryBudget:
     return RetryBudget(ratio=ratio, max_attempts=max_attempts, reserve=reserve)
+
+
+def ejection_rule(**fields: Any) -> EjectionRule:
+    """The rule by default; `fields` replace its own."""
+    given: dict[str, Any] = {
+        "consecutive_failures": 3,
+        "failure_share": 0.5,
+        "min_requests": 10,
+        "window_s": 10.0,
+        "first_pause_s": 2.0,
+        "longest_pause_s": 60.0,
+        "slow_start_s": 10.0,
+    }
+    return EjectionRule(**(given | fields))
 
 
 def measured(built: EndpointState, *, decode_s: float, prefill_s: float = 1e-5) -> EndpointState:

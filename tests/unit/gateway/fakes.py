@@ -12,10 +12,15 @@ import orjson
 from gateway.adapters.endpoints.waiters import EndpointWaiters
 from gateway.adapters.state.memory import MemoryStore
 from gateway.core.outcome import Outcome
+from gateway.core.outlier_ejection import EjectionRule
+from gateway.core.ports import Clock
+from gateway.core.retry import RetryBudget
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.state.operations import Operation
 from gateway.core.types import Endpoint, EndpointState, PoolState
 from gateway.errors import ConnectFailed, EngineFailed, GatewayError
+from gateway.serving.requests.attempts import Failover
+from tests.unit.gateway.build import ejection_rule, retry_budget
 
 Piece = bytes | Exception | None
 """Bytes to give, an error to raise, or None: say nothing more, ever."""
@@ -103,6 +108,23 @@ class FakeEndpoints:
                 state.healthy = False
 
 
+def failover(
+    endpoints: FakeEndpoints,
+    telemetry: Recorder,
+    budget: RetryBudget | None = None,
+    ejection: EjectionRule | None = None,
+    clock: Clock | None = None,
+) -> Failover:
+    return Failover(
+        endpoints=endpoints,
+        telemetry=telemetry,
+        budget=budget or retry_budget(),
+        ejection=ejection or ejection_rule(),
+        clock=clock or SteppingClock(),
+        uniform=lambda: 0.0,
+    )
+
+
 class SteppingClock:
     """Every look at it is a millisecond later."""
 
@@ -131,6 +153,8 @@ class Recorder:
         self.outcomes: list[Outcome] = []
         self.gaps: list[float] = []
         self.retries: list[tuple[str, str]] = []
+        self.ejected: list[tuple[str, str]] = []
+        self.returned: list[str] = []
         self.loads: list[tuple[int, int]] = []
 
     def finished(self, outcome: Outcome) -> None:
@@ -141,6 +165,12 @@ class Recorder:
 
     def retried(self, pool: str, cause: str) -> None:
         self.retries.append((pool, cause))
+
+    def endpoint_ejected(self, endpoint: Endpoint, cause: str, pause_s: float) -> None:
+        self.ejected.append((endpoint.id, cause))
+
+    def endpoint_returned(self, endpoint: Endpoint) -> None:
+        self.returned.append(endpoint.id)
 
     def load(self, inside: int, waiting: int) -> None:
         self.loads.append((inside, waiting))

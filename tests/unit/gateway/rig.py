@@ -36,7 +36,8 @@ class SharedRig:
 
     `scripts` are what engines answer by HTTP, `verified` what verifiers do, by endpoint id. The
     endpoints have the tokenizer `f` where a test gives none. `clock`: by default every look at it
-    is a millisecond later; waits need a real one. `settings` by group.
+    is a millisecond later; waits need a real one. `settings` by group; `timeouts_more` are of the
+    group `timeouts`.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class SharedRig:
         verified: VerifiedScripts | None = None,
         pools: Sequence[PoolState] = (),
         timeouts: AnswerTimeouts | None = None,
+        timeouts_more: Mapping[str, float] | None = None,
         budget: RetryBudget | None = None,
         clock: Clock | None = None,
         uniform: Callable[[], float] = lambda: 0.0,
@@ -71,6 +73,7 @@ class SharedRig:
                     "first_token_s": waits.first_token_s,
                     "idle_s": waits.idle_s,
                     "answer_s": waits.answer_s,
+                    **(timeouts_more or {}),
                 },
                 **settings,
             }

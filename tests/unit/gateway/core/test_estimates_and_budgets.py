@@ -68,3 +68,10 @@ def test_what_was_sent_since_the_scrape_waits_only_behind_a_queue() -> None:
     busy = state(waiting=2, in_flight=9, in_flight_at_scrape=5)
     free = state(waiting=0, in_flight=9, in_flight_at_scrape=5)
     assert (busy.queue, free.queue) == (6, 0)
+
+
+def test_a_retry_that_cannot_make_things_worse_is_not_charged_and_still_bounded() -> None:
+    budget = retry_budget(ratio=0.0, reserve=0.0, max_attempts=2)
+    assert all(budget.allow_retry(1, charged=False) for _ in range(500))
+    assert not budget.allow_retry(2, charged=False)
+    assert not budget.allow_retry(1)

@@ -47,6 +47,7 @@ class EndpointsRig:
             clock=SteppingClock(),
             tokenizers=TokenizerCheck((), client, 1.0),
             up=self.endpoints.up,
+            down=self.endpoints.down,
             interval_s=60.0,
             timeout_s=1.0,
             failures=1,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from gateway.core.routing.scorers import SCORERS
 from gateway.core.types import EndpointState
 from gateway.errors import ConfigError
 from gateway.settings import shipped_profiles
-from tests.unit.gateway.build import request, routing, state
+from tests.unit.gateway.build import ejection_rule, request, routing, state
 
 
 def replicas(count: int) -> list[EndpointState]:
@@ -75,6 +76,92 @@ def test_when_a_replica_leaves_only_its_own_prompts_move() -> None:
     for key, owner in before.items():
         if owner != "edge:2":
             assert chosen(states, prefix_key=key) == owner
+
+
+def test_sessions_whose_names_begin_alike_spread() -> None:
+    states = replicas(2)
+    found = Counter(chosen(states, session="s" * 64 + str(number)) for number in range(60))
+    assert min(found.values()) > 10
+
+
+def eject(state: EndpointState, now: float = 0.0) -> None:
+    for _ in range(3):
+        state.health.fail(False, ejection_rule(), "engine_error", now, lambda: 1.0)
+    assert state.health.ejected
+
+
+def test_an_ejected_replica_gets_nothing_while_another_can_answer() -> None:
+    states = replicas(2)
+    eject(states[0])
+    states[1].in_flight = 400
+    assert chosen(states) == "edge:1"
+
+
+def test_where_all_are_ejected_they_are_all_tried() -> None:
+    states = replicas(3)
+    for each in states:
+        eject(each)
+    assert {chosen(states, prefix_key=bytes([i]) * 16) for i in range(50)} == {
+        "edge:0",
+        "edge:1",
+        "edge:2",
+    }
+
+
+def test_a_request_that_failed_elsewhere_may_try_an_ejected_replica_at_last() -> None:
+    states = replicas(2)
+    eject(states[0])
+    choice = routing("edge").choose(
+        request("rill-edge"), states, 0.0, lambda: 0.0, frozenset({"edge:1"})
+    )
+    assert choice.state.endpoint.id == "edge:0"
+
+
+def test_a_replica_whose_pause_is_over_is_tried_by_the_next_request() -> None:
+    states = replicas(2)
+    owner = chosen(states, session="s")
+    other = next(s for s in states if s.endpoint.id != owner)
+    eject(other, -2.0)
+    assert chosen(states, session="s") == other.endpoint.id
+    other.health.begin()
+    assert chosen(states, session="s") == owner
+
+
+def test_a_tier_whose_replicas_are_all_ejected_is_left_for_another() -> None:
+    states = [state("edge:1"), state("cloud:1", "cloud")]
+    eject(states[0])
+    choice = routing().choose(request("tierflow-edge"), states, 0.0, lambda: 0.0)
+    assert (choice.state.endpoint.id, choice.reason) == ("cloud:1", "failover")
+
+
+def test_a_replica_that_fails_fast_does_not_look_idle() -> None:
+    states = replicas(2)
+    states[1].in_flight = 3
+    assert chosen(states) == "edge:0"
+    for _ in range(2):
+        states[0].health.doubt(0.0)
+    assert chosen(states) == "edge:1"
+
+
+def test_a_replica_that_has_returned_gets_its_share_step_by_step() -> None:
+    states = replicas(2)
+    eject(states[0])
+    now = states[0].health.ejected_until
+    states[0].health.succeed(states[0].health.begin(), ejection_rule(), now)
+    random = Random(1)
+
+    def share(at: float) -> float:
+        found = Counter(
+            routing("edge", profile="spread")
+            .choose(request("rill-edge"), states, at, random.random)
+            .state.endpoint.id
+            for _ in range(400)
+        )
+        return found["edge:0"] / 400
+
+    shares = [share(now + seconds) for seconds in (0.0, 5.0, 10.0)]
+    assert shares == sorted(shares)
+    assert shares[0] < 0.15 and shares[2] > 0.4
 
 
 def test_a_context_that_seems_too_long_prefers_a_roomier_replica() -> None:

@@ -54,6 +54,12 @@ def test_a_model_of_a_pool_not_seen_yet_may_come_later() -> None:
         choose(request("rill-cloud"), states)
 
 
+def test_a_tier_that_has_never_been_up_is_a_failover() -> None:
+    states = both()
+    states[0].healthy, states[0].models = False, {}
+    assert place(choose(request("tierflow-edge"), states)) == ("rill-cloud", "failover")
+
+
 @pytest.mark.parametrize("tier", ["edge", "cloud"])
 def test_a_virtual_tier_model_goes_to_its_tier(tier: str) -> None:
     assert place(choose(request(f"tierflow-{tier}"), both())) == (f"rill-{tier}", "tier")

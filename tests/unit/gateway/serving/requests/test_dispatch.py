@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 import pytest
 
+from gateway.adapters.clock import MonotonicClock
 from gateway.errors import (
     ConnectFailed,
     DeadlineExceeded,
@@ -19,6 +23,7 @@ from tests.unit.gateway.rig import InferenceRig, stream, streamed, whole
 pytestmark = pytest.mark.anyio
 
 EVENTS = [b'data: {"a":1}\n\n', b'data: {"a":2}\n\n', b"data: [DONE]\n\n"]
+ANSWER = b'{"choices":[]}'
 NEVER = None
 
 
@@ -45,14 +50,15 @@ async def test_a_server_error_before_the_first_byte_goes_elsewhere() -> None:
 
 
 async def test_a_retry_that_cannot_be_made_is_not_charged() -> None:
-    budget = retry_budget(ratio=0.0, reserve=1.0)
-    alone = InferenceRig({"edge:1": whole(b"", 500)}, [state("edge:1")], budget=budget)
-    with pytest.raises(EngineFailed):
+    budget, waits = retry_budget(ratio=0.0, reserve=1.0), AnswerTimeouts(0.02, 30.0, 30.0)
+    late = {"edge:1": stream(NEVER), "cloud:1": stream(*EVENTS)}
+    alone = InferenceRig(late, [state("edge:1")], budget=budget, timeouts=waits)
+    with pytest.raises(FirstTokenTimeout):
         await alone.ask(streamed())
-    both = InferenceRig({"edge:1": whole(b"", 500), "cloud:1": stream(*EVENTS)}, budget=budget)
+    both = InferenceRig(late, budget=budget, timeouts=waits)
     assert (await both.ask(streamed())).body == b"".join(EVENTS)
-    spent = InferenceRig({"edge:1": whole(b"", 500), "cloud:1": stream(*EVENTS)}, budget=budget)
-    with pytest.raises(EngineFailed):
+    spent = InferenceRig(late, budget=budget, timeouts=waits)
+    with pytest.raises(FirstTokenTimeout):
         await spent.ask(streamed())
 
 
@@ -109,8 +115,8 @@ async def test_the_callers_deadline_ends_the_wait() -> None:
 
 async def test_an_answer_in_one_piece_that_breaks_is_asked_for_again() -> None:
     half = FakeAnswer([b'{"half', broken()], content_type="application/json")
-    rig = InferenceRig({"edge:1": lambda: half, "cloud:1": whole(b"{}")})
-    assert (await rig.ask(request("tierflow-edge"))).body == b"{}"
+    rig = InferenceRig({"edge:1": lambda: half, "cloud:1": whole(ANSWER)})
+    assert (await rig.ask(request("tierflow-edge"))).body == ANSWER
     rig.assert_nothing_left_open()
 
 
@@ -122,3 +128,118 @@ async def test_a_first_token_timeout_without_another_endpoint_is_told() -> None:
     )
     with pytest.raises(FirstTokenTimeout):
         await rig.ask(streamed())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        stream(),
+        stream(b": ping\n\n"),
+        stream(b"data: [DONE]\n\n"),
+        stream(b": ping\n\n", b'data: {"error":', b' {"code": 500}}\n\n', b"data: [DONE]\n\n"),
+        whole(b""),
+        whole(b"{}"),
+        whole(b"<html>", 404),
+        whole(b"", 401),
+        whole(b"", 429),
+        whole(b"", 307),
+    ],
+)
+async def test_what_is_the_endpoints_fault_goes_elsewhere_before_anything_is_sent(
+    answer: Callable[[], FakeAnswer],
+) -> None:
+    rig = InferenceRig({"edge:1": answer, "cloud:1": stream(*EVENTS)})
+    assert (await rig.ask(streamed())).body == b"".join(EVENTS)
+    assert [endpoint for endpoint, _, _ in rig.server.calls] == ["edge:1", "cloud:1"]
+    rig.assert_nothing_left_open()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        whole(b'{"error": {"code": 422}}', 422),
+        stream(b'data: {"error": {"code": 422}}\n\n', b"data: [DONE]\n\n"),
+    ],
+)
+async def test_what_is_the_callers_fault_is_passed_on_with_its_status(
+    answer: Callable[[], FakeAnswer],
+) -> None:
+    rig = InferenceRig({"edge:1": answer, "cloud:1": stream(*EVENTS)})
+    sink = await rig.ask(streamed())
+    assert (sink.status, len(rig.server.calls)) == (422, 1)
+    assert b"engine_refused" in sink.body
+    assert rig.telemetry.outcomes[0].kind == "client_error"
+    rig.assert_nothing_left_open()
+
+
+async def test_comments_before_the_first_event_are_passed_on_with_it() -> None:
+    pieces = [b": ping\n\n", *EVENTS]
+    rig = InferenceRig({"edge:1": stream(*pieces)})
+    assert (await rig.ask(streamed())).body == b"".join(pieces)
+
+
+async def test_a_silent_endpoint_is_left_after_what_is_usual_there() -> None:
+    silent, well = state("edge:1"), state("cloud:1", "cloud")
+    for _ in range(8):
+        silent.usual.first_token_seen(0, 0.001)
+    rig = InferenceRig(
+        {"edge:1": stream(NEVER), "cloud:1": stream(*EVENTS)},
+        [silent, well],
+        clock=MonotonicClock(),
+        timeouts_more={"usual_floor_s": 0.02},
+    )
+    assert (await rig.ask(streamed())).body == b"".join(EVENTS)
+    assert rig.telemetry.retries == [("edge", "endpoint_silent")]
+    rig.assert_nothing_left_open()
+
+
+async def test_where_nothing_else_can_answer_a_silent_endpoint_has_the_time_that_is_set() -> None:
+    silent = state("edge:1")
+    for _ in range(8):
+        silent.usual.first_token_seen(0, 0.001)
+    rig = InferenceRig(
+        {"edge:1": stream(NEVER)},
+        [silent],
+        clock=MonotonicClock(),
+        timeouts=AnswerTimeouts(0.08, 30.0, 30.0),
+        timeouts_more={"usual_floor_s": 0.01},
+    )
+    with pytest.raises(FirstTokenTimeout):
+        await rig.ask(streamed())
+    assert rig.telemetry.retries == []
+
+
+async def test_a_request_that_waits_at_an_endpoint_that_goes_down_is_moved() -> None:
+    states = [state("edge:1"), state("cloud:1", "cloud")]
+    rig = InferenceRig({"edge:1": stream(NEVER), "cloud:1": stream(*EVENTS)}, states)
+    waiting = asyncio.ensure_future(rig.ask(streamed()))
+    while not states[0].first_token_waits:
+        await asyncio.sleep(0)
+    states[0].healthy = False
+    states[0].lost()
+    assert (await waiting).body == b"".join(EVENTS)
+    assert rig.telemetry.retries == [("edge", "endpoint_down")]
+    rig.assert_nothing_left_open()
+
+
+async def test_a_request_without_another_endpoint_goes_on_waiting() -> None:
+    only, come = state("edge:1"), asyncio.Event()
+    rig = InferenceRig({"edge:1": lambda: LateAnswer(come)}, [only])
+    waiting = asyncio.ensure_future(rig.ask(streamed()))
+    while not only.first_token_waits:
+        await asyncio.sleep(0)
+    only.lost()
+    come.set()
+    assert (await waiting).body == b"".join(EVENTS)
+
+
+class LateAnswer(FakeAnswer):
+    """The answer comes when the test says so."""
+
+    def __init__(self, come: asyncio.Event) -> None:
+        super().__init__(EVENTS)
+        self._come = come
+
+    async def read(self) -> bytes:
+        await self._come.wait()
+        return await super().read()

@@ -6,18 +6,25 @@ from gateway.core.types import EndpointState, Tier
 from gateway.errors import EngineFailed, InvalidRequest, NoEndpoint
 from gateway.protocol.speculation import Offer
 from gateway.serving.requests.verifiers import VerifierEndpoints
-from tests.unit.gateway.build import request, retry_budget, routing, state
-from tests.unit.gateway.fakes import FakeEndpoints, FakeVerifier, Recorder, SteppingClock
+from tests.unit.gateway.build import request, routing, state
+from tests.unit.gateway.fakes import (
+    FakeEndpoints,
+    FakeVerifier,
+    Recorder,
+    SteppingClock,
+    failover,
+)
 
 
 def verifiers(*states: EndpointState) -> VerifierEndpoints:
+    endpoints, telemetry = FakeEndpoints(states), Recorder()
     return VerifierEndpoints(
         routing=routing(),
-        endpoints=FakeEndpoints(states),
+        endpoints=endpoints,
         verifier=FakeVerifier({}),
         clock=SteppingClock(),
-        telemetry=Recorder(),
-        budget=retry_budget(),
+        telemetry=telemetry,
+        failover=failover(endpoints, telemetry),
         uniform=lambda: 0.0,
     )
 

@@ -1,0 +1,126 @@
+"""Whose fault is an answer that is none: the endpoint's, or the caller's?
+
+What the endpoint is to blame for is an `UpstreamError`, and another endpoint is asked. What the
+caller is to blame for passes through, as the engine says it. Until the first event of a stream
+nothing has been sent to the caller, so an error in its place counts as the status that it names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import orjson
+
+from gateway.core.streams.sse import each_event, payload
+from gateway.core.upstream_errors import bad_status, engine_busy, engine_denied, no_answer
+from gateway.errors import UpstreamError
+
+DENIED = frozenset({401, 402, 403, 407})
+"""The gateway's own credentials, or its account, are refused: engines never see the caller's."""
+OF_THE_ENDPOINT = frozenset({408, 421, 425})
+"""Too slow a connection, the wrong server, too early: none of it is in the request."""
+IN_JSON = frozenset({400, 404, 405, 410})
+"""An engine says in JSON what is wrong with a request. Where no JSON comes, it was no engine that
+answered: a proxy without its engine, or another server at its address."""
+NOTHING = frozenset({b"", b"{}", b"[]", b"null"})
+MAX_RETRY_AFTER_S = 3600.0
+
+_ERROR = re.compile(
+    rb'\s*\{\s*"(?:error"\s*:\s*[{"]|object"\s*:\s*"error"'
+    rb'|type"\s*:\s*"(?:error|response\.failed)")'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRefusal:
+    """An engine's error with the status that it names: the caller's request is wrong."""
+
+    status: int
+    body: bytes
+
+
+def status_fault(
+    endpoint: str, path: str, status: int, headers: Mapping[str, str]
+) -> UpstreamError | None:
+    """By the status alone, before the body has come. None where it is not the endpoint's fault, or
+    where only the body tells."""
+    if status == 429:
+        return engine_busy(endpoint, retry_after_s(headers))
+    if status in DENIED:
+        return engine_denied(endpoint, path, status)
+    if status == 503:
+        pause = retry_after_s(headers)
+        return bad_status(endpoint, path, status, certain=True, retry_after=pause)
+    if status < 200 or 300 <= status < 400 or status in OF_THE_ENDPOINT:
+        return bad_status(endpoint, path, status, certain=True)
+    if status >= 500:
+        return bad_status(endpoint, path, status)
+    return None
+
+
+def body_fault(
+    endpoint: str, path: str, status: int, headers: Mapping[str, str], body: bytes
+) -> UpstreamError | EngineRefusal | None:
+    """By the whole body of an answer whose status is no fault."""
+    if status in IN_JSON and _json_object(body) is None:
+        return bad_status(endpoint, path, status, certain=True)
+    if status >= 300:
+        return None
+    if len(body) < 16 and body.strip() in NOTHING:
+        return no_answer(endpoint)
+    if headers.get("content-type", "").lower().startswith("text/html"):
+        return no_answer(endpoint)
+    return _error_fault(endpoint, path, headers, body) if _ERROR.match(body) else None
+
+
+def named_fault(
+    endpoint: str, path: str, headers: Mapping[str, str], stream: bytes
+) -> UpstreamError | EngineRefusal | None:
+    """By the first event of a stream that fails with it; None where that event is no error."""
+    data = next(filter(None, map(payload, each_event(stream))), b"")
+    return _error_fault(endpoint, path, headers, data) if _ERROR.match(data) else None
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds in Retry-After; a date counts from the answer's own."""
+    value = headers.get("retry-after", "")
+    try:
+        if value.strip().isdigit():
+            return min(MAX_RETRY_AFTER_S, float(value))
+        until, sent = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date", ""))
+        return min(MAX_RETRY_AFTER_S, max(0.0, (until - sent).total_seconds()))
+    except (TypeError, ValueError):
+        return None
+
+
+def _error_fault(
+    endpoint: str, path: str, headers: Mapping[str, str], data: bytes
+) -> UpstreamError | EngineRefusal:
+    body = _json_object(data) or {}
+    status = _named_status(body)
+    fault = status_fault(endpoint, path, status, headers)
+    return EngineRefusal(status, data) if fault is None else fault
+
+
+def _named_status(body: Mapping[str, Any]) -> int:
+    """Of an error that came with a status of 200; 500 where it names none."""
+    nested = body.get("error")
+    for error in (nested, body):
+        if isinstance(error, dict):
+            for name in ("code", "status", "status_code"):
+                status = str(error.get(name))
+                if status.isdigit() and 400 <= int(status) < 600:
+                    return int(status)
+    return 500
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return parsed if isinstance(parsed, dict) else None

@@ -1,0 +1,80 @@
+"""How long an endpoint usually takes: what has been seen there lately, by the prompt's size.
+
+The limit of a wait is a multiple of the longest that was seen lately (of the last 64, which is
+about their 98th percentile). An endpoint of which too little is known has no limit of its own: the
+setting holds, which no limit ever exceeds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+SEEN = 64
+"""Waits that are kept for each size."""
+MIN_SEEN = 8
+"""From so many on they say what is usual."""
+SIZES = (1_000, 4_000, 16_000, 64_000, 256_000)
+"""Characters of prompts: up to the first, up to the second, and so on; the last class is open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsualWaitRule:
+    """How a limit follows from what is usual: `factor` times the longest, at least `floor_s`
+    seconds. A factor of 0 turns it off."""
+
+    factor: float
+    floor_s: float
+
+
+@dataclass(slots=True)
+class RecentWaits:
+    """The waits of one kind that were seen last, in seconds."""
+
+    _seen: deque[float] = field(default_factory=lambda: deque(maxlen=SEEN))
+
+    def observe(self, seconds: float) -> None:
+        """Take in one that ended well. What is not finite and at least 0 is left out."""
+        if 0.0 <= seconds < float("inf"):
+            self._seen.append(seconds)
+
+    def longest(self) -> float | None:
+        """None while too few were seen."""
+        return max(self._seen) if len(self._seen) >= MIN_SEEN else None
+
+
+@dataclass(slots=True)
+class UsualWaits:
+    """What is usual at one endpoint: the waits for a stream's first bytes by the prompt's size,
+    and the longest pause within each stream."""
+
+    first_token: tuple[RecentWaits, ...] = field(
+        default_factory=lambda: tuple(RecentWaits() for _ in range(len(SIZES) + 1))
+    )
+    pauses: RecentWaits = field(default_factory=RecentWaits)
+
+    def first_token_seen(self, prompt_chars: int, seconds: float) -> None:
+        self.first_token[_size(prompt_chars)].observe(seconds)
+
+    def first_token_limit(self, prompt_chars: int, rule: UsualWaitRule) -> float | None:
+        """Seconds until it is unusual that nothing has come; None where nothing is known.
+
+        Longer prompts take longer: a class of sizes is never faster than a smaller one was.
+        """
+        own = self.first_token[_size(prompt_chars)].longest()
+        if own is None or rule.factor <= 0.0:
+            return None
+        smaller = (waits.longest() or 0.0 for waits in self.first_token[: _size(prompt_chars)])
+        return max(rule.floor_s, rule.factor * max(own, *smaller, 0.0))
+
+    def idle_limit(self, setting_s: float, rule: UsualWaitRule) -> float:
+        """Seconds until a stream that sends nothing counts as broken off: never more than the
+        setting, and the setting itself while too little is known."""
+        longest = self.pauses.longest()
+        if longest is None or rule.factor <= 0.0:
+            return setting_s
+        return min(setting_s, max(rule.floor_s, rule.factor * longest))
+
+
+def _size(prompt_chars: int) -> int:
+    return next((n for n, most in enumerate(SIZES) if prompt_chars <= most), len(SIZES))
