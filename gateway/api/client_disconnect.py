@@ -21,22 +21,17 @@ class Listening:
         self._receive = receive
         self._left = False
 
-    async def __aenter__(self) -> Listening:
+    async def __aenter__(self) -> None:
         self._task = asyncio.current_task()
         self._listener = asyncio.create_task(self._listen())
-        return self
-
-    def leave(self) -> None:
-        """End the block as if the caller had left."""
-        self._left = True
-        if self._task is not None:
-            self._task.cancel()
 
     async def _listen(self) -> None:
         message: Message = {"type": "http.request"}
         while message["type"] != "http.disconnect":
             message = await self._receive()
-        self.leave()
+        self._left = True
+        if self._task is not None:
+            self._task.cancel()
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._listener.cancel()

@@ -218,6 +218,11 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         "The replica that had the stream has ended, and the rest of the answer with it.",
         "Send the request anew.",
     ),
+    "stream_replaced": ErrorCode(
+        errors.Conflict,
+        "The same caller reads the stream on a newer connection.",
+        "Read it there.",
+    ),
     # Collectives.
     "too_few_members": ErrorCode(
         errors.TooFewMembers,

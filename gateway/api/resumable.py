@@ -18,7 +18,7 @@ from gateway.core.ports import Clock
 from gateway.core.streams.protocols import stream_protocol
 from gateway.core.types import InferenceRequest
 from gateway.core.upstream_errors import client_stalled
-from gateway.errors import ClientStalled, StateLost, StreamGone
+from gateway.errors import ClientStalled, Conflict, StateLost, StreamGone
 from gateway.protocol import headers as names
 from gateway.protocol.openai import ErrorBody
 from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES, STREAMS
@@ -26,7 +26,6 @@ from gateway.serving.requests.progress_timeout import ProgressTimeout
 from gateway.serving.resumable.resumption import Resumption
 from gateway.serving.resumable.stream import (
     Reader,
-    ReaderReplaced,
     ResumableStream,
     StreamBroken,
     StreamHead,
@@ -80,7 +79,7 @@ class ResumableAnswers:
             )
 
         recording.opened = opened
-        async with Listening(receive) as listening:
+        async with Listening(receive):
             try:
                 stream = await recording.stream(task)
             except asyncio.CancelledError:
@@ -88,7 +87,7 @@ class ResumableAnswers:
                 raise
             if stream is not None:
                 reader = self._streams.connect(stream, 0)
-                await self.send_events(reader, send, listening)
+                await self.send_events(reader, send)
 
     async def resume(
         self, stream: str, authorization: str, position: int
@@ -99,8 +98,8 @@ class ResumableAnswers:
 
         async def answer(receive: Receive, send: Send) -> None:
             try:
-                async with Listening(receive) as listening:
-                    await self.send_events(reader, send, listening)
+                async with Listening(receive):
+                    await self.send_events(reader, send)
             except ClientGone:
                 pass
 
@@ -110,10 +109,10 @@ class ResumableAnswers:
         """Raises UnknownStream or StateLost."""
         await self._resumption.drop(stream, authorization)
 
-    async def send_events(self, reader: Reader, send: Send, listening: Listening) -> None:
+    async def send_events(self, reader: Reader, send: Send) -> None:
         """Send the stream as it comes. A connection that ends without a last piece tells the
         caller to come back."""
-        reader.replaced, position, last = listening.leave, reader.position, b""
+        position, last = reader.position, b""
         try:
             await send(_start(reader.head))
             while True:
@@ -124,11 +123,11 @@ class ResumableAnswers:
                 position, last = batch.position, batch.data
                 if batch.final:
                     return
-        except StreamGone as gone:
-            *_, body = render(gone)
+        except (StreamGone, Conflict) as error:
+            *_, body = render(error)
             event = stream_protocol(reader.head.path).failure(body, b"", last)
             await send(_body(event, more=False))
-        except (ReaderReplaced, StreamBroken, StateLost, ClientStalled):
+        except (StreamBroken, StateLost, ClientStalled):
             pass
         finally:
             reader.close(position)

@@ -63,8 +63,7 @@ class StreamEvents(Struct, tag="events", frozen=True, kw_only=True):
 
 
 class StreamRefused(Struct, tag="refused", frozen=True, kw_only=True):
-    """The owner gives this reader nothing: `code` and `message` of an error, or `replaced`, or
-    `broken`."""
+    """The owner gives this reader nothing: `code` and `message` of an error, or `broken`."""
 
     reader: str
     code: str

@@ -40,16 +40,16 @@ from gateway.serving.resumable.messages import (
 from gateway.serving.resumable.stream import (
     EventBatch,
     Reader,
-    ReaderReplaced,
     StreamBroken,
     StreamHead,
     StreamReader,
+    stream_replaced,
 )
 from gateway.serving.resumable.streams import ResumableStreams, unknown_stream
 
 BEAT_S = 0.5
 SILENT_S = 5.0
-REPLACED, BROKEN = "replaced", "broken"
+BROKEN = "broken"
 
 
 def stream_lost() -> StreamGone:
@@ -71,7 +71,6 @@ class RemoteReader:
         self.stream = stream
         self.caller = caller
         self.position = position
-        self.replaced: Callable[[], None] = lambda: None
         self.heard_at = remote.clock.now()
         self._remote = remote
         self._head: StreamHead | None = None
@@ -124,8 +123,6 @@ class RemoteReader:
                 self._answer.set_result(batch)
 
     def fail(self, error: Exception) -> None:
-        if isinstance(error, ReaderReplaced):
-            self.replaced()
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
 
@@ -142,8 +139,8 @@ class RemoteReader:
 
 
 def _refusal(message: StreamRefused) -> Exception:
-    if message.code == REPLACED:
-        return ReaderReplaced()
+    if message.code == "stream_replaced":
+        return stream_replaced()
     if message.code == BROKEN:
         return StreamBroken()
     if message.code == "unknown_stream":
@@ -287,7 +284,6 @@ class StreamServer:
         except GatewayError as error:
             served.refusal = _refused(pull, error.code, error.message)
             return
-        served.reader.replaced = served.pulled.set
 
     def _forget(self, reader: str, position: int) -> None:
         served = self._served.pop(reader, None)
@@ -317,8 +313,6 @@ class StreamServer:
                 batch = await reader.read(pull.after)
         except TimeoutError:
             pass
-        except ReaderReplaced:
-            served.refusal = _refused(pull, REPLACED)
         except StreamBroken:
             served.refusal = _refused(pull, BROKEN)
         except GatewayError as error:

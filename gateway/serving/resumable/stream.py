@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.core.event_log import EventLog
+from gateway.errors import Conflict
 
 MAX_UNREAD_BYTES = 64 * 1024
 """The work waits while so much has not been sent to a caller that is there, as it would wait for
 the caller's connection itself."""
 MAX_BATCH_BYTES = 256 * 1024
-
-
-class ReaderReplaced(Exception):
-    """The caller has come back on a newer connection."""
 
 
 class StreamBroken(Exception):
@@ -43,17 +40,21 @@ class EventBatch:
     final: bool
 
 
+def stream_replaced() -> Conflict:
+    return Conflict(
+        "this stream is read on a newer connection of the same caller", code="stream_replaced"
+    )
+
+
 class Reader(Protocol):
     """A connection's way to one stream. `position` is where the connection begins.
 
     `read` waits for events after a position, up to which everything has been sent. It raises
-    ReaderReplaced, StreamBroken, StreamGone or StateLost. `close` is idempotent; it takes the
-    position up to which everything has been sent. `replaced` is called when a newer connection
-    takes over.
+    Conflict when a newer connection takes over, StreamGone, StreamBroken or StateLost. `close` is
+    idempotent; it takes the position up to which everything has been sent.
     """
 
     position: int
-    replaced: Callable[[], None]
 
     @property
     def head(self) -> StreamHead: ...
@@ -128,11 +129,9 @@ class ResumableStream:
 
     def connect(self, reader: StreamReader | None) -> None:
         """Let this reader take over, or nobody."""
-        before, self._reader = self._reader, reader
+        self._reader = reader
         self._sent.set()
         self._changed.set()
-        if before is not None and reader is not None:
-            before.replaced()
 
     def read_by(self, reader: StreamReader) -> bool:
         return self._reader is reader
@@ -140,7 +139,7 @@ class ResumableStream:
     async def read(self, reader: StreamReader, position: int) -> EventBatch:
         while True:
             if self._reader is not reader:
-                raise ReaderReplaced
+                raise stream_replaced()
             reader.position = self.delivered_to = position
             self._sent.set()
             data, last = self.log.since(position, MAX_BATCH_BYTES)
@@ -160,7 +159,6 @@ class StreamReader:
     ) -> None:
         self.stream = stream
         self.position = position
-        self.replaced: Callable[[], None] = _nobody
         self._closed = closed
 
     @property
@@ -174,7 +172,3 @@ class StreamReader:
         if self.stream.read_by(self):
             self.stream.delivered_to = position
             self._closed(self)
-
-
-def _nobody() -> None:
-    """Nobody has to be told yet."""

@@ -155,3 +155,20 @@ async def test_a_caller_that_leaves_the_other_replica_leaves_its_stream() -> Non
         await task
         await settle()
         assert states(owner) == (0, 1, 0)
+
+
+async def test_a_newer_connection_at_another_replica_takes_over() -> None:
+    store = LossyStore()
+    async with replica("0", store) as owner, replica("1", store) as other:
+        gate, first, older, newer = asyncio.Event(), Caller(breaks_after=5), Caller(), Caller()
+        await begin(owner, first, writing(*EVENTS, gate=gate))
+        stream = first.headers["x-tierflow-stream"]
+        reading = asyncio.create_task(come_back(other, older, stream))
+        while b"data: 0" not in older.body:
+            await asyncio.sleep(0.001)
+        taking_over = asyncio.create_task(come_back(owner, newer, stream))
+        await reading
+        assert older.body.count(b'"code":"stream_replaced"') == 1
+        gate.set()
+        await taking_over
+        assert without_ids(newer.body) == b"".join(EVENTS)

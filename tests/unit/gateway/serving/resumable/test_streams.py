@@ -144,7 +144,8 @@ async def test_a_newer_connection_takes_over() -> None:
         await first
         gate.set()
         await second
-        assert not older.complete
+        assert older.complete
+        assert older.body.count(b'"code":"stream_replaced"') == 1
         assert without_ids(newer.body) == b"".join(EVENTS[1:])
 
 
