@@ -19,7 +19,7 @@ from gateway.core.streams.protocols import stream_protocol
 from gateway.core.types import InferenceRequest
 from gateway.errors import BodyTooLarge, ClientStalled, GatewayError, InvalidRequest
 from gateway.protocol import headers as names
-from gateway.protocol.paths import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, TOKENIZE
+from gateway.protocol.paths import CHAT, COMPLETIONS, DETOKENIZE, EMBEDDINGS, RESPONSES, TOKENIZE
 from gateway.serving.requests.progress_timeout import ProgressTimeout
 from gateway.serving.requests.relay import Sink
 
@@ -30,7 +30,7 @@ PATHS = frozenset(
         RESPONSES,
         EMBEDDINGS,
         TOKENIZE,
-        "/detokenize",
+        DETOKENIZE,
     }
 )
 _NOT_RELAYED = frozenset(

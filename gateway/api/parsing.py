@@ -14,7 +14,7 @@ from gateway.core.types import Caller, Demands, InferenceRequest, Tier
 from gateway.errors import InvalidRequest
 from gateway.protocol import headers as names
 from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
-from gateway.protocol.paths import CHAT
+from gateway.protocol.paths import CHAT, DETOKENIZE, TOKENIZE
 from gateway.protocol.virtual_models import AUTO
 from gateway.serving.chat.request import check
 
@@ -38,7 +38,7 @@ _READ = frozenset(
     )
 )
 _ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
-_MODEL_OPTIONAL = frozenset({"/tokenize", "/detokenize"})
+_MODEL_OPTIONAL = frozenset({TOKENIZE, DETOKENIZE})
 MAX_DEADLINE_MS = 24 * 3600 * 1000.0
 MAX_RESUMABLE_S = 3600
 MAX_NAME_CHARS = 256

@@ -84,6 +84,10 @@ class Telemetry(Protocol):
     """The place where requests are counted and logged. None of its methods blocks or raises.
 
     `cause` is the code of the failure. `endpoint_returned`: a trial of an ejected one succeeded.
+
+    `resumed` counts answers whose engine broke after their first token, by the `way` of answering
+    (chat, completions, draft, cascade, collective): `outcome` is resumed where the answer went on
+    elsewhere, failed where it could not; `cause` is the break's error code.
     """
 
     def finished(self, outcome: Outcome) -> None: ...
@@ -95,6 +99,8 @@ class Telemetry(Protocol):
     def endpoint_ejected(self, endpoint: Endpoint, cause: str, pause_s: float) -> None: ...
 
     def endpoint_returned(self, endpoint: Endpoint) -> None: ...
+
+    def resumed(self, way: str, outcome: str, cause: str) -> None: ...
 
     def load(self, inside: int, waiting: int) -> None: ...
 
@@ -122,8 +128,8 @@ class Verifier(Protocol):
     """The way to engines that make answers out of token ids, and check drafts where that saves
     steps.
 
-    `open` returns when the engine has accepted the job. `open` and `tokenize` raise UpstreamError
-    when the engine failed, InvalidRequest when it refused what it was given.
+    `open` returns when the engine has accepted the job. All but `facts` raise UpstreamError when
+    the engine failed, InvalidRequest when it refused what it was given.
     """
 
     def facts(self, endpoint: Endpoint) -> DraftFacts: ...
@@ -131,6 +137,8 @@ class Verifier(Protocol):
     async def tokenize(
         self, endpoint: Endpoint, model: str, messages: Sequence[Mapping[str, Any]]
     ) -> list[int]: ...
+
+    async def detokenize(self, endpoint: Endpoint, model: str, ids: Sequence[int]) -> str: ...
 
     async def open(self, endpoint: Endpoint, job: Job) -> Verification: ...
 

@@ -134,6 +134,11 @@ def aborted(endpoint: str) -> EngineFailed:
     return engine_failed(endpoint, "aborted its answer", "engine_aborted")
 
 
+def continuation_refused(endpoint: str) -> EngineFailed:
+    """It takes the prompt, but not with what another engine has answered behind it."""
+    return engine_failed(endpoint, "refused to go on with an answer that another engine began")
+
+
 def error_event(endpoint: str) -> EngineFailed:
     """An error stands where the answer, or an event of it, should be."""
     return engine_failed(endpoint, "ended its answer with an error", "error_event")

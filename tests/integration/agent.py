@@ -59,12 +59,14 @@ class FamilyEngine(SpeculatingEngine):
         return ids, "length", None
 
     def answer_ids(self, prompt: list[int], count: int) -> list[int]:
-        """The small model's greedy text, which goes on from what is changed in it."""
+        """The small model's greedy text, which goes on from what is changed in it. The place of a
+        change is counted from the prompt's beginning: a longer prompt changes no further text."""
         stream = self._drafter.start()
         ids: list[int] = []
         while len(ids) < count:
-            (guess,) = stream.draft([*prompt, *ids], 1, lambda _: True)
-            swerve = len(ids) % SWERVES == SWERVES - 1
+            text = [*prompt, *ids]
+            (guess,) = stream.draft(text, 1, lambda _: True)
+            swerve = len(text) % SWERVES == SWERVES - 1
             ids.append((guess.token + 11) % 1000 + 300 if swerve else guess.token)
         return ids
 

@@ -25,9 +25,14 @@ MAX_MODEL_LEN = 2048
 
 
 def answer_ids(prompt: list[int], count: int) -> list[int]:
-    """What the engine says to a prompt."""
-    start = sum(prompt)
-    return [(start + 7 * place + place * place) % VOCABULARY for place in range(count)]
+    """What the engine says to a prompt. Each token depends on the whole text before it, so the
+    answer to a prompt and the beginning of its answer is the rest of that."""
+    ids: list[int] = []
+    total, length = sum(prompt), len(prompt)
+    for _ in range(count):
+        ids.append((3 * total + 7 * length) % VOCABULARY)
+        total, length = total + ids[-1], length + 1
+    return ids
 
 
 @dataclass
@@ -79,6 +84,9 @@ class SpeculatingEngine:
         assert up.wait(10)
 
     def stop(self) -> None:
+        """At the second call nothing."""
+        if self._loop.is_closed():
+            return
         self.gate.set()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)

@@ -15,7 +15,7 @@ from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.types import Endpoint
 from gateway.core.upstream_errors import engine_failed
 from gateway.errors import InvalidRequest, UpstreamError
-from gateway.protocol.paths import COMPLETIONS, TOKENIZE
+from gateway.protocol.paths import COMPLETIONS, DETOKENIZE, TOKENIZE
 
 _HEADERS = {"content-type": "application/json"}
 MAX_SMALL_BYTES = 8 * 1024 * 1024
@@ -43,6 +43,15 @@ class EngineVerifier:
             return [int(token) for token in reply["tokens"]]
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
             raise engine_failed(endpoint.id, "sent no token ids for the messages") from error
+        finally:
+            answer.close()
+
+    async def detokenize(self, endpoint: Endpoint, model: str, ids: Sequence[int]) -> str:
+        answer = await self._ask(endpoint, DETOKENIZE, {"model": model, "tokens": list(ids)})
+        try:
+            return str(orjson.loads(await _read_small(answer))["prompt"])
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise engine_failed(endpoint.id, "sent no text for the token ids") from error
         finally:
             answer.close()
 

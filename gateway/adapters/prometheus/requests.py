@@ -71,6 +71,13 @@ class RequestTelemetry:
             "last failure.",
             ("pool", "cause"),
         )
+        self._resumptions = self._counter(
+            "resumptions",
+            "Answers whose engine broke after the first token. way: chat, completions, draft, "
+            "cascade or collective. outcome: resumed (the answer went on at another endpoint) or "
+            "failed. cause: the error code of the break.",
+            ("way", "outcome", "cause"),
+        )
         self._tokens = self._counter(
             "tokens",
             "Tokens of engines' answers, those for cascades and collectives too. kind completion: "
@@ -202,6 +209,9 @@ class RequestTelemetry:
 
     def endpoint_returned(self, endpoint: Endpoint) -> None:
         log.warning("endpoint_returned", endpoint=endpoint.id, pool=endpoint.pool)
+
+    def resumed(self, way: str, outcome: str, cause: str) -> None:
+        self._resumptions.labels(way, outcome, cause).inc()
 
     def _place(self, tier: str, model: str) -> tuple[Any, ...]:
         children = self._children.get((tier, model))

@@ -33,6 +33,25 @@ class Batch:
     text: str = ""
 
 
+LARGEST_SEED = 2**63 - 1
+"""The largest seed that engines take, which read it as a signed integer of 64 bits."""
+
+
+def sampling_of_rest(sampling: Mapping[str, Any], tokens: int) -> dict[str, Any]:
+    """The fields of `sampling` for the rest of an answer whose first `tokens` tokens stand behind
+    the prompt already.
+
+    The bound on the answer's tokens is what is left of it, 0 at least. A seed moves on: its first
+    random numbers have chosen the text that is there, and to draw them again would favour that.
+    """
+    rest = dict(sampling)
+    if tokens and (max_tokens := rest.get("max_tokens")) is not None:
+        rest["max_tokens"] = max(0, max_tokens - tokens)
+    if tokens and (seed := rest.get("seed")) is not None:
+        rest["seed"] = seed + tokens if seed <= LARGEST_SEED - tokens else seed - tokens
+    return rest
+
+
 DraftRun = tuple[int, Sequence[int], Sequence[int]]
 """Draft ids that stand from an output position on: (position, ids, the ids before them)."""
 

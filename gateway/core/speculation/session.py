@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.core.speculation.job import DraftRun
+
 AHEAD = 512
 """Positions beyond the last verified one up to which drafts may begin."""
 BEHIND = 4096
@@ -49,7 +51,9 @@ class Step:
 class SessionState:
     """An answer so far, and the drafts for it that are on their way to the verifier.
 
-    `vocabulary`: ids are below it; None when unknown. Counts are in tokens.
+    `vocabulary`: ids are below it; None when unknown. Counts are in tokens. `resumed_at`: the
+    output position from which on the engine that answers now makes the answer; what stands before
+    came from others, and is a part of its prompt.
     """
 
     prompt: Sequence[int]
@@ -59,6 +63,7 @@ class SessionState:
     drafted: int = 0
     accepted: int = 0
     steps: int = 0
+    resumed_at: int = 0
     _forwarded: dict[int, dict[int, float]] = field(default_factory=dict)
 
     def check(self, position: int, ids: Sequence[int]) -> bool:
@@ -78,6 +83,27 @@ class SessionState:
         if self.vocabulary is not None and max(ids) >= self.vocabulary:
             raise DraftRefused("id_beyond_vocabulary", f"i: ids are below {self.vocabulary}")
         return position + len(ids) > done
+
+    def resume(self) -> None:
+        """Another engine goes on with the answer. It has none of the drafts so far."""
+        self.resumed_at = len(self.verified)
+        self._forwarded.clear()
+
+    def engine_run(
+        self, position: int, ids: Sequence[int], before: Sequence[int]
+    ) -> DraftRun | None:
+        """A draft that stands from output position `position` on, after `before`, as the engine
+        that answers now counts positions. None where it contradicts, or ends within, what came
+        before that engine."""
+        start = self.resumed_at
+        if start == 0:
+            return position, ids, before
+        known = self.verified[max(0, position - len(before)) : start]
+        if [*before, *ids][: len(known)] != known:
+            return None
+        new_ids = ids[max(0, start - position) :]
+        new_before = before[max(0, start - position + len(before)) :]
+        return (max(0, position - start), new_ids, new_before) if new_ids else None
 
     def forwarded(self, position: int, ids: Sequence[int], now: float) -> None:
         """Remember a draft that is on its way to the verifier since `now` (seconds)."""

@@ -1,4 +1,5 @@
-"""The one failover rule: before the first token, an endpoint that fails is left for another.
+"""The one failover rule: an endpoint that fails is left for another, before the first token and,
+where the answer can go on from what was sent, after it.
 
 Chat requests (`dispatch`), drafting sessions (`devices.drafting.session`) and escalations
 (`cascade.top_tier`) go through the same loop:
@@ -99,6 +100,7 @@ class Attempts:
         "_doubtful",
         "_failover",
         "_reached_engines",
+        "_resumes",
         "_stale_ids",
         "failed_ids",
         "failure",
@@ -112,6 +114,7 @@ class Attempts:
         self._reached_engines = 0
         self._doubtful: list[tuple[EndpointState, str]] = []
         self._stale_ids: set[str] = set()
+        self._resumes = False
         self.failed_ids: set[str] = set()
         self.failure: UpstreamError | None = None
         self.held_s = 0.0
@@ -135,11 +138,13 @@ class Attempts:
             return True
         sound = next_state.health.sound(self._failover.clock.now())
         charged = not sound or isinstance(failure, FirstTokenTimeout)
+        # An answer that has begun has cost more than to go on with it does.
+        charged = charged and not self._resumes
         return self._failover.budget.allow_retry(self._reached_engines, charged=charged)
 
     def failed(self, error: UpstreamError, slot: EndpointSlot) -> None:
         """Note that the last attempt failed: its endpoint is not chosen again."""
-        self.failure = error
+        self.failure, self._resumes = error, False
         state, failover = slot.choice.state, self._failover
         health, now = state.health, failover.clock.now()
         if isinstance(error, StaleConnection) and error.endpoint not in self._stale_ids:
@@ -166,6 +171,14 @@ class Attempts:
             health.doubt(now)
             self._doubtful.append((state, error.code))
 
+    def broke(self, error: UpstreamError) -> None:
+        """Note that the last endpoint broke in the middle of its answer, which the next attempt
+        goes on with."""
+        self.failure, self._resumes = error, True
+        # What failed before this endpoint answered may be good again by now.
+        self.failed_ids = {error.endpoint}
+        self._reached_engines += 1
+
     def succeeded(self) -> None:
         """An endpoint answers: those that failed the same request before did so by themselves."""
         for state, cause in self._doubtful:
@@ -190,16 +203,26 @@ class EndpointSlot:
     `answer` is what the engine is making there, once it is; it is closed with the place. An
     UpstreamError that ends the block is noted and does not leave it, so that the loop around it
     chooses again. Set `begun` as soon as something of the answer has gone to the caller: from then
-    on a failure is the request's own end, and passes on. `trial`: it tries an endpoint that is
-    ejected, and that has not been counted yet.
+    on a failure is the request's own end, and passes on, unless the answer is `resumable`. `trial`:
+    it tries an endpoint that is ejected, and that has not been counted yet.
     """
 
-    __slots__ = ("_attempts", "_failover", "_kept", "answer", "begun", "choice", "trial")
+    __slots__ = (
+        "_attempts",
+        "_failover",
+        "_kept",
+        "answer",
+        "begun",
+        "choice",
+        "resumable",
+        "trial",
+    )
 
     def __init__(self, choice: Choice, failover: Failover, attempts: Attempts) -> None:
         self.choice = choice
         self.answer: ClosableAnswer | None = None
         self.begun = False
+        self.resumable = False
         self._failover = failover
         self._attempts = attempts
         self._kept = False
@@ -249,8 +272,10 @@ class EndpointSlot:
                 self.broke(error)
             else:
                 self._attempts.failed(error, self)
+            if self.begun and self.resumable:
+                self._attempts.broke(error)
         self.release()
-        return failed and not self.begun
+        return failed and (self.resumable or not self.begun)
 
 
 def note_attempt(outcome: Outcome, choice: Choice, now: float) -> None:

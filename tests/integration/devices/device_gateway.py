@@ -32,7 +32,9 @@ def tokenizer(shift: int = 0) -> str:
 
 
 @contextmanager
-def gateway_before(folder: Path, *engines: SpeculatingEngine, **devices: Any) -> Iterator[Server]:
+def gateway_before(
+    folder: Path, *engines: SpeculatingEngine, idle_s: float = 60.0, **devices: Any
+) -> Iterator[Server]:
     tokens = {"phone": digest(TOKEN), "watch": digest("token-of-the-watch")}
     config = {
         "pools": {
@@ -45,6 +47,7 @@ def gateway_before(folder: Path, *engines: SpeculatingEngine, **devices: Any) ->
         },
         "scrape": {"interval_s": 0.2},
         "retries": {"ratio": 1.0},
+        "timeouts": {"idle_s": idle_s},
         "devices": {"tokens": tokens, **devices},
     }
     gateway = start_gateway(config, folder)

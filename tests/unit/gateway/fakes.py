@@ -155,6 +155,7 @@ class Recorder:
         self.retries: list[tuple[str, str]] = []
         self.ejected: list[tuple[str, str]] = []
         self.returned: list[str] = []
+        self.resumptions: list[tuple[str, str, str]] = []
         self.loads: list[tuple[int, int]] = []
 
     def finished(self, outcome: Outcome) -> None:
@@ -171,6 +172,9 @@ class Recorder:
 
     def endpoint_returned(self, endpoint: Endpoint) -> None:
         self.returned.append(endpoint.id)
+
+    def resumed(self, way: str, outcome: str, cause: str) -> None:
+        self.resumptions.append((way, outcome, cause))
 
     def load(self, inside: int, waiting: int) -> None:
         self.loads.append((inside, waiting))
@@ -280,7 +284,8 @@ class FakeVerification:
 class FakeVerifier:
     """Answers by endpoint id; an endpoint without a script can't be reached.
 
-    While `accepting` is cleared, engines take their time to accept a job.
+    While `accepting`, or the endpoint's own, is cleared, engines take their time to accept a job.
+    `usage` is what all of them count, `refusals` are of the jobs of an endpoint.
     """
 
     def __init__(self, scripts: VerifiedScripts) -> None:
@@ -290,6 +295,12 @@ class FakeVerifier:
         self.takes_drafts = True
         self.accepting = asyncio.Event()
         self.accepting.set()
+        self.accepting_at = {name: asyncio.Event() for name in scripts}
+        for event in self.accepting_at.values():
+            event.set()
+        self.tells_texts = True
+        self.usage: tuple[int, int] | None = None
+        self.refusals: dict[str, Exception] = {}
 
     def facts(self, endpoint: Endpoint) -> DraftFacts:
         return DraftFacts(8, 100)
@@ -299,12 +310,21 @@ class FakeVerifier:
     ) -> list[int]:
         return [ord(letter) for message in messages for letter in message["content"]]
 
+    async def detokenize(self, endpoint: Endpoint, model: str, ids: Sequence[int]) -> str:
+        if not self.tells_texts:
+            raise InvalidRequest("no such route", code="engine_refused")
+        return "".join(map(chr, ids))
+
     async def open(self, endpoint: Endpoint, job: Job) -> FakeVerification:
         self.jobs.append(job)
         await self.accepting.wait()
         if endpoint.id not in self._scripts:
             raise ConnectFailed("no", endpoint=endpoint.id, code="connect_failed")
+        await self.accepting_at[endpoint.id].wait()
+        if endpoint.id in self.refusals:
+            raise self.refusals[endpoint.id]
         self.made.append(FakeVerification(self._scripts[endpoint.id](), self.takes_drafts))
+        self.made[-1].usage = self.usage
         return self.made[-1]
 
 

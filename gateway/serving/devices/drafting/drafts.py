@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gateway.core.ports import Clock, Verification
+from gateway.core.speculation.job import DraftRun
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import SessionState
 from gateway.protocol.speculation import Draft, Run
@@ -63,15 +64,24 @@ class DraftForwarder:
         self._verification = None
 
     def _forward(self, verification: Verification, runs: Sequence[Run]) -> None:
-        if not runs:
-            return
-        if verification.draft([(run.p, run.i, run.b) for run in runs]):
+        state = self._state
+        forwarded, refused = list[Run](), list[Run]()
+        as_engine = list[DraftRun]()
+        for run in runs:
+            engine_run = state.engine_run(run.p, run.i, run.b)
+            if engine_run is None:
+                refused.append(run)
+            else:
+                forwarded.append(run)
+                as_engine.append(engine_run)
+        if as_engine and not verification.draft(as_engine):
+            forwarded, refused = [], list(runs)
+        self._drop(refused)
+        if forwarded:
             now = self._clock.now()
-            for run in runs:
-                self._state.forwarded(run.p, run.i, now)
-            self._count("forwarded", _tokens(runs))
-        else:
-            self._drop(runs)
+            for run in forwarded:
+                state.forwarded(run.p, run.i, now)
+            self._count("forwarded", _tokens(forwarded))
 
     def _drop(self, runs: Sequence[Run]) -> None:
         if runs:

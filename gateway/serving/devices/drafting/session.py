@@ -14,23 +14,30 @@ from gateway.core.body import prompt_chars_and_key
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, SessionTelemetry, Verification
 from gateway.core.routing.routing import Choice
-from gateway.core.speculation.job import Batch, Job
+from gateway.core.speculation.job import Job, sampling_of_rest
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import SessionState
+from gateway.core.stop_texts import StopScanner
 from gateway.core.types import InferenceRequest, Tier
-from gateway.errors import GatewayError, error_place
+from gateway.core.upstream_errors import continuation_refused
+from gateway.errors import GatewayError, InvalidRequest, UpstreamError, error_place
 from gateway.protocol.paths import COMPLETIONS
 from gateway.protocol.speculation import Draft, Open
 from gateway.protocol.virtual_models import OF_TIER
 from gateway.serving.devices.drafting.drafts import DraftForwarder
 from gateway.serving.devices.drafting.reply import SessionReply
-from gateway.serving.devices.drafting.verified_tokens import TokenRelay
+from gateway.serving.devices.drafting.verified_tokens import AnswerEnd, TokenRelay
 from gateway.serving.devices.outbox import Outbox
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.attempts import EndpointSlot, note_attempt
 from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout, first_wait
+from gateway.serving.requests.resumptions import Resumptions
 from gateway.serving.requests.verifiers import VerifierEndpoints, room_for_answer
+
+INCOMPLETE = "\N{REPLACEMENT CHARACTER}"
+MAX_LETTER_TOKENS = 4
+"""A letter has at most four bytes, and a token at least one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,40 +138,70 @@ class DraftingSession:
         self._deps.telemetry.session_ended(self._tier, outcome)
 
     async def _answer(self) -> None:
-        verifiers, clock = self._deps.verifiers, self._deps.clock
+        verifiers, state, clock = self._deps.verifiers, self._state, self._deps.clock
         attempts = verifiers.attempts()
-        while True:
-            choice = verifiers.choose(self._request, self._tier, self._frame.tokenizer, attempts)
-            with attempts.at(choice) as slot:
-                note_attempt(self._outcome.request, choice, clock.now())
-                try:
-                    return await self._answer_at(slot)
-                finally:
-                    slot.begun = bool(self._state.verified)
-                    self._drafts.disconnect()
+        with Resumptions("draft", verifiers.telemetry) as resumptions:
+            while self._relay.end is None:
+                choice = verifiers.choose(
+                    self._request, self._tier, self._frame.tokenizer, attempts
+                )
+                with attempts.at(choice) as slot:
+                    slot.resumable = True
+                    note_attempt(self._outcome.request, choice, clock.now())
+                    state.resume()
+                    try:
+                        await self._answer_at(slot, resumptions)
+                    except UpstreamError as error:
+                        slot.begun = len(state.verified) > state.resumed_at
+                        if slot.begun:
+                            resumptions.broke(error.code)
+                        raise
+                    finally:
+                        self._drafts.disconnect()
+        request = self._outcome.request
+        request.status, request.prompt_tokens = 200, request.prompt_tokens or len(state.prompt)
+        self._reply.done(*self._relay.end)
 
-    async def _answer_at(self, slot: EndpointSlot) -> None:
+    async def _answer_at(self, slot: EndpointSlot, resumptions: Resumptions) -> None:
+        """Until the answer is complete. Raises UpstreamError where the endpoint fails before."""
         endpoint, seconds = slot.choice.state.endpoint.id, self._deps.timeouts.first_token_s
-        with ProgressTimeout(self._deps.clock.now) as timeout:
-            timeout.expect(*first_wait(endpoint, seconds))
-            verification, first = await self._open(slot)
-            await self._relay.run(verification, first, timeout)
+        try:
+            with ProgressTimeout(self._deps.clock.now) as timeout:
+                timeout.expect(*first_wait(endpoint, seconds))
+                if (verification := await self._open(slot)) is None:
+                    return
+                first = await verification.read()
+                if first is not None and first.ids:
+                    resumptions.went_on()
+                await self._relay.run(verification, first, timeout)
+        except UpstreamError:
+            if self._relay.end is None:
+                raise
 
-    async def _open(self, slot: EndpointSlot) -> tuple[Verification, Batch | None]:
-        """Start the answer at the endpoint, and read its first batch."""
+    async def _open(self, slot: EndpointSlot) -> Verification | None:
+        """Start the answer at the endpoint, or go on with it there; None where it is complete."""
         choice, frame, state = slot.choice, self._frame, self._state
         verifier, endpoint = self._deps.verifiers.verifier, choice.state.endpoint
         if frame.messages and not state.prompt:
             state.prompt = await verifier.tokenize(endpoint, choice.model, frame.messages)
-        job = Job(
-            session=self._deps.new_id(),
-            model=choice.model,
-            prompt=state.prompt,
-            sampling=self._sampling(choice),
-        )
-        facts = verifier.facts(endpoint)
-        state.vocabulary = facts.vocabulary
-        verification = slot.answer = await verifier.open(endpoint, job)
+        try:
+            sampling = await self._sampling(choice)
+            if sampling.get("max_tokens") == 0:
+                self._relay.end = AnswerEnd("length")
+                return None
+            facts = verifier.facts(endpoint)
+            state.vocabulary = facts.vocabulary
+            job = Job(
+                session=self._deps.new_id(),
+                model=choice.model,
+                prompt=[*state.prompt, *state.verified],
+                sampling=sampling,
+            )
+            verification = slot.answer = await verifier.open(endpoint, job)
+        except InvalidRequest as error:
+            if state.resumed_at:
+                raise continuation_refused(endpoint.id) from error
+            raise
         self._reply.opened(
             model=choice.model,
             endpoint=endpoint.id,
@@ -172,15 +209,35 @@ class DraftingSession:
             prompt=state.prompt if frame.messages else (),
         )
         self._drafts.connect(verification)
-        return verification, await verification.read()
+        return verification
 
-    def _sampling(self, choice: Choice) -> dict[str, Any]:
-        """With the longest answer that fits into the context, where the device set no limit."""
-        sampling = dict(self._state.sampling)
-        room = room_for_answer(choice, len(self._state.prompt))
+    async def _sampling(self, choice: Choice) -> dict[str, Any]:
+        """For what is left of the answer: with the longest that fits into the context, where the
+        device set no limit. No engine finds a stop text that another began, so from the first
+        break on they are looked for here."""
+        state = self._state
+        sampling = sampling_of_rest(state.sampling, len(state.verified))
+        room = room_for_answer(choice, len(state.prompt) + len(state.verified))
         if room is not None:
             sampling.setdefault("max_tokens", room)
+        if state.verified and (stops := sampling.pop("stop", None)):
+            self._relay.scanner = StopScanner(stops=stops)
+            self._relay.scanner.feed(await self._end_of_text(choice, max(map(len, stops)) - 1))
         return sampling
+
+    async def _end_of_text(self, choice: Choice, size: int) -> str:
+        """The last `size` letters of the text so far, in which a stop text may have begun."""
+        verifier, endpoint = self._deps.verifiers.verifier, choice.state.endpoint
+        if size == 0:
+            return ""
+        ids = self._state.verified[-MAX_LETTER_TOKENS * (size + 1) :]
+        try:
+            text = await verifier.detokenize(endpoint, choice.model, ids)
+        except InvalidRequest:
+            # An engine that can't tell it: to lose the answer would be worse.
+            return ""
+        # A letter that is not complete yet comes with the tokens that complete it.
+        return text.rstrip(INCOMPLETE)[-size:]
 
 
 def _request(frame: Open, id: str, now: float) -> InferenceRequest:

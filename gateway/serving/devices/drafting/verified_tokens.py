@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, SessionTelemetry, Telemetry, Verification
 from gateway.core.speculation.job import Batch
 from gateway.core.speculation.session import SessionState
+from gateway.core.stop_texts import StopScanner
 from gateway.core.types import Tier
 from gateway.core.upstream_errors import aborted, idle_timeout
 from gateway.protocol.speculation import FinishReason
@@ -16,13 +18,22 @@ from gateway.serving.devices.drafting.reply import SessionReply
 from gateway.serving.requests.progress_timeout import ProgressTimeout
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerEnd(NamedTuple):
+    """How an answer ended; `stop` is the stop text that ended it."""
+
+    reason: FinishReason
+    stop: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class TokenRelay:
     """The way of verified tokens to the device: each batch is committed to the session's state
     first.
 
     `idle_s`: seconds that the engine may take for one batch. `telemetry` is told of each step,
-    `requests` of the gaps between tokens.
+    `requests` of the gaps between tokens. `scanner` looks for stop texts in an answer that several
+    engines write; None: the engine does. `end` is there as soon as the answer is complete, though
+    the engine may have more to say.
     """
 
     state: SessionState
@@ -33,27 +44,35 @@ class TokenRelay:
     idle_s: float
     telemetry: SessionTelemetry
     requests: Telemetry
+    scanner: StopScanner | None = None
+    end: AnswerEnd | None = None
 
     async def run(
         self, verification: Verification, batch: Batch | None, timeout: ProgressTimeout
     ) -> None:
-        """From the first `batch` to `done`. Raises UpstreamError."""
-        outcome, idle_s, now = self.outcome, self.idle_s, self.clock.now
-        reason: FinishReason = "stop"
-        stop: str | None = None
-        timeout.expect(idle_s, partial(idle_timeout, outcome.endpoint, idle_s))
+        """From the first `batch` to the engine's last word. Raises UpstreamError."""
+        endpoint, idle_s, now = self.outcome.endpoint, self.idle_s, self.clock.now
+        timeout.expect(idle_s, partial(idle_timeout, endpoint, idle_s))
         while batch is not None:
             moment = now()
             if batch.ids:
                 self._pass_on(batch, moment)
             if batch.reason is not None:
-                reason, stop = _reason(outcome.endpoint, batch.reason), batch.stop
+                self.end = AnswerEnd(_reason(endpoint, batch.reason), batch.stop)
+            if self.scanner is not None and self._stops(self.scanner, batch):
+                return
             timeout.extend(moment + idle_s)
             batch = await verification.read()
-        outcome.status = 200
         if usage := verification.usage:
-            outcome.prompt_tokens = usage[0]
-        self.reply.done(reason, stop)
+            self.outcome.prompt_tokens = usage[0] - self.state.resumed_at
+        self.end = self.end or AnswerEnd("stop")
+
+    def _stops(self, scanner: StopScanner, batch: Batch) -> bool:
+        """Whether a stop text is complete with this batch."""
+        scanner.feed(batch.text)
+        if scanner.stopped is not None:
+            self.end = AnswerEnd("stop", scanner.stopped)
+        return scanner.stopped is not None
 
     def _pass_on(self, batch: Batch, now: float) -> None:
         step = self.state.commit(batch.ids, now)

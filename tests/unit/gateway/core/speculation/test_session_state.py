@@ -128,3 +128,44 @@ def test_memory_is_bounded_by_what_may_be_drafted(drafts: list[tuple[int, list[i
     assert all(len(known) <= BRANCHES for known in state._forwarded.values())
     state.commit([0] * (AHEAD + 64), now=0.0)
     assert not state._forwarded
+
+
+def resumed(verified: list[int], at: int) -> SessionState:
+    """An answer on which another engine went on after `at` tokens."""
+    state = SessionState(prompt=[1], verified=verified[:at])
+    state.resume()
+    state.commit(verified[at:], now=0.0)
+    return state
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=12), IDS, st.data())
+def test_a_draft_for_an_engine_that_goes_on_is_the_same_text_counted_from_there(
+    verified: list[int], ids: list[int], data: st.DataObject
+) -> None:
+    at = data.draw(st.integers(1, len(verified)))
+    position = data.draw(st.integers(0, len(verified) + 3))
+    text = [*verified, 0, 0, 0]
+    before = text[max(0, position - data.draw(st.integers(0, 4))) : position]
+    run = resumed(verified, at).engine_run(position, ids, before)
+    head = ids[: max(0, at - position)]
+    if len(head) == len(ids) or head != text[position : position + len(head)]:
+        assert run is None
+    else:
+        assert run is not None
+        start, new_ids, new_before = run
+        assert start == max(0, position - at)
+        assert [*head, *new_ids] == ids
+        assert list(new_before) == before[len(before) - min(start, len(before)) :]
+
+
+def test_a_draft_that_continues_another_text_is_of_no_use_to_an_engine_that_goes_on() -> None:
+    state = resumed([5, 6, 7], 3)
+    assert state.engine_run(4, [9], [6, 7, 8]) == (1, [9], [8])
+    assert state.engine_run(4, [9], [6, 6, 8]) is None
+
+
+def test_drafts_that_a_broken_engine_had_count_no_more() -> None:
+    state = SessionState(prompt=[1], verified=[5])
+    state.forwarded(1, [6, 7], now=0.0)
+    state.resume()
+    assert state.commit([6, 7], now=1.0).accepted == 0

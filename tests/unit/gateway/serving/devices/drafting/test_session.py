@@ -145,21 +145,12 @@ async def test_a_device_is_told_of_an_engine_that_never_begins_when_there_is_no_
     assert (error.code, error.s, error.fatal) == ("first_token_timeout", 1, True)
 
 
-async def test_a_failure_after_the_first_token_ends_the_session() -> None:
-    broken_off: list[VerifiedPiece] = [Batch(ids=[5]), broken()]
-    scripts: VerifiedScripts = {name: lambda: broken_off for name in ("edge:1", "edge:2")}
-    rig = DeviceRig([state("edge:1"), state("edge:2")], scripts)
-    link = await finished(rig, opening())
-    assert [frame.i for frame in link.of(wire.Tokens)] == [[5]]
-    assert link.of(wire.Error)[0].code == "engine_disconnected"
-    assert len(rig.verifier.jobs) == 1
-
-
-async def test_an_answer_that_the_engine_aborts_fails_the_session() -> None:
+async def test_an_answer_that_the_only_engine_aborts_fails_the_session() -> None:
     rig = DeviceRig(
         [state("edge:1")], {"edge:1": lambda: [Batch(ids=[5]), Batch(ids=[], reason="abort")]}
     )
     assert (await finished(rig, opening())).of(wire.Error)[0].code == "engine_aborted"
+    assert rig.telemetry.resumptions == [("draft", "failed", "engine_aborted")]
 
 
 async def test_an_unexpected_error_is_reported_without_its_message() -> None:

@@ -1,4 +1,4 @@
-"""Stop texts in an answer that two engines write one after the other.
+"""Stop texts in an answer that several engines write one after the other.
 
 Each engine sees its own part alone, so neither can find a stop text that lies across the switch.
 """

@@ -1,12 +1,11 @@
-"""Stop texts over a switch of models, and the agreement of samples."""
+"""Stop texts in an answer that several engines write one after the other."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.cascade.agreement import agreement
-from gateway.core.cascade.stop_texts import StopScanner
+from gateway.core.stop_texts import StopScanner
 
 LETTERS = st.text("ab", max_size=30)
 STOPS = st.lists(st.text("ab", min_size=1, max_size=4), max_size=3)
@@ -43,9 +42,3 @@ def test_nothing_is_held_back_that_begins_no_stop_text(text: str, stops: list[st
         held = text[len(out) :]
         assert text.startswith(out)
         assert held == "" or any(stop.startswith(held) for stop in stops)
-
-
-def test_agreement_is_the_share_of_samples_that_say_the_same() -> None:
-    samples = ["Answer: 4", "It is.\nAnswer: 4", "Answer: 5", "4"]
-    assert agreement("Answer: 4", samples, "Answer:") == 0.75
-    assert agreement("Answer: 4", [], "Answer:") == 0.0
