@@ -385,6 +385,11 @@ FRAME_ERRORS: Mapping[str, FrameErrorCode] = {
     "tokenizer_unknown": FrameErrorCode(
         "session", "The tier's engines have no `/tokenize`, so token ids can't be compared."
     ),
+    "draining": FrameErrorCode(
+        "session, or nothing",
+        "The gateway is about to stop: connect again, to another replica. What is under way goes "
+        "on, and the connection is closed with status 1012 once nothing is.",
+    ),
     "hello_expected": FrameErrorCode("connection", "The first frame must be `hello`."),
     "version_unsupported": FrameErrorCode(
         "connection", "The gateway speaks another version of the protocol."

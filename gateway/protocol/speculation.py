@@ -38,6 +38,11 @@ LEAST_DRAFT = 4
 """Draft tokens that a draft counts as at least: the work for it is not in its tokens alone."""
 
 
+DRAINING = "draining"
+"""The code of the error by which a gateway that stops sends its devices elsewhere: what is under
+way goes on to its end, nothing new begins. The connection is closed once nothing is under way."""
+
+
 class FrameError(Exception):
     """A message that is no frame; the text names the field and what it must be."""
 
@@ -102,7 +107,8 @@ class Open(Struct, tag="open", tag_field="t", frozen=True, omit_defaults=True, k
 
     `s` is the device's own number for the session, unused so far on this connection. The prompt
     is either `prompt` (token ids), or `messages` (as in a chat completion; the ids come back in
-    `opened`). `tokenizer` is the device's fingerprint.
+    `opened`). `tokenizer` is the device's fingerprint. `verified` are the ids of the answer that an
+    earlier session has brought, on a connection that was lost: the answer goes on after them.
     """
 
     s: Number
@@ -112,6 +118,7 @@ class Open(Struct, tag="open", tag_field="t", frozen=True, omit_defaults=True, k
     messages: Annotated[list[dict[str, Any]], Meta(max_length=1000)] = []
     sampling: Sampling = Sampling()
     model: Name | None = None
+    verified: Annotated[list[Id], Meta(max_length=MAX_PROMPT_TOKENS)] = []
 
 
 class Opened(Struct, tag="opened", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):

@@ -53,6 +53,10 @@ class DeviceParts:
         stack.push_async_callback(self.bus.stop)
         self.bus.start()
 
+    async def drain(self) -> None:
+        """Send the connected devices elsewhere, and wait until they have gone."""
+        await self.connections.drain()
+
     @property
     def route(self) -> DeviceRoute:
         """Where devices connect."""

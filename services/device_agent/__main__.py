@@ -21,6 +21,7 @@ from services.device_agent.arguments import (
     check_gateway,
     enrolment_parser,
     enrolment_token,
+    gateway_urls,
     parser,
 )
 from services.device_agent.link.enrolment import EnrolmentFailed, enrol
@@ -72,7 +73,7 @@ def enrol_this_device(argv: Sequence[str]) -> None:
         raise ArgumentFailure(f"give --enrolment-token-file, or set {ENROLMENT_TOKEN}")
     device = asyncio.run(
         enrol(
-            gateway=arguments.gateway,
+            gateways=gateway_urls(arguments.gateway),
             enrolment_token=token,
             name=arguments.name,
             file=arguments.token_file,

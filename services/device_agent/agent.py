@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from services.device_agent.answers.answer_router import AnswerRouter
 from services.device_agent.api.app import DeviceApi
 from services.device_agent.api.gateway_proxy import GatewayProxy
-from services.device_agent.arguments import ArgumentFailure, device_token
+from services.device_agent.arguments import ArgumentFailure, device_token, gateway_urls
 from services.device_agent.drafters.port import DrafterFailed
 from services.device_agent.drafters.registry import open_drafter
 from services.device_agent.drafting_thread import DraftingThread
@@ -109,9 +109,10 @@ def build(arguments: argparse.Namespace) -> Agent:
     except (ModelFolderFailed, DrafterFailed) as exc:
         raise ArgumentFailure(str(exc)) from exc
     link = None
-    if arguments.gateway:
+    gateways = gateway_urls(arguments.gateway)
+    if gateways:
         link = Link(
-            gateway=arguments.gateway,
+            gateways=gateways,
             token=token.token,
             agent=f"tierflow-device/{VERSION}",
             uniform=random.random,
@@ -123,7 +124,6 @@ def build(arguments: argparse.Namespace) -> Agent:
     if link is not None and not arguments.no_member:
         membership = _membership(arguments, model, thread, link, state, metrics)
     _watch(metrics, router)
-    gateway = arguments.gateway.rstrip("/") if arguments.gateway else None
     return Agent(
         thread=thread,
         router=router,
@@ -131,7 +131,7 @@ def build(arguments: argparse.Namespace) -> Agent:
         membership=membership,
         state=state,
         metrics=metrics,
-        gateway=gateway,
+        gateway=gateways[0] if gateways else None,
     )
 
 
@@ -162,7 +162,6 @@ def _membership(
         thread=thread,
         state=state,
         min_battery=arguments.min_battery,
-        send=link.send,
         metrics=metrics,
     )
     membership = Membership(
@@ -186,8 +185,8 @@ def _watch(metrics: AgentMetrics, router: AnswerRouter) -> None:
     metrics.watch("link_up", lambda: float(link.up))
     metrics.watch("link_round_trip_seconds", lambda: link.probes.round_trip_s)
     metrics.watch("link_bytes_per_second", lambda: link.probes.bytes_per_s)
-    metrics.watch("link_sent_bytes", lambda: float(link.sent_bytes))
-    metrics.watch("link_received_bytes", lambda: float(link.received_bytes))
+    metrics.watch("link_sent_bytes", lambda: float(link.traffic.sent))
+    metrics.watch("link_received_bytes", lambda: float(link.traffic.received))
     metrics.watch("link_connects", lambda: float(link.connects))
 
 

@@ -28,7 +28,10 @@ def parser() -> argparse.ArgumentParser:
         description="Answers on a device, drafts for the servers, and works as a member.",
         epilog="`python -m services.device_agent enrol --help`: get a token for this device.",
     )
-    top.add_argument("--gateway", help="its URL; without it the device answers alone")
+    top.add_argument(
+        "--gateway",
+        help="its URL, or several replicas' with commas between; without it the device answers alone",
+    )
     top.add_argument("--model", type=Path, required=True, help="folder of the small model")
     top.add_argument(
         "--token-file", type=Path, help=f"holds the device token (or set {DEVICE_TOKEN})"
@@ -104,12 +107,18 @@ def check(arguments: argparse.Namespace) -> None:
         check_gateway(arguments.gateway)
 
 
-def check_gateway(url: str) -> None:
+def check_gateway(urls: str) -> None:
     """Raises ArgumentFailure."""
     try:
-        websocket_url(url)
+        for url in gateway_urls(urls):
+            websocket_url(url)
     except ValueError as exc:
         raise ArgumentFailure(f"--gateway: {exc}") from exc
+
+
+def gateway_urls(urls: str | None) -> list[str]:
+    """The gateways that --gateway names, the first to be tried first; none where it is not given."""
+    return [url.strip().rstrip("/") for url in (urls or "").split(",") if url.strip()]
 
 
 def device_token(
@@ -135,7 +144,7 @@ def device_token(
     return DeviceToken(
         token=token,
         file=file,
-        gateway=arguments.gateway or "",
+        gateways=gateway_urls(arguments.gateway),
         enrolment_token=enrolment,
         name=arguments.name,
     )

@@ -51,6 +51,9 @@ class AgentMetrics:
         self._tokens = self._counter(
             "tokens", "Tokens of answers. kind: verified (by a server) or unverified.", ["kind"]
         )
+        self._resumptions = self._counter(
+            "resumptions", "Answers that went on over a new connection when theirs was lost.", []
+        )
         self._drafted = self._counter("drafted_tokens", "Draft tokens sent to a verifier.", [])
         self._accepted = self._counter(
             "accepted_tokens", "Draft tokens that came back verified.", []
@@ -114,6 +117,9 @@ class AgentMetrics:
 
     def answer_started(self, placement: str) -> None:
         self._active.labels(placement).inc()
+
+    def answer_resumed(self) -> None:
+        self._resumptions.inc()
 
     def answer_ended(self, report: AnswerReport) -> None:
         self._active.labels(report.placement).dec()

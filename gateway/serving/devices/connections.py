@@ -10,8 +10,10 @@ import structlog
 
 from gateway.core.devices.grant import Grant
 from gateway.core.ports import DeviceTelemetry
+from gateway.errors import NoEndpoint
+from gateway.protocol.speculation import DRAINING
 from gateway.serving.devices.drafting.session import DraftingDeps
-from gateway.serving.devices.frames import ConnectionEnded, DeviceLimits, FrameHandler
+from gateway.serving.devices.frames import ELSEWHERE, ConnectionEnded, DeviceLimits, FrameHandler
 from gateway.serving.devices.outbox import Link, Outbox
 from gateway.serving.devices.registration import Membership, Registrar
 from gateway.serving.requests.progress_timeout import ProgressTimeout
@@ -21,6 +23,12 @@ log = structlog.get_logger("tierflow.devices")
 FAREWELL_S = 1.0
 POLICY = 1008
 """The WebSocket's close code for a peer that broke the rules."""
+RESTART = 1012
+"""The WebSocket's close code for a service that restarts."""
+DRAIN_SLICE, DRAIN_SLICE_S = 100, 0.05
+"""So many devices are sent elsewhere at once, so that they don't all arrive in one moment."""
+DRAIN_LOOK_S = 0.1
+"""How often a gateway that drains looks for connections on which nothing is under way."""
 
 
 class DeviceConnections:
@@ -45,6 +53,26 @@ class DeviceConnections:
         self._registrar = registrar
         self._connected: dict[str, list[DeviceConnection]] = {}
         self._count = 0
+        self._draining = False
+
+    async def drain(self) -> None:
+        """Send the devices elsewhere, and wait until all have gone: each connection is closed once
+        nothing is under way on it. No device may connect any more. Cancelling this leaves the
+        connections as they are."""
+        self._draining = True
+        for number, connection in enumerate(self._all(), 1):
+            connection.drain()
+            if number % DRAIN_SLICE == 0:
+                await asyncio.sleep(DRAIN_SLICE_S)
+        while self._count:
+            for connection in self._all():
+                connection.end_if_idle()
+            await asyncio.sleep(DRAIN_LOOK_S)
+
+    def check_open(self) -> None:
+        """Raises NoEndpoint while no device may connect."""
+        if self._draining:
+            raise NoEndpoint(ELSEWHERE, retry_after=1.0, code=DRAINING)
 
     async def serve(self, link: Link, grant: Grant) -> None:
         """Until the device leaves, or has to. Never raises for what a device does."""
@@ -65,6 +93,8 @@ class DeviceConnections:
         self._count_connections(1)
         began, reason = self._drafting.clock.now(), "internal_error"
         log.info("device_connected", device=grant.device)
+        if self._draining:
+            connection.drain()
         try:
             reason = await connection.run()
         except asyncio.CancelledError:
@@ -91,6 +121,9 @@ class DeviceConnections:
             for device, connections in self._connected.items()
             if (digest := connections[0].membership.grant.digest)
         }
+
+    def _all(self) -> list[DeviceConnection]:
+        return [each for connections in self._connected.values() for each in connections]
 
     def _count_connections(self, more: int) -> None:
         self._count += more
@@ -126,6 +159,17 @@ class DeviceConnection:
             outbox=self._outbox,
         )
         self._ended: asyncio.Future[ConnectionEnded] = asyncio.get_running_loop().create_future()
+        self._drained = asyncio.Event()
+
+    def drain(self) -> None:
+        """Tell the device to connect elsewhere; nothing new begins here."""
+        self._frames.drain()
+
+    def end_if_idle(self) -> None:
+        """Close the connection of a device that has been sent elsewhere, once nothing is under
+        way on it."""
+        if not self._frames.busy:
+            self._drained.set()
 
     def end(self, code: str, message: str) -> None:
         """Close the connection from outside, and tell the device why."""
@@ -138,11 +182,13 @@ class DeviceConnection:
         reading = asyncio.create_task(self._read())
         writing = asyncio.create_task(self._outbox.run())
         full = asyncio.create_task(self._outbox.overflown.wait())
+        drained = asyncio.create_task(self._drained.wait())
         try:
-            ends: list[asyncio.Future[Any]] = [reading, writing, full, self._ended]
+            ends: list[asyncio.Future[Any]] = [reading, writing, full, drained, self._ended]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            tasks: list[asyncio.Task[Any]] = [reading, writing, full, *self._frames.close()]
+            tasks: list[asyncio.Task[Any]] = [reading, writing, full, drained]
+            tasks += self._frames.close()
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -155,6 +201,10 @@ class DeviceConnection:
             self._telemetry.refused("too_slow")
             await self._close("too_slow")
             return "too_slow"
+        if self._drained.is_set():
+            await self._flush()
+            await self._close(DRAINING, RESTART)
+            return DRAINING
         if isinstance(ended, Exception) and not isinstance(ended, OSError):
             raise ended
         return "left"
@@ -177,16 +227,19 @@ class DeviceConnection:
     async def _farewell(self, ended: ConnectionEnded) -> None:
         self._telemetry.refused(ended.code)
         self._outbox.error(ended.code, ended.message, fatal=True)
+        await self._flush()
+        await self._close(ended.code)
+
+    async def _flush(self) -> None:
         try:
             async with asyncio.timeout(FAREWELL_S):
                 await self._outbox.flush()
         except (TimeoutError, OSError):
             pass
-        await self._close(ended.code)
 
-    async def _close(self, reason: str) -> None:
+    async def _close(self, reason: str, code: int = POLICY) -> None:
         try:
             async with asyncio.timeout(FAREWELL_S):
-                await self._link.close(POLICY, reason)
+                await self._link.close(code, reason)
         except (TimeoutError, OSError):
             pass

@@ -26,6 +26,8 @@ LARGEST_DRAFT = wire.MAX_RUNS * (wire.MAX_DRAFT_TOKENS + 1)
 MAX_ENDED = 4096
 """Ended sessions that are remembered: their late drafts are passed over in silence."""
 
+ELSEWHERE = "this gateway is about to stop; connect again, to another replica"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceLimits:
@@ -75,7 +77,20 @@ class FrameHandler:
         self._sessions: dict[int, tuple[DraftingSession, asyncio.Task[None]]] = {}
         self._ended = BoundedDict[int, None](MAX_ENDED)
         self._greeted = False
+        self._draining = False
         self._size = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a session, work or a frame to the device is under way."""
+        working = self._membership.work_table.in_flight > 0
+        return bool(self._sessions) or working or not self._outbox.empty
+
+    def drain(self) -> None:
+        """Tell the device to connect elsewhere. What is under way goes on; nothing new begins."""
+        self._draining = True
+        self._membership.withdraw()
+        self._outbox.error(wire.DRAINING, ELSEWHERE)
 
     def handle(self, message: bytes) -> None:
         """Carry out one frame. Raises ConnectionEnded when that was one frame too many."""
@@ -146,6 +161,9 @@ class FrameHandler:
         )
 
     def _open(self, frame: wire.Open) -> None:
+        if self._draining:
+            self._refuse(frame.s, wire.DRAINING, ELSEWHERE)
+            return
         if not self._membership.may_draft():
             refused = duplicate()
             raise ConnectionEnded(refused.code, refused.message)

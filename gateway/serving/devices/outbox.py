@@ -61,6 +61,11 @@ class Outbox:
             self.overflown.set()
         return len(message)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits, or is on its way out."""
+        return self._size == 0
+
     def has_room(self, size: int) -> bool:
         """Whether so many bytes more leave half of the room to everything else."""
         return not self.overflown.is_set() and self._size + size <= MAX_WAITING // 2

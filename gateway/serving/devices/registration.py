@@ -70,6 +70,7 @@ class Membership:
         self._condition = MemberCondition()
         self._joining: asyncio.Task[None] | None = None
         self._updates = TokenBucket(burst=UPDATES_AT_ONCE, per_s=UPDATES_PER_S)
+        self._withdrawn = False
 
     def may_draft(self) -> bool:
         """Not while another connection is registered under this device's name."""
@@ -110,6 +111,13 @@ class Membership:
         if self.member is not None:
             self.member = replace(self.member, condition=self._condition)
 
+    def withdraw(self) -> None:
+        """The device is to register elsewhere: it is given nothing more here. Work that it has
+        goes on."""
+        self._withdrawn = True
+        self._registrar.leave(self)
+        self.member = None
+
     def leave(self) -> list[asyncio.Task[None]]:
         """The connection is over: all its work fails. Gives tasks that the caller must cancel."""
         self._registrar.leave(self)
@@ -130,6 +138,8 @@ class Membership:
             raise
         first, self.claimed = self.claimed is None, member
         self._condition = member.condition
+        if self._withdrawn:
+            return
         if first:
             self._joining = asyncio.create_task(self._join(member))
         elif self.member is not None:
@@ -141,6 +151,9 @@ class Membership:
             await self._registrar.join(self, member)
         except RegistrationRefused as refused:
             self.end(refused.code, refused.message)
+            return
+        if self._withdrawn:
+            self._registrar.leave(self)
             return
         # It may have registered again meanwhile: the newest registration counts.
         self._confirm(self.claimed or member)

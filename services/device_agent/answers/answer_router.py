@@ -1,13 +1,14 @@
-"""Chooses who gives an answer, and continues it on the device when the verifier is lost."""
+"""Chooses who gives an answer, and continues it where the verifier is lost: in a new session where
+a gateway can be reached, else on the device."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from gateway.protocol.speculation import Offer, Tier
+from gateway.protocol.speculation import MAX_PROMPT_TOKENS, Offer, Tier
 from services.device_agent.answers.answer import AnswerPiece, AnswerReport, GenerationRequest
 from services.device_agent.answers.local_answer import local_answer
 from services.device_agent.answers.verified_answer import (
@@ -30,6 +31,9 @@ VERIFYING_TIERS: dict[str, tuple[Tier, ...]] = {
     "auto": ("cloud", "edge"),
 }
 """By placement, the tiers that may verify: the first of them that the gateway offers."""
+
+MAX_FRUITLESS = 3
+"""Sessions in a row that bring no further token, before an answer goes on alone."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,11 @@ class AnswerRouter:
         self.link = link
         self._metrics = metrics
         self.verifiers: dict[str, VerifierProfile] = defaultdict(VerifierProfile)
+
+    async def settle(self) -> None:
+        """Wait for the link while it may be up again soon."""
+        if self.link is not None:
+            await self.link.settle()
 
     def route(self, placement: str, model: str = "") -> AnswerRoute:
         """`model` is the name in the request; where a server serves it, only that one verifies.
@@ -117,18 +126,14 @@ class AnswerRouter:
         stream = self.thread.drafter.start()
         answer: list[int] = []
         try:
-            if route.offer is not None and self.link is not None:
-                try:
-                    verified = self._verified(request, route.offer, report, stream, self.link)
-                    async with aclosing(verified):
-                        async for piece in verified:
-                            answer += piece.token_ids
-                            yield piece
-                    return
-                except VerifierLost as exc:
-                    report.degraded = str(exc)
-                    if self._is_complete(request, answer):
-                        return
+            verified = self._verified(request, route, report, stream, answer)
+            async with aclosing(verified):
+                async for piece in verified:
+                    yield piece
+            if route.offer is not None and report.degraded is None:
+                return
+            if self._is_complete(request, answer):
+                return
             self._check_room(request)
             local = local_answer(request, report, self.thread, stream, self.model, beginning=answer)
             async with aclosing(local):
@@ -140,20 +145,65 @@ class AnswerRouter:
     async def _verified(
         self,
         request: GenerationRequest,
+        route: AnswerRoute,
+        report: AnswerReport,
+        stream: DraftStream,
+        answer: list[int],
+    ) -> AsyncGenerator[AnswerPiece]:
+        """The answer as far as servers verify it, over as many sessions as that takes. `answer`
+        grows with it; `report.degraded` says why it ends before the answer does.
+
+        Raises RequestRefused before the first piece.
+        """
+        offer, fruitless = route.offer, 0
+        while offer is not None and self.link is not None:
+            before = len(answer)
+            session = self._session(request, offer, report, stream, answer)
+            try:
+                async with aclosing(session):
+                    async for piece in session:
+                        answer += piece.token_ids
+                        yield piece
+                report.degraded = None
+                return
+            except VerifierLost as lost:
+                report.degraded = str(lost)
+                fruitless = fruitless + 1 if len(answer) == before else 0
+                again = lost.link and fruitless < MAX_FRUITLESS and self._may_go_on(request, answer)
+                offer = await self._offer_again(offer) if again else None
+            except RequestRefused as refused:
+                if not answer:
+                    raise
+                report.degraded, offer = str(refused), None
+
+    async def _offer_again(self, offer: Offer) -> Offer | None:
+        """The same model behind a connection that is new; None where none of that can be had."""
+        assert self.link is not None
+        again = await self.link.offer_again(offer.model)
+        if again is None or again.tokenizer not in ("", self.model.fingerprint):
+            return None
+        self._metrics.answer_resumed()
+        return again
+
+    async def _session(
+        self,
+        request: GenerationRequest,
         offer: Offer,
         report: AnswerReport,
         stream: DraftStream,
-        link: Link,
+        verified: Sequence[int],
     ) -> AsyncGenerator[AnswerPiece]:
+        assert self.link is not None
         verifier = self.verifiers[offer.model]
         answer = VerifiedAnswer(
-            link=link,
+            link=self.link,
             verifier=verifier,
             thread=self.thread,
             stream=stream,
             request=request,
             report=report,
             end_tokens=self.model.end_tokens,
+            verified=verified,
         )
         pieces = answer.pieces(offer, self.model.fingerprint)
         try:
@@ -168,6 +218,12 @@ class AnswerRouter:
                 second=acceptance.second,
                 step_s=verifier.step_s,
             )
+
+    def _may_go_on(self, request: GenerationRequest, answer: list[int]) -> bool:
+        """Whether another session can go on with the answer: it is no whole one, and fits into the
+        frame that opens a session."""
+        fits = len(request.prompt) + len(answer) <= MAX_PROMPT_TOKENS
+        return fits and not self._is_complete(request, answer)
 
     def _check_room(self, request: GenerationRequest) -> None:
         context = self.thread.drafter.context

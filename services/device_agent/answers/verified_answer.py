@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from gateway.protocol import speculation as wire
 from services.device_agent.answers.answer import (
@@ -23,7 +23,8 @@ from services.device_agent.drafting.tree import (
     append_run,
 )
 from services.device_agent.drafting_thread import DraftingThread
-from services.device_agent.link.link import Link, LinkLost
+from services.device_agent.link.connection import LinkLost
+from services.device_agent.link.link import Link
 from services.device_agent.link.session_channel import SessionChannel, SessionFrame
 
 log = logging.getLogger("tierflow.device")
@@ -57,14 +58,19 @@ class RequestRefused(Exception):
 
 
 class VerifierLost(Exception):
-    """The loss of the verifier: no more verified tokens come, the device has to go on alone."""
+    """The loss of the verifier: no more verified tokens come in this session. `link`: it was the
+    connection that was lost, so another session may go on with the answer."""
+
+    def __init__(self, message: str, *, link: bool = False) -> None:
+        super().__init__(message)
+        self.link = link
 
 
 class VerifiedAnswer:
     """A speculative session at the gateway, seen from the device.
 
-    `pieces` yields verified tokens as they come; `tree.verified` holds all of them. Meanwhile the
-    device drafts ahead and sends what it has drafted.
+    `pieces` yields verified tokens as they come; `tree.verified` holds all of them, those of earlier
+    sessions (`verified`) too. Meanwhile the device drafts ahead and sends what it has drafted.
     """
 
     def __init__(
@@ -77,6 +83,7 @@ class VerifiedAnswer:
         request: GenerationRequest,
         report: AnswerReport,
         end_tokens: frozenset[int],
+        verified: Sequence[int] = (),
     ) -> None:
         self._link = link
         self._verifier = verifier
@@ -86,7 +93,11 @@ class VerifiedAnswer:
         self._report = report
         end_tokens = frozenset() if request.sampling.ignore_eos else end_tokens
         trunk_only = request.window is not None
-        self.tree = DraftTree(verifier.acceptance, end_tokens, trunk_only=trunk_only)
+        self.tree = DraftTree(
+            verifier.acceptance, end_tokens, trunk_only=trunk_only, verified=verified
+        )
+        self._drafted_before = report.drafted_tokens
+        self._accepted_before = report.accepted_tokens
         self._per_step = 0
         self._last_tokens_at = 0.0
         self._ended = False
@@ -97,23 +108,22 @@ class VerifiedAnswer:
     async def pieces(self, offer: wire.Offer, tokenizer: str) -> AsyncGenerator[AnswerPiece]:
         """`tokenizer` is the device's fingerprint. Raises RequestRefused, VerifierLost."""
         self._per_step = offer.per_step
-
-        def open_frame(number: int) -> wire.Open:
-            return wire.Open(
-                s=number,
-                tier=offer.tier,
-                tokenizer=tokenizer,
-                prompt=self._request.prompt,
-                sampling=self._request.sampling,
-                model=offer.model,
-            )
-
         try:
-            channel, opening = await self._link.open(open_frame)
+            channel = await self._link.open()
         except LinkLost as exc:
-            raise VerifierLost(str(exc)) from exc
+            raise VerifierLost(str(exc), link=True) from exc
         try:
-            await self._link.send(opening)
+            await channel.send(
+                wire.Open(
+                    s=channel.number,
+                    tier=offer.tier,
+                    tokenizer=tokenizer,
+                    prompt=self._request.prompt,
+                    sampling=self._request.sampling,
+                    model=offer.model,
+                    verified=list(self.tree.verified),
+                )
+            )
             while True:
                 frames = channel.receive()
                 self._measure_step(sum(isinstance(frame, wire.Tokens) for frame in frames))
@@ -123,15 +133,15 @@ class VerifiedAnswer:
                 if self._ended:
                     return
                 if channel.lost is not None:
-                    raise VerifierLost(channel.lost)
+                    raise VerifierLost(channel.lost, link=True)
                 if not await self._draft_and_send(channel) and not await channel.wait(PATIENCE_S):
                     raise VerifierLost(f"no token came for {PATIENCE_S:g} s")
         except LinkLost as exc:
-            raise VerifierLost(str(exc)) from exc
+            raise VerifierLost(str(exc), link=True) from exc
         finally:
-            self._link.close(channel)
+            channel.release()
             if not self._ended and channel.lost is None:
-                await self._cancel(channel.number)
+                await self._cancel(channel)
 
     def _handle(self, frame: SessionFrame) -> AnswerPiece | None:
         if isinstance(frame, wire.Tokens):
@@ -145,7 +155,7 @@ class VerifiedAnswer:
             self._ended = True
             if frame.code in PERMANENT:
                 raise RequestRefused(frame.code, frame.message)
-            raise VerifierLost(frame.message)
+            raise VerifierLost(frame.message, link=frame.code == wire.DRAINING)
         return None
 
     def _measure_step(self, steps: int) -> None:
@@ -169,8 +179,8 @@ class VerifiedAnswer:
 
     def _handle_done(self, frame: wire.Done) -> None:
         self._ended = True
-        self._report.drafted_tokens = frame.drafted
-        self._report.accepted_tokens = frame.accepted
+        self._report.drafted_tokens = self._drafted_before + frame.drafted
+        self._report.accepted_tokens = self._accepted_before + frame.accepted
         self._report.finish_reason = "length" if frame.reason == "length" else "stop"
         if frame.reason in ("error", "cancelled"):
             raise VerifierLost("the server ended the answer")
@@ -182,7 +192,7 @@ class VerifiedAnswer:
         end = time.monotonic() + FRAME_S
         runs: list[DraftRun] = []
         worked = False
-        while self._link.rate_limit.allows(time.monotonic()):
+        while channel.rate_limit.allows(time.monotonic()):
             grown = await self._grow(channel, runs)
             worked = worked or grown
             full = len(runs) == wire.MAX_RUNS
@@ -249,12 +259,12 @@ class VerifiedAnswer:
             b=first.before,
             m=[wire.Run(run.position, run.token_ids, run.before) for run in others],
         )
-        self._link.rate_limit.spend(frame.weight)
-        await self._link.send(frame)
+        channel.rate_limit.spend(frame.weight)
+        await channel.send(frame)
         self._report.drafted_tokens += sum(len(run.token_ids) for run in runs)
 
-    async def _cancel(self, number: int) -> None:
+    async def _cancel(self, channel: SessionChannel) -> None:
         try:
-            await self._link.send(wire.Cancel(number))
+            await channel.send(wire.Cancel(channel.number))
         except LinkLost:
             return

@@ -16,6 +16,7 @@ from starlette.routing import Route as HttpRoute
 from starlette.types import Lifespan
 
 from gateway.protocol.paths import STREAMS
+from gateway.protocol import virtual_models
 from services.device_agent.answers.answer import AnswerPiece, AnswerReport
 from services.device_agent.answers.answer_router import AnswerRoute, AnswerRouter
 from services.device_agent.answers.verified_answer import RequestRefused
@@ -91,6 +92,8 @@ class DeviceApi:
         try:
             content = _json(await _read(http))
             body = read_body(content)
+            if body.model not in (virtual_models.ON_DEVICE, drafter.name):
+                await router.settle()
             placement = placement_for(body.model, drafter.name, self._served())
             if fields := server_only_fields(content):
                 return await self._gateway.forward(http, content, placement, fields)

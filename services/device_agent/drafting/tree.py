@@ -90,7 +90,7 @@ class DraftTree:
     """The verified tokens of one answer, and a tree of draft tokens beyond them.
 
     `acceptance` is shared by sessions: what one learns, the next knows. `trunk_only` leaves second
-    guesses out, for a fixed window.
+    guesses out, for a fixed window. `verified` are the tokens that an earlier session has brought.
     """
 
     def __init__(
@@ -98,13 +98,15 @@ class DraftTree:
         acceptance: Acceptance,
         end_tokens: frozenset[int] = frozenset(),
         trunk_only: bool = False,
+        verified: Sequence[int] = (),
     ) -> None:
         self.acceptance = acceptance
         self.end_tokens = end_tokens
-        self.verified: list[int] = []
+        self.verified = list(verified)
         self.nodes = 0
         self._trunk_only = trunk_only
-        self._root = Node(token=-1, position=-1, reach=1.0, parent=None)
+        last = self.verified[-1] if self.verified else -1
+        self._root = Node(token=last, position=len(self.verified) - 1, reach=1.0, parent=None)
         self._slots: list[tuple[float, int, Slot]] = []
         self._order = itertools.count()
         self._open(Slot(parent=self._root, token=None, reach=1.0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class EnrolmentFailed(TokenMissing):
 
 async def enrol(
     *,
-    gateway: str,
+    gateways: Sequence[str],
     enrolment_token: str,
     name: str | None,
     file: Path,
@@ -36,11 +37,12 @@ async def enrol(
 
     `name` None: the operator's choice, or else one that the gateway makes up. `attempt` stays the
     same over several tries, so that one whose answer was lost can be repeated; None: a new one.
+    Of `gateways`, the next one is asked where one can't be reached.
     Returns the device's name at the gateway. Raises EnrolmentFailed.
     """
     new = _new_file(file)  # first: a file that can't be written must not use the token up
     try:
-        device, token = await _exchange(gateway, enrolment_token, name, attempt or new_attempt())
+        device, token = await _exchange(gateways, enrolment_token, name, attempt or new_attempt())
         new.write_text(token + "\n")
         os.replace(new, file)
     except OSError as exc:
@@ -67,17 +69,11 @@ def new_attempt() -> str:
 
 
 async def _exchange(
-    gateway: str, enrolment_token: str, name: str | None, attempt: str
+    gateways: Sequence[str], enrolment_token: str, name: str | None, attempt: str
 ) -> tuple[str, str]:
     body = {"enrolment_token": enrolment_token, "attempt": attempt}
     body |= {"name": name} if name else {}
-    try:
-        async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
-            async with asyncio.timeout(TIMEOUT_S):
-                answer = await client.post(gateway.rstrip("/") + ENROL_PATH, json=body)
-    except (httpx.HTTPError, TimeoutError) as exc:
-        problem = type(exc).__name__
-        raise EnrolmentFailed(f"the gateway can't be reached to enrol: {problem}") from exc
+    answer = await _post(gateways, body)
     if answer.status_code < 300:
         try:
             content: Any = answer.json()
@@ -92,6 +88,19 @@ async def _exchange(
     raise EnrolmentFailed(f"the gateway does not enrol this device: {reason}", final)
 
 
+async def _post(gateways: Sequence[str], body: dict[str, str]) -> httpx.Response:
+    """The answer of the first gateway that gives one. Raises EnrolmentFailed."""
+    problem = "no gateway is named"
+    for gateway in gateways:
+        try:
+            async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
+                async with asyncio.timeout(TIMEOUT_S):
+                    return await client.post(gateway + ENROL_PATH, json=body)
+        except (httpx.HTTPError, TimeoutError) as exc:
+            problem = type(exc).__name__
+    raise EnrolmentFailed(f"the gateway can't be reached to enrol: {problem}")
+
+
 class DeviceToken:
     """The token of this device, read again for each connection.
 
@@ -104,13 +113,13 @@ class DeviceToken:
         *,
         token: str,
         file: Path | None,
-        gateway: str,
+        gateways: Sequence[str],
         enrolment_token: str,
         name: str | None,
     ) -> None:
         self._token = token
         self._file = file
-        self._gateway = gateway
+        self._gateways = gateways
         self._enrolment_token = enrolment_token
         self._name = name
         self._refused: EnrolmentFailed | None = None
@@ -128,7 +137,7 @@ class DeviceToken:
             raise self._refused
         try:
             await enrol(
-                gateway=self._gateway,
+                gateways=self._gateways,
                 enrolment_token=self._enrolment_token,
                 name=self._name,
                 file=self._file,

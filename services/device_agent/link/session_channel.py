@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from gateway.protocol import speculation as wire
+from services.device_agent.drafting.rate_limit import DraftRateLimit
 
 SessionFrame = wire.Opened | wire.Tokens | wire.Done | wire.Error
 
 
 class SessionChannel:
-    """The queue of one session's frames. `lost` says why no more can come; None: they can.
+    """The two ways of one session: the queue of its frames from the gateway, and `send` to it.
 
-    `release` gives the session's place at the gateway back.
+    `lost` says why no more can come; None: they can. `rate_limit` bounds the drafts of all sessions
+    of its connection, `release` gives the session's place there back.
     """
 
-    def __init__(self, number: int, release: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        number: int,
+        release: Callable[[], None],
+        send: Callable[[wire.FromDevice], Awaitable[None]],
+        rate_limit: DraftRateLimit,
+    ) -> None:
         self.number = number
         self.release = release
+        self.send = send
+        self.rate_limit = rate_limit
         self.lost: str | None = None
         self._frames: deque[SessionFrame] = deque()
         self._news = asyncio.Event()

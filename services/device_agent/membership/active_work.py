@@ -9,7 +9,7 @@ from gateway.protocol import work
 from services.device_agent.background_drafting import BackgroundDrafting
 from services.device_agent.drafters.port import DrafterFailed
 from services.device_agent.drafting_thread import DraftingThread
-from services.device_agent.link.link import LinkLost
+from services.device_agent.link.connection import LinkLost
 from services.device_agent.membership.admission import (
     AnswerTimeEstimate,
     DeviceLoad,
@@ -30,7 +30,9 @@ log = logging.getLogger("tierflow.device")
 class ActiveWork:
     """The work of a device that is in progress, each piece a task of its own.
 
-    `max_work` is how much at once the gateway has agreed to; `send` puts a frame on the link.
+    `max_work` is how much at once the gateway has agreed to. The gateway numbers the work of each
+    connection; `send` stands for the connection that a piece of work came on, and takes what answers
+    it.
     """
 
     def __init__(
@@ -41,7 +43,6 @@ class ActiveWork:
         thread: DraftingThread,
         state: DeviceState,
         min_battery: float,
-        send: Send,
         metrics: AgentMetrics,
     ) -> None:
         self.max_work = profile.max_work
@@ -51,40 +52,45 @@ class ActiveWork:
         self._background = BackgroundDrafting(thread)
         self._state = state
         self._min_battery = min_battery
-        self._send = send
         self._metrics = metrics
         self._estimate = AnswerTimeEstimate()
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._tasks: dict[tuple[Send, int], asyncio.Task[None]] = {}
         self._refusals: set[asyncio.Task[None]] = set()
 
     @property
     def working(self) -> int:
         return len(self._tasks)
 
-    def start(self, frame: work.Work) -> None:
+    def start(self, frame: work.Work, send: Send) -> None:
         """Begin the work, or refuse it at once."""
-        if frame.w in self._tasks:
+        key = send, frame.w
+        if key in self._tasks:
             log.warning("the gateway gave two pieces of work the number %d", frame.w)
             return
         try:
             check_load(frame, self._load())
         except WorkRefused as refused:
             self._metrics.work_ended(frame.kind, "refused")
-            task = asyncio.create_task(self._refuse(frame, refused))
+            task = asyncio.create_task(self._refuse(frame, refused, send))
             self._refusals.add(task)
             task.add_done_callback(self._refusals.discard)
             return
-        task = asyncio.create_task(self._work(frame))
-        self._tasks[frame.w] = task
-        task.add_done_callback(lambda ended: self._remove(frame.w, ended))
+        task = asyncio.create_task(self._work(frame, send))
+        self._tasks[key] = task
+        task.add_done_callback(lambda ended: self._remove(key, ended))
 
-    def _remove(self, number: int, task: asyncio.Task[None]) -> None:
-        if self._tasks.get(number) is task:
-            del self._tasks[number]
+    def _remove(self, key: tuple[Send, int], task: asyncio.Task[None]) -> None:
+        if self._tasks.get(key) is task:
+            del self._tasks[key]
 
-    def recall(self, number: int) -> None:
-        if (task := self._tasks.pop(number, None)) is not None:
+    def recall(self, number: int, send: Send) -> None:
+        if (task := self._tasks.pop((send, number), None)) is not None:
             task.cancel("recalled")
+
+    def lose(self, send: Send) -> None:
+        """This connection is gone: its work is given up."""
+        for key in [key for key in self._tasks if key[0] == send]:
+            self._tasks.pop(key).cancel("lost")
 
     def drop(self) -> list[asyncio.Task[None]]:
         """Give up everything without a word to the gateway; returns the tasks that are ending."""
@@ -105,8 +111,8 @@ class ActiveWork:
             abilities=self._profile.abilities,
         )
 
-    async def _work(self, frame: work.Work) -> None:
-        item = WorkItem(frame=frame, model=self._model, thread=self._thread, send=self._send)
+    async def _work(self, frame: work.Work, send: Send) -> None:
+        item = WorkItem(frame=frame, model=self._model, thread=self._thread, send=send)
         outcome = "failed"
         try:
             async with asyncio.timeout(frame.deadline_s):
@@ -117,20 +123,20 @@ class ActiveWork:
             raise
         except WorkRefused as refused:
             outcome = "refused"
-            await self._refuse(frame, refused)
+            await self._refuse(frame, refused, send)
         except TimeoutError:
             outcome = "deadline"
             message = f"deadline_s: the {frame.deadline_s:.3g} s are over"
-            await self._refuse(frame, WorkRefused("deadline", message))
+            await self._refuse(frame, WorkRefused("deadline", message), send)
         except DrafterFailed as failed:
             log.warning("work was not done: %s", failed)
-            await self._refuse(frame, WorkRefused("unable", "the device's model failed"))
+            await self._refuse(frame, WorkRefused("unable", "the device's model failed"), send)
         except LinkLost:
             outcome = "lost"
         except Exception as exc:
             # One piece of work must not end the others. The message may hold part of the prompt.
             log.error("work was not done: %s", type(exc).__name__)
-            await self._refuse(frame, WorkRefused("unable", "the device failed"))
+            await self._refuse(frame, WorkRefused("unable", "the device failed"), send)
         finally:
             self._metrics.work_ended(frame.kind, outcome, item.report.unverified_tokens)
 
@@ -149,10 +155,10 @@ class ActiveWork:
         await item.run(prompt, self._background)
         estimate.learn(prompt=len(prompt), read_s=item.read_s, tokens=item.report.unverified_tokens)
 
-    async def _refuse(self, frame: work.Work, refused: WorkRefused) -> None:
+    async def _refuse(self, frame: work.Work, refused: WorkRefused, send: Send) -> None:
         self._metrics.work_refused(refused.code)
         try:
-            await self._send(
+            await send(
                 work.Refused(
                     w=frame.w, code=refused.code, message=str(refused), retry_s=refused.retry_s
                 )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from gateway.protocol import speculation as wire
 from gateway.protocol import work
 from gateway.protocol.backoff import pause_s
-from services.device_agent.link.link import LinkLost
+from services.device_agent.link.connection import LinkLost
 from services.device_agent.membership.active_work import ActiveWork
 from services.device_agent.membership.device_state import DeviceState
 from services.device_agent.membership.profile import MemberProfile
@@ -68,7 +68,7 @@ class Membership:
         """A connection has just been made."""
         self._start_registering()
 
-    def handle_frame(self, frame: work.FromGateway) -> None:
+    def handle_frame(self, frame: work.FromGateway, send: Send) -> None:
         if isinstance(frame, work.Registered):
             self._stop_registering()
             self.device, self._last_warning = frame.device, ""
@@ -79,9 +79,9 @@ class Membership:
                 self._active_work.max_work,
             )
         elif isinstance(frame, work.Recall):
-            self._active_work.recall(frame.w)
+            self._active_work.recall(frame.w, send)
         else:
-            self._active_work.start(frame)
+            self._active_work.start(frame, send)
 
     def handle_error(self, error: wire.Error) -> bool:
         """For an error about the whole connection; returns whether it is about the registration."""
@@ -92,12 +92,15 @@ class Membership:
         return ours
 
     def disconnected(self) -> None:
-        """The connection is gone, and with it all work."""
+        """The registration is over. Work of a connection that is still there goes on."""
         self._stop_registering()
         self.device = None
         if self._clock() >= self._not_before:
             self.reason = NOT_CONNECTED
-        self._active_work.drop()
+
+    def lost(self, send: Send) -> None:
+        """This connection is gone, and with it its work."""
+        self._active_work.lose(send)
 
     def status(self) -> dict[str, object]:
         """For /ready."""

@@ -14,7 +14,7 @@ import pytest
 
 from loadtest.link.control import Control
 from services.device_agent.drafters.onnx import OnnxDrafter
-from services.device_agent.link.link import SILENCE_S
+from services.device_agent.link.connection import SILENCE_S
 from tests.integration.agent import ASKED, MODEL, QUESTION, World, link, world
 from tests.servers import eventually, start
 

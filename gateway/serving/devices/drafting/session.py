@@ -73,7 +73,9 @@ class DraftingSession:
             request=Outcome(request=self._request), device=device
         )
         self._state = state = SessionState(
-            prompt=list(frame.prompt), sampling=msgspec.to_builtins(frame.sampling)
+            prompt=list(frame.prompt),
+            sampling=msgspec.to_builtins(frame.sampling),
+            verified=list(frame.verified),
         )
         self._reply = SessionReply(s=frame.s, outbox=outbox, state=state, outcome=outcome)
         self._drafts = DraftForwarder(
@@ -132,7 +134,7 @@ class DraftingSession:
 
     def _report(self, request: Outcome) -> None:
         outcome, state = self._outcome, self._state
-        request.completion_tokens = len(state.verified)
+        request.completion_tokens = len(state.verified) - len(self._frame.verified)
         outcome.drafted, outcome.accepted = state.drafted, state.accepted
         outcome.steps = state.steps
         self._deps.telemetry.session_ended(self._tier, outcome)
@@ -141,6 +143,8 @@ class DraftingSession:
         verifiers, state, clock = self._deps.verifiers, self._state, self._deps.clock
         attempts = verifiers.attempts()
         with Resumptions("draft", verifiers.telemetry) as resumptions:
+            if state.verified:
+                resumptions.broke("gateway_lost")
             while self._relay.end is None:
                 choice = verifiers.choose(
                     self._request, self._tier, self._frame.tokenizer, attempts

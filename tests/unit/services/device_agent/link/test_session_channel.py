@@ -3,13 +3,22 @@ import asyncio
 import pytest
 
 from gateway.protocol import speculation as wire
+from services.device_agent.drafting.rate_limit import DraftRateLimit
 from services.device_agent.link.session_channel import SessionChannel
 
 pytestmark = pytest.mark.anyio
 
 
+def session_channel() -> SessionChannel:
+    async def send(frame: wire.FromDevice) -> None: ...
+
+    return SessionChannel(
+        number=1, release=lambda: None, send=send, rate_limit=DraftRateLimit(0.0, 0.0)
+    )
+
+
 async def test_frames_come_in_order_and_once() -> None:
-    channel = SessionChannel(1, lambda: None)
+    channel = session_channel()
     frames = [wire.Tokens(s=1, p=place, i=[place]) for place in range(3)]
     for frame in frames:
         channel.put(frame)
@@ -19,7 +28,7 @@ async def test_frames_come_in_order_and_once() -> None:
 
 
 async def test_waiting_ends_with_news() -> None:
-    channel = SessionChannel(1, lambda: None)
+    channel = session_channel()
     waiting = asyncio.create_task(channel.wait(5))
     await asyncio.sleep(0)
     assert not waiting.done()
@@ -28,7 +37,7 @@ async def test_waiting_ends_with_news() -> None:
 
 
 async def test_what_came_before_a_loss_is_still_given() -> None:
-    channel = SessionChannel(1, lambda: None)
+    channel = session_channel()
     channel.put(wire.Tokens(s=1, p=0, i=[5]))
     channel.lose("cut")
     assert channel.receive() == [wire.Tokens(s=1, p=0, i=[5])]

@@ -13,7 +13,7 @@ from gateway.protocol import work
 from gateway.protocol.fields import Sampling
 from services.device_agent.drafters.port import Drafter
 from services.device_agent.drafting_thread import DraftingThread
-from services.device_agent.link.link import LinkLost
+from services.device_agent.link.connection import LinkLost
 from services.device_agent.membership.active_work import ActiveWork
 from services.device_agent.membership.device_state import DeviceState
 from services.device_agent.membership.profile import MemberProfile
@@ -45,7 +45,6 @@ class ActiveWorkRig:
             thread=self.thread,
             state=self.state,
             min_battery=0.3,
-            send=self.send,
             metrics=self.metrics,
         )
 
@@ -56,7 +55,7 @@ class ActiveWorkRig:
         self.news.set()
 
     def give(self, w: int, **more: Any) -> None:
-        self.active_work.start(work_frame(w, **more))
+        self.active_work.start(work_frame(w, **more), self.send)
 
     def of(self, w: int, kind: type[Any]) -> list[Any]:
         return [frame for frame in self.frames if frame.w == w and isinstance(frame, kind)]

@@ -116,14 +116,14 @@ async def test_recalled_work_ends_at_once_and_without_a_word(model: TextModel) -
         rig.give(1, max_tokens=500)
         await rig.begun(1)
         drafter.gate.clear()
-        rig.active_work.recall(1)
+        rig.active_work.recall(1, rig.send)
         assert rig.active_work.working == 0
         drafter.gate.set()
         rig.give(2, max_tokens=2)
         await rig.end(2)
         assert not rig.of(1, work.Finished) and not rig.of(1, work.Refused)
         assert rig.counted("member_work_total", outcome="recalled") == 1
-        rig.active_work.recall(77)  # long over, or never there
+        rig.active_work.recall(77, rig.send)  # long over, or never there
 
 
 async def test_the_device_keeps_the_deadline_itself(model: TextModel) -> None:

@@ -73,7 +73,7 @@ async def test_it_registers_on_each_connection_as_the_same_process(model: TextMo
         for _ in range(2):
             made.connected()
             await settled()
-            made.handle_frame(work.Registered("phone", 4))
+            made.handle_frame(work.Registered("phone", 4), rig.send)
             assert made.status()["registered"] == "phone"
             made.disconnected()
             assert made.status() == {"registered": None, "reason": registration.NOT_CONNECTED}
@@ -84,9 +84,9 @@ async def test_it_registers_on_each_connection_as_the_same_process(model: TextMo
 async def test_the_gateway_may_grant_less_than_was_offered(model: TextModel) -> None:
     async with member(model) as (made, rig, _):
         made.connected()
-        made.handle_frame(work.Registered("phone", 1))
+        made.handle_frame(work.Registered("phone", 1), rig.send)
         assert rig.active_work.max_work == 1
-        made.handle_frame(work.Registered("phone", 60))
+        made.handle_frame(work.Registered("phone", 60), rig.send)
         assert rig.active_work.max_work == 4, "never more than the device offers"
 
 
@@ -137,7 +137,7 @@ async def test_errors_about_other_things_are_left_to_the_link(model: TextModel) 
         assert not made.handle_error(
             wire.Error(code="replaced", message="another connection", s=None, fatal=True)
         )
-        made.handle_frame(work.Registered("phone", 2))
+        made.handle_frame(work.Registered("phone", 2), rig.send)
         assert not made.handle_error(wire.Error(code="flood", message="too many"))
         assert made.status()["registered"] == "phone"
 
@@ -162,7 +162,7 @@ async def test_changes_of_the_condition_are_told_and_nothing_else(
         made.connected()
         await settled()
         assert not sent(rig, work.State)
-        made.handle_frame(work.Registered("phone", 2))
+        made.handle_frame(work.Registered("phone", 2), rig.send)
         rig.state.update(SensorReading(99.0, 0.5))
         await settled()
         rig.state.update(SensorReading(99.0, 0.4999))
@@ -175,11 +175,42 @@ async def test_changes_of_the_condition_are_told_and_nothing_else(
 async def test_work_is_taken_and_recalled_and_ends_with_the_connection(model: TextModel) -> None:
     async with member(model) as (made, rig, _):
         made.connected()
-        made.handle_frame(work.Registered("phone", 2))
-        made.handle_frame(work_frame(1, max_tokens=500))
-        made.handle_frame(work_frame(2, max_tokens=500))
+        made.handle_frame(work.Registered("phone", 2), rig.send)
+        made.handle_frame(work_frame(1, max_tokens=500), rig.send)
+        made.handle_frame(work_frame(2, max_tokens=500), rig.send)
         assert made.status()["working"] == 2
-        made.handle_frame(work.Recall(1))
+        made.handle_frame(work.Recall(1), rig.send)
         assert made.status()["working"] == 1
         made.disconnected()
+        made.lost(rig.send)
         assert rig.active_work.working == 0
+
+
+async def test_work_goes_on_where_only_the_registration_is_over(model: TextModel) -> None:
+    """The gateway is about to stop, and waits for it."""
+    async with member(model) as (made, rig, _):
+        made.connected()
+        made.handle_frame(work.Registered("phone", 2), rig.send)
+        made.handle_frame(work_frame(1, max_tokens=20), rig.send)
+        made.disconnected()
+        made.connected()
+        assert rig.active_work.working == 1
+        assert (await rig.end(1)).reason == "length"
+
+
+async def test_work_of_two_connections_may_have_the_same_number(model: TextModel) -> None:
+    async with member(model) as (made, rig, _):
+        elsewhere: list[work.FromDevice] = []
+
+        async def send(frame: work.FromDevice) -> None:
+            elsewhere.append(frame)
+
+        made.connected()
+        made.handle_frame(work.Registered("phone", 2), rig.send)
+        made.handle_frame(work_frame(1, max_tokens=20), rig.send)
+        made.handle_frame(work_frame(1, max_tokens=500), send)
+        assert rig.active_work.working == 2
+        made.lost(send)
+        assert rig.active_work.working == 1
+        assert (await rig.end(1)).reason == "length"
+        assert not [frame for frame in elsewhere if isinstance(frame, work.Finished)]

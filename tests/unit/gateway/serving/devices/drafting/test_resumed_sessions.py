@@ -178,3 +178,16 @@ async def test_without_the_text_so_far_the_answer_goes_on_all_the_same() -> None
     rig = two_engines([Batch(ids=[65, 66], text="A"), broke()])
     rig.verifier.tells_texts = False
     assert_one_session(await finished(rig, opening(sampling=wire.Sampling(stop=["X"]))), [65, 66, 7, 8])
+
+
+async def test_a_device_goes_on_with_an_answer_whose_gateway_it_lost() -> None:
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: REST})
+    frame = opening(verified=[5, 6], sampling=wire.Sampling(max_tokens=9, seed=3))
+    link = await finished(rig, frame)
+    assert [(tokens.p, tokens.i) for tokens in link.of(wire.Tokens)] == [(2, [7]), (3, [8])]
+    (done,) = link.of(wire.Done)
+    assert (done.prompt_tokens, done.completion_tokens) == (3, 4)
+    assert rig.verifier.jobs[0].prompt == [1, 2, 3, 5, 6]
+    assert rig.verifier.jobs[0].sampling == {"max_tokens": 7, "seed": 5}
+    assert rig.sessions.outcomes[0].request.completion_tokens == 2, "the others were made elsewhere"
+    assert rig.telemetry.resumptions == [("draft", "resumed", "gateway_lost")]
