@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument(
         "--gateway",
-        help="its URL, or several replicas' with commas between; without it the device answers alone",
+        help="its URL, or several with commas between; without it the device answers alone",
     )
     top.add_argument("--model", type=Path, required=True, help="folder of the small model")
     top.add_argument(
@@ -117,7 +117,7 @@ def check_gateway(urls: str) -> None:
 
 
 def gateway_urls(urls: str | None) -> list[str]:
-    """The gateways that --gateway names, the first to be tried first; none where it is not given."""
+    """The gateways that --gateway names, in the order in which they are tried."""
     return [url.strip().rstrip("/") for url in (urls or "").split(",") if url.strip()]
 
 

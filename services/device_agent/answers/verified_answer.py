@@ -69,8 +69,9 @@ class VerifierLost(Exception):
 class VerifiedAnswer:
     """A speculative session at the gateway, seen from the device.
 
-    `pieces` yields verified tokens as they come; `tree.verified` holds all of them, those of earlier
-    sessions (`verified`) too. Meanwhile the device drafts ahead and sends what it has drafted.
+    `pieces` yields verified tokens as they come; `tree.verified` holds all of them, and before them
+    those of earlier sessions (`verified`). Meanwhile the device drafts ahead and sends what it has
+    drafted.
     """
 
     def __init__(

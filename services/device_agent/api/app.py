@@ -16,7 +16,6 @@ from starlette.routing import Route as HttpRoute
 from starlette.types import Lifespan
 
 from gateway.protocol.paths import STREAMS
-from gateway.protocol import virtual_models
 from services.device_agent.answers.answer import AnswerPiece, AnswerReport
 from services.device_agent.answers.answer_router import AnswerRoute, AnswerRouter
 from services.device_agent.answers.verified_answer import RequestRefused
@@ -27,6 +26,7 @@ from services.device_agent.api.requests import (
     ApiRequest,
     BadRequest,
     api_request,
+    needs_link,
     placement_for,
     read_body,
     server_only_fields,
@@ -92,10 +92,11 @@ class DeviceApi:
         try:
             content = _json(await _read(http))
             body = read_body(content)
-            if body.model not in (virtual_models.ON_DEVICE, drafter.name):
+            fields = server_only_fields(content)
+            if needs_link(body.model, drafter.name, fields):
                 await router.settle()
             placement = placement_for(body.model, drafter.name, self._served())
-            if fields := server_only_fields(content):
+            if fields:
                 return await self._gateway.forward(http, content, placement, fields)
             request = api_request(
                 body,

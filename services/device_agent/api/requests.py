@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -119,6 +119,14 @@ def server_only_fields(body: Mapping[str, Any]) -> list[str]:
         if not known and value not in neutral:
             fields.append(name)
     return fields + (["n"] if body.get("n") not in (None, 1) else [])
+
+
+def needs_link(model: str, drafter: str, fields: Sequence[str]) -> bool:
+    """Whether the link decides who answers. The gateway itself is asked about `fields` that only a
+    server understands, and what other models there are, only the link tells."""
+    if model in VIRTUAL_MODELS:
+        return not fields and VIRTUAL_MODELS[model] != "on-device"
+    return model != drafter
 
 
 def placement_for(model: str, drafter: str, served: Mapping[str, str]) -> str:

@@ -97,6 +97,7 @@ class Connection:
             await self._websocket.send(message)
         except WebSocketException as exc:
             # Where reading has found the loss before, its reason says more.
+            self._end(LOST)
             raise LinkLost(self.problem or LOST) from exc
         self._traffic.sent += len(message)
 

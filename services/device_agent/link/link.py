@@ -38,8 +38,9 @@ MAX_FAILURES = 8
 
 RECONNECT_S = 3.0
 """An answer whose connection is lost waits so long for another one, before it goes on alone."""
-TRIES = 2
-"""Failed connections to each gateway after which none of them counts as within reach."""
+TRIES = 3
+"""Failed connections to each gateway after which none of them counts as within reach. Behind one
+address there may be several, of which one has just died."""
 MAX_REASON = 300
 """Characters of the gateway's words that are repeated to the user."""
 
@@ -176,6 +177,10 @@ class Link:
         """Whether new sessions can be opened. Waits while a connection may come soon: for
         RECONNECT_S after a loss at most, and until every gateway has been tried in vain."""
         try:
+            async with asyncio.timeout(RECONNECT_S):
+                # Who sends may see a loss before who reads, and who reads hopes anew.
+                while self._current is not None and self._current.problem is not None:
+                    await self._news.wait()
             async with asyncio.timeout_at(self._hopeful_until):
                 while self._current is None or not self._current.open_for_sessions:
                     if self._tries_left <= 0:

@@ -31,8 +31,8 @@ class ActiveWork:
     """The work of a device that is in progress, each piece a task of its own.
 
     `max_work` is how much at once the gateway has agreed to. The gateway numbers the work of each
-    connection; `send` stands for the connection that a piece of work came on, and takes what answers
-    it.
+    connection; `send` stands for the connection that a piece of work came on, and takes what
+    answers it.
     """
 
     def __init__(

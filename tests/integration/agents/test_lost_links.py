@@ -1,4 +1,5 @@
-"""Link, gateway or engine are lost: answers are completed, and say what nobody verified."""
+"""Link, gateway or engine are lost: answers go on verified where that can be, else they are
+completed and say what nobody verified."""
 
 from __future__ import annotations
 
@@ -20,6 +21,8 @@ from tests.servers import eventually, start
 
 pytestmark = pytest.mark.integration
 TOKENS = 300
+LONG_CUT_S = 15.0
+"""Longer than the agent tries to connect again before it goes on alone."""
 LONG: dict[str, Any] = {
     **ASKED,
     "model": "tierflow-auto",
@@ -129,6 +132,7 @@ def continued(here: Broken, begun: list[int]) -> list[int]:
 
 
 def assert_verifies_again(here: Broken) -> None:
+    here.control.ask(cut_s=0)
     here.world.engine.gate.set()
     eventually(here.world.linked, "the link is back", 40)
     whole = here.world.ask(LONG).json()
@@ -137,8 +141,23 @@ def assert_verifies_again(here: Broken) -> None:
     assert here.world.ready()["conditions"] == {}
 
 
-def test_an_answer_whose_link_is_cut_is_completed_alone(here: Broken) -> None:
-    heard = listen(here, 20, lambda: here.control.ask(cut_s=0.3))
+def test_an_answer_whose_link_is_cut_for_a_moment_goes_on_verified(here: Broken) -> None:
+    def cut() -> None:
+        here.control.ask(cut_s=0.05)
+        here.world.engine.gate.set()
+
+    heard = listen(here, 20, cut)
+    assert heard.ids == here.world.engine.to(QUESTION, TOKENS)
+    assert "device" not in heard.makers
+    assert (heard.report["verified_tokens"], heard.report["unverified_tokens"]) == (TOKENS, 0)
+    assert heard.report["degraded"] is None and heard.reason == "length"
+    assert here.world.agent.metric("tierflow_device_resumptions_total") >= 1
+    name = "tierflow_resumptions_total"
+    assert here.world.gateway.metric(name, way="draft", cause="gateway_lost") >= 1
+
+
+def test_an_answer_whose_link_stays_cut_is_completed_alone(here: Broken) -> None:
+    heard = listen(here, 20, lambda: here.control.ask(cut_s=LONG_CUT_S))
     assert_went_on_alone(here, heard, "the connection to the gateway failed")
     assert heard.report["accepted_tokens"] <= heard.report["drafted_tokens"]
     eventually(lambda: here.world.engine.running == 0, "the engine is told")
@@ -147,7 +166,7 @@ def test_an_answer_whose_link_is_cut_is_completed_alone(here: Broken) -> None:
 
 def test_while_the_link_is_cut_the_device_answers_alone_and_says_why(here: Broken) -> None:
     answered = here.world.agent.metric("tierflow_device_answers_total", degraded="yes")
-    here.control.ask(cut_s=1.0)
+    here.control.ask(cut_s=LONG_CUT_S)
     eventually(lambda: not here.world.linked(), "the loss is seen")
     whole = here.world.ask(LONG).json()
     assert whole["choices"][0]["token_ids"] == continued(here, [])
@@ -161,11 +180,12 @@ def test_while_the_link_is_cut_the_device_answers_alone_and_says_why(here: Broke
 
 
 def test_without_a_link_what_only_servers_understand_is_refused(here: Broken) -> None:
-    here.control.ask(cut_s=1.0)
+    here.control.ask(cut_s=LONG_CUT_S)
     answer = here.world.ask({**LONG, "n": 2})
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (503, "gateway_unreachable")
     assert error["message"].startswith("n: ")
+    assert_verifies_again(here)
 
 
 def test_a_stream_that_only_passes_through_survives_a_cut(here: Broken) -> None:

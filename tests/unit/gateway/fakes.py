@@ -18,7 +18,7 @@ from gateway.core.retry import RetryBudget
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.state.operations import Operation
 from gateway.core.types import Endpoint, EndpointState, PoolState
-from gateway.errors import ConnectFailed, EngineFailed, GatewayError
+from gateway.errors import ConnectFailed, EngineFailed, GatewayError, InvalidRequest
 from gateway.serving.requests.attempts import Failover
 from tests.unit.gateway.build import ejection_rule, retry_budget
 

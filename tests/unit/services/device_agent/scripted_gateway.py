@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from gateway.protocol import speculation as wire
@@ -44,9 +45,7 @@ class ScriptedGateway:
     paused: asyncio.Event = field(default_factory=asyncio.Event)
     offers: list[wire.Offer] = field(default_factory=list)
     opened: list[wire.Open] = field(default_factory=list)
-    frames: list[Any] = field(default_factory=list)
     connections: set[ServerConnection] = field(default_factory=set)
-    accepted: int = 0
     _server: Server | None = None
     _port: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -81,21 +80,16 @@ class ScriptedGateway:
         await self.tell_all(wire.Error(code=wire.DRAINING, message="go elsewhere"))
         self.status = HTTPStatus.SERVICE_UNAVAILABLE
 
-    def of(self, kind: type[Any]) -> list[Any]:
-        return [frame for frame in self.frames if isinstance(frame, kind)]
-
     def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         return connection.respond(self.status, "no\n") if self.status is not None else None
 
     async def _serve(self, connection: ServerConnection) -> None:
         self.connections.add(connection)
-        self.accepted += 1
         try:
-            async for message in connection:
-                assert isinstance(message, bytes)
-                frame = wire.decode_from_device(message)
-                self.frames.append(frame)
-                await self._handle(connection, frame)
+            with suppress(ConnectionClosed):
+                async for message in connection:
+                    assert isinstance(message, bytes)
+                    await self._handle(connection, wire.decode_from_device(message))
         finally:
             self.connections.discard(connection)
 
@@ -120,6 +114,10 @@ class ScriptedGateway:
             task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, connection: ServerConnection, frame: wire.Open) -> None:
+        with suppress(ConnectionClosed):
+            await self._speak(connection, frame)
+
+    async def _speak(self, connection: ServerConnection, frame: wire.Open) -> None:
         async def put(reply: wire.FromGateway) -> None:
             await connection.send(wire.encode(reply))
 
@@ -146,6 +144,7 @@ class ScriptedGateway:
 @asynccontextmanager
 async def linked(*gateways: ScriptedGateway, member: Any = None) -> AsyncIterator[Link]:
     """A link that runs, and is up with the first of these gateways."""
+
     async def token() -> str:
         return "token"
 

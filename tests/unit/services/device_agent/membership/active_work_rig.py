@@ -58,7 +58,7 @@ class ActiveWorkRig:
         self.active_work.start(work_frame(w, **more), self.send)
 
     def of(self, w: int, kind: type[Any]) -> list[Any]:
-        return [frame for frame in self.frames if frame.w == w and isinstance(frame, kind)]
+        return [frame for frame in self.frames if isinstance(frame, kind) and frame.w == w]
 
     async def end(self, w: int) -> Any:
         """The frame that ends this work."""

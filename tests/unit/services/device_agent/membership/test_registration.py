@@ -131,7 +131,7 @@ async def test_the_wait_after_a_refusal_ends_by_itself(
 
 
 async def test_errors_about_other_things_are_left_to_the_link(model: TextModel) -> None:
-    async with member(model) as (made, _, _):
+    async with member(model) as (made, rig, _):
         made.connected()
         await settled()
         assert not made.handle_error(

@@ -1,4 +1,4 @@
-"""Sessions whose engine breaks after tokens were verified: another goes on, unseen by the device."""
+"""Sessions whose engine breaks after tokens were verified: another goes on from there, unseen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.errors import EngineFailed, InvalidRequest, UpstreamError
 from gateway.protocol import speculation as wire
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from tests.unit.gateway.build import state
-from tests.unit.gateway.fakes import VerifiedPiece
+from tests.unit.gateway.fakes import VerifiedPiece, VerifiedScripts
 from tests.unit.gateway.serving.devices.device_rig import DeviceRig, FakeLink, opening, until
 
 pytestmark = pytest.mark.anyio
@@ -32,9 +32,7 @@ def two_engines(
 ) -> DeviceRig:
     """The first is chosen first; both serve the same model."""
     states = [state("edge:1"), state("edge:2", waiting=5)]
-    return DeviceRig(
-        states, {"edge:1": lambda: first, "edge:2": lambda: second}, timeouts=timeouts
-    )
+    return DeviceRig(states, {"edge:1": lambda: first, "edge:2": lambda: second}, timeouts=timeouts)
 
 
 async def finished(rig: DeviceRig, *frames: wire.FromDevice) -> FakeLink:
@@ -131,7 +129,10 @@ async def test_an_engine_that_refuses_the_longer_prompt_is_left_for_another() ->
         state("edge:2", waiting=5, max_model_len=4),
         state("edge:3", waiting=9),
     ]
-    scripts = {"edge:1": lambda: [Batch(ids=[5, 6]), broke()], "edge:3": lambda: REST}
+    scripts: VerifiedScripts = {
+        "edge:1": lambda: [Batch(ids=[5, 6]), broke()],
+        "edge:3": lambda: REST,
+    }
     rig = DeviceRig(states, scripts)
     assert_one_session(await finished(rig, opening()), [5, 6, 7, 8])
 
@@ -177,7 +178,9 @@ async def test_a_stop_text_that_two_engines_write_together_ends_the_answer() -> 
 async def test_without_the_text_so_far_the_answer_goes_on_all_the_same() -> None:
     rig = two_engines([Batch(ids=[65, 66], text="A"), broke()])
     rig.verifier.tells_texts = False
-    assert_one_session(await finished(rig, opening(sampling=wire.Sampling(stop=["X"]))), [65, 66, 7, 8])
+    assert_one_session(
+        await finished(rig, opening(sampling=wire.Sampling(stop=["X"]))), [65, 66, 7, 8]
+    )
 
 
 async def test_a_device_goes_on_with_an_answer_whose_gateway_it_lost() -> None:
