@@ -252,7 +252,9 @@ class Link:
         self.connects += 1
         self._current, self.problem, self._moving = connection, None, False
         self._set_offers(welcome.offers)
-        log.info("connected to the gateway as %s, at %s", welcome.device, self._gateways[self._next])
+        log.info(
+            "connected to the gateway as %s, at %s", welcome.device, self._gateways[self._next]
+        )
         if self.member is not None:
             self.member.connected()
         self._tell()

@@ -60,7 +60,7 @@ def assert_one_session(link: FakeLink, ids: list[int]) -> None:
 
 @pytest.mark.parametrize(
     ("last", "cause"),
-    [(broke(), "engine_disconnected"), (Batch(ids=[], reason="abort"), "engine_error")],
+    [(broke(), "engine_disconnected"), (Batch(ids=[], reason="abort"), "engine_aborted")],
 )
 async def test_another_engine_goes_on_from_what_was_verified(
     last: VerifiedPiece, cause: str
