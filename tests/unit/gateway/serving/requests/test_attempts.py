@@ -110,34 +110,33 @@ def test_a_failure_after_the_answer_began_is_the_requests_own_end() -> None:
     assert rig.states[0].in_flight == 0
 
 
-def broken_answer(failover: Failover, at: int) -> None:
-    with failover.attempts.at(chosen(failover.states[at])) as slot:
+def broken_answer(rig: TwoEndpoints, at: int) -> None:
+    with rig.attempts.at(chosen(rig.states[at])) as slot:
         slot.begun = slot.resumable = True
-        raise broke(failover.states[at].endpoint.id)
+        raise broke(rig.states[at].endpoint.id)
 
 
 def test_an_answer_that_can_go_on_elsewhere_is_left_for_another_endpoint_at_no_charge() -> None:
-    failover = Failover(retry_budget(ratio=0.0, reserve=0.0))
-    broken_answer(failover, 0)
-    assert failover.attempts.failed_ids == {"edge:1"}
-    with failover.attempts.at(chosen(failover.states[1])):
-        pass
-    assert failover.telemetry.retries == [("edge", "engine_error")]
+    rig = TwoEndpoints(retry_budget(ratio=0.0, reserve=0.0))
+    broken_answer(rig, 0)
+    assert rig.attempts.failed_ids == {"edge:1"}
+    rig.succeed(1)
+    assert rig.telemetry.retries == [("edge", "engine_error")]
 
 
 def test_an_endpoint_that_failed_before_another_one_answered_may_be_tried_again() -> None:
-    failover = Failover()
-    failover.fail(0, broke("edge:1"))
-    broken_answer(failover, 1)
-    assert failover.attempts.failed_ids == {"edge:2"}
+    rig = TwoEndpoints()
+    rig.fail(0, broke("edge:1"))
+    broken_answer(rig, 1)
+    assert rig.attempts.failed_ids == {"edge:2"}
 
 
 def test_how_often_an_answer_goes_on_is_bounded() -> None:
-    failover = Failover(retry_budget(max_attempts=2))
-    broken_answer(failover, 0)
-    broken_answer(failover, 1)
+    rig = TwoEndpoints(retry_budget(max_attempts=2))
+    broken_answer(rig, 0)
+    broken_answer(rig, 1)
     with pytest.raises(EngineFailed):
-        failover.attempts.at(chosen(failover.states[0]))
+        rig.attempts.at(chosen(rig.states[0]))
 
 
 def test_an_error_of_the_callers_is_not_retried() -> None:
