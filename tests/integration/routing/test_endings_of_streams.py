@@ -54,7 +54,7 @@ def gateway(engine: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "family": ["m", "m-large"],
         "pools": {"edge": {"tier": "edge", "endpoints": [engine.url], "probe": "models"}},
         "scrape": {"interval_s": 0.2},
-        "timeouts": {"first_token_s": 1.0, "idle_s": 0.5},
+        "timeouts": {"first_token_s": 2.0, "idle_s": 0.8},
         "limits": {"max_body_bytes": 65536},
     }
     server = start_gateway(config, tmp_path_factory.mktemp("endings"))
