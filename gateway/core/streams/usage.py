@@ -11,6 +11,8 @@ _PROMPT = re.compile(rb'"(?:prompt|input)_tokens": ?(\d+)')
 _COMPLETION = re.compile(rb'"(?:completion|output)_tokens": ?(\d+)')
 MAX_USAGE_BYTES = 2048
 """How long the object may be."""
+MAX_KEYS = 64
+"""So many keys of this name are looked at: a caller's own tools may have some, and are echoed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,10 @@ def find_usage(data: bytes) -> Usage | None:
     quotes are escaped, so nothing there looks like them.
     """
     end = len(data)
-    while (found := data.rfind(_KEY, 0, end)) >= 0:
+    for _ in range(MAX_KEYS):
+        found = data.rfind(_KEY, 0, end)
+        if found < 0:
+            return None
         match = _USAGE.match(data, found)
         if match is not None:
             part = data[match.end() : match.end() + MAX_USAGE_BYTES]
