@@ -17,6 +17,7 @@ from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock
 from gateway.core.streams.protocols import stream_protocol
 from gateway.core.types import InferenceRequest
+from gateway.core.upstream_errors import client_stalled
 from gateway.errors import BodyTooLarge, ClientStalled, GatewayError, InvalidRequest
 from gateway.protocol import headers as names
 from gateway.protocol.paths import CHAT, COMPLETIONS, DETOKENIZE, EMBEDDINGS, RESPONSES, TOKENIZE
@@ -107,9 +108,20 @@ class InferenceRoutes:
             pass
         except GatewayError as error:
             if not isinstance(error, ClientStalled):
-                await sink.end(*render(error))
+                await self._end(sink, *render(error))
         except Exception as error:
-            await sink.end(500, {}, internal_error(error, sink.request_id))
+            await self._end(sink, 500, {}, internal_error(error, sink.request_id))
+
+    async def _end(
+        self, sink: AsgiSink, status: int, headers: Mapping[str, str], body: bytes
+    ) -> None:
+        """Tell the caller of an error, but do not wait for one that reads nothing."""
+        try:
+            with ProgressTimeout(self._clock.now) as timeout:
+                timeout.expect(self._body_s, client_stalled)
+                await sink.end(status, headers, body)
+        except ClientStalled:
+            pass
 
     async def _record(
         self,

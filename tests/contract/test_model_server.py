@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.adapters.engines import client
 from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.core.ports import ModelServer
 from gateway.core.types import Endpoint, Probe, Tier
@@ -147,6 +148,55 @@ async def test_closing_early_ends_the_connection_so_that_the_engine_notices(
         await answer.read()
         answer.close()
         answer.close()
+        async with asyncio.timeout(5.0):
+            await noticed.wait()
+
+
+async def test_a_drained_connection_is_used_again_once_its_answer_has_ended(
+    server: ModelServer,
+) -> None:
+    over, connections = asyncio.Event(), []
+
+    async def script(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, before: int
+    ) -> None:
+        connections.append(before)
+        while (await read_request(reader))[0]:
+            writer.write(OK + b"transfer-encoding: chunked\r\n\r\n" + chunk(b"data: 1\n\n"))
+            await over.wait()
+            writer.write(chunk(b""))
+
+    async with scripted_engine(script) as endpoint:
+        first = await server.open(endpoint, PATH, {}, b"{}")
+        await first.read()
+        first.drain()
+        first.close()
+        over.set()
+        await asyncio.sleep(0.05)
+        second = await server.open(endpoint, PATH, {}, b"{}")
+        assert await second.read() == b"data: 1\n\n"
+        second.close()
+    assert connections == [0]
+
+
+async def test_a_drained_connection_that_stays_open_is_closed(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noticed = asyncio.Event()
+    monkeypatch.setattr(client, "DRAIN_S", 0.05)
+
+    async def script(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, before: int
+    ) -> None:
+        await read_request(reader)
+        writer.write(OK + b"transfer-encoding: chunked\r\n\r\n" + chunk(b"data: 1\n\n"))
+        assert await reader.read() == b""
+        noticed.set()
+
+    async with scripted_engine(script) as endpoint:
+        answer = await server.open(endpoint, PATH, {}, b"{}")
+        await answer.read()
+        answer.drain()
         async with asyncio.timeout(5.0):
             await noticed.wait()
 

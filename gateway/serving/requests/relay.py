@@ -20,6 +20,10 @@ from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_k
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
 from gateway.serving.requests.refusals import relayed
 
+PIECE_BYTES = 256 * 1024
+"""An answer in one piece goes out in pieces of this size, so that a slow reader is told from one
+that has stopped."""
+
 
 class Sink(Protocol):
     """The caller's end of an answer. `start` once, then `send`, the last time with `more=False`.
@@ -79,18 +83,26 @@ class InferenceHandler:
             if opened.stream is not None:
                 await self._send_stream(opened, opened.stream, sink, outcome)
             else:
-                await self._send_whole(opened, sink, outcome)
+                _note_usage(find_usage(opened.first), outcome)
             learn(opened.state, outcome, self._clock.now())
         finally:
             opened.release()
+        if opened.stream is None:
+            # The endpoint's place is free while the caller takes its time.
+            await self._send_whole(opened, sink, outcome)
 
     async def _send_whole(self, opened: OpenAnswer, sink: Sink, outcome: Outcome) -> None:
-        data = opened.first
+        """Raises ClientStalled for a caller that takes no piece for the idle timeout."""
+        data, now, idle_s = opened.first, self._clock.now, self._timeouts.idle_s
         if opened.answer.status >= 400 and outcome.request.path == CHAT:
             data = relayed(data)
-        _note_usage(find_usage(data), outcome)
-        await sink.start(opened.answer.status, opened.answer.headers, outcome, len(data))
-        await sink.send(data, more=False)
+        with ProgressTimeout(now) as timeout:
+            timeout.expect(idle_s, client_stalled)
+            await sink.start(opened.answer.status, opened.answer.headers, outcome, len(data))
+            for begin in range(0, max(1, len(data)), PIECE_BYTES):
+                end = begin + PIECE_BYTES
+                await sink.send(data[begin:end], more=end < len(data))
+                timeout.extend(now() + idle_s)
 
     async def _send_stream(
         self, opened: OpenAnswer, stream: AnswerStream, sink: Sink, outcome: Outcome

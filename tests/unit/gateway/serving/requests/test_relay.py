@@ -6,6 +6,7 @@ import pytest
 
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
+from gateway.serving.requests.relay import PIECE_BYTES
 from tests.unit.gateway.build import request
 from tests.unit.gateway.fakes import (
     FakeAnswer,
@@ -215,6 +216,28 @@ async def test_a_caller_that_reads_nothing_is_not_waited_for_to_tell_it_of_a_fai
     rig = InferenceRig({"edge:1": stream(EVENTS[0], ERROR)}, timeouts=IMPATIENT)
     with pytest.raises(GatewayError):
         await rig.ask(streamed(), StuckSink())
+    rig.assert_nothing_left_open()
+
+
+async def test_a_large_answer_in_one_piece_waits_for_a_slow_reader() -> None:
+    async def slowly() -> None:
+        await asyncio.sleep(0.015)
+
+    body = b"{" + b"x" * (3 * PIECE_BYTES) + b"}"
+    rig = InferenceRig({"edge:1": whole(body)}, timeouts=IMPATIENT)
+    sink = await rig.ask(request("tierflow-edge"), ListSink(on_send=slowly))
+    assert (sink.body, sink.ended, len(sink.sent)) == (body, True, 4)
+
+
+async def test_a_caller_that_stops_reading_an_answer_in_one_piece_holds_no_engine() -> None:
+    async def stuck() -> None:
+        assert rig.states[0].in_flight == 0, "the engine has done its work"
+        await asyncio.Event().wait()
+
+    rig = InferenceRig({"edge:1": whole(b'{"a":1}')}, timeouts=IMPATIENT)
+    with pytest.raises(GatewayError):
+        await rig.ask(request("tierflow-edge"), ListSink(on_send=stuck))
+    assert rig.telemetry.outcomes[0].kind == "client_stalled"
     rig.assert_nothing_left_open()
 
 
