@@ -15,9 +15,16 @@ from typing import Any
 
 import orjson
 
+from gateway.core.streams.protocols import stream_protocol
 from gateway.core.streams.sse import each_event, payload
-from gateway.core.upstream_errors import bad_status, engine_busy, engine_denied, no_answer
-from gateway.errors import UpstreamError
+from gateway.core.upstream_errors import (
+    bad_status,
+    engine_busy,
+    engine_denied,
+    no_answer,
+    unreadable,
+)
+from gateway.errors import EngineFailed, UpstreamError
 
 DENIED = frozenset({401, 402, 403, 407})
 """The gateway's own credentials, or its account, are refused: engines never see the caller's."""
@@ -27,6 +34,7 @@ IN_JSON = frozenset({400, 404, 405, 410})
 """An engine says in JSON what is wrong with a request. Where no JSON comes, it was no engine that
 answered: a proxy without its engine, or another server at its address."""
 NOTHING = frozenset({b"", b"{}", b"[]", b"null"})
+_OPENED, _CLOSED = (b"{", b"["), (b"}", b"]")
 MAX_RETRY_AFTER_S = 3600.0
 
 _ERROR = re.compile(
@@ -74,7 +82,13 @@ def body_fault(
         return no_answer(endpoint)
     if headers.get("content-type", "").lower().startswith("text/html"):
         return no_answer(endpoint)
-    return _error_fault(endpoint, path, headers, body) if _ERROR.match(body) else None
+    if headers.get("content-type", "").lower().startswith("application/json") and not (
+        body[:64].lstrip()[:1] in _OPENED and body[-64:].rstrip()[-1:] in _CLOSED
+    ):
+        return unreadable(endpoint)
+    if _ERROR.match(body):
+        return _error_fault(endpoint, path, headers, body)
+    return _abort_fault(endpoint, path, body)
 
 
 def named_fault(
@@ -104,6 +118,17 @@ def _error_fault(
     status = _named_status(body)
     fault = status_fault(endpoint, path, status, headers)
     return EngineRefusal(status, data) if fault is None else fault
+
+
+def _abort_fault(endpoint: str, path: str, body: bytes) -> EngineFailed | None:
+    """An engine that shuts down gives its answers up, and says so where they would end."""
+    protocol = stream_protocol(path)
+    if any(mark in body for mark in protocol.aborts):
+        try:
+            protocol.check(_json_object(body) or {}, endpoint)
+        except EngineFailed as failure:
+            return failure
+    return None
 
 
 def _named_status(body: Mapping[str, Any]) -> int:

@@ -34,7 +34,8 @@ class StreamProtocol(Protocol):
 
     `done_ends`: a [DONE] ends it well; `close_ends`: the end of the connection does. `chunks`:
     all events are alike, and each carries about a token; else the ordinary ones alone. `numbered`:
-    a failure is made of what has been sent before it.
+    a failure is made of what has been sent before it. `aborts`: an answer in one piece has one of
+    these in it where `check` raises.
     """
 
     head: bytes
@@ -44,13 +45,15 @@ class StreamProtocol(Protocol):
     close_ends: bool
     chunks: bool
     numbered: bool
+    aborts: Sequence[bytes]
 
     def ends(self, event: Mapping[str, Any]) -> bool:
         """Whether this event ends the stream well."""
         ...
 
     def check(self, event: Mapping[str, Any], endpoint: str) -> None:
-        """Raises EngineFailed for an event by which the engine says that the answer failed."""
+        """Raises EngineFailed for an event, or an answer in one piece, by which the engine says
+        that the answer failed."""
         ...
 
     def failure(self, body: bytes, first: bytes, last: bytes) -> bytes:
@@ -65,6 +68,7 @@ class ChunkProtocol:
     head, lines = b"data: {", 2
     marks: Sequence[bytes] = (b'"finish_reason":null', b'"finish_reason": null')
     done_ends, close_ends, chunks, numbered = True, False, True, False
+    aborts: Sequence[bytes] = (b'"abort"',)
 
     def ends(self, event: Mapping[str, Any]) -> bool:
         return False
@@ -94,6 +98,7 @@ class TypedEventProtocol:
     head, lines = b"event: ", 3
     marks: Sequence[bytes] = (b'.delta"',)
     done_ends, close_ends, chunks, numbered = False, False, False, True
+    aborts: Sequence[bytes] = (b'"failed"', b'"cancelled"')
 
     def ends(self, event: Mapping[str, Any]) -> bool:
         return event.get("type") in ("response.completed", "response.incomplete")
@@ -101,7 +106,7 @@ class TypedEventProtocol:
     def check(self, event: Mapping[str, Any], endpoint: str) -> None:
         if event.get("type") in ("error", "response.failed"):
             raise error_event(endpoint)
-        response = event.get("response")
+        response = event if event.get("object") == "response" else event.get("response")
         if isinstance(response, dict) and response.get("status") in _BROKEN_STATUSES:
             raise aborted(endpoint)
 

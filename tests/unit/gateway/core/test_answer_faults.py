@@ -12,8 +12,9 @@ from gateway.core.answer_faults import (
     status_fault,
 )
 from gateway.errors import EngineBusy, EngineFailed, UpstreamError
+from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES
 
-PATH = "/v1/chat/completions"
+PATH = CHAT
 HTML = b"<html><title>404 Not Found</title></html>"
 
 
@@ -88,6 +89,41 @@ def test_a_200_with_nothing_in_it_is_no_answer(body: bytes) -> None:
     assert isinstance(by_body(200, body), EngineFailed)
 
 
+@pytest.mark.parametrize(
+    "body", [b'data: {"id":"\xff\xfe,,,', b'{"id":"a","cho', b"Internal error"]
+)
+def test_a_200_that_says_json_and_is_none_is_unreadable(body: bytes) -> None:
+    fault = body_fault("edge:1", CHAT, 200, {"content-type": "Application/JSON"}, body)
+    assert isinstance(fault, UpstreamError) and fault.code == "unreadable_answer"
+    assert body_fault("edge:1", CHAT, 200, {"content-type": "text/plain"}, body) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (CHAT, b'{"choices":[{"message":{},"finish_reason":"stop"},{"finish_reason":"abort"}]}'),
+        (COMPLETIONS, b'{"choices":[{"text":"half","finish_reason": "abort"}]}'),
+        (RESPONSES, b'{"object":"response","status":"cancelled","output":[]}'),
+        (RESPONSES, b'{"object":"response","status":"failed","output":[]}'),
+    ],
+)
+def test_an_answer_that_the_engine_gave_up_is_the_endpoints_fault(path: str, body: bytes) -> None:
+    fault = body_fault("edge:1", path, 200, {"content-type": "application/json"}, body)
+    assert isinstance(fault, UpstreamError) and fault.code == "engine_aborted"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (CHAT, b'{"choices":[{"message":{"content":"abort"},"finish_reason":"stop"}]}'),
+        (RESPONSES, b'{"object":"response","status":"completed","output":[{"status":"failed"}]}'),
+        (RESPONSES, b'{"object":"response","status":"incomplete","output":[]}'),
+    ],
+)
+def test_an_answer_that_only_speaks_of_it_is_good(path: str, body: bytes) -> None:
+    assert body_fault("edge:1", path, 200, {"content-type": "application/json"}, body) is None
+
+
 def test_a_200_with_a_page_for_people_is_no_answer() -> None:
     assert isinstance(
         by_body(200, b"<html>log in</html>", "text/html; charset=utf-8"), EngineFailed
@@ -101,11 +137,14 @@ def test_a_200_with_a_page_for_people_is_no_answer() -> None:
         b'{"id": "x", "error": null}',
         b'{"tokens": [], "count": 0}',
         b'{"choices": [{"text": "{\\"error\\": {}}"}]}',
-        b"\x00\x01binary embeddings",
     ],
 )
 def test_an_answer_is_no_fault(body: bytes) -> None:
     assert by_body(200, body) is None
+
+
+def test_embeddings_may_be_binary() -> None:
+    assert by_body(200, b"\x00\x01", "application/octet-stream") is None
 
 
 @pytest.mark.parametrize(
