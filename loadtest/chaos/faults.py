@@ -49,16 +49,22 @@ def paused(name: str, part: Callable[[Testbed], Part]) -> Fault:
     return Fault(name, begin, end)
 
 
-def killed(name: str, part: Callable[[Testbed], Part]) -> Fault:
-    """SIGKILL; later it starts anew at its port."""
+def dead(name: str, part: Callable[[Testbed], Part]) -> Fault:
+    """SIGKILL, for good."""
 
     async def begin(testbed: Testbed) -> None:
         testbed.kill(part(testbed))
 
+    return Fault(name, begin)
+
+
+def killed(name: str, part: Callable[[Testbed], Part]) -> Fault:
+    """SIGKILL; later it starts anew at its port."""
+
     async def end(testbed: Testbed) -> None:
         await testbed.restart(part(testbed))
 
-    return Fault(name, begin, end)
+    return Fault(name, dead(name, part).begin, end)
 
 
 def rolled_out(name: str, parts: Callable[[Testbed], list[Part]], patience_s: float) -> Fault:
@@ -172,6 +178,7 @@ def the_redis(testbed: Testbed) -> Part:
 
 
 ENGINE_KILLED = killed("engine killed", edge(0))
+ENGINE_DEAD = dead("engine killed", edge(0))
 ENGINE_PAUSED = paused("engine paused", edge(1))
 REFUSES = misbehaving("engine: 500 at once", error_probability=1)
 OVERLOADED = misbehaving("engine: 429 at once", status=429)

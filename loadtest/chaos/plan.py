@@ -86,14 +86,15 @@ def _one_of_three(plan: ChaosPlan) -> list[Phase]:
 
 
 def vllm_phases(plan: ChaosPlan) -> list[Phase]:
-    """What needs no fault control; the engine that is killed takes a while to come back."""
+    """What needs no fault control. An engine takes a minute to load, so that the one that is killed
+    stays away."""
     alone = [
         faults.ENGINE_PAUSED,
         faults.REDIS_KILLED,
         faults.API_SERVER_GONE,
         faults.LINK_CUT(1.0),
         faults.GATEWAYS_ROLLED_OUT,
-        faults.ENGINE_KILLED,
+        faults.ENGINE_DEAD,
     ]
     return [_phase(plan, fault) for fault in alone]
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
 from loadtest.callers.crowd import Crowd
 from loadtest.chaos.faults import Fault
 from loadtest.chaos.testbed import Testbed
-from loadtest.measure.command import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +40,7 @@ class Span:
 
 
 async def run_phases(
-    phases: Sequence[Phase], testbed: Testbed, crowd: Crowd, progress: Progress
+    phases: Sequence[Phase], testbed: Testbed, crowd: Crowd, progress: Callable[[str], None]
 ) -> list[Span]:
     """Run them all; gives the faults as they happened. Raises BenchmarkFailure."""
     spans: list[Span] = []
