@@ -21,7 +21,7 @@ PATIENCE_S = 60.0
 REPETITIONS = 2
 """How often a request is repeated that got not even a status, as OpenAI's clients do."""
 RETURNS = 12
-"""How often a caller comes back for the rest of a stream."""
+"""How often a caller over a lossy link tries to reach the gateway, or comes back for the rest."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 4.0
 UNAVAILABLE = 503
 
@@ -127,5 +127,6 @@ def _goes_on(call: Call) -> bool:
     if call.stream and len(call.attempts) <= RETURNS:
         return bool(last.broken) or (last.exchange.status == UNAVAILABLE)
     if last.broken and last.exchange.status == 0:
-        return len(call.attempts) <= REPETITIONS
+        most = RETURNS if call.question.kind.returns else REPETITIONS
+        return len(call.attempts) <= most
     return False
