@@ -279,6 +279,24 @@ def test_a_client_that_leaves_a_stream_ends_the_work_everywhere(here: World) -> 
     assert nobody_works(here)
 
 
+def test_a_client_that_leaves_a_stream_of_the_servers_ends_the_work_there_at_once(
+    here: World,
+) -> None:
+    """Though the stream would survive a link that breaks."""
+    body = {**ASKED, "model": "rill-edge", "max_tokens": 900, "logprobs": True, "stream": True}
+    url = here.agent.url + "/v1/chat/completions"
+    with here.http.stream("POST", url, json=body) as answer:
+        pieces = answer.iter_bytes()
+        next(pieces)
+        assert here.gateway.metric("tierflow_resumable_streams", state="connected") == 1
+        cancelled = here.gateway.metric("tierflow_requests_total", outcome="cancelled")
+    eventually(
+        lambda: here.gateway.metric("tierflow_requests_total", outcome="cancelled") > cancelled,
+        "the gateway gave the work up",
+    )
+    assert here.gateway.metric("tierflow_resumable_streams", state="away") == 0
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_before_any_answer_ends_the_work_everywhere(
     here: World, stream: bool
