@@ -14,7 +14,8 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from gateway.adapters.logs import configure_logs
+from gateway.adapters.line_writer import LineWriter
+from gateway.adapters.logs import CLOSE_S, configure_logs
 from gateway.errors import ConfigError
 from gateway.protocol.speculation import MAX_FRAME_BYTES
 from gateway.settings import Settings
@@ -29,16 +30,19 @@ def main() -> None:
     signals = _Signals()
     try:
         settings = Settings.load(arguments.config)
-        configure_logs(settings.log_level)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, signals))
+        output = configure_logs(settings.log_level)
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_serve(settings, signals, output))
+        finally:
+            output.close(CLOSE_S)
     except ConfigError as error:
         sys.exit(_refuse(error))
     signals.pass_on()
 
 
-async def _serve(settings: Settings, signals: _Signals) -> None:
-    async with gateway(settings) as app:
+async def _serve(settings: Settings, signals: _Signals, output: LineWriter) -> None:
+    async with gateway(settings, output) as app:
         _tune_gc()
         if not signals.received:
             await _server(app, settings).serve()

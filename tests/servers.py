@@ -65,7 +65,8 @@ class Server:
         return self.url.removeprefix("http://")
 
     def output(self) -> str:
-        return self.log.read_text(errors="replace")
+        """What it has printed; "" where that went to a device or a pipe."""
+        return self.log.read_text(errors="replace") if self.log.is_file() else ""
 
     def answers(self, path: str) -> bool:
         """Whether a GET gives 200. Raises AssertionError when the process has ended."""
@@ -106,10 +107,17 @@ def metric_in(page: str, name: str, **labels: str) -> float:
 
 
 def start(
-    name: str, command: Sequence[str], folder: Path, url: str, env: Mapping[str, str] | None = None
+    name: str,
+    command: Sequence[str],
+    folder: Path,
+    url: str,
+    env: Mapping[str, str] | None = None,
+    output_to: Path | None = None,
 ) -> Server:
-    log = folder / f"{name}-{time.monotonic_ns()}.log"
-    log.touch()
+    """`output_to`: a device or pipe for what it prints, in place of a log in the folder."""
+    log = output_to or folder / f"{name}-{time.monotonic_ns()}.log"
+    if output_to is None:
+        log.touch()
     if is_program(command):
         forked = ForkedProcess(command, log, {**os.environ, **(env or {})})
         return Server(name, forked, log, url)
@@ -162,13 +170,16 @@ def start_vllm(
     return start(model.name, [*command, "--", *flags], folder, url, environment)
 
 
-def start_gateway(config: dict[str, Any], folder: Path, ready: bool = True) -> Server:
+def start_gateway(
+    config: dict[str, Any], folder: Path, ready: bool = True, output_to: Path | None = None
+) -> Server:
     """`config` without `listen`. Waits until it is ready, or only until it is alive."""
     port = free_port()
     file = folder / f"gateway-{port}.yaml"
     file.write_text(yaml.safe_dump({"listen": {"host": "127.0.0.1", "port": port}, **config}))
     command = [sys.executable, "-m", "gateway", "--config", str(file)]
-    server = start("gateway", command, folder, f"http://127.0.0.1:{port}")
+    url = f"http://127.0.0.1:{port}"
+    server = start("gateway", command, folder, url, output_to=output_to)
     path = "/ready" if ready else "/health"
     eventually(lambda: server.answers(path), f"the gateway answers {path}", 60)
     return server

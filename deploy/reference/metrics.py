@@ -22,6 +22,7 @@ from gateway.adapters.prometheus.endpoints import (
     MailboxMetrics,
     PoolMetrics,
 )
+from gateway.adapters.prometheus.logs import LogMetrics
 from gateway.adapters.prometheus.requests import RequestTelemetry
 from gateway.adapters.prometheus.resumable import ResumableMetrics
 from gateway.adapters.prometheus.state import StateMetrics
@@ -117,6 +118,11 @@ def gateway_sections() -> tuple[MetricsSection, ...]:
             "Shared state",
             "The state that replicas share: docs/state.md.",
             lambda: _registry_with(lambda registry: StateMetrics(registry, lambda: None)),
+        ),
+        MetricsSection(
+            "Logs",
+            "The gateway's own logs: docs/gateway.md.",
+            lambda: registry_of(LogMetrics(int)),
         ),
     )
 

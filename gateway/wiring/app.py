@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -22,6 +22,7 @@ from gateway.adapters.endpoints.live import LiveEndpoints
 from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.verifier import EngineVerifier
 from gateway.adapters.files.outcome_log import OutcomeFile
+from gateway.adapters.line_writer import LineWriter
 from gateway.adapters.prometheus.cascade import CascadeMetrics
 from gateway.adapters.prometheus.collective import CollectiveMetrics
 from gateway.adapters.prometheus.conditions import ConditionMetrics
@@ -33,6 +34,7 @@ from gateway.adapters.prometheus.endpoints import (
     MailboxMetrics,
     PoolMetrics,
 )
+from gateway.adapters.prometheus.logs import LogMetrics
 from gateway.adapters.prometheus.requests import RequestTelemetry
 from gateway.api import error_handlers
 from gateway.api.admin_token import AdminGate
@@ -114,8 +116,8 @@ class GatewayParts:
 
 
 @asynccontextmanager
-async def gateway(settings: Settings) -> AsyncGenerator[ASGIApp]:
-    """The gateway runs until the block ends.
+async def gateway(settings: Settings, output: LineWriter | None = None) -> AsyncGenerator[ASGIApp]:
+    """The gateway runs until the block ends. `output`: what writes its log lines.
 
     Raises ConfigError for settings that can't work together, before anything is started.
     """
@@ -125,12 +127,14 @@ async def gateway(settings: Settings) -> AsyncGenerator[ASGIApp]:
     log.info("gateway_starts", version=VERSION, address=address, pools=sorted(settings.pools))
     try:
         async with AsyncExitStack() as stack:
-            yield web_app(settings, await build_parts(stack, settings))
+            yield web_app(settings, await build_parts(stack, settings, output))
     finally:
         log.info("gateway_stopped")
 
 
-async def build_parts(stack: AsyncExitStack, settings: Settings) -> GatewayParts:
+async def build_parts(
+    stack: AsyncExitStack, settings: Settings, output: LineWriter | None = None
+) -> GatewayParts:
     """Start all parts; `stack` stops them. Raises ConfigError."""
     routing, scope = pools.routing(settings), discovery_scope(settings)
     endpoints = LiveEndpoints(pools.fixed_states(settings), pools.pool_states(settings))
@@ -162,6 +166,7 @@ async def build_parts(stack: AsyncExitStack, settings: Settings) -> GatewayParts
         clock=clock,
         telemetry=requests,
     )
+    registry.register(LogMetrics(lambda: output.dropped if output else 0))
     telemetries = _device_telemetries(registry, requests)
     devices = build_devices(settings, shared=shared, store=state.shared, telemetries=telemetries)
     devices.start(stack)
