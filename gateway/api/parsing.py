@@ -9,6 +9,12 @@ from typing import Any
 
 import orjson
 
+from gateway.core.admission import (
+    HIGHEST_PRIORITY,
+    LOWEST_PRIORITY,
+    NORMAL_PRIORITY,
+    PRIORITIES,
+)
 from gateway.core.body import prompt_chars_and_key
 from gateway.core.types import Caller, Demands, InferenceRequest, Tier
 from gateway.errors import InvalidRequest
@@ -26,6 +32,7 @@ _READ = frozenset(
         names.DEADLINE_MS,
         names.SESSION,
         names.CASCADE_QUALITY,
+        names.PRIORITY,
         names.REQUEST_ID,
         names.IDEMPOTENCY_KEY,
         names.AUTHORIZATION,
@@ -42,7 +49,6 @@ _MODEL_OPTIONAL = frozenset({TOKENIZE, DETOKENIZE})
 MAX_DEADLINE_MS = 24 * 3600 * 1000.0
 MAX_RESUMABLE_S = 3600
 MAX_NAME_CHARS = 256
-_NOBODY = Caller()
 
 
 def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -57,9 +63,10 @@ def request_id(headers: Mapping[str, str]) -> str:
 
 
 def parse(
-    path: str, headers: Mapping[str, str], body: bytes, id: str, received: float
+    path: str, headers: Mapping[str, str], body: bytes, id: str, received: float, peer: str = ""
 ) -> InferenceRequest:
-    """What is wrong is the request's `fault`, beside all that could be read."""
+    """`peer`: the address that the request came from. What is wrong is the request's `fault`, beside
+    all that could be read."""
     try:
         fields = _fields(body)
         model, in_body = _model(path, fields)
@@ -71,9 +78,9 @@ def parse(
             stream = check(fields).stream
         except InvalidRequest as error:
             fault = error
-    asked, caller = Demands(), _NOBODY
+    asked, caller = Demands(), Caller()
     try:
-        asked, caller = demands(headers), _caller(headers)
+        asked, caller = demands(headers), _caller(headers, peer)
     except InvalidRequest as error:
         fault = error
     chars, key = prompt_chars_and_key(fields)
@@ -142,14 +149,18 @@ def demands(headers: Mapping[str, str]) -> Demands:
         session=_name(names.SESSION, headers.get(names.SESSION)),
         cascade_quality=_quality(headers.get(names.CASCADE_QUALITY)),
         resumable_s=_resumable(headers.get(names.RESUMABLE)),
+        priority=_priority(headers.get(names.PRIORITY)),
     )
 
 
-def _caller(headers: Mapping[str, str]) -> Caller:
-    authorization, key = headers.get(names.AUTHORIZATION, ""), headers.get(names.IDEMPOTENCY_KEY)
-    if not authorization and key is None:
-        return _NOBODY
-    return Caller(authorization, _name(names.IDEMPOTENCY_KEY, key))
+def _caller(headers: Mapping[str, str], peer: str) -> Caller:
+    """Told apart by the session, where the request names one, else by the address."""
+    session, key = headers.get(names.SESSION), headers.get(names.IDEMPOTENCY_KEY)
+    return Caller(
+        headers.get(names.AUTHORIZATION, ""),
+        _name(names.IDEMPOTENCY_KEY, key),
+        f"address {peer}" if session is None else f"session {session.strip()}",
+    )
 
 
 def _tier(value: str | None) -> Tier | None:
@@ -192,6 +203,21 @@ def _resumable(value: str | None) -> int | None:
     if not 1 <= seconds <= MAX_RESUMABLE_S:
         raise bad_header(names.RESUMABLE, f"whole seconds from 1 to {MAX_RESUMABLE_S}")
     return seconds
+
+
+def _priority(value: str | None) -> int:
+    if value is None:
+        return NORMAL_PRIORITY
+    word = value.strip().lower()
+    priority = PRIORITIES.get(word)
+    if priority is not None:
+        return priority
+    if len(word) == 1 and word.isascii() and word.isdigit():
+        return int(word)
+    known = ", ".join(PRIORITIES)
+    raise bad_header(
+        names.PRIORITY, f"one of {known}, or a digit from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}"
+    )
 
 
 def _name(header: str, value: str | None) -> str | None:

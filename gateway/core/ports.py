@@ -104,6 +104,8 @@ class Telemetry(Protocol):
 
     def load(self, inside: int, waiting: int) -> None: ...
 
+    def shed(self, reason: str) -> None: ...
+
 
 class Verification(Protocol):
     """One answer that an engine makes, for which drafts may be left at any time.

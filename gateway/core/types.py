@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gateway.core.admission import NORMAL_PRIORITY
 from gateway.core.estimate import Estimate
 from gateway.core.outlier_ejection import PassiveHealth
 from gateway.core.usual_waits import UsualWaits
@@ -33,7 +34,8 @@ class Demands:
     """What the caller asks for beside its answer, from the `x-tierflow-*` headers.
 
     `cascade_quality` is the share of the top tier's accuracy that a cascade is to keep,
-    `resumable_s` how long a stream is to survive its connection.
+    `resumable_s` how long a stream is to survive its connection, `priority` is from 0 to 9, the
+    most urgent.
     """
 
     max_tier: Tier | None = None
@@ -42,16 +44,19 @@ class Demands:
     session: str | None = None
     cascade_quality: float | None = None
     resumable_s: int | None = None
+    priority: int = NORMAL_PRIORITY
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """What a request says of who sent it. `authorization` is the header as it came, a secret: it is
+    """What a request says of who sent it. `id` tells callers apart, as far as can be: admission is
+    fair between them. `authorization` is the header as it came, a secret: it is
     shown nowhere, and no engine gets it. `idempotency_key`: repeating the request is to give the
     same answer; only what the gateway answers itself heeds it."""
 
     authorization: str = field(default="", repr=False)
     idempotency_key: str | None = None
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

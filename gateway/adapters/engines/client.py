@@ -21,6 +21,8 @@ from gateway.core.upstream_errors import (
 )
 from gateway.errors import UpstreamError
 
+READ_BUFFER_BYTES = 64 * 1024
+"""Of an answer that its caller takes slowly; twice as much may wait here."""
 KEEP_ALIVE_S = 4.0
 """Below the 5 s after which vLLM's server closes an idle connection."""
 DRAIN_S = 1.0
@@ -118,7 +120,7 @@ class AiohttpModelServer:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_SKIPPED,
             auto_decompress=False,
-            read_bufsize=2**18,
+            read_bufsize=READ_BUFFER_BYTES,
             trust_env=False,
         )
 

@@ -119,6 +119,13 @@ class RequestTelemetry:
             "Requests that wait for admission now.",
             registry=self._registry,
         )
+        self._sheds = self._counter(
+            "shed_requests",
+            "Requests that were refused before any work was done for them. reason: queue_full, "
+            "displaced (by a request of higher priority or of a caller with fewer), wait "
+            "(limits.max_wait_s), deadline, bodies (limits.max_bodies_bytes) or draining.",
+            ("reason",),
+        )
         self._children: dict[tuple[str, str], tuple[Any, ...]] = {}
 
     def _counter(self, name: str, text: str, labels: Sequence[str]) -> Counter:
@@ -132,6 +139,9 @@ class RequestTelemetry:
     def load(self, inside: int, waiting: int) -> None:
         self._in_flight.set(inside)
         self._waiting.set(waiting)
+
+    def shed(self, reason: str) -> None:
+        self._sheds.labels(reason).inc()
 
     def finished(self, outcome: Outcome) -> None:
         self.count(outcome)

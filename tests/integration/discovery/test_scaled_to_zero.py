@@ -77,7 +77,7 @@ def test_no_more_wait_than_may_queue_and_each_no_longer_than_it_should(cluster: 
     _, first = asked(cluster, "rill-edge")
     eventually(lambda: cluster.metric("tierflow_pool_held", pool="edge") == 1, "one is held")
     refused = cluster.ask("rill-edge")
-    assert (refused.status_code, error(refused)["code"]) == (503, "overloaded")
+    assert (refused.status_code, error(refused)["code"]) == (429, "overloaded")
     late = first.result(30)
     assert (late.status_code, error(late)["code"]) == (503, "no_endpoint")
     assert "pool edge got no endpoint within 3 s" in error(late)["message"]

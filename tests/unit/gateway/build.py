@@ -30,7 +30,14 @@ FAMILY = ("rill-device", "rill-edge", "rill-cloud")
 def request(model: str = "tierflow-auto", **fields: Any) -> InferenceRequest:
     demands = {
         name: fields.pop(name)
-        for name in ("max_tier", "min_quality", "deadline_s", "session", "cascade_quality")
+        for name in (
+            "max_tier",
+            "min_quality",
+            "deadline_s",
+            "session",
+            "cascade_quality",
+            "priority",
+        )
         if name in fields
     }
     given: dict[str, Any] = {

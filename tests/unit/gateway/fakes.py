@@ -157,12 +157,16 @@ class Recorder:
         self.returned: list[str] = []
         self.resumptions: list[tuple[str, str, str]] = []
         self.loads: list[tuple[int, int]] = []
+        self.sheds: list[str] = []
 
     def finished(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
 
     def gap(self, model: str, tier: str, seconds: float) -> None:
         self.gaps.append(seconds)
+
+    def shed(self, reason: str) -> None:
+        self.sheds.append(reason)
 
     def retried(self, pool: str, cause: str) -> None:
         self.retries.append((pool, cause))

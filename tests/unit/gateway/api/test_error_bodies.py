@@ -47,7 +47,7 @@ def test_every_error_has_a_status_and_an_openai_body(cls: type[errors.GatewayErr
         (errors.UnknownModel, 404),
         (errors.BodyTooLarge, 413),
         (errors.NoEndpoint, 503),
-        (errors.Overloaded, 503),
+        (errors.Overloaded, 429),
         (errors.EngineFailed, 502),
         (errors.FirstTokenTimeout, 504),
     ],

@@ -66,6 +66,10 @@ def test_every_name_of_the_token_limit_is_known(name: str) -> None:
         ("x-tierflow-deadline-ms", "1e99"),
         ("x-tierflow-min-quality", " "),
         ("x-tierflow-session", "s" * 1000),
+        ("x-tierflow-priority", "urgent"),
+        ("x-tierflow-priority", "10"),
+        ("x-tierflow-priority", "-1"),
+        ("x-tierflow-priority", "²"),
     ],
 )
 def test_a_wrong_demand_names_its_header(header: str, value: str) -> None:
@@ -78,6 +82,27 @@ def test_a_request_with_a_wrong_header_still_says_what_it_asks() -> None:
     request = parsed(BODY | {"n": 0}, {"x-tierflow-max-tier": "moon"})
     assert request.model == "m"
     assert request.fault is not None and request.fault.code == "invalid_header"
+
+
+@pytest.mark.parametrize(
+    ("value", "priority"),
+    [(None, 5), ("low", 2), (" Normal", 5), ("HIGH", 8), ("0", 0), ("9", 9)],
+)
+def test_a_priority_is_a_word_or_a_digit(value: str | None, priority: int) -> None:
+    headers = {} if value is None else {"x-tierflow-priority": value}
+    assert parsed(BODY, headers).demands.priority == priority
+
+
+def test_a_caller_is_known_by_its_session_or_else_by_its_address() -> None:
+    def caller(peer: str, **headers: str) -> str:
+        raw = json.dumps(BODY).encode()
+        named = {f"x-tierflow-{name}": value for name, value in headers.items()}
+        return parse("/v1/chat/completions", named, raw, "id", 0.0, peer).caller.id
+
+    assert caller("10.0.0.1") == caller("10.0.0.1") != caller("10.0.0.2")
+    assert caller("10.0.0.1", session="a") == caller("10.0.0.2", session="a")
+    assert caller("10.0.0.1", session="a") != caller("10.0.0.1", session="b")
+    assert caller("a") != caller("", session="a")
 
 
 def test_demands_are_read_from_the_headers() -> None:

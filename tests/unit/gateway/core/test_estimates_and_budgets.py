@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.admission import AdmissionLimits, AdmissionVerdict, admit
 from gateway.core.estimate import Estimate
 from tests.unit.gateway.build import retry_budget, state
 
@@ -46,22 +45,6 @@ def test_retries_stay_a_fraction_of_the_traffic() -> None:
 def test_one_request_has_a_bounded_number_of_attempts() -> None:
     budget = retry_budget(max_attempts=3)
     assert [budget.allow_retry(attempts) for attempts in (1, 2, 3)] == [True, True, False]
-
-
-@given(inside=st.integers(0, 20), queued=st.integers(0, 20))
-def test_admission_holds_its_limits(inside: int, queued: int) -> None:
-    verdict = admit(inside, queued, AdmissionLimits(max_in_flight=10, max_queue=5, max_wait_s=10.0))
-    if verdict is AdmissionVerdict.ENTER:
-        assert inside < 10 and queued == 0
-    elif verdict is AdmissionVerdict.WAIT:
-        assert queued < 5
-    else:
-        assert queued >= 5
-
-
-def test_a_newcomer_never_passes_those_who_wait() -> None:
-    limits = AdmissionLimits(max_in_flight=10, max_queue=5, max_wait_s=10.0)
-    assert admit(in_flight=3, queued=1, limits=limits) is AdmissionVerdict.WAIT
 
 
 def test_what_was_sent_since_the_scrape_waits_only_behind_a_queue() -> None:
