@@ -10,14 +10,12 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-import uvicorn
 import uvloop
-from starlette.types import ASGIApp
 
 from gateway.adapters.line_writer import LineWriter
 from gateway.adapters.logs import CLOSE_S, configure_logs
+from gateway.api.http_server import HttpServer
 from gateway.errors import ConfigError
-from gateway.protocol.speculation import MAX_FRAME_BYTES
 from gateway.settings import Settings
 from gateway.wiring.app import gateway
 
@@ -42,32 +40,14 @@ def main() -> None:
 
 
 async def _serve(settings: Settings, signals: _Signals, output: LineWriter) -> None:
-    async with gateway(settings, output) as app:
+    async with gateway(settings, output) as running:
         _tune_gc()
         if not signals.received:
-            await _server(app, settings).serve()
-
-
-def _server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
-    config = uvicorn.Config(
-        app,
-        host=settings.listen.host,
-        port=settings.listen.port,
-        http="httptools",
-        ws="websockets-sansio",
-        ws_max_size=MAX_FRAME_BYTES,
-        # Token ids don't shrink, and the devices' own pings keep their leases.
-        ws_per_message_deflate=False,
-        ws_ping_interval=None,
-        lifespan="off",
-        access_log=False,
-        proxy_headers=False,
-        log_config=None,
-        server_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=30,
-    )
-    return uvicorn.Server(config)
+            listen = settings.listen
+            server = HttpServer(
+                running.app, host=listen.host, port=listen.port, drain=running.drain
+            )
+            await server.serve()
 
 
 class _Signals:

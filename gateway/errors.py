@@ -9,6 +9,7 @@ GatewayError
 │   └── BodyTooLarge
 ├── NoEndpoint             nothing healthy can take the request now
 ├── Overloaded             something healthy could, but every place is taken
+├── Draining               the gateway is about to stop
 ├── DeadlineExceeded       the caller's own deadline passed before the first byte
 ├── ClientStalled          the caller stopped reading its answer
 ├── StateLost              the store that the replicas share can't be reached
@@ -86,6 +87,10 @@ class NoEndpoint(RetryLater):
 
 class Overloaded(RetryLater):
     """A request for which every place is taken."""
+
+
+class Draining(RetryLater):
+    """A request that comes too late to a gateway that stops, or has not ended when it stops."""
 
 
 class DeadlineExceeded(GatewayError):

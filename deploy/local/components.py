@@ -29,6 +29,9 @@ LOW_PRIORITY = ("nice", "-n", "10")
 would take the time of gateway and device, whose work is little and urgent: a draft would come too
 late."""
 
+DRAIN_S = 3.0
+"""How long running answers may go on at `make down`, which kills after a while."""
+
 MEMBER_WORK = 4
 """Work that a device does at once when it has no user of its own."""
 
@@ -186,6 +189,7 @@ def gateway_config(settings: Settings, secrets: Secrets) -> str:
             "family": [model.name for model in settings.family],
             "pools": {engine.tier: _pool(settings, engine, secrets) for engine in settings.engines},
             "devices": {"tokens": secrets.token_hashes},
+            "lifecycle": {"drain_s": DRAIN_S},
             **cascade_config(settings),
         },
         sort_keys=False,

@@ -60,6 +60,11 @@ CONDITIONS: Mapping[str, DegradedMode] = {
         "and words.",
         remedy="Check the embedding model that the condition names.",
     ),
+    "draining": DegradedMode(
+        meaning="The gateway is about to stop: it takes no requests, or soon no more. Those that "
+        "run may end.",
+        remedy="Nothing; another replica answers.",
+    ),
     "outcomes-lost": DegradedMode(
         meaning="Outcomes of cascades are not written to `cascade.outcome_log`; answers go on.",
         remedy="Make room on the disk, or give the gateway the right to write there.",

@@ -114,8 +114,18 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
     # Load, endpoints and time.
     "overloaded": ErrorCode(
         errors.Overloaded,
-        "Every endpoint that may answer, or the gateway itself, is full.",
+        "Every endpoint that may answer, the gateway's queue, or its room for bodies is full.",
         "Try again after `Retry-After`; add replicas if it persists.",
+    ),
+    "draining": ErrorCode(
+        errors.Draining,
+        "The gateway is about to stop and takes no more requests.",
+        "Send the request again: another replica answers.",
+    ),
+    "drained": ErrorCode(
+        errors.Draining,
+        "The gateway had to stop before the answer was complete (`lifecycle.drain_s`).",
+        "Send the request again.",
     ),
     "no_endpoint": ErrorCode(
         errors.NoEndpoint,
@@ -189,7 +199,8 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
     ),
     "deadline_exceeded": ErrorCode(
         errors.DeadlineExceeded,
-        "The answer had not begun when `x-tierflow-deadline-ms` had passed.",
+        "The answer had not begun when `x-tierflow-deadline-ms` had passed, or the queue made that "
+        "certain.",
         "Allow more time, or name a faster tier.",
     ),
     "first_token_timeout": ErrorCode(
@@ -425,6 +436,7 @@ SESSION_ERRORS = (
     "connect_failed", "connect_timeout", "stale_connection", "first_token_timeout",
     "idle_timeout", "engine_disconnected", "engine_busy", "engine_denied", "engine_error",
     "error_event", "engine_aborted", "unreadable_answer", "internal_error",
+    "deadline_exceeded", "draining", "drained",
 )  # fmt: skip
 """The codes of `HTTP_ERRORS` that an `error` frame may carry about a session."""
 

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.api.client_disconnect import ClientGone, Listening
 from gateway.api.error_handlers import internal_error, render
+from gateway.api.http_server import LATE
 from gateway.api.parsing import parse, read_headers, request_id, unread
 from gateway.api.resumable import ResumableAnswers
 from gateway.core.event_log import read_event_id
@@ -21,6 +22,8 @@ from gateway.core.upstream_errors import client_stalled
 from gateway.errors import BodyTooLarge, ClientStalled, GatewayError, InvalidRequest
 from gateway.protocol import headers as names
 from gateway.protocol.paths import CHAT, COMPLETIONS, DETOKENIZE, EMBEDDINGS, RESPONSES, TOKENIZE
+from gateway.serving.requests.body_room import BodyRoom, HeldBody
+from gateway.serving.requests.drain import Drain
 from gateway.serving.requests.progress_timeout import ProgressTimeout
 from gateway.serving.requests.relay import Sink
 
@@ -65,7 +68,8 @@ class InferenceRoutes:
     """The inference routes, as plain ASGI. `handlers` answer the models that they are named by,
     `inference` all others.
 
-    `max_body_bytes` and `body_s` (seconds) bound what a caller may send, and how slowly.
+    `max_body_bytes` and `body_s` (seconds) bound what a caller may send, and how slowly;
+    `body_room` bounds what all have sent.
     """
 
     def __init__(
@@ -74,36 +78,27 @@ class InferenceRoutes:
         inference: RequestHandler,
         clock: Clock,
         max_body_bytes: int,
+        body_room: BodyRoom,
         body_s: float,
         resumable: ResumableAnswers,
+        drain: Drain,
         handlers: Mapping[str, RequestHandler] | None = None,
     ) -> None:
         self._inference = inference
         self._handlers = handlers or {}
         self._resumable = resumable
+        self._drain = drain
         self._clock = clock
         self._max_body_bytes = max_body_bytes
+        self._body_room = body_room
         self._body_s = body_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = read_headers(scope["headers"])
         sink = AsgiSink(send, request_id(headers), scope["path"])
         try:
-            request = await self._request(scope["path"], headers, receive, sink.request_id)
-            if (last := headers.get(names.LAST_EVENT_ID)) and (found := read_event_id(last)):
-                await self._resume(*found, headers, receive, send)
-                return
-            upstream = {name: headers[name] for name in _FORWARDED if name in headers}
-            upstream[names.REQUEST_ID] = sink.request_id
-            handler = self._handlers.get(request.model, self._inference)
-            if seconds := self._resumable.seconds(request):
-                work = partial(self._record, handler, request, upstream)
-                await self._resumable.serve(
-                    request, seconds=seconds, receive=receive, send=send, work=work
-                )
-                return
-            async with Listening(receive):
-                await handler.answer(request, upstream, sink)
+            with HeldBody(self._body_room) as held:
+                await self._answer(scope, headers, receive, send, sink, held)
         except ClientGone:
             pass
         except GatewayError as error:
@@ -128,16 +123,46 @@ class InferenceRoutes:
         handler: RequestHandler,
         request: InferenceRequest,
         upstream: Mapping[str, str],
+        held: HeldBody,
         send: Send,
     ) -> None:
-        """The work of a stream that may outlive its connection, to its end, good or not."""
+        """The work of a stream that may outlive its connection, to its end, good or not. It needs
+        the body as long."""
         sink = AsgiSink(send, request.id, request.path)
-        try:
+        with held:
+            try:
+                await handler.answer(request, upstream, sink)
+            except GatewayError as error:
+                await sink.end(*render(error))
+            except Exception as error:
+                await sink.end(500, {}, internal_error(error, request.id))
+
+    async def _answer(
+        self,
+        scope: Scope,
+        headers: Mapping[str, str],
+        receive: Receive,
+        send: Send,
+        sink: AsgiSink,
+        held: HeldBody,
+    ) -> None:
+        request = await self._request(scope, headers, receive, held, sink.request_id)
+        if (last := headers.get(names.LAST_EVENT_ID)) and (found := read_event_id(last)):
+            await self._resume(*found, headers, receive, send)
+            return
+        if LATE in scope.get("state", ()):
+            self._drain.refuse()
+        upstream = {name: headers[name] for name in _FORWARDED if name in headers}
+        upstream[names.REQUEST_ID] = sink.request_id
+        handler = self._handlers.get(request.model, self._inference)
+        if seconds := self._resumable.seconds(request):
+            work = partial(self._record, handler, request, upstream, held)
+            await self._resumable.serve(
+                request, seconds=seconds, receive=receive, send=send, work=work
+            )
+            return
+        async with Listening(receive):
             await handler.answer(request, upstream, sink)
-        except GatewayError as error:
-            await sink.end(*render(error))
-        except Exception as error:
-            await sink.end(500, {}, internal_error(error, request.id))
 
     async def _resume(
         self, stream: str, position: int, headers: Mapping[str, str], receive: Receive, send: Send
@@ -148,27 +173,28 @@ class InferenceRoutes:
         await answer(receive, send)
 
     async def _request(
-        self, path: str, headers: Mapping[str, str], receive: Receive, id: str
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive, held: HeldBody, id: str
     ) -> InferenceRequest:
-        """What is wrong with the request, or with the way its body came, is its `fault`."""
-        received = self._clock.now()
+        """What is wrong with the request, or with the way its body came, is its `fault`. Raises
+        Overloaded for a body without room."""
+        received, path = self._clock.now(), scope["path"]
         try:
-            body = await self._body(headers, receive)
+            body = await self._body(headers, receive, held)
         except InvalidRequest as error:
             return unread(path, id, received, error)
-        return parse(path, headers, body, id, received)
+        return parse(path, headers, body, id, received, _address(scope))
 
-    async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
+    async def _body(self, headers: Mapping[str, str], receive: Receive, held: HeldBody) -> bytes:
         with ProgressTimeout(self._clock.now) as timeout:
             timeout.expect(self._body_s, self._too_slow)
-            return await self._read(headers, receive)
+            return await self._read(headers, receive, held)
 
     def _too_slow(self) -> InvalidRequest:
         return InvalidRequest(f"the body did not arrive in {self._body_s:g} s", code="body_timeout")
 
-    async def _read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
-        """Raises BodyTooLarge, but only once the caller has sent it all (or far too much): one
-        that is cut off in the middle of sending would not see the answer."""
+    async def _read(self, headers: Mapping[str, str], receive: Receive, held: HeldBody) -> bytes:
+        """Raises BodyTooLarge or Overloaded, but only once the caller has sent it all (or far too
+        much): one that is cut off in the middle of sending would not see the answer."""
         limit, pieces, size = self._max_body_bytes, list[bytes](), 0
         declared = int(headers.get("content-length") or 0)
         while True:
@@ -177,8 +203,10 @@ class InferenceRoutes:
                 raise ClientGone
             piece = message.get("body", b"")
             size += len(piece)
-            if max(size, declared) <= limit:
+            if max(size, declared) <= limit and held.grow(len(piece)):
                 pieces.append(piece)
+            else:
+                pieces.clear()
             if not message.get("more_body") or size > 2 * limit:
                 break
         if max(size, declared) > limit:
@@ -187,7 +215,14 @@ class InferenceRoutes:
                 "(limits.max_body_bytes)",
                 code="body_too_large",
             )
+        held.check()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _address(scope: Scope) -> str:
+    """The peer's, without its port; "" where there is none."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 class AsgiSink:

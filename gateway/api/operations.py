@@ -113,11 +113,14 @@ def _add_held_models(
 
 
 class GatewayStatus(Protocol):
-    """The gateway's own condition: `settled` once everything has been looked at, and the
-    degraded modes by name."""
+    """The gateway's own condition: `settled` once everything has been looked at, `draining` once
+    it is about to stop, and the degraded modes by name."""
 
     @property
     def settled(self) -> bool: ...
+
+    @property
+    def draining(self) -> bool: ...
 
     def conditions(self) -> Mapping[str, str]: ...
 
@@ -147,7 +150,7 @@ def operations_router(
             endpoints.states(),
             endpoints.pools(),
             condition.conditions(),
-            settled=condition.settled,
+            settled=condition.settled and not condition.draining,
             now=clock.now(),
         )
         response.status_code = 200 if answer.ready else 503
@@ -191,7 +194,7 @@ def documented_inference(handler: Callable[..., Any]) -> APIRouter:
     they come here."""
     router = APIRouter(tags=["inference"])
     errors: dict[int | str, dict[str, type[BaseModel]]] = {
-        status: {"model": ErrorBody} for status in (400, 404, 413, 502, 503, 504)
+        status: {"model": ErrorBody} for status in (400, 404, 413, 429, 502, 503, 504)
     }
     for path in sorted(PATHS):
         router.add_api_route(

@@ -65,8 +65,8 @@ def request_id(headers: Mapping[str, str]) -> str:
 def parse(
     path: str, headers: Mapping[str, str], body: bytes, id: str, received: float, peer: str = ""
 ) -> InferenceRequest:
-    """`peer`: the address that the request came from. What is wrong is the request's `fault`, beside
-    all that could be read."""
+    """`peer` is the address that the request came from. What is wrong is the request's `fault`,
+    beside all that could be read."""
     try:
         fields = _fields(body)
         model, in_body = _model(path, fields)

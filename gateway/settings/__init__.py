@@ -35,6 +35,7 @@ from gateway.settings.cascade import CascadeSettings
 from gateway.settings.collective import CollectiveSettings
 from gateway.settings.devices import DeviceSettings
 from gateway.settings.group import Group, Unit
+from gateway.settings.lifecycle import LifecycleSettings
 from gateway.settings.moved import refuse_moved
 from gateway.settings.prices import PriceSettings
 from gateway.settings.problems import explain
@@ -273,6 +274,12 @@ class RequestLimits(Group):
     max_body_bytes: int = Field(
         default=32 * 1024 * 1024, ge=1024, description="The size of a request's body."
     )
+    max_bodies_bytes: int = Field(
+        default=256 * 1024 * 1024,
+        ge=1024,
+        description="The bodies of all requests in memory at once. A request whose body finds no "
+        "room gets 429.",
+    )
     max_in_flight: Annotated[int, Unit("requests")] = Field(
         default=4096, ge=1, description="Requests inside the gateway at once."
     )
@@ -282,6 +289,15 @@ class RequestLimits(Group):
         description="Requests that wait for admission at once, and those that wait for a pool.",
     )
     max_wait_s: float = Field(default=10.0, gt=0, description="The longest wait for admission.")
+
+    @model_validator(mode="after")
+    def _room_for_one(self) -> RequestLimits:
+        if self.max_bodies_bytes < self.max_body_bytes:
+            raise ValueError(
+                f"max_bodies_bytes: has no room for one body of max_body_bytes "
+                f"({self.max_body_bytes}); raise it, or lower max_body_bytes"
+            )
+        return self
 
 
 class Retries(Group):
@@ -315,6 +331,7 @@ class Settings(BaseSettings):
     retries: Retries = Retries()
     ejection: Ejection = Ejection()
     resumable: ResumableSettings = ResumableSettings()
+    lifecycle: LifecycleSettings = LifecycleSettings()
     devices: DeviceSettings = DeviceSettings()
     collective: CollectiveSettings = CollectiveSettings()
     prices: PriceSettings = PriceSettings()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -48,6 +48,8 @@ from gateway.core.cascade.predictor_choice import Predictors
 from gateway.core.collective.templates import Templates
 from gateway.protocol.speculation import PATH
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
+from gateway.serving.requests.body_room import BodyRoom
+from gateway.serving.requests.drain import Drain, DrainTimes
 from gateway.settings import Settings
 from gateway.wiring import pools
 from gateway.wiring.cascade import CascadeParts, build_cascade, outcome_file, predictors
@@ -104,6 +106,12 @@ class GatewayParts:
     devices: DeviceParts
     resumable: ResumableParts
     models: VirtualModels
+    drain: Drain
+
+    @property
+    def draining(self) -> bool:
+        """Whether the gateway is about to stop."""
+        return self.drain.begun
 
     @property
     def settled(self) -> bool:
@@ -112,11 +120,24 @@ class GatewayParts:
 
     def conditions(self) -> Mapping[str, str]:
         """The degraded modes, by name, in words for the operator."""
-        return self.upkeep.conditions() | self.state.conditions() | self.models.conditions()
+        conditions = self.upkeep.conditions() | self.state.conditions() | self.models.conditions()
+        if condition := self.drain.condition:
+            conditions["draining"] = condition
+        return conditions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningGateway:
+    """A gateway that runs: its ASGI application, and the way to its end."""
+
+    app: ASGIApp
+    drain: Drain
 
 
 @asynccontextmanager
-async def gateway(settings: Settings, output: LineWriter | None = None) -> AsyncGenerator[ASGIApp]:
+async def gateway(
+    settings: Settings, output: LineWriter | None = None
+) -> AsyncGenerator[RunningGateway]:
     """The gateway runs until the block ends. `output`: what writes its log lines.
 
     Raises ConfigError for settings that can't work together, before anything is started.
@@ -127,7 +148,8 @@ async def gateway(settings: Settings, output: LineWriter | None = None) -> Async
     log.info("gateway_starts", version=VERSION, address=address, pools=sorted(settings.pools))
     try:
         async with AsyncExitStack() as stack:
-            yield web_app(settings, await build_parts(stack, settings, output))
+            parts = await build_parts(stack, settings, output)
+            yield RunningGateway(app=web_app(settings, parts), drain=parts.drain)
     finally:
         log.info("gateway_stopped")
 
@@ -197,6 +219,12 @@ async def build_parts(
         devices=devices,
         resumable=resumable,
         models=models,
+        drain=Drain(
+            admission=shared.admission,
+            times=DrainTimes(settings.lifecycle.notice_s, settings.lifecycle.drain_s),
+            clock=clock,
+            telemetry=requests,
+        ),
     )
     registry.register(ConditionMetrics(parts.conditions))
     return parts
@@ -260,8 +288,10 @@ def web_app(settings: Settings, parts: GatewayParts) -> ASGIApp:
         handlers={COLLECTIVE: models.collective.handler, CASCADE: models.cascade.handler},
         clock=shared.clock,
         max_body_bytes=limits.max_body_bytes,
+        body_room=BodyRoom(limits.max_bodies_bytes, shared.telemetry),
         body_s=settings.timeouts.body_s,
         resumable=parts.resumable.answers,
+        drain=parts.drain,
     )
     app = FastAPI(title="Tierflow gateway", version=VERSION, redirect_slashes=False)
     error_handlers.install(app)

@@ -3,21 +3,24 @@
 from typing import Any
 
 import pytest
+import yaml
 
+from gateway.adapters.logs import CLOSE_S
+from gateway.api.http_server import LAST_BYTES_S
+from gateway.serving.requests.drain import LAST_WORDS_S
 from k8s.preflight.rendering import Object
 from tests.charts.cases import every_rendering, rendered
-from tests.charts.helm import Rendering, render
+from tests.charts.helm import CHARTS, Rendering, render
 from tests.charts.pods import Pod, pods
 
 pytestmark = pytest.mark.helm
-DRAIN_S = 30
-"""How long the gateway lets running requests finish (gateway/__main__.py)."""
 
 
-def shutdown_seconds(pod: Pod) -> int:
+def shutdown_seconds(rendering: Rendering, pod: Pod) -> float:
     """How long the process takes at most once it is told to end."""
     if pod.component == "gateway":
-        return DRAIN_S
+        life = settings_of(rendering)["lifecycle"]
+        return float(life["notice_s"] + life["drain_s"] + LAST_WORDS_S + LAST_BYTES_S + CLOSE_S)
     (engine,) = pod.spec["containers"]
     arguments = engine["args"]
     return int(arguments[arguments.index("--shutdown-timeout") + 1])
@@ -25,13 +28,54 @@ def shutdown_seconds(pod: Pod) -> int:
 
 @every_rendering
 def test_the_grace_period_is_longer_than_waiting_and_shutting_down_together(name: str) -> None:
-    for pod in pods(rendered(name)):
+    rendering = rendered(name)
+    for pod in pods(rendering):
         if pod.component not in ("gateway", "engine") or pod.owner.endswith("worker"):
             continue
-        (container,) = pod.spec["containers"]
-        waiting = int(container["lifecycle"]["preStop"]["exec"]["command"][-1])
-        assert waiting > 0
-        assert pod.spec["terminationGracePeriodSeconds"] > waiting + shutdown_seconds(pod)
+        waiting = pre_stop_seconds(pod)
+        # The gateway itself serves on for a while; an engine stops at once.
+        assert (waiting > 0) == (pod.component == "engine")
+        grace = pod.spec["terminationGracePeriodSeconds"]
+        assert grace > waiting + shutdown_seconds(rendering, pod)
+
+
+@pytest.mark.parametrize("chart", ["gateway", "model-pool"])
+def test_every_lifecycle_value_changes_what_is_rendered(chart: str) -> None:
+    tier = {} if chart == "gateway" else {"tier": "edge"}
+    plain = render(tier, chart=chart)
+    lifecycle = yaml.safe_load((CHARTS / chart / "values.yaml").read_text())["lifecycle"]
+    assert lifecycle
+    for name, value in lifecycle.items():
+        more = value + 7 if name == "terminationGracePeriodSeconds" else value - 1
+        changed = render(tier | {"lifecycle": {name: more}}, chart=chart)
+        assert changed.objects != plain.objects, name
+
+
+def test_the_gateways_lifecycle_values_are_its_settings() -> None:
+    lifecycle = {
+        "noticeSeconds": 3,
+        "drainSeconds": 40,
+        "terminationGracePeriodSeconds": 58,
+    }
+    rendering = render({"gateway": {"lifecycle": lifecycle}})
+    assert settings_of(rendering)["lifecycle"] == {"notice_s": 3, "drain_s": 40}
+    (gateway,) = [pod for pod in pods(rendering) if pod.component == "gateway"]
+    assert gateway.spec["terminationGracePeriodSeconds"] == 58
+
+
+def pre_stop_seconds(pod: Pod) -> int:
+    (container,) = pod.spec["containers"]
+    hook = container.get("lifecycle", {}).get("preStop")
+    return int(hook["exec"]["command"][-1]) if hook else 0
+
+
+def settings_of(rendering: Rendering) -> dict[str, Any]:
+    """The gateway's file of settings."""
+    for each in rendering.of_kind("ConfigMap"):
+        if "gateway.yaml" in each["data"]:
+            found: dict[str, Any] = yaml.safe_load(each["data"]["gateway.yaml"])
+            return found
+    raise AssertionError("no ConfigMap has the gateway's settings")
 
 
 @every_rendering

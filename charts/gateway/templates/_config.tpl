@@ -18,6 +18,8 @@
 {{- if .Values.devices.tokens -}}
 {{- $_ := set $config "devices" (dict "tokens" .Values.devices.tokens) -}}
 {{- end -}}
+{{- $life := .Values.lifecycle -}}
+{{- $_ := set $config "lifecycle" (dict "notice_s" $life.noticeSeconds "drain_s" $life.drainSeconds) -}}
 {{- $_ := set $config "state" (dict "when_lost" .Values.state.whenLost "replicas" (include "gateway.mostReplicas" . | int)) -}}
 {{- include "gateway.overlay" (list $config (deepCopy .Values.config)) -}}
 {{- toYaml $config -}}

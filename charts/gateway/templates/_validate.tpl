@@ -5,9 +5,10 @@
 {{- fail "gateway: image.tag latest would change under a running release; name a version" -}}
 {{- end -}}
 {{- $life := .Values.lifecycle -}}
-{{- $stop := add (int $life.preStopSeconds) (int $life.drainSeconds) -}}
-{{- if le (int $life.terminationGracePeriodSeconds) (int $stop) -}}
-{{- fail (printf "gateway: lifecycle.terminationGracePeriodSeconds (%d) must be above preStopSeconds + drainSeconds (%d), or requests are cut off" (int $life.terminationGracePeriodSeconds) (int $stop)) -}}
+{{- /* The last errors, bytes and log lines take some seconds more. */ -}}
+{{- $stop := add (int $life.noticeSeconds) (int $life.drainSeconds) 15 -}}
+{{- if lt (int $life.terminationGracePeriodSeconds) (int $stop) -}}
+{{- fail (printf "gateway: lifecycle.terminationGracePeriodSeconds (%d) must be noticeSeconds + drainSeconds + 15 (%d) at least, or requests are cut off" (int $life.terminationGracePeriodSeconds) (int $stop)) -}}
 {{- end -}}
 {{- if and .Values.keda.enabled (eq .Values.keda.trigger "prometheus") (not .Values.keda.prometheus.serverAddress) -}}
 {{- fail "gateway: keda.trigger prometheus needs keda.prometheus.serverAddress" -}}
@@ -36,6 +37,9 @@
 {{- $config := .Values.config -}}
 {{- if hasKey $config "listen" -}}
 {{- fail "gateway: config.listen: the pod's ports, probes and policies are made for 0.0.0.0:8080; take it out, and set service.port for another port of the Service" -}}
+{{- end -}}
+{{- if hasKey $config "lifecycle" -}}
+{{- fail "gateway: config.lifecycle: say it under `lifecycle`, which the pod's grace period follows, too" -}}
 {{- end -}}
 {{- $state := dig "state" (dict) $config | default dict -}}
 {{- if or (hasKey $state "when_lost") (hasKey $state "replicas") -}}

@@ -55,7 +55,7 @@ class Admission:
         self._inside: dict[Entrant, float] = {}
         self._queue: AdmissionQueue[WaitingPlace] = AdmissionQueue()
         self._service_s = Estimate(prior=1.0, weight=0.05)
-        self._refusal: Callable[[], GatewayError] | None = None
+        self._left_at = float("-inf")
 
     @property
     def held(self) -> int:
@@ -63,12 +63,9 @@ class Admission:
         return len(self._inside) + len(self._queue)
 
     @property
-    def closed(self) -> bool:
-        return self._refusal is not None
-
-    def close(self, refusal: Callable[[], GatewayError]) -> None:
-        """From now on every newcomer is refused. Whoever waits already still enters."""
-        self._refusal = refusal
+    def idle_s(self) -> float:
+        """For how long nobody has been inside; 0: somebody is, or waits."""
+        return 0.0 if self.held else self._clock.now() - self._left_at
 
     def end_all(self, error: Callable[[], GatewayError]) -> int:
         """End all that are inside or wait, and give their number."""
@@ -84,11 +81,8 @@ class Admission:
         """Wait for a place, and give the seconds waited. Every `enter` needs one `leave`.
 
         Raises Overloaded when the queue is full or the wait is too long, DeadlineExceeded when the
-        request's deadline passes before, or will for certain, and what `close` was given.
+        request's deadline passes before, or will for certain, and what `end_all` was given.
         """
-        if self._refusal is not None:
-            self._telemetry.shed(ShedReason.DRAINING)
-            raise self._refusal()
         waited = 0.0
         if self._queue or len(self._inside) >= self._limits.max_in_flight:
             waited = await self._wait(entrant)
@@ -98,7 +92,7 @@ class Admission:
         return waited
 
     def leave(self, entrant: Entrant) -> None:
-        now = self._clock.now()
+        now = self._left_at = self._clock.now()
         self._service_s.observe(now - self._inside.pop(entrant), now)
         while place := self._queue.pop():
             if not place.entry.done():

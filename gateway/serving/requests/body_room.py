@@ -22,13 +22,14 @@ class BodyRoom:
 
 
 class HeldBody:
-    """The block in which one request's body is held. `grow` by each piece that comes."""
+    """The block in which one request's body is held; blocks may be nested, and may end in any
+    order. `grow` by each piece that comes."""
 
-    __slots__ = ("_bytes", "_room", "_room_left")
+    __slots__ = ("_blocks", "_bytes", "_room", "_room_left")
 
     def __init__(self, room: BodyRoom) -> None:
         self._room = room
-        self._bytes = 0
+        self._bytes = self._blocks = 0
         self._room_left = True
 
     def grow(self, size: int) -> bool:
@@ -58,6 +59,7 @@ class HeldBody:
         self._bytes = 0
 
     def __enter__(self) -> HeldBody:
+        self._blocks += 1
         return self
 
     def __exit__(
@@ -66,4 +68,6 @@ class HeldBody:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._release()
+        self._blocks -= 1
+        if not self._blocks:
+            self._release()

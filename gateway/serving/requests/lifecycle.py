@@ -17,6 +17,7 @@ from types import TracebackType
 
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock
+from gateway.core.types import InferenceRequest
 from gateway.errors import GatewayError
 from gateway.serving.requests.admission import Admission
 
@@ -69,17 +70,35 @@ class Lifecycle:
 class AdmissionSlot:
     """A request's place inside the gateway, for as long as the block runs.
 
-    Entering waits for it, and notes how long; it raises Overloaded.
+    Entering waits for it, and notes how long; it raises what `Admission.enter` raises. A block that
+    is ended from outside raises the error that it is given for that.
     """
 
-    __slots__ = ("_admission", "_outcome")
+    __slots__ = ("_admission", "_end", "_outcome", "_task")
 
     def __init__(self, admission: Admission, outcome: Outcome) -> None:
         self._admission = admission
         self._outcome = outcome
+        self._task: asyncio.Task[object] | None = None
+        self._end: GatewayError | None = None
+
+    @property
+    def request(self) -> InferenceRequest:
+        return self._outcome.request
+
+    def end(self, error: GatewayError) -> None:
+        """End the block from outside, wherever it waits now."""
+        if self._end is None and self._task is not None:
+            self._end = error
+            self._task.cancel()
 
     async def __aenter__(self) -> None:
-        self._outcome.queue_s = await self._admission.enter()
+        self._task = asyncio.current_task()
+        try:
+            self._outcome.queue_s = await self._admission.enter(self)
+        except asyncio.CancelledError as error:
+            self._raise_end(error)
+            raise
 
     async def __aexit__(
         self,
@@ -87,4 +106,13 @@ class AdmissionSlot:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._admission.leave()
+        self._admission.leave(self)
+        self._raise_end(error)
+
+    def _raise_end(self, error: BaseException | None) -> None:
+        """Raise what the block was ended with, unless it is cancelled for another reason, too."""
+        if self._end is None or self._task is None:
+            return
+        cancelled_again = self._task.uncancel() > 0
+        if isinstance(error, asyncio.CancelledError) and not cancelled_again:
+            raise self._end from error

@@ -139,7 +139,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     (gateway(pools={"edge": {"tier": "cloud"}}), "gateway.pools.edge.tier is cloud"),
     (
         gateway(lifecycle={"terminationGracePeriodSeconds": 20}),
-        "must be above preStopSeconds + drainSeconds (40)",
+        "must be noticeSeconds + drainSeconds + 15 (325) at least",
     ),
     (gateway(ingress={"enabled": True}), "ingress.enabled needs ingress.hosts"),
     (gateway(httpRoute={"enabled": True}), "httpRoute.enabled needs httpRoute.parentRefs"),

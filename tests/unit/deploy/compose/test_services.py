@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import stat
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import yaml
 
 from deploy.compose import secrets
 from deploy.images.build import ROOT, version
+from gateway.api.http_server import LAST_BYTES_S
+from gateway.serving.requests.drain import BUSY_NOTICE_S, LAST_WORDS_S
 from gateway.settings import Settings
 from services.device_agent.arguments import parser
 
@@ -114,6 +117,17 @@ def test_prometheus_scrapes_every_device() -> None:
     for name in secrets.DEVICES:
         arguments = parser().parse_args(SERVICES[name]["command"])
         assert (arguments.host, arguments.port) == ("0.0.0.0", 8090)
+
+
+def test_the_gateway_is_not_killed_while_its_answers_may_still_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = secrets.variables(map("secret-{}-of-sixteen-and-more".format, count()).__next__)
+    for name, value in made["gateway"].items():
+        monkeypatch.setenv(name, value)
+    lifecycle = Settings.load(FOLDER / "gateway.yaml").lifecycle
+    grace = int(SERVICES["gateway"]["stop_grace_period"].removesuffix("s"))
+    assert grace > BUSY_NOTICE_S + lifecycle.drain_s + LAST_WORDS_S + LAST_BYTES_S
 
 
 def test_each_device_runs_a_model_of_the_image_under_a_token_of_its_own() -> None:

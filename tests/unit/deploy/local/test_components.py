@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from deploy.local.components import Component, Launch, gateway_config, share_cores
 from deploy.local.instance import Instance
 from deploy.local.instance_secrets import Secrets
+from deploy.local.processes import KILL_AFTER
 from deploy.local.settings import CHECKOUT, read_settings
+from gateway.serving.requests.drain import BUSY_NOTICE_S, LAST_WORDS_S
 from gateway.settings import Settings as GatewaySettings
 from gateway.wiring.cascade import predictors
 from services.device_agent.arguments import parser
@@ -99,6 +101,13 @@ def test_the_gateway_accepts_the_configuration_it_is_given(tmp_path: Path) -> No
         "cloud": ("http://127.0.0.1:8102",),
     }
     assert list(yaml.safe_load(file.read_text())["pools"]) == ["edge", "cloud"]
+
+
+def test_the_gateway_ends_by_itself_before_it_would_be_killed(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(gateway_config(read_settings({}), SECRETS))
+    drain_s = GatewaySettings.load(file).lifecycle.drain_s
+    assert BUSY_NOTICE_S + drain_s + LAST_WORDS_S < KILL_AFTER
 
 
 def test_engines_take_drafts_with_a_secret_that_only_they_and_the_gateway_know(

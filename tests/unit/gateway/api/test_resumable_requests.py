@@ -11,11 +11,16 @@ from starlette.types import Message
 
 from gateway.adapters.clock import MonotonicClock
 from gateway.api.inference import InferenceRoutes
+from gateway.core.admission import AdmissionLimits
 from gateway.core.outcome import Outcome
 from gateway.core.types import InferenceRequest
 from gateway.errors import EngineFailed
+from gateway.serving.requests.admission import Admission
+from gateway.serving.requests.body_room import BodyRoom
+from gateway.serving.requests.drain import Drain, DrainTimes
 from gateway.serving.requests.relay import Sink
 from tests.unit.gateway.core.test_event_log import without_ids
+from tests.unit.gateway.fakes import Recorder
 from tests.unit.gateway.serving.resumable.stream_rig import Caller, Replica, replica, states
 
 pytestmark = pytest.mark.anyio
@@ -65,12 +70,21 @@ class Gateway:
     def __init__(self, at: Replica) -> None:
         self.handler = Handler()
         self.streams = at
+        clock, telemetry = MonotonicClock(), Recorder()
+        limits = AdmissionLimits(max_in_flight=8, max_queue=8, max_wait_s=30.0)
         self._routes = InferenceRoutes(
             inference=self.handler,
-            clock=MonotonicClock(),
+            clock=clock,
             max_body_bytes=1000,
+            body_room=BodyRoom(1000, telemetry),
             body_s=30.0,
             resumable=at.answers,
+            drain=Drain(
+                admission=Admission(limits, clock, telemetry),
+                times=DrainTimes(0.0, 0.0),
+                clock=clock,
+                telemetry=telemetry,
+            ),
         )
 
     async def post(self, caller: Post, path: str = ROUTES[0], **headers: str) -> Post:

@@ -9,7 +9,7 @@ from gateway.core.admission import AdmissionLimits
 from gateway.core.types import Caller
 from gateway.errors import DeadlineExceeded, Draining, GatewayError, Overloaded
 from gateway.serving.requests.admission import Admission
-from gateway.serving.requests.drain import drained, stopping
+from gateway.serving.requests.drain import drained
 from tests.unit.gateway.build import request
 from tests.unit.gateway.fakes import Recorder, SteppingClock, StoppedClock
 
@@ -178,19 +178,6 @@ async def test_a_place_given_to_a_caller_who_just_left_goes_to_the_next() -> Non
     assert await stays > 0.0
 
 
-async def test_a_closed_gate_refuses_newcomers_and_lets_in_whoever_waits() -> None:
-    gate = Gate()
-    first = await gate.inside()
-    (waits,) = await gate.waiting(Visitor())
-    gate.admission.close(stopping)
-    with pytest.raises(Draining) as caught:
-        await gate.inside()
-    assert caught.value.code == "draining"
-    assert gate.telemetry.sheds == ["draining"]
-    gate.admission.leave(first)
-    assert await waits > 0.0
-
-
 async def test_all_can_be_ended_those_inside_and_those_who_wait() -> None:
     gate = Gate()
     first = await gate.inside()
@@ -203,3 +190,15 @@ async def test_all_can_be_ended_those_inside_and_those_who_wait() -> None:
     gate.admission.leave(first)
     assert gate.admission.held == 0
     assert gate.telemetry.loads[-1] == (0, 0)
+
+
+async def test_how_long_nobody_has_been_inside_is_known() -> None:
+    clock = StoppedClock()
+    gate = Gate(clock=clock)
+    assert gate.admission.idle_s == float("inf")
+    first = await gate.inside()
+    clock.time += 5.0
+    assert gate.admission.idle_s == 0.0
+    gate.admission.leave(first)
+    clock.time += 2.0
+    assert gate.admission.idle_s == 2.0

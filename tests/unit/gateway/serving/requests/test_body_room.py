@@ -42,3 +42,14 @@ def test_a_body_that_breaks_off_gives_its_room_back() -> None:
         held.grow(60)
         raise ZeroDivisionError
     assert room.used == 0
+
+
+def test_a_body_is_held_until_the_last_that_needs_it_has_ended() -> None:
+    room = BodyRoom(100, Recorder())
+    held = HeldBody(room)
+    with held:
+        held.grow(60)
+        later = held.__enter__()
+    assert room.used == 60
+    later.__exit__(None, None, None)
+    assert room.used == 0

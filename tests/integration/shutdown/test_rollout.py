@@ -1,0 +1,137 @@
+"""Two replicas are replaced one after the other, under load, and no caller notices."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.integration.fleet import events, question
+from tests.integration.shutdown.conftest import TOKENS_PER_S
+from tests.servers import Server, free_port, start_gateway
+
+pytestmark = [pytest.mark.integration, pytest.mark.anyio]
+
+STREAMS_AT_A_TIME = 8
+LOOK_S = 0.1
+NOTICE_S = 0.8
+"""Longer than the balancer needs to see that a gateway is not ready."""
+TOKENS = TOKENS_PER_S // 2
+
+
+@dataclass
+class Balancer:
+    """A balancer of connections, as a Service is: each goes to the next gateway that was ready when
+    it last looked. It does not read what it passes on, and never tries again."""
+
+    gateways: list[Server]
+    port: int = field(default_factory=free_port)
+    ready: list[Server] = field(default_factory=list)
+    _turn: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        await self._look()
+        server = await asyncio.start_server(self._pass_on, "127.0.0.1", self.port)
+        looking = asyncio.create_task(self._look_again())
+        try:
+            yield
+        finally:
+            looking.cancel()
+            server.close()
+
+    async def _look_again(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            await self._look()
+
+    async def _look(self) -> None:
+        async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+            ready = []
+            for gateway in self.gateways:
+                try:
+                    answer = await client.get(gateway.url + "/ready")
+                except httpx.TransportError:
+                    continue
+                if answer.status_code == 200:
+                    ready.append(gateway)
+        self.ready = ready
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._turn += 1
+        gateway = self.ready[self._turn % len(self.ready)]
+        host, _, port = gateway.id.partition(":")
+        to_reader, to_writer = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(copy(reader, to_writer), copy(to_reader, writer))
+
+
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.close()
+
+
+async def test_a_rollout_under_load_loses_no_answer(pools: dict[str, Any], tmp_path: Path) -> None:
+    config = {"pools": pools, "lifecycle": {"notice_s": NOTICE_S, "drain_s": 60}}
+    old = [start_gateway(config, tmp_path) for _ in range(2)]
+    balancer = Balancer(list(old))
+    stop = asyncio.Event()
+    answers: list[tuple[int, list[Any]]] = []
+
+    async def keep_asking(client: httpx.AsyncClient, number: int) -> None:
+        # Some connections are kept, as clients do, others are new for each request.
+        headers = {"connection": "close"} if number % 2 else {}
+        body = question("rill-edge", f"{number}?", stream=True, max_tokens=TOKENS)
+        while not stop.is_set():
+            answer = await client.post("/v1/chat/completions", json=body, headers=headers)
+            assert answer.status_code == 200, answer.text
+            answers.append((number, events(answer.content)))
+
+    async def replace(gateway: Server) -> None:
+        fresh = await asyncio.to_thread(start_gateway, config, tmp_path)
+        started.append(fresh)
+        balancer.gateways.append(fresh)
+        gateway.process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(gateway.process.wait, 30) == -signal.SIGTERM
+        balancer.gateways.remove(gateway)
+
+    started = list(old)
+    try:
+        async with (
+            balancer.running(),
+            httpx.AsyncClient(base_url=balancer.url, timeout=30, trust_env=False) as client,
+            asyncio.TaskGroup() as group,
+        ):
+            for number in range(STREAMS_AT_A_TIME):
+                group.create_task(keep_asking(client, number))
+            for gateway in old:
+                await replace(gateway)
+            stop.set()
+    finally:
+        for gateway in started:
+            gateway.kill()
+    assert len(answers) >= 2 * STREAMS_AT_A_TIME
+    texts: dict[int, set[str]] = {}
+    for number, (*chunks, done) in answers:
+        assert done == "[DONE]"
+        choices = [choice for chunk in chunks for choice in chunk["choices"]]
+        assert choices[-1]["finish_reason"] == "length"
+        text = "".join(choice["delta"].get("content") or "" for choice in choices)
+        texts.setdefault(number, set()).add(text)
+    assert all(len(same) == 1 for same in texts.values()), "one question has one answer"
