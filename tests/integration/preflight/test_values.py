@@ -98,4 +98,5 @@ def test_the_rights_that_are_asked_about_are_those_of_the_rendered_objects(
         assert {("create", resource), ("patch", resource), ("delete", resource)} <= asked
     assert {("get", "endpointslices"), ("list", "endpointslices")} <= asked
     assert ("watch", "endpointslices") in asked
-    assert ("create", "persistentvolumeclaims") not in asked
+    assert ("create", "persistentvolumeclaims") in asked, "Redis keeps what was enrolled"
+    assert ("create", "ingresses") not in asked
