@@ -51,11 +51,13 @@ class DeviceParts:
     def start(self, stack: AsyncExitStack) -> None:
         """Inside the event loop; `stack` ends the exchange with other replicas."""
         stack.push_async_callback(self.bus.stop)
+        stack.push_async_callback(self.connections.stop)
         self.bus.start()
 
-    async def drain(self) -> None:
-        """Send the connected devices elsewhere, and wait until they have gone."""
-        await self.connections.drain()
+    def leave(self) -> None:
+        """Send the connected devices elsewhere. Each of them goes as soon as nothing is under way
+        for it."""
+        self.connections.leave()
 
     @property
     def route(self) -> DeviceRoute:

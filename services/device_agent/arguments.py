@@ -11,7 +11,7 @@ from typing import get_args
 from gateway.protocol.work import MAX_WORK, Privacy
 from services.device_agent.drafters.registry import KINDS
 from services.device_agent.link.enrolment import DeviceToken, read_token
-from services.device_agent.link.link import TokenMissing, websocket_url
+from services.device_agent.link.greeting import TokenMissing, websocket_url
 from services.device_agent.membership.sensors import SYSFS
 
 DEVICE_TOKEN = "TIERFLOW_DEVICE_TOKEN"

@@ -79,9 +79,12 @@ class Escalation:
     """What goes up to the top tier, and what came of it.
 
     `sent_ids` and `sent_text` have gone to the caller; `predicted_ids` are the rest of the lower
-    answer, made by `tokenizer`. `rejected_models` have answered already. `engine_stops`: the
-    engine looks for stop texts itself. `prediction` is verified, or why it was of no use:
-    no-drafts, tokenizer-differs, no-prediction, not-portable. `begun`: some of it has come.
+    answer, made by `tokenizer`. `made_ids` are those of the top's own answer so far, up to the end
+    of a letter: from there another endpoint may go on. `rejected_models` have answered already.
+    `replaces`: nothing has been sent, so the top's answer takes the lower one's place.
+    `engine_stops`: the engine looks for stop texts itself. `prediction` is verified, or why it was
+    of no use: no-drafts, tokenizer-differs, no-prediction, not-portable. `begun`: some of it has
+    come.
     """
 
     sent_ids: list[int] = field(default_factory=list)
@@ -89,6 +92,8 @@ class Escalation:
     predicted_ids: list[int] = field(default_factory=list)
     tokenizer: str | None = None
     rejected_models: Set[str] = frozenset()
+    made_ids: list[int] = field(default_factory=list)
+    replaces: bool = True
     engine_stops: bool = True
     deadline_s: float | None = None
     model: str = ""

@@ -14,7 +14,7 @@ from gateway.core.stop_texts import StopScanner
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.serving.cascade.answers import AnswerPiece, LowerAnswer
 from gateway.serving.cascade.held_back import HeldBackStream, send_text
-from gateway.serving.cascade.options import StageSpec
+from gateway.serving.cascade.options import CascadeRequest, StageSpec
 from gateway.serving.cascade.state import CascadeState
 
 
@@ -70,10 +70,7 @@ async def _answer(state: CascadeState, stage: StageSpec, deadline_s: float | Non
 
 async def _streamed(state: CascadeState, stage: StageSpec, deadline_s: float | None) -> LowerAnswer:
     request, rule = state.request, state.models_rule
-    scanner = StopScanner(
-        stops=request.chat.stops, include=request.chat.body.include_stop_str_in_output
-    )
-    held_back = state.held_back = HeldBackStream(reply=state.reply, scanner=scanner)
+    held_back = state.held_back = HeldBackStream(reply=state.reply, scanner=_scanner(request))
     hold = HoldBack(model=rule.model, threshold=rule.threshold, window=rule.window)
     answer: LowerAnswer | None = None
     async with aclosing(state.deps.lower_tier.stream(request, stage, deadline_s)) as pieces:
@@ -86,6 +83,12 @@ async def _streamed(state: CascadeState, stage: StageSpec, deadline_s: float | N
                 break
     assert answer is not None, "a stream that ends properly has an answer"
     return answer
+
+
+def _scanner(request: CascadeRequest) -> StopScanner:
+    return StopScanner(
+        stops=request.chat.stops, include=request.chat.body.include_stop_str_in_output
+    )
 
 
 def _judge(state: CascadeState, answer: LowerAnswer) -> Judgement:
@@ -134,14 +137,14 @@ async def escalate(state: CascadeState, failure: GatewayError | None) -> None:
 def _prepare(state: CascadeState) -> HeldBackStream:
     """Fill in what the lower answer leaves to the top tier."""
     lower, escalation, held_back = state.lower, state.escalation, state.held_back
+    # Several engines may write the answer where one breaks, and none finds another's stop texts.
+    escalation.engine_stops = not state.request.divisible
     if held_back is None:
-        # The engine sees the whole answer, and looks for stop texts itself.
-        held_back = state.held_back = HeldBackStream(
-            reply=state.reply, scanner=StopScanner(stops=())
-        )
+        scanner = StopScanner(stops=()) if escalation.engine_stops else _scanner(state.request)
+        held_back = state.held_back = HeldBackStream(reply=state.reply, scanner=scanner)
         escalation.predicted_ids = list(lower.token_ids) if lower is not None else []
     else:
-        escalation.engine_stops = False
+        escalation.replaces = False
         escalation.sent_ids, escalation.sent_text = list(held_back.token_ids), held_back.text
         escalation.predicted_ids = held_back.pop_withheld_ids()
     if lower is not None:
@@ -191,7 +194,7 @@ async def _degrade(
         raise error
     state.account.degraded, state.account.tier = error.code, lower.tier
     state.comes_from(lower.tier, lower.endpoint)
-    if escalation.engine_stops:
+    if escalation.replaces:
         state.reply.discard()
         await send_text(state.reply, lower.text, lower.token_ids, lower.model)
     else:

@@ -13,14 +13,15 @@ from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.core.routing.routing import Choice
 from gateway.core.types import InferenceRequest
 from gateway.core.upstream_errors import not_a_chat_completion
-from gateway.errors import NoEndpoint
+from gateway.errors import NoEndpoint, UpstreamError
 from gateway.protocol.paths import COMPLETIONS
 from gateway.serving.cascade.answers import AnswerPiece, Escalation, piece_of, prompt_tokens
 from gateway.serving.cascade.options import CascadeRequest, StageSpec
 from gateway.serving.cascade.verified_prediction import VerifiedPrediction
-from gateway.serving.requests.attempts import Attempts
+from gateway.serving.requests.attempts import Attempts, EndpointSlot
 from gateway.serving.requests.engine_calls import EngineCall, EngineCalls
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
+from gateway.serving.requests.resumptions import Resumptions
 from gateway.serving.requests.verifiers import VerifierEndpoints
 
 
@@ -38,38 +39,70 @@ class TopTier:
     ) -> AsyncGenerator[AnswerPiece]:
         """The top tier's own answer after what has been sent; `escalation` is filled in.
 
-        Raises what `Routing.choose` and `EngineCalls.stream` do. Until the first piece another
-        endpoint is tried for one that fails.
+        Raises what `Routing.choose` and `EngineCalls.stream` do. Another endpoint is tried for one
+        that fails, and goes on from the ids that have been made.
         """
         attempts = self.verifiers.attempts()
-        while True:
-            try:
-                choice = self._choose(request, stage, escalation, attempts)
-            except NoEndpoint:
-                attempts.raise_failure()
-                if stage.model in VIRTUAL_MODELS:
-                    raise _no_endpoint_above(stage) from None
-                # A chat completion waits for an empty pool to come up, where that is configured.
-                choice = None
-            if choice is None or not _can_verify(request, escalation, choice):
-                model = stage.model if choice is None else choice.model
-                async with aclosing(self._completion(request, model, escalation)) as pieces:
-                    async for piece in pieces:
-                        yield piece
-                return
-            with attempts.at(choice) as slot:
-                verified = VerifiedPrediction(
-                    verifiers=self.verifiers,
-                    timeouts=self.timeouts,
-                    new_id=self.new_id,
-                    request=request,
-                    slot=slot,
-                )
-                async with aclosing(verified.pieces(escalation)) as pieces:
-                    async for piece in pieces:
-                        slot.begun = True
-                        yield piece
-                return
+        with Resumptions("cascade", self.verifiers.telemetry) as resumptions:
+            while True:
+                choice = self._next_choice(request, stage, escalation, attempts)
+                if choice is None or not _can_verify(request, escalation, choice):
+                    if escalation.made_ids:
+                        attempts.raise_failure()
+                    model = stage.model if choice is None else choice.model
+                    async with aclosing(self._completion(request, model, escalation)) as pieces:
+                        async for piece in pieces:
+                            yield piece
+                    return
+                with attempts.at(choice) as slot:
+                    slot.resumable = request.divisible
+                    verified = self._verified(request, slot, escalation, resumptions)
+                    async with aclosing(verified) as pieces:
+                        async for piece in pieces:
+                            yield piece
+                    return
+
+    async def _verified(
+        self,
+        request: CascadeRequest,
+        slot: EndpointSlot,
+        escalation: Escalation,
+        resumptions: Resumptions,
+    ) -> AsyncGenerator[AnswerPiece]:
+        """The answer as far as the endpoint of this place makes it. Raises UpstreamError."""
+        prediction = VerifiedPrediction(
+            verifiers=self.verifiers,
+            timeouts=self.timeouts,
+            new_id=self.new_id,
+            request=request,
+            slot=slot,
+        )
+        try:
+            async with aclosing(prediction.pieces(escalation)) as pieces:
+                async for piece in pieces:
+                    slot.begun = True
+                    resumptions.went_on()
+                    yield piece
+        except UpstreamError as error:
+            if slot.begun and slot.resumable:
+                resumptions.broke(error.code)
+            raise
+
+    def _next_choice(
+        self,
+        request: CascadeRequest,
+        stage: StageSpec,
+        escalation: Escalation,
+        attempts: Attempts,
+    ) -> Choice | None:
+        """None: a chat completion waits for an empty pool to come up, where that is configured."""
+        try:
+            return self._choose(request, stage, escalation, attempts)
+        except NoEndpoint:
+            attempts.raise_failure()
+            if stage.model in VIRTUAL_MODELS:
+                raise _no_endpoint_above(stage) from None
+            return None
 
     def _choose(
         self,
@@ -85,6 +118,14 @@ class TopTier:
         if stage.model in VIRTUAL_MODELS:
             rejected = escalation.rejected_models
             states = [s for s in states if next(iter(s.models), None) not in rejected]
+        if escalation.made_ids:
+            # Only where the same model reads the same ids can another endpoint go on.
+            states = [
+                state
+                for state in states
+                if next(iter(state.models), None) == escalation.model
+                and state.tokenizer == escalation.tokenizer
+            ]
         return verifiers.routing.choose(
             _verification_request(request, stage, escalation),
             states,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from gateway.core.cascade.prediction import Prediction
+from gateway.core.cascade.prediction import Prediction, resume
 from gateway.core.endpoint_rates import learn
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Verification
-from gateway.core.speculation.job import Batch, Job
-from gateway.core.upstream_errors import aborted, idle_timeout
+from gateway.core.speculation.job import Batch, Job, sampling_of_rest
+from gateway.core.upstream_errors import aborted, continuation_refused, idle_timeout
+from gateway.errors import InvalidRequest, UpstreamError
 from gateway.protocol.paths import COMPLETIONS
 from gateway.serving.cascade.answers import AnswerPiece, Escalation
 from gateway.serving.cascade.options import CascadeRequest
@@ -26,6 +28,29 @@ MAX_PREDICTED = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """An answer that an engine is making, and the prediction of it. `kept_before`: predicted tokens
+    that were kept at endpoints before this one."""
+
+    verification: Verification
+    prediction: Prediction
+    kept_before: int
+
+    def advance(self, ids: Sequence[int]) -> None:
+        """Go on by these ids of the answer, and offer what is to be offered anew."""
+        if new_drafts := self.prediction.advance(ids):
+            self.verification.draft(new_drafts)
+
+    def note(self, escalation: Escalation, made_before: int, outcome: Outcome) -> None:
+        kept = self.kept_before + self.prediction.kept
+        escalation.kept = min(kept, escalation.offered)
+        escalation.completion_tokens = made_before + outcome.completion_tokens
+        if usage := self.verification.usage:
+            outcome.prompt_tokens = usage[0]
+            escalation.prompt_tokens = usage[0] - made_before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedPrediction:
     """An answer that one endpoint makes out of token ids, with a lower answer as its prediction."""
 
@@ -36,40 +61,67 @@ class VerifiedPrediction:
     slot: EndpointSlot
 
     async def pieces(self, escalation: Escalation) -> AsyncGenerator[AnswerPiece]:
-        """Raises UpstreamError, InvalidRequest, DeadlineExceeded. The `slot` stays the caller's."""
-        outcome = self._outcome(escalation)
-        now, idle_s = self.verifiers.clock.now, self.timeouts.idle_s
-        too_quiet = partial(idle_timeout, self.slot.choice.state.endpoint.id, idle_s)
-        with Lifecycle(outcome, self.verifiers.clock, self.verifiers.telemetry.finished):
-            with ProgressTimeout(now) as timeout:
-                timeout.expect(
-                    *first_wait(
-                        self.slot.choice.state.endpoint.id,
-                        self.timeouts.first_token_s,
-                        remaining_s=escalation.deadline_s,
-                        before="the top tier answered",
-                    )
-                )
-                prediction, verification = await self._open(escalation)
-                batch = await verification.read()
-                outcome.status, outcome.first_byte = 200, now()
-                while batch is not None:
-                    outcome.last_byte = now()
-                    outcome.completion_tokens += len(batch.ids)
-                    if new_drafts := prediction.advance(batch.ids):
-                        verification.draft(new_drafts)
-                    _note(escalation, prediction, outcome, verification.usage)
-                    # While the reader of the pieces is busy, the engine is not to blame.
-                    timeout.extend(float("inf"))
-                    yield self._piece(batch)
-                    timeout.expect(idle_s, too_quiet)
-                    batch = await verification.read()
-                _note(escalation, prediction, outcome, verification.usage)
-            learn(self.slot.choice.state, outcome, now())
+        """The answer after `escalation.made_ids`, which grow with it. Each piece ends with a whole
+        letter, so that another endpoint may go on after it.
 
-    async def _open(self, escalation: Escalation) -> tuple[Prediction, Verification]:
+        Raises UpstreamError, InvalidRequest, DeadlineExceeded. The `slot` stays the caller's.
+        """
+        outcome, clock = self._outcome(escalation), self.verifiers.clock
+        ended = False
+        with Lifecycle(outcome, clock, self.verifiers.telemetry.finished):
+            try:
+                with ProgressTimeout(clock.now) as timeout:
+                    pieces = self._made(escalation, outcome, timeout)
+                    async with aclosing(pieces):
+                        async for piece in pieces:
+                            ended = piece.finish_reason is not None
+                            yield piece
+            except UpstreamError:
+                # What an engine fails at after the end of the answer is nobody's loss.
+                if not ended:
+                    raise
+            learn(self.slot.choice.state, outcome, clock.now())
+
+    async def _made(
+        self, escalation: Escalation, outcome: Outcome, timeout: ProgressTimeout
+    ) -> AsyncGenerator[AnswerPiece]:
+        endpoint, now = self.slot.choice.state.endpoint.id, self.verifiers.clock.now
+        idle_s, remaining_s = self.timeouts.idle_s, escalation.deadline_s
+        timeout.expect(
+            *first_wait(
+                endpoint,
+                self.timeouts.first_token_s,
+                remaining_s=remaining_s,
+                before="the top tier answered",
+            )
+        )
+        if (made := await self._open(escalation)) is None:
+            yield AnswerPiece(text="", finish_reason="length")
+            return
+        before, token_ids = len(escalation.made_ids), list[int]()
+        batch = await made.verification.read()
+        outcome.status, outcome.first_byte = 200, now()
+        while batch is not None:
+            outcome.last_byte = now()
+            outcome.completion_tokens += len(batch.ids)
+            made.advance(batch.ids)
+            made.note(escalation, before, outcome)
+            token_ids += batch.ids
+            if batch.text or batch.reason is not None:
+                piece = self._piece(batch, token_ids)
+                escalation.made_ids += token_ids
+                token_ids = []
+                # While the reader of the pieces is busy, the engine is not to blame.
+                timeout.extend(float("inf"))
+                yield piece
+            timeout.expect(idle_s, partial(idle_timeout, endpoint, idle_s))
+            batch = await made.verification.read()
+        made.note(escalation, before, outcome)
+
+    async def _open(self, escalation: Escalation) -> _Answer | None:
+        """None where the answer has all the tokens that it may have."""
         verifier, choice = self.verifiers.verifier, self.slot.choice
-        endpoint = choice.state.endpoint
+        endpoint, made_ids = choice.state.endpoint, escalation.made_ids
         escalation.model, escalation.tier, escalation.endpoint = (
             choice.model,
             endpoint.tier.value,
@@ -79,38 +131,53 @@ class VerifiedPrediction:
         prompt = [*prompt, *escalation.sent_ids]
         escalation.prompt_tokens = len(prompt)
         facts = verifier.facts(endpoint)
-        predicted = _within(escalation.predicted_ids, facts.vocabulary)[:MAX_PREDICTED]
+        try:
+            sampling = self._sampling(escalation, len(prompt) + len(made_ids))
+            if sampling.get("max_tokens") == 0:
+                return None
+            job = Job(
+                session=self.new_id(),
+                model=choice.model,
+                prompt=[*prompt, *made_ids],
+                sampling=sampling,
+            )
+            verification = self.slot.answer = await verifier.open(endpoint, job)
+        except InvalidRequest as error:
+            if made_ids:
+                raise continuation_refused(endpoint.id) from error
+            raise
+        predicted = escalation.predicted_ids
+        if made_ids:
+            place = resume(made_ids, predicted, len(made_ids))
+            predicted = [] if place is None else predicted[place:]
+        predicted = _within(predicted, facts.vocabulary)[:MAX_PREDICTED]
         prediction = Prediction(predicted=predicted, per_step=facts.per_step)
-        job = Job(
-            session=self.new_id(),
-            model=choice.model,
-            prompt=prompt,
-            sampling=self._sampling(escalation, len(prompt)),
+        answer = _Answer(
+            verification=verification, prediction=prediction, kept_before=escalation.kept
         )
-        verification = self.slot.answer = await verifier.open(endpoint, job)
-        if facts.per_step < 1 or not verification.draft(prediction.begin()):
+        if facts.per_step >= 1 and verification.draft(prediction.begin()):
+            escalation.offered = max(escalation.offered, len(predicted))
+        elif not made_ids:
             escalation.prediction = "no-drafts"
-        else:
-            escalation.offered = len(predicted)
-        return prediction, verification
+        return answer
 
     def _sampling(self, escalation: Escalation, prompt_tokens: int) -> dict[str, Any]:
         sampling = self.request.sampling(stops=escalation.engine_stops)
-        choice = self.slot.choice
-        room = room_for_answer(choice, prompt_tokens)
-        bounds = [] if room is None else [room]
+        sent = len(escalation.sent_ids)
         if self.request.chat.max_tokens is not None:
-            bounds.append(max(1, self.request.chat.max_tokens - len(escalation.sent_ids)))
-        if bounds:
-            sampling["max_tokens"] = min(bounds)
+            sampling["max_tokens"] = max(1, self.request.chat.max_tokens - sent)
+        sampling = sampling_of_rest(sampling, len(escalation.made_ids))
+        room = room_for_answer(self.slot.choice, prompt_tokens)
+        if room is not None:
+            sampling["max_tokens"] = min(room, sampling.get("max_tokens", room))
         return sampling
 
-    def _piece(self, batch: Batch) -> AnswerPiece:
+    def _piece(self, batch: Batch, token_ids: list[int]) -> AnswerPiece:
         if batch.reason is not None and batch.reason not in ("stop", "length"):
             raise aborted(self.slot.choice.state.endpoint.id)
         return AnswerPiece(
             text=batch.text,
-            token_ids=batch.ids,
+            token_ids=token_ids,
             finish_reason=batch.reason,
             stop_reason=batch.stop,
         )
@@ -137,12 +204,3 @@ def _within(ids: list[int], vocabulary: int | None) -> list[int]:
         return ids
     end = next((place for place, token in enumerate(ids) if token >= vocabulary), len(ids))
     return ids[:end]
-
-
-def _note(
-    escalation: Escalation, prediction: Prediction, outcome: Outcome, usage: tuple[int, int] | None
-) -> None:
-    escalation.kept = min(prediction.kept, escalation.offered)
-    escalation.completion_tokens = outcome.completion_tokens
-    if usage is not None:
-        escalation.prompt_tokens = outcome.prompt_tokens = usage[0]

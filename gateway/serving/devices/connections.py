@@ -54,6 +54,19 @@ class DeviceConnections:
         self._connected: dict[str, list[DeviceConnection]] = {}
         self._count = 0
         self._draining = False
+        self._drain: asyncio.Task[None] | None = None
+
+    def leave(self) -> None:
+        """Begin to `drain`."""
+        self._draining = True
+        if self._drain is None:
+            self._drain = asyncio.create_task(self.drain())
+
+    async def stop(self) -> None:
+        """The gateway ends now; a drain that has not ended is over."""
+        if self._drain is not None:
+            self._drain.cancel()
+            await asyncio.gather(self._drain, return_exceptions=True)
 
     async def drain(self) -> None:
         """Send the devices elsewhere, and wait until all have gone: each connection is closed once

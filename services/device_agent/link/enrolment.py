@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from gateway.protocol.devices import ENROL_PATH
-from services.device_agent.link.link import MAX_REASON, TokenMissing, reason_in
+from services.device_agent.link.greeting import MAX_REASON, TokenMissing, reason_in
 
 TIMEOUT_S = 10.0
 

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus
+from websockets.asyncio.client import ClientConnection
 
 from gateway.protocol import speculation as wire
 from gateway.protocol import work
 from gateway.protocol.backoff import pause_s
-from services.device_agent.link.connection import (
-    LOST,
-    Connection,
-    LinkLost,
-    LinkTraffic,
-    decode,
-)
+from services.device_agent.link.connection import LOST, Connection, LinkLost, LinkTraffic
+from services.device_agent.link.greeting import ConnectionRefused, TokenMissing, greeted
 from services.device_agent.link.link_probes import LinkProbes
 from services.device_agent.link.session_channel import SessionChannel
 
@@ -41,17 +34,11 @@ RECONNECT_S = 3.0
 TRIES = 3
 """Failed connections to each gateway after which none of them counts as within reach. Behind one
 address there may be several, of which one has just died."""
-MAX_REASON = 300
-"""Characters of the gateway's words that are repeated to the user."""
 
 TOKEN_IN_USE = ("replaced", "duplicate_device")
 """Codes of errors that another device with the same token causes."""
 
 Send = Callable[[wire.FromDevice], Awaitable[None]]
-
-
-class TokenMissing(Exception):
-    """The agent has no device token and can't get one; one line that says why."""
 
 
 class Member(Protocol):
@@ -210,37 +197,24 @@ class Link:
 
     async def _connect(self) -> Connection | None:
         """A connection to the gateway whose turn it is; None where that fails."""
+        gateway = self._gateways[self._next]
         seconds = CONNECT_OTHERS_S if len(self._gateways) > 1 else CONNECT_S
         try:
-            connection = await self._greeted(await self._token(), seconds)
-        except TokenMissing as exc:
+            websocket, welcome = await greeted(
+                gateway, token=await self._token(), agent=self._agent, seconds=seconds
+            )
+        except (TokenMissing, ConnectionRefused) as exc:
             self._not_connected(str(exc))
-        except InvalidStatus as exc:
-            self._not_connected(refusal(exc.response.status_code, bytes(exc.response.body)))
         except Exception as exc:
             # Whatever it was: a device without a link for good would be worse.
             self._not_connected(f"{LOST}: {type(exc).__name__}")
         else:
-            return connection
+            return self._connected(websocket, welcome, gateway)
         return None
 
-    async def _greeted(self, token: str, seconds: float) -> Connection:
-        websocket = await connect(
-            websocket_url(self._gateways[self._next]),
-            additional_headers={"Authorization": f"Bearer {token}"},
-            open_timeout=seconds,
-            close_timeout=1.0,
-            ping_interval=None,
-            compression=None,
-            max_size=wire.MAX_FRAME_BYTES,
-            proxy=None,
-        )
-        try:
-            async with asyncio.timeout(seconds):
-                welcome = await self._greet(websocket)
-        except BaseException:
-            websocket.transport.abort()
-            raise
+    def _connected(
+        self, websocket: ClientConnection, welcome: wire.Welcome, gateway: str
+    ) -> Connection:
         connection = Connection(
             websocket=websocket,
             welcome=welcome,
@@ -252,20 +226,11 @@ class Link:
         self.connects += 1
         self._current, self.problem, self._moving = connection, None, False
         self._set_offers(welcome.offers)
-        log.info(
-            "connected to the gateway as %s, at %s", welcome.device, self._gateways[self._next]
-        )
+        log.info("connected to the gateway as %s, at %s", welcome.device, gateway)
         if self.member is not None:
             self.member.connected()
         self._tell()
         return connection
-
-    async def _greet(self, websocket: ClientConnection) -> wire.Welcome:
-        await websocket.send(wire.encode(wire.Hello(wire.VERSION, self._agent)))
-        frame = decode(await websocket.recv())
-        if not isinstance(frame, wire.Welcome):
-            raise wire.FrameError("the gateway's first frame must be welcome")
-        return frame
 
     async def _use(self, connection: Connection) -> None:
         """Until the connection is over, or its gateway sends the device elsewhere."""
@@ -337,28 +302,3 @@ class Link:
         """Wake all who wait for a change."""
         news, self._news = self._news, asyncio.Event()
         news.set()
-
-
-def websocket_url(gateway: str) -> str:
-    """Raises ValueError for anything but an http:// or https:// URL."""
-    scheme, separator, rest = gateway.partition("://")
-    if not separator or scheme not in ("http", "https") or not rest:
-        raise ValueError(f"{gateway!r} is not an http:// or https:// URL")
-    return f"{'wss' if scheme == 'https' else 'ws'}://{rest.rstrip('/')}{wire.PATH}"
-
-
-def refusal(status: int, body: bytes) -> str:
-    """Why the gateway has refused the connection, in its own words where its answer has any."""
-    reason = reason_in(body)
-    if status in (401, 403):
-        return f"the gateway refuses the device token: {reason or 'ask its operator for a new one'}"
-    return f"the gateway answered {status} to the connection" + (f": {reason}" if reason else "")
-
-
-def reason_in(body: bytes) -> str:
-    """The message of a gateway's error on one line, cut to MAX_REASON; empty without one."""
-    try:
-        message = json.loads(body)["error"]["message"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return ""
-    return " ".join(message.split())[:MAX_REASON] if isinstance(message, str) else ""

@@ -145,6 +145,11 @@ class CascadeRig(SharedRig):
         )
         return json.loads(sink.body)
 
+    async def ask_into(self, sink: ListSink, *, stream: bool) -> None:
+        body = {"model": "tierflow-cascade", "messages": [{"role": "user", "content": "hi"}]}
+        data = orjson.dumps({**body, "stream": stream})
+        await self.cascade.answer(request("tierflow-cascade", body=data, stream=stream), {}, sink)
+
     async def stream(self, **fields: Any) -> CascadeStream:
         messages = [{"role": "user", "content": "hi"}]
         body = {"model": "tierflow-cascade", "messages": messages, "stream": True, **fields}

@@ -35,7 +35,7 @@ async def test_a_device_with_nothing_under_way_is_sent_elsewhere_at_once() -> No
     link = FakeLink(HELLO)
     serving = rig.connect(link)
     await until(lambda: link.of(wire.Welcome))
-    await rig.devices.drain()
+    await rig.devices.connections.drain()
     await serving
     assert told_to_go(link) == [None]
     assert not link.of(wire.Error)[0].fatal
@@ -50,7 +50,7 @@ async def test_a_session_under_way_ends_as_ever_and_a_new_one_is_refused() -> No
     link = FakeLink(HELLO, opening(1))
     serving = rig.connect(link)
     await until(lambda: rig.verifier.jobs)
-    draining = asyncio.create_task(rig.devices.drain())
+    draining = asyncio.create_task(rig.devices.connections.drain())
     await until(lambda: told_to_go(link))
     link.put(opening(2))
     await until(lambda: told_to_go(link) == [None, 2])
@@ -79,7 +79,7 @@ async def test_a_member_gets_no_more_work_and_finishes_what_it_has() -> None:
     )
     assignment = members.assign("phone", order)
     await until(lambda: link.of(work.Work))
-    draining = asyncio.create_task(rig.devices.drain())
+    draining = asyncio.create_task(rig.devices.connections.drain())
     await until(lambda: told_to_go(link))
     assert members.members() == []
     link.put(work.Finished(w=1, reason="stop", prompt_tokens=1, completion_tokens=1))
@@ -94,7 +94,7 @@ async def test_a_registration_in_the_last_moment_is_given_up() -> None:
     link = FakeLink(HELLO)
     serving = rig.connect(link)
     await until(lambda: link.of(wire.Welcome))
-    draining = asyncio.create_task(rig.devices.drain())
+    draining = asyncio.create_task(rig.devices.connections.drain())
     await until(lambda: told_to_go(link))
     link.put(registration())
     await draining
@@ -105,7 +105,7 @@ async def test_a_registration_in_the_last_moment_is_given_up() -> None:
 async def test_no_device_may_connect_any_more() -> None:
     rig = device_rig()
     rig.devices.connections.check_open()
-    await rig.devices.drain()
+    await rig.devices.connections.drain()
     with pytest.raises(NoEndpoint) as refused:
         rig.devices.connections.check_open()
     assert refused.value.code == wire.DRAINING
@@ -118,7 +118,20 @@ async def test_a_drain_that_is_cut_short_leaves_the_rest_as_it_is() -> None:
     serving = rig.connect(link)
     await until(lambda: rig.verifier.jobs)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(rig.devices.drain(), 0.05)
+        await asyncio.wait_for(rig.devices.connections.drain(), 0.05)
     assert link.closed is None
     link.leave()
     await serving
+
+
+async def test_whoever_sends_the_devices_elsewhere_need_not_wait_for_them() -> None:
+    rig = device_rig()
+    link = FakeLink(HELLO)
+    serving = rig.connect(link)
+    await until(lambda: link.of(wire.Welcome))
+    rig.devices.leave()
+    with pytest.raises(NoEndpoint):
+        rig.devices.connections.check_open()
+    await serving
+    assert link.closed == (1012, wire.DRAINING)
+    await rig.devices.connections.stop()

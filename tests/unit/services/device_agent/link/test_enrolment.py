@@ -22,7 +22,7 @@ from services.device_agent.arguments import (
     parser,
 )
 from services.device_agent.link.enrolment import DeviceToken, EnrolmentFailed
-from services.device_agent.link.link import TokenMissing
+from services.device_agent.link.greeting import TokenMissing
 from tests.servers import free_port
 
 ONE_TIME = "the-enrolment-token"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from services.device_agent.link.link import MAX_REASON, refusal
+from services.device_agent.link.greeting import MAX_REASON, refusal
 
 
 def error(message: object) -> bytes:

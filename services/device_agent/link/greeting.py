@@ -1,0 +1,82 @@
+"""How a connection to a gateway begins: with a token and a greeting, or why it is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
+
+from gateway.protocol import speculation as wire
+from services.device_agent.link.connection import decode
+
+MAX_REASON = 300
+"""Characters of the gateway's words that are repeated to the user."""
+
+
+class TokenMissing(Exception):
+    """The agent has no device token and can't get one; one line that says why."""
+
+
+class ConnectionRefused(Exception):
+    """The gateway does not take the device; one line that says why."""
+
+
+async def greeted(
+    gateway: str, *, token: str, agent: str, seconds: float
+) -> tuple[ClientConnection, wire.Welcome]:
+    """A connection to the gateway at this URL that has welcomed the device, within twice `seconds`.
+
+    `agent` is the program's name and version. Raises ConnectionRefused, and whatever else the
+    network may cause.
+    """
+    try:
+        websocket = await connect(
+            websocket_url(gateway),
+            additional_headers={"Authorization": f"Bearer {token}"},
+            open_timeout=seconds,
+            close_timeout=1.0,
+            ping_interval=None,
+            compression=None,
+            max_size=wire.MAX_FRAME_BYTES,
+            proxy=None,
+        )
+    except InvalidStatus as exc:
+        response = exc.response
+        raise ConnectionRefused(refusal(response.status_code, bytes(response.body))) from exc
+    try:
+        async with asyncio.timeout(seconds):
+            await websocket.send(wire.encode(wire.Hello(wire.VERSION, agent)))
+            frame = decode(await websocket.recv())
+        if not isinstance(frame, wire.Welcome):
+            raise wire.FrameError("the gateway's first frame must be welcome")
+    except BaseException:
+        websocket.transport.abort()
+        raise
+    return websocket, frame
+
+
+def websocket_url(gateway: str) -> str:
+    """Raises ValueError for anything but an http:// or https:// URL."""
+    scheme, separator, rest = gateway.partition("://")
+    if not separator or scheme not in ("http", "https") or not rest:
+        raise ValueError(f"{gateway!r} is not an http:// or https:// URL")
+    return f"{'wss' if scheme == 'https' else 'ws'}://{rest.rstrip('/')}{wire.PATH}"
+
+
+def refusal(status: int, body: bytes) -> str:
+    """Why the gateway has refused the connection, in its own words where its answer has any."""
+    reason = reason_in(body)
+    if status in (401, 403):
+        return f"the gateway refuses the device token: {reason or 'ask its operator for a new one'}"
+    return f"the gateway answered {status} to the connection" + (f": {reason}" if reason else "")
+
+
+def reason_in(body: bytes) -> str:
+    """The message of a gateway's error on one line, cut to MAX_REASON; empty without one."""
+    try:
+        message = json.loads(body)["error"]["message"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return " ".join(message.split())[:MAX_REASON] if isinstance(message, str) else ""
