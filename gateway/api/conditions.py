@@ -19,9 +19,14 @@ class DegradedMode:
 
 
 CONDITIONS: Mapping[str, DegradedMode] = {
+    "endpoint-ejected": DegradedMode(
+        meaning="Requests fail at an endpoint that passes the look at its health. It gets none for "
+        "a while, then single ones try it; others answer.",
+        remedy="Look at the engine's log; the condition has the error code of the last failure.",
+    ),
     "tokenizer-unchecked": DegradedMode(
-        meaning="A pool's engines have no `/tokenize`, so nobody knows whether their vocabulary is "
-        "the family's. They answer, and take no drafts.",
+        meaning="A pool's engines have no `/tokenize` of vLLM's kind, so nobody knows whether "
+        "their vocabulary is the family's. They answer, and take no drafts.",
         remedy="Serve the model with vLLM where devices are to draft for it.",
     ),
     "mailbox-lost": DegradedMode(

@@ -12,6 +12,7 @@ from gateway.adapters.endpoints.live import LiveEndpoints
 from gateway.adapters.endpoints.scraper import Scraper
 from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.fingerprint import TokenizerCheck
+from gateway.core.outlier_ejection import Standing
 from gateway.core.ports import Clock
 from gateway.errors import ConfigError
 from gateway.protocol.backoff import pause_s
@@ -61,6 +62,7 @@ class EndpointUpkeep:
     ) -> None:
         self.mailboxes = pools.fixed_mailboxes(settings)
         self._endpoints = endpoints
+        self._clock = clock
         self._fixed = tuple(endpoints.states())
         self._tokenizers = TokenizerCheck(settings.family, client, settings.scrape.timeout_s)
         self._scraper = Scraper(
@@ -129,10 +131,18 @@ class EndpointUpkeep:
 
     def conditions(self) -> dict[str, str]:
         """What is degraded, by name, in words for the operator."""
-        conditions = {}
+        conditions, now = {}, self._clock.now()
+        if ejected := [
+            f"{state.endpoint.id} ({state.health.cause})"
+            for state in self._endpoints.states()
+            if state.healthy and state.health.standing(now) in (Standing.EJECTED, Standing.TRIAL)
+        ]:
+            conditions["endpoint-ejected"] = f"requests failed at {', '.join(ejected)}"
         if unchecked := self._tokenizers.unchecked:
             engines = ", ".join(sorted(unchecked))
-            conditions["tokenizer-unchecked"] = f"no /tokenize at the engines of {engines}"
+            conditions["tokenizer-unchecked"] = (
+                f"no /tokenize as vLLM's at the engines of {engines}"
+            )
         boxes = self.mailboxes.values()
         if lost := [
             f"{box.address} of {box.endpoint_id} ({box.problem})" for box in boxes if box.problem

@@ -100,7 +100,8 @@ class FaultyEngine:
                 if not await self._answer(*request, reader, writer):
                     return
                 await writer.drain()
-        except ConnectionError:
+        except (ConnectionError, asyncio.CancelledError):
+            # The gateway has closed the connection, or the test is over.
             pass
         finally:
             writer.close()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -189,6 +193,8 @@ def test_an_ejected_replica_is_named_counted_logged_and_tried_again(replicas: Re
     standing = {"endpoint": bad.id, "standing": "good"}
     assert replicas.metric("tierflow_endpoint_standing", **standing) == 0
     assert replicas.condition(bad).startswith("ejected: its requests failed (engine_error)")
+    conditions = replicas.http.get(replicas.gateway.url + "/ready").json()["conditions"]
+    assert conditions["endpoint-ejected"] == f"requests failed at {bad.id} (engine_error)"
     line = replicas.log("endpoint_ejected")[-1]
     assert (line["level"], line["endpoint"]) == ("warning", bad.id)
     bad.fault = None
@@ -199,6 +205,8 @@ def test_an_ejected_replica_is_named_counted_logged_and_tried_again(replicas: Re
 
     eventually(answers_again, "it is tried, and returns")
     assert replicas.log("endpoint_returned")[-1]["endpoint"] == bad.id
+    conditions = replicas.http.get(replicas.gateway.url + "/ready").json()["conditions"]
+    assert "endpoint-ejected" not in conditions
 
 
 def test_where_all_are_bad_the_caller_is_told_the_truth_and_all_are_tried(
@@ -233,6 +241,29 @@ def test_one_request_that_no_engine_survives_ejects_none(replicas: Replicas) -> 
     for engine in replicas.pools["three"]:
         engine.fault = None
     assert {replicas.condition(engine) for engine in replicas.pools["three"]} == {"ok"}
+
+
+def test_a_gateway_that_stood_still_takes_no_engine_for_dead(tmp_path: Path) -> None:
+    """It stands still for longer than a connection, a look at an engine and a token may take."""
+    engines = [FaultyEngine("one-model") for _ in range(2)]
+    config: dict[str, Any] = {
+        "scrape": {"interval_s": 0.01, "timeout_s": 1.0, "failures": 1},
+        "timeouts": {"connect_s": 1.0, "first_token_s": 1.0, "answer_s": 1.0},
+    }
+    with serving(engines), httpx.Client(timeout=60, trust_env=False) as http:
+        config["pools"] = {"one": {"tier": "edge", "endpoints": [e.url for e in engines]}}
+        gateway = start_gateway(config, tmp_path)
+        still = Replicas({"one": engines}, gateway, http)
+        with ThreadPoolExecutor(1) as asking:
+            answers = asking.submit(still.ask_many, "one", stream=True, count=5 * REQUESTS)
+            eventually(lambda: engines[0].delivered, "requests are under way")
+            os.kill(gateway.process.pid, signal.SIGSTOP)
+            time.sleep(1.6)
+            os.kill(gateway.process.pid, signal.SIGCONT)
+            assert_answered(answers.result(), engines)
+        assert still.log("endpoint_down") == []
+        assert still.log("endpoint_ejected") == []
+        gateway.stop()
 
 
 def test_a_replica_that_is_dead_when_the_gateway_starts_is_logged(tmp_path: Path) -> None:
