@@ -56,6 +56,8 @@ def status_fault(
 ) -> UpstreamError | None:
     """By the status alone, before the body has come. None where it is not the endpoint's fault, or
     where only the body tells."""
+    if status == 200:
+        return None
     if status == 429:
         return engine_busy(endpoint, retry_after_s(headers))
     if status in DENIED:

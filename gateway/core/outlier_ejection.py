@@ -28,6 +28,8 @@ FIRST_SHARE = 0.1
 FADE_S = 10.0
 """Seconds after which a failure's weight in the score has faded to 1/e: an endpoint that nobody
 asks any more gets its next chance."""
+FORGOTTEN = 0.05
+"""Less than so much of a failure counts as none."""
 LONGEST_BUSY_S = 60.0
 """An engine may ask to be left alone for as long; after it, it is asked again in any case."""
 
@@ -72,8 +74,12 @@ class PassiveHealth:
     Times are seconds on a clock that does not go back; one that did would only make a pause longer
     or shorter. `cause` is the code of the failure that ejected it last. Whoever sends a request
     there calls `begin`, and then one of `succeed`, `fail` and `abandon` with what `begin` gave.
+
+    `spotless`: nothing has spoken against it for a while. That is nearly always so, and then
+    nothing needs to be reckoned: requests are counted from the first failure on.
     """
 
+    spotless: bool = True
     ejected: bool = False
     ejected_until: float = 0.0
     cause: str = ""
@@ -98,6 +104,8 @@ class PassiveHealth:
 
     def admits(self, now: float) -> bool:
         """Whether another request may be sent there, as long as other endpoints may be asked."""
+        if self.spotless:
+            return True
         if self.ejected:
             return now >= self.ejected_until and self._trials == 0
         return now >= self._busy_until
@@ -150,6 +158,7 @@ class PassiveHealth:
     def doubt(self, now: float) -> None:
         """A request failed there; whether that is the endpoint's fault or the request's own is not
         known yet."""
+        self.spotless = False
         self.doubts += 1
         self._doubted_at = now
 
@@ -159,10 +168,13 @@ class PassiveHealth:
         An answer to a request that was sent before the ejection does not undo it.
         """
         self.abandon(trial)
+        if self.spotless:
+            return False
         self._decay(rule, now)
         self._succeeded += 1.0
         self._consecutive = self.doubts = 0
         if not (trial and self.ejected):
+            self._clear(now)
             return False
         self.ejected = False
         self._succeeded, self._failed = 1.0, 0.0
@@ -183,6 +195,7 @@ class PassiveHealth:
         ejected, do not lengthen the pause: only a trial after it does.
         """
         self.abandon(trial)
+        self.spotless = False
         self._decay(rule, now)
         self._failed += 1.0
         self._consecutive += 1
@@ -205,6 +218,7 @@ class PassiveHealth:
     def busy(self, trial: bool, seconds: float, now: float) -> None:
         """The engine asks to be left alone for so long; it is well otherwise."""
         self.abandon(trial)
+        self.spotless = False
         self._busy_until = max(self._busy_until, now + min(LONGEST_BUSY_S, max(0.0, seconds)))
 
     def _eject(
@@ -218,6 +232,13 @@ class PassiveHealth:
         )
         self.ejected, self.ejected_until, self.cause = True, now + pause, cause
         return pause
+
+    def _clear(self, now: float) -> None:
+        """What was against it is over and forgotten."""
+        busy_or_slow = now < max(self._busy_until, self._slow_until)
+        if self._failed < FORGOTTEN and not self.ejected and not busy_or_slow:
+            self.spotless = True
+            self._succeeded = self._failed = 0.0
 
     def _decay(self, rule: EjectionRule, now: float) -> None:
         """What was counted before fades; sums of events that fade are a rate."""

@@ -7,6 +7,7 @@ setting holds, which no limit ever exceeds.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -31,16 +32,22 @@ class UsualWaitRule:
 class RecentWaits:
     """The waits of one kind that were seen last, in seconds."""
 
-    _seen: deque[float] = field(default_factory=lambda: deque(maxlen=SEEN))
+    _seen: deque[float] = field(default_factory=deque)
+    _longest: float = 0.0
 
     def observe(self, seconds: float) -> None:
         """Take in one that ended well. What is not finite and at least 0 is left out."""
-        if 0.0 <= seconds < float("inf"):
-            self._seen.append(seconds)
+        if not 0.0 <= seconds < float("inf"):
+            return
+        self._seen.append(seconds)
+        if seconds >= self._longest:
+            self._longest = seconds
+        if len(self._seen) > SEEN and self._seen.popleft() >= self._longest:
+            self._longest = max(self._seen)
 
     def longest(self) -> float | None:
         """None while too few were seen."""
-        return max(self._seen) if len(self._seen) >= MIN_SEEN else None
+        return self._longest if len(self._seen) >= MIN_SEEN else None
 
 
 @dataclass(slots=True)
@@ -61,11 +68,13 @@ class UsualWaits:
 
         Longer prompts take longer: a class of sizes is never faster than a smaller one was.
         """
-        own = self.first_token[_size(prompt_chars)].longest()
-        if own is None or rule.factor <= 0.0:
+        size = _size(prompt_chars)
+        longest = self.first_token[size].longest()
+        if longest is None or rule.factor <= 0.0:
             return None
-        smaller = (waits.longest() or 0.0 for waits in self.first_token[: _size(prompt_chars)])
-        return max(rule.floor_s, rule.factor * max(own, *smaller, 0.0))
+        for smaller in self.first_token[:size]:
+            longest = max(longest, smaller.longest() or 0.0)
+        return max(rule.floor_s, rule.factor * longest)
 
     def idle_limit(self, setting_s: float, rule: UsualWaitRule) -> float:
         """Seconds until a stream that sends nothing counts as broken off: never more than the
@@ -77,4 +86,4 @@ class UsualWaits:
 
 
 def _size(prompt_chars: int) -> int:
-    return next((n for n, most in enumerate(SIZES) if prompt_chars <= most), len(SIZES))
+    return bisect_left(SIZES, prompt_chars)

@@ -41,7 +41,7 @@ class Profile:
         passing = [
             s
             for s in states
-            if (ejected_too or s.health.admits(now))
+            if (s.health.spotless or ejected_too or s.health.admits(now))
             and all(keep(request, model, s, now) for keep in self.filters)
         ]
         if self.prefer_room and len(passing) > 1:
@@ -59,19 +59,21 @@ class Profile:
         """One of `eligible` (not empty). One that is to be tried after an ejection comes first, as
         nothing else would show that it is well again; one that has just returned stands for
         election for its share of the requests only."""
-        if len(eligible) > 1:
+        if len(eligible) == 1:
+            return eligible[0]
+        spotless = all(state.health.spotless for state in eligible)
+        if not spotless:
             for state in eligible:
                 if state.health.ejected and state.health.admits(now):
                     return state
             eligible = [s for s in eligible if _stands(s, now, uniform)] or eligible
-        if len(eligible) == 1:
-            return eligible[0]
         totals = [0.0] * len(eligible)
         for scorer, weight in self.scorers:
             for index, score in enumerate(scorer(request, eligible, now)):
                 totals[index] += weight * score
-        for index, state in enumerate(eligible):
-            totals[index] *= state.health.weight(now)
+        if not spotless:
+            for index, state in enumerate(eligible):
+                totals[index] *= state.health.weight(now)
         return eligible[self.picker(totals, uniform)]
 
 
