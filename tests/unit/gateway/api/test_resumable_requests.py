@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from starlette.types import Message
@@ -19,9 +20,16 @@ from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.body_room import BodyRoom
 from gateway.serving.requests.drain import Drain, DrainTimes
 from gateway.serving.requests.relay import Sink
+from gateway.serving.resumable.streams import StreamLimits
 from tests.unit.gateway.core.test_event_log import without_ids
 from tests.unit.gateway.fakes import Recorder
-from tests.unit.gateway.serving.resumable.stream_rig import Caller, Replica, replica, states
+from tests.unit.gateway.serving.resumable.stream_rig import (
+    LIMITS,
+    Caller,
+    Replica,
+    replica,
+    states,
+)
 
 pytestmark = pytest.mark.anyio
 EVENTS = [b"data: 1\n\n", b"data: 2\n\n", b"data: [DONE]\n\n"]
@@ -94,8 +102,8 @@ class Gateway:
 
 
 @asynccontextmanager
-async def gateway() -> AsyncIterator[Gateway]:
-    async with replica() as here:
+async def gateway(limits: StreamLimits = LIMITS) -> AsyncIterator[Gateway]:
+    async with replica(limits=limits) as here:
         yield Gateway(here)
 
 
@@ -120,6 +128,13 @@ async def test_with_the_header_it_has_ids(path: str) -> None:
 async def test_other_routes_have_no_resumable_streams(path: str) -> None:
     async with gateway() as here:
         caller = await here.post(Post(), path, x_tierflow_resumable="30")
+        assert "x-tierflow-stream" not in caller.headers
+
+
+async def test_an_operator_may_turn_it_off() -> None:
+    async with gateway(replace(LIMITS, max_s=0.0)) as here:
+        caller = await here.post(Post(), x_tierflow_resumable="30")
+        assert caller.body == b"".join(EVENTS)
         assert "x-tierflow-stream" not in caller.headers
 
 
