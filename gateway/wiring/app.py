@@ -224,6 +224,7 @@ async def build_parts(
             times=DrainTimes(settings.lifecycle.notice_s, settings.lifecycle.drain_s),
             clock=clock,
             telemetry=requests,
+            undelivered=lambda: resumable.streams.undelivered,
         ),
     )
     registry.register(ConditionMetrics(parts.conditions))

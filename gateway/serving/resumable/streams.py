@@ -73,6 +73,11 @@ class ResumableStreams:
         connected = len(self._streams) - away - delivered
         return {"connected": connected, "away": away, "delivered": delivered}
 
+    @property
+    def undelivered(self) -> int:
+        """The number of streams that no connection has had whole."""
+        return sum(not stream.delivered for stream in self._streams.values())
+
     def open(
         self, *, authorization: str, seconds: float, head: StreamHead, work: asyncio.Task[None]
     ) -> ResumableStream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,9 @@ import httpx
 import pytest
 
 from tests.integration.fleet import events, question
+from tests.integration.gateway_replicas import replicas
 from tests.integration.shutdown.conftest import TOKENS_PER_S
+from tests.redis_server import needs_redis
 from tests.servers import Server, free_port, start_gateway
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
@@ -135,3 +138,38 @@ async def test_a_rollout_under_load_loses_no_answer(pools: dict[str, Any], tmp_p
         text = "".join(choice["delta"].get("content") or "" for choice in choices)
         texts.setdefault(number, set()).add(text)
     assert all(len(same) == 1 for same in texts.values()), "one question has one answer"
+
+
+@pytest.mark.redis
+@needs_redis
+async def test_a_caller_that_is_away_while_its_gateway_is_replaced_comes_back_to_the_rest(
+    pools: dict[str, Any], tmp_path: Path
+) -> None:
+    body = question("rill-edge", "away?", stream=True, max_tokens=TOKENS)
+    config = {"pools": pools, "lifecycle": {"notice_s": 0}}
+    with replicas(tmp_path, config, config) as both:
+        old, other = both.each
+        async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
+            whole = await client.post(other.url + "/v1/chat/completions", json=body)
+            headers = {"x-tierflow-resumable": "30"}
+            url, heard = old.url + "/v1/chat/completions", b""
+            async with client.stream("POST", url, json=body, headers=headers) as answer:
+                stream = answer.headers["x-tierflow-stream"]
+                async for piece in answer.aiter_raw():
+                    heard += piece
+                    if heard.count(b"\n\n") > 2:
+                        break
+            old.process.send_signal(signal.SIGTERM)
+            heard = heard[: heard.rfind(b"\n\n") + 2]
+            last = heard.rpartition(b"id: ")[2].partition(b"\n")[0].decode()
+            back = await client.get(
+                f"{other.url}/v1/streams/{stream}", headers={"last-event-id": last}
+            )
+        assert texts(heard + back.content) == texts(whole.content)
+        assert await asyncio.to_thread(old.process.wait, 30) == -signal.SIGTERM
+
+
+def texts(stream: bytes) -> list[str]:
+    """Of a chat's events, with ids or without; the roles aside."""
+    lines = [line[6:] for line in stream.split(b"\n") if line.startswith(b"data: {")]
+    return [json.loads(line)["choices"][0]["delta"].get("content", "") for line in lines]
