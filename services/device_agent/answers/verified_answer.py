@@ -95,7 +95,10 @@ class VerifiedAnswer:
         end_tokens = frozenset() if request.sampling.ignore_eos else end_tokens
         trunk_only = request.window is not None
         self.tree = DraftTree(
-            verifier.acceptance, end_tokens, trunk_only=trunk_only, verified=verified
+            acceptance=verifier.acceptance,
+            end_tokens=end_tokens,
+            trunk_only=trunk_only,
+            verified=verified,
         )
         self._drafted_before = report.drafted_tokens
         self._accepted_before = report.accepted_tokens

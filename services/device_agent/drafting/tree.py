@@ -95,6 +95,7 @@ class DraftTree:
 
     def __init__(
         self,
+        *,
         acceptance: Acceptance,
         end_tokens: frozenset[int] = frozenset(),
         trunk_only: bool = False,

@@ -57,7 +57,7 @@ class Race:
         self.setting = setting
         self.right = truth(setting)
         self.outcome = Outcome()
-        self._tree = DraftTree(acceptance or Acceptance(), trunk_only=setting.trunk_only)
+        self._tree = DraftTree(acceptance=acceptance or Acceptance(), trunk_only=setting.trunk_only)
         self._mailbox = Branches()
         self._mailbox.claim(SESSION)
         self._events: list[tuple[float, int, str, Any]] = []

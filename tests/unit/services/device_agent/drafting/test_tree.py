@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from gateway.protocol.speculation import BEFORE, MAX_DRAFT_TOKENS
 from services.device_agent.drafters.port import Guess
 from services.device_agent.drafting.acceptance import Acceptance
-from services.device_agent.drafting.tree import MAX_NODES, DraftTree, PositionMismatch
+from services.device_agent.drafting.tree import MAX_NODES, DraftRun, DraftTree, PositionMismatch
 
 END = 9
 BURST = 8
@@ -25,7 +25,7 @@ class Model(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.tree = DraftTree(Acceptance(), frozenset({END}))
+        self.tree = DraftTree(acceptance=Acceptance(), end_tokens=frozenset({END}))
         self.said: list[int] = []
         self.sent: set[tuple[int, ...]] = set()
 
@@ -123,31 +123,31 @@ def texts(tree: DraftTree, count: int) -> list[list[int]]:
 
 
 def test_where_the_drafter_is_unsure_its_second_guess_is_drafted_too() -> None:
-    tree = DraftTree(Acceptance())
+    tree = DraftTree(acceptance=Acceptance())
     assert grown(tree, Guess(1, 0.4, 2), Guess(3, 0.99, 4)) == [1]
     assert [2] in texts(tree, 4)
 
 
 def test_a_trunk_alone_has_no_second_guesses() -> None:
-    tree = DraftTree(Acceptance(), trunk_only=True)
+    tree = DraftTree(acceptance=Acceptance(), trunk_only=True)
     assert grown(tree, Guess(1, 0.4, 2), Guess(3, 0.4, 4)) == [1]
     assert texts(tree, 4) == [[1, 3]]
 
 
 def test_a_second_guess_equal_to_the_first_is_none() -> None:
-    tree = DraftTree(Acceptance())
+    tree = DraftTree(acceptance=Acceptance())
     grown(tree, Guess(1, 0.4, 1), Guess(3, 0.4, 3))
     assert texts(tree, 4) == [[1, 3]]
 
 
 def test_it_grows_where_a_token_is_likeliest_to_be_reached() -> None:
-    tree = DraftTree(Acceptance())
+    tree = DraftTree(acceptance=Acceptance())
     grown(tree, Guess(1, 0.2, 2), Guess(3, 0.2, 4))
     assert texts(tree, 1) == [[2]], "the second guess is likelier than the first's successor"
 
 
 def test_no_more_than_the_mailbox_holds_is_drafted() -> None:
-    tree = DraftTree(Acceptance())
+    tree = DraftTree(acceptance=Acceptance())
     for _ in range(500):
         tree.acceptance.learn(0.9999, True)
     while (slot := tree.best(10_000)) is not None:
@@ -158,7 +158,7 @@ def test_no_more_than_the_mailbox_holds_is_drafted() -> None:
 
 
 def test_what_is_hardly_ever_reached_is_not_drafted() -> None:
-    tree = DraftTree(Acceptance())
+    tree = DraftTree(acceptance=Acceptance())
     rounds = 0
     while (slot := tree.best(64)) is not None:
         tree.grow(slot, [Guess(3, 0.1)])
@@ -168,7 +168,7 @@ def test_what_is_hardly_ever_reached_is_not_drafted() -> None:
 
 
 def test_learns_from_the_verified_token_alone() -> None:
-    tree = DraftTree(Acceptance())
+    tree = DraftTree(acceptance=Acceptance())
     grown(tree, Guess(1, 0.9, 2), Guess(3, 0.9, 4), Guess(5, 0.9, 6))
     before, second = tree.acceptance.overall.value, tree.acceptance.second
     tree.verify(0, [1])
@@ -179,3 +179,14 @@ def test_learns_from_the_verified_token_alone() -> None:
     assert tree.acceptance.second > second
     tree.verify(2, [9, 9])
     assert len(tree.verified) == 4
+
+
+def test_it_goes_on_from_what_an_earlier_session_verified() -> None:
+    tree = DraftTree(acceptance=Acceptance(), verified=[4, 5, 6, 7, 8])
+    slot = tree.best(4)
+    assert slot is not None and tree.text(slot) == [4, 5, 6, 7, 8]
+    run = tree.grow(slot, [Guess(1, 0.9), Guess(2, 0.9)])
+    assert run == DraftRun(5, [1], [5, 6, 7, 8])
+    assert tree.verify(5, [1]) == 1
+    with pytest.raises(PositionMismatch):
+        tree.verify(0, [4])
