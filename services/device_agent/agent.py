@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -47,7 +47,6 @@ class Agent:
     membership: Membership | None
     state: DeviceState
     metrics: AgentMetrics
-    gateway: str | None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -60,7 +59,7 @@ class Agent:
             "starts with %s, %d tokens of context; gateway: %s",
             drafter.name,
             drafter.context,
-            self.gateway or "none",
+            ", ".join(self.gateways()) or "none",
         )
         async with AsyncExitStack() as stack:
             stack.callback(log.info, "stopped")
@@ -72,9 +71,13 @@ class Agent:
                 await stack.enter_async_context(_running(self.link.run()))
             yield
 
+    def gateways(self) -> Sequence[str]:
+        """Their URLs, that of the one that is connected first."""
+        return () if self.link is None else self.link.in_order()
+
     def app(self) -> Starlette:
         """The API, which runs the agent for as long as it is served."""
-        gateway = GatewayProxy(gateway=self.gateway, uniform=random.random)
+        gateway = GatewayProxy(gateways=self.gateways, uniform=random.random)
 
         @asynccontextmanager
         async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -131,7 +134,6 @@ def build(arguments: argparse.Namespace) -> Agent:
         membership=membership,
         state=state,
         metrics=metrics,
-        gateway=gateways[0] if gateways else None,
     )
 
 

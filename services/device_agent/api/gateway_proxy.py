@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
@@ -36,6 +36,8 @@ RESUMABLE_S = 60
 SILENT_S = 20.0
 """A stream that is silent for so long is fetched anew, as its link may be gone without a word.
 Where only the answer pauses, that costs one request."""
+NOT_TAKEN, UNKNOWN = frozenset({503}), frozenset({404})
+"""Statuses with which one replica may refuse what another takes."""
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 LOST = "the connection to the gateway broke in the middle of the answer"
@@ -45,18 +47,19 @@ RESUMABLE_HEADERS = (headers.STREAM, headers.RESUMABLE)
 
 
 class GatewayProxy:
-    """The way to the gateway's own API. `gateway` is its URL; None: there is none. `uniform` draws
-    from 0 to 1, `pause` waits for so many seconds."""
+    """The way to the gateway's own API. `gateways` gives the URLs of its replicas, the best one
+    first: the next one is asked where one is out of reach, about to stop, or knows nothing of a
+    stream. `uniform` draws from 0 to 1, `pause` waits for so many seconds."""
 
     def __init__(
         self,
         *,
-        gateway: str | None,
+        gateways: Callable[[], Sequence[str]],
         uniform: Callable[[], float],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._gateway = gateway
+        self._gateways = gateways
         self._uniform = uniform
         self._pause = pause
         timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
@@ -71,7 +74,7 @@ class GatewayProxy:
         Raises BadRequest where the device alone shall answer, or the gateway is out of reach.
         """
         names = ", ".join(fields)
-        if placement not in GATEWAY_MODELS or self._gateway is None:
+        if placement not in GATEWAY_MODELS or not self._gateways():
             raise BadRequest(
                 f"{names}: the device does not support this; ask a server's model", fields[0]
             )
@@ -79,11 +82,8 @@ class GatewayProxy:
             body = {**body, "model": GATEWAY_MODELS[placement]}
         wanted = http.headers.get(headers.RESUMABLE)
         sent = {headers.RESUMABLE: wanted or str(RESUMABLE_S)} if body.get("stream") else {}
-        request = self._client.build_request(
-            "POST", self._gateway + http.url.path, json=body, headers=sent
-        )
         try:
-            answer = await self._client.send(request, stream=True)
+            answer = await self._send("POST", http.url.path, json=body, headers=sent)
         except httpx.HTTPError as exc:
             raise BadRequest(
                 f"{names}: only servers support this, and the gateway is out of reach",
@@ -98,12 +98,8 @@ class GatewayProxy:
         last = http.headers.get(headers.LAST_EVENT_ID)
         sent = {headers.LAST_EVENT_ID: last} if last else {}
         try:
-            if self._gateway is None:
-                raise httpx.ConnectError("there is no gateway")
-            request = self._client.build_request(
-                http.method, f"{self._gateway}{STREAMS}/{quote(stream, safe='')}", headers=sent
-            )
-            answer = await self._client.send(request, stream=True)
+            path = f"{STREAMS}/{quote(stream, safe='')}"
+            answer = await self._send(http.method, path, headers=sent)
         except httpx.HTTPError as exc:
             raise BadRequest(
                 "the stream is the gateway's, which is out of reach; come back later",
@@ -111,6 +107,23 @@ class GatewayProxy:
                 "gateway_unreachable",
             ) from exc
         return self._response(answer, keep_ids=True)
+
+    async def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """The answer of the first gateway that takes the request. Raises httpx.HTTPError."""
+        gateways = self._gateways()
+        failure: httpx.HTTPError = httpx.ConnectError("there is no gateway")
+        elsewhere = NOT_TAKEN if method == "POST" else NOT_TAKEN | UNKNOWN
+        for number, gateway in enumerate(gateways, 1):
+            request = self._client.build_request(method, gateway + path, **more)
+            try:
+                answer = await self._client.send(request, stream=True)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
+                failure = exc
+                continue
+            if answer.status_code not in elsewhere or number == len(gateways):
+                return answer
+            await answer.aclose()
+        raise failure
 
     async def close(self) -> None:
         await asyncio.gather(*self._farewells, return_exceptions=True)
@@ -156,15 +169,15 @@ class GatewayProxy:
         until, failures = time.monotonic() + seconds, 0
         sent = {headers.LAST_EVENT_ID: last_id} if last_id else {}
         timeout = httpx.Timeout(SILENT_S, connect=CONNECT_S)
-        url = f"{self._gateway}{STREAMS}/{stream}"
         while time.monotonic() < until:
             failures += 1
             await self._pause(
                 pause_s(failures, self._uniform(), first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S)
             )
-            request = self._client.build_request("GET", url, headers=sent, timeout=timeout)
             try:
-                answer = await self._client.send(request, stream=True)
+                answer = await self._send(
+                    "GET", f"{STREAMS}/{stream}", headers=sent, timeout=timeout
+                )
             except httpx.HTTPError:
                 continue
             if answer.status_code == 200:
@@ -185,7 +198,8 @@ class GatewayProxy:
         with suppress(httpx.HTTPError):
             await answer.aclose()
             if stream is not None:
-                await self._client.delete(f"{self._gateway}{STREAMS}/{stream}", timeout=CONNECT_S)
+                farewell = await self._send("DELETE", f"{STREAMS}/{stream}", timeout=CONNECT_S)
+                await farewell.aclose()
 
 
 async def _pieces(answer: httpx.Response) -> AsyncIterator[bytes]:

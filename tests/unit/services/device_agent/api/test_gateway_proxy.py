@@ -97,7 +97,7 @@ async def instantly(seconds: float) -> None:
 
 async def heard(gateway: Gateway, stream: bool = True, **headers: str) -> bytes:
     proxy = GatewayProxy(
-        gateway="http://gateway", uniform=lambda: 0.0, pause=instantly, transport=gateway
+        gateways=lambda: ["http://gateway"], uniform=lambda: 0.0, pause=instantly, transport=gateway
     )
     body = {"model": "rill-edge", "stream": stream}
     response = await proxy.forward(caller(**headers), body, "device-edge", ["n"])
@@ -180,7 +180,10 @@ async def test_an_application_that_leaves_ends_the_gateways_stream() -> None:
     for headers, ended in (({}, True), ({"x_tierflow_resumable": "30"}, False)):
         gateway = Gateway()
         proxy = GatewayProxy(
-            gateway="http://gateway", uniform=lambda: 0.0, pause=instantly, transport=gateway
+            gateways=lambda: ["http://gateway"],
+            uniform=lambda: 0.0,
+            pause=instantly,
+            transport=gateway,
         )
         body = {"model": "rill-edge", "stream": True}
         response = await proxy.forward(caller(**headers), body, "device-edge", ["n"])
@@ -198,3 +201,56 @@ def test_a_comment_passes_at_once_and_an_event_when_it_is_whole() -> None:
     assert events.last_id == ""
     assert events.feed(b"ta: 1\n\n") == b"data: 1\n\n"
     assert events.last_id == "x:1"
+
+
+class Replicas(httpx.AsyncBaseTransport):
+    """Several gateways by host: the status with which each answers, None where it is gone."""
+
+    def __init__(self, **statuses: int | None) -> None:
+        self.asked: list[str] = []
+        self._statuses = statuses
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request.url.host)
+        status = self._statuses[request.url.host]
+        if status is None:
+            raise httpx.ConnectError("refused")
+        return httpx.Response(status, json={})
+
+
+@pytest.mark.parametrize(
+    ("statuses", "asked", "status"),
+    [
+        ({"one": None, "two": 200}, ["one", "two"], 200),
+        ({"one": 503, "two": 200}, ["one", "two"], 200),
+        ({"one": 400, "two": 200}, ["one"], 400),
+        ({"one": 503, "two": 503}, ["one", "two"], 503),
+    ],
+)
+async def test_the_next_gateway_is_asked_where_one_is_gone_or_about_to_stop(
+    statuses: dict[str, int | None], asked: list[str], status: int
+) -> None:
+    replicas = Replicas(**statuses)
+    proxy = GatewayProxy(
+        gateways=lambda: [f"http://{name}" for name in statuses],
+        uniform=lambda: 0.0,
+        pause=instantly,
+        transport=replicas,
+    )
+    response = await proxy.forward(caller(), {"model": "rill-edge"}, "device-edge", ["n"])
+    assert (replicas.asked, response.status_code) == (asked, status)
+    await proxy.close()
+
+
+async def test_a_stream_is_looked_for_at_every_gateway() -> None:
+    replicas = Replicas(one=404, two=204)
+    proxy = GatewayProxy(
+        gateways=lambda: ["http://one", "http://two"],
+        uniform=lambda: 0.0,
+        pause=instantly,
+        transport=replicas,
+    )
+    returning = HttpRequest({"type": "http", "method": "GET", "path": "/", "headers": []})
+    assert (await proxy.resume(returning, STREAM)).status_code == 204
+    assert replicas.asked == ["one", "two"]
+    await proxy.close()
