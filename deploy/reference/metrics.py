@@ -122,7 +122,7 @@ def gateway_sections() -> tuple[MetricsSection, ...]:
         MetricsSection(
             "Logs",
             "The gateway's own logs: docs/gateway.md.",
-            lambda: registry_of(LogMetrics(int)),
+            lambda: registry_of(LogMetrics(int, int)),
         ),
     )
 

@@ -40,6 +40,11 @@ class LineWriter:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def losing(self) -> int:
+        """The lines that were dropped since lines were written last; 0 while they are written."""
+        return self._unsaid
+
     def write(self, line: bytes) -> bool:
         """Queue a line, given without its end. False: it is dropped."""
         with self._condition:

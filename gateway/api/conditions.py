@@ -70,6 +70,10 @@ CONDITIONS: Mapping[str, DegradedMode] = {
         "run may end.",
         remedy="Nothing; another replica answers.",
     ),
+    "log-lines-lost": DegradedMode(
+        meaning="The gateway's log can't be written, and lines are lost; answers go on.",
+        remedy="Make room on the disk, or have somebody read the gateway's standard output.",
+    ),
     "outcomes-lost": DegradedMode(
         meaning="Outcomes of cascades are not written to `cascade.outcome_log`; answers go on.",
         remedy="Make room on the disk, or give the gateway the right to write there.",

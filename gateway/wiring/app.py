@@ -107,6 +107,7 @@ class GatewayParts:
     resumable: ResumableParts
     models: VirtualModels
     drain: Drain
+    output: LineWriter | None
 
     @property
     def draining(self) -> bool:
@@ -121,6 +122,11 @@ class GatewayParts:
     def conditions(self) -> Mapping[str, str]:
         """The degraded modes, by name, in words for the operator."""
         conditions = self.upkeep.conditions() | self.state.conditions() | self.models.conditions()
+        if self.output is not None and (lost := self.output.losing):
+            conditions["log-lines-lost"] = (
+                f"{lost} lines of the log since it could be written last: its disk is full, or "
+                "nobody reads it"
+            )
         if condition := self.drain.condition:
             conditions["draining"] = condition
         return conditions
@@ -188,7 +194,6 @@ async def build_parts(
         clock=clock,
         telemetry=requests,
     )
-    registry.register(LogMetrics(lambda: output.dropped if output else 0))
     telemetries = _device_telemetries(registry, requests)
     devices = build_devices(settings, shared=shared, store=state.shared, telemetries=telemetries)
     devices.start(stack)
@@ -226,8 +231,15 @@ async def build_parts(
             telemetry=requests,
             undelivered=lambda: resumable.streams.undelivered,
         ),
+        output=output,
     )
     registry.register(ConditionMetrics(parts.conditions))
+    outcomes = models.outcomes
+    registry.register(
+        LogMetrics(
+            lambda: output.dropped if output else 0, lambda: outcomes.dropped if outcomes else 0
+        )
+    )
     return parts
 
 
@@ -253,15 +265,14 @@ def _virtual_models(
     judges: Predictors,
 ) -> VirtualModels:
     """The cascade, then the collective; `stack` stops what they start."""
-    telemetry = CascadeMetrics(registry, shared.prices)
-    outcomes = outcome_file(stack, settings.cascade, telemetry.outcome_lost)
+    outcomes = outcome_file(stack, settings.cascade)
     cascade = build_cascade(
         stack,
         settings.cascade,
         shared=shared,
         members=devices.members,
         predictors=judges,
-        telemetry=telemetry,
+        telemetry=CascadeMetrics(registry, shared.prices),
         log=outcomes,
     )
     embedder, problem = choose_embedder(stack, settings.collective.embedding, shared)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,13 +89,11 @@ def cascade_defaults(settings: CascadeSettings) -> CascadeDefaults:
     )
 
 
-def outcome_file(
-    stack: AsyncExitStack, settings: CascadeSettings, lost: Callable[[], None]
-) -> OutcomeFile | None:
+def outcome_file(stack: AsyncExitStack, settings: CascadeSettings) -> OutcomeFile | None:
     """The file of outcomes, which `stack` closes; None where the settings name none."""
     if settings.outcome_log is None:
         return None
-    file = OutcomeFile(Path(settings.outcome_log), lost)
+    file = OutcomeFile(Path(settings.outcome_log))
     stack.callback(file.close)
     return file
 

@@ -52,7 +52,9 @@ def test_callers_get_their_answers_while_the_disk_of_the_logs_is_full(
             lambda: gateway.metric("tierflow_log_lines_dropped_total") >= REQUESTS,
             "the lost lines are counted",
         )
-        assert gateway.answers("/health")
+        ready = httpx.get(gateway.url + "/ready", trust_env=False)
+        assert ready.status_code == 200
+        assert "its disk is full" in ready.json()["conditions"]["log-lines-lost"]
     finally:
         gateway.stop()
     assert gateway.process.returncode == -15

@@ -1,76 +1,71 @@
-"""Appends outcomes to a file as JSON lines, in a thread of its own."""
+"""Appends outcomes to a file as JSON lines."""
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable, Mapping
+import errno
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 import structlog
 
-MAX_WAITING = 4096
+from gateway.adapters.line_writer import LineWriter
+
 MAX_BYTES = 256 * 1024 * 1024
+CLOSE_S = 1.0
+"""How long the last outcomes may take when the gateway ends."""
 
 log = structlog.get_logger("tierflow.outcomes")
 
 
 class OutcomeFile:
-    """The `OutcomeLog` port. What finds no room, or no disk, is lost, and `lost` is called for
-    each. `problem` is why the last one could not be written; empty while they are. The log says
-    when that changes, and once that outcomes came too fast."""
+    """The `OutcomeLog` port. What finds no room in the queue, in the file or on the disk is
+    dropped. The log says when the file can't be written, and when it can be again."""
 
-    def __init__(
-        self, path: Path, lost: Callable[[], None] = lambda: None, max_bytes: int = MAX_BYTES
-    ) -> None:
+    def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
         self._path = path
-        self._count_lost = lost
         self._max_bytes = max_bytes
-        self._overflown = False
-        self.problem = ""
-        self._entries: queue.Queue[bytes | None] = queue.Queue(MAX_WAITING)
-        self._thread = threading.Thread(target=self._write_all, name="outcomes", daemon=True)
-        self._thread.start()
+        self._why = ""
+        self._writer = LineWriter(name="outcomes", sink=self._append, resumed=self._resumed)
+
+    @property
+    def dropped(self) -> int:
+        """Outcomes that were lost."""
+        return self._writer.dropped
+
+    @property
+    def problem(self) -> str:
+        """Why the last outcomes were lost; empty while they are written."""
+        if not self._writer.losing:
+            return ""
+        return f"{self._path}: {self._why or 'more outcomes at once than can be written'}"
 
     def write(self, entry: Mapping[str, Any]) -> None:
-        try:
-            self._entries.put_nowait(orjson.dumps(entry) + b"\n")
-        except queue.Full:
-            self._count_lost()
-            if not self._overflown:
-                log.warning("outcomes_lost", file=str(self._path), problem="too many at once")
-            self._overflown = True
+        self._writer.write(orjson.dumps(entry))
 
     def close(self) -> None:
-        """Write what waits, and end; after a second at the latest."""
+        """Write what waits, and end; after CLOSE_S at the latest."""
+        self._writer.close(CLOSE_S)
+
+    def _append(self, data: memoryview) -> int:
+        """Raises OSError."""
         try:
-            self._entries.put(None, timeout=1.0)
-        except queue.Full:
-            return
-        self._thread.join(1.0)
+            # Opened anew each time, so that whoever moves the file away gets a new one.
+            with self._path.open("ab", buffering=0) as file:
+                if file.tell() + len(data) > self._max_bytes:
+                    raise OSError(errno.EFBIG, f"the file may have {self._max_bytes} bytes")
+                written = file.write(data)
+        except OSError as error:
+            why = error.strerror or os.strerror(errno.EIO)
+            if not self._why:
+                log.warning("outcomes_lost", file=str(self._path), problem=why)
+            self._why = why
+            raise
+        self._why = ""
+        return written
 
-    def _write_all(self) -> None:
-        while (line := self._entries.get()) is not None:
-            try:
-                with self._path.open("ab") as file:
-                    if file.tell() + len(line) > self._max_bytes:
-                        self._lose(f"the file has {self._max_bytes} bytes")
-                        continue
-                    file.write(line)
-            except OSError as error:
-                self._lose(error.strerror or "the file can't be written")
-            else:
-                self._written()
-
-    def _lose(self, why: str) -> None:
-        self._count_lost()
-        if not self.problem:
-            log.warning("outcomes_lost", file=str(self._path), problem=why)
-        self.problem = f"{self._path}: {why}"
-
-    def _written(self) -> None:
-        if self.problem:
-            log.info("outcomes_written", file=str(self._path))
-        self.problem = ""
+    def _resumed(self, number: int) -> bytes:
+        log.info("outcomes_written", file=str(self._path), lost=number)
+        return b""

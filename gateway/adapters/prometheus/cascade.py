@@ -46,9 +46,6 @@ class CascadeMetrics:
             "Answers of lower tiers for which the top tier was asked as well. agreed: yes or no.",
             "agreed",
         )
-        self._lost = counter(
-            "outcomes_lost", "Outcomes that could not be written to `cascade.outcome_log`."
-        )
         self._confidence = Histogram(
             "tierflow_cascade_confidence",
             "Confidence in the answers of lower tiers, from 0 to 1.",
@@ -76,7 +73,3 @@ class CascadeMetrics:
 
     def audited(self, agreed: bool) -> None:
         self._audits.labels("yes" if agreed else "no").inc()
-
-    def outcome_lost(self) -> None:
-        """Called in whatever thread loses it."""
-        self._lost.inc()

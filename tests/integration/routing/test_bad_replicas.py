@@ -195,6 +195,7 @@ def test_an_ejected_replica_is_named_counted_logged_and_tried_again(replicas: Re
     assert replicas.condition(bad).startswith("ejected: its requests failed (engine_error)")
     conditions = replicas.http.get(replicas.gateway.url + "/ready").json()["conditions"]
     assert conditions["endpoint-ejected"] == f"requests failed at {bad.id} (engine_error)"
+    assert replicas.metric("tierflow_condition", condition="endpoint-ejected") == 1
     line = replicas.log("endpoint_ejected")[-1]
     assert (line["level"], line["endpoint"]) == ("warning", bad.id)
     bad.fault = None

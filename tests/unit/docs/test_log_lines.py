@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs/observability.md").read_text()
 ROW = re.compile(r"^\| ((?:`\w+`(?:, )?)+) \| (\w+) \|", re.M)
 LEVELS = ("debug", "info", "warning", "error")
-THROUGH_A_NAME = {("session", "info")}
-"""Written by `write`, a name for the one method or another of the log."""
+THROUGH_A_NAME = {("session", "info"), ("drain_ended", "info"), ("log_lines_dropped", "warning")}
+"""Written by a name for the one method or another of the log, or by the log itself."""
 
 
 def listed() -> set[tuple[str, str]]:
