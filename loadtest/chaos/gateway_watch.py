@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from loadtest.measure.process_samples import ProcessWatch
 from loadtest.measure.processes import Process
 
-CONTINUED = "tierflow_continuations_total"
-"""The replicas' counter of answers that went on at another engine."""
+RESUMPTIONS, RESUMED = "tierflow_resumptions_total", 'outcome="resumed"'
+"""The replicas' counter of answers whose engine broke, and of those that went on elsewhere."""
 TIMEOUT_S = 1.0
 
 
@@ -32,9 +32,10 @@ class GatewayWatch:
         for gateway in gateways:
             try:
                 with urllib.request.urlopen(f"{gateway.url}/metrics", timeout=TIMEOUT_S) as reply:
-                    self._continued[gateway.pid] = counter(reply.read().decode(), CONTINUED)
+                    page = reply.read().decode()
             except (urllib.error.URLError, OSError):
                 continue
+            self._continued[gateway.pid] = counter(page, RESUMPTIONS, RESUMED)
 
 
 def counter(page: str, name: str, labels: str = "") -> float:

@@ -83,4 +83,5 @@ def test_tables_have_a_row_for_each_fault_and_each_failure() -> None:
 def test_a_counter_is_summed_over_its_labels() -> None:
     page = '# HELP a b\na_total{x="1"} 2.0\na_total{x="2"} 3.0\na_total_more 9.0\n'
     assert counter(page, "a_total") == 5.0
+    assert counter(page, "a_total", 'x="2"') == 3.0
     assert counter(page, "b_total") == 0.0
