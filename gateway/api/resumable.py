@@ -16,6 +16,7 @@ from gateway.api.parsing import bad_header
 from gateway.core.event_log import read_event_id
 from gateway.core.ports import Clock
 from gateway.core.streams.protocols import stream_protocol
+from gateway.core.streams.sse import is_event_stream
 from gateway.core.types import InferenceRequest
 from gateway.core.upstream_errors import client_stalled
 from gateway.errors import ClientStalled, Conflict, StateLost, StreamGone
@@ -225,8 +226,8 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 
 
 def _is_event_stream(message: Message) -> bool:
-    kinds = (value for name, value in message["headers"] if name == b"content-type")
-    return message["status"] == 200 and next(kinds, b"").startswith(b"text/event-stream")
+    headers = {name.decode(): value.decode("latin-1") for name, value in message["headers"]}
+    return message["status"] == 200 and is_event_stream(headers)
 
 
 def _resumable_head(stream: ResumableStream) -> StreamHead:

@@ -222,7 +222,7 @@ def _seconds(answer: httpx.Response) -> float:
 
 
 async def _relay(answer: httpx.Response) -> AsyncIterator[bytes]:
-    streamed = answer.headers.get("content-type", "").startswith("text/event-stream")
+    streamed = answer.headers.get("content-type", "").lower().startswith("text/event-stream")
     try:
         async for piece in answer.aiter_raw():
             yield piece

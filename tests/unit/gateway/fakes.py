@@ -50,6 +50,17 @@ class FakeAnswer:
         self.closed = True
 
 
+COMMENT = b": still here\n\n"
+
+
+class CommentingAnswer(FakeAnswer):
+    """Comments for ever, after some pieces."""
+
+    async def read(self) -> bytes:
+        await asyncio.sleep(0.001)
+        return await super().read() or COMMENT
+
+
 class FakeServer:
     """Answers by endpoint id; an endpoint without a script can't be reached."""
 

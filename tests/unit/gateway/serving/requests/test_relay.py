@@ -9,7 +9,8 @@ from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from gateway.serving.requests.relay import PIECE_BYTES
 from tests.unit.gateway.build import request
 from tests.unit.gateway.fakes import (
-    FakeAnswer,
+    COMMENT,
+    CommentingAnswer,
     ListSink,
     Piece,
     broken,
@@ -168,34 +169,19 @@ async def test_an_answer_is_over_at_done(late: list[Piece], done: bytes) -> None
 
 
 async def test_comments_are_relayed_and_are_no_progress() -> None:
-    comment = b": still here\n\n"
-    rig = InferenceRig(
-        {"edge:1": lambda: CommentingAnswer([EVENTS[0]], comment)}, timeouts=IMPATIENT
-    )
+    rig = InferenceRig({"edge:1": lambda: CommentingAnswer([EVENTS[0]])}, timeouts=IMPATIENT)
     sink = await rig.ask(streamed())
-    assert sink.body.startswith(EVENTS[0] + comment)
+    assert sink.body.startswith(EVENTS[0] + COMMENT)
     assert sink.failure is not None and sink.failure.code == "idle_timeout"
     assert rig.telemetry.outcomes[0].kind == "idle_timeout"
 
 
 async def test_comments_are_no_first_token() -> None:
     rig = InferenceRig(
-        {"edge:1": lambda: CommentingAnswer([], b": working\n\n"), "cloud:1": stream(*EVENTS)},
+        {"edge:1": lambda: CommentingAnswer([]), "cloud:1": stream(*EVENTS)},
         timeouts=AnswerTimeouts(first_token_s=0.02, idle_s=30.0, answer_s=30.0),
     )
     assert (await rig.ask(streamed())).body == b"".join(EVENTS)
-
-
-class CommentingAnswer(FakeAnswer):
-    """Comments for ever, after some pieces."""
-
-    def __init__(self, pieces: list[Piece], comment: bytes) -> None:
-        super().__init__(pieces)
-        self._comment = comment
-
-    async def read(self) -> bytes:
-        await asyncio.sleep(0.001)
-        return await super().read() or self._comment
 
 
 async def test_a_response_that_ends_without_its_last_event_has_failed() -> None:

@@ -49,7 +49,7 @@ def answer(kind: str, *pieces: bytes) -> httpx.Response:
 
 
 async def test_a_stream_ends_in_one_clean_error() -> None:
-    broken = answer("text/event-stream", b'data: {"a": 1}\n\nda')
+    broken = answer("Text/Event-Stream", b'data: {"a": 1}\n\nda')
     told = b"".join([piece async for piece in _relay(broken)])
     *_, last = [event for event in told.split(b"\n\n") if event]
     assert orjson.loads(last.removeprefix(b"data: "))["error"]["code"] == "gateway_lost"
