@@ -36,8 +36,9 @@ RESUMABLE_S = 60
 SILENT_S = 20.0
 """A stream that is silent for so long is fetched anew, as its link may be gone without a word.
 Where only the answer pauses, that costs one request."""
-NOT_TAKEN, UNKNOWN = frozenset({503}), frozenset({404})
-"""Statuses with which one replica may refuse what another takes."""
+NOT_TAKEN, UNKNOWN = frozenset({503}), frozenset({404, 410})
+"""Statuses with which one replica may refuse what another takes: a stream is unknown, or counts as
+lost, at replicas that do not share Redis with the one that has it."""
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 LOST = "the connection to the gateway broke in the middle of the answer"

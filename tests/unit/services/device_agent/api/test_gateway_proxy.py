@@ -242,8 +242,9 @@ async def test_the_next_gateway_is_asked_where_one_is_gone_or_about_to_stop(
     await proxy.close()
 
 
-async def test_a_stream_is_looked_for_at_every_gateway() -> None:
-    replicas = Replicas(one=404, two=204)
+@pytest.mark.parametrize("status", [404, 410, 503, None])
+async def test_a_stream_is_looked_for_at_every_gateway(status: int | None) -> None:
+    replicas = Replicas(one=status, two=204)
     proxy = GatewayProxy(
         gateways=lambda: ["http://one", "http://two"],
         uniform=lambda: 0.0,
