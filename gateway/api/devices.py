@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.api.error_handlers import internal_error, render
 from gateway.core.devices.grant import Grant
-from gateway.errors import NoEndpoint, StateLost, Unauthenticated
+from gateway.errors import Draining, StateLost, Unauthenticated
 from gateway.serving.devices.connections import DeviceConnections
 from gateway.serving.devices.tokens import DeviceTokens
 
@@ -34,7 +34,7 @@ class DeviceRoute:
         try:
             self._devices.check_open()
             grant = await self._grant(token.decode("latin-1"))
-        except (NoEndpoint, StateLost, Unauthenticated) as error:
+        except (Draining, StateLost, Unauthenticated) as error:
             address = scope["client"][0] if scope.get("client") else "unknown"
             log.info("device_refused", code=error.code, address=address)
             await _refuse(receive, send, *render(error))

@@ -38,6 +38,8 @@ LEAST_DRAFT = 4
 """Draft tokens that a draft counts as at least: the work for it is not in its tokens alone."""
 
 
+DRAINED = "drained"
+"""The code of the error by which a gateway ends what has not ended when it has to stop."""
 DRAINING = "draining"
 """The code of the error by which a gateway that stops sends its devices elsewhere: what is under
 way goes on to its end, nothing new begins. The connection is closed once nothing is under way."""

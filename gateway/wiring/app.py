@@ -229,7 +229,8 @@ async def build_parts(
             times=DrainTimes(settings.lifecycle.notice_s, settings.lifecycle.drain_s),
             clock=clock,
             telemetry=requests,
-            undelivered=lambda: resumable.streams.undelivered,
+            leave=devices.leave,
+            undelivered=lambda: resumable.streams.undelivered + devices.connections.busy,
         ),
         output=output,
     )

@@ -10,7 +10,7 @@ import structlog
 
 from gateway.core.devices.grant import Grant
 from gateway.core.ports import DeviceTelemetry
-from gateway.errors import NoEndpoint
+from gateway.errors import Draining
 from gateway.protocol.speculation import DRAINING
 from gateway.serving.devices.drafting.session import DraftingDeps
 from gateway.serving.devices.frames import ELSEWHERE, ConnectionEnded, DeviceLimits, FrameHandler
@@ -56,6 +56,11 @@ class DeviceConnections:
         self._draining = False
         self._drain: asyncio.Task[None] | None = None
 
+    @property
+    def busy(self) -> int:
+        """How many connections have a session or work under way."""
+        return sum(connection.busy for connection in self._all())
+
     def leave(self) -> None:
         """Begin to `drain`."""
         self._draining = True
@@ -83,9 +88,9 @@ class DeviceConnections:
             await asyncio.sleep(DRAIN_LOOK_S)
 
     def check_open(self) -> None:
-        """Raises NoEndpoint while no device may connect."""
+        """Raises Draining while no device may connect."""
         if self._draining:
-            raise NoEndpoint(ELSEWHERE, retry_after=1.0, code=DRAINING)
+            raise Draining(ELSEWHERE, retry_after=1.0, code=DRAINING)
 
     async def serve(self, link: Link, grant: Grant) -> None:
         """Until the device leaves, or has to. Never raises for what a device does."""
@@ -174,6 +179,10 @@ class DeviceConnection:
         self._ended: asyncio.Future[ConnectionEnded] = asyncio.get_running_loop().create_future()
         self._drained = asyncio.Event()
 
+    @property
+    def busy(self) -> bool:
+        return self._frames.busy
+
     def drain(self) -> None:
         """Tell the device to connect elsewhere; nothing new begins here."""
         self._frames.drain()
@@ -181,7 +190,7 @@ class DeviceConnection:
     def end_if_idle(self) -> None:
         """Close the connection of a device that has been sent elsewhere, once nothing is under
         way on it."""
-        if not self._frames.busy:
+        if not self.busy:
             self._drained.set()
 
     def end(self, code: str, message: str) -> None:

@@ -43,6 +43,9 @@ TRIAL_TOKENS = 16
 """Where drafting does not pay, the first tokens of some answers are drafted without being sent, to
 see whether it would pay."""
 
+ELSEWHERE = frozenset({wire.DRAINING, wire.DRAINED})
+"""Codes of errors of a gateway that is about to stop: another one goes on."""
+
 PERMANENT = frozenset(
     {"bad_open", "tokenizer_differs", "model_not_found", "prompt_too_long", "engine_refused"}
 )
@@ -159,7 +162,7 @@ class VerifiedAnswer:
             self._ended = True
             if frame.code in PERMANENT:
                 raise RequestRefused(frame.code, frame.message)
-            raise VerifierLost(frame.message, link=frame.code == wire.DRAINING)
+            raise VerifierLost(frame.message, link=frame.code in ELSEWHERE)
         return None
 
     def _measure_step(self, steps: int) -> None:

@@ -1,10 +1,12 @@
-"""One of two gateways dies while a device answers: the answer goes on at the other."""
+"""One of two gateways dies or stops while a device answers: the answer is whole, and verified."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import orjson
@@ -64,39 +66,63 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoGateways]:
         yield made
 
 
-def answer_while_killed(pair: TwoGateways, at: int) -> tuple[list[int], dict[str, object]]:
-    """A streamed answer; once `at` tokens are there, its gateway is killed."""
+def answer(pair: TwoGateways, at: int, act: Callable[[], None]) -> tuple[list[int], Any]:
+    """A streamed answer; once `at` tokens are there, the engine pauses for `act`."""
     ids: list[int] = []
-    report: dict[str, object] = {}
-    killed = False
+    report: Any = {}
+    acted = False
     with httpx.stream(
         "POST", pair.agent.url + "/v1/chat/completions", json=BODY, timeout=30
-    ) as answer:
-        for line in answer.iter_lines():
+    ) as reply:
+        for line in reply.iter_lines():
             if not line.startswith("data: {"):
                 continue
             event = orjson.loads(line[6:])
             ids += event["choices"][0].get("token_ids", [])
             report = event.get("tierflow", report)
-            if len(ids) >= at and not killed:
-                killed = True
+            if len(ids) >= at and not acted:
+                acted = True
                 pair.engine.gate.clear()
-                pair.connected()[0].kill()
+                act()
                 pair.engine.gate.set()
     return ids, report
+
+
+def assert_whole(pair: TwoGateways, ids: list[int], report: Any) -> None:
+    assert report["degraded"] is None
+    assert ids == pair.engine.to(QUESTION, TOKENS)
+    assert (report["verified_tokens"], report["unverified_tokens"]) == (TOKENS, 0)
+
+
+def resumed(gateway: Server) -> float:
+    return gateway.metric("tierflow_resumptions_total", way="draft", cause="gateway_lost")
 
 
 def test_a_killed_gateway_loses_nothing_of_an_answer_and_nothing_comes_twice(
     pair: TwoGateways,
 ) -> None:
-    truth = pair.engine.to(QUESTION, TOKENS)
-    for _ in range(2):
-        ids, report = answer_while_killed(pair, 20)
-        assert report["degraded"] is None
-        assert ids == truth
-        assert (report["verified_tokens"], report["unverified_tokens"]) == (TOKENS, 0)
-        (survivor,) = pair.connected()
-        name = "tierflow_resumptions_total"
-        assert survivor.metric(name, way="draft", cause="gateway_lost") == 1
-        dead = next(each for each in pair.gateways if each is not survivor)
-        pair.restart(dead)
+    (first,) = pair.connected()
+    ids, report = answer(pair, 20, first.kill)
+    assert_whole(pair, ids, report)
+    (survivor,) = pair.connected()
+    assert resumed(survivor) == 1
+    pair.restart(first)
+
+
+def test_an_answer_ends_at_a_gateway_that_is_told_to_stop_and_the_next_goes_to_the_other(
+    pair: TwoGateways,
+) -> None:
+    (first,) = pair.connected()
+    (second,) = [each for each in pair.gateways if each is not first]
+    before = resumed(second)
+
+    def stop() -> None:
+        first.process.send_signal(signal.SIGTERM)
+        eventually(lambda: second in pair.connected(), "the device is at the other")
+
+    ids, report = answer(pair, 20, stop)
+    assert_whole(pair, ids, report)
+    assert resumed(second) == before, "the answer ended where it began"
+    eventually(lambda: first.process.poll() is not None, "it stops once nothing is under way")
+    ids, report = answer(pair, TOKENS, lambda: None)
+    assert_whole(pair, ids, report)

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.core.devices.member import WorkEnd, WorkOrder
 from gateway.core.speculation.job import Batch
-from gateway.errors import NoEndpoint
+from gateway.errors import Draining
 from gateway.protocol import speculation as wire
 from gateway.protocol import work
 from tests.unit.gateway.build import state
@@ -106,7 +106,7 @@ async def test_no_device_may_connect_any_more() -> None:
     rig = device_rig()
     rig.devices.connections.check_open()
     await rig.devices.connections.drain()
-    with pytest.raises(NoEndpoint) as refused:
+    with pytest.raises(Draining) as refused:
         rig.devices.connections.check_open()
     assert refused.value.code == wire.DRAINING
 
@@ -130,7 +130,7 @@ async def test_whoever_sends_the_devices_elsewhere_need_not_wait_for_them() -> N
     serving = rig.connect(link)
     await until(lambda: link.of(wire.Welcome))
     rig.devices.leave()
-    with pytest.raises(NoEndpoint):
+    with pytest.raises(Draining):
         rig.devices.connections.check_open()
     await serving
     assert link.closed == (1012, wire.DRAINING)
