@@ -230,7 +230,7 @@ async def build_parts(
             clock=clock,
             telemetry=requests,
             leave=devices.leave,
-            undelivered=lambda: resumable.streams.undelivered + devices.connections.busy,
+            others=lambda: devices.connections.busy + resumable.streams.undelivered,
         ),
         output=output,
     )

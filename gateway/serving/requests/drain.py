@@ -44,9 +44,9 @@ class Drain:
     All the while each answer tells its client to leave the connection, so a connection brings one
     more request at most. That one is answered: a client can't know better.
 
-    `leave` is called as the second step begins, to tell devices to connect elsewhere. `undelivered`
-    counts the streams whose callers have not had everything and may come back: the second step
-    waits for them, too.
+    `leave` is called as the second step begins, to send devices elsewhere. `others` counts what the
+    second step waits for beside requests: devices that have not gone, and streams whose callers
+    have not had everything and may come back.
     """
 
     def __init__(
@@ -56,15 +56,15 @@ class Drain:
         times: DrainTimes,
         clock: Clock,
         telemetry: Telemetry,
-        leave: Callable[[], None] = lambda: None,
-        undelivered: Callable[[], int] = lambda: 0,
+        leave: Callable[[], None],
+        others: Callable[[], int],
     ) -> None:
         self._admission = admission
         self._times = times
         self._clock = clock
         self._telemetry = telemetry
         self._leave = leave
-        self._undelivered = undelivered
+        self._others = others
         self.begun = self.closed = False
         self._began = 0.0
 
@@ -99,7 +99,7 @@ class Drain:
         self.closed = True
         closed()
         self._leave()
-        await self._until(self._all_delivered, self._times.drain_s, hurry)
+        await self._until(lambda: self._idle() and not self._others(), self._times.drain_s, hurry)
         ended = self._admission.end_all(drained)
         await self._until(lambda: self._admission.held == 0, LAST_WORDS_S)
         level = log.warning if ended else log.info
@@ -115,9 +115,6 @@ class Drain:
     def _idle(self) -> bool:
         idle_s = self._admission.idle_s
         return idle_s >= QUIET_S or idle_s > self._clock.now() - self._began
-
-    def _all_delivered(self) -> bool:
-        return self._idle() and self._undelivered() == 0
 
     async def _until(
         self,

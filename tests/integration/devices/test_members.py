@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gateway.core.devices.member import WorkPiece
 from gateway.protocol import work
 from tests.integration.devices.asking_gateway import asking_gateway, failure, known, order, whole
 from tests.integration.devices.two_gateways import Gateways, gateways
@@ -207,3 +209,19 @@ async def test_without_redis_devices_stay_and_are_seen_again_when_it_is_back(
                     await known(members, "phone", "watch")
                     assert await whole(members.assign("phone", order())) == "7"
                 assert phone.closed is None
+
+
+async def test_a_gateway_told_to_stop_lets_work_end_before_its_devices_go(tmp_path: Path) -> None:
+    with gateways(tmp_path) as both:
+        async with (
+            asking_gateway(both.redis.url) as members,
+            member(both[0].url, answers("It ", "is ", "7", pause_s=0.3)) as phone,
+        ):
+            await known(members, "phone")
+            assignment = members.assign("phone", order())
+            first = await assignment.read()
+            assert isinstance(first, WorkPiece)
+            both[0].process.send_signal(signal.SIGTERM)
+            assert first.text + await whole(assignment) == "It is 7"
+            await phone.until(lambda m: m.closed is not None)
+        assert await asyncio.to_thread(both[0].process.wait, 20) == -signal.SIGTERM

@@ -23,8 +23,8 @@ from tests.servers import Server, free_port, start_gateway
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
 STREAMS_AT_A_TIME = 8
-LOOK_S = 0.1
-NOTICE_S = 0.8
+LOOK_S = 0.05
+NOTICE_S = 0.5
 """Longer than the balancer needs to see that a gateway is not ready."""
 TOKENS = TOKENS_PER_S // 2
 
@@ -92,8 +92,11 @@ async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 async def test_a_rollout_under_load_loses_no_answer(pools: dict[str, Any], tmp_path: Path) -> None:
     config = {"pools": pools, "lifecycle": {"notice_s": NOTICE_S, "drain_s": 60}}
-    old = [start_gateway(config, tmp_path) for _ in range(2)]
-    balancer = Balancer(list(old))
+    started = await asyncio.gather(
+        *(asyncio.to_thread(start_gateway, config, tmp_path) for _ in range(4))
+    )
+    old, new = started[:2], started[2:]
+    balancer = Balancer(old[:])
     stop = asyncio.Event()
     answers: list[tuple[int, list[Any]]] = []
 
@@ -106,15 +109,6 @@ async def test_a_rollout_under_load_loses_no_answer(pools: dict[str, Any], tmp_p
             assert answer.status_code == 200, answer.text
             answers.append((number, events(answer.content)))
 
-    async def replace(gateway: Server) -> None:
-        fresh = await asyncio.to_thread(start_gateway, config, tmp_path)
-        started.append(fresh)
-        balancer.gateways.append(fresh)
-        gateway.process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(gateway.process.wait, 30) == -signal.SIGTERM
-        balancer.gateways.remove(gateway)
-
-    started = list(old)
     try:
         async with (
             balancer.running(),
@@ -123,8 +117,11 @@ async def test_a_rollout_under_load_loses_no_answer(pools: dict[str, Any], tmp_p
         ):
             for number in range(STREAMS_AT_A_TIME):
                 group.create_task(keep_asking(client, number))
-            for gateway in old:
-                await replace(gateway)
+            for before, after in zip(old, new, strict=True):
+                balancer.gateways.append(after)
+                before.process.send_signal(signal.SIGTERM)
+                assert await asyncio.to_thread(before.process.wait, 30) == -signal.SIGTERM
+                balancer.gateways.remove(before)
             stop.set()
     finally:
         for gateway in started:

@@ -92,6 +92,8 @@ class Gateway:
                 times=DrainTimes(0.0, 0.0),
                 clock=clock,
                 telemetry=telemetry,
+                leave=lambda: None,
+                others=lambda: 0,
             ),
         )
 

@@ -27,7 +27,7 @@ class Rig:
         self.clock, self.telemetry = StoppedClock(), Recorder()
         limits = AdmissionLimits(max_in_flight, max_queue=8, max_wait_s=LONG_S)
         self.admission = Admission(limits, self.clock, self.telemetry)
-        self.left = self.undelivered = 0
+        self.left = self.others = 0
         self.connections_closed = False
         self.drain = Drain(
             admission=self.admission,
@@ -35,7 +35,7 @@ class Rig:
             clock=self.clock,
             telemetry=self.telemetry,
             leave=self._leave,
-            undelivered=lambda: self.undelivered,
+            others=lambda: self.others,
         )
         self.hurry = False
         self.work: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -159,17 +159,17 @@ async def test_a_caller_that_leaves_during_the_drain_has_left_and_was_not_ended(
     assert rig.kinds() == ["cancelled"]
 
 
-async def test_it_waits_for_callers_who_may_come_back_to_their_streams() -> None:
+async def test_it_waits_for_devices_to_go_and_for_callers_to_come_back_to_their_streams() -> None:
     rig = Rig(None, LONG_S)
-    rig.undelivered = 1
+    rig.others = 1
     draining = rig.start()
     await until(lambda: rig.drain.closed)
     assert not draining.done()
-    rig.undelivered = 0
+    rig.others = 0
     await asyncio.wait_for(draining, 1)
 
     rig = Rig(None, LONG_S)
-    rig.undelivered = 1
+    rig.others = 1
     draining = rig.start()
     await until(lambda: rig.drain.closed)
     rig.clock.time += LONG_S
