@@ -14,7 +14,7 @@ from gateway.errors import EngineFailed
 DONE_EVENT = b"data: " + DONE + b"\n\n"
 _LAST_PIECES = 4
 """So many of the last pieces are kept, as the engine's usage figures stand in one of them."""
-_OBJECT_END = b"}\n\n"
+_OBJECT_ENDS = (b"}\n\n", b"}\r\n\r\n")
 _ERROR_NAMES = (b"event: error", b"event:error")
 _CONTENT_FREE = re.compile(rb'"role": ?"assistant", ?"content": ?""')
 
@@ -53,7 +53,7 @@ class AnswerStream:
     def __init__(self, path: str, endpoint: str) -> None:
         protocol = self._protocol = stream_protocol(path)
         self._head, self._lines = protocol.head, protocol.lines
-        self._joint = _OBJECT_END + protocol.head
+        self._joint = _OBJECT_ENDS[0] + protocol.head
         self._mark = protocol.marks[0] if protocol.marks else b""
         self._opening = protocol.chunks
         self._endpoint = endpoint
@@ -73,7 +73,7 @@ class AnswerStream:
             self.tokens, self.progressed = 0, False
             return b""
         events = self._buffer.feed(chunk)
-        if events.startswith(self._head) and events.endswith(_OBJECT_END) and self._mark:
+        if events.startswith(self._head) and events.endswith(_OBJECT_ENDS) and self._mark:
             count = events.count(self._mark)
             if events.count(b"\n") == count * self._lines and (
                 count == 1 or events.count(self._joint) == count - 1
