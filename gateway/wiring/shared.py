@@ -75,6 +75,7 @@ def build_shared(
         telemetry=telemetry,
         budget=budget or RetryBudget(ratio=retries.ratio, max_attempts=retries.max_attempts),
         ejection=_ejection_rule(settings.ejection),
+        usual_waits=usual_waits,
         clock=clock,
         uniform=uniform,
     )
@@ -85,7 +86,6 @@ def build_shared(
         clock=clock,
         failover=failover,
         timeouts=timeouts,
-        usual_waits=usual_waits,
         uniform=uniform,
         wake_queue=_wake_queue(settings, endpoints, clock),
     )

@@ -3,9 +3,10 @@ can be verified."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Set
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from gateway.core.body import prompt_chars_and_key
@@ -20,7 +21,8 @@ from gateway.serving.cascade.options import CascadeRequest, StageSpec
 from gateway.serving.cascade.verified_prediction import VerifiedPrediction
 from gateway.serving.requests.attempts import Attempts, EndpointSlot
 from gateway.serving.requests.engine_calls import EngineCall, EngineCalls
-from gateway.serving.requests.progress_timeout import AnswerTimeouts
+from gateway.serving.requests.first_token_wait import FirstTokenWait
+from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
 from gateway.serving.requests.resumptions import Resumptions
 from gateway.serving.requests.verifiers import VerifierEndpoints
 
@@ -56,7 +58,12 @@ class TopTier:
                     return
                 with attempts.at(choice) as slot:
                     slot.resumable = request.divisible
-                    verified = self._verified(request, slot, escalation, resumptions)
+                    wait = partial(
+                        attempts.first_token_wait,
+                        choose=partial(self._choose, request, stage, escalation),
+                        prompt_chars=_verification_request(request, stage, escalation).prompt_chars,
+                    )
+                    verified = self._verified(request, slot, escalation, wait, resumptions)
                     async with aclosing(verified) as pieces:
                         async for piece in pieces:
                             yield piece
@@ -67,6 +74,7 @@ class TopTier:
         request: CascadeRequest,
         slot: EndpointSlot,
         escalation: Escalation,
+        wait: Callable[[EndpointSlot, ProgressTimeout], FirstTokenWait],
         resumptions: Resumptions,
     ) -> AsyncGenerator[AnswerPiece]:
         """The answer as far as the endpoint of this place makes it. Raises UpstreamError."""
@@ -76,6 +84,7 @@ class TopTier:
             new_id=self.new_id,
             request=request,
             slot=slot,
+            first_token_wait=wait,
         )
         try:
             async with aclosing(prediction.pieces(escalation)) as pieces:
@@ -97,7 +106,7 @@ class TopTier:
     ) -> Choice | None:
         """None: a chat completion waits for an empty pool to come up, where that is configured."""
         try:
-            return self._choose(request, stage, escalation, attempts)
+            return self._choose(request, stage, escalation, attempts.failed_ids)
         except NoEndpoint:
             attempts.raise_failure()
             if stage.model in VIRTUAL_MODELS:
@@ -109,7 +118,7 @@ class TopTier:
         request: CascadeRequest,
         stage: StageSpec,
         escalation: Escalation,
-        attempts: Attempts,
+        tried: Set[str],
     ) -> Choice:
         """An endpoint of the tier whose model has not answered already: a virtual model could
         overflow to one that has."""
@@ -131,7 +140,7 @@ class TopTier:
             states,
             verifiers.clock.now(),
             verifiers.uniform,
-            attempts.failed_ids,
+            tried,
         )
 
     async def _completion(

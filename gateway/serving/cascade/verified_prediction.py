@@ -19,6 +19,7 @@ from gateway.protocol.paths import COMPLETIONS
 from gateway.serving.cascade.answers import AnswerPiece, Escalation
 from gateway.serving.cascade.options import CascadeRequest
 from gateway.serving.requests.attempts import EndpointSlot, note_attempt
+from gateway.serving.requests.first_token_wait import FirstTokenWait
 from gateway.serving.requests.lifecycle import Lifecycle
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout, first_wait
 from gateway.serving.requests.verifiers import VerifierEndpoints, room_for_answer
@@ -52,13 +53,17 @@ class _Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedPrediction:
-    """An answer that one endpoint makes out of token ids, with a lower answer as its prediction."""
+    """An answer that one endpoint makes out of token ids, with a lower answer as its prediction.
+
+    `first_token_wait` gives the block in which it waits for the first of them.
+    """
 
     verifiers: VerifierEndpoints
     timeouts: AnswerTimeouts
     new_id: Callable[[], str]
     request: CascadeRequest
     slot: EndpointSlot
+    first_token_wait: Callable[[EndpointSlot, ProgressTimeout], FirstTokenWait]
 
     async def pieces(self, escalation: Escalation) -> AsyncGenerator[AnswerPiece]:
         """The answer after `escalation.made_ids`, which grow with it. Each piece ends with a whole
@@ -95,14 +100,16 @@ class VerifiedPrediction:
                 before="the top tier answered",
             )
         )
-        if (made := await self._open(escalation)) is None:
+        with self.first_token_wait(self.slot, timeout):
+            made = await self._open(escalation)
+            batch = await made.verification.read() if made is not None else None
+        if made is None:
             yield AnswerPiece(text="", finish_reason="length")
             return
         before, token_ids = len(escalation.made_ids), list[int]()
-        batch = await made.verification.read()
         outcome.status, outcome.first_byte = 200, now()
         while batch is not None:
-            outcome.last_byte = now()
+            outcome.last_byte = self.slot.choice.state.answered_at = now()
             outcome.completion_tokens += len(batch.ids)
             made.advance(batch.ids)
             made.note(escalation, before, outcome)

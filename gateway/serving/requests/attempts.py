@@ -24,7 +24,7 @@ so that no request can have them all ejected.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
@@ -36,15 +36,19 @@ from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Choice
 from gateway.core.types import EndpointState
 from gateway.core.upstream_errors import DOWN
+from gateway.core.usual_waits import UsualWaitRule
 from gateway.errors import (
     ConnectFailed,
     ConnectTimeout,
     EndpointLost,
     EngineBusy,
     FirstTokenTimeout,
+    GatewayError,
     StaleConnection,
     UpstreamError,
 )
+from gateway.serving.requests.first_token_wait import FirstTokenWait
+from gateway.serving.requests.progress_timeout import ProgressTimeout
 
 BUSY_S = 1.0
 """An engine that says that it is busy, and not for how long, is left alone for so many seconds."""
@@ -58,13 +62,15 @@ class ClosableAnswer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failover:
-    """What the attempts of all requests share: the retry budget, and the rule by which endpoints
-    that fail are ejected. `uniform` gives random numbers in [0, 1)."""
+    """What the attempts of all requests share: the retry budget, the rule by which endpoints that
+    fail are ejected, and the rule by which they count as stuck. `uniform` gives random numbers in
+    [0, 1)."""
 
     endpoints: EndpointSource
     telemetry: Telemetry
     budget: RetryBudget
     ejection: EjectionRule
+    usual_waits: UsualWaitRule
     clock: Clock
     uniform: Callable[[], float]
 
@@ -141,6 +147,37 @@ class Attempts:
         # An answer that has begun has cost more than to go on with it does.
         charged = charged and not self._resumes
         return self._failover.budget.allow_retry(self._reached_engines, charged=charged)
+
+    def first_token_wait(
+        self,
+        slot: EndpointSlot,
+        timeout: ProgressTimeout,
+        *,
+        choose: Callable[[Set[str]], Choice],
+        prompt_chars: int | None,
+    ) -> FirstTokenWait:
+        """The wait for the first bytes of this attempt. `choose` gives another endpoint than those
+        of these ids, or raises GatewayError. `prompt_chars`: None where the bytes come with the
+        whole answer, for which nothing is usual."""
+        state, usual_s, failover = slot.choice.state, None, self._failover
+        if prompt_chars is not None and not self.moved:
+            usual_s = state.usual.first_token_limit(prompt_chars, failover.usual_waits)
+
+        def movable() -> bool:
+            """Whether an endpoint that nothing speaks against could take the request."""
+            try:
+                choice = choose(self.failed_ids | {state.endpoint.id})
+            except GatewayError:
+                return False
+            return choice.state.health.sound(failover.clock.now())
+
+        return FirstTokenWait(
+            state=state,
+            timeout=timeout,
+            movable=movable,
+            usual_s=usual_s,
+            now=failover.clock.now,
+        )
 
     def failed(self, error: UpstreamError, slot: EndpointSlot) -> None:
         """Note that the last attempt failed: its endpoint is not chosen again."""
@@ -286,3 +323,10 @@ def note_attempt(outcome: Outcome, choice: Choice, now: float) -> None:
     outcome.tier = choice.state.endpoint.tier.value
     outcome.endpoint = choice.state.endpoint.id
     outcome.reason = choice.reason
+
+
+def note_first_bytes(outcome: Outcome, state: EndpointState, now: float) -> None:
+    """The answer of the last attempt has begun now: learn how long that usually takes there."""
+    state.answered_at = now
+    if outcome.opened is not None:
+        state.usual.first_token_seen(outcome.request.prompt_chars, now - outcome.opened)

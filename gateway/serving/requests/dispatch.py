@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.core.answer_faults import EngineRefusal, body_fault, named_fault, status_fault
 from gateway.core.body import replace_model
@@ -13,7 +14,6 @@ from gateway.core.routing.routing import Choice, Routing
 from gateway.core.streams.answer_stream import AnswerStream
 from gateway.core.streams.sse import is_event_stream
 from gateway.core.types import EndpointState, InferenceRequest
-from gateway.core.usual_waits import UsualWaitRule
 from gateway.errors import (
     ConnectFailed,
     EngineFailed,
@@ -21,8 +21,13 @@ from gateway.errors import (
     InvalidRequest,
     UpstreamError,
 )
-from gateway.serving.requests.attempts import Attempts, EndpointSlot, Failover, note_attempt
-from gateway.serving.requests.first_token_wait import FirstTokenWait
+from gateway.serving.requests.attempts import (
+    Attempts,
+    EndpointSlot,
+    Failover,
+    note_attempt,
+    note_first_bytes,
+)
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout, first_wait
 from gateway.serving.requests.scale_from_zero import WakeQueue
 
@@ -62,7 +67,6 @@ class Dispatch:
         clock: Clock,
         failover: Failover,
         timeouts: AnswerTimeouts,
-        usual_waits: UsualWaitRule,
         uniform: Callable[[], float],
         wake_queue: WakeQueue,
     ) -> None:
@@ -72,7 +76,6 @@ class Dispatch:
         self._clock = clock
         self._failover = failover
         self._timeouts = timeouts
-        self._usual_waits = usual_waits
         self._uniform = uniform
         self._wake_queue = wake_queue
 
@@ -90,21 +93,30 @@ class Dispatch:
         attempts = self._failover.attempts()
         while True:
             try:
-                choice = self._choose(request, attempts)
+                choice = self._choose(request, attempts.failed_ids)
             except GatewayError as refusal:
                 choice = await self._wait_for_endpoint(request, refusal, attempts, outcome)
             with attempts.at(choice) as slot:
                 note_attempt(outcome, choice, self._clock.now())
-                with timeout, self._first_token_wait(request, slot, attempts, timeout):
+                wait = attempts.first_token_wait(
+                    slot,
+                    timeout,
+                    choose=partial(self._choose, request),
+                    prompt_chars=request.prompt_chars if request.stream else None,
+                )
+                with timeout, wait:
                     timeout.expect(*self._first_wait(request, choice.state))
                     opened = await self._send(request, slot, headers)
-                self._note_first_bytes(opened, outcome)
+                if opened.stream is not None:
+                    note_first_bytes(outcome, opened.state, self._clock.now())
+                else:
+                    opened.state.answered_at = self._clock.now()
                 slot.keep()
                 return opened
 
-    def _choose(self, request: InferenceRequest, attempts: Attempts) -> Choice:
+    def _choose(self, request: InferenceRequest, tried: Set[str]) -> Choice:
         return self._routing.choose(
-            request, self._endpoints.states(), self._clock.now(), self._uniform, attempts.failed_ids
+            request, self._endpoints.states(), self._clock.now(), self._uniform, tried
         )
 
     async def _wait_for_endpoint(
@@ -118,7 +130,10 @@ class Dispatch:
         attempts.failed_ids.clear()
         try:
             return await self._wake_queue.wait(
-                request, refusal, lambda: self._choose(request, attempts), attempts.held_s
+                request,
+                refusal,
+                lambda: self._choose(request, attempts.failed_ids),
+                attempts.held_s,
             )
         except GatewayError as error:
             if error is refusal:
@@ -150,42 +165,6 @@ class Dispatch:
             refused = RefusedAnswer(first.status)
             return OpenAnswer(answer=refused, slot=slot, first=first.body, stream=None)
         return OpenAnswer(answer=answer, slot=slot, first=first, stream=stream)
-
-    def _first_token_wait(
-        self,
-        request: InferenceRequest,
-        slot: EndpointSlot,
-        attempts: Attempts,
-        timeout: ProgressTimeout,
-    ) -> FirstTokenWait:
-        state, usual_s = slot.choice.state, None
-        if request.stream and not attempts.moved:
-            usual_s = state.usual.first_token_limit(request.prompt_chars, self._usual_waits)
-
-        def movable() -> bool:
-            """Whether an endpoint that nothing speaks against could take the request."""
-            tried, now = attempts.failed_ids | {state.endpoint.id}, self._clock.now()
-            try:
-                choice = self._routing.choose(
-                    request, self._endpoints.states(), now, self._uniform, tried
-                )
-            except GatewayError:
-                return False
-            return choice.state.health.sound(now)
-
-        return FirstTokenWait(
-            state=state,
-            timeout=timeout,
-            movable=movable,
-            usual_s=usual_s,
-            now=self._clock.now,
-        )
-
-    def _note_first_bytes(self, opened: OpenAnswer, outcome: Outcome) -> None:
-        now, state, request = self._clock.now(), opened.state, outcome.request
-        state.answered_at = now
-        if opened.stream is not None and outcome.opened is not None:
-            state.usual.first_token_seen(request.prompt_chars, now - outcome.opened)
 
     def _first_wait(
         self, request: InferenceRequest, state: EndpointState

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +12,9 @@ from gateway.core.types import EndpointState, InferenceRequest, Tier
 from gateway.core.upstream_errors import prompt_too_long
 from gateway.errors import GatewayError, InvalidRequest, NoEndpoint
 from gateway.protocol.speculation import Offer
-from gateway.serving.requests.attempts import Attempts, Failover
+from gateway.serving.requests.attempts import Attempts, EndpointSlot, Failover
+from gateway.serving.requests.first_token_wait import FirstTokenWait
+from gateway.serving.requests.progress_timeout import ProgressTimeout
 
 TIERS: Mapping[Tier, Literal["edge", "cloud"]] = {Tier.EDGE: "edge", Tier.CLOUD: "cloud"}
 """Where devices' drafts are verified, as the wire names it."""
@@ -61,20 +63,46 @@ class VerifierEndpoints:
         Raises InvalidRequest (`tokenizer_differs`, `tokenizer_unknown`), and what `Routing.choose`
         raises; after a failed attempt its failure instead.
         """
+        try:
+            return self._choose(request, tier, tokenizer, attempts, attempts.failed_ids)
+        except GatewayError:
+            attempts.raise_failure()
+            raise
+
+    def first_token_wait(
+        self,
+        *,
+        request: InferenceRequest,
+        tier: Tier,
+        tokenizer: str,
+        attempts: Attempts,
+        slot: EndpointSlot,
+        timeout: ProgressTimeout,
+    ) -> FirstTokenWait:
+        """The wait for the first tokens of this attempt, at an endpoint that `choose` has given."""
+        return attempts.first_token_wait(
+            slot,
+            timeout,
+            choose=lambda tried: self._choose(request, tier, tokenizer, attempts, tried),
+            prompt_chars=request.prompt_chars,
+        )
+
+    def _choose(
+        self,
+        request: InferenceRequest,
+        tier: Tier,
+        tokenizer: str,
+        attempts: Attempts,
+        tried: Set[str],
+    ) -> Choice:
         at_tier = [state for state in self.endpoints.states() if state.endpoint.tier is tier]
         matching = [state for state in at_tier if state.tokenizer == tokenizer]
         if attempts.last is not None:
             # The device has been told the model's name.
             matching = [state for state in matching if attempts.last.model in state.models]
-        try:
-            if not matching:
-                raise _no_match(tier, tokenizer, at_tier)
-            return self.routing.choose(
-                request, matching, self.clock.now(), self.uniform, attempts.failed_ids
-            )
-        except GatewayError:
-            attempts.raise_failure()
-            raise
+        if not matching:
+            raise _no_match(tier, tokenizer, at_tier)
+        return self.routing.choose(request, matching, self.clock.now(), self.uniform, tried)
 
 
 def room_for_answer(choice: Choice, prompt_tokens: int) -> int | None:

@@ -18,6 +18,7 @@ from gateway.core.retry import RetryBudget
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.state.operations import Operation
 from gateway.core.types import Endpoint, EndpointState, PoolState
+from gateway.core.usual_waits import UsualWaitRule
 from gateway.errors import ConnectFailed, EngineFailed, GatewayError, InvalidRequest
 from gateway.serving.requests.attempts import Failover
 from tests.unit.gateway.build import ejection_rule, retry_budget
@@ -131,6 +132,7 @@ def failover(
         telemetry=telemetry,
         budget=budget or retry_budget(),
         ejection=ejection or ejection_rule(),
+        usual_waits=UsualWaitRule(factor=5.0, floor_s=3.0),
         clock=clock or SteppingClock(),
         uniform=lambda: 0.0,
     )

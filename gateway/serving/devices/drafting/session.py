@@ -29,7 +29,12 @@ from gateway.serving.devices.drafting.reply import SessionReply
 from gateway.serving.devices.drafting.verified_tokens import AnswerEnd, TokenRelay
 from gateway.serving.devices.outbox import Outbox
 from gateway.serving.requests.admission import Admission
-from gateway.serving.requests.attempts import EndpointSlot, note_attempt
+from gateway.serving.requests.attempts import (
+    Attempts,
+    EndpointSlot,
+    note_attempt,
+    note_first_bytes,
+)
 from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout, first_wait
 from gateway.serving.requests.resumptions import Resumptions
@@ -154,7 +159,7 @@ class DraftingSession:
                     note_attempt(self._outcome.request, choice, clock.now())
                     state.resume()
                     try:
-                        await self._answer_at(slot, resumptions)
+                        await self._answer_at(slot, attempts, resumptions)
                     except UpstreamError as error:
                         slot.begun = len(state.verified) > state.resumed_at
                         if slot.begun:
@@ -166,18 +171,30 @@ class DraftingSession:
         request.status, request.prompt_tokens = 200, request.prompt_tokens or len(state.prompt)
         self._reply.done(*self._relay.end)
 
-    async def _answer_at(self, slot: EndpointSlot, resumptions: Resumptions) -> None:
+    async def _answer_at(
+        self, slot: EndpointSlot, attempts: Attempts, resumptions: Resumptions
+    ) -> None:
         """Until the answer is complete. Raises UpstreamError where the endpoint fails before."""
         endpoint, seconds = slot.choice.state.endpoint.id, self._deps.timeouts.first_token_s
         try:
             with ProgressTimeout(self._deps.clock.now) as timeout:
                 timeout.expect(*first_wait(endpoint, seconds))
-                if (verification := await self._open(slot)) is None:
-                    return
-                first = await verification.read()
+                wait = self._deps.verifiers.first_token_wait(
+                    request=self._request,
+                    tier=self._tier,
+                    tokenizer=self._frame.tokenizer,
+                    attempts=attempts,
+                    slot=slot,
+                    timeout=timeout,
+                )
+                with wait:
+                    if (verification := await self._open(slot)) is None:
+                        return
+                    first = await verification.read()
+                note_first_bytes(self._outcome.request, slot.choice.state, self._deps.clock.now())
                 if first is not None and first.ids:
                     resumptions.went_on()
-                await self._relay.run(verification, first, timeout)
+                await self._relay.run(verification, first, timeout, slot.choice.state)
         except UpstreamError:
             if self._relay.end is None:
                 raise

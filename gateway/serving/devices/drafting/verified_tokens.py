@@ -11,7 +11,7 @@ from gateway.core.ports import Clock, SessionTelemetry, Telemetry, Verification
 from gateway.core.speculation.job import Batch
 from gateway.core.speculation.session import SessionState
 from gateway.core.stop_texts import StopScanner
-from gateway.core.types import Tier
+from gateway.core.types import EndpointState, Tier
 from gateway.core.upstream_errors import aborted, idle_timeout
 from gateway.protocol.speculation import FinishReason
 from gateway.serving.devices.drafting.reply import SessionReply
@@ -48,13 +48,18 @@ class TokenRelay:
     end: AnswerEnd | None = None
 
     async def run(
-        self, verification: Verification, batch: Batch | None, timeout: ProgressTimeout
+        self,
+        verification: Verification,
+        batch: Batch | None,
+        timeout: ProgressTimeout,
+        engine: EndpointState,
     ) -> None:
-        """From the first `batch` to the engine's last word. Raises UpstreamError."""
+        """From the first `batch` to the engine's last word; `engine` is the endpoint where it is
+        at work. Raises UpstreamError."""
         endpoint, idle_s, now = self.outcome.endpoint, self.idle_s, self.clock.now
         timeout.expect(idle_s, partial(idle_timeout, endpoint, idle_s))
         while batch is not None:
-            moment = now()
+            moment = engine.answered_at = now()
             if batch.ids:
                 self._pass_on(batch, moment)
             if batch.reason is not None:

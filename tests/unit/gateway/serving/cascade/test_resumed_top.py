@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -136,3 +137,16 @@ async def test_a_stream_that_nobody_can_go_on_with_ends_with_one_error() -> None
     assert sink.failure is not None and sink.failure.code == "engine_disconnected"
     assert StreamedReply(sink).text == "Ye"
     assert rig.telemetry.resumptions == [("cascade", "failed", "engine_disconnected")]
+
+
+async def test_an_escalation_that_waits_at_an_engine_that_goes_down_is_moved() -> None:
+    rig = two_tops([None], [Batch(ids=[5, 6, 8], reason="stop", text="Yes")])
+    asked = asyncio.ensure_future(rig.ask())
+    while not rig.states[1].first_token_waits:
+        await asyncio.sleep(0)
+    rig.states[1].healthy = False
+    rig.states[1].lost()
+    body = await asked
+    assert body["choices"][0]["message"]["content"] == "Yes"
+    assert ("cloud", "endpoint_down") in rig.telemetry.retries
+    rig.assert_nothing_left_open()

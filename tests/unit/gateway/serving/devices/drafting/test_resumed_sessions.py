@@ -194,3 +194,32 @@ async def test_a_device_goes_on_with_an_answer_whose_gateway_it_lost() -> None:
     assert rig.verifier.jobs[0].sampling == {"max_tokens": 7, "seed": 5}
     assert rig.sessions.outcomes[0].request.completion_tokens == 2, "the others were made elsewhere"
     assert rig.telemetry.resumptions == [("draft", "resumed", "gateway_lost")]
+
+
+async def test_a_session_that_waits_at_an_engine_that_goes_down_is_moved() -> None:
+    rig = two_engines([None])
+    link = FakeLink(HELLO, opening())
+    task = rig.connect(link)
+    await until(lambda: rig.states[0].first_token_waits)
+    rig.states[0].healthy = False
+    rig.states[0].lost()
+    await until(lambda: link.of(wire.Done) or link.of(wire.Error))
+    link.leave()
+    await task
+    rig.assert_nothing_left_open()
+    assert_one_session(link, [7, 8])
+    assert rig.telemetry.retries == [("edge", "endpoint_down")]
+
+
+async def test_a_session_alone_goes_on_waiting_at_an_engine_that_looks_down() -> None:
+    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: REST})
+    rig.verifier.accepting.clear()
+    link = FakeLink(HELLO, opening())
+    task = rig.connect(link)
+    await until(lambda: rig.states[0].first_token_waits)
+    rig.states[0].lost()
+    rig.verifier.accepting.set()
+    await until(lambda: link.of(wire.Done) or link.of(wire.Error))
+    link.leave()
+    await task
+    assert_one_session(link, [7, 8])
