@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import yaml
 
 from tests.charts.cases import rendered
 from tests.charts.monitoring.test_dashboards import KINDS
+from tests.dashboards import queries
 from tests.servers import CHECKOUT
 
 RULES = CHECKOUT / "charts/gateway/rules"
@@ -29,7 +30,8 @@ each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 @dataclass(frozen=True, kw_only=True)
 class Firing:
     """An alert of one file. `series` are values each half minute, by their labels beside the
-    namespace; `at` tells by time whether it fires. `labels` are those that it then has."""
+    namespace; `besides` are whole further series. `at` tells by time whether it fires, `labels`
+    are those that it then has."""
 
     file: str
     alert: str
@@ -37,6 +39,7 @@ class Firing:
     series: Mapping[str, str]
     at: Mapping[str, bool]
     labels: Mapping[str, str]
+    besides: Mapping[str, str] = field(default_factory=dict)
 
     def test(self) -> dict[str, Any]:
         """For `promtool test rules`."""
@@ -47,7 +50,8 @@ class Firing:
             "input_series": [
                 {"series": f'{self.metric}{{namespace="a", {more}}}', "values": values}
                 for more, values in self.series.items()
-            ],
+            ]
+            + [{"series": series, "values": values} for series, values in self.besides.items()],
             "alert_rule_test": [
                 {"eval_time": time, "alertname": self.alert, "exp_alerts": fires if on else []}
                 for time, on in self.at.items()
@@ -83,6 +87,97 @@ FIRINGS = [
         labels={"severity": "critical"},
     ),
     Firing(
+        file="endpoints.yaml",
+        alert="TierflowPoolDown",
+        metric="tierflow_endpoint_up",
+        series={
+            'pool="edge", endpoint="a"': "1x4 0x20 1x20",
+            'pool="edge", endpoint="b"': "0x60",
+            'pool="cloud", endpoint="c"': "1x60",
+        },
+        at={"2m": False, "6m": True, "15m": False},
+        labels={"severity": "critical", "pool": "edge"},
+    ),
+    Firing(
+        file="endpoints.yaml",
+        alert="TierflowEndpointDown",
+        metric="tierflow_endpoint_up",
+        series={
+            'pool="edge", endpoint="a", pod="one"': "0x60",
+            'pool="edge", endpoint="a", pod="other"': "1x60",
+            'pool="edge", endpoint="b", pod="one"': "1x60",
+        },
+        at={"5m": False, "12m": True},
+        labels={"severity": "warning", "pool": "edge", "endpoint": "a"},
+    ),
+    Firing(
+        file="endpoints.yaml",
+        alert="TierflowEndpointsEjected",
+        metric="tierflow_ejections_total",
+        series={
+            'pool="edge", cause="engine_error"': "0x4 0+1x10 10x80",
+            'pool="cloud", cause="engine_error"': "0x4 1x90",
+        },
+        at={"2m": False, "8m": True, "40m": False},
+        labels={"severity": "warning", "pool": "edge", "cause": "engine_error"},
+    ),
+    Firing(
+        file="requests.yaml",
+        alert="TierflowRequestsFail",
+        metric="tierflow_requests_total",
+        series={
+            'outcome="ok"': "0+100x100",
+            'outcome="client_error"': "0+50x100",
+            'outcome="engine_error"': "0x20 0+10x80",
+        },
+        at={"8m": False, "20m": True},
+        labels={"severity": "critical"},
+    ),
+    Firing(
+        file="requests.yaml",
+        alert="TierflowRequestsShed",
+        metric="tierflow_shed_requests_total",
+        series={'reason="queue_full"': "0x10 0+5x60", 'reason="draining"': "0+50x70"},
+        besides={'tierflow_requests_total{namespace="a", outcome="ok"}': "0+100x70"},
+        at={"4m": False, "20m": True},
+        labels={"severity": "warning", "reason": "queue_full"},
+    ),
+    Firing(
+        file="requests.yaml",
+        alert="TierflowAnswersBreak",
+        metric="tierflow_resumptions_total",
+        series={'way="chat", outcome="resumed", cause="engine_disconnected"': "0x4 0+1x10 10x80"},
+        at={"2m": False, "8m": True, "40m": False},
+        labels={"severity": "warning", "cause": "engine_disconnected"},
+    ),
+    Firing(
+        file="requests.yaml",
+        alert="TierflowAnswersLost",
+        metric="tierflow_resumptions_total",
+        series={
+            'way="chat", outcome="failed", cause="idle_timeout"': "0x4 0+1x4 4x80",
+            'way="chat", outcome="resumed", cause="engine_error"': "0+1x90",
+        },
+        at={"2m": False, "8m": True, "40m": False},
+        labels={"severity": "critical", "cause": "idle_timeout"},
+    ),
+    Firing(
+        file="requests.yaml",
+        alert="TierflowResumableStreamsLost",
+        metric="tierflow_streams_lost_total",
+        series={'reason="evicted"': "0x4 0+1x4 4x80", 'reason="expired"': "0+5x90"},
+        at={"2m": False, "8m": True, "40m": False},
+        labels={"severity": "warning", "reason": "evicted"},
+    ),
+    Firing(
+        file="requests.yaml",
+        alert="TierflowLogLinesLost",
+        metric="tierflow_log_lines_dropped_total",
+        series={'pod="one"': "0x6 40x60", 'pod="other"': "0x66"},
+        at={"2m": False, "5m": True, "20m": False},
+        labels={"severity": "warning"},
+    ),
+    Firing(
         file="conditions.yaml",
         alert="TierflowDegraded",
         metric="tierflow_condition",
@@ -110,6 +205,24 @@ def test_alerts_are_about_series_that_exist_and_say_what_to_do(file: Path) -> No
 def test_each_file_is_rendered_as_it_stands(file: Path) -> None:
     rule = rendered("watched").one("PrometheusRule", f"tierflow-{file.stem}")
     assert rule["spec"] == yaml.safe_load(file.read_text())
+
+
+def test_what_counts_as_a_failure_is_the_same_on_the_dashboard_and_for_the_alert() -> None:
+    (panel,) = [query for query in queries() if query.panel == "Failed"]
+    outcomes = re.compile(r'outcome!~"([^"]+)"')
+    assert outcomes.findall((RULES / "requests.yaml").read_text()) == outcomes.findall(
+        panel.expression
+    )
+
+
+def test_every_alert_is_shown_to_fire() -> None:
+    rules = [
+        rule["alert"]
+        for file in FILES
+        for group in yaml.safe_load(file.read_text())["groups"]
+        for rule in group["rules"]
+    ]
+    assert set(rules) - {firing.alert for firing in FIRINGS} <= {"TierflowStateFaltering"}
 
 
 @needs_promtool
