@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from gateway.core.admission import ShedReason
 from gateway.core.outcome import Outcome
 from gateway.core.types import Endpoint
 
@@ -126,6 +127,9 @@ class RequestTelemetry:
             "(limits.max_wait_s), deadline, bodies (limits.max_bodies_bytes) or draining.",
             ("reason",),
         )
+        # Each is there from the start, so that a rate sees the first one too.
+        for reason in ShedReason:
+            self._sheds.labels(reason.value)
         self._children: dict[tuple[str, str], tuple[Any, ...]] = {}
 
     def _counter(self, name: str, text: str, labels: Sequence[str]) -> Counter:

@@ -216,13 +216,22 @@ def test_what_counts_as_a_failure_is_the_same_on_the_dashboard_and_for_the_alert
 
 
 def test_every_alert_is_shown_to_fire() -> None:
-    rules = [
-        rule["alert"]
+    assert severities().keys() - {firing.alert for firing in FIRINGS} <= {"TierflowStateFaltering"}
+
+
+def test_every_alert_is_documented_with_its_severity() -> None:
+    page = (CHECKOUT / "docs/observability.md").read_text()
+    assert dict(re.findall(r"^\| `(Tierflow\w+)` \| (\w+) \|", page, re.M)) == severities()
+
+
+def severities() -> dict[str, str]:
+    """By alert."""
+    return {
+        rule["alert"]: rule["labels"]["severity"]
         for file in FILES
         for group in yaml.safe_load(file.read_text())["groups"]
         for rule in group["rules"]
-    ]
-    assert set(rules) - {firing.alert for firing in FIRINGS} <= {"TierflowStateFaltering"}
+    }
 
 
 @needs_promtool

@@ -29,6 +29,7 @@ class Stack:
     large: Server
     gateways: list[Server]
     agent: Server
+    engine: FamilyEngine
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60, trust_env=False))
 
     @property
@@ -45,7 +46,8 @@ class Stack:
         return self.http.post(gateway.url + "/v1/chat/completions", json=body)
 
     def traffic(self) -> None:
-        """Answers, streams, failing engines, a wrong model's name, a cascade, a drafting device."""
+        """Answers, streams, failing engines, a wrong model's name, a cascade; a drafting device,
+        whose engine breaks at last."""
         for gateway in self.gateways:
             for stream in (False, True):
                 assert self.ask(gateway, EDGE, stream).status_code == 200
@@ -60,6 +62,12 @@ class Stack:
             self.agent.url + "/v1/chat/completions", json={"model": DRAFTED, **ASKED}
         )
         assert drafted.status_code == 200, drafted.text
+        self.engine.breaks_after = 5
+        alone = self.http.post(
+            self.agent.url + "/v1/chat/completions", json={"model": DRAFTED, **ASKED}
+        )
+        self.engine.breaks_after = None
+        assert alone.status_code == 200, alone.text
 
     def fill_the_large_engine(self, threads: ThreadPoolExecutor) -> None:
         """One request, through each gateway, that does not end: one runs, the others wait."""
@@ -108,7 +116,7 @@ def stack(folder: Path) -> Iterator[Stack]:
             stack.callback(gateways[-1].stop)
         agent = start_agent(gateways[0].url, folder)
         stack.callback(agent.stop)
-        made = Stack(edge, large, gateways, agent)
+        made = Stack(edge, large, gateways, agent, engine)
         stack.callback(made.http.close)
         # Ends the requests that it holds, so that nobody has to wait for them.
         stack.callback(large.kill)
@@ -127,7 +135,9 @@ def _config(engine: FamilyEngine, edge: list[Server], large: Server) -> dict[str
     }
     patience = {"first_token_s": 600.0, "idle_s": 600.0, "answer_s": 600.0}
     cascade = {"stages": [{"model": EDGE}, {"model": DRAFTED}]}
-    return {**config, "timeouts": patience, "cascade": cascade}
+    # One failure ejects, for a moment.
+    ejection = {"consecutive_failures": 1, "first_pause_s": 0.1}
+    return {**config, "timeouts": patience, "cascade": cascade, "ejection": ejection}
 
 
 def _complete(stack: Stack) -> bool:

@@ -14,8 +14,14 @@ from tests.servers import eventually
 pytestmark = pytest.mark.integration
 QUERIES = pytest.mark.parametrize("query", queries(), ids=lambda query: query.name)
 POOLS = ("edge", "cloud", "large")
-AT_REST = {"tierflow_queued_requests", "tierflow_speculation_active_sessions"}
-"""Zero in this stack: nobody waits for admission, and the device's answers have ended."""
+AT_REST = {
+    "tierflow_queued_requests",
+    "tierflow_speculation_active_sessions",
+    "tierflow_shed_requests_total",
+    "tierflow_log_lines_dropped_total",
+}
+"""Zero in this stack: nobody waits for admission or is refused it, the device's answers have ended,
+and every line of the logs is written."""
 
 
 @QUERIES
