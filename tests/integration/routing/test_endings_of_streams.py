@@ -78,8 +78,9 @@ class Conversation:
         self._engine.answers[path] = script
         return self.post({"model": "m", "stream": True, **fields}, path)
 
-    def stream(self, script: Script, path: str = CHAT) -> bytes:
-        """The engine goes on only when its first piece has reached the caller."""
+    def stream(self, script: Script, path: str = CHAT, leave_at: bytes | None = None) -> bytes:
+        """The engine goes on only when its first piece has reached the caller, who leaves when it
+        has read `leave_at`."""
         self._engine.answers[path] = script
         self._number += 1
         body, headers = _whole({"model": "m", "stream": True}, path), {"x-request-id": self.id}
@@ -87,9 +88,13 @@ class Conversation:
             "POST", self._gateway.url + path, json=body, headers=headers
         ) as answer:
             pieces = answer.iter_raw()
-            first = next(pieces)
+            content = next(pieces)
             script.gate.set()
-            return first + b"".join(pieces)
+            while leave_at is None or leave_at not in content:
+                if not (piece := next(pieces, b"")):
+                    break
+                content += piece
+            return content
 
     def post(
         self, body: object, path: str = CHAT, headers: dict[str, str] | None = None
@@ -170,6 +175,17 @@ def test_an_answer_is_over_at_done(talk: Conversation, script: Script) -> None:
     assert answer.content == A + B + DONE
     line = talk.line()
     assert (line["outcome"], line["completion_tokens"]) == ("ok", 2)
+
+
+def test_a_caller_that_leaves_at_done_has_its_answer(talk: Conversation) -> None:
+    talk.stream(Script([A, B, DONE], "open"), leave_at=b"[DONE]")
+    assert talk.line()["outcome"] == "ok"
+
+
+def test_a_caller_that_leaves_before_is_counted_as_that(talk: Conversation) -> None:
+    talk.stream(Script([A, B], "open"), leave_at=B)
+    line = talk.line()
+    assert (line["outcome"], line["completion_tokens"]) == ("cancelled", 2)
 
 
 def test_comments_pass_and_the_stream_goes_on(talk: Conversation) -> None:
