@@ -149,9 +149,9 @@ class EndpointState:
     `in_flight` counts what this gateway has open there, `in_flight_at_scrape` the same then.
     `tokenizer` is the fingerprint of what its first model does with text, None when unknown.
     `health` is what requests have shown of it, `usual` how long it takes; `answered_at` is when it
-    last sent anything to anybody, in seconds on the gateway's clock. `waiting` requests apart,
-    `first_token_waits` are those of this gateway that have got nothing from it yet: each is called
-    when it is taken out of use, and moves elsewhere if it can.
+    last sent anything to anybody, in seconds on the gateway's clock. `waits` are this gateway's
+    requests that wait for something from it: each is called when it is taken out of use, and goes
+    elsewhere if it can.
     """
 
     endpoint: Endpoint
@@ -174,7 +174,7 @@ class EndpointState:
     health: PassiveHealth = field(default_factory=PassiveHealth)
     usual: UsualWaits = field(default_factory=UsualWaits)
     answered_at: float = float("-inf")
-    first_token_waits: set[Callable[[], None]] = field(default_factory=set)
+    waits: set[Callable[[], None]] = field(default_factory=set)
 
     @property
     def queue(self) -> int:
@@ -190,8 +190,8 @@ class EndpointState:
         return (self.health.problem(now) or "ok") if self.healthy else self.problem
 
     def lost(self) -> None:
-        """It is out of use: tell the requests that wait for its first bytes."""
-        for moved in tuple(self.first_token_waits):
+        """It is out of use: tell the requests that wait there."""
+        for moved in tuple(self.waits):
             moved()
 
     @property

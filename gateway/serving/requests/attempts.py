@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Set
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Protocol
 
@@ -47,7 +48,7 @@ from gateway.errors import (
     StaleConnection,
     UpstreamError,
 )
-from gateway.serving.requests.first_token_wait import FirstTokenWait
+from gateway.serving.requests.first_token_wait import FirstTokenWait, NextPieceWait
 from gateway.serving.requests.progress_timeout import ProgressTimeout
 
 BUSY_S = 1.0
@@ -78,6 +79,33 @@ class Failover:
         """The attempts of one new request."""
         self.budget.request_started()
         return Attempts(self)
+
+    def next_piece_wait(
+        self,
+        state: EndpointState,
+        timeout: ProgressTimeout,
+        *,
+        choose: Callable[[Set[str]], Choice],
+        idle_s: float,
+    ) -> NextPieceWait:
+        """The wait for the further pieces of a stream that another endpoint can go on with, within
+        the `idle_s` seconds that the settings allow. `choose` as for the first ones."""
+        limit_s = state.usual.idle_limit(idle_s, self.usual_waits)
+        return NextPieceWait(
+            state=state,
+            timeout=timeout,
+            movable=partial(self.movable, choose, {state.endpoint.id}),
+            usual_s=limit_s if limit_s < idle_s else None,
+            now=self.clock.now,
+        )
+
+    def movable(self, choose: Callable[[Set[str]], Choice], tried: Set[str]) -> bool:
+        """Whether an endpoint that nothing speaks against could take a request now."""
+        try:
+            choice = choose(tried)
+        except GatewayError:
+            return False
+        return choice.state.health.sound(self.clock.now())
 
     def count_success(self, state: EndpointState, trial: bool) -> None:
         if state.health.succeed(trial, self.ejection, self.clock.now()):
@@ -163,18 +191,11 @@ class Attempts:
         if prompt_chars is not None and not self.moved:
             usual_s = state.usual.first_token_limit(prompt_chars, failover.usual_waits)
 
-        def movable() -> bool:
-            """Whether an endpoint that nothing speaks against could take the request."""
-            try:
-                choice = choose(self.failed_ids | {state.endpoint.id})
-            except GatewayError:
-                return False
-            return choice.state.health.sound(failover.clock.now())
-
+        tried = self.failed_ids | {state.endpoint.id}
         return FirstTokenWait(
             state=state,
             timeout=timeout,
-            movable=movable,
+            movable=partial(failover.movable, choose, tried),
             usual_s=usual_s,
             now=failover.clock.now,
         )

@@ -12,9 +12,7 @@ from gateway.core.types import EndpointState, InferenceRequest, Tier
 from gateway.core.upstream_errors import prompt_too_long
 from gateway.errors import GatewayError, InvalidRequest, NoEndpoint
 from gateway.protocol.speculation import Offer
-from gateway.serving.requests.attempts import Attempts, EndpointSlot, Failover
-from gateway.serving.requests.first_token_wait import FirstTokenWait
-from gateway.serving.requests.progress_timeout import ProgressTimeout
+from gateway.serving.requests.attempts import Attempts, Failover
 
 TIERS: Mapping[Tier, Literal["edge", "cloud"]] = {Tier.EDGE: "edge", Tier.CLOUD: "cloud"}
 """Where devices' drafts are verified, as the wire names it."""
@@ -64,30 +62,12 @@ class VerifierEndpoints:
         raises; after a failed attempt its failure instead.
         """
         try:
-            return self._choose(request, tier, tokenizer, attempts, attempts.failed_ids)
+            return self.alternative(request, tier, tokenizer, attempts, attempts.failed_ids)
         except GatewayError:
             attempts.raise_failure()
             raise
 
-    def first_token_wait(
-        self,
-        *,
-        request: InferenceRequest,
-        tier: Tier,
-        tokenizer: str,
-        attempts: Attempts,
-        slot: EndpointSlot,
-        timeout: ProgressTimeout,
-    ) -> FirstTokenWait:
-        """The wait for the first tokens of this attempt, at an endpoint that `choose` has given."""
-        return attempts.first_token_wait(
-            slot,
-            timeout,
-            choose=lambda tried: self._choose(request, tier, tokenizer, attempts, tried),
-            prompt_chars=request.prompt_chars,
-        )
-
-    def _choose(
+    def alternative(
         self,
         request: InferenceRequest,
         tier: Tier,
@@ -95,6 +75,7 @@ class VerifierEndpoints:
         attempts: Attempts,
         tried: Set[str],
     ) -> Choice:
+        """The same, beside the endpoints of these ids. Raises only what it would refuse itself."""
         at_tier = [state for state in self.endpoints.states() if state.endpoint.tier is tier]
         matching = [state for state in at_tier if state.tokenizer == tokenizer]
         if attempts.last is not None:

@@ -175,26 +175,25 @@ class DraftingSession:
         self, slot: EndpointSlot, attempts: Attempts, resumptions: Resumptions
     ) -> None:
         """Until the answer is complete. Raises UpstreamError where the endpoint fails before."""
-        endpoint, seconds = slot.choice.state.endpoint.id, self._deps.timeouts.first_token_s
+        engine, timeouts, request = slot.choice.state, self._deps.timeouts, self._request
+        verifiers, tokenizer = self._deps.verifiers, self._frame.tokenizer
+        others = partial(verifiers.alternative, request, self._tier, tokenizer, attempts)
         try:
             with ProgressTimeout(self._deps.clock.now) as timeout:
-                timeout.expect(*first_wait(endpoint, seconds))
-                wait = self._deps.verifiers.first_token_wait(
-                    request=self._request,
-                    tier=self._tier,
-                    tokenizer=self._frame.tokenizer,
-                    attempts=attempts,
-                    slot=slot,
-                    timeout=timeout,
-                )
-                with wait:
+                timeout.expect(*first_wait(engine.endpoint.id, timeouts.first_token_s))
+                with attempts.first_token_wait(
+                    slot, timeout, choose=others, prompt_chars=request.prompt_chars
+                ):
                     if (verification := await self._open(slot)) is None:
                         return
                     first = await verification.read()
-                note_first_bytes(self._outcome.request, slot.choice.state, self._deps.clock.now())
+                note_first_bytes(self._outcome.request, engine, self._deps.clock.now())
                 if first is not None and first.ids:
                     resumptions.went_on()
-                await self._relay.run(verification, first, timeout, slot.choice.state)
+                with verifiers.failover.next_piece_wait(
+                    engine, timeout, choose=others, idle_s=timeouts.idle_s
+                ):
+                    await self._relay.run(verification, first, timeout, engine)
         except UpstreamError:
             if self._relay.end is None:
                 raise

@@ -142,7 +142,7 @@ async def test_a_stream_that_nobody_can_go_on_with_ends_with_one_error() -> None
 async def test_an_escalation_that_waits_at_an_engine_that_goes_down_is_moved() -> None:
     rig = two_tops([None], [Batch(ids=[5, 6, 8], reason="stop", text="Yes")])
     asked = asyncio.ensure_future(rig.ask())
-    while not rig.states[1].first_token_waits:
+    while not rig.states[1].waits:
         await asyncio.sleep(0)
     rig.states[1].healthy = False
     rig.states[1].lost()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from gateway.adapters.state.memory import MemoryStore
@@ -93,9 +93,16 @@ class DeviceRig(SharedRig):
         scripts: VerifiedScripts,
         *,
         timeouts: AnswerTimeouts | None = None,
+        timeouts_more: Mapping[str, float] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        super().__init__(states=states, verified=scripts, timeouts=timeouts, clock=clock)
+        super().__init__(
+            states=states,
+            verified=scripts,
+            timeouts=timeouts,
+            timeouts_more=timeouts_more,
+            clock=clock,
+        )
         self.sessions = SpeculationRecorder()
         self.devices = build_devices(
             self.settings,

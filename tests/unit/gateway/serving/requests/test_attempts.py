@@ -299,7 +299,7 @@ def test_a_request_is_moved_for_silence_once() -> None:
 def test_requests_that_wait_at_an_endpoint_are_told_when_it_is_ejected() -> None:
     rig = TwoEndpoints()
     told: list[str] = []
-    rig.states[0].first_token_waits.add(lambda: told.append("edge:1"))
+    rig.states[0].waits.add(lambda: told.append("edge:1"))
     for _ in range(3):
         rig.next_request()
         rig.fail(0, bad_status("edge:1", PATH, 503, certain=True))

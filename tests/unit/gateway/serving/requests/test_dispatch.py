@@ -213,7 +213,7 @@ async def test_a_request_that_waits_at_an_endpoint_that_goes_down_is_moved() -> 
     states = [state("edge:1"), state("cloud:1", "cloud")]
     rig = InferenceRig({"edge:1": stream(NEVER), "cloud:1": stream(*EVENTS)}, states)
     waiting = asyncio.ensure_future(rig.ask(streamed()))
-    while not states[0].first_token_waits:
+    while not states[0].waits:
         await asyncio.sleep(0)
     states[0].healthy = False
     states[0].lost()
@@ -226,7 +226,7 @@ async def test_a_request_without_another_endpoint_goes_on_waiting() -> None:
     only, come = state("edge:1"), asyncio.Event()
     rig = InferenceRig({"edge:1": lambda: LateAnswer(come)}, [only])
     waiting = asyncio.ensure_future(rig.ask(streamed()))
-    while not only.first_token_waits:
+    while not only.waits:
         await asyncio.sleep(0)
     only.lost()
     come.set()

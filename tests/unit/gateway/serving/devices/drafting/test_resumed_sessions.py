@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
+from gateway.adapters.clock import MonotonicClock
 from gateway.core.speculation.job import Batch
 from gateway.errors import EngineFailed, InvalidRequest, UpstreamError
 from gateway.protocol import speculation as wire
@@ -18,6 +21,7 @@ pytestmark = pytest.mark.anyio
 
 HELLO = wire.Hello(wire.VERSION)
 REST: list[VerifiedPiece] = [Batch(ids=[7]), Batch(ids=[8], reason="stop")]
+SHORT = {"usual_floor_s": 0.02}
 IMPATIENT = AnswerTimeouts(first_token_s=30.0, idle_s=0.02, answer_s=30.0)
 
 
@@ -29,10 +33,12 @@ def two_engines(
     first: Sequence[VerifiedPiece],
     second: Sequence[VerifiedPiece] = REST,
     timeouts: AnswerTimeouts | None = None,
+    **more: Any,
 ) -> DeviceRig:
-    """The first is chosen first; both serve the same model."""
+    """The first is chosen first; both serve the same model. `more` is for the rig."""
     states = [state("edge:1"), state("edge:2", waiting=5)]
-    return DeviceRig(states, {"edge:1": lambda: first, "edge:2": lambda: second}, timeouts=timeouts)
+    scripts = {"edge:1": lambda: first, "edge:2": lambda: second}
+    return DeviceRig(states, scripts, timeouts=timeouts, **more)
 
 
 async def finished(rig: DeviceRig, *frames: wire.FromDevice) -> FakeLink:
@@ -200,7 +206,7 @@ async def test_a_session_that_waits_at_an_engine_that_goes_down_is_moved() -> No
     rig = two_engines([None])
     link = FakeLink(HELLO, opening())
     task = rig.connect(link)
-    await until(lambda: rig.states[0].first_token_waits)
+    await until(lambda: rig.states[0].waits)
     rig.states[0].healthy = False
     rig.states[0].lost()
     await until(lambda: link.of(wire.Done) or link.of(wire.Error))
@@ -216,10 +222,30 @@ async def test_a_session_alone_goes_on_waiting_at_an_engine_that_looks_down() ->
     rig.verifier.accepting.clear()
     link = FakeLink(HELLO, opening())
     task = rig.connect(link)
-    await until(lambda: rig.states[0].first_token_waits)
+    await until(lambda: rig.states[0].waits)
     rig.states[0].lost()
     rig.verifier.accepting.set()
     await until(lambda: link.of(wire.Done) or link.of(wire.Error))
     link.leave()
     await task
     assert_one_session(link, [7, 8])
+
+
+async def test_a_session_leaves_an_engine_that_is_silent_for_longer_than_is_usual_there() -> None:
+    rig = two_engines([Batch(ids=[5, 6]), None], clock=MonotonicClock(), timeouts_more=SHORT)
+    for _ in range(8):
+        rig.states[0].usual.pauses.observe(0.001)
+    assert_one_session(await finished(rig, opening()), [5, 6, 7, 8])
+    assert rig.telemetry.resumptions == [("draft", "resumed", "idle_timeout")]
+
+
+async def test_a_session_stays_at_an_engine_that_looks_down_and_still_sends() -> None:
+    rig = two_engines([Batch(ids=[5]), None])
+    link = FakeLink(HELLO, opening())
+    task = rig.connect(link)
+    await until(lambda: link.of(wire.Tokens))
+    rig.states[0].lost()
+    await asyncio.sleep(0)
+    assert len(rig.verifier.jobs) == 1
+    link.leave()
+    await task
