@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import cycle
 from random import Random
+from time import monotonic
 
 from loadtest.callers.caller import Call, Caller
 from loadtest.callers.questions import Question
@@ -19,12 +20,15 @@ START_SPREAD_S = 2.0
 class Crowd:
     """So many callers at work as `resize` last said; `calls` are those that have ended.
 
+    `sizes` are the sizes so far, each with the moment (monotonic seconds) from which it held.
+
     Callers that come back for the rest of a stream reach the gateway by `lossy`, all others by
     `target`.
     """
 
     def __init__(self, questions: Sequence[Question], *, target: Target, lossy: Target) -> None:
         self.calls: list[Call] = []
+        self.sizes: list[tuple[float, int]] = []
         self.size = 0
         self._questions: Iterator[Question] = cycle(questions)
         self._targets = {False: target, True: lossy}
@@ -35,6 +39,7 @@ class Crowd:
         """Callers beyond the new size leave when their calls have ended."""
         grown = size - self.size
         self.size = size
+        self.sizes.append((monotonic(), size))
         self._tasks = [task for task in self._tasks if not task.done()]
         for number in range(size - grown, size):
             delay = START_SPREAD_S * self._random.random()

@@ -68,13 +68,9 @@ class ChaosRun(Benchmark[ChaosPlan]):
         self.progress("starting engines, Redis, and the gateway's replicas")
         async with testbed.running():
             questions = await asyncio.to_thread(self.questions)
-            self.progress(f"{self.plan.calm_s:g} calm seconds, {self.plan.callers} at a time")
             crowd = Crowd(questions, target=testbed.target, lossy=testbed.lossy)
             async with _watching(testbed) as watch:
                 start = monotonic()
-                crowd.resize(self.plan.callers)
-                await asyncio.sleep(self.plan.calm_s)
-                disturbed = monotonic()
                 phases = self.plan.phases(self.plan)
                 spans = await run_phases(phases, testbed, crowd, self.progress)
                 self.progress("waiting for the last answers")
@@ -82,10 +78,8 @@ class ChaosRun(Benchmark[ChaosPlan]):
                 watch.look(testbed.gateways)
         losses = [loss for part in testbed.replicas for loss in part.kills]
         self.progress(f"comparing {len(crowd.calls)} answers with the right ones")
-        ended = [outcome_of(call, spans, losses) for call in crowd.calls]
         return ChaosResult(
-            calm=[outcome for outcome in ended if outcome.ended < disturbed],
-            faulty=[outcome for outcome in ended if outcome.ended >= disturbed],
+            outcomes=[outcome_of(call, spans, losses, crowd.sizes) for call in crowd.calls],
             spans=spans,
             processes=list(watch.processes.series.values()),
             survivors=[gateway.pid for gateway in testbed.gateways],
@@ -95,9 +89,9 @@ class ChaosRun(Benchmark[ChaosPlan]):
 
     def _write(self, result: ChaosResult, figures: Mapping[str, float | None]) -> None:
         tables = [
-            table_of_faults(result.calm, result.faulty, result.spans),
-            table_of_kinds(result.all),
-            table_of_failures(result.all, result.start),
+            table_of_faults(result.outcomes, result.spans),
+            table_of_kinds(result.outcomes),
+            table_of_failures(result.outcomes, result.start),
         ]
         notes = {
             "callers": f"{self.plan.callers}, {self.plan.crowd or self.plan.callers} at most",
@@ -108,7 +102,7 @@ class ChaosRun(Benchmark[ChaosPlan]):
         picture = plot_timeline(
             folder / f"{self.name}-timeline.png",
             spans=result.spans,
-            outcomes=result.all,
+            outcomes=result.outcomes,
             processes=result.processes,
             start=result.start,
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from loadtest.callers.caller import Call
 from loadtest.callers.verdicts import BAD, Judgement, Verdict, judge
-from loadtest.chaos.schedule import Span
+from loadtest.chaos.schedule import CALM, Span
 from loadtest.measure.process_samples import ProcessSeries
 from loadtest.measure.results import Cell, Table
 from loadtest.measure.statistics import percentile
@@ -24,7 +24,10 @@ ENDPOINT = "x-tierflow-endpoint"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallOutcome:
-    """A call with its verdict; `faults` were in force while it was under way."""
+    """A call with its verdict; `faults` were in force while it was under way, or just before.
+
+    `callers` were at work when it began. `calm`: it began in a calm time and met no fault.
+    """
 
     kind: str
     began: float
@@ -32,6 +35,8 @@ class CallOutcome:
     first_s: float | None
     judgement: Judgement
     faults: tuple[str, ...]
+    callers: int
+    calm: bool
     endpoint: str
 
     @property
@@ -45,14 +50,13 @@ class CallOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChaosResult:
-    """A run: the calls of the calm time and those of the faults, with the faults themselves.
+    """A run: what became of its calls, with the faults and calm times as they happened.
 
     `processes` are the gateway's, of which those with a pid among `survivors` ran at the end.
     `continued` counts the answers that went on at another engine; `start` is when callers began.
     """
 
-    calm: Sequence[CallOutcome]
-    faulty: Sequence[CallOutcome]
+    outcomes: Sequence[CallOutcome]
     spans: Sequence[Span]
     processes: Sequence[ProcessSeries]
     survivors: Sequence[int]
@@ -60,42 +64,48 @@ class ChaosResult:
     start: float
 
     @property
-    def all(self) -> list[CallOutcome]:
-        return [*self.calm, *self.faulty]
-
-    @property
     def passed(self) -> bool:
-        return not failures(self.all)
+        return not failures(self.outcomes)
 
     def figures(self) -> dict[str, float | None]:
         """Those of the final line."""
-        counts = verdict_counts(self.all)
+        counts = verdict_counts(self.outcomes)
         alive = [series for series in self.processes if series.pid in self.survivors]
         return {
-            "streams": len(self.all),
+            "streams": len(self.outcomes),
             "lost": counts[Verdict.LOST],
             "duplicated": counts[Verdict.DUPLICATED],
             "wrong": counts[Verdict.WRONG],
             "resumed": self.continued + counts[Verdict.RETURNED],
-            "p99_added_s": p99_s(self.faulty) - p99_s(self.calm),
+            "p99_added_s": p99_added_s(self.outcomes),
             "rss_growth_mb": max((series.growth_mb(WARM_S) for series in alive), default=0.0),
         }
 
 
-def outcome_of(call: Call, spans: Sequence[Span], losses: Sequence[float]) -> CallOutcome:
-    """`losses` are the moments at which a replica of the gateway was killed."""
+def outcome_of(
+    call: Call,
+    spans: Sequence[Span],
+    losses: Sequence[float],
+    sizes: Sequence[tuple[float, int]],
+) -> CallOutcome:
+    """`losses` are the moments at which a replica of the gateway was killed, `sizes` those from
+    which so many callers were at work."""
     breaks = [a.exchange.done or call.ended for a in call.attempts if a.broken]
     lost = any(0 <= end - loss <= AFTER_LOSS_S for end in breaks for loss in losses)
     if call.stream:
         # It may have been read by way of another replica, which waits for the one that is gone.
         lost = any(call.began <= loss <= call.ended for loss in losses)
+    names = [s.name for s in spans if s.overlaps(call.began - AFTER_FAULT_S, call.ended)]
+    faults = tuple(name for name in dict.fromkeys(names) if name != CALM)
     return CallOutcome(
         kind=call.question.kind.name,
         began=call.began,
         ended=call.ended,
         first_s=call.first_s,
         judgement=judge(call.question, call.attempts, replica_lost=lost),
-        faults=tuple(s.name for s in spans if s.overlaps(call.began - AFTER_FAULT_S, call.ended)),
+        faults=faults,
+        callers=next((size for since, size in reversed(sizes) if since <= call.began), 0),
+        calm=not faults and any(s.name == CALM and s.begin <= call.began < s.end for s in spans),
         endpoint=call.attempts[-1].exchange.headers.get(ENDPOINT, ""),
     )
 
@@ -109,6 +119,18 @@ def failures(outcomes: Iterable[CallOutcome]) -> list[CallOutcome]:
     return [outcome for outcome in outcomes if outcome.verdict in BAD]
 
 
+def p99_added_s(outcomes: Sequence[CallOutcome]) -> float:
+    """The 99th percentile of answers' times, less that of the calm time with as many callers: the
+    largest difference over the numbers of callers that had a calm time."""
+    added = [0.0]
+    for callers in {outcome.callers for outcome in outcomes if outcome.calm}:
+        alike = [outcome for outcome in outcomes if outcome.callers == callers]
+        faulty = [outcome for outcome in alike if outcome.faults]
+        if faulty:
+            added.append(p99_s(faulty) - p99_s([outcome for outcome in alike if outcome.calm]))
+    return max(added)
+
+
 def p99_s(outcomes: Sequence[CallOutcome]) -> float:
     """Of the whole answers' times; 0 without any that is right."""
     right = (Verdict.RIGHT, Verdict.RETURNED)
@@ -116,17 +138,19 @@ def p99_s(outcomes: Sequence[CallOutcome]) -> float:
     return percentile(times, 0.99) if times else 0.0
 
 
-def table_of_faults(
-    calm: Sequence[CallOutcome], outcomes: Sequence[CallOutcome], spans: Sequence[Span]
-) -> Table:
+def table_of_faults(outcomes: Sequence[CallOutcome], spans: Sequence[Span]) -> Table:
     """A row for each fault: the calls in whose time it was in force, by verdict, and their times.
 
-    A call counts at every fault of its time.
+    A call counts at every fault of its time. Calm times have a row for each number of callers.
     """
-    names = list(dict.fromkeys(span.name for span in spans))
-    rows = [_row("none (calm)", calm)]
+    names = [name for name in dict.fromkeys(span.name for span in spans) if name != CALM]
+    calm = [outcome for outcome in outcomes if outcome.calm]
+    rows = [
+        _row(f"{CALM}, {callers} at a time", [o for o in calm if o.callers == callers])
+        for callers in sorted({outcome.callers for outcome in calm})
+    ]
     rows += [_row(name, [o for o in outcomes if name in o.faults]) for name in names]
-    rows.append(_row("all faults", outcomes))
+    rows.append(_row("all", outcomes))
     columns = ("fault", "calls", *Verdict, "p50 s", "p99 s", "longest s")
     return Table(name="faults", title="What became of the calls", columns=columns, rows=rows)
 

@@ -66,22 +66,23 @@ def simulated_phases(plan: ChaosPlan) -> list[Phase]:
         [faults.REDIS_PAUSED, faults.ENGINE_KILLED, faults.LINK_CUT(1.0)],
         [faults.API_SERVER_GONE, faults.LOG_DISK_FULL, faults.ENGINE_PAUSED, faults.HALF_EVENT],
     ]
-    phases = [_phase(plan, fault) for fault in alone]
+    phases = [_calm(plan)] + [_phase(plan, fault) for fault in alone]
     phases += [_phase(plan, *together) for together in overlapping]
     return phases + _one_of_three(plan)
 
 
 def _one_of_three(plan: ChaosPlan) -> list[Phase]:
+    calm = Phase(
+        faults=(),
+        callers=plan.crowd,
+        seconds=2 * plan.crowd_s,
+        calm_s=0.0,
+        warm_s=plan.crowd_s / 2,
+    )
     bad = (faults.REFUSES, faults.HANGS, faults.HALF_EVENT)
-    return [
-        Phase(
-            faults=[fault],
-            callers=plan.crowd,
-            seconds=plan.crowd_s,
-            calm_s=plan.rest_s,
-            warm_s=plan.rest_s if number else 2 * plan.rest_s,
-        )
-        for number, fault in enumerate(bad)
+    return [calm] + [
+        Phase(faults=[fault], callers=plan.crowd, seconds=plan.crowd_s, calm_s=plan.rest_s)
+        for fault in bad
     ]
 
 
@@ -96,7 +97,11 @@ def vllm_phases(plan: ChaosPlan) -> list[Phase]:
         faults.GATEWAYS_ROLLED_OUT,
         faults.ENGINE_DEAD,
     ]
-    return [_phase(plan, fault) for fault in alone]
+    return [_calm(plan)] + [_phase(plan, fault) for fault in alone]
+
+
+def _calm(plan: ChaosPlan) -> Phase:
+    return Phase(faults=(), callers=plan.callers, seconds=plan.calm_s, calm_s=0.0, warm_s=2.0)
 
 
 def _phase(plan: ChaosPlan, *together: Fault) -> Phase:

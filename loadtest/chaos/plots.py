@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from loadtest.callers.verdicts import Verdict
 from loadtest.chaos.outcomes import CallOutcome
-from loadtest.chaos.schedule import Span
+from loadtest.chaos.schedule import CALM, Span
 from loadtest.measure.plots import ACCENT, BASELINE, CANDIDATE, GREEN, VIOLET, save
 from loadtest.measure.process_samples import ProcessSeries
 from loadtest.measure.statistics import percentile
@@ -36,6 +36,7 @@ def plot_timeline(
     start: float,
 ) -> Path:
     """Four rows over the same seconds since `start`."""
+    spans = [span for span in spans if span.name != CALM]
     names = list(dict.fromkeys(span.name for span in spans))
     figure, rows = pyplot.subplots(
         4,

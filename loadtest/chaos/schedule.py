@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from loadtest.callers.crowd import Crowd
-from loadtest.chaos.faults import Fault
+from loadtest.chaos.faults import Fault, nothing
 from loadtest.chaos.testbed import Testbed
 
 
@@ -16,7 +16,8 @@ from loadtest.chaos.testbed import Testbed
 class Phase:
     """Faults that begin together, `stagger_s` apart, and are in force for `seconds`.
 
-    `callers` are at work from `warm_s` before it, and `calm_s` follow.
+    `callers` are at work from `warm_s` before it, and `calm_s` follow. A phase without faults is
+    the calm time that others are compared with.
     """
 
     faults: Sequence[Fault]
@@ -27,9 +28,12 @@ class Phase:
     warm_s: float = 0.0
 
 
+CALM = "none (calm)"
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A fault that was in force: monotonic seconds from `begin` to `end`."""
+    """A fault that was in force, or a calm time: monotonic seconds from `begin` to `end`."""
 
     name: str
     begin: float
@@ -42,17 +46,18 @@ class Span:
 async def run_phases(
     phases: Sequence[Phase], testbed: Testbed, crowd: Crowd, progress: Callable[[str], None]
 ) -> list[Span]:
-    """Run them all; gives the faults as they happened. Raises BenchmarkFailure."""
+    """Run them all; gives the faults and calm times as they happened. Raises BenchmarkFailure."""
     spans: list[Span] = []
     for number, phase in enumerate(phases, start=1):
         crowd.resize(phase.callers)
         await asyncio.sleep(phase.warm_s)
-        names = ", ".join(fault.name for fault in phase.faults)
+        names = ", ".join(fault.name for fault in phase.faults) or "calm"
         progress(f"{number} of {len(phases)}: {names}; {phase.callers} streams at a time")
+        faults = phase.faults or [Fault(CALM, nothing)]
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(_in_force(fault, place * phase.stagger_s, phase.seconds, testbed))
-                for place, fault in enumerate(phase.faults)
+                for place, fault in enumerate(faults)
             ]
         spans += [task.result() for task in tasks]
         await asyncio.sleep(phase.calm_s)

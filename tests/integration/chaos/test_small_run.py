@@ -21,7 +21,16 @@ pytestmark = [pytest.mark.integration, pytest.mark.redis, needs_redis]
 
 def phases(plan: ChaosPlan) -> list[Phase]:
     together = [faults.API_SERVER_GONE, faults.REDIS_FLUSHED]
-    return [Phase(faults=together, callers=plan.callers, seconds=1.0, calm_s=0.0, stagger_s=0.2)]
+    return [
+        Phase(
+            faults=together,
+            callers=plan.callers,
+            seconds=1.0,
+            calm_s=0.0,
+            stagger_s=0.2,
+            warm_s=1.0,
+        )
+    ]
 
 
 SMALL = ChaosPlan(

@@ -14,25 +14,27 @@ from loadtest.chaos.outcomes import (
     table_of_failures,
     table_of_faults,
 )
-from loadtest.chaos.schedule import Span
+from loadtest.chaos.schedule import CALM, Span
 from tests.unit.loadtest.callers.calls import attempt, ending, events, question
 
-SPANS = [Span("Redis killed", 10.0, 20.0), Span("engine paused", 30.0, 40.0)]
+SPANS = [Span(CALM, 0.0, 9.0), Span("Redis killed", 10.0, 20.0), Span("engine paused", 30.0, 40.0)]
 RIGHT = attempt(*events(), ending())
 BROKEN = attempt(*events(0, 2), broken="the connection ended before the answer did")
+
+
+SIZES = [(0.0, 5), (25.0, 9)]
 
 
 def outcome(
     began: float, ended: float, *attempts: Attempt, losses: tuple[float, ...] = ()
 ) -> CallOutcome:
     call = Call(question=question(), began=began, ended=ended, attempts=list(attempts))
-    return outcome_of(call, SPANS, losses)
+    return outcome_of(call, SPANS, losses, SIZES)
 
 
 def result(*outcomes: CallOutcome) -> ChaosResult:
     return ChaosResult(
-        calm=[outcome(0.0, 1.0, RIGHT)],
-        faulty=outcomes,
+        outcomes=[outcome(1.0, 2.0, RIGHT), *outcomes],
         spans=SPANS,
         processes=[],
         survivors=[],
@@ -72,10 +74,22 @@ def test_the_final_line_counts_what_must_not_be() -> None:
     assert figures["p99_added_s"] == pytest.approx(1.0)
 
 
+def test_a_call_is_calm_that_begins_in_a_calm_time_and_meets_no_fault() -> None:
+    assert outcome(1.0, 2.0, RIGHT).calm
+    assert not outcome(8.0, 11.0, RIGHT).calm
+    assert not outcome(22.0, 23.0, RIGHT).calm
+
+
+def test_times_are_compared_where_as_many_callers_were_at_work() -> None:
+    slow_in_a_crowd = outcome(31.0, 39.0, RIGHT)
+    assert (slow_in_a_crowd.callers, outcome(1.0, 2.0, RIGHT).callers) == (9, 5)
+    assert result(outcome(10.0, 13.0, RIGHT), slow_in_a_crowd).figures()["p99_added_s"] == 2.0
+
+
 def test_tables_have_a_row_for_each_fault_and_each_failure() -> None:
-    ended = [outcome(10.0, 12.0, RIGHT), outcome(31.0, 33.0, BROKEN)]
-    rows = {row[0]: row[1] for row in table_of_faults([], ended, SPANS).rows}
-    assert rows == {"none (calm)": 0, "Redis killed": 1, "engine paused": 1, "all faults": 2}
+    ended = [outcome(1.0, 2.0, RIGHT), outcome(10.0, 12.0, RIGHT), outcome(31.0, 33.0, BROKEN)]
+    rows = {row[0]: row[1] for row in table_of_faults(ended, SPANS).rows}
+    assert rows == {"none (calm), 5 at a time": 1, "Redis killed": 1, "engine paused": 1, "all": 3}
     ((at, _, kind, verdict, _, faults, _),) = table_of_failures(ended, start=30.0).rows
     assert (at, kind, verdict, faults) == (1.0, "chat", "lost", "engine paused")
 

@@ -23,6 +23,8 @@ def outcome(ended: float, verdict: Verdict = Verdict.RIGHT) -> CallOutcome:
         first_s=0.1,
         judgement=Judgement(verdict, "answered with 503" if verdict is Verdict.LOST else ""),
         faults=("engine killed",),
+        callers=5,
+        calm=False,
         endpoint="127.0.0.1:1",
     )
 
@@ -43,7 +45,7 @@ def test_one_file_with_the_picture_and_the_calls_that_failed(tmp_path: Path) -> 
         figures={"streams": 61, "lost": 1, "p99_added_s": 0.5},
         passed=False,
         notes={"processor": "a & b"},
-        tables=[table_of_faults([], outcomes, SPANS), table_of_failures(outcomes, 0.0)],
+        tables=[table_of_faults(outcomes, SPANS), table_of_failures(outcomes, 0.0)],
         picture=picture,
     ).read_text()
     assert "Answers were lost" in page

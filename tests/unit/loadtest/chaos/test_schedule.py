@@ -60,11 +60,12 @@ def test_spans_overlap_where_they_share_a_moment() -> None:
 @pytest.mark.parametrize("plan", [FULL, QUICK, VLLM_FULL, VLLM_QUICK])
 def test_every_plan_leaves_time_for_its_faults(plan: ChaosPlan) -> None:
     phases = plan.phases(plan)
-    assert all(phase.faults and phase.callers > 0 for phase in phases)
+    assert all(phase.callers > 0 for phase in phases)
+    assert phases[0].faults == () and all(phase.seconds > 0 for phase in phases)
     assert max(phase.callers for phase in phases) == max(plan.callers, plan.crowd)
 
 
 def test_a_quick_run_takes_less_than_five_minutes() -> None:
     phases = QUICK.phases(QUICK)
     seconds = sum(phase.warm_s + phase.seconds + phase.calm_s for phase in phases)
-    assert QUICK.calm_s + seconds < 240
+    assert seconds < 240
