@@ -43,10 +43,12 @@ def field_problem(item: Mapping[str, Any]) -> str:
 
     Where a validator of ours raised it, its own words.
     """
-    sentence = SENTENCES.get(item["type"])
+    sentence, context = SENTENCES.get(item["type"]), item.get("ctx", {})
+    if context.get("min_length") == 1:
+        return "must not be empty"
     if sentence is not None:
         try:
-            return sentence.format(**item.get("ctx", {}))
+            return sentence.format(**context)
         except (KeyError, ValueError):
             pass
     message = str(item["msg"]).removeprefix("Value error, ")

@@ -9,24 +9,44 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from gateway.protocol.field_problems import field_name, field_problem
+from gateway.protocol.field_problems import field_problem
 
+KEY, TEXT = "[key]", "constrained-str"
+"""Parts of a place that name no setting: the error is that of a map's key, or of a type."""
 DESCRIBED = ("string_pattern_mismatch", "missing")
 """Types of errors whose sentence alone does not say what a value is."""
 
 
 def explain(error: ValidationError, settings: type[BaseModel]) -> str:
     """One line that names each setting that is wrong. Values stay out: one might be a secret."""
-    problems = []
-    for item in error.errors(include_input=False, include_url=False):
-        name, problem = field_name(item), _problem(item, settings)
+    items = error.errors(include_input=False, include_url=False)
+    names = [_name(item["loc"]) for item in items]
+    problems: dict[str, list[str]] = {}
+    for name, item in zip(names, items, strict=True):
+        # A list with a wrong entry also counts as too short.
+        if item["type"] == "too_short" and any(each.startswith(f"{name}.") for each in names):
+            continue
+        # A value that may be of several types has a problem with each.
+        known = problems.setdefault(name, [])
+        if (problem := _problem(item, settings)) not in known:
+            known.append(problem)
+    return "; ".join(
         # What concerns several settings names them itself.
-        problems.append(f"{name}: {problem}" if name else problem)
-    return "; ".join(dict.fromkeys(problems))
+        f"{name}: {' or '.join(each)}" if name else "; ".join(each)
+        for name, each in problems.items()
+    )
+
+
+def _name(place: Sequence[Any]) -> str:
+    """The place of a setting, without what pydantic adds: marks of keys, and types of a union."""
+    parts = [str(part) for part in place]
+    return ".".join(part for part in parts if "[" not in part and part != TEXT)
 
 
 def _problem(item: Mapping[str, Any], settings: type[BaseModel]) -> str:
     problem, place = field_problem(item), item["loc"]
+    if KEY in place:
+        return f"the name {problem}"
     if item["type"] == "extra_forbidden":
         known = _names(settings, place[:-1])
         nearest = get_close_matches(str(place[-1]), known, n=1)

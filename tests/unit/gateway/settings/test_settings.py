@@ -136,7 +136,17 @@ def test_a_wrong_setting_is_named_in_one_line(tmp_path: Path, text: str, names: 
             "log_level: must have the form ^(debug|info|warning|error)$. The least level that is "
             "logged: debug, info, warning or error",
         ),
-        ("pools: {edge: {tier: edge, endpoints: []}}", "pools.edge.endpoints: must have 1 entries"),
+        ("pools: {edge: {tier: edge, endpoints: []}}", "pools.edge.endpoints: must not be empty"),
+        (
+            devices(f"tokens: {{'a b': {HASH}}}"),
+            "devices.tokens.a b: the name must have the form ^[A-Za-z0-9]",
+        ),
+        (
+            GOOD + "cascade: {stages: [{model: a}, {device: {x: 1}}]}",
+            'cascade.stages.1.device: must be text, such as "words" or must be a list, such as '
+            "[a, b]",
+        ),
+        (GOOD + "cascade: {stages: [{model: a}]}", "cascade.stages: must have 2 entries or more"),
         (GOOD + "state: {redis: {tls: {enabled: perhaps}}}", "must be true or false"),
     ],
 )
@@ -144,6 +154,7 @@ def test_a_wrong_setting_says_what_to_write(tmp_path: Path, text: str, sentence:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, text)
     assert sentence in caught.value.message
+    assert caught.value.message.count("must have 2 entries") == ("2 entries" in sentence)
     assert "Input should" not in caught.value.message
 
 
