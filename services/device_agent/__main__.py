@@ -7,7 +7,6 @@ import logging
 import signal
 import socket
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -25,6 +24,7 @@ from services.device_agent.arguments import (
     parser,
 )
 from services.device_agent.link.enrolment import EnrolmentFailed, enrol
+from services.device_agent.logs import configure_logs
 
 STARTUP_FAILURE = 3
 """The exit code where the API can't be served, as uvicorn's own."""
@@ -82,16 +82,6 @@ def enrol_this_device(argv: Sequence[str]) -> None:
     print(f"enrolled as {device}; its token is in {arguments.token_file}")
 
 
-def _configure_logs() -> None:
-    """Lines on standard error, each with its time in UTC."""
-    handler = logging.StreamHandler()
-    line = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
-    line.converter = time.gmtime
-    handler.setFormatter(line)
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-
-
 class _Server(uvicorn.Server):
     """A server that says where it listens, once it does."""
 
@@ -102,7 +92,7 @@ class _Server(uvicorn.Server):
 
 
 def main(argv: Sequence[str]) -> int:
-    _configure_logs()
+    logs = configure_logs()
     try:
         if argv[:1] == ["enrol"]:
             enrol_this_device(argv[1:])
@@ -114,6 +104,8 @@ def main(argv: Sequence[str]) -> int:
     except EnrolmentFailed as exc:
         print(f"device_agent: error: {exc}", file=sys.stderr)
         return 1
+    finally:
+        logs.close()
     return 0
 
 

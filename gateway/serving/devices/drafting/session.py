@@ -18,7 +18,7 @@ from gateway.core.speculation.job import Job, sampling_of_rest
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import SessionState
 from gateway.core.stop_texts import StopScanner
-from gateway.core.types import InferenceRequest, Tier
+from gateway.core.types import Caller, InferenceRequest, Tier
 from gateway.core.upstream_errors import continuation_refused
 from gateway.errors import GatewayError, InvalidRequest, UpstreamError, error_place
 from gateway.protocol.paths import COMPLETIONS
@@ -73,7 +73,7 @@ class DraftingSession:
         self._deps = deps
         self._frame = frame
         self._tier = tier = Tier(frame.tier)
-        self._request = _request(frame, deps.new_id(), deps.clock.now())
+        self._request = _request(frame, device, deps.new_id(), deps.clock.now())
         self._outcome = outcome = SessionOutcome(
             request=Outcome(request=self._request), device=device
         )
@@ -260,7 +260,7 @@ class DraftingSession:
         return text.rstrip(INCOMPLETE)[-size:]
 
 
-def _request(frame: Open, id: str, now: float) -> InferenceRequest:
+def _request(frame: Open, device: str, id: str, now: float) -> InferenceRequest:
     """The session as the routing sees it. Raises BadOpen."""
     if bool(frame.prompt) == bool(frame.messages):
         raise BadOpen("give either prompt (token ids) or messages, and not both")
@@ -278,4 +278,5 @@ def _request(frame: Open, id: str, now: float) -> InferenceRequest:
         prompt_chars=chars,
         prefix_key=key,
         max_tokens=frame.sampling.max_tokens,
+        caller=Caller(id=f"device {device}"),
     )
