@@ -69,7 +69,7 @@ class InferenceRoutes:
     `inference` all others.
 
     `max_body_bytes` and `body_s` (seconds) bound what a caller may send, and how slowly;
-    `body_room` bounds what all have sent.
+    `body_room` bounds what all have sent. `continues`: streams are continued whose engine breaks.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class InferenceRoutes:
         resumable: ResumableAnswers,
         drain: Drain,
         handlers: Mapping[str, RequestHandler] | None = None,
+        continues: bool = False,
     ) -> None:
         self._inference = inference
         self._handlers = handlers or {}
@@ -92,6 +93,7 @@ class InferenceRoutes:
         self._max_body_bytes = max_body_bytes
         self._body_room = body_room
         self._body_s = body_s
+        self._continues = continues
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = read_headers(scope["headers"])
@@ -182,7 +184,15 @@ class InferenceRoutes:
             body = await self._body(headers, receive, held)
         except InvalidRequest as error:
             return unread(path, id, received, error)
-        return parse(path, headers, body, id, received, _address(scope))
+        return parse(
+            path,
+            headers,
+            body,
+            id=id,
+            received=received,
+            peer=_address(scope),
+            continues=self._continues,
+        )
 
     async def _body(self, headers: Mapping[str, str], receive: Receive, held: HeldBody) -> bytes:
         with ProgressTimeout(self._clock.now) as timeout:

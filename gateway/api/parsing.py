@@ -16,6 +16,7 @@ from gateway.core.admission import (
     PRIORITIES,
 )
 from gateway.core.body import prompt_chars_and_key
+from gateway.core.continuation import continuation_terms
 from gateway.core.types import Caller, Demands, InferenceRequest, Tier
 from gateway.errors import InvalidRequest
 from gateway.protocol import headers as names
@@ -63,10 +64,17 @@ def request_id(headers: Mapping[str, str]) -> str:
 
 
 def parse(
-    path: str, headers: Mapping[str, str], body: bytes, id: str, received: float, peer: str = ""
+    path: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    id: str,
+    received: float,
+    peer: str = "",
+    continues: bool = False,
 ) -> InferenceRequest:
-    """`peer` is the address that the request came from. What is wrong is the request's `fault`,
-    beside all that could be read."""
+    """`peer` is the address that the request came from; `continues`: streams are continued whose
+    engine breaks. What is wrong is the request's `fault`, beside all that could be read."""
     try:
         fields = _fields(body)
         model, in_body = _model(path, fields)
@@ -98,6 +106,7 @@ def parse(
         demands=asked,
         caller=caller,
         fault=fault,
+        continuation=continuation_terms(path, fields, chars) if continues else None,
     )
 
 

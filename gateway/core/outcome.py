@@ -17,7 +17,8 @@ class Outcome:
     nobody foresaw), and the codes of our own errors. `error` is the error that ended the request
     before its answer began. `status` is the one that was sent with the answer, 0 before that.
     `opened` is when the last attempt was sent,
-    `queue_s` the wait for admission and for an endpoint to come up.
+    `queue_s` the wait for admission and for an endpoint to come up. `resumptions`: how often
+    another endpoint went on with a stream whose engine broke.
     """
 
     request: InferenceRequest
@@ -37,6 +38,7 @@ class Outcome:
     prompt_tokens: int | None = None
     completion_tokens: int = 0
     longest_pause_s: float = 0.0
+    resumptions: int = 0
 
     @property
     def ttft_s(self) -> float | None:

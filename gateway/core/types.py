@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.core.admission import NORMAL_PRIORITY
+from gateway.core.continuation import ContinuationTerms
 from gateway.core.estimate import Estimate
 from gateway.core.outlier_ejection import PassiveHealth
 from gateway.core.usual_waits import UsualWaits
@@ -69,6 +70,7 @@ class InferenceRequest:
     caller left the model open and the route allows it. `parent` is the id of the caller's request
     that this one of the gateway's own serves; empty for a caller's. `fault` is what is wrong with
     the body: the request's lifecycle raises it, so that it is reported like any other refusal.
+    `continuation` is set where another engine can go on with the answer's stream.
     """
 
     id: str
@@ -85,6 +87,7 @@ class InferenceRequest:
     caller: Caller = Caller()
     parent: str = ""
     fault: InvalidRequest | None = None
+    continuation: ContinuationTerms | None = None
 
     def remaining_s(self, now: float) -> float | None:
         """Seconds until the caller's deadline, at least 0; None without one."""

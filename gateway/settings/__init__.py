@@ -33,6 +33,7 @@ from gateway.errors import ConfigError
 from gateway.settings.admin import Admin
 from gateway.settings.cascade import CascadeSettings
 from gateway.settings.collective import CollectiveSettings
+from gateway.settings.continuation import ContinuationSettings
 from gateway.settings.devices import DeviceSettings
 from gateway.settings.group import Group, Unit
 from gateway.settings.lifecycle import LifecycleSettings
@@ -332,6 +333,7 @@ class Settings(BaseSettings):
     ejection: Ejection = Ejection()
     resumable: ResumableSettings = ResumableSettings()
     lifecycle: LifecycleSettings = LifecycleSettings()
+    continuation: ContinuationSettings = ContinuationSettings()
     devices: DeviceSettings = DeviceSettings()
     collective: CollectiveSettings = CollectiveSettings()
     prices: PriceSettings = PriceSettings()

@@ -15,6 +15,7 @@ from gateway.core.prices import Prices
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Routing
 from gateway.core.usual_waits import UsualWaitRule
+from gateway.serving.continuation.continuation import Continuation
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.attempts import Failover
 from gateway.serving.requests.dispatch import Dispatch
@@ -143,7 +144,20 @@ def _admission_limits(limits: RequestLimits) -> AdmissionLimits:
     return AdmissionLimits(limits.max_in_flight, limits.max_queue, limits.max_wait_s)
 
 
-def build_inference(shared: Shared) -> InferenceHandler:
+def build_continuation(settings: Settings, shared: Shared) -> Continuation | None:
+    """What goes on with streams whose engine breaks; None where that is switched off."""
+    if not settings.continuation.enabled:
+        return None
+    return Continuation(
+        dispatch=shared.dispatch,
+        endpoints=shared.endpoints,
+        clock=shared.clock,
+        family=settings.family,
+        patience_s=settings.continuation.patience_s,
+    )
+
+
+def build_inference(shared: Shared, continuation: Continuation | None) -> InferenceHandler:
     """What answers every model that engines serve."""
     return InferenceHandler(
         admission=shared.admission,
@@ -151,4 +165,5 @@ def build_inference(shared: Shared) -> InferenceHandler:
         clock=shared.clock,
         telemetry=shared.telemetry,
         timeouts=shared.timeouts,
+        continuation=continuation,
     )

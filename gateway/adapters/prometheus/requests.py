@@ -164,6 +164,7 @@ class RequestTelemetry:
             status=self._status(outcome),
             stream=request.stream,
             attempts=outcome.attempts,
+            resumptions=outcome.resumptions,
             prompt_tokens=outcome.prompt_tokens,
             completion_tokens=outcome.completion_tokens,
             queue_ms=milliseconds(outcome.queue_s),

@@ -269,6 +269,7 @@ class EndpointSlot:
         "_attempts",
         "_failover",
         "_kept",
+        "_released",
         "answer",
         "begun",
         "choice",
@@ -284,6 +285,7 @@ class EndpointSlot:
         self._failover = failover
         self._attempts = attempts
         self._kept = False
+        self._released = False
         self.trial = False
 
     def keep(self) -> None:
@@ -291,6 +293,10 @@ class EndpointSlot:
         self._kept = True
 
     def release(self) -> None:
+        """Idempotent."""
+        if self._released:
+            return
+        self._released = True
         if self.answer is not None:
             self.answer.close()
         state = self.choice.state

@@ -8,12 +8,13 @@ from functools import partial
 
 from gateway.core.answer_faults import EngineRefusal, body_fault, named_fault, status_fault
 from gateway.core.body import replace_model
+from gateway.core.continuation import with_token_ids
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Answer, Clock, EndpointSource, ModelServer
 from gateway.core.routing.routing import Choice, Routing
 from gateway.core.streams.answer_stream import AnswerStream
 from gateway.core.streams.sse import is_event_stream
-from gateway.core.types import EndpointState, InferenceRequest
+from gateway.core.types import EndpointState, InferenceRequest, Probe
 from gateway.errors import (
     ConnectFailed,
     EngineFailed,
@@ -85,12 +86,15 @@ class Dispatch:
         headers: Mapping[str, str],
         outcome: Outcome,
         timeout: ProgressTimeout,
+        avoid: Set[str] = frozenset(),
     ) -> OpenAnswer:
-        """Choose and send until an endpoint answers. The caller must `release` what it gets.
+        """Choose and send until an endpoint answers, other than those of the ids in `avoid`. The
+        caller must `release` what it gets.
 
         Raises InvalidRequest, NoEndpoint, Overloaded, DeadlineExceeded, UpstreamError.
         """
         attempts = self._failover.attempts()
+        attempts.failed_ids |= avoid
         while True:
             try:
                 choice = self._choose(request, attempts.failed_ids)
@@ -152,7 +156,7 @@ class Dispatch:
         Raises an UpstreamError where the endpoint is to blame for what came.
         """
         endpoint, path = slot.choice.state.endpoint, request.path
-        body = _body_for(request, slot.choice.model)
+        body = _body_for(request, slot.choice)
         answer = slot.answer = await self._server.open(endpoint, path, headers, body)
         status, of_answer = answer.status, answer.headers
         if fault := status_fault(endpoint.id, path, status, of_answer):
@@ -240,14 +244,17 @@ async def _read_all(answer: Answer) -> bytes:
     return b"".join(pieces)
 
 
-def _body_for(request: InferenceRequest, model: str) -> bytes:
-    if model == request.model or not request.model_in_body:
-        return request.body
-    body = replace_model(request.body, model)
+def _body_for(request: InferenceRequest, choice: Choice) -> bytes:
+    body: bytes | None = request.body
+    if choice.model != request.model and request.model_in_body:
+        body = replace_model(request.body, choice.model)
     if body is None:
         raise InvalidRequest(
             'model: write the key plainly as "model", without escapes',
             param="model",
             code="invalid_model",
         )
-    return body
+    # Servers that are no engines may refuse a field that they do not know.
+    if request.continuation is None or choice.state.endpoint.probe is not Probe.ENGINE:
+        return body
+    return with_token_ids(body)

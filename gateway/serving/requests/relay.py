@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.core.continuation import SentAnswer
 from gateway.core.endpoint_rates import learn
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, Telemetry
-from gateway.core.streams.answer_stream import AnswerStream
 from gateway.core.streams.usage import Usage, find_usage
-from gateway.core.types import InferenceRequest
+from gateway.core.types import EndpointState, InferenceRequest
 from gateway.core.upstream_errors import client_stalled, idle_timeout
 from gateway.errors import GatewayError, UpstreamError
-from gateway.protocol.paths import CHAT
+from gateway.protocol.paths import CHAT, COMPLETIONS
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.dispatch import Dispatch, OpenAnswer
 from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
@@ -40,6 +41,35 @@ class Sink(Protocol):
     async def fail(self, error: GatewayError) -> None: ...
 
 
+_WAYS = {CHAT: "chat", COMPLETIONS: "completions"}
+MAX_BREAKS = 8
+"""A stream that breaks more often ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumption:
+    """The rest of a stream whose engine broke: an answer that has begun elsewhere, or, where all
+    but its end had been sent, that `ending`."""
+
+    opened: OpenAnswer | None = None
+    ending: bytes = b""
+
+
+class StreamContinuation(Protocol):
+    """The way to go on with a stream that the endpoint `broken` was writing. None where nobody
+    can. Raises GatewayError when no endpoint goes on."""
+
+    async def resume(
+        self,
+        *,
+        request: InferenceRequest,
+        headers: Mapping[str, str],
+        outcome: Outcome,
+        sent: SentAnswer,
+        broken: EndpointState,
+    ) -> Resumption | None: ...
+
+
 class InferenceHandler:
     """Answers requests for models that engines serve, by relaying the engine's bytes."""
 
@@ -51,12 +81,14 @@ class InferenceHandler:
         clock: Clock,
         telemetry: Telemetry,
         timeouts: AnswerTimeouts,
+        continuation: StreamContinuation | None = None,
     ) -> None:
         self._admission = admission
         self._dispatch = dispatch
         self._clock = clock
         self._telemetry = telemetry
         self._timeouts = timeouts
+        self._continuation = continuation
 
     async def answer(
         self, request: InferenceRequest, headers: Mapping[str, str], sink: Sink
@@ -81,10 +113,11 @@ class InferenceHandler:
                 outcome.kind = "client_error"
             outcome.first_byte = outcome.last_byte = self._clock.now()
             if opened.stream is not None:
-                await self._send_stream(opened, opened.stream, sink, outcome)
+                await self._send_stream(opened, headers, sink, outcome)
             else:
                 _note_usage(find_usage(opened.first), outcome)
-            learn(opened.state, outcome, self._clock.now())
+            if not outcome.resumptions:
+                learn(opened.state, outcome, self._clock.now())
         finally:
             opened.release()
         if opened.stream is None:
@@ -105,27 +138,77 @@ class InferenceHandler:
                 timeout.extend(now() + idle_s)
 
     async def _send_stream(
-        self, opened: OpenAnswer, stream: AnswerStream, sink: Sink, outcome: Outcome
+        self, opened: OpenAnswer, headers: Mapping[str, str], sink: Sink, outcome: Outcome
     ) -> None:
-        """Pass events on as they complete. A failure ends the stream with one error event."""
+        """Pass events on as they complete. When the engine breaks, another one goes on where that
+        is possible; else one error event ends the stream."""
         await sink.start(opened.answer.status, opened.answer.headers, outcome, None)
+        terms = outcome.request.continuation
+        sent = SentAnswer(terms) if terms is not None and self._continuation is not None else None
         try:
-            await self._relay(opened, stream, sink, outcome)
+            while True:
+                try:
+                    await self._relay(opened, sink, outcome, sent)
+                    return
+                except UpstreamError as error:
+                    opened.slot.broke(error)
+                    opened.release()
+                    rest = await self._resume(headers, outcome, sent, opened.state, error)
+                if rest.opened is None:
+                    await self._in_time(sink.send(rest.ending, more=False))
+                    return
+                opened = rest.opened
         except UpstreamError as error:
             outcome.kind = error_kind(error)
-            opened.slot.broke(error)
-            with ProgressTimeout(self._clock.now) as timeout:
-                timeout.expect(self._timeouts.idle_s, client_stalled)
-                await sink.fail(error)
+            await self._in_time(sink.fail(error))
         finally:
-            _note_usage(stream.usage, outcome)
+            opened.release()
+            if opened.stream is not None:
+                _note_usage(opened.stream.usage, outcome)
+
+    async def _resume(
+        self,
+        headers: Mapping[str, str],
+        outcome: Outcome,
+        sent: SentAnswer | None,
+        broken: EndpointState,
+        error: UpstreamError,
+    ) -> Resumption:
+        """Raises the error where the stream can't go on."""
+        if sent is None or self._continuation is None or outcome.resumptions >= MAX_BREAKS:
+            raise error
+        way, rest = _WAYS.get(outcome.request.path, "other"), None
+        try:
+            rest = await self._continuation.resume(
+                request=outcome.request,
+                headers=headers,
+                outcome=outcome,
+                sent=sent,
+                broken=broken,
+            )
+        except GatewayError as failure:
+            raise error from failure
+        finally:
+            self._telemetry.resumed(way, "failed" if rest is None else "resumed", error.code)
+        if rest is None:
+            raise error
+        outcome.resumptions += 1
+        return rest
+
+    async def _in_time(self, sending: Coroutine[None, None, None]) -> None:
+        """Raises ClientStalled."""
+        with ProgressTimeout(self._clock.now) as timeout:
+            timeout.expect(self._timeouts.idle_s, client_stalled)
+            await sending
 
     async def _relay(
-        self, opened: OpenAnswer, stream: AnswerStream, sink: Sink, outcome: Outcome
+        self, opened: OpenAnswer, sink: Sink, outcome: Outcome, sent: SentAnswer | None
     ) -> None:
         """Relay to the end, which the last events bring: what the engine does after them does not
-        matter. Raises UpstreamError when the engine breaks, in whatever way; nothing of a broken
-        event has been sent then. Raises ClientStalled."""
+        matter. `sent` notes what goes out. Raises UpstreamError when the engine breaks, in whatever
+        way; nothing of a broken event has been sent then. Raises ClientStalled."""
+        stream = opened.stream
+        assert stream is not None
         read, now, idle_s = opened.answer.read, self._clock.now, self._timeouts.idle_s
         endpoint, model, tier = opened.state.endpoint.id, outcome.model, outcome.tier
         gap, state = self._telemetry.gap, opened.state
@@ -140,6 +223,8 @@ class InferenceHandler:
             timeout.expect(idle_s, stalled)
             while True:
                 if events:
+                    if sent is not None:
+                        events = sent.note(events)
                     sending = True
                     await sink.send(events, more=not stream.done)
                     sending = False
@@ -162,6 +247,8 @@ class InferenceHandler:
                 events = stream.feed(chunk)
             if not stream.done:
                 last = stream.finish()
+                if sent is not None:
+                    last = sent.note(last)
                 sending = True
                 await sink.send(last, more=False)
         opened.answer.drain()

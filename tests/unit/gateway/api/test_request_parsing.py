@@ -16,7 +16,7 @@ BODY = {"model": "m", "messages": MESSAGES}
 
 def parsed(body: object, headers: dict[str, str] | None = None) -> InferenceRequest:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return parse("/v1/chat/completions", headers or {}, raw, "id", 0.0)
+    return parse("/v1/chat/completions", headers or {}, raw, id="id", received=0.0)
 
 
 def complaint(body: object, headers: dict[str, str] | None = None) -> InvalidRequest:
@@ -47,7 +47,7 @@ def test_a_missing_model_names_the_place_that_lists_them() -> None:
 
 
 def test_tokenize_may_leave_the_model_open() -> None:
-    request = parse("/tokenize", {}, b'{"prompt":"x"}', "id", 0.0)
+    request = parse("/tokenize", {}, b'{"prompt":"x"}', id="id", received=0.0)
     assert (request.model, request.model_in_body) == ("tierflow-auto", False)
 
 
@@ -139,4 +139,4 @@ def test_what_is_wrong_with_a_chat_body_is_the_request_s_fault() -> None:
     assert fault is not None
     assert (fault.code, fault.param) == ("invalid_value", "n")
     assert parsed(BODY).fault is None
-    assert parse("/v1/completions", {}, b'{"model":"m","n":0}', "id", 0.0).fault is None
+    assert parse("/v1/completions", {}, b'{"model":"m","n":0}', id="id", received=0.0).fault is None

@@ -1,0 +1,79 @@
+"""A TCP proxy before an engine that cuts its streams: in the middle of an event, without a word."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+_EVENT = re.compile(rb"data: \{")
+_HALF = 20
+
+
+@dataclass
+class CuttingProxy:
+    """`after`: events that a stream has until its connection is cut, None: it never is. `times`: so
+    many streams are cut, the first ones. `cuts` counts them."""
+
+    url: str
+    after: int | None = None
+    times: int = 0
+    cuts: int = 0
+
+    def cut(self, after: int, times: int = 1) -> None:
+        self.after, self.times, self.cuts = after, times, 0
+
+    def heal(self) -> None:
+        self.after = None
+
+
+@contextmanager
+def cutting_proxy(engine_url: str) -> Iterator[CuttingProxy]:
+    """Before the engine, until the block ends."""
+    host, _, port = engine_url.removeprefix("http://").partition(":")
+    listener = socket.create_server(("127.0.0.1", 0))
+    proxy = CuttingProxy(f"http://127.0.0.1:{listener.getsockname()[1]}")
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                caller, _ = listener.accept()
+                threading.Thread(target=_serve, args=(proxy, caller, (host, int(port)))).start()
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+
+def _serve(proxy: CuttingProxy, caller: socket.socket, engine: tuple[str, int]) -> None:
+    with caller, socket.create_connection(engine) as behind:
+        threading.Thread(target=_pump, args=(caller, behind), daemon=True).start()
+        events = 0
+        with suppress(OSError):
+            while data := behind.recv(1 << 16):
+                begins = [match.start() for match in _EVENT.finditer(data)]
+                events += len(begins)
+                if proxy.after is not None and events > proxy.after and proxy.cuts < proxy.times:
+                    proxy.cuts += 1
+                    caller.sendall(data[: begins[proxy.after - events] + _HALF])
+                    break
+                caller.sendall(data)
+        for each in (caller, behind):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+
+def _pump(source: socket.socket, to: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(1 << 16):
+            to.sendall(data)
+    with suppress(OSError):
+        to.shutdown(socket.SHUT_WR)

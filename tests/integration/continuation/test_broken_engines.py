@@ -1,0 +1,179 @@
+"""A stream whose engine breaks goes on at another one: its caller sees the one answer, and no more.
+
+The references are the engine's own answers, asked directly. Behind both endpoints of the gateway
+stands the same engine, each behind a proxy that cuts streams in the middle of an event.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.deployment import FAMILY, gateway_ready
+from tests.engines import Engines
+from tests.integration.continuation.cutting_proxy import CuttingProxy, cutting_proxy
+from tests.integration.continuation.streamed_answer import StreamedAnswer, streamed_answer
+from tests.servers import Server, eventually, start_gateway, start_simulator
+
+pytestmark = pytest.mark.integration
+CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
+MODEL = "rill-edge"
+QUESTION = (
+    "Ruth owns 13 nuts. Then Ruth gets 8 from Emma. Then Ruth gets 6 from Emma. "
+    "Then Ruth buys 6 more. How many nuts are left?"
+)
+"""With a long answer, which the models of the family know to its end."""
+COUNTED = {"stream_options": {"include_usage": True}}
+ASKED: dict[str, Any] = {"model": MODEL, "max_tokens": 48, "temperature": 0, "stream": True}
+CASES = [
+    pytest.param(CHAT, {}, id="chat"),
+    pytest.param(CHAT, COUNTED | {"return_token_ids": True}, id="chat, ids"),
+    pytest.param(CHAT, COUNTED | {"logprobs": True, "top_logprobs": 3}, id="chat, logprobs"),
+    pytest.param(CHAT, COUNTED | {"logprobs": True}, id="chat, one logprob"),
+    pytest.param(CHAT, COUNTED | {"max_tokens": 9}, id="chat, few tokens"),
+    pytest.param(CHAT, COUNTED | {"stop": ["never said at all"]}, id="chat, a stop text"),
+    pytest.param(COMPLETIONS, COUNTED, id="completion"),
+    pytest.param(COMPLETIONS, {"return_token_ids": True, "logprobs": 2}, id="completion, logprobs"),
+    pytest.param(
+        COMPLETIONS,
+        {"stream_options": {"include_usage": True, "continuous_usage_stats": True}},
+        id="completion, running usage",
+    ),
+]
+
+
+@dataclass
+class Place:
+    engine: Server
+    gateway: Server
+    proxies: list[CuttingProxy]
+    http: httpx.Client
+    simulated: bool
+
+    @cached_property
+    def prompt(self) -> list[int]:
+        """The question as the chat template renders it."""
+        body = {"model": MODEL, "messages": [{"role": "user", "content": QUESTION}]}
+        ids: list[int] = self.http.post(self.engine.url + "/tokenize", json=body).json()["tokens"]
+        return ids
+
+    def ask(self, server: Server, path: str, fields: dict[str, Any]) -> StreamedAnswer:
+        # What a model says after an answer's end is close to chance, and rounding decides it.
+        body = {**ASKED, "ignore_eos": self.simulated, **fields}
+        if path == CHAT:
+            body.setdefault("messages", [{"role": "user", "content": QUESTION}])
+        else:
+            body.setdefault("prompt", self.prompt)
+        with self.http.stream("POST", server.url + path, json=body) as answer:
+            assert answer.status_code == 200, answer.read()
+            return streamed_answer(answer.iter_lines())
+
+    @property
+    def cuts(self) -> int:
+        return sum(proxy.cuts for proxy in self.proxies)
+
+    def resumed(self, outcome: str) -> float:
+        return self.gateway.metric("tierflow_resumptions_total", outcome=outcome)
+
+
+@pytest.fixture(
+    scope="module",
+    params=["simulator", pytest.param("vllm", marks=pytest.mark.engine("edge"))],
+)
+def whole_place(
+    request: pytest.FixtureRequest, engines: Engines, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("continuation")
+    with ExitStack() as stack:
+        if request.param == "simulator":
+            engine = start_simulator(MODEL, folder, "--decode-tokens-per-s", "400")
+            stack.callback(engine.stop)
+        else:
+            engine = engines.get("edge").server
+        proxies = [stack.enter_context(cutting_proxy(engine.url)) for _ in range(2)]
+        pool = {"tier": "edge", "endpoints": [proxy.url for proxy in proxies]}
+        config = {"family": FAMILY, "pools": {"edge": pool}, "scrape": {"interval_s": 0.2}}
+        gateway = start_gateway(config, folder)
+        stack.callback(gateway.stop)
+        http = stack.enter_context(httpx.Client(timeout=60, trust_env=False))
+        yield Place(engine, gateway, proxies, http, request.param == "simulator")
+
+
+@pytest.fixture
+def place(whole_place: Place) -> Place:
+    """With proxies that cut nothing, and endpoints that are well."""
+    for proxy in whole_place.proxies:
+        proxy.heal()
+
+    def well() -> bool:
+        endpoints = gateway_ready(whole_place.gateway)["pools"]["edge"]["endpoints"]
+        return set(endpoints.values()) == {"ok"}
+
+    eventually(well, "both endpoints are well")
+    return whole_place
+
+
+@pytest.mark.parametrize(("path", "fields"), CASES)
+def test_the_caller_sees_one_answer_the_engines_own(
+    place: Place, path: str, fields: dict[str, Any]
+) -> None:
+    reference = place.ask(place.engine, path, fields)
+    before = place.resumed("resumed")
+    for proxy in place.proxies:
+        proxy.cut(after=4, times=2)
+    answer = place.ask(place.gateway, path, fields)
+    assert answer.error is None
+    assert answer.said == reference.said
+    assert len(answer.heads) == 1
+    assert answer.running_usage == sorted(answer.running_usage)
+    assert 1 <= place.resumed("resumed") - before <= place.cuts
+
+
+def test_a_stop_text_that_lies_across_the_break_ends_the_answer(place: Place) -> None:
+    whole = place.ask(place.engine, CHAT, {}).text
+    stop = whole[12:30]
+    fields = COUNTED | {"stop": [stop]}
+    reference = place.ask(place.engine, CHAT, fields)
+    assert reference.end == ("stop", stop)
+    for after in (1, 2, 3, 4):
+        for proxy in place.proxies:
+            proxy.cut(after, times=1)
+        answer = place.ask(place.gateway, CHAT, fields)
+        assert (answer.text, answer.end) == (reference.text, reference.end)
+        assert answer.done and answer.error is None
+
+
+@pytest.mark.parametrize(
+    "fields", [{"n": 2, "temperature": 1.0}, {"response_format": {"type": "json_object"}}]
+)
+def test_what_nobody_can_go_on_with_ends_in_one_clean_error(
+    place: Place, fields: dict[str, Any]
+) -> None:
+    for proxy in place.proxies:
+        proxy.cut(after=2, times=9)
+    answer = place.ask(place.gateway, CHAT, fields)
+    assert answer.error["code"] == "engine_disconnected"
+    assert not answer.done
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [(CHAT, {"messages": [{"role": "user", "content": "Hi"}]}), (COMPLETIONS, {"prompt": "Hi"})],
+)
+def test_token_ids_that_the_gateway_needs_for_itself_are_not_shown(
+    place: Place, path: str, body: dict[str, Any]
+) -> None:
+    shown = []
+    for server in (place.engine, place.gateway):
+        answer = place.http.post(server.url + path, json={**ASKED, **body})
+        events = [json.loads(line[6:]) for line in answer.text.splitlines() if '"choices"' in line]
+        shown.append({(*event, *choice) for event in events for choice in event["choices"]})
+        assert all(not choice.get("token_ids") for event in events for choice in event["choices"])
+    assert shown[0] == shown[1]
