@@ -20,8 +20,8 @@ class ContinuedAnswer:
 
     `owed` is text of the tokens sent that the caller has not had yet. `repeated` are tokens that
     have shown no text: the completion makes them once more. Where the caller has their ids
-    (`shows_ids`), it has to begin with them; else they go along with the text that follows. Stop texts are
-    looked for here, as one may begin in what was sent; the engine knows none.
+    (`shows_ids`), it has to begin with them; else they go along with the text that follows. Stop
+    texts are looked for here, as one may begin in what was sent; the engine knows none.
     """
 
     def __init__(

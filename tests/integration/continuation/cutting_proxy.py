@@ -55,15 +55,16 @@ def cutting_proxy(engine_url: str) -> Iterator[CuttingProxy]:
 
 def _serve(proxy: CuttingProxy, caller: socket.socket, engine: tuple[str, int]) -> None:
     with caller, socket.create_connection(engine) as behind:
-        threading.Thread(target=_pump, args=(caller, behind), daemon=True).start()
-        events = 0
+        seen = _Seen()
+        threading.Thread(target=_pump, args=(caller, behind, seen), daemon=True).start()
         with suppress(OSError):
             while data := behind.recv(1 << 16):
                 begins = [match.start() for match in _EVENT.finditer(data)]
-                events += len(begins)
-                if proxy.after is not None and events > proxy.after and proxy.cuts < proxy.times:
+                last = None if proxy.after is None else proxy.after - seen.events
+                seen.events += len(begins)
+                if last is not None and 0 <= last < len(begins) and proxy.cuts < proxy.times:
                     proxy.cuts += 1
-                    caller.sendall(data[: begins[proxy.after - events] + _HALF])
+                    caller.sendall(data[: begins[last] + _HALF])
                     break
                 caller.sendall(data)
         for each in (caller, behind):
@@ -71,9 +72,18 @@ def _serve(proxy: CuttingProxy, caller: socket.socket, engine: tuple[str, int]) 
                 each.shutdown(socket.SHUT_RDWR)
 
 
-def _pump(source: socket.socket, to: socket.socket) -> None:
+@dataclass
+class _Seen:
+    """The events of the answer that a connection carries now."""
+
+    events: int = 0
+
+
+def _pump(source: socket.socket, to: socket.socket, seen: _Seen) -> None:
     with suppress(OSError):
         while data := source.recv(1 << 16):
+            if data.startswith((b"POST ", b"GET ")):
+                seen.events = 0
             to.sendall(data)
     with suppress(OSError):
         to.shutdown(socket.SHUT_WR)

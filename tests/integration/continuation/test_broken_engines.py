@@ -99,24 +99,29 @@ def whole_place(
             engine = engines.get("edge").server
         proxies = [stack.enter_context(cutting_proxy(engine.url)) for _ in range(2)]
         pool = {"tier": "edge", "endpoints": [proxy.url for proxy in proxies]}
-        config = {"family": FAMILY, "pools": {"edge": pool}, "scrape": {"interval_s": 0.2}}
+        config = {
+            "family": FAMILY,
+            "pools": {"edge": pool},
+            "scrape": {"interval_s": 0.2},
+            # Endpoints that break all the time stay in use.
+            "ejection": {"first_pause_s": 0.01, "longest_pause_s": 0.01},
+        }
         gateway = start_gateway(config, folder)
         stack.callback(gateway.stop)
+        eventually(lambda: _all_ok(gateway), "both endpoints are well")
         http = stack.enter_context(httpx.Client(timeout=60, trust_env=False))
         yield Place(engine, gateway, proxies, http, request.param == "simulator")
 
 
+def _all_ok(gateway: Server) -> bool:
+    return set(gateway_ready(gateway)["pools"]["edge"]["endpoints"].values()) == {"ok"}
+
+
 @pytest.fixture
 def place(whole_place: Place) -> Place:
-    """With proxies that cut nothing, and endpoints that are well."""
+    """With proxies that cut nothing."""
     for proxy in whole_place.proxies:
         proxy.heal()
-
-    def well() -> bool:
-        endpoints = gateway_ready(whole_place.gateway)["pools"]["edge"]["endpoints"]
-        return set(endpoints.values()) == {"ok"}
-
-    eventually(well, "both endpoints are well")
     return whole_place
 
 
