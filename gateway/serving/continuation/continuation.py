@@ -22,7 +22,7 @@ from gateway.serving.continuation.continued_answer import ContinuedAnswer
 from gateway.serving.continuation.stream_events import ContinuedEvents, StreamShape
 from gateway.serving.requests.dispatch import Dispatch, OpenAnswer
 from gateway.serving.requests.progress_timeout import ProgressTimeout
-from gateway.serving.requests.relay import Resumption
+from gateway.serving.requests.relay import StreamRest
 
 _COMPLETION_MAX_TOKENS = 16
 """What an engine gives a completion that sets no bound."""
@@ -61,7 +61,7 @@ class Continuation:
         outcome: Outcome,
         sent: SentAnswer,
         broken: EndpointState,
-    ) -> Resumption | None:
+    ) -> StreamRest | None:
         """The rest of the stream that `broken` was writing; None where nobody can go on with it.
 
         Raises what `Dispatch.open` raises when no endpoint goes on.
@@ -72,12 +72,12 @@ class Continuation:
         fields, began = orjson.loads(request.body), outcome.model
         shape = StreamShape.of(request.path, fields)
         if part.finished:
-            return Resumption(ending=_events(part, shape).end(counted=False))
+            return StreamRest(ending=_events(part, shape).end(counted=False))
         if fields.get("min_tokens") and shape.stops:
             return None
         bound = _bound(request.path, fields)
         if bound is not None and bound <= len(part.ids):
-            return Resumption(ending=_cut(_events(part, shape)))
+            return StreamRest(ending=_cut(_events(part, shape)))
         owed = ""
         if shape.stops:
             text = await self._text_sent(request, headers, began, part, broken)
@@ -93,7 +93,7 @@ class Continuation:
             sent.rewind(part.ids)
         events = _events(part, shape, None if outcome.model == began else outcome.model)
         events.offset += len(owed)
-        return Resumption(opened=_continued(opened, request, events, owed, part.repeated))
+        return StreamRest(opened=_continued(opened, request, events, owed, part.repeated))
 
     def _models(
         self, request: InferenceRequest, model: str, broken: EndpointState

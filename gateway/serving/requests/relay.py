@@ -47,7 +47,7 @@ MAX_BREAKS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resumption:
+class StreamRest:
     """The rest of a stream whose engine broke: an answer that has begun elsewhere, or, where all
     but its end had been sent, that `ending`."""
 
@@ -67,7 +67,7 @@ class StreamContinuation(Protocol):
         outcome: Outcome,
         sent: SentAnswer,
         broken: EndpointState,
-    ) -> Resumption | None: ...
+    ) -> StreamRest | None: ...
 
 
 class InferenceHandler:
@@ -173,7 +173,7 @@ class InferenceHandler:
         sent: SentAnswer | None,
         broken: EndpointState,
         error: UpstreamError,
-    ) -> Resumption:
+    ) -> StreamRest:
         """Raises the error where the stream can't go on."""
         if sent is None or self._continuation is None or outcome.resumptions >= MAX_BREAKS:
             raise error

@@ -1,5 +1,5 @@
-"""A stream that has begun and then breaks ends in one clean error event, soon, and frees the
-engine."""
+"""A stream that has begun and then breaks, and that no other engine can go on with, ends in one
+clean error event, soon, and frees the engine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.integration
 )
 def test_one_error_event_ends_it(fleet: Fleet, fault: dict[str, Any], code: str) -> None:
     fleet.fault(*fleet.edge, **fault)
-    answer = fleet.ask("rill-edge", stream=True)
+    answer = fleet.ask("rill-edge", stream=True, response_format={"type": "json_object"})
     assert answer.status_code == 200
     *tokens, last = events(answer.content)
     texts = [event["choices"][0]["delta"].get("content") for event in tokens]
@@ -43,7 +43,7 @@ def test_the_official_client_raises_on_it(fleet: Fleet) -> None:
     with (
         OpenAI(base_url=fleet.gateway.url + "/v1", api_key="none", max_retries=0) as client,
         client.completions.create(
-            model="rill-edge", prompt="hi", max_tokens=9, stream=True
+            model="rill-edge", prompt="hi", max_tokens=9, n=2, stream=True
         ) as stream,
         pytest.raises(APIError) as caught,
     ):

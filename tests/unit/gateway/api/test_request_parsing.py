@@ -97,7 +97,7 @@ def test_a_caller_is_known_by_its_session_or_else_by_its_address() -> None:
     def caller(peer: str, **headers: str) -> str:
         raw = json.dumps(BODY).encode()
         named = {f"x-tierflow-{name}": value for name, value in headers.items()}
-        return parse("/v1/chat/completions", named, raw, "id", 0.0, peer).caller.id
+        return parse("/v1/chat/completions", named, raw, id="id", received=0.0, peer=peer).caller.id
 
     assert caller("10.0.0.1") == caller("10.0.0.1") != caller("10.0.0.2")
     assert caller("10.0.0.1", session="a") == caller("10.0.0.2", session="a")
