@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 from types import FrameType
@@ -19,6 +20,9 @@ LAST_BYTES_S = 5
 HEADERS_S = 0.5
 LATE = "late"
 """In the `state` of the scopes of connections that came when the gateway took no more requests."""
+
+BROKEN_OFF = "ASGI callable returned without completing response."
+"""What uvicorn writes at level error of an answer that breaks off."""
 
 
 class HttpServer(uvicorn.Server):
@@ -48,6 +52,7 @@ class HttpServer(uvicorn.Server):
             )
         )
         self._drain = drain
+        logging.getLogger("uvicorn.error").addFilter(says_an_error)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # uvicorn hurries at a second SIGINT only.
@@ -73,3 +78,9 @@ class HttpServer(uvicorn.Server):
         while True:
             await self.on_tick(0)
             await asyncio.sleep(HEADERS_S)
+
+
+def says_an_error(record: logging.LogRecord) -> bool:
+    """The gateway breaks an answer off on purpose, where its caller has stopped reading or is to
+    come back for the rest. The request's own line tells how it ended."""
+    return record.msg != BROKEN_OFF
