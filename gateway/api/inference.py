@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -19,7 +20,13 @@ from gateway.core.ports import Clock
 from gateway.core.streams.protocols import stream_protocol
 from gateway.core.types import InferenceRequest
 from gateway.core.upstream_errors import client_stalled
-from gateway.errors import BodyTooLarge, ClientStalled, GatewayError, InvalidRequest
+from gateway.errors import (
+    BodyTooLarge,
+    ClientStalled,
+    GatewayError,
+    InvalidRequest,
+    Overloaded,
+)
 from gateway.protocol import headers as names
 from gateway.protocol.paths import CHAT, COMPLETIONS, DETOKENIZE, EMBEDDINGS, RESPONSES, TOKENIZE
 from gateway.serving.requests.body_room import BodyRoom, HeldBody
@@ -153,7 +160,7 @@ class InferenceRoutes:
             await self._resume(*found, headers, receive, send)
             return
         if LATE in scope.get("state", ()):
-            self._drain.refuse()
+            request = replace(request, fault=self._drain.refusal())
         upstream = {name: headers[name] for name in _FORWARDED if name in headers}
         upstream[names.REQUEST_ID] = sink.request_id
         handler = self._handlers.get(request.model, self._inference)
@@ -177,12 +184,11 @@ class InferenceRoutes:
     async def _request(
         self, scope: Scope, headers: Mapping[str, str], receive: Receive, held: HeldBody, id: str
     ) -> InferenceRequest:
-        """What is wrong with the request, or with the way its body came, is its `fault`. Raises
-        Overloaded for a body without room."""
+        """What is wrong with the request, or with its body's size or coming, is its `fault`."""
         received, path = self._clock.now(), scope["path"]
         try:
             body = await self._body(headers, receive, held)
-        except InvalidRequest as error:
+        except (InvalidRequest, Overloaded) as error:
             return unread(path, id, received, error)
         return parse(
             path,

@@ -18,7 +18,7 @@ from gateway.core.admission import (
 from gateway.core.body import prompt_chars_and_key
 from gateway.core.continuation import continuation_terms
 from gateway.core.types import Caller, Demands, InferenceRequest, Tier
-from gateway.errors import InvalidRequest
+from gateway.errors import GatewayError, InvalidRequest
 from gateway.protocol import headers as names
 from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
 from gateway.protocol.paths import CHAT, DETOKENIZE, TOKENIZE
@@ -110,7 +110,7 @@ def parse(
     )
 
 
-def unread(path: str, id: str, received: float, fault: InvalidRequest) -> InferenceRequest:
+def unread(path: str, id: str, received: float, fault: GatewayError) -> InferenceRequest:
     """A request of which only the fault is known: it is refused and reported as any other."""
     return InferenceRequest(id=id, path=path, model="", body=b"", received=received, fault=fault)
 

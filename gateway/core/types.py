@@ -11,7 +11,7 @@ from gateway.core.continuation import ContinuationTerms
 from gateway.core.estimate import Estimate
 from gateway.core.outlier_ejection import PassiveHealth
 from gateway.core.usual_waits import UsualWaits
-from gateway.errors import InvalidRequest
+from gateway.errors import GatewayError
 
 
 class Tier(StrEnum):
@@ -86,7 +86,7 @@ class InferenceRequest:
     demands: Demands = Demands()
     caller: Caller = Caller()
     parent: str = ""
-    fault: InvalidRequest | None = None
+    fault: GatewayError | None = None
     continuation: ContinuationTerms | None = None
 
     def remaining_s(self, now: float) -> float | None:

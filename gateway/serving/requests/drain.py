@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
 
 import structlog
 
@@ -79,10 +78,10 @@ class Drain:
             f"the gateway stops and takes no more requests; {self._admission.held} have not ended"
         )
 
-    def refuse(self) -> NoReturn:
-        """Raise what a request gets that comes too late."""
+    def refusal(self) -> Draining:
+        """What a request gets that comes too late; it is counted."""
         self._telemetry.shed(ShedReason.DRAINING)
-        raise Draining(
+        return Draining(
             "this gateway is about to stop and takes no more requests; send it again, and another "
             "answers",
             retry_after=1.0,

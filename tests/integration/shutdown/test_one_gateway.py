@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -77,7 +78,7 @@ def test_it_says_that_it_leaves_serves_on_and_lets_answers_end(
         assert gateway.metric("tierflow_shed_requests_total", reason="draining") >= 1
         assert events(b"".join(pieces))[-1] == "[DONE]"
         assert gateway.process.wait(20) == -signal.SIGTERM
-        assert outcomes(gateway)[-1] == "ok"
+        assert {"ok", "draining"} == set(outcomes(gateway))
 
 
 def not_ready(http: httpx.Client, gateway: Server) -> httpx.Response:
@@ -101,19 +102,43 @@ def first(send: Callable[[], httpx.Response], status: int, what: str) -> httpx.R
     return found[-1]
 
 
-def test_what_must_end_ends_with_one_error_event_and_a_true_outcome(
+CHAT, COMPLETIONS, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/responses"
+WANTED = {"model": "rill-edge", "max_tokens": LONG, "ignore_eos": True}
+LONG_BODIES: dict[str, dict[str, Any]] = {
+    CHAT: question("rill-edge", max_tokens=LONG),
+    COMPLETIONS: {"prompt": "Once", **WANTED},
+    RESPONSES: {"model": "rill-edge", "input": "Once", "max_output_tokens": LONG},
+}
+
+
+def test_what_must_end_ends_with_one_error_in_its_protocol_and_a_true_outcome(
     pools: dict[str, Any], http: httpx.Client, tmp_path: Path
 ) -> None:
     with (
         gateway_that_stops(pools, tmp_path, notice_s=0, drain_s=0.2) as gateway,
-        streaming(http, gateway, LONG) as pieces,
+        ThreadPoolExecutor() as threads,
     ):
+
+        def post(path: str, stream: bool) -> httpx.Response:
+            body = LONG_BODIES[path] | {"stream": stream}
+            return http.post(gateway.url + path, json=body)
+
+        streams = {path: threads.submit(post, path, True) for path in LONG_BODIES}
+        whole = threads.submit(post, CHAT, False)
+        begun = len(LONG_BODIES) + 1
+        eventually(lambda: gateway.metric("tierflow_in_flight_requests") == begun, "all run")
         gateway.process.send_signal(signal.SIGTERM)
-        *before, last = events(b"".join(pieces))
-        assert last["error"]["code"] == "drained"
-        assert all("choices" in event for event in before)
+        for path in (CHAT, COMPLETIONS):
+            *before, last = events(streams[path].result(20).content)
+            assert last["error"]["code"] == "drained"
+            assert all("choices" in event for event in before)
+        last = json.loads(streams[RESPONSES].result(20).content.rpartition(b"data: ")[2])
+        assert last["type"] == "response.failed"
+        assert last["response"]["error"]["code"] == "drained"
+        refused = whole.result(20)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "drained")
         assert gateway.process.wait(20) == -signal.SIGTERM
-        assert outcomes(gateway) == ["drained"]
+        assert outcomes(gateway) == ["drained"] * begun
 
 
 def test_a_second_signal_ends_it_at_once_and_still_in_clean_words(

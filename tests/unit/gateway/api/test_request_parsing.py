@@ -21,7 +21,7 @@ def parsed(body: object, headers: dict[str, str] | None = None) -> InferenceRequ
 
 def complaint(body: object, headers: dict[str, str] | None = None) -> InvalidRequest:
     fault = parsed(body, headers).fault
-    assert fault is not None
+    assert isinstance(fault, InvalidRequest)
     return fault
 
 

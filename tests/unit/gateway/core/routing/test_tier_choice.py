@@ -94,6 +94,12 @@ def test_a_saturated_tier_overflows_to_the_next() -> None:
     assert place(choose(request("tierflow-edge"), states)) == ("rill-cloud", "overflow")
 
 
+def test_a_full_tier_overflows_to_the_next_before_anybody_is_refused() -> None:
+    edge = state("edge:1", limits={"max_in_flight": 2}, in_flight=2)
+    states = [edge, state("cloud:1", "cloud")]
+    assert place(choose(request("tierflow-edge"), states)) == ("rill-cloud", "overflow")
+
+
 def test_when_every_tier_is_saturated_the_preferred_one_takes_it() -> None:
     states = both()
     states[0].waiting = states[1].waiting = 8
