@@ -137,9 +137,9 @@ class SentAnswer:
         self._size = 0
 
     @property
-    def begun(self) -> bool:
-        """Whether the caller has had any event."""
-        return bool(self._first)
+    def has_ids(self) -> bool:
+        """Whether the engine tells the token ids, without which nobody can go on."""
+        return self._prompt_ids is not None
 
     def note(self, events: bytes) -> bytes:
         """Keep what whole events tell; gives them as the caller is to see them."""

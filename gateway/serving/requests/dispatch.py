@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from gateway.core.answer_faults import EngineRefusal, body_fault, named_fault, status_fault
@@ -29,6 +29,7 @@ from gateway.serving.requests.attempts import (
     note_attempt,
     note_first_bytes,
 )
+from gateway.serving.requests.first_token_wait import NextPieceWait
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout, first_wait
 from gateway.serving.requests.scale_from_zero import WakeQueue
 
@@ -117,6 +118,21 @@ class Dispatch:
                     opened.state.answered_at = self._clock.now()
                 slot.keep()
                 return opened
+
+    def alternative(self, request: InferenceRequest, model: str, tried: Set[str]) -> Choice:
+        """Where a stream of `model`'s could go on now. Raises as `Routing.choose` does."""
+        return self._choose(replace(request, model=model), tried)
+
+    def next_piece_wait(
+        self,
+        state: EndpointState,
+        timeout: ProgressTimeout,
+        *,
+        choose: Callable[[Set[str]], Choice],
+        idle_s: float,
+    ) -> NextPieceWait:
+        """As `Failover.next_piece_wait`."""
+        return self._failover.next_piece_wait(state, timeout, choose=choose, idle_s=idle_s)
 
     def _choose(self, request: InferenceRequest, tried: Set[str]) -> Choice:
         return self._routing.choose(

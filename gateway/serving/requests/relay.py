@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Set
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from gateway.core.continuation import SentAnswer
 from gateway.core.endpoint_rates import learn
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, Telemetry
+from gateway.core.routing.routing import Choice
 from gateway.core.streams.usage import Usage, find_usage
 from gateway.core.types import EndpointState, InferenceRequest
 from gateway.core.upstream_errors import client_stalled, idle_timeout
@@ -219,7 +221,18 @@ class InferenceHandler:
                 return client_stalled()
             return idle_timeout(endpoint, idle_s)
 
-        with ProgressTimeout(now) as timeout:
+        def elsewhere(tried: Set[str]) -> Choice:
+            if sending or sent is None or not sent.has_ids:
+                raise stalled()
+            return self._dispatch.alternative(outcome.request, model, tried)
+
+        timeout = ProgressTimeout(now)
+        wait = (
+            nullcontext()
+            if sent is None
+            else self._dispatch.next_piece_wait(state, timeout, choose=elsewhere, idle_s=idle_s)
+        )
+        with timeout, wait:
             timeout.expect(idle_s, stalled)
             while True:
                 if events:
@@ -235,7 +248,8 @@ class InferenceHandler:
                     break
                 if stream.progressed:
                     # Comments are no progress.
-                    timeout.extend(now() + idle_s)
+                    state.answered_at = now()
+                    timeout.extend(state.answered_at + idle_s)
                 chunk = await read()
                 if not chunk:
                     break

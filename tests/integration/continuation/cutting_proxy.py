@@ -7,24 +7,31 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _EVENT = re.compile(rb"data: \{")
 _HALF = 20
+_PATIENCE_S = 60.0
 
 
 @dataclass
 class CuttingProxy:
     """`after`: events that a stream has until its connection is cut, None: it never is. `times`: so
-    many streams are cut, the first ones. `cuts` counts them."""
+    many streams are cut, the first ones. `cuts` counts them. `silent`: nothing is closed; nothing
+    comes any more."""
 
     url: str
     after: int | None = None
     times: int = 0
     cuts: int = 0
+    silent: bool = False
 
     def cut(self, after: int, times: int = 1) -> None:
-        self.after, self.times, self.cuts = after, times, 0
+        self.after, self.times, self.cuts, self.silent = after, times, 0, False
+
+    def stall(self, after: int, times: int = 1) -> None:
+        self.cut(after, times)
+        self.silent = True
 
     def heal(self) -> None:
         self.after = None
@@ -65,6 +72,8 @@ def _serve(proxy: CuttingProxy, caller: socket.socket, engine: tuple[str, int]) 
                 if last is not None and 0 <= last < len(begins) and proxy.cuts < proxy.times:
                     proxy.cuts += 1
                     caller.sendall(data[: begins[last] + _HALF])
+                    if proxy.silent:
+                        seen.gone.wait(_PATIENCE_S)
                     break
                 caller.sendall(data)
         for each in (caller, behind):
@@ -77,6 +86,7 @@ class _Seen:
     """The events of the answer that a connection carries now."""
 
     events: int = 0
+    gone: threading.Event = field(default_factory=threading.Event)
 
 
 def _pump(source: socket.socket, to: socket.socket, seen: _Seen) -> None:
@@ -85,5 +95,6 @@ def _pump(source: socket.socket, to: socket.socket, seen: _Seen) -> None:
             if data.startswith((b"POST ", b"GET ")):
                 seen.events = 0
             to.sendall(data)
+    seen.gone.set()
     with suppress(OSError):
         to.shutdown(socket.SHUT_WR)

@@ -105,6 +105,7 @@ def whole_place(
             "scrape": {"interval_s": 0.2},
             # Endpoints that break all the time stay in use.
             "ejection": {"first_pause_s": 0.01, "longest_pause_s": 0.01},
+            "timeouts": {"usual_floor_s": 0.5},
         }
         gateway = start_gateway(config, folder)
         stack.callback(gateway.stop)
@@ -182,3 +183,17 @@ def test_token_ids_that_the_gateway_needs_for_itself_are_not_shown(
         shown.append({(*event, *choice) for event in events for choice in event["choices"]})
         assert all(not choice.get("token_ids") for event in events for choice in event["choices"])
     assert shown[0] == shown[1]
+
+
+def test_a_silent_engine_is_left_for_another(place: Place) -> None:
+    """Sooner than the idle timeout where silence for so long is unusual there."""
+    if not place.simulated:
+        pytest.skip("the simulator falls silent on command")
+    reference = place.ask(place.engine, CHAT, COUNTED)
+    for _ in range(24):
+        assert place.ask(place.gateway, CHAT, COUNTED).said == reference.said
+    for proxy in place.proxies:
+        proxy.stall(after=4, times=1)
+    answer = place.ask(place.gateway, CHAT, COUNTED)
+    assert answer.said == reference.said and answer.error is None
+    assert sum(proxy.cuts for proxy in place.proxies) >= 1
