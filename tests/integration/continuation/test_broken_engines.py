@@ -56,6 +56,7 @@ class Place:
     proxies: list[CuttingProxy]
     http: httpx.Client
     simulated: bool
+    endpoint: str = ""
 
     @cached_property
     def prompt(self) -> list[int]:
@@ -73,6 +74,7 @@ class Place:
             body.setdefault("prompt", self.prompt)
         with self.http.stream("POST", server.url + path, json=body) as answer:
             assert answer.status_code == 200, answer.read()
+            self.endpoint = answer.headers.get("x-tierflow-endpoint", "")
             return streamed_answer(answer.iter_lines())
 
     @property
@@ -190,10 +192,10 @@ def test_a_silent_engine_is_left_for_another(place: Place) -> None:
     if not place.simulated:
         pytest.skip("the simulator falls silent on command")
     reference = place.ask(place.engine, CHAT, COUNTED)
-    for _ in range(24):
+    for _ in range(12):
         assert place.ask(place.gateway, CHAT, COUNTED).said == reference.said
-    for proxy in place.proxies:
-        proxy.stall(after=4, times=1)
+    (usual,) = [proxy for proxy in place.proxies if proxy.url.endswith(place.endpoint)]
+    usual.stall(after=4, times=1)
     answer = place.ask(place.gateway, CHAT, COUNTED)
     assert answer.said == reference.said and answer.error is None
-    assert sum(proxy.cuts for proxy in place.proxies) >= 1
+    assert usual.cuts == 1
