@@ -23,6 +23,9 @@ MAX_PROMPT_CHARS = 256 * 1024
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 """The most that is kept of one answer's events, where its text is needed as well as its ids."""
 _LAST = 8
+_NAME = b'"token_ids"'
+_KEY = _NAME + b":["
+_NO_IDS = _NAME + b":null"
 _IDS = re.compile(rb'"token_ids": ?\[([\d, ]*)\]')
 _PROMPT_IDS = re.compile(rb'"prompt_token_ids": ?\[([\d, ]*)\]')
 _OF_THE_WHOLE = frozenset(
@@ -144,21 +147,21 @@ class SentAnswer:
     def note(self, events: bytes) -> bytes:
         """Keep what whole events tell; gives them as the caller is to see them."""
         if not self._ids:
+            if self._prompt_ids is None and len(self._tail) == _LAST:
+                # An engine that has told no ids by now tells none.
+                return events
             events = self._note_prompt(events)
         if self._terms.keeps_text:
             self._keep(events)
         self._tail.append(events)
-        match = _IDS.search(events)
-        if match is None:
-            return events
-        if self._terms.shows_ids:
-            self._ids += _IDS.findall(events)
-            return events
-        if events.count(b'"token_ids"') > 1:
-            self._ids += _IDS.findall(events)
-            return _IDS.sub(b'"token_ids":null', events)
-        self._ids.append(match[1])
-        return b'%b"token_ids":null%b' % (events[: match.start()], events[match.end() :])
+        begin = events.find(_KEY)
+        end = events.find(b"]", begin)
+        if begin >= 0 and events.find(_NAME, end) < 0 and not self._terms.shows_ids:
+            # One token batch as an engine writes it: the pattern would cost as much as the rest.
+            self._ids.append(events[begin + len(_KEY) : end])
+            return events[:begin] + _NO_IDS + events[end + 1 :]
+        self._ids += _IDS.findall(events)
+        return events if self._terms.shows_ids else _IDS.sub(_NO_IDS, events)
 
     def _note_prompt(self, events: bytes) -> bytes:
         self._first = self._first or events
