@@ -22,7 +22,7 @@ from gateway.core.upstream_errors import (
 from gateway.errors import UpstreamError
 
 READ_BUFFER_BYTES = 64 * 1024
-"""Of an answer that its caller takes slowly; twice as much may wait here."""
+"""An answer is read in such pieces; where its caller is slow, twice as much may wait here."""
 KEEP_ALIVE_S = 4.0
 """Below the 5 s after which vLLM's server closes an idle connection."""
 DRAIN_S = 1.0
@@ -52,7 +52,7 @@ class EngineAnswer:
 
     async def read(self) -> bytes:
         try:
-            return await self._response.content.readany()
+            return await self._response.content.read(READ_BUFFER_BYTES)
         except (aiohttp.ClientError, OSError) as error:
             raise connection_broke(self._endpoint.id, "while it answered") from error
 

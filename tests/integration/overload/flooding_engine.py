@@ -20,7 +20,7 @@ class FloodingEngine:
     sent: int = 0
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        with suppress(OSError, asyncio.CancelledError):
             head = await reader.readuntil(b"\r\n\r\n")
             if head.startswith(b"POST"):
                 writer.write(HEAD % b"text/event-stream")

@@ -81,7 +81,7 @@ def test_a_full_gateway_turns_the_next_one_away_with_a_time_to_retry(fleet: Flee
             second = fleet.http.post(url, json=body)
     finally:
         small.stop()
-    assert second.status_code == 503
+    assert second.status_code == 429
     assert int(second.headers["retry-after"]) >= 1
     assert second.json()["error"]["code"]
 
