@@ -132,6 +132,8 @@ def _config(small: ChattingEngine, large: ChattingEngine, predictor: Path, outco
         "scrape": {"interval_s": 0.2},
         "timeouts": {"first_token_s": 5.0, "idle_s": 5.0, "answer_s": 5.0},
         "retries": {"ratio": 1.0},
+        # What one test breaks is well in the next, without requests that try it.
+        "ejection": {"consecutive_failures": 1_000, "min_requests": 1_000},
         "cascade": {
             "predictor": str(predictor),
             "outcome_log": str(outcomes),
