@@ -20,6 +20,8 @@ from loadtest.measure.processes import HOST
 
 Step = Callable[[Testbed], Awaitable[None]]
 CONTROL_S = 5.0
+SETTLED_S = 2.0
+"""How long a rollout waits after a part is ready, as with `minReadySeconds` of Kubernetes."""
 GRACE_S = 60.0
 """How long a replica of the gateway may take to end when it is asked to."""
 
@@ -73,6 +75,7 @@ def rolled_out(name: str, parts: Callable[[Testbed], list[Part]], patience_s: fl
     async def begin(testbed: Testbed) -> None:
         for part in parts(testbed):
             await testbed.roll_out(part, patience_s)
+            await asyncio.sleep(SETTLED_S)
 
     return Fault(name, begin)
 

@@ -55,12 +55,12 @@ def simulated_phases(plan: ChaosPlan) -> list[Phase]:
         faults.REDIS_READ_ONLY,
         faults.API_SERVER_GONE,
         faults.LOG_DISK_FULL,
-        faults.LINK_CUT(plan.fault_s / 4),
-        faults.LINK_CRAWLS,
         faults.GATEWAY_STALLED,
         faults.GATEWAY_KILLED,
         faults.GATEWAYS_ROLLED_OUT,
         faults.ENGINES_ROLLED_OUT,
+        faults.LINK_CUT(plan.fault_s / 4),
+        faults.LINK_CRAWLS,
     ]
     overlapping = [
         [faults.REDIS_PAUSED, faults.ENGINE_KILLED, faults.LINK_CUT(1.0)],
