@@ -86,8 +86,8 @@ class Telemetry(Protocol):
     `cause` is the code of the failure. `endpoint_returned`: a trial of an ejected one succeeded.
 
     `resumed` counts answers whose engine broke after their first token, by the `way` of answering
-    (chat, completions, draft, cascade, collective): `outcome` is resumed where the answer went on
-    elsewhere, failed where it could not; `cause` is the break's error code.
+    (chat, completions, responses, other, draft, cascade, collective): `outcome` is resumed where
+    the answer went on elsewhere, failed where it could not; `cause` is the break's error code.
     """
 
     def finished(self, outcome: Outcome) -> None: ...

@@ -74,9 +74,9 @@ class RequestTelemetry:
         )
         self._resumptions = self._counter(
             "resumptions",
-            "Answers whose engine broke after the first token. way: chat, completions, draft, "
-            "cascade or collective. outcome: resumed (the answer went on at another endpoint) or "
-            "failed. cause: the error code of the break.",
+            "Answers whose engine broke after the first token. way: chat, completions, responses, "
+            "other, draft, cascade or collective. outcome: resumed (the answer went on at another "
+            "endpoint) or failed. cause: the error code of the break.",
             ("way", "outcome", "cause"),
         )
         self._tokens = self._counter(

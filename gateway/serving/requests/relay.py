@@ -16,12 +16,13 @@ from gateway.core.streams.usage import Usage, find_usage
 from gateway.core.types import EndpointState, InferenceRequest
 from gateway.core.upstream_errors import client_stalled, idle_timeout
 from gateway.errors import GatewayError, UpstreamError
-from gateway.protocol.paths import CHAT, COMPLETIONS
+from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.dispatch import Dispatch, OpenAnswer
 from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
 from gateway.serving.requests.refusals import relayed
+from gateway.serving.requests.resumptions import Resumptions
 
 PIECE_BYTES = 256 * 1024
 """An answer in one piece goes out in pieces of this size, so that a slow reader is told from one
@@ -43,7 +44,7 @@ class Sink(Protocol):
     async def fail(self, error: GatewayError) -> None: ...
 
 
-_WAYS = {CHAT: "chat", COMPLETIONS: "completions"}
+_WAYS = {CHAT: "chat", COMPLETIONS: "completions", RESPONSES: "responses"}
 MAX_BREAKS = 8
 """A stream that breaks more often ends."""
 
@@ -147,19 +148,24 @@ class InferenceHandler:
         await sink.start(opened.answer.status, opened.answer.headers, outcome, None)
         terms = outcome.request.continuation
         sent = SentAnswer(terms) if terms is not None and self._continuation is not None else None
+        way = _WAYS.get(outcome.request.path, "other")
         try:
-            while True:
-                try:
-                    await self._relay(opened, sink, outcome, sent)
-                    return
-                except UpstreamError as error:
-                    opened.slot.broke(error)
-                    opened.release()
-                    rest = await self._resume(headers, outcome, sent, opened.state, error)
-                if rest.opened is None:
-                    await self._in_time(sink.send(rest.ending, more=False))
-                    return
-                opened = rest.opened
+            with Resumptions(way, self._telemetry) as resumptions:
+                while True:
+                    try:
+                        await self._relay(opened, sink, outcome, sent)
+                        return
+                    except UpstreamError as error:
+                        opened.slot.broke(error)
+                        opened.release()
+                        resumptions.broke(error.code)
+                        rest = await self._rest(headers, outcome, sent, opened.state, error)
+                    resumptions.went_on()
+                    outcome.resumptions += 1
+                    if rest.opened is None:
+                        await self._in_time(sink.send(rest.ending, more=False))
+                        return
+                    opened = rest.opened
         except UpstreamError as error:
             outcome.kind = error_kind(error)
             await self._in_time(sink.fail(error))
@@ -168,7 +174,7 @@ class InferenceHandler:
             if opened.stream is not None:
                 _note_usage(opened.stream.usage, outcome)
 
-    async def _resume(
+    async def _rest(
         self,
         headers: Mapping[str, str],
         outcome: Outcome,
@@ -179,7 +185,6 @@ class InferenceHandler:
         """Raises the error where the stream can't go on."""
         if sent is None or self._continuation is None or outcome.resumptions >= MAX_BREAKS:
             raise error
-        way, rest = _WAYS.get(outcome.request.path, "other"), None
         try:
             rest = await self._continuation.resume(
                 request=outcome.request,
@@ -190,11 +195,8 @@ class InferenceHandler:
             )
         except GatewayError as failure:
             raise error from failure
-        finally:
-            self._telemetry.resumed(way, "failed" if rest is None else "resumed", error.code)
         if rest is None:
             raise error
-        outcome.resumptions += 1
         return rest
 
     async def _in_time(self, sending: Coroutine[None, None, None]) -> None:

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.deployment import FAMILY, gateway_ready
+from tests.deployment import FAMILY, gateway_ready, simulators
 from tests.engines import Engines
 from tests.integration.continuation.cutting_proxy import CuttingProxy, cutting_proxy
 from tests.integration.continuation.streamed_answer import StreamedAnswer, streamed_answer
@@ -111,13 +112,14 @@ def whole_place(
         }
         gateway = start_gateway(config, folder)
         stack.callback(gateway.stop)
-        eventually(lambda: _all_ok(gateway), "both endpoints are well")
+        eventually(lambda: all_well(gateway), "both endpoints are well")
         http = stack.enter_context(httpx.Client(timeout=60, trust_env=False))
         yield Place(engine, gateway, proxies, http, request.param == "simulator")
 
 
-def _all_ok(gateway: Server) -> bool:
-    return set(gateway_ready(gateway)["pools"]["edge"]["endpoints"].values()) == {"ok"}
+def all_well(gateway: Server) -> bool:
+    pools = gateway_ready(gateway)["pools"].values()
+    return {state for pool in pools for state in pool["endpoints"].values()} == {"ok"}
 
 
 @pytest.fixture
@@ -199,3 +201,32 @@ def test_a_silent_engine_is_left_for_another(place: Place) -> None:
     answer = place.ask(place.gateway, CHAT, COUNTED)
     assert answer.said == reference.said and answer.error is None
     assert usual.cuts == 1
+
+
+def test_where_no_engine_of_the_model_is_left_another_of_the_family_goes_on(
+    tmp_path: Path,
+) -> None:
+    """Only where the caller left the model to the gateway."""
+    with ExitStack() as stack:
+        edge, cloud = simulators(tmp_path, stack)
+        proxy = stack.enter_context(cutting_proxy(edge.url))
+        pools = {"edge": proxy.url, "cloud": cloud.url}
+        config = {
+            "family": FAMILY,
+            "pools": {name: {"tier": name, "endpoints": [url]} for name, url in pools.items()},
+            "scrape": {"interval_s": 0.2},
+            "continuation": {"patience_s": 0},
+        }
+        gateway = start_gateway(config, tmp_path)
+        stack.callback(gateway.stop)
+        eventually(lambda: all_well(gateway), "both pools are ready")
+        http = stack.enter_context(httpx.Client(timeout=60, trust_env=False))
+        place = Place(edge, gateway, [proxy], http, simulated=True)
+        reference = place.ask(edge, CHAT, {})
+        proxy.cut(after=5, times=9)
+        answer = place.ask(gateway, CHAT, {"model": "tierflow-edge"})
+        assert answer.error is None and answer.done and answer.end == ("length", None)
+        assert answer.text.split()[:3] == reference.text.split()[:3]
+        assert {head[3] for head in answer.heads} == {"rill-edge", "rill-cloud"}
+        proxy.cut(after=5, times=9)
+        assert place.ask(gateway, CHAT, {}).error["code"] == "engine_disconnected"
