@@ -42,6 +42,7 @@ class FamilyEngine(SpeculatingEngine):
         self.text = TextModel(MODEL)
         super().__init__(vocabulary=self.text.vocabulary)
         self._drafter = OnnxDrafter(MODEL / "model.onnx", self.text.context)
+        self._question = len(self.text.encode_chat(QUESTION))
 
     def encode(self, text: str) -> list[int]:
         return self.text.encode(text)
@@ -59,14 +60,14 @@ class FamilyEngine(SpeculatingEngine):
         return ids, "length", None
 
     def answer_ids(self, prompt: list[int], count: int) -> list[int]:
-        """The small model's greedy text, which goes on from what is changed in it. The place of a
-        change is counted from the prompt's beginning: a longer prompt changes no further text."""
+        """The small model's greedy text, which goes on from what is changed in it. A prompt that is
+        followed by the beginning of its answer is answered with the rest of that."""
         stream = self._drafter.start()
         ids: list[int] = []
         while len(ids) < count:
             text = [*prompt, *ids]
             (guess,) = stream.draft(text, 1, lambda _: True)
-            swerve = len(text) % SWERVES == SWERVES - 1
+            swerve = (len(text) - self._question) % SWERVES == SWERVES - 1
             ids.append((guess.token + 11) % 1000 + 300 if swerve else guess.token)
         return ids
 
