@@ -62,7 +62,7 @@ from gateway.wiring.collective import (
 from gateway.wiring.devices import DeviceParts, DeviceTelemetries, build_devices
 from gateway.wiring.endpoints import EndpointUpkeep, discovery_scope
 from gateway.wiring.resumable import ResumableParts, build_resumable
-from gateway.wiring.shared import Shared, build_continuation, build_inference, build_shared
+from gateway.wiring.shared import Shared, build_inference, build_shared
 from gateway.wiring.state import SharedState
 
 VERSION = "0.1.0"
@@ -297,7 +297,7 @@ def web_app(settings: Settings, parts: GatewayParts) -> ASGIApp:
     """The inference routes on the fast path, and FastAPI for everything else."""
     shared, models, limits = parts.shared, parts.models, settings.limits
     inference = InferenceRoutes(
-        inference=build_inference(shared, build_continuation(settings, shared)),
+        inference=build_inference(shared),
         handlers={COLLECTIVE: models.collective.handler, CASCADE: models.cascade.handler},
         clock=shared.clock,
         max_body_bytes=limits.max_body_bytes,

@@ -47,6 +47,7 @@ class Shared:
     timeouts: AnswerTimeouts
     usual_waits: UsualWaitRule
     dispatch: Dispatch
+    continuation: Continuation | None
     calls: EngineCalls
     verifiers: VerifierEndpoints
     prices: Prices
@@ -90,6 +91,7 @@ def build_shared(
         uniform=uniform,
         wake_queue=_wake_queue(settings, endpoints, clock),
     )
+    continuation = _continuation(settings, dispatch, endpoints, clock)
     return Shared(
         endpoints=endpoints,
         clock=clock,
@@ -98,7 +100,14 @@ def build_shared(
         timeouts=timeouts,
         usual_waits=usual_waits,
         dispatch=dispatch,
-        calls=EngineCalls(dispatch=dispatch, clock=clock, telemetry=telemetry, timeouts=timeouts),
+        continuation=continuation,
+        calls=EngineCalls(
+            dispatch=dispatch,
+            clock=clock,
+            telemetry=telemetry,
+            timeouts=timeouts,
+            continuation=continuation,
+        ),
         verifiers=VerifierEndpoints(
             routing=routing,
             endpoints=endpoints,
@@ -107,6 +116,7 @@ def build_shared(
             telemetry=telemetry,
             failover=failover,
             uniform=uniform,
+            continues=settings.continuation.enabled,
         ),
         prices=Prices(settings.prices.model_dump()),
         uniform=uniform,
@@ -144,20 +154,22 @@ def _admission_limits(limits: RequestLimits) -> AdmissionLimits:
     return AdmissionLimits(limits.max_in_flight, limits.max_queue, limits.max_wait_s)
 
 
-def build_continuation(settings: Settings, shared: Shared) -> Continuation | None:
+def _continuation(
+    settings: Settings, dispatch: Dispatch, endpoints: EndpointSource, clock: Clock
+) -> Continuation | None:
     """What goes on with streams whose engine breaks; None where that is switched off."""
     if not settings.continuation.enabled:
         return None
     return Continuation(
-        dispatch=shared.dispatch,
-        endpoints=shared.endpoints,
-        clock=shared.clock,
+        dispatch=dispatch,
+        endpoints=endpoints,
+        clock=clock,
         family=settings.family,
         patience_s=settings.continuation.patience_s,
     )
 
 
-def build_inference(shared: Shared, continuation: Continuation | None) -> InferenceHandler:
+def build_inference(shared: Shared) -> InferenceHandler:
     """What answers every model that engines serve."""
     return InferenceHandler(
         admission=shared.admission,
@@ -165,5 +177,5 @@ def build_inference(shared: Shared, continuation: Continuation | None) -> Infere
         clock=shared.clock,
         telemetry=shared.telemetry,
         timeouts=shared.timeouts,
-        continuation=continuation,
+        continuation=shared.continuation,
     )

@@ -57,7 +57,7 @@ class TopTier:
                             yield piece
                     return
                 with attempts.at(choice) as slot:
-                    slot.resumable = request.divisible
+                    slot.resumable = request.divisible and self.verifiers.continues
                     wait = partial(
                         attempts.first_token_wait,
                         choose=partial(self._choose, request, stage, escalation),
@@ -153,6 +153,7 @@ class TopTier:
             model=model,
             body=_completion_body(request, escalation),
             demands=request.demands(escalation.deadline_s),
+            way="cascade",
         )
         async with aclosing(self.calls.stream(call)) as events:
             async for event in events:

@@ -71,9 +71,10 @@ class ServerModel:
         return server_answer(reply, text, reply.body.get("usage"), finish_reason)
 
     async def _streamed(self, call: EngineCall, sink: TextSink) -> ServerAnswer:
-        """A stream that breaks off after its first text is asked for once more, as a whole. It
-        goes on where it stopped if the new answer begins with the text that was sent. Failures
-        before the first text are the business of `requests.attempts`."""
+        """A stream that breaks off after its first text, and that no endpoint with its model goes
+        on with, is asked for once more, as a whole. It goes on where it stopped if the new answer
+        begins with the text that was sent. Failures before the first text are the business of
+        `requests.attempts`."""
         sent = list[str]()
         try:
             return await self._relayed(self._calls.stream(call), sent, sink)
@@ -122,6 +123,7 @@ def server_call(
         model=request.options.aggregator,
         body={**request.body, "messages": list(messages)},
         demands=Demands(max_tier=demands.max_tier, min_quality=demands.min_quality),
+        way="collective",
     )
 
 

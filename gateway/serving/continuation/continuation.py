@@ -22,7 +22,7 @@ from gateway.serving.continuation.continued_answer import ContinuedAnswer
 from gateway.serving.continuation.stream_events import ContinuedEvents, StreamShape
 from gateway.serving.requests.dispatch import Dispatch, OpenAnswer
 from gateway.serving.requests.progress_timeout import ProgressTimeout
-from gateway.serving.requests.relay import StreamRest
+from gateway.serving.requests.stream_rest import StreamRest
 
 _COMPLETION_MAX_TOKENS = 16
 """What an engine gives a completion that sets no bound."""

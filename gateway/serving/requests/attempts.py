@@ -12,9 +12,9 @@ Chat requests (`dispatch`), drafting sessions (`devices.drafting.session`) and e
             ...
             return
 
-They differ in what they choose from, and in what they do when nothing is left to choose. What
-`collective.server_model` does is another policy: it asks again *after* the first token, and goes on
-only where the new answer begins as the old one.
+They differ in what they choose from, and in what they do when nothing is left to choose. A stream
+of text that has begun goes on by `stream_rest`. Where that can't be, `collective.server_model` asks
+again, and goes on only where the new answer begins as the old one.
 
 Whose fault is a failure? Some are the endpoint's whatever the request (`UpstreamError.certain`).
 The others might be this request's own: they count against the endpoint once another has answered
@@ -291,6 +291,10 @@ class EndpointSlot:
     def keep(self) -> None:
         """The place outlives the block: whoever gets the answer releases it."""
         self._kept = True
+
+    @property
+    def released(self) -> bool:
+        return self._released
 
     def release(self) -> None:
         """Idempotent."""

@@ -8,7 +8,7 @@ caller's request has been admitted.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from gateway.core.body import prompt_chars_and_key
+from gateway.core.continuation import SentAnswer, continuation_terms
 from gateway.core.endpoint_rates import learn
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, Telemetry
@@ -29,6 +30,8 @@ from gateway.serving.requests.dispatch import Dispatch, OpenAnswer
 from gateway.serving.requests.lifecycle import Lifecycle
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
 from gateway.serving.requests.refusals import refused
+from gateway.serving.requests.resumptions import Resumptions
+from gateway.serving.requests.stream_rest import StreamContinuation, rest_of_stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,9 @@ class EngineCall:
 
     `parent` is the caller's request that it serves, `part` tells it from others of the same parent
     in logs. `body` is an OpenAI body without `model` and `stream`; `model` may be virtual. The
-    parent's demands don't hold for it, only `demands` does.
+    parent's demands don't hold for it, only `demands` does. A stream whose engine breaks goes on at
+    another one with the same model, where `way` names the way of answering for which that is
+    counted; "": it breaks.
     """
 
     parent: InferenceRequest
@@ -46,6 +51,7 @@ class EngineCall:
     body: Mapping[str, Any]
     path: str = CHAT
     demands: Demands = Demands()
+    way: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +68,16 @@ class EngineCalls:
     """Makes calls to engines, and gives their answers parsed: as a whole or event by event."""
 
     def __init__(
-        self, *, dispatch: Dispatch, clock: Clock, telemetry: Telemetry, timeouts: AnswerTimeouts
+        self,
+        *,
+        dispatch: Dispatch,
+        clock: Clock,
+        telemetry: Telemetry,
+        timeouts: AnswerTimeouts,
+        continuation: StreamContinuation | None,
     ) -> None:
         self._dispatch = dispatch
+        self._continuation = continuation
         self._clock = clock
         self._telemetry = telemetry
         self._timeouts = timeouts
@@ -78,9 +91,7 @@ class EngineCalls:
         async with self._open(call, stream=False) as (opened, outcome):
             body = answer_object(opened.first, outcome.endpoint)
             _note_usage(body, outcome)
-            return EngineReply(
-                body=body, model=outcome.model, tier=outcome.tier, endpoint=outcome.endpoint
-            )
+            return _reply(body, outcome)
 
     async def stream(self, call: EngineCall) -> AsyncGenerator[EngineReply]:
         """The events of a stream as they come; the last one has the usage. `aclose` makes the
@@ -90,42 +101,79 @@ class EngineCalls:
         """
         body = {**call.body, "stream_options": {"include_usage": True}}
         async with self._open(replace(call, body=body), stream=True) as (opened, outcome):
-            stream, events = opened.stream, opened.first
-            if stream is None:
-                raise unreadable(outcome.endpoint)
-            idle_s, endpoint = self._timeouts.idle_s, outcome.endpoint
-            with ProgressTimeout(self._clock.now) as timeout:
-                while True:
-                    if stream.progressed:
-                        outcome.last_byte = opened.state.answered_at = self._clock.now()
-                    for event in objects(events, endpoint):
-                        _note_usage(event, outcome)
-                        if event.get("choices") and not event.get("usage"):
-                            outcome.completion_tokens += 1
-                        # While the reader of the events is busy, the engine's time does not count.
-                        timeout.extend(float("inf"))
-                        yield EngineReply(
-                            body=event,
-                            model=outcome.model,
-                            tier=outcome.tier,
-                            endpoint=outcome.endpoint,
-                        )
-                    if stream.over:
-                        break
-                    if stream.progressed:
-                        timeout.expect(idle_s, partial(idle_timeout, endpoint, idle_s))
-                    chunk = await opened.answer.read()
-                    events = stream.feed(chunk) if chunk else stream.finish()
-            stream.finish()
-            opened.answer.drain()
+            terms = outcome.request.continuation
+            sent = SentAnswer(terms) if terms is not None else None
+            try:
+                with Resumptions(call.way, self._telemetry) as resumptions:
+                    while True:
+                        try:
+                            async with aclosing(self._replies(opened, outcome, sent)) as replies:
+                                async for reply in replies:
+                                    yield reply
+                            return
+                        except UpstreamError as error:
+                            opened.slot.broke(error)
+                            opened.release()
+                            if call.way:
+                                resumptions.broke(error.code)
+                            rest = await rest_of_stream(
+                                self._continuation,
+                                # No other model's answer is wanted for this part.
+                                request=replace(outcome.request, model=outcome.model),
+                                headers=_headers(outcome.request),
+                                outcome=outcome,
+                                sent=sent,
+                                broken=opened.state,
+                                error=error,
+                            )
+                        resumptions.went_on()
+                        if rest.opened is None:
+                            for event in objects(rest.ending, outcome.endpoint):
+                                _note_usage(event, outcome)
+                                yield _reply(event, outcome)
+                            return
+                        opened = rest.opened
+            finally:
+                opened.release()
+
+    async def _replies(
+        self, opened: OpenAnswer, outcome: Outcome, sent: SentAnswer | None
+    ) -> AsyncGenerator[EngineReply]:
+        """The events of one engine's stream; `sent` notes them. Raises UpstreamError."""
+        stream, events = opened.stream, opened.first
+        if stream is None:
+            raise unreadable(outcome.endpoint)
+        idle_s, endpoint = self._timeouts.idle_s, outcome.endpoint
+        with ProgressTimeout(self._clock.now) as timeout:
+            while True:
+                if stream.progressed:
+                    outcome.last_byte = opened.state.answered_at = self._clock.now()
+                if sent is not None:
+                    events = sent.note(events)
+                for event in objects(events, endpoint):
+                    _note_usage(event, outcome)
+                    if event.get("choices") and not event.get("usage"):
+                        outcome.completion_tokens += 1
+                    # While the reader of the events is busy, the engine's time does not count.
+                    timeout.extend(float("inf"))
+                    yield _reply(event, outcome)
+                if stream.over:
+                    break
+                if stream.progressed:
+                    timeout.expect(idle_s, partial(idle_timeout, endpoint, idle_s))
+                chunk = await opened.answer.read()
+                events = stream.feed(chunk) if chunk else stream.finish()
+        stream.finish()
+        opened.answer.drain()
 
     @asynccontextmanager
     async def _open(
         self, call: EngineCall, *, stream: bool
     ) -> AsyncGenerator[tuple[OpenAnswer, Outcome]]:
         request = _request(call, self._clock.now(), stream=stream)
-        outcome = Outcome(request=request)
-        headers = {"content-type": "application/json", REQUEST_ID: request.id}
+        if self._continuation is None:
+            request = replace(request, continuation=None)
+        outcome, headers = Outcome(request=request), _headers(request)
         with Lifecycle(outcome, self._clock, self._telemetry.finished):
             opened = await self._dispatch.open(
                 request, headers, outcome, ProgressTimeout(self._clock.now)
@@ -138,9 +186,11 @@ class EngineCalls:
                 try:
                     yield opened, outcome
                 except UpstreamError as error:
-                    opened.slot.broke(error)
+                    if not opened.slot.released:
+                        opened.slot.broke(error)
                     raise
-                learn(opened.state, outcome, self._clock.now())
+                if not outcome.resumptions:
+                    learn(opened.state, outcome, self._clock.now())
             finally:
                 opened.release()
 
@@ -161,7 +211,16 @@ def _request(call: EngineCall, now: float, *, stream: bool) -> InferenceRequest:
         max_tokens=max_tokens if isinstance(max_tokens, int) else None,
         demands=call.demands,
         parent=call.parent.id,
+        continuation=continuation_terms(call.path, body, chars) if call.way else None,
     )
+
+
+def _headers(request: InferenceRequest) -> Mapping[str, str]:
+    return {"content-type": "application/json", REQUEST_ID: request.id}
+
+
+def _reply(body: Mapping[str, Any], outcome: Outcome) -> EngineReply:
+    return EngineReply(body=body, model=outcome.model, tier=outcome.tier, endpoint=outcome.endpoint)
 
 
 def _note_usage(body: Mapping[str, Any], outcome: Outcome) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping, Set
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.core.continuation import SentAnswer
@@ -13,7 +12,7 @@ from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, Telemetry
 from gateway.core.routing.routing import Choice
 from gateway.core.streams.usage import Usage, find_usage
-from gateway.core.types import EndpointState, InferenceRequest
+from gateway.core.types import InferenceRequest
 from gateway.core.upstream_errors import client_stalled, idle_timeout
 from gateway.errors import GatewayError, UpstreamError
 from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES
@@ -23,6 +22,7 @@ from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_k
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
 from gateway.serving.requests.refusals import relayed
 from gateway.serving.requests.resumptions import Resumptions
+from gateway.serving.requests.stream_rest import StreamContinuation, rest_of_stream
 
 PIECE_BYTES = 256 * 1024
 """An answer in one piece goes out in pieces of this size, so that a slow reader is told from one
@@ -45,32 +45,6 @@ class Sink(Protocol):
 
 
 _WAYS = {CHAT: "chat", COMPLETIONS: "completions", RESPONSES: "responses"}
-MAX_BREAKS = 8
-"""A stream that breaks more often ends."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamRest:
-    """The rest of a stream whose engine broke: an answer that has begun elsewhere, or, where all
-    but its end had been sent, that `ending`."""
-
-    opened: OpenAnswer | None = None
-    ending: bytes = b""
-
-
-class StreamContinuation(Protocol):
-    """The way to go on with a stream that the endpoint `broken` was writing. None where nobody
-    can. Raises GatewayError when no endpoint goes on."""
-
-    async def resume(
-        self,
-        *,
-        request: InferenceRequest,
-        headers: Mapping[str, str],
-        outcome: Outcome,
-        sent: SentAnswer,
-        broken: EndpointState,
-    ) -> StreamRest | None: ...
 
 
 class InferenceHandler:
@@ -159,9 +133,16 @@ class InferenceHandler:
                         opened.slot.broke(error)
                         opened.release()
                         resumptions.broke(error.code)
-                        rest = await self._rest(headers, outcome, sent, opened.state, error)
+                        rest = await rest_of_stream(
+                            self._continuation,
+                            request=outcome.request,
+                            headers=headers,
+                            outcome=outcome,
+                            sent=sent,
+                            broken=opened.state,
+                            error=error,
+                        )
                     resumptions.went_on()
-                    outcome.resumptions += 1
                     if rest.opened is None:
                         await self._in_time(sink.send(rest.ending, more=False))
                         return
@@ -173,31 +154,6 @@ class InferenceHandler:
             opened.release()
             if opened.stream is not None:
                 _note_usage(opened.stream.usage, outcome)
-
-    async def _rest(
-        self,
-        headers: Mapping[str, str],
-        outcome: Outcome,
-        sent: SentAnswer | None,
-        broken: EndpointState,
-        error: UpstreamError,
-    ) -> StreamRest:
-        """Raises the error where the stream can't go on."""
-        if sent is None or self._continuation is None or outcome.resumptions >= MAX_BREAKS:
-            raise error
-        try:
-            rest = await self._continuation.resume(
-                request=outcome.request,
-                headers=headers,
-                outcome=outcome,
-                sent=sent,
-                broken=broken,
-            )
-        except GatewayError as failure:
-            raise error from failure
-        if rest is None:
-            raise error
-        return rest
 
     async def _in_time(self, sending: Coroutine[None, None, None]) -> None:
         """Raises ClientStalled."""

@@ -23,7 +23,8 @@ class VerifierEndpoints:
     """The endpoints as drafting sessions and escalations see them: places where draft tokens are
     verified.
 
-    `uniform` gives random numbers in [0, 1).
+    `uniform` gives random numbers in [0, 1). `continues`: an answer whose endpoint breaks goes on
+    at another one.
     """
 
     routing: Routing
@@ -33,6 +34,7 @@ class VerifierEndpoints:
     telemetry: Telemetry
     failover: Failover
     uniform: Callable[[], float]
+    continues: bool
 
     def offers(self) -> list[Offer]:
         """The models that each tier answers with now. A tier's first offer is its default."""

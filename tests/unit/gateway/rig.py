@@ -14,7 +14,7 @@ from gateway.core.retry import RetryBudget
 from gateway.core.types import EndpointState, InferenceRequest, PoolState
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from gateway.settings import Settings
-from gateway.wiring.shared import build_continuation, build_inference, build_shared
+from gateway.wiring.shared import build_inference, build_shared
 from tests.unit.gateway.build import FAMILY, request, routing, state
 from tests.unit.gateway.fakes import (
     FakeAnswer,
@@ -104,8 +104,7 @@ class InferenceRig(SharedRig):
 
     async def ask(self, inference: InferenceRequest, sink: ListSink | None = None) -> ListSink:
         sink = sink or ListSink()
-        continuation = build_continuation(self.settings, self.shared)
-        await build_inference(self.shared, continuation).answer(inference, {}, sink)
+        await build_inference(self.shared).answer(inference, {}, sink)
         return sink
 
 

@@ -155,7 +155,7 @@ class DraftingSession:
                     self._request, self._tier, self._frame.tokenizer, attempts
                 )
                 with attempts.at(choice) as slot:
-                    slot.resumable = True
+                    slot.resumable = verifiers.continues
                     note_attempt(self._outcome.request, choice, clock.now())
                     state.resume()
                     try:

@@ -1,82 +1,116 @@
+"""Streams of the gateway's own that break in the middle: another endpoint goes on with them."""
+
 from __future__ import annotations
 
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import orjson
 import pytest
 
-from gateway.errors import EngineFailed, GatewayError
-from gateway.serving.requests.engine_calls import EngineCall
-from gateway.serving.requests.progress_timeout import AnswerTimeouts
-from tests.unit.gateway.build import request
-from tests.unit.gateway.fakes import CommentingAnswer, Piece
-from tests.unit.gateway.rig import SharedRig, stream, whole
+from gateway.errors import EngineFailed
+from gateway.serving.requests.engine_calls import EngineCall, EngineReply
+from tests.unit.gateway.build import request, state
+from tests.unit.gateway.fakes import FakeAnswer
+from tests.unit.gateway.rig import SharedRig
 
 pytestmark = pytest.mark.anyio
-
-A = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":null}]}\n\n'
-B = b'data: {"choices":[{"delta":{"content":"b"},"finish_reason":"stop"}]}\n\n'
-USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2}}\n\n'
-DONE = b"data: [DONE]\n\n"
-ERROR = b'data: {"error":{"message":"secret"}}\n\n'
-ABORT = b'data: {"choices":[{"delta":{},"finish_reason":"abort"}]}\n\n'
-NEVER = None
-IMPATIENT = AnswerTimeouts(first_token_s=30.0, idle_s=0.02, answer_s=30.0)
+MESSAGES = [{"role": "user", "content": "hi"}]
 
 
-def call() -> EngineCall:
-    return EngineCall(parent=request(), part="aggregate", model="rill-edge", body={"messages": []})
+def broke() -> EngineFailed:
+    return EngineFailed("broke", endpoint="edge:1", code="engine_disconnected")
 
 
-async def texts(rig: SharedRig) -> list[Any]:
-    said = []
-    async with aclosing(rig.shared.calls.stream(call())) as replies:
-        async for reply in replies:
-            said += [choice["delta"]["content"] for choice in reply.body["choices"]]
-    return said
+def events(*bodies: dict[str, Any]) -> list[bytes]:
+    return [b"data: " + orjson.dumps(body) + b"\n\n" for body in bodies]
 
 
-@pytest.mark.parametrize("late", [[], [NEVER], [ERROR]])
-async def test_a_call_is_over_at_done_and_brings_the_engines_counts(late: list[Piece]) -> None:
-    rig = SharedRig({"edge:1": stream(A, B, USAGE, DONE, *late)})
-    assert await texts(rig) == ["a", "b"]
-    outcome = rig.telemetry.outcomes[0]
-    assert (outcome.kind, outcome.prompt_tokens, outcome.completion_tokens) == ("ok", 5, 2)
-    assert rig.server.answers[0].drained and rig.server.answers[0].closed
+def said(text: str, *ids: int, **more: Any) -> dict[str, Any]:
+    """One event of a chat completion's stream."""
+    head = {"id": "chatcmpl-1", "created": 1, "model": "rill-edge"}
+    choice = {"index": 0, "delta": {"content": text}, "token_ids": list(ids), "finish_reason": None}
+    return {**head, "choices": [choice], **more}
+
+
+def completed(text: str, *ids: int, reason: str | None = None) -> dict[str, Any]:
+    """One event of a completion's stream."""
+    choice = {"index": 0, "text": text, "token_ids": list(ids), "finish_reason": reason}
+    return {"id": "cmpl-1", "created": 1, "model": "rill-edge", "choices": [choice]}
+
+
+BEGINNING = [*events(said("", prompt_token_ids=[1, 2, 3]), said("He", 5), said("l", 6)), broke()]
+REST = [
+    *events(
+        completed("lo", 7, reason="stop"),
+        {
+            "id": "cmpl-1",
+            "created": 1,
+            "model": "rill-edge",
+            "choices": [],
+            "usage": {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6},
+        },
+    ),
+    b"data: [DONE]\n\n",
+]
+
+
+class Calls(SharedRig):
+    def __init__(self, first: Sequence[Any], second: Sequence[Any] | None, **settings: Any) -> None:
+        scripts: dict[str, Callable[[], FakeAnswer]] = {"edge:1": lambda: FakeAnswer(first)}
+        if second is not None:
+            scripts["edge:2"] = lambda: FakeAnswer(second)
+        states = [state("edge:1"), state("edge:2", waiting=5)]
+        super().__init__(scripts, states, **settings)
+
+    async def stream(self, way: str = "collective") -> list[EngineReply]:
+        call = EngineCall(
+            parent=request("tierflow-collective"),
+            part="aggregate",
+            model="rill-edge",
+            body={"messages": MESSAGES, "max_tokens": 9},
+            way=way,
+        )
+        return [reply async for reply in self.shared.calls.stream(call)]
+
+
+def text(replies: Sequence[EngineReply]) -> str:
+    deltas = [choice["delta"] for reply in replies for choice in reply.body.get("choices") or ()]
+    return "".join(delta.get("content") or "" for delta in deltas)
+
+
+async def test_another_endpoint_goes_on_from_the_token_ids() -> None:
+    rig = Calls(BEGINNING, REST)
+    replies = await rig.stream()
+    assert text(replies) == "Hello"
+    assert replies[-1].endpoint == "edge:2"
+    usage = next(reply.body["usage"] for reply in replies if reply.body.get("usage"))
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (3, 3)
+    _, (endpoint, path, body) = rig.server.calls
+    asked = orjson.loads(body)
+    assert (endpoint, path) == ("edge:2", "/v1/completions")
+    assert (asked["prompt"], asked["max_tokens"]) == ([1, 2, 3, 5, 6], 7)
+    assert rig.telemetry.resumptions == [("collective", "resumed", "engine_disconnected")]
+    (outcome,) = rig.telemetry.outcomes
+    assert (outcome.kind, outcome.prompt_tokens, outcome.completion_tokens) == ("ok", 3, 3)
+    assert [each.in_flight for each in rig.states] == [0, 0]
 
 
 @pytest.mark.parametrize(
-    ("pieces", "code"),
-    [
-        ([A, B], "engine_disconnected"),
-        ([A, ERROR, DONE], "error_event"),
-        ([A, ABORT, DONE], "engine_aborted"),
-        ([A, b"data: {half\n\n", DONE], "unreadable_answer"),
-        ([A, NEVER], "idle_timeout"),
-    ],
+    ("way", "settings"), [("", {}), ("collective", {"continuation": {"enabled": False}})]
 )
-async def test_a_call_whose_stream_breaks_is_a_failure_and_counted_as_that(
-    pieces: list[Piece], code: str
-) -> None:
-    rig = SharedRig({"edge:1": stream(*pieces)}, timeouts=IMPATIENT)
-    with pytest.raises(GatewayError) as caught:
-        await texts(rig)
-    assert caught.value.code == code
-    outcome = rig.telemetry.outcomes[0]
-    assert (outcome.kind, outcome.status) == (code, 200)
-    assert outcome.completion_tokens >= 1
-    assert rig.server.answers[0].closed
+async def test_a_stream_that_is_not_to_go_on_breaks(way: str, settings: dict[str, Any]) -> None:
+    rig = Calls(BEGINNING, REST, **settings)
+    with pytest.raises(EngineFailed, match="broke"):
+        await rig.stream(way)
+    assert len(rig.server.calls) == 1
+    assert b"return_token_ids" not in rig.server.calls[0][2]
+    assert [each.in_flight for each in rig.states] == [0, 0]
 
 
-async def test_comments_do_not_keep_a_call_waiting() -> None:
-    rig = SharedRig({"edge:1": lambda: CommentingAnswer([A])}, timeouts=IMPATIENT)
-    with pytest.raises(GatewayError) as caught:
-        await texts(rig)
-    assert caught.value.code == "idle_timeout"
-
-
-async def test_a_stream_that_is_answered_in_one_piece_is_a_failure() -> None:
-    rig = SharedRig({"edge:1": whole(b'{"choices":[{"message":{"content":"a"}}]}')})
-    with pytest.raises(EngineFailed) as caught:
-        await texts(rig)
-    assert caught.value.code == "unreadable_answer"
+async def test_a_stream_whose_engine_tells_no_ids_breaks() -> None:
+    rig = Calls([*events(said("He"), said("l")), broke()], REST)
+    with pytest.raises(EngineFailed, match="broke"):
+        await rig.stream()
+    assert rig.telemetry.resumptions == [("collective", "failed", "engine_disconnected")]
+    assert [each.in_flight for each in rig.states] == [0, 0]

@@ -26,6 +26,7 @@ def verifiers(*states: EndpointState) -> VerifierEndpoints:
         telemetry=telemetry,
         failover=failover(endpoints, telemetry),
         uniform=lambda: 0.0,
+        continues=True,
     )
 
 
