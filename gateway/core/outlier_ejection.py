@@ -21,13 +21,14 @@ from enum import StrEnum
 
 from gateway.protocol.backoff import pause_s
 
-DOUBT = 0.7
-"""What each failure since the last success leaves of an endpoint's score."""
+DOUBT_DEPTH, MAX_DOUBTS, SHARE_DEPTH = 4.0, 5, 10.0
+"""So many requests that wait does each failure since the last success count for, up to as many of
+them, and a share of failures of 1."""
 FIRST_SHARE = 0.1
 """The share of its usual requests that an endpoint gets at the beginning of its slow start."""
 FADE_S = 10.0
-"""Seconds after which a failure's weight in the score has faded to 1/e: an endpoint that nobody
-asks any more gets its next chance."""
+"""Seconds after which what failures count for has faded to 1/e: an endpoint that nobody asks any
+more gets its next chance."""
 FORGOTTEN = 0.05
 """Less than so much of a failure counts as none."""
 LONGEST_BUSY_S = 60.0
@@ -121,13 +122,14 @@ class PassiveHealth:
         whole = max(1e-9, self._slow_until - self._returned_at)
         return max(FIRST_SHARE, min(1.0, (now - self._returned_at) / whole))
 
-    def weight(self, now: float) -> float:
-        """Of its score, from 0 to 1: an endpoint that fails fast is idle, and must not look good
-        for that."""
-        if not self.doubts and not self._failed:
-            return 1.0
-        good = DOUBT**self.doubts * (1.0 - self._failed / (self._succeeded + self._failed + 1.0))
-        return float(1.0 - (1.0 - good) * math.exp(-max(0.0, now - self._doubted_at) / FADE_S))
+    def depth(self, now: float) -> float:
+        """The requests that its failures count for as if they waited there: an endpoint that fails
+        fast is idle, and must not look good for that."""
+        if self.spotless:
+            return 0.0
+        share = self._failed / (self._succeeded + self._failed + 1.0)
+        depth = DOUBT_DEPTH * min(self.doubts, MAX_DOUBTS) + SHARE_DEPTH * share
+        return depth * math.exp(-max(0.0, now - self._doubted_at) / FADE_S)
 
     def problem(self, now: float) -> str:
         """For the operator; "" where it is in use."""

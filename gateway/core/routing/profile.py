@@ -61,8 +61,7 @@ class Profile:
         election for its share of the requests only."""
         if len(eligible) == 1:
             return eligible[0]
-        spotless = all(state.health.spotless for state in eligible)
-        if not spotless:
+        if not all(state.health.spotless for state in eligible):
             for state in eligible:
                 if state.health.ejected and state.health.admits(now):
                     return state
@@ -71,9 +70,6 @@ class Profile:
         for scorer, weight in self.scorers:
             for index, score in enumerate(scorer(request, eligible, now)):
                 totals[index] += weight * score
-        if not spotless:
-            for index, state in enumerate(eligible):
-                totals[index] *= state.health.weight(now)
         return eligible[self.picker(totals, uniform)]
 
 

@@ -21,19 +21,20 @@ def queue_depth(
 
     The proportion keeps one request more or less from mattering as much as a long queue does.
     """
-    depths = [_depth(state) for state in candidates]
+    depths = [_depth(state, now) for state in candidates]
     low = min(depths)
     return [(1.0 + low) / (1.0 + depth) for depth in depths]
 
 
-def _depth(state: EndpointState) -> int:
-    """Work ahead of a new request: what waits, what we have there now, what others had there.
+def _depth(state: EndpointState, now: float) -> float:
+    """Work ahead of a new request: what waits, what we have there now, what others had there, and
+    what its failures count for.
 
     The engine's own count of running requests is as old as the scrape, so of it only the part
     that was not ours then is used.
     """
     others = max(0, state.running - state.in_flight_at_scrape)
-    return state.queue + state.in_flight + others
+    return state.queue + state.in_flight + others + state.health.depth(now)
 
 
 def kv_use(

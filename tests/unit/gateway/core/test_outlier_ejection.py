@@ -132,16 +132,16 @@ def test_one_that_was_down_and_is_up_again_is_in_use_and_its_next_pause_longer()
     assert [fail(health, 1.0) for _ in range(3)][-1] == pytest.approx(3.0)
 
 
-def test_a_failure_lowers_its_score_at_once_and_fades() -> None:
+def test_a_failure_counts_as_requests_that_wait_at_once_and_fades() -> None:
     health = PassiveHealth()
-    assert health.weight(0.0) == 1.0
+    assert health.depth(0.0) == 0.0
     health.doubt(0.0)
-    once = health.weight(0.0)
+    assert health.depth(0.0) == 4.0
     health.doubt(0.0)
-    assert health.weight(0.0) < once < 1.0
-    assert health.weight(60.0) > 0.99
+    assert health.depth(0.0) == 8.0
+    assert health.depth(60.0) < 0.1
     health.succeed(False, RULE, 0.0)
-    assert health.weight(0.0) == 1.0
+    assert health.depth(0.0) == 0.0
 
 
 EVENTS = st.lists(
@@ -175,7 +175,7 @@ def test_whatever_happens_an_endpoint_is_admitted_again_and_figures_stay_within_
             if event == "doubt":
                 health.doubt(now)
         assert 0.0 < health.share(now) <= 1.0
-        assert 0.0 <= health.weight(now) <= 1.0
+        assert 0.0 <= health.depth(now) <= 30.0
         assert bool(health.problem(now)) == (
             health.standing(now) in (Standing.EJECTED, Standing.TRIAL, Standing.BUSY)
         )
