@@ -165,7 +165,9 @@ class TokenWatch:
     """The task that keeps enrolled tokens in use, and ends connections whose token is gone: it was
     revoked, or the store has lost it.
 
-    Every replica is told of a revocation; the watch finds those whose message was lost.
+    Every replica is told of a revocation; the watch finds those whose message was lost. A token
+    without a record and without a revocation is looked for twice, as a store that is handed over to
+    a replica may be empty for a moment.
     """
 
     def __init__(
@@ -181,6 +183,7 @@ class TokenWatch:
         self._store = store
         self._clock = clock
         self._renewed: dict[str, float] = {}
+        self._missing: frozenset[str] = frozenset()
 
     async def run(self) -> None:
         """For ever, every WATCH_PERIOD_S."""
@@ -195,17 +198,19 @@ class TokenWatch:
         """Raises StateLost."""
         used = self._devices.enrolled_tokens()
         self._renewed = {d: at for d, at in self._renewed.items() if d in used.values()}
+        missing: set[str] = set()
         for batch in slices(list(used.items())):
-            await self._check(batch)
+            missing |= await self._check(batch)
+        self._missing = frozenset(missing)
 
     def revoked(self, device: str, digest: str) -> None:
         """The token is revoked: end the device's connection here."""
         self._tokens.forget(device)
         self._devices.end_enrolled(device, digest, "revoked", REVOKED_TOKEN)
 
-    async def _check(self, used: Sequence[tuple[str, str]]) -> None:
-        """One round trip, one more where tokens are gone, and three more for each device that has
-        just connected."""
+    async def _check(self, used: Sequence[tuple[str, str]]) -> set[str]:
+        """Gives the digests that are missing for the first time. One round trip, one more where
+        tokens are gone, and three more for each device that has just connected."""
         records = await self._store.run(*(Read(TOKENS, digest) for _, digest in used))
         gone = []
         for (device, digest), (number, value) in zip(used, records, strict=True):
@@ -213,19 +218,23 @@ class TokenWatch:
                 gone.append((device, digest))
             elif self._clock.now() - self._renewed.get(digest, float("-inf")) >= RENEW_S:
                 await self._renew(record, number, value)
-        if gone:
-            await self._end(gone)
+        return await self._end(gone) if gone else set()
 
-    async def _end(self, gone: Sequence[tuple[str, str]]) -> None:
-        """Tell devices whose token the store does not have why."""
+    async def _end(self, gone: Sequence[tuple[str, str]]) -> set[str]:
+        """Tell devices whose token the store does not have why; gives those that it has not had for
+        the first time."""
+        first = set()
         reasons = await self._store.run(*(Read(REVOKED, digest) for _, digest in gone))
         for (device, digest), (_, revoked) in zip(gone, reasons, strict=True):
             if revoked is not None:
                 self.revoked(device, digest)
-                continue
-            log.warning("device_token_lost", device=device)
-            self._tokens.forget(device)
-            self._devices.end_enrolled(device, digest, "unknown_token", UNKNOWN)
+            elif digest not in self._missing:
+                first.add(digest)
+            else:
+                log.warning("device_token_lost", device=device)
+                self._tokens.forget(device)
+                self._devices.end_enrolled(device, digest, "unknown_token", UNKNOWN)
+        return first
 
     async def _renew(self, record: DeviceRecord, number: int, value: bytes) -> None:
         """Keep a token that is used for KEPT_S more, and its name with it.

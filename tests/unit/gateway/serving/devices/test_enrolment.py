@@ -12,7 +12,7 @@ import pytest
 from gateway.adapters.clock import MonotonicClock
 from gateway.core.devices.grant import Grant
 from gateway.core.devices.member import Privacy
-from gateway.core.state.operations import Forget, Held, Hold, Operation, Read
+from gateway.core.state.operations import Advance, Forget, Held, Hold, Operation, Read
 from gateway.errors import (
     Conflict,
     Denied,
@@ -283,8 +283,17 @@ async def test_a_device_whose_token_the_store_has_lost_is_told_to_enrol_again() 
     async with replicas(1) as (here,):
         own = await enrolled(here, "phone")
         phone = await device(here, None, await here.tokens.find(f"Bearer {own}"))
+        ((_, record),) = await here.store.run(Read(TOKENS, digest(own)))
         await here.store.run(Forget(TOKENS, digest(own)))
         await here.watch.turn()
+        await here.store.run(
+            Advance(kind=TOKENS, name=digest(own), expected=0, value=record, ttl_s=60.0)
+        )
+        await here.watch.turn()
+        assert not phone.task.done(), "it is back"
+        await here.store.run(Forget(TOKENS, digest(own)))
+        for _ in range(2):
+            await here.watch.turn()
         await phone.task
         assert phone.link.closed == (1008, "unknown_token")
         (error,) = phone.link.of(wire.Error)
