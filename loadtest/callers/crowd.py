@@ -56,7 +56,11 @@ class Crowd:
             callers = self._callers(stack.callback)
             while number < self.size:
                 question = next(self._questions)
-                self.calls.append(await callers[question.kind.returns].ask(question))
+                caller = callers[question.kind.returns]
+                self.calls.append(await caller.ask(question))
+                if question.kind.returns:
+                    # Such a question is seldom: its connection would lie idle for a minute.
+                    caller.close()
 
     def _callers(self, at_end: Callable[[Callable[[], None]], object]) -> dict[bool, Caller]:
         callers = {}
