@@ -8,7 +8,8 @@ streams as the request's `canned` field says:
 - `flush` (also without the field): one write per chunk, without a pause;
 - `paced`: one chunk per interval.
 
-Each chunk carries its time of sending (nanoseconds of CLOCK_MONOTONIC) as `sent_ns`. As many
+Each chunk carries its time of sending (nanoseconds of CLOCK_MONOTONIC) as `sent_ns`, and its token
+id where the request asks for `return_token_ids`; the first chunk then has the prompt's. As many
 chunks as the request's `max_tokens` are sent. It is for benchmarks only: a client
 that stops reading for ten seconds loses its connection, and holds up the others until then.
 """
@@ -32,12 +33,15 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _MAX_TOKENS = re.compile(rb'"max_tokens": ?(\d+)')
 _CANNED = re.compile(rb'"canned": ?"(\w+)"')
 _STREAM = re.compile(rb'"stream": ?true')
+_IDS = re.compile(rb'"return_token_ids": ?true')
 
 _CHUNK = (
     b'data: {"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk",'
     b'"created":1750000000,"model":"canned","choices":[{"index":0,"delta":{"content":" word"},'
-    b'"logprobs":null,"finish_reason":null}],"sent_ns":%d}\n\n'
+    b'"logprobs":null,"finish_reason":null,"token_ids":%b}],"sent_ns":%d%b}\n\n'
 )
+_NO_IDS, _ONE_ID = b"null", b"[356]"
+_PROMPT_IDS = b',"prompt_token_ids":[%b]' % b",".join(b"%d" % (300 + place) for place in range(300))
 _END = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
 _STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
@@ -64,9 +68,9 @@ _WHOLE_ANSWER = _whole(_ANSWER)
 _POST = (b"/v1/chat/completions", b"/v1/completions")
 
 
-def chunk() -> bytes:
+def chunk(ids: bytes = _NO_IDS, prompt_ids: bytes = b"") -> bytes:
     """One token's event, stamped with the present time, as one HTTP chunk."""
-    event = _CHUNK % monotonic_ns()
+    event = _CHUNK % (ids, monotonic_ns(), prompt_ids)
     return b"%x\r\n%s\r\n" % (len(event), event)
 
 
@@ -78,6 +82,8 @@ class CannedEngine:
         self._interval_ns = interval_ns
         self._sockets: dict[int, socket.socket] = {}
         self._received: dict[int, bytes] = {}
+        self._ids: dict[int, bytes] = {}
+        """The token ids of each chunk, by the connection's file descriptor."""
         self._poll = select.epoll()
         self._poll.register(listener.fileno(), select.EPOLLIN)
         self._due: list[tuple[int, int, int]] = []
@@ -144,27 +150,34 @@ class CannedEngine:
         limit, canned = _MAX_TOKENS.search(request), _CANNED.search(request)
         chunks = int(limit[1]) if limit else 64
         mode = canned[1] if canned else b"flush"
+        asked = _IDS.search(request) is not None
+        ids = self._ids[fd] = _ONE_ID if asked else _NO_IDS
+        first = chunk(ids, _PROMPT_IDS if asked else b"")
         if mode == b"burst":
-            client.sendall(_STREAM_HEAD + chunk() * chunks + _END)
+            client.sendall(_STREAM_HEAD + first + chunk(ids) * (chunks - 1) + _END)
         elif mode == b"paced":
-            client.sendall(_STREAM_HEAD)
-            self._pace(fd, monotonic_ns(), chunks)
+            client.sendall(_STREAM_HEAD + first)
+            self._schedule(fd, monotonic_ns(), chunks - 1)
         else:
-            client.sendall(_STREAM_HEAD + chunk())
+            client.sendall(_STREAM_HEAD + first)
             for _ in range(chunks - 1):
-                client.sendall(chunk())
+                client.sendall(chunk(ids))
             client.sendall(_END)
 
     def _pace(self, fd: int, due_ns: int, remaining: int) -> None:
         if remaining == 0:
             self._sockets[fd].sendall(_END)
             return
-        self._sockets[fd].sendall(chunk())
-        heapq.heappush(self._due, (due_ns + self._interval_ns, fd, remaining - 1))
+        self._sockets[fd].sendall(chunk(self._ids[fd]))
+        self._schedule(fd, due_ns, remaining - 1)
+
+    def _schedule(self, fd: int, now_ns: int, remaining: int) -> None:
+        heapq.heappush(self._due, (now_ns + self._interval_ns, fd, remaining))
 
     def _close(self, fd: int) -> None:
         self._poll.unregister(fd)
         self._received.pop(fd)
+        self._ids.pop(fd, None)
         self._sockets.pop(fd).close()
         # The number may be given to a new connection: its old chunks must not follow.
         self._due = [entry for entry in self._due if entry[1] != fd]

@@ -34,3 +34,14 @@ def test_a_client_that_leaves_takes_only_its_own_stream_along(canned_engine: Pro
         while not received.endswith(b"0\r\n\r\n"):
             received += stays.recv(65536)
     assert received.count(b"sent_ns") == 20
+
+
+def test_token_ids_come_where_they_are_asked_for(canned_engine: Process) -> None:
+    body = {"model": "canned", "stream": True, "max_tokens": 3, "return_token_ids": True}
+    with socket.create_connection(("127.0.0.1", canned_engine.target.port), 10) as client:
+        client.sendall(post("/v1/completions", body))
+        received = b""
+        while not received.endswith(b"0\r\n\r\n"):
+            received += client.recv(65536)
+    assert received.count(b'"token_ids":[356]') == 3
+    assert received.count(b'"prompt_token_ids":[') == 1
