@@ -152,7 +152,8 @@ class EndpointState:
     `in_flight` counts what this gateway has open there, `in_flight_at_scrape` the same then.
     `tokenizer` is the fingerprint of what its first model does with text, None when unknown.
     `health` is what requests have shown of it, `usual` how long it takes; `answered_at` is when it
-    last sent anything to anybody, in seconds on the gateway's clock. `waits` are this gateway's
+    last sent anything to anybody, in seconds on the gateway's clock; `counts_tokens`: its metrics
+    show that also of answers that come in one piece. `waits` are this gateway's
     requests that wait for something from it: each is called when it is taken out of use, and goes
     elsewhere if it can.
     """
@@ -177,6 +178,7 @@ class EndpointState:
     health: PassiveHealth = field(default_factory=PassiveHealth)
     usual: UsualWaits = field(default_factory=UsualWaits)
     answered_at: float = float("-inf")
+    counts_tokens: bool = False
     waits: set[Callable[[], None]] = field(default_factory=set)
 
     @property

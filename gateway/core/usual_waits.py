@@ -50,31 +50,32 @@ class RecentWaits:
         return self._longest if len(self._seen) >= MIN_SEEN else None
 
 
+def _by_size() -> tuple[RecentWaits, ...]:
+    return tuple(RecentWaits() for _ in range(len(SIZES) + 1))
+
+
 @dataclass(slots=True)
 class UsualWaits:
-    """What is usual at one endpoint: the waits for a stream's first bytes by the prompt's size,
-    and the longest pause within each stream."""
+    """What is usual at one endpoint: by the prompt's size the waits for a stream's first bytes and
+    for answers in one piece, and the longest pause within each stream."""
 
-    first_token: tuple[RecentWaits, ...] = field(
-        default_factory=lambda: tuple(RecentWaits() for _ in range(len(SIZES) + 1))
-    )
+    first_token: tuple[RecentWaits, ...] = field(default_factory=_by_size)
+    answer: tuple[RecentWaits, ...] = field(default_factory=_by_size)
     pauses: RecentWaits = field(default_factory=RecentWaits)
 
     def first_token_seen(self, prompt_chars: int, seconds: float) -> None:
         self.first_token[_size(prompt_chars)].observe(seconds)
 
-    def first_token_limit(self, prompt_chars: int, rule: UsualWaitRule) -> float | None:
-        """Seconds until it is unusual that nothing has come; None where nothing is known.
+    def answer_seen(self, prompt_chars: int, seconds: float) -> None:
+        self.answer[_size(prompt_chars)].observe(seconds)
 
-        Longer prompts take longer: a class of sizes is never faster than a smaller one was.
-        """
-        size = _size(prompt_chars)
-        longest = self.first_token[size].longest()
-        if longest is None or rule.factor <= 0.0:
-            return None
-        for smaller in self.first_token[:size]:
-            longest = max(longest, smaller.longest() or 0.0)
-        return max(rule.floor_s, rule.factor * longest)
+    def first_token_limit(self, prompt_chars: int, rule: UsualWaitRule) -> float | None:
+        """Seconds until it is unusual that nothing has come; None where too little is known."""
+        return _limit(self.first_token, prompt_chars, rule)
+
+    def answer_limit(self, prompt_chars: int, rule: UsualWaitRule) -> float | None:
+        """The same for an answer in one piece."""
+        return _limit(self.answer, prompt_chars, rule)
 
     def idle_limit(self, setting_s: float, rule: UsualWaitRule) -> float:
         """Seconds until a stream that sends nothing counts as broken off: never more than the
@@ -83,6 +84,17 @@ class UsualWaits:
         if longest is None or rule.factor <= 0.0:
             return setting_s
         return min(setting_s, max(rule.floor_s, rule.factor * longest))
+
+
+def _limit(waits: tuple[RecentWaits, ...], prompt_chars: int, rule: UsualWaitRule) -> float | None:
+    """Longer prompts take longer: a class of sizes is never faster than a smaller one was."""
+    size = _size(prompt_chars)
+    longest = waits[size].longest()
+    if longest is None or rule.factor <= 0.0:
+        return None
+    for smaller in waits[:size]:
+        longest = max(longest, smaller.longest() or 0.0)
+    return max(rule.floor_s, rule.factor * longest)
 
 
 def _size(prompt_chars: int) -> int:

@@ -203,6 +203,21 @@ async def test_decode_speed_is_learned_between_two_looks() -> None:
     assert state.decode_s_per_token.mean == pytest.approx(0.12)
 
 
+async def test_an_engine_whose_token_counts_grow_is_at_work() -> None:
+    name = "vllm:inter_token_latency_seconds_count"
+    pages = Pages(metrics="")
+    async with watching(pages) as watch:
+        state = await watch.look(2)
+        assert not state.counts_tokens
+        pages.metrics = f"{name} 10\n"
+        state = await watch.look()
+        at_work = state.answered_at
+        assert state.counts_tokens and at_work > 0.0
+        assert (await watch.look()).answered_at == at_work
+        pages.metrics = f"{name} 11\n"
+        assert (await watch.look()).answered_at > at_work
+
+
 async def test_a_model_that_an_engine_swaps_is_noticed() -> None:
     pages = Pages()
     async with watching(pages) as watch:

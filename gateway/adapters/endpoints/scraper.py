@@ -160,12 +160,13 @@ class Scraper:
         notes.without_metrics = page is None
         if page is None:
             state.running, state.waiting, state.kv_use = 0, 0, 0.0
+            state.counts_tokens = False
             state.in_flight_at_scrape = state.in_flight
             return
         new, old, now = parse_load(page), notes.load, self._clock.now()
         notes.load = new
         if (new.prompt_tokens, new.decodes) != (old.prompt_tokens, old.decodes):
-            state.answered_at = now
+            state.answered_at, state.counts_tokens = now, True
         state.running, state.waiting = int(new.running), int(new.waiting)
         state.kv_use = new.kv_use
         state.in_flight_at_scrape = state.in_flight

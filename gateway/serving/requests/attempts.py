@@ -182,15 +182,17 @@ class Attempts:
         timeout: ProgressTimeout,
         *,
         choose: Callable[[Set[str]], Choice],
-        prompt_chars: int | None,
+        prompt_chars: int,
+        stream: bool = True,
     ) -> FirstTokenWait:
         """The wait for the first bytes of this attempt. `choose` gives another endpoint than those
-        of these ids, or raises GatewayError. `prompt_chars`: None where the bytes come with the
-        whole answer, for which nothing is usual."""
-        state, usual_s, failover = slot.choice.state, None, self._failover
-        if prompt_chars is not None and not self.moved:
+        of these ids, or raises GatewayError. An answer in one piece, no `stream`, is silent by
+        nature: only an engine whose metrics count tokens shows that it is at work."""
+        state, failover, usual_s = slot.choice.state, self._failover, None
+        if stream and not self.moved:
             usual_s = state.usual.first_token_limit(prompt_chars, failover.usual_waits)
-
+        elif state.counts_tokens and not self.moved:
+            usual_s = state.usual.answer_limit(prompt_chars, failover.usual_waits)
         tried = self.failed_ids | {state.endpoint.id}
         return FirstTokenWait(
             state=state,
@@ -357,7 +359,10 @@ def note_attempt(outcome: Outcome, choice: Choice, now: float) -> None:
 
 
 def note_first_bytes(outcome: Outcome, state: EndpointState, now: float) -> None:
-    """The answer of the last attempt has begun now: learn how long that usually takes there."""
-    state.answered_at = now
+    """The first bytes of the last attempt's answer have come, or all of one in one piece: learn how
+    long that usually takes there."""
+    state.answered_at, request = now, outcome.request
     if outcome.opened is not None:
-        state.usual.first_token_seen(outcome.request.prompt_chars, now - outcome.opened)
+        usual = state.usual
+        seen = usual.first_token_seen if request.stream else usual.answer_seen
+        seen(request.prompt_chars, now - outcome.opened)

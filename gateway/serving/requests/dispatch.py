@@ -107,15 +107,14 @@ class Dispatch:
                     slot,
                     timeout,
                     choose=partial(self._choose, request),
-                    prompt_chars=request.prompt_chars if request.stream else None,
+                    prompt_chars=request.prompt_chars,
+                    stream=request.stream,
                 )
                 with timeout, wait:
                     timeout.expect(*self._first_wait(request, choice.state))
                     opened = await self._send(request, slot, headers)
-                if opened.stream is not None:
+                if opened.answer.status == 200:
                     note_first_bytes(outcome, opened.state, self._clock.now())
-                else:
-                    opened.state.answered_at = self._clock.now()
                 slot.keep()
                 return opened
 

@@ -44,6 +44,15 @@ def test_longer_prompts_have_limits_of_their_own() -> None:
     assert waits.first_token_limit(100, RULE) == 3.0
 
 
+def test_answers_in_one_piece_have_limits_of_their_own() -> None:
+    waits = usual(seconds=0.1)
+    assert waits.answer_limit(100, RULE) is None
+    for _ in range(MIN_SEEN):
+        waits.answer_seen(100, 4.0)
+    assert waits.answer_limit(100, RULE) == 20.0
+    assert waits.first_token_limit(100, RULE) == 3.0
+
+
 def test_old_waits_are_forgotten() -> None:
     waits = usual(seconds=9.0)
     for _ in range(SEEN):

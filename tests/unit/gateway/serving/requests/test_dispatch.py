@@ -193,6 +193,26 @@ async def test_a_silent_endpoint_is_left_after_what_is_usual_there() -> None:
     rig.assert_nothing_left_open()
 
 
+@pytest.mark.parametrize(("counts_tokens", "left"), [(True, True), (False, False)])
+async def test_an_answer_in_one_piece_leaves_only_an_engine_that_is_known_to_be_idle(
+    counts_tokens: bool, left: bool
+) -> None:
+    silent, well = state("edge:1"), state("cloud:1", "cloud")
+    silent.counts_tokens = counts_tokens
+    for _ in range(8):
+        silent.usual.answer_seen(0, 0.001)
+    rig = InferenceRig(
+        {"edge:1": lambda: FakeAnswer([NEVER]), "cloud:1": whole(ANSWER)},
+        [silent, well],
+        clock=MonotonicClock(),
+        timeouts=AnswerTimeouts(30.0, 30.0, 0.1),
+        timeouts_more={"usual_floor_s": 0.02},
+    )
+    assert (await rig.ask(request("tierflow-edge"))).body == ANSWER
+    cause = "endpoint_silent" if left else "first_token_timeout"
+    assert rig.telemetry.retries == [("edge", cause)]
+
+
 async def test_where_nothing_else_can_answer_a_silent_endpoint_has_the_time_that_is_set() -> None:
     silent = state("edge:1")
     for _ in range(8):
