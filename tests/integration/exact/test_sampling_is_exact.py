@@ -3,8 +3,8 @@
 Pearson's chi-square test of homogeneity between SAMPLES answers through the agent and as many of
 the server alone, over fixed seeds; cells that expect fewer than 5 are pooled. It looks at the
 second token, and at the second and third as a pair: the first is never drafted, as no step may
-carry drafts before it is said. ALPHA is that of each of the four comparisons; what is drafted in
-time varies, so a run of this file fails by chance once in some 2500 times. The power for the
+carry drafts before it is said. ALPHA is that of each of the two comparisons; what is drafted in
+time varies, so a run of this file fails by chance once in some 5000 times. The power for the
 single token, by simulation: one of probability 0.5, others 0.1 each, that drafts raised to 0.65
 would be found with 39 %, to 0.7 with 83 %, to 0.75 (half of what should be refused is accepted)
 with 99 %.
@@ -29,17 +29,14 @@ QUESTION = "Write a short story about a fox."
 SAMPLES = 400
 ALPHA = 1e-4
 LENGTH = 5
+SAMPLING = {"temperature": 1.0, "top_p": 0.9}
+"""The contract of verifiers has others, at the same engine: what a device adds is the same."""
 AT_ONCE = 4
 """More would leave the device no time to draft."""
 
 
-@pytest.mark.parametrize(
-    "sampling", [{"temperature": 1.0, "top_p": 0.9}, {"temperature": 0.8, "top_k": 8}]
-)
-def test_sampled_answers_have_the_servers_distribution(
-    fleet: DraftingFleet, sampling: dict[str, Any]
-) -> None:
-    how: dict[str, Any] = {**sampling, "max_tokens": LENGTH, "ignore_eos": True}
+def test_sampled_answers_have_the_servers_distribution(fleet: DraftingFleet) -> None:
+    how: dict[str, Any] = {**SAMPLING, "max_tokens": LENGTH, "ignore_eos": True}
 
     def drafted(seed: int) -> DraftedReply:
         return together(fleet, 0, QUESTION, window="8", seed=seed, **how)
