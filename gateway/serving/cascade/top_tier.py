@@ -108,6 +108,8 @@ class TopTier:
         try:
             return self._choose(request, stage, escalation, attempts.failed_ids)
         except NoEndpoint:
+            if attempts.return_to_broken():
+                return self._next_choice(request, stage, escalation, attempts)
             attempts.raise_failure()
             if stage.model in VIRTUAL_MODELS:
                 raise _no_endpoint_above(stage) from None

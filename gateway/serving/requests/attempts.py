@@ -134,6 +134,7 @@ class Attempts:
         "_doubtful",
         "_failover",
         "_reached_engines",
+        "_broken_id",
         "_resumes",
         "_stale_ids",
         "failed_ids",
@@ -149,6 +150,7 @@ class Attempts:
         self._doubtful: list[tuple[EndpointState, str]] = []
         self._stale_ids: set[str] = set()
         self._resumes = False
+        self._broken_id = ""
         self.failed_ids: set[str] = set()
         self.failure: UpstreamError | None = None
         self.held_s = 0.0
@@ -234,10 +236,17 @@ class Attempts:
     def broke(self, error: UpstreamError) -> None:
         """Note that the last endpoint broke in the middle of its answer, which the next attempt
         goes on with."""
-        self.failure, self._resumes = error, True
+        self.failure, self._resumes, self._broken_id = error, True, error.endpoint
         # What failed before this endpoint answered may be good again by now.
         self.failed_ids = {error.endpoint}
         self._reached_engines += 1
+
+    def return_to_broken(self) -> bool:
+        """Whether the endpoint that broke in the middle of the answer may be chosen once more:
+        nobody else can go on, and it may be as good as ever."""
+        broken_id, self._broken_id = self._broken_id, ""
+        self.failed_ids.discard(broken_id)
+        return bool(broken_id)
 
     def succeeded(self) -> None:
         """An endpoint answers: those that failed the same request before did so by themselves."""

@@ -99,7 +99,8 @@ async def test_an_engine_that_breaks_ends_the_session_with_what_was_verified(
             ids += frame.i
         assert isinstance(frame, wire.Error)
         assert (frame.code, frame.s, frame.fatal) == ("engine_disconnected", 3, True)
-        assert ids == answer_ids(PROMPT, 4)
+        assert 4 <= len(ids) < 20, "it was asked to go on itself, within the bound of attempts"
+        assert ids == answer_ids(PROMPT, len(ids))
         engine.breaks_after = None
         await device.put(opening(4, tokenizer(), PROMPT, 6))
         assert (await device.answer(4))[0] == answer_ids(PROMPT, 6)

@@ -270,6 +270,14 @@ VerifiedScripts = Mapping[str, Callable[[], Sequence[VerifiedPiece]]]
 """What the verifier at the endpoint of this id answers, made anew for each attempt."""
 
 
+def at_first(
+    first: Sequence[VerifiedPiece], then: Sequence[VerifiedPiece]
+) -> Callable[[], Sequence[VerifiedPiece]]:
+    """A script whose first attempt differs from all later ones."""
+    attempts = [first]
+    return lambda: attempts.pop() if attempts else then
+
+
 class FakeVerification:
     def __init__(self, pieces: Sequence[VerifiedPiece], takes_drafts: bool) -> None:
         self._pieces = list(pieces)

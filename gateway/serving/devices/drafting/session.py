@@ -151,9 +151,7 @@ class DraftingSession:
             if state.verified:
                 resumptions.broke("gateway_lost")
             while self._relay.end is None:
-                choice = verifiers.choose(
-                    self._request, self._tier, self._frame.tokenizer, attempts
-                )
+                choice = self._choose(attempts)
                 with attempts.at(choice) as slot:
                     slot.resumable = verifiers.continues
                     note_attempt(self._outcome.request, choice, clock.now())
@@ -170,6 +168,16 @@ class DraftingSession:
         request = self._outcome.request
         request.status, request.prompt_tokens = 200, request.prompt_tokens or len(state.prompt)
         self._reply.done(*self._relay.end)
+
+    def _choose(self, attempts: Attempts) -> Choice:
+        """Raises what `VerifierEndpoints.choose` does."""
+        choose = self._deps.verifiers.choose
+        try:
+            return choose(self._request, self._tier, self._frame.tokenizer, attempts)
+        except GatewayError:
+            if not attempts.return_to_broken():
+                raise
+            return choose(self._request, self._tier, self._frame.tokenizer, attempts)
 
     async def _answer_at(
         self, slot: EndpointSlot, attempts: Attempts, resumptions: Resumptions

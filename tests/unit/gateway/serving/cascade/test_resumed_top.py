@@ -12,7 +12,7 @@ import pytest
 from gateway.core.speculation.job import Batch
 from gateway.errors import EngineFailed
 from tests.unit.gateway.build import state
-from tests.unit.gateway.fakes import FakeAnswer, ListSink, StreamedReply, VerifiedPiece
+from tests.unit.gateway.fakes import FakeAnswer, ListSink, StreamedReply, VerifiedPiece, at_first
 from tests.unit.gateway.serving.cascade.rig import CascadeRig, about, chat
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +40,7 @@ def two_tops(
     """The lower answer is the ids 5, 6 and 7, and unsure."""
     other = {"waiting": 5, **second_state}
     states = [state("edge:1"), state("cloud:1", "cloud"), state("cloud:2", "cloud", **other)]
-    scripts = {"cloud:1": lambda: first, "cloud:2": lambda: second}
+    scripts = {"cloud:1": at_first(first, [broke()]), "cloud:2": lambda: second}
     return CascadeRig({"edge:1": lower or chat("No", -2.0)}, scripts, states=states)
 
 
@@ -126,7 +126,6 @@ async def test_what_nobody_can_go_on_with_leaves_the_lower_answer_to_a_caller_wh
     body = await rig.ask(**fields)
     assert body["choices"][0]["message"]["content"] == "No"
     assert about(body)["degraded"] == "engine_disconnected"
-    assert len(rig.verifier.jobs) == 1
     rig.assert_nothing_left_open()
 
 

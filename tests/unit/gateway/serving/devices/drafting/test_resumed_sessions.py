@@ -14,7 +14,7 @@ from gateway.errors import EngineFailed, InvalidRequest, UpstreamError
 from gateway.protocol import speculation as wire
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from tests.unit.gateway.build import state
-from tests.unit.gateway.fakes import VerifiedPiece, VerifiedScripts
+from tests.unit.gateway.fakes import VerifiedPiece, VerifiedScripts, at_first
 from tests.unit.gateway.serving.devices.device_rig import DeviceRig, FakeLink, opening, until
 
 pytestmark = pytest.mark.anyio
@@ -96,7 +96,7 @@ async def test_the_engines_count_of_the_prompt_is_without_what_another_had_answe
 
 
 async def test_where_no_other_engine_is_left_the_device_gets_the_break() -> None:
-    rig = DeviceRig([state("edge:1")], {"edge:1": lambda: [Batch(ids=[5]), broke()]})
+    rig = DeviceRig([state("edge:1")], {"edge:1": at_first([Batch(ids=[5]), broke()], [broke()])})
     link = await finished(rig, opening())
     assert [frame.i for frame in link.of(wire.Tokens)] == [[5]]
     assert link.of(wire.Error)[0].code == "engine_disconnected"
@@ -106,10 +106,11 @@ async def test_where_no_other_engine_is_left_the_device_gets_the_break() -> None
 async def test_only_an_engine_with_the_same_model_and_tokenizer_goes_on() -> None:
     others = [state("edge:2", model="other"), state("edge:3")]
     others[1].tokenizer = "g"
-    rig = DeviceRig([state("edge:1"), *others], {"edge:1": lambda: [Batch(ids=[5]), broke()]})
+    script = at_first([Batch(ids=[5]), broke()], [broke()])
+    rig = DeviceRig([state("edge:1"), *others], {"edge:1": script})
     link = await finished(rig, opening(model="rill-edge"))
     assert link.of(wire.Error)[0].code == "engine_disconnected"
-    assert len(rig.verifier.jobs) == 1
+    assert len(rig.verifier.jobs) == 2, "only the one that broke was asked again"
 
 
 async def test_an_answer_that_was_complete_before_its_engine_broke_is_done() -> None:
@@ -145,9 +146,19 @@ async def test_an_engine_that_refuses_the_longer_prompt_is_left_for_another() ->
 
 async def test_a_refused_continuation_is_no_fault_of_the_devices() -> None:
     refusal = InvalidRequest("no", code="engine_refused")
-    rig = two_engines([Batch(ids=[5, 6]), broke()], [refusal])
+    states = [state("edge:1"), state("edge:2", waiting=5)]
+    script = at_first([Batch(ids=[5, 6]), broke()], [broke()])
+    rig = DeviceRig(states, {"edge:1": script, "edge:2": lambda: [refusal]})
     rig.verifier.refusals["edge:2"] = refusal
-    assert (await finished(rig, opening())).of(wire.Error)[0].code == "engine_error"
+    link = await finished(rig, opening())
+    assert link.of(wire.Error)[0].code == "engine_disconnected"
+
+
+async def test_the_only_engine_goes_on_itself_where_it_is_well() -> None:
+    """Most often only the connection was cut."""
+    rig = DeviceRig([state("edge:1")], {"edge:1": at_first([Batch(ids=[5, 6]), broke()], REST)})
+    assert_one_session(await finished(rig, opening()), [5, 6, 7, 8])
+    assert rig.telemetry.resumptions == [("draft", "resumed", "engine_disconnected")]
 
 
 async def test_drafts_reach_the_engine_that_goes_on_as_it_counts_positions() -> None:
