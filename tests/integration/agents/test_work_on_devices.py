@@ -103,6 +103,20 @@ async def test_several_answers_at_once_do_not_mix(here: RealGateway) -> None:
     assert [answer.text for answer in answers] == texts
 
 
+async def test_work_under_way_ends_at_a_gateway_that_is_about_to_stop(here: RealGateway) -> None:
+    agent = await here.agent()
+    await here.registered()
+    whole = asyncio.create_task(here.answer(LONG))
+    await soon(lambda: here.condition().working, "it works")
+    here.devices.leave()
+    await soon(lambda: here.member() is None, "it gets no more work")
+    answer = await whole
+    assert answer.end is not None and answer.end.completion_tokens == 1900
+    await soon(lambda: here.devices.connections.busy == 0, "nothing is under way")
+    told = (await ready(agent))["conditions"]["link-lost"]
+    assert "503" in told and "about to stop" in told, "there is no other gateway"
+
+
 async def test_its_own_user_is_answered_as_ever_while_it_works(here: RealGateway) -> None:
     agent = await here.agent("--max-work", "4")
     await here.registered()
