@@ -143,6 +143,7 @@ def _log(tier: str, outcome: SessionOutcome) -> None:
         reason=request.reason,
         outcome=request.kind,
         attempts=request.attempts,
+        resumptions=request.resumptions,
         prompt_tokens=request.prompt_tokens,
         completion_tokens=request.completion_tokens,
         drafted=outcome.drafted,

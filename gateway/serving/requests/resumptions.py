@@ -27,8 +27,9 @@ class Resumptions:
         part of the same break."""
         self._cause = self._cause or cause
 
-    def went_on(self) -> None:
-        self._count("resumed")
+    def went_on(self) -> bool:
+        """Whether it goes on after a break."""
+        return self._count("resumed")
 
     def __enter__(self) -> Resumptions:
         return self
@@ -44,7 +45,8 @@ class Resumptions:
         elif isinstance(error, GatewayError):
             self._count("failed")
 
-    def _count(self, outcome: str) -> None:
-        if self._cause:
-            self._telemetry.resumed(self._way, outcome, self._cause)
-            self._cause = ""
+    def _count(self, outcome: str) -> bool:
+        cause, self._cause = self._cause, ""
+        if cause:
+            self._telemetry.resumed(self._way, outcome, cause)
+        return bool(cause)

@@ -197,7 +197,7 @@ class DraftingSession:
                     first = await verification.read()
                 note_first_bytes(self._outcome.request, engine, self._deps.clock.now())
                 if first is not None and first.ids:
-                    resumptions.went_on()
+                    self._outcome.request.resumptions += resumptions.went_on()
                 with verifiers.failover.next_piece_wait(
                     engine, timeout, choose=others, idle_s=timeouts.idle_s
                 ):

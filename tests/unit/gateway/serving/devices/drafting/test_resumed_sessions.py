@@ -80,6 +80,7 @@ async def test_another_engine_goes_on_from_what_was_verified(
     assert rig.telemetry.resumptions == [("draft", "resumed", cause)]
     (outcome,) = rig.sessions.outcomes
     assert (outcome.request.kind, outcome.request.endpoint) == ("ok", "edge:2")
+    assert (outcome.request.attempts, outcome.request.resumptions) == (2, 1)
     assert (outcome.request.prompt_tokens, outcome.request.completion_tokens) == (3, 4)
 
 
