@@ -14,9 +14,9 @@ from gateway.api.error_handlers import internal_error, render
 from gateway.api.http_server import LATE
 from gateway.api.parsing import parse, read_headers, request_id, unread
 from gateway.api.resumable import ResumableAnswers
-from gateway.core.event_log import read_event_id
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock
+from gateway.core.streams.event_log import read_event_id
 from gateway.core.streams.protocols import stream_protocol
 from gateway.core.types import InferenceRequest
 from gateway.core.upstream_errors import client_stalled

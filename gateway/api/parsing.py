@@ -16,7 +16,7 @@ from gateway.core.admission import (
     PRIORITIES,
 )
 from gateway.core.body import prompt_chars_and_key
-from gateway.core.continuation import continuation_terms
+from gateway.core.streams.continuation import continuation_terms
 from gateway.core.types import Caller, Demands, InferenceRequest, Tier
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.protocol import headers as names

@@ -13,8 +13,8 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.api.client_disconnect import ClientGone, Listening
 from gateway.api.error_handlers import render
 from gateway.api.parsing import bad_header
-from gateway.core.event_log import read_event_id
 from gateway.core.ports import Clock
+from gateway.core.streams.event_log import read_event_id
 from gateway.core.streams.protocols import stream_protocol
 from gateway.core.streams.sse import is_event_stream
 from gateway.core.types import InferenceRequest

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.core.admission import NORMAL_PRIORITY
-from gateway.core.continuation import ContinuationTerms
-from gateway.core.estimate import Estimate
-from gateway.core.outlier_ejection import PassiveHealth
-from gateway.core.usual_waits import UsualWaits
+from gateway.core.endpoints.estimate import Estimate
+from gateway.core.endpoints.outlier_ejection import PassiveHealth
+from gateway.core.endpoints.usual_waits import UsualWaits
+from gateway.core.streams.continuation import ContinuationTerms
 from gateway.errors import GatewayError
 
 
@@ -146,8 +146,8 @@ class EndpointState:
     """What is known of a replica now, kept in memory and read by everyone.
 
     Its `EndpointSource` writes what the engine says; `serving.requests.attempts` counts
-    `in_flight`, and `core.endpoint_rates` learns the estimates. `seen`: whether it has been looked
-    at, with whatever result.
+    `in_flight`, and `core.endpoints.endpoint_rates` learns the estimates. `seen`: whether it has
+    been looked at, with whatever result.
     `waiting`, `running` and `kv_use` (0 to 1) are the engine's own, as of the last scrape;
     `in_flight` counts what this gateway has open there, `in_flight_at_scrape` the same then.
     `tokenizer` is the fingerprint of what its first model does with text, None when unknown.

@@ -12,7 +12,7 @@ from gateway.adapters.endpoints.live import LiveEndpoints
 from gateway.adapters.endpoints.scraper import Scraper
 from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.fingerprint import TokenizerCheck
-from gateway.core.outlier_ejection import Standing
+from gateway.core.endpoints.outlier_ejection import Standing
 from gateway.core.ports import Clock
 from gateway.errors import ConfigError
 from gateway.protocol.backoff import pause_s

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.core.admission import AdmissionLimits
-from gateway.core.outlier_ejection import EjectionRule
+from gateway.core.endpoints.outlier_ejection import EjectionRule
+from gateway.core.endpoints.usual_waits import UsualWaitRule
 from gateway.core.ports import Clock, EndpointSource, ModelServer, Telemetry, Verifier
 from gateway.core.prices import Prices
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Routing
-from gateway.core.usual_waits import UsualWaitRule
 from gateway.serving.continuation.continuation import Continuation
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.attempts import Failover

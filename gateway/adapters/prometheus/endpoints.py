@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from gateway.adapters.endpoints.live import LiveEndpoints
 from gateway.adapters.engines.mailbox import Mailbox
-from gateway.core.outlier_ejection import Standing
+from gateway.core.endpoints.outlier_ejection import Standing
 from gateway.core.ports import Clock
 from gateway.core.types import EndpointState
 from gateway.protocol import mailbox as wire

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.core.cascade.hold_back import HoldBack
-from gateway.core.stop_texts import StopScanner
+from gateway.core.streams.stop_texts import StopScanner
 from gateway.serving.cascade.answers import AnswerPiece
 from gateway.serving.chat.reply import Reply
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from gateway.core.cascade.decision import Judgement, judge
 from gateway.core.cascade.features import features, from_mean
 from gateway.core.cascade.hold_back import HoldBack
-from gateway.core.stop_texts import StopScanner
+from gateway.core.streams.stop_texts import StopScanner
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.serving.cascade.answers import AnswerPiece, LowerAnswer
 from gateway.serving.cascade.held_back import HeldBackStream, send_text

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from gateway.core.cascade.prediction import Prediction, resume
-from gateway.core.endpoint_rates import learn
+from gateway.core.endpoints.endpoint_rates import learn
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Verification
 from gateway.core.speculation.job import Batch, Job, sampling_of_rest

@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 
-from gateway.core.continuation import SentAnswer, SentPart
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, EndpointSource
 from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.core.streams.answer_stream import AnswerStream
+from gateway.core.streams.continuation import SentAnswer, SentPart
 from gateway.core.types import Demands, EndpointState, InferenceRequest
 from gateway.core.upstream_errors import engine_failed
 from gateway.errors import EngineFailed, GatewayError, NoEndpoint, Overloaded, UpstreamError

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.core.ports import Answer
-from gateway.core.stop_texts import StopScanner
 from gateway.core.streams.answer_stream import AnswerStream
 from gateway.core.streams.sse import objects
+from gateway.core.streams.stop_texts import StopScanner
 from gateway.core.upstream_errors import engine_failed
 from gateway.serving.continuation.stream_events import ContinuedEvents
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from gateway.core.continuation import AnswerHead
+from gateway.core.streams.continuation import AnswerHead
 from gateway.protocol.paths import CHAT
 
 _DONE = b"data: [DONE]\n\n"

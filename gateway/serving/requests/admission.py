@@ -15,7 +15,7 @@ from gateway.core.admission import (
     is_hopeless,
     retry_after_s,
 )
-from gateway.core.estimate import Estimate
+from gateway.core.endpoints.estimate import Estimate
 from gateway.core.ports import Clock, Telemetry
 from gateway.core.types import InferenceRequest
 from gateway.core.upstream_errors import deadline_exceeded

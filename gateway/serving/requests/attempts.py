@@ -30,14 +30,14 @@ from functools import partial
 from types import TracebackType
 from typing import Protocol
 
+from gateway.core.endpoints.outlier_ejection import EjectionRule
+from gateway.core.endpoints.usual_waits import UsualWaitRule
 from gateway.core.outcome import Outcome
-from gateway.core.outlier_ejection import EjectionRule
 from gateway.core.ports import Clock, EndpointSource, Telemetry
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Choice
 from gateway.core.types import EndpointState
 from gateway.core.upstream_errors import DOWN
-from gateway.core.usual_waits import UsualWaitRule
 from gateway.errors import (
     ConnectFailed,
     ConnectTimeout,

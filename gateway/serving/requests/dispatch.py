@@ -8,11 +8,11 @@ from functools import partial
 
 from gateway.core.answer_faults import EngineRefusal, body_fault, named_fault, status_fault
 from gateway.core.body import replace_model
-from gateway.core.continuation import with_token_ids
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Answer, Clock, EndpointSource, ModelServer
 from gateway.core.routing.routing import Choice, Routing
 from gateway.core.streams.answer_stream import AnswerStream
+from gateway.core.streams.continuation import with_token_ids
 from gateway.core.streams.sse import is_event_stream
 from gateway.core.types import EndpointState, InferenceRequest, Probe
 from gateway.errors import (

@@ -16,10 +16,10 @@ from typing import Any
 import orjson
 
 from gateway.core.body import prompt_chars_and_key
-from gateway.core.continuation import SentAnswer, continuation_terms
-from gateway.core.endpoint_rates import learn
+from gateway.core.endpoints.endpoint_rates import learn
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, Telemetry
+from gateway.core.streams.continuation import SentAnswer, continuation_terms
 from gateway.core.streams.sse import answer_object, objects
 from gateway.core.types import Demands, InferenceRequest
 from gateway.core.upstream_errors import idle_timeout, unreadable

@@ -6,11 +6,11 @@ from collections.abc import Coroutine, Mapping, Set
 from contextlib import nullcontext
 from typing import Protocol
 
-from gateway.core.continuation import SentAnswer
-from gateway.core.endpoint_rates import learn
+from gateway.core.endpoints.endpoint_rates import learn
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, Telemetry
 from gateway.core.routing.routing import Choice
+from gateway.core.streams.continuation import SentAnswer
 from gateway.core.streams.usage import Usage, find_usage
 from gateway.core.types import InferenceRequest
 from gateway.core.upstream_errors import client_stalled, idle_timeout

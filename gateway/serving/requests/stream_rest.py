@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.core.continuation import SentAnswer
 from gateway.core.outcome import Outcome
+from gateway.core.streams.continuation import SentAnswer
 from gateway.core.types import EndpointState, InferenceRequest
 from gateway.errors import GatewayError, UpstreamError
 from gateway.serving.requests.dispatch import OpenAnswer

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.core.event_log import replica_of
 from gateway.core.ports import ResumableTelemetry
+from gateway.core.streams.event_log import replica_of
 from gateway.errors import StreamGone
 from gateway.serving.resumable.remote_streams import RemoteStreams, stream_lost
 from gateway.serving.resumable.stream import Reader

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.core.event_log import EventLog
+from gateway.core.streams.event_log import EventLog
 from gateway.errors import Conflict
 
 MAX_UNREAD_BYTES = 64 * 1024

@@ -9,8 +9,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gateway.core.event_log import stream_id
 from gateway.core.ports import ResumableTelemetry
+from gateway.core.streams.event_log import stream_id
 from gateway.errors import StreamGone, UnknownStream
 from gateway.serving.resumable.stream import ResumableStream, StreamHead, StreamReader
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.adapters.state.memory import MemoryBounds
-from gateway.core.outlier_ejection import EjectionRule
+from gateway.core.endpoints.outlier_ejection import EjectionRule
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.profile import build_profile
 from gateway.core.routing.routing import Routing

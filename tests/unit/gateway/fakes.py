@@ -11,14 +11,14 @@ import orjson
 
 from gateway.adapters.endpoints.waiters import EndpointWaiters
 from gateway.adapters.state.memory import MemoryStore
+from gateway.core.endpoints.outlier_ejection import EjectionRule
+from gateway.core.endpoints.usual_waits import UsualWaitRule
 from gateway.core.outcome import Outcome
-from gateway.core.outlier_ejection import EjectionRule
 from gateway.core.ports import Clock
 from gateway.core.retry import RetryBudget
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.state.operations import Operation
 from gateway.core.types import Endpoint, EndpointState, PoolState
-from gateway.core.usual_waits import UsualWaitRule
 from gateway.errors import ConnectFailed, EngineFailed, GatewayError, InvalidRequest
 from gateway.serving.requests.attempts import Failover
 from tests.unit.gateway.build import ejection_rule, retry_budget

@@ -17,7 +17,7 @@ from gateway.core.routing.routing import Choice
 from gateway.core.speculation.job import Job, sampling_of_rest
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import SessionState
-from gateway.core.stop_texts import StopScanner
+from gateway.core.streams.stop_texts import StopScanner
 from gateway.core.types import Caller, InferenceRequest, Tier
 from gateway.core.upstream_errors import continuation_refused
 from gateway.errors import GatewayError, InvalidRequest, UpstreamError, error_place

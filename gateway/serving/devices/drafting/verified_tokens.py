@@ -10,7 +10,7 @@ from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, SessionTelemetry, Telemetry, Verification
 from gateway.core.speculation.job import Batch
 from gateway.core.speculation.session import SessionState
-from gateway.core.stop_texts import StopScanner
+from gateway.core.streams.stop_texts import StopScanner
 from gateway.core.types import EndpointState, Tier
 from gateway.core.upstream_errors import aborted, idle_timeout
 from gateway.protocol.speculation import FinishReason

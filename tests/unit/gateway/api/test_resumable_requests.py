@@ -21,7 +21,7 @@ from gateway.serving.requests.body_room import BodyRoom
 from gateway.serving.requests.drain import Drain, DrainTimes
 from gateway.serving.requests.relay import Sink
 from gateway.serving.resumable.streams import StreamLimits
-from tests.unit.gateway.core.test_event_log import without_ids
+from tests.unit.gateway.core.streams.test_event_log import without_ids
 from tests.unit.gateway.fakes import Recorder
 from tests.unit.gateway.serving.resumable.stream_rig import (
     LIMITS,

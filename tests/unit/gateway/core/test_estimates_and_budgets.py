@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.estimate import Estimate
+from gateway.core.endpoints.estimate import Estimate
 from tests.unit.gateway.build import retry_budget, state
 
 positive = st.floats(1e-6, 1e6)

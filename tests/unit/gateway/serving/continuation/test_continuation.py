@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.continuation import ContinuationTerms
+from gateway.core.streams.continuation import ContinuationTerms
 from gateway.errors import ConnectFailed
 from gateway.protocol.paths import CHAT, COMPLETIONS
 from tests.unit.gateway.build import state

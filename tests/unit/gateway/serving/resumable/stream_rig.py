@@ -15,8 +15,8 @@ from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.state.memory import MemoryStore
 from gateway.api.client_disconnect import ClientGone
 from gateway.api.resumable import ResumableAnswers, Work
-from gateway.core.event_log import read_event_id
 from gateway.core.ports import StateStore
+from gateway.core.streams.event_log import read_event_id
 from gateway.core.types import Caller as KnownCaller
 from gateway.serving.resumable.remote_streams import RemoteStreams, StreamBus, StreamServer
 from gateway.serving.resumable.resumption import Resumption

@@ -11,7 +11,7 @@ from gateway.adapters.state.memory import MemoryStore
 from gateway.errors import StateLost, StreamGone, UnknownStream
 from gateway.serving.resumable import remote_streams
 from tests.unit.gateway.build import BOUNDS
-from tests.unit.gateway.core.test_event_log import without_ids
+from tests.unit.gateway.core.streams.test_event_log import without_ids
 from tests.unit.gateway.serving.resumable.stream_rig import (
     Caller,
     begin,

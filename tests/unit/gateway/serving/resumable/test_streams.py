@@ -15,7 +15,7 @@ from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.state.memory import MemoryStore
 from gateway.errors import StreamGone, UnknownStream
 from tests.unit.gateway.build import BOUNDS
-from tests.unit.gateway.core.test_event_log import without_ids
+from tests.unit.gateway.core.streams.test_event_log import without_ids
 from tests.unit.gateway.serving.resumable.stream_rig import (
     KEY,
     LIMITS,

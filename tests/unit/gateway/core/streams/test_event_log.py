@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.event_log import (
+from gateway.core.streams.event_log import (
     OVERHEAD_BYTES,
     EventLog,
     read_event_id,

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.usual_waits import MIN_SEEN, SEEN, UsualWaitRule, UsualWaits
+from gateway.core.endpoints.usual_waits import MIN_SEEN, SEEN, UsualWaitRule, UsualWaits
 
 RULE = UsualWaitRule(factor=5.0, floor_s=3.0)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.outlier_ejection import PassiveHealth, Standing
+from gateway.core.endpoints.outlier_ejection import PassiveHealth, Standing
 from tests.unit.gateway.build import ejection_rule
 
 RULE = ejection_rule()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.continuation import (
+from gateway.core.streams.continuation import (
     ContinuationTerms,
     SentAnswer,
     continuation_terms,
