@@ -114,7 +114,8 @@ class SentPart:
 
     `ids` are the tokens to go on from: their text has been sent whole, or, where `text` is known,
     at least the beginning of it. `repeated` are further ones, which have shown no text yet and are
-    made once more. `finished`: the answer itself was complete, and only its end was missing.
+    made once more. `finished`: the answer itself was complete, and only its end was missing;
+    `counted`: not even its token counts were.
     """
 
     head: AnswerHead
@@ -123,18 +124,29 @@ class SentPart:
     repeated: list[int]
     text: str | None
     finished: bool
+    counted: bool
 
 
 class SentAnswer:
     """The record of the events of one stream, as the caller has them."""
 
-    __slots__ = ("_events", "_first", "_ids", "_prompt_ids", "_size", "_tail", "_terms")
+    __slots__ = (
+        "_again",
+        "_events",
+        "_first",
+        "_ids",
+        "_prompt_ids",
+        "_size",
+        "_tail",
+        "_terms",
+    )
 
     def __init__(self, terms: ContinuationTerms) -> None:
         self._terms = terms
         self._first = b""
         self._prompt_ids: bytes | None = None
         self._ids: list[bytes] = []
+        self._again: list[int] = []
         self._tail: deque[bytes] = deque(maxlen=_LAST)
         self._events: list[bytes] = []
         self._size = 0
@@ -176,9 +188,10 @@ class SentAnswer:
         if self._size <= MAX_EVENT_BYTES:
             self._events.append(events)
 
-    def rewind(self, ids: Sequence[int]) -> None:
-        """Another engine goes on after these tokens; further ones are made once more."""
+    def rewind(self, ids: Sequence[int], repeated: Sequence[int]) -> None:
+        """Another engine goes on after `ids`; those `repeated` are made once more."""
         self._ids = [b",".join(b"%d" % token for token in ids)]
+        self._again = list(repeated)
         self._tail.clear()
 
     def read(self) -> SentPart | None:
@@ -187,7 +200,8 @@ class SentAnswer:
         if head is None or self._prompt_ids is None or self._size > MAX_EVENT_BYTES:
             return None
         ids = [token for group in self._ids for token in _numbers(group)]
-        last = [choice for events in self._tail for choice in _choices(events)]
+        tail = [event for events in self._tail for event in _events(events)]
+        last = [choice for event in tail for choice in _choices_of(event)]
         if any(_says_more(choice) for choice in last):
             return None
         finished = any(choice.get("finish_reason") for choice in last)
@@ -196,13 +210,16 @@ class SentAnswer:
             text = "".join(_text(c) for events in self._events for c in _choices(events))
         elif not finished:
             kept -= _without_text(last)
+        # Until the engine that goes on has shown something, those that it repeats are the same.
+        again = self._again if len(self._ids) == 1 else []
         return SentPart(
             head=head,
             prompt_ids=_numbers(self._prompt_ids),
             ids=ids[:kept],
-            repeated=ids[kept:],
+            repeated=ids[kept:] or list(again),
             text=text,
             finished=finished,
+            counted=any(event.get("usage") and not event.get("choices") for event in tail),
         )
 
 
@@ -232,12 +249,11 @@ def _head(data: bytes) -> AnswerHead | None:
 
 
 def _choices(data: bytes) -> list[dict[str, Any]]:
-    return [
-        choice
-        for event in _events(data)
-        for choice in event.get("choices") or ()
-        if isinstance(choice, dict)
-    ]
+    return [choice for event in _events(data) for choice in _choices_of(event)]
+
+
+def _choices_of(event: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [choice for choice in event.get("choices") or () if isinstance(choice, dict)]
 
 
 def _text(choice: Mapping[str, Any]) -> str:

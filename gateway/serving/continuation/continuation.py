@@ -14,6 +14,7 @@ from gateway.core.ports import Clock, EndpointSource
 from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.core.streams.answer_stream import AnswerStream
 from gateway.core.streams.continuation import SentAnswer, SentPart
+from gateway.core.streams.stop_texts import StopScanner
 from gateway.core.types import Demands, EndpointState, InferenceRequest
 from gateway.core.upstream_errors import engine_failed
 from gateway.errors import EngineFailed, GatewayError, NoEndpoint, Overloaded, UpstreamError
@@ -72,25 +73,24 @@ class Continuation:
         fields, began = orjson.loads(request.body), outcome.model
         shape = StreamShape.of(request.path, fields)
         if part.finished:
-            return StreamRest(ending=_events(part, shape).end(counted=False))
+            return StreamRest(ending=_events(part, shape).end(counted=part.counted))
         if fields.get("min_tokens") and shape.stops:
             return None
-        bound = _bound(request.path, fields)
-        if bound is not None and bound <= len(part.ids):
-            return StreamRest(ending=_cut(_events(part, shape)))
-        owed = ""
+        bound, owed = _bound(request.path, fields), ""
         if shape.stops:
             text = await self._text_sent(request, headers, began, part, broken)
             if text is None or part.text is None or not text.startswith(part.text):
                 return None
             owed = text[len(part.text) :]
+        if bound is not None and bound <= len(part.ids):
+            return StreamRest(ending=_cut(_events(part, shape), owed))
         rests = [
             _rest(request, fields, part, model, self._room(model, part, bound))
             for model in self._models(request, began, broken)
         ]
         opened = await self._open(rests, headers, outcome, broken.endpoint.id)
         if not terms.shows_ids:
-            sent.rewind(part.ids)
+            sent.rewind(part.ids, part.repeated)
         events = _events(part, shape, None if outcome.model == began else outcome.model)
         events.offset += len(owed)
         return StreamRest(opened=_continued(opened, request, events, owed, part.repeated))
@@ -246,9 +246,13 @@ def _events(part: SentPart, shape: StreamShape, model: str | None = None) -> Con
     )
 
 
-def _cut(events: ContinuedEvents) -> bytes:
-    """The end of a stream that has had all the tokens that it may have."""
-    return events.choice("", ids=[], reason="length") + events.end(counted=False)
+def _cut(events: ContinuedEvents, owed: str) -> bytes:
+    """The end of a stream that has had all the tokens that it may have, and not all their text."""
+    stops = StopScanner(stops=events.shape.stops, include=events.shape.include_stop)
+    text = stops.feed(owed) + stops.rest()
+    reason = "length" if stops.stopped is None else "stop"
+    last = events.choice(text, ids=[], reason=reason, stop_reason=stops.stopped)
+    return last + events.end(counted=False)
 
 
 def _begun(demands: Demands) -> Demands:

@@ -87,6 +87,7 @@ class ContinuedAnswer:
 
     def _choice(self, choice: Mapping[str, Any], event: Mapping[str, Any]) -> bytes:
         hidden = bool(self._repeated) and not self._shows_ids
+        logprobs = self._new_logprobs(choice)
         ids = self._silent + self._new(choice.get("token_ids") or [])
         reason = choice.get("finish_reason")
         owed, self._owed = self._owed, ""
@@ -103,7 +104,7 @@ class ContinuedAnswer:
             ids=ids,
             reason=reason,
             stop_reason=stop_reason,
-            logprobs=choice.get("logprobs"),
+            logprobs=logprobs,
             event=event,
         )
         if self._stops.stopped is not None:
@@ -111,6 +112,16 @@ class ContinuedAnswer:
             self._answer.close()
             written += self._events.end(counted=self._counted)
         return written
+
+    def _new_logprobs(self, choice: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Without those of the tokens that are made once more: the caller has them."""
+        logprobs, ids = choice.get("logprobs"), choice.get("token_ids") or []
+        repeated = min(len(self._repeated), len(ids))
+        if not logprobs or not repeated:
+            return logprobs
+        if repeated == len(ids):
+            return None
+        return {name: values and values[repeated:] for name, values in logprobs.items()}
 
     def _new(self, ids: list[int]) -> list[int]:
         """Those that the caller does not have the ids of. Raises EngineFailed where the engine did

@@ -102,6 +102,31 @@ def test_an_answer_that_lacks_only_its_end_is_known_as_finished() -> None:
     assert part is not None and part.finished and part.ids == [3]
 
 
+@pytest.mark.parametrize("counted", [True, False])
+def test_whether_a_finished_answer_has_its_token_counts_is_known(counted: bool) -> None:
+    sent = SentAnswer(ContinuationTerms(shows_ids=False, keeps_text=False))
+    sent.note(opening([1]))
+    # Running counts in an event of the answer are not those at its end.
+    sent.note(event(choices=[{"delta": {}, "finish_reason": "stop"}], usage={"total_tokens": 2}))
+    if counted:
+        sent.note(event(choices=[], usage={"total_tokens": 2}))
+    part = sent.read()
+    assert part is not None and part.finished and part.counted == counted
+
+
+def test_tokens_to_repeat_are_still_known_when_nothing_was_repeated() -> None:
+    sent = SentAnswer(ContinuationTerms(shows_ids=False, keeps_text=False))
+    for piece in (opening([1]), token(3, "a"), token(4, "")):
+        sent.note(piece)
+    before = sent.read()
+    assert before is not None and (before.ids, before.repeated) == ([3], [4])
+    sent.rewind(before.ids, before.repeated)
+    assert sent.read() == before
+    sent.note(token(4, "b"))
+    after = sent.read()
+    assert after is not None and (after.ids, after.repeated) == ([3, 4], [])
+
+
 @pytest.mark.parametrize(
     ("path", "fields"),
     [

@@ -51,6 +51,24 @@ def completed(id: int, text: str, reason: str | None = None) -> bytes:
     return event(id="two", choices=[choice])
 
 
+def scored(id: int, text: str) -> bytes:
+    """A chat's token with its log-probability."""
+    logprobs = {"content": [{"token": str(id), "logprob": -1.0, "bytes": [], "top_logprobs": []}]}
+    choice = {"index": 0, "delta": {"content": text}, "token_ids": [id], "logprobs": logprobs}
+    return event(choices=[choice])
+
+
+def scored_completion(id: int, text: str, reason: str | None = None) -> bytes:
+    logprobs = {
+        "tokens": [str(id)],
+        "token_logprobs": [-1.0],
+        "top_logprobs": [{}],
+        "text_offset": [0],
+    }
+    choice = {"index": 0, "text": text, "finish_reason": reason, "token_ids": [id]}
+    return event(id="two", choices=[choice | {"logprobs": logprobs}])
+
+
 def one_after_another(*answers: Sequence[Piece]) -> Callable[[], FakeAnswer]:
     """What an engine answers, until it can't be reached."""
     following = iter(answers)
@@ -113,6 +131,41 @@ async def test_a_continued_stream_that_breaks_is_continued_again() -> None:
     assert text(sink.body) == "abc"
     assert json.loads(place.server.calls[-1][2])["prompt"] == [1, 2, 5, 6]
     assert len(place.telemetry.resumptions) == 2
+
+
+@pytest.mark.parametrize("stop", [None, "never said at all"])
+async def test_tokens_that_are_made_once_more_are_scored_once(stop: str | None) -> None:
+    """A letter of two tokens, of which the first engine wrote one, the second none."""
+    begun: list[Piece] = [opening(), scored(5, "a"), scored(6, ""), broken()]
+    silent: list[Piece] = [scored_completion(6, ""), broken()]
+    rest: list[Piece] = [scored_completion(6, ""), scored_completion(7, "\u00e9", "stop"), DONE]
+    half, whole = (json.dumps({"prompt": told}).encode() for told in ("a\ufffd", "a"))
+    first: list[list[Piece]] = [[half], [whole]] if stop else []
+    second: list[list[Piece]] = [[whole]] if stop else []
+    place = rig(
+        {
+            "edge:1": one_after_another(begun, *second, rest),
+            "edge:2": one_after_another(*first, silent),
+        }
+    )
+    terms = ContinuationTerms(shows_ids=False, keeps_text=stop is not None)
+    body = json.dumps(FIELDS | {"stop": stop}).encode()
+    sink = await place.ask(streamed("rill-edge", path=CHAT, body=body, continuation=terms))
+    assert sink.failure is None and text(sink.body) == "a\u00e9"
+    events = [json.loads(line[6:]) for line in sink.body.splitlines() if line[6:7] == b"{"]
+    choices = [choice for event in events for choice in event["choices"]]
+    scores = [one["token"] for c in choices for one in (c.get("logprobs") or {}).get("content", ())]
+    assert scores == ["5", "6", "7"]
+
+
+async def test_token_counts_that_the_caller_has_are_not_sent_again() -> None:
+    counts = {"prompt_tokens": 2, "completion_tokens": 1, "total_tokens": 3}
+    last = event(choices=[{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}])
+    begun: list[Piece] = [opening(), last, event(choices=[], usage=counts), broken()]
+    place = rig({"edge:1": one_after_another(begun)})
+    sink = await place.ask(asked(stream_options={"include_usage": True}))
+    assert sink.body.count(b'"total_tokens"') == 1
+    assert sink.body.endswith(DONE) and sink.failure is None
 
 
 async def test_an_answer_with_all_its_tokens_gets_its_end_from_the_gateway() -> None:
