@@ -6,7 +6,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.core.admission import AdmissionLimits
 from gateway.core.endpoints.outlier_ejection import EjectionRule
@@ -107,6 +107,7 @@ def build_shared(
             telemetry=telemetry,
             timeouts=timeouts,
             continuation=continuation,
+            immediate_continuation=continuation and replace(continuation, patience_s=0.0),
         ),
         verifiers=VerifierEndpoints(
             routing=routing,

@@ -47,9 +47,15 @@ def sampling_of_rest(sampling: Mapping[str, Any], tokens: int) -> dict[str, Any]
     rest = dict(sampling)
     if tokens and (max_tokens := rest.get("max_tokens")) is not None:
         rest["max_tokens"] = max(0, max_tokens - tokens)
-    if tokens and (seed := rest.get("seed")) is not None:
-        rest["seed"] = seed + tokens if seed <= LARGEST_SEED - tokens else seed - tokens
+    if (seed := rest.get("seed")) is not None:
+        rest["seed"] = moved_seed(seed, tokens)
     return rest
+
+
+def moved_seed(seed: int, tokens: int) -> int:
+    """The seed for the rest of an answer whose first `tokens` tokens are there. It stays within
+    what engines take."""
+    return seed + tokens if seed <= LARGEST_SEED - tokens else seed - tokens
 
 
 DraftRun = tuple[int, Sequence[int], Sequence[int]]

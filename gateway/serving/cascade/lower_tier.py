@@ -160,6 +160,9 @@ def _call(
         model=stage.model,
         body=body,
         demands=request.demands(deadline_s),
+        # Where no endpoint can go on at once, the tier above does.
+        way="cascade" if request.divisible else "",
+        waits=False,
     )
 
 

@@ -12,6 +12,7 @@ import orjson
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, EndpointSource
 from gateway.core.routing.policies import VIRTUAL_MODELS
+from gateway.core.speculation.job import moved_seed
 from gateway.core.streams.answer_stream import AnswerStream
 from gateway.core.streams.continuation import SentAnswer, SentPart
 from gateway.core.streams.stop_texts import StopScanner
@@ -283,6 +284,9 @@ def _rest(
     body["return_token_ids"] = True
     if max_tokens is not None:
         body["max_tokens"] = max_tokens
+    if isinstance(seed := fields.get("seed"), int):
+        # Its first random numbers have chosen what was sent, and would favour that again.
+        body["seed"] = moved_seed(seed, len(part.ids))
     if least := int(fields.get("min_tokens") or 0) - len(part.ids):
         body["min_tokens"] = max(0, least)
     if request.path == COMPLETIONS:

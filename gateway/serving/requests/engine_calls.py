@@ -31,7 +31,7 @@ from gateway.serving.requests.lifecycle import Lifecycle
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
 from gateway.serving.requests.refusals import refused
 from gateway.serving.requests.resumptions import Resumptions
-from gateway.serving.requests.stream_rest import StreamContinuation, rest_of_stream
+from gateway.serving.requests.stream_rest import StreamContinuation, StreamRest, rest_of_stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class EngineCall:
     in logs. `body` is an OpenAI body without `model` and `stream`; `model` may be virtual. The
     parent's demands don't hold for it, only `demands` does. A stream whose engine breaks goes on at
     another one with the same model, where `way` names the way of answering for which that is
-    counted; "": it breaks.
+    counted; "": it breaks. `waits`: also where an endpoint has to come up first.
     """
 
     parent: InferenceRequest
@@ -52,6 +52,7 @@ class EngineCall:
     path: str = CHAT
     demands: Demands = Demands()
     way: str = ""
+    waits: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +76,13 @@ class EngineCalls:
         telemetry: Telemetry,
         timeouts: AnswerTimeouts,
         continuation: StreamContinuation | None,
+        immediate_continuation: StreamContinuation | None,
     ) -> None:
+        """`continuation` may wait for an endpoint that goes on with a stream,
+        `immediate_continuation` does not; None: streams don't go on."""
         self._dispatch = dispatch
         self._continuation = continuation
+        self._immediate_continuation = immediate_continuation
         self._clock = clock
         self._telemetry = telemetry
         self._timeouts = timeouts
@@ -114,19 +119,9 @@ class EngineCalls:
                         except UpstreamError as error:
                             opened.slot.broke(error)
                             opened.release()
-                            if call.way:
-                                resumptions.broke(error.code)
-                            rest = await rest_of_stream(
-                                self._continuation,
-                                # No other model's answer is wanted for this part.
-                                request=replace(outcome.request, model=outcome.model),
-                                headers=_headers(outcome.request),
-                                outcome=outcome,
-                                sent=sent,
-                                broken=opened.state,
-                                error=error,
+                            rest = await self._rest(
+                                call, opened, outcome, sent, error=error, resumptions=resumptions
                             )
-                        resumptions.went_on()
                         if rest.opened is None:
                             for event in objects(rest.ending, outcome.endpoint):
                                 _note_usage(event, outcome)
@@ -135,6 +130,34 @@ class EngineCalls:
                         opened = rest.opened
             finally:
                 opened.release()
+
+    async def _rest(
+        self,
+        call: EngineCall,
+        broken: OpenAnswer,
+        outcome: Outcome,
+        sent: SentAnswer | None,
+        *,
+        error: UpstreamError,
+        resumptions: Resumptions,
+    ) -> StreamRest:
+        """What goes on with a stream. Raises the error where nothing does; where the call does not
+        wait, another part of the request's goes on then, so nothing counts as failed."""
+        if call.way and call.waits:
+            resumptions.broke(error.code)
+        rest = await rest_of_stream(
+            self._continuation if call.waits else self._immediate_continuation,
+            # No other model's answer is wanted for this part.
+            request=replace(outcome.request, model=outcome.model),
+            headers=_headers(outcome.request),
+            outcome=outcome,
+            sent=sent,
+            broken=broken.state,
+            error=error,
+        )
+        resumptions.broke(error.code)
+        resumptions.went_on()
+        return rest
 
     async def _replies(
         self, opened: OpenAnswer, outcome: Outcome, sent: SentAnswer | None
