@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 
 MAX_QUEUED_BYTES = 8 * 1024 * 1024
+GATHER_S = 0.02
+"""Lines that come within this time are written together."""
 
 
 class LineWriter:
@@ -77,6 +79,9 @@ class LineWriter:
             while not self._lines and not self._closing:
                 self._idle = True
                 self._condition.wait()
+            if not self._closing:
+                # One switch of threads for many lines costs each of them next to nothing.
+                self._condition.wait_for(lambda: self._closing, GATHER_S)
             lines, self._lines = self._lines, deque()
             return lines
 

@@ -73,16 +73,28 @@ class AnswerStream:
             self.tokens, self.progressed = 0, False
             return b""
         events = self._buffer.feed(chunk)
-        if events.startswith(self._head) and events.endswith(_OBJECT_ENDS) and self._mark:
-            count = events.count(self._mark)
-            if events.count(b"\n") == count * self._lines and (
-                count == 1 or events.count(self._joint) == count - 1
-            ):
-                self._last.append(events)
-                self.progressed = True
-                self.tokens = self._without_openings(events, count) if self._opening else count
+        if self._is_ordinary(events):
+            return events
+        if self._protocol.done_ends and events.endswith(DONE_EVENT):
+            # The last tokens of an answer and its [DONE] often come together.
+            if self._is_ordinary(events[: -len(DONE_EVENT)]):
+                self.done = self.over = True
                 return events
         return self._examine(events)
+
+    def _is_ordinary(self, events: bytes) -> bool:
+        """Whether a look at the bytes is enough for all of these events; they are noted then."""
+        if not (self._mark and events.startswith(self._head) and events.endswith(_OBJECT_ENDS)):
+            return False
+        count = events.count(self._mark)
+        if events.count(b"\n") != count * self._lines:
+            return False
+        if count > 1 and events.count(self._joint) != count - 1:
+            return False
+        self._last.append(events)
+        self.progressed = True
+        self.tokens = self._without_openings(events, count) if self._opening else count
+        return True
 
     def finish(self) -> bytes:
         """The last events, when the stream is over or its connection has ended. Raises the
