@@ -91,7 +91,9 @@ def build_shared(
         uniform=uniform,
         wake_queue=_wake_queue(settings, endpoints, clock),
     )
-    continuation = _continuation(settings, dispatch, endpoints, clock)
+    continuation = _continuation(
+        settings, dispatch=dispatch, endpoints=endpoints, clock=clock, uniform=uniform
+    )
     return Shared(
         endpoints=endpoints,
         clock=clock,
@@ -156,7 +158,12 @@ def _admission_limits(limits: RequestLimits) -> AdmissionLimits:
 
 
 def _continuation(
-    settings: Settings, dispatch: Dispatch, endpoints: EndpointSource, clock: Clock
+    settings: Settings,
+    *,
+    dispatch: Dispatch,
+    endpoints: EndpointSource,
+    clock: Clock,
+    uniform: Callable[[], float],
 ) -> Continuation | None:
     """What goes on with streams whose engine breaks; None where that is switched off."""
     if not settings.continuation.enabled:
@@ -167,6 +174,7 @@ def _continuation(
         clock=clock,
         family=settings.family,
         patience_s=settings.continuation.patience_s,
+        uniform=uniform,
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from gateway.core.streams.stop_texts import StopScanner
 from gateway.core.types import Demands, EndpointState, InferenceRequest
 from gateway.core.upstream_errors import engine_failed
 from gateway.errors import EngineFailed, GatewayError, NoEndpoint, Overloaded, UpstreamError
+from gateway.protocol.backoff import pause_s
 from gateway.protocol.paths import COMPLETIONS, DETOKENIZE
 from gateway.serving.continuation.continued_answer import ContinuedAnswer
 from gateway.serving.continuation.stream_events import ContinuedEvents, StreamShape
@@ -26,6 +28,9 @@ from gateway.serving.requests.dispatch import Dispatch, OpenAnswer
 from gateway.serving.requests.progress_timeout import ProgressTimeout
 from gateway.serving.requests.stream_rest import StreamRest
 
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 2.0
+"""Between the tries of a stream that nobody goes on with: the engines may be well again without
+having been down."""
 _COMPLETION_MAX_TOKENS = 16
 """What an engine gives a completion that sets no bound."""
 _PARTIAL = "\ufffd"
@@ -46,7 +51,8 @@ _SET_HERE = frozenset(
 class Continuation:
     """The continuation of streams. `family` lists models, smallest first.
 
-    `patience_s`: seconds that a stream waits for an endpoint to go on at.
+    `patience_s`: seconds that a stream waits for an endpoint to go on at. `uniform` gives random
+    numbers in [0, 1).
     """
 
     dispatch: Dispatch
@@ -54,6 +60,7 @@ class Continuation:
     clock: Clock
     family: Sequence[str]
     patience_s: float
+    uniform: Callable[[], float]
 
     async def resume(
         self,
@@ -132,8 +139,9 @@ class Continuation:
         broken: str,
     ) -> OpenAnswer:
         """The first of these that an endpoint answers: at once elsewhere, else where `broken` was
-        as well, else where an endpoint comes up or has a free place within the patience."""
+        as well, else as soon as one does within the patience."""
         end, avoid = self.clock.now() + self.patience_s, frozenset({broken})
+        rounds = 0
         while True:
             failure: GatewayError | None = None
             for request in requests:
@@ -145,21 +153,26 @@ class Continuation:
             assert failure is not None
             if avoid:
                 avoid = frozenset()
-            elif not await self._endpoint_came_up(requests, end - self.clock.now()):
+                continue
+            rounds += 1
+            left_s = end - self.clock.now()
+            if left_s <= 0:
                 raise failure
+            pause = pause_s(
+                rounds, self.uniform(), first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S
+            )
+            await self._endpoint_came_up(requests, min(pause, left_s))
 
-    async def _endpoint_came_up(self, requests: Sequence[InferenceRequest], seconds: float) -> bool:
+    async def _endpoint_came_up(self, requests: Sequence[InferenceRequest], seconds: float) -> None:
+        """Until an endpoint comes up or has a free place, but no longer than these seconds."""
         names = {request.model for request in requests}
 
         def is_usable(state: EndpointState) -> bool:
             return state.healthy and (not names.isdisjoint(state.models))
 
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.endpoints.wait_for_slot(is_usable)
-        except TimeoutError:
-            return False
-        return True
 
     async def _text_sent(
         self,

@@ -225,6 +225,29 @@ async def test_a_stream_waits_for_an_endpoint_that_comes_up() -> None:
     assert text(sink.body) == "ab" and sink.failure is None
 
 
+async def test_a_stream_waits_for_endpoints_that_fail_though_they_are_up() -> None:
+    """Nothing tells when they are well again, and nobody else asks them."""
+    begun: list[Piece] = [opening(), chatted(5, "a"), broken()]
+    attempts = 0
+
+    def failing(asked: Callable[[], FakeAnswer]) -> Callable[[], FakeAnswer]:
+        def answer() -> FakeAnswer:
+            nonlocal attempts
+            attempts += 1
+            if attempts == 1:
+                return FakeAnswer(begun)
+            return asked() if attempts > 4 else FakeAnswer([b"{}"], 503, "application/json")
+
+        return answer
+
+    rest = failing(lambda: FakeAnswer([completed(6, "b", "stop"), DONE]))
+    place = rig({"edge:1": rest, "edge:2": rest}, patience_s=60)
+    sink = await place.ask(asked())
+    assert text(sink.body) == "ab" and sink.failure is None
+    assert place.telemetry.resumptions == [("chat", "resumed", "engine_disconnected")]
+    place.assert_nothing_left_open()
+
+
 async def test_switched_off_nothing_is_asked_for_and_a_break_is_the_end() -> None:
     begun: list[Piece] = [chatted(5, "a"), broken()]
     place = InferenceRig(
