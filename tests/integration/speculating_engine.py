@@ -40,13 +40,15 @@ class SpeculatingEngine:
     """`start` it, then it serves at `url`, with its mailbox at `mailbox` (host:port).
 
     `shift` changes the tokenizer. `gate` cleared: steps wait. `breaks_after`: the connection of an
-    answer is cut after so many tokens. `refuses`: /v1/completions answers with this status.
+    answer is cut after so many tokens; `breaks_for_good`: from then on it refuses. `refuses`:
+    /v1/completions answers with this status.
     """
 
     model: str = "rill-cloud"
     vocabulary: int = VOCABULARY
     shift: int = 0
     breaks_after: int | None = None
+    breaks_for_good: bool = False
     refuses: int | None = None
     url: str = ""
     mailbox: str = ""
@@ -197,6 +199,7 @@ class SpeculatingEngine:
             choice |= {"stop_reason": stop} if reason else {}
             await _send(response, {"choices": [choice]})
             if self.breaks_after is not None and done >= self.breaks_after:
+                self.refuses = 503 if self.breaks_for_good else None
                 assert request.transport is not None
                 request.transport.abort()
                 return

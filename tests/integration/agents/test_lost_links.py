@@ -69,6 +69,7 @@ def here(all_of_it: Broken) -> Broken:
     engine = all_of_it.world.engine
     engine.gate.set()
     engine.breaks_after, engine.step_s = None, 0.002
+    engine.breaks_for_good, engine.refuses = False, None
     all_of_it.control.ask(delay_ms=0, stall=None)
     eventually(all_of_it.world.linked, "the link is up")
     eventually(lambda: engine.running == 0, "the engine is idle")
@@ -262,10 +263,12 @@ def test_an_engine_that_breaks_leaves_the_rest_to_the_device(here: Broken) -> No
 
 
 def test_a_stop_text_still_ends_what_the_device_goes_on_with(here: Broken) -> None:
-    here.world.engine.breaks_after = 2
+    engine = here.world.engine
+    engine.breaks_after, engine.breaks_for_good = 2, True
     free = here.world.ask(LONG, x_tierflow_draft_window="0").json()
     assert free["tierflow"]["verified_tokens"] == 2
-    stop = here.world.engine.text.tokenizer.decode(free["choices"][0]["token_ids"][3:4])
+    stop = engine.text.tokenizer.decode(free["choices"][0]["token_ids"][3:4])
+    engine.refuses = None
     whole = here.world.ask({**LONG, "stop": stop}, x_tierflow_draft_window="0").json()
     content = free["choices"][0]["message"]["content"]
     assert whole["choices"][0]["finish_reason"] == "stop"
