@@ -111,7 +111,7 @@ async def test_another_engine_gets_what_was_sent_and_goes_on_from_there() -> Non
     assert json.loads(first)["return_token_ids"] is True
     body = json.loads(second)
     assert (endpoint, path) == ("edge:2", COMPLETIONS)
-    assert (body["prompt"], body["max_tokens"], body["seed"]) == ([1, 2, 5, 6], 7, 4)
+    assert (body["prompt"], body["max_tokens"], body["seed"]) == ([1, 2, 5, 6], 7, 6)
     assert body["logprobs"] == 2 and "messages" not in body
     (outcome,) = place.telemetry.outcomes
     assert (outcome.kind, outcome.resumptions, outcome.endpoint) == ("ok", 1, "edge:2")
