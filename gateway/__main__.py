@@ -45,7 +45,7 @@ async def _serve(settings: Settings, signals: _Signals, output: LineWriter) -> N
         if not signals.received:
             listen = settings.listen
             server = HttpServer(
-                running.app, host=listen.host, port=listen.port, drain=running.drain
+                app=running.app, host=listen.host, port=listen.port, drain=running.drain
             )
             await server.serve()
 

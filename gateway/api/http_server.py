@@ -30,7 +30,7 @@ class HttpServer(uvicorn.Server):
     runs, each answer with `Connection: close`; then it closes. A second signal ends the drain at
     once."""
 
-    def __init__(self, app: ASGIApp, *, host: str, port: int, drain: Drain) -> None:
+    def __init__(self, *, app: ASGIApp, host: str, port: int, drain: Drain) -> None:
         super().__init__(
             uvicorn.Config(
                 app,

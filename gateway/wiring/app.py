@@ -175,7 +175,10 @@ async def build_parts(
     state = SharedState(settings, registry, clock)
 
     # From here on every part that is started is on the stack before the next one is.
-    server = AiohttpModelServer(settings.timeouts.connect_s, *pools.api_keys(settings))
+    keys, default_key = pools.api_keys(settings)
+    server = AiohttpModelServer(
+        connect_timeout_s=settings.timeouts.connect_s, api_keys=keys, default_key=default_key
+    )
     stack.push_async_callback(server.close)
     await state.start(stack)
     upkeep = EndpointUpkeep(

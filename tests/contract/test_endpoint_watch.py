@@ -101,7 +101,7 @@ class Watch:
 @asynccontextmanager
 async def watching(*all_pages: Pages) -> AsyncIterator[Watch]:
     async with AsyncExitStack() as stack:
-        client = AiohttpModelServer(2.0, {})
+        client = AiohttpModelServer(connect_timeout_s=2.0, api_keys={})
         stack.push_async_callback(client.close)
         endpoints = [await stack.enter_async_context(engine(pages)) for pages in all_pages]
         yield Watch(
@@ -137,7 +137,7 @@ async def test_an_engine_that_hangs_is_out_and_says_why() -> None:
 
 
 async def test_an_engine_that_is_gone_is_out_and_says_why() -> None:
-    client = AiohttpModelServer(2.0, {})
+    client = AiohttpModelServer(connect_timeout_s=2.0, api_keys={})
     nobody = EndpointState(
         endpoint=Endpoint(
             id="127.0.0.1:1",

@@ -14,6 +14,7 @@ MOST_POSITIONAL = 3
 EXCEPTIONS = {
     # An exception begins with its message, as those of Python do.
     ("services/engine_simulator/errors.py", "EngineError"),
+    ("gateway/errors.py", "UpstreamError"),
     # An optimizer of torch begins with its parameters.
     ("services/model_family/training/optimizers.py", "Muon"),
 }

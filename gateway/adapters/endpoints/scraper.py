@@ -20,7 +20,7 @@ MODELS_EVERY = 10
 """Scrapes between two looks at what a healthy endpoint serves."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Notes:
     """The notes on one endpoint, between two scrapes."""
 

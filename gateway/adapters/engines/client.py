@@ -90,6 +90,7 @@ class AiohttpModelServer:
 
     def __init__(
         self,
+        *,
         connect_timeout_s: float,
         api_keys: Mapping[str, str | None],
         default_key: str | None = None,

@@ -31,7 +31,7 @@ class Entrant(Protocol):
     def end(self, error: GatewayError) -> None: ...
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class WaitingPlace:
     """An entrant's place in the queue; `entry` is done once it is let in or refused."""
 
@@ -109,7 +109,7 @@ class Admission:
         self._refuse_hopeless(caller, priority, remaining_s)
         self._make_room(caller, priority)
         entry: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        place = WaitingPlace(caller, priority, entrant, entry)
+        place = WaitingPlace(caller=caller, priority=priority, entrant=entrant, entry=entry)
         self._queue.push(place)
         self._report()
         seconds = self._limits.max_wait_s

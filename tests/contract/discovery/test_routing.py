@@ -76,7 +76,7 @@ class Routed(Heard):
 
 @asynccontextmanager
 async def routed(folder: Path) -> AsyncIterator[tuple[ApiServer, Routed]]:
-    client = AiohttpModelServer(1.0, {})
+    client = AiohttpModelServer(connect_timeout_s=1.0, api_keys={})
     async with running_api_server() as api:
         api.put(listed("stays", pod(STAYS)))
         api.put(listed("leaves", pod(LEAVES)))

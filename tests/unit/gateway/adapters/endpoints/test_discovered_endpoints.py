@@ -75,7 +75,7 @@ class EndpointsRig:
 
 @asynccontextmanager
 async def rig() -> AsyncIterator[EndpointsRig]:
-    client = AiohttpModelServer(1.0, {})
+    client = AiohttpModelServer(connect_timeout_s=1.0, api_keys={})
     built = EndpointsRig(client)
     try:
         yield built
