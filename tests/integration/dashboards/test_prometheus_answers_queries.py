@@ -83,7 +83,7 @@ def test_a_callers_mistake_is_no_failure(watched: Prometheus) -> None:
     failed = watched.query(by_panel("Failed"))
     requests = watched.query(by_panel("Requests"))
     errors = only(watched.query(by_panel("Requests that did not end well")), outcome="engine_error")
-    assert only(failed) == pytest.approx(errors / only(requests), rel=0.5)
+    assert only(failed) == pytest.approx(errors / only(requests), rel=0.7)
 
 
 def test_without_traffic_panels_show_zero_and_not_nothing(watched: Prometheus) -> None:
