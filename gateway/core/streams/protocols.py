@@ -74,6 +74,8 @@ class ChunkProtocol:
         return False
 
     def check(self, event: Mapping[str, Any], endpoint: str) -> None:
+        if event.get("object") == "error":
+            raise error_event(endpoint)
         choices = event.get("choices")
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict) and choice.get("finish_reason") in _BROKEN_REASONS:

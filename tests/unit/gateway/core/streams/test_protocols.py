@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from gateway.core.streams.protocols import stream_protocol
+from gateway.errors import EngineFailed
 from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES
 
 ERROR = b'{"error":{"message":"edge:1 broke","type":"x","param":null,"code":"engine_error"}}'
@@ -47,3 +48,11 @@ def test_a_response_of_which_nothing_is_known_fails_as_well(first: bytes) -> Non
     assert event["sequence_number"] == 0
     assert event["response"]["object"] == "response"
     assert event["response"]["error"]["code"] == "engine_error"
+
+
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS, "/v1/other"])
+def test_an_error_without_its_wrapping_is_one(path: str) -> None:
+    """As older versions of vLLM write it."""
+    event = {"object": "error", "message": "EngineCore died", "code": 500}
+    with pytest.raises(EngineFailed, match="ended its answer with an error"):
+        stream_protocol(path).check(event, "edge:1")
