@@ -25,6 +25,7 @@ from gateway.core.upstream_errors import (
     unreadable,
 )
 from gateway.errors import EngineFailed, UpstreamError
+from gateway.protocol.paths import CHAT, COMPLETIONS
 
 DENIED = frozenset({401, 402, 403, 407})
 """The gateway's own credentials, or its account, are refused: engines never see the caller's."""
@@ -33,6 +34,7 @@ OF_THE_ENDPOINT = frozenset({408, 421, 425})
 IN_JSON = frozenset({400, 404, 405, 410})
 """An engine says in JSON what is wrong with a request. Where no JSON comes, it was no engine that
 answered: a proxy without its engine, or another server at its address."""
+_CHOICES = b'"choices"'
 NOTHING = frozenset({b"", b"{}", b"[]", b"null"})
 _OPENED, _CLOSED = (b"{", b"["), (b"}", b"]")
 MAX_RETRY_AFTER_S = 3600.0
@@ -90,6 +92,8 @@ def body_fault(
         return unreadable(endpoint)
     if _ERROR.match(body):
         return _error_fault(endpoint, path, headers, body)
+    if path in (CHAT, COMPLETIONS) and _CHOICES not in body:
+        return no_answer(endpoint)
     return _abort_fault(endpoint, path, body)
 
 

@@ -12,7 +12,7 @@ from gateway.core.answer_faults import (
     status_fault,
 )
 from gateway.errors import EngineBusy, EngineFailed, UpstreamError
-from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES
+from gateway.protocol.paths import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, TOKENIZE
 
 PATH = CHAT
 HTML = b"<html><title>404 Not Found</title></html>"
@@ -90,12 +90,28 @@ def test_a_200_with_nothing_in_it_is_no_answer(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"{ }", "application/json"),
+        (b'{"id": "x", "error": null}', "application/json"),
+        (b'{"detail": "not today"}', "application/json"),
+        (b"upstream connect error or disconnect", "text/plain"),
+    ],
+)
+def test_a_chat_or_completion_without_choices_is_no_answer(body: bytes, kind: str) -> None:
+    for path in (CHAT, COMPLETIONS):
+        fault = body_fault("edge:1", path, 200, {"content-type": kind}, body)
+        assert isinstance(fault, EngineFailed)
+    assert body_fault("edge:1", TOKENIZE, 200, {"content-type": kind}, body) is None
+
+
+@pytest.mark.parametrize(
     "body", [b'data: {"id":"\xff\xfe,,,', b'{"id":"a","cho', b"Internal error"]
 )
 def test_a_200_that_says_json_and_is_none_is_unreadable(body: bytes) -> None:
     fault = body_fault("edge:1", CHAT, 200, {"content-type": "Application/JSON"}, body)
     assert isinstance(fault, UpstreamError) and fault.code == "unreadable_answer"
-    assert body_fault("edge:1", CHAT, 200, {"content-type": "text/plain"}, body) is None
+    assert body_fault("edge:1", TOKENIZE, 200, {"content-type": "text/plain"}, body) is None
 
 
 @pytest.mark.parametrize(
@@ -134,8 +150,6 @@ def test_a_200_with_a_page_for_people_is_no_answer() -> None:
     "body",
     [
         b'{"id": "x", "choices": []}',
-        b'{"id": "x", "error": null}',
-        b'{"tokens": [], "count": 0}',
         b'{"choices": [{"text": "{\\"error\\": {}}"}]}',
     ],
 )
@@ -144,7 +158,8 @@ def test_an_answer_is_no_fault(body: bytes) -> None:
 
 
 def test_embeddings_may_be_binary() -> None:
-    assert by_body(200, b"\x00\x01", "application/octet-stream") is None
+    headers = {"content-type": "application/octet-stream"}
+    assert body_fault("edge:1", EMBEDDINGS, 200, headers, b"\x00\x01") is None
 
 
 @pytest.mark.parametrize(

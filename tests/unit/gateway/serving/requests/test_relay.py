@@ -87,7 +87,7 @@ async def test_an_engines_own_complaint_passes_through_with_our_code() -> None:
 
 
 async def test_an_answer_in_one_piece_brings_its_usage_figures() -> None:
-    body = b'{"usage":{"prompt_tokens":9,"completion_tokens":4}}'
+    body = b'{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4}}'
     rig = InferenceRig({"edge:1": whole(body)})
     assert (await rig.ask(request("tierflow-edge"))).body == body
     outcome = rig.telemetry.outcomes[0]
@@ -209,7 +209,7 @@ async def test_a_large_answer_in_one_piece_waits_for_a_slow_reader() -> None:
     async def slowly() -> None:
         await asyncio.sleep(0.015)
 
-    body = b"{" + b"x" * (3 * PIECE_BYTES) + b"}"
+    body = b'{"choices":[' + b"x" * (3 * PIECE_BYTES) + b"]}"
     rig = InferenceRig({"edge:1": whole(body)}, timeouts=IMPATIENT)
     sink = await rig.ask(request("tierflow-edge"), ListSink(on_send=slowly))
     assert (sink.body, sink.ended, len(sink.sent)) == (body, True, 4)
@@ -220,7 +220,7 @@ async def test_a_caller_that_stops_reading_an_answer_in_one_piece_holds_no_engin
         assert rig.states[0].in_flight == 0, "the engine has done its work"
         await asyncio.Event().wait()
 
-    rig = InferenceRig({"edge:1": whole(b'{"a":1}')}, timeouts=IMPATIENT)
+    rig = InferenceRig({"edge:1": whole(b'{"choices":[]}')}, timeouts=IMPATIENT)
     with pytest.raises(GatewayError):
         await rig.ask(request("tierflow-edge"), ListSink(on_send=stuck))
     assert rig.telemetry.outcomes[0].kind == "client_stalled"
@@ -229,7 +229,8 @@ async def test_a_caller_that_stops_reading_an_answer_in_one_piece_holds_no_engin
 
 async def test_usage_that_much_follows_is_counted() -> None:
     body = (
-        b'{"usage":{"prompt_tokens":9,"completion_tokens":4},"prompt_logprobs":[' + b"null," * 9000
+        b'{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4},"prompt_logprobs":['
+        + b"null," * 9000
     )
     rig = InferenceRig({"edge:1": whole(body + b"null]}")})
     await rig.ask(request("tierflow-edge"))
