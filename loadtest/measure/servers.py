@@ -14,7 +14,7 @@ from pathlib import Path
 from loadtest.measure.command import BenchmarkFailure, Progress
 from loadtest.measure.processes import HOST, Cores, Process, Processes, free_port
 
-START_S = 30.0
+START_S = 90.0
 ENGINE_START_S = 600.0
 ONE_CORE_KV_GIB = "0.25"
 """KV cache of an engine that shares a core with others and serves one request at a time."""
