@@ -153,9 +153,11 @@ async def test_a_device_that_leaves_mid_session_and_comes_back(
     assert fleet.finished() == before + neighbours + 1
 
 
-async def test_an_agent_whose_link_is_cut_goes_on_alone_and_is_exact_again_later(
-    fleet: DraftingFleet, references: list[DraftedReply]
+@pytest.mark.parametrize("cut_s", [0.3, 8.0])
+async def test_an_agent_whose_link_is_cut_goes_on_and_is_exact_again_later(
+    fleet: DraftingFleet, references: list[DraftedReply], cut_s: float
 ) -> None:
+    """After a short cut with the server, to the end; after a long one alone."""
     question, tokens = NEIGHBOURS[0], 200
     how: dict[str, Any] = {"max_tokens": tokens, **ENDLESS}
     reference = server_only(fleet, question, **how)
@@ -165,13 +167,16 @@ async def test_an_agent_whose_link_is_cut_goes_on_alone_and_is_exact_again_later
         nonlocal cut
         if len(reply.ids) >= 10 and not cut:
             cut = True
-            fleet.link.ask(link=1, cut_s=0.3)
+            fleet.link.ask(link=1, cut_s=cut_s)
 
     reply = together(fleet, 1, question, window="1", heard=cuts, **how)
     verified = reply.about["verified_tokens"]
-    assert 10 <= verified < tokens == len(reply.ids)
+    assert 10 <= verified <= tokens == len(reply.ids)
     assert reply.ids[:verified] == reference.ids[:verified]
-    assert reply.about["degraded"] and set(reply.by[verified:]) == {"device"}
+    if cut_s < 1.0:
+        assert verified == tokens and not reply.about["degraded"]
+    else:
+        assert reply.about["degraded"] and set(reply.by[verified:]) == {"device"}
     eventually(lambda: fleet.linked(1), "the agent is back")
     eventually(lambda: fleet.running() == 0, "the engine works on nothing")
     assert together(fleet, 1, question, **how).unchanged == reference.unchanged
