@@ -34,8 +34,12 @@ class Listening:
             self._task.cancel()
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._listener.cancel()
-        if self._left and self._task is not None:
-            self._task.uncancel()
+        # The listener's error holds its frame, and that this block: what the block went on holding
+        # would be a cycle, and wait with the whole request for the collector.
+        listener, task = self._listener, self._task
+        del self._listener, self._task
+        listener.cancel()
+        if self._left and task is not None:
+            task.uncancel()
             if kind is asyncio.CancelledError:
                 raise ClientGone
