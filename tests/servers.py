@@ -6,6 +6,7 @@ killed. Waiting is polling an observable condition until a deadline.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -67,6 +68,12 @@ class Server:
     def output(self) -> str:
         """What it has printed; "" where that went to a device or a pipe."""
         return self.log.read_text(errors="replace") if self.log.is_file() else ""
+
+    def logged(self, **fields: object) -> list[dict[str, Any]]:
+        """The lines of its log, which is JSON, that have these fields. A line comes a moment after
+        what it tells of."""
+        lines = [line for line in self.output().splitlines() if line.startswith("{")]
+        return [line for line in map(json.loads, lines) if fields.items() <= line.items()]
 
     def answers(self, path: str) -> bool:
         """Whether a GET gives 200. Raises AssertionError when the process has ended."""

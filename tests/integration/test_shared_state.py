@@ -107,6 +107,7 @@ def test_a_loss_is_told_once_and_answers_go_on(on_redis: GatewayOnRedis) -> None
     eventually(lambda: not on_redis.problem, "/ready tells the return")
     assert on_redis.gateway.metric("tierflow_state_up") == 1
     assert on_redis.gateway.metric("tierflow_condition", condition="state-lost") == 0
+    eventually(lambda: '"state_back"' in on_redis.gateway.output(), "the log tells the return")
     log = on_redis.gateway.output()
     assert log.count('"state_lost"') == 1 and log.count('"state_back"') == 1
 
@@ -127,6 +128,7 @@ async def test_an_emptied_store_is_noticed_and_its_devices_are_told_to_enrol_aga
         on_redis.redis.start()
     eventually(lambda: "state-emptied" in on_redis.ready()["conditions"], "/ready tells it")
     assert on_redis.gateway.metric("tierflow_state_emptied_total") == 1
+    eventually(lambda: '"state_emptied"' in on_redis.gateway.output(), "the log tells it")
     assert on_redis.gateway.output().count('"state_emptied"') == 1
     with pytest.raises(websockets.InvalidStatus) as caught:
         async with connected(on_redis.gateway.url, token):

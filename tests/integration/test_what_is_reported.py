@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from typing import Any
 
 import httpx
@@ -14,12 +14,6 @@ from tests.servers import eventually, metric_in
 pytestmark = pytest.mark.integration
 CANARY = "zwitscherkanarienvogel"
 CHAT = "/v1/chat/completions"
-
-
-def log_lines(deployment: Deployment, request_id: str) -> list[dict[str, Any]]:
-    lines = deployment.gateway.output().splitlines()
-    parsed = [json.loads(line) for line in lines]
-    return [line for line in parsed if line.get("request_id") == request_id]
 
 
 def test_all_metrics_are_the_gateways_own(http: httpx.Client) -> None:
@@ -92,7 +86,8 @@ def test_a_request_is_one_json_line_with_its_id(
         "stream": stream,
     }
     http.post(CHAT, json=body, headers={"x-request-id": request_id})
-    (line,) = eventually(lambda: log_lines(deployment, request_id), "the request is logged")
+    logged = partial(deployment.gateway.logged, request_id=request_id)
+    (line,) = eventually(logged, "the request is logged")
     assert line["tier"] == "edge"
     assert line["model"] == "rill-edge"
     assert line["outcome"] == "ok"
@@ -117,7 +112,8 @@ def test_prompts_tokens_and_answers_stay_out_of_logs_and_metrics(
         http.post(CHAT, json=body, headers={"authorization": secret["authorization"]})
     http.post("/v1/completions", content=f'{{"{CANARY}'.encode())
     http.post(CHAT, json=bodies[0], headers=secret)
-    eventually(lambda: log_lines(deployment, "canary-end"), "the last request is logged")
+    logged = partial(deployment.gateway.logged, request_id="canary-end")
+    eventually(logged, "the last request is logged")
     assert CANARY not in deployment.gateway.output()
     assert CANARY not in http.get("/metrics").text
 

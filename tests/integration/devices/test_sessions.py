@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -165,15 +164,16 @@ async def test_a_lost_mailbox_costs_drafts_only_and_comes_back(
     await soon(lambda: not conditions(gateway), "it is connected again")
     assert gateway.metric("tierflow_speculation_draft_tokens_total", fate="dropped") >= 2
     assert gateway.metric("tierflow_mailbox_connected") == 1
-    lines = [json.loads(line) for line in gateway.output().splitlines()]
-    told = [line for line in lines if line["event"] in ("mailbox_lost", "mailbox_up")]
-    assert told and {line["mailbox"] for line in told} == {engine.mailbox}
+    for event in ("mailbox_lost", "mailbox_up"):
+        told = partial(gateway.logged, event=event, mailbox=engine.mailbox)
+        assert await soon(told, f"{event} is logged")
 
 
 async def test_prompts_ids_and_tokens_stay_out_of_the_log(
     gateway: Server, engine: SpeculatingEngine
 ) -> None:
-    messages = [{"role": "user", "content": "zwitscherkanarienvogel"}]
+    prompt = "zwitscherkanarienvogel"
+    messages = [{"role": "user", "content": prompt}]
     sampling = wire.Sampling(max_tokens=5)
     async with connected(gateway.url) as device:
         await device.put(
@@ -188,15 +188,11 @@ async def test_prompts_ids_and_tokens_stay_out_of_the_log(
         )
         await device.answer(1)
 
-    def logged() -> dict[str, Any] | None:
-        lines = [json.loads(line) for line in gateway.output().splitlines()]
-        sessions = [line for line in lines if line["event"] == "session"]
-        return next((line for line in sessions if line["completion_tokens"] == 5), None)
-
-    line = await soon(logged, "the session is logged")
-    assert (line["device"], line["outcome"]) == ("phone", "ok")
+    logged = partial(gateway.logged, event="session", prompt_tokens=len(prompt))
+    (line,) = await soon(logged, "the session is logged")
+    assert (line["device"], line["outcome"], line["completion_tokens"]) == ("phone", "ok", 5)
     assert not any(isinstance(value, list) for value in line.values())
-    for secret in ("zwitscherkanarienvogel", TOKEN, digest(TOKEN), SECRET):
+    for secret in (prompt, TOKEN, digest(TOKEN), SECRET):
         assert secret not in gateway.output()
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -110,11 +111,7 @@ class Conversation:
 
     def line(self) -> dict[str, Any]:
         """What the gateway's log says of the last one."""
-
-        def lines() -> list[dict[str, Any]]:
-            parsed = map(json.loads, self._gateway.output().splitlines())
-            return [line for line in parsed if line.get("request_id") == self.id]
-
+        lines = partial(self._gateway.logged, request_id=self.id)
         (line,) = eventually(lines, f"{self.id} is logged")
         return line
 

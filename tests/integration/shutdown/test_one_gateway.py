@@ -52,8 +52,7 @@ def ask(http: httpx.Client, gateway: Server) -> httpx.Response:
 
 def outcomes(gateway: Server) -> list[str]:
     """As the log has them."""
-    lines = [json.loads(line) for line in gateway.output().splitlines() if line.startswith("{")]
-    return [line["outcome"] for line in lines if line["event"] == "request"]
+    return [line["outcome"] for line in gateway.logged(event="request")]
 
 
 def test_it_says_that_it_leaves_serves_on_and_lets_answers_end(
