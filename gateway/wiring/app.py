@@ -175,11 +175,7 @@ async def build_parts(
     state = SharedState(settings, registry, clock)
 
     # From here on every part that is started is on the stack before the next one is.
-    keys, default_key = pools.api_keys(settings)
-    server = AiohttpModelServer(
-        connect_timeout_s=settings.timeouts.connect_s, api_keys=keys, default_key=default_key
-    )
-    stack.push_async_callback(server.close)
+    server = _model_server(stack, settings)
     await state.start(stack)
     upkeep = EndpointUpkeep(
         settings=settings, scope=scope, endpoints=endpoints, client=server, clock=clock
@@ -227,24 +223,40 @@ async def build_parts(
         devices=devices,
         resumable=resumable,
         models=models,
-        drain=Drain(
-            admission=shared.admission,
-            times=DrainTimes(settings.lifecycle.notice_s, settings.lifecycle.drain_s),
-            clock=clock,
-            telemetry=requests,
-            leave=devices.leave,
-            others=lambda: devices.connections.busy + resumable.streams.undelivered,
-        ),
+        drain=_drain(settings, shared=shared, devices=devices, resumable=resumable),
         output=output,
     )
     registry.register(ConditionMetrics(parts.conditions))
-    outcomes = models.outcomes
-    registry.register(
-        LogMetrics(
-            lambda: output.dropped if output else 0, lambda: outcomes.dropped if outcomes else 0
-        )
-    )
+    registry.register(_log_metrics(output, models.outcomes))
     return parts
+
+
+def _model_server(stack: AsyncExitStack, settings: Settings) -> AiohttpModelServer:
+    keys, default_key = pools.api_keys(settings)
+    server = AiohttpModelServer(
+        connect_timeout_s=settings.timeouts.connect_s, api_keys=keys, default_key=default_key
+    )
+    stack.push_async_callback(server.close)
+    return server
+
+
+def _drain(
+    settings: Settings, *, shared: Shared, devices: DeviceParts, resumable: ResumableParts
+) -> Drain:
+    return Drain(
+        admission=shared.admission,
+        times=DrainTimes(settings.lifecycle.notice_s, settings.lifecycle.drain_s),
+        clock=shared.clock,
+        telemetry=shared.telemetry,
+        leave=devices.leave,
+        others=lambda: devices.connections.busy + resumable.streams.undelivered,
+    )
+
+
+def _log_metrics(output: LineWriter | None, outcomes: OutcomeFile | None) -> LogMetrics:
+    return LogMetrics(
+        lambda: output.dropped if output else 0, lambda: outcomes.dropped if outcomes else 0
+    )
 
 
 def _device_telemetries(

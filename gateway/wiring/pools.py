@@ -18,7 +18,8 @@ from gateway.core.routing.routing import Routing
 from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, Probe, ServedModel, Tier
 from gateway.errors import ConfigError
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
-from gateway.settings import Pool, Settings
+from gateway.settings import Settings
+from gateway.settings.pools import Pool
 
 DEFAULT_PROFILE = "default"
 

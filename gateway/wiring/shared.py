@@ -24,7 +24,8 @@ from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from gateway.serving.requests.relay import InferenceHandler
 from gateway.serving.requests.scale_from_zero import WakeQueue
 from gateway.serving.requests.verifiers import VerifierEndpoints
-from gateway.settings import Ejection, RequestLimits, Settings, Timeouts
+from gateway.settings import Settings
+from gateway.settings.bounds import Ejection, RequestLimits, Retries, Timeouts
 
 
 def random_id() -> str:
@@ -70,14 +71,13 @@ def build_shared(
     wall: Callable[[], float] = time.time,
     new_id: Callable[[], str] = random_id,
 ) -> Shared:
-    limits, retries = settings.limits, settings.retries
-    timeouts, usual_waits = _timeouts(settings.timeouts), _usual_waits(settings.timeouts)
+    timeouts = _timeouts(settings.timeouts)
     failover = Failover(
         endpoints=endpoints,
         telemetry=telemetry,
-        budget=budget or RetryBudget(ratio=retries.ratio, max_attempts=retries.max_attempts),
+        budget=budget or _retry_budget(settings.retries),
         ejection=_ejection_rule(settings.ejection),
-        usual_waits=usual_waits,
+        usual_waits=_usual_waits(settings.timeouts),
         clock=clock,
         uniform=uniform,
     )
@@ -94,33 +94,35 @@ def build_shared(
     continuation = _continuation(
         settings, dispatch=dispatch, endpoints=endpoints, clock=clock, uniform=uniform
     )
+    calls = EngineCalls(
+        dispatch=dispatch,
+        clock=clock,
+        telemetry=telemetry,
+        timeouts=timeouts,
+        continuation=continuation,
+        immediate_continuation=continuation and replace(continuation, patience_s=0.0),
+    )
+    verifiers = VerifierEndpoints(
+        routing=routing,
+        endpoints=endpoints,
+        verifier=verifier,
+        clock=clock,
+        telemetry=telemetry,
+        failover=failover,
+        uniform=uniform,
+        continues=settings.continuation.enabled,
+    )
     return Shared(
         endpoints=endpoints,
         clock=clock,
         telemetry=telemetry,
-        admission=Admission(_admission_limits(limits), clock, telemetry),
+        admission=Admission(_admission_limits(settings.limits), clock, telemetry),
         timeouts=timeouts,
-        usual_waits=usual_waits,
+        usual_waits=_usual_waits(settings.timeouts),
         dispatch=dispatch,
         continuation=continuation,
-        calls=EngineCalls(
-            dispatch=dispatch,
-            clock=clock,
-            telemetry=telemetry,
-            timeouts=timeouts,
-            continuation=continuation,
-            immediate_continuation=continuation and replace(continuation, patience_s=0.0),
-        ),
-        verifiers=VerifierEndpoints(
-            routing=routing,
-            endpoints=endpoints,
-            verifier=verifier,
-            clock=clock,
-            telemetry=telemetry,
-            failover=failover,
-            uniform=uniform,
-            continues=settings.continuation.enabled,
-        ),
+        calls=calls,
+        verifiers=verifiers,
         prices=Prices(settings.prices.model_dump()),
         uniform=uniform,
         wall=wall,
@@ -131,6 +133,10 @@ def build_shared(
 def _wake_queue(settings: Settings, endpoints: EndpointSource, clock: Clock) -> WakeQueue:
     held = settings.limits.max_queue
     return WakeQueue(endpoints=endpoints, family=settings.family, clock=clock, max_held=held)
+
+
+def _retry_budget(retries: Retries) -> RetryBudget:
+    return RetryBudget(ratio=retries.ratio, max_attempts=retries.max_attempts)
 
 
 def _timeouts(waits: Timeouts) -> AnswerTimeouts:

@@ -21,6 +21,7 @@ log = structlog.get_logger("tierflow.request")
 TTFT_BUCKETS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 GAP_BUCKETS = (0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08, 0.15, 0.3, 1, 5)
 QUEUE_BUCKETS = (0.0005, 0.001, 0.005, 0.02, 0.1, 0.3, 1.0, 3.0, 10.0)
+PLACE = ("tier", "model")
 DURATION_BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 
 
@@ -41,7 +42,13 @@ class RequestTelemetry:
         self._registry = registry
         self._status_of = status_of
         self._is_model = is_model
-        place = ("tier", "model")
+        self._children: dict[tuple[str, str], tuple[Any, ...]] = {}
+        self._add_requests()
+        self._add_failures()
+        self._add_answers()
+        self._add_admission()
+
+    def _add_requests(self) -> None:
         self._requests = self._counter(
             "requests",
             "Callers' requests that ended. outcome: ok, client_error (an engine's 4xx), cancelled, "
@@ -58,9 +65,11 @@ class RequestTelemetry:
         self._subrequest_duration = self._histogram(
             "subrequest_duration_seconds",
             "Time of such a request of the gateway's own, to the last byte.",
-            place,
+            PLACE,
             DURATION_BUCKETS,
         )
+
+    def _add_failures(self) -> None:
         self._retries = self._counter(
             "retries",
             "Attempts beyond a request's first, by the pool that failed and the error code.",
@@ -79,34 +88,38 @@ class RequestTelemetry:
             "endpoint) or failed. cause: the error code of the break.",
             ("way", "outcome", "cause"),
         )
+
+    def _add_answers(self) -> None:
         self._tokens = self._counter(
             "tokens",
             "Tokens of engines' answers, those for cascades and collectives too. kind completion: "
             "the engine's figure where the caller asked for usage, else one per event; kind "
             "prompt: where the engine reports them.",
-            (*place, "kind"),
+            (*PLACE, "kind"),
         )
         self._ttft = self._histogram(
             "time_to_first_token_seconds",
             "Streams: time from arrival to the first bytes.",
-            place,
+            PLACE,
             TTFT_BUCKETS,
         )
         self._itl = self._histogram(
-            "inter_token_latency_seconds", "Streams: time between two pieces.", place, GAP_BUCKETS
+            "inter_token_latency_seconds", "Streams: time between two pieces.", PLACE, GAP_BUCKETS
         )
         self._tpot = self._histogram(
             "time_per_output_token_seconds",
             "Streams: mean time per token after the first.",
-            place,
+            PLACE,
             GAP_BUCKETS,
         )
         self._duration = self._histogram(
             "request_duration_seconds",
             "Time from arrival to the last byte.",
-            place,
+            PLACE,
             DURATION_BUCKETS,
         )
+
+    def _add_admission(self) -> None:
         self._queue = self._histogram(
             "queue_seconds", "Time of waiting for admission at the gateway.", (), QUEUE_BUCKETS
         )
@@ -130,7 +143,6 @@ class RequestTelemetry:
         # Each is there from the start, so that a rate sees the first one too.
         for reason in ShedReason:
             self._sheds.labels(reason.value)
-        self._children: dict[tuple[str, str], tuple[Any, ...]] = {}
 
     def _counter(self, name: str, text: str, labels: Sequence[str]) -> Counter:
         return Counter(f"tierflow_{name}", text, labels, registry=self._registry)

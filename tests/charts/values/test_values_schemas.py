@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gateway.settings import Pool
+from gateway.settings.pools import Pool
 from tests.charts.helm import CHARTS
 
 OF_ONE_CHART = {"library", "test", "pool", "global", "extraObjects"}

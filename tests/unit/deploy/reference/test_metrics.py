@@ -18,7 +18,8 @@ from deploy.reference.metrics import Family, agent_registry, families, gateway_s
 from gateway.adapters.prometheus.endpoints import DiscoveryMetrics
 from gateway.core.types import Tier
 from gateway.protocol.mailbox import LEVELS, MailboxGreeting
-from gateway.settings import Pool, Settings, shipped_profiles
+from gateway.settings import Settings, shipped_profiles
+from gateway.settings.pools import Pool
 from gateway.wiring.app import gateway
 from services.vllm_server.race.counts import MEANINGS, Counts
 from services.vllm_server.race.mailbox import MailboxServer

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import MIN_SECRET
+from gateway.settings.pools import MIN_SECRET
 from services.vllm_server.arguments import (
     MIN_DRAFT_SECRET,
     ArgumentFailure,

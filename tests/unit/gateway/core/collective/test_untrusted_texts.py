@@ -17,7 +17,8 @@ from gateway.core.collective.templates import (
 )
 from gateway.core.collective.untrusted import CONTROL, harmless, one_line, quoted
 from gateway.core.collective.voting import Ballot
-from gateway.settings import Discovery, Settings
+from gateway.settings import Settings
+from gateway.settings.pools import Discovery
 from gateway.wiring.collective import collective_templates
 from tests.unit.gateway.core.collective.build import ballots
 

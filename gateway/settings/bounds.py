@@ -1,0 +1,134 @@
+"""What bounds a request: how long it waits, how often it is tried again, how large it may be."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from gateway.settings.group import Group, Unit
+
+
+class Timeouts(Group):
+    """The longest waits for engines and callers."""
+
+    connect_s: float = Field(default=2.0, gt=0, description="The wait for a new connection.")
+    first_token_s: float = Field(
+        default=60.0, gt=0, description="The wait for the first bytes of a stream."
+    )
+    idle_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="The wait between two pieces of a stream, and for a caller that stops reading.",
+    )
+    answer_s: float = Field(
+        default=600.0, gt=0, description="The wait for an answer that is not streamed."
+    )
+    body_s: float = Field(default=30.0, gt=0, description="The wait for the caller's whole body.")
+    usual_factor: Annotated[float, Unit("times")] = Field(
+        default=5.0,
+        ge=0,
+        description="An endpoint that has sent nothing to anybody for so many times the longest "
+        "wait that is usual there counts as stuck, and requests that wait there for their first "
+        "token move to another one. The other timeouts are never exceeded. 0: only they hold.",
+    )
+    usual_floor_s: float = Field(
+        default=3.0, gt=0, description="The least silence for which an endpoint counts as stuck."
+    )
+
+
+class Ejection(Group):
+    """Outlier ejection: an endpoint whose requests fail gets none for a while; see
+    docs/gateway.md."""
+
+    consecutive_failures: Annotated[int, Unit("failures")] = Field(
+        default=3,
+        ge=1,
+        description="Failed requests in a row after which an endpoint is ejected.",
+    )
+    failure_share: Annotated[float, Unit("share")] = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="The share of failed requests from which on an endpoint is ejected.",
+    )
+    min_requests: Annotated[int, Unit("requests")] = Field(
+        default=10, ge=1, description="Requests within the window below which no share counts."
+    )
+    window_s: float = Field(
+        default=10.0,
+        gt=0,
+        description="The time after which a request counts for 1/e in the share.",
+    )
+    first_pause_s: float = Field(
+        default=2.0,
+        gt=0,
+        description="The longest first pause; each further one is up to twice as long.",
+    )
+    longest_pause_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="The longest pause. An endpoint that has been well for as long begins anew.",
+    )
+    slow_start_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="The time over which an endpoint that returns gets its full share of the "
+        "requests.",
+    )
+
+
+class Scrape(Group):
+    """The regular look at each engine's health, models and load."""
+
+    interval_s: float = Field(default=1.0, gt=0, description="The time between two looks.")
+    timeout_s: float = Field(default=5.0, gt=0, description="The wait for one look.")
+    failures: Annotated[int, Unit("failures")] = Field(
+        default=3,
+        ge=1,
+        description="Failed looks in a row until an endpoint gets no requests. One that refuses "
+        "connections gets none at once.",
+    )
+
+
+class RequestLimits(Group):
+    """Limits of requests, and of the gateway's admission."""
+
+    max_body_bytes: int = Field(
+        default=32 * 1024 * 1024, ge=1024, description="The size of a request's body."
+    )
+    max_bodies_bytes: int = Field(
+        default=256 * 1024 * 1024,
+        ge=1024,
+        description="The bodies of all requests in memory at once. A request whose body finds no "
+        "room gets 429.",
+    )
+    max_in_flight: Annotated[int, Unit("requests")] = Field(
+        default=4096, ge=1, description="Requests inside the gateway at once."
+    )
+    max_queue: Annotated[int, Unit("requests")] = Field(
+        default=1024,
+        ge=0,
+        description="Requests that wait for admission at once, and those that wait for a pool.",
+    )
+    max_wait_s: float = Field(default=10.0, gt=0, description="The longest wait for admission.")
+
+    @model_validator(mode="after")
+    def _room_for_one(self) -> RequestLimits:
+        if self.max_bodies_bytes < self.max_body_bytes:
+            raise ValueError(
+                f"max_bodies_bytes: has no room for one body of max_body_bytes "
+                f"({self.max_body_bytes}); raise it, or lower max_body_bytes"
+            )
+        return self
+
+
+class Retries(Group):
+    """The budget of retries."""
+
+    max_attempts: Annotated[int, Unit("attempts")] = Field(
+        default=3, ge=1, description="Attempts of one request that reach an engine."
+    )
+    ratio: Annotated[float, Unit("share")] = Field(
+        default=0.2, ge=0, le=1, description="Retries as a share of all requests, in the long run."
+    )
