@@ -17,10 +17,14 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.protocol import speculation as wire
+from gateway.protocol.tokenizer import PROBE, fingerprint
 from tests.deployment import FAMILY, gateway_ready, simulators
 from tests.engines import Engines
 from tests.integration.continuation.cutting_proxy import CuttingProxy, cutting_proxy
 from tests.integration.continuation.streamed_answer import StreamedAnswer, streamed_answer
+from tests.integration.device import TOKEN, connected
+from tests.integration.devices.device_gateway import digest
 from tests.servers import Server, eventually, start_gateway, start_simulator
 
 pytestmark = pytest.mark.integration
@@ -66,6 +70,12 @@ class Place:
         ids: list[int] = self.http.post(self.engine.url + "/tokenize", json=body).json()["tokens"]
         return ids
 
+    @cached_property
+    def tokenizer(self) -> str:
+        body = {"model": MODEL, "prompt": PROBE, "add_special_tokens": False}
+        ids = self.http.post(self.engine.url + "/tokenize", json=body).json()["tokens"]
+        return fingerprint(ids)
+
     def ask(self, server: Server, path: str, fields: dict[str, Any]) -> StreamedAnswer:
         # What a model says after an answer's end is close to chance, and rounding decides it.
         body = {**ASKED, "ignore_eos": self.simulated, **fields}
@@ -82,8 +92,8 @@ class Place:
     def cuts(self) -> int:
         return sum(proxy.cuts for proxy in self.proxies)
 
-    def resumed(self, outcome: str) -> float:
-        return self.gateway.metric("tierflow_resumptions_total", outcome=outcome)
+    def resumed(self, outcome: str, **labels: str) -> float:
+        return self.gateway.metric("tierflow_resumptions_total", outcome=outcome, **labels)
 
 
 @pytest.fixture(
@@ -109,6 +119,7 @@ def whole_place(
             # Endpoints that break all the time stay in use.
             "ejection": {"first_pause_s": 0.01, "longest_pause_s": 0.01},
             "timeouts": {"usual_floor_s": 0.5},
+            "devices": {"tokens": {"phone": digest(TOKEN)}},
         }
         gateway = start_gateway(config, folder)
         stack.callback(gateway.stop)
@@ -144,6 +155,48 @@ def test_the_caller_sees_one_answer_the_engines_own(
     assert len(answer.heads) == 1
     assert answer.running_usage == sorted(answer.running_usage)
     assert 1 <= place.resumed("resumed") - before <= place.cuts
+
+
+def test_a_cascades_answer_is_the_top_tiers_own(place: Place) -> None:
+    reference = place.ask(place.engine, CHAT, COUNTED)
+    before = place.resumed("resumed", way="cascade")
+    for proxy in place.proxies:
+        proxy.cut(after=4, times=1)
+    answer = place.ask(place.gateway, CHAT, COUNTED | {"model": "tierflow-cascade"})
+    assert answer.error is None and answer.done and len(answer.heads) == 1
+    assert (answer.text, answer.end[0]) == (reference.text, reference.end[0])
+    assert 1 <= place.resumed("resumed", way="cascade") - before <= place.cuts
+
+
+def test_a_collective_whose_aggregator_breaks_goes_on(place: Place) -> None:
+    """Its proposers are samples of the same model, so only the form of the answer is known."""
+    before = place.resumed("resumed", way="collective")
+    for proxy in place.proxies:
+        proxy.cut(after=2, times=1)
+    answer = place.ask(place.gateway, CHAT, {"model": "tierflow-collective"})
+    assert answer.error is None and answer.done and len(answer.heads) == 1
+    assert answer.text and answer.end[0] in ("stop", "length")
+    assert 1 <= place.resumed("resumed", way="collective") - before <= place.cuts
+
+
+@pytest.mark.anyio
+async def test_a_device_hears_one_answer_the_engines_own(place: Place) -> None:
+    reference = place.ask(place.engine, COMPLETIONS, {"return_token_ids": True})
+    before = place.resumed("resumed", way="draft")
+    for proxy in place.proxies:
+        proxy.cut(after=4, times=1)
+    sampling = wire.Sampling(
+        temperature=0, max_tokens=ASKED["max_tokens"], ignore_eos=place.simulated
+    )
+    async with connected(place.gateway.url) as device:
+        await device.put(
+            wire.Open(
+                s=1, tier="edge", tokenizer=place.tokenizer, prompt=place.prompt, sampling=sampling
+            )
+        )
+        ids, _ = await device.answer(1)
+    assert ids == reference.ids
+    assert 1 <= place.resumed("resumed", way="draft") - before <= place.cuts
 
 
 def test_a_stop_text_that_lies_across_the_break_ends_the_answer(place: Place) -> None:
