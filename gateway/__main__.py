@@ -7,6 +7,7 @@ import asyncio
 import gc
 import signal
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import FrameType
 
@@ -14,10 +15,10 @@ import uvloop
 
 from gateway.adapters.line_writer import LineWriter
 from gateway.adapters.logs import CLOSE_S, configure_logs
-from gateway.api.http_server import HttpServer
+from gateway.api.http_server import HttpServer, listening_sockets, operations_server
 from gateway.errors import ConfigError
 from gateway.settings import Settings
-from gateway.wiring.app import gateway
+from gateway.wiring.app import RunningGateway, gateway
 
 
 def main() -> None:
@@ -43,11 +44,19 @@ async def _serve(settings: Settings, signals: _Signals, output: LineWriter) -> N
     async with gateway(settings, output) as running:
         _tune_gc()
         if not signals.received:
-            listen = settings.listen
-            server = HttpServer(
-                app=running.app, host=listen.host, port=listen.port, drain=running.drain
-            )
-            await server.serve()
+            await _listen(settings, running)
+
+
+async def _listen(settings: Settings, running: RunningGateway) -> None:
+    """Serve until a signal comes, and the drain after it is over. Raises ConfigError for an address
+    that can't be listened on."""
+    listen, operations = settings.listen, settings.operations
+    async with AsyncExitStack() as stack:
+        sockets = listening_sockets("listen", listen.host, listen.port)
+        if operations.port is not None:
+            apart = listening_sockets("operations", operations.host, operations.port)
+            await stack.enter_async_context(operations_server(running.operations, apart))
+        await HttpServer(app=running.app, drain=running.drain).serve(sockets)
 
 
 class _Signals:

@@ -6,11 +6,15 @@ import asyncio
 import logging
 import signal
 import socket
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from gateway.errors import ConfigError
 from gateway.protocol.speculation import MAX_FRAME_BYTES
 from gateway.serving.requests.drain import Drain
 
@@ -25,17 +29,78 @@ BROKEN_OFF = "ASGI callable returned without completing response."
 """What uvicorn writes at level error of an answer that breaks off."""
 
 
+def listening_sockets(setting: str, host: str, port: int) -> list[socket.socket]:
+    """Sockets bound to each address of `host`, on which nobody listens yet. `setting` is the group
+    that names the address. Raises ConfigError."""
+    sockets: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            sockets.append(_bound(family, address))
+    except OSError as error:
+        for each in sockets:
+            each.close()
+        raise ConfigError(
+            f"{setting}.host, {setting}.port: {host}:{port} can't be listened on: {error.strerror}"
+        ) from error
+    return sockets
+
+
+def _bound(family: int, address: Any) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+@asynccontextmanager
+async def operations_server(app: ASGIApp, sockets: list[socket.socket]) -> AsyncGenerator[None]:
+    """The operators' server runs until the block ends: to the end of the gateway's drain."""
+    server = _OperationsServer(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            proxy_headers=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+
+
+class _OperationsServer(uvicorn.Server):
+    """A server that leaves the process' signals to the gateway's own."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
 class HttpServer(uvicorn.Server):
-    """The server of the gateway's one port. At SIGTERM or SIGINT it goes on serving while `drain`
+    """The server of the gateway's API. At SIGTERM or SIGINT it goes on serving while `drain`
     runs, each answer with `Connection: close`; then it closes. A second signal ends the drain at
     once."""
 
-    def __init__(self, *, app: ASGIApp, host: str, port: int, drain: Drain) -> None:
+    def __init__(self, *, app: ASGIApp, drain: Drain) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                host=host,
-                port=port,
                 http="httptools",
                 ws="websockets-sansio",
                 ws_max_size=MAX_FRAME_BYTES,

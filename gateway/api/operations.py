@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from gateway.api.inference import PATHS
-from gateway.core.ports import Clock, EndpointSource
+from gateway.core.ports import EndpointSource
 from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.core.types import EndpointState, PoolState
 from gateway.errors import UnknownModel
@@ -112,24 +112,8 @@ def _add_held_models(
                 card.pools.append(pool.name)
 
 
-class GatewayStatus(Protocol):
-    """The gateway's own condition: `settled` once everything has been looked at, `draining` once
-    it is about to stop, and the degraded modes by name."""
-
-    @property
-    def settled(self) -> bool: ...
-
-    @property
-    def draining(self) -> bool: ...
-
-    def conditions(self) -> Mapping[str, str]: ...
-
-
 def operations_router(
-    endpoints: EndpointSource,
-    condition: GatewayStatus,
-    clock: Clock,
-    metrics: Callable[[], tuple[bytes, str]],
+    readiness: Callable[[], Readiness], metrics: Callable[[], tuple[bytes, str]]
 ) -> APIRouter:
     """`metrics` gives a page and its content type."""
     router = APIRouter(tags=["operations"])
@@ -146,13 +130,7 @@ def operations_router(
         responses={503: {"model": Readiness}},
     )
     async def ready(response: Response) -> Readiness:
-        answer = readiness(
-            endpoints.states(),
-            endpoints.pools(),
-            condition.conditions(),
-            settled=condition.settled and not condition.draining,
-            now=clock.now(),
-        )
+        answer = readiness()
         response.status_code = 200 if answer.ready else 503
         return answer
 

@@ -30,7 +30,7 @@ from gateway.settings.collective import CollectiveSettings
 from gateway.settings.continuation import ContinuationSettings
 from gateway.settings.devices import DeviceSettings
 from gateway.settings.lifecycle import LifecycleSettings
-from gateway.settings.listen import Listen
+from gateway.settings.listen import Listen, Operations
 from gateway.settings.moved import refuse_moved
 from gateway.settings.pools import Discovery, Pool
 from gateway.settings.prices import PriceSettings
@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     )
 
     listen: Listen = Listen()
+    operations: Operations = Operations()
     pools: dict[str, Pool] = Field(default={}, description="The pools, by name.")
     discovery: Discovery | None = None
     family: tuple[str, ...] = Field(default=(), description="The family's models, smallest first.")

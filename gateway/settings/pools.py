@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -60,8 +61,7 @@ class Pool(Group):
     @classmethod
     def _urls(cls, urls: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for url in urls or ():
-            if not url.startswith(("http://", "https://")):
-                raise ValueError(f"{url!r} is not an http:// or https:// URL")
+            _check_url(url)
         return None if urls is None else tuple(url.rstrip("/") for url in urls)
 
     @field_validator("mailboxes")
@@ -136,6 +136,20 @@ class Discovery(Group):
     def _drafts(self) -> Discovery:
         _long_enough(self.mailbox_secret)
         return self
+
+
+def _check_url(url: str) -> None:
+    """Raises ValueError. What may be a secret is not repeated."""
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(
+            "a URL with a user or a password would show it in ids, logs and metrics; leave it out, "
+            "and set the pool's `api_key`, which is sent as a bearer token"
+        )
+    if parts.query or parts.fragment:
+        raise ValueError("a base URL ends with its path; leave out what begins with `?` or `#`")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is not an http:// or https:// URL")
 
 
 def _long_enough(secret: SecretStr | None) -> None:

@@ -42,10 +42,17 @@ from gateway.api.collective import collective_router
 from gateway.api.devices_admin import devices_router
 from gateway.api.fast_path import FastPath
 from gateway.api.inference import InferenceRoutes
-from gateway.api.operations import documented_inference, models_router, operations_router
+from gateway.api.operations import (
+    documented_inference,
+    models_router,
+    operations_router,
+    readiness,
+)
+from gateway.api.public_routes import PublicRoutes
 from gateway.api.resumable import streams_router
 from gateway.core.cascade.predictor_choice import Predictors
 from gateway.core.collective.templates import Templates
+from gateway.protocol.openai import Readiness
 from gateway.protocol.speculation import PATH
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
 from gateway.serving.requests.body_room import BodyRoom
@@ -119,6 +126,16 @@ class GatewayParts:
         """Whether every endpoint that there was at the start has been looked at."""
         return self.upkeep.settled
 
+    def readiness(self) -> Readiness:
+        """What `/ready` says."""
+        return readiness(
+            self.endpoints.states(),
+            self.endpoints.pools(),
+            self.conditions(),
+            settled=self.settled and not self.draining,
+            now=self.shared.clock.now(),
+        )
+
     def conditions(self) -> Mapping[str, str]:
         """The degraded modes, by name, in words for the operator."""
         conditions = self.upkeep.conditions() | self.state.conditions() | self.models.conditions()
@@ -134,9 +151,11 @@ class GatewayParts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningGateway:
-    """A gateway that runs: its ASGI application, and the way to its end."""
+    """A gateway that runs: its ASGI application, that of its operators where they have an address
+    of their own, and the way to its end."""
 
     app: ASGIApp
+    operations: ASGIApp
     drain: Drain
 
 
@@ -155,7 +174,11 @@ async def gateway(
     try:
         async with AsyncExitStack() as stack:
             parts = await build_parts(stack, settings, output)
-            yield RunningGateway(app=web_app(settings, parts), drain=parts.drain)
+            inference, rest = inference_routes(settings, parts), fastapi_app(settings, parts)
+            public = public_routes(settings, parts, rest)
+            yield RunningGateway(
+                app=FastPath(inference, public), operations=rest, drain=parts.drain
+            )
     finally:
         log.info("gateway_stopped")
 
@@ -309,9 +332,14 @@ def _virtual_models(
 
 
 def web_app(settings: Settings, parts: GatewayParts) -> ASGIApp:
-    """The inference routes on the fast path, and FastAPI for everything else."""
+    """All routes at one address, for whoever reaches it."""
+    return FastPath(inference_routes(settings, parts), fastapi_app(settings, parts))
+
+
+def inference_routes(settings: Settings, parts: GatewayParts) -> ASGIApp:
+    """The inference routes, for the fast path."""
     shared, models, limits = parts.shared, parts.models, settings.limits
-    inference = InferenceRoutes(
+    return InferenceRoutes(
         inference=build_inference(shared),
         handlers={COLLECTIVE: models.collective.handler, CASCADE: models.cascade.handler},
         clock=shared.clock,
@@ -322,6 +350,23 @@ def web_app(settings: Settings, parts: GatewayParts) -> ASGIApp:
         drain=parts.drain,
         continues=settings.continuation.enabled,
     )
+
+
+def public_routes(settings: Settings, parts: GatewayParts, rest: ASGIApp) -> ASGIApp:
+    """What of `rest` is at the address of `listen`: all of it where only this machine reaches it
+    and there is no other address."""
+    apart = settings.operations.port is not None
+    if not apart and not settings.listen.beyond_loopback:
+        return rest
+    return PublicRoutes(
+        rest,
+        gate=None if apart else AdminGate(settings.admin.digest),
+        ready=lambda: parts.readiness().ready,
+    )
+
+
+def fastapi_app(settings: Settings, parts: GatewayParts) -> FastAPI:
+    """Every route, those of inference for their description alone."""
     app = FastAPI(title="Tierflow gateway", version=VERSION, redirect_slashes=False)
     error_handlers.install(app)
 
@@ -332,13 +377,13 @@ def web_app(settings: Settings, parts: GatewayParts) -> ASGIApp:
         raise AssertionError("the fast path serves this route")
 
     for router in (
-        models_router(parts.endpoints, limits.max_body_bytes, (CASCADE, COLLECTIVE)),
-        operations_router(parts.endpoints, parts, parts.shared.clock, metrics_page),
+        models_router(parts.endpoints, settings.limits.max_body_bytes, (CASCADE, COLLECTIVE)),
+        operations_router(parts.readiness, metrics_page),
         devices_router(AdminGate(settings.admin.digest), parts.devices.admin),
-        collective_router(models.collective.feedback),
+        collective_router(parts.models.collective.feedback),
         documented_inference(passed_through),
         streams_router(parts.resumable.answers),
     ):
         app.include_router(router)
     app.router.routes.append(WebSocketRoute(PATH, parts.devices.route))
-    return FastPath(inference, app)
+    return app

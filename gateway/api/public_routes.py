@@ -1,0 +1,108 @@
+"""What of the gateway is for callers and devices, and what is for operators alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import orjson
+from fastapi.security import HTTPAuthorizationCredentials
+from fastapi.security.utils import get_authorization_scheme_param
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.api.admin_token import AdminGate
+from gateway.api.error_handlers import error_body, render
+from gateway.api.inference import PATHS
+from gateway.errors import GatewayError
+from gateway.protocol.collective import FEEDBACK_PATH
+from gateway.protocol.devices import ENROL_PATH
+from gateway.protocol.paths import STREAMS
+from gateway.protocol.speculation import PATH as DEVICES
+
+READY, MODELS = "/ready", "/v1/models"
+FOR_CALLERS = PATHS | {MODELS, FEEDBACK_PATH, ENROL_PATH, DEVICES, READY, "/health"}
+FOR_CALLERS_BELOW = (f"{MODELS}/", f"{STREAMS}/")
+FOR_OPERATORS = frozenset(
+    {"/metrics", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/v1/devices"}
+)
+FOR_OPERATORS_BELOW = ("/v1/admin/", "/v1/devices/")
+
+
+def for_callers(path: str) -> bool:
+    return path in FOR_CALLERS or path.startswith(FOR_CALLERS_BELOW)
+
+
+def for_operators(path: str) -> bool:
+    known = path in FOR_OPERATORS or path.startswith(FOR_OPERATORS_BELOW)
+    return known and not for_callers(path)
+
+
+class PublicRoutes:
+    """The side of `app` that strangers reach: a path that is not known to be for callers does not
+    get through, and `/ready` says no more than whether the gateway is.
+
+    `gate` lets operators through to what is theirs; None: they have an address of their own, and
+    here it does not exist. `ready` is what `/ready` says.
+    """
+
+    def __init__(self, app: ASGIApp, *, gate: AdminGate | None, ready: Callable[[], bool]) -> None:
+        self._app = app
+        self._gate = gate
+        self._ready = ready
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if scope["type"] == "websocket" or (path != READY and for_callers(path)):
+            await self._app(scope, receive, send)
+        elif path == READY:
+            await self._show_readiness(scope, receive, send)
+        elif self._gate is None or not for_operators(path):
+            message = f"{scope['method']} {path}: Not Found"
+            body = error_body(message, "invalid_request_error", code="not_found")
+            await _answer(send, scope, 404, {}, body)
+        else:
+            try:
+                self._check_operator(self._gate, scope)
+            except GatewayError as error:
+                await _answer(send, scope, *render(error))
+            else:
+                await self._app(scope, receive, send)
+
+    async def _show_readiness(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Whole for an operator who says so, and its outcome for everybody else."""
+        if self._gate is not None and _authorization(scope) is not None:
+            try:
+                self._check_operator(self._gate, scope)
+                await self._app(scope, receive, send)
+                return
+            except GatewayError:
+                pass
+        ready = self._ready()
+        await _answer(send, scope, 200 if ready else 503, {}, orjson.dumps({"ready": ready}))
+
+    @staticmethod
+    def _check_operator(gate: AdminGate, scope: Scope) -> None:
+        """Raises Denied and Unauthenticated."""
+        address = scope["client"][0] if scope.get("client") else "unknown"
+        gate(_authorization(scope), address)
+
+
+def _authorization(scope: Scope) -> HTTPAuthorizationCredentials | None:
+    """The bearer token that a request shows."""
+    shown = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    scheme, credentials = get_authorization_scheme_param(shown.decode("latin-1"))
+    if scheme.lower() != "bearer" or not credentials:
+        return None
+    return HTTPAuthorizationCredentials(scheme=scheme, credentials=credentials)
+
+
+async def _answer(
+    send: Send, scope: Scope, status: int, headers: Mapping[str, str], body: bytes
+) -> None:
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    raw += [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    content = b"" if scope["method"] == "HEAD" else body
+    await send({"type": "http.response.body", "body": content})
