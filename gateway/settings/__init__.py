@@ -49,7 +49,6 @@ class Settings(BaseSettings):
     )
 
     listen: Listen = Listen()
-    operations: Operations = Operations()
     pools: dict[str, Pool] = Field(default={}, description="The pools, by name.")
     discovery: Discovery | None = None
     family: tuple[str, ...] = Field(default=(), description="The family's models, smallest first.")
@@ -67,6 +66,7 @@ class Settings(BaseSettings):
     devices: DeviceSettings = DeviceSettings()
     collective: CollectiveSettings = CollectiveSettings()
     prices: PriceSettings = PriceSettings()
+    operations: Operations = Operations()
     admin: Admin = Admin()
     state: StateSettings = StateSettings()
     cascade: CascadeSettings = CascadeSettings()

@@ -29,7 +29,7 @@ class Operations(Group):
     admin API. See docs/security.md."""
 
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
-    port: Annotated[int, Unit("port")] | None = Field(
+    port: Annotated[int | None, Unit("port")] = Field(
         default=None,
         ge=0,
         le=65535,

@@ -42,13 +42,13 @@ from gateway.api.collective import collective_router
 from gateway.api.devices_admin import devices_router
 from gateway.api.fast_path import FastPath
 from gateway.api.inference import InferenceRoutes
+from gateway.api.listeners import OperatorRoutes, PublicRoutes
 from gateway.api.operations import (
     documented_inference,
     models_router,
     operations_router,
     readiness,
 )
-from gateway.api.public_routes import PublicRoutes
 from gateway.api.resumable import streams_router
 from gateway.core.cascade.predictor_choice import Predictors
 from gateway.core.collective.templates import Templates
@@ -177,7 +177,9 @@ async def gateway(
             inference, rest = inference_routes(settings, parts), fastapi_app(settings, parts)
             public = public_routes(settings, parts, rest)
             yield RunningGateway(
-                app=FastPath(inference, public), operations=rest, drain=parts.drain
+                app=FastPath(inference, public),
+                operations=OperatorRoutes(rest),
+                drain=parts.drain,
             )
     finally:
         log.info("gateway_stopped")

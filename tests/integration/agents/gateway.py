@@ -12,9 +12,10 @@ from typing import Any
 import uvicorn
 import yaml
 
+from gateway.api.fast_path import FastPath
 from gateway.core.devices.member import Member, MemberCondition, WorkEnd, WorkOrder, WorkPiece
 from gateway.settings import Settings
-from gateway.wiring.app import build_parts, web_app
+from gateway.wiring.app import build_parts, fastapi_app, inference_routes
 from gateway.wiring.devices import DeviceParts
 from tests.integration.agent import digest, start_agent
 from tests.integration.device import TOKEN
@@ -101,9 +102,8 @@ async def real_gateway(folder: Path, **devices: Any) -> AsyncIterator[RealGatewa
     port = free_port()
     async with AsyncExitStack() as stack:
         parts = await build_parts(stack, settings)
-        config = uvicorn.Config(
-            web_app(settings, parts), port=port, log_level="warning", ws="websockets-sansio"
-        )
+        app = FastPath(inference_routes(settings, parts), fastapi_app(settings, parts))
+        config = uvicorn.Config(app, port=port, log_level="warning", ws="websockets-sansio")
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())
         await soon(lambda: server.started, "the gateway serves")

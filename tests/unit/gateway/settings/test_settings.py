@@ -77,6 +77,11 @@ def test_the_environment_goes_over_the_file(
             "pools.edge.tier: must be 'device', 'edge' or 'cloud'",
         ),
         (GOOD.replace("http://127.0.0.1:1/", "ftp://x"), "pools.edge.endpoints: 'ftp://x' is not"),
+        (
+            GOOD.replace("//", "//ann:p4ss@"),
+            "pools.edge.endpoints: a URL with a user or a password",
+        ),
+        (GOOD.replace("1:1/", "1:1/?key=p4ss"), "pools.edge.endpoints: a base URL ends with its"),
         (GOOD + "timeouts: {idle_s: 0}", "timeouts.idle_s: "),
         (GOOD + "log_level: loud", "log_level: "),
         (GOOD + "admin: {token: short}", "admin: token: 16 characters at least"),
@@ -111,6 +116,7 @@ def test_a_wrong_setting_is_named_in_one_line(tmp_path: Path, text: str, names: 
         load(tmp_path, text)
     assert names in caught.value.message
     assert "\n" not in caught.value.message
+    assert "p4ss" not in caught.value.message
 
 
 @pytest.mark.parametrize(

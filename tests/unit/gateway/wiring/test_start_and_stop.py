@@ -86,7 +86,7 @@ STARTS = [
     "gateway.wiring.app:InferenceRoutes.__init__",
     "gateway.wiring.app:FastAPI.__init__",
     "gateway.wiring.app:FastPath.__init__",
-    "gateway.wiring.app:web_app",
+    "gateway.wiring.app:fastapi_app",
 ]
 STOPS = [
     "gateway.adapters.engines.client:AiohttpModelServer.close",

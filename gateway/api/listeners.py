@@ -18,8 +18,8 @@ from gateway.protocol.devices import ENROL_PATH
 from gateway.protocol.paths import STREAMS
 from gateway.protocol.speculation import PATH as DEVICES
 
-READY, MODELS = "/ready", "/v1/models"
-FOR_CALLERS = PATHS | {MODELS, FEEDBACK_PATH, ENROL_PATH, DEVICES, READY, "/health"}
+READY, HEALTH, MODELS = "/ready", "/health", "/v1/models"
+FOR_CALLERS = PATHS | {MODELS, FEEDBACK_PATH, ENROL_PATH, DEVICES, READY, HEALTH}
 FOR_CALLERS_BELOW = (f"{MODELS}/", f"{STREAMS}/")
 FOR_OPERATORS = frozenset(
     {"/metrics", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/v1/devices"}
@@ -56,9 +56,7 @@ class PublicRoutes:
         elif path == READY:
             await self._show_readiness(scope, receive, send)
         elif self._gate is None or not for_operators(path):
-            message = f"{scope['method']} {path}: Not Found"
-            body = error_body(message, "invalid_request_error", code="not_found")
-            await _answer(send, scope, 404, {}, body)
+            await _deny(send, scope)
         else:
             try:
                 self._check_operator(self._gate, scope)
@@ -86,6 +84,22 @@ class PublicRoutes:
         gate(_authorization(scope), address)
 
 
+class OperatorRoutes:
+    """The side of `app` at the operators' own address: what is theirs, and nothing of callers'."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if scope["type"] == "http" and (path in (READY, HEALTH) or for_operators(path)):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await _deny(send, scope)
+        else:
+            await send({"type": "websocket.close", "code": 1000, "reason": ""})
+
+
 def _authorization(scope: Scope) -> HTTPAuthorizationCredentials | None:
     """The bearer token that a request shows."""
     shown = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
@@ -93,6 +107,12 @@ def _authorization(scope: Scope) -> HTTPAuthorizationCredentials | None:
     if scheme.lower() != "bearer" or not credentials:
         return None
     return HTTPAuthorizationCredentials(scheme=scheme, credentials=credentials)
+
+
+async def _deny(send: Send, scope: Scope) -> None:
+    message = f"{scope['method']} {scope['path']}: Not Found"
+    body = error_body(message, "invalid_request_error", code="not_found")
+    await _answer(send, scope, 404, {}, body)
 
 
 async def _answer(
