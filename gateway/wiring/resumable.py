@@ -10,8 +10,10 @@ from prometheus_client import CollectorRegistry
 from gateway.adapters.prometheus.resumable import ResumableMetrics
 from gateway.api.resumable import ResumableAnswers
 from gateway.core.ports import StateStore
-from gateway.serving.resumable.remote_streams import RemoteStreams, StreamBus, StreamServer
+from gateway.serving.resumable.remote_streams import RemoteStreams
 from gateway.serving.resumable.resumption import Resumption
+from gateway.serving.resumable.stream_bus import StreamBus
+from gateway.serving.resumable.stream_server import StreamServer
 from gateway.serving.resumable.streams import ResumableStreams, StreamLimits
 from gateway.settings import Settings
 from gateway.settings.resumable import ResumableSettings

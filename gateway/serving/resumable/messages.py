@@ -11,6 +11,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+BEAT_S = 0.5
+"""The time after which each side says again what it waits for, and that it is there."""
+SILENT_S = 5.0
+"""The silence after which a side takes the other for gone."""
+BROKEN = "broken"
+
 
 def owner_channel(replica: str) -> str:
     return f"streams:{replica}"

@@ -98,7 +98,7 @@ STOPS = [
     "gateway.serving.devices.replicas.bus:ReplicaBus.stop",
     "gateway.serving.devices.replicas.outbox:ReplicaOutbox.flush",
     "gateway.serving.devices.leases:Leases.stop",
-    "gateway.serving.resumable.remote_streams:StreamBus.stop",
+    "gateway.serving.resumable.stream_bus:StreamBus.stop",
     "gateway.serving.resumable.streams:ResumableStreams.close",
     "gateway.serving.cascade.audits:Audits.stop",
     "gateway.adapters.files.outcome_log:OutcomeFile.close",

@@ -18,8 +18,10 @@ from gateway.api.resumable import ResumableAnswers, Work
 from gateway.core.ports import StateStore
 from gateway.core.streams.event_log import read_event_id
 from gateway.core.types import Caller as KnownCaller
-from gateway.serving.resumable.remote_streams import RemoteStreams, StreamBus, StreamServer
+from gateway.serving.resumable.remote_streams import RemoteStreams
 from gateway.serving.resumable.resumption import Resumption
+from gateway.serving.resumable.stream_bus import StreamBus
+from gateway.serving.resumable.stream_server import StreamServer
 from gateway.serving.resumable.streams import ResumableStreams, StreamLimits
 from tests.unit.gateway.build import BOUNDS, request
 

@@ -9,7 +9,7 @@ import pytest
 from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.state.memory import MemoryStore
 from gateway.errors import StateLost, StreamGone, UnknownStream
-from gateway.serving.resumable import remote_streams
+from gateway.serving.resumable import remote_streams, stream_bus, stream_server
 from tests.unit.gateway.build import BOUNDS
 from tests.unit.gateway.core.streams.test_event_log import without_ids
 from tests.unit.gateway.serving.resumable.stream_rig import (
@@ -28,8 +28,10 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_streams, "BEAT_S", 0.01)
-    monkeypatch.setattr(remote_streams, "SILENT_S", 0.2)
+    for module in (remote_streams, stream_server):
+        monkeypatch.setattr(module, "SILENT_S", 0.2)
+    for module in (stream_bus, stream_server):
+        monkeypatch.setattr(module, "BEAT_S", 0.01)
 
 
 class LossyStore(MemoryStore):
