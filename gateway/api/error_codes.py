@@ -79,7 +79,12 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
     "body_too_large": ErrorCode(
         errors.BodyTooLarge,
         "The body is larger than the limit.",
-        "Send less, or raise `limits.max_body_bytes`.",
+        "Send less, or raise the setting that the message names.",
+    ),
+    "body_too_complex": ErrorCode(
+        errors.InvalidRequest,
+        "The body has more lists, objects and items than may be read in one go.",
+        "Send less at once, or raise the setting that the message names; docs/limits.md.",
     ),
     "not_found": ErrorCode(404, "There is no such route.", "`GET /openapi.json` lists the routes."),
     "method_not_allowed": ErrorCode(

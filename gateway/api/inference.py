@@ -14,6 +14,7 @@ from gateway.api.error_handlers import internal_error, render
 from gateway.api.http_server import LATE
 from gateway.api.parsing import parse, read_headers, request_id, unread
 from gateway.api.resumable import ResumableAnswers
+from gateway.core.body_outline import SMALL_BYTES, BodyOutline, OutlineLimits
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock
 from gateway.core.streams.event_log import read_event_id
@@ -75,8 +76,9 @@ class InferenceRoutes:
     """The inference routes, as plain ASGI. `handlers` answer the models that they are named by,
     `inference` all others.
 
-    `max_body_bytes` and `body_s` (seconds) bound what a caller may send, and how slowly;
-    `body_room` bounds what all have sent. `continues`: streams are continued whose engine breaks.
+    `max_body_bytes`, `outline` and `body_s` (seconds) bound what a caller may send, and how slowly;
+    for the models of `handlers`, which read all of a body, it is `max_composed_bytes`. `body_room`
+    bounds what all have sent. `continues`: streams are continued whose engine breaks.
     """
 
     def __init__(
@@ -85,6 +87,8 @@ class InferenceRoutes:
         inference: RequestHandler,
         clock: Clock,
         max_body_bytes: int,
+        max_composed_bytes: int,
+        outline: OutlineLimits,
         body_room: BodyRoom,
         body_s: float,
         resumable: ResumableAnswers,
@@ -98,6 +102,8 @@ class InferenceRoutes:
         self._drain = drain
         self._clock = clock
         self._max_body_bytes = max_body_bytes
+        self._max_composed_bytes = max_composed_bytes
+        self._outline = outline
         self._body_room = body_room
         self._body_s = body_s
         self._continues = continues
@@ -163,7 +169,10 @@ class InferenceRoutes:
             request = replace(request, fault=self._drain.refusal())
         upstream = {name: headers[name] for name in _FORWARDED if name in headers}
         upstream[names.REQUEST_ID] = sink.request_id
-        handler = self._handlers.get(request.model, self._inference)
+        handler = self._handlers.get(request.model)
+        if handler is not None and len(request.body) > self._max_composed_bytes:
+            request = replace(request, fault=self._too_large_to_compose(request))
+        handler = handler or self._inference
         if seconds := self._resumable.seconds(request):
             work = partial(self._record, handler, request, upstream, held)
             await self._resumable.serve(
@@ -172,6 +181,13 @@ class InferenceRoutes:
             return
         async with Listening(receive):
             await handler.answer(request, upstream, sink)
+
+    def _too_large_to_compose(self, request: InferenceRequest) -> BodyTooLarge:
+        return BodyTooLarge(
+            f"the body has {len(request.body)} bytes; for {request.model} the limit is "
+            f"{self._max_composed_bytes} (limits.max_composed_bytes)",
+            code="body_too_large",
+        )
 
     async def _resume(
         self, stream: str, position: int, headers: Mapping[str, str], receive: Receive, send: Send
@@ -187,7 +203,7 @@ class InferenceRoutes:
         """What is wrong with the request, or with its body's size or coming, is its `fault`."""
         received, path = self._clock.now(), scope["path"]
         try:
-            body = await self._body(headers, receive, held)
+            body, outline = await self._body(headers, receive, held)
         except (InvalidRequest, Overloaded) as error:
             return unread(path, id, received, error)
         return parse(
@@ -198,9 +214,12 @@ class InferenceRoutes:
             received=received,
             peer=_address(scope),
             continues=self._continues,
+            outline=outline,
         )
 
-    async def _body(self, headers: Mapping[str, str], receive: Receive, held: HeldBody) -> bytes:
+    async def _body(
+        self, headers: Mapping[str, str], receive: Receive, held: HeldBody
+    ) -> tuple[bytes, BodyOutline | None]:
         with ProgressTimeout(self._clock.now) as timeout:
             timeout.expect(self._body_s, self._too_slow)
             return await self._read(headers, receive, held)
@@ -208,22 +227,36 @@ class InferenceRoutes:
     def _too_slow(self) -> InvalidRequest:
         return InvalidRequest(f"the body did not arrive in {self._body_s:g} s", code="body_timeout")
 
-    async def _read(self, headers: Mapping[str, str], receive: Receive, held: HeldBody) -> bytes:
-        """Raises BodyTooLarge or Overloaded, but only once the caller has sent it all (or far too
-        much): one that is cut off in the middle of sending would not see the answer."""
-        limit, pieces, size = self._max_body_bytes, list[bytes](), 0
+    async def _read(
+        self, headers: Mapping[str, str], receive: Receive, held: HeldBody
+    ) -> tuple[bytes, BodyOutline | None]:
+        """The body, and its outline where it is large. Raises BodyTooLarge or Overloaded, but only
+        once the caller has sent it all (or far too much): one that is cut off in the middle of
+        sending would not see the answer."""
+        limit, data, size = self._max_body_bytes, bytearray(), 0
+        outline: BodyOutline | None = None
         declared = int(headers.get("content-length") or 0)
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
-            piece = message.get("body", b"")
+            piece, more = message.get("body", b""), message.get("more_body")
+            if not size and not more and len(piece) <= min(SMALL_BYTES, limit):
+                held.grow(len(piece))
+                held.check()
+                return piece, None
             size += len(piece)
-            if max(size, declared) <= limit and held.grow(len(piece)):
-                pieces.append(piece)
-            else:
-                pieces.clear()
-            if not message.get("more_body") or size > 2 * limit:
+            if max(size, declared) > limit or not held.grow(len(piece)):
+                data, outline = bytearray(), None
+            elif outline is None or not outline.problem:
+                data += piece
+                if outline is None and len(data) > SMALL_BYTES:
+                    outline, piece = BodyOutline(self._outline), bytes(data)
+                if outline is not None:
+                    outline.feed(piece)
+                    if outline.problem:
+                        data = bytearray()
+            if not more or size > 2 * limit:
                 break
         if max(size, declared) > limit:
             raise BodyTooLarge(
@@ -232,7 +265,9 @@ class InferenceRoutes:
                 code="body_too_large",
             )
         held.check()
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if outline is not None:
+            outline.end()
+        return bytes(data), outline
 
 
 def _address(scope: Scope) -> str:

@@ -15,7 +15,8 @@ from gateway.core.admission import (
     NORMAL_PRIORITY,
     PRIORITIES,
 )
-from gateway.core.body import prompt_chars_and_key
+from gateway.core.body import model_places, prompt_chars_and_key
+from gateway.core.body_outline import BodyOutline
 from gateway.core.streams.continuation import continuation_terms
 from gateway.core.types import Caller, Demands, InferenceRequest, Tier
 from gateway.errors import GatewayError, InvalidRequest
@@ -50,6 +51,8 @@ _MODEL_OPTIONAL = frozenset({TOKENIZE, DETOKENIZE})
 MAX_DEADLINE_MS = 24 * 3600 * 1000.0
 MAX_RESUMABLE_S = 3600
 MAX_NAME_CHARS = 256
+MAX_CONTINUED_BYTES = 1024 * 1024
+"""The largest body that is parsed whole when another engine goes on with its answer."""
 
 
 def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -72,11 +75,13 @@ def parse(
     received: float,
     peer: str = "",
     continues: bool = False,
+    outline: BodyOutline | None = None,
 ) -> InferenceRequest:
     """`peer` is the address that the request came from; `continues`: streams are continued whose
-    engine breaks. What is wrong is the request's `fault`, beside all that could be read."""
+    engine breaks. Of a large body the `outline` is parsed. What is wrong is the request's `fault`,
+    beside all that could be read."""
     try:
-        fields = _fields(body)
+        fields = _fields(body) if outline is None else _outlined_fields(outline)
         model, in_body = _model(path, fields)
     except InvalidRequest as error:
         return unread(path, id, received, error)
@@ -92,6 +97,14 @@ def parse(
     except InvalidRequest as error:
         fault = error
     chars, key = prompt_chars_and_key(fields)
+    places = None
+    if outline is not None:
+        chars += outline.chars_left_out
+        places = tuple(
+            (outline.place(start), outline.place(end))
+            for start, end in model_places(bytes(outline.text))
+        )
+    continues = continues and len(body) <= MAX_CONTINUED_BYTES
     return InferenceRequest(
         id=id,
         path=path,
@@ -103,6 +116,7 @@ def parse(
         prefix_key=key,
         max_tokens=_max_tokens(fields),
         model_in_body=in_body,
+        model_places=places,
         demands=asked,
         caller=caller,
         fault=fault,
@@ -115,13 +129,23 @@ def unread(path: str, id: str, received: float, fault: GatewayError) -> Inferenc
     return InferenceRequest(id=id, path=path, model="", body=b"", received=received, fault=fault)
 
 
-def _fields(body: bytes) -> dict[str, Any]:
+def _outlined_fields(outline: BodyOutline) -> dict[str, Any]:
+    """Raises InvalidRequest, also for a body that would take too long to parse."""
+    if outline.problem:
+        raise InvalidRequest(f"the body has {outline.problem}", code="body_too_complex")
+    return _fields(outline.text, outline)
+
+
+def _fields(body: bytes | bytearray, outline: BodyOutline | None = None) -> dict[str, Any]:
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno}"
+        if outline is not None:
+            read = error.doc[: error.pos].encode(errors="replace")
+            place = f"byte {outline.place(len(read))}"
         raise InvalidRequest(
-            f"the body is not valid JSON: {error.msg} at line {error.lineno} column {error.colno}",
-            code="invalid_json",
+            f"the body is not valid JSON: {error.msg} at {place}", code="invalid_json"
         ) from None
     if not isinstance(fields, dict):
         raise InvalidRequest("the body must be a JSON object", code="invalid_json")

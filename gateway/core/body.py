@@ -15,10 +15,11 @@ HEAD_CHARS = 1024
 MAX_DEPTH = 8
 """Deeper than any prompt's text; a body nested without end must not exhaust the stack."""
 
-# Runs of plain characters in one step each: a prompt is one long string.
-_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
-_TOKENS = re.compile(_STRING + rb"|[{}\[\]]", re.DOTALL)
-_VALUE = re.compile(rb"\s*:\s*(" + _STRING + rb")", re.DOTALL)
+MAX_MODEL_KEYS = 256
+"""In one body, at whatever depth; a schema may have a property of this name."""
+
+# Possessive: a string is read once, and nothing is kept to go back to.
+_MODEL = re.compile(rb'"model"\s*+:\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+")', re.DOTALL)
 _CHARS_PER_TOKEN_ID = 4
 
 
@@ -46,7 +47,8 @@ def _measure(value: Any, head: list[str], depth: int = 0) -> int:
     if isinstance(value, list):
         if value and isinstance(value[0], int):
             if len(head) < HEAD_CHARS // 8:
-                head.append(repr(value[: HEAD_CHARS // 4]))
+                ids = (item for item in value[: HEAD_CHARS // 4] if isinstance(item, int))
+                head.append(" ".join(map(str, ids)))
             return len(value) * _CHARS_PER_TOKEN_ID
         return sum(_measure(item, head, depth + 1) for item in value)
     if isinstance(value, Mapping):
@@ -55,25 +57,53 @@ def _measure(value: Any, head: list[str], depth: int = 0) -> int:
     return 0
 
 
-def replace_model(body: bytes, model: str) -> bytes | None:
-    """The same bytes with the top-level `model` value replaced; None when it isn't found.
+def model_places(body: bytes) -> tuple[tuple[int, int], ...]:
+    """Where the values of `model` begin and end at the top level of this JSON object; empty also
+    where there are too many.
 
-    A second `model` key at the top level (parsers take the last) is replaced as well; deeper
-    ones are left alone.
+    A second `model` key there (parsers take the last) counts as well; deeper ones do not.
     """
-    quoted = json.dumps(model).encode()
-    pieces: list[bytes] = []
-    depth, done, position = 0, 0, 0
-    while token := _TOKENS.search(body, position):
-        position = token.end()
-        text = token[0]
-        if text in b"{[":
-            depth += 1
-        elif text in b"}]":
-            depth -= 1
-        elif depth == 1 and text == b'"model"' and (value := _VALUE.match(body, position)):
-            pieces += [body[done : value.start(1)], quoted]
-            done = position = value.end(1)
-    if not pieces:
+    places = []
+    depth, done, in_string = 0, 0, False
+    for count, found in enumerate(_MODEL.finditer(body)):
+        if count == MAX_MODEL_KEYS:
+            return ()
+        plain = without_escapes(body[done : found.start()])
+        outside, in_string = outside_strings(plain, in_string)
+        depth += outside.count(b"{") + outside.count(b"[")
+        depth -= outside.count(b"}") + outside.count(b"]")
+        # An escaped quote is no end of a string, nor a beginning.
+        done = found.start() + plain.endswith(b"\\")
+        if depth == 1 and not in_string:
+            places.append(found.span(1))
+    return tuple(places)
+
+
+def without_escapes(piece: bytes) -> bytes:
+    """The piece with other characters for escaped quotes and backslashes, as long as before. It
+    ends with a backslash where the next piece's first character is escaped."""
+    if b"\\" not in piece:
+        return piece
+    return piece.replace(b"\\\\", b"__").replace(b'\\"', b"__")
+
+
+def outside_strings(plain: bytes, in_string: bool) -> tuple[bytes, bool]:
+    """Of a piece `without_escapes`: what stands in no string, and whether it ends in one."""
+    parts = plain.split(b'"')
+    return b"".join(parts[in_string::2]), in_string ^ (len(parts) % 2 == 0)
+
+
+def replace_model(
+    body: bytes, model: str, places: tuple[tuple[int, int], ...] | None = None
+) -> bytes | None:
+    """The same bytes with the top-level `model` value replaced; None when it isn't found.
+    `places` are `model_places` where they are known."""
+    if places is None:
+        places = model_places(body)
+    if not places:
         return None
+    quoted, pieces, done = json.dumps(model).encode(), list[bytes](), 0
+    for start, end in places:
+        pieces += [body[done:start], quoted]
+        done = end
     return b"".join([*pieces, body[done:]])

@@ -67,7 +67,8 @@ class InferenceRequest:
     `prompt_chars` counts the text of the prompt (images and tool schemas aside), `prefix_key`
     identifies the prompt's head, `max_tokens` is what the caller allows (None: the engine's
     default), `received` is in seconds on the gateway's clock. `model_in_body` is False where the
-    caller left the model open and the route allows it. `parent` is the id of the caller's request
+    caller left the model open and the route allows it; `model_places` are where its value begins
+    and ends in the body, None where nobody has looked. `parent` is the id of the caller's request
     that this one of the gateway's own serves; empty for a caller's. `fault` is what is wrong with
     the body: the request's lifecycle raises it, so that it is reported like any other refusal.
     `continuation` is set where another engine can go on with the answer's stream.
@@ -83,6 +84,7 @@ class InferenceRequest:
     prefix_key: bytes = b""
     max_tokens: int | None = None
     model_in_body: bool = True
+    model_places: tuple[tuple[int, int], ...] | None = None
     demands: Demands = Demands()
     caller: Caller = Caller()
     parent: str = ""

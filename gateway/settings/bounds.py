@@ -97,11 +97,34 @@ class RequestLimits(Group):
     max_body_bytes: int = Field(
         default=32 * 1024 * 1024, ge=1024, description="The size of a request's body."
     )
+    max_composed_bytes: int = Field(
+        default=4 * 1024 * 1024,
+        ge=1024,
+        description="The same for the virtual models whose answers the gateway composes of "
+        "others', and all of whose bodies it reads.",
+    )
     max_bodies_bytes: int = Field(
         default=256 * 1024 * 1024,
         ge=1024,
         description="The bodies of all requests in memory at once. A request whose body finds no "
         "room gets 429.",
+    )
+    max_fields: Annotated[int, Unit("fields")] = Field(
+        default=16_384,
+        ge=1024,
+        description="The lists, objects and fields of objects in one body beyond 64 KiB.",
+    )
+    max_items: Annotated[int, Unit("items")] = Field(
+        default=131_072,
+        ge=1024,
+        description="The items of all lists and objects in one body beyond 64 KiB; a long list of "
+        "numbers, such as token ids, does not count.",
+    )
+    max_outline_bytes: int = Field(
+        default=4 * 1024 * 1024,
+        ge=128 * 1024,
+        description="The size of one body without the inside of its long strings (16 KiB and "
+        "more) and of its long lists of numbers.",
     )
     max_in_flight: Annotated[int, Unit("requests")] = Field(
         default=4096, ge=1, description="Requests inside the gateway at once."

@@ -50,6 +50,7 @@ from gateway.api.operations import (
     readiness,
 )
 from gateway.api.resumable import streams_router
+from gateway.core.body_outline import OutlineLimits
 from gateway.core.cascade.predictor_choice import Predictors
 from gateway.core.collective.templates import Templates
 from gateway.protocol.openai import Readiness
@@ -346,6 +347,8 @@ def inference_routes(settings: Settings, parts: GatewayParts) -> ASGIApp:
         handlers={COLLECTIVE: models.collective.handler, CASCADE: models.cascade.handler},
         clock=shared.clock,
         max_body_bytes=limits.max_body_bytes,
+        max_composed_bytes=limits.max_composed_bytes,
+        outline=OutlineLimits(limits.max_outline_bytes, limits.max_fields, limits.max_items),
         body_room=BodyRoom(limits.max_bodies_bytes, shared.telemetry),
         body_s=settings.timeouts.body_s,
         resumable=parts.resumable.answers,

@@ -262,7 +262,7 @@ async def _read_all(answer: Answer) -> bytes:
 def _body_for(request: InferenceRequest, choice: Choice) -> bytes:
     body: bytes | None = request.body
     if choice.model != request.model and request.model_in_body:
-        body = replace_model(request.body, choice.model)
+        body = replace_model(request.body, choice.model, request.model_places)
     if body is None:
         raise InvalidRequest(
             'model: write the key plainly as "model", without escapes',

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api.parsing import parse, read_headers, request_id
+from gateway.core.body import replace_model
+from gateway.core.body_outline import BodyOutline, OutlineLimits
 from gateway.core.types import InferenceRequest, Tier
 from gateway.errors import InvalidRequest
 
@@ -140,3 +142,40 @@ def test_what_is_wrong_with_a_chat_body_is_the_request_s_fault() -> None:
     assert (fault.code, fault.param) == ("invalid_value", "n")
     assert parsed(BODY).fault is None
     assert parse("/v1/completions", {}, b'{"model":"m","n":0}', id="id", received=0.0).fault is None
+
+
+def outlined(body: bytes, **limits: int) -> InferenceRequest:
+    outline = BodyOutline(
+        OutlineLimits(**{"max_bytes": 1 << 20, "max_fields": 1000, "max_items": 1000, **limits})
+    )
+    outline.feed(body)
+    outline.end()
+    path, headers = "/v1/chat/completions", dict[str, str]()
+    return parse(path, headers, body, id="id", received=0.0, outline=outline)
+
+
+def test_a_large_body_is_read_by_its_outline() -> None:
+    text = "How are you? " * 20_000
+    fields = {"messages": [{"role": "user", "content": text}], "max_tokens": 7, "model": "auto"}
+    body = json.dumps(fields).encode()
+    request = outlined(body)
+    assert (request.fault, request.model, request.max_tokens) == (None, "auto", 7)
+    assert abs(request.prompt_chars - len(text)) < 100
+    replaced = replace_model(body, "rill-edge", request.model_places)
+    assert replaced is not None
+    assert json.loads(replaced) == {**fields, "model": "rill-edge"}
+
+
+def test_a_large_body_that_takes_too_long_to_parse_is_refused() -> None:
+    body = b'{"model":"m","x":[' + b"[]," * 30_000 + b"1]}"
+    fault = outlined(body).fault
+    assert fault is not None
+    assert (fault.code, "limits.max_fields" in fault.message) == ("body_too_complex", True)
+
+
+def test_a_large_body_that_is_no_json_is_refused_at_its_place() -> None:
+    body = json.dumps({"model": "m", "x": "word " * 20_000}).encode()[:-1] + b"!"
+    fault = outlined(body).fault
+    assert fault is not None
+    assert fault.code == "invalid_json"
+    assert fault.message.endswith(f"at byte {len(body) - 1}")

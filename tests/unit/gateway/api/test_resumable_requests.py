@@ -13,6 +13,7 @@ from starlette.types import Message
 from gateway.adapters.clock import MonotonicClock
 from gateway.api.inference import InferenceRoutes
 from gateway.core.admission import AdmissionLimits
+from gateway.core.body_outline import OutlineLimits
 from gateway.core.outcome import Outcome
 from gateway.core.types import InferenceRequest
 from gateway.errors import EngineFailed
@@ -84,6 +85,8 @@ class Gateway:
             inference=self.handler,
             clock=clock,
             max_body_bytes=1000,
+            max_composed_bytes=1000,
+            outline=OutlineLimits(1 << 20, 1 << 14, 1 << 17),
             body_room=BodyRoom(1000, telemetry),
             body_s=30.0,
             resumable=at.answers,

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.body import prompt_chars_and_key, replace_model
+from gateway.core.body import model_places, prompt_chars_and_key, replace_model
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -86,3 +86,21 @@ def test_a_body_nested_without_end_is_measured_too() -> None:
     for _ in range(900):
         nested = [nested]
     assert prompt_chars_and_key({"prompt": nested}) == (0, b"")
+
+
+def test_a_key_in_a_text_or_below_is_none() -> None:
+    body = rb'{"a":"\\\"model\":\"x\"","b\"model":"y","c":{"model":"z"},"model" : "m"}'
+    assert [body[a:b] for a, b in model_places(body)] == [b'"m"']
+
+
+def test_a_body_with_hundreds_of_such_keys_is_not_searched_to_its_end() -> None:
+    assert model_places(b'{"x":[' + b'{"model":"x"},' * 300 + b'1],"model":"m"}') == ()
+
+
+def test_nested_lists_among_token_ids_break_nothing() -> None:
+    nested: list[object] = []
+    for _ in range(1000):
+        nested = [nested]
+    chars, key = prompt_chars_and_key({"prompt": [1, nested]})
+    assert chars == 8
+    assert key
