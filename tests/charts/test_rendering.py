@@ -87,7 +87,7 @@ def test_notes_name_the_release_and_its_namespace_in_commands_that_can_be_typed(
     for command in commands:
         assert "-n elsewhere" in command
     assert any(command.startswith("helm test mine ") for command in commands)
-    (forward,) = [command for command in commands if "port-forward" in command]
+    forward, _operations = [command for command in commands if "port-forward" in command]
     service = forward.split("svc/")[1].split()[0]
     assert render(release="mine", namespace="elsewhere").has("Service", service)
     assert "tierflow" not in " ".join(commands).replace("tierflow-auto", "")

@@ -24,10 +24,10 @@ def trigger(values: dict[str, Any], **place: str) -> dict[str, str]:
 
 def test_prometheus_is_asked_for_the_pool_of_this_releases_gateway_alone() -> None:
     values = {"pools": {"edge": {"keda": PROMETHEUS}}}
-    labels = f'pool="edge",namespace="{NAMESPACE}",service="mine-gateway"'
+    labels = f'pool="edge",namespace="{NAMESPACE}",service="mine-gateway-operations"'
     query = trigger(values, release="mine")["query"]
     assert query == f"sum(tierflow_pool_demand{{{labels}}})"
-    assert render(release="mine").has("Service", "mine-gateway")
+    assert render(release="mine").has("Service", "mine-gateway-operations")
 
 
 def test_prometheus_is_asked_for_the_namespace_where_the_gateway_is_not_known() -> None:

@@ -26,10 +26,12 @@ def wait_until_ready(played: Played, podman: Podman, url: str) -> None:
             if not podman.running(container):
                 raise AssertionError(f"{container} stopped:\n{podman.logs(container)[-3000:]}")
         try:
-            state = httpx.get(f"{url}/ready", timeout=5)
+            ready = httpx.get(f"{url}/ready", timeout=5).status_code == 200
+            models = httpx.get(f"{url}/v1/models", timeout=5).json()["data"]
         except httpx.HTTPError:
             return False
-        return state.status_code == 200 and all(p["ready"] for p in state.json()["pools"].values())
+        served = {pool for model in models if model["ready"] for pool in model["pools"]}
+        return ready and len(served) == 2
 
     eventually(look, "the gateway and both pools are ready", START_S, 1.0)
 

@@ -38,6 +38,15 @@ def gateway(installed: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture
+def operations(installed: Cluster) -> Iterator[httpx.Client]:
+    with (
+        installed.forwarded(f"{RELEASE}-gateway-operations", 8081) as url,
+        httpx.Client(base_url=url, timeout=60) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
 def http(gateway: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=gateway, timeout=60) as client:
         yield client

@@ -29,9 +29,9 @@ def ask(client: OpenAI, model: str) -> str:
     return "".join(part.choices[0].delta.content or "" for part in stream if part.choices)
 
 
-def endpoints(http: httpx.Client, pool: str) -> int:
+def endpoints(operations: httpx.Client, pool: str) -> int:
     """How many replicas of a pool the gateway routes to."""
-    found = http.get("/ready").json()["pools"].get(pool, {"endpoints": {}})
+    found = operations.get("/ready").json()["pools"].get(pool, {"endpoints": {}})
     return list(found["endpoints"].values()).count("ok")
 
 
@@ -61,27 +61,29 @@ def test_a_question_is_answered_as_a_stream(client: OpenAI, model: str) -> None:
 
 
 def test_service_goes_on_when_an_engine_dies_and_the_engine_comes_back(
-    installed: Cluster, http: httpx.Client, client: OpenAI
+    installed: Cluster, operations: httpx.Client, client: OpenAI
 ) -> None:
     (engine,) = installed.pods(component="engine", pool="edge")
     name = engine["metadata"]["name"]
     installed.delete_pod(name)
-    eventually(lambda: endpoints(http, "edge") == 0, "the endpoint leaves the routing")
+    eventually(lambda: endpoints(operations, "edge") == 0, "the endpoint leaves the routing")
     assert ask(client, "tierflow-auto")
     eventually(
         lambda: [pod for pod in installed.pods(component="engine", pool="edge") if ready(pod)],
         "another engine is ready",
         STARTUP_S,
     )
-    eventually(lambda: endpoints(http, "edge") == 1, "it is in the routing", 60)
+    eventually(lambda: endpoints(operations, "edge") == 1, "it is in the routing", 60)
     assert ask(client, "rill-edge")
 
 
-def test_a_pool_that_grows_and_shrinks_is_followed(installed: Cluster, http: httpx.Client) -> None:
+def test_a_pool_that_grows_and_shrinks_is_followed(
+    installed: Cluster, operations: httpx.Client
+) -> None:
     for replicas in (2, 1):
         installed.scale(f"{RELEASE}-edge", replicas)
         eventually(
-            lambda replicas=replicas: endpoints(http, "edge") == replicas,  # type: ignore[misc]
+            lambda replicas=replicas: endpoints(operations, "edge") == replicas,  # type: ignore[misc]
             f"{replicas} endpoints",
             STARTUP_S,
         )

@@ -6,6 +6,11 @@
 {{- .Values.fullnameOverride | default (printf "%s-gateway" (include "gateway.prefix" .)) | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
+{{/* The Service of the operators' port, which no Ingress, route or load balancer leads to. */}}
+{{- define "gateway.operationsName" -}}
+{{- printf "%s-operations" (include "gateway.fullname" . | trunc 52 | trimSuffix "-") -}}
+{{- end -}}
+
 {{- define "gateway.name" -}}
 {{- .Values.nameOverride | default "gateway" | trunc 63 | trimSuffix "-" -}}
 {{- end -}}

@@ -38,6 +38,9 @@
 {{- if hasKey $config "listen" -}}
 {{- fail "gateway: config.listen: the pod's ports, probes and policies are made for 0.0.0.0:8080; take it out, and set service.port for another port of the Service" -}}
 {{- end -}}
+{{- if hasKey $config "operations" -}}
+{{- fail "gateway: config.operations: the pod's ports, monitors and policies are made for 0.0.0.0:8081; take it out" -}}
+{{- end -}}
 {{- if hasKey $config "lifecycle" -}}
 {{- fail "gateway: config.lifecycle: say it under `lifecycle`, which the pod's grace period follows, too" -}}
 {{- end -}}

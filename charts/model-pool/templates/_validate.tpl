@@ -21,7 +21,7 @@
 {{- fail (printf "pool %s: keda.trigger prometheus needs keda.prometheus.serverAddress" $pool) -}}
 {{- end -}}
 {{- if and .Values.keda.enabled (eq .Values.keda.trigger "metrics-api") (not .Values.keda.gatewayUrl) -}}
-{{- fail (printf "pool %s: there is no gateway in this release for KEDA to ask; set keda.gatewayUrl, such as http://tierflow-gateway.%s.svc:8080/metrics" $pool .Release.Namespace) -}}
+{{- fail (printf "pool %s: there is no gateway in this release for KEDA to ask; set keda.gatewayUrl, such as http://tierflow-gateway-operations.%s.svc:8081/metrics" $pool .Release.Namespace) -}}
 {{- end -}}
 {{- end -}}
 

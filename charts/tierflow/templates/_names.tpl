@@ -11,6 +11,7 @@
 {{- $gateway := index .Subcharts "gateway" -}}
 {{- $name := include "gateway.fullname" $gateway -}}
 {{- $_ := set $taken $name "this release's gateway" -}}
+{{- $_ = set $taken (include "gateway.operationsName" $gateway) "the operators' Service of this release's gateway" -}}
 {{- $_ = set $taken (printf "%s-test" $name) "the test of this release's gateway" -}}
 {{- if $gateway.Values.serviceAccount.create -}}
 {{- $_ = set $accounts (include "gateway.serviceAccountName" $gateway) "the gateway" -}}

@@ -38,9 +38,8 @@
 {{- $keda := (last .).keda -}}
 {{- $joined := eq (last .).gatewayRelease $root.Release.Name -}}
 {{- if and $root.Values.gateway.enabled $joined (not $keda.gatewayUrl) -}}
-{{- $name := include "gateway.fullname" (index $root.Subcharts "gateway") -}}
+{{- $name := include "gateway.operationsName" (index $root.Subcharts "gateway") -}}
 {{- $_ := set $keda "gatewayService" $name -}}
-{{- $port := ternary 8080 (int $root.Values.gateway.service.port) $keda.aggregate -}}
-{{- $_ := set $keda "gatewayUrl" (printf "http://%s.%s.svc:%d/metrics" $name $root.Release.Namespace $port) -}}
+{{- $_ := set $keda "gatewayUrl" (printf "http://%s.%s.svc:8081/metrics" $name $root.Release.Namespace) -}}
 {{- end -}}
 {{- end -}}

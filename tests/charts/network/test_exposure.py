@@ -6,14 +6,20 @@ from typing import Any
 
 import pytest
 
-from gateway.api.inference import PATHS
-from gateway.protocol.speculation import PATH as DEVICES
+from gateway.api.listeners import (
+    FOR_CALLERS,
+    FOR_CALLERS_BELOW,
+    FOR_OPERATORS,
+    FOR_OPERATORS_BELOW,
+)
 from tests.charts.cases import DEPLOYMENTS, rendered
 from tests.charts.helm import Refusal, Rendering, render
 
 pytestmark = pytest.mark.helm
-FOR_CALLERS = PATHS | {"/v1/models", "/v1/models/rill-edge", DEVICES}
-INSIDE = {"/", "/metrics", "/ready", "/health", "/docs", "/openapi.json", "/v1x"}
+PROBES = {"/ready", "/health"}
+OUTSIDE = (FOR_CALLERS - PROBES) | {f"{prefix}x" for prefix in FOR_CALLERS_BELOW}
+INSIDE = PROBES | FOR_OPERATORS | {f"{prefix}x" for prefix in FOR_OPERATORS_BELOW}
+INSIDE |= {"/", "/v1", "/v1x", "/v1/admin/enrolments"}
 EXPOSED = ["exposed", *(f"deploy/{name}" for name in DEPLOYMENTS)]
 
 
@@ -26,10 +32,11 @@ def published(rendering: Rendering) -> list[tuple[str, set[str]]]:
             assert {path["pathType"] for path in paths} == {"Prefix"}
             found.append((f"Ingress {rule.get('host')}", {path["path"] for path in paths}))
     for each in rendering.of_kind("HTTPRoute"):
-        for rule in each["spec"]["rules"]:
-            paths = [match["path"] for match in rule["matches"]]
-            assert {path["type"] for path in paths} == {"PathPrefix"}
-            found.append(("HTTPRoute", {path["value"] for path in paths}))
+        rules = each["spec"]["rules"]
+        assert all(len(rule["matches"]) <= 8 for rule in rules)
+        paths = [match["path"] for rule in rules for match in rule["matches"]]
+        assert {path["type"] for path in paths} == {"PathPrefix"}
+        found.append(("HTTPRoute", {path["value"] for path in paths}))
     return found
 
 
@@ -41,7 +48,7 @@ def passes(path: str, prefixes: set[str]) -> bool:
 @pytest.mark.parametrize("name", EXPOSED)
 def test_inference_is_published_and_metrics_and_state_are_not(name: str) -> None:
     for where, prefixes in published(rendered(name)):
-        assert {path for path in FOR_CALLERS if not passes(path, prefixes)} == set(), where
+        assert {path for path in OUTSIDE if not passes(path, prefixes)} == set(), where
         assert {path for path in INSIDE if passes(path, prefixes)} == set(), where
 
 

@@ -12,8 +12,8 @@ from tests.charts.pods import Pod, pods
 pytestmark = pytest.mark.helm
 ELSEWHERE = Elsewhere()
 DNS, HTTPS, API_SERVER, HTTP, DRAFTS, REDIS = 53, 443, 6443, 8000, 8001, 6379
-GATEWAY = 8080
-PORTS = (DNS, 80, HTTPS, API_SERVER, HTTP, DRAFTS, GATEWAY, REDIS, 9999)
+GATEWAY, OPERATIONS = 8080, 8081
+PORTS = (DNS, 80, HTTPS, API_SERVER, HTTP, DRAFTS, GATEWAY, OPERATIONS, REDIS, 9999)
 
 
 def by_name(rendering: Rendering) -> dict[str, Pod]:
@@ -126,12 +126,31 @@ def test_a_gateway_reaches_the_namespaces_that_it_discovers_in() -> None:
 
 
 def test_a_closed_gateway_lets_in_those_that_are_named_and_its_test() -> None:
-    found = rendered("exposed")
+    found = render(
+        {
+            "gateway": {
+                "networkPolicy": {
+                    "from": [{"podSelector": {"matchLabels": {"app": "proxy"}}}],
+                    "operationsFrom": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}],
+                }
+            }
+        }
+    )
     parts = by_name(found)
     proxy = dataclasses.replace(parts["edge"], labels={"app": "proxy"})
+    prometheus = dataclasses.replace(parts["edge"], labels={"app": "prometheus"})
     assert flows(found, proxy, parts["gateway"]) == {GATEWAY}
+    assert flows(found, prometheus, parts["gateway"]) == {OPERATIONS}
     assert flows(found, ELSEWHERE, parts["gateway"]) == set()
     assert flows(found, parts["test"], parts["gateway"]) == {GATEWAY}
+
+
+def test_operators_of_the_cluster_reach_their_port_and_nobody_outside_does() -> None:
+    found = rendered("defaults")
+    parts = by_name(found)
+    pod = dataclasses.replace(parts["edge"], labels={"app": "any"})
+    assert OPERATIONS in flows(found, pod, parts["gateway"])
+    assert OPERATIONS not in flows(found, ELSEWHERE, parts["gateway"])
 
 
 def test_listed_endpoints_open_their_ports() -> None:

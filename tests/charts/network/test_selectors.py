@@ -83,10 +83,8 @@ def test_monitors_scrape_ports_that_exist(name: str) -> None:
             for service in found.of_kind("Service")
             if selector.items() <= service["metadata"]["labels"].items()
         ]
-        assert services
-        for service in services:
-            ports = {port["name"] for port in service["spec"]["ports"]}
-            assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
+        ports = {port["name"] for service in services for port in service["spec"]["ports"]}
+        assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
     for monitor in found.of_kind("PodMonitor"):
         selector = monitor["spec"]["selector"]["matchLabels"]
         matched = [pod for pod in pods(found) if selector.items() <= pod.labels.items()]

@@ -56,6 +56,8 @@ def test_the_gateway_loads_what_the_chart_writes(
     settings = load(rendered(name), tmp_path, monkeypatch)
     assert settings.listen.host == "0.0.0.0"
     assert settings.listen.port == gateway(rendered(name)).ports["http"]
+    assert settings.operations.host == "0.0.0.0"
+    assert settings.operations.port == gateway(rendered(name)).ports["operations"]
 
 
 @pytest.mark.parametrize("name", WITH_GATEWAY)

@@ -22,7 +22,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def watched(running: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """Prometheus that has seen each series before and after it grew."""
     addresses = {
-        "gateway:8080": [gateway.id for gateway in running.gateways],
+        "gateway:8081": [gateway.id for gateway in running.gateways],
         "edge:8000": [engine.id for engine in running.edge],
         "cloud:8000": [running.large.id],
         "device:8090": [running.agent.id],
