@@ -21,7 +21,7 @@ from loadtest.measure.processes import HOST
 
 LOOK_EVERY_S = 0.25
 LOOK_TIMEOUT_S = 1.0
-PROBE = b"GET /ready HTTP/1.1\r\nHost: balancer\r\nConnection: close\r\n\r\n"
+PROBE = b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 class Replicas:

@@ -305,7 +305,8 @@ def test_a_client_that_leaves_before_any_answer_ends_the_work_everywhere(
     body = {**ASKED, "model": "tierflow-device-cloud", "max_tokens": 500, "stream": stream}
     content = orjson.dumps(body)
     head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(content)}\r\n\r\n"
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
+        f"content-length: {len(content)}\r\n\r\n"
     )
     port = int(here.agent.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as client:

@@ -121,7 +121,8 @@ def test_slow_readers_fill_no_memory(tmp_path: Path) -> None:
         body = json.dumps(question("flood", stream=True)).encode()
         host, _, port = gateway.id.partition(":")
         head = (
-            f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
+            f"content-length: {len(body)}\r\n\r\n"
         )
         for _ in range(8):
             reader = stack.enter_context(socket.create_connection((host, int(port))))
