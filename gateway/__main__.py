@@ -55,8 +55,11 @@ async def _listen(settings: Settings, running: RunningGateway) -> None:
         sockets = listening_sockets("listen", listen.host, listen.port)
         if operations.port is not None:
             apart = listening_sockets("operations", operations.host, operations.port)
-            await stack.enter_async_context(operations_server(running.operations, apart))
-        await HttpServer(app=running.app, drain=running.drain).serve(sockets)
+            await stack.enter_async_context(
+                operations_server(running.operations, apart, running.connections)
+            )
+        server = HttpServer(app=running.app, drain=running.drain, room=running.connections)
+        await server.serve(sockets)
 
 
 class _Signals:

@@ -14,6 +14,7 @@ from gateway.adapters.endpoints.live import LiveEndpoints
 from gateway.adapters.prometheus.cascade import CascadeMetrics
 from gateway.adapters.prometheus.collective import CollectiveMetrics
 from gateway.adapters.prometheus.conditions import ConditionMetrics
+from gateway.adapters.prometheus.connections import ConnectionMetrics
 from gateway.adapters.prometheus.devices import DeviceMetrics, MemberMetrics
 from gateway.adapters.prometheus.drafting import DraftingTelemetry
 from gateway.adapters.prometheus.endpoints import (
@@ -69,6 +70,11 @@ def gateway_sections() -> tuple[MetricsSection, ...]:
             "Resumable streams",
             "Streams that survive their connection, by request: docs/resumable-streams.md.",
             lambda: _registry_with(_resumable),
+        ),
+        MetricsSection(
+            "Connections",
+            "The connections of callers and devices: docs/limits.md.",
+            lambda: _registry_with(ConnectionMetrics),
         ),
         MetricsSection(
             "Conditions",

@@ -71,16 +71,6 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         "`model` is empty, longer than 256 characters or not a string.",
         "Name a model of `GET /v1/models`.",
     ),
-    "foreign_host": ErrorCode(
-        403,
-        "The Host header names another host than this address answers to.",
-        "Call it by its own name, or add the name to `listen.allowed_hosts`.",
-    ),
-    "foreign_origin": ErrorCode(
-        403,
-        "The request comes from a web page of another origin.",
-        "Where the page is meant to ask, add its origin to `listen.allowed_origins`.",
-    ),
     "body_timeout": ErrorCode(
         errors.InvalidRequest,
         "The body did not arrive in time.",
@@ -95,6 +85,25 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         errors.InvalidRequest,
         "The body has more lists, objects and items than may be read in one go.",
         "Send less at once, or raise the setting that the message names; docs/limits.md.",
+    ),
+    "invalid_http": ErrorCode(
+        400,
+        "The request is no valid HTTP/1.1, or could be read in two ways: two lengths, a length and "
+        "chunks, lines folded or ended by a line feed alone, no `Host` or several.",
+        "Use a client that keeps to the protocol.",
+    ),
+    "headers_too_large": ErrorCode(
+        431,
+        "The request's headers are too large or too many.",
+        "Send fewer, or raise the setting that the message names.",
+    ),
+    "target_too_long": ErrorCode(
+        414, "The path and query are too long.", "Send what is long in the body."
+    ),
+    "too_many_connections": ErrorCode(
+        503,
+        "As many connections are open as there may be, in all or from this address.",
+        "Use connections again; behind a proxy, list its network in `connections.exempt`.",
     ),
     "not_found": ErrorCode(404, "There is no such route.", "`GET /openapi.json` lists the routes."),
     "method_not_allowed": ErrorCode(

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import signal
 import socket
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from gateway.api.connections.bounds import Connections
+from gateway.api.connections.http import HttpConnection
+from gateway.api.connections.websocket import WebSocketConnection
 from gateway.errors import ConfigError
 from gateway.protocol.speculation import MAX_FRAME_BYTES
 from gateway.serving.requests.drain import Drain
 
-KEEP_ALIVE_S = 75
+LOOK_TICKS = 5
+"""uvicorn ticks ten times a second."""
 LAST_BYTES_S = 5
 """How long, after the drain, what has been answered may take to be sent."""
 HEADERS_S = 0.5
@@ -61,13 +67,16 @@ def _bound(family: int, address: Any) -> socket.socket:
 
 
 @asynccontextmanager
-async def operations_server(app: ASGIApp, sockets: list[socket.socket]) -> AsyncGenerator[None]:
+async def operations_server(
+    app: ASGIApp, sockets: list[socket.socket], room: Connections
+) -> AsyncGenerator[None]:
     """The operators' server runs until the block ends: to the end of the gateway's drain."""
     server = _OperationsServer(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=_http_connection(room),
             ws="none",
+            timeout_keep_alive=math.ceil(room.limits.keep_alive_s),
             lifespan="off",
             access_log=False,
             proxy_headers=False,
@@ -84,7 +93,27 @@ async def operations_server(app: ASGIApp, sockets: list[socket.socket]) -> Async
         await serving
 
 
-class _OperationsServer(uvicorn.Server):
+def _http_connection(room: Connections) -> type[asyncio.Protocol]:
+    return cast("type[asyncio.Protocol]", partial(HttpConnection, room=room))
+
+
+def _websocket_connection(room: Connections) -> type[asyncio.Protocol]:
+    return cast("type[asyncio.Protocol]", partial(WebSocketConnection, room=room))
+
+
+class _WatchedServer(uvicorn.Server):
+    """A server that cuts off peers that are too slow."""
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % LOOK_TICKS == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in tuple(self.server_state.connections):
+                if isinstance(connection, HttpConnection):
+                    connection.look(now)
+        return await super().on_tick(counter)
+
+
+class _OperationsServer(_WatchedServer):
     """A server that leaves the process' signals to the gateway's own."""
 
     @contextmanager
@@ -92,17 +121,17 @@ class _OperationsServer(uvicorn.Server):
         yield
 
 
-class HttpServer(uvicorn.Server):
+class HttpServer(_WatchedServer):
     """The server of the gateway's API. At SIGTERM or SIGINT it goes on serving while `drain`
     runs, each answer with `Connection: close`; then it closes. A second signal ends the drain at
     once."""
 
-    def __init__(self, *, app: ASGIApp, drain: Drain) -> None:
+    def __init__(self, *, app: ASGIApp, drain: Drain, room: Connections) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
-                ws="websockets-sansio",
+                http=_http_connection(room),
+                ws=_websocket_connection(room),
                 ws_max_size=MAX_FRAME_BYTES,
                 # Token ids don't shrink, and the devices' own pings keep their leases.
                 ws_per_message_deflate=False,
@@ -112,7 +141,7 @@ class HttpServer(uvicorn.Server):
                 proxy_headers=False,
                 log_config=None,
                 server_header=False,
-                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_keep_alive=math.ceil(room.limits.keep_alive_s),
                 timeout_graceful_shutdown=LAST_BYTES_S,
             )
         )

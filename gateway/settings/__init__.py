@@ -27,6 +27,7 @@ from gateway.settings.admin import Admin
 from gateway.settings.bounds import Ejection, RequestLimits, Retries, Scrape, Timeouts
 from gateway.settings.cascade import CascadeSettings
 from gateway.settings.collective import CollectiveSettings
+from gateway.settings.connections import ConnectionSettings
 from gateway.settings.continuation import ContinuationSettings
 from gateway.settings.devices import DeviceSettings
 from gateway.settings.lifecycle import LifecycleSettings
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
     timeouts: Timeouts = Timeouts()
     scrape: Scrape = Scrape()
     limits: RequestLimits = RequestLimits()
+    connections: ConnectionSettings = ConnectionSettings()
     retries: Retries = Retries()
     ejection: Ejection = Ejection()
     resumable: ResumableSettings = ResumableSettings()

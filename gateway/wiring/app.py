@@ -39,6 +39,7 @@ from gateway.adapters.prometheus.requests import RequestTelemetry
 from gateway.api import error_handlers
 from gateway.api.admin_token import AdminGate
 from gateway.api.collective import collective_router
+from gateway.api.connections.bounds import Connections
 from gateway.api.devices_admin import devices_router
 from gateway.api.fast_path import FastPath
 from gateway.api.inference import InferenceRoutes
@@ -53,7 +54,6 @@ from gateway.api.resumable import streams_router
 from gateway.core.body_outline import OutlineLimits
 from gateway.core.cascade.predictor_choice import Predictors
 from gateway.core.collective.templates import Templates
-from gateway.protocol.browser_guard import BrowserGuard, guarded_hosts, guarded_origins
 from gateway.protocol.openai import Readiness
 from gateway.protocol.speculation import PATH
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
@@ -68,6 +68,7 @@ from gateway.wiring.collective import (
     choose_embedder,
     collective_templates,
 )
+from gateway.wiring.connections import build_connections
 from gateway.wiring.devices import DeviceParts, DeviceTelemetries, build_devices
 from gateway.wiring.endpoints import EndpointUpkeep, discovery_scope
 from gateway.wiring.resumable import ResumableParts, build_resumable
@@ -154,11 +155,12 @@ class GatewayParts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningGateway:
     """A gateway that runs: its ASGI application, that of its operators where they have an address
-    of their own, and the way to its end."""
+    of their own, the room for connections, and the way to its end."""
 
     app: ASGIApp
     operations: ASGIApp
     drain: Drain
+    connections: Connections
 
 
 @asynccontextmanager
@@ -179,9 +181,10 @@ async def gateway(
             inference, rest = inference_routes(settings, parts), fastapi_app(settings, parts)
             public = public_routes(settings, parts, rest)
             yield RunningGateway(
-                app=guarded(settings, settings.listen.host, FastPath(inference, public)),
-                operations=guarded(settings, settings.operations.host, OperatorRoutes(rest)),
+                app=FastPath(inference, public),
+                operations=OperatorRoutes(rest),
                 drain=parts.drain,
+                connections=build_connections(settings, parts.registry),
             )
     finally:
         log.info("gateway_stopped")
@@ -338,16 +341,6 @@ def _virtual_models(
 def web_app(settings: Settings, parts: GatewayParts) -> ASGIApp:
     """All routes at one address, for whoever reaches it."""
     return FastPath(inference_routes(settings, parts), fastapi_app(settings, parts))
-
-
-def guarded(settings: Settings, host: str, app: ASGIApp) -> ASGIApp:
-    """`app` at the address `host`, behind a guard against web pages where they may reach it."""
-    hosts = guarded_hosts(host, settings.listen.allowed_hosts)
-    origins = guarded_origins(host, settings.listen.allowed_origins)
-    if hosts is None and origins is None:
-        return app
-    names = ("listen.allowed_hosts", "listen.allowed_origins")
-    return BrowserGuard(app, hosts=hosts, origins=origins, settings=names)
 
 
 def inference_routes(settings: Settings, parts: GatewayParts) -> ASGIApp:

@@ -15,8 +15,7 @@ from tests.servers import eventually
 
 pytestmark = pytest.mark.integration
 
-CHOICE = {"index": 0, "delta": {"content": "hi"}, "finish_reason": "stop"}
-CHUNK = {"object": "chat.completion.chunk", "choices": [CHOICE]}
+CHUNK = {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "hi"}}]}
 
 
 class PoolGateway(BaseHTTPRequestHandler):

@@ -1,1 +1,0 @@
-"""What is installed: hashes, bills of materials, and audits against advisories."""

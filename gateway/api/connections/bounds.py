@@ -1,0 +1,85 @@
+"""How many connections there are, and from where."""
+
+from __future__ import annotations
+
+import ipaddress
+import resource
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+RESERVE = 256
+"""Descriptors for what is no caller's connection: looks at engines, Redis, logs, mailboxes."""
+PER_CONNECTION = 2
+"""A caller's connection, and the one to the engine that answers."""
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLimits:
+    """Bounds of connections; times in seconds. `exempt` are networks of which `max_per_address`
+    does not hold: proxies, behind which many callers have one address.
+
+    `headers_s` is the wait for a request's whole head, `body_s` that for its body, `stalled_s` the
+    wait for a peer that takes nothing of an answer, `keep_alive_s` that for the next request.
+    """
+
+    max_connections: int
+    max_per_address: int
+    exempt: tuple[Network, ...]
+    headers_s: float
+    body_s: float
+    stalled_s: float
+    keep_alive_s: float
+    max_header_bytes: int
+    max_headers: int
+    max_target_bytes: int
+
+
+class Connections:
+    """The open connections, counted by address. `refused` hears why one was cut off or not let
+    in."""
+
+    def __init__(self, limits: ConnectionLimits, refused: Callable[[str], None]) -> None:
+        self.limits = limits
+        self.refused = refused
+        self.open = 0
+        self._by_address = Counter[str]()
+
+    def enter(self, address: str) -> bool:
+        """Whether there is room for one more from here; one that has entered must leave."""
+        limits = self.limits
+        if self.open >= limits.max_connections:
+            return False
+        if self._by_address[address] >= limits.max_per_address and not self._is_exempt(address):
+            return False
+        self.open += 1
+        self._by_address[address] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        self.open -= 1
+        self._by_address[address] -= 1
+        if not self._by_address[address]:
+            del self._by_address[address]
+
+    def _is_exempt(self, address: str) -> bool:
+        try:
+            found = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
+            found = found.ipv4_mapped
+        return any(found in network for network in self.limits.exempt)
+
+
+def room_for_connections(wanted: int) -> int:
+    """As many of the `wanted` connections as the process's descriptors suffice for. Raises its
+    limit of them as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard == resource.RLIM_INFINITY:
+        return wanted
+    return max(1, min(wanted, (hard - RESERVE) // PER_CONNECTION))

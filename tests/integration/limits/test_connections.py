@@ -1,0 +1,199 @@
+"""Connections that are no good, too many or too slow end, and the others notice nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx
+import orjson
+import pytest
+
+from tests.integration.limits.raw import RawAnswer, connect, rest, send
+from tests.servers import Server, eventually, start_gateway, start_simulator
+
+pytestmark = [pytest.mark.integration, pytest.mark.anyio]
+
+MAX = 300
+POST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n"
+BODY = b'{"model":"rill-edge","messages":[{"role":"user","content":"hi"}],"max_tokens":2}'
+CHUNKED = POST + b"transfer-encoding: chunked\r\n"
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Its limits of time are short, and loopback is as any other address."""
+    folder = tmp_path_factory.mktemp("limits")
+    with ExitStack() as stack:
+        engine = start_simulator("rill-edge", folder, "--unpaced")
+        stack.callback(engine.stop)
+        server = start_gateway(
+            {
+                "pools": {"edge": {"tier": "edge", "endpoints": [engine.url]}},
+                "timeouts": {"body_s": 1},
+                "connections": {"headers_s": 1, "max_per_address": MAX, "exempt": []},
+            },
+            folder,
+        )
+        stack.callback(server.stop)
+        yield server
+
+
+def code_of(answer: RawAnswer) -> str:
+    code: str = orjson.loads(answer.body)["error"]["code"]
+    return code
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        CHUNKED + b"content-length: 3\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        POST + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        POST + b"content-length: 3\r\ncontent-length: 3\r\n\r\nabc",
+        POST + b"content-length: 3\r\ncontent-length: 4\r\n\r\nabc",
+        POST + b"content-length: 3, 3\r\n\r\nabc",
+        POST + b"content-length: +3\r\n\r\nabc",
+        POST + b"content-length : 3\r\n\r\nabc",
+        POST + b"transfer-encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        POST + b"transfer-encoding: xchunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        CHUNKED.replace(b"1.1", b"1.0") + b"\r\n3\r\nabc\r\n0\r\n\r\n",
+        CHUNKED + b"\r\n3\nabc\n0\n\n",
+        CHUNKED + b"\r\n3\r\nabc\r\n0\r\ncontent-length: 5\r\n\r\n",
+        POST + b"x: a\r\n b\r\n\r\n",
+        b"GET /health HTTP/1.1\nhost: a\n\n",
+        b"GET /health HTTP/1.1\r\nhost: a\nx: b\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nhost: a\rx: b\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nhost: a\r\nx: a\0b\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+        b"GET /health HTTP/1.1\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+)
+async def test_a_request_that_can_be_read_in_two_ways_is_refused(
+    gateway: Server, request_bytes: bytes
+) -> None:
+    answer = await send(gateway, request_bytes)
+    assert (answer.status, code_of(answer)) == (400, "invalid_http")
+    assert "connection: close" in answer.head
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status", "code"),
+    [
+        (
+            (b"GET /health HTTP/1.1\r\nhost: a\r\nx: ", *[b"y" * 65536] * 40),
+            431,
+            "headers_too_large",
+        ),
+        (
+            (b"GET /health HTTP/1.1\r\nhost: a\r\n", b"x: y\r\n" * 129, b"\r\n"),
+            431,
+            "headers_too_large",
+        ),
+        (
+            (
+                b"GET /health HTTP/1.1\r\nhost: a\r\n",
+                *[b"x: " + b"y" * 999 + b"\r\n"] * 90,
+                b"\r\n",
+            ),
+            431,
+            "headers_too_large",
+        ),
+        ((b"GET /" + b"y" * 9000 + b" HTTP/1.1\r\nhost: a\r\n\r\n",), 414, "target_too_long"),
+    ],
+    ids=["one without end", "many", "large", "target"],
+)
+async def test_a_head_that_is_too_large_is_refused(
+    gateway: Server, pieces: tuple[bytes, ...], status: int, code: str
+) -> None:
+    answer = await send(gateway, *pieces)
+    assert (answer.status, code_of(answer)) == (status, code)
+
+
+async def test_extensions_and_trailers_without_end_end_the_connection(gateway: Server) -> None:
+    for head in (CHUNKED + b"\r\n3;x=", CHUNKED + b"\r\n3\r\nabc\r\n0\r\nx: "):
+        answer = await send(gateway, head, *[b"y" * 65536] * 40)
+        assert answer.status in (0, 431)
+
+
+async def test_what_follows_a_body_in_chunks_is_no_header(gateway: Server) -> None:
+    size = b"%x" % len(BODY)
+    answer = await send(
+        gateway,
+        CHUNKED + b"connection: close\r\n\r\n" + size + b"\r\n" + BODY,
+        b"\r\n0\r\nx-tierflow-deadline-ms: wrong\r\n\r\n",
+    )
+    assert answer.status == 200
+
+
+async def test_those_that_send_too_slowly_are_cut_off_and_newcomers_are_served(
+    gateway: Server,
+) -> None:
+    """Heads without end, connections that say nothing, bodies that drip."""
+    ended: list[RawAnswer] = []
+
+    async def slow(begin: bytes, drop: bytes) -> None:
+        reader, writer = await connect(gateway)
+        answer = asyncio.create_task(rest(reader))
+        try:
+            writer.write(begin)
+            while not answer.done():
+                writer.write(drop)
+                await writer.drain()
+                await asyncio.wait([answer], timeout=0.2)
+        except OSError:
+            pass
+        ended.append(await answer)
+        writer.close()
+
+    kinds = [
+        (POST, b"x: y\r\n", 120),
+        (b"", b"", 50),
+        (POST + b"content-length: 999\r\n\r\n", b"{", 50),
+    ]
+    slow_ones = [
+        asyncio.create_task(slow(begin, drop)) for begin, drop, count in kinds for _ in range(count)
+    ]
+    served = 0
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=10) as client:
+        while not all(each.done() for each in slow_ones):
+            answer = await client.post("/v1/chat/completions", content=BODY)
+            assert answer.status_code == 200
+            served += 1
+    await asyncio.gather(*slow_ones)
+    assert served > 3
+    assert len(ended) == 220
+    assert {answer.status for answer in ended} == {0, 400}
+    assert gateway.metric("tierflow_refused_connections_total", reason="headers_timeout") >= 170
+
+
+async def test_beyond_the_bound_a_connection_gets_an_answer_and_room_comes_back(
+    gateway: Server,
+) -> None:
+    connections = [await connect(gateway) for _ in range(MAX)]
+    answer = await send(gateway, b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n")
+    assert (answer.status, code_of(answer)) == (503, "too_many_connections")
+    assert "retry-after: 1" in answer.head
+    for _, writer in connections:
+        writer.close()
+
+    def served() -> bool:
+        try:
+            return httpx.get(gateway.url + "/health").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    eventually(served, "there is room again")
+    eventually(lambda: gateway.metric("tierflow_open_connections") < 5, "all are counted off")
+
+
+async def test_a_request_over_several_pieces_and_one_after_another_are_answered(
+    gateway: Server,
+) -> None:
+    one = POST + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
+    last = one.replace(b"host: a", b"host: a\r\nconnection: close")
+    data = one + one + last
+    answer = await send(gateway, *(data[i : i + 50] for i in range(0, len(data), 50)))
+    assert answer.head.startswith("http/1.1 200")
+    assert answer.body.count(b"HTTP/1.1 200 OK") == 2
