@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 ENVIRONMENTS := $(PYTHON) deploy/local/environments.py
 GATEWAY_PYTHON = $$($(ENVIRONMENTS) gateway)
+TOOLS_PYTHON = $$($(ENVIRONMENTS) tools)
 ENGINE_PYTHON = $$($(ENVIRONMENTS) engine)
 
 IMAGES ?= gateway vllm-cpu device
@@ -18,7 +19,7 @@ SECONDS ?=
 Q ?= Add 417 and 325 digit by digit.
 
 .PHONY: help up down device ask test test-cluster test-containers lint docs bench bench-speculation \
-  bench-collective chaos soak load family specialists images compose-secrets clean
+  bench-collective chaos soak load family specialists images locks compose-secrets clean
 
 help: ## list the targets and the variables they take
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -93,6 +94,9 @@ images: ## build container images; IMAGES="gateway vllm", CONTAINER_TOOL=podman,
 
 test-containers: ## the chart as real containers under podman, after `make images`: answers, and survives a kill
 	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m tests.containers
+
+locks: ## after a change of a pin in deploy/locks: write the hashes of its wheels
+	@tools=$(TOOLS_PYTHON); "$$tools" -m deploy.supply_chain.wheels deploy/locks/*.txt
 
 compose-secrets: ## once before `docker compose up`: make the secrets that its services share
 	@$(PYTHON) -m deploy.compose.secrets

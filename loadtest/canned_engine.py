@@ -42,7 +42,12 @@ _CHUNK = (
 )
 _NO_IDS, _ONE_ID = b"null", b"[356]"
 _PROMPT_IDS = b',"prompt_token_ids":[%b]' % b",".join(b"%d" % (300 + place) for place in range(300))
-_END = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
+_FINISH = (
+    b'data: {"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk",'
+    b'"created":1750000000,"model":"canned","choices":[{"index":0,"delta":{},"logprobs":null,'
+    b'"finish_reason":"length","stop_reason":null,"token_ids":null}]}\n\n'
+)
+_END = b"%x\r\n%b\r\ne\r\ndata: [DONE]\n\n\r\n0\r\n\r\n" % (len(_FINISH), _FINISH)
 _STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
     b"transfer-encoding: chunked\r\n\r\n"

@@ -1,6 +1,6 @@
 """Makes the Python environments of a checkout, once per lock file.
 
-    python3 deploy/local/environments.py gateway|engine
+    python3 deploy/local/environments.py gateway|engine|tools
 
 prints the path of the environment's Python, its only line on stdout; everything else goes to
 stderr. Environments lie outside the checkout under a name made from the lock file's hash, so that
@@ -29,7 +29,7 @@ LOCKS = Path(__file__).resolve().parent.parent / "locks"
 RECIPE = "1"
 """Part of every environment's name: raise it when the steps below change."""
 
-FREE_DISK_GB = {"gateway": 2.0, "engine": 7.0}
+FREE_DISK_GB = {"gateway": 2.0, "engine": 7.0, "tools": 0.3}
 """Disk that an installation takes: the files, and the packages from which they come."""
 
 MARKER = "complete"
@@ -112,7 +112,8 @@ def make(name: str, lock: Path, folder: Path, lock_fd: int) -> None:
         shutil.rmtree(folder)
     check_disk(name, folder.parent)
     check_venv_module()
-    packages = [line for line in lock.read_text().splitlines() if line and line[0] != "#"]
+    # The lines that begin with a space are the hashes of the package above them.
+    packages = [line for line in lock.read_text().splitlines() if line and line[0] not in "# "]
     report(f"making the {name} environment, {len(packages)} packages, in {folder}")
     log = folder.with_suffix(".log")
     started = time.monotonic()
@@ -138,7 +139,8 @@ def steps(lock: Path, folder: Path) -> list[tuple[str, list[str], bool]]:
     python = str(folder / "bin" / "python")
     pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
     # Bytecode is compiled afterwards on all cores; pip would use one.
-    pip += ["--no-compile", "--no-deps", "--only-binary", ":all:", "-r", str(lock)]
+    pip += ["--no-compile", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
+    pip += ["-r", str(lock)]
     compile_all = [python, "-m", "compileall", "-q", "-j", "0", "-x", "/tests?/", str(folder)]
     return [
         ("an empty environment", [base, "-m", "venv", str(folder)], True),
@@ -241,6 +243,11 @@ def explain(log: str) -> str:
     """The reason why an installation failed, in one line, from pip's output."""
     if "No space left on device" in log:
         return "the disk is full: free some, or set TIERFLOW_CACHE to a folder on another disk"
+    if mismatch := re.search(r"\n\s+(\S+) from \S+.*\n\s+Expected sha256", log):
+        return (
+            f"the index gives other bytes for {mismatch[1]} than the lock's hashes say: ask where "
+            "they are from before you trust them"
+        )
     if UNREACHABLE.search(log):
         return "the Python package index can't be reached: check the network, PIP_INDEX_URL"
     missing = re.search(

@@ -71,6 +71,16 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         "`model` is empty, longer than 256 characters or not a string.",
         "Name a model of `GET /v1/models`.",
     ),
+    "foreign_host": ErrorCode(
+        403,
+        "The Host header names another host than this address answers to.",
+        "Call it by its own name, or add the name to `listen.allowed_hosts`.",
+    ),
+    "foreign_origin": ErrorCode(
+        403,
+        "The request comes from a web page of another origin.",
+        "Where the page is meant to ask, add its origin to `listen.allowed_origins`.",
+    ),
     "body_timeout": ErrorCode(
         errors.InvalidRequest,
         "The body did not arrive in time.",

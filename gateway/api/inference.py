@@ -45,19 +45,9 @@ PATHS = frozenset(
         DETOKENIZE,
     }
 )
-_NOT_RELAYED = frozenset(
-    {
-        "connection",
-        "content-length",
-        "date",
-        "keep-alive",
-        "server",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        names.REQUEST_ID,
-    }
-)
+_RELAYED = tuple((name, name.encode()) for name in ("content-type", "cache-control", "retry-after"))
+"""What of an engine's headers its caller gets. All others speak for the engine's own server, or to
+browsers and proxies in the gateway's name: cookies, permissions of origins, encodings."""
 _REQUEST_ID, _TIER, _ENDPOINT, _REASON = (
     name.encode() for name in (names.REQUEST_ID, names.TIER, names.ENDPOINT, names.REASON)
 )
@@ -290,9 +280,9 @@ class AsgiSink:
         self, status: int, headers: Mapping[str, str], outcome: Outcome, length: int | None
     ) -> None:
         raw = [
-            (name.lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in headers.items()
-            if name.lower() not in _NOT_RELAYED
+            (name, value.encode("utf-8", "surrogateescape"))
+            for key, name in _RELAYED
+            if (value := headers.get(key))
         ]
         raw += [
             (_REQUEST_ID, self.request_id.encode()),

@@ -18,6 +18,7 @@ from gateway.core.admission import (
 from gateway.core.body import model_places, prompt_chars_and_key
 from gateway.core.body_outline import BodyOutline
 from gateway.core.streams.continuation import continuation_terms
+from gateway.core.streams.protocols import several_texts
 from gateway.core.types import Caller, Demands, InferenceRequest, Tier
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.protocol import headers as names
@@ -121,6 +122,7 @@ def parse(
         caller=caller,
         fault=fault,
         continuation=continuation_terms(path, fields, chars) if continues else None,
+        several=several_texts(path, fields),
     )
 
 

@@ -71,7 +71,8 @@ class InferenceRequest:
     and ends in the body, None where nobody has looked. `parent` is the id of the caller's request
     that this one of the gateway's own serves; empty for a caller's. `fault` is what is wrong with
     the body: the request's lifecycle raises it, so that it is reported like any other refusal.
-    `continuation` is set where another engine can go on with the answer's stream.
+    `continuation` is set where another engine can go on with the answer's stream. `several`: the
+    answer may have more than one text.
     """
 
     id: str
@@ -90,6 +91,7 @@ class InferenceRequest:
     parent: str = ""
     fault: GatewayError | None = None
     continuation: ContinuationTerms | None = None
+    several: bool = False
 
     def remaining_s(self, now: float) -> float | None:
         """Seconds until the caller's deadline, at least 0; None without one."""

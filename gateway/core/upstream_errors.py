@@ -148,6 +148,25 @@ def unreadable(endpoint: str) -> EngineFailed:
     return engine_failed(endpoint, "sent something that is not a JSON object", "unreadable_answer")
 
 
+def header_too_long(endpoint: str, limit: int) -> EngineFailed:
+    return engine_failed(
+        endpoint, f"sent a header line of more than {limit} bytes", "unreadable_answer"
+    )
+
+
+def not_http(endpoint: str) -> EngineFailed:
+    return engine_failed(endpoint, "sent something that is not HTTP", "unreadable_answer")
+
+
+def compressed(endpoint: str) -> EngineFailed:
+    """Nobody has asked for it, and callers get the engine's bytes as they are."""
+    return engine_failed(
+        endpoint,
+        "sent a compressed answer; have it, or the proxy before it, send answers as they are",
+        "unreadable_answer",
+    )
+
+
 def endless_event(endpoint: str) -> EngineFailed:
     return engine_failed(endpoint, "sent an endless event", "unreadable_answer")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from gateway.protocol.browser_guard import is_host, is_loopback
 from gateway.settings.group import Group, Unit
 
 
@@ -17,6 +17,36 @@ class Listen(Group):
     port: Annotated[int, Unit("port")] = Field(
         default=8080, ge=0, le=65535, description="The port; 0 takes a free one."
     )
+
+    allowed_hosts: tuple[str, ...] | None = Field(
+        default=None,
+        description="Names and addresses by which requests may call the gateway in their Host "
+        "header; `*`: any. On a loopback address localhost, 127.0.0.1 and ::1 are always among "
+        "them. Default: those alone, and elsewhere any.",
+    )
+    allowed_origins: tuple[str, ...] | None = Field(
+        default=None,
+        description="Origins of web pages that may ask and read answers, such as "
+        "`http://localhost:3000`; `*`: any. All others are refused. Default: none but pages of the "
+        "gateway's own address; elsewhere than on loopback origins are not looked at.",
+    )
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, hosts: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for host in hosts or ():
+            if not is_host(host):
+                raise ValueError(f"{host!r} is not a name or an address without a port")
+        return hosts
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for origin in origins or ():
+            scheme, separator, rest = origin.partition("://")
+            if origin != "*" and (not scheme or not separator or not rest or "/" in rest):
+                raise ValueError(f"{origin!r} is not an origin, such as https://app.example.org")
+        return origins
 
     @property
     def beyond_loopback(self) -> bool:
@@ -36,11 +66,3 @@ class Operations(Group):
         description="The port; 0 takes a free one. Without it the operators' routes are at "
         "`listen`: open where that is a loopback address, and elsewhere for the admin token alone.",
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether this machine alone reaches what listens on `host`, a name or an address."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

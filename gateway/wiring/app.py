@@ -54,6 +54,7 @@ from gateway.api.resumable import streams_router
 from gateway.core.body_outline import OutlineLimits
 from gateway.core.cascade.predictor_choice import Predictors
 from gateway.core.collective.templates import Templates
+from gateway.protocol.browser_guard import BrowserGuard, guarded_hosts, guarded_origins
 from gateway.protocol.openai import Readiness
 from gateway.protocol.speculation import PATH
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
@@ -181,8 +182,8 @@ async def gateway(
             inference, rest = inference_routes(settings, parts), fastapi_app(settings, parts)
             public = public_routes(settings, parts, rest)
             yield RunningGateway(
-                app=FastPath(inference, public),
-                operations=OperatorRoutes(rest),
+                app=guarded(settings, settings.listen.host, FastPath(inference, public)),
+                operations=guarded(settings, settings.operations.host, OperatorRoutes(rest)),
                 drain=parts.drain,
                 connections=build_connections(settings, parts.registry),
             )
@@ -341,6 +342,16 @@ def _virtual_models(
 def web_app(settings: Settings, parts: GatewayParts) -> ASGIApp:
     """All routes at one address, for whoever reaches it."""
     return FastPath(inference_routes(settings, parts), fastapi_app(settings, parts))
+
+
+def guarded(settings: Settings, host: str, app: ASGIApp) -> ASGIApp:
+    """`app` at the address `host`, behind a guard against web pages where they may reach it."""
+    hosts = guarded_hosts(host, settings.listen.allowed_hosts)
+    origins = guarded_origins(host, settings.listen.allowed_origins)
+    if hosts is None and origins is None:
+        return app
+    names = ("listen.allowed_hosts", "listen.allowed_origins")
+    return BrowserGuard(app, hosts=hosts, origins=origins, settings=names)
 
 
 def inference_routes(settings: Settings, parts: GatewayParts) -> ASGIApp:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import logging
 import signal
@@ -12,6 +13,7 @@ from contextlib import suppress
 
 import uvicorn
 
+from gateway.protocol.browser_guard import App, BrowserGuard, guarded_hosts, guarded_origins
 from services.device_agent.agent import Agent, build
 from services.device_agent.arguments import (
     ENROLMENT_TOKEN,
@@ -21,6 +23,7 @@ from services.device_agent.arguments import (
     enrolment_parser,
     enrolment_token,
     gateway_urls,
+    listed,
     parser,
 )
 from services.device_agent.link.enrolment import EnrolmentFailed, enrol
@@ -41,7 +44,7 @@ def serve(argv: Sequence[str]) -> None:
         asyncio.run(run_without_api(agent))
         return
     config = uvicorn.Config(
-        agent.app(),
+        guarded(arguments, agent.app()),
         host=arguments.host,
         port=arguments.port,
         log_level="warning",
@@ -53,6 +56,16 @@ def serve(argv: Sequence[str]) -> None:
         server.run()
     if not server.started:
         sys.exit(STARTUP_FAILURE)
+
+
+def guarded(arguments: argparse.Namespace, app: App) -> App:
+    """`app` behind a guard against web pages."""
+    return BrowserGuard(
+        app,
+        hosts=guarded_hosts(arguments.host, listed(arguments.allowed_hosts)),
+        origins=guarded_origins(arguments.host, listed(arguments.allowed_origins)),
+        settings=("--allowed-hosts", "--allowed-origins"),
+    )
 
 
 async def run_without_api(agent: Agent) -> None:

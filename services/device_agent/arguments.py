@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--host", default="127.0.0.1")
     top.add_argument("--port", type=int, default=8090)
+    _web(top)
     top.add_argument("--no-api", action="store_true", help="a member without an API of its own")
     top.add_argument("--drafter", choices=KINDS, default="onnx", help="default: %(default)s")
     top.add_argument("--engine-url", help="for --drafter openai")
@@ -59,6 +60,27 @@ def enrolment_parser() -> argparse.ArgumentParser:
     top.add_argument("--token-file", type=Path, required=True, help="the file to write")
     _enrolment(top)
     return top
+
+
+def _web(top: argparse.ArgumentParser) -> None:
+    group = top.add_argument_group("web pages")
+    group.add_argument(
+        "--allowed-hosts",
+        metavar="NAMES",
+        help="by which requests may call the API, with commas between; on a loopback address its "
+        "own names are always among them; default: those, and elsewhere any",
+    )
+    group.add_argument(
+        "--allowed-origins",
+        metavar="ORIGINS",
+        help="of web pages that may ask, such as http://localhost:3000, with commas between; "
+        "default: none but the API's own, and elsewhere than on loopback any",
+    )
+
+
+def listed(names: str | None) -> list[str] | None:
+    """What stands between commas; None where nothing is given."""
+    return None if names is None else [each.strip() for each in names.split(",") if each.strip()]
 
 
 def _membership(top: argparse.ArgumentParser) -> None:

@@ -9,20 +9,26 @@ from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
+from aiohttp.http_exceptions import LineTooLong
 from yarl import URL
 
 from gateway.core.types import Endpoint
 from gateway.core.upstream_errors import (
     check_failed,
+    compressed,
     connect_failed,
     connect_timeout,
     connection_broke,
+    header_too_long,
+    not_http,
     stale_connection,
 )
 from gateway.errors import UpstreamError
 
 READ_BUFFER_BYTES = 64 * 1024
 """An answer is read in such pieces; where its caller is slow, twice as much may wait here."""
+MAX_HEADER_BYTES = 8190
+"""Of one line of an answer's header."""
 KEEP_ALIVE_S = 4.0
 """Below the 5 s after which vLLM's server closes an idle connection."""
 DRAIN_S = 1.0
@@ -122,6 +128,8 @@ class AiohttpModelServer:
             skip_auto_headers=_SKIPPED,
             auto_decompress=False,
             read_bufsize=READ_BUFFER_BYTES,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
             trust_env=False,
         )
 
@@ -148,8 +156,15 @@ class AiohttpModelServer:
                 raise connection_broke(endpoint.id, "before it answered") from error
             self._stale_until[endpoint.url] = now + KEEP_ALIVE_S
             raise stale_connection(endpoint.id) from error
+        except aiohttp.ClientResponseError as error:
+            if _is_by_a_long_line(error):
+                raise header_too_long(endpoint.id, MAX_HEADER_BYTES) from error
+            raise not_http(endpoint.id) from error
         except (aiohttp.ClientError, OSError) as error:
             raise connection_broke(endpoint.id, "before it answered") from error
+        if response.headers.get("content-encoding", "identity") != "identity":
+            response.close()
+            raise compressed(endpoint.id)
         return EngineAnswer(response, endpoint)
 
     async def _post(
@@ -235,6 +250,14 @@ def _limit(
     return aiohttp.ClientTimeout(
         total=total, sock_connect=sock_connect, ceil_threshold=float("inf")
     )
+
+
+def _is_by_a_long_line(error: BaseException) -> bool:
+    """aiohttp tells of it under two errors that may mean other things."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, LineTooLong):
+        cause = cause.__cause__
+    return cause is not None
 
 
 def _bearer(key: str | None) -> str | None:

@@ -1,7 +1,7 @@
 """How the streams of each route end, well or with an error: the one table of it.
 
     route                  ends well with                            fails with
-    chat, completions      data: [DONE]                              data: {"error": …}
+    chat, completions      a finish_reason of each text, [DONE]      data: {"error": …}
     responses              response.completed, response.incomplete   response.failed
     any other              the end of the connection                 data: {"error": …}
 
@@ -22,6 +22,7 @@ from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES
 
 _BROKEN_REASONS = frozenset({"abort", "error"})
 _BROKEN_STATUSES = frozenset({"failed", "cancelled"})
+_OPENINGS = frozenset({"response.created", "response.queued", "response.in_progress"})
 _SEQUENCE_NUMBER = re.compile(rb'"sequence_number": ?(\d+)')
 
 
@@ -32,10 +33,11 @@ class StreamProtocol(Protocol):
     its bytes: it begins with `head`, has `lines` line ends, the last two after a brace, and has in
     it one of `marks` (the one that the engine's JSON has), once. Whatever looks otherwise is read.
 
-    `done_ends`: a [DONE] ends it well; `close_ends`: the end of the connection does. `chunks`:
-    all events are alike, and each carries about a token; else the ordinary ones alone. `numbered`:
-    a failure is made of what has been sent before it. `aborts`: an answer in one piece has one of
-    these in it where `check` raises.
+    `done_ends`: a [DONE] ends it well; `close_ends`: the end of the connection does.
+    `gives_reasons`: each of its texts has a finish reason before that. `chunks`: all events are
+    alike, and each carries about a token; else the ordinary ones alone. `numbered`: a failure is
+    made of what has been sent before it. `aborts`: an answer in one piece has one of these in it
+    where `check` raises.
     """
 
     head: bytes
@@ -43,12 +45,22 @@ class StreamProtocol(Protocol):
     marks: Sequence[bytes]
     done_ends: bool
     close_ends: bool
+    gives_reasons: bool
     chunks: bool
     numbered: bool
     aborts: Sequence[bytes]
 
     def ends(self, event: Mapping[str, Any]) -> bool:
         """Whether this event ends the stream well."""
+        ...
+
+    def opens(self, event: Mapping[str, Any]) -> bool:
+        """Whether this event says nothing of the answer itself: it opens the answer, or is about
+        it. Until there is another one, the whole request can be made anew elsewhere."""
+        ...
+
+    def texts(self, event: Mapping[str, Any]) -> Sequence[tuple[object, object]]:
+        """The index of each text in this event, with its finish reason or None."""
         ...
 
     def check(self, event: Mapping[str, Any], endpoint: str) -> None:
@@ -63,23 +75,31 @@ class StreamProtocol(Protocol):
 
 
 class ChunkProtocol:
-    """The streams of chat and completions: chunks without a type, then [DONE]."""
+    """The streams of chat and completions: chunks without a type, then [DONE]. The last chunk of
+    each text has its finish reason; those with the token counts have no text."""
 
     head, lines = b"data: {", 2
     marks: Sequence[bytes] = (b'"finish_reason":null', b'"finish_reason": null')
     done_ends, close_ends, chunks, numbered = True, False, True, False
+    gives_reasons = True
     aborts: Sequence[bytes] = (b'"abort"',)
 
     def ends(self, event: Mapping[str, Any]) -> bool:
         return False
 
+    def opens(self, event: Mapping[str, Any]) -> bool:
+        return not any(_says_something(choice) for choice in _choices(event))
+
+    def texts(self, event: Mapping[str, Any]) -> Sequence[tuple[object, object]]:
+        return [
+            (str(choice.get("index", 0)), choice.get("finish_reason")) for choice in _choices(event)
+        ]
+
     def check(self, event: Mapping[str, Any], endpoint: str) -> None:
         if event.get("object") == "error":
             raise error_event(endpoint)
-        choices = event.get("choices")
-        for choice in choices if isinstance(choices, list) else ():
-            if isinstance(choice, dict) and choice.get("finish_reason") in _BROKEN_REASONS:
-                raise aborted(endpoint)
+        if any(choice.get("finish_reason") in _BROKEN_REASONS for choice in _choices(event)):
+            raise aborted(endpoint)
 
     def failure(self, body: bytes, first: bytes, last: bytes) -> bytes:
         return b"data: " + body + b"\n\n"
@@ -90,7 +110,13 @@ class OtherProtocol(ChunkProtocol):
     and the end of the connection is their end."""
 
     marks: Sequence[bytes] = ()
-    close_ends = True
+    close_ends, gives_reasons = True, False
+
+    def opens(self, event: Mapping[str, Any]) -> bool:
+        return False
+
+    def texts(self, event: Mapping[str, Any]) -> Sequence[tuple[object, object]]:
+        return ((0, None),)
 
 
 class TypedEventProtocol:
@@ -100,10 +126,18 @@ class TypedEventProtocol:
     head, lines = b"event: ", 3
     marks: Sequence[bytes] = (b'.delta"',)
     done_ends, close_ends, chunks, numbered = False, False, False, True
+    gives_reasons = False
     aborts: Sequence[bytes] = (b'"failed"', b'"cancelled"')
 
     def ends(self, event: Mapping[str, Any]) -> bool:
         return event.get("type") in ("response.completed", "response.incomplete")
+
+    def opens(self, event: Mapping[str, Any]) -> bool:
+        kind = event.get("type")
+        return not isinstance(kind, str) or kind in _OPENINGS or kind.endswith(".added")
+
+    def texts(self, event: Mapping[str, Any]) -> Sequence[tuple[object, object]]:
+        return ()
 
     def check(self, event: Mapping[str, Any], endpoint: str) -> None:
         if event.get("type") in ("error", "response.failed"):
@@ -129,6 +163,21 @@ class TypedEventProtocol:
         return b"event: response.failed\ndata: " + orjson.dumps(event) + b"\n\n"
 
 
+def _choices(event: Mapping[str, Any]) -> list[dict[str, Any]]:
+    choices = event.get("choices")
+    if not isinstance(choices, list):
+        return []
+    return [choice for choice in choices if isinstance(choice, dict)]
+
+
+def _says_something(choice: Mapping[str, Any]) -> bool:
+    """Whether it has a token, or ends its text: more than a role."""
+    if any(choice.get(name) for name in ("finish_reason", "text", "token_ids")):
+        return True
+    delta = choice.get("delta")
+    return isinstance(delta, dict) and any(v for name, v in delta.items() if name != "role")
+
+
 def _response_begun(events: bytes) -> Mapping[str, Any]:
     """The response as the first event tells it: its id, model and options."""
     data = next(filter(None, map(payload, each_event(events))), b"{}")
@@ -150,3 +199,11 @@ _PROTOCOLS: Mapping[str, StreamProtocol] = {
 def stream_protocol(path: str) -> StreamProtocol:
     """The rules for the streams of the route `path`."""
     return _PROTOCOLS.get(path, _UNKNOWN)
+
+
+def several_texts(path: str, fields: Mapping[str, Any]) -> bool:
+    """Whether the answer to this body may have more than one text."""
+    if fields.get("n") not in (None, 1):
+        return True
+    prompt = fields.get("prompt") if path == COMPLETIONS else None
+    return isinstance(prompt, list) and len(prompt) > 1 and not isinstance(prompt[0], int)

@@ -13,8 +13,9 @@ from gateway.core.ports import Answer, Clock, EndpointSource, ModelServer
 from gateway.core.routing.routing import Choice, Routing
 from gateway.core.streams.answer_stream import AnswerStream
 from gateway.core.streams.continuation import with_token_ids
-from gateway.core.streams.sse import is_event_stream
+from gateway.core.streams.sse import MAX_EVENT_BYTES, is_event_stream
 from gateway.core.types import EndpointState, InferenceRequest, Probe
+from gateway.core.upstream_errors import endless_event
 from gateway.errors import (
     ConnectFailed,
     EngineFailed,
@@ -177,7 +178,7 @@ class Dispatch:
         if fault := status_fault(endpoint.id, path, status, of_answer):
             raise fault
         is_stream = status < 300 and is_event_stream(of_answer)
-        stream = AnswerStream(path, endpoint.id) if is_stream else None
+        stream = AnswerStream(path, endpoint.id, several=request.several) if is_stream else None
         first = await _first_part(answer, stream, path, endpoint.id)
         if isinstance(first, EngineRefusal):
             answer.close()
@@ -232,15 +233,18 @@ async def _first_part(
 async def _first_events(
     answer: Answer, stream: AnswerStream, path: str, endpoint: str
 ) -> bytes | EngineRefusal:
-    """Comments are no events: until something of the answer itself is there, another endpoint may
-    still give it. An error in its place counts as the status that it names."""
+    """Comments and what opens an answer, such as its role, are held back: until something of the
+    answer itself is there, another endpoint may still give all of it. An error in its place counts
+    as the status that it names."""
     events = received = b""
     try:
-        while not (stream.progressed or stream.over):
+        while not (stream.begun or stream.over):
             chunk = await answer.read()
             if not chunk:
                 return events + stream.finish()
             received = received + chunk if received else chunk
+            if len(received) > MAX_EVENT_BYTES:
+                raise endless_event(endpoint)
             events += stream.feed(chunk)
         if stream.over and not stream.done:
             stream.finish()

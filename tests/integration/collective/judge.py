@@ -48,6 +48,8 @@ class Judge:
         for place, word in enumerate(text.split(" ")):
             delta = {"content": word if place == 0 else f" {word}"}
             await answer.write(_event({"choices": [{"index": 0, "delta": delta}]}))
+        ending = {"index": 0, "delta": {}, "finish_reason": "stop"}
+        await answer.write(_event({"choices": [ending]}))
         await answer.write(_event({"choices": [], "usage": usage}) + b"data: [DONE]\n\n")
         return answer
 

@@ -15,7 +15,8 @@ from tests.servers import eventually
 
 pytestmark = pytest.mark.integration
 
-CHUNK = {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "hi"}}]}
+CHOICE = {"index": 0, "delta": {"content": "hi"}, "finish_reason": "stop"}
+CHUNK = {"object": "chat.completion.chunk", "choices": [CHOICE]}
 
 
 class PoolGateway(BaseHTTPRequestHandler):

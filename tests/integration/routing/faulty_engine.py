@@ -38,6 +38,12 @@ def body(of: dict[str, Any]) -> bytes:
     return json.dumps(of).encode()
 
 
+def chunk(delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
+
+
+ROLE = chunk({"role": "assistant", "content": ""})
+USAGE = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 0}}
 FAULTS: dict[str, bytes] = {
     "500": answer(500, body(ERROR)),
     "503": answer(503, b"upstream connect error", "text/plain"),
@@ -51,6 +57,10 @@ FAULTS: dict[str, bytes] = {
     "error event first": answer(200, events(ERROR, "[DONE]"), STREAM),
     "no event": answer(200, events("[DONE]"), STREAM),
     "nothing in a stream": answer(200, b"", STREAM),
+    "empty events in a stream": answer(200, events({}, {"detail": "busy"}, "[DONE]"), STREAM),
+    "no choices in a stream": answer(200, events({"choices": []}, USAGE, "[DONE]"), STREAM),
+    "a role alone in a stream": answer(200, events(ROLE, "[DONE]"), STREAM),
+    "a role in a stream that ends": answer(200, events(ROLE), STREAM),
     "nothing": answer(200, b""),
     "an empty object": answer(200, b"{}"),
     "an error in a 200": answer(200, body(ERROR)),
@@ -147,8 +157,8 @@ class FaultyEngine:
             choice = {"index": 0, "message": {"role": "assistant", "content": "42"}}
             return answer(200, body({"choices": [{**choice, "finish_reason": "stop"}]}))
         deltas = [{"role": "assistant", "content": ""}, {"content": "4"}, {"content": "2"}]
-        pieces = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
-        return answer(200, events(*pieces, "[DONE]"), STREAM)
+        pieces = [chunk(delta) for delta in deltas]
+        return answer(200, events(*pieces, chunk({}, "stop"), "[DONE]"), STREAM)
 
 
 @contextmanager

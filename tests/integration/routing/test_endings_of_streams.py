@@ -22,6 +22,9 @@ pytestmark = pytest.mark.integration
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 A = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
 B = b'data: {"choices":[{"index":0,"delta":{"content":"b"},"finish_reason":"stop"}]}\n\n'
+ROLE = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
+STOP = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":0}}\n\n'
 ABORT = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"abort"}]}\n\n'
 ERROR = b'data: {"error":{"message":"out of memory","type":"x","code":500}}\n\n'
 DONE = b"data: [DONE]\n\n"
@@ -79,12 +82,15 @@ class Conversation:
         self._engine.answers[path] = script
         return self.post({"model": "m", "stream": True, **fields}, path)
 
-    def stream(self, script: Script, path: str = CHAT, leave_at: bytes | None = None) -> bytes:
+    def stream(
+        self, script: Script, path: str = CHAT, leave_at: bytes | None = None, **fields: Any
+    ) -> bytes:
         """The engine goes on only when its first piece has reached the caller, who leaves when it
         has read `leave_at`."""
         self._engine.answers[path] = script
         self._number += 1
-        body, headers = _whole({"model": "m", "stream": True}, path), {"x-request-id": self.id}
+        body = _whole({"model": "m", "stream": True, **fields}, path)
+        headers = {"x-request-id": self.id}
         with self._http.stream(
             "POST", self._gateway.url + path, json=body, headers=headers
         ) as answer:
@@ -137,6 +143,7 @@ def talk(engine: StandIn, gateway: Server) -> Iterator[Conversation]:
         (Script([A, b"data: {half\n\n", DONE]), "unreadable_answer"),
         (Script([A, B[:30]]), "engine_disconnected"),
         (Script([A], "cut"), "engine_disconnected"),
+        (Script([A, DONE]), "engine_disconnected"),
         (Script([A, B[:30]], "open"), "idle_timeout"),
         (Script([A], "refrain"), "idle_timeout"),
     ],
@@ -199,7 +206,16 @@ def test_comments_alone_are_no_first_token(talk: Conversation) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", [Script([ERROR, DONE]), Script([A + ERROR]), Script([]), Script([DONE])]
+    "script",
+    [
+        Script([ERROR, DONE]),
+        Script([A + ERROR]),
+        Script([]),
+        Script([DONE]),
+        Script([ROLE, DONE]),
+        Script([ROLE], "cut"),
+        Script([b"data: {}\n\n", USAGE, DONE]),
+    ],
 )
 def test_a_stream_that_breaks_before_anything_is_sent_has_a_status_of_its_own(
     talk: Conversation, script: Script
@@ -207,6 +223,26 @@ def test_a_stream_that_breaks_before_anything_is_sent_has_a_status_of_its_own(
     answer = talk.ask(script)
     assert answer.status_code == 502
     assert talk.line()["status"] == 502
+
+
+@pytest.mark.parametrize(
+    "script",
+    [Script([ROLE, STOP, DONE]), Script([STOP + DONE]), Script([ROLE + STOP, USAGE, DONE])],
+)
+def test_an_answer_without_a_token_is_good_where_it_has_a_finish_reason(
+    talk: Conversation, script: Script
+) -> None:
+    answer = talk.ask(script)
+    assert (answer.status_code, answer.content) == (200, b"".join(script.pieces))
+    assert talk.line()["outcome"] == "ok"
+
+
+def test_each_of_two_choices_has_its_own_finish_reason(talk: Conversation) -> None:
+    second = [piece.replace(b'"index":0', b'"index":1') for piece in (A, B)]
+    whole = [A, second[0], B, second[1], DONE]
+    assert talk.ask(Script(whole), n=2).content == b"".join(whole)
+    *good, last = events(talk.stream(Script([A, second[0] + B, DONE]), n=2))
+    assert (len(good), last["error"]["code"]) == (3, "engine_disconnected")
 
 
 def test_a_response_ends_at_its_last_event(talk: Conversation) -> None:
@@ -219,9 +255,9 @@ def test_a_response_ends_at_its_last_event(talk: Conversation) -> None:
 @pytest.mark.parametrize(
     ("script", "code"),
     [
-        (Script([CREATED, DELTA]), "engine_disconnected"),
-        (Script([CREATED, DELTA], "cut"), "engine_disconnected"),
-        (Script([CREATED, DELTA, b'event: error\ndata: {"type":"error"}\n\n']), "error_event"),
+        (Script([CREATED + DELTA]), "engine_disconnected"),
+        (Script([CREATED + DELTA], "cut"), "engine_disconnected"),
+        (Script([CREATED + DELTA, b'event: error\ndata: {"type":"error"}\n\n']), "error_event"),
     ],
 )
 def test_a_response_that_breaks_fails_by_its_own_protocol(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from gateway.core.ports import Clock
 from gateway.core.retry import RetryBudget
 from gateway.core.types import EndpointState, InferenceRequest, PoolState
@@ -106,6 +108,22 @@ class InferenceRig(SharedRig):
         sink = sink or ListSink()
         await build_inference(self.shared).answer(inference, {}, sink)
         return sink
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+def chunk(text: str, reason: str | None = None, index: int = 0) -> bytes:
+    """One token's event, as vLLM writes it."""
+    choice = {"index": index, "delta": {"content": text}, "finish_reason": reason}
+    return b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
+
+
+def opening(index: int = 0) -> bytes:
+    """The event that names the role of a chat's answer, and says nothing yet."""
+    delta = {"role": "assistant", "content": ""}
+    choice = {"index": index, "delta": delta, "finish_reason": None}
+    return b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
 
 
 def stream(*pieces: Piece) -> Callable[[], FakeAnswer]:

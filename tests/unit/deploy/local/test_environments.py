@@ -1,5 +1,6 @@
 """Environments: their names, and that only a finished one is taken for one."""
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.images.locked import locked_packages
 from deploy.local.environments import (
     LOCKS,
     MARKER,
@@ -18,8 +20,10 @@ from deploy.local.environments import (
     environment_folder,
     explain,
     is_complete,
+    steps,
 )
 
+LOCK_NAMES = sorted(lock.stem for lock in LOCKS.glob("*.txt"))
 SCRIPT = LOCKS.parent / "local" / "environments.py"
 
 
@@ -140,6 +144,12 @@ def test_the_cache_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.Monk
             "(PIP_EXTRA_INDEX_URL)",
         ),
         ("ERROR: No matching distribution found for yarl==9\n", "no index has a wheel of yarl==9"),
+        (
+            "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n"
+            "    six==1.17.0 from file:///six.whl#sha256=47 (from -r six.txt (line 1)):\n"
+            "        Expected sha256 92\n             Got        47\n",
+            "the index gives other bytes for six==1.17.0 than the lock's hashes say",
+        ),
         ("something\nERROR: odd\n\n", "the installation failed: ERROR: odd"),
         ("", "the installation failed: no output"),
     ],
@@ -149,17 +159,25 @@ def test_a_failure_is_explained_in_one_line(log: str, reason: str) -> None:
     assert "\n" not in explain(log)
 
 
-@pytest.mark.parametrize("name", ["gateway", "engine"])
-def test_a_lock_file_pins_every_package_once_and_names_no_place(name: str) -> None:
-    lines = [line for line in (LOCKS / f"{name}.txt").read_text().splitlines() if line[:1] != "#"]
-    packages = [line.split("==")[0].lower().replace("_", "-") for line in lines]
-    assert packages == sorted(set(packages))
-    assert all(line.count("==") - line.count('machine == "') == 1 for line in lines)
-    assert not [line for line in lines if "@" in line or "/" in line]
+@pytest.mark.parametrize("name", LOCK_NAMES)
+def test_a_lock_file_pins_every_package_once_with_its_hashes_and_names_no_place(name: str) -> None:
+    text = (LOCKS / f"{name}.txt").read_text()
+    packages = locked_packages(text)
+    keys = [package.key for package in packages]
+    assert keys == sorted(set(keys))
+    assert [package.name for package in packages if not package.hashes] == []
+    assert not re.search(r"^[^#]*[@/]", text, re.MULTILINE)
+
+
+def test_an_environment_is_installed_by_hashes_alone() -> None:
+    (pip,) = [
+        command for _, command, _ in steps(LOCKS / "tools.txt", Path("x")) if "pip" in command
+    ]
+    assert {"--require-hashes", "--no-deps"} <= set(pip)
 
 
 def test_the_engine_lock_leaves_out_what_does_not_fit_its_torch() -> None:
-    text = (LOCKS / "engine.txt").read_text()
-    pins = [line for line in text.splitlines() if line.startswith("torch")]
+    packages = locked_packages((LOCKS / "engine.txt").read_text())
+    pins = [package.pin for package in packages if package.key.startswith("torch")]
     assert len(pins) == 1
     assert pins[0].endswith("+cpu")

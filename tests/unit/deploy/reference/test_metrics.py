@@ -39,7 +39,7 @@ async def test_the_gateway_exports_these_and_nothing_else() -> None:
     pool = Pool(tier=Tier.EDGE, endpoints=("http://127.0.0.1:1",))
     async with gateway(Settings(pools={"edge": pool}, profiles=shipped_profiles())) as running:
         transport = httpx.ASGITransport(app=running.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             page = (await client.get("/metrics")).text
     exported = re.findall(r"^# TYPE (\S+)", page, re.M)
     # A gateway that is not in a cluster exports nothing of discovery.

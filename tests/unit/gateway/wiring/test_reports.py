@@ -40,7 +40,7 @@ async def test_the_log_says_what_starts_where_and_that_it_has_stopped(tmp_path: 
 async def test_a_condition_of_ready_is_a_metric_and_no_other_is(tmp_path: Path) -> None:
     async with gateway(settings(tmp_path)) as running:
         transport = httpx.ASGITransport(app=running.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             conditions = (await client.get("/ready")).json()["conditions"]
             page = (await client.get("/metrics")).text
     assert "up to 3 replicas run" in conditions["state-not-shared"]

@@ -15,6 +15,7 @@ from gateway.protocol.paths import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES
 ROLE = b'data: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'
 A = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":null}]}\n\n'
 B = b'data: {"choices":[{"delta":{"content":"b"},"finish_reason":"stop"}]}\n\n'
+STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2}}\n\n'
 DONE = b"data: [DONE]\n\n"
 COMMENT = b": still here\n\n"
@@ -44,8 +45,10 @@ class Reading:
     usage: Usage | None
 
 
-def read(path: str, *chunks: bytes) -> Reading:
-    stream, events, tokens, code = AnswerStream(path, "edge:1"), [], 0, "ok"
+def read(path: str, *chunks: bytes, several: bool = False) -> Reading:
+    stream = AnswerStream(path, "edge:1", several=several)
+    events: list[bytes] = []
+    tokens, code = 0, "ok"
     try:
         for chunk in chunks:
             events.append(stream.feed(chunk))
@@ -60,9 +63,12 @@ def read(path: str, *chunks: bytes) -> Reading:
 
 STREAMS = {
     "complete": (CHAT, ROLE + A + B + USAGE + DONE),
-    "without a last blank line": (CHAT, ROLE + A + b"data: [DONE]"),
+    "without a last blank line": (CHAT, ROLE + A + B + b"data: [DONE]"),
     "with comments": (CHAT, COMMENT + A + COMMENT + B + DONE + b": " + b"x" * 90 + b"\n\n"),
-    "goes on after its end": (COMPLETIONS, A + DONE + ERROR + A),
+    "goes on after its end": (COMPLETIONS, A + B + DONE + ERROR + A),
+    "has no finish reason": (CHAT, ROLE + A + A + USAGE + DONE),
+    "ends with no token": (CHAT, ROLE + STOP + DONE),
+    "nothing but a role": (CHAT, ROLE + DONE),
     "windows line ends": (CHAT, (ROLE + A + B + DONE).replace(b"\n", b"\r\n")),
     "fails with an error": (CHAT, ROLE + A + ERROR + DONE),
     "is aborted": (CHAT, A + ABORT + DONE),
@@ -84,9 +90,12 @@ STREAMS = {
     ("name", "given", "code"),
     [
         ("complete", ROLE + A + B + USAGE + DONE, "ok"),
-        ("without a last blank line", ROLE + A + DONE, "ok"),
+        ("without a last blank line", ROLE + A + B + DONE, "ok"),
         ("with comments", COMMENT + A + COMMENT + B + DONE, "ok"),
-        ("goes on after its end", A + DONE, "ok"),
+        ("goes on after its end", A + B + DONE, "ok"),
+        ("has no finish reason", ROLE + A + A + USAGE, "engine_disconnected"),
+        ("ends with no token", ROLE + STOP + DONE, "ok"),
+        ("nothing but a role", ROLE, "engine_disconnected"),
         ("fails with an error", ROLE + A, "error_event"),
         ("is aborted", A, "engine_aborted"),
         ("turns to garbage", A, "unreadable_answer"),
@@ -148,9 +157,55 @@ def test_a_response_that_hit_its_limit_is_complete() -> None:
     assert read(RESPONSES, CREATED, cut.strip()).events == CREATED + cut
 
 
-@pytest.mark.parametrize("events", [b"", DONE, COMMENT, COMMENT + DONE])
-def test_a_stream_without_an_event_is_no_answer(events: bytes) -> None:
-    assert read(CHAT, events).code == "engine_disconnected"
+def of_text(index: int, reason: str | None = None) -> bytes:
+    choice = {"index": index, "delta": {"content": "a"}, "finish_reason": reason}
+    return b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
+
+
+def test_each_text_of_several_has_to_end() -> None:
+    both = of_text(0) + of_text(1)
+    ends = of_text(0, "stop"), of_text(1, "length")
+    assert read(CHAT, both, *ends, DONE, several=True).code == "ok"
+    assert read(CHAT, both, ends[0], of_text(1), DONE, several=True).code == "engine_disconnected"
+    # An engine may give fewer texts than it was asked for.
+    assert read(CHAT, of_text(0), ends[0], DONE, several=True).code == "ok"
+
+
+NOTHING = [b"data: {}\n\n", b'data: {"detail":"busy"}\n\n', ROLE, USAGE]
+NOTHING += [b'data: {"choices":[]}\n\n', b'data: {"choices":null}\n\n']
+
+
+@pytest.mark.parametrize("events", [b"", COMMENT, *NOTHING, ROLE + USAGE])
+def test_a_stream_that_says_nothing_is_no_answer_and_has_not_begun(events: bytes) -> None:
+    for several in (False, True):
+        assert read(CHAT, events + DONE, several=several).code == "engine_disconnected"
+        stream = AnswerStream(CHAT, "edge:1", several=several)
+        stream.feed(events)
+        assert not stream.begun and stream.tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "event"),
+    [
+        (CHAT, A),
+        (CHAT, STOP),
+        (CHAT, b'data: {"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}\n\n'),
+        (CHAT, b'data: {"choices":[{"delta":{"reasoning":"hm"}}]}\n\n'),
+        (CHAT, b'data: {"choices":[{"delta":{"content":""},"token_ids":[7]}]}\n\n'),
+        (COMPLETIONS, b'data: {"choices":[{"text":"a","finish_reason":null}]}\n\n'),
+        (COMPLETIONS, b'data: {"choices":[{"text":"","finish_reason":"length"}]}\n\n'),
+        (RESPONSES, DELTA),
+        (RESPONSES, COMPLETED),
+    ],
+)
+def test_an_answer_begins_with_its_first_token_or_its_end(path: str, event: bytes) -> None:
+    opening = CREATED if path == RESPONSES else ROLE
+    for chunks in ([opening, event], [opening + event]):
+        stream = AnswerStream(path, "edge:1")
+        for piece in chunks:
+            assert not stream.begun
+            stream.feed(piece)
+        assert stream.begun
 
 
 def test_the_end_is_known_at_done_and_comments_are_no_progress() -> None:
@@ -172,6 +227,7 @@ def test_the_end_is_known_at_done_and_comments_are_no_progress() -> None:
         (CHAT, ROLE + A, 1),
         (CHAT, A + B + DONE, 2),
         (CHAT, COMMENT + A, 1),
+        (CHAT, ROLE + A + A + A + B + USAGE + DONE, 4),
         (CHAT, A + ERROR, 1),
         (CHAT, A + GARBAGE, 1),
         (RESPONSES, CREATED + DELTA + DELTA, 2),

@@ -199,7 +199,7 @@ async def test_an_engine_that_goes_on_with_nonsense_is_the_streams_end() -> None
     place = rig(
         {
             "edge:1": one_after_another(begun),
-            "edge:2": one_after_another([event(choices=[{"index": 0, "delta": {}}]), DONE]),
+            "edge:2": one_after_another([chatted(6, "b"), DONE]),
         }
     )
     sink = await place.ask(asked())

@@ -16,13 +16,14 @@ from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from tests.unit.gateway.build import request, retry_budget, state
 from tests.unit.gateway.fakes import (
     FakeAnswer,
+    Piece,
     broken,
 )
-from tests.unit.gateway.rig import InferenceRig, stream, streamed, whole
+from tests.unit.gateway.rig import DONE, InferenceRig, chunk, opening, stream, streamed, whole
 
 pytestmark = pytest.mark.anyio
 
-EVENTS = [b'data: {"a":1}\n\n', b'data: {"a":2}\n\n', b"data: [DONE]\n\n"]
+EVENTS = [chunk("a"), chunk("b", "stop"), DONE]
 ANSWER = b'{"choices":[]}'
 NEVER = None
 
@@ -135,7 +136,10 @@ async def test_a_first_token_timeout_without_another_endpoint_is_told() -> None:
     [
         stream(),
         stream(b": ping\n\n"),
-        stream(b"data: [DONE]\n\n"),
+        stream(DONE),
+        stream(opening(), DONE),
+        stream(opening(), broken()),
+        stream(opening() + b"data: {}\n\n", b'data: {"choices": []}\n\n', DONE),
         stream(b": ping\n\n", b'data: {"error":', b' {"code": 500}}\n\n', b"data: [DONE]\n\n"),
         whole(b""),
         whole(b"{}"),
@@ -170,6 +174,27 @@ async def test_what_is_the_callers_fault_is_passed_on_with_its_status(
     assert b"engine_refused" in sink.body
     assert rig.telemetry.outcomes[0].kind == "client_error"
     rig.assert_nothing_left_open()
+
+
+@pytest.mark.parametrize("tail", [[NEVER], [broken()], []])
+async def test_a_response_that_has_only_been_opened_is_made_anew_elsewhere(
+    tail: list[Piece],
+) -> None:
+    created = b'event: response.created\ndata: {"type":"response.created","response":{}}\n\n'
+    said = b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta"}\n\n'
+    end = b'event: response.completed\ndata: {"type":"response.completed","response":{}}\n\n'
+    rig = InferenceRig(
+        {"edge:1": stream(created, *tail), "cloud:1": stream(created, said, end)},
+        timeouts=AnswerTimeouts(first_token_s=0.02, idle_s=30.0, answer_s=30.0),
+    )
+    sink = await rig.ask(streamed(path="/v1/responses"))
+    assert (sink.body, sink.failure) == (created + said + end, None)
+    rig.assert_nothing_left_open()
+
+
+async def test_what_says_nothing_without_end_is_no_answer() -> None:
+    rig = InferenceRig({"edge:1": stream(*[opening() * 4096] * 40), "cloud:1": stream(*EVENTS)})
+    assert (await rig.ask(streamed())).body == b"".join(EVENTS)
 
 
 async def test_comments_before_the_first_event_are_passed_on_with_it() -> None:

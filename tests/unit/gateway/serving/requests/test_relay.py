@@ -15,11 +15,11 @@ from tests.unit.gateway.fakes import (
     Piece,
     broken,
 )
-from tests.unit.gateway.rig import InferenceRig, stream, streamed, whole
+from tests.unit.gateway.rig import DONE, InferenceRig, chunk, stream, streamed, whole
 
 pytestmark = pytest.mark.anyio
 
-EVENTS = [b'data: {"a":1}\n\n', b'data: {"a":2}\n\n', b"data: [DONE]\n\n"]
+EVENTS = [chunk("a"), chunk("b", "stop"), DONE]
 NEVER = None
 IMPATIENT = AnswerTimeouts(first_token_s=30.0, idle_s=0.02, answer_s=30.0)
 ERROR = b'data: {"error":{"message":"secret","code":500}}\n\n'
@@ -122,11 +122,11 @@ async def test_a_client_that_stops_reading_does_not_hold_the_engine() -> None:
 
 
 async def test_streams_teach_how_fast_an_endpoint_decodes() -> None:
-    pieces = [b'data: {"a":%d}\n\n' % i for i in range(20)]
-    rig = InferenceRig({"edge:1": stream(*pieces, EVENTS[-1])})
+    pieces = [chunk(str(i)) for i in range(20)]
+    rig = InferenceRig({"edge:1": stream(*pieces, *EVENTS[1:])})
     await rig.ask(streamed())
     assert rig.states[0].decode_s_per_token.mean is not None
-    assert len(rig.telemetry.gaps) == 20
+    assert len(rig.telemetry.gaps) == 21
 
 
 @pytest.mark.parametrize(
@@ -159,9 +159,9 @@ async def test_a_first_event_that_is_broken_is_the_attempts_failure(first: bytes
 @pytest.mark.parametrize("late", [[NEVER], [ERROR], [broken()], [b": " + b"x" * 90 + b"\n\n"]])
 @pytest.mark.parametrize("done", [b"data: [DONE]\n\n", b"data: [DONE]"])
 async def test_an_answer_is_over_at_done(late: list[Piece], done: bytes) -> None:
-    rig = InferenceRig({"edge:1": stream(EVENTS[0], done, *late)})
+    rig = InferenceRig({"edge:1": stream(*EVENTS[:-1], done, *late)})
     sink = await rig.ask(streamed())
-    assert sink.body == EVENTS[0] + EVENTS[-1]
+    assert sink.body == b"".join(EVENTS)
     assert sink.ended and sink.failure is None
     assert rig.telemetry.outcomes[0].kind == "ok"
     assert rig.server.answers[0].drained
@@ -186,8 +186,9 @@ async def test_comments_are_no_first_token() -> None:
 
 async def test_a_response_that_ends_without_its_last_event_has_failed() -> None:
     created = b'event: response.created\ndata: {"type":"response.created","response":{}}\n\n'
+    said = b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta"}\n\n'
     end = b'event: response.completed\ndata: {"type":"response.completed","response":{}}\n\n'
-    for events, kind in (([created, end, NEVER], "ok"), ([created], "engine_disconnected")):
+    for events, kind in (([created, end, NEVER], "ok"), ([created, said], "engine_disconnected")):
         rig = InferenceRig({"edge:1": stream(*events)})
         sink = await rig.ask(streamed(path="/v1/responses"))
         assert rig.telemetry.outcomes[0].kind == kind

@@ -20,11 +20,11 @@ from gateway.errors import (
 from gateway.serving.requests.scale_from_zero import WakeQueue
 from tests.unit.gateway.build import FAMILY, request, state
 from tests.unit.gateway.fakes import FakeAnswer, FakeEndpoints, ListSink, SteppingClock
-from tests.unit.gateway.rig import InferenceRig, stream, streamed
+from tests.unit.gateway.rig import DONE, InferenceRig, chunk, stream, streamed
 
 pytestmark = pytest.mark.anyio
 
-EVENTS = [b'data: {"a":1}\n\n', b"data: [DONE]\n\n"]
+EVENTS = [chunk("a", "stop"), DONE]
 LONG_S, SHORT_S = 60.0, 0.01
 
 

@@ -1,0 +1,1 @@
+"""What is installed: hashes, bills of materials, and audits against advisories."""
