@@ -38,16 +38,12 @@ _IDS = re.compile(rb'"return_token_ids": ?true')
 _CHUNK = (
     b'data: {"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk",'
     b'"created":1750000000,"model":"canned","choices":[{"index":0,"delta":{"content":" word"},'
-    b'"logprobs":null,"finish_reason":null,"token_ids":%b}],"sent_ns":%d%b}\n\n'
+    b'"logprobs":null,"finish_reason":%b,"token_ids":%b}],"sent_ns":%d%b}\n\n'
 )
 _NO_IDS, _ONE_ID = b"null", b"[356]"
+_GOES_ON, _LENGTH_REACHED = b"null", b'"length"'
 _PROMPT_IDS = b',"prompt_token_ids":[%b]' % b",".join(b"%d" % (300 + place) for place in range(300))
-_FINISH = (
-    b'data: {"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk",'
-    b'"created":1750000000,"model":"canned","choices":[{"index":0,"delta":{},"logprobs":null,'
-    b'"finish_reason":"length","stop_reason":null,"token_ids":null}]}\n\n'
-)
-_END = b"%x\r\n%b\r\ne\r\ndata: [DONE]\n\n\r\n0\r\n\r\n" % (len(_FINISH), _FINISH)
+_END = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
 _STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
     b"transfer-encoding: chunked\r\n\r\n"
@@ -73,9 +69,10 @@ _WHOLE_ANSWER = _whole(_ANSWER)
 _POST = (b"/v1/chat/completions", b"/v1/completions")
 
 
-def chunk(ids: bytes = _NO_IDS, prompt_ids: bytes = b"") -> bytes:
+def chunk(ids: bytes = _NO_IDS, prompt_ids: bytes = b"", *, last: bool = False) -> bytes:
     """One token's event, stamped with the present time, as one HTTP chunk."""
-    event = _CHUNK % (ids, monotonic_ns(), prompt_ids)
+    reason = _LENGTH_REACHED if last else _GOES_ON
+    event = _CHUNK % (reason, ids, monotonic_ns(), prompt_ids)
     return b"%x\r\n%s\r\n" % (len(event), event)
 
 
@@ -157,23 +154,24 @@ class CannedEngine:
         mode = canned[1] if canned else b"flush"
         asked = _IDS.search(request) is not None
         ids = self._ids[fd] = _ONE_ID if asked else _NO_IDS
-        first = chunk(ids, _PROMPT_IDS if asked else b"")
+        first = chunk(ids, _PROMPT_IDS if asked else b"", last=chunks == 1)
         if mode == b"burst":
-            client.sendall(_STREAM_HEAD + first + chunk(ids) * (chunks - 1) + _END)
+            rest = chunk(ids) * (chunks - 2) + chunk(ids, last=True) if chunks > 1 else b""
+            client.sendall(_STREAM_HEAD + first + rest + _END)
         elif mode == b"paced":
             client.sendall(_STREAM_HEAD + first)
             self._schedule(fd, monotonic_ns(), chunks - 1)
         else:
             client.sendall(_STREAM_HEAD + first)
-            for _ in range(chunks - 1):
-                client.sendall(chunk(ids))
+            for place in range(1, chunks):
+                client.sendall(chunk(ids, last=place == chunks - 1))
             client.sendall(_END)
 
     def _pace(self, fd: int, due_ns: int, remaining: int) -> None:
         if remaining == 0:
             self._sockets[fd].sendall(_END)
             return
-        self._sockets[fd].sendall(chunk(self._ids[fd]))
+        self._sockets[fd].sendall(chunk(self._ids[fd], last=remaining == 1))
         self._schedule(fd, due_ns, remaining - 1)
 
     def _schedule(self, fd: int, now_ns: int, remaining: int) -> None:

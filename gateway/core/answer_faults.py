@@ -25,7 +25,7 @@ from gateway.core.upstream_errors import (
     unreadable,
 )
 from gateway.errors import EngineFailed, UpstreamError
-from gateway.protocol.paths import CHAT, COMPLETIONS
+from gateway.protocol.paths import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, TOKENIZE
 
 DENIED = frozenset({401, 402, 403, 407})
 """The gateway's own credentials, or its account, are refused: engines never see the caller's."""
@@ -34,7 +34,16 @@ OF_THE_ENDPOINT = frozenset({408, 421, 425})
 IN_JSON = frozenset({400, 404, 405, 410})
 """An engine says in JSON what is wrong with a request. Where no JSON comes, it was no engine that
 answered: a proxy without its engine, or another server at its address."""
-_CHOICES = b'"choices"'
+_ANSWERS: Mapping[str, str] = {
+    CHAT: "choices",
+    COMPLETIONS: "choices",
+    RESPONSES: "output",
+    EMBEDDINGS: "data",
+    TOKENIZE: "tokens",
+}
+"""By route: where in an answer's JSON object the answer itself stands, as a list."""
+_MAY_BE_EMPTY = frozenset({RESPONSES, TOKENIZE})
+_MISSING = re.compile(rb'"(?:choices|output|data|tokens)"\s*:\s*(?:null|\[\s*\]|\{\s*\}|"")')
 NOTHING = frozenset({b"", b"{}", b"[]", b"null"})
 _OPENED, _CLOSED = (b"{", b"["), (b"}", b"]")
 MAX_RETRY_AFTER_S = 3600.0
@@ -92,7 +101,7 @@ def body_fault(
         return unreadable(endpoint)
     if _ERROR.match(body):
         return _error_fault(endpoint, path, headers, body)
-    if path in (CHAT, COMPLETIONS) and _CHOICES not in body:
+    if not _has_answer(path, body):
         return no_answer(endpoint)
     return _abort_fault(endpoint, path, body)
 
@@ -115,6 +124,26 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         return min(MAX_RETRY_AFTER_S, max(0.0, (until - sent).total_seconds()))
     except (TypeError, ValueError):
         return None
+
+
+def _has_answer(path: str, body: bytes) -> bool:
+    """Whether there is anything in a whole body of this route. It is parsed only where a look at
+    the bytes leaves doubt; a body that is no JSON object may be of another dialect's, but not of
+    chat's or completions'."""
+    name = _ANSWERS.get(path)
+    if name is None:
+        return True
+    if body[:64].lstrip()[:1] != b"{":
+        return name != "choices" and path != RESPONSES
+    key = b'"%b"' % name.encode()
+    if key in body and not _MISSING.search(body):
+        return True
+    parsed = _json_object(body)
+    if parsed is None:
+        # Too odd to judge, but not without a word of the answer.
+        return key in body
+    found = parsed.get(name)
+    return isinstance(found, list | str) and (bool(found) or path in _MAY_BE_EMPTY)
 
 
 def _error_fault(

@@ -63,6 +63,8 @@ FAULTS: dict[str, bytes] = {
     "a role in a stream that ends": answer(200, events(ROLE), STREAM),
     "nothing": answer(200, b""),
     "an empty object": answer(200, b"{}"),
+    "no choices": answer(200, b'{"id": "x", "choices": []}'),
+    "choices that are null": answer(200, b'{"id": "x", "choices": null}'),
     "an error in a 200": answer(200, body(ERROR)),
     "a login page": answer(200, b"<html>log in</html>", PAGE),
     "no http": b"SSH-2.0-OpenSSH\r\n\r\n",

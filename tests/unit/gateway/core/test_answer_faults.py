@@ -102,7 +102,44 @@ def test_a_chat_or_completion_without_choices_is_no_answer(body: bytes, kind: st
     for path in (CHAT, COMPLETIONS):
         fault = body_fault("edge:1", path, 200, {"content-type": kind}, body)
         assert isinstance(fault, EngineFailed)
-    assert body_fault("edge:1", TOKENIZE, 200, {"content-type": kind}, body) is None
+
+
+EMPTY = [
+    (CHAT, b'{"id":"x","choices":[],"usage":{"prompt_tokens":5}}'),
+    (CHAT, b'{"id":"x","choices": null}'),
+    (COMPLETIONS, b'{"choices":[ ]}'),
+    (COMPLETIONS, b'{"choices":{}}'),
+    (RESPONSES, b'{"object":"response","status":"completed"}'),
+    (RESPONSES, b'{"object":"response","output":null}'),
+    (EMBEDDINGS, b'{"object":"list","model":"m"}'),
+    (EMBEDDINGS, b'{"object":"list","data":[]}'),
+    (EMBEDDINGS, b'{"object":"list","data":null}'),
+    (TOKENIZE, b'{"count":3}'),
+    (TOKENIZE, b'{"count":3,"tokens":null}'),
+    (TOKENIZE, b'{"detail":"not today"}'),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), EMPTY)
+def test_a_body_without_the_answer_of_its_route_is_no_answer(path: str, body: bytes) -> None:
+    fault = body_fault("edge:1", path, 200, {"content-type": "application/json"}, body)
+    assert isinstance(fault, EngineFailed)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (CHAT, b'{"more":{"choices":[]},"choices":[{"message":{"content":""}}]}'),
+        (CHAT, b'{"choices":[{"message":{"content":"{\\"choices\\":[]}"}}]}'),
+        (CHAT, b'{"choices":[{"message":{"content":"a"},"output":[]}]}'),
+        (RESPONSES, b'{"object":"response","status":"incomplete","output":[]}'),
+        (EMBEDDINGS, b'{"data":[{"embedding":[0.5]}]}'),
+        (TOKENIZE, b'{"count":0,"tokens":[]}'),
+        (TOKENIZE, b'[[{"id":1}]]'),
+    ],
+)
+def test_an_answer_may_look_empty_and_be_none_the_less_one(path: str, body: bytes) -> None:
+    assert body_fault("edge:1", path, 200, {"content-type": "application/json"}, body) is None
 
 
 @pytest.mark.parametrize(
@@ -149,7 +186,7 @@ def test_a_200_with_a_page_for_people_is_no_answer() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"id": "x", "choices": []}',
+        b'{"id": "x", "choices": [{}]}',
         b'{"choices": [{"text": "{\\"error\\": {}}"}]}',
     ],
 )
