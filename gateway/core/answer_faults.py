@@ -43,7 +43,7 @@ _ANSWERS: Mapping[str, str] = {
 }
 """By route: where in an answer's JSON object the answer itself stands, as a list."""
 _MAY_BE_EMPTY = frozenset({RESPONSES, TOKENIZE})
-_MISSING = re.compile(rb'"(?:choices|output|data|tokens)"\s*:\s*(?:null|\[\s*\]|\{\s*\}|"")')
+_NO_LIST = re.compile(rb"\s*:\s*(?:\[\s*\]|[^\[\s])")
 NOTHING = frozenset({b"", b"{}", b"[]", b"null"})
 _OPENED, _CLOSED = (b"{", b"["), (b"}", b"]")
 MAX_RETRY_AFTER_S = 3600.0
@@ -136,14 +136,13 @@ def _has_answer(path: str, body: bytes) -> bool:
     if body[:64].lstrip()[:1] != b"{":
         return name != "choices" and path != RESPONSES
     key = b'"%b"' % name.encode()
-    if key in body and not _MISSING.search(body):
+    place = body.find(key)
+    if place < 0:
+        return False
+    if not _NO_LIST.match(body, place + len(key)):
         return True
-    parsed = _json_object(body)
-    if parsed is None:
-        # Too odd to judge, but not without a word of the answer.
-        return key in body
-    found = parsed.get(name)
-    return isinstance(found, list | str) and (bool(found) or path in _MAY_BE_EMPTY)
+    found = (_json_object(body) or {}).get(name)
+    return isinstance(found, list) and (bool(found) or path in _MAY_BE_EMPTY)
 
 
 def _error_fault(

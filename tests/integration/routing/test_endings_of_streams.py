@@ -296,7 +296,7 @@ def test_the_official_client_raises_on_an_error_event(engine: StandIn, gateway: 
 
 def test_usage_counts_though_much_follows_it(talk: Conversation) -> None:
     usage = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
-    body = {"choices": [], "usage": usage, "prompt_logprobs": [{"1": -0.5}] * 2000}
+    body = {"choices": [{}], "usage": usage, "prompt_logprobs": [{"1": -0.5}] * 2000}
     assert talk.ask(Answer(body), stream=False).json() == body
     line = talk.line()
     assert (line["prompt_tokens"], line["completion_tokens"]) == (5, 3)

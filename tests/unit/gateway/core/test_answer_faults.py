@@ -12,7 +12,14 @@ from gateway.core.answer_faults import (
     status_fault,
 )
 from gateway.errors import EngineBusy, EngineFailed, UpstreamError
-from gateway.protocol.paths import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, TOKENIZE
+from gateway.protocol.paths import (
+    CHAT,
+    COMPLETIONS,
+    DETOKENIZE,
+    EMBEDDINGS,
+    RESPONSES,
+    TOKENIZE,
+)
 
 PATH = CHAT
 HTML = b"<html><title>404 Not Found</title></html>"
@@ -148,7 +155,7 @@ def test_an_answer_may_look_empty_and_be_none_the_less_one(path: str, body: byte
 def test_a_200_that_says_json_and_is_none_is_unreadable(body: bytes) -> None:
     fault = body_fault("edge:1", CHAT, 200, {"content-type": "Application/JSON"}, body)
     assert isinstance(fault, UpstreamError) and fault.code == "unreadable_answer"
-    assert body_fault("edge:1", TOKENIZE, 200, {"content-type": "text/plain"}, body) is None
+    assert body_fault("edge:1", DETOKENIZE, 200, {"content-type": "text/plain"}, body) is None
 
 
 @pytest.mark.parametrize(

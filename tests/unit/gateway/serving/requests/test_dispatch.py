@@ -24,7 +24,7 @@ from tests.unit.gateway.rig import DONE, InferenceRig, chunk, opening, stream, s
 pytestmark = pytest.mark.anyio
 
 EVENTS = [chunk("a"), chunk("b", "stop"), DONE]
-ANSWER = b'{"choices":[]}'
+ANSWER = b'{"choices":[{"message":{"content":"a"}}]}'
 NEVER = None
 
 
@@ -143,6 +143,7 @@ async def test_a_first_token_timeout_without_another_endpoint_is_told() -> None:
         stream(b": ping\n\n", b'data: {"error":', b' {"code": 500}}\n\n', b"data: [DONE]\n\n"),
         whole(b""),
         whole(b"{}"),
+        whole(b'{"choices": []}'),
         whole(b"<html>", 404),
         whole(b"", 401),
         whole(b"", 429),

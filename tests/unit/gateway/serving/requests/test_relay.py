@@ -87,7 +87,7 @@ async def test_an_engines_own_complaint_passes_through_with_our_code() -> None:
 
 
 async def test_an_answer_in_one_piece_brings_its_usage_figures() -> None:
-    body = b'{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4}}'
+    body = b'{"choices":[{}],"usage":{"prompt_tokens":9,"completion_tokens":4}}'
     rig = InferenceRig({"edge:1": whole(body)})
     assert (await rig.ask(request("tierflow-edge"))).body == body
     outcome = rig.telemetry.outcomes[0]
@@ -221,7 +221,7 @@ async def test_a_caller_that_stops_reading_an_answer_in_one_piece_holds_no_engin
         assert rig.states[0].in_flight == 0, "the engine has done its work"
         await asyncio.Event().wait()
 
-    rig = InferenceRig({"edge:1": whole(b'{"choices":[]}')}, timeouts=IMPATIENT)
+    rig = InferenceRig({"edge:1": whole(b'{"choices":[{}]}')}, timeouts=IMPATIENT)
     with pytest.raises(GatewayError):
         await rig.ask(request("tierflow-edge"), ListSink(on_send=stuck))
     assert rig.telemetry.outcomes[0].kind == "client_stalled"
@@ -230,7 +230,7 @@ async def test_a_caller_that_stops_reading_an_answer_in_one_piece_holds_no_engin
 
 async def test_usage_that_much_follows_is_counted() -> None:
     body = (
-        b'{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4},"prompt_logprobs":['
+        b'{"choices":[{}],"usage":{"prompt_tokens":9,"completion_tokens":4},"prompt_logprobs":['
         + b"null," * 9000
     )
     rig = InferenceRig({"edge:1": whole(body + b"null]}")})
