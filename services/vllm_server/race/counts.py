@@ -24,7 +24,7 @@ MEANINGS: Mapping[str, str] = {
     "refused": "Frames and messages that could not be read.",
     "foreign": "Draft tokens that the vocabulary does not have.",
     "dropped": "Messages that were lost because too many waited.",
-    "turned_away": "Connections beyond the largest number.",
+    "turned_away": "Connections beyond the largest number, with the secret or without it.",
     "connections": "Connections now.",
 }
 """All that an engine reports to the gateway about drafts, its mailbox's counts included."""

@@ -13,7 +13,7 @@ import selectors
 import socket
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 import msgspec
@@ -26,7 +26,13 @@ MAX_WAITING = 4096
 """Messages that no step has fetched yet; beyond that the oldest go, as the likeliest to be late."""
 
 MAX_CONNECTIONS = 64
-HANDSHAKE_S = 5.0
+"""Of peers that have shown that they know the secret."""
+MAX_STRANGERS = 64
+"""Connections that have not shown it yet. One more takes the place of the oldest from the address
+that has most of them: whoever floods the port closes its own."""
+MAX_ACCEPTED = 16
+"""Connections accepted in one look; a step does not wait for more."""
+HANDSHAKE_S = 2.0
 IDLE_S, BUSY_S = 0.02, 0.2
 """While no steps run, a thread looks into the sockets every IDLE_S; otherwise it only sees every
 BUSY_S whether they still do."""
@@ -52,7 +58,8 @@ class MailboxServer:
         self._report = report
         self._waiting: deque[tuple[DraftMessage, int]] = deque(maxlen=MAX_WAITING)
         self._peers: set[Peer] = set()
-        self._unauthenticated: set[Peer] = set()
+        # In the order in which they came.
+        self._strangers: dict[Peer, None] = {}
         self._counts = dict.fromkeys(("denied", "refused", "foreign", "dropped", "turned_away"), 0)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, port), family=family)
@@ -86,7 +93,7 @@ class MailboxServer:
         self._closed.set()
         self._thread.join(5.0)
         with self._polling:
-            for peer in list(self._peers):
+            for peer in [*self._peers, *self._strangers]:
                 self._drop(peer)
             self._selector.close()
             self._listener.close()
@@ -110,31 +117,43 @@ class MailboxServer:
                     self._accept(now)
                 else:
                     self._read(key.data)
-            for peer in [peer for peer in self._unauthenticated if now > peer.deadline]:
+            for peer in [peer for peer in self._strangers if now > peer.deadline]:
                 self._drop(peer)
         finally:
             self._polling.release()
         return now
 
     def _accept(self, now: float) -> None:
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:
-            return
-        if len(self._peers) >= MAX_CONNECTIONS:
-            self._counts["turned_away"] += 1
-            connection.close()
-            return
-        peer = Peer(connection, now + HANDSHAKE_S)
-        self._peers.add(peer)
-        self._unauthenticated.add(peer)
-        self._selector.register(connection, selectors.EVENT_READ, peer)
-        try:
-            peer.send(peer.nonce)
-        except PeerGone:
-            self._drop(peer)
+        for _ in range(MAX_ACCEPTED):
+            try:
+                connection, address = self._listener.accept()
+            except OSError:
+                return
+            if len(self._strangers) >= MAX_STRANGERS:
+                self._turn_away(self._most_persistent())
+            peer = Peer(connection, now + HANDSHAKE_S, address[0])
+            self._strangers[peer] = None
+            self._selector.register(connection, selectors.EVENT_READ, peer)
+            try:
+                peer.send(peer.nonce)
+            except PeerGone:
+                self._drop(peer)
+
+    def _most_persistent(self) -> Peer:
+        """The oldest stranger from the address with most of them."""
+        by_address = Counter(peer.address for peer in self._strangers)
+        return max(self._strangers, key=lambda peer: by_address[peer.address])
+
+    def _turn_away(self, peer: Peer) -> None:
+        self._counts["turned_away"] += 1
+        self._drop(peer)
+
+    def _holds(self, peer: Peer) -> bool:
+        return peer in self._peers or peer in self._strangers
 
     def _read(self, peer: Peer) -> None:
+        if not self._holds(peer):  # Dropped in this very look.
+            return
         try:
             peer.receive()
             if not peer.admitted:
@@ -154,9 +173,13 @@ class MailboxServer:
         if not hmac.compare_digest(proof, wire.proof(self._secret, peer.nonce)):
             self._counts["denied"] += 1
             raise PeerGone
+        if len(self._peers) >= MAX_CONNECTIONS:
+            self._turn_away(peer)
+            return
         peer.send(wire.framed(self._greeting))
         peer.admitted = True
-        self._unauthenticated.discard(peer)
+        del self._strangers[peer]
+        self._peers.add(peer)
 
     def _handle(self, message: bytes, peer: Peer) -> None:
         if message == wire.COUNTS_QUESTION:
@@ -175,7 +198,9 @@ class MailboxServer:
         self._waiting.append((drafts, time.monotonic_ns() // 1000))
 
     def _drop(self, peer: Peer) -> None:
+        if not self._holds(peer):
+            return
         self._peers.discard(peer)
-        self._unauthenticated.discard(peer)
+        self._strangers.pop(peer, None)
         self._selector.unregister(peer.connection)
         peer.connection.close()

@@ -16,17 +16,18 @@ class PeerGone(Exception):
 
 
 class Peer:
-    """A connection of a client.
+    """A connection of a client at `address`.
 
     `admitted` is for the owner to set, who checks the answer to `nonce`; until `deadline` it must
     have come.
     """
 
-    def __init__(self, connection: socket.socket, deadline: float) -> None:
+    def __init__(self, connection: socket.socket, deadline: float, address: str) -> None:
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.connection = connection
         self.deadline = deadline
+        self.address = address
         self.admitted = False
         self.nonce = secrets.token_bytes(wire.NONCE_BYTES)
         self._buffer = bytearray()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -144,6 +145,45 @@ def test_connections_are_bounded(
     with pytest.raises(ConnectionError):
         MailboxClient(mailbox.port)
     assert client.counts()["turned_away"] == 1
+
+
+def silent_stranger(port: int, address: str = "127.0.0.1") -> socket.socket:
+    """A connection from `address` that has got its nonce and says nothing."""
+    stranger = socket.create_connection(("127.0.0.1", port), 10, source_address=(address, 0))
+    assert len(stranger.recv(wire.NONCE_BYTES)) == wire.NONCE_BYTES
+    return stranger
+
+
+def test_silent_strangers_take_no_members_place(
+    mailbox: MailboxServer, client: MailboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HANDSHAKE_S", 60)
+    with ExitStack() as stack:
+        strangers = [
+            stack.enter_context(silent_stranger(mailbox.port))
+            for _ in range(module.MAX_STRANGERS + 16)
+        ]
+        member = stack.enter_context(MailboxClient(mailbox.port))
+        counts = member.counts()
+        assert counts["connections"] == 2
+        assert counts["turned_away"] == 17
+        assert [stranger.recv(1) for stranger in strangers[:17]] == [b""] * 17
+
+
+def test_a_flood_from_one_address_closes_no_connection_of_another(
+    mailbox: MailboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HANDSHAKE_S", 60)
+    with ExitStack() as stack:
+        slow = stack.enter_context(silent_stranger(mailbox.port, "127.0.0.2"))
+        flood = [
+            stack.enter_context(silent_stranger(mailbox.port))
+            for _ in range(module.MAX_STRANGERS + 3)
+        ]
+        assert [each.recv(1) for each in flood[:4]] == [b""] * 4
+        slow.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            slow.recv(1)
 
 
 def test_a_connection_that_ends_makes_room(mailbox: MailboxServer, client: MailboxClient) -> None:
