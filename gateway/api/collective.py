@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
+from gateway.api.description.responses import OF_BODIES, OF_STATE, error_responses
+from gateway.api.json_body import documented, read_body
 from gateway.protocol.collective import FEEDBACK_PATH, Feedback
-from gateway.protocol.openai import ErrorBody
 from gateway.serving.collective.feedback import FeedbackHandler
 
 
@@ -18,10 +19,17 @@ class FeedbackResult(BaseModel):
 
 def collective_router(handler: FeedbackHandler) -> APIRouter:
     router = APIRouter(tags=["collective"])
-    errors = {status: {"model": ErrorBody} for status in (400, 409, 503)}
 
-    @router.post(FEEDBACK_PATH, summary="How good was this answer?", responses=errors)  # type: ignore[arg-type]
-    async def feedback(judgement: Feedback) -> FeedbackResult:
+    @router.post(
+        FEEDBACK_PATH,
+        summary="How good was this answer?",
+        responses=error_responses(
+            *OF_BODIES, "unknown_answer", "already_judged", "being_judged", *OF_STATE
+        ),
+        openapi_extra=documented(Feedback),
+    )
+    async def feedback(request: Request) -> FeedbackResult:
+        judgement = await read_body(request, Feedback)
         return FeedbackResult(members=await handler.judge(judgement.id, judgement.score))
 
     return router

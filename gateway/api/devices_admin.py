@@ -10,6 +10,12 @@ import structlog
 from fastapi import APIRouter, Depends, Query, Request
 
 from gateway.api.admin_token import AdminGate, client_address
+from gateway.api.description.responses import (
+    OF_BODIES,
+    OF_OPERATORS,
+    OF_STATE,
+    error_responses,
+)
 from gateway.api.device_cards import device_cards
 from gateway.api.json_body import documented, read_body
 from gateway.errors import GatewayError, StateLost, UnknownDevice
@@ -23,7 +29,6 @@ from gateway.protocol.devices import (
     EnrolmentWish,
     EnrolRequest,
 )
-from gateway.protocol.openai import ErrorBody
 from gateway.serving.devices.enrolment import Enrolments
 from gateway.serving.devices.enrolment_records import DeviceRecord
 from gateway.serving.devices.registry import MembersRegistry
@@ -119,35 +124,44 @@ class DeviceHandlers:
 
 def devices_router(gate: AdminGate, admin: DeviceAdmin) -> APIRouter:
     router, handlers = APIRouter(tags=["devices"]), DeviceHandlers(admin)
-    operators: dict[str, Any] = {
-        "dependencies": [Depends(gate)],
-        "responses": _errors(401, 403, 404, 409, 503),
-    }
+
+    def operators(*codes: str) -> dict[str, Any]:
+        responses = error_responses(*OF_OPERATORS, *codes, *OF_STATE)
+        return {"dependencies": [Depends(gate)], "responses": responses}
+
     router.post(
         "/v1/admin/enrolments",
         summary="Mint a token that enrols one device, once",
         status_code=201,
         openapi_extra=documented(EnrolmentWish),
-        **operators,
+        **operators(*OF_BODIES, "name_taken", "name_in_settings"),
     )(handlers.mint)
     router.post(
         ENROL_PATH,
         summary="Exchange an enrolment token for a device's own token",
         status_code=201,
         openapi_extra=documented(EnrolRequest),
-        responses=_errors(400, 403, 409, 429, 503),
+        responses=error_responses(
+            *OF_BODIES,
+            "invalid_enrolment_token",
+            "invalid_name",
+            "name_taken",
+            "name_in_settings",
+            "too_many_attempts",
+            *OF_STATE,
+        ),
     )(handlers.enrol)
-    router.get("/v1/devices", summary="All devices, by name, a page at a time", **operators)(
-        handlers.devices
+    router.get(
+        "/v1/devices",
+        summary="All devices, by name, a page at a time",
+        **operators("invalid_value"),
+    )(handlers.devices)
+    router.get("/v1/devices/{id}", summary="One device", **operators("unknown_device"))(
+        handlers.device
     )
-    router.get("/v1/devices/{id}", summary="One device", **operators)(handlers.device)
     router.delete(
         "/v1/devices/{id}",
         summary="Revoke an enrolled device's token, and close its connection",
-        **operators,
+        **operators("unknown_device", "name_in_settings"),
     )(handlers.revoke)
     return router
-
-
-def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": ErrorBody} for status in statuses}

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
 from gateway.errors import BodyTooLarge, InvalidRequest
 from gateway.protocol.field_problems import field_name, field_problem
@@ -31,6 +32,9 @@ async def read_body(request: Request, kind: type[B]) -> B:
         raise InvalidRequest(
             f"the body did not arrive in {BODY_S:g} s", code="body_timeout"
         ) from error
+    except ClientDisconnect as error:
+        # Nobody reads this; it ends the request as any other wrong body does.
+        raise InvalidRequest("the body broke off", code="invalid_body") from error
     try:
         return kind.model_validate_json(bytes(data) or b"{}")
     except ValidationError as error:

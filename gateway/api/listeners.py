@@ -21,9 +21,7 @@ from gateway.protocol.speculation import PATH as DEVICES
 READY, HEALTH, MODELS = "/ready", "/health", "/v1/models"
 FOR_CALLERS = PATHS | {MODELS, FEEDBACK_PATH, ENROL_PATH, DEVICES, READY, HEALTH}
 FOR_CALLERS_BELOW = (f"{MODELS}/", f"{STREAMS}/")
-FOR_OPERATORS = frozenset(
-    {"/metrics", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/v1/devices"}
-)
+FOR_OPERATORS = frozenset({"/metrics", "/docs", "/openapi.json", "/v1/devices"})
 FOR_OPERATORS_BELOW = ("/v1/admin/", "/v1/devices/")
 
 

@@ -1,21 +1,17 @@
-"""The FastAPI side: models, health, readiness, metrics, and the OpenAPI description of it all."""
+"""The FastAPI side: models, health, readiness and metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
 
-from gateway.api.inference import PATHS
+from gateway.api.description.responses import error_responses
 from gateway.core.ports import EndpointSource
 from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.core.types import EndpointState, PoolState
 from gateway.errors import UnknownModel
 from gateway.protocol.openai import (
-    ErrorBody,
-    InferenceBody,
     ModelCard,
     ModelList,
     PoolCondition,
@@ -32,11 +28,19 @@ def models_router(
     def cards() -> list[ModelCard]:
         return model_cards(endpoints.states(), endpoints.pools(), max_request_bytes, composed)
 
-    @router.get("/v1/models", summary="All models, over all pools, and the virtual ones")
+    @router.get(
+        "/v1/models",
+        summary="All models, over all pools, and the virtual ones",
+        responses=error_responses(),
+    )
     async def models() -> ModelList:
         return ModelList(data=cards())
 
-    @router.get("/v1/models/{name:path}", responses={404: {"model": ErrorBody}})
+    @router.get(
+        "/v1/models/{name:path}",
+        summary="One model",
+        responses=error_responses("model_not_found"),
+    )
     async def model(name: str) -> ModelCard:
         known = cards()
         for card in known:
@@ -119,7 +123,7 @@ def operations_router(
     router = APIRouter(tags=["operations"])
 
     @router.head("/health", include_in_schema=False)
-    @router.get("/health", summary="Alive")
+    @router.get("/health", summary="Alive", responses=error_responses())
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
@@ -127,14 +131,25 @@ def operations_router(
     @router.get(
         "/ready",
         summary="Can anything be answered? Per pool, and why not",
-        responses={503: {"model": Readiness}},
+        responses=error_responses() | {503: {"model": Readiness, "description": "not ready"}},
     )
     async def ready(response: Response) -> Readiness:
         answer = readiness()
         response.status_code = 200 if answer.ready else 503
         return answer
 
-    @router.get("/metrics", response_class=Response, summary="Prometheus metrics")
+    @router.get(
+        "/metrics",
+        response_class=Response,
+        summary="Prometheus metrics",
+        responses=error_responses()
+        | {
+            200: {
+                "description": "a page",
+                "content": {"text/plain": {"schema": {"type": "string"}}},
+            }
+        },
+    )
     async def metrics_page() -> Response:
         page, content_type = metrics()
         return Response(page, media_type=content_type)
@@ -165,28 +180,3 @@ def readiness(
         pool.ready = pool.ready or state.healthy
     takes = any(pool.ready for pool in by_pool.values()) or any(pool.hold_s > 0 for pool in pools)
     return Readiness(ready=takes and settled, conditions=dict(conditions), pools=by_pool)
-
-
-def documented_inference(handler: Callable[..., Any]) -> APIRouter:
-    """The inference routes for the OpenAPI description. The dispatcher takes the calls before
-    they come here."""
-    router = APIRouter(tags=["inference"])
-    errors: dict[int | str, dict[str, type[BaseModel]]] = {
-        status: {"model": ErrorBody} for status in (400, 404, 413, 429, 502, 503, 504)
-    }
-    for path in sorted(PATHS):
-        router.add_api_route(
-            path,
-            handler,
-            methods=["POST"],
-            operation_id=path.strip("/").replace("/", "_"),
-            summary="Passed through to an engine of the pool that routing picks",
-            responses={200: {"description": "the engine's own answer"}, **errors},
-            openapi_extra={
-                "requestBody": {
-                    "required": True,
-                    "content": {"application/json": {"schema": InferenceBody.model_json_schema()}},
-                }
-            },
-        )
-    return router

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.api.client_disconnect import ClientGone, Listening
+from gateway.api.description.responses import OF_STATE, Responses, error_responses
 from gateway.api.error_handlers import render
 from gateway.api.parsing import bad_header
 from gateway.core.ports import Clock
@@ -21,7 +22,6 @@ from gateway.core.types import InferenceRequest
 from gateway.core.upstream_errors import client_stalled
 from gateway.errors import ClientStalled, Conflict, StateLost, StreamGone
 from gateway.protocol import headers as names
-from gateway.protocol.openai import ErrorBody
 from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES, STREAMS
 from gateway.serving.requests.progress_timeout import ProgressTimeout
 from gateway.serving.resumable.resumption import Resumption
@@ -35,6 +35,13 @@ from gateway.serving.resumable.streams import ResumableStreams
 
 PATHS = frozenset({CHAT, COMPLETIONS, RESPONSES})
 """The routes whose streams can be resumed."""
+_LAST_EVENT = {
+    "name": names.LAST_EVENT_ID,
+    "in": "header",
+    "required": False,
+    "description": "the last event that the caller has; without it the stream begins anew",
+    "schema": {"type": "string"},
+}
 Work = Callable[[Send], Coroutine[Any, Any, None]]
 """What answers a request by the `send` that it is given. It ends a stream with an error itself."""
 
@@ -174,13 +181,20 @@ class RecordingSend:
 
 def streams_router(answers: ResumableAnswers) -> APIRouter:
     router = APIRouter(tags=["inference"])
-    errors = {status: {"model": ErrorBody} for status in (400, 404, 410, 503)}
+    lost = ("unknown_stream", "stream_gone", "stream_lost", *OF_STATE)
+    events: Responses = {
+        200: {
+            "description": "the events after the one that `last-event-id` names",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        }
+    }
 
     @router.get(
         STREAMS + "/{stream}",
         summary="What the caller missed of a resumable stream, and the rest",
         response_class=Response,
-        responses=errors,  # type: ignore[arg-type]
+        responses=error_responses(*lost, "invalid_header") | events,
+        openapi_extra={"parameters": [_LAST_EVENT]},
     )
     async def resume(stream: str, request: Request) -> Response:
         position = _position(stream, request.headers.get(names.LAST_EVENT_ID))
@@ -191,7 +205,7 @@ def streams_router(answers: ResumableAnswers) -> APIRouter:
         STREAMS + "/{stream}",
         summary="End a resumable stream that its caller wants no longer",
         status_code=204,
-        responses=errors,  # type: ignore[arg-type]
+        responses=error_responses("unknown_stream", *OF_STATE),
     )
     async def drop(stream: str, request: Request) -> None:
         await answers.drop(stream, request.headers.get(names.AUTHORIZATION, ""))

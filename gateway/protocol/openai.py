@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 
 class ErrorDetail(BaseModel):
@@ -44,19 +44,6 @@ class ModelList(BaseModel):
     data: list[ModelCard]
 
 
-class InferenceBody(BaseModel):
-    """The body of an inference request. Fields that are not named here reach the engine
-    untouched."""
-
-    model_config = ConfigDict(extra="allow")
-
-    model: str = Field(
-        description="a served model, or a virtual one: tierflow-edge, tierflow-cloud, "
-        "tierflow-auto, tierflow-cascade, tierflow-collective"
-    )
-    stream: bool = False
-
-
 class PoolCondition(BaseModel):
     """A pool, as /ready tells it."""
 
@@ -71,4 +58,6 @@ class Readiness(BaseModel):
 
     ready: bool
     conditions: dict[str, str] = Field(default={}, description="degraded modes, by name")
-    pools: dict[str, PoolCondition]
+    pools: dict[str, PoolCondition] = Field(
+        default={}, description="by name; left out where callers ask at their own address"
+    )

@@ -40,16 +40,13 @@ from gateway.api import error_handlers
 from gateway.api.admin_token import AdminGate
 from gateway.api.collective import collective_router
 from gateway.api.connections.bounds import Connections
+from gateway.api.description.document import describe
+from gateway.api.description.inference import documented_inference
 from gateway.api.devices_admin import devices_router
 from gateway.api.fast_path import FastPath
 from gateway.api.inference import InferenceRoutes
 from gateway.api.listeners import OperatorRoutes, PublicRoutes
-from gateway.api.operations import (
-    documented_inference,
-    models_router,
-    operations_router,
-    readiness,
-)
+from gateway.api.operations import models_router, operations_router, readiness
 from gateway.api.resumable import streams_router
 from gateway.core.body_outline import OutlineLimits
 from gateway.core.cascade.predictor_choice import Predictors
@@ -387,7 +384,13 @@ def public_routes(settings: Settings, parts: GatewayParts, rest: ASGIApp) -> ASG
 
 def fastapi_app(settings: Settings, parts: GatewayParts) -> FastAPI:
     """Every route, those of inference for their description alone."""
-    app = FastAPI(title="Tierflow gateway", version=VERSION, redirect_slashes=False)
+    app = FastAPI(
+        title="Tierflow gateway",
+        version=VERSION,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+    )
     error_handlers.install(app)
 
     def metrics_page() -> tuple[bytes, str]:
@@ -405,5 +408,6 @@ def fastapi_app(settings: Settings, parts: GatewayParts) -> FastAPI:
         streams_router(parts.resumable.answers),
     ):
         app.include_router(router)
+    describe(app)
     app.router.routes.append(WebSocketRoute(PATH, parts.devices.route))
     return app

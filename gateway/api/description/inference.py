@@ -1,0 +1,171 @@
+"""The inference routes, described. The fast path takes their calls before FastAPI sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import APIRouter
+
+from gateway.api.description.bodies import ANSWERS, BODIES, reference
+from gateway.api.description.responses import (
+    OF_OPERATORS,
+    OF_STATE,
+    REQUEST_ID,
+    Responses,
+    answer_headers,
+    error_responses,
+)
+from gateway.api.error_codes import HTTP_ERRORS
+from gateway.api.inference import PATHS
+from gateway.api.parsing import MAX_DEADLINE_MS, MAX_NAME_CHARS, MAX_RESUMABLE_S
+from gateway.api.resumable import PATHS as RESUMABLE_PATHS
+from gateway.core.admission import PRIORITIES
+from gateway.core.types import Tier
+from gateway.protocol import headers as names
+from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
+from gateway.protocol.paths import CHAT
+
+OF_CHATS = (
+    "invalid_parameter",
+    "no_device",
+    "too_few_members",
+    "unknown_template",
+    "invalid_caller",
+    "quota_exceeded",
+    "idempotency_running",
+    "idempotency_mismatch",
+    "empty_answer",
+    "no_likelihood",
+    *OF_STATE,
+)
+"""Errors of the models that are composed of others' answers."""
+OF_RESUMPTIONS = ("unknown_stream", "stream_gone", "stream_lost", "stream_replaced", *OF_STATE)
+OF_OTHER_ROUTES = (
+    *OF_OPERATORS,
+    "invalid_body",
+    "not_found",
+    "method_not_allowed",
+    "unknown_answer",
+    "already_judged",
+    "being_judged",
+    "invalid_device_token",
+    "revoked_device_token",
+    "unknown_device_token",
+    "invalid_enrolment_token",
+    "too_many_attempts",
+    "invalid_name",
+    "name_taken",
+    "name_in_settings",
+    "unknown_device",
+)
+SUMMARIES: Mapping[str, str] = {
+    CHAT: "A chat completion, of an engine that routing picks or of a virtual model",
+}
+
+
+def documented_inference(handler: Callable[..., Any]) -> APIRouter:
+    router = APIRouter(tags=["inference"])
+    for path in sorted(PATHS):
+        router.add_api_route(
+            path,
+            handler,
+            methods=["POST"],
+            operation_id=path.strip("/").replace("/", "_"),
+            summary=SUMMARIES.get(path, "Passed to an engine of the pool that routing picks"),
+            responses=_responses(path),
+            openapi_extra={
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": reference(BODIES[path])}},
+                },
+                "parameters": [
+                    {"name": name, "in": "header", "required": False, **described}
+                    for name, described in _headers(path).items()
+                ],
+            },
+        )
+    return router
+
+
+def error_codes_of(path: str) -> list[str]:
+    """The codes that an inference route may answer with: all that are not another route's own."""
+    elsewhere = set(OF_OTHER_ROUTES)
+    if path != CHAT:
+        elsewhere |= set(OF_CHATS)
+    if path not in RESUMABLE_PATHS:
+        elsewhere |= set(OF_RESUMPTIONS)
+    elif path != CHAT:
+        elsewhere -= set(OF_RESUMPTIONS)
+    return [code for code in HTTP_ERRORS if code not in elsewhere and code != "internal_error"]
+
+
+def _responses(path: str) -> Responses:
+    content: dict[str, Any] = {"application/json": {"schema": reference(ANSWERS[path])}}
+    if path in RESUMABLE_PATHS:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
+    found: Responses = {
+        200: {
+            "description": "the engine's own answer; a stream of events where `stream` is true",
+            "content": content,
+            "headers": answer_headers((REQUEST_ID, *_ANSWER_HEADERS)),
+        }
+    }
+    for status, response in error_responses(*error_codes_of(path)).items():
+        headers = response["headers"] | answer_headers([REQUEST_ID])
+        found[status] = response | {"headers": headers}
+    found["4XX"] = {
+        "description": "the engine's refusal of this request, in its own words",
+        "content": {"application/json": {"schema": {}}},
+        "headers": answer_headers([REQUEST_ID]),
+    }
+    return found
+
+
+_ANSWER_HEADERS = (
+    (names.TIER, "the tier that answered"),
+    (names.ENDPOINT, "the endpoint that answered"),
+    (names.REASON, "why the request went there"),
+    (names.STREAM, "the id of a resumable stream"),
+    (names.RESUMABLE, "seconds for which a resumable stream survives its connection"),
+)
+
+
+def _headers(path: str) -> dict[str, dict[str, Any]]:
+    """The request headers that the gateway reads, by name."""
+    found: dict[str, dict[str, Any]] = {
+        names.MAX_TIER: _text("no tier above this one", enum=[*Tier]),
+        names.MIN_QUALITY: _name("this member of the family, or a larger one"),
+        names.DEADLINE_MS: {
+            "description": "milliseconds within which the answer is to begin",
+            "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_DEADLINE_MS},
+        },
+        names.SESSION: _name("requests of one session prefer the same endpoint"),
+        names.PRIORITY: _text("whose turn is first", enum=[*PRIORITIES, *map(str, range(10))]),
+        names.REQUEST_ID: _text("kept, sent to the engine, returned and logged"),
+        "traceparent": _text("passed to the engine"),
+        "tracestate": _text("passed to the engine"),
+    }
+    if path == CHAT:
+        found[names.CASCADE_QUALITY] = {
+            "description": "tierflow-cascade: the share of the top tier's accuracy to keep",
+            "schema": {"type": "number", "minimum": MIN_QUALITY, "maximum": MAX_QUALITY},
+        }
+        found[names.IDEMPOTENCY_KEY] = _name(
+            "tierflow-collective: a repetition gets the first one's answer"
+        )
+    if path in RESUMABLE_PATHS:
+        found[names.RESUMABLE] = {
+            "description": "seconds for which a stream is to survive its connection",
+            "schema": {"type": "integer", "minimum": 1, "maximum": MAX_RESUMABLE_S},
+        }
+        found[names.LAST_EVENT_ID] = _text("the last event that the caller has of its stream")
+    return found
+
+
+def _text(description: str, **more: Any) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string", **more}}
+
+
+def _name(description: str) -> dict[str, Any]:
+    return _text(description, minLength=1, maxLength=MAX_NAME_CHARS)
