@@ -17,8 +17,13 @@ GatewayError
 ├── EmbeddingFailed        no vector for a text could be made
 ├── Conflict               the request contradicts another one: an idempotency key, a device
 ├── Denied                 the caller is not who may do this
+│   └── OutOfScope         the caller's key is not for this
 ├── QuotaExceeded          the caller has asked for as much as it may for now
+│   ├── RequestRateExceeded
+│   ├── TokenRateExceeded
+│   └── QuotaSpent         of the day
 ├── Unauthenticated        the caller has not shown who it is
+│   └── InvalidKey         it shows no key, or one that is not good
 ├── TooManyAttempts        the caller guesses, or asks too often
 ├── TooFewMembers          a collective has fewer members than its quorum, and may not degrade
 └── UpstreamError          an engine failed while it held the request
@@ -121,6 +126,18 @@ class QuotaExceeded(RetryLater):
     """A caller that has used up its quota for now."""
 
 
+class RequestRateExceeded(QuotaExceeded):
+    """A key with as many requests in flight, or in a minute, as it may have."""
+
+
+class TokenRateExceeded(QuotaExceeded):
+    """A key that has used as many tokens as it may in a minute."""
+
+
+class QuotaSpent(QuotaExceeded):
+    """A key that has used as many tokens as it may in a day."""
+
+
 class EmbeddingFailed(GatewayError):
     """A text for which no vector could be made."""
 
@@ -133,8 +150,16 @@ class Denied(GatewayError):
     """A caller who is known and may not do this."""
 
 
+class OutOfScope(Denied):
+    """A key that is not for what its caller asks."""
+
+
 class Unauthenticated(GatewayError):
     """A caller who has not shown who it is."""
+
+
+class InvalidKey(Unauthenticated):
+    """A caller without a key, or with one that is unknown, revoked or expired."""
 
 
 class UpstreamError(GatewayError):

@@ -23,6 +23,7 @@ from gateway.adapters.prometheus.endpoints import (
     MailboxMetrics,
     PoolMetrics,
 )
+from gateway.adapters.prometheus.keys import KeyMetrics
 from gateway.adapters.prometheus.logs import LogMetrics
 from gateway.adapters.prometheus.requests import RequestTelemetry
 from gateway.adapters.prometheus.resumable import ResumableMetrics
@@ -126,6 +127,11 @@ def gateway_sections() -> tuple[MetricsSection, ...]:
             lambda: _registry_with(lambda registry: StateMetrics(registry, lambda: None)),
         ),
         MetricsSection(
+            "Keys",
+            "Callers' keys: docs/keys.md.",
+            lambda: _registry_with(KeyMetrics),
+        ),
+        MetricsSection(
             "Logs",
             "The gateway's own logs: docs/gateway.md.",
             lambda: registry_of(LogMetrics(int, int)),
@@ -139,7 +145,13 @@ def _resumable(registry: CollectorRegistry) -> None:
 
 def _requests_and_endpoints() -> CollectorRegistry:
     registry = registry_of(EndpointMetrics(lambda: (), MonotonicClock()))
-    RequestTelemetry(registry, status_of=lambda error: 0, is_model=lambda name: False)
+    RequestTelemetry(
+        registry=registry,
+        status_of=lambda error: 0,
+        is_model=lambda name: False,
+        # A section of its own has them.
+        keys=KeyMetrics(CollectorRegistry()),
+    )
     return registry
 
 

@@ -19,8 +19,10 @@ from gateway.settings import Settings, shipped_profiles
 from gateway.wiring.app import gateway
 
 DEVICE_TOKEN, ADMIN_TOKEN = "device-token-0001", "admin-token-00001"
+KEY = "tf-of-a-caller-0123456789abcdef"
 CALLERS: Mapping[str, str | None] = {
     "no key": None,
+    "a caller's key": KEY,
     "a device's token": DEVICE_TOKEN,
     "the admin token": ADMIN_TOKEN,
 }
@@ -31,15 +33,17 @@ YES, STATUS_ONLY, ABSENT = "yes", "ready or not", "-"
 INTRODUCTION = """\
 Each table is what a gateway answered when it was asked: `yes` means that the route heard the
 request, a number is the status with which it was turned away, `-` means that there is no such route
-at that address. What a route then does may need more: a stream is given to whoever began it, and an
-enrolment needs its one-time token. [security.md](security.md) has the reasons."""
+at that address. What a route then does may need more: a stream is given to whoever began it, an
+enrolment needs its one-time token. A key is shown to all of them: without keys, which only loopback
+or `keys.required: false` allows, callers' routes ask for none ([keys.md](keys.md)).
+[security.md](security.md) has the reasons."""
 
 HEADINGS: Mapping[str, str] = {
     "public": "The callers' address (`listen`), where operators have one of their own "
     "(`operations.port`)",
     "operations": "The operators' address (`operations.host`, `operations.port`)",
     "alone": "One address for all, which other machines reach (`operations.port` is not set)",
-    "loopback": "One address for all, on loopback: `make up`",
+    "loopback": "One address for all, on loopback, as `make up` has it, but with keys",
 }
 LISTENERS: Mapping[str, Mapping[str, Any]] = {
     "public": {"listen": {"host": "0.0.0.0"}, "operations": {"port": 0}},
@@ -65,6 +69,7 @@ def page() -> str:
 def settings(listeners: Mapping[str, Any]) -> Settings:
     built = Settings(
         pools={"edge": {"tier": "edge", "endpoints": [NOWHERE]}},  # type: ignore[dict-item]
+        keys={"static": {"caller": {"key": KEY}}},  # type: ignore[arg-type]
         admin={"token": ADMIN_TOKEN},  # type: ignore[arg-type]
         devices={"tokens": {"device": hashlib.sha256(DEVICE_TOKEN.encode()).hexdigest()}},  # type: ignore[arg-type]
         **listeners,

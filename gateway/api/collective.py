@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
-from gateway.api.description.responses import OF_BODIES, OF_STATE, error_responses
+from gateway.api.caller_key import CallerGate
+from gateway.api.description.responses import OF_BODIES, OF_CALLERS, OF_STATE, error_responses
 from gateway.api.json_body import documented, read_body
 from gateway.protocol.collective import FEEDBACK_PATH, Feedback
 from gateway.serving.collective.feedback import FeedbackHandler
@@ -17,15 +18,16 @@ class FeedbackResult(BaseModel):
     members: int = Field(description="whose measured quality changed")
 
 
-def collective_router(handler: FeedbackHandler) -> APIRouter:
+def collective_router(gate: CallerGate, handler: FeedbackHandler) -> APIRouter:
     router = APIRouter(tags=["collective"])
 
     @router.post(
         FEEDBACK_PATH,
         summary="How good was this answer?",
         responses=error_responses(
-            *OF_BODIES, "unknown_answer", "already_judged", "being_judged", *OF_STATE
+            *OF_CALLERS, *OF_BODIES, "unknown_answer", "already_judged", "being_judged", *OF_STATE
         ),
+        dependencies=[Depends(gate)],
         openapi_extra=documented(Feedback),
     )
     async def feedback(request: Request) -> FeedbackResult:

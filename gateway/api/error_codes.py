@@ -145,6 +145,43 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         "The engine refused the request; `param` is the field that it names, if any.",
         "Correct the request as the message says; a plain model's is the engine's own.",
     ),
+    # Keys and quotas.
+    "invalid_api_key": ErrorCode(
+        errors.InvalidKey,
+        "The caller's key is missing, unknown, revoked or expired.",
+        "Send `Authorization: Bearer <key>`; [keys](keys.md) tells how one is made.",
+    ),
+    "model_not_allowed": ErrorCode(
+        errors.OutOfScope,
+        "The key is not for this model.",
+        "Name a model of `GET /v1/models`, or have the operator widen the key's `models`.",
+    ),
+    "way_not_allowed": ErrorCode(
+        errors.OutOfScope,
+        "The key is not for this way of answering: plain, cascade or collective.",
+        "Name another model, or have the operator widen the key's `ways`.",
+    ),
+    "tier_not_allowed": ErrorCode(
+        errors.OutOfScope,
+        "The request can only be answered at tiers that the key is not for.",
+        "Name another model, or have the operator widen the key's `tiers`.",
+    ),
+    "fan_out_exceeded": ErrorCode(
+        errors.OutOfScope,
+        "The request would ask engines more often than the key's `fan_out` allows.",
+        "Ask for fewer samples, members or rounds.",
+    ),
+    "rate_limit_exceeded": ErrorCode(
+        errors.RequestRateExceeded,
+        "The key's requests or tokens per minute, or its requests in flight, are used up; the type "
+        "is `tokens` for tokens.",
+        "Try again after `Retry-After`; `x-ratelimit-*` tell what is left.",
+    ),
+    "insufficient_quota": ErrorCode(
+        errors.QuotaSpent,
+        "The key's tokens per day are used up.",
+        "Try again after `Retry-After`, or have the operator raise the key's `tokens_per_day`.",
+    ),
     # Load, endpoints and time.
     "overloaded": ErrorCode(
         errors.Overloaded,

@@ -12,12 +12,16 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from gateway import errors
+from gateway.api.caller_key import RATE_HEADERS
 from gateway.protocol.field_problems import field_problem
 from gateway.protocol.openai import ErrorBody, ErrorDetail
 
 log = structlog.get_logger("tierflow.api")
 
 _FRAMEWORK_CODES = {404: "not_found", 405: "method_not_allowed", 500: "internal_error"}
+
+LONGEST_RETRY_S = 60.0
+"""OpenAI's clients heed no longer `Retry-After`, and would come back at once."""
 
 # Most specific first: the first class that fits decides.
 _STATUS: Mapping[type[errors.GatewayError], tuple[int, str]] = {
@@ -26,11 +30,15 @@ _STATUS: Mapping[type[errors.GatewayError], tuple[int, str]] = {
     errors.UnknownDevice: (404, "invalid_request_error"),
     errors.UnknownStream: (404, "invalid_request_error"),
     errors.InvalidRequest: (400, "invalid_request_error"),
+    errors.InvalidKey: (401, "invalid_request_error"),
     errors.Unauthenticated: (401, "authentication_error"),
     errors.Denied: (403, "permission_error"),
     errors.TooManyAttempts: (429, "rate_limit_error"),
     errors.Conflict: (409, "conflict_error"),
     errors.StreamGone: (410, "gone_error"),
+    errors.RequestRateExceeded: (429, "requests"),
+    errors.TokenRateExceeded: (429, "tokens"),
+    errors.QuotaSpent: (429, "insufficient_quota"),
     errors.QuotaExceeded: (429, "rate_limit_error"),
     errors.StateLost: (503, "service_unavailable_error"),
     errors.TooFewMembers: (503, "service_unavailable_error"),
@@ -54,6 +62,8 @@ def render(error: errors.GatewayError) -> tuple[int, dict[str, str], bytes]:
     headers = {}
     if isinstance(error, errors.RetryLater):
         headers["retry-after"] = str(math.ceil(error.retry_after))
+        if error.retry_after > LONGEST_RETRY_S:
+            headers["x-should-retry"] = "false"
     elif isinstance(error, errors.UpstreamError) and error.retry_after is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after))
     elif status in (429, 503):
@@ -121,7 +131,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(errors.GatewayError)
     async def ours(request: Request, error: errors.GatewayError) -> Response:
         status, headers, body = render(error)
-        return Response(body, status, headers, "application/json")
+        return Response(
+            body, status, headers | getattr(request.state, RATE_HEADERS, {}), "application/json"
+        )
 
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -12,14 +13,16 @@ from starlette.types import Receive, Scope, Send
 from gateway.api.client_disconnect import ClientGone, Listening
 from gateway.api.error_handlers import internal_error, render
 from gateway.api.http_server import LATE
-from gateway.api.parsing import parse, read_headers, request_id, unread
+from gateway.api.parsing import owner_of, parse, read_headers, request_id, unread
 from gateway.api.resumable import ResumableAnswers
+from gateway.core.access.key import Identity
+from gateway.core.access.rate_headers import RateHeaders
 from gateway.core.body_outline import SMALL_BYTES, BodyOutline, OutlineLimits
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock
 from gateway.core.streams.event_log import read_event_id
 from gateway.core.streams.protocols import stream_protocol
-from gateway.core.types import InferenceRequest
+from gateway.core.types import Caller, InferenceRequest
 from gateway.core.upstream_errors import client_stalled
 from gateway.errors import (
     BodyTooLarge,
@@ -27,9 +30,12 @@ from gateway.errors import (
     GatewayError,
     InvalidRequest,
     Overloaded,
+    StateLost,
+    Unauthenticated,
 )
 from gateway.protocol import headers as names
 from gateway.protocol.paths import CHAT, COMPLETIONS, DETOKENIZE, EMBEDDINGS, RESPONSES, TOKENIZE
+from gateway.serving.access.access import Access
 from gateway.serving.requests.body_room import BodyRoom, HeldBody
 from gateway.serving.requests.drain import Drain
 from gateway.serving.requests.progress_timeout import ProgressTimeout
@@ -83,6 +89,7 @@ class InferenceRoutes:
         body_s: float,
         resumable: ResumableAnswers,
         drain: Drain,
+        access: Access,
         handlers: Mapping[str, RequestHandler] | None = None,
         continues: bool = False,
     ) -> None:
@@ -90,6 +97,7 @@ class InferenceRoutes:
         self._handlers = handlers or {}
         self._resumable = resumable
         self._drain = drain
+        self._access = access
         self._clock = clock
         self._max_body_bytes = max_body_bytes
         self._max_composed_bytes = max_composed_bytes
@@ -129,12 +137,15 @@ class InferenceRoutes:
         request: InferenceRequest,
         upstream: Mapping[str, str],
         held: HeldBody,
+        permit: AbstractContextManager[object],
+        rate_headers: RateHeaders,
         send: Send,
     ) -> None:
         """The work of a stream that may outlive its connection, to its end, good or not. It needs
-        the body as long."""
+        the body as long, and its place in the caller's quotas."""
         sink = AsgiSink(send, request.id, request.path)
-        with held:
+        sink.rate_headers = rate_headers
+        with held, permit:
             try:
                 await handler.answer(request, upstream, sink)
             except GatewayError as error:
@@ -151,26 +162,41 @@ class InferenceRoutes:
         sink: AsgiSink,
         held: HeldBody,
     ) -> None:
-        request = await self._request(scope, headers, receive, held, sink.request_id)
+        authorization = headers.get(names.AUTHORIZATION, "")
+        try:
+            identity = await self._access.identify(authorization)
+        except (Unauthenticated, StateLost) as refusal:
+            await self._refuse(refusal, scope["path"], receive, sink)
+            return
+        request = await self._request(scope, headers, receive, held, sink.request_id, identity)
+        # A client sends its whole request again to come back, as libraries for POST do.
         if (last := headers.get(names.LAST_EVENT_ID)) and (found := read_event_id(last)):
-            await self._resume(*found, headers, receive, send)
+            stream, position = found
+            owner = owner_of(identity, authorization)
+            answer = await self._resumable.resume(stream, owner, position)
+            await answer(receive, send)
             return
         if LATE in scope.get("state", ()):
             request = replace(request, fault=self._drain.refusal())
+        request, permit = self._access.admit(request, identity)
+        sink.rate_headers = self._access.headers(identity)
         upstream = {name: headers[name] for name in _FORWARDED if name in headers}
         upstream[names.REQUEST_ID] = sink.request_id
         handler = self._handlers.get(request.model)
         if handler is not None and len(request.body) > self._max_composed_bytes:
             request = replace(request, fault=self._too_large_to_compose(request))
         handler = handler or self._inference
-        if seconds := self._resumable.seconds(request):
-            work = partial(self._record, handler, request, upstream, held)
-            await self._resumable.serve(
-                request, seconds=seconds, receive=receive, send=send, work=work
-            )
-            return
-        async with Listening(receive):
-            await handler.answer(request, upstream, sink)
+        with permit:
+            if seconds := self._resumable.seconds(request):
+                work = partial(
+                    self._record, handler, request, upstream, held, permit, sink.rate_headers
+                )
+                await self._resumable.serve(
+                    request, seconds=seconds, receive=receive, send=send, work=work
+                )
+                return
+            async with Listening(receive):
+                await handler.answer(request, upstream, sink)
 
     def _too_large_to_compose(self, request: InferenceRequest) -> BodyTooLarge:
         return BodyTooLarge(
@@ -179,23 +205,41 @@ class InferenceRoutes:
             code="body_too_large",
         )
 
-    async def _resume(
-        self, stream: str, position: int, headers: Mapping[str, str], receive: Receive, send: Send
+    async def _refuse(
+        self, refusal: GatewayError, path: str, receive: Receive, sink: AsgiSink
     ) -> None:
-        """A client sends its whole request again to come back, as libraries for POST do."""
-        authorization = headers.get(names.AUTHORIZATION, "")
-        answer = await self._resumable.resume(stream, authorization, position)
-        await answer(receive, send)
+        """The body is read, and forgotten: one who is cut off in sending sees no answer."""
+        with ProgressTimeout(self._clock.now) as timeout:
+            timeout.expect(self._body_s, self._too_slow)
+            await self._forget_body(receive)
+        request = unread(path, sink.request_id, self._clock.now(), refusal)
+        await self._inference.answer(request, {}, sink)
+
+    async def _forget_body(self, receive: Receive) -> None:
+        size = 0
+        while size <= self._max_body_bytes:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            size += len(message.get("body", b""))
+            if not message.get("more_body"):
+                break
 
     async def _request(
-        self, scope: Scope, headers: Mapping[str, str], receive: Receive, held: HeldBody, id: str
+        self,
+        scope: Scope,
+        headers: Mapping[str, str],
+        receive: Receive,
+        held: HeldBody,
+        id: str,
+        identity: Identity,
     ) -> InferenceRequest:
         """What is wrong with the request, or with its body's size or coming, is its `fault`."""
         received, path = self._clock.now(), scope["path"]
         try:
             body, outline = await self._body(headers, receive, held)
         except (InvalidRequest, Overloaded) as error:
-            return unread(path, id, received, error)
+            return unread(path, id, received, error, Caller(key=identity.key))
         return parse(
             path,
             headers,
@@ -203,6 +247,7 @@ class InferenceRoutes:
             id=id,
             received=received,
             peer=_address(scope),
+            identity=identity,
             continues=self._continues,
             outline=outline,
         )
@@ -273,6 +318,7 @@ class AsgiSink:
         self._send = send
         self.request_id = request_id
         self._protocol = stream_protocol(path)
+        self.rate_headers: RateHeaders = ()
         self._started = self._streams = self._ended = False
         self._first = self._last = b""
 
@@ -289,6 +335,7 @@ class AsgiSink:
             (_TIER, outcome.tier.encode()),
             (_ENDPOINT, outcome.endpoint.encode()),
             (_REASON, outcome.reason.encode()),
+            *self.rate_headers,
         ]
         if length is not None:
             raw.append((b"content-length", str(length).encode()))
@@ -318,6 +365,7 @@ class AsgiSink:
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
             (_REQUEST_ID, self.request_id.encode()),
+            *self.rate_headers,
         ]
         self._started = True
         await self._send({"type": "http.response.start", "status": status, "headers": raw})

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
-from gateway.api.description.responses import error_responses
+from gateway.api.caller_key import CallerGate
+from gateway.api.description.responses import OF_CALLERS, error_responses
+from gateway.core.access.key import Identity
 from gateway.core.ports import EndpointSource
 from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.core.types import EndpointState, PoolState
@@ -20,29 +22,33 @@ from gateway.protocol.openai import (
 
 
 def models_router(
-    endpoints: EndpointSource, max_request_bytes: int, composed: Sequence[str] = ()
+    gate: CallerGate,
+    endpoints: EndpointSource,
+    max_request_bytes: int,
+    composed: Sequence[str] = (),
 ) -> APIRouter:
     """`composed`: virtual models whose answers the gateway composes of others'."""
-    router = APIRouter(tags=["models"])
+    router, caller = APIRouter(tags=["models"]), Depends(gate)
 
-    def cards() -> list[ModelCard]:
-        return model_cards(endpoints.states(), endpoints.pools(), max_request_bytes, composed)
+    def cards(identity: Identity) -> list[ModelCard]:
+        known = model_cards(endpoints.states(), endpoints.pools(), max_request_bytes, composed)
+        return [card for card in known if gate.access.may_ask(identity, card.id, card.tier)]
 
     @router.get(
         "/v1/models",
-        summary="All models, over all pools, and the virtual ones",
-        responses=error_responses(),
+        summary="All models that the caller may ask for, over all pools, and the virtual ones",
+        responses=error_responses(*OF_CALLERS),
     )
-    async def models() -> ModelList:
-        return ModelList(data=cards())
+    async def models(identity: Identity = caller) -> ModelList:
+        return ModelList(data=cards(identity))
 
     @router.get(
         "/v1/models/{name:path}",
         summary="One model",
-        responses=error_responses("model_not_found"),
+        responses=error_responses(*OF_CALLERS, "model_not_found"),
     )
-    async def model(name: str) -> ModelCard:
-        known = cards()
+    async def model(name: str, identity: Identity = caller) -> ModelCard:
+        known = cards(identity)
         for card in known:
             if card.id == name:
                 return card

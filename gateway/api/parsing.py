@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from gateway.core.access.key import ANONYMOUS, Identity
+from gateway.core.access.quota import RequestUse
 from gateway.core.admission import (
     HIGHEST_PRIORITY,
     LOWEST_PRIORITY,
@@ -54,6 +56,7 @@ MAX_RESUMABLE_S = 3600
 MAX_NAME_CHARS = 256
 MAX_CONTINUED_BYTES = 1024 * 1024
 """The largest body that is parsed whole when another engine goes on with its answer."""
+NOBODY = Caller()
 
 
 def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -75,26 +78,27 @@ def parse(
     id: str,
     received: float,
     peer: str = "",
+    identity: Identity = ANONYMOUS,
     continues: bool = False,
     outline: BodyOutline | None = None,
 ) -> InferenceRequest:
-    """`peer` is the address that the request came from; `continues`: streams are continued whose
-    engine breaks. Of a large body the `outline` is parsed. What is wrong is the request's `fault`,
-    beside all that could be read."""
+    """`peer` is the address that the request came from, `identity` whose it is; `continues`:
+    streams are continued whose engine breaks. Of a large body the `outline` is parsed. What is
+    wrong is the request's `fault`, beside all that could be read."""
     try:
         fields = _fields(body) if outline is None else _outlined_fields(outline)
         model, in_body = _model(path, fields)
     except InvalidRequest as error:
-        return unread(path, id, received, error)
+        return unread(path, id, received, error, Caller(key=identity.key))
     stream, fault = fields.get("stream"), None
     if path == CHAT:
         try:
             stream = check(fields).stream
         except InvalidRequest as error:
             fault = error
-    asked, caller = Demands(), Caller()
+    asked, caller = Demands(), Caller(key=identity.key)
     try:
-        asked, caller = demands(headers), _caller(headers, peer)
+        asked, caller = demands(headers), _caller(headers, peer, identity)
     except InvalidRequest as error:
         fault = error
     chars, key = prompt_chars_and_key(fields)
@@ -126,9 +130,13 @@ def parse(
     )
 
 
-def unread(path: str, id: str, received: float, fault: GatewayError) -> InferenceRequest:
+def unread(
+    path: str, id: str, received: float, fault: GatewayError, caller: Caller = NOBODY
+) -> InferenceRequest:
     """A request of which only the fault is known: it is refused and reported as any other."""
-    return InferenceRequest(id=id, path=path, model="", body=b"", received=received, fault=fault)
+    return InferenceRequest(
+        id=id, path=path, model="", body=b"", received=received, fault=fault, caller=caller
+    )
 
 
 def _outlined_fields(outline: BodyOutline) -> dict[str, Any]:
@@ -188,14 +196,36 @@ def demands(headers: Mapping[str, str]) -> Demands:
     )
 
 
-def _caller(headers: Mapping[str, str], peer: str) -> Caller:
-    """Told apart by the session, where the request names one, else by the address."""
+def _caller(headers: Mapping[str, str], peer: str, identity: Identity) -> Caller:
+    """Told apart by who it is, where it has shown that; else by the session, where the request
+    names one, else by the address. Raises InvalidRequest."""
     session, key = headers.get(names.SESSION), headers.get(names.IDEMPOTENCY_KEY)
+    authorization = headers.get(names.AUTHORIZATION, "")
+    owner = owner_of(identity, authorization)
+    if key is not None and not owner:
+        raise InvalidRequest(
+            f"{names.IDEMPOTENCY_KEY}: send an Authorization header as well; without one nobody "
+            "can tell your key from another caller's",
+            param=names.IDEMPOTENCY_KEY,
+            code="invalid_header",
+        )
+    unnamed = f"address {peer}" if session is None else f"session {session.strip()}"
     return Caller(
-        headers.get(names.AUTHORIZATION, ""),
-        _name(names.IDEMPOTENCY_KEY, key),
-        f"address {peer}" if session is None else f"session {session.strip()}",
+        authorization=authorization,
+        owner=owner,
+        idempotency_key=_name(names.IDEMPOTENCY_KEY, key),
+        id=identity.id or unnamed,
+        key=identity.key,
+        scope=identity.scope,
+        fan_out=identity.quotas.fan_out,
+        used=RequestUse() if identity.key else None,
     )
+
+
+def owner_of(identity: Identity, authorization: str) -> str:
+    """Whose idempotency keys and streams a caller's are, a secret: that of its key under whatever
+    rotation, else of the Authorization header as it came; "" without one."""
+    return identity.id or (authorization and f"authorization {authorization}")
 
 
 def _tier(value: str | None) -> Tier | None:

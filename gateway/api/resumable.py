@@ -7,13 +7,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from gateway.api.caller_key import CallerGate
 from gateway.api.client_disconnect import ClientGone, Listening
-from gateway.api.description.responses import OF_STATE, Responses, error_responses
+from gateway.api.description.responses import OF_CALLERS, OF_STATE, Responses, error_responses
 from gateway.api.error_handlers import render
-from gateway.api.parsing import bad_header
+from gateway.api.parsing import bad_header, owner_of
+from gateway.core.access.key import Identity
 from gateway.core.ports import Clock
 from gateway.core.streams.event_log import read_event_id
 from gateway.core.streams.protocols import stream_protocol
@@ -83,7 +85,7 @@ class ResumableAnswers:
 
         def opened(head: StreamHead) -> ResumableStream:
             return self._streams.open(
-                authorization=request.caller.authorization, seconds=seconds, head=head, work=task
+                owner=request.caller.owner, seconds=seconds, head=head, work=task
             )
 
         recording.opened = opened
@@ -98,11 +100,11 @@ class ResumableAnswers:
                 await self.send_events(reader, send)
 
     async def resume(
-        self, stream: str, authorization: str, position: int
+        self, stream: str, owner: str, position: int
     ) -> Callable[[Receive, Send], Awaitable[None]]:
         """What sends the events after this position. Raises UnknownStream, StreamGone or
         StateLost."""
-        reader = await self._resumption.resume(stream, authorization, position)
+        reader = await self._resumption.resume(stream, owner, position)
 
         async def answer(receive: Receive, send: Send) -> None:
             try:
@@ -113,9 +115,9 @@ class ResumableAnswers:
 
         return answer
 
-    async def drop(self, stream: str, authorization: str) -> None:
+    async def drop(self, stream: str, owner: str) -> None:
         """Raises UnknownStream or StateLost."""
-        await self._resumption.drop(stream, authorization)
+        await self._resumption.drop(stream, owner)
 
     async def send_events(self, reader: Reader, send: Send) -> None:
         """Send the stream as it comes. A connection that ends without a last piece tells the
@@ -179,9 +181,9 @@ class RecordingSend:
             await self._send(message)
 
 
-def streams_router(answers: ResumableAnswers) -> APIRouter:
-    router = APIRouter(tags=["inference"])
-    lost = ("unknown_stream", "stream_gone", "stream_lost", *OF_STATE)
+def streams_router(gate: CallerGate, answers: ResumableAnswers) -> APIRouter:
+    router, caller = APIRouter(tags=["inference"]), Depends(gate)
+    lost = (*OF_CALLERS, "unknown_stream", "stream_gone", "stream_lost", *OF_STATE)
     events: Responses = {
         200: {
             "description": "the events after the one that `last-event-id` names",
@@ -196,19 +198,19 @@ def streams_router(answers: ResumableAnswers) -> APIRouter:
         responses=error_responses(*lost, "invalid_header") | events,
         openapi_extra={"parameters": [_LAST_EVENT]},
     )
-    async def resume(stream: str, request: Request) -> Response:
+    async def resume(stream: str, request: Request, identity: Identity = caller) -> Response:
         position = _position(stream, request.headers.get(names.LAST_EVENT_ID))
-        authorization = request.headers.get(names.AUTHORIZATION, "")
-        return _Events(await answers.resume(stream, authorization, position))
+        owner = owner_of(identity, request.headers.get(names.AUTHORIZATION, ""))
+        return _Events(await answers.resume(stream, owner, position))
 
     @router.delete(
         STREAMS + "/{stream}",
         summary="End a resumable stream that its caller wants no longer",
         status_code=204,
-        responses=error_responses("unknown_stream", *OF_STATE),
+        responses=error_responses(*OF_CALLERS, "unknown_stream", *OF_STATE),
     )
-    async def drop(stream: str, request: Request) -> None:
-        await answers.drop(stream, request.headers.get(names.AUTHORIZATION, ""))
+    async def drop(stream: str, request: Request, identity: Identity = caller) -> None:
+        await answers.drop(stream, owner_of(identity, request.headers.get(names.AUTHORIZATION, "")))
 
     return router
 

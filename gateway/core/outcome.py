@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.core.access.quota import CHARS_PER_TOKEN
 from gateway.core.types import InferenceRequest
 
 
@@ -39,6 +40,14 @@ class Outcome:
     completion_tokens: int = 0
     longest_pause_s: float = 0.0
     resumptions: int = 0
+
+    @property
+    def used_tokens(self) -> int:
+        """What the engine had to read and make: its own counts, or what can be told without."""
+        prompt = self.prompt_tokens
+        if prompt is None:
+            prompt = self.request.prompt_chars // CHARS_PER_TOKEN
+        return prompt + self.completion_tokens
 
     @property
     def ttft_s(self) -> float | None:

@@ -203,6 +203,13 @@ class StateStore(Protocol):
         ...
 
 
+class AccessTelemetry(Protocol):
+    """The place where refused callers are counted. It neither blocks nor raises. `key` is the name
+    of the key that was shown, "" where none was known; `reason` the error code."""
+
+    def refused(self, key: str, reason: str) -> None: ...
+
+
 class StateTelemetry(Protocol):
     """The place where calls of a store on a server are counted. None of its methods blocks or
     raises.

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gateway.core.access.key import EVERYTHING, Scope
+from gateway.core.access.quota import RequestUse
 from gateway.core.admission import NORMAL_PRIORITY
 from gateway.core.endpoints.estimate import Estimate
 from gateway.core.endpoints.outlier_ejection import PassiveHealth
@@ -48,16 +50,27 @@ class Demands:
     priority: int = NORMAL_PRIORITY
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """What a request says of who sent it. `id` tells callers apart, as far as can be: admission is
-    fair between them. `authorization` is the header as it came, a secret: it is
-    shown nowhere, and no engine gets it. `idempotency_key`: repeating the request is to give the
-    same answer; only what the gateway answers itself heeds it."""
+    """Who sent a request. `id` tells callers apart, as far as can be: admission is fair between
+    them. `authorization` is the header as it came, a secret: it is shown nowhere, and no engine
+    gets it. `owner` is whose the caller's idempotency keys and streams are, a secret as well; "":
+    nobody can tell. `idempotency_key`: repeating the request is to give the
+    same answer; only what the gateway answers itself heeds it.
+
+    `key` is the name of the caller's key, "" without one, and `scope` what it is for; `fan_out`
+    is how often engines may be asked for this request, None: as often as it takes. `used` sums up
+    what the request uses at servers, with the requests that the gateway makes for it.
+    """
 
     authorization: str = field(default="", repr=False)
+    owner: str = field(default="", repr=False)
     idempotency_key: str | None = None
     id: str = ""
+    key: str = ""
+    scope: Scope = EVERYTHING
+    fan_out: int | None = None
+    used: RequestUse | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

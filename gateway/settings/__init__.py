@@ -30,6 +30,7 @@ from gateway.settings.collective import CollectiveSettings
 from gateway.settings.connections import ConnectionSettings
 from gateway.settings.continuation import ContinuationSettings
 from gateway.settings.devices import DeviceSettings
+from gateway.settings.keys import KeySettings
 from gateway.settings.lifecycle import LifecycleSettings
 from gateway.settings.listen import Listen, Operations
 from gateway.settings.moved import refuse_moved
@@ -70,6 +71,7 @@ class Settings(BaseSettings):
     prices: PriceSettings = PriceSettings()
     operations: Operations = Operations()
     admin: Admin = Admin()
+    keys: KeySettings = KeySettings()
     state: StateSettings = StateSettings()
     cascade: CascadeSettings = CascadeSettings()
     log_level: str = Field(

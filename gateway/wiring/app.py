@@ -34,10 +34,12 @@ from gateway.adapters.prometheus.endpoints import (
     MailboxMetrics,
     PoolMetrics,
 )
+from gateway.adapters.prometheus.keys import KeyMetrics
 from gateway.adapters.prometheus.logs import LogMetrics
 from gateway.adapters.prometheus.requests import RequestTelemetry
 from gateway.api import error_handlers
 from gateway.api.admin_token import AdminGate
+from gateway.api.caller_key import CallerGate
 from gateway.api.collective import collective_router
 from gateway.api.connections.bounds import Connections
 from gateway.api.description.document import describe
@@ -55,10 +57,12 @@ from gateway.protocol.browser_guard import BrowserGuard, guarded_hosts, guarded_
 from gateway.protocol.openai import Readiness
 from gateway.protocol.speculation import PATH
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
+from gateway.serving.access.access import Access
 from gateway.serving.requests.body_room import BodyRoom
 from gateway.serving.requests.drain import Drain, DrainTimes
 from gateway.settings import Settings
 from gateway.wiring import pools
+from gateway.wiring.access import build_access
 from gateway.wiring.cascade import CascadeParts, build_cascade, outcome_file, predictors
 from gateway.wiring.collective import (
     CollectiveParts,
@@ -114,6 +118,7 @@ class GatewayParts:
     devices: DeviceParts
     resumable: ResumableParts
     models: VirtualModels
+    access: Access
     drain: Drain
     output: LineWriter | None
 
@@ -197,7 +202,10 @@ async def build_parts(
     templates, judges = collective_templates(settings), predictors(settings.cascade)
     clock, registry = MonotonicClock(), CollectorRegistry()
     is_model = pools.model_names(settings, endpoints)
-    requests = RequestTelemetry(registry, status_of=error_handlers.status_of, is_model=is_model)
+    keys = KeyMetrics(registry)
+    requests = RequestTelemetry(
+        registry=registry, status_of=error_handlers.status_of, is_model=is_model, keys=keys
+    )
     registry.register(EndpointMetrics(endpoints.states, clock))
     registry.register(PoolMetrics(endpoints))
     state = SharedState(settings, registry, clock)
@@ -223,6 +231,7 @@ async def build_parts(
     )
     telemetries = _device_telemetries(registry, requests)
     devices = build_devices(settings, shared=shared, store=state.shared, telemetries=telemetries)
+    access = build_access(settings, devices=devices.tokens, clock=clock, telemetry=keys)
     devices.start(stack)
     resumable = build_resumable(
         settings,
@@ -251,6 +260,7 @@ async def build_parts(
         devices=devices,
         resumable=resumable,
         models=models,
+        access=access,
         drain=_drain(settings, shared=shared, devices=devices, resumable=resumable),
         output=output,
     )
@@ -365,6 +375,7 @@ def inference_routes(settings: Settings, parts: GatewayParts) -> ASGIApp:
         body_s=settings.timeouts.body_s,
         resumable=parts.resumable.answers,
         drain=parts.drain,
+        access=parts.access,
         continues=settings.continuation.enabled,
     )
 
@@ -384,6 +395,7 @@ def public_routes(settings: Settings, parts: GatewayParts, rest: ASGIApp) -> ASG
 
 def fastapi_app(settings: Settings, parts: GatewayParts) -> FastAPI:
     """Every route, those of inference for their description alone."""
+    gate = CallerGate(parts.access)
     app = FastAPI(
         title="Tierflow gateway",
         version=VERSION,
@@ -400,12 +412,12 @@ def fastapi_app(settings: Settings, parts: GatewayParts) -> FastAPI:
         raise AssertionError("the fast path serves this route")
 
     for router in (
-        models_router(parts.endpoints, settings.limits.max_body_bytes, (CASCADE, COLLECTIVE)),
+        models_router(gate, parts.endpoints, settings.limits.max_body_bytes, (CASCADE, COLLECTIVE)),
         operations_router(parts.readiness, metrics_page),
         devices_router(AdminGate(settings.admin.digest), parts.devices.admin),
-        collective_router(parts.models.collective.feedback),
+        collective_router(gate, parts.models.collective.feedback),
         documented_inference(passed_through),
-        streams_router(parts.resumable.answers),
+        streams_router(gate, parts.resumable.answers),
     ):
         app.include_router(router)
     describe(app)

@@ -1,6 +1,6 @@
 {{/* The gateway's settings. Secrets stay out: they come by the environment. */}}
 {{- define "gateway.config" -}}
-{{- $config := dict "listen" (dict "host" "0.0.0.0" "port" 8080) "operations" (dict "host" "0.0.0.0" "port" 8081) -}}
+{{- $config := dict "listen" (dict "host" "0.0.0.0" "port" 8080) "operations" (dict "host" "0.0.0.0" "port" 8081) "keys" (dict "required" false) -}}
 {{- if .Values.discovery.enabled -}}
 {{- $namespaces := include "gateway.namespaces" . | fromJsonArray -}}
 {{- $_ := set $config "discovery" (dict "namespaces" $namespaces "selector" (include "gateway.selector" . | fromJson) "resync_s" .Values.discovery.resyncSeconds) -}}

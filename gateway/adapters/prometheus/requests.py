@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from gateway.adapters.prometheus.keys import KeyMetrics
 from gateway.core.admission import ShedReason
 from gateway.core.outcome import Outcome
 from gateway.core.types import Endpoint
@@ -29,19 +30,21 @@ class RequestTelemetry:
     """The `Telemetry` port.
 
     `status_of` gives the HTTP status that a caller gets with an error; `is_model` tells the names
-    of models that are configured or served from what a caller made up.
+    of models that are configured or served from what a caller made up. `keys` counts by key.
     """
 
     def __init__(
         self,
-        registry: CollectorRegistry,
         *,
+        registry: CollectorRegistry,
         status_of: Callable[[type[BaseException]], int],
         is_model: Callable[[str], bool],
+        keys: KeyMetrics,
     ) -> None:
         self._registry = registry
         self._status_of = status_of
         self._is_model = is_model
+        self._keys = keys
         self._children: dict[tuple[str, str], tuple[Any, ...]] = {}
         self._add_requests()
         self._add_failures()
@@ -182,6 +185,7 @@ class RequestTelemetry:
             queue_ms=milliseconds(outcome.queue_s),
             ttft_ms=milliseconds(outcome.ttft_s),
             duration_ms=milliseconds(outcome.finished - request.received),
+            **({"key": request.caller.key} if request.caller.key else {}),
             **({"parent": request.parent} if request.parent else {}),
         )
 
@@ -193,6 +197,8 @@ class RequestTelemetry:
             prompt.inc(outcome.prompt_tokens)
         if outcome.completion_tokens:
             completion.inc(outcome.completion_tokens)
+        if outcome.request.caller.key:
+            self._keys.count(outcome)
         if outcome.request.parent:
             self._count_subrequest(tier, model, outcome)
             return

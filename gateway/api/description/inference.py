@@ -127,6 +127,12 @@ _ANSWER_HEADERS = (
     (names.ENDPOINT, "the endpoint that answered"),
     (names.REASON, "why the request went there"),
     (names.STREAM, "the id of a resumable stream"),
+    ("x-ratelimit-limit-requests", "the key's requests per minute, where it has a limit"),
+    ("x-ratelimit-remaining-requests", "what is left of them"),
+    ("x-ratelimit-reset-requests", "until all of them are there again, such as 6m0s"),
+    ("x-ratelimit-limit-tokens", "the key's tokens per minute, or per day"),
+    ("x-ratelimit-remaining-tokens", "what is left of them"),
+    ("x-ratelimit-reset-tokens", "until all of them are there again"),
     (names.RESUMABLE, "seconds for which a resumable stream survives its connection"),
 )
 

@@ -73,3 +73,17 @@ class Options:
     degrade: bool = True
     template: str | None = None
     self_moa: SelfMoa | None = None
+
+    @property
+    def devices(self) -> bool:
+        """Whether devices are asked."""
+        return self.self_moa is None or self.self_moa.device
+
+    @property
+    def most_engine_requests(self) -> int:
+        """How often engines may be asked for one answer: by server samples in each round, by the
+        aggregator after each, and for the likelihood of each answer."""
+        answers = self.max_members if self.self_moa is None else self.self_moa.samples
+        sampled = 0 if self.devices else answers
+        weighed = answers if self.aggregate in (Aggregate.BEST_OF_N, Aggregate.AUTO) else 0
+        return (self.rounds + 1) * (sampled + 1) + weighed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
+from gateway.core.access.tiers import tier_not_allowed
 from gateway.core.routing.policies import VIRTUAL_MODELS, PoolView, Preference, by_model
 from gateway.core.routing.profile import Profile
 from gateway.core.types import EndpointState, InferenceRequest
@@ -45,8 +46,8 @@ class Routing:
         Where every endpoint that may take the request is ejected, they all may: ejection never
         refuses a caller.
 
-        Raises UnknownModel, InvalidRequest (demands that no pool can meet), NoEndpoint,
-        Overloaded.
+        Raises UnknownModel, InvalidRequest (demands that no pool can meet), OutOfScope (tiers that
+        the caller's key is not for), NoEndpoint, Overloaded.
         """
         try:
             preferences, chosen = self._preferred(request, states, now, tried)
@@ -119,7 +120,11 @@ class Routing:
     def _within_demands(
         self, request: InferenceRequest, views: Sequence[PoolView]
     ) -> list[PoolView]:
-        demands = request.demands
+        demands, tiers = request.demands, request.caller.scope.tiers
+        if tiers is not None:
+            views = [view for view in views if view.tier.value in tiers]
+            if not views:
+                raise tier_not_allowed(request.caller.key, request.caller.scope, request.model)
         max_tier = demands.max_tier
         if max_tier is not None:
             views = [view for view in views if view.tier.rank <= max_tier.rank]

@@ -7,11 +7,13 @@ import asyncio
 from contextlib import aclosing
 from typing import NamedTuple
 
+from gateway.core.access.tiers import check_tier
 from gateway.core.cascade.decision import Judgement, judge
 from gateway.core.cascade.features import features, from_mean
 from gateway.core.cascade.hold_back import HoldBack
 from gateway.core.streams.stop_texts import StopScanner
 from gateway.errors import GatewayError, InvalidRequest
+from gateway.protocol.virtual_models import CASCADE
 from gateway.serving.cascade.answers import AnswerPiece, LowerAnswer
 from gateway.serving.cascade.held_back import HeldBackStream, send_text
 from gateway.serving.cascade.options import CascadeRequest, StageSpec
@@ -56,6 +58,8 @@ async def accept(state: CascadeState, answer: LowerAnswer) -> None:
 async def _answer(state: CascadeState, stage: StageSpec, deadline_s: float | None) -> LowerAnswer:
     deps, request = state.deps, state.request
     if stage.devices:
+        caller = request.inference.caller
+        check_tier(caller.key, caller.scope, "device", CASCADE)
         answer = state.lower = deps.device_tier.choose(stage)
         state.rule = deps.rules.for_devices(request, answer.model)
         await deps.device_tier.fill(answer, request, stage, deadline_s)

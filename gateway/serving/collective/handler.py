@@ -30,6 +30,7 @@ from gateway.serving.collective.report import evidence, reply_block
 from gateway.serving.collective.selection import (
     CollectiveDeps,
     PreparedRequest,
+    check_key,
     check_names,
     check_room,
     prepare,
@@ -63,6 +64,7 @@ class CollectiveHandler:
 
         with Lifecycle(outcome, self._deps.clock, finished):
             collective_request = read(request, self._deps.policy)
+            check_key(collective_request)
             check_names(self._deps, collective_request)
             check_room(self._deps, collective_request)
             report.mode = "self-moa" if collective_request.options.self_moa else "members"

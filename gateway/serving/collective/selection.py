@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
+from gateway.core.access.tiers import check_tier
 from gateway.core.collective.options import MemberFilter
 from gateway.core.collective.quorum import step_deadline
 from gateway.core.collective.report import Report
@@ -15,7 +16,8 @@ from gateway.core.collective.templates import Templates
 from gateway.core.devices.member import Member
 from gateway.core.ports import Callers, Clock, CollectiveTelemetry, Members, Telemetry
 from gateway.core.state.operations import ClaimState, Mean
-from gateway.errors import InvalidRequest, StateLost, UnknownModel
+from gateway.errors import InvalidRequest, OutOfScope, StateLost, UnknownModel
+from gateway.protocol.virtual_models import COLLECTIVE
 from gateway.serving.collective.aggregation import Aggregator, ServedModels
 from gateway.serving.collective.fit import Fit, FitEstimator
 from gateway.serving.collective.idempotency import check_claim
@@ -94,6 +96,21 @@ def check_names(deps: CollectiveDeps, request: CollectiveRequest) -> None:
             f"{param}: no such template; there are {', '.join(sorted(templates))}",
             param=param,
             code="unknown_template",
+        )
+
+
+def check_key(request: CollectiveRequest) -> None:
+    """Raises OutOfScope where the caller's key is not for devices, or for as many requests to
+    engines as this one may take."""
+    caller, options = request.inference.caller, request.options
+    if options.devices:
+        check_tier(caller.key, caller.scope, "device", COLLECTIVE)
+    if caller.fan_out is not None and options.most_engine_requests > caller.fan_out:
+        raise OutOfScope(
+            f"this request may ask engines {options.most_engine_requests} times, and the key "
+            f"{caller.key} allows {caller.fan_out}; ask for fewer samples, members or rounds",
+            param="tierflow.collective",
+            code="fan_out_exceeded",
         )
 
 
@@ -186,7 +203,7 @@ def _keys(
     deps: CollectiveDeps, request: CollectiveRequest, domain: str, devices: list[str]
 ) -> RequestKeys:
     inference = request.inference
-    caller = hashed(inference.caller.authorization)
+    caller = hashed(inference.caller.owner)
     key, session = inference.caller.idempotency_key, inference.demands.session
     digest = ""
     if key is not None:

@@ -64,6 +64,9 @@ class Lifecycle:
         if error is not None:
             outcome.kind, outcome.error = error_kind(error), type(error)
         outcome.finished = self._clock.now()
+        used = outcome.request.caller.used
+        if used is not None and outcome.opened is not None:
+            used.add(outcome.used_tokens)
         self._report(outcome)
 
 

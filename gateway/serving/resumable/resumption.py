@@ -25,21 +25,21 @@ class Resumption:
         self._remote = remote
         self._telemetry = telemetry
 
-    async def resume(self, stream: str, authorization: str, position: int) -> Reader:
+    async def resume(self, stream: str, owner: str, position: int) -> Reader:
         """A reader of what follows the event of this number; 0: of the whole stream.
 
-        Raises UnknownStream, also for a caller with another Authorization header than the one that
-        began the stream; StreamGone; and StateLost where another replica has it.
+        Raises UnknownStream, also for another caller than the one that began the
+        stream; StreamGone; and StateLost where another replica has it.
         """
-        caller, owner = caller_digest(stream, authorization), _owner(stream)
-        if owner == self._streams.replica:
+        caller, replica = caller_digest(stream, owner), _replica(stream)
+        if replica == self._streams.replica:
             reader: Reader = self._streams.connect(self._streams.find(stream, caller), position)
             self._telemetry.resumed("own")
             return reader
         try:
             if self._remote is None:
                 raise stream_lost()
-            reader = await self._remote.open(owner, stream, caller, position)
+            reader = await self._remote.open(replica, stream, caller, position)
         except StreamGone as error:
             if error.code == "stream_lost":
                 self._telemetry.lost("replica_gone")
@@ -47,18 +47,18 @@ class Resumption:
         self._telemetry.resumed("other")
         return reader
 
-    async def drop(self, stream: str, authorization: str) -> None:
+    async def drop(self, stream: str, owner: str) -> None:
         """End a stream that its caller wants no longer. Raises UnknownStream for one that is known
         here not to exist, and StateLost where another replica has it."""
-        caller, owner = caller_digest(stream, authorization), _owner(stream)
-        if owner == self._streams.replica:
+        caller, replica = caller_digest(stream, owner), _replica(stream)
+        if replica == self._streams.replica:
             self._streams.drop(self._streams.find(stream, caller))
         elif self._remote is not None:
-            await self._remote.drop(owner, stream, caller)
+            await self._remote.drop(replica, stream, caller)
 
 
-def _owner(stream: str) -> str:
-    owner = replica_of(stream)
-    if owner is None:
+def _replica(stream: str) -> str:
+    replica = replica_of(stream)
+    if replica is None:
         raise unknown_stream()
-    return owner
+    return replica

@@ -15,9 +15,9 @@ from gateway.errors import StreamGone, UnknownStream
 from gateway.serving.resumable.stream import ResumableStream, StreamHead, StreamReader
 
 
-def caller_digest(stream: str, authorization: str) -> str:
-    """Who owns the stream: SHA-256 of an Authorization header, different for each stream."""
-    content = f"{stream}\0{authorization}".encode("latin-1", "replace")
+def caller_digest(stream: str, owner: str) -> str:
+    """Who owns the stream: SHA-256 of its caller's `owner`, different for each stream."""
+    content = f"{stream}\0{owner}".encode("latin-1", "replace")
     return hashlib.sha256(content).hexdigest()
 
 
@@ -79,15 +79,15 @@ class ResumableStreams:
         return sum(not stream.delivered for stream in self._streams.values())
 
     def open(
-        self, *, authorization: str, seconds: float, head: StreamHead, work: asyncio.Task[None]
+        self, *, owner: str, seconds: float, head: StreamHead, work: asyncio.Task[None]
     ) -> ResumableStream:
         """A new stream, whose caller is not connected yet. `work` will write it. The head is
         completed with the stream's own headers by whoever reads it."""
         id = stream_id(self.replica, self._new_id())
         stream = ResumableStream(
             id=id,
-            caller=caller_digest(id, authorization),
-            owner=caller_digest("", authorization),
+            caller=caller_digest(id, owner),
+            owner=caller_digest("", owner),
             seconds=seconds,
             head=head,
             grown=self._grown,

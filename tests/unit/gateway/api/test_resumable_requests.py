@@ -22,6 +22,7 @@ from gateway.serving.requests.body_room import BodyRoom
 from gateway.serving.requests.drain import Drain, DrainTimes
 from gateway.serving.requests.relay import Sink
 from gateway.serving.resumable.streams import StreamLimits
+from tests.unit.gateway.access_rig import open_access
 from tests.unit.gateway.core.streams.test_event_log import without_ids
 from tests.unit.gateway.fakes import Recorder
 from tests.unit.gateway.serving.resumable.stream_rig import (
@@ -90,6 +91,7 @@ class Gateway:
             body_room=BodyRoom(1000, telemetry),
             body_s=30.0,
             resumable=at.answers,
+            access=open_access(),
             drain=Drain(
                 admission=Admission(limits, clock, telemetry),
                 times=DrainTimes(0.0, 0.0),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from prometheus_client import CollectorRegistry, generate_latest
 from structlog.testing import capture_logs
 
+from gateway.adapters.prometheus.keys import KeyMetrics
 from gateway.adapters.prometheus.requests import RequestTelemetry
 from gateway.core.outcome import Outcome
 from gateway.core.types import InferenceRequest
@@ -34,7 +35,12 @@ def ended(request: InferenceRequest) -> Outcome:
 
 def test_the_gateways_own_requests_are_neither_in_the_rate_nor_in_the_times_of_callers() -> None:
     registry = CollectorRegistry()
-    telemetry = RequestTelemetry(registry, status_of=lambda error: 0, is_model=lambda name: False)
+    telemetry = RequestTelemetry(
+        registry=registry,
+        status_of=lambda error: 0,
+        is_model=lambda name: False,
+        keys=KeyMetrics(registry),
+    )
     with capture_logs() as lines:
         telemetry.finished(ended(REQUEST))
         for part in ("r-1/answer", "r-1/check"):

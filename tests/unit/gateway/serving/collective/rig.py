@@ -209,7 +209,11 @@ def chat(
         stream=stream,
         max_tokens=given.get("max_tokens"),
         session=session,
-        caller=Caller(f"Bearer token-of-{token}" if token else "", key),
+        caller=Caller(
+            authorization=f"Bearer token-of-{token}" if token else "",
+            owner=token or "",
+            idempotency_key=key,
+        ),
     )
 
 

@@ -164,7 +164,7 @@ async def begin(
     """The caller's own request, until its connection ends."""
     try:
         await at.answers.serve(
-            request("rill-edge", stream=True, caller=KnownCaller(key)),
+            request("rill-edge", stream=True, caller=KnownCaller(owner=key)),
             seconds=seconds,
             receive=caller.receive,
             send=caller.send,

@@ -1,0 +1,31 @@
+"""The gate for callers at the routes that FastAPI serves; the fast path has its own."""
+
+from __future__ import annotations
+
+from fastapi import Depends, Request, Response
+from fastapi.security import HTTPBearer
+
+from gateway.core.access.key import Identity
+from gateway.protocol.headers import AUTHORIZATION
+from gateway.serving.access.access import Access
+
+RATE_HEADERS = "rate_headers"
+"""In a request's state, for an answer that is an error."""
+_documented = Depends(HTTPBearer(auto_error=False, description="a caller's key"))
+
+
+class CallerGate:
+    """The gate before callers' routes, a dependency of theirs that gives who calls."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+
+    async def __call__(
+        self, request: Request, response: Response, _: object = _documented
+    ) -> Identity:
+        """Raises InvalidKey and StateLost."""
+        identity = await self.access.identify(request.headers.get(AUTHORIZATION, ""))
+        headers = {k.decode(): v.decode() for k, v in self.access.headers(identity)}
+        setattr(request.state, RATE_HEADERS, headers)
+        response.headers.update(headers)
+        return identity

@@ -1,0 +1,92 @@
+"""Callers' keys: what a key stands for, and for how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
+
+PREFIX = "tf-"
+"""Of every key: a bearer token that begins so and is not known is refused, whatever the rule."""
+MAX_TOKEN_CHARS = 4096
+
+Way = Literal["plain", "cascade", "collective"]
+"""The ways of answering: by one engine, by `tierflow-cascade`, by `tierflow-collective`."""
+TierName = Literal["device", "edge", "cloud"]
+PrivacyClass = Literal["public", "owner", "private"]
+Count = Annotated[int, msgspec.Meta(ge=1, le=10**15)]
+Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What a key may be used for; None: all there is. `models` are the names that a caller may
+    ask for, virtual ones too; `tiers` where its requests may be answered, also the requests that
+    the gateway makes for them; `privacy` the classes that its requests may have."""
+
+    models: frozenset[str] | None = None
+    tiers: frozenset[TierName] | None = None
+    ways: frozenset[Way] | None = None
+    privacy: frozenset[PrivacyClass] | None = None
+
+
+EVERYTHING = Scope()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quotas:
+    """How much a key may be used; None: without a limit. A request counts as many requests as
+    engines were asked for it, and `fan_out` bounds that for one of them."""
+
+    requests_per_min: Count | None = None
+    tokens_per_min: Count | None = None
+    tokens_per_day: Count | None = None
+    in_flight: Count | None = None
+    fan_out: Count | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A caller's key. `digest` is its SHA-256 in hex; the key itself is nowhere. Times are Unix
+    seconds. While a rotation's grace lasts, until `previous_until`, the key that it replaced, of
+    the digest `previous`, is good as well; "": there is none."""
+
+    name: Name
+    digest: Digest
+    created: float
+    scope: Scope = EVERYTHING
+    quotas: Quotas = Quotas()
+    expires: float | None = None
+    previous: str = ""
+    previous_until: float = 0.0
+
+    def digests(self, now: float) -> tuple[str, ...]:
+        """The digests of the keys that are good under this name now."""
+        if self.expires is not None and now >= self.expires:
+            return ()
+        if self.previous and now < self.previous_until:
+            return self.digest, self.previous
+        return (self.digest,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who calls. `id` tells callers apart: "key team-a", "device phone", "" where nobody has shown
+    who they are. `key` is the name of the key that was shown; "": none."""
+
+    id: str = ""
+    key: str = ""
+    scope: Scope = EVERYTHING
+    quotas: Quotas = Quotas()
+
+
+ANONYMOUS = Identity()
+
+
+def bearer_token(authorization: str) -> str:
+    """The token of an Authorization header; "" where there is none, or one that is too long."""
+    scheme, _, token = authorization.partition(" ")
+    token = token.strip()
+    return token if scheme.lower() == "bearer" and len(token) <= MAX_TOKEN_CHARS else ""

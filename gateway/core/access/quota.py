@@ -1,0 +1,159 @@
+"""What a key has left: buckets that may be overdrawn, and what is drawn from them when.
+
+At its entry a request is charged by an estimate, at its end by what it used: the difference is
+given back, or is a debt that time pays. So nobody waits for a count, and what was used counts
+whatever the estimate was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.core.access.key import Quotas
+from gateway.core.token_bucket import ROUNDING, refilled
+
+MINUTE_S, DAY_S = 60.0, 86_400.0
+CHARS_PER_TOKEN = 4
+ANSWER_TOKENS = 256
+"""What an answer is expected to have where its caller sets no limit."""
+
+QuotaName = Literal["requests_per_min", "tokens_per_min", "tokens_per_day", "in_flight"]
+
+
+def estimated_tokens(prompt_chars: int, max_tokens: int | None) -> int:
+    """What a request is charged at its entry."""
+    answer = ANSWER_TOKENS if max_tokens is None else max_tokens
+    return prompt_chars // CHARS_PER_TOKEN + answer
+
+
+@dataclass(slots=True, kw_only=True)
+class QuotaBucket:
+    """A token bucket of `limit`, refilled within `period_s` seconds, that may be overdrawn: what
+    has been used is drawn, whatever is there. It begins full. Times are seconds on any clock that
+    does not go back.
+
+    Where replicas share it, each draws from its own, `undelivered` is what it has not told the
+    shared one of, and `adopt` takes over the shared one's level.
+    """
+
+    limit: float
+    period_s: float
+    level: float = float("inf")
+    at: float = 0.0
+    undelivered: float = 0.0
+
+    @property
+    def per_s(self) -> float:
+        return self.limit / self.period_s
+
+    def available(self, now: float) -> float:
+        """What is there; below 0 in debt."""
+        return refilled(self.level, now - self.at, self.limit, self.per_s)
+
+    def draw(self, amount: float, now: float) -> None:
+        """Take as much, or give it back where `amount` is below 0."""
+        self.level = min(self.limit, self.available(now) - amount)
+        self.at = max(self.at, now)
+        self.undelivered += amount
+
+    def wait_s(self, amount: float, now: float) -> float:
+        """Until there is as much: 0.0 where it is there. More than the limit is let in when the
+        bucket is full, so that nobody waits for ever."""
+        missing = min(amount, self.limit) - self.available(now)
+        return missing / self.per_s if missing > ROUNDING * self.limit else 0.0
+
+    def reset_s(self, now: float) -> float:
+        """Until it is full."""
+        return (self.limit - self.available(now)) / self.per_s
+
+    def adopt(self, level: float, delivered: float, now: float) -> None:
+        """The shared bucket has `level`, from which `delivered` of what was drawn here has been
+        taken."""
+        self.undelivered -= delivered
+        self.level = min(self.limit, level - self.undelivered)
+        self.at = max(self.at, now)
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaRefusal:
+    """Which quota refuses a request, what it allows, and the seconds until it would not."""
+
+    quota: QuotaName
+    limit: int
+    wait_s: float
+
+
+class KeyUse:
+    """What one key has left, and what it has in flight. `others_in_flight`: at other replicas."""
+
+    def __init__(self, quotas: Quotas) -> None:
+        self.quotas = quotas
+        self.requests = _bucket(quotas.requests_per_min, MINUTE_S)
+        self.tokens = _bucket(quotas.tokens_per_min, MINUTE_S)
+        self.day_tokens = _bucket(quotas.tokens_per_day, DAY_S)
+        self.in_flight = 0
+        self.others_in_flight = 0
+
+    def change(self, quotas: Quotas) -> None:
+        """The operator has changed the quotas; a bucket whose limit stays keeps its level."""
+        before, self.quotas = self.quotas, quotas
+        if quotas.requests_per_min != before.requests_per_min:
+            self.requests = _bucket(quotas.requests_per_min, MINUTE_S)
+        if quotas.tokens_per_min != before.tokens_per_min:
+            self.tokens = _bucket(quotas.tokens_per_min, MINUTE_S)
+        if quotas.tokens_per_day != before.tokens_per_day:
+            self.day_tokens = _bucket(quotas.tokens_per_day, DAY_S)
+
+    def refusal(self, tokens: int, now: float) -> QuotaRefusal | None:
+        """Why a request with this estimate may not enter; None: it may."""
+        limit = self.quotas.in_flight
+        if limit is not None and self.in_flight + self.others_in_flight >= limit:
+            return QuotaRefusal("in_flight", limit, 1.0)
+        amounts: tuple[tuple[QuotaName, QuotaBucket | None, int], ...] = (
+            ("requests_per_min", self.requests, 1),
+            ("tokens_per_min", self.tokens, tokens),
+            ("tokens_per_day", self.day_tokens, tokens),
+        )
+        refusals = [
+            QuotaRefusal(name, int(bucket.limit), wait_s)
+            for name, bucket, amount in amounts
+            if bucket is not None and (wait_s := bucket.wait_s(amount, now)) > 0
+        ]
+        # The longest wait is the one after which it may enter.
+        return max(refusals, key=lambda refusal: refusal.wait_s, default=None)
+
+    def begin(self, tokens: int, now: float) -> None:
+        """A request enters, with this estimate."""
+        self.in_flight += 1
+        self._draw(1, tokens, now)
+
+    def end(self, tokens: int, used: RequestUse, now: float) -> None:
+        """A request that entered with the estimate `tokens` has ended."""
+        self.in_flight -= 1
+        self._draw(max(used.engine_requests, 1) - 1, used.tokens - tokens, now)
+
+    def _draw(self, requests: int, tokens: int, now: float) -> None:
+        if self.requests is not None:
+            self.requests.draw(requests, now)
+        for bucket in (self.tokens, self.day_tokens):
+            if bucket is not None:
+                bucket.draw(tokens, now)
+
+
+@dataclass(slots=True)
+class RequestUse:
+    """What one caller's request has used at servers so far, with all that the gateway asked for
+    it: requests to engines, and tokens of their prompts and answers."""
+
+    engine_requests: int = 0
+    tokens: int = 0
+
+    def add(self, tokens: int) -> None:
+        """One more request to an engine has ended."""
+        self.engine_requests += 1
+        self.tokens += tokens
+
+
+def _bucket(limit: int | None, period_s: float) -> QuotaBucket | None:
+    return None if limit is None else QuotaBucket(limit=float(limit), period_s=period_s)

@@ -1,0 +1,22 @@
+"""Which tiers a key is for."""
+
+from __future__ import annotations
+
+from gateway.core.access.key import Scope
+from gateway.errors import OutOfScope
+
+
+def check_tier(key: str, scope: Scope, tier: str, model: str) -> None:
+    """Raises OutOfScope where this tier would answer and the key is not for it."""
+    if scope.tiers is not None and tier not in scope.tiers:
+        raise tier_not_allowed(key, scope, model)
+
+
+def tier_not_allowed(key: str, scope: Scope, model: str) -> OutOfScope:
+    """`model`: as the caller named it."""
+    allowed = ", ".join(sorted(scope.tiers or ()))
+    return OutOfScope(
+        f"the key {key} may not use the tiers that would answer {model}; it may use: {allowed}",
+        param="model",
+        code="tier_not_allowed",
+    )

@@ -1,0 +1,122 @@
+"""Who calls, and what it may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+
+from gateway.core.access.key import ANONYMOUS, PREFIX, Identity, Scope, Way, bearer_token
+from gateway.core.access.quota import RequestUse, estimated_tokens
+from gateway.core.access.rate_headers import RateHeaders
+from gateway.core.ports import AccessTelemetry, Callers
+from gateway.core.types import InferenceRequest
+from gateway.errors import GatewayError, InvalidKey, OutOfScope, QuotaExceeded
+from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES
+from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
+from gateway.serving.access.key_table import KeyTable
+from gateway.serving.access.quotas import KeyQuotas, Permit
+
+_WAYS: dict[str, Way] = {CASCADE: "cascade", COLLECTIVE: "collective"}
+NO_PERMIT: nullcontext[None] = nullcontext()
+_ANSWERING = frozenset({CHAT, COMPLETIONS, RESPONSES})
+MISSING = (
+    "you didn't provide an API key; send it as `Authorization: Bearer <key>`; the gateway's "
+    "operator makes keys with `python -m gateway.admin keys make`"
+)
+UNKNOWN = (
+    "incorrect API key provided: it is unknown, revoked or expired; the gateway's operator makes "
+    "keys with `python -m gateway.admin keys make`"
+)
+
+
+class Access:
+    """The gate for callers. `devices` knows devices' tokens, which are good here as well;
+    `required` says whether a caller must show who it is."""
+
+    def __init__(
+        self,
+        *,
+        keys: KeyTable,
+        quotas: KeyQuotas,
+        devices: Callers,
+        required: Callable[[], bool],
+        telemetry: AccessTelemetry,
+    ) -> None:
+        self._keys = keys
+        self._quotas = quotas
+        self._devices = devices
+        self._required = required
+        self._telemetry = telemetry
+
+    async def identify(self, authorization: str) -> Identity:
+        """Who shows this Authorization header. No round trip but for an enrolled device, once in a
+        few seconds. Raises InvalidKey, and StateLost where only the lost store knows."""
+        token = bearer_token(authorization)
+        if token:
+            if (known := self._keys.find(token)) is not None:
+                return known
+            if token.startswith(PREFIX):
+                raise self._refused("", InvalidKey(UNKNOWN, code="invalid_api_key"))
+        if not self._required():
+            return ANONYMOUS
+        if token and (device := await self._devices.callers_owner(authorization)) is not None:
+            return Identity(id=f"device {device[0]}")
+        raise self._refused("", InvalidKey(UNKNOWN if token else MISSING, code="invalid_api_key"))
+
+    def admit(
+        self, request: InferenceRequest, identity: Identity
+    ) -> tuple[InferenceRequest, Permit | nullcontext[None]]:
+        """The request as it may go on, with what forbids it as its `fault`, and its place in the
+        key's quotas: a block to be entered."""
+        if not identity.key:
+            return request, NO_PERMIT
+        if request.fault is None and (fault := self._out_of_scope(request, identity)) is not None:
+            request = replace(request, fault=fault)
+        tokens = 0
+        if request.fault is None:
+            limit = request.max_tokens if request.path in _ANSWERING else 0
+            tokens = estimated_tokens(request.prompt_chars, limit)
+        try:
+            used = request.caller.used or RequestUse()
+            return request, self._quotas.enter(identity, tokens, used)
+        except QuotaExceeded as error:
+            return replace(request, fault=self._refused(identity.key, error)), NO_PERMIT
+
+    def may_ask(self, identity: Identity, model: str, tier: str | None = None) -> bool:
+        """Whether the key may name this model, which is served at `tier`."""
+        tiers = identity.scope.tiers
+        if tier is not None and tiers is not None and tier not in tiers:
+            return False
+        return self._scope_problem(identity, model) is None
+
+    def headers(self, identity: Identity) -> RateHeaders:
+        """What the caller is told of its limits; nothing without a key."""
+        return self._quotas.headers(identity) if identity.key else ()
+
+    def _out_of_scope(self, request: InferenceRequest, identity: Identity) -> GatewayError | None:
+        problem = self._scope_problem(identity, request.model)
+        return None if problem is None else self._refused(identity.key, problem)
+
+    def _scope_problem(self, identity: Identity, model: str) -> OutOfScope | None:
+        scope: Scope = identity.scope
+        if scope.models is not None and model not in scope.models:
+            return OutOfScope(
+                f"the key {identity.key} may not use the model {model!r}; GET /v1/models lists "
+                "those that it may",
+                param="model",
+                code="model_not_allowed",
+            )
+        way = _WAYS.get(model, "plain")
+        if scope.ways is not None and way not in scope.ways:
+            return OutOfScope(
+                f"the key {identity.key} may not be used for {way} answers; it may for: "
+                f"{', '.join(sorted(scope.ways))}",
+                param="model",
+                code="way_not_allowed",
+            )
+        return None
+
+    def _refused(self, key: str, error: GatewayError) -> GatewayError:
+        self._telemetry.refused(key, error.code)
+        return error

@@ -1,0 +1,54 @@
+"""The callers' keys, as each replica has them in its memory."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable, Mapping
+
+from gateway.core.access.key import ApiKey, Identity
+
+
+def key_digest(token: str) -> str:
+    """SHA-256 in hex of the bytes that came, which headers are read from as Latin-1."""
+    return hashlib.sha256(token.encode("latin-1", "replace")).hexdigest()
+
+
+class KeyTable:
+    """The keys by their digests: looking one up costs no round trip. `fixed` are the settings' own;
+    `replace` brings all others, of which a name of the settings is passed over. `unix_time` in
+    seconds."""
+
+    def __init__(self, fixed: Iterable[ApiKey], unix_time: Callable[[], float]) -> None:
+        self.fixed: dict[str, ApiKey] = {key.name: key for key in fixed}
+        self.keys: Mapping[str, ApiKey] = {}
+        self._unix_time = unix_time
+        self._by_digest: Mapping[str, tuple[ApiKey, Identity]] = {}
+        self.replace(())
+
+    def replace(self, keys: Iterable[ApiKey]) -> None:
+        """From now on these keys are good, and the settings'."""
+        self.keys = {key.name: key for key in keys} | self.fixed
+        by_digest: dict[str, tuple[ApiKey, Identity]] = {}
+        for key in self.keys.values():
+            identity = Identity(
+                id=f"key {key.name}", key=key.name, scope=key.scope, quotas=key.quotas
+            )
+            for digest in filter(None, (key.previous, key.digest)):
+                by_digest[digest] = key, identity
+        self._by_digest = by_digest
+
+    def find(self, token: str) -> Identity | None:
+        """Whose key it is; None for one that is unknown, revoked or expired.
+
+        The look-up is by a digest, which a guess says nothing about, and the comparison takes the
+        same time wherever two digests differ.
+        """
+        digest = key_digest(token)
+        key, identity = self._by_digest.get(digest, (None, None))
+        if key is None:
+            return None
+        good = False
+        for each in key.digests(self._unix_time()):
+            good |= hmac.compare_digest(each, digest)
+        return identity if good else None

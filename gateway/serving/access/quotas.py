@@ -1,0 +1,92 @@
+"""The quotas of this replica's callers: what each key has used, and who may still enter."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from gateway.core.access.key import Identity
+from gateway.core.access.quota import KeyUse, QuotaRefusal, RequestUse
+from gateway.core.access.rate_headers import RateHeaders, rate_headers
+from gateway.core.ports import Clock
+from gateway.errors import QuotaExceeded, QuotaSpent, RequestRateExceeded, TokenRateExceeded
+
+
+class KeyQuotas:
+    """What each key has left here, by its name. All in memory: nobody waits."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.uses: dict[str, KeyUse] = {}
+
+    def use(self, identity: Identity) -> KeyUse:
+        """What the key has left."""
+        use = self.uses.get(identity.key)
+        if use is None:
+            use = self.uses[identity.key] = KeyUse(identity.quotas)
+        elif use.quotas is not identity.quotas:
+            use.change(identity.quotas)
+        return use
+
+    def enter(self, identity: Identity, tokens: int, used: RequestUse) -> Permit:
+        """Let a request in that is expected to need `tokens`; `used` will tell what it used. The
+        permit must be closed. Raises QuotaExceeded."""
+        use, now = self.use(identity), self._clock.now()
+        if (refusal := use.refusal(tokens, now)) is not None:
+            raise _exceeded(identity.key, refusal)
+        use.begin(tokens, now)
+        return Permit(use=use, clock=self._clock, tokens=tokens, used=used)
+
+    def headers(self, identity: Identity) -> RateHeaders:
+        """What a caller is told of its limits now."""
+        return rate_headers(self.use(identity), self._clock.now())
+
+
+class Permit:
+    """A request's place in its key's quotas, for as long as the block runs; blocks may be nested,
+    and may end in any order. At the end of the last one, whatever ends it, what the request used
+    takes the place of what was expected."""
+
+    __slots__ = ("_blocks", "_clock", "_tokens", "_use", "_used")
+
+    def __init__(self, *, use: KeyUse, clock: Clock, tokens: int, used: RequestUse) -> None:
+        self._use = use
+        self._clock = clock
+        self._tokens = tokens
+        self._used = used
+        self._blocks = 0
+
+    def __enter__(self) -> None:
+        self._blocks += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._blocks -= 1
+        if self._blocks:
+            return
+        self._use.end(self._tokens, self._used, self._clock.now())
+
+
+def _exceeded(key: str, refusal: QuotaRefusal) -> QuotaExceeded:
+    quota, limit, wait_s = refusal.quota, refusal.limit, refusal.wait_s
+    if quota == "tokens_per_day":
+        return QuotaSpent(
+            f"the key {key} has used up its tokens per day (limit {limit})",
+            retry_after=wait_s,
+            code="insufficient_quota",
+        )
+    if quota == "tokens_per_min":
+        return TokenRateExceeded(
+            f"rate limit reached for the key {key}: tokens per minute (limit {limit})",
+            retry_after=wait_s,
+            code="rate_limit_exceeded",
+        )
+    what = "requests in flight" if quota == "in_flight" else "requests per minute"
+    return RequestRateExceeded(
+        f"rate limit reached for the key {key}: {what} (limit {limit})",
+        retry_after=wait_s,
+        code="rate_limit_exceeded",
+    )
