@@ -78,6 +78,10 @@ class BodyTooLarge(InvalidRequest):
     """A body that is larger than the limit."""
 
 
+class EncodedBody(InvalidRequest):
+    """A body that would have to be unpacked before it is read, and may grow without bound."""
+
+
 class RetryLater(GatewayError):
     """An error that may pass. `retry_after` is in seconds, a hint for the caller."""
 

@@ -96,6 +96,11 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         "The body has more lists, objects and items than may be read in one go.",
         "Send less at once, or raise the setting that the message names; docs/limits.md.",
     ),
+    "encoded_body": ErrorCode(
+        errors.EncodedBody,
+        "The body is compressed: it has a `Content-Encoding`.",
+        "Send it as it is.",
+    ),
     "invalid_http": ErrorCode(
         400,
         "The request is no valid HTTP/1.1, or could be read in two ways: two lengths, a length and "

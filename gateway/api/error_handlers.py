@@ -26,6 +26,7 @@ LONGEST_RETRY_S = 60.0
 # Most specific first: the first class that fits decides.
 _STATUS: Mapping[type[errors.GatewayError], tuple[int, str]] = {
     errors.BodyTooLarge: (413, "invalid_request_error"),
+    errors.EncodedBody: (415, "invalid_request_error"),
     errors.UnknownModel: (404, "invalid_request_error"),
     errors.UnknownDevice: (404, "invalid_request_error"),
     errors.UnknownStream: (404, "invalid_request_error"),

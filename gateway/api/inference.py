@@ -13,7 +13,14 @@ from starlette.types import Receive, Scope, Send
 from gateway.api.client_disconnect import ClientGone, Listening
 from gateway.api.error_handlers import internal_error, render
 from gateway.api.http_server import LATE
-from gateway.api.parsing import owner_of, parse, read_headers, request_id, unread
+from gateway.api.parsing import (
+    check_encoding,
+    owner_of,
+    parse,
+    read_headers,
+    request_id,
+    unread,
+)
 from gateway.api.resumable import ResumableAnswers
 from gateway.core.access.key import Identity
 from gateway.core.access.rate_headers import RateHeaders
@@ -238,6 +245,7 @@ class InferenceRoutes:
         received, path = self._clock.now(), scope["path"]
         try:
             body, outline = await self._body(headers, receive, held)
+            check_encoding(headers.get("content-encoding"))
         except (InvalidRequest, Overloaded) as error:
             return unread(path, id, received, error, Caller(key=identity.key))
         return parse(

@@ -9,6 +9,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
+from gateway.api.parsing import check_encoding
 from gateway.errors import BodyTooLarge, InvalidRequest
 from gateway.protocol.field_problems import field_name, field_problem
 
@@ -19,6 +20,7 @@ B = TypeVar("B", bound=BaseModel)
 
 async def read_body(request: Request, kind: type[B]) -> B:
     """Raises InvalidRequest, which names the field and never repeats its value."""
+    check_encoding(request.headers.get("content-encoding"))
     data = bytearray()
     try:
         async with asyncio.timeout(BODY_S):

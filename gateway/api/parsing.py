@@ -22,7 +22,7 @@ from gateway.core.body_outline import BodyOutline
 from gateway.core.streams.continuation import continuation_terms
 from gateway.core.streams.protocols import several_texts
 from gateway.core.types import Caller, Demands, InferenceRequest, Tier
-from gateway.errors import GatewayError, InvalidRequest
+from gateway.errors import EncodedBody, GatewayError, InvalidRequest
 from gateway.protocol import headers as names
 from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
 from gateway.protocol.paths import CHAT, DETOKENIZE, TOKENIZE
@@ -45,6 +45,7 @@ _READ = frozenset(
         names.LAST_EVENT_ID,
         "content-type",
         "content-length",
+        "content-encoding",
         "traceparent",
         "tracestate",
     )
@@ -128,6 +129,16 @@ def parse(
         continuation=continuation_terms(path, fields, chars) if continues else None,
         several=several_texts(path, fields),
     )
+
+
+def check_encoding(encoding: str | None) -> None:
+    """Raises EncodedBody for a body that is compressed: `encoding` is its Content-Encoding."""
+    if encoding and encoding.strip().lower() != "identity":
+        raise EncodedBody(
+            "content-encoding: expected none; bodies are taken uncompressed",
+            param="content-encoding",
+            code="encoded_body",
+        )
 
 
 def unread(

@@ -156,6 +156,8 @@ class HttpConnection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """The answer to what is refused, and the end; without one where another is under way."""
+        if self._refused:
+            return
         status, code, message = self._refusal
         self._room.refused(code)
         self._refused = True

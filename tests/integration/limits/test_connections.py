@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -16,8 +17,9 @@ from tests.servers import Server, eventually, start_gateway, start_simulator
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
 MAX = 300
-POST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n"
+POST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
 BODY = b'{"model":"rill-edge","messages":[{"role":"user","content":"hi"}],"max_tokens":2}'
+GET = b"GET /health HTTP/1.1\r\nhost: localhost\r\n"
 CHUNKED = POST + b"transfer-encoding: chunked\r\n"
 
 
@@ -61,11 +63,11 @@ def code_of(answer: RawAnswer) -> str:
         CHUNKED + b"\r\n3\nabc\n0\n\n",
         CHUNKED + b"\r\n3\r\nabc\r\n0\r\ncontent-length: 5\r\n\r\n",
         POST + b"x: a\r\n b\r\n\r\n",
-        b"GET /health HTTP/1.1\nhost: a\n\n",
-        b"GET /health HTTP/1.1\r\nhost: a\nx: b\r\n\r\n",
-        b"GET /health HTTP/1.1\r\nhost: a\rx: b\r\n\r\n",
-        b"GET /health HTTP/1.1\r\nhost: a\r\nx: a\0b\r\n\r\n",
-        b"GET /health HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+        b"GET /health HTTP/1.1\nhost: localhost\n\n",
+        b"GET /health HTTP/1.1\r\nhost: localhost\nx: b\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nhost: localhost\rx: b\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nhost: localhost\r\nx: a\0b\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nhost: localhost\r\nhost: b\r\n\r\n",
         b"GET /health HTTP/1.1\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ],
@@ -82,25 +84,29 @@ async def test_a_request_that_can_be_read_in_two_ways_is_refused(
     ("pieces", "status", "code"),
     [
         (
-            (b"GET /health HTTP/1.1\r\nhost: a\r\nx: ", *[b"y" * 65536] * 40),
+            (b"GET /health HTTP/1.1\r\nhost: localhost\r\nx: ", *[b"y" * 65536] * 40),
             431,
             "headers_too_large",
         ),
         (
-            (b"GET /health HTTP/1.1\r\nhost: a\r\n", b"x: y\r\n" * 129, b"\r\n"),
+            (b"GET /health HTTP/1.1\r\nhost: localhost\r\n", b"x: y\r\n" * 129, b"\r\n"),
             431,
             "headers_too_large",
         ),
         (
             (
-                b"GET /health HTTP/1.1\r\nhost: a\r\n",
+                b"GET /health HTTP/1.1\r\nhost: localhost\r\n",
                 *[b"x: " + b"y" * 999 + b"\r\n"] * 90,
                 b"\r\n",
             ),
             431,
             "headers_too_large",
         ),
-        ((b"GET /" + b"y" * 9000 + b" HTTP/1.1\r\nhost: a\r\n\r\n",), 414, "target_too_long"),
+        (
+            (b"GET /" + b"y" * 9000 + b" HTTP/1.1\r\nhost: localhost\r\n\r\n",),
+            414,
+            "target_too_long",
+        ),
     ],
     ids=["one without end", "many", "large", "target"],
 )
@@ -172,7 +178,7 @@ async def test_beyond_the_bound_a_connection_gets_an_answer_and_room_comes_back(
     gateway: Server,
 ) -> None:
     connections = [await connect(gateway) for _ in range(MAX)]
-    answer = await send(gateway, b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n")
+    answer = await send(gateway, b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
     assert (answer.status, code_of(answer)) == (503, "too_many_connections")
     assert "retry-after: 1" in answer.head
     for _, writer in connections:
@@ -188,11 +194,45 @@ async def test_beyond_the_bound_a_connection_gets_an_answer_and_room_comes_back(
     eventually(lambda: gateway.metric("tierflow_open_connections") < 5, "all are counted off")
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, identity", "x"])
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/chat/completions", "/v1/embeddings", "/v1/collective/feedback", "/v1/devices/enrol"],
+)
+async def test_a_compressed_body_is_not_unpacked(gateway: Server, path: str, encoding: str) -> None:
+    headers = {"content-encoding": encoding}
+    answer = httpx.post(gateway.url + path, content=gzip.compress(b" " * 10**6), headers=headers)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (415, "encoded_body")
+
+
+@pytest.mark.parametrize("path", ["/v1/collective/feedback", "/v1/devices/enrol"])
+async def test_a_small_route_takes_no_large_body(gateway: Server, path: str) -> None:
+    answer = httpx.post(gateway.url + path, content=b" " * 10**6)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (413, "body_too_large")
+
+
+async def test_a_caller_who_leaves_in_the_middle_of_a_body_is_no_error_in_the_log(
+    gateway: Server,
+) -> None:
+    for path in (b"/v1/collective/feedback", b"/v1/devices/enrol", b"/v1/completions"):
+        _, writer = await connect(gateway)
+        writer.write(
+            b"POST " + path + b" HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{"
+        )
+        await writer.drain()
+        writer.close()
+    assert (await send(gateway, GET + b"connection: close\r\n\r\n")).status == 200
+    assert "Traceback" not in gateway.output()
+    assert not gateway.logged(event="internal_error")
+
+
 async def test_a_request_over_several_pieces_and_one_after_another_are_answered(
     gateway: Server,
 ) -> None:
     one = POST + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
-    last = one.replace(b"host: a", b"host: a\r\nconnection: close")
+    last = one.replace(b"host: localhost", b"host: localhost\r\nconnection: close")
     data = one + one + last
     answer = await send(gateway, *(data[i : i + 50] for i in range(0, len(data), 50)))
     assert answer.head.startswith("http/1.1 200")
