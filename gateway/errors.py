@@ -34,6 +34,7 @@ GatewayError
     ├── FirstTokenTimeout
     ├── IdleTimeout
     ├── EngineBusy         it asks to be left alone for a while
+    ├── EngineRefused      it refuses the request, and another engine is asked whether it agrees
     └── EngineFailed       it answered with a server error
 """
 
@@ -216,6 +217,10 @@ class IdleTimeout(UpstreamError):
 
 class EngineBusy(UpstreamError):
     """An engine that takes no more requests for a while (429)."""
+
+
+class EngineRefused(UpstreamError):
+    """An engine that refuses a request in a way that may be its own fault. No caller sees it."""
 
 
 class EngineFailed(UpstreamError):

@@ -46,6 +46,9 @@ _MAY_BE_EMPTY = frozenset({RESPONSES, TOKENIZE})
 _NO_LIST = re.compile(rb"\s*:\s*(?:\[\s*\]|[^\[\s])")
 NOTHING = frozenset({b"", b"{}", b"[]", b"null"})
 _OPENED, _CLOSED = (b"{", b"["), (b"}", b"]")
+CERTAIN_REFUSAL = 400
+"""The status by which engines say that a request is wrong. Any other from 400 on may come from one
+replica alone: another server at its address, an older version, a smaller limit."""
 MAX_RETRY_AFTER_S = 3600.0
 
 _ERROR = re.compile(
@@ -81,6 +84,12 @@ def status_fault(
     if status >= 500:
         return bad_status(endpoint, path, status)
     return None
+
+
+def doubtful_refusal(status: int) -> bool:
+    """Whether another endpoint should be asked before the caller is told that its request is
+    wrong. Of statuses that are no fault of the endpoint's by themselves."""
+    return status > CERTAIN_REFUSAL
 
 
 def body_fault(

@@ -18,7 +18,8 @@ class RetryBudget:
     work, and at an endpoint that fails requests itself. One that goes from an endpoint that fails
     at once to one that is sound costs what the request would have cost anyway, so it is not: an
     endpoint that breaks fails all that it held in one moment, before it can be ejected, and they
-    all have to find another.
+    all have to find another. A second opinion on a refusal is charged once it has agreed, and is
+    not asked for where nothing is left.
     """
 
     ratio: float
@@ -39,6 +40,14 @@ class RetryBudget:
             return False
         self._tokens = self._remaining() - 1.0
         return True
+
+    def allow_opinion(self, attempts: int) -> bool:
+        """True if another engine may be asked whether it refuses the same request, too."""
+        return attempts < self.max_attempts and self._remaining() >= 1.0
+
+    def charge(self) -> None:
+        """For what has cost more than its request had to."""
+        self._tokens = max(0.0, self._remaining() - 1.0)
 
     def _remaining(self) -> float:
         return self.reserve if self._tokens is None else self._tokens

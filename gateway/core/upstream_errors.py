@@ -15,6 +15,7 @@ from gateway.errors import (
     EndpointLost,
     EngineBusy,
     EngineFailed,
+    EngineRefused,
     FirstTokenTimeout,
     IdleTimeout,
     InvalidRequest,
@@ -64,6 +65,13 @@ def engine_busy(endpoint: str, retry_after: float | None) -> EngineBusy:
         code="engine_busy",
         certain=True,
         retry_after=retry_after,
+    )
+
+
+def engine_refused(endpoint: str, path: str, status: int) -> EngineRefused:
+    """The status is the caller's own fault, if another engine agrees."""
+    return EngineRefused(
+        f"{endpoint} refused {path} with status {status}", endpoint=endpoint, code="engine_refused"
     )
 
 

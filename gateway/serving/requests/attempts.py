@@ -19,7 +19,8 @@ again, and goes on only where the new answer begins as the old one.
 Whose fault is a failure? Some are the endpoint's whatever the request (`UpstreamError.certain`).
 The others might be this request's own: they count against the endpoint once another has answered
 the same request. One that fails at several endpoints and is answered at none counts against none,
-so that no request can have them all ejected.
+so that no request can have them all ejected. A refusal that may be one endpoint's alone gets one
+second opinion.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from gateway.errors import (
     ConnectTimeout,
     EndpointLost,
     EngineBusy,
+    EngineRefused,
     FirstTokenTimeout,
     GatewayError,
     StaleConnection,
@@ -134,6 +136,7 @@ class Attempts:
         "_doubtful",
         "_failover",
         "_reached_engines",
+        "_refused",
         "_broken_id",
         "_resumes",
         "_stale_ids",
@@ -148,6 +151,7 @@ class Attempts:
         self._failover = failover
         self._reached_engines = 0
         self._doubtful: list[tuple[EndpointState, str]] = []
+        self._refused: EndpointState | None = None
         self._stale_ids: set[str] = set()
         self._resumes = False
         self._broken_id = ""
@@ -172,6 +176,10 @@ class Attempts:
         # any size must not stand before a healthy one. `failed_ids` bounds these attempts.
         if isinstance(failure, ConnectFailed | StaleConnection):
             return True
+        if isinstance(failure, EngineRefused):
+            return self._failover.budget.allow_opinion(self._reached_engines)
+        if self.awaits_opinion:
+            return False
         sound = next_state.health.sound(self._failover.clock.now())
         charged = not sound or isinstance(failure, FirstTokenTimeout)
         # An answer that has begun has cost more than to go on with it does.
@@ -222,10 +230,12 @@ class Attempts:
             return
         if isinstance(error, EngineBusy):
             health.busy(slot.take_trial(), error.retry_after or BUSY_S, now)
-        elif error.certain or slot.trial:
+        elif error.certain or (slot.trial and not isinstance(error, EngineRefused)):
             failover.count_failure(state, slot.take_trial(), error.code)
             if error.retry_after is not None:
                 health.busy(False, error.retry_after, now)
+        elif isinstance(error, EngineRefused):
+            self._refused = state
         elif isinstance(error, EndpointLost) and error.code == DOWN:
             return
         else:
@@ -253,12 +263,26 @@ class Attempts:
         for state, cause in self._doubtful:
             self._failover.count_failure(state, False, cause)
         self._doubtful.clear()
+        if self._refused is not None:
+            self._failover.count_failure(self._refused, False, "engine_refused")
+            self._refused = None
+
+    @property
+    def awaits_opinion(self) -> bool:
+        """Whether an endpoint has refused the request, and nobody has agreed yet."""
+        return self._refused is not None
+
+    def agreed(self) -> None:
+        """Another endpoint refuses the request, too: it is the caller's own fault."""
+        self._refused = None
+        self._failover.budget.charge()
 
     def raise_failure(self) -> None:
         """Raise the last failure, if there is one. With no other endpoint left, it tells the
         caller more than the refusal of the routing does."""
         if self.failure is None:
             return
+        self._refused = None
         if len({state.endpoint.id for state, _ in self._doubtful}) == 1:
             self.succeeded()
         self._doubtful.clear()
@@ -320,7 +344,10 @@ class EndpointSlot:
         self._failover.endpoints.slot_freed(state)
 
     def broke(self, error: UpstreamError) -> None:
-        """The endpoint failed in the middle of its answer."""
+        """The endpoint failed in the middle of its answer. Where its place has been given back, its
+        failure has been noted already."""
+        if self._released:
+            return
         self._failover.count_failure(self.choice.state, self.take_trial(), error.code)
 
     def take_trial(self) -> bool:
@@ -361,6 +388,11 @@ def note_attempt(outcome: Outcome, choice: Choice, now: float) -> None:
     """A further attempt is made now: from here on the outcome is about this endpoint."""
     outcome.attempts += 1
     outcome.opened = now
+    note_choice(outcome, choice)
+
+
+def note_choice(outcome: Outcome, choice: Choice) -> None:
+    """The outcome is about this endpoint."""
     outcome.model = choice.model
     outcome.tier = choice.state.endpoint.tier.value
     outcome.endpoint = choice.state.endpoint.id

@@ -6,7 +6,13 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import partial
 
-from gateway.core.answer_faults import EngineRefusal, body_fault, named_fault, status_fault
+from gateway.core.answer_faults import (
+    EngineRefusal,
+    body_fault,
+    doubtful_refusal,
+    named_fault,
+    status_fault,
+)
 from gateway.core.body import replace_model
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Answer, Clock, EndpointSource, ModelServer
@@ -15,7 +21,7 @@ from gateway.core.streams.answer_stream import AnswerStream
 from gateway.core.streams.continuation import with_token_ids
 from gateway.core.streams.sse import MAX_EVENT_BYTES, is_event_stream
 from gateway.core.types import EndpointState, InferenceRequest, Probe
-from gateway.core.upstream_errors import endless_event
+from gateway.core.upstream_errors import endless_event, engine_refused
 from gateway.errors import (
     ConnectFailed,
     EngineFailed,
@@ -28,6 +34,7 @@ from gateway.serving.requests.attempts import (
     EndpointSlot,
     Failover,
     note_attempt,
+    note_choice,
     note_first_bytes,
 )
 from gateway.serving.requests.first_token_wait import NextPieceWait
@@ -95,13 +102,29 @@ class Dispatch:
 
         Raises InvalidRequest, NoEndpoint, Overloaded, DeadlineExceeded, UpstreamError.
         """
-        attempts = self._failover.attempts()
+        attempts, spare = self._failover.attempts(), SpareAnswer()
         attempts.failed_ids |= avoid
+        try:
+            return await self._open(request, headers, outcome, timeout, attempts, spare)
+        except GatewayError:
+            if spare.opened is None:
+                raise
+            note_choice(outcome, spare.opened.slot.choice)
+            return spare.opened
+
+    async def _open(
+        self,
+        request: InferenceRequest,
+        headers: Mapping[str, str],
+        outcome: Outcome,
+        timeout: ProgressTimeout,
+        attempts: Attempts,
+        spare: SpareAnswer,
+    ) -> OpenAnswer:
+        """As `open`. What an endpoint gives that is not good becomes the `spare`, and another one
+        is asked."""
         while True:
-            try:
-                choice = self._choose(request, attempts.failed_ids)
-            except GatewayError as refusal:
-                choice = await self._wait_for_endpoint(request, refusal, attempts, outcome)
+            choice = await self._next_choice(request, attempts, outcome)
             with attempts.at(choice) as slot:
                 note_attempt(outcome, choice, self._clock.now())
                 wait = attempts.first_token_wait(
@@ -114,6 +137,7 @@ class Dispatch:
                 with timeout, wait:
                     timeout.expect(*self._first_wait(request, choice.state))
                     opened = await self._send(request, slot, headers)
+                spare.check(opened, request.path, attempts)
                 if opened.answer.status == 200:
                     note_first_bytes(outcome, opened.state, self._clock.now())
                 slot.keep()
@@ -139,11 +163,20 @@ class Dispatch:
             request, self._endpoints.states(), self._clock.now(), self._uniform, tried
         )
 
+    async def _next_choice(
+        self, request: InferenceRequest, attempts: Attempts, outcome: Outcome
+    ) -> Choice:
+        """Where the request goes next, when there is something. Raises as `open` does."""
+        try:
+            return self._choose(request, attempts.failed_ids)
+        except GatewayError as refusal:
+            return await self._wait_for_endpoint(request, refusal, attempts, outcome)
+
     async def _wait_for_endpoint(
         self, request: InferenceRequest, refusal: GatewayError, attempts: Attempts, outcome: Outcome
     ) -> Choice:
         """No endpoint can take the request now. Wait for one, if its pool is one that wakes up."""
-        if not isinstance(attempts.failure, ConnectFailed):
+        if attempts.awaits_opinion or not isinstance(attempts.failure, ConnectFailed):
             attempts.raise_failure()
         began = self._clock.now()
         # An endpoint that could not be reached may be a good one once it has come up.
@@ -197,6 +230,27 @@ class Dispatch:
         )
 
 
+@dataclass(slots=True)
+class SpareAnswer:
+    """What the caller gets where no endpoint gives better: a refusal that may be one endpoint's
+    own, or a stream that broke right behind its first good events."""
+
+    opened: OpenAnswer | None = None
+
+    def check(self, opened: OpenAnswer, path: str, attempts: Attempts) -> None:
+        """Raises the UpstreamError for which another endpoint is to be asked."""
+        status, endpoint = opened.answer.status, opened.state.endpoint.id
+        if status >= 400 and attempts.awaits_opinion:
+            attempts.agreed()
+        elif doubtful_refusal(status):
+            self.opened = opened
+            raise engine_refused(endpoint, path, status)
+        stream = opened.stream
+        if stream is not None and stream.over and not stream.done:
+            self.opened = self.opened or opened
+            stream.finish()
+
+
 class RefusedAnswer:
     """An engine's refusal that came as the first event of a stream, as the `Answer` that it would
     have been without one."""
@@ -219,7 +273,7 @@ class RefusedAnswer:
 async def _first_part(
     answer: Answer, stream: AnswerStream | None, path: str, endpoint: str
 ) -> bytes | EngineRefusal:
-    """A stream up to the first event of its answer, or an answer in one piece. Raises the
+    """A stream up to the first token of its answer, or an answer in one piece. Raises the
     UpstreamError that the endpoint is to blame for."""
     if stream is not None:
         return await _first_events(answer, stream, path, endpoint)
@@ -246,7 +300,7 @@ async def _first_events(
             if len(received) > MAX_EVENT_BYTES:
                 raise endless_event(endpoint)
             events += stream.feed(chunk)
-        if stream.over and not stream.done:
+        if stream.over and not (stream.done or stream.begun):
             stream.finish()
     except EngineFailed as failure:
         fault = named_fault(endpoint, path, answer.headers, received)

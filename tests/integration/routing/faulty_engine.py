@@ -53,6 +53,11 @@ FAULTS: dict[str, bytes] = {
     "401": answer(401, body({"error": "Unauthorized"}), www_authenticate="Bearer"),
     "403": answer(403, HTML, PAGE),
     "307": answer(307, b"", location="http://127.0.0.1:1/"),
+    "404": answer(404, body(NO_MODEL)),
+    "422": answer(422, body({"detail": "no"})),
+    "418": answer(418, body(ERROR)),
+    "html 413": answer(413, HTML, PAGE),
+    "404 as first event": answer(200, events(NO_MODEL, "[DONE]"), STREAM),
     "html 404": answer(404, HTML, PAGE),
     "error event first": answer(200, events(ERROR, "[DONE]"), STREAM),
     "no event": answer(200, events("[DONE]"), STREAM),
@@ -75,10 +80,9 @@ FAULTS: dict[str, bytes] = {
 CUT = frozenset({"no http", "half an answer", "closes"})
 REFUSALS: dict[str, bytes] = {
     "400": answer(400, body(REFUSAL)),
-    "404": answer(404, body(NO_MODEL)),
     "400 as first event": answer(200, events(REFUSAL, "[DONE]"), STREAM),
 }
-"""What is wrong with the caller's own request."""
+"""What is wrong with the caller's own request, as engines say it."""
 HANGS = "hangs"
 BUSY: dict[str, bytes] = {
     "429 for 7 s": answer(429, b"", retry_after="7"),

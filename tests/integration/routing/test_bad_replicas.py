@@ -171,6 +171,19 @@ def test_what_is_wrong_with_the_callers_request_is_told_and_not_retried(
     assert {replicas.condition(engine) for engine in replicas.pools["two"]} == {"ok"}
 
 
+@pytest.mark.parametrize("fault", ["404", "422", "html 413"])
+def test_a_refusal_that_two_replicas_agree_on_is_told_and_asked_no_third(
+    replicas: Replicas, fault: str
+) -> None:
+    for engine in replicas.pools["three"]:
+        engine.fault = fault
+    delivered = sum(engine.delivered for engine in replicas.pools["three"])
+    answers = replicas.ask_many("three", stream=False, count=AT_ONCE)
+    assert {str(answer.status_code) for answer in answers} == {fault[-3:]}
+    assert sum(e.delivered for e in replicas.pools["three"]) <= delivered + 2 * AT_ONCE
+    assert {replicas.condition(engine) for engine in replicas.pools["three"]} == {"ok"}
+
+
 def test_what_is_delivered_is_what_is_counted(replicas: Replicas) -> None:
     pool = replicas.pools["two"]
     pool[0].fault = "closes"

@@ -209,7 +209,6 @@ def test_comments_alone_are_no_first_token(talk: Conversation) -> None:
     "script",
     [
         Script([ERROR, DONE]),
-        Script([A + ERROR]),
         Script([]),
         Script([DONE]),
         Script([ROLE, DONE]),
@@ -223,6 +222,17 @@ def test_a_stream_that_breaks_before_anything_is_sent_has_a_status_of_its_own(
     answer = talk.ask(script)
     assert answer.status_code == 502
     assert talk.line()["status"] == 502
+
+
+@pytest.mark.parametrize("tail", [ERROR, ABORT, b"data: {half\n\n", DONE])
+def test_good_events_that_come_with_an_error_are_delivered_before_it(
+    talk: Conversation, tail: bytes
+) -> None:
+    answer = talk.ask(Script([ROLE + A + tail]))
+    *good, last = events(answer.content)
+    assert good == [json.loads(event[6:]) for event in (ROLE, A)]
+    assert (answer.status_code, "error" in last) == (200, True)
+    assert talk.line()["outcome"] == last["error"]["code"]
 
 
 @pytest.mark.parametrize(

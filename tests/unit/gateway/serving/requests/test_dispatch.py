@@ -159,21 +159,83 @@ async def test_what_is_the_endpoints_fault_goes_elsewhere_before_anything_is_sen
     rig.assert_nothing_left_open()
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        whole(b'{"error": {"code": 422}}', 422),
-        stream(b'data: {"error": {"code": 422}}\n\n', b"data: [DONE]\n\n"),
-    ],
-)
+def refusing(status: int) -> Callable[[], FakeAnswer]:
+    return whole(b'{"error": {"code": %d}}' % status, status)
+
+
+def refusing_first(status: int) -> Callable[[], FakeAnswer]:
+    return stream(b'data: {"error": {"code": %d}}\n\n' % status, DONE)
+
+
+@pytest.mark.parametrize("answer", [refusing(400), refusing_first(400)])
 async def test_what_is_the_callers_fault_is_passed_on_with_its_status(
     answer: Callable[[], FakeAnswer],
 ) -> None:
     rig = InferenceRig({"edge:1": answer, "cloud:1": stream(*EVENTS)})
     sink = await rig.ask(streamed())
-    assert (sink.status, len(rig.server.calls)) == (422, 1)
+    assert (sink.status, len(rig.server.calls)) == (400, 1)
     assert b"engine_refused" in sink.body
     assert rig.telemetry.outcomes[0].kind == "client_error"
+    rig.assert_nothing_left_open()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [refusing(404), refusing(418), refusing(422), whole(b"<html>", 413), refusing_first(404)],
+)
+async def test_a_refusal_of_one_endpoints_alone_reaches_no_caller_and_counts_against_it(
+    answer: Callable[[], FakeAnswer],
+) -> None:
+    rig = InferenceRig({"edge:1": answer, "cloud:1": stream(*EVENTS)})
+    assert (await rig.ask(streamed())).body == b"".join(EVENTS)
+    assert rig.telemetry.retries == [("edge", "engine_refused")]
+    assert not rig.states[0].health.sound(rig.clock.now())
+    rig.assert_nothing_left_open()
+
+
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [(refusing(422), 422), (refusing(400), 400), (whole(b"", 500), 422), (whole(b"", 429), 422)],
+)
+async def test_a_refusal_gets_one_second_opinion_and_blames_nobody_where_it_is_the_callers(
+    second: Callable[[], FakeAnswer], told: int
+) -> None:
+    places = [state("edge:1"), state("cloud:1", "cloud"), state("cloud:2", "cloud")]
+    scripts = {"edge:1": refusing(422), "cloud:1": second, "cloud:2": second}
+    rig = InferenceRig(scripts, places)
+    sink = await rig.ask(streamed())
+    assert (sink.status, len(rig.server.calls)) == (told, 2)
+    assert b"engine_refused" in sink.body
+    assert places[0].health.sound(rig.clock.now())
+    assert rig.telemetry.outcomes[0].kind == "client_error"
+    rig.assert_nothing_left_open()
+
+
+async def test_a_refusal_is_told_at_once_where_nobody_else_can_be_asked() -> None:
+    for places in ([state("edge:1")], [state("edge:1"), state("cloud:1", "cloud")]):
+        rig = InferenceRig({"edge:1": refusing(422)}, places)
+        sink = await rig.ask(streamed())
+        assert (sink.status, rig.telemetry.outcomes[0].endpoint) == (422, "edge:1")
+        assert places[0].health.sound(rig.clock.now())
+        rig.assert_nothing_left_open()
+
+
+async def test_second_opinions_that_agree_are_charged_to_the_retry_budget() -> None:
+    budget = retry_budget(ratio=0.0, reserve=2.0)
+    rig = InferenceRig({"edge:1": refusing(422), "cloud:1": refusing(422)}, budget=budget)
+    for _ in range(5):
+        assert (await rig.ask(streamed())).status == 422
+    assert len(rig.server.calls) == 5 + 2
+
+
+async def test_good_events_before_an_error_are_delivered_where_no_endpoint_does_better() -> None:
+    begun = stream(EVENTS[0] + b'data: {"error": {"code": 500}}\n\n')
+    rig = InferenceRig({"edge:1": begun, "cloud:1": begun})
+    sink = await rig.ask(streamed())
+    assert len(rig.server.calls) == 2
+    assert sink.body == EVENTS[0] and sink.failure is not None
+    assert sink.failure.code == "error_event"
+    assert rig.telemetry.outcomes[0].endpoint == "edge:1"
     rig.assert_nothing_left_open()
 
 
