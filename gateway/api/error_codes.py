@@ -386,6 +386,11 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         "No enrolled device has this token: it was made up, or lost with the shared state.",
         "Enrol the device again; `GET /ready` tells by `state-emptied` that the state was emptied.",
     ),
+    "privacy_class": ErrorCode(
+        errors.Denied,
+        "No tier that may see a request of this privacy class has the model.",
+        "Ask another model or a device's own, or leave `x-tierflow-privacy` out.",
+    ),
     "invalid_enrolment_token": ErrorCode(
         errors.Denied,
         "The enrolment token is unknown, expired or used.",

@@ -27,6 +27,7 @@ from gateway.core.access.rate_headers import RateHeaders
 from gateway.core.body_outline import SMALL_BYTES, BodyOutline, OutlineLimits
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock
+from gateway.core.privacy import PrivacyRule
 from gateway.core.streams.event_log import read_event_id
 from gateway.core.streams.protocols import stream_protocol
 from gateway.core.types import Caller, InferenceRequest
@@ -97,6 +98,7 @@ class InferenceRoutes:
         resumable: ResumableAnswers,
         drain: Drain,
         access: Access,
+        privacy: PrivacyRule,
         handlers: Mapping[str, RequestHandler] | None = None,
         continues: bool = False,
     ) -> None:
@@ -105,6 +107,7 @@ class InferenceRoutes:
         self._resumable = resumable
         self._drain = drain
         self._access = access
+        self._privacy = privacy
         self._clock = clock
         self._max_body_bytes = max_body_bytes
         self._max_composed_bytes = max_composed_bytes
@@ -254,6 +257,7 @@ class InferenceRoutes:
             body,
             id=id,
             received=received,
+            privacy=self._privacy,
             peer=_address(scope),
             identity=identity,
             continues=self._continues,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -19,6 +19,8 @@ from gateway.core.admission import (
 )
 from gateway.core.body import model_places, prompt_chars_and_key
 from gateway.core.body_outline import BodyOutline
+from gateway.core.devices.member import Privacy
+from gateway.core.privacy import PUBLIC, PrivacyRule, PrivacyTerms
 from gateway.core.streams.continuation import continuation_terms
 from gateway.core.streams.protocols import several_texts
 from gateway.core.types import Caller, Demands, InferenceRequest, Tier
@@ -38,6 +40,7 @@ _READ = frozenset(
         names.SESSION,
         names.CASCADE_QUALITY,
         names.PRIORITY,
+        names.PRIVACY,
         names.REQUEST_ID,
         names.IDEMPOTENCY_KEY,
         names.AUTHORIZATION,
@@ -78,14 +81,16 @@ def parse(
     *,
     id: str,
     received: float,
+    privacy: PrivacyRule,
     peer: str = "",
     identity: Identity = ANONYMOUS,
     continues: bool = False,
     outline: BodyOutline | None = None,
 ) -> InferenceRequest:
-    """`peer` is the address that the request came from, `identity` whose it is; `continues`:
-    streams are continued whose engine breaks. Of a large body the `outline` is parsed. What is
-    wrong is the request's `fault`, beside all that could be read."""
+    """`privacy` says what the classes mean, `peer` is the address that the request came from,
+    `identity` whose it is; `continues`: streams are continued whose engine breaks. Of a large body
+    the `outline` is parsed. What is wrong is the request's `fault`, beside all that could be
+    read."""
     try:
         fields = _fields(body) if outline is None else _outlined_fields(outline)
         model, in_body = _model(path, fields)
@@ -97,9 +102,10 @@ def parse(
             stream = check(fields).stream
         except InvalidRequest as error:
             fault = error
-    asked, caller = Demands(), Caller(key=identity.key)
+    asked, caller, terms = Demands(), Caller(key=identity.key), PUBLIC
     try:
         asked, caller = demands(headers), _caller(headers, peer, identity)
+        terms = _privacy(headers.get(names.PRIVACY), privacy, identity.scope.privacy)
     except InvalidRequest as error:
         fault = error
     chars, key = prompt_chars_and_key(fields)
@@ -124,6 +130,7 @@ def parse(
         model_in_body=in_body,
         model_places=places,
         demands=asked,
+        privacy=terms,
         caller=caller,
         fault=fault,
         continuation=continuation_terms(path, fields, chars) if continues else None,
@@ -237,6 +244,19 @@ def owner_of(identity: Identity, authorization: str) -> str:
     """Whose idempotency keys and streams a caller's are, a secret: that of its key under whatever
     rotation, else of the Authorization header as it came; "" without one."""
     return identity.id or (authorization and f"authorization {authorization}")
+
+
+def _privacy(
+    value: str | None, rule: PrivacyRule, allowed: Collection[Privacy] | None
+) -> PrivacyTerms:
+    """`allowed`: the classes that the caller's key is for, None: all. Where the request names none,
+    it has the most open one of them."""
+    if value is None:
+        return next((t for t in rule.classes.values() if not allowed or t.name in allowed), PUBLIC)
+    terms = next((t for t in rule.classes.values() if t.name == value.strip().lower()), None)
+    if terms is None:
+        raise bad_header(names.PRIVACY, f"one of {', '.join(rule.classes)}")
+    return terms
 
 
 def _tier(value: str | None) -> Tier | None:

@@ -63,7 +63,9 @@ class ResumableAnswers:
     def seconds(self, request: InferenceRequest) -> float:
         """How long this request's stream will survive its connection; 0: not at all."""
         wanted = request.demands.resumable_s
-        if wanted is None or not request.stream or request.path not in PATHS:
+        if wanted is None or not request.stream or not request.privacy.keeps:
+            return 0.0
+        if request.path not in PATHS:
             return 0.0
         return min(wanted, self._streams.limits.max_s)
 

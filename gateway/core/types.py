@@ -12,24 +12,10 @@ from gateway.core.admission import NORMAL_PRIORITY
 from gateway.core.endpoints.estimate import Estimate
 from gateway.core.endpoints.outlier_ejection import PassiveHealth
 from gateway.core.endpoints.usual_waits import UsualWaits
+from gateway.core.privacy import PUBLIC, PrivacyTerms
 from gateway.core.streams.continuation import ContinuationTerms
+from gateway.core.tier import Tier as Tier
 from gateway.errors import GatewayError
-
-
-class Tier(StrEnum):
-    """A tier of the hierarchy, from the device to the cloud."""
-
-    DEVICE = "device"
-    EDGE = "edge"
-    CLOUD = "cloud"
-
-    @property
-    def rank(self) -> int:
-        """0 is closest to the user."""
-        return _RANKS[self]
-
-
-_RANKS = {tier: rank for rank, tier in enumerate(Tier)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +70,7 @@ class InferenceRequest:
     and ends in the body, None where nobody has looked. `parent` is the id of the caller's request
     that this one of the gateway's own serves; empty for a caller's. `fault` is what is wrong with
     the body: the request's lifecycle raises it, so that it is reported like any other refusal.
+    `privacy` says which tiers may see it, and holds for requests that serve it, too.
     `continuation` is set where another engine can go on with the answer's stream. `several`: the
     answer may have more than one text.
     """
@@ -100,6 +87,7 @@ class InferenceRequest:
     model_in_body: bool = True
     model_places: tuple[tuple[int, int], ...] | None = None
     demands: Demands = Demands()
+    privacy: PrivacyTerms = PUBLIC
     caller: Caller = Caller()
     parent: str = ""
     fault: GatewayError | None = None

@@ -9,6 +9,8 @@ CASCADE_QUALITY = "x-tierflow-cascade-quality"
 IDEMPOTENCY_KEY = "idempotency-key"
 AUTHORIZATION = "authorization"
 LAST_EVENT_ID = "last-event-id"
+PRIVACY = "x-tierflow-privacy"
+"""The privacy class of the request: public, owner or private."""
 RESUMABLE = "x-tierflow-resumable"
 """Seconds for which a stream is to survive its connection; the answer says how many it will."""
 

@@ -21,6 +21,7 @@ from gateway.protocol.fields import (
     Text,
 )
 from gateway.protocol.fields import FinishReason as FinishReason
+from gateway.protocol.fields import Privacy as Privacy
 from gateway.protocol.fields import Sampling as Sampling
 from gateway.protocol.fields import StopText as StopText
 from gateway.protocol.fields import Tier as Tier
@@ -52,13 +53,15 @@ class FrameError(Exception):
 class Offer(Struct, frozen=True, kw_only=True):
     """A tier that answers: its model, the model's tokenizer, and how many draft tokens a step.
 
-    `tokenizer` is empty when unknown; `per_step` 0 where drafts are not taken.
+    `tokenizer` is empty when unknown; `per_step` 0 where drafts are not taken. `privacy`: the
+    classes of requests that the tier may see.
     """
 
     tier: Tier
     model: str
     tokenizer: str = ""
     per_step: int = 0
+    privacy: tuple[Privacy, ...] = ("public",)
 
 
 class Hello(Struct, tag="hello", tag_field="t", frozen=True):
@@ -111,6 +114,7 @@ class Open(Struct, tag="open", tag_field="t", frozen=True, omit_defaults=True, k
     is either `prompt` (token ids), or `messages` (as in a chat completion; the ids come back in
     `opened`). `tokenizer` is the device's fingerprint. `verified` are the ids of the answer that an
     earlier session has brought, on a connection that was lost: the answer goes on after them.
+    `privacy` is the request's class.
     """
 
     s: Number
@@ -121,6 +125,7 @@ class Open(Struct, tag="open", tag_field="t", frozen=True, omit_defaults=True, k
     sampling: Sampling = Sampling()
     model: Name | None = None
     verified: Annotated[list[Id], Meta(max_length=MAX_PROMPT_TOKENS)] = []
+    privacy: Privacy = "public"
 
 
 class Opened(Struct, tag="opened", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):

@@ -36,6 +36,7 @@ from gateway.settings.listen import Listen, Operations
 from gateway.settings.moved import refuse_moved
 from gateway.settings.pools import Discovery, Pool
 from gateway.settings.prices import PriceSettings
+from gateway.settings.privacy import PrivacySettings
 from gateway.settings.problems import explain
 from gateway.settings.resumable import ResumableSettings
 from gateway.settings.state import StateSettings
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
     devices: DeviceSettings = DeviceSettings()
     collective: CollectiveSettings = CollectiveSettings()
     prices: PriceSettings = PriceSettings()
+    privacy: PrivacySettings = PrivacySettings()
     operations: Operations = Operations()
     admin: Admin = Admin()
     keys: KeySettings = KeySettings()

@@ -376,6 +376,7 @@ def inference_routes(settings: Settings, parts: GatewayParts) -> ASGIApp:
         resumable=parts.resumable.answers,
         drain=parts.drain,
         access=parts.access,
+        privacy=shared.privacy,
         continues=settings.continuation.enabled,
     )
 

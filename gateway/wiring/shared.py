@@ -13,6 +13,7 @@ from gateway.core.endpoints.outlier_ejection import EjectionRule
 from gateway.core.endpoints.usual_waits import UsualWaitRule
 from gateway.core.ports import Clock, EndpointSource, ModelServer, Telemetry, Verifier
 from gateway.core.prices import Prices
+from gateway.core.privacy import PrivacyRule
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.routing import Routing
 from gateway.serving.continuation.continuation import Continuation
@@ -26,6 +27,7 @@ from gateway.serving.requests.scale_from_zero import WakeQueue
 from gateway.serving.requests.verifiers import VerifierEndpoints
 from gateway.settings import Settings
 from gateway.settings.bounds import Ejection, RequestLimits, Retries, Timeouts
+from gateway.settings.privacy import PrivacySettings
 
 
 def random_id() -> str:
@@ -52,6 +54,7 @@ class Shared:
     calls: EngineCalls
     verifiers: VerifierEndpoints
     prices: Prices
+    privacy: PrivacyRule
     uniform: Callable[[], float]
     wall: Callable[[], float]
     new_id: Callable[[], str]
@@ -71,7 +74,7 @@ def build_shared(
     wall: Callable[[], float] = time.time,
     new_id: Callable[[], str] = random_id,
 ) -> Shared:
-    timeouts = _timeouts(settings.timeouts)
+    timeouts, privacy = _timeouts(settings.timeouts), _privacy(settings.privacy)
     failover = Failover(
         endpoints=endpoints,
         telemetry=telemetry,
@@ -111,6 +114,7 @@ def build_shared(
         failover=failover,
         uniform=uniform,
         continues=settings.continuation.enabled,
+        privacy=privacy,
     )
     return Shared(
         endpoints=endpoints,
@@ -124,6 +128,7 @@ def build_shared(
         calls=calls,
         verifiers=verifiers,
         prices=Prices(settings.prices.model_dump()),
+        privacy=privacy,
         uniform=uniform,
         wall=wall,
         new_id=new_id,
@@ -137,6 +142,10 @@ def _wake_queue(settings: Settings, endpoints: EndpointSource, clock: Clock) -> 
 
 def _retry_budget(retries: Retries) -> RetryBudget:
     return RetryBudget(ratio=retries.ratio, max_attempts=retries.max_attempts)
+
+
+def _privacy(settings: PrivacySettings) -> PrivacyRule:
+    return PrivacyRule.of(owner_tiers=settings.owner_tiers, private_tiers=settings.private_tiers)
 
 
 def _timeouts(waits: Timeouts) -> AnswerTimeouts:

@@ -14,6 +14,7 @@ from typing import Any
 from prometheus_client import disable_created_metrics
 from starlette.applications import Starlette
 
+from gateway.protocol.fields import Privacy
 from services.device_agent.answers.answer_router import AnswerRouter
 from services.device_agent.api.app import DeviceApi
 from services.device_agent.api.gateway_proxy import GatewayProxy
@@ -47,6 +48,7 @@ class Agent:
     membership: Membership | None
     state: DeviceState
     metrics: AgentMetrics
+    least_privacy: Privacy
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -86,7 +88,11 @@ class Agent:
                 await gateway.close()
 
         api = DeviceApi(
-            router=self.router, gateway=gateway, metrics=self.metrics, membership=self.membership
+            router=self.router,
+            gateway=gateway,
+            metrics=self.metrics,
+            least_privacy=self.least_privacy,
+            membership=self.membership,
         )
         return api.app(lifespan)
 
@@ -134,6 +140,7 @@ def build(arguments: argparse.Namespace) -> Agent:
         membership=membership,
         state=state,
         metrics=metrics,
+        least_privacy=arguments.least_privacy,
     )
 
 

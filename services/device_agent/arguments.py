@@ -44,6 +44,13 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--engine-url", help="for --drafter openai")
     top.add_argument("--engine-model", help="for --drafter openai; default: the first it serves")
     top.add_argument("--threads", type=int, default=1, help="of the drafter; default: 1")
+    top.add_argument(
+        "--least-privacy",
+        choices=get_args(Privacy),
+        default="public",
+        help="the least class of this device's requests: whose eyes they may meet; "
+        "default: %(default)s",
+    )
     top.add_argument("--spoil", type=float, default=0.0, help=argparse.SUPPRESS)
     top.add_argument("--least-step-ms", type=float, default=0.0, help=argparse.SUPPRESS)
     _membership(top)

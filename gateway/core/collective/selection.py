@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.core.collective.options import MemberFilter
-from gateway.core.devices.member import Member, answers
+from gateway.core.devices.member import Member
+from gateway.core.privacy import PrivacyTerms
 from gateway.core.state.operations import Mean
 
 FLOOR = 0.1
@@ -87,14 +88,14 @@ def scored(candidate: Candidate, prior: Prior) -> ScoredMember:
     return ScoredMember(candidate, merit, merit * (FAMILIAR if candidate.familiar else 1.0))
 
 
-def obstacle(member: Member, filter: MemberFilter, owner: str) -> str | None:
+def obstacle(member: Member, filter: MemberFilter, owner: str, privacy: PrivacyTerms) -> str | None:
     """Why a member can't be asked now; None: it can. `owner`: the owner that the caller has proven
     to act for, or ""."""
     if filter.ids and member.id not in filter.ids:
         return "not-named"
     if filter.tags and not filter.tags & member.tags:
         return "tags"
-    if not answers(member, owner):
+    if not privacy.allows_device(member, owner):
         return "private"
     if "generate" not in member.abilities:
         return "unable"

@@ -37,6 +37,8 @@ def empty_pools(
 
 def _fits(request: InferenceRequest, pool: PoolState, family: Sequence[str]) -> bool:
     demands = request.demands
+    if not request.privacy.allows(pool.tier):
+        return False
     if demands.max_tier is not None and pool.tier.rank > demands.max_tier.rank:
         return False
     if request.model not in VIRTUAL_MODELS and not _may_serve({request.model}, pool):

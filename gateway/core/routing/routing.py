@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from gateway.core.access.tiers import tier_not_allowed
+from gateway.core.privacy import nobody_may_see
 from gateway.core.routing.policies import VIRTUAL_MODELS, PoolView, Preference, by_model
 from gateway.core.routing.profile import Profile
 from gateway.core.types import EndpointState, InferenceRequest
@@ -47,7 +48,7 @@ class Routing:
         refuses a caller.
 
         Raises UnknownModel, InvalidRequest (demands that no pool can meet), OutOfScope (tiers that
-        the caller's key is not for), NoEndpoint, Overloaded.
+        the caller's key is not for), Denied (tiers that may not see it), NoEndpoint, Overloaded.
         """
         try:
             preferences, chosen = self._preferred(request, states, now, tried)
@@ -125,6 +126,9 @@ class Routing:
             views = [view for view in views if view.tier.value in tiers]
             if not views:
                 raise tier_not_allowed(request.caller.key, request.caller.scope, request.model)
+        views = [view for view in views if request.privacy.allows(view.tier)]
+        if not views:
+            raise nobody_may_see(request.privacy, request.model)
         max_tier = demands.max_tier
         if max_tier is not None:
             views = [view for view in views if view.tier.rank <= max_tier.rank]

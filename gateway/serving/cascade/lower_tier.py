@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.core.devices.member import Member, WorkEnd, WorkOrder
 from gateway.core.ports import EndpointSource, Members
+from gateway.core.privacy import PrivacyTerms
 from gateway.core.upstream_errors import not_a_chat_completion
 from gateway.errors import NoEndpoint
 from gateway.serving.cascade.answers import AnswerPiece, LowerAnswer, piece_of, prompt_tokens
@@ -87,9 +88,9 @@ class DeviceTier:
 
     members: Members | None
 
-    def choose(self, stage: StageSpec) -> LowerAnswer:
+    def choose(self, request: CascadeRequest, stage: StageSpec) -> LowerAnswer:
         """The device that is to answer, as an empty answer of its model. Raises NoEndpoint."""
-        member = self._choose(stage)
+        member = self._choose(request.inference.privacy, stage)
         return LowerAnswer(
             model=member.models[0].name if member.models else member.id,
             tier="device",
@@ -129,10 +130,11 @@ class DeviceTier:
         answer.mean_logprob = part.logprob
         answer.cut = request.cut_at_stage(part.reason, part.completion_tokens)
 
-    def _choose(self, stage: StageSpec) -> Member:
-        """The least busy one of those that are named, or of all; public ones only."""
+    def _choose(self, privacy: PrivacyTerms, stage: StageSpec) -> Member:
+        """The least busy one of those that are named, or of all; public ones only, as nobody has
+        proven whose device it is."""
         members = self.members.members() if self.members is not None else ()
-        able = [member for member in members if _able(member)]
+        able = [m for m in members if _able(m) and privacy.allows_device(m, "")]
         if stage.devices != (ANY_DEVICE,):
             able = [member for member in able if member.id in stage.devices]
         free = [member for member in able if member.condition.working < member.max_work]

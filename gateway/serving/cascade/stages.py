@@ -60,7 +60,7 @@ async def _answer(state: CascadeState, stage: StageSpec, deadline_s: float | Non
     if stage.devices:
         caller = request.inference.caller
         check_tier(caller.key, caller.scope, "device", CASCADE)
-        answer = state.lower = deps.device_tier.choose(stage)
+        answer = state.lower = deps.device_tier.choose(request, stage)
         state.rule = deps.rules.for_devices(request, answer.model)
         await deps.device_tier.fill(answer, request, stage, deadline_s)
         return answer

@@ -63,9 +63,9 @@ class FitEstimator:
         self._timeout_s = timeout_s
         self.problem = ""
 
-    async def fit(self, question: str, members: Sequence[Member]) -> Fit:
-        """Never raises."""
-        if self._embedder is not None and self._descriptions is not None:
+    async def fit(self, question: str, members: Sequence[Member], *, by_words: bool = False) -> Fit:
+        """`by_words`: no embedder may see or keep the question. Never raises."""
+        if self._embedder is not None and self._descriptions is not None and not by_words:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     vector, domain = await self._question_vector(self._embedder, question)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from zlib import crc32
 
 from gateway.core.access.tiers import check_tier
-from gateway.core.collective.options import MemberFilter
 from gateway.core.collective.quorum import step_deadline
 from gateway.core.collective.report import Report
 from gateway.core.collective.selection import Candidate, Caps, Selection, choose, obstacle
@@ -17,6 +17,7 @@ from gateway.core.devices.member import Member
 from gateway.core.ports import Callers, Clock, CollectiveTelemetry, Members, Telemetry
 from gateway.core.state.operations import ClaimState, Mean
 from gateway.errors import InvalidRequest, OutOfScope, StateLost, UnknownModel
+from gateway.protocol.headers import IDEMPOTENCY_KEY
 from gateway.protocol.virtual_models import COLLECTIVE
 from gateway.serving.collective.aggregation import Aggregator, ServedModels
 from gateway.serving.collective.fit import Fit, FitEstimator
@@ -140,8 +141,12 @@ async def prepare(
     own = device if options.final_own else ""
     members: list[Member] = []
     if options.self_moa is None:
-        members = eligible(deps.members, options.filter, owner, request.question, own)
-    fit = await deps.fit_estimator.fit(request.question, members)
+        obstacles = partial(
+            obstacle, filter=options.filter, owner=owner, privacy=request.inference.privacy
+        )
+        members = eligible(deps.members, obstacles, request.question, own)
+    by_words = not request.inference.privacy.keeps
+    fit = await deps.fit_estimator.fit(request.question, members, by_words=by_words)
     members = closest(members, fit, own)
     report.domain = fit.domain
     keys = _keys(deps, request, fit.domain, [m.id for m in members])
@@ -206,6 +211,13 @@ def _keys(
     caller = hashed(inference.caller.owner)
     key, session = inference.caller.idempotency_key, inference.demands.session
     digest = ""
+    if key is not None and not inference.privacy.keeps:
+        raise InvalidRequest(
+            f"{IDEMPOTENCY_KEY}: it has the answer kept, and nothing of a request of the class "
+            f"{inference.privacy.name} is; leave one of the two headers out",
+            param=IDEMPOTENCY_KEY,
+            code="invalid_header",
+        )
     if key is not None:
         digest = hashed(inference.path, inference.body.decode("utf-8", "replace"))
     return RequestKeys(
@@ -252,11 +264,11 @@ def _proposers(
 
 
 def eligible(
-    members: Members, filter: MemberFilter, owner: str, question: str, always: str = ""
+    members: Members, obstacle: Callable[[Member], str | None], question: str, always: str = ""
 ) -> list[Member]:
-    """The members that may be asked. Of more than `MAX_COMPARED` each question gets another
-    selection, which `always` is contribution of."""
-    candidates = [m for m in members.members() if obstacle(m, filter, owner) is None]
+    """The members that may be asked: those without an obstacle. Of more than `MAX_COMPARED` each
+    question gets another selection, which `always` is contribution of."""
+    candidates = [m for m in members.members() if obstacle(m) is None]
     if len(candidates) <= MAX_COMPARED:
         return candidates
     seed = crc32(question.encode("utf-8", "replace"))

@@ -234,6 +234,7 @@ def _request(call: EngineCall, now: float, *, stream: bool) -> InferenceRequest:
         prefix_key=key,
         max_tokens=max_tokens if isinstance(max_tokens, int) else None,
         demands=call.demands,
+        privacy=call.parent.privacy,
         caller=call.parent.caller,
         parent=call.parent.id,
         continuation=continuation_terms(call.path, body, chars) if call.way else None,

@@ -134,11 +134,12 @@ class WakeQueue:
 
 def _usable_by(request: InferenceRequest) -> Callable[[EndpointState], bool]:
     """Tells whether a free place at an endpoint is of use to the request."""
-    model, max_tier = request.model, request.demands.max_tier
+    model, max_tier, privacy = request.model, request.demands.max_tier, request.privacy
     any_model = model in VIRTUAL_MODELS
 
     def is_usable(state: EndpointState) -> bool:
-        allowed = max_tier is None or state.endpoint.tier.rank <= max_tier.rank
+        tier = state.endpoint.tier
+        allowed = privacy.allows(tier) and (max_tier is None or tier.rank <= max_tier.rank)
         return allowed and state.healthy and (any_model or model in state.models)
 
     return is_usable

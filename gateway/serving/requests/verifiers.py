@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.core.ports import Clock, EndpointSource, Telemetry, Verifier
+from gateway.core.privacy import PrivacyRule
 from gateway.core.routing.routing import RETRY_AFTER_S, Choice, Routing
 from gateway.core.types import EndpointState, InferenceRequest, Tier
 from gateway.core.upstream_errors import prompt_too_long
@@ -24,7 +25,7 @@ class VerifierEndpoints:
     verified.
 
     `uniform` gives random numbers in [0, 1). `continues`: an answer whose endpoint breaks goes on
-    at another one.
+    at another one. `privacy` says which requests a tier may see.
     """
 
     routing: Routing
@@ -35,11 +36,14 @@ class VerifierEndpoints:
     failover: Failover
     uniform: Callable[[], float]
     continues: bool
+    privacy: PrivacyRule
 
     def offers(self) -> list[Offer]:
         """The models that each tier answers with now. A tier's first offer is its default."""
         offers: dict[tuple[str, str, str], Offer] = {}
         for tier, name in TIERS.items():
+            classes = self.privacy.classes.values()
+            privacy = tuple(terms.name for terms in classes if terms.allows(tier))
             for state in self.endpoints.states():
                 if state.endpoint.tier is tier and state.healthy and state.models:
                     model, tokenizer = next(iter(state.models)), state.tokenizer or ""
@@ -47,7 +51,11 @@ class VerifierEndpoints:
                     key = (name, model, tokenizer)
                     if key not in offers or offers[key].per_step < per_step:
                         offers[key] = Offer(
-                            tier=name, model=model, tokenizer=tokenizer, per_step=per_step
+                            tier=name,
+                            model=model,
+                            tokenizer=tokenizer,
+                            per_step=per_step,
+                            privacy=privacy,
                         )
         return list(offers.values())
 

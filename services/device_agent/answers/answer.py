@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gateway.protocol.fields import Sampling
+from gateway.protocol.fields import Privacy, Sampling
 
 TokenOrigin = Literal["draft", "verifier", "device"]
 """Who produced a token: a draft that was verified, the verifier itself, or the device alone."""
@@ -13,16 +13,18 @@ TokenOrigin = Literal["draft", "verifier", "device"]
 FinishReason = Literal["stop", "length"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """A request for one answer to a prompt of token ids.
 
     `window` is how many draft tokens may be ahead of the verified text; None: it adapts.
+    `privacy` is the class of the request, which says whose eyes it may meet.
     """
 
     prompt: list[int]
     sampling: Sampling = Sampling()
     window: int | None = None
+    privacy: Privacy = "public"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from gateway.protocol.speculation import MAX_PROMPT_TOKENS, Offer, Tier
+from gateway.protocol import virtual_models
+from gateway.protocol.headers import PRIVACY
+from gateway.protocol.speculation import MAX_PROMPT_TOKENS, Offer, Privacy, Tier
 from services.device_agent.answers.answer import AnswerPiece, AnswerReport, GenerationRequest
 from services.device_agent.answers.local_answer import local_answer
 from services.device_agent.answers.verified_answer import (
+    PRIVACY_CLASS,
     RequestRefused,
     VerifiedAnswer,
     VerifierLost,
@@ -73,10 +76,31 @@ class AnswerRouter:
         if self.link is not None:
             await self.link.settle()
 
-    def route(self, placement: str, model: str = "") -> AnswerRoute:
+    def offers(self, placement: str, model: str, privacy: Privacy) -> list[Offer]:
+        """The offers of a gateway that is connected, for a request of this class: the best first.
+
+        Raises RequestRefused where the servers that were asked for may not see it.
+        """
+        tiers = VERIFYING_TIERS[placement]
+        if self.link is None:
+            return []
+        offers = [self.link.offers[tier] for tier in tiers if tier in self.link.offers]
+        if model in self.link.models:
+            offers = [self.link.models[model]]
+        allowed = [offer for offer in offers if privacy in offer.privacy]
+        if offers and not allowed and placement != "auto":
+            raise RequestRefused(
+                PRIVACY_CLASS,
+                f"{PRIVACY}: a request of the class {privacy} may not be seen by tier "
+                f"{offers[0].tier}; ask {virtual_models.ON_DEVICE}, or {virtual_models.AUTO}",
+            )
+        return allowed
+
+    def route(self, placement: str, model: str = "", privacy: Privacy = "public") -> AnswerRoute:
         """`model` is the name in the request; where a server serves it, only that one verifies.
 
-        Raises RequestRefused for a tier whose tokenizer differs from the device's.
+        Raises RequestRefused for a tier whose tokenizer differs from the device's, or that may not
+        see a request of this class.
         """
         tiers = VERIFYING_TIERS[placement]
         if not tiers:
@@ -84,9 +108,7 @@ class AnswerRouter:
         if self.link is None or not self.link.up:
             problem = self.link.problem if self.link else "the agent has no gateway"
             return AnswerRoute(ON_DEVICE, degraded=problem)
-        offers = [self.link.offers[tier] for tier in tiers if tier in self.link.offers]
-        if model in self.link.models:
-            offers = [self.link.models[model]]
+        offers = self.offers(placement, model, privacy)
         fingerprint = self.model.fingerprint
         for offer in offers:
             if offer.tokenizer in ("", fingerprint):
@@ -97,6 +119,8 @@ class AnswerRouter:
                 f"model: the tokenizer of {offers[0].model} (fingerprint {offers[0].tokenizer}) "
                 f"differs from this device's (fingerprint {fingerprint})",
             )
+        if privacy != "public" and not offers:
+            return AnswerRoute(ON_DEVICE)
         return AnswerRoute(
             ON_DEVICE,
             degraded=f"the gateway offers no {' or '.join(tiers)} tier with the device's tokenizer",
@@ -170,17 +194,19 @@ class AnswerRouter:
                 report.degraded = str(lost)
                 fruitless = fruitless + 1 if len(answer) == before else 0
                 again = lost.link and fruitless < MAX_FRUITLESS and self._may_go_on(request, answer)
-                offer = await self._offer_again(offer) if again else None
+                offer = await self._offer_again(offer, request.privacy) if again else None
             except RequestRefused as refused:
                 if not answer:
                     raise
                 report.degraded, offer = str(refused), None
 
-    async def _offer_again(self, offer: Offer) -> Offer | None:
+    async def _offer_again(self, offer: Offer, privacy: Privacy) -> Offer | None:
         """The same model behind a connection that is new; None where none of that can be had."""
         assert self.link is not None
         again = await self.link.offer_again(offer.model)
         if again is None or again.tokenizer not in ("", self.model.fingerprint):
+            return None
+        if privacy not in again.privacy:
             return None
         self._metrics.answer_resumed()
         return again

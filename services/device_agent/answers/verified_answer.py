@@ -46,8 +46,18 @@ see whether it would pay."""
 ELSEWHERE = frozenset({wire.DRAINING, wire.DRAINED})
 """Codes of errors of a gateway that is about to stop: another one goes on."""
 
+PRIVACY_CLASS = "privacy_class"
+"""The code of a refusal because of the request's privacy class."""
+
 PERMANENT = frozenset(
-    {"bad_open", "tokenizer_differs", "model_not_found", "prompt_too_long", "engine_refused"}
+    {
+        "bad_open",
+        "tokenizer_differs",
+        "model_not_found",
+        "prompt_too_long",
+        "engine_refused",
+        PRIVACY_CLASS,
+    }
 )
 """Codes of errors that another try, or another way to answer, would not mend."""
 
@@ -129,6 +139,7 @@ class VerifiedAnswer:
                     sampling=self._request.sampling,
                     model=offer.model,
                     verified=list(self.tree.verified),
+                    privacy=self._request.privacy,
                 )
             )
             while True:

@@ -15,10 +15,12 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route as HttpRoute
 from starlette.types import Lifespan
 
+from gateway.protocol.headers import PRIVACY
 from gateway.protocol.paths import STREAMS
+from gateway.protocol.speculation import Privacy
 from services.device_agent.answers.answer import AnswerPiece, AnswerReport
 from services.device_agent.answers.answer_router import AnswerRoute, AnswerRouter
-from services.device_agent.answers.verified_answer import RequestRefused
+from services.device_agent.answers.verified_answer import PRIVACY_CLASS, RequestRefused
 from services.device_agent.api.client_disconnect import cancel_on_disconnect
 from services.device_agent.api.gateway_proxy import GatewayProxy
 from services.device_agent.api.requests import (
@@ -28,6 +30,7 @@ from services.device_agent.api.requests import (
     api_request,
     needs_link,
     placement_for,
+    privacy_class,
     read_body,
     server_only_fields,
 )
@@ -40,12 +43,13 @@ from services.device_agent.text import TextStream
 VERIFIED_HEADER = "x-tierflow-verified-tokens"
 MAX_BODY_BYTES = 8 * 1024 * 1024
 BODY_S = 30.0
-STATUSES = {"model_not_found": 404, "gateway_unreachable": 503}
+STATUSES = {"model_not_found": 404, "gateway_unreachable": 503, PRIVACY_CLASS: 403}
 """HTTP status of a refusal by its code; 400 for the others."""
 
 
 class DeviceApi:
-    """The OpenAI API that the agent serves. `membership` is None where the device only drafts."""
+    """The OpenAI API that the agent serves. `membership` is None where the device only drafts.
+    `least_privacy`: the class of requests that name none; no request has a more open one."""
 
     def __init__(
         self,
@@ -53,11 +57,13 @@ class DeviceApi:
         router: AnswerRouter,
         gateway: GatewayProxy,
         metrics: AgentMetrics,
+        least_privacy: Privacy,
         membership: Membership | None = None,
     ) -> None:
         self._router = router
         self._gateway = gateway
         self._metrics = metrics
+        self._least_privacy = least_privacy
         self._membership = membership
 
     def app(self, lifespan: Lifespan[Starlette]) -> Starlette:
@@ -92,12 +98,17 @@ class DeviceApi:
         try:
             content = _json(await _read(http))
             body = read_body(content)
+            privacy = privacy_class(http.headers, self._least_privacy)
             fields = server_only_fields(content)
             if needs_link(body.model, drafter.name, fields):
                 await router.settle()
             placement = placement_for(body.model, drafter.name, self._served())
             if fields:
-                return await self._gateway.forward(http, content, placement, fields)
+                if privacy != "public" and not router.offers(placement, body.model, privacy):
+                    raise _stays_here(fields, privacy)
+                return await self._gateway.forward(
+                    http, content, placement=placement, fields=fields, privacy=privacy
+                )
             request = api_request(
                 body,
                 http.headers,
@@ -105,17 +116,15 @@ class DeviceApi:
                 placement=placement,
                 model=router.model,
                 context=drafter.context,
+                privacy=privacy,
             )
-            route = router.route(placement, body.model)
+            route = router.route(placement, body.model, privacy)
             work = self._stream if request.stream else self._whole
             return await cancel_on_disconnect(http, work(request, route))
         except BadRequest as exc:
             return _refused(exc)
         except RequestRefused as exc:
-            return JSONResponse(
-                error_body(str(exc), "invalid_request_error", _field_at_fault(exc, chat), exc.code),
-                status_code=400,
-            )
+            return _refused(BadRequest(str(exc), _field_at_fault(exc, chat), exc.code))
         except DrafterFailed as exc:
             return JSONResponse(
                 error_body(str(exc), "server_error", None, "drafter_failed"), status_code=503
@@ -219,9 +228,19 @@ class DeviceApi:
         return Response(page, media_type=CONTENT_TYPE_LATEST)
 
 
+def _stays_here(fields: list[str], privacy: Privacy) -> BadRequest:
+    return BadRequest(
+        f"{', '.join(fields)}: only servers support this, and none of them may see a request of "
+        f"the class {privacy}",
+        fields[0],
+        PRIVACY_CLASS,
+    )
+
+
 def _refused(exc: BadRequest) -> Response:
     status = STATUSES.get(exc.code or "", 400)
     kind = "invalid_request_error" if status < 500 else "server_error"
+    kind = "permission_error" if status == 403 else kind
     return JSONResponse(error_body(str(exc), kind, exc.param, exc.code), status)
 
 
@@ -244,6 +263,8 @@ def _ends_locally(text: TextStream, piece: AnswerPiece, report: AnswerReport) ->
 
 
 def _field_at_fault(refused: RequestRefused, chat: bool) -> str | None:
+    if refused.code == PRIVACY_CLASS:
+        return PRIVACY
     if refused.code in ("context_length_exceeded", "prompt_too_long"):
         return "messages" if chat else "prompt"
     return "model" if refused.code in ("tokenizer_differs", "model_not_found") else None

@@ -18,6 +18,7 @@ from starlette.responses import Response, StreamingResponse
 
 from gateway.protocol import headers, virtual_models
 from gateway.protocol.backoff import pause_s
+from gateway.protocol.fields import Privacy
 from gateway.protocol.paths import STREAMS
 from services.device_agent.api.requests import BadRequest
 from services.device_agent.api.responses import error_body, event
@@ -68,9 +69,16 @@ class GatewayProxy:
         self._farewells: set[asyncio.Task[None]] = set()
 
     async def forward(
-        self, http: HttpRequest, body: dict[str, Any], placement: str, fields: list[str]
+        self,
+        http: HttpRequest,
+        body: dict[str, Any],
+        *,
+        placement: str,
+        fields: list[str],
+        privacy: Privacy,
     ) -> Response:
-        """The gateway's response. `fields` are those that only a server understands.
+        """The gateway's response. `fields` are those that only a server understands, `privacy` is
+        the request's class.
 
         Raises BadRequest where the device alone shall answer, or the gateway is out of reach.
         """
@@ -83,6 +91,7 @@ class GatewayProxy:
             body = {**body, "model": GATEWAY_MODELS[placement]}
         wanted = http.headers.get(headers.RESUMABLE)
         sent = {headers.RESUMABLE: wanted or str(RESUMABLE_S)} if body.get("stream") else {}
+        sent |= {} if privacy == "public" else {headers.PRIVACY: privacy}
         try:
             answer = await self._send("POST", http.url.path, json=body, headers=sent)
         except httpx.HTTPError as exc:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.protocol import virtual_models
 from gateway.protocol.field_problems import field_problem
-from gateway.protocol.fields import Sampling
+from gateway.protocol.fields import Privacy, Sampling
+from gateway.protocol.headers import PRIVACY
 from gateway.protocol.speculation import MAX_PROMPT_TOKENS
 from services.device_agent.answers.answer import GenerationRequest
 from services.device_agent.text import TextModel
@@ -98,6 +99,17 @@ class ApiRequest:
     marks: bool
 
 
+def privacy_class(headers: Mapping[str, str], least: Privacy) -> Privacy:
+    """The class of a request on a device whose requests have `least` at least. Raises
+    BadRequest."""
+    classes = get_args(Privacy)
+    wanted = headers.get(PRIVACY, "public").strip().lower()
+    if wanted not in classes:
+        raise BadRequest(f"{PRIVACY}: {wanted[:64]!r} must be one of {', '.join(classes)}", PRIVACY)
+    found: Privacy = classes[max(classes.index(wanted), classes.index(least))]
+    return found
+
+
 def read_body(body: object) -> RequestBody:
     """Raises BadRequest."""
     if not isinstance(body, dict):
@@ -155,6 +167,7 @@ def api_request(
     placement: str,
     model: TextModel,
     context: int,
+    privacy: Privacy,
 ) -> ApiRequest:
     """The request that `body` and `headers` describe. `context` is the device's own, in tokens.
 
@@ -182,7 +195,9 @@ def api_request(
     window = _window(headers.get(WINDOW_HEADER, "auto"))
     return ApiRequest(
         placement=placement,
-        generation=GenerationRequest(prompt, sampling, window),
+        generation=GenerationRequest(
+            prompt=prompt, sampling=sampling, window=window, privacy=privacy
+        ),
         chat=chat,
         model=body.model,
         stream=body.stream,

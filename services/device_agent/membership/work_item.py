@@ -65,7 +65,7 @@ class WorkItem:
     async def run(self, prompt: list[int], background: BackgroundDrafting) -> None:
         """Sends the answer's pieces and, at the end, Finished. Raises DrafterFailed, LinkLost."""
         report, text, loop = self.report, self._text, asyncio.get_running_loop()
-        request = GenerationRequest(prompt, self._frame.sampling)
+        request = GenerationRequest(prompt=prompt, sampling=self._frame.sampling)
         stream = background.drafter.start()
         started, due = loop.time(), 0.0
         try:

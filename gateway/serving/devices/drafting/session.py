@@ -13,6 +13,7 @@ import msgspec
 from gateway.core.body import prompt_chars_and_key
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, SessionTelemetry, Verification
+from gateway.core.privacy import PrivacyTerms
 from gateway.core.routing.routing import Choice
 from gateway.core.speculation.job import Job, sampling_of_rest
 from gateway.core.speculation.outcome import SessionOutcome
@@ -73,7 +74,8 @@ class DraftingSession:
         self._deps = deps
         self._frame = frame
         self._tier = tier = Tier(frame.tier)
-        self._request = _request(frame, device, deps.new_id(), deps.clock.now())
+        privacy = deps.verifiers.privacy.classes[frame.privacy]
+        self._request = _request(frame, device, privacy, deps.new_id(), deps.clock.now())
         self._outcome = outcome = SessionOutcome(
             request=Outcome(request=self._request), device=device
         )
@@ -268,7 +270,9 @@ class DraftingSession:
         return text.rstrip(INCOMPLETE)[-size:]
 
 
-def _request(frame: Open, device: str, id: str, now: float) -> InferenceRequest:
+def _request(
+    frame: Open, device: str, privacy: PrivacyTerms, id: str, now: float
+) -> InferenceRequest:
     """The session as the routing sees it. Raises BadOpen."""
     if bool(frame.prompt) == bool(frame.messages):
         raise BadOpen("give either prompt (token ids) or messages, and not both")
@@ -286,5 +290,6 @@ def _request(frame: Open, device: str, id: str, now: float) -> InferenceRequest:
         prompt_chars=chars,
         prefix_key=key,
         max_tokens=frame.sampling.max_tokens,
+        privacy=privacy,
         caller=Caller(id=f"device {device}"),
     )

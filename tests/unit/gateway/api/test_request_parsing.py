@@ -9,16 +9,18 @@ from hypothesis import strategies as st
 from gateway.api.parsing import parse, read_headers, request_id
 from gateway.core.body import replace_model
 from gateway.core.body_outline import BodyOutline, OutlineLimits
+from gateway.core.privacy import PrivacyRule
 from gateway.core.types import InferenceRequest, Tier
 from gateway.errors import InvalidRequest
 
+RULE = PrivacyRule.of(owner_tiers=[Tier.EDGE], private_tiers=[])
 MESSAGES = [{"role": "user", "content": "hi"}]
 BODY = {"model": "m", "messages": MESSAGES}
 
 
 def parsed(body: object, headers: dict[str, str] | None = None) -> InferenceRequest:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return parse("/v1/chat/completions", headers or {}, raw, id="id", received=0.0)
+    return parse("/v1/chat/completions", headers or {}, raw, id="id", received=0.0, privacy=RULE)
 
 
 def complaint(body: object, headers: dict[str, str] | None = None) -> InvalidRequest:
@@ -49,7 +51,7 @@ def test_a_missing_model_names_the_place_that_lists_them() -> None:
 
 
 def test_tokenize_may_leave_the_model_open() -> None:
-    request = parse("/tokenize", {}, b'{"prompt":"x"}', id="id", received=0.0)
+    request = parse("/tokenize", {}, b'{"prompt":"x"}', id="id", received=0.0, privacy=RULE)
     assert (request.model, request.model_in_body) == ("tierflow-auto", False)
 
 
@@ -99,7 +101,9 @@ def test_a_caller_is_known_by_its_session_or_else_by_its_address() -> None:
     def caller(peer: str, **headers: str) -> str:
         raw = json.dumps(BODY).encode()
         named = {f"x-tierflow-{name}": value for name, value in headers.items()}
-        return parse("/v1/chat/completions", named, raw, id="id", received=0.0, peer=peer).caller.id
+        return parse(
+            "/v1/chat/completions", named, raw, id="id", received=0.0, privacy=RULE, peer=peer
+        ).caller.id
 
     assert caller("10.0.0.1") == caller("10.0.0.1") != caller("10.0.0.2")
     assert caller("10.0.0.1", session="a") == caller("10.0.0.2", session="a")
@@ -141,7 +145,12 @@ def test_what_is_wrong_with_a_chat_body_is_the_request_s_fault() -> None:
     assert fault is not None
     assert (fault.code, fault.param) == ("invalid_value", "n")
     assert parsed(BODY).fault is None
-    assert parse("/v1/completions", {}, b'{"model":"m","n":0}', id="id", received=0.0).fault is None
+    assert (
+        parse(
+            "/v1/completions", {}, b'{"model":"m","n":0}', id="id", received=0.0, privacy=RULE
+        ).fault
+        is None
+    )
 
 
 def outlined(body: bytes, **limits: int) -> InferenceRequest:
@@ -151,7 +160,7 @@ def outlined(body: bytes, **limits: int) -> InferenceRequest:
     outline.feed(body)
     outline.end()
     path, headers = "/v1/chat/completions", dict[str, str]()
-    return parse(path, headers, body, id="id", received=0.0, outline=outline)
+    return parse(path, headers, body, id="id", received=0.0, privacy=RULE, outline=outline)
 
 
 def test_a_large_body_is_read_by_its_outline() -> None:

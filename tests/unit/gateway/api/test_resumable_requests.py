@@ -15,6 +15,7 @@ from gateway.api.inference import InferenceRoutes
 from gateway.core.admission import AdmissionLimits
 from gateway.core.body_outline import OutlineLimits
 from gateway.core.outcome import Outcome
+from gateway.core.privacy import PrivacyRule
 from gateway.core.types import InferenceRequest
 from gateway.errors import EngineFailed
 from gateway.serving.requests.admission import Admission
@@ -100,6 +101,7 @@ class Gateway:
                 leave=lambda: None,
                 others=lambda: 0,
             ),
+            privacy=PrivacyRule.of(owner_tiers=[], private_tiers=[]),
         )
 
     async def post(self, caller: Post, path: str = ROUTES[0], **headers: str) -> Post:

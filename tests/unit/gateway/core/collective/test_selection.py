@@ -19,6 +19,7 @@ from gateway.core.collective.selection import (
     scored,
 )
 from gateway.core.devices.member import MemberCondition
+from gateway.core.privacy import PUBLIC
 from gateway.core.state.operations import Mean
 from tests.unit.gateway.core.collective.build import candidate, member
 
@@ -142,7 +143,7 @@ def test_the_order_in_which_members_are_listed_makes_no_difference(
 def test_who_may_be_asked(
     fields: dict[str, Any], filter: MemberFilter, owner: str, reason: str | None
 ) -> None:
-    assert obstacle(member("me", **fields), filter, owner) == reason
+    assert obstacle(member("me", **fields), filter, owner, PUBLIC) == reason
 
 
 def test_a_quorum_is_a_number_or_a_share_rounded_up() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.core.privacy import PrivacyRule
 from gateway.core.types import EndpointState, Tier
 from gateway.errors import EngineFailed, InvalidRequest, NoEndpoint
 from gateway.protocol.speculation import Offer
@@ -27,13 +28,22 @@ def verifiers(*states: EndpointState) -> VerifierEndpoints:
         failover=failover(endpoints, telemetry),
         uniform=lambda: 0.0,
         continues=True,
+        privacy=PrivacyRule.of(owner_tiers=[Tier.EDGE], private_tiers=[]),
     )
 
 
 def test_one_model_of_one_tier_is_offered_once() -> None:
     states = [state(f"edge:{number}", tokenizer="f") for number in range(3)]
     found = verifiers(*states, state("cloud:1", "cloud", tokenizer="g", healthy=False))
-    assert found.offers() == [Offer(tier="edge", model="rill-edge", tokenizer="f", per_step=8)]
+    assert found.offers() == [
+        Offer(
+            tier="edge",
+            model="rill-edge",
+            tokenizer="f",
+            per_step=8,
+            privacy=("public", "owner"),
+        )
+    ]
 
 
 def test_an_endpoint_with_the_devices_tokenizer_is_chosen() -> None:

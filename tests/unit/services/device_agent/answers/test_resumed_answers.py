@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 TOKENS = 30
 PAUSE = 11
 PROMPT = [3, 4, 5]
-REQUEST = GenerationRequest(PROMPT, Sampling(max_tokens=TOKENS, ignore_eos=True))
+REQUEST = GenerationRequest(prompt=PROMPT, sampling=Sampling(max_tokens=TOKENS, ignore_eos=True))
 Act = Callable[[], Coroutine[Any, Any, None]]
 
 

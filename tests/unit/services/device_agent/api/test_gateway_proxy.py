@@ -100,7 +100,9 @@ async def heard(gateway: Gateway, stream: bool = True, **headers: str) -> bytes:
         gateways=lambda: ["http://gateway"], uniform=lambda: 0.0, pause=instantly, transport=gateway
     )
     body = {"model": "rill-edge", "stream": stream}
-    response = await proxy.forward(caller(**headers), body, "device-edge", ["n"])
+    response = await proxy.forward(
+        caller(**headers), body, placement="device-edge", fields=["n"], privacy="public"
+    )
     assert isinstance(response, StreamingResponse)
     told = b"".join([bytes(piece) async for piece in response.body_iterator])  # type: ignore[arg-type]
     await proxy.close()
@@ -186,7 +188,9 @@ async def test_an_application_that_leaves_ends_the_gateways_stream() -> None:
             transport=gateway,
         )
         body = {"model": "rill-edge", "stream": True}
-        response = await proxy.forward(caller(**headers), body, "device-edge", ["n"])
+        response = await proxy.forward(
+            caller(**headers), body, placement="device-edge", fields=["n"], privacy="public"
+        )
         assert isinstance(response, StreamingResponse)
         iterator = response.body_iterator
         await anext(iterator)  # type: ignore[call-overload]
@@ -237,7 +241,9 @@ async def test_the_next_gateway_is_asked_where_one_is_gone_or_about_to_stop(
         pause=instantly,
         transport=replicas,
     )
-    response = await proxy.forward(caller(), {"model": "rill-edge"}, "device-edge", ["n"])
+    response = await proxy.forward(
+        caller(), {"model": "rill-edge"}, placement="device-edge", fields=["n"], privacy="public"
+    )
     assert (replicas.asked, response.status_code) == (asked, status)
     await proxy.close()
 

@@ -11,6 +11,7 @@ from services.device_agent.api.requests import (
     BadRequest,
     api_request,
     placement_for,
+    privacy_class,
     read_body,
     server_only_fields,
 )
@@ -27,7 +28,13 @@ def understood(
 ) -> ApiRequest:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return api_request(
-        read_body(body), named, chat=chat, placement=placement, model=MODEL, context=MODEL.context
+        read_body(body),
+        named,
+        chat=chat,
+        placement=placement,
+        model=MODEL,
+        context=MODEL.context,
+        privacy=privacy_class(named, "public"),
     )
 
 

@@ -205,10 +205,13 @@ async def test_offers_are_what_healthy_endpoints_answer_with() -> None:
         state("edge:3", healthy=False, model="other"),
         state("cloud:1", "cloud"),
     ]
-    assert DeviceRig(states, {}).shared.verifiers.offers() == [
-        wire.Offer(tier="edge", model="rill-edge", tokenizer="f", per_step=8),
-        wire.Offer(tier="cloud", model="rill-cloud", tokenizer="f", per_step=8),
+    offers = DeviceRig(states, {}).shared.verifiers.offers()
+    assert [(offer.tier, offer.model) for offer in offers] == [
+        ("edge", "rill-edge"),
+        ("cloud", "rill-cloud"),
     ]
+    assert {(offer.tokenizer, offer.per_step) for offer in offers} == {("f", 8)}
+    assert [offer.privacy for offer in offers] == [("public", "owner"), ("public",)]
 
 
 async def test_a_connection_that_ends_says_nothing_about_its_sessions() -> None:
