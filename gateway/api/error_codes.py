@@ -171,6 +171,11 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         "The request can only be answered at tiers that the key is not for.",
         "Name another model, or have the operator widen the key's `tiers`.",
     ),
+    "privacy_not_allowed": ErrorCode(
+        errors.OutOfScope,
+        "The key is not for requests of this privacy class.",
+        "Give another `x-tierflow-privacy`, or have the operator widen the key's `privacy`.",
+    ),
     "fan_out_exceeded": ErrorCode(
         errors.OutOfScope,
         "The request would ask engines more often than the key's `fan_out` allows.",

@@ -19,8 +19,7 @@ from gateway.core.admission import (
 )
 from gateway.core.body import model_places, prompt_chars_and_key
 from gateway.core.body_outline import BodyOutline
-from gateway.core.devices.member import Privacy
-from gateway.core.privacy import PUBLIC, PrivacyRule, PrivacyTerms
+from gateway.core.privacy import PUBLIC, Privacy, PrivacyRule, PrivacyTerms
 from gateway.core.streams.continuation import continuation_terms
 from gateway.core.streams.protocols import several_texts
 from gateway.core.types import Caller, Demands, InferenceRequest, Tier

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from gateway.core.devices.member import Member, Privacy, answers
 from gateway.core.tier import Tier
 from gateway.errors import Denied
 from gateway.protocol.headers import PRIVACY
+
+Privacy = Literal["public", "owner", "private"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +30,6 @@ class PrivacyTerms:
 
     def allows(self, tier: Tier) -> bool:
         return self.tiers is None or tier in self.tiers
-
-    def allows_device(self, member: Member, owner: str) -> bool:
-        """Whether this member may see it. `owner`: the one that the caller has proven to be."""
-        if not self.allows(Tier.DEVICE) or not answers(member, owner):
-            return False
-        return self.tiers is None or (owner != "" and member.owner == owner)
 
 
 PUBLIC = PrivacyTerms(name="public", tiers=None, keeps=True)

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from gateway.core.access.key import ApiKey, PrivacyClass, Quotas, Scope, TierName, Way
+from gateway.core.access.key import ApiKey, Quotas, Scope, TierName, Way
+from gateway.core.privacy import Privacy
 from gateway.protocol.devices import NAME_PATTERN
 from gateway.settings.group import Group, Unit
 
@@ -35,7 +36,7 @@ class StaticKey(Group):
         default=None,
         description="The ways of answering: plain, cascade, collective; default: all.",
     )
-    privacy: tuple[PrivacyClass, ...] | None = Field(
+    privacy: tuple[Privacy, ...] | None = Field(
         default=None,
         description="The privacy classes that its requests may have; default: all.",
     )

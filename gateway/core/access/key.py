@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from gateway.core.privacy import Privacy
+
 PREFIX = "tf-"
 """Of every key: a bearer token that begins so and is not known is refused, whatever the rule."""
 MAX_TOKEN_CHARS = 4096
@@ -14,7 +16,6 @@ MAX_TOKEN_CHARS = 4096
 Way = Literal["plain", "cascade", "collective"]
 """The ways of answering: by one engine, by `tierflow-cascade`, by `tierflow-collective`."""
 TierName = Literal["device", "edge", "cloud"]
-PrivacyClass = Literal["public", "owner", "private"]
 Count = Annotated[int, msgspec.Meta(ge=1, le=10**15)]
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -29,7 +30,7 @@ class Scope:
     models: frozenset[str] | None = None
     tiers: frozenset[TierName] | None = None
     ways: frozenset[Way] | None = None
-    privacy: frozenset[PrivacyClass] | None = None
+    privacy: frozenset[Privacy] | None = None
 
 
 EVERYTHING = Scope()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.core.collective.options import MemberFilter
-from gateway.core.devices.member import Member
+from gateway.core.devices.member import Member, may_see
 from gateway.core.privacy import PrivacyTerms
 from gateway.core.state.operations import Mean
 
@@ -95,7 +95,7 @@ def obstacle(member: Member, filter: MemberFilter, owner: str, privacy: PrivacyT
         return "not-named"
     if filter.tags and not filter.tags & member.tags:
         return "tags"
-    if not privacy.allows_device(member, owner):
+    if not may_see(member, owner, privacy):
         return "private"
     if "generate" not in member.abilities:
         return "unable"

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gateway.core.privacy import Privacy as Privacy
+from gateway.core.privacy import PrivacyTerms
+from gateway.core.tier import Tier
 from gateway.errors import GatewayError
 
 Kind = Literal["generate", "revise"]
-Privacy = Literal["public", "owner", "private"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,4 +108,15 @@ def answers(member: Member, owner: str) -> bool:
     proven to be, empty for everybody else."""
     if member.privacy == "public":
         return True
-    return member.privacy == "owner" and member.owner != "" and member.owner == owner
+    return member.privacy == "owner" and _is_owners(member, owner)
+
+
+def may_see(member: Member, owner: str, terms: PrivacyTerms) -> bool:
+    """Whether the member may be shown a request of this privacy class, and answers its owner."""
+    if not terms.allows(Tier.DEVICE) or not answers(member, owner):
+        return False
+    return terms.name == "public" or _is_owners(member, owner)
+
+
+def _is_owners(member: Member, owner: str) -> bool:
+    return member.owner != "" and member.owner == owner

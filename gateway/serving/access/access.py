@@ -10,8 +10,10 @@ from gateway.core.access.key import ANONYMOUS, PREFIX, Identity, Scope, Way, bea
 from gateway.core.access.quota import RequestUse, estimated_tokens
 from gateway.core.access.rate_headers import RateHeaders
 from gateway.core.ports import AccessTelemetry, Callers
+from gateway.core.privacy import Privacy
 from gateway.core.types import InferenceRequest
 from gateway.errors import GatewayError, InvalidKey, OutOfScope, QuotaExceeded
+from gateway.protocol.headers import PRIVACY
 from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
 from gateway.serving.access.key_table import KeyTable
@@ -96,6 +98,7 @@ class Access:
 
     def _out_of_scope(self, request: InferenceRequest, identity: Identity) -> GatewayError | None:
         problem = self._scope_problem(identity, request.model)
+        problem = problem or self._privacy_problem(identity, request.privacy.name)
         return None if problem is None else self._refused(identity.key, problem)
 
     def _scope_problem(self, identity: Identity, model: str) -> OutOfScope | None:
@@ -116,6 +119,17 @@ class Access:
                 code="way_not_allowed",
             )
         return None
+
+    def _privacy_problem(self, identity: Identity, privacy: Privacy) -> OutOfScope | None:
+        allowed = identity.scope.privacy
+        if allowed is None or privacy in allowed:
+            return None
+        return OutOfScope(
+            f"the key {identity.key} may not be used for requests of the class {privacy}; it may "
+            f"for: {', '.join(sorted(allowed))}",
+            param=PRIVACY,
+            code="privacy_not_allowed",
+        )
 
     def _refused(self, key: str, error: GatewayError) -> GatewayError:
         self._telemetry.refused(key, error.code)

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.core.devices.member import Member, WorkEnd, WorkOrder
+from gateway.core.devices.member import Member, WorkEnd, WorkOrder, may_see
 from gateway.core.ports import EndpointSource, Members
 from gateway.core.privacy import PrivacyTerms
 from gateway.core.upstream_errors import not_a_chat_completion
@@ -134,7 +134,7 @@ class DeviceTier:
         """The least busy one of those that are named, or of all; public ones only, as nobody has
         proven whose device it is."""
         members = self.members.members() if self.members is not None else ()
-        able = [m for m in members if _able(m) and privacy.allows_device(m, "")]
+        able = [m for m in members if _able(m) and may_see(m, "", privacy)]
         if stage.devices != (ANY_DEVICE,):
             able = [member for member in able if member.id in stage.devices]
         free = [member for member in able if member.condition.working < member.max_work]

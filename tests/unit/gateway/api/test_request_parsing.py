@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api.parsing import parse, read_headers, request_id
+from gateway.core.access.key import Identity, Scope
 from gateway.core.body import replace_model
 from gateway.core.body_outline import BodyOutline, OutlineLimits
-from gateway.core.privacy import PrivacyRule
+from gateway.core.privacy import Privacy, PrivacyRule
 from gateway.core.types import InferenceRequest, Tier
 from gateway.errors import InvalidRequest
 
@@ -151,6 +152,32 @@ def test_what_is_wrong_with_a_chat_body_is_the_request_s_fault() -> None:
         ).fault
         is None
     )
+
+
+@pytest.mark.parametrize(
+    ("allowed", "header", "name"),
+    [
+        (None, None, "public"),
+        (None, " Owner ", "owner"),
+        ({"owner", "private"}, None, "owner"),
+        ({"private"}, None, "private"),
+        ({"owner"}, "private", "private"),
+    ],
+)
+def test_a_request_has_the_class_that_it_names_or_the_most_open_one_of_its_key(
+    allowed: set[Privacy] | None, header: str | None, name: str
+) -> None:
+    scope = Scope(privacy=None if allowed is None else frozenset(allowed))
+    request = parse(
+        "/v1/chat/completions",
+        {} if header is None else {"x-tierflow-privacy": header},
+        json.dumps(BODY).encode(),
+        id="id",
+        received=0.0,
+        privacy=RULE,
+        identity=Identity(scope=scope),
+    )
+    assert (request.fault, request.privacy.name) == (None, name)
 
 
 def outlined(body: bytes, **limits: int) -> InferenceRequest:

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from gateway.core.access.key import ANONYMOUS, Identity, Scope
+from gateway.core.privacy import PrivacyRule
+from gateway.core.tier import Tier
 from gateway.core.types import Caller, InferenceRequest
 from gateway.errors import InvalidKey, QuotaExceeded, QuotaSpent
 from tests.unit.gateway.access_rig import NOW, AccessRig, api_key, digest, secret
@@ -103,6 +105,18 @@ async def test_a_key_is_refused_what_it_is_not_for(scope: Scope, model: str, cod
     admitted, _ = rig.access.admit(asked(await shown(rig), model), await shown(rig))
     assert admitted.fault is not None and admitted.fault.code == code
     assert rig.telemetry.refusals == [("team-a", code)]
+
+
+async def test_a_key_is_for_the_privacy_classes_of_its_scope() -> None:
+    rig = AccessRig(api_key(scope=Scope(privacy=frozenset({"owner", "private"}))))
+    identity = await shown(rig)
+    rule = PrivacyRule.of(owner_tiers=[Tier.EDGE], private_tiers=[])
+    faults = {
+        name: rig.access.admit(asked(identity, privacy=terms), identity)[0].fault
+        for name, terms in rule.classes.items()
+    }
+    assert faults["owner"] is None and faults["private"] is None
+    assert faults["public"] is not None and faults["public"].code == "privacy_not_allowed"
 
 
 async def test_models_of_other_tiers_are_not_listed() -> None:
