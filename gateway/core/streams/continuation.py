@@ -22,6 +22,8 @@ MAX_PROMPT_CHARS = 256 * 1024
 """The longest prompt of which an engine gives the ids, which it sends before the answer begins."""
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 """The most that is kept of one answer's events, where its text is needed as well as its ids."""
+GREEDY_BELOW = 1e-5
+"""vLLM takes the likeliest token below this temperature."""
 _LAST = 8
 _NAME = b'"token_ids"'
 _KEY = _NAME + b":["
@@ -66,11 +68,22 @@ def continuation_terms(
         plain = path == COMPLETIONS and _is_one_prompt(fields.get("prompt"))
     if not plain:
         return None
+    if _counts_tokens_greedily(fields):
+        return None
     offsets = path == COMPLETIONS and fields.get("logprobs") is not None
     return ContinuationTerms(
         shows_ids=fields.get("return_token_ids") is True,
         keeps_text=offsets or bool(fields.get("stop")),
     )
+
+
+def _counts_tokens_greedily(fields: Mapping[str, Any]) -> bool:
+    """Whether the one right text depends on how often each token has been said: an engine that
+    goes on takes what was sent for the prompt, and these penalties count the answer alone. Where
+    chance chooses the tokens, a text that goes on without them is as good as another."""
+    temperature = fields.get("temperature")
+    greedy = isinstance(temperature, int | float) and temperature < GREEDY_BELOW
+    return greedy and any(fields.get(name) for name in ("presence_penalty", "frequency_penalty"))
 
 
 def _is_text(message: Any) -> bool:

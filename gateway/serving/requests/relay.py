@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping, Set
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.core.endpoints.endpoint_rates import learn
@@ -12,7 +13,7 @@ from gateway.core.ports import Clock, Telemetry
 from gateway.core.routing.routing import Choice
 from gateway.core.streams.continuation import SentAnswer
 from gateway.core.streams.usage import Usage, find_usage
-from gateway.core.types import InferenceRequest
+from gateway.core.types import EndpointState, InferenceRequest
 from gateway.core.upstream_errors import client_stalled, idle_timeout
 from gateway.errors import GatewayError, UpstreamError
 from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES
@@ -167,38 +168,20 @@ class InferenceHandler:
         """Relay to the end, which the last events bring: what the engine does after them does not
         matter. `sent` notes what goes out. Raises UpstreamError when the engine breaks, in whatever
         way; nothing of a broken event has been sent then. Raises ClientStalled."""
-        stream = opened.stream
+        stream, state = opened.stream, opened.state
         assert stream is not None
         read, now, idle_s = opened.answer.read, self._clock.now, self._timeouts.idle_s
-        endpoint, model, tier = opened.state.endpoint.id, outcome.model, outcome.tier
-        gap, state = self._telemetry.gap, opened.state
-        read_at, events, sending = outcome.first_byte or 0.0, opened.first, False
-
-        def stalled() -> GatewayError:
-            if sending:
-                return client_stalled()
-            return idle_timeout(endpoint, idle_s)
-
-        def elsewhere(tried: Set[str]) -> Choice:
-            if sending or sent is None or not sent.has_ids:
-                raise stalled()
-            return self._dispatch.alternative(outcome.request, model, tried)
-
-        timeout = ProgressTimeout(now)
-        wait = (
-            nullcontext()
-            if sent is None
-            else self._dispatch.next_piece_wait(state, timeout, choose=elsewhere, idle_s=idle_s)
-        )
-        with timeout, wait:
-            timeout.expect(idle_s, stalled)
+        read_at, events = outcome.first_byte or 0.0, opened.first
+        awaited, timeout = AwaitedSide(state.endpoint.id, idle_s), ProgressTimeout(now)
+        with timeout, self._next_piece_wait(state, timeout, awaited, outcome, sent):
+            timeout.expect(idle_s, awaited.error)
             while True:
                 if events:
                     if sent is not None:
                         events = sent.note(events)
-                    sending = True
+                    awaited.caller = True
                     await sink.send(events, more=not stream.done)
-                    sending = False
+                    awaited.caller = False
                     if stream.tokens:
                         outcome.completion_tokens += stream.tokens
                         outcome.last_byte = read_at
@@ -211,19 +194,57 @@ class InferenceHandler:
                 chunk = await read()
                 if not chunk:
                     break
-                previous, read_at = read_at, now()
-                state.answered_at, pause_s = read_at, read_at - previous
-                if pause_s > outcome.longest_pause_s:
-                    outcome.longest_pause_s = pause_s
-                gap(model, tier, pause_s)
+                read_at = self._note_piece(state, outcome, read_at)
                 events = stream.feed(chunk)
             if not stream.done:
                 last = stream.finish()
-                if sent is not None:
-                    last = sent.note(last)
-                sending = True
-                await sink.send(last, more=False)
+                awaited.caller = True
+                await sink.send(last if sent is None else sent.note(last), more=False)
         opened.answer.drain()
+
+    def _note_piece(self, state: EndpointState, outcome: Outcome, previous: float) -> float:
+        """A piece of the stream has come now, the last one before at `previous`; gives the time."""
+        state.answered_at = read_at = self._clock.now()
+        pause_s = read_at - previous
+        if pause_s > outcome.longest_pause_s:
+            outcome.longest_pause_s = pause_s
+        self._telemetry.gap(outcome.model, outcome.tier, pause_s)
+        return read_at
+
+    def _next_piece_wait(
+        self,
+        state: EndpointState,
+        timeout: ProgressTimeout,
+        awaited: AwaitedSide,
+        outcome: Outcome,
+        sent: SentAnswer | None,
+    ) -> AbstractContextManager[None]:
+        """The wait for further pieces, which ends early where another endpoint can give them."""
+        if sent is None:
+            return nullcontext()
+
+        def elsewhere(tried: Set[str]) -> Choice:
+            if awaited.caller or not sent.has_ids:
+                raise awaited.error()
+            return self._dispatch.alternative(outcome.request, outcome.model, tried)
+
+        return self._dispatch.next_piece_wait(
+            state, timeout, choose=elsewhere, idle_s=self._timeouts.idle_s
+        )
+
+
+@dataclass(slots=True)
+class AwaitedSide:
+    """Whom a relayed stream waits for: its `caller`, to take a piece, or else the endpoint, for no
+    longer than `idle_s` seconds."""
+
+    endpoint: str
+    idle_s: float
+    caller: bool = False
+
+    def error(self) -> GatewayError:
+        """What it means that nothing came."""
+        return client_stalled() if self.caller else idle_timeout(self.endpoint, self.idle_s)
 
 
 def _note_usage(usage: Usage | None, outcome: Outcome) -> None:

@@ -139,6 +139,8 @@ def test_tokens_to_repeat_are_still_known_when_nothing_was_repeated() -> None:
         (COMPLETIONS, {"stream": True, "prompt": [[1], [2]]}),
         (COMPLETIONS, {"stream": True, "prompt": "x", "echo": True}),
         (COMPLETIONS, {"stream": True, "prompt": "x", "best_of": 3}),
+        (CHAT, MESSAGES | {"temperature": 0, "presence_penalty": 0.5}),
+        (COMPLETIONS, {"stream": True, "prompt": "x", "temperature": 0, "frequency_penalty": 1}),
         (RESPONSES, {"stream": True, "input": "x"}),
         (EMBEDDINGS, {"input": "x"}),
     ],
@@ -151,7 +153,15 @@ def test_what_can_not_be_taken_up_in_the_middle_is_not_continued(
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"n": 1}, {"tools": []}, {"response_format": {"type": "text"}}, {"echo": False}],
+    [
+        {},
+        {"n": 1},
+        {"tools": []},
+        {"response_format": {"type": "text"}},
+        {"echo": False},
+        {"temperature": 0, "presence_penalty": 0, "repetition_penalty": 1.2},
+        {"temperature": 0.7, "frequency_penalty": 0.5},
+    ],
 )
 def test_neutral_values_keep_an_answer_from_nothing(fields: dict[str, Any]) -> None:
     assert continuation_terms(CHAT, MESSAGES | fields, 10) == ContinuationTerms(False, False)
