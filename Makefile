@@ -16,10 +16,12 @@ QUICK ?= 0
 ARGS ?=
 ENGINE ?= simulator
 SECONDS ?=
+MINUTES ?= 5
+SEED ?=
 Q ?= Add 417 and 325 digit by digit.
 
 .PHONY: help up down device ask test test-cluster test-containers lint docs bench bench-speculation \
-  bench-collective chaos soak load family specialists images locks compose-secrets clean
+  bench-collective chaos fuzz soak load family specialists images locks compose-secrets clean
 
 help: ## list the targets and the variables they take
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -72,6 +74,10 @@ chaos: ## break everything once under load and check every answer; QUICK=1; ENGI
 	@gateway=$(GATEWAY_PYTHON); engine=; \
 	  if [ "$(ENGINE)" = vllm ]; then engine=$(ENGINE_PYTHON); fi; \
 	  TIERFLOW_ENGINE_PYTHON="$$engine" QUICK=$(QUICK) "$$gateway" -m loadtest.chaos --engine $(ENGINE)
+
+fuzz: ## damaged and hostile inputs for every parser and a real gateway; MINUTES=5, SEED
+	@gateway=$(GATEWAY_PYTHON); \
+	  "$$gateway" -m tests.fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 soak: ## the same load for an hour, or SECONDS=600: memory and descriptors must not grow; QUICK=1
 	@gateway=$(GATEWAY_PYTHON); \

@@ -84,14 +84,24 @@ def proof(secret: bytes, nonce: bytes) -> bytes:
 
 def read_drafts(message: bytes) -> DraftMessage:
     """Raises msgspec.MsgspecError or UnicodeDecodeError for anything but such a message."""
-    return _DRAFTS.decode(message)
+    draft: DraftMessage = _decode(_DRAFTS, message)
+    return draft
 
 
 def read_greeting(message: bytes) -> MailboxGreeting:
     """Raises msgspec.MsgspecError or UnicodeDecodeError for anything but a greeting."""
-    return _GREETING.decode(message)
+    greeting: MailboxGreeting = _decode(_GREETING, message)
+    return greeting
 
 
 def read_counts(message: bytes) -> dict[str, int]:
     """Raises msgspec.MsgspecError or UnicodeDecodeError for anything but a map of counts."""
-    return _COUNTS.decode(message)
+    counts: dict[str, int] = _decode(_COUNTS, message)
+    return counts
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[Any], message: bytes) -> Any:
+    try:
+        return decoder.decode(message)
+    except RecursionError as error:
+        raise msgspec.ValidationError("nested too deep") from error

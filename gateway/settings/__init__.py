@@ -142,9 +142,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text())
     except OSError as error:
         raise ConfigError(f"config file {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         problem = " ".join(str(error).split())
         raise ConfigError(f"config file {path} is not valid YAML: {problem}") from error
-    if not isinstance(values, dict):
+    except RecursionError as error:
+        raise ConfigError(f"config file {path} is nested too deep") from error
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise ConfigError(f"config file {path}: expected settings by name at the top level")
     return values

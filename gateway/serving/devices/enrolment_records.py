@@ -58,5 +58,5 @@ def decode(kind: type[R], value: bytes | None) -> R | None:
         return None
     try:
         return msgspec.msgpack.decode(value, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None

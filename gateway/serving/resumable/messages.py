@@ -91,6 +91,6 @@ def decode(data: bytes) -> FromAsker | FromOwner | None:
     """None for a message of another version: replicas are replaced one by one."""
     try:
         message: FromAsker | FromOwner = _DECODER.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return message

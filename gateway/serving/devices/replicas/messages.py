@@ -148,7 +148,7 @@ def decode(data: bytes) -> list[Message]:
     """Empty for messages of another version: replicas are replaced one by one."""
     try:
         messages: list[Message] = _MESSAGES.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return []
     return messages
 
@@ -163,5 +163,5 @@ def decode_lease(data: bytes | None) -> DeviceLease | None:
         return None
     try:
         return _LEASE.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None

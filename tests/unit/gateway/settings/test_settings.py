@@ -282,3 +282,23 @@ def test_the_admin_token_is_kept_as_its_hash_and_may_be_given_as_one(
     assert settings.admin.digest == digest
     assert digest not in repr(settings) and "operator" not in repr(settings)
     assert load(tmp_path, GOOD).admin.digest is None
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("pools: " + "[" * 3000, "nested too deep"),
+        ("? \n: 1\n", "expected settings by name"),
+        ("family: [" + "1" * 5000 + "]", "is not valid YAML"),
+        ("family: 2026-99-99", "is not valid YAML"),
+    ],
+    ids=["nested", "no name", "a huge number", "no date"],
+)
+def test_a_file_that_can_not_be_read_gives_one_line(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    (tmp_path / "gateway.yaml").write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        Settings.load(tmp_path / "gateway.yaml")
+    assert problem in str(refused.value)
+    assert "\n" not in str(refused.value)
