@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -18,10 +18,12 @@ from gateway.api.parsing import parse, read_headers, request_id
 from gateway.core.body import replace_model
 from gateway.core.body_outline import BodyOutline, OutlineLimits
 from gateway.core.final_answer import answer_key
+from gateway.core.privacy import PrivacyRule
 from gateway.core.streams.answer_stream import DONE_EVENT, AnswerStream
 from gateway.core.streams.event_log import EventLog, read_event_id, replica_of, stream_id
 from gateway.core.streams.sse import each_event, objects
 from gateway.core.streams.usage import find_usage
+from gateway.core.types import InferenceRequest, Tier
 from gateway.errors import ConfigError, GatewayError
 from gateway.protocol import mailbox, speculation
 from gateway.protocol.collective import Feedback
@@ -38,6 +40,7 @@ from tests.fuzz import seeds
 
 Parser = Callable[[bytes], object]
 LIMITS = OutlineLimits(max_bytes=1 << 20, max_fields=1000, max_items=1000)
+PRIVACY = PrivacyRule.of(owner_tiers=[Tier.EDGE], private_tiers=[])
 REPLICA = "0123456789abcdef"
 
 
@@ -89,9 +92,15 @@ def targets() -> list[Target]:
     ]
 
 
+def read_request(
+    path: str, body: bytes, headers: Mapping[str, str] | None = None, **more: Any
+) -> InferenceRequest:
+    return parse(path, headers or {}, body, id="id", received=0.0, privacy=PRIVACY, **more)
+
+
 def _body(path: str) -> Parser:
     def parsed(data: bytes) -> None:
-        request = parse(path, {}, data, id="id", received=0.0, continues=True)
+        request = read_request(path, data, continues=True)
         assert request.fault is None or request.fault.message
 
     return parsed
@@ -102,7 +111,7 @@ def _outline(data: bytes) -> None:
     for piece in _pieces(data):
         outline.feed(piece)
     outline.end()
-    request = parse(CHAT, {}, data, id="id", received=0.0, outline=outline)
+    request = read_request(CHAT, data, outline=outline)
     if not outline.problem and _is_object(data):
         assert _is_object(bytes(outline.text)), "the outline of valid JSON is not valid"
         assert request.fault is None or request.fault.code != "invalid_json"
@@ -116,14 +125,14 @@ def _is_object(data: bytes) -> bool:
 
 
 def _renamed(data: bytes) -> None:
-    request = parse(COMPLETIONS, {}, data, id="id", received=0.0)
+    request = read_request(COMPLETIONS, data)
     if request.fault is None and request.model_in_body:
         renamed = replace_model(data, "another", request.model_places)
         assert renamed and orjson.loads(renamed) == orjson.loads(data) | {"model": "another"}
 
 
 def _virtual(data: bytes) -> None:
-    request = parse(CHAT, {}, data, id="id", received=0.0)
+    request = read_request(CHAT, data)
     if request.fault is None:
         read(request, CASCADE)
 
@@ -132,7 +141,7 @@ def _headers(data: bytes) -> None:
     lines = (line.partition(b":") for line in data.split(b"\n"))
     headers = read_headers([(name.strip().lower(), value.strip()) for name, _, value in lines])
     assert len(request_id(headers)) <= 128
-    parse(COMPLETIONS, headers, b'{"model":"m"}', id="id", received=0.0)
+    read_request(COMPLETIONS, b'{"model":"m"}', headers=headers)
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:
