@@ -5,6 +5,7 @@ GatewayError
 ├── InvalidRequest         the caller's body or header is wrong
 │   ├── UnknownModel
 │   ├── UnknownDevice
+│   ├── UnknownKey
 │   ├── UnknownStream
 │   └── BodyTooLarge
 ├── NoEndpoint             nothing healthy can take the request now
@@ -69,6 +70,10 @@ class UnknownModel(InvalidRequest):
 
 class UnknownDevice(InvalidRequest):
     """A device that is not known, or not connected."""
+
+
+class UnknownKey(InvalidRequest):
+    """A caller's key that there is not."""
 
 
 class UnknownStream(InvalidRequest):

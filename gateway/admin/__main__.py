@@ -1,4 +1,4 @@
-"""python -m gateway.admin devices {enrol,list,show,revoke}"""
+"""python -m gateway.admin {devices,keys} COMMAND"""
 
 from __future__ import annotations
 

@@ -12,6 +12,8 @@ from gateway.admin.problems import BadInput
 
 TOKEN_VARIABLE = "TIERFLOW_ADMIN_TOKEN"
 CLASSES = ("public", "owner", "private")
+TIERS = ("device", "edge", "cloud")
+WAYS = ("plain", "cascade", "collective")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -25,7 +27,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Raises BadInput."""
     parser = _Parser(prog="python -m gateway.admin", description="Administer a gateway.")
     what = parser.add_subparsers(dest="what", required=True)
-    devices = what.add_parser("devices", help="enrol, list, show and revoke devices")
+    _devices(what.add_parser("devices", help="enrol, list, show and revoke devices"))
+    _keys(what.add_parser("keys", help="make, list, show, rotate and revoke callers' keys"))
+    return parser.parse_args(arguments)
+
+
+def _devices(devices: argparse.ArgumentParser) -> None:
     command = devices.add_subparsers(dest="command", required=True)
     enrol = command.add_parser("enrol", help="mint a token that enrols one device, once")
     enrol.add_argument("--name", help="the device's name; default: the device may choose")
@@ -42,13 +49,48 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     revoke = command.add_parser("revoke", help="end an enrolled device's token")
     for each in (show, revoke):
         each.add_argument("name")
-    for each in (enrol, listing, show, revoke):
+    _reaching_the_gateway(enrol, listing, show, revoke)
+
+
+def _keys(keys: argparse.ArgumentParser) -> None:
+    command = keys.add_subparsers(dest="command", required=True)
+    make = command.add_parser("make", help="make a key, which is shown once")
+    for option, choices, text in (
+        ("--model", None, "a model that it may ask for"),
+        ("--tier", TIERS, "a tier that may answer it"),
+        ("--way", WAYS, "a way of answering"),
+        ("--privacy", CLASSES, "a privacy class of its requests"),
+    ):
+        help = f"{text}; may be repeated; default: all"
+        make.add_argument(option, action="append", choices=choices, help=help)
+    for option, text in (
+        ("--requests-per-min", "requests in a minute"),
+        ("--tokens-per-min", "tokens of prompts and answers in a minute"),
+        ("--tokens-per-day", "tokens of prompts and answers in a day"),
+        ("--in-flight", "requests at once"),
+        ("--fan-out", "requests to engines that one request may cause"),
+    ):
+        make.add_argument(option, type=int, help=f"{text}; default: without a limit")
+    make.add_argument("--expires-in-s", type=float, help="default: good until it is revoked")
+    listing = command.add_parser("list", help="all keys")
+    show = command.add_parser("show", help="one key")
+    rotate = command.add_parser("rotate", help="give a key another secret, which is shown once")
+    rotate.add_argument(
+        "--grace-s", type=float, default=86_400.0, help="for how long the one before stays good"
+    )
+    revoke = command.add_parser("revoke", help="end a key")
+    for each in (make, show, rotate, revoke):
+        each.add_argument("name")
+    _reaching_the_gateway(make, listing, show, rotate, revoke)
+
+
+def _reaching_the_gateway(*commands: argparse.ArgumentParser) -> None:
+    for each in commands:
         each.add_argument("--url", default="http://127.0.0.1:8080", help="of the gateway")
         each.add_argument(
             "--token-file", type=Path, help=f"holds the admin token; default: {TOKEN_VARIABLE}"
         )
         each.add_argument("--json", action="store_true", help="the API's own answer")
-    return parser.parse_args(arguments)
 
 
 def admin_token(file: Path | None) -> str:

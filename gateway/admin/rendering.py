@@ -1,4 +1,5 @@
-"""Devices in words. What devices say of themselves may hold anything: only what prints is shown."""
+"""Devices and keys in words. What a device says of itself may hold anything: only what prints is
+shown."""
 
 from __future__ import annotations
 
@@ -6,16 +7,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 HEAD = ("DEVICE", "SOURCE", "OWNER", "STATE", "PRIVACY", "WORK", "BATTERY", "MODELS")
+KEY_HEAD = ("KEY", "SOURCE", "MODELS", "TIERS", "WAYS", "REQUESTS/MIN", "TOKENS/MIN", "TOKENS/DAY")
 LONGEST = 40
 
 
 def table(devices: Sequence[Mapping[str, Any]]) -> str:
-    rows = [HEAD, *(_row(device) for device in devices)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    return _columns([HEAD, *(_row(device) for device in devices)])
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
+
+
+def key_table(keys: Sequence[Mapping[str, Any]]) -> str:
+    return _columns([KEY_HEAD, *(_key_row(key) for key in keys)])
 
 
 def card(device: Mapping[str, Any]) -> str:
@@ -42,6 +51,11 @@ def _row(device: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def _key_row(key: Mapping[str, Any]) -> tuple[str, ...]:
+    fields = ("models", "tiers", "ways", "requests_per_min", "tokens_per_min", "tokens_per_day")
+    return (_short(key["name"]), key["source"], *(_short(key[field]) for field in fields))
+
+
 def _flat(prefix: str, value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, Mapping) and value:
         return [pair for key, part in value.items() for pair in _flat(f"{prefix}{key}.", part)]
@@ -62,6 +76,6 @@ def _plain(value: Any) -> str:
     return "".join(c if c.isprintable() else " " for c in str(value))
 
 
-def _short(text: str) -> str:
+def _short(text: Any) -> str:
     shown = _plain(text)
     return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"

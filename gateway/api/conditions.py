@@ -19,6 +19,11 @@ class DegradedMode:
 
 
 CONDITIONS: Mapping[str, DegradedMode] = {
+    "keys-not-read": DegradedMode(
+        meaning="Callers' keys can't be read from where they are kept. Those that were read last "
+        "stay in use, and changes come later.",
+        remedy="Mend the file of `keys.file`, or the shared state; the condition has the cause.",
+    ),
     "endpoint-ejected": DegradedMode(
         meaning="Requests fail at an endpoint that passes the look at its health. It gets none for "
         "a while, then single ones try it; others answer.",

@@ -367,6 +367,27 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         "The aggregator's engine gave no `prompt_logprobs`, which `best-of-n` needs.",
         "Name an aggregator on vLLM, or another way to aggregate.",
     ),
+    "key_exists": ErrorCode(
+        errors.Conflict,
+        "There is a key of this name, or there are as many keys as there may be.",
+        "Choose another name, rotate the key, or revoke it first.",
+    ),
+    "key_in_settings": ErrorCode(
+        errors.Conflict,
+        "The key stands under `keys.static` in the settings.",
+        "Change the settings.",
+    ),
+    "keys_not_kept": ErrorCode(
+        errors.Conflict,
+        "The gateway keeps no keys but those of its settings.",
+        "Set `keys.file`, or `state.redis`.",
+    ),
+    "keys_changed": ErrorCode(
+        errors.Conflict, "Other operators change the keys at this moment.", "Try again."
+    ),
+    "unknown_key": ErrorCode(
+        errors.UnknownKey, "There is no such key.", "`GET /v1/admin/keys` lists the keys."
+    ),
     # Devices and their operators.
     "admin_disabled": ErrorCode(
         errors.Denied, "The operators' API is off.", "Set `admin.token` in the gateway's settings."

@@ -29,6 +29,7 @@ _STATUS: Mapping[type[errors.GatewayError], tuple[int, str]] = {
     errors.EncodedBody: (415, "invalid_request_error"),
     errors.UnknownModel: (404, "invalid_request_error"),
     errors.UnknownDevice: (404, "invalid_request_error"),
+    errors.UnknownKey: (404, "invalid_request_error"),
     errors.UnknownStream: (404, "invalid_request_error"),
     errors.InvalidRequest: (400, "invalid_request_error"),
     errors.InvalidKey: (401, "invalid_request_error"),

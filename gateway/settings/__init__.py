@@ -89,6 +89,14 @@ class Settings(BaseSettings):
         return values
 
     @model_validator(mode="after")
+    def _keys_in_one_place(self) -> Settings:
+        if self.keys.file is not None and self.state.redis is not None:
+            raise ValueError(
+                "keys.file: take it out where state.redis is set: replicas keep their keys there"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _somewhere_to_go(self) -> Settings:
         if self.discovery is None:
             if not self.pools:

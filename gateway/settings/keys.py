@@ -10,14 +10,11 @@ from pydantic import Field, SecretStr, model_validator
 
 from gateway.core.access.key import ApiKey, Quotas, Scope, TierName, Way
 from gateway.core.privacy import Privacy
-from gateway.protocol.devices import NAME_PATTERN
+from gateway.protocol.keys import KeyName, Limit, ModelName
 from gateway.settings.group import Group, Unit
 
 MIN_KEY = 24
 """Characters of a key that is given as it is."""
-KeyName = Annotated[str, Field(pattern=NAME_PATTERN)]
-ModelName = Annotated[str, Field(min_length=1, max_length=256)]
-Limit = Annotated[int, Field(ge=1, le=10**15)]
 
 
 class StaticKey(Group):
@@ -102,6 +99,12 @@ class KeySettings(Group):
     )
     static: dict[KeyName, StaticKey] = Field(
         default={}, description="Keys by name, beside those that operators make."
+    )
+
+    file: str | None = Field(
+        default=None,
+        description="A file of keys that operators make or edit; it is read again when it changes. "
+        "Where replicas share Redis they keep keys there instead.",
     )
 
     @model_validator(mode="after")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
-from gateway.core.ports import AccessTelemetry, Callers, Clock
+from gateway.adapters.files.keys import KeyFile
+from gateway.core.ports import AccessTelemetry, Callers, Clock, StateStore
 from gateway.errors import ConfigError
 from gateway.serving.access.access import Access
+from gateway.serving.access.key_admin import KeyAdmin
+from gateway.serving.access.key_store import KeyStore, KeyWatch, SharedKeys
 from gateway.serving.access.key_table import KeyTable
 from gateway.serving.access.quotas import KeyQuotas
 from gateway.settings import Settings
@@ -17,33 +24,87 @@ from gateway.settings import Settings
 log = structlog.get_logger("tierflow.access")
 
 
-def build_access(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessParts:
+    """The gate for callers, what operators do with keys, and the watch over those that are
+    stored."""
+
+    access: Access
+    admin: KeyAdmin
+    watch: KeyWatch | None
+
+    def conditions(self) -> dict[str, str]:
+        """What is degraded, by name, in words for the operator."""
+        conditions = {}
+        if self.watch is not None and self.watch.problem:
+            conditions["keys-not-read"] = (
+                f"{self.watch.problem}; the keys that were read last stay in use"
+            )
+        return conditions
+
+
+async def build_access(
+    stack: AsyncExitStack,
     settings: Settings,
     *,
+    store: StateStore | None,
     devices: Callers,
     clock: Clock,
     telemetry: AccessTelemetry,
     wall: Callable[[], float] = time.time,
-) -> Access:
-    """Raises ConfigError for a gateway that strangers can reach and that has no keys."""
-    keys = KeyTable(settings.keys.fixed, wall)
-    required = settings.keys.required
-    if required == "auto" and settings.listen.beyond_loopback and not keys.keys:
+) -> AccessParts:
+    """`store` is what the replicas share; None: nothing. `stack` ends the watch. Raises ConfigError
+    for a gateway that strangers can reach and that has no keys, and for a file of keys that can't
+    be read."""
+    keys, rule = KeyTable(settings.keys.fixed, wall), settings.keys
+    watch = await _watch(settings, keys, store, clock)
+    exposed = settings.listen.beyond_loopback
+    if rule.required == "auto" and exposed and not keys.made and not (watch and watch.problem):
         raise ConfigError(
             f"keys: the gateway listens on {settings.listen.host}, where strangers reach it, and "
             "has no keys. List one under keys.static, or set keys.required: true and make keys "
             "with `python -m gateway.admin keys make`; keys.required: false lets everybody in"
         )
 
-    def is_required() -> bool:
-        return bool(keys.keys) if required == "auto" else required
+    def required() -> bool:
+        return exposed or keys.made if rule.required == "auto" else rule.required
 
-    if not is_required():
+    if not required():
         log.warning("keys_not_required", listen=settings.listen.host)
-    return Access(
-        keys=keys,
-        quotas=KeyQuotas(clock),
-        devices=devices,
-        required=is_required,
-        telemetry=telemetry,
+    if watch is not None:
+        watching = asyncio.create_task(watch.run())
+        stack.push_async_callback(_end, watching)
+    return AccessParts(
+        access=Access(
+            keys=keys,
+            quotas=KeyQuotas(clock),
+            devices=devices,
+            required=required,
+            telemetry=telemetry,
+        ),
+        admin=KeyAdmin(table=keys, watch=watch, unix_time=wall),
+        watch=watch,
     )
+
+
+async def _watch(
+    settings: Settings, keys: KeyTable, store: StateStore | None, clock: Clock
+) -> KeyWatch | None:
+    """The watch over stored keys, which has looked once. Raises ConfigError."""
+    kept: KeyStore
+    if store is not None:
+        kept = SharedKeys(store, clock)
+    elif settings.keys.file is not None:
+        kept = KeyFile(Path(settings.keys.file))
+    else:
+        return None
+    watch = KeyWatch(kept, keys)
+    await watch.turn()
+    if watch.problem and store is None:
+        raise ConfigError(watch.problem)
+    return watch
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -47,6 +47,7 @@ from gateway.api.description.inference import documented_inference
 from gateway.api.devices_admin import devices_router
 from gateway.api.fast_path import FastPath
 from gateway.api.inference import InferenceRoutes
+from gateway.api.keys_admin import keys_router
 from gateway.api.listeners import OperatorRoutes, PublicRoutes
 from gateway.api.operations import models_router, operations_router, readiness
 from gateway.api.resumable import streams_router
@@ -57,12 +58,11 @@ from gateway.protocol.browser_guard import BrowserGuard, guarded_hosts, guarded_
 from gateway.protocol.openai import Readiness
 from gateway.protocol.speculation import PATH
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
-from gateway.serving.access.access import Access
 from gateway.serving.requests.body_room import BodyRoom
 from gateway.serving.requests.drain import Drain, DrainTimes
 from gateway.settings import Settings
 from gateway.wiring import pools
-from gateway.wiring.access import build_access
+from gateway.wiring.access import AccessParts, build_access
 from gateway.wiring.cascade import CascadeParts, build_cascade, outcome_file, predictors
 from gateway.wiring.collective import (
     CollectiveParts,
@@ -118,7 +118,7 @@ class GatewayParts:
     devices: DeviceParts
     resumable: ResumableParts
     models: VirtualModels
-    access: Access
+    access: AccessParts
     drain: Drain
     output: LineWriter | None
 
@@ -145,6 +145,7 @@ class GatewayParts:
     def conditions(self) -> Mapping[str, str]:
         """The degraded modes, by name, in words for the operator."""
         conditions = self.upkeep.conditions() | self.state.conditions() | self.models.conditions()
+        conditions |= self.access.conditions()
         if self.output is not None and (lost := self.output.losing):
             conditions["log-lines-lost"] = (
                 f"{lost} lines of the log since it could be written last: its disk is full, or "
@@ -231,7 +232,14 @@ async def build_parts(
     )
     telemetries = _device_telemetries(registry, requests)
     devices = build_devices(settings, shared=shared, store=state.shared, telemetries=telemetries)
-    access = build_access(settings, devices=devices.tokens, clock=clock, telemetry=keys)
+    access = await build_access(
+        stack,
+        settings,
+        store=state.shared if settings.state.redis else None,
+        devices=devices.tokens,
+        clock=clock,
+        telemetry=keys,
+    )
     devices.start(stack)
     resumable = build_resumable(
         settings,
@@ -375,7 +383,7 @@ def inference_routes(settings: Settings, parts: GatewayParts) -> ASGIApp:
         body_s=settings.timeouts.body_s,
         resumable=parts.resumable.answers,
         drain=parts.drain,
-        access=parts.access,
+        access=parts.access.access,
         privacy=shared.privacy,
         continues=settings.continuation.enabled,
     )
@@ -396,7 +404,7 @@ def public_routes(settings: Settings, parts: GatewayParts, rest: ASGIApp) -> ASG
 
 def fastapi_app(settings: Settings, parts: GatewayParts) -> FastAPI:
     """Every route, those of inference for their description alone."""
-    gate = CallerGate(parts.access)
+    gate = CallerGate(parts.access.access)
     app = FastAPI(
         title="Tierflow gateway",
         version=VERSION,
@@ -416,6 +424,7 @@ def fastapi_app(settings: Settings, parts: GatewayParts) -> FastAPI:
         models_router(gate, parts.endpoints, settings.limits.max_body_bytes, (CASCADE, COLLECTIVE)),
         operations_router(parts.readiness, metrics_page),
         devices_router(AdminGate(settings.admin.digest), parts.devices.admin),
+        keys_router(AdminGate(settings.admin.digest), parts.access.admin),
         collective_router(gate, parts.models.collective.feedback),
         documented_inference(passed_through),
         streams_router(gate, parts.resumable.answers),

@@ -43,6 +43,11 @@ OF_CHATS = (
 OF_RESUMPTIONS = ("unknown_stream", "stream_gone", "stream_lost", "stream_replaced", *OF_STATE)
 OF_OTHER_ROUTES = (
     *OF_OPERATORS,
+    "key_exists",
+    "key_in_settings",
+    "keys_not_kept",
+    "keys_changed",
+    "unknown_key",
     "invalid_body",
     "not_found",
     "method_not_allowed",

@@ -16,18 +16,20 @@ def key_digest(token: str) -> str:
 
 class KeyTable:
     """The keys by their digests: looking one up costs no round trip. `fixed` are the settings' own;
-    `replace` brings all others, of which a name of the settings is passed over. `unix_time` in
-    seconds."""
+    `replace` brings all others, of which a name of the settings is passed over. `made`: there is a
+    key, or has been one. `unix_time` in seconds."""
 
     def __init__(self, fixed: Iterable[ApiKey], unix_time: Callable[[], float]) -> None:
         self.fixed: dict[str, ApiKey] = {key.name: key for key in fixed}
         self.keys: Mapping[str, ApiKey] = {}
+        self.made = bool(self.fixed)
         self._unix_time = unix_time
         self._by_digest: Mapping[str, tuple[ApiKey, Identity]] = {}
         self.replace(())
 
-    def replace(self, keys: Iterable[ApiKey]) -> None:
-        """From now on these keys are good, and the settings'."""
+    def replace(self, keys: Iterable[ApiKey], *, made: bool = False) -> None:
+        """From now on these keys are good, and the settings'. `made`: operators have made keys,
+        though they may have revoked them."""
         self.keys = {key.name: key for key in keys} | self.fixed
         by_digest: dict[str, tuple[ApiKey, Identity]] = {}
         for key in self.keys.values():
@@ -37,6 +39,7 @@ class KeyTable:
             for digest in filter(None, (key.previous, key.digest)):
                 by_digest[digest] = key, identity
         self._by_digest = by_digest
+        self.made = self.made or made or bool(self.keys)
 
     def find(self, token: str) -> Identity | None:
         """Whose key it is; None for one that is unknown, revoked or expired.

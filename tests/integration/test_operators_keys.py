@@ -1,0 +1,114 @@
+"""Operators make, rotate and revoke callers' keys while the gateway runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.deployment import gateway_config
+from tests.integration.fleet import engine
+from tests.integration.gateway_replicas import Replicas, replicas
+from tests.redis_server import needs_redis
+from tests.servers import Server, eventually, start_gateway
+
+pytestmark = pytest.mark.integration
+TOKEN = "operators-token-0001"
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = engine("rill-edge", tmp_path_factory.mktemp("edge"))
+    yield server
+    server.stop()
+
+
+def config(edge: Server, **more: Any) -> dict[str, Any]:
+    pools = {"edge": {"tier": "edge", "endpoints": [edge.url]}}
+    return gateway_config([], [], admin={"token": TOKEN}, **more) | {"pools": pools}
+
+
+def admin(gateway: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gateway.admin", "keys", *arguments, "--url", gateway.url],
+        env={**os.environ, "TIERFLOW_ADMIN_TOKEN": TOKEN},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+def status(gateway: Server, key: str = "") -> int:
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    return httpx.post(
+        gateway.url + "/v1/completions",
+        json={"model": "rill-edge", "prompt": "1", "max_tokens": 1},
+        headers=headers,
+    ).status_code
+
+
+def test_a_key_from_its_making_to_its_end(edge: Server, tmp_path: Path) -> None:
+    file = tmp_path / "keys.yaml"
+    gateway = start_gateway(config(edge, keys={"file": str(file)}), tmp_path)
+    assert status(gateway) == 200
+    made = admin(gateway, "make", "team-a", "--model", "rill-edge", "--requests-per-min", "600")
+    key = made.stdout.strip()
+    assert (made.returncode, status(gateway, key), status(gateway)) == (0, 200, 401)
+    assert admin(gateway, "make", "team-a").returncode == 1
+    shown = json.loads(admin(gateway, "show", "team-a", "--json").stdout)
+    assert (shown["models"], shown["requests_per_min"], shown["source"]) == (
+        ["rill-edge"],
+        600,
+        "operator",
+    )
+    listed = admin(gateway, "list").stdout
+    assert "team-a" in listed and "600" in listed
+    second = admin(gateway, "rotate", "team-a", "--grace-s", "60").stdout.strip()
+    assert (status(gateway, key), status(gateway, second)) == (200, 200)
+    for hidden in (key, second):
+        assert hidden not in listed + json.dumps(shown) + file.read_text() + gateway.output()
+    gateway.stop()
+    gateway = start_gateway(config(edge, keys={"file": str(file)}), tmp_path)
+    assert status(gateway, second) == 200
+    assert admin(gateway, "revoke", "team-a").stdout.strip() == "team-a is revoked"
+    assert (status(gateway, second), status(gateway)) == (401, 401)
+    file.write_text("keys: {")
+    eventually(
+        lambda: "keys-not-read" in httpx.get(gateway.url + "/ready").json()["conditions"],
+        "the condition",
+    )
+    gateway.stop()
+
+
+def test_only_operators_make_keys(edge: Server, tmp_path: Path) -> None:
+    gateway = start_gateway(config(edge), tmp_path)
+    path = gateway.url + "/v1/admin/keys"
+    assert httpx.post(path, json={"name": "x"}).status_code == 401
+    refused = admin(gateway, "make", "team-a")
+    assert refused.returncode == 1 and "keys.file" in refused.stderr
+    gateway.stop()
+
+
+@pytest.fixture
+def two(edge: Server, tmp_path: Path) -> Iterator[Replicas]:
+    with replicas(tmp_path, *[config(edge)] * 2) as found:
+        yield found
+
+
+@pytest.mark.redis
+@needs_redis
+def test_both_replicas_know_a_key_and_that_it_is_revoked(two: Replicas) -> None:
+    here, other = two.each
+    key = admin(here, "make", "team-a").stdout.strip()
+    eventually(lambda: status(other, key) == 200, "the other replica knows the key", 5)
+    eventually(lambda: status(other) == 401, "the other replica asks for a key", 5)
+    admin(other, "revoke", "team-a")
+    assert status(other, key) == 401
+    eventually(lambda: status(here, key) == 401, "the key is refused everywhere", 5)
