@@ -96,6 +96,11 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         "The body has more lists, objects and items than may be read in one go.",
         "Send less at once, or raise the setting that the message names; docs/limits.md.",
     ),
+    "limit_exceeded": ErrorCode(
+        errors.InvalidRequest,
+        "A field asks for more than a request may.",
+        "Ask for less, or raise the setting that the message names; docs/limits.md.",
+    ),
     "encoded_body": ErrorCode(
         errors.EncodedBody,
         "The body is compressed: it has a `Content-Encoding`.",

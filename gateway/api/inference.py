@@ -28,6 +28,7 @@ from gateway.core.body_outline import SMALL_BYTES, BodyOutline, OutlineLimits
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock
 from gateway.core.privacy import PrivacyRule
+from gateway.core.request_bounds import RequestBounds
 from gateway.core.streams.event_log import read_event_id
 from gateway.core.streams.protocols import stream_protocol
 from gateway.core.types import Caller, InferenceRequest
@@ -82,7 +83,8 @@ class InferenceRoutes:
 
     `max_body_bytes`, `outline` and `body_s` (seconds) bound what a caller may send, and how slowly;
     for the models of `handlers`, which read all of a body, it is `max_composed_bytes`. `body_room`
-    bounds what all have sent. `continues`: streams are continued whose engine breaks.
+    bounds what all have sent, and `bounds` what may be asked for. `continues`: streams are
+    continued whose engine breaks.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class InferenceRoutes:
         max_body_bytes: int,
         max_composed_bytes: int,
         outline: OutlineLimits,
+        bounds: RequestBounds,
         body_room: BodyRoom,
         body_s: float,
         resumable: ResumableAnswers,
@@ -112,6 +115,7 @@ class InferenceRoutes:
         self._max_body_bytes = max_body_bytes
         self._max_composed_bytes = max_composed_bytes
         self._outline = outline
+        self._bounds = bounds
         self._body_room = body_room
         self._body_s = body_s
         self._continues = continues
@@ -262,6 +266,7 @@ class InferenceRoutes:
             identity=identity,
             continues=self._continues,
             outline=outline,
+            bounds=self._bounds,
         )
 
     async def _body(

@@ -20,6 +20,7 @@ from gateway.core.admission import (
 from gateway.core.body import model_places, prompt_chars_and_key
 from gateway.core.body_outline import BodyOutline
 from gateway.core.privacy import PUBLIC, Privacy, PrivacyRule, PrivacyTerms
+from gateway.core.request_bounds import RequestBounds, check_bounds
 from gateway.core.streams.continuation import continuation_terms
 from gateway.core.streams.protocols import several_texts
 from gateway.core.types import Caller, Demands, InferenceRequest, Tier
@@ -54,6 +55,7 @@ _READ = frozenset(
 )
 _ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 _MODEL_OPTIONAL = frozenset({TOKENIZE, DETOKENIZE})
+_TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
 MAX_DEADLINE_MS = 24 * 3600 * 1000.0
 MAX_RESUMABLE_S = 3600
 MAX_NAME_CHARS = 256
@@ -85,11 +87,12 @@ def parse(
     identity: Identity = ANONYMOUS,
     continues: bool = False,
     outline: BodyOutline | None = None,
+    bounds: RequestBounds | None = None,
 ) -> InferenceRequest:
     """`privacy` says what the classes mean, `peer` is the address that the request came from,
     `identity` whose it is; `continues`: streams are continued whose engine breaks. Of a large body
-    the `outline` is parsed. What is wrong is the request's `fault`, beside all that could be
-    read."""
+    the `outline` is parsed, and what it asks for must keep to the `bounds`. What is wrong is the
+    request's `fault`, beside all that could be read."""
     try:
         fields = _fields(body) if outline is None else _outlined_fields(outline)
         model, in_body = _model(path, fields)
@@ -115,6 +118,11 @@ def parse(
             (outline.place(start), outline.place(end))
             for start, end in model_places(bytes(outline.text))
         )
+    if bounds is not None and fault is None:
+        try:
+            check_bounds(fields, chars, bounds)
+        except InvalidRequest as error:
+            fault = error
     continues = continues and len(body) <= MAX_CONTINUED_BYTES
     return InferenceRequest(
         id=id,
@@ -122,7 +130,7 @@ def parse(
         model=model,
         body=body,
         received=received,
-        stream=stream is True,
+        stream=_is_true(stream),
         prompt_chars=chars,
         prefix_key=key,
         max_tokens=_max_tokens(fields),
@@ -134,6 +142,13 @@ def parse(
         fault=fault,
         continuation=continuation_terms(path, fields, chars) if continues else None,
         several=several_texts(path, fields),
+    )
+
+
+def _is_true(value: Any) -> bool:
+    """As vLLM reads a boolean."""
+    return (isinstance(value, int | float) and value == 1) or (
+        isinstance(value, str) and value.lower() in _TRUE
     )
 
 

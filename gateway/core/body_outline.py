@@ -20,6 +20,9 @@ SMALL_BYTES = 64 * 1024
 SLICE = 8192
 HEAD_BYTES = 6 * HEAD_CHARS
 """Of a long string, at most; a character may be written as `\\u` and four digits."""
+CUT = "\0cut"
+"""Ends a string in an outline of which something was left out."""
+_CUT = rb"\u0000cut"
 _NUMBERS = b"0123456789+-.eE, \t\r\n"
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_"
 _WHOLE = re.compile(
@@ -108,7 +111,7 @@ class BodyOutline:
             kept = _WHOLE.match(head.decode("utf-8", "ignore").encode())
             whole = kept[0] if kept else b""
             self._leave_out(bytes(self.text[self._opened + len(whole) :]))
-            self.text[self._opened :] = whole
+            self.text[self._opened :] = whole + _CUT
             self._cut = True
 
     def _leave_out(self, text: bytes) -> None:

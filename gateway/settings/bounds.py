@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gateway.settings.group import Group, Unit
 
@@ -109,6 +109,49 @@ class RequestLimits(Group):
         description="The bodies of all requests in memory at once. A request whose body finds no "
         "room gets 429.",
     )
+    max_answers: Annotated[int, Unit("answers")] = Field(
+        default=128, ge=1, description="The answers to one request: `n` and `best_of`."
+    )
+    max_answer_tokens: int = Field(
+        default=1_048_576, ge=1, description="The tokens of an answer that a request may ask for."
+    )
+    max_logprobs: Annotated[int, Unit("tokens")] = Field(
+        default=100, ge=0, description="The likely tokens for each position that it may ask for."
+    )
+    max_prompts: Annotated[int, Unit("prompts")] = Field(
+        default=2048, ge=1, description="The prompts, or inputs, of one request."
+    )
+    max_prompt_chars: int = Field(
+        default=4 * 1024 * 1024,
+        ge=1024,
+        description="The text of a request's prompts; a token id counts as four characters.",
+    )
+    max_stops: Annotated[int, Unit("texts")] = Field(
+        default=16, ge=1, description="The texts in `stop`."
+    )
+    max_list_items: Annotated[int, Unit("items")] = Field(
+        default=1024, ge=1, description="The items of `logit_bias`, `stop_token_ids`, `bad_words`."
+    )
+    max_tools: Annotated[int, Unit("tools")] = Field(
+        default=512, ge=1, description="The tools of a request."
+    )
+    max_choices: Annotated[int, Unit("choices")] = Field(
+        default=1024, ge=1, description="The choices of a structured output."
+    )
+    max_schema_bytes: int = Field(
+        default=65_536,
+        ge=1024,
+        description="The schema, grammar or regular expression of a structured output, which an "
+        "engine compiles before it answers.",
+    )
+    max_media: Annotated[int, Unit("URLs")] = Field(
+        default=64, ge=0, description="The pictures, sounds and films of a request."
+    )
+    media_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="The only hosts that URLs of pictures and the like may name, or `.example.com` "
+        "for those below. Default: all public ones; never private addresses.",
+    )
     max_fields: Annotated[int, Unit("fields")] = Field(
         default=16_384,
         ge=1024,
@@ -135,6 +178,14 @@ class RequestLimits(Group):
         description="Requests that wait for admission at once, and those that wait for a pool.",
     )
     max_wait_s: float = Field(default=10.0, gt=0, description="The longest wait for admission.")
+
+    @field_validator("media_hosts")
+    @classmethod
+    def _lower_case(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not host.strip(".") or set(host) & set("/:@*"):
+                raise ValueError(f"{host!r} is no host, such as example.com or .example.com")
+        return tuple(host.lower() for host in hosts)
 
     @model_validator(mode="after")
     def _room_for_one(self) -> RequestLimits:

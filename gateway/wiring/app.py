@@ -73,6 +73,7 @@ from gateway.wiring.collective import (
 from gateway.wiring.connections import build_connections
 from gateway.wiring.devices import DeviceParts, DeviceTelemetries, build_devices
 from gateway.wiring.endpoints import EndpointUpkeep, discovery_scope
+from gateway.wiring.request_bounds import request_bounds
 from gateway.wiring.resumable import ResumableParts, build_resumable
 from gateway.wiring.shared import Shared, build_inference, build_shared
 from gateway.wiring.state import SharedState
@@ -378,6 +379,7 @@ def inference_routes(settings: Settings, parts: GatewayParts) -> ASGIApp:
         clock=shared.clock,
         max_body_bytes=limits.max_body_bytes,
         max_composed_bytes=limits.max_composed_bytes,
+        bounds=request_bounds(limits),
         outline=OutlineLimits(limits.max_outline_bytes, limits.max_fields, limits.max_items),
         body_room=BodyRoom(limits.max_bodies_bytes, shared.telemetry),
         body_s=settings.timeouts.body_s,

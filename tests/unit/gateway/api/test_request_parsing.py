@@ -215,3 +215,15 @@ def test_a_large_body_that_is_no_json_is_refused_at_its_place() -> None:
     assert fault is not None
     assert fault.code == "invalid_json"
     assert fault.message.endswith(f"at byte {len(body) - 1}")
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/responses"])
+@pytest.mark.parametrize(
+    ("stream", "streams"),
+    [(True, True), (1, True), ("true", True), ("True", True), ("1", True), (1.0, True)]
+    + [(False, False), (0, False), ("false", False), (None, False), (2, False), ([], False)],
+)
+def test_a_stream_is_told_as_the_engine_tells_it(path: str, stream: object, streams: bool) -> None:
+    body = json.dumps({**BODY, "prompt": "hi", "input": "hi", "stream": stream}).encode()
+    request = parse(path, {}, body, id="id", received=0.0, privacy=RULE)
+    assert request.stream is streams or request.fault is not None

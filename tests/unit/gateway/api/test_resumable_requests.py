@@ -23,6 +23,8 @@ from gateway.serving.requests.body_room import BodyRoom
 from gateway.serving.requests.drain import Drain, DrainTimes
 from gateway.serving.requests.relay import Sink
 from gateway.serving.resumable.streams import StreamLimits
+from gateway.settings.bounds import RequestLimits
+from gateway.wiring.request_bounds import request_bounds
 from tests.unit.gateway.access_rig import open_access
 from tests.unit.gateway.core.streams.test_event_log import without_ids
 from tests.unit.gateway.fakes import Recorder
@@ -88,6 +90,7 @@ class Gateway:
             clock=clock,
             max_body_bytes=1000,
             max_composed_bytes=1000,
+            bounds=request_bounds(RequestLimits()),
             outline=OutlineLimits(1 << 20, 1 << 14, 1 << 17),
             body_room=BodyRoom(1000, telemetry),
             body_s=30.0,

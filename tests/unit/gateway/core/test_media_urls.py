@@ -1,0 +1,126 @@
+"""What an engine may fetch for a caller, and what not."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.core.media_urls import media_urls, problem_of
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/x",
+        "http://127.1/x",
+        "http://2130706433/",
+        "http://0x7f000001/",
+        "http://0x7f.1/",
+        "http://0177.0.0.1/",
+        "http://0/",
+        "http://10.0.0.1:8000/v1/models",
+        "http://172.16.0.1",
+        "http://192.168.1.1/",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://100.64.0.1/",
+        "http://224.0.0.1/",
+        "http://[::1]/",
+        "http://[fe80::1]/",
+        "http://[fe80::1%25eth0]/",
+        "http://[fd00::1]/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://[::ffff:7f00:1]/",
+        "http://[64:ff9b::7f00:1]/",
+        "http://[2002:7f00:1::]/",
+        "http://localhost/",
+        "http://LOCALHOST./",
+        "http://a.localhost/",
+        "http://metadata.google.internal/",
+        "http://gateway/",
+        "http://redis.tierflow.svc/",
+        "http://redis.tierflow.svc.cluster.local/",
+        "http://printer.local/",
+        "http://router.lan/",
+        "http://example.com@127.0.0.1/",
+        "http://127.0.0.1@example.com/",
+        "http://example.com\\@127.0.0.1/",
+        "http://127.0.0.1\\@example.com/",
+        "http:\\\\127.0.0.1/",
+        "http:/127.0.0.1/",
+        "http:127.0.0.1/",
+        "http://127.0.0.1%2f@example.com/",
+        "http://%31%32%37.0.0.1/",
+        "http://１２７.0.0.1/",
+        "http://ⓛocalhost/",
+        "http://exa\tmple.com/",
+        " http://example.com/",
+        "http://example.com:99999/",
+        "http://[::1/",
+        "http:///x",
+        "http://",
+        "//example.com/x",
+        "example.com/x",
+        "file:///etc/passwd",
+        "ftp://example.com/x",
+        "gopher://example.com/",
+        "HTTP://127.0.0.1/",
+        "",
+    ],
+)
+def test_an_engine_fetches_nothing_private(url: str) -> None:
+    assert problem_of(url, ())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/picture.png?size=1#x",
+        "http://EXAMPLE.com:8080/a b"[:-2],
+        "https://a-b.example.co.uk./x",
+        "https://93.184.215.14/x",
+        "http://[2606:2800:21f:cb07:6820:80da:af6b:8b2c]/x",
+        "data:image/png;base64,iVBORw0KGgo=",
+        "DATA:text/plain,hello",
+    ],
+)
+def test_what_is_public_or_in_the_request_itself_is_fine(url: str) -> None:
+    assert problem_of(url, ()) == ""
+
+
+def test_only_listed_hosts_where_some_are_listed() -> None:
+    hosts = ("pictures.lan", ".example.com", "10.0.0.7")
+    for allowed in ("http://pictures.lan/x", "https://a.example.com/x", "http://10.0.0.7:90/x"):
+        assert problem_of(allowed, hosts) == ""
+    for other in ("https://example.com/", "https://aexample.com/", "http://x.pictures.lan/"):
+        assert "limits.media_hosts" in problem_of(other, hosts)
+    assert problem_of("data:image/png;base64,AA==", hosts) == ""
+
+
+def test_urls_are_found_where_vllm_reads_them() -> None:
+    fields = {
+        "messages": [
+            {"role": "user", "content": "http://text"},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "http://text"},
+                    {"type": "image_url", "image_url": {"url": "http://a"}},
+                    {"image_url": "http://b"},
+                    {"type": "video_url", "video_url": {"url": "http://c"}},
+                    {"type": "audio_url", "audio_url": {"url": 7}},
+                    "http://text",
+                ],
+            },
+            7,
+        ],
+        "input": [
+            {"role": "user", "content": [{"type": "input_image", "image_url": "http://d"}]},
+            {"type": "input_file", "file_url": "http://e"},
+        ],
+    }
+    assert [(found.field, found.url) for found in media_urls(fields)] == [
+        ("messages.1.content.1.image_url", "http://a"),
+        ("messages.1.content.2.image_url", "http://b"),
+        ("messages.1.content.3.video_url", "http://c"),
+        ("input.0.content.0.image_url", "http://d"),
+        ("input.1.file_url", "http://e"),
+    ]
