@@ -127,6 +127,10 @@ class AnswerStream:
             raise self._failure or ended_early(self._endpoint)
         return events
 
+    def fail(self, failure: EngineFailed) -> None:
+        """The stream ends here: its connection broke. `finish` raises this."""
+        self._failure, self.over = self._failure or failure, True
+
     @property
     def usage(self) -> Usage | None:
         """What the engine itself has counted, as far as the last events say it."""

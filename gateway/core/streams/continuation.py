@@ -112,6 +112,11 @@ def with_token_ids(body: bytes) -> bytes:
     return end[:-1] + b',"return_token_ids":true}'
 
 
+def tells_prompt(events: bytes) -> bool:
+    """Whether these first events of a stream have the ids with which another engine can go on."""
+    return _PROMPT_IDS.search(events) is not None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerHead:
     """What every event of a stream begins with; `created` is in seconds since 1970."""

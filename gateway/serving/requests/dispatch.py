@@ -18,7 +18,7 @@ from gateway.core.outcome import Outcome
 from gateway.core.ports import Answer, Clock, EndpointSource, ModelServer
 from gateway.core.routing.routing import Choice, Routing
 from gateway.core.streams.answer_stream import AnswerStream
-from gateway.core.streams.continuation import with_token_ids
+from gateway.core.streams.continuation import tells_prompt, with_token_ids
 from gateway.core.streams.sse import MAX_EVENT_BYTES, is_event_stream
 from gateway.core.types import EndpointState, InferenceRequest, Probe
 from gateway.core.upstream_errors import endless_event, engine_refused
@@ -212,7 +212,7 @@ class Dispatch:
             raise fault
         is_stream = status < 300 and is_event_stream(of_answer)
         stream = AnswerStream(path, endpoint.id, several=request.several) if is_stream else None
-        first = await _first_part(answer, stream, path, endpoint.id)
+        first = await _first_part(answer, stream, request, endpoint.id)
         if isinstance(first, EngineRefusal):
             answer.close()
             refused = RefusedAnswer(first.status)
@@ -233,7 +233,7 @@ class Dispatch:
 @dataclass(slots=True)
 class SpareAnswer:
     """What the caller gets where no endpoint gives better: a refusal that may be one endpoint's
-    own, or a stream that broke right behind its first good events."""
+    own, or a stream that broke right behind its first good events, which may be continued."""
 
     opened: OpenAnswer | None = None
 
@@ -271,25 +271,25 @@ class RefusedAnswer:
 
 
 async def _first_part(
-    answer: Answer, stream: AnswerStream | None, path: str, endpoint: str
+    answer: Answer, stream: AnswerStream | None, request: InferenceRequest, endpoint: str
 ) -> bytes | EngineRefusal:
     """A stream up to the first token of its answer, or an answer in one piece. Raises the
     UpstreamError that the endpoint is to blame for."""
     if stream is not None:
-        return await _first_events(answer, stream, path, endpoint)
+        return await _first_events(answer, stream, request, endpoint)
     whole = await _read_all(answer)
-    fault = body_fault(endpoint, path, answer.status, answer.headers, whole)
+    fault = body_fault(endpoint, request.path, answer.status, answer.headers, whole)
     if isinstance(fault, UpstreamError):
         raise fault
     return fault or whole
 
 
 async def _first_events(
-    answer: Answer, stream: AnswerStream, path: str, endpoint: str
+    answer: Answer, stream: AnswerStream, request: InferenceRequest, endpoint: str
 ) -> bytes | EngineRefusal:
     """Comments and what opens an answer, such as its role, are held back: until something of the
     answer itself is there, another endpoint may still give all of it. An error in its place counts
-    as the status that it names."""
+    as the status that it names. A stream that breaks once it can be continued is given as it is."""
     events = received = b""
     try:
         while not (stream.begun or stream.over):
@@ -303,7 +303,10 @@ async def _first_events(
         if stream.over and not (stream.done or stream.begun):
             stream.finish()
     except EngineFailed as failure:
-        fault = named_fault(endpoint, path, answer.headers, received)
+        if request.continuation is not None and tells_prompt(events):
+            stream.fail(failure)
+            return events
+        fault = named_fault(endpoint, request.path, answer.headers, received)
         if isinstance(fault, EngineRefusal):
             return fault
         raise fault or failure from None

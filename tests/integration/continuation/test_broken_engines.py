@@ -220,7 +220,7 @@ def test_what_nobody_can_go_on_with_ends_in_one_clean_error(
     place: Place, fields: dict[str, Any]
 ) -> None:
     for proxy in place.proxies:
-        proxy.cut(after=2, times=9)
+        proxy.cut(after=5, times=9)
     answer = place.ask(place.gateway, CHAT, fields)
     assert answer.error["code"] == "engine_disconnected"
     assert not answer.done

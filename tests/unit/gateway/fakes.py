@@ -259,8 +259,8 @@ class CountingStore(MemoryStore):
         return await super().run(*operations)
 
 
-def broken() -> EngineFailed:
-    return EngineFailed("broken", endpoint="edge:1", code="engine_disconnected")
+def broken(endpoint: str = "edge:1") -> EngineFailed:
+    return EngineFailed("broken", endpoint=endpoint, code="engine_disconnected")
 
 
 VerifiedPiece = Batch | Exception | None

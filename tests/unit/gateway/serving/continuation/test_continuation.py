@@ -119,6 +119,22 @@ async def test_another_engine_gets_what_was_sent_and_goes_on_from_there() -> Non
     place.assert_nothing_left_open()
 
 
+async def test_where_every_engine_breaks_behind_the_opening_one_goes_on_when_it_is_well() -> None:
+    begun: list[Piece] = [opening(), broken()]
+    rest = [completed(5, "a"), completed(6, "b", "stop"), DONE]
+    place = rig(
+        {
+            "edge:1": one_after_another(begun, rest),
+            "edge:2": one_after_another([opening(), broken("edge:2")], rest),
+        },
+        patience_s=5.0,
+    )
+    sink = await place.ask(asked())
+    assert text(sink.body) == "ab" and sink.failure is None and sink.body.endswith(DONE)
+    assert len(place.server.calls) == 3
+    place.assert_nothing_left_open()
+
+
 async def test_a_continued_stream_that_breaks_is_continued_again() -> None:
     begun: list[Piece] = [opening(), chatted(5, "a"), broken()]
     place = rig(
