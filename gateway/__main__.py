@@ -56,9 +56,16 @@ async def _listen(settings: Settings, running: RunningGateway) -> None:
         if operations.port is not None:
             apart = listening_sockets("operations", operations.host, operations.port)
             await stack.enter_async_context(
-                operations_server(running.operations, apart, running.connections)
+                operations_server(
+                    running.operations, apart, running.connections, running.tls.operations
+                )
             )
-        server = HttpServer(app=running.app, drain=running.drain, room=running.connections)
+        server = HttpServer(
+            app=running.app,
+            drain=running.drain,
+            room=running.connections,
+            tls=running.tls.listen,
+        )
         await server.serve(sockets)
 
 

@@ -6,6 +6,7 @@ Answers stand in a table by path and are changed by the tests. Requests are reme
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -75,11 +76,18 @@ def refusal(status: int, message: str) -> Answer:
 
 
 @contextmanager
-def stand_in(answers: Table) -> Iterator[StandIn]:
-    """Serves until the block ends; what is unknown is not found."""
+def stand_in(answers: Table, tls: ssl.SSLContext | None = None) -> Iterator[StandIn]:
+    """Serves until the block ends; what is unknown is not found. `tls`: over https."""
     server = _Server(("127.0.0.1", 0), _Handler)
     host, port = server.server_address[:2]
-    server.stand_in = StandIn(f"http://{host!s}:{port}", answers, [], threading.Event())
+    scheme = "http"
+    if tls is not None:
+        # The handshake is left to the thread of each connection.
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        scheme = "https"
+    server.stand_in = StandIn(f"{scheme}://{host!s}:{port}", answers, [], threading.Event())
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

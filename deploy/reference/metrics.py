@@ -28,6 +28,7 @@ from gateway.adapters.prometheus.logs import LogMetrics
 from gateway.adapters.prometheus.requests import RequestTelemetry
 from gateway.adapters.prometheus.resumable import ResumableMetrics
 from gateway.adapters.prometheus.state import StateMetrics
+from gateway.adapters.prometheus.tls import TlsMetrics
 from gateway.core.prices import Prices
 from services.device_agent.metrics import WATCHED, AgentMetrics
 from services.vllm_server.race.counts import MEANINGS
@@ -130,6 +131,11 @@ def gateway_sections() -> tuple[MetricsSection, ...]:
             "Keys",
             "Callers' keys: docs/keys.md.",
             lambda: _registry_with(KeyMetrics),
+        ),
+        MetricsSection(
+            "Certificates",
+            "The certificates that the gateway shows: docs/security.md.",
+            lambda: registry_of(TlsMetrics(dict)),
         ),
         MetricsSection(
             "Logs",

@@ -70,6 +70,16 @@ CONDITIONS: Mapping[str, DegradedMode] = {
         "and words.",
         remedy="Check the embedding model that the condition names.",
     ),
+    "certificate-unusable": DegradedMode(
+        meaning="Files of a certificate have changed and can't be used; connections go on by those "
+        "that were there before.",
+        remedy="Write the certificate, its key and its authority as PEM; the condition names the "
+        "setting.",
+    ),
+    "certificate-ending": DegradedMode(
+        meaning="A certificate of the gateway ends within two weeks, or has ended.",
+        remedy="Replace its files; they are read again by themselves.",
+    ),
     "draining": DegradedMode(
         meaning="The gateway is about to stop: it takes no requests, or soon no more. Those that "
         "run may end.",

@@ -7,6 +7,7 @@ import logging
 import math
 import signal
 import socket
+import ssl
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -28,6 +29,7 @@ LOOK_TICKS = 5
 LAST_BYTES_S = 5
 """How long, after the drain, what has been answered may take to be sent."""
 HEADERS_S = 0.5
+HANDSHAKE_S = 10.0
 LATE = "late"
 """In the `state` of the scopes of connections that came when the gateway took no more requests."""
 
@@ -68,7 +70,10 @@ def _bound(family: int, address: Any) -> socket.socket:
 
 @asynccontextmanager
 async def operations_server(
-    app: ASGIApp, sockets: list[socket.socket], room: Connections
+    app: ASGIApp,
+    sockets: list[socket.socket],
+    room: Connections,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncGenerator[None]:
     """The operators' server runs until the block ends: to the end of the gateway's drain."""
     server = _OperationsServer(
@@ -83,7 +88,8 @@ async def operations_server(
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=1,
-        )
+        ),
+        tls,
     )
     serving = asyncio.create_task(server.serve(sockets))
     try:
@@ -102,7 +108,35 @@ def _websocket_connection(room: Connections) -> type[asyncio.Protocol]:
 
 
 class _WatchedServer(uvicorn.Server):
-    """A server that cuts off peers that are too slow."""
+    """A server that cuts off peers that are too slow. `tls`: for every connection."""
+
+    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None) -> None:
+        super().__init__(config)
+        self._tls = tls
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's own, but for how long a TLS handshake may take."""
+        await self.lifespan.startup()
+        loop = asyncio.get_running_loop()
+
+        def connection() -> asyncio.Protocol:
+            return self.config.http_protocol_class(  # type: ignore[call-arg]
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+            )
+
+        self.servers = [
+            await loop.create_server(
+                connection,
+                sock=each,
+                ssl=self._tls,
+                ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_S,
+                backlog=self.config.backlog,
+            )
+            for each in sockets or ()
+        ]
+        self.started = True
 
     async def on_tick(self, counter: int) -> bool:
         if counter % LOOK_TICKS == 0:
@@ -126,7 +160,14 @@ class HttpServer(_WatchedServer):
     runs, each answer with `Connection: close`; then it closes. A second signal ends the drain at
     once."""
 
-    def __init__(self, *, app: ASGIApp, drain: Drain, room: Connections) -> None:
+    def __init__(
+        self,
+        *,
+        app: ASGIApp,
+        drain: Drain,
+        room: Connections,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -143,7 +184,8 @@ class HttpServer(_WatchedServer):
                 server_header=False,
                 timeout_keep_alive=math.ceil(room.limits.keep_alive_s),
                 timeout_graceful_shutdown=LAST_BYTES_S,
-            )
+            ),
+            tls,
         )
         self._drain = drain
         logging.getLogger("uvicorn.error").addFilter(says_an_error)

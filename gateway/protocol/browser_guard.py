@@ -67,8 +67,8 @@ class BrowserGuard:
 
     def __init__(
         self,
-        app: App,
         *,
+        app: App,
         hosts: frozenset[str] | None,
         origins: frozenset[str] | None,
         settings: tuple[str, str],

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from gateway.protocol.browser_guard import is_host, is_loopback
 from gateway.settings.group import Group, Unit
+from gateway.settings.tls import ServerTls
 
 
 class Listen(Group):
@@ -48,6 +49,8 @@ class Listen(Group):
                 raise ValueError(f"{origin!r} is not an origin, such as https://app.example.org")
         return origins
 
+    tls: ServerTls | None = None
+
     @property
     def beyond_loopback(self) -> bool:
         """Whether other machines may reach it."""
@@ -66,3 +69,4 @@ class Operations(Group):
         description="The port; 0 takes a free one. Without it the operators' routes are at "
         "`listen`: open where that is a loopback address, and elsewhere for the admin token alone.",
     )
+    tls: ServerTls | None = None

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.core.types import Probe, Tier
 from gateway.settings.group import Group, Unit
+from gateway.settings.tls import ClientTls
 
 MIN_SECRET = 16
 """Characters of a mailbox's secret."""
@@ -57,6 +58,11 @@ class Pool(Group):
         description="The engines' `TIERFLOW_DRAFT_SECRET`, at least 16 characters.",
     )
 
+    tls: ClientTls | None = None
+    mailbox_tls: bool = Field(
+        default=False, description="Whether the mailboxes speak TLS, by the files of `tls`."
+    )
+
     @field_validator("endpoints")
     @classmethod
     def _urls(cls, urls: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -84,6 +90,15 @@ class Pool(Group):
         if self.mailboxes and secret is None:
             raise ValueError("mailbox_secret: set it to the engines' own; `mailboxes` need it")
         _long_enough(secret)
+        return self
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> Pool:
+        secure = any(url.startswith("https://") for url in self.endpoints or ())
+        if self.tls is not None and not secure and not self.mailbox_tls:
+            raise ValueError("tls: no endpoint is an https:// URL, and `mailbox_tls` is not set")
+        if self.mailbox_tls and self.tls is None:
+            raise ValueError("mailbox_tls: set `tls` too; `{}` stands for the system's own")
         return self
 
     @model_validator(mode="after")

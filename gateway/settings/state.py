@@ -8,37 +8,20 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.settings.group import Group, Unit
+from gateway.settings.tls import ClientTls
 
 SCHEMES = {"redis": False, "rediss": True}
 DEFAULT_PORT = 6379
 SENTINEL_PORT = 26379
 
 
-class RedisTls(Group):
-    """TLS to Redis. It is on where the URL says rediss://, too."""
+class RedisTls(ClientTls):
+    """TLS to Redis. It is on where the URL says rediss://, too. Files are PEM, and read again when
+    they change."""
 
     enabled: bool = Field(
         default=False, description="Turns TLS on where no URL says rediss://, as with sentinels."
     )
-    ca: str | None = Field(
-        default=None,
-        description="A file of certificate authorities to trust; default: the system's.",
-    )
-    certificate: str | None = Field(
-        default=None, description="A file with the gateway's client certificate."
-    )
-    key: str | None = Field(
-        default=None, description="A file with the key of the client certificate."
-    )
-    check_hostname: bool = Field(
-        default=True, description="Whether the server's name must be in its certificate."
-    )
-
-    @model_validator(mode="after")
-    def _pair(self) -> RedisTls:
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate, key: give both, or none")
-        return self
 
 
 class Redis(Group):

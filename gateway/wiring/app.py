@@ -37,6 +37,7 @@ from gateway.adapters.prometheus.endpoints import (
 from gateway.adapters.prometheus.keys import KeyMetrics
 from gateway.adapters.prometheus.logs import LogMetrics
 from gateway.adapters.prometheus.requests import RequestTelemetry
+from gateway.adapters.prometheus.tls import TlsMetrics
 from gateway.api import error_handlers
 from gateway.api.admin_token import AdminGate
 from gateway.api.caller_key import CallerGate
@@ -77,6 +78,7 @@ from gateway.wiring.request_bounds import request_bounds
 from gateway.wiring.resumable import ResumableParts, build_resumable
 from gateway.wiring.shared import Shared, build_inference, build_shared
 from gateway.wiring.state import SharedState
+from gateway.wiring.tls import TlsEnds, tls_conditions
 
 VERSION = "0.1.0"
 
@@ -120,6 +122,7 @@ class GatewayParts:
     resumable: ResumableParts
     models: VirtualModels
     access: AccessParts
+    tls: TlsEnds
     drain: Drain
     output: LineWriter | None
 
@@ -147,6 +150,7 @@ class GatewayParts:
         """The degraded modes, by name, in words for the operator."""
         conditions = self.upkeep.conditions() | self.state.conditions() | self.models.conditions()
         conditions |= self.access.conditions()
+        conditions |= tls_conditions(self.tls.watch)
         if self.output is not None and (lost := self.output.losing):
             conditions["log-lines-lost"] = (
                 f"{lost} lines of the log since it could be written last: its disk is full, or "
@@ -160,10 +164,11 @@ class GatewayParts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningGateway:
     """A gateway that runs: its ASGI application, that of its operators where they have an address
-    of their own, the room for connections, and the way to its end."""
+    of their own, the TLS of both addresses, the room for connections, and the way to its end."""
 
     app: ASGIApp
     operations: ASGIApp
+    tls: TlsEnds
     drain: Drain
     connections: Connections
 
@@ -188,6 +193,7 @@ async def gateway(
             yield RunningGateway(
                 app=guarded(settings, settings.listen.host, FastPath(inference, public)),
                 operations=guarded(settings, settings.operations.host, OperatorRoutes(rest)),
+                tls=parts.tls,
                 drain=parts.drain,
                 connections=build_connections(settings, parts.registry),
             )
@@ -210,13 +216,21 @@ async def build_parts(
     )
     registry.register(EndpointMetrics(endpoints.states, clock))
     registry.register(PoolMetrics(endpoints))
-    state = SharedState(settings, registry, clock)
+    tls = TlsEnds(settings)
+    state = SharedState(settings=settings, registry=registry, clock=clock, tls=tls.redis)
+    registry.register(TlsMetrics(tls.watch.remaining))
 
     # From here on every part that is started is on the stack before the next one is.
-    server = _model_server(stack, settings)
+    await tls.start(stack)
+    server = _model_server(stack, settings, tls)
     await state.start(stack)
     upkeep = EndpointUpkeep(
-        settings=settings, scope=scope, endpoints=endpoints, client=server, clock=clock
+        settings=settings,
+        scope=scope,
+        endpoints=endpoints,
+        client=server,
+        clock=clock,
+        tls=tls.pools,
     )
     registry.register(MailboxMetrics(lambda: tuple(upkeep.mailboxes.values())))
     if scope is not None:
@@ -270,6 +284,7 @@ async def build_parts(
         resumable=resumable,
         models=models,
         access=access,
+        tls=tls,
         drain=_drain(settings, shared=shared, devices=devices, resumable=resumable),
         output=output,
     )
@@ -278,10 +293,13 @@ async def build_parts(
     return parts
 
 
-def _model_server(stack: AsyncExitStack, settings: Settings) -> AiohttpModelServer:
+def _model_server(stack: AsyncExitStack, settings: Settings, tls: TlsEnds) -> AiohttpModelServer:
     keys, default_key = pools.api_keys(settings)
     server = AiohttpModelServer(
-        connect_timeout_s=settings.timeouts.connect_s, api_keys=keys, default_key=default_key
+        connect_timeout_s=settings.timeouts.connect_s,
+        api_keys=keys,
+        default_key=default_key,
+        tls=tls.pools,
     )
     stack.push_async_callback(server.close)
     return server
@@ -367,7 +385,7 @@ def guarded(settings: Settings, host: str, app: ASGIApp) -> ASGIApp:
     if hosts is None and origins is None:
         return app
     names = ("listen.allowed_hosts", "listen.allowed_origins")
-    return BrowserGuard(app, hosts=hosts, origins=origins, settings=names)
+    return BrowserGuard(app=app, hosts=hosts, origins=origins, settings=names)
 
 
 def inference_routes(settings: Settings, parts: GatewayParts) -> ASGIApp:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+import ssl
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from gateway.adapters.endpoints.kubernetes import DiscoveredEndpoints
@@ -58,9 +59,10 @@ class EndpointUpkeep:
         endpoints: LiveEndpoints,
         client: AiohttpModelServer,
         clock: Clock,
+        tls: Mapping[str, ssl.SSLContext] | None = None,
         uniform: Callable[[], float] = random.random,
     ) -> None:
-        self.mailboxes = pools.fixed_mailboxes(settings)
+        self.mailboxes = pools.fixed_mailboxes(settings, tls)
         self._endpoints = endpoints
         self._clock = clock
         self._fixed = tuple(endpoints.states())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+import ssl
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -121,15 +122,21 @@ def api_keys(settings: Settings) -> tuple[dict[str, str | None], str | None]:
     return keys, _plain(shared)
 
 
-def fixed_mailboxes(settings: Settings) -> dict[str, Mailbox]:
+def fixed_mailboxes(
+    settings: Settings, tls: Mapping[str, ssl.SSLContext] | None = None
+) -> dict[str, Mailbox]:
     """By endpoint."""
     discovery = {}
-    for pool in settings.pools.values():
+    for name, pool in settings.pools.items():
         secret = _plain_secret(pool.mailbox_secret) or b""
         for url, address in zip(pool.endpoints or (), pool.mailboxes, strict=False):
             id = endpoint_id(url)
             discovery[id] = Mailbox(
-                endpoint_id=id, address=address, secret=secret, uniform=random.random
+                endpoint_id=id,
+                address=address,
+                secret=secret,
+                uniform=random.random,
+                tls=(tls or {}).get(name) if pool.mailbox_tls else None,
             )
     return discovery
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+import ssl
 from contextlib import AsyncExitStack
-from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -18,7 +18,7 @@ from gateway.adapters.state.redis.connection import Credentials, Target
 from gateway.adapters.state.redis.store import LOOKS_IN_A_CLUSTER, RedisStore
 from gateway.core.ports import Clock, StateStore
 from gateway.settings import Settings
-from gateway.settings.state import Redis, RedisTls, parse_address, parse_url
+from gateway.settings.state import Redis, parse_address, parse_url
 
 
 class SharedState:
@@ -28,7 +28,14 @@ class SharedState:
     whom an answer of this replica's own memory would mislead.
     """
 
-    def __init__(self, settings: Settings, registry: CollectorRegistry, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        registry: CollectorRegistry,
+        clock: Clock,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         state = settings.state
         limits = MemoryBounds(
             state.memory.max_entries, state.memory.max_bytes, state.max_value_bytes
@@ -42,7 +49,7 @@ class SharedState:
         self._replicas = state.replicas
         if state.redis is not None:
             redis = RedisStore(
-                target=target(state.redis),
+                target=target(state.redis, tls),
                 uniform=random.random,
                 timeout_s=state.timeout_s,
                 prefix=state.prefix,
@@ -90,15 +97,15 @@ async def _end(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def target(redis: Redis) -> Target:
+def target(redis: Redis, tls: ssl.SSLContext | None = None) -> Target:
     """Where the settings say that it is, and how it is spoken to."""
-    username, password, database, tls = redis.username, redis.password, 0, redis.tls.enabled
+    username, password, database = redis.username, redis.password, 0
     addresses = [parse_address(each) for each in (*redis.sentinels, *redis.nodes)]
     if redis.url is not None:
         url = parse_url(redis.url.get_secret_value())
         addresses.insert(0, (url.host, url.port))
         username, password = username or url.username, password or url.password
-        database, tls = url.database, tls or url.tls
+        database = url.database
     return Target(
         addresses=addresses,
         database=database,
@@ -109,14 +116,5 @@ def target(redis: Redis) -> Target:
             redis.sentinel_username,
             redis.sentinel_password.get_secret_value() if redis.sentinel_password else None,
         ),
-        tls=_tls(redis.tls) if tls else None,
+        tls=tls,
     )
-
-
-def _tls(tls: RedisTls) -> dict[str, Any]:
-    return {
-        "ssl_ca_certs": tls.ca,
-        "ssl_certfile": tls.certificate,
-        "ssl_keyfile": tls.key,
-        "ssl_check_hostname": tls.check_hostname,
-    }

@@ -22,6 +22,7 @@ from services.device_agent.arguments import (
     check_gateway,
     enrolment_parser,
     enrolment_token,
+    gateway_tls,
     gateway_urls,
     listed,
     parser,
@@ -61,7 +62,7 @@ def serve(argv: Sequence[str]) -> None:
 def guarded(arguments: argparse.Namespace, app: App) -> App:
     """`app` behind a guard against web pages."""
     return BrowserGuard(
-        app,
+        app=app,
         hosts=guarded_hosts(arguments.host, listed(arguments.allowed_hosts)),
         origins=guarded_origins(arguments.host, listed(arguments.allowed_origins)),
         settings=("--allowed-hosts", "--allowed-origins"),
@@ -90,6 +91,7 @@ def enrol_this_device(argv: Sequence[str]) -> None:
             enrolment_token=token,
             name=arguments.name,
             file=arguments.token_file,
+            tls=gateway_tls(arguments),
         )
     )
     print(f"enrolled as {device}; its token is in {arguments.token_file}")

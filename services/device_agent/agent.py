@@ -18,10 +18,11 @@ from gateway.protocol.fields import Privacy
 from services.device_agent.answers.answer_router import AnswerRouter
 from services.device_agent.api.app import DeviceApi
 from services.device_agent.api.gateway_proxy import GatewayProxy
-from services.device_agent.arguments import ArgumentFailure, device_token, gateway_urls
+from services.device_agent.arguments import ArgumentFailure, device_token, gateway_tls, gateway_urls
 from services.device_agent.drafters.port import DrafterFailed
 from services.device_agent.drafters.registry import open_drafter
 from services.device_agent.drafting_thread import DraftingThread
+from services.device_agent.link.gateway_tls import GatewayTls
 from services.device_agent.link.link import Link
 from services.device_agent.membership.active_work import ActiveWork
 from services.device_agent.membership.device_state import DeviceState
@@ -49,6 +50,7 @@ class Agent:
     state: DeviceState
     metrics: AgentMetrics
     least_privacy: Privacy
+    tls: GatewayTls
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -79,7 +81,7 @@ class Agent:
 
     def app(self) -> Starlette:
         """The API, which runs the agent for as long as it is served."""
-        gateway = GatewayProxy(gateways=self.gateways, uniform=random.random)
+        gateway = GatewayProxy(gateways=self.gateways, uniform=random.random, tls=self.tls)
 
         @asynccontextmanager
         async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -101,7 +103,7 @@ def build(arguments: argparse.Namespace) -> Agent:
     """Raises ArgumentFailure."""
     # When a series began is of no use to Prometheus, and a line for each on every page.
     disable_created_metrics()  # type: ignore[no-untyped-call]
-    token = device_token(arguments)
+    token, tls = device_token(arguments), gateway_tls(arguments)
     try:
         model = TextModel(arguments.model)
         drafter = open_drafter(
@@ -125,6 +127,7 @@ def build(arguments: argparse.Namespace) -> Agent:
             token=token.token,
             agent=f"tierflow-device/{VERSION}",
             uniform=random.random,
+            tls=tls,
         )
     metrics, thread = AgentMetrics(), DraftingThread(drafter)
     router = AnswerRouter(model=model, thread=thread, link=link, metrics=metrics)
@@ -141,6 +144,7 @@ def build(arguments: argparse.Namespace) -> Agent:
         state=state,
         metrics=metrics,
         least_privacy=arguments.least_privacy,
+        tls=tls,
     )
 
 

@@ -11,6 +11,7 @@ from typing import get_args
 from gateway.protocol.work import MAX_WORK, Privacy
 from services.device_agent.drafters.registry import KINDS
 from services.device_agent.link.enrolment import DeviceToken, read_token
+from services.device_agent.link.gateway_tls import GatewayTls, TlsFilesUnusable
 from services.device_agent.link.greeting import TokenMissing, websocket_url
 from services.device_agent.membership.sensors import SYSFS
 
@@ -38,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--host", default="127.0.0.1")
     top.add_argument("--port", type=int, default=8090)
+    _gateway_files(top)
     _web(top)
     top.add_argument("--no-api", action="store_true", help="a member without an API of its own")
     top.add_argument("--drafter", choices=KINDS, default="onnx", help="default: %(default)s")
@@ -65,8 +67,36 @@ def enrolment_parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--gateway", required=True, help="its URL")
     top.add_argument("--token-file", type=Path, required=True, help="the file to write")
+    _gateway_files(top)
     _enrolment(top)
     return top
+
+
+def _gateway_files(top: argparse.ArgumentParser) -> None:
+    group = top.add_argument_group("TLS to the gateway, by PEM files")
+    group.add_argument(
+        "--gateway-ca", type=Path, help="authorities to trust; default: the system's"
+    )
+    group.add_argument(
+        "--gateway-certificate", type=Path, help="for a gateway that asks devices for theirs"
+    )
+    group.add_argument("--gateway-key", type=Path, help="the key of --gateway-certificate")
+
+
+def gateway_tls(arguments: argparse.Namespace) -> GatewayTls:
+    """Raises ArgumentFailure."""
+    if (arguments.gateway_certificate is None) != (arguments.gateway_key is None):
+        raise ArgumentFailure("--gateway-certificate, --gateway-key: give both, or none")
+    tls = GatewayTls(
+        ca=arguments.gateway_ca,
+        certificate=arguments.gateway_certificate,
+        key=arguments.gateway_key,
+    )
+    try:
+        tls.context()
+    except TlsFilesUnusable as exc:
+        raise ArgumentFailure(f"--gateway-ca, --gateway-certificate, --gateway-key: {exc}") from exc
+    return tls
 
 
 def _web(top: argparse.ArgumentParser) -> None:
@@ -176,6 +206,7 @@ def device_token(
         gateways=gateway_urls(arguments.gateway),
         enrolment_token=enrolment,
         name=arguments.name,
+        tls=gateway_tls(arguments),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -100,10 +101,12 @@ class AiohttpModelServer:
         connect_timeout_s: float,
         api_keys: Mapping[str, str | None],
         default_key: str | None = None,
+        tls: Mapping[str, ssl.SSLContext] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`api_keys` maps a pool's name to the bearer token that its engines ask for, None for
-        none; `default_key` is for pools that are not in it."""
+        none; `default_key` is for pools that are not in it. `tls` is that of pools whose engines
+        have certificates of authorities that the system does not know, or ask for the gateway's."""
         self._connect_timeout_s = connect_timeout_s
         self._monotonic = monotonic
         self._session = self._open_session(
@@ -112,6 +115,7 @@ class AiohttpModelServer:
         self._unkept = self._open_session(
             _Connections(limit=0, force_close=True), connect_timeout_s
         )
+        self._tls = tls or {}
         self._stale_until: dict[str, float] = {}
         self._urls: dict[tuple[str, str], URL] = {}
         self._authorization = {pool: _bearer(key) for pool, key in api_keys.items()}
@@ -172,13 +176,18 @@ class AiohttpModelServer:
     ) -> aiohttp.ClientResponse:
         """Connects once more where the wait for a connection was late by this process's fault."""
         session = self._session_for(endpoint)
+        tls = self._tls.get(endpoint.pool, True)
         began = self._monotonic()
         try:
-            return await session.post(url, data=body, headers=headers, allow_redirects=False)
+            return await session.post(
+                url, data=body, headers=headers, allow_redirects=False, ssl=tls
+            )
         except aiohttp.ConnectionTimeoutError:
             if self._monotonic() - began < self._connect_timeout_s + LATE_S:
                 raise
-            return await session.post(url, data=body, headers=headers, allow_redirects=False)
+            return await session.post(
+                url, data=body, headers=headers, allow_redirects=False, ssl=tls
+            )
 
     def _session_for(self, endpoint: Endpoint) -> aiohttp.ClientSession:
         until = self._stale_until.get(endpoint.url) if self._stale_until else None
@@ -222,6 +231,7 @@ class AiohttpModelServer:
                 json=body,
                 headers={"Authorization": key} if key else None,
                 timeout=_limit(total=timeout_s),
+                ssl=self._tls.get(endpoint.pool, True),
                 allow_redirects=False,
             ) as response:
                 return response.status, await response.read()

@@ -7,6 +7,7 @@ the answers go on undrafted. The wire stands in gateway/protocol/mailbox.py.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -44,11 +45,13 @@ class Mailbox:
         secret: bytes,
         uniform: Callable[[], float],
         counts_every_s: float = COUNTS_EVERY_S,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         host, _, port = address.rpartition(":")
         self.endpoint_id, self.address = endpoint_id, address
         self._host, self._port = host.strip("[]"), int(port)
         self._secret = secret
+        self._tls = tls
         self._uniform = uniform
         self._counts_every_s = counts_every_s
         self._transport: asyncio.WriteTransport | None = None
@@ -90,7 +93,9 @@ class Mailbox:
             try:
                 # Not wait_for(): before Python 3.12 it can swallow that it was cancelled.
                 async with asyncio.timeout(HANDSHAKE_S):
-                    reader, writer = await asyncio.open_connection(self._host, self._port)
+                    reader, writer = await asyncio.open_connection(
+                        self._host, self._port, ssl=self._tls
+                    )
                 try:
                     async with asyncio.timeout(HANDSHAKE_S):
                         await self._greet(reader, writer)
@@ -149,6 +154,8 @@ class Mailbox:
     def _lost(self, error: Exception) -> None:
         known = {TimeoutError: "no answer in time", asyncio.IncompleteReadError: "it hung up"}
         what = str(error) if isinstance(error, MailboxRefused) else known.get(type(error))
+        if isinstance(error, ssl.SSLError):
+            what = f"TLS: {getattr(error, 'verify_message', None) or error.reason}"
         problem = what or type(error).__name__
         if problem != self.problem:
             log.warning(

@@ -23,6 +23,7 @@ from gateway.protocol.paths import STREAMS
 from services.device_agent.api.requests import BadRequest
 from services.device_agent.api.responses import error_body, event
 from services.device_agent.api.resumable_events import ResumableEvents
+from services.device_agent.link.gateway_tls import BY_THE_SYSTEM, GatewayTls
 
 GATEWAY_MODELS = {
     "device-edge": virtual_models.EDGE,
@@ -60,12 +61,15 @@ class GatewayProxy:
         uniform: Callable[[], float],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
+        tls: GatewayTls = BY_THE_SYSTEM,
     ) -> None:
         self._gateways = gateways
         self._uniform = uniform
         self._pause = pause
         timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
-        self._client = httpx.AsyncClient(timeout=timeout, trust_env=False, transport=transport)
+        self._client = httpx.AsyncClient(
+            timeout=timeout, trust_env=False, transport=transport, verify=tls.context()
+        )
         self._farewells: set[asyncio.Task[None]] = set()
 
     async def forward(

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from gateway.protocol.devices import ENROL_PATH
+from services.device_agent.link.gateway_tls import BY_THE_SYSTEM, GatewayTls, TlsFilesUnusable
 from services.device_agent.link.greeting import MAX_REASON, TokenMissing, reason_in
 
 TIMEOUT_S = 10.0
@@ -32,6 +33,7 @@ async def enrol(
     name: str | None,
     file: Path,
     attempt: str | None = None,
+    tls: GatewayTls = BY_THE_SYSTEM,
 ) -> str:
     """Exchanges the enrolment token, and writes the device's token to `file`, for its owner only.
 
@@ -42,7 +44,8 @@ async def enrol(
     """
     new = _new_file(file)  # first: a file that can't be written must not use the token up
     try:
-        device, token = await _exchange(gateways, enrolment_token, name, attempt or new_attempt())
+        attempt = attempt or new_attempt()
+        device, token = await _exchange(gateways, enrolment_token, name, attempt, tls)
         new.write_text(token + "\n")
         os.replace(new, file)
     except OSError as exc:
@@ -69,11 +72,11 @@ def new_attempt() -> str:
 
 
 async def _exchange(
-    gateways: Sequence[str], enrolment_token: str, name: str | None, attempt: str
+    gateways: Sequence[str], enrolment_token: str, name: str | None, attempt: str, tls: GatewayTls
 ) -> tuple[str, str]:
     body = {"enrolment_token": enrolment_token, "attempt": attempt}
     body |= {"name": name} if name else {}
-    answer = await _post(gateways, body)
+    answer = await _post(gateways, body, tls)
     if answer.status_code < 300:
         try:
             content: Any = answer.json()
@@ -88,14 +91,18 @@ async def _exchange(
     raise EnrolmentFailed(f"the gateway does not enrol this device: {reason}", final)
 
 
-async def _post(gateways: Sequence[str], body: dict[str, str]) -> httpx.Response:
+async def _post(gateways: Sequence[str], body: dict[str, str], tls: GatewayTls) -> httpx.Response:
     """The answer of the first gateway that gives one. Raises EnrolmentFailed."""
     problem = "no gateway is named"
     for gateway in gateways:
         try:
-            async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
+            async with httpx.AsyncClient(
+                timeout=TIMEOUT_S, trust_env=False, verify=tls.context()
+            ) as client:
                 async with asyncio.timeout(TIMEOUT_S):
                     return await client.post(gateway + ENROL_PATH, json=body)
+        except TlsFilesUnusable as exc:
+            problem = str(exc)
         except (httpx.HTTPError, TimeoutError) as exc:
             problem = type(exc).__name__
     raise EnrolmentFailed(f"the gateway can't be reached to enrol: {problem}")
@@ -116,7 +123,9 @@ class DeviceToken:
         gateways: Sequence[str],
         enrolment_token: str,
         name: str | None,
+        tls: GatewayTls = BY_THE_SYSTEM,
     ) -> None:
+        self._tls = tls
         self._token = token
         self._file = file
         self._gateways = gateways
@@ -142,6 +151,7 @@ class DeviceToken:
                 name=self._name,
                 file=self._file,
                 attempt=self._attempt,
+                tls=self._tls,
             )
         except EnrolmentFailed as failed:
             # To go on with a token that was refused would be guessing.

@@ -10,6 +10,7 @@ from websockets.exceptions import InvalidStatus
 
 from gateway.protocol import speculation as wire
 from services.device_agent.link.connection import decode
+from services.device_agent.link.gateway_tls import GatewayTls
 
 MAX_REASON = 300
 """Characters of the gateway's words that are repeated to the user."""
@@ -24,16 +25,18 @@ class ConnectionRefused(Exception):
 
 
 async def greeted(
-    gateway: str, *, token: str, agent: str, seconds: float
+    gateway: str, *, token: str, agent: str, seconds: float, tls: GatewayTls
 ) -> tuple[ClientConnection, wire.Welcome]:
     """A connection to the gateway at this URL that has welcomed the device, within twice `seconds`.
 
     `agent` is the program's name and version. Raises ConnectionRefused, and whatever else the
     network may cause.
     """
+    url = websocket_url(gateway)
     try:
         websocket = await connect(
-            websocket_url(gateway),
+            url,
+            ssl=tls.context() if url.startswith("wss:") else None,
             additional_headers={"Authorization": f"Bearer {token}"},
             open_timeout=seconds,
             close_timeout=1.0,

@@ -15,6 +15,7 @@ from gateway.protocol import speculation as wire
 from gateway.protocol import work
 from gateway.protocol.backoff import pause_s
 from services.device_agent.link.connection import LOST, Connection, LinkLost, LinkTraffic
+from services.device_agent.link.gateway_tls import BY_THE_SYSTEM, GatewayTls, TlsFilesUnusable
 from services.device_agent.link.greeting import ConnectionRefused, TokenMissing, greeted
 from services.device_agent.link.link_probes import LinkProbes
 from services.device_agent.link.session_channel import SessionChannel
@@ -86,7 +87,9 @@ class Link:
         token: Callable[[], Awaitable[str]],
         agent: str,
         uniform: Callable[[], float],
+        tls: GatewayTls = BY_THE_SYSTEM,
     ) -> None:
+        self._tls = tls
         self._gateways = list(gateways)
         self._next = 0
         self._token = token
@@ -201,9 +204,13 @@ class Link:
         seconds = CONNECT_OTHERS_S if len(self._gateways) > 1 else CONNECT_S
         try:
             websocket, welcome = await greeted(
-                gateway, token=await self._token(), agent=self._agent, seconds=seconds
+                gateway,
+                token=await self._token(),
+                agent=self._agent,
+                seconds=seconds,
+                tls=self._tls,
             )
-        except (TokenMissing, ConnectionRefused) as exc:
+        except (TokenMissing, TlsFilesUnusable, ConnectionRefused) as exc:
             self._not_connected(str(exc))
         except Exception as exc:
             # Whatever it was: a device without a link for good would be worse.

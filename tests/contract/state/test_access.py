@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
+import ssl
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from gateway.adapters.state.redis.connection import Credentials, Target
 from gateway.core.state.operations import Advance, Claim, Hold, Means, Observe, Spend
 from gateway.errors import StateLost
+from tests.certificates import authority, needs_openssl
 from tests.contract.state.stores import redis_store
 from tests.redis_server import RedisServer, needs_redis, redis_server
 from tests.servers import CHECKOUT, eventually, free_port
@@ -50,28 +50,24 @@ async def test_the_documented_rights_are_enough_and_reach_nothing_else(tmp_path:
         await other.stop()
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
-async def test_tls_is_spoken_and_the_server_is_checked(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "redis.crt", tmp_path / "redis.key"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-        + ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-        + ["-keyout", str(key), "-out", str(certificate)],
-        check=True,
-        capture_output=True,
-    )
+@needs_openssl
+async def test_tls_is_spoken_and_each_side_is_checked(tmp_path: Path) -> None:
+    known = authority(tmp_path)
+    here, gateway = known.issue("redis"), known.issue("gateway")
     port = free_port()
-    options = ["--tls-port", str(port), "--tls-cert-file", str(certificate)]
-    options += ["--tls-key-file", str(key), "--tls-auth-clients", "no"]
+    options = ["--tls-port", str(port), "--tls-cert-file", here.certificate]
+    options += ["--tls-key-file", here.key, "--tls-ca-cert-file", known.ca]
     with redis_server(tmp_path, *options) as server:
-        trusting = Target(addresses=[("127.0.0.1", port)], tls={"ssl_ca_certs": str(certificate)})
-        store = redis_store(trusting)
+        addresses = [("127.0.0.1", port)]
+        store = redis_store(Target(addresses=addresses, tls=known.client(gateway)))
         assert (await store.run(*ALL))[0] is True
+        await store.listen("work", lambda message: None)
         await store.stop()
-        stranger = redis_store(Target(addresses=[("127.0.0.1", port)], tls={}))
-        with pytest.raises(StateLost, match="no connection"):
-            await stranger.run(*ALL)
-        await stranger.stop()
+        for other in (ssl.create_default_context(), known.client()):
+            stranger = redis_store(Target(addresses=addresses, tls=other))
+            with pytest.raises(StateLost, match="no connection"):
+                await stranger.run(*ALL)
+            await stranger.stop()
         eventually(lambda: _idle(server), "no connection is left behind")
 
 

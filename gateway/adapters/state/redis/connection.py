@@ -6,7 +6,8 @@ one connection to decide.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +36,7 @@ class Credentials:
 class Target:
     """The place where Redis is, and how it is spoken to. `addresses` of the server, of the
     cluster's nodes to begin with, or, where there is a `master`, of the sentinels that know it.
-    `tls` holds redis-py's ssl_* options; None: plain."""
+    `tls` does the handshakes; None: plain."""
 
     addresses: Sequence[Address]
     database: int = 0
@@ -43,7 +44,7 @@ class Target:
     master: str = ""
     credentials: Credentials = Credentials()
     sentinel_credentials: Credentials = Credentials()
-    tls: Mapping[str, Any] | None = None
+    tls: ssl.SSLContext | None = None
 
     def __str__(self) -> str:
         """For the operator; no secret in it."""
@@ -54,14 +55,15 @@ class Target:
 
 def client_to(target: Target, address: Address) -> Redis:
     host, port = address
-    return Redis(
+    client = Redis(
         host=host,
         port=port,
         db=target.database,
+        ssl=target.tls is not None,
         **target.credentials.options(),
-        **_tls(target),
         **_plainly(),
     )
+    return _encrypted(client, target)
 
 
 def client_by_sentinels(target: Target, timeout_s: float) -> Redis:
@@ -70,7 +72,7 @@ def client_by_sentinels(target: Target, timeout_s: float) -> Redis:
     each = timeout_s / (len(target.addresses) + 1)
     asking = {
         **_plainly(),
-        **_tls(target),
+        "ssl": target.tls is not None,
         **target.sentinel_credentials.options(),
         "socket_timeout": each,
         "socket_connect_timeout": each,
@@ -82,11 +84,13 @@ def client_by_sentinels(target: Target, timeout_s: float) -> Redis:
     client: Redis = sentinel.master_for(
         target.master,
         db=target.database,
+        ssl=target.tls is not None,
         **target.credentials.options(),
-        **_tls(target),
         **_plainly(),
     )
-    return client
+    for asked in sentinel.sentinels:
+        _encrypted(asked, target)
+    return _encrypted(client, target)
 
 
 def _plainly() -> dict[str, Any]:
@@ -101,5 +105,18 @@ def _plainly() -> dict[str, Any]:
     }
 
 
-def _tls(target: Target) -> dict[str, Any]:
-    return {"ssl": True, **target.tls} if target.tls is not None else {}
+def _encrypted(client: Redis, target: Target) -> Redis:
+    """Have its connections do their handshakes by the context of `target`, which reads files again
+    that have changed: redis-py would keep what each connection has read first."""
+    if target.tls is None:
+        return client
+    context = target.tls
+    plain = client.connection_pool.connection_class
+
+    class Encrypted(plain):  # type: ignore[misc, valid-type]
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.ssl_context.context = context
+
+    client.connection_pool.connection_class = Encrypted
+    return client

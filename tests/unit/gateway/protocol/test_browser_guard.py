@@ -31,7 +31,7 @@ def guard(
     listens_on: str = "127.0.0.1", hosts: list[str] | None = None, origins: list[str] | None = None
 ) -> BrowserGuard:
     return BrowserGuard(
-        api,
+        app=api,
         hosts=guarded_hosts(listens_on, hosts),
         origins=guarded_origins(listens_on, origins),
         settings=NAMES,

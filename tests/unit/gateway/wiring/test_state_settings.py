@@ -16,6 +16,7 @@ from gateway.core.state.operations import Read
 from gateway.errors import ConfigError, StateLost
 from gateway.settings import Settings
 from gateway.wiring.state import SharedState, target
+from gateway.wiring.tls import TlsEnds
 
 POOLS = {"edge": {"tier": "edge", "endpoints": ["http://127.0.0.1:1"]}}
 
@@ -37,8 +38,18 @@ def test_a_url_says_all(tmp_path: Path) -> None:
     assert found.addresses == [("redis.example", 6380)]
     assert (found.database, found.cluster, found.master) == (3, False, "")
     assert (found.credentials.username, found.credentials.password) == ("me", "p@ss")
-    assert found.tls is not None
     assert "p@ss" not in repr(found) + str(found)
+
+
+def test_tls_is_on_where_the_url_or_the_settings_say_so(tmp_path: Path) -> None:
+    def ends(**redis: Any) -> TlsEnds:
+        return TlsEnds(load(tmp_path, redis=redis))
+
+    assert ends(url="rediss://redis.example").redis is not None
+    assert ends(url="redis://redis.example", tls={"enabled": True}).redis is not None
+    assert ends(url="redis://redis.example").redis is None
+    with pytest.raises(ConfigError, match=r"state\.redis\.tls\.ca: /nowhere: No such file"):
+        ends(url="rediss://redis.example", tls={"ca": "/nowhere"})
 
 
 def test_sentinels_stand_in_for_it(tmp_path: Path) -> None:
@@ -102,7 +113,9 @@ def test_the_url_may_come_from_the_environment(
 def test_several_replicas_without_redis_are_told_so(tmp_path: Path) -> None:
     def conditions(**state: Any) -> dict[str, str]:
         settings = load(tmp_path, **state)
-        return SharedState(settings, CollectorRegistry(), MonotonicClock()).conditions()
+        return SharedState(
+            settings=settings, registry=CollectorRegistry(), clock=MonotonicClock()
+        ).conditions()
 
     assert conditions() == {}
     assert "up to 4 replicas" in conditions(replicas=4)["state-not-shared"]
@@ -113,7 +126,7 @@ def test_several_replicas_without_redis_are_told_so(tmp_path: Path) -> None:
 async def test_devices_go_by_the_same_looks_and_counts_as_everybody(tmp_path: Path) -> None:
     settings = load(tmp_path, redis={"url": "redis://127.0.0.1:9"}, when_lost="open")
     registry = CollectorRegistry()
-    state = SharedState(settings, registry, MonotonicClock())
+    state = SharedState(settings=settings, registry=registry, clock=MonotonicClock())
     async with AsyncExitStack() as stack:
         await state.start(stack)
         assert await state.store.run(Read("device-token", "a")) == [(0, None)]
