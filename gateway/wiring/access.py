@@ -18,6 +18,7 @@ from gateway.serving.access.access import Access
 from gateway.serving.access.key_admin import KeyAdmin
 from gateway.serving.access.key_store import KeyStore, KeyWatch, SharedKeys
 from gateway.serving.access.key_table import KeyTable
+from gateway.serving.access.quota_sharing import QuotaSharing
 from gateway.serving.access.quotas import KeyQuotas
 from gateway.settings import Settings
 
@@ -48,15 +49,17 @@ async def build_access(
     settings: Settings,
     *,
     store: StateStore | None,
+    replica: str,
     devices: Callers,
     clock: Clock,
     telemetry: AccessTelemetry,
     wall: Callable[[], float] = time.time,
 ) -> AccessParts:
-    """`store` is what the replicas share; None: nothing. `stack` ends the watch. Raises ConfigError
+    """`store` is what the replicas share; None: nothing. `replica` is this one's name. `stack` ends
+    what was started. Raises ConfigError
     for a gateway that strangers can reach and that has no keys, and for a file of keys that can't
     be read."""
-    keys, rule = KeyTable(settings.keys.fixed, wall), settings.keys
+    keys, rule, quotas = KeyTable(settings.keys.fixed, wall), settings.keys, KeyQuotas(clock)
     watch = await _watch(settings, keys, store, clock)
     exposed = settings.listen.beyond_loopback
     if rule.required == "auto" and exposed and not keys.made and not (watch and watch.problem):
@@ -72,12 +75,14 @@ async def build_access(
     if not required():
         log.warning("keys_not_required", listen=settings.listen.host)
     if watch is not None:
-        watching = asyncio.create_task(watch.run())
-        stack.push_async_callback(_end, watching)
+        stack.push_async_callback(_end, asyncio.create_task(watch.run()))
+    if store is not None:
+        sharing = QuotaSharing(store=store, quotas=quotas, replica=replica, clock=clock)
+        stack.push_async_callback(_end, asyncio.create_task(sharing.run()))
     return AccessParts(
         access=Access(
             keys=keys,
-            quotas=KeyQuotas(clock),
+            quotas=quotas,
             devices=devices,
             required=required,
             telemetry=telemetry,

@@ -251,6 +251,7 @@ async def build_parts(
         stack,
         settings,
         store=state.shared if settings.state.redis else None,
+        replica=devices.members.replica,
         devices=devices.tokens,
         clock=clock,
         telemetry=keys,

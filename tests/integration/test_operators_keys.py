@@ -112,3 +112,22 @@ def test_both_replicas_know_a_key_and_that_it_is_revoked(two: Replicas) -> None:
     admin(other, "revoke", "team-a")
     assert status(other, key) == 401
     eventually(lambda: status(here, key) == 401, "the key is refused everywhere", 5)
+
+
+@pytest.mark.redis
+@needs_redis
+def test_both_replicas_share_a_keys_quota(two: Replicas) -> None:
+    here, other = two.each
+    key = admin(here, "make", "team-a", "--requests-per-min", "6").stdout.strip()
+    eventually(lambda: status(other, key) == 200, "the other replica knows the key", 5)
+    assert [status(here, key) for _ in range(4)] == [200] * 4
+    # Of its own requests the other one knows one alone; the others are told it.
+    eventually(lambda: left(other, key) <= 1, "the other replica counts them too", 5)
+    seen = [status(gateway, key) for gateway in (here, other) for _ in range(4)]
+    assert seen.count(200) <= 4 and 429 in seen
+    assert two.metric("tierflow_key_refusals_total", key="team-a") == seen.count(429)
+
+
+def left(gateway: Server, key: str) -> int:
+    listed = httpx.get(gateway.url + "/v1/models", headers={"authorization": f"Bearer {key}"})
+    return int(listed.headers["x-ratelimit-remaining-requests"])

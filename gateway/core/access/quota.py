@@ -85,7 +85,8 @@ class QuotaRefusal:
 
 
 class KeyUse:
-    """What one key has left, and what it has in flight. `others_in_flight`: at other replicas."""
+    """What one key has left, and what it has in flight. `others_in_flight`: at other replicas.
+    `used_at`: when a request last entered or ended, on the clock of `now`."""
 
     def __init__(self, quotas: Quotas) -> None:
         self.quotas = quotas
@@ -94,6 +95,7 @@ class KeyUse:
         self.day_tokens = _bucket(quotas.tokens_per_day, DAY_S)
         self.in_flight = 0
         self.others_in_flight = 0
+        self.used_at = float("-inf")
 
     def change(self, quotas: Quotas) -> None:
         """The operator has changed the quotas; a bucket whose limit stays keeps its level."""
@@ -134,6 +136,7 @@ class KeyUse:
         self._draw(max(used.engine_requests, 1) - 1, used.tokens - tokens, now)
 
     def _draw(self, requests: int, tokens: int, now: float) -> None:
+        self.used_at = now
         if self.requests is not None:
             self.requests.draw(requests, now)
         for bucket in (self.tokens, self.day_tokens):

@@ -22,6 +22,7 @@ from gateway.core.state.operations import (
     ClaimResult,
     ClaimState,
     Complete,
+    Draw,
     Forget,
     Hold,
     Mean,
@@ -119,10 +120,25 @@ def spend(bucket: BucketLevel | None, operation: Spend, now: float) -> Decision[
     if bucket is not None:
         level = refilled(bucket.level, now - bucket.at, burst, per_s)
     level, wait_s = spent(level, operation.amount, burst, per_s)
+    return _bucket_left(level, burst, per_s, now, wait_s)
+
+
+def draw(bucket: BucketLevel | None, operation: Draw, now: float) -> Decision[BucketLevel]:
+    burst, per_s = operation.burst, operation.per_s
+    level = burst
+    if bucket is not None:
+        level = refilled(bucket.level, now - bucket.at, burst, per_s)
+    level = min(burst, level - operation.drawn)
+    return _bucket_left(level, burst, per_s, now, level)
+
+
+def _bucket_left(
+    level: float, burst: float, per_s: float, now: float, result: float
+) -> Decision[BucketLevel]:
     if level >= burst:
-        return Decision(None, 0.0, wait_s)
+        return Decision(None, 0.0, result)
     until = now + (burst - level) / per_s
-    return Decision(BucketLevel(level, now, until), until, wait_s)
+    return Decision(BucketLevel(level, now, until), until, result)
 
 
 # Means
@@ -239,7 +255,7 @@ def place(operation: Operation) -> tuple[Shelf, str]:
             return ("lease", kind), name
         case Advance(kind=kind, name=name) | Forget(kind, name):
             return ("round", kind), name
-        case Spend(kind=kind, name=name):
+        case Spend(kind=kind, name=name) | Draw(kind=kind, name=name):
             return ("bucket", kind), name
         case Observe(kind=kind, name=name):
             return ("mean", kind), name
@@ -261,6 +277,8 @@ def decide(operation: Operation, record: Any, now: float) -> Decision[Any]:
             return forget(record)
         case Spend():
             return spend(record, operation, now)
+        case Draw():
+            return draw(record, operation, now)
         case Observe():
             return observe(record, operation, now)
         case Claim():

@@ -81,6 +81,18 @@ class Spend:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """A withdrawal of `drawn` from such a bucket, whatever is in it; below 0 something is given
+    back. Gives the level after it, which is below 0 for a debt."""
+
+    kind: str
+    name: str
+    drawn: float
+    burst: float
+    per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observe:
     """An observation of `value` with `weight`, added to a mean in which the past counts half after
     `half_life_s`. Gives the new `Mean`."""
@@ -154,5 +166,16 @@ class Complete:
 
 
 Operation = (
-    Hold | Release | Held | Read | Advance | Forget | Spend | Observe | Means | Claim | Complete
+    Hold
+    | Release
+    | Held
+    | Read
+    | Advance
+    | Forget
+    | Spend
+    | Draw
+    | Observe
+    | Means
+    | Claim
+    | Complete
 )

@@ -16,6 +16,7 @@ from gateway.core.state.operations import (
     ClaimResult,
     ClaimState,
     Complete,
+    Draw,
     Forget,
     Held,
     Hold,
@@ -154,6 +155,17 @@ async def test_a_bucket_says_when_there_will_be_enough(state: StoreReplicas) -> 
     state.travel(1000)
     assert await state.run(spend(10.0)) == [0.0]
     assert await state.first(spend(10.0)) > 15.0
+
+
+async def test_a_bucket_may_be_overdrawn_and_time_pays_the_debt(state: StoreReplicas) -> None:
+    def draw(drawn: float) -> Draw:
+        return Draw(kind="key-quota", name="team-a", drawn=drawn, burst=10.0, per_s=0.5)
+
+    assert await state.first(draw(25.0)) == pytest.approx(-15.0, abs=1.0)
+    assert await state.first(draw(-5.0)) == pytest.approx(-10.0, abs=1.0)
+    state.travel(30)
+    assert await state.first(draw(0.0)) == pytest.approx(5.0, abs=1.0)
+    assert await state.first(draw(-100.0)) == 10.0
 
 
 async def test_a_mean_forgets_by_halves(state: StoreReplicas) -> None:
@@ -356,6 +368,7 @@ async def test_every_key_expires(redis: StoreReplicas) -> None:
         Advance(kind="collective", name="c", expected=0, value=b"v", ttl_s=5.0),
         Spend(kind="quota", name="caller", amount=3.0, burst=10.0, per_s=1.0),
         Spend(kind="quota", name="patient", amount=0.0000001, burst=10.0, per_s=1.0),
+        Draw(kind="key-quota", name="team-a", drawn=30.0, burst=10.0, per_s=1.0),
         Observe(kind="quality", name="phone", value=1.0, weight=1.0, half_life_s=5.0),
         claim("one"),
         Claim(name="done", digest="body", holder="one", lease_s=5.0, ttl_s=60.0),

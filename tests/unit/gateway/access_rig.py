@@ -53,8 +53,10 @@ class RefusalLog:
 class AccessRig:
     """The gate, with these keys."""
 
-    def __init__(self, *keys: ApiKey, required: bool | None = None) -> None:
-        self.clock = StoppedClock()
+    def __init__(
+        self, *keys: ApiKey, required: bool | None = None, clock: StoppedClock | None = None
+    ) -> None:
+        self.clock = clock or StoppedClock()
         self.unix_time = NOW
         self.keys = KeyTable(keys, lambda: self.unix_time)
         self.quotas = KeyQuotas(self.clock)

@@ -21,6 +21,7 @@ from gateway.core.state.operations import (
     ClaimResult,
     ClaimState,
     Complete,
+    Draw,
     Forget,
     Held,
     Hold,
@@ -101,6 +102,11 @@ def _call_for_counts(operation: Operation, keys: Keys) -> FunctionCall:
             arguments: tuple[str | bytes, ...] = tuple(map(_number, (amount, burst, per_s)))
             return FunctionCall(
                 function="spend", keys=(keys.bucket(kind, name),), arguments=arguments, read=float
+            )
+        case Draw(kind=kind, name=name, drawn=drawn, burst=burst, per_s=per_s):
+            arguments = tuple(map(_number, (drawn, burst, per_s)))
+            return FunctionCall(
+                function="draw", keys=(keys.bucket(kind, name),), arguments=arguments, read=float
             )
         case Observe(kind=kind, name=name, value=value, weight=weight, half_life_s=half_life_s):
             numbers = (value, weight, half_life_s, FORGOTTEN_AFTER * half_life_s)

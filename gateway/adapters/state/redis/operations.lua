@@ -112,14 +112,28 @@ end
 
 -- Buckets: a level, when it was so, and when it will be full again, which is as good as none.
 
+local function bucket_level(key, burst, rate, now)
+  local stored = redis.call('HMGET', key, 'level', 'at', 'until')
+  if stored[3] and tonumber(stored[3]) > now then
+    return math.min(burst, stored[1] + math.max(now - stored[2], 0) * rate)
+  end
+  return burst
+end
+
+local function keep_level(key, level, burst, rate, now)
+  if level >= burst then
+    redis.call('DEL', key)
+  else
+    local full = (burst - level) / rate
+    redis.call('HSET', key, 'level', text(level), 'at', text(now), 'until', text(now + full))
+    expire(key, full)
+  end
+end
+
 function operations.spend(keys, amount, burst, rate)
   amount, burst, rate = tonumber(amount), tonumber(burst), tonumber(rate)
   local now = seconds()
-  local stored = redis.call('HMGET', keys[1], 'level', 'at', 'until')
-  local level, wait = burst, '0'
-  if stored[3] and tonumber(stored[3]) > now then
-    level = math.min(burst, stored[1] + math.max(now - stored[2], 0) * rate)
-  end
+  local level, wait = bucket_level(keys[1], burst, rate, now), '0'
   if level + 1e-9 * burst >= amount then
     level = math.min(burst, math.max(level - amount, 0))
   elseif amount > burst then
@@ -127,14 +141,16 @@ function operations.spend(keys, amount, burst, rate)
   else
     wait = text((amount - level) / rate)
   end
-  if level >= burst then
-    redis.call('DEL', keys[1])
-  else
-    local full = (burst - level) / rate
-    redis.call('HSET', keys[1], 'level', text(level), 'at', text(now), 'until', text(now + full))
-    expire(keys[1], full)
-  end
+  keep_level(keys[1], level, burst, rate, now)
   return wait
+end
+
+function operations.draw(keys, drawn, burst, rate)
+  drawn, burst, rate = tonumber(drawn), tonumber(burst), tonumber(rate)
+  local now = seconds()
+  local level = math.min(burst, bucket_level(keys[1], burst, rate, now) - drawn)
+  keep_level(keys[1], level, burst, rate, now)
+  return text(level)
 end
 
 -- Means: a value and its weight, when they were so, and in what time the weight halves.
