@@ -69,7 +69,7 @@ def post(
     body = json.dumps(fields).encode()
     lines = [
         f"POST {path} HTTP/1.1",
-        "Host: benchmark",
+        "Host: localhost",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         *(f"{name}: {value}" for name, value in (headers or {}).items()),
@@ -79,7 +79,7 @@ def post(
 
 def get(path: str, headers: Mapping[str, str] | None = None) -> bytes:
     """A whole GET request, ready to be written."""
-    lines = [f"GET {path} HTTP/1.1", "Host: benchmark"]
+    lines = [f"GET {path} HTTP/1.1", "Host: localhost"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     return "\r\n".join(lines).encode() + b"\r\n\r\n"
 
