@@ -12,7 +12,9 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from gateway.errors import Denied, Unauthenticated
 
 log = structlog.get_logger("tierflow.api")
-_bearer = HTTPBearer(auto_error=False, description="the admin token")
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="AdminToken", description="the operators' token (admin.token)"
+)
 _credentials = Depends(_bearer)
 
 

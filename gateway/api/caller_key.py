@@ -11,7 +11,15 @@ from gateway.serving.access.access import Access
 
 RATE_HEADERS = "rate_headers"
 """In a request's state, for an answer that is an error."""
-_documented = Depends(HTTPBearer(auto_error=False, description="a caller's key"))
+KEY_SCHEME = "CallerKey"
+"""The name of callers' keys in the OpenAPI description."""
+_documented = Depends(
+    HTTPBearer(
+        auto_error=False,
+        scheme_name=KEY_SCHEME,
+        description="a caller's key; a gateway without keys (`keys.required`) asks for none",
+    )
+)
 
 
 class CallerGate:

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from gateway import errors
 from gateway.api.caller_key import RATE_HEADERS
@@ -107,6 +108,15 @@ def internal_error(error: Exception, request_id: str | None = None) -> bytes:
     )
 
 
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """Those of all described routes of this path: the framework tells the first one's."""
+    found = set()
+    for template, operations in app.openapi()["paths"].items():
+        if compile_path(template)[0].match(path):
+            found |= {method.upper() for method in operations}
+    return sorted(found)
+
+
 def install(app: FastAPI) -> None:
     """Make FastAPI's own errors look like OpenAI's."""
 
@@ -115,11 +125,11 @@ def install(app: FastAPI) -> None:
         message = f"{request.method} {request.url.path}: {error.detail}"
         kind = "invalid_request_error" if error.status_code < 500 else "server_error"
         code = _FRAMEWORK_CODES.get(error.status_code, "invalid_value")
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+        if error.status_code == 405 and (methods := _methods(app, request.url.path)):
+            headers["allow"] = ", ".join(methods)
         return Response(
-            error_body(message, kind, code=code),
-            error.status_code,
-            dict(error.headers or {}),
-            "application/json",
+            error_body(message, kind, code=code), error.status_code, headers, "application/json"
         )
 
     @app.exception_handler(RequestValidationError)

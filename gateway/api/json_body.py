@@ -52,4 +52,5 @@ async def read_body(request: Request, kind: type[B]) -> B:
 def documented(kind: type[BaseModel]) -> dict[str, Any]:
     """For a route's `openapi_extra`."""
     schema = {"application/json": {"schema": kind.model_json_schema()}}
-    return {"requestBody": {"required": True, "content": schema}}
+    required = any(field.is_required() for field in kind.model_fields.values())
+    return {"requestBody": {"required": required, "content": schema}}

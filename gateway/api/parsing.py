@@ -31,7 +31,7 @@ from gateway.protocol.paths import CHAT, DETOKENIZE, TOKENIZE
 from gateway.protocol.virtual_models import AUTO
 from gateway.serving.chat.request import check
 
-_READ = frozenset(
+READ = frozenset(
     name.encode()
     for name in (
         names.MAX_TIER,
@@ -66,7 +66,7 @@ NOBODY = Caller()
 
 def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """The headers that matter here, by lower-case name."""
-    return {name.decode(): value.decode("latin-1") for name, value in raw if name in _READ}
+    return {name.decode(): value.decode("latin-1") for name, value in raw if name in READ}
 
 
 def request_id(headers: Mapping[str, str]) -> str:

@@ -17,7 +17,7 @@ from gateway.api.error_handlers import render
 from gateway.api.parsing import bad_header, owner_of
 from gateway.core.access.key import Identity
 from gateway.core.ports import Clock
-from gateway.core.streams.event_log import read_event_id
+from gateway.core.streams.event_log import EVENT_ID_PATTERN, read_event_id
 from gateway.core.streams.protocols import stream_protocol
 from gateway.core.streams.sse import is_event_stream
 from gateway.core.types import InferenceRequest
@@ -42,7 +42,7 @@ _LAST_EVENT = {
     "in": "header",
     "required": False,
     "description": "the last event that the caller has; without it the stream begins anew",
-    "schema": {"type": "string"},
+    "schema": {"type": "string", "pattern": EVENT_ID_PATTERN},
 }
 Work = Callable[[Send], Coroutine[Any, Any, None]]
 """What answers a request by the `send` that it is given. It ends a stream with an error itself."""

@@ -10,7 +10,9 @@ from typing import Any
 from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 
+from gateway.api.caller_key import KEY_SCHEME
 from gateway.api.description.bodies import schemas
+from gateway.api.inference import PATHS
 from gateway.protocol.speculation import PATH as DEVICES
 
 DESCRIPTION = f"""\
@@ -81,11 +83,13 @@ def _document(app: FastAPI) -> Callable[[], dict[str, Any]]:
 
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """Without the status that FastAPI invents for a wrong parameter (it is 400 here), and with the
-    bodies of the inference routes."""
-    for operations in document["paths"].values():
+    """Without the status that FastAPI invents for a wrong parameter (it is 400 here), with callers'
+    keys where a gateway may ask for them, and with the bodies of the inference routes."""
+    for path, operations in document["paths"].items():
         for operation in operations.values():
             operation["responses"].pop("422", None)
+            if path in PATHS or {KEY_SCHEME: []} in operation.get("security", ()):
+                operation["security"] = [{}, {KEY_SCHEME: []}]
     components = document.setdefault("components", {})
     described = components.setdefault("schemas", {})
     for name in _INVENTED:

@@ -151,6 +151,7 @@ def _headers(path: str) -> dict[str, dict[str, Any]]:
             "description": "milliseconds within which the answer is to begin",
             "schema": {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_DEADLINE_MS},
         },
+        names.PRIVACY: _text("who may see the request", enum=["public", "owner", "private"]),
         names.SESSION: _name("requests of one session prefer the same endpoint"),
         names.PRIORITY: _text("whose turn is first", enum=[*PRIORITIES, *map(str, range(10))]),
         names.REQUEST_ID: _text("kept, sent to the engine, returned and logged"),

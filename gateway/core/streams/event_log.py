@@ -15,6 +15,7 @@ from gateway.errors import StreamGone
 OVERHEAD_BYTES = 128
 """What an event costs in memory beside its bytes, about."""
 _END = re.compile(rb"\r?\n\r?\n")
+EVENT_ID_PATTERN = r"^[0-9a-f]{16}-[0-9a-f]{32}:[0-9]{1,12}$"
 _STREAM_ID = re.compile(r"([0-9a-f]{16})-[0-9a-f]{32}")
 _EVENT_ID = re.compile(r"([0-9a-f]{16}-[0-9a-f]{32}):([0-9]{1,12})")
 

@@ -105,7 +105,7 @@ class InferenceHandler:
     async def _send_whole(self, opened: OpenAnswer, sink: Sink, outcome: Outcome) -> None:
         """Raises ClientStalled for a caller that takes no piece for the idle timeout."""
         data, now, idle_s = opened.first, self._clock.now, self._timeouts.idle_s
-        if opened.answer.status >= 400 and outcome.request.path == CHAT:
+        if opened.answer.status >= 400:
             data = relayed(data)
         with ProgressTimeout(now) as timeout:
             timeout.expect(idle_s, client_stalled)

@@ -148,3 +148,9 @@ def test_the_page_loads_nothing_but_files_of_known_bytes(pages: dict[str, httpx.
     (inline,) = re.findall(r"<script>(.*?)</script>", page.text)
     digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
     assert f"'sha256-{digest}'" in PAGE_POLICY
+
+
+def test_callers_need_a_key_only_where_a_gateway_has_keys(document: dict[str, Any]) -> None:
+    for name in (f"POST {CHAT}", "GET /v1/models"):
+        assert operations(document)[name]["security"] == [{}, {"CallerKey": []}]
+    assert operations(document)["GET /v1/devices"]["security"] == [{"AdminToken": []}]
