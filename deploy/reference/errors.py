@@ -21,7 +21,7 @@ The body of an error is `{"error": {"message", "type", "param", "code"}}`, as Op
 says what to do, and `param` names the field or header that is wrong. An answer with status 429 or
 503 says in `Retry-After` how many seconds to wait. A stream that has begun ends with one event
 `data: {"error": …}` of the same shape, at `/v1/responses` with `response.failed`. An engine's own
-4xx passes through unchanged."""
+4xx keeps its status and words, and gets the code `engine_refused`."""
 
 OF_FRAMES = """\
 The gateway tells a device of an error with an `error` frame: docs/speculation.md. An error about a

@@ -40,7 +40,7 @@ class Rig:
 
     def complaints(self) -> list[str]:
         """The lines of the log that tell of a fault of the gateway's own, each kind once."""
-        kinds = {}
+        kinds: dict[str, str] = {}
         for line in self.gateway.output().splitlines():
             if "internal_error" in line or "Traceback" in line or '"level":"error"' in line:
                 kinds.setdefault(line[:80] if "Traceback" in line else _kind(line), line)
