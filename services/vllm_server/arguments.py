@@ -25,6 +25,10 @@ DRAFT_MAILBOX = "TIERFLOW_DRAFT_MAILBOX"
 """HOST:PORT where the engine's process takes drafts; set by `launch`."""
 DRAFT_SECRET = "TIERFLOW_DRAFT_SECRET"
 MIN_DRAFT_SECRET = 16
+DRAFT_CERTIFICATE = "TIERFLOW_DRAFT_TLS_CERTIFICATE"
+DRAFT_KEY = "TIERFLOW_DRAFT_TLS_KEY"
+DRAFT_CLIENT_CA = "TIERFLOW_DRAFT_TLS_CLIENT_CA"
+"""Environment variables: PEM files of TLS at the mailbox."""
 """Characters."""
 MAX_DRAFT_TOKENS_PER_STEP = 64
 ANY_BATCH = 1_000_000
@@ -55,6 +59,8 @@ class Replica:
     draft_mailbox: str | None = None
     """HOST:PORT where drafts from outside are taken; None: no speculation."""
     draft_tokens_per_step: int = 16
+    draft_tls: tuple[str, str, str | None] | None = None
+    """PEM files of TLS at the mailbox: certificate, key, and the authorities of its clients."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +95,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> R
         kv_cache_gib=options.kv_cache_gib,
         cores=options.cores,
         further=tuple(options.further),
+        draft_tls=_draft_tls(options),
         draft_mailbox=_draft_mailbox(options.draft_mailbox, environment.get(DRAFT_SECRET, "")),
         draft_tokens_per_step=_draft_tokens_per_step(options.draft_tokens_per_step),
     )
@@ -115,6 +122,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="HOST:PORT",
         help=f"verify drafts that the gateway leaves here; secret in {DRAFT_SECRET}",
     )
+    for name, what in (
+        ("certificate", "TLS at the mailbox: its certificate, a PEM file"),
+        ("key", "the key of that certificate, a PEM file"),
+        ("client-ca", "the authorities of clients' certificates, a PEM file; default: none needed"),
+    ):
+        parser.add_argument(f"--draft-tls-{name}", metavar="FILE", help=what)
     parser.add_argument("--draft-tokens-per-step", type=int, default=16, help="default: 16")
     parser.add_argument("further", nargs="*", metavar="-- ARGUMENT", help="for vLLM")
     return parser
@@ -126,6 +139,20 @@ def _max_model_len(text: str) -> int | None:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise ArgumentFailure(f"--max-model-len {text}: must be auto or a number of tokens")
     return int(text)
+
+
+def _draft_tls(options: argparse.Namespace) -> tuple[str, str, str | None] | None:
+    """Raises ArgumentFailure."""
+    certificate, key = options.draft_tls_certificate, options.draft_tls_key
+    if (certificate is None) != (key is None) or (options.draft_tls_client_ca and not key):
+        raise ArgumentFailure(
+            "--draft-tls-certificate, --draft-tls-key: give both; --draft-tls-client-ca needs them"
+        )
+    if certificate is None:
+        return None
+    if options.draft_mailbox is None:
+        raise ArgumentFailure("--draft-tls-certificate needs --draft-mailbox")
+    return certificate, key, options.draft_tls_client_ca
 
 
 def _draft_mailbox(address: str | None, secret: str) -> str | None:
@@ -207,6 +234,10 @@ def launch(replica: Replica, config: dict[str, object] | None, on_cpu: bool) -> 
         return Launch(arguments=[*arguments, *replica.further], environment=environment)
     arguments += _speculation(replica.draft_tokens_per_step)
     overrides = {DRAFT_MAILBOX: replica.draft_mailbox}
+    if replica.draft_tls is not None:
+        names = (DRAFT_CERTIFICATE, DRAFT_KEY, DRAFT_CLIENT_CA)
+        files = zip(names, replica.draft_tls, strict=True)
+        overrides |= {name: file for name, file in files if file is not None}
     return Launch(
         arguments=[*arguments, *replica.further],
         environment=environment,

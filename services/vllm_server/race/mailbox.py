@@ -20,6 +20,7 @@ import msgspec
 
 from gateway.protocol import mailbox as wire
 from gateway.protocol.mailbox import DraftMessage, MailboxGreeting
+from services.vllm_server.race.mailbox_tls import MailboxTls
 from services.vllm_server.race.peer import Peer, PeerGone
 
 MAX_WAITING = 4096
@@ -30,6 +31,8 @@ MAX_CONNECTIONS = 64
 MAX_STRANGERS = 64
 """Connections that have not shown it yet. One more takes the place of the oldest from the address
 that has most of them: whoever floods the port closes its own."""
+MAX_HANDSHAKES = 4
+"""Steps of TLS handshakes in one look: they take the time of the engine's step."""
 MAX_ACCEPTED = 16
 """Connections accepted in one look; a step does not wait for more."""
 HANDSHAKE_S = 2.0
@@ -47,13 +50,21 @@ class MailboxServer:
     gateway with the server's own. A wrong secret or a broken frame costs the peer its connection.
     A message of another shape is dropped alone, and so are token ids of the vocabulary's size or
     beyond: no engine may be asked to embed them. All are counted. Raises OSError where the address
-    can't be listened on.
+    can't be listened on. `tls`: None where the secret alone protects the mailbox.
     """
 
     def __init__(
-        self, *, host: str, port: int, secret: bytes, greeting: MailboxGreeting, report: Report
+        self,
+        *,
+        host: str,
+        port: int,
+        secret: bytes,
+        greeting: MailboxGreeting,
+        report: Report,
+        tls: MailboxTls | None = None,
     ) -> None:
         self._secret = secret
+        self._tls = tls
         self._greeting = greeting
         self._report = report
         self._waiting: deque[tuple[DraftMessage, int]] = deque(maxlen=MAX_WAITING)
@@ -112,11 +123,15 @@ class MailboxServer:
         if self._closed.is_set() or not self._polling.acquire(blocking=False):
             return now
         try:
+            handshakes = 0
             for key, _ in self._selector.select(0):
                 if key.data is None:
                     self._accept(now)
-                else:
+                elif key.data.greeted:
                     self._read(key.data)
+                elif handshakes < MAX_HANDSHAKES:
+                    handshakes += 1
+                    self._greet(key.data)
             for peer in [peer for peer in self._strangers if now > peer.deadline]:
                 self._drop(peer)
         finally:
@@ -131,13 +146,28 @@ class MailboxServer:
                 return
             if len(self._strangers) >= MAX_STRANGERS:
                 self._turn_away(self._most_persistent())
-            peer = Peer(connection, now + HANDSHAKE_S, address[0])
-            self._strangers[peer] = None
-            self._selector.register(connection, selectors.EVENT_READ, peer)
             try:
-                peer.send(peer.nonce)
-            except PeerGone:
-                self._drop(peer)
+                peer = Peer(
+                    connection=connection,
+                    deadline=now + HANDSHAKE_S,
+                    address=address[0],
+                    tls=self._tls.context(now) if self._tls else None,
+                )
+            except OSError:  # It has left already.
+                connection.close()
+                continue
+            self._strangers[peer] = None
+            self._selector.register(peer.connection, selectors.EVENT_READ, peer)
+            if self._tls is None:
+                self._greet(peer)
+
+    def _greet(self, peer: Peer) -> None:
+        if not self._holds(peer):
+            return
+        try:
+            peer.greet()
+        except PeerGone:
+            self._drop(peer)
 
     def _most_persistent(self) -> Peer:
         """The oldest stranger from the address with most of them."""

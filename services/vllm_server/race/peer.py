@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+import ssl
 
 from gateway.protocol import mailbox as wire
 
@@ -22,21 +23,50 @@ class Peer:
     have come.
     """
 
-    def __init__(self, connection: socket.socket, deadline: float, address: str) -> None:
+    def __init__(
+        self,
+        *,
+        connection: socket.socket,
+        deadline: float,
+        address: str,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            connection = tls.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
         self.connection = connection
         self.deadline = deadline
         self.address = address
         self.admitted = False
+        self.greeted = False
+        """Whether it has its nonce, which is sent once TLS, where it is spoken, is agreed on."""
         self.nonce = secrets.token_bytes(wire.NONCE_BYTES)
         self._buffer = bytearray()
 
+    def greet(self) -> None:
+        """Send the nonce, as soon as TLS is agreed on. Raises PeerGone."""
+        if isinstance(self.connection, ssl.SSLSocket):
+            try:
+                self.connection.do_handshake()
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return
+            except OSError as failure:
+                raise PeerGone from failure
+        self.send(self.nonce)
+        self.greeted = True
+
     def receive(self) -> None:
-        """Read what has come, up to RECEIVE bytes. Raises PeerGone."""
+        """Read what has come, up to RECEIVE bytes, and what of it TLS has already deciphered.
+        Raises PeerGone."""
         try:
             piece = self.connection.recv(RECEIVE)
-        except BlockingIOError:
+            if isinstance(self.connection, ssl.SSLSocket) and (rest := self.connection.pending()):
+                # The selector sees the socket alone, and not what TLS holds.
+                piece += self.connection.recv(rest)
+        except (BlockingIOError, ssl.SSLWantReadError):
             return
         except OSError as failure:
             raise PeerGone from failure

@@ -15,17 +15,26 @@ from __future__ import annotations
 import logging
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.request import Request, RequestStatus
 
 from gateway.protocol.mailbox import VERSION, MailboxGreeting
-from services.vllm_server.arguments import DRAFT_MAILBOX, DRAFT_SECRET, MIN_DRAFT_SECRET
+from services.vllm_server.arguments import (
+    DRAFT_CERTIFICATE,
+    DRAFT_CLIENT_CA,
+    DRAFT_KEY,
+    DRAFT_MAILBOX,
+    DRAFT_SECRET,
+    MIN_DRAFT_SECRET,
+)
 from services.vllm_server.race.branches import Branches
 from services.vllm_server.race.eligibility import blocks, decodes, may_draft, session_of
 from services.vllm_server.race.executors import skip_proposal_calls
 from services.vllm_server.race.mailbox import MailboxServer
+from services.vllm_server.race.mailbox_tls import MailboxTls
 
 MESSAGES_AT_ONCE = 8
 DRAIN_US = 500
@@ -63,7 +72,12 @@ class RaceScheduler(Scheduler):
             raise ValueError(f"{DRAFT_SECRET}: must have at least {MIN_DRAFT_SECRET} characters")
         try:
             return MailboxServer(
-                host=host, port=int(port), secret=secret, greeting=greeting, report=self._report
+                host=host,
+                port=int(port),
+                secret=secret,
+                greeting=greeting,
+                report=self._report,
+                tls=_tls(),
             )
         except OSError as failure:
             raise RuntimeError(f"{DRAFT_MAILBOX}={address}: {failure}") from failure
@@ -171,3 +185,17 @@ class RaceScheduler(Scheduler):
             "sessions": len(self._branches),
             "waiting": counts.waiting,
         }
+
+
+def _tls() -> MailboxTls | None:
+    """Of the files that the environment names. Raises ValueError."""
+    certificate, key, client_ca = map(
+        os.environ.get, (DRAFT_CERTIFICATE, DRAFT_KEY, DRAFT_CLIENT_CA)
+    )
+    if not certificate or not key:
+        return None
+    return MailboxTls(
+        certificate=Path(certificate),
+        key=Path(key),
+        client_ca=Path(client_ca) if client_ca else None,
+    )

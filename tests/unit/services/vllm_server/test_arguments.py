@@ -139,6 +139,16 @@ def test_a_mailbox_brings_scheduler_worker_server_and_address() -> None:
     assert not [word for word in start.arguments if SECRET["TIERFLOW_DRAFT_SECRET"] in word]
 
 
+def test_the_files_of_tls_at_the_mailbox_go_to_the_engine_by_its_environment() -> None:
+    files = ["--draft-tls-certificate", "/a.pem", "--draft-tls-key", "/a.key"]
+    overrides = launch(racing(*files), None, on_cpu=True).overrides
+    assert overrides["TIERFLOW_DRAFT_TLS_CERTIFICATE"] == "/a.pem"
+    assert overrides["TIERFLOW_DRAFT_TLS_KEY"] == "/a.key"
+    assert "TIERFLOW_DRAFT_TLS_CLIENT_CA" not in overrides
+    both = launch(racing(*files, "--draft-tls-client-ca", "/ca.pem"), None, on_cpu=True).overrides
+    assert both["TIERFLOW_DRAFT_TLS_CLIENT_CA"] == "/ca.pem"
+
+
 def test_the_drafts_of_a_step_are_as_many_at_every_batch_size() -> None:
     start = launch(racing("--draft-tokens-per-step", "8"), None, on_cpu=True)
     speculation = json.loads(value(start.arguments, "--speculative-config"))
@@ -153,6 +163,13 @@ def test_the_drafts_of_a_step_are_as_many_at_every_batch_size() -> None:
         (["--draft-mailbox", "host:0"], SECRET, "--draft-mailbox host:0"),
         (["--draft-mailbox", "host:9301"], {}, "set TIERFLOW_DRAFT_SECRET to 16 characters"),
         (["--draft-mailbox", "host:9301"], {"TIERFLOW_DRAFT_SECRET": "short"}, "16 characters"),
+        (["--draft-tls-certificate", "a"], SECRET, "--draft-tls-key: give both"),
+        (["--draft-tls-client-ca", "a"], SECRET, "--draft-tls-client-ca needs them"),
+        (
+            ["--draft-tls-certificate", "a", "--draft-tls-key", "b"],
+            SECRET,
+            "--draft-tls-certificate needs --draft-mailbox",
+        ),
         (["--draft-tokens-per-step", "65"], SECRET, "--draft-tokens-per-step 65: must be 1 to 64"),
     ],
 )
