@@ -24,6 +24,7 @@ from gateway.api.parsing import (
 from gateway.api.resumable import ResumableAnswers
 from gateway.core.access.key import Identity
 from gateway.core.access.rate_headers import RateHeaders
+from gateway.core.body import in_utf8
 from gateway.core.body_outline import SMALL_BYTES, BodyOutline, OutlineLimits
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock
@@ -258,7 +259,7 @@ class InferenceRoutes:
         return parse(
             path,
             headers,
-            body,
+            body if outline is not None else in_utf8(body),
             id=id,
             received=received,
             privacy=self._privacy,

@@ -50,6 +50,18 @@ def test_both_pools_answer_once_it_says_that_it_is_up(running: Run) -> None:
     assert httpx.get(f"{url}/ready").status_code == 200
 
 
+def test_nothing_listens_for_other_machines_nor_on_a_port_that_is_not_its_own(
+    running: Run,
+) -> None:
+    listening = {
+        (each.laddr.ip, each.laddr.port)
+        for pid in members(running.sessions())
+        for each in psutil.Process(pid).net_connections()
+        if each.status == psutil.CONN_LISTEN or each.type == socket.SOCK_DGRAM
+    }
+    assert listening == {("127.0.0.1", port) for port in running.ports}
+
+
 def test_its_own_questions_at_the_start_fail_none(running: Run) -> None:
     page = httpx.get(f"http://127.0.0.1:{running.ports[0]}/metrics").text
     asked = metric_in(page, "tierflow_requests_total")
