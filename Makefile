@@ -21,7 +21,7 @@ SEED ?=
 Q ?= Add 417 and 325 digit by digit.
 
 .PHONY: help up down device ask test test-cluster test-containers lint docs bench bench-speculation \
-  bench-collective chaos fuzz soak load family specialists images locks compose-secrets clean
+  bench-collective bench-poison chaos fuzz soak load family specialists images locks compose-secrets clean
 
 help: ## list the targets and the variables they take
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -69,6 +69,9 @@ bench-speculation: ## measure drafts from a device against server-only streaming
 bench-collective: ## measure devices that answer together, and the cascade; QUICK=1 is short
 	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
 	  TIERFLOW_ENGINE_PYTHON="$$engine" QUICK=$(QUICK) "$$gateway" -m loadtest.collective
+
+bench-poison: ## send bodies that are made to hurt: stalls, memory, and 50 of them in 512 MiB; QUICK=1
+	@gateway=$(GATEWAY_PYTHON); QUICK=$(QUICK) "$$gateway" -m loadtest.poison
 
 chaos: ## break everything once under load and check every answer; QUICK=1; ENGINE=vllm: real engines
 	@gateway=$(GATEWAY_PYTHON); engine=; \

@@ -117,8 +117,10 @@ def replace_model(
         places = model_places(body)
     if not places:
         return None
-    quoted, pieces, done = json.dumps(model).encode(), list[bytes](), 0
+    # Views: a large body is copied once.
+    view, quoted, done = memoryview(body), json.dumps(model).encode(), 0
+    pieces: list[bytes | memoryview] = []
     for start, end in places:
-        pieces += [body[done:start], quoted]
+        pieces += [view[done:start], quoted]
         done = end
-    return b"".join([*pieces, body[done:]])
+    return b"".join([*pieces, view[done:]])

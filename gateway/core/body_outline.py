@@ -26,7 +26,7 @@ _CUT = rb"\u0000cut"
 _NUMBERS = b"0123456789+-.eE, \t\r\n"
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_"
 _WHOLE = re.compile(
-    rb"(?:[^\\]|\\[^u]|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"(?:[^\\]++|\\[^u]|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|\\u(?![dD][89a-fA-F])[0-9a-fA-F]{4})*+",
     re.DOTALL,
 )
