@@ -25,7 +25,7 @@ DEVICES = {
 
 def variables(secret: Callable[[], str]) -> dict[str, dict[str, str]]:
     """The variables in each part's file; `secret` makes a new secret at each call."""
-    mailbox, admin, redis = secret(), secret(), secret()
+    mailbox, admin, redis, key = secret(), secret(), secret(), f"tf-{secret()}"
     tokens = {service: secret() for service in DEVICES}
     pool = "TIERFLOW_GATEWAY_POOLS__{}__MAILBOX_SECRET"
     device = "TIERFLOW_GATEWAY_DEVICES__TOKENS__{}"
@@ -36,6 +36,7 @@ def variables(secret: Callable[[], str]) -> dict[str, dict[str, str]]:
             pool.format("CLOUD"): mailbox,
             "TIERFLOW_GATEWAY_ADMIN__TOKEN": digest(admin),
             "TIERFLOW_GATEWAY_STATE__REDIS__PASSWORD": redis,
+            "TIERFLOW_GATEWAY_KEYS__STATIC__FIRST__KEY": digest(key),
             **{device.format(DEVICES[name]): digest(token) for name, token in tokens.items()},
         },
         **{name: {"TIERFLOW_DEVICE_TOKEN": token} for name, token in tokens.items()},
@@ -43,6 +44,8 @@ def variables(secret: Callable[[], str]) -> dict[str, dict[str, str]]:
         "redis": {"REDISCLI_AUTH": redis},
         "grafana": {"GF_SECURITY_ADMIN_PASSWORD": secret()},
         "operator": {"TIERFLOW_ADMIN_TOKEN": admin},
+        # The first caller's key, by the name at which OpenAI's clients look for it.
+        "caller": {"OPENAI_API_KEY": key},
     }
 
 

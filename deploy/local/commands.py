@@ -179,6 +179,7 @@ def announcement(settings: Settings, instance: Instance, devices: Sequence[str])
             '    -d \'{"model": "tierflow-auto", "messages": '
             '[{"role": "user", "content": "Add 417 and 325 digit by digit."}]}\'',
             *members,
+            "  no key is needed: only this machine reaches it",
             f"  operator's token: {instance.folder / ADMIN_TOKEN}",
             "  Ctrl-C here or `make down` in another shell stops it",
         ]

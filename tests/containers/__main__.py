@@ -7,6 +7,7 @@ Needs podman (or CONTAINER_TOOL) and the images of `make images`. The last line 
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 import tempfile
@@ -28,6 +29,7 @@ def prove(podman: Podman, folder: Path, memory: Path) -> dict[str, bool]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     parts = playable(render(VALUES), {"gateway": port}, memory)
+    key = base64.b64decode(parts.secrets["tierflow-keys"]["key"]).decode()
     print("left out:", ", ".join(f"{n} {kind}" for kind, n in sorted(parts.left_out.items())))
     played = Played(podman, parts, folder)
     missing = [image for image in played.images if not podman.has_image(image)]
@@ -36,9 +38,9 @@ def prove(podman: Podman, folder: Path, memory: Path) -> dict[str, bool]:
     played.check_names()
     try:
         played.start()
-        wait_until_ready(played, podman, url)
+        wait_until_ready(played, podman, url, key)
         confined(played, podman)
-        with OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as client:
+        with OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client:
             return {
                 "answered": answered(client),
                 "survived_engine_kill": survived(client, podman, VICTIM),

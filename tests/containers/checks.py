@@ -18,8 +18,10 @@ AFTERWARDS = 20
 """Answers that must come after an engine's end, all of them right."""
 
 
-def wait_until_ready(played: Played, podman: Podman, url: str) -> None:
+def wait_until_ready(played: Played, podman: Podman, url: str, key: str) -> None:
     """Raises AssertionError with the log's end of a container that stopped."""
+
+    shown = {"authorization": f"Bearer {key}"}
 
     def look() -> bool:
         for container in played.containers:
@@ -27,7 +29,7 @@ def wait_until_ready(played: Played, podman: Podman, url: str) -> None:
                 raise AssertionError(f"{container} stopped:\n{podman.logs(container)[-3000:]}")
         try:
             ready = httpx.get(f"{url}/ready", timeout=5).status_code == 200
-            models = httpx.get(f"{url}/v1/models", timeout=5).json()["data"]
+            models = httpx.get(f"{url}/v1/models", headers=shown, timeout=5).json()["data"]
         except httpx.HTTPError:
             return False
         served = {pool for model in models if model["ready"] for pool in model["pools"]}

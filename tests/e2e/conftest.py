@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import uuid
 from collections.abc import Iterator
@@ -47,12 +48,19 @@ def operations(installed: Cluster) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def http(gateway: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=gateway, timeout=60) as client:
+def key(installed: Cluster) -> str:
+    """The first caller's key."""
+    return base64.b64decode(installed.secret(f"{RELEASE}-keys")["key"]).decode()
+
+
+@pytest.fixture
+def http(gateway: str, key: str) -> Iterator[httpx.Client]:
+    shown = {"authorization": f"Bearer {key}"}
+    with httpx.Client(base_url=gateway, headers=shown, timeout=60) as client:
         yield client
 
 
 @pytest.fixture
-def client(gateway: str) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{gateway}/v1", api_key="none", timeout=120) as client:
+def client(gateway: str, key: str) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{gateway}/v1", api_key=key, timeout=120) as client:
         yield client

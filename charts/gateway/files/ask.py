@@ -3,11 +3,14 @@
 # The charts gateway and model-pool each have this file: a chart can read only its own files.
 
 import json
+import os
 import sys
 import time
 import urllib.request
 
 URL, MODEL, SECONDS = sys.argv[1], sys.argv[2], float(sys.argv[3])
+# A caller's key, where one is needed.
+KEY = {"authorization": "Bearer " + os.environ["KEY"]} if os.environ.get("KEY") else {}
 QUESTION = {
     "model": MODEL,
     "messages": [{"role": "user", "content": "Add 417 and 325 digit by digit."}],
@@ -19,7 +22,7 @@ def ask():
     request = urllib.request.Request(
         f"{URL}/v1/chat/completions",
         data=json.dumps(QUESTION).encode(),
-        headers={"content-type": "application/json"},
+        headers={"content-type": "application/json"} | KEY,
     )
     with urllib.request.urlopen(request, timeout=60) as reply:
         return json.load(reply)["choices"][0]["message"]["content"]

@@ -1,6 +1,9 @@
 {{/* The gateway's settings. Secrets stay out: they come by the environment. */}}
 {{- define "gateway.config" -}}
-{{- $config := dict "listen" (dict "host" "0.0.0.0" "port" 8080) "operations" (dict "host" "0.0.0.0" "port" 8081) "keys" (dict "required" false) -}}
+{{- $config := dict "listen" (dict "host" "0.0.0.0" "port" 8080) "operations" (dict "host" "0.0.0.0" "port" 8081) -}}
+{{- if not .Values.keys.enabled -}}
+{{- $_ := set $config "keys" (dict "required" false) -}}
+{{- end -}}
 {{- if .Values.discovery.enabled -}}
 {{- $namespaces := include "gateway.namespaces" . | fromJsonArray -}}
 {{- $_ := set $config "discovery" (dict "namespaces" $namespaces "selector" (include "gateway.selector" . | fromJson) "resync_s" .Values.discovery.resyncSeconds) -}}
@@ -61,6 +64,9 @@
 {{- end }}
 {{- if .Values.admin.enabled }}
 {{ include "gateway.secretVariable" (list "ADMIN__TOKEN" (include "gateway.adminSecret" .) .Values.admin.key) }}
+{{- end }}
+{{- if .Values.keys.enabled }}
+{{ include "gateway.secretVariable" (list "KEYS__STATIC__FIRST__KEY" (include "gateway.keysSecret" .) .Values.keys.key) }}
 {{- end }}
 {{- with include "gateway.stateSecret" . }}
 {{ include "gateway.secretVariable" (list "STATE__REDIS__URL" . $.Values.state.key $.Values.state.optional) }}

@@ -70,6 +70,10 @@ imagePullSecrets:
 {{- tpl .Values.admin.existingSecret . | default (printf "%s-admin" (include "gateway.prefix" .)) -}}
 {{- end -}}
 
+{{- define "gateway.keysSecret" -}}
+{{- tpl .Values.keys.existingSecret . | default (printf "%s-keys" (include "gateway.prefix" .)) -}}
+{{- end -}}
+
 {{- define "gateway.draftsSecret" -}}
 {{- tpl .Values.drafts.existingSecret . -}}
 {{- end -}}

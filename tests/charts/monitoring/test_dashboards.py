@@ -26,7 +26,17 @@ ENDINGS = {
     "histogram": ("_bucket", "_sum", "_count"),
 }
 AGGREGATIONS = {"sum", "min", "max", "count"}
-CALLERS_FAULTS = {"InvalidRequest", "UnknownModel", "BodyTooLarge", "ClientStalled"}
+CALLERS_FAULTS = {
+    "InvalidRequest",
+    "UnknownModel",
+    "BodyTooLarge",
+    "ClientStalled",
+    "InvalidKey",
+    "OutOfScope",
+    "RequestRateExceeded",
+    "TokenRateExceeded",
+    "QuotaSpent",
+}
 OUR_FAULTS = {"NoEndpoint", "Overloaded", "DeadlineExceeded", "ConnectFailed", "EngineFailed"}
 
 

@@ -16,13 +16,19 @@ import pytest
 import yaml
 
 from k8s.preflight.rendering import Object
-from tests.charts.helm import CHARTS, NAMESPACE, RELEASE, render
+from tests.charts.helm import CHARTS, NAMESPACE, RELEASE, Rendering, render
 from tests.integration.preflight.cluster import kubeconfig
 from tests.stand_in import Answer, StandIn, Table, stand_in
 
 pytestmark = pytest.mark.helm
 DEVICES = {"gateway": {"devices": {"names": ["kitchen"]}}}
-NAMES = ("tierflow-redis", "tierflow-drafts", "tierflow-devices", "tierflow-admin")
+NAMES = (
+    "tierflow-redis",
+    "tierflow-drafts",
+    "tierflow-devices",
+    "tierflow-admin",
+    "tierflow-keys",
+)
 
 
 def discovery() -> Table:
@@ -107,17 +113,39 @@ def test_the_gateway_is_told_the_hash_of_the_operators_token() -> None:
     rendering = render({})
     secret = content(rendering.one("Secret", "tierflow-admin"))
     assert secret["sha256"] == hashlib.sha256(secret["token"].encode()).hexdigest()
+    assert variable(rendering, "ADMIN__TOKEN") == {"name": "tierflow-admin", "key": "sha256"}
+
+
+def variable(rendering: Rendering, ending: str) -> dict[str, Any] | None:
+    """What a variable of the gateway's is read from; None: there is no such variable."""
     deployment = rendering.one("Deployment", "tierflow-gateway")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    (variable,) = (one for one in container["env"] if one["name"].endswith("ADMIN__TOKEN"))
-    assert variable["valueFrom"]["secretKeyRef"] == {"name": "tierflow-admin", "key": "sha256"}
+    found = [one for one in container["env"] if one["name"].endswith(ending)]
+    return found[0]["valueFrom"]["secretKeyRef"] if found else None
+
+
+def test_the_first_callers_key_is_made_and_the_gateway_is_told_its_hash() -> None:
+    rendering = render({})
+    secret = content(rendering.one("Secret", "tierflow-keys"))
+    assert secret["key"].startswith("tf-") and len(secret["key"]) >= 43
+    assert secret["sha256"] == hashlib.sha256(secret["key"].encode()).hexdigest()
+    read = variable(rendering, "KEYS__STATIC__FIRST__KEY")
+    assert read == {"name": "tierflow-keys", "key": "sha256"}
+
+
+def test_keys_come_from_a_secret_of_ones_own_or_there_are_none() -> None:
+    mine = render({"gateway": {"keys": {"existingSecret": "mine"}}})
+    assert not mine.has("Secret", "tierflow-keys")
+    assert variable(mine, "FIRST__KEY") == {"name": "mine", "key": "sha256"}
+    none = render({"gateway": {"keys": {"enabled": False}}})
+    assert not none.has("Secret", "tierflow-keys")
+    assert variable(none, "FIRST__KEY") is None
+    config = yaml.safe_load(none.one("ConfigMap", "tierflow-gateway")["data"]["gateway.yaml"])
+    assert config["keys"] == {"required": False}
 
 
 def test_an_operators_token_of_ones_own_is_taken_in_its_place() -> None:
     mine = {"existingSecret": "mine", "key": "token"}
     rendering = render({"gateway": {"admin": mine}})
     assert not rendering.has("Secret", "tierflow-admin")
-    deployment = rendering.one("Deployment", "tierflow-gateway")
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    (variable,) = (one for one in container["env"] if one["name"].endswith("ADMIN__TOKEN"))
-    assert variable["valueFrom"]["secretKeyRef"] == {"name": "mine", "key": "token"}
+    assert variable(rendering, "ADMIN__TOKEN") == {"name": "mine", "key": "token"}

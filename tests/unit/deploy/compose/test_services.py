@@ -149,7 +149,7 @@ def test_secrets_are_made_once_and_for_their_owner_only(tmp_path: Path) -> None:
     wanted = {
         Path(file).name for service in SERVICES.values() for file in service.get("env_file", [])
     }
-    assert set(first) == wanted | {"operator.env"}
+    assert set(first) == wanted | {"operator.env", "caller.env"}
     assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in folder.iterdir())
 
 
