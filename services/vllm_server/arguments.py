@@ -30,6 +30,21 @@ DRAFT_KEY = "TIERFLOW_DRAFT_TLS_KEY"
 DRAFT_CLIENT_CA = "TIERFLOW_DRAFT_TLS_CLIENT_CA"
 """Environment variables: PEM files of TLS at the mailbox."""
 """Characters."""
+OF_SEVERAL_NODES = frozenset(
+    {
+        "--nnodes",
+        "--node-rank",
+        "--master-addr",
+        "--headless",
+        "--distributed-executor-backend",
+        "--data-parallel-address",
+        "--data-parallel-backend",
+        "--data-parallel-hybrid-lb",
+        "--data-parallel-external-lb",
+        "--kv-transfer-config",
+    }
+)
+"""vLLM's arguments by which processes on several machines find one another."""
 MAX_DRAFT_TOKENS_PER_STEP = 64
 ANY_BATCH = 1_000_000
 """Requests; more than any batch has."""
@@ -218,6 +233,9 @@ def launch(replica: Replica, config: dict[str, object] | None, on_cpu: bool) -> 
         "PROMETHEUS_DISABLE_CREATED_SERIES": "true",
     }
     kv_cache_gib = replica.kv_cache_gib
+    if not _spans_nodes(replica.further):
+        # Its processes would else meet at an address that other machines reach.
+        environment |= {"VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
     if config is not None:
         environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     if on_cpu:
@@ -244,6 +262,11 @@ def launch(replica: Replica, config: dict[str, object] | None, on_cpu: bool) -> 
         overrides=overrides,
         server=f"{RACE}.server",
     )
+
+
+def _spans_nodes(further: Sequence[str]) -> bool:
+    """Whether arguments for vLLM make the engine a part of one on several machines."""
+    return any(argument.partition("=")[0] in OF_SEVERAL_NODES for argument in further)
 
 
 def _dtype(dtype: str, config: dict[str, object] | None) -> str:

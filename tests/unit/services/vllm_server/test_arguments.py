@@ -139,6 +139,13 @@ def test_a_mailbox_brings_scheduler_worker_server_and_address() -> None:
     assert not [word for word in start.arguments if SECRET["TIERFLOW_DRAFT_SECRET"] in word]
 
 
+def test_processes_of_one_machine_meet_on_loopback_and_those_of_several_do_not() -> None:
+    alone = launch(replica(), None, on_cpu=False).environment
+    assert (alone["VLLM_HOST_IP"], alone["GLOO_SOCKET_IFNAME"]) == ("127.0.0.1", "lo")
+    for further in ("--nnodes=2", "--master-addr=leader", "--distributed-executor-backend=ray"):
+        assert "VLLM_HOST_IP" not in launch(replica("--", further), None, on_cpu=False).environment
+
+
 def test_the_files_of_tls_at_the_mailbox_go_to_the_engine_by_its_environment() -> None:
     files = ["--draft-tls-certificate", "/a.pem", "--draft-tls-key", "/a.key"]
     overrides = launch(racing(*files), None, on_cpu=True).overrides
