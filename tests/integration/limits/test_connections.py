@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -33,7 +34,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server = start_gateway(
             {
                 "pools": {"edge": {"tier": "edge", "endpoints": [engine.url]}},
-                "timeouts": {"body_s": 1},
+                "timeouts": {"body_s": 1, "idle_s": 1},
                 "connections": {"headers_s": 1, "max_per_address": MAX, "exempt": []},
             },
             folder,
@@ -226,6 +227,27 @@ async def test_a_caller_who_leaves_in_the_middle_of_a_body_is_no_error_in_the_lo
     assert (await send(gateway, GET + b"connection: close\r\n\r\n")).status == 200
     assert "Traceback" not in gateway.output()
     assert not gateway.logged(event="internal_error")
+
+
+async def test_one_that_asks_for_much_and_reads_nothing_is_cut_off(gateway: Server) -> None:
+    host, _, port = gateway.id.partition(":")
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect((host, int(port)))
+        client.sendall(b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n" * 30)
+
+        def cut_off() -> bool:
+            metric = "tierflow_refused_connections_total"
+            return gateway.metric(metric, reason="client_stalled") == 1
+
+        await asyncio.to_thread(eventually, cut_off, "the slow reader is cut off")
+
+
+async def test_requests_sent_far_ahead_are_refused(gateway: Server) -> None:
+    one = POST + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
+    answer = await send(gateway, one * 200)
+    assert b"HTTP/1.1 200 OK" * 200 not in answer.body
+    assert (await send(gateway, GET + b"connection: close\r\n\r\n")).status == 200
 
 
 async def test_a_request_over_several_pieces_and_one_after_another_are_answered(
