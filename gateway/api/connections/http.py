@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.api.connections.bounds import Connections
+from gateway.api.connections.old_http import CloseDelimitedAnswer
 from gateway.api.connections.websocket import WebSocketConnection
 from gateway.api.error_handlers import error_body
 
@@ -101,6 +102,8 @@ class HttpConnection(HttpToolsProtocol):
         self._unread, self._answered = 0, None
         self._awaited, self._since = Awaited.BODY, self.loop.time()
         super().on_headers_complete()
+        if self.scope["http_version"] == "1.0" and self.cycle is not None:
+            self.cycle.__class__ = CloseDelimitedAnswer
         if len(self.pipeline) > MAX_PIPELINED:
             raise _Refused
         if not self.parser.should_upgrade():

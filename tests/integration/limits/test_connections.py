@@ -243,6 +243,16 @@ async def test_one_that_asks_for_much_and_reads_nothing_is_cut_off(gateway: Serv
         await asyncio.to_thread(eventually, cut_off, "the slow reader is cut off")
 
 
+@pytest.mark.parametrize("stream", [b"true", b"false"])
+async def test_an_answer_to_http_1_0_has_no_chunks(gateway: Server, stream: bytes) -> None:
+    body = BODY[:-1] + b',"stream":' + stream + b"}"
+    head = POST.replace(b"1.1", b"1.0") + b"content-length: %d\r\n\r\n" % len(body)
+    answer = await send(gateway, head + body)
+    assert (answer.status, "transfer-encoding" in answer.head) == (200, False)
+    assert answer.body.startswith(b"data: {" if stream == b"true" else b"{")
+    assert answer.body.endswith(b"data: [DONE]\n\n" if stream == b"true" else b"}")
+
+
 async def test_requests_sent_far_ahead_are_refused(gateway: Server) -> None:
     one = POST + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
     answer = await send(gateway, one * 200)
