@@ -20,7 +20,7 @@ MINUTES ?= 5
 SEED ?=
 Q ?= Add 417 and 325 digit by digit.
 
-.PHONY: help up down device ask test test-cluster test-containers lint docs bench bench-speculation \
+.PHONY: help up down device ask test test-clients test-cluster test-containers lint docs bench bench-speculation \
   bench-collective bench-poison chaos fuzz soak load family specialists images locks compose-secrets clean
 
 help: ## list the targets and the variables they take
@@ -46,6 +46,9 @@ ask: ## ask the device agent a question and see who wrote each token; Q="What is
 test: ## run the tests; ARGS="-k words" hands arguments to pytest
 	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
 	  TIERFLOW_ENGINE_PYTHON="$$engine" "$$gateway" -m tests $(ARGS)
+
+test-clients: ## ask by OpenAI's official Python and JavaScript clients: keys, quotas, their retries
+	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m tests.integration.clients $(ARGS)
 
 test-cluster: ## install into the cluster that KUBECONFIG points to (such as kind) and test it there
 	@gateway=$(GATEWAY_PYTHON); TIERFLOW_CLUSTER_TESTS=1 "$$gateway" -m pytest tests/e2e $(ARGS)
