@@ -95,7 +95,8 @@ class Pool(Group):
     @model_validator(mode="after")
     def _encrypted(self) -> Pool:
         secure = any(url.startswith("https://") for url in self.endpoints or ())
-        if self.tls is not None and not secure and not self.mailbox_tls:
+        listed = self.endpoints is not None
+        if self.tls is not None and listed and not secure and not self.mailbox_tls:
             raise ValueError("tls: no endpoint is an https:// URL, and `mailbox_tls` is not set")
         if self.mailbox_tls and self.tls is None:
             raise ValueError("mailbox_tls: set `tls` too; `{}` stands for the system's own")

@@ -78,7 +78,7 @@ class EndpointUpkeep:
             failures=settings.scrape.failures,
         )
         self._discovered = DiscoveredEndpoints(
-            policies=pools.policies(settings),
+            policies=pools.policies(settings, tls),
             default=pools.default_policy(settings),
             fixed=frozenset(
                 name for name, pool in settings.pools.items() if pool.endpoints is not None

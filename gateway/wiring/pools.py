@@ -69,7 +69,9 @@ def model_names(settings: Settings, endpoints: EndpointSource) -> Callable[[str]
     return is_model
 
 
-def policies(settings: Settings) -> dict[str, PoolPolicy]:
+def policies(
+    settings: Settings, tls: Mapping[str, ssl.SSLContext] | None = None
+) -> dict[str, PoolPolicy]:
     """Of the pools that discovery fills."""
     discovery = settings.discovery
     shared = discovery.mailbox_secret if discovery else None
@@ -79,6 +81,8 @@ def policies(settings: Settings) -> dict[str, PoolPolicy]:
             limits=_limits(pool),
             mailbox_secret=_plain_secret(pool.mailbox_secret or shared),
             probe=pool.probe,
+            https=pool.tls is not None,
+            mailbox_tls=(tls or {}).get(name) if pool.mailbox_tls else None,
         )
         for name, pool in settings.pools.items()
         if pool.endpoints is None

@@ -57,6 +57,23 @@ def test_an_unknown_path_and_a_wrong_method_have_openai_bodies(http: httpx.Clien
     assert http.put("/v1/devices/x").headers["allow"] == "DELETE, GET"
 
 
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"host": "evil.example"}, "foreign_host"),
+        ({"origin": "http://evil.example", "content-type": "text/plain"}, "foreign_origin"),
+    ],
+)
+def test_a_web_page_that_is_none_of_its_own_gets_no_answer(
+    http: httpx.Client, headers: dict[str, str], code: str
+) -> None:
+    content = json.dumps({"model": "rill-edge", "prompt": "hi", "max_tokens": 1})
+    answer = http.post("/v1/completions", content=content, headers=headers)
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"] == code
+    assert "access-control-allow-origin" not in answer.headers
+
+
 @pytest.mark.parametrize("path", ["/health", "/ready"])
 def test_a_load_balancer_may_ask_without_a_body(http: httpx.Client, path: str) -> None:
     answer = http.head(path)

@@ -35,8 +35,10 @@
 {{/* `config` is written over what the other values give, and stands in a ConfigMap. */}}
 {{- define "gateway.validateConfig" -}}
 {{- $config := .Values.config -}}
-{{- if hasKey $config "listen" -}}
-{{- fail "gateway: config.listen: the pod's ports, probes and policies are made for 0.0.0.0:8080; take it out, and set service.port for another port of the Service" -}}
+{{- range $name, $_ := dig "listen" (dict) $config | default dict -}}
+{{- if not (hasPrefix "allowed_" $name) -}}
+{{- fail (printf "gateway: config.listen.%s: the pod's ports, probes and policies are made for plain HTTP at 0.0.0.0:8080; take it out, and set service.port for another port of the Service" $name) -}}
+{{- end -}}
 {{- end -}}
 {{- if hasKey $config "operations" -}}
 {{- fail "gateway: config.operations: the pod's ports, monitors and policies are made for 0.0.0.0:8081; take it out" -}}

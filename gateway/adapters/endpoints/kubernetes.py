@@ -7,6 +7,7 @@ on to its end.
 from __future__ import annotations
 
 import random
+import ssl
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,8 @@ class PoolPolicy:
     limits: Limits
     mailbox_secret: bytes | None = None
     probe: Probe
+    https: bool = False
+    mailbox_tls: ssl.SSLContext | None = None
 
 
 class DiscoveredEndpoints:
@@ -101,8 +104,14 @@ class DiscoveredEndpoints:
         return configured or Tier(pool.tier)
 
     def _endpoint(self, item: FoundEndpoint, tier: Tier) -> Endpoint:
-        probe = self._policy(item.pool).probe
-        return Endpoint(id=item.id, url=f"http://{item.id}", pool=item.pool, tier=tier, probe=probe)
+        policy = self._policy(item.pool)
+        return Endpoint(
+            id=item.id,
+            url=f"{'https' if policy.https else 'http'}://{item.id}",
+            pool=item.pool,
+            tier=tier,
+            probe=policy.probe,
+        )
 
     def _follow(self, changes: Changes) -> None:
         for state in changes.departed:
@@ -125,7 +134,11 @@ class DiscoveredEndpoints:
             self._close_mailbox(item.id)
             if secret is not None and address is not None:
                 mailbox = Mailbox(
-                    endpoint_id=item.id, address=address, secret=secret, uniform=random.random
+                    endpoint_id=item.id,
+                    address=address,
+                    secret=secret,
+                    uniform=random.random,
+                    tls=self._policy(item.pool).mailbox_tls,
                 )
                 self._mailboxes[item.id] = mailbox
                 mailbox.start()

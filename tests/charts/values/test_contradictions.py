@@ -167,7 +167,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         gateway(pools={"far": {"tier": "cloud", "mailbox_secret": "k"}}),
         "would stand in a ConfigMap; name a Secret instead (drafts.existingSecret)",
     ),
-    (gateway(config={"listen": {"port": 9090}}), "config.listen: the pod's ports, probes and"),
+    (gateway(config={"listen": {"port": 9090}}), "config.listen.port: the pod's ports"),
     (
         gateway(config={"pools": {"far": {"tier": "cloud", "api_key": "k"}}}),
         "config.pools: say it under `pools`",

@@ -297,6 +297,23 @@ def test_a_client_that_leaves_a_stream_of_the_servers_ends_the_work_there_at_onc
     assert here.gateway.metric("tierflow_resumable_streams", state="away") == 0
 
 
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"host": "evil.example"}, "foreign_host"),
+        ({"origin": "http://evil.example", "content-type": "text/plain"}, "foreign_origin"),
+    ],
+)
+def test_a_web_page_that_is_none_of_its_own_gets_no_answer(
+    here: World, headers: dict[str, str], code: str
+) -> None:
+    content = orjson.dumps({**TWENTY, "model": "tierflow-device"})
+    url = here.agent.url + "/v1/chat/completions"
+    answer = httpx.post(url, content=content, headers=headers)
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"] == code
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_before_any_answer_ends_the_work_everywhere(
     here: World, stream: bool

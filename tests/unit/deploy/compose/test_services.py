@@ -17,7 +17,8 @@ from deploy.images.build import ROOT, version
 from gateway.api.http_server import LAST_BYTES_S
 from gateway.serving.requests.drain import BUSY_NOTICE_S, LAST_WORDS_S
 from gateway.settings import Settings
-from services.device_agent.arguments import parser
+from gateway.settings.listen import Listen
+from services.device_agent.arguments import listed, parser
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 FOLDER = ROOT / "deploy/compose"
@@ -138,6 +139,16 @@ def test_each_device_runs_a_model_of_the_image_under_a_token_of_its_own() -> Non
         wanted = "rill-device" if name == "device" else f"rill-device-{device}"
         assert arguments.model == Path("/opt/tierflow/models") / wanted
         assert arguments.gateway == "http://gateway:8080"
+
+
+def test_pages_of_this_machines_browser_use_neither_the_gateway_nor_the_device() -> None:
+    listen = Listen(**yaml.safe_load((FOLDER / "gateway.yaml").read_text())["listen"])
+    assert listen.allowed_hosts is not None and listen.allowed_origins == ()
+    # By its ports here, by the devices, and by Prometheus.
+    assert {"localhost", "127.0.0.1", "gateway"} <= set(listen.allowed_hosts)
+    arguments = parser().parse_args(SERVICES["device"]["command"])
+    assert listed(arguments.allowed_hosts) == ["localhost", "127.0.0.1", "device"]
+    assert listed(arguments.allowed_origins) == []
 
 
 def test_secrets_are_made_once_and_for_their_owner_only(tmp_path: Path) -> None:

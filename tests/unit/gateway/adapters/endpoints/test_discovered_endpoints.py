@@ -56,7 +56,8 @@ class EndpointsRig:
             policies={
                 "edge": PoolPolicy(
                     tier=Tier.EDGE, limits=Limits(3, 5), probe=Probe.ENGINE, mailbox_secret=SECRET
-                )
+                ),
+                "secure": PoolPolicy(limits=LIMITS, probe=Probe.ENGINE, https=True),
             },
             default=PoolPolicy(limits=LIMITS, probe=Probe.ENGINE),
             fixed=frozenset({"elsewhere"}),
@@ -105,6 +106,16 @@ async def test_an_endpoint_takes_its_pools_policy_and_an_unlisted_pool_the_defau
         }
         here.finds(FoundEndpoint(pool="edge", host="127.0.0.1", port=1))
         assert [pool.name for pool in here.endpoints.pools()] == ["edge", "elsewhere"]
+
+
+async def test_the_engines_of_a_pool_with_tls_are_called_by_https() -> None:
+    async with rig() as here:
+        here.finds(
+            FoundEndpoint(pool="secure", host="127.0.0.1", port=1),
+            pools=(FoundPool("secure", "cloud"),),
+        )
+        (found,) = here.found().values()
+        assert found.endpoint.url == "https://127.0.0.1:1"
 
 
 async def test_a_mailbox_comes_and_goes_with_its_endpoint() -> None:
