@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LockedPackage:
     """A package as a lock file pins it."""
 
@@ -63,7 +63,9 @@ def _package(line: str) -> LockedPackage:
     if found is None:
         raise ValueError(f"no entry of a lock file: {line[:80]!r}")
     hashes = tuple(re.findall(r"sha256:([0-9a-f]{64})", found[4]))
-    return LockedPackage(found[1], found[2], (found[3] or "").strip(), hashes)
+    return LockedPackage(
+        name=found[1], version=found[2], marker=(found[3] or "").strip(), hashes=hashes
+    )
 
 
 def reported(reports: Iterable[Mapping[str, object]]) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import Depends, Request, Response
 from fastapi.security import HTTPBearer
 
+from gateway.api.admin_token import client_address
 from gateway.core.access.key import Identity
 from gateway.protocol.headers import AUTHORIZATION
 from gateway.serving.access.access import Access
@@ -32,7 +33,11 @@ class CallerGate:
         self, request: Request, response: Response, _: object = _documented
     ) -> Identity:
         """Raises InvalidKey and StateLost."""
-        identity = await self.access.identify(request.headers.get(AUTHORIZATION, ""))
+        identity = await self.access.identify(
+            request.headers.get(AUTHORIZATION, ""),
+            client_address(request),
+            request.scope["headers"],
+        )
         headers = {k.decode(): v.decode() for k, v in self.access.headers(identity)}
         setattr(request.state, RATE_HEADERS, headers)
         response.headers.update(headers)

@@ -176,6 +176,11 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         "The request can only be answered at tiers that the key is not for.",
         "Name another model, or have the operator widen the key's `tiers`.",
     ),
+    "issuer_lost": ErrorCode(
+        errors.StateLost,
+        "The public keys of the issuer that signs these tokens could not be read yet.",
+        "Try again after `Retry-After`; `GET /ready` tells why.",
+    ),
     "privacy_not_allowed": ErrorCode(
         errors.OutOfScope,
         "The key is not for requests of this privacy class.",

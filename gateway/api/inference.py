@@ -180,7 +180,7 @@ class InferenceRoutes:
     ) -> None:
         authorization = headers.get(names.AUTHORIZATION, "")
         try:
-            identity = await self._access.identify(authorization)
+            identity = await self._access.identify(authorization, _address(scope), scope["headers"])
         except (Unauthenticated, StateLost) as refusal:
             await self._refuse(refusal, scope["path"], receive, sink)
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from gateway.core.access.key import Identity
 from gateway.core.collective.report import Report
 from gateway.core.devices.member import Member, WorkEnd, WorkOrder, WorkPiece
 from gateway.core.outcome import Outcome
@@ -288,6 +289,13 @@ class Callers(Protocol):
     nobody's); None where it is no device's token. Raises StateLost."""
 
     async def callers_owner(self, authorization: str) -> tuple[str, str] | None: ...
+
+
+class TokenIssuers(Protocol):
+    """The way to tell who has a token that an issuer has signed. Raises InvalidKey, and StateLost
+    where the issuer's keys could never be read."""
+
+    async def identify(self, token: str) -> Identity: ...
 
 
 class CollectiveTelemetry(Protocol):

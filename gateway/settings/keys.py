@@ -4,20 +4,56 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, model_validator
 
+from gateway.core.access.claims import TrustedProxy
 from gateway.core.access.key import ApiKey, Quotas, Scope, TierName, Way
 from gateway.core.privacy import Privacy
 from gateway.protocol.keys import KeyName, Limit, ModelName
 from gateway.settings.group import Group, Unit
 
+Algorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]
+"""Those with a public key: a shared secret could be the public key itself."""
 MIN_KEY = 24
 """Characters of a key that is given as it is."""
 
 
-class StaticKey(Group):
+class QuotaSettings(Group):
+    """How much a caller may use."""
+
+    requests_per_min: Annotated[Limit | None, Unit("requests per minute")] = Field(
+        default=None, description="Requests, to engines where one of the caller's takes several."
+    )
+    tokens_per_min: Annotated[Limit | None, Unit("tokens per minute")] = Field(
+        default=None, description="Tokens of prompts and answers in a minute."
+    )
+    tokens_per_day: Annotated[Limit | None, Unit("tokens per day")] = Field(
+        default=None, description="Tokens of prompts and answers in a day."
+    )
+    in_flight: Annotated[Limit | None, Unit("requests")] = Field(
+        default=None, description="Requests at once."
+    )
+    fan_out: Annotated[Limit | None, Unit("requests")] = Field(
+        default=None, description="Requests to engines that one request may cause."
+    )
+
+    @property
+    def quotas(self) -> Quotas:
+        return Quotas(
+            requests_per_min=self.requests_per_min,
+            tokens_per_min=self.tokens_per_min,
+            tokens_per_day=self.tokens_per_day,
+            in_flight=self.in_flight,
+            fan_out=self.fan_out,
+        )
+
+
+class StaticKey(QuotaSettings):
     """A caller's key in the settings, with what it is for and how much it may be used."""
 
     key: SecretStr = Field(
@@ -36,21 +72,6 @@ class StaticKey(Group):
     privacy: tuple[Privacy, ...] | None = Field(
         default=None,
         description="The privacy classes that its requests may have; default: all.",
-    )
-    requests_per_min: Annotated[Limit | None, Unit("requests per minute")] = Field(
-        default=None, description="Requests, to engines where one of the caller's takes several."
-    )
-    tokens_per_min: Annotated[Limit | None, Unit("tokens per minute")] = Field(
-        default=None, description="Tokens of prompts and answers in a minute."
-    )
-    tokens_per_day: Annotated[Limit | None, Unit("tokens per day")] = Field(
-        default=None, description="Tokens of prompts and answers in a day."
-    )
-    in_flight: Annotated[Limit | None, Unit("requests")] = Field(
-        default=None, description="Requests at once."
-    )
-    fan_out: Annotated[Limit | None, Unit("requests")] = Field(
-        default=None, description="Requests to engines that one request may cause."
     )
 
     @model_validator(mode="after")
@@ -79,13 +100,55 @@ class StaticKey(Group):
                 ways=None if self.ways is None else frozenset(self.ways),
                 privacy=None if self.privacy is None else frozenset(self.privacy),
             ),
-            quotas=Quotas(
-                requests_per_min=self.requests_per_min,
-                tokens_per_min=self.tokens_per_min,
-                tokens_per_day=self.tokens_per_day,
-                in_flight=self.in_flight,
-                fan_out=self.fan_out,
-            ),
+            quotas=self.quotas,
+        )
+
+
+class IssuerSettings(QuotaSettings):
+    """An issuer of JSON Web Tokens whose callers come in with them, each with these quotas."""
+
+    issuer: str = Field(min_length=1, description="Its name in the claim `iss`.")
+    audience: str = Field(min_length=1, description="What `aud` must hold.")
+    jwks_url: str | None = Field(
+        default=None, pattern="^https?://", description="Where its public keys are fetched."
+    )
+    jwks_file: Path | None = Field(
+        default=None, description="A file with its public keys, in place of `jwks_url`."
+    )
+    algorithms: tuple[Algorithm, ...] = Field(
+        default=("RS256", "ES256"), min_length=1, description="The algorithms it signs with."
+    )
+    name_claim: str = Field(default="sub", description="The claim that says who calls.")
+    scope_claims: dict[Literal["models", "tiers", "ways", "privacy"], str] = Field(
+        default={},
+        description="The claim that lists what a caller may use, for each of models, tiers, ways "
+        "and privacy that is to be bounded so. A token without that claim is for none.",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> IssuerSettings:
+        if (self.jwks_url is None) == (self.jwks_file is None):
+            raise ValueError("jwks_url: give it, or jwks_file, and not both")
+        return self
+
+
+class ProxySettings(QuotaSettings):
+    """A proxy before the gateway whose word is taken for who calls, each with these quotas."""
+
+    networks: tuple[IPvAnyNetwork, ...] = Field(
+        min_length=1, description="The addresses that it asks from, such as 10.0.3.0/24."
+    )
+    header: str = Field(
+        default="x-forwarded-user",
+        pattern="^[A-Za-z0-9-]{1,64}$",
+        description="The header that names the caller. The proxy must strip it from what callers "
+        "send.",
+    )
+
+    @property
+    def trusted(self) -> TrustedProxy:
+        return TrustedProxy(
+            networks=self.networks, header=self.header.lower().encode(), quotas=self.quotas
         )
 
 
@@ -107,11 +170,27 @@ class KeySettings(Group):
         "Where replicas share Redis they keep keys there instead.",
     )
 
+    issuers: dict[KeyName, IssuerSettings] = Field(
+        default={}, description="Issuers of tokens by a name for logs and metrics."
+    )
+    proxy: ProxySettings | None = None
+
+    @model_validator(mode="after")
+    def _known_issuers(self) -> KeySettings:
+        if len({each.issuer for each in self.issuers.values()}) != len(self.issuers):
+            raise ValueError("issuers: two have the same `issuer`; list it once")
+        return self
+
     @model_validator(mode="after")
     def _different(self) -> KeySettings:
         if len({key.digest for key in self.static.values()}) != len(self.static):
             raise ValueError("static: two names have the same key; give each its own")
         return self
+
+    @property
+    def vouched(self) -> bool:
+        """Whether others than this gateway say who calls."""
+        return bool(self.issuers) or self.proxy is not None
 
     @property
     def fixed(self) -> tuple[ApiKey, ...]:

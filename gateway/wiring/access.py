@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from gateway.adapters.files.keys import KeyFile
+from gateway.adapters.identity.issuers import SignedTokens
 from gateway.core.ports import AccessTelemetry, Callers, Clock, StateStore
 from gateway.errors import ConfigError
 from gateway.serving.access.access import Access
@@ -21,6 +22,8 @@ from gateway.serving.access.key_table import KeyTable
 from gateway.serving.access.quota_sharing import QuotaSharing
 from gateway.serving.access.quotas import KeyQuotas
 from gateway.settings import Settings
+from gateway.wiring.issuers import build_issuers
+from gateway.wiring.tasks import end_task
 
 log = structlog.get_logger("tierflow.access")
 
@@ -33,10 +36,11 @@ class AccessParts:
     access: Access
     admin: KeyAdmin
     watch: KeyWatch | None
+    issuers: SignedTokens | None
 
     def conditions(self) -> dict[str, str]:
         """What is degraded, by name, in words for the operator."""
-        conditions = {}
+        conditions = {} if self.issuers is None else self.issuers.conditions()
         if self.watch is not None and self.watch.problem:
             conditions["keys-not-read"] = (
                 f"{self.watch.problem}; the keys that were read last stay in use"
@@ -61,8 +65,8 @@ async def build_access(
     be read."""
     keys, rule, quotas = KeyTable(settings.keys.fixed, wall), settings.keys, KeyQuotas(clock)
     watch = await _watch(settings, keys, store, clock)
-    exposed = settings.listen.beyond_loopback
-    if rule.required == "auto" and exposed and not keys.made and not (watch and watch.problem):
+    exposed, known = settings.listen.beyond_loopback, keys.made or rule.vouched
+    if rule.required == "auto" and exposed and not known and not (watch and watch.problem):
         raise ConfigError(
             f"keys: the gateway listens on {settings.listen.host}, where strangers reach it, and "
             "has no keys. List one under keys.static, or set keys.required: true and make keys "
@@ -70,25 +74,29 @@ async def build_access(
         )
 
     def required() -> bool:
-        return exposed or keys.made if rule.required == "auto" else rule.required
+        return exposed or rule.vouched or keys.made if rule.required == "auto" else rule.required
 
     if not required():
         log.warning("keys_not_required", listen=settings.listen.host)
     if watch is not None:
-        stack.push_async_callback(_end, asyncio.create_task(watch.run()))
+        stack.push_async_callback(end_task, asyncio.create_task(watch.run()))
     if store is not None:
         sharing = QuotaSharing(store=store, quotas=quotas, replica=replica, clock=clock)
-        stack.push_async_callback(_end, asyncio.create_task(sharing.run()))
+        stack.push_async_callback(end_task, asyncio.create_task(sharing.run()))
+    issuers = build_issuers(stack, rule.issuers, clock=clock, wall=wall)
     return AccessParts(
         access=Access(
             keys=keys,
             quotas=quotas,
             devices=devices,
+            issuers=issuers,
+            proxy=rule.proxy.trusted if rule.proxy is not None else None,
             required=required,
             telemetry=telemetry,
         ),
         admin=KeyAdmin(table=keys, watch=watch, unix_time=wall),
         watch=watch,
+        issuers=issuers,
     )
 
 
@@ -108,8 +116,3 @@ async def _watch(
     if watch.problem and store is None:
         raise ConfigError(watch.problem)
     return watch
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

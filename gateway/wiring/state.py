@@ -19,6 +19,7 @@ from gateway.adapters.state.redis.store import LOOKS_IN_A_CLUSTER, RedisStore
 from gateway.core.ports import Clock, StateStore
 from gateway.settings import Settings
 from gateway.settings.state import Redis, parse_address, parse_url
+from gateway.wiring.tasks import end_task
 
 
 class SharedState:
@@ -75,7 +76,7 @@ class SharedState:
             await self._served.start()
         if self._mark is not None:
             looking = asyncio.create_task(self._mark.run())
-            stack.push_async_callback(_end, looking)
+            stack.push_async_callback(end_task, looking)
 
     def conditions(self) -> dict[str, str]:
         """What is degraded, by name, in words for the operator."""
@@ -90,11 +91,6 @@ class SharedState:
                 "set state.redis to have them share it"
             )
         return conditions
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 def target(redis: Redis, tls: ssl.SSLContext | None = None) -> Target:

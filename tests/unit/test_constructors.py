@@ -15,6 +15,9 @@ EXCEPTIONS = {
     # An exception begins with its message, as those of Python do.
     ("services/engine_simulator/errors.py", "EngineError"),
     ("gateway/errors.py", "UpstreamError"),
+    # uvicorn makes its protocols by position.
+    ("gateway/api/connections/http.py", "HttpConnection"),
+    ("gateway/api/connections/websocket.py", "WebSocketConnection"),
     # An optimizer of torch begins with its parameters.
     ("services/model_family/training/optimizers.py", "Muon"),
 }

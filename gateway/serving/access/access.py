@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import replace
 
+from gateway.core.access.claims import TrustedProxy
 from gateway.core.access.key import ANONYMOUS, PREFIX, Identity, Scope, Way, bearer_token
 from gateway.core.access.quota import RequestUse, estimated_tokens
 from gateway.core.access.rate_headers import RateHeaders
-from gateway.core.ports import AccessTelemetry, Callers
+from gateway.core.ports import AccessTelemetry, Callers, TokenIssuers
 from gateway.core.privacy import Privacy
 from gateway.core.types import InferenceRequest
 from gateway.errors import GatewayError, InvalidKey, OutOfScope, QuotaExceeded
@@ -33,7 +34,9 @@ UNKNOWN = (
 
 
 class Access:
-    """The gate for callers. `devices` knows devices' tokens, which are good here as well;
+    """The gate for callers. `devices` knows devices' tokens, which are good here as well, `issuers`
+    tokens that others have signed, and `proxy` is whose word is taken for who calls (None:
+    nobody's);
     `required` says whether a caller must show who it is."""
 
     def __init__(
@@ -42,24 +45,39 @@ class Access:
         keys: KeyTable,
         quotas: KeyQuotas,
         devices: Callers,
+        issuers: TokenIssuers | None,
+        proxy: TrustedProxy | None,
         required: Callable[[], bool],
         telemetry: AccessTelemetry,
     ) -> None:
         self._keys = keys
         self._quotas = quotas
         self._devices = devices
+        self._issuers = issuers
+        self._proxy = proxy
         self._required = required
         self._telemetry = telemetry
 
-    async def identify(self, authorization: str) -> Identity:
-        """Who shows this Authorization header. No round trip but for an enrolled device, once in a
-        few seconds. Raises InvalidKey, and StateLost where only the lost store knows."""
+    async def identify(
+        self, authorization: str, peer: str = "", headers: Iterable[tuple[bytes, bytes]] = ()
+    ) -> Identity:
+        """Who shows this Authorization header, or whom a trusted proxy at `peer` names in these
+        headers. No round trip but for an enrolled device, once in a few seconds, and for an
+        issuer's new key. Raises InvalidKey, and StateLost where only a lost store or issuer
+        knows."""
         token = bearer_token(authorization)
         if token:
             if (known := self._keys.find(token)) is not None:
                 return known
             if token.startswith(PREFIX):
                 raise self._refused("", InvalidKey(UNKNOWN, code="invalid_api_key"))
+        try:
+            if self._proxy is not None and (named := self._proxy.identity(peer, headers)):
+                return named
+            if self._issuers is not None and token.count(".") == 2:
+                return await self._issuers.identify(token)
+        except InvalidKey as error:
+            raise self._refused("", error) from error
         if not self._required():
             return ANONYMOUS
         if token and (device := await self._devices.callers_owner(authorization)) is not None:

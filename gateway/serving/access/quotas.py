@@ -7,23 +7,29 @@ from types import TracebackType
 from gateway.core.access.key import Identity
 from gateway.core.access.quota import KeyUse, QuotaRefusal, RequestUse
 from gateway.core.access.rate_headers import RateHeaders, rate_headers
+from gateway.core.bounded_dict import BoundedDict
 from gateway.core.ports import Clock
 from gateway.errors import QuotaExceeded, QuotaSpent, RequestRateExceeded, TokenRateExceeded
 
+MAX_USES = 65_536
+
 
 class KeyQuotas:
-    """What each key has left here, by its name. All in memory: nobody waits."""
+    """What each key has left here, by its name. All in memory: nobody waits. Of callers that an
+    issuer or a proxy names, who are without number, the latest are known."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.uses: dict[str, KeyUse] = {}
+        self.uses: BoundedDict[str, KeyUse] = BoundedDict(MAX_USES)
 
     def use(self, identity: Identity) -> KeyUse:
         """What the key has left."""
         use = self.uses.get(identity.key)
         if use is None:
             use = self.uses[identity.key] = KeyUse(identity.quotas)
-        elif use.quotas is not identity.quotas:
+            return use
+        self.uses.move_to_end(identity.key)
+        if use.quotas is not identity.quotas:
             use.change(identity.quotas)
         return use
 

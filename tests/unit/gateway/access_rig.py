@@ -6,7 +6,9 @@ import hashlib
 from dataclasses import fields
 from typing import Any
 
+from gateway.core.access.claims import TrustedProxy
 from gateway.core.access.key import EVERYTHING, ApiKey, Quotas, Scope
+from gateway.core.ports import TokenIssuers
 from gateway.serving.access.access import Access
 from gateway.serving.access.key_table import KeyTable
 from gateway.serving.access.quotas import KeyQuotas
@@ -54,7 +56,12 @@ class AccessRig:
     """The gate, with these keys."""
 
     def __init__(
-        self, *keys: ApiKey, required: bool | None = None, clock: StoppedClock | None = None
+        self,
+        *keys: ApiKey,
+        required: bool | None = None,
+        clock: StoppedClock | None = None,
+        issuers: TokenIssuers | None = None,
+        proxy: TrustedProxy | None = None,
     ) -> None:
         self.clock = clock or StoppedClock()
         self.unix_time = NOW
@@ -65,6 +72,8 @@ class AccessRig:
             keys=self.keys,
             quotas=self.quotas,
             devices=OneDevice(),
+            issuers=issuers,
+            proxy=proxy,
             required=lambda: bool(self.keys.keys) if required is None else required,
             telemetry=self.telemetry,
         )

@@ -9,8 +9,8 @@ import pytest
 from deploy.images.locked import LockedPackage
 from deploy.supply_chain.wheels import WHEEL, with_hashes, written
 
-NUMPY = LockedPackage("numpy", "2.4.6", "", ())
-TORCH = LockedPackage("torch", "2.13.0+cpu", "", ("c" * 64,))
+NUMPY = LockedPackage(name="numpy", version="2.4.6", marker="", hashes=())
+TORCH = LockedPackage(name="torch", version="2.13.0+cpu", marker="", hashes=("c" * 64,))
 
 
 @pytest.mark.parametrize(
