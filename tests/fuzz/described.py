@@ -130,6 +130,16 @@ def note_answer(findings: Findings, label: str, response: Any, shown: str) -> No
         findings.server_error(label, f"{status} {code}", shown)
 
 
+def note_undescribed(rig: Rig, findings: Findings) -> None:
+    """Whatever status was seen of a described operation must stand in its description."""
+    paths = httpx.get(f"{rig.url}/openapi.json").json()["paths"]
+    for answer in findings.statuses:
+        method, path, status, *_ = answer.split()
+        operation = paths.get(path, {}).get(method.lower())
+        if operation and not {status, f"{status[0]}XX"} & set(operation["responses"]):
+            findings.violation(f"{method} {path}", f"{status} is not described", answer)
+
+
 def code_of(response: Any) -> str:
     """The code in an error's body, "" where there is none."""
     try:

@@ -8,6 +8,7 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
+from websockets.protocol import OPEN
 
 from gateway.api.connections.bounds import Connections
 
@@ -43,7 +44,9 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
                 b"".join(self.frames).decode()
             except UnicodeDecodeError:
                 self.frames = []
-                self.conn.send_close(INVALID_TEXT)
-                self.handle_parser_exception()
+                # Several may have come at once: the first has ended the connection.
+                if self.conn.state is OPEN:
+                    self.conn.send_close(INVALID_TEXT)
+                    self.handle_parser_exception()
                 return
         super().send_receive_event_to_app()
