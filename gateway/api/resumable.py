@@ -189,7 +189,7 @@ def streams_router(gate: CallerGate, answers: ResumableAnswers) -> APIRouter:
     events: Responses = {
         200: {
             "description": "the events after the one that `last-event-id` names",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {}},
         }
     }
 

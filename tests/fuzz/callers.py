@@ -51,7 +51,7 @@ class Caller:
                 self._echo,
                 self._chat,
                 self._broken,
-                self._resume_others,
+                self._resume,
                 self._collective,
             )
         )

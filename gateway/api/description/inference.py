@@ -108,7 +108,7 @@ def error_codes_of(path: str) -> list[str]:
 def _responses(path: str) -> Responses:
     content: dict[str, Any] = {"application/json": {"schema": reference(ANSWERS[path])}}
     if path in RESUMABLE_PATHS:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content["text/event-stream"] = {}
     found: Responses = {
         200: {
             "description": "the engine's own answer; a stream of events where `stream` is true",
