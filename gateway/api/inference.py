@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -79,12 +79,20 @@ class RequestHandler(Protocol):
     ) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class ComposedLimits:
+    """The most bytes, and characters beside pictures, of a body that the gateway reads whole."""
+
+    max_bytes: int
+    max_chars: int
+
+
 class InferenceRoutes:
     """The inference routes, as plain ASGI. `handlers` answer the models that they are named by,
     `inference` all others.
 
     `max_body_bytes`, `outline` and `body_s` (seconds) bound what a caller may send, and how slowly;
-    for the models of `handlers`, which read all of a body, it is `max_composed_bytes`. `body_room`
+    for the models of `handlers`, which read all of a body, `composed` does so as well. `body_room`
     bounds what all have sent, and `bounds` what may be asked for. `continues`: streams are
     continued whose engine breaks.
     """
@@ -95,7 +103,7 @@ class InferenceRoutes:
         inference: RequestHandler,
         clock: Clock,
         max_body_bytes: int,
-        max_composed_bytes: int,
+        composed: ComposedLimits,
         outline: OutlineLimits,
         bounds: RequestBounds,
         body_room: BodyRoom,
@@ -115,7 +123,7 @@ class InferenceRoutes:
         self._privacy = privacy
         self._clock = clock
         self._max_body_bytes = max_body_bytes
-        self._max_composed_bytes = max_composed_bytes
+        self._composed = composed
         self._outline = outline
         self._bounds = bounds
         self._body_room = body_room
@@ -200,10 +208,7 @@ class InferenceRoutes:
         sink.rate_headers = self._access.headers(identity)
         upstream = {name: headers[name] for name in _FORWARDED if name in headers}
         upstream[names.REQUEST_ID] = sink.request_id
-        handler = self._handlers.get(request.model)
-        if handler is not None and len(request.body) > self._max_composed_bytes:
-            request = replace(request, fault=self._too_large_to_compose(request))
-        handler = handler or self._inference
+        handler = self._handlers.get(request.model, self._inference)
         with permit:
             if seconds := self._resumable.seconds(request):
                 work = partial(
@@ -216,12 +221,25 @@ class InferenceRoutes:
             async with Listening(receive):
                 await handler.answer(request, upstream, sink)
 
-    def _too_large_to_compose(self, request: InferenceRequest) -> BodyTooLarge:
-        return BodyTooLarge(
-            f"the body has {len(request.body)} bytes; for {request.model} the limit is "
-            f"{self._max_composed_bytes} (limits.max_composed_bytes)",
+    def _checked_to_compose(
+        self, request: InferenceRequest, outline: BodyOutline
+    ) -> InferenceRequest:
+        """All of the body is read for this model, several times: what it costs is its text."""
+        size, chars = len(request.body), len(outline.text) + outline.chars_left_out
+        if size > self._composed.max_bytes:
+            problem = f"{size} bytes", f"{self._composed.max_bytes} (limits.max_composed_bytes)"
+        elif chars > self._composed.max_chars:
+            problem = (
+                f"{chars} characters beside pictures",
+                f"{self._composed.max_chars} (limits.max_composed_chars)",
+            )
+        else:
+            return request
+        fault = BodyTooLarge(
+            f"the body has {problem[0]}; for {request.model} the limit is {problem[1]}",
             code="body_too_large",
         )
+        return replace(request, fault=fault)
 
     async def _refuse(
         self, refusal: GatewayError, path: str, receive: Receive, sink: AsgiSink
@@ -259,7 +277,7 @@ class InferenceRoutes:
             check_encoding(headers.get("content-encoding"))
         except (InvalidRequest, Overloaded) as error:
             return unread(path, id, received, error, Caller(key=identity.key))
-        return parse(
+        request = parse(
             path,
             headers,
             body if outline is not None else in_utf8(body),
@@ -272,6 +290,9 @@ class InferenceRoutes:
             outline=outline,
             bounds=self._bounds,
         )
+        if outline is None or request.model not in self._handlers:
+            return request
+        return self._checked_to_compose(request, outline)
 
     async def _body(
         self, headers: Mapping[str, str], receive: Receive, held: HeldBody

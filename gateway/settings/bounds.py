@@ -103,6 +103,11 @@ class RequestLimits(Group):
         description="The same for the virtual models whose answers the gateway composes of "
         "others', and all of whose bodies it reads.",
     )
+    max_composed_chars: int = Field(
+        default=512 * 1024,
+        ge=1024,
+        description="The characters of a body for such a model, without pictures and the like.",
+    )
     max_bodies_bytes: int = Field(
         default=256 * 1024 * 1024,
         ge=1024,

@@ -47,7 +47,7 @@ from gateway.api.description.document import describe
 from gateway.api.description.inference import documented_inference
 from gateway.api.devices_admin import devices_router
 from gateway.api.fast_path import FastPath
-from gateway.api.inference import InferenceRoutes
+from gateway.api.inference import ComposedLimits, InferenceRoutes
 from gateway.api.keys_admin import keys_router
 from gateway.api.listeners import OperatorRoutes, PublicRoutes
 from gateway.api.operations import models_router, operations_router, readiness
@@ -397,7 +397,7 @@ def inference_routes(settings: Settings, parts: GatewayParts) -> ASGIApp:
         handlers={COLLECTIVE: models.collective.handler, CASCADE: models.cascade.handler},
         clock=shared.clock,
         max_body_bytes=limits.max_body_bytes,
-        max_composed_bytes=limits.max_composed_bytes,
+        composed=ComposedLimits(limits.max_composed_bytes, limits.max_composed_chars),
         bounds=request_bounds(limits),
         outline=OutlineLimits(limits.max_outline_bytes, limits.max_fields, limits.max_items),
         body_room=BodyRoom(limits.max_bodies_bytes, shared.telemetry),

@@ -11,7 +11,7 @@ import pytest
 from starlette.types import Message
 
 from gateway.adapters.clock import MonotonicClock
-from gateway.api.inference import InferenceRoutes
+from gateway.api.inference import ComposedLimits, InferenceRoutes
 from gateway.core.admission import AdmissionLimits
 from gateway.core.body_outline import OutlineLimits
 from gateway.core.outcome import Outcome
@@ -89,7 +89,7 @@ class Gateway:
             inference=self.handler,
             clock=clock,
             max_body_bytes=1000,
-            max_composed_bytes=1000,
+            composed=ComposedLimits(1000, 1000),
             bounds=request_bounds(RequestLimits()),
             outline=OutlineLimits(1 << 20, 1 << 14, 1 << 17),
             body_room=BodyRoom(1000, telemetry),
