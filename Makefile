@@ -21,7 +21,7 @@ SEED ?=
 Q ?= Add 417 and 325 digit by digit.
 
 .PHONY: help up down device ask test test-clients test-cluster test-containers lint docs bench bench-speculation \
-  bench-collective bench-poison chaos fuzz soak load family specialists images locks compose-secrets clean
+  bench-collective bench-keys bench-poison chaos fuzz soak load family specialists images locks compose-secrets clean
 
 help: ## list the targets and the variables they take
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -75,6 +75,9 @@ bench-collective: ## measure devices that answer together, and the cascade; QUIC
 
 bench-poison: ## send bodies that are made to hurt: stalls, memory, and 50 of them in 512 MiB; QUICK=1
 	@gateway=$(GATEWAY_PYTHON); QUICK=$(QUICK) "$$gateway" -m loadtest.poison
+
+bench-keys: ## measure what keys and quotas add to a request; QUICK=1 is short
+	@gateway=$(GATEWAY_PYTHON); QUICK=$(QUICK) "$$gateway" -m loadtest.keys
 
 chaos: ## break everything once under load and check every answer; QUICK=1; ENGINE=vllm: real engines
 	@gateway=$(GATEWAY_PYTHON); engine=; \

@@ -112,6 +112,16 @@ class KeyUse:
         limit = self.quotas.in_flight
         if limit is not None and self.in_flight + self.others_in_flight >= limit:
             return QuotaRefusal("in_flight", limit, 1.0)
+        for bucket, amount in (
+            (self.requests, 1),
+            (self.tokens, tokens),
+            (self.day_tokens, tokens),
+        ):
+            if bucket is not None and bucket.wait_s(amount, now) > 0.0:
+                return self._longest_wait(tokens, now)
+        return None
+
+    def _longest_wait(self, tokens: int, now: float) -> QuotaRefusal | None:
         amounts: tuple[tuple[QuotaName, QuotaBucket | None, int], ...] = (
             ("requests_per_min", self.requests, 1),
             ("tokens_per_min", self.tokens, tokens),

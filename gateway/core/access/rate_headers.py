@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from gateway.core.access.quota import KeyUse, QuotaBucket
 
 RateHeaders = tuple[tuple[bytes, bytes], ...]
@@ -30,12 +28,20 @@ def duration(seconds: float) -> str:
     return f"{minutes}m{text}" if minutes else text
 
 
-def _headers(what: str, bucket: QuotaBucket | None, now: float) -> Iterator[tuple[bytes, bytes]]:
+_NAMES = {
+    what: tuple(f"x-ratelimit-{name}-{what}".encode() for name in ("limit", "remaining", "reset"))
+    for what in ("requests", "tokens")
+}
+
+
+def _headers(what: str, bucket: QuotaBucket | None, now: float) -> RateHeaders:
     if bucket is None:
-        return
-    for name, value in (
-        ("limit", f"{bucket.limit:.0f}"),
-        ("remaining", f"{max(0, int(bucket.available(now)))}"),
-        ("reset", duration(bucket.reset_s(now))),
-    ):
-        yield f"x-ratelimit-{name}-{what}".encode(), value.encode()
+        return ()
+    limit, remaining, reset = _NAMES[what]
+    left = bucket.available(now)
+    seconds = (bucket.limit - left) / bucket.per_s
+    return (
+        (limit, b"%d" % bucket.limit),
+        (remaining, b"%d" % max(0.0, left)),
+        (reset, duration(seconds).encode()),
+    )
