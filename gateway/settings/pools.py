@@ -74,6 +74,8 @@ class Pool(Group):
     @classmethod
     def _addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
         for address in addresses:
+            if "@" in address:
+                raise ValueError("an address has no user and no password; set `mailbox_secret`")
             host, _, port = address.rpartition(":")
             if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
                 raise ValueError(f"{address!r} is not host:port, such as 127.0.0.1:9301")

@@ -63,6 +63,9 @@ async def greeted(
 def websocket_url(gateway: str) -> str:
     """Raises ValueError for anything but an http:// or https:// URL."""
     scheme, separator, rest = gateway.partition("://")
+    if "@" in rest:
+        # Not the URL: it would show what is secret in it, as logs and /ready would.
+        raise ValueError("a gateway's URL has no user and no password; the token is enough")
     if not separator or scheme not in ("http", "https") or not rest:
         raise ValueError(f"{gateway!r} is not an http:// or https:// URL")
     return f"{'wss' if scheme == 'https' else 'ws'}://{rest.rstrip('/')}{wire.PATH}"

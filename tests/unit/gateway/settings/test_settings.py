@@ -89,6 +89,7 @@ def test_the_environment_goes_over_the_file(
         (devices("max_work: 65"), "devices.max_work: "),
         (devices("max_answer_bytes: 10"), "devices.max_answer_bytes: "),
         (drafts('mailboxes: ["127.0.0.1"]'), "pools.edge.mailboxes: '127.0.0.1' is not host:port"),
+        (drafts('mailboxes: ["p4ss@a:1"]'), "pools.edge.mailboxes: an address has no user"),
         (drafts('mailboxes: ["a:1", "b:1"]'), "mailboxes: 2 for 1 endpoints"),
         (drafts('mailboxes: ["a:1"]'), "mailbox_secret: set it to the engines' own"),
         (drafts('mailboxes: ["a:1"], mailbox_secret: short'), "mailbox_secret: 16 characters"),
