@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.parsing import parse, read_headers, request_id
-from gateway.core.access.key import Identity, Scope
+from gateway.api.parsing import owner_of, parse, read_headers, request_id
+from gateway.core.access.key import ANONYMOUS, Identity, Scope
 from gateway.core.body import replace_model
 from gateway.core.body_outline import BodyOutline, OutlineLimits
 from gateway.core.privacy import Privacy, PrivacyRule
@@ -227,3 +227,23 @@ def test_a_stream_is_told_as_the_engine_tells_it(path: str, stream: object, stre
     body = json.dumps({**BODY, "prompt": "hi", "input": "hi", "stream": stream}).encode()
     request = parse(path, {}, body, id="id", received=0.0, privacy=RULE)
     assert request.stream is streams or request.fault is not None
+
+
+def test_an_idempotency_key_of_nobodys_is_refused() -> None:
+    error = complaint(BODY, {"idempotency-key": "order-7"})
+    assert (error.param, error.code) == ("idempotency-key", "invalid_header")
+    assert "Authorization" in error.message
+    known = parsed(BODY, {"idempotency-key": "order-7", "authorization": "Bearer x"})
+    assert known.fault is None and known.caller.idempotency_key == "order-7"
+
+
+def test_what_is_a_callers_own_is_its_keys_or_its_headers() -> None:
+    owners = {
+        owner_of(Identity(id="key team-a", key="team-a"), "Bearer old"),
+        owner_of(Identity(id="key team-a", key="team-a"), "Bearer new"),
+        owner_of(Identity(id="key team-b", key="team-b"), "Bearer old"),
+        owner_of(ANONYMOUS, "key team-a"),
+        owner_of(ANONYMOUS, "Bearer old"),
+        owner_of(ANONYMOUS, ""),
+    }
+    assert len(owners) == 5 and "" in owners
