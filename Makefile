@@ -17,11 +17,14 @@ ARGS ?=
 ENGINE ?= simulator
 SECONDS ?=
 MINUTES ?= 5
+SBOM ?= build/sbom
+ADVISORIES ?=
 SEED ?=
 Q ?= Add 417 and 325 digit by digit.
 
 .PHONY: help up down device ask test test-clients test-cluster test-containers lint docs bench bench-speculation \
-  bench-collective bench-keys bench-poison chaos fuzz soak load family specialists images locks compose-secrets clean
+  bench-collective bench-keys bench-poison chaos fuzz soak load family specialists images locks sbom audit \
+  compose-secrets clean
 
 help: ## list the targets and the variables they take
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -112,6 +115,13 @@ test-containers: ## the chart as real containers under podman, after `make image
 
 locks: ## after a change of a pin in deploy/locks: write the hashes of its wheels
 	@tools=$(TOOLS_PYTHON); "$$tools" -m deploy.supply_chain.wheels deploy/locks/*.txt
+
+sbom: ## bills of materials of locks and images, CycloneDX JSON in SBOM=build/sbom
+	@gateway=$(GATEWAY_PYTHON); tools=$(TOOLS_PYTHON); \
+	  "$$gateway" -m deploy.supply_chain.image_packages | "$$tools" -m deploy.supply_chain.sbom $(SBOM)
+
+audit: ## locked versions that advisories name; ADVISORIES=file.json (or folder, zip) in OSV's form
+	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m deploy.supply_chain.audit $(ADVISORIES)
 
 compose-secrets: ## once before `docker compose up`: make the secrets that its services share
 	@$(PYTHON) -m deploy.compose.secrets

@@ -119,7 +119,8 @@ def _meant(label: str, check: str) -> bool:
     for vLLM, and of most routes' bodies the engine is the judge. A device may be named `enrol`."""
     if check == "negative_data_rejection":
         return label.split()[-1] in INFERENCE
-    return check == "unsupported_method" and label.endswith(ENROL_PATH)
+    of_methods = check in ("unsupported_method", "allow_header_conformance")
+    return of_methods and label.endswith(ENROL_PATH)
 
 
 def note_answer(findings: Findings, label: str, response: Any, shown: str) -> None:

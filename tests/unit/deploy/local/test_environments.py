@@ -164,7 +164,7 @@ def test_a_lock_file_pins_every_package_once_with_its_hashes_and_names_no_place(
     text = (LOCKS / f"{name}.txt").read_text()
     packages = locked_packages(text)
     keys = [package.key for package in packages]
-    assert keys == sorted(set(keys))
+    assert len(keys) == len(set(keys))
     assert [package.name for package in packages if not package.hashes] == []
     assert not re.search(r"^[^#]*[@/]", text, re.MULTILINE)
 
