@@ -57,7 +57,9 @@ def bill(name: str, kind: ComponentType, parts: Iterable[Component]) -> str:
     bom = Bom(components=parts)
     bom.metadata.component = Component(type=kind, name=name, version=version(), bom_ref=name)
     bom.register_dependency(bom.metadata.component, bom.components)
-    text = make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string(indent=2)
+    text: str = make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string(
+        indent=2
+    )
     validator = make_schemabased_validator(OutputFormat.JSON, SchemaVersion.V1_6)
     if problem := validator.validate_str(text):
         raise ValueError(f"{name}: {problem}")

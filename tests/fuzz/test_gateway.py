@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from random import Random
@@ -13,7 +14,7 @@ from tests.fuzz.callers import fuzz_callers
 from tests.fuzz.described import fuzz_described, note_undescribed
 from tests.fuzz.findings import Findings
 from tests.fuzz.rig import Rig, start_rig
-from tests.fuzz.sockets import BINARY, TEXT, fuzz_devices, fuzz_http, handshake, message
+from tests.fuzz.sockets import BINARY, TEXT, fuzz_devices, fuzz_http, handshake, message, requests
 
 pytestmark = pytest.mark.integration
 SECONDS = 2.0
@@ -48,4 +49,19 @@ def test_texts_that_are_no_utf_8_end_a_devices_connection_without_a_trace(rig: R
         connection.sendall(message(TEXT, b"\x85", Random(0)) * 2 + message(BINARY, b"", Random(0)))
         while connection.recv(4096):
             pass
+    assert rig.alive() and rig.complaints() == []
+
+
+def test_what_follows_a_request_and_is_none_leaves_no_trace(rig: Rig) -> None:
+    """The answer is under way, or about to be, when the connection is given up for what follows."""
+    whole = requests()[0]
+    for pause in (0.0, 0.002, 0.005, 0.01):
+        for _ in range(5):
+            with socket.create_connection(rig.address, 5) as connection:
+                connection.settimeout(5)
+                connection.sendall(whole)
+                time.sleep(pause)
+                connection.sendall(b"\x00 no request at all\r\n\r\n")
+                while connection.recv(4096):
+                    pass
     assert rig.alive() and rig.complaints() == []

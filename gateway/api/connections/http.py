@@ -166,12 +166,11 @@ class HttpConnection(HttpToolsProtocol):
         self._refused = True
         self._unset_keepalive_if_required()
         if self.cycle is not None and not self.cycle.response_complete:
-            if self.cycle.response_started or self.pipeline:
+            half_answered = self.cycle.response_started or self.pipeline
+            self._end_cycle()
+            if half_answered:
                 self.transport.close()
                 return
-            # Nobody waits for what the request's work would say.
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
         kind = "invalid_request_error" if status < 500 else "service_unavailable_error"
         body = error_body(message, kind, code=code)
         head = [STATUS_LINE[status], b"content-type: application/json\r\n"]
@@ -224,4 +223,12 @@ class HttpConnection(HttpToolsProtocol):
     def _cut_off(self, reason: str) -> None:
         self._room.refused(reason)
         self._refused = True
+        self._end_cycle()
         self.transport.abort()
+
+    def _end_cycle(self) -> None:
+        """Nobody waits for what the request's work would say, and it may write no more: uvicorn
+        learns that the connection is gone only in the loop's next round."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
