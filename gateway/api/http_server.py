@@ -29,7 +29,7 @@ LOOK_TICKS = 5
 LAST_BYTES_S = 5
 """How long, after the drain, what has been answered may take to be sent."""
 HEADERS_S = 0.5
-HANDSHAKE_S = 10.0
+HANDSHAKE_S = 5.0
 LATE = "late"
 """In the `state` of the scopes of connections that came when the gateway took no more requests."""
 
