@@ -108,11 +108,12 @@ class RequestLimits(Group):
         ge=1024,
         description="The characters of a body for such a model, without pictures and the like.",
     )
-    max_bodies_bytes: int = Field(
-        default=256 * 1024 * 1024,
+    max_bodies_bytes: int | None = Field(
+        default=None,
         ge=1024,
         description="The bodies of all requests in memory at once. A request whose body finds no "
-        "room gets 429.",
+        "room gets 429. Default: 256 MiB, or less where the process may have little memory: a "
+        "quarter of what it may have beyond 128 MiB.",
     )
     max_answers: Annotated[int, Unit("answers")] = Field(
         default=128, ge=1, description="The answers to one request: `n` and `best_of`."
@@ -194,7 +195,7 @@ class RequestLimits(Group):
 
     @model_validator(mode="after")
     def _room_for_one(self) -> RequestLimits:
-        if self.max_bodies_bytes < self.max_body_bytes:
+        if self.max_bodies_bytes is not None and self.max_bodies_bytes < self.max_body_bytes:
             raise ValueError(
                 f"max_bodies_bytes: has no room for one body of max_body_bytes "
                 f"({self.max_body_bytes}); raise it, or lower max_body_bytes"

@@ -23,6 +23,7 @@ from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.verifier import EngineVerifier
 from gateway.adapters.files.outcome_log import OutcomeFile
 from gateway.adapters.line_writer import LineWriter
+from gateway.adapters.memory_limit import memory_limit_bytes
 from gateway.adapters.prometheus.cascade import CascadeMetrics
 from gateway.adapters.prometheus.collective import CollectiveMetrics
 from gateway.adapters.prometheus.conditions import ConditionMetrics
@@ -74,7 +75,7 @@ from gateway.wiring.collective import (
 from gateway.wiring.connections import build_connections
 from gateway.wiring.devices import DeviceParts, DeviceTelemetries, build_devices
 from gateway.wiring.endpoints import EndpointUpkeep, discovery_scope
-from gateway.wiring.request_bounds import request_bounds
+from gateway.wiring.request_bounds import bodies_bytes, request_bounds
 from gateway.wiring.resumable import ResumableParts, build_resumable
 from gateway.wiring.shared import Shared, build_inference, build_shared
 from gateway.wiring.state import SharedState
@@ -400,7 +401,7 @@ def inference_routes(settings: Settings, parts: GatewayParts) -> ASGIApp:
         composed=ComposedLimits(limits.max_composed_bytes, limits.max_composed_chars),
         bounds=request_bounds(limits),
         outline=OutlineLimits(limits.max_outline_bytes, limits.max_fields, limits.max_items),
-        body_room=BodyRoom(limits.max_bodies_bytes, shared.telemetry),
+        body_room=BodyRoom(bodies_bytes(limits, memory_limit_bytes()), shared.telemetry),
         body_s=settings.timeouts.body_s,
         resumable=parts.resumable.answers,
         drain=parts.drain,
