@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from loadtest.measure.benchmark import Benchmark
@@ -25,6 +25,8 @@ STALL_MS = 20.0
 WARM_BYTES = 1000
 HEADERS = "headers"
 NOTHING = "nothing beside"
+FINE = "one picture"
+"""Nothing is wrong with these bodies: each is held until it has been answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,8 @@ class PoisonRun(Benchmark[PoisonPlan]):
         )
         seen = [(case, self._observed(gateway, case)) for case in self._cases()]
         self.processes.stop(gateway)
-        crowd = self._crowd(settings)
-        return self._figures(seen, crowd)
+        crowds = [self._crowd(settings, shapes) for shapes in (tuple(SHAPES), (FINE,))]
+        return self._figures(seen, [crowd for crowd in crowds if crowd is not None])
 
     def _cases(self) -> list[Case]:
         plan = self.plan
@@ -93,7 +95,7 @@ class PoisonRun(Benchmark[PoisonPlan]):
         # The machine's own pauses are not the gateway's.
         return min(seen, key=lambda each: each.held_s)
 
-    def _crowd(self, settings: Mapping[str, object]) -> CrowdResult | None:
+    def _crowd(self, settings: Mapping[str, object], shapes: Sequence[str]) -> CrowdResult | None:
         """None where this process may make no control group."""
         plan = self.plan
         with memory_group(plan.crowd_limit_bytes) as group:
@@ -107,12 +109,13 @@ class PoisonRun(Benchmark[PoisonPlan]):
                 folder=self.settings.logs,
                 within=group.within,
             )
-            result = run(self._send_crowd(gateway.target, group))
+            result = run(self._send_crowd(gateway.target, group, shapes))
             self.processes.stop(gateway)
         return result
 
-    async def _send_crowd(self, target: Target, group: MemoryGroup) -> CrowdResult:
-        shapes = list(SHAPES)
+    async def _send_crowd(
+        self, target: Target, group: MemoryGroup, shapes: Sequence[str]
+    ) -> CrowdResult:
         models = (PLAIN, VIRTUAL)
         requests = [
             Case(shapes[i % len(shapes)], CHAT, models[i % 2]).request(self.plan.size_bytes)
@@ -130,7 +133,7 @@ class PoisonRun(Benchmark[PoisonPlan]):
         return CrowdResult(statuses, alive, group.peak_bytes)
 
     def _figures(
-        self, seen: list[tuple[Case, Observation]], crowd: CrowdResult | None
+        self, seen: list[tuple[Case, Observation]], crowds: Sequence[CrowdResult]
     ) -> Mapping[str, float | None]:
         size_mb = self.plan.size_bytes / MIB
         hurting = [each for case, each in seen if case.shape != NOTHING]
@@ -144,11 +147,12 @@ class PoisonRun(Benchmark[PoisonPlan]):
             "cpu_ms": 1e3 * max(each.cpu_s for each in hurting),
             "memory_times_body": max(each.grown_mb for each in hurting) / size_mb,
             "server_errors": sum(each.status >= 500 for each in hurting),
-            "crowd_survived": None if crowd is None else float(crowd.alive),
-            "crowd_unanswered": None if crowd is None else crowd.statuses[0],
-            "crowd_peak_mb": None
-            if crowd is None or crowd.peak_bytes is None
-            else crowd.peak_bytes / MIB,
+            "crowds_alive": sum(crowd.alive for crowd in crowds),
+            "crowds": len(crowds),
+            "crowd_unanswered": sum(crowd.statuses[0] for crowd in crowds),
+            "crowd_peak_mb": max(
+                (crowd.peak_bytes / MIB for crowd in crowds if crowd.peak_bytes), default=None
+            ),
         }
         rows: list[list[Cell]] = [
             [
@@ -178,7 +182,8 @@ class PoisonRun(Benchmark[PoisonPlan]):
                 rows=[[name, value] for name, value in figures.items()],
             ),
         ]
-        crowd_text = "no control group may be made here" if crowd is None else str(crowd.statuses)
+        statuses = "; ".join(str(dict(crowd.statuses)) for crowd in crowds)
+        crowd_text = statuses or "not measured: no control group may be made here"
         self.write(tables, {"plan": str(self.plan), "crowd's statuses": crowd_text})
         plot_costs(
             self.settings.results / "poison.png",
