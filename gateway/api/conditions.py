@@ -19,6 +19,10 @@ class DegradedMode:
 
 
 CONDITIONS: Mapping[str, DegradedMode] = {
+    "quotas-not-kept": DegradedMode(
+        meaning="What keys have used of their tokens per day can't be written beside `keys.file`.",
+        remedy="Let the gateway write there; the condition has the cause.",
+    ),
     "keys-not-read": DegradedMode(
         meaning="Callers' keys can't be read from where they are kept. Those that were read last "
         "stay in use, and changes come later.",

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import structlog
 
+from gateway.adapters.files.day_use import DayUseFile
 from gateway.adapters.files.keys import KeyFile
 from gateway.adapters.identity.issuers import SignedTokens
 from gateway.core.ports import AccessTelemetry, Callers, Clock, StateStore
 from gateway.errors import ConfigError
 from gateway.serving.access.access import Access
+from gateway.serving.access.day_use import DayUse
 from gateway.serving.access.key_admin import KeyAdmin
 from gateway.serving.access.key_store import KeyStore, KeyWatch, SharedKeys
 from gateway.serving.access.key_table import KeyTable
@@ -36,11 +38,16 @@ class AccessParts:
     access: Access
     admin: KeyAdmin
     watch: KeyWatch | None
+    day_use: DayUse | None
     issuers: SignedTokens | None
 
     def conditions(self) -> dict[str, str]:
         """What is degraded, by name, in words for the operator."""
         conditions = {} if self.issuers is None else self.issuers.conditions()
+        if self.day_use is not None and self.day_use.problem:
+            conditions["quotas-not-kept"] = (
+                f"{self.day_use.problem}; keys' tokens per day begin anew at the next start"
+            )
         if self.watch is not None and self.watch.problem:
             conditions["keys-not-read"] = (
                 f"{self.watch.problem}; the keys that were read last stay in use"
@@ -83,6 +90,13 @@ async def build_access(
     if store is not None:
         sharing = QuotaSharing(store=store, quotas=quotas, replica=replica, clock=clock)
         stack.push_async_callback(end_task, asyncio.create_task(sharing.run()))
+    day_use = None
+    if store is None and rule.file is not None:
+        day_use = DayUse(
+            store=DayUseFile(Path(rule.file)), quotas=quotas, clock=clock, unix_time=wall
+        )
+        await day_use.load()
+        stack.push_async_callback(end_task, asyncio.create_task(day_use.run()))
     issuers = build_issuers(stack, rule.issuers, clock=clock, wall=wall)
     return AccessParts(
         access=Access(
@@ -96,6 +110,7 @@ async def build_access(
         ),
         admin=KeyAdmin(table=keys, watch=watch, unix_time=wall),
         watch=watch,
+        day_use=day_use,
         issuers=issuers,
     )
 

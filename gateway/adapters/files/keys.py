@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from gateway.adapters.files.replacement import replace_file
 from gateway.core.access.key import ApiKey
 from gateway.core.access.stored_keys import KeysProblem, StoredKeys
 
@@ -89,14 +88,7 @@ class KeyFile:
         content = msgspec.to_builtins(KeyFileContent(keys.keys, keys.version), order="sorted")
         text = HEAD + yaml.safe_dump(content, sort_keys=False)
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            # A reader finds the file as it was or as it is, and nobody else may read it.
-            handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}-")
-            with os.fdopen(handle, "w") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, self._path)
+            replace_file(self._path, text)
         except OSError as error:
             raise KeysProblem(f"keys.file: {self._path}: {error.strerror}") from error
         return True

@@ -16,17 +16,23 @@ MAX_USES = 65_536
 
 class KeyQuotas:
     """What each key has left here, by its name. All in memory: nobody waits. Of callers that an
-    issuer or a proxy names, who are without number, the latest are known."""
+    issuer or a proxy names, who are without number, the latest are known. `remembered`: tokens of
+    the day that keys had used before this process began, and when, on the clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.uses: BoundedDict[str, KeyUse] = BoundedDict(MAX_USES)
+        self.remembered: dict[str, tuple[float, float]] = {}
 
     def use(self, identity: Identity) -> KeyUse:
         """What the key has left."""
         use = self.uses.get(identity.key)
         if use is None:
             use = self.uses[identity.key] = KeyUse(identity.quotas)
+            before = self.remembered.pop(identity.key, None)
+            if before is not None and use.day_tokens is not None:
+                used, use.day_tokens.at = before
+                use.day_tokens.level = use.day_tokens.limit - used
             return use
         self.uses.move_to_end(identity.key)
         if use.quotas is not identity.quotas:
@@ -41,6 +47,17 @@ class KeyQuotas:
             raise _exceeded(identity.key, refusal)
         use.begin(tokens, now)
         return Permit(use=use, clock=self._clock, tokens=tokens, used=used)
+
+    def day_use(self) -> dict[str, float]:
+        """Tokens of the day that keys have used, by name; those that have used none are left
+        out."""
+        now = self._clock.now()
+        used = {
+            name: use.day_tokens.limit - use.day_tokens.available(now)
+            for name, use in self.uses.items()
+            if use.day_tokens is not None
+        }
+        return {name: tokens for name, tokens in used.items() if tokens > 0}
 
     def headers(self, identity: Identity) -> RateHeaders:
         """What a caller is told of its limits now."""
