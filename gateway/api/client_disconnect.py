@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NoReturn
 
 from starlette.types import Message, Receive
+
+from gateway.core.upstream_errors import client_stalled
+
+GONE_S = 1.0
+_CLOSED = "the handler is closed"
+"""In uvloop's error for a write to a connection that the write before has found gone."""
 
 
 class ClientGone(Exception):
     """The caller has left."""
+
+
+async def await_disconnect(error: RuntimeError) -> NoReturn:
+    """What a write to a closed connection waits for: uvicorn learns of its end in the loop's next
+    round, and the work is cancelled then, as that of any caller who leaves. Any other error is
+    raised again. Raises ClientStalled where nobody cancels."""
+    if _CLOSED not in str(error):
+        raise error
+    await asyncio.sleep(GONE_S)
+    raise client_stalled() from error
 
 
 class Listening:

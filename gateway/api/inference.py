@@ -11,7 +11,7 @@ from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
-from gateway.api.client_disconnect import ClientGone, Listening
+from gateway.api.client_disconnect import ClientGone, Listening, await_disconnect
 from gateway.api.error_handlers import internal_error, render
 from gateway.api.http_server import LATE
 from gateway.api.parsing import (
@@ -388,13 +388,19 @@ class AsgiSink:
         if length is not None:
             raw.append((b"content-length", str(length).encode()))
         self._started, self._streams = True, length is None
-        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+        try:
+            await self._send({"type": "http.response.start", "status": status, "headers": raw})
+        except RuntimeError as error:
+            await await_disconnect(error)
 
     async def send(self, data: bytes, more: bool) -> None:
         self._ended = not more
         if self._protocol.numbered and not data.startswith(b":"):
             self._first, self._last = self._first or data, data
-        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        try:
+            await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        except RuntimeError as error:
+            await await_disconnect(error)
 
     async def fail(self, error: GatewayError) -> None:
         """End a stream that has begun."""

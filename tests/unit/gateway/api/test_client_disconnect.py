@@ -10,6 +10,7 @@ import pytest
 from starlette.types import Message
 
 from gateway.api.client_disconnect import ClientGone, Listening
+from gateway.api.inference import AsgiSink
 
 pytestmark = pytest.mark.anyio
 
@@ -67,3 +68,28 @@ async def _receiver_of_a_request(leaves: bool) -> weakref.ref[Caller]:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     return gone
+
+
+CLOSED = RuntimeError("unable to perform operation on <TCPTransport>; the handler is closed")
+
+
+async def test_a_write_to_a_closed_connection_ends_as_the_caller_s_leaving() -> None:
+    async def send(message: Message) -> None:
+        raise CLOSED
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    sink = AsgiSink(send, "request-1", "/v1/chat/completions")
+    with pytest.raises(ClientGone):
+        async with Listening(receive):
+            await sink.send(b"data: {}\n\n", more=True)
+
+
+async def test_another_error_of_a_write_is_not_hidden() -> None:
+    async def send(message: Message) -> None:
+        raise RuntimeError("Invalid HTTP header value.")
+
+    sink = AsgiSink(send, "request-1", "/v1/chat/completions")
+    with pytest.raises(RuntimeError, match="header value"):
+        await sink.send(b"data: {}\n\n", more=True)
