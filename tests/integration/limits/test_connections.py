@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ import httpx
 import orjson
 import pytest
 
+from gateway.protocol.speculation import PATH
 from tests.integration.limits.raw import RawAnswer, connect, rest, send
 from tests.servers import Server, eventually, start_gateway, start_simulator
 
@@ -20,6 +22,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 MAX = 300
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
 BODY = b'{"model":"rill-edge","messages":[{"role":"user","content":"hi"}],"max_tokens":2}'
+TOKEN = b"a device's token that is long enough"
 GET = b"GET /health HTTP/1.1\r\nhost: localhost\r\n"
 CHUNKED = POST + b"transfer-encoding: chunked\r\n"
 
@@ -34,6 +37,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server = start_gateway(
             {
                 "pools": {"edge": {"tier": "edge", "endpoints": [engine.url]}},
+                "devices": {"tokens": {"phone": hashlib.sha256(TOKEN).hexdigest()}},
                 "timeouts": {"body_s": 1, "idle_s": 1},
                 "connections": {"headers_s": 1, "max_per_address": MAX, "exempt": []},
             },
@@ -251,6 +255,39 @@ async def test_an_answer_to_http_1_0_has_no_chunks(gateway: Server, stream: byte
     assert (answer.status, "transfer-encoding" in answer.head) == (200, False)
     assert answer.body.startswith(b"data: {" if stream == b"true" else b"{")
     assert answer.body.endswith(b"data: [DONE]\n\n" if stream == b"true" else b"}")
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (b"\x81\x82\0\0\0\0\xff\xfe", 1007),  # a text that is no UTF-8
+        (b"\x82\x02ab", 1002),  # without a mask
+        (b"\x82\xff" + b"\x7f" * 8 + b"\0\0\0\0", 1009),  # larger than anything
+        (b"\xf2\x82\0\0\0\0ab", 1002),  # with bits that mean nothing
+    ],
+)
+async def test_a_devices_wrong_frame_ends_its_connection_and_is_no_error_in_the_log(
+    gateway: Server, frame: bytes, code: int
+) -> None:
+    open_before = gateway.metric("tierflow_open_connections")
+    reader, writer = await connect(gateway)
+    writer.write(
+        b"GET " + PATH.encode() + b" HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\n"
+        b"upgrade: websocket\r\nsec-websocket-version: 13\r\n"
+        b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        b"authorization: Bearer " + TOKEN + b"\r\n\r\n"
+    )
+    assert b" 101 " in await reader.readline()
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(frame)
+    async with asyncio.timeout(10):
+        end = await reader.read()
+    assert code.to_bytes(2) in end
+    writer.close()
+    eventually(
+        lambda: gateway.metric("tierflow_open_connections") <= open_before, "it is counted off"
+    )
+    assert "Traceback" not in gateway.output()
 
 
 async def test_requests_sent_far_ahead_are_refused(gateway: Server) -> None:
