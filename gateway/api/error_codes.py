@@ -308,7 +308,7 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
     "unknown_stream": ErrorCode(
         errors.UnknownStream,
         "There is no such stream for this caller, or it ended too long ago.",
-        "Send the request anew; the Authorization header must be the one that began the stream.",
+        "Send the request anew; the caller's key must be the one that began the stream.",
     ),
     "stream_gone": ErrorCode(
         errors.StreamGone,
