@@ -91,7 +91,8 @@ class InferenceRoutes:
     """The inference routes, as plain ASGI. `handlers` answer the models that they are named by,
     `inference` all others.
 
-    `max_body_bytes`, `outline` and `body_s` (seconds) bound what a caller may send, and how slowly;
+    `max_body_bytes`, `outline`, `body_s` (seconds) and `body_rate` (bytes per second) bound what a
+    caller may send, and how slowly;
     for the models of `handlers`, which read all of a body, `composed` does so as well. `body_room`
     bounds what all have sent, and `bounds` what may be asked for. `continues`: streams are
     continued whose engine breaks.
@@ -108,6 +109,7 @@ class InferenceRoutes:
         bounds: RequestBounds,
         body_room: BodyRoom,
         body_s: float,
+        body_rate: float,
         resumable: ResumableAnswers,
         drain: Drain,
         access: Access,
@@ -128,6 +130,7 @@ class InferenceRoutes:
         self._bounds = bounds
         self._body_room = body_room
         self._body_s = body_s
+        self._body_rate = body_rate
         self._continues = continues
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -299,20 +302,29 @@ class InferenceRoutes:
     ) -> tuple[bytes, BodyOutline | None]:
         with ProgressTimeout(self._clock.now) as timeout:
             timeout.expect(self._body_s, self._too_slow)
-            return await self._read(headers, receive, held)
+            return await self._read(headers, receive, held, timeout)
 
     def _too_slow(self) -> InvalidRequest:
-        return InvalidRequest(f"the body did not arrive in {self._body_s:g} s", code="body_timeout")
+        return InvalidRequest(
+            f"the body did not arrive in {self._body_s:g} s, nor at {self._body_rate:g} bytes per "
+            "second (timeouts.body_s, timeouts.body_bytes_per_s)",
+            code="body_timeout",
+        )
 
     async def _read(
-        self, headers: Mapping[str, str], receive: Receive, held: HeldBody
+        self,
+        headers: Mapping[str, str],
+        receive: Receive,
+        held: HeldBody,
+        timeout: ProgressTimeout,
     ) -> tuple[bytes, BodyOutline | None]:
-        """The body, and its outline where it is large. Raises BodyTooLarge or Overloaded, but only
-        once the caller has sent it all (or far too much): one that is cut off in the middle of
-        sending would not see the answer."""
+        """The body, and its outline where it is large; `timeout` moves with what comes. Raises
+        BodyTooLarge or Overloaded, but only once the caller has sent it all (or far too much): one
+        that is cut off in the middle of sending would not see the answer."""
         limit, data, size = self._max_body_bytes, bytearray(), 0
         outline: BodyOutline | None = None
         declared = int(headers.get("content-length") or 0)
+        latest = self._clock.now() + self._body_s
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -323,6 +335,7 @@ class InferenceRoutes:
                 held.check()
                 return piece, None
             size += len(piece)
+            timeout.extend(latest + size / self._body_rate)
             if max(size, declared) > limit or not held.grow(len(piece)):
                 data, outline = bytearray(), None
             elif outline is None or not outline.problem:

@@ -24,7 +24,18 @@ class Timeouts(Group):
     answer_s: float = Field(
         default=600.0, gt=0, description="The wait for an answer that is not streamed."
     )
-    body_s: float = Field(default=30.0, gt=0, description="The wait for the caller's whole body.")
+    body_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="The wait for the caller's whole body; a large one may take longer, see "
+        "`body_bytes_per_s`.",
+    )
+    body_bytes_per_s: Annotated[float, Unit("bytes per second")] = Field(
+        default=65_536.0,
+        gt=0,
+        description="What has come of a body at this rate adds to `body_s`: callers on slow links "
+        "may send large ones.",
+    )
     usual_factor: Annotated[float, Unit("times")] = Field(
         default=5.0,
         ge=0,

@@ -403,6 +403,7 @@ def inference_routes(settings: Settings, parts: GatewayParts) -> ASGIApp:
         outline=OutlineLimits(limits.max_outline_bytes, limits.max_fields, limits.max_items),
         body_room=BodyRoom(bodies_bytes(limits, memory_limit_bytes()), shared.telemetry),
         body_s=settings.timeouts.body_s,
+        body_rate=settings.timeouts.body_bytes_per_s,
         resumable=parts.resumable.answers,
         drain=parts.drain,
         access=parts.access.access,

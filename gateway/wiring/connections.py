@@ -22,6 +22,7 @@ def build_connections(settings: Settings, registry: CollectorRegistry) -> Connec
             exempt=tuple(ipaddress.ip_network(network) for network in wanted.exempt),
             headers_s=wanted.headers_s,
             body_s=timeouts.body_s,
+            body_rate=timeouts.body_bytes_per_s,
             stalled_s=timeouts.idle_s,
             keep_alive_s=wanted.keep_alive_s,
             max_header_bytes=wanted.max_header_bytes,

@@ -6,8 +6,13 @@ import asyncio
 from enum import Enum
 from typing import Any
 
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
 from gateway.api.connections.bounds import Connections
@@ -55,9 +60,10 @@ class HttpConnection(HttpToolsProtocol):
         self._entered = self._refused = False
         self._address = ""
         self._awaited = Awaited.HEAD
+        self._running: RequestResponseCycle | None = None
         self._since = self._taken = self.loop.time()
         self._answered: float | None = None
-        self._unread = self._left_to_send = 0
+        self._unread = self._received = self._left_to_send = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -67,7 +73,12 @@ class HttpConnection(HttpToolsProtocol):
             self._refusal = (503, "too_many_connections", "the gateway has no room for another one")
             self.send_400_response("")
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self._end_cycle()
         super().connection_lost(exc)
         if self._entered:
             self._entered = False
@@ -99,7 +110,8 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._check_head()
-        self._unread, self._answered = 0, None
+        self._unread = self._received = 0
+        self._answered = None
         self._awaited, self._since = Awaited.BODY, self.loop.time()
         super().on_headers_complete()
         if self.scope["http_version"] == "1.0" and self.cycle is not None:
@@ -112,6 +124,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._unread = 0
+        self._received += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -197,7 +210,7 @@ class HttpConnection(HttpToolsProtocol):
                 self._answered = self._answered or now
                 if now - self._answered > LINGER_S:
                     self._cut_off("body_timeout")
-            elif waited > limits.body_s + BODY_GRACE_S:
+            elif waited > limits.body_s + self._received / limits.body_rate + BODY_GRACE_S:
                 self._cut_off("body_timeout")
         elif self._idle_without_end():
             self.timeout_keep_alive_task = self.loop.call_later(
@@ -227,8 +240,10 @@ class HttpConnection(HttpToolsProtocol):
         self.transport.abort()
 
     def _end_cycle(self) -> None:
-        """Nobody waits for what the request's work would say, and it may write no more: uvicorn
-        learns that the connection is gone only in the loop's next round."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        """Nobody waits for what the requests' work would say, and it may write no more: uvicorn
+        learns that the connection is gone only in the loop's next round, and of requests that were
+        sent ahead of their turn it tells the last one alone."""
+        for cycle in (self._running, self.cycle):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()

@@ -38,7 +38,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             {
                 "pools": {"edge": {"tier": "edge", "endpoints": [engine.url]}},
                 "devices": {"tokens": {"phone": hashlib.sha256(TOKEN).hexdigest()}},
-                "timeouts": {"body_s": 1, "idle_s": 1},
+                "timeouts": {"body_s": 1, "body_bytes_per_s": 1000, "idle_s": 1},
                 "connections": {"headers_s": 1, "max_per_address": MAX, "exempt": []},
             },
             folder,
@@ -231,6 +231,17 @@ async def test_a_caller_who_leaves_in_the_middle_of_a_body_is_no_error_in_the_lo
     assert (await send(gateway, GET + b"connection: close\r\n\r\n")).status == 200
     assert "Traceback" not in gateway.output()
     assert not gateway.logged(event="internal_error")
+
+
+async def test_a_body_on_a_slow_link_has_the_time_that_its_size_takes(gateway: Server) -> None:
+    reader, writer = await connect(gateway)
+    body = BODY[:-1] + b" " * 4000 + b"}"
+    writer.write(POST + b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body))
+    for start in range(0, len(body), 1000):
+        writer.write(body[start : start + 1000])
+        await asyncio.sleep(0.35)
+    assert (await rest(reader)).status == 200
+    writer.close()
 
 
 async def test_one_that_asks_for_much_and_reads_nothing_is_cut_off(gateway: Server) -> None:

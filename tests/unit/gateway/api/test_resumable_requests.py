@@ -94,6 +94,7 @@ class Gateway:
             outline=OutlineLimits(1 << 20, 1 << 14, 1 << 17),
             body_room=BodyRoom(1000, telemetry),
             body_s=30.0,
+            body_rate=65_536.0,
             resumable=at.answers,
             access=open_access(),
             drain=Drain(

@@ -23,6 +23,7 @@ def room(most: int, per_address: int, *exempt: str) -> Connections:
         exempt=tuple(ipaddress.ip_network(network) for network in exempt),
         headers_s=1.0,
         body_s=1.0,
+        body_rate=1.0,
         stalled_s=1.0,
         keep_alive_s=1.0,
         max_header_bytes=1024,
