@@ -37,10 +37,14 @@ ACCEPTED = ["2xx", "400", "401", "403", "404", "405", "409", "410", "413", "429"
 not fit together, and a name need not exist."""
 
 
-def fuzz_described(rig: Rig, seconds: float, seed: int, findings: Findings) -> None:
-    """Allowed and forbidden requests of every operation, one by one and in sequences."""
+def fuzz_described(
+    rig: Rig, seconds: float, seed: int, findings: Findings, examples: int | None = None
+) -> None:
+    """Allowed and forbidden requests of every operation, one by one and in sequences. `examples`:
+    only so many of each, one by one."""
     document = httpx.get(f"{rig.url}/openapi.json").json()
-    schema = schemathesis.openapi.from_dict(narrowed(document), config=_config(rig, seconds, seed))
+    config = _config(rig, seconds, seed, examples)
+    schema = schemathesis.openapi.from_dict(narrowed(document), config=config)
     for event in engine.from_schema(schema).execute():
         if isinstance(event, events.ScenarioFinished | events.FuzzScenarioFinished):
             _record(event.recorder, findings)
@@ -79,7 +83,7 @@ def _narrow(path: str, parameter: dict[str, Any]) -> None:
         parameter["schema"] = {"enum": [DEVICE, "of nobody"]}
 
 
-def _config(rig: Rig, seconds: float, seed: int) -> SchemathesisConfig:
+def _config(rig: Rig, seconds: float, seed: int, examples: int | None) -> SchemathesisConfig:
     checks = ChecksConfig(
         not_a_server_error=NotAServerErrorConfig(expected_statuses=SERVER_ERRORS),
         positive_data_acceptance=PositiveDataAcceptanceConfig(expected_statuses=ACCEPTED),
@@ -90,11 +94,14 @@ def _config(rig: Rig, seconds: float, seed: int) -> SchemathesisConfig:
         continue_on_failure=True,
         request_timeout=30,
         checks=checks,
-        generation=GenerationConfig(max_examples=EXAMPLES, no_shrink=True),
+        generation=GenerationConfig(max_examples=examples or EXAMPLES, no_shrink=True),
     )
+    if examples:
+        project.phases.update(phases=["fuzzing"])
     return SchemathesisConfig(
         seed=seed,
-        max_time=max(1, round(seconds)),
+        # With a limit of time it begins again and again until that is over.
+        max_time=None if examples else max(1, round(seconds)),
         projects=ProjectsConfig(default=project),
     )
 

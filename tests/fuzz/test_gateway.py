@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from random import Random
 
@@ -18,6 +18,11 @@ from tests.fuzz.sockets import BINARY, TEXT, fuzz_devices, fuzz_http, handshake,
 
 pytestmark = pytest.mark.integration
 SECONDS = 2.0
+EXAMPLES = 2
+"""Of each operation that is described."""
+
+
+Fuzz = Callable[[Rig, float, int, Findings], None]
 
 
 @pytest.fixture(scope="module")
@@ -28,16 +33,23 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 @pytest.mark.parametrize(
     "fuzz",
-    [fuzz_described, fuzz_http, fuzz_devices, fuzz_callers],
+    [fuzz_http, fuzz_devices, fuzz_callers],
     ids=lambda fuzz: fuzz.__name__,
 )
-def test_nothing_breaks_leaks_or_is_answered_as_nobody_described(rig: Rig, fuzz: object) -> None:
+def test_nothing_breaks_leaks_or_is_answered_as_nobody_described(rig: Rig, fuzz: Fuzz) -> None:
     findings = Findings()
-    assert callable(fuzz)
     fuzz(rig, SECONDS, 0, findings)
     note_undescribed(rig, findings)
     assert findings.faults == []
     assert findings.inputs
+    assert rig.alive() and rig.complaints() == []
+
+
+def test_every_operation_answers_as_it_is_described(rig: Rig) -> None:
+    findings = Findings()
+    fuzz_described(rig, 60, 0, findings, EXAMPLES)
+    assert findings.faults == []
+    assert findings.inputs["described requests"] > 20
     assert rig.alive() and rig.complaints() == []
 
 
@@ -64,4 +76,12 @@ def test_what_follows_a_request_and_is_none_leaves_no_trace(rig: Rig) -> None:
                 connection.sendall(b"\x00 no request at all\r\n\r\n")
                 while connection.recv(4096):
                     pass
+    assert rig.alive() and rig.complaints() == []
+
+
+@pytest.mark.parametrize("path", ["/v1/devices/enrol", "/v1/collective/feedback", "/tokenize"])
+def test_a_body_that_breaks_off_leaves_no_trace(rig: Rig, path: str) -> None:
+    with socket.create_connection(rig.address, 5) as connection:
+        head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 99\r\n\r\n"
+        connection.sendall(head.encode() + b'{"enrolment_token": "half')
     assert rig.alive() and rig.complaints() == []
