@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +50,7 @@ class Agent:
     state: DeviceState
     metrics: AgentMetrics
     least_privacy: Privacy
+    token: Callable[[], Awaitable[str]]
     tls: GatewayTls
 
     @asynccontextmanager
@@ -81,7 +82,9 @@ class Agent:
 
     def app(self) -> Starlette:
         """The API, which runs the agent for as long as it is served."""
-        gateway = GatewayProxy(gateways=self.gateways, uniform=random.random, tls=self.tls)
+        gateway = GatewayProxy(
+            gateways=self.gateways, token=self.token, uniform=random.random, tls=self.tls
+        )
 
         @asynccontextmanager
         async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -144,6 +147,7 @@ def build(arguments: argparse.Namespace) -> Agent:
         state=state,
         metrics=metrics,
         least_privacy=arguments.least_privacy,
+        token=token.token,
         tls=tls,
     )
 

@@ -111,6 +111,8 @@ def config_for(engine: SpeculatingEngine, *edges: Server) -> dict[str, Any]:
         "pools": {"cloud": cloud, **edge},
         "scrape": {"interval_s": 0.2},
         "retries": {"ratio": 1.0},
+        # What an agent asks there, it asks with its device's token.
+        "keys": {"required": True},
         "devices": {"tokens": {"phone": digest(TOKEN), "watch": digest("token-of-the-watch")}},
     }
 

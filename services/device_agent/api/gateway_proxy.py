@@ -24,6 +24,7 @@ from services.device_agent.api.requests import BadRequest
 from services.device_agent.api.responses import error_body, event
 from services.device_agent.api.resumable_events import ResumableEvents
 from services.device_agent.link.gateway_tls import BY_THE_SYSTEM, GatewayTls
+from services.device_agent.link.greeting import TokenMissing
 
 GATEWAY_MODELS = {
     "device-edge": virtual_models.EDGE,
@@ -52,18 +53,21 @@ RESUMABLE_HEADERS = (headers.STREAM, headers.RESUMABLE)
 class GatewayProxy:
     """The way to the gateway's own API. `gateways` gives the URLs of its replicas, the best one
     first: the next one is asked where one is out of reach, about to stop, or knows nothing of a
-    stream. `uniform` draws from 0 to 1, `pause` waits for so many seconds."""
+    stream. `token` gives the device's token, which it shows there as callers show a key; it raises
+    TokenMissing. `uniform` draws from 0 to 1, `pause` waits for so many seconds."""
 
     def __init__(
         self,
         *,
         gateways: Callable[[], Sequence[str]],
+        token: Callable[[], Awaitable[str]],
         uniform: Callable[[], float],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: httpx.AsyncBaseTransport | None = None,
         tls: GatewayTls = BY_THE_SYSTEM,
     ) -> None:
         self._gateways = gateways
+        self._token = token
         self._uniform = uniform
         self._pause = pause
         timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
@@ -127,8 +131,10 @@ class GatewayProxy:
         gateways = self._gateways()
         failure: httpx.HTTPError = httpx.ConnectError("there is no gateway")
         elsewhere = NOT_TAKEN if method == "POST" else NOT_TAKEN | UNKNOWN
+        shown = await self._shown()
         for number, gateway in enumerate(gateways, 1):
             request = self._client.build_request(method, gateway + path, **more)
+            request.headers.update(shown)
             try:
                 answer = await self._client.send(request, stream=True)
             except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
@@ -138,6 +144,14 @@ class GatewayProxy:
                 return answer
             await answer.aclose()
         raise failure
+
+    async def _shown(self) -> dict[str, str]:
+        """Without a token the gateway says what is missing."""
+        try:
+            token = await self._token()
+        except TokenMissing:
+            return {}
+        return {headers.AUTHORIZATION: f"Bearer {token}"} if token else {}
 
     async def close(self) -> None:
         await asyncio.gather(*self._farewells, return_exceptions=True)

@@ -91,13 +91,29 @@ def caller(**headers: str) -> HttpRequest:
     )
 
 
+async def token() -> str:
+    return "device-token"
+
+
+async def test_the_device_shows_its_token_where_callers_show_a_key() -> None:
+    gateway = Gateway(40, 40)
+    await heard(gateway)
+    assert len(gateway.requests) > 1
+    shown = {request.headers.get("authorization") for request in gateway.requests}
+    assert shown == {"Bearer device-token"}
+
+
 async def instantly(seconds: float) -> None:
     await asyncio.sleep(0)
 
 
 async def heard(gateway: Gateway, stream: bool = True, **headers: str) -> bytes:
     proxy = GatewayProxy(
-        gateways=lambda: ["http://gateway"], uniform=lambda: 0.0, pause=instantly, transport=gateway
+        gateways=lambda: ["http://gateway"],
+        token=token,
+        uniform=lambda: 0.0,
+        pause=instantly,
+        transport=gateway,
     )
     body = {"model": "rill-edge", "stream": stream}
     response = await proxy.forward(
@@ -183,6 +199,7 @@ async def test_an_application_that_leaves_ends_the_gateways_stream() -> None:
         gateway = Gateway()
         proxy = GatewayProxy(
             gateways=lambda: ["http://gateway"],
+            token=token,
             uniform=lambda: 0.0,
             pause=instantly,
             transport=gateway,
@@ -237,6 +254,7 @@ async def test_the_next_gateway_is_asked_where_one_is_gone_or_about_to_stop(
     replicas = Replicas(**statuses)
     proxy = GatewayProxy(
         gateways=lambda: [f"http://{name}" for name in statuses],
+        token=token,
         uniform=lambda: 0.0,
         pause=instantly,
         transport=replicas,
@@ -253,6 +271,7 @@ async def test_a_stream_is_looked_for_at_every_gateway(status: int | None) -> No
     replicas = Replicas(one=status, two=204)
     proxy = GatewayProxy(
         gateways=lambda: ["http://one", "http://two"],
+        token=token,
         uniform=lambda: 0.0,
         pause=instantly,
         transport=replicas,
