@@ -126,6 +126,17 @@ ADMIN = _json(
     {"name": "camera", "owner": "ann", "privacy": ["public", "owner"], "ttl_s": 60},
     {"enrolment_token": "tfe_x", "name": "camera", "attempt": "a" * 16},
     {"id": "chatcmpl-" + "0" * 32, "score": 0.5},
+    {"name": "ann", "models": ["m"], "tiers": ["edge"], "expires_in_s": 60},
+    {"grace_s": 5.5},
+)
+TOKENS = (
+    b'{"alg":"RS256","kid":"one","typ":"JWT"}\n'
+    b'{"iss":"https://login.example","aud":"tierflow","sub":"ann","exp":1800000000}\nsigned',
+    b'{"alg":"none"}\n{"iss":["a"]}\n',
+)
+KEYS = (
+    b"version: 2\nkeys:\n- {name: ann, digest: " + b"a" * 64 + b", created: 1.5}\n"
+    b"- name: bob\n  digest: " + b"b" * 64 + b"\n  scope: {models: [m], tiers: [edge]}\n",
 )
 SETTINGS = (
     b"listen: {host: 127.0.0.1, port: 8080}\nfamily: [a, b]\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +16,10 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from gateway.adapters.engines.vllm_page import parse_load
+from gateway.adapters.files.keys import KeyFile
+from gateway.adapters.identity.issuers import SignedTokens
 from gateway.api.parsing import parse, read_headers, request_id
+from gateway.core.access.stored_keys import KeysProblem
 from gateway.core.body import replace_model
 from gateway.core.body_outline import BodyOutline, OutlineLimits
 from gateway.core.final_answer import answer_key
@@ -24,11 +29,12 @@ from gateway.core.streams.event_log import EventLog, read_event_id, replica_of, 
 from gateway.core.streams.sse import each_event, objects
 from gateway.core.streams.usage import find_usage
 from gateway.core.types import InferenceRequest, Tier
-from gateway.errors import ConfigError, GatewayError
+from gateway.errors import ConfigError, GatewayError, InvalidKey
 from gateway.protocol import mailbox, speculation
 from gateway.protocol.collective import Feedback
 from gateway.protocol.devices import EnrolmentWish, EnrolRequest
 from gateway.protocol.field_problems import field_name, field_problem
+from gateway.protocol.keys import KeyWish, RotationWish
 from gateway.protocol.paths import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, TOKENIZE
 from gateway.protocol.virtual_models import CASCADE
 from gateway.serving.chat.request import read
@@ -84,10 +90,12 @@ def targets() -> list[Target]:
         Target("message of replicas about streams", resumable.decode, seeds.replica_messages()),
         *(
             Target(f"admin body: {kind.__name__}", _admin(kind), seeds.ADMIN)
-            for kind in (EnrolmentWish, EnrolRequest, Feedback)
+            for kind in (EnrolmentWish, EnrolRequest, Feedback, KeyWish, RotationWish)
         ),
         Target("event id", _event_id, seeds.EVENT_IDS),
         Target("log of a resumable stream", _event_log, seeds.STREAMS),
+        Target("an issuer's token", _token, seeds.TOKENS, (InvalidKey,)),
+        Target("file of keys", _keys, seeds.KEYS, (KeysProblem,), slow_s=10.0),
         Target("settings file", _settings, seeds.SETTINGS, (ConfigError,), slow_s=10.0),
     ]
 
@@ -204,6 +212,19 @@ def _event_log(data: bytes) -> None:
             break
         position = after
     log.trim(256, log.last)
+
+
+def _token(data: bytes) -> None:
+    """Of an issuer that nobody knows: all that a stranger can reach."""
+    parts = (base64.urlsafe_b64encode(part).rstrip(b"=") for part in data.split(b"\n", 2))
+    asyncio.run(SignedTokens(lambda: 0.0).identify(b".".join(parts).decode()))
+
+
+def _keys(data: bytes) -> None:
+    with tempfile.NamedTemporaryFile(dir=_memory()) as file:
+        file.write(data)
+        file.flush()
+        asyncio.run(KeyFile(Path(file.name)).read())
 
 
 def _settings(data: bytes) -> Any:

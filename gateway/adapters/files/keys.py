@@ -74,8 +74,11 @@ class KeyFile:
             mark = getattr(error, "problem_mark", None)
             line = f" at line {mark.line + 1}" if mark is not None else ""
             raise KeysProblem(f"keys.file: {self._path} is not valid YAML{line}") from error
-        except (msgspec.ValidationError, UnicodeDecodeError) as error:
+        except msgspec.ValidationError as error:
             raise KeysProblem(f"keys.file: {self._path}: {error}") from error
+        except (ValueError, RecursionError) as error:
+            # No UTF-8, a date or number that is none, or lists without end.
+            raise KeysProblem(f"keys.file: {self._path} is not valid YAML") from error
         names = [key.name for key in content.keys]
         if twice := {name for name in names if names.count(name) > 1}:
             raise KeysProblem(f"keys.file: {self._path}: two keys named {min(twice)}")
