@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,3 +132,21 @@ def test_both_replicas_share_a_keys_quota(two: Replicas) -> None:
 def left(gateway: Server, key: str) -> int:
     listed = httpx.get(gateway.url + "/v1/models", headers={"authorization": f"Bearer {key}"})
     return int(listed.headers["x-ratelimit-remaining-requests"])
+
+
+@pytest.mark.redis
+@needs_redis
+def test_requests_make_no_round_trip_of_their_own_to_redis(two: Replicas) -> None:
+    here, _ = two.each
+    quotas = ("--requests-per-min", "100000", "--tokens-per-min", "10000000", "--in-flight", "9")
+    key = admin(here, "make", "team-a", *quotas).stdout.strip()
+    asked, before = 300, here.metric("tierflow_state_seconds_count")
+    began = time.monotonic()
+    with httpx.Client(headers={"authorization": f"Bearer {key}"}) as client:
+        body = {"model": "rill-edge", "prompt": "1", "max_tokens": 1}
+        for _ in range(asked):
+            assert client.post(here.url + "/v1/completions", json=body).status_code == 200
+    seconds = time.monotonic() - began
+    made = here.metric("tierflow_state_seconds_count") - before
+    # Two turns of the quotas in a second, two trips each; a look at the keys, and others' own.
+    assert 0 < made <= 20 + 12 * seconds < asked
