@@ -159,7 +159,7 @@ def main(argv: Sequence[str]) -> int:
     for lock in locks:
         found += affected(lock.name, locked_packages(lock.read_text()), records)
     print(*found, sep="\n", end="\n" if found else "")
-    print(f"{len(found)} of {len(records)} advisories' findings in {len(locks)} locks")
+    print(f"{len(found)} found by {len(records)} advisories in {len(locks)} locks")
     return 1 if found else 0
 
 
