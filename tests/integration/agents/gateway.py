@@ -15,8 +15,9 @@ import yaml
 from gateway.api.fast_path import FastPath
 from gateway.core.devices.member import Member, MemberCondition, WorkEnd, WorkOrder, WorkPiece
 from gateway.settings import Settings
-from gateway.wiring.app import build_parts, fastapi_app, inference_routes
 from gateway.wiring.devices import DeviceParts
+from gateway.wiring.parts import build_parts
+from gateway.wiring.web import fastapi_app, inference_routes
 from tests.integration.agent import digest, start_agent
 from tests.integration.device import TOKEN
 from tests.servers import Server, free_port

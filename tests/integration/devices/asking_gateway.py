@@ -16,7 +16,7 @@ from typing import Any
 from gateway.core.devices.member import MemberFailed, WorkEnd, WorkOrder
 from gateway.core.ports import Assignment, Members
 from gateway.settings import Settings, shipped_profiles
-from gateway.wiring.app import build_parts
+from gateway.wiring.parts import build_parts
 
 QUESTION = [{"role": "user", "content": "3 + 4?"}]
 

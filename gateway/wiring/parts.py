@@ -1,0 +1,304 @@
+"""The parts of a gateway, from its settings: what they are, and how they are started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from prometheus_client import (
+    CollectorRegistry,
+)
+
+from gateway.adapters.clock import MonotonicClock
+from gateway.adapters.endpoints.live import LiveEndpoints
+from gateway.adapters.engines.client import AiohttpModelServer
+from gateway.adapters.engines.verifier import EngineVerifier
+from gateway.adapters.files.outcome_log import OutcomeFile
+from gateway.adapters.line_writer import LineWriter
+from gateway.adapters.prometheus.cascade import CascadeMetrics
+from gateway.adapters.prometheus.collective import CollectiveMetrics
+from gateway.adapters.prometheus.conditions import ConditionMetrics
+from gateway.adapters.prometheus.devices import DeviceMetrics, MemberMetrics
+from gateway.adapters.prometheus.drafting import DraftingTelemetry
+from gateway.adapters.prometheus.endpoints import (
+    DiscoveryMetrics,
+    EndpointMetrics,
+    MailboxMetrics,
+    PoolMetrics,
+)
+from gateway.adapters.prometheus.keys import KeyMetrics
+from gateway.adapters.prometheus.logs import LogMetrics
+from gateway.adapters.prometheus.requests import RequestTelemetry
+from gateway.adapters.prometheus.tls import TlsMetrics
+from gateway.api import error_handlers
+from gateway.api.operations import readiness
+from gateway.core.cascade.predictor_choice import Predictors
+from gateway.core.collective.templates import Templates
+from gateway.protocol.openai import Readiness
+from gateway.serving.requests.drain import Drain, DrainTimes
+from gateway.settings import Settings
+from gateway.wiring import pools
+from gateway.wiring.access import AccessParts, build_access
+from gateway.wiring.cascade import CascadeParts, build_cascade, outcome_file, predictors
+from gateway.wiring.collective import (
+    CollectiveParts,
+    build_collective,
+    choose_embedder,
+    collective_templates,
+)
+from gateway.wiring.devices import DeviceParts, DeviceTelemetries, build_devices
+from gateway.wiring.endpoints import EndpointUpkeep, discovery_scope
+from gateway.wiring.resumable import ResumableParts, build_resumable
+from gateway.wiring.shared import Shared, build_shared
+from gateway.wiring.state import SharedState
+from gateway.wiring.tls import TlsEnds, tls_conditions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualModels:
+    """The models that are composed of others' answers.
+
+    `embedding_problem`: why a collective's members are chosen by words; "" where they are not.
+    """
+
+    cascade: CascadeParts
+    collective: CollectiveParts
+    outcomes: OutcomeFile | None
+    embedding_problem: str
+
+    def conditions(self) -> dict[str, str]:
+        """What is degraded, by name, in words for the operator."""
+        conditions = {}
+        if self.embedding_problem:
+            conditions["embedding-missing"] = self.embedding_problem
+        if failing := self.collective.fit_estimator.problem:
+            conditions["embedding-failing"] = f"{failing}; members are chosen by tags and words"
+        if self.outcomes is not None and self.outcomes.problem:
+            conditions["outcomes-lost"] = self.outcomes.problem
+        return conditions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayParts:
+    """The parts of a gateway that runs, and what `/ready` says of them."""
+
+    registry: CollectorRegistry
+    endpoints: LiveEndpoints
+    upkeep: EndpointUpkeep
+    state: SharedState
+    shared: Shared
+    devices: DeviceParts
+    resumable: ResumableParts
+    models: VirtualModels
+    access: AccessParts
+    tls: TlsEnds
+    drain: Drain
+    output: LineWriter | None
+
+    @property
+    def draining(self) -> bool:
+        """Whether the gateway is about to stop."""
+        return self.drain.begun
+
+    @property
+    def settled(self) -> bool:
+        """Whether every endpoint that there was at the start has been looked at."""
+        return self.upkeep.settled
+
+    def readiness(self) -> Readiness:
+        """What `/ready` says."""
+        return readiness(
+            self.endpoints.states(),
+            self.endpoints.pools(),
+            self.conditions(),
+            settled=self.settled and not self.draining,
+            now=self.shared.clock.now(),
+        )
+
+    def conditions(self) -> Mapping[str, str]:
+        """The degraded modes, by name, in words for the operator."""
+        conditions = self.upkeep.conditions() | self.state.conditions() | self.models.conditions()
+        conditions |= self.access.conditions()
+        conditions |= tls_conditions(self.tls.watch)
+        if self.output is not None and (lost := self.output.losing):
+            conditions["log-lines-lost"] = (
+                f"{lost} lines of the log since it could be written last: its disk is full, or "
+                "nobody reads it"
+            )
+        if condition := self.drain.condition:
+            conditions["draining"] = condition
+        return conditions
+
+
+async def build_parts(
+    stack: AsyncExitStack, settings: Settings, output: LineWriter | None = None
+) -> GatewayParts:
+    """Start all parts; `stack` stops them. Raises ConfigError."""
+    routing, scope = pools.routing(settings), discovery_scope(settings)
+    endpoints = LiveEndpoints(pools.fixed_states(settings), pools.pool_states(settings))
+    templates, judges = collective_templates(settings), predictors(settings.cascade)
+    clock, registry = MonotonicClock(), CollectorRegistry()
+    is_model = pools.model_names(settings, endpoints)
+    keys = KeyMetrics(registry)
+    requests = RequestTelemetry(
+        registry=registry, status_of=error_handlers.status_of, is_model=is_model, keys=keys
+    )
+    registry.register(EndpointMetrics(endpoints.states, clock))
+    registry.register(PoolMetrics(endpoints))
+    tls = TlsEnds(settings)
+    state = SharedState(settings=settings, registry=registry, clock=clock, tls=tls.redis)
+    registry.register(TlsMetrics(tls.watch.remaining))
+
+    # From here on every part that is started is on the stack before the next one is.
+    await tls.start(stack)
+    server = _model_server(stack, settings, tls)
+    await state.start(stack)
+    upkeep = EndpointUpkeep(
+        settings=settings,
+        scope=scope,
+        endpoints=endpoints,
+        client=server,
+        clock=clock,
+        tls=tls.pools,
+    )
+    registry.register(MailboxMetrics(lambda: tuple(upkeep.mailboxes.values())))
+    if scope is not None:
+        registry.register(DiscoveryMetrics(lambda: upkeep.watches))
+    upkeep.start(stack)
+    shared = build_shared(
+        settings,
+        routing=routing,
+        endpoints=endpoints,
+        server=server,
+        verifier=EngineVerifier(server, upkeep.mailboxes),
+        clock=clock,
+        telemetry=requests,
+    )
+    telemetries = _device_telemetries(registry, requests)
+    devices = build_devices(settings, shared=shared, store=state.shared, telemetries=telemetries)
+    access = await build_access(
+        stack,
+        settings,
+        store=state.shared if settings.state.redis else None,
+        replica=devices.members.replica,
+        devices=devices.tokens,
+        clock=clock,
+        telemetry=keys,
+    )
+    devices.start(stack)
+    resumable = build_resumable(
+        settings,
+        replica=devices.members.replica,
+        shared=shared,
+        store=state.shared if settings.state.redis else None,
+        registry=registry,
+    )
+    await resumable.start(stack)
+    models = _virtual_models(
+        stack,
+        settings,
+        shared=shared,
+        devices=devices,
+        state=state,
+        registry=registry,
+        templates=templates,
+        judges=judges,
+    )
+    parts = GatewayParts(
+        registry=registry,
+        endpoints=endpoints,
+        upkeep=upkeep,
+        state=state,
+        shared=shared,
+        devices=devices,
+        resumable=resumable,
+        models=models,
+        access=access,
+        tls=tls,
+        drain=_drain(settings, shared=shared, devices=devices, resumable=resumable),
+        output=output,
+    )
+    registry.register(ConditionMetrics(parts.conditions))
+    registry.register(_log_metrics(output, models.outcomes))
+    return parts
+
+
+def _model_server(stack: AsyncExitStack, settings: Settings, tls: TlsEnds) -> AiohttpModelServer:
+    keys, default_key = pools.api_keys(settings)
+    server = AiohttpModelServer(
+        connect_timeout_s=settings.timeouts.connect_s,
+        api_keys=keys,
+        default_key=default_key,
+        tls=tls.pools,
+    )
+    stack.push_async_callback(server.close)
+    return server
+
+
+def _drain(
+    settings: Settings, *, shared: Shared, devices: DeviceParts, resumable: ResumableParts
+) -> Drain:
+    return Drain(
+        admission=shared.admission,
+        times=DrainTimes(settings.lifecycle.notice_s, settings.lifecycle.drain_s),
+        clock=shared.clock,
+        telemetry=shared.telemetry,
+        leave=devices.leave,
+        others=lambda: devices.connections.busy + resumable.streams.undelivered,
+    )
+
+
+def _log_metrics(output: LineWriter | None, outcomes: OutcomeFile | None) -> LogMetrics:
+    return LogMetrics(
+        lambda: output.dropped if output else 0, lambda: outcomes.dropped if outcomes else 0
+    )
+
+
+def _device_telemetries(
+    registry: CollectorRegistry, requests: RequestTelemetry
+) -> DeviceTelemetries:
+    return DeviceTelemetries(
+        devices=DeviceMetrics(registry),
+        members=MemberMetrics(registry),
+        sessions=DraftingTelemetry(registry, requests.count),
+    )
+
+
+def _virtual_models(
+    stack: AsyncExitStack,
+    settings: Settings,
+    *,
+    shared: Shared,
+    devices: DeviceParts,
+    state: SharedState,
+    registry: CollectorRegistry,
+    templates: Templates,
+    judges: Predictors,
+) -> VirtualModels:
+    """The cascade, then the collective; `stack` stops what they start."""
+    outcomes = outcome_file(stack, settings.cascade)
+    cascade = build_cascade(
+        stack,
+        settings.cascade,
+        shared=shared,
+        members=devices.members,
+        predictors=judges,
+        telemetry=CascadeMetrics(registry, shared.prices),
+        log=outcomes,
+    )
+    embedder, problem = choose_embedder(stack, settings.collective.embedding, shared)
+    collective = build_collective(
+        stack,
+        settings,
+        shared=shared,
+        members=devices.members,
+        callers=devices.tokens,
+        store=state.store,
+        templates=templates,
+        telemetry=CollectiveMetrics(registry, shared.prices),
+        embedder=embedder,
+    )
+    return VirtualModels(
+        cascade=cascade, collective=collective, outcomes=outcomes, embedding_problem=problem
+    )

@@ -1,0 +1,114 @@
+"""The web side of a gateway: which application serves which routes, and who gets to them."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request, Response
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    generate_latest,
+)
+from starlette.routing import WebSocketRoute
+from starlette.types import ASGIApp
+
+from gateway.adapters.memory_limit import memory_limit_bytes
+from gateway.api import error_handlers
+from gateway.api.admin_token import AdminGate
+from gateway.api.caller_key import CallerGate
+from gateway.api.collective import collective_router
+from gateway.api.description.document import describe
+from gateway.api.description.inference import documented_inference
+from gateway.api.devices_admin import devices_router
+from gateway.api.inference import ComposedLimits, InferenceRoutes
+from gateway.api.keys_admin import keys_router
+from gateway.api.listeners import PublicRoutes
+from gateway.api.operations import models_router, operations_router
+from gateway.api.resumable import streams_router
+from gateway.core.body_outline import OutlineLimits
+from gateway.protocol.browser_guard import BrowserGuard, guarded_hosts, guarded_origins
+from gateway.protocol.speculation import PATH
+from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
+from gateway.serving.requests.body_room import BodyRoom
+from gateway.settings import Settings
+from gateway.wiring.parts import GatewayParts
+from gateway.wiring.request_bounds import bodies_bytes, request_bounds
+from gateway.wiring.shared import build_inference
+
+VERSION = "0.1.0"
+
+
+def guarded(settings: Settings, host: str, app: ASGIApp) -> ASGIApp:
+    """`app` at the address `host`, behind a guard against web pages where they may reach it."""
+    hosts = guarded_hosts(host, settings.listen.allowed_hosts)
+    origins = guarded_origins(host, settings.listen.allowed_origins)
+    if hosts is None and origins is None:
+        return app
+    names = ("listen.allowed_hosts", "listen.allowed_origins")
+    return BrowserGuard(app=app, hosts=hosts, origins=origins, settings=names)
+
+
+def inference_routes(settings: Settings, parts: GatewayParts) -> ASGIApp:
+    """The inference routes, for the fast path."""
+    shared, models, limits = parts.shared, parts.models, settings.limits
+    return InferenceRoutes(
+        inference=build_inference(shared),
+        handlers={COLLECTIVE: models.collective.handler, CASCADE: models.cascade.handler},
+        clock=shared.clock,
+        max_body_bytes=limits.max_body_bytes,
+        composed=ComposedLimits(limits.max_composed_bytes, limits.max_composed_chars),
+        bounds=request_bounds(limits),
+        outline=OutlineLimits(limits.max_outline_bytes, limits.max_fields, limits.max_items),
+        body_room=BodyRoom(bodies_bytes(limits, memory_limit_bytes()), shared.telemetry),
+        body_s=settings.timeouts.body_s,
+        body_rate=settings.timeouts.body_bytes_per_s,
+        resumable=parts.resumable.answers,
+        drain=parts.drain,
+        access=parts.access.access,
+        privacy=shared.privacy,
+        continues=settings.continuation.enabled,
+    )
+
+
+def public_routes(settings: Settings, parts: GatewayParts, rest: ASGIApp) -> ASGIApp:
+    """What of `rest` is at the address of `listen`: all of it where only this machine reaches it
+    and there is no other address."""
+    apart = settings.operations.port is not None
+    if not apart and not settings.listen.beyond_loopback:
+        return rest
+    return PublicRoutes(
+        rest,
+        gate=None if apart else AdminGate(settings.admin.digest),
+        ready=lambda: parts.readiness().ready,
+    )
+
+
+def fastapi_app(settings: Settings, parts: GatewayParts) -> FastAPI:
+    """Every route, those of inference for their description alone."""
+    gate = CallerGate(parts.access.access)
+    app = FastAPI(
+        title="Tierflow gateway",
+        version=VERSION,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+    )
+    error_handlers.install(app)
+
+    def metrics_page() -> tuple[bytes, str]:
+        return generate_latest(parts.registry), CONTENT_TYPE_LATEST
+
+    async def passed_through(request: Request) -> Response:
+        raise AssertionError("the fast path serves this route")
+
+    for router in (
+        models_router(gate, parts.endpoints, settings.limits.max_body_bytes, (CASCADE, COLLECTIVE)),
+        operations_router(parts.readiness, metrics_page),
+        devices_router(AdminGate(settings.admin.digest), parts.devices.admin),
+        keys_router(AdminGate(settings.admin.digest), parts.access.admin),
+        collective_router(gate, parts.models.collective.feedback),
+        documented_inference(passed_through),
+        streams_router(gate, parts.resumable.answers),
+    ):
+        app.include_router(router)
+    describe(app)
+    app.router.routes.append(WebSocketRoute(PATH, parts.devices.route))
+    return app
