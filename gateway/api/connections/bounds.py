@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 import resource
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gateway.core.access.networks import Network, is_within
+
 RESERVE = 256
 """Descriptors for what is no caller's connection: looks at engines, Redis, logs, mailboxes."""
 PER_CONNECTION = 2
 """A caller's connection, and the one to the engine that answers."""
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +53,9 @@ class Connections:
         limits = self.limits
         if self.open >= limits.max_connections:
             return False
-        if self._by_address[address] >= limits.max_per_address and not self._is_exempt(address):
-            return False
+        if self._by_address[address] >= limits.max_per_address:
+            if not is_within(address, limits.exempt):
+                return False
         self.open += 1
         self._by_address[address] += 1
         return True
@@ -65,15 +65,6 @@ class Connections:
         self._by_address[address] -= 1
         if not self._by_address[address]:
             del self._by_address[address]
-
-    def _is_exempt(self, address: str) -> bool:
-        try:
-            found = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
-            found = found.ipv4_mapped
-        return any(found in network for network in self.limits.exempt)
 
 
 def room_for_connections(wanted: int) -> int:

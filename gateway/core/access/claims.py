@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
 from gateway.core.access.key import Identity, Quotas, Scope, TierName, Way
+from gateway.core.access.networks import Network, is_within
 from gateway.core.privacy import Privacy
 from gateway.errors import InvalidKey
 
 MAX_NAME_CHARS = 128
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,14 +78,7 @@ class TrustedProxy:
         address of the connection's other end, `headers` have names in lower case. Raises
         InvalidKey for more than one name."""
         named = [value for name, value in headers if name == self.header]
-        if not named or not self._is_ours(peer):
+        if not named or not is_within(peer, self.networks):
             return None
         name = named[0].decode("utf-8", "replace").strip() if len(named) == 1 else None
         return named_identity("proxy", name, Scope(), self.quotas)
-
-    def _is_ours(self, peer: str) -> bool:
-        try:
-            address = ipaddress.ip_address(peer)
-        except ValueError:
-            return False
-        return any(address in network for network in self.networks)

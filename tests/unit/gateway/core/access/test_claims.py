@@ -18,14 +18,16 @@ PROXY = TrustedProxy(
 NAMED = [(b"x-forwarded-user", b"ann@example.org")]
 
 
-@pytest.mark.parametrize("peer", ["10.0.3.7", "fd00::1"])
+@pytest.mark.parametrize("peer", ["10.0.3.7", "::ffff:10.0.3.7", "fd00::1"])
 def test_the_proxy_says_who_calls(peer: str) -> None:
     identity = PROXY.identity(peer, NAMED)
     assert identity is not None
     assert (identity.key, identity.quotas.requests_per_min) == ("proxy/ann@example.org", 9)
 
 
-@pytest.mark.parametrize("peer", ["10.0.4.7", "127.0.0.1", "fd01::1", "", "proxy"])
+@pytest.mark.parametrize(
+    "peer", ["10.0.4.7", "::ffff:10.0.4.7", "127.0.0.1", "fd01::1", "", "proxy"]
+)
 def test_nobody_else_is_believed(peer: str) -> None:
     assert PROXY.identity(peer, NAMED) is None
 
