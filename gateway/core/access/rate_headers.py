@@ -38,10 +38,8 @@ def _headers(what: str, bucket: QuotaBucket | None, now: float) -> RateHeaders:
     if bucket is None:
         return ()
     limit, remaining, reset = _NAMES[what]
-    left = bucket.available(now)
-    seconds = (bucket.limit - left) / bucket.per_s
     return (
         (limit, b"%d" % bucket.limit),
-        (remaining, b"%d" % max(0.0, left)),
-        (reset, duration(seconds).encode()),
+        (remaining, b"%d" % max(0.0, bucket.available(now))),
+        (reset, duration(bucket.reset_s(now)).encode()),
     )
