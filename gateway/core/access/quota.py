@@ -15,6 +15,7 @@ from gateway.core.token_bucket import ROUNDING, refilled
 
 MINUTE_S, DAY_S = 60.0, 86_400.0
 CHARS_PER_TOKEN = 4
+"""A rough mean over tokenizers and languages."""
 ANSWER_TOKENS = 256
 """What an answer is expected to have where its caller sets no limit."""
 

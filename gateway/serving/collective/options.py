@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.core.access.quota import CHARS_PER_TOKEN
 from gateway.core.collective.options import (
     MAX_MEMBERS,
     Aggregate,
@@ -29,8 +30,6 @@ from gateway.serving.chat.messages import text_of
 from gateway.serving.chat.request import DEVICE_SAMPLING, ChatRequest
 
 WHERE = "tierflow.collective"
-CHARS_PER_TOKEN = 4
-"""A rough mean over tokenizers and languages."""
 ROLES = ("system", "developer", "user", "assistant")
 _SERVER_SAMPLING = (*DEVICE_SAMPLING, "min_p", "frequency_penalty", "presence_penalty")
 """The sampling fields of the server model; members understand fewer."""
