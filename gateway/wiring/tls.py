@@ -10,6 +10,7 @@ from gateway.adapters.tls import LiveTls, TlsFiles, TlsWatch
 from gateway.settings import Settings
 from gateway.settings.state import parse_url
 from gateway.settings.tls import ClientTls, ServerTls
+from gateway.wiring.tasks import end_task
 
 DAY_S = 24 * 3600.0
 SOON_S = 14 * DAY_S
@@ -42,8 +43,7 @@ class TlsEnds:
         """Look at the files from now on; `stack` ends it."""
         if self._watched:
             looking = asyncio.create_task(self.watch.run())
-            stack.push_async_callback(asyncio.wait, {looking})
-            stack.callback(looking.cancel)
+            stack.push_async_callback(end_task, looking)
 
     def _server(self, setting: str, tls: ServerTls | None) -> ssl.SSLContext | None:
         if tls is None:
