@@ -7,26 +7,28 @@ GatewayError
 │   ├── UnknownDevice
 │   ├── UnknownKey
 │   ├── UnknownStream
-│   └── BodyTooLarge
-├── NoEndpoint             nothing healthy can take the request now
-├── Overloaded             something healthy could, but every place is taken
-├── Draining               the gateway is about to stop
+│   ├── BodyTooLarge
+│   └── EncodedBody
+├── RetryLater             it may pass: the caller may try again
+│   ├── NoEndpoint         nothing healthy can take the request now
+│   ├── Overloaded         something healthy could, but every place is taken
+│   ├── Draining           the gateway is about to stop
+│   ├── StateLost          the store that the replicas share can't be reached
+│   ├── TooManyAttempts    the caller guesses, or asks too often
+│   ├── TooFewMembers      a collective has fewer members than its quorum, and may not degrade
+│   └── QuotaExceeded      the caller has asked for as much as it may for now
+│       ├── RequestRateExceeded
+│       ├── TokenRateExceeded
+│       └── QuotaSpent     of the day
 ├── DeadlineExceeded       the caller's own deadline passed before the first byte
 ├── ClientStalled          the caller stopped reading its answer
-├── StateLost              the store that the replicas share can't be reached
 ├── StreamGone             what the caller missed of a stream can't be had any more
 ├── EmbeddingFailed        no vector for a text could be made
 ├── Conflict               the request contradicts another one: an idempotency key, a device
 ├── Denied                 the caller is not who may do this
 │   └── OutOfScope         the caller's key is not for this
-├── QuotaExceeded          the caller has asked for as much as it may for now
-│   ├── RequestRateExceeded
-│   ├── TokenRateExceeded
-│   └── QuotaSpent         of the day
 ├── Unauthenticated        the caller has not shown who it is
 │   └── InvalidKey         it shows no key, or one that is not good
-├── TooManyAttempts        the caller guesses, or asks too often
-├── TooFewMembers          a collective has fewer members than its quorum, and may not degrade
 └── UpstreamError          an engine failed while it held the request
     ├── ConnectFailed
     │   └── ConnectTimeout

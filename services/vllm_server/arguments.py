@@ -25,11 +25,11 @@ DRAFT_MAILBOX = "TIERFLOW_DRAFT_MAILBOX"
 """HOST:PORT where the engine's process takes drafts; set by `launch`."""
 DRAFT_SECRET = "TIERFLOW_DRAFT_SECRET"
 MIN_DRAFT_SECRET = 16
+"""Characters."""
 DRAFT_CERTIFICATE = "TIERFLOW_DRAFT_TLS_CERTIFICATE"
 DRAFT_KEY = "TIERFLOW_DRAFT_TLS_KEY"
 DRAFT_CLIENT_CA = "TIERFLOW_DRAFT_TLS_CLIENT_CA"
 """Environment variables: PEM files of TLS at the mailbox."""
-"""Characters."""
 OF_SEVERAL_NODES = frozenset(
     {
         "--nnodes",
