@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -91,3 +92,8 @@ def bearer_token(authorization: str) -> str:
     scheme, _, token = authorization.partition(" ")
     token = token.strip()
     return token if scheme.lower() == "bearer" and len(token) <= MAX_TOKEN_CHARS else ""
+
+
+def token_digest(token: str) -> str:
+    """SHA-256 in hex of the bytes that came, which headers are read from as Latin-1."""
+    return hashlib.sha256(token.encode("latin-1", "replace")).hexdigest()

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from gateway.core.access.key import PREFIX, ApiKey, Quotas, Scope
+from gateway.core.access.key import PREFIX, ApiKey, Quotas, Scope, token_digest
 from gateway.core.access.stored_keys import MAX_KEYS, KeysProblem, StoredKeys, rotated
 from gateway.errors import Conflict, StateLost, UnknownKey
 from gateway.serving.access.key_store import KeyWatch
-from gateway.serving.access.key_table import KeyTable, key_digest
+from gateway.serving.access.key_table import KeyTable
 
 TRIES = 5
 
@@ -53,7 +53,7 @@ class KeyAdmin:
         secret, now = _new_secret(), self._unix_time()
         made = ApiKey(
             name=name,
-            digest=key_digest(secret),
+            digest=token_digest(secret),
             created=now,
             scope=scope,
             quotas=quotas,
@@ -79,7 +79,7 @@ class KeyAdmin:
         """The key with another secret, and that; the one before is good for `grace_s` more. Raises
         UnknownKey."""
         secret, now = _new_secret(), self._unix_time()
-        digest = key_digest(secret)
+        digest = token_digest(secret)
 
         def change(stored: StoredKeys) -> StoredKeys:
             return stored.put(rotated(self._stored(stored, name), digest, now, grace_s))

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Mapping
 
-from gateway.core.access.key import ApiKey, Identity
-
-
-def key_digest(token: str) -> str:
-    """SHA-256 in hex of the bytes that came, which headers are read from as Latin-1."""
-    return hashlib.sha256(token.encode("latin-1", "replace")).hexdigest()
+from gateway.core.access.key import ApiKey, Identity, token_digest
 
 
 class KeyTable:
@@ -47,7 +41,7 @@ class KeyTable:
         The look-up is by a digest, which a guess says nothing about, and the comparison takes the
         same time wherever two digests differ.
         """
-        digest = key_digest(token)
+        digest = token_digest(token)
         key, identity = self._by_digest.get(digest, (None, None))
         if key is None:
             return None

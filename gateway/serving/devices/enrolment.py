@@ -30,6 +30,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
+from gateway.core.access.key import token_digest
 from gateway.core.devices.member import Privacy
 from gateway.core.ports import StateStore
 from gateway.core.state.operations import Advance, Forget, Held, Hold, Read, Release
@@ -48,7 +49,7 @@ from gateway.serving.devices.enrolment_records import (
 )
 from gateway.serving.devices.replicas.messages import DEVICES, TokenRevoked
 from gateway.serving.devices.replicas.outbox import ReplicaOutbox
-from gateway.serving.devices.tokens import PREFIX, DeviceTokens, digest
+from gateway.serving.devices.tokens import PREFIX, DeviceTokens
 
 ONE_TIME = "tfe_"
 CLAIM_S = 60.0
@@ -89,7 +90,9 @@ class Enrolments:
         token = ONE_TIME + secrets.token_urlsafe(32)
         record = encode(EnrolmentRecord(name=name, owner=owner, privacy=privacy))
         await self._store.run(
-            Advance(kind=ENROLMENTS, name=digest(token), expected=0, value=record, ttl_s=ttl_s)
+            Advance(
+                kind=ENROLMENTS, name=token_digest(token), expected=0, value=record, ttl_s=ttl_s
+            )
         )
         return token
 
@@ -124,7 +127,7 @@ class Enrolments:
         where `address` has been wrong too often. Behind a proxy all devices share one address, so a
         good token is accepted all the while.
         """
-        one_time = digest(token)
+        one_time = token_digest(token)
         ((number, value),) = await self._store.run(Read(ENROLMENTS, one_time))
         enrolment = decode(EnrolmentRecord, value)
         if enrolment is None or not await self._may_use(enrolment, name, attempt):
@@ -135,7 +138,7 @@ class Enrolments:
             device=used.device if used else self._name(enrolment, name),
             owner=enrolment.owner,
             privacy=enrolment.privacy,
-            digest=digest(own),
+            digest=token_digest(own),
             enrolment=one_time,
             enrolled_at=int(self._unix_time()),
         )
@@ -144,7 +147,7 @@ class Enrolments:
         (claimed,) = await self._store.run(claim)
         if not claimed:
             raise _name_taken(record.device)
-        enrolment = replace(enrolment, attempt=digest(attempt) if attempt else "")
+        enrolment = replace(enrolment, attempt=token_digest(attempt) if attempt else "")
         if not (await self._use_up(number, enrolment, record) and await self._keep(record)):
             await self._undo(record)
             raise await self._wrong(address)
@@ -154,7 +157,7 @@ class Enrolments:
         """Not used yet, or used by the same device, which has not connected with its token yet."""
         if enrolment.used is None:
             return True
-        if not attempt or digest(attempt) != enrolment.attempt:
+        if not attempt or token_digest(attempt) != enrolment.attempt:
             return False
         if name not in ("", enrolment.used.device):
             return False

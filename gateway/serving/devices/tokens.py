@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import structlog
 
+from gateway.core.access.key import bearer_token, token_digest
 from gateway.core.bounded_dict import BoundedDict
 from gateway.core.devices.grant import Grant
 from gateway.core.ports import Clock, StateStore
@@ -29,7 +29,6 @@ log = structlog.get_logger("tierflow.devices")
 
 PREFIX = "tfd_"
 """Of enrolled devices' tokens: the store is not asked about any other."""
-MAX_TOKEN = 4096
 MAX_REMEMBERED, REMEMBERED_S = 1024, 5.0
 """Callers whose token was looked up, and for how long that answer is used again."""
 WATCH_PERIOD_S = 5.0
@@ -39,11 +38,6 @@ UNKNOWN = (
     "shared state; enrol the device again"
 )
 REVOKED_TOKEN = "this device's token has been revoked; enrol the device again if it may come back"
-
-
-def digest(token: str) -> str:
-    """SHA-256 in hex of the bytes that came, which headers are read from as Latin-1."""
-    return hashlib.sha256(token.encode("latin-1", "replace")).hexdigest()
 
 
 class DeviceTokens:
@@ -74,9 +68,9 @@ class DeviceTokens:
 
         Looks into the store at most once, and only for enrolled devices. Raises StateLost.
         """
-        if not (token := _bearer(authorization)):
+        if not (token := bearer_token(authorization)):
             return None
-        hashed = digest(token)
+        hashed = token_digest(token)
         if (name := self._name_in_settings(hashed)) is not None:
             return Grant(device=name, owner=self.owners.get(name))
         if not token.startswith(PREFIX):
@@ -91,7 +85,7 @@ class DeviceTokens:
 
     async def refusal(self, authorization: str) -> Unauthenticated:
         """Why a header that `find` knows no grant for opens nothing. Raises StateLost."""
-        token = _bearer(authorization)
+        token = bearer_token(authorization)
         if not token:
             return Unauthenticated(
                 "connect with `Authorization: Bearer <device token>`; the gateway's settings list "
@@ -104,7 +98,7 @@ class DeviceTokens:
                 "settings, or enrol the device",
                 code="invalid_device_token",
             )
-        ((_, revoked),) = await self._store.run(Read(REVOKED, digest(token)))
+        ((_, revoked),) = await self._store.run(Read(REVOKED, token_digest(token)))
         if revoked is not None:
             return Unauthenticated(REVOKED_TOKEN, code="revoked_device_token")
         return Unauthenticated(UNKNOWN, code="unknown_device_token")
@@ -140,13 +134,6 @@ class DeviceTokens:
             if hmac.compare_digest(hashed.encode(), expected):
                 match = name
         return match
-
-
-def _bearer(authorization: str) -> str:
-    """The token of the header; empty where there is none, or one that is too long."""
-    scheme, _, token = authorization.partition(" ")
-    token = token.strip()
-    return token if scheme.lower() == "bearer" and len(token) <= MAX_TOKEN else ""
 
 
 class EnrolledConnections(Protocol):

@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.state.memory import MemoryStore
+from gateway.core.access.key import token_digest
 from gateway.core.devices.grant import Grant
 from gateway.core.devices.member import MemberFailed, WorkEnd, WorkOrder
 from gateway.core.ports import Assignment, StateStore
@@ -18,7 +19,6 @@ from gateway.core.state.operations import Operation
 from gateway.errors import StateLost
 from gateway.protocol import speculation as wire
 from gateway.protocol import work
-from gateway.serving.devices.tokens import digest
 from gateway.wiring.devices import DeviceTelemetries, build_devices
 from tests.unit.gateway.build import BOUNDS
 from tests.unit.gateway.fakes import MemberRecorder
@@ -88,7 +88,7 @@ class Replica:
             devices={
                 "lease_s": lease_s,
                 "heartbeat_s": lease_s / 3,
-                "tokens": {"kitchen": digest("of-the-kitchen")},
+                "tokens": {"kitchen": token_digest("of-the-kitchen")},
                 **limits,
             },
         )

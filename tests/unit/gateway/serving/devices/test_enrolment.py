@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.adapters.clock import MonotonicClock
+from gateway.core.access.key import token_digest
 from gateway.core.devices.grant import Grant
 from gateway.core.devices.member import Privacy
 from gateway.core.state.operations import Advance, Forget, Held, Hold, Operation, Read
@@ -26,7 +27,7 @@ from gateway.serving.devices.enrolment import Enrolments
 from gateway.serving.devices.enrolment_attempts import AT_ONCE, EnrolmentAttempts
 from gateway.serving.devices.enrolment_records import ENROLMENTS, KEPT_S, TOKENS
 from gateway.serving.devices.replicas.outbox import ReplicaOutbox
-from gateway.serving.devices.tokens import DeviceTokens, digest
+from gateway.serving.devices.tokens import DeviceTokens
 from tests.unit.gateway.serving.devices.device_rig import until
 from tests.unit.gateway.serving.devices.replica_rig import Replica, device, replicas
 
@@ -51,7 +52,7 @@ async def test_a_device_is_found_by_its_own_token_at_every_replica() -> None:
     async with replicas(2) as (here, there):
         own = await enrolled(here, "phone", "ann")
         grant = await there.tokens.find(f"Bearer {own}")
-        assert grant == Grant(device="phone", owner="ann", privacy=EVERY, digest=digest(own))
+        assert grant == Grant(device="phone", owner="ann", privacy=EVERY, digest=token_digest(own))
         assert await there.tokens.callers_owner(f"Bearer {own}") == ("phone", "ann")
         assert await there.tokens.find(f"Bearer {own}x") is None
         assert await there.tokens.find(f"Basic {own}") is None
@@ -69,7 +70,7 @@ async def test_only_hashes_are_stored() -> None:
     async with replicas(1) as (here,):
         token = await minted(here, "phone")
         _, own = await here.enrolments.exchange(token, "", "1.2.3.4")
-        held, record = await here.store.run(Held("enrolled"), Read(TOKENS, digest(own)))
+        held, record = await here.store.run(Held("enrolled"), Read(TOKENS, token_digest(own)))
         for stored in (*held.values(), record[1]):
             assert own.encode() not in stored and token.encode() not in stored
 
@@ -205,7 +206,7 @@ async def test_an_exchange_is_not_repeated_once_its_device_was_revoked() -> None
 
 
 async def _expires(here: Replica, token: str) -> None:
-    while (await here.store.run(Read(ENROLMENTS, digest(token))))[0][1] is not None:
+    while (await here.store.run(Read(ENROLMENTS, token_digest(token))))[0][1] is not None:
         await asyncio.sleep(0.01)
 
 
@@ -283,15 +284,15 @@ async def test_a_device_whose_token_the_store_has_lost_is_told_to_enrol_again() 
     async with replicas(1) as (here,):
         own = await enrolled(here, "phone")
         phone = await device(here, None, await here.tokens.find(f"Bearer {own}"))
-        ((_, record),) = await here.store.run(Read(TOKENS, digest(own)))
-        await here.store.run(Forget(TOKENS, digest(own)))
+        ((_, record),) = await here.store.run(Read(TOKENS, token_digest(own)))
+        await here.store.run(Forget(TOKENS, token_digest(own)))
         await here.watch.turn()
         await here.store.run(
-            Advance(kind=TOKENS, name=digest(own), expected=0, value=record, ttl_s=60.0)
+            Advance(kind=TOKENS, name=token_digest(own), expected=0, value=record, ttl_s=60.0)
         )
         await here.watch.turn()
         assert not phone.task.done(), "it is back"
-        await here.store.run(Forget(TOKENS, digest(own)))
+        await here.store.run(Forget(TOKENS, token_digest(own)))
         for _ in range(2):
             await here.watch.turn()
         await phone.task
@@ -334,7 +335,7 @@ async def test_an_enrolled_token_can_be_revoked_after_the_settings_got_one_of_it
         own = await enrolled(here, "phone")
         clock, replica_outbox = MonotonicClock(), ReplicaOutbox(here.store)
         tokens = DeviceTokens(
-            tokens={"phone": digest("of-the-phone")}, owners={}, store=here.store, clock=clock
+            tokens={"phone": token_digest("of-the-phone")}, owners={}, store=here.store, clock=clock
         )
         attempts = EnrolmentAttempts(here.store, clock)
         later = Enrolments(
@@ -354,12 +355,12 @@ async def test_a_device_that_connects_stays_enrolled() -> None:
     async with replicas(1) as (here,):
         own = await enrolled(here, "phone")
         phone = await device(here, None, await here.tokens.find(f"Bearer {own}"))
-        before = (await here.store.run(Read(TOKENS, digest(own))))[0]
+        before = (await here.store.run(Read(TOKENS, token_digest(own))))[0]
         await here.watch.turn()
-        after = (await here.store.run(Read(TOKENS, digest(own))))[0]
+        after = (await here.store.run(Read(TOKENS, token_digest(own))))[0]
         assert after == (before[0] + 1, before[1])
         await here.watch.turn()
-        assert (await here.store.run(Read(TOKENS, digest(own))))[0] == after
+        assert (await here.store.run(Read(TOKENS, token_digest(own))))[0] == after
         assert not phone.task.done()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from gateway.core.access.key import token_digest
 from gateway.core.state import bounds
 from gateway.core.state.operations import Advance
 from gateway.serving.devices.enrolment_records import TOKENS, DeviceRecord, encode
@@ -14,7 +15,6 @@ from gateway.serving.devices.tokens import (
     REMEMBERED_S,
     DeviceTokens,
     TokenWatch,
-    digest,
 )
 from tests.unit.gateway.build import BOUNDS
 from tests.unit.gateway.fakes import CountingStore, StoppedClock
@@ -35,8 +35,8 @@ class TokenLookups:
             device="phone",
             owner="ann",
             privacy=frozenset(),
-            digest=digest(token),
-            enrolment=digest("tfe_"),
+            digest=token_digest(token),
+            enrolment=token_digest("tfe_"),
             enrolled_at=0,
         )
         await self.store.run(
