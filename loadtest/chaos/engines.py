@@ -15,8 +15,10 @@ EDGE, CLOUD = "rill-edge", "rill-cloud"
 MACHINE = (
     *("--batch-slowdown", "0.01", "--max-num-seqs", "1024"),
     *("--prefill-tokens-per-s", "100000", "--kv-cache-tokens", "4000000"),
+    *("--shutdown-timeout", "45"),
 )
-"""Engines that hold the whole crowd, and whose prompts cost next to nothing."""
+"""Engines that hold the whole crowd, whose prompts cost next to nothing, and that end what they run
+when they are asked to end, as the charts have them do."""
 
 
 def simulated_engines(processes: Processes, plan: ChaosPlan, cores: Set[int]) -> list[Engine]:

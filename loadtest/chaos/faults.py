@@ -23,7 +23,7 @@ CONTROL_S = 5.0
 SETTLED_S = 2.0
 """How long a rollout waits after a part is ready, as with `minReadySeconds` of Kubernetes."""
 GRACE_S = 60.0
-"""How long a replica of the gateway may take to end when it is asked to."""
+"""How long a replica of the gateway, or an engine, may take to end when it is asked to."""
 
 
 async def nothing(testbed: Testbed) -> None:
@@ -75,6 +75,17 @@ def rolled_out(name: str, parts: Callable[[Testbed], list[Part]], patience_s: fl
     async def begin(testbed: Testbed) -> None:
         for part in parts(testbed):
             await testbed.roll_out(part, patience_s)
+            await asyncio.sleep(SETTLED_S)
+
+    return Fault(name, begin)
+
+
+def engines_rolled_out(name: str, tier: str = "edge") -> Fault:
+    """Each engine of a tier leaves, ends what it runs, and comes back, one after the other."""
+
+    async def begin(testbed: Testbed) -> None:
+        for engine in [engine for engine in testbed.engines if engine.tier == tier]:
+            await testbed.roll_out_engine(engine, GRACE_S)
             await asyncio.sleep(SETTLED_S)
 
     return Fault(name, begin)
@@ -191,9 +202,7 @@ HALF_EVENT = misbehaving("engine: half an event", half_event_after_tokens=5)
 EMPTY = misbehaving("engine: empty answers", empty=True)
 DIES_AT_FIRST = misbehaving("engine: an error is the first event", error_event_after_tokens=0)
 DIES = misbehaving("engine: an error in the answer", error_event_after_tokens=7)
-ENGINES_ROLLED_OUT = rolled_out(
-    "rollout of the engines", lambda testbed: testbed.pool("edge"), patience_s=5.0
-)
+ENGINES_ROLLED_OUT = engines_rolled_out("rollout of the engines")
 
 REDIS_KILLED = killed("Redis killed", the_redis)
 REDIS_PAUSED = paused("Redis paused", the_redis)

@@ -62,6 +62,11 @@ class Engine:
     part: Part
 
 
+LEAVING_S = 1.0
+"""How long an engine that leaves goes on serving before it is asked to end, as with a pod's
+preStop."""
+
+
 async def _begin(parts: Sequence[Part]) -> None:
     await asyncio.gather(*(asyncio.to_thread(part.begin) for part in parts))
 
@@ -155,6 +160,13 @@ class Testbed:
         await asyncio.to_thread(part.running.stop, patience_s)
         await self.restart(part)
 
+    async def roll_out_engine(self, engine: Engine, patience_s: float) -> None:
+        """The same with an engine, as a cluster does it: discovery says first that it leaves."""
+        self.api.put(self._slice(engine, leaves=True))
+        await asyncio.sleep(LEAVING_S)
+        await self.roll_out(engine.part, patience_s)
+        self.api.put(self._slice(engine))
+
     async def conditions(self, **fields: object) -> None:
         """Change the link's conditions; see `loadtest.link.control`."""
 
@@ -164,11 +176,12 @@ class Testbed:
 
         await asyncio.to_thread(change)
 
-    def _slice(self, engine: Engine) -> dict[str, Any]:
+    def _slice(self, engine: Engine, *, leaves: bool = False) -> dict[str, Any]:
         """The engine as the API server lists it: each listens on a port of its own."""
+        member = pod(HOST, ready=False, serving=True, terminating=True) if leaves else pod(HOST)
         return endpoint_slice(
             f"{engine.model}-{engine.part.port}",
-            pod(HOST),
+            member,
             port=engine.part.port,
             pool=engine.tier,
             tier=engine.tier,

@@ -39,7 +39,7 @@ def main() -> None:
         access_log=False,
         log_config=None,
         log_level="critical",
-        timeout_graceful_shutdown=1,
+        timeout_graceful_shutdown=settings.shutdown_timeout_s,
     )
     port = listener.getsockname()[1]
     gc.freeze()

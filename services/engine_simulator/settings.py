@@ -43,6 +43,7 @@ class Settings:
     seed: int
     embedding_dimensions: int
     max_body_bytes: int
+    shutdown_timeout_s: int
     allow_fault_control: bool
     faults: Faults
     rates: Rates
@@ -98,6 +99,8 @@ def _parser() -> _Parser:
     add("--seed", type=_number(int, 0), default=0, help="seed of faults and acceptance")
     add("--embedding-dimensions", type=_number(int, 1, 8192), default=64, help="vector length")
     add("--max-body-bytes", type=natural, default=32 * 2**20, help="largest request body")
+    add("--shutdown-timeout", type=_number(int, 0), default=1,
+        help="seconds that running requests have to end once it is asked to")  # fmt: skip
     add("--fault", action="append", default=[], metavar="NAME[=VALUE][@REQUESTS]",
         help="a fault in force from the start; may be repeated")  # fmt: skip
     add("--allow-fault-control", action="store_true", help="serve /simulator/faults")
@@ -135,6 +138,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> Settings:
         seed=options.seed,
         embedding_dimensions=options.embedding_dimensions,
         max_body_bytes=options.max_body_bytes,
+        shutdown_timeout_s=options.shutdown_timeout,
         allow_fault_control=options.allow_fault_control,
         faults=faults,
         rates=rates,
