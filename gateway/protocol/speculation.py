@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.protocol import work
+from gateway.protocol.decoding import UNREADABLE
 from gateway.protocol.fields import (
     Code,
     Id,
@@ -236,5 +237,5 @@ def _decode(decoder: msgspec.msgpack.Decoder[Any], message: bytes) -> Any:
         raise FrameError(f"a frame of {len(message)} bytes: at most {MAX_FRAME_BYTES} are taken")
     try:
         return decoder.decode(message)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+    except UNREADABLE as exc:
         raise FrameError(str(exc)) from exc

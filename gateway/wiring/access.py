@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -25,7 +24,7 @@ from gateway.serving.access.quota_sharing import QuotaSharing
 from gateway.serving.access.quotas import KeyQuotas
 from gateway.settings import Settings
 from gateway.wiring.issuers import build_issuers
-from gateway.wiring.tasks import end_task
+from gateway.wiring.tasks import start_task
 
 log = structlog.get_logger("tierflow.access")
 
@@ -86,17 +85,17 @@ async def build_access(
     if not required():
         log.warning("keys_not_required", listen=settings.listen.host)
     if watch is not None:
-        stack.push_async_callback(end_task, asyncio.create_task(watch.run()))
+        start_task(stack, "keys", watch.run)
     if store is not None:
         sharing = QuotaSharing(store=store, quotas=quotas, replica=replica, clock=clock)
-        stack.push_async_callback(end_task, asyncio.create_task(sharing.run()))
+        start_task(stack, "quotas", sharing.run)
     day_use = None
     if store is None and rule.file is not None:
         day_use = DayUse(
             store=DayUseFile(Path(rule.file)), quotas=quotas, clock=clock, unix_time=wall
         )
         await day_use.load()
-        stack.push_async_callback(end_task, asyncio.create_task(day_use.run()))
+        start_task(stack, "day-use", day_use.run)
     issuers = build_issuers(stack, rule.issuers, clock=clock, wall=wall)
     return AccessParts(
         access=Access(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -14,7 +13,7 @@ from gateway.adapters.identity.key_set import KeySet, fetch, read_file
 from gateway.core.access.claims import ClaimRule
 from gateway.core.ports import Clock
 from gateway.settings.keys import IssuerSettings
-from gateway.wiring.tasks import end_task
+from gateway.wiring.tasks import start_task
 
 
 def build_issuers(
@@ -32,7 +31,7 @@ def build_issuers(
     tokens = SignedTokens(wall)
     for name, each in settings.items():
         keys = KeySet(issuer=name, read=_reader(client, each), clock=clock, changed=tokens.forget)
-        stack.push_async_callback(end_task, asyncio.create_task(keys.run()))
+        start_task(stack, "issuer-keys", keys.run)
         tokens.add(_issuer(name, each, keys))
     return tokens
 

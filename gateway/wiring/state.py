@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import secrets
 import ssl
@@ -19,7 +18,7 @@ from gateway.adapters.state.redis.store import LOOKS_IN_A_CLUSTER, RedisStore
 from gateway.core.ports import Clock, StateStore
 from gateway.settings import Settings
 from gateway.settings.state import Redis, parse_address, parse_url
-from gateway.wiring.tasks import end_task
+from gateway.wiring.tasks import start_task
 
 
 class SharedState:
@@ -75,8 +74,7 @@ class SharedState:
             stack.push_async_callback(self._served.stop)
             await self._served.start()
         if self._mark is not None:
-            looking = asyncio.create_task(self._mark.run())
-            stack.push_async_callback(end_task, looking)
+            start_task(stack, "state-mark", self._mark.run)
 
     def conditions(self) -> dict[str, str]:
         """What is degraded, by name, in words for the operator."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from contextlib import AsyncExitStack
 
@@ -10,7 +9,7 @@ from gateway.adapters.tls import LiveTls, TlsFiles, TlsWatch
 from gateway.settings import Settings
 from gateway.settings.state import parse_url
 from gateway.settings.tls import ClientTls, ServerTls
-from gateway.wiring.tasks import end_task
+from gateway.wiring.tasks import start_task
 
 DAY_S = 24 * 3600.0
 SOON_S = 14 * DAY_S
@@ -42,8 +41,7 @@ class TlsEnds:
     async def start(self, stack: AsyncExitStack) -> None:
         """Look at the files from now on; `stack` ends it."""
         if self._watched:
-            looking = asyncio.create_task(self.watch.run())
-            stack.push_async_callback(end_task, looking)
+            start_task(stack, "certificates", self.watch.run)
 
     def _server(self, setting: str, tls: ServerTls | None) -> ssl.SSLContext | None:
         if tls is None:

@@ -12,6 +12,7 @@ from gateway.core.access.stored_keys import KeysProblem, StoredKeys
 from gateway.core.ports import Clock, StateStore
 from gateway.core.state.operations import Advance, Read
 from gateway.errors import StateLost
+from gateway.protocol.decoding import UNREADABLE
 from gateway.serving.access.key_table import KeyTable
 
 KEYS, TABLE = "api-keys", "all"
@@ -100,15 +101,21 @@ class KeyWatch:
         try:
             found, _ = await self.store.read()
         except (KeysProblem, StateLost) as error:
-            problem = error.message if isinstance(error, StateLost) else str(error)
-            if not self.problem:
-                log.warning("keys_not_read", problem=problem)
-            self.problem = problem
+            self._note(error.message if isinstance(error, StateLost) else str(error))
+            return
+        except Exception as error:
+            # Whatever it is, the next look comes: else a revoked key would stay good.
+            self._note(f"reading them failed with {type(error).__name__}")
             return
         if self.problem:
             log.info("keys_read_again")
         self.problem = ""
         self.adopt(found)
+
+    def _note(self, problem: str) -> None:
+        if not self.problem:
+            log.warning("keys_not_read", problem=problem)
+        self.problem = problem
 
     def adopt(self, keys: StoredKeys) -> None:
         """These are the stored keys now."""
@@ -123,5 +130,5 @@ def _decode(value: bytes | None) -> StoredKeys:
         return StoredKeys()
     try:
         return msgspec.msgpack.decode(value, type=StoredKeys)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise KeysProblem("the keys in the shared state are unreadable") from error

@@ -14,6 +14,7 @@ from gateway.core.ports import Clock, StateStore
 from gateway.core.state.bounds import slices
 from gateway.core.state.operations import Draw, Held, Hold
 from gateway.errors import StateLost
+from gateway.protocol.decoding import UNREADABLE
 from gateway.serving.access.quotas import KeyQuotas
 
 PERIOD_S = 0.5
@@ -90,9 +91,18 @@ class QuotaSharing:
         others: Counter[str] = Counter()
         for replica, value in held.items():
             if replica != self._replica:
-                others.update(msgspec.msgpack.decode(value, type=dict[str, int]))
+                others.update(_decode(value))
         for name, use in uses.items():
             use.others_in_flight = others[name]
+
+
+def _decode(value: bytes) -> dict[str, int]:
+    """What a replica has in flight, by the key's name; nothing where that can't be read, as a
+    replica of another version may say it in another way."""
+    try:
+        return msgspec.msgpack.decode(value, type=dict[str, int])
+    except UNREADABLE:
+        return {}
 
 
 def _buckets(name: str, use: KeyUse) -> list[tuple[str, QuotaBucket]]:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.core.devices.member import Privacy
+from gateway.protocol.decoding import UNREADABLE
 
 ENROLMENTS = "enrolment"
 """Kind of the cells of one-time tokens, by their SHA-256: until used, and a minute longer."""
@@ -58,5 +59,5 @@ def decode(kind: type[R], value: bytes | None) -> R | None:
         return None
     try:
         return msgspec.msgpack.decode(value, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None

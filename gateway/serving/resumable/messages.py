@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from gateway.protocol.decoding import UNREADABLE
+
 BEAT_S = 0.5
 """The time after which each side says again what it waits for, and that it is there."""
 SILENT_S = 5.0
@@ -91,6 +93,6 @@ def decode(data: bytes) -> FromAsker | FromOwner | None:
     """None for a message of another version: replicas are replaced one by one."""
     try:
         message: FromAsker | FromOwner = _DECODER.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     return message

@@ -15,22 +15,16 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 
-import structlog
-
 from gateway.core.ports import Clock, StateStore
-from gateway.errors import StateLost
-from gateway.protocol.backoff import pause_s
 from gateway.serving.devices.leases import Leases
 from gateway.serving.devices.registry import MembersRegistry
 from gateway.serving.devices.replicas import messages
 from gateway.serving.devices.replicas.outbox import ReplicaOutbox
 from gateway.serving.devices.replicas.remote_work import BEAT_S, RemoteWork, RemoteWorkServer
 from gateway.serving.devices.tokens import TokenWatch
+from gateway.serving.tasks import keep_running
 
-AGAIN_S = 1.0
 FAREWELL_S = 2.0
-
-log = structlog.get_logger("tierflow.members")
 
 
 class ReplicaBus:
@@ -145,23 +139,3 @@ class ReplicaBus:
             await asyncio.sleep(BEAT_S)
             self._remote_work.beat()
             self._remote_work_server.beat()
-
-
-async def keep_running(
-    task: str, run: Callable[[], Awaitable[None]], uniform: Callable[[], float]
-) -> None:
-    """Run it again after AGAIN_S at most whenever it fails, until it returns.
-
-    A task that ended instead, such as the one of the leases, would lose the devices here to
-    everybody. The pause does not grow: leases of replicas last only a few seconds. An error is
-    logged by its type, as its message might quote a prompt; a lost store reports itself.
-    """
-    while True:
-        try:
-            await run()
-            return
-        except StateLost:
-            pass
-        except Exception as error:
-            log.error("member_task_failed", task=task, error=type(error).__name__)
-        await asyncio.sleep(pause_s(1, uniform(), first_s=AGAIN_S, longest_s=AGAIN_S))

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.core.devices.member import Member, WorkEnd, WorkOrder
+from gateway.protocol.decoding import UNREADABLE
 
 DEVICES = "devices"
 ENCODE_ERRORS = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
@@ -148,7 +149,7 @@ def decode(data: bytes) -> list[Message]:
     """Empty for messages of another version: replicas are replaced one by one."""
     try:
         messages: list[Message] = _MESSAGES.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return []
     return messages
 
@@ -163,5 +164,5 @@ def decode_lease(data: bytes | None) -> DeviceLease | None:
         return None
     try:
         return _LEASE.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None

@@ -13,10 +13,10 @@ from gateway.adapters.files.keys import KeyFile
 from gateway.adapters.state.memory import MemoryStore
 from gateway.core.access.key import EVERYTHING, Quotas, Scope
 from gateway.core.access.stored_keys import StoredKeys
-from gateway.core.state.operations import Operation
+from gateway.core.state.operations import Advance, Operation
 from gateway.errors import Conflict, InvalidKey, StateLost, UnknownKey
 from gateway.serving.access.key_admin import KeyAdmin
-from gateway.serving.access.key_store import KeyStore, KeyWatch, SharedKeys
+from gateway.serving.access.key_store import KEYS, TABLE, KeyStore, KeyWatch, SharedKeys
 from tests.unit.gateway.access_rig import NOW, AccessRig, api_key, secret
 from tests.unit.gateway.build import BOUNDS
 from tests.unit.gateway.fakes import StoppedClock
@@ -26,11 +26,14 @@ NO_QUOTAS = Quotas()
 
 
 class Losable(MemoryStore):
-    """A store that can be lost, and emptied."""
+    """A store that can be lost, emptied, and fail as nobody foresees."""
 
     lost = False
+    fault: Exception | None = None
 
     async def run(self, *operations: Operation) -> list[Any]:
+        if self.fault is not None:
+            raise self.fault
         if self.lost:
             raise StateLost("it is away", retry_after=1.0, code="state_lost")
         return await super().run(*operations)
@@ -166,6 +169,33 @@ async def test_while_the_store_is_lost_keys_stay_good_and_a_condition_tells(
     state.lost = False
     await here.watch.turn()
     assert here.watch.problem == ""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"7", b"\x81\xa4keys\x91\x81\xa4name\xa1\xff", b"\x81\xa1x" + b"\x91" * 5000 + b"\xc0"],
+)
+async def test_stored_keys_that_can_not_be_read_leave_the_last_ones_good(
+    state: Losable, value: bytes
+) -> None:
+    here = Replica(SharedKeys(state, StoppedClock()))
+    key = await here.make("team-a")
+    await state.run(Advance(kind=KEYS, name=TABLE, expected=1, value=value, ttl_s=60.0))
+    await here.watch.turn()
+    assert here.watch.problem == "the keys in the shared state are unreadable"
+    assert await here.knows(key)
+
+
+async def test_a_failure_that_nobody_foresaw_ends_no_watch(state: Losable) -> None:
+    here, other = (Replica(SharedKeys(state, StoppedClock())) for _ in range(2))
+    key, state.fault = await here.make("team-a"), KeyError("3 + 4?")
+    await here.watch.turn()
+    assert here.watch.problem == "reading them failed with KeyError"
+    state.fault = None
+    await other.watch.turn()
+    await other.admin.revoke("team-a")
+    await here.watch.turn()
+    assert here.watch.problem == "" and not await here.knows(key)
 
 
 async def test_an_emptied_store_gets_the_newest_keys_back(state: Losable) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from gateway.adapters.state.memory import MemoryStore
 from gateway.core.access.quota import KeyUse, RequestUse
-from gateway.core.state.operations import Operation
+from gateway.core.state.operations import Hold, Operation
 from gateway.errors import QuotaExceeded, StateLost
-from gateway.serving.access.quota_sharing import QuotaSharing
+from gateway.serving.access.quota_sharing import IN_FLIGHT, QuotaSharing
 from gateway.serving.access.quotas import Permit
 from tests.unit.gateway.access_rig import AccessRig, api_key, secret
 from tests.unit.gateway.build import BOUNDS
@@ -113,6 +113,20 @@ async def test_requests_in_flight_are_counted_over_both() -> None:
         await leave(permit)
     await two.meet()
     await two.enter(1)
+
+
+@pytest.mark.parametrize("value", [b"\xa8\x01", b"\x81\xa1\xff\x01", b"\x91" * 5000 + b"\xc0", b""])
+async def test_what_a_replica_of_another_version_says_is_passed_over(value: bytes) -> None:
+    two = Two(in_flight=3)
+    odd = Hold(kind=IN_FLIGHT, name="odd", holder="odd", value=value, ttl_s=60.0)
+    await two.store.run(odd)
+    for _ in range(2):
+        await two.enter(0)
+    await two.meet()
+    assert two.use(0).others_in_flight == 0
+    await two.enter(1)
+    await two.meet()
+    assert two.use(1).others_in_flight == 2
 
 
 async def test_while_the_store_is_lost_each_goes_on_and_tells_afterwards() -> None:

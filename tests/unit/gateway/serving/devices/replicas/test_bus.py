@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from structlog.testing import capture_logs
 
 from gateway.core.state.operations import Held
-from gateway.errors import StateLost
 from gateway.protocol import work
-from gateway.serving.devices.replicas import bus
-from gateway.serving.devices.replicas.bus import keep_running
+from gateway.serving import tasks
 from gateway.serving.devices.replicas.messages import DeviceLeft
 from tests.unit.gateway.serving.devices.device_rig import until
 from tests.unit.gateway.serving.devices.replica_rig import (
@@ -27,35 +24,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bus, "AGAIN_S", 0.0)
-
-
-async def test_a_task_that_fails_is_logged_without_its_message_and_begins_anew() -> None:
-    failures: list[Exception] = [KeyError("3 + 4?"), RecursionError()]
-
-    async def run() -> None:
-        if failures:
-            raise failures.pop(0)
-
-    with capture_logs() as lines:
-        await keep_running("leases", run, lambda: 0.0)
-    assert [(line["task"], line["error"]) for line in lines] == [
-        ("leases", "KeyError"),
-        ("leases", "RecursionError"),
-    ]
-    assert "3 + 4?" not in str(lines)
-
-
-async def test_a_lost_store_is_not_logged_by_each_task_that_waits_for_it() -> None:
-    failures: list[Exception] = [StateLost("lost", retry_after=1.0, code="state_lost")]
-
-    async def run() -> None:
-        if failures:
-            raise failures.pop(0)
-
-    with capture_logs() as lines:
-        await keep_running("leases", run, lambda: 0.0)
-    assert not lines and not failures
+    monkeypatch.setattr(tasks, "AGAIN_S", 0.0)
 
 
 def break_(replica: Replica, where: str, times: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
