@@ -21,7 +21,8 @@ The body of an error is `{"error": {"message", "type", "param", "code"}}`, as Op
 says what to do, and `param` names the field or header that is wrong. An answer with status 429 or
 503 says in `Retry-After` how many seconds to wait. A stream that has begun ends with one event
 `data: {"error": …}` of the same shape, at `/v1/responses` with `response.failed`. An engine's own
-4xx keeps its status and words, and gets the code `engine_refused`."""
+4xx for a plain model keeps its status and words, and gets the code `engine_refused`, unless it has
+a code in words; one that is no error of this shape is passed on as it came."""
 
 OF_FRAMES = """\
 The gateway tells a device of an error with an `error` frame: docs/speculation.md. An error about a
@@ -74,7 +75,7 @@ def page() -> str:
 def _http() -> Iterator[tuple[str, str, str, str, str]]:
     for name, entry in HTTP_ERRORS.items():
         status, kind = _status_and_type(entry)
-        yield code(name), str(status), code(kind), entry.meaning, entry.remedy
+        yield code(name), str(status), code(kind), linked(entry.meaning), linked(entry.remedy)
 
 
 def _status_and_type(listed: ErrorCode) -> tuple[int, str]:

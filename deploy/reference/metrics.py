@@ -205,7 +205,7 @@ def _table(registry: CollectorRegistry) -> str:
     return table(
         ("metric", "type", "labels", "meaning"),
         (
-            (code(family.name), family.kind, ", ".join(family.labels), family.meaning)
+            (code(family.name), family.kind, ", ".join(family.labels), linked(family.meaning))
             for family in families(registry)
         ),
     )

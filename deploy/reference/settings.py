@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -18,7 +19,14 @@ from gateway.settings.group import Unit
 
 UNITS = {"_s": "seconds", "_bytes": "bytes", "_chars": "characters", "_tokens": "tokens"}
 """Units by the end of a setting's name. Other numbers carry a `Unit`."""
-KINDS = {str: "text", bool: "true or false", SecretStr: "secret", dict: "map", tuple: "list"}
+KINDS = {
+    str: "text",
+    Path: "text",
+    bool: "true or false",
+    SecretStr: "secret",
+    dict: "map",
+    tuple: "list",
+}
 LONG = 100
 """Characters of a default; of a longer map only the names are shown."""
 
@@ -75,14 +83,19 @@ def page() -> str:
 
 
 def unit(setting: Setting) -> str:
-    """Raises LookupError for a number that has none."""
+    """Raises LookupError for a number that has none, and for a kind that has no name here."""
     for mark in setting.field.metadata:
         if isinstance(mark, Unit):
             return mark.name
-    shape = setting.shape
-    if get_origin(shape) is Literal:
-        return ", ".join(map(code, get_args(shape)))
+    return _kind(setting, setting.shape)
+
+
+def _kind(setting: Setting, shape: Any) -> str:
     kind = get_origin(shape) or shape
+    if kind is Union:
+        return " or ".join(_kind(setting, member) for member in get_args(shape))
+    if kind is Literal:
+        return ", ".join(map(code, get_args(shape)))
     if isinstance(kind, type) and issubclass(kind, Enum):
         return ", ".join(code(str(member.value)) for member in kind)
     if kind in (int, float):
@@ -90,7 +103,7 @@ def unit(setting: Setting) -> str:
             if setting.name.endswith(ending):
                 return unit
         raise LookupError(f"{setting.path}: give it a Unit, or a name that ends in one")
-    return KINDS.get(kind, "text or list")
+    return KINDS[kind]
 
 
 def default(setting: Setting) -> str:
@@ -133,7 +146,7 @@ def _sections(group: type[BaseModel], path: str, variable: str) -> Iterator[Sett
 def _row(setting: Setting) -> tuple[str, ...]:
     # What stands in a list has no variable of its own.
     variable = code(setting.variable) if setting.variable.startswith(ENV_PREFIX) else "in the list"
-    meaning = setting.field.description or ""
+    meaning = linked(setting.field.description or "")
     return code(setting.path), default(setting), _unit_and_bounds(setting), meaning, variable
 
 

@@ -94,12 +94,12 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
     "body_too_complex": ErrorCode(
         errors.InvalidRequest,
         "The body has more lists, objects and items than may be read in one go.",
-        "Send less at once, or raise the setting that the message names; docs/limits.md.",
+        "Send less at once, or raise the setting that the message names; docs/limits.md has all.",
     ),
     "limit_exceeded": ErrorCode(
         errors.InvalidRequest,
         "A field asks for more than a request may.",
-        "Ask for less, or raise the setting that the message names; docs/limits.md.",
+        "Ask for less, or raise the setting that the message names; docs/limits.md has all.",
     ),
     "encoded_body": ErrorCode(
         errors.EncodedBody,
@@ -152,14 +152,15 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
     ),
     "engine_refused": ErrorCode(
         errors.InvalidRequest,
-        "The engine refused the request; `param` is the field that it names, if any.",
+        "The engine refused the request, without a code in words; `param` is the field that it "
+        "names, if any.",
         "Correct the request as the message says; a plain model's is the engine's own.",
     ),
     # Keys and quotas.
     "invalid_api_key": ErrorCode(
         errors.InvalidKey,
         "The caller's key is missing, unknown, revoked or expired.",
-        "Send `Authorization: Bearer <key>`; [keys](keys.md) tells how one is made.",
+        "Send `Authorization: Bearer <key>`; docs/keys.md tells how one is made.",
     ),
     "model_not_allowed": ErrorCode(
         errors.OutOfScope,

@@ -12,8 +12,8 @@ class ConnectionMetrics:
         self._refused = Counter(
             "tierflow_refused_connections",
             "Connections that were not let in or cut off. reason: too_many_connections, "
-            "invalid_http, headers_too_large, target_too_long, headers_timeout, body_timeout or "
-            "client_stalled; docs/limits.md.",
+            "invalid_http, headers_too_large, target_too_long, requests_ahead, headers_timeout, "
+            "body_timeout or client_stalled; docs/limits.md.",
             ["reason"],
             registry=registry,
         )

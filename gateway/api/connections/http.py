@@ -26,6 +26,7 @@ instead of its answer."""
 BODY_GRACE_S = 5.0
 """The routes tell a caller that its body is late; what does not end then is cut off."""
 MAX_PIPELINED = 32
+"""Requests that were sent ahead and wait for the answer to the one before them."""
 
 
 class Awaited(Enum):
@@ -117,6 +118,9 @@ class HttpConnection(HttpToolsProtocol):
         if self.scope["http_version"] == "1.0" and self.cycle is not None:
             self.cycle.__class__ = CloseDelimitedAnswer
         if len(self.pipeline) > MAX_PIPELINED:
+            # An answer to it would be taken for that of a request before it.
+            self._end("requests_ahead")
+            self.transport.close()
             raise _Refused
         if not self.parser.should_upgrade():
             # What follows a body in chunks is no header of the request.
@@ -234,10 +238,13 @@ class HttpConnection(HttpToolsProtocol):
             self._cut_off("client_stalled")
 
     def _cut_off(self, reason: str) -> None:
+        self._end(reason)
+        self.transport.abort()
+
+    def _end(self, reason: str) -> None:
         self._room.refused(reason)
         self._refused = True
         self._end_cycle()
-        self.transport.abort()
 
     def _end_cycle(self) -> None:
         """Nobody waits for what the requests' work would say, and it may write no more: uvicorn
