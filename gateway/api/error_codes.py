@@ -182,6 +182,11 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         "The public keys of the issuer that signs these tokens could not be read yet.",
         "Try again after `Retry-After`; `GET /ready` tells why.",
     ),
+    "priority_not_allowed": ErrorCode(
+        errors.OutOfScope,
+        "Callers with a key may not ask for so high a priority.",
+        "Ask for a lower `x-tierflow-priority`, or have the operator raise `keys.max_priority`.",
+    ),
     "privacy_not_allowed": ErrorCode(
         errors.OutOfScope,
         "The key is not for requests of this privacy class.",

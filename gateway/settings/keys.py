@@ -11,6 +11,7 @@ from pydantic import Field, IPvAnyNetwork, SecretStr, model_validator
 
 from gateway.core.access.claims import TrustedProxy
 from gateway.core.access.key import ApiKey, Quotas, Scope, TierName, Way
+from gateway.core.admission import HIGHEST_PRIORITY, LOWEST_PRIORITY, NORMAL_PRIORITY
 from gateway.core.privacy import Privacy
 from gateway.protocol.keys import KeyName, Limit, ModelName
 from gateway.settings.group import Group, Unit
@@ -172,6 +173,13 @@ class KeySettings(Group):
         "Where replicas share Redis they keep keys there instead.",
     )
 
+    max_priority: int = Field(
+        default=NORMAL_PRIORITY,
+        ge=LOWEST_PRIORITY,
+        le=HIGHEST_PRIORITY,
+        description="The highest `x-tierflow-priority` that callers with a key may ask for, from 0 "
+        "to 9. A higher one is served first, whoever waits.",
+    )
     issuers: dict[KeyName, IssuerSettings] = Field(
         default={}, description="Issuers of tokens by a name for logs and metrics."
     )

@@ -105,6 +105,7 @@ async def build_access(
             issuers=issuers,
             proxy=rule.proxy.trusted if rule.proxy is not None else None,
             required=required,
+            max_priority=rule.max_priority,
             telemetry=telemetry,
         ),
         admin=KeyAdmin(table=keys, watch=watch, unix_time=wall),

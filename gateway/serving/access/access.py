@@ -14,7 +14,7 @@ from gateway.core.ports import AccessTelemetry, Callers, TokenIssuers
 from gateway.core.privacy import Privacy
 from gateway.core.types import InferenceRequest
 from gateway.errors import GatewayError, InvalidKey, OutOfScope, QuotaExceeded
-from gateway.protocol.headers import PRIVACY
+from gateway.protocol.headers import PRIORITY, PRIVACY
 from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
 from gateway.serving.access.key_table import KeyTable
@@ -37,7 +37,8 @@ class Access:
     """The gate for callers. `devices` knows devices' tokens, which are good here as well, `issuers`
     tokens that others have signed, and `proxy` is whose word is taken for who calls (None:
     nobody's);
-    `required` says whether a caller must show who it is."""
+    `required` says whether a caller must show who it is. No caller with a key asks for a priority
+    above `max_priority`."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Access:
         issuers: TokenIssuers | None,
         proxy: TrustedProxy | None,
         required: Callable[[], bool],
+        max_priority: int,
         telemetry: AccessTelemetry,
     ) -> None:
         self._keys = keys
@@ -56,6 +58,7 @@ class Access:
         self._issuers = issuers
         self._proxy = proxy
         self._required = required
+        self._max_priority = max_priority
         self._telemetry = telemetry
 
     async def identify(
@@ -117,6 +120,7 @@ class Access:
     def _out_of_scope(self, request: InferenceRequest, identity: Identity) -> GatewayError | None:
         problem = self._scope_problem(identity, request.model)
         problem = problem or self._privacy_problem(identity, request.privacy.name)
+        problem = problem or self._priority_problem(identity, request.demands.priority)
         return None if problem is None else self._refused(identity.key, problem)
 
     def _scope_problem(self, identity: Identity, model: str) -> OutOfScope | None:
@@ -147,6 +151,16 @@ class Access:
             f"for: {', '.join(sorted(allowed))}",
             param=PRIVACY,
             code="privacy_not_allowed",
+        )
+
+    def _priority_problem(self, identity: Identity, priority: int) -> OutOfScope | None:
+        if priority <= self._max_priority:
+            return None
+        return OutOfScope(
+            f"the key {identity.key} may not ask for the priority {priority}; at most "
+            f"{self._max_priority} (keys.max_priority)",
+            param=PRIORITY,
+            code="priority_not_allowed",
         )
 
     def _refused(self, key: str, error: GatewayError) -> GatewayError:

@@ -37,7 +37,7 @@ class Audits:
     def finished(self, state: CascadeState) -> None:
         """Log a request that has been answered, now or after its audit."""
         answer = state.lower
-        if answer is None or not answer.features:
+        if answer is None or not answer.features or not state.request.inference.privacy.keeps:
             return
         agreed = state.tiers_agree()
         if agreed is not None or not self._drawn(answer):

@@ -109,10 +109,11 @@ class CollectiveHandler:
             await reply.fail(error)
             return
         conclusion = self._conclusion(prepared, final)
-        settled = self._settle(prepared, final, head, conclusion)
-        if prepared.keys.key is not None:
-            # The answer is stored first: a repetition must get the same one.
-            await asyncio.shield(settled)
+        if prepared.request.inference.privacy.keeps:
+            settled = self._settle(prepared, final, head, conclusion)
+            if prepared.keys.key is not None:
+                # The answer is stored first: a repetition must get the same one.
+                await asyncio.shield(settled)
         await reply.finish(conclusion)
 
     def _deliberation(self, prepared: PreparedRequest) -> Deliberation:

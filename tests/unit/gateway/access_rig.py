@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.core.access.claims import TrustedProxy
 from gateway.core.access.key import EVERYTHING, ApiKey, Quotas, Scope
+from gateway.core.admission import NORMAL_PRIORITY
 from gateway.core.ports import TokenIssuers
 from gateway.serving.access.access import Access
 from gateway.serving.access.key_table import KeyTable
@@ -74,6 +75,7 @@ class AccessRig:
             devices=OneDevice(),
             issuers=issuers,
             proxy=proxy,
+            max_priority=NORMAL_PRIORITY,
             required=lambda: bool(self.keys.keys) if required is None else required,
             telemetry=self.telemetry,
         )

@@ -7,7 +7,7 @@ import pytest
 from gateway.core.access.key import ANONYMOUS, Identity, Scope
 from gateway.core.privacy import PrivacyRule
 from gateway.core.tier import Tier
-from gateway.core.types import Caller, InferenceRequest
+from gateway.core.types import Caller, Demands, InferenceRequest
 from gateway.errors import InvalidKey, QuotaExceeded, QuotaSpent
 from tests.unit.gateway.access_rig import NOW, AccessRig, api_key, digest, secret
 from tests.unit.gateway.build import request
@@ -117,6 +117,15 @@ async def test_a_key_is_for_the_privacy_classes_of_its_scope() -> None:
     }
     assert faults["owner"] is None and faults["private"] is None
     assert faults["public"] is not None and faults["public"].code == "privacy_not_allowed"
+
+
+@pytest.mark.parametrize(("priority", "code"), [(0, None), (5, None), (6, "priority_not_allowed")])
+async def test_no_key_gets_before_all_others(priority: int, code: str | None) -> None:
+    rig = AccessRig(api_key())
+    identity = await shown(rig)
+    demands = Demands(priority=priority)
+    fault = rig.access.admit(asked(identity, demands=demands), identity)[0].fault
+    assert getattr(fault, "code", None) == code
 
 
 async def test_models_of_other_tiers_are_not_listed() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
+from gateway.core.privacy import PrivacyRule
 from gateway.core.speculation.job import Batch
+from gateway.core.tier import Tier
 from gateway.serving.cascade.audits import MAX_RUNNING
 from tests.unit.gateway.fakes import (
     FakeAnswer,
@@ -47,6 +49,16 @@ async def test_audits_that_are_not_made_are_logged_as_missed() -> None:
     ]  # fmt: skip
     assert {row["weight"] for row in rows} == {2.0} and rows[0]["upper"] == "rill-cloud"
     await rig.stack.aclose()
+
+
+async def test_of_what_is_not_public_nothing_is_logged_and_nobody_else_is_asked() -> None:
+    rules = PrivacyRule.of(owner_tiers=list(Tier), private_tiers=[]).classes
+    rig = CascadeRig({"edge:1": chat("Hi"), "cloud:1": chat("Hi")}, {}, audit_share=1.0)
+    await rig.ask({"privacy": rules["owner"]})
+    await rig.ask()
+    await rig.log.reach(1)
+    await rig.stack.aclose()
+    assert len(await rig.log.reach(1)) == 1
 
 
 async def test_an_answer_that_the_top_only_continued_is_audited() -> None:

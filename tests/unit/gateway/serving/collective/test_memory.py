@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
 from gateway.core.collective.report import Contribution
+from gateway.core.privacy import PrivacyRule
 from gateway.core.state.operations import Advance, Claim, ClaimState, Means, Observe, Read
+from gateway.core.tier import Tier
 from gateway.errors import Conflict, InvalidRequest, QuotaExceeded, StateLost
 from gateway.serving.collective.feedback import JUDGING_S
 from gateway.serving.collective.memory import UnfinishedRequest, hashed
@@ -38,6 +41,16 @@ async def test_one_round_trip_before_the_work_and_one_after() -> None:
     rig = CollectiveRig(THREE)
     await rig.ask(members="all", session="s", quorum=3)
     assert isinstance(rig.store, CountingStore) and rig.store.trips == 2
+
+
+async def test_nothing_is_stored_of_a_request_that_is_not_public() -> None:
+    rules = PrivacyRule.of(owner_tiers=list(Tier), private_tiers=[]).classes
+    for terms, trips in ((rules["public"], 2), (rules["owner"], 1)):
+        rig = CollectiveRig({}, FakeCalls(lambda call: "Answer: 42"))
+        moa = {"samples": 2, "model": "big"}
+        asked = chat(mode="self-moa", self_moa=moa, quorum=2, session="s")
+        await rig.send(replace(asked, privacy=terms))
+        assert isinstance(rig.store, CountingStore) and rig.store.trips == trips
 
 
 async def test_feedback_moves_the_quality_of_those_that_agreed() -> None:
