@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-
 from pydantic import Field, SecretStr, model_validator
 
 from gateway.settings.group import Group
+from gateway.settings.values import secret_digest
 
 MIN_TOKEN = 16
 """Characters of the admin token."""
@@ -31,9 +29,4 @@ class Admin(Group):
     @property
     def digest(self) -> str | None:
         """The token's SHA-256 in hex."""
-        if self.token is None:
-            return None
-        token = self.token.get_secret_value()
-        if re.fullmatch("[0-9a-f]{64}", token):
-            return token
-        return hashlib.sha256(token.encode()).hexdigest()
+        return None if self.token is None else secret_digest(self.token)

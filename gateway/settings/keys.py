@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +13,7 @@ from gateway.core.admission import HIGHEST_PRIORITY, LOWEST_PRIORITY, NORMAL_PRI
 from gateway.core.privacy import Privacy
 from gateway.protocol.keys import KeyName, Limit, ModelName
 from gateway.settings.group import Group, Unit
+from gateway.settings.values import secret_digest
 
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
@@ -84,10 +83,7 @@ class StaticKey(QuotaSettings):
     @property
     def digest(self) -> str:
         """The key's SHA-256 in hex."""
-        key = self.key.get_secret_value()
-        if re.fullmatch("[0-9a-f]{64}", key):
-            return key
-        return hashlib.sha256(key.encode()).hexdigest()
+        return secret_digest(self.key)
 
     def named(self, name: str) -> ApiKey:
         """The key as the gateway knows it."""

@@ -7,12 +7,16 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from gateway.core.types import Probe, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import Probe
 from gateway.settings.group import Group, Unit
 from gateway.settings.tls import ClientTls
+from gateway.settings.values import parse_address
 
 MIN_SECRET = 16
 """Characters of a mailbox's secret."""
+MAILBOX_PORT = 9301
+"""Of an example."""
 
 
 class Pool(Group):
@@ -76,9 +80,7 @@ class Pool(Group):
         for address in addresses:
             if "@" in address:
                 raise ValueError("an address has no user and no password; set `mailbox_secret`")
-            host, _, port = address.rpartition(":")
-            if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-                raise ValueError(f"{address!r} is not host:port, such as 127.0.0.1:9301")
+            parse_address(address, MAILBOX_PORT)
         return addresses
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.settings.group import Group, Unit
 from gateway.settings.tls import ClientTls
+from gateway.settings.values import parse_address
 
 SCHEMES = {"redis": False, "rediss": True}
 DEFAULT_PORT = 6379
@@ -70,7 +71,7 @@ class Redis(Group):
     @classmethod
     def _addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
         for address in addresses:
-            parse_address(address)
+            parse_address(address, SENTINEL_PORT)
         return addresses
 
     @model_validator(mode="after")
@@ -165,11 +166,3 @@ def parse_url(url: str) -> Location:
         username=unquote(parts.username) if parts.username else None,
         password=SecretStr(unquote(parts.password)) if parts.password else None,
     )
-
-
-def parse_address(address: str) -> tuple[str, int]:
-    """Raises ValueError that shows it: an address is no secret."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"{address!r} is not host:port, such as 127.0.0.1:{SENTINEL_PORT}")
-    return host.strip("[]"), int(port)

@@ -17,7 +17,8 @@ from gateway.adapters.state.redis.connection import Credentials, Target
 from gateway.adapters.state.redis.store import LOOKS_IN_A_CLUSTER, RedisStore
 from gateway.core.ports import Clock, StateStore
 from gateway.settings import Settings
-from gateway.settings.state import Redis, parse_address, parse_url
+from gateway.settings.state import SENTINEL_PORT, Redis, parse_url
+from gateway.settings.values import parse_address
 from gateway.wiring.tasks import start_task
 
 
@@ -94,7 +95,7 @@ class SharedState:
 def target(redis: Redis, tls: ssl.SSLContext | None = None) -> Target:
     """Where the settings say that it is, and how it is spoken to."""
     username, password, database = redis.username, redis.password, 0
-    addresses = [parse_address(each) for each in (*redis.sentinels, *redis.nodes)]
+    addresses = [parse_address(each, SENTINEL_PORT) for each in (*redis.sentinels, *redis.nodes)]
     if redis.url is not None:
         url = parse_url(redis.url.get_secret_value())
         addresses.insert(0, (url.host, url.port))
