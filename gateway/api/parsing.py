@@ -23,7 +23,8 @@ from gateway.core.privacy import PUBLIC, Privacy, PrivacyRule, PrivacyTerms
 from gateway.core.request_bounds import RequestBounds, check_bounds
 from gateway.core.streams.continuation import continuation_terms
 from gateway.core.streams.protocols import several_texts
-from gateway.core.types import Caller, Demands, InferenceRequest, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import Caller, Demands, InferenceRequest
 from gateway.errors import EncodedBody, GatewayError, InvalidRequest
 from gateway.protocol import headers as names
 from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY

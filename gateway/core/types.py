@@ -14,7 +14,7 @@ from gateway.core.endpoints.outlier_ejection import PassiveHealth
 from gateway.core.endpoints.usual_waits import UsualWaits
 from gateway.core.privacy import PUBLIC, PrivacyTerms
 from gateway.core.streams.continuation import ContinuationTerms
-from gateway.core.tier import Tier as Tier
+from gateway.core.tier import Tier
 from gateway.errors import GatewayError
 
 

@@ -16,7 +16,8 @@ from gateway.core.ports import EndpointSource
 from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.core.routing.profile import build_profile
 from gateway.core.routing.routing import Routing
-from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, Probe, ServedModel, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, Probe, ServedModel
 from gateway.errors import ConfigError
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
 from gateway.settings import Settings

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from gateway.core.types import Endpoint, Probe, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import Endpoint, Probe
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]
 """(reader, writer, how many connections came before) -> handles one connection."""

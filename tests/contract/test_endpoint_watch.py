@@ -13,7 +13,8 @@ import pytest
 from gateway.adapters.endpoints.scraper import MODELS_EVERY, Scraper
 from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.fingerprint import TokenizerCheck
-from gateway.core.types import Endpoint, EndpointState, Probe, ServedModel, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import Endpoint, EndpointState, Probe, ServedModel
 from tests.contract.scripted_engine import read_request, scripted_engine
 from tests.unit.gateway.build import LIMITS
 from tests.unit.gateway.fakes import SteppingClock

@@ -10,7 +10,8 @@ import pytest
 from gateway.adapters.engines import client
 from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.core.ports import ModelServer
-from gateway.core.types import Endpoint, Probe, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import Endpoint, Probe
 from gateway.errors import ConnectFailed, EngineFailed, StaleConnection
 from tests.contract.scripted_engine import OK, chunk, read_request, scripted_engine
 

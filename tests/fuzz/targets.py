@@ -28,7 +28,8 @@ from gateway.core.streams.answer_stream import DONE_EVENT, AnswerStream
 from gateway.core.streams.event_log import EventLog, read_event_id, replica_of, stream_id
 from gateway.core.streams.sse import each_event, objects
 from gateway.core.streams.usage import find_usage
-from gateway.core.types import InferenceRequest, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import InferenceRequest
 from gateway.errors import ConfigError, GatewayError, InvalidKey
 from gateway.protocol import mailbox, speculation
 from gateway.protocol.collective import Feedback

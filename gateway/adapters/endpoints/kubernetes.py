@@ -17,7 +17,8 @@ from gateway.adapters.endpoints.live import Changes, LiveEndpoints
 from gateway.adapters.endpoints.scraper import Scraper
 from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.mailbox import Mailbox
-from gateway.core.types import Endpoint, Limits, PoolState, Probe, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import Endpoint, Limits, PoolState, Probe
 from k8s.discovery.endpoints import FoundEndpoint, FoundPool, Snapshot
 
 log = structlog.get_logger("tierflow.discovery")

@@ -21,7 +21,7 @@ from gateway.api.inference import PATHS
 from gateway.api.parsing import MAX_DEADLINE_MS, MAX_NAME_CHARS, MAX_RESUMABLE_S
 from gateway.api.resumable import PATHS as RESUMABLE_PATHS
 from gateway.core.admission import PRIORITIES
-from gateway.core.types import Tier
+from gateway.core.tier import Tier
 from gateway.protocol import headers as names
 from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
 from gateway.protocol.paths import CHAT

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gateway.core.devices.member import Member, Privacy
+from gateway.core.devices.member import Member
+from gateway.core.privacy import Privacy
 
 ALL: frozenset[Privacy] = frozenset({"public", "owner", "private"})
 

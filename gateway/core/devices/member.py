@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gateway.core.privacy import Privacy as Privacy
-from gateway.core.privacy import PrivacyTerms
+from gateway.core.privacy import Privacy, PrivacyTerms
 from gateway.core.tier import Tier
 from gateway.errors import GatewayError
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.core.routing.expected_time import expected_seconds
-from gateway.core.types import EndpointState, InferenceRequest, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import EndpointState, InferenceRequest
 from gateway.protocol import virtual_models
 
 

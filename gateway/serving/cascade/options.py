@@ -9,7 +9,8 @@ from typing import Any
 from gateway.core.cascade.predictor import BY_MEAN, ConfidenceModel, Predictor
 from gateway.core.cascade.predictor_choice import Predictors
 from gateway.core.ports import EndpointSource
-from gateway.core.types import Demands, InferenceRequest, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import Demands, InferenceRequest
 from gateway.protocol.cascade import CascadeOptions
 from gateway.protocol.virtual_models import CASCADE, CLOUD, EDGE
 from gateway.serving.chat import request as chat_request

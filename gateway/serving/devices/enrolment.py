@@ -31,8 +31,8 @@ from collections.abc import Callable, Mapping
 from msgspec.structs import replace
 
 from gateway.core.access.key import token_digest
-from gateway.core.devices.member import Privacy
 from gateway.core.ports import StateStore
+from gateway.core.privacy import Privacy
 from gateway.core.state.operations import Advance, Forget, Held, Hold, Read, Release
 from gateway.errors import Conflict, Denied, InvalidRequest, StateLost, UnknownDevice
 from gateway.serving.devices.enrolment_attempts import EnrolmentAttempts

@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from gateway.core.devices.member import Privacy
+from gateway.core.privacy import Privacy
 from gateway.protocol.decoding import UNREADABLE
 
 ENROLMENTS = "enrolment"

@@ -9,7 +9,8 @@ from typing import Literal
 from gateway.core.ports import Clock, EndpointSource, Telemetry, Verifier
 from gateway.core.privacy import PrivacyRule
 from gateway.core.routing.routing import RETRY_AFTER_S, Choice, Routing
-from gateway.core.types import EndpointState, InferenceRequest, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import EndpointState, InferenceRequest
 from gateway.core.upstream_errors import prompt_too_long
 from gateway.errors import GatewayError, InvalidRequest, NoEndpoint
 from gateway.protocol.speculation import Offer

@@ -10,6 +10,7 @@ from gateway.core.endpoints.outlier_ejection import EjectionRule
 from gateway.core.retry import RetryBudget
 from gateway.core.routing.profile import build_profile
 from gateway.core.routing.routing import Routing
+from gateway.core.tier import Tier
 from gateway.core.types import (
     Demands,
     Endpoint,
@@ -18,7 +19,6 @@ from gateway.core.types import (
     Limits,
     Probe,
     ServedModel,
-    Tier,
 )
 from gateway.settings import shipped_profiles
 

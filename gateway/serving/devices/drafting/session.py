@@ -19,7 +19,8 @@ from gateway.core.speculation.job import Job, sampling_of_rest
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import SessionState
 from gateway.core.streams.stop_texts import StopScanner
-from gateway.core.types import Caller, InferenceRequest, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import Caller, InferenceRequest
 from gateway.core.upstream_errors import continuation_refused
 from gateway.errors import GatewayError, InvalidRequest, UpstreamError, error_place
 from gateway.protocol.paths import COMPLETIONS

@@ -11,7 +11,8 @@ from gateway.core.ports import Clock, SessionTelemetry, Telemetry, Verification
 from gateway.core.speculation.job import Batch
 from gateway.core.speculation.session import SessionState
 from gateway.core.streams.stop_texts import StopScanner
-from gateway.core.types import EndpointState, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import EndpointState
 from gateway.core.upstream_errors import aborted, idle_timeout
 from gateway.protocol.speculation import FinishReason
 from gateway.serving.devices.drafting.reply import SessionReply

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from deploy.reference.metrics import Family, agent_registry, families, gateway_sections, registry_of
 from gateway.adapters.prometheus.endpoints import DiscoveryMetrics
-from gateway.core.types import Tier
+from gateway.core.tier import Tier
 from gateway.protocol.mailbox import LEVELS, MailboxGreeting
 from gateway.settings import Settings, shipped_profiles
 from gateway.settings.pools import Pool

@@ -11,7 +11,8 @@ from gateway.core.access.key import ANONYMOUS, Identity, Scope
 from gateway.core.body import replace_model
 from gateway.core.body_outline import BodyOutline, OutlineLimits
 from gateway.core.privacy import Privacy, PrivacyRule
-from gateway.core.types import InferenceRequest, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import InferenceRequest
 from gateway.errors import InvalidRequest
 
 RULE = PrivacyRule.of(owner_tiers=[Tier.EDGE], private_tiers=[])

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.devices.member import Member, Privacy, may_see
-from gateway.core.privacy import PUBLIC, PrivacyRule
+from gateway.core.devices.member import Member, may_see
+from gateway.core.privacy import PUBLIC, Privacy, PrivacyRule
 from gateway.core.tier import Tier
 
 TIERS = st.frozensets(st.sampled_from(Tier))

@@ -14,7 +14,8 @@ from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.fingerprint import TokenizerCheck
 from gateway.adapters.engines.mailbox import Mailbox
 from gateway.adapters.prometheus.endpoints import PoolMetrics
-from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, Probe, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, Probe
 from k8s.discovery.endpoints import FoundEndpoint, FoundPool, Snapshot
 from tests.unit.gateway.build import LIMITS
 from tests.unit.gateway.fakes import SteppingClock

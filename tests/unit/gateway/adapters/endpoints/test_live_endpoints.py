@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from gateway.adapters.endpoints.live import LiveEndpoints
-from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, Probe, ServedModel, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import Endpoint, EndpointState, Limits, PoolState, Probe, ServedModel
 from tests.unit.gateway.build import LIMITS
 
 pytestmark = pytest.mark.anyio

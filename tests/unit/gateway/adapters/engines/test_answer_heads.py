@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gateway.adapters.engines.client import MAX_HEADER_BYTES, AiohttpModelServer
-from gateway.core.types import Endpoint, Probe, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import Endpoint, Probe
 from gateway.errors import EngineFailed
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from gateway.core.routing.empty_pools import empty_pools, names
-from gateway.core.types import EndpointState, PoolState, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import EndpointState, PoolState
 from tests.unit.gateway.build import FAMILY, request, state
 
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.core.routing.routing import Choice
-from gateway.core.types import EndpointState, InferenceRequest, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import EndpointState, InferenceRequest
 from gateway.errors import InvalidRequest, NoEndpoint, Overloaded, UnknownModel
 from tests.unit.gateway.build import measured, request, routing, state
 

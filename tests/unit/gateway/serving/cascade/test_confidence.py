@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.adapters.clock import MonotonicClock
-from gateway.core.types import Tier as Place
+from gateway.core.tier import Tier as Place
 from gateway.serving.cascade.options import StageSpec
 from tests.unit.gateway.build import state
 from tests.unit.gateway.fakes import (

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.adapters.clock import MonotonicClock
 from gateway.core.speculation.job import Batch
-from gateway.core.types import Tier as Place
+from gateway.core.tier import Tier as Place
 from tests.unit.gateway.build import request
 from tests.unit.gateway.fakes import (
     FakeAnswer,

@@ -12,7 +12,7 @@ import pytest
 from gateway.adapters.clock import MonotonicClock
 from gateway.core.access.key import token_digest
 from gateway.core.devices.grant import Grant
-from gateway.core.devices.member import Privacy
+from gateway.core.privacy import Privacy
 from gateway.core.state.operations import Advance, Forget, Held, Hold, Operation, Read
 from gateway.errors import (
     Conflict,

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.core.routing.routing import Choice
-from gateway.core.types import Endpoint, EndpointState, PoolState, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import Endpoint, EndpointState, PoolState
 from gateway.errors import (
     DeadlineExceeded,
     EngineFailed,

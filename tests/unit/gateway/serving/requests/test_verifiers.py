@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.core.privacy import PrivacyRule
-from gateway.core.types import EndpointState, Tier
+from gateway.core.tier import Tier
+from gateway.core.types import EndpointState
 from gateway.errors import EngineFailed, InvalidRequest, NoEndpoint
 from gateway.protocol.speculation import Offer
 from gateway.serving.requests.verifiers import VerifierEndpoints
