@@ -41,6 +41,7 @@ from gateway.errors import (
     GatewayError,
     InvalidRequest,
     Overloaded,
+    QuotaExceeded,
     StateLost,
     Unauthenticated,
 )
@@ -195,6 +196,8 @@ class InferenceRoutes:
         except (Unauthenticated, StateLost) as refusal:
             await self._refuse(refusal, scope["path"], receive, sink)
             return
+        held.caller = identity.id or f"address {_address(scope)}"
+        held.key, held.most = identity.key, identity.quotas.in_flight
         request = await self._request(scope, headers, receive, held, sink.request_id, identity)
         if len(request.body) > SMALL_BYTES:
             await asyncio.sleep(0)
@@ -278,7 +281,7 @@ class InferenceRoutes:
         try:
             body, outline = await self._body(headers, receive, held)
             check_encoding(headers.get("content-encoding"))
-        except (InvalidRequest, Overloaded) as error:
+        except (InvalidRequest, Overloaded, QuotaExceeded) as error:
             return unread(path, id, received, error, Caller(key=identity.key))
         request = parse(
             path,
@@ -319,10 +322,16 @@ class InferenceRoutes:
         timeout: ProgressTimeout,
     ) -> tuple[bytes, BodyOutline | None]:
         """The body, and its outline where it is large; `timeout` moves with what comes. Raises
-        BodyTooLarge or Overloaded, but only once the caller has sent it all (or far too much): one
-        that is cut off in the middle of sending would not see the answer."""
+        BodyTooLarge, or what `HeldBody.check` does, but only once the caller has sent it all (or
+        far too much): one that is cut off in the middle of sending would not see the answer."""
         limit, data, size = self._max_body_bytes, bytearray(), 0
         outline: BodyOutline | None = None
+
+        def forget() -> None:
+            nonlocal data, outline
+            data, outline = bytearray(), None
+
+        held.forget = forget
         declared = int(headers.get("content-length") or 0)
         latest = self._clock.now() + self._body_s
         while True:
@@ -336,8 +345,8 @@ class InferenceRoutes:
                 return piece, None
             size += len(piece)
             timeout.extend(latest + size / self._body_rate)
-            if max(size, declared) > limit or not held.grow(len(piece)):
-                data, outline = bytearray(), None
+            if max(size, declared) > limit or not held.grow(len(piece), more=bool(more)):
+                forget()
             elif outline is None or not outline.problem:
                 data += piece
                 if outline is None and len(data) > SMALL_BYTES:

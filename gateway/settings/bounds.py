@@ -122,9 +122,10 @@ class RequestLimits(Group):
     max_bodies_bytes: int | None = Field(
         default=None,
         ge=1024,
-        description="The bodies of all requests in memory at once. A request whose body finds no "
-        "room gets 429. Default: 256 MiB, or less where the process may have little memory: a "
-        "quarter of what it may have beyond 128 MiB.",
+        description="The bodies of all requests in memory at once, and a sixteenth more for "
+        "callers with small ones. A request whose body finds no room gets 429: where it is full, "
+        "one of the caller that holds most. Default: 256 MiB, or less where the process may have "
+        "little memory: a quarter of what it may have beyond 128 MiB.",
     )
     max_answers: Annotated[int, Unit("answers")] = Field(
         default=128, ge=1, description="The answers to one request: `n` and `best_of`."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import socket
 from collections import Counter
@@ -24,6 +25,15 @@ pytestmark = pytest.mark.integration
 AT_ONCE = 400
 INSIDE, QUEUE = 40, 60
 MIB = 1024 * 1024
+KEYS: dict[str, dict[str, Any]] = {"greedy": {}, "lonely": {"in_flight": 1}, "other": {}}
+
+
+def secret(name: str) -> str:
+    return f"tf-{name}-0123456789abcdef0123456789abcdef"
+
+
+def shown(name: str) -> str:
+    return f"authorization: Bearer {secret(name)}\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +52,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             "max_bodies_bytes": 2 * MIB,
         }
         pools = {"edge": {"tier": "edge", "endpoints": [engine.url]}}
-        server = start_gateway({"pools": pools, "limits": limits}, folder)
+        static = {
+            name: {"key": hashlib.sha256(secret(name).encode()).hexdigest(), **more}
+            for name, more in KEYS.items()
+        }
+        keys = {"required": False, "static": static}
+        server = start_gateway({"pools": pools, "limits": limits, "keys": keys}, folder)
         stack.callback(server.stop)
         yield server
 
@@ -103,6 +118,28 @@ async def test_bodies_without_room_are_refused_and_the_room_comes_back(gateway: 
     assert gateway.metric("tierflow_shed_requests_total", reason="bodies") == statuses[429]
     small = json.dumps(question("rill-edge", max_tokens=1)).encode()
     assert (await status_of(gateway, small))[0] == 200
+
+
+def unfinished(gateway: Server, name: str) -> socket.socket:
+    """Nearly all of the largest body, of which nothing more comes."""
+    host, _, port = gateway.id.partition(":")
+    peer = socket.create_connection((host, int(port)))
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\ncontent-length: {MIB}\r\n"
+    peer.sendall(f"{head}{shown(name)}\r\n".encode() + b" " * (MIB - 1000))
+    return peer
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["greedy", "lonely"])
+async def test_bodies_that_one_key_never_ends_shut_out_no_other(gateway: Server, name: str) -> None:
+    small = json.dumps(question("rill-edge", max_tokens=1)).encode()
+    large = json.dumps(question("rill-edge", max_tokens=1, user="x" * (MIB // 2))).encode()
+    with ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(unfinished(gateway, name))
+        for body in (small, large, small):
+            status, _ = await status_of(gateway, body, shown("other"))
+            assert status == 200
 
 
 def test_slow_readers_fill_no_memory(tmp_path: Path) -> None:
