@@ -169,7 +169,7 @@ class KeySettings(Group):
         "Where replicas share Redis they keep keys there instead.",
     )
 
-    max_priority: int = Field(
+    max_priority: Annotated[int, Unit("priority")] = Field(
         default=NORMAL_PRIORITY,
         ge=LOWEST_PRIORITY,
         le=HIGHEST_PRIORITY,

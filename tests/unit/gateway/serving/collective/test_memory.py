@@ -45,11 +45,12 @@ async def test_one_round_trip_before_the_work_and_one_after() -> None:
 
 async def test_nothing_is_stored_of_a_request_that_is_not_public() -> None:
     rules = PrivacyRule.of(owner_tiers=list(Tier), private_tiers=[]).classes
+    fields = {device: {"owner": "ann"} for device in THREE}
     for terms, trips in ((rules["public"], 2), (rules["owner"], 1)):
-        rig = CollectiveRig({}, FakeCalls(lambda call: "Answer: 42"))
-        moa = {"samples": 2, "model": "big"}
-        asked = chat(mode="self-moa", self_moa=moa, quorum=2, session="s")
-        await rig.send(replace(asked, privacy=terms))
+        rig = CollectiveRig(THREE, owners={"maths": "ann"}, fields=fields)
+        asked = chat(members="all", quorum=3, session="s", token="maths")
+        sink = await rig.send(replace(asked, privacy=terms))
+        assert orjson.loads(sink.body)["choices"]
         assert isinstance(rig.store, CountingStore) and rig.store.trips == trips
 
 
