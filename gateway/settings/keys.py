@@ -154,10 +154,11 @@ class KeySettings(Group):
 
     required: Annotated[bool | Literal["auto"], Unit("true, false or `auto`")] = Field(
         default="auto",
-        description="Whether callers must show a key. `auto`: once one was made, where `issuers` "
-        "or `proxy` say who calls, and beyond loopback always. A gateway that listens beyond "
-        "loopback starts with keys, `issuers`, a `proxy`, or `true`, by which operators can make "
-        "the first key; or with `false`, which lets everybody in.",
+        description="Whether callers must show a key. `auto`: once one was made, where `file` is "
+        "set or `issuers` or `proxy` say who calls, until Redis has told whether there are keys, "
+        "and beyond loopback always. A gateway that listens beyond loopback starts with keys, "
+        "`issuers`, a `proxy`, or `true`, by which operators can make the first key; or with "
+        "`false`, which lets everybody in.",
     )
     static: dict[KeyName, StaticKey] = Field(
         default={}, description="Keys by name, beside those that operators make."

@@ -50,6 +50,9 @@ class AccessParts:
         if self.watch is not None and self.watch.problem:
             conditions["keys-not-read"] = (
                 f"{self.watch.problem}; the keys that were read last stay in use"
+                if self.watch.read
+                else f"{self.watch.problem}; none were read yet, so that callers need a key unless "
+                "keys.required is false, and only those of the settings are good"
             )
         return conditions
 
@@ -80,7 +83,11 @@ async def build_access(
         )
 
     def required() -> bool:
-        return exposed or rule.vouched or keys.made if rule.required == "auto" else rule.required
+        if rule.required != "auto":
+            return rule.required
+        # Keys may be where nobody has looked yet.
+        unread = watch is not None and not watch.read
+        return exposed or known or rule.file is not None or unread or keys.made
 
     if not required():
         log.warning("keys_not_required", listen=settings.listen.host)

@@ -58,7 +58,7 @@ def status(gateway: Server, key: str = "") -> int:
 def test_a_key_from_its_making_to_its_end(edge: Server, tmp_path: Path) -> None:
     file = tmp_path / "keys.yaml"
     gateway = start_gateway(config(edge, keys={"file": str(file)}), tmp_path)
-    assert status(gateway) == 200
+    assert status(gateway) == 401
     made = admin(gateway, "make", "team-a", "--model", "rill-edge", "--requests-per-min", "600")
     key = made.stdout.strip()
     assert (made.returncode, status(gateway, key), status(gateway)) == (0, 200, 401)

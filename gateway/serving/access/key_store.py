@@ -82,11 +82,13 @@ class SharedKeys:
 
 class KeyWatch:
     """The task that brings stored keys into the table, every LOOK_EVERY_S. What can't be read
-    leaves the last good ones in use, and `problem` says so; "" while all is well."""
+    leaves the last good ones in use, and `problem` says so; "" while all is well. `read`: keys have
+    been read at least once, were it that there are none."""
 
     def __init__(self, store: KeyStore, table: KeyTable) -> None:
         self.store = store
         self.problem = ""
+        self.read = False
         self._table = table
         self._current = StoredKeys()
 
@@ -119,6 +121,7 @@ class KeyWatch:
 
     def adopt(self, keys: StoredKeys) -> None:
         """These are the stored keys now."""
+        self.read = True
         if keys != self._current:
             self._current = keys
             self._table.replace(keys.keys, made=keys.version > 0)
