@@ -28,6 +28,11 @@ CONDITIONS: Mapping[str, DegradedMode] = {
         "stay in use, and changes come later.",
         remedy="Mend the file of `keys.file`, or the shared state; the condition has the cause.",
     ),
+    "issuer-keys-not-read": DegradedMode(
+        meaning="Public keys of an issuer of tokens can't be read. Those that were read last stay "
+        "good; where none ever were, callers with its tokens can't come in.",
+        remedy="Check the issuer's `jwks_url` or `jwks_file`; the condition has the cause.",
+    ),
     "endpoint-ejected": DegradedMode(
         meaning="Requests fail at an endpoint that passes the look at its health. It gets none for "
         "a while, then single ones try it; others answer.",

@@ -42,7 +42,9 @@ class AccessParts:
 
     def conditions(self) -> dict[str, str]:
         """What is degraded, by name, in words for the operator."""
-        conditions = {} if self.issuers is None else self.issuers.conditions()
+        conditions = {}
+        if self.issuers is not None and (problem := self.issuers.problem()):
+            conditions["issuer-keys-not-read"] = problem
         if self.day_use is not None and self.day_use.problem:
             conditions["quotas-not-kept"] = (
                 f"{self.day_use.problem}; keys' tokens per day begin anew at the next start"

@@ -55,17 +55,15 @@ class SignedTokens:
         """An issuer has other keys now: what was checked with those before is checked again."""
         self._known.clear()
 
-    def conditions(self) -> dict[str, str]:
-        """What is degraded, by name, in words for the operator."""
-        return {
-            f"issuer-keys-not-read:{issuer.rule.issuer}": (
-                f"{issuer.keys.problem}; the keys that were read last stay good"
-                if issuer.keys.known
-                else f"{issuer.keys.problem}; its callers can't come in"
-            )
+    def problem(self) -> str:
+        """The issuers whose keys can't be read, and why, in words for the operator; "" while all
+        is well."""
+        return "; ".join(
+            f"{issuer.rule.issuer}: {issuer.keys.problem}, "
+            + ("the keys read last stay good" if issuer.keys.known else "its callers can't come in")
             for issuer in self.issuers.values()
             if issuer.keys.problem
-        }
+        )
 
     async def identify(self, token: str) -> Identity:
         """Whose token it is. Raises InvalidKey, and StateLost where the issuer's keys could never
