@@ -80,7 +80,7 @@ def _http() -> Iterator[tuple[str, str, str, str, str]]:
 
 def _status_and_type(listed: ErrorCode) -> tuple[int, str]:
     if isinstance(listed.error, int):
-        return listed.error, "invalid_request_error"
+        return listed.error, listed.type
     return status_and_type(listed.error)
 
 

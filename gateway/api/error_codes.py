@@ -17,12 +17,13 @@ class ErrorCode:
     """A code in the body of an HTTP error.
 
     `error` is the error's class, which gives the status and type in `api.error_handlers`, or the
-    status itself where the web framework answers.
+    status itself where no such error is raised; `type` is then the one in the body.
     """
 
     error: type[GatewayError] | int
     meaning: str
     remedy: str
+    type: str = "invalid_request_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,13 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         403,
         "The Host header names another host than this address answers to.",
         "Call it by its own name, or add the name to `listen.allowed_hosts`.",
+        type="permission_error",
     ),
     "foreign_origin": ErrorCode(
         403,
         "The request comes from a web page of another origin.",
         "Where the page is meant to ask, add its origin to `listen.allowed_origins`.",
+        type="permission_error",
     ),
     "body_timeout": ErrorCode(
         errors.InvalidRequest,
@@ -124,6 +127,7 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         503,
         "As many connections are open as there may be, in all or from this address.",
         "Use connections again; behind a proxy, list its network in `connections.exempt`.",
+        type="service_unavailable_error",
     ),
     "not_found": ErrorCode(404, "There is no such route.", "`GET /openapi.json` lists the routes."),
     "method_not_allowed": ErrorCode(

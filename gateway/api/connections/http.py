@@ -18,6 +18,7 @@ from uvicorn.server import ServerState
 from gateway.api.connections.bounds import Connections
 from gateway.api.connections.old_http import CloseDelimitedAnswer
 from gateway.api.connections.websocket import WebSocketConnection
+from gateway.api.error_codes import HTTP_ERRORS
 from gateway.api.error_handlers import error_body
 
 LINGER_S = 1.0
@@ -188,8 +189,7 @@ class HttpConnection(HttpToolsProtocol):
             if half_answered:
                 self.transport.close()
                 return
-        kind = "invalid_request_error" if status < 500 else "service_unavailable_error"
-        body = error_body(message, kind, code=code)
+        body = error_body(message, HTTP_ERRORS[code].type, code=code)
         head = [STATUS_LINE[status], b"content-type: application/json\r\n"]
         if status == 503:
             head.append(b"retry-after: 1\r\n")

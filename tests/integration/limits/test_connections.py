@@ -13,6 +13,7 @@ import httpx
 import orjson
 import pytest
 
+from gateway.api.error_codes import HTTP_ERRORS
 from gateway.protocol.speculation import PATH
 from tests.integration.limits.raw import RawAnswer, connect, rest, send
 from tests.servers import Server, eventually, start_gateway, start_simulator
@@ -185,6 +186,7 @@ async def test_beyond_the_bound_a_connection_gets_an_answer_and_room_comes_back(
     connections = [await connect(gateway) for _ in range(MAX)]
     answer = await send(gateway, b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
     assert (answer.status, code_of(answer)) == (503, "too_many_connections")
+    assert HTTP_ERRORS["too_many_connections"].type.encode() in answer.body
     assert "retry-after: 1" in answer.head
     for _, writer in connections:
         writer.close()

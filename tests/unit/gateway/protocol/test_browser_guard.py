@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
 
+from gateway.api.error_codes import HTTP_ERRORS
 from gateway.protocol.browser_guard import (
     BrowserGuard,
     Receive,
@@ -58,6 +60,12 @@ async def ask(
     return sent[0]["status"], given, sent[1]["body"]
 
 
+def error_of(body: bytes) -> tuple[str, str]:
+    """Its code and type."""
+    error = json.loads(body)["error"]
+    return error["code"], error["type"]
+
+
 @pytest.mark.parametrize(
     "host", [HERE, "localhost:8080", "LOCALHOST", "[::1]:8080", "127.0.0.1", "localhost.:8080", ""]
 )
@@ -73,7 +81,8 @@ async def test_programs_that_call_loopback_by_its_names_are_answered(host: str) 
 async def test_a_name_that_was_pointed_at_this_machine_is_refused(host: str) -> None:
     status, _, body = await ask(guard(), host=host, origin=f"http://{host}")
     assert status == 403
-    assert b'"foreign_host"' in body and b"listen.allowed_hosts" in body
+    assert error_of(body) == ("foreign_host", HTTP_ERRORS["foreign_host"].type)
+    assert b"listen.allowed_hosts" in body
     assert host.encode() not in body
 
 
@@ -84,7 +93,8 @@ async def test_a_name_that_was_pointed_at_this_machine_is_refused(host: str) -> 
 async def test_a_page_of_another_origin_is_refused(origin: str, content_type: str) -> None:
     status, headers, body = await ask(guard(), host=HERE, origin=origin, content_type=content_type)
     assert status == 403
-    assert b'"foreign_origin"' in body and b"listen.allowed_origins" in body
+    assert error_of(body) == ("foreign_origin", HTTP_ERRORS["foreign_origin"].type)
+    assert b"listen.allowed_origins" in body
     assert "access-control-allow-origin" not in headers
     assert (await ask(guard(), method="OPTIONS", host=HERE, origin=origin))[0] == 403
 
