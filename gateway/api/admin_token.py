@@ -9,6 +9,7 @@ import structlog
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from gateway.api.parsing import peer_address
 from gateway.errors import Denied, Unauthenticated
 
 log = structlog.get_logger("tierflow.api")
@@ -18,12 +19,11 @@ _bearer = HTTPBearer(
 _credentials = Depends(_bearer)
 
 
-def client_address(request: Request) -> str:
-    """The address that a request comes from, for the log; behind a proxy the proxy's."""
-    return request.client.host if request.client else "unknown"
+def _client_address(request: Request) -> str:
+    return peer_address(request.scope)
 
 
-_address = Depends(client_address)
+_address = Depends(_client_address)
 
 
 class AdminGate:

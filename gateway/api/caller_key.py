@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import Depends, Request, Response
 from fastapi.security import HTTPBearer
 
-from gateway.api.admin_token import client_address
+from gateway.api.parsing import peer_address
 from gateway.core.access.key import Identity
 from gateway.protocol.headers import AUTHORIZATION
 from gateway.serving.access.access import Access
@@ -35,7 +35,7 @@ class CallerGate:
         """Raises InvalidKey and StateLost."""
         identity = await self.access.identify(
             request.headers.get(AUTHORIZATION, ""),
-            client_address(request),
+            peer_address(request.scope),
             request.scope["headers"],
         )
         headers = {k.decode(): v.decode() for k, v in self.access.headers(identity)}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import suppress
 
 import structlog
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.api.error_handlers import internal_error, render
+from gateway.api.parsing import peer_address
 from gateway.core.devices.grant import Grant
-from gateway.errors import Draining, StateLost, Unauthenticated
+from gateway.errors import Draining, GatewayError, StateLost, Unauthenticated
 from gateway.serving.devices.connections import DeviceConnections
 from gateway.serving.devices.tokens import DeviceTokens
 
@@ -35,9 +36,8 @@ class DeviceRoute:
             self._devices.check_open()
             grant = await self._grant(token.decode("latin-1"))
         except (Draining, StateLost, Unauthenticated) as error:
-            address = scope["client"][0] if scope.get("client") else "unknown"
-            log.info("device_refused", code=error.code, address=address)
-            await _refuse(receive, send, *render(error))
+            log.info("device_refused", code=error.code, address=peer_address(scope))
+            await _refuse(scope, receive, send, error)
             return
         await send({"type": "websocket.accept"})
         try:
@@ -53,13 +53,9 @@ class DeviceRoute:
         return grant
 
 
-async def _refuse(
-    receive: Receive, send: Send, status: int, headers: Mapping[str, str], body: bytes
-) -> None:
-    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    raw.append((b"content-type", b"application/json"))
-    await send({"type": "websocket.http.response.start", "status": status, "headers": raw})
-    await send({"type": "websocket.http.response.body", "body": body})
+async def _refuse(scope: Scope, receive: Receive, send: Send, error: GatewayError) -> None:
+    status, headers, body = render(error)
+    await Response(body, status, headers, "application/json")(scope, receive, send)
     # uvicorn would log an error about an unfinished handshake if we left before the connection is
     # gone: it reports the end of our answer first, and then that of the connection.
     with suppress(TimeoutError):

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Depends, Query, Request
 
-from gateway.api.admin_token import AdminGate, client_address
+from gateway.api.admin_token import AdminGate
 from gateway.api.description.responses import (
     OF_BODIES,
     OF_OPERATORS,
@@ -18,6 +18,7 @@ from gateway.api.description.responses import (
 )
 from gateway.api.device_cards import device_cards
 from gateway.api.json_body import documented, read_body
+from gateway.api.parsing import peer_address
 from gateway.errors import GatewayError, StateLost, UnknownDevice
 from gateway.protocol.devices import (
     ENROL_PATH,
@@ -82,7 +83,7 @@ class DeviceHandlers:
 
     async def enrol(self, request: Request) -> Enrolled:
         wish = await read_body(request, EnrolRequest)
-        address = client_address(request)
+        address = peer_address(request.scope)
         try:
             record, token = await self._admin.enrolments.exchange(
                 wish.enrolment_token, wish.name or "", address, wish.attempt or ""

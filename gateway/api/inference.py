@@ -18,6 +18,7 @@ from gateway.api.parsing import (
     check_encoding,
     owner_of,
     parse,
+    peer_address,
     read_headers,
     request_id,
     unread,
@@ -192,7 +193,8 @@ class InferenceRoutes:
     ) -> None:
         authorization = headers.get(names.AUTHORIZATION, "")
         try:
-            identity = await self._access.identify(authorization, _address(scope), scope["headers"])
+            peer = peer_address(scope)
+            identity = await self._access.identify(authorization, peer, scope["headers"])
         except (Unauthenticated, StateLost) as refusal:
             await self._refuse(refusal, scope["path"], receive, sink)
             return
@@ -290,7 +292,7 @@ class InferenceRoutes:
             id=id,
             received=received,
             privacy=self._privacy,
-            peer=_address(scope),
+            peer=peer_address(scope),
             identity=identity,
             continues=self._continues,
             outline=outline,
@@ -373,12 +375,6 @@ class InferenceRoutes:
         data.clear()
         await asyncio.sleep(0)
         return body, outline
-
-
-def _address(scope: Scope) -> str:
-    """The peer's, without its port; "" where there is none."""
-    client = scope.get("client")
-    return str(client[0]) if client else ""
 
 
 class AsgiSink:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 
 import orjson
 from fastapi.security import HTTPAuthorizationCredentials
-from fastapi.security.utils import get_authorization_scheme_param
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.admin_token import AdminGate
 from gateway.api.error_handlers import error_body, render
 from gateway.api.inference import PATHS
+from gateway.api.parsing import peer_address
+from gateway.core.access.key import bearer_token
 from gateway.errors import GatewayError
 from gateway.protocol.collective import FEEDBACK_PATH
 from gateway.protocol.devices import ENROL_PATH
@@ -54,12 +56,13 @@ class PublicRoutes:
         elif path == READY:
             await self._show_readiness(scope, receive, send)
         elif self._gate is None or not for_operators(path):
-            await _deny(send, scope)
+            await _not_found(scope)(scope, receive, send)
         else:
             try:
                 self._check_operator(self._gate, scope)
             except GatewayError as error:
-                await _answer(send, scope, *render(error))
+                status, headers, body = render(error)
+                await _json(status, body, headers)(scope, receive, send)
             else:
                 await self._app(scope, receive, send)
 
@@ -73,13 +76,13 @@ class PublicRoutes:
             except GatewayError:
                 pass
         ready = self._ready()
-        await _answer(send, scope, 200 if ready else 503, {}, orjson.dumps({"ready": ready}))
+        answer = _json(200 if ready else 503, orjson.dumps({"ready": ready}))
+        await answer(scope, receive, send)
 
     @staticmethod
     def _check_operator(gate: AdminGate, scope: Scope) -> None:
         """Raises Denied and Unauthenticated."""
-        address = scope["client"][0] if scope.get("client") else "unknown"
-        gate(_authorization(scope), address)
+        gate(_authorization(scope), peer_address(scope))
 
 
 class OperatorRoutes:
@@ -93,7 +96,7 @@ class OperatorRoutes:
         if scope["type"] == "http" and (path in (READY, HEALTH) or for_operators(path)):
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await _deny(send, scope)
+            await _not_found(scope)(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000, "reason": ""})
 
@@ -101,26 +104,14 @@ class OperatorRoutes:
 def _authorization(scope: Scope) -> HTTPAuthorizationCredentials | None:
     """The bearer token that a request shows."""
     shown = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-    scheme, credentials = get_authorization_scheme_param(shown.decode("latin-1"))
-    if scheme.lower() != "bearer" or not credentials:
-        return None
-    return HTTPAuthorizationCredentials(scheme=scheme, credentials=credentials)
+    token = bearer_token(shown.decode("latin-1"))
+    return HTTPAuthorizationCredentials(scheme="Bearer", credentials=token) if token else None
 
 
-async def _deny(send: Send, scope: Scope) -> None:
+def _not_found(scope: Scope) -> Response:
     message = f"{scope['method']} {scope['path']}: Not Found"
-    body = error_body(message, "invalid_request_error", code="not_found")
-    await _answer(send, scope, 404, {}, body)
+    return _json(404, error_body(message, "invalid_request_error", code="not_found"))
 
 
-async def _answer(
-    send: Send, scope: Scope, status: int, headers: Mapping[str, str], body: bytes
-) -> None:
-    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    raw += [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    content = b"" if scope["method"] == "HEAD" else body
-    await send({"type": "http.response.body", "body": content})
+def _json(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(body, status, headers, "application/json")

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import orjson
+from starlette.types import Scope
 
 from gateway.core.access.key import ANONYMOUS, Identity
 from gateway.core.access.quota import RequestUse
@@ -68,6 +69,13 @@ NOBODY = Caller()
 def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """The headers that matter here, by lower-case name."""
     return {name.decode(): value.decode("latin-1") for name, value in raw if name in READ}
+
+
+def peer_address(scope: Scope) -> str:
+    """The address that a connection comes from, behind a proxy the proxy's; "unknown" where it has
+    none."""
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"
 
 
 def request_id(headers: Mapping[str, str]) -> str:
