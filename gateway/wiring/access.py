@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import httpx
 import structlog
 
 from gateway.adapters.files.day_use import DayUseFile
 from gateway.adapters.files.keys import KeyFile
-from gateway.adapters.identity.issuers import SignedTokens
+from gateway.adapters.identity.issuers import Issuer, SignedTokens
+from gateway.adapters.identity.key_set import KeySet, fetch, read_file
+from gateway.core.access.claims import ClaimRule
 from gateway.core.ports import AccessTelemetry, Callers, Clock, StateStore
 from gateway.errors import ConfigError
 from gateway.serving.access.access import Access
@@ -23,7 +27,7 @@ from gateway.serving.access.key_table import KeyTable
 from gateway.serving.access.quota_sharing import QuotaSharing
 from gateway.serving.access.quotas import KeyQuotas
 from gateway.settings import Settings
-from gateway.wiring.issuers import build_issuers
+from gateway.settings.keys import IssuerSettings
 from gateway.wiring.tasks import start_task
 
 log = structlog.get_logger("tierflow.access")
@@ -71,9 +75,8 @@ async def build_access(
     wall: Callable[[], float] = time.time,
 ) -> AccessParts:
     """`store` is what the replicas share; None: nothing. `replica` is this one's name. `stack` ends
-    what was started. Raises ConfigError
-    for a gateway that strangers can reach and that has no keys, and for a file of keys that can't
-    be read."""
+    what was started. Raises ConfigError for a gateway that strangers can reach and that has no
+    keys, and for a file of keys that can't be read."""
     keys, rule, quotas = KeyTable(settings.keys.fixed, wall), settings.keys, KeyQuotas(clock)
     watch = await _watch(settings, keys, store, clock)
     exposed, known = settings.listen.beyond_loopback, keys.made or rule.vouched
@@ -105,7 +108,7 @@ async def build_access(
         )
         await day_use.load()
         start_task(stack, "day-use", day_use.run)
-    issuers = build_issuers(stack, rule.issuers, clock=clock, wall=wall)
+    issuers = _issuers(stack, rule.issuers, clock=clock, wall=wall)
     return AccessParts(
         access=Access(
             keys=keys,
@@ -140,3 +143,44 @@ async def _watch(
     if watch.problem and store is None:
         raise ConfigError(watch.problem)
     return watch
+
+
+def _issuers(
+    stack: AsyncExitStack,
+    settings: dict[str, IssuerSettings],
+    *,
+    clock: Clock,
+    wall: Callable[[], float],
+) -> SignedTokens | None:
+    """Inside the event loop; `stack` ends the watch over their keys. None where there are none."""
+    if not settings:
+        return None
+    client = httpx.AsyncClient(trust_env=False)
+    stack.push_async_callback(client.aclose)
+    tokens = SignedTokens(wall)
+    for name, each in settings.items():
+        keys = KeySet(issuer=name, read=_reader(client, each), clock=clock, changed=tokens.forget)
+        start_task(stack, "issuer-keys", keys.run)
+        tokens.add(_issuer(name, each, keys))
+    return tokens
+
+
+def _reader(client: httpx.AsyncClient, settings: IssuerSettings) -> Callable[[], Awaitable[bytes]]:
+    if settings.jwks_file is not None:
+        return partial(read_file, settings.jwks_file)
+    return partial(fetch, client, settings.jwks_url or "")
+
+
+def _issuer(name: str, settings: IssuerSettings, keys: KeySet) -> Issuer:
+    return Issuer(
+        id=settings.issuer,
+        audience=settings.audience,
+        algorithms=settings.algorithms,
+        keys=keys,
+        rule=ClaimRule(
+            issuer=name,
+            name=settings.name_claim,
+            scopes={str(what): claim for what, claim in settings.scope_claims.items()},
+            quotas=settings.quotas,
+        ),
+    )

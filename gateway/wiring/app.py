@@ -7,9 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
-from prometheus_client import (
-    disable_created_metrics,
-)
+from prometheus_client import disable_created_metrics
 from starlette.types import ASGIApp
 
 from gateway.adapters.line_writer import LineWriter

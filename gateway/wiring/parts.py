@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from prometheus_client import (
-    CollectorRegistry,
-)
+from prometheus_client import CollectorRegistry
 
 from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.endpoints.live import LiveEndpoints

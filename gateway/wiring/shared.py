@@ -75,12 +75,13 @@ def build_shared(
     new_id: Callable[[], str] = random_id,
 ) -> Shared:
     timeouts, privacy = _timeouts(settings.timeouts), _privacy(settings.privacy)
+    usual_waits = _usual_waits(settings.timeouts)
     failover = Failover(
         endpoints=endpoints,
         telemetry=telemetry,
         budget=budget or _retry_budget(settings.retries),
         ejection=_ejection_rule(settings.ejection),
-        usual_waits=_usual_waits(settings.timeouts),
+        usual_waits=usual_waits,
         clock=clock,
         uniform=uniform,
     )
@@ -122,7 +123,7 @@ def build_shared(
         telemetry=telemetry,
         admission=Admission(_admission_limits(settings.limits), clock, telemetry),
         timeouts=timeouts,
-        usual_waits=_usual_waits(settings.timeouts),
+        usual_waits=usual_waits,
         dispatch=dispatch,
         continuation=continuation,
         calls=calls,

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from fastapi import FastAPI, Request, Response
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    generate_latest,
-)
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp
 
@@ -24,16 +21,23 @@ from gateway.api.listeners import PublicRoutes
 from gateway.api.operations import models_router, operations_router
 from gateway.api.resumable import streams_router
 from gateway.core.body_outline import OutlineLimits
+from gateway.core.request_bounds import RequestBounds
 from gateway.protocol.browser_guard import BrowserGuard, guarded_hosts, guarded_origins
 from gateway.protocol.speculation import PATH
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
 from gateway.serving.requests.body_room import BodyRoom
 from gateway.settings import Settings
+from gateway.settings.bounds import RequestLimits
 from gateway.wiring.parts import GatewayParts
-from gateway.wiring.request_bounds import bodies_bytes, request_bounds
 from gateway.wiring.shared import build_inference
 
 VERSION = "0.1.0"
+MIB = 1024 * 1024
+MOST_BYTES = 256 * MIB
+BESIDE_BYTES = 128 * MIB
+"""What the gateway needs without any bodies, and some for what they wait in on their way."""
+COPIES = 4
+"""A body, the same with another model's name, and both on their way through sockets."""
 
 
 def guarded(settings: Settings, host: str, app: ASGIApp) -> ASGIApp:
@@ -66,6 +70,33 @@ def inference_routes(settings: Settings, parts: GatewayParts) -> ASGIApp:
         privacy=shared.privacy,
         continues=settings.continuation.enabled,
     )
+
+
+def request_bounds(limits: RequestLimits) -> RequestBounds:
+    return RequestBounds(
+        answers=limits.max_answers,
+        tokens=limits.max_answer_tokens,
+        logprobs=limits.max_logprobs,
+        prompts=limits.max_prompts,
+        prompt_chars=limits.max_prompt_chars,
+        stops=limits.max_stops,
+        list_items=limits.max_list_items,
+        tools=limits.max_tools,
+        choices=limits.max_choices,
+        schema_bytes=limits.max_schema_bytes,
+        media=limits.max_media,
+        media_hosts=limits.media_hosts,
+    )
+
+
+def bodies_bytes(limits: RequestLimits, memory_bytes: int | None) -> int:
+    """The room for all bodies, where the process may have so much memory (None: no limit)."""
+    if limits.max_bodies_bytes is not None:
+        return limits.max_bodies_bytes
+    if memory_bytes is None:
+        return max(MOST_BYTES, limits.max_body_bytes)
+    room = min(MOST_BYTES, (memory_bytes - BESIDE_BYTES) // COPIES)
+    return max(room, limits.max_body_bytes)
 
 
 def public_routes(settings: Settings, parts: GatewayParts, rest: ASGIApp) -> ASGIApp:

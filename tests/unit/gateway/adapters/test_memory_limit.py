@@ -8,7 +8,7 @@ import pytest
 
 from gateway.adapters.memory_limit import memory_limit_bytes
 from gateway.settings.bounds import RequestLimits
-from gateway.wiring.request_bounds import bodies_bytes
+from gateway.wiring.web import bodies_bytes
 
 MIB = 1 << 20
 

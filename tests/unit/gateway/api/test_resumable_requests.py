@@ -24,7 +24,7 @@ from gateway.serving.requests.drain import Drain, DrainTimes
 from gateway.serving.requests.relay import Sink
 from gateway.serving.resumable.streams import StreamLimits
 from gateway.settings.bounds import RequestLimits
-from gateway.wiring.request_bounds import request_bounds
+from gateway.wiring.web import request_bounds
 from tests.unit.gateway.access_rig import open_access
 from tests.unit.gateway.core.streams.test_event_log import without_ids
 from tests.unit.gateway.fakes import Recorder
