@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import structlog
@@ -66,7 +67,7 @@ class KeyHandlers:
         return KeyRevoked(name=name)
 
     def _card(self, key: ApiKey) -> KeyCard:
-        quotas, fixed = key.quotas, self._admin.in_settings(key.name)
+        fixed = self._admin.in_settings(key.name)
         return KeyCard(
             name=key.name,
             source="settings" if fixed else "operator",
@@ -77,11 +78,7 @@ class KeyHandlers:
             tiers=_sorted(key.scope.tiers),
             ways=_sorted(key.scope.ways),
             privacy=_sorted(key.scope.privacy),
-            requests_per_min=quotas.requests_per_min,
-            tokens_per_min=quotas.tokens_per_min,
-            tokens_per_day=quotas.tokens_per_day,
-            in_flight=quotas.in_flight,
-            fan_out=quotas.fan_out,
+            **asdict(key.quotas),
         )
 
 
@@ -117,12 +114,7 @@ def keys_router(gate: AdminGate, admin: KeyAdmin) -> APIRouter:
 
 
 def _scope(terms: KeyTerms) -> Scope:
-    return Scope(
-        models=_frozen(terms.models),
-        tiers=_frozen(terms.tiers),
-        ways=_frozen(terms.ways),
-        privacy=_frozen(terms.privacy),
-    )
+    return Scope.of(models=terms.models, tiers=terms.tiers, ways=terms.ways, privacy=terms.privacy)
 
 
 def _quotas(terms: KeyTerms) -> Quotas:
@@ -133,10 +125,6 @@ def _quotas(terms: KeyTerms) -> Quotas:
         in_flight=terms.in_flight,
         fan_out=terms.fan_out,
     )
-
-
-def _frozen(values: Iterable[Any] | None) -> frozenset[Any] | None:
-    return None if values is None else frozenset(values)
 
 
 def _sorted(values: Iterable[Any] | None) -> list[Any] | None:

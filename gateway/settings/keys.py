@@ -91,11 +91,8 @@ class StaticKey(QuotaSettings):
             name=name,
             digest=self.digest,
             created=0.0,
-            scope=Scope(
-                models=None if self.models is None else frozenset(self.models),
-                tiers=None if self.tiers is None else frozenset(self.tiers),
-                ways=None if self.ways is None else frozenset(self.ways),
-                privacy=None if self.privacy is None else frozenset(self.privacy),
+            scope=Scope.of(
+                models=self.models, tiers=self.tiers, ways=self.ways, privacy=self.privacy
             ),
             quotas=self.quotas,
         )

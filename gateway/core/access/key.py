@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -32,6 +33,23 @@ class Scope:
     tiers: frozenset[TierName] | None = None
     ways: frozenset[Way] | None = None
     privacy: frozenset[Privacy] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        models: Iterable[str] | None,
+        tiers: Iterable[TierName] | None,
+        ways: Iterable[Way] | None,
+        privacy: Iterable[Privacy] | None,
+    ) -> Scope:
+        """From lists, as settings and operators write them; None: all there is."""
+        return cls(
+            models=None if models is None else frozenset(models),
+            tiers=None if tiers is None else frozenset(tiers),
+            ways=None if ways is None else frozenset(ways),
+            privacy=None if privacy is None else frozenset(privacy),
+        )
 
 
 EVERYTHING = Scope()
