@@ -94,10 +94,9 @@ class InferenceRoutes:
     `inference` all others.
 
     `max_body_bytes`, `outline`, `body_s` (seconds) and `body_rate` (bytes per second) bound what a
-    caller may send, and how slowly;
-    for the models of `handlers`, which read all of a body, `composed` does so as well. `body_room`
-    bounds what all have sent, and `bounds` what may be asked for. `continues`: streams are
-    continued whose engine breaks.
+    caller may send, and how slowly; for the models of `handlers`, which read all of a body,
+    `composed` does so as well. `body_room` bounds what all have sent, and `bounds` what may be
+    asked for. `continues`: streams are continued whose engine breaks.
     """
 
     def __init__(

@@ -20,9 +20,9 @@ class ConnectionLimits:
     """Bounds of connections; times in seconds. `exempt` are networks of which `max_per_address`
     does not hold: proxies, behind which many callers have one address.
 
-    `headers_s` is the wait for a request's whole head, `body_s` that for its
-    body, which may take longer at `body_rate` bytes per second, `stalled_s` the
-    wait for a peer that takes nothing of an answer, `keep_alive_s` that for the next request.
+    `headers_s` is the wait for a request's whole head, `body_s` that for its body, which may take
+    longer at `body_rate` bytes per second, `stalled_s` the wait for a peer that takes nothing of an
+    answer, `keep_alive_s` that for the next request.
     """
 
     max_connections: int

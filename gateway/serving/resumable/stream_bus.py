@@ -18,8 +18,8 @@ from gateway.serving.resumable.stream_server import StreamServer
 
 
 class StreamBus:
-    """The line: it hears other replicas' messages, and keeps in touch.
-    `start` and `stop` inside the event loop."""
+    """The line: it hears other replicas' messages, and keeps in touch. `start` and `stop` inside
+    the event loop."""
 
     def __init__(
         self, *, replica: str, store: StateStore, remote: RemoteStreams, server: StreamServer
