@@ -197,7 +197,7 @@ class InferenceRoutes:
         except (Unauthenticated, StateLost) as refusal:
             await self._refuse(refusal, scope["path"], receive, sink)
             return
-        held.caller = identity.id or f"address {_address(scope)}"
+        held.caller = identity.id or f"address {peer}"
         held.key, held.most = identity.key, identity.quotas.in_flight
         request = await self._request(scope, headers, receive, held, sink.request_id, identity)
         if len(request.body) > SMALL_BYTES:

@@ -36,9 +36,8 @@ UNKNOWN = (
 class Access:
     """The gate for callers. `devices` knows devices' tokens, which are good here as well, `issuers`
     tokens that others have signed, and `proxy` is whose word is taken for who calls (None:
-    nobody's);
-    `required` says whether a caller must show who it is. No caller with a key asks for a priority
-    above `max_priority`."""
+    nobody's); `required` says whether a caller must show who it is. No caller with a key
+    asks for a priority above `max_priority`."""
 
     def __init__(
         self,

@@ -28,8 +28,8 @@ class Resumption:
     async def resume(self, stream: str, owner: str, position: int) -> Reader:
         """A reader of what follows the event of this number; 0: of the whole stream.
 
-        Raises UnknownStream, also for another caller than the one that began the stream; StreamGone;
-        and StateLost where another replica has it.
+        Raises UnknownStream, also for another caller than the one that began the stream;
+        StreamGone; and StateLost where another replica has it.
         """
         caller, replica = caller_digest(stream, owner), _replica(stream)
         if replica == self._streams.replica:
