@@ -61,7 +61,7 @@ lint: ## ruff, mypy strict, import contracts
 	  "$$bin/ruff" check . && "$$bin/ruff" format --check . && \
 	  "$$bin/mypy" && "$$bin/lint-imports"
 
-docs: ## write the generated pages: docs/settings.md, docs/metrics.md, docs/errors.md
+docs: ## write the generated pages: settings, metrics, errors, routes in docs/
 	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m deploy.reference
 
 bench: ## measure the gateway's overhead and the family's quality; QUICK=1 takes 5 minutes at most
