@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from openai import AuthenticationError, OpenAI, PermissionDeniedError, RateLimit
 
 from tests.deployment import gateway_config
 from tests.integration.fleet import engine
+from tests.keys import digest, left, secret, static_keys
 from tests.servers import Server, eventually, metric_in, start_gateway
 
 pytestmark = pytest.mark.integration
@@ -31,19 +31,11 @@ KEYS: dict[str, dict[str, Any]] = {
 }
 
 
-def secret(name: str) -> str:
-    return f"tf-{name}-0123456789abcdef0123456789abcdef"
-
-
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("keys")
     edge, cloud = engine("rill-edge", folder), engine("rill-cloud", folder)
-    static = {
-        name: {"key": hashlib.sha256(secret(name).encode()).hexdigest(), **more}
-        for name, more in KEYS.items()
-    }
-    config = gateway_config([edge], [cloud], keys={"static": static})
+    config = gateway_config([edge], [cloud], keys={"static": static_keys(KEYS)})
     gateway = start_gateway(config, folder)
     yield gateway
     for server in (gateway, edge, cloud):
@@ -65,10 +57,6 @@ def ask(gateway: Server, name: str, model: str = "rill-edge", **body: Any) -> ht
         headers={"authorization": f"Bearer {secret(name)}"},
         timeout=30,
     )
-
-
-def left(answer: httpx.Response, what: str) -> int:
-    return int(answer.headers[f"x-ratelimit-remaining-{what}"])
 
 
 def test_a_caller_without_a_key_or_with_a_wrong_one_is_refused_as_by_openai(
@@ -186,7 +174,7 @@ def test_logs_and_metrics_name_the_key_and_never_show_it(guarded: Server) -> Non
     assert metric_in(page, "tierflow_key_requests_total", key="open") >= 1
     assert metric_in(page, "tierflow_key_tokens_total", key="open") > 0
     for name in KEYS:
-        for hidden in (secret(name), hashlib.sha256(secret(name).encode()).hexdigest()):
+        for hidden in (secret(name), digest(name)):
             assert hidden not in page
             assert hidden not in guarded.output()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from tests.deployment import gateway_config
 from tests.integration.fleet import engine
+from tests.keys import left, secret, static_keys
 from tests.servers import Server, eventually, start_gateway
 
 pytestmark = pytest.mark.integration
@@ -27,10 +27,6 @@ BODY: dict[str, Any] = {
 }
 
 
-def secret(name: str) -> str:
-    return f"tf-{name}-0123456789abcdef0123456789abcdef"
-
-
 class Priced:
     """A gateway whose keys have quotas, before one engine."""
 
@@ -43,7 +39,7 @@ class Priced:
 
     def left(self, name: str, what: str) -> int:
         with self.client(name) as client:
-            return int(client.get("/v1/models").headers[f"x-ratelimit-remaining-{what}"])
+            return left(client.get("/v1/models"), what)
 
     def tokens(self, name: str) -> float:
         return self.gateway.metric("tierflow_key_tokens_total", key=name)
@@ -62,12 +58,8 @@ def priced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Priced]:
         "one": {},
         "other": {},
     }
-    static = {
-        name: {"key": hashlib.sha256(secret(name).encode()).hexdigest(), **more}
-        for name, more in keys.items()
-    }
     pools = {"edge": {"tier": "edge", "endpoints": [edge.url]}}
-    more = {"keys": {"static": static}, "continuation": {"enabled": False}}
+    more = {"keys": {"static": static_keys(keys)}, "continuation": {"enabled": False}}
     gateway = start_gateway(gateway_config([], [], **more) | {"pools": pools}, folder)
     yield Priced(edge, gateway)
     gateway.stop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +12,7 @@ from openai import APIStatusError, DefaultHttpxClient, OpenAI
 from tests.deployment import gateway_config
 from tests.integration.clients import javascript
 from tests.integration.fleet import engine
+from tests.keys import secret, static_keys
 from tests.servers import Server, start_gateway
 
 pytestmark = pytest.mark.integration
@@ -20,10 +20,6 @@ QUESTION: Any = [{"role": "user", "content": "What is 12 plus 30?"}]
 RETRIES = 3
 Seen = dict[str, Any]
 Ask = Callable[..., Seen]
-
-
-def secret(name: str) -> str:
-    return f"tf-{name}-0123456789abcdef0123456789abcdef"
 
 
 def python(url: str, key: str, model: str, max_retries: int, times: int) -> Seen:
@@ -76,11 +72,9 @@ def gateway(language: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         "day": {"tokens_per_day": 1},
         "spent": {"requests_per_min": 1},
     }
-    static = {
-        name: {"key": hashlib.sha256(secret(name).encode()).hexdigest(), **more}
-        for name, more in keys.items()
-    }
-    gateway = start_gateway(gateway_config([edge], [cloud], keys={"static": static}), folder)
+    gateway = start_gateway(
+        gateway_config([edge], [cloud], keys={"static": static_keys(keys)}), folder
+    )
     yield gateway
     for server in (gateway, edge, cloud):
         server.stop()
