@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.adapters.files.replacement import replace_file
 from gateway.core.access.stored_keys import KeysProblem
+from gateway.protocol.decoding import UNREADABLE
 
 SUFFIX = ".day-use.json"
 MAX_BYTES = 4 * 1024 * 1024
@@ -37,11 +38,12 @@ class DayUseFile:
 
     def _read(self) -> Used:
         try:
-            data = self._path.read_bytes()[:MAX_BYTES]
-            return msgspec.json.decode(data, type=Used)
+            if self._path.stat().st_size > MAX_BYTES:
+                raise KeysProblem(f"{self._path} has more than {MAX_BYTES} bytes")
+            return msgspec.json.decode(self._path.read_bytes(), type=Used)
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise KeysProblem(f"{self._path}: {error.strerror}") from error
-        except msgspec.MsgspecError as error:
-            raise KeysProblem(f"{self._path}: {error}") from error
+        except UNREADABLE as error:
+            raise KeysProblem(f"{self._path} is not what a gateway keeps there") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.adapters.files.day_use import SUFFIX, DayUseFile
+from gateway.adapters.files.day_use import MAX_BYTES, SUFFIX, DayUseFile
 from gateway.core.access.quota import RequestUse
 from gateway.serving.access.day_use import DayUse
 from tests.unit.gateway.access_rig import NOW, AccessRig, api_key, secret
@@ -66,6 +66,22 @@ async def test_a_key_that_nobody_used_since_is_kept_as_well(tmp_path: Path) -> N
     await third.day_use.load()
     assert await third.left("team-a") == pytest.approx(DAY_TOKENS - 4980)
     assert await third.left("team-b") == pytest.approx(DAY_TOKENS - 290)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b" " * (MAX_BYTES + 1), f"more than {MAX_BYTES} bytes"),
+        (b'{"\xff": [1, 2]}', "is not what a gateway keeps there"),
+        (b'{"a": ' + b"[" * 5000, "is not what a gateway keeps there"),
+    ],
+    ids=["large", "no UTF-8", "deep"],
+)
+async def test_what_no_gateway_has_kept_is_told(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / f"keys.yaml{SUFFIX}").write_bytes(content)
+    process = Process(tmp_path / "keys.yaml")
+    await process.day_use.load()
+    assert told in process.day_use.problem
 
 
 async def test_a_file_that_can_not_be_read_or_written_is_told(tmp_path: Path) -> None:
