@@ -12,6 +12,7 @@ import json
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,9 +128,11 @@ def _within(version: Version, events: Sequence[Mapping[str, str]]) -> bool:
 
 
 def _events(events: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, Version]]:
+    """Those whose version is one: an advisory may hold others."""
     for event in events:
         for kind, at in event.items():
-            yield kind, Version(at)
+            with suppress(InvalidVersion):
+                yield kind, Version(at)
 
 
 def _same(version: Version, listed: str) -> bool:

@@ -104,6 +104,8 @@ def test_a_missing_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
         ("3.5", [{"introduced": "0"}, {"fixed": "2"}, {"introduced": "3"}, {"fixed": "4"}], True),
         ("0.9", [{"introduced": "1.0"}], False),
         ("1.10", [{"introduced": "1.9"}], True),
+        ("1.5", [{"introduced": "0"}, {"fixed": "not a version"}], True),
+        ("1.5", [{"introduced": "r3-beta"}, {"fixed": "2"}], False),
     ],
 )
 def test_ranges_are_read_as_osv_reads_them(
