@@ -23,6 +23,7 @@ class MailboxTls:
         self._key = key
         self._client_ca = client_ca
         self._looked_at = 0.0
+        self._warned = ""
         self._seen: Sequence[tuple[int, int]] = ()
         try:
             self._seen, self._context = self._stamps(), self._load()
@@ -40,8 +41,16 @@ class MailboxTls:
                     self._seen = stamps
                     self._context = self._load()
             except OSError as failure:
-                log.warning("%s; those before stay in use", self._problem(failure))
+                self._warn(self._problem(failure))
+            else:
+                self._warned = ""
         return self._context
+
+    def _warn(self, problem: str) -> None:
+        """Once for each problem."""
+        if problem != self._warned:
+            self._warned = problem
+            log.warning("%s; those before stay in use", problem)
 
     def _stamps(self) -> Sequence[tuple[int, int]]:
         """What changes when a file is replaced, each."""

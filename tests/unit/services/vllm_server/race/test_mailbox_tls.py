@@ -144,6 +144,21 @@ def test_new_files_serve_new_connections_and_bad_ones_leave_those_before(
     assert tls.context(100.0 + 2 * mailbox_tls.LOOK_S) is not first
 
 
+def test_a_missing_file_is_told_once_until_it_is_back(
+    files: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    certificate, key = files
+    tls = MailboxTls(certificate=certificate, key=key, client_ca=None)
+    looks = (100.0 + number * mailbox_tls.LOOK_S for number in range(9))
+    first, hidden, told = tls.context(next(looks)), key.with_name("hidden"), []
+    for there in (False, False, False, True, False, False):
+        if there != key.exists():
+            (hidden if there else key).rename(key if there else hidden)
+        assert tls.context(next(looks)) is first
+        told.append(len(caplog.records))
+    assert told == [1, 1, 1, 1, 2, 2]
+
+
 def test_files_that_cannot_be_used_are_an_error_at_the_start(files: tuple[Path, Path]) -> None:
     certificate, key = files
     with pytest.raises(ValueError, match="files of the mailbox's TLS"):
