@@ -36,7 +36,6 @@ class Findings:
     unmeant_5xx: dict[str, Finding] = field(default_factory=dict)
     violations: dict[str, Finding] = field(default_factory=dict)
     """Answers that the OpenAPI description does not describe, or checks that failed."""
-    notes: list[str] = field(default_factory=list)
 
     def crash(self, target: str, problem: str, data: bytes) -> None:
         _note(self.crashes, target, problem, _shown(data))
@@ -69,7 +68,6 @@ class Findings:
         """For people; its last line is the summary as JSON."""
         lines = [str(finding) for finding in self.faults]
         lines += [f"{count:8d}  {answer}" for answer, count in sorted(self.statuses.items())]
-        lines += self.notes
         return "\n".join([*lines, json.dumps(self.summary())])
 
 

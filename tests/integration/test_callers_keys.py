@@ -103,7 +103,7 @@ def test_a_stranger_can_not_come_back_to_a_stream_by_sending_its_event_id(guarde
     answer = httpx.post(
         guarded.url + "/v1/completions",
         json={"model": "rill-edge", "prompt": "x"},
-        headers={"last-event-id": f"{'0' * 16}{'1' * 32}-3"},
+        headers={"last-event-id": f"{'0' * 16}-{'1' * 32}:3"},
     )
     assert answer.status_code == 401
 
