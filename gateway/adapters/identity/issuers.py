@@ -25,6 +25,8 @@ _OPTIONS: Any = {
     "verify_iat": False,
 }
 RETRY_S = 5.0
+_KINDS = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
+"""The kind of key that an algorithm needs, by how the algorithm's name begins (RFC 7518)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,8 @@ class SignedTokens:
                 )
             if key is None:
                 raise _refused("its issuer has no key of this id")
+            if _KINDS.get(header["alg"][:2], key.key_type) != key.key_type:
+                raise _refused("its algorithm is not for the key of this id")
             claims: dict[str, Any] = jwt.decode(
                 token,
                 key.key,
@@ -102,9 +106,11 @@ class SignedTokens:
                 # The times are checked here, by the clock that this is given.
                 options=_OPTIONS,
             )
+            self._check_times(claims)
         except jwt.PyJWTError as error:
             raise _refused(_cause(error)) from error
-        self._check_times(claims)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise _refused("it is malformed") from error
         return claims, issuer
 
     def _check_times(self, claims: Mapping[str, Any]) -> None:
