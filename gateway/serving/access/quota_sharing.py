@@ -30,7 +30,8 @@ class QuotaSharing:
 
     Between two turns a replica knows only its own requests: at most it lets in what was left when
     it heard last. While the store is lost each goes on with its own, and tells afterwards what was
-    drawn meanwhile; what was told when the answer was lost may count twice.
+    drawn meanwhile; what was told when the answer was lost may count twice. What others have in
+    flight counts for IN_FLIGHT_TTL_S after it was heard, as it counts for others.
     """
 
     def __init__(self, *, store: StateStore, quotas: KeyQuotas, replica: str, clock: Clock) -> None:
@@ -38,6 +39,7 @@ class QuotaSharing:
         self._quotas = quotas
         self._replica = replica
         self._clock = clock
+        self._counted_at = float("-inf")
 
     async def run(self) -> None:
         """For ever."""
@@ -50,11 +52,13 @@ class QuotaSharing:
 
     async def turn(self) -> None:
         """Raises StateLost."""
+        if self._clock.now() - self._counted_at > IN_FLIGHT_TTL_S:
+            self._forget_others()
         since = self._clock.now() - ACTIVE_S
         active = {
             name: use
             for name, use in self._quotas.uses.items()
-            if use.in_flight or use.used_at >= since
+            if use.in_flight or use.others_in_flight or use.used_at >= since
         }
         buckets = [pair for name, use in active.items() for pair in _buckets(name, use)]
         for some in slices(buckets):
@@ -92,8 +96,13 @@ class QuotaSharing:
         for replica, value in held.items():
             if replica != self._replica:
                 others.update(_decode(value))
+        self._counted_at = self._clock.now()
         for name, use in uses.items():
             use.others_in_flight = others[name]
+
+    def _forget_others(self) -> None:
+        for use in self._quotas.uses.values():
+            use.others_in_flight = 0
 
 
 def _decode(value: bytes) -> dict[str, int]:

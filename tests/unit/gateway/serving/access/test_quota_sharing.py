@@ -53,6 +53,18 @@ class Two:
     def use(self, at: int) -> KeyUse:
         return self.rigs[at].quotas.uses["team-a"]
 
+    async def meet_and_enter(self, at: int) -> Permit:
+        """Enter there, when it has heard of the other one; raises QuotaExceeded."""
+        identity = await self.rigs[at].access.identify(f"Bearer {secret('team-a')}")
+        self.rigs[at].quotas.use(identity).used_at = self.clock.now()
+        await self.meet()
+        return await self.enter(at)
+
+    async def meet_for(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.clock.time += 1
+            await self.meet()
+
     async def meet(self) -> None:
         """Both tell, and hear what the other one has told."""
         for sharing in (*self.sharing, *self.sharing):
@@ -140,6 +152,31 @@ async def test_while_the_store_is_lost_each_goes_on_and_tells_afterwards() -> No
     await two.meet()
     bucket = two.use(0).requests
     assert bucket is not None and bucket.available(two.clock.now()) == pytest.approx(5.0)
+
+
+async def test_a_key_is_let_in_again_when_others_have_long_ended() -> None:
+    two = Two(in_flight=1)
+    elsewhere = await two.enter(1)
+    with pytest.raises(QuotaExceeded):
+        await two.meet_and_enter(0)
+    await two.meet_for(80)
+    with pytest.raises(QuotaExceeded):
+        await two.enter(0)
+    await leave(elsewhere)
+    await two.meet_for(80)
+    await two.enter(0)
+
+
+async def test_what_others_had_in_flight_is_forgotten_while_the_store_is_lost() -> None:
+    two = Two(in_flight=1)
+    await two.enter(1)
+    with pytest.raises(QuotaExceeded):
+        await two.meet_and_enter(0)
+    two.store.lost = True
+    two.clock.time += 6
+    with pytest.raises(StateLost):
+        await two.sharing[0].turn()
+    await two.enter(0)
 
 
 async def test_keys_that_nobody_uses_cost_no_round_trip() -> None:
