@@ -10,11 +10,12 @@ from gateway.core.access.claims import TrustedProxy
 from gateway.core.access.key import ANONYMOUS, PREFIX, Identity, Scope, Way, bearer_token
 from gateway.core.access.quota import RequestUse, estimated_tokens
 from gateway.core.access.rate_headers import RateHeaders
+from gateway.core.access.tiers import check_model
 from gateway.core.ports import AccessTelemetry, Callers, TokenIssuers
 from gateway.core.privacy import Privacy
 from gateway.core.types import InferenceRequest
 from gateway.errors import GatewayError, InvalidKey, OutOfScope, QuotaExceeded
-from gateway.protocol.headers import PRIORITY, PRIVACY
+from gateway.protocol.headers import MIN_QUALITY, PRIORITY, PRIVACY
 from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
 from gateway.serving.access.key_table import KeyTable
@@ -118,19 +119,17 @@ class Access:
 
     def _out_of_scope(self, request: InferenceRequest, identity: Identity) -> GatewayError | None:
         problem = self._scope_problem(identity, request.model)
+        quality = request.demands.min_quality
+        if problem is None and quality is not None:
+            problem = _model_problem(identity, quality, MIN_QUALITY)
         problem = problem or self._privacy_problem(identity, request.privacy.name)
         problem = problem or self._priority_problem(identity, request.demands.priority)
         return None if problem is None else self._refused(identity.key, problem)
 
     def _scope_problem(self, identity: Identity, model: str) -> OutOfScope | None:
         scope: Scope = identity.scope
-        if scope.models is not None and model not in scope.models:
-            return OutOfScope(
-                f"the key {identity.key} may not use the model {model!r}; GET /v1/models lists "
-                "those that it may",
-                param="model",
-                code="model_not_allowed",
-            )
+        if (problem := _model_problem(identity, model, "model")) is not None:
+            return problem
         way = _WAYS.get(model, "plain")
         if scope.ways is not None and way not in scope.ways:
             return OutOfScope(
@@ -165,3 +164,11 @@ class Access:
     def _refused(self, key: str, error: GatewayError) -> GatewayError:
         self._telemetry.refused(key, error.code)
         return error
+
+
+def _model_problem(identity: Identity, model: str, param: str) -> OutOfScope | None:
+    try:
+        check_model(identity.key, identity.scope, model, param)
+    except OutOfScope as problem:
+        return problem
+    return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from zlib import crc32
 
-from gateway.core.access.tiers import check_tier
+from gateway.core.access.tiers import check_model, check_tier
 from gateway.core.collective.quorum import step_deadline
 from gateway.core.collective.report import Report
 from gateway.core.collective.selection import Candidate, Caps, Selection, choose, obstacle
@@ -101,9 +101,14 @@ def check_names(deps: CollectiveDeps, request: CollectiveRequest) -> None:
 
 
 def check_key(request: CollectiveRequest) -> None:
-    """Raises OutOfScope where the caller's key is not for devices, or for as many requests to
-    engines as this one may take."""
+    """Raises OutOfScope where the caller's key is not for devices, for a model that the request
+    names, or for as many requests to engines as this one may take."""
     caller, options = request.inference.caller, request.options
+    if (given := request.chat.options.collective) is not None:
+        named = {"aggregator": given.aggregator, "self_moa.model": given.self_moa.model}
+        for name, model in named.items():
+            if model is not None:
+                check_model(caller.key, caller.scope, model, f"tierflow.collective.{name}")
     if options.devices:
         check_tier(caller.key, caller.scope, "device", COLLECTIVE)
     if caller.fan_out is not None and options.most_engine_requests > caller.fan_out:

@@ -8,7 +8,7 @@ from gateway.core.access.key import ANONYMOUS, Identity, Scope
 from gateway.core.privacy import PrivacyRule
 from gateway.core.tier import Tier
 from gateway.core.types import Caller, Demands, InferenceRequest
-from gateway.errors import InvalidKey, QuotaExceeded, QuotaSpent
+from gateway.errors import InvalidKey, OutOfScope, QuotaExceeded, QuotaSpent
 from tests.unit.gateway.access_rig import NOW, AccessRig, api_key, digest, secret
 from tests.unit.gateway.build import request
 
@@ -105,6 +105,17 @@ async def test_a_key_is_refused_what_it_is_not_for(scope: Scope, model: str, cod
     admitted, _ = rig.access.admit(asked(await shown(rig), model), await shown(rig))
     assert admitted.fault is not None and admitted.fault.code == code
     assert rig.telemetry.refusals == [("team-a", code)]
+
+
+async def test_a_key_can_not_demand_a_model_that_it_is_not_for_by_its_quality() -> None:
+    rig = AccessRig(api_key(scope=Scope(models=frozenset({"tierflow-auto", "rill-edge"}))))
+    identity = await shown(rig)
+    faults = [
+        rig.access.admit(asked(identity, "tierflow-auto", min_quality=name), identity)[0].fault
+        for name in ("rill-edge", "rill-cloud")
+    ]
+    assert faults[0] is None and isinstance(faults[1], OutOfScope)
+    assert (faults[1].code, faults[1].param) == ("model_not_allowed", "x-tierflow-min-quality")
 
 
 async def test_a_key_is_for_the_privacy_classes_of_its_scope() -> None:

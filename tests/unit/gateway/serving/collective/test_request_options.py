@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
-from gateway.errors import EmbeddingFailed, InvalidRequest, UnknownModel
+from gateway.core.access.key import Scope
+from gateway.errors import EmbeddingFailed, InvalidRequest, OutOfScope, UnknownModel
 from tests.unit.gateway.build import request
 from tests.unit.gateway.serving.collective.rig import CollectiveRig, FakeCalls, chat
 
@@ -178,3 +180,20 @@ async def test_usage_ends_a_stream_where_it_was_asked_for() -> None:
     sink = await rig.send(chat(stream=True, body={"stream_options": {"include_usage": True}}))
     last = sink.body.decode().split("\n\n")[-3]
     assert orjson.loads(last.removeprefix("data: "))["usage"]["completion_tokens"] == 30
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"aggregator": "big"}, "aggregator"),
+        ({"mode": "self-moa", "self_moa": {"model": "big", "samples": 2}}, "self_moa.model"),
+    ],
+)
+async def test_a_key_names_no_model_that_it_is_not_for(options: dict[str, Any], field: str) -> None:
+    asked = chat(**options)
+    scope = Scope(models=frozenset({"tierflow-collective", "rill-edge"}))
+    caller = replace(asked.caller, key="team-a", scope=scope)
+    with pytest.raises(OutOfScope) as raised:
+        await CollectiveRig({}).send(replace(asked, caller=caller))
+    assert raised.value.code == "model_not_allowed"
+    assert raised.value.param == f"tierflow.collective.{field}"
