@@ -11,6 +11,7 @@ from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
+from gateway.api.body_reader import BodyReader
 from gateway.api.client_disconnect import ClientGone, Listening, await_disconnect
 from gateway.api.error_handlers import internal_error, render
 from gateway.api.http_server import LATE
@@ -125,13 +126,17 @@ class InferenceRoutes:
         self._access = access
         self._privacy = privacy
         self._clock = clock
-        self._max_body_bytes = max_body_bytes
+        self._bodies = BodyReader(
+            clock=clock,
+            max_bytes=max_body_bytes,
+            outline=outline,
+            body_s=body_s,
+            body_rate=body_rate,
+        )
         self._composed = composed
-        self._outline = outline
         self._bounds = bounds
         self._body_room = body_room
         self._body_s = body_s
-        self._body_rate = body_rate
         self._continues = continues
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -252,21 +257,9 @@ class InferenceRoutes:
         self, refusal: GatewayError, path: str, receive: Receive, sink: AsgiSink
     ) -> None:
         """The body is read, and forgotten: one who is cut off in sending sees no answer."""
-        with ProgressTimeout(self._clock.now) as timeout:
-            timeout.expect(self._body_s, self._too_slow)
-            await self._forget_body(receive)
+        await self._bodies.forget(receive)
         request = unread(path, sink.request_id, self._clock.now(), refusal)
         await self._inference.answer(request, {}, sink)
-
-    async def _forget_body(self, receive: Receive) -> None:
-        size = 0
-        while size <= self._max_body_bytes:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            size += len(message.get("body", b""))
-            if not message.get("more_body"):
-                break
 
     async def _request(
         self,
@@ -280,7 +273,7 @@ class InferenceRoutes:
         """What is wrong with the request, or with its body's size or coming, is its `fault`."""
         received, path = self._clock.now(), scope["path"]
         try:
-            body, outline = await self._body(headers, receive, held)
+            body, outline = await self._bodies.read(headers, receive, held)
             check_encoding(headers.get("content-encoding"))
         except (InvalidRequest, Overloaded, QuotaExceeded) as error:
             return unread(path, id, received, error, Caller(key=identity.key))
@@ -300,80 +293,6 @@ class InferenceRoutes:
         if outline is None or request.model not in self._handlers:
             return request
         return self._checked_to_compose(request, outline)
-
-    async def _body(
-        self, headers: Mapping[str, str], receive: Receive, held: HeldBody
-    ) -> tuple[bytes, BodyOutline | None]:
-        with ProgressTimeout(self._clock.now) as timeout:
-            timeout.expect(self._body_s, self._too_slow)
-            return await self._read(headers, receive, held, timeout)
-
-    def _too_slow(self) -> InvalidRequest:
-        return InvalidRequest(
-            f"the body did not arrive in {self._body_s:g} s, nor at {self._body_rate:g} bytes per "
-            "second (timeouts.body_s, timeouts.body_bytes_per_s)",
-            code="body_timeout",
-        )
-
-    async def _read(
-        self,
-        headers: Mapping[str, str],
-        receive: Receive,
-        held: HeldBody,
-        timeout: ProgressTimeout,
-    ) -> tuple[bytes, BodyOutline | None]:
-        """The body, and its outline where it is large; `timeout` moves with what comes. Raises
-        BodyTooLarge, or what `HeldBody.check` does, but only once the caller has sent it all (or
-        far too much): one that is cut off in the middle of sending would not see the answer."""
-        limit, data, size = self._max_body_bytes, bytearray(), 0
-        outline: BodyOutline | None = None
-
-        def forget() -> None:
-            nonlocal data, outline
-            data, outline = bytearray(), None
-
-        held.forget = forget
-        declared = int(headers.get("content-length") or 0)
-        latest = self._clock.now() + self._body_s
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            piece, more = message.get("body", b""), message.get("more_body")
-            if not size and not more and len(piece) <= min(SMALL_BYTES, limit):
-                held.grow(len(piece))
-                held.check()
-                return piece, None
-            size += len(piece)
-            timeout.extend(latest + size / self._body_rate)
-            if max(size, declared) > limit or not held.grow(len(piece), more=bool(more)):
-                forget()
-            elif outline is None or not outline.problem:
-                data += piece
-                if outline is None and len(data) > SMALL_BYTES:
-                    outline, piece = BodyOutline(self._outline), bytes(data)
-                if outline is not None:
-                    outline.feed(piece)
-                    if outline.problem:
-                        data = bytearray()
-            if not more or size > 2 * limit:
-                break
-        if max(size, declared) > limit:
-            raise BodyTooLarge(
-                f"the body has {max(size, declared)} bytes; the limit is {limit} "
-                "(limits.max_body_bytes)",
-                code="body_too_large",
-            )
-        held.check()
-        if outline is None:
-            return bytes(data), None
-        outline.end()
-        # What a large body costs is paid in parts: others have their turn between them.
-        await asyncio.sleep(0)
-        body = bytes(data)
-        data.clear()
-        await asyncio.sleep(0)
-        return body, outline
 
 
 class AsgiSink:
