@@ -96,7 +96,8 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
     ),
     "body_too_complex": ErrorCode(
         errors.InvalidRequest,
-        "The body has more lists, objects and items than may be read in one go.",
+        "The body has more lists, objects and items than may be read in one go, or nests them too "
+        "deep.",
         "Send less at once, or raise the setting that the message names; docs/limits.md has all.",
     ),
     "limit_exceeded": ErrorCode(

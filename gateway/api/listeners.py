@@ -23,6 +23,8 @@ from gateway.protocol.speculation import PATH as DEVICES
 READY, HEALTH, MODELS = "/ready", "/health", "/v1/models"
 FOR_CALLERS = PATHS | {MODELS, FEEDBACK_PATH, ENROL_PATH, DEVICES, READY, HEALTH}
 FOR_CALLERS_BELOW = (f"{MODELS}/", f"{STREAMS}/")
+ONLY_METHODS = {DEVICES: "WebSocket", ENROL_PATH: "POST"}
+"""Callers' routes among paths of operators': by another method they are `/v1/devices/{id}`."""
 FOR_OPERATORS = frozenset({"/metrics", "/docs", "/openapi.json", "/v1/devices"})
 FOR_OPERATORS_BELOW = ("/v1/admin/", "/v1/devices/")
 
@@ -51,7 +53,9 @@ class PublicRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        if scope["type"] == "websocket" or (path != READY and for_callers(path)):
+        if scope["type"] == "http" and scope["method"] != ONLY_METHODS.get(path, scope["method"]):
+            await _not_found(scope)(scope, receive, send)
+        elif scope["type"] == "websocket" or (path != READY and for_callers(path)):
             await self._app(scope, receive, send)
         elif path == READY:
             await self._show_readiness(scope, receive, send)

@@ -18,7 +18,12 @@ from gateway.core.admission import (
     NORMAL_PRIORITY,
     PRIORITIES,
 )
-from gateway.core.body import model_places, prompt_chars_and_key
+from gateway.core.body import (
+    MAX_NESTING,
+    field_nested_too_deep,
+    model_places,
+    prompt_chars_and_key,
+)
 from gateway.core.body_outline import BodyOutline
 from gateway.core.privacy import PUBLIC, Privacy, PrivacyRule, PrivacyTerms
 from gateway.core.request_bounds import RequestBounds, check_bounds
@@ -107,12 +112,14 @@ def parse(
         model, in_body = _model(path, fields)
     except InvalidRequest as error:
         return unread(path, id, received, error, Caller(key=identity.key))
-    stream, fault = fields.get("stream"), None
+    stream = fields.get("stream")
+    fault: InvalidRequest | None = None
     if path == CHAT:
         try:
             stream = check(fields).stream
         except InvalidRequest as error:
             fault = error
+    fault = _nesting(body if outline is None else outline.text, fields) or fault
     asked, caller, terms = Demands(), Caller(key=identity.key), PUBLIC
     try:
         asked, caller = demands(headers), _caller(headers, peer, identity)
@@ -151,6 +158,17 @@ def parse(
         fault=fault,
         continuation=continuation_terms(path, fields, chars) if continues else None,
         several=several_texts(path, fields),
+    )
+
+
+def _nesting(body: bytes | bytearray, fields: Mapping[str, Any]) -> InvalidRequest | None:
+    name = field_nested_too_deep(body, fields)
+    if name is None:
+        return None
+    return InvalidRequest(
+        f"{name[:64]}: lists and objects are nested more than {MAX_NESTING} deep",
+        param=name[:64],
+        code="body_too_complex",
     )
 
 

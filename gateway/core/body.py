@@ -11,9 +11,16 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
+import orjson
+
 HEAD_CHARS = 1024
 MAX_DEPTH = 8
 """Deeper than any prompt's text; a body nested without end must not exhaust the stack."""
+
+MAX_NESTING = 200
+"""Lists and objects within one another in one field."""
+_WRITTEN_NESTING = 254
+"""Deeper values can be read by orjson, and not written."""
 
 MAX_MODEL_KEYS = 256
 """In one body, at whatever depth; a schema may have a property of this name."""
@@ -36,6 +43,22 @@ def in_utf8(body: bytes) -> bytes:
         return body.decode(encoding).encode()
     except UnicodeError:
         return body
+
+
+def field_nested_too_deep(body: bytes | bytearray, fields: Mapping[str, Any]) -> str | None:
+    """The name of the first field beyond MAX_NESTING, None: there is none. `fields` are those of
+    the JSON `body`. Most are told by their brackets: there are too few."""
+    if body.count(b"[") + body.count(b"{") <= MAX_NESTING:
+        return None
+    for name, value in fields.items():
+        if isinstance(value, list | dict):
+            for _ in range(_WRITTEN_NESTING - MAX_NESTING):
+                value = [value]
+            try:
+                orjson.dumps(value)
+            except orjson.JSONEncodeError:
+                return name
+    return None
 
 
 def prompt_chars_and_key(body: Mapping[str, Any]) -> tuple[int, bytes]:

@@ -88,4 +88,15 @@ async def test_an_operator_with_the_token_sees_why() -> None:
 async def test_callers_routes_are_not_at_the_operators_address() -> None:
     for path in ("/v1/chat/completions", "/v1/models", "/v1/devices/enrol", "/v1/streams/x"):
         assert (await ask(OperatorRoutes(everything), path)).status_code == 404
-        assert (await ask(public(None), path)).json() == {"reached": path}
+        assert (await ask(public(None), path, method="POST")).json() == {"reached": path}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "PUT", "WebSocket"])
+@pytest.mark.parametrize("path", ["/v1/devices/connect", "/v1/devices/enrol"])
+async def test_callers_routes_among_the_operators_are_not_reached_by_another_method(
+    path: str, method: str
+) -> None:
+    if (path, method) == ("/v1/devices/enrol", "POST"):
+        return
+    for gate in (None, GATE):
+        assert (await ask(public(gate), path, ADMIN, method)).status_code == 404

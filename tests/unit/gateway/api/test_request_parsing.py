@@ -2,18 +2,21 @@ from __future__ import annotations
 
 import json
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api.parsing import owner_of, parse, read_headers, request_id
 from gateway.core.access.key import ANONYMOUS, Identity, Scope
-from gateway.core.body import replace_model
+from gateway.core.body import MAX_NESTING, replace_model
 from gateway.core.body_outline import BodyOutline, OutlineLimits
 from gateway.core.privacy import Privacy, PrivacyRule
 from gateway.core.tier import Tier
 from gateway.core.types import InferenceRequest
 from gateway.errors import InvalidRequest
+from gateway.settings.bounds import RequestLimits
+from gateway.wiring.web import request_bounds
 
 RULE = PrivacyRule.of(owner_tiers=[Tier.EDGE], private_tiers=[])
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -248,3 +251,51 @@ def test_what_is_a_callers_own_is_its_keys_or_its_headers() -> None:
         owner_of(ANONYMOUS, ""),
     }
     assert len(owners) == 5 and "" in owners
+
+
+def nested(depth: int, in_lists: bool) -> str:
+    opening, closing = ("[", "]") if in_lists else ('{"a":', "}")
+    return opening * depth + "1" + closing * depth
+
+
+@pytest.mark.parametrize("in_lists", [True, False])
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(
+    "field",
+    ["guided_json", "response_format", "structured_outputs", "text", "metadata", "unheard_of"],
+)
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/responses"])
+def test_a_field_that_is_nested_too_deep_is_refused_by_its_name(
+    path: str, field: str, large: bool, in_lists: bool
+) -> None:
+    for depth in (MAX_NESTING, MAX_NESTING + 1, 300, 900):
+        text = f'{{"model":"m","prompt":"{"x" * 70_000 * large}","{field}":'
+        body = (text + nested(depth, in_lists) + "}").encode()
+        outline = None
+        if large:
+            outline = BodyOutline(OutlineLimits(1 << 20, 1 << 14, 1 << 17))
+            outline.feed(body)
+            outline.end()
+        request = parse(
+            path,
+            {},
+            body,
+            id="id",
+            received=0.0,
+            privacy=RULE,
+            outline=outline,
+            bounds=request_bounds(RequestLimits()),
+        )
+        if depth == MAX_NESTING:
+            assert request.fault is None
+            orjson.dumps(orjson.loads(body))
+            continue
+        assert isinstance(request.fault, InvalidRequest)
+        assert (request.fault.code, request.fault.param) == ("body_too_complex", field)
+        assert request.model == "m"
+
+
+def test_a_message_that_is_nested_too_deep_is_refused() -> None:
+    text = '{"model":"m","messages":[{"role":"user","content":"hi","x":' + nested(900, True) + "}]}"
+    error = complaint(text.encode())
+    assert (error.code, error.param) == ("body_too_complex", "messages")
