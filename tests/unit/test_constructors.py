@@ -15,6 +15,8 @@ EXCEPTIONS = {
     # An exception begins with its message, as those of Python do.
     ("services/engine_simulator/errors.py", "EngineError"),
     ("gateway/errors.py", "UpstreamError"),
+    # A row of a table: what it says stands in the order of its columns.
+    ("gateway/api/error_codes.py", "ErrorCode"),
     # uvicorn makes its protocols by position.
     ("gateway/api/connections/http.py", "HttpConnection"),
     ("gateway/api/connections/websocket.py", "WebSocketConnection"),
