@@ -126,7 +126,7 @@ def parse(
         terms = _privacy(headers.get(names.PRIVACY), privacy, identity.scope.privacy)
     except InvalidRequest as error:
         fault = error
-    chars, key = prompt_chars_and_key(fields)
+    chars, key = prompt_chars_and_key(fields, path)
     places = None
     if outline is not None:
         chars += outline.chars_left_out

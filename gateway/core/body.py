@@ -13,6 +13,8 @@ from typing import Any
 
 import orjson
 
+from gateway.protocol.paths import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, TOKENIZE
+
 HEAD_CHARS = 1024
 MAX_DEPTH = 8
 """Deeper than any prompt's text; a body nested without end must not exhaust the stack."""
@@ -24,6 +26,19 @@ _WRITTEN_NESTING = 254
 
 MAX_MODEL_KEYS = 256
 """In one body, at whatever depth; a schema may have a property of this name."""
+
+_PROMPT_FIELDS: Mapping[str, tuple[str, ...]] = {
+    CHAT: ("messages",),
+    COMPLETIONS: ("prompt",),
+    RESPONSES: ("instructions", "input"),
+    EMBEDDINGS: ("messages", "input"),
+    TOKENIZE: ("messages", "prompt"),
+}
+"""Where both may be, the engine reads one of them: together they are its most."""
+_ANY_PROMPT_FIELDS = ("messages", "prompt", "input")
+_TOOL_FIELDS = ("tools", "functions")
+_TEXTS = ("content", "text", "output", "arguments", "tool_calls", "function")
+"""A message has content, and calls of tools; a part of it has text; images have none of them."""
 
 # Possessive: a string is read once, and nothing is kept to go back to.
 _MODEL = re.compile(rb'"model"\s*+:\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+")', re.DOTALL)
@@ -61,13 +76,16 @@ def field_nested_too_deep(body: bytes | bytearray, fields: Mapping[str, Any]) ->
     return None
 
 
-def prompt_chars_and_key(body: Mapping[str, Any]) -> tuple[int, bytes]:
-    """The prompt's length in characters of text, and a key that equal heads share.
+def prompt_chars_and_key(body: Mapping[str, Any], path: str = "") -> tuple[int, bytes]:
+    """The prompt's length in characters of text, that of its tools included, and a key that equal
+    heads share. The prompt is in the fields of the route `path`; "": in whichever there are.
 
     Token ids count as four characters each. The key is b"" when there is no text.
     """
     head: list[str] = []
-    length = _measure(body.get("messages") or body.get("prompt") or body.get("input"), head)
+    names = _PROMPT_FIELDS.get(path, _ANY_PROMPT_FIELDS)
+    length = sum(_measure(body[name], head) for name in names if name in body)
+    length += sum(_written_chars(body[name]) for name in _TOOL_FIELDS if name in body)
     text = "\x00".join(head)[:HEAD_CHARS]
     if not text:
         return length, b""
@@ -90,9 +108,18 @@ def _measure(value: Any, head: list[str], depth: int = 0) -> int:
             return len(value) * _CHARS_PER_TOKEN_ID
         return sum(_measure(item, head, depth + 1) for item in value)
     if isinstance(value, Mapping):
-        # A message has content, a part of a message has text; images have neither.
-        return _measure(value.get("content") or value.get("text"), head, depth + 1)
+        return sum(_measure(value[name], head, depth + 1) for name in _TEXTS if name in value)
     return 0
+
+
+def _written_chars(value: Any) -> int:
+    """A chat template writes out the schemas of tools. What can't be written has no length."""
+    if not value:
+        return 0
+    try:
+        return len(orjson.dumps(value).decode())
+    except orjson.JSONEncodeError:
+        return 0
 
 
 def model_places(body: bytes) -> tuple[tuple[int, int], ...]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 FIELDS = frozenset({"image_url", "video_url", "audio_url", "file_url"})
+_PLACES = ("messages", "input", "previous_input_messages")
+_NAME_CHARS = 32
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\.?")
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
 _PRIVATE_NAMES = (
@@ -29,38 +31,43 @@ class MediaUrl:
     url: str
 
 
-def media_urls(fields: Mapping[str, Any]) -> list[MediaUrl]:
-    """Those of all messages' parts; what is no text is left to the engine."""
-    found: list[MediaUrl] = []
-    for name in ("messages", "input"):
-        messages = fields.get(name)
-        if isinstance(messages, list):
-            for index, message in enumerate(messages):
-                if isinstance(message, dict) and _may_have_some(message):
-                    _add_message(found, f"{name}.{index}", message)
-    return found
-
-
-def _may_have_some(message: Mapping[str, Any]) -> bool:
-    return isinstance(message.get("content"), list) or not FIELDS.isdisjoint(message)
-
-
-def _add_message(found: list[MediaUrl], place: str, message: Mapping[str, Any]) -> None:
-    _add_part(found, place, message)
-    parts = message.get("content")
-    if isinstance(parts, list):
-        for index, part in enumerate(parts):
-            if isinstance(part, dict):
-                _add_part(found, f"{place}.content.{index}", part)
-
-
-def _add_part(found: list[MediaUrl], place: str, part: Mapping[str, Any]) -> None:
-    for name in FIELDS & part.keys():
-        value = part[name]
+def media_urls(fields: Mapping[str, Any]) -> Iterator[MediaUrl]:
+    """Those of all messages and items, at whatever depth: an answer of a tool has parts, too. What
+    is no text is left to the engine."""
+    waiting = [_Place(None, name, fields[name]) for name in reversed(_PLACES) if name in fields]
+    while waiting:
+        place = waiting.pop()
+        value = place.value
         if isinstance(value, dict):
-            value = value.get("url")
-        if isinstance(value, str):
-            found.append(MediaUrl(f"{place}.{name}", value))
+            for name in FIELDS & value.keys():
+                url = value[name]
+                if isinstance(url, dict):
+                    url = url.get("url")
+                if isinstance(url, str):
+                    yield MediaUrl(_Place(place, name, None).text(), url)
+            inner: Iterable[tuple[str | int, Any]] = value.items()
+        elif isinstance(value, list):
+            inner = enumerate(value)
+        else:
+            continue
+        waiting += reversed([_Place(place, n, v) for n, v in inner if isinstance(v, dict | list)])
+
+
+class _Place(NamedTuple):
+    """A value in a request, and where it stands."""
+
+    parent: _Place | None
+    name: str | int
+    value: Any
+
+    def text(self) -> str:
+        """Names joined by dots; those that the caller chose may be long."""
+        names: list[str] = []
+        place: _Place | None = self
+        while place is not None:
+            names.append(str(place.name)[:_NAME_CHARS])
+            place = place.parent
+        return ".".join(reversed(names))
 
 
 def problem_of(url: str, hosts: tuple[str, ...]) -> str:

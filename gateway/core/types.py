@@ -63,7 +63,7 @@ class Caller:
 class InferenceRequest:
     """One call of an inference route. The body stays opaque bytes; the rest is for routing.
 
-    `prompt_chars` counts the text of the prompt (images and tool schemas aside), `prefix_key`
+    `prompt_chars` counts the text of the prompt and of its tools (images aside), `prefix_key`
     identifies the prompt's head, `max_tokens` is what the caller allows (None: the engine's
     default), `received` is in seconds on the gateway's clock. `model_in_body` is False where the
     caller left the model open and the route allows it; `model_places` are where its value begins

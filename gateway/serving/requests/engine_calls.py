@@ -221,7 +221,7 @@ class EngineCalls:
 
 def _request(call: EngineCall, now: float, *, stream: bool) -> InferenceRequest:
     body = {**call.body, "model": call.model, "stream": stream}
-    chars, key = prompt_chars_and_key(body)
+    chars, key = prompt_chars_and_key(body, call.path)
     max_tokens = body.get("max_completion_tokens") or body.get("max_tokens")
     return InferenceRequest(
         id=f"{call.parent.id}/{call.part}",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
-from gateway.core.media_urls import media_urls, problem_of
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.media_urls import FIELDS, media_urls, problem_of
 
 
 @pytest.mark.parametrize(
@@ -124,3 +128,45 @@ def test_urls_are_found_where_vllm_reads_them() -> None:
         ("input.0.content.0.image_url", "http://d"),
         ("input.1.file_url", "http://e"),
     ]
+
+
+wrappings = st.lists(
+    st.sampled_from(["content", "output", "item", "tool_result", "list", "before"]), max_size=30
+)
+
+
+@given(
+    field=st.sampled_from(["messages", "input", "previous_input_messages"]),
+    name=st.sampled_from(sorted(FIELDS)),
+    in_object=st.booleans(),
+    wrapping=wrappings,
+)
+def test_a_url_is_found_wherever_in_a_message_it_stands(
+    field: str, name: str, in_object: bool, wrapping: list[str]
+) -> None:
+    url = "http://169.254.169.254/x"
+    part: Any = {"type": "input_image", name: {"url": url} if in_object else url}
+    for around in wrapping:
+        part = {
+            "list": ["text", part],
+            "before": [{"type": "text", "text": "x"}, part],
+        }.get(around) or {"type": "any", around: part}
+    assert [found.url for found in media_urls({field: [part]})] == [url]
+
+
+def test_what_a_tool_gave_back_is_looked_through() -> None:
+    image = {"type": "input_image", "image_url": "http://169.254.169.254/x"}
+    outputs = {"input": [{"type": "function_call_output", "call_id": "1", "output": [image]}]}
+    results = {"messages": [{"role": "tool", "content": [{"type": "x", "content": [image]}]}]}
+    assert [(found.field, found.url) for found in media_urls(outputs)] == [
+        ("input.0.output.0.image_url", "http://169.254.169.254/x")
+    ]
+    assert [found.field for found in media_urls(results)] == [
+        "messages.0.content.0.content.0.image_url"
+    ]
+
+
+def test_the_place_of_a_url_does_not_repeat_a_long_name() -> None:
+    fields = {"input": [{"n" * 1000: {"image_url": "http://a"}}]}
+    (found,) = media_urls(fields)
+    assert found.field == f"input.0.{'n' * 32}.image_url"

@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.body import model_places, prompt_chars_and_key, replace_model
+from gateway.protocol.paths import CHAT
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -104,3 +106,42 @@ def test_nested_lists_among_token_ids_break_nothing() -> None:
     chars, key = prompt_chars_and_key({"prompt": [1, nested]})
     assert chars == 8
     assert key
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/v1/chat/completions", "messages"),
+        ("/v1/completions", "prompt"),
+        ("/v1/responses", "input"),
+        ("/v1/embeddings", "input"),
+        ("/tokenize", "prompt"),
+    ],
+)
+def test_a_prompt_is_measured_where_its_route_has_it(path: str, field: str) -> None:
+    prompt: Any = "a" * 5000
+    if field == "messages":
+        prompt = [{"role": "user", "content": prompt}]
+    for other in {"messages", "prompt", "input"} - {field}:
+        chars, key = prompt_chars_and_key({other: "b", field: prompt}, path)
+        assert 5000 <= chars <= 5001
+        if path in ("/v1/chat/completions", "/v1/completions", "/v1/responses"):
+            assert (chars, key) == prompt_chars_and_key({field: prompt}, path)
+
+
+def test_all_text_of_a_message_counts() -> None:
+    part = {"type": "text", "content": "a", "text": "b" * 1000}
+    calls = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "c" * 100}}]
+    messages = [{"role": "user", "content": [part]}, {"role": "assistant", "tool_calls": calls}]
+    assert prompt_chars_and_key({"messages": messages}, CHAT)[0] == 1101
+    output = {"type": "function_call_output", "output": "d" * 50}
+    body = {"instructions": "e" * 7, "input": [output]}
+    assert prompt_chars_and_key(body, "/v1/responses")[0] == 57
+
+
+def test_tools_count_as_they_are_written() -> None:
+    tools = [{"type": "function", "function": {"name": "f", "description": "ü" * 1000}}]
+    body = {"messages": [{"role": "user", "content": "hi"}]}
+    chars, key = prompt_chars_and_key({**body, "tools": tools}, CHAT)
+    assert 1000 < chars < 1100
+    assert key == prompt_chars_and_key(body, CHAT)[1]
