@@ -11,7 +11,9 @@ ROUNDING = 1e-9
 
 def refilled(level: float, seconds: float, burst: float, per_s: float) -> float:
     """The level `seconds` later."""
-    return min(burst, level + max(seconds, 0.0) * per_s)
+    # Written out, as it runs several times for each request of a key.
+    later = level + seconds * per_s if seconds > 0.0 else level
+    return later if later < burst else burst
 
 
 def spent(level: float, amount: float, burst: float, per_s: float) -> tuple[float, float]:

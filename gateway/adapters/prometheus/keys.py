@@ -15,7 +15,7 @@ class KeyMetrics:
     MAX_NAMES names have labels of their own, all further ones share one."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._names: set[str] = set()
+        self._names: dict[str, tuple[Counter, Counter]] = {}
         self._requests = Counter(
             "tierflow_key_requests_total",
             "Callers' requests that ended, by the name of the key. key: other beyond 100 names.",
@@ -43,11 +43,15 @@ class KeyMetrics:
     def count(self, outcome: Outcome) -> None:
         """A request of a key, or one of the gateway's own for it, has ended."""
         request = outcome.request
-        name = self._label(request.caller.key)
+        name = request.caller.key
+        requests, tokens = self._names.get(name) or self._counters(self._label(name))
         if not request.parent:
-            self._requests.labels(name).inc()
+            requests.inc()
         if outcome.opened is not None:
-            self._tokens.labels(name).inc(outcome.used_tokens)
+            tokens.inc(outcome.used_tokens)
+
+    def _counters(self, label: str) -> tuple[Counter, Counter]:
+        return self._requests.labels(label), self._tokens.labels(label)
 
     def _label(self, name: str) -> str:
         if not name:
@@ -55,5 +59,5 @@ class KeyMetrics:
         if name not in self._names:
             if len(self._names) >= MAX_NAMES:
                 return OTHER
-            self._names.add(name)
+            self._names[name] = self._counters(name)
         return name

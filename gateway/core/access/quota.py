@@ -7,7 +7,7 @@ whatever the estimate was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.core.access.key import Quotas
@@ -43,10 +43,10 @@ class QuotaBucket:
     level: float = float("inf")
     at: float = 0.0
     undelivered: float = 0.0
+    per_s: float = field(init=False)
 
-    @property
-    def per_s(self) -> float:
-        return self.limit / self.period_s
+    def __post_init__(self) -> None:
+        self.per_s = self.limit / self.period_s
 
     def available(self, now: float) -> float:
         """What is there; below 0 in debt."""
@@ -54,8 +54,10 @@ class QuotaBucket:
 
     def draw(self, amount: float, now: float) -> None:
         """Take as much, or give it back where `amount` is below 0."""
-        self.level = min(self.limit, self.available(now) - amount)
-        self.at = max(self.at, now)
+        level = self.available(now) - amount
+        self.level = level if level < self.limit else self.limit
+        if now > self.at:
+            self.at = now
         self.undelivered += amount
 
     def wait_s(self, amount: float, now: float) -> float:
@@ -113,13 +115,12 @@ class KeyUse:
         limit = self.quotas.in_flight
         if limit is not None and self.in_flight + self.others_in_flight >= limit:
             return QuotaRefusal("in_flight", limit, 1.0)
-        for bucket, amount in (
-            (self.requests, 1),
-            (self.tokens, tokens),
-            (self.day_tokens, tokens),
+        if (
+            _lacks(self.requests, 1, now)
+            or _lacks(self.tokens, tokens, now)
+            or _lacks(self.day_tokens, tokens, now)
         ):
-            if bucket is not None and bucket.wait_s(amount, now) > 0.0:
-                return self._longest_wait(tokens, now)
+            return self._longest_wait(tokens, now)
         return None
 
     def _longest_wait(self, tokens: int, now: float) -> QuotaRefusal | None:
@@ -167,6 +168,10 @@ class RequestUse:
         """One more request to an engine has ended."""
         self.engine_requests += 1
         self.tokens += tokens
+
+
+def _lacks(bucket: QuotaBucket | None, amount: int, now: float) -> bool:
+    return bucket is not None and bucket.wait_s(amount, now) > 0.0
 
 
 def _bucket(limit: int | None, period_s: float) -> QuotaBucket | None:
