@@ -12,7 +12,7 @@ def chat(**fields: object) -> bytes:
 
 
 def test_every_connection_is_kept_busy(canned_engine: Process) -> None:
-    window = closed_loop(canned_engine.target, [chat()], concurrency=4, seconds=0.05)
+    window = closed_loop(canned_engine.target, [chat()], concurrency=4, seconds=0.5)
     assert len(window.exchanges) > 8
     assert all(exchange.status == 200 for exchange in window.exchanges)
 
