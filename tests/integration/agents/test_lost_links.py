@@ -17,6 +17,7 @@ from loadtest.link.control import Control
 from services.device_agent.drafters.onnx import OnnxDrafter
 from services.device_agent.link.connection import SILENCE_S
 from tests.integration.agent import ASKED, MODEL, QUESTION, World, link, world
+from tests.integration.device import TOKEN
 from tests.servers import eventually, start
 
 pytestmark = pytest.mark.integration
@@ -193,7 +194,8 @@ def test_a_stream_that_only_passes_through_survives_a_cut(here: Broken) -> None:
     """A server's own answer, with what only servers give: the application sees one whole stream."""
     body = {**ASKED, "model": "rill-edge", "max_tokens": 60, "logprobs": True, "stream": True}
     url = here.world.gateway.url + "/v1/chat/completions"
-    truth = chunks(here.world.http.post(url, json=body).text)
+    shown = {"authorization": f"Bearer {TOKEN}"}
+    truth = chunks(here.world.http.post(url, json=body, headers=shown).text)
     resumed = here.world.gateway.metric("tierflow_streams_resumed_total")
     heard, cut = "", False
     url = here.world.agent.url + "/v1/chat/completions"

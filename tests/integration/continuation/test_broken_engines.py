@@ -214,13 +214,18 @@ def test_a_stop_text_that_lies_across_the_break_ends_the_answer(place: Place) ->
 
 
 @pytest.mark.parametrize(
-    "fields", [{"n": 2, "temperature": 1.0}, {"response_format": {"type": "json_object"}}]
+    ("fields", "after"),
+    [
+        ({"n": 2, "temperature": 1.0}, 5),
+        ({"response_format": {"type": "json_object"}}, 3),
+    ],
 )
 def test_what_nobody_can_go_on_with_ends_in_one_clean_error(
-    place: Place, fields: dict[str, Any]
+    place: Place, fields: dict[str, Any], after: int
 ) -> None:
+    """Behind the first token, and before the end of a short answer."""
     for proxy in place.proxies:
-        proxy.cut(after=5, times=9)
+        proxy.cut(after, times=9)
     answer = place.ask(place.gateway, CHAT, fields)
     assert answer.error["code"] == "engine_disconnected"
     assert not answer.done
