@@ -56,7 +56,8 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
     ),
     "invalid_header": ErrorCode(
         errors.InvalidRequest,
-        "A header of Tierflow has a value that is not allowed.",
+        "A header of Tierflow has a value that is not allowed, or it or `Authorization` is given "
+        "more than once.",
         "Correct the header that `param` names.",
     ),
     "invalid_route": ErrorCode(

@@ -1,5 +1,9 @@
 """The HTTP headers that are Tierflow's own."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 MAX_TIER = "x-tierflow-max-tier"
 MIN_QUALITY = "x-tierflow-min-quality"
 DEADLINE_MS = "x-tierflow-deadline-ms"
@@ -20,3 +24,15 @@ REASON = "x-tierflow-reason"
 STREAM = "x-tierflow-stream"
 """The id of a resumable stream."""
 REQUEST_ID = "x-request-id"
+
+
+def header_given_twice(raw: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The name of a header of Tierflow, or of `authorization`, that a request has more than once:
+    one reader would take the first, and another the last. Names are in lower case."""
+    seen: list[bytes] = []
+    for name, _ in raw:
+        if name == b"authorization" or name.startswith(b"x-tierflow-"):
+            if name in seen:
+                return name.decode("latin-1")[:64]
+            seen.append(name)
+    return None

@@ -20,6 +20,7 @@ from gateway.api.connections.old_http import CloseDelimitedAnswer
 from gateway.api.connections.websocket import WebSocketConnection
 from gateway.api.error_codes import HTTP_ERRORS
 from gateway.api.error_handlers import error_body
+from gateway.protocol.headers import header_given_twice
 
 LINGER_S = 1.0
 """How long a peer that is turned away may go on sending: closed at once, it would see a reset
@@ -161,6 +162,9 @@ class HttpConnection(HttpToolsProtocol):
             raise _Refused
         if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
             self._refuse("host: expected once")
+        if twice := header_given_twice(self.headers):
+            self._refusal = (400, "invalid_header", f"{twice}: expected once")
+            raise _Refused
 
     def _refuse(self, message: str) -> None:
         self._refusal = (400, "invalid_http", message)

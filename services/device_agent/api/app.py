@@ -28,6 +28,7 @@ from services.device_agent.api.requests import (
     ApiRequest,
     BadRequest,
     api_request,
+    check_headers,
     needs_link,
     placement_for,
     privacy_class,
@@ -96,6 +97,7 @@ class DeviceApi:
     async def _infer(self, http: HttpRequest, chat: bool) -> Response:
         router, drafter = self._router, self._router.thread.drafter
         try:
+            check_headers(http.headers)
             content = _json(await _read(http))
             body = read_body(content)
             privacy = privacy_class(http.headers, self._least_privacy)

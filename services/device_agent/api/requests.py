@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.datastructures import Headers
 
 from gateway.protocol import virtual_models
 from gateway.protocol.field_problems import field_problem
 from gateway.protocol.fields import Privacy, Sampling
-from gateway.protocol.headers import PRIVACY
+from gateway.protocol.headers import PRIVACY, header_given_twice
 from gateway.protocol.speculation import MAX_PROMPT_TOKENS
 from services.device_agent.answers.answer import GenerationRequest
 from services.device_agent.text import TextModel
@@ -97,6 +98,12 @@ class ApiRequest:
     usage: bool
     token_ids: bool
     marks: bool
+
+
+def check_headers(headers: Headers) -> None:
+    """Raises BadRequest where one is given twice that may be read only once."""
+    if twice := header_given_twice(headers.raw):
+        raise BadRequest(f"{twice}: expected once", twice, "invalid_header")
 
 
 def privacy_class(headers: Mapping[str, str], least: Privacy) -> Privacy:

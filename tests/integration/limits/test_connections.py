@@ -86,6 +86,21 @@ async def test_a_request_that_can_be_read_in_two_ways_is_refused(
     assert "connection: close" in answer.head
 
 
+@pytest.mark.parametrize("path", [b"POST /v1/chat/completions", b"GET /v1/models", b"GET /metrics"])
+@pytest.mark.parametrize(
+    "twice",
+    [
+        b"authorization: Bearer a\r\nAuthorization: Bearer b\r\n",
+        b"x-tierflow-privacy: private\r\nX-Tierflow-Privacy: public\r\n",
+    ],
+)
+async def test_a_header_that_two_could_read_differently_is_taken_once(
+    gateway: Server, path: bytes, twice: bytes
+) -> None:
+    answer = await send(gateway, path + b" HTTP/1.1\r\nhost: localhost\r\n" + twice + b"\r\n")
+    assert (answer.status, code_of(answer)) == (400, "invalid_header")
+
+
 @pytest.mark.parametrize(
     ("pieces", "status", "code"),
     [

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from starlette.datastructures import Headers
 
 from gateway.protocol.fields import Sampling
 from gateway.protocol.speculation import MAX_PROMPT_TOKENS
@@ -10,6 +11,7 @@ from services.device_agent.api.requests import (
     ApiRequest,
     BadRequest,
     api_request,
+    check_headers,
     placement_for,
     privacy_class,
     read_body,
@@ -200,3 +202,12 @@ def test_a_whole_answer_tells_usage_and_how_it_came_about(chat: bool) -> None:
         "total_tokens": prompt + 5,
     }
     assert whole["tierflow"] == report.to_json()
+
+
+@pytest.mark.parametrize("name", ["authorization", "x-tierflow-privacy", "x-tierflow-marks"])
+def test_a_header_that_two_could_read_differently_is_taken_once(name: str) -> None:
+    once = (name.encode(), b"private")
+    check_headers(Headers(raw=[once, (b"accept", b"a"), (b"accept", b"b")]))
+    with pytest.raises(BadRequest) as caught:
+        check_headers(Headers(raw=[once, (name.encode(), b"public")]))
+    assert (caught.value.param, caught.value.code) == (name, "invalid_header")
