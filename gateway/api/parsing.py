@@ -28,7 +28,7 @@ from gateway.core.body_outline import BodyOutline
 from gateway.core.privacy import PUBLIC, Privacy, PrivacyRule, PrivacyTerms
 from gateway.core.request_bounds import RequestBounds, check_bounds
 from gateway.core.streams.continuation import continuation_terms
-from gateway.core.streams.protocols import several_texts
+from gateway.core.streams.protocols import answer_count, several_texts
 from gateway.core.tier import Tier
 from gateway.core.types import Caller, Demands, InferenceRequest
 from gateway.errors import EncodedBody, GatewayError, InvalidRequest
@@ -158,6 +158,7 @@ def parse(
         fault=fault,
         continuation=continuation_terms(path, fields, chars) if continues else None,
         several=several_texts(path, fields),
+        answers=answer_count(path, fields),
     )
 
 

@@ -72,7 +72,7 @@ class InferenceRequest:
     the body: the request's lifecycle raises it, so that it is reported like any other refusal.
     `privacy` says which tiers may see it, and holds for requests that serve it, too.
     `continuation` is set where another engine can go on with the answer's stream. `several`: the
-    answer may have more than one text.
+    answer may have more than one text; `answers`: how many the engine makes.
     """
 
     id: str
@@ -93,6 +93,7 @@ class InferenceRequest:
     fault: GatewayError | None = None
     continuation: ContinuationTerms | None = None
     several: bool = False
+    answers: int = 1
 
     def remaining_s(self, now: float) -> float | None:
         """Seconds until the caller's deadline, at least 0; None without one."""

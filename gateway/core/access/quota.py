@@ -22,10 +22,11 @@ ANSWER_TOKENS = 256
 QuotaName = Literal["requests_per_min", "tokens_per_min", "tokens_per_day", "in_flight"]
 
 
-def estimated_tokens(prompt_chars: int, max_tokens: int | None) -> int:
-    """What a request is charged at its entry."""
+def estimated_tokens(prompt_chars: int, max_tokens: int | None, answers: int) -> int:
+    """What a request is charged at its entry. `answers`: how many it asks for, each of up to
+    `max_tokens`."""
     answer = ANSWER_TOKENS if max_tokens is None else max_tokens
-    return prompt_chars // CHARS_PER_TOKEN + answer
+    return prompt_chars // CHARS_PER_TOKEN + answer * answers
 
 
 @dataclass(slots=True, kw_only=True)

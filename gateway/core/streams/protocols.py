@@ -201,6 +201,28 @@ def stream_protocol(path: str) -> StreamProtocol:
     return _PROTOCOLS.get(path, _UNKNOWN)
 
 
+def answer_count(path: str, fields: Mapping[str, Any]) -> int:
+    """How many answers the engine makes for this body, also those that only the best of is told
+    of; 0 for routes that answer nothing."""
+    if path not in (CHAT, COMPLETIONS, RESPONSES):
+        return 0
+    prompts = fields.get("prompt") if path == COMPLETIONS else None
+    texts = len(prompts) if isinstance(prompts, list) and not _is_tokens(prompts) else 1
+    return max(texts, 1) * max(1, _count(fields.get("n")), _count(fields.get("best_of")))
+
+
+def _is_tokens(prompt: Sequence[Any]) -> bool:
+    return bool(prompt) and isinstance(prompt[0], int)
+
+
+def _count(value: Any) -> int:
+    """A number as engines read it, also from a text; 0 for what is none."""
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else 0
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    return int(value) if whole else 0
+
+
 def several_texts(path: str, fields: Mapping[str, Any]) -> bool:
     """Whether the answer to this body may have more than one text."""
     if fields.get("n") not in (None, 1):

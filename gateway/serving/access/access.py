@@ -16,14 +16,12 @@ from gateway.core.privacy import Privacy
 from gateway.core.types import InferenceRequest
 from gateway.errors import GatewayError, InvalidKey, OutOfScope, QuotaExceeded
 from gateway.protocol.headers import MIN_QUALITY, PRIORITY, PRIVACY
-from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
 from gateway.serving.access.key_table import KeyTable
 from gateway.serving.access.quotas import KeyQuotas, Permit
 
 _WAYS: dict[str, Way] = {CASCADE: "cascade", COLLECTIVE: "collective"}
 NO_PERMIT: nullcontext[None] = nullcontext()
-_ANSWERING = frozenset({CHAT, COMPLETIONS, RESPONSES})
 MISSING = (
     "you didn't provide an API key; send it as `Authorization: Bearer <key>`; the gateway's "
     "operator makes keys with `python -m gateway.admin keys make`"
@@ -98,8 +96,7 @@ class Access:
             request = replace(request, fault=fault)
         tokens = 0
         if request.fault is None:
-            limit = request.max_tokens if request.path in _ANSWERING else 0
-            tokens = estimated_tokens(request.prompt_chars, limit)
+            tokens = estimated_tokens(request.prompt_chars, request.max_tokens, request.answers)
         try:
             used = request.caller.used or RequestUse()
             return request, self._quotas.enter(identity, tokens, used)

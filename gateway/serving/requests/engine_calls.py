@@ -20,7 +20,7 @@ from gateway.core.endpoints.endpoint_rates import learn
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, Telemetry
 from gateway.core.streams.continuation import SentAnswer, continuation_terms
-from gateway.core.streams.protocols import several_texts
+from gateway.core.streams.protocols import answer_count, several_texts
 from gateway.core.streams.sse import answer_object, objects
 from gateway.core.types import Demands, InferenceRequest
 from gateway.core.upstream_errors import idle_timeout, unreadable
@@ -239,6 +239,7 @@ def _request(call: EngineCall, now: float, *, stream: bool) -> InferenceRequest:
         parent=call.parent.id,
         continuation=continuation_terms(call.path, body, chars) if call.way else None,
         several=several_texts(call.path, body),
+        answers=answer_count(call.path, body),
     )
 
 

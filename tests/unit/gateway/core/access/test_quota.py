@@ -149,5 +149,7 @@ def test_without_quotas_everything_may_enter() -> None:
 
 
 def test_an_answer_without_a_limit_is_expected_to_have_a_few_hundred_tokens() -> None:
-    assert estimated_tokens(400, None) == 356
-    assert estimated_tokens(400, 10) == 110
+    assert estimated_tokens(400, None, 1) == 356
+    assert estimated_tokens(400, 10, 1) == 110
+    assert estimated_tokens(400, 10, 0) == 100
+    assert estimated_tokens(400, 10, 8) == 180

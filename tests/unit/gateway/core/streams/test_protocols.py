@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.core.streams.protocols import stream_protocol
+from gateway.core.streams.protocols import answer_count, stream_protocol
 from gateway.errors import EngineFailed
 from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES
 
@@ -56,3 +56,24 @@ def test_an_error_without_its_wrapping_is_one(path: str) -> None:
     event = {"object": "error", "message": "EngineCore died", "code": 500}
     with pytest.raises(EngineFailed, match="ended its answer with an error"):
         stream_protocol(path).check(event, "edge:1")
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "count"),
+    [
+        (CHAT, {}, 1),
+        (CHAT, {"n": 4}, 4),
+        (CHAT, {"n": "4"}, 4),
+        (CHAT, {"n": 0}, 1),
+        (CHAT, {"n": [4]}, 1),
+        (COMPLETIONS, {"n": 2, "best_of": 8}, 8),
+        (COMPLETIONS, {"prompt": ["a", "b", "c"], "n": 2}, 6),
+        (COMPLETIONS, {"prompt": [[1, 2], [3]]}, 2),
+        (COMPLETIONS, {"prompt": [1, 2, 3]}, 1),
+        ("/v1/embeddings", {"n": 4}, 0),
+    ],
+)
+def test_all_answers_that_an_engine_makes_are_counted(
+    path: str, fields: dict[str, Any], count: int
+) -> None:
+    assert answer_count(path, fields) == count
