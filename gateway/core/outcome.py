@@ -17,7 +17,8 @@ class Outcome:
     `kind` is one of: ok, client_error (4xx), cancelled (the caller left), internal_error (one that
     nobody foresaw), and the codes of our own errors. `error` is the error that ended the request
     before its answer began. `status` is the one that was sent with the answer, 0 before that.
-    `opened` is when the last attempt was sent,
+    `opened` is when the last attempt was sent, `decode_s_per_token` what its endpoint then took for
+    a token,
     `queue_s` the wait for admission and for an endpoint to come up. `resumptions`: how often
     another endpoint went on with a stream whose engine broke.
     """
@@ -38,6 +39,7 @@ class Outcome:
     finished: float = 0.0
     prompt_tokens: int | None = None
     completion_tokens: int = 0
+    decode_s_per_token: float | None = None
     longest_pause_s: float = 0.0
     resumptions: int = 0
 
@@ -47,7 +49,18 @@ class Outcome:
         prompt = self.prompt_tokens
         if prompt is None:
             prompt = self.request.prompt_chars // CHARS_PER_TOKEN
-        return prompt + self.completion_tokens
+        return prompt + (self.completion_tokens or self._unseen_tokens)
+
+    @property
+    def _unseen_tokens(self) -> int:
+        """About what the engine had made of an answer in one piece when its caller left."""
+        request, opened, per_token = self.request, self.opened, self.decode_s_per_token
+        if self.kind != "cancelled" or request.stream or opened is None or not per_token:
+            return 0
+        made = int(max(0.0, self.finished - opened) / per_token)
+        return request.answers * (
+            made if request.max_tokens is None else min(made, request.max_tokens)
+        )
 
     @property
     def ttft_s(self) -> float | None:

@@ -51,6 +51,7 @@ def priced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Priced]:
     edge = engine("rill-edge", folder)
     keys: dict[str, dict[str, Any]] = {
         "leaves": {"tokens_per_day": DAY, "in_flight": 1},
+        "hurried": {"tokens_per_day": DAY},
         "broken": {"tokens_per_day": DAY},
         "resumes": {"tokens_per_day": DAY, "in_flight": 1},
         "many": {"requests_per_min": 1000},
@@ -91,6 +92,16 @@ def test_one_who_leaves_pays_for_what_was_made_and_frees_its_place(priced: Price
             "the place is free",
         )
     assert DAY - 1200 < priced.left("leaves", "tokens") < DAY
+
+
+def test_one_who_leaves_an_answer_in_one_piece_pays_for_it(priced: Priced) -> None:
+    body = {**BODY, "stream": False, "max_tokens": 900}
+    with priced.client("hurried") as client, pytest.raises(httpx.ReadTimeout):
+        client.post(CHAT, json=body, timeout=0.5)
+    prompt = len(BODY["messages"][0]["content"]) // 4
+    counted = eventually(lambda: priced.tokens("hurried"), "the tokens are counted")
+    assert prompt + 5 < counted <= prompt + 900
+    assert priced.left("hurried", "tokens") < DAY
 
 
 def test_a_stream_that_breaks_is_paid_as_far_as_it_came(priced: Priced) -> None:

@@ -388,6 +388,7 @@ def note_attempt(outcome: Outcome, choice: Choice, now: float) -> None:
     """A further attempt is made now: from here on the outcome is about this endpoint."""
     outcome.attempts += 1
     outcome.opened = now
+    outcome.decode_s_per_token = choice.state.decode_s_per_token.at(now)
     note_choice(outcome, choice)
 
 
