@@ -29,10 +29,10 @@ REQUEST_ID = "x-request-id"
 def header_given_twice(raw: Iterable[tuple[bytes, bytes]]) -> str | None:
     """The name of a header of Tierflow, or of `authorization`, that a request has more than once:
     one reader would take the first, and another the last. Names are in lower case."""
-    seen: list[bytes] = []
+    seen: set[bytes] = set()
     for name, _ in raw:
         if name == b"authorization" or name.startswith(b"x-tierflow-"):
             if name in seen:
                 return name.decode("latin-1")[:64]
-            seen.append(name)
+            seen.add(name)
     return None
