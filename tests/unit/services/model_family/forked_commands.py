@@ -19,8 +19,6 @@ import sys
 import traceback
 from typing import Any
 
-from deploy.local.processes import die_with_parent
-
 IMPORTED = (
     "services.model_family.command_line",
     "services.model_family.evaluation.family",
@@ -49,7 +47,6 @@ def main() -> None:
 
 
 def _run(command: dict[str, Any]) -> int:
-    die_with_parent(signal.SIGTERM)
     signal.alarm(command["seconds"])
     for descriptor, path, flags in (
         (0, os.devnull, os.O_RDONLY),
