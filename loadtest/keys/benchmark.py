@@ -1,5 +1,6 @@
-"""Three gateways before one engine that answers at once: without keys, with keys and quotas in
-memory, and with quotas shared by Redis. A request goes to each in turn."""
+"""Two gateways before one engine that answers at once, one with its quotas in memory, the other
+with quotas shared by Redis. Requests go to each in turn with a key that has every quota and without
+one: two processes differ by more than a key costs, so a gateway is compared with itself alone."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ LARGEST_MS = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysPlan:
-    """How often is measured: `rounds` are requests to each gateway in one repetition."""
+    """How often is measured: `rounds` are requests of each kind in one repetition."""
 
     repetitions: int
     rounds: int
@@ -53,10 +54,12 @@ FULL = KeysPlan(repetitions=7, rounds=2000)
 QUICK = KeysPlan(repetitions=3, rounds=500)
 
 
-def request(**fields: object) -> list[bytes]:
+def request(key: str, **fields: object) -> list[bytes]:
+    """With a key, or without one where it is ""."""
     messages = [{"role": "user", "content": "How many apples are left? " * 80}]
     body: dict[str, object] = {"model": MODEL, "messages": messages, "max_tokens": 64}
-    return [post(PATH, body | fields, {"Authorization": f"Bearer {KEY}"})]
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return [post(PATH, body | fields, headers)]
 
 
 class KeysBenchmark(Benchmark[KeysPlan]):
@@ -67,24 +70,20 @@ class KeysBenchmark(Benchmark[KeysPlan]):
 
     def measure(self) -> Mapping[str, float | None]:
         """Everything; gives the figures of the final line. Raises BenchmarkFailure."""
-        self.progress("starting three gateways before a canned engine")
+        self.progress("starting two gateways before a canned engine")
         engine = start_canned_engine(self.processes, cores=self.cores.others)
         redis = start_redis(
             self.processes, cores=self.cores.others, folder=self.settings.logs / "redis"
         )
-        digest = hashlib.sha256(KEY.encode()).hexdigest()
-        keys: dict[str, object] = {"keys": {"static": {"benchmark": {"key": digest, **QUOTAS}}}}
         address = f"redis://{redis.target.host}:{redis.target.port}"
-        shared: dict[str, object] = {"state": {"redis": {"url": address}}}
-        off = self._gateway(engine, {"keys": {"required": False}})
         gateways = {
-            MEMORY: self._gateway(engine, keys),
-            REDIS: self._gateway(engine, keys | shared),
+            MEMORY: self._gateway(engine, {}),
+            REDIS: self._gateway(engine, {"state": {"redis": {"url": address}}}),
         }
         with on_cores(self.cores.others):
             readings = interleaved(
                 self.plan.repetitions,
-                {"answers and streams": lambda: self._readings(off, gateways)},
+                {"answers and streams": lambda: self._readings(gateways)},
                 self.progress,
             )
         comparisons = compare(chain.from_iterable(chain.from_iterable(readings.values())))
@@ -97,50 +96,48 @@ class KeysBenchmark(Benchmark[KeysPlan]):
         return {**added, "within": float(within)}
 
     def _gateway(self, engine: Process, settings: Mapping[str, object]) -> Process:
+        digest = hashlib.sha256(KEY.encode()).hexdigest()
+        keys = {"required": False, "static": {"benchmark": {"key": digest, **QUOTAS}}}
         return start_gateway(
             self.processes,
-            {"pools": {"cloud": pool("cloud", engine)}, **settings},
+            {"pools": {"cloud": pool("cloud", engine)}, "keys": keys, **settings},
             cores=self.cores.measured,
             folder=self.settings.logs,
         )
 
-    def _readings(self, off: Process, gateways: Mapping[str, Process]) -> list[Reading]:
-        answers = self._windows(off, gateways, request(), self.plan.rounds)
-        first = request(stream=True, canned="paced", max_tokens=1)
-        streams = self._windows(off, gateways, first, self.plan.rounds // 4)
-        return [
-            reading
-            for kind in gateways
-            for reading in (
-                milliseconds(
-                    ANSWER.format(kind), answers[kind].latency(0.5), answers[""].latency(0.5)
-                ),
-                milliseconds(
-                    FIRST.format(kind), streams[kind].first_piece(0.5), streams[""].first_piece(0.5)
-                ),
+    def _readings(self, gateways: Mapping[str, Process]) -> list[Reading]:
+        first = {"stream": True, "canned": "paced", "max_tokens": 1}
+        readings = []
+        for kind, gateway in gateways.items():
+            without, with_key = self._windows(gateway, {}, self.plan.rounds)
+            readings.append(
+                milliseconds(ANSWER.format(kind), with_key.latency(0.5), without.latency(0.5))
             )
-        ]
+            without, with_key = self._windows(gateway, first, self.plan.rounds // 4)
+            readings.append(
+                milliseconds(
+                    FIRST.format(kind), with_key.first_piece(0.5), without.first_piece(0.5)
+                )
+            )
+        return readings
 
-    def _windows(
-        self, off: Process, gateways: Mapping[str, Process], requests: list[bytes], rounds: int
-    ) -> dict[str, Window]:
-        """By kind; "" is the gateway without keys."""
-        targets = {"": off, **gateways}
-        series = [RequestSeries(each.target, requests) for each in targets.values()]
-        return dict(zip(targets, alternating(series, rounds=rounds), strict=True))
+    def _windows(self, gateway: Process, fields: Mapping[str, object], rounds: int) -> list[Window]:
+        """Without a key, and with one."""
+        series = [RequestSeries(gateway.target, request(key, **fields)) for key in ("", KEY)]
+        return alternating(series, rounds=rounds)
 
     def _write(self, comparisons: Mapping[str, Comparison]) -> None:
         rows = table(
             "keys",
             "One request at a time, before an engine that answers at once",
             comparisons.values(),
-            baseline="without keys",
-            candidate="with keys and quotas",
+            baseline="without a key",
+            candidate="with a key and quotas",
         )
         notes = {
             "gateway": versions(("uvicorn", "uvloop", "httptools")),
             "repetitions": str(self.plan.repetitions),
-            "requests to each gateway in a repetition": str(self.plan.rounds),
+            "requests of each kind in a repetition": str(self.plan.rounds),
         }
         self.write([rows], notes)
         plot(comparisons, self.settings.results / "keys.png")
@@ -148,7 +145,7 @@ class KeysBenchmark(Benchmark[KeysPlan]):
 
 
 def plot(comparisons: Mapping[str, Comparison], path: Path) -> Path:
-    """A panel for each comparison: without keys and with them, with their spread."""
+    """A panel for each comparison: without a key and with one, with their spread."""
     figure, axes = panels(len(comparisons), width=2.6, height=3.0)
     for panel, (title, comparison) in zip(axes, comparisons.items(), strict=True):
         assert comparison.baseline is not None

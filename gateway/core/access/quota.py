@@ -41,30 +41,36 @@ class QuotaBucket:
 
     limit: float
     period_s: float
-    level: float = float("inf")
     at: float = 0.0
     undelivered: float = 0.0
+    level: float = field(init=False)
     per_s: float = field(init=False)
 
     def __post_init__(self) -> None:
+        self.level = self.limit
         self.per_s = self.limit / self.period_s
 
     def available(self, now: float) -> float:
         """What is there; below 0 in debt."""
-        return refilled(self.level, now - self.at, self.limit, self.per_s)
+        # Each request of a key asks several times, mostly at one moment.
+        if now > self.at:
+            self.level = refilled(self.level, now - self.at, self.limit, self.per_s)
+            self.at = now
+        return self.level
 
     def draw(self, amount: float, now: float) -> None:
         """Take as much, or give it back where `amount` is below 0."""
-        level = self.available(now) - amount
+        level = (self.available(now) if now > self.at else self.level) - amount
         self.level = level if level < self.limit else self.limit
-        if now > self.at:
-            self.at = now
         self.undelivered += amount
 
     def wait_s(self, amount: float, now: float) -> float:
         """Until there is as much: 0.0 where it is there. More than the limit is let in when the
         bucket is full, so that nobody waits for ever."""
-        missing = min(amount, self.limit) - self.available(now)
+        level = self.available(now) if now > self.at else self.level
+        if amount <= level:
+            return 0.0
+        missing = min(amount, self.limit) - level
         return missing / self.per_s if missing > ROUNDING * self.limit else 0.0
 
     def reset_s(self, now: float) -> float:
@@ -116,10 +122,11 @@ class KeyUse:
         limit = self.quotas.in_flight
         if limit is not None and self.in_flight + self.others_in_flight >= limit:
             return QuotaRefusal("in_flight", limit, 1.0)
+        requests, minute, day = self.requests, self.tokens, self.day_tokens
         if (
-            _lacks(self.requests, 1, now)
-            or _lacks(self.tokens, tokens, now)
-            or _lacks(self.day_tokens, tokens, now)
+            (requests is not None and requests.wait_s(1, now))
+            or (minute is not None and minute.wait_s(tokens, now))
+            or (day is not None and day.wait_s(tokens, now))
         ):
             return self._longest_wait(tokens, now)
         return None
@@ -150,7 +157,7 @@ class KeyUse:
 
     def _draw(self, requests: int, tokens: int, now: float) -> None:
         self.used_at = now
-        if self.requests is not None:
+        if self.requests is not None and requests:
             self.requests.draw(requests, now)
         for bucket in (self.tokens, self.day_tokens):
             if bucket is not None:
@@ -169,10 +176,6 @@ class RequestUse:
         """One more request to an engine has ended."""
         self.engine_requests += 1
         self.tokens += tokens
-
-
-def _lacks(bucket: QuotaBucket | None, amount: int, now: float) -> bool:
-    return bucket is not None and bucket.wait_s(amount, now) > 0.0
 
 
 def _bucket(limit: int | None, period_s: float) -> QuotaBucket | None:

@@ -10,8 +10,12 @@ RateHeaders = tuple[tuple[bytes, bytes], ...]
 def rate_headers(use: KeyUse, now: float) -> RateHeaders:
     """The limits of requests and of tokens that there are; of tokens the minute's, else the
     day's."""
-    tokens = use.tokens or use.day_tokens
-    return (*_headers("requests", use.requests, now), *_headers("tokens", tokens, now))
+    told: RateHeaders = ()
+    if (requests := use.requests) is not None:
+        told = _headers(_REQUESTS, requests, now)
+    if (tokens := use.tokens or use.day_tokens) is not None:
+        told += _headers(_TOKENS, tokens, now)
+    return told
 
 
 def duration(seconds: float) -> str:
@@ -28,18 +32,20 @@ def duration(seconds: float) -> str:
     return f"{minutes}m{text}" if minutes else text
 
 
-_NAMES = {
-    what: tuple(f"x-ratelimit-{name}-{what}".encode() for name in ("limit", "remaining", "reset"))
-    for what in ("requests", "tokens")
-}
+def _names(what: str) -> tuple[bytes, bytes, bytes]:
+    limit, remaining, reset = (f"x-ratelimit-{name}-{what}" for name in _KINDS)
+    return limit.encode(), remaining.encode(), reset.encode()
 
 
-def _headers(what: str, bucket: QuotaBucket | None, now: float) -> RateHeaders:
-    if bucket is None:
-        return ()
-    limit, remaining, reset = _NAMES[what]
+_KINDS = ("limit", "remaining", "reset")
+_REQUESTS, _TOKENS = _names("requests"), _names("tokens")
+
+
+def _headers(names: tuple[bytes, bytes, bytes], bucket: QuotaBucket, now: float) -> RateHeaders:
+    limit, remaining, reset = names
+    left = bucket.available(now)
     return (
         (limit, b"%d" % bucket.limit),
-        (remaining, b"%d" % max(0.0, bucket.available(now))),
+        (remaining, b"%d" % left if left > 0.0 else b"0"),
         (reset, duration(bucket.reset_s(now)).encode()),
     )

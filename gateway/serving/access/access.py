@@ -7,7 +7,15 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 from gateway.core.access.claims import TrustedProxy
-from gateway.core.access.key import ANONYMOUS, PREFIX, Identity, Scope, Way, bearer_token
+from gateway.core.access.key import (
+    ANONYMOUS,
+    EVERYTHING,
+    PREFIX,
+    Identity,
+    Scope,
+    Way,
+    bearer_token,
+)
 from gateway.core.access.quota import RequestUse, estimated_tokens
 from gateway.core.access.rate_headers import RateHeaders
 from gateway.core.access.tiers import check_model
@@ -115,11 +123,13 @@ class Access:
         return self._quotas.headers(identity) if identity.key else ()
 
     def _out_of_scope(self, request: InferenceRequest, identity: Identity) -> GatewayError | None:
-        problem = self._scope_problem(identity, request.model)
-        quality = request.demands.min_quality
-        if problem is None and quality is not None:
-            problem = _model_problem(identity, quality, MIN_QUALITY)
-        problem = problem or self._privacy_problem(identity, request.privacy.name)
+        problem: OutOfScope | None = None
+        if identity.scope != EVERYTHING:
+            problem = self._scope_problem(identity, request.model)
+            quality = request.demands.min_quality
+            if problem is None and quality is not None:
+                problem = _model_problem(identity, quality, MIN_QUALITY)
+            problem = problem or self._privacy_problem(identity, request.privacy.name)
         problem = problem or self._priority_problem(identity, request.demands.priority)
         return None if problem is None else self._refused(identity.key, problem)
 
