@@ -21,7 +21,12 @@ from pathlib import Path
 
 from deploy.local.processes import die_with_parent
 
-PROGRAMS = ("gateway", "services.engine_simulator", "services.device_agent")
+PROGRAMS = (
+    "gateway",
+    "services.engine_simulator",
+    "services.device_agent",
+    "tests.integration.quick_agent",
+)
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload([f"{program}.__main__" for program in PROGRAMS])
 

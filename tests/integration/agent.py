@@ -31,6 +31,8 @@ MODEL = SHIPPED_FAMILY / "rill-device"
 SWERVES = 7
 """Every so many tokens the engine says something else than the device's model would."""
 
+QUICK_AGENT = "tests.integration.quick_agent"
+
 QUESTION = [{"role": "user", "content": "What is 12 + 30?"}]
 ASKED: dict[str, Any] = {"messages": QUESTION, "max_tokens": 40, "ignore_eos": True}
 
@@ -117,12 +119,18 @@ def config_for(engine: SpeculatingEngine, *edges: Server) -> dict[str, Any]:
     }
 
 
-def start_agent(gateway: str, folder: Path, *flags: str, token: str = TOKEN) -> Server:
+def start_agent(
+    gateway: str,
+    folder: Path,
+    *flags: str,
+    token: str = TOKEN,
+    program: str = "services.device_agent",
+) -> Server:
     """Waits until it can answer alone."""
     port = free_port()
     file = folder / f"token-{port}"
     file.write_text(token + "\n")
-    command = [sys.executable, "-m", "services.device_agent", "--gateway", gateway]
+    command = [sys.executable, "-m", program, "--gateway", gateway]
     command += ["--model", str(MODEL), "--token-file", str(file), "--port", str(port), *flags]
     agent = start("agent", command, folder, f"http://127.0.0.1:{port}")
     eventually(lambda: agent.answers("/ready"), "the agent answers", 60)
@@ -143,7 +151,8 @@ def world(folder: Path, between: Callable[[str], str] | None = None) -> Iterator
         stack.callback(edge.stop)
         gateway = start_gateway(config_for(engine, edge), folder)
         stack.callback(gateway.stop)
-        agent = start_agent(between(gateway.url) if between else gateway.url, folder)
+        address = between(gateway.url) if between else gateway.url
+        agent = start_agent(address, folder, program=QUICK_AGENT)
         stack.callback(agent.stop)
         made = World(engine, gateway, agent)
         stack.callback(made.http.close)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from gateway.settings import Settings
 from gateway.wiring.devices import DeviceParts
 from gateway.wiring.parts import build_parts
 from gateway.wiring.web import fastapi_app, inference_routes
-from tests.integration.agent import digest, start_agent
+from tests.integration.agent import QUICK_AGENT, digest, start_agent
 from tests.integration.device import TOKEN
 from tests.servers import Server, free_port
 
@@ -46,7 +47,8 @@ class RealGateway:
     agents: list[Server] = field(default_factory=list)
 
     async def agent(self, *flags: str, token: str = TOKEN) -> Server:
-        agent = await asyncio.to_thread(start_agent, self.url, self.folder, *flags, token=token)
+        start = partial(start_agent, token=token, program=QUICK_AGENT)
+        agent = await asyncio.to_thread(start, self.url, self.folder, *flags)
         self.agents.append(agent)
         return agent
 

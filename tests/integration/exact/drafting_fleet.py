@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from loadtest.link.control import Control
+from tests.integration.agent import QUICK_AGENT
 from tests.reference_verifier.client import SECRET, MailboxClient, Verifier
 from tests.servers import (
     SHIPPED_FAMILY,
@@ -102,7 +103,7 @@ def start_links(gateway: Server, ports: list[int], folder: Path, stack: ExitStac
 def start_agent(number: int, gateway: int, folder: Path, stack: ExitStack) -> Server:
     port, token = free_port(), folder / f"agent-{number}.token"
     token.write_text(token_of(f"agent-{number}"))
-    command = [sys.executable, "-m", "services.device_agent", "--port", str(port)]
+    command = [sys.executable, "-m", QUICK_AGENT, "--port", str(port)]
     command += ["--model", str(SHIPPED_FAMILY / "rill-device"), "--token-file", str(token)]
     command += ["--gateway", f"http://127.0.0.1:{gateway}"]
     if number == 1:
