@@ -53,6 +53,8 @@ def serve(argv: Sequence[str]) -> None:
         log_config=None,
     )
     server = _Server(config)
+    # uvicorn stops at it, and then raises it anew: the default would end us before the log's end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with suppress(KeyboardInterrupt):
         server.run()
     if not server.started:

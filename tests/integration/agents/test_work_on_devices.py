@@ -263,6 +263,7 @@ async def test_its_log_tells_start_model_gateway_address_and_stop_each_with_its_
     assert f"serving at {agent.url}" in told
     assert f"connected to the gateway as phone, at {here.url}" in told
     assert told[-1] == "stopped"
+    assert agent.process.returncode == 0
 
 
 async def test_a_device_enrols_itself_works_and_is_shut_out_when_it_is_revoked(
