@@ -283,9 +283,9 @@ def _caller(headers: Mapping[str, str], peer: str, identity: Identity) -> Caller
 
 
 def owner_of(identity: Identity, authorization: str) -> str:
-    """Whose idempotency keys and streams a caller's are, a secret: that of its key under whatever
-    rotation, else of the Authorization header as it came; "" without one."""
-    return identity.id or (authorization and f"authorization {authorization}")
+    """Whose a caller's idempotency keys, streams and answers are, a secret: its key's, under
+    whatever rotation, else of the Authorization header as it came; "" without one."""
+    return identity.owner or (authorization and f"authorization {authorization}")
 
 
 def _privacy(

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from gateway.core.access.key import Identity
 from gateway.core.collective.report import Report
+from gateway.core.devices.grant import Grant
 from gateway.core.devices.member import Member, WorkEnd, WorkOrder, WorkPiece
 from gateway.core.outcome import Outcome
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
@@ -285,10 +286,10 @@ class Embedder(Protocol):
 
 
 class Callers(Protocol):
-    """The way to tell, by an Authorization header which device asks, and its proven owner ("":
-    nobody's); None where it is no device's token. Raises StateLost."""
+    """The way to tell by an Authorization header which device asks: what its token stands for;
+    None where it is no device's. Raises StateLost."""
 
-    async def callers_owner(self, authorization: str) -> tuple[str, str] | None: ...
+    async def device_of(self, authorization: str) -> Grant | None: ...
 
 
 class TokenIssuers(Protocol):

@@ -40,9 +40,9 @@ class Demands:
 class Caller:
     """Who sent a request. `id` tells callers apart, as far as can be: admission is fair between
     them. `authorization` is the header as it came, a secret: it is shown nowhere, and no engine
-    gets it. `owner` is whose the caller's idempotency keys and streams are, a secret as well; "":
-    nobody can tell. `idempotency_key`: repeating the request is to give the same answer; only what
-    the gateway answers itself heeds it.
+    gets it. `owner` is whose the caller's idempotency keys, streams and answers are, a secret as
+    well; "": nobody can tell. `idempotency_key`: repeating the request is to give the same answer;
+    only what the gateway answers itself heeds it.
 
     `key` is the name of the caller's key, "" without one, and `scope` what it is for; `fan_out`
     is how often engines may be asked for this request, None: as often as it takes. `used` sums up

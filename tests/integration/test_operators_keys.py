@@ -89,6 +89,30 @@ def test_a_key_from_its_making_to_its_end(edge: Server, tmp_path: Path) -> None:
     gateway.stop()
 
 
+def test_a_name_that_is_made_anew_has_no_stream_of_the_one_before(
+    edge: Server, tmp_path: Path
+) -> None:
+    gateway = start_gateway(config(edge, keys={"file": str(tmp_path / "keys.yaml")}), tmp_path)
+
+    def caller(key: str) -> dict[str, str]:
+        return {"authorization": f"Bearer {key}"}
+
+    first = admin(gateway, "make", "team-a").stdout.strip()
+    body = {"model": "rill-edge", "prompt": "1", "max_tokens": 1, "stream": True}
+    begun = httpx.post(
+        gateway.url + "/v1/completions",
+        json=body,
+        headers=caller(first) | {"x-tierflow-resumable": "30"},
+    )
+    stream = f"{gateway.url}/v1/streams/{begun.headers['x-tierflow-stream']}"
+    second = admin(gateway, "rotate", "team-a").stdout.strip()
+    assert httpx.get(stream, headers=caller(second)).content == begun.content
+    admin(gateway, "revoke", "team-a")
+    third = admin(gateway, "make", "team-a").stdout.strip()
+    assert httpx.get(stream, headers=caller(third)).status_code == 404
+    gateway.stop()
+
+
 def test_only_operators_make_keys(edge: Server, tmp_path: Path) -> None:
     gateway = start_gateway(config(edge), tmp_path)
     path = gateway.url + "/v1/admin/keys"

@@ -18,7 +18,7 @@ Used = dict[str, tuple[float, float]]
 
 
 class DayUseFile:
-    """The use of a day, by the key's name: tokens, and the Unix time at which they were used. A
+    """The use of a day, by the key's owner: tokens, and the Unix time at which they were used. A
     file that is not there says nothing."""
 
     def __init__(self, keys_file: Path) -> None:

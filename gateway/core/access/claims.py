@@ -39,7 +39,8 @@ def named_identity(source: str, name: object, scope: Scope, quotas: Quotas) -> I
             code="invalid_api_key",
         )
     key = f"{source}/{name}"
-    return Identity(id=f"key {key}", key=key, scope=scope, quotas=quotas)
+    id = f"key {key}"
+    return Identity(id=id, owner=id, key=key, scope=scope, quotas=quotas)
 
 
 def _scope(claims: Mapping[str, Any], rule: ClaimRule) -> Scope:

@@ -70,8 +70,9 @@ class Quotas:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
     """A caller's key. `digest` is its SHA-256 in hex; the key itself is nowhere. Times are Unix
-    seconds. While a rotation's grace lasts, until `previous_until`, the key that it replaced, of
-    the digest `previous`, is good as well; "": there is none."""
+    seconds; `created` 0: it stands in the settings, and nobody has noted when it was made. While a
+    rotation's grace lasts, until `previous_until`, the key that it replaced, of the digest
+    `previous`, is good as well; "": there is none."""
 
     name: Name
     digest: Digest
@@ -81,6 +82,18 @@ class ApiKey:
     expires: float | None = None
     previous: str = ""
     previous_until: float = 0.0
+
+    @property
+    def identity(self) -> Identity:
+        """Who shows it, under whatever rotation."""
+        made = f"@{self.created!r}" if self.created else ""
+        return Identity(
+            id=f"key {self.name}",
+            owner=f"key {self.name}{made}",
+            key=self.name,
+            scope=self.scope,
+            quotas=self.quotas,
+        )
 
     def digests(self, now: float) -> tuple[str, ...]:
         """The digests of the keys that are good under this name now."""
@@ -94,9 +107,15 @@ class ApiKey:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """Who calls. `id` tells callers apart: "key team-a", "device phone", "" where nobody has shown
-    who they are. `key` is the name of the key that was shown; "": none."""
+    who they are. `key` is the name of the key that was shown; "": none.
+
+    `owner` is whose the things are that a caller leaves behind: what it has used, its streams, its
+    idempotency keys, its answers to be judged. It is the `id` with the moment at which the key was
+    made, or the device enrolled: a name that is given again, to somebody else, inherits nothing.
+    """
 
     id: str = ""
+    owner: str = ""
     key: str = ""
     scope: Scope = EVERYTHING
     quotas: Quotas = Quotas()

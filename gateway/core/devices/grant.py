@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from gateway.core.access.key import Identity
 from gateway.core.devices.member import Member
 from gateway.core.privacy import Privacy
 
@@ -23,6 +24,12 @@ class Grant:
     owner: str | None = None
     privacy: frozenset[Privacy] = ALL
     digest: str = ""
+
+    @property
+    def identity(self) -> Identity:
+        """Who calls with this token. One that is enrolled anew under the name is another."""
+        id = f"device {self.device}"
+        return Identity(id=id, owner=f"{id} {self.digest}")
 
 
 class RegistrationRefused(Exception):

@@ -89,8 +89,8 @@ class Access:
             raise self._refused("", error) from error
         if not self._required():
             return ANONYMOUS
-        if token and (device := await self._devices.callers_owner(authorization)) is not None:
-            return Identity(id=f"device {device[0]}")
+        if token and (grant := await self._devices.device_of(authorization)) is not None:
+            return grant.identity
         raise self._refused("", InvalidKey(UNKNOWN if token else MISSING, code="invalid_api_key"))
 
     def admit(

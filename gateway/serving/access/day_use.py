@@ -18,7 +18,7 @@ MAX_NAMES = 10_000
 log = structlog.get_logger("tierflow.access")
 
 Used = Mapping[str, tuple[float, float]]
-"""By the key's name: tokens of the day that are used, and the Unix time at which they were."""
+"""By the key's owner: tokens of the day that are used, and the Unix time at which they were."""
 
 
 class DayUseStore(Protocol):

@@ -27,9 +27,7 @@ class KeyTable:
         self.keys = {key.name: key for key in keys} | self.fixed
         by_digest: dict[str, tuple[ApiKey, Identity]] = {}
         for key in self.keys.values():
-            identity = Identity(
-                id=f"key {key.name}", key=key.name, scope=key.scope, quotas=key.quotas
-            )
+            identity = key.identity
             for digest in filter(None, (key.previous, key.digest)):
                 by_digest[digest] = key, identity
         self._by_digest = by_digest

@@ -106,7 +106,7 @@ class QuotaSharing:
 
 
 def _decode(value: bytes) -> dict[str, int]:
-    """What a replica has in flight, by the key's name; nothing where that can't be read, as a
+    """What a replica has in flight, by the key's owner; nothing where that can't be read, as a
     replica of another version may say it in another way."""
     try:
         return msgspec.msgpack.decode(value, type=dict[str, int])
@@ -114,11 +114,11 @@ def _decode(value: bytes) -> dict[str, int]:
         return {}
 
 
-def _buckets(name: str, use: KeyUse) -> list[tuple[str, QuotaBucket]]:
-    """The buckets of a key, by their names in the store."""
+def _buckets(owner: str, use: KeyUse) -> list[tuple[str, QuotaBucket]]:
+    """The buckets of the key of this owner, by their names in the store."""
     named = (
         ("requests", use.requests),
         ("tokens", use.tokens),
         ("day-tokens", use.day_tokens),
     )
-    return [(f"{name}/{what}", bucket) for what, bucket in named if bucket is not None]
+    return [(f"{owner}/{what}", bucket) for what, bucket in named if bucket is not None]

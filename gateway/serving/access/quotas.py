@@ -15,9 +15,10 @@ MAX_USES = 65_536
 
 
 class KeyQuotas:
-    """What each key has left here, by its name. All in memory: nobody waits. Of callers that an
-    issuer or a proxy names, who are without number, the latest are known. `remembered`: tokens of
-    the day that keys had used before this process began, and when, on the clock."""
+    """What each key has left here, by its identity's `owner`. All in memory: nobody waits. Of
+    callers that an issuer or a proxy names, who are without number, the latest are known.
+    `remembered`: tokens of the day that keys had used before this process began, and when, on the
+    clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -26,15 +27,15 @@ class KeyQuotas:
 
     def use(self, identity: Identity) -> KeyUse:
         """What the key has left."""
-        use = self.uses.get(identity.key)
+        use = self.uses.get(identity.owner)
         if use is None:
-            use = self.uses[identity.key] = KeyUse(identity.quotas)
-            before = self.remembered.pop(identity.key, None)
+            use = self.uses[identity.owner] = KeyUse(identity.quotas)
+            before = self.remembered.pop(identity.owner, None)
             if before is not None and use.day_tokens is not None:
                 used, use.day_tokens.at = before
                 use.day_tokens.level = use.day_tokens.limit - used
             return use
-        self.uses.move_to_end(identity.key)
+        self.uses.move_to_end(identity.owner)
         if use.quotas is not identity.quotas:
             use.change(identity.quotas)
         return use
@@ -49,7 +50,7 @@ class KeyQuotas:
         return Permit(use=use, clock=self._clock, tokens=tokens, used=used)
 
     def day_use(self) -> dict[str, float]:
-        """Tokens of the day that keys have used, by name; those that have used none are left
+        """Tokens of the day that keys have used, by owner; those that have used none are left
         out."""
         now = self._clock.now()
         used = {

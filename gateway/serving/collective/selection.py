@@ -193,20 +193,20 @@ async def _caller(deps: CollectiveDeps, request: CollectiveRequest) -> tuple[str
     """The device that calls and its proven owner, each "" where there is none. Raises
     InvalidRequest when a device's own answer is wanted and no device calls."""
     authorization = request.inference.caller.authorization
-    caller = None
+    grant = None
     if authorization:
         try:
-            caller = await deps.callers.callers_owner(authorization)
+            grant = await deps.callers.device_of(authorization)
         except StateLost:
             deps.collective_telemetry.state_lost("caller")
-    if caller is None and request.options.final_own:
+    if grant is None and request.options.final_own:
         raise InvalidRequest(
             "tierflow.collective.final: own is for a device; send its token as "
             "`Authorization: Bearer …`",
             param="tierflow.collective.final",
             code="invalid_caller",
         )
-    return caller or ("", "")
+    return ("", "") if grant is None else (grant.device, grant.owner or "")
 
 
 def _keys(

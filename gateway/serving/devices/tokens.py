@@ -103,22 +103,21 @@ class DeviceTokens:
             return Unauthenticated(REVOKED_TOKEN, code="revoked_device_token")
         return Unauthenticated(UNKNOWN, code="unknown_device_token")
 
-    async def callers_owner(self, authorization: str) -> tuple[str, str] | None:
-        """The calling device and its proven owner ("": nobody's), for a request that carries a
-        device's token; None for every other. Remembers enrolled and unknown ones for a few seconds,
-        so that most requests cost no round trip. Raises StateLost."""
+    async def device_of(self, authorization: str) -> Grant | None:
+        """What the token of a request stands for, where it is a device's. Remembers enrolled and
+        unknown ones for a few seconds, so that most requests cost no round trip. Raises
+        StateLost."""
         now, remembered = self._clock.now(), self._callers.get(authorization)
         if now - self._unknown.get(authorization, float("-inf")) < REMEMBERED_S:
             return None
         if remembered is not None and now - remembered[0] < REMEMBERED_S:
-            grant: Grant | None = remembered[1]
-        else:
-            grant = await self.find(authorization)
-            if grant is None and PREFIX in authorization:
-                self._unknown[authorization] = now
-            elif grant is not None and grant.digest:
-                self._callers[authorization] = now, grant
-        return None if grant is None else (grant.device, grant.owner or "")
+            return remembered[1]
+        grant = await self.find(authorization)
+        if grant is None and PREFIX in authorization:
+            self._unknown[authorization] = now
+        elif grant is not None and grant.digest:
+            self._callers[authorization] = now, grant
+        return grant
 
     def forget(self, device: str) -> None:
         """The device's token has been revoked: look it up again when it comes."""

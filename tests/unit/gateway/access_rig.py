@@ -9,6 +9,7 @@ from typing import Any
 from gateway.core.access.claims import TrustedProxy
 from gateway.core.access.key import EVERYTHING, ApiKey, Quotas, Scope
 from gateway.core.admission import NORMAL_PRIORITY
+from gateway.core.devices.grant import Grant
 from gateway.core.ports import TokenIssuers
 from gateway.serving.access.access import Access
 from gateway.serving.access.key_table import KeyTable
@@ -39,8 +40,8 @@ def api_key(name: str = "team-a", *, scope: Scope = EVERYTHING, **more: Any) -> 
 class OneDevice:
     """`Bearer device` is a device's token, and no other."""
 
-    async def callers_owner(self, authorization: str) -> tuple[str, str] | None:
-        return ("phone", "") if authorization == "Bearer device" else None
+    async def device_of(self, authorization: str) -> Grant | None:
+        return Grant(device="phone") if authorization == "Bearer device" else None
 
 
 class RefusalLog:

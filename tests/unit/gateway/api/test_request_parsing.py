@@ -17,6 +17,7 @@ from gateway.core.types import InferenceRequest
 from gateway.errors import InvalidRequest
 from gateway.settings.bounds import RequestLimits
 from gateway.wiring.web import request_bounds
+from tests.unit.gateway.access_rig import NOW, api_key
 
 RULE = PrivacyRule.of(owner_tiers=[Tier.EDGE], private_tiers=[])
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -243,14 +244,15 @@ def test_an_idempotency_key_of_nobodys_is_refused() -> None:
 
 def test_what_is_a_callers_own_is_its_keys_or_its_headers() -> None:
     owners = {
-        owner_of(Identity(id="key team-a", key="team-a"), "Bearer old"),
-        owner_of(Identity(id="key team-a", key="team-a"), "Bearer new"),
-        owner_of(Identity(id="key team-b", key="team-b"), "Bearer old"),
+        owner_of(api_key("team-a").identity, "Bearer old"),
+        owner_of(api_key("team-a").identity, "Bearer new"),
+        owner_of(api_key("team-b").identity, "Bearer old"),
+        owner_of(api_key("team-a", created=NOW + 1).identity, "Bearer old"),
         owner_of(ANONYMOUS, "key team-a"),
         owner_of(ANONYMOUS, "Bearer old"),
         owner_of(ANONYMOUS, ""),
     }
-    assert len(owners) == 5 and "" in owners
+    assert len(owners) == 6 and "" in owners
 
 
 def nested(depth: int, in_lists: bool) -> str:

@@ -161,7 +161,7 @@ async def test_a_quota_refuses_and_tells_when_to_come_again() -> None:
     assert admitted.fault.retry_after == pytest.approx(30.0)
     with permit:
         pass
-    assert rig.quotas.uses["team-a"].in_flight == 0
+    assert rig.quotas.uses[api_key().identity.owner].in_flight == 0
 
 
 async def test_a_spent_day_is_told_from_a_busy_minute() -> None:
@@ -179,8 +179,8 @@ async def test_a_place_is_free_again_when_the_last_block_has_ended() -> None:
     with permit:
         with permit:
             pass
-        assert rig.quotas.uses["team-a"].in_flight == 1
-    assert rig.quotas.uses["team-a"].in_flight == 0
+        assert rig.quotas.uses[api_key().identity.owner].in_flight == 1
+    assert rig.quotas.uses[api_key().identity.owner].in_flight == 0
 
 
 async def test_two_keys_do_not_share_their_quotas() -> None:
@@ -188,6 +188,15 @@ async def test_two_keys_do_not_share_their_quotas() -> None:
     for name in ("team-a", "team-b"):
         identity = await shown(rig, name)
         assert rig.access.admit(asked(identity), identity)[0].fault is None
+
+
+async def test_a_name_that_is_made_anew_pays_no_debt_of_the_one_before() -> None:
+    rig, left = AccessRig(), []
+    for created in (NOW, NOW, NOW + 1):
+        rig.keys.replace([api_key(requests_per_min=1, created=created)])
+        identity = await shown(rig)
+        left.append(rig.access.admit(asked(identity), identity)[0].fault is None)
+    assert left == [True, False, True]
 
 
 async def test_what_a_key_is_told_is_its_own() -> None:

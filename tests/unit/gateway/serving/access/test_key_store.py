@@ -110,6 +110,26 @@ async def test_a_rotation_leaves_the_old_key_good_for_its_grace_alone(stores: An
     assert not await here.knows(second) and await here.knows(third)
 
 
+async def test_a_rotated_key_is_the_same_caller_and_a_name_made_anew_is_another(
+    stores: Any,
+) -> None:
+    here, other = Replica(stores()), Replica(stores())
+    owners = []
+
+    async def note(key: str) -> None:
+        for replica in (here, other):
+            await replica.watch.turn()
+            owners.append((await replica.rig.access.identify(f"Bearer {key}")).owner)
+
+    await note(await here.make("team-a"))
+    here.rig.unix_time += 0.25
+    await note((await here.admin.rotate("team-a", 60.0))[1])
+    await here.admin.revoke("team-a")
+    await note(await here.make("team-a"))
+    first, second = owners[0], owners[-1]
+    assert owners == [first] * 4 + [second] * 2 and first != second
+
+
 async def test_operators_at_once_lose_no_key(stores: Any) -> None:
     here, other = Replica(stores()), Replica(stores())
     stored, mark = await here.watch.store.read()

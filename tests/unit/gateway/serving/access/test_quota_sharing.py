@@ -51,7 +51,7 @@ class Two:
         return self.rigs[at].quotas.enter(identity, tokens, RequestUse(1, tokens))
 
     def use(self, at: int) -> KeyUse:
-        return self.rigs[at].quotas.uses["team-a"]
+        return self.rigs[at].quotas.uses[api_key().identity.owner]
 
     async def meet_and_enter(self, at: int) -> Permit:
         """Enter there, when it has heard of the other one; raises QuotaExceeded."""

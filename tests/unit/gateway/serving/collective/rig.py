@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from gateway.core.collective.report import Report
+from gateway.core.devices.grant import Grant
 from gateway.core.ports import Embedder, StateStore
 from gateway.core.types import Caller, InferenceRequest
 from gateway.errors import EngineFailed, GatewayError, StateLost
@@ -117,9 +118,10 @@ class FakeCallers:
     def __init__(self, owners: Mapping[str, str]) -> None:
         self._owners = owners
 
-    async def callers_owner(self, authorization: str) -> tuple[str, str] | None:
+    async def device_of(self, authorization: str) -> Grant | None:
         device = authorization.removeprefix("Bearer token-of-")
-        return (device, self._owners[device]) if device in self._owners else None
+        owner = self._owners.get(device)
+        return None if owner is None else Grant(device=device, owner=owner)
 
 
 class CollectiveRig(SharedRig):

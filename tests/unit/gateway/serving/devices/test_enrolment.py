@@ -53,7 +53,7 @@ async def test_a_device_is_found_by_its_own_token_at_every_replica() -> None:
         own = await enrolled(here, "phone", "ann")
         grant = await there.tokens.find(f"Bearer {own}")
         assert grant == Grant(device="phone", owner="ann", privacy=EVERY, digest=token_digest(own))
-        assert await there.tokens.callers_owner(f"Bearer {own}") == ("phone", "ann")
+        assert await there.tokens.device_of(f"Bearer {own}") == grant
         assert await there.tokens.find(f"Bearer {own}x") is None
         assert await there.tokens.find(f"Basic {own}") is None
 
@@ -63,7 +63,7 @@ async def test_the_settings_tokens_are_found_without_the_store() -> None:
         here.store.lost = True
         assert await here.tokens.find("Bearer of-the-kitchen") == Grant(device="kitchen")
         assert await here.tokens.find("Bearer something-else") is None
-        assert await here.tokens.callers_owner("Bearer of-the-kitchen") == ("kitchen", "")
+        assert await here.tokens.device_of("Bearer of-the-kitchen") == Grant(device="kitchen")
 
 
 async def test_only_hashes_are_stored() -> None:
@@ -153,7 +153,7 @@ async def test_a_repeated_exchange_replaces_the_first_token_everywhere() -> None
     async with replicas(2) as (here, there):
         token = await minted(here)
         _, first = await here.enrolments.exchange(token, "phone", "1.1.1.1", ATTEMPT)
-        assert await there.tokens.callers_owner(f"Bearer {first}") == ("phone", "")
+        assert await there.tokens.device_of(f"Bearer {first}") is not None
         record, second = await here.enrolments.exchange(token, "phone", "1.1.1.1", ATTEMPT)
         assert await there.tokens.find(f"Bearer {first}") is None
         assert await there.tokens.find(f"Bearer {second}") is not None
@@ -253,18 +253,30 @@ async def test_a_name_is_made_up_where_nobody_chose_one() -> None:
         assert len(await here.enrolments.enrolled()) == 2
 
 
+async def test_a_device_that_is_enrolled_anew_by_a_name_is_another_caller() -> None:
+    async with replicas(1) as (here,):
+        callers = []
+        for _ in range(2):
+            grant = await here.tokens.find(f"Bearer {await enrolled(here, 'phone')}")
+            assert grant is not None
+            callers.append(grant.identity)
+            await here.enrolments.revoke("phone")
+        first, second = callers
+        assert first.id == second.id and first.owner != second.owner
+
+
 async def test_a_revoked_device_is_gone_everywhere_and_its_name_is_free() -> None:
     async with replicas(2) as (here, there):
         own = await enrolled(here, "phone")
         grant = await there.tokens.find(f"Bearer {own}")
         assert grant is not None
-        await there.tokens.callers_owner(f"Bearer {own}")
+        await there.tokens.device_of(f"Bearer {own}")
         phone = await device(there, None, grant)
         await here.enrolments.revoke("phone")
         await phone.task
         assert phone.link.closed == (1008, "revoked")
         assert await there.tokens.find(f"Bearer {own}") is None
-        assert await there.tokens.callers_owner(f"Bearer {own}") is None
+        assert await there.tokens.device_of(f"Bearer {own}") is None
         await until(lambda: not here.names())
         assert await enrolled(there, "phone") != own
 

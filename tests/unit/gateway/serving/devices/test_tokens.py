@@ -45,7 +45,8 @@ class TokenLookups:
         self.store.trips = 0
 
     async def owner(self, token: str) -> tuple[str, str] | None:
-        return await self.tokens.callers_owner(f"Bearer {token}")
+        grant = await self.tokens.device_of(f"Bearer {token}")
+        return None if grant is None else (grant.device, grant.owner or "")
 
 
 async def test_an_unknown_token_is_looked_up_once_in_a_few_seconds() -> None:
