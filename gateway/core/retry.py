@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.core.bounded_dict import BoundedDict
+from gateway.core.token_bucket import TokenBucket
+
+MAX_CALLERS = 4096
+FAULTS = 10.0
+"""The tries that a caller has in reserve for requests which fail at several engines."""
+FAULTS_PER_S = 10.0 / 60.0
+
 
 @dataclass(slots=True, kw_only=True)
 class RetryBudget:
@@ -51,3 +59,31 @@ class RetryBudget:
 
     def _remaining(self) -> float:
         return self.reserve if self._tokens is None else self._tokens
+
+
+class FaultBudgets:
+    """The budget of each caller for requests that fail at one engine after the other.
+
+    Such a failure may be the request's own fault: an engine answers 500 to what it can't compute. A
+    further try costs another engine the same, so it is charged to the caller once the engines
+    agree, and who has spent its budget gets one engine's word for such a request. What fails by an
+    engine's own fault is answered by the next one, and costs nothing. Of the latest
+    `MAX_CALLERS` callers it is known what they have left. Times are seconds on any clock that does
+    not go back.
+    """
+
+    def __init__(self) -> None:
+        self._buckets: BoundedDict[str, TokenBucket] = BoundedDict(MAX_CALLERS)
+
+    def allow(self, caller: str, now: float) -> bool:
+        """Whether another engine may be asked for a request that has failed at one."""
+        bucket = self._buckets.get(caller)
+        return bucket is None or bucket.has(1.0, now)
+
+    def charge(self, caller: str, tries: int, now: float) -> None:
+        """As many further tries of one request have failed like the first."""
+        bucket = self._buckets.get(caller)
+        if bucket is None:
+            bucket = self._buckets[caller] = TokenBucket(burst=FAULTS, per_s=FAULTS_PER_S)
+        if not bucket.spend(tries, now):
+            bucket.spend(1.0, now)

@@ -36,6 +36,11 @@ class TokenBucket:
     _level: float = math.inf
     _at: float = 0.0
 
+    def has(self, amount: float, now: float) -> bool:
+        """Whether there is as much; nothing is taken."""
+        level = refilled(self._level, now - self._at, self.burst, self.per_s)
+        return spent(level, amount, self.burst, self.per_s)[1] == 0.0
+
     def spend(self, amount: float, now: float) -> bool:
         """Whether there is as much; if not, nothing is taken."""
         level = refilled(self._level, now - self._at, self.burst, self.per_s)

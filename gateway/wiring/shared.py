@@ -14,7 +14,7 @@ from gateway.core.endpoints.usual_waits import UsualWaitRule
 from gateway.core.ports import Clock, EndpointSource, ModelServer, Telemetry, Verifier
 from gateway.core.prices import Prices
 from gateway.core.privacy import PrivacyRule
-from gateway.core.retry import RetryBudget
+from gateway.core.retry import FaultBudgets, RetryBudget
 from gateway.core.routing.routing import Routing
 from gateway.serving.continuation.continuation import Continuation
 from gateway.serving.requests.admission import Admission
@@ -80,6 +80,7 @@ def build_shared(
         endpoints=endpoints,
         telemetry=telemetry,
         budget=budget or _retry_budget(settings.retries),
+        faults=FaultBudgets(),
         ejection=_ejection_rule(settings.ejection),
         usual_waits=usual_waits,
         clock=clock,

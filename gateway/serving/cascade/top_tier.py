@@ -44,7 +44,7 @@ class TopTier:
         Raises what `Routing.choose` and `EngineCalls.stream` do. Another endpoint is tried for one
         that fails, and goes on from the ids that have been made.
         """
-        attempts = self.verifiers.attempts()
+        attempts = self.verifiers.attempts(request.inference.caller.id)
         with Resumptions("cascade", self.verifiers.telemetry) as resumptions:
             while True:
                 choice = self._next_choice(request, stage, escalation, attempts)

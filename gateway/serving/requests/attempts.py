@@ -4,7 +4,7 @@ where the answer can go on from what was sent, after it.
 Chat requests (`dispatch`), drafting sessions (`devices.drafting.session`) and escalations
 (`cascade.top_tier`) go through the same loop:
 
-    attempts = failover.attempts()
+    attempts = failover.attempts(caller)
     while True:
         choice = routing.choose(..., attempts.failed_ids)
         with attempts.at(choice) as slot:
@@ -35,7 +35,7 @@ from gateway.core.endpoints.outlier_ejection import EjectionRule
 from gateway.core.endpoints.usual_waits import UsualWaitRule
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, EndpointSource, Telemetry
-from gateway.core.retry import RetryBudget
+from gateway.core.retry import FaultBudgets, RetryBudget
 from gateway.core.routing.routing import Choice
 from gateway.core.types import EndpointState
 from gateway.core.upstream_errors import DOWN
@@ -65,22 +65,24 @@ class ClosableAnswer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failover:
-    """What the attempts of all requests share: the retry budget, the rule by which endpoints that
+    """What the attempts of all requests share: the retry budget, each caller's own for what may be
+    its requests' fault, the rule by which endpoints that
     fail are ejected, and the rule by which they count as stuck. `uniform` gives random numbers in
     [0, 1)."""
 
     endpoints: EndpointSource
     telemetry: Telemetry
     budget: RetryBudget
+    faults: FaultBudgets
     ejection: EjectionRule
     usual_waits: UsualWaitRule
     clock: Clock
     uniform: Callable[[], float]
 
-    def attempts(self) -> Attempts:
-        """The attempts of one new request."""
+    def attempts(self, caller: str) -> Attempts:
+        """The attempts of one new request; `caller` tells its caller apart."""
         self.budget.request_started()
-        return Attempts(self)
+        return Attempts(self, caller)
 
     def next_piece_wait(
         self,
@@ -133,6 +135,7 @@ class Attempts:
     """
 
     __slots__ = (
+        "_caller",
         "_doubtful",
         "_failover",
         "_reached_engines",
@@ -147,8 +150,9 @@ class Attempts:
         "moved",
     )
 
-    def __init__(self, failover: Failover) -> None:
+    def __init__(self, failover: Failover, caller: str) -> None:
         self._failover = failover
+        self._caller = caller
         self._reached_engines = 0
         self._doubtful: list[tuple[EndpointState, str]] = []
         self._refused: EndpointState | None = None
@@ -180,7 +184,12 @@ class Attempts:
             return self._failover.budget.allow_opinion(self._reached_engines)
         if self.awaits_opinion:
             return False
-        sound = next_state.health.sound(self._failover.clock.now())
+        now = self._failover.clock.now()
+        if self._doubtful and not self._failover.faults.allow(self._caller, now):
+            # More likely the request's fault than the endpoint's, given what came before it.
+            self._doubtful.clear()
+            return False
+        sound = next_state.health.sound(now)
         charged = not sound or isinstance(failure, FirstTokenTimeout)
         # An answer that has begun has cost more than to go on with it does.
         charged = charged and not self._resumes
@@ -283,8 +292,11 @@ class Attempts:
         if self.failure is None:
             return
         self._refused = None
-        if len({state.endpoint.id for state, _ in self._doubtful}) == 1:
+        if (agreed := len({state.endpoint.id for state, _ in self._doubtful})) == 1:
             self.succeeded()
+        elif agreed:
+            now = self._failover.clock.now()
+            self._failover.faults.charge(self._caller, agreed - 1, now)
         self._doubtful.clear()
         raise self.failure from None
 

@@ -102,7 +102,7 @@ class Dispatch:
 
         Raises InvalidRequest, NoEndpoint, Overloaded, DeadlineExceeded, UpstreamError.
         """
-        attempts, spare = self._failover.attempts(), SpareAnswer()
+        attempts, spare = self._failover.attempts(request.caller.id), SpareAnswer()
         attempts.failed_ids |= avoid
         try:
             return await self._open(request, headers, outcome, timeout, attempts, spare)

@@ -60,9 +60,9 @@ class VerifierEndpoints:
                         )
         return list(offers.values())
 
-    def attempts(self) -> Attempts:
-        """The attempts of one new request."""
-        return self.failover.attempts()
+    def attempts(self, caller: str) -> Attempts:
+        """The attempts of one new request of this caller."""
+        return self.failover.attempts(caller)
 
     def choose(
         self, request: InferenceRequest, tier: Tier, tokenizer: str, attempts: Attempts

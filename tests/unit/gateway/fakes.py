@@ -15,7 +15,7 @@ from gateway.core.endpoints.outlier_ejection import EjectionRule
 from gateway.core.endpoints.usual_waits import UsualWaitRule
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock
-from gateway.core.retry import RetryBudget
+from gateway.core.retry import FaultBudgets, RetryBudget
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.state.operations import Operation
 from gateway.core.types import Endpoint, EndpointState, PoolState
@@ -131,6 +131,7 @@ def failover(
         endpoints=endpoints,
         telemetry=telemetry,
         budget=budget or retry_budget(),
+        faults=FaultBudgets(),
         ejection=ejection or ejection_rule(),
         usual_waits=UsualWaitRule(factor=5.0, floor_s=3.0),
         clock=clock or SteppingClock(),

@@ -149,7 +149,7 @@ class DraftingSession:
 
     async def _answer(self) -> None:
         verifiers, state, clock = self._deps.verifiers, self._state, self._deps.clock
-        attempts = verifiers.attempts()
+        attempts = verifiers.attempts(self._outcome.request.request.caller.id)
         with Resumptions("draft", verifiers.telemetry) as resumptions:
             if state.verified:
                 resumptions.broke("gateway_lost")

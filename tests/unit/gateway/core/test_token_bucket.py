@@ -20,6 +20,14 @@ def test_what_is_refused_costs_nothing() -> None:
     assert bucket.spend(10, now=0.0)
 
 
+def test_a_look_costs_nothing() -> None:
+    bucket = TokenBucket(burst=10, per_s=1)
+    assert bucket.has(10, now=0.0) and bucket.has(10, now=0.0)
+    assert bucket.spend(10, now=0.0)
+    assert not bucket.has(1, now=0.5)
+    assert bucket.has(1, now=1.0)
+
+
 @given(
     st.lists(st.tuples(st.floats(0, 5), st.floats(0, 20)), max_size=50),
     st.floats(1, 100),

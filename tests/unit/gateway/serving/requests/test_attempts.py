@@ -43,7 +43,7 @@ class TwoEndpoints:
         self.endpoints = FakeEndpoints(self.states)
         self.telemetry = Recorder()
         self.failover = failover(self.endpoints, self.telemetry, budget, clock=self.clock)
-        self.attempts = self.failover.attempts()
+        self.attempts = self.failover.attempts("one")
 
     def fail(self, at: int, error: UpstreamError) -> None:
         with self.attempts.at(chosen(self.states[at])):
@@ -53,8 +53,8 @@ class TwoEndpoints:
         with self.attempts.at(chosen(self.states[at])):
             pass
 
-    def next_request(self) -> None:
-        self.attempts = self.failover.attempts()
+    def next_request(self, caller: str = "one") -> None:
+        self.attempts = self.failover.attempts(caller)
 
 
 def chosen(at: EndpointState) -> Choice:
@@ -212,8 +212,8 @@ def test_a_failure_counts_against_the_endpoint_once_another_answers_the_same_req
 
 def test_a_request_that_fails_everywhere_counts_against_no_endpoint() -> None:
     rig = TwoEndpoints()
-    for _ in range(20):
-        rig.next_request()
+    for number in range(20):
+        rig.next_request(f"caller {number}")
         rig.fail(0, bad_status("edge:1", PATH, 500))
         rig.fail(1, bad_status("edge:2", PATH, 500))
         with pytest.raises(EngineFailed):
@@ -341,3 +341,35 @@ def test_a_stream_that_breaks_in_its_middle_counts_against_its_endpoint() -> Non
     slot.broke(broke("edge:1"))
     slot.release()
     assert not rig.states[0].health.sound(rig.clock.now())
+
+
+def poison(rig: TwoEndpoints, caller: str) -> int:
+    """How many endpoints are asked for a request that fails at each."""
+    rig.next_request(caller)
+    for at, endpoint in enumerate(("edge:1", "edge:2")):
+        try:
+            with rig.attempts.at(chosen(rig.states[at])):
+                raise broke(endpoint)
+        except EngineFailed:
+            return at
+    with pytest.raises(EngineFailed):
+        rig.attempts.raise_failure()
+    return 2
+
+
+def test_a_caller_whose_requests_fail_everywhere_has_them_tried_once_and_others_twice() -> None:
+    rig = TwoEndpoints()
+    assert [poison(rig, "one") for _ in range(12)] == [2] * 10 + [1] * 2
+    assert poison(rig, "two") == 2
+    assert rig.telemetry.ejected == []
+    rig.clock.time += 60.0
+    assert [poison(rig, "one") for _ in range(12)] == [2] * 10 + [1] * 2
+
+
+def test_what_an_endpoint_fails_by_itself_costs_its_caller_nothing() -> None:
+    rig = TwoEndpoints()
+    for _ in range(30):
+        rig.next_request()
+        rig.fail(0, broke("edge:1"))
+        rig.succeed(1)
+    assert poison(rig, "one") == 2

@@ -49,7 +49,7 @@ def test_one_model_of_one_tier_is_offered_once() -> None:
 
 def test_an_endpoint_with_the_devices_tokenizer_is_chosen() -> None:
     found = verifiers(state("edge:1", tokenizer="g"), state("edge:2", tokenizer="f"))
-    choice = found.choose(request("rill-edge"), Tier.EDGE, "f", found.attempts())
+    choice = found.choose(request("rill-edge"), Tier.EDGE, "f", found.attempts(""))
     assert choice.state.endpoint.id == "edge:2"
 
 
@@ -59,19 +59,19 @@ def test_an_endpoint_with_the_devices_tokenizer_is_chosen() -> None:
 def test_a_foreign_tokenizer_is_refused(tokenizer: str | None, code: str) -> None:
     found = verifiers(state("edge:1", tokenizer=tokenizer))
     with pytest.raises(InvalidRequest) as caught:
-        found.choose(request("rill-edge"), Tier.EDGE, "f", found.attempts())
+        found.choose(request("rill-edge"), Tier.EDGE, "f", found.attempts(""))
     assert caught.value.code == code
 
 
 def test_a_tier_without_endpoints_is_told_from_a_foreign_tokenizer() -> None:
     found = verifiers(state("edge:1", healthy=False))
     with pytest.raises(NoEndpoint):
-        found.choose(request("rill-edge"), Tier.EDGE, "f", found.attempts())
+        found.choose(request("rill-edge"), Tier.EDGE, "f", found.attempts(""))
 
 
 def test_after_a_failure_with_no_other_endpoint_the_failure_is_raised() -> None:
     found = verifiers(state("edge:1", tokenizer="f"))
-    attempts = found.attempts()
+    attempts = found.attempts("")
     with attempts.at(found.choose(request("rill-edge"), Tier.EDGE, "f", attempts)):
         raise EngineFailed("broke", endpoint="edge:1", code="engine_error")
     with pytest.raises(EngineFailed, match="broke"):
@@ -83,7 +83,7 @@ def test_another_attempt_keeps_the_model_that_the_device_was_told() -> None:
         state("edge:1", tokenizer="f"),
         state("edge:2", tokenizer="f", model="another", waiting=5),
     )
-    attempts = found.attempts()
+    attempts = found.attempts("")
     with attempts.at(found.choose(request("tierflow-edge"), Tier.EDGE, "f", attempts)):
         raise EngineFailed("broke", endpoint="edge:1", code="engine_error")
     with pytest.raises(EngineFailed, match="broke"):
