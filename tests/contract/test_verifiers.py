@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gateway.protocol import mailbox as wire
-from tests.engines import Engines
+from tests.engines import AT_ONCE, Engines
 from tests.reference_verifier.client import MailboxClient, Verifier, new_session
 from tests.reference_verifier.statistics import same_distribution
 from tests.servers import eventually
@@ -248,8 +248,9 @@ def test_sampled_answers_have_the_distribution_of_those_without_drafts(
     before = mailbox.counts()
     for session in sessions:
         # After whatever the first token will be, for nothing is known of the text before.
-        mailbox.put(session, 1, likely[1:3])
-    with ThreadPoolExecutor(4) as threads:
+        mailbox.send(wire.framed([session, 1, likely[1:3], []]))
+    mailbox.counts()  # It has taken them all.
+    with ThreadPoolExecutor(AT_ONCE["verifier"]) as threads:
         drafted = list(threads.map(sample, range(SAMPLES), sessions))
         plain = list(threads.map(sample, range(SAMPLES, 2 * SAMPLES), [None] * SAMPLES))
     after = mailbox.counts()

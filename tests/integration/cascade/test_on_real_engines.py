@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,12 +14,13 @@ import pytest
 from openai import OpenAI
 
 from services.model_family.dataset import evaluation_set
-from tests.engines import Engines
+from tests.engines import AT_ONCE, Engines
 from tests.reference_verifier.client import SECRET, Verifier
 from tests.servers import Server, eventually, start_gateway
 
 pytestmark = [pytest.mark.integration, pytest.mark.engine("edge", "verifier")]
 TOKENS = 96
+http = httpx.Client(trust_env=False, timeout=60)
 QUESTIONS = [example.prompt for example in evaluation_set(48)]
 
 
@@ -52,7 +54,7 @@ def gateway(
         stack.callback(server.stop)
 
         def ready() -> bool:
-            found = httpx.get(server.url + "/ready").json()
+            found = http.get(server.url + "/ready").json()
             well = all(pool["ready"] for pool in found["pools"].values())
             return well and not found["conditions"]
 
@@ -66,14 +68,14 @@ def ask(gateway: Server, model: str, question: str, **fields: Any) -> Answer:
     body |= {"return_token_ids": True, **fields}
     url, answer = gateway.url + "/v1/chat/completions", Answer()
     if not fields.get("stream"):
-        found = httpx.post(url, json=body, timeout=60)
+        found = http.post(url, json=body)
         assert found.status_code == 200, found.text
         choice = found.json()["choices"][0]
         about = (found.json().get("tierflow") or {}).get("cascade") or {}
         return Answer(
             choice["message"]["content"], choice["token_ids"], choice["finish_reason"], about
         )
-    with httpx.stream("POST", url, json=body, timeout=60) as response:
+    with http.stream("POST", url, json=body) as response:
         assert response.status_code == 200, response.read()
         for line in response.iter_lines():
             if line.startswith(":"):
@@ -89,6 +91,14 @@ def ask(gateway: Server, model: str, question: str, **fields: Any) -> Answer:
     return answer
 
 
+def ask_all(gateway: Server, model: str, **fields: Any) -> list[Answer]:
+    """To each of QUESTIONS, in their order; as many at once as the small model runs."""
+    with ThreadPoolExecutor(AT_ONCE["edge"]) as threads:
+        return list(
+            threads.map(lambda question: ask(gateway, model, question, **fields), QUESTIONS)
+        )
+
+
 def cascade(**options: Any) -> dict[str, Any]:
     return {"tierflow": {"cascade": options}}
 
@@ -99,10 +109,10 @@ NOTHING_PASSES: dict[str, Any] = {"threshold": 2.0}
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_is_escalated_is_the_top_models_own_answer(gateway: Server, stream: bool) -> None:
     predicted = kept = 0
-    for question in QUESTIONS:
-        own = ask(gateway, "rill-cloud", question)
-        options = cascade(**NOTHING_PASSES, stream_mode="exact")
-        answer = ask(gateway, "tierflow-cascade", question, stream=stream, **options)
+    options = cascade(**NOTHING_PASSES, stream_mode="exact")
+    owns = ask_all(gateway, "rill-cloud")
+    answers = ask_all(gateway, "tierflow-cascade", stream=stream, **options)
+    for own, answer in zip(owns, answers, strict=True):
         assert (answer.text, answer.ids, answer.reason) == (own.text, own.ids, own.reason)
         assert answer.about["escalated"] and answer.about["prediction"] == "verified"
         predicted += answer.about["predicted_tokens"]
@@ -127,10 +137,10 @@ def test_a_switch_in_the_middle_of_a_stream_loses_and_doubles_nothing(gateway: S
     model says after exactly that."""
     switched = 0
     url = gateway.url + "/tokenize"
-    for question in QUESTIONS:
-        small = ask(gateway, "rill-edge", question)
-        options = cascade(threshold=0.97, stream_mode="live", window=1)
-        answer = ask(gateway, "tierflow-cascade", question, stream=True, **options)
+    options = cascade(threshold=0.97, stream_mode="live", window=1)
+    smalls = ask_all(gateway, "rill-edge")
+    answers = ask_all(gateway, "tierflow-cascade", stream=True, **options)
+    for question, small, answer in zip(QUESTIONS, smalls, answers, strict=True):
         assert len(answer.comments) == answer.about["escalated"]
         if not answer.about["escalated"]:
             assert (answer.text, answer.ids) == (small.text, small.ids)
@@ -139,7 +149,7 @@ def test_a_switch_in_the_middle_of_a_stream_loses_and_doubles_nothing(gateway: S
         while common < len(small.ids) and small.ids[: common + 1] == answer.ids[: common + 1]:
             common += 1
         messages = [{"role": "user", "content": question}]
-        prompt = httpx.post(
+        prompt = http.post(
             url, json={"model": "rill-cloud", "messages": messages, "add_generation_prompt": True}
         ).json()["tokens"]
         stream = [stage["tokens"] for stage in answer.about["stages"]]
@@ -150,7 +160,7 @@ def test_a_switch_in_the_middle_of_a_stream_loses_and_doubles_nothing(gateway: S
         switched += 1
         body = {"model": "rill-cloud", "prompt": [*prompt, *answer.ids[:sent]], "temperature": 0}
         body |= {"max_tokens": TOKENS - sent, "return_token_ids": True}
-        rest = httpx.post(gateway.url + "/v1/completions", json=body).json()["choices"][0]
+        rest = http.post(gateway.url + "/v1/completions", json=body).json()["choices"][0]
         assert answer.ids[sent:] == rest["token_ids"]
         assert answer.text.endswith(rest["text"])
         assert small.text.startswith(answer.text[: len(answer.text) - len(rest["text"])])

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests import engines
 from tests.integration.exact.chat import (
     DEVICE_CLOUD,
     DraftedReply,
@@ -71,7 +72,7 @@ def references(whole_fleet: DraftingFleet) -> dict[Case, DraftedReply]:
     def answer(case: Case) -> DraftedReply:
         return server_only(whole_fleet, case.question, ignore_eos=case.endless)
 
-    with ThreadPoolExecutor(AT_ONCE[0]) as threads:
+    with ThreadPoolExecutor(engines.AT_ONCE["verifier"]) as threads:
         return dict(zip(CASES, threads.map(answer, CASES), strict=True))
 
 
