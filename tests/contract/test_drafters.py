@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,9 @@ from services.device_agent.drafters.port import Drafter, DrafterFailed, Guess
 from services.device_agent.drafters.registry import open_drafter
 from services.device_agent.drafters.step_time import StepTime
 from services.device_agent.text import TextModel
-from tests.engines import Engines, engine_python
+from tests.engines import Engines
 from tests.servers import SHIPPED_FAMILY
+from tests.unit.services.model_family.engine_environment import python
 
 FOLDER = SHIPPED_FAMILY / "rill-device"
 CONTEXT = 2048
@@ -248,8 +248,8 @@ print(json.dumps(found))
 
 @pytest.mark.engine
 def test_onnx_says_what_transformers_says() -> None:
-    command = [engine_python(), "-c", REFERENCE, str(FOLDER), json.dumps(PROMPTS)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
+    done = python("-c", REFERENCE, FOLDER, json.dumps(PROMPTS))
+    assert done.returncode == 0, done.stderr
     case = Case(OnnxDrafter(FOLDER / "model.onnx", CONTEXT))
     for prompt, wanted in zip(PROMPTS, json.loads(done.stdout.splitlines()[-1]), strict=True):
         guesses = case.guesses(prompt, 40)

@@ -32,7 +32,7 @@ GATEWAY = {
     "scrape": {"interval_s": 0.1, "failures": 2},
     "timeouts": {"connect_s": 2.0, "first_token_s": 20.0, "answer_s": 20.0, "usual_floor_s": 0.3},
     "retries": {"ratio": 0.05},
-    "ejection": {"first_pause_s": 0.3, "longest_pause_s": 0.6, "slow_start_s": 0.1},
+    "ejection": {"first_pause_s": 0.3, "longest_pause_s": 0.3, "slow_start_s": 0.1},
 }
 
 
