@@ -14,6 +14,9 @@ from gateway.protocol import speculation as wire
 
 TOKEN = "token-of-the-phone"
 PATIENCE_S = 20.0
+FAREWELL_S = 0.2
+"""How long a device that leaves reads on for the gateway's own farewell. Where frames that it has
+not read stand before that, it never comes to it."""
 F = TypeVar("F")
 
 
@@ -74,6 +77,7 @@ async def connected(url: str, token: str = TOKEN, greet: bool = True) -> AsyncIt
         additional_headers={"Authorization": f"Bearer {token}"},
         compression=None,
         proxy=None,
+        close_timeout=FAREWELL_S,
     ) as connection:
         device = Device(connection)
         if greet:

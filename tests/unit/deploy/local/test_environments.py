@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.images.locked import locked_packages
+from deploy.local import environments
 from deploy.local.environments import (
     LOCKS,
     MARKER,
@@ -109,7 +110,15 @@ def test_two_callers_at_once_get_one_environment(made: Made) -> None:
     assert sum("is ready, after" in errors for errors in made.errors) == 1
 
 
-def test_a_failed_installation_leaves_no_environment(tmp_path: Path) -> None:
+def test_a_failed_installation_leaves_no_environment(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def from_a_copy(lock: Path, folder: Path) -> list[tuple[str, list[str], bool]]:
+        (first, _, required), *others = steps(lock, folder)
+        return [(first, ["cp", "-a", str(made.folder), str(folder)], required), *others]
+
+    # Making an empty environment takes far longer than copying one.
+    monkeypatch.setattr(environments, "steps", from_a_copy)
     locks = write_lock(tmp_path / "locks", "not a requirement")
     with pytest.raises(EnvironmentFailure) as failed:
         ensure("tiny", locks, tmp_path / "cache")

@@ -39,10 +39,11 @@ def trees() -> dict[Path, ast.Module]:
 
 
 TREES = trees()
+NODES = {file: tuple(ast.walk(tree)) for file, tree in TREES.items()}
 TEXTS = {
     node.value
-    for tree in TREES.values()
-    for node in ast.walk(tree)
+    for nodes in NODES.values()
+    for node in nodes
     if isinstance(node, ast.Constant) and isinstance(node.value, str)
 }
 
@@ -72,8 +73,8 @@ NAMED = constants()
 def positions() -> dict[str, int]:
     """Where functions and classes take a text named `code`, by their name."""
     found: dict[str, int] = {}
-    for tree in TREES.values():
-        for node in ast.walk(tree):
+    for nodes in NODES.values():
+        for node in nodes:
             if isinstance(node, ast.ClassDef):
                 for method in node.body:
                     if isinstance(method, ast.FunctionDef) and method.name == "__init__":
@@ -89,25 +90,37 @@ def _position(
     arguments = [each for each in function.args.args if each.arg not in ("self", "cls")]
     for place, argument in enumerate(arguments):
         # A WebSocket's own close code is a number.
-        kind = ast.unparse(argument.annotation) if argument.annotation else ""
-        if argument.arg == "code" and kind.startswith("str"):
-            yield name, place
+        if argument.arg == "code" and argument.annotation is not None:
+            if ast.unparse(argument.annotation).startswith("str"):
+                yield name, place
 
 
 def uses() -> Iterator[Use]:
     places = positions()
-    for file, tree in TREES.items():
-        for node in ast.walk(tree):
+    for file, nodes in NODES.items():
+        for node in nodes:
             # `log.error` is another `error` than the one that takes a code.
-            if not isinstance(node, ast.Call) or ast.unparse(node.func).startswith("log."):
+            if not isinstance(node, ast.Call) or _of_the_log(node.func):
                 continue
-            function = ast.unparse(node.func).rpartition(".")[2]
+            function = _last_name(node.func)
             given = [each.value for each in node.keywords if each.arg == "code"]
             if function in places and len(node.args) > places[function]:
                 given.append(node.args[places[function]])
             for argument in given:
                 for code in _texts(argument):
                     yield Use(code, function, f"{file.relative_to(GATEWAY)}:{node.lineno}")
+
+
+def _of_the_log(function: ast.expr) -> bool:
+    owner = function.value if isinstance(function, ast.Attribute) else None
+    return isinstance(owner, ast.Name) and owner.id == "log"
+
+
+def _last_name(function: ast.expr) -> str:
+    """Of `errors.refused` that is `refused`; "" where what is called has no name."""
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
 
 
 def _texts(value: ast.expr) -> Iterator[str]:
