@@ -32,6 +32,8 @@ class RequestBounds:
     schema_bytes: int
     media: int
     media_hosts: tuple[str, ...]
+    engine_priority: int
+    transfers: bool
 
 
 def check_bounds(fields: Mapping[str, Any], prompt_chars: int, bounds: RequestBounds) -> None:
@@ -84,6 +86,26 @@ def _check_structures(name: str, value: Any, bounds: RequestBounds) -> None:
             _check_structure(f"{name}.{kind[:64]}", structure, bounds)
 
 
+def _check_priority(name: str, value: Any, bounds: RequestBounds) -> None:
+    """An engine serves the lowest first."""
+    if _number(value) < bounds.engine_priority:
+        raise InvalidRequest(
+            f"{name}: at least {bounds.engine_priority} (limits.min_engine_priority)",
+            param=name,
+            code="limit_exceeded",
+        )
+
+
+def _check_transfers(name: str, value: Any, bounds: RequestBounds) -> None:
+    """They name machines and memory that an engine reads from."""
+    if value and not bounds.transfers:
+        raise InvalidRequest(
+            f"{name}: not taken from callers; leave it out (limits.engine_transfers)",
+            param=name,
+            code="limit_exceeded",
+        )
+
+
 def _check_format(name: str, value: Any, bounds: RequestBounds) -> None:
     """Of the Responses API; other routes may have a plain text of this name."""
     if isinstance(value, dict):
@@ -119,6 +141,9 @@ _CHECKS: Mapping[str, _Check] = {
     "guided_grammar": _check_structure,
     "structured_outputs": _check_structures,
     "text": _check_format,
+    "priority": _check_priority,
+    "kv_transfer_params": _check_transfers,
+    "ec_transfer_params": _check_transfers,
 }
 
 

@@ -170,6 +170,16 @@ class RequestLimits(Group):
         description="The only hosts that URLs of pictures and the like may name, or `.example.com` "
         "for those below. Default: all public ones; never private addresses.",
     )
+    min_engine_priority: Annotated[int, Unit("priority")] = Field(
+        default=0,
+        description="The least that a request's own `priority` may be. An engine that schedules by "
+        "priority serves the lowest first, whoever asks.",
+    )
+    engine_transfers: bool = Field(
+        default=False,
+        description="Whether callers may send `kv_transfer_params` and `ec_transfer_params`, which "
+        "name the machines that an engine reads caches from.",
+    )
     max_fields: Annotated[int, Unit("fields")] = Field(
         default=16_384,
         ge=1024,

@@ -86,6 +86,8 @@ def request_bounds(limits: RequestLimits) -> RequestBounds:
         schema_bytes=limits.max_schema_bytes,
         media=limits.max_media,
         media_hosts=limits.media_hosts,
+        engine_priority=limits.min_engine_priority,
+        transfers=limits.engine_transfers,
     )
 
 

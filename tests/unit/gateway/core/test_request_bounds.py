@@ -26,6 +26,8 @@ BOUNDS = RequestBounds(
     schema_bytes=200,
     media=2,
     media_hosts=(),
+    engine_priority=0,
+    transfers=False,
 )
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
 
@@ -50,6 +52,10 @@ def complaint(fields: dict[str, Any], chars: int = 0) -> InvalidRequest | None:
         ("max_completion_tokens", 1001, "max_answer_tokens"),
         ("max_output_tokens", "1e9", "max_answer_tokens"),
         ("logprobs", 21, "max_logprobs"),
+        ("priority", -1, "min_engine_priority"),
+        ("priority", "-1", "min_engine_priority"),
+        ("kv_transfer_params", {"remote_host": "10.0.0.1"}, "engine_transfers"),
+        ("ec_transfer_params", {"remote_host": "10.0.0.1"}, "engine_transfers"),
         ("top_logprobs", 21, "max_logprobs"),
         ("prompt_logprobs", 21, "max_logprobs"),
         ("stop", ["x"] * 5, "max_stops"),
@@ -89,6 +95,7 @@ def test_structured_outputs_are_bounded(kind: str) -> None:
         {"prompt": [1] * 100, "stop": "x" * 100, "tools": None, "logit_bias": {}},
         {"prompt": ["a"] * 3, "input": [], "response_format": {"type": "text"}, "text": "a" * 999},
         {"messages": [{"content": [IMAGE, IMAGE]}]},
+        {"priority": 3, "kv_transfer_params": None, "ec_transfer_params": {}},
     ],
 )
 def test_what_keeps_to_the_bounds_passes(fields: dict[str, Any]) -> None:
