@@ -74,15 +74,22 @@ class KeySet:
                 content = await self._read()
                 keys = {key.key_id: key for key in _signing_keys(content)}
             except KeySetProblem as problem:
-                if not self.problem:
-                    log.warning("issuer_keys_not_read", issuer=self.issuer, problem=str(problem))
-                self.problem = str(problem)
+                self._note(str(problem))
+                return
+            except Exception as error:
+                # Whatever it is: the keys before stay good, and a caller's request must not fail.
+                self._note(f"reading them failed with {type(error).__name__}")
                 return
             self.problem = ""
             if content != self._content:
                 self._content, self._keys = content, keys
                 log.info("issuer_keys_read", issuer=self.issuer, keys=len(keys))
                 self._changed()
+
+    def _note(self, problem: str) -> None:
+        if not self.problem:
+            log.warning("issuer_keys_not_read", issuer=self.issuer, problem=problem)
+        self.problem = problem
 
     async def run(self) -> None:
         """Keep them fresh."""

@@ -42,6 +42,7 @@ class Place:
 
     def __init__(self, **scopes: str) -> None:
         self.published: list[dict[str, Any]] | None = [jwk("one", RSA), jwk("curve", CURVE)]
+        self.fault: Exception | None = None
         self.reads = 0
         self.clock = StoppedClock()
         self.now = NOW
@@ -60,6 +61,8 @@ class Place:
 
     async def _read(self) -> bytes:
         self.reads += 1
+        if self.fault is not None:
+            raise self.fault
         if self.published is None:
             raise KeySetProblem("it is away")
         return json.dumps({"keys": self.published}).encode()
@@ -179,3 +182,14 @@ async def test_keys_that_were_read_stay_good_while_the_issuer_is_away(place: Pla
     await place.refused(token(kid="unknown"))
     assert (await place.tokens.identify(token(jti="2"))).key == "login/ann"
     assert place.tokens.problem().endswith("stay good")
+
+
+async def test_a_failure_that_nobody_foresaw_leaves_the_keys_before_good(place: Place) -> None:
+    await place.tokens.identify(token())
+    place.fault, place.clock.time = RecursionError("a secret"), place.clock.time + LEAST_PAUSE_S
+    assert "no key of this id" in await place.refused(token(kid="unknown"))
+    assert place.tokens.problem().endswith("RecursionError, the keys read last stay good")
+    assert (await place.tokens.identify(token(sub="ben"))).key == "login/ben"
+    place.fault, place.clock.time = None, place.clock.time + LEAST_PAUSE_S
+    await place.refused(token(kid="unknown"))
+    assert place.tokens.problem() == ""
