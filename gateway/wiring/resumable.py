@@ -63,7 +63,9 @@ def build_resumable(
             replica=replica, store=store, clock=shared.clock, new_id=shared.new_id
         )
         server = StreamServer(streams=streams, store=store, clock=shared.clock)
-        bus = StreamBus(replica=replica, store=store, remote=remote, server=server)
+        bus = StreamBus(
+            replica=replica, store=store, remote=remote, server=server, uniform=shared.uniform
+        )
     answers = ResumableAnswers(
         streams=streams,
         resumption=Resumption(streams=streams, remote=remote, telemetry=telemetry),

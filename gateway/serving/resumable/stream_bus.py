@@ -15,6 +15,7 @@ from gateway.serving.resumable.messages import (
 )
 from gateway.serving.resumable.remote_streams import RemoteStreams
 from gateway.serving.resumable.stream_server import StreamServer
+from gateway.serving.tasks import keep_running
 
 
 class StreamBus:
@@ -22,19 +23,26 @@ class StreamBus:
     the event loop."""
 
     def __init__(
-        self, *, replica: str, store: StateStore, remote: RemoteStreams, server: StreamServer
+        self,
+        *,
+        replica: str,
+        store: StateStore,
+        remote: RemoteStreams,
+        server: StreamServer,
+        uniform: Callable[[], float],
     ) -> None:
         self._replica = replica
         self._store = store
         self._remote = remote
         self._server = server
+        self._uniform = uniform
         self._heartbeat: asyncio.Task[None] | None = None
         self._subscriptions: list[Callable[[], None]] = []
 
     async def start(self) -> None:
         for channel in (owner_channel(self._replica), asker_channel(self._replica)):
             self._subscriptions.append(await self._store.listen(channel, self._receive))
-        self._heartbeat = asyncio.create_task(self._beat())
+        self._heartbeat = asyncio.create_task(keep_running("streams", self._beat, self._uniform))
 
     async def stop(self) -> None:
         if self._heartbeat is not None:

@@ -74,6 +74,7 @@ async def replica(
         store=store,
         remote=remote,
         server=StreamServer(streams=streams, store=store, clock=clock),
+        uniform=lambda: 0.5,
     )
     resumption = Resumption(streams=streams, remote=remote, telemetry=telemetry)
     answers = ResumableAnswers(
