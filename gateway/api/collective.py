@@ -8,7 +8,10 @@ from pydantic import BaseModel, Field
 from gateway.api.caller_key import CallerGate
 from gateway.api.description.responses import OF_BODIES, OF_CALLERS, OF_STATE, error_responses
 from gateway.api.json_body import documented, read_body
+from gateway.api.parsing import owner_of
+from gateway.core.access.key import Identity
 from gateway.protocol.collective import FEEDBACK_PATH, Feedback
+from gateway.protocol.headers import AUTHORIZATION
 from gateway.serving.collective.feedback import FeedbackHandler
 
 
@@ -19,7 +22,7 @@ class FeedbackResult(BaseModel):
 
 
 def collective_router(gate: CallerGate, handler: FeedbackHandler) -> APIRouter:
-    router = APIRouter(tags=["collective"])
+    router, caller = APIRouter(tags=["collective"]), Depends(gate)
 
     @router.post(
         FEEDBACK_PATH,
@@ -27,11 +30,11 @@ def collective_router(gate: CallerGate, handler: FeedbackHandler) -> APIRouter:
         responses=error_responses(
             *OF_CALLERS, *OF_BODIES, "unknown_answer", "already_judged", "being_judged", *OF_STATE
         ),
-        dependencies=[Depends(gate)],
         openapi_extra=documented(Feedback),
     )
-    async def feedback(request: Request) -> FeedbackResult:
+    async def feedback(request: Request, identity: Identity = caller) -> FeedbackResult:
         judgement = await read_body(request, Feedback)
-        return FeedbackResult(members=await handler.judge(judgement.id, judgement.score))
+        owner = owner_of(identity, request.headers.get(AUTHORIZATION, ""))
+        return FeedbackResult(members=await handler.judge(judgement.id, judgement.score, owner))
 
     return router

@@ -370,8 +370,8 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
     ),
     "unknown_answer": ErrorCode(
         errors.InvalidRequest,
-        "Feedback names no answer of a collective, or one that is too old.",
-        "Give the answer's id within `collective.quality.feedback_s`.",
+        "Feedback names no answer of a collective, another caller's, or one that is too old.",
+        "Give the answer's id, with the key that asked, within `collective.quality.feedback_s`.",
     ),
     "already_judged": ErrorCode(
         errors.Conflict, "The answer has been judged.", "Nothing; an answer is judged once."

@@ -239,7 +239,7 @@ def settlement_operations(
     if report.mode == "members":
         operations += _pace_observations(report.contributions, prior.seconds, retention.half_life_s)
     if evidence.shares:
-        operations.append(_feedback_operation(keys.domain, answer_id, evidence, retention))
+        operations.append(_feedback_operation(keys, answer_id, evidence, retention))
     if keys.session is not None and evidence.shares:
         operations.append(
             Advance(
@@ -302,9 +302,14 @@ def _pace_observations(
 
 
 def _feedback_operation(
-    domain: str, answer_id: str, evidence: Evidence, retention: RetentionTimes
+    keys: RequestKeys, answer_id: str, evidence: Evidence, retention: RetentionTimes
 ) -> Advance:
-    value = {"domain": domain, "shares": dict(evidence.judged), "vague": list(evidence.vague)}
+    value = {
+        "domain": keys.domain,
+        "caller": keys.caller,
+        "shares": dict(evidence.judged),
+        "vague": list(evidence.vague),
+    }
     return Advance(
         kind=ROUNDS,
         name=answer_id,

@@ -175,15 +175,18 @@ async def test_feedback_is_taken_once(place: Place) -> None:
     async with place.members(maths=RIGHT, code=RIGHT):
         answer = await ask(place, members="all", quorum=2)
     async with place.gateways.async_http() as http:
+        caller = {"authorization": "Bearer none"}
         # What is learned is written after the answer has gone out.
         given = {"id": answer.id, "score": 1.0}
         async with asyncio.timeout(10):
             while (
-                taken := await http.post("/v1/collective/feedback", json=given)
+                taken := await http.post("/v1/collective/feedback", json=given, headers=caller)
             ).status_code == 400:
                 await asyncio.sleep(0.02)
         assert taken.json() == {"members": 2}
-        assert (await http.post("/v1/collective/feedback", json=given)).status_code == 409
+        again = await http.post("/v1/collective/feedback", json=given, headers=caller)
+        stranger = await http.post("/v1/collective/feedback", json=given)
+        assert (again.status_code, stranger.json()["error"]["code"]) == (409, "unknown_answer")
         bad = await http.post("/v1/collective/feedback", json={"id": "x", "score": 3})
         assert bad.status_code == 400 and bad.json()["error"]["param"] == "id"
 

@@ -57,7 +57,7 @@ async def test_nothing_is_stored_of_a_request_that_is_not_public() -> None:
 async def test_feedback_moves_the_quality_of_those_that_agreed() -> None:
     rig = CollectiveRig(THREE)
     body = await rig.ask(aggregate="majority", members="all", quorum=3)
-    assert await rig.feedback.judge(body["id"], 0.0) == 2
+    assert await rig.feedback.judge(body["id"], 0.0, "") == 2
     maths, code, reading = await quality(rig, "maths", "code", "reading")
     assert maths == code < 0.5 and reading == 0.0
     assert rig.collectives.judged == ["mathematics"]
@@ -66,11 +66,29 @@ async def test_feedback_moves_the_quality_of_those_that_agreed() -> None:
 async def test_an_answer_is_judged_once() -> None:
     rig = CollectiveRig(THREE)
     body = await rig.ask(members="all", quorum=3)
-    await rig.feedback.judge(body["id"], 1.0)
+    await rig.feedback.judge(body["id"], 1.0, "")
     with pytest.raises(Conflict):
-        await rig.feedback.judge(body["id"], 1.0)
+        await rig.feedback.judge(body["id"], 1.0, "")
     with pytest.raises(InvalidRequest):
-        await rig.feedback.judge("chatcmpl-" + "0" * 32, 1.0)
+        await rig.feedback.judge("chatcmpl-" + "0" * 32, 1.0, "")
+
+
+async def test_an_answer_is_judged_by_the_caller_who_got_it_alone() -> None:
+    rig = CollectiveRig(THREE)
+    asked = chat(members="all", quorum=3)
+    caller = replace(asked.caller, owner="key team-a@1.0")
+    id = orjson.loads((await rig.send(replace(asked, caller=caller))).body)["id"]
+
+    async def refusal(owner: str) -> str:
+        with pytest.raises((InvalidRequest, Conflict)) as raised:
+            await rig.feedback.judge(id, 0.0, owner)
+        return raised.value.code
+
+    strangers = ("", "key team-b@1.0", "key team-a@2.0")
+    assert [await refusal(owner) for owner in strangers] == ["unknown_answer"] * 3
+    assert await rig.feedback.judge(id, 1.0, caller.owner) == 3
+    assert [await refusal(owner) for owner in strangers] == ["unknown_answer"] * 3
+    assert await refusal(caller.owner) == "already_judged"
 
 
 class Breaking(CountingStore):
@@ -92,18 +110,18 @@ async def test_a_judgement_that_the_store_lost_may_be_given_again(trip: int) -> 
     body = await rig.ask(members="all", quorum=3)
     store.breaks_at = store.trips + trip
     with pytest.raises(StateLost):
-        await rig.feedback.judge(body["id"], 1.0)
+        await rig.feedback.judge(body["id"], 1.0, "")
     before = await weights(rig, "maths")
     while clock.now() < 2 * JUDGING_S:
         pass
-    assert await rig.feedback.judge(body["id"], 1.0) == 3
+    assert await rig.feedback.judge(body["id"], 1.0, "") == 3
     assert await weights(rig, "maths") > before
 
 
 async def test_two_who_judge_at_once_count_once() -> None:
     rig = CollectiveRig(THREE)
     body = await rig.ask(members="all", quorum=3)
-    both: Any = [rig.feedback.judge(body["id"], 1.0) for _ in range(2)]
+    both: Any = [rig.feedback.judge(body["id"], 1.0, "") for _ in range(2)]
     found = await asyncio.gather(*both, return_exceptions=True)
     assert sorted(type(each).__name__ for each in found) == ["Conflict", "int"]
     assert await weights(rig, "maths") == [5.0]
@@ -347,7 +365,7 @@ async def test_members_that_the_caller_named_learn_nothing_from_each_other() -> 
     rig = CollectiveRig(THREE)
     body = await rig.ask(aggregate="majority", members=["maths", "code"], quorum=2)
     assert await weights(rig, "maths", "code") == [0.0, 0.0]
-    assert await rig.feedback.judge(body["id"], 1.0) == 0
+    assert await rig.feedback.judge(body["id"], 1.0, "") == 0
     assert await weights(rig, "maths", "code") == [0.0, 0.0]
 
 
@@ -357,7 +375,7 @@ async def test_a_devices_own_answer_is_no_proof_of_its_quality() -> None:
     body = await rig.ask(token="maths", **options)
     assert body["tierflow"]["collective"]["decided_by"] == "own"
     assert await weights(rig, *THREE) == [0.0, 0.0, 0.0]
-    assert await rig.feedback.judge(body["id"], 1.0) == 0
+    assert await rig.feedback.judge(body["id"], 1.0, "maths") == 0
 
 
 async def test_a_device_that_misbehaves_loses_quality() -> None:
@@ -400,7 +418,7 @@ async def test_praise_of_a_long_answer_lowers_nobody() -> None:
     }
     rig = CollectiveRig(letters, FakeCalls("Dear Ann,\nthe garden misses you since the summer"))
     body = await rig.ask(aggregate="template", members="all", quorum=3)
-    await rig.feedback.judge(body["id"], 1.0)
+    await rig.feedback.judge(body["id"], 1.0, "")
     assert min(await weights(rig, "maths", "code")) > 0.0
     assert await quality(rig, "maths", "code") == [1.0, 1.0]
     assert await weights(rig, "reading") == [0.0]
