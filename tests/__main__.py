@@ -24,8 +24,10 @@ from deploy.local.processes import die_with_parent
 SLOWEST = "--durations=10"
 SECOND_LANE = (
     "tests/integration/agents",
+    "tests/integration/devices",
     "tests/integration/local",
     "tests/integration/routing",
+    "tests/integration/shutdown",
 )
 """What makes both lanes about as long: with the engines gone, what starts devices at a low priority
 has a core for them."""

@@ -52,6 +52,7 @@ def gateway(
         }
         server = start_gateway(config, tmp_path_factory.mktemp("cascade"))
         stack.callback(server.stop)
+        stack.callback(http.close)
 
         def ready() -> bool:
             found = http.get(server.url + "/ready").json()
