@@ -1,6 +1,12 @@
 {{/* The gateway's settings. Secrets stay out: they come by the environment. */}}
 {{- define "gateway.config" -}}
 {{- $config := dict "listen" (dict "host" "0.0.0.0" "port" 8080) "operations" (dict "host" "0.0.0.0" "port" 8081) -}}
+{{- if .Values.tls.secretName -}}
+{{- $_ := set $config.listen "tls" (include "gateway.listenerTls" . | fromJson) -}}
+{{- if .Values.tls.operations -}}
+{{- $_ := set $config.operations "tls" (include "gateway.listenerTls" . | fromJson) -}}
+{{- end -}}
+{{- end -}}
 {{- if not .Values.keys.enabled -}}
 {{- $_ := set $config "keys" (dict "required" false) -}}
 {{- end -}}

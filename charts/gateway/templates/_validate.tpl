@@ -28,6 +28,7 @@
 {{- if and .Values.devices.names (has "hashes.json" .Values.devices.names) -}}
 {{- fail "gateway: devices.names: hashes.json is no name for a device" -}}
 {{- end -}}
+{{- include "gateway.validateTls" . -}}
 {{- include "gateway.validatePools" . -}}
 {{- include "gateway.validateConfig" . -}}
 {{- end -}}
@@ -36,12 +37,15 @@
 {{- define "gateway.validateConfig" -}}
 {{- $config := .Values.config -}}
 {{- range $name, $_ := dig "listen" (dict) $config | default dict -}}
+{{- if eq $name "tls" -}}
+{{- fail "gateway: config.listen.tls: name the certificate's Secret in tls.secretName, which probes, Services and monitors follow, too" -}}
+{{- end -}}
 {{- if not (hasPrefix "allowed_" $name) -}}
-{{- fail (printf "gateway: config.listen.%s: the pod's ports, probes and policies are made for plain HTTP at 0.0.0.0:8080; take it out, and set service.port for another port of the Service" $name) -}}
+{{- fail (printf "gateway: config.listen.%s: the pod's ports, probes and policies are made for 0.0.0.0:8080; take it out, and set service.port for another port of the Service" $name) -}}
 {{- end -}}
 {{- end -}}
 {{- if hasKey $config "operations" -}}
-{{- fail "gateway: config.operations: the pod's ports, monitors and policies are made for 0.0.0.0:8081; take it out" -}}
+{{- fail "gateway: config.operations: the pod's ports, monitors and policies are made for 0.0.0.0:8081; take it out (TLS: tls.secretName)" -}}
 {{- end -}}
 {{- if hasKey $config "lifecycle" -}}
 {{- fail "gateway: config.lifecycle: say it under `lifecycle`, which the pod's grace period follows, too" -}}

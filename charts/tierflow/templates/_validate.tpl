@@ -68,6 +68,9 @@
 {{- if and (eq (int $keda.minReplicas) 0) (le (float64 ($policy.hold_s | default 0)) 0.0) -}}
 {{- fail (printf "pools.%s.keda.minReplicas is 0, so its requests must wait somewhere while it starts; set gateway.pools.%s: {tier: %s, hold_s: 120}, seconds" $name $name $tier) -}}
 {{- end -}}
+{{- if and (eq $keda.trigger "metrics-api") (not $keda.gatewayUrl) $gateway.tls.secretName $gateway.tls.operations -}}
+{{- fail (printf "pools.%s.keda.trigger metrics-api reads the gateway by plain HTTP; with gateway.tls.secretName set keda.trigger to prometheus, or gateway.tls.operations to false" $name) -}}
+{{- end -}}
 {{- $several := or $gateway.autoscaling.enabled $gateway.keda.enabled (gt (int $gateway.replicas) 1) -}}
 {{- if and $several (eq $keda.trigger "metrics-api") (not $keda.aggregate) -}}
 {{- fail (printf "pools.%s.keda asks one gateway replica, and there may be several, each with requests of its own; set keda.trigger: prometheus, keda.aggregate: true (KEDA 2.20 or later), or one gateway replica without autoscaling" $name) -}}
