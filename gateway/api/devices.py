@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.api.error_handlers import internal_error, render
 from gateway.api.parsing import peer_address
 from gateway.core.devices.grant import Grant
-from gateway.errors import Draining, GatewayError, StateLost, Unauthenticated
+from gateway.errors import Draining, GatewayError, StateLost, TooManyAttempts, Unauthenticated
 from gateway.serving.devices.connections import DeviceConnections
 from gateway.serving.devices.tokens import DeviceTokens
 
@@ -34,8 +34,8 @@ class DeviceRoute:
         token = next((value for name, value in headers if name == b"authorization"), b"")
         try:
             self._devices.check_open()
-            grant = await self._grant(token.decode("latin-1"))
-        except (Draining, StateLost, Unauthenticated) as error:
+            grant = await self._grant(token.decode("latin-1"), peer_address(scope))
+        except (Draining, StateLost, TooManyAttempts, Unauthenticated) as error:
             log.info("device_refused", code=error.code, address=peer_address(scope))
             await _refuse(scope, receive, send, error)
             return
@@ -45,9 +45,9 @@ class DeviceRoute:
         except Exception as error:
             internal_error(error)
 
-    async def _grant(self, authorization: str) -> Grant:
-        """Raises StateLost, and Unauthenticated for a token that opens nothing."""
-        grant = await self._tokens.find(authorization)
+    async def _grant(self, authorization: str, address: str) -> Grant:
+        """Raises StateLost, TooManyAttempts, and Unauthenticated for a token that opens nothing."""
+        grant = await self._tokens.find(authorization, address)
         if grant is None:
             raise await self._tokens.refusal(authorization)
         return grant

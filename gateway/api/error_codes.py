@@ -446,7 +446,7 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
     ),
     "too_many_attempts": ErrorCode(
         errors.TooManyAttempts,
-        "Too many wrong enrolment tokens came from this address.",
+        "Too many wrong tokens of devices or enrolments came from this address.",
         "Try again after `Retry-After`.",
     ),
     "invalid_name": ErrorCode(

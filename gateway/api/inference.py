@@ -45,6 +45,7 @@ from gateway.errors import (
     Overloaded,
     QuotaExceeded,
     StateLost,
+    TooManyAttempts,
     Unauthenticated,
 )
 from gateway.protocol import headers as names
@@ -199,7 +200,7 @@ class InferenceRoutes:
         try:
             peer = peer_address(scope)
             identity = await self._access.identify(authorization, peer, scope["headers"])
-        except (Unauthenticated, StateLost) as refusal:
+        except (Unauthenticated, StateLost, TooManyAttempts) as refusal:
             await self._refuse(refusal, scope["path"], receive, sink)
             return
         held.caller = identity.id or f"address {peer}"

@@ -287,9 +287,10 @@ class Embedder(Protocol):
 
 class Callers(Protocol):
     """The way to tell by an Authorization header which device asks: what its token stands for;
-    None where it is no device's. Raises StateLost."""
+    None where it is no device's. Raises StateLost, and TooManyAttempts where too many wrong ones
+    came from `address` ("": nobody counts)."""
 
-    async def device_of(self, authorization: str) -> Grant | None: ...
+    async def device_of(self, authorization: str, address: str = "") -> Grant | None: ...
 
 
 class TokenIssuers(Protocol):

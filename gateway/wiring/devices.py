@@ -12,13 +12,13 @@ from gateway.core.ports import DeviceTelemetry, MemberTelemetry, SessionTelemetr
 from gateway.serving.devices.connections import DeviceConnections
 from gateway.serving.devices.drafting.session import DraftingDeps
 from gateway.serving.devices.enrolment import Enrolments
-from gateway.serving.devices.enrolment_attempts import EnrolmentAttempts
 from gateway.serving.devices.frames import DeviceLimits
 from gateway.serving.devices.leases import Leases, Period
 from gateway.serving.devices.registry import MembersRegistry
 from gateway.serving.devices.replicas.bus import ReplicaBus
 from gateway.serving.devices.replicas.outbox import ReplicaOutbox
 from gateway.serving.devices.replicas.remote_work import RemoteWork
+from gateway.serving.devices.token_attempts import TokenAttempts
 from gateway.serving.devices.tokens import DeviceTokens, TokenWatch
 from gateway.serving.devices.work import WorkLimits
 from gateway.settings import Settings
@@ -98,7 +98,10 @@ def build_devices(
         telemetry=telemetries.devices,
         registrar=members,
     )
-    tokens = DeviceTokens(tokens=devices.tokens, owners=devices.owners, store=store, clock=clock)
+    attempts = TokenAttempts(store, clock)
+    tokens = DeviceTokens(
+        tokens=devices.tokens, owners=devices.owners, store=store, clock=clock, attempts=attempts
+    )
     leases = Leases(registry=members, store=store, clock=clock, period=_period(devices))
     token_watch = TokenWatch(devices=connections, tokens=tokens, store=store, clock=clock)
     bus = ReplicaBus(
@@ -115,7 +118,7 @@ def build_devices(
         store=store,
         tokens=tokens,
         replica_outbox=exchange.outbox,
-        attempts=EnrolmentAttempts(store, clock),
+        attempts=attempts,
         unix_time=shared.wall,
     )
     return DeviceParts(

@@ -13,7 +13,7 @@ from gateway.protocol.openai import ErrorBody
 Responses = dict[int | str, dict[str, Any]]
 
 OF_OPERATORS = ("admin_disabled", "invalid_admin_token")
-OF_CALLERS = ("invalid_api_key",)
+OF_CALLERS = ("invalid_api_key", "too_many_attempts")
 OF_STATE = ("state_lost", "state_refused", "state_full", "state_too_large")
 OF_BODIES = ("invalid_body", "body_timeout", "body_too_large", "encoded_body")
 EVERYWHERE = ("internal_error",)

@@ -72,8 +72,8 @@ class Access:
     ) -> Identity:
         """Who shows this Authorization header, or whom a trusted proxy at `peer` names in these
         headers. No round trip but for an enrolled device, once in a few seconds, and for an
-        issuer's new key. Raises InvalidKey, and StateLost where only a lost store or issuer
-        knows."""
+        issuer's new key. Raises InvalidKey, TooManyAttempts where too many wrong tokens of
+        devices came from `peer`, and StateLost where only a lost store or issuer knows."""
         token = bearer_token(authorization)
         if token:
             if (known := self._keys.find(token)) is not None:
@@ -89,7 +89,7 @@ class Access:
             raise self._refused("", error) from error
         if not self._required():
             return ANONYMOUS
-        if token and (grant := await self._devices.device_of(authorization)) is not None:
+        if token and (grant := await self._devices.device_of(authorization, peer)):
             return grant.identity
         raise self._refused("", InvalidKey(UNKNOWN if token else MISSING, code="invalid_api_key"))
 

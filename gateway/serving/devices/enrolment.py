@@ -35,7 +35,6 @@ from gateway.core.ports import StateStore
 from gateway.core.privacy import Privacy
 from gateway.core.state.operations import Advance, Forget, Held, Hold, Read, Release
 from gateway.errors import Conflict, Denied, InvalidRequest, StateLost, UnknownDevice
-from gateway.serving.devices.enrolment_attempts import EnrolmentAttempts
 from gateway.serving.devices.enrolment_records import (
     ENROLLED,
     ENROLMENTS,
@@ -49,6 +48,7 @@ from gateway.serving.devices.enrolment_records import (
 )
 from gateway.serving.devices.replicas.messages import DEVICES, TokenRevoked
 from gateway.serving.devices.replicas.outbox import ReplicaOutbox
+from gateway.serving.devices.token_attempts import TokenAttempts
 from gateway.serving.devices.tokens import PREFIX, DeviceTokens
 
 ONE_TIME = "tfe_"
@@ -72,7 +72,7 @@ class Enrolments:
         store: StateStore,
         tokens: DeviceTokens,
         replica_outbox: ReplicaOutbox,
-        attempts: EnrolmentAttempts,
+        attempts: TokenAttempts,
         unix_time: Callable[[], float],
     ) -> None:
         self._store = store

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -24,13 +25,18 @@ from gateway.serving.devices.enrolment_records import (
     DeviceRecord,
     decode,
 )
+from gateway.serving.devices.token_attempts import TokenAttempts
 
 log = structlog.get_logger("tierflow.devices")
 
 PREFIX = "tfd_"
-"""Of enrolled devices' tokens: the store is not asked about any other."""
+"""Of enrolled devices' tokens."""
+_FORM = re.compile(PREFIX + "[A-Za-z0-9_-]{43}")
+"""32 bytes in base64: the store is not asked about any other token."""
 MAX_REMEMBERED, REMEMBERED_S = 1024, 5.0
 """Callers whose token was looked up, and for how long that answer is used again."""
+MAX_FOUND = 16_384
+"""Enrolled tokens that were good here, which a bar on their address does not keep out."""
 WATCH_PERIOD_S = 5.0
 RENEW_S = 86_400.0
 UNKNOWN = (
@@ -54,31 +60,43 @@ class DeviceTokens:
         owners: Mapping[str, str],
         store: StateStore,
         clock: Clock,
+        attempts: TokenAttempts,
     ) -> None:
         self.names = frozenset(tokens)
         self.owners = owners
         self._tokens = {name: value.encode() for name, value in tokens.items()}
         self._store = store
         self._clock = clock
+        self._attempts = attempts
+        self._found = BoundedDict[str, None](MAX_FOUND)
         self._callers = BoundedDict[str, tuple[float, Grant]](MAX_REMEMBERED)
         self._unknown = BoundedDict[str, float](MAX_REMEMBERED)
 
-    async def find(self, authorization: str) -> Grant | None:
+    async def find(self, authorization: str, address: str = "") -> Grant | None:
         """The grant of an Authorization header; None for a token that is nobody's.
 
-        Looks into the store at most once, and only for enrolled devices. Raises StateLost.
+        Looks into the store once, and only for enrolled devices; a wrong token is counted there.
+        Raises StateLost, and TooManyAttempts where `address` has sent too many wrong ones: then
+        only tokens of the settings and those that were good here before are looked at. "": nobody
+        counts.
         """
         if not (token := bearer_token(authorization)):
             return None
         hashed = token_digest(token)
         if (name := self._name_in_settings(hashed)) is not None:
             return Grant(device=name, owner=self.owners.get(name))
-        if not token.startswith(PREFIX):
+        if not _FORM.fullmatch(token):
             return None
+        if address and hashed not in self._found:
+            self._attempts.check(address)
         ((_, value),) = await self._store.run(Read(TOKENS, hashed))
         record = decode(DeviceRecord, value)
         if record is None:
+            self._found.pop(hashed, None)
+            if address:
+                await self._attempts.count_wrong(address)
             return None
+        self._found[hashed] = None
         return Grant(
             device=record.device, owner=record.owner, privacy=record.privacy, digest=hashed
         )
@@ -98,22 +116,24 @@ class DeviceTokens:
                 "settings, or enrol the device",
                 code="invalid_device_token",
             )
+        if not _FORM.fullmatch(token):
+            return Unauthenticated(UNKNOWN, code="unknown_device_token")
         ((_, revoked),) = await self._store.run(Read(REVOKED, token_digest(token)))
         if revoked is not None:
             return Unauthenticated(REVOKED_TOKEN, code="revoked_device_token")
         return Unauthenticated(UNKNOWN, code="unknown_device_token")
 
-    async def device_of(self, authorization: str) -> Grant | None:
+    async def device_of(self, authorization: str, address: str = "") -> Grant | None:
         """What the token of a request stands for, where it is a device's. Remembers enrolled and
-        unknown ones for a few seconds, so that most requests cost no round trip. Raises
-        StateLost."""
+        unknown ones for a few seconds, so that most requests cost no round trip. Raises StateLost
+        and TooManyAttempts, as `find` does."""
         now, remembered = self._clock.now(), self._callers.get(authorization)
         if now - self._unknown.get(authorization, float("-inf")) < REMEMBERED_S:
             return None
         if remembered is not None and now - remembered[0] < REMEMBERED_S:
             return remembered[1]
-        grant = await self.find(authorization)
-        if grant is None and PREFIX in authorization:
+        grant = await self.find(authorization, address)
+        if grant is None and _FORM.fullmatch(bearer_token(authorization)):
             self._unknown[authorization] = now
         elif grant is not None and grant.digest:
             self._callers[authorization] = now, grant

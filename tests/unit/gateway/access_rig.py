@@ -40,7 +40,7 @@ def api_key(name: str = "team-a", *, scope: Scope = EVERYTHING, **more: Any) -> 
 class OneDevice:
     """`Bearer device` is a device's token, and no other."""
 
-    async def device_of(self, authorization: str) -> Grant | None:
+    async def device_of(self, authorization: str, address: str = "") -> Grant | None:
         return Grant(device="phone") if authorization == "Bearer device" else None
 
 

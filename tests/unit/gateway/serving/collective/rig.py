@@ -118,7 +118,7 @@ class FakeCallers:
     def __init__(self, owners: Mapping[str, str]) -> None:
         self._owners = owners
 
-    async def device_of(self, authorization: str) -> Grant | None:
+    async def device_of(self, authorization: str, address: str = "") -> Grant | None:
         device = authorization.removeprefix("Bearer token-of-")
         owner = self._owners.get(device)
         return None if owner is None else Grant(device=device, owner=owner)

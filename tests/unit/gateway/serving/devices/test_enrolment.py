@@ -24,9 +24,9 @@ from gateway.errors import (
 )
 from gateway.protocol import speculation as wire
 from gateway.serving.devices.enrolment import Enrolments
-from gateway.serving.devices.enrolment_attempts import AT_ONCE, EnrolmentAttempts
 from gateway.serving.devices.enrolment_records import ENROLMENTS, KEPT_S, TOKENS
 from gateway.serving.devices.replicas.outbox import ReplicaOutbox
+from gateway.serving.devices.token_attempts import AT_ONCE, TokenAttempts
 from gateway.serving.devices.tokens import DeviceTokens
 from tests.unit.gateway.serving.devices.device_rig import until
 from tests.unit.gateway.serving.devices.replica_rig import Replica, device, replicas
@@ -346,10 +346,14 @@ async def test_an_enrolled_token_can_be_revoked_after_the_settings_got_one_of_it
     async with replicas(1) as (here,):
         own = await enrolled(here, "phone")
         clock, replica_outbox = MonotonicClock(), ReplicaOutbox(here.store)
+        attempts = TokenAttempts(here.store, clock)
         tokens = DeviceTokens(
-            tokens={"phone": token_digest("of-the-phone")}, owners={}, store=here.store, clock=clock
+            tokens={"phone": token_digest("of-the-phone")},
+            owners={},
+            store=here.store,
+            clock=clock,
+            attempts=attempts,
         )
-        attempts = EnrolmentAttempts(here.store, clock)
         later = Enrolments(
             store=here.store,
             tokens=tokens,

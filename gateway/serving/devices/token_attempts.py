@@ -1,4 +1,5 @@
-"""Wrong enrolment tokens, counted by the address that sends them, over all replicas."""
+"""Wrong tokens of devices and of enrolments, counted by the address that sends them, over all
+replicas."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ MAX_BARRED = 4096
 """Addresses that are remembered here; the store knows the rest."""
 
 
-class EnrolmentAttempts:
+class TokenAttempts:
     """The count of wrong tokens, which bars an address for a while after too many of them. The
     count is shared by all replicas; the end of the bar is remembered here, so that further attempts
     cost no round trip."""
@@ -22,11 +23,15 @@ class EnrolmentAttempts:
         self._clock = clock
         self._barred_until = BoundedDict[str, float](MAX_BARRED)
 
-    async def count_wrong(self, address: str) -> None:
-        """One more wrong token. Raises TooManyAttempts when it was one too many, StateLost."""
+    def check(self, address: str) -> None:
+        """Raises TooManyAttempts while the address is barred. No round trip."""
         wait_s = self._barred_until.get(address, 0.0) - self._clock.now()
         if wait_s > 0:
             raise _too_many(wait_s)
+
+    async def count_wrong(self, address: str) -> None:
+        """One more wrong token. Raises TooManyAttempts when it was one too many, StateLost."""
+        self.check(address)
         (wait_s,) = await self._store.run(
             Spend(kind="quota", name=f"enrol/{address}", amount=1.0, burst=AT_ONCE, per_s=PER_S)
         )
@@ -37,7 +42,7 @@ class EnrolmentAttempts:
 
 def _too_many(wait_s: float) -> TooManyAttempts:
     return TooManyAttempts(
-        "too many wrong enrolment tokens from this address; try again later",
+        "too many wrong tokens from this address; try again later",
         retry_after=wait_s,
         code="too_many_attempts",
     )
