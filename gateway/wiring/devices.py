@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 from gateway.api.devices import DeviceRoute
 from gateway.api.devices_admin import DeviceAdmin
@@ -98,7 +99,8 @@ def build_devices(
         telemetry=telemetries.devices,
         registrar=members,
     )
-    attempts = TokenAttempts(store, clock)
+    exempt = [ip_network(network) for network in settings.connections.exempt]
+    attempts = TokenAttempts(store, clock, exempt)
     tokens = DeviceTokens(
         tokens=devices.tokens, owners=devices.owners, store=store, clock=clock, attempts=attempts
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_network
 
 import pytest
 
@@ -148,3 +149,16 @@ async def test_an_address_that_guesses_is_barred_but_not_a_device_known_behind_i
     assert lookups.store.trips == trips
     assert await find(f"Bearer {PHONE}", "1.2.3.4") is not None
     assert await find(f"Bearer {NOBODY}", "5.6.7.8") is None
+
+
+async def test_behind_a_proxy_a_good_token_is_found_while_others_guess() -> None:
+    lookups = TokenLookups()
+    attempts = TokenAttempts(lookups.store, lookups.clock, [ip_network("10.0.0.0/8")])
+    await lookups.enrolled(PHONE)
+    with pytest.raises(TooManyAttempts):
+        for _ in range(50):
+            await attempts.count_wrong("10.0.0.7")
+    tokens = DeviceTokens(
+        tokens={}, owners={}, store=lookups.store, clock=lookups.clock, attempts=attempts
+    )
+    assert await tokens.find(f"Bearer {PHONE}", "10.0.0.7") is not None
