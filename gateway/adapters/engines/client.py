@@ -10,7 +10,9 @@ from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import LineTooLong
+from aiohttp.payload import Payload
 from yarl import URL
 
 from gateway.core.types import Endpoint
@@ -28,6 +30,8 @@ from gateway.errors import UpstreamError
 
 READ_BUFFER_BYTES = 64 * 1024
 """An answer is read in such pieces; where its caller is slow, twice as much may wait here."""
+PIECE_BYTES = 256 * 1024
+"""A larger body is written in such pieces."""
 MAX_HEADER_BYTES = 8190
 """Of one line of an answer's header."""
 KEEP_ALIVE_S = 4.0
@@ -180,13 +184,13 @@ class AiohttpModelServer:
         began = self._monotonic()
         try:
             return await session.post(
-                url, data=body, headers=headers, allow_redirects=False, ssl=tls
+                url, data=_payload(body), headers=headers, allow_redirects=False, ssl=tls
             )
         except aiohttp.ConnectionTimeoutError:
             if self._monotonic() - began < self._connect_timeout_s + LATE_S:
                 raise
             return await session.post(
-                url, data=body, headers=headers, allow_redirects=False, ssl=tls
+                url, data=_payload(body), headers=headers, allow_redirects=False, ssl=tls
             )
 
     def _session_for(self, endpoint: Endpoint) -> aiohttp.ClientSession:
@@ -268,6 +272,31 @@ def _is_by_a_long_line(error: BaseException) -> bool:
     while cause is not None and not isinstance(cause, LineTooLong):
         cause = cause.__cause__
     return cause is not None
+
+
+class _LargeBody(Payload):
+    """A body that is written in pieces: others have their turn between them, and no copy of all of
+    it is made."""
+
+    _value: bytes
+    _autoclose = True
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body)
+        self._size = len(body)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return self._value.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        view = memoryview(self._value)
+        for start in range(0, len(view), PIECE_BYTES):
+            await writer.write(view[start : start + PIECE_BYTES])
+            await asyncio.sleep(0)
+
+
+def _payload(body: bytes) -> bytes | Payload:
+    return body if len(body) <= PIECE_BYTES else _LargeBody(body)
 
 
 def _bearer(key: str | None) -> str | None:

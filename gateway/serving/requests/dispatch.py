@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +15,7 @@ from gateway.core.answer_faults import (
     status_fault,
 )
 from gateway.core.body import replace_model
+from gateway.core.body_outline import SMALL_BYTES
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Answer, Clock, EndpointSource, ModelServer
 from gateway.core.routing.routing import Choice, Routing
@@ -206,6 +208,9 @@ class Dispatch:
         """
         endpoint, path = slot.choice.state.endpoint, request.path
         body = _body_for(request, slot.choice)
+        if len(body) > SMALL_BYTES and body is not request.body:
+            # A copy of much was made: others have their turn.
+            await asyncio.sleep(0)
         answer = slot.answer = await self._server.open(endpoint, path, headers, body)
         status, of_answer = answer.status, answer.headers
         if fault := status_fault(endpoint.id, path, status, of_answer):
