@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 
 import structlog
@@ -10,6 +9,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from gateway.api.parsing import peer_address
+from gateway.core.access.key import token_digest
 from gateway.errors import Denied, Unauthenticated
 
 log = structlog.get_logger("tierflow.api")
@@ -47,7 +47,7 @@ class AdminGate:
             raise Unauthenticated(
                 "send `Authorization: Bearer <admin token>`", code="invalid_admin_token"
             )
-        digest = hashlib.sha256(shown.credentials.encode()).hexdigest()
+        digest = token_digest(shown.credentials)
         if not hmac.compare_digest(digest.encode(), self._digest.encode()):
             log.warning("admin_refused", address=address)
             raise Unauthenticated(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
 from gateway.settings.group import Group
-from gateway.settings.values import secret_digest
+from gateway.settings.values import BearerToken, secret_digest
 
 MIN_TOKEN = 16
 """Characters of the admin token."""
@@ -14,7 +14,7 @@ MIN_TOKEN = 16
 class Admin(Group):
     """The operators' API under /v1/admin and /v1/devices; see docs/device-members.md."""
 
-    token: SecretStr | None = Field(
+    token: BearerToken | None = Field(
         default=None,
         description="The bearer token of operators, at least 16 characters, or its SHA-256 in hex. "
         "Without it the operators' API is off.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, IPvAnyNetwork, SecretStr, model_validator
+from pydantic import Field, IPvAnyNetwork, model_validator
 
 from gateway.core.access.claims import TrustedProxy
 from gateway.core.access.key import ApiKey, Quotas, Scope, TierName, Way
@@ -13,7 +13,7 @@ from gateway.core.admission import HIGHEST_PRIORITY, LOWEST_PRIORITY, NORMAL_PRI
 from gateway.core.privacy import Privacy
 from gateway.protocol.keys import KeyName, Limit, ModelName
 from gateway.settings.group import Group, Unit
-from gateway.settings.values import secret_digest
+from gateway.settings.values import BearerToken, secret_digest
 
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
@@ -56,7 +56,7 @@ class QuotaSettings(Group):
 class StaticKey(QuotaSettings):
     """A caller's key in the settings, with what it is for and how much it may be used."""
 
-    key: SecretStr = Field(
+    key: BearerToken = Field(
         description="The key, at least 24 characters, or its SHA-256 in hex.",
     )
     models: tuple[ModelName, ...] | None = Field(

@@ -11,7 +11,7 @@ from gateway.core.tier import Tier
 from gateway.core.types import Probe
 from gateway.settings.group import Group, Unit
 from gateway.settings.tls import ClientTls
-from gateway.settings.values import parse_address
+from gateway.settings.values import BearerToken, parse_address
 
 MIN_SECRET = 16
 """Characters of a mailbox's secret."""
@@ -52,7 +52,9 @@ class Pool(Group):
     max_in_flight: Annotated[int, Unit("requests")] = Field(
         default=512, ge=1, description="Requests of this gateway at one endpoint at once."
     )
-    api_key: SecretStr | None = Field(default=None, description="The bearer token for the engines.")
+    api_key: BearerToken | None = Field(
+        default=None, description="The bearer token for the engines."
+    )
     mailboxes: tuple[str, ...] = Field(
         default=(),
         description="Addresses that accept drafts, `host:port`, one for each endpoint in order.",
@@ -142,7 +144,7 @@ class Discovery(Group):
     drafts_port: str = Field(
         default="drafts", description="The name of the port that accepts drafts."
     )
-    api_key: SecretStr | None = Field(
+    api_key: BearerToken | None = Field(
         default=None,
         description="The bearer token for engines that are found; a pool's own replaces it.",
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Annotated
 
-from pydantic import SecretStr
+from pydantic import AfterValidator, SecretStr
 
 
 def secret_digest(secret: SecretStr) -> str:
@@ -14,6 +15,20 @@ def secret_digest(secret: SecretStr) -> str:
     if re.fullmatch("[0-9a-f]{64}", value):
         return value
     return hashlib.sha256(value.encode()).hexdigest()
+
+
+def check_token(secret: SecretStr) -> SecretStr:
+    """Raises ValueError for one that no header can carry as it is."""
+    if not re.fullmatch("[!-~]+", secret.get_secret_value()):
+        raise ValueError(
+            "expected letters, digits and signs of ASCII, without spaces or a line's end, as it "
+            "is sent in a header"
+        )
+    return secret
+
+
+BearerToken = Annotated[SecretStr, AfterValidator(check_token)]
+"""A secret that is shown in the header `Authorization: Bearer <token>`."""
 
 
 def parse_address(address: str, example_port: int) -> tuple[str, int]:
