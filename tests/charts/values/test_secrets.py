@@ -149,3 +149,15 @@ def test_an_operators_token_of_ones_own_is_taken_in_its_place() -> None:
     rendering = render({"gateway": {"admin": mine}})
     assert not rendering.has("Secret", "tierflow-admin")
     assert variable(rendering, "ADMIN__TOKEN") == {"name": "mine", "key": "token"}
+
+
+def test_with_secrets_of_ones_own_the_chart_makes_none_that_a_rendering_could_change() -> None:
+    gateway = {
+        "keys": {"existingSecret": "mine"},
+        "admin": {"existingSecret": "mine"},
+        "devices": {"tokens": {"kitchen": "0a" * 32}},
+        "state": {"existingSecret": "mine", "ports": [6379]},
+    }
+    redis = {"external": {"existingSecret": "mine"}}
+    found = render({"global": {"draftsSecret": "mine"}, "gateway": gateway, "redis": redis})
+    assert not list(found.of_kind("Secret"))
