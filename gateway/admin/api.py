@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,9 +14,13 @@ TIMEOUT_S = 10.0
 
 
 class Api:
-    """The operators' API of a gateway."""
+    """The operators' API of a gateway. `ca` is the certificate of the authority that vouches for
+    it, None: one that the system knows; `server_name` is the name that its certificate must have,
+    None: the URL's host."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(
+        self, url: str, token: str, *, ca: Path | None = None, server_name: str | None = None
+    ) -> None:
         """Raises BadInput."""
         if not url.startswith(("http://", "https://")):
             raise BadInput(f"--url: {url!r} is not an http:// or https:// URL")
@@ -23,7 +29,8 @@ class Api:
                 "the admin token is not printable ASCII; give the gateway's `admin.token`"
             )
         self._url = url.rstrip("/")
-        self._certificates = httpx.create_ssl_context()
+        self._certificates = _authorities(ca)
+        self._extensions = {"sni_hostname": server_name} if server_name else {}
         self._headers = {"authorization": f"Bearer {token}"}
 
     def call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
@@ -31,15 +38,16 @@ class Api:
         try:
             # The admin token goes to the gateway alone, through no proxy of the environment, from
             # which only certificates are taken.
-            answer = httpx.request(
-                method,
-                self._url + path,
-                headers=self._headers,
-                timeout=TIMEOUT_S,
-                trust_env=False,
-                verify=self._certificates,
-                **arguments,
-            )
+            with httpx.Client(
+                timeout=TIMEOUT_S, trust_env=False, verify=self._certificates
+            ) as client:
+                answer = client.request(
+                    method,
+                    self._url + path,
+                    headers=self._headers,
+                    extensions=self._extensions,
+                    **arguments,
+                )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise CommandRefused(f"{self._url}: {' '.join(str(error).split())}") from error
         try:
@@ -52,3 +60,13 @@ class Api:
         message = problem.get("message") if isinstance(problem, dict) else None
         explanation = str(message or f"{self._url}: status {answer.status_code}")
         raise BadInput(explanation) if answer.status_code == 400 else CommandRefused(explanation)
+
+
+def _authorities(ca: Path | None) -> ssl.SSLContext:
+    if ca is None:
+        return httpx.create_ssl_context()
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "strerror", None) or "no certificates in PEM"
+        raise BadInput(f"--ca {ca}: {reason}") from error

@@ -90,6 +90,15 @@ def _reaching_the_gateway(*commands: argparse.ArgumentParser) -> None:
         each.add_argument(
             "--token-file", type=Path, help=f"holds the admin token; default: {TOKEN_VARIABLE}"
         )
+        each.add_argument(
+            "--ca",
+            type=Path,
+            help="certificate of the authority that vouches for the gateway's, PEM; default: the "
+            "system's",
+        )
+        each.add_argument(
+            "--server-name", help="the name in the gateway's certificate; default: the URL's host"
+        )
         each.add_argument("--json", action="store_true", help="the API's own answer")
 
 

@@ -32,7 +32,12 @@ PARTIAL = "The gateway's shared state is lost: some enrolled devices are missing
 
 def run(arguments: argparse.Namespace) -> None:
     """Raises BadInput and Refused."""
-    api = Api(arguments.url, admin_token(arguments.token_file))
+    api = Api(
+        arguments.url,
+        admin_token(arguments.token_file),
+        ca=arguments.ca,
+        server_name=arguments.server_name,
+    )
     answer, text = _COMMANDS[arguments.what, arguments.command](api, arguments)
     print(json.dumps(answer, indent=2) if arguments.json else text)
 

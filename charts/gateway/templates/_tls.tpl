@@ -30,6 +30,14 @@ curl http://127.0.0.1:{{ $port }}
 {{- end -}}
 {{- end -}}
 
+{{/* The options by which the admin commands reach the forwarded operators' port. */}}
+{{- define "gateway.adminUrl" -}}
+--url {{ include "gateway.operationsScheme" . }}://127.0.0.1:8081
+{{- if eq (include "gateway.operationsScheme" .) "https" }}
+{{- if .Values.tls.ca }} --ca tierflow-ca.crt{{ end }} --server-name {{ include "gateway.operationsName" . }}.{{ .Release.Namespace }}.svc
+{{- end -}}
+{{- end -}}
+
 {{/* How the authority's certificate gets here. */}}
 {{- define "gateway.fetchCa" -}}
 {{- if and .Values.tls.secretName .Values.tls.ca -}}

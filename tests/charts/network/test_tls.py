@@ -112,6 +112,10 @@ def test_the_notes_ask_by_the_name_that_the_certificate_has(chart: str) -> None:
     assert asked in notes
     assert "get secret certificate -o jsonpath='{.data.ca\\.crt}'" in notes
     assert "curl http://" not in notes
+    reached = f"--ca tierflow-ca.crt --server-name {OPERATIONS}.{NAMESPACE}.svc"
+    assert (
+        f"keys make team-a --requests-per-min 600 --url https://127.0.0.1:8081 {reached}" in notes
+    )
 
 
 def test_operators_and_keda_may_stay_with_plain_http() -> None:

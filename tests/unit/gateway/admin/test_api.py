@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from gateway.admin.api import Api
+from gateway.admin.problems import BadInput, CommandRefused
+from tests.certificates import authority, needs_openssl
+from tests.stand_in import Answer, stand_in
 
 
 class Listening(HTTPServer):
@@ -60,3 +64,27 @@ def test_the_admin_token_goes_through_no_proxy_of_the_environment(
     assert Api(gateway.url, "secret").call("GET", "/v1/devices") == {"object": "list"}
     assert proxy.requests == []
     assert gateway.requests == [("/v1/devices", "Bearer secret")]
+
+
+@needs_openssl
+def test_a_certificate_of_ones_own_authority_is_taken_by_its_file_and_its_name(
+    tmp_path: Path,
+) -> None:
+    own = authority(tmp_path)
+    tls = own.server(own.issue("gateway"))
+    with stand_in({"/v1/devices": Answer({"object": "list"})}, tls=tls) as gateway:
+        url, ca = gateway.url, Path(own.ca)
+        assert Api(url, "secret", ca=ca).call("GET", "/v1/devices") == {"object": "list"}
+        named = Api(url, "secret", ca=ca, server_name="localhost")
+        assert named.call("GET", "/v1/devices") == {"object": "list"}
+        for stranger in (Api(url, "secret"), Api(url, "secret", ca=ca, server_name="other")):
+            with pytest.raises(CommandRefused, match="certificate verify failed"):
+                stranger.call("GET", "/v1/devices")
+
+
+def test_a_file_that_holds_no_certificate_is_named(tmp_path: Path) -> None:
+    empty = tmp_path / "ca.crt"
+    empty.write_text("nothing")
+    for file in (empty, tmp_path / "missing"):
+        with pytest.raises(BadInput, match="^--ca "):
+            Api("https://localhost", "secret", ca=file)
