@@ -112,10 +112,16 @@ def test_the_notes_ask_by_the_name_that_the_certificate_has(chart: str) -> None:
     assert asked in notes
     assert "get secret certificate -o jsonpath='{.data.ca\\.crt}'" in notes
     assert "curl http://" not in notes
-    reached = f"--ca tierflow-ca.crt --server-name {OPERATIONS}.{NAMESPACE}.svc"
-    assert (
-        f"keys make team-a --requests-per-min 600 --url https://127.0.0.1:8081 {reached}" in notes
-    )
+
+
+def test_the_notes_reach_the_operators_port_by_the_name_that_the_certificate_has() -> None:
+    tls = {"secretName": "certificate"}
+    admin = {"admin": {"enabled": True}}
+    notes = render({"tls": tls} | admin, chart="gateway").notes
+    reached = f"--url https://127.0.0.1:8081 --ca tierflow-ca.crt --server-name {OPERATIONS}"
+    assert f"keys make team-a --requests-per-min 600 {reached}.{NAMESPACE}.svc\n" in notes
+    plain = render({"tls": tls | {"operations": False}} | admin, chart="gateway").notes
+    assert "keys make team-a --requests-per-min 600 --url http://127.0.0.1:8081\n" in plain
 
 
 def test_operators_and_keda_may_stay_with_plain_http() -> None:
