@@ -19,7 +19,7 @@ class Api:
     None: the URL's host."""
 
     def __init__(
-        self, url: str, token: str, *, ca: Path | None = None, server_name: str | None = None
+        self, *, url: str, token: str, ca: Path | None = None, server_name: str | None = None
     ) -> None:
         """Raises BadInput."""
         if not url.startswith(("http://", "https://")):

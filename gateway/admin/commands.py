@@ -33,8 +33,8 @@ PARTIAL = "The gateway's shared state is lost: some enrolled devices are missing
 def run(arguments: argparse.Namespace) -> None:
     """Raises BadInput and Refused."""
     api = Api(
-        arguments.url,
-        admin_token(arguments.token_file),
+        url=arguments.url,
+        token=admin_token(arguments.token_file),
         ca=arguments.ca,
         server_name=arguments.server_name,
     )

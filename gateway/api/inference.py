@@ -53,6 +53,7 @@ from gateway.protocol.paths import CHAT, COMPLETIONS, DETOKENIZE, EMBEDDINGS, RE
 from gateway.serving.access.access import Access
 from gateway.serving.requests.body_room import BodyRoom, HeldBody
 from gateway.serving.requests.drain import Drain
+from gateway.serving.requests.media_names import MediaNames
 from gateway.serving.requests.progress_timeout import ProgressTimeout
 from gateway.serving.requests.relay import Sink
 
@@ -98,7 +99,8 @@ class InferenceRoutes:
     `max_body_bytes`, `outline`, `body_s` (seconds) and `body_rate` (bytes per second) bound what a
     caller may send, and how slowly; for the models of `handlers`, which read all of a body,
     `composed` does so as well. `body_room` bounds what all have sent, and `bounds` what may be
-    asked for. `continues`: streams are continued whose engine breaks.
+    asked for; `media_names` says where engines may fetch from. `continues`: streams are continued
+    whose engine breaks.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class InferenceRoutes:
         composed: ComposedLimits,
         outline: OutlineLimits,
         bounds: RequestBounds,
+        media_names: MediaNames,
         body_room: BodyRoom,
         body_s: float,
         body_rate: float,
@@ -136,6 +139,7 @@ class InferenceRoutes:
         )
         self._composed = composed
         self._bounds = bounds
+        self._media_names = media_names
         self._body_room = body_room
         self._body_s = body_s
         self._continues = continues
@@ -291,9 +295,12 @@ class InferenceRoutes:
             outline=outline,
             bounds=self._bounds,
         )
-        if outline is None or request.model not in self._handlers:
-            return request
-        return self._checked_to_compose(request, outline)
+        if outline is not None and request.model in self._handlers:
+            request = self._checked_to_compose(request, outline)
+        if request.media_names and request.fault is None:
+            fault = await self._media_names.problem(request.media_names)
+            request = replace(request, fault=fault)
+        return request
 
 
 class AsgiSink:

@@ -25,6 +25,7 @@ from gateway.core.body import (
     prompt_chars_and_key,
 )
 from gateway.core.body_outline import BodyOutline
+from gateway.core.media_urls import MediaName
 from gateway.core.privacy import PUBLIC, Privacy, PrivacyRule, PrivacyTerms
 from gateway.core.request_bounds import RequestBounds, check_bounds
 from gateway.core.streams.continuation import continuation_terms
@@ -134,9 +135,10 @@ def parse(
             (outline.place(start), outline.place(end))
             for start, end in model_places(bytes(outline.text))
         )
+    media_names: tuple[MediaName, ...] = ()
     if bounds is not None and fault is None:
         try:
-            check_bounds(fields, chars, bounds)
+            media_names = check_bounds(fields, chars, bounds)
         except InvalidRequest as error:
             fault = error
     continues = continues and len(body) <= MAX_CONTINUED_BYTES
@@ -159,6 +161,7 @@ def parse(
         continuation=continuation_terms(path, fields, chars) if continues else None,
         several=several_texts(path, fields),
         answers=answer_count(path, fields),
+        media_names=media_names,
     )
 
 

@@ -70,11 +70,30 @@ class _Place(NamedTuple):
         return ".".join(reversed(names))
 
 
+class MediaName(NamedTuple):
+    """A host that is named in a request, and the field that it stands in."""
+
+    field: str
+    host: str
+
+
+def name_in(url: str) -> str:
+    """The name that an engine would have to look up; "" where there is none."""
+    host = _host(url) if url[:5].lower() != "data:" else None
+    if host is None:
+        return ""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return ""
+
+
 def problem_of(url: str, hosts: tuple[str, ...]) -> str:
     """Why an engine must not fetch this; "" where it may. `hosts` are the only ones that may be
     named, and those below them where they begin with a dot; without any, all public ones may.
 
-    A public name that leads to a private address is not known here: names are not looked up.
+    Where a public name leads is not known here: see `name_in`.
     """
     scheme = url[:8].partition(":")[0].lower()
     if scheme == "data":
@@ -116,11 +135,16 @@ def _is_among(host: str, hosts: tuple[str, ...]) -> bool:
 
 def _is_public(host: str) -> bool:
     try:
-        address = ipaddress.ip_address(host)
+        return is_public_address(host)
     except ValueError:
         last = host.rpartition(".")[2]
         # What ends in a number is an address in one of its odd forms, such as 127.1.
         return "." in host and not _NUMBER.fullmatch(last) and last not in _PRIVATE_NAMES
+
+
+def is_public_address(text: str) -> bool:
+    """Raises ValueError for what is no address."""
+    address = ipaddress.ip_address(text)
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped or address.sixtofour or address.teredo or address in _TRANSLATED:
             return False

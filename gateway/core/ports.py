@@ -285,6 +285,12 @@ class Embedder(Protocol):
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]: ...
 
 
+class NameLookup(Protocol):
+    """The way to the addresses that a host's name leads to; none where it is not found in time."""
+
+    async def addresses(self, host: str) -> Sequence[str]: ...
+
+
 class Callers(Protocol):
     """The way to tell by an Authorization header which device asks: what its token stands for;
     None where it is no device's. Raises StateLost, and TooManyAttempts where too many wrong ones

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from gateway.core.body_outline import CUT
-from gateway.core.media_urls import media_urls, problem_of
+from gateway.core.media_urls import MediaName, media_urls, name_in, problem_of
 from gateway.errors import InvalidRequest
 
 CUT_JSON = orjson.dumps(CUT)[1:-1]
@@ -32,20 +32,24 @@ class RequestBounds:
     schema_bytes: int
     media: int
     media_hosts: tuple[str, ...]
+    media_lookup: bool
     engine_priority: int
     transfers: bool
 
 
-def check_bounds(fields: Mapping[str, Any], prompt_chars: int, bounds: RequestBounds) -> None:
-    """Raises InvalidRequest that names the field and the setting. A value of the wrong type passes:
-    the engine explains it. Numbers may be written as texts, as for vLLM."""
+def check_bounds(
+    fields: Mapping[str, Any], prompt_chars: int, bounds: RequestBounds
+) -> tuple[MediaName, ...]:
+    """The names that are to be looked up. Raises InvalidRequest that names the field and the
+    setting. A value of the wrong type passes: the engine explains it. Numbers may be written as
+    texts, as for vLLM."""
     if prompt_chars > bounds.prompt_chars:
         raise _beyond("the prompt", "", "characters", bounds.prompt_chars, "max_prompt_chars")
     for name, value in fields.items():
         check = _CHECKS.get(name)
         if check is not None:
             check(name, value, bounds)
-    _check_media(fields, bounds)
+    return _check_media(fields, bounds)
 
 
 def _check_number(most: Callable[[RequestBounds], int], setting: str) -> _Check:
@@ -147,7 +151,8 @@ _CHECKS: Mapping[str, _Check] = {
 }
 
 
-def _check_media(fields: Mapping[str, Any], bounds: RequestBounds) -> None:
+def _check_media(fields: Mapping[str, Any], bounds: RequestBounds) -> tuple[MediaName, ...]:
+    names: dict[str, MediaName] = {}
     for count, media in enumerate(media_urls(fields)):
         if count >= bounds.media:
             raise _beyond(media.field, media.field, "such URLs", bounds.media, "max_media")
@@ -155,6 +160,9 @@ def _check_media(fields: Mapping[str, Any], bounds: RequestBounds) -> None:
             raise InvalidRequest(
                 f"{media.field}: {problem}", param=media.field, code="invalid_value"
             )
+        if bounds.media_lookup and not bounds.media_hosts and (host := name_in(media.url)):
+            names.setdefault(host, MediaName(media.field, host))
+    return tuple(names.values())
 
 
 def _beyond(what: str, field: str, unit: str, most: int, setting: str) -> InvalidRequest:

@@ -12,6 +12,7 @@ from gateway.core.admission import NORMAL_PRIORITY
 from gateway.core.endpoints.estimate import Estimate
 from gateway.core.endpoints.outlier_ejection import PassiveHealth
 from gateway.core.endpoints.usual_waits import UsualWaits
+from gateway.core.media_urls import MediaName
 from gateway.core.privacy import PUBLIC, PrivacyTerms
 from gateway.core.streams.continuation import ContinuationTerms
 from gateway.core.tier import Tier
@@ -73,6 +74,7 @@ class InferenceRequest:
     `privacy` says which tiers may see it, and holds for requests that serve it, too.
     `continuation` is set where another engine can go on with the answer's stream. `several`: the
     answer may have more than one text; `answers`: how many the engine makes.
+    `media_names` are hosts that an engine would fetch from, not looked up yet.
     """
 
     id: str
@@ -94,6 +96,7 @@ class InferenceRequest:
     continuation: ContinuationTerms | None = None
     several: bool = False
     answers: int = 1
+    media_names: tuple[MediaName, ...] = ()
 
     def remaining_s(self, now: float) -> float | None:
         """Seconds until the caller's deadline, at least 0; None without one."""

@@ -170,6 +170,11 @@ class RequestLimits(Group):
         description="The only hosts that URLs of pictures and the like may name, or `.example.com` "
         "for those below. Default: all public ones; never private addresses.",
     )
+    media_lookup: bool = Field(
+        default=True,
+        description="Whether the hosts that URLs name are looked up, and refused where they lead "
+        "to private addresses. Only without `media_hosts`.",
+    )
     min_engine_priority: Annotated[int, Unit("priority")] = Field(
         default=0,
         description="The least that a request's own `priority` may be. An engine that schedules by "

@@ -14,6 +14,7 @@ from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.verifier import EngineVerifier
 from gateway.adapters.files.outcome_log import OutcomeFile
 from gateway.adapters.line_writer import LineWriter
+from gateway.adapters.name_lookup import SystemNameLookup
 from gateway.adapters.prometheus.cascade import CascadeMetrics
 from gateway.adapters.prometheus.collective import CollectiveMetrics
 from gateway.adapters.prometheus.conditions import ConditionMetrics
@@ -33,8 +34,10 @@ from gateway.api import error_handlers
 from gateway.api.operations import readiness
 from gateway.core.cascade.predictor_choice import Predictors
 from gateway.core.collective.templates import Templates
+from gateway.core.ports import Clock
 from gateway.protocol.openai import Readiness
 from gateway.serving.requests.drain import Drain, DrainTimes
+from gateway.serving.requests.media_names import MediaNames
 from gateway.settings import Settings
 from gateway.wiring import pools
 from gateway.wiring.access import AccessParts, build_access
@@ -92,6 +95,7 @@ class GatewayParts:
     access: AccessParts
     tls: TlsEnds
     drain: Drain
+    media_names: MediaNames
     output: LineWriter | None
 
     @property
@@ -215,6 +219,7 @@ async def build_parts(
         access=access,
         tls=tls,
         drain=_drain(settings, shared=shared, devices=devices, resumable=resumable),
+        media_names=_media_names(stack, shared.clock),
         output=output,
     )
     registry.register(ConditionMetrics(parts.conditions))
@@ -232,6 +237,12 @@ def _model_server(stack: AsyncExitStack, settings: Settings, tls: TlsEnds) -> Ai
     )
     stack.push_async_callback(server.close)
     return server
+
+
+def _media_names(stack: AsyncExitStack, clock: Clock) -> MediaNames:
+    lookup = SystemNameLookup()
+    stack.callback(lookup.close)
+    return MediaNames(lookup, clock)
 
 
 def _drain(

@@ -60,6 +60,7 @@ def inference_routes(settings: Settings, parts: GatewayParts) -> ASGIApp:
         max_body_bytes=limits.max_body_bytes,
         composed=ComposedLimits(limits.max_composed_bytes, limits.max_composed_chars),
         bounds=request_bounds(limits),
+        media_names=parts.media_names,
         outline=OutlineLimits(limits.max_outline_bytes, limits.max_fields, limits.max_items),
         body_room=BodyRoom(bodies_bytes(limits, memory_limit_bytes()), shared.telemetry),
         body_s=settings.timeouts.body_s,
@@ -86,6 +87,7 @@ def request_bounds(limits: RequestLimits) -> RequestBounds:
         schema_bytes=limits.max_schema_bytes,
         media=limits.max_media,
         media_hosts=limits.media_hosts,
+        media_lookup=limits.media_lookup,
         engine_priority=limits.min_engine_priority,
         transfers=limits.engine_transfers,
     )

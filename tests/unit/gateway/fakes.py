@@ -150,6 +150,18 @@ class SteppingClock:
         return self._now
 
 
+class FixedNames:
+    """A `NameLookup` that knows these names' addresses, and what it was `asked`."""
+
+    def __init__(self, addresses: Mapping[str, Sequence[str]]) -> None:
+        self.known = dict(addresses)
+        self.asked: list[str] = []
+
+    async def addresses(self, host: str) -> Sequence[str]:
+        self.asked.append(host)
+        return self.known.get(host, ())
+
+
 class StoppedClock:
     """It stands at `time`, which a test moves."""
 

@@ -61,7 +61,7 @@ def test_the_admin_token_goes_through_no_proxy_of_the_environment(
         monkeypatch.setenv(name, proxy.url)
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    assert Api(gateway.url, "secret").call("GET", "/v1/devices") == {"object": "list"}
+    assert Api(url=gateway.url, token="secret").call("GET", "/v1/devices") == {"object": "list"}
     assert proxy.requests == []
     assert gateway.requests == [("/v1/devices", "Bearer secret")]
 
@@ -74,10 +74,13 @@ def test_a_certificate_of_ones_own_authority_is_taken_by_its_file_and_its_name(
     tls = own.server(own.issue("gateway"))
     with stand_in({"/v1/devices": Answer({"object": "list"})}, tls=tls) as gateway:
         url, ca = gateway.url, Path(own.ca)
-        assert Api(url, "secret", ca=ca).call("GET", "/v1/devices") == {"object": "list"}
-        named = Api(url, "secret", ca=ca, server_name="localhost")
+        assert Api(url=url, token="secret", ca=ca).call("GET", "/v1/devices") == {"object": "list"}
+        named = Api(url=url, token="secret", ca=ca, server_name="localhost")
         assert named.call("GET", "/v1/devices") == {"object": "list"}
-        for stranger in (Api(url, "secret"), Api(url, "secret", ca=ca, server_name="other")):
+        for stranger in (
+            Api(url=url, token="secret"),
+            Api(url=url, token="secret", ca=ca, server_name="other"),
+        ):
             with pytest.raises(CommandRefused, match="certificate verify failed"):
                 stranger.call("GET", "/v1/devices")
 
@@ -87,4 +90,4 @@ def test_a_file_that_holds_no_certificate_is_named(tmp_path: Path) -> None:
     empty.write_text("nothing")
     for file in (empty, tmp_path / "missing"):
         with pytest.raises(BadInput, match="^--ca "):
-            Api("https://localhost", "secret", ca=file)
+            Api(url="https://localhost", token="secret", ca=file)

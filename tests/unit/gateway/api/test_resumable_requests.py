@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,16 +19,18 @@ from gateway.core.outcome import Outcome
 from gateway.core.privacy import PrivacyRule
 from gateway.core.types import InferenceRequest
 from gateway.errors import EngineFailed
+from gateway.protocol.paths import CHAT
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.body_room import BodyRoom
 from gateway.serving.requests.drain import Drain, DrainTimes
+from gateway.serving.requests.media_names import MediaNames
 from gateway.serving.requests.relay import Sink
 from gateway.serving.resumable.streams import StreamLimits
 from gateway.settings.bounds import RequestLimits
 from gateway.wiring.web import request_bounds
 from tests.unit.gateway.access_rig import open_access
 from tests.unit.gateway.core.streams.test_event_log import without_ids
-from tests.unit.gateway.fakes import Recorder
+from tests.unit.gateway.fakes import FixedNames, Recorder
 from tests.unit.gateway.serving.resumable.stream_rig import (
     LIMITS,
     Caller,
@@ -91,6 +94,7 @@ class Gateway:
             max_body_bytes=1000,
             composed=ComposedLimits(1000, 1000),
             bounds=request_bounds(RequestLimits()),
+            media_names=MediaNames(FixedNames({"pictures.example.com": ["10.0.0.7"]}), clock),
             outline=OutlineLimits(1 << 20, 1 << 14, 1 << 17),
             body_room=BodyRoom(1000, telemetry),
             body_s=30.0,
@@ -214,3 +218,14 @@ async def test_a_caller_that_leaves_before_the_stream_begins_cancels_the_work() 
         await here.post(Post(breaks_after=0), x_tierflow_resumable="30")
         assert waiting.cancelled
         assert states(here.streams) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("host", "status"), [("pictures.example.com", 400), ("example.org", 200)])
+async def test_no_picture_is_fetched_from_a_name_that_leads_to_a_private_address(
+    host: str, status: int
+) -> None:
+    image = {"type": "image_url", "image_url": {"url": f"https://{host}/cat.png"}}
+    body = {"model": "rill-edge", "messages": [{"role": "user", "content": [image]}]}
+    async with replica() as at:
+        caller = await Gateway(at).post(Post(body=json.dumps(body).encode()), CHAT)
+    assert caller.status == status

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.media_urls import FIELDS, media_urls, problem_of
+from gateway.core.media_urls import FIELDS, media_urls, name_in, problem_of
 
 
 @pytest.mark.parametrize(
@@ -170,3 +170,17 @@ def test_the_place_of_a_url_does_not_repeat_a_long_name() -> None:
     fields = {"input": [{"n" * 1000: {"image_url": "http://a"}}]}
     (found,) = media_urls(fields)
     assert found.field == f"input.0.{'n' * 32}.image_url"
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://a.Example.com:8080/x", "a.example.com"),
+        ("https://example.com./x", "example.com"),
+        ("https://93.184.215.14/x", ""),
+        ("http://[2606:2800:21f:cb07:6820:80da:af6b:8b2c]/x", ""),
+        ("data:image/png;base64,AA==", ""),
+    ],
+)
+def test_a_name_is_what_has_to_be_looked_up(url: str, name: str) -> None:
+    assert name_in(url) == name

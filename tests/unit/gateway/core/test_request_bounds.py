@@ -26,6 +26,7 @@ BOUNDS = RequestBounds(
     schema_bytes=200,
     media=2,
     media_hosts=(),
+    media_lookup=True,
     engine_priority=0,
     transfers=False,
 )
