@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from deploy.reference.markdown import GENERATED, code, linked, paragraphs, table
-from gateway.api.conditions import CONDITIONS
 from gateway.api.error_codes import (
     FRAME_ERRORS,
     HTTP_ERRORS,
@@ -15,6 +14,7 @@ from gateway.api.error_codes import (
     ErrorCode,
 )
 from gateway.api.error_handlers import status_and_type
+from gateway.api.operators.conditions import CONDITIONS
 
 OF_HTTP = """\
 The body of an error is `{"error": {"message", "type", "param", "code"}}`, as OpenAI's. `message`

@@ -9,9 +9,9 @@ from fastapi.security import HTTPAuthorizationCredentials
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.api.admin_token import AdminGate
 from gateway.api.error_handlers import error_body, render
 from gateway.api.inference import PATHS
+from gateway.api.operators.admin_token import AdminGate
 from gateway.api.parsing import peer_address
 from gateway.core.access.key import bearer_token
 from gateway.errors import GatewayError

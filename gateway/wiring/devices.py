@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from gateway.api.devices import DeviceRoute
-from gateway.api.devices_admin import DeviceAdmin
+from gateway.api.operators.devices import DeviceAdmin
 from gateway.core.ports import DeviceTelemetry, MemberTelemetry, SessionTelemetry, StateStore
 from gateway.serving.devices.connections import DeviceConnections
 from gateway.serving.devices.drafting.session import DraftingDeps

@@ -9,16 +9,16 @@ from starlette.types import ASGIApp
 
 from gateway.adapters.memory_limit import memory_limit_bytes
 from gateway.api import error_handlers
-from gateway.api.admin_token import AdminGate
 from gateway.api.caller_key import CallerGate
 from gateway.api.collective import collective_router
 from gateway.api.description.document import describe
 from gateway.api.description.inference import documented_inference
-from gateway.api.devices_admin import devices_router
 from gateway.api.inference import ComposedLimits, InferenceRoutes
-from gateway.api.keys_admin import keys_router
 from gateway.api.listeners import PublicRoutes
 from gateway.api.operations import models_router, operations_router
+from gateway.api.operators.admin_token import AdminGate
+from gateway.api.operators.devices import devices_router
+from gateway.api.operators.keys import keys_router
 from gateway.api.resumable import streams_router
 from gateway.core.body_outline import OutlineLimits
 from gateway.core.request_bounds import RequestBounds

@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deploy.reference.routes import routes, settings
-from gateway.api.admin_token import AdminGate
 from gateway.api.listeners import OperatorRoutes, PublicRoutes, for_callers, for_operators
+from gateway.api.operators.admin_token import AdminGate
 from gateway.wiring.app import gateway
 
 pytestmark = pytest.mark.anyio

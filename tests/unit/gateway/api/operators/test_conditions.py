@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from gateway.api.conditions import CONDITIONS
+from gateway.api.operators.conditions import CONDITIONS
 from tests.servers import CHECKOUT
 
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Depends, Query, Request
 
-from gateway.api.admin_token import AdminGate
 from gateway.api.description.responses import OF_BODIES, OF_OPERATORS, OF_STATE, error_responses
 from gateway.api.json_body import documented, read_body
+from gateway.api.operators.admin_token import AdminGate
 from gateway.core.access.key import ApiKey, Quotas, Scope
 from gateway.protocol.keys import (
     KeyCard,

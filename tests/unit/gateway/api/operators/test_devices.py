@@ -12,8 +12,8 @@ from fastapi import FastAPI
 from structlog.testing import capture_logs
 
 from gateway.api import error_handlers
-from gateway.api.admin_token import AdminGate
-from gateway.api.devices_admin import devices_router
+from gateway.api.operators.admin_token import AdminGate
+from gateway.api.operators.devices import devices_router
 from gateway.core.devices.grant import Grant
 from gateway.protocol import speculation as wire
 from tests.unit.gateway.serving.devices.device_rig import until

@@ -9,15 +9,15 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Depends, Query, Request
 
-from gateway.api.admin_token import AdminGate
 from gateway.api.description.responses import (
     OF_BODIES,
     OF_OPERATORS,
     OF_STATE,
     error_responses,
 )
-from gateway.api.device_cards import device_cards
 from gateway.api.json_body import documented, read_body
+from gateway.api.operators.admin_token import AdminGate
+from gateway.api.operators.device_cards import device_cards
 from gateway.api.parsing import peer_address
 from gateway.errors import GatewayError, StateLost, UnknownDevice
 from gateway.protocol.devices import (
