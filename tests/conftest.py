@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,18 @@ def engines(
         with suppress(pytest.skip.Exception):
             found.begin(sorted(needed))
         yield found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def authorities_read_once() -> Iterator[None]:
+    """Clients of the same trust share one TLS context: each would read the system's certificate
+    authorities for longer than its requests take."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for package in ("httpx", "httpx2"):
+            transport = import_module(f"{package}._transports.default")
+            shared = cache(transport.create_ssl_context)
+            monkeypatch.setattr(transport, "create_ssl_context", shared)
+        yield
 
 
 @pytest.fixture(

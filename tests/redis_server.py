@@ -32,6 +32,11 @@ needs_redis = pytest.mark.skipif(
 )
 SLOTS = 16384
 MASTER = "tierflow"
+SENTINEL_PERIODS = (
+    *("INFO-PERIOD", "200", "PING-PERIOD", "200", "ASK-PERIOD", "200", "PUBLISH-PERIOD", "200"),
+    *("ELECTION-TIMEOUT", "2000"),
+)
+"""Milliseconds between what sentinels tell and ask. When a server counts as down is as it is."""
 
 
 @dataclass
@@ -172,7 +177,10 @@ def _sentinel(folder: Path, master: RedisServer, stack: ExitStack) -> RedisServe
         f"sentinel failover-timeout {MASTER} 5000\n"
     )
     stack.callback(server.kill)
-    return server.start(file)
+    server.start(file)
+    with server.client() as client:
+        client.execute_command("SENTINEL", "DEBUG", *SENTINEL_PERIODS)
+    return server
 
 
 @dataclass
@@ -187,7 +195,7 @@ class RedisCluster:
     def addresses(self) -> tuple[str, ...]:
         return tuple(each.address for each in self.nodes)
 
-    def _settled(self) -> bool:
+    def settled(self) -> bool:
         for node in self.nodes:
             with node.client() as client:
                 info = str(client.execute_command("CLUSTER INFO"))
@@ -213,7 +221,7 @@ def redis_cluster(folder: Path, masters: int = 3) -> Iterator[RedisCluster]:
             nodes.append(server.start())
         _join(nodes)
         cluster = RedisCluster(nodes)
-        eventually(cluster._settled, "the cluster's nodes agree", 30)
+        eventually(cluster.settled, "the cluster's nodes agree", 30)
         yield cluster
 
 

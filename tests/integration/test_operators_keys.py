@@ -9,12 +9,15 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from gateway.admin.__main__ import main
 from tests.deployment import gateway_config
 from tests.integration.fleet import engine
 from tests.integration.gateway_replicas import Replicas, replicas
@@ -38,6 +41,20 @@ def config(edge: Server, **more: Any) -> dict[str, Any]:
 
 
 def admin(gateway: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command within this process, which has imported already what it needs."""
+    command = ["gateway.admin", "keys", *arguments, "--url", gateway.url]
+    with ExitStack() as stack:
+        monkeypatch = stack.enter_context(pytest.MonkeyPatch.context())
+        monkeypatch.setenv("TIERFLOW_ADMIN_TOKEN", TOKEN)
+        monkeypatch.setattr(sys, "argv", command)
+        output = stack.enter_context(redirect_stdout(StringIO()))
+        errors = stack.enter_context(redirect_stderr(StringIO()))
+        code = main()
+    return subprocess.CompletedProcess(command, code, output.getvalue(), errors.getvalue())
+
+
+def typed(gateway: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command as an operator types it."""
     return subprocess.run(
         [sys.executable, "-m", "gateway.admin", "keys", *arguments, "--url", gateway.url],
         env={**os.environ, "TIERFLOW_ADMIN_TOKEN": TOKEN},
@@ -60,7 +77,7 @@ def test_a_key_from_its_making_to_its_end(edge: Server, tmp_path: Path) -> None:
     file = tmp_path / "keys.yaml"
     gateway = start_gateway(config(edge, keys={"file": str(file)}), tmp_path)
     assert status(gateway) == 401
-    made = admin(gateway, "make", "team-a", "--model", "rill-edge", "--requests-per-min", "600")
+    made = typed(gateway, "make", "team-a", "--model", "rill-edge", "--requests-per-min", "600")
     key = made.stdout.strip()
     assert (made.returncode, status(gateway, key), status(gateway)) == (0, 200, 401)
     assert admin(gateway, "make", "team-a").returncode == 1
@@ -117,7 +134,7 @@ def test_only_operators_make_keys(edge: Server, tmp_path: Path) -> None:
     gateway = start_gateway(config(edge), tmp_path)
     path = gateway.url + "/v1/admin/keys"
     assert httpx.post(path, json={"name": "x"}).status_code == 401
-    refused = admin(gateway, "make", "team-a")
+    refused = typed(gateway, "make", "team-a")
     assert refused.returncode == 1 and "keys.file" in refused.stderr
     gateway.stop()
 

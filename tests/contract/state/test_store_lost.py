@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import redis
 from redis.crc import key_slot
 
 from gateway.adapters.clock import MonotonicClock
+from gateway.adapters.state import health
 from gateway.adapters.state.failover import FailoverStore
 from gateway.adapters.state.memory import MemoryStore
 from gateway.adapters.state.redis.connection import Credentials, Target
@@ -31,6 +32,7 @@ from tests.redis_server import (
     redis_server,
     sentinels,
 )
+from tests.servers import eventually
 from tests.unit.gateway.build import BOUNDS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis, needs_redis]
@@ -87,6 +89,25 @@ async def lost(store: FailoverStore) -> None:
 
 async def back(store: FailoverStore) -> None:
     await until(lambda: store.problem() is None, "it is back")
+
+
+@pytest.fixture(autouse=True)
+def frequent_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What shows at a look shows soon."""
+    monkeypatch.setattr(health, "LOOK_EVERY_S", 0.1)
+
+
+@pytest.fixture(scope="module")
+def whole_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    with redis_cluster(tmp_path_factory.mktemp("cluster")) as found:
+        yield found
+
+
+@pytest.fixture
+def cluster(whole_cluster: RedisCluster) -> RedisCluster:
+    """Whose nodes agree again after what another test did to one."""
+    eventually(whole_cluster.settled, "the cluster's nodes agree", 30)
+    return whole_cluster
 
 
 @pytest.fixture
@@ -278,44 +299,42 @@ async def test_a_frozen_master_is_left_for_the_promoted_replica(tmp_path: Path) 
 
 
 async def test_a_cluster_without_one_of_its_masters_is_lost_until_it_is_back(
-    tmp_path: Path,
+    cluster: RedisCluster,
 ) -> None:
-    with redis_cluster(tmp_path) as cluster:
-        seeds = [("127.0.0.1", node.port) for node in cluster.nodes]
-        async with failing_over(Target(addresses=seeds, cluster=True)) as store:
-            await store.run(LEASE)
-            cluster.nodes[0].freeze()
-            await lost(store)
-            cluster.nodes[0].thaw()
-            await back(store)
-            assert await store.run(LEASE) == [True]
+    seeds = [("127.0.0.1", node.port) for node in cluster.nodes]
+    async with failing_over(Target(addresses=seeds, cluster=True)) as store:
+        await store.run(LEASE)
+        cluster.nodes[0].freeze()
+        await lost(store)
+        cluster.nodes[0].thaw()
+        await back(store)
+        assert await store.run(LEASE) == [True]
 
 
-async def test_a_slot_that_moves_is_followed(tmp_path: Path) -> None:
-    with redis_cluster(tmp_path) as cluster:
-        store = redis_store(Target(addresses=[("127.0.0.1", cluster.nodes[0].port)], cluster=True))
-        expected = 0
-        moving = "collective", "moving"
+async def test_a_slot_that_moves_is_followed(cluster: RedisCluster) -> None:
+    store = redis_store(Target(addresses=[("127.0.0.1", cluster.nodes[0].port)], cluster=True))
+    expected = 0
+    moving = "collective", "moving"
 
-        def advance(expected: int, value: bytes) -> Advance:
-            kind, name = moving
-            return Advance(kind=kind, name=name, expected=expected, value=value, ttl_s=60.0)
+    def advance(expected: int, value: bytes) -> Advance:
+        kind, name = moving
+        return Advance(kind=kind, name=name, expected=expected, value=value, ttl_s=60.0)
 
-        assert await store.run(advance(expected, b"here")) == [True]
-        await store.run(Read(*moving))
-        with _moving(cluster, Keys("tierflow").round(*moving)) as finish:
-            # The slot's key has gone over already: ASK leads there.
-            assert await store.run(Read(*moving), Read("collective", "another")) == [
-                (1, b"here"),
-                (0, None),
-            ]
-            finish()
-            # And now MOVED does.
-            assert await store.run(Read(*moving), advance(1, b"there")) == [
-                (1, b"here"),
-                True,
-            ]
-        await store.stop()
+    assert await store.run(advance(expected, b"here")) == [True]
+    await store.run(Read(*moving))
+    with _moving(cluster, Keys("tierflow").round(*moving)) as finish:
+        # The slot's key has gone over already: ASK leads there.
+        assert await store.run(Read(*moving), Read("collective", "another")) == [
+            (1, b"here"),
+            (0, None),
+        ]
+        finish()
+        # And now MOVED does.
+        assert await store.run(Read(*moving), advance(1, b"there")) == [
+            (1, b"here"),
+            True,
+        ]
+    await store.stop()
 
 
 class _moving:
@@ -350,19 +369,18 @@ class _moving:
         pass
 
 
-async def test_a_cluster_heard_by_one_node_is_heard_of_all(tmp_path: Path) -> None:
-    with redis_cluster(tmp_path) as cluster:
-        stores = [
-            redis_store(Target(addresses=[("127.0.0.1", node.port)], cluster=True))
-            for node in cluster.nodes
-        ]
-        heard = asyncio.Queue[bytes]()
-        for store in stores:
-            store.start()
-            await store.listen("work", heard.put_nowait)
-        with redis.Redis(port=cluster.nodes[0].port) as client:
-            client.publish("tierflow:work", b"m")
-        async with asyncio.timeout(20):
-            assert [await heard.get() for _ in stores] == [b"m"] * 3
-        for store in stores:
-            await store.stop()
+async def test_a_cluster_heard_by_one_node_is_heard_of_all(cluster: RedisCluster) -> None:
+    stores = [
+        redis_store(Target(addresses=[("127.0.0.1", node.port)], cluster=True))
+        for node in cluster.nodes
+    ]
+    heard = asyncio.Queue[bytes]()
+    for store in stores:
+        store.start()
+        await store.listen("work", heard.put_nowait)
+    with redis.Redis(port=cluster.nodes[0].port) as client:
+        client.publish("tierflow:work", b"m")
+    async with asyncio.timeout(20):
+        assert [await heard.get() for _ in stores] == [b"m"] * 3
+    for store in stores:
+        await store.stop()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -152,23 +152,32 @@ class Leftovers:
             await session.close()
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+@pytest.fixture(autouse=True)
+def no_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is reached, so clients need not read the system's certificates at each start."""
+    monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
+    monkeypatch.setenv("SSL_CERT_DIR", os.devnull)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Of a gateway that has every part that there is, and reaches nothing."""
+    folder = tmp_path_factory.mktemp("gateway")
     edge = {
         "tier": "edge",
         "endpoints": [f"http://127.0.0.1:{free_port()}"],
         "mailboxes": [f"127.0.0.1:{free_port()}"],
         "mailbox_secret": "a secret of sixteen",
     }
-    kubeconfig = ApiServer(port=free_port()).kubeconfig(tmp_path)
-    file = tmp_path / "gateway.yaml"
+    kubeconfig = ApiServer(port=free_port()).kubeconfig(folder)
+    file = folder / "gateway.yaml"
     wanted: dict[str, Any] = {
         "pools": {"edge": edge},
         "discovery": {"namespaces": ["tierflow"], "kubeconfig": str(kubeconfig)},
-        "state": {"redis": {"url": f"redis://127.0.0.1:{free_port()}"}, "timeout_s": 0.2},
+        # Each start waits so long for channels that nobody confirms.
+        "state": {"redis": {"url": f"redis://127.0.0.1:{free_port()}"}, "timeout_s": 0.02},
         "collective": {"embedding": {"source": "pool", "model": "an-embedder"}},
-        "cascade": {"outcome_log": str(tmp_path / "outcomes.jsonl")},
+        "cascade": {"outcome_log": str(folder / "outcomes.jsonl")},
     }
     file.write_text(yaml.safe_dump(wanted))
     return Settings.load(file)
