@@ -19,10 +19,10 @@ def secret_digest(secret: SecretStr) -> str:
 
 def check_token(secret: SecretStr) -> SecretStr:
     """Raises ValueError for one that no header can carry as it is."""
-    if not re.fullmatch("[!-~]+", secret.get_secret_value()):
+    if not re.fullmatch("[!-~]([ -~]*[!-~])?", secret.get_secret_value()):
         raise ValueError(
-            "expected letters, digits and signs of ASCII, without spaces or a line's end, as it "
-            "is sent in a header"
+            "expected letters, digits and signs of ASCII, without a space or a line's end around "
+            "them, as it is sent in a header"
         )
     return secret
 
