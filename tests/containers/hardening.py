@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from tests.containers.podman import Podman
 
 LOOK = """
-import json
+import json, os
 status = dict(line.split(":", 1) for line in open("/proc/1/status").read().splitlines())
 def writable(path):
     try:
@@ -23,6 +24,8 @@ print(json.dumps({
     "seccomp_filter": status["Seccomp"].strip() == "2",
     "root_writable": writable("/written") or writable("/opt/tierflow/written"),
     "tmp_writable": writable("/tmp/written"),
+    "shells": [path for path in ("/bin/sh", "/bin/bash", "/usr/bin/perl", "/usr/bin/apt")
+               if os.path.exists(path)],
 }))
 """
 
@@ -35,9 +38,11 @@ CONFINED = {
     "root_writable": False,
     "tmp_writable": True,
 }
+WITHOUT_SHELLS = CONFINED | {"shells": []}
+"""What a container is whose image has Python alone."""
 
 
-def lapses(podman: Podman, container: str) -> dict[str, object]:
+def lapses(podman: Podman, container: str, wanted: Mapping[str, object]) -> dict[str, object]:
     """What is not as it should be in the container, by name; empty where all is."""
     seen = json.loads(podman.run("exec", container, "python", "-c", LOOK))
-    return {name: seen[name] for name, wanted in CONFINED.items() if seen[name] != wanted}
+    return {name: seen[name] for name, value in wanted.items() if seen[name] != value}

@@ -46,8 +46,9 @@ class Dockerfile:
 
     @property
     def bases(self) -> list[str]:
-        """The images that the stages start from, without other stages, arguments filled in."""
-        stages: set[str] = set()
+        """The images that the stages start from, without other stages and the empty one, arguments
+        filled in."""
+        stages = {"scratch"}
         bases = []
         for rest in self.of("FROM"):
             base, *alias = re.split(r"\s+AS\s+", rest, flags=re.IGNORECASE)

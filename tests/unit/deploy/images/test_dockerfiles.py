@@ -16,6 +16,8 @@ from deploy.images.build import RECIPES, version
 from deploy.images.locked import locked_packages
 from tests.unit.deploy.images.dockerfile import DOCKERFILES, ROOT, Dockerfile
 
+SHELLLESS = (Path("gateway/Dockerfile"), Path("services/device_agent/Dockerfile"))
+"""Their programs need nothing but Python."""
 LABELS = {"title", "description", "version", "revision", "licenses", "base.name"}
 each = pytest.mark.parametrize("path", DOCKERFILES, ids=str)
 
@@ -49,18 +51,31 @@ def test_bases_are_pinned_to_a_version(path: Path) -> None:
 @each
 def test_a_base_can_be_given_by_digest(path: Path) -> None:
     """A digest can't stand where a tag is appended: the whole reference is the argument."""
-    assert all(re.fullmatch(r"\$\{\w+\}( AS \w+)?", rest) for rest in dockerfile(path).of("FROM"))
+    base = r"(\$\{\w+\}|scratch)( AS \w+)?"
+    assert all(re.fullmatch(base, rest) for rest in dockerfile(path).of("FROM"))
 
 
 @each
 def test_what_builds_stays_out_of_what_runs(path: Path) -> None:
-    assert len(dockerfile(path).of("FROM")) == 2
+    assert len(dockerfile(path).of("FROM")) >= 2
     assert all("pip" not in rest for rest in dockerfile(path).last_stage.of("RUN"))
 
 
 @each
 def test_runs_as_an_unprivileged_user(path: Path) -> None:
     assert dockerfile(path).last_stage.of("USER")[-1] == "65532:65532"
+
+
+@pytest.mark.parametrize("path", SHELLLESS, ids=str)
+def test_only_python_is_left_of_the_programs(path: Path) -> None:
+    """What was removed is in no layer: the image begins anew, with what is left."""
+    last = dockerfile(path).last_stage
+    assert last.of("FROM") == ["scratch"]
+    assert last.of("RUN") == [] and last.of("COPY")[0] == "--from=system / /"
+    system = next(run for run in dockerfile(path).of("RUN") if "useradd" in run)
+    *_, programs = system.split(" && ")
+    assert programs.startswith("find /bin/ /sbin/ /usr/bin/ /usr/sbin/ /usr/local/bin/ ")
+    assert "! -name 'python*'" in programs and programs.endswith("-delete")
 
 
 @each
