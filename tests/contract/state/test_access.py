@@ -60,11 +60,12 @@ async def test_tls_is_spoken_and_each_side_is_checked(tmp_path: Path) -> None:
     with redis_server(tmp_path, *options) as server:
         addresses = [("127.0.0.1", port)]
         store = redis_store(Target(addresses=addresses, tls=known.client(gateway)))
+        store.start()
         assert (await store.run(*ALL))[0] is True
         await store.listen("work", lambda message: None)
         await store.stop()
         for other in (ssl.create_default_context(), known.client()):
-            stranger = redis_store(Target(addresses=addresses, tls=other))
+            stranger = redis_store(Target(addresses=addresses, tls=other), timeout_s=1.0)
             with pytest.raises(StateLost, match="no connection"):
                 await stranger.run(*ALL)
             await stranger.stop()
