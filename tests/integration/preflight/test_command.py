@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import yaml
 
+from k8s.preflight.__main__ import main
 from tests.integration.preflight.cluster import kubeconfig, manifests
 from tests.servers import CHECKOUT
 from tests.stand_in import StandIn
@@ -16,7 +19,23 @@ from tests.stand_in import StandIn
 pytestmark = pytest.mark.integration
 
 
-def run(*arguments: str, environment: dict[str, str] | None = None) -> tuple[int, str, str]:
+def run(*arguments: str) -> tuple[int, str, str]:
+    """The command within this process, which has imported already what it needs."""
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        redirect_stdout(StringIO()) as output,
+        redirect_stderr(StringIO()) as errors,
+    ):
+        for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HOME", "/nonexistent")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        code = main(arguments)
+    return code, output.getvalue(), errors.getvalue()
+
+
+def typed(*arguments: str, environment: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """The command as it is typed."""
     done = subprocess.run(
         [sys.executable, "-m", "k8s.preflight", *arguments],
         cwd=CHECKOUT,
@@ -41,7 +60,7 @@ def test_the_table_is_printed_and_the_kubeconfig_found_by_its_variable(
 ) -> None:
     config = tmp_path / "config"
     config.write_text(yaml.safe_dump(kubeconfig(api.url)))
-    code, table, errors = run("--manifests", rendered, environment={"KUBECONFIG": str(config)})
+    code, table, errors = typed("--manifests", rendered, environment={"KUBECONFIG": str(config)})
     assert (code, errors) == (0, "")
     heading, first, *_ = table.splitlines()
     assert heading.split()[:3] == ["CHECK", "RESULT", "FOUND"]
@@ -76,7 +95,7 @@ def test_what_can_not_be_used_gives_code_2_and_one_line(
 
 
 def test_an_unknown_option_gives_code_2(rendered: str) -> None:
-    code, _, errors = run("--manifests", rendered, "--colour")
+    code, _, errors = typed("--manifests", rendered, "--colour")
     assert code == 2
     assert "--colour" in errors
     assert "Traceback" not in errors
