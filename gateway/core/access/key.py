@@ -44,6 +44,8 @@ class Scope:
         privacy: Iterable[Privacy] | None,
     ) -> Scope:
         """From lists, as settings and operators write them; None: all there is."""
+        if models is None and tiers is None and ways is None and privacy is None:
+            return EVERYTHING
         return cls(
             models=None if models is None else frozenset(models),
             tiers=None if tiers is None else frozenset(tiers),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from gateway.core.access.quota import KeyUse, QuotaBucket
 
 RateHeaders = tuple[tuple[bytes, bytes], ...]
@@ -20,9 +22,9 @@ def rate_headers(use: KeyUse, now: float) -> RateHeaders:
 
 def duration(seconds: float) -> str:
     """As OpenAI writes it: `120ms`, `1s`, `8.64s`, `6m0s`, `1h2m3s`; rounded up to milliseconds."""
-    milliseconds = max(0, -int(-seconds * 1000 // 1))
+    milliseconds = -int(-seconds * 1000 // 1)
     if milliseconds < 1000:
-        return f"{milliseconds}ms" if milliseconds else "0s"
+        return _SHORT[milliseconds] if milliseconds > 0 else "0s"
     minutes, rest = divmod(milliseconds, 60_000)
     hours, minutes = divmod(minutes, 60)
     whole, fraction = divmod(rest, 1000)
@@ -30,6 +32,15 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours}h{minutes}m{text}"
     return f"{minutes}m{text}" if minutes else text
+
+
+# Written out, as they are told with each answer.
+_SHORT = ("0s", *(f"{milliseconds}ms" for milliseconds in range(1, 1000)))
+
+
+@lru_cache(4096)
+def _limit(name: bytes, limit: float) -> tuple[bytes, bytes]:
+    return name, b"%d" % limit
 
 
 def _names(what: str) -> tuple[bytes, bytes, bytes]:
@@ -45,7 +56,7 @@ def _headers(names: tuple[bytes, bytes, bytes], bucket: QuotaBucket, now: float)
     limit, remaining, reset = names
     left = bucket.available(now)
     return (
-        (limit, b"%d" % bucket.limit),
+        _limit(limit, bucket.limit),
         (remaining, b"%d" % left if left > 0.0 else b"0"),
         (reset, duration(bucket.reset_s(now)).encode()),
     )

@@ -124,7 +124,7 @@ class Access:
 
     def _out_of_scope(self, request: InferenceRequest, identity: Identity) -> GatewayError | None:
         problem: OutOfScope | None = None
-        if identity.scope != EVERYTHING:
+        if identity.scope is not EVERYTHING:
             problem = self._scope_problem(identity, request.model)
             quality = request.demands.min_quality
             if problem is None and quality is not None:
