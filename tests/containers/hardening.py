@@ -7,12 +7,21 @@ from collections.abc import Mapping
 
 from tests.containers.podman import Podman
 
+PROGRAMS = ("/bin/sh", "sh", "dash", "bash", "busybox", "perl", "apt", "dpkg", "pip", "curl", "su")
+"""What whoever breaks in would look for."""
+
 LOOK = """
-import json, os
+import importlib.util, json, subprocess, sys
 status = dict(line.split(":", 1) for line in open("/proc/1/status").read().splitlines())
 def writable(path):
     try:
         open(path, "w").close()
+        return True
+    except OSError:
+        return False
+def starts(program):
+    try:
+        subprocess.run([program, "--version"], stdin=subprocess.DEVNULL, capture_output=True)
         return True
     except OSError:
         return False
@@ -24,8 +33,8 @@ print(json.dumps({
     "seccomp_filter": status["Seccomp"].strip() == "2",
     "root_writable": writable("/written") or writable("/opt/tierflow/written"),
     "tmp_writable": writable("/tmp/written"),
-    "shells": [path for path in ("/bin/sh", "/bin/bash", "/usr/bin/perl", "/usr/bin/apt")
-               if os.path.exists(path)],
+    "programs": [name for name in sys.argv[1:] if starts(name)],
+    "pip": importlib.util.find_spec("pip") is not None,
 }))
 """
 
@@ -38,11 +47,11 @@ CONFINED = {
     "root_writable": False,
     "tmp_writable": True,
 }
-WITHOUT_SHELLS = CONFINED | {"shells": []}
+WITHOUT_SHELLS = CONFINED | {"programs": [], "pip": False}
 """What a container is whose image has Python alone."""
 
 
 def lapses(podman: Podman, container: str, wanted: Mapping[str, object]) -> dict[str, object]:
     """What is not as it should be in the container, by name; empty where all is."""
-    seen = json.loads(podman.run("exec", container, "python", "-c", LOOK))
+    seen = json.loads(podman.run("exec", container, "python", "-c", LOOK, *PROGRAMS))
     return {name: seen[name] for name, value in wanted.items() if seen[name] != value}

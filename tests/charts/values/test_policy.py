@@ -135,6 +135,39 @@ def test_each_rule_notices_a_pod_that_breaks_it(rule: Rule) -> None:
     assert list(rule(careless))
 
 
+@every_rendering
+def test_the_gateways_image_is_asked_for_no_program_but_python(name: str) -> None:
+    """It has no shell, nor a `sleep`."""
+    found = pods(rendered(name))
+    images = {pod.spec["containers"][0]["image"] for pod in found if pod.component == "gateway"}
+    asked = [
+        program
+        for pod in found
+        for container in pod.containers
+        if container["image"] in images
+        for program in _programs(container)
+    ]
+    assert set(asked) <= {"python", "python3"}
+
+
+def test_programs_of_probes_and_hooks_are_seen() -> None:
+    asked = {
+        "command": ["a"],
+        "livenessProbe": {"exec": {"command": ["b", "c"]}},
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}},
+        "lifecycle": {"preStop": {"exec": {"command": ["d"]}}},
+    }
+    assert _programs(asked) == ["a", "b", "d"]
+
+
+def _programs(container: Container) -> list[str]:
+    """What Kubernetes starts in a container beside its entry point."""
+    probes = [container.get(f"{name}Probe", {}) for name in ("startup", "readiness", "liveness")]
+    actions = [*probes, *container.get("lifecycle", {}).values()]
+    commands = [action["exec"]["command"] for action in actions if "exec" in action]
+    return [command[0] for command in (container.get("command"), *commands) if command]
+
+
 def _context(container: Container) -> dict[str, object]:
     return dict(container.get("securityContext", {}))
 

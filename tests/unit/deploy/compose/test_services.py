@@ -62,6 +62,13 @@ def test_images_have_versions_and_ours_have_this_one(service: dict[str, Any]) ->
 
 
 @each
+def test_images_of_python_alone_are_asked_for_no_other_program(service: dict[str, Any]) -> None:
+    """Their entry points and health checks are the images' own."""
+    if re.search(r"\btierflow/(gateway|device):", service["image"]):
+        assert not service.keys() & {"entrypoint", "healthcheck"}
+
+
+@each
 def test_ports_are_open_to_this_machine_only(service: dict[str, Any]) -> None:
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
