@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from gateway.core.outcome import Outcome
 
@@ -10,25 +14,24 @@ MAX_NAMES = 100
 NO_KEY, OTHER = "none", "other"
 
 
-class KeyMetrics:
+class _Used:
+    """What the requests of one label have used."""
+
+    __slots__ = ("requests", "tokens")
+
+    def __init__(self) -> None:
+        self.requests = self.tokens = 0
+
+
+class KeyMetrics(Collector):
     """The `AccessTelemetry` port, and the place where keys' requests are counted. The first
     MAX_NAMES names have labels of their own, all further ones share one."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._names: dict[str, tuple[Counter, Counter]] = {}
-        self._requests = Counter(
-            "tierflow_key_requests_total",
-            "Callers' requests that ended, by the name of the key. key: other beyond 100 names.",
-            ["key"],
-            registry=registry,
-        )
-        self._tokens = Counter(
-            "tierflow_key_tokens_total",
-            "Tokens of prompts and answers that a key has used at engines, those for cascades and "
-            "collectives too; as its quotas count them.",
-            ["key"],
-            registry=registry,
-        )
+        # Plain numbers until somebody looks: each request of a key counts twice.
+        self._used: dict[str, _Used] = {}
+        self._names: set[str] = set()
+        registry.register(self)
         self._refusals = Counter(
             "tierflow_key_refusals_total",
             "Callers who were refused. reason: the error code. key: none where no good key was "
@@ -43,15 +46,31 @@ class KeyMetrics:
     def count(self, outcome: Outcome) -> None:
         """A request of a key, or one of the gateway's own for it, has ended."""
         request = outcome.request
-        name = request.caller.key
-        requests, tokens = self._names.get(name) or self._counters(self._label(name))
+        used = self._used.get(request.caller.key) or self._use(self._label(request.caller.key))
         if not request.parent:
-            requests.inc()
+            used.requests += 1
         if outcome.opened is not None:
-            tokens.inc(outcome.used_tokens)
+            used.tokens += outcome.used_tokens
 
-    def _counters(self, label: str) -> tuple[Counter, Counter]:
-        return self._requests.labels(label), self._tokens.labels(label)
+    def collect(self) -> Iterable[Metric]:
+        requests = CounterMetricFamily(
+            "tierflow_key_requests",
+            "Callers' requests that ended, by the name of the key. key: other beyond 100 names.",
+            labels=["key"],
+        )
+        tokens = CounterMetricFamily(
+            "tierflow_key_tokens",
+            "Tokens of prompts and answers that a key has used at engines, those for cascades and "
+            "collectives too; as its quotas count them.",
+            labels=["key"],
+        )
+        for label, used in self._used.items():
+            requests.add_metric([label], used.requests)
+            tokens.add_metric([label], used.tokens)
+        return requests, tokens
+
+    def _use(self, label: str) -> _Used:
+        return self._used.setdefault(label, _Used())
 
     def _label(self, name: str) -> str:
         if not name:
@@ -59,5 +78,5 @@ class KeyMetrics:
         if name not in self._names:
             if len(self._names) >= MAX_NAMES:
                 return OTHER
-            self._names[name] = self._counters(name)
+            self._names.add(name)
         return name

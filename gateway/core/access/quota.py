@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.core.access.key import Quotas
-from gateway.core.token_bucket import ROUNDING, refilled
+from gateway.core.token_bucket import ROUNDING
 
 MINUTE_S, DAY_S = 60.0, 86_400.0
 CHARS_PER_TOKEN = 4
@@ -52,9 +52,10 @@ class QuotaBucket:
 
     def available(self, now: float) -> float:
         """What is there; below 0 in debt."""
-        # Each request of a key asks several times, mostly at one moment.
+        # Written out, as each request of a key asks several times, mostly at one moment.
         if now > self.at:
-            self.level = refilled(self.level, now - self.at, self.limit, self.per_s)
+            level = self.level + (now - self.at) * self.per_s
+            self.level = level if level < self.limit else self.limit
             self.at = now
         return self.level
 
