@@ -35,6 +35,11 @@ QUESTION = (
     "Then Ruth buys 6 more. How many nuts are left?"
 )
 """With a long answer, which the models of the family know to its end."""
+LONG_JSON = {
+    "type": "json_schema",
+    "json_schema": {"name": "list", "schema": {"const": [f"line {line}" for line in range(9)]}},
+}
+"""Many events long, however many tokens a busy engine puts into one."""
 COUNTED = {"stream_options": {"include_usage": True}}
 ASKED: dict[str, Any] = {"model": MODEL, "max_tokens": 48, "temperature": 0, "stream": True}
 CASES = [
@@ -217,13 +222,13 @@ def test_a_stop_text_that_lies_across_the_break_ends_the_answer(place: Place) ->
     ("fields", "after"),
     [
         ({"n": 2, "temperature": 1.0}, 5),
-        ({"response_format": {"type": "json_object"}}, 3),
+        ({"response_format": LONG_JSON}, 3),
     ],
 )
 def test_what_nobody_can_go_on_with_ends_in_one_clean_error(
     place: Place, fields: dict[str, Any], after: int
 ) -> None:
-    """Behind the first token, and before the end of a short answer."""
+    """Behind the first token, and long before the answer's end."""
     for proxy in place.proxies:
         proxy.cut(after, times=9)
     answer = place.ask(place.gateway, CHAT, fields)
