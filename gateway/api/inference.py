@@ -222,7 +222,7 @@ class InferenceRoutes:
         if LATE in scope.get("state", ()):
             request = replace(request, fault=self._drain.refusal())
         request, permit = self._access.admit(request, identity)
-        sink.rate_headers = self._access.headers(identity)
+        sink.rate_headers = permit.rate_headers
         upstream = {name: headers[name] for name in _FORWARDED if name in headers}
         upstream[names.REQUEST_ID] = sink.request_id
         handler = self._handlers.get(request.model, self._inference)

@@ -98,6 +98,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._exchange: Exchange | None = None
         self._finished: asyncio.Future[Exchange] | None = None
+        self._arrived = 0.0
 
     @classmethod
     async def open(cls, target: Target) -> Connection:
@@ -145,6 +146,8 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        # Before it is read: what reading costs here is no part of the server's time.
+        self._arrived = monotonic()
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -169,10 +172,10 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         if self._exchange is not None:
-            self._exchange.pieces.append((monotonic(), body))
+            self._exchange.pieces.append((self._arrived, body))
 
     def on_message_complete(self) -> None:
         exchange, self._exchange = self._exchange, None
         if exchange is not None and self._finished is not None and not self._finished.done():
-            exchange.done = monotonic()
+            exchange.done = self._arrived
             self._finished.set_result(exchange)

@@ -74,10 +74,6 @@ class QuotaBucket:
         missing = min(amount, self.limit) - level
         return missing / self.per_s if missing > ROUNDING * self.limit else 0.0
 
-    def reset_s(self, now: float) -> float:
-        """Until it is full."""
-        return (self.limit - self.available(now)) / self.per_s
-
     def adopt(self, level: float, delivered: float, now: float) -> None:
         """The shared bucket has `level`, from which `delivered` of what was drawn here has been
         taken."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from dataclasses import replace
 
 from gateway.core.access.claims import TrustedProxy
@@ -26,10 +25,10 @@ from gateway.errors import GatewayError, InvalidKey, OutOfScope, QuotaExceeded
 from gateway.protocol.headers import MIN_QUALITY, PRIORITY, PRIVACY
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
 from gateway.serving.access.key_table import KeyTable
-from gateway.serving.access.quotas import KeyQuotas, Permit
+from gateway.serving.access.quotas import KeyQuotas, NoPermit, Permit
 
 _WAYS: dict[str, Way] = {CASCADE: "cascade", COLLECTIVE: "collective"}
-NO_PERMIT: nullcontext[None] = nullcontext()
+NO_PERMIT = NoPermit()
 MISSING = (
     "you didn't provide an API key; send it as `Authorization: Bearer <key>`; the gateway's "
     "operator makes keys with `python -m gateway.admin keys make`"
@@ -95,7 +94,7 @@ class Access:
 
     def admit(
         self, request: InferenceRequest, identity: Identity
-    ) -> tuple[InferenceRequest, Permit | nullcontext[None]]:
+    ) -> tuple[InferenceRequest, Permit | NoPermit]:
         """The request as it may go on, with what forbids it as its `fault`, and its place in the
         key's quotas: a block to be entered."""
         if not identity.key:
@@ -109,7 +108,8 @@ class Access:
             used = request.caller.used or RequestUse()
             return request, self._quotas.enter(identity, tokens, used)
         except QuotaExceeded as error:
-            return replace(request, fault=self._refused(identity.key, error)), NO_PERMIT
+            refused = replace(request, fault=self._refused(identity.key, error))
+            return refused, NoPermit(self._quotas.headers(identity))
 
     def may_ask(self, identity: Identity, model: str, tier: str | None = None) -> bool:
         """Whether the key may name this model, which is served at `tier`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import TracebackType
 
 from gateway.core.access.key import Identity
@@ -47,7 +48,8 @@ class KeyQuotas:
         if (refusal := use.refusal(tokens, now)) is not None:
             raise _exceeded(identity.key, refusal)
         use.begin(tokens, now)
-        return Permit(use=use, clock=self._clock, tokens=tokens, used=used)
+        told = rate_headers(use, now)
+        return Permit(use=use, clock=self._clock, tokens=tokens, used=used, rate_headers=told)
 
     def day_use(self) -> dict[str, float]:
         """Tokens of the day that keys have used, by owner; those that have used none are left
@@ -68,11 +70,20 @@ class KeyQuotas:
 class Permit:
     """A request's place in its key's quotas, for as long as the block runs; blocks may be nested,
     and may end in any order. At the end of the last one, whatever ends it, what the request used
-    takes the place of what was expected."""
+    takes the place of what was expected. `rate_headers`: what the caller is told of its limits."""
 
-    __slots__ = ("_blocks", "_clock", "_tokens", "_use", "_used")
+    __slots__ = ("_blocks", "_clock", "_tokens", "_use", "_used", "rate_headers")
 
-    def __init__(self, *, use: KeyUse, clock: Clock, tokens: int, used: RequestUse) -> None:
+    def __init__(
+        self,
+        *,
+        use: KeyUse,
+        clock: Clock,
+        tokens: int,
+        used: RequestUse,
+        rate_headers: RateHeaders,
+    ) -> None:
+        self.rate_headers = rate_headers
         self._use = use
         self._clock = clock
         self._tokens = tokens
@@ -92,6 +103,14 @@ class Permit:
         if self._blocks:
             return
         self._use.end(self._tokens, self._used, self._clock.now())
+
+
+class NoPermit(nullcontext[None]):
+    """What a request has in place of a Permit that no quota binds, or that was not let in."""
+
+    def __init__(self, rate_headers: RateHeaders = ()) -> None:
+        super().__init__()
+        self.rate_headers = rate_headers
 
 
 def _exceeded(key: str, refusal: QuotaRefusal) -> QuotaExceeded:

@@ -30,12 +30,12 @@ UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
     ],
 )
 def test_durations_read_as_openais(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert duration(seconds) == text.encode()
 
 
 @given(st.floats(0, 1e6))
 def test_a_duration_is_never_shorter_than_the_wait(seconds: float) -> None:
-    parts = re.findall(r"([\d.]+)(ms|h|m|s)", duration(seconds))
+    parts = re.findall(r"([\d.]+)(ms|h|m|s)", duration(seconds).decode())
     told = sum(float(number) * UNITS[unit] for number, unit in parts)
     assert seconds - 1e-6 <= told <= seconds + 0.0011
 
