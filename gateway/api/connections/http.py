@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
+from gateway.api.connections.answer import Answer
 from gateway.api.connections.bounds import Connections
 from gateway.api.connections.old_http import CloseDelimitedAnswer
 from gateway.api.connections.websocket import WebSocketConnection
@@ -117,8 +118,9 @@ class HttpConnection(HttpToolsProtocol):
         self._answered = None
         self._awaited, self._since = Awaited.BODY, self.loop.time()
         super().on_headers_complete()
-        if self.scope["http_version"] == "1.0" and self.cycle is not None:
-            self.cycle.__class__ = CloseDelimitedAnswer
+        if self.cycle is not None:
+            old = self.scope["http_version"] == "1.0"
+            self.cycle.__class__ = CloseDelimitedAnswer if old else Answer
         if len(self.pipeline) > MAX_PIPELINED:
             # An answer to it would be taken for that of a request before it.
             self._end("requests_ahead")

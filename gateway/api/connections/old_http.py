@@ -6,10 +6,11 @@ from __future__ import annotations
 import sys
 
 from uvicorn._types import ASGISendEvent
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from gateway.api.connections.answer import Answer
 
 
-class CloseDelimitedAnswer(RequestResponseCycle):
+class CloseDelimitedAnswer(Answer):
     """The answer to a request of HTTP/1.0; uvicorn would send one without a length in chunks."""
 
     without_length = False
