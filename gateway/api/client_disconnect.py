@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import NoReturn
 
 from starlette.types import Message, Receive
@@ -31,11 +32,13 @@ async def await_disconnect(error: RuntimeError) -> NoReturn:
 class Listening:
     """A block that is cancelled as soon as the caller leaves; it raises ClientGone instead.
 
-    The body of the request must have been read.
+    The body of the request must have been read. `complete`: whether the caller has all of its
+    answer; from then on its leaving is nobody's loss, and uvicorn says that it has left.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, complete: Callable[[], bool] = lambda: False) -> None:
         self._receive = receive
+        self._complete = complete
         self._left = False
 
     async def __aenter__(self) -> None:
@@ -46,6 +49,8 @@ class Listening:
         message: Message = {"type": "http.request"}
         while message["type"] != "http.disconnect":
             message = await self._receive()
+        if self._complete():
+            return
         self._left = True
         if self._task is not None:
             self._task.cancel()

@@ -235,7 +235,7 @@ class InferenceRoutes:
                     request, seconds=seconds, receive=receive, send=send, work=work
                 )
                 return
-            async with Listening(receive):
+            async with Listening(receive, lambda: sink.complete):
                 await handler.answer(request, upstream, sink)
 
     def _checked_to_compose(
@@ -313,6 +313,8 @@ class AsgiSink:
         self.rate_headers: RateHeaders = ()
         self._started = self._streams = self._ended = False
         self._first = self._last = b""
+        self.complete = False
+        """The connection has all of it."""
 
     async def start(
         self, status: int, headers: Mapping[str, str], outcome: Outcome, length: int | None
@@ -345,6 +347,11 @@ class AsgiSink:
             await self._send({"type": "http.response.body", "body": data, "more_body": more})
         except RuntimeError as error:
             await await_disconnect(error)
+        if not more:
+            self.complete = True
+            # The loop writes at the end of its turn: what is counted and settled after an answer
+            # does not hold it up.
+            await asyncio.sleep(0)
 
     async def fail(self, error: GatewayError) -> None:
         """End a stream that has begun."""

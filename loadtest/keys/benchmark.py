@@ -51,7 +51,7 @@ class KeysPlan:
 
 
 FULL = KeysPlan(repetitions=7, rounds=2000)
-QUICK = KeysPlan(repetitions=3, rounds=500)
+QUICK = KeysPlan(repetitions=9, rounds=500)
 
 
 def request(key: str, **fields: object) -> list[bytes]:

@@ -40,14 +40,13 @@ class Answer(RequestResponseCycle):
                 self.expected_content_length, self.chunked_encoding = 0, True
             elif framing == b"connection" and _says_close(value):
                 self.keep_alive, closes = False, True
-        _check_values(lines)
+        head = _checked(lines)
         if not self.keep_alive and not closes:
-            lines.append(b"connection: close\r\n")
+            head += b"connection: close\r\n"
         if self._without_length(status):
             self.chunked_encoding = True
-            lines.append(b"transfer-encoding: chunked\r\n")
-        lines.append(b"\r\n")
-        self.transport.write(b"".join(lines))
+            head += b"transfer-encoding: chunked\r\n"
+        self.transport.write(head + b"\r\n")
 
     def _without_length(self, status: int) -> bool:
         unknown = self.chunked_encoding is None
@@ -69,11 +68,12 @@ def _says_close(value: bytes) -> bool:
     return b"close" in [token.strip() for token in value.lower().split(b",")]
 
 
-def _check_values(lines: list[bytes]) -> None:
-    """Raises RuntimeError where a value has a character that would end its line, or that none may
-    have: of those the head has two for each of its lines, and no more."""
+def _checked(lines: list[bytes]) -> bytes:
+    """The head that the pieces of its lines make. Raises RuntimeError where a value has a character
+    that would end its line, or that none may have: the head has two of those for each line."""
     head = b"".join(lines)
     # The status line, and three pieces for each header.
     ends = 1 + (len(lines) - 1) // 3
     if len(head.translate(None, _CONTROLS)) != len(head) - 2 * ends:
         raise RuntimeError("Invalid HTTP header value.")
+    return head

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -97,13 +98,13 @@ class ApiKey:
             quotas=self.quotas,
         )
 
-    def digests(self, now: float) -> tuple[str, ...]:
-        """The digests of the keys that are good under this name now."""
-        if self.expires is not None and now >= self.expires:
-            return ()
-        if self.previous and now < self.previous_until:
-            return self.digest, self.previous
-        return (self.digest,)
+    @property
+    def digests(self) -> tuple[tuple[str, float], ...]:
+        """The digests of the keys that are good under this name, each with when it ends to be."""
+        end = math.inf if self.expires is None else self.expires
+        if not self.previous:
+            return ((self.digest, end),)
+        return (self.previous, min(end, self.previous_until)), (self.digest, end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +129,10 @@ ANONYMOUS = Identity()
 
 def bearer_token(authorization: str) -> str:
     """The token of an Authorization header; "" where there is none, or one that is too long."""
-    scheme, _, token = authorization.partition(" ")
-    token = token.strip()
-    return token if scheme.lower() == "bearer" and len(token) <= MAX_TOKEN_CHARS else ""
+    if authorization[:7].lower() != "bearer ":
+        return ""
+    token = authorization[7:].strip()
+    return token if len(token) <= MAX_TOKEN_CHARS else ""
 
 
 def token_digest(token: str) -> str:

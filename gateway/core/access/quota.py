@@ -31,24 +31,27 @@ def estimated_tokens(prompt_chars: int, max_tokens: int | None, answers: int) ->
 
 @dataclass(slots=True, kw_only=True)
 class QuotaBucket:
-    """A token bucket of `limit`, refilled within `period_s` seconds, that may be overdrawn: what
-    has been used is drawn, whatever is there. It begins full. Times are seconds on any clock that
-    does not go back.
+    """The token bucket of a quota: `limit`, refilled within `period_s` seconds. It may be
+    overdrawn: what has been used is drawn, whatever is there. It begins full. Times are seconds on
+    any clock that does not go back.
 
     Where replicas share it, each draws from its own, `undelivered` is what it has not told the
     shared one of, and `adopt` takes over the shared one's level.
     """
 
+    quota: QuotaName
     limit: float
     period_s: float
     at: float = 0.0
     undelivered: float = 0.0
     level: float = field(init=False)
     per_s: float = field(init=False)
+    limit_text: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         self.level = self.limit
         self.per_s = self.limit / self.period_s
+        self.limit_text = b"%d" % self.limit
 
     def available(self, now: float) -> float:
         """What is there; below 0 in debt."""
@@ -61,14 +64,14 @@ class QuotaBucket:
 
     def draw(self, amount: float, now: float) -> None:
         """Take as much, or give it back where `amount` is below 0."""
-        level = (self.available(now) if now > self.at else self.level) - amount
+        level = self.available(now) - amount
         self.level = level if level < self.limit else self.limit
         self.undelivered += amount
 
     def wait_s(self, amount: float, now: float) -> float:
         """Until there is as much: 0.0 where it is there. More than the limit is let in when the
         bucket is full, so that nobody waits for ever."""
-        level = self.available(now) if now > self.at else self.level
+        level = self.available(now)
         if amount <= level:
             return 0.0
         missing = min(amount, self.limit) - level
@@ -96,10 +99,13 @@ class KeyUse:
     `used_at`: when a request last entered or ended, on the clock of `now`."""
 
     def __init__(self, quotas: Quotas) -> None:
-        self.quotas = quotas
-        self.requests = _bucket(quotas.requests_per_min, MINUTE_S)
-        self.tokens = _bucket(quotas.tokens_per_min, MINUTE_S)
-        self.day_tokens = _bucket(quotas.tokens_per_day, DAY_S)
+        self.quotas = Quotas()
+        self.requests: QuotaBucket | None = None
+        self.tokens: QuotaBucket | None = None
+        self.day_tokens: QuotaBucket | None = None
+        self._buckets: list[tuple[QuotaBucket, bool]] = []
+        """With whether it is of tokens, and not of requests."""
+        self.change(quotas)
         self.in_flight = 0
         self.others_in_flight = 0
         self.used_at = float("-inf")
@@ -108,57 +114,49 @@ class KeyUse:
         """The operator has changed the quotas; a bucket whose limit stays keeps its level."""
         before, self.quotas = self.quotas, quotas
         if quotas.requests_per_min != before.requests_per_min:
-            self.requests = _bucket(quotas.requests_per_min, MINUTE_S)
+            self.requests = _bucket("requests_per_min", quotas.requests_per_min, MINUTE_S)
         if quotas.tokens_per_min != before.tokens_per_min:
-            self.tokens = _bucket(quotas.tokens_per_min, MINUTE_S)
+            self.tokens = _bucket("tokens_per_min", quotas.tokens_per_min, MINUTE_S)
         if quotas.tokens_per_day != before.tokens_per_day:
-            self.day_tokens = _bucket(quotas.tokens_per_day, DAY_S)
+            self.day_tokens = _bucket("tokens_per_day", quotas.tokens_per_day, DAY_S)
+        of_tokens = ((self.requests, False), (self.tokens, True), (self.day_tokens, True))
+        self._buckets = [(bucket, each) for bucket, each in of_tokens if bucket is not None]
 
-    def refusal(self, tokens: int, now: float) -> QuotaRefusal | None:
-        """Why a request with this estimate may not enter; None: it may."""
+    def enter(self, tokens: int, now: float) -> QuotaRefusal | None:
+        """Let a request in with this estimate; else nothing is drawn, and this is why."""
         limit = self.quotas.in_flight
         if limit is not None and self.in_flight + self.others_in_flight >= limit:
             return QuotaRefusal("in_flight", limit, 1.0)
-        requests, minute, day = self.requests, self.tokens, self.day_tokens
-        if (
-            (requests is not None and requests.wait_s(1, now))
-            or (minute is not None and minute.wait_s(tokens, now))
-            or (day is not None and day.wait_s(tokens, now))
-        ):
-            return self._longest_wait(tokens, now)
+        for bucket, of_tokens in self._buckets:
+            amount = tokens if of_tokens else 1
+            if amount > bucket.available(now) and bucket.wait_s(amount, now):
+                return self._longest_wait(tokens, now)
+        self.in_flight += 1
+        self.used_at = now
+        for bucket, of_tokens in self._buckets:
+            # As `draw`, of a bucket that is up to date.
+            amount = tokens if of_tokens else 1
+            bucket.level -= amount
+            bucket.undelivered += amount
         return None
 
     def _longest_wait(self, tokens: int, now: float) -> QuotaRefusal | None:
-        amounts: tuple[tuple[QuotaName, QuotaBucket | None, int], ...] = (
-            ("requests_per_min", self.requests, 1),
-            ("tokens_per_min", self.tokens, tokens),
-            ("tokens_per_day", self.day_tokens, tokens),
-        )
         refusals = [
-            QuotaRefusal(name, int(bucket.limit), wait_s)
-            for name, bucket, amount in amounts
-            if bucket is not None and (wait_s := bucket.wait_s(amount, now)) > 0
+            QuotaRefusal(bucket.quota, int(bucket.limit), wait_s)
+            for bucket, of_tokens in self._buckets
+            if (wait_s := bucket.wait_s(tokens if of_tokens else 1, now)) > 0
         ]
         # The longest wait is the one after which it may enter.
         return max(refusals, key=lambda refusal: refusal.wait_s, default=None)
 
-    def begin(self, tokens: int, now: float) -> None:
-        """A request enters, with this estimate."""
-        self.in_flight += 1
-        self._draw(1, tokens, now)
-
-    def end(self, tokens: int, used: RequestUse, now: float) -> None:
+    def leave(self, tokens: int, used: RequestUse, now: float) -> None:
         """A request that entered with the estimate `tokens` has ended."""
         self.in_flight -= 1
-        self._draw(max(used.engine_requests, 1) - 1, used.tokens - tokens, now)
-
-    def _draw(self, requests: int, tokens: int, now: float) -> None:
         self.used_at = now
-        if self.requests is not None and requests:
-            self.requests.draw(requests, now)
-        for bucket in (self.tokens, self.day_tokens):
-            if bucket is not None:
-                bucket.draw(tokens, now)
+        requests, more = max(used.engine_requests, 1) - 1, used.tokens - tokens
+        for bucket, of_tokens in self._buckets:
+            if amount := more if of_tokens else requests:
+                bucket.draw(amount, now)
 
 
 @dataclass(slots=True)
@@ -175,5 +173,7 @@ class RequestUse:
         self.tokens += tokens
 
 
-def _bucket(limit: int | None, period_s: float) -> QuotaBucket | None:
-    return None if limit is None else QuotaBucket(limit=float(limit), period_s=period_s)
+def _bucket(quota: QuotaName, limit: int | None, period_s: float) -> QuotaBucket | None:
+    if limit is None:
+        return None
+    return QuotaBucket(quota=quota, limit=float(limit), period_s=period_s)

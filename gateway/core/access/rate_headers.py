@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
 
-from gateway.core.access.quota import KeyUse, QuotaBucket
+from gateway.core.access.quota import KeyUse
 
-RateHeaders = tuple[tuple[bytes, bytes], ...]
+RateHeaders = Sequence[tuple[bytes, bytes]]
 
 
 def rate_headers(use: KeyUse, now: float) -> RateHeaders:
     """The limits of requests and of tokens that there are; of tokens the minute's, else the
     day's."""
-    requests, tokens = use.requests, use.tokens or use.day_tokens
-    told = () if requests is None else _headers(_REQUESTS, requests, now)
-    return told if tokens is None else told + _headers(_TOKENS, tokens, now)
+    told: list[tuple[bytes, bytes]] = []
+    tokens = use.tokens or use.day_tokens
+    for (limit, remaining, reset), bucket in ((_REQUESTS, use.requests), (_TOKENS, tokens)):
+        if bucket is not None:
+            # Written out, as each request runs it, mostly when it is in no cache of the processor.
+            left = bucket.available(now)
+            full_in_ms = -int(-1000 * (bucket.limit - left) / bucket.per_s // 1)
+            told += (
+                (limit, bucket.limit_text),
+                (remaining, str(int(left)).encode() if left > 0.0 else b"0"),
+                (reset, _SHORT[full_in_ms] if full_in_ms < 1000 else duration(full_in_ms)),
+            )
+    return told
 
 
-def duration(seconds: float) -> bytes:
-    """As OpenAI writes it: `120ms`, `1s`, `8.64s`, `6m0s`, `1h2m3s`; rounded up to milliseconds."""
-    milliseconds = -int(-seconds * 1000 // 1)
+def duration(milliseconds: int) -> bytes:
+    """As OpenAI writes it: `120ms`, `1s`, `8.64s`, `6m0s`, `1h2m3s`."""
     if milliseconds < 1000:
-        return _SHORT[milliseconds] if milliseconds > 0 else b"0s"
+        return _SHORT[milliseconds]
     minutes, rest = divmod(milliseconds, 60_000)
     hours, minutes = divmod(minutes, 60)
     whole, fraction = divmod(rest, 1000)
@@ -33,13 +42,7 @@ def duration(seconds: float) -> bytes:
     return text.encode()
 
 
-# Written out, as they are told with each answer.
 _SHORT = (b"0s", *(b"%dms" % milliseconds for milliseconds in range(1, 1000)))
-
-
-@lru_cache(4096)
-def _limit(name: bytes, limit: float) -> tuple[bytes, bytes]:
-    return name, b"%d" % limit
 
 
 def _names(what: str) -> tuple[bytes, bytes, bytes]:
@@ -49,14 +52,3 @@ def _names(what: str) -> tuple[bytes, bytes, bytes]:
 
 _KINDS = ("limit", "remaining", "reset")
 _REQUESTS, _TOKENS = _names("requests"), _names("tokens")
-
-
-def _headers(names: tuple[bytes, bytes, bytes], bucket: QuotaBucket, now: float) -> RateHeaders:
-    limit, remaining, reset = names
-    left = bucket.available(now)
-    full_in_s = (bucket.limit - left) / bucket.per_s
-    return (
-        _limit(limit, bucket.limit),
-        (remaining, b"%d" % left if left > 0.0 else b"0"),
-        (reset, duration(full_in_s)),
-    )

@@ -130,7 +130,8 @@ class Access:
             if problem is None and quality is not None:
                 problem = _model_problem(identity, quality, MIN_QUALITY)
             problem = problem or self._privacy_problem(identity, request.privacy.name)
-        problem = problem or self._priority_problem(identity, request.demands.priority)
+        if problem is None and request.demands.priority > self._max_priority:
+            problem = self._priority_problem(identity, request.demands.priority)
         return None if problem is None else self._refused(identity.key, problem)
 
     def _scope_problem(self, identity: Identity, model: str) -> OutOfScope | None:
@@ -158,9 +159,7 @@ class Access:
             code="privacy_not_allowed",
         )
 
-    def _priority_problem(self, identity: Identity, priority: int) -> OutOfScope | None:
-        if priority <= self._max_priority:
-            return None
+    def _priority_problem(self, identity: Identity, priority: int) -> OutOfScope:
         return OutOfScope(
             f"the key {identity.key} may not ask for the priority {priority}; at most "
             f"{self._max_priority} (keys.max_priority)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import math
 from collections.abc import Callable, Iterable, Mapping
 
 from gateway.core.access.key import ApiKey, Identity, token_digest
@@ -18,18 +19,18 @@ class KeyTable:
         self.keys: Mapping[str, ApiKey] = {}
         self.made = bool(self.fixed)
         self._unix_time = unix_time
-        self._by_digest: Mapping[str, tuple[ApiKey, Identity]] = {}
+        self._by_digest: Mapping[str, tuple[str, float, Identity]] = {}
         self.replace(())
 
     def replace(self, keys: Iterable[ApiKey], *, made: bool = False) -> None:
         """From now on these keys are good, and the settings'. `made`: operators have made keys,
         though they may have revoked them."""
         self.keys = {key.name: key for key in keys} | self.fixed
-        by_digest: dict[str, tuple[ApiKey, Identity]] = {}
+        by_digest: dict[str, tuple[str, float, Identity]] = {}
         for key in self.keys.values():
             identity = key.identity
-            for digest in filter(None, (key.previous, key.digest)):
-                by_digest[digest] = key, identity
+            for digest, end in key.digests:
+                by_digest[digest] = digest, end, identity
         self._by_digest = by_digest
         self.made = self.made or made or bool(self.keys)
 
@@ -40,10 +41,8 @@ class KeyTable:
         same time wherever two digests differ.
         """
         digest = token_digest(token)
-        key, identity = self._by_digest.get(digest, (None, None))
-        if key is None:
+        if (found := self._by_digest.get(digest)) is None:
             return None
-        good = False
-        for each in key.digests(self._unix_time()):
-            good |= hmac.compare_digest(each, digest)
-        return identity if good else None
+        stored, end, identity = found
+        good = hmac.compare_digest(stored, digest)
+        return identity if good and (end == math.inf or self._unix_time() < end) else None

@@ -45,9 +45,8 @@ class KeyQuotas:
         """Let a request in that is expected to need `tokens`; `used` will tell what it used. The
         permit must be closed. Raises QuotaExceeded."""
         use, now = self.use(identity), self._clock.now()
-        if (refusal := use.refusal(tokens, now)) is not None:
+        if (refusal := use.enter(tokens, now)) is not None:
             raise _exceeded(identity.key, refusal)
-        use.begin(tokens, now)
         told = rate_headers(use, now)
         return Permit(use=use, clock=self._clock, tokens=tokens, used=used, rate_headers=told)
 
@@ -102,7 +101,7 @@ class Permit:
         self._blocks -= 1
         if self._blocks:
             return
-        self._use.end(self._tokens, self._used, self._clock.now())
+        self._use.leave(self._tokens, self._used, self._clock.now())
 
 
 class NoPermit(nullcontext[None]):

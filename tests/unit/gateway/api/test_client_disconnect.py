@@ -43,6 +43,14 @@ async def test_work_that_is_done_when_the_caller_leaves_is_not_cancelled() -> No
     await asyncio.sleep(0)
 
 
+async def test_work_goes_on_behind_an_answer_that_the_caller_has_all_of() -> None:
+    caller = Caller()
+    async with Listening(caller.receive, lambda: True):
+        caller.leaves.set()
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize("leaves", [False, True])
 async def test_what_a_request_held_needs_no_garbage_collector(leaves: bool) -> None:
     gc.collect()
