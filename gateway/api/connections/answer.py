@@ -15,7 +15,7 @@ _CONTROLS = bytes(code for code in range(0x20) if code != 0x09) + b"\x7f"
 _BODILESS = (204, 304)
 
 
-class Answer(RequestResponseCycle):
+class HttpAnswer(RequestResponseCycle):
     """The answer to one request of a connection."""
 
     async def send(self, message: ASGISendEvent) -> None:

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
-from gateway.api.connections.answer import Answer
+from gateway.api.connections.answer import HttpAnswer
 from gateway.api.connections.bounds import Connections
 from gateway.api.connections.old_http import CloseDelimitedAnswer
 from gateway.api.connections.websocket import WebSocketConnection
@@ -120,7 +120,7 @@ class HttpConnection(HttpToolsProtocol):
         super().on_headers_complete()
         if self.cycle is not None:
             old = self.scope["http_version"] == "1.0"
-            self.cycle.__class__ = CloseDelimitedAnswer if old else Answer
+            self.cycle.__class__ = CloseDelimitedAnswer if old else HttpAnswer
         if len(self.pipeline) > MAX_PIPELINED:
             # An answer to it would be taken for that of a request before it.
             self._end("requests_ahead")

@@ -7,10 +7,10 @@ import sys
 
 from uvicorn._types import ASGISendEvent
 
-from gateway.api.connections.answer import Answer
+from gateway.api.connections.answer import HttpAnswer
 
 
-class CloseDelimitedAnswer(Answer):
+class CloseDelimitedAnswer(HttpAnswer):
     """The answer to a request of HTTP/1.0; uvicorn would send one without a length in chunks."""
 
     without_length = False

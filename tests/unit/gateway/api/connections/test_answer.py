@@ -10,7 +10,7 @@ import pytest
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from gateway.api.connections.answer import Answer
+from gateway.api.connections.answer import HttpAnswer
 
 pytestmark = pytest.mark.anyio
 Headers = list[tuple[bytes, bytes]]
@@ -68,13 +68,13 @@ async def test_it_is_written_as_uvicorn_does(headers: Headers, fields: dict[str,
     if fields.get("method") == "HEAD" and (b"content-length", b"2") in headers:
         headers = headers[1:]
     expected = await written(RequestResponseCycle, headers, **fields)
-    assert await written(Answer, headers, **fields) == expected
+    assert await written(HttpAnswer, headers, **fields) == expected
 
 
 @pytest.mark.parametrize("status", [204, 304])
 async def test_an_answer_without_a_body_has_no_framing(status: int) -> None:
     expected = await written(RequestResponseCycle, [], status=status)
-    assert await written(Answer, [], status=status) == expected
+    assert await written(HttpAnswer, [], status=status) == expected
     assert b"chunked" not in expected
 
 
@@ -92,4 +92,4 @@ async def test_an_answer_without_a_body_has_no_framing(status: int) -> None:
 )
 async def test_what_would_end_a_line_is_never_written(header: tuple[bytes, bytes]) -> None:
     with pytest.raises(RuntimeError, match="Invalid HTTP header"):
-        await written(Answer, [(b"x-first", b"fine"), header])
+        await written(HttpAnswer, [(b"x-first", b"fine"), header])
