@@ -152,6 +152,7 @@ class Settings:
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings from environment variables; empty ones count as absent. Raises SettingError."""
+    check_names(environ)
     values = {v.name: environ.get(v.name, "").strip() or v.default for v in VARIABLES}
     own_models = bool(environ.get("TIERFLOW_EDGE_MODEL") or environ.get("TIERFLOW_CLOUD_MODEL"))
     gateway_port = port(values, "TIERFLOW_PORT")
@@ -178,6 +179,20 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     )
     _check_distinct(settings)
     return settings
+
+
+def check_names(environ: Mapping[str, str]) -> None:
+    """Raises SettingError that names the variables of ours that no part reads, the gateway's
+    settings among them: the gateway would end of them when its engines have started."""
+    # Its packages are not there where the variables are only listed.
+    from gateway.errors import ConfigError
+    from gateway.settings import Settings as GatewaySettings
+    from gateway.settings.variables import check_variables
+
+    try:
+        check_variables(environ, GatewaySettings)
+    except ConfigError as error:
+        raise SettingError(error.message) from error
 
 
 def _device_model(environ: Mapping[str, str], own_models: bool) -> Model | None:

@@ -7,6 +7,7 @@ the environment or the file. Imports core, errors and the names and limits of pr
 
 from __future__ import annotations
 
+import os
 import re
 from importlib import resources
 from pathlib import Path
@@ -23,6 +24,7 @@ from pydantic_settings import (
 )
 
 from gateway.errors import ConfigError
+from gateway.protocol.variables import SETTINGS_PREFIX
 from gateway.settings.admin import Admin
 from gateway.settings.bounds import Ejection, RequestLimits, Retries, Scrape, Timeouts
 from gateway.settings.cascade import CascadeSettings
@@ -40,8 +42,9 @@ from gateway.settings.privacy import PrivacySettings
 from gateway.settings.problems import explain
 from gateway.settings.resumable import ResumableSettings
 from gateway.settings.state import StateSettings
+from gateway.settings.variables import check_variables
 
-ENV_PREFIX = "TIERFLOW_GATEWAY_"
+ENV_PREFIX = SETTINGS_PREFIX
 
 
 class Settings(BaseSettings):
@@ -122,6 +125,7 @@ class Settings(BaseSettings):
     @classmethod
     def load(cls, config: Path | None) -> Settings:
         """Read the file (if any) and the environment."""
+        check_variables(os.environ, cls)
         values = _read_yaml(config) if config else {}
         try:
             settings = cls(**values)
