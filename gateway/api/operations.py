@@ -136,7 +136,7 @@ def operations_router(
     @router.head("/ready", include_in_schema=False)
     @router.get(
         "/ready",
-        summary="Can anything be answered? Per pool, and why not",
+        summary="May requests come? And per pool, whether it can answer, and why not",
         responses=error_responses() | {503: {"model": Readiness, "description": "not ready"}},
     )
     async def ready(response: Response) -> Readiness:
@@ -168,14 +168,11 @@ def readiness(
     pools: Sequence[PoolState],
     conditions: Mapping[str, str],
     *,
-    settled: bool,
+    ready: bool,
     now: float,
 ) -> Readiness:
-    """Ready when every endpoint has been looked at and one pool at least can answer: the other
-    pools' requests for a virtual model overflow to it, so it must stay in service. A pool that
-    holds requests counts as well: were the gateway taken out, none could come to wake it. An
-    endpoint that is ejected is named, and leaves its pool ready: where all are, they are all
-    tried."""
+    """`ready`: requests may come, whatever their pools are like. An endpoint that is ejected is
+    named, and leaves its pool ready: where all are, they are all tried."""
     by_pool = {
         pool.name: PoolCondition(ready=False, tier=pool.tier.value, endpoints={}, held=pool.held)
         for pool in pools
@@ -184,5 +181,4 @@ def readiness(
         pool = by_pool[state.endpoint.pool]
         pool.endpoints[state.endpoint.id] = state.condition(now)
         pool.ready = pool.ready or state.healthy
-    takes = any(pool.ready for pool in by_pool.values()) or any(pool.hold_s > 0 for pool in pools)
-    return Readiness(ready=takes and settled, conditions=dict(conditions), pools=by_pool)
+    return Readiness(ready=ready, conditions=dict(conditions), pools=by_pool)

@@ -13,6 +13,7 @@ from gateway.adapters.endpoints.live import LiveEndpoints
 from gateway.adapters.endpoints.scraper import Scraper
 from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.fingerprint import TokenizerCheck
+from gateway.core.endpoints.down_pools import down_pools
 from gateway.core.endpoints.outlier_ejection import Standing
 from gateway.core.ports import Clock
 from gateway.errors import ConfigError
@@ -100,6 +101,7 @@ class EndpointUpkeep:
             else None
         )
         self._settled = False
+        self._routes = False
 
     @property
     def watches(self) -> Sequence[NamespaceWatch]:
@@ -115,6 +117,24 @@ class EndpointUpkeep:
             listed = self._discovery is None or self._discovery.settled
             self._settled = listed and all(state.seen for state in self._endpoints.states())
         return self._settled
+
+    @property
+    def routes(self) -> bool:
+        """Whether this gateway knows where requests go, or that there is nowhere for now.
+
+        Engines that fail later take nothing away: who is out of its Service can refuse nobody with
+        a reason, list no model and serve no device. But one that has reached none of the endpoints
+        that it knows may be cut off from all of them, and a rollout must not go on with it.
+        """
+        if not self._routes:
+            states, pools = self._endpoints.states(), self._endpoints.pools()
+            listed = self._discovery is None or self._discovery.listed
+            # Were it taken out, no request could come to wake a pool that holds them.
+            holds = any(pool.hold_s > 0 for pool in pools)
+            self._routes = (
+                holds or any(state.healthy for state in states) or (listed and not states)
+            )
+        return self._routes
 
     def start(self, stack: AsyncExitStack) -> None:
         """Inside the event loop; `stack` stops everything that was started."""
@@ -134,6 +154,8 @@ class EndpointUpkeep:
     def conditions(self) -> dict[str, str]:
         """What is degraded, by name, in words for the operator."""
         conditions, now = {}, self._clock.now()
+        if self.settled and (down := down_pools(self._endpoints.states(), self._endpoints.pools())):
+            conditions["pool-down"] = "; ".join(f"{name}: {why}" for name, why in down.items())
         if ejected := [
             f"{state.endpoint.id} ({state.health.cause})"
             for state in self._endpoints.states()

@@ -114,7 +114,7 @@ class GatewayParts:
             self.endpoints.states(),
             self.endpoints.pools(),
             self.conditions(),
-            settled=self.settled and not self.draining,
+            ready=self.settled and self.upkeep.routes and not self.draining,
             now=self.shared.clock.now(),
         )
 

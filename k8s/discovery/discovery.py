@@ -78,6 +78,11 @@ class Discovery:
     def settled(self) -> bool:
         return all(watch.tried for watch in self.watches)
 
+    @property
+    def listed(self) -> bool:
+        """Whether the endpoints of a namespace are known, if only that there are none."""
+        return any(watch.lists for watch in self.watches)
+
     def start(self) -> None:
         self._tasks = [asyncio.create_task(watch.run()) for watch in self.watches]
 

@@ -33,6 +33,12 @@ CONDITIONS: Mapping[str, DegradedMode] = {
         "good; where none ever were, callers with its tokens can't come in.",
         remedy="Check the issuer's `jwks_url` or `jwks_file`; the condition has the cause.",
     ),
+    "pool-down": DegradedMode(
+        meaning="A pool has no endpoint that is healthy, and none is waited for. Requests for its "
+        "models are refused with `no_endpoint`, those for a tier go to another one.",
+        remedy="Look at the engines; the condition says whether there are any. A pool that may be "
+        "empty at times can hold requests until its first endpoint: `pools.NAME.hold_s`.",
+    ),
     "endpoint-ejected": DegradedMode(
         meaning="Requests fail at an endpoint that passes the look at its health. It gets none for "
         "a while, then single ones try it; others answer.",

@@ -16,6 +16,7 @@ from tests.servers import eventually
 
 pytestmark = pytest.mark.integration
 
+ADMIN = "admin-token-of-tests-only"
 HOLDING = {"edge": {"tier": "edge", "hold_s": 60}}
 
 
@@ -84,15 +85,48 @@ def test_no_more_wait_than_may_queue_and_each_no_longer_than_it_should(cluster: 
     assert late.headers["retry-after"]
 
 
-def test_without_hold_an_empty_pool_refuses_at_once_and_the_gateway_is_not_ready(
+def test_with_all_pools_at_zero_the_gateway_stays_in_its_service_and_answers_itself(
     cluster: Cluster,
 ) -> None:
     asleep(cluster)
+    gateway = cluster.start_gateway(pools={"edge": {"tier": "edge"}}, admin={"token": ADMIN})
+    ready = cluster.get("/ready")
+    assert ready.status_code == 200
+    assert ready.json()["conditions"] == {"pool-down": "edge: no endpoint"}
+    assert cluster.metric("tierflow_condition", condition="pool-down") == 1
+    for model in ("rill-edge", "tierflow-auto"):
+        refused = cluster.ask(model)
+        assert (refused.status_code, error(refused)["code"]) == (503, "no_endpoint")
+        assert int(refused.headers["retry-after"]) >= 1
+    assert "tierflow-auto" in {card["id"] for card in cluster.get("/v1/models").json()["data"]}
+    admin = {"authorization": f"Bearer {ADMIN}"}
+    devices = cluster.http.get(gateway.url + "/v1/devices", headers=admin)
+    assert (devices.status_code, devices.json()["data"]) == (200, [])
+
+    engine = cluster.start_engine()
+    cluster.lists(engine)
+    cluster.until_in_rotation(engine)
+    assert cluster.ask("rill-edge").status_code == 200
+    cluster.lists(unready=(engine,))
+    eventually(lambda: "pool-down" in cluster.ready()["conditions"], "the pool is empty again")
+    assert cluster.get("/ready").status_code == 200
+
+
+def test_a_cluster_without_any_pool_leaves_the_gateway_in_its_service(cluster: Cluster) -> None:
+    cluster.start_gateway()
+    assert cluster.get("/ready").json()["pools"] == {}
+    assert error(cluster.ask("tierflow-auto"))["code"] == "no_endpoint"
+
+
+def test_a_gateway_that_has_reached_no_engine_yet_takes_no_part_in_a_rollout(
+    cluster: Cluster,
+) -> None:
+    engine = cluster.start_engine()
+    cluster.lists(engine)
+    engine.stop()
     cluster.start_gateway(ready=False, pools={"edge": {"tier": "edge"}})
-    eventually(lambda: not cluster.ready()["conditions"], "discovery has listed")
+    eventually(lambda: "pool-down" in cluster.ready()["conditions"], "it has looked")
     assert cluster.get("/ready").status_code == 503
-    refused = cluster.ask("rill-edge")
-    assert (refused.status_code, error(refused)["code"]) == (503, "no_endpoint")
 
 
 def test_a_virtual_model_overflows_to_the_tier_that_is_up(cluster: Cluster) -> None:

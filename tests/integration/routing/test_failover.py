@@ -79,18 +79,24 @@ def test_a_model_whose_pool_is_dead_is_a_503_that_says_when_to_retry(fleet: Flee
     assert caught.value.code in ("no_endpoint", "connect_failed")
 
 
-def test_when_everything_is_dead_ready_says_so_and_health_stays(fleet: Fleet) -> None:
+def test_when_everything_is_dead_the_gateway_stays_in_service_and_says_what_is_down(
+    fleet: Fleet,
+) -> None:
     for server in fleet.engines:
         server.kill()
 
-    def unready() -> Any:
+    def all_down() -> Any:
         answer = fleet.get("/ready")
-        return answer.json() if answer.status_code == 503 else None
+        return answer if "cloud" in answer.json()["conditions"].get("pool-down", "") else None
 
-    report = eventually(unready, "the gateway is not ready")
-    assert all(not pool["ready"] for pool in report["pools"].values())
-    assert fleet.ask("tierflow-auto").status_code == 503
-    assert fleet.get("/health").status_code == 200
+    report = eventually(all_down, "its pools are down")
+    assert report.status_code == 200
+    assert not any(pool["ready"] for pool in report.json()["pools"].values())
+    assert "edge: none of its 2 endpoints is healthy" in report.json()["conditions"]["pool-down"]
+    refused = fleet.ask("tierflow-auto")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "no_endpoint")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert {card["ready"] for card in fleet.get("/v1/models").json()["data"]} == {False}
 
 
 def test_an_engine_that_fails_its_health_check_is_left_alone(fleet: Fleet) -> None:
