@@ -1,7 +1,9 @@
 """An API server's stand-in: EndpointSlices over real HTTP, with versions, watches and failures.
 
 It keeps what a real one keeps: each change gets the next resourceVersion, a watch begins after the
-version that it is asked for, and one from before `forget` is told 410. Labels select.
+version that it is asked for, and one from before `forget` is told by an event of code 410 within an
+answer of 200. One that has just been started may know no roles for a while (`warm_up`). Labels
+select.
 """
 
 from __future__ import annotations
@@ -86,8 +88,10 @@ class ApiRequest:
 @dataclass(kw_only=True)
 class ApiServer:
     """`refuse` (a status) and `say` (its message) stand for every answer, or for `refuse_watches`
-    only; `page` is the refusal of something before the API server; `token` is what callers must
-    bring; `gone_as_event` tells an expiry inside the watch; `silent` takes requests and never
+    only; `warm_up` requests are refused before the roles are known; `page` is the refusal of
+    something before the API server; `token` is what callers must bring; `gone_as_event` False
+    tells an expiry by the answer's status, as an API server without a cache of watches does;
+    `first_line` is what every watch is told before it ends; `silent` takes requests and never
     answers.
     """
 
@@ -97,7 +101,9 @@ class ApiServer:
     say: str = "no"
     page: str | None = None
     token: str | None = None
-    gone_as_event: bool = False
+    warm_up: int = 0
+    gone_as_event: bool = True
+    first_line: bytes | None = None
     silent: bool = False
     tls: ssl.SSLContext | None = None
     requests: list[ApiRequest] = field(default_factory=list)
@@ -227,6 +233,9 @@ class ApiServer:
             await asyncio.Event().wait()
         if self.token is not None and token != self.token:
             return _status(401, "Unauthorized")
+        if self.warm_up:
+            self.warm_up -= 1
+            return _status(403, _no_roles(verb, request.match_info["namespace"]))
         if self.refuse is not None and self.page is not None:
             return web.Response(text=self.page, status=self.refuse, content_type="text/html")
         if self.refuse is not None:
@@ -252,6 +261,9 @@ class ApiServer:
         await response.prepare(request)
         if expired:
             await response.write(_line("ERROR", _body(410, gone)))
+            return response
+        if self.first_line is not None:
+            await response.write(self.first_line)
             return response
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()
         for at, kind, item, old in self._history:
@@ -313,6 +325,15 @@ def _line(kind: str, item: Object) -> bytes:
 
 def _body(code: int, message: str) -> Object:
     return {"kind": "Status", "status": "Failure", "code": code, "message": message}
+
+
+def _no_roles(verb: str, namespace: str) -> str:
+    kind = "endpointslices.discovery.k8s.io"
+    return (
+        f'{kind} is forbidden: User "system:serviceaccount:tierflow:gateway" cannot {verb} '
+        'resource "endpointslices" in API group "discovery.k8s.io" in the namespace '
+        f'"{namespace}": RBAC: role.rbac.authorization.k8s.io "gateway" not found'
+    )
 
 
 def _status(code: int, message: str) -> web.Response:

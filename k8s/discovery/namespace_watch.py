@@ -7,11 +7,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from k8s.discovery.cluster import Api
-from k8s.discovery.errors import ApiLost, DiscoveryError, Expired, refused
+from k8s.discovery.errors import ApiLost, ApiRefused, DiscoveryError, Expired, refused
 from k8s.discovery.slices import Bookmark, Event, Slice, SliceList, Status, decode
 
 BRIEF_S = 1.0
-"""A watch that ends sooner without an event counts as failed, and is not reopened at once."""
+"""A watch that ends sooner without an event counts as failed, and is not reopened at once. One that
+is silent for longer stands: what an API server has against a watch comes at once."""
+RIGHTS_REFUSED = (401, 403)
+WARM_UP_PAUSE = 3
+"""An API server that has just started refuses rights and accounts that it has not read yet. After
+an outage a first refusal is not told, and tried again after the pause of so many failures."""
 
 
 class Reports(Protocol):
@@ -31,7 +36,7 @@ class NamespaceWatch:
     """The watch of one namespace; `run` goes on until it is cancelled.
 
     `slices` (by name) stay as last known while the API server is lost; `problem` is empty while
-    the watch stands.
+    the watch stands: from its first good event, or from where a list has just ended.
 
     `resync_s`: seconds after which everything is listed anew. `pause_s`: the seconds before the
     next try, by the failures in a row (from 1). `failures` and `lists` only grow.
@@ -61,6 +66,8 @@ class NamespaceWatch:
         self._version = ""
         self._list_due = 0.0
         self._in_a_row = 0
+        self._expired_in_a_row = 0
+        self._was_lost = False
 
     async def run(self) -> None:
         while True:
@@ -68,19 +75,23 @@ class NamespaceWatch:
                 await self._connected()
             except Expired as error:
                 self._version = ""
-                self._in_a_row += 1
-                if self._in_a_row > 1:
-                    self._failed(error)
+                self._expired_in_a_row += 1
+                # A list is what helps, and it is due now. An API server to which even the version
+                # of its own list is too old gets the pauses of any other failure.
+                if self._expired_in_a_row == 1:
+                    continue
+                self._failed(error)
             except DiscoveryError as error:
-                self._in_a_row += 1
+                if self._warms_up(error):
+                    await asyncio.sleep(self._pause_s(WARM_UP_PAUSE))
+                    continue
+                self._was_lost = not (isinstance(error, ApiRefused) and error.status < 500)
                 self._failed(error)
             except Exception as error:
                 # Whatever an API server sends, its watcher must live on.
                 self._version = ""
-                self._in_a_row += 1
                 self._failed(ApiLost(f"unreadable answer ({type(error).__name__}: {error})"))
-            if self.problem:
-                await asyncio.sleep(self._pause_s(self._in_a_row))
+            await asyncio.sleep(self._pause_s(self._in_a_row))
 
     async def _connected(self) -> None:
         """Until something fails. The credentials are read anew each time that it is called."""
@@ -88,23 +99,31 @@ class NamespaceWatch:
         try:
             while True:
                 await self._once(api)
-                self._in_a_row = 0
+                self._lasts()
         finally:
             await api.close()
 
     async def _once(self, api: Api) -> None:
         """List if that is due, then watch until the API server ends it or a list is due."""
         loop = asyncio.get_running_loop()
-        if not self._version or loop.time() >= self._list_due:
+        listed = not self._version or loop.time() >= self._list_due
+        if listed:
             self._listed(decode(await api.list(self.namespace, self._selector), SliceList))
             self._list_due = loop.time() + self._resync_s
         seconds = max(1, round(self._list_due - loop.time()))
         began, has_events = loop.time(), False
         async with api.watch(self.namespace, self._selector, self._version, seconds) as lines:
-            self._stands()
-            async for line in lines:
-                self._take(line)
-                has_events, self._in_a_row = True, 0
+            if listed and self._expired_in_a_row < 2:
+                self._stands()
+            # No more is known yet: an expired version is often told inside an answer of 200.
+            silence = loop.call_later(BRIEF_S, self._lasts)
+            try:
+                async for line in lines:
+                    self._take(line)
+                    self._lasts()
+                    has_events = True
+            finally:
+                silence.cancel()
         if not has_events and loop.time() - began < min(BRIEF_S, 0.5 * seconds):
             raise ApiLost("the API server ends every watch at once")
 
@@ -132,12 +151,24 @@ class NamespaceWatch:
         self._reports.changed()
 
     def _stands(self) -> None:
+        self._was_lost = False
         if self.problem:
             self.problem = ""
             self._reports.watch_regained(self.namespace)
 
+    def _lasts(self) -> None:
+        self._in_a_row = self._expired_in_a_row = 0
+        self._stands()
+
+    def _warms_up(self, error: DiscoveryError) -> bool:
+        """Whether this refusal is the first since the API server was lost."""
+        refused_rights = isinstance(error, ApiRefused) and error.status in RIGHTS_REFUSED
+        was_lost, self._was_lost = self._was_lost, False
+        return refused_rights and was_lost
+
     def _failed(self, error: DiscoveryError) -> None:
         self.failures += 1
+        self._in_a_row += 1
         self.tried = True
         problem = str(error)
         if problem != self.problem:

@@ -7,9 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from gateway.core.types import EndpointState, PoolState
 
 
-def down_pools(
-    states: Iterable[EndpointState], pools: Sequence[PoolState]
-) -> Mapping[str, str]:
+def down_pools(states: Iterable[EndpointState], pools: Sequence[PoolState]) -> Mapping[str, str]:
     """The reasons, by pool, in words for the operator.
 
     A pool without endpoints that holds requests is asleep and not down: the first request wakes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -62,11 +63,16 @@ class DiscoveryRig:
         self.api, self.folder, self.heard = api, folder, Heard()
         fields = {"namespaces": ["tierflow"], "selector": SELECTOR, **wanted}
         kubeconfig = str(api.kubeconfig(folder))
+        self.pauses: list[int] = []
         self.discovery = Discovery(
             DiscoveryScope(kubeconfig=kubeconfig, **fields),  # type: ignore[arg-type]
             self.heard,
-            shortest_pause_s,
+            self._pause_s,
         )
+
+    def _pause_s(self, failures: int) -> float:
+        self.pauses.append(failures)
+        return shortest_pause_s(failures)
 
     @property
     def problem(self) -> str:
@@ -172,6 +178,81 @@ async def test_an_expired_version_is_answered_with_a_new_list(
         here.api.forget()
         await here.sees("10.0.0.1")
         assert here.api.count("list") == 2
+
+
+async def test_a_restart_that_forgets_the_version_costs_one_list_and_no_second_loss(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path) as here:
+        await here.api.stop()
+        await here.fails("no connection to the API server")
+        async with asyncio.timeout(15):
+            while here.discovery.watches[0].failures < 3:
+                await asyncio.sleep(0.02)
+        here.api.put(endpoint_slice("b", pod("10.0.0.2")))
+        here.api.forget()
+        told, pauses = len(here.heard.problems), here.pauses.copy()
+        await here.api.start()
+        await here.sees("10.0.0.1", "10.0.0.2")
+        await here.stands()
+        assert [each.verb for each in here.api.requests[-3:]] == ["watch", "list", "watch"]
+        assert (len(here.heard.problems), here.heard.regains) == (told, 2)
+        assert len(here.pauses) <= len(pauses) + 1, "no pause came between the 410 and the list"
+
+
+async def test_an_api_server_whose_lists_expire_at_once_is_not_asked_without_a_pause(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path) as here:
+        here.api.first_line = watch_error(410, "too old resource version: 7 (9)")
+        here.api.interject(here.api.first_line)
+        await here.fails("has expired")
+        assert (here.api.count("list"), here.pauses[:1]) == (2, [1])
+        here.api.put(endpoint_slice("b", pod("10.0.0.2")))
+        here.api.first_line = None
+        await here.sees("10.0.0.1", "10.0.0.2")
+        await here.stands()
+
+
+async def test_a_server_that_warms_up_after_an_outage_is_not_taken_for_a_missing_role(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path) as here:
+        await here.api.stop()
+        await here.fails("no connection to the API server")
+        here.api.put(endpoint_slice("b", pod("10.0.0.2")))
+        here.api.warm_up = 1
+        await here.api.start()
+        await here.sees("10.0.0.1", "10.0.0.2")
+        await here.stands()
+        assert not any("Role" in problem for problem in here.heard.problems)
+
+
+async def test_a_right_that_stays_away_after_an_outage_is_told(tmp_path: Path) -> None:
+    async with rig(tmp_path) as here:
+        await here.api.stop()
+        await here.fails("no connection to the API server")
+        here.api.warm_up = 2
+        await here.api.start()
+        await here.fails("get, list and watch on endpointslices")
+
+
+async def test_a_watch_that_answers_200_and_then_an_error_does_not_count_as_regained(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path) as here:
+        here.api.first_line = watch_error(500, "etcdserver: leader changed")
+        here.api.drop()
+        await here.fails("the API server answered 500")
+        assert here.heard.regains == 1
+        here.api.first_line = None
+        await here.stands()
+        assert here.heard.regains == 2
+
+
+def watch_error(code: int, message: str) -> bytes:
+    status = {"kind": "Status", "status": "Failure", "code": code, "message": message}
+    return json.dumps({"type": "ERROR", "object": status}).encode() + b"\n"
 
 
 async def test_a_lost_api_server_takes_nothing_away_and_comes_back(tmp_path: Path) -> None:
