@@ -21,6 +21,8 @@ Object: TypeAlias = dict[str, Any]
 """A Kubernetes object as in a manifest."""
 
 HELM_S = 60.0
+THROWAWAY: Object = {"global": {"throwawaySecrets": True}}
+"""The chart may make up Secrets without asking the cluster: nothing is installed here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,7 @@ def objects(text: str, source: str) -> tuple[Object, ...]:
 def _by_command(helm: str, release: Release) -> str:
     command = [helm, "template", release.name, str(release.chart)]
     command += ["--namespace", release.namespace, "--include-crds"]
+    command += ["--set", "global.throwawaySecrets=true"]
     for file in release.values:
         command += ["--values", str(file)]
     try:
@@ -87,9 +90,8 @@ def _by_library(release: Release) -> str:
         ) from error
     try:
         with helm_python.Chart.load(release.chart) as chart:
-            rendered = chart.render(
-                merged(release.values), name=release.name, namespace=release.namespace
-            )
+            values = overlay(merged(release.values), THROWAWAY)
+            rendered = chart.render(values, name=release.name, namespace=release.namespace)
     except helm_python.HelmError as error:
         raise UsageFailure(f"the chart does not render: {_one_line(str(error))}") from error
     return documents(rendered.items())

@@ -14,7 +14,10 @@ DEPLOYMENTS: dict[str, Path] = {
     file.parent.name: file for file in sorted((CHECKOUT / "deploy").glob("*/values.yaml"))
 }
 GPU_POOL: dict[str, Any] = {"gpu": {"count": 2}, "model": {"hub": "owner/large-8b"}}
-MONITORED = {"podMonitor": {"enabled": True}}
+MONITORED = {
+    "podMonitor": {"enabled": True},
+    "networkPolicy": {"metricsFrom": [{"namespaceSelector": {}}]},
+}
 
 UMBRELLA: dict[str, dict[str, Any]] = {
     "defaults": {},

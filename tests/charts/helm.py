@@ -11,7 +11,7 @@ from typing import Any
 
 import helm_python
 
-from k8s.preflight.rendering import Object, documents, merged, objects
+from k8s.preflight.rendering import THROWAWAY, Object, documents, merged, objects, overlay
 from tests.servers import CHECKOUT
 
 CHARTS = CHECKOUT / "charts"
@@ -52,7 +52,7 @@ def render(
     namespace: str = NAMESPACE,
 ) -> Rendering:
     """Raises Refusal."""
-    return _render(chart, json.dumps(values or {}), release, namespace)
+    return _render(chart, json.dumps(overlay(THROWAWAY, dict(values or {}))), release, namespace)
 
 
 def values_of(*files: Path) -> Object:

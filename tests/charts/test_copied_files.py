@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.charts.helm import CHARTS
 
 
-def test_both_charts_ask_in_the_same_way() -> None:
-    gateway, pool = (CHARTS / chart / "files/ask.py" for chart in ("gateway", "model-pool"))
+@pytest.mark.parametrize("name", ["files/ask.py", "templates/_object.tpl"])
+def test_a_file_of_both_charts_is_one(name: str) -> None:
+    gateway, pool = (CHARTS / chart / name for chart in ("gateway", "model-pool"))
     assert gateway.read_bytes() == pool.read_bytes()

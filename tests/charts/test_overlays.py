@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.charts.cases import DEPLOYMENTS
+from tests.charts.cases import DEPLOYMENTS, MONITORED
 from tests.charts.helm import Rendering, render, values_of
 from tests.charts.pods import pods
 
@@ -69,7 +69,7 @@ def test_what_is_said_for_all_pools_gives_way_to_what_one_says(tmp_path: Path) -
 
 
 def test_false_and_zero_and_empty_win_over_what_is_said_for_all_pools(tmp_path: Path) -> None:
-    everywhere = {"model-pool": {"nodeSelector": {"zone": "a"}, "podMonitor": {"enabled": True}}}
+    everywhere = {"model-pool": {"nodeSelector": {"zone": "a"}, **MONITORED}}
     one = {
         "pools": {
             "edge": {
@@ -89,7 +89,7 @@ def test_false_and_zero_and_empty_win_over_what_is_said_for_all_pools(tmp_path: 
 
 def test_null_takes_away_one_entry_of_what_is_said_for_all_pools(tmp_path: Path) -> None:
     entries = {"a": "1", "b": "2"}
-    amounts = {"cpu": "1", "memory": "1Gi", "example.org/card": 1}
+    amounts = {"cpu": "1", "memory": "4Gi", "example.org/card": 1}
     everywhere = {
         "nodeSelector": entries,
         "podLabels": entries,

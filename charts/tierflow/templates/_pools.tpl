@@ -23,12 +23,14 @@
 {{- $root := first . -}}
 {{- $name := index . 1 -}}
 {{- $values := last . -}}
-{{- include "model-pool.overlay" (list $values (omit (index . 2) "enabled")) -}}
+{{- include "tierflow-object.overlay" (list $values (omit (index . 2) "enabled")) -}}
 {{- $_ := set $values "pool" $name -}}
 {{- $_ = set $values "tier" ($values.tier | default $name) -}}
 {{- $_ = set $values "gatewayRelease" ($values.gatewayRelease | default $root.Release.Name) -}}
 {{- $_ = set $values "global" $root.Values.global -}}
 {{- $_ = set $values "library" true -}}
+{{- include "tierflow-object.filled" (list $values (include "model-pool.shape" . | fromYaml)) -}}
+{{- include "model-pool.validateNeeded" (dict "Values" $values "Release" $root.Release) -}}
 {{- end -}}
 
 {{/* list root values: where KEDA and Prometheus read the gateway's gauges. To sum over the replicas it compares the

@@ -2,6 +2,11 @@
 {{- printf "%s-redis" (include "tierflow.prefix" .) -}}
 {{- end -}}
 
+{{/* The Secret with Redis' URL, and what the bundled server reads. */}}
+{{- define "redis.secret" -}}
+{{- (.Values.global).redisSecret | default (include "redis.fullname" .) -}}
+{{- end -}}
+
 {{/* Whether the bundled server runs. */}}
 {{- define "redis.bundled" -}}
 {{- $external := .Values.redis.external -}}

@@ -3,6 +3,7 @@
 {{- if eq (toString .Values.redis.image.tag) "latest" -}}
 {{- fail "redis: image.tag latest would change under a running release; name a version" -}}
 {{- end -}}
+{{- include "tierflow.validateRedis" . -}}
 {{- include "tierflow.validateNames" . -}}
 {{- include "tierflow.validateState" . -}}
 {{- range $name, $pool := .Values.pools -}}
@@ -26,13 +27,36 @@
 {{- end -}}
 {{- end -}}
 
+{{/* What the bundled server could not live with. */}}
+{{- define "tierflow.validateRedis" -}}
+{{- $redis := .Values.redis -}}
+{{- $own := include "redis.labels" . | fromYaml -}}
+{{- range $value, $labels := dict "global.commonLabels" .Values.global.commonLabels "redis.podLabels" $redis.podLabels -}}
+{{- range $label, $_ := $labels -}}
+{{- if hasKey $own $label -}}
+{{- fail (printf "%s: the chart sets %s itself; take it out" $value $label) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if include "redis.bundled" . -}}
+{{- include "tierflow-object.validateResources" (list "redis" "redis.resources" $redis.resources) -}}
+{{- $text := $redis.maxMemory | toString | lower -}}
+{{- $unit := regexFind "[a-z]*$" $text -}}
+{{- $bytes := mulf (trimSuffix $unit $text | float64) (get (dict "" 1.0 "b" 1.0 "k" 1e3 "kb" 1024.0 "m" 1e6 "mb" 1048576.0 "g" 1e9 "gb" 1073741824.0) $unit | float64) -}}
+{{- $limit := dig "limits" "memory" "" $redis.resources -}}
+{{- if and $limit (ge $bytes (include "tierflow-object.amount" $limit | float64)) -}}
+{{- fail (printf "redis.maxMemory is %v, and redis.resources.limits.memory %v leaves no room beside it: the server would be killed before it is full; raise the limit, or lower maxMemory" $redis.maxMemory $limit) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* That the gateway is told of the Redis that is named here, and may reach it. */}}
 {{- define "tierflow.validateState" -}}
 {{- $external := .Values.redis.external -}}
 {{- if .Values.gateway.enabled -}}
 {{- $gateway := index .Subcharts "gateway" | merge (dict "Template" .Template) -}}
 {{- $secret := include "gateway.stateSecret" $gateway -}}
-{{- $wanted := $external.existingSecret | default (include "redis.fullname" .) -}}
+{{- $wanted := $external.existingSecret | default (include "redis.secret" .) -}}
 {{- if and (or (include "redis.bundled" .) $external.url $external.existingSecret) $secret (ne $secret $wanted) -}}
 {{- fail (printf "gateway.state.existingSecret is %s, and Redis' URL is in %s; say the same, or set redis: {enabled: false} with no external" $secret $wanted) -}}
 {{- end -}}
@@ -40,6 +64,14 @@
 {{- $shut := and $policy.enabled (not $gateway.Values.state.ports) (not $policy.egress) -}}
 {{- if and $shut $secret (or $external.url $external.existingSecret) -}}
 {{- fail "gateway.state.ports: list the port of redis.external, such as [6379]; the gateway's NetworkPolicy lets it out to no other" -}}
+{{- end -}}
+{{- if and $external.url $policy.enabled $secret (not $policy.egress) -}}
+{{- $port := regexFind ":[0-9]+$" (urlParse $external.url).host | trimPrefix ":" | default "6379" | int -}}
+{{- $open := list -}}
+{{- range $gateway.Values.state.ports -}}{{- $open = append $open (int .) -}}{{- end -}}
+{{- if not (has $port $open) -}}
+{{- fail (printf "gateway.state.ports: redis.external.url has the port %d, which is not among them; the gateway's NetworkPolicy lets it out to no other" $port) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -181,7 +181,7 @@ def test_the_gateway_may_read_endpoint_slices_and_nothing_else(name: str) -> Non
             {
                 "apiGroups": ["discovery.k8s.io"],
                 "resources": ["endpointslices"],
-                "verbs": ["get", "list", "watch"],
+                "verbs": ["list", "watch"],
             }
         ]
     accounts = {pod.spec["serviceAccountName"] for pod in pods(found) if pod.component == "gateway"}

@@ -15,7 +15,7 @@ import helm_python
 import pytest
 import yaml
 
-from k8s.preflight.rendering import Object
+from k8s.preflight.rendering import THROWAWAY, Object, overlay
 from tests.charts.helm import CHARTS, NAMESPACE, RELEASE, Rendering, render
 from tests.integration.preflight.cluster import kubeconfig
 from tests.stand_in import Answer, StandIn, Table, stand_in
@@ -35,11 +35,16 @@ def discovery() -> Table:
     """What Helm asks before it looks anything up."""
     secrets = {"name": "secrets", "kind": "Secret", "namespaced": True, "verbs": ["get", "list"]}
     core = {"kind": "APIResourceList", "groupVersion": "v1", "resources": [secrets]}
+    scaled = {"name": "deployments", "kind": "Deployment", "namespaced": True, "verbs": ["get"]}
+    apps = {"kind": "APIResourceList", "groupVersion": "apps/v1", "resources": [scaled]}
+    version = {"groupVersion": "apps/v1", "version": "v1"}
+    group = {"name": "apps", "versions": [version], "preferredVersion": version}
     return {
         "/version": Answer({"major": "1", "minor": "33", "gitVersion": "v1.33.0"}),
         "/api": Answer({"kind": "APIVersions", "versions": ["v1"]}),
-        "/apis": Answer({"kind": "APIGroupList", "apiVersion": "v1", "groups": []}),
+        "/apis": Answer({"kind": "APIGroupList", "apiVersion": "v1", "groups": [group]}),
         "/api/v1": Answer(core),
+        "/apis/apps/v1": Answer(apps),
     }
 
 
@@ -69,7 +74,8 @@ def upgraded(api: StandIn, values: dict[str, Any]) -> dict[str, Object]:
         kubeconfig_content=json.dumps(kubeconfig(api.url)), namespace=NAMESPACE
     )
     with config, helm_python.Chart.load(CHARTS / "tierflow") as chart:
-        rendered = config.render(chart, values, name=RELEASE, namespace=NAMESPACE)
+        wanted = overlay(THROWAWAY, values)
+        rendered = config.render(chart, wanted, name=RELEASE, namespace=NAMESPACE)
     found = [each for text in rendered.values() for each in _documents(text)]
     return {each["metadata"]["name"]: each for each in found if each["kind"] == "Secret"}
 

@@ -96,7 +96,7 @@ def test_the_rights_that_are_asked_about_are_those_of_the_rendered_objects(
     }
     for resource in ("deployments", "services", "networkpolicies", "rolebindings", "secrets"):
         assert {("create", resource), ("patch", resource), ("delete", resource)} <= asked
-    assert {("get", "endpointslices"), ("list", "endpointslices")} <= asked
+    assert {("list", "endpointslices"), ("watch", "endpointslices")} <= asked
     assert ("watch", "endpointslices") in asked
     assert ("create", "persistentvolumeclaims") in asked, "Redis keeps what was enrolled"
     assert ("create", "ingresses") not in asked

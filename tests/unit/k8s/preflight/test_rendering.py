@@ -56,7 +56,8 @@ def test_a_helm_command_is_used_where_there_is_one(tmp_path: Path) -> None:
         Release(chart=chart, name="demo", namespace="there", values=(chart / "values.yaml",)), helm
     )
     assert found["asked"] == (
-        f"template demo {chart} --namespace there --include-crds --values {chart}/values.yaml"
+        f"template demo {chart} --namespace there --include-crds "
+        f"--set global.throwawaySecrets=true --values {chart}/values.yaml"
     )
 
 
