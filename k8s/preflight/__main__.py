@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from k8s.preflight.cluster.connection import connect
 from k8s.preflight.commandline import parse
-from k8s.preflight.connection import connect
 from k8s.preflight.failure import UsageFailure
 from k8s.preflight.inspection import inspect
 from k8s.preflight.needs import needs

@@ -47,6 +47,17 @@ class Node:
         return self.ready and self.schedulable
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunningPod:
+    """A pod that has a node and has not ended."""
+
+    namespace: str
+    node: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    requests: Amounts = field(default_factory=dict)
+    limits: Amounts = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class StorageClass:
     name: str
@@ -80,8 +91,7 @@ class Cluster:
 
     version: Reading[str]
     nodes: Reading[tuple[Node, ...]]
-    used: Reading[Mapping[str, Amounts]]
-    """What the pods of each node request, by the node's name."""
+    pods: Reading[tuple[RunningPod, ...]]
     runtime_classes: Reading[frozenset[str]]
     storage_classes: Reading[tuple[StorageClass, ...]]
     ingress_classes: Reading[frozenset[str]]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from k8s.preflight.connection import Connection, Refused, Unreachable
+from k8s.preflight.cluster.connection import Connection, Refused, Unreachable
+from k8s.preflight.cluster.reading import read_cluster
+from k8s.preflight.cluster.rights import ask, granted_rights, install_rights
 from k8s.preflight.judgements import judge
 from k8s.preflight.judgements.parts import METRICS_API
 from k8s.preflight.needs import Needs
-from k8s.preflight.reading import read_cluster
 from k8s.preflight.registry import look_up
 from k8s.preflight.report import Finding, Result
-from k8s.preflight.rights import ask, granted_rights, install_rights
 
 
 def inspect(

@@ -14,7 +14,7 @@ from typing import Any
 
 import helm_python
 
-from k8s.preflight.connection import Connection, Refused, Unreachable, connect
+from k8s.preflight.cluster.connection import Connection, Refused, Unreachable, connect
 from k8s.preflight.failure import UsageFailure
 from k8s.preflight.rendering import Object, merged, overlay
 from tests.servers import CHECKOUT, eventually

@@ -14,7 +14,7 @@ from k8s.preflight.judgements.machines import namespace, nodes, version
 from k8s.preflight.judgements.parts import ingress_classes, parts
 from k8s.preflight.judgements.permissions import permissions
 from k8s.preflight.judgements.pulls import pulls
-from k8s.preflight.judgements.room import room
+from k8s.preflight.judgements.room import room, runs_already, taken
 from k8s.preflight.judgements.storage import storage
 from k8s.preflight.needs import Needs
 from k8s.preflight.report import Finding
@@ -29,16 +29,18 @@ def judge(
     granted: Mapping[Right, Reading[bool]],
 ) -> list[Finding]:
     """`into`: the namespace of the install."""
+    used = taken(cluster.pods, needs, into)
+    upgrade = runs_already(cluster.pods, needs, into)
     return [
         version(cluster.version),
         namespace(into, cluster.namespace_exists),
         nodes(cluster.nodes),
-        *accelerators(needs, cluster.nodes),
+        *accelerators(needs, cluster.nodes, used),
         runtime_classes(needs, cluster.runtime_classes),
         *storage(needs, cluster.storage_classes),
         *parts(needs, cluster.served),
         *ingress_classes(needs, cluster.ingress_classes),
-        *room(needs, cluster.nodes, cluster.used),
+        *room(needs, cluster.nodes, used, upgrade=upgrade),
         *pulls(needs, cluster.nodes, manifests),
         permissions("rights to install", install),
         permissions("rights the gateway gets", granted),

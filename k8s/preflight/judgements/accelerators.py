@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from k8s.preflight.facts import Node, Reading, Unread
+from k8s.preflight.facts import Amounts, Node, Reading, Unread
 from k8s.preflight.needs import Needs, PodNeed
-from k8s.preflight.placement import admitted
+from k8s.preflight.placement import admitted, left
 from k8s.preflight.report import Finding, Result
 
 KNOWN = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "gpu.intel.com/xe")
@@ -25,8 +25,13 @@ VENDOR_PRESENT = {
 PLUGIN = "install the vendor's device plugin or GPU operator, so that nodes offer {resource}"
 
 
-def accelerators(needs: Needs, reading: Reading[tuple[Node, ...]]) -> list[Finding]:
-    """A row for each resource that is asked for, and for each that the nodes only have."""
+def accelerators(
+    needs: Needs,
+    reading: Reading[tuple[Node, ...]],
+    used: Reading[Mapping[str, Amounts]],
+) -> list[Finding]:
+    """A row for each resource that is asked for, and for each that the nodes only have. Whether
+    each pod gets its own, all together, is the question of `room`."""
     asked = sorted({name for pod in needs.pods for name in pod.devices})
     if isinstance(reading, Unread):
         return [
@@ -34,7 +39,8 @@ def accelerators(needs: Needs, reading: Reading[tuple[Node, ...]]) -> list[Findi
             for name in asked or ["GPUs"]
         ]
     offered = [name for name in KNOWN if name not in asked and _having(name, reading)]
-    found = [_asked(name, needs.pods, reading) for name in asked]
+    taken = {} if isinstance(used, Unread) else used
+    found = [_asked(name, needs.pods, reading, taken) for name in asked]
     found += [
         Finding(check=name, result=Result.OK, found=f"{_offer(name, reading)}; not used")
         for name in offered
@@ -46,7 +52,9 @@ def accelerators(needs: Needs, reading: Reading[tuple[Node, ...]]) -> list[Findi
     ]
 
 
-def _asked(name: str, pods: Iterable[PodNeed], nodes: tuple[Node, ...]) -> Finding:
+def _asked(
+    name: str, pods: Iterable[PodNeed], nodes: tuple[Node, ...], used: Mapping[str, Amounts]
+) -> Finding:
     having = _having(name, nodes)
     if not having:
         return _nowhere(name, nodes)
@@ -72,6 +80,12 @@ def _asked(name: str, pods: Iterable[PodNeed], nodes: tuple[Node, ...]) -> Findi
                 found=f"{pod.owner} asks for {amount}; {found}",
                 todo=todo,
             )
+    free = sum((left(node, used).get(name, Decimal(0)) for node in having), Decimal(0))
+    awake = [pod for pod in pods if not pod.asleep and not pod.short_lived]
+    total = sum((pod.devices.get(name, Decimal(0)) * pod.replicas for pod in awake), Decimal(0))
+    if total > free:
+        todo = f"{total} are asked for together: add nodes, or lower replicas, or pools"
+        return Finding(check=name, result=Result.MISSING, found=f"{found}; {free} free", todo=todo)
     return Finding(check=name, result=Result.OK, found=found)
 
 

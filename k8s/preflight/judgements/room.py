@@ -1,44 +1,103 @@
-"""CPU and memory: what the pods request against what the nodes have left."""
+"""CPU, memory, disk and devices: what all pods together request of what the nodes have left."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 
-from k8s.preflight.facts import Amounts, Node, Reading, Unread
+from k8s.preflight.facts import Amounts, Node, Reading, RunningPod, Unread
 from k8s.preflight.needs import Needs, PodNeed
-from k8s.preflight.placement import admitted, fits, without_place
+from k8s.preflight.placement import Placement, admitted, fits, left, places
 from k8s.preflight.report import Finding, Result
 
 GIB = Decimal(2**30)
+CHECK = "room on the nodes"
+MORE = "add nodes, or lower replicas, requests"
+
+
+def taken(
+    pods: Reading[tuple[RunningPod, ...]], needs: Needs, into: str
+) -> Reading[Mapping[str, Amounts]]:
+    """What other pods than the release's own request, by node: an upgrade replaces its own."""
+    if isinstance(pods, Unread):
+        return pods
+    total: dict[str, dict[str, Decimal]] = {}
+    for pod in pods:
+        if not is_own(pod, needs, into):
+            on_node = total.setdefault(pod.node, {})
+            for name, amount in {**pod.requests, "pods": Decimal(1)}.items():
+                on_node[name] = on_node.get(name, Decimal(0)) + amount
+    return total
+
+
+def is_own(pod: RunningPod, needs: Needs, into: str) -> bool:
+    return any(need.owns(pod, into) for need in needs.pods)
+
+
+def runs_already(pods: Reading[tuple[RunningPod, ...]], needs: Needs, into: str) -> bool:
+    """Whether this will be an upgrade, as far as is known."""
+    return not isinstance(pods, Unread) and any(is_own(pod, needs, into) for pod in pods)
 
 
 def room(
     needs: Needs,
     nodes: Reading[tuple[Node, ...]],
     used: Reading[Mapping[str, Amounts]],
+    *,
+    upgrade: bool = False,
 ) -> list[Finding]:
-    """Every pod alone must fit some node; together they should fit beside what runs already."""
-    check = "CPU and memory"
+    """Every pod alone must fit some node, and all together must fit beside what runs already."""
     lasting = [pod for pod in needs.pods if not pod.short_lived]
     if isinstance(nodes, Unread):
-        return [Finding(check=check, result=Result.NOT_CHECKED, found=nodes.reason)]
+        return [Finding(check=CHECK, result=Result.NOT_CHECKED, found=nodes.reason)]
     if not any(node.usable for node in nodes):
-        return [Finding(check=check, result=Result.NOT_CHECKED, found="no node is usable")]
+        return [Finding(check=CHECK, result=Result.NOT_CHECKED, found="no node is usable")]
     misfits = [finding for pod in lasting if (finding := _alone(pod, nodes))]
     if misfits:
         return misfits
-    asked = f"asked for {_together(lasting)}"
-    if isinstance(used, Unread):
-        left_over = without_place(lasting, nodes, {})
-        note = f"; what runs already is not counted ({used.reason})"
-    else:
-        left_over, note = without_place(lasting, nodes, used), ""
-    found = f"{asked}, the nodes have {_left(nodes, used)} left{note}"
-    if left_over:
-        todo = f"no room for all of {', '.join(left_over)}: add nodes, or lower replicas, requests"
-        return [Finding(check=check, result=Result.WARNING, found=found, todo=todo)]
-    return [Finding(check=check, result=Result.OK, found=found)]
+    return [_together(lasting, nodes, used, upgrade=upgrade)]
+
+
+def _together(
+    pods: list[PodNeed],
+    nodes: tuple[Node, ...],
+    reading: Reading[Mapping[str, Amounts]],
+    *,
+    upgrade: bool,
+) -> Finding:
+    used: Mapping[str, Amounts] = {} if isinstance(reading, Unread) else reading
+    awake = [pod for pod in pods if not pod.asleep]
+    at_start = places(awake, nodes, used)
+    names = _names(pods)
+    found = f"asked for {_amounts(_asked(awake), names)}, the nodes have "
+    found += f"{_amounts(_left(nodes, used), names)} left"
+    if at_start.placement is Placement.NONE:
+        owners = ", ".join(at_start.left_over)
+        return _finding(Result.MISSING, found, f"no room for all of {owners}: {MORE}")
+    if isinstance(reading, Unread):
+        found += f"; what runs already is not counted ({reading.reason})"
+        return _finding(Result.NOT_CHECKED, found, "ask for the right to list pods")
+    if at_start.placement is not Placement.FITS:
+        owners = ", ".join(at_start.left_over)
+        todo = f"it is so tight that {owners} may find no room: {MORE}"
+        return _finding(Result.WARNING, found, todo)
+    if short := places(pods, nodes, used).left_over:
+        todo = f"what is scaled to zero has no room when it wakes ({', '.join(short)}): {MORE}"
+        return _finding(Result.WARNING, found, todo)
+    for pod in awake if upgrade else ():
+        if short := places([*awake, _one_more(pod)], nodes, used).left_over if pod.surge else ():
+            todo = f"an update starts one more of {pod.owner} first, for which is no room: {MORE}"
+            return _finding(Result.WARNING, found, todo)
+    return _finding(Result.OK, found, "")
+
+
+def _finding(result: Result, found: str, todo: str) -> Finding:
+    return Finding(check=CHECK, result=result, found=found, todo=todo)
+
+
+def _one_more(pod: PodNeed) -> PodNeed:
+    return replace(pod, replicas=pod.surge)
 
 
 def _alone(pod: PodNeed, nodes: tuple[Node, ...]) -> Finding | None:
@@ -57,39 +116,47 @@ def _alone(pod: PodNeed, nodes: tuple[Node, ...]) -> Finding | None:
         if all(amount > node.allocatable.get(name, Decimal(0)) for node in candidates)
     )
     lacking = ", ".join(short) or "no single node has all of it"
+    names = _names([pod])
     found = (
-        f"it asks for {_amounts(pod.requests)}; {largest.name} has {_amounts(largest.allocatable)}"
+        f"it asks for {_amounts(pod.requests, names)}; {largest.name} has "
+        f"{_amounts(largest.allocatable, names)}"
     )
     todo = f"too little: {lacking}; a larger node, or smaller requests in the values"
     return Finding(check=check, result=Result.MISSING, found=found, todo=todo)
 
 
-def _together(pods: list[PodNeed]) -> str:
-    total = {
-        name: sum((pod.requests.get(name, Decimal(0)) * pod.replicas for pod in pods), Decimal(0))
-        for name in ("cpu", "memory")
-    }
-    return _amounts(total)
+def _names(pods: Iterable[PodNeed]) -> list[str]:
+    """Of the resources that are asked for; of the usual ones always."""
+    further = {name for pod in pods for name, amount in pod.requests.items() if amount > 0}
+    return ["cpu", "memory", *sorted(further - {"cpu", "memory"})]
 
 
-def _left(nodes: tuple[Node, ...], used: Reading[Mapping[str, Amounts]]) -> str:
-    taken: Mapping[str, Amounts] = {} if isinstance(used, Unread) else used
-    total = {
-        name: sum(
-            (
-                node.allocatable.get(name, Decimal(0))
-                - taken.get(node.name, {}).get(name, Decimal(0))
-                for node in nodes
-                if node.usable
-            ),
-            Decimal(0),
-        )
-        for name in ("cpu", "memory")
-    }
-    return _amounts(total)
+def _asked(pods: Iterable[PodNeed]) -> Amounts:
+    total: dict[str, Decimal] = {}
+    for pod in pods:
+        for name, amount in pod.requests.items():
+            total[name] = total.get(name, Decimal(0)) + amount * pod.replicas
+    return total
 
 
-def _amounts(amounts: Amounts) -> str:
-    """As in `2.5 CPU, 4.0 GiB`."""
-    cpu, memory = amounts.get("cpu", Decimal(0)), amounts.get("memory", Decimal(0)) / GIB
-    return f"{cpu.normalize():f} CPU, {memory:.1f} GiB"
+def _left(nodes: tuple[Node, ...], used: Mapping[str, Amounts]) -> Amounts:
+    total: dict[str, Decimal] = {}
+    for node in nodes:
+        for name, amount in left(node, used).items() if node.usable else ():
+            total[name] = total.get(name, Decimal(0)) + amount
+    return total
+
+
+def _amounts(amounts: Amounts, names: Iterable[str]) -> str:
+    """As in `2.5 CPU, 4.0 GiB, 1 nvidia.com/gpu`."""
+    return ", ".join(_amount(name, amounts.get(name, Decimal(0))) for name in names)
+
+
+def _amount(name: str, amount: Decimal) -> str:
+    if name == "cpu":
+        return f"{amount.normalize():f} CPU"
+    if name == "memory":
+        return f"{amount / GIB:.1f} GiB"
+    if name == "ephemeral-storage" or name.startswith("hugepages-"):
+        return f"{amount / GIB:.1f} GiB {name}"
+    return f"{amount.normalize():f} {name}"

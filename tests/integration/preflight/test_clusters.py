@@ -51,6 +51,19 @@ def test_gpu_values_need_gpu_nodes(preflight: Preflight, api: StandIn) -> None:
     assert outcome.rows["nvidia.com/gpu"]["found"] == "4 on 1 node (NVIDIA-L4)"
 
 
+def test_a_gpu_that_somebody_has_already_is_missing_and_gives_code_1(
+    preflight: Preflight, api: StandIn
+) -> None:
+    api.answers["/api/v1/nodes"] = listed(node(), node("gpu", gpus=1))
+    assert preflight(gpus=1).code == 0
+    held = {"name": "x", "resources": {"limits": {"nvidia.com/gpu": "1"}}}
+    spec = {"nodeName": "gpu", "containers": [held]}
+    api.answers["/api/v1/pods"] = listed({"spec": spec, "status": {"phase": "Running"}})
+    outcome = preflight(gpus=1)
+    assert outcome.code == 1
+    assert outcome.result("nvidia.com/gpu") == outcome.result("room on the nodes") == "missing"
+
+
 def test_rights_that_are_missing_are_named(preflight: Preflight, api: StandIn) -> None:
     refused = {("create", "deployments"), ("watch", "endpointslices")}
 
@@ -86,7 +99,7 @@ def test_what_may_not_be_read_is_not_checked_and_the_rest_goes_on(
 ) -> None:
     api.answers["/api/v1/nodes"] = refusal(403, "nodes is forbidden")
     outcome = preflight(gpus=1)
-    for check in ("nodes", "nvidia.com/gpu", "CPU and memory"):
+    for check in ("nodes", "nvidia.com/gpu", "room on the nodes"):
         assert outcome.rows[check]["result"] == "not checked"
         assert outcome.rows[check]["found"] == "nodes is forbidden"
     assert outcome.result("volume models") == "ok"

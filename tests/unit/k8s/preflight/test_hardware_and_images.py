@@ -1,9 +1,12 @@
 """GPUs, room and images against the nodes that may run the pods."""
 
-from k8s.preflight.facts import Manifest, Node, Taint, Unread
+from dataclasses import replace
+from decimal import Decimal
+
+from k8s.preflight.facts import Manifest, Node, RunningPod, Taint, Unread
 from k8s.preflight.judgements.accelerators import accelerators, runtime_classes
 from k8s.preflight.judgements.pulls import pulls
-from k8s.preflight.judgements.room import room
+from k8s.preflight.judgements.room import room, runs_already, taken
 from k8s.preflight.needs import Needs
 from k8s.preflight.report import Finding, Result
 from tests.unit.k8s.preflight.build import container, deployment, needed, node
@@ -27,7 +30,7 @@ def gpu_node(name: str = "gpu", count: int = 4, taints: tuple[Taint, ...] = ()) 
 
 
 def gpus(needs: Needs, *nodes: Node) -> Finding:
-    (found,) = accelerators(needs, nodes)
+    (found,) = accelerators(needs, nodes, {})
     return found
 
 
@@ -70,7 +73,7 @@ def test_tainted_gpu_nodes_need_a_toleration() -> None:
 
 
 def test_nodes_that_could_not_be_read_leave_gpus_unchecked() -> None:
-    (found,) = accelerators(on_gpus(), Unread("forbidden"))
+    (found,) = accelerators(on_gpus(), Unread("forbidden"), {})
     assert (found.check, found.result) == ("nvidia.com/gpu", Result.NOT_CHECKED)
 
 
@@ -98,10 +101,72 @@ def test_pods_that_fit_together_are_fine() -> None:
     assert found.found == "asked for 4 CPU, 16.0 GiB, the nodes have 4 CPU, 16.0 GiB left"
 
 
-def test_pods_that_fit_alone_and_not_together_give_a_warning() -> None:
+def test_pods_that_fit_alone_and_not_together_do_not_come_up() -> None:
     (found,) = room(big(3), (node(cpu="4", gib=16),), {})
-    assert found.result is Result.WARNING
+    assert found.result is Result.MISSING
     assert "Deployment/edge" in found.todo
+
+
+def test_two_pools_that_ask_for_the_one_gpu_do_not_come_up() -> None:
+    one = container(ENGINE, nvidia_com__gpu="1")
+    both = needed(deployment("edge", 1, (one,)), deployment("cloud", 1, (one,)))
+    single = gpus(both, gpu_node(count=1))
+    assert (single.result, single.found) == (Result.MISSING, "1 on 1 node (NVIDIA-L4); 1 free")
+    assert "2 are asked for together" in single.todo
+    (found,) = room(both, (gpu_node(count=1),), {})
+    assert found.result is Result.MISSING
+    assert "2 nvidia.com/gpu, the nodes have" in found.found
+    assert "1 nvidia.com/gpu left" in found.found
+    assert gpus(both, gpu_node(count=2)).result is Result.OK
+
+
+def test_a_gpu_that_another_pod_has_is_not_free() -> None:
+    busy = {"gpu": {"nvidia.com/gpu": Decimal(1)}}
+    (found,) = accelerators(on_gpus(), (gpu_node(count=1),), busy)
+    assert (found.result, found.found) == (Result.MISSING, "1 on 1 node (NVIDIA-L4); 0 free")
+
+
+def test_less_cpu_left_than_is_asked_for_is_missing_and_not_a_warning() -> None:
+    need = needed(deployment("edge", 1, (container(cpu="2550m"),)))
+    (found,) = room(need, (node(cpu="4"),), {"one": {"cpu": Decimal("3.67")}})
+    assert (found.result, found.found[:46]) == (
+        Result.MISSING,
+        "asked for 2.55 CPU, 0.0 GiB, the nodes have 0.",
+    )
+
+
+def test_pools_that_are_scaled_to_zero_may_share_what_one_of_them_needs() -> None:
+    one = container(ENGINE, nvidia_com__gpu="1")
+    asleep = needed(deployment("edge", 0, (one,)), deployment("cloud", 0, (one,)))
+    assert gpus(asleep, gpu_node(count=1)).result is Result.OK
+    (found,) = room(asleep, (gpu_node(count=1),), {})
+    assert found.result is Result.WARNING
+    assert "when it wakes" in found.todo
+
+
+def test_an_upgrade_gets_the_room_of_what_it_replaces() -> None:
+    item = deployment("edge", 1, (container(cpu="3"),))
+    item["spec"]["selector"] = {"matchLabels": {"app": "edge"}}
+    need = needed(item)
+    own = RunningPod(
+        namespace="there",
+        node="one",
+        labels={"app": "edge", "hash": "1"},
+        requests={"cpu": Decimal(3)},
+    )
+    foreign = replace(own, namespace="elsewhere")
+    assert taken((own,), need, "there") == {}
+    assert runs_already((own,), need, "there")
+    assert taken((foreign,), need, "there") == {"one": {"cpu": Decimal(3), "pods": Decimal(1)}}
+    assert not runs_already((foreign,), need, "there")
+
+
+def test_an_update_that_starts_one_more_first_is_warned_of_where_there_is_no_room_for_it() -> None:
+    need = needed(deployment("edge", 1, (container(cpu="3"),)))
+    (first,) = room(need, (node(cpu="4"),), {})
+    (again,) = room(need, (node(cpu="4"),), {}, upgrade=True)
+    assert (first.result, again.result) == (Result.OK, Result.WARNING)
+    assert "one more of Deployment/edge" in again.todo
 
 
 def test_a_pod_that_fits_no_node_is_named_with_what_is_short() -> None:
@@ -118,8 +183,10 @@ def test_a_selector_that_matches_no_node_is_named() -> None:
 
 def test_without_the_right_to_list_pods_room_is_judged_as_if_nothing_ran() -> None:
     (found,) = room(big(), (node(),), Unread("pods is forbidden"))
-    assert found.result is Result.OK
+    assert found.result is Result.NOT_CHECKED
     assert "pods is forbidden" in found.found
+    (found,) = room(big(3), (node(),), Unread("pods is forbidden"))
+    assert found.result is Result.MISSING, "that is not enough even then"
 
 
 def pull(manifest: Manifest | Unread, *nodes: Node, **spec: object) -> Finding:

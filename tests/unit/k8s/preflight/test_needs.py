@@ -48,7 +48,52 @@ def test_an_autoscaled_deployment_needs_its_least_replicas() -> None:
 
 
 def test_a_deployment_that_is_scaled_to_zero_still_needs_room_for_one() -> None:
-    assert needed(deployment(replicas=0)).pods[0].replicas == 1
+    (pod,) = needed(deployment(replicas=0)).pods
+    assert (pod.replicas, pod.asleep) == (1, True)
+
+
+@pytest.mark.parametrize(("least", "asleep"), [(0, True), (1, False)])
+def test_what_keda_scales_to_zero_is_asleep(least: int, asleep: bool) -> None:
+    scaled = plain(
+        "keda.sh/v1alpha1",
+        "ScaledObject",
+        spec={"scaleTargetRef": {"name": "edge"}, "minReplicaCount": least},
+    )
+    (pod,) = needed(deployment("edge", replicas=None), scaled).pods
+    assert (pod.replicas, pod.asleep) == (1, asleep)
+
+
+def test_a_sidecar_counts_beside_the_containers_and_so_does_the_overhead() -> None:
+    sidecar = container(cpu="500m") | {"restartPolicy": "Always"}
+    spec = deployment(
+        containers=(container(cpu="1"),),
+        initContainers=[sidecar, container(cpu="800m")],
+        overhead={"cpu": "250m"},
+    )
+    assert needed(spec).pods[0].requests["cpu"] == Decimal("1.75")
+
+
+def test_what_a_pod_asks_for_as_a_whole_counts_instead_of_its_containers() -> None:
+    spec = deployment(containers=(container(cpu="1"),), resources={"requests": {"cpu": "3"}})
+    assert needed(spec).pods[0].requests["cpu"] == Decimal(3)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "replicas", "surge"),
+    [
+        (None, 1, 1),
+        (None, 4, 0),
+        ({"type": "Recreate"}, 1, 0),
+        ({"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}, 4, 1),
+        ({"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}, 1, 0),
+    ],
+)
+def test_an_update_starts_one_more_where_none_may_be_missing(
+    strategy: dict[str, Any] | None, replicas: int, surge: int
+) -> None:
+    item = deployment(replicas=replicas)
+    item["spec"]["strategy"] = strategy
+    assert needed(item).pods[0].surge == surge
 
 
 def test_test_pods_and_jobs_are_short_lived() -> None:

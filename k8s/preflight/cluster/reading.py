@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from kubernetes.utils import parse_quantity
 
-from k8s.preflight.connection import Connection, Refused, Unreachable
+from k8s.preflight.cluster.connection import Connection, Refused, Unreachable
 from k8s.preflight.facts import (
-    Amounts,
     Cluster,
     Found,
     Node,
     Reading,
+    RunningPod,
     ServedKind,
     StorageClass,
     Taint,
     Unread,
 )
-from k8s.preflight.needs import requests
+from k8s.preflight.needs import limits, requests
 
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 FINISHED = ("Succeeded", "Failed")
@@ -41,7 +40,7 @@ def read_cluster(connection: Connection, namespace: str, versions: Iterable[str]
     return Cluster(
         version=version,
         nodes=attempt(lambda: tuple(map(node, connection.items("/api/v1/nodes")))),
-        used=attempt(lambda: used(connection.items("/api/v1/pods"))),
+        pods=attempt(lambda: tuple(running(connection.items("/api/v1/pods")))),
         runtime_classes=attempt(lambda: _names(connection, "/apis/node.k8s.io/v1/runtimeclasses")),
         storage_classes=attempt(
             lambda: tuple(
@@ -128,14 +127,14 @@ def storage_class(item: Mapping[str, Any]) -> StorageClass:
     )
 
 
-def used(pods: Iterable[Mapping[str, Any]]) -> Mapping[str, Amounts]:
-    """What pods that have not ended request, by the node that runs them."""
-    total: dict[str, dict[str, Decimal]] = {}
-    for pod in pods:
-        host = (pod.get("spec") or {}).get("nodeName")
-        if not host or (pod.get("status") or {}).get("phase") in FINISHED:
-            continue
-        on_node = total.setdefault(host, {})
-        for name, amount in requests(pod["spec"]).items():
-            on_node[name] = on_node.get(name, Decimal(0)) + amount
-    return total
+def running(items: Iterable[Mapping[str, Any]]) -> Iterator[RunningPod]:
+    for item in items:
+        spec, metadata = item.get("spec") or {}, item.get("metadata") or {}
+        if spec.get("nodeName") and (item.get("status") or {}).get("phase") not in FINISHED:
+            yield RunningPod(
+                namespace=metadata.get("namespace") or "",
+                node=spec["nodeName"],
+                labels=metadata.get("labels") or {},
+                requests=requests(spec),
+                limits=limits(spec),
+            )

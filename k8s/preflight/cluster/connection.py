@@ -10,7 +10,7 @@ from typing import Any
 import urllib3
 from kubernetes.client import ApiClient, ApiException
 
-from k8s.preflight import credentials
+from k8s.preflight.cluster import credentials
 
 PAGE = 500
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from k8s.preflight.connection import Connection
+from k8s.preflight.cluster.connection import Connection
+from k8s.preflight.cluster.reading import attempt
 from k8s.preflight.facts import Cluster, Reading, Right, ServedKind, Unread
-from k8s.preflight.reading import attempt
 from k8s.preflight.rendering import Object
 
 REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"

@@ -1,0 +1,1 @@
+"""Reads a cluster through its API server. Everything that can fail on its own becomes Unread."""
