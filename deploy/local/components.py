@@ -197,7 +197,12 @@ def gateway_config(settings: Settings, secrets: Secrets) -> str:
 
 
 def _pool(settings: Settings, engine: Engine, secrets: Secrets) -> dict[str, object]:
-    pool: dict[str, object] = {"tier": engine.tier, "endpoints": [f"http://{HOST}:{engine.port}"]}
+    pool: dict[str, object] = {
+        "tier": engine.tier,
+        "endpoints": [f"http://{HOST}:{engine.port}"],
+        # So that settings which name another model are refused before the engines are up.
+        "models": [engine.model.name],
+    }
     if settings.drafts:
         pool["mailboxes"] = [f"{HOST}:{engine.draft_port}"]
         pool["mailbox_secret"] = secrets.mailbox

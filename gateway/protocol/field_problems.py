@@ -31,6 +31,8 @@ SENTENCES: Mapping[str, str] = {
     "dict_type": "must be a map, such as {{name: value}}",
     "model_type": "must be a map, such as {{name: value}}",
     "model_attributes_type": "must be a map, such as {{name: value}}",
+    "path_type": "must be the path of a file",
+    "ip_any_network": "must be a network, such as 10.0.3.0/24",
     "enum": "must be {expected}",
     "literal_error": "must be {expected}",
     "json_invalid": "is no valid JSON: {error}",

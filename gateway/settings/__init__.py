@@ -36,6 +36,7 @@ from gateway.settings.keys import KeySettings
 from gateway.settings.lifecycle import LifecycleSettings
 from gateway.settings.listen import Listen, Operations
 from gateway.settings.moved import refuse_moved
+from gateway.settings.names import check_names
 from gateway.settings.pools import Discovery, Pool
 from gateway.settings.prices import PriceSettings
 from gateway.settings.privacy import PrivacySettings
@@ -133,7 +134,9 @@ class Settings(BaseSettings):
             raise ConfigError(explain(error, cls)) from error
         except SettingsError as error:
             raise ConfigError(_no_json(error)) from error
-        return settings.model_copy(update={"profiles": shipped_profiles() | settings.profiles})
+        settings = settings.model_copy(update={"profiles": shipped_profiles() | settings.profiles})
+        check_names(settings)
+        return settings
 
 
 def shipped_profiles() -> dict[str, dict[str, Any]]:

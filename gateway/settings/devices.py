@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from gateway.protocol.devices import DeviceName, Owner
+from gateway.protocol.nearest import nearest
 from gateway.protocol.speculation import MAX_SESSIONS
 from gateway.protocol.work import MAX_WORK
 from gateway.settings.group import Group, Unit
@@ -54,8 +55,7 @@ class DeviceSettings(Group):
         if len(set(self.tokens.values())) != len(self.tokens):
             raise ValueError("tokens: two devices have the same token; give each its own")
         if unknown := sorted(self.owners.keys() - self.tokens.keys()):
-            raise ValueError(
-                f"owners: {', '.join(unknown)} is not under tokens; enrolled devices' owners are "
-                "recorded at enrolment"
-            )
+            meant = nearest(unknown[0], self.tokens)
+            hint = f"did you mean {meant}?" if meant else "enrolled devices' are recorded then"
+            raise ValueError(f"owners: {', '.join(unknown)} is not under tokens; {hint}")
         return self

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from gateway.protocol.field_problems import field_problem
+from gateway.protocol.nearest import nearest
 
 KEY, TEXT = "[key]", "constrained-str"
 """Parts of a place that name no setting: the error is that of a map's key, or of a type."""
@@ -17,9 +18,25 @@ DESCRIBED = ("string_pattern_mismatch", "missing")
 """Types of errors whose sentence alone does not say what a value is."""
 
 
+SHOWN = ("greater_", "less_", "finite_", "int_", "float_", "bool_", "enum", "literal_")
+"""How the types of errors begin at numbers, switches and choices. Such values are no secrets."""
+KINDS: Mapping[type, str] = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "text",
+    Mapping: "a map",
+    list: "a list",
+    tuple: "a list",
+    object: "a value of another kind",
+}
+PLAIN = re.compile(r"[\w.:+-]{1,20}", re.ASCII)
+
+
 def explain(error: ValidationError, settings: type[BaseModel]) -> str:
-    """One line that names each setting that is wrong. Values stay out: one might be a secret."""
-    items = error.errors(include_input=False, include_url=False)
+    """One line that names each setting that is wrong, what is expected there and what was got. A
+    value that might be a secret is told by its kind alone."""
+    items = error.errors(include_url=False)
     names = [_name(item["loc"]) for item in items]
     problems: dict[str, list[str]] = {}
     for name, item in zip(names, items, strict=True):
@@ -32,9 +49,45 @@ def explain(error: ValidationError, settings: type[BaseModel]) -> str:
             known.append(problem)
     return "; ".join(
         # What concerns several settings names them itself.
-        f"{name}: {' or '.join(each)}" if name else "; ".join(each)
+        f"{name}: {_joined(each)}" if name else "; ".join(each)
         for name, each in problems.items()
     )
+
+
+def _joined(problems: Sequence[str]) -> str:
+    """Those of a value that may be of several types as one: `expected A or B, got C`."""
+    parts = [problem.removeprefix("expected ").rpartition(", got ") for problem in problems]
+    if len(problems) == 1 or not all(separator for _, separator, _ in parts):
+        return " or ".join(problems)
+    kinds = list(dict.fromkeys(expected for expected, _, _ in parts))
+    return f"expected {' or '.join(kinds)}, got {parts[0][2]}"
+
+
+def _expected(item: Mapping[str, Any]) -> str:
+    """A sentence on a value, such as `expected a number, such as 1.5, got 'soon'`."""
+    problem = field_problem(item)
+    if problem == "must not be empty":
+        problem = "must be one or more"
+    found = re.match(r"must (?:be|have) ", problem)
+    return f"expected {problem[found.end() :]}, got {_got(item)}" if found else problem
+
+
+def _got(item: Mapping[str, Any]) -> str:
+    """The value where it can be shown, else its kind."""
+    value = item["input"]
+    if (length := item.get("ctx", {}).get("actual_length")) and not isinstance(value, str):
+        return str(length)
+    if value is None or value in ("", [], (), {}):
+        return "nothing"
+    kind = next(name for type_, name in KINDS.items() if isinstance(value, type_))
+    if not item["type"].startswith(SHOWN) or kind in ("a map", "a list"):
+        if item["type"].startswith("string_") and isinstance(value, str):
+            return "other text"
+        return kind
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if not PLAIN.fullmatch(text):
+        return "other text" if isinstance(value, str) else "another one"
+    return repr(text) if isinstance(value, str) else text
 
 
 def _name(place: Sequence[Any]) -> str:
@@ -44,17 +97,35 @@ def _name(place: Sequence[Any]) -> str:
 
 
 def _problem(item: Mapping[str, Any], settings: type[BaseModel]) -> str:
-    problem, place = field_problem(item), item["loc"]
+    place = item["loc"]
     if KEY in place:
-        return f"the name {problem}"
+        return f"the name {field_problem(item)}"
     if item["type"] == "extra_forbidden":
-        known = _names(settings, place[:-1])
-        nearest = get_close_matches(str(place[-1]), known, n=1)
-        hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}"
-        return f"{problem}; {hint}"
+        return f"{field_problem(item)}; {_hint(str(place[-1]), place[:-1], settings)}"
+    problem = _expected(item)
     if item["type"] in DESCRIBED and (description := _description(settings, place)):
         return f"{problem}. {description}"
     return problem
+
+
+def _hint(name: str, group: Sequence[Any], settings: type[BaseModel]) -> str:
+    """Which setting was meant by an unknown name in the group at this place."""
+    known = _names(settings, group)
+    if meant := nearest(name, known):
+        return f"did you mean {meant}?"
+    if elsewhere := [path for path in _paths(settings) if path.rpartition(".")[2] == name]:
+        return f"did you mean {' or '.join(elsewhere[:3])}?"
+    return f"known: {', '.join(known)}"
+
+
+def _paths(group: type[BaseModel], before: str = "") -> Iterator[str]:
+    """The paths of all settings but those inside of maps and lists."""
+    for name, field in group.model_fields.items():
+        inner = _group_in(field.annotation)
+        if inner is None:
+            yield before + name
+        elif not _in_container(field.annotation):
+            yield from _paths(inner, f"{before}{name}.")
 
 
 def _names(settings: type[BaseModel], place: Sequence[Any]) -> list[str]:
@@ -83,9 +154,9 @@ def _groups(
         if not place or place[0] not in group.model_fields:
             return
         shape, place = group.model_fields[place[0]].annotation, place[1:]
-        # A name in a map, or a number in a list, is a step without a field of its own.
         group = _group_in(shape)
-        if group is not None and not _is_group(shape):
+        # A name in a map, or a number in a list, is a step without a field of its own.
+        if group is not None and _in_container(shape):
             place = place[1:]
 
 
@@ -95,6 +166,13 @@ def _group_in(shape: Any) -> type[BaseModel] | None:
         found: type[BaseModel] = shape
         return found
     return next((group for part in get_args(shape) if (group := _group_in(part))), None)
+
+
+def _in_container(shape: Any) -> bool:
+    """Whether the group that a field's type holds stands in a map or a list there."""
+    if get_origin(shape) in (dict, tuple):
+        return True
+    return any(_in_container(part) for part in get_args(shape) if not _is_group(part))
 
 
 def _is_group(shape: Any) -> bool:

@@ -41,6 +41,7 @@ from gateway.serving.collective.server_model import ServerModel
 from gateway.settings import Settings
 from gateway.settings.collective import CollectiveSettings, TemplateRuleSettings, TemplateSettings
 from gateway.settings.collective import Embedding as EmbeddingSettings
+from gateway.settings.names import did_you_mean
 from gateway.wiring.shared import Shared
 
 log = structlog.get_logger("tierflow.embedding")
@@ -174,9 +175,9 @@ def collective_templates(settings: Settings) -> Templates:
     ]
     for rule in rules:
         if rule.template not in by_id:
+            hint = did_you_mean(rule.template, by_id) or f"; known: {', '.join(sorted(by_id))}"
             raise ConfigError(
-                f"collective.template_rules: unknown template {rule.template}; "
-                f"known: {', '.join(sorted(by_id))}"
+                f"collective.template_rules: no template is called {rule.template!r}{hint}"
             )
     return Templates(by_id, rules)
 

@@ -19,6 +19,7 @@ from gateway.core.ports import Clock
 from gateway.errors import ConfigError
 from gateway.protocol.backoff import pause_s
 from gateway.settings import Settings
+from gateway.settings.names import unserved_models
 from gateway.wiring import pools
 from k8s.discovery import cluster
 from k8s.discovery.discovery import Discovery, DiscoveryScope
@@ -64,6 +65,7 @@ class EndpointUpkeep:
         uniform: Callable[[], float] = random.random,
     ) -> None:
         self.mailboxes = pools.fixed_mailboxes(settings, tls)
+        self._settings = settings
         self._endpoints = endpoints
         self._clock = clock
         self._fixed = tuple(endpoints.states())
@@ -148,6 +150,17 @@ class EndpointUpkeep:
             stack.push_async_callback(self._discovery.stop)
             self._discovery.start()
 
+    def _unserved_models(self) -> list[str]:
+        """Nothing while an engine is down or a pool is empty, which may serve what is missing."""
+        states, pools = self._endpoints.states(), self._endpoints.pools()
+        occupied = {state.endpoint.pool for state in states}
+        if not self.settled or not all(state.healthy for state in states):
+            return []
+        if any(pool.name not in occupied for pool in pools):
+            return []
+        names = {name for pool in pools for name in (*pool.models, *pool.labels)}
+        return unserved_models(self._settings, names | {n for s in states for n in s.models})
+
     async def _stop_mailboxes(self) -> None:
         await asyncio.gather(*(mailbox.stop() for mailbox in self.mailboxes.values()))
 
@@ -167,6 +180,8 @@ class EndpointUpkeep:
             conditions["tokenizer-unchecked"] = (
                 f"no /tokenize as vLLM's at the engines of {engines}"
             )
+        if unknown := self._unserved_models():
+            conditions["model-unknown"] = "; ".join(unknown)
         boxes = self.mailboxes.values()
         if lost := [
             f"{box.address} of {box.endpoint_id} ({box.problem})" for box in boxes if box.problem

@@ -49,6 +49,11 @@ CONDITIONS: Mapping[str, DegradedMode] = {
         "their vocabulary is the family's. They answer, and take no drafts.",
         remedy="Serve the model with vLLM where devices are to draft for it.",
     ),
+    "model-unknown": DegradedMode(
+        meaning="All engines are up, and none serves a model that the settings name for the "
+        "cascade, the collective or the family.",
+        remedy="Correct the name, or start the engine that serves it.",
+    ),
     "mailbox-lost": DegradedMode(
         meaning="Drafts do not reach an engine; it answers without them.",
         remedy="Check the address, its port in firewalls, and the secret.",

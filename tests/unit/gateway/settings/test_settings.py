@@ -4,9 +4,12 @@ import hashlib
 from pathlib import Path
 
 import pytest
+import yaml
 
+from deploy.reference.settings import SettingsSection, sections
 from gateway.errors import ConfigError
 from gateway.settings import Settings
+from gateway.settings.names import unserved_models
 from gateway.wiring.app import gateway
 from gateway.wiring.pools import fixed_states
 
@@ -74,7 +77,7 @@ def test_the_environment_goes_over_the_file(
         (GOOD + "extra: 1", "extra: is no known name; known: listen, pools"),
         (
             GOOD.replace("tier: edge", "tier: moon"),
-            "pools.edge.tier: must be 'device', 'edge' or 'cloud'",
+            "pools.edge.tier: expected 'device', 'edge' or 'cloud', got 'moon'",
         ),
         (GOOD.replace("http://127.0.0.1:1/", "ftp://x"), "pools.edge.endpoints: 'ftp://x' is not"),
         (
@@ -97,7 +100,10 @@ def test_the_environment_goes_over_the_file(
         (drafts('mailboxes: ["a:1", "b:1"]'), "mailboxes: 2 for 1 endpoints"),
         (drafts('mailboxes: ["a:1"]'), "mailbox_secret: set it to the engines' own"),
         (drafts('mailboxes: ["a:1"], mailbox_secret: short'), "mailbox_secret: 16 characters"),
-        (devices("tokens: {phone: secret}"), "devices.tokens.phone: must have the form"),
+        (
+            devices("tokens: {phone: secret}"),
+            "devices.tokens.phone: expected the form ^[0-9a-f]{64}$, got other text",
+        ),
         (devices(f"tokens: {{a: {HASH}, b: {HASH}}}"), "two devices have the same token"),
         (devices(f"tokens: {{'a b': {HASH}}}"), "devices.tokens.a b"),
         (devices("lease_s: 5, heartbeat_s: 5"), "heartbeat_s: must be shorter than lease_s"),
@@ -124,9 +130,131 @@ def test_a_wrong_setting_is_named_in_one_line(tmp_path: Path, text: str, names: 
     assert "p4ss" not in caught.value.message
 
 
+LISTED = """
+family: [rill-edge, rill-cloud]
+pools:
+  edge: {tier: edge, endpoints: ["http://127.0.0.1:1"], models: [rill-edge]}
+  cloud: {tier: cloud, endpoints: ["http://127.0.0.1:2"], models: [rill-cloud]}
+"""
+CLOSED = """
+pools: {edge: {tier: edge, endpoints: ["http://127.0.0.1:1"], probe: answers, models: [small]}}
+"""
+SELF_DEFINED = "If an engine serves it, list it under its pool's `models`"
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        (
+            LISTED + "cascade: {stages: [{model: rill-egde}, {model: rill-cloud}]}",
+            "cascade.stages.0.model: no model is called 'rill-egde'; did you mean rill-edge? "
+            f"{SELF_DEFINED}",
+        ),
+        (
+            LISTED + "cascade: {stages: [{model: tierflow-egde}, {model: tierflow-clouds}]}",
+            "cascade.stages.0.model: 'tierflow-egde' is no virtual model that can stand here; did "
+            "you mean tierflow-edge?; cascade.stages.1.model: 'tierflow-clouds' is no virtual "
+            "model that can stand here; did you mean tierflow-cloud?",
+        ),
+        (
+            LISTED + "collective: {aggregator: rill-clod}",
+            f"collective.aggregator: no model is called 'rill-clod'; did you mean rill-cloud? "
+            f"{SELF_DEFINED}",
+        ),
+        (
+            LISTED + "collective: {aggregator: tierflow-collective}",
+            "collective.aggregator: 'tierflow-collective' is no virtual model that can stand here",
+        ),
+        (
+            LISTED + "collective: {embedding: {source: pool, model: rill-ede}}",
+            f"collective.embedding.model: no model is called 'rill-ede'; did you mean rill-edge? "
+            f"{SELF_DEFINED}",
+        ),
+        (
+            CLOSED + "collective: {aggregator: large}",
+            "collective.aggregator: no pool serves 'large'",
+        ),
+        (
+            LISTED.replace("[rill-edge, rill-cloud]", "[rill-egde, rill-cloud]"),
+            "family: no model is called 'rill-egde'; did you mean rill-edge?",
+        ),
+        (
+            LISTED + f"keys: {{static: {{a: {{key: {HASH}, models: [rill-colud]}}}}}}",
+            "keys.static.a.models: no model is called 'rill-colud'; did you mean rill-cloud? "
+            f"{SELF_DEFINED}",
+        ),
+        (
+            LISTED + f"devices: {{tokens: {{phone: {HASH}}}}}\n"
+            "cascade: {stages: [{device: phnoe}, {model: rill-cloud}]}",
+            "cascade.stages.0.device: no device is called 'phnoe'; did you mean phone?",
+        ),
+        (
+            LISTED + f"devices: {{tokens: {{phone: {HASH}}}, owners: {{phon: ann}}}}",
+            "devices: owners: phon is not under tokens; did you mean phone?",
+        ),
+        (
+            LISTED + "collective: {template_rules: [{template: poems@1, domains: [wrting]}]}",
+            "collective.template_rules.0.domains: no domain is called 'wrting'; did you mean "
+            "writing?",
+        ),
+        (
+            GOOD.replace('"]}', '"], profile: defualt}'),
+            "pools.edge.profile: no profile is called 'defualt'; did you mean default?",
+        ),
+        (
+            GOOD.replace('"]}', '"], profile: fastest}'),
+            "pools.edge.profile: no profile is called 'fastest'; known: default, least-loaded",
+        ),
+    ],
+)
+def test_a_name_that_names_nothing_stops_the_start_with_the_nearest(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert caught.value.message.startswith(sentence)
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        # What engines serve beside the family is not known before they were seen.
+        "cascade: {stages: [{model: other-small}, {model: other-large}]}",
+        "collective: {aggregator: rill-cloud-2}",
+        "cascade: {stages: [{device: any}, {model: tierflow-cloud}]}",
+        "cascade: {stages: [{device: enrolled-later}, {model: rill-cloud}]}",
+        f"keys: {{static: {{a: {{key: {HASH}, models: [tierflow-collective, rill-edge]}}}}}}",
+        "collective: {template_rules: [{template: poems@1, domains: ['w*', writing]}]}",
+    ],
+)
+def test_names_that_may_be_right_are_left_alone(tmp_path: Path, more: str) -> None:
+    load(tmp_path, LISTED + more)
+
+
+def test_what_no_engine_serves_is_told_once_all_were_seen(tmp_path: Path) -> None:
+    stages = "cascade: {stages: [{model: small}, {model: rill-cloud}]}"
+    settings = load(tmp_path, GOOD.replace("[rill-edge", "[rill-device, rill-egde") + stages)
+    served = {"rill-edge", "rill-cloud", "smalls"}
+    assert unserved_models(settings, served) == [
+        "cascade.stages.0.model: no engine serves 'small'; did you mean smalls?",
+        "family: no engine serves 'rill-egde'; did you mean rill-edge?",
+    ]
+    assert unserved_models(settings, served | {"small", "rill-egde"}) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (GOOD + "idle_s: 3", "idle_s: is no known name; did you mean timeouts.idle_s?"),
+        (
+            GOOD + "cascade: {stages: [{modle: a}, {model: b}]}",
+            "cascade.stages.0.modle: is no known name; did you mean model?",
+        ),
+        (
+            GOOD + "state: {redis: {url: 'redis://h', tls: {check_hostnam: true}}}",
+            "state.redis.tls.check_hostnam: is no known name; did you mean check_hostname?",
+        ),
         (GOOD + "timeout: {idle_s: 3}", "timeout: is no known name; did you mean timeouts?"),
         (GOOD + "timeouts: {idel_s: 3}", "timeouts.idel_s: is no known name; did you mean idle_s?"),
         (
@@ -134,38 +262,56 @@ def test_a_wrong_setting_is_named_in_one_line(tmp_path: Path, text: str, names: 
             "pools.edge.tier: is missing; it has no default. The tier of the pool; "
             "pools.edge.teir: is no known name; did you mean tier?",
         ),
-        (GOOD + "family: rill-edge", "family: must be a list, such as [a, b]"),
-        (GOOD + "limits: 3", "limits: must be a map, such as {name: value}"),
-        (GOOD + "limits: {max_queue: 1.5}", "limits.max_queue: must be a whole number, such as 3"),
-        (GOOD + "limits: {max_queue: -1}", "limits.max_queue: must be 0 or more"),
-        (GOOD + "timeouts: {idle_s: 0}", "timeouts.idle_s: must be more than 0"),
-        (GOOD + "timeouts: {idle_s: soon}", "timeouts.idle_s: must be a number, such as 1.5"),
-        (GOOD + "state: {when_lost: ajar}", "state.when_lost: must be 'open' or 'closed'"),
-        (GOOD + "listen: {port: 70000}", "listen.port: must be 65535 or less"),
+        (GOOD + "family: rill-edge", "family: expected a list, such as [a, b], got text"),
+        (GOOD + "limits: 3", "limits: expected a map, such as {name: value}, got a number"),
+        (
+            GOOD + "limits: {max_queue: 1.5}",
+            "limits.max_queue: expected a whole number, such as 3, got 1.5",
+        ),
+        (GOOD + "limits: {max_queue: -1}", "limits.max_queue: expected 0 or more, got -1"),
+        (GOOD + "timeouts: {idle_s: 0}", "timeouts.idle_s: expected more than 0, got 0"),
+        (
+            GOOD + "timeouts: {idle_s: soon}",
+            "timeouts.idle_s: expected a number, such as 1.5, got 'soon'",
+        ),
+        (
+            GOOD + "state: {when_lost: ajar}",
+            "state.when_lost: expected 'open' or 'closed', got 'ajar'",
+        ),
+        (GOOD + "listen: {port: 70000}", "listen.port: expected 65535 or less, got 70000"),
         (
             GOOD + "log_level: loud",
-            "log_level: must have the form ^(debug|info|warning|error)$. The least level that is "
-            "logged: debug, info, warning or error",
+            "log_level: expected the form ^(debug|info|warning|error)$, got other text. The "
+            "least level that is logged: debug, info, warning or error",
         ),
-        ("pools: {edge: {tier: edge, endpoints: []}}", "pools.edge.endpoints: must not be empty"),
+        (
+            "pools: {edge: {tier: edge, endpoints: []}}",
+            "pools.edge.endpoints: expected one or more, got nothing",
+        ),
         (
             devices(f"tokens: {{'a b': {HASH}}}"),
             "devices.tokens.a b: the name must have the form ^[A-Za-z0-9]",
         ),
         (
             GOOD + "cascade: {stages: [{model: a}, {device: {x: 1}}]}",
-            'cascade.stages.1.device: must be text, such as "words" or must be a list, such as '
-            "[a, b]",
+            'cascade.stages.1.device: expected text, such as "words" or a list, such as [a, b], '
+            "got a map",
         ),
-        (GOOD + "cascade: {stages: [{model: a}]}", "cascade.stages: must have 2 entries or more"),
-        (GOOD + "state: {redis: {tls: {enabled: perhaps}}}", "must be true or false"),
+        (
+            GOOD + "cascade: {stages: [{model: a}]}",
+            "cascade.stages: expected 2 entries or more, got 1",
+        ),
+        (
+            GOOD + "state: {redis: {tls: {enabled: perhaps}}}",
+            "state.redis.tls.enabled: expected true or false, got 'perhaps'",
+        ),
     ],
 )
 def test_a_wrong_setting_says_what_to_write(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, text)
     assert sentence in caught.value.message
-    assert caught.value.message.count("must have 2 entries") == ("2 entries" in sentence)
+    assert caught.value.message.count("expected 2 entries") == ("2 entries" in sentence)
     assert "Input should" not in caught.value.message
 
 
@@ -258,10 +404,6 @@ async def test_discovery_without_a_way_to_a_cluster_fails_at_start(
     ("text", "names"),
     [
         (
-            GOOD.replace('"]}', '"], profile: fastest}'),
-            "pools.edge.profile: unknown profile 'fastest'; known: default",
-        ),
-        (
             GOOD + '  more: {tier: edge, endpoints: ["http://127.0.0.1:1"]}',
             "the endpoint 127.0.0.1:1 is listed twice",
         ),
@@ -307,3 +449,46 @@ def test_a_file_that_can_not_be_read_gives_one_line(
         Settings.load(tmp_path / "gateway.yaml")
     assert problem in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+WRONG_VALUES = [
+    "x y",
+    3,
+    -1,
+    1.5,
+    True,
+    None,
+    [1],
+    ["a b"],
+    {"a": 1},
+    {"a": {"b": 1}},
+    float("inf"),
+]
+PYDANTIC = ("Input", "instance of", "alue error", "validation", "valid")
+
+
+def with_values(section: SettingsSection, value: object) -> dict[str, object]:
+    """The smallest configuration with this value at every setting of a section; `<name>` is a name
+    in a map."""
+    config: object = {setting.name: value for setting in section.settings}
+    for part in reversed(section.path.split(".") if section.path else []):
+        name = "mine" if part == "<name>" else part.removesuffix("[]")
+        config = {name: [config] if part.endswith("[]") else config}
+    assert isinstance(config, dict)
+    return config
+
+
+@pytest.mark.parametrize("section", list(sections()), ids=lambda section: section.path)
+def test_no_wrong_value_of_any_setting_is_told_in_pydantics_words(
+    tmp_path: Path, section: SettingsSection
+) -> None:
+    told = 0
+    for value in WRONG_VALUES:
+        (tmp_path / "gateway.yaml").write_text(yaml.safe_dump(with_values(section, value)))
+        try:
+            Settings.load(tmp_path / "gateway.yaml")
+        except ConfigError as refused:
+            told += 1
+            assert not any(words in refused.message for words in PYDANTIC), refused.message
+            assert "\n" not in refused.message
+    assert told > 3
