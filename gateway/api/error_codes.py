@@ -515,7 +515,9 @@ FRAME_ERRORS: Mapping[str, FrameErrorCode] = {
     "work_over": FrameErrorCode("frame", "The work of this number is over."),
     "answer_too_long": FrameErrorCode("frame", "The answer exceeds its budget; it is cut off."),
     "bad_open": FrameErrorCode(
-        "session", "`open` has neither or both of `prompt` and `messages`, or no JSON in them."
+        "session",
+        "`open` has neither or both of `prompt` and `messages`, no JSON in them, or token ids that "
+        "the model does not have.",
     ),
     "too_many_sessions": FrameErrorCode("session", "Wait for a `done` before you open another."),
     "tokenizer_differs": FrameErrorCode(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -61,7 +60,6 @@ READ = frozenset(
         "tracestate",
     )
 )
-_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 _MODEL_OPTIONAL = frozenset({TOKENIZE, DETOKENIZE})
 _TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
 MAX_DEADLINE_MS = 24 * 3600 * 1000.0
@@ -86,8 +84,7 @@ def peer_address(scope: Scope) -> str:
 
 def request_id(headers: Mapping[str, str]) -> str:
     """The caller's own id when it is a harmless one, else a new one."""
-    given = headers.get(names.REQUEST_ID, "")
-    return given if _ID.fullmatch(given) else secrets.token_hex(16)
+    return names.harmless_id(headers.get(names.REQUEST_ID, "")) or secrets.token_hex(16)
 
 
 def parse(

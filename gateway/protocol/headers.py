@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 MAX_TIER = "x-tierflow-max-tier"
@@ -24,6 +25,12 @@ REASON = "x-tierflow-reason"
 STREAM = "x-tierflow-stream"
 """The id of a resumable stream."""
 REQUEST_ID = "x-request-id"
+_HARMLESS_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
+
+
+def harmless_id(given: str) -> str:
+    """The id that a caller gives its request, where it may stand in logs and headers; else ""."""
+    return given if _HARMLESS_ID.fullmatch(given) else ""
 
 
 def header_given_twice(raw: Iterable[tuple[bytes, bytes]]) -> str | None:

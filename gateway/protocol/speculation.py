@@ -115,7 +115,8 @@ class Open(Struct, tag="open", tag_field="t", frozen=True, omit_defaults=True, k
     is either `prompt` (token ids), or `messages` (as in a chat completion; the ids come back in
     `opened`). `tokenizer` is the device's fingerprint. `verified` are the ids of the answer that an
     earlier session has brought, on a connection that was lost: the answer goes on after them.
-    `privacy` is the request's class.
+    `privacy` is the request's class, `id` its own as in `x-request-id`; the gateway draws one where
+    there is none.
     """
 
     s: Number
@@ -127,6 +128,7 @@ class Open(Struct, tag="open", tag_field="t", frozen=True, omit_defaults=True, k
     model: Name | None = None
     verified: Annotated[list[Id], Meta(max_length=MAX_PROMPT_TOKENS)] = []
     privacy: Privacy = "public"
+    id: Annotated[str, Meta(max_length=128)] = ""
 
 
 class Opened(Struct, tag="opened", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
@@ -180,7 +182,8 @@ class Tokens(Struct, tag="tokens", tag_field="t", frozen=True, omit_defaults=Tru
 
 
 class Done(Struct, tag="done", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
-    """The end of a complete answer. `stop` is the stop text that ended it; the ids go beyond it."""
+    """The end of a complete answer. `stop` is the stop text that ended it; the ids go beyond it.
+    `stop_token` is the id of the token that did, where that is not the model's usual end."""
 
     s: int
     reason: FinishReason
@@ -189,6 +192,7 @@ class Done(Struct, tag="done", tag_field="t", frozen=True, omit_defaults=True, k
     drafted: int = 0
     accepted: int = 0
     stop: str | None = None
+    stop_token: int | None = None
 
 
 class Cancel(Struct, tag="cancel", tag_field="t", frozen=True):

@@ -83,7 +83,8 @@ class State(Struct, tag="state", tag_field="t", frozen=True):
 class Work(Struct, tag="work", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
     """An order of work: answer `messages`, as in a chat completion, within `deadline_s` from now.
 
-    `sampling.max_tokens` is the budget, always given.
+    `sampling.max_tokens` is the budget, always given. `id` is that of the caller's request, with a
+    part behind it.
     """
 
     w: Number
@@ -91,6 +92,7 @@ class Work(Struct, tag="work", tag_field="t", frozen=True, omit_defaults=True, k
     messages: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=MAX_MESSAGES)]
     sampling: Sampling
     deadline_s: Seconds
+    id: Annotated[str, Meta(max_length=256)] = ""
 
 
 class Recall(Struct, tag="recall", tag_field="t", frozen=True):

@@ -30,6 +30,9 @@ from services.device_agent.arguments import (
 from services.device_agent.link.enrolment import EnrolmentFailed, enrol
 from services.device_agent.logs import configure_logs
 
+KEEP_ALIVE_S = 75
+"""How long a connection stays open for the next request, as at the gateway: clients that keep one
+for a minute would else send into one that has just been closed."""
 STARTUP_FAILURE = 3
 """The exit code where the API can't be served, as uvicorn's own."""
 
@@ -44,21 +47,25 @@ def serve(argv: Sequence[str]) -> None:
     if arguments.no_api:
         asyncio.run(run_without_api(agent))
         return
-    config = uvicorn.Config(
-        guarded(arguments, agent.app()),
-        host=arguments.host,
-        port=arguments.port,
-        log_level="warning",
-        access_log=False,
-        log_config=None,
-    )
-    server = _Server(config)
+    server = _Server(server_config(arguments, agent.app()))
     # uvicorn stops at it, and then raises it anew: the default would end us before the log's end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with suppress(KeyboardInterrupt):
         server.run()
     if not server.started:
         sys.exit(STARTUP_FAILURE)
+
+
+def server_config(arguments: argparse.Namespace, app: App) -> uvicorn.Config:
+    return uvicorn.Config(
+        guarded(arguments, app),
+        host=arguments.host,
+        port=arguments.port,
+        log_level="warning",
+        access_log=False,
+        log_config=None,
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
 
 
 def guarded(arguments: argparse.Namespace, app: App) -> App:

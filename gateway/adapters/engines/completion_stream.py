@@ -59,7 +59,7 @@ class CompletionStream:
                 Batch(
                     ids=ids,
                     reason=reason if isinstance(reason, str) else None,
-                    stop=stop if isinstance(stop, str) else None,
+                    stop=stop if isinstance(stop, str | int) else None,
                     text=text if isinstance(text, str) else "",
                 )
             )

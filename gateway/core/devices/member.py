@@ -62,7 +62,7 @@ class WorkOrder:
     """One question for one device. `messages` as in a chat completion; `deadline_s` in seconds from
     now; `sampling` holds fields of `protocol.fields.Sampling`, but for `max_tokens`. `owner` is the
     one that the caller has proven to be: a device of privacy class `owner` takes work of its own
-    owner alone."""
+    owner alone. `id` is that of the caller's request, with a part behind it."""
 
     kind: Kind
     messages: Sequence[Mapping[str, Any]]
@@ -70,6 +70,7 @@ class WorkOrder:
     deadline_s: float
     sampling: Mapping[str, Any] = field(default_factory=dict)
     owner: str = ""
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

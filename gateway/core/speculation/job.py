@@ -23,13 +23,14 @@ class Job:
 class Batch:
     """The token ids of one step of the engine, and at the end why the answer ended.
 
-    `reason` is the OpenAI finish reason, `stop` the stop text that ended it. `text` is what the
-    engine has decoded by now: a letter whose bytes span two tokens comes with the second.
+    `reason` is the OpenAI finish reason, `stop` the stop text that ended it, or the id of the
+    token. `text` is what the engine has decoded by now: a letter whose bytes span two tokens comes
+    with the second.
     """
 
     ids: Sequence[int]
     reason: str | None = None
-    stop: str | None = None
+    stop: str | int | None = None
     text: str = ""
 
 

@@ -116,6 +116,7 @@ class DeviceTier:
             max_tokens=request.max_tokens_at(stage) or DEVICE_TOKENS,
             deadline_s=min(deadline_s or DEVICE_WAIT_S, DEVICE_WAIT_S),
             sampling=request.chat.sampling(),
+            id=f"{request.inference.id}/draft",
         )
         work = self.members.assign(answer.endpoint, order)
         try:

@@ -99,6 +99,7 @@ class DeviceProposers:
             ),
             owner=self._owner,
             max_chars=self._max_chars,
+            id=f"{self._request.inference.id}/{kind}",
         )
 
 
@@ -150,6 +151,7 @@ class SampleProposers:
                 sampling=sampling,
                 owner=self._owner,
                 max_chars=self._max_chars,
+                id=f"{self._request.inference.id}/{kind}-{self._numbers[name]}",
             )
         call = server_call(self._request, messages, f"{kind}-{self._numbers[name]}")
         call = replace(call, model=self._self_moa.proposer, body={**call.body, **sampling})
@@ -176,6 +178,7 @@ class DeviceProposer:
     sampling: Mapping[str, Any]
     owner: str
     max_chars: int
+    id: str = ""
     received_tokens: int = 0
 
     async def propose(self, remaining_s: float) -> Proposal:
@@ -208,6 +211,7 @@ class DeviceProposer:
             deadline_s=remaining_s,
             sampling=sampling,
             owner=self.owner,
+            id=self.id,
         )
 
     def _proposal(self, text: str, end: WorkEnd, order: WorkOrder) -> Proposal:

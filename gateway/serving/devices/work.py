@@ -37,6 +37,7 @@ PIECE_BYTES = 16
 """That a piece counts as at least: empty ones cost work, too."""
 LATE_BYTES = 1 << 20
 """Of frames for work that the gateway ended: they may have been under way."""
+MAX_ID_CHARS = 256
 MAX_ENDED = 1024
 """Numbers of ended work that are remembered."""
 
@@ -235,6 +236,7 @@ def work_frame(w: int, order: WorkOrder, deadline_s: float) -> tuple[work.Work, 
             messages=list(map(dict, order.messages)),
             sampling=msgspec.convert({**order.sampling, "max_tokens": order.max_tokens}, Sampling),
             deadline_s=deadline_s,
+            id=order.id[:MAX_ID_CHARS],
         )
         size = len(wire.encode(frame))
     except ENCODE_ERRORS as error:

@@ -18,13 +18,15 @@ class GenerationRequest:
     """A request for one answer to a prompt of token ids.
 
     `window` is how many draft tokens may be ahead of the verified text; None: it adapts.
-    `privacy` is the class of the request, which says whose eyes it may meet.
+    `privacy` is the class of the request, which says whose eyes it may meet. `id` is the request's,
+    the same in the logs of device, gateway and engine; "": the gateway gives it one.
     """
 
     prompt: list[int]
     sampling: Sampling = Sampling()
     window: int | None = None
     privacy: Privacy = "public"
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,16 @@ class AnswerReport:
 
     `logprob` is the sum of the natural log-probabilities of the unverified tokens, as the device's
     model has them at temperature 1. `degraded` says why the answer did not come as was asked
-    for; None: it did. `placement`: on-device, device-edge or device-cloud.
+    for; None: it did. `placement`: on-device, device-edge or device-cloud. `model` writes what
+    comes now. `stop_reason` is the stop text or the id of the token that ended the answer, where
+    it was none of the model's own ends.
     """
 
     placement: str
+    model: str = ""
     endpoint: str | None = None
     finish_reason: FinishReason = "stop"
+    stop_reason: str | int | None = None
     verified_tokens: int = 0
     unverified_tokens: int = 0
     drafted_tokens: int = 0

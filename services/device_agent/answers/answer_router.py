@@ -3,6 +3,7 @@ a gateway can be reached, else on the device."""
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -26,13 +27,20 @@ from services.device_agent.link.link import Link
 from services.device_agent.metrics import AgentMetrics
 from services.device_agent.text import TextModel
 
+log = logging.getLogger("tierflow.device")
+
 ON_DEVICE, DEVICE_EDGE, DEVICE_CLOUD = "on-device", "device-edge", "device-cloud"
+GATEWAY = "gateway"
+"""The placement of an answer that the gateway alone gives; without it, the device does."""
 VERIFYING_TIERS: dict[str, tuple[Tier, ...]] = {
     ON_DEVICE: (),
     DEVICE_EDGE: ("edge",),
     DEVICE_CLOUD: ("cloud",),
     "auto": ("cloud", "edge"),
+    GATEWAY: ("cloud", "edge"),
 }
+OPEN_PLACEMENTS = frozenset({"auto", GATEWAY})
+"""Whoever may see the request answers it."""
 """By placement, the tiers that may verify: the first of them that the gateway offers."""
 
 MAX_FRUITLESS = 3
@@ -71,6 +79,10 @@ class AnswerRouter:
         self._metrics = metrics
         self.verifiers: dict[str, VerifierProfile] = defaultdict(VerifierProfile)
 
+    def served(self) -> dict[str, str]:
+        """The servers' models, each with its tier."""
+        return {name: offer.tier for name, offer in self.link.models.items()} if self.link else {}
+
     async def settle(self) -> None:
         """Wait for the link while it may be up again soon."""
         if self.link is not None:
@@ -88,7 +100,7 @@ class AnswerRouter:
         if model in self.link.models:
             offers = [self.link.models[model]]
         allowed = [offer for offer in offers if privacy in offer.privacy]
-        if offers and not allowed and placement != "auto":
+        if offers and not allowed and placement not in OPEN_PLACEMENTS:
             raise RequestRefused(
                 PRIVACY_CLASS,
                 f"{PRIVACY}: a request of the class {privacy} may not be seen by tier "
@@ -131,6 +143,7 @@ class AnswerRouter:
     ) -> AsyncGenerator[AnswerPiece]:
         """Raises RequestRefused before the first piece; DrafterFailed when nobody can continue."""
         report.placement, report.degraded = route.placement, route.degraded
+        report.model = self.thread.drafter.name
         self._metrics.answer_started(route.placement)
         pieces = self._pieces(request, route, report)
         try:
@@ -143,6 +156,14 @@ class AnswerRouter:
             raise
         finally:
             self._metrics.answer_ended(report)
+            log.info(
+                "answer %s: by %s, %s, %d tokens verified and %d not",
+                request.id or "without an id",
+                report.model,
+                report.placement if report.degraded is None else f"{report.placement}, degraded",
+                report.verified_tokens,
+                report.unverified_tokens,
+            )
 
     async def _pieces(
         self, request: GenerationRequest, route: AnswerRoute, report: AnswerReport
@@ -159,6 +180,7 @@ class AnswerRouter:
             if self._is_complete(request, answer):
                 return
             self._check_room(request)
+            report.model = self.thread.drafter.name
             local = local_answer(request, report, self.thread, stream, self.model, beginning=answer)
             async with aclosing(local):
                 async for piece in local:
@@ -221,6 +243,7 @@ class AnswerRouter:
     ) -> AsyncGenerator[AnswerPiece]:
         assert self.link is not None
         verifier = self.verifiers[offer.model]
+        report.model = offer.model
         answer = VerifiedAnswer(
             link=self.link,
             verifier=verifier,

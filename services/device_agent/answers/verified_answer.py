@@ -140,6 +140,7 @@ class VerifiedAnswer:
                     model=offer.model,
                     verified=list(self.tree.verified),
                     privacy=self._request.privacy,
+                    id=self._request.id,
                 )
             )
             while True:
@@ -200,6 +201,7 @@ class VerifiedAnswer:
         self._report.drafted_tokens = self._drafted_before + frame.drafted
         self._report.accepted_tokens = self._accepted_before + frame.accepted
         self._report.finish_reason = "length" if frame.reason == "length" else "stop"
+        self._report.stop_reason = frame.stop if frame.stop_token is None else frame.stop_token
         if frame.reason in ("error", "cancelled"):
             raise VerifierLost("the server ended the answer")
 

@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
 import orjson
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route as HttpRoute
 from starlette.types import Lifespan
 
-from gateway.protocol.headers import PRIVACY
-from gateway.protocol.paths import STREAMS
+from gateway.protocol.headers import REQUEST_ID, harmless_id
+from gateway.protocol.paths import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, STREAMS
 from gateway.protocol.speculation import Privacy
 from services.device_agent.answers.answer import AnswerPiece, AnswerReport
-from services.device_agent.answers.answer_router import AnswerRoute, AnswerRouter
-from services.device_agent.answers.verified_answer import PRIVACY_CLASS, RequestRefused
+from services.device_agent.answers.answer_router import (
+    GATEWAY,
+    ON_DEVICE,
+    AnswerRoute,
+    AnswerRouter,
+)
+from services.device_agent.answers.verified_answer import RequestRefused
 from services.device_agent.api.client_disconnect import cancel_on_disconnect
-from services.device_agent.api.gateway_proxy import GatewayProxy
+from services.device_agent.api.gateway_proxy import GatewayProxy, NotAnswered
+from services.device_agent.api.operations import DeviceOperations
+from services.device_agent.api.refusals import (
+    field_at_fault,
+    framework_error,
+    internal_error,
+    refused,
+    stays_here,
+)
 from services.device_agent.api.requests import (
-    VIRTUAL_MODELS,
     ApiRequest,
     BadRequest,
     api_request,
     check_headers,
+    fields_beyond_frames,
     needs_link,
     placement_for,
     privacy_class,
@@ -44,8 +58,6 @@ from services.device_agent.text import TextStream
 VERIFIED_HEADER = "x-tierflow-verified-tokens"
 MAX_BODY_BYTES = 8 * 1024 * 1024
 BODY_S = 30.0
-STATUSES = {"model_not_found": 404, "gateway_unreachable": 503, PRIVACY_CLASS: 403}
-"""HTTP status of a refusal by its code; 400 for the others."""
 
 
 class DeviceApi:
@@ -63,21 +75,20 @@ class DeviceApi:
     ) -> None:
         self._router = router
         self._gateway = gateway
-        self._metrics = metrics
         self._least_privacy = least_privacy
-        self._membership = membership
+        self._operations = DeviceOperations(router=router, metrics=metrics, membership=membership)
 
     def app(self, lifespan: Lifespan[Starlette]) -> Starlette:
         return Starlette(
             routes=[
-                HttpRoute("/v1/chat/completions", self.chat, methods=["POST"]),
-                HttpRoute("/v1/completions", self.completions, methods=["POST"]),
+                HttpRoute(CHAT, self.chat, methods=["POST"]),
+                HttpRoute(COMPLETIONS, self.completions, methods=["POST"]),
                 HttpRoute(STREAMS + "/{stream}", self.streams, methods=["GET", "DELETE"]),
-                HttpRoute("/v1/models", self.models),
-                HttpRoute("/health", self.health),
-                HttpRoute("/ready", self.ready),
-                HttpRoute("/metrics", self.metrics),
+                HttpRoute(RESPONSES, self.servers_only, methods=["POST"]),
+                HttpRoute(EMBEDDINGS, self.servers_only, methods=["POST"]),
+                *self._operations.routes(),
             ],
+            exception_handlers={HTTPException: framework_error, Exception: internal_error},
             lifespan=lifespan,
         )
 
@@ -92,45 +103,91 @@ class DeviceApi:
         try:
             return await self._gateway.resume(http, http.path_params["stream"])
         except BadRequest as exc:
-            return _refused(exc)
+            return refused(exc)
 
     async def _infer(self, http: HttpRequest, chat: bool) -> Response:
-        router, drafter = self._router, self._router.thread.drafter
+        return await self._told(http, lambda id: self._answer(http, id, chat=chat))
+
+    async def servers_only(self, http: HttpRequest) -> Response:
+        """A route that the device itself does not have."""
+        return await self._told(http, lambda id: self._forward(http, id))
+
+    async def _told(
+        self, http: HttpRequest, answer: Callable[[str], Awaitable[Response]]
+    ) -> Response:
+        """The answer to the request of this id, or what is wrong with the request."""
+        id = harmless_id(http.headers.get(REQUEST_ID, "")) or uuid.uuid4().hex
         try:
-            check_headers(http.headers)
-            content = _json(await _read(http))
-            body = read_body(content)
-            privacy = privacy_class(http.headers, self._least_privacy)
-            fields = server_only_fields(content)
-            if needs_link(body.model, drafter.name, fields):
-                await router.settle()
-            placement = placement_for(body.model, drafter.name, self._served())
-            if fields:
-                if privacy != "public" and not router.offers(placement, body.model, privacy):
-                    raise _stays_here(fields, privacy)
-                return await self._gateway.forward(
-                    http, content, placement=placement, fields=fields, privacy=privacy
-                )
-            request = api_request(
-                body,
-                http.headers,
-                chat=chat,
-                placement=placement,
-                model=router.model,
-                context=drafter.context,
-                privacy=privacy,
-            )
-            route = router.route(placement, body.model, privacy)
-            work = self._stream if request.stream else self._whole
-            return await cancel_on_disconnect(http, work(request, route))
+            response = await answer(id)
         except BadRequest as exc:
-            return _refused(exc)
+            response = refused(exc)
         except RequestRefused as exc:
-            return _refused(BadRequest(str(exc), _field_at_fault(exc, chat), exc.code))
+            response = refused(BadRequest(str(exc), field_at_fault(exc, http.url.path), exc.code))
         except DrafterFailed as exc:
-            return JSONResponse(
-                error_body(str(exc), "server_error", None, "drafter_failed"), status_code=503
+            response = refused(BadRequest(str(exc), None, "drafter_failed"))
+        response.headers[REQUEST_ID] = id
+        return response
+
+    async def _answer(self, http: HttpRequest, id: str, *, chat: bool) -> Response:
+        router, drafter = self._router, self._router.thread.drafter
+        check_headers(http.headers)
+        content = _json(await _read(http))
+        body = read_body(content)
+        privacy = privacy_class(http.headers, self._least_privacy)
+        fields = server_only_fields(content)
+        if needs_link(body.model, drafter.name, fields):
+            await router.settle()
+        linked = router.link is not None and router.link.up
+        placement = placement_for(
+            body.model, drafter.name, router.served(), has_gateway=router.link is not None
+        )
+        if fields and (placement == ON_DEVICE or router.link is None):
+            raise BadRequest(
+                f"{', '.join(fields)}: the device does not support this; ask a server's model",
+                fields[0],
             )
+        beyond = placement != ON_DEVICE and fields_beyond_frames(body)
+        route = None
+        if fields or (linked and (beyond or placement == GATEWAY)):
+            if privacy == "public" or router.offers(placement, body.model, privacy):
+                try:
+                    return await self._gateway.forward(
+                        http, content, fields=fields, privacy=privacy, request_id=id
+                    )
+                except NotAnswered as exc:
+                    route = AnswerRoute(ON_DEVICE, degraded=str(exc))
+            elif fields:
+                raise stays_here(fields, privacy)
+            elif beyond:
+                route = AnswerRoute(ON_DEVICE)
+        request = api_request(
+            body,
+            http.headers,
+            chat=chat,
+            placement=placement,
+            model=router.model,
+            context=drafter.context,
+            privacy=privacy,
+            request_id=id,
+        )
+        route = route or router.route(placement, body.model, privacy)
+        work = self._stream if request.stream else self._whole
+        return await cancel_on_disconnect(http, work(request, route))
+
+    async def _forward(self, http: HttpRequest, id: str) -> Response:
+        router, path = self._router, http.url.path
+        check_headers(http.headers)
+        content = _json(await _read(http))
+        if not isinstance(content, dict) or not isinstance(content.get("model"), str):
+            raise BadRequest("model: must be text, such as the name of a served model", "model")
+        privacy = privacy_class(http.headers, self._least_privacy)
+        if router.link is None:
+            raise BadRequest(f"{path}: the agent has no gateway", None, "not_found")
+        if privacy != "public" and not router.offers(GATEWAY, content["model"], privacy):
+            raise stays_here([path], privacy)
+        return await self._gateway.forward(
+            http, content, fields=[path], privacy=privacy, request_id=id
+        )
 
     async def _whole(self, request: ApiRequest, route: AnswerRoute) -> Response:
         report = AnswerReport(placement=route.placement)
@@ -144,6 +201,7 @@ class DeviceApi:
                 if _ends_locally(text, piece, report):
                     break
         content = "".join(texts) + text.finish()
+        report.stop_reason = text.stopped if report.stop_reason is None else report.stop_reason
         return JSONResponse(
             ResponseWriter(request).whole(content, report),
             headers={VERIFIED_HEADER: str(report.verified_tokens)},
@@ -167,18 +225,20 @@ class DeviceApi:
         writer = ResponseWriter(request)
         text = self._text(request)
         try:
-            if opening := writer.first():
+            if opening := writer.first(report):
                 yield opening
             async for piece in answer:
                 # With marks each chunk has one origin, so that clients can tell its text apart.
                 for part in piece.split_by_origin() if request.marks else (piece,):
                     new = text.feed(part.token_ids)
                     if new or request.token_ids or request.marks:
-                        yield writer.piece(new, part)
+                        yield writer.piece(new, part, report)
                 if _ends_locally(text, piece, report):
                     break
             if rest := text.finish():
-                yield writer.piece(rest, None)
+                yield writer.piece(rest, None, report)
+            if report.stop_reason is None:
+                report.stop_reason = text.stopped
             yield writer.last(report)
         except RequestRefused as exc:
             yield writer.error(error_body(str(exc), "invalid_request_error", None, exc.code))
@@ -189,61 +249,6 @@ class DeviceApi:
 
     def _text(self, request: ApiRequest) -> TextStream:
         return TextStream(self._router.model.tokenizer, request.generation.sampling.stop)
-
-    async def models(self, http: HttpRequest) -> Response:
-        names = [*VIRTUAL_MODELS, self._router.thread.drafter.name, *self._served()]
-        return JSONResponse(
-            {
-                "object": "list",
-                "data": [
-                    {"id": name, "object": "model", "created": 0, "owned_by": "tierflow"}
-                    for name in names
-                ],
-            }
-        )
-
-    def _served(self) -> dict[str, str]:
-        link = self._router.link
-        return {name: offer.tier for name, offer in link.models.items()} if link else {}
-
-    async def health(self, http: HttpRequest) -> Response:
-        return JSONResponse({"status": "ok"})
-
-    async def ready(self, http: HttpRequest) -> Response:
-        """Always ready, as the device can answer alone; a lost link is a condition."""
-        link = self._router.link
-        problem = link.problem if link else None
-        conditions = {"link-lost": problem} if problem else {}
-        member = self._membership
-        reason = "the agent has no gateway" if link is None else "--no-member: it only drafts"
-        return JSONResponse(
-            {
-                "ready": True,
-                "conditions": conditions,
-                "tiers": list(link.offers) if link else [],
-                "member": member.status() if member else {"registered": None, "reason": reason},
-            }
-        )
-
-    async def metrics(self, http: HttpRequest) -> Response:
-        page = generate_latest(self._metrics.registry)
-        return Response(page, media_type=CONTENT_TYPE_LATEST)
-
-
-def _stays_here(fields: list[str], privacy: Privacy) -> BadRequest:
-    return BadRequest(
-        f"{', '.join(fields)}: only servers support this, and none of them may see a request of "
-        f"the class {privacy}",
-        fields[0],
-        PRIVACY_CLASS,
-    )
-
-
-def _refused(exc: BadRequest) -> Response:
-    status = STATUSES.get(exc.code or "", 400)
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    kind = "permission_error" if status == 403 else kind
-    return JSONResponse(error_body(str(exc), kind, exc.param, exc.code), status)
 
 
 async def _chain(
@@ -262,14 +267,6 @@ def _ends_locally(text: TextStream, piece: AnswerPiece, report: AnswerReport) ->
         return False
     report.finish_reason = "stop"
     return True
-
-
-def _field_at_fault(refused: RequestRefused, chat: bool) -> str | None:
-    if refused.code == PRIVACY_CLASS:
-        return PRIVACY
-    if refused.code in ("context_length_exceeded", "prompt_too_long"):
-        return "messages" if chat else "prompt"
-    return "model" if refused.code in ("tokenizer_differs", "model_not_found") else None
 
 
 async def _read(http: HttpRequest) -> bytes:

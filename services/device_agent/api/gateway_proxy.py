@@ -27,11 +27,10 @@ from services.device_agent.link.gateway_tls import BY_THE_SYSTEM, GatewayTls
 from services.device_agent.link.greeting import TokenMissing
 
 GATEWAY_MODELS = {
-    "device-edge": virtual_models.EDGE,
-    "device-cloud": virtual_models.CLOUD,
-    "auto": virtual_models.AUTO,
+    virtual_models.DEVICE_EDGE: virtual_models.EDGE,
+    virtual_models.DEVICE_CLOUD: virtual_models.CLOUD,
 }
-"""The gateway's virtual model for each placement."""
+"""The gateway's virtual model for one of the device's own."""
 ANSWER_S = 600.0
 CONNECT_S = 5.0
 RESUMABLE_S = 60
@@ -45,9 +44,21 @@ lost, at replicas that do not share Redis with the one that has it."""
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 LOST = "the connection to the gateway broke in the middle of the answer"
-PASSED_HEADERS = ("content-type", headers.REQUEST_ID, headers.TIER, headers.REASON)
+PASSED_HEADERS = (
+    "content-type",
+    "retry-after",
+    "x-should-retry",
+    headers.REQUEST_ID,
+    headers.TIER,
+    headers.REASON,
+)
+TOO_BUSY = 429
 RESUMABLE_HEADERS = (headers.STREAM, headers.RESUMABLE)
 """Passed on to a caller who asked for a resumable stream."""
+
+
+class NotAnswered(Exception):
+    """The gateway has no answer, and the device can give one; the text says why it has none."""
 
 
 class GatewayProxy:
@@ -81,33 +92,30 @@ class GatewayProxy:
         http: HttpRequest,
         body: dict[str, Any],
         *,
-        placement: str,
-        fields: list[str],
+        fields: Sequence[str],
         privacy: Privacy,
+        request_id: str,
     ) -> Response:
-        """The gateway's response. `fields` are those that only a server understands, `privacy` is
-        the request's class.
+        """The gateway's response. `fields` are what only a server understands of the request;
+        without any, the device could answer it as well. `privacy` is the request's class.
 
-        Raises BadRequest where the device alone shall answer, or the gateway is out of reach.
+        Raises BadRequest where the gateway is out of reach, or NotAnswered where the device is to
+        answer in its place.
         """
-        names = ", ".join(fields)
-        if placement not in GATEWAY_MODELS or not self._gateways():
-            raise BadRequest(
-                f"{names}: the device does not support this; ask a server's model", fields[0]
-            )
-        if str(body["model"]).startswith(virtual_models.PREFIX):
-            body = {**body, "model": GATEWAY_MODELS[placement]}
+        body = {**body, "model": GATEWAY_MODELS.get(body["model"], body["model"])}
         wanted = http.headers.get(headers.RESUMABLE)
         sent = {headers.RESUMABLE: wanted or str(RESUMABLE_S)} if body.get("stream") else {}
         sent |= {} if privacy == "public" else {headers.PRIVACY: privacy}
+        sent[headers.REQUEST_ID] = request_id
         try:
             answer = await self._send("POST", http.url.path, json=body, headers=sent)
         except httpx.HTTPError as exc:
-            raise BadRequest(
-                f"{names}: only servers support this, and the gateway is out of reach",
-                fields[0],
-                "gateway_unreachable",
-            ) from exc
+            if not fields:
+                raise NotAnswered("the gateway is out of reach") from exc
+            raise _unreachable(fields) from exc
+        if not fields and (answer.status_code >= 500 or answer.status_code == TOO_BUSY):
+            await answer.aclose()
+            raise NotAnswered(f"the gateway answered with status {answer.status_code}")
         return self._response(answer, keep_ids=wanted is not None)
 
     async def resume(self, http: HttpRequest, stream: str) -> Response:
@@ -228,6 +236,14 @@ class GatewayProxy:
             if stream is not None:
                 farewell = await self._send("DELETE", f"{STREAMS}/{stream}", timeout=CONNECT_S)
                 await farewell.aclose()
+
+
+def _unreachable(fields: Sequence[str]) -> BadRequest:
+    return BadRequest(
+        f"{', '.join(fields)}: only servers support this, and the gateway is out of reach",
+        None if fields[0].startswith("/") else fields[0],
+        "gateway_unreachable",
+    )
 
 
 async def _pieces(answer: httpx.Response) -> AsyncIterator[bytes]:

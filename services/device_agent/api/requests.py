@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.datastructures import Headers
 
 from gateway.protocol import virtual_models
 from gateway.protocol.field_problems import field_problem
-from gateway.protocol.fields import Privacy, Sampling
+from gateway.protocol.fields import MAX_STOP_CHARS, MAX_STOPS, Privacy, Sampling
 from gateway.protocol.headers import PRIVACY, header_given_twice
+from gateway.protocol.neutral_fields import telling_fields
 from gateway.protocol.speculation import MAX_PROMPT_TOKENS
 from services.device_agent.answers.answer import GenerationRequest
+from services.device_agent.answers.answer_router import GATEWAY
 from services.device_agent.text import TextModel
 
 VIRTUAL_MODELS = {
@@ -28,27 +30,26 @@ MARKS_HEADER = "x-tierflow-marks"
 MAX_WINDOW = 64
 """Draft tokens ahead of the verified text that a caller may ask for."""
 
-Stop = Annotated[str, Field(min_length=1, max_length=64)]
-Ids = list[Annotated[int, Field(ge=0)]]
-Count = Annotated[int, Field(ge=1, lt=2**31)]
+PLAIN_TOKENS = 16
+"""The bound on a plain completion that sets none, as OpenAI's and vLLM's."""
 
-NEUTRAL_VALUES: dict[str, tuple[object, ...]] = {
-    "skip_special_tokens": (True,),
-    "add_generation_prompt": (True,),
-    "spaces_between_special_tokens": (True,),
-    "repetition_penalty": (1,),
-    "add_special_tokens": (),
-}
-"""Values of servers' options that change nothing in the answer."""
+
+def _listed(stop: object) -> object:
+    return [stop] if isinstance(stop, str) else stop
+
+
+Stops = Annotated[
+    list[Annotated[str, Field(min_length=1)]],
+    Field(max_length=MAX_STOPS),
+    BeforeValidator(_listed),
+]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
 
 
 class BadRequest(Exception):
-    """The request can't be answered as it is; `param` names the field at fault.
+    """The request can't be answered as it is; `param` names the field at fault."""
 
-    `code` None: the body is malformed.
-    """
-
-    def __init__(self, message: str, param: str | None = None, code: str | None = None) -> None:
+    def __init__(self, message: str, param: str | None = None, code: str = "invalid_value") -> None:
         super().__init__(message)
         self.param = param
         self.code = code
@@ -57,7 +58,7 @@ class BadRequest(Exception):
 class StreamOptions(BaseModel):
     """What a stream shall tell beside the answer."""
 
-    include_usage: bool = False
+    include_usage: bool | None = False
 
 
 class RequestBody(BaseModel):
@@ -67,8 +68,8 @@ class RequestBody(BaseModel):
 
     model: str
     messages: list[dict[str, Any]] | None = Field(default=None, min_length=1, max_length=1000)
-    prompt: str | Ids | None = None
-    stream: bool = False
+    prompt: Any = None
+    stream: bool | None = False
     stream_options: StreamOptions | None = None
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
@@ -76,10 +77,9 @@ class RequestBody(BaseModel):
     top_p: float | None = Field(default=None, gt=0, le=1)
     top_k: int | None = Field(default=None, ge=-1, lt=2**31)
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
-    stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
-    ignore_eos: bool = False
-    return_token_ids: bool = False
-    n: int | None = None
+    stop: Stops | None = None
+    ignore_eos: bool | None = False
+    return_token_ids: bool | None = False
     user: str | None = None
 
 
@@ -93,7 +93,6 @@ class ApiRequest:
     placement: str
     generation: GenerationRequest
     chat: bool
-    model: str
     stream: bool
     usage: bool
     token_ids: bool
@@ -131,13 +130,13 @@ def read_body(body: object) -> RequestBody:
 
 def server_only_fields(body: Mapping[str, Any]) -> list[str]:
     """Fields that are set and that only a server understands, such as tools or logprobs."""
-    fields = []
-    for name, value in body.items():
-        known = name in RequestBody.model_fields or value is None
-        neutral = NEUTRAL_VALUES.get(name, (False, 0, "", [], {}))
-        if not known and value not in neutral:
-            fields.append(name)
-    return fields + (["n"] if body.get("n") not in (None, 1) else [])
+    fields = telling_fields(body, RequestBody.model_fields)
+    return fields + (["prompt"] if len(_prompts(body.get("prompt"))) > 1 else [])
+
+
+def fields_beyond_frames(body: RequestBody) -> list[str]:
+    """Fields that the device understands, with values that the frames to a verifier don't hold."""
+    return ["stop"] if any(len(text) > MAX_STOP_CHARS for text in body.stop or ()) else []
 
 
 def needs_link(model: str, drafter: str, fields: Sequence[str]) -> bool:
@@ -148,11 +147,13 @@ def needs_link(model: str, drafter: str, fields: Sequence[str]) -> bool:
     return model != drafter
 
 
-def placement_for(model: str, drafter: str, served: Mapping[str, str]) -> str:
+def placement_for(
+    model: str, drafter: str, served: Mapping[str, str], *, has_gateway: bool = False
+) -> str:
     """The placement of the answer to a request for `model`.
 
-    `drafter` is the device's own model; `served` maps the servers' models to their tiers.
-    Raises BadRequest.
+    `drafter` is the device's own model; `served` maps the servers' models to their tiers. Any
+    other name is for the gateway to know, where there is one. Raises BadRequest.
     """
     if model in VIRTUAL_MODELS:
         return VIRTUAL_MODELS[model]
@@ -160,6 +161,8 @@ def placement_for(model: str, drafter: str, served: Mapping[str, str]) -> str:
         return "on-device"
     if model in served:
         return f"device-{served[model]}"
+    if has_gateway:
+        return GATEWAY
     known = ", ".join([*VIRTUAL_MODELS, drafter, *served])
     raise BadRequest(
         f"the model {model!r} does not exist; available: {known}", "model", "model_not_found"
@@ -175,6 +178,7 @@ def api_request(
     model: TextModel,
     context: int,
     privacy: Privacy,
+    request_id: str = "",
 ) -> ApiRequest:
     """The request that `body` and `headers` describe. `context` is the device's own, in tokens.
 
@@ -189,27 +193,26 @@ def api_request(
             field,
             "context_length_exceeded",
         )
-    stops = [body.stop] if isinstance(body.stop, str) else body.stop or []
+    most_tokens = body.max_completion_tokens or body.max_tokens
     sampling = Sampling(
-        max_tokens=body.max_completion_tokens or body.max_tokens,
+        max_tokens=most_tokens or (None if chat else PLAIN_TOKENS),
         temperature=body.temperature,
         top_p=body.top_p,
         top_k=body.top_k,
         seed=body.seed,
-        stop=stops,
-        ignore_eos=body.ignore_eos,
+        stop=body.stop or [],
+        ignore_eos=body.ignore_eos or False,
     )
     window = _window(headers.get(WINDOW_HEADER, "auto"))
     return ApiRequest(
         placement=placement,
         generation=GenerationRequest(
-            prompt=prompt, sampling=sampling, window=window, privacy=privacy
+            prompt=prompt, sampling=sampling, window=window, privacy=privacy, id=request_id
         ),
         chat=chat,
-        model=body.model,
-        stream=body.stream,
-        usage=body.stream_options is not None and body.stream_options.include_usage,
-        token_ids=body.return_token_ids,
+        stream=body.stream or False,
+        usage=body.stream_options is not None and body.stream_options.include_usage is True,
+        token_ids=body.return_token_ids or False,
         marks=headers.get(MARKS_HEADER) == "1",
     )
 
@@ -222,15 +225,31 @@ def _prompt(body: RequestBody, chat: bool, model: TextModel) -> list[int]:
             return model.encode_chat(body.messages)
         except ValueError as exc:
             raise BadRequest(f"messages: {exc}", "messages") from exc
-    if not body.prompt:
+    prompts = _prompts(body.prompt)
+    if len(prompts) != 1 or not prompts[0]:
         raise BadRequest("prompt: must be a string or a list of token ids", "prompt")
-    if isinstance(body.prompt, str):
-        return model.encode_prompt(body.prompt)
-    if max(body.prompt) >= model.vocabulary:
+    prompt: str | list[int] = prompts[0]
+    if isinstance(prompt, str):
+        return model.encode_prompt(prompt)
+    if not all(type(token_id) is int for token_id in prompt):
+        raise BadRequest("prompt: must be a string or a list of token ids", "prompt")
+    if min(prompt) < 0 or max(prompt) >= model.vocabulary:
         raise BadRequest(
-            f"prompt: token ids must be below {model.vocabulary}, the vocabulary's size", "prompt"
+            f"prompt: token ids must be 0 or more, and below {model.vocabulary}, the vocabulary's "
+            "size",
+            "prompt",
         )
-    return body.prompt
+    return prompt
+
+
+def _prompts(prompt: Any) -> list[Any]:
+    """The prompts, each a text or token ids: one request may have several."""
+    if isinstance(prompt, str):
+        return [prompt]
+    if not isinstance(prompt, list):
+        return []
+    several = bool(prompt) and all(isinstance(one, str | list) for one in prompt)
+    return prompt if several else [prompt]
 
 
 def _window(text: str) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -21,31 +22,34 @@ class ResponseWriter:
         self._head = {
             "id": f"{kind}-{uuid.uuid4().hex}",
             "created": int(time.time()),
-            "model": request.model,
         }
 
-    def first(self) -> bytes:
+    def first(self, report: AnswerReport) -> bytes:
         """The chunk before any text; empty but for chats."""
         if not self._request.chat:
             return b""
-        return self._chunk({"role": "assistant", "content": ""})
+        return self._chunk(report, {"role": "assistant", "content": ""})
 
-    def piece(self, text: str, piece: AnswerPiece | None) -> bytes:
+    def piece(self, text: str, piece: AnswerPiece | None, report: AnswerReport) -> bytes:
         extra: dict[str, Any] = {}
         if piece is not None and self._request.marks:
             extra["tierflow"] = {"by": piece.origins}
         token_ids = piece.token_ids if piece is not None else []
-        return self._chunk(
-            {"content": text} if self._request.chat else text, token_ids=token_ids, **extra
-        )
+        delta: Any = {"content": text} if self._request.chat else text
+        return self._chunk(report, delta, token_ids=token_ids, **extra)
 
     def last(self, report: AnswerReport) -> bytes:
         delta: Any = {} if self._request.chat else ""
-        chunk = self._chunk(delta, finish=report.finish_reason, tierflow=report.to_json())
+        chunk = self._chunk(
+            report,
+            delta,
+            end={"finish_reason": report.finish_reason, "stop_reason": report.stop_reason},
+            tierflow=report.to_json(),
+        )
         if self._request.usage:
             chunk += event(
                 {
-                    **self._object("chunk"),
+                    **self._object("chunk", report),
                     "choices": [],
                     "usage": self._usage(report),
                 }
@@ -59,6 +63,7 @@ class ResponseWriter:
         choice: dict[str, Any] = {
             "index": 0,
             "finish_reason": report.finish_reason,
+            "stop_reason": report.stop_reason,
             "logprobs": None,
         }
         if self._request.chat:
@@ -68,7 +73,7 @@ class ResponseWriter:
         if self._request.token_ids:
             choice["token_ids"] = report.token_ids
         return {
-            **self._object(""),
+            **self._object("", report),
             "choices": [choice],
             "usage": self._usage(report),
             "tierflow": report.to_json(),
@@ -76,23 +81,26 @@ class ResponseWriter:
 
     def _chunk(
         self,
+        report: AnswerReport,
         delta: Any,
-        finish: str | None = None,
+        *,
+        end: Mapping[str, Any] | None = None,
         token_ids: list[int] | None = None,
         **extra: Any,
     ) -> bytes:
-        choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": finish}
+        choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": None}
+        choice |= end or {}
         choice["delta" if self._request.chat else "text"] = delta
         if self._request.token_ids and token_ids:
             choice["token_ids"] = token_ids
-        return event({**self._object("chunk"), "choices": [choice], **extra})
+        return event({**self._object("chunk", report), "choices": [choice], **extra})
 
-    def _object(self, suffix: str) -> dict[str, Any]:
+    def _object(self, suffix: str, report: AnswerReport) -> dict[str, Any]:
         if self._request.chat:
             name = "chat.completion" + (".chunk" if suffix else "")
         else:
             name = "text_completion"
-        return {**self._head, "object": name}
+        return {**self._head, "object": name, "model": report.model}
 
     def _usage(self, report: AnswerReport) -> dict[str, int]:
         prompt, completion = (

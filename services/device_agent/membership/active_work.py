@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from gateway.protocol import work
+from gateway.protocol.headers import harmless_id
 from services.device_agent.background_drafting import BackgroundDrafting
 from services.device_agent.drafters.port import DrafterFailed
 from services.device_agent.drafting_thread import DraftingThread
@@ -23,6 +24,9 @@ from services.device_agent.membership.profile import MemberProfile
 from services.device_agent.membership.work_item import Send, WorkItem, read_prompt
 from services.device_agent.metrics import AgentMetrics
 from services.device_agent.text import TextModel
+
+MAX_ID_CHARS = 128
+"""Of a caller's own id; what part of its request the work is stands behind it."""
 
 log = logging.getLogger("tierflow.device")
 
@@ -139,6 +143,13 @@ class ActiveWork:
             await self._refuse(frame, WorkRefused("unable", "the device failed"), send)
         finally:
             self._metrics.work_ended(frame.kind, outcome, item.report.unverified_tokens)
+            log.info(
+                "work %s: %s, %s, %d tokens",
+                harmless_id(frame.id[:MAX_ID_CHARS]) or "without an id",
+                frame.kind,
+                outcome,
+                item.report.unverified_tokens,
+            )
 
     async def _run(self, frame: work.Work, item: WorkItem) -> None:
         prompt = await read_prompt(self._model, frame.messages)

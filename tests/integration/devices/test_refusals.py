@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import websockets
@@ -114,6 +115,21 @@ async def test_messages_that_are_no_json_are_refused(gateway: Server) -> None:
         await device.put(wire.Open(s=1, tier="cloud", tokenizer=tokenizer(), messages=messages))
         error = await device.expect(wire.Error)
         assert (error.code, error.s, error.fatal) == ("bad_open", 1, True)
+
+
+async def test_ids_beyond_the_vocabulary_are_refused_before_anything_is_opened(
+    gateway: Server, engine: SpeculatingEngine
+) -> None:
+    async with connected(gateway.url) as device:
+        opens: list[dict[str, Any]] = [
+            {"prompt": [1, engine.vocabulary]},
+            {"prompt": [1], "verified": [engine.vocabulary + 5]},
+        ]
+        for s, ids in enumerate(opens, 1):
+            await device.put(wire.Open(s=s, tier="cloud", tokenizer=tokenizer(), **ids))
+            error = await device.expect(wire.Error)
+            assert (error.code, error.s, error.fatal) == ("bad_open", s, True)
+            assert f"below {engine.vocabulary}" in error.message
 
 
 async def test_a_device_that_only_lies_is_sent_away(gateway: Server) -> None:

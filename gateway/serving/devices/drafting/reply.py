@@ -44,8 +44,9 @@ class SessionReply:
     def tokens(self, step: Step, ids: Sequence[int]) -> None:
         self._send(Tokens(s=self._s, p=step.position, i=list(ids), d=step.drafted))
 
-    def done(self, reason: FinishReason, stop: str | None = None) -> None:
-        """Unless it has ended already. `stop` is the stop text that ended the answer."""
+    def done(self, reason: FinishReason, stop: str | int | None = None) -> None:
+        """Unless it has ended already. `stop` is the stop text that ended the answer, or the id of
+        the token that did."""
         if self._ended:
             return
         self._ended = True
@@ -58,7 +59,8 @@ class SessionReply:
                 completion_tokens=len(state.verified),
                 drafted=state.drafted,
                 accepted=state.accepted,
-                stop=stop,
+                stop=stop if isinstance(stop, str) else None,
+                stop_token=stop if isinstance(stop, int) else None,
             )
         )
 

@@ -23,6 +23,7 @@ from gateway.core.tier import Tier
 from gateway.core.types import Caller, InferenceRequest
 from gateway.core.upstream_errors import continuation_refused
 from gateway.errors import GatewayError, InvalidRequest, UpstreamError, error_place
+from gateway.protocol.headers import harmless_id
 from gateway.protocol.paths import COMPLETIONS
 from gateway.protocol.speculation import Draft, Open
 from gateway.protocol.virtual_models import OF_TIER
@@ -76,7 +77,8 @@ class DraftingSession:
         self._frame = frame
         self._tier = tier = Tier(frame.tier)
         privacy = deps.verifiers.privacy.classes[frame.privacy]
-        self._request = _request(frame, device, privacy, deps.new_id(), deps.clock.now())
+        id = harmless_id(frame.id) or deps.new_id()
+        self._request = _request(frame, device, privacy, id, deps.clock.now())
         self._outcome = outcome = SessionOutcome(
             request=Outcome(request=self._request), device=device
         )
@@ -215,13 +217,14 @@ class DraftingSession:
         verifier, endpoint = self._deps.verifiers.verifier, choice.state.endpoint
         if frame.messages and not state.prompt:
             state.prompt = await verifier.tokenize(endpoint, choice.model, frame.messages)
+        facts = verifier.facts(endpoint)
+        state.vocabulary = facts.vocabulary
+        self._check_ids(facts.vocabulary)
         try:
             sampling = await self._sampling(choice)
             if sampling.get("max_tokens") == 0:
                 self._relay.end = AnswerEnd("length")
                 return None
-            facts = verifier.facts(endpoint)
-            state.vocabulary = facts.vocabulary
             job = Job(
                 session=self._deps.new_id(),
                 model=choice.model,
@@ -241,6 +244,17 @@ class DraftingSession:
         )
         self._drafts.connect(verification)
         return verification
+
+    def _check_ids(self, vocabulary: int | None) -> None:
+        """Raises InvalidRequest for ids that the model does not have; None: it is not known which
+        it has."""
+        for name, ids in (("prompt", self._frame.prompt), ("verified", self._frame.verified)):
+            if vocabulary is not None and ids and max(ids) >= vocabulary:
+                raise InvalidRequest(
+                    f"{name}: token ids must be below {vocabulary}, the vocabulary's size",
+                    param=name,
+                    code="bad_open",
+                )
 
     async def _sampling(self, choice: Choice) -> dict[str, Any]:
         """For what is left of the answer: with the longest that fits into the context, where the

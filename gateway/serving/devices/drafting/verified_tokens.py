@@ -20,10 +20,10 @@ from gateway.serving.requests.progress_timeout import ProgressTimeout
 
 
 class AnswerEnd(NamedTuple):
-    """How an answer ended; `stop` is the stop text that ended it."""
+    """How an answer ended; `stop` is the stop text that ended it, or the id of the token."""
 
     reason: FinishReason
-    stop: str | None = None
+    stop: str | int | None = None
 
 
 @dataclass(slots=True, kw_only=True)

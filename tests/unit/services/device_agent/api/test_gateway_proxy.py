@@ -117,7 +117,7 @@ async def heard(gateway: Gateway, stream: bool = True, **headers: str) -> bytes:
     )
     body = {"model": "rill-edge", "stream": stream}
     response = await proxy.forward(
-        caller(**headers), body, placement="device-edge", fields=["n"], privacy="public"
+        caller(**headers), body, fields=["n"], privacy="public", request_id="r-1"
     )
     assert isinstance(response, StreamingResponse)
     told = b"".join([bytes(piece) async for piece in response.body_iterator])  # type: ignore[arg-type]
@@ -206,7 +206,7 @@ async def test_an_application_that_leaves_ends_the_gateways_stream() -> None:
         )
         body = {"model": "rill-edge", "stream": True}
         response = await proxy.forward(
-            caller(**headers), body, placement="device-edge", fields=["n"], privacy="public"
+            caller(**headers), body, fields=["n"], privacy="public", request_id="r-1"
         )
         assert isinstance(response, StreamingResponse)
         iterator = response.body_iterator
@@ -260,7 +260,7 @@ async def test_the_next_gateway_is_asked_where_one_is_gone_or_about_to_stop(
         transport=replicas,
     )
     response = await proxy.forward(
-        caller(), {"model": "rill-edge"}, placement="device-edge", fields=["n"], privacy="public"
+        caller(), {"model": "rill-edge"}, fields=["n"], privacy="public", request_id="r-1"
     )
     assert (replicas.asked, response.status_code) == (asked, status)
     await proxy.close()

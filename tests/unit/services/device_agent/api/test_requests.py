@@ -12,6 +12,7 @@ from services.device_agent.api.requests import (
     BadRequest,
     api_request,
     check_headers,
+    fields_beyond_frames,
     placement_for,
     privacy_class,
     read_body,
@@ -60,7 +61,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"max_completion_tokens": True}, "max_completion_tokens"),
     ({"seed": "1"}, "seed"),
     ({"stop": ["a"] * 5}, "stop"),
-    ({"stop": "x" * 65}, "stop"),
+    ({"stop": 7}, "stop"),
+    ({"stop": ["a", ""]}, "stop"),
     ({"stream": "yes"}, "stream"),
     ({"stream_options": []}, "stream_options"),
 ]
@@ -109,6 +111,35 @@ def test_prompts_are_text_or_ids() -> None:
         assert caught.value.param == "prompt"
 
 
+def test_a_plain_completion_without_a_bound_has_16_tokens_and_a_chat_has_none() -> None:
+    plain: dict[str, Any] = {"model": "m", "prompt": "Hi"}
+    assert understood(plain, chat=False).generation.sampling.max_tokens == 16
+    assert understood({**plain, "max_tokens": 3}, chat=False).generation.sampling.max_tokens == 3
+    assert understood(CHAT).generation.sampling.max_tokens is None
+
+
+def test_one_prompt_in_a_list_is_that_prompt() -> None:
+    text = understood({"model": "m", "prompt": "Hi"}, chat=False).generation.prompt
+    for prompt in (["Hi"], [text]):
+        one = understood({"model": "m", "prompt": prompt}, chat=False)
+        assert one.generation.prompt == text
+
+
+def test_a_stop_text_that_no_frame_holds_goes_to_the_gateway_as_it_is() -> None:
+    assert fields_beyond_frames(read_body({**CHAT, "stop": "x" * 65})) == ["stop"]
+    assert fields_beyond_frames(read_body({**CHAT, "stop": ["x" * 64, "y"]})) == []
+
+
+def test_what_is_wrong_with_a_list_of_stops_is_told_of_the_list() -> None:
+    assert str(refusal({**CHAT, "stop": ["a"] * 5})) == "stop: must have 4 entries or less"
+    assert refusal({**CHAT, "stop": ["a"] * 5}).code == "invalid_value"
+
+
+def test_null_stands_for_what_is_left_out() -> None:
+    nulls: dict[str, Any] = dict.fromkeys(("stream", "stream_options", "stop", "ignore_eos"))
+    assert understood({**CHAT, **nulls}).generation == understood(CHAT).generation
+
+
 def test_a_prompt_without_room_for_an_answer_is_refused() -> None:
     body = {"model": "m", "prompt": [5] * MODEL.context}
     with pytest.raises(BadRequest) as caught:
@@ -151,6 +182,15 @@ def test_options_that_change_the_answer_are_a_servers_even_when_they_are_false()
         ({}, []),
         ({"n": 1, "user": "x", "logprobs": False, "tools": [], "presence_penalty": 0}, []),
         ({"n": 2}, ["n"]),
+        ({"metadata": {"a": "b"}, "response_format": {"type": "text"}}, []),
+        ({"parallel_tool_calls": True, "store": True, "service_tier": "auto"}, []),
+        ({"tool_choice": "none", "repetition_penalty": 1.0, "stream": None, "n": None}, []),
+        ({"response_format": {"type": "json_object"}}, ["response_format"]),
+        ({"logprobs": 0}, ["logprobs"]),
+        ({"prompt": ["a", "b"]}, ["prompt"]),
+        ({"prompt": [[1, 2], [3]]}, ["prompt"]),
+        ({"prompt": ["a"]}, []),
+        ({"prompt": [1, 2]}, []),
         ({"logprobs": True}, ["logprobs"]),
         ({"tools": [{}], "response_format": {"type": "json_object"}}, ["tools", "response_format"]),
         ({"presence_penalty": 0.5, "logit_bias": {"5": 1}}, ["presence_penalty", "logit_bias"]),
@@ -167,6 +207,8 @@ def test_the_placement_follows_the_models_name() -> None:
     } == VIRTUAL_MODELS
     assert placement_for("rill-device", "rill-device", served) == "on-device"
     assert placement_for("rill-cloud", "rill-device", served) == "device-cloud"
+    for name in ("gpt-9", "tierflow-cascade", "tierflow-edge"):
+        assert placement_for(name, "rill-device", served, has_gateway=True) == "gateway"
     with pytest.raises(BadRequest, match=r"'gpt-9'.*tierflow-auto.*rill-cloud") as caught:
         placement_for("gpt-9", "rill-device", served)
     assert (caught.value.param, caught.value.code) == ("model", "model_not_found")
@@ -190,7 +232,9 @@ def test_a_whole_answer_tells_usage_and_how_it_came_about(chat: bool) -> None:
         placement="device-cloud", endpoint="e", finish_reason="length", token_ids=[1, 2, 3, 4, 5]
     )
     report.verified_tokens, report.unverified_tokens = 3, 2
+    report.model, report.stop_reason = "rill-cloud", "#"
     whole = ResponseWriter(request).whole("text", report)
+    assert (whole["model"], whole["choices"][0]["stop_reason"]) == ("rill-cloud", "#")
     (choice,) = whole["choices"]
     assert whole["object"] == ("chat.completion" if chat else "text_completion")
     assert (choice["message"]["content"] if chat else choice["text"]) == "text"

@@ -1,0 +1,99 @@
+"""What the device says of itself: its models, its health, its metrics."""
+
+from __future__ import annotations
+
+import time
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route as HttpRoute
+
+from gateway.protocol import virtual_models
+from services.device_agent.answers.answer_router import AnswerRouter
+from services.device_agent.api.refusals import refused
+from services.device_agent.api.requests import VIRTUAL_MODELS, BadRequest
+from services.device_agent.membership.registration import Membership
+from services.device_agent.metrics import AgentMetrics
+
+GATEWAY_MODELS = (
+    virtual_models.EDGE,
+    virtual_models.CLOUD,
+    virtual_models.CASCADE,
+    virtual_models.COLLECTIVE,
+)
+"""The gateway's virtual models, which the device passes on."""
+STARTED = int(time.time())
+"""What the device serves, it has had since it started."""
+
+
+class DeviceOperations:
+    """The routes beside inference. `membership` is None where the device only drafts."""
+
+    def __init__(
+        self, *, router: AnswerRouter, metrics: AgentMetrics, membership: Membership | None
+    ) -> None:
+        self._router = router
+        self._metrics = metrics
+        self._membership = membership
+
+    def routes(self) -> list[HttpRoute]:
+        return [
+            HttpRoute("/v1/models", self.models),
+            HttpRoute("/v1/models/{name:path}", self.model),
+            HttpRoute("/health", self.health),
+            HttpRoute("/ready", self.ready),
+            HttpRoute("/metrics", self.metrics),
+        ]
+
+    async def models(self, http: HttpRequest) -> Response:
+        return JSONResponse({"object": "list", "data": list(map(_card, self._names()))})
+
+    async def model(self, http: HttpRequest) -> Response:
+        name, known = http.path_params["name"], self._names()
+        if name in known:
+            return JSONResponse(_card(name))
+        return refused(
+            BadRequest(
+                f"the model {name[:256]!r} does not exist; available: {', '.join(known)}",
+                "model",
+                "model_not_found",
+            )
+        )
+
+    def _names(self) -> list[str]:
+        of_gateway = GATEWAY_MODELS if self._router.link is not None else ()
+        names = [
+            *VIRTUAL_MODELS,
+            *of_gateway,
+            self._router.thread.drafter.name,
+            *self._router.served(),
+        ]
+        return list(dict.fromkeys(names))
+
+    async def health(self, http: HttpRequest) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(self, http: HttpRequest) -> Response:
+        """Always ready, as the device can answer alone; a lost link is a condition."""
+        link = self._router.link
+        problem = link.problem if link else None
+        conditions = {"link-lost": problem} if problem else {}
+        member = self._membership
+        reason = "the agent has no gateway" if link is None else "--no-member: it only drafts"
+        return JSONResponse(
+            {
+                "ready": True,
+                "conditions": conditions,
+                "tiers": list(link.offers) if link else [],
+                "member": member.status() if member else {"registered": None, "reason": reason},
+            }
+        )
+
+    async def metrics(self, http: HttpRequest) -> Response:
+        page = generate_latest(self._metrics.registry)
+        return Response(page, media_type=CONTENT_TYPE_LATEST)
+
+
+def _card(name: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": STARTED, "owned_by": "tierflow"}
