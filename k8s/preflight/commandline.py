@@ -9,8 +9,16 @@ from pathlib import Path
 
 from k8s.preflight.failure import UsageFailure
 from k8s.preflight.rendering import Release
+from k8s.preflight.settings import Setting, in_order
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "tierflow"
+SETTINGS = {
+    "set": "values as for helm install, as in --set gateway.replicas=2",
+    "set-string": "the same, whose value is a text whatever it looks like",
+    "set-file": "the same, whose value is a file's content (NAME=FILE)",
+    "set-json": "the same, whose value is JSON",
+    "set-literal": "the same, whose value is taken as it stands",
+}
 LONGEST_S = 3600.0
 """Nobody waits longer for one answer, and sockets take no infinite time."""
 
@@ -34,11 +42,18 @@ def parse(argv: Sequence[str]) -> Options:
         "kubeconfig can't be used.",
     )
     add = parser.add_argument
-    add("--values", "-f", type=Path, action="append", default=[], metavar="FILE", nargs="+",
+    add("--values", "-f", action="append", default=[], metavar="FILE",
         help="values as for helm install; later ones win")  # fmt: skip
+    for flag, meaning in SETTINGS.items():
+        add(f"--{flag}", action="append", default=[], metavar="NAME=VALUE", help=meaning)
     add("--manifests", type=Path, metavar="FILE",
         help="judge what `helm template` wrote here, instead of rendering a chart")  # fmt: skip
-    add("--chart", type=Path, default=CHART, help="default: charts/tierflow of this checkout")
+    add(
+        "--chart",
+        type=Path,
+        default=CHART,
+        help="a folder or a .tgz; default: charts/tierflow of this checkout",
+    )
     add("--release", default="tierflow", help="the release's name (default: tierflow)")
     add("--namespace", "-n", default="tierflow", help="where to install (default: tierflow)")
     add("--context", help="of the kubeconfig; default: its current one")
@@ -47,19 +62,26 @@ def parse(argv: Sequence[str]) -> Options:
         help="for each request (default: 5)")  # fmt: skip
     add("--output", "-o", choices=("table", "json"), default="table")
     arguments = parser.parse_args(argv)
-    values = tuple(file for files in arguments.values for file in files)
+    values = tuple(Path(name) for names in arguments.values for name in names.split(","))
+    settings = in_order(
+        Setting(flag, expression)
+        for flag in SETTINGS
+        for expression in getattr(arguments, flag.replace("-", "_"))
+    )
     if not 0 < arguments.timeout <= LONGEST_S:
         raise UsageFailure(
             f"--timeout {arguments.timeout:g}: must be above 0 and at most {LONGEST_S:g} seconds"
         )
-    if arguments.manifests and values:
-        raise UsageFailure("--manifests and --values exclude each other: the one is rendered")
+    if arguments.manifests and (values or settings):
+        given = "--values" if values else f"--{settings[0].flag}"
+        raise UsageFailure(f"--manifests and {given} exclude each other: the one is rendered")
     return Options(
         release=Release(
             chart=arguments.chart,
             name=arguments.release,
             namespace=arguments.namespace,
             values=values,
+            settings=settings,
         ),
         manifests=arguments.manifests,
         kubeconfig=arguments.kubeconfig,

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from k8s.preflight.failure import UsageFailure
+from k8s.preflight.settings import Setting, with_settings
 
 Object: TypeAlias = dict[str, Any]
 """A Kubernetes object as in a manifest."""
@@ -31,11 +32,13 @@ class Release:
     name: str
     namespace: str
     values: tuple[Path, ...]
+    settings: tuple[Setting, ...] = ()
 
 
 def render(release: Release, helm: str | None = None) -> tuple[Object, ...]:
     """`helm` is the path of the command; None: look for it. Raises UsageFailure."""
-    if not (release.chart / "Chart.yaml").is_file():
+    packed = release.chart.is_file() and release.chart.suffix == ".tgz"
+    if not packed and not (release.chart / "Chart.yaml").is_file():
         raise UsageFailure(f"--chart {release.chart}: there is no Chart.yaml in it")
     for file in release.values:
         if not file.is_file():
@@ -71,6 +74,8 @@ def _by_command(helm: str, release: Release) -> str:
     command += ["--set", "global.throwawaySecrets=true"]
     for file in release.values:
         command += ["--values", str(file)]
+    for setting in release.settings:
+        command += [f"--{setting.flag}", setting.expression]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=HELM_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -90,7 +95,8 @@ def _by_library(release: Release) -> str:
         ) from error
     try:
         with helm_python.Chart.load(release.chart) as chart:
-            values = overlay(merged(release.values), THROWAWAY)
+            values = with_settings(merged(release.values), release.settings)
+            values = overlay(values, THROWAWAY)
             rendered = chart.render(values, name=release.name, namespace=release.namespace)
     except helm_python.HelmError as error:
         raise UsageFailure(f"the chart does not render: {_one_line(str(error))}") from error

@@ -64,6 +64,7 @@ def preflight(
         *,
         gpus: int = 0,
         values: Sequence[Path] = (),
+        settings: Sequence[str] = (),
         server: str | None = None,
         timeout_s: float = PATIENT_S,
     ) -> Outcome:
@@ -71,7 +72,8 @@ def preflight(
         rendered, config = tmp_path / "rendered.yaml", tmp_path / "kubeconfig"
         rendered.write_text(yaml.safe_dump_all(manifests(registry, gpus=gpus)))
         config.write_text(yaml.safe_dump(kubeconfig(server or api.url)))
-        given = ["--values", *map(str, values)] if values else ["--manifests", str(rendered)]
+        files = [part for file in values for part in ("--values", str(file))]
+        given = [*files, *settings] if files or settings else ["--manifests", str(rendered)]
         code = main(
             [
                 *given,

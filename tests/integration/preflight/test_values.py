@@ -100,3 +100,13 @@ def test_the_rights_that_are_asked_about_are_those_of_the_rendered_objects(
     assert ("watch", "endpointslices") in asked
     assert ("create", "persistentvolumeclaims") in asked, "Redis keeps what was enrolled"
     assert ("create", "ingresses") not in asked
+
+
+def test_values_are_given_by_helms_own_flags_one_over_the_other(
+    preflight: Preflight, files: dict[str, list[Path]]
+) -> None:
+    chosen = "pools.edge.replicas"
+    several = preflight(values=files["defaults"], settings=["--set", f"{chosen}=40"])
+    assert several.result("room on the nodes") == "missing"
+    last = ["--set", f"{chosen}=40", "--set", f"{chosen}=1"]
+    assert preflight(values=files["defaults"], settings=last).code != 2

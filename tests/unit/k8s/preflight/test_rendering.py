@@ -6,6 +6,7 @@ import pytest
 
 from k8s.preflight.failure import UsageFailure
 from k8s.preflight.rendering import Release, merged, objects, overlay, read_manifests, render
+from k8s.preflight.settings import Setting
 
 
 def write_chart(folder: Path) -> Path:
@@ -52,12 +53,18 @@ def test_the_chart_is_rendered_with_the_given_files(
 def test_a_helm_command_is_used_where_there_is_one(tmp_path: Path) -> None:
     helm = write_helm(tmp_path, 'echo "{apiVersion: v1, kind: Pod, asked: $*}"')
     chart = write_chart(tmp_path / "tiny")
-    (found,) = render(
-        Release(chart=chart, name="demo", namespace="there", values=(chart / "values.yaml",)), helm
+    release = Release(
+        chart=chart,
+        name="demo",
+        namespace="there",
+        values=(chart / "values.yaml",),
+        settings=(Setting("set-string", "size=2"),),
     )
+    (found,) = render(release, helm)
     assert found["asked"] == (
         f"template demo {chart} --namespace there --include-crds "
-        f"--set global.throwawaySecrets=true --values {chart}/values.yaml"
+        f"--set global.throwawaySecrets=true --values {chart}/values.yaml "
+        "--set-string size=2"
     )
 
 
