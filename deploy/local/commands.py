@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deploy.local import preflight
-from deploy.local.components import GATEWAY_CONFIG, Launch, gateway_config
-from deploy.local.instance import AlreadyUp, Instance, Record, boot_id, stop_runner
+from deploy.local.components import GATEWAY_CONFIG, Component, Launch, gateway_config
+from deploy.local.instance import AlreadyUp, Instance, Leader, Record, boot_id, stop_runner
 from deploy.local.instance_secrets import ADMIN_TOKEN, instance_secrets, write_private
 from deploy.local.logs import causes
+from deploy.local.ports import PortHeld, hold_ports, listens
 from deploy.local.processes import (
     StopRequested,
     Supervisor,
@@ -54,9 +55,14 @@ def up(settings: Settings) -> None:
 
 def _run(settings: Settings, instance: Instance) -> None:
     try:
-        preflight.check(settings)
-    except preflight.PreflightFailure as failure:
+        with hold_ports(settings.ports):
+            _run_parts(settings, instance)
+    except (PortHeld, preflight.PreflightFailure) as failure:
         raise CommandFailure(str(failure)) from failure
+
+
+def _run_parts(settings: Settings, instance: Instance) -> None:
+    preflight.check(settings)
     engine_python = _engine_python(settings)
     names = [device.name for device in settings.devices]
     secrets = instance_secrets(instance.folder, names)
@@ -137,6 +143,7 @@ class _Run:
                 timeout=settings.start_timeout,
                 sleep=supervisor.wait,
                 ended=ended,
+                is_own=_ownership(leaders),
             )
         except NotReady as late:
             self._problem = str(late)
@@ -154,6 +161,17 @@ class _Run:
 
     def _log(self, name: str) -> Path:
         return self._instance.logs / f"{name}.log"
+
+
+def _ownership(leaders: Sequence[Leader]) -> Callable[[Component], bool]:
+    """Tells whether a part's own processes listen on its port."""
+    by_name = {leader.name: leader for leader in leaders}
+
+    def is_own(part: Component) -> bool:
+        leader = by_name.get(part.name)
+        return leader is not None and listens(leader, part.port)
+
+    return is_own
 
 
 def _engine_python(settings: Settings) -> str:

@@ -89,12 +89,14 @@ def wait_until_ready(
     timeout: float,
     sleep: Callable[[float], bool],
     ended: Mapping[str, int],
+    is_own: Callable[[Component], bool],
     output: TextIO = sys.stdout,
 ) -> bool:
     """Block until all components are ready; False where `sleep` returned that everything stops.
 
     `timeout` in seconds. `sleep(seconds)` returns True when everything is to stop. Devices in
-    `ended` stopped by themselves and are not waited for. Raises NotReady.
+    `ended` stopped by themselves and are not waited for. `is_own` tells whether it is the
+    component itself that answers at its port. Raises NotReady.
     """
     started = time.monotonic()
     rows = [ComponentProgress(component) for component in components]
@@ -108,7 +110,8 @@ def wait_until_ready(
                     if row.component.name in ended:
                         row.state = STOPPED
                     else:
-                        advance(row, gateway_row.state == "ready", gateway, client)
+                        served = gateway_row.state == "ready"
+                        advance(row, served, gateway, client, is_own)
                     if row.state in ("ready", STOPPED):
                         row.seconds = time.monotonic() - started
                 board.show(time.monotonic())
@@ -122,10 +125,17 @@ def wait_until_ready(
                 return False
 
 
-def advance(row: ComponentProgress, served: bool, gateway: Gateway, client: httpx.Client) -> None:
+def advance(
+    row: ComponentProgress,
+    served: bool,
+    gateway: Gateway,
+    client: httpx.Client,
+    is_own: Callable[[Component], bool],
+) -> None:
     """Check a component once; its state becomes `ready` when it works.
 
-    `served`: whether the gateway answers.
+    `served`: whether the gateway answers. `is_own`: whether a component's own processes listen at
+    its port.
     """
     component = row.component
     if component.device is not None:
@@ -136,7 +146,9 @@ def advance(row: ComponentProgress, served: bool, gateway: Gateway, client: http
             return
     except httpx.HTTPError:
         return
-    if component.model is None:
+    if not is_own(component):
+        row.state = f"another process answers on port {component.port}"
+    elif component.model is None:
         row.state = "ready"
     elif not served:
         row.state = "loaded, waiting for the gateway"

@@ -52,14 +52,14 @@ class Run:
     def log(self) -> str:
         return "\n".join(self.lines)
 
-    def read_until(self, text: str) -> str:
-        """The first further line with this text; fails when the output ends without one."""
+    def read_until(self, *texts: str) -> str:
+        """The first further line with one of these texts; fails when the output ends without."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
-            if text in line:
+            if any(text in line for text in texts):
                 return self.lines[-1]
-        raise AssertionError(f"no line with {text!r} in:\n{self.log}")
+        raise AssertionError(f"no line with {' or '.join(texts)!r} in:\n{self.log}")
 
     def wait(self) -> int:
         """Read the rest of the output; the exit code."""
@@ -98,7 +98,13 @@ def members(sessions: set[int]) -> list[int]:
 @contextlib.contextmanager
 def up(state: Path, **variables: str) -> Iterator[Run]:
     """Start an instance; whatever the test does, nothing of it is left afterwards."""
-    ports = free_ports(3)
+    with up_at(free_ports(3), state, **variables) as run:
+        yield run
+
+
+@contextlib.contextmanager
+def up_at(ports: list[int], state: Path, **variables: str) -> Iterator[Run]:
+    """The same, at the ports of its gateway, edge and cloud."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("TIERFLOW_")}
     environment = inherited | {
         "TIERFLOW_ENGINE": "simulator",

@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.integration.local.instance import Run, is_free, members, up
+from tests.integration.local.instance import Run, free_ports, is_free, members, up, up_at
 from tests.servers import metric_in
 
 pytestmark = pytest.mark.integration
@@ -89,11 +89,40 @@ def test_a_second_up_says_that_it_is_up_already(running: Run) -> None:
     assert httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
 
 
-def test_two_instances_run_side_by_side(running: Run) -> None:
-    with up(state_of(running)) as other:
-        other.read_until(UP)
-        assert other.down().returncode == 0
-        assert httpx.get(f"http://127.0.0.1:{running.ports[0]}/health").status_code == 200
+def test_of_two_that_start_at_once_on_the_same_engine_ports_one_is_refused(tmp_path: Path) -> None:
+    gateway, other_gateway, edge, cloud = free_ports(4)
+    with (
+        up_at([gateway, edge, cloud], tmp_path) as one,
+        up_at([other_gateway, edge, cloud], tmp_path / "other") as other,
+    ):
+        ends = [run.read_until(UP, "belongs to another") for run in (one, other)]
+        winner, loser = (one, other) if UP in ends[0] else (other, one)
+        assert sum(UP in end for end in ends) == 1, "one is up, and only one"
+        assert (loser.wait(), len(loser.lines)) == (1, 1)
+        assert loser.log.startswith(
+            f"tierflow: port {min(edge, cloud)} belongs to another tierflow"
+        )
+        assert loser.log.endswith(
+            f"(process {winner.process.pid}) that is up or starting: choose another with "
+            f"TIERFLOW_{'EDGE' if edge < cloud else 'CLOUD'}_PORT"
+        )
+        url = f"http://127.0.0.1:{winner.ports[0]}"
+        assert httpx.get(f"{url}/ready").status_code == 200
+        assert winner.down().returncode == 0
+
+
+def test_two_that_start_at_once_on_ports_of_their_own_are_both_up(tmp_path: Path) -> None:
+    ports = free_ports(6)
+    with up_at(ports[:3], tmp_path) as one, up_at(ports[3:], tmp_path) as other:
+        for run in (one, other):
+            run.read_until(UP)
+        sessions = one.sessions() | other.sessions()
+        assert len(sessions) == 6
+        for run in (one, other):
+            answer = httpx.get(f"http://127.0.0.1:{run.ports[0]}/v1/models/rill-edge")
+            assert answer.json()["ready"]
+            assert run.down().returncode == 0
+        assert not members(sessions)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
