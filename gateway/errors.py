@@ -7,6 +7,7 @@ GatewayError
 │   ├── UnknownDevice
 │   ├── UnknownKey
 │   ├── UnknownStream
+│   ├── UnknownResponse
 │   ├── BodyTooLarge
 │   └── EncodedBody
 ├── RetryLater             it may pass: the caller may try again
@@ -38,6 +39,7 @@ GatewayError
     ├── IdleTimeout
     ├── EngineBusy         it asks to be left alone for a while
     ├── EngineRefused      it refuses the request, and another engine is asked whether it agrees
+    │   └── RouteNotServed it does not have the route
     └── EngineFailed       it answered with a server error
 """
 
@@ -80,6 +82,10 @@ class UnknownKey(InvalidRequest):
 
 class UnknownStream(InvalidRequest):
     """A resumable stream that was never made, has been forgotten, or is another caller's."""
+
+
+class UnknownResponse(InvalidRequest):
+    """A stored response that no endpoint has."""
 
 
 class BodyTooLarge(InvalidRequest):
@@ -228,6 +234,10 @@ class EngineBusy(UpstreamError):
 
 class EngineRefused(UpstreamError):
     """An engine that refuses a request in a way that may be its own fault. No caller sees it."""
+
+
+class RouteNotServed(EngineRefused):
+    """An engine does not have the route, or its model can't do what the route is for."""
 
 
 class EngineFailed(UpstreamError):

@@ -119,8 +119,10 @@ class _Handler(BaseHTTPRequestHandler):
         address = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(address.query).items()}
         length = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(length)) if length else None
         headers = {name.lower(): value for name, value in self.headers.items()}
+        body: Any = self.rfile.read(length) if length else None
+        if body is not None and "multipart/" not in headers.get("content-type", ""):
+            body = json.loads(body)
         request = Request(self.command, address.path, query, headers, body)
         of.requests.append(request)
         found = of.answers.get(address.path, refusal(404, "not found"))

@@ -36,13 +36,13 @@ class BodyReader:
         self._body_rate = body_rate
 
     async def read(
-        self, headers: Mapping[str, str], receive: Receive, held: HeldBody
+        self, headers: Mapping[str, str], receive: Receive, held: HeldBody, *, form: bool = False
     ) -> tuple[bytes, BodyOutline | None]:
-        """The body, and its outline where it is large. Raises InvalidRequest for one that comes too
-        slowly, BodyTooLarge, what `HeldBody.check` does, and ClientGone."""
+        """The body, and its outline where it is large and no `form`. Raises InvalidRequest for one
+        that comes too slowly, BodyTooLarge, what `HeldBody.check` does, and ClientGone."""
         with ProgressTimeout(self._clock.now) as timeout:
             timeout.expect(self._body_s, self._too_slow)
-            return await self._read(headers, receive, held, timeout)
+            return await self._read(headers, receive, held, timeout, outlined=not form)
 
     async def forget(self, receive: Receive) -> None:
         """Let a body come that nobody reads. Raises InvalidRequest for one that comes too slowly,
@@ -64,6 +64,8 @@ class BodyReader:
         receive: Receive,
         held: HeldBody,
         timeout: ProgressTimeout,
+        *,
+        outlined: bool,
     ) -> tuple[bytes, BodyOutline | None]:
         """The body, and its outline where it is large; `timeout` moves with what comes. Raises
         BodyTooLarge, or what `HeldBody.check` does, but only once the caller has sent it all (or
@@ -93,7 +95,7 @@ class BodyReader:
                 forget()
             elif outline is None or not outline.problem:
                 data.write(piece)
-                if outline is None and data.tell() > SMALL_BYTES:
+                if outline is None and outlined and data.tell() > SMALL_BYTES:
                     outline, piece = BodyOutline(self._outline), data.getvalue()
                 if outline is not None:
                     outline.feed(piece)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from fastapi import Depends, Request, Response
 from fastapi.security import HTTPBearer
 
-from gateway.api.parsing import peer_address
+from gateway.api.parsing import authorization_of, peer_address
 from gateway.core.access.key import Identity
-from gateway.protocol.headers import AUTHORIZATION
 from gateway.serving.access.access import Access
 
 RATE_HEADERS = "rate_headers"
@@ -34,7 +33,7 @@ class CallerGate:
     ) -> Identity:
         """Raises InvalidKey and StateLost."""
         identity = await self.access.identify(
-            request.headers.get(AUTHORIZATION, ""),
+            authorization_of(request.scope),
             peer_address(request.scope),
             request.scope["headers"],
         )

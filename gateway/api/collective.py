@@ -8,10 +8,9 @@ from pydantic import BaseModel, Field
 from gateway.api.caller_key import CallerGate
 from gateway.api.description.responses import OF_BODIES, OF_CALLERS, OF_STATE, error_responses
 from gateway.api.json_body import documented, read_body
-from gateway.api.parsing import owner_of
+from gateway.api.parsing import authorization_of, owner_of
 from gateway.core.access.key import Identity
 from gateway.protocol.collective import FEEDBACK_PATH, Feedback
-from gateway.protocol.headers import AUTHORIZATION
 from gateway.serving.collective.feedback import FeedbackHandler
 
 
@@ -34,7 +33,7 @@ def collective_router(gate: CallerGate, handler: FeedbackHandler) -> APIRouter:
     )
     async def feedback(request: Request, identity: Identity = caller) -> FeedbackResult:
         judgement = await read_body(request, Feedback)
-        owner = owner_of(identity, request.headers.get(AUTHORIZATION, ""))
+        owner = owner_of(identity, authorization_of(request.scope))
         return FeedbackResult(members=await handler.judge(judgement.id, judgement.score, owner))
 
     return router

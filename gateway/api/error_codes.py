@@ -106,6 +106,11 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         "A field asks for more than a request may.",
         "Ask for less, or raise the setting that the message names; docs/limits.md has all.",
     ),
+    "invalid_form": ErrorCode(
+        errors.InvalidRequest,
+        "The body is not a form, or a field of it can't be read or stands twice.",
+        "Send multipart/form-data, each field once.",
+    ),
     "encoded_body": ErrorCode(
         errors.EncodedBody,
         "The body is compressed: it has a `Content-Encoding`.",
@@ -155,6 +160,16 @@ HTTP_ERRORS: Mapping[str, ErrorCode] = {
         errors.InvalidRequest,
         "The prompt does not fit into the model's context.",
         "Shorten it, or name a model with a longer context.",
+    ),
+    "route_not_served": ErrorCode(
+        errors.RouteNotServed,
+        "The engines that serve the model have no such route, or can't do what it is for.",
+        "Name a model whose engines have it.",
+    ),
+    "unknown_response": ErrorCode(
+        errors.UnknownResponse,
+        "No endpoint has the stored response: it was not stored, or its engine has restarted.",
+        "Ask anew; engines keep responses only where their operator has switched that on.",
     ),
     "engine_refused": ErrorCode(
         errors.InvalidRequest,

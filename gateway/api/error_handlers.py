@@ -32,6 +32,7 @@ _STATUS: Mapping[type[errors.GatewayError], tuple[int, str]] = {
     errors.UnknownDevice: (404, "invalid_request_error"),
     errors.UnknownKey: (404, "invalid_request_error"),
     errors.UnknownStream: (404, "invalid_request_error"),
+    errors.UnknownResponse: (404, "invalid_request_error"),
     errors.InvalidRequest: (400, "invalid_request_error"),
     errors.InvalidKey: (401, "invalid_request_error"),
     errors.Unauthenticated: (401, "authentication_error"),
@@ -54,6 +55,7 @@ _STATUS: Mapping[type[errors.GatewayError], tuple[int, str]] = {
     errors.IdleTimeout: (504, "timeout_error"),
     errors.ConnectFailed: (503, "service_unavailable_error"),
     errors.EngineBusy: (429, "rate_limit_error"),
+    errors.RouteNotServed: (404, "invalid_request_error"),
     errors.UpstreamError: (502, "upstream_error"),
     errors.GatewayError: (500, "server_error"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.inference import PATHS
+from gateway.protocol.paths import read_route
 
 
 class FastPath:
@@ -16,7 +17,11 @@ class FastPath:
         self._rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in PATHS:
+        if scope["type"] != "http":
+            await self._rest(scope, receive, send)
+        elif scope["method"] == "POST" and scope["path"] in PATHS:
+            await self._inference(scope, receive, send)
+        elif read_route(scope["method"], scope["path"]) is not None:
             await self._inference(scope, receive, send)
         else:
             await self._rest(scope, receive, send)

@@ -19,6 +19,7 @@ from gateway.api.parsing import (
     check_encoding,
     owner_of,
     parse,
+    parse_read,
     peer_address,
     read_headers,
     request_id,
@@ -27,15 +28,16 @@ from gateway.api.parsing import (
 from gateway.api.resumable import ResumableAnswers
 from gateway.core.access.key import Identity
 from gateway.core.access.rate_headers import RateHeaders
+from gateway.core.anthropic_errors import anthropic_error
 from gateway.core.body import in_utf8
 from gateway.core.body_outline import SMALL_BYTES, BodyOutline, OutlineLimits
 from gateway.core.outcome import Outcome
-from gateway.core.ports import Clock
+from gateway.core.ports import Clock, EndpointSource
 from gateway.core.privacy import PrivacyRule
 from gateway.core.request_bounds import RequestBounds
 from gateway.core.streams.event_log import read_event_id
 from gateway.core.streams.protocols import stream_protocol
-from gateway.core.types import Caller, InferenceRequest
+from gateway.core.types import Caller, EndpointState, InferenceRequest
 from gateway.core.upstream_errors import client_stalled
 from gateway.errors import (
     BodyTooLarge,
@@ -49,24 +51,17 @@ from gateway.errors import (
     Unauthenticated,
 )
 from gateway.protocol import headers as names
-from gateway.protocol.paths import CHAT, COMPLETIONS, DETOKENIZE, EMBEDDINGS, RESPONSES, TOKENIZE
+from gateway.protocol.paths import OTHER, READ_ROUTES, ROUTES, ReadRoute, read_route
+from gateway.protocol.virtual_models import AUTO
 from gateway.serving.access.access import Access
 from gateway.serving.requests.body_room import BodyRoom, HeldBody
 from gateway.serving.requests.drain import Drain
 from gateway.serving.requests.media_names import MediaNames
 from gateway.serving.requests.progress_timeout import ProgressTimeout
 from gateway.serving.requests.relay import Sink
+from gateway.serving.requests.stored_responses import StoredResponses
 
-PATHS = frozenset(
-    {
-        CHAT,
-        COMPLETIONS,
-        RESPONSES,
-        EMBEDDINGS,
-        TOKENIZE,
-        DETOKENIZE,
-    }
-)
+PATHS = frozenset(ROUTES)
 _RELAYED = tuple((name, name.encode()) for name in ("content-type", "cache-control", "retry-after"))
 """What of an engine's headers its caller gets. All others speak for the engine's own server, or to
 browsers and proxies in the gateway's name: cookies, permissions of origins, encodings."""
@@ -99,8 +94,8 @@ class InferenceRoutes:
     `max_body_bytes`, `outline`, `body_s` (seconds) and `body_rate` (bytes per second) bound what a
     caller may send, and how slowly; for the models of `handlers`, which read all of a body,
     `composed` does so as well. `body_room` bounds what all have sent, and `bounds` what may be
-    asked for; `media_names` says where engines may fetch from. `continues`: streams are continued
-    whose engine breaks.
+    asked for; `media_names` says where engines may fetch from. `stored` finds the responses that
+    engines keep. `continues`: streams are continued whose engine breaks.
     """
 
     def __init__(
@@ -121,9 +116,13 @@ class InferenceRoutes:
         access: Access,
         privacy: PrivacyRule,
         handlers: Mapping[str, RequestHandler] | None = None,
+        stored: StoredResponses,
+        endpoints: EndpointSource,
         continues: bool = False,
     ) -> None:
         self._inference = inference
+        self._stored = stored
+        self._endpoints = endpoints
         self._handlers = handlers or {}
         self._resumable = resumable
         self._drain = drain
@@ -146,10 +145,12 @@ class InferenceRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = read_headers(scope["headers"])
-        sink = AsgiSink(send, request_id(headers), scope["path"])
+        path = scope["path"]
+        read = None if path in PATHS else read_route(scope["method"], path)
+        sink = AsgiSink(send, request_id(headers), path if read is None else read.path)
         try:
             with HeldBody(self._body_room) as held:
-                await self._answer(scope, headers, receive, send, sink, held)
+                await self._answer(scope, headers, receive, send, sink, held, read)
         except ClientGone:
             pass
         except GatewayError as error:
@@ -199,6 +200,7 @@ class InferenceRoutes:
         send: Send,
         sink: AsgiSink,
         held: HeldBody,
+        read: ReadRoute | None,
     ) -> None:
         authorization = headers.get(names.AUTHORIZATION, "")
         try:
@@ -209,7 +211,10 @@ class InferenceRoutes:
             return
         held.caller = identity.id or f"address {peer}"
         held.key, held.most = identity.key, identity.quotas.in_flight
-        request = await self._request(scope, headers, receive, held, sink.request_id, identity)
+        if read is None:
+            request = await self._request(scope, headers, receive, held, sink.request_id, identity)
+        else:
+            request = await self._read(read, scope, headers, receive, sink.request_id, identity)
         if len(request.body) > SMALL_BYTES:
             await asyncio.sleep(0)
         # A client sends its whole request again to come back, as libraries for POST do.
@@ -225,6 +230,9 @@ class InferenceRoutes:
         sink.rate_headers = permit.rate_headers
         upstream = {name: headers[name] for name in _FORWARDED if name in headers}
         upstream[names.REQUEST_ID] = sink.request_id
+        stored_id = request.follows if read is None else read.response_id
+        if stored_id and request.fault is None and request.model not in self._handlers:
+            request = await self._at_holder(request, stored_id, identity, upstream)
         handler = self._handlers.get(request.model, self._inference)
         with permit:
             if seconds := self._resumable.seconds(request):
@@ -237,6 +245,62 @@ class InferenceRoutes:
                 return
             async with Listening(receive, lambda: sink.complete):
                 await handler.answer(request, upstream, sink)
+
+    async def _read(
+        self,
+        read: ReadRoute,
+        scope: Scope,
+        headers: Mapping[str, str],
+        receive: Receive,
+        id: str,
+        identity: Identity,
+    ) -> InferenceRequest:
+        """A request of a route without a body. Any model will do that the caller may name."""
+        await self._bodies.forget(receive)
+        may_ask = partial(self._access.may_ask, identity)
+        names_there = (name for state in self._endpoints.states() for name in state.models)
+        return parse_read(
+            read,
+            headers,
+            scope["query_string"].decode("latin-1"),
+            id=id,
+            received=self._clock.now(),
+            privacy=self._privacy,
+            peer=peer_address(scope),
+            identity=identity,
+            method=READ_ROUTES[read.path],
+            model=next(filter(may_ask, (AUTO, *names_there)), AUTO),
+        )
+
+    async def _at_holder(
+        self,
+        request: InferenceRequest,
+        response_id: str,
+        identity: Identity,
+        upstream: Mapping[str, str],
+    ) -> InferenceRequest:
+        """The request, to be answered by the endpoint that has this response. It is looked for only
+        where the caller might get its answers."""
+
+        def names_for(state: EndpointState) -> list[str]:
+            tier = state.endpoint.tier
+            if not request.privacy.allows(tier):
+                return []
+            return [
+                name
+                for name in (AUTO, *state.models)
+                if self._access.may_ask(identity, name, tier.value)
+            ]
+
+        try:
+            holder = await self._stored.holder(
+                response_id, upstream, lambda state: bool(names_for(state))
+            )
+        except GatewayError as error:
+            return replace(request, fault=error)
+        if request.model_in_body:
+            return replace(request, endpoint=holder.endpoint.id)
+        return replace(request, endpoint=holder.endpoint.id, model=names_for(holder)[0])
 
     def _checked_to_compose(
         self, request: InferenceRequest, outline: BodyOutline
@@ -278,14 +342,15 @@ class InferenceRoutes:
         """What is wrong with the request, or with its body's size or coming, is its `fault`."""
         received, path = self._clock.now(), scope["path"]
         try:
-            body, outline = await self._bodies.read(headers, receive, held)
+            form = ROUTES[path].form
+            body, outline = await self._bodies.read(headers, receive, held, form=form)
             check_encoding(headers.get("content-encoding"))
         except (InvalidRequest, Overloaded, QuotaExceeded) as error:
             return unread(path, id, received, error, Caller(key=identity.key))
         request = parse(
             path,
             headers,
-            body if outline is not None else in_utf8(body),
+            body if outline is not None or form else in_utf8(body),
             id=id,
             received=received,
             privacy=self._privacy,
@@ -310,6 +375,7 @@ class AsgiSink:
         self._send = send
         self.request_id = request_id
         self._protocol = stream_protocol(path)
+        self._anthropic = ROUTES.get(path, OTHER).anthropic
         self.rate_headers: RateHeaders = ()
         self._started = self._streams = self._ended = False
         self._first = self._last = b""
@@ -365,6 +431,8 @@ class AsgiSink:
             await self._fail(body)
         if self._started:
             return
+        if self._anthropic:
+            body = anthropic_error(body, status)
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         raw += [
             (b"content-type", b"application/json"),

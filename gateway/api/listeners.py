@@ -17,12 +17,12 @@ from gateway.core.access.key import bearer_token
 from gateway.errors import GatewayError
 from gateway.protocol.collective import FEEDBACK_PATH
 from gateway.protocol.devices import ENROL_PATH
-from gateway.protocol.paths import STREAMS
+from gateway.protocol.paths import RESPONSES, STREAMS, VERSION
 from gateway.protocol.speculation import PATH as DEVICES
 
 READY, HEALTH, MODELS = "/ready", "/health", "/v1/models"
-FOR_CALLERS = PATHS | {MODELS, FEEDBACK_PATH, ENROL_PATH, DEVICES, READY, HEALTH}
-FOR_CALLERS_BELOW = (f"{MODELS}/", f"{STREAMS}/")
+FOR_CALLERS = PATHS | {MODELS, FEEDBACK_PATH, ENROL_PATH, DEVICES, READY, HEALTH, VERSION}
+FOR_CALLERS_BELOW = (f"{MODELS}/", f"{STREAMS}/", f"{RESPONSES}/")
 ONLY_METHODS = {DEVICES: "WebSocket", ENROL_PATH: "POST"}
 """Callers' routes among paths of operators': by another method they are `/v1/devices/{id}`."""
 FOR_OPERATORS = frozenset({"/metrics", "/docs", "/openapi.json", "/v1/devices"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 from starlette.types import Scope
@@ -24,6 +25,7 @@ from gateway.core.body import (
     prompt_chars_and_key,
 )
 from gateway.core.body_outline import BodyOutline
+from gateway.core.form_body import FormBody, read_form
 from gateway.core.media_urls import MediaName
 from gateway.core.privacy import PUBLIC, Privacy, PrivacyRule, PrivacyTerms
 from gateway.core.request_bounds import RequestBounds, check_bounds
@@ -34,7 +36,14 @@ from gateway.core.types import Caller, Demands, InferenceRequest
 from gateway.errors import EncodedBody, GatewayError, InvalidRequest
 from gateway.protocol import headers as names
 from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
-from gateway.protocol.paths import CHAT, DETOKENIZE, TOKENIZE
+from gateway.protocol.paths import (
+    CHAT,
+    OTHER,
+    RESPONSES,
+    ROUTES,
+    ReadRoute,
+    is_response_id,
+)
 from gateway.protocol.virtual_models import AUTO
 from gateway.serving.chat.request import check
 
@@ -51,6 +60,7 @@ READ = frozenset(
         names.REQUEST_ID,
         names.IDEMPOTENCY_KEY,
         names.AUTHORIZATION,
+        names.API_KEY,
         names.RESUMABLE,
         names.LAST_EVENT_ID,
         "content-type",
@@ -60,19 +70,28 @@ READ = frozenset(
         "tracestate",
     )
 )
-_MODEL_OPTIONAL = frozenset({TOKENIZE, DETOKENIZE})
 _TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
 MAX_DEADLINE_MS = 24 * 3600 * 1000.0
 MAX_RESUMABLE_S = 3600
 MAX_NAME_CHARS = 256
+MAX_QUERY_CHARS = 1024
 MAX_CONTINUED_BYTES = 1024 * 1024
 """The largest body that is parsed whole when another engine goes on with its answer."""
 NOBODY = Caller()
 
 
 def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """The headers that matter here, by lower-case name."""
-    return {name.decode(): value.decode("latin-1") for name, value in raw if name in READ}
+    """The headers that matter here, by lower-case name. A key in `x-api-key` is read as a bearer
+    token, where there is no other."""
+    found = {name.decode(): value.decode("latin-1") for name, value in raw if name in READ}
+    if names.API_KEY in found:
+        found.setdefault(names.AUTHORIZATION, f"Bearer {found[names.API_KEY]}")
+    return found
+
+
+def authorization_of(scope: Scope) -> str:
+    """What a request shows to say who it is, as an Authorization header; "": nothing."""
+    return read_headers(scope["headers"]).get(names.AUTHORIZATION, "")
 
 
 def peer_address(scope: Scope) -> str:
@@ -105,8 +124,13 @@ def parse(
     `identity` whose it is; `continues`: streams are continued whose engine breaks. Of a large body
     the `outline` is parsed, and what it asks for must keep to the `bounds`. What is wrong is the
     request's `fault`, beside all that could be read."""
+    form: FormBody | None = None
     try:
-        fields = _fields(body) if outline is None else _outlined_fields(outline)
+        if ROUTES.get(path, OTHER).form:
+            form = read_form(headers.get("content-type", ""), body)
+            fields: dict[str, Any] = dict(form.fields)
+        else:
+            fields = _fields(body) if outline is None else _outlined_fields(outline)
         model, in_body = _model(path, fields)
     except InvalidRequest as error:
         return unread(path, id, received, error, Caller(key=identity.key))
@@ -117,15 +141,12 @@ def parse(
             stream = check(fields).stream
         except InvalidRequest as error:
             fault = error
-    fault = _nesting(body if outline is None else outline.text, fields) or fault
-    asked, caller, terms = Demands(), Caller(key=identity.key), PUBLIC
-    try:
-        asked, caller = demands(headers), _caller(headers, peer, identity)
-        terms = _privacy(headers.get(names.PRIVACY), privacy, identity.scope.privacy)
-    except InvalidRequest as error:
-        fault = error
+    if form is None:
+        fault = _nesting(body if outline is None else outline.text, fields) or fault
+    asked, caller, terms, problem = _terms(headers, peer, identity, privacy)
+    fault = problem or fault
     chars, key = prompt_chars_and_key(fields, path)
-    places = None
+    places = None if form is None else form.model_places
     if outline is not None:
         chars += outline.chars_left_out
         places = tuple(
@@ -159,7 +180,66 @@ def parse(
         several=several_texts(path, fields),
         answers=answer_count(path, fields),
         media_names=media_names,
+        follows=_follows(path, fields),
     )
+
+
+def parse_read(
+    route: ReadRoute,
+    headers: Mapping[str, str],
+    query: str,
+    *,
+    id: str,
+    received: float,
+    privacy: PrivacyRule,
+    peer: str,
+    identity: Identity,
+    method: str,
+    model: str,
+) -> InferenceRequest:
+    """A request of a route without a body. `model`: a name for which an endpoint is to be chosen,
+    and by which it is seen whether the caller may."""
+    asked, caller, terms, fault = _terms(headers, peer, identity, privacy)
+    target = route.path.replace("{response_id}", route.response_id)
+    if len(query) > MAX_QUERY_CHARS:
+        fault = InvalidRequest(
+            f"the query may have {MAX_QUERY_CHARS} characters", code="invalid_value"
+        )
+    streams = "stream" in (found := dict(parse_qsl(query))) and _is_true(found["stream"])
+    return InferenceRequest(
+        id=id,
+        path=route.path,
+        model=model,
+        body=b"",
+        received=received,
+        stream=streams,
+        model_in_body=False,
+        demands=asked,
+        privacy=terms,
+        caller=caller,
+        fault=fault,
+        method=method,
+        target=f"{target}?{query}" if query else target,
+    )
+
+
+def _terms(
+    headers: Mapping[str, str], peer: str, identity: Identity, privacy: PrivacyRule
+) -> tuple[Demands, Caller, PrivacyTerms, InvalidRequest | None]:
+    """What the headers say, and what is wrong with them."""
+    asked, caller, terms = Demands(), Caller(key=identity.key), PUBLIC
+    try:
+        asked, caller = demands(headers), _caller(headers, peer, identity)
+        terms = _privacy(headers.get(names.PRIVACY), privacy, identity.scope.privacy)
+    except InvalidRequest as error:
+        return asked, caller, terms, error
+    return asked, caller, terms, None
+
+
+def _follows(path: str, fields: Mapping[str, Any]) -> str:
+    """The stored response that this one goes on from; "": none, or none that has such an id."""
+    previous = fields.get("previous_response_id") if path == RESPONSES else None
+    return previous if isinstance(previous, str) and is_response_id(previous) else ""
 
 
 def _nesting(body: bytes | bytearray, fields: Mapping[str, Any]) -> InvalidRequest | None:
@@ -224,7 +304,7 @@ def _fields(body: bytes | bytearray, outline: BodyOutline | None = None) -> dict
 
 def _model(path: str, fields: Mapping[str, Any]) -> tuple[str, bool]:
     model = fields.get("model")
-    if model is None and path in _MODEL_OPTIONAL:
+    if model is None and ROUTES.get(path, OTHER).model_optional:
         return AUTO, False
     if not isinstance(model, str) or not model or len(model) > MAX_NAME_CHARS:
         raise InvalidRequest(

@@ -14,7 +14,7 @@ from gateway.api.caller_key import CallerGate
 from gateway.api.client_disconnect import ClientGone, Listening
 from gateway.api.description.responses import OF_CALLERS, OF_STATE, Responses, error_responses
 from gateway.api.error_handlers import render
-from gateway.api.parsing import bad_header, owner_of
+from gateway.api.parsing import authorization_of, bad_header, owner_of
 from gateway.core.access.key import Identity
 from gateway.core.ports import Clock
 from gateway.core.streams.event_log import EVENT_ID_PATTERN, read_event_id
@@ -202,7 +202,7 @@ def streams_router(gate: CallerGate, answers: ResumableAnswers) -> APIRouter:
     )
     async def resume(stream: str, request: Request, identity: Identity = caller) -> Response:
         position = _position(stream, request.headers.get(names.LAST_EVENT_ID))
-        owner = owner_of(identity, request.headers.get(names.AUTHORIZATION, ""))
+        owner = owner_of(identity, authorization_of(request.scope))
         return _Events(await answers.resume(stream, owner, position))
 
     @router.delete(
@@ -212,7 +212,7 @@ def streams_router(gate: CallerGate, answers: ResumableAnswers) -> APIRouter:
         responses=error_responses(*OF_CALLERS, "unknown_stream", *OF_STATE),
     )
     async def drop(stream: str, request: Request, identity: Identity = caller) -> None:
-        await answers.drop(stream, owner_of(identity, request.headers.get(names.AUTHORIZATION, "")))
+        await answers.drop(stream, owner_of(identity, authorization_of(request.scope)))
 
     return router
 

@@ -25,24 +25,18 @@ from gateway.core.upstream_errors import (
     unreadable,
 )
 from gateway.errors import EngineFailed, UpstreamError
-from gateway.protocol.paths import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, TOKENIZE
+from gateway.protocol.paths import OTHER, RESPONSES, ROUTES
 
 DENIED = frozenset({401, 402, 403, 407})
 """The gateway's own credentials, or its account, are refused: engines never see the caller's."""
 OF_THE_ENDPOINT = frozenset({408, 421, 425})
 """Too slow a connection, the wrong server, too early: none of it is in the request."""
+_NO_ROUTE_STATUSES = frozenset({404, 405, 501})
+"""By these, and the words behind them, an engine says that it has no such route."""
+_NO_ROUTE_WORDS = frozenset({"Not Found", "Method Not Allowed"})
 IN_JSON = frozenset({400, 404, 405, 410})
 """An engine says in JSON what is wrong with a request. Where no JSON comes, it was no engine that
 answered: a proxy without its engine, or another server at its address."""
-_ANSWERS: Mapping[str, str] = {
-    CHAT: "choices",
-    COMPLETIONS: "choices",
-    RESPONSES: "output",
-    EMBEDDINGS: "data",
-    TOKENIZE: "tokens",
-}
-"""By route: where in an answer's JSON object the answer itself stands, as a list."""
-_MAY_BE_EMPTY = frozenset({RESPONSES, TOKENIZE})
 _NO_LIST = re.compile(rb"\s*:\s*(?:\[\s*\]|[^\[\s])")
 NOTHING = frozenset({b"", b"{}", b"[]", b"null"})
 _OPENED, _CLOSED = (b"{", b"["), (b"}", b"]")
@@ -59,10 +53,12 @@ _ERROR = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class EngineRefusal:
-    """An engine's error with the status that it names: the caller's request is wrong."""
+    """An engine's error with the status that it names: the caller's request is wrong. `no_route`:
+    the engine does not have the route at all."""
 
     status: int
     body: bytes
+    no_route: bool = False
 
 
 def status_fault(
@@ -81,7 +77,7 @@ def status_fault(
         return bad_status(endpoint, path, status, certain=True, retry_after=pause)
     if status < 200 or 300 <= status < 400 or status in OF_THE_ENDPOINT:
         return bad_status(endpoint, path, status, certain=True)
-    if status >= 500:
+    if status >= 500 and status not in _NO_ROUTE_STATUSES:
         return bad_status(endpoint, path, status)
     return None
 
@@ -98,6 +94,8 @@ def body_fault(
     """By the whole body of an answer whose status is no fault."""
     if status in IN_JSON and _json_object(body) is None:
         return bad_status(endpoint, path, status, certain=True)
+    if status in _NO_ROUTE_STATUSES and _has_no_route(status, body):
+        return EngineRefusal(404, no_route_body(path), no_route=True)
     if status >= 300:
         return None
     if len(body) < 16 and body.strip() in NOTHING:
@@ -135,12 +133,35 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         return None
 
 
+def no_route_body(path: str) -> bytes:
+    """The error that a caller gets where no engine has the route that it asks for."""
+    error = {
+        "message": f"the engines that serve this model have no route {path}",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "route_not_served",
+    }
+    return orjson.dumps({"error": error})
+
+
+def _has_no_route(status: int, body: bytes) -> bool:
+    """A web framework's own words; 501 is an engine's whose model can't do what the route is
+    for."""
+    if status == 501:
+        return True
+    read = _json_object(body) or {}
+    error = read.get("error")
+    words = error.get("message") if isinstance(error, dict) else read.get("detail")
+    return isinstance(words, str) and words in _NO_ROUTE_WORDS
+
+
 def _has_answer(path: str, body: bytes) -> bool:
     """Whether there is anything in a whole body of this route. It is parsed only where a look at
     the bytes leaves doubt; a body that is no JSON object may be of another dialect's, but not of
     chat's or completions'."""
-    name = _ANSWERS.get(path)
-    if name is None:
+    route = ROUTES.get(path, OTHER)
+    name = route.answer
+    if not name:
         return True
     if body[:64].lstrip()[:1] != b"{":
         return name != "choices" and path != RESPONSES
@@ -151,7 +172,7 @@ def _has_answer(path: str, body: bytes) -> bool:
     if not _NO_LIST.match(body, place + len(key)):
         return True
     found = (_json_object(body) or {}).get(name)
-    return isinstance(found, list) and (bool(found) or path in _MAY_BE_EMPTY)
+    return isinstance(found, list) and (bool(found) or route.empty)
 
 
 def _error_fault(

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from gateway.protocol.paths import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, TOKENIZE
+from gateway.protocol.paths import ROUTES
 
 HEAD_CHARS = 1024
 MAX_DEPTH = 8
@@ -27,14 +27,6 @@ _WRITTEN_NESTING = 254
 MAX_MODEL_KEYS = 256
 """In one body, at whatever depth; a schema may have a property of this name."""
 
-_PROMPT_FIELDS: Mapping[str, tuple[str, ...]] = {
-    CHAT: ("messages",),
-    COMPLETIONS: ("prompt",),
-    RESPONSES: ("instructions", "input"),
-    EMBEDDINGS: ("messages", "input"),
-    TOKENIZE: ("messages", "prompt"),
-}
-"""Where both may be, the engine reads one of them: together they are its most."""
 _ANY_PROMPT_FIELDS = ("messages", "prompt", "input")
 _TOOL_FIELDS = ("tools", "functions")
 _TEXTS = ("content", "text", "output", "arguments", "tool_calls", "function")
@@ -83,7 +75,8 @@ def prompt_chars_and_key(body: Mapping[str, Any], path: str = "") -> tuple[int, 
     Token ids count as four characters each. The key is b"" when there is no text.
     """
     head: list[str] = []
-    names = _PROMPT_FIELDS.get(path, _ANY_PROMPT_FIELDS)
+    route = ROUTES.get(path)
+    names = _ANY_PROMPT_FIELDS if route is None or not route.prompt else route.prompt
     length = sum(_measure(body[name], head) for name in names if name in body)
     length += sum(_written_chars(body[name]) for name in _TOOL_FIELDS if name in body)
     text = "\x00".join(head)[:HEAD_CHARS]
@@ -159,18 +152,23 @@ def outside_strings(plain: bytes, in_string: bool) -> tuple[bytes, bool]:
 
 
 def replace_model(
-    body: bytes, model: str, places: tuple[tuple[int, int], ...] | None = None
+    body: bytes,
+    model: str,
+    places: tuple[tuple[int, int], ...] | None = None,
+    *,
+    form: bool = False,
 ) -> bytes | None:
     """The same bytes with the top-level `model` value replaced; None when it isn't found.
-    `places` are `model_places` where they are known."""
+    `places` are `model_places` where they are known; in a `form` they always are."""
     if places is None:
         places = model_places(body)
     if not places:
         return None
     # Views: a large body is copied once.
-    view, quoted, done = memoryview(body), json.dumps(model).encode(), 0
+    view, done = memoryview(body), 0
+    written = (model if form else json.dumps(model)).encode()
     pieces: list[bytes | memoryview] = []
     for start, end in places:
-        pieces += [view[done:start], quoted]
+        pieces += [view[done:start], written]
         done = end
     return b"".join([*pieces, view[done:]])

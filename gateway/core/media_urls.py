@@ -11,7 +11,10 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 FIELDS = frozenset({"image_url", "video_url", "audio_url", "file_url"})
-_PLACES = ("messages", "input", "previous_input_messages")
+_PLACES = (
+    "messages", "system", "input", "previous_input_messages", "query", "queries", "documents",
+    "items", "text_1", "text_2", "data_1", "data_2", "data",
+)  # fmt: skip
 _NAME_CHARS = 32
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\.?")
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
@@ -45,12 +48,22 @@ def media_urls(fields: Mapping[str, Any]) -> Iterator[MediaUrl]:
                     url = url.get("url")
                 if isinstance(url, str):
                     yield MediaUrl(_Place(place, name, None).text(), url)
+            if isinstance(url := _source(value), str):
+                yield MediaUrl(place.text(), url)
             inner: Iterable[tuple[str | int, Any]] = value.items()
         elif isinstance(value, list):
             inner = enumerate(value)
         else:
             continue
         waiting += reversed([_Place(place, n, v) for n, v in inner if isinstance(v, dict | list)])
+
+
+def _source(part: Mapping[str, Any]) -> Any:
+    """The address in a `source` of Anthropic's API, or in the `data` that a plugin of an engine's
+    reads; None where there is none."""
+    if part.get("type") == "url":
+        return part.get("url")
+    return part.get("data") if part.get("data_format") == "url" else None
 
 
 class _Place(NamedTuple):

@@ -37,14 +37,15 @@ class Answer(Protocol):
 
 
 class ModelServer(Protocol):
-    """A client of the engines. `open` returns when the answer's head has arrived.
+    """A client of the engines. `open` returns when the answer's head has arrived; a `body` of None
+    is a GET.
 
     Raises ConnectFailed when nothing was processed for certain, EngineFailed when the connection
     broke later.
     """
 
     async def open(
-        self, endpoint: Endpoint, path: str, headers: Mapping[str, str], body: bytes
+        self, endpoint: Endpoint, path: str, headers: Mapping[str, str], body: bytes | None
     ) -> Answer: ...
 
     async def close(self) -> None: ...

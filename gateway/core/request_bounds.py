@@ -73,6 +73,12 @@ def _check_prompts(name: str, value: Any, bounds: RequestBounds) -> None:
         raise _beyond(name, name, "prompts", bounds.prompts, "max_prompts")
 
 
+def _check_conversations(name: str, value: Any, bounds: RequestBounds) -> None:
+    """A batch of chats has a list of messages for each."""
+    if isinstance(value, list) and value and isinstance(value[0], list):
+        _check_prompts(name, value, bounds)
+
+
 def _check_structure(name: str, value: Any, bounds: RequestBounds) -> None:
     """An engine compiles these before it answers, for a time that grows faster than they do."""
     if not value:
@@ -132,6 +138,15 @@ _CHECKS: Mapping[str, _Check] = {
     "top_logprobs": _logprobs,
     "prompt_logprobs": _logprobs,
     "stop": _check_length(lambda bounds: bounds.stops, "max_stops"),
+    "stop_sequences": _check_length(lambda bounds: bounds.stops, "max_stops"),
+    "messages": _check_conversations,
+    "queries": _check_prompts,
+    "documents": _check_prompts,
+    "items": _check_prompts,
+    "text_1": _check_prompts,
+    "text_2": _check_prompts,
+    "data_1": _check_prompts,
+    "data_2": _check_prompts,
     "tools": _check_length(lambda bounds: bounds.tools, "max_tools"),
     "stop_token_ids": _items,
     "bad_words": _items,

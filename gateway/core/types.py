@@ -75,6 +75,9 @@ class InferenceRequest:
     `continuation` is set where another engine can go on with the answer's stream. `several`: the
     answer may have more than one text; `answers`: how many the engine makes.
     `media_names` are hosts that an engine would fetch from, not looked up yet.
+    `method` is GET for what has no body; `target` is the path with the query at the engine, "":
+    the `path`. `endpoint` is the id of the only endpoint that can answer, "": any; `follows` the
+    id of the stored response that this one goes on from.
     """
 
     id: str
@@ -97,6 +100,10 @@ class InferenceRequest:
     several: bool = False
     answers: int = 1
     media_names: tuple[MediaName, ...] = ()
+    method: str = "POST"
+    target: str = ""
+    endpoint: str = ""
+    follows: str = ""
 
     def remaining_s(self, now: float) -> float | None:
         """Seconds until the caller's deadline, at least 0; None without one."""

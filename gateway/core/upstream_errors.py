@@ -19,11 +19,13 @@ from gateway.errors import (
     FirstTokenTimeout,
     IdleTimeout,
     InvalidRequest,
+    RouteNotServed,
     StaleConnection,
 )
 from gateway.protocol.headers import DEADLINE_MS
 
 DOWN = "endpoint_down"
+NO_ROUTE = "route_not_served"
 
 
 def engine_failed(endpoint: str, what: str, code: str = "engine_error") -> EngineFailed:
@@ -72,6 +74,13 @@ def engine_refused(endpoint: str, path: str, status: int) -> EngineRefused:
     """The status is the caller's own fault, if another engine agrees."""
     return EngineRefused(
         f"{endpoint} refused {path} with status {status}", endpoint=endpoint, code="engine_refused"
+    )
+
+
+def route_not_served(endpoint: str, path: str) -> RouteNotServed:
+    """Another engine may have the route."""
+    return RouteNotServed(
+        f"{endpoint} has no route {path}", endpoint=endpoint, code="route_not_served"
     )
 
 

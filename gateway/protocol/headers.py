@@ -13,6 +13,8 @@ PRIORITY = "x-tierflow-priority"
 CASCADE_QUALITY = "x-tierflow-cascade-quality"
 IDEMPOTENCY_KEY = "idempotency-key"
 AUTHORIZATION = "authorization"
+API_KEY = "x-api-key"
+"""Where Anthropic's clients send a key."""
 LAST_EVENT_ID = "last-event-id"
 PRIVACY = "x-tierflow-privacy"
 """The privacy class of the request: public, owner or private."""
@@ -33,12 +35,15 @@ def harmless_id(given: str) -> str:
     return given if _HARMLESS_ID.fullmatch(given) else ""
 
 
+_KEYS = frozenset((AUTHORIZATION.encode(), API_KEY.encode()))
+
+
 def header_given_twice(raw: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The name of a header of Tierflow, or of `authorization`, that a request has more than once:
-    one reader would take the first, and another the last. Names are in lower case."""
+    """The name of a header of Tierflow, or of a key, that a request has more than once: one reader
+    would take the first, and another the last. Names are in lower case."""
     seen: set[bytes] = set()
     for name, _ in raw:
-        if name == b"authorization" or name.startswith(b"x-tierflow-"):
+        if name in _KEYS or name.startswith(b"x-tierflow-"):
             if name in seen:
                 return name.decode("latin-1")[:64]
             seen.add(name)

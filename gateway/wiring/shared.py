@@ -44,6 +44,7 @@ class Shared:
     """
 
     endpoints: EndpointSource
+    server: ModelServer
     clock: Clock
     telemetry: Telemetry
     admission: Admission
@@ -120,6 +121,7 @@ def build_shared(
     )
     return Shared(
         endpoints=endpoints,
+        server=server,
         clock=clock,
         telemetry=telemetry,
         admission=Admission(_admission_limits(settings.limits), clock, telemetry),

@@ -26,6 +26,7 @@ from gateway.protocol.browser_guard import BrowserGuard, guarded_hosts, guarded_
 from gateway.protocol.speculation import PATH
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
 from gateway.serving.requests.body_room import BodyRoom
+from gateway.serving.requests.stored_responses import StoredResponses
 from gateway.settings import Settings
 from gateway.settings.bounds import RequestLimits
 from gateway.wiring.parts import GatewayParts
@@ -69,6 +70,8 @@ def inference_routes(settings: Settings, parts: GatewayParts) -> ASGIApp:
         drain=parts.drain,
         access=parts.access.access,
         privacy=shared.privacy,
+        stored=StoredResponses(endpoints=shared.endpoints, server=shared.server),
+        endpoints=shared.endpoints,
         continues=settings.continuation.enabled,
     )
 

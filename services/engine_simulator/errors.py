@@ -30,6 +30,10 @@ class EngineError(Exception):
             }
         }
 
+    def anthropic_body(self) -> dict[str, Any]:
+        """As vLLM writes it at the routes of Anthropic's API."""
+        return {"type": "error", "error": {"type": self.kind, "message": self.message}}
+
 
 def invalid(param: str, message: str, value: object = None) -> EngineError:
     """A 400 that names its parameter the way vLLM does."""

@@ -27,6 +27,7 @@ from gateway.core.upstream_errors import (
     stale_connection,
 )
 from gateway.errors import UpstreamError
+from gateway.protocol.paths import ROUTES
 
 READ_BUFFER_BYTES = 64 * 1024
 """An answer is read in such pieces; where its caller is slow, twice as much may wait here."""
@@ -142,18 +143,20 @@ class AiohttpModelServer:
         )
 
     async def open(
-        self, endpoint: Endpoint, path: str, headers: Mapping[str, str], body: bytes
+        self, endpoint: Endpoint, path: str, headers: Mapping[str, str], body: bytes | None
     ) -> EngineAnswer:
         """Raises StaleConnection, ConnectFailed, ConnectTimeout, EngineFailed."""
         url = self._urls.get((endpoint.url, path))
         if url is None:
-            url = self._urls[endpoint.url, path] = URL(endpoint.url + path)
+            url = URL(endpoint.url + path)
+            if path in ROUTES:
+                self._urls[endpoint.url, path] = url
         if key := self._authorization.get(endpoint.pool, self._default):
             headers = {**headers, "Authorization": key}
         _connected.set(False)
         began = self._monotonic()
         try:
-            response = await self._post(endpoint, url, headers, body)
+            response = await self._send(endpoint, url, headers, body)
         except aiohttp.ConnectionTimeoutError as error:
             raise connect_timeout(endpoint.id, self._connect_timeout_s) from error
         except aiohttp.ClientConnectorError as error:
@@ -175,21 +178,22 @@ class AiohttpModelServer:
             raise compressed(endpoint.id)
         return EngineAnswer(response, endpoint)
 
-    async def _post(
-        self, endpoint: Endpoint, url: URL, headers: Mapping[str, str], body: bytes
+    async def _send(
+        self, endpoint: Endpoint, url: URL, headers: Mapping[str, str], body: bytes | None
     ) -> aiohttp.ClientResponse:
         """Connects once more where the wait for a connection was late by this process's fault."""
         session = self._session_for(endpoint)
+        ask = session.get if body is None else session.post
         tls = self._tls.get(endpoint.pool, True)
         began = self._monotonic()
         try:
-            return await session.post(
+            return await ask(
                 url, data=_payload(body), headers=headers, allow_redirects=False, ssl=tls
             )
         except aiohttp.ConnectionTimeoutError:
             if self._monotonic() - began < self._connect_timeout_s + LATE_S:
                 raise
-            return await session.post(
+            return await ask(
                 url, data=_payload(body), headers=headers, allow_redirects=False, ssl=tls
             )
 
@@ -295,8 +299,8 @@ class _LargeBody(Payload):
             await asyncio.sleep(0)
 
 
-def _payload(body: bytes) -> bytes | Payload:
-    return body if len(body) <= PIECE_BYTES else _LargeBody(body)
+def _payload(body: bytes | None) -> bytes | Payload | None:
+    return body if body is None or len(body) <= PIECE_BYTES else _LargeBody(body)
 
 
 def _bearer(key: str | None) -> str | None:

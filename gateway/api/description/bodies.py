@@ -14,7 +14,23 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.protocol.chat import ChatBody, TierflowOptions
-from gateway.protocol.paths import CHAT, COMPLETIONS, DETOKENIZE, EMBEDDINGS, RESPONSES, TOKENIZE
+from gateway.protocol.paths import (
+    CHAT,
+    CHAT_BATCH,
+    CLASSIFY,
+    COMPLETIONS,
+    COUNT_TOKENS,
+    DETOKENIZE,
+    EMBEDDINGS,
+    MESSAGES,
+    POOLING,
+    RERANKS,
+    RESPONSES,
+    SCORES,
+    TOKENIZE,
+    TRANSCRIPTIONS,
+    TRANSLATIONS,
+)
 
 REFERENCE = "#/components/schemas/"
 MODEL = {
@@ -97,6 +113,75 @@ class DetokenizeBody(EngineBody):
     tokens: list[int]
 
 
+class ChatBatchBody(EngineBody):
+    """The body of several chats, each of which gets one choice of the answer."""
+
+    model: str = Field(min_length=1, max_length=256, description="a served or a virtual model")
+    messages: list[list[dict[str, Any]]] = Field(min_length=1, description="of each chat")
+    max_completion_tokens: int | None = None
+    temperature: float | None = None
+
+
+class CountTokensBody(EngineBody):
+    """The body of Anthropic's count of a prompt's tokens."""
+
+    model: str = Field(min_length=1, max_length=256, description="a served or a virtual model")
+    messages: list[dict[str, Any]]
+    system: str | list[dict[str, Any]] | None = None
+    tools: list[dict[str, Any]] | None = None
+
+
+class MessagesBody(CountTokensBody):
+    """The body of Anthropic's Messages API."""
+
+    max_tokens: int = Field(ge=1)
+    stream: bool | None = False
+    stop_sequences: list[str] | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    tool_choice: dict[str, Any] | None = None
+
+
+class PoolingBody(EngineBody):
+    """The body of a request for what a pooling model makes of texts: vectors, or classes."""
+
+    model: str = Field(min_length=1, max_length=256, description="a served or a virtual model")
+    input: Prompt | None = None
+    messages: list[dict[str, Any]] | None = None
+
+
+class ScoreBody(EngineBody):
+    """The body of a request for how well texts fit each other."""
+
+    model: str = Field(min_length=1, max_length=256, description="a served or a virtual model")
+    text_1: str | list[str] | None = None
+    text_2: str | list[str] | None = None
+    queries: Any = Field(default=None, description="in place of text_1")
+    documents: Any = Field(default=None, description="in place of text_2")
+
+
+class RerankBody(EngineBody):
+    """The body of a request for the order of documents by how well they fit a query."""
+
+    model: str = Field(min_length=1, max_length=256, description="a served or a virtual model")
+    query: str | dict[str, Any]
+    documents: list[str | dict[str, Any]]
+    top_n: int | None = None
+
+
+class SpeechBody(EngineBody):
+    """The form of a request for the text of a sound file."""
+
+    model: str = Field(min_length=1, max_length=256, description="a served or a virtual model")
+    file: str = Field(json_schema_extra={"format": "binary"})
+    prompt: str | None = None
+    language: str | None = None
+    response_format: str | None = None
+    temperature: float | None = None
+    stream: bool | None = False
+
+
 class EngineUsage(EngineBody):
     """An answer's tokens, as the engine counts them."""
 
@@ -147,7 +232,64 @@ class DetokenizeAnswer(EngineBody):
     prompt: str
 
 
+class MessageAnswer(EngineBody):
+    """An engine's message, as Anthropic's API has it."""
+
+    id: str
+    type: Literal["message"]
+    role: str
+    content: list[dict[str, Any]]
+    model: str
+    stop_reason: str | None = None
+
+
+class TokenCount(EngineBody):
+    """How many tokens a prompt has."""
+
+    input_tokens: int
+
+
+class ListAnswer(EngineBody):
+    """What an engine makes of each text, in their order."""
+
+    model: str
+    data: list[dict[str, Any]]
+
+
+class RerankAnswer(EngineBody):
+    """The documents, the best first."""
+
+    id: str
+    model: str
+    results: list[dict[str, Any]]
+
+
+class SpeechAnswer(EngineBody):
+    """The text of a sound file."""
+
+    text: str
+
+
+class EngineVersion(EngineBody):
+    """The version of the engine that answered."""
+
+    version: str
+
+
 _READ_BY_ENGINES: tuple[type[BaseModel], ...] = (
+    ChatBatchBody,
+    MessagesBody,
+    CountTokensBody,
+    PoolingBody,
+    ScoreBody,
+    RerankBody,
+    SpeechBody,
+    MessageAnswer,
+    TokenCount,
+    ListAnswer,
+    RerankAnswer,
+    SpeechAnswer,
+    EngineVersion,
     CompletionBody,
     ResponsesBody,
     EmbeddingsBody,
@@ -166,6 +308,15 @@ BODIES: Mapping[str, str] = {
     EMBEDDINGS: "EmbeddingsBody",
     TOKENIZE: "TokenizeBody",
     DETOKENIZE: "DetokenizeBody",
+    CHAT_BATCH: "ChatBatchBody",
+    MESSAGES: "MessagesBody",
+    COUNT_TOKENS: "CountTokensBody",
+    POOLING: "PoolingBody",
+    CLASSIFY: "PoolingBody",
+    TRANSCRIPTIONS: "SpeechBody",
+    TRANSLATIONS: "SpeechBody",
+    **dict.fromkeys(RERANKS, "RerankBody"),
+    **dict.fromkeys(SCORES, "ScoreBody"),
 }
 ANSWERS: Mapping[str, str] = {
     CHAT: "CompletionAnswer",
@@ -174,6 +325,15 @@ ANSWERS: Mapping[str, str] = {
     EMBEDDINGS: "EmbeddingsAnswer",
     TOKENIZE: "TokenizeAnswer",
     DETOKENIZE: "DetokenizeAnswer",
+    CHAT_BATCH: "CompletionAnswer",
+    MESSAGES: "MessageAnswer",
+    COUNT_TOKENS: "TokenCount",
+    POOLING: "ListAnswer",
+    CLASSIFY: "ListAnswer",
+    TRANSCRIPTIONS: "SpeechAnswer",
+    TRANSLATIONS: "SpeechAnswer",
+    **dict.fromkeys(RERANKS, "RerankAnswer"),
+    **dict.fromkeys(SCORES, "ListAnswer"),
 }
 
 

@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from gateway.api.caller_key import KEY_SCHEME
 from gateway.api.description.bodies import schemas
 from gateway.api.inference import PATHS
+from gateway.protocol.paths import READ_ROUTES
 from gateway.protocol.speculation import PATH as DEVICES
 
 DESCRIPTION = f"""\
@@ -88,7 +89,11 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     for path, operations in document["paths"].items():
         for operation in operations.values():
             operation["responses"].pop("422", None)
-            if path in PATHS or {KEY_SCHEME: []} in operation.get("security", ()):
+            if (
+                path in PATHS
+                or path in READ_ROUTES
+                or {KEY_SCHEME: []} in operation.get("security", ())
+            ):
                 operation["security"] = [{}, {KEY_SCHEME: []}]
     components = document.setdefault("components", {})
     described = components.setdefault("schemas", {})

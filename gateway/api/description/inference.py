@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from gateway.api.description.bodies import ANSWERS, BODIES, reference
+from gateway.api.description.examples import EXAMPLES
 from gateway.api.description.responses import (
     OF_OPERATORS,
     OF_STATE,
@@ -24,7 +25,20 @@ from gateway.core.admission import PRIORITIES
 from gateway.core.tier import Tier
 from gateway.protocol import headers as names
 from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
-from gateway.protocol.paths import CHAT
+from gateway.protocol.paths import (
+    CANCEL_RESPONSE,
+    CHAT,
+    COUNT_TOKENS,
+    MESSAGES,
+    READ_ROUTES,
+    RESPONSE_ID,
+    RESPONSES,
+    ROUTES,
+    STORED_RESPONSE,
+    TRANSCRIPTIONS,
+    TRANSLATIONS,
+    VERSION,
+)
 
 OF_CHATS = (
     "invalid_parameter",
@@ -64,8 +78,22 @@ OF_OTHER_ROUTES = (
     "name_in_settings",
     "unknown_device",
 )
+STREAMED = RESUMABLE_PATHS | {MESSAGES, STORED_RESPONSE, TRANSCRIPTIONS, TRANSLATIONS}
+"""Routes whose answers may be streams of events."""
+OF_STORED = ("unknown_response",)
+OF_FORMS = ("invalid_form",)
 SUMMARIES: Mapping[str, str] = {
     CHAT: "A chat completion, of an engine that routing picks or of a virtual model",
+    MESSAGES: "A message of Anthropic's API, of an engine that routing picks",
+    COUNT_TOKENS: "How many tokens a prompt of Anthropic's API has",
+    STORED_RESPONSE: "A response that an engine has kept, from the endpoint that has it",
+    CANCEL_RESPONSE: "Cancel a response that runs in the background",
+    VERSION: "The version of an engine",
+}
+_READ_ANSWERS: Mapping[str, str] = {
+    STORED_RESPONSE: "ResponsesAnswer",
+    CANCEL_RESPONSE: "ResponsesAnswer",
+    VERSION: "EngineVersion",
 }
 
 
@@ -82,20 +110,76 @@ def documented_inference(handler: Callable[..., Any]) -> APIRouter:
             openapi_extra={
                 "requestBody": {
                     "required": True,
-                    "content": {"application/json": {"schema": reference(BODIES[path])}},
+                    "content": {
+                        _content_type(path): {
+                            "schema": reference(BODIES[path]),
+                            "example": EXAMPLES[path],
+                        }
+                    },
                 },
-                "parameters": [
-                    {"name": name, "in": "header", "required": False, **described}
-                    for name, described in _headers(path).items()
-                ],
+                "parameters": _header_parameters(path),
             },
         )
+    for path, method in READ_ROUTES.items():
+        router.add_api_route(
+            path,
+            handler,
+            methods=[method],
+            operation_id=f"{method.lower()}{path}".replace("/", "_").translate(_NO_BRACES),
+            summary=SUMMARIES[path],
+            responses=_responses(path),
+            openapi_extra={"parameters": [*_PATH_AND_QUERY[path], *_header_parameters(path)]},
+        )
     return router
+
+
+_NO_BRACES = str.maketrans("", "", "{}")
+_RESPONSE_ID = {
+    "name": "response_id",
+    "in": "path",
+    "required": True,
+    "description": "the id that the response has",
+    "schema": {"type": "string", "pattern": f"^{RESPONSE_ID}$"},
+}
+_STREAM = {
+    "name": "stream",
+    "in": "query",
+    "required": False,
+    "description": "as a stream of the events that the response consists of",
+    "schema": {"type": "boolean"},
+}
+_STARTING_AFTER = {
+    "name": "starting_after",
+    "in": "query",
+    "required": False,
+    "description": "in a stream: the number of the last event that the caller has",
+    "schema": {"type": "integer", "minimum": 0},
+}
+_PATH_AND_QUERY: Mapping[str, list[dict[str, Any]]] = {
+    STORED_RESPONSE: [_RESPONSE_ID, _STREAM, _STARTING_AFTER],
+    CANCEL_RESPONSE: [_RESPONSE_ID],
+    VERSION: [],
+}
+
+
+def _content_type(path: str) -> str:
+    return "multipart/form-data" if ROUTES[path].form else "application/json"
+
+
+def _header_parameters(path: str) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "header", "required": False, **described}
+        for name, described in _headers(path).items()
+    ]
 
 
 def error_codes_of(path: str) -> list[str]:
     """The codes that an inference route may answer with: all that are not another route's own."""
     elsewhere = set(OF_OTHER_ROUTES)
+    if path not in (RESPONSES, STORED_RESPONSE, CANCEL_RESPONSE):
+        elsewhere |= set(OF_STORED)
+    if path not in ROUTES or not ROUTES[path].form:
+        elsewhere |= set(OF_FORMS)
     if path != CHAT:
         elsewhere |= set(OF_CHATS)
     if path not in RESUMABLE_PATHS:
@@ -106,8 +190,9 @@ def error_codes_of(path: str) -> list[str]:
 
 
 def _responses(path: str) -> Responses:
-    content: dict[str, Any] = {"application/json": {"schema": reference(ANSWERS[path])}}
-    if path in RESUMABLE_PATHS:
+    answer = ANSWERS.get(path) or _READ_ANSWERS[path]
+    content: dict[str, Any] = {"application/json": {"schema": reference(answer)}}
+    if path in STREAMED:
         content["text/event-stream"] = {}
     found: Responses = {
         200: {

@@ -3,6 +3,8 @@
     route                  ends well with                            fails with
     chat, completions      a finish_reason of each text, [DONE]      data: {"error": …}
     responses              response.completed, response.incomplete   response.failed
+    stored responses       any of these, as the response ended       response.failed
+    messages               message_stop                              event: error
     any other              the end of the connection                 data: {"error": …}
 
 A stream that fails has no [DONE]: the answer is not complete.
@@ -16,9 +18,18 @@ from typing import Any, Protocol
 
 import orjson
 
+from gateway.core.anthropic_errors import anthropic_error
 from gateway.core.streams.sse import each_event, payload
 from gateway.core.upstream_errors import aborted, error_event
-from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES
+from gateway.protocol.paths import (
+    CANCEL_RESPONSE,
+    CHAT,
+    CHAT_BATCH,
+    COMPLETIONS,
+    MESSAGES,
+    RESPONSES,
+    STORED_RESPONSE,
+)
 
 _BROKEN_REASONS = frozenset({"abort", "error"})
 _BROKEN_STATUSES = frozenset({"failed", "cancelled"})
@@ -163,6 +174,50 @@ class TypedEventProtocol:
         return b"event: response.failed\ndata: " + orjson.dumps(event) + b"\n\n"
 
 
+class StoredResponseProtocol(TypedEventProtocol):
+    """The streams of a response that the engine has kept, from wherever the caller has them. That
+    the response failed, or was cancelled, is what the caller asks to know."""
+
+    aborts: Sequence[bytes] = ()
+
+    def ends(self, event: Mapping[str, Any]) -> bool:
+        kind = event.get("type")
+        return super().ends(event) or kind in ("response.failed", "response.cancelled")
+
+    def opens(self, event: Mapping[str, Any]) -> bool:
+        return False
+
+    def check(self, event: Mapping[str, Any], endpoint: str) -> None:
+        if event.get("type") == "error":
+            raise error_event(endpoint)
+
+
+class MessageProtocol(ChunkProtocol):
+    """The streams of Anthropic's Messages API: events with a type, which open and close blocks of
+    the answer, then `message_stop`."""
+
+    head, lines = b"event: ", 3
+    marks: Sequence[bytes] = (b'"content_block_delta"',)
+    done_ends, chunks, gives_reasons = False, False, False
+    aborts: Sequence[bytes] = ()
+
+    def ends(self, event: Mapping[str, Any]) -> bool:
+        return event.get("type") == "message_stop"
+
+    def opens(self, event: Mapping[str, Any]) -> bool:
+        return event.get("type") in ("message_start", "content_block_start", "ping")
+
+    def texts(self, event: Mapping[str, Any]) -> Sequence[tuple[object, object]]:
+        return ()
+
+    def check(self, event: Mapping[str, Any], endpoint: str) -> None:
+        if event.get("type") == "error":
+            raise error_event(endpoint)
+
+    def failure(self, body: bytes, first: bytes, last: bytes) -> bytes:
+        return b"event: error\ndata: " + anthropic_error(body) + b"\n\n"
+
+
 def _choices(event: Mapping[str, Any]) -> list[dict[str, Any]]:
     choices = event.get("choices")
     if not isinstance(choices, list):
@@ -188,12 +243,20 @@ def _response_begun(events: bytes) -> Mapping[str, Any]:
     return response if isinstance(response, dict) else {}
 
 
-_CHUNKS, _UNKNOWN = ChunkProtocol(), OtherProtocol()
+_CHUNKS, _UNKNOWN, _STORED = ChunkProtocol(), OtherProtocol(), StoredResponseProtocol()
 _PROTOCOLS: Mapping[str, StreamProtocol] = {
     CHAT: _CHUNKS,
     COMPLETIONS: _CHUNKS,
     RESPONSES: TypedEventProtocol(),
+    STORED_RESPONSE: _STORED,
+    CANCEL_RESPONSE: _STORED,
+    MESSAGES: MessageProtocol(),
 }
+
+
+_ANSWERING = frozenset({CHAT, CHAT_BATCH, COMPLETIONS, RESPONSES, MESSAGES})
+_PROMPT_LISTS: Mapping[str, str] = {COMPLETIONS: "prompt", CHAT_BATCH: "messages"}
+"""By route: the field that may have several prompts, each of which is answered."""
 
 
 def stream_protocol(path: str) -> StreamProtocol:
@@ -204,9 +267,9 @@ def stream_protocol(path: str) -> StreamProtocol:
 def answer_count(path: str, fields: Mapping[str, Any]) -> int:
     """How many answers the engine makes for this body, also those that only the best of is told
     of; 0 for routes that answer nothing."""
-    if path not in (CHAT, COMPLETIONS, RESPONSES):
+    if path not in _ANSWERING:
         return 0
-    prompts = fields.get("prompt") if path == COMPLETIONS else None
+    prompts = fields.get(_PROMPT_LISTS[path]) if path in _PROMPT_LISTS else None
     texts = len(prompts) if isinstance(prompts, list) and not _is_tokens(prompts) else 1
     return max(texts, 1) * max(1, _count(fields.get("n")), _count(fields.get("best_of")))
 

@@ -38,7 +38,7 @@ from gateway.core.ports import Clock, EndpointSource, Telemetry
 from gateway.core.retry import FaultBudgets, RetryBudget
 from gateway.core.routing.routing import Choice
 from gateway.core.types import EndpointState
-from gateway.core.upstream_errors import DOWN
+from gateway.core.upstream_errors import DOWN, NO_ROUTE
 from gateway.errors import (
     ConnectFailed,
     ConnectTimeout,
@@ -155,7 +155,7 @@ class Attempts:
         self._caller = caller
         self._reached_engines = 0
         self._doubtful: list[tuple[EndpointState, str]] = []
-        self._refused: EndpointState | None = None
+        self._refused: tuple[EndpointState, str] | None = None
         self._stale_ids: set[str] = set()
         self._resumes = False
         self._broken_id = ""
@@ -244,7 +244,7 @@ class Attempts:
             if error.retry_after is not None:
                 health.busy(False, error.retry_after, now)
         elif isinstance(error, EngineRefused):
-            self._refused = state
+            self._refused = state, error.code
         elif isinstance(error, EndpointLost) and error.code == DOWN:
             return
         else:
@@ -273,8 +273,14 @@ class Attempts:
             self._failover.count_failure(state, False, cause)
         self._doubtful.clear()
         if self._refused is not None:
-            self._failover.count_failure(self._refused, False, "engine_refused")
+            state, cause = self._refused
+            # Another pool's engines may have routes that this one's don't.
+            if cause != NO_ROUTE or self._is_of_the_last_pool(state):
+                self._failover.count_failure(state, False, cause)
             self._refused = None
+
+    def _is_of_the_last_pool(self, state: EndpointState) -> bool:
+        return self.last is None or self.last.state.endpoint.pool == state.endpoint.pool
 
     @property
     def awaits_opinion(self) -> bool:
@@ -282,9 +288,11 @@ class Attempts:
         return self._refused is not None
 
     def agreed(self) -> None:
-        """Another endpoint refuses the request, too: it is the caller's own fault."""
+        """Another endpoint refuses the request, too: it is the caller's own fault. A route that
+        they don't have has cost them nothing."""
+        if self._refused is not None and self._refused[1] != NO_ROUTE:
+            self._failover.budget.charge()
         self._refused = None
-        self._failover.budget.charge()
 
     def raise_failure(self) -> None:
         """Raise the last failure, if there is one. With no other endpoint left, it tells the

@@ -23,7 +23,7 @@ from gateway.core.streams.answer_stream import AnswerStream
 from gateway.core.streams.continuation import tells_prompt, with_token_ids
 from gateway.core.streams.sse import MAX_EVENT_BYTES, is_event_stream
 from gateway.core.types import EndpointState, InferenceRequest, Probe
-from gateway.core.upstream_errors import endless_event, engine_refused
+from gateway.core.upstream_errors import endless_event, engine_refused, route_not_served
 from gateway.errors import (
     ConnectFailed,
     EngineFailed,
@@ -31,6 +31,7 @@ from gateway.errors import (
     InvalidRequest,
     UpstreamError,
 )
+from gateway.protocol.paths import OTHER, ROUTES
 from gateway.serving.requests.attempts import (
     Attempts,
     EndpointSlot,
@@ -161,9 +162,10 @@ class Dispatch:
         return self._failover.next_piece_wait(state, timeout, choose=choose, idle_s=idle_s)
 
     def _choose(self, request: InferenceRequest, tried: Set[str]) -> Choice:
-        return self._routing.choose(
-            request, self._endpoints.states(), self._clock.now(), self._uniform, tried
-        )
+        states = self._endpoints.states()
+        if request.endpoint:
+            states = [state for state in states if state.endpoint.id == request.endpoint]
+        return self._routing.choose(request, states, self._clock.now(), self._uniform, tried)
 
     async def _next_choice(
         self, request: InferenceRequest, attempts: Attempts, outcome: Outcome
@@ -207,11 +209,14 @@ class Dispatch:
         Raises an UpstreamError where the endpoint is to blame for what came.
         """
         endpoint, path = slot.choice.state.endpoint, request.path
-        body = _body_for(request, slot.choice)
-        if len(body) > SMALL_BYTES and body is not request.body:
-            # A copy of much was made: others have their turn.
-            await asyncio.sleep(0)
-        answer = slot.answer = await self._server.open(endpoint, path, headers, body)
+        body: bytes | None = None
+        if request.method == "POST":
+            body = _body_for(request, slot.choice)
+            if len(body) > SMALL_BYTES and body is not request.body:
+                # A copy of much was made: others have their turn.
+                await asyncio.sleep(0)
+        target = request.target or path
+        answer = slot.answer = await self._server.open(endpoint, target, headers, body)
         status, of_answer = answer.status, answer.headers
         if fault := status_fault(endpoint.id, path, status, of_answer):
             raise fault
@@ -220,7 +225,7 @@ class Dispatch:
         first = await _first_part(answer, stream, request, endpoint.id)
         if isinstance(first, EngineRefusal):
             answer.close()
-            refused = RefusedAnswer(first.status)
+            refused = RefusedAnswer(first.status, no_route=first.no_route)
             return OpenAnswer(answer=refused, slot=slot, first=first.body, stream=None)
         return OpenAnswer(answer=answer, slot=slot, first=first, stream=stream)
 
@@ -248,7 +253,9 @@ class SpareAnswer:
         if status >= 400 and attempts.awaits_opinion:
             attempts.agreed()
         elif doubtful_refusal(status):
-            self.opened = opened
+            self.opened, answer = opened, opened.answer
+            if isinstance(answer, RefusedAnswer) and answer.no_route:
+                raise route_not_served(endpoint, path)
             raise engine_refused(endpoint, path, status)
         stream = opened.stream
         if stream is not None and stream.over and not stream.done:
@@ -257,13 +264,14 @@ class SpareAnswer:
 
 
 class RefusedAnswer:
-    """An engine's refusal that came as the first event of a stream, as the `Answer` that it would
-    have been without one."""
+    """An engine's refusal that came in other words or in another place, such as the first event of
+    a stream, as the `Answer` that callers know. `no_route`: the engine does not have the route."""
 
     headers: Mapping[str, str] = {"content-type": "application/json"}
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, *, no_route: bool) -> None:
         self.status = status
+        self.no_route = no_route
 
     async def read(self) -> bytes:
         return b""
@@ -328,7 +336,8 @@ async def _read_all(answer: Answer) -> bytes:
 def _body_for(request: InferenceRequest, choice: Choice) -> bytes:
     body: bytes | None = request.body
     if choice.model != request.model and request.model_in_body:
-        body = replace_model(request.body, choice.model, request.model_places)
+        form = ROUTES.get(request.path, OTHER).form
+        body = replace_model(request.body, choice.model, request.model_places, form=form)
     if body is None:
         raise InvalidRequest(
             'model: write the key plainly as "model", without escapes',

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.core.anthropic_errors import anthropic_error
 from gateway.core.endpoints.endpoint_rates import learn
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, Telemetry
@@ -16,7 +17,7 @@ from gateway.core.streams.usage import Usage, find_usage
 from gateway.core.types import EndpointState, InferenceRequest
 from gateway.core.upstream_errors import client_stalled, idle_timeout
 from gateway.errors import GatewayError, UpstreamError
-from gateway.protocol.paths import CHAT, COMPLETIONS, RESPONSES
+from gateway.protocol.paths import CHAT, COMPLETIONS, OTHER, RESPONSES, ROUTES
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.dispatch import Dispatch, OpenAnswer
 from gateway.serving.requests.lifecycle import AdmissionSlot, Lifecycle, error_kind
@@ -107,6 +108,8 @@ class InferenceHandler:
         data, now, idle_s = opened.first, self._clock.now, self._timeouts.idle_s
         if opened.answer.status >= 400:
             data = relayed(data)
+            if ROUTES.get(outcome.request.path, OTHER).anthropic:
+                data = anthropic_error(data, outcome.status)
         with ProgressTimeout(now) as timeout:
             timeout.expect(idle_s, client_stalled)
             await sink.start(opened.answer.status, opened.answer.headers, outcome, len(data))

@@ -1,5 +1,7 @@
-"""/v1/responses: one plain text answer, whole or as the API's typed events."""
+"""/v1/responses: one plain text answer, whole or as the API's typed events. What has been answered
+whole is kept, as by an engine whose operator has switched that on."""
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -12,12 +14,15 @@ from services.engine_simulator.api.schema import Message, ResponsesBody, Samplin
 from services.engine_simulator.engine.decoding import Token
 from services.engine_simulator.engine.engine import Engine, PromptRequest
 from services.engine_simulator.engine.language_model import Context
+from services.engine_simulator.errors import EngineError
 
 
 async def responses(engine: Engine, exchange: Exchange) -> None:
     body = parse(ResponsesBody, await exchange.body())
     plan = engine.admit()
     model = engine.resolve(body.model)
+    if body.previous_response_id is not None:
+        _kept(engine, body.previous_response_id)
     prompt = chat_template.render(_messages(body))
     room = engine.settings.max_model_len
     check_prompt(prompt, room)
@@ -26,7 +31,38 @@ async def responses(engine: Engine, exchange: Exchange) -> None:
     script = structured_output.json_answer((body.text or {}).get("format"), salt)
     job = engine.submit(model, [PromptRequest(prompt=prompt, limits=bounds, script=script)], plan)
     renderer = ResponseRenderer(model, body, len(prompt))
+    if body.store:
+        renderer.keep = engine.keep
     await respond(engine, exchange, job, renderer, bool(body.stream))
+
+
+async def stored_response(engine: Engine, exchange: Exchange) -> None:
+    await exchange.json(_kept(engine, exchange.path.split("/")[3]))
+
+
+async def cancel_response(engine: Engine, exchange: Exchange) -> None:
+    response = _kept(engine, exchange.path.split("/")[3])
+    if response["status"] not in ("queued", "in_progress"):
+        raise EngineError(
+            "Cannot cancel a synchronous response.",
+            kind="invalid_request_error",
+            param="response_id",
+        )
+    response["status"] = "cancelled"
+    await exchange.json(response)
+
+
+def _kept(engine: Engine, response_id: str) -> dict[str, Any]:
+    """Raises EngineError (404)."""
+    found = engine.responses.get(response_id)
+    if found is None:
+        raise EngineError(
+            f"Response with id '{response_id}' not found.",
+            status=404,
+            kind="invalid_request_error",
+            param="response_id",
+        )
+    return found
 
 
 def _messages(body: ResponsesBody) -> list[Message]:
@@ -54,6 +90,7 @@ class ResponseRenderer:
         self._texts: list[str] = []
         self._tokens = 0
         self._finish_reason: str | None = None
+        self.keep: Callable[[dict[str, Any]], None] | None = None
 
     def opening(self) -> bytes:
         started = self._response("in_progress", [])
@@ -91,7 +128,13 @@ class ResponseRenderer:
     def whole(self, answers: list[list[Token]]) -> object:
         for token in answers[0]:
             self._note(token)
-        return self._response(self._status(), [self._item("completed")])
+        response = self._response(self._status(), [self._item("completed")])
+        if self._body.background:
+            # Its end is not simulated: it runs until it is cancelled.
+            response |= {"status": "queued", "output": [], "background": True}
+        if self.keep is not None:
+            self.keep(response)
+        return response
 
     def _note(self, token: Token) -> None:
         self._texts.append(token.text)

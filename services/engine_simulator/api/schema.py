@@ -84,6 +84,39 @@ class ResponsesBody(Body):
     text: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
     tools: list[dict[str, Any]] | None = None
+    store: bool | None = True
+    background: bool | None = False
+    previous_response_id: str | None = None
+
+
+class CountTokensBody(Body):
+    """The body of /v1/messages/count_tokens."""
+
+    messages: list[Message]
+    system: str | list[dict[str, Any]] | None = None
+
+
+class MessagesBody(CountTokensBody):
+    """The body of /v1/messages."""
+
+    max_tokens: int
+    stop_sequences: list[str] | None = None
+    stream: bool | None = False
+
+
+class RerankBody(Body):
+    """The body of /rerank."""
+
+    query: str
+    documents: list[str]
+    top_n: int = 0
+
+
+class ScoreBody(Body):
+    """The body of /score."""
+
+    text_1: str
+    text_2: str | list[str]
 
 
 class EmbeddingsBody(Body):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from services.engine_simulator.engine.decoding import Limits, decode_tokens
 from services.engine_simulator.engine.faults import FaultPlan
@@ -13,6 +14,8 @@ from services.engine_simulator.engine.token_queue import TokenQueue
 from services.engine_simulator.engine.tokenizer import encode
 from services.engine_simulator.errors import EngineError, unknown_model
 from services.engine_simulator.settings import Settings
+
+MAX_RESPONSES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,13 @@ class Engine:
         self.faults = settings.faults
         self.metrics = EngineMetrics(settings.model, settings.max_model_len, rates.draft_tokens)
         self.scheduler = Scheduler(rates, self.metrics, settings.seed)
+        self.responses: dict[str, dict[str, Any]] = {}
+        """Those that are kept, by id: the latest `MAX_RESPONSES`."""
+
+    def keep(self, response: dict[str, Any]) -> None:
+        self.responses[response["id"]] = response
+        if len(self.responses) > MAX_RESPONSES:
+            del self.responses[next(iter(self.responses))]
 
     def models(self) -> list[str]:
         return self.faults.current().models or [self.settings.model]

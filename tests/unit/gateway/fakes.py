@@ -71,9 +71,9 @@ class FakeServer:
         self.answers: list[FakeAnswer] = []
 
     async def open(
-        self, endpoint: Endpoint, path: str, headers: Mapping[str, str], body: bytes
+        self, endpoint: Endpoint, path: str, headers: Mapping[str, str], body: bytes | None
     ) -> FakeAnswer:
-        self.calls.append((endpoint.id, path, body))
+        self.calls.append((endpoint.id, path, body or b""))
         script = self._scripts.get(endpoint.id)
         if script is None:
             raise ConnectFailed("no", endpoint=endpoint.id, code="connect_failed")

@@ -25,12 +25,13 @@ from gateway.serving.requests.body_room import BodyRoom
 from gateway.serving.requests.drain import Drain, DrainTimes
 from gateway.serving.requests.media_names import MediaNames
 from gateway.serving.requests.relay import Sink
+from gateway.serving.requests.stored_responses import StoredResponses
 from gateway.serving.resumable.streams import StreamLimits
 from gateway.settings.bounds import RequestLimits
 from gateway.wiring.web import request_bounds
 from tests.unit.gateway.access_rig import open_access
 from tests.unit.gateway.core.streams.test_event_log import without_ids
-from tests.unit.gateway.fakes import FixedNames, Recorder
+from tests.unit.gateway.fakes import FakeEndpoints, FakeServer, FixedNames, Recorder
 from tests.unit.gateway.serving.resumable.stream_rig import (
     LIMITS,
     Caller,
@@ -110,6 +111,8 @@ class Gateway:
                 others=lambda: 0,
             ),
             privacy=PrivacyRule.of(owner_tiers=[], private_tiers=[]),
+            stored=StoredResponses(endpoints=FakeEndpoints([]), server=FakeServer({})),
+            endpoints=FakeEndpoints([]),
         )
 
     async def post(self, caller: Post, path: str = ROUTES[0], **headers: str) -> Post:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,10 +86,30 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> 
 
 def test_an_engine_says_in_json_what_is_wrong_with_a_request() -> None:
     assert by_body(404, b'{"error": {"message": "no such model", "code": 404}}') is None
-    assert by_body(404, b'{"detail": "Not Found"}') is None
     assert isinstance(by_body(404, HTML, "text/html"), EngineFailed)
     assert isinstance(by_body(400, b"Invalid HTTP request received.", "text/plain"), EngineFailed)
     assert by_body(413, HTML, "text/html") is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, b'{"detail":"Not Found"}'),
+        (404, b'{"error":{"message":"Not Found","type":"Not Found","param":null,"code":404}}'),
+        (405, b'{"detail":"Method Not Allowed"}'),
+        (501, b'{"error":{"message":"The model does not support Score API","code":501}}'),
+        (501, b"Unsupported method"),
+    ],
+)
+def test_an_engine_without_the_route_says_so_in_the_gateways_words(
+    status: int, body: bytes
+) -> None:
+    assert by_status(status) is None
+    refusal = by_body(status, body)
+    assert isinstance(refusal, EngineRefusal) and refusal.no_route and refusal.status == 404
+    error = orjson.loads(refusal.body)["error"]
+    assert (error["code"], error["type"]) == ("route_not_served", "invalid_request_error")
+    assert PATH in error["message"]
 
 
 @pytest.mark.parametrize("body", [b"", b" ", b"{}", b"{}\n", b"null", b"[]"])

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.core.media_urls import FIELDS, media_urls, name_in, problem_of
 
+INSIDE = "http://10.0.0.1/x"
+
 
 @pytest.mark.parametrize(
     "url",
@@ -184,3 +186,18 @@ def test_the_place_of_a_url_does_not_repeat_a_long_name() -> None:
 )
 def test_a_name_is_what_has_to_be_looked_up(url: str, name: str) -> None:
     assert name_in(url) == name
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": [{"content": [{"type": "image", "source": {"type": "url", "url": INSIDE}}]}]},
+        {"system": [{"source": {"type": "url", "url": INSIDE}}]},
+        {"query": {"content": [{"type": "image_url", "image_url": {"url": INSIDE}}]}},
+        {"documents": [{"content": [{"image_url": INSIDE}]}]},
+        {"messages": [[{"role": "user", "content": [{"image_url": INSIDE}]}]]},
+        {"data": {"data_format": "url", "data": INSIDE}},
+    ],
+)
+def test_urls_of_other_routes_are_found_as_well(fields: dict[str, Any]) -> None:
+    assert [media.url for media in media_urls(fields)] == [INSIDE]

@@ -174,7 +174,7 @@ class Gate:
         built.server.open = self.open  # type: ignore[method-assign]
 
     async def open(
-        self, endpoint: Endpoint, path: str, headers: Mapping[str, str], body: bytes
+        self, endpoint: Endpoint, path: str, headers: Mapping[str, str], body: bytes | None
     ) -> FakeAnswer:
         await self._orders.acquire()
         return await self._open(endpoint, path, headers, body)
