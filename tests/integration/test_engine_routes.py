@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -70,7 +71,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         for server in (*gateways, *edge, cloud):
             stack.callback(server.stop)
         for gateway in gateways:
-            eventually(lambda url=gateway.url: _all_ready(url), "all pools are ready")
+            eventually(partial(_all_ready, gateway.url), "all pools are ready")
         headers = {"authorization": f"Bearer {KEY}"}
         http = stack.enter_context(
             httpx.Client(base_url=gateways[0].url, headers=headers, timeout=30, trust_env=False)

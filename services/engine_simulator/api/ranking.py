@@ -15,11 +15,15 @@ async def rerank(engine: Engine, exchange: Exchange) -> None:
     body = parse(RerankBody, await exchange.body())
     engine.admit()
     model = engine.resolve(body.model)
+    scored = [(_score(body.query, text), -index) for index, text in enumerate(body.documents)]
     results = [
-        {"index": index, "document": {"text": text}, "relevance_score": _score(body.query, text)}
-        for index, text in enumerate(body.documents)
+        {
+            "index": -index,
+            "document": {"text": body.documents[-index]},
+            "relevance_score": relevance,
+        }
+        for relevance, index in sorted(scored, reverse=True)
     ]
-    results.sort(key=lambda result: result["relevance_score"], reverse=True)
     tokens = _tokens(body.query, *body.documents)
     await exchange.json(
         {
