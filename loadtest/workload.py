@@ -16,7 +16,7 @@ from loadtest.prompts import questions
 
 DEFAULT_MODELS = f"{AUTO}:2,{EDGE}:1,{CLOUD}:1"
 VARIABLES = {
-    "TIERFLOW_URL": ("http://127.0.0.1:8080", "the gateway's address"),
+    "TIERFLOW_URL": ("", "the gateway's address; empty: of TIERFLOW_PORT on this machine"),
     "TIERFLOW_LOAD_MODELS": (DEFAULT_MODELS, "model:weight, separated by commas"),
     "TIERFLOW_LOAD_USERS": ("4", "users at the same time"),
     "TIERFLOW_LOAD_RATE": ("2", "users that start per second"),
@@ -51,7 +51,7 @@ def read_workload(environ: Mapping[str, str] = os.environ) -> Workload:
     """
     values = {name: environ.get(name) or default for name, (default, _) in VARIABLES.items()}
     return Workload(
-        url=_url(values["TIERFLOW_URL"]),
+        url=_url(values["TIERFLOW_URL"] or f"http://127.0.0.1:{environ.get('TIERFLOW_PORT') or 8080}"),
         models=parse_models(values["TIERFLOW_LOAD_MODELS"]),
         users=int(_number(values, "TIERFLOW_LOAD_USERS", whole=True)),
         rate=_number(values, "TIERFLOW_LOAD_RATE"),
@@ -60,6 +60,15 @@ def read_workload(environ: Mapping[str, str] = os.environ) -> Workload:
         pause_s=_number(values, "TIERFLOW_LOAD_PAUSE", zero=True),
         seed=int(_number(values, "TIERFLOW_LOAD_SEED", whole=True, zero=True)),
     )
+
+
+def describe() -> str:
+    """The variables with their defaults, for a command's help."""
+    width = max(map(len, VARIABLES))
+    lines = [
+        f"  {name:<{width}}  {meaning} [{default}]" for name, (default, meaning) in VARIABLES.items()
+    ]
+    return "\n".join(["variables:", *lines])
 
 
 def parse_models(text: str) -> dict[str, float]:

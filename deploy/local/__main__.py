@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 
 from deploy.local.commands import CommandFailure, down, up
-from deploy.local.settings import read_settings
+from deploy.local.settings import Settings, read_settings
 from deploy.local.variables import SettingError, describe
 
 
@@ -19,13 +20,13 @@ def main(argv: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", choices=("up", "down"))
-    command = parser.parse_args(argv).command
+    return run_command({"up": up, "down": down}[parser.parse_args(argv).command])
+
+
+def run_command(command: Callable[[Settings], None]) -> int:
+    """Run it with the settings of the environment; gives the exit code."""
     try:
-        settings = read_settings()
-        if command == "up":
-            up(settings)
-        else:
-            down(settings)
+        command(read_settings())
     except SettingError as error:
         print(f"tierflow: {error}", file=sys.stderr)
         return 2

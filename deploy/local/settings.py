@@ -175,7 +175,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         engine_args=arguments(values, "TIERFLOW_ENGINE_ARGS"),
         engine_python=values["TIERFLOW_ENGINE_PYTHON"],
         start_timeout=positive(values, "TIERFLOW_START_TIMEOUT"),
-        state=_state_root(environ) / "tierflow" / str(gateway_port),
+        state=instance_folder(gateway_port, environ),
     )
     _check_distinct(settings)
     return settings
@@ -254,9 +254,10 @@ def _model(variable: str, text: str) -> Model:
     return Model(text)
 
 
-def _state_root(environ: Mapping[str, str]) -> Path:
+def instance_folder(gateway_port: int, environ: Mapping[str, str] = os.environ) -> Path:
+    """Of the instance whose gateway has this port."""
     chosen = environ.get("TIERFLOW_STATE") or environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(os.path.expanduser(chosen)).absolute()
+    return Path(os.path.expanduser(chosen)).absolute() / "tierflow" / str(gateway_port)
 
 
 def _check_distinct(settings: Settings) -> None:

@@ -32,6 +32,7 @@ class Variable:
 
 VARIABLES = (
     Variable("TIERFLOW_PORT", "8080", "port of the gateway"),
+    Variable("TIERFLOW_DEVICE_PORT", "8090", "port of the device agent of `tierflow device`"),
     Variable("TIERFLOW_EDGE_PORT", "8101", "port of the edge pool's engine"),
     Variable("TIERFLOW_CLOUD_PORT", "8102", "port of the cloud pool's engine"),
     Variable(

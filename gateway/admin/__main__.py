@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from gateway.admin.arguments import parse
 from gateway.admin.commands import run
@@ -10,9 +11,13 @@ from gateway.admin.problems import BadInput, CommandRefused
 
 
 def main() -> int:
+    return report(lambda: run(parse(sys.argv[1:])))
+
+
+def report(work: Callable[[], None]) -> int:
     """0, 2 for bad input, 1 for what the gateway refused or could not be asked."""
     try:
-        run(parse(sys.argv[1:]))
+        work()
     except BadInput as problem:
         print(f"gateway.admin: {problem}", file=sys.stderr)
         return 2

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from gateway.admin.problems import BadInput
 
 TOKEN_VARIABLE = "TIERFLOW_ADMIN_TOKEN"
+DEFAULT_URL = "http://127.0.0.1:8080"
 CLASSES = ("public", "owner", "private")
 TIERS = ("device", "edge", "cloud")
 WAYS = ("plain", "cascade", "collective")
@@ -26,13 +28,52 @@ class _Parser(argparse.ArgumentParser):
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Raises BadInput."""
     parser = _Parser(prog="python -m gateway.admin", description="Administer a gateway.")
-    what = parser.add_subparsers(dest="what", required=True)
-    _devices(what.add_parser("devices", help="enrol, list, show and revoke devices"))
-    _keys(what.add_parser("keys", help="make, list, show, rotate and revoke callers' keys"))
+    add_commands(parser)
     return parser.parse_args(arguments)
 
 
-def _devices(devices: argparse.ArgumentParser) -> None:
+def add_commands(
+    parser: argparse.ArgumentParser, *, url: str = DEFAULT_URL, token_file: Path | None = None
+) -> None:
+    """What a parser takes for it. `url` and `token_file` are what stands in for options that are
+    not given; None: the variable."""
+    what = parser.add_subparsers(dest="what", required=True, metavar="{devices,keys}")
+    reach = _Reach(url, token_file)
+    _devices(what.add_parser("devices", help="enrol, list, show and revoke devices"), reach)
+    _keys(what.add_parser("keys", help="make, list, show, rotate and revoke callers' keys"), reach)
+
+
+@dataclass(frozen=True)
+class _Reach:
+    """How the gateway is reached where the command line does not say."""
+
+    url: str
+    token_file: Path | None
+
+    def add_arguments(self, *commands: argparse.ArgumentParser) -> None:
+        held = f"{self.token_file}" if self.token_file else TOKEN_VARIABLE
+        for each in commands:
+            each.add_argument("--url", default=self.url, help="of the gateway; default: %(default)s")
+            each.add_argument(
+                "--token-file",
+                type=Path,
+                default=None if os.environ.get(TOKEN_VARIABLE) else self.token_file,
+                help=f"holds the admin token; default: {held}",
+            )
+            each.add_argument(
+                "--ca",
+                type=Path,
+                help="certificate of the authority that vouches for the gateway's, PEM; default: "
+                "the system's",
+            )
+            each.add_argument(
+                "--server-name",
+                help="the name in the gateway's certificate; default: the URL's host",
+            )
+            each.add_argument("--json", action="store_true", help="the API's own answer")
+
+
+def _devices(devices: argparse.ArgumentParser, reach: _Reach) -> None:
     command = devices.add_subparsers(dest="command", required=True)
     enrol = command.add_parser("enrol", help="mint a token that enrols one device, once")
     enrol.add_argument("--name", help="the device's name; default: the device may choose")
@@ -49,10 +90,10 @@ def _devices(devices: argparse.ArgumentParser) -> None:
     revoke = command.add_parser("revoke", help="end an enrolled device's token")
     for each in (show, revoke):
         each.add_argument("name")
-    _reaching_the_gateway(enrol, listing, show, revoke)
+    reach.add_arguments(enrol, listing, show, revoke)
 
 
-def _keys(keys: argparse.ArgumentParser) -> None:
+def _keys(keys: argparse.ArgumentParser, reach: _Reach) -> None:
     command = keys.add_subparsers(dest="command", required=True)
     make = command.add_parser("make", help="make a key, which is shown once")
     for option, choices, text in (
@@ -81,25 +122,7 @@ def _keys(keys: argparse.ArgumentParser) -> None:
     revoke = command.add_parser("revoke", help="end a key")
     for each in (make, show, rotate, revoke):
         each.add_argument("name")
-    _reaching_the_gateway(make, listing, show, rotate, revoke)
-
-
-def _reaching_the_gateway(*commands: argparse.ArgumentParser) -> None:
-    for each in commands:
-        each.add_argument("--url", default="http://127.0.0.1:8080", help="of the gateway")
-        each.add_argument(
-            "--token-file", type=Path, help=f"holds the admin token; default: {TOKEN_VARIABLE}"
-        )
-        each.add_argument(
-            "--ca",
-            type=Path,
-            help="certificate of the authority that vouches for the gateway's, PEM; default: the "
-            "system's",
-        )
-        each.add_argument(
-            "--server-name", help="the name in the gateway's certificate; default: the URL's host"
-        )
-        each.add_argument("--json", action="store_true", help="the API's own answer")
+    reach.add_arguments(make, listing, show, rotate, revoke)
 
 
 def admin_token(file: Path | None) -> str:

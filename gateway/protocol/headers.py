@@ -27,6 +27,8 @@ REASON = "x-tierflow-reason"
 STREAM = "x-tierflow-stream"
 """The id of a resumable stream."""
 REQUEST_ID = "x-request-id"
+MARKS = "x-tierflow-marks"
+"""1: a device agent's stream has one origin in each chunk, and says which."""
 _HARMLESS_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from k8s.preflight.cluster.connection import connect
-from k8s.preflight.commandline import parse
+from k8s.preflight.commandline import Options, parse, read
 from k8s.preflight.failure import UsageFailure
 from k8s.preflight.inspection import inspect
 from k8s.preflight.needs import needs
@@ -15,8 +16,17 @@ from k8s.preflight.report import as_json, as_table, exit_code
 
 
 def main(argv: Sequence[str]) -> int:
+    return report(lambda: parse(argv))
+
+
+def inspect_cluster(arguments: argparse.Namespace) -> int:
+    """The exit code, for what a parser has read."""
+    return report(lambda: read(arguments))
+
+
+def report(options_of: Callable[[], Options]) -> int:
     try:
-        options = parse(argv)
+        options = options_of()
         manifests = options.manifests
         rendered = read_manifests(manifests) if manifests else render(options.release)
         release_needs = needs(rendered)

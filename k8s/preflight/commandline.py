@@ -41,6 +41,12 @@ def parse(argv: Sequence[str]) -> Options:
         epilog="Exit code: 0 nothing is missing, 1 something is, 2 the command line or the "
         "kubeconfig can't be used.",
     )
+    add_arguments(parser)
+    return read(parser.parse_args(argv))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a parser takes for it."""
     add = parser.add_argument
     add("--values", "-f", action="append", default=[], metavar="FILE",
         help="values as for helm install; later ones win")  # fmt: skip
@@ -61,7 +67,10 @@ def parse(argv: Sequence[str]) -> Options:
     add("--timeout", type=float, default=5.0, metavar="SECONDS",
         help="for each request (default: 5)")  # fmt: skip
     add("--output", "-o", choices=("table", "json"), default="table")
-    arguments = parser.parse_args(argv)
+
+
+def read(arguments: argparse.Namespace) -> Options:
+    """Raises UsageFailure."""
     values = tuple(Path(name) for names in arguments.values for name in names.split(","))
     settings = in_order(
         Setting(flag, expression)

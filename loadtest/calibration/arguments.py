@@ -17,6 +17,12 @@ LEAST_QUESTIONS = 100
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m loadtest.calibration", description=DESCRIPTION)
+    add_commands(top)
+    return top
+
+
+def add_commands(top: argparse.ArgumentParser, *, url: str = "http://127.0.0.1:8080") -> None:
+    """What a parser takes for it. `url` of the gateway, where the command line does not say."""
     commands = top.add_subparsers(dest="command", required=True)
     ask = commands.add_parser("ask", help="ask both tiers of a running gateway, and fit to that")
     log = commands.add_parser("log", help="fit to what a gateway wrote to cascade.outcome_log")
@@ -24,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
         "measure", help="ask the cascade as it is, and the top tier, on held-out questions"
     )
     for command in (ask, measure):
-        command.add_argument("--url", default="http://127.0.0.1:8080", help="default: %(default)s")
+        command.add_argument("--url", default=url, help="default: %(default)s")
         command.add_argument("--questions", type=int, default=1600, help="default: %(default)s")
         command.add_argument("--max-tokens", type=int, default=160, help="of an answer")
         command.add_argument(
@@ -44,12 +50,15 @@ def parser() -> argparse.ArgumentParser:
     measure.add_argument("--confidence", choices=METHODS, help="default: the gateway's own")
     measure.add_argument("--stream-mode", choices=("whole", "exact", "live"), default="whole")
     top.add_argument("--results", type=Path, default=CHECKOUT / "bench-results", help="folder")
-    return top
 
 
 def read(argv: Sequence[str]) -> argparse.Namespace:
     """Raises BenchmarkFailure for what can't work; argparse exits for what it can't read."""
-    arguments = parser().parse_args(argv)
+    return checked(parser().parse_args(argv))
+
+
+def checked(arguments: argparse.Namespace) -> argparse.Namespace:
+    """Raises BenchmarkFailure for what can't work."""
     if arguments.command == "ask":
         arguments.methods = tuple(arguments.methods.split(","))
         for method in arguments.methods:

@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import uvicorn
@@ -39,9 +39,8 @@ STARTUP_FAILURE = 3
 log = logging.getLogger("tierflow.device")
 
 
-def serve(argv: Sequence[str]) -> None:
+def serve(arguments: argparse.Namespace) -> None:
     """Raises ArgumentFailure."""
-    arguments = parser().parse_args(argv)
     check(arguments)
     agent = build(arguments)
     if arguments.no_api:
@@ -87,9 +86,8 @@ async def run_without_api(agent: Agent) -> None:
         await stop.wait()
 
 
-def enrol_this_device(argv: Sequence[str]) -> None:
+def enrol_this_device(arguments: argparse.Namespace) -> None:
     """Raises ArgumentFailure, EnrolmentFailed."""
-    arguments = enrolment_parser().parse_args(argv)
     check_gateway(arguments.gateway)
     token = enrolment_token(arguments)
     if not token:
@@ -116,12 +114,16 @@ class _Server(uvicorn.Server):
 
 
 def main(argv: Sequence[str]) -> int:
+    if argv[:1] == ["enrol"]:
+        return report(lambda: enrol_this_device(enrolment_parser().parse_args(argv[1:])))
+    return report(lambda: serve(parser().parse_args(argv)))
+
+
+def report(work: Callable[[], None]) -> int:
+    """0, 2 for an argument that can't be used, 1 for a gateway that enrols nobody."""
     logs = configure_logs()
     try:
-        if argv[:1] == ["enrol"]:
-            enrol_this_device(argv[1:])
-        else:
-            serve(argv)
+        work()
     except ArgumentFailure as exc:
         print(f"device_agent: error: {exc}", file=sys.stderr)
         return 2

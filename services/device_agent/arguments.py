@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -23,22 +24,46 @@ class ArgumentFailure(Exception):
     """An argument can't be used; one line that names it."""
 
 
+@dataclass(frozen=True)
+class AgentDefaults:
+    """What holds where the command line does not say. `model`: None, it has to."""
+
+    model: Path | None = None
+    port: int = 8090
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python -m services.device_agent",
         description="Answers on a device, drafts for the servers, and works as a member.",
         epilog="`python -m services.device_agent enrol --help`: get a token for this device.",
     )
+    add_arguments(top)
+    return top
+
+
+def add_arguments(
+    top: argparse.ArgumentParser, defaults: AgentDefaults = AgentDefaults()
+) -> None:
+    """What a parser takes for an agent that serves."""
     top.add_argument(
         "--gateway",
         help="its URL, or several with commas between; without it the device answers alone",
     )
-    top.add_argument("--model", type=Path, required=True, help="folder of the small model")
+    top.add_argument(
+        "--model",
+        type=Path,
+        required=defaults.model is None,
+        default=defaults.model,
+        help="folder of the small model" + (f"; default: {defaults.model}" * bool(defaults.model)),
+    )
     top.add_argument(
         "--token-file", type=Path, help=f"holds the device token (or set {DEVICE_TOKEN})"
     )
     top.add_argument("--host", default="127.0.0.1")
-    top.add_argument("--port", type=int, default=8090)
+    top.add_argument(
+        "--port", type=int, default=defaults.port, help="of its API; default: %(default)s"
+    )
     _gateway_files(top)
     _web(top)
     top.add_argument("--no-api", action="store_true", help="a member without an API of its own")
@@ -57,7 +82,6 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--least-step-ms", type=float, default=0.0, help=argparse.SUPPRESS)
     _membership(top)
     _enrolment(top)
-    return top
 
 
 def enrolment_parser() -> argparse.ArgumentParser:
@@ -65,11 +89,16 @@ def enrolment_parser() -> argparse.ArgumentParser:
         prog="python -m services.device_agent enrol",
         description="Exchange an enrolment token for a token of this device.",
     )
+    add_enrolment_arguments(top)
+    return top
+
+
+def add_enrolment_arguments(top: argparse.ArgumentParser) -> None:
+    """What a parser takes for an agent that enrols and ends."""
     top.add_argument("--gateway", required=True, help="its URL")
     top.add_argument("--token-file", type=Path, required=True, help="the file to write")
     _gateway_files(top)
     _enrolment(top)
-    return top
 
 
 def _gateway_files(top: argparse.ArgumentParser) -> None:

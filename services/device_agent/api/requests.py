@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from gateway.protocol import virtual_models
 from gateway.protocol.field_problems import field_problem
 from gateway.protocol.fields import MAX_STOP_CHARS, MAX_STOPS, Privacy, Sampling
-from gateway.protocol.headers import PRIVACY, header_given_twice
+from gateway.protocol.headers import MARKS, PRIVACY, header_given_twice
 from gateway.protocol.neutral_fields import telling_fields
 from gateway.protocol.speculation import MAX_PROMPT_TOKENS
 from services.device_agent.answers.answer import GenerationRequest
@@ -26,7 +26,6 @@ VIRTUAL_MODELS = {
     virtual_models.AUTO: "auto",
 }
 WINDOW_HEADER = "x-tierflow-draft-window"
-MARKS_HEADER = "x-tierflow-marks"
 MAX_WINDOW = 64
 """Draft tokens ahead of the verified text that a caller may ask for."""
 

@@ -1,0 +1,1 @@
+"""One module for each command: what it takes, its examples, and what it does."""

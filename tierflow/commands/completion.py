@@ -1,0 +1,21 @@
+"""`tierflow completion`"""
+
+from __future__ import annotations
+
+import argparse
+
+import argcomplete
+
+EXAMPLES = """\
+  eval "$(tierflow completion bash)"     # in ~/.bashrc
+  eval "$(tierflow completion zsh)"      # in ~/.zshrc
+  tierflow completion fish > ~/.config/fish/completions/tierflow.fish"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    print(argcomplete.shellcode(["tierflow"], shell=arguments.shell))
+    return 0

@@ -1,0 +1,59 @@
+"""The parser of every command: errors are one line, with the nearest right word."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+USAGE = 2
+"""The exit code for what can't be understood."""
+_CHOICE = re.compile(r"invalid choice: '(.*)' \(choose from (.*)\)")
+_UNKNOWN = re.compile(r"unrecognized arguments: (\S+)")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, but for its errors. Parsers of subcommands are of this kind as well."""
+
+    def __init__(self, **arguments: Any) -> None:
+        arguments.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(**arguments, allow_abbrev=False)
+        self._given: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._given = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """One line, and exit code 2."""
+        print(f"{self.prog}: {self._sentence(message)}; see {self.prog} --help", file=sys.stderr)
+        sys.exit(USAGE)
+
+    def _sentence(self, message: str) -> str:
+        if found := _CHOICE.search(message):
+            return f"{found[1]!r} is unknown{self._nearest(found[1], self._choices(found[2]))}"
+        if found := _UNKNOWN.search(message):
+            return f"{found[1]} is unknown{self._nearest(found[1], self._options())}"
+        return message
+
+    def _choices(self, listed: str) -> list[str]:
+        return [word.strip(" '") for word in listed.split(",")]
+
+    def _options(self) -> list[str]:
+        """Of this parser and of the subcommands that were named."""
+        options = list(self._option_string_actions)
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for name in self._given:
+                    if isinstance(parser := action.choices.get(name), Parser):
+                        options += parser._options()
+        return options
+
+    def _nearest(self, word: str, known: Sequence[str]) -> str:
+        near = difflib.get_close_matches(word.split("=")[0], known, n=1, cutoff=0.5)
+        if near:
+            return f"; did you mean {near[0]}?"
+        return f"; it may be {', '.join(known)}" if len(known) <= 12 else ""
