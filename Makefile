@@ -22,7 +22,7 @@ ADVISORIES ?=
 SEED ?=
 Q ?= Add 417 and 325 digit by digit.
 
-.PHONY: help up down device ask test test-clients test-cluster test-containers lint docs bench bench-speculation \
+.PHONY: help up down status logs settings device ask test test-clients test-cluster test-containers lint docs bench bench-speculation \
   bench-collective bench-keys bench-poison chaos fuzz soak load family specialists images locks sbom audit \
   compose-secrets clean
 
@@ -31,20 +31,27 @@ help: ## list the targets and the variables they take
 	@$(PYTHON) -m deploy.local.settings
 
 up: ## set everything up and serve: edge pool, cloud pool, gateway
-	@gateway=$(GATEWAY_PYTHON); exec "$$gateway" -m deploy.local up
+	@gateway=$(GATEWAY_PYTHON); exec "$$gateway" -m tierflow up
 
 down: ## stop what `make up` started
-	@gateway=$(GATEWAY_PYTHON); exec "$$gateway" -m deploy.local down
+	@gateway=$(GATEWAY_PYTHON); exec "$$gateway" -m tierflow down
+
+status: ## what is running: parts, addresses, health, since when, where the logs are
+	@gateway=$(GATEWAY_PYTHON); exec "$$gateway" -m tierflow status $(ARGS)
+
+logs: ## what the parts have logged; ARGS="gateway --follow"
+	@gateway=$(GATEWAY_PYTHON); exec "$$gateway" -m tierflow logs $(ARGS)
+
+settings: ## every setting: value, where it comes from, default, unit, meaning; ARGS=--yaml
+	@gateway=$(GATEWAY_PYTHON); exec "$$gateway" -m tierflow settings $(ARGS)
 
 device: ## run a device agent against `make up`: drafts with rill-device, its API on port 8090
-	@gateway=$(GATEWAY_PYTHON); port=$${TIERFLOW_PORT:-8080}; \
-	  state=$${TIERFLOW_STATE:-$${XDG_STATE_HOME:-$$HOME/.local/state}}; \
-	  exec "$$gateway" -m services.device_agent --gateway http://127.0.0.1:$$port \
-	  --model services/model_family/weights/rill-device \
-	  --token-file $$state/tierflow/$$port/device.token $(ARGS)
+	@gateway=$(GATEWAY_PYTHON); exec "$$gateway" -m tierflow device $(ARGS)
 
-ask: ## ask the device agent a question and see who wrote each token; Q="What is 3 + 4?"
-	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m services.device_agent.ask "$(Q)" $(ARGS)
+# Neither make nor the shell reads the question: it goes as it was typed.
+ask: export TIERFLOW_QUESTION := $(value Q)
+ask: ## ask a question and see who wrote each token; Q="What is 3 + 4?"
+	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m tierflow ask $(ARGS) -- "$$TIERFLOW_QUESTION"
 
 test: ## run the tests; ARGS="-k words" hands arguments to pytest
 	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
@@ -96,7 +103,7 @@ soak: ## the same load for an hour, or SECONDS=600: memory and descriptors must 
 	  QUICK=$(QUICK) "$$gateway" -m loadtest.soak $(if $(SECONDS),--seconds $(SECONDS))
 
 load: ## run locust headless for a minute against `make up`
-	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m loadtest.load
+	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m tierflow load
 
 family: ## train, export and evaluate the model family; PRESET=small (two cores) or base (one GPU)
 	@engine=$(ENGINE_PYTHON); family="$$engine -m services.model_family"; \
