@@ -51,7 +51,9 @@ def read_workload(environ: Mapping[str, str] = os.environ) -> Workload:
     """
     values = {name: environ.get(name) or default for name, (default, _) in VARIABLES.items()}
     return Workload(
-        url=_url(values["TIERFLOW_URL"] or f"http://127.0.0.1:{environ.get('TIERFLOW_PORT') or 8080}"),
+        url=_url(
+            values["TIERFLOW_URL"] or f"http://127.0.0.1:{environ.get('TIERFLOW_PORT') or 8080}"
+        ),
         models=parse_models(values["TIERFLOW_LOAD_MODELS"]),
         users=int(_number(values, "TIERFLOW_LOAD_USERS", whole=True)),
         rate=_number(values, "TIERFLOW_LOAD_RATE"),
@@ -66,7 +68,8 @@ def describe() -> str:
     """The variables with their defaults, for a command's help."""
     width = max(map(len, VARIABLES))
     lines = [
-        f"  {name:<{width}}  {meaning} [{default}]" for name, (default, meaning) in VARIABLES.items()
+        f"  {name:<{width}}  {meaning} [{default}]"
+        for name, (default, meaning) in VARIABLES.items()
     ]
     return "\n".join(["variables:", *lines])
 

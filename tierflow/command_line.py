@@ -143,7 +143,7 @@ def command_parser(chosen: str) -> Parser:
 
 
 def _module(command: Command) -> CommandModule:
-    module: CommandModule = import_module(f"tierflow.commands.{command.module}")  # type: ignore[assignment]
+    module: CommandModule = import_module(f"tierflow.commands.{command.module}")
     return module
 
 

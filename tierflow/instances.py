@@ -145,7 +145,7 @@ def _gateways_word(client: httpx.Client, port: int, instance: Instance) -> str:
 def _age(pid: int, created: float | None) -> float:
     """Seconds since the process began; 0.0 where it has ended, or is another one by now."""
     try:
-        began = psutil.Process(pid).create_time()
+        began = float(psutil.Process(pid).create_time())
     except psutil.Error:
         return 0.0
     if created is not None and abs(began - created) > 1.0:

@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 USAGE = 2
 """The exit code for what can't be understood."""
 _CHOICE = re.compile(r"invalid choice: '(.*)' \(choose from (.*)\)")
-_UNKNOWN = re.compile(r"unrecognized arguments: (\S+)")
 
 
 class Parser(argparse.ArgumentParser):
@@ -33,10 +32,15 @@ class Parser(argparse.ArgumentParser):
         sys.exit(USAGE)
 
     def _sentence(self, message: str) -> str:
+        # argparse takes the value of an option that it does not know for something else.
+        options = self._options()
+        for word in self._given:
+            if word == "--":
+                break
+            if word.startswith("--") and (name := word.split("=")[0]) not in options:
+                return f"{name} is unknown{self._nearest(name, options)}"
         if found := _CHOICE.search(message):
             return f"{found[1]!r} is unknown{self._nearest(found[1], self._choices(found[2]))}"
-        if found := _UNKNOWN.search(message):
-            return f"{found[1]} is unknown{self._nearest(found[1], self._options())}"
         return message
 
     def _choices(self, listed: str) -> list[str]:
@@ -53,7 +57,7 @@ class Parser(argparse.ArgumentParser):
         return options
 
     def _nearest(self, word: str, known: Sequence[str]) -> str:
-        near = difflib.get_close_matches(word.split("=")[0], known, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
         if near:
             return f"; did you mean {near[0]}?"
         return f"; it may be {', '.join(known)}" if len(known) <= 12 else ""

@@ -132,8 +132,8 @@ def chunks(question: Question, report: AnswerReport) -> Iterator[Any]:
                     yield json.loads(line[6:])
     except httpx.HTTPError as exc:
         raise AskFailed(
-            f"nothing answers at {question.url} ({type(exc).__name__}): run `tierflow up` first, or "
-            "give --url"
+            f"nothing answers at {question.url} ({type(exc).__name__}): run `tierflow up` "
+            "first, or give --url"
         ) from exc
 
 

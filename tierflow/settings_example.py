@@ -58,7 +58,11 @@ def _below(found: Mapping[str, SettingsSection], path: str) -> list[str]:
     """The groups that lie in this one."""
     depth = path.count(".") + 1 if path else 0
     inner = [each.split(".") for each in found if each.startswith(f"{path}." if path else "")]
-    return list(dict.fromkeys(".".join(each[: depth + 1]) for each in inner if len(each) > depth and each[0]))
+    return list(
+        dict.fromkeys(
+            ".".join(each[: depth + 1]) for each in inner if len(each) > depth and each[0]
+        )
+    )
 
 
 def _group(found: Mapping[str, SettingsSection], path: str, indent: str) -> Iterator[str]:

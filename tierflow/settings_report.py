@@ -63,7 +63,7 @@ def gateway_rows(config: Path | None) -> list[SettingRow]:
     own = folder() / GATEWAY_CONFIG
     file = config or (own if own.is_file() else None)
     settings = None if file is None else Settings.load(file)
-    rows = []
+    rows: list[SettingRow] = []
     for section in sections():
         for setting in section.settings:
             rows += _rows(setting, settings, str(file))

@@ -14,15 +14,16 @@ def main() -> int:
     return report(lambda: run(parse(sys.argv[1:])))
 
 
-def report(work: Callable[[], None]) -> int:
-    """0, 2 for bad input, 1 for what the gateway refused or could not be asked."""
+def report(work: Callable[[], None], name: str = "gateway.admin") -> int:
+    """0, 2 for bad input, 1 for what the gateway refused or could not be asked. `name` begins the
+    line that says so."""
     try:
         work()
     except BadInput as problem:
-        print(f"gateway.admin: {problem}", file=sys.stderr)
+        print(f"{name}: {problem}", file=sys.stderr)
         return 2
     except CommandRefused as problem:
-        print(f"gateway.admin: {problem}", file=sys.stderr)
+        print(f"{name}: {problem}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         return 1

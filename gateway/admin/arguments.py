@@ -53,7 +53,9 @@ class _Reach:
     def add_arguments(self, *commands: argparse.ArgumentParser) -> None:
         held = f"{self.token_file}" if self.token_file else TOKEN_VARIABLE
         for each in commands:
-            each.add_argument("--url", default=self.url, help="of the gateway; default: %(default)s")
+            each.add_argument(
+                "--url", default=self.url, help="of the gateway; default: %(default)s"
+            )
             each.add_argument(
                 "--token-file",
                 type=Path,

@@ -119,16 +119,17 @@ def main(argv: Sequence[str]) -> int:
     return report(lambda: serve(parser().parse_args(argv)))
 
 
-def report(work: Callable[[], None]) -> int:
-    """0, 2 for an argument that can't be used, 1 for a gateway that enrols nobody."""
+def report(work: Callable[[], None], name: str = "device_agent: error") -> int:
+    """0, 2 for an argument that can't be used, 1 for a gateway that enrols nobody. `name` begins
+    the line that says so."""
     logs = configure_logs()
     try:
         work()
     except ArgumentFailure as exc:
-        print(f"device_agent: error: {exc}", file=sys.stderr)
+        print(f"{name}: {exc}", file=sys.stderr)
         return 2
     except EnrolmentFailed as exc:
-        print(f"device_agent: error: {exc}", file=sys.stderr)
+        print(f"{name}: {exc}", file=sys.stderr)
         return 1
     finally:
         logs.close()

@@ -42,9 +42,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def add_arguments(
-    top: argparse.ArgumentParser, defaults: AgentDefaults = AgentDefaults()
-) -> None:
+def add_arguments(top: argparse.ArgumentParser, defaults: AgentDefaults = AgentDefaults()) -> None:
     """What a parser takes for an agent that serves."""
     top.add_argument(
         "--gateway",

@@ -21,4 +21,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return report(lambda: administer(arguments))
+    return report(lambda: administer(arguments), "tierflow admin")

@@ -6,8 +6,8 @@ import argparse
 import os
 import sys
 
-from tierflow.question import AskFailed, Question, ask, listens
 from tierflow.local import agent_url, gateway_url
+from tierflow.question import AskFailed, Question, ask, listens
 
 EXAMPLES = """\
   tierflow ask "What is 3 + 4?"
@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="tierflow-auto", help="default: %(default)s")
     parser.add_argument("--max-tokens", type=int, help="of the answer; default: the server's")
     parser.add_argument(
-        "--plain", action="store_true", help="signs below the text that say who wrote it, no colours"
+        "--plain",
+        action="store_true",
+        help="signs below the text that say who wrote it, no colours",
     )
     parser.add_argument(
         "--key-variable",

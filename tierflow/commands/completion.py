@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-import argcomplete
+from argcomplete.shell_integration import shellcode
 
 EXAMPLES = """\
   eval "$(tierflow completion bash)"     # in ~/.bashrc
@@ -17,5 +17,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    print(argcomplete.shellcode(["tierflow"], shell=arguments.shell))
+    print(shellcode(["tierflow"], shell=arguments.shell))
     return 0

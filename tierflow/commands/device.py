@@ -9,8 +9,10 @@ from services.device_agent.__main__ import enrol_this_device, report, serve
 from services.device_agent.arguments import (
     AgentDefaults,
     ArgumentFailure,
-    add_arguments as add_agent_arguments,
     add_enrolment_arguments,
+)
+from services.device_agent.arguments import (
+    add_arguments as add_agent_arguments,
 )
 from tierflow.local import device_model, device_port, device_token_file, folder, gateway_url
 
@@ -32,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.device_command == "enrol":
-        return report(lambda: enrol_this_device(arguments))
-    return report(_serving(arguments))
+        return report(lambda: enrol_this_device(arguments), "tierflow device enrol")
+    return report(_serving(arguments), "tierflow device")
 
 
 def _serving(arguments: argparse.Namespace) -> Callable[[], None]:

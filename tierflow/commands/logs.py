@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections import deque
-from pathlib import Path
+from contextlib import ExitStack
 from typing import TextIO
 
 from deploy.local.instance import Instance
@@ -43,18 +43,16 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     chosen = {name: files[name] for name in arguments.part or files}
     width = 0 if len(chosen) == 1 else max(map(len, chosen))
-    ends = {name: _show_end(name, file, arguments.lines, width) for name, file in chosen.items()}
-    if arguments.follow:
-        _follow(ends, width)
+    with ExitStack() as stack:
+        sources: dict[str, TextIO] = {
+            name: stack.enter_context(file.open(errors="replace")) for name, file in chosen.items()
+        }
+        for name, source in sources.items():
+            for line in deque(source, maxlen=arguments.lines):
+                _show(name, line, width)
+        if arguments.follow:
+            _follow(sources, width)
     return 0
-
-
-def _show_end(name: str, file: Path, lines: int, width: int) -> TextIO:
-    """Print the last lines; gives the file at its end."""
-    source = file.open(errors="replace")
-    for line in deque(source, maxlen=lines):
-        _show(name, line, width)
-    return source
 
 
 def _follow(sources: dict[str, TextIO], width: int) -> None:

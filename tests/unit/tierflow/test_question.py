@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from tierflow.command_line import main
+from tierflow.question import COLOURS, RESET, SIGNS, AnswerReport, coloured, summary
+
+DRAFTED = {
+    "way": "device-cloud",
+    "verified_tokens": 30,
+    "unverified_tokens": 0,
+    "accepted_tokens": 25,
+    "degraded": None,
+}
+
+
+def chunk(text: str, **extra: object) -> dict[str, object]:
+    content = {"model": "rill-cloud", "choices": [{"delta": {"content": text}}]}
+    return content | ({"tierflow": extra} if extra else {})
+
+
+@dataclass
+class Answerer:
+    """A server that streams these chunks, or refuses, and keeps what it was asked."""
+
+    chunks: list[dict[str, object]] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    status: int = 200
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    authorization: str | None = None
+    url: str = ""
+
+
+@pytest.fixture
+def answerer() -> Iterator[Answerer]:
+    found = Answerer()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            found.asked.append(json.loads(body))
+            found.authorization = self.headers["authorization"]
+            self.send_response(found.status)
+            for name, value in found.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if found.status != 200:
+                self.wfile.write(b'{"error": {"message": "model: no such"}}')
+                return
+            for each in found.chunks:
+                self.wfile.write(b"data: " + json.dumps(each).encode() + b"\n\n")
+            self.wfile.write(b"data: [DONE]\n\n")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    found.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield found
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_each_maker_has_its_colour_and_its_sign() -> None:
+    assert coloured("x", "draft") == f"{COLOURS['draft']}x{RESET}"
+    assert coloured("x", "verifier") == "x"
+    assert coloured("", "draft") == ""
+    assert len(set(SIGNS.values())) == 3
+
+
+def test_a_device_agents_answer_is_printed_with_signs(
+    answerer: Answerer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answerer.chunks = [
+        {"choices": [{"delta": {"role": "assistant", "content": ""}}]},
+        chunk("ab", by=["draft"]),
+        chunk("c", by=["verifier"]),
+        chunk("", **DRAFTED),
+        {"choices": [], "usage": {"completion_tokens": 3}},
+    ]
+    assert main(["ask", "--url", answerer.url, "question"]) == 0
+    text, signs, who = capsys.readouterr().out.splitlines()
+    assert (text, signs) == ("abc", "==.")
+    assert who.startswith("device-cloud: 30 tokens in")
+    assert who.endswith(f"asked {answerer.url}")
+
+
+def test_a_gateways_answer_says_which_server_wrote_it(
+    answerer: Answerer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answerer.chunks = [chunk("42"), {"choices": [], "usage": {"completion_tokens": 2}}]
+    answerer.headers = {
+        "x-tierflow-tier": "edge",
+        "x-tierflow-endpoint": "127.0.0.1:8101",
+        "x-tierflow-reason": "fastest",
+    }
+    assert main(["ask", "--url", answerer.url, "question"]) == 0
+    text, who = capsys.readouterr().out.splitlines()
+    assert text == "42"
+    assert who.startswith("rill-cloud at the edge (127.0.0.1:8101, fastest): 2 tokens in")
+
+
+def test_a_lost_link_and_unverified_tokens_are_told() -> None:
+    lost = AnswerReport(extra={**DRAFTED, "unverified_tokens": 4, "degraded": "the link is gone"})
+    assert summary(lost).endswith("verified, 4 unverified (the link is gone)")
+
+
+def test_cascade_and_collective_tell_who_took_part() -> None:
+    stages = [
+        {"model": "rill-edge", "decision": "escalated"},
+        {"model": "rill-cloud", "decision": "answered"},
+    ]
+    told = summary(AnswerReport(tokens=7, extra={"cascade": {"stages": stages}}))
+    assert told.startswith("cascade: rill-edge escalated, then rill-cloud answered: 7 tokens")
+    members = {"members": [{"id": "phone"}, {"model": "rill-edge"}], "decided_by": "vote"}
+    told = summary(AnswerReport(extra={"collective": members}))
+    assert told.startswith("collective: phone, rill-edge; decided by vote: in")
+
+
+@pytest.mark.parametrize("question", ['What does "print(2+3)" give?', "`date` $5 $HOME \\ '", "-5"])
+def test_a_question_arrives_as_it_was_typed(answerer: Answerer, question: str) -> None:
+    assert main(["ask", "--url", answerer.url, "--", question]) == 0
+    assert answerer.asked[0]["messages"] == [{"role": "user", "content": question}]
+
+
+def test_a_key_is_shown_to_the_server_alone(
+    answerer: Answerer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "tf-secret")
+    assert main(["ask", "--url", answerer.url, "question"]) == 0
+    assert answerer.authorization == "Bearer tf-secret"
+    assert "tf-secret" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["  "], 2, "the question is empty"),
+        (["q", "--url", "localhost:8080"], 2, "expected http://host:port"),
+        (["q", "--max-tokens", "0"], 2, "--max-tokens 0: must be 1 or more"),
+        (["q", "--url", "http://127.0.0.1:1"], 1, "nothing answers at http://127.0.0.1:1"),
+    ],
+)
+def test_what_can_not_be_asked_is_told_in_one_line(
+    words: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ask", *words]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("tierflow ask: ") and told in line
+
+
+def test_a_refusal_is_told_with_its_reason(
+    answerer: Answerer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answerer.status = 400
+    assert main(["ask", "--url", answerer.url, "q"]) == 1
+    assert capsys.readouterr().err.endswith("refuses: model: no such\n")
