@@ -84,7 +84,7 @@ class CascadeSettings(Group):
     )
     predictor: str | None = Field(
         default=None,
-        description="A file that `python -m loadtest.calibration` wrote, or the name of a shipped "
+        description="A file that `tierflow calibrate` wrote, or the name of a shipped "
         "predictor. Without it: the shipped one for the two models, or else a cautious rule.",
     )
     quality: Annotated[float, Unit("share")] = Field(

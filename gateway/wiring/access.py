@@ -84,7 +84,7 @@ async def build_access(
         raise ConfigError(
             f"keys: the gateway listens on {settings.listen.host}, where strangers reach it, and "
             "has no keys. List one under keys.static, or set keys.required: true and make keys "
-            "with `python -m gateway.admin keys make`; keys.required: false lets everybody in"
+            "with `tierflow admin keys make`; keys.required: false lets everybody in"
         )
 
     def required() -> bool:

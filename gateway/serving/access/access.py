@@ -31,11 +31,11 @@ _WAYS: dict[str, Way] = {CASCADE: "cascade", COLLECTIVE: "collective"}
 NO_PERMIT = NoPermit()
 MISSING = (
     "you didn't provide an API key; send it as `Authorization: Bearer <key>`; the gateway's "
-    "operator makes keys with `python -m gateway.admin keys make`"
+    "operator makes keys with `tierflow admin keys make`"
 )
 UNKNOWN = (
     "incorrect API key provided: it is unknown, revoked or expired; the gateway's operator makes "
-    "keys with `python -m gateway.admin keys make`"
+    "keys with `tierflow admin keys make`"
 )
 
 

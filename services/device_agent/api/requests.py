@@ -212,7 +212,7 @@ def api_request(
         stream=body.stream or False,
         usage=body.stream_options is not None and body.stream_options.include_usage is True,
         token_ids=body.return_token_ids or False,
-        marks=headers.get(MARKS_HEADER) == "1",
+        marks=headers.get(MARKS) == "1",
     )
 
 

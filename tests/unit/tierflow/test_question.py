@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from tierflow.command_line import main
 from tierflow.question import COLOURS, RESET, SIGNS, AnswerReport, coloured, summary
 
+CHECKOUT = Path(__file__).resolve().parents[3]
 DRAFTED = {
     "way": "device-cloud",
     "verified_tokens": 30,
@@ -132,6 +135,17 @@ def test_cascade_and_collective_tell_who_took_part() -> None:
 @pytest.mark.parametrize("question", ['What does "print(2+3)" give?', "`date` $5 $HOME \\ '", "-5"])
 def test_a_question_arrives_as_it_was_typed(answerer: Answerer, question: str) -> None:
     assert main(["ask", "--url", answerer.url, "--", question]) == 0
+    assert answerer.asked[0]["messages"] == [{"role": "user", "content": question}]
+
+
+def test_make_passes_a_question_on_as_it_was_typed(answerer: Answerer) -> None:
+    question = "What does \"print(2+3)\" give? `date` $5 $$HOME 'x' \\"
+    subprocess.run(
+        ["make", "ask", f"Q={question}", f"ARGS=--url {answerer.url}"],
+        cwd=CHECKOUT,
+        check=True,
+        timeout=60,
+    )
     assert answerer.asked[0]["messages"] == [{"role": "user", "content": question}]
 
 
