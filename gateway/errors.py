@@ -45,9 +45,11 @@ GatewayError
 
 
 class GatewayError(Exception):
-    """An error that the gateway raises on purpose. `message` is safe to show to the caller: it
-    never quotes a prompt. `code` tells a program what is wrong, `param` names the field or header
-    that is."""
+    """An error that the gateway raises on purpose. `message` is safe to show to anybody: it never
+    quotes a prompt. `code` tells a program what is wrong, `param` names the field or header that
+    is. `reason` are the engine's own words, for the caller alone, as they may quote its prompt."""
+
+    reason = ""
 
     def __init__(self, message: str, *, code: str, param: str | None = None) -> None:
         super().__init__(message)

@@ -75,7 +75,8 @@ def render(error: errors.GatewayError) -> tuple[int, dict[str, str], bytes]:
         headers["retry-after"] = "1"
     elif status == 401:
         headers["www-authenticate"] = "Bearer"
-    return status, headers, error_body(error.message, kind, code=error.code, param=error.param)
+    message = f"{error.message}: {error.reason}" if error.reason else error.message
+    return status, headers, error_body(message, kind, code=error.code, param=error.param)
 
 
 def status_and_type(error: type[errors.GatewayError]) -> tuple[int, str]:

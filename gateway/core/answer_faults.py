@@ -44,6 +44,8 @@ CERTAIN_REFUSAL = 400
 """The status by which engines say that a request is wrong. Any other from 400 on may come from one
 replica alone: another server at its address, an older version, a smaller limit."""
 MAX_RETRY_AFTER_S = 3600.0
+MAX_WORDS_CHARS = 2000
+"""Of an engine's words: it may repeat all of a long prompt."""
 
 _ERROR = re.compile(
     rb'\s*\{\s*"(?:error"\s*:\s*[{"]|object"\s*:\s*"error"'
@@ -119,6 +121,13 @@ def named_fault(
     """By the first event of a stream that fails with it; None where that event is no error."""
     data = next(filter(None, map(payload, each_event(stream))), b"")
     return _error_fault(endpoint, path, headers, data) if _ERROR.match(data) else None
+
+
+def error_words(body: bytes) -> str:
+    """The message in an engine's error, cut to what a caller reads; "" where there is none."""
+    error = (_json_object(body) or {}).get("error")
+    said = error.get("message") if isinstance(error, dict) else None
+    return said[:MAX_WORDS_CHARS] if isinstance(said, str) else ""
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -6,6 +6,7 @@ A plain model's own engine would refuse each of `BAD` too, but in its own words 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import httpx
@@ -37,6 +38,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"temperature": 9}, "temperature"),
     ({"top_p": 0}, "top_p"),
     ({"top_p": 1.5}, "top_p"),
+    ({"seed": 2**71}, "seed"),
     ({"top_k": -2}, "top_k"),
     ({"top_k": 1.5}, "top_k"),
     ({"min_p": 2}, "min_p"),
@@ -53,6 +55,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"n": 2, "temperature": 0}, "n"),
     ({"max_tokens": "x"}, "max_tokens"),
     ({"max_tokens": 0}, "max_tokens"),
+    ({"max_tokens": -1}, "max_tokens"),
+    ({"max_tokens": 1.5}, "max_tokens"),
     ({"max_completion_tokens": 1.5}, "max_completion_tokens"),
     ({"min_tokens": -1}, "min_tokens"),
     ({"min_tokens": 9, "max_tokens": 5}, "min_tokens"),
@@ -156,6 +160,32 @@ def test_a_good_body_is_answered_by_every_model(
     for model in (PLAIN, CASCADE, COLLECTIVE):
         answer = ask(deployment, model, fields)
         assert answer.status_code == 200, (model, answer.text)
+
+
+@pytest.mark.parametrize("bound", [5, "5"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_ends_at_its_bound_says_so(
+    deployment: Deployment, bound: int | str, stream: bool
+) -> None:
+    for model in (PLAIN, CASCADE, COLLECTIVE):
+        answer = ask(deployment, model, {"max_tokens": bound, "stream": stream, "ignore_eos": True})
+        assert '"finish_reason":"length"' in answer.text.replace('": ', '":'), model
+        if not stream:
+            assert answer.json()["choices"][0]["finish_reason"] == "length"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_prompt_that_is_too_long_is_refused_in_the_engine_s_words(
+    deployment: Deployment, stream: bool
+) -> None:
+    fields = {"messages": [{"role": "user", "content": "word " * 6000}], "stream": stream}
+    plain = ask(deployment, PLAIN, fields)
+    error, told = plain.json()["error"], ask(deployment, CASCADE, fields).json()["error"]
+    assert plain.status_code == 400
+    assert (told["code"], told["param"]) == (error["code"], error["param"])
+    # The tiers' models differ in the room that they have, which the words name.
+    assert "status 400: " in told["message"]
+    assert re.sub(r"\d+", "N", told["message"]).endswith(re.sub(r"\d+", "N", error["message"]))
 
 
 @pytest.mark.parametrize(("fields", "param"), ONLY_PLAIN, ids=shown)

@@ -21,7 +21,8 @@ class Contribution:
 
     `merit` is the weight of its vote, before it is multiplied with the confidence that the answer's
     `logprob` (mean per token) tells. `code` says why it failed, `tier` where the answer was made,
-    `seconds` how long it took or was waited for. Round 0 has the first answers.
+    `seconds` how long it took or was waited for. Round 0 has the first answers. `finish_reason` is
+    OpenAI's: `length` where the answer was cut.
     """
 
     device: str
@@ -36,6 +37,7 @@ class Contribution:
     completion_tokens: int = 0
     logprob: float | None = None
     tier: str = "device"
+    finish_reason: str = "stop"
 
     @cached_property
     def reading(self) -> Reading:
@@ -48,7 +50,8 @@ class Contribution:
     def ballot(self) -> Ballot:
         """Its vote; a revised answer votes beside the member's first one."""
         voter = self.device if self.round == 0 else f"{self.device}/{self.round}"
-        return Ballot(voter, self.reading, self.merit * confidence(self.logprob))
+        weight = self.merit * confidence(self.logprob)
+        return Ballot(voter, self.reading, weight, self.finish_reason)
 
     def as_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.core.collective.answers import AGREES, Reading, agreement
 
@@ -17,11 +17,13 @@ LEAST_CONFIDENCE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
-    """One answer in a vote. `voter` tells ballots apart; `weight` is above 0."""
+    """One answer in a vote. `voter` tells ballots apart; `weight` is above 0. `finish_reason` says
+    whether the answer came to its end."""
 
     voter: str
     reading: Reading
     weight: float = 1.0
+    finish_reason: str = "stop"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ def best_first(ballots: Sequence[Ballot]) -> list[Ballot]:
 
 def unweighted(ballots: Sequence[Ballot]) -> list[Ballot]:
     """The ballots with a weight of 1 each."""
-    return [Ballot(ballot.voter, ballot.reading) for ballot in ballots]
+    return [replace(ballot, weight=1.0) for ballot in ballots]
 
 
 def confidence(logprob: float | None) -> float:

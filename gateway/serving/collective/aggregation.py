@@ -182,7 +182,12 @@ class _SentText:
 async def _by_vote(result: VoteResult, decided_by: str, sent: _SentText) -> FinalAnswer:
     text = result.winner.reading.text
     await sent.complete(text)
-    return FinalAnswer(text=text, decided_by=decided_by, disagreement=result.disagreement)
+    return FinalAnswer(
+        text=text,
+        decided_by=decided_by,
+        finish_reason=result.winner.finish_reason,
+        disagreement=result.disagreement,
+    )
 
 
 async def _by_likelihood(
@@ -190,11 +195,13 @@ async def _by_likelihood(
 ) -> FinalAnswer:
     # Whichever answer wins, it begins with what all have in common.
     await sent.complete(commonprefix([ballot.reading.text for ballot in ballots]))
-    text = (await best_of_n.best(ballots)).reading.text
+    winner = await best_of_n.best(ballots)
+    text = winner.reading.text
     await sent.complete(text)
     return FinalAnswer(
         text=text,
         decided_by="best-of-n",
+        finish_reason=winner.finish_reason,
         disagreement=result.disagreement,
         calls=best_of_n.spent(),
     )

@@ -210,7 +210,9 @@ class Deliberation:
                 (contribution for contribution in answers if contribution.device == self._own), None
             ):
                 await reply.text(own.text)
-                return self._noted(FinalAnswer(text=own.text, decided_by="own"))
+                return self._noted(
+                    FinalAnswer(text=own.text, decided_by="own", finish_reason=own.finish_reason)
+                )
             self._report.degraded = self._report.degraded or "own_missing"
         with self._timed("aggregate"):
             if not answers:

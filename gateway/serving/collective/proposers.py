@@ -225,6 +225,7 @@ class DeviceProposer:
             prompt_tokens=min(max(0, end.prompt_tokens), chars + PROMPT_SLACK),
             completion_tokens=min(max(0, end.completion_tokens), order.max_tokens),
             logprob=end.logprob,
+            finish_reason=end.reason,
         )
 
 
@@ -247,6 +248,7 @@ class ServerProposer:
             prompt_tokens=answer.prompt_tokens,
             completion_tokens=answer.completion_tokens,
             tier=answer.tier,
+            finish_reason=answer.finish_reason,
         )
 
 

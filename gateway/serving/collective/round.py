@@ -27,13 +27,15 @@ takes longer than that."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """A proposer's answer. `logprob`: the mean per token, None where unknown."""
+    """A proposer's answer. `logprob`: the mean per token, None where unknown. `finish_reason` is
+    OpenAI's."""
 
     text: str
     prompt_tokens: int = 0
     completion_tokens: int = 0
     logprob: float | None = None
     tier: str = "device"
+    finish_reason: str = "stop"
 
 
 class Proposer(Protocol):
@@ -261,6 +263,7 @@ class _Round:
             completion_tokens=proposal.completion_tokens,
             logprob=proposal.logprob,
             tier=proposal.tier,
+            finish_reason=proposal.finish_reason,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,6 +12,7 @@ from gateway.core.answer_faults import (
     EngineRefusal,
     body_fault,
     doubtful_refusal,
+    error_words,
     named_fault,
     status_fault,
 )
@@ -43,6 +45,10 @@ from gateway.serving.requests.attempts import (
 from gateway.serving.requests.first_token_wait import NextPieceWait
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout, first_wait
 from gateway.serving.requests.scale_from_zero import WakeQueue
+
+MAX_REASON_BYTES = 16 * 1024
+REASON_S = 0.5
+"""An engine sends an error as one piece: another endpoint is not kept waiting for more."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -219,6 +225,8 @@ class Dispatch:
         answer = slot.answer = await self._server.open(endpoint, target, headers, body)
         status, of_answer = answer.status, answer.headers
         if fault := status_fault(endpoint.id, path, status, of_answer):
+            if status >= 500:
+                fault.reason = await _reason(answer)
             raise fault
         is_stream = status < 300 and is_event_stream(of_answer)
         stream = AnswerStream(path, endpoint.id, several=request.several) if is_stream else None
@@ -324,6 +332,19 @@ async def _first_events(
             return fault
         raise fault or failure from None
     return events
+
+
+async def _reason(answer: Answer) -> str:
+    """What an engine says of its own failure; "" where it says nothing soon, or not in JSON."""
+    kind, size = answer.headers.get("content-type", ""), answer.headers.get("content-length", "")
+    if not (kind.lower().startswith("application/json") and size.isdigit()):
+        return ""
+    if int(size) > MAX_REASON_BYTES:
+        return ""
+    with suppress(TimeoutError, UpstreamError):
+        async with asyncio.timeout(REASON_S):
+            return error_words(await _read_all(answer))
+    return ""
 
 
 async def _read_all(answer: Answer) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from gateway.core.answer_faults import error_words
 from gateway.errors import InvalidRequest
 
 CODE = "engine_refused"
@@ -27,15 +28,14 @@ def relayed(data: bytes) -> bytes:
 
 
 def refused(model: str, status: int, data: bytes) -> InvalidRequest:
-    """For a call of the gateway's own. The engine's words are left out: they may quote the
-    prompt."""
-    body = _read(data)
-    return InvalidRequest(
-        f"{model} refused the request with status {status}: most often it is too long for the "
-        "model, or a sampling parameter is out of range",
-        code=CODE,
-        param=_param(body["error"]) if body else None,
-    )
+    """For a call of the gateway's own. The engine's words are the error's `reason`."""
+    body, reason = _read(data), error_words(data)
+    message = f"{model} refused the request with status {status}"
+    if not reason:
+        message += ": most often it is too long for the model, or a field is out of range"
+    error = InvalidRequest(message, code=CODE, param=_param(body["error"]) if body else None)
+    error.reason = reason
+    return error
 
 
 def _read(data: bytes) -> dict[str, Any] | None:

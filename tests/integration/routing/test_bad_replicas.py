@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from tests.integration.routing.faulty_engine import (
+    ERROR,
     FAULTS,
     HANGS,
     REFUSALS,
@@ -245,6 +246,20 @@ def test_when_to_ask_again_reaches_the_caller(
     all_replicas.pools["one"][0].fault = fault
     answer = all_replicas.ask("one")
     assert (answer.status_code, answer.headers["retry-after"]) == (status, seconds)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_engine_s_own_words_reach_the_caller_and_no_one_else(
+    all_replicas: Replicas, stream: bool
+) -> None:
+    all_replicas.pools["one"][0].fault = "500"
+    answer = all_replicas.ask("one", stream=stream)
+    assert answer.status_code == 502
+    words = ERROR["error"]["message"]
+    assert answer.json()["error"]["message"].endswith(f"with status 500: {words}")
+    gateway = all_replicas.gateway
+    pages = [all_replicas.http.get(gateway.url + page).text for page in ("/ready", "/metrics")]
+    assert not any(str(words) in told for told in [gateway.output(), *pages])
 
 
 def test_one_request_that_no_engine_survives_ejects_none(replicas: Replicas) -> None:

@@ -40,6 +40,7 @@ def complaint(**fields: Any) -> InvalidRequest:
             {"tools": [{"type": "x", "function": {"name": "add"}}]},
             "tools.0.type: expected function",
         ),
+        ({"max_tokens": True}, "max_tokens: expected a whole number or null, got a boolean"),
         ({"messages": []}, "messages: expected a list of length >= 1"),
         ({"messages": [{"content": "x"}]}, "messages.0.role: missing"),
         ({"tool_choice": "may"}, "tool_choice: expected one of auto, none, required"),

@@ -8,9 +8,9 @@ import pytest
 
 from gateway.core.collective import voting
 from gateway.core.collective.answers import Reading, agreement
-from gateway.core.devices.member import MemberCondition, WorkOrder
+from gateway.core.devices.member import MemberCondition, WorkEnd, WorkOrder, WorkPiece
 from gateway.errors import InvalidRequest
-from tests.unit.gateway.fake_members import Script, failing, waiting
+from tests.unit.gateway.fake_members import Script, failing, steps, waiting
 from tests.unit.gateway.serving.collective.rig import THREE, CollectiveRig, FakeCalls, outcomes
 
 pytestmark = pytest.mark.anyio
@@ -219,3 +219,42 @@ async def test_long_answers_are_compared_once_in_all_rounds(
     rig = CollectiveRig(says)
     await rig.ask(members="all", quorum=8, aggregate="weighted", rounds=1)
     assert len(compared) == len(set(compared))
+
+
+CUT = steps(
+    WorkPiece("7+5", 3),
+    WorkEnd(reason="length", prompt_tokens=4, completion_tokens=3, logprob=-0.1),
+)
+
+
+@pytest.mark.parametrize("aggregate", ["auto", "majority", "weighted", "best-of-n"])
+async def test_an_answer_that_was_cut_says_so(aggregate: str) -> None:
+    rig = CollectiveRig({"a": CUT, "b": CUT})
+    whole = await rig.ask(aggregate=aggregate, members="all", quorum=2)
+    assert whole["choices"][0]["finish_reason"] == "length"
+    streamed = await CollectiveRig({"a": CUT, "b": CUT}).stream(aggregate=aggregate, members="all")
+    assert streamed.chunks[-1]["choices"][0]["finish_reason"] == "length"
+
+
+async def test_a_whole_answer_that_wins_over_a_cut_one_is_whole() -> None:
+    rig = CollectiveRig({"a": CUT, "b": "Answer: 12", "c": "Answer: 12"})
+    body = await rig.ask(aggregate="majority", members="all", quorum=3)
+    assert body["choices"][0]["finish_reason"] == "stop"
+
+
+async def test_samples_of_a_server_model_that_were_cut_say_so() -> None:
+    def cut(call: Any) -> dict[str, Any]:
+        message = {"role": "assistant", "content": "7+5"}
+        return {"choices": [{"message": message, "finish_reason": "length"}], "usage": {}}
+
+    rig = CollectiveRig({}, FakeCalls(cut))
+    body = await rig.ask(mode="self-moa", self_moa={"samples": 2})
+    assert body["choices"][0]["finish_reason"] == "length"
+
+
+async def test_the_work_of_members_carries_the_request_s_id() -> None:
+    rig = CollectiveRig(THREE)
+    await rig.ask(members="all", rounds=1)
+    (outcome,) = rig.telemetry.outcomes
+    ids = {order.id for _, order in rig.members.orders}
+    assert ids == {f"{outcome.request.id}/generate", f"{outcome.request.id}/revise"}

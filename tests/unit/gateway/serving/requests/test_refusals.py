@@ -3,6 +3,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
+from gateway.api.error_handlers import render
 from gateway.serving.requests.refusals import refused, relayed
 
 SAID = {"message": "x is too large", "type": "BadRequestError", "param": "body.x", "code": 400}
@@ -26,7 +27,9 @@ def test_a_code_that_is_a_text_stays() -> None:
     assert relayed(body) == body
 
 
-def test_a_refusal_of_our_own_call_names_the_field_and_quotes_nothing() -> None:
+def test_a_refusal_of_our_own_call_names_the_field_and_keeps_the_words_for_the_caller() -> None:
     error = refused("small", 400, orjson.dumps({"error": SAID}))
     assert (error.code, error.param) == ("engine_refused", "x")
     assert "too large" not in error.message
+    assert error.reason == "x is too large"
+    assert b"status 400: x is too large" in render(error)[2]
