@@ -16,6 +16,7 @@ from gateway import errors
 from gateway.api.caller_key import RATE_HEADERS
 from gateway.protocol.field_problems import field_problem
 from gateway.protocol.openai import ErrorBody, ErrorDetail
+from gateway.protocol.paths import STREAMS
 
 log = structlog.get_logger("tierflow.api")
 
@@ -111,13 +112,15 @@ def internal_error(error: Exception, request_id: str | None = None) -> bytes:
     )
 
 
-def _methods(app: FastAPI, path: str) -> list[str]:
+def _methods(app: FastAPI, path: str, of_the_framework: str) -> list[str]:
     """Those of all described routes of this path: the framework tells the first one's."""
-    found = set()
+    found = {method.strip() for method in of_the_framework.split(",") if method.strip()}
     for template, operations in app.openapi()["paths"].items():
         if compile_path(template)[0].match(path):
             found |= {method.upper() for method in operations}
-    return sorted(found)
+    if "GET" in found and not path.startswith(f"{STREAMS}/"):
+        found.add("HEAD")
+    return sorted(found | {"OPTIONS"})
 
 
 def install(app: FastAPI) -> None:
@@ -129,8 +132,11 @@ def install(app: FastAPI) -> None:
         kind = "invalid_request_error" if error.status_code < 500 else "server_error"
         code = _FRAMEWORK_CODES.get(error.status_code, "invalid_value")
         headers = {name.lower(): value for name, value in (error.headers or {}).items()}
-        if error.status_code == 405 and (methods := _methods(app, request.url.path)):
+        if error.status_code == 405:
+            methods = _methods(app, request.url.path, headers.get("allow", ""))
             headers["allow"] = ", ".join(methods)
+            if request.method == "OPTIONS":
+                return Response(status_code=204, headers=headers)
         return Response(
             error_body(message, kind, code=code), error.status_code, headers, "application/json"
         )

@@ -1,11 +1,12 @@
-"""The front door: inference calls take the short way, everything else goes to FastAPI."""
+"""The front door: inference calls take the short way, everything else goes to FastAPI, HEAD as the
+GET whose head it asks for."""
 
 from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.inference import PATHS
-from gateway.protocol.paths import read_route
+from gateway.protocol.paths import STREAMS, read_route
 
 
 class FastPath:
@@ -25,3 +26,17 @@ class FastPath:
             await self._inference(scope, receive, send)
         else:
             await self._rest(scope, receive, send)
+
+
+class HeadRequests:
+    """What answers HEAD at every route of `app` that has GET, but for streams: an answer to GET, of
+    which the server leaves out the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            if not scope["path"].startswith(f"{STREAMS}/"):
+                scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, send)

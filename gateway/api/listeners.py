@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 
 import orjson
 from fastapi.security import HTTPAuthorizationCredentials
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.api.description.pages import gateway_page
 from gateway.api.error_handlers import error_body, render
 from gateway.api.inference import PATHS
 from gateway.api.operators.admin_token import AdminGate
@@ -20,13 +22,13 @@ from gateway.protocol.devices import ENROL_PATH
 from gateway.protocol.paths import RESPONSES, STREAMS, VERSION
 from gateway.protocol.speculation import PATH as DEVICES
 
-READY, HEALTH, MODELS = "/ready", "/health", "/v1/models"
+ROOT, READY, HEALTH, MODELS = "/", "/ready", "/health", "/v1/models"
 FOR_CALLERS = PATHS | {MODELS, FEEDBACK_PATH, ENROL_PATH, DEVICES, READY, HEALTH, VERSION}
 FOR_CALLERS_BELOW = (f"{MODELS}/", f"{STREAMS}/", f"{RESPONSES}/")
 ONLY_METHODS = {DEVICES: "WebSocket", ENROL_PATH: "POST"}
 """Callers' routes among paths of operators': by another method they are `/v1/devices/{id}`."""
 FOR_OPERATORS = frozenset({"/metrics", "/docs", "/openapi.json", "/v1/devices"})
-FOR_OPERATORS_BELOW = ("/v1/admin/", "/v1/devices/")
+FOR_OPERATORS_BELOW = ("/v1/admin/", "/v1/devices/", "/docs/")
 
 
 def for_callers(path: str) -> bool:
@@ -59,6 +61,8 @@ class PublicRoutes:
             await self._app(scope, receive, send)
         elif path == READY:
             await self._show_readiness(scope, receive, send)
+        elif path == ROOT and scope["method"] in ("GET", "HEAD"):
+            await _page(scope, callers=True)(scope, receive, send)
         elif self._gate is None or not for_operators(path):
             await _not_found(scope)(scope, receive, send)
         else:
@@ -99,6 +103,8 @@ class OperatorRoutes:
         path = scope["path"]
         if scope["type"] == "http" and (path in (READY, HEALTH) or for_operators(path)):
             await self._app(scope, receive, send)
+        elif scope["type"] == "http" and path == ROOT and scope["method"] in ("GET", "HEAD"):
+            await _page(scope, callers=False)(scope, receive, send)
         elif scope["type"] == "http":
             await _not_found(scope)(scope, receive, send)
         else:
@@ -110,6 +116,11 @@ def _authorization(scope: Scope) -> HTTPAuthorizationCredentials | None:
     shown = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     token = bearer_token(shown.decode("latin-1"))
     return HTTPAuthorizationCredentials(scheme="Bearer", credentials=token) if token else None
+
+
+def _page(scope: Scope, *, callers: bool) -> Response:
+    base_url = str(Request(scope).base_url)
+    return gateway_page(base_url, callers=callers, operators=not callers)
 
 
 def _not_found(scope: Scope) -> Response:

@@ -128,12 +128,10 @@ def operations_router(
     """`metrics` gives a page and its content type."""
     router = APIRouter(tags=["operations"])
 
-    @router.head("/health", include_in_schema=False)
     @router.get("/health", summary="Alive", responses=error_responses())
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.head("/ready", include_in_schema=False)
     @router.get(
         "/ready",
         summary="May requests come? And per pool, whether it can answer, and why not",

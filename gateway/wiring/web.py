@@ -13,6 +13,8 @@ from gateway.api.caller_key import CallerGate
 from gateway.api.collective import collective_router
 from gateway.api.description.document import describe
 from gateway.api.description.inference import documented_inference
+from gateway.api.description.pages import serve_pages
+from gateway.api.fast_path import HeadRequests
 from gateway.api.inference import ComposedLimits, InferenceRoutes
 from gateway.api.listeners import PublicRoutes
 from gateway.api.operations import models_router, operations_router
@@ -148,5 +150,7 @@ def fastapi_app(settings: Settings, parts: GatewayParts) -> FastAPI:
     ):
         app.include_router(router)
     describe(app)
+    serve_pages(app)
+    app.add_middleware(HeadRequests)
     app.router.routes.append(WebSocketRoute(PATH, parts.devices.route))
     return app

@@ -1,13 +1,11 @@
-"""The whole OpenAPI document, and the page that shows it."""
+"""The whole OpenAPI document."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from gateway.api.caller_key import KEY_SCHEME
@@ -25,46 +23,11 @@ A stream that has begun ends with one event of the same shape. Devices connect t
 `{DEVICES}`, with a token of their own as the bearer token."""
 
 _INVENTED = ("HTTPValidationError", "ValidationError")
-_UI = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5.35.0/"
-_SCRIPT = "sha384-gjRm0bEPMeTmMh5jT2cHccIwCUZSTd8YC+j0d0sXw0MdGEfScduGpSyF3ZSSLkX9"
-_STYLE = "sha384-WlYgdmXYOOBWL5apwjDEZwN+U3HmXSSu5R6V5aGxEcf7z+KuRNwBhoxKVN1i3D5I"
-_START = (
-    "SwaggerUIBundle({url: 'openapi.json', dom_id: '#description', deepLinking: true, "
-    "validatorUrl: null})"
-)
-_PAGE = f"""\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="referrer" content="no-referrer">
-<title>Tierflow gateway</title>
-<link rel="stylesheet" href="{_UI}swagger-ui.css" integrity="{_STYLE}" crossorigin="anonymous">
-</head>
-<body>
-<div id="description"><a href="openapi.json">openapi.json</a></div>
-<script src="{_UI}swagger-ui-bundle.js" integrity="{_SCRIPT}" crossorigin="anonymous"></script>
-<script>{_START}</script>
-</body>
-</html>
-"""
-_START_HASH = base64.b64encode(hashlib.sha256(_START.encode()).digest()).decode()
-PAGE_POLICY = (
-    f"default-src 'none'; script-src {_UI} 'sha256-{_START_HASH}'; "
-    f"style-src {_UI} 'unsafe-inline'; img-src data:; "
-    "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
-)
-"""What the page may load: the two files whose bytes are known, and this gateway's description."""
 
 
 def describe(app: FastAPI) -> None:
-    """Have `app` serve the complete document, and a page that loads no script of unknown bytes."""
+    """Have `app` serve the complete document."""
     app.openapi = _document(app)  # type: ignore[method-assign]
-
-    @app.get("/docs", include_in_schema=False)
-    async def page() -> Response:
-        headers = {"content-security-policy": PAGE_POLICY}
-        return Response(_PAGE, headers=headers, media_type="text/html")
 
 
 def _document(app: FastAPI) -> Callable[[], dict[str, Any]]:

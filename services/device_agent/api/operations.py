@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as HttpRoute
 
 from gateway.protocol import virtual_models
+from gateway.protocol.root_page import HEADERS, PageLink, root_page
 from services.device_agent.answers.answer_router import AnswerRouter
 from services.device_agent.api.refusals import refused
 from services.device_agent.api.requests import VIRTUAL_MODELS, BadRequest
@@ -27,6 +28,19 @@ STARTED = int(time.time())
 """What the device serves, it has had since it started."""
 
 
+_LINKS = (
+    PageLink("/v1/models", "the models that may be asked for"),
+    PageLink("/ready", "the model, the link to the gateway, and what is wrong with them"),
+    PageLink("/health", "whether the agent lives"),
+    PageLink("/metrics", "Prometheus metrics"),
+)
+_EXAMPLE = """\
+curl BASE/v1/chat/completions -H 'content-type: application/json' -d '{
+  "model": "tierflow-auto",
+  "messages": [{"role": "user", "content": "What is the capital of France?"}]
+}'"""
+
+
 class DeviceOperations:
     """The routes beside inference. `membership` is None where the device only drafts."""
 
@@ -39,12 +53,22 @@ class DeviceOperations:
 
     def routes(self) -> list[HttpRoute]:
         return [
+            HttpRoute("/", self.root),
             HttpRoute("/v1/models", self.models),
             HttpRoute("/v1/models/{name:path}", self.model),
             HttpRoute("/health", self.health),
             HttpRoute("/ready", self.ready),
             HttpRoute("/metrics", self.metrics),
         ]
+
+    async def root(self, http: HttpRequest) -> Response:
+        page = root_page(
+            "Tierflow device agent",
+            "OpenAI's API on this device: answered here, with the edge or by the cloud.",
+            _LINKS,
+            example=_EXAMPLE.replace("BASE", str(http.base_url).rstrip("/")),
+        )
+        return Response(page, headers=dict(HEADERS))
 
     async def models(self, http: HttpRequest) -> Response:
         return JSONResponse({"object": "list", "data": list(map(_card, self._names()))})

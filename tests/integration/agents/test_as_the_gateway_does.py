@@ -3,6 +3,7 @@ no part in, and answers alone where the gateway is lost."""
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -38,6 +39,15 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         agent = start_agent(nowhere, tmp_path_factory.mktemp("offline"))
         yield agent
         agent.stop()
+
+
+def test_the_page_at_the_root_leads_to_what_a_browser_can_open(offline: Server) -> None:
+    page = httpx.get(offline.url + "/")
+    assert page.headers["content-type"].startswith("text/html") and "<script" not in page.text
+    links = re.findall(r'href="([^"]+)"', page.text)
+    assert "v1/models" in links
+    for link in links:
+        assert httpx.get(f"{offline.url}/{link}").status_code in (200, 503)
 
 
 def ask(agent: Server, body: dict[str, Any], path: str = "chat/completions") -> httpx.Response:

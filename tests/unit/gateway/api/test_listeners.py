@@ -33,7 +33,7 @@ async def ask(
 ) -> httpx.Response:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-        return await client.request(method, path, headers=headers)
+        return await client.request(method, f"http://gateway{path}", headers=headers)
 
 
 async def test_every_route_is_either_for_callers_or_for_operators() -> None:

@@ -1,0 +1,147 @@
+"""The pages for browsers work without the internet, and lead nowhere that is not there."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from importlib import resources
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.reference.routes import settings
+from gateway.api.description.pages import PAGE_POLICY
+from gateway.wiring.app import gateway
+
+pytestmark = pytest.mark.anyio
+ALONE: Mapping[str, Any] = {}
+APART = {"listen": {"host": "0.0.0.0"}, "operations": {"port": 0}}
+SHARED = {"listen": {"host": "0.0.0.0"}}
+KNOWN_BYTES = {
+    "swagger-ui-bundle.js": "gjRm0bEPMeTmMh5jT2cHccIwCUZSTd8YC+j0d0sXw0MdGEfScduGpSyF3ZSSLkX9",
+    "swagger-ui.css": "WlYgdmXYOOBWL5apwjDEZwN+U3HmXSSu5R6V5aGxEcf7z+KuRNwBhoxKVN1i3D5I",
+}
+"""SHA-384 of the files of swagger-ui-dist 5.35.0, as its registry has them."""
+
+
+@asynccontextmanager
+async def served(
+    listeners: Mapping[str, Any], *, operations: bool = False
+) -> AsyncIterator[httpx.AsyncClient]:
+    async with gateway(settings(listeners)) as running:
+        app = running.operations if operations else running.app
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            yield client
+
+
+async def test_the_description_loads_nothing_from_elsewhere() -> None:
+    async with served(ALONE) as http:
+        page = await http.get("/docs")
+        loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+        assert "://" not in page.text and set(loaded) == {
+            *(f"docs/{name}" for name in KNOWN_BYTES),
+            "openapi.json",
+        }
+        for path in loaded:
+            assert (await http.get("/" + path)).status_code == 200
+    assert page.headers["content-security-policy"] == PAGE_POLICY
+    (inline,) = re.findall(r"<script>(.*?)</script>", page.text)
+    digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in PAGE_POLICY
+
+
+@pytest.mark.parametrize("name", sorted(KNOWN_BYTES))
+async def test_its_files_are_those_that_were_published(name: str) -> None:
+    folder = resources.files("gateway.api.description").joinpath("swagger_ui")
+    content = gzip.decompress(folder.joinpath(f"{name}.gz").read_bytes())
+    assert base64.b64encode(hashlib.sha384(content).digest()).decode() == KNOWN_BYTES[name]
+    async with served(ALONE) as http:
+        for encoding in ("gzip", "identity"):
+            answer = await http.get(f"/docs/{name}", headers={"accept-encoding": encoding})
+            assert answer.content == content
+
+
+@pytest.mark.parametrize(
+    ("listeners", "operations", "described"),
+    [(ALONE, False, True), (APART, False, False), (APART, True, True), (SHARED, False, False)],
+)
+async def test_the_page_at_the_root_leads_only_to_what_this_address_has(
+    listeners: Mapping[str, Any], operations: bool, described: bool
+) -> None:
+    async with served(listeners, operations=operations) as http:
+        page = await http.get("/")
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert "<script" not in page.text and "://" not in page.text.replace("http://127.0.0.1", "")
+        links = re.findall(r'href="([^"]+)"', page.text)
+        assert ("docs" in links) == described
+        for link in links:
+            assert (await http.get("/" + link)).status_code not in (403, 404), link
+        asks = "curl http://127.0.0.1/v1/chat/completions" in page.text
+        assert asks == (not operations)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/v1/models", "/health", "/metrics", "/docs", "/openapi.json"]
+)
+async def test_head_answers_as_get_does(path: str) -> None:
+    async with served(ALONE) as http:
+        get, head = await http.get(path), await http.head(path)
+    assert head.status_code == get.status_code
+    assert head.headers["content-type"] == get.headers["content-type"]
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/chat/completions", "OPTIONS, POST"),
+        ("/v1/messages", "OPTIONS, POST"),
+        ("/v1/models", "GET, HEAD, OPTIONS"),
+        ("/version", "GET, HEAD, OPTIONS"),
+        ("/v1/streams/x", "DELETE, GET, OPTIONS"),
+        ("/", "GET, HEAD, OPTIONS"),
+    ],
+)
+async def test_options_says_what_may_be_asked(path: str, methods: str) -> None:
+    async with served(ALONE) as http:
+        answer = await http.options(path)
+        wrong = await http.put(path)
+    assert (answer.status_code, answer.headers["allow"]) == (204, methods)
+    assert "access-control-allow-origin" not in answer.headers
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, methods)
+
+
+async def test_a_page_of_an_origin_that_the_settings_allow_may_ask_and_read() -> None:
+    origin = "https://app.example.org"
+    asked = {
+        "origin": origin,
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,content-type",
+    }
+    async with served({"listen": {"allowed_origins": [origin]}}) as http:
+        preflight = await http.options("/v1/chat/completions", headers=asked)
+        refusal = await http.post("/v1/chat/completions", content=b"{", headers={"origin": origin})
+        foreign = await http.options(
+            "/v1/chat/completions", headers={**asked, "origin": "https://else.example.org"}
+        )
+    assert preflight.status_code == 204
+    assert preflight.headers["access-control-allow-origin"] == origin
+    assert "POST" in preflight.headers["access-control-allow-methods"]
+    assert preflight.headers["access-control-allow-headers"] == "authorization,content-type"
+    assert refusal.status_code == 401
+    assert refusal.headers["access-control-allow-origin"] == origin
+    assert (foreign.status_code, foreign.json()["error"]["code"]) == (403, "foreign_origin")
+
+
+async def test_without_the_setting_no_page_of_another_origin_is_told_that_it_may() -> None:
+    async with served(APART) as http:
+        answer = await http.options(
+            "/v1/chat/completions", headers={"origin": "https://app.example.org"}
+        )
+    assert answer.status_code == 204
+    assert not [name for name in answer.headers if name.startswith("access-control")]
