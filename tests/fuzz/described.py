@@ -18,6 +18,7 @@ from schemathesis.config import (
 )
 from schemathesis.engine import events
 
+from gateway.api.description.bodies import BODIES
 from gateway.api.description.responses import status_of_code
 from gateway.api.inference import PATHS as INFERENCE
 from gateway.protocol.devices import ENROL_PATH
@@ -30,6 +31,7 @@ EXAMPLES = 10_000
 MEANT = frozenset({"deadline_exceeded", "no_device", "too_few_members", "no_endpoint"})
 """Codes of 5xx that a healthy gateway before healthy engines may answer with: the request asked for
 what is not there, or for more speed than can be."""
+_MODEL_OPTIONAL = frozenset({"TokenizeBody", "DetokenizeBody"})
 VIRTUAL = ("tierflow-edge", "tierflow-auto", "tierflow-cascade", "tierflow-collective")
 SERVER_ERRORS = ["2xx", "3xx", "4xx", *sorted({str(status_of_code(code)) for code in MEANT})]
 ACCEPTED = ["2xx", "400", "401", "403", "404", "405", "409", "410", "413", "429", "503", "504"]
@@ -58,9 +60,9 @@ def narrowed(document: dict[str, Any]) -> dict[str, Any]:
     """The same description with the names that exist here: at names drawn by chance every request
     would end before it has begun."""
     schemas = document["components"]["schemas"]
-    for name in ("ChatBody", "CompletionBody", "ResponsesBody", "EmbeddingsBody"):
+    for name in set(BODIES.values()) - _MODEL_OPTIONAL:
         schemas[name]["properties"]["model"] = {"enum": [*MODELS, *VIRTUAL]}
-    for name in ("TokenizeBody", "DetokenizeBody"):
+    for name in _MODEL_OPTIONAL:
         schemas[name]["properties"]["model"] = {"enum": [*MODELS, None]}
     for path, operations in document["paths"].items():
         for operation in operations.values():

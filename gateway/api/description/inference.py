@@ -198,16 +198,16 @@ def _responses(path: str) -> Responses:
         200: {
             "description": "the engine's own answer; a stream of events where `stream` is true",
             "content": content,
-            "headers": answer_headers((REQUEST_ID, *_ANSWER_HEADERS)),
+            "headers": answer_headers((REQUEST_ID, *_ANSWER_HEADERS, *_STREAM_HEADERS)),
         }
     }
     for status, response in error_responses(*error_codes_of(path)).items():
-        headers = response["headers"] | answer_headers([REQUEST_ID])
+        headers = response["headers"] | answer_headers((REQUEST_ID, *_ANSWER_HEADERS))
         found[status] = response | {"headers": headers}
     found["4XX"] = {
         "description": "the engine's refusal of this request, in its own words",
         "content": {"application/json": {"schema": {}}},
-        "headers": answer_headers([REQUEST_ID]),
+        "headers": answer_headers((REQUEST_ID, *_ANSWER_HEADERS)),
     }
     return found
 
@@ -216,13 +216,16 @@ _ANSWER_HEADERS = (
     (names.TIER, "the tier that answered"),
     (names.ENDPOINT, "the endpoint that answered"),
     (names.REASON, "why the request went there"),
-    (names.STREAM, "the id of a resumable stream"),
     ("x-ratelimit-limit-requests", "the key's requests per minute, where it has a limit"),
     ("x-ratelimit-remaining-requests", "what is left of them"),
     ("x-ratelimit-reset-requests", "until all of them are there again, such as 6m0s"),
     ("x-ratelimit-limit-tokens", "the key's tokens per minute, or per day"),
     ("x-ratelimit-remaining-tokens", "what is left of them"),
     ("x-ratelimit-reset-tokens", "until all of them are there again"),
+)
+"""Of errors where an engine was asked, and a key has limits."""
+_STREAM_HEADERS = (
+    (names.STREAM, "the id of a resumable stream"),
     (names.RESUMABLE, "seconds for which a resumable stream survives its connection"),
 )
 

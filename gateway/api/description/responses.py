@@ -43,7 +43,10 @@ def status_of_code(code: str) -> int:
 def headers_of(status: int) -> dict[str, Any]:
     """The headers that every error of this status carries."""
     if status in (429, 503):
-        return {"retry-after": _header("whole seconds to wait", "integer")}
+        return {
+            "retry-after": _header("whole seconds to wait", "integer"),
+            "x-should-retry": _header("false: the wait is too long for a client's own retries"),
+        }
     if status == 401:
         return {"www-authenticate": _header("Bearer")}
     return {}
