@@ -58,6 +58,56 @@ class RunningPod:
     limits: Amounts = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Quota:
+    """A ResourceQuota: what all pods and objects of a namespace may have together."""
+
+    name: str
+    hard: Amounts
+    """As it names them: `requests.cpu`, `limits.memory`, `pods`, `count/secrets`, …"""
+    used: Amounts
+    scoped: bool
+    """It counts some pods only, by their priority or kind."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """One item of a LimitRange."""
+
+    name: str
+    of: str
+    """Container, Pod or PersistentVolumeClaim."""
+    least: Amounts = field(default_factory=dict)
+    most: Amounts = field(default_factory=dict)
+    default_limit: Amounts = field(default_factory=dict)
+    default_request: Amounts = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Admission:
+    """The API server's word on a pod. `refusal` is empty where it would take it."""
+
+    refusal: str
+
+
+@dataclass(frozen=True, order=True)
+class Address:
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, order=True)
+class Named:
+    """An object that is named and not brought along."""
+
+    kind: str
+    name: str
+    namespace: str
+
+
 @dataclass(frozen=True)
 class StorageClass:
     name: str
@@ -95,9 +145,21 @@ class Cluster:
     runtime_classes: Reading[frozenset[str]]
     storage_classes: Reading[tuple[StorageClass, ...]]
     ingress_classes: Reading[frozenset[str]]
-    namespace_exists: Reading[bool]
+    namespace_labels: Reading[Mapping[str, str] | None]
+    """None: there is no such namespace yet."""
+    quotas: Reading[tuple[Quota, ...]]
+    bounds: Reading[tuple[Bounds, ...]]
+    api_servers: Reading[tuple[Address, ...]]
+    """Where pods reach the API server behind its Service."""
+    named: Mapping[Named, Reading[frozenset[str] | None]]
+    """The keys of their data; None where there is no such object."""
     served: Mapping[str, Reading[Mapping[str, ServedKind]]]
     """Kinds by API version, as in {"apps/v1": {"Deployment": …}}; empty where it is not served."""
+
+    @property
+    def namespace_exists(self) -> Reading[bool]:
+        labels = self.namespace_labels
+        return labels if isinstance(labels, Unread) else labels is not None
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ class PodNeed:
     selector: Mapping[str, str] = field(default_factory=dict)
     """The labels by which its owner knows its pods again; empty where it knows none."""
     limits: Amounts = field(default_factory=dict)
+    is_test: bool = False
+    """A pod of `helm test`, which no install waits for."""
 
     def owns(self, pod: RunningPod, into: str) -> bool:
         """Whether this pod is one of a release that is there already. `into`: its namespace."""
@@ -57,7 +59,7 @@ class PodNeed:
 
     @property
     def images(self) -> tuple[str, ...]:
-        return tuple(container["image"] for container in _containers(self.spec))
+        return tuple(container["image"] for container in containers(self.spec))
 
     @property
     def devices(self) -> Amounts:
@@ -76,6 +78,8 @@ class ClaimNeed:
     """None: the cluster's default."""
     shared: bool
     """Several nodes write or read it at once."""
+    storage: Decimal = Decimal(0)
+    """Bytes."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,8 @@ def _pods(owner: Object, least: Mapping[str, int]) -> Iterator[PodNeed]:
     replicas = max(1, at_start)
     many: dict[str, Any] = {"replicas": replicas, "asleep": at_start == 0}
     if kind == "Pod":
-        yield _pod(name, owner, owner, short_lived=_is_hook(owner))
+        hook = _hook(owner)
+        yield _pod(name, owner, owner, short_lived=bool(hook), is_test=hook.startswith("test"))
     elif kind in TEMPLATED:
         surge = _surge(spec, replicas) if kind == "Deployment" else 0
         selector = (spec.get("selector") or {}).get("matchLabels") or {}
@@ -189,8 +194,8 @@ def _share(written: int | str, replicas: int) -> Decimal:
     return Decimal(text)
 
 
-def _is_hook(owner: Object) -> bool:
-    return "helm.sh/hook" in (owner["metadata"].get("annotations") or {})
+def _hook(owner: Object) -> str:
+    return str((owner["metadata"].get("annotations") or {}).get("helm.sh/hook", ""))
 
 
 def _autoscaled(entry: Object) -> Iterator[tuple[str, int]]:
@@ -214,10 +219,16 @@ def _claims(entry: Object) -> Iterator[ClaimNeed]:
 
 def _claim(name: str, spec: Mapping[str, Any]) -> ClaimNeed:
     modes = spec.get("accessModes") or ()
-    return ClaimNeed(name, spec.get("storageClassName"), "ReadWriteMany" in modes)
+    asked = ((spec.get("resources") or {}).get("requests") or {}).get("storage", 0)
+    try:
+        storage = quantity(asked)
+    except ValueError as error:
+        raise UsageFailure(f"volume {name}: storage: {error}; write it as 20Gi") from error
+    return ClaimNeed(name, spec.get("storageClassName"), "ReadWriteMany" in modes, storage)
 
 
-def _containers(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def containers(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Init containers, too."""
     return [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
 
 
@@ -241,9 +252,9 @@ def _added_up(spec: Mapping[str, Any], fields: tuple[str, ...]) -> Amounts:
     sidecars: dict[str, Decimal] = {}
     greediest: dict[str, Decimal] = {}
     for container in spec.get("containers") or ():
-        _add(total, _written(container, fields))
+        _add(total, written(container, fields))
     for container in spec.get("initContainers") or ():
-        amounts = _written(container, fields)
+        amounts = written(container, fields)
         if container.get("restartPolicy") == "Always":
             _add(sidecars, amounts)
             continue
@@ -255,9 +266,9 @@ def _added_up(spec: Mapping[str, Any], fields: tuple[str, ...]) -> Amounts:
         total[name] = max(total.get(name, Decimal(0)), amount)
     if "resources" in spec:
         # What a pod asks for as a whole stands over what its containers ask for.
-        total |= _written({"name": "", "resources": spec["resources"]}, fields)
+        total |= written({"name": "", "resources": spec["resources"]}, fields)
     if "requests" in fields:
-        _add(total, _written({"resources": {"requests": spec.get("overhead")}}, fields))
+        _add(total, written({"resources": {"requests": spec.get("overhead")}}, fields))
     return total
 
 
@@ -266,7 +277,9 @@ def _add(total: dict[str, Decimal], amounts: Amounts) -> None:
         total[name] = total.get(name, Decimal(0)) + amount
 
 
-def _written(container: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Decimal]:
+def written(container: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Decimal]:
+    """Amounts under these fields of a container's resources, later fields over earlier ones.
+    Raises ValueError that names the field."""
     resources = container.get("resources") or {}
     asked: dict[str, Decimal] = {}
     for field_name in fields:

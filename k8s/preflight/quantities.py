@@ -16,3 +16,15 @@ def quantity(written: object) -> Decimal:
     if not WRITTEN.fullmatch(text):
         raise ValueError(f"{text!r} is no quantity")
     return Decimal(parse_quantity(text))
+
+
+GIB = Decimal(2**30)
+
+
+def readable(resource: str, amount: Decimal) -> str:
+    """As in `2.5`, or `4.0 GiB` where the resource is measured in bytes."""
+    if resource.rpartition(".")[2] in ("memory", "storage", "ephemeral-storage") or (
+        resource.startswith("hugepages-")
+    ):
+        return f"{amount / GIB:.1f} GiB"
+    return f"{amount.normalize():f}"

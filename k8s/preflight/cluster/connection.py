@@ -45,14 +45,14 @@ class Connection:
         """Raises Refused and Unreachable."""
         return self._request("GET", path, query, None)
 
-    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def post(self, path: str, body: dict[str, Any], **query: str) -> dict[str, Any]:
         """Raises Refused and Unreachable."""
-        return self._request("POST", path, {}, body)
+        return self._request("POST", path, query, body)
 
-    def items(self, path: str) -> list[dict[str, Any]]:
+    def items(self, path: str, **query: str) -> list[dict[str, Any]]:
         """All pages of a list. Raises Refused and Unreachable."""
         items: list[dict[str, Any]] = []
-        query = {"limit": str(PAGE)}
+        query = {"limit": str(PAGE), **query}
         while True:
             page = self.get(path, **query)
             items += page.get("items") or []

@@ -8,9 +8,11 @@ from typing import Any
 from kubernetes.utils import parse_quantity
 
 from k8s.preflight.cluster.connection import Connection, Refused, Unreachable
+from k8s.preflight.cluster.namespace import api_servers, bounds, keys, namespace_labels, quotas
 from k8s.preflight.facts import (
     Cluster,
     Found,
+    Named,
     Node,
     Reading,
     RunningPod,
@@ -25,8 +27,10 @@ DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 FINISHED = ("Succeeded", "Failed")
 
 
-def read_cluster(connection: Connection, namespace: str, versions: Iterable[str]) -> Cluster:
-    """`versions`: the API versions whose kinds are of interest.
+def read_cluster(
+    connection: Connection, namespace: str, versions: Iterable[str], named: Iterable[Named]
+) -> Cluster:
+    """`versions`: the API versions whose kinds are of interest. `named`: objects to look for.
 
     Raises Unreachable where the API server does not answer at all, and Refused where it knows
     nothing of the caller's credentials: nobody shall wait for every further request to fail.
@@ -50,7 +54,14 @@ def read_cluster(connection: Connection, namespace: str, versions: Iterable[str]
         ingress_classes=attempt(
             lambda: _names(connection, "/apis/networking.k8s.io/v1/ingressclasses")
         ),
-        namespace_exists=attempt(lambda: _exists(connection, f"/api/v1/namespaces/{namespace}")),
+        namespace_labels=attempt(lambda: namespace_labels(connection, namespace)),
+        quotas=attempt(lambda: quotas(connection, namespace)),
+        bounds=attempt(lambda: bounds(connection, namespace)),
+        api_servers=attempt(lambda: api_servers(connection)),
+        named={
+            each: attempt(lambda each=each: keys(connection, each))  # type: ignore[misc]
+            for each in sorted(set(named))
+        },
         served={
             version: attempt(lambda version=version: _served(connection, version))  # type: ignore[misc]
             for version in sorted(set(versions))
@@ -63,16 +74,6 @@ def attempt(read: Callable[[], Found]) -> Reading[Found]:
         return read()
     except (Refused, Unreachable) as failure:
         return Unread(str(failure))
-
-
-def _exists(connection: Connection, path: str) -> bool:
-    try:
-        connection.get(path)
-    except Refused as refused:
-        if refused.status == 404:
-            return False
-        raise
-    return True
 
 
 def _names(connection: Connection, path: str) -> frozenset[str]:

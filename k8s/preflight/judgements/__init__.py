@@ -6,29 +6,37 @@ gives `not checked` with the reason, never a guess.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from k8s.preflight.facts import Cluster, Manifest, Reading, Right
+from k8s.preflight.facts import Admission, Cluster, Manifest, Reading, Right
 from k8s.preflight.judgements.accelerators import accelerators, runtime_classes
+from k8s.preflight.judgements.admission import admission
+from k8s.preflight.judgements.allowances import limit_ranges, quotas
+from k8s.preflight.judgements.egress import way_to_api_server
 from k8s.preflight.judgements.machines import namespace, nodes, version
+from k8s.preflight.judgements.named import named
 from k8s.preflight.judgements.parts import ingress_classes, parts
 from k8s.preflight.judgements.permissions import permissions
 from k8s.preflight.judgements.pulls import pulls
 from k8s.preflight.judgements.room import room, runs_already, taken
 from k8s.preflight.judgements.storage import storage
 from k8s.preflight.needs import Needs
+from k8s.preflight.references import Reference
 from k8s.preflight.report import Finding
 
 
 def judge(
+    *,
     into: str,
     needs: Needs,
     cluster: Cluster,
     manifests: Mapping[str, Reading[Manifest]],
     install: Mapping[Right, Reading[bool]],
     granted: Mapping[Right, Reading[bool]],
+    admissions: Mapping[str, Reading[Admission]],
+    references: Sequence[Reference],
 ) -> list[Finding]:
-    """`into`: the namespace of the install."""
+    """`into`: the namespace of the install. `admissions` by the owner of pods."""
     used = taken(cluster.pods, needs, into)
     upgrade = runs_already(cluster.pods, needs, into)
     return [
@@ -41,6 +49,11 @@ def judge(
         *parts(needs, cluster.served),
         *ingress_classes(needs, cluster.ingress_classes),
         *room(needs, cluster.nodes, used, upgrade=upgrade),
+        *quotas(needs, cluster.quotas, cluster.pods, into),
+        *limit_ranges(needs, cluster.bounds),
+        *admission(needs, cluster.namespace_labels, admissions, upgrade=upgrade),
+        *named(references, cluster.named),
+        *way_to_api_server(needs, cluster.api_servers, into),
         *pulls(needs, cluster.nodes, manifests),
         permissions("rights to install", install),
         permissions("rights the gateway gets", granted),

@@ -9,9 +9,9 @@ from decimal import Decimal
 from k8s.preflight.facts import Amounts, Node, Reading, RunningPod, Unread
 from k8s.preflight.needs import Needs, PodNeed
 from k8s.preflight.placement import Placement, admitted, fits, left, places
+from k8s.preflight.quantities import readable
 from k8s.preflight.report import Finding, Result
 
-GIB = Decimal(2**30)
 CHECK = "room on the nodes"
 MORE = "add nodes, or lower replicas, requests"
 
@@ -153,10 +153,7 @@ def _amounts(amounts: Amounts, names: Iterable[str]) -> str:
 
 
 def _amount(name: str, amount: Decimal) -> str:
+    text = readable(name, amount)
     if name == "cpu":
-        return f"{amount.normalize():f} CPU"
-    if name == "memory":
-        return f"{amount / GIB:.1f} GiB"
-    if name == "ephemeral-storage" or name.startswith("hugepages-"):
-        return f"{amount / GIB:.1f} GiB {name}"
-    return f"{amount.normalize():f} {name}"
+        return f"{text} CPU"
+    return text if name == "memory" else f"{text} {name}"

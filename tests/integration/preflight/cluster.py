@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.integration.preflight.admission import Namespace
 from tests.stand_in import Answer, Request, StandIn, Table
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -68,7 +69,7 @@ def healthy() -> Table:
         "/version": Answer({"major": "1", "minor": "33", "gitVersion": "v1.33.2"}),
         "/api/v1/nodes": listed(node()),
         "/api/v1/pods": listed(busy),
-        "/api/v1/namespaces/tierflow": Answer({"metadata": {"name": "tierflow"}}),
+        **Namespace().answers(),
         "/apis/node.k8s.io/v1/runtimeclasses": listed(),
         "/apis/storage.k8s.io/v1/storageclasses": listed(local),
         "/apis/networking.k8s.io/v1/ingressclasses": listed(),

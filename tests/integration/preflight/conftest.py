@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 import yaml
@@ -63,14 +63,15 @@ def preflight(
     def run(
         *,
         gpus: int = 0,
+        objects: Sequence[dict[str, Any]] = (),
         values: Sequence[Path] = (),
         settings: Sequence[str] = (),
         server: str | None = None,
         timeout_s: float = PATIENT_S,
     ) -> Outcome:
-        """Of the stand-ins' own manifests, or of the chart with values."""
+        """Of the stand-ins' own manifests, with others beside them, or of the chart with values."""
         rendered, config = tmp_path / "rendered.yaml", tmp_path / "kubeconfig"
-        rendered.write_text(yaml.safe_dump_all(manifests(registry, gpus=gpus)))
+        rendered.write_text(yaml.safe_dump_all([*manifests(registry, gpus=gpus), *objects]))
         config.write_text(yaml.safe_dump(kubeconfig(server or api.url)))
         files = [part for file in values for part in ("--values", str(file))]
         given = [*files, *settings] if files or settings else ["--manifests", str(rendered)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.integration.preflight.admission import PATH
 from tests.integration.preflight.cluster import REVIEWS, listed, node
 from tests.integration.preflight.conftest import Preflight
 from tests.servers import free_port
@@ -18,10 +19,14 @@ def test_a_fit_cluster_passes_every_check(preflight: Preflight) -> None:
     assert {row["result"] for row in outcome.rows.values()} == {"ok"}, outcome.rows
 
 
-def test_nothing_is_written_but_questions_about_rights(preflight: Preflight, api: StandIn) -> None:
+def test_nothing_is_written_but_questions_about_rights_and_dry_runs(
+    preflight: Preflight, api: StandIn
+) -> None:
     preflight(gpus=1)
     assert {request.method for request in api.requests} == {"GET", "POST"}
-    assert set(api.paths("POST")) == {REVIEWS}
+    others = [each for each in api.requests if each.method == "POST" and each.path != REVIEWS]
+    assert [each.path for each in others] == [f"{PATH}/pods"]
+    assert {each.query["dryRun"] for each in others} == {"All"}
     assert {request.headers["authorization"] for request in api.requests} == {"Bearer a-token"}
 
 
@@ -89,7 +94,7 @@ def test_a_namespace_that_is_not_there_takes_the_right_to_create_it(
     asked = [
         request.body["spec"]["resourceAttributes"]
         for request in api.requests
-        if request.method == "POST"
+        if request.path == REVIEWS
     ]
     assert {"verb": "create", "group": "", "resource": "namespaces"} in asked
 

@@ -8,10 +8,12 @@ import pytest
 import yaml
 
 from k8s.preflight.images import image
+from k8s.preflight.rendering import overlay
 from tests.charts.cases import DEPLOYMENTS
 from tests.charts.helm import render, values_of
 from tests.charts.pods import pods
-from tests.integration.preflight.cluster import index, kinds, listed, manifest_path, node
+from tests.integration.preflight.admission import Namespace
+from tests.integration.preflight.cluster import REVIEWS, index, kinds, listed, manifest_path, node
 from tests.integration.preflight.conftest import Preflight
 from tests.stand_in import Answer, StandIn
 
@@ -33,20 +35,30 @@ BUILT_IN = {
 }
 
 
+@pytest.fixture(scope="module")
+def manifest_paths() -> set[str]:
+    """Where a registry has the images of all that is deployed."""
+    mirror = {"global": {"imageRegistry": "mirror.example"}}
+    layers = [{}, *(values_of(each) for each in DEPLOYMENTS.values())]
+    images = {
+        image(container["image"])
+        for values in layers
+        for pod in pods(render(overlay(values, mirror)))
+        for container in pod.containers
+    }
+    return {manifest_path(each.repository, each.tag) for each in images}
+
+
 @pytest.fixture
-def files(api: StandIn, registry: StandIn, tmp_path: Path) -> dict[str, list[Path]]:
+def files(
+    api: StandIn, registry: StandIn, tmp_path: Path, manifest_paths: set[str]
+) -> dict[str, list[Path]]:
     """Values files by name, over which the images come from the stand-in."""
     api.answers.update(BUILT_IN)
+    registry.answers.update(dict.fromkeys(manifest_paths, index("amd64")))
     mirror = tmp_path / "mirror.yaml"
     mirror.write_text(yaml.safe_dump({"global": {"imageRegistry": registry.address}}))
-    found = {"defaults": [mirror]} | {name: [each, mirror] for name, each in DEPLOYMENTS.items()}
-    for layers in found.values():
-        for pod in pods(render(values_of(*layers))):
-            for name in (container["image"] for container in pod.containers):
-                registry.answers[manifest_path(image(name).repository, image(name).tag)] = index(
-                    "amd64"
-                )
-    return found
+    return {"defaults": [mirror]} | {name: [each, mirror] for name, each in DEPLOYMENTS.items()}
 
 
 @pytest.mark.parametrize("name", ["defaults", "kind"])
@@ -73,15 +85,54 @@ def test_values_for_a_gpu_cloud_name_everything_that_the_cluster_lacks(
     assert outcome.result("Gateway API") == "ok"
 
 
-def test_an_edge_site_lacks_only_its_ingress_class(
+def test_an_edge_site_lacks_its_ingress_class_and_the_key_that_the_values_name(
     preflight: Preflight, api: StandIn, files: dict[str, list[Path]]
 ) -> None:
     lacking = preflight(values=files["edge"])
     missing = [check for check, row in lacking.rows.items() if row["result"] == "missing"]
-    assert missing == ["ingress class"]
+    assert missing == ["ingress class", "Secret cloud-key"]
+    assert lacking.rows["Secret cloud-key"]["todo"].endswith(
+        "kubectl -n tierflow create secret generic cloud-key --from-literal=api-key=…"
+    )
     traefik = {"items": [{"metadata": {"name": "traefik"}}], "metadata": {}}
     api.answers["/apis/networking.k8s.io/v1/ingressclasses"] = Answer(traefik)
+    there = Namespace()
+    there.add("secrets", "cloud-key", another="c2VjcmV0")
+    api.answers.update(there.answers())
+    assert preflight(values=files["edge"]).rows["Secret cloud-key"]["found"] == "it lacks api-key"
+    there.add("secrets", "cloud-key", **{"api-key": "c2VjcmV0"})
+    api.answers.update(there.answers())
     assert preflight(values=files["edge"]).code == 0
+
+
+@pytest.mark.parametrize("name", ["defaults", "kind"])
+def test_our_values_are_taken_by_a_namespace_that_enforces_restricted(
+    preflight: Preflight, api: StandIn, files: dict[str, list[Path]], name: str
+) -> None:
+    api.answers["/api/v1/nodes"] = listed(node(allocatable={"cpu": "8", "memory": "32Gi"}))
+    api.answers.update(Namespace(level="restricted").answers())
+    outcome = preflight(values=files[name])
+    assert outcome.rows["pod security"]["found"] == "restricted is enforced, and no pod violates it"
+    asked = [check for check in outcome.rows if check.startswith("admission of ")]
+    assert len(asked) >= 3
+    assert {outcome.result(check) for check in asked} == {"ok"}
+    assert outcome.code == 0
+
+
+def test_the_api_servers_real_port_is_held_against_the_charts_policy(
+    preflight: Preflight, api: StandIn, files: dict[str, list[Path]]
+) -> None:
+    api.answers["/api/v1/nodes"] = listed(node(allocatable={"cpu": "8", "memory": "32Gi"}))
+    row = "way to the API server"
+    fits = preflight(values=files["defaults"])
+    assert (fits.result(row), fits.rows[row]["found"]) == ("ok", "10.1.2.3:6443")
+    api.answers.update(Namespace(api_port=16443).answers())
+    outcome = preflight(values=files["defaults"])
+    assert (outcome.code, outcome.result(row)) == (1, "missing")
+    assert "10.1.2.3:16443" in outcome.rows[row]["found"]
+    assert "gateway.networkPolicy.apiServer" in outcome.rows[row]["todo"]
+    opened = ["--set", "gateway.networkPolicy.apiServer.ports={443,16443}"]
+    assert preflight(values=files["defaults"], settings=opened).result(row) == "ok"
 
 
 def test_the_rights_that_are_asked_about_are_those_of_the_rendered_objects(
@@ -91,7 +142,7 @@ def test_the_rights_that_are_asked_about_are_those_of_the_rendered_objects(
     asked = {
         (each["verb"], each["resource"])
         for request in api.requests
-        if request.method == "POST"
+        if request.path == REVIEWS
         for each in [request.body["spec"]["resourceAttributes"]]
     }
     for resource in ("deployments", "services", "networkpolicies", "rolebindings", "secrets"):
