@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,8 @@ from typing import Any, NoReturn
 
 USAGE = 2
 """The exit code for what can't be understood."""
+LIKENESS = 0.5
+"""The commands' words are few and short: what is half the same was meant."""
 _CHOICE = re.compile(r"invalid choice: '(.*)' \(choose from (.*)\)")
 
 
@@ -57,7 +58,9 @@ class Parser(argparse.ArgumentParser):
         return options
 
     def _nearest(self, word: str, known: Sequence[str]) -> str:
-        near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-        if near:
-            return f"; did you mean {near[0]}?"
+        # The parts are on the path once the command line is read.
+        from gateway.protocol.nearest import nearest
+
+        if near := nearest(word, known, LIKENESS):
+            return f"; did you mean {near}?"
         return f"; it may be {', '.join(known)}" if len(known) <= 12 else ""

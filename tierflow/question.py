@@ -158,7 +158,7 @@ def summary(report: AnswerReport) -> str:
         stages = ", then ".join(f"{s['model']} {s['decision']}" for s in cascade["stages"])
         return f"cascade: {stages}: {count}in {ms}"
     if collective := extra.get("collective"):
-        members = ", ".join(str(m.get("id") or m.get("model")) for m in collective["members"])
+        members = ", ".join(f"{m['device']} {m['outcome']}" for m in collective["members"])
         return f"collective: {members}; decided by {collective['decided_by']}: {count}in {ms}"
     tier, reason = report.headers.get(TIER, ""), report.headers.get(REASON, "")
     place = f" at the {tier} ({report.headers.get(ENDPOINT, '')}, {reason})" if tier else ""

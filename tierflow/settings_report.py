@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import textwrap
@@ -17,6 +16,7 @@ from deploy.local.components import GATEWAY_CONFIG
 from deploy.local.variables import VARIABLES
 from deploy.reference.settings import Setting, default, sections, unit
 from gateway.errors import ConfigError
+from gateway.protocol.nearest import nearest
 from gateway.settings import ENV_PREFIX, Settings
 from tierflow.local import folder
 from tierflow.settings_example import plain
@@ -75,8 +75,8 @@ def chosen(rows: Sequence[SettingRow], names: Sequence[str], *, changed: bool) -
     for name in names:
         if not any(_begins(row, name) for row in rows):
             known = [row.name for row in rows] + [row.name.split(".")[0] for row in rows]
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            near = nearest(name, known)
+            hint = f"; did you mean {near}?" if near else ""
             raise ConfigError(f"no setting is called {name}{hint}")
     return [
         row

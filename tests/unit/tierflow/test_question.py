@@ -127,9 +127,13 @@ def test_cascade_and_collective_tell_who_took_part() -> None:
     ]
     told = summary(AnswerReport(tokens=7, extra={"cascade": {"stages": stages}}))
     assert told.startswith("cascade: rill-edge escalated, then rill-cloud answered: 7 tokens")
-    members = {"members": [{"id": "phone"}, {"model": "rill-edge"}], "decided_by": "vote"}
+    asked = [
+        {"device": "phone", "outcome": "answered"},
+        {"device": "lamp", "outcome": "straggler"},
+    ]
+    members = {"members": asked, "decided_by": "vote"}
     told = summary(AnswerReport(extra={"collective": members}))
-    assert told.startswith("collective: phone, rill-edge; decided by vote: in")
+    assert told.startswith("collective: phone answered, lamp straggler; decided by vote: in")
 
 
 @pytest.mark.parametrize("question", ['What does "print(2+3)" give?', "`date` $5 $HOME \\ '", "-5"])
