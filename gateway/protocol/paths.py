@@ -50,8 +50,8 @@ class EngineRoute:
 
 
 _PAIRS = ("text_1", "text_2", "queries", "documents", "items", "data_1", "data_2")
-_RERANK = EngineRoute(prompt=("query", "documents"), answer="results")
-_SCORE = EngineRoute(prompt=_PAIRS, answer="data")
+_RERANK = EngineRoute(prompt=("query", "documents"), answer="results", empty=True)
+_SCORE = EngineRoute(prompt=_PAIRS, answer="data", empty=True)
 _SPEECH = EngineRoute(prompt=("prompt",), form=True)
 ROUTES: Mapping[str, EngineRoute] = {
     CHAT: EngineRoute(prompt=("messages",), answer="choices"),

@@ -54,6 +54,13 @@ BODIES = (
     b'{"model" : "m", "prompt": "\\u00e9\\ud83d\\ude00", "model":"n"}',
     b"{}",
 )
+BOUNDARY = "here"
+FORMS = (
+    b'--here\r\nContent-Disposition: form-data; name="model"\r\n\r\near\r\n'
+    b'--here\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n'
+    b"Content-Type: audio/wav\r\n\r\nRIFF\r\n--here--\r\n",
+    b"--here\r\ncontent-disposition:form-data;name=model\r\n\r\n\r\n--here--",
+)
 HEADERS = tuple(
     f"{name}: {value}\n{names.REQUEST_ID}: id-1".encode()
     for name, value in (
@@ -94,6 +101,9 @@ STREAMS = (
     b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta"}\n\n'
     b'event: response.completed\ndata: {"type":"response.completed","response":'
     b'{"status":"completed","usage":{"input_tokens":1,"output_tokens":2}}}\n\n',
+    b'event: message_start\ndata: {"type":"message_start","message":{"usage":{}}}\n\n'
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"text":"x"}}\n\n'
+    b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
     b"data: a\r\ndata: b\r\n\r\nid: 7\r\ndata:\r\n\r\n",
 )
 REFUSALS = _json(

@@ -23,6 +23,7 @@ from gateway.core.access.stored_keys import KeysProblem
 from gateway.core.body import replace_model
 from gateway.core.body_outline import BodyOutline, OutlineLimits
 from gateway.core.final_answer import answer_key
+from gateway.core.form_body import read_form
 from gateway.core.privacy import PrivacyRule
 from gateway.core.streams.answer_stream import DONE_EVENT, AnswerStream
 from gateway.core.streams.event_log import EventLog, read_event_id, replica_of, stream_id
@@ -30,13 +31,13 @@ from gateway.core.streams.sse import each_event, objects
 from gateway.core.streams.usage import find_usage
 from gateway.core.tier import Tier
 from gateway.core.types import InferenceRequest
-from gateway.errors import ConfigError, GatewayError, InvalidKey
+from gateway.errors import ConfigError, GatewayError, InvalidKey, InvalidRequest
 from gateway.protocol import mailbox, speculation
 from gateway.protocol.collective import Feedback
 from gateway.protocol.devices import EnrolmentWish, EnrolRequest
 from gateway.protocol.field_problems import field_name, field_problem
 from gateway.protocol.keys import KeyWish, RotationWish
-from gateway.protocol.paths import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, TOKENIZE
+from gateway.protocol.paths import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, TOKENIZE
 from gateway.protocol.virtual_models import CASCADE
 from gateway.serving.chat.request import read
 from gateway.serving.devices.replicas import messages as replicas
@@ -71,13 +72,15 @@ def targets() -> list[Target]:
         *(Target(f"body of {path}", _body(path), seeds.BODIES) for path in (CHAT, COMPLETIONS)),
         *(Target(f"body of {path}", _body(path), seeds.BODIES) for path in (RESPONSES, EMBEDDINGS)),
         Target(f"body of {TOKENIZE}", _body(TOKENIZE), seeds.BODIES),
+        Target(f"body of {MESSAGES}", _body(MESSAGES), seeds.BODIES),
+        Target("form", _form, seeds.FORMS, (InvalidRequest,)),
         Target("outline of a large body", _outline, seeds.BODIES),
         Target("body with another model", _renamed, seeds.BODIES),
         Target("body of a virtual model", _virtual, seeds.BODIES, (GatewayError,)),
         Target("request headers", _headers, seeds.HEADERS),
         *(
             Target(f"an engine's stream of {path}", _stream(path), seeds.STREAMS, (GatewayError,))
-            for path in (CHAT, COMPLETIONS, RESPONSES)
+            for path in (CHAT, COMPLETIONS, RESPONSES, MESSAGES)
         ),
         Target("an engine's refusal", relayed, seeds.REFUSALS),
         Target("an engine's metrics", parse_load, seeds.METRICS),
@@ -113,6 +116,14 @@ def _body(path: str) -> Parser:
         assert request.fault is None or request.fault.message
 
     return parsed
+
+
+def _form(data: bytes) -> None:
+    read = read_form(f"multipart/form-data; boundary={seeds.BOUNDARY}", data)
+    if read.model_places:
+        renamed = replace_model(data, "another", read.model_places, form=True)
+        again = read_form(f"multipart/form-data; boundary={seeds.BOUNDARY}", renamed or b"")
+        assert again.fields == read.fields | {"model": "another"}
 
 
 def _outline(data: bytes) -> None:
