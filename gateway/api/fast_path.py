@@ -24,6 +24,9 @@ class FastPath:
             await self._inference(scope, receive, send)
         elif read_route(scope["method"], scope["path"]) is not None:
             await self._inference(scope, receive, send)
+        elif scope["method"] == "POST" and scope["path"][:-1] in PATHS and scope["path"][-1] == "/":
+            # An engine redirects here, and many clients lose the body on the way.
+            await self._inference({**scope, "path": scope["path"][:-1]}, receive, send)
         else:
             await self._rest(scope, receive, send)
 

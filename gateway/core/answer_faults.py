@@ -160,8 +160,10 @@ def _has_no_route(status: int, body: bytes) -> bool:
         return True
     read = _json_object(body) or {}
     error = read.get("error")
-    words = error.get("message") if isinstance(error, dict) else read.get("detail")
-    return isinstance(words, str) and words in _NO_ROUTE_WORDS
+    if isinstance(error, dict):
+        return error.get("message") in _NO_ROUTE_WORDS
+    # An engine that has the route explains itself in an error; older ones without its wrapping.
+    return error is None and read.get("object") != "error"
 
 
 def _has_answer(path: str, body: bytes) -> bool:

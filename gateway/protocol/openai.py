@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import time
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
+
+STARTED = int(time.time())
+"""Since when what this process serves is there."""
 
 
 class ErrorDetail(BaseModel):
@@ -23,18 +27,23 @@ class ErrorBody(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """An entry of /v1/models; the fields after `owned_by` are Tierflow's own."""
+    """An entry of /v1/models; the fields after `parent` are Tierflow's own."""
 
     id: str
     object: Literal["model"] = "model"
-    created: int = Field(default=0, description="Unix time, seconds")
+    created: int = Field(default=STARTED, description="Unix time, seconds, of the gateway's start")
     owned_by: str = "tierflow"
+    root: str = Field(default="", description="as the id")
+    parent: str | None = None
     tier: str | None = Field(default=None, description="device, edge or cloud; null for virtual")
     pools: list[str] = []
     max_model_len: int | None = Field(default=None, description="tokens, prompt and answer")
     max_request_bytes: int
     ready: bool
     virtual: bool = False
+
+    def model_post_init(self, context: Any, /) -> None:
+        self.root = self.root or self.id
 
 
 class ModelList(BaseModel):

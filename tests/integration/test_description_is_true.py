@@ -14,7 +14,6 @@ import pytest
 from gateway.api.description.examples import EXAMPLES
 from gateway.protocol.paths import (
     CHAT,
-    CHAT_BATCH,
     CLASSIFY,
     COMPLETIONS,
     MESSAGES,
@@ -31,7 +30,7 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.parametrize("deployment", ["simulator"], indirect=True, scope="session"),
 ]
-NOT_SIMULATED = {CHAT_BATCH, CLASSIFY, TRANSCRIPTIONS, TRANSLATIONS}
+NOT_SIMULATED = {CLASSIFY, TRANSCRIPTIONS, TRANSLATIONS}
 """Routes that no engine here has."""
 STREAMED = [CHAT, COMPLETIONS, RESPONSES, MESSAGES]
 ALWAYS = {"x-request-id", "x-tierflow-tier", "x-tierflow-endpoint", "x-tierflow-reason"}

@@ -215,9 +215,18 @@ def test_a_form_without_a_model_is_refused_by_its_field(rig: Rig) -> None:
     assert answer.json()["error"]["code"] == "invalid_form"
 
 
-@pytest.mark.parametrize(
-    ("path", "model"), [("/classify", "rill-edge"), ("/v1/chat/completions/batch", "rill-cloud")]
-)
+def test_each_chat_of_a_batch_gets_a_choice(rig: Rig) -> None:
+    body = {"model": "rill-edge", "messages": [QUESTION, QUESTION], "max_completion_tokens": 4}
+    answer = rig.http.post("/v1/chat/completions/batch", json=body).json()
+    assert [choice["index"] for choice in answer["choices"]] == [0, 1]
+
+
+def test_a_slash_at_the_end_of_a_route_changes_nothing(rig: Rig) -> None:
+    answer = rig.http.post("/v1/messages/", json=MESSAGE)
+    assert (answer.status_code, answer.json()["type"]) == (200, "message")
+
+
+@pytest.mark.parametrize(("path", "model"), [("/classify", "rill-edge"), ("/v1/embeddings", "ear")])
 def test_a_route_that_no_engine_has_says_so_as_openai_would(
     rig: Rig, path: str, model: str
 ) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Awaitable, Callable
 
 from services.engine_simulator.api import information
-from services.engine_simulator.api.chat import chat_completions
+from services.engine_simulator.api.chat import chat_batch, chat_completions
 from services.engine_simulator.api.completions import completions
 from services.engine_simulator.api.embeddings import embeddings
 from services.engine_simulator.api.exchange import Exchange, Receive, Scope, Send
@@ -19,6 +19,7 @@ Handler = Callable[[Engine, Exchange], Awaitable[None]]
 
 _ROUTES: dict[str, dict[str, Handler]] = {
     "/v1/chat/completions": {"POST": chat_completions},
+    "/v1/chat/completions/batch": {"POST": chat_batch},
     "/v1/completions": {"POST": completions},
     "/v1/responses": {"POST": responses},
     "/v1/responses/{id}": {"GET": stored_response},

@@ -7,7 +7,7 @@ from services.engine_simulator.api.answer_renderer import AnswerRenderer
 from services.engine_simulator.api.exchange import Exchange, event
 from services.engine_simulator.api.job_response import respond
 from services.engine_simulator.api.sampling import check_prompt, check_sampling, limits
-from services.engine_simulator.api.schema import ChatBody, parse
+from services.engine_simulator.api.schema import ChatBatchBody, ChatBody, parse
 from services.engine_simulator.engine.decoding import Token
 from services.engine_simulator.engine.engine import Engine, PromptRequest
 from services.engine_simulator.engine.language_model import Context
@@ -48,6 +48,35 @@ async def chat_completions(engine: Engine, exchange: Exchange) -> None:
         function=call[0] if call else None,
     )
     await respond(engine, exchange, job, renderer, bool(body.stream))
+
+
+async def chat_batch(engine: Engine, exchange: Exchange) -> None:
+    """Several chats, each of which gets one choice of the answer."""
+    body = parse(ChatBatchBody, await exchange.body())
+    plan = engine.admit()
+    model = engine.resolve(body.model)
+    weights = engine.weights(model)
+    room = engine.settings.max_model_len
+    max_tokens = body.max_completion_tokens or body.max_tokens
+    prompts = [chat_template.render(chat) for chat in body.messages]
+    for prompt in prompts:
+        check_prompt(prompt, room)
+    requests = [
+        PromptRequest(
+            prompt=prompt, limits=limits(body, max_tokens, len(prompt), room), seed=body.seed
+        )
+        for prompt in prompts
+    ]
+    renderer = ChatRenderer(
+        request_id=identity.new_id("chatcmpl-", exchange.header(b"x-request-id")),
+        model=model,
+        weights=weights,
+        body=body,
+        prompt=[id for prompt in prompts for id in prompt],
+        n=len(prompts),
+        function=None,
+    )
+    await respond(engine, exchange, engine.submit(model, requests, plan), renderer, stream=False)
 
 
 class ChatRenderer(AnswerRenderer):

@@ -63,6 +63,12 @@ class ChatBody(SamplingBody):
     tool_choice: str | dict[str, Any] | None = None
 
 
+class ChatBatchBody(ChatBody):
+    """The body of /v1/chat/completions/batch."""
+
+    messages: list[list[Message]]  # type: ignore[assignment]
+
+
 class CompletionBody(SamplingBody):
     """The body of /v1/completions."""
 

@@ -86,6 +86,8 @@ def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> 
 
 def test_an_engine_says_in_json_what_is_wrong_with_a_request() -> None:
     assert by_body(404, b'{"error": {"message": "no such model", "code": 404}}') is None
+    assert by_body(404, b'{"object":"error","message":"no such model","code":404}') is None
+    assert by_body(404, b'{"error": "no such model"}') is None
     assert isinstance(by_body(404, HTML, "text/html"), EngineFailed)
     assert isinstance(by_body(400, b"Invalid HTTP request received.", "text/plain"), EngineFailed)
     assert by_body(413, HTML, "text/html") is None
@@ -98,6 +100,7 @@ def test_an_engine_says_in_json_what_is_wrong_with_a_request() -> None:
         (404, b'{"error":{"message":"Not Found","type":"Not Found","param":null,"code":404}}'),
         (405, b'{"detail":"Method Not Allowed"}'),
         (501, b'{"error":{"message":"The model does not support Score API","code":501}}'),
+        (404, b'{"kind":"Status","message":"not found"}'),
         (501, b"Unsupported method"),
     ],
 )
