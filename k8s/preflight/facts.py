@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 Amounts: TypeAlias = Mapping[str, Decimal]
 """By resource name: `cpu` in cores, `memory` in bytes, `nvidia.com/gpu` in pieces, …"""
@@ -151,6 +151,8 @@ class Cluster:
     bounds: Reading[tuple[Bounds, ...]]
     api_servers: Reading[tuple[Address, ...]]
     """Where pods reach the API server behind its Service."""
+    policies: Reading[tuple[Mapping[str, Any], ...]]
+    """The namespace's NetworkPolicies as they are."""
     named: Mapping[Named, Reading[frozenset[str] | None]]
     """The keys of their data; None where there is no such object."""
     served: Mapping[str, Reading[Mapping[str, ServedKind]]]

@@ -103,7 +103,11 @@ class _Board:
         if id(pod) not in self._admitted:
             self._admitted[id(pod)] = admitted(pod, self._nodes)
         for node in self._admitted[id(pod)]:
-            if fits(pod, self._room[node.name]) and self._apart(pod, node):
+            if (
+                fits(pod, self._room[node.name])
+                and self._apart(pod, node)
+                and self._spread(pod, node)
+            ):
                 yield node
 
     def roomiest(self, pod: PodNeed) -> Node | None:
@@ -135,6 +139,23 @@ class _Board:
             if (whole := node.allocatable.get(name, Decimal(0))) > 0
         ]
         return sum(shares, Decimal(0))
+
+    def _spread(self, pod: PodNeed, node: Node) -> bool:
+        """Whether the pod's hard constraints of spreading allow it there."""
+        for rule in pod.spec.get("topologySpreadConstraints") or ():
+            if rule.get("whenUnsatisfiable", "DoNotSchedule") != "DoNotSchedule":
+                continue
+            key, selector = rule["topologyKey"], (rule.get("labelSelector") or {})
+            wanted = selector.get("matchLabels") or {}
+            domains = (_domain(each, key) for each in self._admitted[id(pod)])
+            stands = {domain: 0 for domain in domains if domain}
+            for other, on in self._placed:
+                if wanted.items() <= other.labels.items() and _domain(on, key) in stands:
+                    stands[_domain(on, key)] += 1
+            here = _domain(node, key)
+            if not here or stands[here] + 1 - min(stands.values()) > rule.get("maxSkew", 1):
+                return False
+        return True
 
     def _apart(self, pod: PodNeed, node: Node) -> bool:
         return not any(
@@ -201,6 +222,11 @@ def _left(room: Amounts, taken: Amounts) -> Amounts:
     return {name: amount - taken.get(name, Decimal(0)) for name, amount in room.items()}
 
 
+def _domain(node: Node, key: str) -> str:
+    """Empty where the node has no such label. Each node has a host name of its own."""
+    return node.labels.get(key, node.name if key == HOSTNAME else "")
+
+
 def _repels(pod: PodNeed, labels: Mapping[str, str], on: Node, node: Node) -> bool:
     """Whether the pod's required anti-affinity keeps it off `node`, where a pod with these labels
     is `on` a node."""
@@ -208,9 +234,7 @@ def _repels(pod: PodNeed, labels: Mapping[str, str], on: Node, node: Node) -> bo
     for term in affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or ():
         selector = (term.get("labelSelector") or {}).get("matchLabels")
         key = term.get("topologyKey", "")
-        near = on.name == node.name or (
-            key != HOSTNAME and key in node.labels and node.labels.get(key) == on.labels.get(key)
-        )
+        near = on.name == node.name or (_domain(on, key) == _domain(node, key) != "")
         if near and selector and selector.items() <= labels.items():
             return True
     return False

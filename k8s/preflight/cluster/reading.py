@@ -58,6 +58,13 @@ def read_cluster(
         quotas=attempt(lambda: quotas(connection, namespace)),
         bounds=attempt(lambda: bounds(connection, namespace)),
         api_servers=attempt(lambda: api_servers(connection)),
+        policies=attempt(
+            lambda: tuple(
+                connection.items(
+                    f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
+                )
+            )
+        ),
         named={
             each: attempt(lambda each=each: keys(connection, each))  # type: ignore[misc]
             for each in sorted(set(named))

@@ -53,7 +53,7 @@ def judge(
         *limit_ranges(needs, cluster.bounds),
         *admission(needs, cluster.namespace_labels, admissions, upgrade=upgrade),
         *named(references, cluster.named),
-        *way_to_api_server(needs, cluster.api_servers, into),
+        *way_to_api_server(needs, cluster.api_servers, cluster.policies, into),
         *pulls(needs, cluster.nodes, manifests),
         permissions("rights to install", install),
         permissions("rights the gateway gets", granted),

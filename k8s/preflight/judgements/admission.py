@@ -77,7 +77,9 @@ def _of_pods(pod: PodNeed, answer: Reading[Admission], *, upgrade: bool) -> Find
     if not answer.refusal:
         return Finding(check=check, result=Result.OK, found="a dry run was accepted")
     todo = next((do for sign, do in TODOS if re.search(sign, answer.refusal)), OTHER_TODO)
-    # What runs already gives its part of a quota back, and nobody waits for a chart's test.
-    passing = (upgrade and "exceeded quota" in answer.refusal) or pod.is_test
+    # What runs already gives its part of a quota back, what is scaled to zero takes none yet, and
+    # nobody waits for a chart's test.
+    full = "exceeded quota" in answer.refusal and (upgrade or pod.asleep)
+    passing = full or pod.is_test
     result = Result.WARNING if passing else Result.MISSING
     return Finding(check=check, result=result, found=answer.refusal, todo=todo)

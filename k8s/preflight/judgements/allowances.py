@@ -37,32 +37,39 @@ def quotas(
         return [Finding(check=check, result=Result.OK, found="none")]
     running = () if isinstance(pods, Unread) else pods
     own = [pod for pod in running if is_own(pod, needs, into)]
-    awake = [pod for pod in needs.pods if not pod.asleep and not pod.short_lived]
-    total = _total((pod.requests, pod.limits, pod.replicas) for pod in awake)
-    if not own:
-        total |= _counted(needs)
+    lasting = [pod for pod in needs.pods if not pod.short_lived]
+    counted = {} if own else _counted(needs)
     held = _total((pod.requests, pod.limits, 1) for pod in own)
-    return [_quota(quota, total, held) for quota in reading]
+    at_start = _of_pods(pod for pod in lasting if not pod.asleep) | counted
+    return [_quota(quota, at_start, _of_pods(lasting) | counted, held) for quota in reading]
 
 
-def _quota(quota: Quota, total: Amounts, held: Amounts) -> Finding:
+def _quota(quota: Quota, at_start: Amounts, awake: Amounts, held: Amounts) -> Finding:
+    """`awake`: with what is scaled to zero at the start."""
     check = f"resource quota {quota.name}"
     if quota.scoped:
         found = "it counts some pods only: the dry runs ask it"
         return Finding(check=check, result=Result.OK, found=found)
-    short = []
+    todo = "ask for a larger quota, or lower replicas, requests, limits in the values"
+    if short := list(_short(quota, at_start, held)):
+        return Finding(check=check, result=Result.MISSING, found="; ".join(short), todo=todo)
+    if short := list(_short(quota, awake, held)):
+        found = f"with what is scaled to zero awake, {'; '.join(short)}"
+        return Finding(check=check, result=Result.WARNING, found=found, todo=todo)
+    listed = ", ".join(sorted(quota.hard))
+    return Finding(check=check, result=Result.OK, found=f"enough is left of {listed}")
+
+
+def _short(quota: Quota, total: Amounts, held: Amounts) -> Iterator[str]:
     for name, hard in sorted(quota.hard.items()):
         free = hard - quota.used.get(name, ZERO) + held.get(name, ZERO)
         if (asked := total.get(name, ZERO)) > free:
-            short.append(
-                f"{name}: {readable(name, asked)} asked for, {readable(name, free)} of "
-                f"{readable(name, hard)} left"
-            )
-    if short:
-        todo = "ask for a larger quota, or lower replicas, requests, limits in the values"
-        return Finding(check=check, result=Result.MISSING, found="; ".join(short), todo=todo)
-    listed = ", ".join(sorted(quota.hard))
-    return Finding(check=check, result=Result.OK, found=f"enough is left of {listed}")
+            rest = f"{readable(name, free)} of {readable(name, hard)} left"
+            yield f"{name}: {readable(name, asked)} asked for, {rest}"
+
+
+def _of_pods(pods: Iterable[PodNeed]) -> dict[str, Decimal]:
+    return _total((pod.requests, pod.limits, pod.replicas) for pod in pods)
 
 
 def _total(pods: Iterable[tuple[Amounts, Amounts, int]]) -> dict[str, Decimal]:

@@ -15,21 +15,29 @@ CHECK = "way to the API server"
 
 
 def way_to_api_server(
-    needs: Needs, reading: Reading[tuple[Address, ...]], into: str
+    needs: Needs,
+    reading: Reading[tuple[Address, ...]],
+    existing: Reading[tuple[Mapping[str, Any], ...]],
+    into: str,
 ) -> list[Finding]:
-    """A row where a policy says where these pods may connect to."""
+    """A row where a policy, of the release or of the namespace, says where these pods may connect
+    to. What several allow adds up."""
+    brought = {entry["metadata"]["name"] for entry in needs.objects if _is_policy(entry)}
+    others = () if isinstance(existing, Unread) else existing
+    policies: list[Mapping[str, Any]] = [entry for entry in needs.objects if _is_policy(entry)]
+    policies += [entry for entry in others if entry["metadata"]["name"] not in brought]
     ruled = [
-        (pod, policies)
+        (pod, own)
         for pod in needs.pods
-        if _uses_api(pod, needs) and (policies := list(_policies(pod, needs, into)))
+        if _uses_api(pod, needs) and (own := list(_of_pod(policies, pod, into)))
     ]
     if not ruled:
         return []
     if isinstance(reading, Unread):
         todo = "compare its ports (kubectl get endpointslices -n default) with networkPolicy"
         return [Finding(check=CHECK, result=Result.NOT_CHECKED, found=reading.reason, todo=todo)]
-    for pod, policies in ruled:
-        shut = [each for each in reading if not any(_lets(p, each) for p in policies)]
+    for pod, own in ruled:
+        shut = [each for each in reading if not any(_lets(policy, each) for policy in own)]
         if shut:
             listed = ", ".join(map(str, shut))
             ports = ", ".join(str(port) for port in sorted({each.port for each in shut}))
@@ -54,10 +62,15 @@ def _uses_api(pod: PodNeed, needs: Needs) -> bool:
     )
 
 
-def _policies(pod: PodNeed, needs: Needs, into: str) -> Iterator[Object]:
-    for entry in needs.objects:
-        if entry["kind"] != "NetworkPolicy" or entry["apiVersion"] != "networking.k8s.io/v1":
-            continue
+def _is_policy(entry: Object) -> bool:
+    return str(entry["kind"]) == "NetworkPolicy" and "networking.k8s.io/" in entry["apiVersion"]
+
+
+def _of_pod(
+    policies: Iterable[Mapping[str, Any]], pod: PodNeed, into: str
+) -> Iterator[Mapping[str, Any]]:
+    """Those that rule what the pod may connect to."""
+    for entry in policies:
         spec = entry.get("spec") or {}
         kinds = spec.get("policyTypes") or (["Egress"] if "egress" in spec else [])
         here = (entry["metadata"].get("namespace") or into) == (pod.namespace or into)
@@ -83,7 +96,7 @@ def _holds(rule: Mapping[str, Any], value: str | None) -> bool:
     return value is None
 
 
-def _lets(policy: Object, address: Address) -> bool:
+def _lets(policy: Mapping[str, Any], address: Address) -> bool:
     return any(
         _port(rule.get("ports") or (), address.port) and _peer(rule.get("to") or (), address.host)
         for rule in policy["spec"].get("egress") or ()

@@ -53,7 +53,9 @@ def room(
         return [Finding(check=CHECK, result=Result.NOT_CHECKED, found=nodes.reason)]
     if not any(node.usable for node in nodes):
         return [Finding(check=CHECK, result=Result.NOT_CHECKED, found="no node is usable")]
-    misfits = [finding for pod in lasting if (finding := _alone(pod, nodes))]
+    # An install waits for the jobs of its hooks, too.
+    awaited = [pod for pod in needs.pods if not pod.is_test]
+    misfits = [finding for pod in awaited if (finding := _alone(pod, nodes))]
     if misfits:
         return misfits
     return [_together(lasting, nodes, used, upgrade=upgrade)]

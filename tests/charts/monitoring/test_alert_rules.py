@@ -188,6 +188,15 @@ FIRINGS = [
         at={"5m": False, "14m": True, "30m": False},
         labels={"severity": "warning", "condition": "mailbox-lost"},
     ),
+    # A pool at zero has no endpoint of which another alert could tell.
+    Firing(
+        file="conditions.yaml",
+        alert="TierflowDegraded",
+        metric="tierflow_condition",
+        series={'condition="pool-down", pod="one"': "_x4 1x40 _x20"},
+        at={"5m": False, "14m": True, "30m": False},
+        labels={"severity": "warning", "condition": "pool-down"},
+    ),
 ]
 
 

@@ -35,6 +35,7 @@ class Namespace:
     )
     charged: dict[str, Decimal] = field(default_factory=dict)
     api_port: int = 6443
+    policies: list[Object] = field(default_factory=list)
 
     def add(self, plural: str, name: str, **data: str) -> None:
         self.objects[plural, name] = {"metadata": {"name": name}, "data": data}
@@ -47,6 +48,7 @@ class Namespace:
             PATH: Answer({"metadata": metadata}),
             f"{PATH}/pods": self.admit,
             f"{PATH}/resourcequotas": _list(*(self._quota(name) for name in self.quotas)),
+            "/apis/networking.k8s.io/v1/namespaces/tierflow/networkpolicies": _list(*self.policies),
             f"{PATH}/limitranges": _list(*self._limit_ranges()),
             "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices": self._api_servers,
             **{

@@ -131,6 +131,15 @@ def test_the_api_servers_real_port_is_held_against_the_charts_policy(
     assert (outcome.code, outcome.result(row)) == (1, "missing")
     assert "10.1.2.3:16443" in outcome.rows[row]["found"]
     assert "gateway.networkPolicy.apiServer" in outcome.rows[row]["todo"]
+    shut = {
+        "metadata": {"name": "no-egress"},
+        "spec": {"podSelector": {}, "policyTypes": ["Egress"]},
+    }
+    api.answers.update(Namespace(policies=[shut]).answers())
+    off = ["--set", "gateway.networkPolicy.enabled=false"]
+    assert preflight(values=files["defaults"]).result(row) == "ok", "the chart's policy opens it"
+    assert preflight(values=files["defaults"], settings=off).result(row) == "missing"
+    api.answers.update(Namespace(api_port=16443).answers())
     opened = ["--set", "gateway.networkPolicy.apiServer.ports={443,16443}"]
     assert preflight(values=files["defaults"], settings=opened).result(row) == "ok"
 

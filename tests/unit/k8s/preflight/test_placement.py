@@ -158,6 +158,22 @@ def test_pods_that_must_stand_apart_need_a_node_each() -> None:
     assert places([pod], [node("one"), node("two")], {}).placement is Placement.FITS
 
 
+@pytest.mark.parametrize(("hard", "found"), [(True, Placement.NONE), (False, Placement.FITS)])
+def test_pods_that_must_be_spread_do_not_all_go_where_the_room_is(
+    hard: bool, found: Placement
+) -> None:
+    rule = {
+        "topologyKey": "kubernetes.io/hostname",
+        "maxSkew": 1,
+        "whenUnsatisfiable": "DoNotSchedule" if hard else "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {"app": "edge"}},
+    }
+    item = deployment("edge", 4, (container(cpu="1"),), topologySpreadConstraints=[rule])
+    item["spec"]["template"]["metadata"] = {"labels": {"app": "edge"}}
+    nodes = [node("large", cpu="8"), node("small", cpu="1")]
+    assert places(needed(item).pods, nodes, {}).placement is found
+
+
 def test_a_search_that_would_take_too_long_says_that_it_does_not_know() -> None:
     nodes = [node(f"n{number}", cpu="10", gib=100 + number) for number in range(12)]
     needs = [pods(f"p{number}", 1, cpu=f"{3 + number % 3}.{number:02}") for number in range(27)]
