@@ -62,7 +62,7 @@ def values_of(*files: Path) -> Object:
 
 def lint(values: Mapping[str, Any] | None = None, *, chart: str = "tierflow") -> list[str]:
     """Warnings and errors. Sub-charts are not linted with it: each is a chart of its own."""
-    report = helm_python.lint(CHARTS / chart, dict(values or {}), strict=True)
+    report = helm_python.lint(CHARTS / chart, overlay(THROWAWAY, dict(values or {})), strict=True)
     found = [each["error"] for each in report["messages"] if each["severity"] >= SEVERITY_WARNING]
     return [*found, *report["errors"]]
 

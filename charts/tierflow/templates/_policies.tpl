@@ -7,7 +7,7 @@
 {{- $open := list }}
 {{- $everywhere := (index .Subcharts "model-pool").Values.networkPolicy }}
 {{- range $name, $pool := .Values.pools }}
-{{- if and (kindIs "map" $pool) (not (dig "networkPolicy" "enabled" $everywhere.enabled $pool)) }}
+{{- if and (kindIs "map" $pool) (not (dig "enabled" $everywhere.enabled ($pool.networkPolicy | default dict))) }}
 {{- $open = append $open $name }}
 {{- end }}
 {{- end }}

@@ -12,6 +12,7 @@ from k8s.preflight.rendering import Object
 from tests.charts.helm import NAMESPACE, Refusal, Rendering, render
 
 pytestmark = pytest.mark.helm
+TLS = {"certificate": "/etc/mine/tls.crt", "key": "/etc/mine/tls.key"}
 NAME = "tierflow-gateway"
 OPERATIONS = "tierflow-gateway-operations"
 MONITORED: dict[str, Any] = {"serviceMonitor": {"enabled": True}}
@@ -139,7 +140,7 @@ def test_operators_and_keda_may_stay_with_plain_http() -> None:
     [
         ({"gateway": KEDA}, "gateway: keda.trigger metrics-api reads the replicas by plain HTTP"),
         ({"pools": {"edge": KEDA}}, "pools.edge.keda.trigger metrics-api reads the gateway"),
-        ({"gateway": {"config": {"listen": {"tls": {}}}}}, "name the certificate's Secret in tls"),
+        ({"gateway": {"config": {"listen": {"tls": TLS}}}}, "name the certificate's Secret in tls"),
     ],
 )
 def test_what_tls_contradicts_is_refused_by_name(values: dict[str, Any], words: str) -> None:

@@ -200,6 +200,112 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         "config.state.redis.url: it is secret",
     ),
     (gateway(config={"state": {"when_lost": "open"}}), "when_lost is the value state.whenLost"),
+    (
+        {"redis": {"maxMemory": "256mb"}},
+        "redis.maxMemory is 256mb, and redis.resources.limits.memory 256Mi leaves no room",
+    ),
+    (
+        {"redis": {"resources": {"requests": {"memory": "1Gi"}}}},
+        "redis: redis.resources.requests.memory is 1Gi, above its limit of 256Mi",
+    ),
+    (
+        edge(engine={"kvCacheGiB": 3.5}),
+        "pool edge: sharedMemory (512Mi) and engine.kvCacheGiB (3.5) leave nothing of "
+        "resources.limits.memory (4Gi)",
+    ),
+    (edge(sharedMemory="4Gi"), "sharedMemory (4Gi) and engine.kvCacheGiB (1) leave nothing"),
+    (
+        edge(gpu={"count": 1}, sharedMemory="32Gi"),
+        "sharedMemory (32Gi) leave nothing of resources.limits.memory (32Gi)",
+    ),
+    (edge(sharedMemory="64Mi"), "pool edge: sharedMemory is 64Mi, and vLLM needs 160Mi"),
+    (
+        {"redis": {"external": {"url": "rediss://cache.example.org:6390/0"}}}
+        | gateway(state={"ports": [6379]}),
+        "gateway.state.ports: redis.external.url has the port 6390, which is not among them",
+    ),
+    (
+        {"redis": {"external": {"url": "redis://cache.example.org/0"}}}
+        | gateway(state={"ports": [6380]}),
+        "redis.external.url has the port 6379, which is not among them",
+    ),
+    (
+        edge(podMonitor={"enabled": True}),
+        "pool edge: podMonitor.enabled needs networkPolicy.metricsFrom, which lets Prometheus in",
+    ),
+    (
+        {"global": {"imageRegistry": "https://registry.example.org"}},
+        'global.imageRegistry is "https://registry.example.org"; images have a host and a path',
+    ),
+    (edge(image={"registry": "http://x"}), 'pool edge: image.registry is "http://x"; images have'),
+    (
+        {"redis": {"image": {"repository": "oci://valkey"}}},
+        'redis: image.repository is "oci://valkey"',
+    ),
+    (
+        gateway(resources={"requests": {"cpu": "2500m"}}),
+        "gateway: resources.requests.cpu is 2500m, above its limit of 2; lower it, or raise",
+    ),
+    (
+        gateway(test={"resources": {"requests": {"memory": "1G"}}}),
+        "gateway: test.resources.requests.memory is 1G, above its limit of 256Mi",
+    ),
+    (
+        edge(resources={"limits": {"memory": "2Gi"}}),
+        "pool edge: resources.requests.memory is 3Gi, above its limit of 2Gi",
+    ),
+    (
+        edge(download={"resources": {"requests": {"cpu": 4}}}),
+        "pool edge: download.resources.requests.cpu is 4, above its limit of 2",
+    ),
+    (
+        gateway(resources={"limits": {"ephemeral-storage": "32Mi"}}),
+        "gateway: resources.limits.ephemeral-storage is 32Mi, and the pod's volumes may hold 64Mi",
+    ),
+    (
+        edge(
+            model={"hub": "a/b"},
+            download={"storage": "ephemeral"},
+            resources={"limits": {"ephemeral-storage": "55Gi"}},
+        ),
+        "ephemeral-storage is 55Gi, and the pod's volumes may hold 10Gi and 50Gi",
+    ),
+    (gateway(service={"nodePort": 30080}), "service.nodePort needs service.type NodePort"),
+    (
+        gateway(service={"externalTrafficPolicy": "Local"}),
+        "service.externalTrafficPolicy needs service.type NodePort or LoadBalancer",
+    ),
+    *(
+        (gateway(service={name: value}), f"service.{name} needs service.type LoadBalancer")
+        for name, value in (
+            ("loadBalancerClass", "x"),
+            ("loadBalancerIP", "192.0.2.1"),
+            ("loadBalancerSourceRanges", ["192.0.2.0/24"]),
+        )
+    ),
+    (
+        gateway(serviceMonitor={"enabled": True, "interval": "5s"}),
+        "gateway: serviceMonitor.scrapeTimeout 10s is longer than its interval 5s",
+    ),
+    (
+        gateway(serviceAccount={"create": False}),
+        "the Role would go to the namespace's `default`, which other pods have, too",
+    ),
+    (
+        gateway(devices={"names": ["kitchen"], "existingSecret": "mine"}),
+        "devices.names and devices.existingSecret are both given",
+    ),
+    (
+        gateway(autoscaling={"targetCPUUtilizationPercentage": None}),
+        "autoscaling.enabled needs a target",
+    ),
+    *(
+        (values | {"global": {"commonLabels": {"app.kubernetes.io/instance": "x"}}}, words)
+        for values, words in (
+            ({}, "gateway: global.commonLabels: the chart sets app.kubernetes.io/instance itself"),
+            (gateway(enabled=False), "commonLabels: the chart sets app.kubernetes.io/instance"),
+        )
+    ),
 ]
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [

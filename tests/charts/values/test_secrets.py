@@ -16,9 +16,10 @@ import pytest
 import yaml
 
 from k8s.preflight.rendering import THROWAWAY, Object, overlay
+from tests.charts.api import discovery
 from tests.charts.helm import CHARTS, NAMESPACE, RELEASE, Rendering, render
 from tests.integration.preflight.cluster import kubeconfig
-from tests.stand_in import Answer, StandIn, Table, stand_in
+from tests.stand_in import Answer, StandIn, stand_in
 
 pytestmark = pytest.mark.helm
 DEVICES = {"gateway": {"devices": {"names": ["kitchen"]}}}
@@ -29,23 +30,6 @@ NAMES = (
     "tierflow-admin",
     "tierflow-keys",
 )
-
-
-def discovery() -> Table:
-    """What Helm asks before it looks anything up."""
-    secrets = {"name": "secrets", "kind": "Secret", "namespaced": True, "verbs": ["get", "list"]}
-    core = {"kind": "APIResourceList", "groupVersion": "v1", "resources": [secrets]}
-    scaled = {"name": "deployments", "kind": "Deployment", "namespaced": True, "verbs": ["get"]}
-    apps = {"kind": "APIResourceList", "groupVersion": "apps/v1", "resources": [scaled]}
-    version = {"groupVersion": "apps/v1", "version": "v1"}
-    group = {"name": "apps", "versions": [version], "preferredVersion": version}
-    return {
-        "/version": Answer({"major": "1", "minor": "33", "gitVersion": "v1.33.0"}),
-        "/api": Answer({"kind": "APIVersions", "versions": ["v1"]}),
-        "/apis": Answer({"kind": "APIGroupList", "apiVersion": "v1", "groups": [group]}),
-        "/api/v1": Answer(core),
-        "/apis/apps/v1": Answer(apps),
-    }
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@
 
 {{/* http or https: what operators, Prometheus and KEDA speak. */}}
 {{- define "gateway.operationsScheme" -}}
-{{- ternary "https" "http" (and (not (empty .Values.tls.secretName)) .Values.tls.operations) -}}
+{{- ternary "https" "http" (not (or (empty .Values.tls.secretName) (empty .Values.tls.operations))) -}}
 {{- end -}}
 
 {{/* The setting `tls` of a listener. */}}

@@ -3,7 +3,7 @@
 {{- end -}}
 
 {{- define "model-pool.pipelineParallelSize" -}}
-{{- .Values.engine.pipelineParallelSize | default (ternary (int .Values.multiNode.size) 1 .Values.multiNode.enabled) -}}
+{{- .Values.engine.pipelineParallelSize | default (ternary (int .Values.multiNode.size) 1 (not (empty .Values.multiNode.enabled))) -}}
 {{- end -}}
 
 {{/* The arguments for vLLM itself, a JSON list of strings. */}}

@@ -119,7 +119,7 @@
 
 {{- define "model-pool.validateStorage" -}}
 {{- $pool := include "model-pool.pool" . -}}
-{{- $replicas := ternary (int .Values.keda.maxReplicas) (int .Values.replicas) .Values.keda.enabled -}}
+{{- $replicas := ternary (int .Values.keda.maxReplicas) (int .Values.replicas) (not (empty .Values.keda.enabled)) -}}
 {{- if .Values.multiNode.enabled -}}
 {{- $replicas = mul $replicas (int .Values.multiNode.size) -}}
 {{- end -}}
