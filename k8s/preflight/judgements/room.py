@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from k8s.preflight.facts import Amounts, Node, Reading, RunningPod, Unread
 from k8s.preflight.needs import Needs, PodNeed
-from k8s.preflight.placement import Placement, admitted, fits, left, places
+from k8s.preflight.packing import Placement, places
+from k8s.preflight.placement import admitted, fits, left
 from k8s.preflight.quantities import readable
 from k8s.preflight.report import Finding, Result
 
