@@ -1,6 +1,6 @@
 """Makes the Python environments of a checkout, once per lock file.
 
-    python3 deploy/local/environments.py gateway|engine|tools
+    python3 deploy/local/environments.py gateway|engine|tools [--then engine]
 
 prints the path of the environment's Python, its only line on stdout; everything else goes to
 stderr. Environments lie outside the checkout under a name made from the lock file's hash, so that
@@ -15,14 +15,32 @@ import fcntl
 import hashlib
 import os
 import platform
-import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+
+if not __package__:
+    # Run as a file, Python looks beside it.
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+
+from deploy.images.locked import locked_packages
+from deploy.local.installation.package_index import (
+    IndexUnreachable,
+    check_indexes,
+    has_files,
+    uv_environment,
+)
+from deploy.local.installation.steps import (
+    InstallationProgress,
+    StepFailed,
+    StepRunner,
+    explain,
+    report,
+)
+from deploy.local.installation.system_packages import missing_packages, missing_sentence
 
 OLDEST_PYTHON = (3, 11)
 LOCKS = Path(__file__).resolve().parent.parent / "locks"
@@ -31,6 +49,15 @@ RECIPE = "1"
 
 FREE_DISK_GB = {"gateway": 2.0, "engine": 7.0, "tools": 0.3}
 """Disk that an installation takes: the files, and the packages from which they come."""
+
+DEFAULT_TORCH = "default-torch.txt"
+"""The lock of what stands in place of the engine's torch where no index has its CPU build."""
+DEFAULT_TORCH_COST = (
+    "no package index has {pin} for this Python: taking torch's default build with the CUDA "
+    "libraries that it needs, {download} GB more to download and {disk} GB more of disk; PyTorch's "
+    "CPU index in PIP_EXTRA_INDEX_URL saves that"
+)
+DEFAULT_TORCH_GB = {"download": 2.4, "disk": 3.1}
 
 MARKER = "complete"
 """Written last into a finished environment; without it a folder is a half-made one."""
@@ -62,11 +89,14 @@ def is_complete(folder: Path) -> bool:
     return (folder / MARKER).is_file() and (folder / "bin" / "python").exists()
 
 
-def ensure(name: str, locks: Path = LOCKS, root: Path | None = None) -> Path:
+def ensure(
+    name: str, locks: Path = LOCKS, root: Path | None = None, *, then: Collection[str] = ()
+) -> Path:
     """The Python of environment `name`, which is made first if it is missing.
 
-    Safe to call from several processes at once: one makes it, the others wait for that one.
-    Raises EnvironmentFailure.
+    `then` are the environments that are made next: what they need of the system is checked before
+    anything is downloaded. Safe to call from several processes at once: one makes it, the others
+    wait for that one. Raises EnvironmentFailure.
     """
     lock = locks / f"{name}.txt"
     if not lock.is_file():
@@ -80,6 +110,7 @@ def ensure(name: str, locks: Path = LOCKS, root: Path | None = None) -> Path:
             raise EnvironmentFailure(
                 f"can't make {root}: {error.strerror}; set TIERFLOW_CACHE to a folder of yours"
             ) from error
+        check_system({name, *then})
         with locked(folder.with_suffix(".lock")) as lock_fd:
             if not is_complete(folder):
                 make(name, lock, folder, lock_fd)
@@ -111,109 +142,89 @@ def make(name: str, lock: Path, folder: Path, lock_fd: int) -> None:
         report(f"removing a half-made {folder.name}")
         shutil.rmtree(folder)
     check_disk(name, folder.parent)
-    check_venv_module()
-    # The lines that begin with a space are the hashes of the package above them.
-    packages = [line for line in lock.read_text().splitlines() if line and line[0] not in "# "]
-    report(f"making the {name} environment, {len(packages)} packages, in {folder}")
+    count = len(locked_packages(lock.read_text()))
+    report(f"making the {name} environment, {count} packages, in {folder}")
     log = folder.with_suffix(".log")
     started = time.monotonic()
-    with log.open("w") as output:
-        progress = InstallationProgress(name, len(packages), started)
-        for step, command, required in steps(lock, folder):
-            progress.stage(step)
-            code = run_logged(command, lock_fd, output.write, progress.line)
-            output.flush()
-            if code and required:
-                progress.end()
-                reason = explain(log.read_text(errors="replace"))
-                shutil.rmtree(folder, ignore_errors=True)
-                raise EnvironmentFailure(f"{reason} (log: {log})")
+    try:
+        with log.open("w") as output:
+            progress = InstallationProgress(name, count, started)
+            _install(lock, folder, StepRunner(lock_fd, output.write, progress))
+            progress.end()
+    except (EnvironmentFailure, IndexUnreachable, StepFailed) as failure:
         progress.end()
+        reason = str(failure) or explain(log.read_text(errors="replace"))
+        shutil.rmtree(folder, ignore_errors=True)
+        raise EnvironmentFailure(f"{reason} (log: {log})") from failure
     (folder / MARKER).write_text(f"{lock.name}\n")
     report(f"the {name} environment is ready, after {time.monotonic() - started:.0f} s")
 
 
-def steps(lock: Path, folder: Path) -> list[tuple[str, list[str], bool]]:
-    """The steps in their order: name, command, and whether the command must succeed."""
-    base = getattr(sys, "_base_executable", None) or sys.executable
+def _install(lock: Path, folder: Path, runner: StepRunner) -> None:
+    """Raises EnvironmentFailure, IndexUnreachable, StepFailed."""
     python = str(folder / "bin" / "python")
-    pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
-    # Bytecode is compiled afterwards on all cores; pip would use one.
-    pip += ["--no-compile", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
-    pip += ["-r", str(lock)]
+    runner.run("an empty environment", empty_environment(folder))
+    packages = locked_packages(lock.read_text())
+    if packages:
+        runner.progress.stage("looking for the package index")
+        check_indexes(python, packages[0].name)
+    requirements = chosen_requirements(lock, folder)
+    by_uv = uv_install(python, requirements)
+    if by_uv is None or not runner.succeeds("packages, by uv", *by_uv):
+        runner.run("packages", pip_install(python, requirements))
+    # Some packages ship templates that are not valid Python, so its exit code says little.
     compile_all = [python, "-m", "compileall", "-q", "-j", "0", "-x", "/tests?/", str(folder)]
-    return [
-        ("an empty environment", [base, "-m", "venv", str(folder)], True),
-        ("packages", pip, True),
-        # Some packages ship templates that are not valid Python, so its exit code says little.
-        ("bytecode", compile_all, False),
-    ]
+    runner.succeeds("bytecode", compile_all)
 
 
-def run_logged(
-    command: list[str], lock_fd: int, write: Callable[[str], object], line: Callable[[str], None]
-) -> int:
-    """Run to the end; every line of output goes to both callables."""
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        pass_fds=[lock_fd],
-    ) as process:
-        assert process.stdout is not None
-        try:
-            for text in process.stdout:
-                write(text)
-                line(text)
-            return process.wait()
-        finally:
-            process.kill()
+def empty_environment(folder: Path) -> list[str]:
+    """The command that makes one."""
+    base = getattr(sys, "_base_executable", None) or sys.executable
+    return [base, "-m", "venv", str(folder)]
 
 
-class InstallationProgress:
-    """The progress of an installation: a live line on a terminal, else a line per 10 s."""
-
-    def __init__(self, name: str, packages: int, started: float) -> None:
-        self.name, self.packages, self.started = name, packages, started
-        self.seen = 0
-        self.current = ""
-        self.live = sys.stderr.isatty()
-        self.shown = started
-
-    def stage(self, step: str) -> None:
-        self.current = step
-        self.show(force=True)
-
-    def line(self, text: str) -> None:
-        if match := re.match(r"(?:Collecting|Processing) (\S+)", text):
-            self.seen += 1
-            package = match[1].rsplit("/", 1)[-1].split("-cp")[0]
-            self.current = f"{package} ({self.seen} of {self.packages})"
-            self.show()
-        elif text.startswith("Installing collected packages"):
-            self.current = f"unpacking {self.packages} packages"
-            self.show(force=True)
-
-    def show(self, force: bool = False) -> None:
-        now = time.monotonic()
-        text = f"{self.name}: {self.current}, {now - self.started:.0f} s"
-        if self.live:
-            sys.stderr.write(f"\r\x1b[2K{text}")
-            sys.stderr.flush()
-        elif force or now - self.shown >= 10:
-            self.shown = now
-            report(text)
-
-    def end(self) -> None:
-        if self.live:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
+def chosen_requirements(lock: Path, folder: Path) -> Path:
+    """The lock, or one in `folder` that has torch's default build where no index has the CPU's."""
+    instead = lock.with_name(DEFAULT_TORCH)
+    packages = locked_packages(lock.read_text())
+    torch = next((package for package in packages if package.key == "torch"), None)
+    if torch is None or "+cpu" not in torch.version or not instead.is_file():
+        return lock
+    alone, merged = folder / "torch.txt", folder / "requirements.txt"
+    alone.write_text(f"{torch.entry}\n")
+    if has_files(str(folder / "bin" / "python"), alone):
+        return lock
+    report(DEFAULT_TORCH_COST.format(pin=torch.pin, **DEFAULT_TORCH_GB))
+    check_disk(lock.stem, folder.parent, DEFAULT_TORCH_GB["download"] + DEFAULT_TORCH_GB["disk"])
+    default = locked_packages(instead.read_text())
+    replaced = {package.key for package in default}
+    kept = [package for package in packages if package.key not in replaced]
+    merged.write_text("".join(f"{package.entry}\n" for package in [*kept, *default]))
+    return merged
 
 
-def check_disk(name: str, root: Path) -> None:
-    needed = FREE_DISK_GB.get(name, 0.0)
+def pip_install(python: str, requirements: Path) -> list[str]:
+    """pip's command: files of the lock's hashes, and nothing else."""
+    command = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
+    # Bytecode is compiled afterwards on all cores; pip would use one.
+    command += ["--no-compile", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
+    return [*command, "-r", str(requirements)]
+
+
+def uv_install(python: str, requirements: Path) -> tuple[list[str], Mapping[str, str]] | None:
+    """uv's command and its environment, where uv is on PATH and can ask the same indexes."""
+    uv = shutil.which("uv")
+    environ = uv_environment(python) if uv else None
+    if uv is None or environ is None:
+        return None
+    command = [uv, "pip", "install", "--python", python, "--no-progress", "--no-deps"]
+    command += ["--only-binary", ":all:", "--require-hashes", "-r", str(requirements)]
+    return command, environ
+
+
+def check_disk(name: str, root: Path, more: float = 0.0) -> None:
+    """`more` is in GB, beside what the environment always needs."""
+    needed = FREE_DISK_GB.get(name, 0.0) + more
     free = shutil.disk_usage(root).free / 1e9
     if free < needed:
         raise EnvironmentFailure(
@@ -222,50 +233,12 @@ def check_disk(name: str, root: Path) -> None:
         )
 
 
-def check_venv_module() -> None:
-    try:
-        import ensurepip  # noqa: F401
-        import venv  # noqa: F401
-    except ImportError as error:
-        version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-        raise EnvironmentFailure(
-            f"this Python {version} has no venv module: install the package python{version}-venv"
-        ) from error
-
-
-UNREACHABLE = re.compile(
-    r"name resolution|NewConnectionError|ConnectTimeout|ReadTimeout|Max retries exceeded"
-    r"|ProxyError|SSLError|Network is unreachable|Connection refused"
-)
-
-
-def explain(log: str) -> str:
-    """The reason why an installation failed, in one line, from pip's output."""
-    if "No space left on device" in log:
-        return "the disk is full: free some, or set TIERFLOW_CACHE to a folder on another disk"
-    if mismatch := re.search(r"\n\s+(\S+) from \S+.*\n\s+Expected sha256", log):
-        return (
-            f"the index gives other bytes for {mismatch[1]} than the lock's hashes say: ask where "
-            "they are from before you trust them"
-        )
-    if UNREACHABLE.search(log):
-        return "the Python package index can't be reached: check the network, PIP_INDEX_URL"
-    missing = re.search(
-        r"(?:satisfies the requirement|No matching distribution found for) (\S+)", log
-    )
-    if missing and missing[1].startswith("torch=="):
-        return (
-            f"no index has {missing[1]}: add PyTorch's CPU wheel index as an extra index "
-            "(PIP_EXTRA_INDEX_URL)"
-        )
-    if missing:
-        return f"no index has a wheel of {missing[1]} for this Python and machine"
-    errors = [line for line in log.splitlines() if line.strip()]
-    return f"the installation failed: {errors[-1].strip() if errors else 'no output'}"
-
-
-def report(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+def check_system(names: Collection[str]) -> None:
+    """Raises EnvironmentFailure that names all that the system lacks for these environments."""
+    if missing := missing_packages(names):
+        raise EnvironmentFailure(missing_sentence(missing))
+    if "engine" not in names and (missing := missing_packages({"engine"})):
+        report(f"engines on this machine will need more: {missing_sentence(missing)}")
 
 
 def use_a_newer_python() -> None:
@@ -275,19 +248,28 @@ def use_a_newer_python() -> None:
             os.execv(python, [python, *sys.argv])
     raise EnvironmentFailure(
         f"Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or later is needed, this is "
-        f"{platform.python_version()}: install the packages python3.11 and python3.11-venv"
+        f"{platform.python_version()}: install the packages python3.11 and python3.11-venv, "
+        "or later ones"
     )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="environments.py", description=__doc__)
     parser.add_argument("name", choices=sorted(FREE_DISK_GB))
-    name = parser.parse_args().name
+    parser.add_argument(
+        "--then",
+        choices=sorted(FREE_DISK_GB),
+        nargs="*",
+        default=[],
+        help="environments that are made next; what they need is checked first",
+    )
+    arguments = parser.parse_args()
+    name = arguments.name
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if sys.version_info < OLDEST_PYTHON:
             use_a_newer_python()
-        print(ensure(name))
+        print(ensure(name, then=arguments.then))
     except EnvironmentFailure as failure:
         report(f"tierflow: {failure}")
         return 1

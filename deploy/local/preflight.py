@@ -5,25 +5,26 @@ Every check raises PreflightFailure with one line that names what to change.
 
 from __future__ import annotations
 
-import ctypes
+import shutil
 import socket
+import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import psutil
 
 from deploy.local.fingerprint import TokenizerMissing, folder_fingerprint
+from deploy.local.installation.system_packages import LIBRARIES, missing_libraries, missing_sentence
 from deploy.local.settings import HOST, Model, Settings
 
 ENGINE_BASE_GIB = 1.5
 """Memory of a vLLM server beside weights and KV cache: three processes with torch."""
 
+LOOK_S = 30.0
+"""The wait for a Python that says whether it has vLLM."""
 SIMULATOR_GIB = 0.1
 DEVICE_GIB = 0.2
 """Memory of a device agent with a specialist of the shipped family."""
-
-LIBRARIES = {"libnuma.so.1": "libnuma1"}
-"""System libraries that vLLM's CPU build needs and no wheel has, with their Debian packages."""
 
 
 class PreflightFailure(Exception):
@@ -34,6 +35,7 @@ def check(settings: Settings) -> None:
     """All checks, cheapest first."""
     check_ports(settings)
     if settings.engine == "vllm":
+        check_engine_python(settings)
         if not settings.engine_python:
             check_libraries(LIBRARIES)
         check_models(settings)
@@ -70,14 +72,29 @@ def _holder(port: int) -> str:
 
 def check_libraries(libraries: Mapping[str, str]) -> None:
     """`libraries` maps each shared library to the Debian package that has it."""
-    for library, package in libraries.items():
-        try:
-            ctypes.CDLL(library)
-        except OSError as error:
-            raise PreflightFailure(
-                f"the system library {library} is missing, which vLLM needs on a CPU: "
-                f"install the package {package}"
-            ) from error
+    if missing := missing_libraries(libraries):
+        raise PreflightFailure(missing_sentence(missing))
+
+
+def check_engine_python(settings: Settings) -> None:
+    """The Python that the user names has vLLM."""
+    variable, python = "TIERFLOW_ENGINE_PYTHON", settings.engine_python
+    if not python:
+        return
+    if shutil.which(python) is None:
+        raise PreflightFailure(f"{variable}: there is no program {python}")
+    look = "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"
+    try:
+        code = subprocess.run(
+            [python, "-c", look], capture_output=True, timeout=LOOK_S, cwd="/"
+        ).returncode
+    except (OSError, subprocess.TimeoutExpired):
+        raise PreflightFailure(f"{variable}: {python} is no Python that runs") from None
+    if code:
+        raise PreflightFailure(
+            f"{variable}: {python} has no vLLM, or is no Python; leave the variable out to have "
+            "one made"
+        )
 
 
 def check_models(settings: Settings) -> None:

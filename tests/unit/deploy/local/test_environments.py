@@ -1,10 +1,13 @@
 """Environments: their names, and that only a finished one is taken for one."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,12 +20,16 @@ from deploy.local.environments import (
     MARKER,
     EnvironmentFailure,
     cache_root,
+    chosen_requirements,
     ensure,
     environment_folder,
-    explain,
     is_complete,
-    steps,
+    pip_install,
+    uv_install,
 )
+from deploy.local.installation import package_index, system_packages
+from deploy.local.installation.package_index import IndexUnreachable, check_indexes, silent_hosts
+from deploy.local.installation.steps import explain
 
 LOCK_NAMES = sorted(lock.stem for lock in LOCKS.glob("*.txt"))
 SCRIPT = LOCKS.parent / "local" / "environments.py"
@@ -110,22 +117,167 @@ def test_two_callers_at_once_get_one_environment(made: Made) -> None:
     assert sum("is ready, after" in errors for errors in made.errors) == 1
 
 
-def test_a_failed_installation_leaves_no_environment(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def from_a_copy(lock: Path, folder: Path) -> list[tuple[str, list[str], bool]]:
-        (first, _, required), *others = steps(lock, folder)
-        return [(first, ["cp", "-a", str(made.folder), str(folder)], required), *others]
+UNREACHED = {
+    "PIP_CONFIG_FILE": os.devnull,
+    "PIP_INDEX_URL": "http://someone:hunter2@127.0.0.1:9/simple",
+    "PIP_EXTRA_INDEX_URL": "",
+    "PIP_FIND_LINKS": "",
+}
+SIX = f"six==1.17.0 --hash=sha256:{64 * '0'}"
 
-    # Making an empty environment takes far longer than copying one.
-    monkeypatch.setattr(environments, "steps", from_a_copy)
-    locks = write_lock(tmp_path / "locks", "not a requirement")
+
+@pytest.fixture
+def emptied(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty environments are copies: making one takes far longer. No index is reached."""
+    copy = ["cp", "-a", str(made.folder)]
+    monkeypatch.setattr(environments, "empty_environment", lambda folder: [*copy, str(folder)])
+    for name, value in UNREACHED.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("emptied")
+def test_an_index_that_can_not_be_reached_is_told_at_once_and_leaves_no_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[list[str], float | None]] = []
+    run = subprocess.run
+
+    def seen(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        asked.append((command, options.get("timeout")))
+        return run(command, **options)
+
+    monkeypatch.setattr(subprocess, "run", seen)
+    locks = write_lock(tmp_path / "locks", SIX)
     with pytest.raises(EnvironmentFailure) as failed:
         ensure("tiny", locks, tmp_path / "cache")
-    assert "\n" not in str(failed.value)
+    assert str(failed.value).startswith(
+        "the Python package index at 127.0.0.1 can't be reached: check the network"
+    )
+    assert "hunter2" not in str(failed.value) and "\n" not in str(failed.value)
     folder = environment_folder("tiny", (locks / "tiny.txt").read_bytes(), tmp_path / "cache")
     assert not folder.exists()
-    assert folder.with_suffix(".log").read_text()
+    assert folder.with_suffix(".log").exists()
+    [(command, timeout)] = asked
+    assert timeout is not None and timeout <= 30, "whatever the index does"
+    assert command[-4:] == ["--retries", "1", "--timeout", "6"]
+
+
+def test_an_index_that_never_answers_is_given_up_after_half_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def hang(command: list[str], **options: Any) -> None:
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    with pytest.raises(IndexUnreachable, match="has not answered for 27 s: check the network"):
+        check_indexes("python", "six")
+
+
+def test_hosts_that_failed_are_named_once_without_passwords() -> None:
+    log = (
+        "Could not fetch URL https://a:****@one.example/simple/six/: connection error: x\n"
+        "Could not fetch URL https://two.example/simple/six/: There was a problem confirming the "
+        "ssl certificate: x - skipping\n"
+        "Could not fetch URL https://one.example/simple/pip/: connection error: x - skipping\n"
+        "Could not fetch URL https://three.example/simple/six/: 404 Client Error - skipping\n"
+    )
+    assert silent_hosts(log) == ["one.example", "two.example"]
+
+
+def test_everything_that_the_system_lacks_is_named_with_its_command_before_anything_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacking = {"python3.11-venv": "makes Python environments", "libnuma1": "has libnuma.so.1"}
+    monkeypatch.setattr(environments, "missing_packages", lambda names: lacking)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    locks = write_lock(tmp_path / "locks", SIX)
+    with pytest.raises(EnvironmentFailure) as failed:
+        ensure("tiny", locks, tmp_path / "cache", then=["engine"])
+    assert str(failed.value) == (
+        "2 system packages are missing: python3.11-venv (makes Python environments), libnuma1 "
+        "(has libnuma.so.1); install with: sudo apt-get install -y python3.11-venv libnuma1"
+    )
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_what_engines_need_of_the_system_is_looked_for_where_they_come_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(system_packages, "LIBRARIES", {"libnone.so.1": "libnone1"})
+    assert "libnone1" in system_packages.missing_packages({"gateway", "engine"})
+    assert "libnone1" not in system_packages.missing_packages({"gateway"})
+
+
+def engine_locks(folder: Path) -> Path:
+    write_lock(folder)
+    (folder / "engine.txt").write_text(f"torch==2.0+cpu --hash=sha256:{64 * '1'}\n{SIX}\n")
+    default = [f"torch==2.0 --hash=sha256:{64 * '2'}", f"nvidia-x==1 --hash=sha256:{64 * '3'}"]
+    (folder / "default-torch.txt").write_text("\n".join(default) + "\n")
+    return folder
+
+
+def test_torchs_cpu_build_is_taken_where_pip_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "has_files", lambda python, requirements: True)
+    lock = engine_locks(tmp_path / "locks") / "engine.txt"
+    assert chosen_requirements(lock, tmp_path) == lock
+
+
+def test_elsewhere_its_default_build_is_taken_and_one_line_says_what_that_costs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(environments, "has_files", lambda python, requirements: False)
+    lock = engine_locks(tmp_path / "locks") / "engine.txt"
+    packages = locked_packages(chosen_requirements(lock, tmp_path).read_text())
+    assert [package.pin for package in packages] == ["six==1.17.0", "torch==2.0", "nvidia-x==1"]
+    assert all(package.hashes for package in packages)
+    [line] = capsys.readouterr().err.splitlines()
+    assert "torch==2.0+cpu" in line and "GB more to download and" in line
+
+
+def test_the_default_torch_is_of_the_engines_version() -> None:
+    pins = {
+        name: next(p.version for p in locked_packages(text) if p.key == "torch")
+        for name in ("engine", "default-torch")
+        if (text := (LOCKS / f"{name}.txt").read_text())
+    }
+    assert pins["engine"] == f"{pins['default-torch']}+cpu"
+
+
+def test_uv_checks_hashes_and_asks_the_indexes_that_pip_is_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    listed = (
+        "global.index-url='https://a:hunter2@one.example/simple'\n"
+        ":env:.extra-index-url='https://two.example/simple file:///three'\n"
+        "global.find-links='/wheels'\nglobal.cert='/ca.pem'\nuser.timeout='60'\n"
+    )
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    environ = package_index.translated(listed, {"PATH": "/bin"})
+    monkeypatch.setattr(environments, "uv_environment", lambda python: environ)
+    installed = uv_install("python", Path("lock.txt"))
+    assert installed is not None
+    command, given = installed
+    assert {"--require-hashes", "--no-deps", "--only-binary"} <= set(command)
+    assert not any("hunter2" in word for word in command), "a process list shows no password"
+    assert given == {
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+        "UV_DEFAULT_INDEX": "https://a:hunter2@one.example/simple",
+        "UV_INDEX": "https://two.example/simple file:///three",
+        "UV_FIND_LINKS": "/wheels",
+        "SSL_CERT_FILE": "/ca.pem",
+        "PATH": "/bin",
+    }
+
+
+def test_uv_is_left_out_where_it_is_not_there_or_pip_is_told_what_it_can_not_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert package_index.translated("global.no-index='true'\n", {}) is None
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert uv_install("python", Path("lock.txt")) is None
 
 
 def test_a_lock_file_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -179,10 +331,7 @@ def test_a_lock_file_pins_every_package_once_with_its_hashes_and_names_no_place(
 
 
 def test_an_environment_is_installed_by_hashes_alone() -> None:
-    (pip,) = [
-        command for _, command, _ in steps(LOCKS / "tools.txt", Path("x")) if "pip" in command
-    ]
-    assert {"--require-hashes", "--no-deps"} <= set(pip)
+    assert {"--require-hashes", "--no-deps"} <= set(pip_install("python", LOCKS / "tools.txt"))
 
 
 def test_the_engine_lock_leaves_out_what_does_not_fit_its_torch() -> None:

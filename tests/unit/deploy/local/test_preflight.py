@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from deploy.local.preflight import (
     DEVICE_GIB,
     PreflightFailure,
     check_devices,
+    check_engine_python,
     check_libraries,
     check_memory,
     check_models,
@@ -143,5 +145,19 @@ def test_the_simulator_needs_little_memory(tmp_path: Path) -> None:
 
 def test_a_missing_system_library_is_named_with_its_package() -> None:
     check_libraries({"libc.so.6": "libc6"})
-    with pytest.raises(PreflightFailure, match="libnone.so.1 is missing.*the package libnone1"):
+    with pytest.raises(PreflightFailure, match=r"missing: libnone1 \(has libnone.so.1.*libnone1$"):
         check_libraries({"libc.so.6": "libc6", "libnone.so.1": "libnone1"})
+
+
+def test_an_engine_python_that_is_not_there_or_has_no_vllm_is_refused(tmp_path: Path) -> None:
+    def settings(python: str) -> Settings:
+        return read_settings({"TIERFLOW_ENGINE_PYTHON": python})
+
+    with pytest.raises(PreflightFailure, match="ENGINE_PYTHON: there is no program /no/python"):
+        check_engine_python(settings("/no/python"))
+    (tmp_path / "python").write_text("no program")
+    with pytest.raises(PreflightFailure, match="ENGINE_PYTHON: there is no program"):
+        check_engine_python(settings(str(tmp_path / "python")))
+    with pytest.raises(PreflightFailure, match="ENGINE_PYTHON: .* has no vLLM"):
+        check_engine_python(settings(sys.executable))
+    check_engine_python(settings(""))
