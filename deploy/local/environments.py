@@ -169,6 +169,7 @@ def _install(lock: Path, folder: Path, runner: StepRunner) -> None:
         runner.progress.stage("looking for the package index")
         check_indexes(python, packages[0].name)
     requirements = chosen_requirements(lock, folder)
+    runner.progress.packages = len(locked_packages(requirements.read_text()))
     by_uv = uv_install(python, requirements)
     if by_uv is None or not runner.succeeds("packages, by uv", *by_uv):
         runner.run("packages", pip_install(python, requirements))

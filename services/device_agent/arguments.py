@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from gateway.protocol.variables import variables_problem
 from gateway.protocol.work import MAX_WORK, Privacy
 from services.device_agent.drafters.registry import KINDS
 from services.device_agent.link.enrolment import DeviceToken, read_token
@@ -170,8 +171,10 @@ def _enrolment(top: argparse.ArgumentParser) -> None:
     group.add_argument("--name", help="at the gateway; default: the one that the operator chose")
 
 
-def check(arguments: argparse.Namespace) -> None:
+def check(arguments: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> None:
     """The checks that need no file. Raises ArgumentFailure."""
+    if problem := variables_problem(environ):
+        raise ArgumentFailure(problem)
     bounds: Sequence[tuple[str, float, float]] = (
         ("spoil", 0, 1),
         ("port", 1, 65535),

@@ -27,6 +27,8 @@ class TextModel:
     """
 
     def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise ModelFolderFailed(f"--model {folder}: there is no such folder")
         for name in ("tokenizer.json", "config.json"):
             if not (folder / name).is_file():
                 raise ModelFolderFailed(f"--model {folder}: has no {name}")

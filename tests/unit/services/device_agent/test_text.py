@@ -115,6 +115,11 @@ def test_what_the_folder_lacks_is_named(tmp_path: Path, missing: str) -> None:
         TextModel(tmp_path)
 
 
+def test_a_folder_that_is_not_there_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelFolderFailed, match="/nope: there is no such folder"):
+        TextModel(tmp_path / "nope")
+
+
 def test_ends_and_greedy_default_are_read_from_the_folder() -> None:
     assert MODEL.end_tokens == {2, 6}
     assert MODEL.default_temperature == 0.0
