@@ -50,7 +50,7 @@ device: ## run a device agent against `make up`: drafts with rill-device, its AP
 
 # Neither make nor the shell reads the question: it goes as it was typed.
 ask: export TIERFLOW_QUESTION := $(value Q)
-ask: ## ask a question and see who wrote each token; Q="What is 3 + 4?"
+ask: ## ask a question and see who wrote each token; Q="Add 417 and 325 digit by digit."
 	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m tierflow ask $(ARGS) -- "$$TIERFLOW_QUESTION"
 
 test: ## run the tests; ARGS="-k words" hands arguments to pytest

@@ -10,8 +10,8 @@ from tierflow.local import agent_url, gateway_url
 from tierflow.question import AskFailed, Question, ask, listens
 
 EXAMPLES = """\
-  tierflow ask "What is 3 + 4?"
-  tierflow ask --model tierflow-cascade "Which is larger, 17 or 71?"
+  tierflow ask "Add 417 and 325 digit by digit."
+  tierflow ask --model tierflow-cascade "Which number is the largest: 17, 71 or 8?"
   tierflow ask --url https://gateway.example --model tierflow-auto "Hello"     # key: OPENAI_API_KEY
   echo 'What does "print(2+3)" give?' | tierflow ask -"""
 KEYS = ("TIERFLOW_API_KEY", "OPENAI_API_KEY")
