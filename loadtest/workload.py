@@ -51,9 +51,7 @@ def read_workload(environ: Mapping[str, str] = os.environ) -> Workload:
     """
     values = {name: environ.get(name) or default for name, (default, _) in VARIABLES.items()}
     return Workload(
-        url=_url(
-            values["TIERFLOW_URL"] or f"http://127.0.0.1:{environ.get('TIERFLOW_PORT') or 8080}"
-        ),
+        url=_url(values["TIERFLOW_URL"] or _own_url(environ.get("TIERFLOW_PORT") or "8080")),
         models=parse_models(values["TIERFLOW_LOAD_MODELS"]),
         users=int(_number(values, "TIERFLOW_LOAD_USERS", whole=True)),
         rate=_number(values, "TIERFLOW_LOAD_RATE"),
@@ -121,6 +119,13 @@ def _positive(text: str) -> float:
     except ValueError:
         return 0.0
     return number if 0.0 < number < 1e9 else 0.0
+
+
+def _own_url(port: str) -> str:
+    """Of the gateway that `make up` has started on this machine."""
+    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+        raise BenchmarkFailure(f"TIERFLOW_PORT={port}: must be a port, 1 to 65535", 2)
+    return f"http://127.0.0.1:{port}"
 
 
 def _url(text: str) -> str:

@@ -105,13 +105,19 @@ def main(argv: Sequence[str]) -> int:
         return _complete()
     name = next((word for word in argv if not word.startswith("-")), "")
     command = next((each for each in COMMANDS if each.name == name), None)
+    from deploy.local.variables import SettingError
+
     try:
+        _check_variables()
         if command is not None:
             enter_environment(command.needs, argv)
         arguments = command_parser(name).parse_args(argv)
         if command is None:
             return _help()
         return _module(command).run(arguments)
+    except SettingError as problem:
+        print(f"tierflow {name}: {problem}", file=sys.stderr)
+        return USAGE
     except EnvironmentMissing as missing:
         print(f"tierflow {name}: {missing}", file=sys.stderr)
         return 1
@@ -121,6 +127,15 @@ def main(argv: Sequence[str]) -> int:
         # Whoever read this has seen enough; Python would say so at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _check_variables() -> None:
+    """A variable of ours that no part reads was meant for one. Raises SettingError."""
+    from deploy.local.variables import SettingError
+    from gateway.protocol.variables import variables_problem
+
+    if problem := variables_problem(os.environ):
+        raise SettingError(problem)
 
 
 def command_parser(chosen: str) -> Parser:

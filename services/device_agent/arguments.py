@@ -188,6 +188,8 @@ def check(arguments: argparse.Namespace, environ: Mapping[str, str] = os.environ
         if not low <= value <= high:
             flag = name.replace("_", "-")
             raise ArgumentFailure(f"--{flag} {value}: must be {low} to {high}")
+    if not arguments.model.is_dir():
+        raise ArgumentFailure(f"--model {arguments.model}: no such folder")
     if arguments.no_api and (arguments.no_member or not arguments.gateway):
         raise ArgumentFailure(
             "--no-api leaves nothing to do: it needs --gateway, and no --no-member"

@@ -57,6 +57,32 @@ def test_a_misspelt_word_is_answered_with_the_nearest_right_one(
     assert line.endswith("--help")
 
 
+@pytest.mark.parametrize("command", ["up", "status", "ask x", "device", "admin keys list", "load"])
+@pytest.mark.parametrize(
+    ("variable", "told"),
+    [
+        ("TIERFLOW_PORT", "TIERFLOW_PORT=eighty: "),
+        ("TIERFLOW_PRT", "TIERFLOW_PORT"),
+    ],
+)
+def test_a_wrong_variable_is_one_line_at_every_command(
+    command: str,
+    variable: str,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(variable, "eighty")
+    assert main(command.split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+
+
+def test_a_device_s_model_has_to_be_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["device", "--gateway", "", "--model", "/nope"]) == 2
+    assert capsys.readouterr().err == "tierflow device: --model /nope: no such folder\n"
+
+
 def test_an_option_is_not_guessed_from_its_beginning() -> None:
     assert refused("logs", "--follo") == 2
 
