@@ -229,6 +229,15 @@ def test_a_bad_setting_is_refused_with_exit_code_2(tmp_path: Path) -> None:
         assert run.lines == ["tierflow: TIERFLOW_KV_CACHE_GIB=lots: must be a number above 0"]
 
 
+def test_a_variable_that_nothing_reads_is_refused_with_exit_code_2(tmp_path: Path) -> None:
+    with up(tmp_path, TIERFLOW_EDGE_MODLE="x") as run:
+        assert run.wait() == 2
+        assert run.lines == [
+            "tierflow: TIERFLOW_EDGE_MODLE is no variable of Tierflow; did you mean "
+            "TIERFLOW_EDGE_MODEL?"
+        ]
+
+
 def test_a_missing_model_is_refused_before_anything_is_started(tmp_path: Path) -> None:
     absent = str(tmp_path / "absent")
     with up(tmp_path, TIERFLOW_ENGINE="vllm", TIERFLOW_EDGE_MODEL=absent) as run:
