@@ -207,7 +207,7 @@ class InferenceRoutes:
             peer = peer_address(scope)
             identity = await self._access.identify(authorization, peer, scope["headers"])
         except (Unauthenticated, StateLost, TooManyAttempts) as refusal:
-            await self._refuse(refusal, scope["path"], receive, sink)
+            await self._refuse(refusal, receive, sink)
             return
         held.caller = identity.id or f"address {peer}"
         held.key, held.most = identity.key, identity.quotas.in_flight
@@ -322,12 +322,10 @@ class InferenceRoutes:
         )
         return replace(request, fault=fault)
 
-    async def _refuse(
-        self, refusal: GatewayError, path: str, receive: Receive, sink: AsgiSink
-    ) -> None:
+    async def _refuse(self, refusal: GatewayError, receive: Receive, sink: AsgiSink) -> None:
         """The body is read, and forgotten: one who is cut off in sending sees no answer."""
         await self._bodies.forget(receive)
-        request = unread(path, sink.request_id, self._clock.now(), refusal)
+        request = unread(sink.path, sink.request_id, self._clock.now(), refusal)
         await self._inference.answer(request, {}, sink)
 
     async def _request(
@@ -374,6 +372,7 @@ class AsgiSink:
     def __init__(self, send: Send, request_id: str, path: str) -> None:
         self._send = send
         self.request_id = request_id
+        self.path = path
         self._protocol = stream_protocol(path)
         self._anthropic = ROUTES.get(path, OTHER).anthropic
         self.rate_headers: RateHeaders = ()

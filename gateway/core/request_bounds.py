@@ -117,7 +117,7 @@ def _check_transfers(name: str, value: Any, bounds: RequestBounds) -> None:
 
 
 def _check_format(name: str, value: Any, bounds: RequestBounds) -> None:
-    """Of the Responses API; other routes may have a plain text of this name."""
+    """Of the Responses and the Messages API; other routes may have a plain text of this name."""
     if isinstance(value, dict):
         _check_structure(name, value, bounds)
 
@@ -160,6 +160,7 @@ _CHECKS: Mapping[str, _Check] = {
     "guided_grammar": _check_structure,
     "structured_outputs": _check_structures,
     "text": _check_format,
+    "output_config": _check_format,
     "priority": _check_priority,
     "kv_transfer_params": _check_transfers,
     "ec_transfer_params": _check_transfers,

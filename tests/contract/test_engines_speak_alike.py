@@ -289,3 +289,34 @@ def test_metrics(engine: httpx.Client) -> None:
         assert f'vllm:time_to_first_token_seconds_bucket{{engine="0",le="{bound}"' in page
     for bound in ("0.01", "0.3", "80.0", "+Inf"):
         assert f'vllm:inter_token_latency_seconds_bucket{{engine="0",le="{bound}"' in page
+
+
+def test_messages_of_anthropics_api(engine: httpx.Client) -> None:
+    body = {"model": MODEL, "messages": MESSAGES, "max_tokens": 3}
+    whole = engine.post("/v1/messages", json=body).json()
+    assert {"id", "type", "role", "content", "model", "stop_reason", "usage"} <= set(whole)
+    assert (whole["type"], whole["role"]) == ("message", "assistant")
+    assert whole["content"][0]["type"] == "text"
+    assert {"input_tokens", "output_tokens"} <= set(whole["usage"])
+    stream = engine.post("/v1/messages", json={**body, "stream": True}).text
+    kinds = [line[7:] for line in stream.split("\n") if line.startswith("event: ")]
+    assert kinds[:2] == ["message_start", "content_block_start"]
+    assert set(kinds[2:-3]) == {"content_block_delta"}
+    assert kinds[-3:] == ["content_block_stop", "message_delta", "message_stop"]
+    tokens = engine.post("/v1/messages/count_tokens", json=body).json()
+    assert list(tokens) == ["input_tokens", "context_management"]
+
+
+def test_errors_of_anthropics_api(engine: httpx.Client) -> None:
+    body = {"model": "other", "messages": MESSAGES, "max_tokens": 3}
+    answer = engine.post("/v1/messages", json=body)
+    assert (answer.status_code, answer.json()["type"]) == (404, "error")
+    assert list(answer.json()["error"]) == ["type", "message"]
+
+
+def test_a_response_that_is_not_stored_and_a_batch(engine: httpx.Client) -> None:
+    missing = engine.get("/v1/responses/resp_0")
+    assert (missing.status_code, missing.json()["error"]["param"]) == (404, "response_id")
+    batch = {"model": MODEL, "messages": [MESSAGES, MESSAGES], "max_completion_tokens": 2}
+    answer = engine.post("/v1/chat/completions/batch", json=batch).json()
+    assert [choice["index"] for choice in answer["choices"]] == [0, 1]

@@ -244,6 +244,10 @@ class Attempts:
             if error.retry_after is not None:
                 health.busy(False, error.retry_after, now)
         elif isinstance(error, EngineRefused):
+            if self._lacks_route(error, state):
+                endpoints = failover.endpoints.states()
+                pool = [each for each in endpoints if each.endpoint.pool == state.endpoint.pool]
+                self.failed_ids |= {each.endpoint.id for each in pool}
             self._refused = state, error.code
         elif isinstance(error, EndpointLost) and error.code == DOWN:
             return
@@ -251,6 +255,13 @@ class Attempts:
             self.moved = self.moved or isinstance(error, EndpointLost)
             health.doubt(now)
             self._doubtful.append((state, error.code))
+
+    def _lacks_route(self, error: EngineRefused, state: EndpointState) -> bool:
+        """Whether two of this pool's endpoints agree that they don't have the route."""
+        if self._refused is None or error.code != NO_ROUTE:
+            return False
+        other, code = self._refused
+        return code == NO_ROUTE and other.endpoint.pool == state.endpoint.pool
 
     def broke(self, error: UpstreamError) -> None:
         """Note that the last endpoint broke in the middle of its answer, which the next attempt
@@ -288,11 +299,9 @@ class Attempts:
         return self._refused is not None
 
     def agreed(self) -> None:
-        """Another endpoint refuses the request, too: it is the caller's own fault. A route that
-        they don't have has cost them nothing."""
-        if self._refused is not None and self._refused[1] != NO_ROUTE:
-            self._failover.budget.charge()
+        """Another endpoint refuses the request, too: it is the caller's own fault."""
         self._refused = None
+        self._failover.budget.charge()
 
     def raise_failure(self) -> None:
         """Raise the last failure, if there is one. With no other endpoint left, it tells the

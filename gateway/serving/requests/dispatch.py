@@ -31,6 +31,7 @@ from gateway.errors import (
     EngineFailed,
     GatewayError,
     InvalidRequest,
+    RouteNotServed,
     UpstreamError,
 )
 from gateway.protocol.paths import OTHER, ROUTES
@@ -115,8 +116,8 @@ class Dispatch:
         attempts.failed_ids |= avoid
         try:
             return await self._open(request, headers, outcome, timeout, attempts, spare)
-        except GatewayError:
-            if spare.opened is None:
+        except GatewayError as error:
+            if spare.opened is None or (spare.no_route and not isinstance(error, RouteNotServed)):
                 raise
             note_choice(outcome, spare.opened.slot.choice)
             return spare.opened
@@ -255,15 +256,23 @@ class SpareAnswer:
 
     opened: OpenAnswer | None = None
 
+    @property
+    def no_route(self) -> bool:
+        """Whether it says only that its endpoint does not have the route."""
+        answer = None if self.opened is None else self.opened.answer
+        return isinstance(answer, RefusedAnswer) and answer.no_route
+
     def check(self, opened: OpenAnswer, path: str, attempts: Attempts) -> None:
         """Raises the UpstreamError for which another endpoint is to be asked."""
-        status, endpoint = opened.answer.status, opened.state.endpoint.id
+        status, endpoint, answer = opened.answer.status, opened.state.endpoint.id, opened.answer
+        if isinstance(answer, RefusedAnswer) and answer.no_route:
+            # However many agree, another pool's engines may have it.
+            self.opened = opened
+            raise route_not_served(endpoint, path)
         if status >= 400 and attempts.awaits_opinion:
             attempts.agreed()
         elif doubtful_refusal(status):
-            self.opened, answer = opened, opened.answer
-            if isinstance(answer, RefusedAnswer) and answer.no_route:
-                raise route_not_served(endpoint, path)
+            self.opened = opened
             raise engine_refused(endpoint, path, status)
         stream = opened.stream
         if stream is not None and stream.over and not stream.done:

@@ -22,7 +22,8 @@ ASKED_AT_ONCE = 32
 ASK_S = 5.0
 RETRY_AFTER_S = 2.0
 
-_NOT_HERE = frozenset({404, 405, 501})
+_NO_WORD = frozenset({401, 402, 403, 407, 408, 421, 425, 429})
+"""These don't say whether it is there."""
 
 
 class Found(Enum):
@@ -104,4 +105,5 @@ class StoredResponses:
             return Found.SILENT
         if status == 200:
             return Found.HERE
-        return Found.NOT_HERE if status in _NOT_HERE else Found.SILENT
+        refused = 400 <= status < 500 and status not in _NO_WORD
+        return Found.NOT_HERE if refused or status == 501 else Found.SILENT

@@ -33,7 +33,9 @@ async def count_tokens(engine: Engine, exchange: Exchange) -> None:
     try:
         body = parse(CountTokensBody, await exchange.body())
         engine.resolve(body.model)
-        await exchange.json({"input_tokens": len(chat_template.render(_chat(body)))})
+        tokens = len(chat_template.render(_chat(body)))
+        managed = {"original_input_tokens": tokens}
+        await exchange.json({"input_tokens": tokens, "context_management": managed})
     except EngineError as error:
         await exchange.json(error.anthropic_body(), error.status)
 

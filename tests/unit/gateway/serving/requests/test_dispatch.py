@@ -3,9 +3,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import orjson
 import pytest
 
 from gateway.adapters.clock import MonotonicClock
+from gateway.core.retry import RetryBudget
 from gateway.errors import (
     ConnectFailed,
     DeadlineExceeded,
@@ -191,6 +193,45 @@ async def test_a_refusal_of_one_endpoints_alone_reaches_no_caller_and_counts_aga
     assert rig.telemetry.retries == [("edge", "engine_refused")]
     assert not rig.states[0].health.sound(rig.clock.now())
     rig.assert_nothing_left_open()
+
+
+LACKING = whole(b'{"detail":"Not Found"}', 404)
+
+
+async def test_a_route_that_one_pool_lacks_is_looked_for_in_another_and_nobody_is_blamed() -> None:
+    states = [state(f"edge:{number}") for number in (1, 2, 3)] + [state("cloud:1", "cloud")]
+    lacking = {f"edge:{number}": LACKING for number in (1, 2, 3)}
+    rig = InferenceRig({**lacking, "cloud:1": stream(*EVENTS)}, states)
+    assert (await rig.ask(streamed())).body == b"".join(EVENTS)
+    assert len(rig.server.calls) == 3, "two of a pool are enough"
+    assert all(each.health.sound(rig.clock.now()) for each in rig.states)
+    rig.assert_nothing_left_open()
+
+
+async def test_a_route_that_one_endpoint_of_a_pool_lacks_is_that_endpoints_fault() -> None:
+    states = [state("edge:1"), state("edge:2")]
+    rig = InferenceRig({"edge:1": LACKING, "edge:2": stream(*EVENTS)}, states)
+    for _ in range(20):
+        assert (await rig.ask(streamed("rill-edge"))).body == b"".join(EVENTS)
+    assert "edge:1" in {endpoint for endpoint, *_ in rig.server.calls}
+    assert not states[0].health.sound(rig.clock.now())
+
+
+async def test_a_route_that_nobody_has_costs_no_retries_of_others() -> None:
+    budget = RetryBudget(ratio=0.0, max_attempts=3)
+    rig = InferenceRig({"edge:1": LACKING, "cloud:1": LACKING}, budget=budget)
+    for _ in range(30):
+        sink = await rig.ask(streamed())
+        assert (sink.status, orjson.loads(sink.body)["error"]["code"]) == (404, "route_not_served")
+    assert budget.allow_retry(1)
+    assert all(each.health.sound(rig.clock.now()) for each in rig.states)
+    rig.assert_nothing_left_open()
+
+
+async def test_an_engine_that_fails_is_not_taken_for_one_without_the_route() -> None:
+    rig = InferenceRig({"edge:1": LACKING, "cloud:1": whole(b"", 500)})
+    with pytest.raises(EngineFailed):
+        await rig.ask(streamed())
 
 
 @pytest.mark.parametrize(
