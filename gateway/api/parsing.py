@@ -36,6 +36,7 @@ from gateway.core.types import Caller, Demands, InferenceRequest
 from gateway.errors import EncodedBody, GatewayError, InvalidRequest
 from gateway.protocol import headers as names
 from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
+from gateway.protocol.nearest import nearest
 from gateway.protocol.paths import (
     CHAT,
     OTHER,
@@ -71,6 +72,7 @@ READ = frozenset(
     )
 )
 _TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
+_OURS = names.OURS.encode()
 MAX_DEADLINE_MS = 24 * 3600 * 1000.0
 MAX_RESUMABLE_S = 3600
 MAX_NAME_CHARS = 256
@@ -83,7 +85,11 @@ NOBODY = Caller()
 def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """The headers that matter here, by lower-case name. A key in `x-api-key` is read as a bearer
     token, where there is no other."""
-    found = {name.decode(): value.decode("latin-1") for name, value in raw if name in READ}
+    found = {
+        name.decode("latin-1"): value.decode("latin-1")
+        for name, value in raw
+        if name in READ or name.startswith(_OURS)
+    }
     if names.API_KEY in found:
         found.setdefault(names.AUTHORIZATION, f"Bearer {found[names.API_KEY]}")
     return found
@@ -324,7 +330,11 @@ def _max_tokens(fields: Mapping[str, Any]) -> int | None:
 
 
 def demands(headers: Mapping[str, str]) -> Demands:
-    """Read the `x-tierflow-*` headers. Raises InvalidRequest that names the header."""
+    """Read the `x-tierflow-*` headers. Raises InvalidRequest that names the header, also for one
+    that there is not."""
+    for name in headers:
+        if name.startswith(names.OURS) and name not in names.ALL:
+            raise _unknown_header(name[:MAX_NAME_CHARS])
     return Demands(
         max_tier=_tier(headers.get(names.MAX_TIER)),
         min_quality=_name(names.MIN_QUALITY, headers.get(names.MIN_QUALITY)),
@@ -444,6 +454,14 @@ def _name(header: str, value: str | None) -> str | None:
     if not value.strip() or len(value) > MAX_NAME_CHARS:
         raise bad_header(header, f"1 to {MAX_NAME_CHARS} characters")
     return value.strip()
+
+
+def _unknown_header(header: str) -> InvalidRequest:
+    meant = nearest(header, names.ALL)
+    hint = f"did you mean {meant}?" if meant else f"there are {', '.join(sorted(names.ALL))}"
+    return InvalidRequest(
+        f"{header}: there is no such header; {hint}", param=header, code="invalid_header"
+    )
 
 
 def bad_header(header: str, expected: str) -> InvalidRequest:

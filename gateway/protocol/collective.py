@@ -97,7 +97,8 @@ class AggregatorBlock(BaseModel):
 class CollectiveBlock(BaseModel):
     """`tierflow.collective` of a reply. `decided_by`: template, majority, weighted, best-of-n, own,
     agreement (early exit), or plain (no member answered). `degraded` and `fallback` say why the
-    answer came about in another way than the request wants."""
+    answer came about in another way than the request wants. `unknown_members`: the names in the
+    request that no connected device has, each with the nearest one that a device has."""
 
     mode: str
     decided_by: str
@@ -112,4 +113,5 @@ class CollectiveBlock(BaseModel):
     disagreement: bool = False
     cost: float = 0.0
     ms: dict[str, float] = Field(default={}, description="milliseconds by step")
+    unknown_members: dict[str, str | None] | None = None
     resumed: bool = False

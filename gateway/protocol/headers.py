@@ -26,6 +26,16 @@ ENDPOINT = "x-tierflow-endpoint"
 REASON = "x-tierflow-reason"
 STREAM = "x-tierflow-stream"
 """The id of a resumable stream."""
+OURS = "x-tierflow-"
+"""What all headers of Tierflow's own begin with."""
+_OF_THE_DEVICE = (f"{OURS}draft-window", f"{OURS}marks", f"{OURS}verified-tokens")
+ALL = frozenset(
+    {
+        MAX_TIER, MIN_QUALITY, DEADLINE_MS, SESSION, PRIORITY, CASCADE_QUALITY, PRIVACY, RESUMABLE,
+        TIER, ENDPOINT, REASON, STREAM, *_OF_THE_DEVICE,
+    }
+)  # fmt: skip
+"""Tierflow's own, of requests and of answers: those of an answer may come back with a request."""
 REQUEST_ID = "x-request-id"
 MARKS = "x-tierflow-marks"
 """1: a device agent's stream has one origin in each chunk, and says which."""

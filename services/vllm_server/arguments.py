@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,13 @@ OF_SEVERAL_NODES = frozenset(
 )
 """vLLM's arguments by which processes on several machines find one another."""
 MAX_DRAFT_TOKENS_PER_STEP = 64
+WEIGHTS_PER_LAYER = 12
+"""Of a transformer, in squares of its width: four for attention, eight for the rest."""
+SMALL_WEIGHTS = 100_000_000
+"""Models with fewer weights may write blanks without end where JSON allows them."""
+COMPACT_JSON = {"backend": "xgrammar", "disable_any_whitespace": True}
+"""vLLM takes the switch with a backend that is named, which then has no other one to fall back on
+for the schemas that it lacks: larger models do without."""
 ANY_BATCH = 1_000_000
 """Requests; more than any batch has."""
 
@@ -233,6 +241,8 @@ def launch(replica: Replica, config: dict[str, object] | None, on_cpu: bool) -> 
         "PROMETHEUS_DISABLE_CREATED_SERIES": "true",
     }
     kv_cache_gib = replica.kv_cache_gib
+    if config is not None and _weights(config) < SMALL_WEIGHTS:
+        arguments += ["--structured-outputs-config", json.dumps(COMPACT_JSON)]
     if not _spans_nodes(replica.further):
         # Its processes would else meet at an address that other machines reach.
         environment |= {"VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
@@ -267,6 +277,17 @@ def launch(replica: Replica, config: dict[str, object] | None, on_cpu: bool) -> 
 def _spans_nodes(further: Sequence[str]) -> bool:
     """Whether arguments for vLLM make the engine a part of one on several machines."""
     return any(argument.partition("=")[0] in OF_SEVERAL_NODES for argument in further)
+
+
+def _weights(config: Mapping[str, object]) -> float:
+    """About how many weights a model has, by the figures that most architectures have in their
+    config.json; infinity where they are missing."""
+    figures = [config.get(name) for name in ("vocab_size", "hidden_size", "num_hidden_layers")]
+    numbers = [figure for figure in figures if isinstance(figure, int)]
+    if len(numbers) < len(figures):
+        return math.inf
+    vocabulary, hidden, layers = numbers
+    return vocabulary * hidden + layers * WEIGHTS_PER_LAYER * hidden**2
 
 
 def _dtype(dtype: str, config: dict[str, object] | None) -> str:

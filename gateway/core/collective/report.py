@@ -50,8 +50,12 @@ class Contribution:
     def ballot(self) -> Ballot:
         """Its vote; a revised answer votes beside the member's first one."""
         voter = self.device if self.round == 0 else f"{self.device}/{self.round}"
-        weight = self.merit * confidence(self.logprob)
-        return Ballot(voter, self.reading, weight, self.finish_reason)
+        return Ballot(
+            voter=voter,
+            reading=self.reading,
+            weight=self.merit * confidence(self.logprob),
+            finish_reason=self.finish_reason,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -64,7 +68,8 @@ class Report:
     `chosen` are the members that were asked first, `quorum` is the number of answers needed of
     them, `answered` the number of first answers. `aggregator`: model and tier of the last of the
     `server_calls`. `spent` counts tokens by (tier, prompt or completion), `steps` seconds by step.
-    `resumed`: another replica had begun it; `replayed`: the stored answer was sent.
+    `resumed`: another replica had begun it; `replayed`: the stored answer was sent. `unknown`:
+    names in the request that no device has, each with the nearest one.
     """
 
     mode: str
@@ -73,6 +78,7 @@ class Report:
     outcome: str = "ok"
     contributions: list[Contribution] = field(default_factory=list)
     chosen: list[str] = field(default_factory=list)
+    unknown: dict[str, str | None] = field(default_factory=dict)
     quorum: int = 0
     answered: int = 0
     rounds: int = 0

@@ -15,7 +15,7 @@ from gateway.core.collective.answers import AGREES, Reading, agreement
 LEAST_CONFIDENCE = 0.05
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ballot:
     """One answer in a vote. `voter` tells ballots apart; `weight` is above 0. `finish_reason` says
     whether the answer came to its end."""

@@ -12,6 +12,7 @@ from gateway.core.routing.profile import Profile
 from gateway.core.types import EndpointState, InferenceRequest
 from gateway.errors import InvalidRequest, NoEndpoint, Overloaded, UnknownModel
 from gateway.protocol.headers import MAX_TIER, MIN_QUALITY
+from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
 
 RETRY_AFTER_S = 2.0
 
@@ -210,8 +211,9 @@ def _nothing_serves(model: str, states: Sequence[EndpointState]) -> UnknownModel
             retry_after=RETRY_AFTER_S,
             code="no_endpoint",
         )
+    available = ", ".join([*known, *VIRTUAL_MODELS, CASCADE, COLLECTIVE])
     return UnknownModel(
-        f"the model {model!r} does not exist; available: {', '.join([*known, *VIRTUAL_MODELS])}",
+        f"the model {model!r} does not exist; available: {available}",
         param="model",
         code="model_not_found",
     )

@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.serving.chat.message_parts import MessageParts, parts_of, said
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerPiece:
     """A piece of an answer that came at once. `text` may lag behind `token_ids`: a letter of
-    several tokens comes with its last one. The reasons are those of OpenAI and vLLM, and come with
-    the last piece."""
+    several tokens comes with its last one. `parts` is what the message has beside text. The reasons
+    are those of OpenAI and vLLM, and come with the last piece."""
 
     text: str
+    parts: MessageParts | None = None
     token_ids: Sequence[int] = ()
     logprobs: Sequence[float] = ()
     finish_reason: str | None = None
@@ -26,7 +29,7 @@ class AnswerPiece:
 
     @property
     def empty(self) -> bool:
-        return not (self.text or self.token_ids or self.finish_reason)
+        return not (self.text or self.token_ids or self.finish_reason or self.parts)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,6 +46,7 @@ class LowerAnswer:
     tier: str
     endpoint: str
     text: str = ""
+    parts: MessageParts | None = None
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finish_reason: str | None = None
@@ -69,6 +73,11 @@ class LowerAnswer:
         if piece.stop_reason is not None:
             self.stop_reason = piece.stop_reason
 
+    @property
+    def said(self) -> str:
+        """In the form in which two answers are compared."""
+        return self.text if self.body is None else said(self.body["choices"][0]["message"])
+
     def end_at(self, stop: str | None) -> None:
         """It ended at this stop text, which the gateway found itself."""
         self.finish_reason, self.stop_reason = "stop", stop
@@ -84,7 +93,7 @@ class Escalation:
     `replaces`: nothing has been sent, so the top's answer takes the lower one's place.
     `engine_stops`: the engine looks for stop texts itself. `prediction` is verified, or why it was
     of no use: no-drafts, tokenizer-differs, no-prediction, not-portable. `begun`: some of it has
-    come.
+    come. `body` is the engine's own, where the answer came whole.
     """
 
     sent_ids: list[int] = field(default_factory=list)
@@ -101,17 +110,22 @@ class Escalation:
     endpoint: str = ""
     prediction: str = "no-prediction"
     begun: bool = False
+    body: Mapping[str, Any] | None = None
     offered: int = 0
     kept: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
 
-def piece_of(choice: Mapping[str, Any], message: Mapping[str, Any]) -> AnswerPiece:
-    """From a choice of a chat completion; `message` is its message or delta."""
+def piece_of(
+    choice: Mapping[str, Any], message: Mapping[str, Any], *, logprobs: bool
+) -> AnswerPiece:
+    """From a choice of a chat completion; `message` is its message or delta. `logprobs`: the caller
+    is to get them."""
     content = message.get("content")
     return AnswerPiece(
         text=content if isinstance(content, str) else "",
+        parts=parts_of(choice, message, logprobs=logprobs),
         token_ids=list(choice.get("token_ids") or ()),
         logprobs=_logprobs(choice.get("logprobs")),
         finish_reason=choice.get("finish_reason"),

@@ -14,6 +14,7 @@ from gateway.core.final_answer import answer_key
 from gateway.errors import GatewayError
 from gateway.serving.cascade.answers import LowerAnswer
 from gateway.serving.cascade.state import CascadeDeps, CascadeState
+from gateway.serving.chat.message_parts import said
 from gateway.serving.requests.engine_calls import EngineCall, EngineCalls, EngineReply
 
 ACCEPTED, ESCALATED = "accepted", "escalated"
@@ -83,8 +84,8 @@ class Audits:
             return
         lead = self._deps.probes.settings.lead
         choices = reply.body.get("choices") or [{}]
-        text = str((choices[0].get("message") or {}).get("content") or "")
-        agreed = answer_key(text, lead) == answer_key(answer.text, lead)
+        text = said(choices[0].get("message") or {})
+        agreed = answer_key(text, lead) == answer_key(answer.said, lead)
         if state.account.reason is None:
             self._deps.telemetry.audited(agreed)
         self._log(state, answer, agreed, DONE, reply)

@@ -14,6 +14,7 @@ from gateway.errors import GatewayError
 from gateway.serving.cascade.answers import LowerAnswer, prompt_tokens
 from gateway.serving.cascade.lower_tier import LowerTier
 from gateway.serving.cascade.options import CascadeRequest, StageSpec
+from gateway.serving.chat.message_parts import said
 from gateway.serving.requests.engine_calls import EngineCall, EngineCalls, EngineReply
 
 
@@ -58,7 +59,7 @@ class ConfidenceProbes:
             return answer
         _count(answer, reply)
         if reply.model == answer.model and (texts := _texts(reply)):
-            answer.features["agreement"] = agreement(answer.text, texts, self.settings.lead)
+            answer.features["agreement"] = agreement(answer.said, texts, self.settings.lead)
         return answer
 
     async def _samples(
@@ -86,7 +87,10 @@ class ConfidenceProbes:
     async def check(
         self, request: CascadeRequest, answer: LowerAnswer, deadline_s: float | None
     ) -> None:
-        """Ask the model that wrote the answer whether it is right."""
+        """Ask the model that wrote the answer whether it is right. Of tool calls that stays
+        unknown: the question is about a text."""
+        if not answer.text:
+            return
         prompt = self.settings.template.replace("{question}", request.question)
         messages: list[Mapping[str, Any]] = [
             *request.messages[:-1],
@@ -125,7 +129,7 @@ class ConfidenceProbes:
 
 def _texts(reply: EngineReply) -> list[str]:
     choices = reply.body.get("choices") or []
-    return [str((choice.get("message") or {}).get("content") or "") for choice in choices]
+    return [said(choice.get("message") or {}) for choice in choices]
 
 
 def _count(answer: LowerAnswer, reply: EngineReply) -> None:

@@ -10,15 +10,22 @@ from dataclasses import dataclass, field
 from gateway.core.cascade.hold_back import HoldBack
 from gateway.core.streams.stop_texts import StopScanner
 from gateway.serving.cascade.answers import AnswerPiece
+from gateway.serving.chat.message_parts import MessageParts
 from gateway.serving.chat.reply import Reply
 
 
-async def send_text(reply: Reply, text: str, token_ids: Sequence[int], model: str) -> None:
-    """The reply begins with the first text that is certain to go out."""
+async def send_text(
+    reply: Reply,
+    text: str,
+    token_ids: Sequence[int],
+    model: str,
+    parts: MessageParts | None = None,
+) -> None:
+    """The reply begins with the first piece that is certain to go out."""
     reply.model = model
-    if text or token_ids:
+    if text or token_ids or parts:
         await reply.begin()
-    await reply.text(text, token_ids)
+    await reply.text(text, token_ids, parts)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,13 +33,15 @@ class HeldBackStream:
     """A stream whose pieces go to `reply` only as far as they are certain.
 
     Of what has gone out, `token_ids` are those of whole pieces, and `text` is what they say before
-    a stop text is cut off; the reply's text is what the scanner lets through.
+    a stop text is cut off; the reply's text is what the scanner lets through. `has_parts`: more
+    than text has gone out.
     """
 
     reply: Reply
     scanner: StopScanner
     token_ids: list[int] = field(default_factory=list)
     text: str = ""
+    has_parts: bool = False
     _tokens: int = 0
     _waiting: deque[AnswerPiece] = field(default_factory=deque)
 
@@ -77,7 +86,9 @@ class HeldBackStream:
         self.token_ids += piece.token_ids
         self._tokens += piece.tokens
         self.text += piece.text
-        await send_text(self.reply, self.scanner.feed(piece.text), piece.token_ids, model)
+        self.has_parts = self.has_parts or piece.parts is not None
+        text = self.scanner.feed(piece.text)
+        await send_text(self.reply, text, piece.token_ids, model, piece.parts)
 
     async def finish(self, model: str) -> None:
         """At the answer's end, text that could have begun a stop text goes out as well."""

@@ -33,18 +33,17 @@ class LowerTier:
         self, request: CascadeRequest, stage: StageSpec, deadline_s: float | None
     ) -> LowerAnswer:
         """Raises what `EngineCalls.whole` does."""
-        body = _body(request, stage)
-        if request.chat.body.top_logprobs:
-            body["top_logprobs"] = request.chat.body.top_logprobs
+        body = _body(request, stage) | request.logprobs_fields()
         reply = await self.calls.whole(_call(request, stage, body, deadline_s))
         try:
             choice = reply.body["choices"][0]
-            piece = piece_of(choice, choice["message"])
+            asked = bool(request.chat.body.logprobs)
+            piece = piece_of(choice, choice["message"], logprobs=asked)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise not_a_chat_completion(reply.endpoint) from error
         answer = self._begun(reply)
         answer.add(piece)
-        answer.body = reply.body
+        answer.body, answer.parts = reply.body, piece.parts
         _count(answer, reply.body)
         answer.cut = request.cut_at_stage(answer.finish_reason, answer.completion_tokens)
         return answer
@@ -62,7 +61,7 @@ class LowerTier:
                 _count(answer, event.body)
                 for choice in event.body.get("choices") or ():
                     try:
-                        piece = piece_of(choice, choice["delta"])
+                        piece = piece_of(choice, choice["delta"], logprobs=False)
                     except (KeyError, TypeError, ValueError) as error:
                         raise not_a_chat_completion(event.endpoint) from error
                     answer.add(piece)
@@ -89,7 +88,12 @@ class DeviceTier:
     members: Members | None
 
     def choose(self, request: CascadeRequest, stage: StageSpec) -> LowerAnswer:
-        """The device that is to answer, as an empty answer of its model. Raises NoEndpoint."""
+        """The device that is to answer, as an empty answer of its model. Raises NoEndpoint, also
+        for a request with fields that no device heeds."""
+        if not request.for_devices:
+            raise NoEndpoint(
+                "no device heeds all fields of this request", retry_after=1.0, code="no_device"
+            )
         member = self._choose(request.inference.privacy, stage)
         return LowerAnswer(
             model=member.models[0].name if member.models else member.id,

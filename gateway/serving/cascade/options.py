@@ -12,9 +12,11 @@ from gateway.core.ports import EndpointSource
 from gateway.core.tier import Tier
 from gateway.core.types import Demands, InferenceRequest
 from gateway.protocol.cascade import CascadeOptions
+from gateway.protocol.neutral_fields import is_neutral, telling_fields
 from gateway.protocol.virtual_models import CASCADE, CLOUD, EDGE
 from gateway.serving.chat import request as chat_request
-from gateway.serving.chat.request import ChatRequest
+from gateway.serving.chat.messages import text_of
+from gateway.serving.chat.request import DEVICE_SAMPLING, ChatRequest
 
 ANY_DEVICE = "any"
 _TIERS: Mapping[str, Tier] = {EDGE: Tier.EDGE, CLOUD: Tier.CLOUD}
@@ -41,9 +43,12 @@ OF_THE_WHOLE = frozenset(
 _HEEDED_HERE = frozenset(
     {
         "model", "messages", "stream", "stream_options", "tierflow", "return_token_ids",
-        "logprobs", "top_logprobs", "n", "user", "tools", "tool_choice", "parallel_tool_calls",
+        "logprobs", "top_logprobs", "n", "user",
     }
 )  # fmt: skip
+_OF_TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
+_OF_DEVICES = frozenset({*DEVICE_SAMPLING, "max_tokens", "max_completion_tokens"})
+_ROLES_OF_DEVICES = frozenset({"system", "developer", "user", "assistant"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,8 @@ class CascadeRequest:
     """A chat request to the cascade.
 
     `engine_fields` are the caller's fields for an engine. `portable`: the answer can be made out of
-    token ids too. `divisible`: another model may go on in the middle of it.
+    token ids too. `divisible`: another model may go on in the middle of it. `for_devices`: a device
+    heeds all of it.
     """
 
     chat: ChatRequest
@@ -87,6 +93,14 @@ class CascadeRequest:
     engine_fields: Mapping[str, Any]
     portable: bool
     divisible: bool
+    for_devices: bool
+
+    @property
+    def whole(self) -> bool:
+        """The engine's own message goes to the caller in one piece, with its tool calls or
+        log-probabilities."""
+        body = self.chat.body
+        return not self.inference.stream and bool(body.tools or body.logprobs)
 
     @property
     def inference(self) -> InferenceRequest:
@@ -109,6 +123,13 @@ class CascadeRequest:
         left_out = {"max_tokens", "max_completion_tokens"} | (set() if stops else {"stop"})
         fields = {k: value for k, value in self.engine_fields.items() if k not in left_out}
         return {**fields, "messages": list(self.messages)}
+
+    def logprobs_fields(self) -> dict[str, Any]:
+        """What asks an engine for the log-probabilities that the caller is to get."""
+        body = self.chat.body
+        if not body.logprobs:
+            return {}
+        return {"logprobs": True, "top_logprobs": body.top_logprobs or 0}
 
     def sampling(self, *, stops: bool = True) -> dict[str, Any]:
         """For an answer out of token ids; without its bound on tokens."""
@@ -152,21 +173,31 @@ def read(request: InferenceRequest) -> CascadeRequest:
     """Raises InvalidRequest."""
     chat = chat_request.read(request, CASCADE)
     chat_request.refuse(chat, CASCADE, {})
-    if chat.body.logprobs and chat.body.stream:
-        raise chat_request.unsupported(
-            "logprobs", CASCADE, "a stream has none; ask without `stream`"
-        )
     if chat.options.collective is not None:
         raise chat_request.unsupported("tierflow.collective", CASCADE, "it takes `cascade` there")
-    fields = {name: value for name, value in chat.fields.items() if name not in _HEEDED_HERE}
+    left_out = _HEEDED_HERE if chat.body.tools else _HEEDED_HERE | _OF_TOOLS
+    fields = {name: value for name, value in chat.fields.items() if name not in left_out}
     plain_text = all(isinstance(message.content, str) for message in chat.body.messages)
-    portable = plain_text and fields.keys() <= SAMPLING and not chat.body.logprobs
+    portable = plain_text and not telling_fields(fields, SAMPLING) and not chat.body.logprobs
     return CascadeRequest(
         chat=chat,
         options=chat.options.cascade or CascadeOptions(),
         engine_fields=fields,
         portable=portable,
-        divisible=portable and not any(fields.get(name) for name in OF_THE_WHOLE),
+        divisible=portable and all(is_neutral(name, fields.get(name)) for name in OF_THE_WHOLE),
+        for_devices=not telling_fields(fields, _OF_DEVICES)
+        and not chat.body.logprobs
+        and all(map(_for_devices, chat.messages)),
+    )
+
+
+def _for_devices(message: Mapping[str, Any]) -> bool:
+    """Devices get the role and the text of a message alone."""
+    heard = {"role", "content"}
+    return (
+        message["role"] in _ROLES_OF_DEVICES
+        and text_of(message.get("content")) is not None
+        and not telling_fields(message, heard)
     )
 
 

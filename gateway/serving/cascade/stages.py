@@ -18,6 +18,7 @@ from gateway.serving.cascade.answers import AnswerPiece, LowerAnswer
 from gateway.serving.cascade.held_back import HeldBackStream, send_text
 from gateway.serving.cascade.options import CascadeRequest, StageSpec
 from gateway.serving.cascade.state import CascadeState
+from gateway.serving.chat.message_parts import said
 
 
 async def ask(state: CascadeState, stage: StageSpec) -> tuple[LowerAnswer, bool]:
@@ -46,7 +47,7 @@ async def accept(state: CascadeState, answer: LowerAnswer) -> None:
     state.comes_from(answer.tier, answer.endpoint)
     held_back = state.held_back
     if held_back is None:
-        await send_text(state.reply, answer.text, answer.token_ids, answer.model)
+        await send_text(state.reply, answer.text, answer.token_ids, answer.model, answer.parts)
     else:
         await held_back.send_withheld(answer.model)
         await held_back.finish(answer.model)
@@ -133,8 +134,10 @@ async def escalate(state: CascadeState, failure: GatewayError | None) -> None:
     state.note_escalated("answered", began)
     state.account.tier = escalation.tier
     await held_back.finish(escalation.model)
-    if not escalation.sent_ids:
-        state.top_text = held_back.text
+    if escalation.body is not None:
+        state.top_said = said(escalation.body["choices"][0]["message"])
+    elif not (escalation.sent_ids or held_back.has_parts):
+        state.top_said = held_back.text
     await state.finish_with_top(*end)
 
 
@@ -200,7 +203,7 @@ async def _degrade(
     state.comes_from(lower.tier, lower.endpoint)
     if escalation.replaces:
         state.reply.discard()
-        await send_text(state.reply, lower.text, lower.token_ids, lower.model)
+        await send_text(state.reply, lower.text, lower.token_ids, lower.model, lower.parts)
     else:
         rest = AnswerPiece(
             text=lower.text[len(escalation.sent_text) :],

@@ -70,8 +70,8 @@ class CascadeState:
     `models_rule` judges the answers of models; `rule` is the one that judged last. `live`: pieces
     of a lower answer may go out before it is judged, through `held_back`. `lower` is the last lower
     answer, or as much as came of it; `rejected_models` gave answers that were not accepted.
-    `top_text` is the top tier's answer, where that gave all of it. `account` is complete when the
-    request has ended.
+    `top_said` is what the top tier said, where it gave all of the answer. `account` is complete
+    when the request has ended.
     """
 
     deps: CascadeDeps
@@ -83,7 +83,7 @@ class CascadeState:
     account: CascadeOutcome = field(default_factory=CascadeOutcome)
     rule: AcceptanceRule = field(init=False)
     lower: LowerAnswer | None = None
-    top_text: str | None = None
+    top_said: str | None = None
     rejected_models: set[str] = field(default_factory=set)
     held_back: HeldBackStream | None = None
     escalation: Escalation = field(default_factory=Escalation)
@@ -142,13 +142,13 @@ class CascadeState:
 
     async def finish_with_lower(self, answer: LowerAnswer) -> None:
         """End the reply: a lower answer is the request's."""
-        body = None if answer.body is None else self.request.body_for_caller(answer.body)
         reason = answer.finish_reason or "stop"
-        await self._finish(answer.model, reason, answer.stop_reason, body)
+        await self._finish(answer.model, reason, answer.stop_reason, answer.body)
 
     async def finish_with_top(self, finish_reason: str, stop_reason: str | int | None) -> None:
         """End the reply: the top tier gave the answer, or the end of it."""
-        await self._finish(self.escalation.model, finish_reason, stop_reason, None)
+        escalation = self.escalation
+        await self._finish(escalation.model, finish_reason, stop_reason, escalation.body)
 
     async def _finish(
         self,
@@ -157,6 +157,7 @@ class CascadeState:
         stop_reason: str | int | None,
         engine_body: Mapping[str, Any] | None,
     ) -> None:
+        body = None if engine_body is None else self.request.body_for_caller(engine_body)
         self.reply.model = model
         await self.reply.finish(
             Conclusion(
@@ -164,16 +165,16 @@ class CascadeState:
                 stop_reason=stop_reason,
                 usage=usage(self.account),
                 tierflow={"cascade": reply_block(self)},
-                engine_body=engine_body,
+                engine_body=body,
             )
         )
 
     def tiers_agree(self) -> bool | None:
         """Whether both tiers gave the same answer; None where one of them is not known whole."""
-        if self.lower is None or self.top_text is None or not self.lower.finish_reason:
+        if self.lower is None or self.top_said is None or not self.lower.finish_reason:
             return None
         lead = self.deps.probes.settings.lead
-        return answer_key(self.lower.text, lead) == answer_key(self.top_text, lead)
+        return answer_key(self.lower.said, lead) == answer_key(self.top_said, lead)
 
 
 def usage(account: CascadeOutcome) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from gateway.serving.cascade.answers import AnswerPiece, Escalation, piece_of, p
 from gateway.serving.cascade.options import CascadeRequest, StageSpec
 from gateway.serving.cascade.verified_prediction import VerifiedPrediction
 from gateway.serving.requests.attempts import Attempts, EndpointSlot
-from gateway.serving.requests.engine_calls import EngineCall, EngineCalls
+from gateway.serving.requests.engine_calls import EngineCall, EngineCalls, EngineReply
 from gateway.serving.requests.first_token_wait import FirstTokenWait
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
 from gateway.serving.requests.resumptions import Resumptions
@@ -149,6 +149,7 @@ class TopTier:
         self, request: CascadeRequest, model: str, escalation: Escalation
     ) -> AsyncGenerator[AnswerPiece]:
         """An ordinary chat completion, without a prediction."""
+        logprobs = bool(request.chat.body.logprobs)
         call = EngineCall(
             parent=request.inference,
             part="escalation",
@@ -157,17 +158,22 @@ class TopTier:
             demands=request.demands(escalation.deadline_s),
             way="cascade",
         )
+        if request.whole:
+            reply = await self.calls.whole(call)
+            _note(reply, escalation)
+            escalation.body = reply.body
+            try:
+                choice = reply.body["choices"][0]
+                yield piece_of(choice, choice["message"], logprobs=logprobs)
+            except (KeyError, IndexError, TypeError, ValueError) as error:
+                raise not_a_chat_completion(reply.endpoint) from error
+            return
         async with aclosing(self.calls.stream(call)) as events:
             async for event in events:
-                escalation.model, escalation.tier = event.model, event.tier
-                escalation.endpoint = event.endpoint
-                escalation.prompt_tokens = prompt_tokens(event.body) or escalation.prompt_tokens
-                if usage := event.body.get("usage"):
-                    counted = usage.get("completion_tokens")
-                    escalation.completion_tokens = counted or escalation.completion_tokens
+                _note(event, escalation)
                 for choice in event.body.get("choices") or ():
                     try:
-                        piece = piece_of(choice, choice["delta"])
+                        piece = piece_of(choice, choice["delta"], logprobs=logprobs)
                     except (KeyError, TypeError, ValueError) as error:
                         raise not_a_chat_completion(event.endpoint) from error
                     if not piece.empty:
@@ -176,8 +182,17 @@ class TopTier:
                         yield piece
 
 
+def _note(reply: EngineReply, escalation: Escalation) -> None:
+    """Where an answer, or an event of it, was made, and its tokens as far as it tells them."""
+    escalation.model, escalation.tier, escalation.endpoint = reply.model, reply.tier, reply.endpoint
+    escalation.prompt_tokens = prompt_tokens(reply.body) or escalation.prompt_tokens
+    if usage := reply.body.get("usage"):
+        counted = usage.get("completion_tokens")
+        escalation.completion_tokens = counted or escalation.completion_tokens
+
+
 def _completion_body(request: CascadeRequest, escalation: Escalation) -> dict[str, Any]:
-    body = request.chat_fields(stops=escalation.engine_stops)
+    body = request.chat_fields(stops=escalation.engine_stops) | request.logprobs_fields()
     body["return_token_ids"] = True
     if request.chat.max_tokens is not None:
         body["max_tokens"] = max(1, request.chat.max_tokens - len(escalation.sent_ids))

@@ -17,6 +17,7 @@ from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock
 from gateway.core.upstream_errors import client_stalled
 from gateway.errors import GatewayError
+from gateway.serving.chat.message_parts import JoinedParts, MessageParts
 from gateway.serving.chat.request import ChatRequest
 from gateway.serving.requests.progress_timeout import ProgressTimeout
 from gateway.serving.requests.relay import Sink
@@ -53,7 +54,11 @@ class Reply(Protocol):
 
     async def say(self, comment: str) -> None: ...
 
-    async def text(self, piece: str, token_ids: Sequence[int] = ()) -> None: ...
+    async def text(
+        self, piece: str, token_ids: Sequence[int] = (), parts: MessageParts | None = None
+    ) -> None:
+        """A further piece of the answer: text, and `parts` that come with it or alone."""
+        ...
 
     def discard(self) -> None:
         """Forget the text that has not gone out."""
@@ -121,6 +126,7 @@ class _BaseReply:
         self._caller = caller
         self._head = head
         self._pieces: list[bytes] = []
+        self._parts = JoinedParts()
         self._token_ids: list[int] = []
 
     def _shown(self, token_ids: Sequence[int]) -> list[int] | None:
@@ -137,12 +143,17 @@ class WholeReply(_BaseReply):
     async def say(self, comment: str) -> None:
         """A body has no comments."""
 
-    async def text(self, piece: str, token_ids: Sequence[int] = ()) -> None:
+    async def text(
+        self, piece: str, token_ids: Sequence[int] = (), parts: MessageParts | None = None
+    ) -> None:
         self._pieces.append(piece.encode())
         self._token_ids += token_ids
+        if parts is not None:
+            self._parts.add(parts)
 
     def discard(self) -> None:
         self._pieces.clear()
+        self._parts.clear()
         self._token_ids.clear()
 
     async def finish(self, conclusion: Conclusion) -> None:
@@ -150,6 +161,7 @@ class WholeReply(_BaseReply):
             head=self._head,
             model=self.model,
             text=b"".join(self._pieces).decode(),
+            parts=self._parts,
             token_ids=self._shown(self._token_ids),
             conclusion=conclusion,
         )
@@ -177,12 +189,19 @@ class StreamReply(_BaseReply):
     async def say(self, comment: str) -> None:
         await self._send(b": " + " ".join(comment.split()).encode() + b"\n\n")
 
-    async def text(self, piece: str, token_ids: Sequence[int] = ()) -> None:
-        if not (piece or token_ids):
+    async def text(
+        self, piece: str, token_ids: Sequence[int] = (), parts: MessageParts | None = None
+    ) -> None:
+        if not (piece or token_ids or parts):
             return
         self.has_text = True
         self._caller.note_text()
-        choice = _choice({"content": piece}, token_ids=self._shown(token_ids))
+        delta: dict[str, Any] = {"content": piece}
+        if parts is not None and parts.fields:
+            delta = parts.as_delta() | (delta if piece else {})
+        choice = _choice(delta, token_ids=self._shown(token_ids))
+        if parts is not None:
+            choice["logprobs"] = parts.logprobs
         await self._send(self._chunk([choice]))
 
     def discard(self) -> None:
@@ -234,16 +253,18 @@ def completion(
     text: str,
     conclusion: Conclusion,
     token_ids: Sequence[int] | None = None,
+    parts: JoinedParts | None = None,
 ) -> bytes:
-    """A `chat.completion`: the engine's own body where there is one, else one around `text`."""
+    """A `chat.completion`: the engine's own body where there is one, else one around `text` and the
+    message's other `parts`."""
     if conclusion.engine_body is not None:
         body = {**conclusion.engine_body, "id": head.id}
     else:
-        message = {"role": "assistant", "content": text}
+        parts = JoinedParts() if parts is None else parts
         choice = {
             "index": 0,
-            "message": message,
-            "logprobs": None,
+            "message": parts.message(text),
+            "logprobs": parts.logprobs,
             "finish_reason": conclusion.finish_reason,
             "stop_reason": conclusion.stop_reason,
             "token_ids": token_ids,
@@ -260,7 +281,7 @@ def completion(
 
 
 def _choice(
-    delta: Mapping[str, str], *, finish_reason: str | None = None, **more: Any
+    delta: Mapping[str, Any], *, finish_reason: str | None = None, **more: Any
 ) -> dict[str, Any]:
     return {
         "index": 0,

@@ -30,7 +30,6 @@ _WORDS = {
 }
 _LEAVE_OUT = "leave it out, or name a served model"
 _UNHEEDED = {
-    "tools": "its answer is text; " + _LEAVE_OUT,
     "functions": "its answer is text; " + _LEAVE_OUT,
     "function_call": "its answer is text; " + _LEAVE_OUT,
     "audio": "its answer is text; " + _LEAVE_OUT,

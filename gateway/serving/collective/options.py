@@ -37,6 +37,7 @@ _NOT_WITH_SELF_MOA = ("members", "tags", "max_members", "max_cost")
 """Options that choose members, of which self-moa has none."""
 _NO_ONE_MODEL = "several models make the answer, so it has no probabilities; leave it out"
 _UNSUPPORTED = {
+    "tools": "members answer in text; leave it out, or name a served model",
     "logprobs": _NO_ONE_MODEL,
     "top_logprobs": _NO_ONE_MODEL,
     "logit_bias": "members have tokenizers of their own; leave it out",

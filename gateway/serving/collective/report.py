@@ -56,6 +56,7 @@ def reply_block(report: Report, final: FinalAnswer, prices: Prices) -> dict[str,
         disagreement=report.disagreement,
         cost=round(_cost(report, prices), 6),
         ms={step: round(seconds * 1000.0, 1) for step, seconds in report.steps.items()},
+        unknown_members=report.unknown or None,
         resumed=report.resumed,
     )
     return {"collective": block.model_dump(exclude_none=True)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from zlib import crc32
@@ -18,6 +18,7 @@ from gateway.core.ports import Callers, Clock, CollectiveTelemetry, Members, Tel
 from gateway.core.state.operations import ClaimState, Mean
 from gateway.errors import InvalidRequest, OutOfScope, StateLost, UnknownModel
 from gateway.protocol.headers import IDEMPOTENCY_KEY
+from gateway.protocol.nearest import nearest
 from gateway.protocol.virtual_models import COLLECTIVE
 from gateway.serving.collective.aggregation import Aggregator, ServedModels
 from gateway.serving.collective.fit import Fit, FitEstimator
@@ -150,6 +151,7 @@ async def prepare(
             obstacle, filter=options.filter, owner=owner, privacy=request.inference.privacy
         )
         members = eligible(deps.members, obstacles, request.question, own)
+        report.unknown = _unknown_names(options.filter.ids, deps.members)
     by_words = not request.inference.privacy.keeps
     fit = await deps.fit_estimator.fit(request.question, members, by_words=by_words)
     members = closest(members, fit, own)
@@ -181,6 +183,15 @@ async def prepare(
         own=own,
         report=report,
     )
+
+
+def _unknown_names(names: Collection[str], members: Members) -> dict[str, str | None]:
+    """The names that no device has, each with the nearest one of those that answer anybody. They
+    may be of devices that come back, so they are no reason to refuse the request."""
+    connected = members.members()
+    unknown = sorted(set(names) - {member.id for member in connected})
+    public = [member.id for member in connected if member.privacy == "public"] if unknown else []
+    return {name: nearest(name, public[:MAX_COMPARED]) for name in unknown}
 
 
 def _resume(report: Report, unfinished: UnfinishedRequest) -> None:

@@ -74,6 +74,7 @@ def test_demands_are_obeyed(client: OpenAI, model: str, header: str, value: str,
     ("model", "header", "value", "code"),
     [
         ("tierflow-auto", "x-tierflow-max-tier", "moon", "invalid_header"),
+        ("tierflow-auto", "x-tierflow-max-teir", "edge", "invalid_header"),
         ("tierflow-auto", "x-tierflow-deadline-ms", "soon", "invalid_header"),
         ("tierflow-auto", "x-tierflow-deadline-ms", "-5", "invalid_header"),
         ("tierflow-auto", "x-tierflow-min-quality", "gpt-1", "unknown_family_member"),

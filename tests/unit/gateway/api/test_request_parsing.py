@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.parsing import owner_of, parse, read_headers, request_id
+from gateway.api.parsing import demands, owner_of, parse, read_headers, request_id
 from gateway.core.access.key import ANONYMOUS, Identity, Scope
 from gateway.core.body import MAX_NESTING, replace_model
 from gateway.core.body_outline import BodyOutline, OutlineLimits
 from gateway.core.privacy import Privacy, PrivacyRule
 from gateway.core.tier import Tier
-from gateway.core.types import InferenceRequest
+from gateway.core.types import Demands, InferenceRequest
 from gateway.errors import InvalidRequest
 from gateway.settings.bounds import RequestLimits
 from gateway.wiring.web import request_bounds
@@ -301,3 +301,25 @@ def test_a_message_that_is_nested_too_deep_is_refused() -> None:
     text = '{"model":"m","messages":[{"role":"user","content":"hi","x":' + nested(900, True) + "}]}"
     error = complaint(text.encode())
     assert (error.code, error.param) == ("body_too_complex", "messages")
+
+
+@pytest.mark.parametrize(
+    ("header", "meant"),
+    [
+        ("x-tierflow-max-teir", "did you mean x-tierflow-max-tier?"),
+        ("x-tierflow-sesion", "did you mean x-tierflow-session?"),
+        ("x-tierflow-qqqqqqqqqqqqqqqqqqqq", "there are x-tierflow-cascade-quality, "),
+    ],
+)
+def test_a_header_of_ours_that_there_is_not_is_refused_with_the_nearest(
+    header: str, meant: str
+) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        demands(read_headers([(header.encode(), b"edge")]))
+    assert (raised.value.param, raised.value.code) == (header, "invalid_header")
+    assert f"no such header; {meant}" in raised.value.message
+
+
+def test_headers_of_answers_and_of_the_device_may_come_along() -> None:
+    for name in ("x-tierflow-tier", "x-tierflow-marks", "x-tierflow-verified-tokens"):
+        assert demands(read_headers([(name.encode(), b"edge")])) == Demands()

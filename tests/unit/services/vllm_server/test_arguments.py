@@ -194,6 +194,26 @@ def test_a_mailbox_without_a_secret_ends_the_command_with_one_line() -> None:
     assert "TIERFLOW_DRAFT_SECRET" in ended.stderr
 
 
+def figures(vocabulary: int, hidden: int, layers: int) -> dict[str, object]:
+    return {"vocab_size": vocabulary, "hidden_size": hidden, "num_hidden_layers": layers}
+
+
+def test_a_small_model_writes_json_without_blanks_that_never_end() -> None:
+    small = launch(parse(BASIC), figures(1536, 256, 8), on_cpu=True).arguments
+    assert json.loads(value(small, "--structured-outputs-config")) == {
+        "backend": "xgrammar",
+        "disable_any_whitespace": True,
+    }
+    others: list[dict[str, object] | None] = [
+        figures(151_936, 1024, 28),
+        {"dtype": "bfloat16"},
+        None,
+    ]
+    for config in others:
+        larger = launch(parse(BASIC), config, on_cpu=True).arguments
+        assert "--structured-outputs-config" not in larger
+
+
 def test_the_config_of_a_model_folder_is_read(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"dtype": "float32"}))
     assert read_config(str(tmp_path)) == {"dtype": "float32"}

@@ -14,7 +14,8 @@ from gateway.core.state.operations import Mean
 def ballots(*texts: str, weights: tuple[float, ...] = ()) -> list[Ballot]:
     given = weights or (1.0,) * len(texts)
     return [
-        Ballot(f"m{i}", Reading(t), w) for i, (t, w) in enumerate(zip(texts, given, strict=True))
+        Ballot(voter=f"m{i}", reading=Reading(t), weight=w)
+        for i, (t, w) in enumerate(zip(texts, given, strict=True))
     ]
 
 

@@ -32,7 +32,7 @@ LOGPROBS = st.lists(st.floats(-4.0, 0.0), min_size=1, max_size=4)
 
 
 def ballot(voter: str, text: str, weight: float = 1.0) -> Ballot:
-    return Ballot(voter, Reading(text), weight)
+    return Ballot(voter=voter, reading=Reading(text), weight=weight)
 
 
 @st.composite

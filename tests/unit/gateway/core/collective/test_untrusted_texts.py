@@ -167,7 +167,7 @@ def test_three_or_four_lines_show_the_votes(texts: tuple[str, ...], lines: list[
 
 
 def test_a_member_that_counts_for_more_than_two_others_comes_first() -> None:
-    found = [Ballot("expert", Reading("7"), 3.0), *ballots("8", "8")]
+    found = [Ballot(voter="expert", reading=Reading("7"), weight=3.0), *ballots("8", "8")]
     assert final_lines(found, 100) == ["7", "7", "8"]
 
 
@@ -183,6 +183,6 @@ def test_rules_choose_by_model_and_domain_and_a_request_may_name_one() -> None:
 def test_shipped_templates_hold_their_places() -> None:
     for template in SHIPPED.values():
         assert isinstance(template, Template) and "{question}" in template.text
-        ballot = Ballot("m", Reading("Answer: 7"))
+        ballot = Ballot(voter="m", reading=Reading("Answer: 7"))
         if template.purpose == "aggregate":
             assert "7" in aggregation_prompt(template, "q", [ballot])

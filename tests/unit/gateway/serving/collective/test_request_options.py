@@ -120,6 +120,15 @@ async def test_tags_and_names_narrow_the_choice() -> None:
     assert sorted(by_name.members.devices()) == ["a", "c"]
 
 
+async def test_a_name_that_no_device_has_is_told_with_the_nearest_one() -> None:
+    fields = {"kitchen": {}, "hidden": {"privacy": "private"}}
+    rig = CollectiveRig({"kitchen": "Answer: 1", "hidden": "Answer: 2"}, fields=fields)
+    body = await rig.ask(members=["kitchen", "kitchn", "hiden"])
+    about = body["tierflow"]["collective"]
+    assert about["unknown_members"] == {"kitchn": "kitchen", "hiden": None}
+    assert "unknown_members" not in (await rig.ask(members=["kitchen"]))["tierflow"]["collective"]
+
+
 async def test_all_members_together_keep_to_the_token_cap() -> None:
     rig = CollectiveRig(dict.fromkeys("abcd", "Answer: 1"))
     await rig.ask(max_tokens=400)
