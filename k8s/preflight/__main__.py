@@ -11,7 +11,7 @@ from k8s.preflight.commandline import Options, parse, read
 from k8s.preflight.failure import UsageFailure
 from k8s.preflight.inspection import inspect
 from k8s.preflight.needs import needs
-from k8s.preflight.rendering import read_manifests, render
+from k8s.preflight.rendering import looks_up_api_server, read_manifests, render
 from k8s.preflight.report import as_json, as_table, exit_code
 
 
@@ -31,10 +31,16 @@ def report(options_of: Callable[[], Options]) -> int:
         rendered = read_manifests(manifests) if manifests else render(options.release)
         release_needs = needs(rendered)
         connection = connect(options.kubeconfig, options.context, options.timeout_s)
+        findings = inspect(
+            connection,
+            release_needs,
+            options.release.namespace,
+            options.timeout_s,
+            api_looked_up=not manifests and looks_up_api_server(options.release),
+        )
     except UsageFailure as failure:
         print(f"preflight: {failure}", file=sys.stderr)
         return 2
-    findings = inspect(connection, release_needs, options.release.namespace, options.timeout_s)
     print(as_json(findings) if options.json else as_table(findings))
     return exit_code(findings)
 

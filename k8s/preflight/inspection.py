@@ -15,9 +15,15 @@ from k8s.preflight.report import Finding, Result
 
 
 def inspect(
-    connection: Connection, needs: Needs, namespace: str, timeout_s: float
+    connection: Connection,
+    needs: Needs,
+    namespace: str,
+    timeout_s: float,
+    *,
+    api_looked_up: bool = False,
 ) -> list[Finding]:
-    """`timeout_s` holds for each request to a registry."""
+    """`timeout_s` holds for each request to a registry. `api_looked_up`: the install itself finds
+    out where the API server is. Raises UsageFailure for an object that lacks a part."""
     references = references_of(needs, namespace)
     versions = {entry["apiVersion"] for entry in needs.objects} | {METRICS_API}
     check = "API server"
@@ -53,5 +59,6 @@ def inspect(
         granted=granted,
         admissions=admissions,
         references=references,
+        api_looked_up=api_looked_up,
     )
     return [reached, *found]

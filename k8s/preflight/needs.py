@@ -46,6 +46,8 @@ class PodNeed:
     selector: Mapping[str, str] = field(default_factory=dict)
     """The labels by which its owner knows its pods again; empty where it knows none."""
     limits: Amounts = field(default_factory=dict)
+    scaled: bool = False
+    """How many there are is not written: somebody scales it."""
     is_test: bool = False
     """A pod of `helm test`, which no install waits for."""
 
@@ -123,6 +125,7 @@ def _pods(owner: Object, least: Mapping[str, int]) -> Iterator[PodNeed]:
     elif kind in TEMPLATED:
         surge = _surge(spec, replicas) if kind == "Deployment" else 0
         selector = (spec.get("selector") or {}).get("matchLabels") or {}
+        many["scaled"] = spec.get("replicas") is None
         ends = kind == "Job"
         if ends:
             many = {}

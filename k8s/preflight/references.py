@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from k8s.preflight.facts import Named
+from k8s.preflight.failure import UsageFailure
 from k8s.preflight.needs import Needs
 from k8s.preflight.rendering import Object
 
@@ -25,7 +26,17 @@ class Reference:
 
 
 def references(needs: Needs, into: str) -> tuple[Reference, ...]:
-    """All that the release does not bring, or have made, itself. `into`: its namespace."""
+    """All that the release does not bring, or have made, itself. `into`: its namespace.
+
+    Raises UsageFailure for an object that lacks a part.
+    """
+    try:
+        return _references(needs, into)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UsageFailure(f"what is installed can't be read: an object lacks {error}") from error
+
+
+def _references(needs: Needs, into: str) -> tuple[Reference, ...]:
     brought = {named for entry in needs.objects for named in _brings(entry, into)}
     found = [
         Reference(named=Named(kind, name, namespace), key=key, owner=owner, vital=vital)

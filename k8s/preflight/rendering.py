@@ -103,6 +103,20 @@ def _by_library(release: Release) -> str:
     return documents(rendered.items())
 
 
+def looks_up_api_server(release: Release) -> bool:
+    """Whether the values leave it to the install to find out where the API server is. A rendering
+    without the cluster does not show it."""
+    values: Any = merged(release.values)
+    try:
+        values = with_settings(values, release.settings)
+    except ImportError:
+        # Then the helm command has rendered, and what its flags say is not known here.
+        pass
+    gateway = values.get("gateway") or values
+    policy = gateway.get("networkPolicy") or {}
+    return (policy.get("apiServer") or {}).get("lookup") is True
+
+
 def documents(rendered: Iterable[tuple[str, str]]) -> str:
     """One stream of YAML documents out of rendered templates by path."""
     manifests = [text for path, text in rendered if path.endswith((".yaml", ".yml"))]

@@ -12,13 +12,13 @@ from k8s.preflight.facts import Admission, Cluster, Manifest, Reading, Right
 from k8s.preflight.judgements.accelerators import accelerators, runtime_classes
 from k8s.preflight.judgements.admission import admission
 from k8s.preflight.judgements.allowances import limit_ranges, quotas
-from k8s.preflight.judgements.egress import way_to_api_server
+from k8s.preflight.judgements.egress import looked_up, way_to_api_server
 from k8s.preflight.judgements.machines import namespace, nodes, version
 from k8s.preflight.judgements.named import named
 from k8s.preflight.judgements.parts import ingress_classes, parts
 from k8s.preflight.judgements.permissions import permissions
 from k8s.preflight.judgements.pulls import pulls
-from k8s.preflight.judgements.room import room, runs_already, taken
+from k8s.preflight.judgements.room import as_running, room, runs_already, taken
 from k8s.preflight.judgements.storage import storage
 from k8s.preflight.needs import Needs
 from k8s.preflight.references import Reference
@@ -35,9 +35,11 @@ def judge(
     granted: Mapping[Right, Reading[bool]],
     admissions: Mapping[str, Reading[Admission]],
     references: Sequence[Reference],
+    api_looked_up: bool,
 ) -> list[Finding]:
     """`into`: the namespace of the install. `admissions` by the owner of pods."""
     used = taken(cluster.pods, needs, into)
+    needs = as_running(needs, cluster.pods, into)
     upgrade = runs_already(cluster.pods, needs, into)
     return [
         version(cluster.version),
@@ -53,7 +55,11 @@ def judge(
         *limit_ranges(needs, cluster.bounds),
         *admission(needs, cluster.namespace_labels, admissions, upgrade=upgrade),
         *named(references, cluster.named),
-        *way_to_api_server(needs, cluster.api_servers, cluster.policies, into),
+        *(
+            looked_up(cluster.api_servers)
+            if api_looked_up
+            else way_to_api_server(needs, cluster.api_servers, cluster.policies, into)
+        ),
         *pulls(needs, cluster.nodes, manifests),
         permissions("rights to install", install),
         permissions("rights the gateway gets", granted),

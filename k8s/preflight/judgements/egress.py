@@ -49,6 +49,16 @@ def way_to_api_server(
     return [Finding(check=CHECK, result=result, found=listed)]
 
 
+def looked_up(reading: Reading[tuple[Address, ...]]) -> list[Finding]:
+    """Where the install asks the cluster for the addresses, as its caller, who has asked here."""
+    if isinstance(reading, Unread):
+        todo = "ask for the right to list EndpointSlices in the namespace default, or name the "
+        todo += "ports: gateway.networkPolicy.apiServer in the values"
+        return [Finding(check=CHECK, result=Result.MISSING, found=reading.reason, todo=todo)]
+    listed = ", ".join(map(str, reading))
+    return [Finding(check=CHECK, result=Result.OK, found=f"{listed}, looked up at the install")]
+
+
 def _uses_api(pod: PodNeed, needs: Needs) -> bool:
     """Its service account has a role, and its token is mounted."""
     account = pod.spec.get("serviceAccountName", "default")

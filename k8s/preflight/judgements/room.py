@@ -36,6 +36,20 @@ def is_own(pod: RunningPod, needs: Needs, into: str) -> bool:
     return any(need.owns(pod, into) for need in needs.pods)
 
 
+def as_running(needs: Needs, pods: Reading[tuple[RunningPod, ...]], into: str) -> Needs:
+    """With as many replicas as run already, where whoever scales them says how many."""
+    if isinstance(pods, Unread):
+        return needs
+    scaled = []
+    for need in needs.pods:
+        count = sum(need.owns(pod, into) for pod in pods) if need.scaled else 0
+        more = count > need.replicas or (need.asleep and count > 0)
+        scaled.append(
+            replace(need, replicas=max(need.replicas, count), asleep=False) if more else need
+        )
+    return replace(needs, pods=tuple(scaled))
+
+
 def runs_already(pods: Reading[tuple[RunningPod, ...]], needs: Needs, into: str) -> bool:
     """Whether this will be an upgrade, as far as is known."""
     return not isinstance(pods, Unread) and any(is_own(pod, needs, into) for pod in pods)

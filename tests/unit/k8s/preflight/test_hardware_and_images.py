@@ -6,7 +6,7 @@ from decimal import Decimal
 from k8s.preflight.facts import Manifest, Node, RunningPod, Taint, Unread
 from k8s.preflight.judgements.accelerators import accelerators, runtime_classes
 from k8s.preflight.judgements.pulls import pulls
-from k8s.preflight.judgements.room import room, runs_already, taken
+from k8s.preflight.judgements.room import as_running, room, runs_already, taken
 from k8s.preflight.needs import Needs
 from k8s.preflight.report import Finding, Result
 from tests.unit.k8s.preflight.build import container, deployment, needed, node
@@ -159,6 +159,17 @@ def test_an_upgrade_gets_the_room_of_what_it_replaces() -> None:
     assert runs_already((own,), need, "there")
     assert taken((foreign,), need, "there") == {"one": {"cpu": Decimal(3), "pods": Decimal(1)}}
     assert not runs_already((foreign,), need, "there")
+
+
+def test_an_upgrade_keeps_as_many_replicas_as_a_scaler_has_made() -> None:
+    item = deployment("edge", None, (container(cpu="1"),))
+    item["spec"]["selector"] = {"matchLabels": {"app": "edge"}}
+    own = RunningPod(namespace="there", node="one", labels={"app": "edge"})
+    (pod,) = as_running(needed(item), (own,) * 5, "there").pods
+    assert pod.replicas == 5
+    item["spec"]["replicas"] = 2
+    (pod,) = as_running(needed(item), (own,) * 5, "there").pods
+    assert pod.replicas == 2, "the values say how many"
 
 
 def test_an_update_that_starts_one_more_first_is_warned_of_where_there_is_no_room_for_it() -> None:
