@@ -32,8 +32,10 @@ LONG = 100
 
 INTRODUCTION = """\
 `python -m gateway --config gateway.yaml` reads these settings from a YAML file. Environment
-variables replace what the file says; `__` stands between two levels. A wrong value stops the start
-with one line that names it, and exit code 2.
+variables replace what the file says; `__` stands between two levels. A wrong value, an unknown
+setting or `TIERFLOW_` variable, and a name that names nothing stop the start with exit code 2 and
+one line that names them and what was meant. What Kubernetes sets for Services whose names begin
+with `tierflow` is left alone.
 
 Lists and maps are given as JSON in a variable. `<name>` in a variable is the name in capitals;
 names that can't stand in a variable, such as those with a hyphen, are given as JSON one level
