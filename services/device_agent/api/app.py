@@ -17,7 +17,7 @@ from starlette.routing import Route as HttpRoute
 from starlette.types import Lifespan
 
 from gateway.protocol.headers import REQUEST_ID, harmless_id
-from gateway.protocol.paths import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, STREAMS
+from gateway.protocol.paths import CHAT, COMPLETIONS, ROUTES, STREAMS
 from gateway.protocol.speculation import Privacy
 from services.device_agent.answers.answer import AnswerPiece, AnswerReport
 from services.device_agent.answers.answer_router import (
@@ -58,6 +58,10 @@ from services.device_agent.text import TextStream
 VERIFIED_HEADER = "x-tierflow-verified-tokens"
 MAX_BODY_BYTES = 8 * 1024 * 1024
 BODY_S = 30.0
+PASSED_ON = tuple(
+    path for path, route in ROUTES.items() if not route.form and path not in (CHAT, COMPLETIONS)
+)
+"""The gateway's routes that the device itself does not have, with a body in JSON."""
 
 
 class DeviceApi:
@@ -84,8 +88,7 @@ class DeviceApi:
                 HttpRoute(CHAT, self.chat, methods=["POST"]),
                 HttpRoute(COMPLETIONS, self.completions, methods=["POST"]),
                 HttpRoute(STREAMS + "/{stream}", self.streams, methods=["GET", "DELETE"]),
-                HttpRoute(RESPONSES, self.servers_only, methods=["POST"]),
-                HttpRoute(EMBEDDINGS, self.servers_only, methods=["POST"]),
+                *(HttpRoute(path, self.servers_only, methods=["POST"]) for path in PASSED_ON),
                 *self._operations.routes(),
             ],
             exception_handlers={HTTPException: framework_error, Exception: internal_error},

@@ -41,6 +41,19 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         agent.stop()
 
 
+def test_routes_that_a_device_does_not_have_are_passed_on(here: World) -> None:
+    message = {"model": "rill-edge", "max_tokens": 4, "messages": QUESTION}
+    url = here.agent.url
+    assert httpx.post(url + "/v1/messages", json=message).json()["type"] == "message"
+    stream = httpx.post(url + "/v1/messages", json={**message, "stream": True}).text
+    assert stream.startswith("event: message_start") and '"message_stop"' in stream
+    ranked = {"model": "rill-edge", "query": "a b", "documents": ["c", "a b"]}
+    results = httpx.post(url + "/rerank", json=ranked).json()["results"]
+    assert [each["index"] for each in results] == [1, 0]
+    nobody = httpx.post(url + "/classify", json={"model": "rill-edge", "input": "x"})
+    assert (nobody.status_code, nobody.json()["error"]["code"]) == (404, "route_not_served")
+
+
 def test_the_page_at_the_root_leads_to_what_a_browser_can_open(offline: Server) -> None:
     page = httpx.get(offline.url + "/")
     assert page.headers["content-type"].startswith("text/html") and "<script" not in page.text
