@@ -85,6 +85,25 @@ def test_values_for_a_gpu_cloud_name_everything_that_the_cluster_lacks(
     assert outcome.result("Gateway API") == "ok"
 
 
+@pytest.mark.parametrize(
+    ("gpus", "result"),
+    [(4, "ok"), (3, "warning"), (2, "warning")],
+)
+def test_the_clouds_cards_are_counted_over_its_pools_and_one_of_these_sleeps_at_first(
+    preflight: Preflight,
+    api: StandIn,
+    files: dict[str, list[Path]],
+    gpus: int,
+    result: str,
+) -> None:
+    large = {"cpu": "64", "memory": "512Gi", "ephemeral-storage": "2Ti", "pods": "110"}
+    found = node(gpus=gpus, allocatable={**large, "nvidia.com/gpu": str(gpus)})
+    found["metadata"]["labels"]["nvidia.com/gpu.product"] = "NVIDIA-H200"
+    api.answers["/api/v1/nodes"] = listed(found)
+    row = preflight(values=files["cloud"]).rows["room on the nodes"]
+    assert row["result"] == result, row
+
+
 def test_an_edge_site_lacks_its_ingress_class_and_the_key_that_the_values_name(
     preflight: Preflight, api: StandIn, files: dict[str, list[Path]]
 ) -> None:
