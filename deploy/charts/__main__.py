@@ -34,7 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
         if wanted.push:
             if not helms:
                 raise ChartFailure("--push needs a helm, and none could be had")
-            push(next(iter(helms.values())), archives, wanted.push, print)
+            push(next(iter(helms.values())), archives, wanted.push, plain_http=wanted.plain_http)
+            print(f"pushed to {wanted.push}")
     except ChartFailure as failure:
         print(failure, file=sys.stderr)
         return 1
@@ -55,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
         "--push",
         metavar="OCI_URL",
         help="also push them, such as oci://registry.example.org/charts",
+    )
+    parser.add_argument(
+        "--plain-http", action="store_true", help="push without TLS, such as to a test's registry"
     )
     return parser
 

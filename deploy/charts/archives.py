@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from deploy.charts import CHARTS, GENERATED
 from k8s.preflight.rendering import THROWAWAY
 
 SEVERITY_WARNING = 2
-RENDER_S = 60.0
+RENDER_S, PUSH_S = 60.0, 300.0
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {"model-pool": {"tier": "edge"}}
 """Values with which a chart is rendered, where its defaults are not enough."""
 
@@ -66,14 +66,16 @@ def render(helm: Path, archive: Path, values: Mapping[str, Any]) -> str:
 
 
 def push(
-    helm: Path, archives: Mapping[str, Path], registry: str, say: Callable[[str], None]
+    helm: Path, archives: Mapping[str, Path], registry: str, *, plain_http: bool = False
 ) -> None:
-    """Each archive to an OCI registry, such as oci://registry.example.org/charts. Raises
-    ChartFailure."""
+    """Each archive to an OCI registry, `oci://registry.example.org/charts`. Raises ChartFailure."""
     for archive in archives.values():
-        done = subprocess.run(
-            [str(helm), "push", str(archive), registry], capture_output=True, text=True
-        )
+        command = [str(helm), "push", str(archive), registry]
+        if plain_http:
+            command.append("--plain-http")
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=PUSH_S)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ChartFailure(f"{helm} push: {error}") from error
         if done.returncode != 0:
             raise ChartFailure(f"{archive.name}: {' '.join(done.stderr.split())}")
-        say(f"pushed {archive.name} to {registry}")

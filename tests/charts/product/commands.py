@@ -27,9 +27,9 @@ class Outcome:
 
     @property
     def objects(self) -> list[Object]:
-        """Of an install's or a template's output; what is no manifest is left out."""
+        """Of an install or a template; what is no manifest is left out."""
         text = self.output.partition("MANIFEST:\n")[2].partition("\nNOTES:")[0] or self.output
-        return [each for each in yaml.safe_load_all(text) if each]
+        return [each for each in yaml.safe_load_all(text) if each and "kind" in each]
 
     def one(self, kind: str, name: str) -> Object:
         (found,) = [
@@ -48,7 +48,7 @@ class Helm:
         self,
         action: str,
         *options: str,
-        chart: Path = CHARTS / "tierflow",
+        chart: Path | str = CHARTS / "tierflow",
         values: dict[str, Any] | None = None,
     ) -> Outcome:
         command = [str(self.program), action, RELEASE, str(chart), "--namespace", NAMESPACE]

@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from deploy.charts import CHARTS
-from deploy.charts.archives import check, pack, render
+from deploy.charts.archives import check, pack, push, render
 from tests.charts.helm import NAMESPACE
 from tests.charts.helm import render as rendered
 from tests.charts.product.commands import Helm
+from tests.charts.product.registry import registry
 
 pytestmark = pytest.mark.helm
 
@@ -67,6 +68,17 @@ def test_both_helms_install_from_the_archive(helm: Helm, archives: dict[str, Pat
     text = render(helm.program, archives["tierflow"], {})
     kinds = {each["kind"] for each in yaml.safe_load_all(text) if each}
     assert {"Deployment", "Service", "NetworkPolicy", "Secret"} <= kinds
+
+
+def test_both_helms_install_from_a_registry(helm: Helm, archives: dict[str, Path]) -> None:
+    with registry() as (host, contents):
+        push(helm.program, archives, f"oci://{host}/charts", plain_http=True)
+        assert f"/v2/charts/tierflow/manifests/{described('tierflow')['version']}" in contents
+        options = ["--plain-http", "--version", described("gateway")["version"]]
+        options += ["--set", "global.throwawaySecrets=true"]
+        found = helm.run("template", *options, chart=f"oci://{host}/charts/gateway")
+    assert found.code == 0, found.said
+    assert "Deployment" in {each["kind"] for each in found.objects}
 
 
 def test_a_changed_bound_of_the_replicas_restarts_no_gateway() -> None:
