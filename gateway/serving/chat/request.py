@@ -15,6 +15,7 @@ from gateway.core.types import InferenceRequest
 from gateway.errors import InvalidRequest
 from gateway.protocol.chat import ChatBody, NamedTool, TierflowOptions
 from gateway.protocol.fields import Sampling
+from gateway.protocol.neutral_fields import is_neutral
 from gateway.protocol.paths import CHAT
 
 DEVICE_SAMPLING = tuple(name for name in Sampling.__struct_fields__ if name != "max_tokens")
@@ -126,7 +127,7 @@ def refuse(request: ChatRequest, model: str, reasons: Mapping[str, str]) -> None
     if request.body.n not in (None, 1):
         raise unsupported("n", model, "it gives one answer to a request; leave it out")
     for name, reason in {**_UNHEEDED, **reasons}.items():
-        if request.fields.get(name):
+        if not is_neutral(name, request.fields.get(name)):
             raise unsupported(name, model, reason)
 
 

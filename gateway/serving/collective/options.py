@@ -31,12 +31,28 @@ from gateway.serving.chat.request import DEVICE_SAMPLING, ChatRequest
 
 WHERE = "tierflow.collective"
 ROLES = ("system", "developer", "user", "assistant")
-_SERVER_SAMPLING = (*DEVICE_SAMPLING, "min_p", "frequency_penalty", "presence_penalty")
+_SERVER_SAMPLING = (
+    *DEVICE_SAMPLING,
+    "min_p",
+    "frequency_penalty",
+    "presence_penalty",
+    "repetition_penalty",
+)
 """The sampling fields of the server model; members understand fewer."""
 _NOT_WITH_SELF_MOA = ("members", "tags", "max_members", "max_cost")
 """Options that choose members, of which self-moa has none."""
 _NO_ONE_MODEL = "several models make the answer, so it has no probabilities; leave it out"
+_FEWER_FIELDS = "members do not understand it; leave it out, or name a served model"
+_OF_ENGINES = (
+    "min_tokens", "bad_words", "allowed_token_ids", "stop_token_ids", "include_stop_str_in_output",
+    "skip_special_tokens", "spaces_between_special_tokens", "truncate_prompt_tokens",
+    "chat_template", "chat_template_kwargs", "add_generation_prompt", "continue_final_message",
+    "add_special_tokens", "documents", "reasoning_effort", "mm_processor_kwargs", "guided_json",
+    "guided_regex", "guided_choice", "guided_grammar", "modalities", "length_penalty",
+)  # fmt: skip
+"""Fields of engines that would change what each of them answers."""
 _UNSUPPORTED = {
+    **dict.fromkeys(_OF_ENGINES, _FEWER_FIELDS),
     "tools": "members answer in text; leave it out, or name a served model",
     "logprobs": _NO_ONE_MODEL,
     "top_logprobs": _NO_ONE_MODEL,

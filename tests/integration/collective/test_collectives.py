@@ -54,6 +54,13 @@ async def test_devices_answer_and_the_server_model_judges(place: Place) -> None:
     assert place.judge.prompts[-1].splitlines()[1:-1].count("- 42") == 2
 
 
+async def test_a_member_s_work_has_the_id_of_the_caller_s_request(place: Place) -> None:
+    async with place.members(maths=RIGHT, code=RIGHT) as devices:
+        await ask(place, headers={"x-request-id": "asked-once"}, members="all", quorum=2)
+        works = [work for device in devices.values() for work in device.works]
+        assert {work.id for work in works} == {"asked-once/generate"}
+
+
 @pytest.mark.parametrize("headers", [{}, {"x-tierflow-resumable": "30"}])
 async def test_the_openai_client_reads_the_stream(place: Place, headers: dict[str, str]) -> None:
     place.judge.answer_to = lambda prompt: "six sevens are 42"

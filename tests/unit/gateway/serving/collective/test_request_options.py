@@ -24,6 +24,12 @@ USER = {"role": "user", "content": "hi"}
         ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"response_format": 3}, "response_format"),
         ({"logprobs": True}, "logprobs"),
+        ({"prompt_logprobs": 0}, "prompt_logprobs"),
+        ({"echo": True}, "echo"),
+        ({"min_tokens": 3}, "min_tokens"),
+        ({"stop_token_ids": [5]}, "stop_token_ids"),
+        ({"skip_special_tokens": False}, "skip_special_tokens"),
+        ({"chat_template_kwargs": {"thinking": False}}, "chat_template_kwargs"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "assistant", "content": "x"}]}, "messages"),
         ({"messages": [USER] * 65}, "messages"),
@@ -95,6 +101,27 @@ async def test_only_chat_is_answered() -> None:
     with pytest.raises(InvalidRequest) as raised:
         await CollectiveRig({}).send(request("tierflow-collective", path="/v1/completions"))
     assert raised.value.code == "invalid_route"
+
+
+async def test_fields_that_change_nothing_are_taken() -> None:
+    fields = {
+        "metadata": {"a": "b"},
+        "store": True,
+        "response_format": {"type": "text"},
+        "parallel_tool_calls": True,
+        "skip_special_tokens": True,
+        "min_tokens": 0,
+        "n": 1,
+    }
+    sink = await CollectiveRig({"a": "Answer: 1"}).send(chat(body=fields))
+    assert sink.status == 200
+
+
+async def test_the_server_model_uses_the_penalties() -> None:
+    rig = CollectiveRig({"a": "Answer: 1", "b": "Answer: 2"})
+    await rig.send(chat(body={"repetition_penalty": 1.5, "presence_penalty": 1}))
+    assert rig.calls.calls[-1].body["repetition_penalty"] == 1.5
+    assert rig.calls.calls[-1].body["presence_penalty"] == 1
 
 
 async def test_earlier_messages_go_to_members_and_server_as_they_are() -> None:

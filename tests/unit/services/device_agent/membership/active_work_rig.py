@@ -104,6 +104,7 @@ def work_frame(
     kind: work.Kind = "generate",
     messages: Sequence[dict[str, Any]] = QUESTION,
     deadline_s: float = 60.0,
+    id: str = "",
     **sampling: Any,
 ) -> work.Work:
     return work.Work(
@@ -112,4 +113,5 @@ def work_frame(
         messages=list(messages),
         sampling=Sampling(**{"max_tokens": 60, **sampling}),
         deadline_s=deadline_s,
+        id=id,
     )

@@ -62,6 +62,23 @@ async def test_an_answer_is_the_small_models_own(
         assert rig.counted("member_tokens_total", kind=kind) == len(guesses)
 
 
+async def test_the_log_tells_of_work_by_the_id_of_the_request_and_nothing_of_its_text(
+    model: TextModel, rill: OnnxDrafter, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "tierflow.device")
+    async with active_work_rig(model, rill) as rig:
+        rig.give(1, id="asked-once/generate", max_tokens=3, ignore_eos=True)
+        rig.give(2, id="not\na harmless id", max_tokens=3, ignore_eos=True)
+        await rig.end(1)
+        await rig.end(2)
+        await rig.idle()
+        said = rig.text(1)
+    lines = [record.getMessage() for record in caplog.records]
+    assert "work asked-once/generate: generate, length, 3 tokens" in lines
+    assert "work without an id: generate, length, 3 tokens" in lines
+    assert not any(said in line for line in lines)
+
+
 async def test_the_budget_is_kept(model: TextModel, rill: OnnxDrafter) -> None:
     async with active_work_rig(model, rill) as rig:
         rig.give(1, max_tokens=3, ignore_eos=True)
