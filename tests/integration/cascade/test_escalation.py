@@ -217,8 +217,8 @@ def test_a_client_that_leaves_ends_the_work_of_both_tiers(tiers: TwoTiers) -> No
     ("fields", "param"),
     [
         ({"n": 2}, "n"),
-        ({"tools": [{"function": {"name": "f"}}]}, "tools"),
-        ({"logprobs": True, "stream": True}, "logprobs"),
+        ({"echo": True}, "echo"),
+        ({"prompt_logprobs": 0}, "prompt_logprobs"),
         ({"tierflow": {"cascade": {"qualty": 0.9}}}, "tierflow.cascade.qualty"),
         ({"tierflow": {"cascade": {"quality": 7}}}, "tierflow.cascade.quality"),
         ({"tierflow": {"collective": {}}}, "tierflow.collective"),
