@@ -23,7 +23,7 @@ SEED ?=
 Q ?= Add 417 and 325 digit by digit.
 
 .PHONY: help up down status logs settings device ask test test-clients test-cluster test-containers lint docs bench bench-speculation \
-  bench-collective bench-keys bench-poison chaos fuzz soak load family specialists images locks sbom audit \
+  bench-collective bench-keys bench-poison chaos fuzz soak load family specialists images chart locks sbom audit \
   compose-secrets clean
 
 help: ## list the targets and the variables they take
@@ -116,6 +116,9 @@ specialists: ## fine-tune the specialists of the shipped family, 10 minutes each
 
 images: ## build container images; IMAGES="gateway vllm", CONTAINER_TOOL=podman, see docs/containers.md
 	@$(PYTHON) -m deploy.images $(IMAGES)
+
+chart: ## check the charts under Helm 3 and 4, and pack them into build/charts; ARGS="--push oci://…"
+	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m deploy.charts $(ARGS)
 
 test-containers: ## the chart as real containers under podman, after `make images`: answers, and survives a kill
 	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m tests.containers
