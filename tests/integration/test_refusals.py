@@ -54,7 +54,7 @@ def test_an_unknown_path_and_a_wrong_method_have_openai_bodies(http: httpx.Clien
     codes = [answer.json()["error"]["code"] for answer in (missing, wrong)]
     assert codes == ["not_found", "method_not_allowed"]
     assert wrong.headers["allow"] == "OPTIONS, POST"
-    assert http.put("/v1/devices/x").headers["allow"] == "DELETE, GET"
+    assert http.put("/v1/devices/x").headers["allow"] == "DELETE, GET, HEAD, OPTIONS"
 
 
 @pytest.mark.parametrize(
