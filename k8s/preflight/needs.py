@@ -73,7 +73,7 @@ class PodNeed:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClaimNeed:
     name: str
     storage_class: str | None
@@ -227,7 +227,12 @@ def _claim(name: str, spec: Mapping[str, Any]) -> ClaimNeed:
         storage = quantity(asked)
     except ValueError as error:
         raise UsageFailure(f"volume {name}: storage: {error}; write it as 20Gi") from error
-    return ClaimNeed(name, spec.get("storageClassName"), "ReadWriteMany" in modes, storage)
+    return ClaimNeed(
+        name=name,
+        storage_class=spec.get("storageClassName"),
+        shared="ReadWriteMany" in modes,
+        storage=storage,
+    )
 
 
 def containers(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
