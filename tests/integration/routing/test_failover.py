@@ -87,7 +87,8 @@ def test_when_everything_is_dead_the_gateway_stays_in_service_and_says_what_is_d
 
     def all_down() -> Any:
         answer = fleet.get("/ready")
-        return answer if "cloud" in answer.json()["conditions"].get("pool-down", "") else None
+        told = answer.json()["conditions"].get("pool-down", "")
+        return answer if "cloud" in told and "edge" in told else None
 
     report = eventually(all_down, "its pools are down")
     assert report.status_code == 200
@@ -113,12 +114,12 @@ def test_a_server_error_is_tried_elsewhere(fleet: Fleet, fault: dict[str, Any]) 
     assert endpoints(ask_many(fleet, "rill-edge")) == {well.id}
 
 
-def test_when_every_engine_fails_the_caller_learns_it_without_their_words(fleet: Fleet) -> None:
+def test_when_every_engine_fails_the_caller_learns_why(fleet: Fleet) -> None:
     fleet.fault(*fleet.engines, error_probability=1.0)
     answer = fleet.ask("tierflow-auto")
     assert answer.status_code == 502
     assert answer.json()["error"]["type"] == "upstream_error"
-    assert "simulated failure" not in answer.text
+    assert answer.json()["error"]["message"].endswith("with status 500: A simulated failure.")
 
 
 def test_an_engine_that_sends_no_first_byte_is_given_up_and_freed(fleet: Fleet) -> None:

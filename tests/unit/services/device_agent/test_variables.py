@@ -6,7 +6,7 @@ import pytest
 
 from services.device_agent.arguments import ArgumentFailure, check, parser
 
-ARGUMENTS = parser().parse_args(["--model", "/somewhere"])
+ARGUMENTS = parser().parse_args(["--model", "."])
 
 
 def test_a_misspelt_variable_stops_the_agent() -> None:

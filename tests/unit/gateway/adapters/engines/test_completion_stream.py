@@ -45,9 +45,10 @@ async def test_batches_are_the_same_however_the_stream_is_cut(cuts: set[int]) ->
     assert read.usage == (3, 3)
 
 
-async def test_a_stop_token_is_no_stop_text() -> None:
+async def test_a_stop_token_is_told_as_a_token_and_is_no_text() -> None:
+    expected = Batch(ids=[], reason="stop", stop=2)
     event = b'data: {"choices":[{"token_ids":[],"finish_reason":"stop","stop_reason":2}]}\n\n'
-    assert await batches(stream(event + b"data: [DONE]\n\n")) == [Batch(ids=[], reason="stop")]
+    assert await batches(stream(event + b"data: [DONE]\n\n")) == [expected]
 
 
 @pytest.mark.parametrize(
