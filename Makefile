@@ -10,6 +10,9 @@ GATEWAY_PYTHON = $$($(ENVIRONMENTS) gateway)
 TOOLS_PYTHON = $$($(ENVIRONMENTS) tools)
 ENGINE_PYTHON = $$($(ENVIRONMENTS) engine)
 
+# What the engines' environment needs of the system is named before anything is downloaded.
+THEN_ENGINE = $(if $(filter simulator,$(TIERFLOW_ENGINE))$(TIERFLOW_ENGINE_PYTHON),,--then engine)
+
 IMAGES ?= gateway vllm-cpu device
 PRESET ?= small
 QUICK ?= 0
@@ -31,7 +34,7 @@ help: ## list the targets and the variables they take
 	@$(PYTHON) -m deploy.local.settings
 
 up: ## set everything up and serve: edge pool, cloud pool, gateway
-	@gateway=$(GATEWAY_PYTHON); exec "$$gateway" -m tierflow up
+	@gateway=$$($(ENVIRONMENTS) gateway $(THEN_ENGINE)); exec "$$gateway" -m tierflow up
 
 down: ## stop what `make up` started
 	@gateway=$(GATEWAY_PYTHON); exec "$$gateway" -m tierflow down

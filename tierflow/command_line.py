@@ -110,7 +110,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         _check_variables()
         if command is not None:
-            enter_environment(command.needs, argv)
+            enter_environment(command.needs, argv, _next_environments(name))
         arguments = command_parser(name).parse_args(argv)
         if command is None:
             return _help()
@@ -127,6 +127,12 @@ def main(argv: Sequence[str]) -> int:
         # Whoever read this has seen enough; Python would say so at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _next_environments(name: str) -> Sequence[str]:
+    simulated = os.environ.get("TIERFLOW_ENGINE", "").strip() == "simulator"
+    own = os.environ.get("TIERFLOW_ENGINE_PYTHON", "").strip()
+    return () if name != "up" or simulated or own else ("engine",)
 
 
 def _check_variables() -> None:

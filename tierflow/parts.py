@@ -32,15 +32,16 @@ def use_parts() -> None:
         sys.path.insert(0, str(PARTS))
 
 
-def enter_environment(needs: Iterable[str], argv: Sequence[str]) -> None:
+def enter_environment(needs: Iterable[str], argv: Sequence[str], then: Sequence[str] = ()) -> None:
     """Return where this Python has the packages `needs`; else become the Python of the gateway's
-    environment, which is made first, with the same arguments. Raises EnvironmentMissing."""
+    environment, which is made first, with the same arguments. `then` are the environments that
+    come next: what they need of the system is looked at first. Raises EnvironmentMissing."""
     if all(find_spec(name) for name in needs):
         return
     from deploy.local.environments import EnvironmentFailure, ensure
 
     try:
-        python = str(ensure("gateway"))
+        python = str(ensure("gateway", then=then))
     except EnvironmentFailure as failure:
         raise EnvironmentMissing(str(failure)) from failure
     if Path(sys.prefix) == Path(python).parent.parent:
