@@ -73,8 +73,8 @@ def run_locust(workload: Workload, folder: Path, progress: Progress) -> Samples:
 
 def load(progress: Progress) -> int:
     workload = read_workload()
-    progress(f"{workload.users} users will ask {workload.url}")
     check_served(workload)
+    progress(f"{workload.users} users will ask {workload.url}")
     with tempfile.TemporaryDirectory(prefix="tierflow-load-") as folder:
         samples = run_locust(workload, Path(folder), progress)
     print(table(samples))

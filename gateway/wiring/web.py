@@ -24,6 +24,7 @@ from gateway.api.operators.keys import keys_router
 from gateway.api.resumable import streams_router
 from gateway.core.body_outline import OutlineLimits
 from gateway.core.request_bounds import RequestBounds
+from gateway.errors import UnknownResponse
 from gateway.protocol.browser_guard import BrowserGuard, guarded_hosts, guarded_origins
 from gateway.protocol.speculation import PATH
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
@@ -137,7 +138,12 @@ def fastapi_app(settings: Settings, parts: GatewayParts) -> FastAPI:
         return generate_latest(parts.registry), CONTENT_TYPE_LATEST
 
     async def passed_through(request: Request) -> Response:
-        raise AssertionError("the fast path serves this route")
+        # The fast path serves all of these routes but for ids in a path that no engine gives.
+        raise UnknownResponse(
+            "no endpoint has this response: its id is none that an engine gives",
+            param="response_id",
+            code="unknown_response",
+        )
 
     for router in (
         models_router(gate, parts.endpoints, settings.limits.max_body_bytes, (CASCADE, COLLECTIVE)),
