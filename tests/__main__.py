@@ -23,6 +23,7 @@ from deploy.local.processes import die_with_parent
 
 SLOWEST = "--durations=10"
 SECOND_LANE = (
+    "tests/charts",
     "tests/integration/agents",
     "tests/integration/devices",
     "tests/integration/local",
