@@ -152,10 +152,10 @@ def test_requests_that_wait_are_moved_when_the_look_at_their_endpoint_fails(
     bad.fault = HANGS
     with ThreadPoolExecutor(AT_ONCE) as workers:
         answers = [workers.submit(replicas.ask, "two", number) for number in range(AT_ONCE)]
-        eventually(lambda: bad.waiting >= 2, "some wait there")
+        eventually(lambda: bad.waiting >= 1, "some wait there")
         bad.health = 500
         assert_answered([answer.result() for answer in answers], good)
-    assert replicas.metric("tierflow_retries_total", cause="endpoint_down") >= 2
+    assert replicas.metric("tierflow_retries_total", cause="endpoint_down") >= 1
 
 
 @pytest.mark.parametrize("fault", REFUSALS)
