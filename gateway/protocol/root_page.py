@@ -31,14 +31,22 @@ class PageLink(NamedTuple):
     meaning: str
 
 
-def root_page(title: str, sentence: str, links: Sequence[PageLink], *, example: str = "") -> bytes:
-    """The page; `example` is a command line that asks something."""
+_EXAMPLE = """\
+curl BASE/v1/chat/completions -H 'content-type: application/json' -d '{
+  "model": "tierflow-auto",
+  "messages": [{"role": "user", "content": "Add 417 and 325 digit by digit."}]
+}'"""
+
+
+def root_page(title: str, sentence: str, links: Sequence[PageLink], *, asked_at: str = "") -> bytes:
+    """The page; `asked_at` is the address of an API, for a command line that asks something."""
     rows = "".join(
         f'<dt><a href="{escape(link.path[1:])}">{escape(link.path)}</a></dt>'
         f"<dd>{escape(link.meaning)}</dd>"
         for link in links
     )
-    shown = f"<pre>{escape(example)}</pre>" if example else ""
+    example = _EXAMPLE.replace("BASE", asked_at.rstrip("/"))
+    shown = f"<pre>{escape(example)}</pre>" if asked_at else ""
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'

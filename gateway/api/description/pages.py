@@ -52,11 +52,6 @@ _FOR_OPERATORS = (
     PageLink("/openapi.json", "the same for programs"),
     PageLink("/metrics", "Prometheus metrics"),
 )
-_EXAMPLE = """\
-curl BASE/v1/chat/completions -H 'content-type: application/json' -d '{
-  "model": "tierflow-auto",
-  "messages": [{"role": "user", "content": "What is the capital of France?"}]
-}'"""
 
 
 def gateway_page(base_url: str, *, callers: bool, operators: bool) -> Response:
@@ -70,7 +65,7 @@ def gateway_page(base_url: str, *, callers: bool, operators: bool) -> Response:
         if callers
         else "The operators' address of the gateway.",
         links,
-        example=_EXAMPLE.replace("BASE", base_url.rstrip("/")) if callers else "",
+        asked_at=base_url if callers else "",
     )
     return Response(page, headers=dict(HEADERS))
 

@@ -34,11 +34,6 @@ _LINKS = (
     PageLink("/health", "whether the agent lives"),
     PageLink("/metrics", "Prometheus metrics"),
 )
-_EXAMPLE = """\
-curl BASE/v1/chat/completions -H 'content-type: application/json' -d '{
-  "model": "tierflow-auto",
-  "messages": [{"role": "user", "content": "What is the capital of France?"}]
-}'"""
 
 
 class DeviceOperations:
@@ -66,7 +61,7 @@ class DeviceOperations:
             "Tierflow device agent",
             "OpenAI's API on this device: answered here, with the edge or by the cloud.",
             _LINKS,
-            example=_EXAMPLE.replace("BASE", str(http.base_url).rstrip("/")),
+            asked_at=str(http.base_url),
         )
         return Response(page, headers=dict(HEADERS))
 
