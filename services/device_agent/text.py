@@ -7,12 +7,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import jinja2.sandbox
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
 from gateway.protocol.tokenizer import PROBE, fingerprint
+from services.device_agent.chat_template import TemplateUnusable, read_template
+
+CONTEXT_NAMES = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_seq_len",
+    "seq_length",
+    "n_ctx",
+    "max_sequence_length",
+)
+"""How architectures name their longest text in config.json."""
+UNSAID_CONTEXT = 4096
+"""Tokens, where a config.json says nothing of it."""
 
 
 class ModelFolderFailed(Exception):
@@ -32,15 +43,27 @@ class TextModel:
         for name in ("tokenizer.json", "config.json"):
             if not (folder / name).is_file():
                 raise ModelFolderFailed(f"--model {folder}: has no {name}")
-        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        config = json.loads((folder / "config.json").read_text())
+        try:
+            self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as exc:
+            # The library raises nothing narrower.
+            raise ModelFolderFailed(f"--model {folder}: tokenizer.json: {exc}") from exc
+        config = _language_model(_json(folder / "config.json"))
         generation = _optional_json(folder / "generation_config.json")
-        self.context = int(config.get("max_position_embeddings") or 4096)
+        self.context = _context(config)
         self.vocabulary = int(config.get("vocab_size") or self.tokenizer.get_vocab_size())
         self.end_tokens = frozenset(_ids(config, "eos_token_id") + _ids(generation, "eos_token_id"))
         self.default_temperature = float(generation.get("temperature", 1.0))
         self.fingerprint = fingerprint(self.encode(PROBE))
-        self._template = _template(folder)
+        try:
+            self._template = read_template(folder)
+        except TemplateUnusable as exc:
+            raise ModelFolderFailed(f"--model {folder}: {exc}") from exc
+
+    @property
+    def chats(self) -> bool:
+        """Whether it has a chat template."""
+        return self._template is not None
 
     def encode(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
@@ -55,12 +78,7 @@ class TextModel:
         """Raises ValueError where the template refuses the messages."""
         if self._template is None:
             raise ValueError("this model has no chat template; use /v1/completions")
-        texts = [joined_text(message) for message in messages]
-        try:
-            text = self._template.render(messages=texts, add_generation_prompt=True)
-        except jinja2.TemplateError as exc:
-            raise ValueError(f"the model's chat template refuses the messages: {exc}") from exc
-        return self.encode(text)
+        return self.encode(self._template.render([joined_text(message) for message in messages]))
 
 
 class TextStream:
@@ -134,29 +152,30 @@ def joined_text(message: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**message, "content": "\n".join(str(text) for text in texts)}
 
 
-def _template(folder: Path) -> jinja2.Template | None:
-    file = folder / "chat_template.jinja"
-    if file.is_file():
-        source = file.read_text()
-    else:
-        source = _optional_json(folder / "tokenizer_config.json").get("chat_template") or ""
-    if not source:
-        return None
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+def _language_model(config: dict[str, Any]) -> dict[str, Any]:
+    """Of a model for texts and images, the part that is about texts."""
+    inner = config.get("text_config")
+    return {**config, **inner} if isinstance(inner, dict) else config
 
-    def refuse(message: str) -> None:
-        raise jinja2.TemplateError(message)
 
-    environment.globals["raise_exception"] = refuse
-    special = _optional_json(folder / "tokenizer_config.json")
-    for name in ("bos_token", "eos_token"):
-        value = special.get(name)
-        environment.globals[name] = value.get("content") if isinstance(value, dict) else value
-    return environment.from_string(source)
+def _context(config: Mapping[str, Any]) -> int:
+    """Tokens."""
+    named = (config.get(name) for name in CONTEXT_NAMES)
+    return int(next(filter(None, named), UNSAID_CONTEXT))
 
 
 def _optional_json(file: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    return _json(file) if file.is_file() else {}
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """Raises ModelFolderFailed."""
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError) as exc:
+        raise ModelFolderFailed(f"--model {file.parent}: {file.name} can't be read: {exc}") from exc
+    if not isinstance(content, dict):
+        raise ModelFolderFailed(f"--model {file.parent}: {file.name} must be a JSON object")
     return content
 
 

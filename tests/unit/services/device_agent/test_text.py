@@ -1,6 +1,8 @@
 """With the shipped family's tokenizer."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -106,6 +108,71 @@ def copy(folder: Path, template: str) -> None:
     for name in ("tokenizer.json", "config.json"):
         (folder / name).write_bytes((FOLDER / name).read_bytes())
     (folder / "chat_template.jinja").write_text(template)
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{% for m in messages %}{% if loop.first %}{% continue %}{% endif %}x{% endfor %}", "x"),
+        ("{{ messages[1] | tojson }}", '{"role": "user", "content": "é <b>"}'),
+        ("{% generation %}said{% endgeneration %}", "said"),
+        ("{{ bos_token }}{{ eos_token }}", "<|begin|><|end|>"),
+        ("{{ tools is none and documents is none }}", "True"),
+        ("{{ strftime_now('%Y') | length }}", "4"),
+        ("{% if enable_thinking is defined %}no{% else %}yes{% endif %}", "yes"),
+    ],
+)
+def test_a_template_may_use_what_transformers_gives_it(
+    tmp_path: Path, template: str, text: str
+) -> None:
+    copy(tmp_path, template)
+    tokens = {"bos_token": {"content": "<|begin|>"}, "eos_token": "<|end|>", "pad_token": None}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(tokens))
+    asked = [{"role": "system", "content": "s"}, {"role": "user", "content": "é <b>"}]
+    assert TextModel(tmp_path).encode_chat(asked) == MODEL.encode(text)
+
+
+def test_of_several_templates_the_default_one_is_taken(tmp_path: Path) -> None:
+    copy(tmp_path, "")
+    (tmp_path / "chat_template.jinja").unlink()
+    named = [{"name": "tool_use", "template": "no"}, {"name": "default", "template": "yes"}]
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": named}))
+    assert TextModel(tmp_path).encode_chat([]) == MODEL.encode("yes")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        ("chat_template.jinja", "{% unknown %}", "the chat template can't be read: .*unknown"),
+        ("tokenizer_config.json", "{", "tokenizer_config.json can't be read"),
+        ("config.json", "[]", "config.json must be a JSON object"),
+        ("generation_config.json", "{", "generation_config.json can't be read"),
+        ("tokenizer.json", "{}", "tokenizer.json: "),
+    ],
+)
+def test_a_file_that_can_not_be_read_is_named(
+    tmp_path: Path, file: str, content: str, reason: str
+) -> None:
+    copy(tmp_path, "")
+    (tmp_path / file).write_text(content)
+    with pytest.raises(ModelFolderFailed, match=f"--model {tmp_path}: {reason}"):
+        TextModel(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "context"),
+    [
+        ({"n_positions": 1024}, 1024),
+        ({"text_config": {"max_position_embeddings": 512}, "vocab_size": 7}, 512),
+        ({"model_type": "bloom"}, 4096),
+    ],
+)
+def test_the_context_is_read_by_every_architectures_name(
+    tmp_path: Path, config: dict[str, Any], context: int
+) -> None:
+    copy(tmp_path, "")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert TextModel(tmp_path).context == context
 
 
 @pytest.mark.parametrize("missing", ["tokenizer.json", "config.json"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from functools import cache, partial
@@ -52,3 +53,12 @@ def python(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return python("-m", "services.model_family", *arguments)
+
+
+@cache
+def tiny_models() -> Path:
+    """The folder of `tests.tiny_models`, made once for all tests of a run."""
+    folder = Path(tempfile.mkdtemp(prefix="tierflow-tiny-models-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    python("-m", "tests.tiny_models", folder).check_returncode()
+    return folder

@@ -105,7 +105,7 @@ def test_the_graph_reads_the_weights_of_the_safetensors_beside_it(
 
 @pytest.mark.engine
 @EACH
-def test_the_graph_computes_what_a_graph_of_float32_weights_computes(
+def test_a_graph_that_is_written_anew_computes_the_same(
     specialist: Specialist, tmp_path: Path
 ) -> None:
     for name in ("config.json", "model.safetensors"):
@@ -115,9 +115,9 @@ def test_the_graph_computes_what_a_graph_of_float32_weights_computes(
     # Of random tokens two may be likely to the sixth digit, which rounding decides.
     for question in evaluation_set(8):
         ids = text.encode(ask(question.prompt) + question.answer)
-        linked, whole = logits(WEIGHTS / specialist.member, ids), logits(tmp_path, ids)
-        assert np.abs(linked - whole).max() < 2e-3
-        assert (linked.argmax(-1) == whole.argmax(-1)).all()
+        shipped, anew = logits(WEIGHTS / specialist.member, ids), logits(tmp_path, ids)
+        assert np.abs(shipped - anew).max() < 2e-3
+        assert (shipped.argmax(-1) == anew.argmax(-1)).all()
 
 
 def test_figures_are_shares_for_every_group_and_member() -> None:
