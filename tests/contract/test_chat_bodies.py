@@ -185,12 +185,16 @@ def test_a_prompt_that_is_too_long_is_refused_in_the_engine_s_words(
 ) -> None:
     fields = {"messages": [{"role": "user", "content": "word " * 6000}], "stream": stream}
     plain = ask(deployment, PLAIN, fields)
-    error, told = plain.json()["error"], ask(deployment, CASCADE, fields).json()["error"]
     assert plain.status_code == 400
-    assert (told["code"], told["param"]) == (error["code"], error["param"])
-    # The tiers' models differ in the room that they have, which the words name.
-    assert "status 400: " in told["message"]
-    assert re.sub(r"\d+", "N", told["message"]).endswith(re.sub(r"\d+", "N", error["message"]))
+    error = plain.json()["error"]
+    for model in (CASCADE, COLLECTIVE):
+        answer = ask(deployment, model, fields)
+        assert answer.status_code == 400, model
+        told = answer.json()["error"]
+        assert (told["code"], told["param"]) == (error["code"], error["param"])
+        # The tiers' models differ in the room that they have, which the words name.
+        assert "status 400: " in told["message"]
+        assert re.sub(r"\d+", "N", told["message"]).endswith(re.sub(r"\d+", "N", error["message"]))
 
 
 @pytest.mark.parametrize(("fields", "param"), ONLY_PLAIN, ids=shown)

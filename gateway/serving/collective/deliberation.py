@@ -28,7 +28,7 @@ from gateway.serving.collective.best_of_n import BestOfN
 from gateway.serving.collective.idempotency import HeldClaim
 from gateway.serving.collective.options import CollectivePolicy, CollectiveRequest
 from gateway.serving.collective.proposers import Proposers
-from gateway.serving.collective.round import Proposer, RoundPlan, run_round
+from gateway.serving.collective.round import Proposer, RoundPlan, progress_comment, run_round
 from gateway.serving.collective.server_model import ServerAnswer
 
 
@@ -86,7 +86,8 @@ class Deliberation:
             await self._first_round(reply)
             await claim.keep_round(self._report)
         self._judge_quorum()
-        await reply.begin()
+        if self._report.answered:
+            await reply.begin()
         last_round = max(
             (contribution.round for contribution in self._report.contributions), default=0
         )
@@ -142,8 +143,17 @@ class Deliberation:
             strict=role == "answer" and not options.degrade,
             pending=tuple if best_of_n is None else best_of_n.pending,
         )
+
+        async def heard(contribution: Contribution) -> None:
+            # An error before the first answer has its status: of a prompt that is too long for
+            # every part, for example. A request that prefers an error to a missed quorum begins
+            # when the quorum is met.
+            if contribution.answered and options.degrade:
+                await reply.begin()
+            await reply.say(progress_comment(contribution))
+
         result = await run_round(
-            proposers=proposers, spare=spare, plan=plan, clock=self._clock, progress=reply
+            proposers=proposers, spare=spare, plan=plan, clock=self._clock, heard=heard
         )
         self._report.contributions += result.contributions
         return result.exit
@@ -216,7 +226,9 @@ class Deliberation:
             self._report.degraded = self._report.degraded or "own_missing"
         with self._timed("aggregate"):
             if not answers:
-                return self._noted(await self._aggregator.without_members(self._request, reply))
+                return self._noted(
+                    await self._aggregator.without_members(self._request, _Begun(reply))
+                )
             return await self._decide("aggregate", reply)
 
     async def _decide(self, name: str, reply: Reply | None) -> FinalAnswer:
@@ -305,3 +317,14 @@ class StopCondition:
         ):
             return None
         return Exit.DECIDED
+
+
+class _Begun:
+    """The `TextSink` of a reply that begins with its first text."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+
+    async def text(self, piece: str) -> None:
+        await self._reply.begin()
+        await self._reply.text(piece)

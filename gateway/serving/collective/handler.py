@@ -89,18 +89,14 @@ class CollectiveHandler:
             await self._deliberate(prepared, sink, outcome)
 
     async def _deliberate(self, prepared: PreparedRequest, sink: Sink, outcome: Outcome) -> None:
-        deps, request = self._deps, prepared.request
+        deps = self._deps
         head = ReplyHead(f"chatcmpl-{deps.new_id()}", int(deps.unix_time()))
-        reply = self._reply(request, sink, outcome, head)
+        reply = self._reply(prepared.request, sink, outcome, head)
         claim = held_claim(
             deps.memory, prepared.keys, prepared.prior, deps.policy.retention.lease_s
         )
         try:
             async with claim as held:
-                # A request that prefers an error to a missed quorum gets the error's status: it
-                # begins only when the quorum is met.
-                if request.options.degrade:
-                    await reply.begin()
                 final = await self._deliberation(prepared).run(reply, held)
         except ClientStalled:
             raise

@@ -4,7 +4,7 @@ answers."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -63,10 +63,8 @@ class Proposer(Protocol):
     async def propose(self, remaining_s: float) -> Proposal: ...
 
 
-class ProgressSink(Protocol):
-    """The place where a caller reads how its request goes. Comments hold names and numbers only."""
-
-    async def say(self, comment: str) -> None: ...
+Listener = Callable[[Contribution], Awaitable[None]]
+"""It is told of each contribution as it comes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +107,7 @@ async def run_round(
     spare: Sequence[Proposer],
     plan: RoundPlan,
     clock: Clock,
-    progress: ProgressSink,
+    heard: Listener,
 ) -> RoundResult:
     """Ask all `proposers`. When one fails, one of `spare` takes its place if there is time for it.
 
@@ -125,7 +123,7 @@ async def run_round(
             if contributions is None:
                 break
             for contribution in contributions:
-                await progress.say(_progress(contribution))
+                await heard(contribution)
         return round_.finish()
     finally:
         await round_.stop()
@@ -275,7 +273,8 @@ async def _proposal(proposer: Proposer, remaining_s: float) -> Proposal:
     return proposal
 
 
-def _progress(contribution: Contribution) -> str:
+def progress_comment(contribution: Contribution) -> str:
+    """What a caller's stream says of it, in names and numbers only."""
     if contribution.role == "revise" and contribution.answered:
         outcome = "revised"
     elif contribution.code is None:

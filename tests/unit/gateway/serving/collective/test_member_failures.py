@@ -114,9 +114,22 @@ async def test_one_that_can_not_be_taken_up_ends_with_one_clean_error() -> None:
     assert rig.telemetry.outcomes[-1].kind == "engine_disconnected"
 
 
-async def test_nothing_at_all_is_an_error_with_a_status() -> None:
+@pytest.mark.parametrize("scripts", [{}, {"a": failing("lost")}])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_nothing_at_all_is_an_error_with_a_status(
+    scripts: dict[str, Script], stream: bool
+) -> None:
+    rig = CollectiveRig(scripts, FakeCalls(broken()))
     with pytest.raises(GatewayError):
-        await CollectiveRig({}, FakeCalls(broken())).ask()
+        await rig.send(chat(stream=stream))
+
+
+async def test_a_stream_tells_of_failures_before_the_first_answer_once_it_has_begun() -> None:
+    rig = CollectiveRig({"a": failing("lost"), "b": "Answer: 1"}, FakeCalls("Answer: 1"))
+    streamed = await rig.stream(members="all")
+    told = [comment.strip().split()[0] for comment in streamed.comments]
+    assert told == ["selected", "failed", "answered"]
+    assert streamed.chunks[0]["choices"][0]["delta"]["role"] == "assistant"
 
 
 async def test_a_device_that_says_too_much_is_cut_off() -> None:

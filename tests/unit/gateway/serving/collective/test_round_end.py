@@ -66,16 +66,16 @@ def answers_after(event: asyncio.Event, name: str, merit: float) -> FakeProposer
     return FakeProposer(name, work, merit=merit, expected_s=5.0)
 
 
-class SecondComment:
-    """A progress sink that sets `event` at the second comment."""
+class SecondContribution:
+    """A listener that sets `event` at the second contribution."""
 
     def __init__(self, event: asyncio.Event) -> None:
-        self._comments = 0
+        self._heard = 0
         self._event = event
 
-    async def say(self, comment: str) -> None:
-        self._comments += 1
-        if self._comments == 2:
+    async def __call__(self, contribution: Contribution) -> None:
+        self._heard += 1
+        if self._heard == 2:
             self._event.set()
 
 
@@ -89,7 +89,7 @@ async def round_of(
         spare=(),
         plan=plan,
         clock=clock,
-        progress=SecondComment(two_answered),
+        heard=SecondContribution(two_answered),
     )
 
 
