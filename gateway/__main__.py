@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import signal
@@ -17,13 +16,14 @@ from gateway.adapters.line_writer import LineWriter
 from gateway.adapters.logs import CLOSE_S, configure_logs
 from gateway.api.http_server import HttpServer, listening_sockets, operations_server
 from gateway.errors import ConfigError
+from gateway.protocol.parser import Parser
 from gateway.settings import Settings
 from gateway.wiring.app import RunningGateway, gateway
 
 
 def main() -> None:
     """The event loop exists before the parts do. Exits with 2 for settings that can't work."""
-    parser = argparse.ArgumentParser(prog="python -m gateway", description="Serve the gateway.")
+    parser = Parser(prog="python -m gateway", description="Serve the gateway.")
     parser.add_argument("--config", type=Path, help="YAML file with the settings")
     arguments = parser.parse_args()
     signals = _Signals()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from tierflow.command_line import main
+from tierflow.parts import use_parts
 
 
 def run() -> int:
     """The entry point of the installed command."""
+    use_parts()
+    from tierflow.command_line import main
+
     return main(sys.argv[1:])
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
-from tierflow.parser import USAGE, Parser
+from gateway.protocol.parser import USAGE, Parser
 from tierflow.parts import EnvironmentMissing, enter_environment, use_parts
 
 DESCRIPTION = """\

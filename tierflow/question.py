@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from gateway.protocol.headers import ENDPOINT, MARKS, REASON, TIER
-from tierflow.parser import USAGE
+from gateway.protocol.parser import USAGE
 
 COLOURS = {"draft": "\033[32m", "verifier": "", "device": "\033[33m"}
 SIGNS = {"draft": "=", "verifier": ".", "device": "?"}

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 
 from deploy.local.commands import CommandFailure, down, up
 from deploy.local.settings import Settings, read_settings
 from deploy.local.variables import SettingError, describe
+from gateway.protocol.parser import Parser
 
 
 def main(argv: list[str]) -> int:
     """Exit code: 0 stopped as asked, 1 could not do it, 2 a setting is wrong."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m deploy.local",
         description="Run an edge pool, a cloud pool and the gateway on this machine.",
         epilog=describe(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", choices=("up", "down"))
     return run_command({"up": up, "down": down}[parser.parse_args(argv).command])

@@ -26,6 +26,7 @@ from gateway.calibration.thresholds import Z, with_thresholds
 from gateway.core.cascade.audit_weights import DONE, made_up_for
 from gateway.core.cascade.features import FEATURES, FROM_TOKENS
 from gateway.core.cascade.predictor import BY_MEAN, METHODS, ConfidenceModel, Predictor, to_data
+from gateway.protocol.parser import Parser
 
 QUALITIES = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 LEAST_ROWS = 50
@@ -56,8 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m gateway.calibration", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = Parser(prog="python -m gateway.calibration", description=__doc__)
     parser.add_argument("rows", type=Path)
     parser.add_argument("--output", type=Path, required=True, help="the predictor's file")
     parser.add_argument(

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from gateway.protocol.parser import Parser
 from gateway.protocol.virtual_models import CLOUD
 from loadtest.measure.command import BenchmarkFailure
 from loadtest.measure.settings import CHECKOUT
@@ -16,7 +17,7 @@ LEAST_QUESTIONS = 100
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python -m loadtest.calibration", description=DESCRIPTION)
+    top = Parser(prog="python -m loadtest.calibration", description=DESCRIPTION)
     add_commands(top)
     return top
 

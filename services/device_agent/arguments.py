@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from gateway.protocol.parser import Parser
 from gateway.protocol.variables import variables_problem
 from gateway.protocol.work import MAX_WORK, Privacy
 from services.device_agent.drafters.registry import KINDS
@@ -34,7 +35,7 @@ class AgentDefaults:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="python -m services.device_agent",
         description="Answers on a device, drafts for the servers, and works as a member.",
         epilog="`python -m services.device_agent enrol --help`: get a token for this device.",
@@ -84,7 +85,7 @@ def add_arguments(top: argparse.ArgumentParser, defaults: AgentDefaults = AgentD
 
 
 def enrolment_parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="python -m services.device_agent enrol",
         description="Exchange an enrolment token for a token of this device.",
     )

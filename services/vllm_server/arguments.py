@@ -14,6 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.protocol.parser import Parser
+from gateway.protocol.variables import variables_problem
+
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 CPU_KV_CACHE_GIB = 1.0
 CPU_BLOCK_SIZE = 32
@@ -101,9 +104,12 @@ class Launch:
 def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> Replica:
     """Read the command line; argparse exits with code 2 for what it can't read.
 
-    Of the environment only the mailbox's secret is read. Raises ArgumentFailure.
+    Of the environment only the mailbox's secret is read, and that no variable is misspelt. Raises
+    ArgumentFailure.
     """
     options = _parser().parse_args(argv)
+    if problem := variables_problem(environment):
+        raise ArgumentFailure(problem)
     if not 1 <= options.port <= 65535:
         raise ArgumentFailure(f"--port {options.port}: must be 1 to 65535")
     if options.kv_cache_gib is not None and not options.kv_cache_gib > 0:
@@ -125,7 +131,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> R
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m services.vllm_server",
         description="Serve one model with vLLM behind the OpenAI API.",
         epilog="Arguments after -- go to vLLM as they are, and win over those chosen here.",

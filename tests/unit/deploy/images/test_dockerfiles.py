@@ -127,7 +127,9 @@ def test_what_is_copied_is_there(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.cpu"])
-def test_the_engine_image_has_all_that_the_mailbox_imports(name: str, tmp_path: Path) -> None:
+def test_the_engine_image_has_all_that_its_command_and_the_mailbox_import(
+    name: str, tmp_path: Path
+) -> None:
     for rest in dockerfile(Path("services/vllm_server", name)).of("COPY"):
         *sources, target = rest.split()
         if not target.startswith(("gateway", "services")):
@@ -138,7 +140,10 @@ def test_the_engine_image_has_all_that_the_mailbox_imports(name: str, tmp_path: 
             else:
                 (tmp_path / target).mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / source, tmp_path / target)
-    modules = "services.vllm_server.race.mailbox, services.vllm_server.race.branches"
+    modules = (
+        "services.vllm_server.__main__, services.vllm_server.race.mailbox, "
+        "services.vllm_server.race.branches"
+    )
     subprocess.run([sys.executable, "-c", f"import {modules}"], cwd=tmp_path, check=True)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,26 @@ def test_a_mailbox_without_a_secret_ends_the_command_with_one_line() -> None:
     assert "TIERFLOW_DRAFT_SECRET" in ended.stderr
 
 
+def test_a_misspelt_variable_ends_the_command_with_the_nearest_right_name() -> None:
+    ended = run_server(variables={"TIERFLOW_DRAFT_SECRT": "0123456789abcdef"})
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "vllm_server: error: TIERFLOW_DRAFT_SECRT is no variable of Tierflow; "
+        "did you mean TIERFLOW_DRAFT_SECRET?\n"
+    )
+
+
+def test_a_misspelt_option_ends_the_command_with_the_nearest_right_one() -> None:
+    ended = run_server("--draft-mailbx", "127.0.0.1:9301")
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 1
+    assert "--draft-mailbx is unknown; did you mean --draft-mailbox?" in ended.stderr
+
+
+def test_what_is_for_vllm_is_left_to_vllm() -> None:
+    assert replica("--", "--draft-mailbx", "x").further == ("--draft-mailbx", "x")
+
+
 def figures(vocabulary: int, hidden: int, layers: int) -> dict[str, object]:
     return {"vocab_size": vocabulary, "hidden_size": hidden, "num_hidden_layers": layers}
 
@@ -244,10 +265,12 @@ def test_a_folder_that_does_not_exist_ends_the_command_with_one_line(tmp_path: P
     )
 
 
-def run_server(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run_server(
+    *arguments: str, variables: Mapping[str, str] = {}
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "services.vllm_server", *BASIC, *arguments]
     environment = {key: value for key, value in os.environ.items() if key not in SECRET}
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, env={**environment, **variables})
 
 
 def test_engine_and_gateway_take_secrets_of_the_same_length() -> None:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from gateway.protocol.nearest import nearest
+
 USAGE = 2
 """The exit code for what can't be understood."""
 LIKENESS = 0.5
@@ -58,9 +60,6 @@ class Parser(argparse.ArgumentParser):
         return options
 
     def _nearest(self, word: str, known: Sequence[str]) -> str:
-        # The parts are on the path once the command line is read.
-        from gateway.protocol.nearest import nearest
-
         if near := nearest(word, known, LIKENESS):
             return f"; did you mean {near}?"
         return f"; it may be {', '.join(known)}" if len(known) <= 12 else ""
