@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import logging
 import signal
 import socket
@@ -42,6 +43,9 @@ log = logging.getLogger("tierflow.device")
 def serve(arguments: argparse.Namespace) -> None:
     """Raises ArgumentFailure."""
     check(arguments)
+    if not arguments.no_api and (problem := port_problem(arguments.host, arguments.port)):
+        log.error("%s", problem)
+        sys.exit(STARTUP_FAILURE)
     agent = build(arguments)
     if arguments.no_api:
         asyncio.run(run_without_api(agent))
@@ -53,6 +57,20 @@ def serve(arguments: argparse.Namespace) -> None:
         server.run()
     if not server.started:
         sys.exit(STARTUP_FAILURE)
+
+
+def port_problem(host: str, port: int) -> str:
+    """What keeps the API from this port; empty where nothing does."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except PermissionError:
+        return f"port {port} needs more rights: choose another with --port"
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return f"port {port} is in use: choose another with --port"
+        return f"--host {host}: can't listen there: {error.strerror or error}"
+    return ""
 
 
 def server_config(arguments: argparse.Namespace, app: App) -> uvicorn.Config:

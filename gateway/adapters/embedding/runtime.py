@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from gateway.adapters.embedding.quantization import LARGEST
+from gateway.protocol.onnx_runtime import onnxruntime
 
 OPSET, IR_VERSION = 23, 10
 MICROSOFT = "com.microsoft"

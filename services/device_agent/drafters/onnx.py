@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
+from gateway.protocol.onnx_runtime import onnxruntime
 from services.device_agent.drafters.cached_stream import CachedStream
 from services.device_agent.drafters.port import DrafterFailed, Logits
 from services.device_agent.drafters.step_time import StepTime

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import ssl
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
@@ -74,9 +77,26 @@ def websocket_url(gateway: str) -> str:
 def refusal(status: int, body: bytes) -> str:
     """Why the gateway has refused the connection, in its own words where its answer has any."""
     reason = reason_in(body)
+    if not reason and status < 500:
+        reason = "is this a gateway's address? If it is, ask its operator for a new token"
     if status in (401, 403):
-        return f"the gateway refuses the device token: {reason or 'ask its operator for a new one'}"
+        return f"the gateway refuses the device token: {reason}"
     return f"the gateway answered {status} to the connection" + (f": {reason}" if reason else "")
+
+
+def unreachable(gateway: str, error: Exception) -> str:
+    """Why a connection to the gateway at this URL failed, and what to look at."""
+    if isinstance(error, ConnectionRefusedError):
+        return f"nothing listens at {gateway}; is the gateway up, and is this its address?"
+    if isinstance(error, socket.gaierror):
+        return f"no host is called {urlsplit(gateway).hostname}; check the address, and the network"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate of {gateway} is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"{gateway} does not speak TLS; is its address one with http://?"
+    if isinstance(error, TimeoutError):
+        return f"{gateway} does not answer; check the address, and the network"
+    return type(error).__name__
 
 
 def reason_in(body: bytes) -> str:

@@ -16,7 +16,12 @@ from gateway.protocol import work
 from gateway.protocol.backoff import pause_s
 from services.device_agent.link.connection import LOST, Connection, LinkLost, LinkTraffic
 from services.device_agent.link.gateway_tls import BY_THE_SYSTEM, GatewayTls, TlsFilesUnusable
-from services.device_agent.link.greeting import ConnectionRefused, TokenMissing, greeted
+from services.device_agent.link.greeting import (
+    ConnectionRefused,
+    TokenMissing,
+    greeted,
+    unreachable,
+)
 from services.device_agent.link.link_probes import LinkProbes
 from services.device_agent.link.session_channel import SessionChannel
 
@@ -214,7 +219,7 @@ class Link:
             self._not_connected(str(exc))
         except Exception as exc:
             # Whatever it was: a device without a link for good would be worse.
-            self._not_connected(f"{LOST}: {type(exc).__name__}")
+            self._not_connected(f"{LOST}: {unreachable(gateway, exc)}")
         else:
             return self._connected(websocket, welcome, gateway)
         return None

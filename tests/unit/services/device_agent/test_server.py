@@ -1,8 +1,9 @@
+import socket
 from pathlib import Path
 from typing import Any
 
 from gateway.settings.connections import ConnectionSettings
-from services.device_agent.__main__ import server_config
+from services.device_agent.__main__ import port_problem, server_config
 from services.device_agent.arguments import parser
 
 
@@ -14,3 +15,13 @@ def test_a_connection_stays_open_as_long_as_at_the_gateway(tmp_path: Path) -> No
     arguments = parser().parse_args(["--model", str(tmp_path)])
     config = server_config(arguments, nothing)
     assert config.timeout_keep_alive == ConnectionSettings().keep_alive_s
+
+
+def test_a_port_that_is_taken_is_named_with_what_to_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert port_problem("127.0.0.1", port) == (
+            f"port {port} is in use: choose another with --port"
+        )
+    assert port_problem("127.0.0.1", port) == ""
+    assert "listen there" in port_problem("198.51.100.1", port)

@@ -2,11 +2,11 @@ import hashlib
 import json
 from pathlib import Path
 
-import onnxruntime
 import pytest
 from tokenizers import Tokenizer
 
 import services.model_family
+from gateway.protocol.onnx_runtime import onnxruntime
 from services.model_family.chat import CHAT_TEMPLATE
 from services.model_family.evaluation.card import goals, model_card
 from services.model_family.evaluation.markdown import percent
