@@ -40,7 +40,11 @@ from deploy.local.installation.steps import (
     explain,
     report,
 )
-from deploy.local.installation.system_packages import missing_packages, missing_sentence
+from deploy.local.installation.system_packages import (
+    missing_packages,
+    missing_sentence,
+    shared_memory_problem,
+)
 
 OLDEST_PYTHON = (3, 11)
 LOCKS = Path(__file__).resolve().parent.parent / "locks"
@@ -49,6 +53,9 @@ RECIPE = "1"
 
 FREE_DISK_GB = {"gateway": 2.0, "engine": 7.0, "tools": 0.3}
 """Disk that an installation takes: the files, and the packages from which they come."""
+
+LOCAL_ENGINES = 2
+"""What `make up` starts: the edge's and the cloud's."""
 
 DEFAULT_TORCH = "default-torch.txt"
 """The lock of what stands in place of the engine's torch where no index has its CPU build."""
@@ -240,6 +247,8 @@ def check_system(names: Collection[str]) -> None:
         raise EnvironmentFailure(missing_sentence(missing))
     if "engine" not in names and (missing := missing_packages({"engine"})):
         report(f"engines on this machine will need more: {missing_sentence(missing)}")
+    if "engine" in names and (problem := shared_memory_problem(LOCAL_ENGINES)):
+        raise EnvironmentFailure(problem)
 
 
 def use_a_newer_python() -> None:

@@ -14,7 +14,13 @@ from pathlib import Path
 import psutil
 
 from deploy.local.fingerprint import TokenizerMissing, folder_fingerprint
-from deploy.local.installation.system_packages import LIBRARIES, missing_libraries, missing_sentence
+from deploy.local.installation.system_packages import (
+    LIBRARIES,
+    SHARED_MEMORY,
+    missing_libraries,
+    missing_sentence,
+    shared_memory_problem,
+)
 from deploy.local.settings import HOST, Model, Settings
 
 ENGINE_BASE_GIB = 1.5
@@ -38,6 +44,7 @@ def check(settings: Settings) -> None:
         check_engine_python(settings)
         if not settings.engine_python:
             check_libraries(LIBRARIES)
+        check_shared_memory(len(settings.engines))
         check_models(settings)
         check_one_tokenizer(settings.family)
     check_devices(settings)
@@ -74,6 +81,11 @@ def check_libraries(libraries: Mapping[str, str]) -> None:
     """`libraries` maps each shared library to the Debian package that has it."""
     if missing := missing_libraries(libraries):
         raise PreflightFailure(missing_sentence(missing))
+
+
+def check_shared_memory(engines: int, folder: str = SHARED_MEMORY) -> None:
+    if problem := shared_memory_problem(engines, folder):
+        raise PreflightFailure(problem)
 
 
 def check_engine_python(settings: Settings) -> None:

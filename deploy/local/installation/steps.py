@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -67,7 +68,14 @@ def run_logged(
 
 
 class InstallationProgress:
-    """The progress of an installation: a live line on a terminal, else a line per 10 s."""
+    """The progress of an installation: a live line on a terminal, else a line per 10 s.
+
+    A step that says nothing for minutes, as unpacking does, is still seen to go on, until `end`.
+    """
+
+    TICK_S = 1.0
+    QUIET_S = 30.0
+    """Where no terminal is, a step that says nothing is told of so often."""
 
     def __init__(self, name: str, packages: int, started: float) -> None:
         self.name, self.packages, self.started = name, packages, started
@@ -75,6 +83,12 @@ class InstallationProgress:
         self.current = ""
         self.live = sys.stderr.isatty()
         self.shown = started
+        self._ended = threading.Event()
+        threading.Thread(target=self._tick, daemon=True).start()
+
+    def _tick(self) -> None:
+        while not self._ended.wait(self.TICK_S):
+            self.show(force=self.live or time.monotonic() - self.shown >= self.QUIET_S)
 
     def stage(self, step: str) -> None:
         self.current = step
@@ -96,11 +110,12 @@ class InstallationProgress:
         if self.live:
             sys.stderr.write(f"\r\x1b[2K{text}")
             sys.stderr.flush()
-        elif force or now - self.shown >= 10:
+        elif self.current and (force or now - self.shown >= 10):
             self.shown = now
             report(text)
 
     def end(self) -> None:
+        self._ended.set()
         if self.live:
             sys.stderr.write("\r\x1b[2K")
             sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""What an environment needs of the system beside Python, by the Debian packages that have it.
+"""What an environment needs of the system beside Python: Debian's packages, and shared memory.
 
 Runs on the system's Python with nothing but its library.
 """
@@ -11,9 +11,16 @@ import os
 import shutil
 import sys
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 LIBRARIES = {"libnuma.so.1": "libnuma1"}
 """System libraries that vLLM's CPU build needs and no wheel has, with their Debian packages."""
+
+SHARED_MEMORY = "/dev/shm"
+PACKAGE_LISTS = Path("/var/lib/apt/lists")
+"""Empty in containers' images: nothing can be installed before `apt-get update`."""
+ENGINE_SHARED_MIB = 160
+"""vLLM's ring buffer between the processes of one engine; it does not start with less."""
 
 
 def missing_packages(names: Collection[str]) -> dict[str, str]:
@@ -45,8 +52,25 @@ def missing_sentence(packages: Mapping[str, str]) -> str:
     return f"{len(packages)} {what} missing: {named}; {_remedy(packages)}"
 
 
+def shared_memory_problem(engines: int, folder: str = SHARED_MEMORY) -> str:
+    """One line about too little shared memory for so many engines; empty where it is enough."""
+    try:
+        free = shutil.disk_usage(folder).free / 2**20
+    except OSError:
+        return ""
+    needed = engines * ENGINE_SHARED_MIB
+    if free >= needed:
+        return ""
+    return (
+        f"{folder} has {free:.0f} MiB free, and engines need {needed} MiB: make it larger; a "
+        "container gets more with --shm-size=1g"
+    )
+
+
 def _remedy(packages: Collection[str]) -> str:
     if shutil.which("apt-get"):
         sudo = "" if os.geteuid() == 0 else "sudo "
-        return f"install with: {sudo}apt-get install -y {' '.join(packages)}"
+        # A container's image has no list of packages.
+        update = "" if any(PACKAGE_LISTS.glob("*_Packages*")) else f"{sudo}apt-get update; "
+        return f"install with: {update}{sudo}apt-get install -y {' '.join(packages)}"
     return "install them; these are Debian's names"

@@ -191,14 +191,18 @@ def test_everything_that_the_system_lacks_is_named_with_its_command_before_anyth
     monkeypatch.setattr(environments, "missing_packages", lambda names: lacking)
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(system_packages, "PACKAGE_LISTS", tmp_path)
     locks = write_lock(tmp_path / "locks", SIX)
-    with pytest.raises(EnvironmentFailure) as failed:
-        ensure("tiny", locks, tmp_path / "cache", then=["engine"])
-    assert str(failed.value) == (
-        "2 system packages are missing: python3.11-venv (makes Python environments), libnuma1 "
-        "(has libnuma.so.1); install with: sudo apt-get install -y python3.11-venv libnuma1"
-    )
-    assert list((tmp_path / "cache").iterdir()) == []
+    install = "sudo apt-get install -y python3.11-venv libnuma1"
+    for before in ("sudo apt-get update; ", ""):
+        with pytest.raises(EnvironmentFailure) as failed:
+            ensure("tiny", locks, tmp_path / "cache", then=["engine"])
+        assert str(failed.value) == (
+            "2 system packages are missing: python3.11-venv (makes Python environments), libnuma1 "
+            f"(has libnuma.so.1); install with: {before}{install}"
+        )
+        assert list((tmp_path / "cache").iterdir()) == []
+        (tmp_path / "deb.debian.org_main_binary-amd64_Packages.lz4").touch()
 
 
 def test_what_engines_need_of_the_system_is_looked_for_where_they_come_next(

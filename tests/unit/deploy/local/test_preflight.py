@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import socket
 import sys
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from deploy.local.preflight import (
     check_models,
     check_one_tokenizer,
     check_ports,
+    check_shared_memory,
 )
 from deploy.local.settings import Settings, read_settings
 
@@ -147,6 +150,21 @@ def test_a_missing_system_library_is_named_with_its_package() -> None:
     check_libraries({"libc.so.6": "libc6"})
     with pytest.raises(PreflightFailure, match=r"missing: libnone1 \(has libnone.so.1.*libnone1$"):
         check_libraries({"libc.so.6": "libc6", "libnone.so.1": "libnone1"})
+
+
+def test_too_little_shared_memory_for_the_engines_is_refused_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    free = {"/small": 62, "/large": 320}
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(free[folder] * 2**20))
+    check_shared_memory(2, "/large")
+    with pytest.raises(PreflightFailure) as refused:
+        check_shared_memory(2, "/small")
+    assert str(refused.value) == (
+        "/small has 62 MiB free, and engines need 320 MiB: make it larger; a container gets more "
+        "with --shm-size=1g"
+    )
 
 
 def test_an_engine_python_that_is_not_there_or_has_no_vllm_is_refused(tmp_path: Path) -> None:
