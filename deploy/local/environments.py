@@ -27,10 +27,17 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from deploy.images.locked import locked_packages
+from deploy.images.torch_build import (
+    DISK_GB,
+    DOWNLOAD_GB,
+    cost,
+    cpu_build,
+    has_files,
+    with_default_build,
+)
 from deploy.local.installation.package_index import (
     IndexUnreachable,
     check_indexes,
-    has_files,
     uv_environment,
 )
 from deploy.local.installation.steps import (
@@ -59,12 +66,6 @@ LOCAL_ENGINES = 2
 
 DEFAULT_TORCH = "default-torch.txt"
 """The lock of what stands in place of the engine's torch where no index has its CPU build."""
-DEFAULT_TORCH_COST = (
-    "no package index has {pin} for this Python: taking torch's default build with the CUDA "
-    "libraries that it needs, {download} GB more to download and {disk} GB more of disk; PyTorch's "
-    "CPU index in PIP_EXTRA_INDEX_URL saves that"
-)
-DEFAULT_TORCH_GB = {"download": 2.4, "disk": 3.1}
 
 MARKER = "complete"
 """Written last into a finished environment; without it a folder is a half-made one."""
@@ -195,19 +196,16 @@ def chosen_requirements(lock: Path, folder: Path) -> Path:
     """The lock, or one in `folder` that has torch's default build where no index has the CPU's."""
     instead = lock.with_name(DEFAULT_TORCH)
     packages = locked_packages(lock.read_text())
-    torch = next((package for package in packages if package.key == "torch"), None)
-    if torch is None or "+cpu" not in torch.version or not instead.is_file():
+    torch = cpu_build(packages)
+    if torch is None or not instead.is_file():
         return lock
-    alone, merged = folder / "torch.txt", folder / "requirements.txt"
-    alone.write_text(f"{torch.entry}\n")
-    if has_files(str(folder / "bin" / "python"), alone):
+    if has_files(str(folder / "bin" / "python"), torch):
         return lock
-    report(DEFAULT_TORCH_COST.format(pin=torch.pin, **DEFAULT_TORCH_GB))
-    check_disk(lock.stem, folder.parent, DEFAULT_TORCH_GB["download"] + DEFAULT_TORCH_GB["disk"])
-    default = locked_packages(instead.read_text())
-    replaced = {package.key for package in default}
-    kept = [package for package in packages if package.key not in replaced]
-    merged.write_text("".join(f"{package.entry}\n" for package in [*kept, *default]))
+    report(cost(torch))
+    check_disk(lock.stem, folder.parent, DOWNLOAD_GB + DISK_GB)
+    merged = folder / "requirements.txt"
+    chosen = with_default_build(packages, locked_packages(instead.read_text()))
+    merged.write_text("".join(f"{package.entry}\n" for package in chosen))
     return merged
 
 

@@ -10,8 +10,9 @@ import re
 import shlex
 import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 from urllib.parse import urlsplit
+
+from deploy.images.torch_build import PIP
 
 ANSWER_S = 6
 """The wait for an index to answer; each is asked twice."""
@@ -20,7 +21,6 @@ LONGEST_S = 27.0
 FAILED = re.compile(
     r"Could not fetch URL (\S+): (?:connection error|There was a problem confirming)"
 )
-PIP = ("-m", "pip", "--no-input", "--disable-pip-version-check")
 UNTRANSLATED = ("no-index", "trusted-host", "client-cert", "proxy")
 """Options of pip's configuration that uv would have to be told of in other ways."""
 
@@ -56,13 +56,6 @@ def silent_hosts(log: str) -> list[str]:
     """The hosts that pip could not reach, by its log. URLs stay out: they may hold a password."""
     hosts = (urlsplit(url).hostname or "its address" for url in FAILED.findall(log))
     return list(dict.fromkeys(hosts))
-
-
-def has_files(python: str, requirements: Path) -> bool:
-    """Whether pip finds a file for this Python, of the right hash, for each requirement."""
-    command = [python, *PIP, "install", "--dry-run", "--quiet", "--ignore-installed"]
-    command += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", str(requirements)]
-    return subprocess.run(command, capture_output=True).returncode == 0
 
 
 def uv_environment(python: str, environ: Mapping[str, str] = os.environ) -> dict[str, str] | None:

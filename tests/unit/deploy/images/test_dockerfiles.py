@@ -126,6 +126,16 @@ def test_what_is_copied_is_there(path: Path) -> None:
             assert all((ROOT / source).exists() for source in sources), rest
 
 
+@each
+def test_what_is_copied_is_in_the_context(path: Path) -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    kept = [line.removeprefix("!") for line in lines if line.startswith("!")]
+    for rest in dockerfile(path).of("COPY"):
+        *sources, _ = rest.split()
+        for source in [] if sources[0].startswith("--from") else sources:
+            assert any(source == keep or source.startswith(f"{keep}/") for keep in kept), source
+
+
 @pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.cpu"])
 def test_the_engine_image_has_all_that_its_command_and_the_mailbox_import(
     name: str, tmp_path: Path

@@ -224,7 +224,7 @@ def engine_locks(folder: Path) -> Path:
 def test_torchs_cpu_build_is_taken_where_pip_finds_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(environments, "has_files", lambda python, requirements: True)
+    monkeypatch.setattr(environments, "has_files", lambda python, package: True)
     lock = engine_locks(tmp_path / "locks") / "engine.txt"
     assert chosen_requirements(lock, tmp_path) == lock
 
@@ -232,7 +232,7 @@ def test_torchs_cpu_build_is_taken_where_pip_finds_it(
 def test_elsewhere_its_default_build_is_taken_and_one_line_says_what_that_costs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(environments, "has_files", lambda python, requirements: False)
+    monkeypatch.setattr(environments, "has_files", lambda python, package: False)
     lock = engine_locks(tmp_path / "locks") / "engine.txt"
     packages = locked_packages(chosen_requirements(lock, tmp_path).read_text())
     assert [package.pin for package in packages] == ["six==1.17.0", "torch==2.0", "nvidia-x==1"]
