@@ -52,7 +52,7 @@ def make(folder: Path) -> None:
         tied = Qwen3Config(**qwen3, num_hidden_layers=layers, tie_word_embeddings=name == "device")
         write(folder / "qwen3" / f"tiny-qwen3-{name}", tied, template=TEMPLATE)
         gpt2 = GPT2Config(
-            vocab_size=VOCABULARY, n_positions=CONTEXT, n_embd=64, n_layer=layers, n_head=4
+            vocab_size=VOCABULARY, n_positions=CONTEXT, n_embd=64, n_layer=layers, n_head=2
         )
         write(folder / "gpt2" / f"tiny-gpt2-{name}", gpt2, template=None)
     for family in ("qwen3", "gpt2"):

@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import httpx
+
 from deploy.local import preflight
 from deploy.local.components import GATEWAY_CONFIG, Component, Launch, gateway_config
 from deploy.local.instance import AlreadyUp, Instance, Leader, Record, boot_id, stop_runner
@@ -21,7 +23,7 @@ from deploy.local.processes import (
     run_quietly,
     signal_name,
 )
-from deploy.local.readiness import Gateway, NotReady, wait_until_ready
+from deploy.local.readiness import Gateway, NotReady, template_missing, wait_until_ready
 from deploy.local.settings import CHECKOUT, Settings
 
 DOWN_TIMEOUT = 30.0
@@ -94,6 +96,7 @@ class _Run:
         self._instance = launch.instance
         self._parts = launch.components()
         self._problem: str | None = None
+        self._gateway = Gateway(launch.settings.port, launch.secrets.admin_token)
         self._supervisor = Supervisor(self._watch, self._on_device_end)
 
     def until_ended(self) -> None:
@@ -139,7 +142,7 @@ class _Run:
         try:
             ready = wait_until_ready(
                 self._parts,
-                Gateway(settings.port, self._launch.secrets.admin_token),
+                self._gateway,
                 timeout=settings.start_timeout,
                 sleep=supervisor.wait,
                 ended=ended,
@@ -151,7 +154,9 @@ class _Run:
             return
         if ready:
             names = [part.device for part in self._parts if part.device and part.name not in ended]
-            print(announcement(settings, self._instance, names), flush=True)
+            with httpx.Client(trust_env=False, timeout=2.0) as client:
+                mute = template_missing(client, self._gateway.url)
+            print(announcement(settings, self._instance, names, mute), flush=True)
 
     def _on_device_end(self, name: str, code: int) -> None:
         log = self._log(name)
@@ -187,15 +192,27 @@ def _engine_python(settings: Settings) -> str:
     return path.strip()
 
 
-def announcement(settings: Settings, instance: Instance, devices: Sequence[str]) -> str:
-    """The message once everything is ready. `devices` are those that have registered."""
+def announcement(
+    settings: Settings, instance: Instance, devices: Sequence[str], mute: str = ""
+) -> str:
+    """The message once everything is ready. `devices` are those that have registered, `mute` says
+    which models have no chat template."""
     members = [f"  devices: {', '.join(devices)}"] if devices else []
+    question = "Add 417 and 325 digit by digit."
+    route, body = "chat/completions", f'"messages": [{{"role": "user", "content": "{question}"}}]'
+    template = []
+    if mute:
+        route, body = "completions", f'"prompt": "{question}", "max_tokens": 32'
+        template = [
+            f"  no chat template: {mute}",
+            "  to give one: TIERFLOW_ENGINE_ARGS='--chat-template FILE'",
+        ]
     return "\n".join(
         [
             f"tierflow is up: {settings.url}",
-            f"  curl {settings.url}/v1/chat/completions -H 'content-type: application/json' \\",
-            '    -d \'{"model": "tierflow-auto", "messages": '
-            '[{"role": "user", "content": "Add 417 and 325 digit by digit."}]}\'',
+            f"  curl {settings.url}/v1/{route} -H 'content-type: application/json' \\",
+            f'    -d \'{{"model": "tierflow-auto", {body}}}\'',
+            *template,
             *members,
             "  no key is needed: only this machine reaches it",
             f"  operator's token: {instance.folder / ADMIN_TOKEN}",

@@ -22,6 +22,7 @@ from deploy.local.installation.system_packages import (
     shared_memory_problem,
 )
 from deploy.local.settings import HOST, Model, Settings
+from services.device_agent.chat_template import TemplateUnusable, read_template
 
 ENGINE_BASE_GIB = 1.5
 """Memory of a vLLM server beside weights and KV cache: three processes with torch."""
@@ -134,6 +135,19 @@ def check_devices(settings: Settings) -> None:
                     f"TIERFLOW_DEVICES: {folder} has no {file}, so the device {device.name} can't "
                     "start; leave it out, or set TIERFLOW_DEVICES to nothing"
                 )
+        if not _has_template(folder):
+            raise PreflightFailure(
+                f"TIERFLOW_DEVICES: {folder} has no chat template, so the device {device.name} "
+                "could do no work; leave it out"
+            )
+
+
+def _has_template(folder: Path) -> bool:
+    """Whether a model is one for chat. One that can't be read is left to who reads it."""
+    try:
+        return read_template(folder) is not None
+    except TemplateUnusable:
+        return True
 
 
 def check_one_tokenizer(family: Iterable[Model]) -> None:

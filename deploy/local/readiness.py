@@ -17,6 +17,9 @@ from deploy.local.settings import HOST
 
 STOPPED = "stopped"
 UNSEEN = "loaded, the gateway has not seen it yet"
+NO_TOKEN = "no token yet: {}"
+CHAT = {"max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]}
+TEXT = {"max_tokens": 1, "prompt": "Hello"}
 POLL_SECONDS = 0.25
 HEARTBEAT_SECONDS = 10.0
 TOKEN_TIMEOUT = 60.0
@@ -184,22 +187,32 @@ def first_token(client: httpx.Client, gateway: str, model: str) -> str:
         if card.status_code != 200 or not card.json()["ready"]:
             return UNSEEN
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-        return f"no token yet: {type(error).__name__}"
-    body = {
-        "model": model,
-        "max_tokens": 1,
-        "messages": [{"role": "user", "content": "Hello"}],
-    }
+        return NO_TOKEN.format(type(error).__name__)
+    mute = model in template_missing(client, gateway).replace(",", " ").split()
+    route, body = ("completions", TEXT) if mute else ("chat/completions", CHAT)
+    return _generated(client, f"{gateway}/v1/{route}", {"model": model, **body})
+
+
+def _generated(client: httpx.Client, url: str, body: Mapping[str, object]) -> str:
     try:
-        answer = client.post(f"{gateway}/v1/chat/completions", json=body, timeout=TOKEN_TIMEOUT)
+        answer = client.post(url, json=body, timeout=TOKEN_TIMEOUT)
     except httpx.HTTPError as error:
-        return f"no token yet: {type(error).__name__}"
+        return NO_TOKEN.format(type(error).__name__)
     if answer.status_code == 503:
         return UNSEEN
     if answer.status_code != 200:
-        return f"no token yet: HTTP {answer.status_code}"
+        return NO_TOKEN.format(f"HTTP {answer.status_code}")
     try:
         generated = answer.json()["usage"]["completion_tokens"]
     except (ValueError, KeyError, TypeError):
         generated = 0
-    return "ready" if generated else "no token yet: an empty answer"
+    return "ready" if generated else NO_TOKEN.format("an empty answer")
+
+
+def template_missing(client: httpx.Client, gateway: str) -> str:
+    """What the gateway says of models that refuse chats, having no template; "" if none does."""
+    try:
+        conditions = client.get(f"{gateway}/ready").json()["conditions"]
+        return str(conditions.get("chat-template-missing", ""))
+    except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError):
+        return ""

@@ -166,6 +166,7 @@ def agent_registry() -> CollectorRegistry:
     metrics = AgentMetrics()
     for name in WATCHED:
         metrics.watch(name, float)
+    metrics.watch_conditions(dict)
     return metrics.registry
 
 

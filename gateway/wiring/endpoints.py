@@ -180,6 +180,11 @@ class EndpointUpkeep:
             conditions["tokenizer-unchecked"] = (
                 f"no /tokenize as vLLM's at the engines of {engines}"
             )
+        if mute := self._tokenizers.without_template:
+            conditions["chat-template-missing"] = (
+                f"the engines of {', '.join(sorted(mute))} have none: they refuse chats, and "
+                "/v1/completions answers"
+            )
         if unknown := self._unserved_models():
             conditions["model-unknown"] = "; ".join(unknown)
         boxes = self.mailboxes.values()

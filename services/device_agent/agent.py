@@ -19,6 +19,7 @@ from services.device_agent.answers.answer_router import AnswerRouter
 from services.device_agent.api.app import DeviceApi
 from services.device_agent.api.gateway_proxy import GatewayProxy
 from services.device_agent.arguments import ArgumentFailure, device_token, gateway_tls, gateway_urls
+from services.device_agent.conditions import AgentConditions
 from services.device_agent.drafters.port import DrafterFailed
 from services.device_agent.drafters.registry import open_drafter
 from services.device_agent.drafting_thread import DraftingThread
@@ -40,13 +41,15 @@ log = logging.getLogger("tierflow.device")
 class Agent:
     """The agent of one device, built and ready to run.
 
-    `link` is None without a gateway, `membership` where the device only drafts.
+    `link` is None without a gateway, `membership` where the device only drafts: `reason` says why.
     """
 
     thread: DraftingThread
     router: AnswerRouter
     link: Link | None
     membership: Membership | None
+    reason: str
+    conditions: AgentConditions
     state: DeviceState
     metrics: AgentMetrics
     least_privacy: Privacy
@@ -74,6 +77,7 @@ class Agent:
                 await stack.enter_async_context(_running(self.membership.run()))
             if self.link is not None:
                 await stack.enter_async_context(_running(self.link.run()))
+            await stack.enter_async_context(_running(self.conditions.report()))
             yield
 
     def gateways(self) -> Sequence[str]:
@@ -98,6 +102,8 @@ class Agent:
             metrics=self.metrics,
             least_privacy=self.least_privacy,
             membership=self.membership,
+            reason=self.reason,
+            conditions=self.conditions,
         )
         return api.app(lifespan)
 
@@ -135,21 +141,42 @@ def build(arguments: argparse.Namespace) -> Agent:
     metrics, thread = AgentMetrics(), DraftingThread(drafter)
     router = AnswerRouter(model=model, thread=thread, link=link, metrics=metrics)
     state = DeviceState(Sensors(arguments.sysfs).read, arguments.hot_celsius)
-    membership = None
-    if link is not None and not arguments.no_member:
+    membership, reason = None, _reason(arguments, model, link)
+    if link is not None and not reason:
         membership = _membership(arguments, model, thread, link, state, metrics)
     _watch(metrics, router)
+    conditions = AgentConditions(model, link)
+    metrics.watch_conditions(conditions.current)
     return Agent(
         thread=thread,
         router=router,
         link=link,
         membership=membership,
+        reason=reason,
+        conditions=conditions,
         state=state,
         metrics=metrics,
         least_privacy=arguments.least_privacy,
         token=token.token,
         tls=tls,
     )
+
+
+def _reason(arguments: argparse.Namespace, model: TextModel, link: Link | None) -> str:
+    """Why the device is no member; "" where it is one. Raises ArgumentFailure where nothing is
+    left to do."""
+    if link is None:
+        return "the agent has no gateway"
+    if arguments.no_member:
+        return "--no-member: it only drafts"
+    if model.chats:
+        return ""
+    if arguments.no_api:
+        raise ArgumentFailure(
+            f"--model {arguments.model}: has no chat template, so it can't do work, and --no-api "
+            "leaves nothing else to do"
+        )
+    return "the model has no chat template, so it can't do work"
 
 
 def _membership(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from services.device_agent.answers.answer import AnswerReport
@@ -35,6 +35,23 @@ class _WatchedCounter(Collector):
 
     def collect(self) -> Iterable[Metric]:
         return [CounterMetricFamily(self._name, self._text, value=self._value())]
+
+
+class _ConditionMetrics(Collector):
+    """The degraded modes as they are now."""
+
+    def __init__(self, current: Callable[[], Iterable[str]]) -> None:
+        self._current = current
+
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(
+            "tierflow_device_condition",
+            "1 while the agent's /ready names the condition; absent otherwise.",
+            labels=["condition"],
+        )
+        for name in self._current():
+            family.add_metric([name], 1.0)
+        return [family]
 
 
 class AgentMetrics:
@@ -98,6 +115,10 @@ class AgentMetrics:
             self.registry.register(_WatchedCounter(full, COUNTERS[name], value))
             return
         Gauge(full, GAUGES[name], registry=self.registry).set_function(value)
+
+    def watch_conditions(self, current: Callable[[], Iterable[str]]) -> None:
+        """Export the names of the conditions, as they are when someone asks."""
+        self.registry.register(_ConditionMetrics(current))
 
     def verifier_measured(
         self, model: str, *, acceptance: float, second: float, step_s: float

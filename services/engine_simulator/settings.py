@@ -47,6 +47,7 @@ class Settings:
     allow_fault_control: bool
     faults: Faults
     rates: Rates
+    has_chat_template: bool = True
 
 
 class _Parser(argparse.ArgumentParser):
@@ -93,6 +94,8 @@ def _parser() -> _Parser:
         help="prompt tokens prefilled in one step")  # fmt: skip
     add("--kv-cache-tokens", type=natural, default=default.kv_cache_tokens, help="KV capacity")
     add("--max-model-len", type=natural, default=4096, help="context length")
+    add("--no-chat-template", action="store_true",
+        help="refuse chats, as an engine does whose model has no template")  # fmt: skip
     add("--num-speculative-tokens", type=_number(int, 0, 64), default=0, help="drafted per step")
     add("--acceptance-rate", type=share, default=default.acceptance_rate, help="of drafts")
     add("--unpaced", action="store_true", help="answer at once, ignoring the rates")
@@ -135,6 +138,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> Settings:
         host=options.host,
         port=options.port,
         max_model_len=options.max_model_len,
+        has_chat_template=not options.no_chat_template,
         seed=options.seed,
         embedding_dimensions=options.embedding_dimensions,
         max_body_bytes=options.max_body_bytes,

@@ -47,7 +47,11 @@ def main(argv: list[str]) -> int:
         problem = "the system library libnuma.so.1 is missing: install the package libnuma1"
         print(f"vllm_server: error: {problem}", file=sys.stderr)
         return 1
-    start = launch(replica, config, on_cpu)
+    try:
+        start = launch(replica, config, on_cpu)
+    except ArgumentFailure as failure:
+        print(f"vllm_server: error: {failure}", file=sys.stderr)
+        return 2
     # The module warns on every start that a command of another name will replace it.
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", start.server]
     environment = start.environment | os.environ | start.overrides

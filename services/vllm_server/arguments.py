@@ -50,8 +50,15 @@ OF_SEVERAL_NODES = frozenset(
 )
 """vLLM's arguments by which processes on several machines find one another."""
 MAX_DRAFT_TOKENS_PER_STEP = 64
+CPU_HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
+"""The sizes of a head for which vLLM has attention on a CPU. With others it starts, and ends at the
+first request."""
 WEIGHTS_PER_LAYER = 12
 """Of a transformer, in squares of its width: four for attention, eight for the rest."""
+HIDDEN = ("hidden_size", "n_embd")
+LAYERS = ("num_hidden_layers", "n_layer")
+HEADS = ("num_attention_heads", "n_head")
+"""By which names architectures tell their sizes in config.json."""
 SMALL_WEIGHTS = 100_000_000
 """Models with fewer weights may write blanks without end where JSON allows them."""
 COMPACT_JSON = {"backend": "xgrammar", "disable_any_whitespace": True}
@@ -226,7 +233,12 @@ def read_config(model: str) -> dict[str, object] | None:
 
 
 def launch(replica: Replica, config: dict[str, object] | None, on_cpu: bool) -> Launch:
-    """What to run. `config` is the content of config.json, None for a model on the hub."""
+    """What to run. `config` is the content of config.json, None for a model on the hub.
+
+    Raises ArgumentFailure for a model that vLLM can't run on a CPU.
+    """
+    if on_cpu and config is not None:
+        _check_heads(replica.model, config)
     arguments = [
         *("--model", replica.model),
         *("--served-model-name", replica.served_model_name),
@@ -285,15 +297,32 @@ def _spans_nodes(further: Sequence[str]) -> bool:
     return any(argument.partition("=")[0] in OF_SEVERAL_NODES for argument in further)
 
 
+def _check_heads(model: str, config: Mapping[str, object]) -> None:
+    hidden, heads = _figure(config, HIDDEN), _figure(config, HEADS)
+    head = _figure(config, ("head_dim",)) or (hidden // heads if hidden and heads else None)
+    # Others than plain attention compute with sizes of their own.
+    if head is None or head in CPU_HEADS or "kv_lora_rank" in config:
+        return
+    raise ArgumentFailure(
+        f"--model {model}: its attention heads are of size {head}; vLLM on a CPU has attention for "
+        f"{', '.join(map(str, CPU_HEADS))}"
+    )
+
+
 def _weights(config: Mapping[str, object]) -> float:
     """About how many weights a model has, by the figures that most architectures have in their
     config.json; infinity where they are missing."""
-    figures = [config.get(name) for name in ("vocab_size", "hidden_size", "num_hidden_layers")]
-    numbers = [figure for figure in figures if isinstance(figure, int)]
-    if len(numbers) < len(figures):
+    vocabulary, hidden = _figure(config, ("vocab_size",)), _figure(config, HIDDEN)
+    layers = _figure(config, LAYERS)
+    if vocabulary is None or hidden is None or layers is None:
         return math.inf
-    vocabulary, hidden, layers = numbers
     return vocabulary * hidden + layers * WEIGHTS_PER_LAYER * hidden**2
+
+
+def _figure(config: Mapping[str, object], names: Sequence[str]) -> int | None:
+    """A number of config.json, under the first of `names` that it has."""
+    figures = (config.get(name) for name in names)
+    return next((figure for figure in figures if isinstance(figure, int)), None)
 
 
 def _dtype(dtype: str, config: dict[str, object] | None) -> str:

@@ -31,12 +31,14 @@ class Pages:
     model: str = "rill-edge"
     tokens: list[int] | None = field(default_factory=lambda: [1, 2, 3])
     tokenize: bytes | None = None
+    chats: int = 200
+    """The status of a chat's tokens."""
     health: int | None = 200
     metrics: str | None = ""
     models: bytes | None = None
     models_status: int = 200
 
-    def answer(self, path: str) -> tuple[int, bytes] | None:
+    def answer(self, path: str, body: bytes = b"") -> tuple[int, bytes] | None:
         if path == "/health":
             return None if self.health is None else (self.health, b"")
         if path == "/v1/models":
@@ -44,6 +46,8 @@ class Pages:
             return self.models_status, self.models or json.dumps(listed).encode()
         if path == "/metrics":
             return None if self.metrics is None else (200, self.metrics.encode())
+        if path == "/tokenize" and b"messages" in body and self.chats != 200:
+            return self.chats, b"{}"
         if path == "/tokenize" and self.tokenize is not None:
             return 200, self.tokenize
         if path == "/tokenize" and self.tokens is not None:
@@ -56,8 +60,8 @@ async def engine(pages: Pages) -> AsyncIterator[Endpoint]:
     async def script(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter, before: int
     ) -> None:
-        while (head := (await read_request(reader))[0]) and (
-            answer := pages.answer(head.split(b" ")[1].decode())
+        while (request := await read_request(reader))[0] and (
+            answer := pages.answer(request[0].split(b" ")[1].decode(), request[1])
         ):
             status, body = answer
             writer.write(b"HTTP/1.1 %d x\r\ncontent-length: %d\r\n\r\n" % (status, len(body)))
@@ -242,6 +246,24 @@ async def test_a_family_whose_tokenizers_differ_is_refused_with_both_fingerprint
 async def test_a_model_outside_the_family_may_have_any_tokenizer() -> None:
     async with watching(Pages("rill-edge", [1, 2]), Pages("stranger", [7])) as watch:
         assert (await watch.look()).healthy
+
+
+async def test_a_member_without_a_chat_template_serves_and_is_named_until_it_has_one() -> None:
+    edge, stranger = Pages("rill-edge", chats=400), Pages("stranger", chats=400)
+    async with watching(edge, stranger) as watch:
+        assert (await watch.look()).healthy and watch.states[0].healthy
+        assert watch.tokenizers.without_template == {"rill-edge"}
+        edge.chats = 500
+        await watch.look(MODELS_EVERY)
+        edge.chats = 200
+        await watch.look(MODELS_EVERY)
+        assert watch.tokenizers.without_template == set()
+
+
+async def test_of_a_member_that_has_left_nothing_is_said() -> None:
+    async with watching(Pages("rill-edge", chats=400)) as watch:
+        watch.tokenizers.forget(await watch.look())
+        assert watch.tokenizers.without_template == set()
 
 
 async def test_an_engine_that_cannot_be_checked_serves_and_is_named() -> None:

@@ -1,4 +1,5 @@
-"""Do the members of the family share their tokenizer? Asked of the running engines."""
+"""Do the members of the family share their tokenizer, and can they chat? Asked of the running
+engines."""
 
 from __future__ import annotations
 
@@ -13,6 +14,9 @@ from gateway.errors import EngineFailed
 from gateway.protocol.paths import TOKENIZE
 from gateway.protocol.tokenizer import PROBE, fingerprint
 
+GREETING = [{"role": "user", "content": "Hi"}]
+"""What every template of a chat model can write."""
+
 
 class TokenizerCheck:
     """The check that the family shares one tokenizer. It compares fingerprints by behaviour: the
@@ -20,7 +24,8 @@ class TokenizerCheck:
 
     A member whose fingerprint differs from that of the member seen first is refused, as long as
     one that has that member's is there. Engines without a /tokenize of vLLM's kind can't be
-    checked; `unchecked` names their models.
+    checked; `unchecked` names their models. `without_template` names the members whose engines
+    have no chat template: they refuse every chat.
     """
 
     def __init__(
@@ -35,14 +40,20 @@ class TokenizerCheck:
         self._reference: tuple[str, str] | None = None
         self._agreeing: set[str] = set()
         self._unchecked: dict[str, str] = {}
+        self._without_template: dict[str, str] = {}
 
     @property
     def unchecked(self) -> set[str]:
         return set(self._unchecked.values())
 
+    @property
+    def without_template(self) -> set[str]:
+        return set(self._without_template.values())
+
     def forget(self, state: EndpointState) -> None:
         """It has left; with the last one that agreed, what they agreed on is open again."""
         self._unchecked.pop(state.endpoint.id, None)
+        self._without_template.pop(state.endpoint.id, None)
         self._agreeing.discard(state.endpoint.id)
         if not self._agreeing:
             self._reference = None
@@ -61,6 +72,7 @@ class TokenizerCheck:
             self._unchecked[state.endpoint.id] = model
             return
         self._unchecked.pop(state.endpoint.id, None)
+        await self._check_template(state, model)
         if self._reference is None:
             self._reference = (model, actual)
         reference, expected = self._reference
@@ -86,6 +98,20 @@ class TokenizerCheck:
         except EngineFailed:
             return state.tokenizer
         return fingerprint(ids) if status == 200 and (ids := _token_ids(body)) else None
+
+    async def _check_template(self, state: EndpointState, model: str) -> None:
+        """An engine that gives token ids for a text and refuses a plain message has no template.
+        One that does not answer is what it was."""
+        try:
+            status, _ = await self._client.post(
+                state.endpoint, TOKENIZE, self._timeout_s, {"model": model, "messages": GREETING}
+            )
+        except EngineFailed:
+            return
+        if status == 400:
+            self._without_template[state.endpoint.id] = model
+        else:
+            self._without_template.pop(state.endpoint.id, None)
 
 
 def _token_ids(body: bytes) -> list[int] | None:

@@ -49,6 +49,12 @@ CONDITIONS: Mapping[str, DegradedMode] = {
         "their vocabulary is the family's. They answer, and take no drafts.",
         remedy="Serve the model with vLLM where devices are to draft for it.",
     ),
+    "chat-template-missing": DegradedMode(
+        meaning="The engines of a member of the family have no chat template, as models have none "
+        "that are only trained to continue texts. They refuse chats with 400, and with them "
+        "cascade, collective and devices' work do; `/v1/completions` answers.",
+        remedy="Serve a model for chat, or give its engine a template: vLLM's `--chat-template`.",
+    ),
     "model-unknown": DegradedMode(
         meaning="All engines are up, and none serves a model that the settings name for the "
         "cascade, the collective or the family.",

@@ -50,6 +50,7 @@ from services.device_agent.api.requests import (
     server_only_fields,
 )
 from services.device_agent.api.responses import ResponseWriter, error_body
+from services.device_agent.conditions import AgentConditions
 from services.device_agent.drafters.port import DrafterFailed
 from services.device_agent.membership.registration import Membership
 from services.device_agent.metrics import AgentMetrics
@@ -75,12 +76,20 @@ class DeviceApi:
         gateway: GatewayProxy,
         metrics: AgentMetrics,
         least_privacy: Privacy,
+        conditions: AgentConditions,
         membership: Membership | None = None,
+        reason: str = "",
     ) -> None:
         self._router = router
         self._gateway = gateway
         self._least_privacy = least_privacy
-        self._operations = DeviceOperations(router=router, metrics=metrics, membership=membership)
+        self._operations = DeviceOperations(
+            router=router,
+            metrics=metrics,
+            membership=membership,
+            reason=reason,
+            conditions=conditions,
+        )
 
     def app(self, lifespan: Lifespan[Starlette]) -> Starlette:
         return Starlette(
@@ -144,6 +153,9 @@ class DeviceApi:
         placement = placement_for(
             body.model, drafter.name, router.served(), has_gateway=router.link is not None
         )
+        if chat and not router.model.chats and placement != ON_DEVICE and router.link is not None:
+            # A server has a template, perhaps.
+            fields.append("messages")
         if fields and (placement == ON_DEVICE or router.link is None):
             raise BadRequest(
                 f"{', '.join(fields)}: the device does not support this; ask a server's model",

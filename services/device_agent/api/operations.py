@@ -14,6 +14,7 @@ from gateway.protocol.root_page import HEADERS, PageLink, root_page
 from services.device_agent.answers.answer_router import AnswerRouter
 from services.device_agent.api.refusals import refused
 from services.device_agent.api.requests import VIRTUAL_MODELS, BadRequest
+from services.device_agent.conditions import AgentConditions
 from services.device_agent.membership.registration import Membership
 from services.device_agent.metrics import AgentMetrics
 
@@ -37,14 +38,23 @@ _LINKS = (
 
 
 class DeviceOperations:
-    """The routes beside inference. `membership` is None where the device only drafts."""
+    """The routes beside inference. `membership` is None where the device only drafts, for
+    `reason`."""
 
     def __init__(
-        self, *, router: AnswerRouter, metrics: AgentMetrics, membership: Membership | None
+        self,
+        *,
+        router: AnswerRouter,
+        metrics: AgentMetrics,
+        membership: Membership | None,
+        reason: str,
+        conditions: AgentConditions,
     ) -> None:
         self._router = router
         self._metrics = metrics
         self._membership = membership
+        self._reason = reason
+        self._conditions = conditions
 
     def routes(self) -> list[HttpRoute]:
         return [
@@ -94,18 +104,15 @@ class DeviceOperations:
         return JSONResponse({"status": "ok"})
 
     async def ready(self, http: HttpRequest) -> Response:
-        """Always ready, as the device can answer alone; a lost link is a condition."""
-        link = self._router.link
-        problem = link.problem if link else None
-        conditions = {"link-lost": problem} if problem else {}
-        member = self._membership
-        reason = "the agent has no gateway" if link is None else "--no-member: it only drafts"
+        """Always ready, as the device can answer alone; what it lacks are conditions."""
+        link, member = self._router.link, self._membership
+        alone = {"registered": None, "reason": self._reason}
         return JSONResponse(
             {
                 "ready": True,
-                "conditions": conditions,
+                "conditions": dict(self._conditions.current()),
                 "tiers": list(link.offers) if link else [],
-                "member": member.status() if member else {"registered": None, "reason": reason},
+                "member": member.status() if member else alone,
             }
         )
 

@@ -26,7 +26,7 @@ async def chat_completions(engine: Engine, exchange: Exchange) -> None:
         raise invalid("top_logprobs", "when using `top_logprobs`, `logprobs` must be set to true.")
     if body.top_logprobs and not 0 <= body.top_logprobs <= _MAX_LOGPROBS:
         raise invalid("top_logprobs", f"at most {_MAX_LOGPROBS} are served.", body.top_logprobs)
-    prompt = chat_template.render(body.messages)
+    prompt = chat_template.render(engine.settings, body.messages)
     check_prompt(prompt, engine.settings.max_model_len)
     max_tokens = body.max_completion_tokens
     if max_tokens is None:
@@ -58,7 +58,7 @@ async def chat_batch(engine: Engine, exchange: Exchange) -> None:
     weights = engine.weights(model)
     room = engine.settings.max_model_len
     max_tokens = body.max_completion_tokens or body.max_tokens
-    prompts = [chat_template.render(chat) for chat in body.messages]
+    prompts = [chat_template.render(engine.settings, chat) for chat in body.messages]
     for prompt in prompts:
         check_prompt(prompt, room)
     requests = [

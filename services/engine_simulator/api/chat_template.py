@@ -8,13 +8,23 @@ from services.engine_simulator.api.schema import Message
 from services.engine_simulator.engine.tokenizer import encode
 from services.engine_simulator.engine.vocabulary import END_ID, PAD_ID, START_ID
 from services.engine_simulator.errors import EngineError
+from services.engine_simulator.settings import Settings
 
 _IMAGE_TOKENS = 64
+_MISSING = (
+    "As of transformers v4.44, default chat template is no longer allowed, so you must provide a "
+    "chat template if the tokenizer does not define one."
+)
 _NEWLINE = tuple(encode("\n"))
 
 
-def render(messages: Sequence[Message], add_generation_prompt: bool = True) -> list[int]:
-    """Raises EngineError (400) for an empty conversation or a part without a type."""
+def render(
+    settings: Settings, messages: Sequence[Message], add_generation_prompt: bool = True
+) -> list[int]:
+    """Raises EngineError (400) where there is no template, and for an empty conversation or a part
+    without a type."""
+    if not settings.has_chat_template:
+        raise EngineError(_MISSING)
     if not messages:
         raise EngineError(
             "Cannot apply chat template to an empty conversation. Provide at least one message."

@@ -57,7 +57,7 @@ async def tokenize(engine: Engine, exchange: Exchange) -> None:
     body = parse(TokenizeBody, await exchange.body())
     engine.resolve(body.model)
     if body.messages is not None:
-        ids = chat_template.render(body.messages, body.add_generation_prompt)
+        ids = chat_template.render(engine.settings, body.messages, body.add_generation_prompt)
     elif body.prompt is not None:
         ids = list(encode(body.prompt))
     else:

@@ -33,7 +33,7 @@ async def count_tokens(engine: Engine, exchange: Exchange) -> None:
     try:
         body = parse(CountTokensBody, await exchange.body())
         engine.resolve(body.model)
-        tokens = len(chat_template.render(_chat(body)))
+        tokens = len(chat_template.render(engine.settings, _chat(body)))
         managed = {"original_input_tokens": tokens}
         await exchange.json({"input_tokens": tokens, "context_management": managed})
     except EngineError as error:
@@ -44,7 +44,7 @@ async def _answer(engine: Engine, exchange: Exchange) -> None:
     body = parse(MessagesBody, await exchange.body())
     plan = engine.admit()
     model = engine.resolve(body.model)
-    prompt = chat_template.render(_chat(body))
+    prompt = chat_template.render(engine.settings, _chat(body))
     room = engine.settings.max_model_len
     check_prompt(prompt, room)
     sampling = SamplingBody(stop=body.stop_sequences)

@@ -23,7 +23,7 @@ async def responses(engine: Engine, exchange: Exchange) -> None:
     model = engine.resolve(body.model)
     if body.previous_response_id is not None:
         _kept(engine, body.previous_response_id)
-    prompt = chat_template.render(_messages(body))
+    prompt = chat_template.render(engine.settings, _messages(body))
     room = engine.settings.max_model_len
     check_prompt(prompt, room)
     bounds = limits(SamplingBody(), body.max_output_tokens, len(prompt), room)

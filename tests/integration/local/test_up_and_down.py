@@ -243,3 +243,22 @@ def test_a_missing_model_is_refused_before_anything_is_started(tmp_path: Path) -
     with up(tmp_path, TIERFLOW_ENGINE="vllm", TIERFLOW_EDGE_MODEL=absent) as run:
         assert run.wait() == 1
         assert run.lines == [f"tierflow: TIERFLOW_EDGE_MODEL: there is no folder {absent}"]
+
+
+def test_models_without_a_chat_template_are_served_and_named(tmp_path: Path) -> None:
+    with up(tmp_path, TIERFLOW_ENGINE_ARGS="--no-chat-template") as run:
+        run.read_until("curl ")
+        assert "/v1/completions" in run.lines[-1]
+        told = run.read_until("no chat template")
+        assert "the engines of rill-cloud, rill-edge have none: they refuse chats" in told
+        assert "--chat-template FILE" in run.read_until("TIERFLOW_ENGINE_ARGS")
+        url = f"http://127.0.0.1:{run.ports[0]}"
+        assert set(httpx.get(f"{url}/ready").json()["conditions"]) == {"chat-template-missing"}
+        page = httpx.get(f"{url}/metrics").text
+        assert metric_in(page, "tierflow_condition", condition="chat-template-missing") == 1
+        asked = metric_in(page, "tierflow_requests_total")
+        assert asked == metric_in(page, "tierflow_requests_total", outcome="ok") >= 2
+        chat = {"model": "tierflow-auto", "messages": [{"role": "user", "content": "Hi"}]}
+        refused = httpx.post(f"{url}/v1/chat/completions", json=chat)
+        assert refused.status_code == 400
+        assert "provide a chat template" in refused.json()["error"]["message"]

@@ -136,6 +136,9 @@ def test_a_device_whose_folder_lacks_something_is_refused_by_name(tmp_path: Path
     with pytest.raises(PreflightFailure, match=r"no \*.onnx, so the device sums can't start"):
         check_devices(settings)
     (folder / "model.onnx").write_bytes(b"")
+    with pytest.raises(PreflightFailure, match="no chat template, so the device sums could do no"):
+        check_devices(settings)
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
     check_devices(settings)
 
 

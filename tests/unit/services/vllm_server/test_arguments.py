@@ -235,6 +235,28 @@ def test_a_small_model_writes_json_without_blanks_that_never_end() -> None:
         assert "--structured-outputs-config" not in larger
 
 
+def test_sizes_are_read_by_the_names_of_gpt2_too() -> None:
+    small: dict[str, object] = {"vocab_size": 50257, "n_embd": 64, "n_layer": 2, "n_head": 2}
+    assert "--structured-outputs-config" in launch(parse(BASIC), small, on_cpu=True).arguments
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"hidden_size": 64, "num_attention_heads": 4},
+        {"n_embd": 768, "n_head": 16},
+        {"head_dim": 48},
+    ],
+)
+def test_heads_that_a_cpu_has_no_attention_for_are_refused_before_anything_loads(
+    config: dict[str, object],
+) -> None:
+    with pytest.raises(ArgumentFailure, match="attention heads are of size (16|48); .* 32, 64, 80"):
+        launch(parse(BASIC), config, on_cpu=True)
+    launch(parse(BASIC), config, on_cpu=False)
+    launch(parse(BASIC), config | {"kv_lora_rank": 512}, on_cpu=True)
+
+
 def test_the_config_of_a_model_folder_is_read(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"dtype": "float32"}))
     assert read_config(str(tmp_path)) == {"dtype": "float32"}
