@@ -8,7 +8,16 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from loadtest.bench.sizes import Size
-from loadtest.measure.plots import ACCENT, BASELINE, CANDIDATE, error_bars, panels, save
+from loadtest.measure.plots import (
+    ACCENT,
+    BASELINE,
+    CANDIDATE,
+    WHISKERS_EXTREMES,
+    Points,
+    error_bars,
+    panels,
+    save,
+)
 from loadtest.measure.repetitions import Comparison
 from loadtest.measure.statistics import Spread
 
@@ -26,10 +35,14 @@ def plot_overhead(panel_titles: Mapping[str, Comparison], path: Path) -> Path:
             if spread is not None:
                 _bar(panel, place, label, spread, colour)
         panel.set_title(title, fontsize=9)
-        panel.set_ylabel(comparison.unit, fontsize=8)
+        panel.set_ylabel(comparison.unit.replace("1/s", "per second"), fontsize=8)
         panel.set_xticks([0, 1], ["direct", "gateway"])
         panel.grid(False, axis="x")
-    return save(figure, path)
+    caption = (
+        "Straight to the engine and through the gateway, c requests at a time; an engine that "
+        f"answers at once, or vLLM. Bars: median of the repetitions; {WHISKERS_EXTREMES}."
+    )
+    return save(figure, path, caption=caption)
 
 
 def _bar(axes: Axes, place: int, label: str, spread: Spread, colour: str) -> None:
@@ -46,6 +59,7 @@ def _bar(axes: Axes, place: int, label: str, spread: Spread, colour: str) -> Non
 def plot_quality(sizes: Sequence[Size], path: Path) -> Path:
     """Accuracy against the time per token and per answer; a point's area shows parameters."""
     figure, (tokens, whole) = panels(2)
+    dots: dict[Axes, Points] = {}
     largest = max(size.parameters for size in sizes)
     for axes, label, spreads in (
         (tokens, "time per output token, ms", [size.tpot_ms for size in sizes]),
@@ -53,24 +67,22 @@ def plot_quality(sizes: Sequence[Size], path: Path) -> Path:
     ):
         accuracy = [100 * size.accuracy for size in sizes]
         axes.plot([s.median for s in spreads], accuracy, color=BASELINE, linewidth=1, zorder=1)
-        for place, (size, spread) in enumerate(zip(sizes, spreads, strict=True)):
+        dots[axes] = [
+            (spread.median, 100 * size.accuracy, f"{size.model}, {size.parameters / 1e6:.1f} M")
+            for size, spread in zip(sizes, spreads, strict=True)
+        ]
+        for size, spread in zip(sizes, spreads, strict=True):
             error = error_bars([spread])
             y = 100 * size.accuracy
             axes.errorbar(spread.median, y, xerr=error, color=ACCENT, capsize=2, linewidth=1)
             area = 40 + 260 * size.parameters / largest
             axes.scatter(spread.median, y, s=area, color=CANDIDATE, zorder=3)
-            axes.annotate(
-                f"{size.model}\n{size.parameters / 1e6:.1f} M",
-                (spread.median, y),
-                # Neighbours are labelled on opposite sides: sizes can lie close together.
-                (0, 11 if place % 2 else -11),
-                textcoords="offset points",
-                ha="center",
-                va="bottom" if place % 2 else "top",
-                fontsize=8,
-            )
         axes.set_xlim(0, 1.25 * max(spread.high for spread in spreads))
         axes.set_ylim(max(0, min(accuracy) - 15), min(105, max(accuracy) + 15))
         axes.set_xlabel(label, fontsize=9)
         axes.set_ylabel("held-out exact match, %", fontsize=9)
-    return save(figure, path)
+    caption = (
+        "Each dot is a size of the family, its area the number of parameters (M: millions). "
+        f"Time: median of the repetitions; {WHISKERS_EXTREMES}."
+    )
+    return save(figure, path, caption=caption, dots=dots)

@@ -8,7 +8,15 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from loadtest.measure.plots import ACCENT, BASELINE, CANDIDATE, VIOLET, panels, save
+from loadtest.measure.plots import (
+    ACCENT,
+    BASELINE,
+    CANDIDATE,
+    VIOLET,
+    Points,
+    panels,
+    save,
+)
 
 COLOURS = {"logprobs": CANDIDATE, "agreement": ACCENT, "self-check": VIOLET, "mean": CANDIDATE}
 GOAL = (60.0, 99.0)
@@ -18,24 +26,38 @@ def plot(methods: Mapping[str, Any], path: Path) -> Path:
     figure, (left, right) = panels(2, width=4.6, height=3.8)
     _reliability(left, methods)
     _cost(right, methods)
-    return save(figure, path)
+    caption = (
+        "Left: answers in ten groups of equal size by confidence; on the dashed line "
+        "confidence is the share that is right, and the error is the mean distance from it. "
+        "Right: what every threshold of the confidence spares and keeps; orange lines: the "
+        f"goal, {GOAL[0]:g} % spared at {GOAL[1]:g} %."
+    )
+    return save(figure, path, caption=caption, dots={right: _targets(methods)})
+
+
+def _targets(methods: Mapping[str, Any]) -> Points:
+    """The thresholds of the targets of quality, each with its target."""
+    targets = next(iter(methods.values()))["targets"]
+    return [
+        (100 * point["saving"], 100 * point["ratio"], target) for target, point in targets.items()
+    ]
 
 
 def _reliability(axes: Axes, methods: Mapping[str, Any]) -> None:
-    axes.plot([0, 1], [0, 1], color=BASELINE, linewidth=1, linestyle="--", label="perfect")
+    axes.plot([0, 100], [0, 100], color=BASELINE, linewidth=1, linestyle="--", label="perfect")
     for name, report in methods.items():
         bins = report["reliability"]
         error = report["calibration_error"]
         axes.plot(
-            [confidence for confidence, *_ in bins],
-            [right for _, right, *_ in bins],
+            [100 * confidence for confidence, *_ in bins],
+            [100 * right for _, right, *_ in bins],
             marker="o",
             markersize=4,
             color=COLOURS[name],
-            label=f"{name} (error {100 * error:.1f} points)",
+            label=f"{name} (error {100 * error:.1f} %)",
         )
-    axes.set_xlabel("confidence, mean of a tenth of the answers", fontsize=8)
-    axes.set_ylabel("share of them that is right", fontsize=8)
+    axes.set_xlabel("confidence, mean of a tenth of the answers, %", fontsize=8)
+    axes.set_ylabel("right answers of them, %", fontsize=8)
     axes.set_title("Reliability on held-out questions", fontsize=9)
     axes.legend(fontsize=7, loc="upper left")
 
@@ -58,10 +80,10 @@ def _cost(axes: Axes, methods: Mapping[str, Any]) -> None:
             color=COLOURS[name],
             label=name,
         )
-    targets = first["targets"]
+    targets = _targets(methods)
     axes.scatter(
-        [100 * point["saving"] for point in targets.values()],
-        [100 * point["ratio"] for point in targets.values()],
+        [saving for saving, _, _ in targets],
+        [ratio for _, ratio, _ in targets],
         color=CANDIDATE,
         s=18,
         zorder=3,
@@ -73,5 +95,5 @@ def _cost(axes: Axes, methods: Mapping[str, Any]) -> None:
     axes.set_xlim(-2, 102)
     axes.set_xlabel("top tier's tokens spared, %", fontsize=8)
     axes.set_ylabel("accuracy, % of the top tier's", fontsize=8)
-    axes.set_title("Cost against quality (lines: the goal)", fontsize=9)
+    axes.set_title("Cost against quality", fontsize=9)
     axes.legend(fontsize=7, loc="lower left")

@@ -16,7 +16,14 @@ from loadtest.measure.chat import PATH
 from loadtest.measure.closed_loop import RequestSeries, Window, alternating
 from loadtest.measure.http_client import post
 from loadtest.measure.machine import versions
-from loadtest.measure.plots import BASELINE, CANDIDATE, error_bars, panels, save
+from loadtest.measure.plots import (
+    BASELINE,
+    CANDIDATE,
+    WHISKERS_EXTREMES,
+    error_bars,
+    panels,
+    save,
+)
 from loadtest.measure.processes import Process, on_cores
 from loadtest.measure.repetitions import (
     Comparison,
@@ -156,7 +163,11 @@ def plot(comparisons: Mapping[str, Comparison], path: Path) -> Path:
         panel.set_ylabel(comparison.unit, fontsize=8)
         panel.set_xticks([0, 1], ["without", "with"])
         panel.grid(False, axis="x")
-    return save(figure, path)
+    caption = (
+        "Median answer and first token, one request at a time, without a key and with one "
+        f"that has every quota. Bars: median of the repetitions; {WHISKERS_EXTREMES}."
+    )
+    return save(figure, path, caption=caption)
 
 
 def _median(comparison: Comparison) -> float | None:

@@ -24,9 +24,14 @@ def plot_costs(
     ):
         panel.barh(names, values, color=CANDIDATE, height=0.7)
         panel.invert_yaxis()
-        panel.set_title(label, fontsize=9)
+        panel.set_xlabel(label, fontsize=9)
         panel.tick_params(labelsize=7)
         if place:
-            panel.set_yticklabels([])
+            panel.sharey(axes[0])
+            panel.tick_params(labelleft=False)
     axes[0].axvline(bound_ms, color=ACCENT, linewidth=1.2)
-    return save(figure, path)
+    caption = (
+        f"What one body of {size_mb:g} MiB of each shape costs the gateway. Orange line: the "
+        f"longest hold that is allowed, {bound_ms:g} ms."
+    )
+    return save(figure, path, caption=caption)

@@ -31,7 +31,11 @@ def plot_growth(
             label=f"{growth.per_hour:+.2f} per hour",
         )
         axes.set_ylim(bottom=0)
-        axes.set_xlabel("minutes", fontsize=9)
-        axes.set_title(label, fontsize=9)
+        axes.set_xlabel("minutes since the first caller", fontsize=9)
+        axes.set_ylabel(label, fontsize=9)
         axes.legend(fontsize=8, loc="lower right", frameon=False)
-    return save(figure, path)
+    caption = (
+        "Blue: the gateway's process. Orange: the line that was fitted after the warm-up, "
+        "with its slope."
+    )
+    return save(figure, path, caption=caption)

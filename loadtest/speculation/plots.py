@@ -11,6 +11,7 @@ from loadtest.measure.plots import (
     CANDIDATE,
     GREEN,
     VIOLET,
+    WHISKERS_95,
     error_bars,
     panels,
     save,
@@ -53,14 +54,22 @@ def plot_ratios(comparisons: Sequence[LinkComparison], path: Path) -> Path:
         if goals := GOALS.get(drafter):
             axes.scatter(list(goals), list(goals.values()), marker="_", s=260, color=colour)
     axes.set_xlabel("round-trip time of the link, ms", fontsize=9)
-    axes.set_ylabel("server-only TPOT ÷ TPOT", fontsize=9)
-    axes.set_title(f"{RATE_MB_S:g} MB/s, adaptive window; bars are goals", fontsize=9)
+    axes.set_ylabel("speed-up of an output token (TPOT)", fontsize=9)
+    axes.set_title(f"{RATE_MB_S:g} MB/s, adaptive window", fontsize=9)
     axes.set_xscale("log")
     axes.set_xticks(ROUND_TRIPS_MS, [str(ms) for ms in ROUND_TRIPS_MS])
     axes.minorticks_off()
     axes.set_ylim(bottom=0)
-    axes.legend(title="acceptance", fontsize=8, title_fontsize=8)
-    return save(figure, path)
+    title = "share of the drafts that is right"
+    figure.legend(
+        title=title, fontsize=8, title_fontsize=8, loc="outside upper center", ncols=len(COLOURS)
+    )
+    caption = (
+        "Median over prompts of server-only time per output token over that with drafts from "
+        f"a device: above 1, drafts help. {WHISKERS_95.capitalize()}; loose horizontal "
+        "strokes: goals, each in the colour of its line."
+    )
+    return save(figure, path, caption=caption)
 
 
 def plot_windows(
@@ -83,10 +92,15 @@ def plot_windows(
         axes.set_title(f"RTT {ms} ms, {RATE_MB_S:g} MB/s", fontsize=9)
         axes.set_xlabel("draft window, tokens", fontsize=9)
         axes.set_ylim(bottom=0)
+        axes.set_ylabel("time per output token, ms", fontsize=9)
     if row:
-        row[0].set_ylabel("TPOT, ms", fontsize=9)
         row[0].legend(fontsize=7)
-    return save(figure, path)
+    caption = (
+        "Median over prompts, by how many tokens a device drafts ahead. Grey band: 5th to "
+        "95th percentile of the prompts, server only. Dashed: the window that the device "
+        "chooses itself; dotted: vLLM's own speculation inside the engine."
+    )
+    return save(figure, path, caption=caption)
 
 
 def _sweep(
