@@ -153,6 +153,8 @@ def _value(setting: Setting, owner: BaseModel | None, variable: str) -> str:
     if isinstance(value, dict) and any(isinstance(each, BaseModel) for each in value.values()):
         return ", ".join(value)
     shown = plain(value)
+    if isinstance(shown, float) and shown.is_integer():
+        shown = int(shown)
     return shown if isinstance(shown, str) else json.dumps(shown)
 
 

@@ -22,6 +22,8 @@ from deploy.local.installation.system_packages import (
     shared_memory_problem,
 )
 from deploy.local.settings import HOST, Model, Settings
+from deploy.local.variables import SPECIALISTS
+from gateway.protocol.nearest import nearest
 from services.device_agent.chat_template import TemplateUnusable, read_template
 
 ENGINE_BASE_GIB = 1.5
@@ -131,6 +133,12 @@ def check_devices(settings: Settings) -> None:
         folder = device.folder
         for file in ("config.json", "tokenizer.json", "*.onnx"):
             if not any(folder.glob(file)):
+                shipped = SPECIALISTS.split()
+                if not folder.is_dir() and (near := nearest(device.name, shipped)):
+                    raise PreflightFailure(
+                        f"TIERFLOW_DEVICES: there is no specialist {device.name}; did you mean "
+                        f"{near}? There are {', '.join(shipped)}"
+                    )
                 raise PreflightFailure(
                     f"TIERFLOW_DEVICES: {folder} has no {file}, so the device {device.name} can't "
                     "start; leave it out, or set TIERFLOW_DEVICES to nothing"

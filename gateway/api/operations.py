@@ -11,8 +11,8 @@ from gateway.api.description.responses import OF_CALLERS, error_responses
 from gateway.core.access.key import Identity
 from gateway.core.ports import EndpointSource
 from gateway.core.routing.policies import VIRTUAL_MODELS
+from gateway.core.routing.routing import unknown_model
 from gateway.core.types import EndpointState, PoolState
-from gateway.errors import UnknownModel
 from gateway.protocol.openai import (
     ModelCard,
     ModelList,
@@ -52,11 +52,7 @@ def models_router(
         for card in known:
             if card.id == name:
                 return card
-        raise UnknownModel(
-            f"the model {name!r} does not exist; available: {', '.join(c.id for c in known)}",
-            param="model",
-            code="model_not_found",
-        )
+        raise unknown_model(name, [each.id for each in known])
 
     return router
 

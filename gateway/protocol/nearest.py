@@ -6,6 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
+LONGEST = 128
+"""Characters. A longer name is none with a letter wrong, and comparing it would take long."""
 MISSPELT = 0.8
 """The likeness from which on a name counts as another one with a letter wrong."""
 
@@ -16,6 +18,8 @@ def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str | Non
     `likeness` is a ratio of `difflib`, from 0 (nothing in common) to 1 (the same). Upper and lower
     case count as the same.
     """
+    if len(name) > LONGEST:
+        return None
     folded = {each.casefold(): each for each in known}
     found = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=likeness)
     return folded[found[0]] if found else None

@@ -31,7 +31,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """One line, and exit code 2."""
-        print(f"{self.prog}: {self._sentence(message)}; see {self.prog} --help", file=sys.stderr)
+        prog = self._named().prog
+        print(f"{prog}: {self._sentence(message)}; see {prog} --help", file=sys.stderr)
         sys.exit(USAGE)
 
     def _sentence(self, message: str) -> str:
@@ -46,17 +47,23 @@ class Parser(argparse.ArgumentParser):
             return f"{found[1]!r} is unknown{self._nearest(found[1], self._choices(found[2]))}"
         return message
 
+    def _named(self) -> Parser:
+        """Of the subcommand that was named, whose help lists what it takes."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for name in self._given:
+                    if isinstance(parser := action.choices.get(name), Parser):
+                        return parser._named()
+        return self
+
     def _choices(self, listed: str) -> list[str]:
         return [word.strip(" '") for word in listed.split(",")]
 
     def _options(self) -> list[str]:
         """Of this parser and of the subcommands that were named."""
         options = list(self._option_string_actions)
-        for action in self._actions:
-            if isinstance(action, argparse._SubParsersAction):
-                for name in self._given:
-                    if isinstance(parser := action.choices.get(name), Parser):
-                        options += parser._options()
+        if (named := self._named()) is not self:
+            options += named._option_string_actions
         return options
 
     def _nearest(self, word: str, known: Sequence[str]) -> str:

@@ -283,6 +283,32 @@ def test_a_cascade_keeps_to_a_schema_at_every_stage(
     assert set(json.loads(text)) == {"ok"}
 
 
+ORDER = {
+    "type": "object",
+    "properties": {
+        "size": {"enum": ["small", "large"]},
+        "ready": {"type": "boolean"},
+        "parts": {"type": "array", "items": {"enum": [1, 2]}, "minItems": 1, "maxItems": 3},
+    },
+    "required": ["size", "ready", "parts"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("model", ["rill-edge", "rill-cloud"])
+def test_a_small_schema_is_filled_without_blanks_that_never_end(
+    deployment: Deployment, model: str
+) -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "order", "schema": ORDER}}
+    answer = ask(deployment, model, {"response_format": form, "max_tokens": 200})
+    [choice] = answer.json()["choices"]
+    assert choice["finish_reason"] == "stop"
+    text = choice["message"]["content"]
+    filled = json.loads(text)
+    assert list(filled) == ORDER["required"]
+    assert text in (json.dumps(filled), json.dumps(filled, separators=(",", ":")))
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_only_an_engine_can_refuse_is_told_alike(deployment: Deployment, stream: bool) -> None:
     for model in (PLAIN, CASCADE, COLLECTIVE):

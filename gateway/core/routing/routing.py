@@ -12,6 +12,7 @@ from gateway.core.routing.profile import Profile
 from gateway.core.types import EndpointState, InferenceRequest
 from gateway.errors import InvalidRequest, NoEndpoint, Overloaded, UnknownModel
 from gateway.protocol.headers import MAX_TIER, MIN_QUALITY
+from gateway.protocol.nearest import nearest
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
 
 RETRY_AFTER_S = 2.0
@@ -211,9 +212,15 @@ def _nothing_serves(model: str, states: Sequence[EndpointState]) -> UnknownModel
             retry_after=RETRY_AFTER_S,
             code="no_endpoint",
         )
-    available = ", ".join([*known, *VIRTUAL_MODELS, CASCADE, COLLECTIVE])
+    return unknown_model(model, [*known, *VIRTUAL_MODELS, CASCADE, COLLECTIVE])
+
+
+def unknown_model(model: str, available: Sequence[str]) -> UnknownModel:
+    """The error for a name that is none of the available models'."""
+    near = nearest(model, available)
+    hint = f"did you mean {near}? Available" if near else "available"
     return UnknownModel(
-        f"the model {model!r} does not exist; available: {available}",
+        f"the model {model!r} does not exist; {hint}: {', '.join(available)}",
         param="model",
         code="model_not_found",
     )

@@ -57,6 +57,21 @@ def test_a_misspelt_word_is_answered_with_the_nearest_right_one(
     assert line.endswith("--help")
 
 
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["status", "--jsno"], "tierflow status"),
+        (["admin", "keys", "make", "a", "--modles", "x"], "tierflow admin keys make"),
+    ],
+)
+def test_a_misspelt_option_is_answered_with_the_help_of_its_command(
+    words: list[str], command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refused(*words) == 2
+    line = capsys.readouterr().err
+    assert line.startswith(f"{command}: ") and line.endswith(f"see {command} --help\n")
+
+
 @pytest.mark.parametrize("command", ["up", "status", "ask x", "device", "admin keys list", "load"])
 @pytest.mark.parametrize(
     ("variable", "told"),

@@ -52,7 +52,7 @@ def test_a_value_is_shown_with_where_it_comes_from(
     monkeypatch.setenv("TIERFLOW_GATEWAY_TIMEOUTS__BODY_S", "7")
     monkeypatch.setenv("TIERFLOW_PORT", "9999")
     found = rows(capsys, "--config", str(config))
-    assert found["timeouts.idle_s"]["value"] == "12.0"
+    assert found["timeouts.idle_s"]["value"] == "12"
     assert found["timeouts.idle_s"]["origin"] == f"file {config}"
     assert found["timeouts.body_s"]["origin"] == "variable TIERFLOW_GATEWAY_TIMEOUTS__BODY_S"
     assert found["timeouts.connect_s"]["origin"] == "default"

@@ -142,6 +142,11 @@ def test_a_device_whose_folder_lacks_something_is_refused_by_name(tmp_path: Path
     check_devices(settings)
 
 
+def test_a_misspelt_specialist_is_told_the_nearest() -> None:
+    with pytest.raises(PreflightFailure, match="specialist mathematic; did you mean mathematics"):
+        check_devices(read_settings({"TIERFLOW_DEVICES": "mathematic code"}))
+
+
 def test_the_simulator_needs_little_memory(tmp_path: Path) -> None:
     engines = (tmp_path / "small", tmp_path / "large")
     with pytest.raises(PreflightFailure):

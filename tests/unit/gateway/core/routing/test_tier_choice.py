@@ -48,6 +48,17 @@ def test_an_unknown_model_is_refused_with_the_list_of_those_there_are() -> None:
     assert caught.value.param == "model"
 
 
+@pytest.mark.parametrize("name", ["rill-egde", "Rill-Edge"])
+def test_a_misspelt_model_is_told_the_nearest(name: str) -> None:
+    with pytest.raises(UnknownModel, match=r"does not exist; did you mean rill-edge\? Available: "):
+        choose(request(name), both())
+
+
+def test_a_name_that_is_none_is_compared_with_nothing() -> None:
+    with pytest.raises(UnknownModel, match="does not exist; available: "):
+        choose(request("rill-edge" * 100), both())
+
+
 def test_a_model_of_a_pool_not_seen_yet_may_come_later() -> None:
     states = both()
     states[1].models = {}
