@@ -64,7 +64,7 @@ def _run(settings: Settings, instance: Instance) -> None:
 
 
 def _run_parts(settings: Settings, instance: Instance) -> None:
-    preflight.check(settings)
+    settings = preflight.check(settings)
     engine_python = _engine_python(settings)
     names = [device.name for device in settings.devices]
     secrets = instance_secrets(instance.folder, names)

@@ -29,6 +29,7 @@ LOW_PRIORITY = ("nice", "-n", "10")
 would take the time of gateway and device, whose work is little and urgent: a draft would come too
 late."""
 
+HUB_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 DRAIN_S = 3.0
 """How long running answers may go on at `make down`, which kills after a while."""
 
@@ -107,7 +108,8 @@ class Launch:
         return [
             *LOW_PRIORITY,
             *(self.engine_python, "-m", "services.vllm_server"),
-            *("--model", engine.model.source, "--served-model-name", engine.model.name),
+            *("--model", str(engine.model.folder or engine.model.source)),
+            *("--served-model-name", engine.model.name),
             *address,
             *("--dtype", settings.dtype),
             *("--max-model-len", str(settings.max_model_len or "auto")),
@@ -124,7 +126,7 @@ class Launch:
         return Component(
             name="gateway",
             command=[self.gateway_python, "-m", "gateway", "--config", str(config)],
-            environment=self._environment | admin,
+            environment=self._without_hub() | admin,
             port=self.settings.port,
         )
 
@@ -133,7 +135,7 @@ class Launch:
             Component(
                 name=device.name,
                 command=self._device_command(device),
-                environment=self._environment,
+                environment=self._without_hub(),
                 port=self.settings.port,
                 device=device.name,
             )
@@ -149,6 +151,10 @@ class Launch:
             *("--token-file", str(device_token_file(self.instance.folder, device.name))),
             *("--max-work", str(MEMBER_WORK)),
         ]
+
+    def _without_hub(self) -> dict[str, str]:
+        """What reads nothing from the model hub does not get its token."""
+        return {name: text for name, text in self._environment.items() if name not in HUB_TOKENS}
 
     @property
     def _environment(self) -> dict[str, str]:

@@ -5,11 +5,13 @@ Every check raises PreflightFailure with one line that names what to change.
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
@@ -23,6 +25,7 @@ from deploy.local.installation.system_packages import (
 )
 from deploy.local.settings import HOST, Model, Settings
 from deploy.local.variables import SPECIALISTS
+from gateway.protocol.model_hub import HubFailed, fetch_model, fetch_words
 from gateway.protocol.nearest import nearest
 from services.device_agent.chat_template import TemplateUnusable, read_template
 
@@ -40,8 +43,8 @@ class PreflightFailure(Exception):
     """A condition of the start that does not hold; one line for the user."""
 
 
-def check(settings: Settings) -> None:
-    """All checks, cheapest first."""
+def check(settings: Settings) -> Settings:
+    """All checks, cheapest first. Gives the settings with models from the hub at hand."""
     check_ports(settings)
     if settings.engine == "vllm":
         check_engine_python(settings)
@@ -49,9 +52,12 @@ def check(settings: Settings) -> None:
             check_libraries(LIBRARIES)
         check_shared_memory(len(settings.engines))
         check_models(settings)
-        check_one_tokenizer(settings.family)
     check_devices(settings)
+    if settings.engine == "vllm":
+        settings = fetched(settings)
+        check_one_tokenizer(settings.family)
     check_memory(settings, available_gib())
+    return settings
 
 
 def check_ports(settings: Settings) -> None:
@@ -163,7 +169,8 @@ def check_one_tokenizer(family: Iterable[Model]) -> None:
     first: tuple[str, str] | None = None
     for model in family:
         try:
-            fingerprint = folder_fingerprint(model.folder or hub_tokenizer(model.source))
+            assert model.folder is not None
+            fingerprint = folder_fingerprint(model.folder)
         except TokenizerMissing as missing:
             raise PreflightFailure(f"the tokenizer of {model.name}: {missing}") from missing
         if first is None:
@@ -175,17 +182,28 @@ def check_one_tokenizer(family: Iterable[Model]) -> None:
             )
 
 
-def hub_tokenizer(source: str) -> Path:
-    """The folder with the tokenizer files of a model on the hub, fetched if not cached yet."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+def fetched(settings: Settings) -> Settings:
+    """The same, with the models that are on the hub in its cache: the engines' whole, of the
+    device's the tokenizer. What is there already is not fetched again."""
+    return dataclasses.replace(
+        settings,
+        device_model=_fetched("TIERFLOW_DEVICE_MODEL", settings.device_model, fetch_words),
+        edge_model=_fetched("TIERFLOW_EDGE_MODEL", settings.edge_model, fetch_model),
+        cloud_model=_fetched("TIERFLOW_CLOUD_MODEL", settings.cloud_model, fetch_model),
+    )
 
-    patterns = ["tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json", "merges.txt"]
+
+Fetched = TypeVar("Fetched", Model, Model | None)
+
+
+def _fetched(variable: str, model: Fetched, fetch: Callable[[str], Path]) -> Fetched:
+    if model is None or model.folder is not None:
+        return model
+    print(f"looking for {model.source} on the model hub", flush=True)
     try:
-        return Path(snapshot_download(source, allow_patterns=patterns))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise TokenizerMissing(f"{source} can't be fetched from the model hub: {reason}") from error
+        return dataclasses.replace(model, fetched=fetch(model.source))
+    except HubFailed as failure:
+        raise PreflightFailure(f"{variable}={failure}") from failure
 
 
 def check_memory(settings: Settings, available: float) -> None:
@@ -207,10 +225,10 @@ def _engine_gib(settings: Settings, model: Model) -> float:
 
 
 def _weights_gib(model: Model) -> float:
-    """Size of the weight files; 0 for a model on the hub, which is not fetched yet."""
-    if model.folder is None:
-        return 0.0
-    return sum(file.stat().st_size for file in model.folder.glob("*.safetensors")) / 2**30
+    """Size of the weight files, GiB."""
+    assert model.folder is not None
+    files = [*model.folder.glob("*.safetensors")] or [*model.folder.glob("*.bin")]
+    return sum(file.stat().st_size for file in files) / 2**30
 
 
 def available_gib() -> float:

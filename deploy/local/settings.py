@@ -44,6 +44,8 @@ class Model:
 
     source: str
     """A folder's absolute path, or an id on the model hub."""
+    fetched: Path | None = None
+    """The folder of what has been fetched from the hub."""
 
     @property
     def name(self) -> str:
@@ -51,9 +53,9 @@ class Model:
 
     @property
     def folder(self) -> Path | None:
-        """The model's folder; None for a model on the hub."""
+        """The model's folder; None for a model on the hub that has not been fetched."""
         path = Path(self.source)
-        return path if path.is_absolute() else None
+        return path if path.is_absolute() else self.fetched
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
         "TIERFLOW_OPERATIONS_PORT",
         "TIERFLOW_PROMETHEUS_PORT",
         "TIERFLOW_GRAFANA_PORT",
+        "TIERFLOW_MODELS",
         "TIERFLOW_EDGE_NAME",
         "TIERFLOW_CLOUD_NAME",
         "TIERFLOW_EDGE_GPU",

@@ -15,10 +15,17 @@ from prometheus_client import disable_created_metrics
 from starlette.applications import Starlette
 
 from gateway.protocol.fields import Privacy
+from gateway.protocol.model_hub import hub_name
 from services.device_agent.answers.answer_router import AnswerRouter
 from services.device_agent.api.app import DeviceApi
 from services.device_agent.api.gateway_proxy import GatewayProxy
-from services.device_agent.arguments import ArgumentFailure, device_token, gateway_tls, gateway_urls
+from services.device_agent.arguments import (
+    ArgumentFailure,
+    device_token,
+    gateway_tls,
+    gateway_urls,
+    model_folder,
+)
 from services.device_agent.conditions import AgentConditions
 from services.device_agent.drafters.port import DrafterFailed
 from services.device_agent.drafters.registry import open_drafter
@@ -113,6 +120,8 @@ def build(arguments: argparse.Namespace) -> Agent:
     # When a series began is of no use to Prometheus, and a line for each on every page.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     token, tls = device_token(arguments), gateway_tls(arguments)
+    given = arguments.model
+    arguments = argparse.Namespace(**{**vars(arguments), "model": model_folder(arguments)})
     try:
         model = TextModel(arguments.model)
         drafter = open_drafter(
@@ -128,6 +137,9 @@ def build(arguments: argparse.Namespace) -> Agent:
         )
     except (ModelFolderFailed, DrafterFailed) as exc:
         raise ArgumentFailure(str(exc)) from exc
+    if arguments.model != given and arguments.drafter != "openai":
+        # The hub's cache names folders by commits.
+        drafter.name = hub_name(str(given))
     link = None
     gateways = gateway_urls(arguments.gateway)
     if gateways:

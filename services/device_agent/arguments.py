@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from gateway.protocol.model_hub import WORDS, HubFailed, fetch, is_hub_id
 from gateway.protocol.parser import Parser
 from gateway.protocol.variables import variables_problem
 from gateway.protocol.work import MAX_WORK, Privacy
@@ -18,6 +19,8 @@ from services.device_agent.link.gateway_tls import GatewayTls, TlsFilesUnusable
 from services.device_agent.link.greeting import TokenMissing, websocket_url
 from services.device_agent.membership.sensors import SYSFS
 
+GRAPHS = ("*.onnx", "*.onnx_data", "*.onnx.data", "*.safetensors")
+"""Patterns of graphs, and of the files in which their weights lie."""
 DEVICE_TOKEN = "TIERFLOW_DEVICE_TOKEN"
 ENROLMENT_TOKEN = "TIERFLOW_ENROLMENT_TOKEN"
 
@@ -55,7 +58,8 @@ def add_arguments(top: argparse.ArgumentParser, defaults: AgentDefaults = AgentD
         type=Path,
         required=defaults.model is None,
         default=defaults.model,
-        help="folder of the small model" + (f"; default: {defaults.model}" * bool(defaults.model)),
+        help="folder of the small model, or its id on the model hub"
+        + (f"; default: {defaults.model}" * bool(defaults.model)),
     )
     top.add_argument(
         "--token-file", type=Path, help=f"holds the device token (or set {DEVICE_TOKEN})"
@@ -189,7 +193,7 @@ def check(arguments: argparse.Namespace, environ: Mapping[str, str] = os.environ
         if not low <= value <= high:
             flag = name.replace("_", "-")
             raise ArgumentFailure(f"--{flag} {value}: must be {low} to {high}")
-    if not arguments.model.is_dir():
+    if not arguments.model.is_dir() and not is_hub_id(str(arguments.model)):
         raise ArgumentFailure(f"--model {arguments.model}: no such folder")
     if arguments.no_api and (arguments.no_member or not arguments.gateway):
         raise ArgumentFailure(
@@ -197,6 +201,31 @@ def check(arguments: argparse.Namespace, environ: Mapping[str, str] = os.environ
         )
     if arguments.gateway:
         check_gateway(arguments.gateway)
+
+
+def model_folder(arguments: argparse.Namespace) -> Path:
+    """Of a model on the hub, where it lies in the hub's cache: of several forms of its weights only
+    the one that the drafter reads. Raises ArgumentFailure."""
+    model = str(arguments.model)
+    if not is_hub_id(model):
+        return Path(arguments.model)
+    try:
+        if arguments.drafter == "openai":
+            return fetch(model, WORDS)
+        if arguments.drafter == "llama":
+            raise ArgumentFailure(
+                f"--model {model}: on the hub there may be several .gguf files; with --drafter "
+                "llama, give a folder with one"
+            )
+        folder = fetch(model, (*WORDS, "*.onnx"))
+        if not any(folder.glob("*.onnx")):
+            raise ArgumentFailure(
+                f"--model {model}: the hub has no .onnx file of it; write one with `python -m "
+                f"services.model_family onnx --model {model} --target FOLDER`, and give that folder"
+            )
+        return fetch(model, (*WORDS, *GRAPHS))
+    except HubFailed as failure:
+        raise ArgumentFailure(f"--model {failure}") from failure
 
 
 def check_gateway(urls: str) -> None:

@@ -42,7 +42,10 @@ def parser() -> argparse.ArgumentParser:
     )
     export.add_argument("--target", type=Path, default=WEIGHTS, help="default: %(default)s")
     onnx = commands.add_parser("onnx", help="write model.onnx beside a checkpoint")
-    onnx.add_argument("--model", type=Path, required=True, help="the checkpoint's folder")
+    onnx.add_argument("--model", required=True, help="the checkpoint's folder, or a hub id")
+    onnx.add_argument(
+        "--target", type=Path, metavar="FOLDER", help="where a model from the hub goes"
+    )
     evaluate = commands.add_parser("evaluate", help="measure an exported family")
     evaluate.add_argument("--weights", type=Path, default=WEIGHTS, help="default: %(default)s")
     evaluate.add_argument("--write-card", action="store_true", help="README, figures and plot too")
@@ -116,9 +119,28 @@ def onnx(arguments: argparse.Namespace) -> None:
     from services.model_family.export.onnx_graph import NotConvertible, convert_folder
 
     try:
-        print(convert_folder(arguments.model))
+        print(convert_folder(checkpoint(arguments)))
     except NotConvertible as exc:
         raise ArgumentFailure(f"--model: {exc}") from exc
+
+
+def checkpoint(arguments: argparse.Namespace) -> Path:
+    """The folder of `--model`, which a model on the hub is fetched into."""
+    from gateway.protocol.model_hub import HubFailed, fetch_model, is_hub_id
+
+    if not is_hub_id(arguments.model):
+        if arguments.target:
+            raise ArgumentFailure("--target: is for a model from the hub; leave it out")
+        return Path(arguments.model)
+    if arguments.target is None:
+        raise ArgumentFailure(
+            f"--model {arguments.model}: there is no such folder; for a model of this id on the "
+            "hub, give --target too: the folder that it goes to"
+        )
+    try:
+        return fetch_model(arguments.model, arguments.target)
+    except HubFailed as exc:
+        raise ArgumentFailure(f"--model {exc}") from exc
 
 
 def evaluate(arguments: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ import importlib.metadata
 import os
 import sys
 
-from services.vllm_server.arguments import ArgumentFailure, launch, parse, read_config
+from services.vllm_server.arguments import ArgumentFailure, fetched, launch, parse, read_config
 
 
 def runs_on_cpu() -> bool | None:
@@ -31,24 +31,28 @@ def has_library(name: str) -> bool:
     return True
 
 
+def installation_problem() -> str:
+    """What this machine lacks to run vLLM; "" where that is nothing."""
+    on_cpu = runs_on_cpu()
+    if on_cpu is None:
+        return f"{sys.executable} has no vLLM installed"
+    if on_cpu and sys.platform == "linux" and not has_library("libnuma.so.1"):
+        return "the system library libnuma.so.1 is missing: install the package libnuma1"
+    return ""
+
+
 def main(argv: list[str]) -> int:
     """Replaces this process by the server; returns only when that can't be done."""
     try:
         replica = parse(argv)
         config = read_config(replica.model)
-    except ArgumentFailure as failure:
-        print(f"vllm_server: error: {failure}", file=sys.stderr)
-        return 2
-    on_cpu = runs_on_cpu()
-    if on_cpu is None:
-        print(f"vllm_server: error: {sys.executable} has no vLLM installed", file=sys.stderr)
-        return 1
-    if on_cpu and sys.platform == "linux" and not has_library("libnuma.so.1"):
-        problem = "the system library libnuma.so.1 is missing: install the package libnuma1"
-        print(f"vllm_server: error: {problem}", file=sys.stderr)
-        return 1
-    try:
-        start = launch(replica, config, on_cpu)
+        if problem := installation_problem():
+            print(f"vllm_server: error: {problem}", file=sys.stderr)
+            return 1
+        if config is None:
+            replica = fetched(replica)
+            config = read_config(replica.model)
+        start = launch(replica, config, bool(runs_on_cpu()))
     except ArgumentFailure as failure:
         print(f"vllm_server: error: {failure}", file=sys.stderr)
         return 2

@@ -1,7 +1,8 @@
 """The command line of a replica, and what it means to vLLM.
 
-Everything here is pure but for reading the model's config.json and the environment: the caller
-executes the result. It needs no package at all: where vLLM is missing, `__main__` can say so.
+Everything here is pure but for reading the environment and the model's config.json, and fetching a
+model from the hub: the caller executes the result. It needs no package at all but for that: where
+vLLM is missing, `__main__` can say so.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import argparse
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from gateway.protocol.model_hub import HubFailed, fetch_model, hub_name, is_hub_id
 from gateway.protocol.parser import Parser
 from gateway.protocol.variables import variables_problem
 
@@ -49,6 +52,8 @@ OF_SEVERAL_NODES = frozenset(
     }
 )
 """vLLM's arguments by which processes on several machines find one another."""
+OF_FETCHING = frozenset({"--revision", "--download-dir", "--load-format", "--hf-token"})
+"""vLLM's arguments by which it fetches a model from the hub in a way of its own."""
 MAX_DRAFT_TOKENS_PER_STEP = 64
 CPU_HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 """The sizes of a head for which vLLM has attention on a CPU. With others it starts, and ends at the
@@ -94,6 +99,9 @@ class Replica:
     draft_tokens_per_step: int = 16
     draft_tls: tuple[str, str, str | None] | None = None
     """PEM files of TLS at the mailbox: certificate, key, and the authorities of its clients."""
+    from_hub: bool = False
+    """Whether the model's folder is in the hub's cache: vLLM may then ask the hub for more, such as
+    an adapter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +131,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> R
         raise ArgumentFailure(f"--kv-cache-gib {options.kv_cache_gib}: must be above 0")
     return Replica(
         model=options.model,
-        served_model_name=options.served_model_name,
+        served_model_name=options.served_model_name or hub_name(options.model),
         host=options.host,
         port=options.port,
         dtype=options.dtype,
@@ -144,7 +152,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Arguments after -- go to vLLM as they are, and win over those chosen here.",
     )
     parser.add_argument("--model", required=True, help="a folder, or an id on the model hub")
-    parser.add_argument("--served-model-name", required=True)
+    parser.add_argument(
+        "--served-model-name", help="default: the last part of --model; empty counts as not given"
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument(
@@ -213,12 +223,27 @@ def _draft_tokens_per_step(number: int) -> int:
     return number
 
 
+def fetched(replica: Replica, fetch: Callable[[str], Path] = fetch_model) -> Replica:
+    """The same, with a model on the hub as the folder in the hub's cache where it lies then.
+
+    One for which vLLM's own arguments say how it is fetched is left to vLLM. Raises
+    ArgumentFailure.
+    """
+    chosen = {argument.partition("=")[0] for argument in replica.further}
+    if not is_hub_id(replica.model) or chosen & OF_FETCHING:
+        return replica
+    print(f"vllm_server: looking for {replica.model} on the model hub", file=sys.stderr, flush=True)
+    try:
+        return replace(replica, model=str(fetch(replica.model)), from_hub=True)
+    except HubFailed as failure:
+        raise ArgumentFailure(f"--model {failure}") from failure
+
+
 def read_config(model: str) -> dict[str, object] | None:
     """The model's config.json; None if the model is an id on the hub. Raises ArgumentFailure."""
     folder = Path(model).expanduser()
     if not folder.is_dir():
-        looks_like_a_hub_id = model.count("/") == 1 and not model.startswith(("/", ".", "~"))
-        if looks_like_a_hub_id:
+        if is_hub_id(model):
             return None
         raise ArgumentFailure(f"--model {model}: there is no such folder")
     try:
@@ -264,7 +289,7 @@ def launch(replica: Replica, config: dict[str, object] | None, on_cpu: bool) -> 
     if not _spans_nodes(replica.further):
         # Its processes would else meet at an address that other machines reach.
         environment |= {"VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
-    if config is not None:
+    if config is not None and not replica.from_hub:
         environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     if on_cpu:
         arguments += ["--enforce-eager", "--block-size", str(CPU_BLOCK_SIZE)]

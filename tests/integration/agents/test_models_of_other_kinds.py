@@ -12,9 +12,19 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.hub import hub
 from tests.integration.agent import MODEL, QUESTION, QUICK_AGENT, digest, start_agent
 from tests.integration.device import TOKEN
-from tests.servers import Server, eventually, metric_in, start, start_gateway, start_simulator
+from tests.servers import (
+    SHIPPED_FAMILY,
+    Server,
+    eventually,
+    free_port,
+    metric_in,
+    start,
+    start_gateway,
+    start_simulator,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -90,3 +100,21 @@ def test_a_member_alone_that_can_do_no_work_does_not_start(
     ended = start("agent", command, tmp_path, "")
     assert ended.process.wait(30) == 2
     assert f"--model {silent_model}: has no chat template" in ended.output()
+
+
+def test_a_model_on_the_hub_is_fetched_and_answers_under_its_own_name(tmp_path: Path) -> None:
+    repositories = {"owner/small": MODEL, "owner/other": SHIPPED_FAMILY / "rill-edge"}
+    with hub(repositories) as stand_in:
+        environment = {"HF_ENDPOINT": stand_in.url, "HF_HOME": str(tmp_path), "NO_PROXY": "*"}
+        port = free_port()
+        command = [sys.executable, "-m", "services.device_agent", "--port", str(port), "--model"]
+        url = f"http://127.0.0.1:{port}"
+        agent = start("agent", [*command, "owner/small"], tmp_path, url, environment)
+        eventually(lambda: agent.answers("/ready"), "the agent answers", 60)
+        body = {"model": "small", "messages": QUESTION, "max_tokens": 3}
+        answer = httpx.post(f"{url}/v1/chat/completions", json=body).json()
+        agent.stop()
+        assert answer["model"] == "small" and answer["usage"]["completion_tokens"] == 3
+        ended = start("agent", [*command, "owner/other"], tmp_path, "", environment)
+        assert ended.process.wait(30) == 2
+        assert "--model owner/other: the hub has no .onnx file of it; write one" in ended.output()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -115,4 +116,29 @@ def test_engines_keep_models_of_the_hub_and_have_its_token(profile: str) -> None
     for service in engines(profile).values():
         assert "models:/models" in service["volumes"]
         assert service["environment"]["HF_HOME"] == "/models"
-        assert service["environment"]["HF_TOKEN"] == "${HF_TOKEN:-}"
+        # Passed on by name: a value would stand in the arguments of podman-compose's processes.
+        for name in ("HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE"):
+            assert service["environment"][name] is None
+
+
+@each_profile
+def test_models_of_ones_own_lie_in_a_folder_that_engines_and_device_read(profile: str) -> None:
+    for service in [*engines(profile).values(), SERVICES["device"]]:
+        (own,) = [each for each in service["volumes"] if each.endswith(":/own:ro")]
+        assert own.startswith("${TIERFLOW_MODELS:-./deploy/compose/models}")
+    assert (ROOT / "deploy/compose/models").is_dir()
+
+
+@each_profile
+def test_a_model_of_ones_own_is_served_by_its_name_which_the_gateway_knows(profile: str) -> None:
+    own = {"TIERFLOW_EDGE_MODEL": "Qwen/Qwen3-0.6B", "TIERFLOW_CLOUD_MODEL": "/own/large"}
+    secret = {"TIERFLOW_DRAFT_SECRET": "s" * 16}
+    made = {
+        parse([plain(each, own) for each in service["command"]], secret).served_model_name
+        for service in engines(profile).values()
+    }
+    assert made == {"Qwen3-0.6B", "large"}
+    family = SERVICES["gateway"]["environment"]["TIERFLOW_GATEWAY_FAMILY"]
+    assert json.loads(plain(family)) == ["rill-device", "rill-edge", "rill-cloud"]
+    named = {"TIERFLOW_EDGE_NAME": "Qwen3-0.6B", "TIERFLOW_CLOUD_NAME": "large"}
+    assert json.loads(plain(family, named))[1:] == ["Qwen3-0.6B", "large"]

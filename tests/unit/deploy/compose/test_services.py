@@ -142,7 +142,8 @@ def test_each_device_runs_a_model_of_the_image_under_a_token_of_its_own() -> Non
     for name, device in secrets.DEVICES.items():
         service = SERVICES[name]
         assert service["env_file"] == [f"deploy/compose/private/{name}.env"]
-        arguments = parser().parse_args(service["command"])
+        filled = [re.sub(r"\$\{\w+:-(.+)\}", r"\1", each) for each in service["command"]]
+        arguments = parser().parse_args(filled)
         wanted = "rill-device" if name == "device" else f"rill-device-{device}"
         assert arguments.model == Path("/opt/tierflow/models") / wanted
         assert arguments.gateway == "http://gateway:8080"

@@ -157,6 +157,12 @@ def test_the_engine_image_has_all_that_its_command_and_the_mailbox_import(
     subprocess.run([sys.executable, "-c", f"import {modules}"], cwd=tmp_path, check=True)
 
 
+@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.jetson"])
+def test_a_devices_image_keeps_the_weights_that_the_graphs_read(name: str) -> None:
+    for rest in dockerfile(Path("services/device_agent", name)).of("RUN"):
+        assert ".safetensors" not in rest
+
+
 @each
 def test_packages_are_installed_by_their_hashes_alone(path: Path) -> None:
     """What pip resolves by itself it only reports; nothing of that is installed."""

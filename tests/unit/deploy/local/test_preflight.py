@@ -6,10 +6,12 @@ import shutil
 import socket
 import sys
 from collections import namedtuple
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from deploy.local import preflight
 from deploy.local.preflight import (
     DEVICE_GIB,
     PreflightFailure,
@@ -21,8 +23,10 @@ from deploy.local.preflight import (
     check_one_tokenizer,
     check_ports,
     check_shared_memory,
+    fetched,
 )
 from deploy.local.settings import Settings, read_settings
+from gateway.protocol.model_hub import HubFailed
 
 
 def write_model(folder: Path, vocab: dict[str, int]) -> Path:
@@ -83,6 +87,29 @@ def test_a_folder_that_is_no_model_is_refused_with_its_variable(tmp_path: Path) 
     settings = family(write_model(tmp_path / "small", {"a": 0}), tmp_path / "large")
     with pytest.raises(PreflightFailure, match="TIERFLOW_CLOUD_MODEL: .* no config.json"):
         check_models(settings)
+
+
+def test_models_on_the_hub_are_fetched_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def fetch(kind: str, model: str) -> Path:
+        asked.append((kind, model))
+        if model == "a/missing":
+            raise HubFailed(f"{model}: the hub has no such model")
+        return write_model(tmp_path / model.replace("/", "-"), {"a": 0})
+
+    monkeypatch.setattr(preflight, "fetch_model", partial(fetch, "whole"))
+    monkeypatch.setattr(preflight, "fetch_words", partial(fetch, "words"))
+    edge = {"TIERFLOW_EDGE_MODEL": "a/edge", "TIERFLOW_CLOUD_MODEL": "a/cloud"}
+    settings = fetched(read_settings({**edge, "TIERFLOW_DEVICE_MODEL": "a/device"}))
+    assert asked == [("words", "a/device"), ("whole", "a/edge"), ("whole", "a/cloud")]
+    check_one_tokenizer(settings.family)
+    assert [model.name for model in settings.family] == ["device", "edge", "cloud"]
+    missing = read_settings({**edge, "TIERFLOW_CLOUD_MODEL": "a/missing"})
+    with pytest.raises(PreflightFailure, match="^TIERFLOW_CLOUD_MODEL=a/missing: the hub has no"):
+        fetched(missing)
 
 
 def test_a_port_in_use_is_refused_with_its_variable_and_its_holder() -> None:

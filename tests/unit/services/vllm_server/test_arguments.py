@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from gateway.protocol.model_hub import HubFailed
 from gateway.settings.pools import MIN_SECRET
 from services.vllm_server.arguments import (
     MIN_DRAFT_SECRET,
     ArgumentFailure,
     Replica,
+    fetched,
     launch,
     parse,
     read_config,
@@ -233,6 +235,33 @@ def test_a_small_model_writes_json_without_blanks_that_never_end() -> None:
     for config in others:
         larger = launch(parse(BASIC), config, on_cpu=True).arguments
         assert "--structured-outputs-config" not in larger
+
+
+def test_a_model_on_the_hub_is_fetched_and_served_from_its_folder_by_its_own_name(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "config.json").write_text('{"dtype": "float32"}')
+    asked = parse(["--model", "owner/name", "--port", "8101", "--served-model-name", ""])
+    there = fetched(asked, lambda model: tmp_path)
+    made = launch(there, read_config(there.model), on_cpu=False)
+    assert value(made.arguments, "--model") == str(tmp_path)
+    assert value(made.arguments, "--served-model-name") == "name"
+    assert value(made.arguments, "--dtype") == "float32"
+    assert "HF_HUB_OFFLINE" not in made.environment, "an adapter may still be on the hub"
+
+
+def test_what_the_hub_does_not_give_ends_the_command() -> None:
+    def fetch(model: str) -> Path:
+        raise HubFailed(f"{model}: the hub has no such model")
+
+    with pytest.raises(ArgumentFailure, match="^--model some/model: the hub has no such model"):
+        fetched(replica(), fetch)
+
+
+@pytest.mark.parametrize("further", ["--revision=main", "--load-format"])
+def test_a_model_that_vllm_is_told_how_to_fetch_is_left_to_it(further: str) -> None:
+    left = replica("--", further)
+    assert fetched(left, lambda model: Path("/elsewhere")) == left
 
 
 def test_sizes_are_read_by_the_names_of_gpt2_too() -> None:
