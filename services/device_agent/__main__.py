@@ -138,8 +138,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def report(work: Callable[[], None], name: str = "device_agent: error") -> int:
-    """0, 2 for an argument that can't be used, 1 for a gateway that enrols nobody. `name` begins
-    the line that says so."""
+    """0, 2 for an argument that can't be used, 1 for a gateway that enrols nobody, 130 when it was
+    interrupted before it served. `name` begins the line that says so."""
     logs = configure_logs()
     try:
         work()
@@ -149,6 +149,8 @@ def report(work: Callable[[], None], name: str = "device_agent: error") -> int:
     except EnrolmentFailed as exc:
         print(f"{name}: {exc}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     finally:
         logs.close()
     return 0
