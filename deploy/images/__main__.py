@@ -21,13 +21,16 @@ from deploy.images.build import (
     revision,
     version,
 )
+from gateway.protocol.nearest import nearest
 
 
 def main(argv: Sequence[str]) -> int:
     unknown = sorted(set(argv) - set(RECIPES))
     if unknown or not argv:
         problem = f"there is no image {unknown[0]}" if unknown else "name an image"
-        print(f"images: error: {problem}; the images are {', '.join(RECIPES)}", file=sys.stderr)
+        near = nearest(unknown[0], RECIPES) if unknown else None
+        hint = f"did you mean {near}? The" if near else "the"
+        print(f"images: error: {problem}; {hint} images are {', '.join(RECIPES)}", file=sys.stderr)
         return 2
     try:
         tool = container_tool(os.environ)

@@ -48,6 +48,10 @@ class CascadeClient:
         )
         try:
             return await (self._streamed(body) if stream else self._whole(body))
+        except httpx.ConnectError as error:
+            raise BenchmarkFailure(
+                f"nothing answers at {self.http.base_url}: run `tierflow up` first"
+            ) from error
         except (httpx.HTTPError, KeyError, ValueError) as error:
             raise BenchmarkFailure(f"{model}: {type(error).__name__}: {error}") from error
 

@@ -1,11 +1,10 @@
 """The command line and its settings; a bad flag or value ends in one line and exit code 2."""
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
+from gateway.protocol.parser import Parser
 from services.engine_simulator.engine.faults import Faults, parse_flag
 from services.engine_simulator.errors import EngineError
 
@@ -50,12 +49,6 @@ class Settings:
     has_chat_template: bool = True
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"engine_simulator: {message}; see --help", file=sys.stderr)
-        raise SystemExit(2)
-
-
 def _number(kind: type, low: float, high: float = 1e12) -> Callable[[str], float]:
     def check(text: str) -> float:
         try:
@@ -69,11 +62,10 @@ def _number(kind: type, low: float, high: float = 1e12) -> Callable[[str], float
     return check
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m services.engine_simulator",
         description="A deterministic vLLM look-alike.",
-        allow_abbrev=False,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     default, natural, rate = Rates(), _number(int, 1), _number(float, 1e-3)

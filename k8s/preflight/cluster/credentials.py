@@ -37,6 +37,7 @@ def client(kubeconfig: Path | None, context: str | None) -> ApiClient:
     else:
         source = f"kubeconfig {kubeconfig or os.environ.get('KUBECONFIG') or '~/.kube/config'}"
         inside = False
+        _check_file(kubeconfig)
     try:
         with _logged() as problems:
             credentials = _inside() if inside else _outside(kubeconfig, context)
@@ -46,6 +47,16 @@ def client(kubeconfig: Path | None, context: str | None) -> ApiClient:
         raise UsageFailure(f"{source}: no credentials: {_one_line(problems[0])}")
     _check_token(credentials.configuration, source)
     return credentials
+
+
+def _check_file(kubeconfig: Path | None) -> None:
+    """Raises UsageFailure where none of the files is there."""
+    named = [str(kubeconfig)] if kubeconfig else os.environ.get("KUBECONFIG", "").split(os.pathsep)
+    files = [file for file in named if file] or ["~/.kube/config"]
+    if not any(Path(file).expanduser().exists() for file in files):
+        raise UsageFailure(
+            f"there is no kubeconfig {', '.join(files)}: name one with --kubeconfig or KUBECONFIG"
+        )
 
 
 def _inside() -> ApiClient:

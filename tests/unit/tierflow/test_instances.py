@@ -83,6 +83,13 @@ def test_the_end_of_each_log_is_shown(
     assert "there are edge, gateway" in capsys.readouterr().err
 
 
+def test_administration_before_anything_is_up_says_what_to_do(
+    instance: Instance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["admin", "devices", "list"]) == 2
+    assert "run `tierflow up` first" in capsys.readouterr().err
+
+
 def test_a_device_before_anything_is_up_says_what_to_do(
     instance: Instance, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.images.__main__ import main
 from deploy.images.build import RECIPES, ROOT, ToolMissing, build_command, container_tool
 from deploy.images.requirements import requirements
 
@@ -74,3 +75,10 @@ def test_an_image_gets_the_base_dependencies_and_those_of_its_extra(tmp_path: Pa
     assert requirements(project, ["x"]) == ["a>=1", "b"]
     with pytest.raises(KeyError):
         requirements(project, ["z"])
+
+
+def test_a_misspelt_image_is_told_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gatway"]) == 2
+    assert "there is no image gatway; did you mean gateway? The images are" in (
+        capsys.readouterr().err
+    )
