@@ -74,8 +74,6 @@ class InstallationProgress:
     """
 
     TICK_S = 1.0
-    QUIET_S = 30.0
-    """Where no terminal is, a step that says nothing is told of so often."""
 
     def __init__(self, name: str, packages: int, started: float) -> None:
         self.name, self.packages, self.started = name, packages, started
@@ -88,7 +86,7 @@ class InstallationProgress:
 
     def _tick(self) -> None:
         while not self._ended.wait(self.TICK_S):
-            self.show(force=self.live or time.monotonic() - self.shown >= self.QUIET_S)
+            self.show(force=self.live)
 
     def stage(self, step: str) -> None:
         self.current = step
