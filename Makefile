@@ -25,7 +25,7 @@ ADVISORIES ?=
 SEED ?=
 Q ?= Add 417 and 325 digit by digit.
 
-.PHONY: help up down status logs settings device ask test test-clients test-cluster test-containers lint docs bench bench-speculation \
+.PHONY: help up down status logs settings device ask test test-clients test-models test-cluster test-containers lint docs bench bench-speculation \
   bench-collective bench-keys bench-poison chaos fuzz soak load family specialists images chart locks sbom audit \
   compose-secrets clean
 
@@ -62,6 +62,10 @@ test: ## run the tests; ARGS="-k words" hands arguments to pytest
 
 test-clients: ## ask by OpenAI's official Python and JavaScript clients: keys, quotas, their retries
 	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m tests.integration.clients $(ARGS)
+
+test-models: ## run the whole stack on tiny models of other architectures: Qwen3 and GPT-2, by hub ids
+	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
+	  TIERFLOW_MODEL_TESTS=1 TIERFLOW_ENGINE_PYTHON="$$engine" "$$gateway" -m pytest tests/architectures $(ARGS)
 
 test-cluster: ## install into the cluster that KUBECONFIG points to (such as kind) and test it there
 	@gateway=$(GATEWAY_PYTHON); TIERFLOW_CLUSTER_TESTS=1 "$$gateway" -m pytest tests/e2e $(ARGS)

@@ -28,13 +28,17 @@ from tests.servers import SHIPPED_FAMILY, Server, eventually, free_port, start, 
 PATIENCE_S = 600.0
 """For one engine to load, beside others and beside tests."""
 
-AT_ONCE = {"edge": 4, "cloud": 4, "verifier": 16}
+AT_ONCE = {"edge": 4, "cloud": 4, "verifier": 16, "qwen3": 4}
 """Requests that each vLLM runs at once: so few that a test can fill it, and for the verifier
 enough for all sessions that tests have at a time."""
 
-CORES = {"edge": 1, "cloud": 0, "verifier": 0}
+RACING = frozenset({"verifier", "qwen3"})
+"""Those that take drafts."""
+
+CORES = {"edge": 1, "cloud": 0, "verifier": 0, "qwen3": 1}
 """Those that work at the same time in some test have a core each, where there are two."""
 
+TINY_QWEN3 = "qwen3/tiny-qwen3-edge"
 
 MODELS = {
     "edge": "rill-edge",
@@ -57,6 +61,14 @@ def family() -> Path:
     return Path(os.environ.get("TIERFLOW_TEST_FAMILY") or SHIPPED_FAMILY)
 
 
+def tiny_models() -> Path:
+    """The folder of `tests.tiny_models`."""
+    # Imported here: that module imports this one.
+    from tests.unit.services.model_family import engine_environment
+
+    return engine_environment.tiny_models()
+
+
 @dataclass(frozen=True)
 class Engine:
     """A server of one model, and the port where it takes drafts, if it does."""
@@ -74,7 +86,8 @@ class Engines:
     """The engines that were started so far, by name; `stack` stops them.
 
     `edge` and `cloud` are plain vLLM, `verifier` is vLLM with our scheduler on the cloud's model,
-    and `textbook` is the reference verifier on the edge's.
+    and `textbook` is the reference verifier on the edge's. `qwen3` is as `verifier`, on a tiny
+    model of another architecture.
     """
 
     folder: Path
@@ -97,14 +110,15 @@ class Engines:
         return engine
 
     def _start(self, name: str) -> Engine:
-        python, model = engine_python(), family() / MODELS[name]
+        python = engine_python()
+        model = tiny_models() / TINY_QWEN3 if name == "qwen3" else family() / MODELS[name]
         if not (model / "config.json").is_file():
             pytest.skip(f"no {model.name} in {model.parent}; `make family` trains it")
         if name == "textbook":
             return self._start_textbook(python, model)
         flags = ("--max-num-seqs", str(AT_ONCE[name]))
         core = str(CORES[name] % (os.cpu_count() or 1))
-        if name != "verifier":
+        if name not in RACING:
             return Engine(start_vllm(python, model, core, self.folder, *flags))
         mailbox = free_port()
         server = start_vllm(

@@ -82,6 +82,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "tests": (
         "TIERFLOW_TEST_FAMILY",
         "TIERFLOW_TEST_GGUF",
+        "TIERFLOW_MODEL_TESTS",
         "TIERFLOW_CLUSTER_TESTS",
         "TIERFLOW_CLUSTER_VALUES",
     ),

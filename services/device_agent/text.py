@@ -33,7 +33,8 @@ class ModelFolderFailed(Exception):
 class TextModel:
     """The part of a model that is about text: tokenizer, chat template, end tokens, context.
 
-    `fingerprint` is the tokenizer's, `context` and `vocabulary` count tokens. Raises
+    `fingerprint` is the tokenizer's, `context` and `vocabulary` count tokens. The defaults are
+    those of generation_config.json: they hold where a request does not say, as in vLLM. Raises
     ModelFolderFailed.
     """
 
@@ -53,7 +54,9 @@ class TextModel:
         self.context = _context(config)
         self.vocabulary = int(config.get("vocab_size") or self.tokenizer.get_vocab_size())
         self.end_tokens = frozenset(_ids(config, "eos_token_id") + _ids(generation, "eos_token_id"))
-        self.default_temperature = float(generation.get("temperature", 1.0))
+        self.default_temperature = _number(generation, "temperature", 1.0)
+        self.default_top_p = _number(generation, "top_p", 1.0)
+        self.default_top_k = int(_number(generation, "top_k", 0))
         self.fingerprint = fingerprint(self.encode(PROBE))
         try:
             self._template = read_template(folder)
@@ -177,6 +180,11 @@ def _json(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelFolderFailed(f"--model {file.parent}: {file.name} must be a JSON object")
     return content
+
+
+def _number(generation: Mapping[str, Any], name: str, unsaid: float) -> float:
+    value = generation.get(name)
+    return float(value) if isinstance(value, int | float) else unsaid
 
 
 def _ids(config: Mapping[str, Any], name: str) -> list[int]:

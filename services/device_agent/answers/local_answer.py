@@ -123,7 +123,7 @@ def sampler_for(sampling: Sampling, model: TextModel) -> Sampler | None:
         return None
     return Sampler(
         temperature=temperature,
-        top_p=1.0 if sampling.top_p is None else sampling.top_p,
-        top_k=sampling.top_k or 0,
+        top_p=model.default_top_p if sampling.top_p is None else sampling.top_p,
+        top_k=model.default_top_k if sampling.top_k is None else sampling.top_k,
         seed=sampling.seed,
     )

@@ -1,11 +1,17 @@
+import json
+import shutil
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.device_agent.answers.local_answer import Sampler
+from gateway.protocol.fields import Sampling
+from services.device_agent.answers.local_answer import Sampler, sampler_for
+from services.device_agent.text import TextModel
+from tests.servers import SHIPPED_FAMILY
 
 rows = st.lists(st.floats(-8, 8, width=32), min_size=2, max_size=30).map(
     lambda values: np.array(values, np.float32)
@@ -56,3 +62,23 @@ def test_one_token_left_or_no_temperature_is_greedy(row: np.ndarray, seed: int) 
 def test_the_same_seed_gives_the_same_answer(row: np.ndarray, seed: int) -> None:
     one, other = (Sampler(temperature=1.0, top_p=0.9, seed=seed) for _ in range(2))
     assert [one.pick(row) for _ in range(20)] == [other.pick(row) for _ in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("sampling", "temperature", "top_p", "top_k"),
+    [
+        (Sampling(), 0.6, 0.95, 20),
+        (Sampling(temperature=1.0, top_p=1.0, top_k=-1), 1.0, 1.0, -1),
+        (Sampling(top_k=5), 0.6, 0.95, 5),
+    ],
+)
+def test_what_a_request_does_not_say_is_as_the_models_folder_says(
+    tmp_path: Path, sampling: Sampling, temperature: float, top_p: float, top_k: int
+) -> None:
+    for name in ("tokenizer.json", "config.json"):
+        shutil.copyfile(SHIPPED_FAMILY / "rill-device" / name, tmp_path / name)
+    given = {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "max_length": None}
+    (tmp_path / "generation_config.json").write_text(json.dumps(given))
+    sampler = sampler_for(sampling, TextModel(tmp_path))
+    assert sampler is not None
+    assert (sampler.temperature, sampler.top_p, sampler.top_k) == (temperature, top_p, top_k)
