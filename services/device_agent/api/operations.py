@@ -13,7 +13,7 @@ from gateway.protocol import virtual_models
 from gateway.protocol.root_page import HEADERS, PageLink, root_page
 from services.device_agent.answers.answer_router import AnswerRouter
 from services.device_agent.api.refusals import refused
-from services.device_agent.api.requests import VIRTUAL_MODELS, BadRequest
+from services.device_agent.api.requests import VIRTUAL_MODELS, unknown_model
 from services.device_agent.conditions import AgentConditions
 from services.device_agent.membership.registration import Membership
 from services.device_agent.metrics import AgentMetrics
@@ -82,13 +82,7 @@ class DeviceOperations:
         name, known = http.path_params["name"], self._names()
         if name in known:
             return JSONResponse(_card(name))
-        return refused(
-            BadRequest(
-                f"the model {name[:256]!r} does not exist; available: {', '.join(known)}",
-                "model",
-                "model_not_found",
-            )
-        )
+        return refused(unknown_model(name, known))
 
     def _names(self) -> list[str]:
         of_gateway = GATEWAY_MODELS if self._router.link is not None else ()

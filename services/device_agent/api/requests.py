@@ -13,6 +13,7 @@ from gateway.protocol import virtual_models
 from gateway.protocol.field_problems import field_problem
 from gateway.protocol.fields import MAX_STOP_CHARS, MAX_STOPS, Privacy, Sampling
 from gateway.protocol.headers import MARKS, PRIVACY, header_given_twice
+from gateway.protocol.nearest import misspelt, nearest
 from gateway.protocol.neutral_fields import telling_fields
 from gateway.protocol.speculation import MAX_PROMPT_TOKENS
 from services.device_agent.answers.answer import GenerationRequest
@@ -25,6 +26,8 @@ VIRTUAL_MODELS = {
     virtual_models.DEVICE_CLOUD: "device-cloud",
     virtual_models.AUTO: "auto",
 }
+MAX_SHOWN = 256
+"""Characters of a model's name that an error repeats."""
 WINDOW_HEADER = "x-tierflow-draft-window"
 MAX_WINDOW = 64
 """Draft tokens ahead of the verified text that a caller may ask for."""
@@ -152,7 +155,8 @@ def placement_for(
     """The placement of the answer to a request for `model`.
 
     `drafter` is the device's own model; `served` maps the servers' models to their tiers. Any
-    other name is for the gateway to know, where there is one. Raises BadRequest.
+    other name is for the gateway to know, where there is one, unless it is one of the device's with
+    a letter wrong. Raises BadRequest.
     """
     if model in VIRTUAL_MODELS:
         return VIRTUAL_MODELS[model]
@@ -160,11 +164,19 @@ def placement_for(
         return "on-device"
     if model in served:
         return f"device-{served[model]}"
-    if has_gateway:
+    if has_gateway and not misspelt(model, VIRTUAL_MODELS):
         return GATEWAY
-    known = ", ".join([*VIRTUAL_MODELS, drafter, *served])
-    raise BadRequest(
-        f"the model {model!r} does not exist; available: {known}", "model", "model_not_found"
+    raise unknown_model(model, [*VIRTUAL_MODELS, drafter, *served])
+
+
+def unknown_model(model: str, known: Sequence[str]) -> BadRequest:
+    """The error for a name that is none of these, with the nearest of them."""
+    near = nearest(model, known)
+    hint = f"did you mean {near}? Available" if near else "available"
+    return BadRequest(
+        f"the model {model[:MAX_SHOWN]!r} does not exist; {hint}: {', '.join(known)}",
+        "model",
+        "model_not_found",
     )
 
 

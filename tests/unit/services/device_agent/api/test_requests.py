@@ -255,3 +255,13 @@ def test_a_header_that_two_could_read_differently_is_taken_once(name: str) -> No
     with pytest.raises(BadRequest) as caught:
         check_headers(Headers(raw=[once, (name.encode(), b"public")]))
     assert (caught.value.param, caught.value.code) == (name, "invalid_header")
+
+
+def test_a_misspelt_model_of_the_device_is_told_the_nearest_also_where_a_gateway_is() -> None:
+    for has_gateway in (True, False):
+        with pytest.raises(
+            BadRequest, match=r"did you mean tierflow-on-device\? Available: "
+        ) as no:
+            placement_for("tierflow-on-devise", "rill-device", {}, has_gateway=has_gateway)
+        assert no.value.code == "model_not_found"
+    assert placement_for("tierflow-edge", "rill-device", {}, has_gateway=True) == "gateway"
