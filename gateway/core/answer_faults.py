@@ -44,6 +44,7 @@ CERTAIN_REFUSAL = 400
 """The status by which engines say that a request is wrong. Any other from 400 on may come from one
 replica alone: another server at its address, an older version, a smaller limit."""
 MAX_RETRY_AFTER_S = 3600.0
+_ROOT = "body."
 MAX_WORDS_CHARS = 2000
 """Of an engine's words: it may repeat all of a long prompt."""
 
@@ -128,6 +129,13 @@ def error_words(body: bytes) -> str:
     error = (_json_object(body) or {}).get("error")
     said = error.get("message") if isinstance(error, dict) else None
     return said[:MAX_WORDS_CHARS] if isinstance(said, str) else ""
+
+
+def error_field(body: bytes) -> str | None:
+    """The request's field that an engine's error names. vLLM gives its path in its own model."""
+    error = (_json_object(body) or {}).get("error")
+    param = error.get("param") if isinstance(error, dict) else None
+    return param.removeprefix(_ROOT) if isinstance(param, str) else None
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

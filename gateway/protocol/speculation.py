@@ -204,12 +204,13 @@ class Cancel(Struct, tag="cancel", tag_field="t", frozen=True):
 
 class Error(Struct, tag="error", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
     """An error of one session, or (without `s`) of the connection. `fatal` ends what it is
-    about."""
+    about. `param`: the field of a request at fault, as an engine names it."""
 
     code: Code
     message: Text
     s: int | None = None
     fatal: bool = False
+    param: Code | None = None
 
 
 FromDevice = Hello | Ping | Open | Draft | Cancel | work.FromDevice

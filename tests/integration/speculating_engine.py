@@ -41,7 +41,7 @@ class SpeculatingEngine:
 
     `shift` changes the tokenizer. `gate` cleared: steps wait. `breaks_after`: the connection of an
     answer is cut after so many tokens; `breaks_for_good`: from then on it refuses. `refuses`:
-    /v1/completions answers with this status.
+    /v1/completions answers with this status, and names `refused_field`, if that is set.
     """
 
     model: str = "rill-cloud"
@@ -50,6 +50,7 @@ class SpeculatingEngine:
     breaks_after: int | None = None
     breaks_for_good: bool = False
     refuses: int | None = None
+    refused_field: str = ""
     url: str = ""
     mailbox: str = ""
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -163,8 +164,10 @@ class SpeculatingEngine:
         body = await request.json()
         self.bodies.append(body)
         if self.refuses is not None:
-            error = {"error": {"message": "the engine's own words"}}
-            return web.json_response(error, status=self.refuses)
+            field, words = self.refused_field, "the engine's own words"
+            named = {"message": f"{words} ({field})", "param": field}
+            error = named if field else {"message": words}
+            return web.json_response({"error": error}, status=self.refuses)
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
         self.running += 1

@@ -9,7 +9,7 @@ import orjson
 
 from gateway.adapters.engines.completion_stream import CompletionStream
 from gateway.adapters.engines.mailbox import Mailbox
-from gateway.core.answer_faults import body_fault, status_fault
+from gateway.core.answer_faults import body_fault, error_field, error_words, status_fault
 from gateway.core.ports import Answer, ModelServer, Verification
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.types import Endpoint
@@ -90,7 +90,11 @@ class EngineVerifier:
                 refusal = await _read_small(answer)
                 found = body_fault(endpoint.id, path, status, headers, refusal)
                 if not isinstance(found, UpstreamError):
-                    raise InvalidRequest(_complaint(refusal), code="engine_refused")
+                    raise InvalidRequest(
+                        error_words(refusal) or "the engine refused the request without saying why",
+                        code="engine_refused",
+                        param=error_field(refusal),
+                    )
                 fault = found
             raise fault
         finally:
@@ -126,10 +130,3 @@ async def _read_small(answer: Answer) -> bytes:
         pieces.append(piece)
         size += len(piece)
     return b"".join(pieces)
-
-
-def _complaint(body: bytes) -> str:
-    try:
-        return str(orjson.loads(body)["error"]["message"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return "the engine refused the request without saying why"

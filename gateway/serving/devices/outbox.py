@@ -70,8 +70,19 @@ class Outbox:
         """Whether so many bytes more leave half of the room to everything else."""
         return not self.overflown.is_set() and self._size + size <= MAX_WAITING // 2
 
-    def error(self, code: str, message: str, s: int | None = None, *, fatal: bool = False) -> int:
-        return self.put(Error(code=code[:64], message=message[:1000], s=s, fatal=fatal))
+    def error(
+        self,
+        code: str,
+        message: str,
+        s: int | None = None,
+        *,
+        fatal: bool = False,
+        param: str | None = None,
+    ) -> int:
+        field = param[:64] if param else None
+        return self.put(
+            Error(code=code[:64], message=message[:1000], s=s, fatal=fatal, param=field)
+        )
 
     async def run(self) -> None:
         """Send frames as they come, for ever. Raises OSError when the device is gone."""

@@ -6,16 +6,14 @@ vLLM gives the status as the `code` of an error, and the path of a field in its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from gateway.core.answer_faults import error_words
+from gateway.core.answer_faults import error_field, error_words
 from gateway.errors import InvalidRequest
 
 CODE = "engine_refused"
-_ROOT = "body."
 
 
 def relayed(data: bytes) -> bytes:
@@ -23,17 +21,17 @@ def relayed(data: bytes) -> bytes:
     body = _read(data)
     if body is None or isinstance(body["error"].get("code"), str):
         return data
-    error = {**body["error"], "code": CODE, "param": _param(body["error"])}
+    error = {**body["error"], "code": CODE, "param": error_field(data)}
     return orjson.dumps({**body, "error": error})
 
 
 def refused(model: str, status: int, data: bytes) -> InvalidRequest:
     """For a call of the gateway's own. The engine's words are the error's `reason`."""
-    body, reason = _read(data), error_words(data)
+    reason = error_words(data)
     message = f"{model} refused the request with status {status}"
     if not reason:
         message += ": most often it is too long for the model, or a field is out of range"
-    error = InvalidRequest(message, code=CODE, param=_param(body["error"]) if body else None)
+    error = InvalidRequest(message, code=CODE, param=error_field(data))
     error.reason = reason
     return error
 
@@ -45,8 +43,3 @@ def _read(data: bytes) -> dict[str, Any] | None:
         return None
     error = body.get("error") if isinstance(body, dict) else None
     return body if isinstance(error, dict) else None
-
-
-def _param(error: Mapping[str, Any]) -> str | None:
-    param = error.get("param")
-    return param.removeprefix(_ROOT) if isinstance(param, str) else None

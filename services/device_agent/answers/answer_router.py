@@ -83,6 +83,12 @@ class AnswerRouter:
         """The servers' models, each with its tier."""
         return {name: offer.tier for name, offer in self.link.models.items()} if self.link else {}
 
+    def has_foreign_tokenizer(self, model: str) -> bool:
+        """Whether a server serves this model, and with a tokenizer that is not the device's: nobody
+        can draft for it."""
+        offer = self.link.models.get(model) if self.link else None
+        return offer is not None and offer.tokenizer not in ("", self.model.fingerprint)
+
     async def settle(self) -> None:
         """Wait for the link while it may be up again soon."""
         if self.link is not None:

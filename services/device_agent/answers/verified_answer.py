@@ -63,11 +63,13 @@ PERMANENT = frozenset(
 
 
 class RequestRefused(Exception):
-    """The request can't be answered as it is, here or elsewhere; `code` tells why."""
+    """The request can't be answered as it is, here or elsewhere; `code` tells why. `param`: the
+    field at fault, as an engine names it."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, param: str | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.param = param
 
 
 class VerifierLost(Exception):
@@ -173,7 +175,7 @@ class VerifiedAnswer:
         elif frame.fatal:
             self._ended = True
             if frame.code in PERMANENT:
-                raise RequestRefused(frame.code, frame.message)
+                raise RequestRefused(frame.code, frame.message, frame.param)
             raise VerifierLost(frame.message, link=frame.code in ELSEWHERE)
         return None
 

@@ -33,6 +33,7 @@ from services.device_agent.api.operations import DeviceOperations
 from services.device_agent.api.refusals import (
     field_at_fault,
     framework_error,
+    in_callers_words,
     internal_error,
     refused,
     stays_here,
@@ -161,7 +162,9 @@ class DeviceApi:
                 f"{', '.join(fields)}: the device does not support this; ask a server's model",
                 fields[0],
             )
-        beyond = placement != ON_DEVICE and fields_beyond_frames(body)
+        beyond = placement != ON_DEVICE and (
+            bool(fields_beyond_frames(body)) or router.has_foreign_tokenizer(body.model)
+        )
         route = None
         if fields or (linked and (beyond or placement == GATEWAY)):
             if privacy == "public" or router.offers(placement, body.model, privacy):
@@ -187,7 +190,10 @@ class DeviceApi:
         )
         route = route or router.route(placement, body.model, privacy)
         work = self._stream if request.stream else self._whole
-        return await cancel_on_disconnect(http, work(request, route))
+        try:
+            return await cancel_on_disconnect(http, work(request, route))
+        except RequestRefused as exc:
+            raise in_callers_words(exc, body) from exc
 
     async def _forward(self, http: HttpRequest, id: str) -> Response:
         router, path = self._router, http.url.path

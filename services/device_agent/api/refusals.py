@@ -10,7 +10,7 @@ from gateway.protocol.headers import PRIVACY
 from gateway.protocol.paths import CHAT
 from gateway.protocol.speculation import Privacy
 from services.device_agent.answers.verified_answer import PRIVACY_CLASS, RequestRefused
-from services.device_agent.api.requests import BadRequest
+from services.device_agent.api.requests import BadRequest, RequestBody
 from services.device_agent.api.responses import error_body
 
 STATUSES = {
@@ -63,4 +63,15 @@ def field_at_fault(refused: RequestRefused, path: str) -> str | None:
         return PRIVACY
     if refused.code in ("context_length_exceeded", "prompt_too_long"):
         return "messages" if path == CHAT else "prompt"
+    if refused.code == "engine_refused":
+        return refused.param
     return "model" if refused.code in ("tokenizer_differs", "model_not_found") else None
+
+
+def in_callers_words(refused: RequestRefused, body: RequestBody) -> RequestRefused:
+    """The refusal with the caller's name of the limit: an engine is asked by `max_tokens`, whatever
+    the request calls it."""
+    if refused.param != "max_tokens" or body.max_completion_tokens is None:
+        return refused
+    words = str(refused).replace("max_tokens", "max_completion_tokens")
+    return RequestRefused(refused.code, words, "max_completion_tokens")

@@ -34,7 +34,7 @@ def here(all_of_it: World) -> Iterator[World]:
     all_of_it.engine.gate.set()
     eventually(lambda: all_of_it.engine.running == 0, "no work is left behind")
     all_of_it.engine.bodies.clear()
-    all_of_it.engine.refuses = None
+    all_of_it.engine.refuses, all_of_it.engine.refused_field = None, ""
 
 
 @pytest.fixture
@@ -223,6 +223,22 @@ def test_what_the_engine_refuses_is_refused_with_its_own_words(here: World, stre
     assert answer.status_code == 400
     error = answer.json()["error"]
     assert (error["code"], error["message"]) == ("engine_refused", "the engine's own words")
+
+
+@pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens"])
+def test_a_refused_limit_is_named_as_the_caller_named_it(here: World, limit: str) -> None:
+    here.engine.refuses, here.engine.refused_field = 400, "max_tokens"
+    body = {"model": "tierflow-device-cloud", "messages": QUESTION, limit: 10**6}
+    error = here.ask(body).json()["error"]
+    assert (error["code"], error["param"]) == ("engine_refused", limit)
+    assert error["message"] == f"the engine's own words ({limit})"
+
+
+def test_a_model_with_another_tokenizer_is_asked_without_drafts(here: World) -> None:
+    answer = here.ask({**TWENTY, "model": "rill-edge"})
+    assert answer.status_code == 200
+    assert answer.json()["system_fingerprint"] == "engine-simulator-1"
+    assert answer.headers["x-tierflow-tier"] == "edge"
 
 
 def test_a_tier_with_another_tokenizer_is_refused_with_both_fingerprints(here: World) -> None:

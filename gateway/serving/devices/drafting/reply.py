@@ -64,11 +64,13 @@ class SessionReply:
             )
         )
 
-    def fail(self, code: str, message: str) -> None:
-        """Unless it has ended already."""
+    def fail(self, code: str, message: str, param: str | None = None) -> None:
+        """Unless it has ended already. `param`: the field of the request at fault."""
         if not self._ended:
             self._ended = True
-            self._outcome.bytes_down += self._outbox.error(code, message, self._s, fatal=True)
+            self._outcome.bytes_down += self._outbox.error(
+                code, message, self._s, fatal=True, param=param
+            )
 
     def mute(self) -> None:
         """The connection ends: tell the device no end of the session."""

@@ -140,7 +140,8 @@ class DraftingSession:
 
     def _fail(self, error: Exception, message: str) -> None:
         kind = self._outcome.request.kind = error_kind(error)
-        self._reply.fail(kind, message)
+        param = error.param if isinstance(error, GatewayError) else None
+        self._reply.fail(kind, message, param)
 
     def _report(self, request: Outcome) -> None:
         outcome, state = self._outcome, self._state
