@@ -60,8 +60,10 @@ test: ## run the tests; ARGS="-k words" hands arguments to pytest
 	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
 	  TIERFLOW_ENGINE_PYTHON="$$engine" "$$gateway" -m tests $(ARGS)
 
-test-clients: ## ask by OpenAI's official Python and JavaScript clients: keys, quotas, their retries
-	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m tests.integration.clients $(ARGS)
+test-clients: ## ask by a dozen real clients, at engine, gateway and device agent; ARGS="-k anthropic"
+	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); tools=$(TOOLS_PYTHON); \
+	  PATH="$$(dirname "$$tools"):$$PATH" TIERFLOW_ENGINE_PYTHON="$$engine" \
+	  "$$gateway" -m tests.clients $(ARGS)
 
 test-models: ## run the whole stack on tiny models of other architectures: Qwen3 and GPT-2, by hub ids
 	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
@@ -130,8 +132,8 @@ chart: ## check the charts under Helm 3 and 4, and pack them into build/charts; 
 test-containers: ## the chart as real containers under podman, after `make images`: answers, and survives a kill
 	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m tests.containers
 
-locks: ## after a change of a pin in deploy/locks: write the hashes of its wheels
-	@tools=$(TOOLS_PYTHON); "$$tools" -m deploy.supply_chain.wheels deploy/locks/*.txt
+locks: ## after a change of a pin in deploy/locks or tests/clients/locks: write the hashes of its wheels
+	@tools=$(TOOLS_PYTHON); "$$tools" -m deploy.supply_chain.wheels deploy/locks/*.txt tests/clients/locks/*.txt
 
 sbom: ## bills of materials of locks and images, CycloneDX JSON in SBOM=build/sbom
 	@gateway=$(GATEWAY_PYTHON); tools=$(TOOLS_PYTHON); \

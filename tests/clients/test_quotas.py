@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from openai import APIStatusError, DefaultHttpxClient, OpenAI
 
+from tests.clients import environments, javascript
 from tests.deployment import gateway_config
-from tests.integration.clients import javascript
 from tests.integration.fleet import engine
 from tests.keys import secret, static_keys
 from tests.servers import Server, start_gateway
@@ -18,12 +18,13 @@ from tests.servers import Server, start_gateway
 pytestmark = pytest.mark.integration
 QUESTION: Any = [{"role": "user", "content": "What is 12 plus 30?"}]
 RETRIES = 3
+QUOTA = environments.PROGRAMS / "quota.js"
 Seen = dict[str, Any]
 Ask = Callable[..., Seen]
 
 
 def python(url: str, key: str, model: str, max_retries: int, times: int) -> Seen:
-    """As caller.js."""
+    """As quota.js."""
     attempts: list[str] = []
     hooks = {"request": [lambda request: attempts.append(request.method)]}
     http = DefaultHttpxClient(event_hooks=hooks)
@@ -51,7 +52,7 @@ def python_once(client: OpenAI, model: str) -> Seen:
 
 
 def node(url: str, key: str, model: str, max_retries: int, times: int) -> Seen:
-    seen: Seen = json.loads(javascript.call(url, key, model, str(max_retries), str(times)))
+    seen: Seen = json.loads(javascript.call(QUOTA, url, key, model, str(max_retries), str(times)))
     return seen
 
 

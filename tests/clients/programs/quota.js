@@ -1,6 +1,6 @@
 // Asks by OpenAI's official client, TIMES at most, until a request fails or is tried again, and prints
 // what came of the last one, as one line of JSON:
-//   node caller.js URL KEY MODEL MAX_RETRIES TIMES
+//   node quota.js URL KEY MODEL MAX_RETRIES TIMES
 // NODE_PATH names the folder that has the package.
 const { OpenAI, APIError } = require("openai");
 
