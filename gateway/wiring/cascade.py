@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,24 @@ from gateway.wiring.shared import Shared
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CascadeParts:
-    """The handler of `tierflow-cascade`."""
+    """The handler of `tierflow-cascade`, and what judges its answers."""
 
     handler: CascadeHandler
+    stages: Sequence[StageSpec]
+    predictors: Predictors
+
+    def conditions(self, served: Collection[str]) -> dict[str, str]:
+        """What is degraded, where engines serve the models `served`."""
+        absent = self.predictors.absent_models(
+            served, devices=any(stage.devices for stage in self.stages)
+        )
+        if not absent:
+            return {}
+        names = " and ".join(absent)
+        return {
+            "predictor-foreign": f"cascade.predictor was fitted to answers of {names}, which no "
+            "engine serves: its confidence says little of the models that answer"
+        }
 
 
 def build_cascade(
@@ -70,13 +86,15 @@ def build_cascade(
     audits = Audits(deps, shared.calls)
     stack.push_async_callback(audits.stop)
     return CascadeParts(
+        stages=stages,
+        predictors=predictors,
         handler=CascadeHandler(
             deps=deps,
             admission=shared.admission,
             telemetry=shared.telemetry,
             audits=audits,
             stalled_s=shared.timeouts.idle_s,
-        )
+        ),
     )
 
 

@@ -150,16 +150,18 @@ class EndpointUpkeep:
             stack.push_async_callback(self._discovery.stop)
             self._discovery.start()
 
-    def _unserved_models(self) -> list[str]:
-        """Nothing while an engine is down or a pool is empty, which may serve what is missing."""
+    @property
+    def served_models(self) -> frozenset[str] | None:
+        """All models that there are; None while an engine is down or a pool is empty, which may
+        serve others."""
         states, pools = self._endpoints.states(), self._endpoints.pools()
         occupied = {state.endpoint.pool for state in states}
         if not self.settled or not all(state.healthy for state in states):
-            return []
+            return None
         if any(pool.name not in occupied for pool in pools):
-            return []
+            return None
         names = {name for pool in pools for name in (*pool.models, *pool.labels)}
-        return unserved_models(self._settings, names | {n for s in states for n in s.models})
+        return frozenset(names | {name for state in states for name in state.models})
 
     async def _stop_mailboxes(self) -> None:
         await asyncio.gather(*(mailbox.stop() for mailbox in self.mailboxes.values()))
@@ -185,7 +187,8 @@ class EndpointUpkeep:
                 f"the engines of {', '.join(sorted(mute))} have none: they refuse chats, and "
                 "/v1/completions answers"
             )
-        if unknown := self._unserved_models():
+        served = self.served_models
+        if served is not None and (unknown := unserved_models(self._settings, served)):
             conditions["model-unknown"] = "; ".join(unknown)
         boxes = self.mailboxes.values()
         if lost := [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -68,9 +68,10 @@ class VirtualModels:
     outcomes: OutcomeFile | None
     embedding_problem: str
 
-    def conditions(self) -> dict[str, str]:
-        """What is degraded, by name, in words for the operator."""
-        conditions = {}
+    def conditions(self, served: Collection[str] | None) -> dict[str, str]:
+        """What is degraded, by name, in words for the operator. `served`: None where it is not
+        known which models there are."""
+        conditions = {} if served is None else self.cascade.conditions(served)
         if self.embedding_problem:
             conditions["embedding-missing"] = self.embedding_problem
         if failing := self.collective.fit_estimator.problem:
@@ -120,7 +121,8 @@ class GatewayParts:
 
     def conditions(self) -> Mapping[str, str]:
         """The degraded modes, by name, in words for the operator."""
-        conditions = self.upkeep.conditions() | self.state.conditions() | self.models.conditions()
+        conditions = self.upkeep.conditions() | self.state.conditions()
+        conditions |= self.models.conditions(self.upkeep.served_models)
         conditions |= self.access.conditions()
         conditions |= tls_conditions(self.tls.watch)
         if self.output is not None and (lost := self.output.losing):

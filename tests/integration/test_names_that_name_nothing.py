@@ -46,6 +46,7 @@ def test_a_model_that_no_engine_serves_is_a_condition_once_all_are_up(tmp_path: 
         "pools": {"edge": {"tier": "edge", "endpoints": [engine.url]}},
         "family": ["rill-device", "rill-egde"],
         "collective": {"aggregator": "another"},
+        "cascade": {"predictor": "rill-edge"},
     }
     gateway = start_gateway(config, tmp_path)
     try:
@@ -55,6 +56,10 @@ def test_a_model_that_no_engine_serves_is_a_condition_once_all_are_up(tmp_path: 
         assert conditions["model-unknown"] == (
             "collective.aggregator: no engine serves 'another'; "
             "family: no engine serves 'rill-egde'; did you mean rill-edge?"
+        )
+        assert conditions["predictor-foreign"] == (
+            "cascade.predictor was fitted to answers of rill-cloud, which no engine serves: its "
+            "confidence says little of the models that answer"
         )
         engine.stop()
         eventually(

@@ -55,6 +55,12 @@ CONDITIONS: Mapping[str, DegradedMode] = {
         "cascade, collective and devices' work do; `/v1/completions` answers.",
         remedy="Serve a model for chat, or give its engine a template: vLLM's `--chat-template`.",
     ),
+    "predictor-foreign": DegradedMode(
+        meaning="The file of `cascade.predictor` was fitted to models that no engine serves. The "
+        "cascade goes on judging by it, without knowing whether that keeps its quality target.",
+        remedy="Fit it to the models that answer, with `tierflow calibrate`, or leave "
+        "`cascade.predictor` out: a cautious rule fits any model.",
+    ),
     "model-unknown": DegradedMode(
         meaning="All engines are up, and none serves a model that the settings name for the "
         "cascade, the collective or the family.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from gateway.core.cascade.predictor import Predictor
@@ -26,3 +26,15 @@ class Predictors:
             if each.pair == (lower, upper) and each.model(method) is not None:
                 return each
         return self.cautious
+
+    def absent_models(self, served: Collection[str], *, devices: bool) -> list[str]:
+        """The models that the given predictor was fitted to and that are not among `served`.
+
+        `devices`: the lower one may be a device's, which nobody lists here.
+        """
+        if self.given is None:
+            return []
+        lower, upper = self.given.pair
+        return [
+            name for name in (upper, *(() if devices else (lower,))) if name not in {"", *served}
+        ]

@@ -87,3 +87,26 @@ def test_every_shipped_predictor_is_of_one_pair_and_keeps_every_quality() -> Non
     for predictor in (found.cautious, *found.shipped):
         for model in predictor.models.values():
             assert 0.0 < model.threshold(0.9) <= model.threshold(0.999) <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("served", "devices", "absent"),
+    [
+        ({"rill-edge", "rill-cloud", "more"}, False, []),
+        ({"Qwen3-0.6B", "Qwen3-8B"}, False, ["rill-cloud", "rill-edge"]),
+        ({"Qwen3-0.6B", "rill-cloud"}, False, ["rill-edge"]),
+        # A device's model is not served by an engine.
+        ({"Qwen3-0.6B", "rill-cloud"}, True, []),
+    ],
+)
+def test_a_predictor_of_models_that_nobody_serves_is_known(
+    served: set[str], devices: bool, absent: list[str]
+) -> None:
+    given = predictors(CascadeSettings(predictor="rill-edge"))
+    assert given.absent_models(served, devices=devices) == absent
+    assert predictors(CascadeSettings()).absent_models(served, devices=devices) == []
+
+
+def test_a_predictor_that_names_no_models_is_of_none(tmp_path: Path) -> None:
+    given = chosen(tmp_path, ["logprobs"], EDGE, CLOUD)
+    assert given.absent_models({"any"}, devices=False) == []
