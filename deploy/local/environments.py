@@ -25,6 +25,10 @@ from pathlib import Path
 if not __package__:
     # Run as a file, Python looks beside it.
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+    from deploy.local.installation.interpreter import use_a_new_enough_python
+
+    # An older one could not even import what follows.
+    use_a_new_enough_python()
 
 from deploy.images.locked import locked_packages
 from deploy.images.torch_build import (
@@ -52,8 +56,8 @@ from deploy.local.installation.system_packages import (
     missing_sentence,
     shared_memory_problem,
 )
+from gateway.protocol.variables import variables_problem
 
-OLDEST_PYTHON = (3, 11)
 LOCKS = Path(__file__).resolve().parent.parent / "locks"
 RECIPE = "1"
 """Part of every environment's name: raise it when the steps below change."""
@@ -249,18 +253,6 @@ def check_system(names: Collection[str]) -> None:
         raise EnvironmentFailure(problem)
 
 
-def use_a_newer_python() -> None:
-    """Run this script again on a Python that is new enough, if there is one."""
-    for minor in range(OLDEST_PYTHON[1], OLDEST_PYTHON[1] + 4):
-        if python := shutil.which(f"python3.{minor}"):
-            os.execv(python, [python, *sys.argv])
-    raise EnvironmentFailure(
-        f"Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or later is needed, this is "
-        f"{platform.python_version()}: install the packages python3.11 and python3.11-venv, "
-        "or later ones"
-    )
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="environments.py", description=__doc__)
     parser.add_argument("name", choices=sorted(FREE_DISK_GB))
@@ -275,8 +267,10 @@ def main() -> int:
     name = arguments.name
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        if sys.version_info < OLDEST_PYTHON:
-            use_a_newer_python()
+        # A misspelt variable is told of now, not after minutes of installing.
+        if problem := variables_problem(os.environ):
+            report(f"tierflow: {problem}")
+            return 2
         print(ensure(name, then=arguments.then))
     except EnvironmentFailure as failure:
         report(f"tierflow: {failure}")

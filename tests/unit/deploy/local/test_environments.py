@@ -343,3 +343,16 @@ def test_the_engine_lock_leaves_out_what_does_not_fit_its_torch() -> None:
     pins = [package.pin for package in packages if package.key.startswith("torch")]
     assert len(pins) == 1
     assert pins[0].endswith("+cpu")
+
+
+def test_a_misspelt_variable_is_told_of_before_anything_is_installed(tmp_path: Path) -> None:
+    environ = {**os.environ, "TIERFLOW_CACHE": str(tmp_path), "TIERFLOW_EDGE_MODLE": "x"}
+    ended = subprocess.run(
+        [sys.executable, str(SCRIPT), "gateway"], env=environ, capture_output=True, text=True
+    )
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "tierflow: TIERFLOW_EDGE_MODLE is no variable of Tierflow; did you mean "
+        "TIERFLOW_EDGE_MODEL?\n"
+    )
+    assert list(tmp_path.iterdir()) == []
