@@ -39,6 +39,8 @@ CORES = {"edge": 1, "cloud": 0, "verifier": 0, "qwen3": 1}
 """Those that work at the same time in some test have a core each, where there are two."""
 
 TINY_QWEN3 = "qwen3/tiny-qwen3-edge"
+TINY_CACHE = 1 << 26
+"""Bytes of its KV cache."""
 
 MODELS = {
     "edge": "rill-edge",
@@ -96,7 +98,8 @@ class Engines:
 
     def begin(self, names: Iterable[str]) -> None:
         """Start those that are not, and do not wait. Skips where there is nothing to start."""
-        for name in names:
+        # The tiny model is made first, while the others load.
+        for name in sorted(names, key=lambda name: name == "qwen3"):
             if name not in self._started:
                 self._started[name] = engine = self._start(name)
                 self.stack.callback(engine.server.stop)
@@ -116,7 +119,9 @@ class Engines:
             pytest.skip(f"no {model.name} in {model.parent}; `make family` trains it")
         if name == "textbook":
             return self._start_textbook(python, model)
-        flags = ("--max-num-seqs", str(AT_ONCE[name]))
+        flags: tuple[str, ...] = ("--max-num-seqs", str(AT_ONCE[name]))
+        if name == "qwen3":
+            flags += ("--kv-cache-memory-bytes", str(TINY_CACHE))
         core = str(CORES[name] % (os.cpu_count() or 1))
         if name not in RACING:
             return Engine(start_vllm(python, model, core, self.folder, *flags))

@@ -108,8 +108,8 @@ class Launch:
         return [
             *LOW_PRIORITY,
             *(self.engine_python, "-m", "services.vllm_server"),
-            *("--model", str(engine.model.folder or engine.model.source)),
-            *("--served-model-name", engine.model.name),
+            # By its id, though it is in the cache by now: what else vLLM needs may be on the hub.
+            *("--model", engine.model.source, "--served-model-name", engine.model.name),
             *address,
             *("--dtype", settings.dtype),
             *("--max-model-len", str(settings.max_model_len or "auto")),

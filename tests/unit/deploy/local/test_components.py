@@ -1,7 +1,6 @@
 """What is started for each pool and for the gateway."""
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -191,20 +190,3 @@ def test_the_hubs_token_is_given_to_engines_alone(tmp_path: Path) -> None:
     for part in parts(tmp_path, {"HF_TOKEN": "hf_secret"}, TIERFLOW_DEVICES="code"):
         assert ("HF_TOKEN" in part.environment) == (part.name in ("edge", "cloud"))
         assert "hf_secret" not in part.command
-
-
-def test_a_model_that_was_fetched_from_the_hub_is_served_from_its_folder(tmp_path: Path) -> None:
-    settings = read_settings(OWN)
-    launch = Launch(
-        settings=replace(settings, edge_model=replace(settings.edge_model, fetched=tmp_path)),
-        instance=Instance(tmp_path),
-        secrets=SECRETS,
-        gateway_python="/gateway/python",
-        engine_python="/engine/python",
-        temporary="/temporary",
-        cores={0},
-        environ={},
-    )
-    edge = launch.components()[0].command
-    assert value(edge, "--model") == str(tmp_path)
-    assert value(edge, "--served-model-name") == "small"
