@@ -13,6 +13,7 @@ from services.model_family.members import TIERS, member
 from services.model_family.tasks import aggregation
 from services.model_family.tasks.example import Task
 from services.model_family.tasks.registry import TASKS
+from services.model_family.training.plan import shared_out
 
 AGGREGATE_SHARE = 0.45
 KEPT_SHARE = 0.35
@@ -31,6 +32,4 @@ class Aggregator:
 
     def weights(self, drawn: Sequence[float]) -> list[float]:
         """``drawn``: of each of ``training_tasks``; the last has a fixed share."""
-        plain = drawn[:-1]
-        rest = 1 - AGGREGATE_SHARE
-        return [*(rest * weight / sum(plain) for weight in plain), AGGREGATE_SHARE]
+        return shared_out(((1 - AGGREGATE_SHARE, drawn[:-1]), (AGGREGATE_SHARE, drawn[-1:])))

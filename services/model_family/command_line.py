@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.model_family import aggregator_commands, specialist_commands
+from services.model_family import aggregator_commands, further_commands, specialist_commands
 from services.model_family.arguments import WEIGHTS, ArgumentFailure, count, positive, runs
 from services.model_family.members import TIERS, IncompleteFamily, check_members
 from services.model_family.presets import PRESETS
@@ -54,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     questions.add_argument("--examples", type=count, default=400, help="default: %(default)s")
     specialist_commands.add_parsers(commands)
     aggregator_commands.add_parsers(commands)
+    further_commands.add_parsers(commands)
     return top
 
 
@@ -71,6 +72,7 @@ def train(arguments: argparse.Namespace) -> None:
 
     from services.model_family.evaluation.plots import plot_losses
     from services.model_family.tokenizer import train_tokenizer
+    from services.model_family.training.plan import FamilyPlan
     from services.model_family.training.trainer import Trainer, TrainingRefused
 
     # Vanishing gradients and moments slow a CPU down as numbers below the normal range.
@@ -88,7 +90,13 @@ def train(arguments: argparse.Namespace) -> None:
     changes = {key: getattr(arguments, key) for key in ("hours", "steps")}
     preset = dataclasses.replace(preset, **{k: v for k, v in changes.items() if v is not None})
     try:
-        trainer = Trainer(preset=preset, tokenizer=tokenizer, run_dir=folder, seed=arguments.seed)
+        trainer = Trainer(
+            preset=preset,
+            tokenizer=tokenizer,
+            run_dir=folder,
+            seed=arguments.seed,
+            plan=FamilyPlan(),
+        )
         resumed = trainer.resume()
     except TrainingRefused as exc:
         raise ArgumentFailure(str(exc)) from exc
@@ -197,6 +205,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "aggregator": aggregator_commands.aggregator,
         "evaluate-aggregator": aggregator_commands.evaluate_aggregator,
         "evaluate-specialists": specialist_commands.evaluate_specialists,
+        "further": further_commands.further,
+        "evaluate-first": further_commands.evaluate_first,
     }
     try:
         commands[arguments.command](arguments)

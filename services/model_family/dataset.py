@@ -10,6 +10,7 @@ from random import Random
 from services.model_family.chat import Message
 from services.model_family.tasks.example import Example, FollowUp, Task
 from services.model_family.tasks.registry import TASKS
+from services.model_family.wordings import is_wording
 
 HELD_OUT_SHARE = 20
 EVALUATION_SEED = "evaluation"
@@ -36,6 +37,8 @@ def is_held_out(prompt: str) -> bool:
 
 def trainable(example: Example) -> bool:
     inner = example.inner
+    if is_wording(example.prompt):
+        return False
     return not is_held_out(example.prompt) and (inner is None or not is_held_out(inner))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from services.model_family.chat import BOS, CHAT_TEMPLATE, END, EOS, PAD
+from services.model_family.members import TIERS, member
 from services.model_family.model import FamilyModel
 from services.model_family.presets import ModelShape
 from services.model_family.tokenizer import token_id
@@ -115,8 +117,39 @@ def write_member(
 
 def load_member(folder: Path) -> FamilyModel:
     """A member as a backbone without early exits, in float32."""
+    model = FamilyModel(stored_shape(folder))
+    stored = load_file(folder / "model.safetensors")
+    model.load_state_dict({backbone_name(name): stored[name].float() for name in stored})
+    return model
+
+
+def load_family(folder: Path) -> FamilyModel:
+    """The members below ``folder`` as one backbone with exits, in float32.
+
+    The backbone, embeddings and head are those of the largest member; of each smaller one it takes
+    the last layer as the branch, and the norm.
+    """
+    *early, whole = (folder / member(tier) for tier in TIERS)
+    depths = tuple(stored_shape(path).layers - 1 for path in early)
+    model = FamilyModel(replace(stored_shape(whole), exits=depths))
+    stored = load_file(whole / "model.safetensors")
+    state = {backbone_name(name): tensor for name, tensor in stored.items()}
+    state[f"norms.{len(early)}.weight"] = state.pop("norms.0.weight")
+    for number, (path, depth) in enumerate(zip(early, depths, strict=True)):
+        stored = load_file(path / "model.safetensors")
+        state[f"norms.{number}.weight"] = stored["model.norm.weight"]
+        last = f"model.layers.{depth}."
+        for name, tensor in stored.items():
+            if name.startswith(last):
+                state[f"branches.{number}.{name.removeprefix(last)}"] = tensor
+    model.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+    return model
+
+
+def stored_shape(folder: Path) -> ModelShape:
+    """The shape of a member's folder, as a backbone without early exits."""
     config = json.loads((folder / "config.json").read_text())
-    shape = ModelShape(
+    return ModelShape(
         hidden=config["hidden_size"],
         layers=config["num_hidden_layers"],
         heads=config["num_attention_heads"],
@@ -127,10 +160,6 @@ def load_member(folder: Path) -> FamilyModel:
         rope_theta=config["rope_parameters"]["rope_theta"],
         norm_eps=config["rms_norm_eps"],
     )
-    model = FamilyModel(shape)
-    stored = load_file(folder / "model.safetensors")
-    model.load_state_dict({backbone_name(name): stored[name].float() for name in stored})
-    return model
 
 
 def backbone_name(name: str) -> str:

@@ -4,7 +4,9 @@
 # mypy: allow-untyped-decorators
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -35,25 +37,38 @@ class ExportMismatch(Exception):
 
 def export_run(run_dir: Path, target: Path) -> dict[str, float]:
     """Export a training run's checkpoint, and the figures of the training, to ``target``."""
-    saved = torch.load(run_dir / "checkpoint.pt", map_location="cpu", weights_only=True)
-    shape = ModelShape(**saved["shape"])
-    model = FamilyModel(shape)
-    model.load_state_dict(saved["model"])
+    model, figures = trained(run_dir)
     differences = export_family(model, run_dir / "tokenizer.json", target)
+    shape = model.shape
+    layout = {"layers": shape.layers, "hidden": shape.hidden, "exits": list(shape.exits)}
+    write_json(target / "training.json", figures | layout)
+    plot_losses(run_dir / "log.jsonl", target / "loss.png")
+    return differences
+
+
+def export_further(run_dir: Path, start: Path, target: Path) -> dict[str, float]:
+    """As `export_run`, for a further pass that began with the family in ``start``."""
+    first = json.loads((start / "training.json").read_text())
+    model, figures = trained(run_dir)
+    differences = export_family(model, run_dir / "tokenizer.json", target)
+    write_json(target / "training.json", first | {"further": figures})
+    plot_losses(run_dir / "log.jsonl", target / "loss_further.png")
+    return differences
+
+
+def trained(run_dir: Path) -> tuple[FamilyModel, dict[str, Any]]:
+    """The model of a run's checkpoint, and the figures of its training."""
+    saved = torch.load(run_dir / "checkpoint.pt", map_location="cpu", weights_only=True)
+    model = FamilyModel(ModelShape(**saved["shape"]))
+    model.load_state_dict(saved["model"])
     progress = saved["progress"]
-    training = {
+    return model, {
         "preset": saved["preset"],
         "steps": progress["step"],
         "tokens": progress["tokens"],
         "hours": round(progress["elapsed"] / 3600, 2),
         "machine": machine.describe(),
-        "layers": shape.layers,
-        "hidden": shape.hidden,
-        "exits": list(shape.exits),
     }
-    write_json(target / "training.json", training)
-    plot_losses(run_dir / "log.jsonl", target / "loss.png")
-    return differences
 
 
 def export_family(model: FamilyModel, tokenizer_file: Path, target: Path) -> dict[str, float]:

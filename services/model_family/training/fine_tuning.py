@@ -16,31 +16,25 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from services.model_family.export.checkpoints import load_member
-from services.model_family.tasks.example import Task
 from services.model_family.training.batches import IGNORE, Batch, BatchSource
 from services.model_family.training.checkpoint import Checkpoint
 from services.model_family.training.optimizers import Optimizers
+from services.model_family.training.plan import TrainingPlan
+from services.model_family.training.precision import autocast
 from services.model_family.training.schedule import Schedule
 from services.model_family.training.trainer import all_right, task_weights, update_means
 
 SAVE_EVERY_SECONDS = 60.0
 
 
-class FineTuningPlan(Protocol):
-    """What a fine-tuning trains: the tasks, and how often each is drawn.
-
-    ``weights`` gives the latter, from the weights by which wrongly answered tasks are preferred.
-    """
+class FineTuningPlan(TrainingPlan, Protocol):
+    """The plan of a fine-tuning, with the member that comes of it."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def member(self) -> str: ...
-
-    def training_tasks(self) -> Sequence[Task]: ...
-
-    def weights(self, drawn: Sequence[float]) -> list[float]: ...
 
 
 class FineTuningRefused(Exception):
@@ -185,7 +179,7 @@ class FineTuner:
     def _backward(self, batch: Batch, whole: float) -> Tensor:
         in_answers = batch.targets != IGNORE
         targets, weights = batch.targets[in_answers], batch.weights() / whole
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast("cpu", "bfloat16"):
             logits = self.model.logits(self.model(batch.tokens)[-1][in_answers]).float()
         loss = weights @ functional.cross_entropy(logits, targets, reduction="none")
         loss.backward()

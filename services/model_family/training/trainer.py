@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
 import time
@@ -21,10 +20,11 @@ from services.model_family.dataset import FOLLOW_UP
 from services.model_family.members import TIERS
 from services.model_family.model import FamilyModel
 from services.model_family.presets import Preset
-from services.model_family.tasks.registry import TASKS
 from services.model_family.training.batches import IGNORE, Batch, BatchSource
 from services.model_family.training.checkpoint import Checkpoint
 from services.model_family.training.optimizers import Optimizers
+from services.model_family.training.plan import TrainingPlan
+from services.model_family.training.precision import autocast
 from services.model_family.training.schedule import Schedule
 from services.model_family.training.thread_count import ThreadChooser
 
@@ -49,14 +49,10 @@ class TrainingProgress:
     step: int = 0
     pool: int = 0
     offset: int = 0
-    weights: list[float] = field(default_factory=lambda: [1.0] * len(TASKS))
+    weights: list[float] = field(default_factory=list)
     tokens: int = 0
     elapsed: float = 0.0
-    accuracy: list[list[float]] = field(default_factory=lambda: [[0.0] * len(TASKS) for _ in TIERS])
-
-    def task_weights(self) -> list[float]:
-        """Tasks that the full model gets wrong are drawn up to five times as often."""
-        return task_weights(self.accuracy[-1])
+    accuracy: list[list[float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -71,15 +67,25 @@ class Trainer:
     """The training of one family.
 
     ``run_dir`` holds ``checkpoint.pt`` and ``log.jsonl``; an existing checkpoint is resumed.
+    Without ``start`` the weights are drawn from ``seed``.
     """
 
-    def __init__(self, *, preset: Preset, tokenizer: Tokenizer, run_dir: Path, seed: int) -> None:
+    def __init__(
+        self,
+        *,
+        preset: Preset,
+        tokenizer: Tokenizer,
+        run_dir: Path,
+        seed: int,
+        plan: TrainingPlan,
+        start: FamilyModel | None = None,
+    ) -> None:
         torch.manual_seed(seed)
         size = tokenizer.get_vocab_size()
         preset = replace(preset, shape=replace(preset.shape, vocabulary=size))
         self.preset, self.run_dir = preset, run_dir
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.model = FamilyModel(preset.shape).to(self.device)
+        self.model = (FamilyModel(preset.shape) if start is None else start).to(self.device)
         self.optimizers = Optimizers(self.model, preset.matrix_rate, preset.other_rate)
         self.source = BatchSource(
             tokenizer=tokenizer,
@@ -87,8 +93,13 @@ class Trainer:
             batch_tokens=preset.batch_tokens,
             pool_batches=preset.pool_batches,
             limit=preset.max_length,
+            tasks=plan.training_tasks(),
         )
-        self.progress = TrainingProgress()
+        self.plan = plan
+        count = len(plan.training_tasks())
+        self.progress = TrainingProgress(
+            weights=plan.weights([1.0] * count), accuracy=[[0.0] * count for _ in TIERS]
+        )
         self.schedule = Schedule(
             steps=preset.steps,
             seconds=preset.hours * 3600,
@@ -164,7 +175,7 @@ class Trainer:
                     return
                 yield step
             progress.pool, progress.offset = progress.pool + 1, 0
-            progress.weights = progress.task_weights()
+            progress.weights = self.plan.weights(task_weights(progress.accuracy[-1]))
 
     def finished(self) -> bool:
         return self.schedule.progress(self.progress.step, self.progress.elapsed) >= 1
@@ -186,7 +197,7 @@ class Trainer:
         """Adds this batch's gradient; returns its part of each loss and which answers are right."""
         in_answers, in_questions = batch.targets != IGNORE, batch.others != IGNORE
         targets = batch.targets[in_answers]
-        with self._autocast():
+        with autocast(self.device, self.preset.compute):
             features = self.model(batch.tokens)
             logits = [
                 self.model.logits(exit_features[in_answers]).float() for exit_features in features
@@ -202,13 +213,6 @@ class Trainer:
             for exit_logits in logits
         ]
         return losses, right
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self.preset.compute == "float32":
-            return contextlib.nullcontext()
-        kind = getattr(torch, self.preset.compute)
-        autocast: contextlib.AbstractContextManager[Any] = torch.autocast(self.device, kind)
-        return autocast
 
     def _record(self, batches: Sequence[Batch], result: StepResult, log: Any, bar: Any) -> None:
         progress = self.progress

@@ -1,0 +1,102 @@
+"""The commands ``further`` and ``evaluate-first``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from services.model_family.arguments import WEIGHTS, ArgumentFailure, count, positive, runs
+from services.model_family.members import TIERS, IncompleteFamily, check_members, member
+
+
+def add_parsers(commands: Any) -> None:
+    """Adds both to the subparsers of the command line."""
+    further = commands.add_parser("further", help="teach a family first questions, or resume")
+    further.add_argument("--minutes", type=positive, default=60.0, help="default: %(default)s")
+    further.add_argument("--steps", type=count, help="end after this many steps at the latest")
+    further.add_argument("--seed", type=int, default=0, help="of the data")
+    further.add_argument(
+        "--weights", type=Path, default=WEIGHTS, help="start, default: %(default)s"
+    )
+    further.add_argument("--run-dir", type=Path, help="checkpoints (default: below TIERFLOW_CACHE)")
+    further.add_argument("--target", type=Path, default=WEIGHTS, help="default: %(default)s")
+    further.add_argument(
+        "--decay-from-here",
+        type=positive,
+        metavar="MINUTES",
+        help="resume, lower the rate to zero over MINUTES, and end",
+    )
+    evaluate = commands.add_parser("evaluate-first", help="measure answers to first questions")
+    evaluate.add_argument("--weights", type=Path, default=WEIGHTS, help="default: %(default)s")
+    evaluate.add_argument("--tuning", action="store_true", help="the few that may be looked at")
+    evaluate.add_argument("--write-card", action="store_true", help="README and figures too")
+
+
+def further(arguments: argparse.Namespace) -> None:
+    # Otherwise a thread waits in a long busy loop for another one that has lost its core.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    import torch
+    from tokenizers import Tokenizer
+
+    from services.model_family.export.checkpoints import load_family
+    from services.model_family.export.llama import ExportMismatch, export_further
+    from services.model_family.further_pass import PRESET, FurtherPlan
+    from services.model_family.training.trainer import Trainer, TrainingRefused
+
+    torch.set_flush_denormal(True)
+    try:
+        check_members(arguments.weights)
+    except IncompleteFamily as exc:
+        raise ArgumentFailure(f"--weights: {exc}") from exc
+    folder = arguments.run_dir or runs() / "further"
+    if arguments.decay_from_here and not (folder / "checkpoint.pt").exists():
+        raise ArgumentFailure(f"--decay-from-here: {folder} holds no checkpoint to resume")
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(
+        arguments.weights / member(TIERS[-1]) / "tokenizer.json", folder / "tokenizer.json"
+    )
+    preset = dataclasses.replace(
+        PRESET, hours=arguments.minutes / 60, steps=arguments.steps or PRESET.steps
+    )
+    try:
+        trainer = Trainer(
+            preset=preset,
+            tokenizer=Tokenizer.from_file(str(folder / "tokenizer.json")),
+            run_dir=folder,
+            seed=arguments.seed,
+            plan=FurtherPlan(),
+            start=load_family(arguments.weights),
+        )
+        resumed = trainer.resume()
+    except TrainingRefused as exc:
+        raise ArgumentFailure(str(exc)) from exc
+    print(f"{'resuming' if resumed else 'starting'} at step {trainer.progress.step} in {folder}")
+    if arguments.decay_from_here:
+        trainer.begin_decay(60 * arguments.decay_from_here)
+    trainer.run()
+    if not trainer.finished():
+        print(f"stopped at step {trainer.progress.step}; the same command goes on from there")
+        return
+    try:
+        differences = export_further(folder, arguments.weights, arguments.target)
+    except ExportMismatch as exc:
+        raise ArgumentFailure(str(exc)) from exc
+    for name, difference in differences.items():
+        print(f"{name}: largest difference of logits against training {difference:.1e}")
+
+
+def evaluate_first(arguments: argparse.Namespace) -> None:
+    try:
+        check_members(arguments.weights)
+    except IncompleteFamily as exc:
+        raise ArgumentFailure(f"--weights: {exc}") from exc
+    from services.model_family.evaluation.first_questions import evaluate
+
+    figures = evaluate(arguments.weights, "tuning" if arguments.tuning else "held_out")
+    print(json.dumps(figures, indent=2))
+    print(json.dumps({name: figures[name] for name in ("right", "confident_wrong_outside")}))
