@@ -175,10 +175,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         figures["machine"] = machine.describe()
         figures["training"] = json.loads(training.read_text())
         text = json.dumps(figures, indent=2) + "\n"
-        (arguments.weights / "evaluation.json").write_text(text)
-        file = arguments.weights / "specialists.json"
-        specialists = json.loads(file.read_text()) if file.exists() else None
-        (arguments.weights / "README.md").write_text(card.model_card(figures, specialists))
+        (arguments.weights / card.EVALUATION).write_text(text)
+        card.write_card(arguments.weights)
         plot_accuracy(figures, arguments.weights / "accuracy.png")
     flat = {f"accuracy_{tier}": value for tier, value in figures["accuracy"].items()}
     flat |= {f"agreement_{tier}": value for tier, value in figures["agreement"].items()}

@@ -33,8 +33,9 @@ def add_parsers(commands: Any) -> None:
     )
     evaluate = commands.add_parser("evaluate-first", help="measure answers to first questions")
     evaluate.add_argument("--weights", type=Path, default=WEIGHTS, help="default: %(default)s")
-    evaluate.add_argument("--tuning", action="store_true", help="the few that may be looked at")
-    evaluate.add_argument("--write-card", action="store_true", help="README and figures too")
+    which = evaluate.add_mutually_exclusive_group()
+    which.add_argument("--tuning", action="store_true", help="the few that may be looked at")
+    which.add_argument("--write-card", action="store_true", help="README, figures and plot too")
 
 
 def further(arguments: argparse.Namespace) -> None:
@@ -95,8 +96,21 @@ def evaluate_first(arguments: argparse.Namespace) -> None:
         check_members(arguments.weights)
     except IncompleteFamily as exc:
         raise ArgumentFailure(f"--weights: {exc}") from exc
+    general = arguments.weights / "evaluation.json"
+    if arguments.write_card and not general.is_file():
+        raise ArgumentFailure(
+            f"--write-card: {general} does not exist; run `evaluate --write-card` first"
+        )
+    from services.model_family.evaluation import card, first_card
     from services.model_family.evaluation.first_questions import evaluate
 
     figures = evaluate(arguments.weights, "tuning" if arguments.tuning else "held_out")
-    print(json.dumps(figures, indent=2))
+    print(first_card.kind_table(figures))
+    if arguments.write_card:
+        from services.model_family.evaluation.plots import plot_first_questions
+
+        text = json.dumps(figures, indent=2) + "\n"
+        (arguments.weights / card.FIRST).write_text(text)
+        card.write_card(arguments.weights)
+        plot_first_questions(figures, arguments.weights / "first_questions.png")
     print(json.dumps({name: figures[name] for name in ("right", "confident_wrong_outside")}))

@@ -131,7 +131,6 @@ def evaluate_specialists(arguments: argparse.Namespace) -> None:
         from services.model_family.evaluation.plots import plot_specialists
 
         text = json.dumps(figures, indent=2) + "\n"
-        (arguments.weights / "specialists.json").write_text(text)
-        whole = card.model_card(json.loads(general.read_text()), figures)
-        (arguments.weights / "README.md").write_text(whole)
+        (arguments.weights / card.SPECIALISTS).write_text(text)
+        card.write_card(arguments.weights)
         plot_specialists(figures, arguments.weights / "specialists.png")

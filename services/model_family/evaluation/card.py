@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from services.model_family.evaluation import specialist_card
+from services.model_family.evaluation import first_card, specialist_card
 from services.model_family.evaluation.markdown import percent, table
 from services.model_family.members import TIERS, member
 from services.model_family.tasks.registry import BY_NAME
@@ -109,7 +111,7 @@ with a KV cache in float32 on one core of {machine}.
 
 {tasks}
 
-{specialists}## Training
+{first}{specialists}## Training
 
 {training}
 
@@ -122,17 +124,32 @@ are stored in bfloat16 and evaluated in float32 (`--dtype float32`). This card i
 
 
 def training_text(training: Mapping[str, Any]) -> str:
-    return (
+    text = (
         f"Preset `{training['preset']}`: {training['steps']:,} steps, "
         f"{training['tokens'] / 1e6:.1f} M tokens (padding included), "
         f"{training['hours']:.1f} hours of wall time on {training['machine']}. "
         f"Backbone of {training['layers']} layers, width {training['hidden']}, exits after "
         f"{' and '.join(map(str, training['exits']))} layers with a branch of one block each."
     )
+    if "further" not in training:
+        return text
+    further = training["further"]
+    return (
+        f"{text} Then a further pass over all tasks and first questions: {further['steps']:,} "
+        f"steps, {further['tokens'] / 1e6:.1f} M tokens, {further['hours']:.1f} hours on "
+        f"{further['machine']}."
+    )
 
 
-def model_card(figures: Mapping[str, Any], specialists: Mapping[str, Any] | None = None) -> str:
-    """The card's whole text; without the section on specialists where they were not measured."""
+def model_card(
+    figures: Mapping[str, Any],
+    specialists: Mapping[str, Any] | None = None,
+    first: Mapping[str, Any] | None = None,
+) -> str:
+    """The card's whole text; without a section on what was not measured.
+
+    ``figures`` are those of ``evaluate``, the others of the specialists and of first questions.
+    """
     return CARD.format(
         summary=summary_table(figures),
         examples=figures["examples"],
@@ -142,6 +159,21 @@ def model_card(figures: Mapping[str, Any], specialists: Mapping[str, Any] | None
         goals=goal_table(figures),
         domains=domain_table(figures),
         tasks=task_table(figures),
+        first=f"{first_card.section(first)}\n" if first else "",
         specialists=f"{specialist_card.section(specialists)}\n" if specialists else "",
         training=training_text(figures["training"]),
     )
+
+
+EVALUATION, SPECIALISTS, FIRST = "evaluation.json", "specialists.json", "first_questions.json"
+"""The files of figures beside the card, of which it is made."""
+
+
+def write_card(weights: Path) -> None:
+    """Write ``README.md`` in ``weights`` from the files of figures; the last two may be absent."""
+    figures = json.loads((weights / EVALUATION).read_text())
+    specialists, first = (
+        json.loads((weights / name).read_text()) if (weights / name).exists() else None
+        for name in (SPECIALISTS, FIRST)
+    )
+    (weights / "README.md").write_text(model_card(figures, specialists, first))

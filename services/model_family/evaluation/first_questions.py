@@ -26,9 +26,7 @@ def evaluate(folder: Path, name: str = "held_out") -> dict[str, Any]:
         "outside": len(asked) - len(within),
         "right": {},
         "confident_wrong_outside": {},
-        "kinds": {
-            kind: {"questions": sum(w.kind == kind for w in asked)} for kind in kinds(asked)
-        },
+        "kinds": {kind: {"questions": sum(w.kind == kind for w in asked)} for kind in kinds(asked)},
     }
     with tqdm(total=len(TIERS) * len(asked), unit="answer") as bar:
         for tier in TIERS:

@@ -1,4 +1,4 @@
-"""The loss curve of each exit, the accuracy of each member by task, of specialists by group."""
+"""The loss of each exit, the accuracy of members by task and by first question, of specialists."""
 
 from __future__ import annotations
 
@@ -36,17 +36,32 @@ def plot_losses(log: Path, target: Path, smoothing: float = 0.9) -> None:
 
 
 def plot_accuracy(figures: Mapping[str, Any], target: Path) -> None:
-    names = list(figures["tasks"])
-    figure, axes = pyplot.subplots(figsize=(8, 7))
+    """Bars of each member by task."""
+    plot_members(
+        figures["tasks"], figures["accuracy"], "exact match on held-out questions (%)", target
+    )
+
+
+def plot_first_questions(figures: Mapping[str, Any], target: Path) -> None:
+    """Bars of each member by kind of first question."""
+    plot_members(figures["kinds"], figures["right"], "right answers to first questions (%)", target)
+
+
+def plot_members(
+    rows: Mapping[str, Mapping[str, float]], overall: Mapping[str, float], label: str, target: Path
+) -> None:
+    """``rows`` and ``overall`` hold shares by tier; a bar for each tier in each row."""
+    names = list(rows)
+    figure, axes = pyplot.subplots(figsize=(8, 1 + 0.25 * len(names)))
     for index, (tier, colour) in enumerate(zip(TIERS, COLOURS, strict=True)):
-        shares = [100 * figures["tasks"][name][tier] for name in names]
+        shares = [100 * rows[name][tier] for name in names]
         places = [place + (index - 1) * 0.27 for place in range(len(names))]
-        label = f"{member(tier)} ({100 * figures['accuracy'][tier]:.0f} % overall)"
-        axes.barh(places, shares, height=0.25, color=colour, label=label)
+        legend = f"{member(tier)} ({100 * overall[tier]:.0f} % overall)"
+        axes.barh(places, shares, height=0.25, color=colour, label=legend)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.set(xlabel="exact match on held-out questions (%)", xlim=(0, 100))
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.08), ncols=3, fontsize=8)
+    axes.set(xlabel=label, xlim=(0, 100))
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8)
     axes.grid(axis="x", alpha=0.3)
     figure.tight_layout()
     figure.savefig(target, dpi=110)

@@ -58,12 +58,17 @@ def addition_steps(rng: Random) -> DrawnQuestion:
     width = rng.choice((2, 3, 3))
     a, b = (rng.randint(10 ** (width - 1), 10**width - 1) for _ in range(2))
     form = rng.choice(("Add {} and {} digit by digit.", "Add {} to {} step by step."))
+    return DrawnQuestion(prompt=form.format(a, b), answer=f"{addition(a, b)}. Answer: {a + b}")
+
+
+def addition(a: int, b: int) -> str:
+    """The steps of adding two numbers of as many digits, from the last digit on."""
     steps, carry = [], 0
     for x, y in zip(reversed(str(a)), reversed(str(b)), strict=True):
         total = int(x) + int(y) + carry
         steps.append(f"{x}+{y}+{carry}={total}")
         carry = total // 10
-    return DrawnQuestion(prompt=form.format(a, b), answer=f"{', '.join(steps)}. Answer: {a + b}")
+    return ", ".join(steps)
 
 
 def word_problem(rng: Random) -> DrawnQuestion:

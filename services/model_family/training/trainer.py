@@ -81,8 +81,8 @@ class Trainer:
         start: FamilyModel | None = None,
     ) -> None:
         torch.manual_seed(seed)
-        size = tokenizer.get_vocab_size()
-        preset = replace(preset, shape=replace(preset.shape, vocabulary=size))
+        shape = replace(preset.shape, vocabulary=tokenizer.get_vocab_size())
+        preset = replace(preset, shape=shape if start is None else start.shape)
         self.preset, self.run_dir = preset, run_dir
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = (FamilyModel(preset.shape) if start is None else start).to(self.device)

@@ -10,7 +10,7 @@ from services.model_family.evaluation.scoring import final_answer
 from services.model_family.wordings import Wording
 
 DOUBT = re.compile(
-    r"\b(sorry|i (do not|don't) know|i (can not|cannot|can't)|i am not able)\b", re.IGNORECASE
+    r"\b(sorry, i|i (do not|don't) know|i (can not|cannot|can't)|i am not able)\b", re.IGNORECASE
 )
 KNOWN_NAMES = frozenset(dir(builtins))
 

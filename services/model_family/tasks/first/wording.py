@@ -4,47 +4,32 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from random import Random
 
 INNERMOST = re.compile(r"\[([^\[\]]*)\]")
 SLOT = re.compile(r"(\{\w+\})")
-
-LEADS = (
-    "hi, ", "hey, ", "hello, ", "hello! ", "hi! ", "ok, ", "okay ", "so ", "so, ", "well, ", "um, ",
-    "hey rill, ", "rill, ", "please ", "please: ", "question: ", "quick question: ", "quick: ",
-    "a question: ", "one more: ", "next: ", "now ", "and now ", "sorry, ", "excuse me, ", "dear rill, ",
-    "good morning, ", "good evening! ", "hi there, ", "hey there! ", "for my homework: ", "help: ",
-    "i have a question: ", "can you help me? ", "help me, ", "just curious, ", "i was wondering, ",
-    "my kid asks: ", "my teacher asks: ", "first question: ", "test: ", "let me ask you: ",
-)  # fmt: skip
-
-# Before a question or a noun phrase, not before a command.
-INQUIRIES = (
-    "tell me ", "please tell me ", "can you tell me ", "could you tell me ", "could you please tell me ",
-    "do you know ", "do you happen to know ", "i want to know ", "i'd like to know ", "i need to know ",
-    "i would like to know ", "would you tell me ", "let me know ", "i wonder ", "i am wondering ",
-    "any idea ", "you know ", "i forgot ", "remind me ", "i am asking ", "say, ", "just tell me ",
-    "would you mind telling me ", "are you able to tell me ", "do u know ", "pls tell me ",
-)  # fmt: skip
-
-# Before a command in its plain form.
-REQUESTS = (
-    "can you ", "could you ", "would you ", "will you ", "can you please ", "could you please ",
-    "please ", "i want you to ", "i need you to ", "i'd like you to ", "try to ", "go ahead and ",
-    "i would like you to ", "now ", "just ", "help me ", "are you able to ", "would you kindly ",
-    "kindly ", "your task: ", "do this: ", "can u ", "pls ", "please could you ", "let's ",
-)  # fmt: skip
-
-TAILS = (
-    " please", ", please", " thanks", ", thanks", " thank you", ", thank you", " for me", " now",
-    " pls", " thx", ", can you", ", do you know", " quickly", ", just the answer", ", briefly",
-    " if you can", ", rill", " in short", " then", ", tell me", " my friend", " again", " today",
-    ", i forgot", " (short answer)", ", quick",
-)  # fmt: skip
+PART = re.compile(r"<(\w+)>")
 
 ENDS_OF_QUESTIONS = ("?",) * 12 + ("",) * 6 + (".", "??", " ?", "!", "...", "?!")
 ENDS_OF_COMMANDS = (".",) * 8 + ("",) * 9 + ("!", "?", "...", "!!")
+
+
+def table(name: str) -> Mapping[str, tuple[str, ...]]:
+    """The forms and words of ``forms/NAME.toml``. ``<key>`` in a form stands for the alternatives
+    that stand under that key before it."""
+    file = Path(__file__).parent / "forms" / f"{name}.toml"
+    forms: dict[str, tuple[str, ...]] = {}
+    for key, texts in tomllib.loads(file.read_text(encoding="utf-8")).items():
+        forms[key] = tuple(PART.sub(lambda found: either(forms[found[1]]), text) for text in texts)
+    return forms
+
+
+def either(alternatives: Sequence[str]) -> str:
+    """One of them, as a part of a form."""
+    return f"[{'|'.join(alternatives)}]"
 
 
 def expand(rng: Random, form: str) -> str:
@@ -89,14 +74,17 @@ def cased(rng: Random, text: str) -> str:
     return "".join(part if part.startswith("{") else part.upper() for part in SLOT.split(text))
 
 
+FORMS = table("wording")
+
+
 def _framed(rng: Random, text: str, inners: Sequence[str], ends: Sequence[str]) -> str:
     draw = rng.random()
     if draw < 0.22:
         text = rng.choice(inners) + text
     if rng.random() < 0.12:
-        text = rng.choice(LEADS) + text
+        text = rng.choice(FORMS["leads"]) + text
     if rng.random() < 0.1:
-        text = text + rng.choice(TAILS)
+        text = text + rng.choice(FORMS["tails"])
     if rng.random() < 0.06:
         text = slip(rng, text)
     return cased(rng, text) + rng.choice(ends)
@@ -104,17 +92,20 @@ def _framed(rng: Random, text: str, inners: Sequence[str], ends: Sequence[str]) 
 
 def question(rng: Random, forms: Sequence[str], **slots: str) -> str:
     """A question or a noun phrase; ``slots`` are put in last, and keep their case."""
-    return _filled(_framed(rng, expand(rng, rng.choice(forms)), INQUIRIES, ENDS_OF_QUESTIONS), slots)
+    text = expand(rng, rng.choice(forms))
+    return _filled(_framed(rng, text, FORMS["inquiries"], ENDS_OF_QUESTIONS), slots)
 
 
 def command(rng: Random, forms: Sequence[str], **slots: str) -> str:
     """A command in its plain form; ``slots`` are put in last, and keep their case."""
-    return _filled(_framed(rng, expand(rng, rng.choice(forms)), REQUESTS, ENDS_OF_COMMANDS), slots)
+    text = expand(rng, rng.choice(forms))
+    return _filled(_framed(rng, text, FORMS["requests"], ENDS_OF_COMMANDS), slots)
 
 
 def remark(rng: Random, forms: Sequence[str], **slots: str) -> str:
     """Something that is said without asking anything."""
-    return _filled(_framed(rng, expand(rng, rng.choice(forms)), ("",), ENDS_OF_COMMANDS), slots)
+    text = expand(rng, rng.choice(forms))
+    return _filled(_framed(rng, text, ("",), ENDS_OF_COMMANDS), slots)
 
 
 def _filled(text: str, slots: dict[str, str]) -> str:

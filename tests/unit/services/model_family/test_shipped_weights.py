@@ -56,7 +56,8 @@ def test_configurations_are_plain_llama_of_growing_depth() -> None:
 
 def test_the_card_is_made_from_the_figures() -> None:
     specialists = json.loads((WEIGHTS / "specialists.json").read_text())
-    assert (WEIGHTS / "README.md").read_text() == model_card(figures(), specialists)
+    first = json.loads((WEIGHTS / "first_questions.json").read_text())
+    assert (WEIGHTS / "README.md").read_text() == model_card(figures(), specialists, first)
 
 
 def test_the_card_names_each_goal_and_whether_it_was_reached() -> None:
