@@ -202,11 +202,14 @@ class Trainer:
             logits = [
                 self.model.logits(exit_features[in_answers]).float() for exit_features in features
             ]
-            read = self.model.logits(features[-1][in_questions]).float()
+            reads = self.preset.reading_weight > 0
+            read = self.model.logits(features[-1][in_questions]).float() if reads else None
         weights = batch.weights()
         total, losses = family_loss(logits, targets, weights / whole, self.preset)
-        reading = functional.cross_entropy(read, batch.others[in_questions])
-        total = total + self.preset.reading_weight * reading * (float(weights.sum()) / whole)
+        if read is not None:
+            reading = functional.cross_entropy(read, batch.others[in_questions])
+            share = self.preset.reading_weight * float(weights.sum()) / whole
+            total = total + share * reading
         total.backward()
         right = [
             all_right(exit_logits, targets, batch.answers, len(batch.tasks))
