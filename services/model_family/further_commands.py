@@ -10,22 +10,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from services.model_family.arguments import WEIGHTS, ArgumentFailure, count, positive, runs
+from services.model_family import specialist_commands
+from services.model_family.arguments import WEIGHTS, ArgumentFailure, positive, runs
 from services.model_family.members import TIERS, IncompleteFamily, check_members, member
 
 
 def add_parsers(commands: Any) -> None:
     """Adds both to the subparsers of the command line."""
     further = commands.add_parser("further", help="teach a family first questions, or resume")
-    further.add_argument("--minutes", type=positive, default=60.0, help="default: %(default)s")
-    further.add_argument("--steps", type=count, help="end after this many steps at the latest")
-    further.add_argument("--seed", type=int, default=0, help="of the data")
-    further.add_argument(
-        "--weights", type=Path, default=WEIGHTS, help="start, default: %(default)s"
+    which = further.add_mutually_exclusive_group()
+    which.add_argument(
+        "--alone", choices=TIERS[:-1], help="this small member by itself, on one thread"
     )
-    further.add_argument("--run-dir", type=Path, help="checkpoints (default: below TIERFLOW_CACHE)")
-    further.add_argument("--target", type=Path, default=WEIGHTS, help="default: %(default)s")
-    further.add_argument(
+    specialist_commands.add_tuning(further, 60.0)
+    which.add_argument(
         "--decay-from-here",
         type=positive,
         metavar="MINUTES",
@@ -39,6 +37,22 @@ def add_parsers(commands: Any) -> None:
 
 
 def further(arguments: argparse.Namespace) -> None:
+    if arguments.alone:
+        further_alone(arguments)
+    else:
+        further_together(arguments)
+
+
+def further_alone(arguments: argparse.Namespace) -> None:
+    specialist_commands.prepare(arguments)
+    from services.model_family.export.fine_tuned import export_alone
+    from services.model_family.further_pass import AlonePlan
+
+    plan = AlonePlan(arguments.alone)
+    specialist_commands.train(arguments, plan, plan.member, export_alone)
+
+
+def further_together(arguments: argparse.Namespace) -> None:
     # Otherwise a thread waits in a long busy loop for another one that has lost its core.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     import torch

@@ -10,13 +10,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from services.model_family.members import member
 from services.model_family.presets import SMALL
 from services.model_family.tasks import aggregation, first
 from services.model_family.tasks.example import Task
 from services.model_family.tasks.registry import TASKS
 from services.model_family.training.plan import shared_out
 
-FIRST_SHARE = 0.78
+FIRST_SHARE = 0.7
 AGGREGATE_SHARE = 0.04
 """Of the draws. First questions are short: they are half of the tokens."""
 
@@ -50,3 +51,14 @@ class FurtherPlan:
                 (FIRST_SHARE, drawn[at + 1 :]),
             )
         )
+
+
+class AlonePlan(FurtherPlan):
+    """The plan of the pass for one member by itself, which then has embeddings of its own.
+
+    The smallest member gains by it: what all share serves the largest first.
+    """
+
+    def __init__(self, tier: str) -> None:
+        self.member = member(tier)
+        self.name = f"further-{tier}"

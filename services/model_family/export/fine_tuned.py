@@ -11,8 +11,15 @@ from services.model_family.export.checkpoints import (
     write_json,
     write_member,
 )
-from services.model_family.export.llama import TOLERANCE, ExportMismatch, largest_difference
+from services.model_family.export.llama import (
+    MEMBER_TRAINING,
+    TOLERANCE,
+    ExportMismatch,
+    equip_device,
+    largest_difference,
+)
 from services.model_family.export.onnx_linked_weights import link_folder
+from services.model_family.members import TIERS, member
 from services.model_family.specialists import DESCRIPTION_FILE, Specialist, self_description
 from services.model_family.training.fine_tuning import FineTuner
 
@@ -22,6 +29,14 @@ def export_specialist(tuner: FineTuner, specialist: Specialist, folder: Path) ->
     difference = export_tuned(tuner, folder)
     link_folder(folder)
     write_json(folder / DESCRIPTION_FILE, self_description(specialist))
+    return difference
+
+
+def export_alone(tuner: FineTuner, folder: Path) -> float:
+    """As `export_tuned`, and what devices need where it is the member for them."""
+    difference = export_tuned(tuner, folder)
+    if folder.name == member(TIERS[0]):
+        equip_device(folder)
     return difference
 
 
@@ -42,7 +57,7 @@ def export_tuned(tuner: FineTuner, folder: Path) -> float:
     tokenizer = tuner.start / "tokenizer.json"
     write_member(folder, llama_state(model, 0), model.shape, tokenizer)
     write_json(
-        folder / "training.json",
+        folder / MEMBER_TRAINING,
         {
             "start": tuner.start.name,
             "tokens": tuner.progress.tokens,

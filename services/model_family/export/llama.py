@@ -29,6 +29,8 @@ from services.model_family.presets import ModelShape
 from services.model_family.specialists import DESCRIPTION_FILE, GENERALIST
 
 TOLERANCE = 2e-3
+MEMBER_TRAINING = "training.json"
+"""In a member's folder: the figures of its fine-tuning."""
 
 
 class ExportMismatch(Exception):
@@ -83,15 +85,21 @@ def export_family(model: FamilyModel, tokenizer_file: Path, target: Path) -> dic
     differences = {}
     for index, tier in enumerate(TIERS):
         folder = target / member(tier)
+        # Of a pass of this member alone, if there was one.
+        (folder / MEMBER_TRAINING).unlink(missing_ok=True)
         write_member(folder, llama_state(model, index), model.shape, tokenizer_file)
         differences[member(tier)] = largest_difference(model, index, folder, tokenizer)
-    # The member that drafts on devices, which have neither torch nor vLLM.
-    convert_folder(target / member(TIERS[0]))
-    write_json(target / member(TIERS[0]) / DESCRIPTION_FILE, dict(GENERALIST))
+    equip_device(target / member(TIERS[0]))
     worst = max(differences.values())
     if worst > TOLERANCE:
         raise ExportMismatch(f"exported logits differ by {worst:.2e}, more than {TOLERANCE:.0e}")
     return differences
+
+
+def equip_device(folder: Path) -> None:
+    """Add to the smallest member what devices need, which have neither torch nor vLLM."""
+    convert_folder(folder)
+    write_json(folder / DESCRIPTION_FILE, dict(GENERALIST))
 
 
 @torch.no_grad()

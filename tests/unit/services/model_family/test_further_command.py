@@ -60,11 +60,23 @@ def test_the_pass_writes_members_and_tells_how_long_it_took(family: Path, tmp_pa
     assert (target / "loss_further.png").stat().st_size > 0
 
 
+def test_a_small_member_can_go_on_alone_and_keeps_what_devices_need(
+    family: Path, tmp_path: Path
+) -> None:
+    options = ("--weights", family, "--run-dir", tmp_path / "run", "--target", tmp_path)
+    done = command("further", "--alone", "device", *options, "--steps", "1")
+    assert done.returncode == 0, done.stderr
+    written = {path.name for path in (tmp_path / "rill-device").iterdir()}
+    assert written >= {"model.onnx", "model.safetensors", "tierflow-device.json", "training.json"}
+    assert [path.name for path in tmp_path.glob("rill-*")] == ["rill-device"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("further", "--weights", "nowhere"), "nowhere"),
         (("further", "--minutes", "0"), "--minutes"),
+        (("further", "--alone", "cloud"), "--alone"),
         (("evaluate-first", "--weights", "nowhere"), "nowhere"),
         (("evaluate-first", "--tuning", "--write-card"), "--write-card"),
     ],
