@@ -17,9 +17,9 @@ from services.model_family.tasks.example import Task
 from services.model_family.tasks.registry import TASKS
 from services.model_family.training.plan import shared_out
 
-FIRST_SHARE = 0.7
-AGGREGATE_SHARE = 0.04
-"""Of the draws. First questions are short: they are half of the tokens."""
+FIRST_SHARE = 0.55
+AGGREGATE_SHARE = 0.05
+"""Of the draws. First questions are short: they are a third of the tokens."""
 
 PRESET = dataclasses.replace(
     SMALL,
@@ -62,3 +62,8 @@ class AlonePlan(FurtherPlan):
     def __init__(self, tier: str) -> None:
         self.member = member(tier)
         self.name = f"further-{tier}"
+
+    def weights(self, drawn: Sequence[float]) -> list[float]:
+        """Half for each: a small member unlearns sooner, and nobody gives it answers to read."""
+        at = len(TASKS)
+        return shared_out(((0.5, drawn[:at]), (0.0, drawn[at : at + 1]), (0.5, drawn[at + 1 :])))
