@@ -18,7 +18,7 @@ from services.model_family.export.llama import (
     equip_device,
     largest_difference,
 )
-from services.model_family.export.onnx_linked_weights import link_folder
+from services.model_family.export.onnx_graph import convert_folder
 from services.model_family.members import TIERS, member
 from services.model_family.specialists import DESCRIPTION_FILE, Specialist, self_description
 from services.model_family.training.fine_tuning import FineTuner
@@ -27,7 +27,7 @@ from services.model_family.training.fine_tuning import FineTuner
 def export_specialist(tuner: FineTuner, specialist: Specialist, folder: Path) -> float:
     """As `export_tuned`, with the ONNX step and the description that a device reads."""
     difference = export_tuned(tuner, folder)
-    link_folder(folder)
+    convert_folder(folder)
     write_json(folder / DESCRIPTION_FILE, self_description(specialist))
     return difference
 
