@@ -83,6 +83,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
         "TIERFLOW_TEST_FAMILY",
         "TIERFLOW_TEST_GGUF",
         "TIERFLOW_MODEL_TESTS",
+        "TIERFLOW_CLIENT_TESTS",
         "TIERFLOW_CLUSTER_TESTS",
         "TIERFLOW_CLUSTER_VALUES",
     ),

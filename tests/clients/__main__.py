@@ -11,8 +11,7 @@ import pytest
 
 from deploy.local.environments import EnvironmentFailure
 from tests.clients import environments
-from tests.clients.clients import CLIENTS
-from tests.clients.conftest import ALL
+from tests.clients.clients import ALL, CLIENTS
 from tests.clients.report import Report
 
 

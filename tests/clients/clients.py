@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+ALL = "TIERFLOW_CLIENT_TESTS"
+"""The variable by which every client is asked, not only the quick ones."""
+
 GATEWAY, ENGINE, JAVASCRIPT = "the gateway's", "the engines'", "JavaScript's"
 """Environments that are not a client's own."""
 

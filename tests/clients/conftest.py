@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from tests.clients import environments
-from tests.clients.clients import CLIENTS, Client
+from tests.clients.clients import ALL, CLIENTS, Client
 from tests.clients.process import ClientProcess
 from tests.clients.servers import Servers, servers
 from tests.engines import Engines
-
-ALL = "TIERFLOW_CLIENT_TESTS"
-"""Set: every client is asked, not only the quick ones."""
 
 
 def asked(kind: str, client: Client) -> bool:
@@ -36,7 +34,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     if "client" not in metafunc.fixturenames:
         params = [pytest.param(kind, marks=marks) for kind, marks in kinds()]
-        metafunc.parametrize("reached", params, indirect=True, scope="module")
+        metafunc.parametrize("reached", params, indirect=True)
         return
     rows = [
         pytest.param(
@@ -51,26 +49,53 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if asked(kind, client)
     ]
     names = ("reached", "client", "case", "place")
-    metafunc.parametrize(names, rows, indirect=["reached", "client"], scope="module")
+    metafunc.parametrize(names, rows, indirect=["reached", "client"])
 
 
 @pytest.fixture(scope="module")
+def deployed() -> Iterator[tuple[dict[str, Servers], ExitStack]]:
+    """The servers that some test has asked so far, by the kind of engine, and what stops them."""
+    with ExitStack() as stack:
+        yield {}, stack
+
+
+@pytest.fixture
 def reached(
-    request: pytest.FixtureRequest, engines: Engines, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Servers]:
+    request: pytest.FixtureRequest,
+    deployed: tuple[dict[str, Servers], ExitStack],
+    engines: Engines,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Servers:
     """Of the kind that the parameter names."""
-    with servers(request.param, engines, tmp_path_factory.mktemp("servers")) as found:
-        yield found
+    found, stack = deployed
+    kind: str = request.param
+    if kind not in found:
+        folder = tmp_path_factory.mktemp(kind)
+        found[kind] = stack.enter_context(servers(kind, engines, folder))
+    return found[kind]
 
 
 @pytest.fixture(scope="module")
+def started() -> Iterator[dict[str, ClientProcess]]:
+    """The client that was asked last, by its title: one at a time, as some are large."""
+    found: dict[str, ClientProcess] = {}
+    yield found
+    for process in found.values():
+        process.stop()
+
+
+@pytest.fixture
 def client(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ClientProcess]:
+    request: pytest.FixtureRequest,
+    started: dict[str, ClientProcess],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> ClientProcess:
     """The one that the parameter names."""
     named = CLIENTS[request.param]
     if reason := environments.reason_to_skip(named):
         pytest.skip(reason)
-    process = ClientProcess(named, tmp_path_factory.mktemp("client"))
-    yield process
-    process.stop()
+    if named.title not in started:
+        for title in list(started):
+            started.pop(title).stop()
+        started[named.title] = ClientProcess(named, tmp_path_factory.mktemp("client"))
+    return started[named.title]

@@ -40,6 +40,7 @@ class ClientProcess:
         self._read()
 
     def ask(self, case: Case) -> Answer:
+        """Raises AssertionError where the client takes too long, or ends."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(asdict(case)).encode() + b"\n")
         self._process.stdin.flush()
