@@ -46,7 +46,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         for client in CLIENTS.values()
         for case in client.cases
         for place in ("gateway", "device agent")
-        if asked(kind, client)
+        if asked(kind, client) and not (kind == "vllm" and case in client.simulated_only)
     ]
     names = ("reached", "client", "case", "place")
     metafunc.parametrize(names, rows, indirect=["reached", "client"])

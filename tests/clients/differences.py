@@ -54,6 +54,7 @@ MEANT = (
             *("system_fingerprint", "service_tier", "metrics", "prompt_logprobs", "prompt_text"),
             *("prompt_token_ids", "kv_transfer_params", "ec_transfer_params"),
             *("usage.prompt_tokens_details", "usage.completion_tokens_details"),
+            *("choices.prompt_logprobs", "choices.prompt_token_ids"),
             *("choices.token_ids", "choices.routed_experts", "choices.message.annotations"),
             *("choices.message.audio", "choices.message.function_call"),
             *("choices.message.reasoning", "choices.message.refusal"),

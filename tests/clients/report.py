@@ -23,8 +23,10 @@ class Report:
         if report.when == "call" or report.outcome != "passed":
             self.counts[report.outcome] += 1
         asked = dict(report.user_properties).get("asked")
-        if report.when == "call" and isinstance(asked, list) and asked[0] == "vllm":
-            _, client, case, place = asked
+        if report.when != "call" or not isinstance(asked, list):
+            return
+        kind, client, case, place = asked
+        if (kind == "simulator") == (case in CLIENTS[client].simulated_only):
             self.found[client, case, place] = "ok" if report.passed else "FAILED"
 
     def table(self) -> str:
