@@ -68,7 +68,7 @@ MEANT = (
 
 def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """The leaves of an answer by their path, such as `choices.message.content`."""
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict):
         for name, part in value.items():
             yield from flat(part, f"{path}.{name}" if path else name)
     elif isinstance(value, list) and value:

@@ -8,10 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.clients.differences import facts, meant_fields, other_fields
+from tests.clients.differences import facts, flat, meant_fields, other_fields
 from tests.clients.process import ClientProcess
 from tests.clients.programs.case import Answer
 from tests.clients.servers import MAX_TOKENS, MODEL, QUESTION, Servers
+from tests.integration.fleet import events
 from tests.servers import eventually
 
 REFUSED = ("wrong_model", "bad_field", "bad_stream")
@@ -60,6 +61,7 @@ def test_a_client_gets_what_the_engine_gives(
 REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
     "answer": ("/v1/chat/completions", {}),
     "completion": ("/v1/completions", {"prompt": QUESTION, "messages": None}),
+    "stream": ("/v1/chat/completions", {"stream": True, "stream_options": {"include_usage": True}}),
     "refused field": ("/v1/chat/completions", {"max_tokens": 1_000_000}),
     "unknown model": ("/v1/chat/completions", {"model": "no-such-model"}),
     "message": ("/v1/messages", {}),
@@ -72,7 +74,16 @@ def answer_of(url: str, name: str) -> Any:
     asked = [{"role": "user", "content": QUESTION}]
     body = {"model": MODEL, "messages": asked, "max_tokens": MAX_TOKENS, "temperature": 0, **other}
     body = {field: value for field, value in body.items() if value is not None}
-    return httpx.post(url + path, json=body, timeout=60).json()
+    answer = httpx.post(url + path, json=body, timeout=60)
+    return last_fields(events(answer.content)) if "stream" in body else answer.json()
+
+
+def last_fields(chunks: list[Any]) -> dict[str, Any]:
+    """Every field of a stream's chunks, with the value that it has at last, and the whole text."""
+    assert chunks.pop() == "[DONE]"
+    fields = {path: value for chunk in chunks for path, value in flat(chunk)}
+    texts = [choice["delta"].get("content") for chunk in chunks for choice in chunk["choices"]]
+    return {**fields, "choices.delta.content": "".join(filter(None, texts))}
 
 
 @pytest.mark.parametrize("place", ["gateway", "device agent"])
