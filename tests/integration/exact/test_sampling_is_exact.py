@@ -25,11 +25,12 @@ from tests.integration.exact.drafting_fleet import DraftingFleet
 from tests.reference_verifier.statistics import same_distribution
 
 pytestmark = [pytest.mark.integration, pytest.mark.engine("verifier")]
-QUESTION = "Write a short story about a fox."
+QUESTION = "Name a colour."
+"""The family is not sure of it: several tokens are likely at each place, in device and server."""
 SAMPLES = 400
 ALPHA = 1e-4
 LENGTH = 5
-SAMPLING = {"temperature": 1.0, "top_p": 0.9}
+SAMPLING = {"temperature": 1.5, "top_p": 0.9}
 """The contract of verifiers has others, at the same engine: what a device adds is the same."""
 AT_ONCE = 4
 """More would leave the device no time to draft."""
