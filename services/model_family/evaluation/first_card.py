@@ -18,7 +18,8 @@ SECTION = """\
 
 What strangers type first, in words that were written apart from the training's templates:
 {within} questions that the family should answer, and {outside} that it can not. None of them was
-trained on by the further pass. Right answers, by what was asked:
+trained on by the further pass; the first training may have seen some 23.
+Right answers, by what was asked:
 
 {kinds}
 
