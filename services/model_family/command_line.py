@@ -9,12 +9,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from services.model_family import aggregator_commands, further_commands, specialist_commands
+from services.model_family import (
+    aggregator_commands,
+    family_training,
+    further_commands,
+    specialist_commands,
+)
 from services.model_family.arguments import WEIGHTS, ArgumentFailure, count, positive, runs
 from services.model_family.members import TIERS, IncompleteFamily, check_members
 from services.model_family.presets import PRESETS
@@ -65,62 +70,33 @@ def run_dir(arguments: argparse.Namespace) -> Path:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    # Otherwise a thread waits in a long busy loop for another one that has lost its core.
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-    import torch
-    from tokenizers import Tokenizer
-
+    preset, folder = PRESETS[arguments.preset], run_dir(arguments)
+    family_training.prepare(arguments, folder)
     from services.model_family.evaluation.plots import plot_losses
     from services.model_family.tokenizer import train_tokenizer
     from services.model_family.training.plan import FamilyPlan
-    from services.model_family.training.trainer import Trainer, TrainingRefused
 
-    # Vanishing gradients and moments slow a CPU down as numbers below the normal range.
-    torch.set_flush_denormal(True)
-    preset, folder = PRESETS[arguments.preset], run_dir(arguments)
-    if arguments.decay_from_here and not (folder / "checkpoint.pt").exists():
-        raise ArgumentFailure(f"--decay-from-here: {folder} holds no checkpoint to resume")
-    folder.mkdir(parents=True, exist_ok=True)
     vocabulary = folder / "tokenizer.json"
     if not vocabulary.exists():
         train_tokenizer(preset.shape.vocabulary, arguments.seed, preset.tokenizer_examples).save(
             str(vocabulary)
         )
-    tokenizer = Tokenizer.from_file(str(vocabulary))
     changes = {key: getattr(arguments, key) for key in ("hours", "steps")}
     preset = dataclasses.replace(preset, **{k: v for k, v in changes.items() if v is not None})
-    try:
-        trainer = Trainer(
-            preset=preset,
-            tokenizer=tokenizer,
-            run_dir=folder,
-            seed=arguments.seed,
-            plan=FamilyPlan(),
-        )
-        resumed = trainer.resume()
-    except TrainingRefused as exc:
-        raise ArgumentFailure(str(exc)) from exc
-    print(f"{'resuming' if resumed else 'starting'} at step {trainer.progress.step} in {folder}")
-    if arguments.decay_from_here:
-        trainer.begin_decay(60 * arguments.decay_from_here)
+    trainer = family_training.started(arguments, folder, preset=preset, plan=FamilyPlan())
     trainer.run(arguments.stop_at)
     plot_losses(folder / "log.jsonl", folder / "loss.png")
     print(f"stopped at step {trainer.progress.step}; checkpoint and loss.png are in {folder}")
 
 
 def export(arguments: argparse.Namespace) -> None:
-    from services.model_family.export.llama import ExportMismatch, export_run
+    from services.model_family.export.llama import export_run
 
     folder = run_dir(arguments)
     for name in ("checkpoint.pt", "tokenizer.json"):
         if not (folder / name).exists():
             raise ArgumentFailure(f"--run-dir: {folder / name} does not exist; run `train` first")
-    try:
-        differences = export_run(folder, arguments.target)
-    except ExportMismatch as exc:
-        raise ArgumentFailure(str(exc)) from exc
-    for name, difference in differences.items():
-        print(f"{name}: largest difference of logits against training {difference:.1e}")
+    family_training.export_members(partial(export_run, folder, arguments.target))
 
 
 def onnx(arguments: argparse.Namespace) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
-import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from services.model_family import specialist_commands
+from services.model_family import family_training, specialist_commands
 from services.model_family.arguments import WEIGHTS, ArgumentFailure, positive, runs
 from services.model_family.members import TIERS, IncompleteFamily, check_members, member
 
@@ -53,56 +52,34 @@ def further_alone(arguments: argparse.Namespace) -> None:
 
 
 def further_together(arguments: argparse.Namespace) -> None:
-    # Otherwise a thread waits in a long busy loop for another one that has lost its core.
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-    import torch
-    from tokenizers import Tokenizer
-
-    from services.model_family.export.checkpoints import load_family
-    from services.model_family.export.llama import ExportMismatch, export_further
-    from services.model_family.further_pass import PRESET, FurtherPlan
-    from services.model_family.training.trainer import Trainer, TrainingRefused
-
-    torch.set_flush_denormal(True)
     try:
         check_members(arguments.weights)
     except IncompleteFamily as exc:
         raise ArgumentFailure(f"--weights: {exc}") from exc
     folder = arguments.run_dir or runs() / "further"
-    if arguments.decay_from_here and not (folder / "checkpoint.pt").exists():
-        raise ArgumentFailure(f"--decay-from-here: {folder} holds no checkpoint to resume")
-    folder.mkdir(parents=True, exist_ok=True)
+    family_training.prepare(arguments, folder)
+    from services.model_family.export.checkpoints import load_family, with_own_embeddings
+    from services.model_family.export.llama import export_further
+    from services.model_family.further_pass import FurtherPlan, together
+
     shutil.copyfile(
         arguments.weights / member(TIERS[-1]) / "tokenizer.json", folder / "tokenizer.json"
     )
-    preset = dataclasses.replace(
-        PRESET, hours=arguments.minutes / 60, steps=arguments.steps or PRESET.steps
+    preset = together(
+        minutes=arguments.minutes,
+        steps=arguments.steps,
+        alone=with_own_embeddings(arguments.weights),
     )
-    try:
-        trainer = Trainer(
-            preset=preset,
-            tokenizer=Tokenizer.from_file(str(folder / "tokenizer.json")),
-            run_dir=folder,
-            seed=arguments.seed,
-            plan=FurtherPlan(),
-            start=load_family(arguments.weights),
-        )
-        resumed = trainer.resume()
-    except TrainingRefused as exc:
-        raise ArgumentFailure(str(exc)) from exc
-    print(f"{'resuming' if resumed else 'starting'} at step {trainer.progress.step} in {folder}")
-    if arguments.decay_from_here:
-        trainer.begin_decay(60 * arguments.decay_from_here)
+    trainer = family_training.started(
+        arguments, folder, preset=preset, plan=FurtherPlan(), start=load_family(arguments.weights)
+    )
     trainer.run()
     if not trainer.finished():
         print(f"stopped at step {trainer.progress.step}; the same command goes on from there")
         return
-    try:
-        differences = export_further(folder, arguments.weights, arguments.target)
-    except ExportMismatch as exc:
-        raise ArgumentFailure(str(exc)) from exc
-    for name, difference in differences.items():
-        print(f"{name}: largest difference of logits against training {difference:.1e}")
+    family_training.export_members(
+        partial(export_further, folder, arguments.weights, arguments.target)
+    )
 
 
 def evaluate_first(arguments: argparse.Namespace) -> None:

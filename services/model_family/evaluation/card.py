@@ -131,13 +131,14 @@ def training_text(training: Mapping[str, Any]) -> str:
         f"Backbone of {training['layers']} layers, width {training['hidden']}, exits after "
         f"{' and '.join(map(str, training['exits']))} layers with a branch of one block each."
     )
-    if "further" not in training:
+    passes = training.get("further", ())
+    if not passes:
         return text
-    further = training["further"]
+    steps, tokens, hours = (sum(one[key] for one in passes) for key in ("steps", "tokens", "hours"))
     return (
-        f"{text} Then a further pass over all tasks and first questions: {further['steps']:,} "
-        f"steps, {further['tokens'] / 1e6:.1f} M tokens, {further['hours']:.1f} hours on "
-        f"{further['machine']}."
+        f"{text} Then {'a further pass' if len(passes) == 1 else f'{len(passes)} further passes'} "
+        f"over all tasks and first questions: {steps:,} steps, {tokens / 1e6:.1f} M tokens, "
+        f"{hours:.1f} hours on {passes[-1]['machine']}."
     )
 
 

@@ -146,6 +146,17 @@ def load_family(folder: Path) -> FamilyModel:
     return model
 
 
+def with_own_embeddings(folder: Path) -> tuple[str, ...]:
+    """The tiers of the family below ``folder`` whose members were trained by themselves: their
+    embeddings are not the largest member's, so that they are no exits of it any more."""
+    shared, *early = (
+        load_file(folder / member(tier) / "model.safetensors")["model.embed_tokens.weight"]
+        for tier in (TIERS[-1], *TIERS[:-1])
+    )
+    pairs = zip(TIERS[:-1], early, strict=True)
+    return tuple(tier for tier, own in pairs if not torch.equal(own, shared))
+
+
 def stored_shape(folder: Path) -> ModelShape:
     """The shape of a member's folder, as a backbone without early exits."""
     config = json.loads((folder / "config.json").read_text())

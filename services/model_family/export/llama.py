@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from services.model_family.evaluation.plots import plot_losses
 from services.model_family.export.checkpoints import (
     llama_state,
     round_weights,
+    with_own_embeddings,
     write_json,
     write_member,
 )
@@ -49,11 +52,19 @@ def export_run(run_dir: Path, target: Path) -> dict[str, float]:
 
 
 def export_further(run_dir: Path, start: Path, target: Path) -> dict[str, float]:
-    """As `export_run`, for a further pass that began with the family in ``start``."""
+    """As `export_run`, for a further pass that began with the family in ``start``.
+
+    Members that were trained by themselves stay as they are there.
+    """
     first = json.loads((start / "training.json").read_text())
     model, figures = trained(run_dir)
-    differences = export_family(model, run_dir / "tokenizer.json", target)
-    write_json(target / "training.json", first | {"further": figures})
+    kept = with_own_embeddings(start)
+    differences = export_family(model, run_dir / "tokenizer.json", target, kept)
+    if target.resolve() != start.resolve():
+        for tier in kept:
+            shutil.copytree(start / member(tier), target / member(tier), dirs_exist_ok=True)
+    passes = [*first.get("further", ()), figures]
+    write_json(target / "training.json", first | {"further": passes})
     plot_losses(run_dir / "log.jsonl", target / "loss_further.png")
     return differences
 
@@ -73,8 +84,10 @@ def trained(run_dir: Path) -> tuple[FamilyModel, dict[str, Any]]:
     }
 
 
-def export_family(model: FamilyModel, tokenizer_file: Path, target: Path) -> dict[str, float]:
-    """Write all members below ``target`` and check them.
+def export_family(
+    model: FamilyModel, tokenizer_file: Path, target: Path, kept: Sequence[str] = ()
+) -> dict[str, float]:
+    """Write all members below ``target``, but for those of the tiers ``kept``, and check them.
 
     Returns the largest absolute difference of logits by member name.
     Raises ExportMismatch if one exceeds ``TOLERANCE``.
@@ -84,12 +97,15 @@ def export_family(model: FamilyModel, tokenizer_file: Path, target: Path) -> dic
     round_weights(model)
     differences = {}
     for index, tier in enumerate(TIERS):
+        if tier in kept:
+            continue
         folder = target / member(tier)
         # Of a pass of this member alone, if there was one.
         (folder / MEMBER_TRAINING).unlink(missing_ok=True)
         write_member(folder, llama_state(model, index), model.shape, tokenizer_file)
         differences[member(tier)] = largest_difference(model, index, folder, tokenizer)
-    equip_device(target / member(TIERS[0]))
+    if TIERS[0] not in kept:
+        equip_device(target / member(TIERS[0]))
     worst = max(differences.values())
     if worst > TOLERANCE:
         raise ExportMismatch(f"exported logits differ by {worst:.2e}, more than {TOLERANCE:.0e}")

@@ -6,7 +6,7 @@ from random import Random
 
 from services.model_family.tasks.example import DrawnQuestion, Task
 from services.model_family.tasks.first.wording import command, either, question, table
-from services.model_family.tasks.words import LETTERS, NOUNS, OBJECTS
+from services.model_family.tasks.words import LETTERS, NAMES, NOUNS, OBJECTS
 
 FORMS = table("lists")
 WORDS = tuple(dict.fromkeys((*NOUNS, *OBJECTS, *FORMS["words"])))
@@ -39,7 +39,9 @@ def first_sort(rng: Random) -> DrawnQuestion:
             "digits",
             "figures",
         )
-        numbers = rng.sample(range(rng.choice((0, 1)), rng.choice((10, 20, 100, 100))), count)
+        numbers = rng.sample(
+            range(rng.choice((0, 1)), rng.choice((10, 20, 100, 100, 100, 1000))), count
+        )
         items, order = [str(n) for n in numbers], [str(n) for n in sorted(numbers)]
     elif draw < 0.75:
         kinds = ("letters", "letters", "letters", "characters", "items")
@@ -47,7 +49,8 @@ def first_sort(rng: Random) -> DrawnQuestion:
         order = sorted(items)
     else:
         kinds = ("words", "words", "words", "things", "items", "nouns", "names")
-        items = rng.sample(WORDS if rng.random() < 0.5 else (*NOUNS, "cat", "dog", "apple"), count)
+        pools = ((*NOUNS, "cat", "dog", "apple"), (*NOUNS, *NAMES), WORDS, NAMES)
+        items = rng.sample(rng.choice(pools), count)
         order = sorted(items)
     falling = rng.random() < 0.2
     if draw < 0.6:

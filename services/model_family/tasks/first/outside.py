@@ -19,12 +19,14 @@ UNABLE = "Sorry, I can not do that."
 def first_outside(rng: Random) -> DrawnQuestion:
     draw = rng.random()
     slots = chosen(rng)
-    if draw < 0.45:
-        return DrawnQuestion(prompt=asked(rng, FORMS["general"], slots), answer=UNKNOWN)
+    if draw < 0.48:
+        forms = FORMS[rng.choices(("general", "anything", "traps"), (45, 30, 25))[0]]
+        return DrawnQuestion(prompt=asked(rng, forms, slots), answer=UNKNOWN)
     if draw < 0.6:
         return DrawnQuestion(prompt=asked(rng, FORMS["live"], slots), answer=UNKNOWN)
-    if draw < 0.86:
-        return DrawnQuestion(prompt=asked(rng, FORMS["wishes"], slots), answer=UNABLE)
+    if draw < 0.88:
+        forms = FORMS[rng.choices(("wishes", "any_wish", "trap_wishes"), (45, 30, 25))[0]]
+        return DrawnQuestion(prompt=asked(rng, forms, slots), answer=UNABLE)
     prompt = calculation(rng, rng.choice(FORMS["hard"]), **slots)
     return DrawnQuestion(prompt=prompt, answer=UNABLE)
 
@@ -84,6 +86,11 @@ def named(rng: Random) -> dict[str, str]:
         "subject": some(rng, FORMS["subjects"]),
         "phrase": some(rng, FORMS["phrases"]),
         "word": some(rng, single, 0.4),
+        "noun": rng.choice(FORMS["nouns"]),
+        "noun2": rng.choice(FORMS["nouns"]),
+        "verb": rng.choice(FORMS["verbs"]),
+        "adjective": rng.choice(FORMS["adjectives"]),
+        "adjective2": rng.choice(FORMS["adjectives"]),
         "property": rng.choice(FORMS["properties"]),
         "work": rng.choice(FORMS["works"]),
         "event": rng.choice(FORMS["events"]),

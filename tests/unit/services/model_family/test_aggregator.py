@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import islice
 from random import Random
 
-from gateway.wiring.collective import shipped_templates
+from gateway.settings.shipped import shipped_templates
 from services.model_family.aggregator import AGGREGATE_SHARE, Aggregator
 from services.model_family.dataset import is_held_out, trainable, training_example
 from services.model_family.evaluation.scoring import final_answer

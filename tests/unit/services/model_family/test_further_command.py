@@ -1,6 +1,7 @@
 """A further pass over a family, in the engine environment."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def test_the_pass_writes_members_and_tells_how_long_it_took(family: Path, tmp_pa
     differences = [float(line.split()[-1]) for line in done.stdout.splitlines()[1:]]
     assert len(differences) == 3 and max(differences) < 2e-3
     about = json.loads((target / "training.json").read_text())
-    assert about["preset"] == "tiny" and about["further"]["steps"] == 1
+    assert about["preset"] == "tiny" and [one["steps"] for one in about["further"]] == [1]
     assert (target / "loss_further.png").stat().st_size > 0
 
 
@@ -69,6 +70,24 @@ def test_a_small_member_can_go_on_alone_and_keeps_what_devices_need(
     written = {path.name for path in (tmp_path / "rill-device").iterdir()}
     assert written >= {"model.onnx", "model.safetensors", "tierflow-device.json", "training.json"}
     assert [path.name for path in tmp_path.glob("rill-*")] == ["rill-device"]
+
+
+def test_a_pass_of_the_family_leaves_a_member_that_went_on_alone_as_it_is(
+    family: Path, tmp_path: Path
+) -> None:
+    start, target = tmp_path / "start", tmp_path / "target"
+    shutil.copytree(family, start)
+    for arguments in (
+        ("--alone", "device", "--weights", family, "--run-dir", tmp_path / "1", "--target", start),
+        ("--weights", start, "--run-dir", tmp_path / "2", "--target", target),
+    ):
+        done = command("further", *arguments, "--steps", "2")
+        assert done.returncode == 0, done.stderr
+    assert "rill-device" not in done.stdout
+    for member in ("rill-device", "rill-edge"):
+        files = [folder / member / "model.safetensors" for folder in (start, target)]
+        same = files[0].read_bytes() == files[1].read_bytes()
+        assert same is (member == "rill-device")
 
 
 @pytest.mark.parametrize(

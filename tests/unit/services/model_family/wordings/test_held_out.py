@@ -2,7 +2,7 @@ from collections import Counter
 from random import Random
 
 from services.model_family.dataset import trainable
-from services.model_family.further_pass import AGGREGATE_SHARE, FIRST_SHARE, FurtherPlan
+from services.model_family.further_pass import AGGREGATE_SHARE, FIRST_SHARE, AlonePlan, FurtherPlan
 from services.model_family.tasks import first
 from services.model_family.tasks.example import Example
 from services.model_family.wordings import OUTSIDE, is_wording, kinds, plain, wordings
@@ -33,6 +33,17 @@ def test_the_further_pass_draws_every_task_and_first_questions_most() -> None:
     assert abs(sum(shares) - 1) < 1e-9
     assert abs(by_name["aggregate"] - AGGREGATE_SHARE) < 1e-9
     assert abs(sum(by_name[task.name] for task in first.TASKS) - FIRST_SHARE) < 1e-9
+
+
+def test_the_smallest_member_alone_learns_no_long_texts_but_the_others_read_answers() -> None:
+    for tier, reads in (("device", False), ("edge", True)):
+        plan = AlonePlan(tier)
+        tasks = plan.training_tasks()
+        shares = dict(
+            zip((task.name for task in tasks), plan.weights([1.0] * len(tasks)), strict=True)
+        )
+        assert all((shares[name] > 0) is reads for name in ("aggregate", "edit_list", "edit_code"))
+        assert abs(sum(shares.values()) - 1) < 1e-9
 
 
 def test_the_tasks_draw_few_of_the_wordings_by_themselves() -> None:
