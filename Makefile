@@ -25,7 +25,7 @@ ADVISORIES ?=
 SEED ?=
 Q ?= Add 417 and 325 digit by digit.
 
-.PHONY: help up down status logs settings device ask test test-clients test-models test-cluster test-containers lint docs bench bench-speculation \
+.PHONY: help up down status logs settings device ask test test-examples test-properties test-clients test-models test-cluster test-containers lint docs bench bench-speculation \
   bench-collective bench-keys bench-poison chaos fuzz soak load family specialists images chart locks sbom audit \
   compose-secrets clean
 
@@ -59,6 +59,13 @@ ask: ## ask a question and see who wrote each token; Q="Add 417 and 325 digit by
 test: ## run the tests; ARGS="-k words" hands arguments to pytest
 	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
 	  TIERFLOW_ENGINE_PYTHON="$$engine" "$$gateway" -m tests $(ARGS)
+
+test-properties: ## look for inputs that break a property, other ones each time; ARGS="-k words"
+	@gateway=$(GATEWAY_PYTHON); "$$gateway" -m pytest -m hypothesis --hypothesis-profile explore tests $(ARGS)
+
+test-examples: ## play every example of README and docs before real engines; ARGS="-k pages"
+	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
+	  TIERFLOW_EXAMPLE_TESTS=1 TIERFLOW_ENGINE_PYTHON="$$engine" "$$gateway" -m pytest -v tests/examples $(ARGS)
 
 test-clients: ## ask by a dozen real clients, at engine, gateway and device agent; ARGS="-k anthropic"
 	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); tools=$(TOOLS_PYTHON); \

@@ -16,7 +16,7 @@ from gateway.adapters.line_writer import LineWriter
 from gateway.adapters.logs import CLOSE_S, configure_logs
 from gateway.api.http_server import HttpServer, listening_sockets, operations_server
 from gateway.errors import ConfigError
-from gateway.protocol.parser import Parser
+from gateway.protocol.configuration.parser import Parser
 from gateway.settings import Settings
 from gateway.wiring.app import RunningGateway, gateway
 

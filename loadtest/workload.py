@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
-from urllib.parse import urlsplit
 
+from gateway.protocol.configuration.urls import url_problem
 from gateway.protocol.virtual_models import AUTO, CLOUD, EDGE
 from loadtest.measure.chat import chat_body
 from loadtest.measure.command import BenchmarkFailure
@@ -129,7 +129,6 @@ def _own_url(port: str) -> str:
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BenchmarkFailure(f"TIERFLOW_URL={text}: expected http://host:port", 2)
+    if problem := url_problem(text):
+        raise BenchmarkFailure(f"TIERFLOW_URL={text}: {problem}", 2)
     return text.rstrip("/")

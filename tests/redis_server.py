@@ -139,7 +139,8 @@ class SentinelGroup:
         return found
 
     def _settled(self) -> bool:
-        """Each sentinel knows the others and a replica that it could promote."""
+        """Each sentinel knows the others and a replica that it could promote, which has the
+        master's state."""
         for sentinel in self.sentinels:
             with sentinel.client() as client:
                 state = client.execute_command("SENTINEL", "MASTER", self.name)
@@ -152,14 +153,17 @@ class SentinelGroup:
             if others < len(self.sentinels) - 1 or replicas < len(self.servers) - 1:
                 return False
         with self.servers[0].client() as client:
-            return int(client.info("replication")["connected_slaves"]) == len(self.servers) - 1
+            known = client.info("replication")
+        names = [f"slave{number}" for number in range(len(self.servers) - 1)]
+        return all(name in known and known[name]["state"] == "online" for name in names)
 
 
 @contextmanager
 def sentinels(folder: Path, replicas: int = 1, watchers: int = 3) -> Iterator[SentinelGroup]:
     with ExitStack() as stack:
-        master = stack.enter_context(redis_server(folder))
-        of = ("--replicaof", "127.0.0.1", str(master.port), "--repl-diskless-sync-delay", "0")
+        at_once = ("--repl-diskless-sync-delay", "0")
+        master = stack.enter_context(redis_server(folder, *at_once))
+        of = (*at_once, "--replicaof", "127.0.0.1", str(master.port))
         servers = [master]
         servers += [stack.enter_context(redis_server(folder, *of)) for _ in range(replicas)]
         watching = [_sentinel(folder, master, stack) for _ in range(watchers)]

@@ -180,10 +180,11 @@ def start_vllm(
 def start_gateway(
     config: dict[str, Any], folder: Path, ready: bool = True, output_to: Path | None = None
 ) -> Server:
-    """`config` without `listen`. Waits until it is ready, or only until it is alive."""
+    """`config` has no address in `listen`. Waits until it is ready, or only until it is alive."""
     port = free_port()
     file = folder / f"gateway-{port}.yaml"
-    file.write_text(yaml.safe_dump({"listen": {"host": "127.0.0.1", "port": port}, **config}))
+    listen = {"host": "127.0.0.1", "port": port, **config.get("listen", {})}
+    file.write_text(yaml.safe_dump({**config, "listen": listen}))
     command = [sys.executable, "-m", "gateway", "--config", str(file)]
     url = f"http://127.0.0.1:{port}"
     server = start("gateway", command, folder, url, output_to=output_to)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import Protocol
 
-from gateway.protocol.parser import USAGE, Parser
-from tierflow.parts import EnvironmentMissing, enter_environment, use_parts
+from gateway.protocol.configuration.parser import USAGE, Parser
+from tierflow.parts import PARTS, EnvironmentMissing, enter_environment, use_parts
 
 DESCRIPTION = """\
 Serve large models over devices, edge and cloud behind one OpenAI API.
@@ -111,6 +114,7 @@ def main(argv: Sequence[str]) -> int:
         _check_variables()
         if command is not None:
             enter_environment(command.needs, argv, _next_environments(name))
+            _check_gateway_variables()
         arguments = command_parser(name).parse_args(argv)
         if command is None:
             return _help()
@@ -138,15 +142,36 @@ def _next_environments(name: str) -> Sequence[str]:
 def _check_variables() -> None:
     """A variable of ours that no part reads was meant for one. Raises SettingError."""
     from deploy.local.variables import SettingError
-    from gateway.protocol.variables import variables_problem
+    from gateway.protocol.configuration.variables import variables_problem
 
     if problem := variables_problem(os.environ):
         raise SettingError(problem)
 
 
+def _check_gateway_variables() -> None:
+    """Names alone: what a value has to be is for those who read it. The gateway's settings are
+    asked where there are such variables and its packages. Raises SettingError."""
+    from gateway.protocol.configuration.variables import SETTINGS_PREFIX
+
+    if not any(name.upper().startswith(SETTINGS_PREFIX) for name in os.environ):
+        return
+    if not all(find_spec(package) for package in ("pydantic_settings", "yaml")):
+        return
+    from deploy.local.variables import SettingError
+    from gateway.errors import ConfigError
+    from gateway.settings import Settings
+    from gateway.settings.checks.variables import check_variables
+
+    try:
+        check_variables(os.environ, Settings)
+    except ConfigError as error:
+        raise SettingError(error.message) from error
+
+
 def command_parser(chosen: str) -> Parser:
     """The parser of all commands; of the `chosen` one it knows what it takes."""
     top = Parser(prog="tierflow", description=DESCRIPTION, epilog=EPILOG)
+    top.add_argument("--version", action="version", version=f"tierflow {_version()}")
     commands = top.add_subparsers(dest="tierflow_command", metavar="COMMAND")
     for command in COMMANDS:
         if command.name != chosen:
@@ -161,6 +186,15 @@ def command_parser(chosen: str) -> Parser:
         )
         module.add_arguments(parser)
     return top
+
+
+def _version() -> str:
+    """Of the installation, or of the checkout."""
+    try:
+        return version("tierflow")
+    except PackageNotFoundError:
+        with (PARTS / "pyproject.toml").open("rb") as file:
+            return str(tomllib.load(file)["project"]["version"])
 
 
 def _module(command: Command) -> CommandModule:

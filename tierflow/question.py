@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from gateway.protocol.configuration.parser import USAGE
+from gateway.protocol.configuration.urls import url_problem
 from gateway.protocol.headers import ENDPOINT, MARKS, REASON, TIER
-from gateway.protocol.parser import USAGE
 
 COLOURS = {"draft": "\033[32m", "verifier": "", "device": "\033[33m"}
 SIGNS = {"draft": "=", "verifier": ".", "device": "?"}
@@ -47,9 +48,8 @@ class Question:
         """Raises AskFailed."""
         if not self.text.strip():
             raise AskFailed("the question is empty", USAGE)
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise AskFailed(f"--url {self.url}: expected http://host:port or https://host", USAGE)
+        if problem := url_problem(self.url):
+            raise AskFailed(f"--url: {problem}", USAGE)
         if self.max_tokens is not None and self.max_tokens < 1:
             raise AskFailed(f"--max-tokens {self.max_tokens}: must be 1 or more", USAGE)
 

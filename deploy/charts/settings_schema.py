@@ -38,6 +38,12 @@ HASH: Schema = {
 HASHED = {("Admin", "token"), ("StaticKey", "key")}
 """Secrets that may be given as a hash, by group and name. The templates refuse the others in
 words."""
+ITEMS = {
+    ("Listen", "allowed_hosts"): r"^([^:/\[\] \t]+|\[?[0-9a-fA-F:.]*:[0-9a-fA-F:.]*\]?)$",
+    ("Listen", "allowed_origins"): r"^(\*|[^/]+://[^/]+)$",
+}
+"""What each text of a list must look like where the gateway's own code looks at it, by group and
+name."""
 
 
 def page(path: Path) -> str:
@@ -99,4 +105,7 @@ def _group(group: Schema, groups: Schema) -> Schema:
         name: HASH if (group["title"], name) in HASHED else _shape(setting, groups)
         for name, setting in named
     }
+    for name, shape in shapes.items():
+        if pattern := ITEMS.get((group["title"], name)):
+            shape["items"] = shape["items"] | {"pattern": pattern}
     return {"properties": shapes} | ({"required": required} if required else {})

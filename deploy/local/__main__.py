@@ -8,7 +8,7 @@ from collections.abc import Callable
 from deploy.local.commands import CommandFailure, down, up
 from deploy.local.settings import Settings, read_settings
 from deploy.local.variables import SettingError, describe
-from gateway.protocol.parser import Parser
+from gateway.protocol.configuration.parser import Parser
 
 
 def main(argv: list[str]) -> int:

@@ -25,6 +25,9 @@ from deploy.local.processes import (
 )
 from deploy.local.readiness import Gateway, NotReady, template_missing, wait_until_ready
 from deploy.local.settings import CHECKOUT, Settings
+from deploy.local.variables import SettingError
+from gateway.errors import ConfigError
+from gateway.settings import Settings as GatewaySettings
 
 DOWN_TIMEOUT = 30.0
 
@@ -65,10 +68,12 @@ def _run(settings: Settings, instance: Instance) -> None:
 
 def _run_parts(settings: Settings, instance: Instance) -> None:
     settings = preflight.check(settings)
-    engine_python = _engine_python(settings)
     names = [device.name for device in settings.devices]
     secrets = instance_secrets(instance.folder, names)
-    write_private(instance.folder / GATEWAY_CONFIG, gateway_config(settings, secrets))
+    config = instance.folder / GATEWAY_CONFIG
+    write_private(config, gateway_config(settings, secrets))
+    _check_gateway(config)
+    engine_python = _engine_python(settings)
     launch = Launch(
         settings=settings,
         instance=instance,
@@ -86,6 +91,15 @@ def _run_parts(settings: Settings, instance: Instance) -> None:
     finally:
         instance.sweep()
     run.report()
+
+
+def _check_gateway(config: Path) -> None:
+    """Raises SettingError where the gateway would refuse to start with this file and the
+    environment: it would do so only when the engines are there."""
+    try:
+        GatewaySettings.load(config)
+    except ConfigError as error:
+        raise SettingError(error.message) from error
 
 
 class _Run:

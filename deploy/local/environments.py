@@ -56,7 +56,7 @@ from deploy.local.installation.system_packages import (
     missing_sentence,
     shared_memory_problem,
 )
-from gateway.protocol.variables import variables_problem
+from gateway.protocol.configuration.variables import variables_problem
 
 LOCKS = Path(__file__).resolve().parent.parent / "locks"
 RECIPE = "1"
@@ -81,9 +81,9 @@ class EnvironmentFailure(Exception):
 
 def cache_root() -> Path:
     """The folder that holds all environments."""
-    if chosen := os.environ.get("TIERFLOW_CACHE"):
+    if chosen := os.environ.get("TIERFLOW_CACHE", "").strip():
         return Path(os.path.expanduser(chosen)).absolute()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    base = os.environ.get("XDG_CACHE_HOME", "").strip() or "~/.cache"
     return Path(os.path.expanduser(base)) / "tierflow"
 
 

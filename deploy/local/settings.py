@@ -36,6 +36,17 @@ OWN_MODELS = (
     "to start your own, name their folders in TIERFLOW_DEVICES"
 )
 LONGEST_LEN = 100_000_000
+OF_THE_RUNNER = {
+    "listen.port": "TIERFLOW_PORT",
+    "pools.edge.endpoints": "TIERFLOW_EDGE_PORT",
+    "pools.edge.models": "TIERFLOW_EDGE_MODEL",
+    "pools.edge.mailboxes": "TIERFLOW_EDGE_DRAFT_PORT",
+    "pools.cloud.endpoints": "TIERFLOW_CLOUD_PORT",
+    "pools.cloud.models": "TIERFLOW_CLOUD_MODEL",
+    "pools.cloud.mailboxes": "TIERFLOW_CLOUD_DRAFT_PORT",
+}
+"""The gateway's settings that have to be as the runner starts the parts, and its variable for
+each. One of the gateway's would go over what the runner writes."""
 
 
 @dataclass(frozen=True)
@@ -154,16 +165,23 @@ class Settings:
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings from environment variables; empty ones count as absent. Raises SettingError."""
-    check_names(environ)
+    check_gateway_variables(environ)
+    return own_settings(environ)
+
+
+def own_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Those of the runner's own variables, whatever the gateway's are. Raises SettingError."""
     values = {v.name: environ.get(v.name, "").strip() or v.default for v in VARIABLES}
-    own_models = bool(environ.get("TIERFLOW_EDGE_MODEL") or environ.get("TIERFLOW_CLOUD_MODEL"))
+    own_models = any(
+        environ.get(name, "").strip() for name in ("TIERFLOW_EDGE_MODEL", "TIERFLOW_CLOUD_MODEL")
+    )
     gateway_port = port(values, "TIERFLOW_PORT")
     settings = Settings(
         port=gateway_port,
         edge_port=port(values, "TIERFLOW_EDGE_PORT"),
         cloud_port=port(values, "TIERFLOW_CLOUD_PORT"),
-        edge_model=_model("TIERFLOW_EDGE_MODEL", values["TIERFLOW_EDGE_MODEL"]),
-        cloud_model=_model("TIERFLOW_CLOUD_MODEL", values["TIERFLOW_CLOUD_MODEL"]),
+        edge_model=model("TIERFLOW_EDGE_MODEL", values["TIERFLOW_EDGE_MODEL"]),
+        cloud_model=model("TIERFLOW_CLOUD_MODEL", values["TIERFLOW_CLOUD_MODEL"]),
         device_model=_device_model(environ, own_models),
         devices=_devices(environ, own_models),
         devices_note=OWN_MODELS if own_models and "TIERFLOW_DEVICES" not in environ else "",
@@ -175,26 +193,40 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         edge_draft_port=port(values, "TIERFLOW_EDGE_DRAFT_PORT"),
         cloud_draft_port=port(values, "TIERFLOW_CLOUD_DRAFT_PORT"),
         engine_args=arguments(values, "TIERFLOW_ENGINE_ARGS"),
-        engine_python=values["TIERFLOW_ENGINE_PYTHON"],
+        engine_python=_program(values["TIERFLOW_ENGINE_PYTHON"]),
         start_timeout=positive(values, "TIERFLOW_START_TIMEOUT"),
         state=instance_folder(gateway_port, environ),
     )
-    _check_distinct(settings)
+    _check_distinct(settings, _device_port(values, environ))
     return settings
 
 
-def check_names(environ: Mapping[str, str]) -> None:
-    """Raises SettingError that names the variables of ours that no part reads, the gateway's
-    settings among them: the gateway would end of them when its engines have started."""
+def check_gateway_variables(environ: Mapping[str, str]) -> None:
+    """Raises SettingError that names the variables of ours that no part reads, and the gateway's
+    settings that can't work: the gateway would end of them when its engines have started."""
     # Its packages are not there where the variables are only listed.
     from gateway.errors import ConfigError
     from gateway.settings import Settings as GatewaySettings
-    from gateway.settings.variables import check_variables
+    from gateway.settings.checks.environment import check_environment, environment_settings
 
     try:
-        check_variables(environ, GatewaySettings)
+        check_environment(environ, GatewaySettings)
+        given = environment_settings(environ, GatewaySettings)
     except ConfigError as error:
         raise SettingError(error.message) from error
+    for path, own in OF_THE_RUNNER.items():
+        if variable := given.variable(path.split(".")):
+            raise SettingError(
+                f"{variable}: sets {path}, which `tierflow up` chooses by {own}: set that instead"
+            )
+
+
+def _device_port(values: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, int]:
+    """Of `tierflow device`, by its variable where that is set: the default may be another part's
+    where there is no such device."""
+    name = "TIERFLOW_DEVICE_PORT"
+    number = port(values, name)
+    return {name: number} if environ.get(name, "").strip() else {}
 
 
 def _device_model(environ: Mapping[str, str], own_models: bool) -> Model | None:
@@ -202,7 +234,7 @@ def _device_model(environ: Mapping[str, str], own_models: bool) -> Model | None:
     text = environ.get("TIERFLOW_DEVICE_MODEL", "").strip()
     if not text and own_models:
         return None
-    return _model("TIERFLOW_DEVICE_MODEL", text or f"{SHIPPED_FAMILY}/rill-device")
+    return model("TIERFLOW_DEVICE_MODEL", text or f"{SHIPPED_FAMILY}/rill-device")
 
 
 def _max_model_len(values: Mapping[str, str]) -> int | None:
@@ -210,6 +242,11 @@ def _max_model_len(values: Mapping[str, str]) -> int | None:
     if values[name] == "auto":
         return None
     return whole(values, name, "auto or a number of tokens", low=1, high=LONGEST_LEN)
+
+
+def _program(text: str) -> str:
+    """As the text means it where the command is called: it is started from the checkout."""
+    return str(_at_caller(text)) if "/" in text else text
 
 
 def _devices(environ: Mapping[str, str], own_models: bool) -> tuple[Device, ...]:
@@ -227,28 +264,40 @@ def _devices(environ: Mapping[str, str], own_models: bool) -> tuple[Device, ...]
 
 
 def _device(word: str, text: str) -> Device:
-    path = Path(os.path.expanduser(word))
-    folder = path if "/" in word else CHECKOUT / SHIPPED_FAMILY / f"{SPECIALIST}{word}"
+    shipped = CHECKOUT / SHIPPED_FAMILY / f"{SPECIALIST}{word}"
+    folder = (local_folder(word) or _at_caller(word)) if "/" in word else shipped
     name = folder.name.removeprefix(SPECIALIST)
     if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise SettingError(
             f"TIERFLOW_DEVICES={text}: {word} is not a specialist's name or a folder; a name has "
             "letters, digits, '.', '_' and '-'"
         )
-    return Device(name, Path(os.path.abspath(CHECKOUT / folder)))
+    return Device(name, folder)
 
 
-def _model(variable: str, text: str) -> Model:
-    """A folder if it is one or is written like one, else an id on the model hub (`owner/name`).
+def _at_caller(text: str) -> Path:
+    """The absolute path that the text means where the command is called."""
+    return Path(os.path.abspath(os.path.expanduser(text)))
 
-    Raises SettingError.
+
+def local_folder(text: str) -> Path | None:
+    """The folder that the text is or is written like; None: neither.
+
+    It may be one of the checkout, which then comes first, or of where the command is called.
     """
     path = Path(os.path.expanduser(text))
     if path.is_absolute() or text.startswith("."):
-        return Model(os.path.abspath(path))
-    in_checkout = CHECKOUT / path
-    if text.startswith(f"{SHIPPED_FAMILY}/") or in_checkout.is_dir():
-        return Model(str(in_checkout))
+        return _at_caller(text)
+    if text.startswith(f"{SHIPPED_FAMILY}/") or (CHECKOUT / path).is_dir():
+        return CHECKOUT / path
+    return _at_caller(text) if path.is_dir() else None
+
+
+def model(variable: str, text: str) -> Model:
+    """A folder if it is one or is written like one, else an id on the model hub (`owner/name`).
+    Raises SettingError."""
+    if folder := local_folder(text):
+        return Model(str(folder))
     if text.count("/") != 1 or not all(text.split("/")):
         raise SettingError(
             f"{variable}={text}: there is no such folder, and it is not a hub id (owner/name)"
@@ -258,17 +307,19 @@ def _model(variable: str, text: str) -> Model:
 
 def instance_folder(gateway_port: int, environ: Mapping[str, str] = os.environ) -> Path:
     """Of the instance whose gateway has this port."""
-    chosen = environ.get("TIERFLOW_STATE") or environ.get("XDG_STATE_HOME") or "~/.local/state"
+    names = ("TIERFLOW_STATE", "XDG_STATE_HOME")
+    given = (environ.get(name, "").strip() for name in names)
+    chosen = next(filter(None, given), "~/.local/state")
     return Path(os.path.expanduser(chosen)).absolute() / "tierflow" / str(gateway_port)
 
 
-def _check_distinct(settings: Settings) -> None:
+def _check_distinct(settings: Settings, device_port: dict[str, int]) -> None:
     models = {
         "TIERFLOW_DEVICE_MODEL": settings.device_model.name if settings.device_model else "",
         "TIERFLOW_EDGE_MODEL": settings.edge_model.name,
         "TIERFLOW_CLOUD_MODEL": settings.cloud_model.name,
     }
-    for what, values in (("port", settings.ports), ("name", models)):
+    for what, values in (("port", settings.ports | device_port), ("name", models)):
         seen: dict[object, str] = {}
         for variable, value in values.items():
             if value in seen:

@@ -61,9 +61,23 @@ VARIABLES = (
     Variable("TIERFLOW_ENGINE_ARGS", "", "further arguments for both engines"),
     Variable("TIERFLOW_ENGINE_PYTHON", "", "Python that has vLLM; empty: it is installed"),
     Variable("TIERFLOW_START_TIMEOUT", "600", "seconds an engine may take to start"),
-    Variable("TIERFLOW_STATE", "~/.local/state", "holds logs and what is running, in tierflow/"),
-    Variable("TIERFLOW_CACHE", "~/.cache/tierflow", "holds the Python environments"),
+    Variable(
+        "TIERFLOW_STATE",
+        "~/.local/state",
+        "holds logs and what is running, in tierflow/; default: XDG_STATE_HOME where that is set",
+    ),
+    Variable(
+        "TIERFLOW_CACHE",
+        "~/.cache/tierflow",
+        "holds the Python environments; default: tierflow/ in XDG_CACHE_HOME where that is set",
+    ),
 )
+BASES: Mapping[str, tuple[str, str]] = {
+    "TIERFLOW_STATE": ("XDG_STATE_HOME", "~/.local/state"),
+    "TIERFLOW_CACHE": ("XDG_CACHE_HOME", "~/.cache"),
+}
+"""The variables of all programs that name the folders in which these defaults lie, and what stands
+in for them."""
 
 
 def whole(values: Mapping[str, str], name: str, expected: str, *, low: int, high: int) -> int:

@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from deploy.reference.markdown import GENERATED, code, linked, paragraphs, table
-from gateway.api.error_codes import (
-    FRAME_ERRORS,
-    HTTP_ERRORS,
-    INTERNAL_ERRORS,
-    SESSION_ERRORS,
-    WORK_ERRORS,
-    ErrorCode,
-)
+from gateway.api.device_error_codes import FRAME_ERRORS, SESSION_ERRORS, WORK_ERRORS
+from gateway.api.error_codes import HTTP_ERRORS, INTERNAL_ERRORS, ErrorCode
 from gateway.api.error_handlers import status_and_type
 from gateway.api.operators.conditions import CONDITIONS
 
 OF_HTTP = """\
 The body of an error is `{"error": {"message", "type", "param", "code"}}`, as OpenAI's. `message`
 says what to do, and `param` names the field or header that is wrong. An answer with status 429 or
-503 says in `Retry-After` how many seconds to wait. A stream that has begun ends with one event
-`data: {"error": …}` of the same shape, at `/v1/responses` with `response.failed`. An engine's own
-4xx for a plain model keeps its status and words, and gets the code `engine_refused`, unless it has
-a code in words; one that is no error of this shape is passed on as it came."""
+503 says in `Retry-After` how many seconds to wait, and one with 502 does so where the engine did. A
+stream that has begun ends with one event `data: {"error": …}` of the same shape, at `/v1/responses`
+with `response.failed`. An engine's own 4xx for a plain model keeps its status and words, and gets
+the code `engine_refused`, unless it has a code in words; one that is no error of this shape is
+passed on as it came."""
 
 OF_FRAMES = """\
 The gateway tells a device of an error with an `error` frame: docs/speculation.md. An error about a

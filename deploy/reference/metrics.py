@@ -61,6 +61,10 @@ class MetricsSection:
 
 def gateway_sections() -> tuple[MetricsSection, ...]:
     """All that the gateway exports; a test compares it with the gateway's own page."""
+    return (*_of_requests(), *_of_virtual_models(), *_of_devices(), *_of_operation())
+
+
+def _of_requests() -> tuple[MetricsSection, ...]:
     return (
         MetricsSection(
             "Requests and endpoints",
@@ -88,6 +92,11 @@ def gateway_sections() -> tuple[MetricsSection, ...]:
             "Pools, and the discovery of their endpoints in Kubernetes: docs/gateway.md.",
             lambda: registry_of(PoolMetrics(LiveEndpoints([], [])), DiscoveryMetrics(lambda: ())),
         ),
+    )
+
+
+def _of_virtual_models() -> tuple[MetricsSection, ...]:
+    return (
         MetricsSection(
             "Cascades",
             "Requests for `tierflow-cascade`: docs/cascade.md. The caller's request counts under "
@@ -100,6 +109,11 @@ def gateway_sections() -> tuple[MetricsSection, ...]:
             "Requests for `tierflow-collective`: docs/collective.md.",
             lambda: _registry_with(lambda registry: CollectiveMetrics(registry, Prices())),
         ),
+    )
+
+
+def _of_devices() -> tuple[MetricsSection, ...]:
+    return (
         MetricsSection(
             "Devices' connections",
             "The connections of devices: docs/speculation.md.",
@@ -122,6 +136,11 @@ def gateway_sections() -> tuple[MetricsSection, ...]:
             "The engines' mailboxes for drafts: docs/speculation.md.",
             lambda: registry_of(MailboxMetrics(lambda: ())),
         ),
+    )
+
+
+def _of_operation() -> tuple[MetricsSection, ...]:
+    return (
         MetricsSection(
             "Shared state",
             "The state that replicas share: docs/state.md.",

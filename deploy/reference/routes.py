@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message
 
 from deploy.reference.markdown import GENERATED, code, paragraphs, table
 from gateway.api.listeners import FOR_OPERATORS, for_callers
-from gateway.protocol.speculation import PATH as DEVICES
+from gateway.protocol.device_link.speculation import PATH as DEVICES
 from gateway.settings import Settings, shipped_profiles
 from gateway.wiring.app import gateway
 

@@ -33,9 +33,10 @@ LONG = 100
 INTRODUCTION = """\
 `python -m gateway --config gateway.yaml` reads these settings from a YAML file. Environment
 variables replace what the file says; `__` stands between two levels. A wrong value, an unknown
-setting or `TIERFLOW_` variable, and a name that names nothing stop the start with exit code 2 and
-one line that names them and what was meant. What Kubernetes sets for Services whose names begin
-with `tierflow` is left alone.
+setting or `TIERFLOW_` variable, a name that stands twice or names nothing, and settings that
+contradict one another stop the start with exit code 2 and one line that names them and what was
+meant; `tierflow settings --config gateway.yaml` says the same without a start. What Kubernetes sets
+for Services whose names begin with `tierflow` is left alone.
 
 Lists and maps are given as JSON in a variable. `<name>` in a variable is the name in capitals;
 names that can't stand in a variable, such as those with a hyphen, are given as JSON one level

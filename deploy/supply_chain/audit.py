@@ -21,12 +21,52 @@ from packaging.version import InvalidVersion, Version
 
 from deploy.images.locked import LockedPackage, locked_packages, normalized
 
-LOCKS = Path(__file__).resolve().parent.parent / "locks"
-ECOSYSTEM = "PyPI"
+REPOSITORY = Path(__file__).resolve().parents[2]
+FOLDERS = (REPOSITORY / "deploy/locks", REPOSITORY / "tests/clients/locks")
+NPM_LOCK = "package-lock.json"
+RANGES = {"PyPI": "ECOSYSTEM", "npm": "SEMVER"}
+"""The ecosystems of the locks, each with the type of range that its advisories give."""
 
 
 class UnreadableAdvisories(Exception):
     """A file that holds no advisories; one line for the user."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lock:
+    """A lock: its file's name, and what it pins. `ecosystem` is a key of `RANGES`."""
+
+    name: str
+    ecosystem: str
+    packages: tuple[LockedPackage, ...]
+
+
+def shipped_locks() -> list[Path]:
+    return [
+        path
+        for folder in FOLDERS
+        for path in (*sorted(folder.glob("*.txt")), folder / NPM_LOCK)
+        if path.is_file()
+    ]
+
+
+def read_lock(path: Path) -> Lock:
+    """Raises ValueError for what is no lock, OSError for what can't be read."""
+    text = path.read_text(encoding="utf-8")
+    if path.name != NPM_LOCK:
+        return Lock(name=path.name, ecosystem="PyPI", packages=tuple(locked_packages(text)))
+    packages = tuple(
+        LockedPackage(
+            name=place.rpartition("node_modules/")[2],
+            version=package["version"],
+            marker="",
+            # Another digest than wheels have, which npm compares itself.
+            hashes=(),
+        )
+        for place, package in json.loads(text)["packages"].items()
+        if place
+    )
+    return Lock(name=path.name, ecosystem="npm", packages=packages)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +117,9 @@ def _records(found: Any, path: Path) -> Iterator[Mapping[str, Any]]:
         yield record
 
 
-def affected(
-    lock: str, packages: Sequence[LockedPackage], records: Sequence[Mapping[str, Any]]
-) -> list[Affected]:
+def affected(lock: Lock, records: Sequence[Mapping[str, Any]]) -> list[Affected]:
     """The packages of a lock that the records name in their locked version."""
-    by_name = {package.key: package for package in packages}
+    by_name = {package.key: package for package in lock.packages}
     found = []
     for record in records:
         if record.get("withdrawn"):
@@ -91,29 +129,29 @@ def affected(
             package = by_name.get(normalized(str(of.get("name", ""))))
             if (
                 package
-                and of.get("ecosystem") == ECOSYSTEM
-                and names_version(entry, package.version)
+                and of.get("ecosystem") == lock.ecosystem
+                and names_version(entry, package.version, RANGES[lock.ecosystem])
             ):
                 found.append(
                     Affected(
-                        lock=lock,
+                        lock=lock.name,
                         package=package,
                         id=record["id"],
                         aliases=tuple(record.get("aliases", ())),
-                        fixed=tuple(_fixed(entry)),
+                        fixed=tuple(_fixed(entry, RANGES[lock.ecosystem])),
                         summary=str(record.get("summary", "")),
                     )
                 )
     return found
 
 
-def names_version(entry: Mapping[str, Any], locked: str) -> bool:
-    """Whether an `affected` entry covers the version: by its list, or by its ranges (OSV's own
-    evaluation). A build's own label, such as +cpu, does not matter."""
+def names_version(entry: Mapping[str, Any], locked: str, kind: str = RANGES["PyPI"]) -> bool:
+    """Whether an `affected` entry covers the version: by its list, or by its ranges of this `kind`
+    (OSV's own evaluation). A build's own label, such as +cpu, does not matter."""
     version = Version(Version(locked).public)
     if any(_same(version, listed) for listed in entry.get("versions", ())):
         return True
-    ranges = (each for each in entry.get("ranges", ()) if each.get("type") == "ECOSYSTEM")
+    ranges = (each for each in entry.get("ranges", ()) if each.get("type") == kind)
     return any(_within(version, each.get("events", ())) for each in ranges)
 
 
@@ -142,9 +180,9 @@ def _same(version: Version, listed: str) -> bool:
         return False
 
 
-def _fixed(entry: Mapping[str, Any]) -> Iterator[str]:
+def _fixed(entry: Mapping[str, Any], kind: str) -> Iterator[str]:
     for each in entry.get("ranges", ()):
-        if each.get("type") == "ECOSYSTEM":
+        if each.get("type") == kind:
             yield from (event["fixed"] for event in each.get("events", ()) if "fixed" in event)
 
 
@@ -152,15 +190,13 @@ def main(argv: Sequence[str]) -> int:
     if not argv:
         print("audit: give a file of advisories: make audit ADVISORIES=file.json", file=sys.stderr)
         return 2
-    locks = [Path(lock) for lock in argv[1:]] or sorted(LOCKS.glob("*.txt"))
     try:
         records = list(advisories(Path(argv[0])))
-    except UnreadableAdvisories as error:
+        locks = [read_lock(Path(lock)) for lock in argv[1:] or shipped_locks()]
+    except (UnreadableAdvisories, ValueError, OSError) as error:
         print(f"audit: {error}", file=sys.stderr)
         return 2
-    found = []
-    for lock in locks:
-        found += affected(lock.name, locked_packages(lock.read_text()), records)
+    found = [problem for lock in locks for problem in affected(lock, records)]
     print(*found, sep="\n", end="\n" if found else "")
     print(f"{len(found)} found by {len(records)} advisories in {len(locks)} locks")
     return 1 if found else 0

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from gateway.admin.problems import BadInput, CommandRefused
+from gateway.protocol.configuration.urls import url_problem
 
 TIMEOUT_S = 10.0
 
@@ -22,8 +23,8 @@ class Api:
         self, *, url: str, token: str, ca: Path | None = None, server_name: str | None = None
     ) -> None:
         """Raises BadInput."""
-        if not url.startswith(("http://", "https://")):
-            raise BadInput(f"--url: {url!r} is not an http:// or https:// URL")
+        if problem := url_problem(url):
+            raise BadInput(f"--url: {problem}")
         if not (token.isascii() and token.isprintable()):
             raise BadInput(
                 "the admin token is not printable ASCII; give the gateway's `admin.token`"

@@ -33,12 +33,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def add_commands(
-    parser: argparse.ArgumentParser, *, url: str = DEFAULT_URL, token_file: Path | None = None
+    parser: argparse.ArgumentParser, *, url: str = DEFAULT_URL, token: str = TOKEN_VARIABLE
 ) -> None:
-    """What a parser takes for it. `url` and `token_file` are what stands in for options that are
-    not given; None: the variable."""
+    """What a parser takes for it. `url` is what stands in where none is given; `token` says where
+    the admin token is then taken from."""
     what = parser.add_subparsers(dest="what", required=True, metavar="{devices,keys}")
-    reach = _Reach(url, token_file)
+    reach = _Reach(url, token)
     _devices(what.add_parser("devices", help="enrol, list, show and revoke devices"), reach)
     _keys(what.add_parser("keys", help="make, list, show, rotate and revoke callers' keys"), reach)
 
@@ -48,10 +48,9 @@ class _Reach:
     """How the gateway is reached where the command line does not say."""
 
     url: str
-    token_file: Path | None
+    token: str
 
     def add_arguments(self, *commands: argparse.ArgumentParser) -> None:
-        held = f"{self.token_file}" if self.token_file else TOKEN_VARIABLE
         for each in commands:
             each.add_argument(
                 "--url", default=self.url, help="of the gateway; default: %(default)s"
@@ -59,8 +58,7 @@ class _Reach:
             each.add_argument(
                 "--token-file",
                 type=Path,
-                default=None if os.environ.get(TOKEN_VARIABLE) else self.token_file,
-                help=f"holds the admin token; default: {held}",
+                help=f"holds the admin token; default: {self.token}",
             )
             each.add_argument(
                 "--ca",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from fastapi import Depends, Request, Response
 from fastapi.security import HTTPBearer
 
-from gateway.api.parsing import authorization_of, peer_address
+from gateway.api.requests.request_headers import check_names, peer_address, read_headers
 from gateway.core.access.key import Identity
+from gateway.protocol.headers import AUTHORIZATION
 from gateway.serving.access.access import Access
 
 RATE_HEADERS = "rate_headers"
@@ -31,13 +32,15 @@ class CallerGate:
     async def __call__(
         self, request: Request, response: Response, _: object = _documented
     ) -> Identity:
-        """Raises InvalidKey and StateLost."""
+        """Raises InvalidKey, StateLost, and InvalidRequest for a header that there is not."""
+        read = read_headers(request.scope["headers"])
         identity = await self.access.identify(
-            authorization_of(request.scope),
+            read.get(AUTHORIZATION, ""),
             peer_address(request.scope),
             request.scope["headers"],
         )
         headers = {k.decode(): v.decode() for k, v in self.access.headers(identity)}
         setattr(request.state, RATE_HEADERS, headers)
         response.headers.update(headers)
+        check_names(read)
         return identity

@@ -8,9 +8,9 @@ from pydantic import BaseModel, Field
 from gateway.api.caller_key import CallerGate
 from gateway.api.description.responses import OF_BODIES, OF_CALLERS, OF_STATE, error_responses
 from gateway.api.json_body import documented, read_body
-from gateway.api.parsing import authorization_of, owner_of
+from gateway.api.requests.request_headers import authorization_of, owner_of
 from gateway.core.access.key import Identity
-from gateway.protocol.collective import FEEDBACK_PATH, Feedback
+from gateway.protocol.requests.collective import FEEDBACK_PATH, Feedback
 from gateway.serving.collective.feedback import FeedbackHandler
 
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.api.error_handlers import internal_error, render
-from gateway.api.parsing import peer_address
+from gateway.api.requests.request_headers import peer_address
 from gateway.core.devices.grant import Grant
 from gateway.errors import Draining, GatewayError, StateLost, TooManyAttempts, Unauthenticated
 from gateway.serving.devices.connections import DeviceConnections

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
-from starlette.routing import compile_path
 
 from gateway import errors
 from gateway.api.caller_key import RATE_HEADERS
-from gateway.protocol.field_problems import field_problem
+from gateway.protocol.errors.field_problems import field_problem
 from gateway.protocol.openai import ErrorBody, ErrorDetail
-from gateway.protocol.paths import STREAMS
+from gateway.protocol.paths import allowed_methods
 
 log = structlog.get_logger("tierflow.api")
 
-_FRAMEWORK_CODES = {404: "not_found", 405: "method_not_allowed", 500: "internal_error"}
+_FRAMEWORK_CODES = {404: "not_found", 500: "internal_error"}
 
 LONGEST_RETRY_S = 60.0
 """OpenAI's clients heed no longer `Retry-After`, and would come back at once."""
@@ -112,15 +112,23 @@ def internal_error(error: Exception, request_id: str | None = None) -> bytes:
     )
 
 
-def _methods(app: FastAPI, path: str, of_the_framework: str) -> list[str]:
-    """Those of all described routes of this path: the framework tells the first one's."""
+def _methods(app: FastAPI, path: str, of_the_framework: str) -> Sequence[str]:
+    """Those of all routes of this path: the framework tells the first one's."""
     found = {method.strip() for method in of_the_framework.split(",") if method.strip()}
-    for template, operations in app.openapi()["paths"].items():
-        if compile_path(template)[0].match(path):
-            found |= {method.upper() for method in operations}
-    if "GET" in found and not path.startswith(f"{STREAMS}/"):
-        found.add("HEAD")
-    return sorted(found | {"OPTIONS"})
+    for route in iter_route_contexts(app.routes):
+        if route.methods and route.path_regex.match(path):
+            found |= route.methods
+    return allowed_methods(path, found)
+
+
+def other_method(method: str, path: str, allowed: Sequence[str]) -> Response:
+    """The answer to OPTIONS, and to a method that is none of those `allowed` at this path."""
+    headers = {"allow": ", ".join(allowed)}
+    if method == "OPTIONS":
+        return Response(status_code=204, headers=headers)
+    message = f"{method} {path}: Method Not Allowed"
+    body = error_body(message, "invalid_request_error", code="method_not_allowed")
+    return Response(body, 405, headers, "application/json")
 
 
 def install(app: FastAPI) -> None:
@@ -128,15 +136,13 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        message = f"{request.method} {request.url.path}: {error.detail}"
-        kind = "invalid_request_error" if error.status_code < 500 else "server_error"
-        code = _FRAMEWORK_CODES.get(error.status_code, "invalid_value")
         headers = {name.lower(): value for name, value in (error.headers or {}).items()}
         if error.status_code == 405:
             methods = _methods(app, request.url.path, headers.get("allow", ""))
-            headers["allow"] = ", ".join(methods)
-            if request.method == "OPTIONS":
-                return Response(status_code=204, headers=headers)
+            return other_method(request.method, request.url.path, methods)
+        message = f"{request.method} {request.url.path}: {error.detail}"
+        kind = "invalid_request_error" if error.status_code < 500 else "server_error"
+        code = _FRAMEWORK_CODES.get(error.status_code, "invalid_value")
         return Response(
             error_body(message, kind, code=code), error.status_code, headers, "application/json"
         )

@@ -6,6 +6,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.inference import PATHS
+from gateway.api.listeners import for_callers
 from gateway.protocol.paths import STREAMS, read_route
 
 
@@ -20,13 +21,16 @@ class FastPath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._rest(scope, receive, send)
-        elif scope["method"] == "POST" and scope["path"] in PATHS:
-            await self._inference(scope, receive, send)
-        elif read_route(scope["method"], scope["path"]) is not None:
-            await self._inference(scope, receive, send)
-        elif scope["method"] == "POST" and scope["path"][:-1] in PATHS and scope["path"][-1] == "/":
+            return
+        path = scope["path"]
+        if path[-1:] == "/" and path[-2:] != "//" and for_callers(path[:-1]):
             # An engine redirects here, and many clients lose the body on the way.
-            await self._inference({**scope, "path": scope["path"][:-1]}, receive, send)
+            path = path[:-1]
+            scope = {**scope, "path": path}
+        if scope["method"] == "POST" and path in PATHS:
+            await self._inference(scope, receive, send)
+        elif read_route(scope["method"], path) is not None:
+            await self._inference(scope, receive, send)
         else:
             await self._rest(scope, receive, send)
 

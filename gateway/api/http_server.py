@@ -21,7 +21,7 @@ from gateway.api.connections.bounds import Connections
 from gateway.api.connections.http import HttpConnection
 from gateway.api.connections.websocket import WebSocketConnection
 from gateway.errors import ConfigError
-from gateway.protocol.speculation import MAX_FRAME_BYTES
+from gateway.protocol.device_link.speculation import MAX_FRAME_BYTES
 from gateway.serving.requests.drain import Drain
 
 LOOK_TICKS = 5

@@ -9,9 +9,9 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from gateway.api.parsing import check_encoding
+from gateway.api.requests.request_headers import check_encoding
 from gateway.errors import BodyTooLarge, InvalidRequest
-from gateway.protocol.field_problems import field_name, field_problem
+from gateway.protocol.errors.field_problems import field_name, field_problem
 
 MAX_BYTES = 64 * 1024
 BODY_S = 10.0

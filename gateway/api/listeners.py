@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import orjson
 from fastapi.security import HTTPAuthorizationCredentials
@@ -11,22 +11,24 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.description.pages import gateway_page
-from gateway.api.error_handlers import error_body, render
+from gateway.api.error_handlers import error_body, other_method, render
 from gateway.api.inference import PATHS
 from gateway.api.operators.admin_token import AdminGate
-from gateway.api.parsing import peer_address
+from gateway.api.requests.request_headers import peer_address
 from gateway.core.access.key import bearer_token
 from gateway.errors import GatewayError
-from gateway.protocol.collective import FEEDBACK_PATH
-from gateway.protocol.devices import ENROL_PATH
+from gateway.protocol.device_link.devices import ENROL_PATH
+from gateway.protocol.device_link.speculation import PATH as DEVICES
 from gateway.protocol.paths import RESPONSES, STREAMS, VERSION
-from gateway.protocol.speculation import PATH as DEVICES
+from gateway.protocol.requests.collective import FEEDBACK_PATH
 
 ROOT, READY, HEALTH, MODELS = "/", "/ready", "/health", "/v1/models"
 FOR_CALLERS = PATHS | {MODELS, FEEDBACK_PATH, ENROL_PATH, DEVICES, READY, HEALTH, VERSION}
 FOR_CALLERS_BELOW = (f"{MODELS}/", f"{STREAMS}/", f"{RESPONSES}/")
-ONLY_METHODS = {DEVICES: "WebSocket", ENROL_PATH: "POST"}
-"""Callers' routes among paths of operators': by another method they are `/v1/devices/{id}`."""
+_READ = ("GET", "HEAD", "OPTIONS")
+METHODS: Mapping[str, Sequence[str]] = {ROOT: _READ, READY: _READ, ENROL_PATH: ("OPTIONS", "POST")}
+"""Of the routes that are answered here, and of the callers' one among paths of operators': by
+another method it is `/v1/devices/{id}`."""
 FOR_OPERATORS = frozenset({"/metrics", "/docs", "/openapi.json", "/v1/devices"})
 FOR_OPERATORS_BELOW = ("/v1/admin/", "/v1/devices/", "/docs/")
 
@@ -55,13 +57,15 @@ class PublicRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        if scope["type"] == "http" and scope["method"] != ONLY_METHODS.get(path, scope["method"]):
+        if scope["type"] == "http" and path == DEVICES:
             await _not_found(scope)(scope, receive, send)
+        elif _by_other_method(scope):
+            await _other_method(scope)(scope, receive, send)
         elif scope["type"] == "websocket" or (path != READY and for_callers(path)):
             await self._app(scope, receive, send)
         elif path == READY:
             await self._show_readiness(scope, receive, send)
-        elif path == ROOT and scope["method"] in ("GET", "HEAD"):
+        elif path == ROOT:
             await _page(scope, callers=True)(scope, receive, send)
         elif self._gate is None or not for_operators(path):
             await _not_found(scope)(scope, receive, send)
@@ -103,7 +107,9 @@ class OperatorRoutes:
         path = scope["path"]
         if scope["type"] == "http" and (path in (READY, HEALTH) or for_operators(path)):
             await self._app(scope, receive, send)
-        elif scope["type"] == "http" and path == ROOT and scope["method"] in ("GET", "HEAD"):
+        elif path == ROOT and _by_other_method(scope):
+            await _other_method(scope)(scope, receive, send)
+        elif scope["type"] == "http" and path == ROOT:
             await _page(scope, callers=False)(scope, receive, send)
         elif scope["type"] == "http":
             await _not_found(scope)(scope, receive, send)
@@ -121,6 +127,17 @@ def _authorization(scope: Scope) -> HTTPAuthorizationCredentials | None:
 def _page(scope: Scope, *, callers: bool) -> Response:
     base_url = str(Request(scope).base_url)
     return gateway_page(base_url, callers=callers, operators=not callers)
+
+
+def _by_other_method(scope: Scope) -> bool:
+    """Whether a route of `METHODS` is asked which methods it has, or by one that it has not."""
+    if scope["type"] != "http" or scope["path"] not in METHODS:
+        return False
+    return scope["method"] == "OPTIONS" or scope["method"] not in METHODS[scope["path"]]
+
+
+def _other_method(scope: Scope) -> Response:
+    return other_method(scope["method"], scope["path"], METHODS[scope["path"]])
 
 
 def _not_found(scope: Scope) -> Response:

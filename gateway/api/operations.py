@@ -14,6 +14,7 @@ from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.core.routing.routing import unknown_model
 from gateway.core.types import EndpointState, PoolState
 from gateway.protocol.openai import (
+    ErrorBody,
     ModelCard,
     ModelList,
     PoolCondition,
@@ -118,6 +119,16 @@ def _add_held_models(
                 card.pools.append(pool.name)
 
 
+_ERRORS = error_responses()
+_UNREADY = _ERRORS | {
+    503: {
+        **_ERRORS[503],
+        "model": Readiness | ErrorBody,
+        "description": f"not ready; {_ERRORS[503]['description']}",
+    }
+}
+
+
 def operations_router(
     readiness: Callable[[], Readiness], metrics: Callable[[], tuple[bytes, str]]
 ) -> APIRouter:
@@ -131,7 +142,7 @@ def operations_router(
     @router.get(
         "/ready",
         summary="May requests come? And per pool, whether it can answer, and why not",
-        responses=error_responses() | {503: {"model": Readiness, "description": "not ready"}},
+        responses=_UNREADY,
     )
     async def ready(response: Response) -> Readiness:
         answer = readiness()

@@ -14,7 +14,7 @@ from gateway.api.caller_key import CallerGate
 from gateway.api.client_disconnect import ClientGone, Listening
 from gateway.api.description.responses import OF_CALLERS, OF_STATE, Responses, error_responses
 from gateway.api.error_handlers import render
-from gateway.api.parsing import authorization_of, bad_header, owner_of
+from gateway.api.requests.request_headers import authorization_of, bad_header, owner_of
 from gateway.core.access.key import Identity
 from gateway.core.ports import Clock
 from gateway.core.streams.event_log import EVENT_ID_PATTERN, read_event_id

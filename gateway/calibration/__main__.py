@@ -26,7 +26,7 @@ from gateway.calibration.thresholds import Z, with_thresholds
 from gateway.core.cascade.audit_weights import DONE, made_up_for
 from gateway.core.cascade.features import FEATURES, FROM_TOKENS
 from gateway.core.cascade.predictor import BY_MEAN, METHODS, ConfidenceModel, Predictor, to_data
-from gateway.protocol.parser import Parser
+from gateway.protocol.configuration.parser import Parser
 
 QUALITIES = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 LEAST_ROWS = 50

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
-LOWEST_PRIORITY, NORMAL_PRIORITY, HIGHEST_PRIORITY = 0, 5, 9
-PRIORITIES = {"low": 2, "normal": NORMAL_PRIORITY, "high": 8}
-"""The priorities that have a name."""
+from gateway.protocol.headers import HIGHEST_PRIORITY
+
 SHORTEST_RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
 DOUBT = 0.5
 """The share of an expected wait that is believed. To refuse wrongly costs an answer, to let a

@@ -22,9 +22,11 @@ from gateway.core.upstream_errors import (
     engine_busy,
     engine_denied,
     no_answer,
+    no_route,
     unreadable,
 )
 from gateway.errors import EngineFailed, UpstreamError
+from gateway.protocol.errors.engine_error import read_error
 from gateway.protocol.paths import OTHER, RESPONSES, ROUTES
 
 DENIED = frozenset({401, 402, 403, 407})
@@ -33,20 +35,18 @@ OF_THE_ENDPOINT = frozenset({408, 421, 425})
 """Too slow a connection, the wrong server, too early: none of it is in the request."""
 _NO_ROUTE_STATUSES = frozenset({404, 405, 501})
 """By these, and the words behind them, an engine says that it has no such route."""
-_NO_ROUTE_WORDS = frozenset({"Not Found", "Method Not Allowed"})
+_NO_ROUTE_WORDS = ("Not Found", "Method Not Allowed")
 IN_JSON = frozenset({400, 404, 405, 410})
 """An engine says in JSON what is wrong with a request. Where no JSON comes, it was no engine that
 answered: a proxy without its engine, or another server at its address."""
 _NO_LIST = re.compile(rb"\s*:\s*(?:\[\s*\]|[^\[\s])")
+_STATUS = re.compile("[45][0-9][0-9]")
 NOTHING = frozenset({b"", b"{}", b"[]", b"null"})
 _OPENED, _CLOSED = (b"{", b"["), (b"}", b"]")
 CERTAIN_REFUSAL = 400
 """The status by which engines say that a request is wrong. Any other from 400 on may come from one
 replica alone: another server at its address, an older version, a smaller limit."""
 MAX_RETRY_AFTER_S = 3600.0
-_ROOT = "body."
-MAX_WORDS_CHARS = 2000
-"""Of an engine's words: it may repeat all of a long prompt."""
 
 _ERROR = re.compile(
     rb'\s*\{\s*"(?:error"\s*:\s*[{"]|object"\s*:\s*"error"'
@@ -101,7 +101,7 @@ def body_fault(
         return EngineRefusal(404, no_route_body(path), no_route=True)
     if status >= 300:
         return None
-    if len(body) < 16 and body.strip() in NOTHING:
+    if len(body) < 16 and body.strip() in NOTHING and not _is_plain_text(path, headers):
         return no_answer(endpoint)
     if headers.get("content-type", "").lower().startswith("text/html"):
         return no_answer(endpoint)
@@ -116,6 +116,12 @@ def body_fault(
     return _abort_fault(endpoint, path, body)
 
 
+def _is_plain_text(path: str, headers: Mapping[str, str]) -> bool:
+    """Whether it is a speech's text, which is empty where nobody speaks."""
+    kind = headers.get("content-type", "").lower()
+    return ROUTES.get(path, OTHER).form and kind.startswith("text/plain")
+
+
 def named_fault(
     endpoint: str, path: str, headers: Mapping[str, str], stream: bytes
 ) -> UpstreamError | EngineRefusal | None:
@@ -124,36 +130,22 @@ def named_fault(
     return _error_fault(endpoint, path, headers, data) if _ERROR.match(data) else None
 
 
-def error_words(body: bytes) -> str:
-    """The message in an engine's error, cut to what a caller reads; "" where there is none."""
-    error = (_json_object(body) or {}).get("error")
-    said = error.get("message") if isinstance(error, dict) else None
-    return said[:MAX_WORDS_CHARS] if isinstance(said, str) else ""
-
-
-def error_field(body: bytes) -> str | None:
-    """The request's field that an engine's error names. vLLM gives its path in its own model."""
-    error = (_json_object(body) or {}).get("error")
-    param = error.get("param") if isinstance(error, dict) else None
-    return param.removeprefix(_ROOT) if isinstance(param, str) else None
-
-
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Seconds in Retry-After; a date counts from the answer's own."""
     value = headers.get("retry-after", "")
     try:
-        if value.strip().isdigit():
+        if value.strip().isdecimal():
             return min(MAX_RETRY_AFTER_S, float(value))
         until, sent = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date", ""))
         return min(MAX_RETRY_AFTER_S, max(0.0, (until - sent).total_seconds()))
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return None
 
 
 def no_route_body(path: str) -> bytes:
     """The error that a caller gets where no engine has the route that it asks for."""
     error = {
-        "message": f"the engines that serve this model have no route {path}",
+        "message": no_route(path),
         "type": "invalid_request_error",
         "param": None,
         "code": "route_not_served",
@@ -200,7 +192,11 @@ def _error_fault(
     body = _json_object(data) or {}
     status = _named_status(body)
     fault = status_fault(endpoint, path, status, headers)
-    return EngineRefusal(status, data) if fault is None else fault
+    if fault is None:
+        return EngineRefusal(status, data)
+    if status >= 500:
+        fault.reason = read_error(data).words
+    return fault
 
 
 def _abort_fault(endpoint: str, path: str, body: bytes) -> EngineFailed | None:
@@ -221,7 +217,7 @@ def _named_status(body: Mapping[str, Any]) -> int:
         if isinstance(error, dict):
             for name in ("code", "status", "status_code"):
                 status = str(error.get(name))
-                if status.isdigit() and 400 <= int(status) < 600:
+                if _STATUS.fullmatch(status):
                     return int(status)
     return 500
 

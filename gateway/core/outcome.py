@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.core.access.quota import CHARS_PER_TOKEN
+from gateway.core.streams.usage import Usage
 from gateway.core.types import InferenceRequest
 
 
@@ -42,6 +43,13 @@ class Outcome:
     decode_s_per_token: float | None = None
     longest_pause_s: float = 0.0
     resumptions: int = 0
+
+    def note_usage(self, usage: Usage | None) -> None:
+        """The engine's own counts, in place of those made on the way; what it does not tell
+        stays."""
+        if usage is not None:
+            self.prompt_tokens = usage.prompt_tokens or self.prompt_tokens
+            self.completion_tokens = usage.completion_tokens or self.completion_tokens
 
     @property
     def used_tokens(self) -> int:

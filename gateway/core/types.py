@@ -8,15 +8,15 @@ from enum import StrEnum
 
 from gateway.core.access.key import EVERYTHING, Scope
 from gateway.core.access.quota import RequestUse
-from gateway.core.admission import NORMAL_PRIORITY
+from gateway.core.bodies.media_urls import MediaName
 from gateway.core.endpoints.estimate import Estimate
 from gateway.core.endpoints.outlier_ejection import PassiveHealth
 from gateway.core.endpoints.usual_waits import UsualWaits
-from gateway.core.media_urls import MediaName
 from gateway.core.privacy import PUBLIC, PrivacyTerms
 from gateway.core.streams.continuation import ContinuationTerms
 from gateway.core.tier import Tier
 from gateway.errors import GatewayError
+from gateway.protocol.headers import NORMAL_PRIORITY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

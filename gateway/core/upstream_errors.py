@@ -77,6 +77,16 @@ def engine_refused(endpoint: str, path: str, status: int) -> EngineRefused:
     )
 
 
+def no_route(path: str) -> str:
+    """What the caller is told where no engine has the route."""
+    return f"the engines that serve this model have no route {path}"
+
+
+def served_nowhere(endpoint: str, path: str) -> RouteNotServed:
+    """No engine that was asked has the route, this one the last."""
+    return RouteNotServed(no_route(path), endpoint=endpoint, code=NO_ROUTE)
+
+
 def route_not_served(endpoint: str, path: str) -> RouteNotServed:
     """Another engine may have the route."""
     return RouteNotServed(
@@ -188,8 +198,13 @@ def endless_event(endpoint: str) -> EngineFailed:
     return engine_failed(endpoint, "sent an endless event", "unreadable_answer")
 
 
-def not_a_chat_completion(endpoint: str) -> EngineFailed:
-    return engine_failed(endpoint, "sent something that is not a chat completion")
+def not_a_chat_completion(endpoint: str, place: str, found: str) -> EngineFailed:
+    """`found` says what stands at this place of the body instead, without its words."""
+    return engine_failed(
+        endpoint,
+        f"sent something that is not a chat completion: {place} is {found}",
+        "unreadable_answer",
+    )
 
 
 def no_text(endpoint: str) -> EngineFailed:

@@ -61,6 +61,26 @@ def guarded_origins(listens_on: str, given: Collection[str] | None) -> frozenset
     return frozenset(given or ())
 
 
+class Readers:
+    """The origins of pages that may read answers; `*` among them: every page."""
+
+    def __init__(self, origins: Collection[str]) -> None:
+        self._any = ANY in origins
+        self._origins = {each.lower().encode() for each in origins}
+
+    def __contains__(self, origin: bytes) -> bool:
+        return self._any or origin.lower() in self._origins
+
+    @staticmethod
+    def headers(origin: bytes) -> list[tuple[bytes, bytes]]:
+        """Those that let a page of this origin read an answer with all its headers."""
+        return [
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", b"*"),
+            (b"vary", b"Origin"),
+        ]
+
+
 class BrowserGuard:
     """A guard before an ASGI `app`: it lets in what names one of `hosts`, and pages of `origins`
     or of the host that they ask. None: any; `*` among them: any, and every page may read."""
@@ -76,8 +96,7 @@ class BrowserGuard:
         """`settings` name what hosts and what origins are added to, for messages."""
         self._app = app
         self._hosts = None if hosts is None or ANY in hosts else _names(hosts)
-        self._any_origin = origins is not None and ANY in origins
-        self._origins = None if origins is None else {each.lower().encode() for each in origins}
+        self._readers = None if origins is None else Readers(origins)
         self._seen: set[bytes] = set()
         """Host headers, as they came, that have been found known."""
         self._host_setting, self._origin_setting = settings
@@ -95,12 +114,12 @@ class BrowserGuard:
         if host and host not in self._seen and not self._knows(host):
             what = f"no host of this API is named; add the name to {self._host_setting} if it is"
             await _refuse(scope, receive, send, what, code="foreign_host")
-        elif not origin or self._origins is None or _is_of(origin, host):
+        elif not origin or self._readers is None or _is_of(origin, host):
             await self._app(scope, receive, send)
-        elif not self._any_origin and origin.lower() not in self._origins:
+        elif origin not in self._readers:
             what = f"a web page of another origin asks; add it to {self._origin_setting} if it may"
             await _refuse(scope, receive, send, what, code="foreign_origin")
-        elif scope["type"] == "http" and scope["method"] == "OPTIONS":
+        elif scope["type"] == "http" and scope["method"] == "OPTIONS" and _is_preflight(scope):
             await _answer_preflight(scope, send, origin)
         else:
             await self._app(scope, receive, _readable(send, origin))
@@ -147,6 +166,10 @@ def _is_of(origin: bytes, host: bytes) -> bool:
     return bool(host) and origin.lower().partition(b"://")[2] == host.lower()
 
 
+def _is_preflight(scope: Scope) -> bool:
+    return any(name == b"access-control-request-method" for name, _ in scope["headers"])
+
+
 async def _answer_preflight(scope: Scope, send: Send, origin: bytes) -> None:
     headers = [
         (b"access-control-allow-origin", origin),
@@ -165,11 +188,7 @@ async def _answer_preflight(scope: Scope, send: Send, origin: bytes) -> None:
 
 def _readable(send: Send, origin: bytes) -> Send:
     """Let the page read the answer with all its headers."""
-    added = [
-        (b"access-control-allow-origin", origin),
-        (b"access-control-expose-headers", b"*"),
-        (b"vary", b"Origin"),
-    ]
+    added = Readers.headers(origin)
 
     async def sending(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":

@@ -39,6 +39,9 @@ ALL = frozenset(
 REQUEST_ID = "x-request-id"
 MARKS = "x-tierflow-marks"
 """1: a device agent's stream has one origin in each chunk, and says which."""
+LOWEST_PRIORITY, NORMAL_PRIORITY, HIGHEST_PRIORITY = 0, 5, 9
+PRIORITIES = {"low": 2, "normal": NORMAL_PRIORITY, "high": 8}
+"""The priorities that have a name."""
 _HARMLESS_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 
 

@@ -4,7 +4,7 @@ way back to a stream."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 CHAT = "/v1/chat/completions"
@@ -22,6 +22,14 @@ RERANKS = ("/rerank", "/v1/rerank", "/v2/rerank")
 SCORES = ("/score", "/v1/score")
 POOLING = "/pooling"
 CLASSIFY = "/classify"
+COHERE_EMBED = "/v2/embed"
+COHERE_CHAT = "/cohere/v2/chat"
+GENERATIVE_SCORING = "/generative_scoring"
+CHAT_RENDER = "/v1/chat/completions/render"
+COMPLETIONS_RENDER = "/v1/completions/render"
+RESPONSES_RENDER = "/v1/responses/render"
+MESSAGES_RENDER = "/v1/messages/render"
+"""Rendering gives the tokens of a prompt, as the engine would read them."""
 
 STORED_RESPONSE = "/v1/responses/{response_id}"
 CANCEL_RESPONSE = "/v1/responses/{response_id}/cancel"
@@ -69,6 +77,13 @@ ROUTES: Mapping[str, EngineRoute] = {
         prompt=("messages", "prompt"), answer="tokens", empty=True, model_optional=True
     ),
     DETOKENIZE: EngineRoute(model_optional=True),
+    COHERE_EMBED: EngineRoute(prompt=("texts", "images", "inputs"), model_optional=True),
+    COHERE_CHAT: EngineRoute(prompt=("messages",)),
+    GENERATIVE_SCORING: EngineRoute(prompt=("query", "items"), model_optional=True),
+    CHAT_RENDER: EngineRoute(prompt=("messages",)),
+    COMPLETIONS_RENDER: EngineRoute(prompt=("prompt",)),
+    RESPONSES_RENDER: EngineRoute(prompt=("instructions", "input")),
+    MESSAGES_RENDER: EngineRoute(prompt=("system", "messages")),
     TRANSCRIPTIONS: _SPEECH,
     TRANSLATIONS: _SPEECH,
     **dict.fromkeys(RERANKS, _RERANK),
@@ -85,7 +100,7 @@ READ_ROUTES: Mapping[str, str] = {
 """The routes without a body, with the method of each."""
 RESPONSE_ID = "[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}"
 _ID = re.compile(RESPONSE_ID)
-_STORED = re.compile(f"/v1/responses/({RESPONSE_ID})(/cancel)?")
+_STORED = re.compile("/v1/responses/([^/]+)(/cancel)?")
 
 
 def is_response_id(text: str) -> bool:
@@ -95,7 +110,8 @@ def is_response_id(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ReadRoute:
-    """A request to one of the `READ_ROUTES`: its path as the table has it, and the id in it."""
+    """A request to one of the `READ_ROUTES`: its path as the table has it, and the id in it; "":
+    none, or one that no engine gives."""
 
     path: str
     response_id: str = ""
@@ -106,7 +122,17 @@ def read_route(method: str, path: str) -> ReadRoute | None:
     if path == VERSION:
         route = ReadRoute(VERSION)
     elif found := _STORED.fullmatch(path):
-        route = ReadRoute(CANCEL_RESPONSE if found[2] else STORED_RESPONSE, found[1])
+        path = CANCEL_RESPONSE if found[2] else STORED_RESPONSE
+        route = ReadRoute(path, found[1] if is_response_id(found[1]) else "")
     else:
         return None
     return route if READ_ROUTES[route.path] == ("GET" if method == "HEAD" else method) else None
+
+
+def allowed_methods(path: str, served: Iterable[str]) -> list[str]:
+    """The `Allow` of a path, of which these methods are served: HEAD comes with GET, but for a
+    stream, and OPTIONS everywhere."""
+    methods = {*served, "OPTIONS"}
+    if "GET" in methods and not path.startswith(f"{STREAMS}/"):
+        methods.add("HEAD")
+    return sorted(methods)

@@ -8,52 +8,43 @@ the environment or the file. Imports core, errors and the names and limits of pr
 from __future__ import annotations
 
 import os
-import re
-from importlib import resources
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
 
-from gateway.errors import ConfigError
-from gateway.protocol.variables import SETTINGS_PREFIX
-from gateway.settings.admin import Admin
+from gateway.protocol.configuration.variables import SETTINGS_PREFIX
+from gateway.settings.access.admin import Admin
+from gateway.settings.access.keys import KeySettings
 from gateway.settings.bounds import Ejection, RequestLimits, Retries, Scrape, Timeouts
-from gateway.settings.cascade import CascadeSettings
-from gateway.settings.collective import CollectiveSettings
+from gateway.settings.checks.contradictions import contradictions
+from gateway.settings.checks.moved import refuse_moved
+from gateway.settings.checks.names import wrong_names
+from gateway.settings.checks.problems import WrongSettings, explain
+from gateway.settings.checks.variables import check_variables
 from gateway.settings.connections import ConnectionSettings
 from gateway.settings.continuation import ContinuationSettings
 from gateway.settings.devices import DeviceSettings
-from gateway.settings.keys import KeySettings
+from gateway.settings.group import Group
 from gateway.settings.lifecycle import LifecycleSettings
 from gateway.settings.listen import Listen, Operations
-from gateway.settings.moved import refuse_moved
-from gateway.settings.names import check_names
 from gateway.settings.pools import Discovery, Pool
-from gateway.settings.prices import PriceSettings
 from gateway.settings.privacy import PrivacySettings
-from gateway.settings.problems import explain
 from gateway.settings.resumable import ResumableSettings
+from gateway.settings.shipped import shipped_profiles
+from gateway.settings.sources import file_text, values_of
 from gateway.settings.state import StateSettings
-from gateway.settings.variables import check_variables
+from gateway.settings.virtual_models.cascade import CascadeSettings
+from gateway.settings.virtual_models.collective import CollectiveSettings
+from gateway.settings.virtual_models.prices import PriceSettings
 
 ENV_PREFIX = SETTINGS_PREFIX
+__all__ = ["ENV_PREFIX", "Settings", "settings_problems", "shipped_profiles"]
 
 
-class Settings(BaseSettings):
-    """All settings of the gateway. `load` raises ConfigError when a value can't work."""
-
-    model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__"
-    )
+class Settings(Group):
+    """All settings of the gateway. `load` and `parse` raise WrongSettings when one can't work."""
 
     listen: Listen = Listen()
     pools: dict[str, Pool] = Field(default={}, description="The pools, by name.")
@@ -113,55 +104,40 @@ class Settings(BaseSettings):
         return self
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return EnvSettingsSource(settings_cls), init_settings
+    def load(cls, config: Path | None) -> Settings:
+        """Read the file (if any) and the environment of the process."""
+        if config is None:
+            return cls.parse("{}", os.environ)
+        return cls.parse(file_text(config), os.environ, f"config file {config}")
 
     @classmethod
-    def load(cls, config: Path | None) -> Settings:
-        """Read the file (if any) and the environment."""
-        check_variables(os.environ, cls)
-        values = _read_yaml(config) if config else {}
+    def parse(
+        cls, text: str | bytes, environ: Mapping[str, str], source: str = "the settings"
+    ) -> Settings:
+        """From the text of a file, with the variables in `environ` over it. `source` names the
+        text in sentences. Nothing is started, and no file is read."""
+        check_variables(environ, cls)
+        values = values_of(text, environ, cls, source)
         try:
-            settings = cls(**values)
+            settings = cls.model_validate(values)
         except ValidationError as error:
-            raise ConfigError(explain(error, cls)) from error
-        except SettingsError as error:
-            raise ConfigError(_no_json(error)) from error
+            raise WrongSettings(explain(error, cls)) from error
         settings = settings.model_copy(update={"profiles": shipped_profiles() | settings.profiles})
-        check_names(settings)
+        if problems := [*contradictions(settings), *wrong_names(settings)]:
+            raise WrongSettings(problems)
         return settings
 
 
-def shipped_profiles() -> dict[str, dict[str, Any]]:
-    text = resources.files("gateway.core.routing").joinpath("profiles.yaml").read_text()
-    loaded: dict[str, dict[str, Any]] = yaml.safe_load(text)
-    return loaded
+def settings_problems(text: str | bytes, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What is wrong with a configuration, a sentence for each setting; () where it can work.
 
-
-def _no_json(error: SettingsError) -> str:
-    """For a variable of a list or map. The value stays out: it might be a secret."""
-    named = re.search(r'field "(\w+)"', str(error))
-    variable = ENV_PREFIX + (named[1].upper() if named else "*")
-    return f'{variable}: lists and maps are written as JSON in a variable, such as ["a", "b"]'
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
+    `text` is the YAML of a file, `environ` the variables over it. Those of a kind are told at once:
+    first unknown variables, then YAML that can't be read, then wrong values, then names that name
+    nothing. What only the machine that starts the gateway can tell, such as whether a file is
+    there, is not judged.
+    """
     try:
-        values = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"config file {path}: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        problem = " ".join(str(error).split())
-        raise ConfigError(f"config file {path} is not valid YAML: {problem}") from error
-    except RecursionError as error:
-        raise ConfigError(f"config file {path} is nested too deep") from error
-    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise ConfigError(f"config file {path}: expected settings by name at the top level")
-    return values
+        Settings.parse(text, environ)
+    except WrongSettings as wrong:
+        return wrong.problems
+    return ()

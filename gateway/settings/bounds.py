@@ -7,24 +7,25 @@ from typing import Annotated
 from pydantic import Field, field_validator, model_validator
 
 from gateway.settings.group import Group, Unit
+from gateway.settings.values import Seconds
 
 
 class Timeouts(Group):
     """The longest waits for engines and callers."""
 
-    connect_s: float = Field(default=2.0, gt=0, description="The wait for a new connection.")
-    first_token_s: float = Field(
+    connect_s: Seconds = Field(default=2.0, gt=0, description="The wait for a new connection.")
+    first_token_s: Seconds = Field(
         default=60.0, gt=0, description="The wait for the first bytes of a stream."
     )
-    idle_s: float = Field(
+    idle_s: Seconds = Field(
         default=30.0,
         gt=0,
         description="The wait between two pieces of a stream, and for a caller that stops reading.",
     )
-    answer_s: float = Field(
+    answer_s: Seconds = Field(
         default=600.0, gt=0, description="The wait for an answer that is not streamed."
     )
-    body_s: float = Field(
+    body_s: Seconds = Field(
         default=30.0,
         gt=0,
         description="The wait for the caller's whole body; a large one may take longer, see "
@@ -43,7 +44,7 @@ class Timeouts(Group):
         "wait that is usual there counts as stuck, and requests that wait there for their first "
         "token move to another one. The other timeouts are never exceeded. 0: only they hold.",
     )
-    usual_floor_s: float = Field(
+    usual_floor_s: Seconds = Field(
         default=3.0, gt=0, description="The least silence for which an endpoint counts as stuck."
     )
 
@@ -66,22 +67,22 @@ class Ejection(Group):
     min_requests: Annotated[int, Unit("requests")] = Field(
         default=10, ge=1, description="Requests within the window below which no share counts."
     )
-    window_s: float = Field(
+    window_s: Seconds = Field(
         default=10.0,
         gt=0,
         description="The time after which a request counts for 1/e in the share.",
     )
-    first_pause_s: float = Field(
+    first_pause_s: Seconds = Field(
         default=2.0,
         gt=0,
         description="The longest first pause; each further one is up to twice as long.",
     )
-    longest_pause_s: float = Field(
+    longest_pause_s: Seconds = Field(
         default=60.0,
         gt=0,
         description="The longest pause. An endpoint that has been well for as long begins anew.",
     )
-    slow_start_s: float = Field(
+    slow_start_s: Seconds = Field(
         default=10.0,
         ge=0,
         description="The time over which an endpoint that returns gets its full share of the "
@@ -92,8 +93,8 @@ class Ejection(Group):
 class Scrape(Group):
     """The regular look at each engine's health, models and load."""
 
-    interval_s: float = Field(default=1.0, gt=0, description="The time between two looks.")
-    timeout_s: float = Field(default=5.0, gt=0, description="The wait for one look.")
+    interval_s: Seconds = Field(default=1.0, gt=0, description="The time between two looks.")
+    timeout_s: Seconds = Field(default=5.0, gt=0, description="The wait for one look.")
     failures: Annotated[int, Unit("failures")] = Field(
         default=3,
         ge=1,
@@ -210,7 +211,7 @@ class RequestLimits(Group):
         ge=0,
         description="Requests that wait for admission at once, and those that wait for a pool.",
     )
-    max_wait_s: float = Field(default=10.0, gt=0, description="The longest wait for admission.")
+    max_wait_s: Seconds = Field(default=10.0, gt=0, description="The longest wait for admission.")
 
     @field_validator("media_hosts")
     @classmethod

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from gateway.settings.group import Group, Unit
+from gateway.settings.values import Seconds
 
 
 class ConnectionSettings(Group):
@@ -28,13 +29,13 @@ class ConnectionSettings(Group):
         description="Networks of which `max_per_address` does not hold, such as those of proxies, "
         "behind which many callers have one address.",
     )
-    headers_s: float = Field(
+    headers_s: Seconds = Field(
         default=10.0,
         gt=0,
         description="The wait for the whole head of a request, on a new connection from its "
         "beginning.",
     )
-    keep_alive_s: float = Field(
+    keep_alive_s: Seconds = Field(
         default=75.0, gt=0, description="How long a connection stays open for the next request."
     )
     max_header_bytes: int = Field(

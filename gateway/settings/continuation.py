@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from gateway.settings.group import Group
+from gateway.settings.values import Seconds
 
 
 class ContinuationSettings(Group):
@@ -15,7 +16,7 @@ class ContinuationSettings(Group):
         description="Whether streams are continued. Engines are then asked for token ids as well, "
         "which callers see only where they ask for them.",
     )
-    patience_s: float = Field(
+    patience_s: Seconds = Field(
         default=30.0,
         ge=0,
         description="How long a broken stream waits for an endpoint that goes on with it.",

@@ -6,11 +6,12 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from gateway.protocol.devices import DeviceName, Owner
+from gateway.protocol.device_link.devices import DeviceName, Owner
+from gateway.protocol.device_link.speculation import MAX_SESSIONS
+from gateway.protocol.device_link.work import MAX_WORK
 from gateway.protocol.nearest import nearest
-from gateway.protocol.speculation import MAX_SESSIONS
-from gateway.protocol.work import MAX_WORK
 from gateway.settings.group import Group, Unit
+from gateway.settings.values import Seconds
 
 TokenHash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -24,10 +25,10 @@ class DeviceSettings(Group):
     owners: dict[DeviceName, Owner] = Field(
         default={}, description="The proven owners of the devices under `devices.tokens`, by name."
     )
-    lease_s: float = Field(
+    lease_s: Seconds = Field(
         default=15.0, gt=0, description="A device that sends no frame for this long counts as gone."
     )
-    heartbeat_s: float = Field(
+    heartbeat_s: Seconds = Field(
         default=5.0, gt=0, description="How often a device pings; shorter than `devices.lease_s`."
     )
     max_sessions: Annotated[int, Unit("sessions")] = Field(

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
-from gateway.protocol.browser_guard import is_host, is_loopback
+from gateway.protocol.browser_guard import ANY, is_host, is_loopback
+from gateway.settings.checks.addresses import check_host, check_origin
 from gateway.settings.group import Group, Unit
 from gateway.settings.tls import ServerTls
+
+
+def _listenable(host: str) -> str:
+    check_host(host.strip("[]"))
+    return host
+
+
+Host = Annotated[str, AfterValidator(_listenable)]
 
 
 class Listen(Group):
     """The address at which the gateway serves its API."""
 
-    host: str = Field(default="127.0.0.1", description="The address to listen on.")
+    host: Host = Field(default="127.0.0.1", description="The address to listen on.")
     port: Annotated[int, Unit("port")] = Field(
         default=8080, ge=0, le=65535, description="The port; 0 takes a free one."
     )
@@ -44,9 +53,8 @@ class Listen(Group):
     @classmethod
     def _origins(cls, origins: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for origin in origins or ():
-            scheme, separator, rest = origin.partition("://")
-            if origin != "*" and (not scheme or not separator or not rest or "/" in rest):
-                raise ValueError(f"{origin!r} is not an origin, such as https://app.example.org")
+            if origin != ANY:
+                check_origin(origin)
         return origins
 
     tls: ServerTls | None = None
@@ -61,7 +69,7 @@ class Operations(Group):
     """The operators' address: metrics, the details of `/ready`, the API's description, and the
     admin API. See docs/security.md."""
 
-    host: str = Field(default="127.0.0.1", description="The address to listen on.")
+    host: Host = Field(default="127.0.0.1", description="The address to listen on.")
     port: Annotated[int | None, Unit("port")] = Field(
         default=None,
         ge=0,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from gateway.core.tier import Tier
 from gateway.core.types import Probe
+from gateway.settings.checks.addresses import base_url, parse_address
 from gateway.settings.group import Group, Unit
 from gateway.settings.tls import ClientTls
-from gateway.settings.values import BearerToken, parse_address
+from gateway.settings.values import BearerToken, Seconds
 
 MIN_SECRET = 16
 """Characters of a mailbox's secret."""
@@ -26,7 +26,8 @@ class Pool(Group):
     endpoints: tuple[str, ...] | None = Field(
         default=None,
         min_length=1,
-        description="Base URLs of the replicas, without /v1; default: those that discovery finds.",
+        description="Base URLs of the replicas, without /v1; a path below which a server stands is "
+        "kept. Default: those that discovery finds.",
     )
     probe: Probe = Field(
         default=Probe.ENGINE,
@@ -37,7 +38,7 @@ class Pool(Group):
         default=(),
         description="Names of served models that must be known before a replica was seen.",
     )
-    hold_s: float = Field(
+    hold_s: Seconds = Field(
         default=0.0,
         ge=0,
         description="How long requests wait while the pool has no healthy endpoint.",
@@ -72,9 +73,7 @@ class Pool(Group):
     @field_validator("endpoints")
     @classmethod
     def _urls(cls, urls: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        for url in urls or ():
-            _check_url(url)
-        return None if urls is None else tuple(url.rstrip("/") for url in urls)
+        return None if urls is None else tuple(base_url(url) for url in urls)
 
     @field_validator("mailboxes")
     @classmethod
@@ -132,7 +131,7 @@ class Discovery(Group):
         default={"app.kubernetes.io/part-of": "tierflow"},
         description="Labels that EndpointSlices must carry beside tierflow.dev/pool and /tier.",
     )
-    resync_s: float = Field(
+    resync_s: Seconds = Field(
         default=300.0, ge=1, description="The interval at which all EndpointSlices are listed anew."
     )
     kubeconfig: str | None = Field(
@@ -158,20 +157,6 @@ class Discovery(Group):
     def _drafts(self) -> Discovery:
         _long_enough(self.mailbox_secret)
         return self
-
-
-def _check_url(url: str) -> None:
-    """Raises ValueError. What may be a secret is not repeated."""
-    parts = urlsplit(url)
-    if parts.username is not None or parts.password is not None:
-        raise ValueError(
-            "a URL with a user or a password would show it in ids, logs and metrics; leave it out, "
-            "and set the pool's `api_key`, which is sent as a bearer token"
-        )
-    if parts.query or parts.fragment:
-        raise ValueError("a base URL ends with its path; leave out what begins with `?` or `#`")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url!r} is not an http:// or https:// URL")
 
 
 def _long_enough(secret: SecretStr | None) -> None:

@@ -7,12 +7,13 @@ from typing import Annotated
 from pydantic import Field
 
 from gateway.settings.group import Group, Unit
+from gateway.settings.values import Seconds
 
 
 class ResumableSettings(Group):
     """Streams that survive their connection, by request; see docs/resumable-streams.md."""
 
-    max_s: float = Field(
+    max_s: Seconds = Field(
         default=300.0,
         ge=0,
         description="The longest that a stream lives without its caller; a request for more gets "

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from gateway.settings.checks.addresses import check_host, parse_address
 from gateway.settings.group import Group, Unit
 from gateway.settings.tls import ClientTls
-from gateway.settings.values import parse_address
 
 SCHEMES = {"redis": False, "rediss": True}
 DEFAULT_PORT = 6379
@@ -154,12 +155,16 @@ def parse_url(url: str) -> Location:
     """Raises ValueError."""
     parts = urlsplit(url)
     path = parts.path.removeprefix("/")
-    if parts.scheme not in SCHEMES or not parts.hostname or parts.query or parts.fragment:
+    if re.search(r"[\s\x00-\x1f\x7f]", url) or parts.port == 0 or parts.netloc.endswith(":"):
+        raise ValueError("a space, or no port after the colon")
+    host = parts.hostname or ""
+    check_host(host)
+    if parts.scheme not in SCHEMES or parts.query or parts.fragment:
         raise ValueError("not redis://host")
     if path and not (path.isascii() and path.isdigit()):
         raise ValueError("the database is a number")
     return Location(
-        host=parts.hostname,
+        host=host,
         port=parts.port or DEFAULT_PORT,
         tls=SCHEMES[parts.scheme],
         database=int(path or 0),

@@ -6,7 +6,9 @@ import hashlib
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
+
+from gateway.protocol.keys import MAX_YEARS_S
 
 
 def secret_digest(secret: SecretStr) -> str:
@@ -31,9 +33,5 @@ BearerToken = Annotated[SecretStr, AfterValidator(check_token)]
 """A secret that is shown in the header `Authorization: Bearer <token>`."""
 
 
-def parse_address(address: str, example_port: int) -> tuple[str, int]:
-    """Host and port. Raises ValueError that shows the address, which is no secret."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"{address!r} is not host:port, such as 127.0.0.1:{example_port}")
-    return host.strip("[]"), int(port)
+Seconds = Annotated[float, Field(le=MAX_YEARS_S)]
+"""A time that can be waited for: ten years at most, which timers and stores can still count."""

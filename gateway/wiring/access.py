@@ -22,12 +22,12 @@ from gateway.errors import ConfigError
 from gateway.serving.access.access import Access
 from gateway.serving.access.day_use import DayUse
 from gateway.serving.access.key_admin import KeyAdmin
-from gateway.serving.access.key_store import KeyStore, KeyWatch, SharedKeys
+from gateway.serving.access.key_store import KeyWatch, SharedKeys
 from gateway.serving.access.key_table import KeyTable
 from gateway.serving.access.quota_sharing import QuotaSharing
 from gateway.serving.access.quotas import KeyQuotas
 from gateway.settings import Settings
-from gateway.settings.keys import IssuerSettings
+from gateway.settings.access.keys import IssuerSettings, KeySettings
 from gateway.wiring.tasks import start_task
 
 log = structlog.get_logger("tierflow.access")
@@ -63,37 +63,67 @@ class AccessParts:
         return conditions
 
 
-async def build_access(
-    stack: AsyncExitStack,
-    settings: Settings,
-    *,
-    store: StateStore | None,
-    replica: str,
-    devices: Callers,
-    clock: Clock,
-    telemetry: AccessTelemetry,
-    wall: Callable[[], float] = time.time,
-) -> AccessParts:
-    """`store` is what the replicas share; None: nothing. `replica` is this one's name. `stack` ends
-    what was started. Raises ConfigError for a gateway that strangers can reach and that has no
-    keys, and for a file of keys that can't be read."""
-    keys, rule, quotas = KeyTable(settings.keys.fixed, wall), settings.keys, KeyQuotas(clock)
-    watch = await _watch(settings, keys, store, clock)
-    exposed, known = settings.listen.beyond_loopback, keys.made or rule.vouched
-    if rule.required == "auto" and exposed and not known and not (watch and watch.problem):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysAtStart:
+    """The keys that are known before anything runs: those of the settings, and of the file.
+
+    `watch` is over the file; None where there is none, or where the replicas share their keys.
+    """
+
+    table: KeyTable
+    watch: KeyWatch | None
+
+
+async def keys_at_start(settings: Settings) -> KeysAtStart:
+    """Starts nothing. Raises ConfigError for a file of keys that can't be read, and for a gateway
+    that strangers can reach and that has no keys, as far as that shows without the store."""
+    table = KeyTable(settings.keys.fixed, time.time)
+    if settings.state.redis is not None:
+        return KeysAtStart(table=table, watch=None)
+    watch = None
+    if settings.keys.file is not None:
+        watch = KeyWatch(KeyFile(Path(settings.keys.file)), table)
+        await watch.turn()
+        if watch.problem:
+            raise ConfigError(watch.problem)
+    _refuse_strangers(settings, table)
+    return KeysAtStart(table=table, watch=watch)
+
+
+def _refuse_strangers(settings: Settings, keys: KeyTable) -> None:
+    """Raises ConfigError where strangers reach a gateway that has no keys."""
+    rule = settings.keys
+    if rule.required == "auto" and settings.listen.beyond_loopback and not _known(rule, keys):
         raise ConfigError(
             f"keys: the gateway listens on {settings.listen.host}, where strangers reach it, and "
             "has no keys. List one under keys.static, or set keys.required: true and make keys "
             "with `tierflow admin keys make`; keys.required: false lets everybody in"
         )
 
-    def required() -> bool:
-        if rule.required != "auto":
-            return rule.required
-        # Keys may be where nobody has looked yet.
-        unread = watch is not None and not watch.read
-        return exposed or known or rule.file is not None or unread or keys.made
 
+def _known(rule: KeySettings, keys: KeyTable) -> bool:
+    """Whether anybody can show who it is."""
+    return keys.made or rule.vouched
+
+
+async def build_access(
+    stack: AsyncExitStack,
+    settings: Settings,
+    *,
+    known: KeysAtStart,
+    store: StateStore | None,
+    replica: str,
+    devices: Callers,
+    clock: Clock,
+    telemetry: AccessTelemetry,
+) -> AccessParts:
+    """`store` is what the replicas share; None: nothing. `replica` is this one's name. `stack` ends
+    what was started. Raises ConfigError for a gateway that strangers can reach and that has no
+    keys."""
+    keys, rule, quotas, watch = known.table, settings.keys, KeyQuotas(clock), known.watch
+    if store is not None:
+        watch = await _shared_keys(settings, keys, store, clock)
+    required = _requirement(settings, keys, watch)
     if not required():
         log.warning("keys_not_required", listen=settings.listen.host)
     if watch is not None:
@@ -101,14 +131,8 @@ async def build_access(
     if store is not None:
         sharing = QuotaSharing(store=store, quotas=quotas, replica=replica, clock=clock)
         start_task(stack, "quotas", sharing.run)
-    day_use = None
-    if store is None and rule.file is not None:
-        day_use = DayUse(
-            store=DayUseFile(Path(rule.file)), quotas=quotas, clock=clock, unix_time=wall
-        )
-        await day_use.load()
-        start_task(stack, "day-use", day_use.run)
-    issuers = _issuers(stack, rule.issuers, clock=clock, wall=wall)
+    day_use = None if store is not None else await _day_use(stack, rule, quotas, clock)
+    issuers = _issuers(stack, rule.issuers, clock=clock)
     return AccessParts(
         access=Access(
             keys=keys,
@@ -120,29 +144,50 @@ async def build_access(
             max_priority=rule.max_priority,
             telemetry=telemetry,
         ),
-        admin=KeyAdmin(table=keys, watch=watch, unix_time=wall),
+        admin=KeyAdmin(table=keys, watch=watch, unix_time=time.time),
         watch=watch,
         day_use=day_use,
         issuers=issuers,
     )
 
 
-async def _watch(
-    settings: Settings, keys: KeyTable, store: StateStore | None, clock: Clock
-) -> KeyWatch | None:
-    """The watch over stored keys, which has looked once. Raises ConfigError."""
-    kept: KeyStore
-    if store is not None:
-        kept = SharedKeys(store, clock)
-    elif settings.keys.file is not None:
-        kept = KeyFile(Path(settings.keys.file))
-    else:
-        return None
-    watch = KeyWatch(kept, keys)
+async def _shared_keys(
+    settings: Settings, keys: KeyTable, store: StateStore, clock: Clock
+) -> KeyWatch:
+    """The watch over the replicas' keys, which has looked once. Raises ConfigError."""
+    watch = KeyWatch(SharedKeys(store, clock), keys)
     await watch.turn()
-    if watch.problem and store is None:
-        raise ConfigError(watch.problem)
+    if not watch.problem:
+        _refuse_strangers(settings, keys)
     return watch
+
+
+def _requirement(settings: Settings, keys: KeyTable, watch: KeyWatch | None) -> Callable[[], bool]:
+    """Whether callers need a key, which keys that are made can change."""
+    rule = settings.keys
+    always = settings.listen.beyond_loopback or _known(rule, keys) or rule.file is not None
+
+    def required() -> bool:
+        if rule.required != "auto":
+            return rule.required
+        # Keys may be where nobody has looked yet.
+        unread = watch is not None and not watch.read
+        return always or unread or keys.made
+
+    return required
+
+
+async def _day_use(
+    stack: AsyncExitStack, rule: KeySettings, quotas: KeyQuotas, clock: Clock
+) -> DayUse | None:
+    """What keys have used of their day, kept beside their file; None where there is none."""
+    if rule.file is None:
+        return None
+    store = DayUseFile(Path(rule.file))
+    day_use = DayUse(store=store, quotas=quotas, clock=clock, unix_time=time.time)
+    await day_use.load()
+    start_task(stack, "day-use", day_use.run)
+    return day_use
 
 
 def _issuers(
@@ -150,14 +195,13 @@ def _issuers(
     settings: dict[str, IssuerSettings],
     *,
     clock: Clock,
-    wall: Callable[[], float],
 ) -> SignedTokens | None:
     """Inside the event loop; `stack` ends the watch over their keys. None where there are none."""
     if not settings:
         return None
     client = httpx.AsyncClient(trust_env=False)
     stack.push_async_callback(client.aclose)
-    tokens = SignedTokens(wall)
+    tokens = SignedTokens(time.time)
     for name, each in settings.items():
         keys = KeySet(issuer=name, read=_reader(client, each), clock=clock, changed=tokens.forget)
         start_task(stack, "issuer-keys", keys.run)

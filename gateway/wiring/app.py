@@ -17,7 +17,7 @@ from gateway.api.listeners import OperatorRoutes
 from gateway.serving.requests.drain import Drain
 from gateway.settings import Settings
 from gateway.wiring.connections import build_connections
-from gateway.wiring.parts import build_parts
+from gateway.wiring.parts import build_parts, plan_parts
 from gateway.wiring.tls import TlsEnds
 from gateway.wiring.web import VERSION, fastapi_app, guarded, inference_routes, public_routes
 
@@ -46,11 +46,12 @@ async def gateway(
     """
     # When a series began is of no use to Prometheus, and a line for each on every page.
     disable_created_metrics()  # type: ignore[no-untyped-call]
+    plan = await plan_parts(settings)
     address = f"{settings.listen.host}:{settings.listen.port}"
     log.info("gateway_starts", version=VERSION, address=address, pools=sorted(settings.pools))
     try:
         async with AsyncExitStack() as stack:
-            parts = await build_parts(stack, settings, output)
+            parts = await build_parts(stack, settings, plan, output)
             inference, rest = inference_routes(settings, parts), fastapi_app(settings, parts)
             public = public_routes(settings, parts, rest)
             yield RunningGateway(

@@ -21,7 +21,7 @@ from gateway.serving.cascade.lower_tier import DeviceTier, LowerTier
 from gateway.serving.cascade.options import AcceptanceRules, CascadeDefaults, StageSpec
 from gateway.serving.cascade.state import CascadeDeps
 from gateway.serving.cascade.top_tier import TopTier
-from gateway.settings.cascade import CascadeSettings
+from gateway.settings.virtual_models.cascade import CascadeSettings
 from gateway.wiring.shared import Shared
 
 

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from importlib import resources
-from typing import Any
 
 import structlog
-import yaml
 
 from gateway.adapters.embedding.cached import CachedEmbedder
 from gateway.adapters.embedding.files import find_files
@@ -26,7 +23,7 @@ from gateway.core.ports import (
 )
 from gateway.core.prices import Prices
 from gateway.core.routing.policies import VIRTUAL_MODELS
-from gateway.errors import ConfigError, EmbeddingFailed
+from gateway.errors import EmbeddingFailed
 from gateway.protocol.virtual_models import OF_TIER
 from gateway.serving.collective.aggregation import Aggregator
 from gateway.serving.collective.best_of_n import Likelihoods
@@ -39,9 +36,13 @@ from gateway.serving.collective.options import CollectivePolicy, Quota, Retentio
 from gateway.serving.collective.selection import CollectiveDeps
 from gateway.serving.collective.server_model import ServerModel
 from gateway.settings import Settings
-from gateway.settings.collective import CollectiveSettings, TemplateRuleSettings, TemplateSettings
-from gateway.settings.collective import Embedding as EmbeddingSettings
-from gateway.settings.names import did_you_mean
+from gateway.settings.shipped import shipped_templates
+from gateway.settings.virtual_models.collective import (
+    CollectiveSettings,
+    TemplateRuleSettings,
+    TemplateSettings,
+)
+from gateway.settings.virtual_models.collective import Embedding as EmbeddingSettings
 from gateway.wiring.shared import Shared
 
 log = structlog.get_logger("tierflow.embedding")
@@ -161,7 +162,7 @@ def _policy(collective: CollectiveSettings, prices: Prices) -> CollectivePolicy:
 
 
 def collective_templates(settings: Settings) -> Templates:
-    """The shipped ones, and the settings'. Raises ConfigError."""
+    """The shipped ones, and the settings'."""
     collective = settings.collective
     shipped = shipped_templates()
     specs = {id: TemplateSettings(**spec) for id, spec in shipped["templates"].items()}
@@ -173,19 +174,7 @@ def collective_templates(settings: Settings) -> Templates:
             *(TemplateRuleSettings(**rule) for rule in shipped["rules"]),
         )
     ]
-    for rule in rules:
-        if rule.template not in by_id:
-            hint = did_you_mean(rule.template, by_id) or f"; known: {', '.join(sorted(by_id))}"
-            raise ConfigError(
-                f"collective.template_rules: no template is called {rule.template!r}{hint}"
-            )
     return Templates(by_id, rules)
-
-
-def shipped_templates() -> dict[str, Any]:
-    text = resources.files("gateway.core.collective").joinpath("templates.yaml").read_text()
-    loaded: dict[str, Any] = yaml.safe_load(text)
-    return loaded
 
 
 def _template(id: str, spec: TemplateSettings) -> Template:

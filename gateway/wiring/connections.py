@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.adapters.prometheus.connections import ConnectionMetrics
 from gateway.api.connections.bounds import ConnectionLimits, Connections, room_for_connections
+from gateway.protocol.browser_guard import Readers
 from gateway.settings import Settings
 
 
@@ -30,6 +31,7 @@ def build_connections(settings: Settings, registry: CollectorRegistry) -> Connec
             max_target_bytes=wanted.max_target_bytes,
         ),
         metrics.refused,
+        Readers(settings.listen.allowed_origins or ()),
     )
     metrics.open.set_function(lambda: connections.open)
     return connections

@@ -19,7 +19,7 @@ from gateway.core.ports import Clock
 from gateway.errors import ConfigError
 from gateway.protocol.backoff import pause_s
 from gateway.settings import Settings
-from gateway.settings.names import unserved_models
+from gateway.settings.checks.names import unserved_models
 from gateway.wiring import pools
 from k8s.discovery import cluster
 from k8s.discovery.discovery import Discovery, DiscoveryScope

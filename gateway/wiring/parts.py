@@ -35,12 +35,13 @@ from gateway.api.operations import readiness
 from gateway.core.cascade.predictor_choice import Predictors
 from gateway.core.collective.templates import Templates
 from gateway.core.ports import Clock
+from gateway.core.routing.routing import Routing
 from gateway.protocol.openai import Readiness
 from gateway.serving.requests.drain import Drain, DrainTimes
 from gateway.serving.requests.media_names import MediaNames
 from gateway.settings import Settings
 from gateway.wiring import pools
-from gateway.wiring.access import AccessParts, build_access
+from gateway.wiring.access import AccessParts, KeysAtStart, build_access, keys_at_start
 from gateway.wiring.cascade import CascadeParts, build_cascade, outcome_file, predictors
 from gateway.wiring.collective import (
     CollectiveParts,
@@ -54,6 +55,7 @@ from gateway.wiring.resumable import ResumableParts, build_resumable
 from gateway.wiring.shared import Shared, build_shared
 from gateway.wiring.state import SharedState
 from gateway.wiring.tls import TlsEnds, tls_conditions
+from k8s.discovery.discovery import DiscoveryScope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,13 +137,35 @@ class GatewayParts:
         return conditions
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartsPlan:
+    """What the parts are made of: all that can be wrong with the settings before one starts."""
+
+    routing: Routing
+    scope: DiscoveryScope | None
+    templates: Templates
+    predictors: Predictors
+    tls: TlsEnds
+    keys: KeysAtStart
+
+
+async def plan_parts(settings: Settings) -> PartsPlan:
+    """Starts nothing. Raises ConfigError."""
+    return PartsPlan(
+        routing=pools.routing(settings),
+        scope=discovery_scope(settings),
+        templates=collective_templates(settings),
+        predictors=predictors(settings.cascade),
+        tls=TlsEnds(settings),
+        keys=await keys_at_start(settings),
+    )
+
+
 async def build_parts(
-    stack: AsyncExitStack, settings: Settings, output: LineWriter | None = None
+    stack: AsyncExitStack, settings: Settings, plan: PartsPlan, output: LineWriter | None = None
 ) -> GatewayParts:
     """Start all parts; `stack` stops them. Raises ConfigError."""
-    routing, scope = pools.routing(settings), discovery_scope(settings)
     endpoints = LiveEndpoints(pools.fixed_states(settings), pools.pool_states(settings))
-    templates, judges = collective_templates(settings), predictors(settings.cascade)
     clock, registry = MonotonicClock(), CollectorRegistry()
     is_model = pools.model_names(settings, endpoints)
     keys = KeyMetrics(registry)
@@ -150,7 +174,7 @@ async def build_parts(
     )
     registry.register(EndpointMetrics(endpoints.states, clock))
     registry.register(PoolMetrics(endpoints))
-    tls = TlsEnds(settings)
+    tls = plan.tls
     state = SharedState(settings=settings, registry=registry, clock=clock, tls=tls.redis)
     registry.register(TlsMetrics(tls.watch.remaining))
 
@@ -160,19 +184,19 @@ async def build_parts(
     await state.start(stack)
     upkeep = EndpointUpkeep(
         settings=settings,
-        scope=scope,
+        scope=plan.scope,
         endpoints=endpoints,
         client=server,
         clock=clock,
         tls=tls.pools,
     )
     registry.register(MailboxMetrics(lambda: tuple(upkeep.mailboxes.values())))
-    if scope is not None:
+    if plan.scope is not None:
         registry.register(DiscoveryMetrics(lambda: upkeep.watches))
     upkeep.start(stack)
     shared = build_shared(
         settings,
-        routing=routing,
+        routing=plan.routing,
         endpoints=endpoints,
         server=server,
         verifier=EngineVerifier(server, upkeep.mailboxes),
@@ -184,6 +208,7 @@ async def build_parts(
     access = await build_access(
         stack,
         settings,
+        known=plan.keys,
         store=state.shared if settings.state.redis else None,
         replica=devices.members.replica,
         devices=devices.tokens,
@@ -206,8 +231,8 @@ async def build_parts(
         devices=devices,
         state=state,
         registry=registry,
-        templates=templates,
-        judges=judges,
+        templates=plan.templates,
+        judges=plan.predictors,
     )
     parts = GatewayParts(
         registry=registry,

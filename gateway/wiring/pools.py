@@ -27,7 +27,7 @@ DEFAULT_PROFILE = "default"
 
 
 def fixed_states(settings: Settings) -> list[EndpointState]:
-    """Of the endpoints that are listed. Raises ConfigError."""
+    """Of the endpoints that are listed."""
     states = []
     for name, pool in settings.pools.items():
         models = _listed_models(pool) if pool.probe is Probe.ANSWERS else {}
@@ -36,10 +36,6 @@ def fixed_states(settings: Settings) -> list[EndpointState]:
                 id=endpoint_id(url), url=url, pool=name, tier=pool.tier, probe=pool.probe
             )
             states.append(EndpointState(endpoint=endpoint, limits=_limits(pool), models=models))
-    ids = [state.endpoint.id for state in states]
-    for id in ids:
-        if ids.count(id) > 1:
-            raise ConfigError(f"pools: the endpoint {id} is listed twice")
     return states
 
 

@@ -17,8 +17,8 @@ from gateway.adapters.state.redis.connection import Credentials, Target
 from gateway.adapters.state.redis.store import LOOKS_IN_A_CLUSTER, RedisStore
 from gateway.core.ports import Clock, StateStore
 from gateway.settings import Settings
+from gateway.settings.checks.addresses import parse_address
 from gateway.settings.state import SENTINEL_PORT, Redis, parse_url
-from gateway.settings.values import parse_address
 from gateway.wiring.tasks import start_task
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request, Response
+from collections.abc import Collection
+
+from fastapi import FastAPI, HTTPException, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp
@@ -15,18 +17,20 @@ from gateway.api.description.document import describe
 from gateway.api.description.inference import documented_inference
 from gateway.api.description.pages import serve_pages
 from gateway.api.fast_path import HeadRequests
-from gateway.api.inference import ComposedLimits, InferenceRoutes
+from gateway.api.inference import InferenceRoutes, RequestHandler
 from gateway.api.listeners import PublicRoutes
 from gateway.api.operations import models_router, operations_router
 from gateway.api.operators.admin_token import AdminGate
 from gateway.api.operators.devices import devices_router
 from gateway.api.operators.keys import keys_router
+from gateway.api.requests.body_reader import BodyReader
+from gateway.api.requests.request_reader import ComposedLimits, RequestReader
+from gateway.api.requests.response_holders import ResponseHolders
 from gateway.api.resumable import streams_router
-from gateway.core.body_outline import OutlineLimits
-from gateway.core.request_bounds import RequestBounds
-from gateway.errors import UnknownResponse
+from gateway.core.bodies.body_outline import OutlineLimits
+from gateway.core.bodies.request_bounds import RequestBounds
 from gateway.protocol.browser_guard import BrowserGuard, guarded_hosts, guarded_origins
-from gateway.protocol.speculation import PATH
+from gateway.protocol.device_link.speculation import PATH
 from gateway.protocol.virtual_models import CASCADE, COLLECTIVE
 from gateway.serving.requests.body_room import BodyRoom
 from gateway.serving.requests.stored_responses import StoredResponses
@@ -57,24 +61,47 @@ def guarded(settings: Settings, host: str, app: ASGIApp) -> ASGIApp:
 def inference_routes(settings: Settings, parts: GatewayParts) -> ASGIApp:
     """The inference routes, for the fast path."""
     shared, models, limits = parts.shared, parts.models, settings.limits
+    handlers: dict[str, RequestHandler] = {
+        COLLECTIVE: models.collective.handler,
+        CASCADE: models.cascade.handler,
+    }
+    access, endpoints = parts.access.access, shared.endpoints
     return InferenceRoutes(
         inference=build_inference(shared),
-        handlers={COLLECTIVE: models.collective.handler, CASCADE: models.cascade.handler},
+        handlers=handlers,
         clock=shared.clock,
-        max_body_bytes=limits.max_body_bytes,
+        requests=_request_reader(settings, parts, composing=handlers.keys()),
+        body_room=BodyRoom(bodies_bytes(limits, memory_limit_bytes()), shared.telemetry),
+        error_s=settings.timeouts.body_s,
+        resumable=parts.resumable.answers,
+        drain=parts.drain,
+        access=access,
+        holders=ResponseHolders(
+            stored=StoredResponses(endpoints=endpoints, server=shared.server),
+            access=access,
+            endpoints=endpoints,
+        ),
+    )
+
+
+def _request_reader(
+    settings: Settings, parts: GatewayParts, *, composing: Collection[str]
+) -> RequestReader:
+    limits, timeouts, clock = settings.limits, settings.timeouts, parts.shared.clock
+    return RequestReader(
+        clock=clock,
+        bodies=BodyReader(
+            clock=clock,
+            max_bytes=limits.max_body_bytes,
+            outline=OutlineLimits(limits.max_outline_bytes, limits.max_fields, limits.max_items),
+            body_s=timeouts.body_s,
+            body_rate=timeouts.body_bytes_per_s,
+        ),
+        composing=composing,
         composed=ComposedLimits(limits.max_composed_bytes, limits.max_composed_chars),
         bounds=request_bounds(limits),
         media_names=parts.media_names,
-        outline=OutlineLimits(limits.max_outline_bytes, limits.max_fields, limits.max_items),
-        body_room=BodyRoom(bodies_bytes(limits, memory_limit_bytes()), shared.telemetry),
-        body_s=settings.timeouts.body_s,
-        body_rate=settings.timeouts.body_bytes_per_s,
-        resumable=parts.resumable.answers,
-        drain=parts.drain,
-        access=parts.access.access,
-        privacy=shared.privacy,
-        stored=StoredResponses(endpoints=shared.endpoints, server=shared.server),
-        endpoints=shared.endpoints,
+        privacy=parts.shared.privacy,
         continues=settings.continuation.enabled,
     )
 
@@ -129,6 +156,7 @@ def fastapi_app(settings: Settings, parts: GatewayParts) -> FastAPI:
         title="Tierflow gateway",
         version=VERSION,
         redirect_slashes=False,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
     )
@@ -137,13 +165,10 @@ def fastapi_app(settings: Settings, parts: GatewayParts) -> FastAPI:
     def metrics_page() -> tuple[bytes, str]:
         return generate_latest(parts.registry), CONTENT_TYPE_LATEST
 
-    async def passed_through(request: Request) -> Response:
-        # The fast path serves all of these routes but for ids in a path that no engine gives.
-        raise UnknownResponse(
-            "no endpoint has this response: its id is none that an engine gives",
-            param="response_id",
-            code="unknown_response",
-        )
+    async def passed_through() -> Response:
+        # The fast path serves all of these routes. Here comes what the framework takes for one of
+        # them, such as a path with a line feed behind it.
+        raise HTTPException(404)
 
     for router in (
         models_router(gate, parts.endpoints, settings.limits.max_body_bytes, (CASCADE, COLLECTIVE)),

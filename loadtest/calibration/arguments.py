@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.protocol.parser import Parser
+from gateway.protocol.configuration.parser import Parser
 from gateway.protocol.virtual_models import CLOUD
 from loadtest.measure.command import BenchmarkFailure
 from loadtest.measure.settings import CHECKOUT

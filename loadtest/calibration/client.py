@@ -5,20 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
 
 import httpx
 
+from gateway.protocol.virtual_models import CASCADE
 from loadtest.measure.chat import PATH, Reply, chat_body, streamed_reply, whole_reply
 from loadtest.measure.command import BenchmarkFailure, Progress
 from loadtest.measure.family import Question
 from loadtest.measure.http_client import refusal
+from loadtest.measure.processes import wait_until
 from loadtest.measure.streams import StreamedAnswer
 
 ANSWER_S = 300.0
 EVERY = 200
 """Questions between two lines of progress."""
+LOWER_TIER_S = 120.0
+EVERYTHING_PASSES = 0.0
+"""A threshold at which the lower tier's answer is always accepted."""
+Q = TypeVar("Q")
 T = TypeVar("T")
 
 
@@ -72,10 +79,41 @@ class CascadeClient:
         return streamed_reply(answer, perf_counter() - answer.sent)
 
 
+def await_lower_tier(traffic: Traffic, question: Question, upper: str, progress: Progress) -> None:
+    """Wait until the cascade's lower tier answers. Right after a start, and while it is down, the
+    top answers in its place, and figures would not be the cascade's.
+
+    Raises BenchmarkFailure after `LOWER_TIER_S`, and at once for a gateway that refuses.
+    """
+    told = False
+
+    def answers() -> bool:
+        nonlocal told
+        first, top = ask_all(traffic, (CASCADE, upper), partial(_by_name, question), progress)
+        stages = first.cascade.get("stages") or [{}]
+        if stages[0].get("model") != top.model:
+            return True
+        if not told:
+            progress("waiting for the lower tier; /ready of the gateway says what it lacks")
+            told = True
+        return False
+
+    wait_until(
+        answers,
+        LOWER_TIER_S,
+        f"the lower tier does not answer: {upper} does in its place; see /ready of {traffic.url}",
+    )
+
+
+async def _by_name(question: Question, client: CascadeClient, model: str) -> Reply:
+    options: dict[str, Any] = {"threshold": EVERYTHING_PASSES} if model == CASCADE else {}
+    return await client.ask(model, question, **options)
+
+
 def ask_all(
     traffic: Traffic,
-    questions: Sequence[Question],
-    ask: Callable[[CascadeClient, Question], Awaitable[T]],
+    questions: Sequence[Q],
+    ask: Callable[[CascadeClient, Q], Awaitable[T]],
     progress: Progress,
 ) -> list[T]:
     """The result of `ask` for every question, in their order. Raises BenchmarkFailure."""
@@ -84,8 +122,8 @@ def ask_all(
 
 async def _ask_all(
     traffic: Traffic,
-    questions: Sequence[Question],
-    ask: Callable[[CascadeClient, Question], Awaitable[T]],
+    questions: Sequence[Q],
+    ask: Callable[[CascadeClient, Q], Awaitable[T]],
     progress: Progress,
 ) -> list[T]:
     gate, done = asyncio.Semaphore(traffic.at_once), 0
@@ -95,7 +133,7 @@ async def _ask_all(
     ) as http:
         client = CascadeClient(http, traffic.max_tokens)
 
-        async def bounded(question: Question) -> T:
+        async def bounded(question: Q) -> T:
             nonlocal done
             async with gate:
                 result = await ask(client, question)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from loadtest.calibration.client import CascadeClient, Traffic, ask_all
+from loadtest.calibration.client import CascadeClient, Traffic, ask_all, await_lower_tier
 from loadtest.calibration.plots import plot
 from loadtest.calibration.rows import ask_row, fit
 from loadtest.calibration.savings import Pair, ask_pair, savings
@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace, progress: Progress) -> str:
 def ask(arguments: argparse.Namespace, progress: Progress) -> str:
     """Ask both tiers the same questions, and fit a predictor to their answers."""
     questions = _questions(arguments.questions)
+    await_lower_tier(_traffic(arguments), questions[0], arguments.upper, progress)
     progress(f"{len(questions)} questions to both tiers of {arguments.url}")
 
     async def row(client: CascadeClient, question: Question) -> dict[str, Any] | None:
@@ -110,6 +111,7 @@ def measure(arguments: argparse.Namespace, progress: Progress) -> str:
     questions = [q for q in _questions(arguments.questions) if split_of(q) == "evaluation"]
     options = {"quality": arguments.quality, "confidence": arguments.confidence}
     options = {name: value for name, value in options.items() if value is not None}
+    await_lower_tier(_traffic(arguments), questions[0], arguments.upper, progress)
     progress(f"{len(questions)} held-out questions to the cascade and to {arguments.upper}")
 
     async def pair(client: CascadeClient, question: Question) -> Pair:

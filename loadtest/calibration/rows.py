@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from gateway.protocol.virtual_models import CASCADE
-from loadtest.calibration.client import CascadeClient
+from loadtest.calibration.client import EVERYTHING_PASSES, CascadeClient
 from loadtest.measure.chat import Reply
 from loadtest.measure.command import BenchmarkFailure
 from loadtest.measure.family import Question, is_right, split_of
 from loadtest.measure.processes import output_of
 
-EVERYTHING_PASSES = 0.0
-"""A threshold at which the lower tier's answer is always accepted."""
 FIT_S = 600.0
 
 

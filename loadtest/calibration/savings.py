@@ -19,8 +19,9 @@ ACCEPTED = "accepted"
 class Pair:
     """The cascade's and the top tier's answer to one question.
 
-    `reason` says why the question was escalated, None where it was not. `predicted` are the tokens
-    of the lower answer that the top tier was offered, `kept` those that it kept.
+    `reason` says why the question was escalated, None where it was not; with no `lower_tokens`
+    either, the top answered in the lower tier's place. `predicted` are the tokens of the lower
+    answer that the top tier was offered, `kept` those that it kept.
     """
 
     task: str
@@ -68,13 +69,16 @@ async def ask_pair(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Savings:
-    """The savings of a cascade: accuracies and shares from 0 to 1 over all pairs."""
+    """The savings of a cascade: accuracies and shares from 0 to 1 over all pairs.
+
+    `overflowed`: how many questions the top answered in the lower tier's place."""
 
     questions: int
     cascade_accuracy: float
     upper_accuracy: float
     saving: float
     escalated: float
+    overflowed: int
     kept: float
     lower_tokens: int
     upper_tokens: int
@@ -97,6 +101,7 @@ def savings(pairs: Sequence[Pair]) -> Savings:
         upper_accuracy=sum(pair.upper_right for pair in pairs) / count,
         saving=1.0 - needed / always if always else 0.0,
         escalated=len(escalated) / count,
+        overflowed=sum(pair.reason is None and pair.lower_tokens == 0 for pair in pairs),
         kept=sum(pair.kept for pair in pairs) / predicted if predicted else 0.0,
         lower_tokens=sum(pair.lower_tokens for pair in pairs),
         upper_tokens=needed,

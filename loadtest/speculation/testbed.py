@@ -20,6 +20,10 @@ from loadtest.measure.servers import (
 from loadtest.speculation.engines import Engines
 from loadtest.speculation.plan import DIRECT, SERVER_ONLY
 
+PAUSES_PASS = {"scrape": {"failures": 1_000_000}}
+"""The gateways' setting by which an engine that is paused while others are asked stays in its pool:
+it runs again whenever it is asked."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Testbed:
@@ -56,6 +60,7 @@ class Testbed:
             pools["colocated"] = pool("cloud", engines.colocated)
         tokens = {_device(drafter): secrets.token_urlsafe(24) for drafter in drafters}
         settings = {
+            **PAUSES_PASS,
             "pools": {tier: verifier.pool() for tier, verifier in engines.drafting.items()},
             "devices": {"tokens": token_hashes(tokens), "heartbeat_s": 1.0},
         }
@@ -64,7 +69,9 @@ class Testbed:
             cores=cores,
             folder=folder,
             engines=engines,
-            baseline=start_gateway(processes, {"pools": pools}, cores=cores, folder=folder),
+            baseline=start_gateway(
+                processes, {**PAUSES_PASS, "pools": pools}, cores=cores, folder=folder
+            ),
             drafting=start_gateway(processes, settings, cores=cores, folder=folder),
             tokens=tokens,
         )

@@ -14,7 +14,7 @@ from typing import Any
 from prometheus_client import disable_created_metrics
 from starlette.applications import Starlette
 
-from gateway.protocol.fields import Privacy
+from gateway.protocol.device_link.fields import Privacy
 from gateway.protocol.model_hub import hub_name
 from services.device_agent.answers.answer_router import AnswerRouter
 from services.device_agent.api.app import DeviceApi

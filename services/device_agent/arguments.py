@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from gateway.protocol.configuration.parser import Parser
+from gateway.protocol.configuration.variables import variables_problem
+from gateway.protocol.device_link.work import MAX_WORK, Privacy
 from gateway.protocol.model_hub import WORDS, HubFailed, fetch, is_hub_id
-from gateway.protocol.parser import Parser
-from gateway.protocol.variables import variables_problem
-from gateway.protocol.work import MAX_WORK, Privacy
 from services.device_agent.drafters.registry import KINDS
 from services.device_agent.link.enrolment import DeviceToken, read_token
 from services.device_agent.link.gateway_tls import GatewayTls, TlsFilesUnusable
@@ -193,14 +193,19 @@ def check(arguments: argparse.Namespace, environ: Mapping[str, str] = os.environ
         if not low <= value <= high:
             flag = name.replace("_", "-")
             raise ArgumentFailure(f"--{flag} {value}: must be {low} to {high}")
-    if not arguments.model.is_dir() and not is_hub_id(str(arguments.model)):
-        raise ArgumentFailure(f"--model {arguments.model}: no such folder")
+    check_model(arguments)
     if arguments.no_api and (arguments.no_member or not arguments.gateway):
         raise ArgumentFailure(
             "--no-api leaves nothing to do: it needs --gateway, and no --no-member"
         )
     if arguments.gateway:
         check_gateway(arguments.gateway)
+
+
+def check_model(arguments: argparse.Namespace) -> None:
+    """Raises ArgumentFailure where there is no such folder."""
+    if not arguments.model.is_dir() and not is_hub_id(str(arguments.model)):
+        raise ArgumentFailure(f"--model {arguments.model}: no such folder")
 
 
 def model_folder(arguments: argparse.Namespace) -> Path:

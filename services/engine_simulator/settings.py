@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gateway.protocol.parser import Parser
+from gateway.protocol.configuration.parser import Parser
 from services.engine_simulator.engine.faults import Faults, parse_flag
 from services.engine_simulator.errors import EngineError
 

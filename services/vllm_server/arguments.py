@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from gateway.protocol.configuration.parser import Parser
+from gateway.protocol.configuration.variables import variables_problem
 from gateway.protocol.model_hub import HubFailed, fetch_model, hub_name, is_hub_id
-from gateway.protocol.parser import Parser
-from gateway.protocol.variables import variables_problem
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 CPU_KV_CACHE_GIB = 1.0

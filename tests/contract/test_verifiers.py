@@ -172,7 +172,7 @@ def test_useless_drafts_cost_no_token(
 def test_an_answer_ends_where_it_would_without_drafts(
     verifier: Verifier, mailbox: MailboxClient
 ) -> None:
-    prompt = verifier.tokenize("<|user|>\nWhat is 5 plus 6?\n<|assistant|>\n")
+    prompt = verifier.tokenize("<|user|>What is 5 plus 6?<|end|><|assistant|>")
     plain = verifier.answer(prompt, temperature=0, max_tokens=64)
     assert plain.finish_reason == "stop"
     session = new_session()

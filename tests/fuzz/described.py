@@ -21,7 +21,7 @@ from schemathesis.engine import events
 from gateway.api.description.bodies import BODIES
 from gateway.api.description.responses import status_of_code
 from gateway.api.inference import PATHS as INFERENCE
-from gateway.protocol.devices import ENROL_PATH
+from gateway.protocol.device_link.devices import ENROL_PATH
 from tests.deployment import FAMILY
 from tests.fuzz.findings import Findings
 from tests.fuzz.rig import ADMIN_TOKEN, DEVICE, MODELS, Rig

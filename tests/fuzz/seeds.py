@@ -10,7 +10,8 @@ import msgspec
 
 from gateway.core.devices.member import DeviceModel, Member, WorkEnd, WorkOrder
 from gateway.protocol import headers as names
-from gateway.protocol import mailbox, speculation, work
+from gateway.protocol import mailbox
+from gateway.protocol.device_link import speculation, work
 from gateway.serving.devices.replicas import messages as replicas
 from gateway.serving.resumable import messages as resumable
 

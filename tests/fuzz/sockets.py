@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from random import Random
 
-from gateway.protocol.speculation import PATH as DEVICES
+from gateway.protocol.device_link.speculation import PATH as DEVICES
 from tests.fuzz import seeds
 from tests.fuzz.described import MEANT
 from tests.fuzz.findings import Findings

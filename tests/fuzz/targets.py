@@ -18,12 +18,13 @@ from pydantic import BaseModel, ValidationError
 from gateway.adapters.engines.vllm_page import parse_load
 from gateway.adapters.files.keys import KeyFile
 from gateway.adapters.identity.issuers import SignedTokens
-from gateway.api.parsing import parse, read_headers, request_id
+from gateway.api.requests.parsing import parse
+from gateway.api.requests.request_headers import read_headers, request_id
 from gateway.core.access.stored_keys import KeysProblem
-from gateway.core.body import replace_model
-from gateway.core.body_outline import BodyOutline, OutlineLimits
+from gateway.core.bodies.body import replace_model
+from gateway.core.bodies.body_outline import BodyOutline, OutlineLimits
+from gateway.core.bodies.form_body import read_form
 from gateway.core.final_answer import answer_key
-from gateway.core.form_body import read_form
 from gateway.core.privacy import PrivacyRule
 from gateway.core.streams.answer_stream import DONE_EVENT, AnswerStream
 from gateway.core.streams.event_log import EventLog, read_event_id, replica_of, stream_id
@@ -32,12 +33,13 @@ from gateway.core.streams.usage import find_usage
 from gateway.core.tier import Tier
 from gateway.core.types import InferenceRequest
 from gateway.errors import ConfigError, GatewayError, InvalidKey, InvalidRequest
-from gateway.protocol import mailbox, speculation
-from gateway.protocol.collective import Feedback
-from gateway.protocol.devices import EnrolmentWish, EnrolRequest
-from gateway.protocol.field_problems import field_name, field_problem
+from gateway.protocol import mailbox
+from gateway.protocol.device_link import speculation
+from gateway.protocol.device_link.devices import EnrolmentWish, EnrolRequest
+from gateway.protocol.errors.field_problems import field_name, field_problem
 from gateway.protocol.keys import KeyWish, RotationWish
 from gateway.protocol.paths import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, TOKENIZE
+from gateway.protocol.requests.collective import Feedback
 from gateway.protocol.virtual_models import CASCADE
 from gateway.serving.chat.request import read
 from gateway.serving.devices.replicas import messages as replicas

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from gateway.protocol import speculation as wire
+from gateway.protocol.device_link import speculation as wire
 
 TOKEN = "token-of-the-phone"
 PATIENCE_S = 20.0

@@ -18,8 +18,8 @@ from typing import Any
 
 import websockets
 
-from gateway.protocol import speculation as wire
-from gateway.protocol import work
+from gateway.protocol.device_link import speculation as wire
+from gateway.protocol.device_link import work
 from tests.integration.device import PATIENCE_S, TOKEN, Device, connected
 
 PING_S = 0.3

@@ -15,7 +15,10 @@ from gateway.api.description.examples import EXAMPLES
 from gateway.protocol.paths import (
     CHAT,
     CLASSIFY,
+    COHERE_CHAT,
+    COHERE_EMBED,
     COMPLETIONS,
+    GENERATIVE_SCORING,
     MESSAGES,
     RESPONSES,
     ROUTES,
@@ -30,7 +33,15 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.parametrize("deployment", ["simulator"], indirect=True, scope="session"),
 ]
-NOT_SIMULATED = {CLASSIFY, TRANSCRIPTIONS, TRANSLATIONS}
+NOT_SIMULATED = {
+    CLASSIFY,
+    TRANSCRIPTIONS,
+    TRANSLATIONS,
+    COHERE_CHAT,
+    COHERE_EMBED,
+    GENERATIVE_SCORING,
+    *(path for path in ROUTES if path.endswith("/render")),
+}
 """Routes that no engine here has."""
 STREAMED = [CHAT, COMPLETIONS, RESPONSES, MESSAGES]
 ALWAYS = {"x-request-id", "x-tierflow-tier", "x-tierflow-endpoint", "x-tierflow-reason"}

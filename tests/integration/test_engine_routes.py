@@ -46,6 +46,10 @@ class Rig:
     replicas: Replicas
     http: httpx.Client
 
+    def heard(self) -> Request:
+        """The last form: looks at the engine come between."""
+        return [each for each in self.ear.requests if each.path.startswith("/v1/audio/")][-1]
+
     def at(self, gateway: int, key: str = KEY) -> httpx.Client:
         headers = {"authorization": f"Bearer {key}"}
         return httpx.Client(
@@ -192,7 +196,7 @@ def test_a_sound_file_goes_to_the_model_that_its_form_names(rig: Rig, path: str,
     form = {"model": "ear", "language": "en"}
     answer = rig.http.post(path, data=form, files={"file": ("said.wav", sound, "audio/wav")})
     assert (answer.status_code, answer.json()) == (200, SPEECH)
-    sent = rig.ear.requests[-1]
+    sent = rig.heard()
     assert sound in sent.body and b'name="model"\r\n\r\near\r\n' in sent.body
     assert sent.headers["content-type"].startswith("multipart/form-data; boundary=")
 
@@ -205,7 +209,7 @@ def test_a_virtual_model_in_a_form_reaches_the_engine_as_its_own(rig: Rig) -> No
             "/v1/audio/transcriptions", data=form, files={"file": ("said.wav", b"RIFF")}
         )
     assert (answer.status_code, answer.json()) == (200, SPEECH)
-    assert b"\r\n\r\near\r\n" in rig.ear.requests[-1].body
+    assert b"\r\n\r\near\r\n" in rig.heard().body
 
 
 def test_a_form_without_a_model_is_refused_by_its_field(rig: Rig) -> None:
@@ -278,7 +282,36 @@ def test_a_response_that_goes_on_from_another_goes_to_its_endpoint(rig: Rig) -> 
     for first in [kept(rig, "rill-edge") for _ in range(4)]:
         with rig.at(1) as http:
             body = {"model": "rill-edge", "input": "hi", "previous_response_id": first["id"]}
-            assert http.post("/v1/responses", json=body).status_code == 200
+            answer = http.post("/v1/responses", json=body)
+            assert answer.status_code == 200
+            assert answer.headers["x-tierflow-reason"] == "stored"
+
+
+def test_a_virtual_model_goes_on_where_the_response_is_kept_and_says_so(rig: Rig) -> None:
+    first = kept(rig, "rill-edge")["id"]
+    body = {"model": "tierflow-cloud", "input": "hi", "previous_response_id": first}
+    answer = rig.http.post("/v1/responses", json=body)
+    found = [answer.headers[f"x-tierflow-{name}"] for name in ("tier", "reason")]
+    assert (answer.status_code, found) == (200, ["edge", "stored"])
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "code", "param"),
+    [
+        ("rill-cloud", 400, "invalid_value", "previous_response_id"),
+        ("nobody", 404, "model_not_found", "model"),
+    ],
+)
+def test_a_model_that_is_not_where_the_response_is_kept_is_refused_by_its_field(
+    rig: Rig, model: str, status: int, code: str, param: str
+) -> None:
+    first = kept(rig, "rill-edge")["id"]
+    body = {"model": model, "input": "hi", "previous_response_id": first}
+    answer = rig.http.post("/v1/responses", json=body)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (status, code, param)
+    assert "rill-edge" in error["message"]
+    assert ("does not exist" in error["message"]) == (model == "nobody")
 
 
 def test_a_response_that_nobody_has_is_not_found(rig: Rig) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 
 from gateway.admin.__main__ import report
 from gateway.admin.arguments import TOKEN_VARIABLE, add_commands
 from gateway.admin.commands import run as administer
 from gateway.admin.problems import BadInput
-from tierflow.local import admin_token_file, folder, gateway_url
+from tierflow.local import admin_token_file, folder, gateway_url, is_of_instance
 
 EXAMPLES = """\
   tierflow admin keys make team-a --model tierflow-auto --tokens-per-day 1000000
@@ -19,22 +20,27 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_commands(parser, url=gateway_url(), token_file=admin_token_file())
+    token = f"{TOKEN_VARIABLE}, or the token of this machine's instance for its own gateway"
+    add_commands(parser, url=gateway_url(), token=token)
 
 
 def run(arguments: argparse.Namespace) -> int:
     def work() -> None:
-        _check_up(arguments)
+        if not arguments.token_file and not os.environ.get(TOKEN_VARIABLE, "").strip():
+            arguments.token_file = _own_token(arguments.url)
         administer(arguments)
 
     return report(work, "tierflow admin")
 
 
-def _check_up(arguments: argparse.Namespace) -> None:
-    """Raises BadInput where this machine's instance is asked, and there has never been one."""
-    given = arguments.token_file or os.environ.get(TOKEN_VARIABLE, "").strip()
-    if not given and arguments.url == gateway_url():
+def _own_token(url: str) -> Path | None:
+    """The operator's token of this machine's instance, where it is the one that is asked: nobody
+    else is shown it. Raises BadInput where it is asked and has never been up."""
+    if not is_of_instance(url):
+        return None
+    if (file := admin_token_file()) is None:
         raise BadInput(
-            f"nothing has been up at {gateway_url()} ({folder()} holds no operator's token): run "
+            f"nothing has been up at {url} ({folder()} holds no operator's token): run "
             "`tierflow up` first, or give --url and --token-file"
         )
+    return file

@@ -6,7 +6,8 @@ import argparse
 import os
 import sys
 
-from tierflow.local import agent_url, gateway_url
+from gateway.protocol.configuration.parser import USAGE
+from tierflow.local import agent_url, gateway_url, instance_url, named_url
 from tierflow.question import AskFailed, Question, ask, listens
 
 EXAMPLES = """\
@@ -18,11 +19,10 @@ KEYS = ("TIERFLOW_API_KEY", "OPENAI_API_KEY")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("question", help="as typed; -: from standard input")
+    parser.add_argument("question", nargs="+", help="as typed; -: from standard input")
     parser.add_argument(
         "--url",
-        help="of a gateway or a device agent; default: the agent of this machine where one "
-        f"listens ({agent_url()}), else the gateway ({gateway_url()})",
+        help=f"of a gateway or a device agent; default: {_default_address()}",
     )
     parser.add_argument("--model", default="tierflow-auto", help="default: %(default)s")
     parser.add_argument("--max-tokens", type=int, help="of the answer; default: the server's")
@@ -33,21 +33,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--key-variable",
-        default=next((name for name in KEYS if os.environ.get(name)), KEYS[0]),
         help="the variable that holds the key; default: the first that is set of "
         + ", ".join(KEYS),
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    text = sys.stdin.read() if arguments.question == "-" else arguments.question
-    url = arguments.url or (agent_url() if listens(agent_url()) else gateway_url())
+    variable = arguments.key_variable
+    if variable and not os.environ.get(variable):
+        print(f"tierflow ask: --key-variable {variable}: that variable is not set", file=sys.stderr)
+        return USAGE
+    if variable is None:
+        variable = next((name for name in KEYS if os.environ.get(name)), "")
+    text = " ".join(arguments.question)
+    text = sys.stdin.read() if text == "-" else text
+    url = arguments.url or _url()
     question = Question(
         text=text,
         url=url,
         model=arguments.model,
         max_tokens=arguments.max_tokens,
-        key=os.environ.get(arguments.key_variable, "") if arguments.key_variable else "",
+        key=os.environ[variable] if variable else "",
     )
     try:
         print(ask(question, plain=arguments.plain or not sys.stdout.isatty()))
@@ -55,3 +61,18 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"tierflow ask: {failure}", file=sys.stderr)
         return failure.exit_code
     return 0
+
+
+def _url() -> str:
+    """Of whom TIERFLOW_URL names, else of the instance that was named: its agent, or its
+    gateway."""
+    agent = "" if named_url() else agent_url()
+    return agent if agent and listens(agent) else gateway_url()
+
+
+def _default_address() -> str:
+    if named_url():
+        return "TIERFLOW_URL, which is set"
+    agent = agent_url()
+    of_agent = f"this machine's agent where one listens ({agent}), else " if agent else ""
+    return f"TIERFLOW_URL, or {of_agent}the gateway ({instance_url()})"

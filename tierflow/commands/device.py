@@ -10,11 +10,19 @@ from services.device_agent.arguments import (
     AgentDefaults,
     ArgumentFailure,
     add_enrolment_arguments,
+    check_model,
 )
 from services.device_agent.arguments import (
     add_arguments as add_agent_arguments,
 )
-from tierflow.local import device_model, device_port, device_token_file, folder, gateway_url
+from tierflow.local import (
+    device_model,
+    device_port,
+    device_token_file,
+    folder,
+    instance_url,
+    named_url,
+)
 
 EXAMPLES = """\
   tierflow device                        # drafts for what `tierflow up` serves here
@@ -41,6 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _serving(arguments: argparse.Namespace) -> Callable[[], None]:
     def work() -> None:
         if arguments.gateway is None:
+            arguments.gateway = named_url() or None
+        if arguments.gateway is None:
+            # What is wrong with the line itself is told before what is not up.
+            check_model(arguments)
             _join_this_machine(arguments)
         serve(arguments)
 
@@ -52,8 +64,8 @@ def _join_this_machine(arguments: argparse.Namespace) -> None:
     token = device_token_file()
     if token is None:
         raise ArgumentFailure(
-            f"nothing has been up at {gateway_url()} ({folder()} holds no device's token): run "
+            f"nothing has been up at {instance_url()} ({folder()} holds no device's token): run "
             "`tierflow up` first, or give --gateway; --gateway '' answers alone"
         )
-    arguments.gateway = gateway_url()
+    arguments.gateway = instance_url()
     arguments.token_file = arguments.token_file or token

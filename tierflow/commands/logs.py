@@ -7,6 +7,7 @@ import sys
 import time
 from collections import deque
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TextIO
 
 from deploy.local.instance import Instance
@@ -17,10 +18,15 @@ EXAMPLES = """\
   tierflow logs gateway -n 200
   tierflow logs edge cloud --follow"""
 POLL_S = 0.3
+PARTS = ("gateway", "edge", "cloud")
+"""Those that every instance has."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("part", nargs="*", help="gateway, edge, cloud, a device; default: all")
+    part = parser.add_argument(
+        "part", nargs="*", help="gateway, edge, cloud, a device; default: all"
+    )
+    part.completer = lambda **_: sorted(_files() or PARTS)  # type: ignore[attr-defined]
     parser.add_argument(
         "-n", "--lines", type=int, default=20, help="of each, from its end; default: %(default)s"
     )
@@ -28,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    logs = Instance(folder()).logs
-    files = {file.stem: file for file in sorted(logs.glob("*.log"))}
+    files = _files()
     if not files:
+        logs = Instance(folder()).logs
         print(f"tierflow logs: {logs} holds none: run `tierflow up` first", file=sys.stderr)
         return 1
     for name in arguments.part:
@@ -53,6 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.follow:
             _follow(sources, width)
     return 0
+
+
+def _files() -> dict[str, Path]:
+    """The parts' logs, by their names."""
+    return {file.stem: file for file in sorted(Instance(folder()).logs.glob("*.log"))}
 
 
 def _follow(sources: dict[str, TextIO], width: int) -> None:

@@ -6,6 +6,7 @@ import argparse
 
 from k8s.preflight.__main__ import inspect_cluster
 from k8s.preflight.commandline import add_arguments as add_preflight_arguments
+from tierflow.gateway_settings import refusal
 
 EXAMPLES = """\
   tierflow preflight
@@ -18,4 +19,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return inspect_cluster(arguments)
+    return inspect_cluster(arguments, refusal)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
+from deploy.local.variables import SettingError
 from tierflow.instances import InstanceStatus, instance_status, status_of_all
-from tierflow.local import gateway_port
+from tierflow.local import URL, gateway_port, is_of_instance, named_url
 
 EXAMPLES = """\
   tierflow status
@@ -21,6 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if (url := named_url()) and not is_of_instance(url):
+        raise SettingError(
+            f"{URL}: `status` tells of the instances of this machine, which TIERFLOW_PORT names; "
+            "take it out, or ask that gateway's /ready"
+        )
     found = status_of_all() if arguments.all else [instance_status(gateway_port())]
     if arguments.json:
         told = [each.as_json() for each in found]

@@ -8,7 +8,9 @@ from typing import Any
 from gateway.core.ports import Answer
 from gateway.core.speculation.job import Batch
 from gateway.core.streams.answer_stream import AnswerStream
+from gateway.core.streams.chat_answer import token_ids
 from gateway.core.streams.sse import objects
+from gateway.core.streams.usage import read_usage
 from gateway.core.upstream_errors import engine_failed
 from gateway.protocol.paths import COMPLETIONS
 
@@ -42,10 +44,13 @@ class CompletionStream:
 
     def _event(self, event: dict[str, Any]) -> None:
         try:
-            if usage := event.get("usage"):
-                self.usage = (int(usage["prompt_tokens"]), int(usage["completion_tokens"]))
+            if (usage := read_usage(event)) and usage.prompt_tokens:
+                self.usage = (usage.prompt_tokens, usage.completion_tokens)
             for choice in event["choices"]:
-                self._choice(choice["token_ids"] or [], choice)
+                ids = choice["token_ids"] or []
+                if token_ids(ids) != ids:
+                    raise ValueError("no ids of tokens")
+                self._choice(ids, choice)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise engine_failed(
                 self._endpoint, "sent an event without token ids; it must know return_token_ids"

@@ -9,12 +9,13 @@ import orjson
 
 from gateway.adapters.engines.completion_stream import CompletionStream
 from gateway.adapters.engines.mailbox import Mailbox
-from gateway.core.answer_faults import body_fault, error_field, error_words, status_fault
+from gateway.core.answer_faults import body_fault, status_fault
 from gateway.core.ports import Answer, ModelServer, Verification
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.types import Endpoint
 from gateway.core.upstream_errors import engine_failed
 from gateway.errors import InvalidRequest, UpstreamError
+from gateway.protocol.errors.engine_error import read_error
 from gateway.protocol.paths import COMPLETIONS, DETOKENIZE, TOKENIZE
 
 _HEADERS = {"content-type": "application/json"}
@@ -90,10 +91,11 @@ class EngineVerifier:
                 refusal = await _read_small(answer)
                 found = body_fault(endpoint.id, path, status, headers, refusal)
                 if not isinstance(found, UpstreamError):
+                    words, field = read_error(refusal)
                     raise InvalidRequest(
-                        error_words(refusal) or "the engine refused the request without saying why",
+                        words or "the engine refused the request without saying why",
                         code="engine_refused",
-                        param=error_field(refusal),
+                        param=field,
                     )
                 fault = found
             raise fault

@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.adapters.files.replacement import replace_file
 from gateway.core.access.stored_keys import KeysProblem
-from gateway.protocol.decoding import UNREADABLE
+from gateway.protocol.device_link.decoding import UNREADABLE
 
 SUFFIX = ".day-use.json"
 MAX_BYTES = 4 * 1024 * 1024

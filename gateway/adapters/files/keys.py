@@ -14,6 +14,7 @@ import yaml
 from gateway.adapters.files.replacement import replace_file
 from gateway.core.access.key import ApiKey
 from gateway.core.access.stored_keys import KeysProblem, StoredKeys
+from gateway.protocol.configuration.strict_yaml import RepeatedKeys, read_yaml, yaml_problem
 
 MAX_BYTES = 8 * 1024 * 1024
 ABSENT = ""
@@ -66,14 +67,18 @@ class KeyFile:
     def _parsed(self, data: bytes) -> StoredKeys:
         """Raises KeysProblem, which shows nothing of the file."""
         try:
-            loaded = yaml.safe_load(data)
+            loaded = read_yaml(data)
             content = msgspec.convert(
                 {} if loaded is None else loaded, type=KeyFileContent, strict=False
             )
+        except RepeatedKeys as error:
+            raise KeysProblem(
+                f"keys.file: {self._path}: line {error.keys[0].line} repeats the name of line "
+                f"{error.keys[0].first_line} in the same map; keep one"
+            ) from error
         except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f" at line {mark.line + 1}" if mark is not None else ""
-            raise KeysProblem(f"keys.file: {self._path} is not valid YAML{line}") from error
+            problem = yaml_problem(error)
+            raise KeysProblem(f"keys.file: {self._path} is not valid YAML: {problem}") from error
         except msgspec.ValidationError as error:
             raise KeysProblem(f"keys.file: {self._path}: {error}") from error
         except (ValueError, RecursionError) as error:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.core.access.networks import Network, is_within
+from gateway.protocol.browser_guard import Readers
 
 RESERVE = 256
 """Descriptors for what is no caller's connection: looks at engines, Redis, logs, mailboxes."""
@@ -40,11 +41,14 @@ class ConnectionLimits:
 
 class Connections:
     """The open connections, counted by address. `refused` hears why one was cut off or not let
-    in."""
+    in; pages of `readers` may read that they were refused."""
 
-    def __init__(self, limits: ConnectionLimits, refused: Callable[[str], None]) -> None:
+    def __init__(
+        self, limits: ConnectionLimits, refused: Callable[[str], None], readers: Readers
+    ) -> None:
         self.limits = limits
         self.refused = refused
+        self.readers = readers
         self.open = 0
         self._by_address = Counter[str]()
 

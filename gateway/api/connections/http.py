@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
@@ -40,6 +40,15 @@ class Awaited(Enum):
     NOTHING = "nothing"
 
 
+class HeadRefusal(NamedTuple):
+    """What a peer is told that is not let in. `param`: the header that is wrong."""
+
+    status: int
+    code: str
+    message: str
+    param: str | None = None
+
+
 class _Refused(Exception):
     """A head that is refused; ends the parser's work."""
 
@@ -60,7 +69,7 @@ class HttpConnection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._room = room
         self._limits = room.limits
-        self._refusal = (400, "invalid_http", "this is not valid HTTP/1.1")
+        self._refusal = HeadRefusal(400, "invalid_http", "this is not valid HTTP/1.1")
         self._entered = self._refused = False
         self._address = ""
         self._awaited = Awaited.HEAD
@@ -74,7 +83,8 @@ class HttpConnection(HttpToolsProtocol):
         self._address = self.client[0] if self.client else ""
         self._entered = self._room.enter(self._address)
         if not self._entered:
-            self._refusal = (503, "too_many_connections", "the gateway has no room for another one")
+            message = "the gateway has no room for another one"
+            self._refusal = HeadRefusal(503, "too_many_connections", message)
             self.send_400_response("")
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
@@ -155,7 +165,7 @@ class HttpConnection(HttpToolsProtocol):
             self._refuse_head()
             raise _Refused
         if len(self.url) > limits.max_target_bytes:
-            self._refusal = (
+            self._refusal = HeadRefusal(
                 414,
                 "target_too_long",
                 f"the target has {len(self.url)} bytes; the limit is {limits.max_target_bytes} "
@@ -165,16 +175,16 @@ class HttpConnection(HttpToolsProtocol):
         if hosts > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
             self._refuse("host: expected once")
         if twice := header_given_twice(self.headers):
-            self._refusal = (400, "invalid_header", f"{twice}: expected once")
+            self._refusal = HeadRefusal(400, "invalid_header", f"{twice}: expected once", twice)
             raise _Refused
 
     def _refuse(self, message: str) -> None:
-        self._refusal = (400, "invalid_http", message)
+        self._refusal = HeadRefusal(400, "invalid_http", message)
         raise _Refused
 
     def _refuse_head(self) -> None:
         limits = self._limits
-        self._refusal = (
+        self._refusal = HeadRefusal(
             431,
             "headers_too_large",
             f"the headers may have {limits.max_header_bytes} bytes (connections.max_header_bytes), "
@@ -185,7 +195,7 @@ class HttpConnection(HttpToolsProtocol):
         """The answer to what is refused, and the end; without one where another is under way."""
         if self._refused:
             return
-        status, code, message = self._refusal
+        status, code, message, param = self._refusal
         self._room.refused(code)
         self._refused = True
         self._unset_keepalive_if_required()
@@ -195,10 +205,13 @@ class HttpConnection(HttpToolsProtocol):
             if half_answered:
                 self.transport.close()
                 return
-        body = error_body(message, HTTP_ERRORS[code].type, code=code)
+        body = error_body(message, HTTP_ERRORS[code].type, code=code, param=param)
         head = [STATUS_LINE[status], b"content-type: application/json\r\n"]
         if status == 503:
             head.append(b"retry-after: 1\r\n")
+        origin = next((value for name, value in self.headers or () if name == b"origin"), b"")
+        if origin and origin in self._room.readers:
+            head += [b"%b: %b\r\n" % header for header in self._room.readers.headers(origin)]
         head.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
         self.transport.write(b"".join([*head, body]))
         if self.transport.can_write_eof():

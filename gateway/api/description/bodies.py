@@ -1,8 +1,8 @@
-"""The bodies of the inference routes, as callers write them and as engines answer.
+"""The bodies of the inference routes, as callers write them.
 
-Of a chat body the gateway reads the fields of `protocol.chat`; of the others it reads the model,
-`stream` and the bounds, and the engine reads the rest. The shapes here are OpenAI's and vLLM's; a
-field that they do not name passes to the engine.
+Of a chat body the gateway reads the fields of `protocol.requests.chat`; of the others it reads the
+model, `stream` and the bounds, and the engine reads the rest. The shapes here are OpenAI's and
+vLLM's; a field that they do not name passes to the engine.
 """
 
 from __future__ import annotations
@@ -10,36 +10,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.protocol.chat import ChatBody, TierflowOptions
 from gateway.protocol.paths import (
     CHAT,
     CHAT_BATCH,
+    CHAT_RENDER,
     CLASSIFY,
+    COHERE_CHAT,
+    COHERE_EMBED,
     COMPLETIONS,
+    COMPLETIONS_RENDER,
     COUNT_TOKENS,
     DETOKENIZE,
     EMBEDDINGS,
+    GENERATIVE_SCORING,
     MESSAGES,
+    MESSAGES_RENDER,
     POOLING,
     RERANKS,
     RESPONSES,
+    RESPONSES_RENDER,
     SCORES,
     TOKENIZE,
     TRANSCRIPTIONS,
     TRANSLATIONS,
 )
 
-REFERENCE = "#/components/schemas/"
-MODEL = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": 256,
-    "description": "a served model, or a virtual one: tierflow-edge, tierflow-cloud, "
-    "tierflow-auto, tierflow-cascade, tierflow-collective (the last two for chats only)",
-}
 Prompt = str | list[str] | list[int] | list[list[int]]
 
 
@@ -83,6 +80,13 @@ class ResponsesBody(EngineBody):
     text: dict[str, Any] | None = None
     tools: list[dict[str, Any]] | None = None
     metadata: dict[str, Any] | None = None
+    store: bool | None = Field(
+        default=True, description="kept by the engine, where it is set up to keep responses"
+    )
+    background: bool | None = False
+    previous_response_id: str | None = Field(
+        default=None, description="goes on from this response, at the endpoint that keeps it"
+    )
 
 
 class EmbeddingsBody(EngineBody):
@@ -170,6 +174,38 @@ class RerankBody(EngineBody):
     top_n: int | None = None
 
 
+class CohereEmbedBody(EngineBody):
+    """The body of a request for embeddings, as Cohere's API has it."""
+
+    model: str | None = Field(default=None, description="null: the tier that answers first")
+    texts: list[str] | None = None
+    images: list[str] | None = None
+    inputs: list[dict[str, Any]] | None = None
+    input_type: str | None = None
+    embedding_types: list[str] | None = None
+    output_dimension: int | None = None
+
+
+class CohereChatBody(EngineBody):
+    """The body of a chat, as Cohere's API has it."""
+
+    model: str = Field(min_length=1, max_length=256, description="a served or a virtual model")
+    messages: list[dict[str, Any]]
+    max_tokens: int | None = None
+    stream: bool | None = False
+
+
+class GenerativeScoringBody(EngineBody):
+    """The body of a request for the probabilities of tokens behind a query and each item."""
+
+    model: str | None = Field(default=None, description="null: the tier that answers first")
+    query: str | list[int]
+    items: list[str] | list[list[int]]
+    label_token_ids: list[int] | None = None
+    apply_softmax: bool | None = None
+    item_first: bool | None = None
+
+
 class SpeechBody(EngineBody):
     """The form of a request for the text of a sound file."""
 
@@ -182,124 +218,22 @@ class SpeechBody(EngineBody):
     stream: bool | None = False
 
 
-class EngineUsage(EngineBody):
-    """An answer's tokens, as the engine counts them."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int | None = 0
-    total_tokens: int = 0
-
-
-class CompletionAnswer(EngineBody):
-    """An engine's chat or text completion; a virtual model's has a block `tierflow`."""
-
-    id: str
-    object: str
-    created: int
-    model: str
-    choices: list[dict[str, Any]]
-    usage: EngineUsage | None = None
-
-
-class ResponsesAnswer(EngineBody):
-    """An engine's response."""
-
-    id: str
-    object: str
-    status: str | None = None
-    output: list[dict[str, Any]]
-
-
-class EmbeddingsAnswer(EngineBody):
-    """An engine's embeddings."""
-
-    object: str
-    model: str
-    data: list[dict[str, Any]]
-
-
-class TokenizeAnswer(EngineBody):
-    """The token ids of a prompt."""
-
-    count: int
-    max_model_len: int
-    tokens: list[int]
-
-
-class DetokenizeAnswer(EngineBody):
-    """The text of token ids."""
-
-    prompt: str
-
-
-class MessageAnswer(EngineBody):
-    """An engine's message, as Anthropic's API has it."""
-
-    id: str
-    type: Literal["message"]
-    role: str
-    content: list[dict[str, Any]]
-    model: str
-    stop_reason: str | None = None
-
-
-class TokenCount(EngineBody):
-    """How many tokens a prompt has."""
-
-    input_tokens: int
-
-
-class ListAnswer(EngineBody):
-    """What an engine makes of each text, in their order."""
-
-    model: str
-    data: list[dict[str, Any]]
-
-
-class RerankAnswer(EngineBody):
-    """The documents, the best first."""
-
-    id: str
-    model: str
-    results: list[dict[str, Any]]
-
-
-class SpeechAnswer(EngineBody):
-    """The text of a sound file."""
-
-    text: str
-
-
-class EngineVersion(EngineBody):
-    """The version of the engine that answered."""
-
-    version: str
-
-
-_READ_BY_ENGINES: tuple[type[BaseModel], ...] = (
-    ChatBatchBody,
-    MessagesBody,
-    CountTokensBody,
-    PoolingBody,
-    ScoreBody,
-    RerankBody,
-    SpeechBody,
-    MessageAnswer,
-    TokenCount,
-    ListAnswer,
-    RerankAnswer,
-    SpeechAnswer,
-    EngineVersion,
+KINDS: tuple[type[BaseModel], ...] = (
     CompletionBody,
     ResponsesBody,
     EmbeddingsBody,
     TokenizeBody,
     DetokenizeBody,
-    CompletionAnswer,
-    ResponsesAnswer,
-    EmbeddingsAnswer,
-    TokenizeAnswer,
-    DetokenizeAnswer,
+    ChatBatchBody,
+    CountTokensBody,
+    MessagesBody,
+    PoolingBody,
+    ScoreBody,
+    RerankBody,
+    CohereEmbedBody,
+    CohereChatBody,
+    GenerativeScoringBody,
+    SpeechBody,
 )
 BODIES: Mapping[str, str] = {
     CHAT: "ChatBody",
@@ -313,46 +247,15 @@ BODIES: Mapping[str, str] = {
     COUNT_TOKENS: "CountTokensBody",
     POOLING: "PoolingBody",
     CLASSIFY: "PoolingBody",
+    COHERE_EMBED: "CohereEmbedBody",
+    COHERE_CHAT: "CohereChatBody",
+    GENERATIVE_SCORING: "GenerativeScoringBody",
+    CHAT_RENDER: "ChatBody",
+    COMPLETIONS_RENDER: "CompletionBody",
+    RESPONSES_RENDER: "ResponsesBody",
+    MESSAGES_RENDER: "MessagesBody",
     TRANSCRIPTIONS: "SpeechBody",
     TRANSLATIONS: "SpeechBody",
     **dict.fromkeys(RERANKS, "RerankBody"),
     **dict.fromkeys(SCORES, "ScoreBody"),
 }
-ANSWERS: Mapping[str, str] = {
-    CHAT: "CompletionAnswer",
-    COMPLETIONS: "CompletionAnswer",
-    RESPONSES: "ResponsesAnswer",
-    EMBEDDINGS: "EmbeddingsAnswer",
-    TOKENIZE: "TokenizeAnswer",
-    DETOKENIZE: "DetokenizeAnswer",
-    CHAT_BATCH: "CompletionAnswer",
-    MESSAGES: "MessageAnswer",
-    COUNT_TOKENS: "TokenCount",
-    POOLING: "ListAnswer",
-    CLASSIFY: "ListAnswer",
-    TRANSCRIPTIONS: "SpeechAnswer",
-    TRANSLATIONS: "SpeechAnswer",
-    **dict.fromkeys(RERANKS, "RerankAnswer"),
-    **dict.fromkeys(SCORES, "ListAnswer"),
-}
-
-
-def reference(name: str) -> dict[str, str]:
-    return {"$ref": REFERENCE + name}
-
-
-def schemas() -> dict[str, Any]:
-    """The schemas of all these bodies and of their parts, by name."""
-    found: dict[str, Any] = {}
-    for kind in _READ_BY_ENGINES:
-        schema = kind.model_json_schema(ref_template=REFERENCE + "{model}")
-        found |= schema.pop("$defs", {}) | {kind.__name__: schema}
-    _, chat = msgspec.json.schema_components(
-        [ChatBody, TierflowOptions], ref_template=REFERENCE + "{name}"
-    )
-    chat["ChatBody"]["properties"] |= {
-        "model": MODEL,
-        "tierflow": {"anyOf": [reference("TierflowOptions"), {"type": "null"}]},
-    }
-    chat["ChatBody"]["required"] = ["messages", "model"]
-    return found | chat

@@ -9,10 +9,11 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from gateway.api.caller_key import KEY_SCHEME
-from gateway.api.description.bodies import schemas
+from gateway.api.description.schemas import schemas
 from gateway.api.inference import PATHS
+from gateway.protocol.device_link.speculation import PATH as DEVICES
+from gateway.protocol.headers import API_KEY
 from gateway.protocol.paths import READ_ROUTES
-from gateway.protocol.speculation import PATH as DEVICES
 
 DESCRIPTION = f"""\
 One OpenAI API in front of edge and cloud pools of engines, and of devices.
@@ -22,6 +23,7 @@ status.
 A stream that has begun ends with one event of the same shape. Devices connect to the WebSocket
 `{DEVICES}`, with a token of their own as the bearer token."""
 
+_API_KEY_SCHEME = "CallerApiKey"
 _INVENTED = ("HTTPValidationError", "ValidationError")
 
 
@@ -57,8 +59,15 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
                 or path in READ_ROUTES
                 or {KEY_SCHEME: []} in operation.get("security", ())
             ):
-                operation["security"] = [{}, {KEY_SCHEME: []}]
+                operation["security"] = [{}, {KEY_SCHEME: []}, {_API_KEY_SCHEME: []}]
     components = document.setdefault("components", {})
+    components.setdefault("securitySchemes", {})[_API_KEY_SCHEME] = {
+        "type": "apiKey",
+        "in": "header",
+        "name": API_KEY,
+        "description": "a caller's key as Anthropic's clients send it; read where there is no "
+        "Authorization",
+    }
     described = components.setdefault("schemas", {})
     for name in _INVENTED:
         described.pop(name, None)

@@ -7,7 +7,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from gateway.api.description.bodies import ANSWERS, BODIES, reference
+from gateway.api.description.answers import ANSWERS
+from gateway.api.description.bodies import BODIES
 from gateway.api.description.examples import EXAMPLES
 from gateway.api.description.responses import (
     OF_OPERATORS,
@@ -17,17 +18,17 @@ from gateway.api.description.responses import (
     answer_headers,
     error_responses,
 )
+from gateway.api.description.schemas import reference
 from gateway.api.error_codes import HTTP_ERRORS
 from gateway.api.inference import PATHS
-from gateway.api.parsing import MAX_DEADLINE_MS, MAX_NAME_CHARS, MAX_RESUMABLE_S
 from gateway.api.resumable import PATHS as RESUMABLE_PATHS
-from gateway.core.admission import PRIORITIES
 from gateway.core.tier import Tier
 from gateway.protocol import headers as names
-from gateway.protocol.cascade import MAX_QUALITY, MIN_QUALITY
+from gateway.protocol.headers import PRIORITIES
 from gateway.protocol.paths import (
     CANCEL_RESPONSE,
     CHAT,
+    COHERE_CHAT,
     COUNT_TOKENS,
     MESSAGES,
     READ_ROUTES,
@@ -39,6 +40,9 @@ from gateway.protocol.paths import (
     TRANSLATIONS,
     VERSION,
 )
+from gateway.protocol.requests.cascade import MAX_QUALITY, MIN_QUALITY
+from gateway.protocol.requests.header_values import MAX_DEADLINE_MS, MAX_RESUMABLE_S
+from gateway.protocol.requests.request_problems import MAX_NAME_CHARS
 
 OF_CHATS = (
     "invalid_parameter",
@@ -78,7 +82,13 @@ OF_OTHER_ROUTES = (
     "name_in_settings",
     "unknown_device",
 )
-STREAMED = RESUMABLE_PATHS | {MESSAGES, STORED_RESPONSE, TRANSCRIPTIONS, TRANSLATIONS}
+STREAMED = RESUMABLE_PATHS | {
+    MESSAGES,
+    STORED_RESPONSE,
+    TRANSCRIPTIONS,
+    TRANSLATIONS,
+    COHERE_CHAT,
+}
 """Routes whose answers may be streams of events."""
 OF_STORED = ("unknown_response",)
 OF_FORMS = ("invalid_form",)
@@ -194,6 +204,8 @@ def _responses(path: str) -> Responses:
     content: dict[str, Any] = {"application/json": {"schema": reference(answer)}}
     if path in STREAMED:
         content["text/event-stream"] = {}
+    if path in ROUTES and ROUTES[path].form:
+        content |= {kind: {"schema": {"type": "string"}} for kind in _TEXTS}
     found: Responses = {
         200: {
             "description": "the engine's own answer; a stream of events where `stream` is true",
@@ -212,6 +224,8 @@ def _responses(path: str) -> Responses:
     return found
 
 
+_TEXTS = ("text/plain", "text/vtt", "application/x-subrip")
+"""What engines write a speech's text as, by `response_format`."""
 _ANSWER_HEADERS = (
     (names.TIER, "the tier that answered"),
     (names.ENDPOINT, "the endpoint that answered"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import hashlib
@@ -9,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import cache
 from importlib import resources
 
+import orjson
 from fastapi import FastAPI, Request, Response
 
 from gateway.protocol.root_page import HEADERS, PageLink, root_page
@@ -82,8 +84,23 @@ def serve_pages(app: FastAPI) -> None:
         headers = {"content-security-policy": PAGE_POLICY}
         return Response(_PAGE, headers=headers, media_type="text/html")
 
+    app.add_api_route("/openapi.json", _document(app), include_in_schema=False)
     for name, kind in _FILES.items():
         app.add_api_route(f"/docs/{name}", _file(name, kind), include_in_schema=False)
+
+
+def _document(app: FastAPI) -> Callable[[], Awaitable[Response]]:
+    """The description for programs. It is made once, and in a thread: that takes a third of a
+    second, in which callers' requests go on."""
+    made, once = b"", asyncio.Lock()
+
+    async def document() -> Response:
+        nonlocal made
+        async with once:
+            made = made or await asyncio.to_thread(lambda: orjson.dumps(app.openapi()))
+        return Response(made, media_type="application/json")
+
+    return document
 
 
 def _file(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:

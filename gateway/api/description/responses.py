@@ -13,17 +13,27 @@ from gateway.protocol.openai import ErrorBody
 Responses = dict[int | str, dict[str, Any]]
 
 OF_OPERATORS = ("admin_disabled", "invalid_admin_token")
-OF_CALLERS = ("invalid_api_key", "too_many_attempts")
+OF_CALLERS = ("invalid_api_key", "too_many_attempts", "invalid_header")
 OF_STATE = ("state_lost", "state_refused", "state_full", "state_too_large")
 OF_BODIES = ("invalid_body", "body_timeout", "body_too_large", "encoded_body")
-EVERYWHERE = ("internal_error",)
+EVERYWHERE = (
+    "internal_error",
+    "invalid_http",
+    "invalid_header",
+    "foreign_host",
+    "foreign_origin",
+    "target_too_long",
+    "headers_too_large",
+    "too_many_connections",
+)
+"""What any route may answer: before it is reached, and by a fault of the gateway's own."""
 
 
 def error_responses(*codes: str) -> Responses:
-    """For a route's `responses`: each status with the codes that its body may have. A fault of the
-    gateway's own may come from any route."""
+    """For a route's `responses`: each status with the codes that its body may have, those of
+    EVERYWHERE too."""
     by_status: dict[int, list[str]] = {}
-    for code in (*codes, *EVERYWHERE):
+    for code in dict.fromkeys((*codes, *EVERYWHERE)):
         by_status.setdefault(status_of_code(code), []).append(code)
     return {
         status: {
@@ -41,11 +51,15 @@ def status_of_code(code: str) -> int:
 
 
 def headers_of(status: int) -> dict[str, Any]:
-    """The headers that every error of this status carries."""
+    """The headers that errors of this status carry."""
     if status in (429, 503):
         return {
             "retry-after": _header("whole seconds to wait", "integer"),
             "x-should-retry": _header("false: the wait is too long for a client's own retries"),
+        }
+    if status == 502:
+        return {
+            "retry-after": _header("whole seconds to wait, where the engine said so", "integer")
         }
     if status == 401:
         return {"www-authenticate": _header("Bearer")}

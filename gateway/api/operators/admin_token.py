@@ -8,7 +8,7 @@ import structlog
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from gateway.api.parsing import peer_address
+from gateway.api.requests.request_headers import peer_address
 from gateway.core.access.key import token_digest
 from gateway.errors import Denied, Unauthenticated
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from gateway.protocol.devices import (
+from gateway.protocol.device_link.devices import (
     DeviceCard,
     DeviceCondition,
     DeviceLink,

@@ -18,9 +18,9 @@ from gateway.api.description.responses import (
 from gateway.api.json_body import documented, read_body
 from gateway.api.operators.admin_token import AdminGate
 from gateway.api.operators.device_cards import device_cards
-from gateway.api.parsing import peer_address
+from gateway.api.requests.request_headers import peer_address
 from gateway.errors import GatewayError, StateLost, UnknownDevice
-from gateway.protocol.devices import (
+from gateway.protocol.device_link.devices import (
     ENROL_PATH,
     DeviceCard,
     DeviceList,

@@ -105,6 +105,15 @@ class Report:
             sums[kind] += tokens
         return sums["prompt"], sums["completion"]
 
+    @property
+    def usage_so_far(self) -> tuple[int, int]:
+        """The same while members' answers are on their way to be spent."""
+        prompt, completion = self.usage
+        return (
+            prompt + sum(each.prompt_tokens for each in self.contributions),
+            completion + sum(each.completion_tokens for each in self.contributions),
+        )
+
 
 def best_has_answered(contributions: Sequence[Contribution], merits: Sequence[float]) -> bool:
     """Whether none of the members that still work, given by their `merits`, fits better than the

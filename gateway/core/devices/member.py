@@ -60,9 +60,9 @@ class Member:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkOrder:
     """One question for one device. `messages` as in a chat completion; `deadline_s` in seconds from
-    now; `sampling` holds fields of `protocol.fields.Sampling`, but for `max_tokens`. `owner` is the
-    one that the caller has proven to be: a device of privacy class `owner` takes work of its own
-    owner alone. `id` is that of the caller's request, with a part behind it."""
+    now; `sampling` holds fields of `protocol.requests.sampling.Sampling`, but for `max_tokens`.
+    `owner` is the one that the caller has proven to be: a device of privacy class `owner` takes
+    work of its own owner alone. `id` is that of the caller's request, with a part behind it."""
 
     kind: Kind
     messages: Sequence[Mapping[str, Any]]

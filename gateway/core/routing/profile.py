@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,8 +12,13 @@ from gateway.core.routing.pickers import PICKERS, Picker
 from gateway.core.routing.scorers import SCORERS, Scorer
 from gateway.core.types import EndpointState, InferenceRequest
 from gateway.errors import ConfigError
+from gateway.protocol.nearest import nearest
 
 T = TypeVar("T")
+KEYS = ("filters", "scorers", "picker")
+ROOM = "room_for_context"
+"""A filter that prefers endpoints, where the others leave them out."""
+MAX_WEIGHT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,26 +86,41 @@ def _stands(state: EndpointState, now: float, uniform: Callable[[], float]) -> b
 def build_profile(name: str, spec: Mapping[str, Any]) -> Profile:
     """Build from `{filters: [name], scorers: [{name, weight}], picker: name}`.
 
-    Raises ConfigError for a name that is not registered, listing those that are.
+    Raises ConfigError for a name that is not registered, with the nearest one or those that are,
+    and for one that stands twice.
     """
     where = f"profiles.{name}"
     if not isinstance(spec, Mapping):
-        raise ConfigError(f"{where}: expected filters, scorers and picker, got {spec!r}")
-    if unknown := set(spec) - {"filters", "scorers", "picker"}:
-        raise ConfigError(f"{where}: unknown key {min(unknown)!r}; keys: filters, scorers, picker")
-    names = [str(item) for item in spec.get("filters", ())]
-    scorers = [_weighted(where, item) for item in spec.get("scorers", ())]
+        raise ConfigError(f"{where}: expected filters, scorers and picker, got {spec!r:.80}")
+    for key in spec:
+        if key not in KEYS:
+            raise ConfigError(f"{where}: unknown key {key!r}{_hint(str(key), KEYS)}")
+    filters = [str(item) for item in _entries(f"{where}.filters", spec.get("filters", ()))]
+    scorers = [
+        _weighted(where, item) for item in _entries(f"{where}.scorers", spec.get("scorers", ()))
+    ]
+    for key, names in (("filters", filters), ("scorers", [item for item, _ in scorers])):
+        if twice := {item for item in names if names.count(item) > 1}:
+            raise ConfigError(f"{where}.{key}: {min(twice)!r} stands there twice; list it once")
     return Profile(
         name=name,
         filters=tuple(
-            _find(f"{where}.filters", FILTERS, item) for item in names if item != "room_for_context"
+            _find(f"{where}.filters", FILTERS, item, ROOM) for item in filters if item != ROOM
         ),
         scorers=tuple(
             (_find(f"{where}.scorers", SCORERS, item), weight) for item, weight in scorers
         ),
         picker=_find(f"{where}.picker", PICKERS, str(spec.get("picker", "max_score"))),
-        prefer_room="room_for_context" in names,
+        prefer_room=ROOM in filters,
     )
+
+
+def _entries(where: str, value: Any) -> Sequence[Any]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ConfigError(
+            f"{where}: expected a list of names, such as [healthy], got {value!r:.80}"
+        )
+    return value
 
 
 def _weighted(where: str, item: Any) -> tuple[str, float]:
@@ -108,14 +128,26 @@ def _weighted(where: str, item: Any) -> tuple[str, float]:
         return item, 1.0
     if isinstance(item, Mapping) and set(item) <= {"name", "weight"} and "name" in item:
         weight = item.get("weight", 1.0)
-        if isinstance(weight, int | float) and not isinstance(weight, bool) and weight >= 0:
-            return str(item["name"]), float(weight)
-    raise ConfigError(f"{where}.scorers: expected {{name: …, weight: a number >= 0}}, got {item!r}")
+        if isinstance(weight, int | float) and not isinstance(weight, bool):
+            if 0 <= weight <= MAX_WEIGHT:
+                return str(item["name"]), float(weight)
+    raise ConfigError(
+        f"{where}.scorers: expected {{name: …, weight: a number from 0 to {MAX_WEIGHT:,}}}, "
+        f"got {item!r:.80}"
+    )
 
 
-def _find(where: str, registry: Mapping[str, T], name: str) -> T:
+def _find(where: str, registry: Mapping[str, T], name: str, *others: str) -> T:
+    """`others`: names that are right beside those of the registry."""
     try:
         return registry[name]
     except KeyError:
-        known = ", ".join(sorted(registry))
-        raise ConfigError(f"{where}: unknown name {name!r}; known: {known}") from None
+        hint = _hint(name, (*registry, *others))
+        raise ConfigError(f"{where}: unknown name {name!r}{hint}") from None
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    if meant := nearest(name, names):
+        return f"; did you mean {meant}?"
+    return f"; known: {', '.join(names)}"

@@ -59,7 +59,7 @@ class Routing:
                 raise
             preferences, chosen = self._preferred(request, states, now, tried, ejected_too=True)
         view = chosen.view
-        reason = _reason(preferences, chosen, bool(tried))
+        reason = _reason(preferences, chosen, stored=bool(request.endpoint), retried=bool(tried))
         free = [state for state in view.eligible if not state.full]
         state = self.profiles[view.name].pick(request, free, now, uniform)
         return Choice(state, view.model, reason)
@@ -188,7 +188,11 @@ def _first_usable(preferences: Sequence[Preference]) -> Preference:
     )
 
 
-def _reason(preferences: Sequence[Preference], chosen: Preference, retried: bool) -> str:
+def _reason(
+    preferences: Sequence[Preference], chosen: Preference, *, stored: bool, retried: bool
+) -> str:
+    if stored:
+        return "stored"
     if retried:
         return "retry"
     first = preferences[0]

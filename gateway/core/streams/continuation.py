@@ -16,6 +16,8 @@ from typing import Any
 
 import orjson
 
+from gateway.core.streams.chat_answer import token_ids
+from gateway.core.streams.protocols import each_choice
 from gateway.protocol.paths import CHAT, COMPLETIONS
 
 MAX_PROMPT_CHARS = 256 * 1024
@@ -217,9 +219,13 @@ class SentAnswer:
         head = _head(self._first)
         if head is None or self._prompt_ids is None or self._size > MAX_EVENT_BYTES:
             return None
-        ids = [token for group in self._ids for token in _numbers(group)]
+        try:
+            prompt_ids = _numbers(self._prompt_ids)
+            ids = [token for group in self._ids for token in _numbers(group)]
+        except ValueError:
+            return None
         tail = [event for events in self._tail for event in _events(events)]
-        last = [choice for event in tail for choice in _choices_of(event)]
+        last = [choice for event in tail for choice in each_choice(event)]
         if any(_says_more(choice) for choice in last):
             return None
         finished = any(choice.get("finish_reason") for choice in last)
@@ -232,7 +238,7 @@ class SentAnswer:
         again = self._again if len(self._ids) == 1 else []
         return SentPart(
             head=head,
-            prompt_ids=_numbers(self._prompt_ids),
+            prompt_ids=prompt_ids,
             ids=ids[:kept],
             repeated=ids[kept:] or list(again),
             text=text,
@@ -242,7 +248,11 @@ class SentAnswer:
 
 
 def _numbers(group: bytes) -> list[int]:
-    return [int(number) for number in group.split(b",") if number.strip()]
+    """Of a group as it is found in an event. Raises ValueError where it is no list of ids."""
+    numbers = [int(number) for number in group.split(b",") if number.strip()]
+    if token_ids(numbers) != numbers:
+        raise ValueError("no token ids")
+    return numbers
 
 
 def _events(data: bytes) -> list[dict[str, Any]]:
@@ -267,22 +277,20 @@ def _head(data: bytes) -> AnswerHead | None:
 
 
 def _choices(data: bytes) -> list[dict[str, Any]]:
-    return [choice for event in _events(data) for choice in _choices_of(event)]
-
-
-def _choices_of(event: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [choice for choice in event.get("choices") or () if isinstance(choice, dict)]
+    return [choice for event in _events(data) for choice in each_choice(event)]
 
 
 def _text(choice: Mapping[str, Any]) -> str:
     delta = choice.get("delta")
-    found = choice.get("text") if delta is None else delta.get("content")
+    found = delta.get("content") if isinstance(delta, dict) else choice.get("text")
     return found if isinstance(found, str) else ""
 
 
 def _says_more(choice: Mapping[str, Any]) -> bool:
     """Whether it has a tool call or a thought, after which nobody else can go on."""
     delta = choice.get("delta") or {}
+    if not isinstance(delta, dict):
+        return True
     return any(value for name, value in delta.items() if name not in ("role", "content"))
 
 
@@ -293,5 +301,5 @@ def _without_text(last: list[dict[str, Any]]) -> int:
     for choice in reversed(last):
         if _text(choice):
             break
-        count += len(choice.get("token_ids") or ())
+        count += len(token_ids(choice.get("token_ids")))
     return count

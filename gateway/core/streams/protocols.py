@@ -18,9 +18,9 @@ from typing import Any, Protocol
 
 import orjson
 
-from gateway.core.anthropic_errors import anthropic_error
 from gateway.core.streams.sse import each_event, payload
 from gateway.core.upstream_errors import aborted, error_event
+from gateway.protocol.errors.anthropic_errors import anthropic_error
 from gateway.protocol.paths import (
     CANCEL_RESPONSE,
     CHAT,
@@ -31,8 +31,9 @@ from gateway.protocol.paths import (
     STORED_RESPONSE,
 )
 
-_BROKEN_REASONS = frozenset({"abort", "error"})
-_BROKEN_STATUSES = frozenset({"failed", "cancelled"})
+# No sets: an engine may send something there that can't be in one.
+_BROKEN_REASONS = ("abort", "error")
+_BROKEN_STATUSES = ("failed", "cancelled")
 _OPENINGS = frozenset({"response.created", "response.queued", "response.in_progress"})
 _SEQUENCE_NUMBER = re.compile(rb'"sequence_number": ?(\d+)')
 
@@ -99,17 +100,18 @@ class ChunkProtocol:
         return False
 
     def opens(self, event: Mapping[str, Any]) -> bool:
-        return not any(_says_something(choice) for choice in _choices(event))
+        return not any(_says_something(choice) for choice in each_choice(event))
 
     def texts(self, event: Mapping[str, Any]) -> Sequence[tuple[object, object]]:
         return [
-            (str(choice.get("index", 0)), choice.get("finish_reason")) for choice in _choices(event)
+            (str(choice.get("index", 0)), choice.get("finish_reason"))
+            for choice in each_choice(event)
         ]
 
     def check(self, event: Mapping[str, Any], endpoint: str) -> None:
         if event.get("object") == "error":
             raise error_event(endpoint)
-        if any(choice.get("finish_reason") in _BROKEN_REASONS for choice in _choices(event)):
+        if any(choice.get("finish_reason") in _BROKEN_REASONS for choice in each_choice(event)):
             raise aborted(endpoint)
 
     def failure(self, body: bytes, first: bytes, last: bytes) -> bytes:
@@ -218,7 +220,8 @@ class MessageProtocol(ChunkProtocol):
         return b"event: error\ndata: " + anthropic_error(body) + b"\n\n"
 
 
-def _choices(event: Mapping[str, Any]) -> list[dict[str, Any]]:
+def each_choice(event: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Those of an event that are objects, whatever else is there."""
     choices = event.get("choices")
     if not isinstance(choices, list):
         return []

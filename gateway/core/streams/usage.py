@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 _KEY = b'"usage"'
 _USAGE = re.compile(rb'"usage": ?\{')
-_PROMPT = re.compile(rb'"(?:prompt|input)_tokens": ?(\d+)')
-_COMPLETION = re.compile(rb'"(?:completion|output)_tokens": ?(\d+)')
+_COUNT = rb"_tokens\": ?(\d{1,12})(?![\d.eE])"
+_PROMPT = re.compile(rb'"(?:prompt|input)' + _COUNT)
+_COMPLETION = re.compile(rb'"(?:completion|output)' + _COUNT)
+MAX_TOKENS = 10**12 - 1
+"""Of one answer. What counts more is no count of tokens, and would fill a quota for ever."""
 MAX_USAGE_BYTES = 2048
 """How long the object may be."""
 MAX_KEYS = 64
@@ -17,7 +22,7 @@ MAX_KEYS = 64
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts of one answer."""
+    """Token counts of one answer; 0 where the engine does not tell one that can be believed."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -43,3 +48,20 @@ def find_usage(data: bytes) -> Usage | None:
                 return Usage(int(prompt[1]), int(completion[1]) if completion else 0)
         end = found
     return None
+
+
+def read_usage(body: Mapping[str, Any]) -> Usage | None:
+    """The counts in a parsed answer or event; None where it has none that can be believed."""
+    usage = body.get("usage")
+    if not isinstance(usage, Mapping):
+        return None
+    prompt = _count(usage, "prompt_tokens") or _count(usage, "input_tokens")
+    completion = _count(usage, "completion_tokens") or _count(usage, "output_tokens")
+    return Usage(prompt, completion) if prompt or completion else None
+
+
+def _count(usage: Mapping[str, Any], name: str) -> int:
+    value = usage.get(name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    return value if 0 <= value <= MAX_TOKENS else 0

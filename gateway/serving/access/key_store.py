@@ -12,7 +12,7 @@ from gateway.core.access.stored_keys import KeysProblem, StoredKeys
 from gateway.core.ports import Clock, StateStore
 from gateway.core.state.operations import Advance, Read
 from gateway.errors import StateLost
-from gateway.protocol.decoding import UNREADABLE
+from gateway.protocol.device_link.decoding import UNREADABLE
 from gateway.serving.access.key_table import KeyTable
 
 KEYS, TABLE = "api-keys", "all"

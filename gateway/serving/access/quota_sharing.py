@@ -14,7 +14,7 @@ from gateway.core.ports import Clock, StateStore
 from gateway.core.state.bounds import slices
 from gateway.core.state.operations import Draw, Held, Hold
 from gateway.errors import StateLost
-from gateway.protocol.decoding import UNREADABLE
+from gateway.protocol.device_link.decoding import UNREADABLE
 from gateway.serving.access.quotas import KeyQuotas
 
 PERIOD_S = 0.5

@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.core.streams.chat_answer import ChatChoice, token_ids
 from gateway.serving.chat.message_parts import MessageParts, parts_of, said
+from gateway.serving.chat.reply import RenderedPrompt
+
+_COUNTS = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,8 @@ class LowerAnswer:
     logprobs: list[float] = field(default_factory=list)
     finish_reason: str | None = None
     stop_reason: str | int | None = None
+    prompt: RenderedPrompt = field(default_factory=RenderedPrompt)
+    usage_details: Mapping[str, Any] = field(default_factory=dict)
     prompt_tokens: int = 0
     completion_tokens: int = 0
     probe_prompt_tokens: int = 0
@@ -113,37 +119,35 @@ class Escalation:
     body: Mapping[str, Any] | None = None
     offered: int = 0
     kept: int = 0
+    prompt: RenderedPrompt = field(default_factory=RenderedPrompt)
+    usage_details: Mapping[str, Any] = field(default_factory=dict)
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
 
-def piece_of(
-    choice: Mapping[str, Any], message: Mapping[str, Any], *, logprobs: bool
-) -> AnswerPiece:
-    """From a choice of a chat completion; `message` is its message or delta. `logprobs`: the caller
-    is to get them."""
-    content = message.get("content")
+def piece_of(choice: ChatChoice, *, logprobs: bool) -> AnswerPiece:
+    """`logprobs`: the caller is to get them."""
     return AnswerPiece(
-        text=content if isinstance(content, str) else "",
-        parts=parts_of(choice, message, logprobs=logprobs),
-        token_ids=list(choice.get("token_ids") or ()),
-        logprobs=_logprobs(choice.get("logprobs")),
-        finish_reason=choice.get("finish_reason"),
-        stop_reason=choice.get("stop_reason"),
+        text=choice.text,
+        parts=parts_of(choice, logprobs=logprobs),
+        token_ids=choice.token_ids,
+        logprobs=choice.token_logprobs,
+        finish_reason=choice.finish_reason,
+        stop_reason=choice.stop_reason,
     )
 
 
-def prompt_tokens(body: Mapping[str, Any]) -> int:
-    """As far as this body or event of a chat completion tells; 0: not here.
+def rendered_prompt(body: Mapping[str, Any], before: RenderedPrompt) -> RenderedPrompt:
+    """As this body or event of a chat completion tells it; `before` where it does not."""
+    ids, text = token_ids(body.get("prompt_token_ids")), body.get("prompt_text")
+    if not (ids or text):
+        return before
+    return RenderedPrompt(ids or None, text if isinstance(text, str) else None)
 
-    The usage comes with a stream's end, which not every stream is read to; the prompt's ids, which
-    an engine that gives ids tells, come with its beginning.
-    """
+
+def usage_details(body: Mapping[str, Any], before: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the usage of this body or event has beside the counts; `before` where it has none."""
     usage = body.get("usage")
-    counted = usage.get("prompt_tokens") if isinstance(usage, Mapping) else None
-    return int(counted or len(body.get("prompt_token_ids") or ()))
-
-
-def _logprobs(block: Any) -> list[float]:
-    content = block.get("content") if isinstance(block, Mapping) else None
-    return [float(token["logprob"]) for token in content or ()]
+    if not isinstance(usage, Mapping):
+        return before
+    return {name: value for name, value in usage.items() if name not in _COUNTS}

@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.core.cascade.audit_weights import DONE, MISSED
 from gateway.core.final_answer import answer_key
+from gateway.core.streams.chat_answer import completion_tokens
 from gateway.errors import GatewayError
 from gateway.serving.cascade.answers import LowerAnswer
 from gateway.serving.cascade.state import CascadeDeps, CascadeState
@@ -83,8 +84,7 @@ class Audits:
             self._log(state, answer, None, MISSED)
             return
         lead = self._deps.probes.settings.lead
-        choices = reply.body.get("choices") or [{}]
-        text = said(choices[0].get("message") or {})
+        text = said(reply.choices[0].message)
         agreed = answer_key(text, lead) == answer_key(answer.said, lead)
         if state.account.reason is None:
             self._deps.telemetry.audited(agreed)
@@ -109,7 +109,7 @@ class Audits:
         if reply is not None:
             # Those of the top's own whole answer, rather than of its continuation.
             upper = reply.model
-            tokens = int((reply.body.get("usage") or {}).get("completion_tokens") or 0)
+            tokens = completion_tokens(reply.body)
         entry: Mapping[str, Any] = {
             "version": 1,
             "lower": answer.model,

@@ -10,8 +10,9 @@ from typing import Any
 
 from gateway.core.cascade.agreement import agreement
 from gateway.core.final_answer import after_lead, answer_key, normalised
+from gateway.core.streams.chat_answer import completion_tokens, prompt_tokens
 from gateway.errors import GatewayError
-from gateway.serving.cascade.answers import LowerAnswer, prompt_tokens
+from gateway.serving.cascade.answers import LowerAnswer
 from gateway.serving.cascade.lower_tier import LowerTier
 from gateway.serving.cascade.options import CascadeRequest, StageSpec
 from gateway.serving.chat.message_parts import said
@@ -96,7 +97,12 @@ class ConfidenceProbes:
             *request.messages[:-1],
             {"role": "user", "content": prompt.replace("{answer}", self._shown(answer))},
         ]
-        body = {"messages": messages, "temperature": 0, "max_tokens": self.settings.max_tokens}
+        body = {
+            **request.chat.caller_fields,
+            "messages": messages,
+            "temperature": 0,
+            "max_tokens": self.settings.max_tokens,
+        }
         demands = request.demands(deadline_s)
         try:
             reply = await self.calls.whole(
@@ -128,11 +134,9 @@ class ConfidenceProbes:
 
 
 def _texts(reply: EngineReply) -> list[str]:
-    choices = reply.body.get("choices") or []
-    return [said(choice.get("message") or {}) for choice in choices]
+    return [said(choice.message) for choice in reply.choices]
 
 
 def _count(answer: LowerAnswer, reply: EngineReply) -> None:
-    usage = reply.body.get("usage") or {}
     answer.probe_prompt_tokens += prompt_tokens(reply.body)
-    answer.probe_tokens += int(usage.get("completion_tokens") or 0)
+    answer.probe_tokens += completion_tokens(reply.body)

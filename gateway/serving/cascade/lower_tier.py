@@ -11,9 +11,15 @@ from typing import Any
 from gateway.core.devices.member import Member, WorkEnd, WorkOrder, may_see
 from gateway.core.ports import EndpointSource, Members
 from gateway.core.privacy import PrivacyTerms
-from gateway.core.upstream_errors import not_a_chat_completion
+from gateway.core.streams.chat_answer import completion_tokens, prompt_tokens
 from gateway.errors import NoEndpoint
-from gateway.serving.cascade.answers import AnswerPiece, LowerAnswer, piece_of, prompt_tokens
+from gateway.serving.cascade.answers import (
+    AnswerPiece,
+    LowerAnswer,
+    piece_of,
+    rendered_prompt,
+    usage_details,
+)
 from gateway.serving.cascade.options import ANY_DEVICE, CascadeRequest, StageSpec
 from gateway.serving.requests.engine_calls import EngineCall, EngineCalls, EngineReply
 
@@ -35,12 +41,7 @@ class LowerTier:
         """Raises what `EngineCalls.whole` does."""
         body = _body(request, stage) | request.logprobs_fields()
         reply = await self.calls.whole(_call(request, stage, body, deadline_s))
-        try:
-            choice = reply.body["choices"][0]
-            asked = bool(request.chat.body.logprobs)
-            piece = piece_of(choice, choice["message"], logprobs=asked)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise not_a_chat_completion(reply.endpoint) from error
+        piece = piece_of(reply.choices[0], logprobs=bool(request.chat.body.logprobs))
         answer = self._begun(reply)
         answer.add(piece)
         answer.body, answer.parts = reply.body, piece.parts
@@ -59,11 +60,8 @@ class LowerTier:
             async for event in events:
                 answer = answer or self._begun(event)
                 _count(answer, event.body)
-                for choice in event.body.get("choices") or ():
-                    try:
-                        piece = piece_of(choice, choice["delta"], logprobs=False)
-                    except (KeyError, TypeError, ValueError) as error:
-                        raise not_a_chat_completion(event.endpoint) from error
+                for choice in event.choices:
+                    piece = piece_of(choice, logprobs=False)
                     answer.add(piece)
                     tokens = answer.completion_tokens
                     answer.cut = request.cut_at_stage(answer.finish_reason, tokens)
@@ -175,8 +173,9 @@ def _call(
 
 def _count(answer: LowerAnswer, body: Mapping[str, Any]) -> None:
     answer.prompt_tokens = prompt_tokens(body) or answer.prompt_tokens
-    if isinstance(usage := body.get("usage"), dict):
-        counted = int(usage.get("completion_tokens") or 0)
+    answer.prompt = rendered_prompt(body, answer.prompt)
+    answer.usage_details = usage_details(body, answer.usage_details)
+    if counted := completion_tokens(body):
         answer.completion_tokens = max(counted, len(answer.token_ids))
 
 

@@ -11,8 +11,8 @@ from gateway.core.cascade.predictor_choice import Predictors
 from gateway.core.ports import EndpointSource
 from gateway.core.tier import Tier
 from gateway.core.types import Demands, InferenceRequest
-from gateway.protocol.cascade import CascadeOptions
-from gateway.protocol.neutral_fields import is_neutral, telling_fields
+from gateway.protocol.requests.cascade import CascadeOptions
+from gateway.protocol.requests.neutral_fields import is_neutral, telling_fields
 from gateway.protocol.virtual_models import CASCADE, CLOUD, EDGE
 from gateway.serving.chat import request as chat_request
 from gateway.serving.chat.messages import text_of
@@ -43,7 +43,7 @@ OF_THE_WHOLE = frozenset(
 _HEEDED_HERE = frozenset(
     {
         "model", "messages", "stream", "stream_options", "tierflow", "return_token_ids",
-        "logprobs", "top_logprobs", "n", "user",
+        "logprobs", "top_logprobs", "n",
     }
 )  # fmt: skip
 _OF_TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
@@ -134,7 +134,8 @@ class CascadeRequest:
     def sampling(self, *, stops: bool = True) -> dict[str, Any]:
         """For an answer out of token ids; without its bound on tokens."""
         fields = self.chat_fields(stops=stops)
-        return {name: value for name, value in fields.items() if name in SAMPLING}
+        sampling = {name: value for name, value in fields.items() if name in SAMPLING}
+        return sampling | self.chat.caller_fields
 
     def max_tokens_at(self, stage: StageSpec) -> int | None:
         """The smaller of the caller's bound on the answer's tokens and the stage's own."""
@@ -187,6 +188,7 @@ def read(request: InferenceRequest) -> CascadeRequest:
         divisible=portable and all(is_neutral(name, fields.get(name)) for name in OF_THE_WHOLE),
         for_devices=not telling_fields(fields, _OF_DEVICES)
         and not chat.body.logprobs
+        and not chat.body.return_token_ids
         and all(map(_for_devices, chat.messages)),
     )
 

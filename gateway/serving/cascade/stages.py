@@ -44,7 +44,7 @@ async def ask(state: CascadeState, stage: StageSpec) -> tuple[LowerAnswer, bool]
 async def accept(state: CascadeState, answer: LowerAnswer) -> None:
     """Give the caller this answer, or what was held back of it."""
     state.account.tier = answer.tier
-    state.comes_from(answer.tier, answer.endpoint)
+    state.comes_from(answer)
     held_back = state.held_back
     if held_back is None:
         await send_text(state.reply, answer.text, answer.token_ids, answer.model, answer.parts)
@@ -81,7 +81,7 @@ async def _streamed(state: CascadeState, stage: StageSpec, deadline_s: float | N
     async with aclosing(state.deps.lower_tier.stream(request, stage, deadline_s)) as pieces:
         async for answer, piece in pieces:
             state.lower = answer
-            state.comes_from(answer.tier, answer.endpoint)
+            state.comes_from(answer)
             await held_back.offer(piece, hold, answer.model)
             if held_back.stopped_at is not None:
                 answer.end_at(held_back.stopped_at)
@@ -181,7 +181,7 @@ async def _relay(state: CascadeState, held_back: HeldBackStream) -> _End:
 async def _announce(state: CascadeState) -> None:
     """Tell the caller, in a comment, that another model writes from here on."""
     escalation = state.escalation
-    state.comes_from(escalation.tier, escalation.endpoint)
+    state.comes_from(escalation)
     state.reply.model = escalation.model
     await state.reply.begin()
     await state.reply.say(f"escalated {state.account.reason or 'tier-failed'} {escalation.model}")
@@ -200,7 +200,7 @@ async def _degrade(
             raise failure from error
         raise error
     state.account.degraded, state.account.tier = error.code, lower.tier
-    state.comes_from(lower.tier, lower.endpoint)
+    state.comes_from(lower)
     if escalation.replaces:
         state.reply.discard()
         await send_text(state.reply, lower.text, lower.token_ids, lower.model, lower.parts)

@@ -87,18 +87,32 @@ class CascadeState:
     rejected_models: set[str] = field(default_factory=set)
     held_back: HeldBackStream | None = None
     escalation: Escalation = field(default_factory=Escalation)
+    _counted: list[LowerAnswer | Escalation] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rule = self.models_rule
+        self.reply.spent = self.spent
+
+    def spent(self) -> tuple[int, int]:
+        """Prompt and completion tokens so far, over all tiers."""
+        prompt, completion = usage(self.account)
+        answers: Sequence[LowerAnswer | Escalation | None] = (self.lower, self.escalation)
+        for answer in answers:
+            if answer is not None and not any(answer is counted for counted in self._counted):
+                prompt += answer.prompt_tokens
+                completion += answer.completion_tokens
+        return prompt, completion
 
     def remaining_s(self) -> float | None:
         """Seconds until the caller's own deadline, never 0; None: it has none."""
         remaining_s = self.request.inference.remaining_s(self.deps.clock.now())
         return None if remaining_s is None else max(0.001, remaining_s)
 
-    def comes_from(self, tier: str, endpoint: str) -> None:
-        """Where the answer comes from, as far as that is known, for headers and metrics."""
-        self.outcome.tier, self.outcome.endpoint = tier, endpoint
+    def comes_from(self, answer: LowerAnswer | Escalation) -> None:
+        """Where the answer comes from, as far as that is known, for headers and metrics, and what
+        was read for it."""
+        self.outcome.tier, self.outcome.endpoint = answer.tier, answer.endpoint
+        self.reply.prompt = answer.prompt
 
     def note_judged(self, answer: LowerAnswer, judgement: Judgement, began: float) -> None:
         """An answer that the top tier's own model gave is not judged."""
@@ -130,6 +144,7 @@ class CascadeState:
         self.account.stages.append(stage)
 
     def _stage_of(self, answer: LowerAnswer | Escalation, decision: str, began: float) -> Stage:
+        self._counted.append(answer)
         return Stage(
             model=answer.model,
             tier=answer.tier,
@@ -143,29 +158,30 @@ class CascadeState:
     async def finish_with_lower(self, answer: LowerAnswer) -> None:
         """End the reply: a lower answer is the request's."""
         reason = answer.finish_reason or "stop"
-        await self._finish(answer.model, reason, answer.stop_reason, answer.body)
+        await self._finish(answer, reason, answer.stop_reason)
 
     async def finish_with_top(self, finish_reason: str, stop_reason: str | int | None) -> None:
         """End the reply: the top tier gave the answer, or the end of it."""
-        escalation = self.escalation
-        await self._finish(escalation.model, finish_reason, stop_reason, escalation.body)
+        await self._finish(self.escalation, finish_reason, stop_reason)
 
     async def _finish(
         self,
-        model: str,
+        answer: LowerAnswer | Escalation,
         finish_reason: str,
         stop_reason: str | int | None,
-        engine_body: Mapping[str, Any] | None,
     ) -> None:
-        body = None if engine_body is None else self.request.body_for_caller(engine_body)
-        self.reply.model = model
+        body, spent = answer.body, usage(self.account)
+        # Where more was spent than on this answer, its details tell of a part alone.
+        alone = spent == (answer.prompt_tokens, answer.completion_tokens)
+        self.reply.model = answer.model
         await self.reply.finish(
             Conclusion(
                 finish_reason=finish_reason,
                 stop_reason=stop_reason,
-                usage=usage(self.account),
+                usage=spent,
                 tierflow={"cascade": reply_block(self)},
-                engine_body=body,
+                engine_body=None if body is None else self.request.body_for_caller(body),
+                usage_details=answer.usage_details if alone else {},
             )
         )
 

@@ -9,14 +9,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from gateway.core.body import prompt_chars_and_key
+from gateway.core.bodies.body import prompt_chars_and_key
 from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.core.routing.routing import Choice
+from gateway.core.streams.chat_answer import completion_tokens, prompt_tokens
 from gateway.core.types import InferenceRequest
-from gateway.core.upstream_errors import not_a_chat_completion
 from gateway.errors import NoEndpoint, UpstreamError
 from gateway.protocol.paths import COMPLETIONS
-from gateway.serving.cascade.answers import AnswerPiece, Escalation, piece_of, prompt_tokens
+from gateway.serving.cascade.answers import (
+    AnswerPiece,
+    Escalation,
+    piece_of,
+    rendered_prompt,
+    usage_details,
+)
 from gateway.serving.cascade.options import CascadeRequest, StageSpec
 from gateway.serving.cascade.verified_prediction import VerifiedPrediction
 from gateway.serving.requests.attempts import Attempts, EndpointSlot
@@ -162,20 +168,13 @@ class TopTier:
             reply = await self.calls.whole(call)
             _note(reply, escalation)
             escalation.body = reply.body
-            try:
-                choice = reply.body["choices"][0]
-                yield piece_of(choice, choice["message"], logprobs=logprobs)
-            except (KeyError, IndexError, TypeError, ValueError) as error:
-                raise not_a_chat_completion(reply.endpoint) from error
+            yield piece_of(reply.choices[0], logprobs=logprobs)
             return
         async with aclosing(self.calls.stream(call)) as events:
             async for event in events:
                 _note(event, escalation)
-                for choice in event.body.get("choices") or ():
-                    try:
-                        piece = piece_of(choice, choice["delta"], logprobs=logprobs)
-                    except (KeyError, TypeError, ValueError) as error:
-                        raise not_a_chat_completion(event.endpoint) from error
+                for choice in event.choices:
+                    piece = piece_of(choice, logprobs=logprobs)
                     if not piece.empty:
                         # The reader stops at a stop text, before the engine's own count comes.
                         escalation.completion_tokens += piece.tokens
@@ -186,9 +185,10 @@ def _note(reply: EngineReply, escalation: Escalation) -> None:
     """Where an answer, or an event of it, was made, and its tokens as far as it tells them."""
     escalation.model, escalation.tier, escalation.endpoint = reply.model, reply.tier, reply.endpoint
     escalation.prompt_tokens = prompt_tokens(reply.body) or escalation.prompt_tokens
-    if usage := reply.body.get("usage"):
-        counted = usage.get("completion_tokens")
-        escalation.completion_tokens = counted or escalation.completion_tokens
+    escalation.prompt = rendered_prompt(reply.body, escalation.prompt)
+    escalation.usage_details = usage_details(reply.body, escalation.usage_details)
+    counted = completion_tokens(reply.body)
+    escalation.completion_tokens = counted or escalation.completion_tokens
 
 
 def _completion_body(request: CascadeRequest, escalation: Escalation) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from gateway.errors import InvalidRequest, UpstreamError
 from gateway.protocol.paths import COMPLETIONS
 from gateway.serving.cascade.answers import AnswerPiece, Escalation
 from gateway.serving.cascade.options import CascadeRequest
+from gateway.serving.chat.reply import RenderedPrompt
 from gateway.serving.requests.attempts import EndpointSlot, note_attempt
 from gateway.serving.requests.first_token_wait import FirstTokenWait
 from gateway.serving.requests.lifecycle import Lifecycle
@@ -48,7 +49,7 @@ class _Answer:
         escalation.completion_tokens = made_before + outcome.completion_tokens
         if usage := self.verification.usage:
             outcome.prompt_tokens = usage[0]
-            escalation.prompt_tokens = usage[0] - made_before
+            escalation.prompt_tokens = max(0, usage[0] - made_before)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +136,7 @@ class VerifiedPrediction:
             endpoint.id,
         )
         prompt = await verifier.tokenize(endpoint, choice.model, self.request.messages)
+        escalation.prompt = RenderedPrompt(list(prompt))
         prompt = [*prompt, *escalation.sent_ids]
         escalation.prompt_tokens = len(prompt)
         facts = verifier.facts(endpoint)

@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from gateway.core.streams.chat_answer import ChatChoice
+
 _TEXT = frozenset({"role", "content"})
 _GIVEN_ONCE = frozenset({"id", "type", "name"})
 """Texts that a stream does not continue."""
@@ -30,18 +32,18 @@ class MessageParts:
         return {**self.fields, "tool_calls": placed}
 
 
-def parts_of(
-    choice: Mapping[str, Any], message: Mapping[str, Any], *, logprobs: bool
-) -> MessageParts | None:
-    """Of a choice and its message or delta; `logprobs`: the caller asked for them. None where
-    there is nothing beside the text. Raises TypeError for what is no message."""
-    fields = {name: value for name, value in message.items() if value and name not in _TEXT}
-    block = choice.get("logprobs") if logprobs else None
+def parts_of(choice: ChatChoice, *, logprobs: bool) -> MessageParts | None:
+    """Of a choice's message or delta; `logprobs`: the caller asked for them. None where there is
+    nothing beside the text."""
+    said = choice.message.items()
+    fields = {name: value for name, value in said if value and name not in _TEXT}
+    block = choice.logprobs if logprobs else None
     return MessageParts(fields=fields, logprobs=block) if fields or block else None
 
 
 def said(message: Mapping[str, Any]) -> str:
-    """What a message says, in a form in which two can be compared: its calls, or its text."""
+    """What a checked message says, in a form in which two can be compared: its calls, or its
+    text."""
     if not (calls := message.get("tool_calls")):
         return str(message.get("content") or "")
     made = [_call(call.get("function") or {}) for call in calls]
@@ -88,7 +90,8 @@ def _join(joined: dict[str, Any], delta: Mapping[str, Any]) -> None:
     for name, value in delta.items():
         before = joined.get(name)
         if isinstance(value, Mapping):
-            _join(joined.setdefault(name, {}), value)
+            inner = joined[name] = before if isinstance(before, dict) else {}
+            _join(inner, value)
         elif isinstance(value, str) and isinstance(before, str) and name not in _GIVEN_ONCE:
             joined[name] = before + value
         elif value is not None and name != "index":
@@ -98,6 +101,9 @@ def _join(joined: dict[str, Any], delta: Mapping[str, Any]) -> None:
 def _call(function: Mapping[str, Any]) -> list[Any]:
     arguments = function.get("arguments")
     try:
-        return [function.get("name"), orjson.loads(arguments or "null")]
+        read = orjson.loads(arguments or "null")
+        # It can be written again: what nests too deeply can't.
+        orjson.dumps(read)
     except (orjson.JSONDecodeError, TypeError):
         return [function.get("name"), arguments]
+    return [function.get("name"), read]

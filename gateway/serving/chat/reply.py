@@ -7,8 +7,8 @@ which readers of server-sent events pass over.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import orjson
@@ -29,24 +29,43 @@ BODY_HEADERS = {"content-type": "application/json"}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conclusion:
     """How an answer ended. `usage`: prompt and completion tokens; `tierflow`: the reply's object of
-    that name; `engine_body`: the body of the engine that gave the whole answer, if one did."""
+    that name; `engine_body`: the body of the engine that gave the whole answer, if one did.
+    `usage_details` are what an engine's own usage has beside the counts, where it alone made all
+    that is counted."""
 
     finish_reason: str
     usage: tuple[int, int]
     tierflow: Mapping[str, Any]
     stop_reason: str | int | None = None
     engine_body: Mapping[str, Any] | None = None
+    usage_details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """The reply's `usage`."""
+        return {**_usage(self.usage), **self.usage_details}
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPrompt:
+    """A prompt as the engine read it, as far as it was asked to tell that."""
+
+    token_ids: Sequence[int] | None = None
+    text: str | None = None
 
 
 class Reply(Protocol):
     """An answer on its way to the caller.
 
-    `model` is the one whose text comes now. `begun`: the caller has heard something, so that an
-    error can only end the reply. `has_text`: some of the answer itself has gone out. `say` is a
-    comment on how it goes. What comes before `begin` is kept until then.
+    `model` is the one whose text comes now, and `prompt` what it has read. `spent` tells the prompt
+    and completion tokens so far, for a stream that counts in each chunk. `begun`: the caller has
+    heard something, so that an error can only end the reply. `has_text`: some of the answer itself
+    has gone out. `say` is a comment on how it goes. What comes before `begin` is kept until then.
     """
 
     model: str
+    prompt: RenderedPrompt
+    spent: Callable[[], tuple[int, int]]
     begun: bool
     has_text: bool
 
@@ -121,6 +140,8 @@ class _BaseReply:
         self, *, chat: ChatRequest, caller: CallerSink, head: ReplyHead, model: str
     ) -> None:
         self.model = model
+        self.prompt = RenderedPrompt()
+        self.spent: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self.begun = self.has_text = False
         self._chat = chat
         self._caller = caller
@@ -130,8 +151,17 @@ class _BaseReply:
         self._token_ids: list[int] = []
 
     def _shown(self, token_ids: Sequence[int]) -> list[int] | None:
-        """The token ids for a caller that asks for them."""
-        return list(token_ids) if self._chat.body.return_token_ids else None
+        """The token ids for a caller that asks for them; None where the engine tells none."""
+        told = self._chat.body.return_token_ids and self._token_ids
+        return list(token_ids) if told else None
+
+    def _prompt(self) -> dict[str, Any]:
+        """What the caller asks to be told of the prompt."""
+        asked = self._chat.body.return_token_ids
+        return {
+            "prompt_token_ids": self.prompt.token_ids if asked else None,
+            "prompt_text": self.prompt.text,
+        }
 
 
 class WholeReply(_BaseReply):
@@ -163,6 +193,7 @@ class WholeReply(_BaseReply):
             text=b"".join(self._pieces).decode(),
             parts=self._parts,
             token_ids=self._shown(self._token_ids),
+            prompt=self._prompt(),
             conclusion=conclusion,
         )
         self.begun = self.has_text = True
@@ -183,7 +214,7 @@ class StreamReply(_BaseReply):
         self.begun = True
         await self._caller.start(STREAM_HEADERS)
         role = _choice({"role": "assistant", "content": ""})
-        first = self._chunk([role], prompt_token_ids=None, prompt_text=None)
+        first = self._chunk([role], **self._counts_so_far(), **self._prompt())
         await self._caller.send(first + b"".join(self._pieces), more=True)
 
     async def say(self, comment: str) -> None:
@@ -199,10 +230,11 @@ class StreamReply(_BaseReply):
         delta: dict[str, Any] = {"content": piece}
         if parts is not None and parts.fields:
             delta = parts.as_delta() | (delta if piece else {})
+        self._token_ids += token_ids
         choice = _choice(delta, token_ids=self._shown(token_ids))
         if parts is not None:
             choice["logprobs"] = parts.logprobs
-        await self._send(self._chunk([choice]))
+        await self._send(self._chunk([choice], **self._counts_so_far()))
 
     def discard(self) -> None:
         """Text of a stream has gone out, or is about to."""
@@ -217,8 +249,9 @@ class StreamReply(_BaseReply):
         )
         end: dict[str, Any] = {"system_fingerprint": None}
         if self._chat.include_usage:
-            last = self._chunk([choice], tierflow=conclusion.tierflow)
-            last += self._chunk([], usage=_usage(conclusion.usage), **end)
+            counts = {"usage": conclusion.counts} if self._chat.continuous_usage else {}
+            last = self._chunk([choice], **counts, tierflow=conclusion.tierflow)
+            last += self._chunk([], usage=conclusion.counts, **end)
         else:
             last = self._chunk([choice], **end, tierflow=conclusion.tierflow)
         await self._caller.send(last + b"data: [DONE]\n\n", more=False)
@@ -227,6 +260,10 @@ class StreamReply(_BaseReply):
         if not self.begun:
             raise error
         await self._caller.fail(error)
+
+    def _counts_so_far(self) -> dict[str, Any]:
+        """For a caller that asks for the usage in each chunk."""
+        return {"usage": _usage(self.spent())} if self._chat.continuous_usage else {}
 
     async def _send(self, data: bytes) -> None:
         if self.begun:
@@ -254,9 +291,10 @@ def completion(
     conclusion: Conclusion,
     token_ids: Sequence[int] | None = None,
     parts: JoinedParts | None = None,
+    prompt: Mapping[str, Any] | None = None,
 ) -> bytes:
     """A `chat.completion`: the engine's own body where there is one, else one around `text` and the
-    message's other `parts`."""
+    message's other `parts`. `prompt` are the body's fields that tell it."""
     if conclusion.engine_body is not None:
         body = {**conclusion.engine_body, "id": head.id}
     else:
@@ -275,9 +313,9 @@ def completion(
             "created": head.created,
             "model": model,
             "choices": [choice],
+            **(prompt or {}),
         }
-    usage = _usage(conclusion.usage)
-    return orjson.dumps({**body, "usage": usage, "tierflow": conclusion.tierflow})
+    return orjson.dumps({**body, "usage": conclusion.counts, "tierflow": conclusion.tierflow})
 
 
 def _choice(

@@ -23,6 +23,7 @@ from gateway.core.collective.likeliest import (
 )
 from gateway.core.collective.untrusted import harmless
 from gateway.core.collective.voting import Ballot
+from gateway.core.streams.usage import read_usage
 from gateway.core.upstream_errors import no_likelihood
 from gateway.serving.collective.options import CollectiveRequest
 from gateway.serving.collective.server_model import ServerAnswer, server_answer, server_call
@@ -147,7 +148,7 @@ class Likelihoods:
             replace(call, path="/tokenize", body={"messages": messages})
         )
         count = reply.body.get("count")
-        if not isinstance(count, int):
+        if not isinstance(count, int) or count < 0:
             raise no_likelihood(reply.endpoint)
         return count
 
@@ -160,6 +161,7 @@ class Likelihoods:
         answer: Mapping[str, Any] = {"role": "assistant", "content": harmless(text, ANSWER_CHARS)}
         call = server_call(request, messages, f"weigh/{number}")
         body = {
+            **request.chat.caller_fields,
             "messages": [*messages, answer],
             "add_generation_prompt": False,
             "prompt_logprobs": 0,
@@ -167,7 +169,7 @@ class Likelihoods:
             "temperature": 0,
         }
         reply = await self._calls.whole(replace(call, body=body))
-        return PromptLogprobs(reply, server_answer(reply, "", reply.body.get("usage")))
+        return PromptLogprobs(reply, server_answer(reply, "", read_usage(reply.body)))
 
 
 def _answer_logprobs(reply: EngineReply, prompt_length: int) -> Sequence[float]:

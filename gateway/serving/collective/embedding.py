@@ -59,6 +59,8 @@ def _items(body: Any) -> list[Any]:
     data = body.get("data")
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
         raise _broken("the body of the embeddings has no list `data`")
+    if not all(isinstance(item.get("index") or 0, int) for item in data):
+        raise _broken("the index of an embedding is not a whole number")
     return sorted(data, key=lambda item: item.get("index") or 0)
 
 

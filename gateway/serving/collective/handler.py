@@ -13,7 +13,7 @@ from gateway.core.outcome import Outcome
 from gateway.core.state.operations import ClaimState
 from gateway.core.types import InferenceRequest
 from gateway.errors import ClientStalled, GatewayError
-from gateway.protocol.collective import MODEL
+from gateway.protocol.requests.collective import MODEL
 from gateway.serving.chat.reply import (
     CallerSink,
     Conclusion,
@@ -92,6 +92,8 @@ class CollectiveHandler:
         deps = self._deps
         head = ReplyHead(f"chatcmpl-{deps.new_id()}", int(deps.unix_time()))
         reply = self._reply(prepared.request, sink, outcome, head)
+        report = prepared.report
+        reply.spent = lambda: report.usage_so_far
         claim = held_claim(
             deps.memory, prepared.keys, prepared.prior, deps.policy.retention.lease_s
         )
@@ -171,6 +173,7 @@ class CollectiveHandler:
             tierflow=body["tierflow"],
         )
         reply = self._reply(prepared.request, sink, outcome, ReplyHead(body["id"], body["created"]))
+        reply.spent = lambda: conclusion.usage
         await reply.begin()
         await reply.text(body["choices"][0]["message"]["content"])
         await reply.finish(conclusion)

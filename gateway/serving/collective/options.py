@@ -21,10 +21,12 @@ from gateway.core.prices import Prices
 from gateway.core.types import InferenceRequest
 from gateway.core.upstream_errors import question_too_long
 from gateway.errors import InvalidRequest
-from gateway.protocol.collective import MODEL, CollectiveOptions
-from gateway.protocol.fields import MAX_STOP_CHARS, MAX_TOP_K
+from gateway.protocol.device_link.work import MAX_MESSAGES
+from gateway.protocol.requests.collective import MODEL, CollectiveOptions
+from gateway.protocol.requests.engine_fields import OF_OTHER_RELEASES, VLLM_CHAT
+from gateway.protocol.requests.neutral_fields import FOR_THE_RECORD
+from gateway.protocol.requests.sampling import MAX_STOP_CHARS, MAX_TOP_K
 from gateway.protocol.virtual_models import CASCADE
-from gateway.protocol.work import MAX_MESSAGES
 from gateway.serving.chat import request as chat_request
 from gateway.serving.chat.messages import text_of
 from gateway.serving.chat.request import DEVICE_SAMPLING, ChatRequest
@@ -41,25 +43,30 @@ _SERVER_SAMPLING = (
 """The sampling fields of the server model; members understand fewer."""
 _NOT_WITH_SELF_MOA = ("members", "tags", "max_members", "max_cost")
 """Options that choose members, of which self-moa has none."""
-_NO_ONE_MODEL = "several models make the answer, so it has no probabilities; leave it out"
-_FEWER_FIELDS = "members do not understand it; leave it out, or name a served model"
-_OF_ENGINES = (
-    "min_tokens", "bad_words", "allowed_token_ids", "stop_token_ids", "include_stop_str_in_output",
-    "skip_special_tokens", "spaces_between_special_tokens", "truncate_prompt_tokens",
-    "chat_template", "chat_template_kwargs", "add_generation_prompt", "continue_final_message",
-    "add_special_tokens", "documents", "reasoning_effort", "mm_processor_kwargs", "guided_json",
-    "guided_regex", "guided_choice", "guided_grammar", "modalities", "length_penalty",
+_HEEDED = frozenset(
+    {
+        *_SERVER_SAMPLING, "model", "messages", "stream", "stream_options", "max_tokens",
+        "max_completion_tokens", "response_format",
+    }
 )  # fmt: skip
-"""Fields of engines that would change what each of them answers."""
-_UNSUPPORTED = {
-    **dict.fromkeys(_OF_ENGINES, _FEWER_FIELDS),
+"""Fields of engines that a collective does as it is asked; of the formats, text."""
+_NO_ONE_MODEL = "several models make the answer, so it has no probabilities; leave it out"
+_NO_ONE_TOKENIZER = "several models make the answer, each with tokens of its own; leave it out"
+_FEWER_FIELDS = "members do not understand it; leave it out, or name a served model"
+_EXPLAINED = {
     "tools": "members answer in text; leave it out, or name a served model",
     "logprobs": _NO_ONE_MODEL,
     "top_logprobs": _NO_ONE_MODEL,
+    "return_token_ids": _NO_ONE_TOKENIZER,
+    "return_prompt_text": "several models read prompts of their own; leave it out",
     "logit_bias": "members have tokenizers of their own; leave it out",
     "structured_outputs": "members answer freely; leave it out",
     "prediction": "there is no one model to verify it; leave it out",
 }
+_REFUSED = sorted((VLLM_CHAT | OF_OTHER_RELEASES) - _HEEDED - FOR_THE_RECORD)
+_UNSUPPORTED = {**_EXPLAINED, **{n: _EXPLAINED.get(n, _FEWER_FIELDS) for n in _REFUSED}}
+"""Every field that an engine would heed and a collective does not, and why: what is neither heeded
+here nor for the record would change nothing, without a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +156,7 @@ def read(request: InferenceRequest, policy: CollectivePolicy) -> CollectiveReque
     question, context = _messages(chat.messages, policy.max_question_chars)
     sampling = chat.sampling()
     sampling["max_tokens"] = chat.max_tokens or policy.member_tokens
-    server = chat.sampling(_SERVER_SAMPLING)
+    server = chat.caller_fields | chat.sampling(_SERVER_SAMPLING)
     if chat.max_tokens is not None:
         server["max_tokens"] = chat.max_tokens
     return CollectiveRequest(

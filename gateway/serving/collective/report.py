@@ -13,7 +13,7 @@ from gateway.core.collective.lessons import (
 )
 from gateway.core.collective.report import Contribution, Report
 from gateway.core.prices import Prices
-from gateway.protocol.collective import AggregatorBlock, CollectiveBlock, MemberBlock
+from gateway.protocol.requests.collective import AggregatorBlock, CollectiveBlock, MemberBlock
 from gateway.serving.collective.aggregation import FinalAnswer
 from gateway.serving.collective.memory import Evidence
 from gateway.serving.collective.options import CollectiveRequest

@@ -152,7 +152,8 @@ async def prepare(
         )
         members = eligible(deps.members, obstacles, request.question, own)
         report.unknown = _unknown_names(options.filter.ids, deps.members)
-    by_words = not request.inference.privacy.keeps
+    # Vectors are kept for the next question, and an embedder caches its prompts.
+    by_words = not request.inference.privacy.keeps or "cache_salt" in request.chat.caller_fields
     fit = await deps.fit_estimator.fit(request.question, members, by_words=by_words)
     members = closest(members, fit, own)
     report.domain = fit.domain

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from gateway.core.streams.usage import Usage, read_usage
 from gateway.core.types import Demands
 from gateway.core.upstream_errors import empty_answer, no_text
 from gateway.errors import GatewayError
@@ -61,14 +62,10 @@ class ServerModel:
         """One call's answer, which may be empty. Raises what `EngineCalls.whole` raises, and
         EngineFailed for a reply without a text."""
         reply = await self._calls.whole(call)
-        try:
-            choice = reply.body["choices"][0]
-            text, finish_reason = choice["message"]["content"], choice.get("finish_reason")
-        except (AttributeError, LookupError, TypeError):
-            text, finish_reason = None, None
-        if not isinstance(text, str):
+        choice = reply.choices[0]
+        if choice.message.get("content") is None:
             raise no_text(reply.endpoint)
-        return server_answer(reply, text, reply.body.get("usage"), finish_reason)
+        return server_answer(reply, choice.text, read_usage(reply.body), choice.finish_reason)
 
     async def _streamed(self, call: EngineCall, sink: TextSink) -> ServerAnswer:
         """A stream that breaks off after its first text, and that no endpoint with its model goes
@@ -102,10 +99,10 @@ class ServerModel:
         async with aclosing(events):
             async for event in events:
                 last = event
-                usage = event.body.get("usage") or usage
-                for choice in event.body.get("choices") or ():
-                    finish_reason = choice.get("finish_reason") or finish_reason
-                    if text := (choice.get("delta") or {}).get("content"):
+                usage = read_usage(event.body) or usage
+                for choice in event.choices:
+                    finish_reason = choice.finish_reason or finish_reason
+                    if text := choice.text:
                         sent.append(text)
                         await sink.text(text)
         assert last is not None, "EngineCalls raises for a stream without events"
@@ -130,19 +127,18 @@ def server_call(
 def server_answer(
     reply: EngineReply,
     text: str,
-    usage: Mapping[str, Any] | None,
+    usage: Usage | None,
     finish_reason: str | None = None,
 ) -> ServerAnswer:
     """`text` with what the engine's reply says of its making."""
-    usage = usage or {}
     return ServerAnswer(
         text=text,
         model=reply.model,
         tier=reply.tier,
         endpoint=reply.endpoint,
         finish_reason=finish_reason or "stop",
-        prompt_tokens=usage.get("prompt_tokens") or 0,
-        completion_tokens=usage.get("completion_tokens") or 0,
+        prompt_tokens=usage.prompt_tokens if usage else 0,
+        completion_tokens=usage.completion_tokens if usage else 0,
     )
 
 

@@ -105,7 +105,7 @@ class ContinuedEvents:
         }
         if (usage := event.get("usage")) is not None:
             chunk["usage"] = {
-                **usage,
+                **(usage if isinstance(usage, Mapping) else {}),
                 "prompt_tokens": self.prompt_tokens,
                 "total_tokens": self.prompt_tokens + self.tokens,
                 "completion_tokens": self.tokens,

@@ -11,7 +11,7 @@ import structlog
 from gateway.core.devices.grant import Grant
 from gateway.core.ports import DeviceTelemetry
 from gateway.errors import Draining
-from gateway.protocol.speculation import DRAINING
+from gateway.protocol.device_link.speculation import DRAINING
 from gateway.serving.devices.drafting.session import DraftingDeps
 from gateway.serving.devices.frames import ELSEWHERE, ConnectionEnded, DeviceLimits, FrameHandler
 from gateway.serving.devices.outbox import Link, Outbox

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.core.privacy import Privacy
-from gateway.protocol.decoding import UNREADABLE
+from gateway.protocol.device_link.decoding import UNREADABLE
 
 ENROLMENTS = "enrolment"
 """Kind of the cells of one-time tokens, by their SHA-256: until used, and a minute longer."""

@@ -10,8 +10,8 @@ from gateway.core.devices.grant import RegistrationRefused, duplicate
 from gateway.core.ports import DeviceTelemetry
 from gateway.core.speculation.session import DraftRefused
 from gateway.core.token_bucket import TokenBucket
-from gateway.protocol import speculation as wire
-from gateway.protocol import work
+from gateway.protocol.device_link import speculation as wire
+from gateway.protocol.device_link import work
 from gateway.serving.devices.drafting.session import BadOpen, DraftingDeps, DraftingSession
 from gateway.serving.devices.outbox import Outbox
 from gateway.serving.devices.registration import Membership

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import NoReturn, Protocol
 
 from gateway.core.ports import DeviceTelemetry
-from gateway.protocol.speculation import Error, FromGateway, encode
+from gateway.protocol.device_link.speculation import Error, FromGateway, encode
 
 MAX_WAITING = 1 << 20
 """Bytes that may wait for a device. Token ids are few: one that is so far behind is gone."""

@@ -10,7 +10,7 @@ from typing import Protocol
 from gateway.core.devices.grant import Grant, RegistrationRefused, admit
 from gateway.core.devices.member import DeviceModel, Member, MemberCondition, WorkOrder
 from gateway.core.token_bucket import TokenBucket
-from gateway.protocol import work
+from gateway.protocol.device_link import work
 from gateway.serving.devices.outbox import Outbox
 from gateway.serving.devices.work import ProtocolViolation, WorkLimits, WorkTable
 from gateway.serving.devices.work_answer import WorkAnswer, failed

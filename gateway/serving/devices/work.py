@@ -17,9 +17,9 @@ import msgspec
 
 from gateway.core.bounded_dict import BoundedDict
 from gateway.core.devices.member import Member, WorkEnd, WorkOrder, answers
-from gateway.protocol import speculation as wire
-from gateway.protocol import work
-from gateway.protocol.fields import Sampling
+from gateway.protocol.device_link import speculation as wire
+from gateway.protocol.device_link import work
+from gateway.protocol.requests.sampling import Sampling
 from gateway.serving.chat.messages import text_of
 from gateway.serving.devices.outbox import Outbox
 from gateway.serving.devices.replicas.messages import ENCODE_ERRORS

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from gateway.core.admission import ShedReason
-from gateway.core.body_outline import SMALL_BYTES
+from gateway.core.bodies.body_outline import SMALL_BYTES
 from gateway.core.ports import Telemetry
 from gateway.errors import GatewayError, Overloaded, RequestRateExceeded
 

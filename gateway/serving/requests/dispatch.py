@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, NamedTuple
 
 from gateway.core.answer_faults import (
     EngineRefusal,
     body_fault,
     doubtful_refusal,
-    error_words,
     named_fault,
     status_fault,
 )
-from gateway.core.body import replace_model
-from gateway.core.body_outline import SMALL_BYTES
+from gateway.core.bodies.body import replace_model
+from gateway.core.bodies.body_outline import SMALL_BYTES
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Answer, Clock, EndpointSource, ModelServer
 from gateway.core.routing.routing import Choice, Routing
 from gateway.core.streams.answer_stream import AnswerStream
+from gateway.core.streams.chat_answer import ChatChoice
 from gateway.core.streams.continuation import tells_prompt, with_token_ids
 from gateway.core.streams.sse import MAX_EVENT_BYTES, is_event_stream
 from gateway.core.types import EndpointState, InferenceRequest, Probe
@@ -34,6 +35,7 @@ from gateway.errors import (
     RouteNotServed,
     UpstreamError,
 )
+from gateway.protocol.errors.engine_error import read_error
 from gateway.protocol.paths import OTHER, ROUTES
 from gateway.serving.requests.attempts import (
     Attempts,
@@ -52,15 +54,28 @@ REASON_S = 0.5
 """An engine sends an error as one piece: another endpoint is not kept waiting for more."""
 
 
+class ParsedAnswer(NamedTuple):
+    """A whole answer's body, and the choices of a chat in it."""
+
+    body: Mapping[str, Any]
+    choices: Sequence[ChatChoice]
+
+
 @dataclass(slots=True, kw_only=True)
 class OpenAnswer:
     """An engine's answer that has begun. `first` are the first good events of its `stream`, or all
-    of an answer that is none."""
+    of an answer that is none; `parsed` is what a check has read of that."""
 
     answer: Answer
     slot: EndpointSlot
     first: bytes
     stream: AnswerStream | None
+    parsed: ParsedAnswer | None = None
+
+    @property
+    def no_route(self) -> bool:
+        """Whether it says only that its endpoint does not have the route."""
+        return isinstance(self.answer, RefusedAnswer) and self.answer.no_route
 
     @property
     def state(self) -> EndpointState:
@@ -106,16 +121,19 @@ class Dispatch:
         outcome: Outcome,
         timeout: ProgressTimeout,
         avoid: Set[str] = frozenset(),
+        *,
+        check: Callable[[str, OpenAnswer], None] | None = None,
     ) -> OpenAnswer:
         """Choose and send until an endpoint answers, other than those of the ids in `avoid`. The
-        caller must `release` what it gets.
+        caller must `release` what it gets. `check` looks at an answer to this path, and raises the
+        UpstreamError for which another endpoint is to be asked.
 
         Raises InvalidRequest, NoEndpoint, Overloaded, DeadlineExceeded, UpstreamError.
         """
         attempts, spare = self._failover.attempts(request.caller.id), SpareAnswer()
         attempts.failed_ids |= avoid
         try:
-            return await self._open(request, headers, outcome, timeout, attempts, spare)
+            return await self._open(request, headers, outcome, timeout, attempts, spare, check)
         except GatewayError as error:
             if spare.opened is None or (spare.no_route and not isinstance(error, RouteNotServed)):
                 raise
@@ -130,6 +148,7 @@ class Dispatch:
         timeout: ProgressTimeout,
         attempts: Attempts,
         spare: SpareAnswer,
+        check: Callable[[str, OpenAnswer], None] | None,
     ) -> OpenAnswer:
         """As `open`. What an endpoint gives that is not good becomes the `spare`, and another one
         is asked."""
@@ -148,6 +167,8 @@ class Dispatch:
                     timeout.expect(*self._first_wait(request, choice.state))
                     opened = await self._send(request, slot, headers)
                 spare.check(opened, request.path, attempts)
+                if check is not None and opened.answer.status == 200:
+                    check(request.path, opened)
                 if opened.answer.status == 200:
                     note_first_bytes(outcome, opened.state, self._clock.now())
                 slot.keep()
@@ -259,13 +280,12 @@ class SpareAnswer:
     @property
     def no_route(self) -> bool:
         """Whether it says only that its endpoint does not have the route."""
-        answer = None if self.opened is None else self.opened.answer
-        return isinstance(answer, RefusedAnswer) and answer.no_route
+        return self.opened is not None and self.opened.no_route
 
     def check(self, opened: OpenAnswer, path: str, attempts: Attempts) -> None:
         """Raises the UpstreamError for which another endpoint is to be asked."""
-        status, endpoint, answer = opened.answer.status, opened.state.endpoint.id, opened.answer
-        if isinstance(answer, RefusedAnswer) and answer.no_route:
+        status, endpoint = opened.answer.status, opened.state.endpoint.id
+        if opened.no_route:
             # However many agree, another pool's engines may have it.
             self.opened = opened
             raise route_not_served(endpoint, path)
@@ -352,7 +372,7 @@ async def _reason(answer: Answer) -> str:
         return ""
     with suppress(TimeoutError, UpstreamError):
         async with asyncio.timeout(REASON_S):
-            return error_words(await _read_all(answer))
+            return read_error(await _read_all(answer)).words
     return ""
 
 

@@ -7,7 +7,7 @@ caller's request has been admitted.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,19 +15,21 @@ from typing import Any
 
 import orjson
 
-from gateway.core.body import prompt_chars_and_key
+from gateway.core.bodies.body import prompt_chars_and_key
 from gateway.core.endpoints.endpoint_rates import learn
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, Telemetry
+from gateway.core.streams.chat_answer import ChatChoice, read_choices
 from gateway.core.streams.continuation import SentAnswer, continuation_terms
 from gateway.core.streams.protocols import answer_count, several_texts
 from gateway.core.streams.sse import answer_object, objects
+from gateway.core.streams.usage import read_usage
 from gateway.core.types import Demands, InferenceRequest
-from gateway.core.upstream_errors import idle_timeout, unreadable
+from gateway.core.upstream_errors import idle_timeout, served_nowhere
 from gateway.errors import UpstreamError
 from gateway.protocol.headers import REQUEST_ID
 from gateway.protocol.paths import CHAT
-from gateway.serving.requests.dispatch import Dispatch, OpenAnswer
+from gateway.serving.requests.dispatch import Dispatch, OpenAnswer, ParsedAnswer
 from gateway.serving.requests.lifecycle import Lifecycle
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout
 from gateway.serving.requests.refusals import refused
@@ -58,9 +60,11 @@ class EngineCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineReply:
-    """An engine's answer, or one event of it: the parsed body, and where it was made."""
+    """An engine's answer, or one event of it: the parsed body, what of it has been checked (a
+    chat's `choices`), and where it was made."""
 
     body: Mapping[str, Any]
+    choices: Sequence[ChatChoice] = ()
     model: str
     tier: str
     endpoint: str
@@ -95,9 +99,7 @@ class EngineCalls:
         EngineFailed when its answer can't be read.
         """
         async with self._open(call, stream=False) as (opened, outcome):
-            body = answer_object(opened.first, outcome.endpoint)
-            _note_usage(body, outcome)
-            return _reply(body, outcome)
+            return _whole_reply(opened, outcome)
 
     async def stream(self, call: EngineCall) -> AsyncGenerator[EngineReply]:
         """The events of a stream as they come; the last one has the usage. `aclose` makes the
@@ -124,9 +126,8 @@ class EngineCalls:
                                 call, opened, outcome, sent, error=error, resumptions=resumptions
                             )
                         if rest.opened is None:
-                            for event in objects(rest.ending, outcome.endpoint):
-                                _note_usage(event, outcome)
-                                yield _reply(event, outcome)
+                            for reply in _event_replies(rest.ending, outcome):
+                                yield reply
                             return
                         opened = rest.opened
             finally:
@@ -166,7 +167,9 @@ class EngineCalls:
         """The events of one engine's stream; `sent` notes them. Raises UpstreamError."""
         stream, events = opened.stream, opened.first
         if stream is None:
-            raise unreadable(outcome.endpoint)
+            # Not what was asked for, but an answer.
+            yield _whole_reply(opened, outcome)
+            return
         idle_s, endpoint = self._timeouts.idle_s, outcome.endpoint
         with ProgressTimeout(self._clock.now) as timeout:
             while True:
@@ -174,13 +177,10 @@ class EngineCalls:
                     outcome.last_byte = opened.state.answered_at = self._clock.now()
                 if sent is not None:
                     events = sent.note(events)
-                for event in objects(events, endpoint):
-                    _note_usage(event, outcome)
-                    if event.get("choices") and not event.get("usage"):
-                        outcome.completion_tokens += 1
+                for reply in _event_replies(events, outcome):
                     # While the reader of the events is busy, the engine's time does not count.
                     timeout.extend(float("inf"))
-                    yield _reply(event, outcome)
+                    yield reply
                 if stream.over:
                     break
                 if stream.progressed:
@@ -200,11 +200,13 @@ class EngineCalls:
         outcome, headers = Outcome(request=request), _headers(request)
         with Lifecycle(outcome, self._clock, self._telemetry.finished):
             opened = await self._dispatch.open(
-                request, headers, outcome, ProgressTimeout(self._clock.now)
+                request, headers, outcome, ProgressTimeout(self._clock.now), check=_check_first
             )
             try:
                 outcome.status = opened.answer.status
                 outcome.first_byte = outcome.last_byte = self._clock.now()
+                if opened.no_route:
+                    raise served_nowhere(outcome.endpoint, call.path)
                 if outcome.status >= 400:
                     raise refused(outcome.model, outcome.status, opened.first)
                 try:
@@ -247,12 +249,42 @@ def _headers(request: InferenceRequest) -> Mapping[str, str]:
     return {"content-type": "application/json", REQUEST_ID: request.id}
 
 
-def _reply(body: Mapping[str, Any], outcome: Outcome) -> EngineReply:
-    return EngineReply(body=body, model=outcome.model, tier=outcome.tier, endpoint=outcome.endpoint)
+def _check_first(path: str, opened: OpenAnswer) -> None:
+    """Read a whole answer, or the first events of a stream. Raises EngineFailed for what can't be
+    read, while another endpoint may be asked."""
+    endpoint = opened.state.endpoint.id
+    if opened.stream is None:
+        body = answer_object(opened.first, endpoint)
+        choices = read_choices(body, endpoint, whole=True) if path == CHAT else ()
+        opened.parsed = ParsedAnswer(body, choices)
+        return
+    for event in objects(opened.first, endpoint):
+        read_choices(event, endpoint, whole=False)
 
 
-def _note_usage(body: Mapping[str, Any], outcome: Outcome) -> None:
-    """As far as this body or event has the engine's own counts."""
-    if usage := body.get("usage"):
-        outcome.prompt_tokens = usage.get("prompt_tokens")
-        outcome.completion_tokens = usage.get("completion_tokens") or outcome.completion_tokens
+def _whole_reply(opened: OpenAnswer, outcome: Outcome) -> EngineReply:
+    assert opened.parsed is not None, "a whole answer has been checked"
+    body, choices = opened.parsed
+    outcome.note_usage(read_usage(body))
+    return _reply(outcome, body, choices)
+
+
+def _event_replies(events: bytes, outcome: Outcome) -> Iterator[EngineReply]:
+    """Of whole events, whose tokens are counted until the engine's own count comes."""
+    for event in objects(events, outcome.endpoint):
+        choices = read_choices(event, outcome.endpoint, whole=False)
+        usage = read_usage(event)
+        outcome.note_usage(usage)
+        if choices and usage is None:
+            outcome.completion_tokens += 1
+        yield _reply(outcome, event, choices)
+
+
+def _reply(outcome: Outcome, body: Mapping[str, Any], choices: Sequence[ChatChoice]) -> EngineReply:
+    return EngineReply(
+        body=body,
+        choices=choices,
+        model=outcome.model,
+        tier=outcome.tier,
+        endpoint=outcome.endpoint,
+    )

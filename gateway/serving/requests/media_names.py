@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from gateway.core.bodies.media_urls import MediaName, is_public_address
 from gateway.core.bounded_dict import BoundedDict
-from gateway.core.media_urls import MediaName, is_public_address
 from gateway.core.ports import Clock, NameLookup
 from gateway.errors import InvalidRequest
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from gateway.core.answer_faults import error_field, error_words
 from gateway.errors import InvalidRequest
+from gateway.protocol.errors.engine_error import read_error
 
 CODE = "engine_refused"
 
@@ -21,17 +21,17 @@ def relayed(data: bytes) -> bytes:
     body = _read(data)
     if body is None or isinstance(body["error"].get("code"), str):
         return data
-    error = {**body["error"], "code": CODE, "param": error_field(data)}
+    error = {**body["error"], "code": CODE, "param": read_error(data).field}
     return orjson.dumps({**body, "error": error})
 
 
 def refused(model: str, status: int, data: bytes) -> InvalidRequest:
     """For a call of the gateway's own. The engine's words are the error's `reason`."""
-    reason = error_words(data)
+    reason, param = read_error(data)
     message = f"{model} refused the request with status {status}"
     if not reason:
         message += ": most often it is too long for the model, or a field is out of range"
-    error = InvalidRequest(message, code=CODE, param=error_field(data))
+    error = InvalidRequest(message, code=CODE, param=param)
     error.reason = reason
     return error
 

@@ -7,16 +7,16 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.core.anthropic_errors import anthropic_error
 from gateway.core.endpoints.endpoint_rates import learn
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, Telemetry
 from gateway.core.routing.routing import Choice
 from gateway.core.streams.continuation import SentAnswer
-from gateway.core.streams.usage import Usage, find_usage
+from gateway.core.streams.usage import find_usage
 from gateway.core.types import EndpointState, InferenceRequest
 from gateway.core.upstream_errors import client_stalled, idle_timeout
 from gateway.errors import GatewayError, UpstreamError
+from gateway.protocol.errors.anthropic_errors import anthropic_error
 from gateway.protocol.paths import CHAT, COMPLETIONS, OTHER, RESPONSES, ROUTES
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.dispatch import Dispatch, OpenAnswer
@@ -94,7 +94,7 @@ class InferenceHandler:
             if opened.stream is not None:
                 await self._send_stream(opened, headers, sink, outcome)
             else:
-                _note_usage(find_usage(opened.first), outcome)
+                outcome.note_usage(find_usage(opened.first))
             if not outcome.resumptions:
                 learn(opened.state, outcome, self._clock.now())
         finally:
@@ -157,7 +157,7 @@ class InferenceHandler:
         finally:
             opened.release()
             if opened.stream is not None:
-                _note_usage(opened.stream.usage, outcome)
+                outcome.note_usage(opened.stream.usage)
 
     async def _in_time(self, sending: Coroutine[None, None, None]) -> None:
         """Raises ClientStalled."""
@@ -248,10 +248,3 @@ class AwaitedSide:
     def error(self) -> GatewayError:
         """What it means that nothing came."""
         return client_stalled() if self.caller else idle_timeout(self.endpoint, self.idle_s)
-
-
-def _note_usage(usage: Usage | None, outcome: Outcome) -> None:
-    """The engine's own counts, in place of those made on the way."""
-    if usage is not None:
-        outcome.prompt_tokens = usage.prompt_tokens
-        outcome.completion_tokens = usage.completion_tokens

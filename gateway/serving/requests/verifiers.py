@@ -13,7 +13,7 @@ from gateway.core.tier import Tier
 from gateway.core.types import EndpointState, InferenceRequest
 from gateway.core.upstream_errors import prompt_too_long
 from gateway.errors import GatewayError, InvalidRequest, NoEndpoint
-from gateway.protocol.speculation import Offer
+from gateway.protocol.device_link.speculation import Offer
 from gateway.serving.requests.attempts import Attempts, Failover
 
 TIERS: Mapping[Tier, Literal["edge", "cloud"]] = {Tier.EDGE: "edge", Tier.CLOUD: "cloud"}

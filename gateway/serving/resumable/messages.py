@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from gateway.protocol.decoding import UNREADABLE
+from gateway.protocol.device_link.decoding import UNREADABLE
 
 BEAT_S = 0.5
 """The time after which each side says again what it waits for, and that it is there."""

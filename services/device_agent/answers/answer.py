@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gateway.protocol.fields import Privacy, Sampling
+from gateway.protocol.device_link.fields import Privacy
+from gateway.protocol.requests.sampling import Sampling
 
 TokenOrigin = Literal["draft", "verifier", "device"]
 """Who produced a token: a draft that was verified, the verifier itself, or the device alone."""

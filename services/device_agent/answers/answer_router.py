@@ -10,8 +10,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from gateway.protocol import virtual_models
+from gateway.protocol.device_link.speculation import MAX_PROMPT_TOKENS, Offer, Privacy, Tier
 from gateway.protocol.headers import PRIVACY
-from gateway.protocol.speculation import MAX_PROMPT_TOKENS, Offer, Privacy, Tier
 from services.device_agent.answers.answer import AnswerPiece, AnswerReport, GenerationRequest
 from services.device_agent.answers.local_answer import local_answer
 from services.device_agent.answers.verified_answer import (

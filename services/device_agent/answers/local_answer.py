@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from gateway.protocol.fields import Sampling
+from gateway.protocol.requests.sampling import Sampling
 from services.device_agent.answers.answer import AnswerPiece, AnswerReport, GenerationRequest
 from services.device_agent.drafters.port import Burst, Drafter, DraftStream, Guess, Logits
 from services.device_agent.text import TextModel

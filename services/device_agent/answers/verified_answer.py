@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
 
-from gateway.protocol import speculation as wire
+from gateway.protocol.device_link import speculation as wire
 from services.device_agent.answers.answer import (
     AnswerPiece,
     AnswerReport,

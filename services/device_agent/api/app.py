@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Any
 
-import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route as HttpRoute
-from starlette.types import Lifespan
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from gateway.protocol.headers import REQUEST_ID, harmless_id
-from gateway.protocol.paths import CHAT, COMPLETIONS, ROUTES, STREAMS
-from gateway.protocol.speculation import Privacy
+from gateway.protocol.device_link.speculation import Privacy
+from gateway.protocol.paths import CHAT, COMPLETIONS
 from services.device_agent.answers.answer import AnswerPiece, AnswerReport
 from services.device_agent.answers.answer_router import (
     GATEWAY,
@@ -27,21 +23,23 @@ from services.device_agent.answers.answer_router import (
     AnswerRouter,
 )
 from services.device_agent.answers.verified_answer import RequestRefused
+from services.device_agent.api.body_reader import read_fields
 from services.device_agent.api.client_disconnect import cancel_on_disconnect
 from services.device_agent.api.gateway_proxy import GatewayProxy, NotAnswered
 from services.device_agent.api.operations import DeviceOperations
+from services.device_agent.api.passed_routes import PassedRoutes
 from services.device_agent.api.refusals import (
-    field_at_fault,
+    answered,
     framework_error,
     in_callers_words,
     internal_error,
-    refused,
     stays_here,
 )
 from services.device_agent.api.requests import (
     ApiRequest,
     BadRequest,
     api_request,
+    check_header_values,
     check_headers,
     fields_beyond_frames,
     needs_link,
@@ -58,12 +56,21 @@ from services.device_agent.metrics import AgentMetrics
 from services.device_agent.text import TextStream
 
 VERIFIED_HEADER = "x-tierflow-verified-tokens"
-MAX_BODY_BYTES = 8 * 1024 * 1024
-BODY_S = 30.0
-PASSED_ON = tuple(
-    path for path, route in ROUTES.items() if not route.form and path not in (CHAT, COMPLETIONS)
-)
-"""The gateway's routes that the device itself does not have, with a body in JSON."""
+
+
+class TrailingSlashes:
+    """What leads to a route that is asked with a slash at the end of its path: on a redirect, many
+    clients lose the body."""
+
+    def __init__(self, app: ASGIApp, routes: Sequence[HttpRoute]) -> None:
+        self._app = app
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (path := scope["path"])[-1:] == "/" and path[-2:] != "//":
+            if any(route.path_regex.match(path[:-1]) for route in self._routes):
+                scope = {**scope, "path": path[:-1]}
+        await self._app(scope, receive, send)
 
 
 class DeviceApi:
@@ -84,6 +91,7 @@ class DeviceApi:
         self._router = router
         self._gateway = gateway
         self._least_privacy = least_privacy
+        self._passed = PassedRoutes(router=router, gateway=gateway, least_privacy=least_privacy)
         self._operations = DeviceOperations(
             router=router,
             metrics=metrics,
@@ -93,17 +101,20 @@ class DeviceApi:
         )
 
     def app(self, lifespan: Lifespan[Starlette]) -> Starlette:
-        return Starlette(
-            routes=[
-                HttpRoute(CHAT, self.chat, methods=["POST"]),
-                HttpRoute(COMPLETIONS, self.completions, methods=["POST"]),
-                HttpRoute(STREAMS + "/{stream}", self.streams, methods=["GET", "DELETE"]),
-                *(HttpRoute(path, self.servers_only, methods=["POST"]) for path in PASSED_ON),
-                *self._operations.routes(),
-            ],
+        routes = [
+            HttpRoute(CHAT, self.chat, methods=["POST"]),
+            HttpRoute(COMPLETIONS, self.completions, methods=["POST"]),
+            *self._passed.routes(),
+            *self._operations.routes(),
+        ]
+        app = Starlette(
+            routes=routes,
+            middleware=[Middleware(TrailingSlashes, routes)],
             exception_handlers={HTTPException: framework_error, Exception: internal_error},
             lifespan=lifespan,
         )
+        app.router.redirect_slashes = False
+        return app
 
     async def chat(self, http: HttpRequest) -> Response:
         return await self._infer(http, chat=True)
@@ -111,42 +122,16 @@ class DeviceApi:
     async def completions(self, http: HttpRequest) -> Response:
         return await self._infer(http, chat=False)
 
-    async def streams(self, http: HttpRequest) -> Response:
-        """A caller that asked for a resumable stream comes back to it."""
-        try:
-            return await self._gateway.resume(http, http.path_params["stream"])
-        except BadRequest as exc:
-            return refused(exc)
-
     async def _infer(self, http: HttpRequest, chat: bool) -> Response:
-        return await self._told(http, lambda id: self._answer(http, id, chat=chat))
-
-    async def servers_only(self, http: HttpRequest) -> Response:
-        """A route that the device itself does not have."""
-        return await self._told(http, lambda id: self._forward(http, id))
-
-    async def _told(
-        self, http: HttpRequest, answer: Callable[[str], Awaitable[Response]]
-    ) -> Response:
-        """The answer to the request of this id, or what is wrong with the request."""
-        id = harmless_id(http.headers.get(REQUEST_ID, "")) or uuid.uuid4().hex
-        try:
-            response = await answer(id)
-        except BadRequest as exc:
-            response = refused(exc)
-        except RequestRefused as exc:
-            response = refused(BadRequest(str(exc), field_at_fault(exc, http.url.path), exc.code))
-        except DrafterFailed as exc:
-            response = refused(BadRequest(str(exc), None, "drafter_failed"))
-        response.headers[REQUEST_ID] = id
-        return response
+        return await answered(http, lambda id: self._answer(http, id, chat=chat))
 
     async def _answer(self, http: HttpRequest, id: str, *, chat: bool) -> Response:
         router, drafter = self._router, self._router.thread.drafter
         check_headers(http.headers)
-        content = _json(await _read(http))
-        body = read_body(content)
+        content = await read_fields(http)
+        check_header_values(http.headers)
         privacy = privacy_class(http.headers, self._least_privacy)
+        body = read_body(content, chat=chat)
         fields = server_only_fields(content)
         if needs_link(body.model, drafter.name, fields):
             await router.settle()
@@ -194,21 +179,6 @@ class DeviceApi:
             return await cancel_on_disconnect(http, work(request, route))
         except RequestRefused as exc:
             raise in_callers_words(exc, body) from exc
-
-    async def _forward(self, http: HttpRequest, id: str) -> Response:
-        router, path = self._router, http.url.path
-        check_headers(http.headers)
-        content = _json(await _read(http))
-        if not isinstance(content, dict) or not isinstance(content.get("model"), str):
-            raise BadRequest("model: must be text, such as the name of a served model", "model")
-        privacy = privacy_class(http.headers, self._least_privacy)
-        if router.link is None:
-            raise BadRequest(f"{path}: the agent has no gateway", None, "not_found")
-        if privacy != "public" and not router.offers(GATEWAY, content["model"], privacy):
-            raise stays_here([path], privacy)
-        return await self._gateway.forward(
-            http, content, fields=[path], privacy=privacy, request_id=id
-        )
 
     async def _whole(self, request: ApiRequest, route: AnswerRoute) -> Response:
         report = AnswerReport(placement=route.placement)
@@ -288,25 +258,3 @@ def _ends_locally(text: TextStream, piece: AnswerPiece, report: AnswerReport) ->
         return False
     report.finish_reason = "stop"
     return True
-
-
-async def _read(http: HttpRequest) -> bytes:
-    """The body. Raises BadRequest where it is too large or does not arrive."""
-    pieces, size = [], 0
-    try:
-        async with asyncio.timeout(BODY_S):
-            async for piece in http.stream():
-                size += len(piece)
-                if size > MAX_BODY_BYTES:
-                    raise BadRequest(f"the body has more than {MAX_BODY_BYTES} bytes")
-                pieces.append(piece)
-    except TimeoutError as exc:
-        raise BadRequest(f"the body did not arrive in {BODY_S:g} s") from exc
-    return b"".join(pieces)
-
-
-def _json(raw: bytes) -> Any:
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError as exc:
-        raise BadRequest(f"the body is not JSON: {exc}") from exc

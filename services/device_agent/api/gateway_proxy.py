@@ -18,7 +18,7 @@ from starlette.responses import Response, StreamingResponse
 
 from gateway.protocol import headers, virtual_models
 from gateway.protocol.backoff import pause_s
-from gateway.protocol.fields import Privacy
+from gateway.protocol.device_link.fields import Privacy
 from gateway.protocol.paths import STREAMS
 from services.device_agent.api.requests import BadRequest
 from services.device_agent.api.responses import error_body, event
@@ -44,14 +44,28 @@ lost, at replicas that do not share Redis with the one that has it."""
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 LOST = "the connection to the gateway broke in the middle of the answer"
+CALLERS_HEADERS = (
+    headers.MAX_TIER,
+    headers.MIN_QUALITY,
+    headers.DEADLINE_MS,
+    headers.SESSION,
+    headers.PRIORITY,
+    headers.CASCADE_QUALITY,
+    "traceparent",
+    "tracestate",
+)
+"""Of a request, as the caller wrote them."""
 PASSED_HEADERS = (
     "content-type",
+    "cache-control",
     "retry-after",
     "x-should-retry",
     headers.REQUEST_ID,
     headers.TIER,
+    headers.ENDPOINT,
     headers.REASON,
 )
+"""Of an answer."""
 TOO_BUSY = 429
 RESUMABLE_HEADERS = (headers.STREAM, headers.RESUMABLE)
 """Passed on to a caller who asked for a resumable stream."""
@@ -90,25 +104,30 @@ class GatewayProxy:
     async def forward(
         self,
         http: HttpRequest,
-        body: dict[str, Any],
+        body: dict[str, Any] | bytes,
         *,
         fields: Sequence[str],
         privacy: Privacy,
         request_id: str,
     ) -> Response:
-        """The gateway's response. `fields` are what only a server understands of the request;
-        without any, the device could answer it as well. `privacy` is the request's class.
+        """The gateway's response; `body` is JSON, or a form as it came. `fields` are what only a
+        server understands of the request; without any, the device could answer it as well.
+        `privacy` is the request's class.
 
         Raises BadRequest where the gateway is out of reach, or NotAnswered where the device is to
         answer in its place.
         """
-        body = {**body, "model": GATEWAY_MODELS.get(body["model"], body["model"])}
         wanted = http.headers.get(headers.RESUMABLE)
-        sent = {headers.RESUMABLE: wanted or str(RESUMABLE_S)} if body.get("stream") else {}
-        sent |= {} if privacy == "public" else {headers.PRIVACY: privacy}
-        sent[headers.REQUEST_ID] = request_id
+        sent = _sent(http, privacy, request_id)
+        if isinstance(body, bytes):
+            content: dict[str, Any] = {"content": body}
+            sent["content-type"] = http.headers.get("content-type", "")
+        else:
+            content = {"json": _to_the_gateway(body)}
+            if body.get("stream"):
+                sent[headers.RESUMABLE] = wanted or str(RESUMABLE_S)
         try:
-            answer = await self._send("POST", http.url.path, json=body, headers=sent)
+            answer = await self._send("POST", http.url.path, headers=sent, **content)
         except httpx.HTTPError as exc:
             if not fields:
                 raise NotAnswered("the gateway is out of reach") from exc
@@ -117,6 +136,19 @@ class GatewayProxy:
             await answer.aclose()
             raise NotAnswered(f"the gateway answered with status {answer.status_code}")
         return self._response(answer, keep_ids=wanted is not None)
+
+    async def read(self, http: HttpRequest, *, privacy: Privacy, request_id: str) -> Response:
+        """The gateway's response to a request without a body. Raises BadRequest where the gateway
+        is out of reach."""
+        path, query = quote(http.url.path), http.url.query
+        sent = _sent(http, privacy, request_id)
+        try:
+            answer = await self._send(
+                http.method, f"{path}?{query}" if query else path, headers=sent
+            )
+        except httpx.HTTPError as exc:
+            raise _unreachable([path]) from exc
+        return self._response(answer, keep_ids=False)
 
     async def resume(self, http: HttpRequest, stream: str) -> Response:
         """The gateway's response to a caller that comes back to its stream, or ends it. Raises
@@ -236,6 +268,19 @@ class GatewayProxy:
             if stream is not None:
                 farewell = await self._send("DELETE", f"{STREAMS}/{stream}", timeout=CONNECT_S)
                 await farewell.aclose()
+
+
+def _sent(http: HttpRequest, privacy: Privacy, request_id: str) -> dict[str, str]:
+    """The headers that the gateway gets of a request."""
+    sent = {name: http.headers[name] for name in CALLERS_HEADERS if name in http.headers}
+    sent |= {} if privacy == "public" else {headers.PRIVACY: privacy}
+    return sent | {headers.REQUEST_ID: request_id}
+
+
+def _to_the_gateway(body: dict[str, Any]) -> dict[str, Any]:
+    """With the gateway's name for a model of the device's."""
+    named = GATEWAY_MODELS.get(body.get("model") or "")
+    return {**body, "model": named} if named else body
 
 
 def _unreachable(fields: Sequence[str]) -> BadRequest:

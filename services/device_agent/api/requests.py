@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from msgspec import Meta, Struct
 from starlette.datastructures import Headers
 
 from gateway.protocol import virtual_models
-from gateway.protocol.field_problems import field_problem
-from gateway.protocol.fields import MAX_STOP_CHARS, MAX_STOPS, Privacy, Sampling
+from gateway.protocol.device_link.fields import Privacy
+from gateway.protocol.device_link.speculation import MAX_PROMPT_TOKENS
 from gateway.protocol.headers import MARKS, PRIVACY, header_given_twice
 from gateway.protocol.nearest import misspelt, nearest
-from gateway.protocol.neutral_fields import telling_fields
-from gateway.protocol.speculation import MAX_PROMPT_TOKENS
+from gateway.protocol.requests.chat import StopText, StreamOptions
+from gateway.protocol.requests.chat_fields import WrongField, check_chat, convert_fields
+from gateway.protocol.requests.header_values import (
+    PRIVACY_CLASSES,
+    WrongHeader,
+    header_values,
+    privacy_value,
+)
+from gateway.protocol.requests.neutral_fields import telling_fields
+from gateway.protocol.requests.request_problems import header_problem, wrong_header
+from gateway.protocol.requests.sampling import MAX_STOP_CHARS, MAX_STOPS, MAX_TOP_K, Sampling
 from services.device_agent.answers.answer import GenerationRequest
 from services.device_agent.answers.answer_router import GATEWAY
 from services.device_agent.text import TextModel
@@ -36,16 +45,8 @@ PLAIN_TOKENS = 16
 """The bound on a plain completion that sets none, as OpenAI's and vLLM's."""
 
 
-def _listed(stop: object) -> object:
-    return [stop] if isinstance(stop, str) else stop
-
-
-Stops = Annotated[
-    list[Annotated[str, Field(min_length=1)]],
-    Field(max_length=MAX_STOPS),
-    BeforeValidator(_listed),
-]
-Count = Annotated[int, Field(ge=1, lt=2**31)]
+Tokens = Annotated[int, Meta(ge=1, lt=2**31)]
+MAX_MESSAGES = 1000
 
 
 class BadRequest(Exception):
@@ -57,32 +58,30 @@ class BadRequest(Exception):
         self.code = code
 
 
-class StreamOptions(BaseModel):
-    """What a stream shall tell beside the answer."""
-
-    include_usage: bool | None = False
-
-
-class RequestBody(BaseModel):
+class RequestBody(Struct, kw_only=True):
     """The fields that a device understands. With others, the request goes to the gateway."""
 
-    model_config = ConfigDict(strict=True)
-
     model: str
-    messages: list[dict[str, Any]] | None = Field(default=None, min_length=1, max_length=1000)
+    messages: (
+        Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=MAX_MESSAGES)] | None
+    ) = None
     prompt: Any = None
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    max_tokens: Count | None = None
-    max_completion_tokens: Count | None = None
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    top_k: int | None = Field(default=None, ge=-1, lt=2**31)
-    seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
-    stop: Stops | None = None
+    max_tokens: Tokens | None = None
+    max_completion_tokens: Tokens | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Meta(ge=-1, le=MAX_TOP_K)] | None = None
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    stop: StopText | Annotated[list[StopText], Meta(max_length=MAX_STOPS)] | None = None
     ignore_eos: bool | None = False
     return_token_ids: bool | None = False
     user: str | None = None
+
+    @property
+    def stops(self) -> list[str]:
+        return [self.stop] if isinstance(self.stop, str) else self.stop or []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,41 +103,52 @@ class ApiRequest:
 def check_headers(headers: Headers) -> None:
     """Raises BadRequest where one is given twice that may be read only once."""
     if twice := header_given_twice(headers.raw):
-        raise BadRequest(f"{twice}: expected once", twice, "invalid_header")
+        raise BadRequest(*wrong_header(twice, "once"))
+
+
+def check_header_names(headers: Iterable[str]) -> None:
+    """Raises BadRequest for one of Tierflow that there is not."""
+    if problem := header_problem(headers):
+        raise BadRequest(*problem)
+
+
+def check_header_values(headers: Mapping[str, str]) -> None:
+    """Raises BadRequest for what the gateway would refuse, also where nobody asks it."""
+    try:
+        header_values(headers)
+    except WrongHeader as wrong:
+        raise BadRequest(*wrong.problem) from wrong
 
 
 def privacy_class(headers: Mapping[str, str], least: Privacy) -> Privacy:
     """The class of a request on a device whose requests have `least` at least. Raises
     BadRequest."""
-    classes = get_args(Privacy)
-    wanted = headers.get(PRIVACY, "public").strip().lower()
-    if wanted not in classes:
-        raise BadRequest(f"{PRIVACY}: {wanted[:64]!r} must be one of {', '.join(classes)}", PRIVACY)
-    found: Privacy = classes[max(classes.index(wanted), classes.index(least))]
-    return found
-
-
-def read_body(body: object) -> RequestBody:
-    """Raises BadRequest."""
-    if not isinstance(body, dict):
-        raise BadRequest("the body must be a JSON object")
     try:
-        return RequestBody.model_validate(body)
-    except ValidationError as exc:
-        first = exc.errors(include_input=False, include_url=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else None
-        raise BadRequest(f"{name}: {field_problem(first)}", name) from exc
+        wanted = privacy_value(headers.get(PRIVACY)) or "public"
+    except WrongHeader as wrong:
+        raise BadRequest(*wrong.problem) from wrong
+    return max(wanted, least, key=PRIVACY_CLASSES.index)
+
+
+def read_body(fields: Mapping[str, Any], *, chat: bool) -> RequestBody:
+    """Raises BadRequest, for what is wrong with a chat in the gateway's words."""
+    try:
+        if chat:
+            check_chat(fields)
+        return convert_fields(fields, RequestBody)
+    except WrongField as wrong:
+        raise BadRequest(*wrong.problem) from wrong
 
 
 def server_only_fields(body: Mapping[str, Any]) -> list[str]:
     """Fields that are set and that only a server understands, such as tools or logprobs."""
-    fields = telling_fields(body, RequestBody.model_fields)
+    fields = telling_fields(body, RequestBody.__struct_fields__)
     return fields + (["prompt"] if len(_prompts(body.get("prompt"))) > 1 else [])
 
 
 def fields_beyond_frames(body: RequestBody) -> list[str]:
     """Fields that the device understands, with values that the frames to a verifier don't hold."""
-    return ["stop"] if any(len(text) > MAX_STOP_CHARS for text in body.stop or ()) else []
+    return ["stop"] if any(len(text) > MAX_STOP_CHARS for text in body.stops) else []
 
 
 def needs_link(model: str, drafter: str, fields: Sequence[str]) -> bool:
@@ -211,10 +221,10 @@ def api_request(
         top_p=body.top_p,
         top_k=body.top_k,
         seed=body.seed,
-        stop=body.stop or [],
+        stop=body.stops,
         ignore_eos=body.ignore_eos or False,
     )
-    window = _window(headers.get(WINDOW_HEADER, "auto"))
+    window, marks = _window(headers.get(WINDOW_HEADER, "auto")), _marks(headers.get(MARKS, "0"))
     return ApiRequest(
         placement=placement,
         generation=GenerationRequest(
@@ -224,7 +234,7 @@ def api_request(
         stream=body.stream or False,
         usage=body.stream_options is not None and body.stream_options.include_usage is True,
         token_ids=body.return_token_ids or False,
-        marks=headers.get(MARKS) == "1",
+        marks=marks,
     )
 
 
@@ -266,8 +276,13 @@ def _prompts(prompt: Any) -> list[Any]:
 def _window(text: str) -> int | None:
     if text == "auto":
         return None
-    if not (text.isascii() and text.isdigit() and int(text) <= MAX_WINDOW):
-        raise BadRequest(
-            f"{WINDOW_HEADER}: {text!r} must be auto or 0 to {MAX_WINDOW}", WINDOW_HEADER
-        )
-    return int(text)
+    window = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else MAX_WINDOW + 1
+    if window > MAX_WINDOW:
+        raise BadRequest(*wrong_header(WINDOW_HEADER, f"auto or 0 to {MAX_WINDOW}"))
+    return window
+
+
+def _marks(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise BadRequest(*wrong_header(MARKS, "0 or 1"))
+    return text == "1"

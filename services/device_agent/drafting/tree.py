@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from gateway.protocol.speculation import BEFORE, MAX_DRAFT_TOKENS
+from gateway.protocol.device_link.speculation import BEFORE, MAX_DRAFT_TOKENS
 from services.device_agent.drafters.port import Guess
 from services.device_agent.drafting.acceptance import Acceptance
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
 
-from gateway.protocol import speculation as wire
+from gateway.protocol.device_link import speculation as wire
 from services.device_agent.drafting.rate_limit import DraftRateLimit
 from services.device_agent.link.link_probes import LinkProbes
 from services.device_agent.link.session_channel import SessionChannel

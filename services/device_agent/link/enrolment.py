@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from gateway.protocol.devices import ENROL_PATH
+from gateway.protocol.device_link.devices import ENROL_PATH
 from services.device_agent.link.gateway_tls import BY_THE_SYSTEM, GatewayTls, TlsFilesUnusable
 from services.device_agent.link.greeting import MAX_REASON, TokenMissing, reason_in
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from gateway.protocol import speculation as wire
+from gateway.protocol.device_link import speculation as wire
 from services.device_agent.link.connection import decode
 from services.device_agent.link.gateway_tls import GatewayTls
 

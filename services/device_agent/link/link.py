@@ -11,9 +11,9 @@ from typing import Protocol
 
 from websockets.asyncio.client import ClientConnection
 
-from gateway.protocol import speculation as wire
-from gateway.protocol import work
 from gateway.protocol.backoff import pause_s
+from gateway.protocol.device_link import speculation as wire
+from gateway.protocol.device_link import work
 from services.device_agent.link.connection import LOST, Connection, LinkLost, LinkTraffic
 from services.device_agent.link.gateway_tls import BY_THE_SYSTEM, GatewayTls, TlsFilesUnusable
 from services.device_agent.link.greeting import (

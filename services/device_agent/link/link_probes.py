@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.protocol.speculation import Ping
+from gateway.protocol.device_link.speculation import Ping
 
 PAD_BYTES = 16_384
 PAD_EVERY_S = 60.0

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from gateway.protocol import speculation as wire
+from gateway.protocol.device_link import speculation as wire
 from services.device_agent.drafting.rate_limit import DraftRateLimit
 
 SessionFrame = wire.Opened | wire.Tokens | wire.Done | wire.Error

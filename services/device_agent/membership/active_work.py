@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from gateway.protocol import work
+from gateway.protocol.device_link import work
 from gateway.protocol.headers import harmless_id
 from services.device_agent.background_drafting import BackgroundDrafting
 from services.device_agent.drafters.port import DrafterFailed

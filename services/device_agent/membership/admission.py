@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.protocol import work
+from gateway.protocol.device_link import work
 
 HOT_RETRY_S = 30.0
 BATTERY_RETRY_S = 300.0

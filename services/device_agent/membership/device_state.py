@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from gateway.protocol import work
+from gateway.protocol.device_link import work
 from services.device_agent.membership.sensors import SensorReading
 
 READ_S = 5.0

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.protocol import work
+from gateway.protocol.device_link import work
 
 FILE = "tierflow-device.json"
 MAX_BYTES = 1 << 16

@@ -7,9 +7,9 @@ import logging
 import time
 from collections.abc import Callable
 
-from gateway.protocol import speculation as wire
-from gateway.protocol import work
 from gateway.protocol.backoff import pause_s
+from gateway.protocol.device_link import speculation as wire
+from gateway.protocol.device_link import work
 from services.device_agent.link.connection import LinkLost
 from services.device_agent.membership.active_work import ActiveWork
 from services.device_agent.membership.device_state import DeviceState

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from gateway.protocol import work
+from gateway.protocol.device_link import work
 from services.device_agent.answers.answer import AnswerReport, GenerationRequest
 from services.device_agent.answers.local_answer import local_answer
 from services.device_agent.background_drafting import BackgroundDrafting

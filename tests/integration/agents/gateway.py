@@ -17,7 +17,7 @@ from gateway.api.fast_path import FastPath
 from gateway.core.devices.member import Member, MemberCondition, WorkEnd, WorkOrder, WorkPiece
 from gateway.settings import Settings
 from gateway.wiring.devices import DeviceParts
-from gateway.wiring.parts import build_parts
+from gateway.wiring.parts import build_parts, plan_parts
 from gateway.wiring.web import fastapi_app, inference_routes
 from tests.integration.agent import QUICK_AGENT, digest, start_agent
 from tests.integration.device import TOKEN
@@ -104,7 +104,7 @@ async def real_gateway(folder: Path, **devices: Any) -> AsyncIterator[RealGatewa
     settings = Settings.load(file)
     port = free_port()
     async with AsyncExitStack() as stack:
-        parts = await build_parts(stack, settings)
+        parts = await build_parts(stack, settings, await plan_parts(settings))
         app = FastPath(inference_routes(settings, parts), fastapi_app(settings, parts))
         config = uvicorn.Config(app, port=port, log_level="warning", ws="websockets-sansio")
         server = uvicorn.Server(config)

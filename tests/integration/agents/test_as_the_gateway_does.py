@@ -12,6 +12,9 @@ import httpx
 import pytest
 
 from tests.integration.agent import ASKED, MODEL, QUESTION, World, start_agent, world
+from tests.integration.agents import odd_requests
+from tests.integration.agents.odd_requests import OddRequest
+from tests.integration.device import TOKEN
 from tests.servers import Server, eventually
 
 pytestmark = pytest.mark.integration
@@ -170,7 +173,52 @@ def test_an_unknown_route_or_method_is_an_error_in_json(here: World) -> None:
     unknown, wrong = here.http.get(url + "/v1/nothing"), here.http.get(url + "/v1/completions")
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "not_found")
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "method_not_allowed")
-    assert wrong.headers["allow"] == "POST"
+    assert wrong.headers["allow"] == "OPTIONS, POST"
+
+
+def told(url: str, request: OddRequest) -> dict[str, Any]:
+    """What a caller is told, but for what it asked for."""
+    answer = httpx.request(
+        request.method,
+        url + request.path,
+        content=request.content,
+        headers={**request.headers, "authorization": f"Bearer {TOKEN}"},
+        timeout=60,
+    )
+    names = ("allow", "retry-after", "location")
+    found: dict[str, Any] = {name: answer.headers.get(name) for name in names}
+    found["status"] = answer.status_code
+    if answer.status_code >= 400 and request.method != "HEAD":
+        found["error"] = answer.json()
+    return found
+
+
+@pytest.mark.parametrize("kind", ["METHODS", "BODIES", "HEADERS", "ROUTES", "FIELDS"])
+def test_odd_requests_are_answered_as_at_the_gateway(here: World, kind: str) -> None:
+    requests: list[OddRequest] = getattr(odd_requests, kind)
+    pairs = [
+        (request[:2], request.content[:40], request.headers, at_gateway, at_agent)
+        for request in requests
+        if (at_gateway := told(here.gateway.url, request))
+        != (at_agent := told(here.agent.url, request))
+    ]
+    assert not pairs
+
+
+def test_a_response_made_through_the_device_is_read_there(here: World) -> None:
+    made = here.ask({"model": "rill-edge", "input": "hi"}, "responses").json()
+    url = f"{here.agent.url}/v1/responses/{made['id']}"
+    assert httpx.get(url).json()["id"] == made["id"]
+
+
+def test_a_recording_passes_through_the_device(here: World) -> None:
+    url = here.agent.url + "/v1/audio/transcriptions"
+    form = {"data": {"model": "rill-edge"}, "files": {"file": ("a.wav", b"RIFF" * 100)}}
+    answer, at_gateway = (
+        httpx.post(to, headers={"authorization": f"Bearer {TOKEN}"}, **form)  # type: ignore[arg-type]
+        for to in (url, here.gateway.url + "/v1/audio/transcriptions")
+    )
+    assert (answer.status_code, answer.json()) == (at_gateway.status_code, at_gateway.json())
 
 
 @pytest.mark.parametrize("model", ["tierflow-device-cloud", "tierflow-edge", "tierflow-on-device"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from openai import APIStatusError
 
-from gateway.protocol import work
+from gateway.protocol.device_link import work
 from tests.integration.collective.conftest import Place
 from tests.integration.member import (
     answers,

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.protocol import speculation as wire
+from gateway.protocol.device_link import speculation as wire
 from gateway.protocol.tokenizer import PROBE, fingerprint
 from tests.deployment import FAMILY, gateway_ready, simulators
 from tests.engines import Engines

@@ -16,7 +16,7 @@ from typing import Any
 from gateway.core.devices.member import MemberFailed, WorkEnd, WorkOrder
 from gateway.core.ports import Assignment, Members
 from gateway.settings import Settings, shipped_profiles
-from gateway.wiring.parts import build_parts
+from gateway.wiring.parts import build_parts, plan_parts
 
 QUESTION = [{"role": "user", "content": "3 + 4?"}]
 
@@ -31,7 +31,8 @@ async def asking_gateway(redis: str) -> AsyncIterator[Members]:
     }
     settings = Settings(**values)
     async with AsyncExitStack() as stack:
-        yield (await build_parts(stack, settings)).devices.members
+        plan = await plan_parts(settings)
+        yield (await build_parts(stack, settings, plan)).devices.members
 
 
 def order(**fields: Any) -> WorkOrder:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import websockets
 
-from gateway.protocol import work
+from gateway.protocol.device_link import work
 from tests.integration.device import connected
 from tests.integration.devices.asking_gateway import asking_gateway, known, order, whole
 from tests.integration.devices.two_gateways import ADMIN, Gateways, gateways

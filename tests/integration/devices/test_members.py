@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.devices.member import WorkPiece
-from gateway.protocol import work
+from gateway.protocol.device_link import work
 from tests.integration.devices.asking_gateway import asking_gateway, failure, known, order, whole
 from tests.integration.devices.two_gateways import Gateways, gateways
 from tests.integration.member import (

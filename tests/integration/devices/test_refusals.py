@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import websockets
 
-from gateway.protocol import speculation as wire
+from gateway.protocol.device_link import speculation as wire
 from tests.integration.device import TOKEN, connected, opening
 from tests.integration.devices.device_gateway import (
     PROMPT,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from gateway.protocol import speculation as wire
+from gateway.protocol.device_link import speculation as wire
 from tests.integration.device import connected, opening
 from tests.integration.devices.device_gateway import PROMPT, gateway_before, soon, tokenizer
 from tests.integration.speculating_engine import SpeculatingEngine, answer_ids

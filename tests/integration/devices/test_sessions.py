@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.protocol import speculation as wire
+from gateway.protocol.device_link import speculation as wire
 from tests.integration.device import TOKEN, connected, opening
 from tests.integration.devices.device_gateway import (
     PROMPT,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.protocol import speculation as wire
+from gateway.protocol.device_link import speculation as wire
 from tests.integration.device import Device, connected
 from tests.integration.exact.chat import DraftedReply, questions, server_only, together
 from tests.integration.exact.drafting_fleet import SCRIPTED, DraftingFleet, token_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from gateway.protocol.speculation import (
+from gateway.protocol.device_link.speculation import (
     BEFORE,
     MAX_DRAFT_TOKENS,
     Done,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from gateway.protocol import work
+from gateway.protocol.device_link import work
 from tests.integration.cascade.chatting_engine import ChattingEngine
 from tests.integration.member import Member, answers, member, registration
 from tests.servers import Server

@@ -14,13 +14,14 @@ import orjson
 import pytest
 
 from gateway.api.error_codes import HTTP_ERRORS
-from gateway.protocol.speculation import PATH
+from gateway.protocol.device_link.speculation import PATH
 from tests.integration.limits.raw import RawAnswer, connect, rest, send
 from tests.servers import Server, eventually, start_gateway, start_simulator
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
 MAX = 300
+ORIGIN = "https://app.example.org"
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
 BODY = b'{"model":"rill-edge","messages":[{"role":"user","content":"hi"}],"max_tokens":2}'
 TOKEN = b"a device's token that is long enough"
@@ -41,6 +42,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
                 "devices": {"tokens": {"phone": hashlib.sha256(TOKEN).hexdigest()}},
                 "timeouts": {"body_s": 1, "body_bytes_per_s": 1000, "idle_s": 1},
                 "connections": {"headers_s": 1, "max_per_address": MAX, "exempt": []},
+                "listen": {"allowed_origins": [ORIGIN]},
             },
             folder,
         )
@@ -99,6 +101,8 @@ async def test_a_header_that_two_could_read_differently_is_taken_once(
 ) -> None:
     answer = await send(gateway, path + b" HTTP/1.1\r\nhost: localhost\r\n" + twice + b"\r\n")
     assert (answer.status, code_of(answer)) == (400, "invalid_header")
+    name = twice.partition(b":")[0].decode()
+    assert orjson.loads(answer.body)["error"]["param"] == name
 
 
 @pytest.mark.parametrize(
@@ -136,6 +140,19 @@ async def test_a_head_that_is_too_large_is_refused(
 ) -> None:
     answer = await send(gateway, *pieces)
     assert (answer.status, code_of(answer)) == (status, code)
+
+
+@pytest.mark.parametrize("head", [b"GET /" + b"y" * 9000, b"GET /health"], ids=["target", "many"])
+async def test_a_page_that_may_read_answers_reads_that_its_head_was_too_large(
+    gateway: Server, head: bytes
+) -> None:
+    head += b" HTTP/1.1\r\nhost: localhost\r\norigin: %b\r\n"
+    many = b"x: y\r\n" * 129 + b"\r\n" if len(head) < 100 else b"\r\n"
+    known = await send(gateway, head % ORIGIN.encode() + many)
+    assert known.status in (414, 431)
+    assert f"access-control-allow-origin: {ORIGIN}" in known.head
+    foreign = await send(gateway, head % b"https://evil.example" + many)
+    assert foreign.status in (414, 431) and "access-control" not in foreign.head
 
 
 async def test_extensions_and_trailers_without_end_end_the_connection(gateway: Server) -> None:

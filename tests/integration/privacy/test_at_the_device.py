@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.protocol import speculation as wire
+from gateway.protocol.device_link import speculation as wire
 from tests.integration.agent import ASKED, FamilyEngine, World, config_for, start_agent
 from tests.integration.device import connected
 from tests.servers import eventually, start_gateway

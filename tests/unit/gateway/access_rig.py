@@ -8,9 +8,9 @@ from typing import Any
 
 from gateway.core.access.claims import TrustedProxy
 from gateway.core.access.key import EVERYTHING, ApiKey, Quotas, Scope
-from gateway.core.admission import NORMAL_PRIORITY
 from gateway.core.devices.grant import Grant
 from gateway.core.ports import TokenIssuers
+from gateway.protocol.headers import NORMAL_PRIORITY
 from gateway.serving.access.access import Access
 from gateway.serving.access.key_table import KeyTable
 from gateway.serving.access.quotas import KeyQuotas

@@ -36,6 +36,8 @@ def offered(line: str) -> set[str]:
         ("tierflow admin keys ro", {"rotate"}),
         ("tierflow completion f", {"fish"}),
         ("tierflow ask --mod", {"--model"}),
+        ("tierflow settings timeouts.i", {"timeouts.idle_s"}),
+        ("tierflow logs ga", {"gateway"}),
     ],
 )
 def test_commands_and_options_are_completed(line: str, next_words: set[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tierflow.command_line import main
-from tierflow.question import COLOURS, RESET, SIGNS, AnswerReport, coloured, summary
+from tierflow.question import COLOURS, RESET, SIGNS, AnswerReport, Question, coloured, summary
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 DRAFTED = {
@@ -142,6 +142,12 @@ def test_a_question_arrives_as_it_was_typed(answerer: Answerer, question: str) -
     assert answerer.asked[0]["messages"] == [{"role": "user", "content": question}]
 
 
+def test_words_without_quotes_are_the_question(answerer: Answerer) -> None:
+    words = "what is 6 times 7".split()
+    assert main(["ask", *words, "--url", answerer.url]) == 0
+    assert answerer.asked[0]["messages"] == [{"role": "user", "content": "what is 6 times 7"}]
+
+
 def test_make_passes_a_question_on_as_it_was_typed(answerer: Answerer) -> None:
     question = "What does \"print(2+3)\" give? `date` $5 $$HOME 'x' \\"
     subprocess.run(
@@ -168,6 +174,8 @@ def test_a_key_is_shown_to_the_server_alone(
         (["  "], 2, "the question is empty"),
         (["q", "--url", "localhost:8080"], 2, "expected http://host:port"),
         (["q", "--max-tokens", "0"], 2, "--max-tokens 0: must be 1 or more"),
+        (["q", "--url", "http://localhost:99999"], 2, "with a port of 1 to 65535"),
+        (["q", "--key-variable", "NOPE"], 2, "--key-variable NOPE: that variable is not set"),
         (["q", "--url", "http://127.0.0.1:1"], 1, "nothing answers at http://127.0.0.1:1"),
     ],
 )
@@ -185,3 +193,45 @@ def test_a_refusal_is_told_with_its_reason(
     answerer.status = 400
     assert main(["ask", "--url", answerer.url, "q"]) == 1
     assert capsys.readouterr().err.endswith("refuses: model: no such\n")
+
+
+@pytest.fixture
+def listeners(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The addresses at which something listens, besides the question's own; nothing is set."""
+    for name in ("TIERFLOW_URL", "TIERFLOW_PORT", "TIERFLOW_DEVICE_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    found = {"http://127.0.0.1:8080", "http://127.0.0.1:8090"}
+    monkeypatch.setattr("tierflow.commands.ask.listens", found.__contains__)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("variables", "asked"),
+    [
+        ({}, "http://127.0.0.1:8090"),
+        ({"TIERFLOW_PORT": "8080"}, "http://127.0.0.1:8090"),
+        # An agent on the usual port works for the instance on the usual port.
+        ({"TIERFLOW_PORT": "9080"}, "http://127.0.0.1:9080"),
+        ({"TIERFLOW_PORT": "9080", "TIERFLOW_DEVICE_PORT": "8090"}, "http://127.0.0.1:8090"),
+        ({"TIERFLOW_DEVICE_PORT": "9090"}, "http://127.0.0.1:8080"),
+        ({"TIERFLOW_URL": "http://127.0.0.1:9080/"}, "http://127.0.0.1:9080"),
+        ({"TIERFLOW_URL": "https://far.example", "TIERFLOW_PORT": "1"}, "https://far.example"),
+    ],
+)
+def test_the_question_goes_to_the_instance_that_was_named(
+    variables: dict[str, str],
+    asked: str,
+    listeners: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    urls: list[str] = []
+
+    def note(question: Question, *, plain: bool) -> str:
+        urls.append(question.url)
+        return ""
+
+    monkeypatch.setattr("tierflow.commands.ask.ask", note)
+    assert main(["ask", "hi"]) == 0
+    assert urls == [asked]

@@ -8,7 +8,7 @@ from gateway.core.ports import Clock, Verification
 from gateway.core.speculation.job import DraftRun
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import SessionState
-from gateway.protocol.speculation import Draft, Run
+from gateway.protocol.device_link.speculation import Draft, Run
 
 MAX_EARLY = 64
 """Runs of drafts that wait until an endpoint has accepted the session."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import SessionState, Step
-from gateway.protocol.speculation import Done, FinishReason, FromGateway, Opened, Tokens
+from gateway.protocol.device_link.speculation import Done, FinishReason, FromGateway, Opened, Tokens
 from gateway.serving.devices.outbox import Outbox
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.core.body import prompt_chars_and_key
+from gateway.core.bodies.body import prompt_chars_and_key
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, SessionTelemetry, Verification
 from gateway.core.privacy import PrivacyTerms
@@ -23,9 +23,9 @@ from gateway.core.tier import Tier
 from gateway.core.types import Caller, InferenceRequest
 from gateway.core.upstream_errors import continuation_refused
 from gateway.errors import GatewayError, InvalidRequest, UpstreamError, error_place
+from gateway.protocol.device_link.speculation import Draft, Open
 from gateway.protocol.headers import harmless_id
 from gateway.protocol.paths import COMPLETIONS
-from gateway.protocol.speculation import Draft, Open
 from gateway.protocol.virtual_models import OF_TIER
 from gateway.serving.devices.drafting.drafts import DraftForwarder
 from gateway.serving.devices.drafting.reply import SessionReply

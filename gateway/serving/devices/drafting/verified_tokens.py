@@ -14,7 +14,7 @@ from gateway.core.streams.stop_texts import StopScanner
 from gateway.core.tier import Tier
 from gateway.core.types import EndpointState
 from gateway.core.upstream_errors import aborted, idle_timeout
-from gateway.protocol.speculation import FinishReason
+from gateway.protocol.device_link.speculation import FinishReason
 from gateway.serving.devices.drafting.reply import SessionReply
 from gateway.serving.requests.progress_timeout import ProgressTimeout
 
@@ -70,7 +70,7 @@ class TokenRelay:
             timeout.extend(moment + idle_s)
             batch = await verification.read()
         if usage := verification.usage:
-            self.outcome.prompt_tokens = usage[0] - self.state.resumed_at
+            self.outcome.prompt_tokens = max(0, usage[0] - self.state.resumed_at)
         self.end = self.end or AnswerEnd("stop")
 
     def _stops(self, scanner: StopScanner, batch: Batch) -> bool:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.core.devices.member import Member, WorkEnd, WorkOrder
-from gateway.protocol.decoding import UNREADABLE
+from gateway.protocol.device_link.decoding import UNREADABLE
 
 DEVICES = "devices"
 ENCODE_ERRORS = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deploy.images.locked import LockedPackage
-from deploy.supply_chain.audit import main, names_version
+from deploy.supply_chain.audit import main, names_version, read_lock, shipped_locks
 
 
 def advisory(name: str = "Torch_X", **more: Any) -> dict[str, Any]:
@@ -65,6 +65,40 @@ def test_an_affected_version_is_named_with_what_mends_it(
 )
 def test_what_concerns_no_locked_version_is_passed_over(lock: Path, harmless: object) -> None:
     assert audit(lock, [harmless]) == 0
+
+
+def test_the_lock_of_an_npm_client_is_read_with_ranges_of_its_own_kind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = tmp_path / "package-lock.json"
+    packages = {"": {"name": "ours"}, "node_modules/a/node_modules/@scope/b": {"version": "1.4.0"}}
+    lock.write_text(json.dumps({"packages": packages}))
+    events = [{"introduced": "0"}, {"fixed": "1.4.1"}]
+    entry = {
+        "package": {"ecosystem": "npm", "name": "@scope/b"},
+        "ranges": [{"type": "SEMVER", "events": events}],
+    }
+    assert audit(lock, advisory(entry=entry)) == 1
+    assert "@scope/b 1.4.0: PYSEC-1 (CVE-1), fixed in 1.4.1" in capsys.readouterr().out
+
+
+def test_the_locks_of_environments_images_and_clients_are_audited() -> None:
+    names = {path.name for path in shipped_locks()}
+    assert names >= {"engine.txt", "gateway.txt", "litellm.txt", "package-lock.json"}
+    for path in shipped_locks():
+        lock = read_lock(path)
+        assert lock.packages
+        for package in lock.packages:
+            assert not names_version({}, package.version)
+
+
+def test_a_lock_that_is_none_is_said_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = tmp_path / "odd.txt"
+    lock.write_text("numpy>=2\n")
+    assert audit(lock, advisory()) == 2
+    assert "no entry of a lock file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wrap", [lambda a: a, lambda a: [a], lambda a: {"vulns": [a]}])

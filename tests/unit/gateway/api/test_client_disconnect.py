@@ -10,7 +10,7 @@ import pytest
 from starlette.types import Message
 
 from gateway.api.client_disconnect import ClientGone, Listening
-from gateway.api.inference import AsgiSink
+from gateway.api.sink import AsgiSink
 
 pytestmark = pytest.mark.anyio
 

@@ -7,6 +7,7 @@ import pytest
 from gateway import errors
 from gateway.api.error_handlers import internal_error, render
 from gateway.core.devices.member import MemberFailed
+from gateway.settings.checks.problems import WrongSettings
 
 
 def every_error() -> list[type[errors.GatewayError]]:
@@ -21,6 +22,8 @@ def every_error() -> list[type[errors.GatewayError]]:
 def make(cls: type[errors.GatewayError]) -> errors.GatewayError:
     if issubclass(cls, MemberFailed):
         return cls(device="phone", code="code", message="what and how")
+    if issubclass(cls, WrongSettings):
+        return cls(["what and how"])
     if issubclass(cls, errors.ConfigError):
         return cls("what and how")
     if issubclass(cls, errors.RetryLater):
@@ -37,7 +40,7 @@ def test_every_error_has_a_status_and_an_openai_body(cls: type[errors.GatewayErr
     assert 400 <= status < 600
     assert set(detail) == {"message", "type", "param", "code"}
     assert detail["message"] == "what and how"
-    assert detail["code"] == ("internal_error" if cls is errors.ConfigError else "code")
+    assert detail["code"] == ("internal_error" if issubclass(cls, errors.ConfigError) else "code")
 
 
 @pytest.mark.parametrize(

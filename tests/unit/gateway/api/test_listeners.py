@@ -91,12 +91,31 @@ async def test_callers_routes_are_not_at_the_operators_address() -> None:
         assert (await ask(public(None), path, method="POST")).json() == {"reached": path}
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "PUT", "WebSocket"])
-@pytest.mark.parametrize("path", ["/v1/devices/connect", "/v1/devices/enrol"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "PUT"])
 async def test_callers_routes_among_the_operators_are_not_reached_by_another_method(
-    path: str, method: str
+    method: str,
 ) -> None:
-    if (path, method) == ("/v1/devices/enrol", "POST"):
-        return
     for gate in (None, GATE):
-        assert (await ask(public(gate), path, ADMIN, method)).status_code == 404
+        assert (await ask(public(gate), "/v1/devices/connect", ADMIN, method)).status_code == 404
+        refused = await ask(public(gate), "/v1/devices/enrol", ADMIN, method)
+        assert (refused.status_code, refused.headers["allow"]) == (405, "OPTIONS, POST")
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/", "GET, HEAD, OPTIONS"),
+        ("/ready", "GET, HEAD, OPTIONS"),
+        ("/v1/devices/enrol", "OPTIONS, POST"),
+    ],
+)
+async def test_each_address_says_by_which_methods_its_own_routes_are_asked(
+    path: str, methods: str
+) -> None:
+    sides = [public(None), public(GATE)] + ([OperatorRoutes(everything)] if path == "/" else [])
+    for app in sides:
+        asked = await ask(app, path, method="OPTIONS")
+        assert (asked.status_code, asked.headers["allow"]) == (204, methods)
+        wrong = await ask(app, path, method="PATCH")
+        assert (wrong.status_code, wrong.headers["allow"]) == (405, methods)
+        assert wrong.json()["error"]["code"] == "method_not_allowed"

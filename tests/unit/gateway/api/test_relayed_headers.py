@@ -6,7 +6,7 @@ import pytest
 from multidict import CIMultiDict
 from starlette.types import Message
 
-from gateway.api.inference import AsgiSink
+from gateway.api.sink import AsgiSink
 from gateway.core.outcome import Outcome
 from tests.unit.gateway.build import request
 

@@ -12,9 +12,12 @@ import pytest
 from starlette.types import Message
 
 from gateway.adapters.clock import MonotonicClock
-from gateway.api.inference import ComposedLimits, InferenceRoutes
+from gateway.api.inference import InferenceRoutes
+from gateway.api.requests.body_reader import BodyReader
+from gateway.api.requests.request_reader import ComposedLimits, RequestReader
+from gateway.api.requests.response_holders import ResponseHolders
 from gateway.core.admission import AdmissionLimits
-from gateway.core.body_outline import OutlineLimits
+from gateway.core.bodies.body_outline import OutlineLimits
 from gateway.core.outcome import Outcome
 from gateway.core.privacy import PrivacyRule
 from gateway.core.types import InferenceRequest
@@ -83,25 +86,38 @@ class Post(Caller):
         return await super().receive()
 
 
+def request_reader(clock: MonotonicClock) -> RequestReader:
+    return RequestReader(
+        clock=clock,
+        bodies=BodyReader(
+            clock=clock,
+            max_bytes=1000,
+            outline=OutlineLimits(1 << 20, 1 << 14, 1 << 17),
+            body_s=30.0,
+            body_rate=65_536.0,
+        ),
+        composed=ComposedLimits(1000, 1000),
+        bounds=request_bounds(RequestLimits()),
+        media_names=MediaNames(FixedNames({"pictures.example.com": ["10.0.0.7"]}), clock),
+        privacy=PrivacyRule.of(owner_tiers=[], private_tiers=[]),
+    )
+
+
 class Gateway:
     def __init__(self, at: Replica) -> None:
         self.handler = Handler()
         self.streams = at
         clock, telemetry = MonotonicClock(), Recorder()
         limits = AdmissionLimits(max_in_flight=8, max_queue=8, max_wait_s=30.0)
+        access, endpoints = open_access(), FakeEndpoints([])
         self._routes = InferenceRoutes(
             inference=self.handler,
             clock=clock,
-            max_body_bytes=1000,
-            composed=ComposedLimits(1000, 1000),
-            bounds=request_bounds(RequestLimits()),
-            media_names=MediaNames(FixedNames({"pictures.example.com": ["10.0.0.7"]}), clock),
-            outline=OutlineLimits(1 << 20, 1 << 14, 1 << 17),
+            requests=request_reader(clock),
             body_room=BodyRoom(1000, telemetry),
-            body_s=30.0,
-            body_rate=65_536.0,
+            error_s=30.0,
             resumable=at.answers,
-            access=open_access(),
+            access=access,
             drain=Drain(
                 admission=Admission(limits, clock, telemetry),
                 times=DrainTimes(0.0, 0.0),
@@ -110,14 +126,17 @@ class Gateway:
                 leave=lambda: None,
                 others=lambda: 0,
             ),
-            privacy=PrivacyRule.of(owner_tiers=[], private_tiers=[]),
-            stored=StoredResponses(endpoints=FakeEndpoints([]), server=FakeServer({})),
-            endpoints=FakeEndpoints([]),
+            holders=ResponseHolders(
+                stored=StoredResponses(endpoints=endpoints, server=FakeServer({})),
+                access=access,
+                endpoints=endpoints,
+            ),
         )
 
     async def post(self, caller: Post, path: str = ROUTES[0], **headers: str) -> Post:
         raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-        await self._routes({"path": path, "headers": raw}, caller.receive, caller.send)
+        scope = {"method": "POST", "path": path, "headers": raw}
+        await self._routes(scope, caller.receive, caller.send)
         return caller
 
 

@@ -9,9 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.admission import (
-    HIGHEST_PRIORITY,
     LONGEST_RETRY_S,
-    LOWEST_PRIORITY,
     SHORTEST_RETRY_S,
     AdmissionLimits,
     AdmissionQueue,
@@ -19,6 +17,7 @@ from gateway.core.admission import (
     is_hopeless,
     retry_after_s,
 )
+from gateway.protocol.headers import HIGHEST_PRIORITY, LOWEST_PRIORITY
 
 LIMITS = AdmissionLimits(max_in_flight=4, max_queue=8, max_wait_s=10.0)
 

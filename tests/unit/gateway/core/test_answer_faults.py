@@ -20,9 +20,11 @@ from gateway.protocol.paths import (
     EMBEDDINGS,
     RESPONSES,
     TOKENIZE,
+    TRANSCRIPTIONS,
 )
 
 PATH = CHAT
+BOOM = b'{"error": {"message": "boom", "code": 500}}'
 HTML = b"<html><title>404 Not Found</title></html>"
 
 
@@ -173,6 +175,13 @@ def test_an_answer_may_look_empty_and_be_none_the_less_one(path: str, body: byte
     assert body_fault("edge:1", path, 200, {"content-type": "application/json"}, body) is None
 
 
+def test_a_speech_in_which_nobody_speaks_has_an_empty_text() -> None:
+    plain = {"content-type": "text/plain; charset=utf-8"}
+    assert body_fault("edge:1", TRANSCRIPTIONS, 200, plain, b"") is None
+    assert isinstance(body_fault("edge:1", DETOKENIZE, 200, plain, b""), UpstreamError)
+    assert isinstance(body_fault("edge:1", TRANSCRIPTIONS, 200, {}, b""), UpstreamError)
+
+
 @pytest.mark.parametrize(
     "body", [b'data: {"id":"\xff\xfe,,,', b'{"id":"a","cho', b"Internal error"]
 )
@@ -260,6 +269,12 @@ def test_an_error_of_the_engines_own_or_no_event_at_all_is_the_endpoints_fault(
     data: bytes,
 ) -> None:
     assert isinstance(by_event(data), EngineFailed)
+
+
+def test_an_engines_own_error_keeps_its_words_for_the_caller() -> None:
+    for fault in (by_event(BOOM), by_body(200, BOOM)):
+        assert isinstance(fault, EngineFailed) and fault.reason == "boom"
+        assert "boom" not in fault.message
 
 
 def test_a_first_event_that_says_busy_is_busy() -> None:

@@ -16,8 +16,8 @@ from gateway.errors import GatewayError
             "edge:1 answered /v1/completions with status 503",
         ),
         (
-            lambda: upstream_errors.not_a_chat_completion("edge:1"),
-            "edge:1 sent something that is not a chat completion",
+            lambda: upstream_errors.not_a_chat_completion("edge:1", "choices", "a text"),
+            "edge:1 sent something that is not a chat completion: choices is a text",
         ),
         (
             lambda: upstream_errors.first_token_timeout("edge:1", 2.50),

@@ -4,10 +4,12 @@ import pytest
 
 from gateway.protocol.paths import (
     CANCEL_RESPONSE,
+    CHAT,
     ROUTES,
     STORED_RESPONSE,
     VERSION,
     ReadRoute,
+    allowed_methods,
     read_route,
 )
 
@@ -22,11 +24,12 @@ from gateway.protocol.paths import (
         ("POST", "/v1/responses/resp_1/cancel", ReadRoute(CANCEL_RESPONSE, "resp_1")),
         ("POST", "/v1/responses/resp_1", None),
         ("GET", "/v1/responses/resp_1/cancel", None),
-        ("GET", "/v1/responses/..%2Fmodels", None),
+        ("GET", "/v1/responses/..%2Fmodels", ReadRoute(STORED_RESPONSE)),
         ("GET", "/v1/responses/a/b", None),
-        ("GET", "/v1/responses/..", None),
+        ("GET", "/v1/responses/..", ReadRoute(STORED_RESPONSE)),
+        ("POST", "/v1/responses/-x/cancel", ReadRoute(CANCEL_RESPONSE)),
         ("GET", "/v1/responses/", None),
-        ("GET", "/v1/responses/" + "x" * 129, None),
+        ("GET", "/v1/responses/" + "x" * 129, ReadRoute(STORED_RESPONSE)),
     ],
 )
 def test_a_route_without_a_body_is_known_by_method_and_path(
@@ -37,3 +40,9 @@ def test_a_route_without_a_body_is_known_by_method_and_path(
 
 def test_what_has_a_body_is_no_such_route() -> None:
     assert [path for path in ROUTES if read_route("POST", path)] == []
+
+
+def test_what_is_allowed_has_options_and_the_head_of_what_can_be_got_twice() -> None:
+    assert allowed_methods(CHAT, ["POST"]) == ["OPTIONS", "POST"]
+    assert allowed_methods("/health", ["GET"]) == ["GET", "HEAD", "OPTIONS"]
+    assert allowed_methods("/v1/streams/x", ["GET", "DELETE"]) == ["DELETE", "GET", "OPTIONS"]

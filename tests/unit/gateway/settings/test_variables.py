@@ -9,7 +9,7 @@ from deploy.local.variables import SettingError
 from deploy.reference.settings import sections
 from gateway.errors import ConfigError
 from gateway.settings import ENV_PREFIX, Settings
-from gateway.settings.variables import check_variables
+from gateway.settings.checks.variables import check_variables
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from gateway.core.cascade.predictor import METHODS, ConfidenceModel, Predictor, Term, to_data
 from gateway.core.cascade.predictor_choice import Predictors
 from gateway.errors import ConfigError
-from gateway.settings.cascade import CascadeSettings, CascadeStage
+from gateway.settings.virtual_models.cascade import CascadeSettings, CascadeStage
 from gateway.wiring.cascade import predictors
 
 EDGE, CLOUD = {"model": "tierflow-edge"}, {"model": "tierflow-cloud"}

@@ -14,7 +14,7 @@ from gateway.adapters.state.memory import MemoryStore
 from gateway.core.state.operations import Operation
 from gateway.errors import InvalidKey, StateLost
 from gateway.settings import Settings
-from gateway.wiring.access import AccessParts, build_access
+from gateway.wiring.access import AccessParts, build_access, keys_at_start
 from tests.unit.gateway.access_rig import OneDevice, RefusalLog
 from tests.unit.gateway.build import BOUNDS
 from tests.unit.gateway.fakes import StoppedClock
@@ -45,9 +45,11 @@ async def built(
 ) -> AccessParts:
     file = folder / "gateway.yaml"
     file.write_text(yaml.safe_dump({"pools": POOLS, "keys": keys}))
+    settings = Settings.load(file)
     return await build_access(
         stack,
-        Settings.load(file),
+        settings,
+        known=await keys_at_start(settings),
         store=store,
         replica="one",
         devices=OneDevice(),

@@ -97,15 +97,44 @@ def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
         read_manifests(tmp_path / "absent.yaml")
 
 
+def test_a_file_without_objects_leaves_nothing_to_judge(tmp_path: Path) -> None:
+    file = tmp_path / "empty.yaml"
+    file.write_text("---\n# nothing\n")
+    with pytest.raises(UsageFailure, match="--manifests .*empty.yaml: holds no object"):
+        read_manifests(file)
+
+
 @pytest.mark.parametrize("text", ["a: [", "just words", "kind: Pod"])
 def test_text_that_holds_no_objects_is_refused(text: str) -> None:
     with pytest.raises(UsageFailure, match="rendered"):
         objects(text, "rendered")
 
 
-@pytest.mark.parametrize("text", ["a: [", "- a list"])
-def test_values_that_are_no_map_are_refused_by_file(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("by_command", [True, False])
+def test_a_value_that_stands_twice_is_refused_whichever_helm_renders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_command: bool
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
     file = tmp_path / "mine.yaml"
-    file.write_text(text)
-    with pytest.raises(UsageFailure, match=r"mine\.yaml"):
+    file.write_text("pools:\n  edge: {replicas: 1}\n  edge: {replicas: 2}\nsize: 7\n")
+    helm = write_helm(tmp_path, "echo '{apiVersion: v1, kind: Pod}'") if by_command else None
+    chart = write_chart(tmp_path / "tiny")
+    release = Release(chart=chart, name="demo", namespace="there", values=(file,))
+    with pytest.raises(UsageFailure) as refused:
+        render(release, helm)
+    assert str(refused.value) == (
+        f"--values {file}: pools.edge stands in line 2 and again in line 3; keep one"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: [", "- a list", "false", "day: 2026-13-45", b"a: \xff", "[" * 5000],
+    ids=lambda text: str(text)[:20],
+)
+def test_values_that_are_no_map_are_refused_by_file(tmp_path: Path, text: str | bytes) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UsageFailure, match=r"mine\.yaml") as refused:
         merged((file,))
+    assert "\n" not in str(refused.value)

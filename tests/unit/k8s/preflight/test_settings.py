@@ -59,7 +59,7 @@ def test_flags_count_in_helms_order_and_not_in_that_of_the_line() -> None:
     [
         ("set", "gateway.token", "--set gateway.token: can't be read"),
         ("set", "a={s3cret", "--set a: can't be read"),
-        ("set-json", "a={s3cret", "--set-json a"),
+        ("set-json", "a={s3cret", "--set-json a: what stands after = is no JSON"),
         ("set-file", "ca=/s3cret/absent", "--set-file ca: needs NAME=FILE"),
     ],
 )

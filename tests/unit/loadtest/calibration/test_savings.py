@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from loadtest.calibration.savings import Pair, savings
 
 
@@ -25,3 +27,9 @@ def test_the_saving_is_in_the_top_tiers_tokens() -> None:
     assert (total.saving, total.escalated, total.kept) == (0.75, 0.25, 0.75)
     assert (total.cascade_accuracy, total.ratio) == (0.75, 0.75)
     assert total.reasons == {"accepted": 3, "confidence": 1}
+
+
+def test_what_the_top_answered_in_the_lower_tiers_place_is_told() -> None:
+    overflow = replace(pair(True, False), lower_tokens=0, cascade_upper_tokens=10)
+    total = savings([pair(True, False), overflow])
+    assert (total.overflowed, total.escalated, total.saving) == (1, 0.0, 0.5)

@@ -13,8 +13,8 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from gateway.protocol import speculation as wire
-from gateway.protocol import work
+from gateway.protocol.device_link import speculation as wire
+from gateway.protocol.device_link import work
 from services.device_agent.link.link import Link
 
 PATIENCE_S = 20.0

@@ -14,6 +14,7 @@ from gateway.api.connections.bounds import (
     Connections,
     room_for_connections,
 )
+from gateway.protocol.browser_guard import Readers
 
 
 def room(most: int, per_address: int, *exempt: str) -> Connections:
@@ -30,7 +31,7 @@ def room(most: int, per_address: int, *exempt: str) -> Connections:
         max_headers=16,
         max_target_bytes=256,
     )
-    return Connections(limits, lambda reason: None)
+    return Connections(limits, lambda reason: None, Readers(()))
 
 
 def test_an_address_has_its_share_and_gets_it_back() -> None:

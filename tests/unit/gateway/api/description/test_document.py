@@ -13,8 +13,8 @@ import pytest
 
 from deploy.reference.routes import settings
 from gateway.api.error_codes import HTTP_ERRORS
-from gateway.protocol.chat import ChatBody
 from gateway.protocol.paths import CHAT, COMPLETIONS
+from gateway.protocol.requests.chat import ChatBody
 from gateway.wiring.app import gateway
 
 OF_NO_DESCRIBED_ROUTE = {"not_found", "method_not_allowed"} | {
@@ -81,9 +81,23 @@ def test_a_wrong_page_of_devices_is_described_as_the_400_that_it_is(
 
 def test_who_is_to_wait_is_told_how_long(document: dict[str, Any]) -> None:
     for name, operation in operations(document).items():
-        for status in {"429", "503"} & set(operation["responses"]):
-            if name != "GET /ready":
-                assert "retry-after" in operation["responses"][status]["headers"], name
+        for status in {"429", "502", "503"} & set(operation["responses"]):
+            assert "retry-after" in operation["responses"][status]["headers"], name
+
+
+def test_what_comes_before_any_route_is_described_at_all_of_them(
+    document: dict[str, Any],
+) -> None:
+    for name, operation in operations(document).items():
+        for status, code in (
+            ("400", "invalid_http"),
+            ("403", "foreign_host"),
+            ("403", "foreign_origin"),
+            ("414", "target_too_long"),
+            ("431", "headers_too_large"),
+            ("503", "too_many_connections"),
+        ):
+            assert f"`{code}`" in operation["responses"][status]["description"], name
 
 
 def test_a_chat_body_is_described_by_what_reads_it(document: dict[str, Any]) -> None:
@@ -133,5 +147,8 @@ def test_the_gateways_own_headers_are_parameters(document: dict[str, Any]) -> No
 
 def test_callers_need_a_key_only_where_a_gateway_has_keys(document: dict[str, Any]) -> None:
     for name in (f"POST {CHAT}", "GET /v1/models"):
-        assert operations(document)[name]["security"] == [{}, {"CallerKey": []}]
+        either: list[Any] = [{}, {"CallerKey": []}, {"CallerApiKey": []}]
+        assert operations(document)[name]["security"] == either
+    scheme = document["components"]["securitySchemes"]["CallerApiKey"]
+    assert (scheme["in"], scheme["name"]) == ("header", "x-api-key")
     assert operations(document)["GET /v1/devices"]["security"] == [{"AdminToken": []}]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import hashlib
 import re
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib import resources
@@ -14,7 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.reference.routes import settings
+from deploy.reference.routes import KEY, settings
+from gateway.api.description import document as document_of
 from gateway.api.description.pages import PAGE_POLICY
 from gateway.wiring.app import gateway
 
@@ -114,6 +117,62 @@ async def test_options_says_what_may_be_asked(path: str, methods: str) -> None:
     assert (answer.status_code, answer.headers["allow"]) == (204, methods)
     assert "access-control-allow-origin" not in answer.headers
     assert (wrong.status_code, wrong.headers["allow"]) == (405, methods)
+
+
+async def test_to_say_so_does_not_take_the_whole_description(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[int] = []
+
+    def document(*_: object, **__: object) -> dict[str, Any]:
+        made.append(threading.get_ident())
+        return {"paths": {}}
+
+    monkeypatch.setattr(document_of, "get_openapi", document)
+    async with served(ALONE) as http:
+        await http.options("/v1/chat/completions")
+        await http.put("/v1/devices/x")
+        assert made == []
+        pages = await asyncio.gather(*[http.get("/openapi.json") for _ in range(3)])
+    assert {page.json()["components"]["schemas"].keys() > {"ChatBody"} for page in pages} == {True}
+    assert len(made) == 1 and made[0] != threading.get_ident()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1/models/"), ("GET", "/version/"), ("GET", "/health/")]
+)
+async def test_a_slash_behind_a_callers_route_changes_nothing(method: str, path: str) -> None:
+    async with served(ALONE) as http:
+        for each in (path, path[:-1]):
+            answer = await http.request(method, each, headers={"authorization": f"Bearer {KEY}"})
+            # The engine of this gateway is not there.
+            assert answer.status_code == (503 if "version" in path else 200), answer.text
+
+
+@pytest.mark.parametrize("id", ["-x", "%2e%2e", "x" * 200])
+@pytest.mark.parametrize(("method", "end"), [("GET", ""), ("POST", "/cancel"), ("GET", "/")])
+async def test_an_id_that_no_engine_gives_is_behind_the_same_gate(
+    id: str, method: str, end: str
+) -> None:
+    async with served(ALONE) as http:
+        path = httpx.URL(f"http://127.0.0.1/v1/responses/{id}{end}")
+        stranger = await http.request(method, path)
+        caller = await http.request(method, path, headers={"authorization": f"Bearer {KEY}"})
+    assert (stranger.status_code, stranger.json()["error"]["code"]) == (401, "invalid_api_key")
+    assert (caller.status_code, caller.json()["error"]["code"]) == (404, "unknown_response")
+    assert "x-request-id" in stranger.headers and "x-request-id" in caller.headers
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/rill-edge", "/v1/streams/x"])
+async def test_a_misspelt_header_is_named_wherever_callers_ask(path: str) -> None:
+    headers = {"authorization": f"Bearer {KEY}", "x-tierflow-max-teir": "edge"}
+    async with served(ALONE) as http:
+        answer = await http.get(path, headers=headers)
+        stranger = await http.get(path, headers={"x-tierflow-max-teir": "edge"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, "x-tierflow-max-teir")
+    assert "x-tierflow-max-tier" in error["message"]
+    assert stranger.status_code == 401
 
 
 async def test_a_page_of_an_origin_that_the_settings_allow_may_ask_and_read() -> None:

@@ -15,7 +15,7 @@ from gateway.api import error_handlers
 from gateway.api.operators.admin_token import AdminGate
 from gateway.api.operators.devices import devices_router
 from gateway.core.devices.grant import Grant
-from gateway.protocol import speculation as wire
+from gateway.protocol.device_link import speculation as wire
 from tests.unit.gateway.serving.devices.device_rig import until
 from tests.unit.gateway.serving.devices.replica_rig import Replica, device, replicas
 

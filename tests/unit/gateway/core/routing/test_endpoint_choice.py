@@ -220,7 +220,11 @@ def test_every_shipped_profile_builds() -> None:
         ({"filters": ["fast"]}, "profiles.p.filters: unknown name 'fast'; known: healthy"),
         ({"scorers": [{"name": "luck"}]}, "profiles.p.scorers: unknown name 'luck'"),
         ({"picker": "coin"}, "profiles.p.picker: unknown name 'coin'; known: max_score"),
-        ({"scorers": [{"name": "kv_use", "weight": -1}]}, "a number >= 0"),
+        ({"scorers": [{"name": "kv_use", "weight": -1}]}, "a number from 0 to 1,000,000"),
+        ({"scorers": [{"name": "kv_use", "weight": float("inf")}]}, "a number from 0 to"),
+        ({"scorers": ["kv_use", "kv_use"]}, "profiles.p.scorers: 'kv_use' stands there twice"),
+        ({"filters": "healthy"}, "profiles.p.filters: expected a list of names"),
+        ({"scorers": 3}, "profiles.p.scorers: expected a list of names"),
         ({"sorters": []}, "unknown key 'sorters'"),
     ],
 )

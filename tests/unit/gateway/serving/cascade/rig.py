@@ -20,7 +20,7 @@ from gateway.core.speculation.job import Batch
 from gateway.core.types import EndpointState
 from gateway.serving.cascade.options import StageSpec
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
-from gateway.settings.cascade import ANY
+from gateway.settings.virtual_models.cascade import ANY
 from gateway.wiring.cascade import build_cascade
 from tests.unit.gateway.build import request
 from tests.unit.gateway.fake_members import FakeMembers
@@ -152,8 +152,8 @@ class CascadeRig(SharedRig):
 
     async def stream(self, **fields: Any) -> CascadeStream:
         messages = [{"role": "user", "content": "hi"}]
-        body = {"model": "tierflow-cascade", "messages": messages, "stream": True, **fields}
-        body["stream_options"] = {"include_usage": True}
+        body = {"model": "tierflow-cascade", "messages": messages, "stream": True}
+        body |= {"stream_options": {"include_usage": True}, **fields}
         sink = ListSink()
         await self.cascade.answer(
             request("tierflow-cascade", body=orjson.dumps(body), stream=True), {}, sink

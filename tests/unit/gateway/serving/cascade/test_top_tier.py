@@ -44,6 +44,32 @@ async def test_an_unsure_answer_goes_up_with_its_ids_as_drafts() -> None:
     rig.assert_nothing_left_open()
 
 
+WHOSE: dict[str, Any] = {
+    "cache_salt": "of this tenant alone",
+    "priority": 3,
+    "user": "u1",
+    "session_id": "s1",
+}
+
+
+async def test_each_call_says_whose_it_is_and_who_may_share_its_cached_prompt() -> None:
+    answers = iter([chat("No", -2.0), chat("no")])
+    rig = CascadeRig({"edge:1": lambda: next(answers)()}, TOP)
+    checked = {"cascade": {"confidence": "self-check"}}
+    body = await rig.ask(**WHOSE, temperature=0, tierflow=checked)
+    assert about(body)["prediction"] == "verified"
+    draft, check = (orjson.loads(call[2]) for call in rig.server.calls)
+    [job] = rig.verifier.jobs
+    for asked in (draft, check, job.sampling):
+        assert {name: asked.get(name) for name in WHOSE} == WHOSE
+
+
+async def test_samples_have_the_callers_cache_salt() -> None:
+    rig = CascadeRig({"edge:1": chat("No", -2.0)}, TOP)
+    await rig.ask(cache_salt="salt", tierflow={"cascade": {"confidence": "agreement"}})
+    assert [orjson.loads(call[2])["cache_salt"] for call in rig.server.calls] == ["salt"] * 2
+
+
 async def test_ids_of_another_tokenizer_are_never_offered() -> None:
     states = [state("edge:1", "edge", tokenizer="f"), state("cloud:1", "cloud", tokenizer="g")]
     stream = b'data: {"choices":[{"index":0,"delta":{"content":"Yes"},"finish_reason":"stop"}]}\n\n'

@@ -65,6 +65,25 @@ async def test_a_body_holds_all_the_text_at_once() -> None:
     assert rig.outcome.first_byte is not None
 
 
+async def test_ids_of_an_engine_that_tells_none_are_not_an_empty_list() -> None:
+    rig = ReplyRig(return_token_ids=True)
+    await rig.reply.text("six")
+    await rig.reply.finish(END)
+    assert rig.body["choices"][0]["token_ids"] is None
+
+
+async def test_a_stream_counts_in_each_chunk_where_that_is_asked_for() -> None:
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    rig = ReplyRig(stream=True, stream_options=options)
+    counted = iter([(3, 0), (3, 1), (3, 2)])
+    rig.reply.spent = lambda: next(counted)
+    await rig.reply.begin()
+    await rig.reply.text("six", [1])
+    await rig.reply.text(" sevens", [2])
+    await rig.reply.finish(END)
+    assert [chunk["usage"]["completion_tokens"] for chunk in rig.chunks] == [0, 1, 2, 4, 4]
+
+
 async def test_text_that_was_discarded_is_not_in_the_body() -> None:
     rig = ReplyRig(return_token_ids=True)
     await rig.reply.text("wrong", [1, 2])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidRequest
-from gateway.protocol.chat import ChatBody
+from gateway.protocol.requests.chat import ChatBody
 from gateway.serving.chat.request import DEVICE_SAMPLING, ChatRequest, check, read, refuse
 from tests.unit.gateway.build import request
 

@@ -13,6 +13,7 @@ import orjson
 from gateway.core.collective.report import Report
 from gateway.core.devices.grant import Grant
 from gateway.core.ports import Embedder, StateStore
+from gateway.core.streams.chat_answer import read_choices
 from gateway.core.types import Caller, InferenceRequest
 from gateway.errors import EngineFailed, GatewayError, StateLost
 from gateway.serving.requests.engine_calls import EngineCall, EngineReply
@@ -67,7 +68,10 @@ class FakeCalls:
 
 
 def _reply(body: dict[str, Any]) -> EngineReply:
-    return EngineReply(body=body, model="rill-edge", tier="edge", endpoint="edge:1")
+    choices = read_choices(body, "edge:1", whole=False)
+    return EngineReply(
+        body=body, choices=choices, model="rill-edge", tier="edge", endpoint="edge:1"
+    )
 
 
 def _completion(text: str) -> dict[str, Any]:

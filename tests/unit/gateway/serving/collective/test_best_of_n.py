@@ -45,6 +45,14 @@ def equally_likely(call: EngineCall, logprob: float = -0.5) -> Any:
     return {"prompt_logprobs": [None, row, row], "usage": {"prompt_tokens": 3}}
 
 
+async def test_the_callers_cache_salt_goes_along_with_each_answer_that_is_weighed() -> None:
+    rig = CollectiveRig(THREE, FakeCalls(equally_likely))
+    options: dict[str, Any] = {"aggregate": "best-of-n", "members": "all", "quorum": 3}
+    await rig.send(chat(body={"cache_salt": "salt", "priority": 2}, **options))
+    asked = [call.body for call in rig.calls.calls if call.path != "/tokenize"]
+    assert [(body["cache_salt"], body["priority"]) for body in asked] == [("salt", 2)] * 2
+
+
 def nearly_certain(call: EngineCall) -> Any:
     return equally_likely(call, -0.01)
 

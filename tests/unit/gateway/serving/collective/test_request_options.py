@@ -124,6 +124,57 @@ async def test_the_server_model_uses_the_penalties() -> None:
     assert rig.calls.calls[-1].body["presence_penalty"] == 1
 
 
+NOTICED: dict[str, Any] = {
+    "allowed_token_ids": [5], "bad_words": ["x"], "chat_template": "{{ messages }}",
+    "continue_final_message": True, "documents": [{"text": "x"}], "include_reasoning": False,
+    "kv_transfer_params": {"a": 1}, "length_penalty": 2.0, "logits_processors": ["x"],
+    "media_io_kwargs": {"image": {"a": 1}}, "mm_processor_kwargs": {"a": 1},
+    "reasoning_effort": "low", "repetition_detection": {"max_pattern_size": 4},
+    "return_mm_kwargs": True, "return_prompt_text": True, "return_token_ids": True,
+    "return_token_offsets": True, "stream_interval": 4, "thinking_token_budget": 0,
+    "truncate_prompt_tokens": 8, "truncation_side": "left", "vllm_xargs": {"a": 1},
+    "watermarking": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOTICED)
+async def test_a_field_that_only_an_engine_heeds_is_refused_by_name(name: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        await CollectiveRig({"a": "Answer: 1"}).send(chat(body={name: NOTICED[name]}))
+    assert (raised.value.param, raised.value.code) == (name, "invalid_parameter")
+
+
+async def test_a_field_that_nobody_knows_is_passed_over_as_engines_do() -> None:
+    sink = await CollectiveRig({"a": "Answer: 1"}).send(chat(body={"x_own_field": 1}))
+    assert sink.status == 200
+
+
+async def test_each_chunk_counts_where_that_is_asked_for() -> None:
+    rig = CollectiveRig({"a": "Answer: 1", "b": "Answer: 2"})
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    chunks = (await rig.stream(body={"stream_options": options})).chunks
+    totals = [chunk["usage"]["total_tokens"] for chunk in chunks]
+    assert totals == sorted(totals) and totals[-1] > 0
+
+
+async def test_the_server_model_is_told_whose_the_request_is() -> None:
+    rig = CollectiveRig({"a": "Answer: 1", "b": "Answer: 2"})
+    whose = {"cache_salt": "of this tenant", "priority": 3, "user": "u1", "session_id": "s1"}
+    await rig.send(chat(body=whose))
+    assert {name: rig.calls.calls[-1].body.get(name) for name in whose} == whose
+
+
+async def test_a_question_with_a_cache_salt_is_shown_to_no_embedder() -> None:
+    class Embedders:
+        name = "none"
+
+        async def embed(self, texts: Any) -> Any:
+            raise AssertionError("its vectors would be kept for other callers")
+
+    rig = CollectiveRig({"a": "Answer: 1"}, embedder=Embedders())
+    assert (await rig.send(chat(body={"cache_salt": "of this tenant"}))).status == 200
+
+
 async def test_earlier_messages_go_to_members_and_server_as_they_are() -> None:
     system = {"role": "system", "content": "Be brief."}
     messages = [system, {"role": "user", "content": [{"type": "text", "text": "Two?"}]}]

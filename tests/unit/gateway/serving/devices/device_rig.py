@@ -12,7 +12,7 @@ from gateway.core.ports import Clock
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import Step
 from gateway.core.types import EndpointState
-from gateway.protocol import speculation as wire
+from gateway.protocol.device_link import speculation as wire
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from gateway.wiring.devices import DeviceTelemetries, build_devices
 from tests.unit.gateway.build import BOUNDS

@@ -17,8 +17,8 @@ from gateway.core.devices.member import MemberFailed, WorkEnd, WorkOrder
 from gateway.core.ports import Assignment, StateStore
 from gateway.core.state.operations import Operation
 from gateway.errors import StateLost
-from gateway.protocol import speculation as wire
-from gateway.protocol import work
+from gateway.protocol.device_link import speculation as wire
+from gateway.protocol.device_link import work
 from gateway.wiring.devices import DeviceTelemetries, build_devices
 from tests.unit.gateway.build import BOUNDS
 from tests.unit.gateway.fakes import MemberRecorder

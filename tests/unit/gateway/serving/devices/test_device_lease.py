@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.core.state.operations import Held
-from gateway.protocol import work
+from gateway.protocol.device_link import work
 from gateway.serving.devices.replicas.messages import decode_lease
 from tests.unit.gateway.serving.devices.device_rig import until
 from tests.unit.gateway.serving.devices.replica_rig import (

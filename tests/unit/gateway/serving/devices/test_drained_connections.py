@@ -9,8 +9,8 @@ import pytest
 from gateway.core.devices.member import WorkEnd, WorkOrder
 from gateway.core.speculation.job import Batch
 from gateway.errors import Draining
-from gateway.protocol import speculation as wire
-from gateway.protocol import work
+from gateway.protocol.device_link import speculation as wire
+from gateway.protocol.device_link import work
 from tests.unit.gateway.build import state
 from tests.unit.gateway.fakes import VerifiedPiece
 from tests.unit.gateway.serving.devices.device_rig import DeviceRig, FakeLink, opening, until

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.core.devices.grant import Grant
-from gateway.protocol import speculation as wire
-from gateway.protocol import work
+from gateway.protocol.device_link import speculation as wire
+from gateway.protocol.device_link import work
 from tests.unit.gateway.serving.devices.device_rig import FakeLink, opening, until
 from tests.unit.gateway.serving.devices.replica_rig import (
     device,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.core.devices.grant import Grant
-from gateway.protocol import work
+from gateway.protocol.device_link import work
 from gateway.serving.devices.work import LATE_BYTES
 from tests.unit.gateway.serving.devices.device_rig import until
 from tests.unit.gateway.serving.devices.replica_rig import (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.body_outline import SMALL_BYTES
+from gateway.core.bodies.body_outline import SMALL_BYTES
 from gateway.errors import Overloaded, RequestRateExceeded
 from gateway.serving.requests.body_room import BodyRoom, HeldBody
 from tests.unit.gateway.fakes import Recorder

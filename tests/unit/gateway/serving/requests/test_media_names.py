@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.media_urls import MediaName
+from gateway.core.bodies.media_urls import MediaName
 from gateway.serving.requests.media_names import KEEP_S, MediaNames
 from tests.unit.gateway.fakes import FixedNames, StoppedClock
 

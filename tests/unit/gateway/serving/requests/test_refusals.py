@@ -22,6 +22,13 @@ def test_what_is_no_engine_s_error_is_relayed_as_it_is(body: bytes) -> None:
     assert refused("small", 400, body).param is None
 
 
+def test_the_engine_s_own_reason_is_told_in_whatever_form_it_comes() -> None:
+    old = {"object": "error", "message": "max_tokens is too large: 99", "param": "max_tokens"}
+    error = refused("small", 400, orjson.dumps(old))
+    assert (error.param, error.reason) == ("max_tokens", old["message"])
+    assert "most often" not in error.message
+
+
 def test_a_code_that_is_a_text_stays() -> None:
     body = orjson.dumps({"error": {**SAID, "code": "prompt_too_long"}})
     assert relayed(body) == body

@@ -6,7 +6,7 @@ from gateway.core.privacy import PrivacyRule
 from gateway.core.tier import Tier
 from gateway.core.types import EndpointState
 from gateway.errors import EngineFailed, InvalidRequest, NoEndpoint
-from gateway.protocol.speculation import Offer
+from gateway.protocol.device_link.speculation import Offer
 from gateway.serving.requests.verifiers import VerifierEndpoints
 from tests.unit.gateway.build import request, routing, state
 from tests.unit.gateway.fakes import (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.protocol.fields import Sampling
+from gateway.protocol.requests.sampling import Sampling
 from services.device_agent.answers.local_answer import Sampler, sampler_for
 from services.device_agent.text import TextModel
 from tests.servers import SHIPPED_FAMILY

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client import generate_latest
 
-from gateway.protocol.fields import Sampling
+from gateway.protocol.requests.sampling import Sampling
 from services.device_agent.answers.answer import AnswerReport, GenerationRequest
 from services.device_agent.answers.answer_router import AnswerRouter
 from services.device_agent.drafting_thread import DraftingThread

@@ -1,16 +1,19 @@
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from starlette.datastructures import Headers
 
-from gateway.protocol.fields import Sampling
-from gateway.protocol.speculation import MAX_PROMPT_TOKENS
+from gateway.protocol.device_link.speculation import MAX_PROMPT_TOKENS
+from gateway.protocol.requests.sampling import Sampling
 from services.device_agent.answers.answer import AnswerPiece, AnswerReport
 from services.device_agent.api.requests import (
+    MAX_MESSAGES,
     VIRTUAL_MODELS,
     ApiRequest,
     BadRequest,
     api_request,
+    check_header_values,
     check_headers,
     fields_beyond_frames,
     placement_for,
@@ -31,7 +34,7 @@ def understood(
 ) -> ApiRequest:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return api_request(
-        read_body(body),
+        read_body(body, chat=chat),
         named,
         chat=chat,
         placement=placement,
@@ -41,9 +44,10 @@ def understood(
     )
 
 
-def refusal(body: object) -> BadRequest:
+def refusal(body: dict[str, Any], headers: Mapping[str, str] = {}) -> BadRequest:
+    named: dict[str, Any] = {name.replace("-", "_"): value for name, value in headers.items()}
     with pytest.raises(BadRequest) as caught:
-        understood(body)  # type: ignore[arg-type]
+        understood(body, **named)
     return caught.value
 
 
@@ -51,7 +55,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"model": 5}, "model"),
     ({"messages": "Hi"}, "messages"),
     ({"messages": None}, "messages"),
-    ({"messages": [{"role": "user", "content": 5}]}, "messages"),
+    ({"messages": [{"role": "user", "content": 5}]}, "messages.0.content"),
+    ({"messages": [{"role": "user", "content": "Hi"}] * (MAX_MESSAGES + 1)}, "messages"),
     ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages"),
     ({"temperature": -0.1}, "temperature"),
     ({"temperature": 2.1}, "temperature"),
@@ -59,10 +64,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"top_k": -2}, "top_k"),
     ({"max_tokens": 0}, "max_tokens"),
     ({"max_completion_tokens": True}, "max_completion_tokens"),
-    ({"seed": "1"}, "seed"),
+    ({"seed": "one"}, "seed"),
     ({"stop": ["a"] * 5}, "stop"),
     ({"stop": 7}, "stop"),
-    ({"stop": ["a", ""]}, "stop"),
+    ({"stop": ["a", ""]}, "stop.1"),
     ({"stream": "yes"}, "stream"),
     ({"stream_options": []}, "stream_options"),
 ]
@@ -73,10 +78,6 @@ def test_the_wrong_field_is_named(wrong: dict[str, Any], field: str) -> None:
     error = refusal({**CHAT, **wrong})
     assert error.param == field
     assert str(error).startswith(field)
-
-
-def test_a_body_that_is_no_object_is_refused() -> None:
-    assert refusal([1]).param is None
 
 
 def test_what_is_absent_stays_the_models_default() -> None:
@@ -94,6 +95,15 @@ def test_what_is_given_is_kept() -> None:
     )
     assert request.generation.window == 7
     assert request.marks and not request.stream
+
+
+@pytest.mark.parametrize("chat", [True, False])
+def test_numbers_and_booleans_may_be_written_as_strings(chat: bool) -> None:
+    body = {**CHAT, "prompt": "Hi"}
+    given = {"max_tokens": "5", "temperature": "0.5", "stream": "true", "ignore_eos": "false"}
+    request = understood({**body, **given}, chat=chat)
+    assert request.generation.sampling == Sampling(max_tokens=5, temperature=0.5)
+    assert request.stream
 
 
 @pytest.mark.parametrize("window", ["-1", "65", "x", "", "1.5", "٣"])
@@ -126,17 +136,17 @@ def test_one_prompt_in_a_list_is_that_prompt() -> None:
 
 
 def test_a_stop_text_that_no_frame_holds_goes_to_the_gateway_as_it_is() -> None:
-    assert fields_beyond_frames(read_body({**CHAT, "stop": "x" * 65})) == ["stop"]
-    assert fields_beyond_frames(read_body({**CHAT, "stop": ["x" * 64, "y"]})) == []
+    assert fields_beyond_frames(read_body({**CHAT, "stop": "x" * 65}, chat=True)) == ["stop"]
+    assert fields_beyond_frames(read_body({**CHAT, "stop": ["x" * 64, "y"]}, chat=True)) == []
 
 
 def test_what_is_wrong_with_a_list_of_stops_is_told_of_the_list() -> None:
-    assert str(refusal({**CHAT, "stop": ["a"] * 5})) == "stop: must have 4 entries or less"
+    assert str(refusal({**CHAT, "stop": ["a"] * 5})) == "stop: expected a list of length <= 4"
     assert refusal({**CHAT, "stop": ["a"] * 5}).code == "invalid_value"
 
 
 def test_null_stands_for_what_is_left_out() -> None:
-    nulls: dict[str, Any] = dict.fromkeys(("stream", "stream_options", "stop", "ignore_eos"))
+    nulls: dict[str, Any] = dict.fromkeys(("stream", "stream_options", "stop", "seed"))
     assert understood({**CHAT, **nulls}).generation == understood(CHAT).generation
 
 
@@ -255,6 +265,42 @@ def test_a_header_that_two_could_read_differently_is_taken_once(name: str) -> No
     with pytest.raises(BadRequest) as caught:
         check_headers(Headers(raw=[once, (name.encode(), b"public")]))
     assert (caught.value.param, caught.value.code) == (name, "invalid_header")
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("x-tierflow-max-tier", "moon"),
+        ("x-tierflow-deadline-ms", "nan"),
+        ("x-tierflow-min-quality", " "),
+        ("x-tierflow-session", "s" * 257),
+        ("x-tierflow-priority", "10"),
+        ("x-tierflow-cascade-quality", "1"),
+        ("x-tierflow-resumable", "0.5"),
+        ("x-tierflow-max-teir", "edge"),
+    ],
+)
+def test_a_header_that_the_gateway_would_refuse_is_refused_by_the_device_too(
+    header: str, value: str
+) -> None:
+    with pytest.raises(BadRequest) as caught:
+        check_header_values({header: value})
+    assert (caught.value.param, caught.value.code) == (header, "invalid_header")
+    check_header_values({"x-tierflow-max-tier": " Edge", "x-tierflow-resumable": "60"})
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("x-tierflow-draft-window", "65"),
+        ("x-tierflow-draft-window", "9" * 5000),
+        ("x-tierflow-draft-window", "-1"),
+        ("x-tierflow-marks", "yes"),
+    ],
+)
+def test_a_header_of_the_device_with_another_value_is_named(header: str, value: str) -> None:
+    refused = refusal(CHAT, {header: value})
+    assert (refused.param, refused.code) == (header, "invalid_header")
 
 
 def test_a_misspelt_model_of_the_device_is_told_the_nearest_also_where_a_gateway_is() -> None:

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.protocol.speculation import BEFORE, MAX_DRAFT_TOKENS
+from gateway.protocol.device_link.speculation import BEFORE, MAX_DRAFT_TOKENS
 from services.device_agent.drafters.port import Guess
 from services.device_agent.drafting.acceptance import Acceptance
 from services.device_agent.drafting.tree import MAX_NODES, DraftRun, DraftTree, PositionMismatch

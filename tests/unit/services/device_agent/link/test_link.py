@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.protocol import speculation as wire
-from gateway.protocol import work
+from gateway.protocol.device_link import speculation as wire
+from gateway.protocol.device_link import work
 from services.device_agent.link.connection import LinkLost
 from services.device_agent.link.session_channel import SessionChannel
 from tests.unit.services.device_agent.scripted_gateway import (

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from gateway.protocol import speculation as wire
+from gateway.protocol.device_link import speculation as wire
 from services.device_agent.drafting.rate_limit import DraftRateLimit
 from services.device_agent.link.session_channel import SessionChannel
 

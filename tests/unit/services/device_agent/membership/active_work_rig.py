@@ -9,8 +9,8 @@ from typing import Any
 
 from prometheus_client import generate_latest
 
-from gateway.protocol import work
-from gateway.protocol.fields import Sampling
+from gateway.protocol.device_link import work
+from gateway.protocol.requests.sampling import Sampling
 from services.device_agent.drafters.port import Drafter
 from services.device_agent.drafting_thread import DraftingThread
 from services.device_agent.link.connection import LinkLost

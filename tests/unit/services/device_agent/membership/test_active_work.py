@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.protocol import work
+from gateway.protocol.device_link import work
 from services.device_agent.drafters.onnx import OnnxDrafter
 from services.device_agent.drafters.port import DrafterFailed
 from services.device_agent.membership.sensors import SensorReading

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.protocol import work
-from gateway.protocol.fields import Sampling
+from gateway.protocol.device_link import work
+from gateway.protocol.requests.sampling import Sampling
 from services.device_agent.membership.admission import (
     AnswerTimeEstimate,
     DeviceLoad,

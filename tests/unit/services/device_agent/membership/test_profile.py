@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.protocol import speculation as wire
-from gateway.protocol import work
+from gateway.protocol.device_link import speculation as wire
+from gateway.protocol.device_link import work
 from services.device_agent.membership.profile import (
     FILE,
     ProfileFailed,

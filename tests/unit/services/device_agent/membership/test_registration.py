@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.protocol import speculation as wire
-from gateway.protocol import work
+from gateway.protocol.device_link import speculation as wire
+from gateway.protocol.device_link import work
 from services.device_agent.membership import registration
 from services.device_agent.membership.registration import Membership
 from services.device_agent.membership.sensors import SensorReading

@@ -11,7 +11,7 @@ import pytest
 from gateway.adapters.clock import MonotonicClock
 from gateway.core.speculation.job import Batch
 from gateway.errors import EngineFailed, InvalidRequest, UpstreamError
-from gateway.protocol import speculation as wire
+from gateway.protocol.device_link import speculation as wire
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from tests.unit.gateway.build import state
 from tests.unit.gateway.fakes import VerifiedPiece, VerifiedScripts, at_first

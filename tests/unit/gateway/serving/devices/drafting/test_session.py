@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.core.speculation.job import Batch
-from gateway.protocol import speculation as wire
+from gateway.protocol.device_link import speculation as wire
 from gateway.serving.devices.drafting.drafts import MAX_EARLY
 from gateway.serving.devices.outbox import MAX_WAITING
 from gateway.serving.requests.progress_timeout import AnswerTimeouts

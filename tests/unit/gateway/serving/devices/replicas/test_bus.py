@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gateway.core.state.operations import Held
-from gateway.protocol import work
+from gateway.protocol.device_link import work
 from gateway.serving import tasks
 from gateway.serving.devices.replicas.messages import DeviceLeft
 from tests.unit.gateway.serving.devices.device_rig import until

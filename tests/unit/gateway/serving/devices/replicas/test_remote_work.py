@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gateway.core.devices.member import WorkPiece
-from gateway.protocol import work
+from gateway.protocol.device_link import work
 from gateway.serving.devices.replicas.messages import replies_channel, work_channel
 from tests.unit.gateway.serving.devices.device_rig import until
 from tests.unit.gateway.serving.devices.replica_rig import (

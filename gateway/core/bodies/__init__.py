@@ -1,0 +1,1 @@
+"""A request's body: its fields, how large it may be, and the media that it names."""

@@ -1,0 +1,1 @@
+"""What devices and the gateway say to one another over their WebSocket."""

@@ -1,0 +1,1 @@
+"""Who may do what: operators' token, callers' keys and their quotas."""

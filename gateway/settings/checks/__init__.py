@@ -1,0 +1,1 @@
+"""What is wrong with the settings, said before anything is started."""
