@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.protocol.configuration.parser import Parser
 from k8s.preflight.failure import UsageFailure
 from k8s.preflight.rendering import Release
 from k8s.preflight.settings import Setting, in_order
@@ -19,6 +21,7 @@ SETTINGS = {
     "set-json": "the same, whose value is JSON",
     "set-literal": "the same, whose value is taken as it stands",
 }
+NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 LONGEST_S = 3600.0
 """Nobody waits longer for one answer, and sockets take no infinite time."""
 
@@ -34,8 +37,8 @@ class Options:
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """argparse exits with code 2 for what it can't read. Raises UsageFailure."""
-    parser = argparse.ArgumentParser(
+    """The parser exits with code 2 for what it can't read. Raises UsageFailure."""
+    parser = Parser(
         prog="python -m k8s.preflight",
         description="Check a cluster before the install. Nothing is created in it.",
         epilog="Exit code: 0 nothing is missing, 1 something is, 2 the command line or the "
@@ -77,6 +80,11 @@ def read(arguments: argparse.Namespace) -> Options:
         for flag in SETTINGS
         for expression in getattr(arguments, flag.replace("-", "_"))
     )
+    if not NAMESPACE.fullmatch(arguments.namespace):
+        raise UsageFailure(
+            f"--namespace {arguments.namespace!r}: must be lower-case letters, digits and hyphens, "
+            "63 at most, with a letter or digit at both ends"
+        )
     if not 0 < arguments.timeout <= LONGEST_S:
         raise UsageFailure(
             f"--timeout {arguments.timeout:g}: must be above 0 and at most {LONGEST_S:g} seconds"

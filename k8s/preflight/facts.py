@@ -85,7 +85,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Admission:
-    """The API server's word on a pod. `refusal` is empty where it would take it."""
+    """The API server's word on an object. `refusal` is empty where it would take it."""
 
     refusal: str
 

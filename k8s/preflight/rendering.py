@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from gateway.protocol.configuration.strict_yaml import RepeatedKeys, read_yaml, yaml_problem
 from k8s.preflight.failure import UsageFailure
 from k8s.preflight.settings import Setting, with_settings
 
@@ -43,6 +44,8 @@ def render(release: Release, helm: str | None = None) -> tuple[Object, ...]:
     for file in release.values:
         if not file.is_file():
             raise UsageFailure(f"--values {file}: there is no such file")
+    # Whichever Helm renders: of a key that stands twice it would keep the last one.
+    merged(release.values)
     command = helm or shutil.which("helm")
     text = _by_command(command, release) if command else _by_library(release)
     return objects(text, "what the chart renders")
@@ -51,9 +54,12 @@ def render(release: Release, helm: str | None = None) -> tuple[Object, ...]:
 def read_manifests(path: Path) -> tuple[Object, ...]:
     """The objects in a file that `helm template` wrote. Raises UsageFailure."""
     try:
-        return objects(path.read_text(), f"--manifests {path}")
+        found = objects(path.read_text(), f"--manifests {path}")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageFailure(f"--manifests {path}: can't be read: {error}") from error
+    if not found:
+        raise UsageFailure(f"--manifests {path}: holds no object, so there is nothing to judge")
+    return found
 
 
 def objects(text: str, source: str) -> tuple[Object, ...]:
@@ -124,18 +130,31 @@ def documents(rendered: Iterable[tuple[str, str]]) -> str:
 
 
 def merged(files: Sequence[Path]) -> Object:
-    """The files' values, later ones over earlier ones, as Helm does it. Raises UsageFailure."""
+    """The files' values, later ones over earlier ones, as Helm does it. Raises UsageFailure, also
+    for a key that stands twice in one file."""
     values: Object = {}
     for file in files:
-        try:
-            layer = yaml.safe_load(file.read_text()) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            problem = " ".join(str(error).split())
-            raise UsageFailure(f"--values {file}: can't be read: {problem}") from error
-        if not isinstance(layer, dict):
-            raise UsageFailure(f"--values {file}: expected values by name at the top level")
-        values = overlay(values, layer)
+        values = overlay(values, _layer(file))
     return values
+
+
+def _layer(file: Path) -> Object:
+    """Raises UsageFailure."""
+    try:
+        layer = read_yaml(file.read_bytes())
+    except OSError as error:
+        raise UsageFailure(f"--values {file}: can't be read: {error.strerror}") from error
+    except RepeatedKeys as error:
+        raise UsageFailure(f"--values {file}: {error}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise UsageFailure(f"--values {file}: not valid YAML: {yaml_problem(error)}") from error
+    except RecursionError as error:
+        raise UsageFailure(f"--values {file}: nested too deep") from error
+    if layer is None:
+        return {}
+    if not isinstance(layer, dict):
+        raise UsageFailure(f"--values {file}: expected values by name at the top level")
+    return layer
 
 
 def overlay(below: Object, above: Object) -> Object:

@@ -46,6 +46,8 @@ def with_settings(values: Values, settings: Iterable[Setting]) -> Values:
 
     for setting in in_order(settings):
         problem = f"{setting.name}: can't be read; write it as NAME=VALUE"
+        if setting.flag == "set-json" and "=" in setting.expression:
+            problem = f"{setting.name}: what stands after = is no JSON"
         if setting.flag == "set-file":
             problem = f"{setting.name}: needs NAME=FILE, and a file that can be read"
         try:

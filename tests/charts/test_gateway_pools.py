@@ -9,7 +9,6 @@ import yaml
 
 from gateway.errors import ConfigError
 from gateway.settings import Settings, shipped_profiles
-from gateway.wiring import pools
 from tests.charts.helm import Refusal, render
 
 pytestmark = pytest.mark.helm
@@ -53,15 +52,14 @@ TAKEN: list[dict[str, Any]] = [
 ]
 
 
-def loaded(wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def loaded(wanted: dict[str, Any]) -> None:
     """As the gateway does at its start, with the secrets there. Raises ConfigError."""
-    for name, pool in wanted.items():
-        if "mailboxes" in pool:
-            monkeypatch.setenv(f"TIERFLOW_GATEWAY_POOLS__{name}__MAILBOX_SECRET", SECRET)
-    found = Settings(pools=wanted, discovery={}, **OWN)  # type: ignore[arg-type]
-    settings = found.model_copy(update={"profiles": shipped_profiles() | found.profiles})
-    pools.fixed_states(settings)
-    pools.routing(settings)
+    secrets = {
+        f"TIERFLOW_GATEWAY_POOLS__{name.upper()}__MAILBOX_SECRET": SECRET
+        for name, pool in wanted.items()
+        if "mailboxes" in pool
+    }
+    Settings.parse(yaml.safe_dump({"pools": wanted, "discovery": {}, **OWN}), secrets)
 
 
 def rendered(wanted: dict[str, Any]) -> dict[str, Any]:
@@ -74,21 +72,17 @@ def rendered(wanted: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("wanted", "words"), REFUSED, ids=[words for _, words in REFUSED])
-def test_pools_that_the_gateway_refuses_do_not_render(
-    wanted: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pools_that_the_gateway_refuses_do_not_render(wanted: dict[str, Any], words: str) -> None:
     with pytest.raises((ConfigError, ValueError)):
-        loaded(wanted, monkeypatch)
+        loaded(wanted)
     with pytest.raises(Refusal) as refused:
         rendered(wanted)
     assert words in str(refused.value)
 
 
 @pytest.mark.parametrize("wanted", TAKEN, ids=str)
-def test_pools_that_the_gateway_takes_render(
-    wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loaded(wanted, monkeypatch)
+def test_pools_that_the_gateway_takes_render(wanted: dict[str, Any]) -> None:
+    loaded(wanted)
     assert rendered(wanted).keys() == wanted.keys()
 
 

@@ -6,6 +6,9 @@
 {{- include "tierflow.validateRedis" . -}}
 {{- include "tierflow.validateNames" . -}}
 {{- include "tierflow.validateState" . -}}
+{{- if .Values.gateway.enabled -}}
+{{- include "tierflow.validateModels" . -}}
+{{- end -}}
 {{- range $name, $pool := .Values.pools -}}
 {{- if and (kindIs "map" $pool) (dig "enabled" true $pool) -}}
 {{- include "model-pool.validateName" $name -}}

@@ -18,7 +18,7 @@ from k8s.preflight.facts import Admission, Reading, Unread
 from k8s.preflight.needs import Needs, PodNeed
 
 AT_ONCE = 8
-NO_RIGHT = re.compile(r"cannot create resource \"pods\"")
+NO_RIGHT = re.compile(r"cannot create resource \"")
 NO_DRY_RUN = re.compile(r"does not support dry ?run")
 JUDGED = (400, 403, 409, 422)
 """Statuses with which admission and validation refuse. 404 is a namespace that is not there."""
@@ -68,11 +68,11 @@ def probe(pod: PodNeed, namespace: str, brought: set[str]) -> dict[str, Any]:
 
 
 def verdict(status: int, message: str) -> Reading[Admission]:
-    """What a refusal means: of this pod, or of the question."""
+    """What a refusal means: of this object, or of the question."""
     if NO_RIGHT.search(message) or NO_DRY_RUN.search(message):
         return Unread(message)
     if status in JUDGED or WEBHOOK_LOST in message:
-        return Admission(re.sub(r"^(pods|Pod) \"[^\"]*\" is (forbidden|invalid): ", "", message))
+        return Admission(re.sub(r"^[\w.-]+ \"[^\"]*\" is (forbidden|invalid): ", "", message))
     return Unread(message)
 
 

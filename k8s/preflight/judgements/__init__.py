@@ -12,6 +12,7 @@ from k8s.preflight.facts import Admission, Cluster, Manifest, Reading, Right
 from k8s.preflight.judgements.accelerators import accelerators, runtime_classes
 from k8s.preflight.judgements.admission import admission
 from k8s.preflight.judgements.allowances import limit_ranges, quotas
+from k8s.preflight.judgements.creation import creation
 from k8s.preflight.judgements.egress import looked_up, way_to_api_server
 from k8s.preflight.judgements.machines import namespace, nodes, version
 from k8s.preflight.judgements.named import named
@@ -34,10 +35,12 @@ def judge(
     install: Mapping[Right, Reading[bool]],
     granted: Mapping[Right, Reading[bool]],
     admissions: Mapping[str, Reading[Admission]],
+    creations: Mapping[str, Reading[Admission]],
     references: Sequence[Reference],
     api_looked_up: bool,
 ) -> list[Finding]:
-    """`into`: the namespace of the install. `admissions` by the owner of pods."""
+    """`into`: the namespace of the install. `admissions` by the owner of pods,
+    `creations` by kind and name of the other objects."""
     used = taken(cluster.pods, needs, into)
     needs = as_running(needs, cluster.pods, into)
     upgrade = runs_already(cluster.pods, needs, into)
@@ -54,6 +57,7 @@ def judge(
         *quotas(needs, cluster.quotas, cluster.pods, into),
         *limit_ranges(needs, cluster.bounds),
         *admission(needs, cluster.namespace_labels, admissions, upgrade=upgrade),
+        *creation(creations, upgrade=upgrade),
         *named(references, cluster.named),
         *(
             looked_up(cluster.api_servers)

@@ -18,6 +18,9 @@ TODOS = (
     ("service account", "create it, or let the chart do it: serviceAccount.create"),
     ("PriorityClass", "create the class, or leave priorityClassName empty"),
     ("RuntimeClass", "install what brings the class, or leave runtimeClassName empty"),
+    ("^namespaces ", "create the namespace, or name one that exists in the values"),
+    ("not currently held", "ask somebody who has these rights to install it"),
+    ("already allocated", "name a port that is free, or none, and the cluster chooses one"),
     ("denied the request", "a policy of this cluster forbids it: ask who keeps it"),
     ("failed calling webhook", "bring the webhook up, or have its policy leave this namespace out"),
 )
@@ -37,6 +40,11 @@ def admission(
         _pod_security(namespace, answers),
         *(_of_pods(pod, answers[pod.owner], upgrade=upgrade) for pod in _each(needs, answers)),
     ]
+
+
+def remedy(refusal: str) -> str:
+    """What to do about a refusal of an API server."""
+    return next((do for sign, do in TODOS if re.search(sign, refusal)), OTHER_TODO)
 
 
 def _each(needs: Needs, answers: Mapping[str, Reading[Admission]]) -> list[PodNeed]:
@@ -76,7 +84,7 @@ def _of_pods(pod: PodNeed, answer: Reading[Admission], *, upgrade: bool) -> Find
         return Finding(check=check, result=Result.NOT_CHECKED, found=answer.reason, todo=ASK)
     if not answer.refusal:
         return Finding(check=check, result=Result.OK, found="a dry run was accepted")
-    todo = next((do for sign, do in TODOS if re.search(sign, answer.refusal)), OTHER_TODO)
+    todo = remedy(answer.refusal)
     # What runs already gives its part of a quota back, what is scaled to zero takes none yet, and
     # nobody waits for a chart's test.
     full = "exceeded quota" in answer.refusal and (upgrade or pod.asleep)

@@ -29,6 +29,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"cascade": {"stages": [{"modle": "a"}]}}, "modle"),
     ({"admin": {"token": "a token that would be readable"}}, "/config/admin/token"),
     ({"keys": {"static": {"team": {"key": "readable"}}}}, "/config/keys/static/team/key"),
+    ({"listen": {"allowed_origins": ["localhost:3000"]}}, "/config/listen/allowed_origins/0"),
+    ({"listen": {"allowed_origins": ["http://a.example/"]}}, "/config/listen/allowed_origins/0"),
+    ({"listen": {"allowed_hosts": ["http://x/"]}}, "/config/listen/allowed_hosts/0"),
+    ({"listen": {"allowed_hosts": ["x:8080"]}}, "/config/listen/allowed_hosts/0"),
     ({"keys": {"issuers": {"id": {"issuer": "https://id.example"}}}}, "audience"),
 ]
 TAKEN: list[dict[str, Any]] = [
@@ -39,7 +43,8 @@ TAKEN: list[dict[str, Any]] = [
     {"keys": {"static": {"team": {"key": HASH}}}},
     {"prices": {"cloud": 2}},
     {"state": {"redis": {"sentinels": ["a:26379"], "master": "m"}}},
-    {"listen": {"allowed_hosts": ["llm.example.org"]}},
+    {"listen": {"allowed_hosts": ["llm.example.org", "10.0.0.1", "[::1]", "fe80::1", "*"]}},
+    {"listen": {"allowed_origins": ["*", "https://app.example.org", "http://localhost:3000"]}},
 ]
 
 

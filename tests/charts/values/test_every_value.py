@@ -112,6 +112,8 @@ CHANGED: dict[str, dict[str, Any]] = {
         "service.externalTrafficPolicy": "Local",
         "service.internalTrafficPolicy": "Local",
         "service.sessionAffinity": "ClientIP",
+        "service.loadBalancerIP": "192.0.2.1",
+        "service.loadBalancerSourceRanges": ["192.0.2.0/24"],
         "service.ipFamilyPolicy": "PreferDualStack",
         "service.ipFamilies": ["IPv6"],
         "autoscaling.targetMemoryUtilizationPercentage": 80,

@@ -18,6 +18,17 @@ from tests.stand_in import Answer, Request, Table, refusal
 Object = dict[str, Any]
 PATH = "/api/v1/namespaces/tierflow"
 PLURALS = ("secrets", "configmaps", "persistentvolumeclaims", "serviceaccounts")
+POLICIES = "/apis/networking.k8s.io/v1"
+CREATED = [
+    *(("/api/v1", plural) for plural in (*PLURALS, "services")),
+    ("/apis/apps/v1", "deployments"),
+    ("/apis/autoscaling/v2", "horizontalpodautoscalers"),
+    ("/apis/policy/v1", "poddisruptionbudgets"),
+    (POLICIES, "ingresses"),
+    *(("/apis/rbac.authorization.k8s.io/v1", plural) for plural in ("roles", "rolebindings")),
+]
+"""Where objects are created."""
+NODE_PORTS = range(30000, 32768)
 
 
 @dataclass
@@ -48,7 +59,8 @@ class Namespace:
             PATH: Answer({"metadata": metadata}),
             f"{PATH}/pods": self.admit,
             f"{PATH}/resourcequotas": _list(*(self._quota(name) for name in self.quotas)),
-            "/apis/networking.k8s.io/v1/namespaces/tierflow/networkpolicies": _list(*self.policies),
+            **{f"{root}/namespaces/tierflow/{plural}": self.create for root, plural in CREATED},
+            f"{POLICIES}/namespaces/tierflow/networkpolicies": self._network_policies,
             f"{PATH}/limitranges": _list(*self._limit_ranges()),
             "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices": self._api_servers,
             **{
@@ -56,6 +68,20 @@ class Namespace:
                 for (plural, name), item in self.objects.items()
             },
         }
+
+    def create(self, request: Request) -> Answer:
+        """Of an object that is no pod; nothing is kept."""
+        entry, plural = request.body, request.path.rpartition("/")[2]
+        name = entry["metadata"]["name"]
+        if not self.may_create:
+            return self._no_right(plural)
+        if words := next(_invalid(entry), ""):
+            kind, group = entry["kind"], entry["apiVersion"].rpartition("/")[0]
+            whole = f"{kind}.{group}" if group else kind
+            return refusal(422, f'{whole} "{name}" is invalid: {words}')
+        if (plural, name) in self.objects:
+            return refusal(409, f'{plural} "{name}" already exists')
+        return Answer(entry, 201)
 
     def admit(self, request: Request) -> Answer:
         pod = request.body
@@ -69,11 +95,7 @@ class Namespace:
     def _problems(self, pod: Object) -> Iterator[Answer]:
         name, spec = pod["metadata"]["name"], pod["spec"]
         if not self.may_create:
-            yield refusal(
-                403,
-                'pods is forbidden: User "jane" cannot create resource "pods" in API group "" in '
-                'the namespace "tierflow"',
-            )
+            yield self._no_right("pods")
         forbidden = f'pods "{name}" is forbidden: '
         account = spec.get("serviceAccountName", "default")
         if ("serviceaccounts", account) not in self.objects:
@@ -93,6 +115,16 @@ class Namespace:
         for quota in self.quotas:
             if words := self._over(quota, pod):
                 yield refusal(403, forbidden + words)
+
+    def _no_right(self, plural: str) -> Answer:
+        return refusal(
+            403,
+            f'{plural} is forbidden: User "jane" cannot create resource "{plural}" in API group '
+            '"" in the namespace "tierflow"',
+        )
+
+    def _network_policies(self, request: Request) -> Answer:
+        return self.create(request) if request.method == "POST" else _list(*self.policies)
 
     def _out_of_range(self, spec: Object) -> Iterator[str]:
         for item in self.ranges:
@@ -155,6 +187,32 @@ class Namespace:
             "ports": [{"name": "https", "port": self.api_port, "protocol": "TCP"}],
         }
         return _list(item)
+
+
+def _invalid(entry: Object) -> Iterator[str]:
+    """What validation says of fields that a schema lets pass."""
+    spec = entry.get("spec") or {}
+    strategy = (spec.get("strategy") or {}).get("type", "Recreate")
+    if entry["kind"] == "Deployment" and strategy not in ("Recreate", "RollingUpdate"):
+        yield (
+            f'spec.strategy.type: Unsupported value: "{strategy}": supported values: "Recreate", '
+            '"RollingUpdate"'
+        )
+    for place, port in enumerate(spec.get("ports") or () if entry["kind"] == "Service" else ()):
+        number = port.get("nodePort")
+        if number and number not in NODE_PORTS:
+            yield (
+                f"spec.ports[{place}].nodePort: Invalid value: {number}: provided port is not in "
+                "the valid range. The range of valid ports is 30000-32767"
+            )
+    for peer in _blocks(spec) if entry["kind"] == "NetworkPolicy" else ():
+        if "/" not in peer:
+            yield f'spec.egress[0].to[0].ipBlock.cidr: Invalid value: "{peer}": must be a CIDR'
+
+
+def _blocks(spec: Object) -> Iterator[str]:
+    for rule in spec.get("egress") or ():
+        yield from (each["ipBlock"]["cidr"] for each in rule.get("to") or () if "ipBlock" in each)
 
 
 def _counted(spec: Object) -> dict[str, Decimal]:

@@ -20,6 +20,7 @@ from tests.integration.preflight.cluster import (
     manifests,
 )
 from tests.stand_in import StandIn, stand_in
+from tierflow.gateway_settings import refusal
 
 PATIENT_S = 20.0
 """For answers that do come, however busy this machine is."""
@@ -80,7 +81,8 @@ def preflight(
                 *given,
                 *("--kubeconfig", str(config)),
                 *("--timeout", str(timeout_s), "--output", "json"),
-            ]
+            ],
+            refusal,
         )
         rows = {row["check"]: row for row in json.loads(capsys.readouterr().out)}
         return Outcome(code, rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.preflight.admission import PATH
 from tests.integration.preflight.cluster import REVIEWS, listed, node
 from tests.integration.preflight.conftest import Preflight
 from tests.servers import free_port
@@ -25,7 +24,8 @@ def test_nothing_is_written_but_questions_about_rights_and_dry_runs(
     preflight(gpus=1)
     assert {request.method for request in api.requests} == {"GET", "POST"}
     others = [each for each in api.requests if each.method == "POST" and each.path != REVIEWS]
-    assert [each.path for each in others] == [f"{PATH}/pods"]
+    plurals = sorted(each.path.rpartition("/")[2] for each in others)
+    assert plurals == ["deployments", "persistentvolumeclaims", "pods", "roles"]
     assert {each.query["dryRun"] for each in others} == {"All"}
     assert {request.headers["authorization"] for request in api.requests} == {"Bearer a-token"}
 

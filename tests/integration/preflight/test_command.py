@@ -80,6 +80,7 @@ def test_the_table_is_printed_and_the_kubeconfig_found_by_its_variable(
         (yaml.safe_dump(kubeconfig("http://127.0.0.1:1")), ("--timeout", "nan"), "--timeout"),
         (yaml.safe_dump(kubeconfig("http://127.0.0.1:1")), ("--values", "x.yaml"), "--values"),
         (yaml.safe_dump(kubeconfig("http://127.0.0.1:1")), ("--set", "a=1"), "--set"),
+        (yaml.safe_dump(kubeconfig("http://127.0.0.1:1")), ("-n", "Bad_NS"), "Bad_NS"),
     ],
 )
 def test_what_can_not_be_used_gives_code_2_and_one_line(

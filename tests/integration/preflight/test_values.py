@@ -189,3 +189,85 @@ def test_values_are_given_by_helms_own_flags_one_over_the_other(
     assert several.result("room on the nodes") == "missing"
     last = ["--set", f"{chosen}=40", "--set", f"{chosen}=1"]
     assert preflight(values=files["defaults"], settings=last).code != 2
+
+
+REFUSED_AT_START = [
+    ("--set", "gateway.config.collective.aggregator=ril-clouds", "did you mean rill-cloud?"),
+    (
+        "--set-json",
+        'gateway.config.cascade.stages=[{"model":"ril-edges"},{"model":"rill-cloud"}]',
+        "did you mean rill-edge?",
+    ),
+    (
+        "--set-json",
+        'gateway.extraEnv=[{"name":"TIERFLOW_GATEWAY_TIMEOUT__IDLE_S","value":"6"}]',
+        "TIERFLOW_GATEWAY_TIMEOUT__IDLE_S is no variable of Tierflow; did you mean "
+        "TIERFLOW_GATEWAY_TIMEOUTS__IDLE_S?",
+    ),
+    (
+        "--set-json",
+        'gateway.extraEnv=[{"name":"TIERFLOW_GATEWAY_TIMEOUTS__IDLE_S","value":"soon"}]',
+        "timeouts.idle_s",
+    ),
+    (
+        "--set-json",
+        'gateway.extraEnv=[{"name":"TIERFLOW_GATEWAY_LIMITS__MAX_QUE","valueFrom":'
+        '{"secretKeyRef":{"name":"elsewhere","key":"x"}}}]',
+        "TIERFLOW_GATEWAY_LIMITS__MAX_QUE is no variable of Tierflow",
+    ),
+]
+
+
+@pytest.mark.parametrize(("flag", "value", "sentence"), REFUSED_AT_START)
+def test_what_the_gateway_would_refuse_at_its_start_is_missing_in_its_own_words(
+    preflight: Preflight,
+    api: StandIn,
+    files: dict[str, list[Path]],
+    flag: str,
+    value: str,
+    sentence: str,
+) -> None:
+    outcome = preflight(values=files["defaults"], settings=[flag, value])
+    row = outcome.rows["settings of Deployment/tierflow-gateway"]
+    assert (outcome.code, row["result"]) == (1, "missing")
+    assert sentence in row["found"]
+
+
+@pytest.mark.parametrize("name", ["defaults", *DEPLOYMENTS])
+def test_the_gateway_takes_the_settings_of_the_values_that_we_ship(
+    preflight: Preflight, files: dict[str, list[Path]], name: str
+) -> None:
+    assert preflight(values=files[name]).result("settings of Deployment/tierflow-gateway") == "ok"
+
+
+NODE_PORT = ["--set", "gateway.service.type=NodePort", "--set", "gateway.service.nodePort=80"]
+
+
+def test_objects_beside_the_pods_that_the_api_server_refuses_are_missing_in_its_words(
+    preflight: Preflight, api: StandIn, files: dict[str, list[Path]]
+) -> None:
+    outcome = preflight(values=files["defaults"], settings=NODE_PORT)
+    row = outcome.rows["creation of Service/tierflow-gateway"]
+    assert (outcome.code, row["result"]) == (1, "missing")
+    assert row["found"].startswith("spec.ports[0].nodePort: Invalid value: 80")
+    asked = {r.path.rpartition("/")[2] for r in api.requests if "dryRun" in r.query}
+    assert {"deployments", "services", "secrets", "networkpolicies", "roles", "pods"} <= asked
+    assert all(r.query["dryRun"] == "All" for r in api.requests if r.method == "POST" and r.query)
+
+
+def test_objects_that_one_may_not_create_are_not_checked(
+    preflight: Preflight, api: StandIn, files: dict[str, list[Path]]
+) -> None:
+    api.answers.update(Namespace(may_create=False).answers())
+    row = preflight(values=files["defaults"], settings=NODE_PORT).rows["objects beside the pods"]
+    assert row["result"] == "not checked"
+    assert 'cannot create resource "' in row["found"]
+
+
+def test_objects_that_are_there_already_are_taken(
+    preflight: Preflight, api: StandIn, files: dict[str, list[Path]]
+) -> None:
+    there = Namespace()
+    there.add("services", "tierflow-gateway")
+    api.answers.update(there.answers())
+    assert preflight(values=files["defaults"]).result("objects beside the pods") == "ok"

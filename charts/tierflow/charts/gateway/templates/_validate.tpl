@@ -98,6 +98,11 @@
 {{- fail (printf "gateway: config.state.redis.%s: it is secret, and a ConfigMap is not; take it from a Secret, by state.existingSecret or extraEnv" $key) -}}
 {{- end -}}
 {{- end -}}
+{{- $bodies := ($config.limits | default dict).max_bodies_bytes | default 0 | float64 -}}
+{{- $limit := (.Values.resources.limits | default dict).memory -}}
+{{- if and $limit (ge $bodies (include "tierflow-object.amount" $limit | float64)) -}}
+{{- fail (printf "gateway: config.limits.max_bodies_bytes is %.0f, and resources.limits.memory %v leaves no room beside it: the pod would be killed before it refuses a body; lower it, or raise the limit" $bodies $limit) -}}
+{{- end -}}
 {{- if hasKey $config "pools" -}}
 {{- fail "gateway: config.pools: say it under `pools`, whose secrets come from Secrets" -}}
 {{- end -}}

@@ -7,6 +7,7 @@
 {{- if eq (toString .Values.image.tag) "latest" -}}
 {{- fail (printf "pool %s: image.tag latest would change under a running release; name a version" $pool) -}}
 {{- end -}}
+{{- include "model-pool.validateArguments" . -}}
 {{- include "model-pool.validateModel" . -}}
 {{- include "model-pool.validateStorage" . -}}
 {{- include "model-pool.validateParallel" . -}}
