@@ -183,6 +183,8 @@ def frames() -> Sequence[bytes]:
         work.Refused(w=1, code="busy", message="m", retry_s=1.0),
         speculation.Welcome(version=1, device="d", lease_s=9.0, heartbeat_s=3.0),
         speculation.Tokens(s=1, p=0, i=[1], d=1),
+        speculation.Tokens(s=1, p=1, i=[2, 3], w=[0, 2]),
+        speculation.Ahead(s=1, p=3, i=[4, 5]),
         speculation.Done(s=1, reason="stop", prompt_tokens=1, completion_tokens=1),
         speculation.Error(code="flood", message="m", s=1),
         work.Work(w=1, kind="generate", messages=[_USER], sampling=sampling, deadline_s=5.0),

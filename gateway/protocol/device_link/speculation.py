@@ -26,6 +26,8 @@ MAX_FRAME_BYTES = 1 << 20
 MAX_DRAFT_TOKENS = 64
 MAX_PROMPT_TOKENS = 1 << 17
 MAX_SESSIONS = 64
+MAX_MIDDLE_TIERS = 4
+MAX_AHEAD_TOKENS = 512
 MAX_RUNS = 16
 BEFORE = 4
 """Tokens before a draft that are compared, to tell which branch it continues."""
@@ -48,7 +50,8 @@ class Offer(Struct, frozen=True, kw_only=True):
     """A tier that answers: its model, the model's tokenizer, and how many draft tokens a step.
 
     `tokenizer` is empty when unknown; `per_step` 0 where drafts are not taken. `privacy`: the
-    classes of requests that the tier may see.
+    classes of requests that the tier may see. `through`: the tiers in the middle by which it can be
+    reached now, the nearest to the device first.
     """
 
     tier: Tier
@@ -56,6 +59,7 @@ class Offer(Struct, frozen=True, kw_only=True):
     tokenizer: str = ""
     per_step: int = 0
     privacy: tuple[Privacy, ...] = ("public",)
+    through: tuple[Tier, ...] = ()
 
 
 class Hello(Struct, tag="hello", tag_field="t", frozen=True):
@@ -109,7 +113,8 @@ class Open(Struct, tag="open", tag_field="t", frozen=True, omit_defaults=True, k
     `opened`). `tokenizer` is the device's fingerprint. `verified` are the ids of the answer that an
     earlier session has brought, on a connection that was lost: the answer goes on after them.
     `privacy` is the request's class, `id` its own as in `x-request-id`; the gateway draws one where
-    there is none.
+    there is none. `through` are tiers in the middle, the nearest to the device first: each takes
+    the drafts of the one before it and drafts for the next, and `tier` alone verifies.
     """
 
     s: Number
@@ -122,6 +127,12 @@ class Open(Struct, tag="open", tag_field="t", frozen=True, omit_defaults=True, k
     verified: Annotated[list[Id], Meta(max_length=MAX_PROMPT_TOKENS)] = []
     privacy: Privacy = "public"
     id: Annotated[str, Meta(max_length=128)] = ""
+    through: Annotated[tuple[Tier, ...], Meta(max_length=MAX_MIDDLE_TIERS)] = ()
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a chain that passes a tier twice."""
+        if self.through and len({*self.through, self.tier}) <= len(self.through):
+            raise ValueError("through: each tier once, and not the one that verifies")
 
 
 class Opened(Struct, tag="opened", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
@@ -166,12 +177,29 @@ class Draft(Struct, tag="draft", tag_field="t", frozen=True, omit_defaults=True,
 
 
 class Tokens(Struct, tag="tokens", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
-    """Verified ids `i` from output position `p` on; the first `d` of them had been drafted."""
+    """Verified ids `i` from output position `p` on; the first `d` of them had been drafted.
+
+    `w`, only where tiers in the middle draft too: for each id, who of the chain wrote it first, as
+    a place in it. 0: the device; 1: the first tier of `through`, and so on; the last: the verifier.
+    """
 
     s: int
     p: int
     i: list[int]
     d: int = 0
+    w: list[int] = []
+
+
+class Ahead(Struct, tag="ahead", tag_field="t", frozen=True):
+    """Ids `i` that a tier in the middle expects from output position `p` on, not verified.
+
+    They replace what earlier ones said of `p` and later positions; with no ids, nothing is expected
+    there any more. The device drafts on after them.
+    """
+
+    s: int
+    p: int
+    i: Annotated[list[int], Meta(max_length=MAX_AHEAD_TOKENS)]
 
 
 class Done(Struct, tag="done", tag_field="t", frozen=True, omit_defaults=True, kw_only=True):
@@ -207,7 +235,7 @@ class Error(Struct, tag="error", tag_field="t", frozen=True, omit_defaults=True,
 
 
 FromDevice = Hello | Ping | Open | Draft | Cancel | work.FromDevice
-FromGateway = Welcome | Pong | Opened | Tokens | Done | Error | work.FromGateway
+FromGateway = Welcome | Pong | Opened | Tokens | Ahead | Done | Error | work.FromGateway
 
 _ENCODER = msgspec.msgpack.Encoder()
 _FROM_DEVICE: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(FromDevice)

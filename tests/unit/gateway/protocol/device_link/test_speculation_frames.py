@@ -26,6 +26,7 @@ FROM_DEVICE: list[wire.FromDevice] = [
         messages=[{"role": "user", "content": "hi"}],
         model="rill-cloud",
     ),
+    wire.Open(s=3, tier="cloud", tokenizer="f", prompt=[1], through=("edge",)),
     wire.Draft(s=1, p=5, i=[1, 2, 3], b=[9, 8]),
     wire.Draft(s=1, p=5, i=[1, 2], b=[9], m=[wire.Run(6, [3], [9, 1]), wire.Run(7, [4, 5])]),
     wire.Cancel(1),
@@ -36,11 +37,17 @@ FROM_GATEWAY: list[wire.FromGateway] = [
         device="phone",
         lease_s=15.0,
         heartbeat_s=5.0,
-        offers=[wire.Offer(tier="edge", model="rill-edge", tokenizer="f", per_step=16)],
+        offers=[
+            wire.Offer(tier="edge", model="rill-edge", tokenizer="f", per_step=16),
+            wire.Offer(tier="cloud", model="rill-cloud", tokenizer="f", through=("edge",)),
+        ],
     ),
     wire.Pong(3),
     wire.Opened(s=1, model="rill-edge", endpoint="edge:1", per_step=16, prompt=[1, 2]),
     wire.Tokens(s=1, p=0, i=[5, 6], d=1),
+    wire.Tokens(s=1, p=2, i=[7, 8, 9], d=2, w=[0, 1, 2]),
+    wire.Ahead(s=1, p=5, i=[3, 4]),
+    wire.Ahead(s=1, p=5, i=[]),
     wire.Done(
         s=1, reason="stop", prompt_tokens=3, completion_tokens=4, drafted=10, accepted=2, stop="x"
     ),
@@ -83,6 +90,10 @@ def opened(**fields: Any) -> dict[str, Any]:
         (draft(m=[[0, [1], [], 5]]), r"\$\.m"),
         (draft(m=[[0, [1]]] * wire.MAX_RUNS), r"\$\.m"),
         (opened(tier="device"), r"\$\.tier"),
+        (opened(tier="cloud", through=["device"]), r"\$\.through"),
+        (opened(tier="cloud", through=["edge"] * 5), r"\$\.through"),
+        (opened(tier="cloud", through=["edge", "edge"]), "through"),
+        (opened(tier="edge", through=["edge"]), "through"),
         (opened(tokenizer="f" * 129), r"\$\.tokenizer"),
         (opened(prompt=[1] * (wire.MAX_PROMPT_TOKENS + 1)), r"\$\.prompt"),
         (opened(sampling={"temperature": 3}), r"\$\.sampling\.temperature"),
@@ -97,6 +108,18 @@ def opened(**fields: Any) -> dict[str, Any]:
 def test_what_is_out_of_bounds_is_refused_and_named(frame: dict[str, Any], named: str) -> None:
     with pytest.raises(wire.FrameError, match=named):
         wire.decode_from_device(msgspec.msgpack.encode(frame))
+
+
+def test_a_chain_without_a_tier_in_the_middle_costs_nothing_on_the_wire() -> None:
+    plain = wire.encode(wire.Open(s=1, tier="edge", tokenizer="f", prompt=[1]))
+    assert b"through" not in plain
+    assert "w" not in msgspec.msgpack.decode(wire.encode(wire.Tokens(s=1, p=0, i=[5])))
+
+
+def test_more_ids_ahead_than_a_chain_may_hold_are_refused() -> None:
+    ahead = {"t": "ahead", "s": 1, "p": 0, "i": [1] * (wire.MAX_AHEAD_TOKENS + 1)}
+    with pytest.raises(wire.FrameError, match=r"\$\.i"):
+        wire.decode_from_gateway(msgspec.msgpack.encode(ahead))
 
 
 def test_a_message_that_is_too_long_is_refused_unread() -> None:
