@@ -165,7 +165,14 @@ class DraftVerifier:
 
 
 def start_draft_verifier(
-    processes: Processes, python: str, model: Path, *, tier: str, secret: str, cores: Cores
+    processes: Processes,
+    python: str,
+    model: Path,
+    *,
+    tier: str,
+    secret: str,
+    cores: Cores,
+    environment: Mapping[str, str] | None = None,
 ) -> DraftVerifier:
     """A vLLM on one core that takes drafts; see `start_vllm`, `wait_for_engine`."""
     mailbox = f"{HOST}:{free_port()}"
@@ -175,7 +182,7 @@ def start_draft_verifier(
         model,
         cores=cores.all,
         arguments=(*one_core_arguments(cores), "--draft-mailbox", mailbox),
-        environment={"TIERFLOW_DRAFT_SECRET": secret},
+        environment={**(environment or {}), "TIERFLOW_DRAFT_SECRET": secret},
     )
     return DraftVerifier(tier=tier, engine=engine, mailbox=mailbox, secret=secret)
 

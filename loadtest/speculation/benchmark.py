@@ -16,7 +16,7 @@ from loadtest.speculation import percentiles, plots, report, tiers, warm_up
 from loadtest.speculation.comparisons import compare_link
 from loadtest.speculation.engines import start_engines
 from loadtest.speculation.links import Prompt, measure_link
-from loadtest.speculation.plan import DRAFTERS, NATURAL, SpeculationPlan, seconds_for
+from loadtest.speculation.plan import DIRECT, DRAFTERS, NATURAL, SpeculationPlan, seconds_for
 from loadtest.speculation.report import Measurements
 from loadtest.speculation.testbed import Testbed
 
@@ -43,7 +43,9 @@ class SpeculationBenchmark(Benchmark[SpeculationPlan]):
         testbed = self.start_testbed()
         with on_cores(self.cores.measured):
             self.progress("choosing prompts")
-            prompts = warm_up.choose_prompts(testbed, longest_first(questions), self.plan.prompts)
+            prompts = warm_up.choose_prompts(
+                testbed.targets[DIRECT], longest_first(questions), self.plan.prompts
+            )
             natural, spoil = self.start_agents(testbed, prompts)
             with Control(testbed.control_port) as control:
                 measurements = self.measure_links(testbed, control, prompts)
@@ -97,12 +99,12 @@ class SpeculationBenchmark(Benchmark[SpeculationPlan]):
         """The natural drafter's acceptance, and how often the others' drafts are replaced."""
         model = self.settings.family["device"]
         testbed.start_agent(NATURAL, 0.0, model)
-        natural = warm_up.natural_acceptance(testbed, prompts)
+        natural = warm_up.natural_acceptance(testbed.agents[NATURAL].target, prompts)
         self.progress(f"the natural drafter's acceptance is {natural:.3f}")
         spoil = warm_up.spoil_for(natural)
         for drafter, share in spoil.items():
             testbed.start_agent(drafter, share, model)
-        warm_up.wait_for_agents(testbed, prompts[0].text)
+        warm_up.wait_for_agents(testbed.agents, prompts[0].text)
         return natural, spoil
 
     def measure_links(
@@ -134,8 +136,8 @@ class SpeculationBenchmark(Benchmark[SpeculationPlan]):
     ) -> tiers.Tiers:
         self.progress(f"tiers alone and together, {len(questions)} questions")
         set_link(control, tiers.ROUND_TRIP_MS, tiers.RATE_MB_S)
-        warm_up.wait_for_pools(testbed)
-        warm_up.wait_for_agents(testbed, prompt)
+        warm_up.wait_for_pools((testbed.baseline, testbed.drafting))
+        warm_up.wait_for_agents(testbed.agents, prompt)
         return tiers.compare(tiers.measure(testbed, questions), questions)
 
     def write_results(

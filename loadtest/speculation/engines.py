@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,12 +49,15 @@ def start_engines(
     *,
     cores: Cores,
     progress: Progress,
+    environments: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Engines:
     """All engines, ready, on the cores beside the measured one. Raises BenchmarkFailure.
 
     They start on all cores, with their model's threads bound to one from the beginning.
+    `environments` are further variables of the engines of each tier.
     """
     secret = secrets.token_hex(16)
+    environments = environments or {}
     plain = {
         tier: start_vllm(
             processes,
@@ -62,17 +65,24 @@ def start_engines(
             family[tier],
             cores=cores.all,
             arguments=one_core_arguments(cores),
+            environment=environments.get(tier),
             name=f"{family[tier].name}-plain",
         )
         for tier in ("cloud", "edge")
     }
     drafting = {
         tier: start_draft_verifier(
-            processes, python, family[tier], tier=tier, secret=secret, cores=cores
+            processes,
+            python,
+            family[tier],
+            tier=tier,
+            secret=secret,
+            cores=cores,
+            environment=environments.get(tier),
         )
         for tier in ("edge", "cloud")
     }
-    colocated = _start_colocated(processes, python, family, cores)
+    colocated = _start_colocated(processes, python, family, cores, environments.get("cloud", {}))
     for engine in (*plain.values(), *(verifier.engine for verifier in drafting.values())):
         wait_for_engine(engine, cores.others, progress)
     try:
@@ -85,7 +95,11 @@ def start_engines(
 
 
 def _start_colocated(
-    processes: Processes, python: str, family: Mapping[str, Path], cores: Cores
+    processes: Processes,
+    python: str,
+    family: Mapping[str, Path],
+    cores: Cores,
+    environment: Mapping[str, str],
 ) -> Process:
     """vLLM's own speculation: the device's model drafts inside the cloud's engine."""
     speculative = {
@@ -100,7 +114,7 @@ def _start_colocated(
         family["cloud"],
         cores=cores.all,
         arguments=(*one_core_arguments(cores), *further),
-        environment=_openmp(python),
+        environment={**environment, **_openmp(python)},
         name=COLOCATED,
     )
 
@@ -112,7 +126,7 @@ def _openmp(python: str) -> dict[str, str]:
 
 
 class ExclusiveEngine:
-    """The one engine that runs on the engines' core while the others are paused.
+    """The engines that answer together run, most often one alone, while the others are paused.
 
     vLLM's processes look for work without pause for a second after each request. Five engines that
     are asked in turn would slow each other down to a third, which does not happen to an engine on
@@ -121,16 +135,17 @@ class ExclusiveEngine:
 
     def __init__(self, engines: Engines) -> None:
         self._engines = engines.all
-        self._running: Process | None = None
+        self._running: Sequence[Process] | None = None
 
-    async def switch_to(self, engine: Process) -> None:
-        if engine is self._running:
+    async def switch_to(self, *engines: Process) -> None:
+        if engines == self._running:
             return
         for other in self._engines:
-            if other is not engine:
+            if other not in engines:
                 other.pause()
-        engine.resume()
-        self._running = engine
+        for engine in engines:
+            engine.resume()
+        self._running = engines
         await asyncio.sleep(SETTLE_S)
 
     async def __aenter__(self) -> ExclusiveEngine:

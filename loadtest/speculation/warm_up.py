@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from time import monotonic
 
@@ -13,30 +13,29 @@ from gateway.protocol.virtual_models import DEVICE_CLOUD, DEVICE_EDGE, ON_DEVICE
 from loadtest.measure.closed_loop import run
 from loadtest.measure.command import BenchmarkFailure
 from loadtest.measure.family import Question
-from loadtest.measure.http_client import post
+from loadtest.measure.http_client import Target, post
 from loadtest.measure.processes import Process, wait_until
 from loadtest.measure.servers import START_S
 from loadtest.speculation.client import COMPLETIONS, Client, request
 from loadtest.speculation.links import PLAIN_CLOUD, Prompt
 from loadtest.speculation.plan import A30, A80, DIRECT, NATURAL, USELESS
-from loadtest.speculation.testbed import Testbed
 
 PROMPT_TOKENS = 24
 """Tokens that the cloud size's answer must have at least, to be a prompt for timing."""
 ACCEPTANCE_PROMPTS = 8
 
 
-def choose_prompts(testbed: Testbed, questions: Sequence[Question], count: int) -> list[Prompt]:
-    """The first questions whose answer is long enough and ends by itself.
+def choose_prompts(cloud: Target, questions: Sequence[Question], count: int) -> list[Prompt]:
+    """The first questions that the cloud size answers at enough length, to an end of its own.
 
     Raises BenchmarkFailure when there are too few.
     """
-    return run(_choose(testbed, questions, count))
+    return run(_choose(cloud, questions, count))
 
 
-async def _choose(testbed: Testbed, questions: Sequence[Question], count: int) -> list[Prompt]:
+async def _choose(cloud: Target, questions: Sequence[Question], count: int) -> list[Prompt]:
     prompts: list[Prompt] = []
-    async with Client({DIRECT: testbed.targets[DIRECT]}) as client:
+    async with Client({DIRECT: cloud}) as client:
         for question in questions[: 4 * count]:
             stream = await client.ask(DIRECT, request(PLAIN_CLOUD, question.prompt))
             if stream.count >= PROMPT_TOKENS and stream.finish_reason == "stop":
@@ -49,15 +48,15 @@ async def _choose(testbed: Testbed, questions: Sequence[Question], count: int) -
     )
 
 
-def natural_acceptance(testbed: Testbed, prompts: Sequence[Prompt]) -> float:
+def natural_acceptance(agent: Target, prompts: Sequence[Prompt]) -> float:
     """The share of the cloud size's tokens that the device's model would have drafted right,
     given all tokens before: 0 to 1. Raises BenchmarkFailure."""
-    return run(_natural_acceptance(testbed, prompts[:ACCEPTANCE_PROMPTS]))
+    return run(_natural_acceptance(agent, prompts[:ACCEPTANCE_PROMPTS]))
 
 
-async def _natural_acceptance(testbed: Testbed, prompts: Sequence[Prompt]) -> float:
+async def _natural_acceptance(agent: Target, prompts: Sequence[Prompt]) -> float:
     hits: list[bool] = []
-    async with Client({NATURAL: testbed.agents[NATURAL].target}) as client:
+    async with Client({NATURAL: agent}) as client:
         for prompt in prompts:
             for place, token in enumerate(prompt.ids):
                 fields = {
@@ -74,26 +73,33 @@ async def _natural_acceptance(testbed: Testbed, prompts: Sequence[Prompt]) -> fl
 
 def spoil_for(natural: float) -> dict[str, float]:
     """By drafter, the probability of replacing a draft token that gives its acceptance."""
-    return {
-        A80: max(0.0, 1 - 0.8 / natural),
-        A30: max(0.0, 1 - 0.3 / natural),
-        USELESS: 1.0,
-    }
+    return {A80: share_for(0.8, natural), A30: share_for(0.3, natural), USELESS: 1.0}
 
 
-def wait_for_agents(testbed: Testbed, question: str) -> None:
-    """Wait until every agent's answers are verified by both tiers.
+def share_for(acceptance: float, natural: float) -> float:
+    """The share of drafts to replace, so that as many are right: 0 where fewer are by nature."""
+    return max(0.0, 1 - acceptance / natural)
+
+
+def wait_for_agents(
+    agents: Mapping[str, Process],
+    question: str,
+    models: Sequence[str] = (DEVICE_CLOUD, DEVICE_EDGE),
+) -> None:
+    """Wait until every agent's answers are verified by the tiers that these models mean.
 
     Raises BenchmarkFailure when one's are not within START_S.
     """
-    run(_wait_for_agents(testbed, question))
+    run(_wait_for_agents(agents, question, models))
 
 
-async def _wait_for_agents(testbed: Testbed, question: str) -> None:
-    targets = {name: agent.target for name, agent in testbed.agents.items()}
+async def _wait_for_agents(
+    agents: Mapping[str, Process], question: str, models: Sequence[str]
+) -> None:
+    targets = {name: agent.target for name, agent in agents.items()}
     async with Client(targets) as client:
-        for name, agent in testbed.agents.items():
-            for model in (DEVICE_CLOUD, DEVICE_EDGE):
+        for name, agent in agents.items():
+            for model in models:
                 end = monotonic() + START_S
                 while (await client.ask(name, request(model, question))).degraded:
                     if monotonic() > end:
@@ -102,12 +108,12 @@ async def _wait_for_agents(testbed: Testbed, question: str) -> None:
                         )
 
 
-def wait_for_pools(testbed: Testbed) -> None:
-    """Wait until both gateways see every pool again, whose engines had been paused.
+def wait_for_pools(gateways: Iterable[Process]) -> None:
+    """Wait until the gateways see every pool again, whose engines had been paused.
 
     Raises BenchmarkFailure when they don't within START_S.
     """
-    for gateway in (testbed.baseline, testbed.drafting):
+    for gateway in gateways:
         wait_until(
             partial(_is_ready, gateway),
             START_S,
