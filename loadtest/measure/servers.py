@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtest.measure.command import BenchmarkFailure, Progress
+from loadtest.measure.http_client import Target
 from loadtest.measure.processes import HOST, Cores, Process, Processes, free_port
 
 START_S = 90.0
@@ -146,7 +147,12 @@ def wait_for_engine(engine: Process, cores: Set[int], progress: Progress) -> Non
 
 def pool(tier: str, engine: Process) -> dict[str, object]:
     """The gateway's settings of a pool with this engine as its only endpoint."""
-    return {"tier": tier, "endpoints": [engine.url]}
+    return pool_at(tier, engine.url)
+
+
+def pool_at(tier: str, url: str) -> dict[str, object]:
+    """The same of an engine that the gateway reaches at this address, as through a link."""
+    return {"tier": tier, "endpoints": [url]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +191,31 @@ def start_draft_verifier(
         environment={**(environment or {}), "TIERFLOW_DRAFT_SECRET": secret},
     )
     return DraftVerifier(tier=tier, engine=engine, mailbox=mailbox, secret=secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Emulated links of one process: the port of each's near end by name, and the port at which
+    `loadtest.link.control.Control` changes their conditions."""
+
+    ports: Mapping[str, int]
+    control_port: int
+
+    def url(self, name: str) -> str:
+        return f"http://{HOST}:{self.ports[name]}"
+
+
+def start_links(
+    processes: Processes, name: str, ends: Mapping[str, Target], *, cores: Set[int]
+) -> Links:
+    """A link to each of the ends, all without delay so far. Raises BenchmarkFailure."""
+    links = Links({end: free_port() for end in ends}, free_port())
+    command = [sys.executable, "-m", "loadtest.link", "--control", str(links.control_port)]
+    for end, target in ends.items():
+        command += ["--listen", str(links.ports[end]), "--to", f"{target.host}:{target.port}"]
+    emulator = processes.start(name, command, cores=cores)
+    emulator.wait_for(lambda: b"ready" in emulator.log.read_bytes(), START_S)
+    return links
 
 
 def token_hashes(tokens: Mapping[str, str]) -> dict[str, str]:

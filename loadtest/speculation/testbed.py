@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import sys
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from loadtest.measure.servers import (
     pool,
     start_device,
     start_gateway,
+    start_links,
     token_hashes,
 )
 from loadtest.speculation.engines import Engines
@@ -41,7 +41,7 @@ class Testbed:
     drafting: Process
     tokens: Mapping[str, str]
     control_port: int = 0
-    link_ports: dict[str, int] = field(default_factory=dict)
+    link_ports: Mapping[str, int] = field(default_factory=dict)
     agents: dict[str, Process] = field(default_factory=dict)
 
     @classmethod
@@ -83,15 +83,10 @@ class Testbed:
 
         Raises BenchmarkFailure.
         """
-        self.control_port = free_port()
-        command = [sys.executable, "-m", "loadtest.link", "--control", str(self.control_port)]
-        for name in (SERVER_ONLY, *drafters):
-            gateway = self.baseline if name == SERVER_ONLY else self.drafting
-            self.link_ports[name] = free_port()
-            command += ["--listen", str(self.link_ports[name])]
-            command += ["--to", f"{gateway.target.host}:{gateway.target.port}"]
-        emulator = self.processes.start("link", command, cores=self.cores)
-        emulator.wait_for(lambda: b"ready" in emulator.log.read_bytes(), START_S)
+        ends = {SERVER_ONLY: self.baseline.target}
+        ends |= dict.fromkeys(drafters, self.drafting.target)
+        links = start_links(self.processes, "link", ends, cores=self.cores)
+        self.control_port, self.link_ports = links.control_port, links.ports
 
     def start_agent(self, drafter: str, spoil: float, model: Path) -> None:
         """A device whose drafts are replaced at random with probability `spoil`.
