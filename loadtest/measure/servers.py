@@ -170,6 +170,11 @@ class DraftVerifier:
         return {**pool(self.tier, self.engine), **mailbox}
 
 
+def step_wait(least_step_ms: float) -> dict[str, str]:
+    """Variables by which each step of an engine takes at least so long; none for 0."""
+    return {"TIERFLOW_STEP_WAIT_MS": f"{least_step_ms:g}"} if least_step_ms else {}
+
+
 def start_draft_verifier(
     processes: Processes,
     python: str,
@@ -178,6 +183,7 @@ def start_draft_verifier(
     tier: str,
     secret: str,
     cores: Cores,
+    name: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> DraftVerifier:
     """A vLLM on one core that takes drafts; see `start_vllm`, `wait_for_engine`."""
@@ -189,6 +195,7 @@ def start_draft_verifier(
         cores=cores.all,
         arguments=(*one_core_arguments(cores), "--draft-mailbox", mailbox),
         environment={**(environment or {}), "TIERFLOW_DRAFT_SECRET": secret},
+        name=name,
     )
     return DraftVerifier(tier=tier, engine=engine, mailbox=mailbox, secret=secret)
 

@@ -26,7 +26,8 @@ CPU_BLOCK_SIZE = 32
 """vLLM's default on a CPU, 128 tokens, would recompute up to 127 tokens of a cached prompt."""
 
 SERVER = "vllm.entrypoints.openai.api_server"
-RACE = "services.vllm_server.race"
+PACKAGE = "services.vllm_server"
+RACE = f"{PACKAGE}.race"
 
 DRAFT_MAILBOX = "TIERFLOW_DRAFT_MAILBOX"
 """HOST:PORT where the engine's process takes drafts; set by `launch`."""
@@ -37,6 +38,11 @@ DRAFT_CERTIFICATE = "TIERFLOW_DRAFT_TLS_CERTIFICATE"
 DRAFT_KEY = "TIERFLOW_DRAFT_TLS_KEY"
 DRAFT_CLIENT_CA = "TIERFLOW_DRAFT_TLS_CLIENT_CA"
 """Environment variables: PEM files of TLS at the mailbox."""
+STEP_WAIT = "TIERFLOW_STEP_WAIT_MS"
+"""Environment variable: milliseconds that each step of the model takes at least, to measure what a
+larger model would do (`step_wait`)."""
+MAX_STEP_WAIT_MS = 1000.0
+WORKER = "--worker-cls"
 OF_SEVERAL_NODES = frozenset(
     {
         "--nnodes",
@@ -99,6 +105,8 @@ class Replica:
     draft_tokens_per_step: int = 16
     draft_tls: tuple[str, str, str | None] | None = None
     """PEM files of TLS at the mailbox: certificate, key, and the authorities of its clients."""
+    step_wait: bool = False
+    """Whether STEP_WAIT is set, so that steps wait."""
     from_hub: bool = False
     """Whether the model's folder is in the hub's cache: vLLM may then ask the hub for more, such as
     an adapter."""
@@ -119,8 +127,8 @@ class Launch:
 def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> Replica:
     """Read the command line; argparse exits with code 2 for what it can't read.
 
-    Of the environment only the mailbox's secret is read, and that no variable is misspelt. Raises
-    ArgumentFailure.
+    Of the environment only the mailbox's secret and the wait in steps are read, and that no
+    variable is misspelt. Raises ArgumentFailure.
     """
     options = _parser().parse_args(argv)
     if problem := variables_problem(environment):
@@ -139,6 +147,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> R
         kv_cache_gib=options.kv_cache_gib,
         cores=options.cores,
         further=tuple(options.further),
+        step_wait=_waits(environment, options.further),
         draft_tls=_draft_tls(options),
         draft_mailbox=_draft_mailbox(options.draft_mailbox, environment.get(DRAFT_SECRET, "")),
         draft_tokens_per_step=_draft_tokens_per_step(options.draft_tokens_per_step),
@@ -185,6 +194,30 @@ def _max_model_len(text: str) -> int | None:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise ArgumentFailure(f"--max-model-len {text}: must be auto or a number of tokens")
     return int(text)
+
+
+def step_wait_ms(environment: Mapping[str, str]) -> float | None:
+    """What STEP_WAIT says, milliseconds; None where it is not set. Raises ArgumentFailure."""
+    text = environment.get(STEP_WAIT, "")
+    if not text:
+        return None
+    try:
+        wait_ms = float(text)
+    except ValueError:
+        wait_ms = math.nan
+    if not 0 < wait_ms <= MAX_STEP_WAIT_MS:
+        problem = f"must be milliseconds above 0, to {MAX_STEP_WAIT_MS:g}"
+        raise ArgumentFailure(f"{STEP_WAIT}={text}: {problem}")
+    return wait_ms
+
+
+def _waits(environment: Mapping[str, str], further: Sequence[str]) -> bool:
+    """Raises ArgumentFailure for a wait that can't be, or that a worker of another's would lack."""
+    if step_wait_ms(environment) is None:
+        return False
+    if any(argument.partition("=")[0] == WORKER for argument in further):
+        raise ArgumentFailure(f"{STEP_WAIT} brings a worker of its own: leave out {WORKER}")
+    return True
 
 
 def _draft_tls(options: argparse.Namespace) -> tuple[str, str, str | None] | None:
@@ -302,8 +335,10 @@ def launch(replica: Replica, config: dict[str, object] | None, on_cpu: bool) -> 
     if kv_cache_gib is not None:
         arguments += ["--kv-cache-memory-bytes", str(int(kv_cache_gib * 2**30))]
     if replica.draft_mailbox is None:
+        if replica.step_wait:
+            arguments += [WORKER, f"{PACKAGE}.step_wait_worker.StepWaitWorker"]
         return Launch(arguments=[*arguments, *replica.further], environment=environment)
-    arguments += _speculation(replica.draft_tokens_per_step)
+    arguments += _speculation(replica.draft_tokens_per_step, replica.step_wait)
     overrides = {DRAFT_MAILBOX: replica.draft_mailbox}
     if replica.draft_tls is not None:
         names = (DRAFT_CERTIFICATE, DRAFT_KEY, DRAFT_CLIENT_CA)
@@ -358,8 +393,9 @@ def _dtype(dtype: str, config: dict[str, object] | None) -> str:
     return "float32" if stored == "float32" else "auto"
 
 
-def _speculation(per_step: int) -> list[str]:
+def _speculation(per_step: int, step_wait: bool) -> list[str]:
     """The switches by which vLLM verifies drafts that come from outside."""
+    worker = "step_wait_worker.StepWaitRaceWorker" if step_wait else "worker.RaceWorker"
     speculation = {
         "method": "custom_class",
         "model": f"{RACE}.proposer.NoProposer",
@@ -370,6 +406,6 @@ def _speculation(per_step: int) -> list[str]:
     }
     return [
         *("--scheduler-cls", f"{RACE}.scheduler.RaceScheduler"),
-        *("--worker-cls", f"{RACE}.worker.RaceWorker"),
+        *(WORKER, f"{RACE}.{worker}"),
         *("--speculative-config", json.dumps(speculation)),
     ]

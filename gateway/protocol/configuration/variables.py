@@ -51,6 +51,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
         "TIERFLOW_DRAFT_TLS_CERTIFICATE",
         "TIERFLOW_DRAFT_TLS_KEY",
         "TIERFLOW_DRAFT_TLS_CLIENT_CA",
+        "TIERFLOW_STEP_WAIT_MS",
     ),
     "docker compose": (
         "TIERFLOW_OPERATIONS_PORT",

@@ -22,13 +22,9 @@ from vllm.platforms import current_platform
 from vllm.v1.sample.logits_processor import BUILTIN_LOGITS_PROCESSORS, LogitsProcessors
 from vllm.v1.worker import gpu_model_runner
 
+from services.vllm_server.platform_worker import Worker
 from services.vllm_server.race.cpu_kernel_fix import fix_expand_kernel
 from services.vllm_server.race.greedy import compare_greedy_rows
-
-if current_platform.is_cpu():
-    from vllm.v1.worker.cpu_worker import CPUWorker as Worker
-else:
-    from vllm.v1.worker.gpu_worker import Worker
 
 
 class RaceWorker(Worker):

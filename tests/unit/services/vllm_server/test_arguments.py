@@ -166,6 +166,31 @@ def test_the_drafts_of_a_step_are_as_many_at_every_batch_size() -> None:
     assert speculation["num_speculative_tokens_per_batch_size"] == [[1, 1_000_000, 8]]
 
 
+def test_a_wait_in_each_step_brings_a_worker_with_drafts_and_without() -> None:
+    waiting = {"TIERFLOW_STEP_WAIT_MS": "25"}
+    plain = launch(parse(BASIC, waiting), None, on_cpu=True)
+    assert plain.server == "vllm.entrypoints.openai.api_server"
+    assert value(plain.arguments, "--worker-cls").endswith("step_wait_worker.StepWaitWorker")
+    mailbox = ["--draft-mailbox", "127.0.0.1:9301"]
+    racing = launch(parse([*BASIC, *mailbox], SECRET | waiting), None, on_cpu=True)
+    assert value(racing.arguments, "--worker-cls").endswith(".StepWaitRaceWorker")
+    assert value(racing.arguments, "--scheduler-cls").endswith(".RaceScheduler")
+    for without in ({}, {"TIERFLOW_STEP_WAIT_MS": ""}):
+        assert "--worker-cls" not in launch(parse(BASIC, without), None, on_cpu=True).arguments
+
+
+@pytest.mark.parametrize("wait", ["0", "-1", "1001", "nan", "inf", "25 ms"])
+def test_a_wait_that_can_not_be_is_refused(wait: str) -> None:
+    with pytest.raises(ArgumentFailure, match=f"TIERFLOW_STEP_WAIT_MS={wait}: must be millisec"):
+        parse(BASIC, {"TIERFLOW_STEP_WAIT_MS": wait})
+
+
+def test_a_wait_beside_a_worker_of_another_is_refused_as_that_would_not_wait() -> None:
+    for further in (["--worker-cls", "a.B"], ["--worker-cls=a.B"]):
+        with pytest.raises(ArgumentFailure, match="leave out --worker-cls"):
+            parse([*BASIC, "--", *further], {"TIERFLOW_STEP_WAIT_MS": "12"})
+
+
 @pytest.mark.parametrize(
     ("further", "secret", "complaint"),
     [
