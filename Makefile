@@ -25,7 +25,7 @@ ADVISORIES ?=
 SEED ?=
 Q ?= Add 417 and 325 digit by digit.
 
-.PHONY: help up down status logs settings device ask test test-examples test-properties test-clients test-models test-cluster test-containers lint docs bench bench-speculation \
+.PHONY: help up down status logs settings device ask test test-examples test-properties test-clients test-models test-cluster test-containers lint docs bench bench-speculation bench-tiers \
   bench-collective bench-keys bench-poison chaos fuzz soak load family specialists images chart locks sbom audit \
   compose-secrets clean
 
@@ -94,6 +94,10 @@ bench: ## measure the gateway's overhead and the family's quality; QUICK=1 takes
 bench-speculation: ## measure drafts from a device against server-only streaming; QUICK=1 is short
 	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
 	  TIERFLOW_ENGINE_PYTHON="$$engine" QUICK=$(QUICK) "$$gateway" -m loadtest.speculation
+
+bench-tiers: ## measure device, edge and cloud together, and what drafts give else; ARGS="--only tiers"
+	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \
+	  TIERFLOW_ENGINE_PYTHON="$$engine" QUICK=$(QUICK) "$$gateway" -m loadtest.tiers $(ARGS)
 
 bench-collective: ## measure devices that answer together, and the cascade; QUICK=1 is short
 	@gateway=$(GATEWAY_PYTHON); engine=$(ENGINE_PYTHON); \

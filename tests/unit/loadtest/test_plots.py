@@ -36,7 +36,9 @@ from loadtest.soak.plots import plot_growth
 from loadtest.speculation.comparisons import compare_link, server_spread
 from loadtest.speculation.plan import CO_LOCATED, DRAFTERS, NATURAL, DraftConfig, Variant
 from loadtest.speculation.plots import plot_ratios, plot_windows
+from loadtest.tiers.plots import plot_speeds, plot_spoiled
 from tests.unit.loadtest.speculation.samples import LINK, measured
+from tests.unit.loadtest.tiers.answers import results
 
 ROOT = Path(__file__).parents[3]
 SPREAD = Spread(1.2, 1.0, 1.5)
@@ -212,6 +214,8 @@ PICTURES: Mapping[str, Callable[[Path], object]] = {
     "cascade": cascade,
     "ratios": lambda path: speculation(plot_ratios, path),
     "windows": lambda path: speculation(plot_windows, path),
+    "speeds": lambda path: plot_speeds(results(), path),
+    "spoiled": lambda path: plot_spoiled(results(), path),
     "soak": soak,
     "poison": poison,
     "chaos": chaos,

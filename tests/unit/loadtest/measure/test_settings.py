@@ -63,6 +63,7 @@ def test_a_missing_engine_is_told_with_the_command_that_makes_it() -> None:
         ("loadtest.bench", "bench"),
         ("loadtest.speculation", "bench-speculation"),
         ("loadtest.collective", "bench-collective"),
+        ("loadtest.tiers", "bench-tiers"),
     ],
 )
 def test_the_command_ends_with_one_line_and_code_2(module: str, name: str) -> None:

@@ -1,0 +1,122 @@
+"""What is measured: links between edge and cloud, ways, engines' steps; how often, for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from loadtest.tiers.ways import (
+    A50,
+    A80,
+    CLOUD_ONLY,
+    CO_LOCATED,
+    DEVICE_ONLY,
+    EDGE_ONLY,
+    NATURAL,
+    Way,
+    with_device,
+)
+
+NEAR_ROUND_TRIP_MS = 5
+"""Between a device and the edge site."""
+RATE_MB_S = 50.0
+"""Of all links: what is measured are round trips."""
+TABLE, SPOILED = "table", "spoiled"
+DRAFTERS = (NATURAL, A80, A50)
+TWO_TIERS_GOAL, THREE_TIERS_GOAL, SPOILED_GOAL = 1.5, 1.6, 1.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """The ways that are compared at one round trip between edge and cloud.
+
+    A cell of the `table` asks questions of all kinds, each once; one of the `spoiled` drafts asks
+    those with long answers, again and again. It takes `seconds`, or as long as `least` rounds do.
+    """
+
+    kind: str
+    round_trip_ms: int
+    ways: Sequence[Way]
+    seconds: float
+    least: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}, edge-cloud RTT {self.round_trip_ms} ms"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """Cells with the same engines; `steps_ms` are the emulated steps by tier (empty: real ones)."""
+
+    name: str
+    cells: Sequence[Cell]
+    steps_ms: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def ways(self) -> set[Way]:
+        return {way for cell in self.cells for way in cell.ways}
+
+    @property
+    def drafters(self) -> list[str]:
+        """The drafters of its devices; the natural one is always there."""
+        used = {way.drafter for way in self.ways} | {NATURAL}
+        return [drafter for drafter in DRAFTERS if drafter in used]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TiersPlan:
+    """`questions` of all kinds and `prompts` with long answers; each way answers `warm_up` of them
+    before a cell begins."""
+
+    phases: Sequence[Phase]
+    questions: int
+    prompts: int
+    warm_up: int
+
+
+NEAR_WAYS = (DEVICE_ONLY, EDGE_ONLY, with_device("edge"))
+"""The cloud has no part in them: they are the same at every round trip to it."""
+FAR_WAYS = (CLOUD_ONLY, with_device("cloud"), CO_LOCATED)
+SPOILED_WAYS = (CLOUD_ONLY, *(with_device("cloud", drafter) for drafter in DRAFTERS))
+
+
+def table(round_trip_ms: int, ways: Sequence[Way], *, seconds: float, least: int) -> Cell:
+    return Cell(kind=TABLE, round_trip_ms=round_trip_ms, ways=ways, seconds=seconds, least=least)
+
+
+def spoiled(round_trip_ms: int, ways: Sequence[Way], *, seconds: float, least: int) -> Cell:
+    return Cell(kind=SPOILED, round_trip_ms=round_trip_ms, ways=ways, seconds=seconds, least=least)
+
+
+FULL = TiersPlan(
+    phases=[
+        Phase(
+            name="real steps",
+            cells=[
+                table(20, (*NEAR_WAYS, *FAR_WAYS), seconds=130.0, least=40),
+                table(50, FAR_WAYS, seconds=100.0, least=40),
+                spoiled(50, SPOILED_WAYS, seconds=60.0, least=12),
+                spoiled(100, SPOILED_WAYS, seconds=60.0, least=12),
+            ],
+        ),
+    ],
+    questions=100,
+    prompts=24,
+    warm_up=3,
+)
+QUICK = TiersPlan(
+    phases=[
+        Phase(
+            name="real steps",
+            cells=[
+                table(20, (*NEAR_WAYS, *FAR_WAYS), seconds=20.0, least=6),
+                table(50, FAR_WAYS, seconds=15.0, least=6),
+                spoiled(50, SPOILED_WAYS, seconds=20.0, least=5),
+            ],
+        ),
+    ],
+    questions=40,
+    prompts=12,
+    warm_up=2,
+)

@@ -1,0 +1,105 @@
+"""Two pictures: every way's speed and how much of it is right, and what spoiled drafts leave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from loadtest.measure.plots import (
+    ACCENT,
+    BASELINE,
+    CANDIDATE,
+    GREEN,
+    WHISKERS_95,
+    error_bars,
+    panels,
+    save,
+)
+from loadtest.tiers.comparisons import WayResult, at
+from loadtest.tiers.plan import DRAFTERS, SPOILED, SPOILED_GOAL, TABLE
+from loadtest.tiers.ways import EDGE_CLOUD, Way
+
+COLOURS = {"device-cloud": ACCENT, "device-edge-cloud": CANDIDATE}
+
+
+def plot_speeds(results: Sequence[WayResult], path: Path) -> Path:
+    """Tokens per second by way, a panel for each round trip and each kind of steps."""
+    groups: dict[tuple[str, int], list[WayResult]] = {}
+    for result in results:
+        if result.cell.kind == TABLE:
+            key = (result.phase.name, result.cell.round_trip_ms)
+            groups.setdefault(key, []).append(result)
+    figure, row = panels(len(groups), width=4.0, height=3.6)
+    for axes, ((phase, round_trip_ms), group) in zip(row, groups.items(), strict=True):
+        shown = [result for result in group if result.way.name != "device only"]
+        places = range(len(shown))
+        speeds = [result.tokens_per_s for result in shown]
+        axes.barh(
+            places,
+            [speed.median for speed in speeds],
+            xerr=error_bars(speeds),
+            color=[BASELINE if result.speedup is None else CANDIDATE for result in shown],
+            error_kw={"capsize": 2, "linewidth": 0.8},
+        )
+        labels = [f"{result.way.name}, {100 * result.accuracy:.0f} %" for result in shown]
+        axes.set_yticks(list(places), labels)
+        axes.invert_yaxis()
+        axes.set_xlabel("output tokens per second", fontsize=9)
+        axes.set_title(f"{phase}, edge-cloud RTT {round_trip_ms} ms", fontsize=9)
+    caption = (
+        "Tokens of whole answers per second, from sending to the end, with the share of right "
+        f"answers at the name. Grey: one tier alone; blue: together. {WHISKERS_95.capitalize()}. "
+        "The device alone is left out: it is far faster, and less often right."
+    )
+    return save(figure, path, caption=caption)
+
+
+def plot_spoiled(results: Sequence[WayResult], path: Path) -> Path:
+    """Speed-up over the cloud alone by the device's acceptance, for one, two and three tiers."""
+    groups: dict[tuple[str, int, bool], list[WayResult]] = {}
+    for result in results:
+        if result.cell.kind == SPOILED:
+            emulated = bool(result.phase.steps_ms)
+            key = (result.phase.name, result.cell.round_trip_ms, emulated)
+            groups.setdefault(key, []).append(result)
+    figure, row = panels(len(groups), width=4.0, height=3.6)
+    for axes, ((phase, round_trip_ms, emulated), group) in zip(row, groups.items(), strict=True):
+        axes.axhline(1.0, color=BASELINE, label="cloud alone")
+        for name, colour in COLOURS.items():
+            points = [
+                (place, result.tpot_ratio)
+                for place, drafter in enumerate(DRAFTERS)
+                for result in [
+                    at(group, SPOILED, round_trip_ms, Way(name, drafter), emulated=emulated)
+                ]
+                if result is not None and result.tpot_ratio is not None
+            ]
+            if points:
+                axes.errorbar(
+                    [place for place, _ in points],
+                    [ratio.median for _, ratio in points],
+                    yerr=error_bars(ratio for _, ratio in points),
+                    color=colour,
+                    marker="o",
+                    capsize=3,
+                    label=name,
+                )
+        edge = at(group, SPOILED, round_trip_ms, EDGE_CLOUD, emulated=emulated)
+        if edge is not None and edge.tpot_ratio is not None:
+            axes.axhline(edge.tpot_ratio.median, color=GREEN, linestyle=":", label="edge-cloud")
+        axes.axhline(SPOILED_GOAL, color="black", linestyle="--", linewidth=0.8, label="goal")
+        axes.set_xticks(range(len(DRAFTERS)), DRAFTERS)
+        axes.set_xlabel("share of the device's drafts that is right", fontsize=9)
+        axes.set_title(f"{phase}, edge-cloud RTT {round_trip_ms} ms", fontsize=9)
+        axes.set_ylim(bottom=0)
+    if row:
+        row[0].set_ylabel("speed-up of an output token (TPOT)", fontsize=9)
+        for axes in row[1:]:
+            axes.set_ylabel("speed-up", fontsize=9)
+        row[0].legend(fontsize=7)
+    caption = (
+        "Median over questions of the cloud's time per output token alone over that of two and "
+        f"three tiers, by the device's acceptance. {WHISKERS_95.capitalize()}; dotted: the edge "
+        "drafts for the cloud without any device."
+    )
+    return save(figure, path, caption=caption)

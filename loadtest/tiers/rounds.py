@@ -1,0 +1,93 @@
+"""Measuring one cell: each round asks one question in every way, in random order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from time import monotonic
+
+from loadtest.measure.closed_loop import run
+from loadtest.measure.family import Question
+from loadtest.measure.processes import Cores
+from loadtest.speculation.client import Client, request
+from loadtest.speculation.engines import ExclusiveEngine
+from loadtest.speculation.token_streams import TokenStream
+from loadtest.tiers.plan import TABLE, Cell
+from loadtest.tiers.testbed import Testbed
+from loadtest.tiers.ways import MODELS, Way, engines_of, target_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The answer to a round's question in one way."""
+
+    round: int
+    question: Question
+    way: Way
+    stream: TokenStream
+
+
+def measure_cell(
+    cell: Cell, *, testbed: Testbed, questions: Sequence[Question], warm_up: int, cores: Cores
+) -> list[Answer]:
+    """The far links must have the cell's round trip already. Raises BenchmarkFailure."""
+    return run(_measure(cell, testbed, questions, warm_up, cores))
+
+
+async def _measure(
+    cell: Cell, testbed: Testbed, questions: Sequence[Question], warm_up: int, cores: Cores
+) -> list[Answer]:
+    random = Random(cell.name)
+    # Without its engine, vLLM's own speculation takes no part.
+    ways = [way for way in cell.ways if way.drafter or engines_of(way, testbed.engines)]
+    most = len(questions) if cell.kind == TABLE else None
+    answers: list[Answer] = []
+    async with (
+        Client(testbed.targets) as client,
+        ExclusiveEngine(testbed.engines) as exclusive,
+    ):
+        places = EdgePlace(testbed, exclusive, cores)
+
+        async def ask(way: Way, question: Question) -> TokenStream:
+            await places.switch_to(way)
+            return await client.ask(target_of(way), request(MODELS[way.name], question.prompt))
+
+        # The agents and the gateway learn the link and who is right how often.
+        for way in ways:
+            for question in questions[-warm_up:]:
+                await ask(way, question)
+        end = monotonic() + cell.seconds
+        number = 0
+        while number != most and (number < cell.least or monotonic() < end):
+            question = questions[number % len(questions)]
+            for way in random.sample(ways, len(ways)):
+                stream = await ask(way, question)
+                answers.append(Answer(round=number, question=question, way=way, stream=stream))
+            number += 1
+    return answers
+
+
+class EdgePlace:
+    """The core of the edge's engine: beside the cloud's where the two answer together.
+
+    An engine that answers alone has the engines' core for itself. In a chain the edge's engine
+    moves to the core of gateways, links and device: both engines on one would take each other's
+    time in every step, and neither site would do so to the other.
+    """
+
+    def __init__(self, testbed: Testbed, exclusive: ExclusiveEngine, cores: Cores) -> None:
+        self._engines = testbed.engines
+        self._exclusive = exclusive
+        self._cores = cores
+        self._moved = False
+
+    async def switch_to(self, way: Way) -> None:
+        engines = engines_of(way, self._engines)
+        together = len(engines) > 1
+        edge = self._engines.drafting["edge"].engine
+        if edge in engines and together != self._moved:
+            edge.pin(self._cores.measured if together else self._cores.others)
+            self._moved = together
+        if engines:
+            await self._exclusive.switch_to(*engines)

@@ -1,0 +1,28 @@
+import pytest
+
+from loadtest.tiers.plan import FULL, QUICK, SPOILED, TABLE, TiersPlan
+from loadtest.tiers.ways import ACCEPTANCES, MODELS, NATURAL, verifier_of
+
+
+@pytest.mark.parametrize("plan", [FULL, QUICK])
+def test_every_way_of_a_cell_has_its_verifier_beside_it(plan: TiersPlan) -> None:
+    for phase in plan.phases:
+        for cell in phase.cells:
+            for way in cell.ways:
+                verifier = verifier_of(way)
+                assert verifier is None or verifier in cell.ways, f"{cell.name}: {way.label}"
+
+
+@pytest.mark.parametrize("plan", [FULL, QUICK])
+def test_every_way_can_be_asked(plan: TiersPlan) -> None:
+    for phase in plan.phases:
+        assert phase.drafters[0] == NATURAL
+        assert all(way.name in MODELS for way in phase.ways)
+        assert {way.drafter for way in phase.ways} <= {"", NATURAL, *ACCEPTANCES}
+
+
+@pytest.mark.parametrize("plan", [FULL, QUICK])
+def test_what_the_final_line_names_is_measured(plan: TiersPlan) -> None:
+    cells = {(cell.kind, cell.round_trip_ms) for cell in plan.phases[0].cells}
+    assert {(TABLE, 20), (TABLE, 50), (SPOILED, 50)} <= cells
+    assert not plan.phases[0].steps_ms
