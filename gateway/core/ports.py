@@ -179,6 +179,19 @@ class SessionTelemetry(Protocol):
     def session_ended(self, tier: str, outcome: SessionOutcome) -> None: ...
 
 
+class RoundTelemetry(Protocol):
+    """The place where rounds of drafts are counted, at engines without a mailbox. Neither method
+    blocks or raises.
+
+    `round` takes how many drafts were checked and accepted, and its time in seconds. `plain` counts
+    answers that are served without rounds, by the reason.
+    """
+
+    def round(self, pool: str, drafted: int, accepted: int, seconds: float) -> None: ...
+
+    def plain(self, pool: str, reason: str) -> None: ...
+
+
 class StateStore(Protocol):
     """What the replicas of the gateway share: `core.state.operations` says what can be done.
 

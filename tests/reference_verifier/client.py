@@ -93,11 +93,13 @@ class Answer:
 
 @dataclass
 class Verifier:
-    """A verifier under test: where it serves, and where it takes drafts."""
+    """A verifier under test: where it serves, and where it takes drafts. `greedy_only`: it makes
+    sampled answers without any."""
 
     url: str
     model: str
     mailbox: int
+    greedy_only: bool = False
 
     def tokenize(self, text: str) -> list[int]:
         body = {"model": self.model, "prompt": text}

@@ -8,18 +8,13 @@ from typing import Any
 import orjson
 
 from gateway.adapters.engines.completion_stream import CompletionStream
+from gateway.adapters.engines.engine_request import ask, read_small
 from gateway.adapters.engines.mailbox import Mailbox
-from gateway.core.answer_faults import body_fault, status_fault
-from gateway.core.ports import Answer, ModelServer, Verification
+from gateway.core.ports import ModelServer, Verification
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.types import Endpoint
 from gateway.core.upstream_errors import engine_failed
-from gateway.errors import InvalidRequest, UpstreamError
-from gateway.protocol.errors.engine_error import read_error
 from gateway.protocol.paths import COMPLETIONS, DETOKENIZE, TOKENIZE
-
-_HEADERS = {"content-type": "application/json"}
-MAX_SMALL_BYTES = 8 * 1024 * 1024
 
 
 class EngineVerifier:
@@ -34,13 +29,17 @@ class EngineVerifier:
         mailbox = self._mailboxes.get(endpoint.id)
         return mailbox.facts if mailbox is not None else DraftFacts()
 
+    def has_mailbox(self, endpoint: Endpoint) -> bool:
+        """Whether the endpoint has one, connected or not."""
+        return endpoint.id in self._mailboxes
+
     async def tokenize(
         self, endpoint: Endpoint, model: str, messages: Sequence[Mapping[str, Any]]
     ) -> list[int]:
         body = {"model": model, "messages": messages, "add_generation_prompt": True}
-        answer = await self._ask(endpoint, TOKENIZE, body)
+        answer = await ask(self._server, endpoint, TOKENIZE, body)
         try:
-            reply = orjson.loads(await _read_small(answer))
+            reply = orjson.loads(await read_small(answer))
             return [int(token) for token in reply["tokens"]]
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
             raise engine_failed(endpoint.id, "sent no token ids for the messages") from error
@@ -48,9 +47,11 @@ class EngineVerifier:
             answer.close()
 
     async def detokenize(self, endpoint: Endpoint, model: str, ids: Sequence[int]) -> str:
-        answer = await self._ask(endpoint, DETOKENIZE, {"model": model, "tokens": list(ids)})
+        answer = await ask(
+            self._server, endpoint, DETOKENIZE, {"model": model, "tokens": list(ids)}
+        )
         try:
-            return str(orjson.loads(await _read_small(answer))["prompt"])
+            return str(orjson.loads(await read_small(answer))["prompt"])
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise engine_failed(endpoint.id, "sent no text for the token ids") from error
         finally:
@@ -68,39 +69,9 @@ class EngineVerifier:
         }
         if mailbox is not None:
             body["vllm_xargs"] = {"draft_session": job.session}
-        answer = await self._ask(endpoint, COMPLETIONS, body)
+        answer = await ask(self._server, endpoint, COMPLETIONS, body)
         stream = CompletionStream(answer, endpoint.id)
         return EngineVerification(stream, job.session, mailbox)
-
-    async def _ask(self, endpoint: Endpoint, path: str, body: object) -> Answer:
-        """Raises UpstreamError; InvalidRequest with the engine's own words."""
-        try:
-            data = orjson.dumps(body)
-        except orjson.JSONEncodeError as error:
-            raise InvalidRequest(
-                "messages: a value is not JSON; give texts, numbers, lists and maps alone",
-                code="bad_open",
-            ) from error
-        answer = await self._server.open(endpoint, path, _HEADERS, data)
-        if answer.status == 200:
-            return answer
-        status, headers = answer.status, answer.headers
-        try:
-            fault = status_fault(endpoint.id, path, status, headers)
-            if fault is None:
-                refusal = await _read_small(answer)
-                found = body_fault(endpoint.id, path, status, headers, refusal)
-                if not isinstance(found, UpstreamError):
-                    words, field = read_error(refusal)
-                    raise InvalidRequest(
-                        words or "the engine refused the request without saying why",
-                        code="engine_refused",
-                        param=field,
-                    )
-                fault = found
-            raise fault
-        finally:
-            answer.close()
 
 
 class EngineVerification:
@@ -124,11 +95,3 @@ class EngineVerification:
 
     def close(self) -> None:
         self._stream.close()
-
-
-async def _read_small(answer: Answer) -> bytes:
-    pieces, size = [], 0
-    while (piece := await answer.read()) and size <= MAX_SMALL_BYTES:
-        pieces.append(piece)
-        size += len(piece)
-    return b"".join(pieces)
