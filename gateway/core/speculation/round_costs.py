@@ -25,7 +25,7 @@ SPREAD = 0.05
 """Rows vary too little for a slope below this variance."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class RoundTimes:
     """A line through the rounds' times over their rows: least squares, older rounds count less."""
 
