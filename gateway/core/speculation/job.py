@@ -25,13 +25,15 @@ class Batch:
 
     `reason` is the OpenAI finish reason, `stop` the stop text that ended it, or the id of the
     token. `text` is what the engine has decoded by now: a letter whose bytes span two tokens comes
-    with the second.
+    with the second. `writers`, only of an answer for which several tiers draft: who wrote each id
+    first, as a place in the chain.
     """
 
     ids: Sequence[int]
     reason: str | None = None
     stop: str | int | None = None
     text: str = ""
+    writers: Sequence[int] = ()
 
 
 LARGEST_SEED = 2**63 - 1
