@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry
 from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.endpoints.live import LiveEndpoints
 from gateway.adapters.engines.client import AiohttpModelServer
-from gateway.adapters.engines.verifier import EngineVerifier
 from gateway.adapters.files.outcome_log import OutcomeFile
 from gateway.adapters.line_writer import LineWriter
 from gateway.adapters.name_lookup import SystemNameLookup
@@ -55,6 +54,7 @@ from gateway.wiring.resumable import ResumableParts, build_resumable
 from gateway.wiring.shared import Shared, build_shared
 from gateway.wiring.state import SharedState
 from gateway.wiring.tls import TlsEnds, tls_conditions
+from gateway.wiring.verification import VerificationParts, build_verification
 from k8s.discovery.discovery import DiscoveryScope
 
 
@@ -92,6 +92,7 @@ class GatewayParts:
     upkeep: EndpointUpkeep
     state: SharedState
     shared: Shared
+    verification: VerificationParts
     devices: DeviceParts
     resumable: ResumableParts
     models: VirtualModels
@@ -119,6 +120,7 @@ class GatewayParts:
             self.conditions(),
             ready=self.settled and self.upkeep.routes and not self.draining,
             now=self.shared.clock.now(),
+            drafts=self.verification.verifier.way,
         )
 
     def conditions(self) -> Mapping[str, str]:
@@ -126,6 +128,7 @@ class GatewayParts:
         conditions = self.upkeep.conditions() | self.state.conditions()
         conditions |= self.models.conditions(self.upkeep.served_models)
         conditions |= self.access.conditions()
+        conditions |= self.verification.metrics.conditions()
         conditions |= tls_conditions(self.tls.watch)
         if self.output is not None and (lost := self.output.losing):
             conditions["log-lines-lost"] = (
@@ -194,12 +197,15 @@ async def build_parts(
     if plan.scope is not None:
         registry.register(DiscoveryMetrics(lambda: upkeep.watches))
     upkeep.start(stack)
+    verification = build_verification(
+        settings, server=server, mailboxes=upkeep.mailboxes, clock=clock, registry=registry
+    )
     shared = build_shared(
         settings,
         routing=plan.routing,
         endpoints=endpoints,
         server=server,
-        verifier=EngineVerifier(server, upkeep.mailboxes),
+        verifier=verification.verifier,
         clock=clock,
         telemetry=requests,
     )
@@ -240,6 +246,7 @@ async def build_parts(
         upkeep=upkeep,
         state=state,
         shared=shared,
+        verification=verification,
         devices=devices,
         resumable=resumable,
         models=models,

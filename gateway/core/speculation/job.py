@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +63,11 @@ def moved_seed(seed: int, tokens: int) -> int:
 
 DraftRun = tuple[int, Sequence[int], Sequence[int]]
 """Draft ids that stand from an output position on: (position, ids, the ids before them)."""
+
+
+DraftWay = Literal["mailbox", "rounds", "none"]
+"""The way in which an endpoint takes drafts: in the steps of its engine, in rounds of requests, or
+not at all."""
 
 
 @dataclass(frozen=True, slots=True)
