@@ -20,8 +20,9 @@ from gateway.protocol.paths import OTHER, ROUTES
 _RELAYED = tuple((name, name.encode()) for name in ("content-type", "cache-control", "retry-after"))
 """What of an engine's headers its caller gets. All others speak for the engine's own server, or to
 browsers and proxies in the gateway's name: cookies, permissions of origins, encodings."""
-_REQUEST_ID, _TIER, _ENDPOINT, _REASON = (
-    name.encode() for name in (names.REQUEST_ID, names.TIER, names.ENDPOINT, names.REASON)
+_REQUEST_ID, _TIER, _ENDPOINT, _REASON, _PREDICTION = (
+    name.encode()
+    for name in (names.REQUEST_ID, names.TIER, names.ENDPOINT, names.REASON, names.PREDICTION)
 )
 
 
@@ -55,6 +56,8 @@ class AsgiSink:
             (_REASON, outcome.reason.encode()),
             *self.rate_headers,
         ]
+        if outcome.prediction:
+            raw.append((_PREDICTION, outcome.prediction.encode()))
         if length is not None:
             raw.append((b"content-length", str(length).encode()))
         self._started, self._streams = True, length is None

@@ -21,7 +21,8 @@ class Outcome:
     `opened` is when the last attempt was sent, `decode_s_per_token` what its endpoint then took for
     a token,
     `queue_s` the wait for admission and for an endpoint to come up. `resumptions`: how often
-    another endpoint went on with a stream whose engine broke.
+    another endpoint went on with a stream whose engine broke. `prediction` says what became of a
+    predicted text, "" where there was none.
     """
 
     request: InferenceRequest
@@ -43,6 +44,7 @@ class Outcome:
     decode_s_per_token: float | None = None
     longest_pause_s: float = 0.0
     resumptions: int = 0
+    prediction: str = ""
 
     def note_usage(self, usage: Usage | None) -> None:
         """The engine's own counts, in place of those made on the way; what it does not tell

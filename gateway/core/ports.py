@@ -16,6 +16,8 @@ from gateway.core.speculation.session import Step
 from gateway.core.state.operations import Operation
 from gateway.core.types import Endpoint, EndpointState, PoolState
 
+LeaveDrafts = Callable[[Sequence[DraftRun]], bool]
+
 
 class Answer(Protocol):
     """An engine's answer while it arrives.
@@ -148,6 +150,41 @@ class Verifier(Protocol):
     async def open(self, endpoint: Endpoint, job: Job) -> Verification: ...
 
 
+class DraftingEngines(Protocol):
+    """The engines as places where drafts may be left for any answer. `facts`: how an endpoint takes
+    them.
+
+    `put` never waits; it gives False, and the answer goes on without, when the engine can't be
+    told. `encode` gives the token ids of a text, as a model reads it in the middle of others. It
+    raises UpstreamError, and InvalidRequest where the engine refuses the text.
+    """
+
+    def facts(self, endpoint: Endpoint) -> DraftFacts: ...
+
+    def put(self, endpoint: Endpoint, session: str, runs: Sequence[DraftRun]) -> bool: ...
+
+    async def encode(self, endpoint: Endpoint, model: str, text: str) -> list[int]: ...
+
+
+class DraftSource(Protocol):
+    """What drafts for one answer while an engine makes it. None of its methods waits or raises.
+
+    `start`: the engine has taken the request. From now on `leave` may be called, which hands runs
+    to the engine and never waits; it gives False where they can't be told. Positions count the
+    answer's tokens from 0. `prompt` brings the prompt's token ids as soon as the engine tells them,
+    before the first `advance`, which brings each further batch of the answer's ids. `close` is
+    idempotent: the answer has ended, or its engine is given up.
+    """
+
+    def start(self, leave: LeaveDrafts) -> None: ...
+
+    def prompt(self, ids: Sequence[int]) -> None: ...
+
+    def advance(self, ids: Sequence[int]) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class DeviceTelemetry(Protocol):
     """The place where devices' connections are counted. None of its methods blocks or raises.
 
@@ -184,8 +221,7 @@ class RoundTelemetry(Protocol):
     blocks or raises.
 
     `round` takes how many drafts were checked and accepted, and its time in seconds. `plain` counts
-    answers that are served without rounds, by the reason: sampled, stop_texts, fields, unbounded,
-    slower, refused or unreadable.
+    answers that are served without rounds, by the reason.
     """
 
     def round(self, pool: str, drafted: int, accepted: int, seconds: float) -> None: ...

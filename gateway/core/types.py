@@ -74,6 +74,7 @@ class InferenceRequest:
     `privacy` says which tiers may see it, and holds for requests that serve it, too.
     `continuation` is set where another engine can go on with the answer's stream. `several`: the
     answer may have more than one text; `answers`: how many the engine makes.
+    `predicted`: its caller gives a text that the answer is expected to be.
     `media_names` are hosts that an engine would fetch from, not looked up yet.
     `method` is GET for what has no body; `target` is the path with the query at the engine, "":
     the `path`. `endpoint` is the id of the only endpoint that can answer, "": any; `follows` the
@@ -99,6 +100,7 @@ class InferenceRequest:
     continuation: ContinuationTerms | None = None
     several: bool = False
     answers: int = 1
+    predicted: bool = False
     media_names: tuple[MediaName, ...] = ()
     method: str = "POST"
     target: str = ""

@@ -24,6 +24,8 @@ RESUMABLE = "x-tierflow-resumable"
 TIER = "x-tierflow-tier"
 ENDPOINT = "x-tierflow-endpoint"
 REASON = "x-tierflow-reason"
+PREDICTION = "x-tierflow-prediction"
+"""What became of a predicted text: used, or not-used and why."""
 STREAM = "x-tierflow-stream"
 """The id of a resumable stream."""
 OURS = "x-tierflow-"
@@ -32,7 +34,7 @@ _OF_THE_DEVICE = (f"{OURS}draft-window", f"{OURS}marks", f"{OURS}verified-tokens
 ALL = frozenset(
     {
         MAX_TIER, MIN_QUALITY, DEADLINE_MS, SESSION, PRIORITY, CASCADE_QUALITY, PRIVACY, RESUMABLE,
-        TIER, ENDPOINT, REASON, STREAM, *_OF_THE_DEVICE,
+        TIER, ENDPOINT, REASON, PREDICTION, STREAM, *_OF_THE_DEVICE,
     }
 )  # fmt: skip
 """Tierflow's own, of requests and of answers: those of an answer may come back with a request."""

@@ -30,6 +30,7 @@ from gateway.settings.group import Group
 from gateway.settings.lifecycle import LifecycleSettings
 from gateway.settings.listen import Listen, Operations
 from gateway.settings.pools import Discovery, Pool
+from gateway.settings.predictions import PredictionSettings
 from gateway.settings.privacy import PrivacySettings
 from gateway.settings.resumable import ResumableSettings
 from gateway.settings.shipped import shipped_profiles
@@ -62,6 +63,7 @@ class Settings(Group):
     resumable: ResumableSettings = ResumableSettings()
     lifecycle: LifecycleSettings = LifecycleSettings()
     continuation: ContinuationSettings = ContinuationSettings()
+    predictions: PredictionSettings = PredictionSettings()
     devices: DeviceSettings = DeviceSettings()
     collective: CollectiveSettings = CollectiveSettings()
     prices: PriceSettings = PriceSettings()

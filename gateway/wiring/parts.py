@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry
 from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.endpoints.live import LiveEndpoints
 from gateway.adapters.engines.client import AiohttpModelServer
+from gateway.adapters.engines.drafting_engines import MailboxEngines
+from gateway.adapters.engines.verifier import EngineVerifier
 from gateway.adapters.files.outcome_log import OutcomeFile
 from gateway.adapters.line_writer import LineWriter
 from gateway.adapters.name_lookup import SystemNameLookup
@@ -38,6 +40,7 @@ from gateway.core.routing.routing import Routing
 from gateway.protocol.openai import Readiness
 from gateway.serving.requests.drain import Drain, DrainTimes
 from gateway.serving.requests.media_names import MediaNames
+from gateway.serving.requests.relay import OwnServer
 from gateway.settings import Settings
 from gateway.wiring import pools
 from gateway.wiring.access import AccessParts, KeysAtStart, build_access, keys_at_start
@@ -52,9 +55,9 @@ from gateway.wiring.devices import DeviceParts, DeviceTelemetries, build_devices
 from gateway.wiring.endpoints import EndpointUpkeep, discovery_scope
 from gateway.wiring.resumable import ResumableParts, build_resumable
 from gateway.wiring.shared import Shared, build_shared
+from gateway.wiring.speculation import build_predictions
 from gateway.wiring.state import SharedState
 from gateway.wiring.tls import TlsEnds, tls_conditions
-from gateway.wiring.verification import VerificationParts, build_verification
 from k8s.discovery.discovery import DiscoveryScope
 
 
@@ -92,7 +95,6 @@ class GatewayParts:
     upkeep: EndpointUpkeep
     state: SharedState
     shared: Shared
-    verification: VerificationParts
     devices: DeviceParts
     resumable: ResumableParts
     models: VirtualModels
@@ -100,6 +102,7 @@ class GatewayParts:
     tls: TlsEnds
     drain: Drain
     media_names: MediaNames
+    own_server: OwnServer
     output: LineWriter | None
 
     @property
@@ -120,7 +123,6 @@ class GatewayParts:
             self.conditions(),
             ready=self.settled and self.upkeep.routes and not self.draining,
             now=self.shared.clock.now(),
-            drafts=self.verification.verifier.way,
         )
 
     def conditions(self) -> Mapping[str, str]:
@@ -128,7 +130,6 @@ class GatewayParts:
         conditions = self.upkeep.conditions() | self.state.conditions()
         conditions |= self.models.conditions(self.upkeep.served_models)
         conditions |= self.access.conditions()
-        conditions |= self.verification.metrics.conditions()
         conditions |= tls_conditions(self.tls.watch)
         if self.output is not None and (lost := self.output.losing):
             conditions["log-lines-lost"] = (
@@ -197,15 +198,12 @@ async def build_parts(
     if plan.scope is not None:
         registry.register(DiscoveryMetrics(lambda: upkeep.watches))
     upkeep.start(stack)
-    verification = build_verification(
-        settings, server=server, mailboxes=upkeep.mailboxes, clock=clock, registry=registry
-    )
     shared = build_shared(
         settings,
         routing=plan.routing,
         endpoints=endpoints,
         server=server,
-        verifier=verification.verifier,
+        verifier=EngineVerifier(server, upkeep.mailboxes),
         clock=clock,
         telemetry=requests,
     )
@@ -246,7 +244,6 @@ async def build_parts(
         upkeep=upkeep,
         state=state,
         shared=shared,
-        verification=verification,
         devices=devices,
         resumable=resumable,
         models=models,
@@ -254,6 +251,11 @@ async def build_parts(
         tls=tls,
         drain=_drain(settings, shared=shared, devices=devices, resumable=resumable),
         media_names=_media_names(stack, shared.clock),
+        own_server=build_predictions(
+            settings.predictions,
+            shared=shared,
+            engines=MailboxEngines(server, upkeep.mailboxes),
+        ),
         output=output,
     )
     registry.register(ConditionMetrics(parts.conditions))

@@ -16,14 +16,13 @@ from gateway.core.prices import Prices
 from gateway.core.privacy import PrivacyRule
 from gateway.core.retry import FaultBudgets, RetryBudget
 from gateway.core.routing.routing import Routing
-from gateway.serving.chain.chains import Chains
 from gateway.serving.continuation.continuation import Continuation
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.attempts import Failover
 from gateway.serving.requests.dispatch import Dispatch
 from gateway.serving.requests.engine_calls import EngineCalls
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
-from gateway.serving.requests.relay import InferenceHandler
+from gateway.serving.requests.relay import InferenceHandler, OwnServer
 from gateway.serving.requests.scale_from_zero import WakeQueue
 from gateway.serving.requests.verifiers import VerifierEndpoints
 from gateway.settings import Settings
@@ -55,7 +54,6 @@ class Shared:
     continuation: Continuation | None
     calls: EngineCalls
     verifiers: VerifierEndpoints
-    chains: Chains
     prices: Prices
     privacy: PrivacyRule
     uniform: Callable[[], float]
@@ -133,7 +131,6 @@ def build_shared(
         continuation=continuation,
         calls=calls,
         verifiers=verifiers,
-        chains=Chains(verifiers=verifiers, timeouts=timeouts, new_id=new_id),
         prices=Prices(settings.prices.model_dump()),
         privacy=privacy,
         uniform=uniform,
@@ -200,8 +197,8 @@ def _continuation(
     )
 
 
-def build_inference(shared: Shared) -> InferenceHandler:
-    """What answers every model that engines serve."""
+def build_inference(shared: Shared, own_server: OwnServer | None = None) -> InferenceHandler:
+    """What answers every model that engines serve. `own_server` as for the handler."""
     return InferenceHandler(
         admission=shared.admission,
         dispatch=shared.dispatch,
@@ -209,4 +206,5 @@ def build_inference(shared: Shared) -> InferenceHandler:
         telemetry=shared.telemetry,
         timeouts=shared.timeouts,
         continuation=shared.continuation,
+        own_server=own_server,
     )

@@ -67,7 +67,7 @@ def inference_routes(settings: Settings, parts: GatewayParts) -> ASGIApp:
     }
     access, endpoints = parts.access.access, shared.endpoints
     return InferenceRoutes(
-        inference=build_inference(shared),
+        inference=build_inference(shared, parts.own_server),
         handlers=handlers,
         clock=shared.clock,
         requests=_request_reader(settings, parts, composing=handlers.keys()),

@@ -27,6 +27,7 @@ from gateway.core.types import Caller, InferenceRequest
 from gateway.errors import GatewayError, InvalidRequest, UnknownResponse
 from gateway.protocol.paths import (
     CHAT,
+    COMPLETIONS,
     OTHER,
     RESPONSES,
     ROUTES,
@@ -34,6 +35,7 @@ from gateway.protocol.paths import (
     ReadRoute,
     is_response_id,
 )
+from gateway.protocol.requests.prediction import FIELD as PREDICTION
 from gateway.protocol.requests.request_problems import (
     NO_OBJECT,
     RequestProblem,
@@ -41,7 +43,7 @@ from gateway.protocol.requests.request_problems import (
     model_problem,
 )
 from gateway.protocol.virtual_models import AUTO, COLLECTIVE
-from gateway.serving.chat.request import check
+from gateway.serving.chat.request import check, check_completion
 
 _TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
 MAX_QUERY_CHARS = 1024
@@ -105,6 +107,7 @@ def parse(
         continuation=continuation_terms(path, fields, chars) if continues else None,
         several=several_texts(path, fields),
         answers=answer_count(path, fields),
+        predicted=fields.get(PREDICTION) is not None and path in (CHAT, COMPLETIONS),
         media_names=media_names,
         follows=_follows(path, fields),
     )
@@ -123,11 +126,21 @@ def _read(
 def _stream(path: str, fields: Mapping[str, Any]) -> tuple[bool, InvalidRequest | None]:
     """Whether the answer is to be a stream, and what is wrong with the fields of a chat."""
     if path != CHAT:
-        return _is_true(fields.get("stream")), None
+        return _is_true(fields.get("stream")), _prediction_fault(path, fields)
     try:
         return _is_true(check(fields).stream), None
     except InvalidRequest as error:
         return _is_true(fields.get("stream")), error
+
+
+def _prediction_fault(path: str, fields: Mapping[str, Any]) -> InvalidRequest | None:
+    if path != COMPLETIONS or fields.get(PREDICTION) is None:
+        return None
+    try:
+        check_completion(fields)
+    except InvalidRequest as error:
+        return error
+    return None
 
 
 def _model_places(

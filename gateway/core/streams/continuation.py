@@ -8,7 +8,6 @@ events say is read once the engine has broken.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,15 @@ from typing import Any
 import orjson
 
 from gateway.core.streams.chat_answer import token_ids
+from gateway.core.streams.event_ids import (
+    IDS,
+    IDS_KEY,
+    IDS_NAME,
+    NO_IDS,
+    NO_PROMPT_IDS,
+    PROMPT_IDS,
+    numbers,
+)
 from gateway.core.streams.protocols import each_choice
 from gateway.protocol.paths import CHAT, COMPLETIONS
 
@@ -27,11 +35,6 @@ MAX_EVENT_BYTES = 4 * 1024 * 1024
 GREEDY_BELOW = 1e-5
 """vLLM takes the likeliest token below this temperature."""
 _LAST = 8
-_NAME = b'"token_ids"'
-_KEY = _NAME + b":["
-_NO_IDS = _NAME + b":null"
-_IDS = re.compile(rb'"token_ids": ?\[([\d, ]*)\]')
-_PROMPT_IDS = re.compile(rb'"prompt_token_ids": ?\[([\d, ]*)\]')
 _OF_THE_WHOLE = frozenset(
     {
         "tools", "functions", "response_format", "structured_outputs", "audio", "modalities",
@@ -41,7 +44,7 @@ _OF_THE_WHOLE = frozenset(
     }
 )  # fmt: skip
 """Fields with which an answer can't be taken up in its middle, or its events are other ones."""
-_NEUTRAL: tuple[object, ...] = (None, False, "", [], {}, {"type": "text"})
+NEUTRAL: tuple[object, ...] = (None, False, "", [], {}, {"type": "text"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,12 @@ def continuation_terms(
         return None
     if fields.get("n") not in (None, 1):
         return None
-    if any(fields[name] not in _NEUTRAL for name in _OF_THE_WHOLE & fields.keys()):
+    if any(fields[name] not in NEUTRAL for name in _OF_THE_WHOLE & fields.keys()):
         return None
     if path == CHAT:
         plain = all(_is_text(message) for message in fields.get("messages") or ())
     else:
-        plain = path == COMPLETIONS and _is_one_prompt(fields.get("prompt"))
+        plain = path == COMPLETIONS and is_one_prompt(fields.get("prompt"))
     if not plain:
         return None
     if _counts_tokens_greedily(fields):
@@ -102,7 +105,7 @@ def _type_of(part: Any) -> object:
     return part.get("type", "text" if "text" in part else None) if isinstance(part, Mapping) else 0
 
 
-def _is_one_prompt(prompt: Any) -> bool:
+def is_one_prompt(prompt: Any) -> bool:
     if isinstance(prompt, str):
         return True
     return isinstance(prompt, list) and all(isinstance(token, int) for token in prompt)
@@ -116,7 +119,7 @@ def with_token_ids(body: bytes) -> bytes:
 
 def tells_prompt(events: bytes) -> bool:
     """Whether these first events of a stream have the ids with which another engine can go on."""
-    return _PROMPT_IDS.search(events) is not None
+    return PROMPT_IDS.search(events) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,21 +189,21 @@ class SentAnswer:
         if self._terms.keeps_text:
             self._keep(events)
         self._tail.append(events)
-        begin = events.find(_KEY)
+        begin = events.find(IDS_KEY)
         end = events.find(b"]", begin)
-        if begin >= 0 and events.find(_NAME, end) < 0 and not self._terms.shows_ids:
+        if begin >= 0 and events.find(IDS_NAME, end) < 0 and not self._terms.shows_ids:
             # One token batch as an engine writes it: the pattern would cost as much as the rest.
-            self._ids.append(events[begin + len(_KEY) : end])
-            return events[:begin] + _NO_IDS + events[end + 1 :]
-        self._ids += _IDS.findall(events)
-        return events if self._terms.shows_ids else _IDS.sub(_NO_IDS, events)
+            self._ids.append(events[begin + len(IDS_KEY) : end])
+            return events[:begin] + NO_IDS + events[end + 1 :]
+        self._ids += IDS.findall(events)
+        return events if self._terms.shows_ids else IDS.sub(NO_IDS, events)
 
     def _note_prompt(self, events: bytes) -> bytes:
         self._first = self._first or events
-        if self._prompt_ids is None and (match := _PROMPT_IDS.search(events)):
+        if self._prompt_ids is None and (match := PROMPT_IDS.search(events)):
             self._prompt_ids = match[1]
             if not self._terms.shows_ids:
-                return _PROMPT_IDS.sub(b'"prompt_token_ids":null', events)
+                return PROMPT_IDS.sub(NO_PROMPT_IDS, events)
         return events
 
     def _keep(self, events: bytes) -> None:
@@ -220,8 +223,8 @@ class SentAnswer:
         if head is None or self._prompt_ids is None or self._size > MAX_EVENT_BYTES:
             return None
         try:
-            prompt_ids = _numbers(self._prompt_ids)
-            ids = [token for group in self._ids for token in _numbers(group)]
+            prompt_ids = numbers(self._prompt_ids)
+            ids = [token for group in self._ids for token in numbers(group)]
         except ValueError:
             return None
         tail = [event for events in self._tail for event in _events(events)]
@@ -245,14 +248,6 @@ class SentAnswer:
             finished=finished,
             counted=any(event.get("usage") and not event.get("choices") for event in tail),
         )
-
-
-def _numbers(group: bytes) -> list[int]:
-    """Of a group as it is found in an event. Raises ValueError where it is no list of ids."""
-    numbers = [int(number) for number in group.split(b",") if number.strip()]
-    if token_ids(numbers) != numbers:
-        raise ValueError("no token ids")
-    return numbers
 
 
 def _events(data: bytes) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from gateway.protocol.requests.cascade import CascadeOptions
 from gateway.protocol.requests.collective import CollectiveOptions
+from gateway.protocol.requests.prediction import PredictedContent
 from gateway.protocol.requests.sampling import MAX_STOPS
 
 Count = Annotated[int, Meta(ge=1)]
@@ -90,6 +91,7 @@ class ChatBody(Struct, kw_only=True):
     tools: Annotated[list[Tool], Meta(min_length=1)] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
+    prediction: PredictedContent | None = None
     user: str | None = None
     tierflow: Any = None
 

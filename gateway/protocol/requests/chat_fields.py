@@ -11,6 +11,7 @@ import msgspec
 from msgspec import inspect
 
 from gateway.protocol.requests.chat import ChatBody, NamedTool, TierflowOptions
+from gateway.protocol.requests.prediction import PredictionBody, excluded_field
 from gateway.protocol.requests.request_problems import RequestProblem
 
 _WORDS = {
@@ -46,6 +47,13 @@ def check_chat(fields: Mapping[str, Any]) -> ChatBody:
     if body.tierflow is not None:
         tierflow_options(body.tierflow)
     return body
+
+
+def check_prediction(fields: Mapping[str, Any]) -> None:
+    """Of a text completion. Raises WrongField for a prediction that is none, and for a field that
+    may not stand beside one."""
+    if convert_fields(fields, PredictionBody).prediction is not None:
+        _check_beside_prediction(fields)
 
 
 def convert_fields(fields: Any, body: type[Body], *, root: str = "", strict: bool = False) -> Body:
@@ -100,10 +108,17 @@ def _check_together(body: ChatBody, fields: Mapping[str, Any]) -> None:
             raise _wrong("tool_choice", "expected the name of one of the `tools`")
     if body.temperature == 0 and body.n not in (None, 1):
         raise _wrong("n", "expected 1 with `temperature` 0, which gives one answer")
+    if body.prediction is not None:
+        _check_beside_prediction(fields)
     for index, message in enumerate(fields["messages"]):
         # vLLM takes a message without `content`, not one whose content is null.
         if message["role"] == "user" and message.get("content", "") is None:
             raise _wrong(f"messages.{index}.content", "expected a string or a list")
+
+
+def _check_beside_prediction(fields: Mapping[str, Any]) -> None:
+    if problem := excluded_field(fields):
+        raise WrongField(problem)
 
 
 def _complaint(error: msgspec.ValidationError, body: type, root: str) -> WrongField:

@@ -15,6 +15,7 @@ from gateway.protocol.requests.chat import ChatBody, TierflowOptions
 from gateway.protocol.requests.chat_fields import (
     WrongField,
     check_chat,
+    check_prediction,
     max_tokens,
     tierflow_options,
     wrong_value,
@@ -108,6 +109,15 @@ def check(fields: Mapping[str, Any]) -> ChatBody:
     """Raises InvalidRequest for what `check_chat` finds."""
     try:
         return check_chat(fields)
+    except WrongField as wrong:
+        problem = wrong.problem
+        raise InvalidRequest(problem.message, param=problem.param, code=problem.code) from None
+
+
+def check_completion(fields: Mapping[str, Any]) -> None:
+    """What the gateway checks of a text completion. Raises InvalidRequest."""
+    try:
+        check_prediction(fields)
     except WrongField as wrong:
         problem = wrong.problem
         raise InvalidRequest(problem.message, param=problem.param, code=problem.code) from None

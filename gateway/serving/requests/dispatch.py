@@ -123,17 +123,21 @@ class Dispatch:
         avoid: Set[str] = frozenset(),
         *,
         check: Callable[[str, OpenAnswer], None] | None = None,
+        server: ModelServer | None = None,
     ) -> OpenAnswer:
         """Choose and send until an endpoint answers, other than those of the ids in `avoid`. The
         caller must `release` what it gets. `check` looks at an answer to this path, and raises the
-        UpstreamError for which another endpoint is to be asked.
+        UpstreamError for which another endpoint is to be asked. `server` is the way to the engines
+        for this request, where it has one of its own.
 
         Raises InvalidRequest, NoEndpoint, Overloaded, DeadlineExceeded, UpstreamError.
         """
         attempts, spare = self._failover.attempts(request.caller.id), SpareAnswer()
         attempts.failed_ids |= avoid
         try:
-            return await self._open(request, headers, outcome, timeout, attempts, spare, check)
+            return await self._open(
+                request, headers, outcome, timeout, attempts, spare, check, server or self._server
+            )
         except GatewayError as error:
             if spare.opened is None or (spare.no_route and not isinstance(error, RouteNotServed)):
                 raise
@@ -149,6 +153,7 @@ class Dispatch:
         attempts: Attempts,
         spare: SpareAnswer,
         check: Callable[[str, OpenAnswer], None] | None,
+        server: ModelServer,
     ) -> OpenAnswer:
         """As `open`. What an endpoint gives that is not good becomes the `spare`, and another one
         is asked."""
@@ -165,7 +170,7 @@ class Dispatch:
                 )
                 with timeout, wait:
                     timeout.expect(*self._first_wait(request, choice.state))
-                    opened = await self._send(request, slot, headers)
+                    opened = await self._send(request, slot, headers, server)
                 spare.check(opened, request.path, attempts)
                 if check is not None and opened.answer.status == 200:
                     check(request.path, opened)
@@ -230,7 +235,11 @@ class Dispatch:
             outcome.queue_s += waited
 
     async def _send(
-        self, request: InferenceRequest, slot: EndpointSlot, headers: Mapping[str, str]
+        self,
+        request: InferenceRequest,
+        slot: EndpointSlot,
+        headers: Mapping[str, str],
+        server: ModelServer,
     ) -> OpenAnswer:
         """One attempt, until the first event is there, or all of an answer in one piece.
 
@@ -244,7 +253,7 @@ class Dispatch:
                 # A copy of much was made: others have their turn.
                 await asyncio.sleep(0)
         target = request.target or path
-        answer = slot.answer = await self._server.open(endpoint, target, headers, body)
+        answer = slot.answer = await server.open(endpoint, target, headers, body)
         status, of_answer = answer.status, answer.headers
         if fault := status_fault(endpoint.id, path, status, of_answer):
             if status >= 500:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Set
+from collections.abc import Callable, Coroutine, Mapping, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.core.endpoints.endpoint_rates import learn
 from gateway.core.outcome import Outcome
-from gateway.core.ports import Clock, Telemetry
+from gateway.core.ports import Clock, ModelServer, Telemetry
 from gateway.core.routing.routing import Choice
 from gateway.core.streams.continuation import SentAnswer
 from gateway.core.streams.usage import find_usage
@@ -49,8 +49,13 @@ class Sink(Protocol):
 _WAYS = {CHAT: "chat", COMPLETIONS: "completions", RESPONSES: "responses"}
 
 
+OwnServer = Callable[[InferenceRequest, Outcome], ModelServer | None]
+"""Gives a request's own way to the engines; None: it has none."""
+
+
 class InferenceHandler:
-    """Answers requests for models that engines serve, by relaying the engine's bytes."""
+    """Answers requests for models that engines serve, by relaying the engine's bytes. `own_server`
+    is for requests whose answers come about in another way than their bodies say."""
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class InferenceHandler:
         telemetry: Telemetry,
         timeouts: AnswerTimeouts,
         continuation: StreamContinuation | None = None,
+        own_server: OwnServer | None = None,
     ) -> None:
         self._admission = admission
         self._dispatch = dispatch
@@ -68,6 +74,7 @@ class InferenceHandler:
         self._telemetry = telemetry
         self._timeouts = timeouts
         self._continuation = continuation
+        self._own_server = own_server
 
     async def answer(
         self, request: InferenceRequest, headers: Mapping[str, str], sink: Sink
@@ -85,7 +92,8 @@ class InferenceHandler:
         self, request: InferenceRequest, headers: Mapping[str, str], sink: Sink, outcome: Outcome
     ) -> None:
         timeout = ProgressTimeout(self._clock.now)
-        opened = await self._dispatch.open(request, headers, outcome, timeout)
+        server = None if self._own_server is None else self._own_server(request, outcome)
+        opened = await self._dispatch.open(request, headers, outcome, timeout, server=server)
         try:
             outcome.status = opened.answer.status
             if outcome.status >= 400:

@@ -292,14 +292,8 @@ def at_first(
 
 
 class FakeVerification:
-    """Of an engine at `endpoint`. After None it is silent until it is made to `say` more."""
-
-    def __init__(
-        self, pieces: Sequence[VerifiedPiece], takes_drafts: bool, endpoint: str = ""
-    ) -> None:
-        self.endpoint = endpoint
+    def __init__(self, pieces: Sequence[VerifiedPiece], takes_drafts: bool) -> None:
         self._pieces = list(pieces)
-        self._more = asyncio.Event()
         self._takes_drafts = takes_drafts
         self.usage: tuple[int, int] | None = None
         self.drafts: list[tuple[int, list[int], list[int]]] = []
@@ -316,17 +310,10 @@ class FakeVerification:
             return None
         piece = self._pieces.pop(0)
         if piece is None:
-            if not self._pieces:
-                self._more.clear()
-                await self._more.wait()
-            return await self.read()
+            await asyncio.Event().wait()
         if isinstance(piece, Exception):
             raise piece
         return piece
-
-    def say(self, *pieces: VerifiedPiece) -> None:
-        self._pieces += pieces
-        self._more.set()
 
     def close(self) -> None:
         self.closed = True
@@ -374,8 +361,7 @@ class FakeVerifier:
         await self.accepting_at[endpoint.id].wait()
         if endpoint.id in self.refusals:
             raise self.refusals[endpoint.id]
-        pieces = self._scripts[endpoint.id]()
-        self.made.append(FakeVerification(pieces, self.takes_drafts, endpoint.id))
+        self.made.append(FakeVerification(self._scripts[endpoint.id](), self.takes_drafts))
         self.made[-1].usage = self.usage
         return self.made[-1]
 

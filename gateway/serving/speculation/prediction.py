@@ -1,0 +1,116 @@
+"""Predicted outputs: the text that a caller expects, as drafts for the engine that answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from gateway.core.outcome import Outcome
+from gateway.core.ports import LeaveDrafts
+from gateway.core.speculation.eligibility import Fields
+from gateway.core.speculation.job import DraftFacts
+from gateway.core.speculation.predicted_text import PredictedText
+from gateway.core.types import Endpoint
+from gateway.errors import GatewayError
+
+USED, NOT_USED = "used", "not-used: "
+TextIds = Callable[[Endpoint, str, str], Awaitable[Sequence[int]]]
+"""Gives the token ids of a text at an endpoint, for a model. Raises GatewayError."""
+
+
+class PredictedRequest:
+    """A request with a predicted text, at whichever endpoint answers it (`DraftedRequest`).
+    `outcome` gets what came of it."""
+
+    def __init__(self, text: str, outcome: Outcome, text_ids: TextIds) -> None:
+        self._text = text
+        self._outcome = outcome
+        self._text_ids = text_ids
+        self._source: PredictionSource | None = None
+
+    def source(
+        self, endpoint: Endpoint, facts: DraftFacts, path: str, fields: Fields
+    ) -> PredictionSource | None:
+        if not self._text:
+            self.unused("empty")
+            return None
+        self._outcome.prediction = USED
+        ids = self._text_ids(endpoint, str(fields.get("model") or ""), self._text)
+        self._source = PredictionSource(ids, facts, self._outcome)
+        return self._source
+
+    def engine_fields(self, fields: Fields) -> Fields:
+        return {name: value for name, value in fields.items() if name != "prediction"}
+
+    def unused(self, reason: str) -> None:
+        self._source, self._outcome.prediction = None, NOT_USED + reason
+
+    def usage_details(self) -> Mapping[str, int]:
+        return {} if self._source is None else self._source.usage_details()
+
+
+class PredictionSource:
+    """A `DraftSource` of the predicted text, whose token ids are fetched while the engine begins:
+    the answer does not wait for them."""
+
+    def __init__(
+        self, fetching: Awaitable[Sequence[int]], facts: DraftFacts, outcome: Outcome
+    ) -> None:
+        self._facts = facts
+        self._outcome = outcome
+        self._leave: LeaveDrafts | None = None
+        self._predicted: PredictedText | None = None
+        self._early: list[int] = []
+        self._tokens = 0
+        self._closed = False
+        self._task = asyncio.create_task(self._fetch(fetching))
+
+    def start(self, leave: LeaveDrafts) -> None:
+        self._leave = leave
+        if self._predicted is not None:
+            self._begin(self._predicted, leave)
+
+    def prompt(self, ids: Sequence[int]) -> None:
+        """The text is offered whatever was asked."""
+
+    def advance(self, ids: Sequence[int]) -> None:
+        self._tokens += len(ids)
+        if self._predicted is None or self._leave is None:
+            self._early += ids
+        elif runs := self._predicted.advance(ids):
+            self._leave(runs)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._task.cancel()
+            # A step's tokens come in one event, which is all that is counted without usage.
+            self._outcome.completion_tokens = max(self._outcome.completion_tokens, self._tokens)
+
+    def usage_details(self) -> Mapping[str, int]:
+        predicted = self._predicted
+        if predicted is None:
+            return {"accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0}
+        return {
+            "accepted_prediction_tokens": predicted.accepted,
+            "rejected_prediction_tokens": len(predicted.ids) - predicted.accepted,
+        }
+
+    async def _fetch(self, fetching: Awaitable[Sequence[int]]) -> None:
+        try:
+            ids = await fetching
+        except GatewayError:
+            # The answer comes all the same.
+            return
+        if (most := self._facts.vocabulary) is not None:
+            ids = ids[: next((n for n, token in enumerate(ids) if token >= most), len(ids))]
+        self._predicted = PredictedText(ids=ids, per_step=self._facts.per_step)
+        if self._leave is not None:
+            self._begin(self._predicted, self._leave)
+
+    def _begin(self, predicted: PredictedText, leave: LeaveDrafts) -> None:
+        """Also where some of the answer is there already."""
+        runs = predicted.advance(self._early) if self._early else predicted.begin()
+        self._early.clear()
+        if runs:
+            leave(runs)
