@@ -28,14 +28,14 @@ from tests.servers import SHIPPED_FAMILY, Server, eventually, free_port, start, 
 PATIENCE_S = 600.0
 """For one engine to load, beside others and beside tests."""
 
-AT_ONCE = {"edge": 4, "cloud": 4, "verifier": 16, "qwen3": 4}
+AT_ONCE = {"edge": 4, "cloud": 4, "verifier": 16, "middle": 16, "qwen3": 4}
 """Requests that each vLLM runs at once: so few that a test can fill it, and for the verifier
 enough for all sessions that tests have at a time."""
 
-RACING = frozenset({"verifier", "qwen3"})
+RACING = frozenset({"verifier", "middle", "qwen3"})
 """Those that take drafts."""
 
-CORES = {"edge": 1, "cloud": 0, "verifier": 0, "qwen3": 1}
+CORES = {"edge": 1, "cloud": 0, "verifier": 0, "middle": 1, "qwen3": 1}
 """Those that work at the same time in some test have a core each, where there are two."""
 
 TINY_QWEN3 = "qwen3/tiny-qwen3-edge"
@@ -46,6 +46,7 @@ MODELS = {
     "edge": "rill-edge",
     "cloud": "rill-cloud",
     "verifier": "rill-cloud",
+    "middle": "rill-edge",
     "textbook": "rill-edge",
 }
 
@@ -88,8 +89,8 @@ class Engines:
     """The engines that were started so far, by name; `stack` stops them.
 
     `edge` and `cloud` are plain vLLM, `verifier` is vLLM with our scheduler on the cloud's model,
-    and `textbook` is the reference verifier on the edge's. `qwen3` is as `verifier`, on a tiny
-    model of another architecture.
+    `middle` the same on the edge's, and `textbook` is the reference verifier on the edge's. `qwen3`
+    is as `verifier`, on a tiny model of another architecture.
     """
 
     folder: Path

@@ -1,7 +1,8 @@
 """A question to a gateway or a device agent, its answer as it comes, and who wrote what of it.
 
-Green: drafted on the device and verified by the server. Plain: written by the server itself.
-Yellow: written by the device alone, not verified.
+Green: drafted on the device and verified by the server. Blue: drafted by a tier between the two,
+and verified. Plain: written by the server itself. Yellow: written by the device alone, not
+verified.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from gateway.protocol.configuration.parser import USAGE
 from gateway.protocol.configuration.urls import url_problem
 from gateway.protocol.headers import ENDPOINT, MARKS, REASON, TIER
 
-COLOURS = {"draft": "\033[32m", "verifier": "", "device": "\033[33m"}
-SIGNS = {"draft": "=", "verifier": ".", "device": "?"}
+COLOURS = {"draft": "\033[32m", "edge": "\033[34m", "verifier": "", "device": "\033[33m"}
+SIGNS = {"draft": "=", "edge": "-", "verifier": ".", "device": "?"}
 RESET = "\033[0m"
 TIMEOUT_S = 120.0
 LOOK_S = 0.5
@@ -170,6 +171,8 @@ def _drafted(extra: Mapping[str, Any], ms: str) -> str:
         f"{extra['way']}: {extra['verified_tokens'] + extra['unverified_tokens']} tokens in {ms}, "
         f"{extra['accepted_tokens']} of them drafted on the device and verified"
     )
+    for tier, tokens in extra.get("middle_tokens", {}).items():
+        line += f", {tokens} by the {tier} and verified"
     if extra["unverified_tokens"]:
         line += f", {extra['unverified_tokens']} unverified"
     return line + (f" ({extra['degraded']})" if extra["degraded"] else "")

@@ -16,6 +16,7 @@ from gateway.adapters.prometheus.collective import CollectiveMetrics
 from gateway.adapters.prometheus.conditions import ConditionMetrics
 from gateway.adapters.prometheus.connections import ConnectionMetrics
 from gateway.adapters.prometheus.devices import DeviceMetrics, MemberMetrics
+from gateway.adapters.prometheus.draft_rounds import RoundMetrics
 from gateway.adapters.prometheus.drafting import DraftingTelemetry
 from gateway.adapters.prometheus.endpoints import (
     DiscoveryMetrics,
@@ -135,6 +136,11 @@ def _of_devices() -> tuple[MetricsSection, ...]:
             "Mailboxes",
             "The engines' mailboxes for drafts: docs/speculation.md.",
             lambda: registry_of(MailboxMetrics(lambda: ())),
+        ),
+        MetricsSection(
+            "Rounds of drafts",
+            "Drafts at engines without a mailbox: docs/draft-rounds.md.",
+            lambda: _registry_with(RoundMetrics),
         ),
     )
 

@@ -12,7 +12,8 @@ from gateway.core.access.key import Identity
 from gateway.core.ports import EndpointSource
 from gateway.core.routing.policies import VIRTUAL_MODELS
 from gateway.core.routing.routing import unknown_model
-from gateway.core.types import EndpointState, PoolState
+from gateway.core.speculation.job import DraftWay
+from gateway.core.types import Endpoint, EndpointState, PoolState
 from gateway.protocol.openai import (
     ErrorBody,
     ModelCard,
@@ -175,9 +176,11 @@ def readiness(
     *,
     ready: bool,
     now: float,
+    drafts: Callable[[Endpoint], DraftWay],
 ) -> Readiness:
     """`ready`: requests may come, whatever their pools are like. An endpoint that is ejected is
-    named, and leaves its pool ready: where all are, they are all tried."""
+    named, and leaves its pool ready: where all are, they are all tried. `drafts`: the way in which
+    an endpoint takes them."""
     by_pool = {
         pool.name: PoolCondition(ready=False, tier=pool.tier.value, endpoints={}, held=pool.held)
         for pool in pools
@@ -186,4 +189,5 @@ def readiness(
         pool = by_pool[state.endpoint.pool]
         pool.endpoints[state.endpoint.id] = state.condition(now)
         pool.ready = pool.ready or state.healthy
+        pool.drafts = drafts(state.endpoint)
     return Readiness(ready=ready, conditions=dict(conditions), pools=by_pool)

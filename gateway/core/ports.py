@@ -221,7 +221,8 @@ class RoundTelemetry(Protocol):
     blocks or raises.
 
     `round` takes how many drafts were checked and accepted, and its time in seconds. `plain` counts
-    answers that are served without rounds, by the reason.
+    answers that are served without rounds, by the reason: sampled, stop_texts, fields, unbounded,
+    slower, refused or unreadable.
     """
 
     def round(self, pool: str, drafted: int, accepted: int, seconds: float) -> None: ...

@@ -60,6 +60,9 @@ class PoolCondition(BaseModel):
     tier: str
     endpoints: dict[str, str] = Field(description="endpoint id -> ok, or why not")
     held: int = Field(default=0, description="requests that wait for its first endpoint")
+    drafts: Literal["mailbox", "rounds", "none"] = Field(
+        default="none", description="the way in which its engines take drafts"
+    )
 
 
 class Readiness(BaseModel):

@@ -17,6 +17,7 @@ COLLECTIVE = "tierflow-collective"
 ON_DEVICE = "tierflow-on-device"
 DEVICE_EDGE = "tierflow-device-edge"
 DEVICE_CLOUD = "tierflow-device-cloud"
+DEVICE_EDGE_CLOUD = "tierflow-device-edge-cloud"
 """Of the device agent alone."""
 
 OF_TIER: Mapping[str, str] = {"edge": EDGE, "cloud": CLOUD}

@@ -65,6 +65,13 @@ class Pool(Group):
         description="The engines' `TIERFLOW_DRAFT_SECRET`, at least 16 characters.",
     )
 
+    draft_rounds: bool = Field(
+        default=False,
+        description="Whether drafts are checked in rounds, by requests with several prompts, at "
+        "engines without a mailbox, wherever that is expected to be faster. It loads the engines "
+        "with more rows; they need a prefix cache.",
+    )
+
     tls: ClientTls | None = None
     mailbox_tls: bool = Field(
         default=False, description="Whether the mailboxes speak TLS, by the files of `tls`."

@@ -165,6 +165,7 @@ def _members(
 def _drafting(shared: Shared, telemetry: SessionTelemetry) -> DraftingDeps:
     return DraftingDeps(
         verifiers=shared.verifiers,
+        chains=shared.chains,
         admission=shared.admission,
         telemetry=telemetry,
         clock=shared.clock,

@@ -12,7 +12,6 @@ from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.endpoints.live import LiveEndpoints
 from gateway.adapters.engines.client import AiohttpModelServer
 from gateway.adapters.engines.drafting_engines import MailboxEngines
-from gateway.adapters.engines.verifier import EngineVerifier
 from gateway.adapters.files.outcome_log import OutcomeFile
 from gateway.adapters.line_writer import LineWriter
 from gateway.adapters.name_lookup import SystemNameLookup
@@ -58,6 +57,7 @@ from gateway.wiring.shared import Shared, build_shared
 from gateway.wiring.speculation import build_predictions
 from gateway.wiring.state import SharedState
 from gateway.wiring.tls import TlsEnds, tls_conditions
+from gateway.wiring.verification import VerificationParts, build_verification
 from k8s.discovery.discovery import DiscoveryScope
 
 
@@ -95,6 +95,7 @@ class GatewayParts:
     upkeep: EndpointUpkeep
     state: SharedState
     shared: Shared
+    verification: VerificationParts
     devices: DeviceParts
     resumable: ResumableParts
     models: VirtualModels
@@ -123,6 +124,7 @@ class GatewayParts:
             self.conditions(),
             ready=self.settled and self.upkeep.routes and not self.draining,
             now=self.shared.clock.now(),
+            drafts=self.verification.verifier.way,
         )
 
     def conditions(self) -> Mapping[str, str]:
@@ -130,6 +132,7 @@ class GatewayParts:
         conditions = self.upkeep.conditions() | self.state.conditions()
         conditions |= self.models.conditions(self.upkeep.served_models)
         conditions |= self.access.conditions()
+        conditions |= self.verification.metrics.conditions()
         conditions |= tls_conditions(self.tls.watch)
         if self.output is not None and (lost := self.output.losing):
             conditions["log-lines-lost"] = (
@@ -198,12 +201,15 @@ async def build_parts(
     if plan.scope is not None:
         registry.register(DiscoveryMetrics(lambda: upkeep.watches))
     upkeep.start(stack)
+    verification = build_verification(
+        settings, server=server, mailboxes=upkeep.mailboxes, clock=clock, registry=registry
+    )
     shared = build_shared(
         settings,
         routing=plan.routing,
         endpoints=endpoints,
         server=server,
-        verifier=EngineVerifier(server, upkeep.mailboxes),
+        verifier=verification.verifier,
         clock=clock,
         telemetry=requests,
     )
@@ -244,6 +250,7 @@ async def build_parts(
         upkeep=upkeep,
         state=state,
         shared=shared,
+        verification=verification,
         devices=devices,
         resumable=resumable,
         models=models,

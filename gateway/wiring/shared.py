@@ -16,6 +16,7 @@ from gateway.core.prices import Prices
 from gateway.core.privacy import PrivacyRule
 from gateway.core.retry import FaultBudgets, RetryBudget
 from gateway.core.routing.routing import Routing
+from gateway.serving.chain.chains import Chains
 from gateway.serving.continuation.continuation import Continuation
 from gateway.serving.requests.admission import Admission
 from gateway.serving.requests.attempts import Failover
@@ -54,6 +55,7 @@ class Shared:
     continuation: Continuation | None
     calls: EngineCalls
     verifiers: VerifierEndpoints
+    chains: Chains
     prices: Prices
     privacy: PrivacyRule
     uniform: Callable[[], float]
@@ -131,6 +133,7 @@ def build_shared(
         continuation=continuation,
         calls=calls,
         verifiers=verifiers,
+        chains=Chains(verifiers=verifiers, timeouts=timeouts, new_id=new_id),
         prices=Prices(settings.prices.model_dump()),
         privacy=privacy,
         uniform=uniform,

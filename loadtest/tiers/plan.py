@@ -77,8 +77,11 @@ class TiersPlan:
 
 NEAR_WAYS = (DEVICE_ONLY, EDGE_ONLY, with_device("edge"))
 """The cloud has no part in them: they are the same at every round trip to it."""
-FAR_WAYS = (CLOUD_ONLY, with_device("cloud"), CO_LOCATED)
-SPOILED_WAYS = (CLOUD_ONLY, *(with_device("cloud", drafter) for drafter in DRAFTERS))
+FAR_WAYS = (CLOUD_ONLY, with_device("cloud"), with_device("edge-cloud"), CO_LOCATED)
+SPOILED_WAYS = (
+    CLOUD_ONLY,
+    *(with_device(tiers, drafter) for tiers in ("cloud", "edge-cloud") for drafter in DRAFTERS),
+)
 
 
 def table(round_trip_ms: int, ways: Sequence[Way], *, seconds: float, least: int) -> Cell:

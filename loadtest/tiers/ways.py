@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.protocol.virtual_models import DEVICE_CLOUD, DEVICE_EDGE, ON_DEVICE
+from gateway.protocol.virtual_models import (
+    DEVICE_CLOUD,
+    DEVICE_EDGE,
+    DEVICE_EDGE_CLOUD,
+    ON_DEVICE,
+)
 from loadtest.measure.processes import Process
 from loadtest.speculation.engines import COLOCATED, Engines
 from loadtest.speculation.links import PLAIN_CLOUD, PLAIN_EDGE
@@ -46,6 +51,7 @@ MODELS: Mapping[str, str] = {
     "co-located": COLOCATED,
     "device-edge": DEVICE_EDGE,
     "device-cloud": DEVICE_CLOUD,
+    "device-edge-cloud": DEVICE_EDGE_CLOUD,
 }
 """The model to ask for, by the way's name."""
 

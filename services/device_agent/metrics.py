@@ -61,8 +61,8 @@ class AgentMetrics:
         self.registry = CollectorRegistry()
         self._answers = self._counter(
             "answers",
-            "Answers. way: on-device, device-edge or device-cloud. degraded: yes where a better "
-            "way was lost or missing.",
+            "Answers. way: on-device, device-edge, device-cloud or device-edge-cloud. degraded: "
+            "yes where a better way was lost or missing.",
             ["way", "degraded"],
         )
         self._tokens = self._counter(
@@ -74,6 +74,11 @@ class AgentMetrics:
         self._drafted = self._counter("drafted_tokens", "Draft tokens sent to a verifier.", [])
         self._accepted = self._counter(
             "accepted_tokens", "Draft tokens that came back verified.", []
+        )
+        self._middle = self._counter(
+            "middle_tokens",
+            "Verified tokens that a tier between device and verifier wrote first, by tier.",
+            ["tier"],
         )
         self._active = Gauge(
             "tierflow_device_active_answers",
@@ -149,3 +154,5 @@ class AgentMetrics:
         self._tokens.labels("unverified").inc(report.unverified_tokens)
         self._drafted.inc(report.drafted_tokens)
         self._accepted.inc(report.accepted_tokens)
+        for tier, tokens in report.middle_tokens.items():
+            self._middle.labels(tier).inc(tokens)

@@ -23,6 +23,7 @@ LISTED: Mapping[tuple[str, str], str] = {
     ("docs/reliability.md", '{"ready":true'): COMPARED,
     ("docs/reliability.md", '"state-lost"'): COMPARED,
     ("docs/reliability.md", '{"streams": …'): COMPARED,
+    ("docs/draft-rounds.md", "gateway ---"): "a diagram of one request",
     ("docs/speculation.md", "device ---"): "a diagram of connections",
     ("docs/speculation.md", "device   "): "a diagram of frames",
 }

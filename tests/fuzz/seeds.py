@@ -107,6 +107,13 @@ STREAMS = (
     b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
     b"data: a\r\ndata: b\r\n\r\nid: 7\r\ndata:\r\n\r\n",
 )
+_ROW = {"index": 0, "text": "hi", "token_ids": [5], "finish_reason": "length"}
+ROUNDS = _json(
+    {"choices": [_ROW, _ROW | {"index": 1, "token_ids": [6]}]},
+    {"choices": [_ROW | {"index": 1, "finish_reason": "stop", "stop_reason": 6}, _ROW]},
+    {"choices": [_ROW | {"token_ids": []}]},
+    [_ROW],
+)
 REFUSALS = _json(
     {"error": {"message": "no", "type": "BadRequestError", "param": "body.n", "code": 400}},
     {"object": "error", "message": "no", "code": 400},

@@ -15,6 +15,7 @@ import msgspec
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from gateway.adapters.engines.draft_round import RoundUnreadable, confirmed, parse_round
 from gateway.adapters.engines.vllm_page import parse_load
 from gateway.adapters.files.keys import KeyFile
 from gateway.adapters.identity.issuers import SignedTokens
@@ -84,6 +85,7 @@ def targets() -> list[Target]:
             Target(f"an engine's stream of {path}", _stream(path), seeds.STREAMS, (GatewayError,))
             for path in (CHAT, COMPLETIONS, RESPONSES, MESSAGES)
         ),
+        Target("an engine's round", _round, seeds.ROUNDS, (RoundUnreadable,)),
         Target("an engine's refusal", relayed, seeds.REFUSALS),
         Target("an engine's metrics", parse_load, seeds.METRICS),
         Target("a final answer", _final_answer, seeds.TEXTS),
@@ -191,6 +193,11 @@ def _stream(path: str) -> Parser:
             pass
 
     return fed
+
+
+def _round(data: bytes) -> None:
+    tokens = parse_round(data, 2)
+    assert confirmed([5], tokens, room=9).ids
 
 
 def _final_answer(data: bytes) -> None:

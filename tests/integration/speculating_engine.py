@@ -41,7 +41,9 @@ class SpeculatingEngine:
 
     `shift` changes the tokenizer. `gate` cleared: steps wait. `breaks_after`: the connection of an
     answer is cut after so many tokens; `breaks_for_good`: from then on it refuses. `refuses`:
-    /v1/completions answers with this status, and names `refused_field`, if that is set.
+    /v1/completions answers with this status, and names `refused_field`, if that is set. `rounds`
+    counts requests with several prompts, which it refuses where `refuses_rounds`, and of which it
+    cuts the next one where `breaks_in_round`.
     """
 
     model: str = "rill-cloud"
@@ -51,6 +53,9 @@ class SpeculatingEngine:
     breaks_for_good: bool = False
     refuses: int | None = None
     refused_field: str = ""
+    refuses_rounds: bool = False
+    breaks_in_round: bool = False
+    rounds: int = 0
     url: str = ""
     mailbox: str = ""
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -163,6 +168,8 @@ class SpeculatingEngine:
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.bodies.append(body)
+        if isinstance(body["prompt"][0], list):
+            return await self._round(body["prompt"], request)
         if self.refuses is not None:
             field, words = self.refused_field, "the engine's own words"
             named = {"message": f"{words} ({field})", "param": field}
@@ -179,6 +186,25 @@ class SpeculatingEngine:
         finally:
             self.running -= 1
         return response
+
+    async def _round(self, prompts: list[list[int]], request: web.Request) -> web.Response:
+        """The next token after each of the prompts, in one step."""
+        if self.refuses_rounds:
+            message = "prompt: several are not supported"
+            return web.json_response({"error": {"message": message}}, status=400)
+        if self.breaks_in_round:
+            self.breaks_in_round = False
+            assert request.transport is not None
+            request.transport.abort()
+        self.rounds += 1
+        await asyncio.sleep(self.step_s)
+        choices = [
+            {"index": index, "text": "", "token_ids": answer_ids(prompt, 1)}
+            | {"finish_reason": "length", "stop_reason": None}
+            for index, prompt in enumerate(prompts)
+        ]
+        # In no order that a client may count on.
+        return web.json_response({"choices": choices[::-1]})
 
     async def _generate(
         self, body: dict[str, Any], response: web.StreamResponse, request: web.Request

@@ -54,8 +54,13 @@ def round_body(
 
 async def read_round(answer: Answer, rows: int) -> list[NextToken]:
     """In the order of the prompts. Raises UpstreamError, RoundUnreadable."""
+    return parse_round(await read_small(answer), rows)
+
+
+def parse_round(body: bytes, rows: int) -> list[NextToken]:
+    """Raises RoundUnreadable."""
     try:
-        choices = orjson.loads(await read_small(answer))["choices"]
+        choices = orjson.loads(body)["choices"]
         by_index = {choice["index"]: choice for choice in choices}
         return [_next_token(by_index[index]) for index in range(rows)]
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:

@@ -56,7 +56,8 @@ class StatelessVerification:
         self._endpoint = endpoint
         self._job = job
         self._stream: Verification | None = stream
-        self._fresh = True
+        self._fresh = True  # It has given nothing yet.
+        self._returning = False
         self._rule = rule
         self._most_drafts = most_drafts
         self._clock = clock
@@ -67,6 +68,8 @@ class StatelessVerification:
         self._confirmed: list[int] = []
         self._round_answer: Answer | None = None
         self._rounds = 0
+        self._left_stream = False
+        self._drafted = False
         self._refused = False
         self._last = False  # The stream has said why it ends.
         self._over = False
@@ -74,13 +77,14 @@ class StatelessVerification:
 
     @property
     def usage(self) -> tuple[int, int] | None:
-        if self._rounds:
+        if self._left_stream:
             return len(self._job.prompt), len(self._confirmed)
         return self._stream.usage if self._stream is not None else None
 
     def draft(self, runs: Sequence[DraftRun]) -> bool:
         if self._refused:
             return False
+        self._drafted = self._drafted or bool(runs)
         kept = [self._runs.put(run) for run in runs]
         return all(kept)
 
@@ -95,6 +99,9 @@ class StatelessVerification:
         return await self._streamed(drafts)
 
     def close(self) -> None:
+        if self._drafted and not self._rounds:
+            self._telemetry.plain(self._endpoint.pool, "slower")
+        self._drafted = False
         self._over = True
         self._leave_stream()
         if self._round_answer is not None:
@@ -119,11 +126,11 @@ class StatelessVerification:
             self._over = True
             return None
         if ids := batch.ids:
-            if self._fresh and self._rounds:
+            if self._returning:
                 self._rule.returned(now - began, now)
             elif self._since is not None:
                 self._rule.streamed(len(ids), now - self._since, now)
-            self._since, self._fresh = now, False
+            self._since, self._fresh, self._returning = now, False, False
             self._compare(drafts, ids)
             self._confirmed += ids
         self._last = batch.reason is not None
@@ -131,7 +138,8 @@ class StatelessVerification:
 
     async def _reopen(self) -> Verification:
         """Raises UpstreamError."""
-        job, self._fresh, self._since = self._job, True, None
+        job, self._since = self._job, None
+        self._fresh = self._returning = True
         rest = replace(
             job,
             prompt=[*job.prompt, *self._confirmed],
@@ -148,12 +156,13 @@ class StatelessVerification:
     async def _round(self, drafts: Sequence[int]) -> Batch | None:
         """None where the engine takes no rounds. Raises UpstreamError."""
         self._leave_stream()
+        self._left_stream = True
         began = self._clock.now()
         try:
             tokens = await self._ask_round(drafts)
         except (InvalidRequest, RoundUnreadable) as error:
             reason = "refused" if isinstance(error, InvalidRequest) else "unreadable"
-            self._refused = True
+            self._refused, self._drafted = True, False
             self._rule.refused(self._clock.now() - began)
             self._telemetry.plain(self._endpoint.pool, reason)
             return None

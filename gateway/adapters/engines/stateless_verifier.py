@@ -9,7 +9,7 @@ from gateway.adapters.engines.stateless_verification import IN_ROUNDS, Stateless
 from gateway.adapters.engines.verifier import EngineVerifier
 from gateway.core.bounded_dict import BoundedDict
 from gateway.core.ports import Clock, ModelServer, RoundTelemetry, Verification
-from gateway.core.speculation.job import DraftFacts, Job
+from gateway.core.speculation.job import DraftFacts, DraftWay, Job
 from gateway.core.speculation.round_costs import RoundCosts
 from gateway.core.speculation.round_economy import RoundEconomy, RoundRule
 from gateway.core.types import Endpoint
@@ -52,8 +52,14 @@ class StatelessVerifier:
         self._most_drafts = most_drafts
         self._costs = BoundedDict[str, RoundCosts](MAX_ENDPOINTS)
 
+    def way(self, endpoint: Endpoint) -> DraftWay:
+        """The way in which the endpoint takes drafts."""
+        if self._engines.has_mailbox(endpoint):
+            return "mailbox"
+        return "rounds" if self._takes_rounds(endpoint.pool) else "none"
+
     def facts(self, endpoint: Endpoint) -> DraftFacts:
-        if self._in_rounds(endpoint):
+        if self.way(endpoint) == "rounds":
             return DraftFacts(per_step=self._most_drafts)
         return self._engines.facts(endpoint)
 
@@ -66,7 +72,7 @@ class StatelessVerifier:
         return await self._engines.detokenize(endpoint, model, ids)
 
     async def open(self, endpoint: Endpoint, job: Job) -> Verification:
-        if not self._in_rounds(endpoint):
+        if self.way(endpoint) != "rounds":
             return await self._engines.open(endpoint, job)
         if reason := plain_reason(job.sampling):
             self._telemetry.plain(endpoint.pool, reason)
@@ -83,9 +89,6 @@ class StatelessVerifier:
             clock=self._clock,
             telemetry=self._telemetry,
         )
-
-    def _in_rounds(self, endpoint: Endpoint) -> bool:
-        return self._takes_rounds(endpoint.pool) and not self._engines.has_mailbox(endpoint)
 
 
 def plain_reason(sampling: Mapping[str, Any]) -> str:

@@ -66,6 +66,11 @@ CONDITIONS: Mapping[str, DegradedMode] = {
         "cascade, the collective or the family.",
         remedy="Correct the name, or start the engine that serves it.",
     ),
+    "draft-rounds-failing": DegradedMode(
+        meaning="An engine failed at the last round of drafts; answers go on without.",
+        remedy="Where it stays so, the engine takes no requests with several prompts of token "
+        "ids: set the pool's `draft_rounds` to false.",
+    ),
     "mailbox-lost": DegradedMode(
         meaning="Drafts do not reach an engine; it answers without them.",
         remedy="Check the address, its port in firewalls, and the secret.",

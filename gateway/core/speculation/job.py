@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,13 +25,15 @@ class Batch:
 
     `reason` is the OpenAI finish reason, `stop` the stop text that ended it, or the id of the
     token. `text` is what the engine has decoded by now: a letter whose bytes span two tokens comes
-    with the second.
+    with the second. `writers`, only of an answer for which several tiers draft: who wrote each id
+    first, as a place in the chain.
     """
 
     ids: Sequence[int]
     reason: str | None = None
     stop: str | int | None = None
     text: str = ""
+    writers: Sequence[int] = ()
 
 
 LARGEST_SEED = 2**63 - 1
@@ -61,6 +63,11 @@ def moved_seed(seed: int, tokens: int) -> int:
 
 DraftRun = tuple[int, Sequence[int], Sequence[int]]
 """Draft ids that stand from an output position on: (position, ids, the ids before them)."""
+
+
+DraftWay = Literal["mailbox", "rounds", "none"]
+"""The way in which an endpoint takes drafts: in the steps of its engine, in rounds of requests, or
+not at all."""
 
 
 @dataclass(frozen=True, slots=True)

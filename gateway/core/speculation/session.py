@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.core.speculation.job import DraftRun
+from gateway.core.speculation.run_of_rest import run_of_rest
 
 AHEAD = 512
 """Positions beyond the last verified one up to which drafts may begin."""
@@ -95,15 +96,7 @@ class SessionState:
         """A draft that stands from output position `position` on, after `before`, as the engine
         that answers now counts positions. None where it contradicts, or ends within, what came
         before that engine."""
-        start = self.resumed_at
-        if start == 0:
-            return position, ids, before
-        known = self.verified[max(0, position - len(before)) : start]
-        if [*before, *ids][: len(known)] != known:
-            return None
-        new_ids = ids[max(0, start - position) :]
-        new_before = before[max(0, start - position + len(before)) :]
-        return (max(0, position - start), new_ids, new_before) if new_ids else None
+        return run_of_rest((position, ids, before), self.verified, self.resumed_at)
 
     def forwarded(self, position: int, ids: Sequence[int], now: float) -> None:
         """Remember a draft that is on its way to the verifier since `now` (seconds)."""

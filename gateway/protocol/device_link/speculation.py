@@ -187,7 +187,7 @@ class Tokens(Struct, tag="tokens", tag_field="t", frozen=True, omit_defaults=Tru
     p: int
     i: list[int]
     d: int = 0
-    w: list[int] = []
+    w: list[Annotated[int, Meta(ge=0, le=MAX_MIDDLE_TIERS + 1)]] = []
 
 
 class Ahead(Struct, tag="ahead", tag_field="t", frozen=True):

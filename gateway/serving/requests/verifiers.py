@@ -57,8 +57,21 @@ class VerifierEndpoints:
                             tokenizer=tokenizer,
                             per_step=per_step,
                             privacy=privacy,
+                            through=self._through(tier, tokenizer) if per_step else (),
                         )
         return list(offers.values())
+
+    def _through(self, tier: Tier, tokenizer: str) -> tuple[Literal["edge", "cloud"], ...]:
+        """The tiers in the middle by which a tier can be reached now, the lowest first."""
+        return tuple(
+            name
+            for middle, name in TIERS.items()
+            if middle.rank < tier.rank
+            and any(
+                state.endpoint.tier is middle and state.healthy and state.tokenizer == tokenizer
+                for state in self.endpoints.states()
+            )
+        )
 
     def attempts(self, caller: str) -> Attempts:
         """The attempts of one new request of this caller."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gateway.protocol.device_link.fields import Privacy
+from gateway.protocol.device_link.fields import Privacy, Tier
 from gateway.protocol.requests.sampling import Sampling
 
-TokenOrigin = Literal["draft", "verifier", "device"]
-"""Who produced a token: a draft that was verified, the verifier itself, or the device alone."""
+TokenOrigin = Literal["draft", "verifier", "device"] | Tier
+"""Who produced a token: a draft that was verified, the verifier itself, or the device alone. A
+tier in the middle by its name: its own draft for the next, which was verified."""
 
 FinishReason = Literal["stop", "length"]
 
@@ -54,9 +56,10 @@ class AnswerReport:
 
     `logprob` is the sum of the natural log-probabilities of the unverified tokens, as the device's
     model has them at temperature 1. `degraded` says why the answer did not come as was asked
-    for; None: it did. `placement`: on-device, device-edge or device-cloud. `model` writes what
-    comes now. `stop_reason` is the stop text or the id of the token that ended the answer, where
-    it was none of the model's own ends.
+    for; None: it did. `placement`: on-device, device-edge, device-cloud or device-edge-cloud.
+    `model` writes what comes now. `middle_tokens` counts the verified tokens that tiers in the
+    middle wrote first. `stop_reason` is the stop text or the id of the token that ended the answer,
+    where it was none of the model's own ends.
     """
 
     placement: str
@@ -68,6 +71,7 @@ class AnswerReport:
     unverified_tokens: int = 0
     drafted_tokens: int = 0
     accepted_tokens: int = 0
+    middle_tokens: Counter[str] = field(default_factory=Counter)
     degraded: str | None = None
     logprob: float = 0.0
     token_ids: list[int] = field(default_factory=list)
@@ -80,6 +84,7 @@ class AnswerReport:
             "verified_tokens": self.verified_tokens,
             "drafted_tokens": self.drafted_tokens,
             "accepted_tokens": self.accepted_tokens,
+            "middle_tokens": dict(self.middle_tokens),
             "unverified_tokens": self.unverified_tokens,
             "degraded": self.degraded,
         }

@@ -7,19 +7,14 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 
-from gateway.protocol import virtual_models
 from gateway.protocol.device_link.speculation import MAX_PROMPT_TOKENS, Offer, Privacy, Tier
-from gateway.protocol.headers import PRIVACY
 from services.device_agent.answers.answer import AnswerPiece, AnswerReport, GenerationRequest
+from services.device_agent.answers.answer_route import AnswerRoute, choose_route, open_offers
+from services.device_agent.answers.drafted_hop import DraftedHop
 from services.device_agent.answers.local_answer import local_answer
-from services.device_agent.answers.verified_answer import (
-    PRIVACY_CLASS,
-    RequestRefused,
-    VerifiedAnswer,
-    VerifierLost,
-)
+from services.device_agent.answers.problems import RequestRefused, VerifierLost
+from services.device_agent.answers.verified_answer import VerifiedAnswer
 from services.device_agent.answers.verifier_profile import VerifierProfile
 from services.device_agent.drafters.port import DrafterFailed, DraftStream
 from services.device_agent.drafting_thread import DraftingThread
@@ -29,40 +24,14 @@ from services.device_agent.text import TextModel
 
 log = logging.getLogger("tierflow.device")
 
-ON_DEVICE, DEVICE_EDGE, DEVICE_CLOUD = "on-device", "device-edge", "device-cloud"
-GATEWAY = "gateway"
-"""The placement of an answer that the gateway alone gives; without it, the device does."""
-VERIFYING_TIERS: dict[str, tuple[Tier, ...]] = {
-    ON_DEVICE: (),
-    DEVICE_EDGE: ("edge",),
-    DEVICE_CLOUD: ("cloud",),
-    "auto": ("cloud", "edge"),
-    GATEWAY: ("cloud", "edge"),
-}
-OPEN_PLACEMENTS = frozenset({"auto", GATEWAY})
-"""Whoever may see the request answers it."""
-"""By placement, the tiers that may verify: the first of them that the gateway offers."""
-
 MAX_FRUITLESS = 3
 """Sessions in a row that bring no further token, before an answer goes on alone."""
-
-
-@dataclass(frozen=True)
-class AnswerRoute:
-    """The choice of who gives an answer: the verifier of `offer`, or (None) the device alone.
-
-    `degraded` says why the device answers alone though another placement was asked for.
-    """
-
-    placement: str
-    offer: Offer | None = None
-    degraded: str | None = None
 
 
 class AnswerRouter:
     """The answers of one device, each from the best placement that is open.
 
-    `verifiers` holds what was learned of each verifying model, by its name.
+    `verifiers` holds what was learned of each model that judges drafts, by its name.
     """
 
     def __init__(
@@ -99,20 +68,7 @@ class AnswerRouter:
 
         Raises RequestRefused where the servers that were asked for may not see it.
         """
-        tiers = VERIFYING_TIERS[placement]
-        if self.link is None:
-            return []
-        offers = [self.link.offers[tier] for tier in tiers if tier in self.link.offers]
-        if model in self.link.models:
-            offers = [self.link.models[model]]
-        allowed = [offer for offer in offers if privacy in offer.privacy]
-        if offers and not allowed and placement not in OPEN_PLACEMENTS:
-            raise RequestRefused(
-                PRIVACY_CLASS,
-                f"{PRIVACY}: a request of the class {privacy} may not be seen by tier "
-                f"{offers[0].tier}; ask {virtual_models.ON_DEVICE}, or {virtual_models.AUTO}",
-            )
-        return allowed
+        return open_offers(self.link, placement, model, privacy)
 
     def route(self, placement: str, model: str = "", privacy: Privacy = "public") -> AnswerRoute:
         """`model` is the name in the request; where a server serves it, only that one verifies.
@@ -120,29 +76,7 @@ class AnswerRouter:
         Raises RequestRefused for a tier whose tokenizer differs from the device's, or that may not
         see a request of this class.
         """
-        tiers = VERIFYING_TIERS[placement]
-        if not tiers:
-            return AnswerRoute(ON_DEVICE)
-        if self.link is None or not self.link.up:
-            problem = self.link.problem if self.link else "the agent has no gateway"
-            return AnswerRoute(ON_DEVICE, degraded=problem)
-        offers = self.offers(placement, model, privacy)
-        fingerprint = self.model.fingerprint
-        for offer in offers:
-            if offer.tokenizer in ("", fingerprint):
-                return AnswerRoute(f"device-{offer.tier}", offer)
-        if offers and placement != "auto":
-            raise RequestRefused(
-                "tokenizer_differs",
-                f"model: the tokenizer of {offers[0].model} (fingerprint {offers[0].tokenizer}) "
-                f"differs from this device's (fingerprint {fingerprint})",
-            )
-        if privacy != "public" and not offers:
-            return AnswerRoute(ON_DEVICE)
-        return AnswerRoute(
-            ON_DEVICE,
-            degraded=f"the gateway offers no {' or '.join(tiers)} tier with the device's tokenizer",
-        )
+        return choose_route(self.link, self.model.fingerprint, placement, model, privacy)
 
     async def answer(
         self, request: GenerationRequest, route: AnswerRoute, report: AnswerReport
@@ -181,7 +115,7 @@ class AnswerRouter:
             async with aclosing(verified):
                 async for piece in verified:
                     yield piece
-            if route.offer is not None and report.degraded is None:
+            if route.offer is not None and report.degraded == route.degraded:
                 return
             if self._is_complete(request, answer):
                 return
@@ -203,26 +137,28 @@ class AnswerRouter:
         answer: list[int],
     ) -> AsyncGenerator[AnswerPiece]:
         """The answer as far as servers verify it, over as many sessions as that takes. `answer`
-        grows with it; `report.degraded` says why it ends before the answer does.
+        grows with it; where it ends before the answer does, `report.degraded` says why, else what
+        the route says.
 
         Raises RequestRefused before the first piece.
         """
-        offer, fruitless = route.offer, 0
+        offer, through, fruitless = route.offer, route.through, 0
         while offer is not None and self.link is not None:
             before = len(answer)
-            session = self._session(request, offer, report, stream, answer)
+            session = self._session(request, offer, through, report, stream, answer)
             try:
                 async with aclosing(session):
                     async for piece in session:
                         answer += piece.token_ids
                         yield piece
-                report.degraded = None
+                report.degraded = route.degraded
                 return
             except VerifierLost as lost:
                 report.degraded = str(lost)
                 fruitless = fruitless + 1 if len(answer) == before else 0
                 again = lost.link and fruitless < MAX_FRUITLESS and self._may_go_on(request, answer)
                 offer = await self._offer_again(offer, request.privacy) if again else None
+                through = through if offer is not None and offer.through == through else ()
             except RequestRefused as refused:
                 if not answer:
                     raise
@@ -243,22 +179,24 @@ class AnswerRouter:
         self,
         request: GenerationRequest,
         offer: Offer,
+        through: tuple[Tier, ...],
         report: AnswerReport,
         stream: DraftStream,
         verified: Sequence[int],
     ) -> AsyncGenerator[AnswerPiece]:
         assert self.link is not None
-        verifier = self.verifiers[offer.model]
+        judges = [offer.model, *(self._middle_model(tier, offer) for tier in through[:1])]
         report.model = offer.model
         answer = VerifiedAnswer(
             link=self.link,
-            verifier=verifier,
+            hop=DraftedHop(*(self.verifiers[model] for model in judges)),
             thread=self.thread,
             stream=stream,
             request=request,
             report=report,
             end_tokens=self.model.end_tokens,
             verified=verified,
+            through=through,
         )
         pieces = answer.pieces(offer, self.model.fingerprint)
         try:
@@ -266,13 +204,20 @@ class AnswerRouter:
                 async for piece in pieces:
                     yield piece
         finally:
-            acceptance = verifier.acceptance
-            self._metrics.verifier_measured(
-                offer.model,
-                acceptance=acceptance.overall.value,
-                second=acceptance.second,
-                step_s=verifier.step_s,
-            )
+            for model in judges:
+                learned = self.verifiers[model]
+                self._metrics.verifier_measured(
+                    model,
+                    acceptance=learned.acceptance.overall.value,
+                    second=learned.acceptance.second,
+                    step_s=learned.step_s,
+                )
+
+    def _middle_model(self, tier: Tier, offer: Offer) -> str:
+        """The name under which is kept what is learned of a tier in the middle: its model's, as it
+        judges the same drafts where it verifies itself."""
+        own = self.link.offers.get(tier) if self.link else None
+        return own.model if own is not None else f"{tier} before {offer.model}"
 
     def _may_go_on(self, request: GenerationRequest, answer: list[int]) -> bool:
         """Whether another session can go on with the answer: it is no whole one, and fits into the

@@ -13,7 +13,13 @@ from services.device_agent.answers.answer import (
     GenerationRequest,
     TokenOrigin,
 )
-from services.device_agent.answers.verifier_profile import VerifierProfile
+from services.device_agent.answers.drafted_hop import DraftedHop
+from services.device_agent.answers.problems import (
+    ELSEWHERE,
+    PERMANENT,
+    RequestRefused,
+    VerifierLost,
+)
 from services.device_agent.drafters.port import Burst, DrafterFailed, DraftStream, Guess
 from services.device_agent.drafting.tree import (
     DraftRun,
@@ -43,66 +49,31 @@ TRIAL_TOKENS = 16
 """Where drafting does not pay, the first tokens of some answers are drafted without being sent, to
 see whether it would pay."""
 
-ELSEWHERE = frozenset({wire.DRAINING, wire.DRAINED})
-"""Codes of errors of a gateway that is about to stop: another one goes on."""
-
-PRIVACY_CLASS = "privacy_class"
-"""The code of a refusal because of the request's privacy class."""
-
-PERMANENT = frozenset(
-    {
-        "bad_open",
-        "tokenizer_differs",
-        "model_not_found",
-        "prompt_too_long",
-        "engine_refused",
-        PRIVACY_CLASS,
-    }
-)
-"""Codes of errors that another try, or another way to answer, would not mend."""
-
-
-class RequestRefused(Exception):
-    """The request can't be answered as it is, here or elsewhere; `code` tells why. `param`: the
-    field at fault, as an engine names it."""
-
-    def __init__(self, code: str, message: str, param: str | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.param = param
-
-
-class VerifierLost(Exception):
-    """The loss of the verifier: no more verified tokens come in this session. `link`: it was the
-    connection that was lost, so another session may go on with the answer."""
-
-    def __init__(self, message: str, *, link: bool = False) -> None:
-        super().__init__(message)
-        self.link = link
-
 
 class VerifiedAnswer:
     """A speculative session at the gateway, seen from the device.
 
     `pieces` yields verified tokens as they come; `tree.verified` holds all of them, and before them
     those of earlier sessions (`verified`). Meanwhile the device drafts ahead and sends what it has
-    drafted.
+    drafted. `hop` tells of the tier that its drafts go to; `through` are the tiers in the middle.
     """
 
     def __init__(
         self,
         *,
         link: Link,
-        verifier: VerifierProfile,
+        hop: DraftedHop,
         thread: DraftingThread,
         stream: DraftStream,
         request: GenerationRequest,
         report: AnswerReport,
         end_tokens: frozenset[int],
         verified: Sequence[int] = (),
+        through: tuple[wire.Tier, ...] = (),
     ) -> None:
         self._link = link
-        self._verifier = verifier
+        self._hop = hop
+        self._through = through
         self._thread = thread
         self._stream = stream
         self._request = request
@@ -110,7 +81,7 @@ class VerifiedAnswer:
         end_tokens = frozenset() if request.sampling.ignore_eos else end_tokens
         trunk_only = request.window is not None
         self.tree = DraftTree(
-            acceptance=verifier.acceptance,
+            acceptance=hop.profile.acceptance,
             end_tokens=end_tokens,
             trunk_only=trunk_only,
             verified=verified,
@@ -118,11 +89,9 @@ class VerifiedAnswer:
         self._drafted_before = report.drafted_tokens
         self._accepted_before = report.accepted_tokens
         self._per_step = 0
-        self._last_tokens_at = 0.0
         self._ended = False
         self._sends = False
         self._drafter_failed = False
-        self._is_trial = verifier.next_is_trial()
 
     async def pieces(self, offer: wire.Offer, tokenizer: str) -> AsyncGenerator[AnswerPiece]:
         """`tokenizer` is the device's fingerprint. Raises RequestRefused, VerifierLost."""
@@ -143,11 +112,12 @@ class VerifiedAnswer:
                     verified=list(self.tree.verified),
                     privacy=self._request.privacy,
                     id=self._request.id,
+                    through=self._through,
                 )
             )
             while True:
                 frames = channel.receive()
-                self._measure_step(sum(isinstance(frame, wire.Tokens) for frame in frames))
+                self._hop.measure_step(frames)
                 for frame in frames:
                     if piece := self._handle(frame):
                         yield piece
@@ -167,7 +137,9 @@ class VerifiedAnswer:
     def _handle(self, frame: SessionFrame) -> AnswerPiece | None:
         if isinstance(frame, wire.Tokens):
             return self._handle_tokens(frame)
-        if isinstance(frame, wire.Opened):
+        if isinstance(frame, wire.Ahead):
+            self._handle_ahead(frame)
+        elif isinstance(frame, wire.Opened):
             self._report.endpoint = frame.endpoint
             self._per_step = frame.per_step
         elif isinstance(frame, wire.Done):
@@ -179,24 +151,36 @@ class VerifiedAnswer:
             raise VerifierLost(frame.message, link=frame.code in ELSEWHERE)
         return None
 
-    def _measure_step(self, steps: int) -> None:
-        """Learn the verifier's step from the frames of tokens that have just come."""
-        if steps:
-            now = time.monotonic()
-            if self._last_tokens_at:
-                self._verifier.learn_step(now - self._last_tokens_at, steps)
-            self._last_tokens_at = now
+    def _handle_ahead(self, frame: wire.Ahead) -> None:
+        if frame.i:
+            self._hop.lead_came()
+        self.tree.acceptance = self._hop.profile.acceptance
+        self.tree.expect(frame.p, frame.i)
 
     def _handle_tokens(self, frame: wire.Tokens) -> AnswerPiece:
+        tree, hop = self.tree, self._hop
+        had_lead = bool(tree.lead)
         try:
-            self.tree.verify(frame.p, frame.i)
+            tree.verify(frame.p, frame.i, learns=not hop.led)
         except PositionMismatch as exc:
             raise VerifierLost(f"the gateway's tokens have a gap: {exc}") from exc
+        hop.tokens_came(len(frame.i), lead=had_lead)
+        tree.acceptance = hop.profile.acceptance
+        origins = self._origins(frame)
         self._report.verified_tokens += len(frame.i)
-        self._report.accepted_tokens += frame.d
-        origins: list[TokenOrigin] = ["draft"] * frame.d
-        origins += ["verifier"] * (len(frame.i) - frame.d)
+        self._report.accepted_tokens += origins.count("draft")
+        self._report.middle_tokens.update(name for name in origins if name in self._through)
         return AnswerPiece(frame.i, origins)
+
+    def _origins(self, frame: wire.Tokens) -> list[TokenOrigin]:
+        if not frame.w:
+            origins: list[TokenOrigin] = ["draft"] * frame.d
+            origins += ["verifier"] * (len(frame.i) - frame.d)
+            return origins
+        names: list[TokenOrigin] = ["draft", *self._through, "verifier"]
+        if len(frame.w) != len(frame.i) or max(frame.w) >= len(names):
+            raise VerifierLost("the gateway's tokens do not tell who wrote them")
+        return [names[place] for place in frame.w]
 
     def _handle_done(self, frame: wire.Done) -> None:
         self._ended = True
@@ -250,7 +234,7 @@ class VerifiedAnswer:
         if fixed is not None:
             self._sends = fixed > 0 and self._per_step > 0
             return fixed if self._sends else 0
-        verifier, drafter = self._verifier, self._thread.drafter
+        verifier, drafter = self._hop.profile, self._thread.drafter
         inputs = verifier.speedup_inputs(
             draft_s=drafter.step_s,
             round_trip_s=self._link.probes.round_trip_s,
@@ -258,8 +242,9 @@ class VerifiedAnswer:
         )
         self._sends = self._per_step > 0 and verifier.decide(inputs)
         if self._sends:
-            return verifier.window(inputs)
-        tries = self._is_trial and len(self.tree.verified) < TRIAL_TOKENS
+            # What a gateway takes ahead of the verified text is bounded, lead and drafts together.
+            return min(verifier.window(inputs), wire.MAX_AHEAD_TOKENS - len(self.tree.lead))
+        tries = self._hop.is_trial and len(self.tree.verified) < TRIAL_TOKENS
         return TRIAL_WINDOW if tries else 0
 
     async def _draft(self, slot: Slot, most: int, channel: SessionChannel) -> list[Guess]:

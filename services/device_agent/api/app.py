@@ -16,13 +16,9 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 from gateway.protocol.device_link.speculation import Privacy
 from gateway.protocol.paths import CHAT, COMPLETIONS
 from services.device_agent.answers.answer import AnswerPiece, AnswerReport
-from services.device_agent.answers.answer_router import (
-    GATEWAY,
-    ON_DEVICE,
-    AnswerRoute,
-    AnswerRouter,
-)
-from services.device_agent.answers.verified_answer import RequestRefused
+from services.device_agent.answers.answer_route import GATEWAY, ON_DEVICE, AnswerRoute
+from services.device_agent.answers.answer_router import AnswerRouter
+from services.device_agent.answers.problems import RequestRefused
 from services.device_agent.api.body_reader import read_fields
 from services.device_agent.api.client_disconnect import cancel_on_disconnect
 from services.device_agent.api.gateway_proxy import GatewayProxy, NotAnswered
@@ -158,11 +154,11 @@ class DeviceApi:
                         http, content, fields=fields, privacy=privacy, request_id=id
                     )
                 except NotAnswered as exc:
-                    route = AnswerRoute(ON_DEVICE, degraded=str(exc))
+                    route = AnswerRoute(placement=ON_DEVICE, degraded=str(exc))
             elif fields:
                 raise stays_here(fields, privacy)
             elif beyond:
-                route = AnswerRoute(ON_DEVICE)
+                route = AnswerRoute(placement=ON_DEVICE)
         request = api_request(
             body,
             http.headers,

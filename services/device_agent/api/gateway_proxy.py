@@ -29,6 +29,7 @@ from services.device_agent.link.greeting import TokenMissing
 GATEWAY_MODELS = {
     virtual_models.DEVICE_EDGE: virtual_models.EDGE,
     virtual_models.DEVICE_CLOUD: virtual_models.CLOUD,
+    virtual_models.DEVICE_EDGE_CLOUD: virtual_models.CLOUD,
 }
 """The gateway's virtual model for one of the device's own."""
 ANSWER_S = 600.0

@@ -10,7 +10,8 @@ from starlette.routing import Route as HttpRoute
 
 from gateway.protocol.device_link.speculation import Privacy
 from gateway.protocol.paths import CHAT, COMPLETIONS, READ_ROUTES, ROUTES, STREAMS
-from services.device_agent.answers.answer_router import GATEWAY, AnswerRouter
+from services.device_agent.answers.answer_route import GATEWAY
+from services.device_agent.answers.answer_router import AnswerRouter
 from services.device_agent.api.body_reader import MAX_FORM_BYTES, read_bytes, read_fields
 from services.device_agent.api.gateway_proxy import GatewayProxy
 from services.device_agent.api.refusals import answered, stays_here

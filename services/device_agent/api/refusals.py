@@ -15,7 +15,7 @@ from gateway.protocol.device_link.speculation import Privacy
 from gateway.protocol.errors.anthropic_errors import anthropic_error
 from gateway.protocol.headers import PRIVACY, REQUEST_ID, harmless_id
 from gateway.protocol.paths import CHAT, OTHER, ROUTES, allowed_methods
-from services.device_agent.answers.verified_answer import PRIVACY_CLASS, RequestRefused
+from services.device_agent.answers.problems import PRIVACY_CLASS, RequestRefused
 from services.device_agent.api.requests import BadRequest, RequestBody
 from services.device_agent.api.responses import error_body
 from services.device_agent.drafters.port import DrafterFailed

@@ -26,14 +26,22 @@ from gateway.protocol.requests.neutral_fields import telling_fields
 from gateway.protocol.requests.request_problems import header_problem, wrong_header
 from gateway.protocol.requests.sampling import MAX_STOP_CHARS, MAX_STOPS, MAX_TOP_K, Sampling
 from services.device_agent.answers.answer import GenerationRequest
-from services.device_agent.answers.answer_router import GATEWAY
+from services.device_agent.answers.answer_route import (
+    AUTO,
+    DEVICE_CLOUD,
+    DEVICE_EDGE,
+    DEVICE_EDGE_CLOUD,
+    GATEWAY,
+    ON_DEVICE,
+)
 from services.device_agent.text import TextModel
 
 VIRTUAL_MODELS = {
-    virtual_models.ON_DEVICE: "on-device",
-    virtual_models.DEVICE_EDGE: "device-edge",
-    virtual_models.DEVICE_CLOUD: "device-cloud",
-    virtual_models.AUTO: "auto",
+    virtual_models.ON_DEVICE: ON_DEVICE,
+    virtual_models.DEVICE_EDGE: DEVICE_EDGE,
+    virtual_models.DEVICE_CLOUD: DEVICE_CLOUD,
+    virtual_models.DEVICE_EDGE_CLOUD: DEVICE_EDGE_CLOUD,
+    virtual_models.AUTO: AUTO,
 }
 MAX_SHOWN = 256
 """Characters of a model's name that an error repeats."""
@@ -155,7 +163,7 @@ def needs_link(model: str, drafter: str, fields: Sequence[str]) -> bool:
     """Whether the link decides who answers. The gateway itself is asked about `fields` that only a
     server understands, and what other models there are, only the link tells."""
     if model in VIRTUAL_MODELS:
-        return not fields and VIRTUAL_MODELS[model] != "on-device"
+        return not fields and VIRTUAL_MODELS[model] != ON_DEVICE
     return model != drafter
 
 
@@ -171,7 +179,7 @@ def placement_for(
     if model in VIRTUAL_MODELS:
         return VIRTUAL_MODELS[model]
     if model == drafter:
-        return "on-device"
+        return ON_DEVICE
     if model in served:
         return f"device-{served[model]}"
     if has_gateway and not misspelt(model, VIRTUAL_MODELS):
@@ -206,7 +214,7 @@ def api_request(
     A prompt beyond it may still be for a server. Raises BadRequest.
     """
     prompt = _prompt(body, chat, model)
-    most = context - 1 if placement == "on-device" else MAX_PROMPT_TOKENS
+    most = context - 1 if placement == ON_DEVICE else MAX_PROMPT_TOKENS
     if len(prompt) > most:
         field = "messages" if chat else "prompt"
         raise BadRequest(

@@ -1,5 +1,8 @@
 """The draft tree of a session: the verified text, and the drafter's guesses beyond it. Pure.
 
+Where a tier in the middle drafts too, its lead stands between the two: what it expects, which the
+verifier has not seen yet. The drafter goes on from there.
+
 Positions count the answer's tokens from 0. The tree grows where a further token is likeliest to
 be reached, along the drafter's first guesses and, where it is unsure, its second ones: when the
 first proves wrong, the verifier does not wait a round trip for a better one. (Best-first growth
@@ -13,7 +16,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from gateway.protocol.device_link.speculation import BEFORE, MAX_DRAFT_TOKENS
+from gateway.protocol.device_link.speculation import BEFORE, MAX_AHEAD_TOKENS, MAX_DRAFT_TOKENS
 from services.device_agent.drafters.port import Guess
 from services.device_agent.drafting.acceptance import Acceptance
 
@@ -87,10 +90,11 @@ class Slot:
 
 
 class DraftTree:
-    """The verified tokens of one answer, and a tree of draft tokens beyond them.
+    """The verified tokens of one answer, the lead beyond them, and a tree of draft tokens there.
 
     `acceptance` is shared by sessions: what one learns, the next knows. `trunk_only` leaves second
     guesses out, for a fixed window. `verified` are the tokens that an earlier session has brought.
+    `lead` are tokens that a tier in the middle expects next; mostly there are none.
     """
 
     def __init__(
@@ -104,16 +108,16 @@ class DraftTree:
         self.acceptance = acceptance
         self.end_tokens = end_tokens
         self.verified = list(verified)
+        self.lead: list[int] = []
         self.nodes = 0
         self._trunk_only = trunk_only
-        last = self.verified[-1] if self.verified else -1
-        self._root = Node(token=last, position=len(self.verified) - 1, reach=1.0, parent=None)
         self._slots: list[tuple[float, int, Slot]] = []
         self._order = itertools.count()
-        self._open(Slot(parent=self._root, token=None, reach=1.0))
+        self._root = self._restart()
 
     def best(self, window: int) -> Slot | None:
-        """The slot whose token is likeliest to be reached, at most `window` tokens ahead."""
+        """The slot whose token is likeliest to be reached, at most `window` tokens beyond verified
+        text and lead."""
         postponed = []
         best = None
         while self._slots and best is None:
@@ -134,7 +138,7 @@ class DraftTree:
         return best
 
     def depth(self, slot: Slot) -> int:
-        """How many unverified tokens stand before the slot's."""
+        """How many draft tokens stand before the slot's."""
         return slot.parent.position - self._root.position
 
     def pursue(self, slot: Slot) -> Callable[[Guess], bool]:
@@ -153,7 +157,7 @@ class DraftTree:
     def text(self, slot: Slot) -> list[int]:
         """The answer's token ids up to the slot's token, which is the last one."""
         last = [] if slot.token is None else [slot.token]
-        return [*self.verified, *self._path(slot.parent), *last]
+        return [*self.verified, *self.lead, *self._path(slot.parent), *last]
 
     def grow(self, slot: Slot, guesses: Sequence[Guess]) -> DraftRun | None:
         """Add the drafter's guesses after `text(slot)`; returns the new tokens to send.
@@ -182,35 +186,74 @@ class DraftTree:
             node.guess = Guess(-1, 0.0)
         return self._run(start, added, node) if added else None
 
-    def verify(self, position: int, tokens: Sequence[int]) -> int:
-        """Add verified tokens; returns how many of them stood in the tree.
+    def verify(self, position: int, tokens: Sequence[int], *, learns: bool = True) -> int:
+        """Add verified tokens; returns how many of them stood in the lead or the tree.
 
-        Raises PositionMismatch.
+        A lead that they contradict is gone. `learns`: whether they tell of the drafts (where a tier
+        in the middle judges those, they do not). Raises PositionMismatch.
         """
         if position != len(self.verified):
             raise PositionMismatch(f"tokens for position {position}, expected {len(self.verified)}")
-        return sum(self._verify_one(token) for token in tokens)
+        return sum(self._verify_one(token, learns) for token in tokens)
 
-    def _verify_one(self, token: int) -> bool:
+    def expect(self, position: int, tokens: Sequence[int]) -> None:
+        """Set the lead from `position` on, as a tier in the middle has it now.
+
+        What contradicts the verified text or leaves a gap is no lead: it came too late, or tells
+        nothing. Beyond MAX_AHEAD_TOKENS it is cut.
+        """
+        late = self.verified[position : position + len(tokens)]
+        kept = max(0, position - len(self.verified))
+        if list(tokens[: len(late)]) != late or kept > len(self.lead):
+            return
+        lead = [*self.lead[:kept], *tokens[len(late) :]][:MAX_AHEAD_TOKENS]
+        pairs = zip(self.lead, lead, strict=False)
+        same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+        if same < len(self.lead):
+            del self.lead[same:]
+            self._restart()
+        for token in lead[same:]:
+            self.lead.append(token)
+            self._advance(token, learns=True)
+
+    def _verify_one(self, token: int, learns: bool) -> bool:
+        self.verified.append(token)
+        if not self.lead:
+            return self._advance(token, learns)
+        if self.lead[0] == token:
+            del self.lead[0]
+            return True
+        self.lead.clear()
+        self._restart()
+        return False
+
+    def _advance(self, token: int, learns: bool) -> bool:
+        """Grow verified text or lead by `token`; returns whether it stood in the tree."""
         root, guess = self._root, self._root.guess
-        if guess is not None and guess.token >= 0:
+        if learns and guess is not None and guess.token >= 0:
             self.acceptance.learn(guess.probability, guess.token == token)
             if guess.token != token and guess.second >= 0:
                 self.acceptance.learn_second(guess.second == token)
-        self.verified.append(token)
         chosen = root.children.pop(token, None)
         root.dead = True
-        drafted = chosen is not None
-        self.nodes -= drafted
-        for sibling in root.children.values():
-            self.nodes -= _mark_dead(sibling)
         if chosen is None:
-            chosen = Node(token=token, position=len(self.verified) - 1, reach=1.0, parent=None)
-            self._slots.clear()
-            self._open(Slot(parent=chosen, token=None, reach=1.0))
+            self._restart()
+            return False
+        self.nodes -= 1 + sum(_mark_dead(sibling) for sibling in root.children.values())
         chosen.parent = None
         self._root = chosen
-        return drafted
+        return True
+
+    def _restart(self) -> Node:
+        """Begin an empty tree after verified text and lead; returns its root."""
+        before = self.lead or self.verified
+        last = before[-1] if before else -1
+        position = len(self.verified) + len(self.lead) - 1
+        root = self._root = Node(token=last, position=position, reach=1.0, parent=None)
+        self._slots.clear()
+        self.nodes = 0
+        self._open(Slot(parent=root, token=None, reach=1.0))
+        return root
 
     def _add(self, parent: Node, token: int, reach: float) -> Node:
         node = parent.children[token] = Node(
@@ -220,7 +263,8 @@ class DraftTree:
         return node
 
     def _open(self, slot: Slot) -> None:
-        ended = slot.parent.token in self.end_tokens and slot.parent is not self._root
+        verified = slot.parent is self._root and not self.lead
+        ended = slot.parent.token in self.end_tokens and not verified
         if not ended:
             heapq.heappush(self._slots, (-slot.reach, next(self._order), slot))
 
@@ -230,7 +274,7 @@ class DraftTree:
             self._open(Slot(parent=node, token=guess.second, reach=reach, second=True))
 
     def _run(self, start: int, added: list[int], last: Node) -> DraftRun:
-        path = [*self.verified, *self._path(last)]
+        path = [*self.verified, *self.lead, *self._path(last)]
         return DraftRun(start, added, path[max(0, start - BEFORE) : start])
 
     def _path(self, node: Node) -> list[int]:

@@ -137,7 +137,7 @@ class Connection:
         self._last_frame_at = time.monotonic()
         self._traffic.received += len(message)
         frame = decode(message)
-        if isinstance(frame, wire.Opened | wire.Tokens | wire.Done) or (
+        if isinstance(frame, wire.Opened | wire.Tokens | wire.Ahead | wire.Done) or (
             isinstance(frame, wire.Error) and frame.s is not None
         ):
             assert frame.s is not None

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from gateway.protocol.device_link import speculation as wire
 from services.device_agent.drafting.rate_limit import DraftRateLimit
 
-SessionFrame = wire.Opened | wire.Tokens | wire.Done | wire.Error
+SessionFrame = wire.Opened | wire.Tokens | wire.Ahead | wire.Done | wire.Error
 
 
 class SessionChannel:

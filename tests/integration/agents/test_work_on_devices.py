@@ -31,7 +31,7 @@ async def here(tmp_path: Path) -> AsyncIterator[RealGateway]:
         yield made
 
 
-def order(tokens: int = 200, deadline_s: float = 20.0, **more: Any) -> WorkOrder:
+def order(tokens: int = 200, deadline_s: float = 120.0, **more: Any) -> WorkOrder:
     fields: dict[str, Any] = {"kind": "generate", "messages": MESSAGES, **more}
     return WorkOrder(max_tokens=tokens, deadline_s=deadline_s, **fields)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,20 +31,35 @@ def tokenizer(shift: int = 0) -> str:
     return fingerprint([(ord(letter) + shift) % VOCABULARY for letter in PROBE])
 
 
+def pool_of(
+    tier: str, engines: Sequence[SpeculatingEngine], in_rounds: bool = False
+) -> dict[str, Any]:
+    urls = [engine.url for engine in engines]
+    if in_rounds:
+        return {"tier": tier, "endpoints": urls, "draft_rounds": True}
+    return {
+        "tier": tier,
+        "endpoints": urls,
+        "mailboxes": [engine.mailbox for engine in engines],
+        "mailbox_secret": SECRET,
+    }
+
+
 @contextmanager
 def gateway_before(
-    folder: Path, *engines: SpeculatingEngine, idle_s: float = 60.0, **devices: Any
+    folder: Path,
+    *engines: SpeculatingEngine,
+    middle: Sequence[SpeculatingEngine] = (),
+    idle_s: float = 60.0,
+    in_rounds: bool = False,
+    **devices: Any,
 ) -> Iterator[Server]:
+    """`engines` are of the cloud, those in the `middle` of the edge. `in_rounds`: the cloud's check
+    drafts by requests, and not through their mailboxes."""
     tokens = {"phone": digest(TOKEN), "watch": digest("token-of-the-watch")}
     config = {
-        "pools": {
-            "cloud": {
-                "tier": "cloud",
-                "endpoints": [engine.url for engine in engines],
-                "mailboxes": [engine.mailbox for engine in engines],
-                "mailbox_secret": SECRET,
-            }
-        },
+        "pools": {"cloud": pool_of("cloud", engines, in_rounds)}
+        | ({"edge": pool_of("edge", middle)} if middle else {}),
         "scrape": {"interval_s": 0.2},
         "retries": {"ratio": 1.0},
         "timeouts": {"idle_s": idle_s},

@@ -192,7 +192,12 @@ async def test_a_prompt_that_is_too_long_is_refused(gateway: Server) -> None:
 async def test_silence_beyond_the_lease_and_floods_end_in_time(tmp_path: Path) -> None:
     engine = SpeculatingEngine()
     engine.start()
-    limits = {"lease_s": 1.0, "heartbeat_s": 0.3, "max_sessions": 2, "drafts_per_s": 70}
+    limits: dict[str, Any] = {
+        "lease_s": 1.0,
+        "heartbeat_s": 0.3,
+        "max_sessions": 2,
+        "drafts_per_s": 70,
+    }
     try:
         with gateway_before(tmp_path, engine, **limits) as gateway:
             async with connected(gateway.url) as device:

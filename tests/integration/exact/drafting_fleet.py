@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,7 @@ def open_fleet(engine: Verifier, folder: Path, stack: ExitStack) -> DraftingFlee
     gateway = start_gateway(config, folder)
     stack.callback(gateway.stop)
     ports = [free_port() for _ in range(2)]
-    link = stack.enter_context(start_links(gateway, ports, folder, stack))
+    link = stack.enter_context(start_links(dict.fromkeys(ports, gateway.id), folder, stack))
     agents = [start_agent(number, ports[number], folder, stack) for number in range(2)]
     fleet = DraftingFleet(engine, gateway, (agents[0], agents[1]), link)
     for number in range(2):
@@ -90,10 +91,11 @@ def open_fleet(engine: Verifier, folder: Path, stack: ExitStack) -> DraftingFlee
     return fleet
 
 
-def start_links(gateway: Server, ports: list[int], folder: Path, stack: ExitStack) -> Control:
+def start_links(targets: Mapping[int, str], folder: Path, stack: ExitStack) -> Control:
+    """A link from each port here to its target, HOST:PORT."""
     command = [sys.executable, "-m", "loadtest.link", "--control", str(control := free_port())]
-    for port in ports:
-        command += ["--listen", str(port), "--to", gateway.id]
+    for port, target in targets.items():
+        command += ["--listen", str(port), "--to", target]
     server = start("link", command, folder, "")
     stack.callback(server.stop)
     eventually(lambda: "ready" in server.output(), "the links are up")

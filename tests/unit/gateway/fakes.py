@@ -292,8 +292,14 @@ def at_first(
 
 
 class FakeVerification:
-    def __init__(self, pieces: Sequence[VerifiedPiece], takes_drafts: bool) -> None:
+    """Of an engine at `endpoint`. After None it is silent until it is made to `say` more."""
+
+    def __init__(
+        self, pieces: Sequence[VerifiedPiece], takes_drafts: bool, endpoint: str = ""
+    ) -> None:
+        self.endpoint = endpoint
         self._pieces = list(pieces)
+        self._more = asyncio.Event()
         self._takes_drafts = takes_drafts
         self.usage: tuple[int, int] | None = None
         self.drafts: list[tuple[int, list[int], list[int]]] = []
@@ -310,10 +316,17 @@ class FakeVerification:
             return None
         piece = self._pieces.pop(0)
         if piece is None:
-            await asyncio.Event().wait()
+            if not self._pieces:
+                self._more.clear()
+                await self._more.wait()
+            return await self.read()
         if isinstance(piece, Exception):
             raise piece
         return piece
+
+    def say(self, *pieces: VerifiedPiece) -> None:
+        self._pieces += pieces
+        self._more.set()
 
     def close(self) -> None:
         self.closed = True
@@ -361,7 +374,8 @@ class FakeVerifier:
         await self.accepting_at[endpoint.id].wait()
         if endpoint.id in self.refusals:
             raise self.refusals[endpoint.id]
-        self.made.append(FakeVerification(self._scripts[endpoint.id](), self.takes_drafts))
+        pieces = self._scripts[endpoint.id]()
+        self.made.append(FakeVerification(pieces, self.takes_drafts, endpoint.id))
         self.made[-1].usage = self.usage
         return self.made[-1]
 

@@ -80,7 +80,8 @@ def test_each_maker_has_its_colour_and_its_sign() -> None:
     assert coloured("x", "draft") == f"{COLOURS['draft']}x{RESET}"
     assert coloured("x", "verifier") == "x"
     assert coloured("", "draft") == ""
-    assert len(set(SIGNS.values())) == 3
+    assert coloured("x", "edge") == f"{COLOURS['edge']}x{RESET}"
+    assert len(set(SIGNS.values())) == len(set(COLOURS.values())) == 4
 
 
 def test_a_device_agents_answer_is_printed_with_signs(
@@ -98,6 +99,21 @@ def test_a_device_agents_answer_is_printed_with_signs(
     assert (text, signs) == ("abc", "==.")
     assert who.startswith("device-cloud: 30 tokens in")
     assert who.endswith(f"asked {answerer.url}")
+
+
+def test_what_a_tier_in_the_middle_wrote_is_shown_as_its_own(
+    answerer: Answerer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answerer.chunks = [
+        chunk("ab", by=["draft"]),
+        chunk("cd", by=["edge"]),
+        chunk("e", by=["verifier"]),
+        chunk("", **{**DRAFTED, "way": "device-edge-cloud", "middle_tokens": {"edge": 4}}),
+    ]
+    assert main(["ask", "--url", answerer.url, "question"]) == 0
+    text, signs, who = capsys.readouterr().out.splitlines()
+    assert (text, signs) == ("abcde", "==--.")
+    assert "25 of them drafted on the device and verified, 4 by the edge and verified;" in who
 
 
 def test_a_gateways_answer_says_which_server_wrote_it(

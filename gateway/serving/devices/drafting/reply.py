@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import SessionState, Step
-from gateway.protocol.device_link.speculation import Done, FinishReason, FromGateway, Opened, Tokens
+from gateway.protocol.device_link.speculation import (
+    Ahead,
+    Done,
+    FinishReason,
+    FromGateway,
+    Opened,
+    Tokens,
+)
 from gateway.serving.devices.outbox import Outbox
 
 
@@ -26,6 +33,7 @@ class SessionReply:
         self._outcome = outcome
         self._opened = False
         self._ended = False
+        self._early: list[Ahead] = []
 
     def opened(self, *, model: str, endpoint: str, per_step: int, prompt: Sequence[int]) -> None:
         """Once a session: at another endpoint it goes on as it was opened."""
@@ -40,9 +48,24 @@ class SessionReply:
                     prompt=list(prompt),
                 )
             )
+            for frame in self._early:
+                self._send(frame)
+            self._early.clear()
 
-    def tokens(self, step: Step, ids: Sequence[int]) -> None:
-        self._send(Tokens(s=self._s, p=step.position, i=list(ids), d=step.drafted))
+    def tokens(self, step: Step, ids: Sequence[int], writers: Sequence[int] = ()) -> None:
+        """`writers` tells of each id who of the chain wrote it first; none: there is no chain."""
+        self._send(Tokens(s=self._s, p=step.position, i=list(ids), d=step.drafted, w=list(writers)))
+
+    def ahead(self, start: int, position: int, ids: Sequence[int]) -> None:
+        """What a tier in the middle expects: `ids` from `position` on, counted from `start`."""
+        if self._ended:
+            return
+        frame = Ahead(s=self._s, p=start + position, i=list(ids))
+        if self._opened:
+            self._send(frame)
+        else:
+            # The device may not know the prompt yet that they answer.
+            self._early.append(frame)
 
     def done(self, reason: FinishReason, stop: str | int | None = None) -> None:
         """Unless it has ended already. `stop` is the stop text that ended the answer, or the id of

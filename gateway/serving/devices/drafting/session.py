@@ -15,7 +15,7 @@ from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock, SessionTelemetry, Verification
 from gateway.core.privacy import PrivacyTerms
 from gateway.core.routing.routing import Choice
-from gateway.core.speculation.job import Job, sampling_of_rest
+from gateway.core.speculation.job import DraftFacts, Job, sampling_of_rest
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import SessionState
 from gateway.core.streams.stop_texts import StopScanner
@@ -27,6 +27,8 @@ from gateway.protocol.device_link.speculation import Draft, Open
 from gateway.protocol.headers import harmless_id
 from gateway.protocol.paths import COMPLETIONS
 from gateway.protocol.virtual_models import OF_TIER
+from gateway.serving.chain.chains import Chains
+from gateway.serving.chain.verification import ChainVerification
 from gateway.serving.devices.drafting.drafts import DraftForwarder
 from gateway.serving.devices.drafting.reply import SessionReply
 from gateway.serving.devices.drafting.verified_tokens import AnswerEnd, TokenRelay
@@ -53,6 +55,7 @@ class DraftingDeps:
     """What every session needs. `new_id` gives hex digits that nobody can guess."""
 
     verifiers: VerifierEndpoints
+    chains: Chains
     admission: Admission
     telemetry: SessionTelemetry
     clock: Clock
@@ -232,7 +235,7 @@ class DraftingSession:
                 prompt=[*state.prompt, *state.verified],
                 sampling=sampling,
             )
-            verification = slot.answer = await verifier.open(endpoint, job)
+            verification = await self._start(slot, job, facts)
         except InvalidRequest as error:
             if state.resumed_at:
                 raise continuation_refused(endpoint.id) from error
@@ -240,11 +243,30 @@ class DraftingSession:
         self._reply.opened(
             model=choice.model,
             endpoint=endpoint.id,
-            per_step=facts.per_step,
+            per_step=_per_step(verification, facts),
             prompt=state.prompt if frame.messages else (),
         )
         self._drafts.connect(verification)
         return verification
+
+    async def _start(self, slot: EndpointSlot, job: Job, facts: DraftFacts) -> Verification:
+        """The answer at the endpoint; with tiers in the middle, which begin before it has
+        accepted."""
+        frame, endpoint = self._frame, slot.choice.state.endpoint
+        verifier = self._deps.verifiers.verifier
+        if not frame.through or not facts.per_step:
+            verification = slot.answer = await verifier.open(endpoint, job)
+            return verification
+        chain = slot.answer = self._deps.chains.open(
+            job,
+            [Tier(tier) for tier in frame.through],
+            request=self._request,
+            tokenizer=frame.tokenizer,
+            ahead=partial(self._reply.ahead, len(self._state.verified)),
+        )
+        self._drafts.connect(chain)
+        chain.connect(await verifier.open(endpoint, job), facts.vocabulary)
+        return chain
 
     def _check_ids(self, vocabulary: int | None) -> None:
         """Raises InvalidRequest for ids that the model does not have; None: it is not known which
@@ -284,6 +306,12 @@ class DraftingSession:
             return ""
         # A letter that is not complete yet comes with the tokens that complete it.
         return text.rstrip(INCOMPLETE)[-size:]
+
+
+def _per_step(verification: Verification, facts: DraftFacts) -> int:
+    """What a step takes where the device's drafts go first; `facts` are the last tier's."""
+    first = verification.per_step if isinstance(verification, ChainVerification) else None
+    return first or facts.per_step
 
 
 def _request(

@@ -82,7 +82,7 @@ class TokenRelay:
 
     def _pass_on(self, batch: Batch, now: float) -> None:
         step = self.state.commit(batch.ids, now)
-        self.reply.tokens(step, batch.ids)
+        self.reply.tokens(step, batch.ids, batch.writers)
         self.telemetry.step(self.tier, step)
         outcome = self.outcome
         if outcome.first_byte is None or outcome.last_byte is None:

@@ -116,6 +116,12 @@ def test_a_chain_without_a_tier_in_the_middle_costs_nothing_on_the_wire() -> Non
     assert "w" not in msgspec.msgpack.decode(wire.encode(wire.Tokens(s=1, p=0, i=[5])))
 
 
+def test_a_writer_that_no_chain_has_is_refused() -> None:
+    tokens = {"t": "tokens", "s": 1, "p": 0, "i": [1], "w": [wire.MAX_MIDDLE_TIERS + 2]}
+    with pytest.raises(wire.FrameError, match=r"\$\.w"):
+        wire.decode_from_gateway(msgspec.msgpack.encode(tokens))
+
+
 def test_more_ids_ahead_than_a_chain_may_hold_are_refused() -> None:
     ahead = {"t": "ahead", "s": 1, "p": 0, "i": [1] * (wire.MAX_AHEAD_TOKENS + 1)}
     with pytest.raises(wire.FrameError, match=r"\$\.i"):

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.protocol.device_link.speculation import BEFORE, MAX_DRAFT_TOKENS
+from gateway.protocol.device_link.speculation import BEFORE, MAX_AHEAD_TOKENS, MAX_DRAFT_TOKENS
 from services.device_agent.drafters.port import Guess
 from services.device_agent.drafting.acceptance import Acceptance
 from services.device_agent.drafting.tree import MAX_NODES, DraftRun, DraftTree, PositionMismatch
@@ -21,17 +21,19 @@ guesses = st.builds(Guess, tokens, st.sampled_from([0.05, 0.4, 0.8, 0.97, 1.0]),
 
 
 class Model(RuleBasedStateMachine):
-    """The model is the verified text and the set of all texts that were sent."""
+    """The model is the verified text, the lead, and the set of all texts that were sent since the
+    lead was last taken back."""
 
     def __init__(self) -> None:
         super().__init__()
         self.tree = DraftTree(acceptance=Acceptance(), end_tokens=frozenset({END}))
         self.said: list[int] = []
+        self.lead: list[int] = []
         self.sent: set[tuple[int, ...]] = set()
 
     def living(self) -> set[tuple[int, ...]]:
-        """Texts beyond the verified one that agree with it."""
-        head = tuple(self.said)
+        """Texts beyond the verified one and the lead that agree with them."""
+        head = tuple(self.said + self.lead)
         return {each for each in self.sent if len(each) > len(head) and each[: len(head)] == head}
 
     @rule(window=st.integers(0, 64), drafted=st.lists(guesses, max_size=BURST), data=st.data())
@@ -41,11 +43,13 @@ class Model(RuleBasedStateMachine):
             return
         depth, text = self.tree.depth(slot), self.tree.text(slot)
         assert depth < window
-        assert text[: len(self.said)] == self.said
+        base = self.said + self.lead
+        assert text[: len(base)] == base, "drafts go on from what is verified and the lead"
         tail = [] if slot.token is None else [slot.token]
-        assert len(text) == len(self.said) + depth + len(tail)
+        assert len(text) == len(base) + depth + len(tail)
         assert depth == 0 or tuple(text[: len(text) - len(tail)]) in self.living()
-        assert END not in text[len(self.said) : len(text) - len(tail)], "ends are not continued"
+        assert END not in text[len(base) : len(text) - len(tail)], "ends are not continued"
+        assert not self.lead or self.lead[-1] != END
         drafted = drafted[: window - depth]
         if slot.token == END:
             drafted = []
@@ -68,22 +72,62 @@ class Model(RuleBasedStateMachine):
             whole = (*before, *run.token_ids[:count])
             assert whole not in self.sent, "nothing is sent twice"
             self.sent.add(whole)
-            assert len(whole) - len(self.said) <= max(window, 1)
+            assert len(whole) - len(base) <= max(window, 1)
 
     @precondition(lambda self: self.living())
     @rule(data=st.data(), count=st.integers(1, 5))
     def verify_what_was_drafted(self, data: st.DataObject, count: int) -> None:
         whole = data.draw(st.sampled_from(sorted(self.living())))
-        right = list(whole[len(self.said) :])[:count]
+        right = list(whole[len(self.said) :])[: len(self.lead) + count]
         self.verify(right)
 
     @rule(right=st.lists(tokens, min_size=1, max_size=5))
     def verify(self, right: list[int]) -> None:
         stood = 0
         for token in right:
-            stood += (*self.said, token) in self.living()
+            agrees = bool(self.lead) and self.lead[0] == token
+            stood += agrees or (not self.lead and (*self.said, token) in self.living())
             self.said.append(token)
+            if agrees:
+                self.lead.pop(0)
+            elif self.lead:
+                self.lead.clear()
+                self.sent.clear()
         assert self.tree.verify(len(self.said) - len(right), right) == stood
+
+    @precondition(lambda self: self.lead)
+    @rule(count=st.integers(1, 8))
+    def verify_the_lead(self, count: int) -> None:
+        self.verify(self.lead[:count])
+
+    @precondition(lambda self: self.living())
+    @rule(data=st.data(), count=st.integers(1, 5))
+    def lead_by_what_was_drafted(self, data: st.DataObject, count: int) -> None:
+        whole = data.draw(st.sampled_from(sorted(self.living())))
+        base = len(self.said) + len(self.lead)
+        self.expect(len(self.lead), list(whole[base:])[:count])
+
+    @rule(kept=st.integers(0, 20), expected=st.lists(tokens, max_size=6))
+    def expect(self, kept: int, expected: list[int]) -> None:
+        self.tree.expect(len(self.said) + kept, expected)
+        if kept > len(self.lead):
+            return  # a gap
+        lead = self.lead[:kept] + expected
+        if lead[: len(self.lead)] != self.lead:
+            self.sent.clear()
+        self.lead = lead
+
+    @rule(late=st.integers(1, 4), expected=st.lists(tokens, max_size=6), right=st.booleans())
+    def expect_from_before_the_verified_end(
+        self, late: int, expected: list[int], right: bool
+    ) -> None:
+        late = min(late, len(self.said))
+        known = self.said[len(self.said) - late :]
+        if right:
+            self.tree.expect(len(self.said) - late, known + expected)
+            self.expect(0, expected)
+        elif known:
+            self.tree.expect(len(self.said) - late, [*known[:-1], END + 1, *expected])
 
     @rule(gap=st.sampled_from([-1, 1, 7]))
     def a_gap_is_an_error(self, gap: int) -> None:
@@ -93,6 +137,7 @@ class Model(RuleBasedStateMachine):
     @invariant()
     def the_verified_text_is_what_was_given(self) -> None:
         assert self.tree.verified == self.said
+        assert self.tree.lead == self.lead
 
     @invariant()
     def the_count_of_nodes_is_exact(self) -> None:
@@ -190,3 +235,46 @@ def test_it_goes_on_from_what_an_earlier_session_verified() -> None:
     assert tree.verify(5, [1]) == 1
     with pytest.raises(PositionMismatch):
         tree.verify(0, [4])
+
+
+def test_drafts_go_on_from_a_tier_in_the_middles_correction() -> None:
+    tree = DraftTree(acceptance=Acceptance(), verified=[1])
+    grown(tree, Guess(2, 0.9), Guess(3, 0.9), Guess(4, 0.9))
+    tree.expect(1, [2, 7])
+    assert texts(tree, 1) == [[1, 2, 7]]
+    assert tree.verified == [1]
+
+
+def test_drafts_go_on_from_the_verifiers_correction_of_a_lead() -> None:
+    tree = DraftTree(acceptance=Acceptance())
+    tree.expect(0, [2, 3, 4])
+    tree.verify(0, [2, 5])
+    assert (tree.verified, tree.lead) == ([2, 5], [])
+    assert texts(tree, 1) == [[2, 5]]
+
+
+def test_drafts_beyond_a_lead_stay_while_it_is_verified() -> None:
+    tree = DraftTree(acceptance=Acceptance())
+    tree.expect(0, [2, 3])
+    assert grown(tree, Guess(4, 0.9), Guess(5, 0.9)) == [4]
+    tree.verify(0, [2, 3])
+    assert (tree.lead, tree.nodes) == ([], 1)
+    assert tree.verify(2, [4]) == 1
+
+
+def test_learns_from_the_lead_where_a_tier_in_the_middle_judges() -> None:
+    tree = DraftTree(acceptance=Acceptance())
+    grown(tree, Guess(1, 0.9), Guess(3, 0.9), Guess(5, 0.9))
+    before = tree.acceptance.overall.value
+    tree.expect(0, [1, 3])
+    after = tree.acceptance.overall.value
+    assert after > before
+    tree.verify(0, [1, 3, 9], learns=False)
+    assert tree.acceptance.overall.value == after
+
+
+def test_a_lead_is_bounded() -> None:
+    tree = DraftTree(acceptance=Acceptance())
+    for round_ in range(5):
+        tree.expect(100 * round_, [1] * MAX_AHEAD_TOKENS)
+    assert tree.lead == [1] * MAX_AHEAD_TOKENS
