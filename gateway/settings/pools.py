@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from gateway.core.speculation.round_economy import RoundMode
 from gateway.core.tier import Tier
 from gateway.core.types import Probe
 from gateway.settings.checks.addresses import base_url, parse_address
@@ -65,11 +66,14 @@ class Pool(Group):
         description="The engines' `TIERFLOW_DRAFT_SECRET`, at least 16 characters.",
     )
 
-    draft_rounds: bool = Field(
-        default=False,
+    draft_rounds: RoundMode = Field(
+        default=RoundMode.NEVER,
         description="Whether drafts are checked in rounds, by requests with several prompts, at "
-        "engines without a mailbox, wherever that is expected to be faster. It loads the engines "
-        "with more rows; they need a prefix cache.",
+        "engines without a mailbox: `auto` where that is expected to be faster, `always` to "
+        "measure what it takes. It loads the engines with more rows; they need a prefix cache.",
+    )
+    draft_round_tokens: Annotated[int, Unit("tokens")] = Field(
+        default=8, ge=1, le=64, description="Draft tokens that a round checks at most."
     )
 
     tls: ClientTls | None = None

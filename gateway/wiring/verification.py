@@ -12,6 +12,7 @@ from gateway.adapters.engines.stateless_verifier import StatelessVerifier
 from gateway.adapters.engines.verifier import EngineVerifier
 from gateway.adapters.prometheus.draft_rounds import RoundMetrics
 from gateway.core.ports import Clock, ModelServer
+from gateway.core.speculation.round_economy import RULES, RoundMode, RoundTerms
 from gateway.settings import Settings
 
 
@@ -32,12 +33,16 @@ def build_verification(
     registry: CollectorRegistry,
 ) -> VerificationParts:
     """`mailboxes` by endpoint; they may change later."""
-    in_rounds = frozenset(name for name, pool in settings.pools.items() if pool.draft_rounds)
     metrics = RoundMetrics(registry)
+    terms = {
+        name: RoundTerms(pool.draft_round_tokens, RULES[pool.draft_rounds])
+        for name, pool in settings.pools.items()
+        if pool.draft_rounds is not RoundMode.NEVER
+    }
     verifier = StatelessVerifier(
         engines=EngineVerifier(server, mailboxes),
         server=server,
-        takes_rounds=in_rounds.__contains__,
+        terms=terms,
         clock=clock,
         telemetry=metrics,
     )

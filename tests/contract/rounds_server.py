@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -22,7 +22,7 @@ from gateway.adapters.engines.verifier import EngineVerifier
 from gateway.core.ports import Verification
 from gateway.core.speculation.job import Batch, DraftRun, Job
 from gateway.core.speculation.round_costs import RoundCosts
-from gateway.core.speculation.round_economy import RoundRule
+from gateway.core.speculation.round_economy import EveryRound, RoundRule, RoundTerms
 from gateway.core.tier import Tier
 from gateway.core.types import Endpoint, Probe
 from gateway.errors import GatewayError, InvalidRequest
@@ -33,26 +33,6 @@ from tests.servers import SHIPPED_FAMILY
 
 PER_STEP = 16
 _OF_THE_STREAM = ("model", "prompt", "stream", "stream_options", "return_token_ids", "vllm_xargs")
-
-
-class EveryRound:
-    """The rule by which every draft is checked in a round, whatever that costs."""
-
-    def __init__(self, costs: RoundCosts) -> None:
-        pass
-
-    def drafts(self, available: int, now: float) -> int:
-        return available
-
-    def streamed(self, tokens: int, seconds: float, now: float) -> None: ...
-
-    def returned(self, seconds: float, now: float) -> None: ...
-
-    def compared(self, right: Sequence[bool]) -> None: ...
-
-    def round(self, rows: int, tokens: int, seconds: float, now: float) -> None: ...
-
-    def refused(self, seconds: float) -> None: ...
 
 
 class RoundsServer:
@@ -126,11 +106,9 @@ class RoundsServer:
         self._rounds = StatelessVerifier(
             engines=EngineVerifier(self._server, {}),
             server=self._server,
-            takes_rounds=lambda pool: True,
+            terms={"stock": RoundTerms(PER_STEP, self._rule)},
             clock=MonotonicClock(),
             telemetry=self,
-            rule=self._rule,
-            most_drafts=PER_STEP,
         )
         config = orjson.loads((SHIPPED_FAMILY / self._model / "config.json").read_bytes())
         self._mailbox = MailboxServer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.adapters.engines.stateless_verification import IN_ROUNDS, StatelessVerification
@@ -11,12 +11,10 @@ from gateway.core.bounded_dict import BoundedDict
 from gateway.core.ports import Clock, ModelServer, RoundTelemetry, Verification
 from gateway.core.speculation.job import DraftFacts, DraftWay, Job
 from gateway.core.speculation.round_costs import RoundCosts
-from gateway.core.speculation.round_economy import RoundEconomy, RoundRule
+from gateway.core.speculation.round_economy import RoundTerms
 from gateway.core.types import Endpoint
 from gateway.protocol.requests.neutral_fields import telling_fields
 
-MOST_DRAFTS = 8
-"""Drafts of one round."""
 MAX_ENDPOINTS = 1024
 """Whose costs are kept."""
 _GREEDY = frozenset({"temperature", "top_p", "top_k", "seed", "max_tokens"})
@@ -27,9 +25,8 @@ class StatelessVerifier:
     """The verifier at engines with a mailbox and at those without one, where drafts are checked in
     rounds.
 
-    `engines` serves all that rounds are not for: endpoints with a mailbox, pools whose name
-    `takes_rounds` refuses, and answers that are not greedy. `rule` decides for one answer, by what
-    its endpoint costs.
+    `engines` serves all that rounds are not for: endpoints with a mailbox, pools without `terms`
+    for rounds, and answers that are not greedy. `terms` by the pool's name.
     """
 
     def __init__(
@@ -37,30 +34,26 @@ class StatelessVerifier:
         *,
         engines: EngineVerifier,
         server: ModelServer,
-        takes_rounds: Callable[[str], bool],
+        terms: Mapping[str, RoundTerms],
         clock: Clock,
         telemetry: RoundTelemetry,
-        rule: Callable[[RoundCosts], RoundRule] = RoundEconomy,
-        most_drafts: int = MOST_DRAFTS,
     ) -> None:
         self._engines = engines
         self._server = server
-        self._takes_rounds = takes_rounds
+        self._terms = terms
         self._clock = clock
         self._telemetry = telemetry
-        self._rule = rule
-        self._most_drafts = most_drafts
         self._costs = BoundedDict[str, RoundCosts](MAX_ENDPOINTS)
 
     def way(self, endpoint: Endpoint) -> DraftWay:
         """The way in which the endpoint takes drafts."""
         if self._engines.has_mailbox(endpoint):
             return "mailbox"
-        return "rounds" if self._takes_rounds(endpoint.pool) else "none"
+        return "rounds" if endpoint.pool in self._terms else "none"
 
     def facts(self, endpoint: Endpoint) -> DraftFacts:
-        if self.way(endpoint) == "rounds":
-            return DraftFacts(per_step=self._most_drafts)
+        if terms := self._terms_at(endpoint):
+            return DraftFacts(per_step=terms.most_drafts)
         return self._engines.facts(endpoint)
 
     async def tokenize(
@@ -72,7 +65,8 @@ class StatelessVerifier:
         return await self._engines.detokenize(endpoint, model, ids)
 
     async def open(self, endpoint: Endpoint, job: Job) -> Verification:
-        if self.way(endpoint) != "rounds":
+        terms = self._terms_at(endpoint)
+        if terms is None:
             return await self._engines.open(endpoint, job)
         if reason := plain_reason(job.sampling):
             self._telemetry.plain(endpoint.pool, reason)
@@ -84,11 +78,15 @@ class StatelessVerifier:
             endpoint=endpoint,
             job=job,
             stream=stream,
-            rule=self._rule(self._costs.setdefault(endpoint.id, RoundCosts())),
-            most_drafts=self._most_drafts,
+            rule=terms.rule(self._costs.setdefault(endpoint.id, RoundCosts())),
+            most_drafts=terms.most_drafts,
             clock=self._clock,
             telemetry=self._telemetry,
         )
+
+    def _terms_at(self, endpoint: Endpoint) -> RoundTerms | None:
+        """None where no drafts are checked in rounds."""
+        return self._terms[endpoint.pool] if self.way(endpoint) == "rounds" else None
 
 
 def plain_reason(sampling: Mapping[str, Any]) -> str:

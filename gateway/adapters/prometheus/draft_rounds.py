@@ -64,5 +64,5 @@ class RoundMetrics:
         pools = ", ".join(f"{pool} ({reason})" for pool, reason in sorted(self._failing.items()))
         return {
             "draft-rounds-failing": f"the last round of drafts failed at {pools}; answers go on "
-            "without. Where it stays so, set the pool's `draft_rounds` to false"
+            "without. Where it stays so, set the pool's `draft_rounds` to `never`"
         }

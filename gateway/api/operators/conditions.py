@@ -69,7 +69,7 @@ CONDITIONS: Mapping[str, DegradedMode] = {
     "draft-rounds-failing": DegradedMode(
         meaning="An engine failed at the last round of drafts; answers go on without.",
         remedy="Where it stays so, the engine takes no requests with several prompts of token "
-        "ids: set the pool's `draft_rounds` to false.",
+        "ids: set the pool's `draft_rounds` to `never`.",
     ),
     "mailbox-lost": DegradedMode(
         meaning="Drafts do not reach an engine; it answers without them.",

@@ -9,8 +9,9 @@ all p are equal).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import accumulate
 from operator import mul
 from typing import NamedTuple, Protocol
@@ -81,6 +82,14 @@ def drafts_that_pay(
     return plan if plan.gain >= (STAY if in_rounds else ENTER) else RoundChoice(0, plan.gain)
 
 
+class RoundMode(StrEnum):
+    """When an endpoint without a mailbox is asked to check drafts in rounds."""
+
+    NEVER = "never"
+    AUTO = "auto"
+    ALWAYS = "always"
+
+
 class RoundRule(Protocol):
     """What decides for one answer between rounds and the stream, and is told what both take.
 
@@ -91,6 +100,26 @@ class RoundRule(Protocol):
     """
 
     def drafts(self, available: int, now: float) -> int: ...
+
+    def streamed(self, tokens: int, seconds: float, now: float) -> None: ...
+
+    def returned(self, seconds: float, now: float) -> None: ...
+
+    def compared(self, right: Sequence[bool]) -> None: ...
+
+    def round(self, rows: int, tokens: int, seconds: float, now: float) -> None: ...
+
+    def refused(self, seconds: float) -> None: ...
+
+
+class EveryRound:
+    """The rule by which drafts are always checked in rounds, whatever those cost."""
+
+    def __init__(self, costs: RoundCosts) -> None:
+        pass
+
+    def drafts(self, available: int, now: float) -> int:
+        return available
 
     def streamed(self, tokens: int, seconds: float, now: float) -> None: ...
 
@@ -157,3 +186,17 @@ class RoundEconomy:
         if plan.drafts:
             return plan.drafts
         return available if plan.gain >= HOPE and costs.may_try(now) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTerms:
+    """How the endpoints of a pool are asked: by which rule, and with at most so many drafts."""
+
+    most_drafts: int
+    rule: Callable[[RoundCosts], RoundRule]
+
+
+RULES: Mapping[RoundMode, Callable[[RoundCosts], RoundRule]] = {
+    RoundMode.AUTO: RoundEconomy,
+    RoundMode.ALWAYS: EveryRound,
+}

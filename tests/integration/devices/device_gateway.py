@@ -36,7 +36,7 @@ def pool_of(
 ) -> dict[str, Any]:
     urls = [engine.url for engine in engines]
     if in_rounds:
-        return {"tier": tier, "endpoints": urls, "draft_rounds": True}
+        return {"tier": tier, "endpoints": urls, "draft_rounds": "auto"}
     return {
         "tier": tier,
         "endpoints": urls,

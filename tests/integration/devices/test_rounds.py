@@ -10,7 +10,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.adapters.engines.stateless_verifier import MOST_DRAFTS
 from gateway.protocol.device_link import speculation as wire
 from tests.integration.device import Device, connected
 from tests.integration.devices.device_gateway import (
@@ -26,6 +25,8 @@ from tests.servers import Server, eventually
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 LENGTH = 200
 TRUTH = answer_ids(PROMPT, LENGTH)
+MOST_DRAFTS = 8
+"""Of a round, by default."""
 STEP_S = 0.02
 """Of the engine, for a token of a stream and for a round alike."""
 
