@@ -9,6 +9,7 @@ from loadtest.measure.benchmark import Benchmark
 from loadtest.measure.command import Progress
 from loadtest.measure.family import Question, held_out, longest_first
 from loadtest.measure.processes import Processes, on_cores
+from loadtest.measure.servers import step_wait
 from loadtest.measure.settings import Settings
 from loadtest.speculation import warm_up
 from loadtest.speculation.engines import Engines, start_engines
@@ -54,7 +55,7 @@ class TiersBenchmark(Benchmark[TiersPlan]):
     def measure_phase(self, phase: Phase) -> list[WayResult]:
         """Every cell of the phase, with engines and sites of its own. Raises BenchmarkFailure."""
         self.progress(f"{phase.name}: starting five vLLM engines")
-        logs = self.settings.logs / phase.name.replace(" ", "-")
+        logs = self.settings.logs / ("emulated" if phase.steps_ms else "real")
         with Processes(logs) as processes:
             engines = start_engines(
                 processes,
@@ -62,6 +63,7 @@ class TiersBenchmark(Benchmark[TiersPlan]):
                 self.settings.family,
                 cores=self.cores,
                 progress=self.progress,
+                environments={tier: step_wait(ms) for tier, ms in phase.steps_ms.items()},
             )
             with on_cores(self.cores.measured):
                 self.choose_questions(engines)
