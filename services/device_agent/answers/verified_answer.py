@@ -38,8 +38,9 @@ log = logging.getLogger("tierflow.device")
 BURST = 8
 """Draft tokens at most before the device looks for frames from the gateway."""
 
-FRAME_S = 0.002
-"""Drafts of so long are sent in one frame; each frame costs everybody on its way."""
+FRAME_S = 0.004
+"""Drafts of so long are sent in one frame, but for the next ones: each frame costs everybody on its
+way."""
 
 PATIENCE_S = 90.0
 """For the next token, on a link that is up: the gateway itself gives an engine up sooner."""
@@ -193,36 +194,40 @@ class VerifiedAnswer:
 
     async def _draft_and_send(self, channel: SessionChannel) -> bool:
         """Draft and send one frame at most; returns whether there was anything to draft."""
-        # Nothing drafted yet: the verifier is alone until the first tokens are there.
-        urgent = self.tree.nodes == 0
         end = time.monotonic() + FRAME_S
         runs: list[DraftRun] = []
         worked = False
         while channel.rate_limit.allows(time.monotonic()):
-            grown = await self._grow(channel, runs)
-            worked = worked or grown
+            window = self._window()
+            slot = self.tree.best(window)
+            if slot is None:
+                break
+            # What the verifier lacks first must not wait for what it may never need.
+            urgent = self.tree.is_near(slot)
+            most = 1 if urgent else min(BURST, window - self.tree.depth(slot))
+            if not await self._grow(slot, most, channel, runs):
+                break
+            worked = True
             full = len(runs) == wire.MAX_RUNS
-            if urgent or not grown or full or channel.has_news or time.monotonic() > end:
+            if urgent or full or channel.has_news or time.monotonic() > end:
                 break
         if runs and self._sends:
             await self._send(channel, runs)
         return worked
 
-    async def _grow(self, channel: SessionChannel, runs: list[DraftRun]) -> bool:
-        """Draft at one slot of the tree; returns whether there was one."""
-        tree, window = self.tree, self._window()
-        slot = tree.best(window)
-        if slot is None:
-            return False
+    async def _grow(
+        self, slot: Slot, most: int, channel: SessionChannel, runs: list[DraftRun]
+    ) -> bool:
+        """Draft at one slot of the tree; returns whether the drafter could."""
         guesses: list[Guess] = []
-        if slot.token not in tree.end_tokens:
+        if slot.token not in self.tree.end_tokens:
             try:
-                guesses = await self._draft(slot, min(BURST, window - tree.depth(slot)), channel)
+                guesses = await self._draft(slot, most, channel)
             except DrafterFailed as exc:
                 log.warning("no more drafts for this answer: %s", exc)
                 self._drafter_failed = True
                 return False
-        if (run := tree.grow(slot, guesses)) is not None:
+        if (run := self.tree.grow(slot, guesses)) is not None:
             append_run(runs, run)
         return True
 

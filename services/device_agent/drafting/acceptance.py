@@ -12,6 +12,10 @@ MEMORY = 400.0
 
 PRIOR_WEIGHT = 4.0
 PRIOR_SECOND = 0.5
+PRIOR_OVERALL = 0.8
+OVERALL_WEIGHT = 80.0
+"""Of the prior of the rate by which the device decides whether to draft at all. One or two unlucky
+answers must not end that: who does not draft learns little of how good the drafts would be."""
 
 
 class DecayingRate:
@@ -42,7 +46,7 @@ class Acceptance:
         middles = [(low + high) / 2 for low, high in bounds]
         self._rates = [DecayingRate(middle) for middle in middles]
         self._second = DecayingRate(PRIOR_SECOND)
-        self.overall = DecayingRate(0.8)
+        self.overall = DecayingRate(PRIOR_OVERALL, OVERALL_WEIGHT)
 
     def of(self, probability: float) -> float:
         """The chance that a guess of this confidence is right, if the text before it is."""

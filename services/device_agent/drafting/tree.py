@@ -26,6 +26,11 @@ WORTH = 0.005
 WORTH_SECOND = 0.01
 """The same for a second guess, which begins a run of its own: that costs more than its tokens."""
 
+NEAR_TOKENS = 8
+NEAR_REACH = 0.15
+"""A token is near that is one of the next few, and this likely to be reached: the verifier may want
+it in a step that begins before the token after it is drafted."""
+
 SWITCH = 0.3
 """A branch is left when its chance is below this share of another's: a change costs a read."""
 
@@ -129,7 +134,7 @@ class DraftTree:
                 postponed.append(entry)
                 break
             too_rare = slot.second and slot.reach < WORTH_SECOND * self._root.reach
-            if too_rare or slot.parent.position - self._root.position >= window:
+            if too_rare or self.depth(slot) >= window:
                 postponed.append(entry)
             else:
                 best = slot
@@ -138,8 +143,13 @@ class DraftTree:
         return best
 
     def depth(self, slot: Slot) -> int:
-        """How many draft tokens stand before the slot's."""
-        return slot.parent.position - self._root.position
+        """How many draft tokens the drafter goes on from at the slot."""
+        return slot.parent.position - self._root.position + (slot.token is not None)
+
+    def is_near(self, slot: Slot) -> bool:
+        """Whether the next guess at the slot is likely wanted soon: it is to be sent alone."""
+        likely = slot.reach >= NEAR_REACH * self._root.reach
+        return likely and self.depth(slot) < NEAR_TOKENS
 
     def pursue(self, slot: Slot) -> Callable[[Guess], bool]:
         """A test for each guess after `text(slot)`: whether to grow the tree elsewhere now."""
@@ -162,26 +172,23 @@ class DraftTree:
     def grow(self, slot: Slot, guesses: Sequence[Guess]) -> DraftRun | None:
         """Add the drafter's guesses after `text(slot)`; returns the new tokens to send.
 
-        Each guess is about the token after those before it. The last one's token is not part of
-        the tree yet: it becomes a slot.
+        Each guess is about the token after those before it, and the last one is sent with them:
+        what the drafter makes of it may come too late for the step that could have it.
         """
+        node, start = slot.parent, slot.parent.position + 1
         added: list[int] = []
-        node = slot.parent
         if slot.token is not None:
-            node = self._add(slot.parent, slot.token, slot.reach)
+            node = self._add(node, slot.token, slot.reach)
             added.append(slot.token)
-        start = node.position if added else node.position + 1
-        for number, guess in enumerate(guesses):
+        for guess in guesses[: MAX_DRAFT_TOKENS - len(added)]:
             node.guess = guess
             chance = self.acceptance.of(guess.probability)
-            last = number == len(guesses) - 1 or len(added) >= MAX_DRAFT_TOKENS
             self._open_second(node, guess, chance)
-            if last:
-                self._open(Slot(parent=node, token=guess.token, reach=node.reach * chance))
-                break
             node = self._add(node, guess.token, node.reach * chance)
             added.append(guess.token)
-        if not guesses:
+        if guesses:
+            self._open(Slot(parent=node, token=None, reach=node.reach))
+        else:
             # The drafter's context is full: nothing grows here.
             node.guess = Guess(-1, 0.0)
         return self._run(start, added, node) if added else None

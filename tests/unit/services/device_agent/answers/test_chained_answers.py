@@ -89,7 +89,10 @@ class ScriptedChain(ScriptedGateway):
 
     async def _handle(self, connection, frame) -> None:  # type: ignore[no-untyped-def]
         if isinstance(frame, wire.Draft):
-            next(each for each in self.sessions if each.frame.s == frame.s).drafts += frame.runs
+            # The first may come right behind the `open`.
+            while not (of := [each for each in self.sessions if each.frame.s == frame.s]):
+                await asyncio.sleep(0)
+            of[0].drafts += frame.runs
         await super()._handle(connection, frame)
 
     async def _speak(self, connection, frame: wire.Open) -> None:  # type: ignore[no-untyped-def]

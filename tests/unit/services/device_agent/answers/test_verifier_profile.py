@@ -72,5 +72,5 @@ def test_a_pace_is_what_was_learned() -> None:
         profile.acceptance.learn(0.9, True)
     profile.learn_step(0.01)
     pace = profile.speedup_inputs(draft_s=0.001, round_trip_s=0.05, per_step=16)
-    assert pace.acceptance > 0.95
+    assert pace.acceptance > 0.9
     assert (pace.step_s, pace.draft_s, pace.round_trip_s, pace.per_step) == (0.01, 0.001, 0.05, 16)
