@@ -12,6 +12,7 @@ from deploy.reference.markdown import GENERATED, code, linked, paragraphs, table
 from gateway.adapters.clock import MonotonicClock
 from gateway.adapters.endpoints.live import LiveEndpoints
 from gateway.adapters.prometheus.cascade import CascadeMetrics
+from gateway.adapters.prometheus.chains import ChainMetrics
 from gateway.adapters.prometheus.collective import CollectiveMetrics
 from gateway.adapters.prometheus.conditions import ConditionMetrics
 from gateway.adapters.prometheus.connections import ConnectionMetrics
@@ -131,6 +132,11 @@ def _of_devices() -> tuple[MetricsSection, ...]:
             lambda: _registry_with(
                 lambda registry: DraftingTelemetry(registry, lambda outcome: None)
             ),
+        ),
+        MetricsSection(
+            "Chains of tiers",
+            "Answers through tiers in the middle: docs/three-tiers.md.",
+            lambda: _registry_with(ChainMetrics),
         ),
         MetricsSection(
             "Mailboxes",

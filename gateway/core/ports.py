@@ -10,6 +10,7 @@ from gateway.core.collective.report import Report
 from gateway.core.devices.grant import Grant
 from gateway.core.devices.member import Member, WorkEnd, WorkOrder, WorkPiece
 from gateway.core.outcome import Outcome
+from gateway.core.speculation.chain_report import ChainReport
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.speculation.outcome import SessionOutcome
 from gateway.core.speculation.session import Step
@@ -255,6 +256,13 @@ class StateStore(Protocol):
     def problem(self) -> str | None:
         """Why the store can't be used now; None: it can."""
         ...
+
+
+class ChainTelemetry(Protocol):
+    """The place where answers of chains of tiers are counted. It neither blocks nor raises. `gains`
+    by tier in the middle: how much faster answers come with it, as far as it is known."""
+
+    def chain_ended(self, report: ChainReport, gains: Mapping[str, float]) -> None: ...
 
 
 class AccessTelemetry(Protocol):

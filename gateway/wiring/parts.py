@@ -16,6 +16,7 @@ from gateway.adapters.files.outcome_log import OutcomeFile
 from gateway.adapters.line_writer import LineWriter
 from gateway.adapters.name_lookup import SystemNameLookup
 from gateway.adapters.prometheus.cascade import CascadeMetrics
+from gateway.adapters.prometheus.chains import ChainMetrics
 from gateway.adapters.prometheus.collective import CollectiveMetrics
 from gateway.adapters.prometheus.conditions import ConditionMetrics
 from gateway.adapters.prometheus.devices import DeviceMetrics, MemberMetrics
@@ -131,7 +132,7 @@ class GatewayParts:
         """The degraded modes, by name, in words for the operator."""
         conditions = self.upkeep.conditions() | self.state.conditions()
         conditions |= self.models.conditions(self.upkeep.served_models)
-        conditions |= self.access.conditions()
+        conditions |= self.access.conditions() | self.shared.chains.conditions()
         conditions |= self.verification.metrics.conditions()
         conditions |= tls_conditions(self.tls.watch)
         if self.output is not None and (lost := self.output.losing):
@@ -212,6 +213,7 @@ async def build_parts(
         verifier=verification.verifier,
         clock=clock,
         telemetry=requests,
+        chain_telemetry=ChainMetrics(registry),
     )
     telemetries = _device_telemetries(registry, requests)
     devices = build_devices(settings, shared=shared, store=state.shared, telemetries=telemetries)

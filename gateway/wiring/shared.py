@@ -11,7 +11,14 @@ from dataclasses import dataclass, replace
 from gateway.core.admission import AdmissionLimits
 from gateway.core.endpoints.outlier_ejection import EjectionRule
 from gateway.core.endpoints.usual_waits import UsualWaitRule
-from gateway.core.ports import Clock, EndpointSource, ModelServer, Telemetry, Verifier
+from gateway.core.ports import (
+    ChainTelemetry,
+    Clock,
+    EndpointSource,
+    ModelServer,
+    Telemetry,
+    Verifier,
+)
 from gateway.core.prices import Prices
 from gateway.core.privacy import PrivacyRule
 from gateway.core.retry import FaultBudgets, RetryBudget
@@ -72,6 +79,7 @@ def build_shared(
     verifier: Verifier,
     clock: Clock,
     telemetry: Telemetry,
+    chain_telemetry: ChainTelemetry,
     budget: RetryBudget | None = None,
     uniform: Callable[[], float] = random.random,
     wall: Callable[[], float] = time.time,
@@ -133,7 +141,9 @@ def build_shared(
         continuation=continuation,
         calls=calls,
         verifiers=verifiers,
-        chains=Chains(verifiers=verifiers, timeouts=timeouts, new_id=new_id),
+        chains=Chains(
+            verifiers=verifiers, timeouts=timeouts, new_id=new_id, telemetry=chain_telemetry
+        ),
         prices=Prices(settings.prices.model_dump()),
         privacy=privacy,
         uniform=uniform,

@@ -71,6 +71,11 @@ CONDITIONS: Mapping[str, DegradedMode] = {
         remedy="Where it stays so, the engine takes no requests with several prompts of token "
         "ids: set the pool's `draft_rounds` to `never`.",
     ),
+    "middle-tier-left-out": DegradedMode(
+        meaning="Answers through a tier in the middle of a chain come faster without it, as "
+        "measured, so that it is mostly not asked.",
+        remedy="Look at the tier's load and its link; docs/three-tiers.md.",
+    ),
     "mailbox-lost": DegradedMode(
         meaning="Drafts do not reach an engine; it answers without them.",
         remedy="Check the address, its port in firewalls, and the secret.",

@@ -1,21 +1,49 @@
-"""Opens chains of tiers."""
+"""Opens chains of tiers, and learns which tiers in the middle are worth asking."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
+from gateway.core.bounded_dict import BoundedDict
+from gateway.core.ports import ChainTelemetry
+from gateway.core.routing.routing import Choice
+from gateway.core.speculation.chain_report import ChainReport, MiddleTierReport
 from gateway.core.speculation.job import Job
 from gateway.core.speculation.lead import Lead
-from gateway.core.speculation.writers import Writers
+from gateway.core.speculation.tier_gain import TierGain
 from gateway.core.tier import Tier
 from gateway.core.types import InferenceRequest
 from gateway.protocol.virtual_models import OF_TIER
+from gateway.serving.chain.chain import Chain
 from gateway.serving.chain.middle_tier import MiddleTier, MiddleTierTerms
-from gateway.serving.chain.verification import ChainVerification
 from gateway.serving.requests.progress_timeout import AnswerTimeouts
 from gateway.serving.requests.verifiers import VerifierEndpoints
+
+MAX_GAINS = 256
+"""Chains whose gains are kept."""
+
+GainKey = tuple[str, str]
+"""A chain's tiers, and the model that decides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainWish:
+    """An answer that is to come through tiers in the middle, the lowest first. `below` names who
+    drafts for the lowest, "" where nobody does. `choice` is the last tier's endpoint; `job` what
+    it is asked for."""
+
+    through: Sequence[Tier]
+    below: str
+    choice: Choice
+    job: Job
+    request: InferenceRequest
+    tokenizer: str
+
+
+def _nowhere(position: int, ids: Sequence[int]) -> None:
+    """Nobody drafts below."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,52 +53,81 @@ class Chains:
     verifiers: VerifierEndpoints
     timeouts: AnswerTimeouts
     new_id: Callable[[], str]
+    telemetry: ChainTelemetry
+    _gains: BoundedDict[GainKey, TierGain] = field(default_factory=lambda: BoundedDict(MAX_GAINS))
 
     def open(
-        self,
-        job: Job,
-        through: Sequence[Tier],
-        *,
-        request: InferenceRequest,
-        tokenizer: str,
-        ahead: Callable[[int, Sequence[int]], None],
-    ) -> ChainVerification:
-        """A chain for the answer that a last tier is about to be asked for by `job`: its tiers in
-        the middle, `through`, are at work from now on. `request` is the answer's. `ahead(position,
-        ids)` is told what the lowest of them expects."""
-        chain = ChainVerification(Writers(last=len(through) + 1), ahead)
+        self, wish: ChainWish, ahead: Callable[[int, Sequence[int]], None] = _nowhere
+    ) -> Chain:
+        """The tiers in the middle that are worth it are at work from now on. `ahead(position, ids)`
+        is told what the lowest of them expects."""
+        last = wish.choice.state.endpoint.tier
+        names = [wish.below, *wish.through, last]
+        gain = self._gain(wish, "-".join(name for name in names if name))
+        used = gain.choose()
+        report = ChainReport(chain="-".join(filter(None, names)), used=sorted(used))
+        chain = Chain(
+            names=names,
+            report=report,
+            clock=self.verifiers.clock,
+            ahead=ahead,
+            ended=partial(self._ended, gain),
+        )
         chain.start(
             [
-                self._middle(chain, place, tier, job, request, tokenizer)
-                for place, tier in enumerate(through, 1)
+                self._middle(chain, place, tier, wish)
+                for place, tier in enumerate(wish.through, 1)
+                if tier in used
             ]
         )
         return chain
 
-    def _middle(
-        self,
-        chain: ChainVerification,
-        place: int,
-        tier: Tier,
-        job: Job,
-        request: InferenceRequest,
-        tokenizer: str,
-    ) -> MiddleTier:
+    def conditions(self) -> dict[str, str]:
+        """What is left out, in words for the operator."""
+        left_out = [
+            f"{tier} for {model} in {chain} (measured gain {gain:.2f})"
+            for (chain, model), tiers in self._gains.items()
+            for tier, gain in tiers.left_out()
+        ]
+        if not left_out:
+            return {}
+        return {
+            "middle-tier-left-out": f"answers come faster without {', '.join(left_out)}; it is "
+            "tried again now and then"
+        }
+
+    def _gain(self, wish: ChainWish, chain: str) -> TierGain:
+        key = (chain, wish.choice.model)
+        gain = self._gains.get(key)
+        if gain is None:
+            gain = self._gains[key] = TierGain(tiers=tuple(wish.through))
+        return gain
+
+    def _ended(self, gain: TierGain, report: ChainReport, complete: bool) -> None:
+        if complete and report.whole:
+            gain.observe(report.used, report.tokens, report.seconds)
+        gains = {tier: value for tier in gain.tiers if (value := gain.gain(tier)) is not None}
+        self.telemetry.chain_ended(report, gains)
+
+    def _middle(self, chain: Chain, place: int, tier: Tier, wish: ChainWish) -> MiddleTier:
+        request, job = wish.request, wish.job
         own = replace(
             request, id=f"{request.id}/{tier}", parent=request.id, model=OF_TIER[tier.value]
         )
         return MiddleTier(
+            place=place,
             verifiers=self.verifiers,
             timeouts=self.timeouts,
             new_id=self.new_id,
             terms=MiddleTierTerms(
                 request=own,
                 tier=tier,
-                tokenizer=tokenizer,
+                tokenizer=wish.tokenizer,
                 prompt=job.prompt,
                 sampling=job.sampling,
             ),
             leave=partial(chain.leave, place),
             tell=partial(chain.tell, place),
             lead=Lead(most=job.sampling.get("max_tokens")),
+            report=MiddleTierReport(tier=tier),
         )

@@ -13,13 +13,14 @@ import structlog
 
 from gateway.core.ports import Verification
 from gateway.core.routing.routing import RETRY_AFTER_S, Choice
+from gateway.core.speculation.chain_report import MiddleTierReport
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.speculation.lead import Lead
 from gateway.core.speculation.run_of_rest import run_of_rest
 from gateway.core.tier import Tier
 from gateway.core.types import InferenceRequest
 from gateway.core.upstream_errors import aborted, idle_timeout
-from gateway.errors import GatewayError, NoEndpoint, UpstreamError, error_place
+from gateway.errors import GatewayError, Overloaded, UpstreamError, error_place
 from gateway.serving.requests.attempts import Attempts, EndpointSlot
 from gateway.serving.requests.progress_timeout import AnswerTimeouts, ProgressTimeout, first_wait
 from gateway.serving.requests.verifiers import VerifierEndpoints, room_for_answer
@@ -53,28 +54,15 @@ class MiddleTierTerms:
 
 
 @dataclass(slots=True, kw_only=True)
-class MiddleTierReport:
-    """What came of a tier in the middle. `offered` counts ids that it left above, `rollbacks` the
-    times that these were wrong, `streams` how often an engine was asked. `problem`: the code of
-    what ended it before the answer; "" where nothing did."""
-
-    endpoint: str = ""
-    model: str = ""
-    offered: int = 0
-    rollbacks: int = 0
-    streams: int = 0
-    problem: str = ""
-
-
-@dataclass(slots=True, kw_only=True)
 class MiddleTier:
-    """A tier in the middle, for one answer. It never raises, and nobody waits for it. `facts` are
-    of the endpoint that is at work.
+    """A tier in the middle, for one answer, at this `place` of its chain. It never raises, and
+    nobody waits for it. `facts` are of the endpoint that is at work.
 
     `leave(runs)` hands drafts to the tier above; `tell(position, ids)` tells the tier below that
     the text from `position` on is `ids` now. `start` it in the event loop, and `close` it.
     """
 
+    place: int
     verifiers: VerifierEndpoints
     timeouts: AnswerTimeouts
     new_id: Callable[[], str]
@@ -82,7 +70,7 @@ class MiddleTier:
     leave: Callable[[Sequence[DraftRun]], bool]
     tell: Callable[[int, Sequence[int]], None]
     lead: Lead
-    report: MiddleTierReport = field(default_factory=MiddleTierReport)
+    report: MiddleTierReport
     facts: DraftFacts = DraftFacts()
     alive: bool = True
     _below: deque[DraftRun] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
@@ -160,10 +148,10 @@ class MiddleTier:
         terms, report = self.terms, self.report
         choice = self.verifiers.choose(terms.request, terms.tier, terms.tokenizer, attempts)
         if choice.state.saturated:
-            raise NoEndpoint(
+            raise Overloaded(
                 f"tier {terms.tier} is busy with answers of its own",
                 retry_after=RETRY_AFTER_S,
-                code="saturated",
+                code="overloaded",
             )
         report.endpoint, report.model = choice.state.endpoint.id, choice.model
         self.facts = self.verifiers.verifier.facts(choice.state.endpoint)

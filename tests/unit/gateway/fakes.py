@@ -16,6 +16,7 @@ from gateway.core.endpoints.usual_waits import UsualWaitRule
 from gateway.core.outcome import Outcome
 from gateway.core.ports import Clock
 from gateway.core.retry import FaultBudgets, RetryBudget
+from gateway.core.speculation.chain_report import ChainReport
 from gateway.core.speculation.job import Batch, DraftFacts, DraftRun, Job
 from gateway.core.state.operations import Operation
 from gateway.core.types import Endpoint, EndpointState, PoolState
@@ -378,6 +379,18 @@ class FakeVerifier:
         self.made.append(FakeVerification(pieces, self.takes_drafts, endpoint.id))
         self.made[-1].usage = self.usage
         return self.made[-1]
+
+
+class ChainRecorder:
+    """A `ChainTelemetry` that remembers."""
+
+    def __init__(self) -> None:
+        self.reports: list[ChainReport] = []
+        self.gains: Mapping[str, float] = {}
+
+    def chain_ended(self, report: ChainReport, gains: Mapping[str, float]) -> None:
+        self.reports.append(report)
+        self.gains = gains
 
 
 class MemberRecorder:

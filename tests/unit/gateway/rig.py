@@ -19,6 +19,7 @@ from gateway.settings import Settings
 from gateway.wiring.shared import build_inference, build_shared
 from tests.unit.gateway.build import FAMILY, request, routing, state
 from tests.unit.gateway.fakes import (
+    ChainRecorder,
     FakeAnswer,
     FakeEndpoints,
     FakeServer,
@@ -65,6 +66,7 @@ class SharedRig:
         self.states = states
         self.server, self.verifier = FakeServer(scripts or {}), FakeVerifier(verified or {})
         self.endpoints, self.telemetry = FakeEndpoints(states, pools), Recorder()
+        self.chains = ChainRecorder()
         self.clock = clock or SteppingClock()
         waits = timeouts or PATIENT
         self.settings = Settings.model_validate(
@@ -88,6 +90,7 @@ class SharedRig:
             verifier=self.verifier,
             clock=self.clock,
             telemetry=self.telemetry,
+            chain_telemetry=self.chains,
             budget=budget,
             uniform=uniform,
             wall=wall,

@@ -20,14 +20,22 @@ from gateway.serving.devices.outbox import Outbox
 class SessionReply:
     """The frames of one session to its device, counted in the session's outcome.
 
-    `s` is the device's number for the session. Exactly one frame ends it, `done` or an error; once
+    `s` is the device's number for the session, `decides` the place of who decides in its chain of
+    tiers. Exactly one frame ends it, `done` or an error; once
     it is muted, none.
     """
 
     def __init__(
-        self, *, s: int, outbox: Outbox, state: SessionState, outcome: SessionOutcome
+        self,
+        *,
+        s: int,
+        outbox: Outbox,
+        state: SessionState,
+        outcome: SessionOutcome,
+        decides: int = 1,
     ) -> None:
         self._s = s
+        self._decides = decides
         self._outbox = outbox
         self._state = state
         self._outcome = outcome
@@ -54,7 +62,8 @@ class SessionReply:
 
     def tokens(self, step: Step, ids: Sequence[int], writers: Sequence[int] = ()) -> None:
         """`writers` tells of each id who of the chain wrote it first; none: there is no chain."""
-        self._send(Tokens(s=self._s, p=step.position, i=list(ids), d=step.drafted, w=list(writers)))
+        drafted = _drafted(writers, self._decides) if writers else step.drafted
+        self._send(Tokens(s=self._s, p=step.position, i=list(ids), d=drafted, w=list(writers)))
 
     def ahead(self, start: int, position: int, ids: Sequence[int]) -> None:
         """What a tier in the middle expects: `ids` from `position` on, counted from `start`."""
@@ -101,3 +110,8 @@ class SessionReply:
 
     def _send(self, frame: FromGateway) -> None:
         self._outcome.bytes_down += self._outbox.put(frame)
+
+
+def _drafted(writers: Sequence[int], decides: int) -> int:
+    """How many of the first ids of a batch came as drafts, the last aside."""
+    return next((at for at, place in enumerate(writers[:-1]) if place == decides), len(writers) - 1)

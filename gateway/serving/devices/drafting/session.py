@@ -27,7 +27,7 @@ from gateway.protocol.device_link.speculation import Draft, Open
 from gateway.protocol.headers import harmless_id
 from gateway.protocol.paths import COMPLETIONS
 from gateway.protocol.virtual_models import OF_TIER
-from gateway.serving.chain.chains import Chains
+from gateway.serving.chain.chains import Chains, ChainWish
 from gateway.serving.chain.verification import ChainVerification
 from gateway.serving.devices.drafting.drafts import DraftForwarder
 from gateway.serving.devices.drafting.reply import SessionReply
@@ -90,7 +90,13 @@ class DraftingSession:
             sampling=msgspec.to_builtins(frame.sampling),
             verified=list(frame.verified),
         )
-        self._reply = SessionReply(s=frame.s, outbox=outbox, state=state, outcome=outcome)
+        self._reply = SessionReply(
+            s=frame.s,
+            outbox=outbox,
+            state=state,
+            outcome=outcome,
+            decides=len(frame.through) + 1,
+        )
         self._drafts = DraftForwarder(
             state=state,
             outcome=outcome,
@@ -257,13 +263,16 @@ class DraftingSession:
         if not frame.through or not facts.per_step:
             verification = slot.answer = await verifier.open(endpoint, job)
             return verification
-        chain = slot.answer = self._deps.chains.open(
-            job,
-            [Tier(tier) for tier in frame.through],
+        wish = ChainWish(
+            through=[Tier(tier) for tier in frame.through],
+            below=Tier.DEVICE,
+            choice=slot.choice,
+            job=job,
             request=self._request,
             tokenizer=frame.tokenizer,
-            ahead=partial(self._reply.ahead, len(self._state.verified)),
         )
+        ahead = partial(self._reply.ahead, len(self._state.verified))
+        chain = slot.answer = ChainVerification(self._deps.chains.open(wish, ahead))
         self._drafts.connect(chain)
         chain.connect(await verifier.open(endpoint, job), facts.vocabulary)
         return chain

@@ -83,11 +83,17 @@ async def test_what_the_middle_says_goes_up_as_drafts_and_down_as_expected() -> 
         assert chain.expected() == [(0, [5, 6]), (2, [7])]
         cloud.say(Batch(ids=[5, 6]), Batch(ids=[7, 8], reason="length"))
         assert (await chain.end()).completion_tokens == 4
-        assert [(frame.i, frame.w) for frame in chain.link.of(wire.Tokens)] == [
-            ([5, 6], [1, 1]),
-            ([7, 8], [1, 2]),
+        assert [(frame.i, frame.w, frame.d) for frame in chain.link.of(wire.Tokens)] == [
+            ([5, 6], [1, 1], 1),
+            ([7, 8], [1, 2], 1),
         ]
     assert edge.closed
+    (report,) = chain.rig.chains.reports
+    assert (report.chain, report.used) == ("device-edge-cloud", ["edge"])
+    assert report.written == {"edge": 3, "cloud": 1}
+    (middle,) = report.middles
+    assert (middle.offered, middle.rollbacks, middle.streams) == (3, 0, 1)
+    assert (middle.endpoint, middle.problem) == ("edge:1", "")
 
 
 async def test_where_the_cloud_says_otherwise_the_middle_goes_on_from_there() -> None:

@@ -1,0 +1,89 @@
+"""A tier in the middle is used where it makes answers faster, and tried again where it did not."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.speculation.tier_gain import MARGIN, RAREST, TierGain
+
+TOKENS = 60
+NOISE = 0.02
+
+
+def answers(
+    rule: TierGain, speeds: dict[frozenset[str], float], count: int, seed: int = 0
+) -> Counter[frozenset[str]]:
+    """So many answers, each as fast as the tiers that it had allow; how often each way was
+    taken."""
+    chance, taken = random.Random(seed), Counter[frozenset[str]]()
+    for _ in range(count):
+        used = rule.choose()
+        taken[used] += 1
+        rule.observe(used, TOKENS, TOKENS / speeds[used] * chance.uniform(1 - NOISE, 1 + NOISE))
+    return taken
+
+
+def edge(gain: float) -> dict[frozenset[str], float]:
+    return {frozenset(): 100.0, frozenset({"edge"}): 100.0 * gain}
+
+
+@given(st.floats(0.2, 5.0), st.integers(0, 2**16))
+def test_the_faster_way_is_taken_and_the_other_seldom(gain: float, seed: int) -> None:
+    rule = TierGain(tiers=("edge",))
+    answers(rule, edge(gain), 60, seed)
+    taken = answers(rule, edge(gain), 600, seed)
+    if gain > MARGIN * (1 + 2 * NOISE):
+        assert rule.used == {"edge"}
+    elif gain < 1 - 4 * NOISE:
+        assert rule.used == frozenset()
+    lost = sum(
+        count * max(0.0, max(gain, 1.0) / (gain if used else 1.0) - 1.0)
+        for used, count in taken.items()
+    )
+    assert lost / 600 < 0.05, "what the tries cost, as a share of the time"
+    if abs(gain - 1.0) > 0.1:
+        assert taken[frozenset({"edge"}) - rule.used] + taken[rule.used ^ {"edge"}] > 0
+
+
+@pytest.mark.parametrize(("before", "after"), [(1.8, 0.7), (0.7, 1.8), (3.0, 0.5), (0.5, 3.0)])
+def test_a_change_of_conditions_is_noticed(before: float, after: float) -> None:
+    rule = TierGain(tiers=("edge",))
+    answers(rule, edge(before), 200)
+    assert ("edge" in rule.used) == (before > 1)
+    answers(rule, edge(after), 4 * RAREST)
+    assert ("edge" in rule.used) == (after > 1)
+    assert (("edge", rule.gain("edge")) in list(rule.left_out())) == (after < 1)
+
+
+def test_without_a_difference_it_does_not_flap() -> None:
+    rule, changes = TierGain(tiers=("edge",)), 0
+    for seed in range(500):
+        before = rule.used
+        answers(rule, edge(1.02), 1, seed)
+        changes += rule.used != before
+    assert changes <= 10
+
+
+def test_of_several_tiers_each_is_judged_beside_the_others() -> None:
+    speeds = {
+        frozenset(): 100.0,
+        frozenset({"edge"}): 150.0,
+        frozenset({"region"}): 90.0,
+        frozenset({"edge", "region"}): 140.0,
+    }
+    rule = TierGain(tiers=("edge", "region"))
+    answers(rule, speeds, 300)
+    assert rule.used == {"edge"}
+
+
+def test_short_answers_say_nothing() -> None:
+    rule = TierGain(tiers=("edge",))
+    for _ in range(100):
+        rule.observe(rule.choose(), 3, 100.0)
+    assert rule.gain("edge") is None
+    assert TierGain(tiers=()).choose() == frozenset()
